@@ -1,0 +1,48 @@
+//! Bounds the bytes of records that are under way in one pipeline.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// The bytes of records between reading and their end, client queues included.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    n_bytes: AtomicUsize,
+    at_most: usize,
+    freed: Notify,
+}
+
+impl Default for InFlight {
+    fn default() -> Self {
+        InFlight::new(usize::MAX)
+    }
+}
+
+impl InFlight {
+    pub(crate) fn new(at_most: usize) -> Self {
+        InFlight { n_bytes: AtomicUsize::new(0), at_most, freed: Notify::new() }
+    }
+
+    /// Waits until less than the limit is under way; then one more batch of
+    /// whatever size may be read.
+    pub(crate) async fn has_room(&self) {
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            if self.n_bytes.load(Ordering::SeqCst) < self.at_most {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    pub(crate) fn add(&self, n_bytes: usize) {
+        self.n_bytes.fetch_add(n_bytes, Ordering::SeqCst);
+    }
+
+    pub(crate) fn remove(&self, n_bytes: usize) {
+        self.n_bytes.fetch_sub(n_bytes, Ordering::SeqCst);
+        self.freed.notify_waiters();
+    }
+}

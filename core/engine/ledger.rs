@@ -1,0 +1,137 @@
+//! The ledger passes delivered batches back to the source in reading order.
+//!
+//! It holds a line for every batch that is under way and knows one thing: how
+//! far the delivered prefix reaches. Nothing behind a gap is ever committed.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::in_flight::InFlight;
+use crate::batch::{Batch, Position, Positions};
+use crate::receipt::{Line, Tally};
+use crate::record::Ticket;
+
+/// The batches that one source has read and that have not been committed.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    tally: Arc<Tally>,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    lines: VecDeque<(Arc<Line>, Option<Arc<dyn Positions>>)>,
+    /// How many items have been read.
+    n_read: u64,
+    /// How many items of the lines that are gone have been delivered.
+    n_done: u64,
+    /// How many items of the first line have been passed back already.
+    n_passed: u32,
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Open").field("n_lines", &self.lines.len()).finish_non_exhaustive()
+    }
+}
+
+/// How far the delivered prefix reaches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Where to go on; `None` if the source gave no positions.
+    pub(crate) position: Option<Position>,
+    /// How many items have been delivered from the first one on.
+    pub(crate) n_items: u64,
+}
+
+impl Ledger {
+    pub(crate) fn new(in_flight: Arc<InFlight>) -> Self {
+        Ledger { tally: Arc::new(Tally { in_flight, ..Tally::default() }), open: Mutex::default() }
+    }
+
+    /// Opens a line for a batch, numbers its items and puts the receipt on it.
+    ///
+    /// Items are the records and the rejects in the order of reading; the
+    /// rejects keep their items too, so that each can be settled by itself.
+    pub(crate) fn open(&self, batch: &mut Batch) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let n_items = batch.len() + batch.rejects.len();
+        let rejected = batch.rejects.iter().map(|reject| reject.record.size()).sum::<usize>();
+        let (line, receipt) = Line::open(&self.tally, open.n_read, n_items, batch.size() + rejected);
+        let id = line.id;
+        let mut rejects = std::mem::take(&mut batch.rejects);
+        let mut item = 0;
+        let mut next = || {
+            let ticket = Ticket { line: id, item };
+            item += 1;
+            ticket
+        };
+        let mut waiting = rejects.iter_mut().peekable();
+        for (index, record) in batch.records_mut().iter_mut().enumerate() {
+            while let Some(reject) = waiting.next_if(|reject| reject.n_before <= index) {
+                reject.record.ticket = next();
+            }
+            record.ticket = next();
+        }
+        waiting.for_each(|reject| reject.record.ticket = next());
+        batch.rejects = rejects;
+        batch.owe(receipt);
+        open.n_read += n_items as u64;
+        open.lines.push_back((line, batch.positions.take()));
+    }
+
+    /// Moves past all that has been delivered; `None` if nothing new was.
+    pub(crate) fn advance(&self) -> Option<Progress> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = &mut *open;
+        let mut position = None;
+        let mut has_moved = false;
+        while let Some((line, positions)) = open.lines.front() {
+            let n_prefix = line.n_prefix();
+            if n_prefix > open.n_passed || line.n_items() == 0 {
+                has_moved = true;
+                position = positions.as_ref().map(|positions| (Arc::clone(positions), n_prefix));
+                open.n_passed = n_prefix;
+            }
+            if n_prefix < line.n_items() {
+                break;
+            }
+            open.n_done += u64::from(n_prefix);
+            open.n_passed = 0;
+            open.lines.pop_front();
+        }
+        has_moved.then(|| Progress {
+            position: position.map(|(positions, n_prefix)| positions.after(n_prefix as usize)),
+            n_items: open.n_done + u64::from(open.n_passed),
+        })
+    }
+
+    /// Waits until the prefix may have grown or a line has ended.
+    pub(crate) async fn changed(&self) {
+        self.tally.changed.notified().await;
+    }
+
+    /// Whether nothing is under way any more.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.tally.n_open_lines.load(Ordering::SeqCst) == 0
+    }
+
+    pub(crate) fn n_delivered(&self) -> u64 {
+        self.tally.n_delivered.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn n_lost(&self) -> u64 {
+        self.tally.n_lost.load(Ordering::SeqCst)
+    }
+
+    /// How many items from the first on may have left for the outside world.
+    pub(crate) fn n_tried(&self) -> u64 {
+        self.tally.n_tried.load(Ordering::SeqCst)
+    }
+
+    /// Waits until less is under way in the pipeline than its limit allows.
+    pub(crate) async fn has_room(&self) {
+        self.tally.in_flight.has_room().await;
+    }
+}

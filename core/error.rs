@@ -1,0 +1,46 @@
+//! Errors that the engine or the command line treats in a way of their own.
+
+use std::fmt;
+
+/// Marks an error chain: a service could not be reached. First contact is tried
+/// again for `retry.connect`; a run that ends on it has exit code 69.
+#[derive(Debug)]
+pub struct Unreachable(pub String);
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
+/// An option that reads well and still makes no sense, found by `build`; it is
+/// shown where the option stands in the file.
+#[derive(Debug)]
+pub struct OptionError {
+    /// The option's name; of a nested one the names joined by dots.
+    pub option: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl OptionError {
+    /// An error about one option, as an `anyhow` error.
+    pub fn new(option: impl Into<String>, message: impl Into<String>) -> anyhow::Error {
+        anyhow::Error::new(OptionError { option: option.into(), message: message.into() })
+    }
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}", self.option, self.message)
+    }
+}
+
+impl std::error::Error for OptionError {}
+
+/// Whether a service could not be reached, anywhere in the chain.
+pub(crate) fn is_unreachable(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<Unreachable>()) || error.is::<Unreachable>()
+}

@@ -1,0 +1,36 @@
+//! The engine of `runner` and the words of its trade.
+//!
+//! This crate knows no plugin, no verb of the command line and no client
+//! library. `ARCHITECTURE.md` beside this file is the map.
+
+mod batch;
+mod engine;
+mod error;
+mod json;
+mod plugin;
+mod progress;
+mod receipt;
+mod record;
+mod secret;
+mod sink;
+mod source;
+mod table;
+pub mod testing;
+mod transform;
+mod units;
+
+pub use anyhow::{Error, Result};
+pub use async_trait::async_trait;
+pub use inventory::submit as register;
+
+pub use batch::{Batch, Position, Positions, Reject};
+pub use error::{OptionError, Unreachable};
+pub use plugin::{BatchLimits, BuildContext, Built, Kind, Plugin, Registry, RetryLimits};
+pub use progress::Gauges;
+pub use record::{Body, Entry, Header, Headers, Name, Origin, Record};
+pub use secret::Secret;
+pub use sink::{Ending, Failure, Sink, SinkConfig, WriteError};
+pub use source::{Committer, Numbering, ReadError, Source, SourceConfig, Start};
+pub use table::{Column, ColumnType, JsonKeys, Row, Table, TableHeader};
+pub use transform::{Flow, Outlet, Transform, TransformConfig};
+pub use units::{ByteSize, HumanDuration};

@@ -1,0 +1,267 @@
+//! The registry: what plugins there are, and what each is told when it is built.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use schemars::{Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+use toml::de::ValueDeserializer;
+
+use crate::progress::Gauges;
+use crate::sink::{Sink, SinkConfig};
+use crate::source::{Source, SourceConfig};
+use crate::transform::{Transform, TransformConfig};
+
+/// What a component does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Reads records.
+    Source,
+    /// Changes, filters, paces or counts them.
+    Transform,
+    /// Writes them.
+    Sink,
+}
+
+impl Kind {
+    /// All kinds, in the order in which records meet them.
+    pub const ALL: [Kind; 3] = [Kind::Source, Kind::Transform, Kind::Sink];
+
+    /// The table of a pipeline file that holds components of this kind.
+    pub fn section(self) -> &'static str {
+        match self {
+            Kind::Source => "sources",
+            Kind::Transform => "transforms",
+            Kind::Sink => "sinks",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Kind::Source => "source",
+            Kind::Transform => "transform",
+            Kind::Sink => "sink",
+        })
+    }
+}
+
+/// What the registry knows: a name that pipeline files use as `type`, the
+/// documentation, and how to build a component.
+pub struct Plugin {
+    /// What stands behind `type =` in a pipeline file.
+    pub name: &'static str,
+    /// What it does.
+    pub kind: Kind,
+    /// A component table that shows its use, without its header.
+    pub example: &'static str,
+    /// The schema of its options; the doc comments of the config become descriptions.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    pub(crate) read: ReadConfig,
+}
+
+inventory::collect!(Plugin);
+
+/// Reads a component's options; what it answers with builds the component.
+pub(crate) type ReadConfig = fn(ValueDeserializer<'_>) -> Result<Build, toml::de::Error>;
+pub(crate) type Build = Box<dyn FnOnce(&BuildContext) -> Result<Built> + Send>;
+
+/// A component that has been built and not been opened.
+pub enum Built {
+    /// A source.
+    Source(Box<dyn Source>),
+    /// A transform.
+    Transform(Box<dyn Transform>),
+    /// A sink.
+    Sink(Box<dyn Sink>),
+}
+
+impl Plugin {
+    /// A source whose options are `C`.
+    pub const fn source<C: SourceConfig>(name: &'static str) -> Self {
+        Plugin {
+            name,
+            kind: Kind::Source,
+            example: "",
+            schema: SchemaGenerator::root_schema_for_inline::<C>,
+            read: |options| {
+                let config = C::deserialize(options)?;
+                Ok(Box::new(move |context| Ok(Built::Source(config.build(context)?))))
+            },
+        }
+    }
+
+    /// A transform whose options are `C`.
+    pub const fn transform<C: TransformConfig>(name: &'static str) -> Self {
+        Plugin {
+            name,
+            kind: Kind::Transform,
+            example: "",
+            schema: SchemaGenerator::root_schema_for_inline::<C>,
+            read: |options| {
+                let config = C::deserialize(options)?;
+                Ok(Box::new(move |context| Ok(Built::Transform(config.build(context)?))))
+            },
+        }
+    }
+
+    /// A sink whose options are `C`.
+    pub const fn sink<C: SinkConfig>(name: &'static str) -> Self {
+        Plugin {
+            name,
+            kind: Kind::Sink,
+            example: "",
+            schema: SchemaGenerator::root_schema_for_inline::<C>,
+            read: |options| {
+                let config = C::deserialize(options)?;
+                Ok(Box::new(move |context| Ok(Built::Sink(config.build(context)?))))
+            },
+        }
+    }
+
+    /// Adds a component table that shows the plugin's use, without its header.
+    pub const fn example(mut self, toml: &'static str) -> Self {
+        self.example = toml;
+        self
+    }
+}
+
+/// Gives a schema of a type in place, whatever the generator's settings.
+trait RootSchema {
+    fn root_schema_for_inline<T: schemars::JsonSchema>(&mut self) -> Schema;
+}
+
+impl RootSchema for SchemaGenerator {
+    fn root_schema_for_inline<T: schemars::JsonSchema>(&mut self) -> Schema {
+        T::json_schema(self)
+    }
+}
+
+/// All plugins that are linked in, by kind and name.
+pub struct Registry(BTreeMap<(Kind, &'static str), &'static Plugin>);
+
+impl Registry {
+    /// Collects what `register!` has left in this binary; a name that stands
+    /// twice for one kind is an error.
+    pub fn collect() -> Result<Self> {
+        let mut plugins = BTreeMap::new();
+        for plugin in inventory::iter::<Plugin> {
+            if plugins.insert((plugin.kind, plugin.name), plugin).is_some() {
+                anyhow::bail!(
+                    "two plugins call themselves {} `{}`: rename one of them in its `register!`",
+                    plugin.kind,
+                    plugin.name
+                );
+            }
+        }
+        Ok(Registry(plugins))
+    }
+
+    /// The plugin of that kind and name.
+    pub fn get(&self, kind: Kind, name: &str) -> Option<&'static Plugin> {
+        self.0.get(&(kind, name)).copied()
+    }
+
+    /// All of them, sources first, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &'static Plugin> {
+        self.0.values().copied()
+    }
+
+    /// The names of one kind, in order.
+    pub fn names(&self, kind: Kind) -> impl Iterator<Item = &'static str> {
+        self.iter().filter(move |plugin| plugin.kind == kind).map(|plugin| plugin.name)
+    }
+}
+
+/// How large the batches between components may become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// Records in one batch.
+    pub max_records: usize,
+    /// Bytes of bodies in one batch.
+    pub max_bytes: usize,
+    /// How long a source may wait for a batch to fill.
+    pub timeout: Duration,
+    /// Bytes under way in the whole pipeline.
+    pub in_flight: usize,
+}
+
+/// How often and how long what fails is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryLimits {
+    /// The first pause.
+    pub initial: Duration,
+    /// The longest pause.
+    pub max: Duration,
+    /// How long one write or poll is tried; `None` is for ever.
+    pub timeout: Option<Duration>,
+    /// How long first contact is tried; `None` is for ever.
+    pub connect: Option<Duration>,
+}
+
+/// What a component is told when it is built.
+#[derive(Clone, Debug)]
+pub struct BuildContext {
+    /// The name of the pipeline.
+    pub pipeline: String,
+    /// The name of the component in its file.
+    pub component: String,
+    /// The folder of the pipeline file; relative paths begin here.
+    pub folder: PathBuf,
+    /// How large batches may become.
+    pub batch: BatchLimits,
+    /// How long to keep trying.
+    pub retry: RetryLimits,
+    /// What the component shows while it runs.
+    pub gauges: Arc<Gauges>,
+    /// Where the sinks in front of this one write to, if they say so.
+    pub upstream_locations: Vec<String>,
+}
+
+impl BuildContext {
+    /// `path` as the pipeline file means it: relative to the file's folder.
+    pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// To add to "no such file": that the path would exist in the current folder.
+    pub fn path_hint(&self, path: impl AsRef<Path>) -> String {
+        let path = path.as_ref();
+        if path.is_relative() && path.exists() && !self.resolve(path).exists() {
+            format!(
+                "; it exists in the current folder, but paths in a pipeline file are relative to that file ({})",
+                self.folder.display()
+            )
+        } else {
+            String::new()
+        }
+    }
+}
+
+impl Default for BatchLimits {
+    fn default() -> Self {
+        BatchLimits {
+            max_records: 1024,
+            max_bytes: 1 << 20,
+            timeout: Duration::from_millis(50),
+            in_flight: 32 << 20,
+        }
+    }
+}
+
+impl Default for RetryLimits {
+    fn default() -> Self {
+        RetryLimits {
+            initial: Duration::from_millis(100),
+            max: Duration::from_secs(30),
+            timeout: Some(Duration::from_secs(300)),
+            connect: Some(Duration::from_secs(30)),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What a component shows of itself: counters that the engine keeps, and gauges
+//! that the component sets.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Counted by the engine, once a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) records_in: AtomicU64,
+    pub(crate) records_out: AtomicU64,
+    pub(crate) filtered: AtomicU64,
+    pub(crate) rejected: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
+    pub(crate) retries: AtomicU64,
+}
+
+pub(crate) fn add(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Ordering::Relaxed);
+}
+
+pub(crate) fn get(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+/// Set by the component itself, for people to look at.
+#[derive(Debug)]
+pub struct Gauges {
+    position: AtomicU64,
+    size: AtomicU64,
+    lag: AtomicI64,
+    notes: Mutex<Vec<String>>,
+}
+
+impl Default for Gauges {
+    fn default() -> Self {
+        Gauges {
+            position: AtomicU64::new(0),
+            size: AtomicU64::new(0),
+            lag: AtomicI64::new(-1),
+            notes: Mutex::default(),
+        }
+    }
+}
+
+impl Gauges {
+    /// How many bytes of how many have been read; a size of 0 is unknown.
+    pub fn set_position(&self, position: u64, size: u64) {
+        self.position.store(position, Ordering::Relaxed);
+        self.size.store(size, Ordering::Relaxed);
+    }
+
+    /// How many records wait in the topics.
+    pub fn set_lag(&self, n_records: u64) {
+        self.lag.store(i64::try_from(n_records).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    /// Adds a line to the closing report, such as the table that a crawler has made.
+    pub fn note(&self, line: impl Into<String>) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(line.into());
+    }
+
+    /// The position and the size in bytes, if the size is known.
+    pub fn position(&self) -> Option<(u64, u64)> {
+        let size = self.size.load(Ordering::Relaxed);
+        (size > 0).then(|| (self.position.load(Ordering::Relaxed), size))
+    }
+
+    /// How many records wait, if known.
+    pub fn lag(&self) -> Option<u64> {
+        u64::try_from(self.lag.load(Ordering::Relaxed)).ok()
+    }
+
+    /// The lines for the closing report.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

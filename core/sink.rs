@@ -1,0 +1,103 @@
+//! A sink answers one question: is it stored?
+
+use anyhow::{Error, Result};
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use crate::plugin::BuildContext;
+use crate::record::Record;
+
+/// The options of a sink: its documentation, its schema and its constructor.
+pub trait SinkConfig: DeserializeOwned + JsonSchema + Send + 'static {
+    /// Reads the options and does nothing else: opens no file and no connection.
+    fn build(self, context: &BuildContext) -> Result<Box<dyn Sink>>;
+}
+
+/// How the input of a sink has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself: the sources are through, or a limit was reached.
+    Completed,
+    /// Somebody stopped the run, or it has failed.
+    Stopped,
+}
+
+/// Writes records to the outside world.
+#[async_trait]
+pub trait Sink: Send + Sync {
+    /// Connects, creates what is missing, checks what must be there; called again
+    /// while it answers [`Unreachable`](crate::Unreachable), until `retry.connect` has passed.
+    async fn open(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes the records durable. `Ok` means that all of them are.
+    async fn write(&self, records: &[Record]) -> Result<(), WriteError>;
+
+    /// How many writes may overlap. More than one gives up the order of batches.
+    fn concurrency(&self) -> usize {
+        1
+    }
+
+    /// Works beside the writes, from `open` on until the input ends, when the
+    /// future is dropped. Must not end by itself unless it has failed.
+    async fn work_beside(&self) -> Result<()> {
+        std::future::pending().await
+    }
+
+    /// Finishes what `write` has left for later; called once, when the input has ended.
+    async fn flush(&self, _ending: Ending) -> Result<()> {
+        Ok(())
+    }
+
+    /// The folder that it writes to, as a URL such as `s3://bucket/folder/`, for a sink behind it.
+    fn location(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether `runner crawl` has anything to do here.
+    fn is_crawler(&self) -> bool {
+        false
+    }
+
+    /// Does by hand, on an opened sink, what it does at the end of a run.
+    async fn crawl(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Why records could not be stored.
+#[derive(Debug)]
+pub enum WriteError {
+    /// Worth another try, all of it.
+    Retry(Error),
+    /// These failed; all others are durable.
+    Partial(Vec<Failure>),
+    /// No further try will help.
+    Fatal(Error),
+}
+
+/// Why one record could not be stored.
+#[derive(Debug)]
+pub struct Failure {
+    /// Which record of the slice that was to be written.
+    pub index: usize,
+    /// What went wrong.
+    pub error: Error,
+    /// Worth another try; otherwise the record is rejected.
+    pub retry: bool,
+}
+
+impl WriteError {
+    /// `Ok` if there is no failure, else [`WriteError::Partial`].
+    pub fn unless_empty(failures: Vec<Failure>) -> Result<(), WriteError> {
+        if failures.is_empty() { Ok(()) } else { Err(WriteError::Partial(failures)) }
+    }
+}
+
+impl From<Error> for WriteError {
+    fn from(error: Error) -> Self {
+        WriteError::Fatal(error)
+    }
+}

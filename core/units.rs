@@ -1,0 +1,165 @@
+//! Durations and sizes as people write them: `"1m30s"`, `"10MiB"`.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// A span of time with its unit: `"250ms"`, `"5s"`, `"1m30s"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HumanDuration(pub Duration);
+
+impl HumanDuration {
+    /// So many whole seconds.
+    pub const fn from_secs(seconds: u64) -> Self {
+        HumanDuration(Duration::from_secs(seconds))
+    }
+
+    /// So many milliseconds.
+    pub const fn from_millis(millis: u64) -> Self {
+        HumanDuration(Duration::from_millis(millis))
+    }
+
+    /// The span, where `"0s"` stands for no bound at all.
+    pub fn unless_zero(self) -> Option<Duration> {
+        (!self.0.is_zero()).then_some(self.0)
+    }
+}
+
+impl From<HumanDuration> for Duration {
+    fn from(duration: HumanDuration) -> Self {
+        duration.0
+    }
+}
+
+impl From<HumanDuration> for String {
+    fn from(duration: HumanDuration) -> Self {
+        humantime::format_duration(duration.0).to_string().replace(' ', "")
+    }
+}
+
+impl std::fmt::Display for HumanDuration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from(*self))
+    }
+}
+
+impl TryFrom<String> for HumanDuration {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl std::str::FromStr for HumanDuration {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if !text.ends_with(|last: char| last.is_ascii_alphabetic()) {
+            return Err(format!(
+                "`{text}` is not a duration: it needs a unit, as in \"250ms\", \"5s\" or \"1m30s\""
+            ));
+        }
+        let parsed = humantime::parse_duration(text);
+        parsed
+            .map(HumanDuration)
+            .map_err(|_| format!("`{text}` is not a duration: write it as \"250ms\", \"5s\" or \"1m30s\""))
+    }
+}
+
+impl JsonSchema for HumanDuration {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^\s*(\d+\s*[a-zA-Z]+\s*)+$|\$\{" })
+    }
+}
+
+/// A number of bytes with its unit: `"64KiB"`, `"10MB"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ByteSize(pub u64);
+
+impl ByteSize {
+    /// So many times 1024 · 1024 bytes.
+    pub const fn from_mib(n: u64) -> Self {
+        ByteSize(n << 20)
+    }
+
+    /// The size in memory terms.
+    pub fn as_usize(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl std::fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = bytesize::ByteSize(self.0).display().iec().to_string().replace(' ', "").replace(".0", "");
+        f.write_str(&text)
+    }
+}
+
+impl From<ByteSize> for String {
+    fn from(size: ByteSize) -> Self {
+        size.to_string()
+    }
+}
+
+impl TryFrom<String> for ByteSize {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if !text.ends_with(['b', 'B']) {
+            return Err(format!("`{text}` is not a size: it needs a unit, as in \"64KiB\" or \"10MB\""));
+        }
+        let parsed = text.parse::<bytesize::ByteSize>();
+        parsed
+            .map(|size| ByteSize(size.as_u64()))
+            .map_err(|_| format!("`{text}` is not a size: write it as \"64KiB\" or \"10MB\""))
+    }
+}
+
+impl JsonSchema for ByteSize {
+    fn schema_name() -> Cow<'static, str> {
+        "ByteSize".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*([kKmMgGtT][iI]?)?[bB]$|\$\{" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes_read_back_as_they_are_written() {
+        for text in ["250ms", "5s", "1m30s", "0s"] {
+            assert_eq!(text.parse::<HumanDuration>().unwrap().to_string(), text);
+        }
+        for text in ["64KiB", "1MiB", "1.5MiB"] {
+            assert_eq!(ByteSize::try_from(text.to_owned()).unwrap().to_string(), text);
+        }
+        assert_eq!(ByteSize::try_from("10MB".to_owned()).unwrap().0, 10_000_000);
+    }
+
+    #[test]
+    fn a_number_without_a_unit_is_refused() {
+        assert!("5".parse::<HumanDuration>().unwrap_err().contains("needs a unit"));
+        assert!(ByteSize::try_from("64".to_owned()).unwrap_err().contains("needs a unit"));
+    }
+}

@@ -1,0 +1,1 @@
+//! `csv`: reads the rows of CSV files.

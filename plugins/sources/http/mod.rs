@@ -1,0 +1,1 @@
+//! `http`: asks an HTTP API.

@@ -1,0 +1,1 @@
+//! `kafka`: reads topics as a member of a consumer group.

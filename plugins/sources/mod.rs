@@ -1,0 +1,5 @@
+//! Where records come from.
+
+mod csv;
+mod http;
+mod kafka;

@@ -1,0 +1,28 @@
+//! Drives the real binary: a pipeline file in, bytes out.
+
+mod support;
+
+/// What a pipeline file may say, and how its slips are shown.
+mod config;
+/// The `csv` source: rows, types, resuming, bad rows.
+mod csv;
+/// Every record arrives once, whatever is killed.
+mod delivery;
+/// Bad input and services that refuse: clear errors, nothing lost.
+mod errors;
+/// The `glue_crawl` sink against an independent Glue.
+mod glue;
+/// The `http` source: answers, pages, cursors, denials.
+mod http;
+/// The `kafka` source and sink against a real broker.
+mod kafka;
+/// The `run` verb: reports, exit codes, limits.
+mod run;
+/// The `s3` sink against a real S3 server.
+mod s3;
+/// The committed schemas are what the plugins say.
+mod schemas;
+/// Signals, deadlines, giving back.
+mod shutdown;
+/// The rules of the tree.
+mod tidy;

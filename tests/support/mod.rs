@@ -1,0 +1,7 @@
+//! A scene to act in: a folder, the binary, real servers.
+
+pub mod kafka;
+pub mod s3;
+mod scene;
+
+pub use scene::{Outcome, Running, Scene, report, wait_until};

@@ -1,0 +1,178 @@
+//! A temporary folder and the binary that runs in it.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// A temporary folder with pipeline files, and the environment they run in.
+pub struct Scene {
+    folder: tempfile::TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// How a finished run has ended.
+#[derive(Debug)]
+pub struct Outcome {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A run that goes on in the background; it is killed when this is dropped.
+pub struct Running {
+    child: Child,
+    stdout: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+impl Scene {
+    pub fn new() -> Self {
+        Scene { folder: tempfile::tempdir().expect("a temporary folder"), variables: Vec::new() }
+    }
+
+    /// Sets a variable for every run of this scene.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file into the folder.
+    pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("creating the folder");
+        std::fs::write(&path, content).expect("writing a file of the scene");
+        path
+    }
+
+    pub fn read(&self, name: impl AsRef<Path>) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// The binary, in the folder, with nothing of the surroundings but what the scene sets.
+    pub fn command<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(&self, arguments: I) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.folder.path())
+            .env("RUNNER_DATA_DIR", self.path("state"))
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the binary to its end.
+    pub fn run<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(&self, arguments: I) -> Outcome {
+        self.start(arguments).wait(Duration::from_secs(300))
+    }
+
+    /// Starts the binary in the background.
+    pub fn start<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(&self, arguments: I) -> Running {
+        let mut child = self
+            .command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starting the binary");
+        let stdout = collect(child.stdout.take().expect("piped"));
+        let stderr = collect(child.stderr.take().expect("piped"));
+        Running { child, stdout: Some(stdout), stderr: Some(stderr) }
+    }
+}
+
+fn collect(mut pipe: impl std::io::Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+impl Running {
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
+        let _ = kill(pid, signal);
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits for the end; a run that takes longer is killed and fails the test.
+    pub fn wait(mut self, at_most: Duration) -> Outcome {
+        let deadline = Instant::now() + at_most;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("waiting for the binary") {
+                break status;
+            }
+            if Instant::now() > deadline {
+                let _ = self.child.kill();
+                let stderr = self.stderr.take().expect("once").join().expect("reading stderr");
+                panic!("the run has not ended after {at_most:?}; it said:\n{stderr}");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let stdout = self.stdout.take().expect("once").join().expect("reading stdout");
+        let stderr = self.stderr.take().expect("once").join().expect("reading stderr");
+        Outcome { status, stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Outcome {
+    /// The exit code; fails the test if a signal ended the run.
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| panic!("no exit code but {}: {}", self.status, self.stderr))
+    }
+
+    /// Fails the test, with all that was said, unless the run ended with `code`.
+    #[track_caller]
+    pub fn assert_code(&self, code: i32) -> &Self {
+        assert_eq!(self.status.code(), Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Fails the test unless stderr contains every one of `parts`.
+    #[track_caller]
+    pub fn assert_says(&self, parts: &[&str]) -> &Self {
+        for part in parts {
+            assert!(self.stderr.contains(part), "nothing says {part:?} in:\n{}", self.stderr);
+        }
+        self
+    }
+}
+
+/// Waits until `condition` holds; fails the test after `at_most`.
+#[track_caller]
+pub fn wait_until(what: &str, at_most: Duration, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + at_most;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} did not happen within {at_most:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The report that `--report FILE` has written.
+pub fn report(path: impl AsRef<Path>) -> Value {
+    let text = std::fs::read_to_string(path.as_ref()).expect("the report");
+    serde_json::from_str(&text).expect("the report is JSON")
+}
