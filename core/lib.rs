@@ -4,13 +4,17 @@
 //! library. `ARCHITECTURE.md` beside this file is the map.
 
 mod batch;
+pub mod config;
 mod engine;
 mod error;
 mod json;
+mod pipeline;
 mod plugin;
 mod progress;
 mod receipt;
 mod record;
+mod report;
+pub mod schema;
 mod secret;
 mod sink;
 mod source;
@@ -24,10 +28,13 @@ pub use async_trait::async_trait;
 pub use inventory::submit as register;
 
 pub use batch::{Batch, Position, Positions, Reject};
-pub use error::{OptionError, Unreachable};
+pub use engine::{RunOptions, open_sink, run};
+pub use error::{OptionError, Unreachable, is_unreachable};
+pub use pipeline::{Counts, Monitor, Pipeline};
 pub use plugin::{BatchLimits, BuildContext, Built, Kind, Plugin, Registry, RetryLimits};
 pub use progress::Gauges;
 pub use record::{Body, Entry, Header, Headers, Name, Origin, Record};
+pub use report::{ComponentReport, PipelineReport, Status};
 pub use secret::Secret;
 pub use sink::{Ending, Failure, Sink, SinkConfig, WriteError};
 pub use source::{Committer, Numbering, ReadError, Source, SourceConfig, Start};
