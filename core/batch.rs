@@ -201,6 +201,29 @@ impl Batch {
         }
     }
 
+    /// Gives the rejects their places among the records; says which they are, and why.
+    pub(crate) fn merge_rejects(&mut self) -> Vec<(usize, Error)> {
+        if self.rejects.is_empty() {
+            return Vec::new();
+        }
+        let mut reasons = Vec::with_capacity(self.rejects.len());
+        let mut merged = Vec::with_capacity(self.records.len() + self.rejects.len());
+        let mut rejects = self.rejects.drain(..).peekable();
+        for (index, record) in self.records.drain(..).enumerate() {
+            while let Some(reject) = rejects.next_if(|reject| reject.n_before <= index) {
+                reasons.push((merged.len(), reject.reason));
+                merged.push(reject.record);
+            }
+            merged.push(record);
+        }
+        for reject in rejects {
+            reasons.push((merged.len(), reject.reason));
+            merged.push(reject.record);
+        }
+        self.records = merged;
+        reasons
+    }
+
     /// Puts the engine's receipt on a batch that has just been read.
     pub(crate) fn owe(&mut self, receipt: Receipt) {
         self.receipts.push(receipt);

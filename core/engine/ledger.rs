@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anyhow::Error;
+
 use super::in_flight::InFlight;
 use crate::batch::{Batch, Position, Positions};
 use crate::receipt::{Line, Tally};
@@ -50,35 +52,23 @@ impl Ledger {
         Ledger { tally: Arc::new(Tally { in_flight, ..Tally::default() }), open: Mutex::default() }
     }
 
-    /// Opens a line for a batch, numbers its items and puts the receipt on it.
+    /// Opens a line for a batch that has just been read, and puts the receipt on it.
     ///
-    /// Items are the records and the rejects in the order of reading; the
-    /// rejects keep their items too, so that each can be settled by itself.
-    pub(crate) fn open(&self, batch: &mut Batch) {
+    /// Rejects take their places among the records, so that every item is
+    /// settled by itself; the answer says which they are, and why. The second
+    /// part is how many items were read before this batch.
+    pub(crate) fn open(&self, batch: &mut Batch) -> (Vec<(usize, Error)>, u64) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let n_items = batch.len() + batch.rejects.len();
-        let rejected = batch.rejects.iter().map(|reject| reject.record.size()).sum::<usize>();
-        let (line, receipt) = Line::open(&self.tally, open.n_read, n_items, batch.size() + rejected);
-        let id = line.id;
-        let mut rejects = std::mem::take(&mut batch.rejects);
-        let mut item = 0;
-        let mut next = || {
-            let ticket = Ticket { line: id, item };
-            item += 1;
-            ticket
-        };
-        let mut waiting = rejects.iter_mut().peekable();
-        for (index, record) in batch.records_mut().iter_mut().enumerate() {
-            while let Some(reject) = waiting.next_if(|reject| reject.n_before <= index) {
-                reject.record.ticket = next();
-            }
-            record.ticket = next();
+        let rejects = batch.merge_rejects();
+        let first = open.n_read;
+        let (line, receipt) = Line::open(&self.tally, first, batch.len(), batch.size());
+        for (record, item) in batch.records_mut().iter_mut().zip(0..) {
+            record.ticket = Ticket { line: line.id, item };
         }
-        waiting.for_each(|reject| reject.record.ticket = next());
-        batch.rejects = rejects;
-        batch.owe(receipt);
-        open.n_read += n_items as u64;
+        open.n_read += batch.len() as u64;
         open.lines.push_back((line, batch.positions.take()));
+        batch.owe(receipt);
+        (rejects, first)
     }
 
     /// Moves past all that has been delivered; `None` if nothing new was.
@@ -91,7 +81,9 @@ impl Ledger {
             let n_prefix = line.n_prefix();
             if n_prefix > open.n_passed || line.n_items() == 0 {
                 has_moved = true;
-                position = positions.as_ref().map(|positions| (Arc::clone(positions), n_prefix));
+                if let Some(positions) = positions {
+                    position = Some((Arc::clone(positions), n_prefix));
+                }
                 open.n_passed = n_prefix;
             }
             if n_prefix < line.n_items() {

@@ -1,0 +1,128 @@
+//! Fills in `${NAME}` inside strings, after the file has been parsed: a value can
+//! never change the structure of the file.
+
+/// Where the values of variables come from.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// A string with its variables filled in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Expanded {
+    pub(crate) text: String,
+    /// The string is one variable and nothing else.
+    pub(crate) is_one_variable: bool,
+    /// The variables in it, by name.
+    pub(crate) names: Vec<String>,
+}
+
+/// Fills in `${NAME}`, `${NAME:-default}` and `${NAME:?message}`; `$${` stands
+/// for `${`. `None` if the string has no variable; the error says what is wrong.
+pub(crate) fn expand(text: &str, lookup: Lookup) -> Result<Option<Expanded>, String> {
+    let mut out = String::new();
+    let mut names = Vec::new();
+    let mut rest = text;
+    let mut has_changed = false;
+    while let Some(at) = rest.find("${") {
+        let (before, found) = rest.split_at(at);
+        if let Some(before) = before.strip_suffix('$') {
+            out.push_str(before);
+            out.push_str("${");
+            rest = &found[2..];
+            has_changed = true;
+            continue;
+        }
+        out.push_str(before);
+        let Some(end) = found.find('}') else {
+            return Err(format!("`{found}` has no closing `}}`; write `$${{` for a literal `${{`"));
+        };
+        let (name, value) = fill_in(&found[2..end], lookup)?;
+        out.push_str(&value);
+        names.push(name);
+        rest = &found[end + 1..];
+        has_changed = true;
+    }
+    if !has_changed {
+        return Ok(None);
+    }
+    let is_one_variable = names.len() == 1 && text.starts_with("${") && text.ends_with('}') && rest.is_empty();
+    out.push_str(rest);
+    Ok(Some(Expanded { text: out, is_one_variable, names }))
+}
+
+fn fill_in(inner: &str, lookup: Lookup) -> Result<(String, String), String> {
+    let (name, otherwise) = match inner.find(':') {
+        Some(at) => (&inner[..at], Some(&inner[at + 1..])),
+        None => (inner, None),
+    };
+    let is_name = !name.is_empty()
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_name {
+        return Err(format!("`${{{inner}}}` does not name a variable; write `$${{` for a literal `${{`"));
+    }
+    let value = lookup(name).filter(|value| !value.is_empty());
+    let value = match (value, otherwise) {
+        (Some(value), _) => value,
+        (None, None) => match lookup(name) {
+            Some(empty) => empty,
+            None => {
+                return Err(format!(
+                    "the variable {name} is not set; set it, or give a default as in `${{{name}:-default}}`"
+                ));
+            }
+        },
+        (None, Some(otherwise)) => {
+            if let Some(default) = otherwise.strip_prefix('-') {
+                default.to_owned()
+            } else if let Some(message) = otherwise.strip_prefix('?') {
+                return Err(format!("set the variable {name}: {message}"));
+            } else {
+                return Err(format!(
+                    "`${{{inner}}}` is not understood; there are `${{{name}}}`, `${{{name}:-default}}` and `${{{name}:?message}}`"
+                ));
+            }
+        }
+    };
+    Ok((name.to_owned(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lookup(name: &str) -> Option<String> {
+        match name {
+            "A" => Some("one".into()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        }
+    }
+
+    fn text(of: &str) -> String {
+        expand(of, &lookup).unwrap().map_or_else(|| of.to_owned(), |expanded| expanded.text)
+    }
+
+    #[test]
+    fn variables_are_filled_in() {
+        assert_eq!(text("x ${A} y ${B:-two} ${EMPTY:-three}${EMPTY}."), "x one y two three.");
+        assert_eq!(text("$${A} costs $5"), "${A} costs $5");
+        assert_eq!(text("${B:-http://h:1/{x}"), "http://h:1/{x");
+    }
+
+    #[test]
+    fn one_variable_alone_is_told_apart() {
+        assert!(expand("${A}", &lookup).unwrap().unwrap().is_one_variable);
+        assert!(!expand("${A}${A}", &lookup).unwrap().unwrap().is_one_variable);
+        assert!(!expand("${A} ", &lookup).unwrap().unwrap().is_one_variable);
+        assert_eq!(expand("plain", &lookup).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        assert!(expand("${B}", &lookup).unwrap_err().contains("B is not set"));
+        assert_eq!(expand("${B:?the bucket}", &lookup).unwrap_err(), "set the variable B: the bucket");
+        assert!(expand("${EMPTY:?the bucket}", &lookup).is_err());
+        assert!(expand("${A", &lookup).unwrap_err().contains("no closing"));
+        assert!(expand("${A:+x}", &lookup).unwrap_err().contains("not understood"));
+        assert!(expand("${1A}", &lookup).unwrap_err().contains("does not name a variable"));
+    }
+}

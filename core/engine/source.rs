@@ -1,0 +1,210 @@
+//! The task of one source: room first, then data; and beside it the keeper, who
+//! commits what has been delivered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Error, Result};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::control::Control;
+use super::dead_letter::DeadLetters;
+use super::fan::Fan;
+use super::ledger::Ledger;
+use super::numbers::Numbers;
+use crate::batch::Batch;
+use crate::error::is_unreachable;
+use crate::plugin::RetryLimits;
+use crate::progress::{Counters, add};
+use crate::source::{Committer, ReadError, Source};
+use crate::transform::Flow;
+
+/// Checkpoints are written at most this often.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+
+pub(crate) struct SourceTask {
+    pub(crate) node: usize,
+    pub(crate) source: Box<dyn Source>,
+    pub(crate) ledger: Arc<Ledger>,
+    /// `None` for a source whose records bring their numbers along.
+    pub(crate) numbers: Option<Arc<Numbers>>,
+    pub(crate) next: Fan,
+    pub(crate) limits: RetryLimits,
+    pub(crate) stop: CancellationToken,
+    pub(crate) control: Arc<Control>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) dead_letters: Arc<DeadLetters>,
+}
+
+impl SourceTask {
+    pub(crate) async fn run(mut self) {
+        let through = CancellationToken::new();
+        let keeper = Keeper {
+            node: self.node,
+            ledger: Arc::clone(&self.ledger),
+            committer: self.source.committer(),
+            numbers: self.numbers.clone(),
+            control: Arc::clone(&self.control),
+            through: through.clone(),
+        };
+        let reading = async {
+            if let Err(error) = self.read().await {
+                self.control.fail(self.node, error);
+            }
+            // Closes the channels: whoever is behind drains and ends.
+            self.next = Fan::default();
+            through.cancel();
+        };
+        tokio::join!(reading, keeper.run());
+        if let Err(error) = self.source.close().await {
+            self.control.fail(self.node, error.context("closing the source"));
+        }
+    }
+
+    /// Reads until the source is through, or the pipeline stops.
+    async fn read(&mut self) -> Result<()> {
+        let mut failing: Option<Backoff> = None;
+        let mut has_read = false;
+        let stop = self.stop.clone();
+        loop {
+            let next = async {
+                if self.next.ready().await == Flow::Stop {
+                    return None;
+                }
+                self.ledger.has_room().await;
+                Some(self.source.next().await)
+            };
+            let read = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                read = next => read,
+            };
+            match read {
+                None | Some(Ok(None)) => return Ok(()),
+                Some(Ok(Some(batch))) => {
+                    has_read = true;
+                    failing = None;
+                    if self.pass_on(batch).await? == Flow::Stop {
+                        return Ok(());
+                    }
+                }
+                Some(Err(ReadError::Fatal(error))) => return Err(error),
+                Some(Err(ReadError::Retry { error, after })) => {
+                    add(&self.counters.retries, 1);
+                    let is_first_contact = !has_read && is_unreachable(&error);
+                    let patience = if is_first_contact { self.limits.connect } else { self.limits.timeout };
+                    let backoff = failing.get_or_insert_with(|| Backoff::new(&self.limits, patience));
+                    if !backoff.wait(self.control.name(self.node), error, after, &stop).await? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Numbers a batch, puts its rejects aside and sends the rest on.
+    async fn pass_on(&mut self, mut batch: Batch) -> Result<Flow> {
+        let (rejects, first) = self.ledger.open(&mut batch);
+        if let Some(numbers) = &self.numbers {
+            numbers.reserve(first + batch.len() as u64).await?;
+            for (record, item) in batch.records_mut().iter_mut().zip(first..) {
+                record.entry = Some(numbers.entry(item));
+            }
+        }
+        add(&self.counters.records_in, batch.len() as u64);
+        add(&self.counters.bytes_in, batch.size() as u64);
+        let (batch, goes_on) =
+            self.dead_letters.set_aside(batch, rejects, self.node, &self.control, &self.counters).await;
+        add(&self.counters.records_out, batch.len() as u64);
+        add(&self.counters.bytes_out, batch.size() as u64);
+        let flow = self.next.send(batch).await;
+        Ok(if goes_on { flow } else { Flow::Stop })
+    }
+}
+
+/// Commits the delivered prefix for as long as anything is under way.
+struct Keeper {
+    node: usize,
+    ledger: Arc<Ledger>,
+    committer: Option<Box<dyn Committer>>,
+    numbers: Option<Arc<Numbers>>,
+    control: Arc<Control>,
+    /// Cancelled once nothing more will be read.
+    through: CancellationToken,
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        if let Err(error) = self.keep().await {
+            self.control.fail(self.node, error);
+        }
+    }
+
+    async fn keep(&mut self) -> Result<()> {
+        let mut write_at: Option<Instant> = None;
+        let mut last_write: Option<Instant> = None;
+        loop {
+            let is_through = self.through.is_cancelled();
+            let is_settled = self.ledger.is_settled();
+            if let Some(progress) = self.ledger.advance() {
+                if let (Some(committer), Some(position)) = (&mut self.committer, &progress.position) {
+                    committer.commit(position).await.context("committing the position")?;
+                }
+                if let Some(numbers) = &self.numbers {
+                    numbers.delivered(progress);
+                    let due = last_write.map_or_else(Instant::now, |last| last + CHECKPOINT_EVERY);
+                    write_at.get_or_insert(due);
+                }
+            }
+            if is_through && is_settled {
+                break;
+            }
+            let due = write_at;
+            tokio::select! {
+                () = self.ledger.changed() => {}
+                () = self.through.cancelled(), if !is_through => {}
+                () = async { sleep_until(due.expect("guarded")).await }, if due.is_some() => {
+                    if let Some(numbers) = &self.numbers {
+                        numbers.write().await?;
+                    }
+                    last_write = Some(Instant::now());
+                    write_at = None;
+                }
+            }
+        }
+        match &self.numbers {
+            Some(numbers) => numbers.write_last(self.ledger.n_tried()).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Opens a component: while it cannot be reached it is tried again, as long as
+/// first contact may take. False if `stop` came first.
+pub(crate) async fn connect(
+    component: &str,
+    limits: &RetryLimits,
+    stop: &CancellationToken,
+    mut open: impl AsyncFnMut() -> Result<()>,
+) -> Result<bool> {
+    let mut backoff = Backoff::new(limits, limits.connect);
+    loop {
+        let opened = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(false),
+            opened = open() => opened,
+        };
+        let error: Error = match opened {
+            Ok(()) => return Ok(true),
+            Err(error) => error,
+        };
+        if !is_unreachable(&error) {
+            return Err(error);
+        }
+        if !backoff.wait(component, error, None, stop).await? {
+            return Ok(false);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Turns built components into tasks and the channels between them.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Error;
+use futures_util::future::try_join_all;
+use tokio::task::JoinSet;
+
+use super::RunOptions;
+use super::chain::{ChainTask, Stage, Tail};
+use super::checkpoint::{Checkpoint, Folder};
+use super::control::{Control, RunFailure};
+use super::dead_letter::DeadLetters;
+use super::fan::{Fan, channel};
+use super::in_flight::InFlight;
+use super::ledger::Ledger;
+use super::numbers::Numbers;
+use super::sink::SinkTask;
+use super::source::{SourceTask, connect};
+use super::writer::Writer;
+use crate::pipeline::{Component, Monitor, Pipeline};
+use crate::plugin::{Built, Kind};
+use crate::progress::{Counters, get};
+use crate::sink::Sink;
+use crate::source::{Numbering, Start};
+
+/// A pipeline whose components are open and whose tasks run.
+pub(crate) struct Wired {
+    pub(crate) tasks: JoinSet<()>,
+    pub(crate) dead_letters: Arc<DeadLetters>,
+    pub(crate) books: Books,
+}
+
+/// The ledgers of the sources, for the last word on what became of their records.
+pub(crate) struct Books(Vec<(usize, Arc<Ledger>)>);
+
+impl Books {
+    /// Corrects the counters of the sources by what was given back, and fails
+    /// the run if anything was lost without an error to show for it.
+    pub(crate) fn close(&self, monitors: &[Monitor], is_aborted: bool, control: &Control) {
+        use std::sync::atomic::Ordering::Relaxed;
+        for (node, ledger) in &self.0 {
+            let counters = &monitors[*node].counters;
+            let n_ended = ledger.n_delivered() + ledger.n_lost();
+            counters.records_in.store(n_ended, Relaxed);
+            counters.records_out.store(n_ended - get(&counters.rejected).min(n_ended), Relaxed);
+            if ledger.n_lost() > 0 && !is_aborted && !control.has_failed() {
+                let lost = ledger.n_lost();
+                control.fail(*node, Error::msg(format!(
+                    "{lost} records were dropped on their way without being stored; they will be read again. This is a bug in a plugin"
+                )));
+            }
+        }
+    }
+}
+
+/// Opens every component and starts the tasks; `None` if the run was stopped meanwhile.
+pub(crate) async fn wire(
+    mut pipeline: Pipeline,
+    options: &RunOptions,
+    control: &Arc<Control>,
+) -> Result<Option<Wired>, RunFailure> {
+    let mut numbers = take_up(&pipeline, options.from_start)?;
+    if !open(&mut pipeline, &numbers, options.from_start, control).await? {
+        return Ok(None);
+    }
+    let in_flight = Arc::new(InFlight::new(pipeline.batch.in_flight));
+    let retry = pipeline.retry;
+    let writer = |node: usize, sink: Box<dyn Sink>, counters: &Arc<Counters>| Writer {
+        sink: Arc::from(sink),
+        node,
+        limits: retry,
+        stop: control.token(node),
+        control: Arc::clone(control),
+        counters: Arc::clone(counters),
+        is_broken: AtomicBool::new(false),
+    };
+    let dead_letter_node = pipeline.components.len();
+    let dead_letter = pipeline.dead_letter.take().and_then(|component| match component.built {
+        Built::Sink(sink) => Some(writer(dead_letter_node, sink, &component.counters)),
+        Built::Source(_) | Built::Transform(_) => None,
+    });
+    let dead_letters = Arc::new(DeadLetters::new(dead_letter));
+    let plan = Plan::new(&pipeline.components);
+    let (senders, inboxes): (Vec<_>, Vec<_>) = pipeline.components.iter().map(|_| channel()).unzip();
+    let mut inboxes: Vec<_> = inboxes.into_iter().map(Some).collect();
+    let mut inbox_of = |node: usize| inboxes[node].take().expect("a channel has one reader");
+    let fan =
+        |node: usize| Fan::new(plan.consumers[node].iter().map(|&next| senders[next].clone()).collect());
+    let mut tasks = JoinSet::new();
+    let mut books = Vec::new();
+    let mut chains: Vec<Vec<Stage>> = Vec::new();
+    chains.resize_with(pipeline.components.len(), Vec::new);
+
+    // Every component comes after its inputs, so a chain is complete at its last stage.
+    for (node, component) in pipeline.components.into_iter().enumerate() {
+        let counters = component.counters;
+        match component.built {
+            Built::Source(source) => {
+                let ledger = Arc::new(Ledger::new(Arc::clone(&in_flight)));
+                books.push((node, Arc::clone(&ledger)));
+                let task = SourceTask {
+                    node,
+                    source,
+                    ledger,
+                    numbers: numbers[node].take().map(|(numbers, _)| Arc::new(numbers)),
+                    next: fan(node),
+                    limits: retry,
+                    stop: control.token(node),
+                    control: Arc::clone(control),
+                    counters,
+                    dead_letters: Arc::clone(&dead_letters),
+                };
+                tasks.spawn(task.run());
+            }
+            Built::Transform(transform) => {
+                let stage = Stage { node, transform, stop: control.token(node), counters, is_closed: false };
+                let head = plan.heads[node];
+                chains[head].push(stage);
+                if plan.is_last(node) {
+                    let tail = Tail {
+                        next: fan(node),
+                        dead_letters: Arc::clone(&dead_letters),
+                        control: Arc::clone(control),
+                    };
+                    let stages = std::mem::take(&mut chains[head]);
+                    tasks.spawn(ChainTask { stages, inbox: inbox_of(head), tail }.run());
+                }
+            }
+            Built::Sink(sink) => {
+                let writer = Arc::new(writer(node, sink, &counters));
+                let task = SinkTask {
+                    writer,
+                    inbox: inbox_of(node),
+                    next: fan(node),
+                    dead_letters: Arc::clone(&dead_letters),
+                };
+                tasks.spawn(task.run());
+            }
+        }
+    }
+    Ok(Some(Wired { tasks, dead_letters, books: Books(books) }))
+}
+
+/// Who feeds whom, and which transforms share a task.
+struct Plan {
+    consumers: Vec<Vec<usize>>,
+    /// For every transform the first one of its chain.
+    heads: Vec<usize>,
+}
+
+impl Plan {
+    fn new(components: &[Component]) -> Self {
+        let mut consumers = vec![Vec::new(); components.len()];
+        for (node, component) in components.iter().enumerate() {
+            for &input in &component.inputs {
+                consumers[input].push(node);
+            }
+        }
+        let mut heads: Vec<usize> = (0..components.len()).collect();
+        for (node, component) in components.iter().enumerate() {
+            if let [input] = component.inputs[..]
+                && component.kind() == Kind::Transform
+                && components[input].kind() == Kind::Transform
+                && consumers[input].len() == 1
+            {
+                heads[node] = heads[input];
+            }
+        }
+        Plan { consumers, heads }
+    }
+
+    /// Whether a transform sends to channels rather than to the next of its chain.
+    fn is_last(&self, node: usize) -> bool {
+        !matches!(self.consumers[node][..], [next] if self.heads[next] == self.heads[node])
+    }
+}
+
+/// The numbers of every source that counts, and where it starts.
+type Past = Vec<Option<(Numbers, Start)>>;
+
+fn take_up(pipeline: &Pipeline, from_start: bool) -> Result<Past, RunFailure> {
+    let failure = |component: &str| {
+        let component = component.to_owned();
+        move |error| RunFailure { component, error }
+    };
+    let mut folder = None;
+    if pipeline.keeps_checkpoints() {
+        folder = Some(Arc::new(Folder::open(&pipeline.data_dir).map_err(failure("data_dir"))?));
+    }
+    let past = pipeline.components.iter().map(|component| {
+        let (Built::Source(source), Some(folder)) = (&component.built, &folder) else { return Ok(None) };
+        let numbering = source.numbering();
+        if numbering == Numbering::Carried {
+            return Ok(None);
+        }
+        let fresh = Checkpoint::new(&pipeline.name, &component.name, component.plugin, source.identity());
+        let past = Numbers::resume(Arc::clone(folder), fresh, numbering, from_start);
+        past.map(Some).map_err(failure(&component.name))
+    });
+    past.collect()
+}
+
+/// Opens all components at once: a missing file is told at once, whatever a
+/// broker takes to answer. False if the run was stopped meanwhile.
+async fn open(
+    pipeline: &mut Pipeline,
+    past: &Past,
+    from_start: bool,
+    control: &Control,
+) -> Result<bool, RunFailure> {
+    let retry = pipeline.retry;
+    let components = pipeline.components.iter_mut().chain(&mut pipeline.dead_letter);
+    let opened = components.enumerate().map(|(node, component)| async move {
+        let Component { name, built, .. } = component;
+        let start = past.get(node).and_then(Option::as_ref).map(|(_, start)| start);
+        let opened = match built {
+            Built::Source(source) => {
+                let start = start.cloned().unwrap_or(Start { position: None, from_start });
+                connect(name, &retry, &control.stop, async || source.open(&start).await).await
+            }
+            Built::Transform(_) => Ok(true),
+            Built::Sink(sink) => connect(name, &retry, &control.stop, async || sink.open().await).await,
+        };
+        opened.map_err(|error| RunFailure { component: name.clone(), error })
+    });
+    let opened = try_join_all(opened).await?;
+    Ok(opened.into_iter().all(|is_open| is_open))
+}

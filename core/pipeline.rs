@@ -1,0 +1,129 @@
+//! A pipeline is components that have been built and not been opened.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::plugin::{BatchLimits, Built, Kind, RetryLimits};
+use crate::progress::{Counters, Gauges, get};
+use crate::sink::Sink;
+
+/// Components that have been built from one file, wired by their inputs.
+pub struct Pipeline {
+    /// Its name in logs and checkpoints.
+    pub name: String,
+    /// The file it was read from, as the user wrote it.
+    pub file: PathBuf,
+    /// Where its checkpoints lie.
+    pub data_dir: PathBuf,
+    pub(crate) batch: BatchLimits,
+    pub(crate) retry: RetryLimits,
+    /// In an order in which every component comes after its inputs.
+    pub(crate) components: Vec<Component>,
+    pub(crate) dead_letter: Option<Component>,
+}
+
+/// A component that has been built.
+pub(crate) struct Component {
+    pub(crate) name: String,
+    /// The name of its plugin.
+    pub(crate) plugin: &'static str,
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) built: Built,
+    pub(crate) gauges: Arc<Gauges>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl Component {
+    pub(crate) fn kind(&self) -> Kind {
+        match self.built {
+            Built::Source(_) => Kind::Source,
+            Built::Transform(_) => Kind::Transform,
+            Built::Sink(_) => Kind::Sink,
+        }
+    }
+}
+
+impl Pipeline {
+    /// What its components show of themselves, while it runs and afterwards.
+    pub fn monitors(&self) -> Vec<Monitor> {
+        let all = self.components.iter().chain(&self.dead_letter);
+        all.map(|component| Monitor {
+            name: component.name.clone(),
+            kind: component.kind(),
+            plugin: component.plugin,
+            gauges: Arc::clone(&component.gauges),
+            counters: Arc::clone(&component.counters),
+        })
+        .collect()
+    }
+
+    /// Whether any source keeps its position in a checkpoint of ours.
+    pub fn keeps_checkpoints(&self) -> bool {
+        use crate::source::Numbering;
+        self.components.iter().any(|component| {
+            matches!(&component.built, Built::Source(source) if source.numbering() != Numbering::Carried)
+        })
+    }
+
+    /// The crawlers of the pipeline, with their names.
+    pub fn into_crawlers(self) -> Vec<(String, Box<dyn Sink>, Arc<Gauges>)> {
+        let crawlers = self.components.into_iter().filter_map(|component| match component.built {
+            Built::Sink(sink) if sink.is_crawler() => Some((component.name, sink, component.gauges)),
+            _ => None,
+        });
+        crawlers.collect()
+    }
+
+    /// How long first contact is tried.
+    pub fn retry(&self) -> RetryLimits {
+        self.retry
+    }
+}
+
+/// Shows what one component is doing.
+#[derive(Clone, Debug)]
+pub struct Monitor {
+    /// Its name in the file.
+    pub name: String,
+    /// What it does.
+    pub kind: Kind,
+    /// The name of its plugin.
+    pub plugin: &'static str,
+    /// What it has set itself.
+    pub gauges: Arc<Gauges>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// The counters of a component at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records it has dealt with.
+    pub records_in: u64,
+    /// Records it has sent on, or stored.
+    pub records_out: u64,
+    /// Records it has filtered out on purpose.
+    pub filtered: u64,
+    /// Records it has rejected.
+    pub rejected: u64,
+    /// Bytes of bodies that came in.
+    pub bytes_in: u64,
+    /// Bytes of bodies that it has sent on, or stored.
+    pub bytes_out: u64,
+    /// How often it tried again.
+    pub retries: u64,
+}
+
+impl Monitor {
+    /// The counters now.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            records_in: get(&self.counters.records_in),
+            records_out: get(&self.counters.records_out),
+            filtered: get(&self.counters.filtered),
+            rejected: get(&self.counters.rejected),
+            bytes_in: get(&self.counters.bytes_in),
+            bytes_out: get(&self.counters.bytes_out),
+            retries: get(&self.counters.retries),
+        }
+    }
+}
