@@ -1,6 +1,6 @@
 //! An answer is cut into items: records, and what cannot be one.
 
-use std::iter::Peekable;
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use anyhow::anyhow;
@@ -40,11 +40,7 @@ pub(super) enum Items {
     /// Lines of JSON.
     Lines { rest: Bytes, number: u64 },
     /// Rows of CSV; the rejected ones know how many records were in front of them.
-    Rows {
-        records: std::vec::IntoIter<Record>,
-        rejects: Peekable<std::vec::IntoIter<Reject>>,
-        n_given: usize,
-    },
+    Rows { records: std::vec::IntoIter<Record>, rejects: VecDeque<Reject>, n_given: usize },
 }
 
 impl Items {
@@ -114,7 +110,7 @@ impl Items {
     pub(super) fn of_rows(bytes: &Bytes, tables: &mut Answers, stream: Name) -> Result<Self, Unreadable> {
         let read = tables.read(bytes, stream, 0, 0);
         let (records, rejects) = read.map_err(|error| Unreadable::Unexpected(format!("{error:#}")))?;
-        Ok(Items::Rows { records: records.into_iter(), rejects: rejects.into_iter().peekable(), n_given: 0 })
+        Ok(Items::Rows { records: records.into_iter(), rejects: rejects.into(), n_given: 0 })
     }
 
     /// No items.
@@ -151,9 +147,8 @@ impl Items {
                 Some(Item { raw, body })
             }
             Items::Rows { records, rejects, n_given } => {
-                if let Some(Reject { record, reason, .. }) =
-                    rejects.next_if(|reject| reject.n_before <= *n_given)
-                {
+                let is_reject = |reject: &mut Reject| reject.n_before <= *n_given;
+                if let Some(Reject { record, reason, .. }) = rejects.pop_front_if(is_reject) {
                     return Some(Item { raw: record.to_bytes().unwrap_or_default(), body: Err(reason) });
                 }
                 *n_given += 1;
@@ -164,11 +159,11 @@ impl Items {
     }
 
     /// Whether there is nothing more.
-    pub(super) fn is_empty(&mut self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         match self {
             Items::Elements { ranges, .. } => ranges.len() == 0,
             Items::Lines { rest, .. } => rest.trim_ascii().is_empty(),
-            Items::Rows { records, rejects, .. } => records.len() == 0 && rejects.peek().is_none(),
+            Items::Rows { records, rejects, .. } => records.len() == 0 && rejects.is_empty(),
         }
     }
 }

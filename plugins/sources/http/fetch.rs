@@ -9,12 +9,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::Codec;
 use super::answer::{Items, Unreadable, misread, text};
-use super::client::{Response, Trouble};
+use super::client::Response;
 use super::link::next_target;
 use super::pagination::Pagination;
 use super::pointer::{Found, Pointer, kind};
 use super::position::{Place, Prefix, Request};
 use super::source::Http;
+use super::trouble::Trouble;
 
 /// One answer, and how much of it has been given.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Http {
             Err(trouble) => return Err(trouble),
         };
         let mut items = self.decode(&response)?;
-        let next = self.next_request(request, &response, &mut items)?;
+        let next = self.next_request(request, &response, &items)?;
         let size = response.body.len();
         let mut at = Place::before(request.clone(), self.place.offset);
         if *request == self.place.request && self.place.taken > 0 {
@@ -109,7 +110,7 @@ impl Http {
         &mut self,
         request: &Request,
         response: &Response,
-        items: &mut Items,
+        items: &Items,
     ) -> Result<Option<Request>, Trouble> {
         let (next, named) = match &self.setup.pagination {
             None => return Ok(None),

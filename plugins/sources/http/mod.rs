@@ -13,6 +13,7 @@ mod redact;
 mod source;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use std::collections::BTreeMap;
 
@@ -68,7 +69,9 @@ struct HttpConfig {
     query: BTreeMap<String, Parameter>,
     /// The body to send, as it is; what looks like JSON is announced as JSON.
     body: Option<String>,
-    /// Who asks.
+    /// Who asks: `{ strategy = "basic", user, password }`, `{ strategy = "bearer", token }`
+    /// or `{ strategy = "api_key", in = "header", name, value }`, where `in` may be `"query"` too.
+    /// Sent to the host of `endpoint` alone, and never shown.
     auth: Option<Auth>,
     /// How long from one poll to the next. Without it the API is asked once,
     /// all its pages, and the run ends.
@@ -83,7 +86,10 @@ struct HttpConfig {
     /// `"/data/items"`: an array of records, or one object that is the record.
     #[serde(default)]
     records: Pointer,
-    /// How the API hands out more than fits into one answer.
+    /// How the API hands out more than fits into one answer: `{ type = "cursor", cursor, param }`
+    /// with the JSON pointer to the cursor and the parameter that takes it,
+    /// `{ type = "page", param, start = 1 }` until a page is empty, or `{ type = "link" }`
+    /// for `Link` headers as in RFC 8288.
     pagination: Option<Pagination>,
 }
 
@@ -130,11 +136,12 @@ impl SourceConfig for HttpConfig {
         let headers = self.headers(&credentials)?;
         let method = self.method.into();
         let body = self.body.map(bytes::Bytes::from);
-        let mut identity = format!("{method} {}", redactor.url(&endpoint));
-        if let Some(body) = &body {
-            // Another question to the same URL; what it says may be secret.
-            identity.push_str(&format!(" {:08x}", xxh3_64(body) as u32));
-        }
+        let identity = redactor.url(&endpoint);
+        let identity = match &body {
+            None => format!("{method} {identity}"),
+            // Another body is another question to the same URL; what it says may be secret.
+            Some(body) => format!("{method} {identity} {:08x}", xxh3_64(body) as u32),
+        };
         let client = Client { http: None, method, endpoint, headers, body, credentials, redactor };
         let setup = Setup {
             timeout: self.timeout.unless_zero(),

@@ -79,7 +79,7 @@ impl Redactor {
         if shown == told {
             return error;
         }
-        if error.chain().any(|cause| cause.is::<Unreachable>()) || error.is::<Unreachable>() {
+        if error.is::<Unreachable>() {
             return Error::new(Unreachable(shown));
         }
         Error::msg(shown)

@@ -11,11 +11,12 @@ use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use super::Codec;
-use super::client::{Client, Trouble};
+use super::client::Client;
 use super::fetch::Answer;
 use super::pagination::{Pagination, Walk};
 use super::pointer::Pointer;
 use super::position::{Place, Prefix, Request};
+use super::trouble::Trouble;
 use crate::shared::csv::Answers;
 
 /// What does not change while the source runs.
@@ -55,7 +56,7 @@ enum Step {
     /// Waits, then begins a walk.
     Wait(Instant),
     Ask(Request),
-    Give(Answer),
+    Give(Box<Answer>),
     End,
 }
 
@@ -92,7 +93,7 @@ impl Source for Http {
                     // or abandoned request is made again.
                     let request = request.clone();
                     match self.fetch(&request).await {
-                        Ok(answer) => self.step = Step::Give(answer),
+                        Ok(answer) => self.step = Step::Give(answer.into()),
                         Err(trouble) => {
                             self.is_failing = true;
                             return Err(self.read_error(&request, trouble));
