@@ -1,8 +1,52 @@
 //! The command line of `runner`, as a library: a stranger's binary calls [`main`] too.
 
+mod arguments;
+mod crawl;
+mod exit;
+mod file;
+mod live;
+mod logging;
+mod plugins;
+mod run;
+mod schema;
+mod signals;
+mod summary;
+mod validate;
+
 use std::process::ExitCode;
 
-/// Runs the command line.
+use clap::Parser as _;
+
+use arguments::{Arguments, Verb};
+use exit::Exit;
+
+/// Runs the command line; what it answers is the process's exit code.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors, and go to stdout.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    act(arguments).into()
+}
+
+fn act(arguments: Arguments) -> Exit {
+    let Arguments { verb, common } = arguments;
+    common.color.write_global();
+    if let Some(path) = &common.env_file
+        && let Err(error) = dotenvy::from_path_override(path)
+    {
+        exit::say_error(&anyhow::anyhow!("--env-file {}: {error}", path.display()));
+        return Exit::Usage;
+    }
+    match verb {
+        Verb::Run(options) => run::run(&options, &common),
+        Verb::Validate(options) => validate::validate(&options, &common),
+        Verb::Plugins(options) => plugins::show(&options),
+        Verb::Schema(options) => schema::write(&options),
+        Verb::Crawl(options) => crawl::crawl(&options, &common),
+    }
 }

@@ -41,6 +41,6 @@ impl fmt::Display for OptionError {
 impl std::error::Error for OptionError {}
 
 /// Whether a service could not be reached, anywhere in the chain.
-pub(crate) fn is_unreachable(error: &anyhow::Error) -> bool {
+pub fn is_unreachable(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.is::<Unreachable>()) || error.is::<Unreachable>()
 }

@@ -4,6 +4,7 @@
 //! library. `ARCHITECTURE.md` beside this file is the map.
 
 mod batch;
+pub mod config;
 mod engine;
 mod error;
 mod json;
@@ -13,6 +14,7 @@ mod progress;
 mod receipt;
 mod record;
 mod report;
+pub mod schema;
 mod secret;
 mod sink;
 mod source;
@@ -26,8 +28,8 @@ pub use async_trait::async_trait;
 pub use inventory::submit as register;
 
 pub use batch::{Batch, Position, Positions, Reject};
-pub use engine::{RunOptions, run};
-pub use error::{OptionError, Unreachable};
+pub use engine::{RunOptions, open_sink, run};
+pub use error::{OptionError, Unreachable, is_unreachable};
 pub use pipeline::{Counts, Monitor, Pipeline};
 pub use plugin::{BatchLimits, BuildContext, Built, Kind, Plugin, Registry, RetryLimits};
 pub use progress::Gauges;

@@ -1,1 +1,239 @@
-//! tidy
+//! The rules of the tree: each that is broken is named with its line.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+const AT_MOST_LINES: usize = 400;
+
+/// Where code may differ between builds.
+const FEATURES_ALLOWED: [&str; 2] = ["plugins/shared/kafka", "cli/"];
+
+/// Names of files that say nothing about what is in them.
+const EMPTY_NAMES: [&str; 4] = ["utils.rs", "helpers.rs", "manager.rs", "common.rs"];
+
+/// What talks to the outside world stays out of core.
+const CLIENT_LIBRARIES: [&str; 9] =
+    ["aws-", "clap", "csv", "hyper", "indicatif", "rdkafka", "reqwest", "rustls", "runner"];
+
+/// Files of the tree, by their path from its root.
+struct Tree(Vec<(String, String)>);
+
+impl Tree {
+    fn read() -> Self {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let mut files = Vec::new();
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder of the tree").map_while(Result::ok) {
+                let path = entry.path();
+                let name = entry.file_name();
+                if path.is_dir() && name != "target" && name != ".git" {
+                    folders.push(path);
+                } else if let Ok(text) = std::fs::read_to_string(&path) {
+                    let path = path.strip_prefix(&root).expect("below the root");
+                    files.push((path.to_string_lossy().into_owned(), text));
+                }
+            }
+        }
+        files.sort();
+        Tree(files)
+    }
+
+    fn files(&self, ending: &str) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter(move |(path, _)| path.ends_with(ending)).map(|(path, text)| (&**path, &**text))
+    }
+}
+
+/// What is broken, a line each.
+#[derive(Default)]
+struct Breaches(String);
+
+impl Breaches {
+    fn add(&mut self, path: &str, line: usize, rule: &str) {
+        writeln!(self.0, "{path}:{line}: {rule}").expect("a string takes everything");
+    }
+
+    #[track_caller]
+    fn assert_none(&self) {
+        assert!(self.0.is_empty(), "\n{}", self.0);
+    }
+}
+
+fn lines_with<'a>(text: &'a str, part: &'a str) -> impl Iterator<Item = usize> + 'a {
+    text.lines().zip(1..).filter(move |(line, _)| line.contains(part)).map(|(_, number)| number)
+}
+
+fn opens_with_its_noun(path: &str, text: &str, out: &mut Breaches) {
+    if !text.starts_with("//! ") {
+        out.add(path, 1, "a file opens with `//!` and says what it is about");
+    }
+}
+
+fn is_short(path: &str, text: &str, out: &mut Breaches) {
+    if text.lines().count() > AT_MOST_LINES {
+        out.add(path, AT_MOST_LINES + 1, "a file has at most 400 lines; cut it where a name helps");
+    }
+}
+
+fn differs_nowhere_between_builds(path: &str, text: &str, out: &mut Breaches) {
+    let is_allowed = FEATURES_ALLOWED.iter().any(|allowed| path.starts_with(allowed));
+    for line in lines_with(text, concat!("feature", " = \"")).filter(|_| !is_allowed) {
+        out.add(path, line, "code differs between builds only in cli/ and plugins/shared/kafka");
+    }
+}
+
+fn says_what_it_is(path: &str, _: &str, out: &mut Breaches) {
+    if EMPTY_NAMES.iter().any(|name| path.rsplit('/').next() == Some(name)) {
+        out.add(path, 1, "a file is called after what is in it");
+    }
+}
+
+/// `plugins/KIND/NAME.rs` or `plugins/KIND/NAME/…` belongs to the plugin `KIND/NAME`.
+fn plugin_of(path: &str) -> Option<(&str, &str)> {
+    let (kind, rest) = path.strip_prefix("plugins/")?.split_once('/')?;
+    let name = rest.split(['/', '.']).next()?;
+    (matches!(kind, "sources" | "transforms" | "sinks") && rest != "mod.rs").then_some((kind, name))
+}
+
+fn imports_no_plugin(path: &str, text: &str, out: &mut Breaches) {
+    if path.starts_with("plugins/") && path != "plugins/lib.rs" {
+        for kind in ["sources", "transforms", "sinks"] {
+            for line in lines_with(text, &format!("crate::{kind}")) {
+                out.add(path, line, "a plugin imports no other plugin; what both need lies in plugins/shared");
+            }
+        }
+    }
+}
+
+/// In a plugin's outermost file `super` is the folder of all plugins of its kind.
+fn looks_at_no_sibling(path: &str, text: &str, out: &mut Breaches) {
+    let Some((kind, name)) = plugin_of(path) else { return };
+    let is_outermost = path == format!("plugins/{kind}/{name}.rs") || path.ends_with(&format!("{name}/mod.rs"));
+    let above = if is_outermost { "super::" } else { "super::super::" };
+    for (line, number) in text.lines().zip(1..) {
+        // What the tests of a file import begins with `super` too, one level down.
+        let is_test = line.starts_with("    ");
+        if !is_test && line.contains(above) && !line.contains(&format!("{above}{name}")) {
+            out.add(path, number, "a plugin looks at nothing beside it but plugins/shared");
+        }
+    }
+}
+
+#[test]
+fn every_file_keeps_the_rules_of_the_tree() {
+    let mut out = Breaches::default();
+    for (path, text) in Tree::read().files(".rs") {
+        opens_with_its_noun(path, text, &mut out);
+        is_short(path, text, &mut out);
+        differs_nowhere_between_builds(path, text, &mut out);
+        says_what_it_is(path, text, &mut out);
+        imports_no_plugin(path, text, &mut out);
+        looks_at_no_sibling(path, text, &mut out);
+    }
+    out.assert_none();
+}
+
+#[test]
+fn every_plugin_registers_once() {
+    let mut plugins: Vec<((&str, &str), Vec<String>)> = Vec::new();
+    let tree = Tree::read();
+    for (path, text) in tree.files(".rs") {
+        let Some(plugin) = plugin_of(path) else { continue };
+        let places = lines_with(text, "register! {").map(|line| format!("{path}:{line}"));
+        match plugins.iter_mut().find(|(known, _)| *known == plugin) {
+            Some((_, all)) => all.extend(places),
+            None => plugins.push((plugin, places.collect())),
+        }
+    }
+    let mut out = Breaches::default();
+    for ((kind, name), places) in &plugins {
+        match places.as_slice() {
+            [_] => {}
+            [] => out.add(&format!("plugins/{kind}/{name}"), 1, "a plugin says `register!`"),
+            [_, again, ..] => writeln!(out.0, "{again}: a plugin says `register!` once").expect("a string"),
+        }
+    }
+    out.assert_none();
+    assert!(plugins.len() >= 13, "only {} plugins were found", plugins.len());
+}
+
+#[test]
+fn a_crate_depends_only_on_what_stands_below_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut out = Breaches::default();
+    for (path, forbidden) in [("core/Cargo.toml", &CLIENT_LIBRARIES[..]), ("plugins/Cargo.toml", &["runner."])] {
+        let manifest = std::fs::read_to_string(root.join(path)).expect("a manifest");
+        let mut section = "";
+        for (line, number) in manifest.lines().zip(1..) {
+            if line.starts_with('[') {
+                section = line;
+            }
+            let is_library = |name: &&str| match *name {
+                "csv" => line.starts_with("csv ") || line.starts_with("csv."),
+                name => line.starts_with(name),
+            };
+            if section == "[dependencies]" && forbidden.iter().any(|name| is_library(&name)) {
+                out.add(path, number, "this crate knows no client library and nothing above it");
+            }
+        }
+    }
+    out.assert_none();
+}
+
+#[test]
+fn a_bare_cargo_test_tests_every_crate() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).expect("the manifest");
+    let list = |name: &str| {
+        let line = manifest.lines().find(|line| line.starts_with(name)).expect("a list of crates");
+        line.split_once('=').expect("a value").1.trim().to_owned()
+    };
+    assert_eq!(list("members"), list("default-members"));
+}
+
+#[test]
+fn nothing_downloads_a_toolchain_and_no_path_is_of_one_machine() {
+    let mut out = Breaches::default();
+    for (path, text) in Tree::read().files("") {
+        if path.starts_with("rust-toolchain") {
+            out.add(path, 1, "the toolchain is the user's; `rust-version` says which it must be");
+        }
+        for home in [concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/ho", "me/")] {
+            for line in lines_with(text, home) {
+                out.add(path, line, "a path of one machine");
+            }
+        }
+    }
+    out.assert_none();
+}
+
+#[test]
+fn a_broken_rule_is_named_with_its_line() {
+    let mut out = Breaches::default();
+    opens_with_its_noun("a.rs", "use std::fs;\n", &mut out);
+    is_short("b.rs", &"\n".repeat(AT_MOST_LINES + 1), &mut out);
+    differs_nowhere_between_builds("core/c.rs", concat!("\n#[cfg(feature", " = \"x\")]\n"), &mut out);
+    says_what_it_is("cli/utils.rs", "", &mut out);
+    imports_no_plugin("plugins/sinks/d.rs", "use crate::sources::csv;\n", &mut out);
+    looks_at_no_sibling("plugins/sinks/e.rs", "//! E.\nuse super::kafka;\n", &mut out);
+    looks_at_no_sibling("plugins/sinks/f/part.rs", "use super::super::kafka;\n", &mut out);
+    let places: Vec<&str> = out.0.lines().filter_map(|line| line.split(": ").next()).collect();
+    assert_eq!(
+        places,
+        [
+            "a.rs:1",
+            "b.rs:401",
+            "core/c.rs:2",
+            "cli/utils.rs:1",
+            "plugins/sinks/d.rs:1",
+            "plugins/sinks/e.rs:2",
+            "plugins/sinks/f/part.rs:1"
+        ]
+    );
+
+    let mut none = Breaches::default();
+    differs_nowhere_between_builds("cli/run.rs", concat!("#[cfg(feature", " = \"local\")]\n"), &mut none);
+    looks_at_no_sibling("plugins/sinks/f/part.rs", "use super::Config;\n", &mut none);
+    looks_at_no_sibling("plugins/sinks/e.rs", "mod tests {\n    use super::*;\n", &mut none);
+    none.assert_none();
+}

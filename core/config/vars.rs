@@ -43,7 +43,8 @@ pub(crate) fn expand(text: &str, lookup: Lookup) -> Result<Option<Expanded>, Str
     if !has_changed {
         return Ok(None);
     }
-    let is_one_variable = names.len() == 1 && text.starts_with("${") && text.ends_with('}') && rest.is_empty();
+    let is_one_variable =
+        names.len() == 1 && text.starts_with("${") && text.ends_with('}') && rest.is_empty();
     out.push_str(rest);
     Ok(Some(Expanded { text: out, is_one_variable, names }))
 }

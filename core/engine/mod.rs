@@ -27,7 +27,9 @@ use tokio_util::sync::CancellationToken;
 use control::{Control, RunFailure};
 
 use crate::pipeline::{Monitor, Pipeline};
+use crate::plugin::RetryLimits;
 use crate::report::{ComponentReport, PipelineReport, Status, millis, rfc3339};
+use crate::sink::Sink;
 
 /// What the caller of a run decides.
 #[derive(Clone, Debug)]
@@ -120,4 +122,14 @@ async fn drain(tasks: &mut JoinSet<()>, control: &Control, options: &RunOptions)
             }
         }
     }
+}
+
+/// Opens one sink outside of a run, as a run would; false if `stop` came first.
+pub async fn open_sink(
+    name: &str,
+    sink: &mut dyn Sink,
+    limits: &RetryLimits,
+    stop: &CancellationToken,
+) -> Result<bool> {
+    source::connect(name, limits, stop, async || sink.open().await).await
 }

@@ -1,1 +1,90 @@
-//! `limit`
+//! `limit`: ends a run after so many records.
+
+use std::num::NonZeroU64;
+
+use runner_core::{
+    Batch, BuildContext, Flow, Outlet, Plugin, Result, Transform, TransformConfig, async_trait,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+runner_core::register! {
+    Plugin::transform::<LimitConfig>("limit").example(
+        r#"type = "limit"
+inputs = ["pace"]
+records = 100"#,
+    )
+}
+
+/// Lets so many records pass in a run and then ends the run in order.
+///
+/// What has been read beyond them counts as unread: the next run goes on exactly
+/// behind the last record that passed, so that a limit of 100 yields the records
+/// 0 to 99 the first time and 100 to 199 the second.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LimitConfig {
+    /// How many records pass in one run.
+    records: NonZeroU64,
+}
+
+impl TransformConfig for LimitConfig {
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Transform>> {
+        Ok(Box::new(Limit { n_left: self.records.get() }))
+    }
+}
+
+struct Limit {
+    n_left: u64,
+}
+
+#[async_trait]
+impl Transform for Limit {
+    async fn apply(&mut self, mut batch: Batch, out: &mut dyn Outlet) -> Result<Flow> {
+        let n_passing = usize::try_from(self.n_left).unwrap_or(usize::MAX).min(batch.len());
+        self.n_left -= n_passing as u64;
+        if self.n_left > 0 {
+            return out.send(batch).await;
+        }
+        // The last record ends the run, not the batch behind it: at one record a
+        // day nobody wants to wait for a record that is not wanted.
+        let sent = if n_passing > 0 { out.send(batch.split_front(n_passing)).await } else { Ok(Flow::Stop) };
+        batch.give_back();
+        sent.map(|_| Flow::Stop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runner_core::testing::{apply, records};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_run_ends_with_the_last_record_that_may_pass() {
+        let mut limit = Limit { n_left: 3 };
+        let out = apply(&mut limit, records(["a", "b"])).await.unwrap();
+        assert_eq!((out.bodies().len(), out.stopped), (2, false));
+        let out = apply(&mut limit, records(["c"])).await.unwrap();
+        assert_eq!((out.bodies().len(), out.stopped), (1, true));
+    }
+
+    #[tokio::test]
+    async fn what_is_beyond_the_limit_does_not_pass() {
+        let mut limit = Limit { n_left: 2 };
+        let out = apply(&mut limit, records(["a", "b", "c", "d"])).await.unwrap();
+        assert_eq!(out.bodies(), ["a", "b"]);
+        assert!(out.stopped);
+        let out = apply(&mut limit, records(["e"])).await.unwrap();
+        assert!(out.bodies().is_empty() && out.stopped);
+    }
+
+    #[tokio::test]
+    async fn a_batch_of_which_nothing_is_left_uses_up_nothing() {
+        let mut limit = Limit { n_left: 1 };
+        let out = apply(&mut limit, Batch::default()).await.unwrap();
+        assert!(!out.stopped);
+        let out = apply(&mut limit, records(["a"])).await.unwrap();
+        assert_eq!(out.bodies(), ["a"]);
+    }
+}

@@ -1,0 +1,136 @@
+//! What may be typed: verbs, options, help texts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use runner_core::HumanDuration;
+
+/// Runs pipelines of sources, transforms and sinks that a TOML file describes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "runner",
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 done, or stopped in order · 1 failed · 2 usage · 69 a service could not be \
+                  reached in time · 78 bad pipeline file · 130/143 stopped hard"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run a pipeline file until it ends or is stopped
+    Run(RunArguments),
+    /// Check everything about pipeline files that can be checked without a connection
+    Validate(ValidateArguments),
+    /// List the plugins, or show one with its documentation, options and an example
+    Plugins(PluginsArguments),
+    /// Write the JSON Schemas of the pipeline file and of every plugin
+    Schema(SchemaArguments),
+    /// Start the crawlers of a pipeline file by hand, wait for them and report
+    Crawl(CrawlArguments),
+}
+
+/// Understood by every verb.
+#[derive(Args, Debug)]
+pub(crate) struct Common {
+    /// How much to log to stderr: error, warn, info, debug, trace, or a filter such as "info,librdkafka=debug"
+    #[arg(long, global = true, default_value = "info", env = "RUNNER_LOG", value_name = "LEVEL")]
+    pub(crate) log_level: String,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+    /// Set the variables in this file first, one NAME=value a line; the AWS SDK and librdkafka see them too
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    /// Makes the choice known to everything that prints.
+    pub(crate) fn write_global(self) {
+        match self {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+    }
+
+    /// Whether stderr is to be coloured.
+    pub(crate) fn on_stderr(self) -> bool {
+        match self {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArguments {
+    /// The pipeline file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Write the closing report as JSON to this file, or to stdout with `-`
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) report: Option<PathBuf>,
+    /// How long a stop may take before what is under way is abandoned
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub(crate) drain_timeout: HumanDuration,
+    /// Where checkpoints lie, whatever the file says
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Stop in order after this time
+    #[arg(long = "for", value_name = "DURATION")]
+    pub(crate) run_for: Option<HumanDuration>,
+    /// Forget the positions and entry numbers of this file; a Kafka group goes back to the earliest offset
+    #[arg(long)]
+    pub(crate) from_start: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ValidateArguments {
+    /// The pipeline files
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PluginsArguments {
+    /// Show this one
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SchemaArguments {
+    /// The folder to write to
+    #[arg(default_value = "schemas", value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CrawlArguments {
+    /// The pipeline file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}

@@ -1,0 +1,57 @@
+//! `runner crawl`: starts a file's crawlers by hand; reads and writes no record.
+
+use anyhow::{Context as _, Result, bail};
+use indicatif::MultiProgress;
+use runner_core::{Pipeline, is_unreachable, open_sink};
+use tokio::runtime::Runtime;
+
+use crate::arguments::{Common, CrawlArguments};
+use crate::exit::{Exit, say, say_error};
+use crate::signals::{Handlers, Stops};
+use crate::{file, logging};
+
+pub(crate) fn crawl(arguments: &CrawlArguments, common: &Common) -> Exit {
+    if let Err(error) = logging::start(common, &MultiProgress::new()) {
+        say_error(&error);
+        return Exit::Usage;
+    }
+    let pipeline = match file::read(&arguments.file, None, common) {
+        Ok(pipeline) => pipeline,
+        Err(exit) => return exit,
+    };
+    let stops = Stops::default();
+    let done = Runtime::new().context("starting the async runtime").and_then(|runtime| {
+        runtime.block_on(async {
+            let handlers = Handlers::install()?;
+            tokio::select! {
+                done = crawl_all(pipeline, &stops) => done,
+                () = handlers.watch(stops.clone()) => Ok(()),
+                () = stops.stop.cancelled() => Ok(()),
+            }
+        })
+    });
+    match done {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            say_error(&error);
+            if is_unreachable(&error) { Exit::Unavailable } else { Exit::Failed }
+        }
+    }
+}
+
+async fn crawl_all(pipeline: Pipeline, stops: &Stops) -> Result<()> {
+    let retry = pipeline.retry();
+    let file = pipeline.file.display().to_string();
+    let crawlers = pipeline.into_crawlers();
+    if crawlers.is_empty() {
+        bail!("{file} has no crawler: there is no sink of type `glue_crawl` in it");
+    }
+    for (name, mut sink, gauges) in crawlers {
+        if !open_sink(&name, &mut *sink, &retry, &stops.stop).await? {
+            return Ok(());
+        }
+        sink.crawl().await.with_context(|| format!("`{name}` failed"))?;
+        gauges.notes().iter().for_each(|note| say(&format!("{name}: {note}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! Log lines go to stderr, above the live view where there is one.
+
+use std::io::{self, Write};
+
+use indicatif::MultiProgress;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::arguments::{Common, LogFormat};
+
+/// What libraries say that only they understand.
+const QUIET: &str = "hyper=warn,hyper_util=warn,reqwest=warn,h2=warn,rustls=warn,aws_config=warn,\
+                     aws_smithy_runtime=warn,aws_smithy_http_client=warn,aws_sdk_s3=warn,aws_sdk_glue=warn";
+
+/// Starts logging; a level that is none is an error of usage.
+pub(crate) fn start(common: &Common, live: &MultiProgress) -> anyhow::Result<()> {
+    let filter = if common.log_level.contains(['=', ',']) {
+        common.log_level.clone()
+    } else {
+        format!("{},{QUIET}", common.log_level)
+    };
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| anyhow::anyhow!("--log-level {}: {error}", common.log_level))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(common.color.on_stderr())
+        .with_writer(Above(live.clone()));
+    let started = match common.log_format {
+        LogFormat::Text => builder.compact().try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))
+}
+
+/// Writes whole lines above the live view.
+#[derive(Clone)]
+struct Above(MultiProgress);
+
+struct Line {
+    live: MultiProgress,
+    text: Vec<u8>,
+}
+
+impl<'a> MakeWriter<'a> for Above {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line { live: self.0.clone(), text: Vec::new() }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.text.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        // Whoever closed stderr wants to hear nothing.
+        self.live.suspend(|| drop(io::stderr().lock().write_all(&text)));
+    }
+}

@@ -1,0 +1,102 @@
+//! `runner plugins`: what there is, and what each takes.
+
+use std::io::Write as _;
+
+use runner_core::schema::options_schema;
+use runner_core::{Kind, Plugin};
+use serde_json::Value;
+
+use crate::arguments::PluginsArguments;
+use crate::exit::{Exit, say_error};
+use crate::file;
+
+pub(crate) fn show(arguments: &PluginsArguments) -> Exit {
+    let registry = match file::registry() {
+        Ok(registry) => registry,
+        Err(exit) => return exit,
+    };
+    let text = match &arguments.name {
+        None => Kind::ALL.map(|kind| list(kind, registry.iter())).join("\n"),
+        Some(name) => {
+            let found: Vec<String> =
+                registry.iter().filter(|plugin| plugin.name == name).map(describe).collect();
+            if found.is_empty() {
+                say_error(&anyhow::anyhow!("there is no plugin `{name}`; `runner plugins` lists all"));
+                return Exit::Usage;
+            }
+            found.join("\n")
+        }
+    };
+    // A closed pipe (`| head`) is no error.
+    let _ = anstream::stdout().lock().write_all(text.as_bytes());
+    Exit::Done
+}
+
+fn list(kind: Kind, plugins: impl Iterator<Item = &'static Plugin>) -> String {
+    let mut out = format!("\x1b[1m{}\x1b[0m\n", kind.section());
+    for plugin in plugins.filter(|plugin| plugin.kind == kind) {
+        let schema = options_schema(plugin);
+        let summary = text_of(&schema, "description");
+        let summary = summary.split("\n\n").next().unwrap_or_default().replace('\n', " ");
+        out += &format!("  {:<12} {summary}\n", plugin.name);
+    }
+    out
+}
+
+fn describe(plugin: &'static Plugin) -> String {
+    let schema = options_schema(plugin);
+    let mut out = format!("\x1b[1m{} {}\x1b[0m\n\n", plugin.kind, plugin.name);
+    out += &indented(text_of(&schema, "description"), "  ");
+    out += "\n\x1b[1mOptions\x1b[0m\n";
+    let required: Vec<&str> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let options: Vec<_> = schema["properties"].as_object().into_iter().flatten().collect();
+    if options.is_empty() {
+        out += "  none\n";
+    }
+    for (name, option) in options {
+        let standing = if required.contains(&name.as_str()) {
+            "required".to_owned()
+        } else {
+            option.get("default").map_or("optional".into(), |default| format!("default {default}"))
+        };
+        out += &format!("  \x1b[1m{name}\x1b[0m ({}, {standing})\n", type_name(option));
+        out += &indented(text_of(option, "description"), "      ");
+    }
+    if !plugin.example.is_empty() {
+        out += "\n\x1b[1mExample\x1b[0m\n";
+        out += &indented(&format!("[{}.NAME]\ntype = \"{}\"", plugin.kind.section(), plugin.name), "  ");
+        out += &indented(plugin.example.trim(), "  ");
+    }
+    out
+}
+
+fn text_of<'a>(schema: &'a Value, key: &str) -> &'a str {
+    schema[key].as_str().unwrap_or_default()
+}
+
+fn indented(text: &str, by: &str) -> String {
+    text.lines().map(|line| format!("{}\n", format!("{by}{line}").trim_end())).collect()
+}
+
+/// What a value of this schema looks like, in a word or two.
+fn type_name(schema: &Value) -> String {
+    let alternatives = ["oneOf", "anyOf"].iter().find_map(|key| schema[*key].as_array());
+    if let Some(values) = schema["enum"].as_array() {
+        return values.iter().map(Value::to_string).collect::<Vec<_>>().join(" or ");
+    }
+    if let Some(value) = schema.get("const") {
+        return value.to_string();
+    }
+    if let Some(alternatives) = alternatives {
+        let mut names: Vec<String> = alternatives.iter().map(type_name).collect();
+        names.dedup();
+        return names.join(" or ");
+    }
+    match schema["type"].as_str() {
+        Some("object") => "table".into(),
+        Some("array") => format!("list of {}", type_name(&schema["items"])),
+        Some(name) => name.into(),
+        None => "any".into(),
+    }
+}

@@ -1,0 +1,183 @@
+//! JSON Schemas: one a plugin, and one for the whole pipeline file.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use crate::config::top_schema;
+use crate::plugin::{Kind, Plugin, Registry};
+
+/// The dialect of every schema here.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+fn generator() -> SchemaGenerator {
+    SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true).into_generator()
+}
+
+/// The schema of a config type, without `null`: TOML has none.
+pub(crate) fn schema_of<T: JsonSchema>() -> Value {
+    finish(T::json_schema(&mut generator()))
+}
+
+/// The schema of a plugin's options.
+pub fn options_schema(plugin: &Plugin) -> Value {
+    finish((plugin.schema)(&mut generator()))
+}
+
+fn finish(schema: Schema) -> Value {
+    let mut schema = schema.to_value();
+    tidy(&mut schema);
+    schema
+}
+
+/// Removes `null` and the names of Rust's integer types.
+fn tidy(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if let Some(Value::Array(types)) = fields.get_mut("type") {
+                types.retain(|name| name != "null");
+                if let [only] = &types[..] {
+                    fields["type"] = only.clone();
+                }
+            }
+            if let Some(Value::Array(branches)) = fields.get_mut("anyOf") {
+                branches.retain(|branch| branch != &json!({ "type": "null" }));
+                if branches.len() == 1
+                    && let Some(Value::Object(only)) = branches.pop()
+                {
+                    fields.remove("anyOf");
+                    for (key, value) in only {
+                        fields.entry(key).or_insert(value);
+                    }
+                }
+            }
+            if fields.get("default") == Some(&Value::Null) {
+                fields.remove("default");
+            }
+            fields.remove("format");
+            fields.values_mut().for_each(tidy);
+        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        _ => {}
+    }
+}
+
+/// Lets every number and boolean be a string that is one variable, as in `"${RATE}"`.
+fn allow_variables(schema: &mut Value) {
+    let Value::Object(fields) = schema else { return };
+    for key in ["properties", "$defs"] {
+        if let Some(Value::Object(properties)) = fields.get_mut(key) {
+            properties.values_mut().for_each(allow_variables);
+        }
+    }
+    for key in ["items", "additionalProperties"] {
+        if let Some(inner) = fields.get_mut(key) {
+            allow_variables(inner);
+        }
+    }
+    for key in ["oneOf", "anyOf"] {
+        if let Some(Value::Array(branches)) = fields.get_mut(key) {
+            branches.iter_mut().for_each(allow_variables);
+        }
+    }
+    let is_plain =
+        matches!(fields.get("type").and_then(Value::as_str), Some("integer" | "number" | "boolean"));
+    if !is_plain {
+        return;
+    }
+    let kept = ["description", "default", "title"];
+    let mut plain = Map::new();
+    let mut outer = Map::new();
+    for (key, value) in std::mem::take(fields) {
+        if kept.contains(&key.as_str()) {
+            outer.insert(key, value);
+        } else {
+            plain.insert(key, value);
+        }
+    }
+    let variable = json!({ "type": "string", "pattern": r"^\$\{[^}]*\}$" });
+    outer.insert("anyOf".into(), json!([plain, variable]));
+    *fields = outer;
+}
+
+/// The table of one component: its options, its `type`, its `inputs`.
+fn component_schema(plugin: &Plugin, has_inputs: bool) -> Value {
+    let mut schema = options_schema(plugin);
+    allow_variables(&mut schema);
+    let fields = schema.as_object_mut().expect("a config is an object");
+    fields.insert("type".into(), "object".into());
+    fields.insert("additionalProperties".into(), false.into());
+    let mut properties = Map::new();
+    properties.insert("type".into(), json!({ "const": plugin.name, "description": "The plugin." }));
+    let mut required = vec![json!("type")];
+    if has_inputs {
+        let inputs = json!({
+            "description": "The components whose records it takes.",
+            "type": "array",
+            "items": { "type": "string" },
+            "minItems": 1,
+            "uniqueItems": true,
+        });
+        properties.insert("inputs".into(), inputs);
+        required.push(json!("inputs"));
+    }
+    if let Some(Value::Object(own)) = fields.remove("properties") {
+        properties.extend(own);
+    }
+    if let Some(Value::Array(own)) = fields.remove("required") {
+        required.extend(own);
+    }
+    fields.insert("properties".into(), properties.into());
+    fields.insert("required".into(), required.into());
+    fields.entry("title").or_insert_with(|| plugin.name.into());
+    fields["title"] = plugin.name.into();
+    schema
+}
+
+/// The schema of one plugin's component table, as a file of its own.
+pub fn plugin_schema(plugin: &Plugin) -> Value {
+    let mut schema = component_schema(plugin, plugin.kind != Kind::Source);
+    let fields = schema.as_object_mut().expect("a component is an object");
+    let mut whole = Map::new();
+    whole.insert("$schema".into(), DIALECT.into());
+    whole.extend(std::mem::take(fields));
+    whole.into()
+}
+
+/// The schema of a whole pipeline file.
+pub fn pipeline_schema(registry: &Registry) -> Value {
+    let mut schema = top_schema();
+    allow_variables(&mut schema);
+    let components = |kind: Kind, has_inputs: bool| -> Vec<Value> {
+        registry
+            .iter()
+            .filter(|plugin| plugin.kind == kind)
+            .map(|plugin| component_schema(plugin, has_inputs))
+            .collect()
+    };
+    let section = |kind: Kind, what: &str| {
+        json!({
+            "description": what,
+            "type": "object",
+            "minProperties": usize::from(kind != Kind::Transform),
+            "additionalProperties": { "oneOf": components(kind, kind != Kind::Source) },
+            "x-tombi-additional-key-label": "name",
+        })
+    };
+    let fields = schema.as_object_mut().expect("a file is an object");
+    fields.insert("title".into(), "A pipeline of runner".into());
+    fields.insert("additionalProperties".into(), false.into());
+    let properties = fields.entry("properties").or_insert_with(|| json!({}));
+    properties["dead_letter"] = json!({
+        "description": "The sink that receives what any component rejects; without it the first bad record stops the run.",
+        "oneOf": components(Kind::Sink, false),
+    });
+    properties["sources"] = section(Kind::Source, "Where records come from.");
+    properties["transforms"] = section(Kind::Transform, "What becomes of records on their way.");
+    properties["sinks"] = section(Kind::Sink, "Where records are stored.");
+    fields.insert("required".into(), json!(["sources", "sinks"]));
+    let mut whole = Map::new();
+    whole.insert("$schema".into(), DIALECT.into());
+    whole.extend(std::mem::take(fields));
+    whole.into()
+}

@@ -1,0 +1,101 @@
+//! JSON as text: checked and made compact without being read into values, which
+//! would cost ten times as much and lose digits.
+
+use anyhow::anyhow;
+use memchr::memchr2;
+use runner_core::{Error, Result};
+use serde::de::IgnoredAny;
+
+/// How many characters of a bad body an error shows.
+const N_SHOWN: usize = 40;
+
+/// The bytes, if they are one JSON value in UTF-8.
+pub(super) fn checked(bytes: &[u8]) -> Result<&[u8]> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| refusal(bytes, format_args!("byte {} is not UTF-8", error.valid_up_to())))?;
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => Ok(bytes),
+        Err(_) if bytes.is_empty() => Err(anyhow!("the body is not JSON: it is empty")),
+        Err(error) => Err(refusal(bytes, error)),
+    }
+}
+
+fn refusal(bytes: &[u8], reason: impl std::fmt::Display) -> Error {
+    // Four bytes are the longest character of UTF-8.
+    let front = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * N_SHOWN)]);
+    let shown: String = front.chars().take(N_SHOWN).collect();
+    let dots = if shown.len() < bytes.len() { "…" } else { "" };
+    anyhow!("the body is not JSON: {reason}; it begins with {shown:?}{dots}")
+}
+
+/// Appends valid JSON without the white space between its tokens.
+pub(super) fn compact(json: &[u8], out: &mut Vec<u8>) {
+    let (mut at, mut clean) = (0, 0);
+    while let Some(&byte) = json.get(at) {
+        match byte {
+            b'"' => at = end_of_string(json, at),
+            b' ' | b'\n' | b'\r' | b'\t' => {
+                out.extend_from_slice(&json[clean..at]);
+                at += 1;
+                clean = at;
+            }
+            _ => at += 1,
+        }
+    }
+    out.extend_from_slice(&json[clean..]);
+}
+
+/// Where the string that begins at `start` has ended: behind its closing quote.
+pub(super) fn end_of_string(json: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(found) = json.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found + 1;
+        if json[at - 1] == b'"' {
+            return at;
+        }
+        at += 1;
+    }
+    json.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::vec((any::<String>(), inner), 0..6)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn pretty_json_becomes_what_serde_writes_compactly(value in any_json()) {
+            let pretty = serde_json::to_string_pretty(&value).unwrap();
+            let mut out = Vec::new();
+            compact(checked(pretty.as_bytes()).unwrap(), &mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        }
+    }
+
+    #[test]
+    fn a_refusal_shows_the_front_and_no_more() {
+        let error = checked("<".repeat(1000).as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(&"<".repeat(N_SHOWN)) && !error.contains(&"<".repeat(N_SHOWN + 1)), "{error}");
+        let error = checked(b"{\"a\xff\":1}").unwrap_err().to_string();
+        assert!(error.contains("byte 3 is not UTF-8"), "{error}");
+    }
+}
