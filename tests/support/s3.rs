@@ -18,6 +18,7 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::Scene;
 
@@ -169,12 +170,14 @@ fn service(root: &Path, gate: Arc<Gate>) -> S3Service {
 
 async fn accept(listener: TcpListener, service: S3Service) {
     let connection = Connection::new(TokioExecutor::new());
+    let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
         let _ = socket.set_nodelay(true);
         let serving = connection.serve_connection(TokioIo::new(socket), service.clone()).into_owned();
-        tokio::spawn(async move {
+        connections.spawn(async move {
             let _ = serving.await;
         });
+        while connections.try_join_next().is_some() {}
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod crawler;
 mod options;
+mod plan;
 mod rounds;
 mod tables;
 
@@ -15,8 +16,9 @@ use runner_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use self::crawler::{Crawler, Plan};
+use self::crawler::Crawler;
 use self::options::{Cron, Folder, SampleSize};
+use self::plan::Plan;
 use self::rounds::Rounds;
 use crate::shared::aws::{Access, Endpoint, Service};
 

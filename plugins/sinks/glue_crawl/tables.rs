@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow};
 use aws_sdk_glue::Client;
 use aws_sdk_glue::types::{Column, Table};
 
-use super::crawler::Plan;
+use super::plan::Plan;
 use crate::shared::aws::Trouble;
 
 /// The tables over the plan's target, each in a line: its name, its place, its columns and their types.
