@@ -281,7 +281,7 @@ fn a_slip_in_the_key_is_shown_where_it_stands() {
     let text = scene.read("lake.toml");
     scene.write("lake.toml", text.replace("{{ entry }}", "{{ entri }}"));
     let outcome = scene.run(["validate", "lake.toml"]);
-    outcome.assert_code(78).assert_says(&["lake.toml:21:", "did you mean `{{ entry }}`?"]);
+    outcome.assert_code(78).assert_says(&["lake.toml:20:7", "did you mean `{{ entry }}`?"]);
     scene.write("lake.toml", text.replace("{{ entry }}", "{{ key }}"));
     scene.run(["validate", "lake.toml"]).assert_code(78).assert_says(&["the same name"]);
 }

@@ -35,7 +35,7 @@ impl Moto {
         };
         let moto = Moto { server, address: port };
         wait_until("an answer of moto_server", Duration::from_secs(60), || {
-            TcpStream::connect(moto.address).is_ok() && moto.ask("GET", "/moto-api/", &[], "").0 == 200
+            TcpStream::connect(moto.address).is_ok() && moto.ask("s3", "GET", "/moto-api/", &[], "").0 == 200
         });
         Some(moto)
     }
@@ -54,16 +54,16 @@ impl Moto {
     }
 
     pub fn create_bucket(&self, bucket: &str) {
-        let (status, answer) = self.ask("PUT", &format!("/{bucket}"), &[], "");
+        let (status, answer) = self.ask("s3", "PUT", &format!("/{bucket}"), &[], "");
         assert_eq!(status, 200, "creating a bucket: {answer}");
     }
 
     pub fn exists(&self, bucket: &str, key: &str) -> bool {
-        self.ask("GET", &format!("/{bucket}/{key}"), &[], "").0 == 200
+        self.ask("s3", "GET", &format!("/{bucket}/{key}"), &[], "").0 == 200
     }
 
     pub fn read(&self, bucket: &str, key: &str) -> String {
-        let (status, answer) = self.ask("GET", &format!("/{bucket}/{key}"), &[], "");
+        let (status, answer) = self.ask("s3", "GET", &format!("/{bucket}/{key}"), &[], "");
         assert_eq!(status, 200, "reading {key}: {answer}");
         answer
     }
@@ -71,19 +71,26 @@ impl Moto {
     /// Asks Glue, as its JSON protocol wants it.
     pub fn glue(&self, operation: &str, input: &Value) -> Value {
         let target = format!("AWSGlue.{operation}");
-        let headers = [
-            ("X-Amz-Target", &*target),
-            ("Content-Type", "application/x-amz-json-1.1"),
-            ("Authorization", "AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/glue/aws4_request"),
-        ];
-        let (status, answer) = self.ask("POST", "/", &headers, &input.to_string());
+        let headers = [("X-Amz-Target", &*target), ("Content-Type", "application/x-amz-json-1.1")];
+        let (status, answer) = self.ask("glue", "POST", "/", &headers, &input.to_string());
         assert_eq!(status, 200, "{operation}: {answer}");
         serde_json::from_str(&answer).unwrap_or(Value::Null)
     }
 
-    fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
-        let mut request =
-            format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address);
+    /// One request; moto looks at the service that a signature is for, and never at the signature.
+    fn ask(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, String) {
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/{service}/aws4_request\r\n",
+            self.address
+        );
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
