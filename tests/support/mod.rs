@@ -3,5 +3,6 @@
 pub mod kafka;
 pub mod s3;
 mod scene;
+pub mod stocks;
 
 pub use scene::{Outcome, Running, Scene, report, wait_until};

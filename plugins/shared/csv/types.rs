@@ -1,0 +1,354 @@
+//! What the cells of a column are, judged over a sample.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use runner_core::ColumnType;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde::{Deserialize, Deserializer};
+
+use super::layout::Dialect;
+use super::scan::split;
+
+/// How many rows are looked at before the types are settled.
+pub(crate) const SAMPLE: usize = 10_000;
+
+/// How the columns get their types.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Types {
+    /// From a sample.
+    #[default]
+    Infer,
+    /// Every cell is text.
+    String,
+    /// These as declared, the others from a sample.
+    Declared(Vec<(String, ColumnType)>),
+}
+
+impl Types {
+    /// The type that the options give a column.
+    pub(crate) fn of(&self, column: &str) -> Option<ColumnType> {
+        match self {
+            Types::Infer => None,
+            Types::String => Some(ColumnType::String),
+            Types::Declared(columns) => {
+                columns.iter().find(|(name, _)| name == column).map(|&(_, kind)| kind)
+            }
+        }
+    }
+
+    /// The columns that are declared one by one.
+    pub(crate) fn declared(&self) -> &[(String, ColumnType)] {
+        match self {
+            Types::Infer | Types::String => &[],
+            Types::Declared(columns) => columns,
+        }
+    }
+
+    /// The line of a pipeline file that declares `column` beside what is declared already.
+    pub(crate) fn line_with(&self, column: &str, kind: ColumnType) -> String {
+        let others = self.declared().iter().filter(|(name, _)| name != column);
+        let all = others.map(|(name, kind)| (&**name, *kind)).chain([(column, kind)]);
+        let entries: Vec<String> =
+            all.map(|(name, kind)| format!("{} = \"{}\"", toml_key(name), name_of(kind))).collect();
+        format!("types = {{ {} }}", entries.join(", "))
+    }
+}
+
+fn toml_key(name: &str) -> Cow<'_, str> {
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !name.is_empty() && name.bytes().all(is_bare) {
+        return name.into();
+    }
+    // A JSON string is a basic string of TOML, save for one character.
+    serde_json::Value::from(name).to_string().replace('\u{7f}', "\\u007f").into()
+}
+
+/// The name of a type, as pipeline files and checkpoints write it.
+pub(crate) fn name_of(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Integer => "integer",
+        ColumnType::Float => "float",
+        ColumnType::Boolean => "boolean",
+        ColumnType::String => "string",
+    }
+}
+
+/// The narrowest type that takes `cell`.
+pub(crate) fn narrowest(cell: &[u8]) -> ColumnType {
+    match number(cell) {
+        Some(Number::Integer) => ColumnType::Integer,
+        Some(Number::Float) => ColumnType::Float,
+        Some(Number::Huge) => ColumnType::String,
+        None if is_boolean(cell) => ColumnType::Boolean,
+        None => ColumnType::String,
+    }
+}
+
+/// Whether a column of this type takes `cell`.
+pub(crate) fn fits(cell: &[u8], kind: ColumnType) -> bool {
+    match kind {
+        ColumnType::Integer => number(cell) == Some(Number::Integer),
+        ColumnType::Float => number(cell).is_some(),
+        ColumnType::Boolean => is_boolean(cell),
+        ColumnType::String => true,
+    }
+}
+
+fn is_boolean(cell: &[u8]) -> bool {
+    matches!(cell, b"true" | b"True" | b"TRUE" | b"false" | b"False" | b"FALSE")
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Number {
+    /// A whole number of 64 bits.
+    Integer,
+    /// With a fraction or an exponent.
+    Float,
+    /// Whole, but of more than 64 bits: an identifier rather than a quantity.
+    Huge,
+}
+
+/// Reads `cell` as a number in the grammar of JSON, which is what makes it safe
+/// to write it out digit by digit: `007`, `+5`, ` 5`, `.5`, `NaN` are none.
+fn number(cell: &[u8]) -> Option<Number> {
+    let digits = cell.strip_prefix(b"-").unwrap_or(cell);
+    let n_whole = n_digits(digits);
+    if n_whole == 0 || (n_whole > 1 && digits[0] == b'0') {
+        return None;
+    }
+    let mut rest = &digits[n_whole..];
+    if rest.is_empty() {
+        return Some(if n_whole <= 18 || as_i64(cell).is_some() { Number::Integer } else { huge(cell)? });
+    }
+    if rest[0] == b'.' {
+        let n_fraction = n_digits(&rest[1..]);
+        if n_fraction == 0 {
+            return None;
+        }
+        rest = &rest[1 + n_fraction..];
+    }
+    if let [b'e' | b'E', exponent @ ..] = rest {
+        let exponent = exponent.strip_prefix(b"+").or(exponent.strip_prefix(b"-")).unwrap_or(exponent);
+        let is_whole = !exponent.is_empty() && n_digits(exponent) == exponent.len();
+        // `1e999` follows the grammar, and no reader of JSON takes it.
+        return (is_whole && is_finite(cell)).then_some(Number::Float);
+    }
+    (rest.is_empty() && (n_whole < 300 || is_finite(cell))).then_some(Number::Float)
+}
+
+fn n_digits(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+fn as_i64(cell: &[u8]) -> Option<i64> {
+    std::str::from_utf8(cell).ok()?.parse().ok()
+}
+
+fn huge(cell: &[u8]) -> Option<Number> {
+    is_finite(cell).then_some(Number::Huge)
+}
+
+fn is_finite(cell: &[u8]) -> bool {
+    std::str::from_utf8(cell).is_ok_and(|text| text.parse::<f64>().is_ok_and(f64::is_finite))
+}
+
+/// Settles the types of columns over the rows that it is shown.
+#[derive(Debug)]
+pub(crate) struct Inference {
+    guesses: Vec<Option<ColumnType>>,
+    n_rows: usize,
+    cells: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Inference {
+    pub(crate) fn new(n_columns: usize) -> Self {
+        Inference { guesses: vec![None; n_columns], n_rows: 0, cells: Vec::new(), ends: Vec::new() }
+    }
+
+    /// How many rows it has been shown.
+    pub(crate) fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// Whether it has been shown as many rows as it wants to see.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.n_rows >= SAMPLE
+    }
+
+    /// Takes a row into account, unless it is one that will be rejected anyway.
+    pub(crate) fn see_row(&mut self, row: &[u8], quoted: bool, dialect: &Dialect) {
+        self.cells.clear();
+        self.ends.clear();
+        split(row, dialect.delimiter, quoted, &mut self.cells, &mut self.ends);
+        self.n_rows += 1;
+        if self.ends.len() != self.guesses.len() || std::str::from_utf8(row).is_err() {
+            return;
+        }
+        let mut start = 0;
+        for (guess, &end) in self.guesses.iter_mut().zip(&self.ends) {
+            let cell = &self.cells[start..end as usize];
+            start = end as usize;
+            if !dialect.null_values.iter().any(|null| null.as_bytes() == cell) {
+                *guess = Some(guess.map_or_else(|| narrowest(cell), |guess| widened(guess, narrowest(cell))));
+            }
+        }
+    }
+
+    /// The types; a column without a single value is text.
+    pub(crate) fn settle(self) -> Vec<ColumnType> {
+        self.guesses.into_iter().map(|guess| guess.unwrap_or(ColumnType::String)).collect()
+    }
+}
+
+/// The narrowest type that takes what both take.
+fn widened(one: ColumnType, other: ColumnType) -> ColumnType {
+    use ColumnType::{Float, Integer, String};
+    match (one, other) {
+        _ if one == other => one,
+        (Integer | Float, Integer | Float) => Float,
+        _ => String,
+    }
+}
+impl<'de> Deserialize<'de> for Types {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TypesVisitor;
+
+        impl<'de> Visitor<'de> for TypesVisitor {
+            type Value = Types;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"infer\", \"string\" or a table such as { Volume = \"float\" }")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Types, E> {
+                match text {
+                    "infer" => Ok(Types::Infer),
+                    "string" => Ok(Types::String),
+                    _ => Err(E::custom(format!(
+                        "`{text}` is neither \"infer\" nor \"string\" nor a table such as {{ Volume = \"float\" }}"
+                    ))),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Types, A::Error> {
+                let mut columns: Vec<(String, ColumnType)> = Vec::new();
+                while let Some((name, kind)) = map.next_entry::<String, ColumnType>()? {
+                    if columns.iter().any(|(known, _)| *known == name) {
+                        return Err(A::Error::custom(format!("column `{name}` is declared twice")));
+                    }
+                    columns.push((name, kind));
+                }
+                Ok(Types::Declared(columns))
+            }
+        }
+
+        deserializer.deserialize_any(TypesVisitor)
+    }
+}
+
+impl Serialize for Types {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Types::Infer => serializer.serialize_str("infer"),
+            Types::String => serializer.serialize_str("string"),
+            Types::Declared(columns) => {
+                let mut map = serializer.serialize_map(Some(columns.len()))?;
+                for (name, kind) in columns {
+                    map.serialize_entry(name, kind)?;
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+impl JsonSchema for Types {
+    fn schema_name() -> Cow<'static, str> {
+        "Types".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "oneOf": [
+                { "type": "string", "enum": ["infer", "string"] },
+                {
+                    "type": "object",
+                    "additionalProperties": {
+                        "type": "string",
+                        "enum": ["integer", "float", "boolean", "string"]
+                    }
+                }
+            ]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn settled(cells: &[&str]) -> ColumnType {
+        let mut inference = Inference::new(1);
+        cells.iter().for_each(|cell| inference.see_row(cell.as_bytes(), false, &Dialect::default()));
+        inference.settle()[0]
+    }
+
+    #[test]
+    fn a_column_is_as_narrow_as_its_widest_cell() {
+        assert_eq!(settled(&["1", "-2", "0"]), ColumnType::Integer);
+        assert_eq!(settled(&["1", "2.50", "3"]), ColumnType::Float);
+        assert_eq!(settled(&["1e5", "-0.1E-3"]), ColumnType::Float);
+        assert_eq!(settled(&["true", "False", "TRUE"]), ColumnType::Boolean);
+        assert_eq!(settled(&["true", "1"]), ColumnType::String);
+        assert_eq!(settled(&["1", "x", "2"]), ColumnType::String);
+        assert_eq!(settled(&["", "1", ""]), ColumnType::Integer);
+        assert_eq!(settled(&["", ""]), ColumnType::String);
+    }
+
+    #[test]
+    fn what_is_no_json_number_makes_a_column_of_text() {
+        for cell in
+            ["007", "+5", " 5", "5 ", "NaN", "inf", ".5", "5.", "1e", "-", "--1", "0x1F", "1_000", "1e999"]
+        {
+            assert_eq!(settled(&["1", cell]), ColumnType::String, "{cell}");
+        }
+    }
+
+    #[test]
+    fn an_integer_of_more_than_64_bits_makes_a_column_of_text() {
+        assert_eq!(settled(&["9223372036854775807", "-9223372036854775808"]), ColumnType::Integer);
+        assert_eq!(settled(&["9223372036854775808"]), ColumnType::String);
+        assert_eq!(settled(&["1.5", "9223372036854775808"]), ColumnType::String);
+        assert!(fits(b"9223372036854775808", ColumnType::Float), "a declared float column takes it");
+    }
+
+    #[test]
+    fn the_line_to_add_keeps_what_is_declared_already() {
+        let types =
+            Types::Declared(vec![("Date".into(), ColumnType::String), ("n".into(), ColumnType::Integer)]);
+        assert_eq!(
+            types.line_with("Adj Close", ColumnType::Float),
+            r#"types = { Date = "string", n = "integer", "Adj Close" = "float" }"#
+        );
+        assert_eq!(types.line_with("n", ColumnType::String), r#"types = { Date = "string", n = "string" }"#);
+    }
+
+    proptest! {
+        /// Whatever passes as a number is written unquoted, so JSON must take it.
+        #[test]
+        fn every_number_is_one_to_a_reader_of_json(cell in "-?[0-9]{0,3}(\\.[0-9]{0,3})?([eE][+-]?[0-9]{0,3})?| ?[0-9+-]{0,22}") {
+            let is_json = serde_json::from_str::<serde_json::Value>(&cell).is_ok();
+            let is_bare = cell.trim() == cell && !cell.is_empty();
+            prop_assert_eq!(fits(cell.as_bytes(), ColumnType::Float), is_json && is_bare);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! How far the files have been read, so that a later run goes on there.
+//!
+//! A position lists all files, in the order in which they are read, and keeps a
+//! cursor for each. Beside where it stands, a cursor knows prints of what it has
+//! read, the front of the file and the bytes before the batch it stands in, so
+//! that a file which has grown can be told from one that is another file.
+
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context as _, Result};
+use runner_core::{ColumnType, Position, Positions};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// How many bytes of the front of a file a print covers at most.
+pub(super) const FRONT: usize = 256 << 10;
+/// How many bytes before a batch a print covers at most.
+pub(super) const TAIL: usize = 4 << 10;
+
+/// What a checkpoint keeps.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Saved {
+    /// How the files were read: other options would find other rows in them.
+    pub(super) delimiter: char,
+    pub(super) header: bool,
+    /// The columns and the types that were settled for them.
+    pub(super) columns: Map<String, Value>,
+    /// Which of the files is being read.
+    pub(super) file: usize,
+    pub(super) files: Vec<Cursor>,
+}
+
+impl Saved {
+    pub(super) fn read(position: Position) -> Result<Self> {
+        let saved: Saved = serde_json::from_value(position.0)
+            .context("the checkpoint does not fit the csv source; start over with `--from-start`")?;
+        anyhow::ensure!(
+            saved.file < saved.files.len(),
+            "the checkpoint is damaged; start over with `--from-start`"
+        );
+        Ok(saved)
+    }
+
+    /// The columns, typed.
+    pub(super) fn columns(&self) -> Result<Vec<(String, ColumnType)>> {
+        let column = |(name, kind): (&String, &Value)| Ok((name.clone(), ColumnType::deserialize(kind)?));
+        self.columns.iter().map(column).collect()
+    }
+}
+
+/// How far one file has been read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Cursor {
+    /// The whole path.
+    pub(super) path: String,
+    /// Bytes on disk when it was opened, and when it was changed last, in nanoseconds since 1970.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) size: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) modified: u64,
+    /// Where the next row begins, in bytes of the text; 0 is a file that has not been begun.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) offset: u64,
+    /// How many lines come before it, and how many rows.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) lines: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) rows: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) front: Option<Print>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) tail: Option<Print>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) end: End,
+}
+
+/// Whether the cursor stands at the end of its file, and how that ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum End {
+    /// There was more to read.
+    #[default]
+    NotReached,
+    /// With a line end.
+    Closed,
+    /// With a row that no line end closes.
+    OpenRow,
+    /// Within quotes.
+    OpenQuote,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// The print of a stretch of bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Print {
+    /// Where the stretch ends.
+    pub(super) end: u64,
+    pub(super) bytes: u64,
+    xxh3: String,
+}
+
+impl Print {
+    /// The print of `bytes`, which end at `end`.
+    pub(super) fn of(bytes: &[u8], end: u64) -> Self {
+        Print { end, bytes: bytes.len() as u64, xxh3: format!("{:016x}", xxh3_64(bytes)) }
+    }
+
+    /// Whether `bytes` are those that the print was taken of.
+    pub(super) fn is_of(&self, bytes: &[u8]) -> bool {
+        *self == Print::of(bytes, self.end)
+    }
+}
+
+/// The first bytes of a file, of which many prints are taken.
+#[derive(Debug, Default)]
+pub(super) struct Front {
+    bytes: Box<[u8]>,
+    whole: OnceLock<Print>,
+}
+
+impl Front {
+    pub(super) fn new(bytes: &[u8]) -> Arc<Self> {
+        Arc::new(Front { bytes: bytes.into(), whole: OnceLock::new() })
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The print of what of it lies before `offset`.
+    pub(super) fn before(&self, offset: u64) -> Print {
+        if offset >= self.bytes.len() as u64 {
+            return self.whole.get_or_init(|| Print::of(&self.bytes, self.bytes.len() as u64)).clone();
+        }
+        Print::of(&self.bytes[..offset as usize], offset)
+    }
+}
+
+/// Where the items of a batch end; a position is made of it only when one is asked for.
+pub(super) struct Marks {
+    /// What all batches have in common; its cursors are those of the files not being read.
+    pub(super) base: Arc<Saved>,
+    /// Which file the batch is of.
+    pub(super) file: usize,
+    /// Where the batch begins.
+    pub(super) start: Cursor,
+    pub(super) front: Arc<Front>,
+    /// Behind each item, the offset and the number of lines so far.
+    pub(super) items: Vec<(u64, u64)>,
+    /// How the file ends, if it ends behind the last item.
+    pub(super) end: End,
+}
+
+impl Positions for Marks {
+    fn after(&self, n_items: usize) -> Position {
+        let mut cursor = self.start.clone();
+        if let Some(last) = n_items.checked_sub(1) {
+            (cursor.offset, cursor.lines) = self.items[last];
+            cursor.rows += n_items as u64;
+        }
+        cursor.front = Some(self.front.before(cursor.offset));
+        if n_items == self.items.len() {
+            cursor.end = self.end;
+        }
+        let mut saved = Saved { file: self.file, ..(*self.base).clone() };
+        saved.files[self.file] = cursor;
+        // Nothing in it can fail to become JSON: its keys are strings.
+        Position(serde_json::to_value(saved).unwrap_or_default())
+    }
+}
