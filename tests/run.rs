@@ -1,5 +1,6 @@
 //! The `run` verb from end to end: what goes in at a CSV file and comes out at a sink.
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -22,7 +23,8 @@ fn pipeline(transforms: &[(&str, &str)], sink: &str) -> String {
     let mut file = "[sources.stocks]\ntype = \"csv\"\npath = \"stocks.csv\"\n".to_owned();
     let mut input = "stocks";
     for (name, options) in transforms {
-        file += &format!("[transforms.{name}]\ntype = \"{name}\"\ninputs = [\"{input}\"]\n{options}\n");
+        write!(file, "[transforms.{name}]\ntype = \"{name}\"\ninputs = [\"{input}\"]\n{options}\n")
+            .expect("writing to a string");
         input = name;
     }
     file + &format!("[sinks.end]\n{sink}\ninputs = [\"{input}\"]\n")
