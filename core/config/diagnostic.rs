@@ -145,37 +145,32 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
     SECRET_WORDS.iter().any(|word| name.contains(word))
 }
 
-/// Replaces the string values of secret keys by asterisks, byte for byte, so
-/// that every span stays where it is. Lines that name an API key are treated likewise.
-fn blank_secrets(source: &str) -> String {
-    let mut out = String::with_capacity(source.len());
-    for line in source.split_inclusive('\n') {
-        let lower = line.to_ascii_lowercase();
-        let is_api_key = lower.contains("api_key") || lower.contains("apikey") || lower.contains("api-key");
-        if !is_secret_name(line) && !(is_api_key || lower.trim_start().starts_with("value")) {
-            out.push_str(line);
-            continue;
-        }
-        blank_line(line, is_api_key, &mut out);
-    }
-    out
+/// Whether a key looks like one that holds a secret, also when it is misspelt.
+fn looks_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    let is_near = |word: &&str| strsim::damerau_levenshtein(&key, word) <= 2;
+    is_secret_name(&key) || key == "value" || SECRET_WORDS.iter().any(|word| is_near(&word))
 }
 
-/// Blanks the quoted strings of a line that follow a secret key's `=`.
-fn blank_line(line: &str, all: bool, out: &mut String) {
+/// Replaces the string values of secret keys by asterisks, byte for byte, so
+/// that every span stays where it is.
+fn blank_secrets(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
     let mut quote: Option<char> = None;
     let mut hides = false;
-    let mut word = String::new();
-    let mut last_word = String::new();
-    for c in line.chars() {
+    // The key that is being read, bare or quoted, and whether anything has stood between.
+    let mut key = String::new();
+    let mut has_ended = false;
+    for c in source.chars() {
         match quote {
             Some(q) if c == q => {
                 quote = None;
+                has_ended = true;
                 out.push(c);
             }
             Some(_) => {
-                word.push(c);
-                if hides {
+                key.push(c);
+                if hides && c != '\n' {
                     out.extend(std::iter::repeat_n('*', c.len_utf8()));
                 } else {
                     out.push(c);
@@ -185,28 +180,26 @@ fn blank_line(line: &str, all: bool, out: &mut String) {
                 match c {
                     '"' | '\'' => {
                         quote = Some(c);
-                        word.clear();
+                        key.clear();
                     }
-                    '=' => {
-                        let name = if word.is_empty() { &last_word } else { &word };
-                        hides = is_secret_name(name) || name == "value" || (all && name.contains("key"));
-                        word.clear();
+                    '=' => hides = looks_secret(&key),
+                    ',' | '{' | '}' | '\n' => {
+                        hides &= c == ',' || c == '\n';
+                        key.clear();
                     }
-                    ',' | '{' | '}' => {
-                        hides = false;
-                        word.clear();
-                    }
-                    c if c.is_whitespace() => {
-                        if !word.is_empty() {
-                            last_word = std::mem::take(&mut word);
+                    c if c.is_whitespace() => has_ended = true,
+                    c => {
+                        if std::mem::take(&mut has_ended) {
+                            key.clear();
                         }
+                        key.push(c);
                     }
-                    c => word.push(c),
                 }
                 out.push(c);
             }
         }
     }
+    out
 }
 
 #[cfg(test)]
@@ -215,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_shown_line_never_holds_a_secret() {
-        let source = "a = 1\nsasl = { username = \"u\", password = \"h\u{fc}nter2\", mech = 3 }\n\
+        let source = "a = 1\npasword = \"s3cr3t\"\ntoken = [\n  \"s3cr3t\",\n]\nsasl = { username = \"u\", password = \"h\u{fc}nter2\", mech = 3 }\n\
                       auth = { strategy = \"api_key\", in = \"query\", name = \"k\", value = \"s3cr3t\" }\n\
                       headers = { \"Authorization\" = \"Bearer s3cr3t\" }\n";
         let shown = blank_secrets(source);

@@ -18,6 +18,8 @@ mod sink;
 mod source;
 #[cfg(test)]
 mod stories;
+#[cfg(test)]
+mod stories_cast;
 mod wiring;
 mod writer;
 

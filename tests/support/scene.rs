@@ -1,6 +1,5 @@
 //! A temporary folder and the binary that runs in it.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;

@@ -1,1 +1,1 @@
-
+//! Rows as the source gives them: types, bad rows, resuming at every record.

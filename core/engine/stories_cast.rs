@@ -1,0 +1,228 @@
+//! The cast of the stories: a source, a transform and a sink that do as they are told.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::testing::record;
+use crate::{
+    Batch, BuildContext, Ending, Failure, Flow, Numbering, Outlet, Plugin, Position, ReadError, Record,
+    Reject, Result, Sink, SinkConfig, Source, SourceConfig, Start, Transform, TransformConfig, WriteError,
+    async_trait,
+};
+
+crate::register! { Plugin::source::<CountConfig>("test_count") }
+crate::register! { Plugin::transform::<MeddleConfig>("test_meddle") }
+crate::register! { Plugin::sink::<KeepConfig>("test_keep") }
+
+/// Counts: record `n` has the body `n`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CountConfig {
+    until: u64,
+    #[serde(default = "ten")]
+    per_batch: u64,
+    /// These are rejects.
+    #[serde(default)]
+    bad: Vec<u64>,
+    #[serde(default)]
+    anew: bool,
+    #[serde(default)]
+    what: String,
+    /// Waits for ever instead of ending.
+    #[serde(default)]
+    endless: bool,
+}
+
+fn ten() -> u64 {
+    10
+}
+
+struct Count {
+    config: CountConfig,
+    next: u64,
+}
+
+impl SourceConfig for CountConfig {
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Source>> {
+        Ok(Box::new(Count { config: self, next: 0 }))
+    }
+}
+
+#[async_trait]
+impl Source for Count {
+    fn identity(&self) -> String {
+        self.config.what.clone()
+    }
+
+    fn numbering(&self) -> Numbering {
+        if self.config.anew { Numbering::Anew } else { Numbering::Replayed }
+    }
+
+    async fn open(&mut self, start: &Start) -> Result<()> {
+        self.next = start.position.as_ref().and_then(|position| position.0.as_u64()).unwrap_or(0);
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
+        if self.next >= self.config.until {
+            if self.config.endless {
+                std::future::pending::<()>().await;
+            }
+            return Ok(None);
+        }
+        let first = self.next;
+        self.next = (first + self.config.per_batch).min(self.config.until);
+        let (mut records, mut rejects) = (Vec::new(), Vec::new());
+        for n in first..self.next {
+            if self.config.bad.contains(&n) {
+                let reason = anyhow::anyhow!("{n} is bad");
+                rejects.push(Reject { record: record(n.to_string(), n), reason, n_before: records.len() });
+            } else {
+                records.push(record(n.to_string(), n));
+            }
+        }
+        let position = move |n: usize| Position(json!(first + n as u64));
+        Ok(Some(Batch::new(records).with_rejects(rejects).with_positions(position)))
+    }
+}
+
+/// Does to batches what transforms do, and what they should not.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct MeddleConfig {
+    /// Stops after so many.
+    stop_after: Option<usize>,
+    /// Drops the batch that holds this one.
+    drop: Option<u64>,
+    /// Filters these out.
+    #[serde(default)]
+    filter: Vec<u64>,
+    /// Waits so many seconds before each record.
+    pause: Option<u64>,
+    /// Rejects this one.
+    reject: Option<u64>,
+}
+
+struct Meddle(MeddleConfig);
+
+impl TransformConfig for MeddleConfig {
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Transform>> {
+        Ok(Box::new(Meddle(self)))
+    }
+}
+
+#[async_trait]
+impl Transform for Meddle {
+    async fn apply(&mut self, mut batch: Batch, out: &mut dyn Outlet) -> Result<Flow> {
+        let holds = |batch: &Batch, n: u64| batch.records().iter().position(|it| it.origin.offset == n);
+        if self.0.drop.is_some_and(|n| holds(&batch, n).is_some()) {
+            return Ok(Flow::Continue);
+        }
+        batch.retain(|record| !self.0.filter.contains(&record.origin.offset));
+        if let Some(at) = self.0.reject.and_then(|n| holds(&batch, n)) {
+            batch = out.reject(batch, vec![(at, anyhow::anyhow!("not this one"))]).await?;
+        }
+        if let Some(seconds) = self.0.pause {
+            while !batch.is_empty() {
+                if out.stopped_before(Instant::now() + Duration::from_secs(seconds)).await
+                    || out.send(batch.split_front(1)).await? == Flow::Stop
+                {
+                    batch.give_back();
+                    return Ok(Flow::Stop);
+                }
+            }
+        }
+        let Some(left) = &mut self.0.stop_after else { return out.send(batch).await };
+        let front = batch.split_front(*left);
+        *left -= front.len();
+        let is_done = *left == 0;
+        let flow = out.send(front).await?;
+        batch.give_back();
+        Ok(if is_done { Flow::Stop } else { flow })
+    }
+}
+
+/// Keeps what is written, under a name that the test knows.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct KeepConfig {
+    name: String,
+    /// Fails so many times before each success.
+    #[serde(default)]
+    stumble: usize,
+    /// Never stores this one, and says so.
+    refuse: Option<u64>,
+    /// Panics over this one.
+    panic: Option<u64>,
+    /// Never answers for this one.
+    hang: Option<u64>,
+    #[serde(default = "one")]
+    concurrency: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+struct Keep {
+    config: KeepConfig,
+    n_stumbles: Mutex<usize>,
+}
+
+static KEPT: LazyLock<Mutex<HashMap<String, Vec<String>>>> = LazyLock::new(Mutex::default);
+
+pub(crate) fn kept(name: &str) -> Vec<String> {
+    KEPT.lock().unwrap().get(name).cloned().unwrap_or_default()
+}
+
+pub(crate) fn numbers(range: std::ops::Range<u64>) -> Vec<String> {
+    range.map(|n| n.to_string()).collect()
+}
+
+impl SinkConfig for KeepConfig {
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(Keep { config: self, n_stumbles: Mutex::default() }))
+    }
+}
+
+#[async_trait]
+impl Sink for Keep {
+    async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
+        let holds = |n: Option<u64>| records.iter().position(|it| Some(it.origin.offset) == n);
+        if holds(self.config.hang).is_some() {
+            std::future::pending::<()>().await;
+        }
+        assert!(holds(self.config.panic).is_none(), "as the story tells");
+        {
+            let mut n_stumbles = self.n_stumbles.lock().unwrap();
+            if *n_stumbles < self.config.stumble {
+                *n_stumbles += 1;
+                return Err(WriteError::Retry(anyhow::anyhow!("stumbled")));
+            }
+            *n_stumbles = 0;
+        }
+        let refused = holds(self.config.refuse);
+        let good = records.iter().enumerate().filter(|(index, _)| Some(*index) != refused);
+        let bodies = good.map(|(_, record)| String::from_utf8(record.to_bytes().unwrap().to_vec()).unwrap());
+        let bodies: Vec<String> = bodies.collect();
+        KEPT.lock().unwrap().entry(self.config.name.clone()).or_default().extend(bodies);
+        let failure = |index| Failure { index, error: anyhow::anyhow!("refused"), retry: false };
+        WriteError::unless_empty(refused.map(failure).into_iter().collect())
+    }
+
+    fn concurrency(&self) -> usize {
+        self.config.concurrency
+    }
+
+    async fn flush(&self, ending: Ending) -> Result<()> {
+        let name = format!("{} flushed", self.config.name);
+        KEPT.lock().unwrap().entry(name).or_default().push(format!("{ending:?}"));
+        Ok(())
+    }
+}
