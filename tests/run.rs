@@ -1,1 +1,285 @@
-//! run
+//! The `run` verb from end to end: what goes in at a CSV file and comes out at a sink.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::stocks::stocks_csv;
+use crate::support::{Scene, report};
+
+/// A scene with so many rows of stock prices in `stocks.csv`.
+fn scene_with_rows(n_rows: usize) -> Scene {
+    let scene = Scene::new();
+    scene.write("stocks.csv", stocks_csv(n_rows, 1));
+    scene
+}
+
+/// `stocks.csv` into a chain of transforms, each with its options, into `sink`.
+fn pipeline(transforms: &[(&str, &str)], sink: &str) -> String {
+    let mut file = "[sources.stocks]\ntype = \"csv\"\npath = \"stocks.csv\"\n".to_owned();
+    let mut input = "stocks";
+    for (name, options) in transforms {
+        write!(file, "[transforms.{name}]\ntype = \"{name}\"\ninputs = [\"{input}\"]\n{options}\n")
+            .expect("writing to a string");
+        input = name;
+    }
+    file + &format!("[sinks.end]\n{sink}\ninputs = [\"{input}\"]\n")
+}
+
+/// The rows of a CSV file as JSON lines, by way of another CSV reader than ours.
+fn expected_lines(csv: &str) -> Vec<String> {
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let names = reader.headers().expect("a header").clone();
+    let line = |row: csv::StringRecord| {
+        let field = |(name, cell): (&str, &str)| match name {
+            "Index" | "Date" => format!("\"{name}\":\"{cell}\""),
+            _ if cell.contains('.') => format!("\"{name}\":{cell}"),
+            _ => format!("\"{name}\":{cell}.0"),
+        };
+        let fields: Vec<String> = names.iter().zip(row.iter()).map(field).collect();
+        format!("{{{}}}", fields.join(","))
+    };
+    reader.records().map(|row| line(row.expect("a row"))).collect()
+}
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().collect()
+}
+
+/// What the report says of the component called `name`.
+fn component<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let components = report["pipelines"][0]["components"].as_array().expect("components");
+    components.iter().find(|component| component["name"] == name).expect("the component")
+}
+
+#[test]
+fn what_a_csv_file_says_arrives_on_the_console_value_for_value() {
+    let scene = scene_with_rows(5000);
+    scene.write("p.toml", pipeline(&[("to_json", "")], r#"type = "console""#));
+    let outcome = scene.run(["run", "p.toml"]);
+    outcome.assert_code(0);
+    assert_eq!(lines(&outcome.stdout), expected_lines(&scene.read("stocks.csv")));
+}
+
+#[test]
+fn a_row_that_met_no_to_json_is_the_line_it_was() {
+    let scene = scene_with_rows(100);
+    scene.write("p.toml", pipeline(&[], "type = \"console\"\ntarget = \"stdout\""));
+    let outcome = scene.run(["run", "p.toml"]);
+    outcome.assert_code(0);
+    let csv = scene.read("stocks.csv");
+    assert_eq!(lines(&outcome.stdout), lines(&csv)[1..]);
+}
+
+#[test]
+fn a_limit_of_100_yields_0_to_99_and_then_100_to_199() {
+    let scene = scene_with_rows(1000);
+    let file = "type = \"file\"\npath = \"out/stocks.jsonl\"";
+    scene.write("p.toml", pipeline(&[("limit", "records = \"${N:-100}\""), ("to_json", "")], file));
+    let expected = expected_lines(&scene.read("stocks.csv"));
+    for n_runs in 1..=3 {
+        scene.run(["run", "p.toml"]).assert_code(0);
+        assert_eq!(lines(&scene.read("out/stocks.jsonl")), expected[..n_runs * 100]);
+    }
+    scene.run(["run", "p.toml", "--from-start"]).assert_code(0);
+    assert_eq!(lines(&scene.read("out/stocks.jsonl"))[300..], expected[..100]);
+}
+
+#[test]
+fn the_report_tells_what_every_component_has_done() {
+    let scene = scene_with_rows(1000);
+    let transforms = [("sample", "one_in = 4"), ("limit", "records = 200"), ("to_json", "")];
+    scene.write("p.toml", format!("name = \"prices\"\n{}", pipeline(&transforms, "type = \"null\"")));
+    scene.run(["run", "p.toml", "--report", "report.json"]).assert_code(0);
+    let report = report(scene.path("report.json"));
+    let run = &report["pipelines"][0];
+    assert_eq!((&run["name"], &run["status"]), (&"prices".into(), &"completed".into()));
+    assert!(run["file"].as_str().expect("a path").ends_with("p.toml"));
+    for moment in ["started", "finished"] {
+        assert!(run[moment].as_str().is_some_and(|moment| moment.ends_with('Z')), "{run}");
+    }
+    assert!(run["duration_ms"].is_u64() && run["reason"].is_string(), "{run}");
+
+    let said: Vec<[&Value; 7]> = ["stocks", "sample", "limit", "to_json", "end"]
+        .map(|name| component(&report, name))
+        .iter()
+        .map(|it| {
+            ["kind", "type", "records_in", "records_out", "filtered", "rejected", "retries"]
+                .map(|key| &it[key])
+        })
+        .collect();
+    for (index, (kind, plugin)) in [
+        ("source", "csv"),
+        ("transform", "sample"),
+        ("transform", "limit"),
+        ("transform", "to_json"),
+        ("sink", "null"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        assert_eq!((said[index][0], said[index][1]), (&Value::from(*kind), &Value::from(*plugin)));
+    }
+    let passed = component(&report, "sample");
+    let n_read = passed["records_in"].as_u64().expect("a count");
+    assert_eq!(passed["filtered"], n_read - passed["records_out"].as_u64().expect("a count"));
+    for name in ["limit", "to_json", "end"] {
+        assert_eq!(component(&report, name)["records_out"], 200, "{report:#}");
+    }
+    assert!(component(&report, "end")["bytes_in"].as_u64() > Some(20_000), "{report:#}");
+}
+
+#[test]
+fn the_report_can_go_to_stdout() {
+    let scene = scene_with_rows(10);
+    scene.write("p.toml", pipeline(&[], "type = \"null\""));
+    let outcome = scene.run(["run", "p.toml", "--report", "-"]);
+    outcome.assert_code(0);
+    let report: Value = serde_json::from_str(&outcome.stdout).expect("one JSON object and nothing else");
+    assert_eq!(component(&report, "end")["records_out"], 10);
+}
+
+#[test]
+fn a_sample_is_as_large_as_it_says_and_the_same_with_the_same_seed() {
+    let scene = scene_with_rows(5000);
+    let sampled = |options: &str| {
+        scene.write("p.toml", pipeline(&[("sample", options)], "type = \"console\""));
+        let outcome = scene.run(["run", "p.toml", "--from-start"]);
+        outcome.assert_code(0);
+        outcome.stdout
+    };
+    assert_eq!(lines(&sampled("one_in = 10")).len(), 500);
+    let first = sampled("ratio = 0.1\nseed = 7");
+    // Five standard deviations of 21 records on either side.
+    assert!((395..605).contains(&lines(&first).len()), "{}", lines(&first).len());
+    assert_eq!(sampled("ratio = 0.1\nseed = 7"), first);
+}
+
+#[test]
+fn a_throttle_keeps_its_rate_slow_and_fast() {
+    for (n_rows, options) in [(21, "rate = 10"), (11, "rate = 10\nper = \"2s\""), (10_001, "rate = 5000")] {
+        let scene = scene_with_rows(n_rows);
+        scene.write("p.toml", pipeline(&[("throttle", options)], "type = \"null\""));
+        scene.run(["run", "p.toml", "--report", "report.json"]).assert_code(0);
+        let report = report(scene.path("report.json"));
+        assert_eq!(component(&report, "end")["records_out"], n_rows);
+        let millis = report["pipelines"][0]["duration_ms"].as_u64().expect("a duration");
+        assert!((2000..3000).contains(&millis), "{n_rows} records at {options} took {millis} ms");
+    }
+}
+
+#[test]
+fn half_a_line_that_a_crash_has_left_is_cut_off() {
+    let scene = scene_with_rows(3);
+    scene.write("out.jsonl", "{\"whole\":1}\n{\"ha");
+    scene.write("p.toml", pipeline(&[("to_json", "")], "type = \"file\"\npath = \"out.jsonl\""));
+    scene.run(["run", "p.toml"]).assert_code(0).assert_says(&["cutting 4 bytes", "out.jsonl"]);
+    let text = scene.read("out.jsonl");
+    assert_eq!(lines(&text)[0], "{\"whole\":1}");
+    assert_eq!(lines(&text)[1..], expected_lines(&scene.read("stocks.csv")));
+}
+
+#[test]
+fn a_row_with_a_line_break_is_no_line_and_goes_to_the_dead_letters() {
+    let scene = Scene::new();
+    scene.write("stocks.csv", "a,b\n1,x\n2,\"y\nz\"\n3,w\n");
+    let file = pipeline(&[], "type = \"file\"\npath = \"out.csv\"");
+    scene.write("p.toml", &file);
+    scene.run(["run", "p.toml"]).assert_code(1).assert_says(&["line break", "to_json", "end"]);
+
+    scene.write(
+        "q.toml",
+        file.replace("out.csv", "all.csv") + "[dead_letter]\ntype = \"file\"\npath = \"bad.jsonl\"\n",
+    );
+    scene.run(["run", "q.toml"]).assert_code(0);
+    assert_eq!(lines(&scene.read("all.csv")), ["1,x", "3,w"]);
+    let bad = scene.read("bad.jsonl");
+    assert_eq!(lines(&bad).len(), 1);
+    assert!(bad.contains("line break") && serde_json::from_str::<Value>(&bad).is_ok(), "{bad}");
+}
+
+#[test]
+fn a_full_disk_is_tried_again_and_then_ends_the_run_with_its_name() {
+    let scene = scene_with_rows(3);
+    let file = pipeline(&[], "type = \"file\"\npath = \"/dev/full\"");
+    scene.write("p.toml", file + "[retry]\ntimeout = \"1s\"\n");
+    scene
+        .run(["run", "p.toml", "--report", "report.json"])
+        .assert_code(1)
+        .assert_says(&["no room", "/dev/full"]);
+    assert!(component(&report(scene.path("report.json")), "end")["retries"].as_u64() > Some(0));
+}
+
+#[test]
+fn a_reader_that_has_gone_ends_the_run_and_what_it_has_not_taken_is_read_again() {
+    let scene = scene_with_rows(100);
+    scene.write("p.toml", pipeline(&[("throttle", "rate = 50")], "type = \"console\""));
+    let mut child = scene
+        .command(["run", "p.toml"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starting the binary");
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut first).expect("a line");
+    let out = child.wait_with_output().expect("the end");
+    assert!(!String::from_utf8_lossy(&out.stderr).contains("panicked"), "{out:?}");
+
+    let rest = scene.run(["run", "p.toml"]);
+    let csv = scene.read("stocks.csv");
+    assert_eq!(first.trim_end(), lines(&csv)[1]);
+    assert_eq!(lines(&rest.stdout).last(), lines(&csv).last());
+    assert!(lines(&rest.stdout).len() > 50, "the run has not ended with its reader");
+}
+
+fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines").join(name)
+}
+
+#[test]
+fn the_first_run_of_the_readme_shows_records_within_seconds_and_goes_on_behind_them() {
+    let scene = Scene::new();
+    let file = shipped("first-run.toml");
+    let csv = std::fs::read_to_string(shipped("data/stocks.csv")).expect("the sample data");
+    let expected = expected_lines(&csv);
+    for n_runs in 0..2 {
+        let run = scene.start([Path::new("run"), &file]).wait(Duration::from_secs(20));
+        run.assert_code(0);
+        assert_eq!(lines(&run.stdout), expected[n_runs * 20..][..20]);
+    }
+}
+
+#[test]
+fn the_producers_differ_in_their_source_block_alone() {
+    let rest_of = |name: &str| {
+        let text = std::fs::read_to_string(shipped(name)).expect("a pipeline file");
+        let (front, block) = text.split_once("[sources.stocks]\n").expect("the source");
+        let (source, back) = block.split_once("\n\n").expect("an empty line behind the source");
+        (source.to_owned(), front.to_owned() + back)
+    };
+    let ((csv, one), (http, other)) = (rest_of("producer.toml"), rest_of("producer-http.toml"));
+    assert_eq!(one, other);
+    assert!(csv.contains("type = \"csv\"") && http.contains("type = \"http\""));
+}
+
+#[test]
+fn every_shipped_pipeline_file_is_valid_once_its_variables_are_set() {
+    let mut scene = Scene::new();
+    scene.set("STOCKS_API", "http://127.0.0.1:1/prices").set("STOCKS_BUCKET", "some-bucket");
+    for name in ["first-run.toml", "producer.toml", "producer-http.toml", "consumer.toml"] {
+        let text = std::fs::read_to_string(shipped(name)).expect("a pipeline file");
+        assert!(text.starts_with("#:schema ../schemas/pipeline.schema.json\n\n"), "{name}");
+        scene.run([Path::new("validate"), &shipped(name)]).assert_code(0);
+    }
+}
+
+#[test]
+fn a_variable_without_which_nothing_works_says_what_it_is_for() {
+    let scene = Scene::new();
+    let outcome = scene.run([Path::new("validate"), &shipped("consumer.toml")]);
+    outcome.assert_code(78).assert_says(&["STOCKS_BUCKET", "the bucket to write to", "consumer.toml:32:10"]);
+}

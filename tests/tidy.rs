@@ -27,7 +27,10 @@ impl Tree {
             for entry in std::fs::read_dir(folder).expect("a folder of the tree").map_while(Result::ok) {
                 let path = entry.path();
                 let name = entry.file_name();
-                if path.is_dir() && name != "target" && name != ".git" {
+                if name == "target" || name == ".git" {
+                    continue;
+                }
+                if path.is_dir() {
                     folders.push(path);
                 } else if let Ok(text) = std::fs::read_to_string(&path) {
                     let path = path.strip_prefix(&root).expect("below the root");

@@ -76,7 +76,7 @@ impl Scene {
 
     /// Runs the binary to its end.
     pub fn run<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(&self, arguments: I) -> Outcome {
-        self.start(arguments).wait(Duration::from_secs(300))
+        self.start(arguments).wait(Duration::from_mins(5))
     }
 
     /// Starts the binary in the background.
@@ -96,7 +96,7 @@ impl Scene {
 fn collect(mut pipe: impl std::io::Read + Send + 'static) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        let _ = pipe.read_to_end(&mut bytes);
+        drop(pipe.read_to_end(&mut bytes));
         String::from_utf8_lossy(&bytes).into_owned()
     })
 }
@@ -104,7 +104,7 @@ fn collect(mut pipe: impl std::io::Read + Send + 'static) -> JoinHandle<String> 
 impl Running {
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
-        let _ = kill(pid, signal);
+        kill(pid, signal).expect("signalling the binary");
     }
 
     pub fn is_running(&mut self) -> bool {
@@ -119,11 +119,11 @@ impl Running {
                 break status;
             }
             if Instant::now() > deadline {
-                let _ = self.child.kill();
+                drop(self.child.kill());
                 let stderr = self.stderr.take().expect("once").join().expect("reading stderr");
                 panic!("the run has not ended after {at_most:?}; it said:\n{stderr}");
             }
-            std::thread::sleep(Duration::from_millis(5));
+            pause(Duration::from_millis(5));
         };
         let stdout = self.stdout.take().expect("once").join().expect("reading stdout");
         let stderr = self.stderr.take().expect("once").join().expect("reading stderr");
@@ -133,8 +133,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
@@ -167,8 +167,14 @@ pub fn wait_until(what: &str, at_most: Duration, mut condition: impl FnMut() -> 
     let deadline = Instant::now() + at_most;
     while !condition() {
         assert!(Instant::now() < deadline, "{what} did not happen within {at_most:?}");
-        std::thread::sleep(Duration::from_millis(10));
+        pause(Duration::from_millis(10));
     }
+}
+
+/// Between two looks at a condition.
+#[expect(clippy::disallowed_methods, reason = "a child process tells nobody when it changes")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// The report that `--report FILE` has written.
