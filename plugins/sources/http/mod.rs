@@ -48,10 +48,11 @@ pagination = { type = "cursor", cursor = "/meta/next", param = "cursor" }
 /// Asks an HTTP API, once or again and again, page by page where it has pages.
 ///
 /// Every element of the answer becomes a record, byte for byte as the API wrote
-/// it. What has been delivered is not asked for again: after a restart, and at
-/// the next poll, reading goes on behind it. An API that answers the same
-/// request with something else has that answer delivered from its start. An API
-/// without pages has its whole answer delivered at every poll and in every run.
+/// it; `to_json` puts it on one line. What has been delivered is not delivered
+/// again: after a restart, and at the next poll, reading goes on behind it. An API
+/// that answers the same request with something else has that answer delivered
+/// from its start. An API without pages has its whole answer delivered at every
+/// poll and in every run.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HttpConfig {
@@ -130,9 +131,7 @@ impl SourceConfig for HttpConfig {
         for (name, value) in &self.query {
             endpoint.query_pairs_mut().append_pair(name, &value.0);
         }
-        let telltale = self.headers.iter().filter(|(name, _)| is_telltale(name));
-        let telltale = telltale.map(|(_, value)| value.clone());
-        let redactor = Redactor::new(credentials.secrets.iter().cloned().chain(telltale));
+        let redactor = self.redactor(&endpoint, &credentials);
         let headers = self.headers(&credentials)?;
         let method = self.method.into();
         let body = self.body.map(bytes::Bytes::from);
@@ -197,6 +196,15 @@ impl HttpConfig {
         }
         url.set_fragment(None);
         Ok(url)
+    }
+
+    /// Knows what `auth` says, and what headers and parameters say whose names give them away.
+    fn redactor(&self, endpoint: &Url, credentials: &Credentials) -> Redactor {
+        let headers =
+            self.headers.iter().filter(|(name, _)| is_telltale(name)).map(|(_, value)| value.clone());
+        let parameters = endpoint.query_pairs().filter(|(name, _)| is_telltale(name));
+        let parameters = parameters.map(|(_, value)| Secret::new(value));
+        Redactor::new(credentials.secrets.iter().cloned().chain(headers).chain(parameters))
     }
 
     fn headers(&self, credentials: &Credentials) -> Result<HeaderMap> {

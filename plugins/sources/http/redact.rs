@@ -7,8 +7,12 @@ use url::form_urlencoded::byte_serialize;
 /// What stands where a secret was.
 const HIDDEN: &str = "***";
 
-/// Names of parameters and headers whose values are as good as passwords.
-const TELLTALE: [&str; 8] = ["key", "token", "secret", "password", "passwd", "signature", "auth", "cookie"];
+/// Parts of names of parameters and headers whose values are as good as passwords.
+const TELLTALE: [&str; 9] =
+    ["apikey", "api_key", "api-key", "token", "secret", "password", "signature", "authorization", "cookie"];
+
+/// Such names in full, which are parts of harmless ones: `sort_key`, `author`.
+const TELLTALE_ALONE: [&str; 4] = ["key", "auth", "sig", "pass"];
 
 /// Knows the secrets of a source and takes them out of what is shown.
 #[derive(Clone, Debug, Default)]
@@ -89,7 +93,7 @@ impl Redactor {
 /// Whether a name says that its value is a secret.
 pub(super) fn is_telltale(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    TELLTALE.iter().any(|part| name.contains(part)) || name == "sig"
+    TELLTALE.iter().any(|part| name.contains(part)) || TELLTALE_ALONE.contains(&name.as_str())
 }
 
 #[cfg(test)]
@@ -108,6 +112,7 @@ mod tests {
             Url::parse("https://ada:pw@example.com:8443/v1/prices?symbol=A&apikey=k1&page=3&sig=x").unwrap();
         let shown = Redactor::default().url(&url);
         assert_eq!(shown, "https://example.com:8443/v1/prices?symbol=A&apikey=***&page=3&sig=***");
+        assert!(!is_telltale("author") && !is_telltale("sort_key") && is_telltale("X-Auth-Token"));
     }
 
     #[test]

@@ -49,6 +49,9 @@ async fn a_refusal_is_final_at_first_and_passing_after_a_success() {
     let failure = run.failure();
     assert!(failure.starts_with("fatal: ") && failure.contains("check `auth.token`"), "{failure}");
     assert!(failure.contains("It said: `token *** is bad`"), "{failure}");
+    let options = json!({"query": {"apikey": "s3cret"}, "headers": {"X-Token": "bad"}});
+    let failure = run_once(&serve([denied()]).await, options).await.failure();
+    assert!(failure.contains("?apikey=***") && failure.contains("It said: `token *** is ***`"), "{failure}");
     let server = serve([json_answer(json!({"data": [1]})), denied()]).await;
     assert!(run_once(&server, by_page()).await.failure().starts_with("retry: "));
 }
