@@ -65,7 +65,7 @@ fn describe(plugin: &'static Plugin) -> String {
     }
     if !plugin.example.is_empty() {
         out += "\n\x1b[1mExample\x1b[0m\n";
-        out += &indented(&format!("[{}.NAME]\ntype = \"{}\"", plugin.kind.section(), plugin.name), "  ");
+        out += &format!("  [{}.NAME]\n", plugin.kind.section());
         out += &indented(plugin.example.trim(), "  ");
     }
     out

@@ -224,6 +224,12 @@ impl Batch {
         reasons
     }
 
+    /// The places in the reading order that the receipts answer for.
+    #[cfg(test)]
+    pub(crate) fn items(&self) -> Vec<u64> {
+        self.receipts.iter().flat_map(Receipt::places).collect()
+    }
+
     /// Puts the engine's receipt on a batch that has just been read.
     pub(crate) fn owe(&mut self, receipt: Receipt) {
         self.receipts.push(receipt);

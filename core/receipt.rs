@@ -246,6 +246,12 @@ impl Receipt {
         self.line.tally.n_tried.fetch_max(n_tried, Ordering::Relaxed);
     }
 
+    /// The places of its items in the reading order.
+    #[cfg(test)]
+    pub(crate) fn places(&self) -> std::ops::Range<u64> {
+        self.line.first + u64::from(self.items.start)..self.line.first + u64::from(self.items.end)
+    }
+
     pub(crate) fn covers(&self, line: u64, item: u32) -> bool {
         self.line.id == line && self.items.contains(&item)
     }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Position, Reject};
 use crate::plugin::{BatchLimits, BuildContext, RetryLimits};
 use crate::progress::Gauges;
 use crate::record::{Body, Name, Origin, Record};
@@ -20,6 +20,16 @@ pub fn record(body: impl Into<String>, offset: u64) -> Record {
 /// A batch of records with these bodies, numbered from 0.
 pub fn records(bodies: impl IntoIterator<Item = impl Into<String>>) -> Batch {
     Batch::new(bodies.into_iter().zip(0..).map(|(body, offset)| record(body, offset)).collect())
+}
+
+/// Where a source would go on once the first `n_items` of what it has read were delivered.
+pub fn position_after(batch: &Batch, n_items: usize) -> Option<Position> {
+    batch.positions.as_ref().map(|positions| positions.after(n_items))
+}
+
+/// What a source could not make records of.
+pub fn rejects(batch: &Batch) -> &[Reject] {
+    &batch.rejects
 }
 
 /// What a transform has sent and rejected.

@@ -1,1 +1,174 @@
-//! config
+use crate::support::Scene;
+
+/// Runs `validate` over one file; what it says, with the code.
+fn validate(pipeline: &str) -> (i32, String) {
+    let scene = Scene::new();
+    scene.write("p.toml", pipeline);
+    let outcome = scene.run(["validate", "p.toml"]);
+    (outcome.code(), outcome.stderr)
+}
+
+#[track_caller]
+fn assert_slips(pipeline: &str, parts: &[&str]) {
+    let (code, said) = validate(pipeline);
+    assert_eq!(code, 78, "{said}");
+    for part in parts {
+        assert!(said.contains(part), "nothing says {part:?} in:\n{said}");
+    }
+}
+
+/// A pipeline that is right, but for what is put in front of and behind it.
+fn around(front: &str, source: &str, sink: &str) -> String {
+    format!(
+        "{front}\n[sources.in]\ntype = \"csv\"\npath = \"a.csv\"\n{source}\n\
+         [sinks.out]\ntype = \"null\"\ninputs = [\"in\"]\n{sink}\n"
+    )
+}
+
+#[test]
+fn a_file_without_slips_is_fine() {
+    let (code, said) = validate(&around("", "", ""));
+    assert_eq!((code, said.as_str()), (0, "p.toml: ok, pipeline `p` of in, out\n"));
+}
+
+#[test]
+fn a_slip_is_shown_where_it_stands_with_what_could_stand_there() {
+    let (code, said) = validate(&around("", "delimeter = \";\"", ""));
+    assert_eq!(code, 78);
+    let expected = "\
+error: unknown option `delimeter` for source `csv`
+ --> p.toml:5:1
+  |
+3 | type = \"csv\"
+  |        ----- the plugin is chosen here
+4 | path = \"a.csv\"
+5 | delimeter = \";\"
+  | ^^^^^^^^^ source `csv` has no such option
+  |
+  = note: it has: path, delimiter, header, columns, types, null_values, compression
+help: a similar name exists
+  |
+5 - delimeter = \";\"
+5 + delimiter = \";\"
+  |
+
+p.toml has 1 error; nothing was run
+";
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn all_slips_of_a_file_are_shown_at_once_in_its_order() {
+    let pipeline = around(
+        "naem = \"x\"\n[retry]\ntimeout = \"5\"\n",
+        "header = 3\nnull_value = []",
+        "[sinks.other]\ntype = \"nul\"\ninputs = [\"inn\"]",
+    );
+    let (code, said) = validate(&pipeline);
+    assert_eq!(code, 78);
+    let places: Vec<&str> = said.lines().filter_map(|line| line.trim().strip_prefix("--> p.toml:")).collect();
+    assert_eq!(places, ["1:1", "3:11", "8:10", "9:1", "14:8", "15:11"], "{said}");
+    assert!(said.ends_with("p.toml has 6 errors; nothing was run\n"), "{said}");
+}
+
+#[test]
+fn what_is_no_toml_is_shown_where_it_breaks() {
+    assert_slips("[sources.in\ntype = \"csv\"\n", &["p.toml:1:", "p.toml has"]);
+    assert_slips(&around("", "header = tru", ""), &["p.toml:5:10"]);
+}
+
+#[test]
+fn wiring_that_leads_nowhere_is_refused() {
+    assert_slips("", &["has no source", "has no sink", "[sources.NAME]"]);
+    assert_slips(
+        &around("", "", "[transforms.alone]\ntype = \"to_json\"\ninputs = [\"in\"]"),
+        &["nothing takes its input from transform `alone`", "p.toml:8:13"],
+    );
+    assert_slips(&around("", "", "[sinks.in]\ntype = \"null\"\ninputs = [\"out\"]"), &["two components are called `in`"]);
+    assert_slips(
+        &around(
+            "",
+            "",
+            "[transforms.a]\ntype = \"to_json\"\ninputs = [\"b\"]\n[transforms.b]\ntype = \"to_json\"\ninputs = [\"a\"]",
+        ),
+        &["the components form a cycle: ", "a -> b -> a"],
+    );
+    assert_slips("[sources.in]\ntype='csv'\npath='a'\n[sinks.out]\ntype='null'\n", &["sink `out` needs `inputs`"]);
+    assert_slips(
+        "[sources.in]\ntype='csv'\npath='a'\n[sinks.out]\ntype='null'\ninputs=['out']\n",
+        &["sink `out` is its own input"],
+    );
+}
+
+#[test]
+fn an_unknown_plugin_names_the_known_ones_and_how_more_are_linked_in() {
+    assert_slips(
+        &around("", "", "").replace("\"csv\"", "\"throttle\""),
+        &["there is no source of type `throttle`", "`throttle` is a transform", "use acme_plugins as _;"],
+    );
+}
+
+#[test]
+fn variables_are_filled_in_and_turned_into_what_the_option_is() {
+    let mut scene = Scene::new();
+    scene.set("HEADER", "false").set("EMPTY", "").set("NAME_OF_FILE", "a\"b\n[sinks.evil]");
+    scene.write("p.toml", around("", "header = \"${HEADER}\"\ndelimiter = \"${EMPTY}\"\ncolumns = [\"${NAME_OF_FILE}\"]", ""));
+    scene.run(["validate", "p.toml"]).assert_code(0);
+}
+
+#[test]
+fn a_variable_that_is_missing_or_unfit_is_named() {
+    assert_slips(&around("", "delimiter = \"${NOWHERE}\"", ""), &["NOWHERE is not set", "p.toml:5:13"]);
+    assert_slips(
+        &around("", "delimiter = \"${NOWHERE:?what stands between cells}\"", ""),
+        &["set the variable NOWHERE: what stands between cells"],
+    );
+    assert_slips(
+        &around("", "header = \"${NOWHERE:-perhaps}\"", ""),
+        &["expected true or false, found string \"perhaps\"", "the value comes from `${NOWHERE:-perhaps}`"],
+    );
+}
+
+#[test]
+fn no_message_shows_a_secret() {
+    let mut scene = Scene::new();
+    scene.set("API_TOKEN", "s3cr3t-in-the-environment");
+    let http = |auth: &str| {
+        format!(
+            "[sources.in]\ntype = \"http\"\nendpoint = \"http://127.0.0.1:1/\"\nauth = {auth}\n\
+             [sinks.out]\ntype = \"null\"\ninputs = [\"in\"]\n"
+        )
+    };
+    for auth in [
+        "{ strategy = \"basic\", user = \"u\", password = \"s3cr3t-in-the-file\", pasword = \"s3cr3t-misspelt\" }",
+        "{ strategy = \"bearer\", token = \"${API_TOKEN}\", extra = 1 }",
+        "{ strategy = \"bearer\", token = [\"s3cr3t-in-a-list\"] }",
+        "{ strategy = \"api_key\", in = \"nowhere\", name = \"key\", value = \"s3cr3t-key\" }",
+    ] {
+        scene.write("p.toml", http(auth));
+        let outcome = scene.run(["validate", "p.toml"]);
+        outcome.assert_code(78);
+        assert!(!outcome.stderr.contains("s3cr3t"), "{auth} shows:\n{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_bad_pipeline_file() {
+    let scene = Scene::new();
+    scene.run(["run", "nowhere.toml"]).assert_code(78).assert_says(&["there is no such file", "nowhere.toml"]);
+    scene.run(["run"]).assert_code(2);
+    scene.run(["walk", "p.toml"]).assert_code(2);
+}
+
+#[test]
+fn the_stock_pipelines_are_valid() {
+    let mut scene = Scene::new();
+    scene.set("STOCKS_BUCKET", "stocks").set("STOCKS_API", "http://127.0.0.1:1/");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
+    let mut files: Vec<_> = std::fs::read_dir(folder).expect("the pipelines").map(|it| it.expect("one").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    assert!(files.len() >= 4);
+    let mut arguments = vec![std::path::PathBuf::from("validate")];
+    arguments.append(&mut files);
+    scene.run(arguments).assert_code(0);
+}

@@ -1,1 +1,354 @@
-//! http
+//! The `http` source: answers, pages, cursors, denials.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use wiremock::matchers::{any, header, query_param};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+
+use crate::support::{Outcome, Scene, wait_until};
+
+/// What no output may ever show.
+const SECRET: &str = "hush hush/7";
+
+/// A pipeline from an API into a file, with these lines in its source block.
+fn pipeline(scene: &Scene, server: &MockServer, options: &str) {
+    let endpoint = format!("{}/prices", server.uri());
+    write_pipeline(scene, &endpoint, options, "");
+}
+
+fn write_pipeline(scene: &Scene, endpoint: &str, options: &str, more: &str) {
+    let input = if more.contains("[transforms.first]") { "first" } else { "api" };
+    let text = format!(
+        "[retry]\ninitial = \"10ms\"\nconnect = \"300ms\"\ntimeout = \"300ms\"\n\n\
+         [sources.api]\ntype = \"http\"\nendpoint = \"{endpoint}\"\n{options}\n\n{more}\n\
+         [sinks.out]\ntype = \"file\"\ninputs = [\"{input}\"]\npath = \"out.jsonl\"\n"
+    );
+    scene.write("api.toml", text);
+}
+
+fn limited(scene: &Scene, server: &MockServer, options: &str, at_most: usize) {
+    let limit = format!("[transforms.first]\ntype = \"limit\"\ninputs = [\"api\"]\nrecords = {at_most}\n");
+    write_pipeline(scene, &format!("{}/prices", server.uri()), options, &limit);
+}
+
+fn run(scene: &Scene) -> Outcome {
+    scene.run(["run", "api.toml"])
+}
+
+fn lines(scene: &Scene) -> Vec<String> {
+    scene.read("out.jsonl").lines().map(str::to_owned).collect()
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
+}
+
+async fn serve(answer: impl wiremock::Respond + 'static) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(answer).mount(&server).await;
+    server
+}
+
+/// Gives one answer after the other, and the last one ever after.
+async fn serve_in_turn(answers: Vec<ResponseTemplate>) -> MockServer {
+    let next = Mutex::new(0);
+    serve(move |_: &Request| {
+        let mut next = next.lock().expect("no test panics while it answers");
+        let answer = answers[(*next).min(answers.len() - 1)].clone();
+        *next += 1;
+        answer
+    })
+    .await
+}
+
+fn answer(value: impl serde::Serialize) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_json(value)
+}
+
+fn parameter(request: &Request, name: &str) -> Option<usize> {
+    let found = request.url.query_pairs().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.parse().expect("a number"))
+}
+
+/// `n_records` numbers, 30 a page, found by page, by cursor and by link alike.
+async fn numbered_api(n_records: usize) -> MockServer {
+    serve(move |request: &Request| {
+        let first = match parameter(request, "page") {
+            Some(page) => (page - 1) * 30,
+            None => parameter(request, "after").unwrap_or(0),
+        };
+        let end = n_records.min(first + 30);
+        let next = (end < n_records).then_some(end);
+        let records: Vec<usize> = (first.min(end)..end).collect();
+        let response = answer(json!({"data": records, "next": next}));
+        match next {
+            Some(next) => response.insert_header("Link", format!("</prices?after={next}>; rel=\"next\"")),
+            None => response,
+        }
+    })
+    .await
+}
+
+const PAGINATIONS: [&str; 3] = [
+    "records = \"/data\"\npagination = { type = \"page\", param = \"page\" }",
+    "records = \"/data\"\npagination = { type = \"cursor\", cursor = \"/next\", param = \"after\" }",
+    "records = \"/data\"\npagination = { type = \"link\" }",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_answer_is_one_run_and_every_element_keeps_its_bytes() {
+    let body = r#"{"data": [{"Close": 528.690002, "n": 1.50},{ "Close":12345678901234567890 }]}"#;
+    let server = serve(ResponseTemplate::new(200).set_body_string(body)).await;
+    let scene = Scene::new();
+    pipeline(&scene, &server, "records = \"/data\"");
+    run(&scene).assert_code(0);
+    assert_eq!(lines(&scene), [r#"{"Close": 528.690002, "n": 1.50}"#, r#"{ "Close":12345678901234567890 }"#]);
+    assert_eq!(server.received_requests().await.expect("recorded").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn csv_and_json_lines_are_read_as_well() {
+    let scene = Scene::new();
+    let rows =
+        serve(ResponseTemplate::new(200).set_body_string("Index,Close\nNYA,528.69\n\"N,225\",1\n")).await;
+    pipeline(&scene, &rows, "codec = \"csv\"");
+    run(&scene).assert_code(0);
+    let text = serve(ResponseTemplate::new(200).set_body_string("{\"a\": 1}\n\n{\"a\": 2}\n")).await;
+    pipeline(&scene, &text, "codec = \"ndjson\"");
+    run(&scene).assert_code(0);
+    assert_eq!(lines(&scene), ["NYA,528.69", "\"N,225\",1", "{\"a\": 1}", "{\"a\": 2}"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn polling_goes_on_until_it_is_stopped() {
+    let n_polls = Mutex::new(0);
+    let server = serve(move |_: &Request| {
+        let mut n_polls = n_polls.lock().expect("unbroken");
+        *n_polls += 1;
+        answer([*n_polls])
+    })
+    .await;
+    let scene = Scene::new();
+    pipeline(&scene, &server, "interval = \"100ms\"");
+    scene.run(["run", "api.toml", "--for", "2s"]).assert_code(0);
+    let n_polled = lines(&scene).len();
+    assert!((2..=21).contains(&n_polled), "{n_polled} polls in two seconds, one every 100 ms");
+    assert_eq!(lines(&scene), numbers(1..n_polled + 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_pages_are_read_however_they_are_named() {
+    let server = numbered_api(100).await;
+    for options in PAGINATIONS {
+        let scene = Scene::new();
+        pipeline(&scene, &server, options);
+        run(&scene).assert_code(0);
+        assert_eq!(lines(&scene), numbers(0..100), "{options}");
+        run(&scene).assert_code(0);
+        assert_eq!(lines(&scene).len(), 100, "nothing is new, and nothing is read twice: {options}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_limited_runs_give_two_hundred_records_once_each() {
+    let server = numbered_api(250).await;
+    let whole = serve(answer((0..250).collect::<Vec<_>>())).await;
+    let paged = PAGINATIONS.map(|options| (&server, options));
+    for (server, options) in paged.into_iter().chain([(&whole, "")]) {
+        let scene = Scene::new();
+        limited(&scene, server, options, 100);
+        run(&scene).assert_code(0);
+        assert_eq!(lines(&scene), numbers(0..100), "{options}");
+        run(&scene).assert_code(0);
+        assert_eq!(lines(&scene), numbers(0..200), "{options}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_auth_is_sent_and_never_shown() {
+    let cases = [
+        (
+            "auth = { strategy = \"basic\", user = \"ada\", password = \"${API_SECRET}\" }",
+            Mock::given(header("authorization", "Basic YWRhOmh1c2ggaHVzaC83")),
+        ),
+        (
+            "auth = { strategy = \"bearer\", token = \"${API_SECRET}\" }",
+            Mock::given(header("authorization", "Bearer hush hush/7")),
+        ),
+        (
+            "auth = { strategy = \"api_key\", in = \"header\", name = \"X-Key\", value = \"${API_SECRET}\" }",
+            Mock::given(header("x-key", SECRET)),
+        ),
+        (
+            "auth = { strategy = \"api_key\", in = \"query\", name = \"k\", value = \"${API_SECRET}\" }",
+            Mock::given(query_param("k", SECRET)),
+        ),
+    ];
+    for (options, wanted) in cases {
+        let server = MockServer::start().await;
+        wanted.respond_with(answer([1])).up_to_n_times(1).mount(&server).await;
+        // What is refused repeats all that was asked, as careless APIs do.
+        let echo = |request: &Request| {
+            let authorization =
+                request.headers.get("authorization").map(|value| value.to_str().expect("text"));
+            let said = format!("{} {SECRET} {authorization:?}", request.url);
+            ResponseTemplate::new(403).set_body_string(said)
+        };
+        Mock::given(any()).respond_with(echo).with_priority(9).mount(&server).await;
+        let mut scene = Scene::new();
+        scene.set("API_SECRET", SECRET);
+        pipeline(&scene, &server, options);
+        run(&scene).assert_code(0);
+        assert_eq!(lines(&scene), ["1"], "{options}");
+        let refused = scene.run(["run", "api.toml", "--log-level", "trace"]);
+        refused.assert_code(1).assert_says(&["403 Forbidden", "`auth."]);
+        for form in [SECRET, "hush+hush%2F7", "hush%20hush%2F7", "hush%20hush/7", "YWRhOmh1c2ggaHVzaC83"] {
+            let said = format!("{}{}", refused.stdout, refused.stderr);
+            assert!(!said.contains(form), "{form:?} is shown for {options}:\n{said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_ends_the_run_at_once_and_says_what_to_do() {
+    let page = || ResponseTemplate::new(200).set_body_raw("<html><title>Log in</title></html>", "text/html");
+    let cases: [(ResponseTemplate, &str, &[&str]); 5] = [
+        (ResponseTemplate::new(401), "", &["401 Unauthorized", "set `auth`"]),
+        (ResponseTemplate::new(404), "", &["404 Not Found", "check `endpoint`"]),
+        (page(), "", &["200 OK (text/html)", "not JSON at byte 0", "web page", "<title>Log in</title>"]),
+        (
+            answer(json!({"items": []})),
+            "records = \"/data\"",
+            &["no `/data`", "the keys `items`", "set `records`"],
+        ),
+        (
+            answer(json!({"data": [1], "next": 7})),
+            PAGINATIONS[1],
+            &["the cursor `7` at `/next` repeats", "`after`"],
+        ),
+    ];
+    for (response, options, wanted) in cases {
+        let server = serve(response).await;
+        let scene = Scene::new();
+        pipeline(&scene, &server, options);
+        let outcome = run(&scene);
+        outcome.assert_code(1).assert_says(wanted).assert_says(&["api", &server.uri()]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_after_is_honoured() {
+    let busy = ResponseTemplate::new(429).insert_header("Retry-After", "1");
+    let server = serve_in_turn(vec![busy, answer([1])]).await;
+    let scene = Scene::new();
+    write_pipeline(&scene, &server.uri(), "", "");
+    let text = scene.read("api.toml").replace("timeout = \"300ms\"", "timeout = \"10s\"");
+    scene.write("api.toml", text);
+    let started = Instant::now();
+    run(&scene).assert_code(0).assert_says(&["429 Too Many Requests", "says to wait 1 s"]);
+    assert!(started.elapsed() >= Duration::from_secs(1));
+    assert_eq!(lines(&scene), ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_passes_is_tried_again_and_nothing_is_lost() {
+    let half = ResponseTemplate::new(200).set_body_string("[1, 2");
+    let server = serve_in_turn(vec![ResponseTemplate::new(500), half, answer([1, 2, 3])]).await;
+    let scene = Scene::new();
+    pipeline(&scene, &server, "");
+    run(&scene).assert_code(0).assert_says(&["500 Internal Server Error", "breaks off at byte 5"]);
+    assert_eq!(lines(&scene), ["1", "2", "3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_json_that_stays_half_fails_the_run() {
+    let server = serve(ResponseTemplate::new(200).set_body_string(r#"{"data": [1, 2"#)).await;
+    let scene = Scene::new();
+    pipeline(&scene, &server, "records = \"/data\"");
+    run(&scene).assert_code(1).assert_says(&["half a JSON", "breaks off at byte 14"]);
+    assert_eq!(lines(&scene), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_cut_off_on_its_way_is_asked_for_again() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = format!("http://{}/", listener.local_addr().expect("bound"));
+    let server = async move {
+        for body in ["[1, 2", "[1, 2]"] {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            let mut request = [0; 4096];
+            stream.read(&mut request).await.expect("a request");
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n";
+            stream.write_all(format!("{head}{body}").as_bytes()).await.expect("sent");
+        }
+    };
+    let scene = Scene::new();
+    write_pipeline(&scene, &endpoint, "", "");
+    let running = scene.start(["run", "api.toml"]);
+    server.await;
+    let outcome = tokio::task::block_in_place(|| running.wait(Duration::from_secs(30)));
+    outcome.assert_code(0).assert_says(&["cut off after 5 bytes"]);
+    assert_eq!(lines(&scene), ["1", "2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_there_is_exit_69() {
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+    let scene = Scene::new();
+    write_pipeline(&scene, &format!("http://127.0.0.1:{port}/"), "", "");
+    run(&scene).assert_code(69).assert_says(&[&format!("cannot reach 127.0.0.1:{port}"), "`endpoint`"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_line_goes_to_the_dead_letters_and_the_rest_goes_on() {
+    let server = serve(ResponseTemplate::new(200).set_body_string("{\"a\":1}\nnonsense\n{\"a\":2}\n")).await;
+    let scene = Scene::new();
+    pipeline(&scene, &server, "codec = \"ndjson\"");
+    run(&scene).assert_code(1).assert_says(&["line 2 of the answer is not JSON"]);
+    let dead = format!("{}\n[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n", scene.read("api.toml"));
+    scene.write("api.toml", dead);
+    run(&scene).assert_code(0);
+    assert!(lines(&scene).contains(&"{\"a\":2}".to_owned()), "{:?}", lines(&scene));
+    assert!(scene.read("dead.jsonl").contains("line 2 of the answer is not JSON"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slip_in_a_nested_table_is_shown_where_it_stands() {
+    let scene = Scene::new();
+    let options = "auth = { strategy = \"bearer\", user = \"ada\" }\npagination = { type = \"pages\" }";
+    write_pipeline(&scene, "http://127.0.0.1:1/", options, "");
+    let outcome = run(&scene);
+    outcome.assert_code(78).assert_says(&[
+        "`user` does not go with strategy = \"bearer\"",
+        "api.toml:9:8",
+        "`pages` is no value of `type`",
+        "api.toml:10:23",
+    ]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_that_waits_stops_at_once() {
+    let server = serve(answer([1])).await;
+    let scene = Scene::new();
+    pipeline(&scene, &server, "interval = \"1h\"");
+    let running = scene.start(["run", "api.toml"]);
+    tokio::task::block_in_place(|| {
+        wait_until("the first poll", Duration::from_secs(30), || lines(&scene) == ["1"]);
+        running.signal(nix::sys::signal::Signal::SIGTERM);
+        running.wait(Duration::from_secs(10)).assert_code(0);
+    });
+}
+
+#[test]
+fn the_plugin_documents_itself() {
+    let outcome = Scene::new().run(["plugins", "http"]);
+    outcome.assert_code(0);
+    for part in ["endpoint", "pagination", "api_key", "RFC 8288"] {
+        assert!(outcome.stdout.contains(part), "{part} is not in:\n{}", outcome.stdout);
+    }
+}

@@ -1,1 +1,304 @@
-//! s3
+//! CSV rows that become objects, and what an S3 server may say against it.
+
+use std::time::Duration;
+
+use crate::support::moto::Moto;
+use crate::support::s3::{ACCESS_KEY, Answer, S3};
+use crate::support::{Outcome, Scene, report};
+
+const ROWS: &str = "Index,Date,Open\nHSI,1986-12-31,2568.3\nHSI,1987-01-02,2540\nNYA,1965-12-31,528.7\n";
+
+const OBJECTS: [&str; 3] = [
+    r#"{"Index":"HSI","Date":"1986-12-31","Open":2568.3}"#,
+    r#"{"Index":"HSI","Date":"1987-01-02","Open":2540.0}"#,
+    r#"{"Index":"NYA","Date":"1965-12-31","Open":528.7}"#,
+];
+
+/// Three rows, and a pipeline that stores them in the bucket `lake`.
+fn scene() -> Scene {
+    let scene = Scene::new();
+    scene.write("stocks.csv", ROWS);
+    pipeline(&scene, "");
+    scene
+}
+
+/// With more options for the sink.
+fn pipeline(scene: &Scene, options: &str) {
+    scene.write(
+        "lake.toml",
+        format!(
+            r#"
+[retry]
+initial = "10ms"
+max = "50ms"
+timeout = "30s"
+connect = "1s"
+
+[sources.stocks]
+type = "csv"
+path = "stocks.csv"
+
+[transforms.json]
+type = "to_json"
+inputs = ["stocks"]
+
+[sinks.lake]
+type = "s3"
+inputs = ["json"]
+bucket = "lake"
+key = "stocks/stock_{{{{ entry }}}}.json"
+{options}
+"#
+        ),
+    );
+}
+
+fn run(scene: &Scene) -> Outcome {
+    scene.run(["run", "lake.toml", "--report", "report.json"])
+}
+
+fn key(entry: usize) -> String {
+    format!("stocks/stock_{entry}.json")
+}
+
+#[track_caller]
+fn assert_all_stored(server: &S3) {
+    assert_eq!(server.keys("lake"), [key(0), key(1), key(2)]);
+    for (entry, content) in OBJECTS.iter().enumerate() {
+        assert_eq!(server.read("lake", &key(entry)), *content);
+    }
+}
+
+/// A server with a bucket, and a scene that knows it.
+fn server_and_scene() -> (S3, Scene) {
+    let server = S3::start();
+    server.create_bucket("lake");
+    let mut scene = scene();
+    server.surround(&mut scene);
+    (server, scene)
+}
+
+#[test]
+fn every_record_becomes_an_object_named_by_its_entry() {
+    let (server, scene) = server_and_scene();
+    run(&scene).assert_code(0);
+    assert_all_stored(&server);
+    let report = report(scene.path("report.json"));
+    let components = report["pipelines"][0]["components"].as_array().expect("components");
+    let lake = components.iter().find(|component| component["name"] == "lake").expect("the sink");
+    assert_eq!(lake["records_out"], 3);
+}
+
+#[test]
+fn a_missing_bucket_ends_the_run_and_says_how_to_create_it() {
+    let server = S3::start();
+    let mut scene = scene();
+    server.surround(&mut scene);
+    run(&scene).assert_code(1).assert_says(&[
+        "there is no bucket `lake`",
+        "aws s3 mb s3://lake",
+        &server.url(),
+    ]);
+    assert_eq!(server.requests("PutObject"), 0);
+}
+
+#[test]
+fn a_wrong_secret_is_told_from_an_unknown_key() {
+    let (server, mut scene) = server_and_scene();
+    scene.set("AWS_SECRET_ACCESS_KEY", "wrong");
+    let outcome = run(&scene);
+    outcome.assert_code(1).assert_says(&["SignatureDoesNotMatch", "secret key does not belong"]);
+    scene.set("AWS_ACCESS_KEY_ID", "nobody");
+    let outcome = run(&scene);
+    outcome.assert_code(1).assert_says(&["access key is not known"]);
+    assert!(!outcome.stderr.contains("wrong"), "a secret was shown: {}", outcome.stderr);
+    assert_eq!(server.count("lake"), 0);
+}
+
+#[test]
+fn missing_credentials_and_a_missing_region_say_what_to_do() {
+    let server = S3::start();
+    let mut scene = scene();
+    run(&scene).assert_code(1).assert_says(&["no AWS region", "aws configure", "AWS_REGION"]);
+    scene.set("AWS_ENDPOINT_URL", server.url());
+    run(&scene).assert_code(1).assert_says(&["no AWS credentials", "aws configure", "AWS_PROFILE"]);
+}
+
+#[test]
+fn a_profile_is_as_good_as_variables() {
+    let server = S3::start();
+    server.create_bucket("lake");
+    let mut scene = scene();
+    let secret = crate::support::s3::SECRET_KEY;
+    scene.write(
+        ".aws/credentials",
+        format!("[local]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={secret}\n"),
+    );
+    let url = server.url();
+    scene.write(
+        ".aws/config",
+        format!(
+            "[profile local]\nregion=eu-west-1\nservices=here\n[services here]\ns3 =\n  endpoint_url={url}\n"
+        ),
+    );
+    scene.set("AWS_PROFILE", "local");
+    run(&scene).assert_code(0);
+    assert_all_stored(&server);
+}
+
+#[test]
+fn an_endpoint_where_nobody_listens_is_tried_again_and_then_given_up() {
+    let mut scene = scene();
+    scene.set("AWS_ENDPOINT_URL", "http://127.0.0.1:9").set("AWS_REGION", "eu-central-1");
+    scene.set("AWS_ACCESS_KEY_ID", "a").set("AWS_SECRET_ACCESS_KEY", "b");
+    run(&scene).assert_code(69).assert_says(&["cannot reach S3 at http://127.0.0.1:9", "refused"]);
+}
+
+#[test]
+fn an_object_with_other_content_is_kept_and_its_record_rejected() {
+    let (server, scene) = server_and_scene();
+    server.put("lake", &key(1), "something else");
+    run(&scene).assert_code(1).assert_says(&[
+        "s3://lake/stocks/stock_1.json exists with other content",
+        "overwrite = \"always\"",
+        "dead_letter",
+    ]);
+    assert_eq!(server.read("lake", &key(1)), "something else");
+}
+
+#[test]
+fn an_object_with_the_same_content_counts_as_stored() {
+    let (server, scene) = server_and_scene();
+    server.put("lake", &key(1), OBJECTS[1]);
+    run(&scene).assert_code(0);
+    assert_all_stored(&server);
+    assert_eq!(server.requests("GetObject"), 1);
+}
+
+#[test]
+fn overwrite_always_replaces_what_is_there_and_asks_no_questions() {
+    let (server, scene) = server_and_scene();
+    pipeline(&scene, r#"overwrite = "always""#);
+    server.put("lake", &key(1), "something else");
+    run(&scene).assert_code(0);
+    assert_all_stored(&server);
+    assert_eq!(server.requests("GetObject"), 0);
+}
+
+#[test]
+fn a_server_that_asks_to_slow_down_is_asked_again_until_all_is_stored() {
+    let (server, scene) = server_and_scene();
+    server.answer(|asked| match asked.operation {
+        "PutObject" if asked.n_before < 20 => Answer::Error("SlowDown"),
+        _ => Answer::Normal,
+    });
+    run(&scene).assert_code(0).assert_says(&["SlowDown"]);
+    assert_all_stored(&server);
+}
+
+#[test]
+fn a_denial_ends_the_run_before_anything_was_stored_and_is_waited_out_afterwards() {
+    let (server, scene) = server_and_scene();
+    pipeline(&scene, "concurrency = 1");
+    server.answer(|asked| match asked.operation {
+        "PutObject" => Answer::Error("AccessDenied"),
+        _ => Answer::Normal,
+    });
+    run(&scene).assert_code(1).assert_says(&["writing s3://lake/stocks/stock_0.json", "AccessDenied"]);
+    assert_eq!(server.requests("PutObject"), 1, "nothing more is tried with credentials that are refused");
+
+    server.answer(|asked| match asked.operation {
+        "PutObject" if (2..5).contains(&asked.n_before) => Answer::Error("AccessDenied"),
+        _ => Answer::Normal,
+    });
+    run(&scene).assert_code(0);
+    assert_all_stored(&server);
+}
+
+#[test]
+fn a_bucket_that_goes_away_ends_the_run() {
+    let (server, scene) = server_and_scene();
+    pipeline(&scene, "concurrency = 1");
+    server.answer(|asked| match asked.operation {
+        "PutObject" if asked.n_before > 0 => Answer::Error("NoSuchBucket"),
+        _ => Answer::Normal,
+    });
+    run(&scene).assert_code(1).assert_says(&["there is no bucket `lake`"]);
+    assert_eq!(server.keys("lake"), [key(0)]);
+}
+
+#[test]
+fn a_server_without_conditional_writes_is_told_by_name() {
+    let (server, scene) = server_and_scene();
+    server.answer(|asked| match asked.operation {
+        "PutObject" => Answer::Error("NotImplemented"),
+        _ => Answer::Normal,
+    });
+    run(&scene).assert_code(1).assert_says(&["does not know conditional writes", "overwrite = \"always\""]);
+}
+
+#[test]
+fn a_bucket_in_another_region_says_in_which() {
+    let (server, scene) = server_and_scene();
+    server.answer(|_| Answer::OtherRegion("ap-southeast-2"));
+    run(&scene).assert_code(1).assert_says(&["lies in region ap-southeast-2", "AWS_REGION=ap-southeast-2"]);
+}
+
+#[test]
+fn whoever_may_write_but_not_look_is_let_through_with_a_warning() {
+    let (server, scene) = server_and_scene();
+    server.answer(|asked| match asked.operation {
+        "HeadBucket" | "ListObjectsV2" => Answer::Error("AccessDenied"),
+        _ => Answer::Normal,
+    });
+    run(&scene).assert_code(0).assert_says(&["s3://lake cannot be looked at"]);
+    assert_all_stored(&server);
+}
+
+#[test]
+fn batches_of_one_record_fill_all_slots_at_once() {
+    let (server, scene) = server_and_scene();
+    let rows: String = (0..32).map(|n| format!("HSI,1986-12-31,{n}\n")).collect();
+    scene.write("stocks.csv", format!("Index,Date,Open\n{rows}"));
+    let text = scene.read("lake.toml");
+    scene.write("lake.toml", format!("[batch]\nmax_records = 1\n{text}"));
+    server.answer(|asked| match asked.operation {
+        "PutObject" => Answer::Late(Duration::from_millis(500)),
+        _ => Answer::Normal,
+    });
+    run(&scene).assert_code(0);
+    assert_eq!(server.count("lake"), 32);
+    let duration = &report(scene.path("report.json"))["pipelines"][0]["duration_ms"];
+    assert!(
+        duration.as_u64().is_some_and(|ms| ms < 8000),
+        "32 objects of half a second each took {duration} ms"
+    );
+}
+
+#[test]
+fn a_slip_in_the_key_is_shown_where_it_stands() {
+    let scene = scene();
+    let text = scene.read("lake.toml");
+    scene.write("lake.toml", text.replace("{{ entry }}", "{{ entri }}"));
+    let outcome = scene.run(["validate", "lake.toml"]);
+    outcome.assert_code(78).assert_says(&["lake.toml:20:7", "did you mean `{{ entry }}`?"]);
+    scene.write("lake.toml", text.replace("{{ entry }}", "{{ key }}"));
+    scene.run(["validate", "lake.toml"]).assert_code(78).assert_says(&["the same name"]);
+}
+
+#[test]
+fn a_second_opinion_finds_the_objects_and_their_conditions_in_order() {
+    let Some(moto) = Moto::start() else { return };
+    let mut scene = scene();
+    moto.surround(&mut scene);
+    run(&scene).assert_code(1).assert_says(&["there is no bucket `lake`"]);
+    moto.create_bucket("lake");
+    run(&scene).assert_code(0);
+    for (entry, content) in OBJECTS.iter().enumerate() {
+        assert_eq!(moto.read("lake", &key(entry)), *content);
+    }
+    scene.run(["run", "lake.toml", "--from-start"]).assert_code(0);
+    scene.write("stocks.csv", ROWS.replace("2540", "2541"));
+    let outcome = scene.run(["run", "lake.toml", "--from-start"]);
+    outcome.assert_code(1).assert_says(&["stock_1.json exists with other content"]);
+}

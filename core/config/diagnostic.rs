@@ -53,9 +53,18 @@ impl Diagnostic {
         let similar = known
             .into_iter()
             .map(|name| (strsim::damerau_levenshtein(typed, name), name))
-            .filter(|(distance, name)| *distance <= 1 + name.len().max(typed.len()) / 4)
+            .filter(|(distance, name)| {
+                let length = name.len().max(typed.len());
+                *distance <= 1 + length / 4 && *distance < length
+            })
             .min_by_key(|(distance, _)| *distance);
         self.suggestion = similar.map(|(_, name)| name.to_owned());
+        self
+    }
+
+    /// Writes the suggestion as a string, for a place where a string stands.
+    pub(crate) fn quoted(mut self) -> Self {
+        self.suggestion = self.suggestion.map(|name| format!("\"{name}\""));
         self
     }
 }

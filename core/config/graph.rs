@@ -68,10 +68,10 @@ fn check_inputs(component: &Named, components: &[Named], slips: &mut Vec<Diagnos
         } else if !components.iter().any(|other| other.name == *input) {
             let known: Vec<&str> =
                 components.iter().map(|other| &*other.name).filter(|name| *name != component.name).collect();
-            let quoted: Vec<String> = known.iter().map(|name| format!("\"{name}\"")).collect();
             slips.push(
                 Diagnostic::new(format!("no component is called `{input}`"), at.clone(), "unknown input")
-                    .did_you_mean(&format!("\"{input}\""), quoted.iter().map(String::as_str))
+                    .did_you_mean(input, known.iter().copied())
+                    .quoted()
                     .note(format!("there are: {}", known.join(", "))),
             );
         }

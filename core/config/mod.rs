@@ -267,9 +267,9 @@ fn read_options<'i>(
 
 fn unknown_plugin(kind: Kind, name: &str, at: Range<usize>, registry: &Registry) -> Diagnostic {
     let known: Vec<&str> = registry.names(kind).collect();
-    let quoted: Vec<String> = known.iter().map(|name| format!("\"{name}\"")).collect();
     let slip = Diagnostic::new(format!("there is no {kind} of type `{name}`"), at, "unknown plugin")
-        .did_you_mean(&format!("\"{name}\""), quoted.iter().map(String::as_str));
+        .did_you_mean(name, known.iter().copied())
+        .quoted();
     let elsewhere = Kind::ALL.into_iter().find(|other| registry.get(*other, name).is_some());
     let slip = match elsewhere {
         Some(other) => slip.note(format!("`{name}` is a {other}: its table is `[{}.NAME]`", other.section())),

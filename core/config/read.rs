@@ -68,9 +68,7 @@ fn slip(message: &str, key: &str, at: Range<usize>, owner: &str) -> Diagnostic {
             at.clone(),
             format!("one of: {}", known.join(", ")),
         );
-        let quoted: Vec<String> = known.iter().map(|name| format!("\"{name}\"")).collect();
-        let slip = slip.did_you_mean(&format!("\"{typed}\""), quoted.iter().map(String::as_str));
-        return slip;
+        return slip.did_you_mean(typed, known).quoted();
     }
     Diagnostic::new(format!("`{key}` of {owner}: {}", reword(message)), at, "here")
 }
@@ -93,19 +91,25 @@ fn reword(message: &str) -> String {
 }
 
 /// Removes the innermost key whose name or value stands at `span`; says which
-/// it was and where. A key whose value holds `span` deeper is removed whole.
+/// it was and where. A key whose list holds `span` is removed whole.
+///
+/// The span of a table with a header is that header alone, so every table is looked into.
 fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<(String, Range<usize>)> {
-    let holds = |outer: &Range<usize>| outer.start <= span.start && span.end <= outer.end;
-    let key = table.iter().find_map(|(key, value)| {
-        (key.span() == *span || value.span() == *span || holds(&value.span())).then(|| key.clone())
-    })?;
-    if key.span() != *span
-        && let Some(value) = table.get_mut(&key)
-        && let DeValue::Table(inner) = value.get_mut()
-        && let Some(found) = take_out(inner, span)
-    {
-        return Some(found);
+    let is_at = |at: Range<usize>| at == *span;
+    let found = table.iter().find(|(key, value)| is_at(key.span()) || is_at(value.span()));
+    if let Some(key) = found.map(|(key, _)| key.clone()) {
+        table.remove(&key);
+        return Some((key.get_ref().to_string(), span.clone()));
     }
+    for (_, value) in table.iter_mut() {
+        if let DeValue::Table(inner) = value.get_mut()
+            && let Some(found) = take_out(inner, span)
+        {
+            return Some(found);
+        }
+    }
+    let holds = |outer: Range<usize>| outer.start <= span.start && span.end <= outer.end;
+    let key = table.iter().find(|(_, value)| holds(value.span())).map(|(key, _)| key.clone())?;
     table.remove(&key);
     Some((key.get_ref().to_string(), span.clone()))
 }

@@ -37,6 +37,11 @@ impl InFlight {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn n_bytes(&self) -> usize {
+        self.n_bytes.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn add(&self, n_bytes: usize) {
         self.n_bytes.fetch_add(n_bytes, Ordering::SeqCst);
     }

@@ -11,9 +11,13 @@ mod dead_letter;
 mod fan;
 pub(crate) mod in_flight;
 mod ledger;
+#[cfg(test)]
+mod ledger_tests;
 mod numbers;
 mod sink;
 mod source;
+#[cfg(test)]
+mod stories;
 mod wiring;
 mod writer;
 

@@ -1,6 +1,7 @@
 //! A scene to act in: a folder, the binary, real servers.
 
 pub mod kafka;
+pub mod moto;
 pub mod s3;
 mod scene;
 pub mod stocks;

@@ -1,1 +1,287 @@
-//! An S3 server in this process.
+//! An S3 server in this process: `s3s` over a temporary folder, with what it lacks added.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder as Connection;
+use runner_core::async_trait;
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::auth::{S3Auth, SecretKey};
+use s3s::dto::*;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
+use s3s_fs::FileSystem;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::Scene;
+
+/// The key that the server accepts.
+pub const ACCESS_KEY: &str = "AKIDEXAMPLE";
+/// The secret that belongs to it.
+pub const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
+/// A running server; it stops, and its objects are gone, when this is dropped.
+pub struct S3 {
+    root: tempfile::TempDir,
+    address: SocketAddr,
+    gate: Arc<Gate>,
+    _stop: oneshot::Sender<()>,
+}
+
+/// One request, before the server looks at it.
+pub struct Asked<'a> {
+    /// `PutObject`, `HeadBucket` and so on.
+    pub operation: &'a str,
+    /// The object's name; empty where a bucket is meant.
+    pub key: &'a str,
+    /// How many requests of this operation there were before.
+    pub n_before: usize,
+}
+
+/// What the server shall do with a request.
+pub enum Answer {
+    /// What it would do anyway.
+    Normal,
+    /// Refuse with this code, such as `SlowDown`.
+    Error(&'static str),
+    /// Refuse since the bucket lies in this region.
+    OtherRegion(&'static str),
+    /// Answer only after this time.
+    Late(Duration),
+}
+
+type Rule = dyn Fn(&Asked<'_>) -> Answer + Send + Sync;
+
+/// Decides on requests and counts them.
+#[derive(Default)]
+struct Gate {
+    rule: RwLock<Option<Box<Rule>>>,
+    counts: Mutex<BTreeMap<String, usize>>,
+}
+
+impl S3 {
+    pub fn start() -> S3 {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let gate = Arc::new(Gate::default());
+        let service = service(root.path(), Arc::clone(&gate));
+        let (stop, stopped) = oneshot::channel();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("a socket of tokio's");
+        let address = listener.local_addr().expect("a bound socket");
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            runtime.expect("a runtime").block_on(async move {
+                let listener = TcpListener::from_std(listener).expect("a listener");
+                tokio::select! {
+                    () = accept(listener, service) => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        S3 { root, address, gate, _stop: stop }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Lets the runs of a scene find this server, and gives them the right key.
+    pub fn surround(&self, scene: &mut Scene) {
+        scene
+            .set("AWS_ENDPOINT_URL_S3", self.url())
+            .set("AWS_REGION", "eu-central-1")
+            .set("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .set("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    }
+
+    pub fn create_bucket(&self, bucket: &str) {
+        std::fs::create_dir(self.root.path().join(bucket)).expect("a new bucket");
+    }
+
+    pub fn delete_bucket(&self, bucket: &str) {
+        std::fs::remove_dir_all(self.root.path().join(bucket)).expect("deleting a bucket");
+    }
+
+    /// Stores an object behind the server's back.
+    pub fn put(&self, bucket: &str, key: &str, content: impl AsRef<[u8]>) {
+        let path = self.root.path().join(bucket).join(key);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("creating the folder");
+        std::fs::write(path, content).expect("writing an object");
+    }
+
+    pub fn read(&self, bucket: &str, key: &str) -> String {
+        let path = self.root.path().join(bucket).join(key);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("object {key} of {bucket}: {error}"))
+    }
+
+    /// The names of all objects, in order.
+    pub fn keys(&self, bucket: &str) -> Vec<String> {
+        let root = self.root.path().join(bucket);
+        let mut keys = Vec::new();
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder of objects") {
+                let path = entry.expect("an object").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    keys.push(path.strip_prefix(&root).expect("inside").to_string_lossy().into_owned());
+                }
+            }
+        }
+        keys.sort_unstable();
+        keys
+    }
+
+    pub fn count(&self, bucket: &str) -> usize {
+        self.keys(bucket).len()
+    }
+
+    /// From now on every request is answered as `rule` says.
+    pub fn answer(&self, rule: impl Fn(&Asked<'_>) -> Answer + Send + Sync + 'static) {
+        *self.gate.rule.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(rule));
+    }
+
+    /// How many requests of an operation there were.
+    pub fn requests(&self, operation: &str) -> usize {
+        let counts = self.gate.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(operation).copied().unwrap_or_default()
+    }
+}
+
+fn service(root: &Path, gate: Arc<Gate>) -> S3Service {
+    let files = Guarded {
+        files: FileSystem::new(root).expect("a folder for buckets"),
+        root: root.into(),
+        conditional: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+    };
+    let mut builder = S3ServiceBuilder::new(files);
+    builder.set_auth(Keys);
+    builder.set_access(Access(gate));
+    builder.build()
+}
+
+async fn accept(listener: TcpListener, service: S3Service) {
+    let connection = Connection::new(TokioExecutor::new());
+    let mut connections = JoinSet::new();
+    while let Ok((socket, _)) = listener.accept().await {
+        let _ = socket.set_nodelay(true);
+        let serving = connection.serve_connection(TokioIo::new(socket), service.clone()).into_owned();
+        connections.spawn(async move {
+            let _ = serving.await;
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+struct Keys;
+
+#[async_trait]
+impl S3Auth for Keys {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        if access_key == ACCESS_KEY {
+            return Ok(SECRET_KEY.into());
+        }
+        Err(s3_error!(
+            InvalidAccessKeyId,
+            "The AWS Access Key Id you provided does not exist in our records."
+        ))
+    }
+}
+
+struct Access(Arc<Gate>);
+
+#[async_trait]
+impl S3Access for Access {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let operation = context.s3_op().name().to_owned();
+        let n_before = {
+            let mut counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = counts.entry(operation.clone()).or_default();
+            *count += 1;
+            *count - 1
+        };
+        let answer = {
+            let key = context.s3_path().get_object_key().unwrap_or_default();
+            let rule = self.0.rule.read().unwrap_or_else(PoisonError::into_inner);
+            let asked = Asked { operation: &operation, key, n_before };
+            rule.as_ref().map_or(Answer::Normal, |rule| rule(&asked))
+        };
+        match answer {
+            Answer::Normal => {}
+            Answer::Late(pause) => tokio::time::sleep(pause).await,
+            Answer::Error(code) => {
+                let code = S3ErrorCode::from_bytes(code.as_bytes()).expect("a code");
+                return Err(S3Error::with_message(code, "the test says so"));
+            }
+            Answer::OtherRegion(region) => {
+                let mut error = s3_error!(PermanentRedirect, "ask elsewhere");
+                let mut headers = context.headers().clone();
+                headers.clear();
+                headers.insert("x-amz-bucket-region", region.parse().expect("a header"));
+                error.set_headers(headers);
+                return Err(error);
+            }
+        }
+        if context.credentials().is_none() {
+            return Err(s3_error!(AccessDenied, "Signature is required"));
+        }
+        Ok(())
+    }
+}
+
+/// `s3s-fs` makes a bucket of any name that is written to, and lets two
+/// conditional writes of one object both win.
+struct Guarded {
+    files: FileSystem,
+    root: PathBuf,
+    /// One lock for a share of all keys each, so that only writes of one object surely wait for each other.
+    conditional: [tokio::sync::Mutex<()>; 64],
+}
+
+type Asks<T> = S3Request<T>;
+type Answers<T> = S3Result<S3Response<T>>;
+
+#[async_trait]
+impl s3s::S3 for Guarded {
+    async fn put_object(&self, request: Asks<PutObjectInput>) -> Answers<PutObjectOutput> {
+        if !self.root.join(&request.input.bucket).is_dir() {
+            return Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"));
+        }
+        let _alone = match request.input.if_none_match {
+            Some(_) => {
+                let share = BuildHasherDefault::<DefaultHasher>::default().hash_one(&request.input.key);
+                Some(self.conditional[(share % 64) as usize].lock().await)
+            }
+            None => None,
+        };
+        self.files.put_object(request).await
+    }
+
+    async fn create_bucket(&self, request: Asks<CreateBucketInput>) -> Answers<CreateBucketOutput> {
+        self.files.create_bucket(request).await
+    }
+
+    async fn head_bucket(&self, request: Asks<HeadBucketInput>) -> Answers<HeadBucketOutput> {
+        self.files.head_bucket(request).await
+    }
+
+    async fn get_object(&self, request: Asks<GetObjectInput>) -> Answers<GetObjectOutput> {
+        self.files.get_object(request).await
+    }
+
+    async fn head_object(&self, request: Asks<HeadObjectInput>) -> Answers<HeadObjectOutput> {
+        self.files.head_object(request).await
+    }
+
+    async fn list_objects_v2(&self, request: Asks<ListObjectsV2Input>) -> Answers<ListObjectsV2Output> {
+        self.files.list_objects_v2(request).await
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use runner_core::{Batch, Body, Name, Origin, Record};
+use runner_core::{Body, Name, Origin, Record, Reject};
 
 use super::header::{BYTE_ORDER_MARK, column_names};
 use super::layout::{Dialect, Layout, Place, TableBuilder, reject};
@@ -18,12 +18,19 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// The rows of an answer as records, and as rejects those at fault. Offsets are
-    /// counted on from `offset`, one a row, rejected or not.
+    /// The rows of an answer as records, and as rejects those at fault, apart so that
+    /// batches can be cut from them. Offsets are counted on from `offset`, one a row,
+    /// rejected or not.
     ///
     /// An answer without a header is an error; one with other columns than those
     /// before it settles its types anew.
-    pub(crate) fn read(&mut self, bytes: &[u8], stream: Name, lane: i32, offset: u64) -> Result<Batch> {
+    pub(crate) fn read(
+        &mut self,
+        bytes: &[u8],
+        stream: Name,
+        lane: i32,
+        offset: u64,
+    ) -> Result<(Vec<Record>, Vec<Reject>)> {
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         let mut rows = Rows::new(bytes, self.dialect.delimiter);
         let Some(first) = rows.next() else {
@@ -50,7 +57,7 @@ impl Answers {
             }
         }
         let record = |(row, origin)| Record::new(Body::Row(row), origin);
-        Ok(Batch::new(table.finish().zip(origins).map(record).collect()).with_rejects(rejects))
+        Ok((table.finish().zip(origins).map(record).collect(), rejects))
     }
 
     fn layout_for(&mut self, names: Vec<String>, rows: Rows<'_>) -> Arc<Layout> {
@@ -74,24 +81,24 @@ impl Answers {
 mod tests {
     use super::*;
 
-    fn read(answers: &mut Answers, text: &str) -> Result<Batch> {
-        answers.read(text.as_bytes(), Name::new("http://api/prices"), 0, 10)
+    fn read(answers: &mut Answers, text: &str) -> Result<Vec<Record>> {
+        answers.read(text.as_bytes(), Name::new("http://api/prices"), 0, 10).map(|(records, _)| records)
     }
 
-    fn json_of(batch: &Batch) -> Vec<String> {
+    fn json_of(records: &[Record]) -> Vec<String> {
         let value = |record: &Record| record.clone().value().unwrap().to_string();
-        batch.records().iter().map(value).collect()
+        records.iter().map(value).collect()
     }
 
     #[test]
     fn the_rows_of_an_answer_become_typed_records() {
         let answer = "\u{feff}Index,Close,ok\r\nNYA,528.690002,true\r\n\r\n\"N,225\",1,\r\n";
-        let batch = read(&mut Answers::default(), answer).unwrap();
+        let records = read(&mut Answers::default(), answer).unwrap();
         assert_eq!(
-            json_of(&batch),
+            json_of(&records),
             [r#"{"Index":"NYA","Close":528.690002,"ok":true}"#, r#"{"Index":"N,225","Close":1.0,"ok":null}"#]
         );
-        assert_eq!(batch.records()[1].origin.offset, 11);
+        assert_eq!(records[1].origin.offset, 11);
     }
 
     #[test]

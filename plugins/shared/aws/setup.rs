@@ -1,0 +1,169 @@
+//! How a client is set up: who asks, where, and how long it waits.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::SharedHttpClient;
+use aws_smithy_http_client::tls;
+use aws_types::service_config::ServiceConfigKey;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+
+/// A service of AWS, by the names that its configuration uses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Service {
+    /// For people.
+    pub(crate) name: &'static str,
+    /// The service's section in the `services` part of a profile.
+    id: &'static str,
+}
+
+impl Service {
+    pub(crate) const S3: Service = Service { name: "S3", id: "S3" };
+    pub(crate) const GLUE: Service = Service { name: "Glue", id: "Glue" };
+}
+
+/// As whom and where a service is asked: what the environment, the profile and the options say together.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    pub(crate) config: SdkConfig,
+    /// The address in force, if it is not AWS's own; wherever it came from.
+    pub(crate) endpoint: Option<String>,
+    pub(crate) region: String,
+}
+
+impl Access {
+    /// Reads the environment and the profile, and may ask the machine's metadata for a region.
+    pub(crate) async fn load(
+        service: Service,
+        region: Option<&str>,
+        endpoint: Option<&Endpoint>,
+    ) -> Result<Access> {
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http_client())
+            .retry_config(retries())
+            .timeout_config(timeouts())
+            // Its upload check mistakes many small uploads that wait for their turn for a stall.
+            .stalled_stream_protection(
+                StalledStreamProtectionConfig::enabled().upload_enabled(false).build(),
+            );
+        if let Some(region) = region {
+            loader = loader.region(Region::new(region.to_owned()));
+        }
+        if let Some(Endpoint(url)) = endpoint {
+            loader = loader.endpoint_url(url);
+        }
+        let config = loader.load().await;
+        let endpoint = match endpoint {
+            Some(Endpoint(url)) => Some(url.clone()),
+            None => service_endpoint(&config, service).or_else(|| config.endpoint_url().map(Into::into)),
+        };
+        if let Some(region) = config.region() {
+            let region = region.to_string();
+            return Ok(Access { config, endpoint, region });
+        }
+        if endpoint.is_none() {
+            bail!(
+                "no AWS region is set for {}: run `aws configure`, or set AWS_REGION, or the option `region`",
+                service.name
+            );
+        }
+        // Servers that are not AWS seldom care, but a signature has to name one.
+        let region = "us-east-1".to_owned();
+        let config = config.into_builder().region(Region::new(region.clone())).build();
+        Ok(Access { config, endpoint, region })
+    }
+
+    /// Where the service is, for messages.
+    pub(crate) fn place(&self) -> String {
+        match &self.endpoint {
+            Some(url) => url.clone(),
+            None => format!("region {}", self.region),
+        }
+    }
+}
+
+/// `AWS_ENDPOINT_URL_S3` and its kin, and the same in a profile; the SDK adds the service's name.
+fn service_endpoint(config: &SdkConfig, service: Service) -> Option<String> {
+    let key = ServiceConfigKey::builder()
+        .service_id(service.id)
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build();
+    config.service_config()?.load_config(key.ok()?)
+}
+
+fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        // Servers and what stands before them drop idle connections silently, S3 after about 20 s.
+        .pool_idle_timeout(Duration::from_secs(15))
+        .build_https()
+}
+
+/// A few quick attempts for what a second connection cures. Patience is the
+/// engine's part: it tries again for `retry.timeout`, loudly.
+fn retries() -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(3)
+        .with_initial_backoff(Duration::from_millis(100))
+        .with_max_backoff(Duration::from_secs(1))
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .operation_attempt_timeout(Duration::from_secs(30))
+        .operation_timeout(Duration::from_secs(60))
+        .build()
+}
+
+/// The address of a service that is not AWS's own, `http://` or `https://`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Endpoint(String);
+
+impl TryFrom<String> for Endpoint {
+    type Error = String;
+
+    fn try_from(url: String) -> Result<Self, String> {
+        let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+        match host {
+            Some(host) if !host.is_empty() && !host.starts_with('/') => Ok(Endpoint(url)),
+            _ => Err(format!("`{url}` is not the address of a service: write it as \"http://host:port\"")),
+        }
+    }
+}
+
+impl JsonSchema for Endpoint {
+    fn schema_name() -> Cow<'static, str> {
+        "Endpoint".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^https?://[^/]|\$\{" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_needs_its_scheme() {
+        assert!(Endpoint::try_from("http://127.0.0.1:9000".to_owned()).is_ok());
+        for url in ["127.0.0.1:9000", "s3://bucket", "http://", "https:///x"] {
+            let error = Endpoint::try_from(url.to_owned()).unwrap_err();
+            assert!(error.contains("http://host:port"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Reads a key template, and refuses one that could give two records the same name.
+
+use super::{Field, KeyTemplate, Part};
+
+impl TryFrom<String> for KeyTemplate {
+    type Error = String;
+
+    fn try_from(pattern: String) -> Result<Self, String> {
+        let parts = parse(&pattern)?;
+        check_path(&parts)?;
+        check_borders(&parts)?;
+        let has = |field| parts.iter().any(|part| matches!(part, Part::Field(it) if *it == field));
+        let by_origin = has(Field::Topic) && has(Field::Partition) && has(Field::Offset);
+        if !by_origin && !has(Field::Entry) {
+            return Err(format!(
+                "`{pattern}` could give two records the same name, and one would overwrite the other: it needs \
+                 `{{{{ entry }}}}`, or `{{{{ topic }}}}`, `{{{{ partition }}}}` and `{{{{ offset }}}}` together"
+            ));
+        }
+        Ok(KeyTemplate { parts, by_entry_alone: !by_origin })
+    }
+}
+
+fn parse(pattern: &str) -> Result<Vec<Part>, String> {
+    let mut parts = Vec::new();
+    let mut rest = pattern;
+    while let Some(start) = rest.find("{{") {
+        push_literal(&rest[..start], &mut parts)?;
+        let inner = &rest[start + 2..];
+        let end =
+            inner.find("}}").ok_or_else(|| format!("`{{{{` in `{pattern}` is never closed by `}}}}`"))?;
+        parts.push(Part::Field(parse_field(inner[..end].trim())?));
+        rest = &inner[end + 2..];
+    }
+    push_literal(rest, &mut parts)?;
+    Ok(parts)
+}
+
+fn parse_field(name: &str) -> Result<Field, String> {
+    if let Some(field) = Field::ALL.into_iter().find(|field| field.name() == name) {
+        return Ok(field);
+    }
+    if name.starts_with('.') {
+        return Err(format!("`{{{{ {name} }}}}`: fields of the record cannot be part of a key yet"));
+    }
+    let closest = Field::ALL
+        .map(|field| (strsim::normalized_damerau_levenshtein(&name.to_lowercase(), field.name()), field))
+        .into_iter()
+        .filter(|(likeness, _)| *likeness >= 0.5)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    Err(match closest {
+        Some((_, field)) => format!("unknown placeholder `{{{{ {name} }}}}`; did you mean {field}?"),
+        None => {
+            let known = Field::ALL.map(|field| field.to_string()).join(", ");
+            format!("unknown placeholder `{{{{ {name} }}}}`; there are {known}")
+        }
+    })
+}
+
+fn push_literal(text: &str, parts: &mut Vec<Part>) -> Result<(), String> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    if let Some(brace) = text.find(['{', '}']) {
+        return Err(format!(
+            "a placeholder has two braces on either side, as in `{{{{ entry }}}}`; `{}` has not",
+            &text[brace..]
+        ));
+    }
+    if text.contains(char::is_control) {
+        return Err("a key cannot contain control characters".into());
+    }
+    let literal = text.replace("%%", "\0");
+    if let Some(percent) = literal.find('%') {
+        let part: String = literal[percent..].chars().take(2).collect();
+        return Err(format!("`{part}`: dates cannot be part of a key yet; a percent sign is written `%%`"));
+    }
+    parts.push(Part::Literal(literal.replace('\0', "%")));
+    Ok(())
+}
+
+/// Folders without a name are never meant, and `.` or `..` is climbed by tools that copy a bucket to disk.
+fn check_path(parts: &[Part]) -> Result<(), String> {
+    let mut path = String::new();
+    for part in parts {
+        match part {
+            Part::Literal(text) => path.push_str(text),
+            Part::Field(_) => path.push('x'),
+        }
+    }
+    if path.starts_with('/') {
+        return Err("a key that begins with `/` lies in a folder without a name: leave the `/` out".into());
+    }
+    if path.ends_with('/') {
+        return Err("a key that ends with `/` names a folder: add a name for the object".into());
+    }
+    match path.split('/').find(|segment| matches!(*segment, "" | "." | "..")) {
+        Some("") if !path.is_empty() => {
+            Err("`//` in a key is a folder without a name: leave one `/` out".into())
+        }
+        Some(dots @ ("." | "..")) => Err(format!("`{dots}` cannot be a folder of a key")),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses placeholders whose values could run into each other, so that `1` and
+/// `11` read like `11` and `1`.
+///
+/// No value contains a `/`, so each segment of the path can be judged alone. A
+/// number ends where something else than a digit stands; of texts there may be
+/// one a segment, which is what is left once all the numbers are known.
+fn check_borders(parts: &[Part]) -> Result<(), String> {
+    let mut before: Option<Field> = None;
+    let mut text_before: Option<Field> = None;
+    let mut is_separated = false;
+    for part in parts {
+        match part {
+            Part::Literal(literal) if literal.contains('/') => (before, text_before) = (None, None),
+            Part::Literal(literal) => is_separated = literal.contains(|char: char| !char.is_ascii_digit()),
+            Part::Field(field) => {
+                if let Some(other) = before.filter(|_| !is_separated) {
+                    return Err(format!(
+                        "{other} and {field} need something between them that is no digit, such as `-`: \
+                         1 beside 11 would read like 11 beside 1"
+                    ));
+                }
+                if let Some(other) = text_before.filter(|_| !field.is_number()) {
+                    return Err(format!(
+                        "{other} and {field} need a `/` between them: any text may stand in either"
+                    ));
+                }
+                if !field.is_number() {
+                    text_before = Some(*field);
+                }
+                (before, is_separated) = (Some(*field), false);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! `s3`: writes every record as an object of its own.
+
+mod bucket;
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{anyhow, bail};
+use bytes::Bytes;
+use runner_core::{
+    BuildContext, Failure, Name, OptionError, Plugin, Record, Result, Sink, SinkConfig, WriteError,
+    async_trait,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::{JoinError, JoinSet};
+
+use self::bucket::{Bucket, NotStored};
+use crate::shared::aws::Endpoint;
+use crate::shared::key_template::KeyTemplate;
+
+runner_core::register! { Plugin::sink::<S3Config>("s3").example(
+r#"type = "s3"
+inputs = ["broker"]
+bucket = "${STOCKS_BUCKET:?the bucket to write to}"
+key = "stockmarket_project/stock_market_{{ entry }}.json"
+"#) }
+
+/// Writes every record as an object of its own to Amazon S3, or to a server that speaks its protocol.
+///
+/// Credentials, region and endpoint are found as by every AWS tool: in the environment, in the
+/// profile that `aws configure` writes, from single sign-on, from the machine's role.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct S3Config {
+    /// The bucket to write to; it must exist.
+    bucket: String,
+    /// The name of each object. `{{ entry }}` is the number that the record was given by its
+    /// first source, `{{ topic }}`, `{{ partition }}` and `{{ offset }}` say where it was read,
+    /// `{{ key }}` is its key. A template that could give two records the same name is refused:
+    /// it needs `{{ entry }}`, or topic, partition and offset together.
+    key: KeyTemplate,
+    /// The address of a server other than AWS's own, such as `http://127.0.0.1:9000`; absent:
+    /// what `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` or the profile say.
+    #[serde(default)]
+    endpoint: Option<Endpoint>,
+    /// The region of the bucket; absent: what `AWS_REGION` or the profile say.
+    #[serde(default)]
+    region: Option<String>,
+    /// Whether the bucket's name stands in the path instead of the host name; absent: true with
+    /// an endpoint other than AWS's own, however it was given.
+    #[serde(default)]
+    force_path_style: Option<bool>,
+    /// How many objects may be under way at once, in all.
+    #[serde(default = "default_concurrency")]
+    concurrency: NonZeroUsize,
+    /// The media type that the objects are stored with.
+    #[serde(default = "default_content_type")]
+    content_type: String,
+    /// The number of the AWS account that must own the bucket; with any other nothing is written.
+    #[serde(default)]
+    expected_bucket_owner: Option<String>,
+    /// What becomes of an object that is there already: `same` keeps it, and counts the record as
+    /// stored if the bytes are the same, else rejects it; `always` writes over it.
+    #[serde(default)]
+    overwrite: Overwrite,
+}
+
+/// What becomes of an object that is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum Overwrite {
+    #[default]
+    Same,
+    Always,
+}
+
+fn default_concurrency() -> NonZeroUsize {
+    const { NonZeroUsize::new(64).expect("not zero") }
+}
+
+fn default_content_type() -> String {
+    "application/json".into()
+}
+
+impl SinkConfig for S3Config {
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Sink>> {
+        if !self.bucket.starts_with("arn:") && self.bucket.contains(['/', ':']) {
+            let message =
+                format!("`{}` is not the name of a bucket: leave `s3://` and folders out of it", self.bucket);
+            return Err(OptionError::new("bucket", message));
+        }
+        if self.bucket.is_empty() {
+            return Err(OptionError::new("bucket", "a bucket has a name"));
+        }
+        Ok(Box::new(S3 {
+            slots: Arc::new(Semaphore::new(self.concurrency.get())),
+            config: self,
+            bucket: None,
+            turn: Mutex::default(),
+            numbered_by: OnceLock::new(),
+        }))
+    }
+}
+
+struct S3 {
+    config: S3Config,
+    /// There once it has been opened.
+    bucket: Option<Arc<Bucket>>,
+    /// Held by the batch that is starting objects, so that batches begin in the order they came.
+    turn: Mutex<()>,
+    /// One for each object that may be under way.
+    slots: Arc<Semaphore>,
+    /// Who has numbered the records of this run.
+    numbered_by: OnceLock<Name>,
+}
+
+#[async_trait]
+impl Sink for S3 {
+    async fn open(&mut self) -> Result<()> {
+        let bucket = Bucket::connect(&self.config).await?;
+        bucket.check(self.config.key.folder()).await?;
+        self.bucket = Some(Arc::new(bucket));
+        Ok(())
+    }
+
+    async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
+        let bucket = self.bucket.as_ref().ok_or_else(|| anyhow!("the sink has not been opened"))?;
+        let mut failures = Vec::new();
+        let mut under_way = JoinSet::new();
+        let turn = self.turn.lock().await;
+        for (index, record) in records.iter().enumerate() {
+            let (key, body) = match self.object(record) {
+                Ok(object) => object,
+                Err(error) => {
+                    failures.push(Failure { index, error, retry: false });
+                    continue;
+                }
+            };
+            let slot = self.slots.clone().acquire_owned().await.map_err(anyhow::Error::new)?;
+            while let Some(put) = under_way.try_join_next() {
+                note(put, &mut failures)?;
+            }
+            let bucket = Arc::clone(bucket);
+            under_way.spawn(async move {
+                let put = bucket.put(&key, body).await;
+                drop(slot);
+                (index, put)
+            });
+        }
+        drop(turn);
+        while let Some(put) = under_way.join_next().await {
+            note(put, &mut failures)?;
+        }
+        WriteError::unless_empty(failures)
+    }
+
+    /// As many as there may be objects: batches of one record fill all slots, too,
+    /// and those that wait for their turn cost nothing.
+    fn concurrency(&self) -> usize {
+        self.config.concurrency.get()
+    }
+
+    fn location(&self) -> Option<String> {
+        Some(format!("s3://{}/{}", self.config.bucket, self.config.key.folder()))
+    }
+}
+
+impl S3 {
+    /// The name and the content of the record's object; an error rejects the record.
+    fn object(&self, record: &Record) -> Result<(String, Bytes)> {
+        let body = record.to_bytes().ok_or_else(|| {
+            anyhow!(
+                "the record has no body (a tombstone), and an object without content is no record of anything"
+            )
+        })?;
+        if self.config.key.is_by_entry_alone()
+            && let Some(entry) = record.entry
+        {
+            let first = *self.numbered_by.get_or_init(|| entry.source);
+            if first != entry.source {
+                bail!(
+                    "entry {} was numbered by `{}`, others of this run by `{first}`: each counts from 0, so that \
+                     `{{{{ entry }}}}` alone could name two records alike; give each a topic and a sink of its own, \
+                     or name the objects by `{{{{ topic }}}}`, `{{{{ partition }}}}` and `{{{{ offset }}}}`",
+                    entry.number,
+                    entry.source
+                );
+            }
+        }
+        Ok((self.config.key.render(record)?, body))
+    }
+}
+
+/// Notes what has become of one object; an error ends the whole write.
+fn note(
+    put: Result<(usize, Result<(), NotStored>), JoinError>,
+    failures: &mut Vec<Failure>,
+) -> Result<(), WriteError> {
+    let (index, put) =
+        put.map_err(|error| WriteError::Fatal(anyhow!("writing an object broke off: {error}")))?;
+    match put {
+        Ok(()) => {}
+        Err(NotStored::Yet(error)) => failures.push(Failure { index, error, retry: true }),
+        Err(NotStored::Refused(error)) => failures.push(Failure { index, error, retry: false }),
+        Err(NotStored::Hopeless(error)) => return Err(WriteError::Fatal(error)),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runner_core::testing::{context, record};
+    use runner_core::{Body, Entry};
+
+    fn config(key: &str) -> S3Config {
+        serde_json::from_value(serde_json::json!({ "bucket": "lake", "key": key })).unwrap()
+    }
+
+    fn sink(key: &str) -> S3 {
+        S3 {
+            config: config(key),
+            bucket: None,
+            turn: Mutex::default(),
+            slots: Arc::new(Semaphore::new(1)),
+            numbered_by: OnceLock::new(),
+        }
+    }
+
+    fn numbered(number: u64, source: &str) -> Record {
+        let mut record = record("{}", number);
+        record.entry = Some(Entry { number, source: Name::new(source) });
+        record
+    }
+
+    #[test]
+    fn its_folder_is_where_a_crawler_looks() {
+        let sink = config("stockmarket_project/stock_market_{{ entry }}.json").build(&context()).unwrap();
+        assert_eq!(sink.location().unwrap(), "s3://lake/stockmarket_project/");
+    }
+
+    #[test]
+    fn a_url_is_not_a_bucket() {
+        let mut config = config("{{ entry }}");
+        config.bucket = "s3://lake/".into();
+        let error = config.build(&context()).err().unwrap();
+        assert_eq!(error.downcast_ref::<OptionError>().unwrap().option, "bucket");
+    }
+
+    #[test]
+    fn an_object_is_the_very_bytes_of_the_record() {
+        let record = numbered(3, "producer/stocks");
+        let Body::Raw(received) = &record.body else { unreachable!("made from bytes") };
+        let (key, body) = sink("a/{{ entry }}.json").object(&record).unwrap();
+        assert_eq!(key, "a/3.json");
+        assert_eq!(body.as_ptr(), received.as_ptr());
+    }
+
+    #[test]
+    fn a_record_without_a_body_is_rejected() {
+        let mut tombstone = numbered(0, "producer/stocks");
+        tombstone.body = Body::Absent;
+        assert!(sink("{{ entry }}").object(&tombstone).unwrap_err().to_string().contains("no body"));
+    }
+
+    #[test]
+    fn entry_numbers_of_two_sources_are_not_mixed() {
+        let by_entry = sink("{{ entry }}");
+        by_entry.object(&numbered(0, "producer/stocks")).unwrap();
+        let error = by_entry.object(&numbered(5, "other/stocks")).unwrap_err().to_string();
+        assert!(error.contains("`producer/stocks`") && error.contains("`other/stocks`"), "{error}");
+
+        let by_origin = sink("{{ topic }}/{{ partition }}/{{ offset }}");
+        by_origin.object(&numbered(0, "producer/stocks")).unwrap();
+        by_origin.object(&numbered(5, "other/stocks")).unwrap();
+    }
+}

@@ -1,0 +1,249 @@
+//! Auth says who asks: the option, and what it adds to a request.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use runner_core::{OptionError, Result, Secret};
+use schemars::JsonSchema;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+/// Who asks. Sent to the host of the endpoint alone, and never shown.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(tag = "strategy", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Auth {
+    /// A user and a password, as in RFC 7617.
+    Basic {
+        /// The name of the user.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+    /// A token in the header `Authorization: Bearer …`, as in RFC 6750.
+    Bearer {
+        /// The token.
+        token: Secret,
+    },
+    /// A key in a header or a query parameter of the API's own.
+    ApiKey {
+        /// Where the key is sent.
+        #[schemars(rename = "in")]
+        place: KeyPlace,
+        /// The name of the header or the query parameter.
+        name: String,
+        /// The key.
+        value: Secret,
+    },
+}
+
+/// Where an API key is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum KeyPlace {
+    /// In a header.
+    Header,
+    /// In the query of the URL.
+    Query,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Strategy {
+    Basic,
+    Bearer,
+    ApiKey,
+}
+
+/// Every option of every strategy: a derived tag would lose where in the file a slip stands.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuthTable {
+    strategy: Strategy,
+    user: Option<String>,
+    password: Option<Secret>,
+    token: Option<Secret>,
+    #[serde(rename = "in")]
+    place: Option<KeyPlace>,
+    name: Option<String>,
+    value: Option<Secret>,
+}
+
+impl<'de> Deserialize<'de> for Auth {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        AuthTable::deserialize(deserializer)?.choose().map_err(D::Error::custom)
+    }
+}
+
+impl AuthTable {
+    fn choose(self) -> Result<Auth, String> {
+        let AuthTable { strategy, user, password, token, place, name, value } = self;
+        let (label, takes, chosen): (_, &[&str], _) = match strategy {
+            Strategy::Basic => ("basic", &["user", "password"], "`user` and `password`"),
+            Strategy::Bearer => ("bearer", &["token"], "`token`"),
+            Strategy::ApiKey => ("api_key", &["in", "name", "value"], "`in`, `name` and `value`"),
+        };
+        let given = [
+            ("user", user.is_some()),
+            ("password", password.is_some()),
+            ("token", token.is_some()),
+            ("in", place.is_some()),
+            ("name", name.is_some()),
+            ("value", value.is_some()),
+        ];
+        if let Some((stray, _)) = given.iter().find(|(option, is_given)| *is_given && !takes.contains(option))
+        {
+            return Err(format!("`{stray}` does not go with strategy = \"{label}\", which takes {chosen}"));
+        }
+        let missing = |option| format!("strategy = \"{label}\" needs `{option}`; it takes {chosen}");
+        Ok(match strategy {
+            Strategy::Basic => Auth::Basic {
+                user: user.ok_or_else(|| missing("user"))?,
+                password: password.ok_or_else(|| missing("password"))?,
+            },
+            Strategy::Bearer => Auth::Bearer { token: token.ok_or_else(|| missing("token"))? },
+            Strategy::ApiKey => Auth::ApiKey {
+                place: place.ok_or_else(|| missing("in"))?,
+                name: name.ok_or_else(|| missing("name"))?,
+                value: value.ok_or_else(|| missing("value"))?,
+            },
+        })
+    }
+}
+
+/// What a request carries to say who asks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Credentials {
+    pub(super) header: Option<(HeaderName, HeaderValue)>,
+    pub(super) parameter: Option<(String, Secret)>,
+    /// All forms in which a secret could come back in an answer or an error.
+    pub(super) secrets: Vec<Secret>,
+    /// What to look at when the API refuses.
+    pub(super) advice: &'static str,
+}
+
+impl Credentials {
+    /// Fails with the option that cannot be sent as it is.
+    pub(super) fn new(auth: Option<&Auth>) -> Result<Self> {
+        let Some(auth) = auth else {
+            let advice = "it wants to know who asks: set `auth`";
+            return Ok(Credentials { advice, ..Credentials::default() });
+        };
+        Ok(match auth {
+            Auth::Basic { user, password } => {
+                if user.contains(':') {
+                    return Err(OptionError::new("auth.user", "a user name cannot contain a colon"));
+                }
+                let pair = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
+                Credentials {
+                    header: Some((AUTHORIZATION, header_value("auth.password", &format!("Basic {pair}"))?)),
+                    secrets: vec![password.clone(), Secret::new(pair)],
+                    advice: "check `auth.user` and `auth.password`",
+                    ..Credentials::default()
+                }
+            }
+            Auth::Bearer { token } => {
+                refuse_empty("auth.token", token)?;
+                let value = format!("Bearer {}", token.expose());
+                Credentials {
+                    header: Some((AUTHORIZATION, header_value("auth.token", &value)?)),
+                    secrets: vec![token.clone()],
+                    advice: "check `auth.token`; tokens expire",
+                    ..Credentials::default()
+                }
+            }
+            Auth::ApiKey { place: KeyPlace::Header, name, value } => {
+                refuse_empty("auth.value", value)?;
+                let Ok(name) = HeaderName::try_from(name) else {
+                    return Err(OptionError::new(
+                        "auth.name",
+                        format!("`{name}` cannot be the name of a header"),
+                    ));
+                };
+                Credentials {
+                    header: Some((name, header_value("auth.value", value.expose())?)),
+                    secrets: vec![value.clone()],
+                    advice: "check `auth.value`, and that the API reads its key from the header `auth.name`",
+                    ..Credentials::default()
+                }
+            }
+            Auth::ApiKey { place: KeyPlace::Query, name, value } => {
+                refuse_empty("auth.value", value)?;
+                if name.is_empty() {
+                    return Err(OptionError::new("auth.name", "a query parameter needs a name"));
+                }
+                Credentials {
+                    parameter: Some((name.clone(), value.clone())),
+                    secrets: vec![value.clone()],
+                    advice: "check `auth.value`, and that the API reads its key from the parameter `auth.name`",
+                    ..Credentials::default()
+                }
+            }
+        })
+    }
+}
+
+/// A header's value that no log of a client library shows.
+pub(super) fn header_value(option: &str, text: &str) -> Result<HeaderValue> {
+    let Ok(mut value) = HeaderValue::from_str(text) else {
+        let message = "it contains a character that no header can carry (a line break at its end?)";
+        return Err(OptionError::new(option, message));
+    };
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn refuse_empty(option: &str, secret: &Secret) -> Result<()> {
+    if secret.expose().is_empty() { Err(OptionError::new(option, "it is empty")) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn read(table: Value) -> Result<Auth, String> {
+        serde_json::from_value(table).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_strategy_takes_its_own_options() {
+        let basic = json!({"strategy": "basic", "user": "ada", "password": "x"});
+        assert!(matches!(read(basic), Ok(Auth::Basic { .. })));
+        assert!(matches!(read(json!({"token": "x", "strategy": "bearer"})), Ok(Auth::Bearer { .. })));
+        let key = json!({"strategy": "api_key", "in": "query", "name": "k", "value": "x"});
+        assert!(matches!(read(key), Ok(Auth::ApiKey { place: KeyPlace::Query, .. })));
+    }
+
+    #[test]
+    fn an_option_of_another_strategy_is_named() {
+        let error = read(json!({"strategy": "bearer", "token": "x", "user": "ada"})).unwrap_err();
+        assert_eq!(error, "`user` does not go with strategy = \"bearer\", which takes `token`");
+        let error = read(json!({"strategy": "basic", "user": "ada"})).unwrap_err();
+        assert!(error.starts_with("strategy = \"basic\" needs `password`"), "{error}");
+        assert!(read(json!({"strategy": "digest"})).unwrap_err().contains("`api_key`"));
+        assert!(
+            read(json!({"strategy": "bearer", "tokn": "x"})).unwrap_err().contains("unknown field `tokn`")
+        );
+    }
+
+    #[test]
+    fn a_secret_with_a_line_break_is_refused_without_being_shown() {
+        let auth = Auth::Bearer { token: Secret::new("hidden\n") };
+        let error = format!("{:#}", Credentials::new(Some(&auth)).unwrap_err());
+        assert!(
+            error.contains("auth.token") && error.contains("line break") && !error.contains("hidden"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_schema_is_one_closed_table_a_strategy() {
+        let schema = serde_json::to_value(schemars::schema_for!(Auth)).unwrap();
+        let tables = schema["oneOf"].as_array().unwrap();
+        let names: Vec<_> =
+            tables.iter().map(|it| it["properties"]["strategy"]["const"].as_str().unwrap()).collect();
+        assert_eq!(names, ["basic", "bearer", "api_key"]);
+        assert!(tables.iter().all(|it| it["additionalProperties"] == false), "{schema:#}");
+        assert_eq!(tables[2]["required"], json!(["strategy", "in", "name", "value"]));
+    }
+}

@@ -1,0 +1,268 @@
+//! The client makes one request, wherever that is redirected to, and takes the answer in.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use bytes::Bytes;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION};
+use reqwest::{Method, StatusCode, Url};
+use runner_core::Result;
+
+use super::auth::Credentials;
+use super::pagination::Pagination;
+use super::position::Request;
+use super::redact::Redactor;
+use super::trouble::{Trouble, root};
+
+/// As many as browsers and curl follow, roughly; more is a circle.
+const MAX_REDIRECTS: usize = 10;
+
+/// How much of an answer a message shows, in characters.
+const SHOWN: usize = 80;
+
+/// How much of one is looked at for that, in bytes.
+pub(super) const MAX_LOOK: usize = 16 << 10;
+
+/// All that a request is made of.
+#[derive(Debug)]
+pub(super) struct Client {
+    /// Absent until the source is opened.
+    pub(super) http: Option<reqwest::Client>,
+    pub(super) method: Method,
+    pub(super) endpoint: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<Bytes>,
+    pub(super) credentials: Credentials,
+    pub(super) redactor: Redactor,
+}
+
+/// An answer that says it has succeeded.
+#[derive(Debug)]
+pub(super) struct Response {
+    /// The request and the status, for messages.
+    pub(super) title: String,
+    pub(super) status: StatusCode,
+    pub(super) url: Url,
+    pub(super) content_type: String,
+    pub(super) links: Vec<HeaderValue>,
+    pub(super) body: Bytes,
+}
+
+/// Builds the client library's client; opens no connection.
+fn connect(timeout: Option<Duration>, is_plain: bool) -> Result<reqwest::Client> {
+    // Whoever comes second finds the provider installed, which is all that is wanted.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let builder = || {
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("runner/", env!("CARGO_PKG_VERSION")))
+            // Followed by hand: the library would send an API key on to another host.
+            .redirect(reqwest::redirect::Policy::none());
+        match timeout {
+            Some(timeout) => builder.timeout(timeout),
+            None => builder,
+        }
+    };
+    builder().build().or_else(|error| {
+        // A machine without certificates can still talk plain HTTP.
+        if is_plain { Ok(builder().tls_certs_only([]).build()?) } else { Err(root(error).context("TLS")) }
+    })
+}
+
+impl Client {
+    /// Gets ready to ask; makes no request.
+    pub(super) fn open(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.http = Some(connect(timeout, self.endpoint.scheme() == "http")?);
+        Ok(())
+    }
+
+    /// The URL of a request, without the API key.
+    pub(super) fn url(&self, pagination: Option<&Pagination>, request: &Request) -> Result<Url> {
+        let mut url = match request {
+            Request::Link(link) => Url::parse(link)?,
+            _ => self.endpoint.clone(),
+        };
+        match (pagination, request) {
+            (Some(Pagination::Page { param, .. }), Request::Page(page)) => {
+                set_parameter(&mut url, param, Some(&page.to_string()));
+            }
+            (Some(Pagination::Cursor { param, .. }), Request::Cursor(cursor)) => {
+                set_parameter(&mut url, param, Some(cursor));
+            }
+            _ => {}
+        }
+        Ok(url)
+    }
+
+    /// The target of a link, to be saved: without the API key.
+    pub(super) fn link(&self, response: &Response, target: &str) -> Result<Request> {
+        let mut url = response.url.join(target)?;
+        if let Some((name, _)) = &self.credentials.parameter {
+            set_parameter(&mut url, name, None);
+        }
+        url.set_fragment(None);
+        Ok(Request::Link(url.into()))
+    }
+
+    /// How a request is shown.
+    pub(super) fn title(&self, pagination: Option<&Pagination>, request: &Request) -> String {
+        let url = self.url(pagination, request).unwrap_or_else(|_| self.endpoint.clone());
+        format!("{} {}", self.method, self.redactor.url(&url))
+    }
+
+    /// Makes a request, follows redirects, and reads the whole answer.
+    pub(super) async fn ask(
+        &self,
+        pagination: Option<&Pagination>,
+        request: &Request,
+    ) -> Result<Response, Trouble> {
+        let mut url = self.url(pagination, request).map_err(Trouble::Final)?;
+        let mut method = self.method.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.send(&method, &url).await?;
+            let status = response.status();
+            let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
+            let Some(target) = target.filter(|_| status.is_redirection()) else {
+                return self.receive(&method, url, response).await;
+            };
+            let next = url.join(target).map_err(|_| {
+                Trouble::Refused(anyhow!(
+                    "{} was redirected to `{target}`, which is no URL",
+                    self.shown(&method, &url)
+                ))
+            })?;
+            // As every client does (RFC 9110, 15.4): what was sent is not sent on
+            // unless the status says so.
+            if !matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
+                && method != Method::HEAD
+            {
+                method = Method::GET;
+            }
+            url = next;
+        }
+        let error = anyhow!(
+            "{} was redirected more than {MAX_REDIRECTS} times, last to {}: check `endpoint` with a browser or curl",
+            self.title(pagination, request),
+            self.redactor.url(&url)
+        );
+        Err(Trouble::Refused(error))
+    }
+
+    async fn send(&self, method: &Method, url: &Url) -> Result<reqwest::Response, Trouble> {
+        let is_home = self.is_home(url);
+        let mut asked = url.clone();
+        let mut headers = self.headers.clone();
+        if is_home {
+            if let Some((name, value)) = &self.credentials.header {
+                headers.insert(name, value.clone());
+            }
+            if let Some((name, value)) = &self.credentials.parameter {
+                set_parameter(&mut asked, name, Some(value.expose()));
+            }
+        } else {
+            // What a header of the pipeline file says may be as secret as `auth`.
+            let harmless = ["accept", "accept-language", "content-type", "user-agent"];
+            headers = headers
+                .into_iter()
+                .filter_map(|(name, value)| Some((name?, value)))
+                .filter(|(name, _)| harmless.contains(&name.as_str()))
+                .collect();
+        }
+        let Some(http) = &self.http else {
+            return Err(Trouble::Final(anyhow!("the source has not been opened")));
+        };
+        let mut request = http.request(method.clone(), asked).headers(headers);
+        // A body goes where the method of the pipeline file goes.
+        if let Some(body) = self.body.as_ref().filter(|_| *method == self.method) {
+            request = request.body(body.clone());
+        }
+        request.send().await.map_err(|error| self.not_answered(method, url, error))
+    }
+
+    /// Whether credentials may go there: the endpoint's own host and port, or
+    /// the same host once it has moved from HTTP to HTTPS.
+    pub(super) fn is_home(&self, url: &Url) -> bool {
+        let home = &self.endpoint;
+        let is_same_port =
+            url.scheme() == home.scheme() && url.port_or_known_default() == home.port_or_known_default();
+        let is_upgrade = (home.scheme(), url.scheme()) == ("http", "https")
+            && home.port_or_known_default() == Some(80)
+            && url.port_or_known_default() == Some(443);
+        url.host_str() == home.host_str() && (is_same_port || is_upgrade)
+    }
+
+    async fn receive(
+        &self,
+        method: &Method,
+        url: Url,
+        mut response: reqwest::Response,
+    ) -> Result<Response, Trouble> {
+        let status = response.status();
+        let title = format!("{} answered {status}", self.shown(method, &url));
+        if !status.is_success() {
+            return Err(self.refused(&title, &url, response).await);
+        }
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+        let content_type = content_type.unwrap_or_default().to_owned();
+        let links = response.headers().get_all(LINK).iter().cloned().collect();
+        let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(64 << 20) as usize);
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break,
+                Err(error) => {
+                    let why = if error.is_timeout() { "took longer than `timeout`" } else { "was cut off" };
+                    let message = format!("{title}, and the answer {why} after {} bytes", body.len());
+                    return Err(Trouble::passing(root(error).context(message)));
+                }
+            }
+        }
+        Ok(Response { title, status, url, content_type, links, body: body.into() })
+    }
+
+    pub(super) fn shown(&self, method: &Method, url: &Url) -> String {
+        format!("{method} {}", self.redactor.url(url))
+    }
+
+    /// The first characters of an answer, on one line, in quotes; nothing of nothing.
+    pub(super) fn excerpt(&self, body: &[u8]) -> String {
+        let front = &body[..body.len().min(MAX_LOOK)];
+        let text = String::from_utf8_lossy(front);
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Hidden before it is cut: half a secret is a secret as well.
+        let line = self.redactor.text(&line);
+        match line.char_indices().nth(SHOWN) {
+            _ if line.is_empty() => line,
+            Some((end, _)) => format!("`{}…`", &line[..end]),
+            None => format!("`{line}`"),
+        }
+    }
+}
+
+/// Replaces a query parameter and leaves the others byte for byte.
+pub(super) fn set_parameter(url: &mut Url, name: &str, value: Option<&str>) {
+    let is_other = |piece: &&str| {
+        !piece.is_empty() && url::form_urlencoded::parse(piece.as_bytes()).all(|(known, _)| known != name)
+    };
+    let kept: Vec<&str> = url.query().unwrap_or_default().split('&').filter(is_other).collect();
+    let kept = (!kept.is_empty()).then(|| kept.join("&"));
+    url.set_query(kept.as_deref());
+    if let Some(value) = value {
+        url.query_pairs_mut().append_pair(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_replaced_and_the_others_stay_as_they_are() {
+        let mut url = Url::parse("http://a/?q=x%20y&page=1&page=2&flag").unwrap();
+        set_parameter(&mut url, "page", Some("3 4"));
+        assert_eq!(url.query(), Some("q=x%20y&flag&page=3+4"));
+        set_parameter(&mut url, "q", None);
+        set_parameter(&mut url, "flag", None);
+        set_parameter(&mut url, "page", None);
+        assert_eq!(url.as_str(), "http://a/");
+    }
+}

@@ -1,0 +1,68 @@
+//! What becomes of an answer.
+
+use std::io::Write as _;
+
+use super::*;
+
+#[tokio::test]
+async fn elements_arrive_byte_for_byte_and_in_order() {
+    let body = r#"{"data": [ {"p": 1.50}, { "p" : 12345678901234567890 },3, 4 ]}"#;
+    let server = serve([ResponseTemplate::new(200).set_body_string(body)]).await;
+    let run = run_once(&server, json!({"records": "/data"})).await;
+    assert_eq!(run.bodies, [r#"{"p": 1.50}"#, r#"{ "p" : 12345678901234567890 }"#, "3", "4"]);
+    assert_eq!(run.offsets, [0, 1, 2, 3]);
+}
+
+#[tokio::test]
+async fn lines_that_are_not_json_are_rejected_and_the_rest_goes_on() {
+    let body = "{\"a\":1}\nnonsense\n\n{\"a\":2}\n";
+    let server = serve([ResponseTemplate::new(200).set_body_string(body)]).await;
+    let run = run_once(&server, json!({"codec": "ndjson"})).await;
+    assert_eq!(run.bodies, [r#"{"a":1}"#, r#"{"a":2}"#]);
+    assert_eq!(run.offsets, [0, 2]);
+    assert!(run.rejected[0].starts_with("line 2 of the answer is not JSON"), "{:?}", run.rejected);
+}
+
+#[tokio::test]
+async fn csv_rows_keep_the_types_of_the_first_answer() {
+    let answer = |text: &str| ResponseTemplate::new(200).set_body_raw(text, "text/csv");
+    let server = serve([answer("n,s\n1.5,a\n"), answer("n,s\n2,b\nx,c\n"), answer("")]).await;
+    let options = json!({"codec": "csv", "pagination": {"type": "page", "param": "page"}});
+    let mut source = build(&server, options).unwrap();
+    source.open(&Start::default()).await.unwrap();
+    let mut first = source.next().await.unwrap().unwrap();
+    let mut second = source.next().await.unwrap().unwrap();
+    assert_eq!(first.records_mut()[0].value().unwrap().to_string(), r#"{"n":1.5,"s":"a"}"#);
+    assert_eq!(second.records_mut()[0].value().unwrap().to_string(), r#"{"n":2.0,"s":"b"}"#);
+    assert_eq!(rejects(&second).len(), 1);
+    assert!(source.next().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_answer_may_come_compressed() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(b"[1, 2]").unwrap();
+    let body = encoder.finish().unwrap();
+    let server =
+        serve([ResponseTemplate::new(200).insert_header("Content-Encoding", "gzip").set_body_bytes(body)])
+            .await;
+    assert_eq!(run_once(&server, json!({})).await.bodies, ["1", "2"]);
+}
+
+#[tokio::test]
+async fn no_content_is_no_records() {
+    let server = serve([ResponseTemplate::new(204)]).await;
+    for codec in ["json", "ndjson", "csv"] {
+        let run = run_once(&server, json!({"codec": codec})).await;
+        assert!(run.error.is_none() && run.bodies.is_empty(), "{run:?}");
+    }
+}
+
+#[tokio::test]
+async fn null_is_an_error_until_records_have_been_there() {
+    let (some, none) = (json_answer(json!({"data": [1]})), json_answer(json!({"data": null})));
+    let failure = run_once(&serve([none.clone()]).await, json!({"records": "/data"})).await.failure();
+    assert!(failure.contains("`/data` is null"), "{failure}");
+    let run = run_once(&serve([some, none]).await, by_page()).await;
+    assert!(run.error.is_none() && run.bodies == ["1"], "{run:?}");
+}

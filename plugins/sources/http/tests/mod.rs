@@ -1,0 +1,142 @@
+//! The source against a real HTTP server in this process.
+
+mod answers;
+mod requests;
+mod troubles;
+mod walks;
+
+use std::sync::Mutex;
+
+use runner_core::testing::{context, position_after, rejects};
+use runner_core::{Batch, Position, ReadError, Source, SourceConfig as _, Start};
+use serde_json::{Value, json};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+
+use super::HttpConfig;
+
+/// What a source has given until it ended, failed, or enough was read.
+#[derive(Debug, Default)]
+struct Run {
+    bodies: Vec<String>,
+    offsets: Vec<u64>,
+    rejected: Vec<String>,
+    position: Option<Position>,
+    error: Option<ReadError>,
+}
+
+impl Run {
+    fn failure(&self) -> String {
+        match self.error.as_ref().expect("an error") {
+            ReadError::Fatal(error) => format!("fatal: {error:#}"),
+            ReadError::Retry { error, .. } => format!("retry: {error:#}"),
+        }
+    }
+}
+
+fn build(server: &MockServer, options: Value) -> anyhow::Result<Box<dyn Source>> {
+    let mut table = json!({"endpoint": format!("{}/prices", server.uri())});
+    let Value::Object(options) = options else { panic!("options are a table") };
+    table.as_object_mut().expect("a table").extend(options);
+    let config: HttpConfig = serde_json::from_value(table)?;
+    let mut context = context();
+    context.batch.max_records = 3;
+    config.build(&context)
+}
+
+/// Reads until `at_most` items have been delivered.
+async fn read(source: &mut dyn Source, at_most: usize) -> Run {
+    let mut run = Run::default();
+    while run.bodies.len() + run.rejected.len() < at_most {
+        let batch: Batch = match source.next().await {
+            Ok(Some(batch)) => batch,
+            Ok(None) => break,
+            Err(error) => {
+                run.error = Some(error);
+                break;
+            }
+        };
+        let n_before = run.bodies.len() + run.rejected.len();
+        let n_items = (batch.len() + rejects(&batch).len()).min(at_most - n_before);
+        run.position = position_after(&batch, n_items);
+        run.rejected.extend(rejects(&batch).iter().map(|reject| format!("{:#}", reject.reason)));
+        for record in batch.records().iter().take(n_items) {
+            run.bodies.push(String::from_utf8(record.to_bytes().unwrap().into()).unwrap());
+            run.offsets.push(record.origin.offset);
+        }
+    }
+    run
+}
+
+/// A whole run, from the position of the one before.
+async fn run(server: &MockServer, options: Value, position: Option<Position>, at_most: usize) -> Run {
+    let mut source = build(server, options).unwrap();
+    source.open(&Start { position, from_start: false }).await.unwrap();
+    let mut run = read(&mut *source, at_most).await;
+    run.position = run.position.or_else(|| Some(Position(Value::Null)));
+    run
+}
+
+async fn run_once(server: &MockServer, options: Value) -> Run {
+    run(server, options, None, usize::MAX).await
+}
+
+fn json_answer(value: Value) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_json(value)
+}
+
+async fn serve(answers: impl IntoIterator<Item = ResponseTemplate>) -> MockServer {
+    let server = MockServer::start().await;
+    let answers = Mutex::new(answers.into_iter().collect::<Vec<_>>().into_iter());
+    let last = Mutex::new(ResponseTemplate::new(500));
+    let answer = move |_: &Request| {
+        let mut last = last.lock().unwrap();
+        if let Some(next) = answers.lock().unwrap().next() {
+            *last = next;
+        }
+        last.clone()
+    };
+    Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
+    server
+}
+
+/// An API of numbered records, `per_page` a page, that is asked by `?page=` from 1.
+async fn pages(n_records: usize, per_page: usize) -> MockServer {
+    let server = MockServer::start().await;
+    let answer = move |request: &Request| {
+        let page =
+            request.url.query_pairs().find(|(name, _)| name == "page").map(|(_, page)| page.into_owned());
+        let page: usize = page.unwrap_or_default().parse().expect("a page");
+        let first = (page - 1) * per_page;
+        let records: Vec<Value> = (first..n_records.min(first + per_page)).map(Value::from).collect();
+        json_answer(json!({"page": page, "data": records}))
+    };
+    Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
+    server
+}
+
+fn by_page() -> Value {
+    json!({"records": "/data", "pagination": {"type": "page", "param": "page"}})
+}
+
+/// An API of numbered records, two a page, that names what comes next by a cursor.
+async fn cursors(n_records: usize) -> MockServer {
+    let server = MockServer::start().await;
+    let answer = move |request: &Request| {
+        let after = request.url.query_pairs().find(|(name, _)| name == "after");
+        let first: usize =
+            after.map_or(0, |(_, after)| after.trim_start_matches("at ").parse().expect("a cursor"));
+        let end = n_records.min(first + 2);
+        let next = if end < n_records { json!(format!("at {end}")) } else { Value::Null };
+        json_answer(json!({"data": (first..end).collect::<Vec<_>>(), "meta": {"next": next}}))
+    };
+    Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
+    server
+}
+
+fn by_cursor() -> Value {
+    json!({"records": "/data", "pagination": {"type": "cursor", "cursor": "/meta/next", "param": "after"}})
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
+}

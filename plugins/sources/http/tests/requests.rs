@@ -1,0 +1,81 @@
+//! What is sent, and to whom.
+
+use wiremock::Match;
+use wiremock::matchers::{header, path};
+
+use super::*;
+
+#[tokio::test]
+async fn credentials_stay_with_the_host_of_the_endpoint() {
+    struct Bare;
+    impl Match for Bare {
+        fn matches(&self, request: &Request) -> bool {
+            ["authorization", "x-team"].iter().all(|name| !request.headers.contains_key(*name))
+        }
+    }
+    let other = serve([]).await;
+    other.reset().await;
+    Mock::given(Bare).respond_with(json_answer(json!([1]))).mount(&other).await;
+    let options =
+        json!({"auth": {"strategy": "basic", "user": "ada", "password": "x"}, "headers": {"X-Team": "blue"}});
+    let away = ResponseTemplate::new(302).insert_header("Location", format!("{}/there", other.uri()));
+    assert_eq!(run_once(&serve([away]).await, options.clone()).await.bodies, ["1"]);
+
+    let home = MockServer::start().await;
+    let moved = ResponseTemplate::new(308).insert_header("Location", "/there");
+    Mock::given(path("/prices")).respond_with(moved).mount(&home).await;
+    Mock::given(header("authorization", "Basic YWRhOng="))
+        .and(header("x-team", "blue"))
+        .and(path("/there"))
+        .respond_with(json_answer(json!([2])))
+        .mount(&home)
+        .await;
+    assert_eq!(run_once(&home, options).await.bodies, ["2"]);
+
+    let circle = ResponseTemplate::new(302).insert_header("Location", "/prices");
+    assert!(
+        run_once(&serve([circle]).await, json!({})).await.failure().contains("redirected more than 10 times")
+    );
+}
+
+#[tokio::test]
+async fn the_request_is_what_the_options_say() {
+    let server = serve([json_answer(json!([1]))]).await;
+    let options = json!({
+        "method": "POST", "body": "{\"q\": 1}", "query": {"symbol": "A B", "limit": 100, "raw": true},
+        "headers": {"Accept": "application/vnd.prices+json"},
+    });
+    let mut source = build(&server, options.clone()).unwrap();
+    let identity = source.identity();
+    assert!(
+        identity.starts_with(&format!("POST {}/prices?limit=100&raw=true&symbol=A+B ", server.uri())),
+        "{identity}"
+    );
+    source.open(&Start::default()).await.unwrap();
+    assert!(server.received_requests().await.unwrap().is_empty());
+    let batch = source.next().await.unwrap().unwrap();
+    assert_eq!(batch.records()[0].origin.stream.as_str(), format!("{}/prices", server.uri()));
+    let request = &server.received_requests().await.unwrap()[0];
+    assert_eq!((request.method.as_str(), request.body.as_slice()), ("POST", br#"{"q": 1}"#.as_slice()));
+    assert_eq!(request.headers["content-type"], "application/json");
+    assert_eq!(request.headers["accept"], "application/vnd.prices+json");
+    assert!(request.headers["accept-encoding"].to_str().unwrap().contains("gzip"));
+}
+
+#[tokio::test]
+async fn options_that_do_not_go_together_are_refused() {
+    let server = MockServer::start().await;
+    let refused = |options: Value| build(&server, options).err().expect("a refusal").to_string();
+    assert!(refused(json!({"codec": "csv", "records": "/data"})).starts_with("`records`: "));
+    let cursor = json!({"type": "cursor", "cursor": "/next", "param": "after"});
+    assert!(refused(json!({"codec": "ndjson", "pagination": cursor})).starts_with("`pagination`: "));
+    assert!(refused(json!({"interval": "0s"})).starts_with("`interval`: "));
+    assert!(refused(json!({"endpoint": "ftp://a/"})).starts_with("`endpoint`: "));
+    let auth = json!({"strategy": "bearer", "token": "x"});
+    assert!(
+        refused(json!({"auth": auth, "headers": {"authorization": "y"}}))
+            .starts_with("`headers.authorization`: ")
+    );
+    let error = refused(json!({"endpoint": "http://ada:hidden@a/"}));
+    assert!(error.contains("strategy = \"basic\"") && !error.contains("hidden"), "{error}");
+}

@@ -1,0 +1,158 @@
+//! From answer to answer, from run to run.
+
+use wiremock::matchers::{query_param, query_param_is_missing};
+
+use super::*;
+
+#[tokio::test]
+async fn pages_are_read_until_one_is_empty() {
+    let server = pages(7, 2).await;
+    let run = run_once(&server, by_page()).await;
+    assert_eq!(run.bodies, numbers(0..7));
+    assert_eq!(server.received_requests().await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn a_page_that_is_missing_behind_the_last_is_the_end() {
+    let server = pages(3, 2).await;
+    Mock::given(query_param("page", "3"))
+        .respond_with(ResponseTemplate::new(404))
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    assert_eq!(run_once(&server, by_page()).await.bodies, numbers(0..3));
+}
+
+#[tokio::test]
+async fn a_run_goes_on_exactly_behind_the_one_before() {
+    let (paged, chained, whole) = (
+        pages(9, 4).await,
+        cursors(9).await,
+        serve([json_answer(json!({"data": [0, 1, 2, 3, 4, 5, 6, 7, 8]}))]).await,
+    );
+    for (server, options) in
+        [(paged, by_page()), (chained, by_cursor()), (whole, json!({"records": "/data"}))]
+    {
+        for n_at_once in 1..9 {
+            let mut position = None;
+            let mut all = Vec::new();
+            let mut offsets = Vec::new();
+            while all.len() < 9 {
+                let part = run(&server, options.clone(), position, n_at_once.min(9 - all.len())).await;
+                assert!(part.error.is_none(), "{:?}", part.error);
+                all.extend(part.bodies);
+                offsets.extend(part.offsets);
+                position = part.position;
+            }
+            assert_eq!(all, numbers(0..9), "{n_at_once} at once, {options}");
+            assert_eq!(offsets, (0..9).collect::<Vec<u64>>());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_walk_that_is_through_gives_only_what_is_new() {
+    for options in [by_page(), by_cursor()] {
+        let serve = async |n_records| {
+            if options == by_page() { pages(n_records, 2).await } else { cursors(n_records).await }
+        };
+        let first = run(&serve(5).await, options.clone(), None, usize::MAX).await;
+        let again = run(&serve(5).await, options.clone(), first.position.clone(), usize::MAX).await;
+        assert_eq!(again.bodies, numbers(0..0));
+        let grown = run(&serve(8).await, options.clone(), first.position, usize::MAX).await;
+        assert_eq!(grown.bodies, numbers(5..8));
+        assert_eq!(grown.offsets, [5, 6, 7]);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_pages_is_given_anew_by_every_run() {
+    let server = serve([json_answer(json!([1, 2, 3]))]).await;
+    let first = run(&server, json!({}), None, usize::MAX).await;
+    let second = run(&server, json!({}), first.position, usize::MAX).await;
+    assert_eq!(second.bodies, ["1", "2", "3"]);
+    assert_eq!(second.offsets, [3, 4, 5]);
+}
+
+#[tokio::test]
+async fn an_answer_that_has_changed_is_given_from_its_start() {
+    let server =
+        serve([json_answer(json!([1, 2, 3])), json_answer(json!([1, 9, 3])), json_answer(json!([]))]).await;
+    let first = run(&server, json!({}), None, 2).await;
+    let second = run(&server, json!({}), first.position.clone(), usize::MAX).await;
+    assert_eq!(second.bodies, ["1", "9", "3"]);
+    let shorter = run(&server, json!({}), first.position, usize::MAX).await;
+    assert_eq!(shorter.position.unwrap().0["taken"], 0);
+}
+
+#[tokio::test]
+async fn links_are_followed_to_the_last() {
+    let server = MockServer::start().await;
+    let linked = |body: Value, link: &str| json_answer(body).insert_header("Link", link);
+    let first = linked(json!([1]), r#"</prices?page=2&k=s3cret>; rel="next", </prices?page=9>; rel="last""#);
+    Mock::given(query_param_is_missing("page")).respond_with(first).mount(&server).await;
+    Mock::given(query_param("page", "2")).respond_with(json_answer(json!([2]))).mount(&server).await;
+    let auth = json!({"strategy": "api_key", "in": "query", "name": "k", "value": "s3cret"});
+    let run = run_once(&server, json!({"pagination": {"type": "link"}, "auth": auth})).await;
+    assert_eq!(run.bodies, ["1", "2"]);
+    let position = run.position.unwrap().0.to_string();
+    assert!(position.contains("page=2") && !position.contains("s3cret"), "{position}");
+    let requests = server.received_requests().await.unwrap();
+    assert!(
+        requests.iter().all(|request| request.url.query_pairs().filter(|(name, _)| name == "k").count() == 1)
+    );
+}
+
+#[tokio::test]
+async fn an_api_that_leads_in_a_circle_is_found_out() {
+    let circle = json_answer(json!({"data": [1], "meta": {"next": "a"}}));
+    let run = run_once(&serve([circle]).await, by_cursor()).await;
+    assert_eq!(run.bodies, ["1"]);
+    let failure = run.failure();
+    assert!(
+        failure.contains("the cursor `a` at `/meta/next` repeats") && failure.contains("`after`"),
+        "{failure}"
+    );
+
+    let run = run_once(&serve([json_answer(json!({"data": [1]}))]).await, by_page()).await;
+    assert!(run.failure().contains("page 2 is the same as the page before it"), "{}", run.failure());
+
+    let back = json_answer(json!([1])).insert_header("Link", "</prices>; rel=next");
+    let run = run_once(&serve([back]).await, json!({"pagination": {"type": "link"}})).await;
+    assert!(run.failure().contains("the next link repeats"), "{}", run.failure());
+    assert!(run.bodies.is_empty());
+}
+
+#[tokio::test]
+async fn an_empty_page_that_names_its_own_cursor_is_the_end() {
+    let end = json_answer(json!({"data": [], "meta": {"next": "a"}}));
+    let run =
+        run_once(&serve([json_answer(json!({"data": [1], "meta": {"next": "a"}})), end]).await, by_cursor())
+            .await;
+    assert!(run.error.is_none() && run.bodies == ["1"], "{run:?}");
+}
+
+#[tokio::test]
+async fn polling_waits_for_the_interval_and_gives_what_is_new() {
+    let answer = |data: Value| json_answer(json!({"data": data}));
+    let server =
+        serve([answer(json!([1])), answer(json!([])), answer(json!([1, 2])), answer(json!([]))]).await;
+    let mut options = by_page();
+    options["interval"] = json!("50ms");
+    let started = std::time::Instant::now();
+    let run = run(&server, options, None, 2).await;
+    assert_eq!(run.bodies, ["1", "2"]);
+    assert!(started.elapsed().as_millis() >= 50);
+}
+
+#[tokio::test]
+async fn a_saved_place_that_has_no_meaning_any_more_is_given_up() {
+    let first = run(&pages(3, 2).await, by_page(), None, usize::MAX).await;
+    let second = run(&cursors(3).await, by_cursor(), first.position, usize::MAX).await;
+    assert_eq!(second.bodies, numbers(0..3));
+    assert_eq!(second.offsets, [3, 4, 5]);
+    let forgotten = serve([ResponseTemplate::new(400)]).await;
+    let failure = run(&forgotten, by_cursor(), second.position, usize::MAX).await.failure();
+    assert!(failure.starts_with("fatal: reading goes on from the saved position"), "{failure}");
+    assert!(failure.contains("--from-start"), "{failure}");
+}

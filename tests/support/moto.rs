@@ -1,0 +1,113 @@
+//! `moto`, an imitation of AWS that has nothing to do with us: a second opinion on what we ask for.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Scene, wait_until};
+
+/// A running `moto_server`; it stops when this is dropped.
+pub struct Moto {
+    server: Child,
+    address: SocketAddr,
+}
+
+impl Moto {
+    /// `None`, and a line that names the test, where `moto_server` is not installed; in CI that is a failure.
+    pub fn start() -> Option<Moto> {
+        let port =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr()).expect("a free port");
+        let server = Command::new("moto_server")
+            .args(["-H", "127.0.0.1", "-p", &port.port().to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(server) = server else {
+            let test = std::thread::current().name().unwrap_or("a test").to_owned();
+            let missing = "moto_server is not on the PATH: `pip install 'moto[server]'`";
+            assert!(std::env::var_os("CI").is_none(), "{test} cannot run: {missing}");
+            eprintln!("{test} is left out: {missing}");
+            return None;
+        };
+        let moto = Moto { server, address: port };
+        wait_until("an answer of moto_server", Duration::from_secs(60), || {
+            TcpStream::connect(moto.address).is_ok() && moto.ask("s3", "GET", "/moto-api/", &[], "").0 == 200
+        });
+        Some(moto)
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Lets the runs of a scene find this server; it takes any key.
+    pub fn surround(&self, scene: &mut Scene) {
+        scene
+            .set("AWS_ENDPOINT_URL", self.url())
+            .set("AWS_REGION", "us-east-1")
+            .set("AWS_ACCESS_KEY_ID", "testing")
+            .set("AWS_SECRET_ACCESS_KEY", "testing");
+    }
+
+    pub fn create_bucket(&self, bucket: &str) {
+        let (status, answer) = self.ask("s3", "PUT", &format!("/{bucket}"), &[], "");
+        assert_eq!(status, 200, "creating a bucket: {answer}");
+    }
+
+    pub fn exists(&self, bucket: &str, key: &str) -> bool {
+        self.ask("s3", "GET", &format!("/{bucket}/{key}"), &[], "").0 == 200
+    }
+
+    pub fn read(&self, bucket: &str, key: &str) -> String {
+        let (status, answer) = self.ask("s3", "GET", &format!("/{bucket}/{key}"), &[], "");
+        assert_eq!(status, 200, "reading {key}: {answer}");
+        answer
+    }
+
+    /// Asks Glue, as its JSON protocol wants it.
+    pub fn glue(&self, operation: &str, input: &Value) -> Value {
+        let target = format!("AWSGlue.{operation}");
+        let headers = [("X-Amz-Target", &*target), ("Content-Type", "application/x-amz-json-1.1")];
+        let (status, answer) = self.ask("glue", "POST", "/", &headers, &input.to_string());
+        assert_eq!(status, 200, "{operation}: {answer}");
+        serde_json::from_str(&answer).unwrap_or(Value::Null)
+    }
+
+    /// One request; moto looks at the service that a signature is for, and never at the signature.
+    fn ask(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, String) {
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/{service}/aws4_request\r\n",
+            self.address
+        );
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        let mut stream = TcpStream::connect(self.address).expect("a connection to moto_server");
+        stream.write_all(request.as_bytes()).expect("asking moto_server");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer of moto_server");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+        (status, body.to_owned())
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
