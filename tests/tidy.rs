@@ -99,7 +99,11 @@ fn imports_no_plugin(path: &str, text: &str, out: &mut Breaches) {
     if path.starts_with("plugins/") && path != "plugins/lib.rs" {
         for kind in ["sources", "transforms", "sinks"] {
             for line in lines_with(text, &format!("crate::{kind}")) {
-                out.add(path, line, "a plugin imports no other plugin; what both need lies in plugins/shared");
+                out.add(
+                    path,
+                    line,
+                    "a plugin imports no other plugin; what both need lies in plugins/shared",
+                );
             }
         }
     }
@@ -108,7 +112,8 @@ fn imports_no_plugin(path: &str, text: &str, out: &mut Breaches) {
 /// In a plugin's outermost file `super` is the folder of all plugins of its kind.
 fn looks_at_no_sibling(path: &str, text: &str, out: &mut Breaches) {
     let Some((kind, name)) = plugin_of(path) else { return };
-    let is_outermost = path == format!("plugins/{kind}/{name}.rs") || path.ends_with(&format!("{name}/mod.rs"));
+    let is_outermost =
+        path == format!("plugins/{kind}/{name}.rs") || path.ends_with(&format!("{name}/mod.rs"));
     let above = if is_outermost { "super::" } else { "super::super::" };
     for (line, number) in text.lines().zip(1..) {
         // What the tests of a file import begins with `super` too, one level down.
@@ -161,7 +166,9 @@ fn every_plugin_registers_once() {
 fn a_crate_depends_only_on_what_stands_below_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut out = Breaches::default();
-    for (path, forbidden) in [("core/Cargo.toml", &CLIENT_LIBRARIES[..]), ("plugins/Cargo.toml", &["runner."])] {
+    for (path, forbidden) in
+        [("core/Cargo.toml", &CLIENT_LIBRARIES[..]), ("plugins/Cargo.toml", &["runner."])]
+    {
         let manifest = std::fs::read_to_string(root.join(path)).expect("a manifest");
         let mut section = "";
         for (line, number) in manifest.lines().zip(1..) {
