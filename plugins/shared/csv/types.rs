@@ -1,13 +1,8 @@
 //! What the cells of a column are, judged over a sample.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use runner_core::ColumnType;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
-use serde::{Deserialize, Deserializer};
 
 use super::layout::Dialect;
 use super::scan::split;
@@ -81,9 +76,8 @@ pub(crate) fn narrowest(cell: &[u8]) -> ColumnType {
     match number(cell) {
         Some(Number::Integer) => ColumnType::Integer,
         Some(Number::Float) => ColumnType::Float,
-        Some(Number::Huge) => ColumnType::String,
         None if is_boolean(cell) => ColumnType::Boolean,
-        None => ColumnType::String,
+        Some(Number::Huge) | None => ColumnType::String,
     }
 }
 
@@ -213,84 +207,6 @@ fn widened(one: ColumnType, other: ColumnType) -> ColumnType {
         _ => String,
     }
 }
-impl<'de> Deserialize<'de> for Types {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TypesVisitor;
-
-        impl<'de> Visitor<'de> for TypesVisitor {
-            type Value = Types;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"infer\", \"string\" or a table such as { Volume = \"float\" }")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Types, E> {
-                match text {
-                    "infer" => Ok(Types::Infer),
-                    "string" => Ok(Types::String),
-                    _ => Err(E::custom(format!(
-                        "`{text}` is neither \"infer\" nor \"string\" nor a table such as {{ Volume = \"float\" }}"
-                    ))),
-                }
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Types, A::Error> {
-                let mut columns: Vec<(String, ColumnType)> = Vec::new();
-                while let Some((name, kind)) = map.next_entry::<String, ColumnType>()? {
-                    if columns.iter().any(|(known, _)| *known == name) {
-                        return Err(A::Error::custom(format!("column `{name}` is declared twice")));
-                    }
-                    columns.push((name, kind));
-                }
-                Ok(Types::Declared(columns))
-            }
-        }
-
-        deserializer.deserialize_any(TypesVisitor)
-    }
-}
-
-impl Serialize for Types {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Types::Infer => serializer.serialize_str("infer"),
-            Types::String => serializer.serialize_str("string"),
-            Types::Declared(columns) => {
-                let mut map = serializer.serialize_map(Some(columns.len()))?;
-                for (name, kind) in columns {
-                    map.serialize_entry(name, kind)?;
-                }
-                map.end()
-            }
-        }
-    }
-}
-
-impl JsonSchema for Types {
-    fn schema_name() -> Cow<'static, str> {
-        "Types".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "oneOf": [
-                { "type": "string", "enum": ["infer", "string"] },
-                {
-                    "type": "object",
-                    "additionalProperties": {
-                        "type": "string",
-                        "enum": ["integer", "float", "boolean", "string"]
-                    }
-                }
-            ]
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,7 +214,9 @@ mod tests {
 
     fn settled(cells: &[&str]) -> ColumnType {
         let mut inference = Inference::new(1);
-        cells.iter().for_each(|cell| inference.see_row(cell.as_bytes(), false, &Dialect::default()));
+        for cell in cells {
+            inference.see_row(cell.as_bytes(), false, &Dialect::default());
+        }
         inference.settle()[0]
     }
 

@@ -74,6 +74,12 @@ fn empty_cells() -> Vec<String> {
 
 impl SourceConfig for CsvConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Source>> {
+        Ok(Box::new(Csv { settings: Arc::new(self.settings(context)?), state: State::Closed }))
+    }
+}
+
+impl CsvConfig {
+    fn settings(self, context: &BuildContext) -> Result<Settings> {
         if self.header && !self.columns.is_empty() {
             let message = "the header of the files names the columns; set `header = false` if they have none";
             return Err(OptionError::new("columns", message));
@@ -86,15 +92,14 @@ impl SourceConfig for CsvConfig {
             return Err(OptionError::new("columns", format!("`{twice}` stands there twice")));
         }
         let null_values = self.null_values.into_iter().map(Into::into).collect();
-        let settings = Settings {
+        Ok(Settings {
             patterns: self.path.0,
             dialect: Dialect { delimiter: self.delimiter.0, null_values, types: self.types },
             header: self.header,
             columns: self.columns,
             compression: self.compression,
             context: context.clone(),
-        };
-        Ok(Box::new(Csv { settings: Arc::new(settings), state: State::Closed }))
+        })
     }
 }
 
@@ -144,8 +149,9 @@ impl Source for Csv {
             self.state = State::Ended;
             return Ok(None);
         };
-        self.settings.context.gauges.set_position(chunk.position, chunk.size);
-        Ok(Some(chunk.batch))
+        let (position, size) = chunk.progress;
+        self.settings.context.gauges.set_position(position, size);
+        Ok(Some(Batch::new(chunk.records).with_rejects(chunk.rejects).with_positions(chunk.marks)))
     }
 
     async fn close(&mut self) -> Result<()> {

@@ -3,9 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use runner_core::ColumnType;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Error, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::shared::csv::Types;
 
 /// One path or a list of them; there is at least one.
 #[derive(Debug)]
@@ -120,6 +124,84 @@ pub(super) enum Compression {
     Gzip,
     /// As `zstd` does.
     Zstd,
+}
+
+impl<'de> Deserialize<'de> for Types {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TypesVisitor;
+
+        impl<'de> Visitor<'de> for TypesVisitor {
+            type Value = Types;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"infer\", \"string\" or a table such as { Volume = \"float\" }")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Types, E> {
+                match text {
+                    "infer" => Ok(Types::Infer),
+                    "string" => Ok(Types::String),
+                    _ => Err(E::custom(format!(
+                        "`{text}` is neither \"infer\" nor \"string\" nor a table such as {{ Volume = \"float\" }}"
+                    ))),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Types, A::Error> {
+                let mut columns: Vec<(String, ColumnType)> = Vec::new();
+                while let Some((name, kind)) = map.next_entry::<String, ColumnType>()? {
+                    if columns.iter().any(|(known, _)| *known == name) {
+                        return Err(A::Error::custom(format!("column `{name}` is declared twice")));
+                    }
+                    columns.push((name, kind));
+                }
+                Ok(Types::Declared(columns))
+            }
+        }
+
+        deserializer.deserialize_any(TypesVisitor)
+    }
+}
+
+impl Serialize for Types {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Types::Infer => serializer.serialize_str("infer"),
+            Types::String => serializer.serialize_str("string"),
+            Types::Declared(columns) => {
+                let mut map = serializer.serialize_map(Some(columns.len()))?;
+                for (name, kind) in columns {
+                    map.serialize_entry(name, kind)?;
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+impl JsonSchema for Types {
+    fn schema_name() -> Cow<'static, str> {
+        "Types".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "oneOf": [
+                { "type": "string", "enum": ["infer", "string"] },
+                {
+                    "type": "object",
+                    "additionalProperties": {
+                        "type": "string",
+                        "enum": ["integer", "float", "boolean", "string"]
+                    }
+                }
+            ]
+        })
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Error, Result};
-use runner_core::{Batch, Body, BuildContext, Origin, Position, Record, Reject, Row};
+use runner_core::{Body, BuildContext, Origin, Position, Record, Reject, Row};
 
 use super::columns;
 use super::files;
@@ -27,11 +27,13 @@ pub(super) struct Settings {
     pub(super) context: BuildContext,
 }
 
-/// A batch, and how many bytes on disk of how many have been read behind it.
+/// What becomes one batch.
 pub(super) struct Chunk {
-    pub(super) batch: Batch,
-    pub(super) position: u64,
-    pub(super) size: u64,
+    pub(super) records: Vec<Record>,
+    pub(super) rejects: Vec<Reject>,
+    pub(super) marks: Marks,
+    /// How many bytes on disk have been read, and of how many.
+    pub(super) progress: (u64, u64),
 }
 
 pub(super) struct Reader {
@@ -136,8 +138,7 @@ impl Reader {
                 Some(input) => input,
                 None => self.input_of(file)?,
             };
-            let batch = self.read_batch(file, &mut input);
-            let position = self.n_bytes_done + input.raw_position();
+            let chunk = self.read_chunk(file, &mut input);
             if input.cursor().end == End::NotReached || self.failed.is_some() {
                 self.input = Some(input);
             } else {
@@ -145,14 +146,14 @@ impl Reader {
                 Arc::make_mut(&mut self.base).files[file] = input.printed_cursor();
                 self.queue.pop_front();
             }
-            if let Some(batch) = batch {
-                return Ok(Some(Chunk { batch, position, size: self.n_bytes.max(position) }));
+            if chunk.is_some() {
+                return Ok(chunk);
             }
         }
     }
 
     /// Reads rows until the batch is full or the file ends; `None` if there are none.
-    fn read_batch(&mut self, file: usize, input: &mut Input) -> Option<Batch> {
+    fn read_chunk(&mut self, file: usize, input: &mut Input) -> Option<Chunk> {
         let limits = self.settings.context.batch;
         let delimiter = self.settings.dialect.delimiter;
         let start = input.printed_cursor();
@@ -212,7 +213,8 @@ impl Reader {
         let records = number(table.finish(), Origin { offset: start.rows, ..origin }, &rejects);
         let (end, front) = (input.cursor().end, Arc::clone(input.front()));
         let marks = Marks { base: Arc::clone(&self.base), file, start, front, items, end };
-        Some(Batch::new(records).with_rejects(rejects).with_positions(marks))
+        let position = self.n_bytes_done + input.raw_position();
+        Some(Chunk { records, rejects, marks, progress: (position, self.n_bytes.max(position)) })
     }
 }
 

@@ -1,1 +1,554 @@
-//! Rows as the source gives them: types, bad rows, resuming at every record.
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use runner_core::{Position, Positions as _, Record, testing};
+use serde_json::{Value, json};
+
+use super::position::Marks;
+use super::reader::Reader;
+use super::*;
+
+/// A folder with files in it, and the options of a source that reads them.
+struct Scene {
+    folder: tempfile::TempDir,
+    options: Value,
+    max_records: usize,
+    max_bytes: usize,
+}
+
+/// A row as it comes out: a record as JSON, or why it was rejected.
+type Item = Result<String, String>;
+
+impl Scene {
+    fn new(options: Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Scene { folder, options, max_records: 1024, max_bytes: 1 << 20 }
+    }
+
+    /// One file, `t.csv`.
+    fn of(text: impl AsRef<[u8]>) -> Self {
+        let scene = Scene::new(json!({ "path": "t.csv" }));
+        scene.write("t.csv", text);
+        scene
+    }
+
+    fn with(mut self, option: &str, value: Value) -> Self {
+        self.options[option] = value;
+        self
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    fn append(&self, name: &str, text: impl AsRef<[u8]>) {
+        let mut file = std::fs::File::options().append(true).open(self.path(name)).unwrap();
+        file.write_all(text.as_ref()).unwrap();
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        let mut context = testing::context();
+        context.folder = self.folder.path().to_owned();
+        (context.batch.max_records, context.batch.max_bytes) = (self.max_records, self.max_bytes);
+        CsvConfig::deserialize(&self.options).unwrap().settings(&context).unwrap().into()
+    }
+
+    fn open(&self, position: Option<Position>) -> Result<Reader> {
+        Reader::open(self.settings(), position)
+    }
+
+    /// What opening says, without the name of the folder.
+    fn refusal(&self, position: Option<Position>) -> String {
+        let error = match self.open(position) {
+            Ok(mut reader) => items(&mut reader).err().expect("somebody should have objected"),
+            Err(error) => error,
+        };
+        self.shortened(format!("{error:#}"))
+    }
+
+    fn shortened(&self, text: String) -> String {
+        text.replace(&format!("{}/", self.folder.path().display()), "")
+    }
+
+    fn read(&self) -> Vec<Item> {
+        self.read_behind(None)
+    }
+
+    fn read_behind(&self, position: Option<Position>) -> Vec<Item> {
+        let items = items(&mut self.open(position).unwrap()).unwrap();
+        items.into_iter().map(|(item, _)| item.map_err(|reason| self.shortened(reason))).collect()
+    }
+
+    /// The position behind everything there is.
+    fn last_position(&self) -> Position {
+        items(&mut self.open(None).unwrap()).unwrap().pop().unwrap().1.position()
+    }
+}
+
+/// So many items behind the start of a chunk.
+#[derive(Clone)]
+struct Behind(Arc<Marks>, usize);
+
+impl Behind {
+    fn position(&self) -> Position {
+        self.0.after(self.1)
+    }
+}
+
+/// All that is left to read, and where that ends.
+fn items(reader: &mut Reader) -> Result<Vec<(Item, Behind)>> {
+    let mut items = Vec::new();
+    while let Some(chunk) = reader.next_chunk()? {
+        let marks = Arc::new(chunk.marks);
+        let mut rejects = chunk.rejects.iter().peekable();
+        let mut n_items = 0;
+        let mut push = |item| {
+            n_items += 1;
+            items.push((item, Behind(Arc::clone(&marks), n_items)));
+        };
+        for index in 0..=chunk.records.len() {
+            while let Some(reject) = rejects.next_if(|reject| reject.n_before <= index) {
+                push(Err(reject.reason.to_string()));
+            }
+            if let Some(record) = chunk.records.get(index) {
+                push(Ok(json_of(record)));
+            }
+        }
+    }
+    Ok(items)
+}
+
+fn json_of(record: &Record) -> String {
+    record.clone().value().unwrap().to_string()
+}
+
+fn ok(rows: &[&str]) -> Vec<Item> {
+    rows.iter().map(|&row| Ok(row.to_owned())).collect()
+}
+
+#[test]
+fn rows_are_typed_and_numbers_keep_their_digits() {
+    let scene =
+        Scene::of("\u{feff}Index,Open,n,Volume,ok\r\nNYA,528.690002,1,0,True\r\n\r\n007,1e5,,1.50,FALSE\r\n");
+    let rows = [
+        r#"{"Index":"NYA","Open":528.690002,"n":1,"Volume":0.0,"ok":true}"#,
+        r#"{"Index":"007","Open":1e5,"n":null,"Volume":1.50,"ok":false}"#,
+    ];
+    let mut chunk = scene.open(None).unwrap().next_chunk().unwrap().unwrap();
+    for (record, row) in chunk.records.iter_mut().zip(rows) {
+        let runner_core::Body::Row(body) = &record.body else { panic!("not a row") };
+        let mut json = Vec::new();
+        body.write_json(&mut json);
+        assert_eq!(String::from_utf8(json).unwrap(), row);
+    }
+    let last = chunk.records[1].origin;
+    assert_eq!((last.offset, last.lane), (1, 0));
+    assert!(last.stream.as_str().ends_with("t.csv"));
+}
+
+#[test]
+fn a_bad_row_is_rejected_with_its_place_and_reading_goes_on() {
+    let good: String = (0..10_000).map(|n| format!("{n},{n}.5,\"x\ny\"\n")).collect();
+    let scene = Scene::of(format!("n,f,s\n{good}1,2\n1,2,3,4\n1.5,2,x\n1,é,x\n1,2,z\n"));
+    let items = scene.read();
+    let tail: Vec<String> =
+        items[10_000..].iter().map(|item| item.clone().unwrap_or_else(|error| error)).collect();
+    assert_eq!(
+        tail,
+        [
+            "t.csv:20002:4: too few cells: the row has 2 and the file 3 columns",
+            "t.csv:20003:7: too many cells: the row has 4 and the file 3 columns",
+            "t.csv:20004:1: column `n` is an integer, as its first rows have settled, and `1.5` is not; \
+             correct the row, or add to the source: types = { n = \"float\" }",
+            "t.csv:20005:3: column `f` is a float, as its first rows have settled, and `é` is not; \
+             correct the row, or add to the source: types = { f = \"string\" }",
+            r#"{"n":1,"f":2.0,"s":"z"}"#,
+        ]
+    );
+}
+
+#[test]
+fn what_is_not_utf8_is_rejected_where_it_stands() {
+    let scene = Scene::of(b"a,b\nx,\xC3\xA9\xFF\ny,z\n");
+    let items = scene.read();
+    assert!(
+        items[0]
+            .as_ref()
+            .unwrap_err()
+            .starts_with("t.csv:2:3: column `b` is not UTF-8: byte 0xFF at 3 of the cell")
+    );
+    assert_eq!(items[1], Ok(r#"{"a":"y","b":"z"}"#.into()));
+}
+
+#[test]
+fn an_open_quote_is_named_by_the_line_where_it_opened() {
+    let scene = Scene::of("a,b\n1,\"x\ny\"\n\"m\nn\",\"open\nrest,of\nthe file\n");
+    let items = scene.read();
+    assert_eq!(items[0], Ok(r#"{"a":1,"b":"x\ny"}"#.into()));
+    assert!(
+        items[1].as_ref().unwrap_err().starts_with("t.csv:5:4: the quote that opens here is never closed")
+    );
+    assert_eq!(items.len(), 2);
+    let rejected = scene.open(None).unwrap().next_chunk().unwrap().unwrap().rejects.remove(0);
+    assert_eq!(rejected.record.to_bytes().unwrap(), "\"m\nn\",\"open\nrest,of\nthe file\n");
+}
+
+#[test]
+fn a_declared_type_wins_over_a_pinned_one() {
+    let sample = "1\n".repeat(10_000);
+    let mut scene = Scene::of(format!("n\n{sample}1.5\n2\n"));
+    let all = items(&mut scene.open(None).unwrap()).unwrap();
+    assert!(all[10_000].0.is_err());
+    let position = all[9_999].1.position();
+    scene = scene.with("types", json!({ "n": "float" }));
+    assert_eq!(scene.read_behind(Some(position)), ok(&[r#"{"n":1.5}"#, r#"{"n":2.0}"#]));
+}
+
+#[test]
+fn nothing_is_null_in_a_declared_string_column() {
+    let scene = Scene::of("a,b\n,\nNA,NA\n")
+        .with("null_values", json!(["", "NA"]))
+        .with("types", json!({"a": "string"}));
+    assert_eq!(scene.read(), ok(&[r#"{"a":"","b":null}"#, r#"{"a":"NA","b":null}"#]));
+    let scene = Scene::of("a\n1\n2\n").with("types", json!("string"));
+    assert_eq!(scene.read(), ok(&[r#"{"a":"1"}"#, r#"{"a":"2"}"#]));
+}
+
+#[test]
+fn files_without_a_header_take_their_names_from_the_options() {
+    let scene = Scene::of("x;1\ny;2\n")
+        .with("header", json!(false))
+        .with("delimiter", json!(";"))
+        .with("columns", json!(["s", "n"]));
+    assert_eq!(scene.read(), ok(&[r#"{"s":"x","n":1}"#, r#"{"s":"y","n":2}"#]));
+}
+
+#[test]
+fn a_file_that_has_grown_goes_on_behind_its_front() {
+    for (text, added) in [("n\n1\n2\n", "3\n"), ("n\n1\n2", "\n3"), ("n\r\n1\r\n2\r\n\r\n", "3\r\n")] {
+        let scene = Scene::of(text);
+        let position = scene.last_position();
+        assert_eq!(scene.read_behind(Some(position.clone())), ok(&[]));
+        scene.append("t.csv", added);
+        assert_eq!(scene.read_behind(Some(position)), ok(&[r#"{"n":3}"#]), "{text:?}");
+    }
+}
+
+#[test]
+fn a_file_that_has_changed_otherwise_is_an_error() {
+    let rows: String = (0..60_000).map(|n| format!("{n:07}\n")).collect();
+    let text = format!("n\n{rows}");
+    let scene = Scene::of(&text);
+    let position = scene.last_position();
+    for (from, to, what) in [
+        ("0000001\n", "1000001\n", "its first 262144 bytes are not what they were"),
+        ("0059000\n", "1059000\n", "are not what they were"),
+        ("0059999\n", "", "it has shrunk from 480002 to 479994 bytes"),
+    ] {
+        scene.write("t.csv", text.replace(from, to));
+        let error = scene.refusal(Some(position.clone()));
+        assert!(error.starts_with("t.csv has changed since it was read up to line 60001: "), "{error}");
+        assert!(error.contains(what) && error.contains("--from-start"), "{error}");
+    }
+}
+
+#[test]
+fn a_last_row_that_goes_on_is_a_change() {
+    for (text, added) in [("n\n1\n2", "3\n"), ("n\n1\n\"2", "\n3\"\n"), ("n\n1\n\"2\"", ",\n")] {
+        let scene = Scene::of(text);
+        let position = scene.last_position();
+        scene.append("t.csv", added);
+        let error = scene.refusal(Some(position));
+        assert!(error.contains("its last row had no line end and now goes on"), "{error}");
+    }
+}
+
+#[test]
+fn every_row_of_a_small_file_is_covered_by_the_print() {
+    let scene = Scene::of("n\n1\n2\n3\n");
+    let all = items(&mut scene.open(None).unwrap()).unwrap();
+    scene.write("t.csv", "n\n1\n9\n3\n");
+    assert_eq!(scene.read_behind(Some(all[0].1.position())), ok(&[r#"{"n":9}"#, r#"{"n":3}"#]));
+    let error = scene.refusal(Some(all[1].1.position()));
+    assert!(error.contains("its first 6 bytes are not what they were"), "{error}");
+}
+
+#[test]
+fn other_options_do_not_go_on_in_a_file() {
+    let scene = Scene::of("a;b\n1;2\n");
+    let position = scene.last_position();
+    let error = scene.with("delimiter", json!(";")).refusal(Some(position));
+    assert!(error.starts_with("`delimiter`, `header` or `columns` are not what they were"), "{error}");
+}
+
+#[test]
+fn a_batch_keeps_to_its_limits() {
+    let mut scene = Scene::of("s\n".to_owned() + &"0123456789\n".repeat(100));
+    scene.max_bytes = 100;
+    let mut reader = scene.open(None).unwrap();
+    while let Some(chunk) = reader.next_chunk().unwrap() {
+        assert!(chunk.records.len() <= 9 && chunk.records.iter().map(Record::size).sum::<usize>() <= 100);
+    }
+    scene.max_bytes = 5;
+    assert_eq!(scene.open(None).unwrap().next_chunk().unwrap().unwrap().records.len(), 1);
+}
+
+#[test]
+fn columns_that_make_no_sense_are_refused() {
+    let build = |options: Value| CsvConfig::deserialize(&options).unwrap().build(&testing::context());
+    for (options, message) in [
+        (
+            json!({ "path": "a.csv", "columns": ["a"] }),
+            "`columns`: the header of the files names the columns",
+        ),
+        (json!({ "path": "a.csv", "header": false }), "`header`: files without a header need the names"),
+        (
+            json!({ "path": "a.csv", "header": false, "columns": ["a", "a"] }),
+            "`columns`: `a` stands there twice",
+        ),
+    ] {
+        let error = build(options).err().unwrap().to_string();
+        assert!(error.starts_with(message), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_why() {
+    for (options, message) in [
+        (json!({ "path": "none.csv" }), "there is no file none.csv"),
+        (json!({ "path": "*.tsv" }), "no file matches `*.tsv` in "),
+        (
+            json!({ "path": "data" }),
+            "data is a folder; name a file in it, or all of them: path = \"data/*.csv\"",
+        ),
+        (
+            json!({ "path": "t.csv", "types": { "b": "float" } }),
+            "`types` declares a column `b`, and t.csv has none; it has a",
+        ),
+        (json!({ "path": "t.csv", "compression": "gzip" }), "reading t.csv: "),
+    ] {
+        let scene = Scene { options, ..Scene::of("a\n") };
+        std::fs::create_dir(scene.path("data")).unwrap();
+        let error = scene.refusal(None);
+        assert!(error.starts_with(message), "{error}");
+    }
+    for (text, message) in [
+        ("", "t.csv is empty, and a header row was expected"),
+        ("\n\n", "t.csv is empty, and a header row was expected"),
+        ("\n\"a\n", "t.csv:2:1: the quote that opens here is never closed"),
+        ("a,b,\"a\"\n", "t.csv:1:5: columns 1 and 3 are both called `a`"),
+    ] {
+        let error = Scene::of(text).refusal(None);
+        assert!(error.starts_with(message), "{error}");
+    }
+    assert!(Scene::of(b"\xFF\xFEa\0").refusal(None).starts_with("t.csv is written in UTF-16"));
+}
+
+#[test]
+fn a_row_without_end_does_not_fill_the_memory() {
+    let scene = Scene::of("a,b\n1,2\n\"3,".to_owned() + &"x\n".repeat(9 << 20));
+    let mut reader = scene.open(None);
+    let error = match &mut reader {
+        Ok(reader) => {
+            assert_eq!(
+                reader.next_chunk().unwrap().unwrap().records.len(),
+                1,
+                "the rows before it come first"
+            );
+            reader.next_chunk().err().unwrap()
+        }
+        Err(_) => reader.err().unwrap(),
+    };
+    assert!(
+        scene
+            .shortened(error.to_string())
+            .starts_with("t.csv:3: the row that begins here is longer than 16 MiB")
+    );
+}
+
+mod many {
+    use super::*;
+
+    fn scene() -> Scene {
+        let scene = Scene::new(json!({ "path": ["last.csv", "a*.csv"] }));
+        scene.write("last.csv", "n\n1\n");
+        scene.write("a2.csv", "n\n3\n");
+        scene.write("a1.csv", "n\n2.5\n");
+        scene
+    }
+
+    #[test]
+    fn files_are_read_in_order_and_typed_together() {
+        let rows = [r#"{"n":1.0}"#, r#"{"n":2.5}"#, r#"{"n":3.0}"#];
+        assert_eq!(scene().read(), ok(&rows));
+        let scene = scene();
+        let mut reader = scene.open(None).unwrap();
+        for (lane, name) in (0..).zip(["last.csv", "a1.csv", "a2.csv"]) {
+            let origin = reader.next_chunk().unwrap().unwrap().records[0].origin;
+            assert_eq!((origin.lane, origin.offset), (lane, 0));
+            assert!(origin.stream.as_str().ends_with(name));
+        }
+    }
+
+    #[test]
+    fn new_files_come_last_and_grown_ones_go_on() {
+        let scene = scene();
+        let position = scene.last_position();
+        scene.write("a0.csv", "n\n4\n");
+        scene.append("a1.csv", "5\n");
+        assert_eq!(scene.read_behind(Some(position)), ok(&[r#"{"n":4.0}"#, r#"{"n":5.0}"#]));
+    }
+
+    #[test]
+    fn files_that_have_been_read_may_go_and_others_may_not() {
+        let scene = scene();
+        let all = items(&mut scene.open(None).unwrap()).unwrap();
+        std::fs::remove_file(scene.path("last.csv")).unwrap();
+        assert_eq!(scene.read_behind(Some(all[1].1.position())), ok(&[r#"{"n":3.0}"#]));
+        std::fs::remove_file(scene.path("a2.csv")).unwrap();
+        let error = scene.refusal(Some(all[1].1.position()));
+        assert!(error.contains("a2.csv"), "{error}");
+    }
+
+    #[test]
+    fn another_header_is_refused_before_the_first_row_is_read() {
+        let scene = scene();
+        scene.write("a2.csv", "m\n3\n");
+        let error = scene.open(None).err().unwrap().to_string();
+        let error = scene.shortened(error);
+        assert!(
+            error.starts_with("a2.csv has another header than last.csv: column 1 is `m` here and `n` there"),
+            "{error}"
+        );
+    }
+}
+
+mod packed {
+    use super::*;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn compressed_files_are_read_and_resumed_as_plain_ones() {
+        let rows: String = (0..40_000).map(|n| format!("{n},row {n}\n")).collect();
+        let (front, back) = rows.split_at(rows.len() / 2);
+        let text = format!("n,s\n{front}");
+        let plain = items(&mut Scene::of(format!("{text}{back}")).open(None).unwrap()).unwrap();
+        let members = [gzip(text.as_bytes()), gzip(back.as_bytes())].concat();
+        let frames =
+            [zstd::encode_all(text.as_bytes(), 1).unwrap(), zstd::encode_all(back.as_bytes(), 1).unwrap()];
+        for packed in [members, frames.concat()] {
+            let scene = Scene::of(packed);
+            let all = items(&mut scene.open(None).unwrap()).unwrap();
+            assert!(all.iter().map(|(item, _)| item).eq(plain.iter().map(|(item, _)| item)));
+            for n in [1, 1_024, 30_000, 39_999, 40_000] {
+                let rest = scene.read_behind(Some(all[n - 1].1.position()));
+                assert!(rest.iter().eq(plain[n..].iter().map(|(item, _)| item)), "behind {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_torn_archive_is_an_error_behind_its_good_rows() {
+        let rows: String = (0..100_000_u64).map(|n| format!("{}\n", n.wrapping_mul(0x9E37_79B9))).collect();
+        let mut packed = gzip(format!("n\n{rows}").as_bytes());
+        packed.truncate(packed.len() / 2);
+        let scene = Scene::of(packed);
+        let mut reader = scene.open(None).unwrap();
+        let mut n_rows = 0;
+        let error = loop {
+            match reader.next_chunk() {
+                Ok(chunk) => n_rows += chunk.expect("no end before the error").records.len(),
+                Err(error) => break scene.shortened(format!("{error:#}")),
+            }
+        };
+        assert!(n_rows > 40_000, "{n_rows}");
+        assert!(error.starts_with("reading t.csv: "), "{error}");
+    }
+}
+
+fn text_of_many_kinds() -> impl Strategy<Value = Vec<u8>> {
+    let row = prop_oneof![
+        6 => "[a-c]{0,2},[0-9]{1,2}",
+        1 => "\"[a\r\n,]{0,3}\",[0-9]",
+        1 => Just("x".to_owned()), 1 => Just("x,1,2".to_owned()), 1 => Just(String::new()), 1 => Just("\"open".to_owned()),
+    ];
+    let end = prop_oneof![4 => Just("\n"), 2 => Just("\r\n"), 1 => Just("\r")];
+    let rows = prop::collection::vec((row, end), 0..30);
+    (any::<bool>(), rows, any::<bool>()).prop_map(|(has_mark, rows, is_closed)| {
+        let mut text = if has_mark { "\u{feff}s,n\n" } else { "s,n\n" }.to_owned();
+        rows.iter().for_each(|(row, end)| text.extend([row.as_str(), end]));
+        if !is_closed {
+            text.truncate(text.trim_end_matches(['\r', '\n']).len());
+        }
+        text.into_bytes()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn going_on_behind_any_row_gives_exactly_the_rows_that_remain(
+        text in text_of_many_kinds(),
+        max_records in 1_usize..7,
+    ) {
+        let mut scene = Scene::of(text).with("types", json!({ "n": "integer" }));
+        scene.max_records = max_records;
+        let all = items(&mut scene.open(None).unwrap()).unwrap();
+        for (n, (_, behind)) in all.iter().enumerate() {
+            let rest = items(&mut scene.open(Some(behind.position())).unwrap()).unwrap();
+            prop_assert!(rest.iter().map(|(item, _)| item).eq(all[n + 1..].iter().map(|(item, _)| item)));
+        }
+    }
+
+    #[test]
+    fn rows_are_those_of_the_csv_crate(text in text_of_many_kinds()) {
+        let scene = Scene::of(&text).with("types", json!("string"));
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&*text);
+        let mut expected: Vec<Item> = Vec::new();
+        for row in reader.records() {
+            let row = row.unwrap();
+            expected.push(match row.len() {
+                2 => Ok(json!({ "s": row[0], "n": row[1] }).to_string()),
+                _ => Err("another number of cells".into()),
+            });
+        }
+        let rows = scene.read();
+        prop_assert_eq!(rows.len(), expected.len());
+        for (row, expected) in rows.into_iter().zip(expected) {
+            match row {
+                // What stands in open quotes is a row to the csv crate.
+                Err(reason) if reason.contains("never closed") => {}
+                row => prop_assert_eq!(row.ok(), expected.ok()),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_source_ends_once_and_stays_at_its_end() {
+    let scene = Scene::of("n\n1\n2\n");
+    let mut context = testing::context();
+    context.folder = scene.folder.path().to_owned();
+    let mut source = CsvConfig::deserialize(&scene.options).unwrap().build(&context).unwrap();
+    assert_eq!(source.identity(), scene.path("t.csv").to_str().unwrap());
+    source.open(&Start::default()).await.unwrap();
+    let batch = source.next().await.unwrap().unwrap();
+    assert_eq!(batch.len(), 2);
+    assert_eq!(context.gauges.position(), Some((6, 6)));
+    batch.sign();
+    for _ in 0..2 {
+        assert!(source.next().await.unwrap().is_none());
+    }
+    source.close().await.unwrap();
+}
