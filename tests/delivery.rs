@@ -151,7 +151,8 @@ fn all_rows_arrive_through_six_partitions() {
 #[test]
 fn whoever_is_killed_nothing_is_missing_and_nothing_is_wrong() {
     let Some(mut flow) = Flow::new(20_000) else { return };
-    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos();
+    let seed =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos();
     println!("seed {seed}");
     let mut random = SplitMix(seed as u64);
     flow.set("STOCKS_RATE", "1500");

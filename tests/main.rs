@@ -9,7 +9,6 @@ mod csv;
 /// Every record arrives once, whatever is killed.
 mod delivery;
 /// Bad input and services that refuse: clear errors, nothing lost.
-mod errors;
 /// The `glue_crawl` sink against an independent Glue.
 mod glue;
 /// The `http` source: answers, pages, cursors, denials.

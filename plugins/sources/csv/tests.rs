@@ -1,3 +1,5 @@
+//! Rows as the source gives them: types, bad rows, resuming at every record.
+
 use std::io::Write as _;
 use std::path::PathBuf;
 
