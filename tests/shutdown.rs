@@ -94,11 +94,7 @@ fn a_second_signal_stops_at_once() {
         let running = scene.start(["run", "paced.toml"]);
         wait_until("a write", SOON, || s3.requests("PutObject") > 0);
         running.signal(signal);
-        // The first signal must have been seen, or the two become one.
-        let waiting = Instant::now();
-        while waiting.elapsed() < Duration::from_millis(300) {
-            std::thread::yield_now();
-        }
+        wait_until("the first signal to be seen", SOON, || running.has_said("a second signal stops at once"));
         let (outcome, took) = stop(running, signal);
         outcome.assert_code(code);
         assert!(took < Duration::from_secs(3), "{took:?}");

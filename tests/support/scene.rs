@@ -1,7 +1,9 @@
 //! A temporary folder and the binary that runs in it.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,8 +28,14 @@ pub struct Outcome {
 /// A run that goes on in the background; it is killed when this is dropped.
 pub struct Running {
     child: Child,
-    stdout: Option<JoinHandle<String>>,
-    stderr: Option<JoinHandle<String>>,
+    stdout: Heard,
+    stderr: Heard,
+}
+
+/// What a pipe has said so far, and the thread that listens.
+struct Heard {
+    text: Arc<Mutex<Vec<u8>>>,
+    listener: Option<JoinHandle<()>>,
 }
 
 impl Scene {
@@ -86,24 +94,45 @@ impl Scene {
             .stderr(Stdio::piped())
             .spawn()
             .expect("starting the binary");
-        let stdout = collect(child.stdout.take().expect("piped"));
-        let stderr = collect(child.stderr.take().expect("piped"));
-        Running { child, stdout: Some(stdout), stderr: Some(stderr) }
+        let stdout = Heard::listen(child.stdout.take().expect("piped"));
+        let stderr = Heard::listen(child.stderr.take().expect("piped"));
+        Running { child, stdout, stderr }
     }
 }
 
-fn collect(mut pipe: impl std::io::Read + Send + 'static) -> JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        drop(pipe.read_to_end(&mut bytes));
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+impl Heard {
+    fn listen(mut pipe: impl Read + Send + 'static) -> Heard {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&text);
+        let listener = std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(n @ 1..) = pipe.read(&mut bytes) {
+                heard.lock().expect("no one has panicked").extend_from_slice(&bytes[..n]);
+            }
+        });
+        Heard { text, listener: Some(listener) }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.text.lock().expect("no one has panicked")).into_owned()
+    }
+
+    /// All of it, once the process is gone.
+    fn all(&mut self) -> String {
+        self.listener.take().expect("once").join().expect("listening");
+        self.so_far()
+    }
 }
 
 impl Running {
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
         kill(pid, signal).expect("signalling the binary");
+    }
+
+    /// Whether stderr contains `part` by now.
+    pub fn has_said(&self, part: &str) -> bool {
+        self.stderr.so_far().contains(part)
     }
 
     pub fn is_running(&mut self) -> bool {
@@ -119,14 +148,11 @@ impl Running {
             }
             if Instant::now() > deadline {
                 drop(self.child.kill());
-                let stderr = self.stderr.take().expect("once").join().expect("reading stderr");
-                panic!("the run has not ended after {at_most:?}; it said:\n{stderr}");
+                panic!("the run has not ended after {at_most:?}; it said:\n{}", self.stderr.all());
             }
             pause(Duration::from_millis(5));
         };
-        let stdout = self.stdout.take().expect("once").join().expect("reading stdout");
-        let stderr = self.stderr.take().expect("once").join().expect("reading stderr");
-        Outcome { status, stdout, stderr }
+        Outcome { status, stdout: self.stdout.all(), stderr: self.stderr.all() }
     }
 }
 
