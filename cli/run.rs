@@ -103,7 +103,7 @@ async fn stop_after(run_for: Option<HumanDuration>, stops: &Stops) {
         tracing::info!("stopping after {} (--for)", HumanDuration(span));
         stops.stop.cancel();
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn write_report(report: &PipelineReport, out: &mut dyn std::io::Write) -> Result<()> {

@@ -27,6 +27,7 @@ pub struct OptionError {
 
 impl OptionError {
     /// An error about one option, as an `anyhow` error.
+    #[allow(clippy::new_ret_no_self, reason = "nobody wants it but as an error")]
     pub fn new(option: impl Into<String>, message: impl Into<String>) -> anyhow::Error {
         anyhow::Error::new(OptionError { option: option.into(), message: message.into() })
     }
@@ -42,5 +43,5 @@ impl std::error::Error for OptionError {}
 
 /// Whether a service could not be reached, anywhere in the chain.
 pub fn is_unreachable(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<Unreachable>()) || error.is::<Unreachable>()
+    error.chain().any(<dyn std::error::Error + 'static>::is::<Unreachable>) || error.is::<Unreachable>()
 }

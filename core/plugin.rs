@@ -126,6 +126,7 @@ impl Plugin {
     }
 
     /// Adds a component table that shows the plugin's use, without its header.
+    #[must_use]
     pub const fn example(mut self, toml: &'static str) -> Self {
         self.example = toml;
         self

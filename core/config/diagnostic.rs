@@ -149,7 +149,7 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
 fn looks_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let is_near = |word: &&str| strsim::damerau_levenshtein(&key, word) <= 2;
-    is_secret_name(&key) || key == "value" || SECRET_WORDS.iter().any(|word| is_near(&word))
+    is_secret_name(&key) || key == "value" || SECRET_WORDS.iter().any(is_near)
 }
 
 /// Replaces the string values of secret keys by asterisks, byte for byte, so

@@ -145,13 +145,11 @@ type TakenTable<'i> = (Range<usize>, DeTable<'i>, Range<usize>);
 fn take_table<'i>(root: &mut DeTable<'i>, name: &str, slips: &mut Vec<Diagnostic>) -> Option<TakenTable<'i>> {
     let (key, value) = root.remove_entry(name)?;
     let span = value.span();
-    match value.into_inner() {
-        DeValue::Table(table) => Some((key.span(), table, span)),
-        _ => {
-            slips.push(Diagnostic::new(format!("`{name}` is not a table"), key.span(), "expected a table"));
-            None
-        }
+    if let DeValue::Table(table) = value.into_inner() {
+        return Some((key.span(), table, span));
     }
+    slips.push(Diagnostic::new(format!("`{name}` is not a table"), key.span(), "expected a table"));
+    None
 }
 
 /// The schema of the options at the top of a pipeline file.

@@ -136,11 +136,12 @@ impl Filled {
 fn literal<'i>(text: &'i str, schema: &Value, path: &[String]) -> Option<DeValue<'i>> {
     let wanted = type_at(schema, schema, path)?;
     let parsed = DeValue::parse(text.trim()).ok()?.into_inner();
-    let fits = match (&parsed, wanted) {
-        (DeValue::Integer(_), "integer" | "number") | (DeValue::Float(_), "number") => true,
-        (DeValue::Boolean(_), "boolean") => true,
-        _ => false,
-    };
+    let fits = matches!(
+        (&parsed, wanted),
+        (DeValue::Integer(_), "integer" | "number")
+            | (DeValue::Float(_), "number")
+            | (DeValue::Boolean(_), "boolean")
+    );
     fits.then_some(parsed)
 }
 

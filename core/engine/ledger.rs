@@ -21,9 +21,11 @@ pub(crate) struct Ledger {
     open: Mutex<Open>,
 }
 
+type OpenLine = (Arc<Line>, Option<Arc<dyn Positions>>);
+
 #[derive(Default)]
 struct Open {
-    lines: VecDeque<(Arc<Line>, Option<Arc<dyn Positions>>)>,
+    lines: VecDeque<OpenLine>,
     /// How many items have been read.
     n_read: u64,
     /// How many items of the lines that are gone have been delivered.

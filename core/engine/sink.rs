@@ -38,13 +38,8 @@ impl SinkTask {
                     None => is_open = false,
                     Some(batch) if writer.is_broken.load(Ordering::Relaxed) => batch.give_back(),
                     Some(batch) => {
-                        let (writer, dead_letters, next) =
-                            (Arc::clone(&writer), Arc::clone(&dead_letters), next.clone());
-                        writes.spawn(async move {
-                            let stored = writer.write(batch, &dead_letters).await;
-                            // Whoever is behind a sink and wants no more has failed, and said so.
-                            let _ = next.send(stored).await;
-                        });
+                        let write = write(Arc::clone(&writer), batch, Arc::clone(&dead_letters), next.clone());
+                        writes.spawn(write);
                     }
                 },
                 ended = &mut beside => {
@@ -62,6 +57,12 @@ impl SinkTask {
             writer.fail(error);
         }
     }
+}
+
+async fn write(writer: Arc<Writer>, batch: Batch, dead_letters: Arc<DeadLetters>, next: Fan) {
+    let stored = writer.write(batch, &dead_letters).await;
+    // Whoever is behind a sink and wants no more has failed, and said so.
+    let _ = next.send(stored).await;
 }
 
 /// Flushes as the input has ended: to completion, unless somebody stops the run meanwhile.

@@ -62,13 +62,11 @@ impl Writer {
                         return stored;
                     }
                     batch = rest;
-                    match retries.pop() {
-                        Some(error) => error,
-                        None => {
-                            stored.absorb(batch);
-                            return stored;
-                        }
-                    }
+                    let Some(error) = retries.pop() else {
+                        stored.absorb(batch);
+                        return stored;
+                    };
+                    error
                 }
             };
             add(&self.counters.retries, 1);
