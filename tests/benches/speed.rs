@@ -1,0 +1,264 @@
+//! How fast the stock flow is beside a bare loop that does the same work.
+//!
+//!     cargo bench --bench speed                 # all of it
+//!     cargo bench --bench speed -- csv          # CSV -> to_json -> null
+//!     cargo bench --bench speed -- kafka        # CSV -> Kafka, beside kcat
+//!     cargo bench --bench speed -- s3           # Kafka -> S3, beside a bare PUT loop
+//!
+//! Every figure is of a whole process, from its start to its end.
+
+#![allow(clippy::print_stdout, unreachable_pub, dead_code, reason = "a benchmark prints, and shares the tests' support")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use runner_core::{Column, ColumnType, Row, Table, TableHeader};
+use support::Scene;
+use support::kafka::Broker;
+use support::s3::{ACCESS_KEY, S3, SECRET_KEY};
+use support::stocks::stocks_csv;
+
+/// How often each command is run; the median counts.
+const RUNS: usize = 5;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|it| it != "--bench").collect();
+    let is_wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|it| it == name);
+    if let [case, path] = &arguments[..]
+        && case == "bare-csv"
+    {
+        return bare_csv(Path::new(path));
+    }
+    if is_wanted("csv") {
+        csv();
+    }
+    if is_wanted("kafka") {
+        kafka();
+    }
+    if is_wanted("s3") {
+        s3();
+    }
+}
+
+/// One run of a command: its seconds, and its greatest resident memory in MiB.
+fn time(command: &mut Command) -> (f64, f64) {
+    let started = Instant::now();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starting a command");
+    let mut peak = 0.0;
+    let status = loop {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+        peak = kib.unwrap_or(peak * 1024.0) / 1024.0;
+        if let Some(status) = child.try_wait().expect("waiting") {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    if !status.success() {
+        let said = std::io::read_to_string(child.stderr.take().expect("piped")).unwrap_or_default();
+        panic!("{command:?} failed: {said}");
+    }
+    (seconds, peak)
+}
+
+/// The median of several runs, the two commands in turn.
+fn compare(what: &str, n: usize, mut ours: impl FnMut() -> (f64, f64), mut bare: impl FnMut() -> (f64, f64)) {
+    let (mut ours_all, mut bare_all) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        ours_all.push(ours());
+        bare_all.push(bare());
+    }
+    let median = |all: &mut Vec<(f64, f64)>| {
+        all.sort_by(|a, b| a.0.total_cmp(&b.0));
+        all[all.len() / 2]
+    };
+    let ((ours, memory), (bare, bare_memory)) = (median(&mut ours_all), median(&mut bare_all));
+    println!(
+        "{what}: runner {:.0}/s in {ours:.2} s at {memory:.0} MiB; bare {:.0}/s in {bare:.2} s at {bare_memory:.0} MiB; \
+         runner takes {:.2} times as long",
+        n as f64 / ours,
+        n as f64 / bare,
+        ours / bare
+    );
+}
+
+fn csv() {
+    for n in [1_000_000, 10_000_000] {
+        let scene = Scene::new();
+        let path = scene.write("stocks.csv", stocks_csv(n, 1));
+        scene.write(
+            "bench.toml",
+            "[sources.stocks]\ntype = \"csv\"\npath = \"stocks.csv\"\n\
+             [transforms.json]\ntype = \"to_json\"\ninputs = [\"stocks\"]\n\
+             [sinks.out]\ntype = \"null\"\ninputs = [\"json\"]\n",
+        );
+        let bare = std::env::current_exe().expect("this program");
+        compare(
+            &format!("{n} CSV rows to JSON to nowhere"),
+            n,
+            || time(&mut scene.command(["run", "bench.toml", "--from-start"])),
+            || time(Command::new(&bare).arg("bare-csv").arg(&path)),
+        );
+    }
+}
+
+/// The csv crate's reader and the writer that `to_json` uses, and nothing else.
+fn bare_csv(path: &Path) {
+    let mut reader = csv::Reader::from_path(path).expect("the file");
+    let kind = |name: &str| if matches!(name, "Index" | "Date") { ColumnType::String } else { ColumnType::Float };
+    let columns = reader.headers().expect("a header").iter().map(|name| Column {
+        name: name.into(),
+        kind: kind(name),
+        nullable: true,
+    });
+    let header = Arc::new(TableHeader::new(columns.collect(), b',', vec!["".into()]));
+    let mut record = csv::ByteRecord::new();
+    let mut out = Vec::new();
+    let mut n_bytes = 0;
+    while reader.read_byte_record(&mut record).expect("a row") {
+        let mut ends = Vec::with_capacity(record.len());
+        let mut end = 0;
+        for cell in &record {
+            end += cell.len() as u32;
+            ends.push(end);
+        }
+        let table = Table::new(Arc::clone(&header), record.as_slice().to_vec(), ends);
+        out.clear();
+        Row::new(Arc::new(table), 0).write_json(&mut out);
+        n_bytes += out.len();
+    }
+    println!("{n_bytes}");
+}
+
+/// The stock pipelines, without pace, limit and crawler.
+fn flow(scene: &Scene) {
+    scene.write(
+        "producer.toml",
+        "[sources.stocks]\ntype = \"csv\"\npath = \"stocks.csv\"\n\
+         [transforms.json]\ntype = \"to_json\"\ninputs = [\"stocks\"]\n\
+         [sinks.broker]\ntype = \"kafka\"\ninputs = [\"json\"]\n\
+         bootstrap_servers = \"${BROKER}\"\ntopic = \"${TOPIC}\"\n",
+    );
+    scene.write(
+        "consumer.toml",
+        "[sources.broker]\ntype = \"kafka\"\nbootstrap_servers = \"${BROKER}\"\ntopics = [\"${TOPIC}\"]\n\
+         group_id = \"${GROUP}\"\nstop = \"at_end\"\n\
+         [sinks.lake]\ntype = \"s3\"\ninputs = [\"broker\"]\nbucket = \"${BUCKET}\"\n\
+         key = \"stocks/{{ entry }}.json\"\n",
+    );
+}
+
+fn kafka() {
+    let Some(broker) = Broker::shared() else { return };
+    let n = 1_000_000;
+    let scene = Scene::new();
+    scene.write("stocks.csv", stocks_csv(n, 1));
+    flow(&scene);
+    // The same records as ready JSON lines, for kcat.
+    scene.write(
+        "lines.toml",
+        "[sources.stocks]\ntype = \"csv\"\npath = \"stocks.csv\"\n\
+         [transforms.json]\ntype = \"to_json\"\ninputs = [\"stocks\"]\n\
+         [sinks.out]\ntype = \"file\"\ninputs = [\"json\"]\npath = \"lines.json\"\n",
+    );
+    time(&mut scene.command(["run", "lines.toml"]));
+    let lines = scene.path("lines.json");
+    compare(
+        &format!("{n} CSV rows into Kafka, beside kcat with ready JSON lines"),
+        n,
+        || {
+            let topic = broker.create_topic("bench", 1);
+            let mut command = scene.command(["run", "producer.toml", "--from-start"]);
+            let timed = time(command.env("BROKER", broker.bootstrap()).env("TOPIC", &topic));
+            broker.delete_topic(&topic);
+            timed
+        },
+        || {
+            let topic = broker.create_topic("bench", 1);
+            let mut command = Command::new("kcat");
+            command.args(["-P", "-b", broker.bootstrap(), "-t", &topic, "-H", "runner-entry=1"]);
+            command.args(["-X", "enable.idempotence=true", "-l"]).arg(&lines);
+            let timed = time(&mut command);
+            broker.delete_topic(&topic);
+            timed
+        },
+    );
+}
+
+fn s3() {
+    let Some(broker) = Broker::shared() else { return };
+    let n = 20_000;
+    let mut scene = Scene::new();
+    scene.write("stocks.csv", stocks_csv(n, 1));
+    flow(&scene);
+    let topic = broker.create_topic("bench", 4);
+    scene.set("BROKER", broker.bootstrap()).set("TOPIC", &topic);
+    time(&mut scene.command(["run", "producer.toml"]));
+    let s3 = S3::start();
+    s3.surround(&mut scene);
+    let url = s3.url();
+    let bodies: Vec<Bytes> = broker.read_all(&topic).iter().map(|it| Bytes::from(it.text().to_owned())).collect();
+    let mut run = 0;
+    let mut bucket = move || {
+        run += 1;
+        format!("bench{run}")
+    };
+    let mut other = bucket.clone();
+    compare(
+        &format!("{n} Kafka records to an S3 object each, beside bare concurrent PUTs"),
+        n,
+        || {
+            let bucket = bucket();
+            s3.create_bucket(&bucket);
+            time(scene.command(["run", "consumer.toml"]).env("BUCKET", &bucket).env("GROUP", broker.name("bench")))
+        },
+        || {
+            let bucket = format!("bare{}", other());
+            s3.create_bucket(&bucket);
+            let started = Instant::now();
+            bare_puts(&url, &bucket, &bodies);
+            (started.elapsed().as_secs_f64(), 0.0)
+        },
+    );
+}
+
+/// As many PUTs at once as the sink has, and nothing else.
+fn bare_puts(url: &str, bucket: &str, bodies: &[Bytes]) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(url)
+            .force_path_style(true)
+            .region(Region::new("eu-central-1"))
+            .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "bench"))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .request_checksum_calculation(aws_sdk_s3::config::RequestChecksumCalculation::WhenRequired)
+            .build();
+        let client = aws_sdk_s3::Client::from_conf(config);
+        let mut puts = tokio::task::JoinSet::new();
+        for (index, body) in bodies.iter().enumerate() {
+            while puts.len() >= 64 {
+                puts.join_next().await.expect("one").expect("no panic");
+            }
+            let put = client.put_object().bucket(bucket).key(format!("stocks/{index}.json"));
+            let put = put.if_none_match("*").body(ByteStream::from(body.clone()));
+            puts.spawn(async move {
+                put.send().await.expect("an object");
+            });
+        }
+        while let Some(put) = puts.join_next().await {
+            put.expect("no panic");
+        }
+    });
+}
