@@ -1,0 +1,94 @@
+//! Apache Kafka as it is published: jars, fetched once through Maven.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A published Kafka, in a folder of the build's target directory.
+#[derive(Clone, Debug)]
+pub struct Jars {
+    folder: PathBuf,
+}
+
+impl Jars {
+    /// The jars of one version, fetched unless they lie there already.
+    ///
+    /// Tests of several processes may ask at once: one of them fetches, the
+    /// others wait for its lock. Once they are here no network is needed.
+    pub fn fetch(version: &str) -> Jars {
+        let folder = cache().join(version);
+        fs::create_dir_all(&folder).expect("creating the folder for the jars");
+        let jars = Jars { folder: folder.join("libs") };
+        let lock = File::create(folder.join("lock")).expect("creating the lock file");
+        lock.lock().expect("waiting for whoever fetches the jars");
+        if !jars.folder.exists() {
+            let fetched = folder.join("libs.partial");
+            run_maven(&folder, &pom(version), &fetched);
+            fs::rename(&fetched, &jars.folder).expect("moving the jars into place");
+        }
+        jars
+    }
+
+    /// A Java that finds the jars; `-cp` understands the star.
+    pub fn java(&self) -> Command {
+        let mut java = Command::new("java");
+        java.arg("-cp").arg(self.folder.join("*"));
+        java
+    }
+}
+
+/// What is missing on this machine to run Kafka, if anything is.
+pub fn missing() -> Option<String> {
+    let is_missing = |program: &&&str| {
+        let started =
+            Command::new(program).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        started.is_err()
+    };
+    let missing: Vec<&str> = ["java", "mvn"].iter().filter(is_missing).copied().collect();
+    (!missing.is_empty()).then(|| missing.join(" and "))
+}
+
+/// `target/kafka`, beside the folder of the profile.
+fn cache() -> PathBuf {
+    let binary = Path::new(env!("CARGO_BIN_EXE_runner"));
+    let target = binary.ancestors().nth(2).expect("the binary lies in target/PROFILE");
+    target.join("kafka")
+}
+
+/// `slf4j-simple` makes the server say on stderr why it does not start.
+fn pom(version: &str) -> String {
+    format!(
+        r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>runner.tests</groupId><artifactId>kafka</artifactId><version>1</version>
+  <packaging>pom</packaging>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{version}</version>
+      <exclusions>
+        <exclusion><groupId>org.slf4j</groupId><artifactId>slf4j-reload4j</artifactId></exclusion>
+        <exclusion><groupId>ch.qos.logback</groupId><artifactId>*</artifactId></exclusion>
+      </exclusions>
+    </dependency>
+    <dependency>
+      <groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version>
+    </dependency>
+  </dependencies>
+</project>
+"#
+    )
+}
+
+fn run_maven(folder: &Path, pom: &str, into: &Path) {
+    let file = folder.join("pom.xml");
+    fs::write(&file, pom).expect("writing the pom");
+    let output = Command::new("mvn")
+        .args(["-B", "-q", "dependency:copy-dependencies", "-DincludeScope=runtime", "-f"])
+        .arg(&file)
+        .arg(format!("-DoutputDirectory={}", into.display()))
+        .stdin(Stdio::null())
+        .output()
+        .expect("starting Maven");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "Maven could not fetch the jars of Kafka:\n{said}");
+}

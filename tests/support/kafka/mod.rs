@@ -1,0 +1,231 @@
+//! Apache Kafka, the real one, on this machine.
+
+mod jars;
+mod server;
+mod topics;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use jars::Jars;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use server::Server;
+pub use server::free_port;
+pub use topics::Stored;
+
+/// The version that the promises are tested against.
+const KAFKA: &str = "4.3.1";
+/// The last one that could run with ZooKeeper.
+const ZOOKEEPER_ERA: &str = "3.9.1";
+
+/// A broker, and the folder it keeps its data in.
+pub struct Broker {
+    bootstrap: String,
+    own: Option<Own>,
+}
+
+/// What there is of a broker that the tests have started themselves.
+struct Own {
+    // The servers end before their folder goes.
+    broker: Option<Server>,
+    zookeeper: Option<Server>,
+    jars: Jars,
+    folder: tempfile::TempDir,
+}
+
+impl Broker {
+    /// The broker that the tests of this process share: the one that
+    /// `KAFKA_BOOTSTRAP_SERVERS` names, else one of their own. Use topics and
+    /// groups with names of your own.
+    ///
+    /// `None` where it cannot run: the test is to return at once.
+    pub fn shared() -> Option<&'static Broker> {
+        static SHARED: OnceLock<Option<Broker>> = OnceLock::new();
+        let given = std::env::var("KAFKA_BOOTSTRAP_SERVERS").ok().filter(|servers| !servers.is_empty());
+        if given.is_none() && !is_possible() {
+            return None;
+        }
+        let start = || match given {
+            Some(bootstrap) => Some(Broker { bootstrap, own: None }),
+            None => Broker::start(),
+        };
+        SHARED.get_or_init(start).as_ref()
+    }
+
+    /// A broker for one test alone, which may stop it or spoil it.
+    pub fn start() -> Option<Broker> {
+        Broker::start_with(&[])
+    }
+
+    /// A broker for one test alone with settings of its own; `{port}` in a
+    /// value stands for the port it listens at.
+    pub fn start_with(settings: &[(&str, &str)]) -> Option<Broker> {
+        is_possible().then(|| started(|| Broker::start_kraft(&Jars::fetch(KAFKA), settings)))
+    }
+
+    /// A broker as people set them up for years: Kafka 3.9 with ZooKeeper,
+    /// told to get by with 256 MiB.
+    pub fn start_zookeeper_era() -> Option<Broker> {
+        is_possible().then(|| started(|| Broker::start_zookeeper(&Jars::fetch(ZOOKEEPER_ERA))))
+    }
+
+    /// What goes into `bootstrap_servers`.
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    /// Ends the broker in order; its data stay.
+    pub fn stop(&mut self) {
+        self.own().broker.as_mut().expect("a running broker").end("TERM");
+    }
+
+    /// Ends the broker as a power cut does; its data stay.
+    pub fn kill(&mut self) {
+        self.own().broker.as_mut().expect("a running broker").end("KILL");
+    }
+
+    /// Starts the broker again, at the same address and with the same data.
+    pub fn restart(&mut self) {
+        let own = self.own();
+        own.broker = Some(own.start_broker());
+        assert!(self.answers(), "the broker has not come back:\n{}", self.log());
+    }
+
+    fn own(&mut self) -> &mut Own {
+        self.own.as_mut().expect("KAFKA_BOOTSTRAP_SERVERS names a broker that is not ours to stop")
+    }
+
+    fn start_kraft(jars: &Jars, settings: &[(&str, &str)]) -> Broker {
+        let folder = tempfile::tempdir().expect("a folder for the broker");
+        let (port, controller) = (free_port(), free_port());
+        let mut file = format!(
+            "process.roles=broker,controller\nnode.id=1\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+             controller.listener.names=CONTROLLER\n\
+             controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
+             share.coordinator.state.topic.replication.factor=1\n\
+             share.coordinator.state.topic.min.isr=1\n"
+        );
+        file += &common_settings(folder.path());
+        for (name, value) in settings {
+            // The last of two lines with one name counts.
+            file += &format!("{name}={}\n", value.replace("{port}", &port.to_string()));
+        }
+        fs::write(folder.path().join("server.properties"), file).expect("writing the broker's settings");
+        let mut format = jars.java();
+        let formatted = format
+            .args(["-Xmx128M", "kafka.tools.StorageTool", "format", "--standalone"])
+            .args(["-t", "cnVubmVyLXRlc3RzLWthZg", "-c"])
+            .arg(folder.path().join("server.properties"))
+            .output()
+            .expect("starting Java");
+        let said = String::from_utf8_lossy(&formatted.stderr);
+        assert!(formatted.status.success(), "formatting the broker's storage failed:\n{said}");
+        Broker::run(port, Own { broker: None, zookeeper: None, jars: jars.clone(), folder })
+    }
+
+    fn start_zookeeper(jars: &Jars) -> Broker {
+        let folder = tempfile::tempdir().expect("a folder for the broker");
+        let (port, zookeeper) = (free_port(), free_port());
+        let file = format!(
+            "dataDir={}\nclientPort={zookeeper}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n",
+            folder.path().join("zookeeper").display()
+        );
+        fs::write(folder.path().join("zookeeper.properties"), file).expect("writing ZooKeeper's settings");
+        let file = format!(
+            "broker.id=1\nzookeeper.connect=127.0.0.1:{zookeeper}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port}\n{}",
+            common_settings(folder.path())
+        );
+        fs::write(folder.path().join("server.properties"), file).expect("writing the broker's settings");
+        let mut java = jars.java();
+        java.args(["-Xmx128M", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"])
+            .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
+            .arg(folder.path().join("zookeeper.properties"));
+        let zookeeper = Some(Server::start("zookeeper", folder.path(), &java));
+        Broker::run(port, Own { broker: None, zookeeper, jars: jars.clone(), folder })
+    }
+
+    fn run(port: u16, mut own: Own) -> Broker {
+        own.broker = Some(own.start_broker());
+        Broker { bootstrap: format!("127.0.0.1:{port}"), own: Some(own) }
+    }
+
+    /// Waits until the broker answers; false if it does not.
+    fn answers(&self) -> bool {
+        let client: BaseConsumer = self.client().create().expect("a client");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < deadline {
+            let metadata = client.fetch_metadata(None, Duration::from_millis(200));
+            if metadata.is_ok_and(|metadata| !metadata.brokers().is_empty()) {
+                return true;
+            }
+            let log = self.log();
+            if log.contains("Address already in use") || log.contains("Exiting Kafka due to fatal") {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// What the broker has said, its last lines.
+    pub fn log(&self) -> String {
+        self.own.as_ref().map(|own| server::log("broker", own.folder.path())).unwrap_or_default()
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap).set("reconnect.backoff.ms", "20");
+        config.set("reconnect.backoff.max.ms", "100");
+        config
+    }
+}
+
+impl Own {
+    fn start_broker(&self) -> Server {
+        let mut java = self.jars.java();
+        java.args(["-Xmx256M", "-Xms128M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+            .args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "kafka.Kafka"])
+            .arg(self.folder.path().join("server.properties"));
+        Server::start("broker", self.folder.path(), &java)
+    }
+}
+
+fn common_settings(folder: &Path) -> String {
+    format!(
+        "log.dirs={}\noffsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
+         transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
+         transaction.state.log.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n",
+        folder.join("data").display()
+    )
+}
+
+/// Tries again if somebody else has taken the port in between.
+fn started(start: impl Fn() -> Broker) -> Broker {
+    for _ in 0..3 {
+        let broker = start();
+        if broker.answers() {
+            return broker;
+        }
+        let log = broker.log();
+        assert!(log.contains("Address already in use"), "the broker has not come up:\n{log}");
+    }
+    panic!("no free port for the broker after three tries")
+}
+
+/// Whether a broker can run here. Where it cannot the test says so by its
+/// name and is left out; in CI it fails.
+fn is_possible() -> bool {
+    let Some(missing) = jars::missing() else { return true };
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("a test").to_owned();
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{name} needs {missing}");
+    // Past the capture of the test harness, which hides what a passing test prints.
+    let _ = writeln!(std::io::stderr(), "{name} is left out: it needs {missing} to run Apache Kafka");
+    false
+}

@@ -1,0 +1,191 @@
+//! What tests do to topics, and look at in them.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::Broker;
+
+/// A record as it lies in a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub payload: Option<Vec<u8>>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    pub timestamp: Option<i64>,
+}
+
+impl Stored {
+    /// The payload as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(self.payload.as_deref().unwrap_or_default()).expect("a payload of text")
+    }
+
+    /// The last header of that name, as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().rev().find(|(header, _)| header == name)?;
+        std::str::from_utf8(value.as_deref()?).ok()
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Broker {
+    /// A name for a topic or a group that nobody else has.
+    pub fn name(&self, purpose: &str) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        format!("{purpose}-{}-{number}", std::process::id())
+    }
+
+    /// Creates a topic with a name of its own and answers with the name.
+    pub fn create_topic(&self, purpose: &str, partitions: i32) -> String {
+        let name = self.name(purpose);
+        let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+        let created = wait_for(self.admin().create_topics([&topic], &AdminOptions::new()));
+        let created = created.expect("asking for a topic").remove(0);
+        created.expect("creating a topic");
+        let client: BaseConsumer = self.client().create().expect("a client");
+        let deadline = Instant::now() + PATIENCE;
+        while self.n_partitions(&client, &name) != partitions as usize {
+            assert!(Instant::now() < deadline, "the topic {name} does not show up");
+        }
+        name
+    }
+
+    /// Deletes a topic.
+    pub fn delete_topic(&self, topic: &str) {
+        let deleted = wait_for(self.admin().delete_topics(&[topic], &AdminOptions::new()));
+        deleted.expect("asking for a deletion").remove(0).expect("deleting a topic");
+    }
+
+    /// How many partitions a topic has; `None` if there is no such topic.
+    pub fn partitions(&self, topic: &str) -> Option<usize> {
+        let client: BaseConsumer = self.client().create().expect("a client");
+        Some(self.n_partitions(&client, topic)).filter(|&n| n > 0)
+    }
+
+    fn n_partitions(&self, client: &BaseConsumer, topic: &str) -> usize {
+        let metadata = client.fetch_metadata(Some(topic), PATIENCE);
+        let metadata = metadata.unwrap_or_else(|error| panic!("metadata of {}: {error}", self.bootstrap()));
+        metadata.topics()[0].partitions().len()
+    }
+
+    /// Deletes the records in front of `offset`, as retention does.
+    pub fn delete_records(&self, topic: &str, partition: i32, offset: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
+        let deleted = wait_for(self.admin().delete_records(&list, &AdminOptions::new()));
+        deleted.expect("deleting records");
+    }
+
+    /// Writes payloads into one partition.
+    pub fn produce<P: AsRef<[u8]>>(
+        &self,
+        topic: &str,
+        partition: i32,
+        payloads: impl IntoIterator<Item = P>,
+    ) {
+        let producer = self.producer();
+        for payload in payloads {
+            let record = BaseRecord::<(), [u8]>::to(topic).partition(partition).payload(payload.as_ref());
+            send(&producer, record);
+        }
+        producer.flush(PATIENCE).expect("writing to the topic");
+    }
+
+    /// Writes one record with whatever a record can have.
+    pub fn produce_record(&self, record: BaseRecord<'_, [u8], [u8]>) {
+        let producer = self.producer();
+        send(&producer, record);
+        producer.flush(PATIENCE).expect("writing to the topic");
+    }
+
+    fn producer(&self) -> BaseProducer {
+        self.client().set("linger.ms", "1").create().expect("a producer")
+    }
+
+    /// Everything that lies in a topic, partition by partition.
+    pub fn read_all(&self, topic: &str) -> Vec<Stored> {
+        let client: BaseConsumer = self.client().set("group.id", "reads-all").create().expect("a client");
+        let mut ends = Vec::new();
+        let mut list = TopicPartitionList::new();
+        for partition in 0..self.n_partitions(&client, topic) as i32 {
+            let (_, high) = client.fetch_watermarks(topic, partition, PATIENCE).expect("the watermarks");
+            list.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset");
+            ends.push(high);
+        }
+        let is_at_end = |client: &BaseConsumer| {
+            let positions = client.position().expect("the positions");
+            let mut positions = positions.elements().into_iter();
+            positions.all(|it| {
+                let end = ends[it.partition() as usize];
+                let is_read = matches!(it.offset(), Offset::Offset(offset) if offset >= end);
+                is_read || end == 0
+            })
+        };
+        client.assign(&list).expect("assigning the partitions");
+        let deadline = Instant::now() + PATIENCE * 4;
+        let mut stored = Vec::new();
+        while !is_at_end(&client) {
+            assert!(Instant::now() < deadline, "reading {topic} takes too long");
+            for _ in 0..1000 {
+                let Some(message) = client.poll(Duration::from_millis(20)) else { break };
+                let message = message.expect("reading the topic");
+                let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+                stored.push(Stored {
+                    partition: message.partition(),
+                    offset: message.offset(),
+                    key: message.key().map(<[u8]>::to_vec),
+                    payload: message.payload().map(<[u8]>::to_vec),
+                    headers: headers.map(|it| (it.key.to_owned(), it.value.map(<[u8]>::to_vec))).collect(),
+                    timestamp: message.timestamp().to_millis(),
+                });
+            }
+        }
+        stored.sort_by_key(|it| (it.partition, it.offset));
+        stored
+    }
+
+    /// What a group has committed, partition by partition; `None` where it has not.
+    pub fn committed(&self, group: &str, topic: &str) -> Vec<Option<i64>> {
+        let client: BaseConsumer = self.client().set("group.id", group).create().expect("a client");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(topic, 0, self.n_partitions(&client, topic) as i32 - 1);
+        let committed = client.committed_offsets(list, PATIENCE).expect("the committed offsets");
+        let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
+        committed.elements().into_iter().map(|it| offset(it.offset())).collect()
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.client().create().expect("an admin client")
+    }
+}
+
+fn send(producer: &BaseProducer, record: BaseRecord<'_, impl rdkafka::message::ToBytes + ?Sized, [u8]>) {
+    let mut record = Some(record);
+    while let Some(waiting) = record.take() {
+        match producer.send(waiting) {
+            Ok(()) => {}
+            Err((error, back)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                producer.poll(Duration::from_millis(1));
+                record = Some(back);
+            }
+            Err((error, _)) => panic!("writing to the topic: {error}"),
+        }
+    }
+}
+
+fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(future)
+}
