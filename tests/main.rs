@@ -9,7 +9,7 @@ mod config;
 /// The `csv` source: rows, types, resuming, bad rows.
 mod csv;
 /// Every record arrives once, whatever is killed.
-// mod delivery;
+mod delivery;
 /// Bad input and services that refuse: clear errors, nothing lost.
 /// The `glue_crawl` sink against an independent Glue.
 mod glue;

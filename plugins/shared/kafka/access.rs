@@ -1,0 +1,409 @@
+//! How to reach a cluster: addresses, encryption, credentials, and what else
+//! the client library can be told.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use runner_core::{BuildContext, Error, OptionError, Result, Secret};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+/// How the connection is secured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SecurityProtocol {
+    /// Neither encrypted nor authenticated.
+    #[default]
+    #[serde(alias = "PLAINTEXT")]
+    Plaintext,
+    /// Encrypted.
+    #[serde(alias = "SSL")]
+    Ssl,
+    /// Authenticated with `sasl`, not encrypted.
+    #[serde(alias = "SASL_PLAINTEXT")]
+    SaslPlaintext,
+    /// Authenticated with `sasl` and encrypted.
+    #[serde(alias = "SASL_SSL")]
+    SaslSsl,
+}
+
+impl SecurityProtocol {
+    fn name(self) -> &'static str {
+        match self {
+            SecurityProtocol::Plaintext => "plaintext",
+            SecurityProtocol::Ssl => "ssl",
+            SecurityProtocol::SaslPlaintext => "sasl_plaintext",
+            SecurityProtocol::SaslSsl => "sasl_ssl",
+        }
+    }
+
+    fn is_encrypted(self) -> bool {
+        matches!(self, SecurityProtocol::Ssl | SecurityProtocol::SaslSsl)
+    }
+
+    fn is_authenticated(self) -> bool {
+        matches!(self, SecurityProtocol::SaslPlaintext | SecurityProtocol::SaslSsl)
+    }
+}
+
+/// Certificates and keys for an encrypted connection.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    /// The certificates to trust, a PEM file; otherwise those of the system.
+    ca_file: Option<String>,
+    /// The certificate to show to the broker, a PEM file.
+    crt_file: Option<String>,
+    /// The private key of `crt_file`, a PEM file.
+    key_file: Option<String>,
+    /// The password of `key_file`.
+    key_pass: Option<Secret>,
+    /// Whether the certificate of the broker must bear its host name.
+    #[serde(default = "yes")]
+    verify_hostname: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Who to be for the broker.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sasl {
+    /// `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.
+    mechanism: Option<String>,
+    /// The name of the user.
+    username: Option<String>,
+    /// The password of the user.
+    password: Option<Secret>,
+}
+
+const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+
+/// Settings of the client library under its own names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LibrdkafkaOptions(BTreeMap<String, String>);
+
+impl LibrdkafkaOptions {
+    /// A setting, if it was given.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl<'de> Deserialize<'de> for LibrdkafkaOptions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let settings = BTreeMap::<String, Setting>::deserialize(deserializer)?;
+        Ok(LibrdkafkaOptions(settings.into_iter().map(|(name, Setting(value))| (name, value)).collect()))
+    }
+}
+
+impl Serialize for LibrdkafkaOptions {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl JsonSchema for LibrdkafkaOptions {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "LibrdkafkaOptions".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "additionalProperties": { "type": ["string", "integer", "number", "boolean"] }
+        })
+    }
+}
+
+/// A value that TOML may write in its natural form; the library takes text.
+struct Setting(String);
+
+impl<'de> Deserialize<'de> for Setting {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SettingVisitor)
+    }
+}
+
+struct SettingVisitor;
+
+impl de::Visitor<'_> for SettingVisitor {
+    type Value = Setting;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, a number or a boolean")
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Setting, E> {
+        Ok(Setting(value.to_owned()))
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Setting, E> {
+        Ok(Setting(value.to_string()))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Setting, E> {
+        Ok(Setting(value.to_string()))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Setting, E> {
+        Ok(Setting(value.to_string()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Setting, E> {
+        Ok(Setting(value.to_string()))
+    }
+}
+
+/// The options that say how to reach a cluster.
+pub(crate) struct Access<'a> {
+    pub(crate) bootstrap_servers: &'a str,
+    pub(crate) security_protocol: SecurityProtocol,
+    pub(crate) tls: Option<&'a Tls>,
+    pub(crate) sasl: Option<&'a Sasl>,
+    pub(crate) librdkafka_options: &'a LibrdkafkaOptions,
+    /// Settings that `librdkafka_options` must not touch, and why.
+    pub(crate) refused: &'a [(&'a str, &'a str)],
+}
+
+/// Settings that have an option of their own in both plugins.
+const REFUSED: [(&str, &str); 13] = [
+    ("bootstrap.servers", "use the option `bootstrap_servers`"),
+    ("metadata.broker.list", "use the option `bootstrap_servers`"),
+    ("security.protocol", "use the option `security_protocol`"),
+    ("sasl.mechanism", "use the option `sasl.mechanism`"),
+    ("sasl.mechanisms", "use the option `sasl.mechanism`"),
+    ("sasl.username", "use the option `sasl.username`"),
+    ("sasl.password", "use the option `sasl.password`, which is never shown"),
+    ("ssl.ca.location", "use the option `tls.ca_file`"),
+    ("ssl.certificate.location", "use the option `tls.crt_file`"),
+    ("ssl.key.location", "use the option `tls.key_file`"),
+    ("ssl.key.password", "use the option `tls.key_pass`, which is never shown"),
+    ("ssl.endpoint.identification.algorithm", "use the option `tls.verify_hostname`"),
+    ("log.queue", "runner needs it to pass on what the client library logs"),
+];
+
+impl Access<'_> {
+    /// The settings of a client; `extend` adds what the plugin itself needs,
+    /// and the user's own settings come last.
+    pub(crate) fn config(
+        &self,
+        context: &BuildContext,
+        extend: impl FnOnce(&mut ClientConfig),
+    ) -> Result<ClientConfig> {
+        if self.bootstrap_servers.split(',').any(|server| server.trim().is_empty()) {
+            return Err(OptionError::new(
+                "bootstrap_servers",
+                "write one or more addresses with commas between them, as in \"broker-1:9092,broker-2:9092\"",
+            ));
+        }
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.bootstrap_servers);
+        config.set("client.id", format!("runner-{}-{}", context.pipeline, context.component));
+        // A broker that comes back is met within a second, not after ten.
+        config.set("reconnect.backoff.max.ms", "1000");
+        self.secure(context, &mut config)?;
+        extend(&mut config);
+        for (name, value) in &self.librdkafka_options.0 {
+            let option = || format!("librdkafka_options.{name}");
+            let mut refused = REFUSED.iter().chain(self.refused);
+            if let Some((_, why)) = refused.find(|(refused, _)| refused == name) {
+                return Err(OptionError::new(option(), format!("`{name}` cannot be set here: {why}")));
+            }
+            config.set(name, value);
+            // The library checks a setting as soon as it hears of it, without a connection.
+            config.create_native_config().map_err(|error| OptionError::new(option(), reason(&error)))?;
+        }
+        config.create_native_config()?;
+        Ok(config)
+    }
+
+    fn secure(&self, context: &BuildContext, config: &mut ClientConfig) -> Result<()> {
+        let protocol = self.security_protocol;
+        if protocol != SecurityProtocol::Plaintext {
+            config.set("security.protocol", protocol.name());
+        }
+        if protocol.is_encrypted() {
+            needs("ssl", "security_protocol", "TLS")?;
+            let path = |path: &Option<String>| {
+                path.as_ref().filter(|path| !path.is_empty()).map(|path| context.resolve(path).display().to_string())
+            };
+            let ca_file = self.tls.and_then(|tls| path(&tls.ca_file));
+            config.set("ssl.ca.location", ca_file.unwrap_or_else(|| "probe".into()));
+            if let Some(tls) = self.tls {
+                if let Some(file) = path(&tls.crt_file) {
+                    config.set("ssl.certificate.location", file);
+                }
+                if let Some(file) = path(&tls.key_file) {
+                    config.set("ssl.key.location", file);
+                }
+                if let Some(password) = &tls.key_pass {
+                    config.set("ssl.key.password", password.expose());
+                }
+                let check = if tls.verify_hostname { "https" } else { "none" };
+                config.set("ssl.endpoint.identification.algorithm", check);
+            }
+        } else if self.tls.is_some() {
+            let message = "certificates are of no use without encryption: set `security_protocol` to \"ssl\" or \"sasl_ssl\"";
+            return Err(OptionError::new("tls", message));
+        }
+        let given = |option: &Option<String>| option.clone().filter(|text| !text.is_empty());
+        let username = self.sasl.and_then(|sasl| given(&sasl.username));
+        if !protocol.is_authenticated() {
+            return match username {
+                None => Ok(()),
+                Some(_) => Err(OptionError::new(
+                    "sasl",
+                    "a user is of no use without authentication: set `security_protocol` to \"sasl_ssl\" or \"sasl_plaintext\"",
+                )),
+            };
+        }
+        let missing = |option| {
+            let message = format!("`security_protocol` is \"{}\", which needs `{option}`", protocol.name());
+            OptionError::new(option, message)
+        };
+        let mechanism = self.sasl.and_then(|sasl| given(&sasl.mechanism));
+        let mechanism = mechanism.ok_or_else(|| missing("sasl.mechanism"))?.to_ascii_uppercase();
+        if !MECHANISMS.contains(&&*mechanism) {
+            let message = format!("`{mechanism}` is not one of {}", MECHANISMS.join(", "));
+            return Err(OptionError::new("sasl.mechanism", message));
+        }
+        let feature = if mechanism == "PLAIN" { "sasl_plain" } else { "sasl_scram" };
+        needs(feature, "sasl.mechanism", &mechanism)?;
+        let password = self.sasl.and_then(|sasl| sasl.password.as_ref());
+        let password = password.filter(|password| !password.expose().is_empty());
+        config.set("sasl.mechanism", mechanism);
+        config.set("sasl.username", username.ok_or_else(|| missing("sasl.username"))?);
+        config.set("sasl.password", password.ok_or_else(|| missing("sasl.password"))?.expose());
+        Ok(())
+    }
+}
+
+/// An error about `option` unless the client library was built with `feature`.
+fn needs(feature: &str, option: &str, what: &str) -> Result<()> {
+    let features = ClientConfig::new().create_native_config()?.get("builtin.features")?;
+    if features.split(',').any(|built| built == feature) {
+        return Ok(());
+    }
+    Err(OptionError::new(
+        option,
+        format!(
+            "this runner was built without {what} for Kafka: take one of the releases, \
+             or build with `cargo build --release --features kafka-tls`"
+        ),
+    ))
+}
+
+/// What the client library has against a setting, without the setting itself.
+fn reason(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, reason, ..) => reason.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// An error about `option` if `topic` cannot be the name of one.
+pub(crate) fn check_topic(option: &str, topic: &str) -> Result<(), Error> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if topic.starts_with('^') {
+        let message = format!("`{topic}` is a pattern; name every topic");
+        return Err(OptionError::new(option, message));
+    }
+    if topic.is_empty() || topic.len() > 249 || topic == "." || topic == ".." || !topic.chars().all(is_allowed) {
+        let message = format!(
+            "`{topic}` cannot be the name of a topic: up to 249 letters, digits, `.`, `_` and `-` of ASCII"
+        );
+        return Err(OptionError::new(option, message));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runner_core::testing::context;
+
+    fn config_of(toml: &str) -> Result<ClientConfig> {
+        #[derive(Deserialize)]
+        struct Options {
+            #[serde(default)]
+            security_protocol: SecurityProtocol,
+            tls: Option<Tls>,
+            sasl: Option<Sasl>,
+            #[serde(default)]
+            librdkafka_options: LibrdkafkaOptions,
+        }
+        let options: Options = serde_json::from_str(toml).unwrap();
+        let access = Access {
+            bootstrap_servers: "broker:9092",
+            security_protocol: options.security_protocol,
+            tls: options.tls.as_ref(),
+            sasl: options.sasl.as_ref(),
+            librdkafka_options: &options.librdkafka_options,
+            refused: &[("acks", "delivery is promised")],
+        };
+        access.config(&context(), |_| {})
+    }
+
+    fn slip(toml: &str) -> (String, String) {
+        let error = config_of(toml).unwrap_err().downcast::<OptionError>().unwrap();
+        (error.option, error.message)
+    }
+
+    #[test]
+    fn a_setting_that_carries_the_promise_is_refused_where_it_stands() {
+        let (option, message) = slip(r#"{ "librdkafka_options": { "acks": 0 } }"#);
+        assert_eq!(option, "librdkafka_options.acks");
+        assert!(message.contains("delivery is promised"), "{message}");
+    }
+
+    #[test]
+    fn a_setting_that_the_library_does_not_know_is_found_without_a_connection() {
+        let (option, message) = slip(r#"{ "librdkafka_options": { "linger.mss": 5 } }"#);
+        assert_eq!(option, "librdkafka_options.linger.mss");
+        assert!(message.contains("No such configuration property"), "{message}");
+    }
+
+    #[test]
+    fn settings_are_written_as_toml_has_them() {
+        let config = config_of(r#"{ "librdkafka_options": { "linger.ms": 0.5, "check.crcs": true } }"#).unwrap();
+        assert_eq!((config.get("linger.ms"), config.get("check.crcs")), (Some("0.5"), Some("true")));
+    }
+
+    #[test]
+    fn empty_credentials_are_as_good_as_none() {
+        let sasl = r#""sasl": { "mechanism": "", "username": "", "password": "" }"#;
+        config_of(&format!("{{ {sasl} }}")).unwrap();
+        let (option, _) = slip(&format!(r#"{{ "security_protocol": "sasl_plaintext", {sasl} }}"#));
+        assert_eq!(option, "sasl.mechanism");
+    }
+
+    #[test]
+    fn credentials_without_authentication_are_not_dropped_in_silence() {
+        assert_eq!(slip(r#"{ "sasl": { "username": "me" } }"#).0, "sasl");
+        assert_eq!(slip(r#"{ "tls": { "ca_file": "ca.pem" } }"#).0, "tls");
+    }
+
+    #[cfg(not(feature = "kafka-tls"))]
+    #[test]
+    fn a_build_without_tls_says_so() {
+        let (option, message) = slip(r#"{ "security_protocol": "ssl" }"#);
+        assert_eq!(option, "security_protocol");
+        assert!(message.contains("--features kafka-tls"), "{message}");
+    }
+
+    #[test]
+    fn a_pattern_is_not_a_topic() {
+        assert!(check_topic("topics", "^stock.*").is_err());
+        assert!(check_topic("topic", "a topic").is_err());
+        check_topic("topic", "stock_market").unwrap();
+    }
+}

@@ -1,0 +1,9 @@
+//! What the `kafka` source and the `kafka` sink have in common.
+
+mod access;
+mod contact;
+mod heard;
+
+pub(crate) use access::{Access, LibrdkafkaOptions, Sasl, SecurityProtocol, Tls, check_topic};
+pub(crate) use contact::{Contact, is_denied, is_outage};
+pub(crate) use heard::Heard;

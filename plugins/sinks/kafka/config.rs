@@ -1,0 +1,131 @@
+//! The options of the `kafka` sink.
+
+use std::collections::BTreeMap;
+
+use runner_core::{BuildContext, OptionError, Result, Sink, SinkConfig};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Kafka;
+use super::topic::CreateTopic;
+use crate::shared::kafka::{Access, LibrdkafkaOptions, Sasl, SecurityProtocol, Tls, check_topic};
+
+/// Writes records to a Kafka topic; a record is delivered once every in-sync
+/// replica has it. Batches keep their order in each partition, except where one
+/// has to be written again.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KafkaSinkConfig {
+    /// Addresses of brokers, with commas between them: `"broker-1:9092,broker-2:9092"`.
+    pub(super) bootstrap_servers: String,
+    /// The topic to write to.
+    pub(super) topic: String,
+    /// The field of the record that becomes its key; records with equal keys
+    /// stay in order, in one partition. Without it a record keeps the key it has.
+    pub(super) key_field: Option<String>,
+    /// How batches are compressed.
+    #[serde(default)]
+    compression: Compression,
+    /// Whether a missing topic is created: `true` with as many partitions and
+    /// replicas as the broker's defaults say, or
+    /// `{ partitions = 6, replication_factor = 3 }`.
+    #[serde(default)]
+    pub(super) create_topic: CreateTopic,
+    /// Headers that every record gets, beside those it has.
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
+    /// How the connection is secured.
+    #[serde(default)]
+    security_protocol: SecurityProtocol,
+    /// Certificates and keys, for `security_protocol` `ssl` and `sasl_ssl`.
+    tls: Option<Tls>,
+    /// Who to be for the broker, for `security_protocol` `sasl_plaintext` and `sasl_ssl`.
+    sasl: Option<Sasl>,
+    /// Settings of the client library librdkafka under its own names, such as
+    /// `"linger.ms"`. Those that carry the promise of delivery are refused.
+    #[serde(default)]
+    librdkafka_options: LibrdkafkaOptions,
+}
+
+/// How batches are compressed.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Compression {
+    #[default]
+    None,
+    Gzip,
+    Lz4,
+    Snappy,
+    Zstd,
+}
+
+impl Compression {
+    fn name(self) -> &'static str {
+        match self {
+            Compression::None => "none",
+            Compression::Gzip => "gzip",
+            Compression::Lz4 => "lz4",
+            Compression::Snappy => "snappy",
+            Compression::Zstd => "zstd",
+        }
+    }
+}
+
+const PROMISE: &str = "a record counts as delivered only when every in-sync replica has it";
+const ORDER: &str = "without it records could be lost, doubled or put out of order";
+const TIMEOUT: &str = "use `timeout` in the `[retry]` table";
+const MEMORY: &str = "use `in_flight` in the `[batch]` table";
+const REFUSED: [(&str, &str); 17] = [
+    ("acks", PROMISE),
+    ("request.required.acks", PROMISE),
+    ("enable.idempotence", ORDER),
+    ("enable.gapless.guarantee", ORDER),
+    ("max.in.flight", ORDER),
+    ("max.in.flight.requests.per.connection", ORDER),
+    ("retries", TIMEOUT),
+    ("message.send.max.retries", TIMEOUT),
+    ("message.timeout.ms", TIMEOUT),
+    ("delivery.timeout.ms", TIMEOUT),
+    ("transactional.id", "the sink does not write in transactions"),
+    ("queuing.strategy", ORDER),
+    ("queue.buffering.max.messages", MEMORY),
+    ("queue.buffering.max.kbytes", MEMORY),
+    ("compression.codec", "use the option `compression`"),
+    ("compression.type", "use the option `compression`"),
+    ("allow.auto.create.topics", "use the option `create_topic`"),
+];
+
+impl SinkConfig for KafkaSinkConfig {
+    fn build(self, context: &BuildContext) -> Result<Box<dyn Sink>> {
+        check_topic("topic", &self.topic)?;
+        if self.key_field.as_deref() == Some("") {
+            return Err(OptionError::new("key_field", "name a field, or leave the option out"));
+        }
+        let access = Access {
+            bootstrap_servers: &self.bootstrap_servers,
+            security_protocol: self.security_protocol,
+            tls: self.tls.as_ref(),
+            sasl: self.sasl.as_ref(),
+            librdkafka_options: &self.librdkafka_options,
+            refused: &REFUSED,
+        };
+        let config = access.config(context, |config| {
+            config.set("acks", "all").set("enable.idempotence", "true");
+            config.set("compression.type", self.compression.name());
+            // The retries are the client's own; 0 is for ever.
+            let timeout = context.retry.timeout.map_or(0, |timeout| timeout.as_millis().clamp(1, 1 << 31));
+            config.set("message.timeout.ms", timeout.min(i32::MAX as u128).to_string());
+            // A topic that somebody deletes is not to come back empty.
+            config.set("allow.auto.create.topics", "false");
+            // Equal keys land where Java's clients put them.
+            config.set("partitioner", "murmur2_random");
+            config.set("linger.ms", "5").set("batch.num.messages", "100000");
+            // The pipeline bounds the number of records under way, in bytes.
+            config.set("queue.buffering.max.messages", "0");
+            // Room for two records of the largest size that librdkafka allows by default.
+            let kbytes = (context.batch.in_flight >> 10).clamp(4 << 10, i32::MAX as usize);
+            config.set("queue.buffering.max.kbytes", kbytes.to_string());
+        })?;
+        Ok(Box::new(Kafka::new(self, config, context)))
+    }
+}

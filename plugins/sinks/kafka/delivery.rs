@@ -1,0 +1,125 @@
+//! Counts down the acknowledgements of every batch under way.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::ProducerContext;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::shared::kafka::Heard;
+
+/// A record that the brokers do not have.
+#[derive(Debug)]
+pub(super) struct Failed {
+    /// Which one of its batch.
+    pub(super) index: usize,
+    pub(super) code: RDKafkaErrorCode,
+}
+
+/// Hears of every record from the client library and tells the write that
+/// waits for the batch. An acknowledgement costs one atomic subtraction.
+pub(super) struct Deliveries {
+    pub(super) heard: Arc<Heard>,
+    slots: Box<[Slot]>,
+    /// Where a slot goes that nobody holds any more.
+    free: mpsc::Sender<usize>,
+}
+
+/// One batch under way.
+#[derive(Default)]
+struct Slot {
+    /// Records without an answer, and one more until all have been enqueued.
+    n_open: AtomicUsize,
+    batch: Mutex<Batch>,
+}
+
+#[derive(Default)]
+struct Batch {
+    failed: Vec<Failed>,
+    done: Option<oneshot::Sender<Vec<Failed>>>,
+}
+
+/// Slot and index travel through the client library in one machine word.
+const INDEX_BITS: u32 = 32;
+const _: () = assert!(usize::BITS == 64, "an opaque holds a slot and an index");
+
+pub(super) fn opaque(slot: usize, index: usize) -> usize {
+    slot << INDEX_BITS | index
+}
+
+impl Deliveries {
+    pub(super) fn new(n_slots: usize, free: mpsc::Sender<usize>, heard: Arc<Heard>) -> Self {
+        for slot in 0..n_slots {
+            free.try_send(slot).expect("the channel has room for every slot");
+        }
+        let slots = (0..n_slots).map(|_| Slot::default()).collect();
+        Deliveries { heard, slots, free }
+    }
+
+    /// Begins a batch of `n` records in a free slot.
+    pub(super) fn begin(&self, slot: usize, n: usize) -> (Enqueuing<'_>, oneshot::Receiver<Vec<Failed>>) {
+        let (done, waiting) = oneshot::channel();
+        *self.slots[slot].batch() = Batch { failed: Vec::new(), done: Some(done) };
+        self.slots[slot].n_open.store(n + 1, Ordering::Release);
+        (Enqueuing { deliveries: self, slot, n_left: n + 1 }, waiting)
+    }
+
+    fn settle(&self, slot: usize, n: usize) {
+        if self.slots[slot].n_open.fetch_sub(n, Ordering::AcqRel) > n {
+            return;
+        }
+        let Batch { failed, done } = std::mem::take(&mut *self.slots[slot].batch());
+        if let Some(done) = done {
+            // Nobody waits any more if the write was given up.
+            let _ = done.send(failed);
+        }
+        let _ = self.free.try_send(slot);
+    }
+}
+
+impl Slot {
+    fn batch(&self) -> MutexGuard<'_, Batch> {
+        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stands for the records of a batch that the client library does not have
+/// yet: they count as settled when it goes, however it goes.
+pub(super) struct Enqueuing<'a> {
+    deliveries: &'a Deliveries,
+    slot: usize,
+    pub(super) n_left: usize,
+}
+
+impl Drop for Enqueuing<'_> {
+    fn drop(&mut self) {
+        self.deliveries.settle(self.slot, self.n_left);
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        Heard::line(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.heard.note(&error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
+        let (slot, index) = (opaque >> INDEX_BITS, opaque & ((1 << INDEX_BITS) - 1));
+        if let Err((error, _)) = result {
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+            self.slots[slot].batch().failed.push(Failed { index, code });
+        }
+        self.settle(slot, 1);
+    }
+}

@@ -1,0 +1,153 @@
+//! Takes the key of a record from one of its fields.
+
+use std::fmt;
+
+use bytes::Bytes;
+use runner_core::{Body, Record, Result};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The name of a field of a JSON object or of a row.
+#[derive(Clone, Debug)]
+pub(super) struct KeyField(pub(super) String);
+
+impl KeyField {
+    /// The field as a key: text as it is, everything else as JSON writes it.
+    /// `None` for a tombstone, which keeps the key it has.
+    pub(super) fn of(&self, record: &Record) -> Result<Option<Bytes>> {
+        let found = match &record.body {
+            Body::Absent if record.key.is_some() => return Ok(None),
+            Body::Absent => anyhow::bail!("the record has neither a body nor a key; `key_field` needs one"),
+            Body::Raw(bytes) => self.in_json(bytes)?,
+            Body::Read(_, value) => value.get(&self.0).and_then(text_of),
+            Body::Value(value) => value.get(&self.0).and_then(text_of),
+            Body::Row(row) => {
+                let header = row.header();
+                let mut cells = header.columns().iter().zip(row.cells());
+                let cell = cells.find(|(column, _)| *column.name == *self.0);
+                cell.filter(|(column, cell)| !(column.nullable && header.is_null(cell)))
+                    .map(|(_, cell)| Bytes::copy_from_slice(cell))
+            }
+        };
+        found.map(Some).ok_or_else(|| {
+            anyhow::anyhow!("the record has no field `{}` (`key_field`), or nothing in it", self.0)
+        })
+    }
+
+    /// Looks for one field and builds nothing of the others.
+    fn in_json(&self, bytes: &[u8]) -> Result<Option<Bytes>> {
+        let mut json = serde_json::Deserializer::from_slice(bytes);
+        let found = Lookup(&self.0).deserialize(&mut json).and_then(|found| json.end().map(|()| found));
+        let found = found.map_err(|error| {
+            anyhow::anyhow!("the body is not a JSON object, so it has no field `{}` (`key_field`): {error}", self.0)
+        })?;
+        let Some(raw) = found else { return Ok(None) };
+        Ok(match raw.get() {
+            "null" => None,
+            text if text.starts_with('"') => Some(serde_json::from_str::<String>(text)?.into()),
+            other => Some(Bytes::copy_from_slice(other.as_bytes())),
+        })
+    }
+}
+
+fn text_of(value: &Value) -> Option<Bytes> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(Bytes::copy_from_slice(text.as_bytes())),
+        other => Some(other.to_string().into()),
+    }
+}
+
+struct Lookup<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for Lookup<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Lookup<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(is_wanted) = fields.next_key_seed(IsName(self.0))? {
+            if is_wanted {
+                found = Some(fields.next_value()?);
+            } else {
+                fields.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Compares a name without keeping it.
+struct IsName<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for IsName<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for IsName<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
+        Ok(name == self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runner_core::testing::record;
+
+    fn key(body: &str) -> Result<Option<Bytes>> {
+        KeyField("Index".into()).of(&record(body, 0))
+    }
+
+    #[test]
+    fn text_loses_its_quotes_and_numbers_keep_their_digits() {
+        assert_eq!(key(r#"{"Open":{"Index":1},"Index":"N\u0059A"}"#).unwrap().unwrap(), "NYA");
+        assert_eq!(key(r#"{"Index":1.50}"#).unwrap().unwrap(), "1.50");
+    }
+
+    #[test]
+    fn a_record_without_the_field_is_refused_with_its_name() {
+        for body in [r#"{"Open":1}"#, r#"{"Index":null}"#, "[1]", "Hello", r#"{"Index":1} x"#] {
+            let error = key(body).unwrap_err().to_string();
+            assert!(error.contains("`Index` (`key_field`)"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_has_been_read_already_gives_the_same_key() {
+        let mut read = record(r#"{"Index":"NYA"}"#, 0);
+        read.value().unwrap();
+        assert_eq!(KeyField("Index".into()).of(&read).unwrap().unwrap(), "NYA");
+    }
+
+    #[test]
+    fn a_tombstone_keeps_the_key_it_has() {
+        let mut tombstone = record("", 0);
+        tombstone.body = Body::Absent;
+        assert!(KeyField("Index".into()).of(&tombstone).is_err());
+        tombstone.key = Some("NYA".into());
+        assert_eq!(KeyField("Index".into()).of(&tombstone).unwrap(), None);
+    }
+}

@@ -1,0 +1,183 @@
+//! Against librdkafka's mock cluster, which can be told to refuse.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::mocking::{MockCluster, MockCoordinator};
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+use runner_core::testing::{context, record, records};
+use runner_core::{Body, Entry, Headers, Name, SinkConfig as _};
+use serde_json::{Value, json};
+
+use super::*;
+
+const TOPIC: &str = "stock_market";
+
+fn cluster() -> MockCluster<'static, DefaultProducerContext> {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic(TOPIC, 1, 1).unwrap();
+    cluster
+}
+
+async fn sink(cluster: &MockCluster<'_, DefaultProducerContext>, more: Value) -> Box<dyn Sink> {
+    let mut options = json!({
+        "bootstrap_servers": cluster.bootstrap_servers(),
+        "topic": TOPIC,
+        "librdkafka_options": { "retry.backoff.ms": 1, "retry.backoff.max.ms": 2 },
+    });
+    options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let config: KafkaSinkConfig = serde_json::from_value(options).unwrap();
+    let mut context = context();
+    // The mock cluster does not answer a question for the topic's limits.
+    context.retry.connect = Some(Duration::from_millis(500));
+    let mut sink = config.build(&context).unwrap();
+    sink.open().await.unwrap();
+    sink
+}
+
+/// Reads `n` records from the front of the topic: key, payload and headers.
+fn read(
+    cluster: &MockCluster<'_, DefaultProducerContext>,
+    n: usize,
+) -> Vec<(Option<String>, Option<String>, Vec<(String, String)>, Option<i64>)> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "reads");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(TOPIC, 0, Offset::Beginning).unwrap();
+    consumer.assign(&list).unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let read = |_| {
+        let message = consumer.poll(Duration::from_secs(10)).expect("one more record").unwrap();
+        let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+        let headers = headers.map(|it| (it.key.to_owned(), it.value.map(text).unwrap_or_default()));
+        (message.key().map(text), message.payload().map(text), headers.collect(), message.timestamp().to_millis())
+    };
+    (0..n).map(read).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_arrives_with_all_it_has() {
+    let cluster = cluster();
+    let sink = sink(&cluster, json!({ "headers": { "origin": "stocks", "x": "new" } })).await;
+    let mut full = record(r#"{"Index":"NYA"}"#, 7);
+    full.key = Some("NYA".into());
+    full.timestamp = Some(1_600_000_000_000);
+    full.entry = Some(Entry { number: 1_234, source: Name::new("producer/stocks") });
+    full.headers = Headers::new(vec![
+        runner_core::Header { name: "a".into(), value: Some("1".into()) },
+        runner_core::Header { name: "x".into(), value: Some("old".into()) },
+        runner_core::Header { name: "runner-entry".into(), value: Some("9".into()) },
+    ]);
+    let mut tombstone = record("", 8);
+    tombstone.key = Some("DJI".into());
+    tombstone.body = Body::Absent;
+    sink.write(&[full, tombstone]).await.unwrap();
+
+    let stored = read(&cluster, 2);
+    let (key, payload, headers, timestamp) = &stored[0];
+    assert_eq!((key.as_deref(), payload.as_deref()), (Some("NYA"), Some(r#"{"Index":"NYA"}"#)));
+    assert_eq!(*timestamp, Some(1_600_000_000_000));
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let expected = [
+        ("a", "1"),
+        ("origin", "stocks"),
+        ("x", "new"),
+        ("runner-entry", "1234"),
+        ("runner-source", "producer/stocks"),
+    ];
+    assert_eq!(headers, expected);
+    assert_eq!((stored[1].0.as_deref(), &stored[1].1), (Some("DJI"), &None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_that_overlap_keep_their_order() {
+    let cluster = cluster();
+    let sink = sink(&cluster, json!({})).await;
+    let batches: Vec<_> = (0..100).map(|batch| records((0..50).map(|n| format!("{batch}/{n}")))).collect();
+    let writes = batches.iter().map(|batch| sink.write(batch.records()));
+    futures_util::future::try_join_all(writes).await.unwrap();
+
+    let stored = read(&cluster, 5_000).into_iter().map(|(_, payload, ..)| payload.unwrap());
+    let written = batches.iter().flat_map(runner_core::Batch::records);
+    let written = written.map(|record| String::from_utf8(record.to_bytes().unwrap().to_vec()).unwrap());
+    assert!(stored.eq(written), "the records lie in another order");
+    batches.into_iter().for_each(runner_core::Batch::sign);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_bad_records_of_a_batch_fail() {
+    let cluster = cluster();
+    let sink = sink(&cluster, json!({ "key_field": "k" })).await;
+    let large = format!(r#"{{"k":1,"fill":"{}"}}"#, "x".repeat(1 << 21));
+    let batch = [record(r#"{"k":"a"}"#, 0), record("{}", 1), record(large, 2), record(r#"{"k":"b"}"#, 3)];
+    let Err(WriteError::Partial(failures)) = sink.write(&batch).await else { panic!("two records are bad") };
+    let said: Vec<_> = failures.iter().map(|it| (it.index, it.retry, it.error.to_string())).collect();
+    assert_eq!((said[0].0, said[0].1, said[1].0, said[1].1), (1, false, 2, false));
+    assert!(said[0].2.contains("`k`"), "{}", said[0].2);
+    assert!(said[1].2.contains("2097169 bytes") && said[1].2.contains("1048588"), "{}", said[1].2);
+    let keys: Vec<_> = read(&cluster, 2).into_iter().map(|(key, ..)| key.unwrap()).collect();
+    assert_eq!(keys, ["a", "b"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_ends_the_run_at_first_and_is_retried_once_something_was_stored() {
+    let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    let produce = rdkafka::types::RDKafkaApiKey::Produce;
+    let cluster = cluster();
+    let sink = sink(&cluster, json!({})).await;
+    let batch = [record("a", 0)];
+    cluster.request_errors(produce, &[denied]);
+    let Err(WriteError::Fatal(error)) = sink.write(&batch).await else { panic!("nothing was stored yet") };
+    assert!(error.to_string().contains("grant the user Write"), "{error}");
+
+    sink.write(&batch).await.unwrap();
+    cluster.request_errors(produce, &[denied]);
+    let Err(WriteError::Partial(failures)) = sink.write(&batch).await else { panic!("it was denied") };
+    assert!(failures[0].retry);
+    sink.write(&batch).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_is_given_up_leaves_no_slot_behind() {
+    let cluster = cluster();
+    let sink = sink(&cluster, json!({})).await;
+    let batch = [record("a", 0)];
+    for _ in 0..CONCURRENCY * 2 {
+        let given_up = tokio::time::timeout(Duration::from_micros(50), sink.write(&batch)).await;
+        drop(given_up);
+    }
+    tokio::time::timeout(Duration::from_secs(20), sink.write(&batch)).await.expect("a free slot").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_at_the_address_is_unreachable_and_named() {
+    let options = json!({ "bootstrap_servers": "127.0.0.1:1", "topic": TOPIC });
+    let config: KafkaSinkConfig = serde_json::from_value(options).unwrap();
+    let mut context = context();
+    context.retry.connect = Some(Duration::from_millis(300));
+    let error = config.build(&context).unwrap().open().await.unwrap_err();
+    assert!(error.downcast_ref::<Unreachable>().is_some(), "{error:#}");
+    assert!(error.to_string().contains("127.0.0.1:1"), "{error:#}");
+    assert!(error.to_string().contains("refused"), "{error:#}");
+}
+
+#[test]
+fn create_topic_is_a_boolean_or_a_table() {
+    let read = |toml: Value| serde_json::from_value::<CreateTopic>(toml);
+    assert_eq!(read(json!(false)).unwrap(), CreateTopic::No);
+    assert_eq!(read(json!("true")).unwrap(), CreateTopic::default());
+    assert!(matches!(read(json!({ "partitions": 6 })).unwrap(), CreateTopic::Yes(_)));
+    assert!(read(json!({ "partitions": 0 })).is_err());
+    assert!(read(json!({ "partition": 6 })).is_err());
+}
+
+#[test]
+fn the_numbers_of_entries_are_written_in_decimal() {
+    for number in [0, 7, 10, 1_234_567_890, u64::MAX] {
+        assert_eq!(decimal(number, &mut [0; 20]), number.to_string().as_bytes());
+    }
+}
