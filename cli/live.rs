@@ -57,11 +57,9 @@ impl Live {
 
     /// Takes the lines away, to make place for the summary.
     pub(crate) fn clear(&self) {
-        for (_, bar) in &self.lines {
-            bar.finish_and_clear();
-        }
         // A terminal that is gone needs no clearing.
         let _ = self.bars.clear();
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
     }
 }
 

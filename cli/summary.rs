@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
 use runner_core::{ComponentReport, PipelineReport, Status};
 
@@ -30,7 +30,7 @@ pub(crate) fn show(report: &PipelineReport, common: &Common) {
 
 fn table(report: &PipelineReport) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.load_style(UTF8_FULL_CONDENSED);
     let mut header = vec!["component", "type", "records in", "records out", "bytes out"];
     let extra = [
         ("filtered", report.components.iter().any(|it| it.filtered > 0)),

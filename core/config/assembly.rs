@@ -8,7 +8,7 @@ use super::component::Read;
 use super::diagnostic::Diagnostic;
 use super::graph::{Named, Order};
 use super::top::Top;
-use super::{DEAD_LETTER, Surroundings};
+use super::{DEAD_LETTER, Surroundings, is_plain_name};
 use crate::error::OptionError;
 use crate::pipeline::{Component, Pipeline};
 use crate::plugin::{BuildContext, Built};
@@ -45,6 +45,11 @@ impl Assembly<'_> {
             upstream_locations,
         };
         let mut slips = Vec::new();
+        if !is_plain_name(&name) {
+            slips.push(Diagnostic::of_file(format!(
+                "`{name}` cannot be the name of a pipeline: set `name` to letters, digits, `_`, `-` and `.`"
+            )));
+        }
         let mut components: Vec<Option<Component>> = Vec::new();
         for (index, inputs) in order {
             let Named { name: component, at, .. } = &named[index];

@@ -102,6 +102,12 @@ fn read(path: &Path, source: &str, surroundings: &Surroundings) -> Result<Pipeli
         .map_err(|slips| slips.into_iter().map(|slip| filled.explain(slip, source)).collect())
 }
 
+/// Whether a file may be called so on any machine.
+fn is_plain_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(is_plain)
+}
+
 fn keep<T>(read: Result<T, Vec<Diagnostic>>, slips: &mut Vec<Diagnostic>) -> Option<T> {
     read.map_err(|mut found| slips.append(&mut found)).ok()
 }
@@ -117,8 +123,7 @@ fn take_section<'i>(
     for (name, value) in section {
         let at = name.span();
         let name = name.get_ref().to_string();
-        let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
-        if !is_plain || name.is_empty() || name.starts_with('.') {
+        if !is_plain_name(&name) {
             let message = format!("`{name}` cannot be the name of a component");
             slips.push(Diagnostic::new(message, at, "use letters, digits, `_`, `-` and `.`"));
             continue;

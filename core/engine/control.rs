@@ -1,6 +1,6 @@
 //! Who stops whom: one token for the run, one for each component below it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::Error;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,8 @@ pub(crate) struct Control {
     pub(crate) stop: CancellationToken,
     nodes: Vec<Node>,
     failure: Mutex<Option<RunFailure>>,
+    /// Who wanted nothing more, and so ended the run in order.
+    satisfied: OnceLock<String>,
 }
 
 #[derive(Debug)]
@@ -40,6 +42,7 @@ impl Control {
             nodes: components.into_iter().map(node).collect(),
             stop: stop.clone(),
             failure: Mutex::default(),
+            satisfied: OnceLock::new(),
         }
     }
 
@@ -71,6 +74,11 @@ impl Control {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
+    /// The component whose limit has ended the run, if one has.
+    pub(crate) fn satisfied(&self) -> Option<&str> {
+        self.satisfied.get().map(String::as_str)
+    }
+
     pub(crate) fn take_failure(&self) -> Option<RunFailure> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -78,6 +86,9 @@ impl Control {
     /// `node` wants nothing more: stops the sources that feed it and all that
     /// they feed, but for `node` and what lies behind it, which has records to finish.
     pub(crate) fn stop_upstream(&self, node: usize) {
+        if !self.nodes[node].stop.is_cancelled() {
+            self.satisfied.get_or_init(|| self.name(node).to_owned());
+        }
         let above = self.reach(node, |from, to| self.nodes[from].inputs.contains(&to));
         let below = self.reach(node, |from, to| self.nodes[to].inputs.contains(&from));
         for source in (0..self.nodes.len()).filter(|&it| above[it] && self.nodes[it].inputs.is_empty()) {

@@ -62,9 +62,10 @@ pub async fn run(pipeline: Pipeline, options: RunOptions) -> PipelineReport {
             let error = error.context(format!("`{component}` failed"));
             (Status::Failed, format!("{error:#}"), Some(error))
         }
-        Ok(()) if options.abort.is_cancelled() => (Status::Stopped, "stopped hard".into(), None),
-        Ok(()) if options.stop.is_cancelled() => (Status::Stopped, "asked to stop".into(), None),
-        Ok(()) => (Status::Completed, "nothing is left to do".into(), None),
+        Ok(_) if options.abort.is_cancelled() => (Status::Stopped, "stopped hard".into(), None),
+        Ok(_) if options.stop.is_cancelled() => (Status::Stopped, "asked to stop".into(), None),
+        Ok(Some(component)) => (Status::Completed, format!("`{component}` lets no more pass"), None),
+        Ok(None) => (Status::Completed, "everything has been read".into(), None),
     };
     PipelineReport {
         name,
@@ -79,15 +80,16 @@ pub async fn run(pipeline: Pipeline, options: RunOptions) -> PipelineReport {
     }
 }
 
+/// Answers with the component whose limit has ended the run, if one has.
 async fn run_to_end(
     pipeline: Pipeline,
     options: &RunOptions,
     monitors: &[Monitor],
-) -> Result<(), RunFailure> {
+) -> Result<Option<String>, RunFailure> {
     let components = pipeline.components.iter().chain(&pipeline.dead_letter);
     let nodes = components.map(|component| (component.name.clone(), component.inputs.clone()));
     let control = Arc::new(Control::new(nodes, &options.stop));
-    let Some(wired) = wiring::wire(pipeline, options, &control).await? else { return Ok(()) };
+    let Some(wired) = wiring::wire(pipeline, options, &control).await? else { return Ok(None) };
     let mut tasks = wired.tasks;
     drain(&mut tasks, &control, options).await;
     let is_aborted = !tasks.is_empty();
@@ -96,7 +98,8 @@ async fn run_to_end(
         control.fail_as("dead_letter".into(), error);
     }
     wired.books.close(monitors, is_aborted, &control);
-    control.take_failure().map_or(Ok(()), Err)
+    let satisfied = control.satisfied().map(str::to_owned);
+    control.take_failure().map_or(Ok(satisfied), Err)
 }
 
 /// Waits until every task has ended, or the run is abandoned.

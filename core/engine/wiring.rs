@@ -43,6 +43,11 @@ impl Books {
         for (node, ledger) in &self.0 {
             let counters = &monitors[*node].counters;
             let n_ended = ledger.n_delivered() + ledger.n_lost();
+            // What was given back is unread again, and so are its bytes, about.
+            let share = n_ended as f64 / get(&counters.records_in).max(1) as f64;
+            for bytes in [&counters.bytes_in, &counters.bytes_out] {
+                bytes.store((get(bytes) as f64 * share).round() as u64, Relaxed);
+            }
             counters.records_in.store(n_ended, Relaxed);
             counters.records_out.store(n_ended - get(&counters.rejected).min(n_ended), Relaxed);
             if ledger.n_lost() > 0 && !is_aborted && !control.has_failed() {

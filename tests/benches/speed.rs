@@ -7,7 +7,12 @@
 //!
 //! Every figure is of a whole process, from its start to its end.
 
-#![allow(clippy::print_stdout, unreachable_pub, dead_code, reason = "a benchmark prints, and shares the tests' support")]
+#![allow(
+    clippy::print_stdout,
+    unreachable_pub,
+    dead_code,
+    reason = "a benchmark prints, and shares the tests' support"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -115,7 +120,8 @@ fn csv() {
 /// The csv crate's reader and the writer that `to_json` uses, and nothing else.
 fn bare_csv(path: &Path) {
     let mut reader = csv::Reader::from_path(path).expect("the file");
-    let kind = |name: &str| if matches!(name, "Index" | "Date") { ColumnType::String } else { ColumnType::Float };
+    let kind =
+        |name: &str| if matches!(name, "Index" | "Date") { ColumnType::String } else { ColumnType::Float };
     let columns = reader.headers().expect("a header").iter().map(|name| Column {
         name: name.into(),
         kind: kind(name),
@@ -207,7 +213,8 @@ fn s3() {
     let s3 = S3::start();
     s3.surround(&mut scene);
     let url = s3.url();
-    let bodies: Vec<Bytes> = broker.read_all(&topic).iter().map(|it| Bytes::from(it.text().to_owned())).collect();
+    let bodies: Vec<Bytes> =
+        broker.read_all(&topic).iter().map(|it| Bytes::from(it.text().to_owned())).collect();
     let mut run = 0;
     let mut bucket = move || {
         run += 1;
@@ -220,7 +227,12 @@ fn s3() {
         || {
             let bucket = bucket();
             s3.create_bucket(&bucket);
-            time(scene.command(["run", "consumer.toml"]).env("BUCKET", &bucket).env("GROUP", broker.name("bench")))
+            time(
+                scene
+                    .command(["run", "consumer.toml"])
+                    .env("BUCKET", &bucket)
+                    .env("GROUP", broker.name("bench")),
+            )
         },
         || {
             let bucket = format!("bare{}", other());

@@ -234,7 +234,9 @@ impl Access<'_> {
         if protocol.is_encrypted() {
             needs("ssl", "security_protocol", "TLS")?;
             let path = |path: &Option<String>| {
-                path.as_ref().filter(|path| !path.is_empty()).map(|path| context.resolve(path).display().to_string())
+                path.as_ref()
+                    .filter(|path| !path.is_empty())
+                    .map(|path| context.resolve(path).display().to_string())
             };
             let ca_file = self.tls.and_then(|tls| path(&tls.ca_file));
             config.set("ssl.ca.location", ca_file.unwrap_or_else(|| "probe".into()));
@@ -317,7 +319,12 @@ pub(crate) fn check_topic(option: &str, topic: &str) -> Result<(), Error> {
         let message = format!("`{topic}` is a pattern; name every topic");
         return Err(OptionError::new(option, message));
     }
-    if topic.is_empty() || topic.len() > 249 || topic == "." || topic == ".." || !topic.chars().all(is_allowed) {
+    if topic.is_empty()
+        || topic.len() > 249
+        || topic == "."
+        || topic == ".."
+        || !topic.chars().all(is_allowed)
+    {
         let message = format!(
             "`{topic}` cannot be the name of a topic: up to 249 letters, digits, `.`, `_` and `-` of ASCII"
         );
@@ -374,7 +381,8 @@ mod tests {
 
     #[test]
     fn settings_are_written_as_toml_has_them() {
-        let config = config_of(r#"{ "librdkafka_options": { "linger.ms": 0.5, "check.crcs": true } }"#).unwrap();
+        let config =
+            config_of(r#"{ "librdkafka_options": { "linger.ms": 0.5, "check.crcs": true } }"#).unwrap();
         assert_eq!((config.get("linger.ms"), config.get("check.crcs")), (Some("0.5"), Some("true")));
     }
 

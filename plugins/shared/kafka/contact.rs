@@ -35,7 +35,9 @@ impl<C: ConsumerContext> Contact<'_, C> {
         let Some(found) = metadata.topics().first() else { return Ok(None) };
         match found.error().map(RDKafkaErrorCode::from) {
             None => {}
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => return Ok(None),
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                return Ok(None);
+            }
             Some(RDKafkaErrorCode::LeaderNotAvailable) => {
                 return Err(Unreachable(format!("topic `{topic}` has no leader at the moment")).into());
             }
@@ -48,7 +50,8 @@ impl<C: ConsumerContext> Contact<'_, C> {
             }
             Some(code) => {
                 return Err(KafkaError::MetadataFetch(code)).map_err(|error| {
-                    Error::new(error).context(format!("asking {} for topic `{topic}`", self.bootstrap_servers))
+                    Error::new(error)
+                        .context(format!("asking {} for topic `{topic}`", self.bootstrap_servers))
                 });
             }
         }

@@ -40,7 +40,10 @@ impl KeyField {
         let mut json = serde_json::Deserializer::from_slice(bytes);
         let found = Lookup(&self.0).deserialize(&mut json).and_then(|found| json.end().map(|()| found));
         let found = found.map_err(|error| {
-            anyhow::anyhow!("the body is not a JSON object, so it has no field `{}` (`key_field`): {error}", self.0)
+            anyhow::anyhow!(
+                "the body is not a JSON object, so it has no field `{}` (`key_field`): {error}",
+                self.0
+            )
         })?;
         let Some(raw) = found else { return Ok(None) };
         Ok(match raw.get() {

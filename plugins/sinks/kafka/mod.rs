@@ -241,15 +241,13 @@ impl Kafka {
                 );
                 fatal(Unreachable(message).into())
             }
-            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
-                fatal(anyhow::anyhow!("topic `{topic}` is gone from the cluster at {at}: somebody has deleted it"))
-            }
-            code if is_denied(code) && !self.has_succeeded.load(Ordering::Relaxed) => {
-                fatal(anyhow::anyhow!(
-                    "the cluster at {at} does not let this user write to topic `{topic}` ({code}): \
+            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => fatal(
+                anyhow::anyhow!("topic `{topic}` is gone from the cluster at {at}: somebody has deleted it"),
+            ),
+            code if is_denied(code) && !self.has_succeeded.load(Ordering::Relaxed) => fatal(anyhow::anyhow!(
+                "the cluster at {at} does not let this user write to topic `{topic}` ({code}): \
                      grant the user Write on the topic"
-                ))
-            }
+            )),
             code => {
                 if let Some((code, reason)) = opened.producer.client().fatal_error() {
                     let message = format!("the Kafka client cannot go on: {reason} ({code})");

@@ -54,7 +54,12 @@ fn read(
         let message = consumer.poll(Duration::from_secs(10)).expect("one more record").unwrap();
         let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
         let headers = headers.map(|it| (it.key.to_owned(), it.value.map(text).unwrap_or_default()));
-        (message.key().map(text), message.payload().map(text), headers.collect(), message.timestamp().to_millis())
+        (
+            message.key().map(text),
+            message.payload().map(text),
+            headers.collect(),
+            message.timestamp().to_millis(),
+        )
     };
     (0..n).map(read).collect()
 }

@@ -109,7 +109,8 @@ impl Arena {
         for draft in self.drafts {
             let Partition { topic, number } = self.trail.partitions[draft.lane];
             let origin = Origin { stream: topic, lane: number, offset: draft.offset as u64 };
-            let mut record = Record::new(draft.body.map_or(Body::Absent, |body| Body::Raw(slice(body))), origin);
+            let mut record =
+                Record::new(draft.body.map_or(Body::Absent, |body| Body::Raw(slice(body))), origin);
             record.key = draft.key.map(slice);
             record.timestamp = draft.timestamp;
             record.entry = draft.entry;

@@ -67,7 +67,8 @@ pub(super) enum Stop {
 }
 
 const COMMITS: &str = "offsets are committed only when their records are delivered";
-const EAGER: &str = "the source gives all of its partitions back when the group changes, so that nothing is lost";
+const EAGER: &str =
+    "the source gives all of its partitions back when the group changes, so that nothing is lost";
 const MEMORY: &str = "use `in_flight` in the `[batch]` table";
 const REFUSED: [(&str, &str); 14] = [
     ("group.id", "use the option `group_id`"),

@@ -203,7 +203,9 @@ impl Held {
             let next = state.lanes.iter().filter(|lane| lane.handed == lane.stored).filter_map(|lane| {
                 let key = (lane.partition.topic.as_str().to_owned(), lane.partition.number);
                 match positions.get(&key) {
-                    Some(&Offset::Offset(position)) if position > lane.stored => Some((lane.partition, position)),
+                    Some(&Offset::Offset(position)) if position > lane.stored => {
+                        Some((lane.partition, position))
+                    }
                     _ => None,
                 }
             });

@@ -120,8 +120,7 @@ mod tests {
 
     #[test]
     fn a_partition_that_was_not_read_has_no_place() {
-        let mut trail =
-            Trail { epoch: 1, partitions: partitions(2), before: vec![-1, -1], runs: Vec::new() };
+        let mut trail = Trail { epoch: 1, partitions: partitions(2), before: vec![-1, -1], runs: Vec::new() };
         trail.push(0, 1, 41);
         let Position(value) = trail.after(1);
         assert_eq!(value, json!({ "epoch": 1, "offsets": { "stock.market": { "1": 42 } } }));

@@ -190,8 +190,7 @@ impl Reader {
         if self.epoch == 0 {
             return self.check_silence();
         }
-        let is_idle =
-            self.settings.idle_timeout.is_some_and(|timeout| self.last_record.elapsed() >= timeout);
+        let is_idle = self.settings.idle_timeout.is_some_and(|timeout| self.last_record.elapsed() >= timeout);
         let positions = self.client.position().map(|list| list.to_topic_map()).unwrap_or_default();
         let is_read = |lane: &Lane| {
             let key = (lane.partition.topic.as_str().to_owned(), lane.partition.number);
@@ -202,7 +201,8 @@ impl Reader {
         if !self.has_ended && (is_idle || is_at_end) {
             self.hand_over();
             self.has_ended = true;
-            let why = if is_at_end { "everything that was there has been read" } else { "no record has come" };
+            let why =
+                if is_at_end { "everything that was there has been read" } else { "no record has come" };
             info!("the source ends: {why}");
             self.held.end();
         }
@@ -259,8 +259,11 @@ impl Reader {
                     reason()
                 );
                 // After the first record it is a passing state, not a slip in the file.
-                let error =
-                    if self.has_read { ReadError::Retry { error, after: None } } else { ReadError::Fatal(error) };
+                let error = if self.has_read {
+                    ReadError::Retry { error, after: None }
+                } else {
+                    ReadError::Fatal(error)
+                };
                 self.held.fail(error);
             }
             (_, code) if is_outage(code) => {

@@ -56,7 +56,9 @@ impl Beginning {
             };
             if !error.rdkafka_error_code().is_some_and(is_outage) || held.is_closing() {
                 let group = &settings.group_id;
-                let said = format!("asking for the offsets of group `{group}` (it needs Read on the group and its topics)");
+                let said = format!(
+                    "asking for the offsets of group `{group}` (it needs Read on the group and its topics)"
+                );
                 return Err(ReadError::Fatal(Error::new(error).context(said)));
             }
             if settings.retry.timeout.is_some_and(|timeout| began.elapsed() > timeout) {
