@@ -1,36 +1,281 @@
-use crate::support::kafka::Broker;
+//! The `kafka` source and sink against a real broker.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use rdkafka::producer::BaseRecord;
+
+use crate::support::kafka::{Broker, free_port};
+use crate::support::{Scene, report, wait_until};
+
+const SOON: Duration = Duration::from_secs(120);
+
+/// Three rows and a sink for them.
+fn producer(sink: &str) -> Scene {
+    let scene = Scene::new();
+    scene.write("rows.csv", "Index,Close\nHSI,1.5\nNYA,2\nHSI,3.25\n");
+    scene.write(
+        "producer.toml",
+        format!(
+            "retry.connect = \"2s\"\n[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n\
+             [transforms.json]\ntype = \"to_json\"\ninputs = [\"rows\"]\n\
+             [sinks.topic]\ntype = \"kafka\"\ninputs = [\"json\"]\n{sink}\n"
+        ),
+    );
+    scene
+}
+
+/// A topic, read into a file.
+fn consumer(broker: &Broker, topic: &str, options: &str) -> Scene {
+    let scene = Scene::new();
+    scene.write(
+        "consumer.toml",
+        format!(
+            "[sources.topic]\ntype = \"kafka\"\nbootstrap_servers = \"{}\"\ntopics = [\"{topic}\"]\n\
+             group_id = \"{}\"\n{options}\n\
+             [sinks.out]\ntype = \"file\"\ninputs = [\"topic\"]\npath = \"out.txt\"\n",
+            broker.bootstrap(),
+            broker.name("group"),
+        ),
+    );
+    scene
+}
+
+fn lines(scene: &Scene) -> Vec<String> {
+    scene.read("out.txt").lines().map(str::to_owned).collect()
+}
 
 #[test]
-fn what_is_written_can_be_read() {
+fn records_arrive_with_key_headers_and_number() {
     let Some(broker) = Broker::shared() else { return };
-    let topic = broker.create_topic("smoke", 2);
-    broker.produce(&topic, 0, ["a", "b"]);
-    broker.produce(&topic, 1, ["c"]);
-    let stored = broker.read_all(&topic);
+    let topic = broker.name("made");
+    let scene = producer(&format!(
+        "bootstrap_servers = \"{}\"\ntopic = \"{topic}\"\nkey_field = \"Index\"\ncreate_topic = {{ partitions = 2 }}\n\
+         compression = \"zstd\"\nheaders = {{ kind = \"price\" }}",
+        broker.bootstrap()
+    ));
+    scene.run(["run", "producer.toml"]).assert_code(0);
+    assert_eq!(broker.partitions(&topic), Some(2));
+    let mut stored = broker.read_all(&topic);
+    stored.sort_by_key(|it| it.header("runner-entry").map(str::to_owned));
     let texts: Vec<&str> = stored.iter().map(|it| it.text()).collect();
-    assert_eq!(texts, ["a", "b", "c"]);
-    assert_eq!(broker.committed(&broker.name("g"), &topic), [None, None]);
-    broker.delete_records(&topic, 0, 1);
-    assert_eq!(broker.read_all(&topic).len(), 2);
+    let expected = [
+        "{\"Index\":\"HSI\",\"Close\":1.5}",
+        "{\"Index\":\"NYA\",\"Close\":2.0}",
+        "{\"Index\":\"HSI\",\"Close\":3.25}",
+    ];
+    assert_eq!(texts, expected);
+    for (n, it) in stored.iter().enumerate() {
+        assert_eq!(it.header("runner-entry"), Some(n.to_string().as_str()));
+        assert_eq!(it.header("runner-source"), Some("producer/rows"));
+        assert_eq!(it.header("kind"), Some("price"));
+    }
+    let keys: Vec<_> = stored.iter().map(|it| it.key.clone()).collect();
+    assert_eq!(keys, ["HSI", "NYA", "HSI"].map(|key| Some(key.as_bytes().to_vec())));
+    assert_eq!(stored[0].partition, stored[2].partition, "the same key goes to the same partition");
 }
 
 #[test]
-fn old() {
-    let Some(broker) = Broker::start_zookeeper_era() else { return };
-    let topic = broker.create_topic("smoke", 2);
-    broker.produce(&topic, 0, ["a", "b"]);
-    assert_eq!(broker.read_all(&topic).len(), 2);
+fn a_group_goes_on_behind_what_it_has_delivered_and_ends_at_the_end() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic("resumed", 3);
+    let scene = consumer(broker, &topic, "stop = \"at_end\"");
+    for (round, n_expected) in [(0, 9), (1, 18), (2, 18)] {
+        if round < 2 {
+            for partition in 0..3 {
+                broker.produce(&topic, partition, ["a", "b", "c"]);
+            }
+        }
+        scene.run(["run", "consumer.toml", "--report", "report.json"]).assert_code(0);
+        assert_eq!(lines(&scene).len(), n_expected, "after round {round}");
+    }
+    assert_eq!(report(scene.path("report.json"))["pipelines"][0]["components"][1]["records_out"], 0);
+    scene.run(["run", "consumer.toml", "--from-start"]).assert_code(0);
+    assert_eq!(lines(&scene).len(), 36, "once more from the earliest offset");
 }
 
 #[test]
-fn restart() {
+fn an_empty_topic_ends_at_once_with_nothing() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic("empty", 2);
+    let scene = consumer(broker, &topic, "stop = \"at_end\"");
+    scene.run(["run", "consumer.toml"]).assert_code(0);
+    assert_eq!(lines(&scene).len(), 0);
+}
+
+#[test]
+fn silence_ends_a_run_that_waits_only_so_long() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic("silent", 1);
+    broker.produce(&topic, 0, ["a"]);
+    let scene = consumer(broker, &topic, "idle_timeout = \"1s\"");
+    scene.run(["run", "consumer.toml"]).assert_code(0).assert_says(&["no record has come"]);
+    assert_eq!(lines(&scene), ["a"]);
+}
+
+#[test]
+fn a_limit_leaves_the_rest_to_the_next_run() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic("limited", 1);
+    let numbers: Vec<String> = (0..25).map(|n| n.to_string()).collect();
+    broker.produce(&topic, 0, &numbers);
+    let scene = consumer(broker, &topic, "");
+    let limit = "[transforms.few]\ntype = \"limit\"\nrecords = 10\ninputs = [\"topic\"]\n[sinks.out]";
+    let pipeline = scene.read("consumer.toml").replace("[sinks.out]", limit);
+    scene.write("consumer.toml", pipeline.replace("inputs = [\"topic\"]\npath", "inputs = [\"few\"]\npath"));
+    for n_expected in [10, 20] {
+        scene.run(["run", "consumer.toml"]).assert_code(0);
+        assert_eq!(lines(&scene), numbers[..n_expected]);
+    }
+}
+
+#[test]
+fn tombstones_keys_headers_and_times_pass_untouched_from_topic_to_topic() {
+    let Some(broker) = Broker::shared() else { return };
+    let (from, to) = (broker.create_topic("from", 1), broker.create_topic("to", 1));
+    let header = rdkafka::message::Header { key: "h", value: Some("v") };
+    let headers = rdkafka::message::OwnedHeaders::new().insert(header);
+    let full = BaseRecord::to(&from).key(&b"k1"[..]).payload(&b"\xff not json"[..]);
+    broker.produce_record(full.headers(headers).timestamp(1_234_567_890_123).partition(0));
+    broker.produce_record(BaseRecord::to(&from).key(&b"k2"[..]).partition(0));
+    let scene = consumer(broker, &from, "stop = \"at_end\"");
+    let pipeline = scene.read("consumer.toml");
+    let at = pipeline.find("type = \"file\"").expect("the sink");
+    let sink = format!(
+        "type = \"kafka\"\ninputs = [\"topic\"]\nbootstrap_servers = \"{}\"\ntopic = \"{to}\"\n",
+        broker.bootstrap()
+    );
+    scene.write("consumer.toml", pipeline[..at].to_owned() + &sink);
+    scene.run(["run", "consumer.toml"]).assert_code(0);
+    let stored = broker.read_all(&to);
+    assert_eq!(stored.len(), 2);
+    assert_eq!(stored[0].payload.as_deref(), Some(&b"\xff not json"[..]));
+    assert_eq!(stored[0].header("h"), Some("v"));
+    assert_eq!(stored[0].timestamp, Some(1_234_567_890_123));
+    assert_eq!((stored[1].key.as_deref(), &stored[1].payload), (Some(&b"k2"[..]), &None));
+}
+
+#[test]
+fn without_a_broker_first_contact_is_tried_and_then_given_up() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let scene = producer(&format!("bootstrap_servers = \"{address}\"\ntopic = \"t\""));
+    let started = Instant::now();
+    scene.run(["run", "producer.toml"]).assert_code(69).assert_says(&[&address, "trying again", "gave up"]);
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_broker_that_tells_an_address_nobody_reaches_is_shown_with_both() {
+    let told = format!("127.0.0.1:{}", free_port());
+    let listener = format!("PLAINTEXT://{told}");
+    let Some(broker) = Broker::start_with(&[("advertised.listeners", &listener)]) else { return };
+    let scene = producer(&format!("bootstrap_servers = \"{}\"\ntopic = \"t\"", broker.bootstrap()));
+    scene.run(["run", "producer.toml"]).assert_code(69).assert_says(&[
+        broker.bootstrap(),
+        &told,
+        "advertised.listeners",
+    ]);
+}
+
+#[test]
+fn a_topic_that_may_not_be_created_must_be_there() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.name("missing");
+    let scene = producer(&format!(
+        "bootstrap_servers = \"{}\"\ntopic = \"{topic}\"\ncreate_topic = false",
+        broker.bootstrap()
+    ));
+    scene.run(["run", "producer.toml"]).assert_code(1).assert_says(&[&topic, "create_topic"]);
+    assert_eq!(broker.partitions(&topic), None);
+}
+
+#[test]
+fn a_position_that_retention_has_overtaken_is_an_error_and_no_silent_gap() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic("overtaken", 1);
+    broker.produce(&topic, 0, ["0", "1", "2"]);
+    let scene = consumer(broker, &topic, "stop = \"at_end\"");
+    scene.run(["run", "consumer.toml"]).assert_code(0);
+    broker.produce(&topic, 0, ["3", "4", "5", "6"]);
+    broker.delete_records(&topic, 0, 5);
+    scene.run(["run", "consumer.toml"]).assert_code(1).assert_says(&[
+        "at offset 3",
+        "the oldest record there is 5",
+        "--from-start",
+    ]);
+    assert_eq!(lines(&scene).len(), 3);
+}
+
+#[test]
+fn a_group_of_two_shares_the_partitions_and_survives_the_end_of_one() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic("shared", 4);
+    let scene = consumer(broker, &topic, "");
+    let pipeline = scene.read("consumer.toml");
+    scene.write("other.toml", pipeline.replace("out.txt", "other.txt"));
+    let mut n_written = 0;
+    let mut write = || {
+        for partition in 0..4 {
+            let values: Vec<String> = (n_written..n_written + 5).map(|n| n.to_string()).collect();
+            broker.produce(&topic, partition, &values);
+            n_written += 5;
+        }
+        n_written
+    };
+    let all = || {
+        let text = scene.read("out.txt") + &scene.read("other.txt");
+        let mut numbers: Vec<usize> = text.lines().map(|line| line.parse().expect("a number")).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    let first = scene.start(["run", "consumer.toml"]);
+    let n = write();
+    wait_until("the first to read all", SOON, || all().len() == n);
+    let second = scene.start(["run", "other.toml"]);
+    wait_until("the second to get partitions", SOON, || second.has_said("/3 from offset"));
+    let n = write();
+    wait_until("both to read all", SOON, || all().len() == n);
+    assert!(!scene.read("other.txt").is_empty());
+    first.signal(Signal::SIGTERM);
+    first.wait(SOON).assert_code(0);
+    let n = write();
+    wait_until("the second to read all", SOON, || all().len() == n);
+    second.signal(Signal::SIGTERM);
+    second.wait(SOON).assert_code(0);
+    assert_eq!(all(), (0..n).collect::<Vec<_>>(), "each once");
+}
+
+#[test]
+fn a_broker_that_goes_and_comes_back_costs_nothing() {
     let Some(mut broker) = Broker::start() else { return };
-    let topic = broker.create_topic("smoke", 2);
-    broker.produce(&topic, 0, ["a", "b"]);
+    let topic = broker.create_topic("restarted", 1);
+    let rows: Vec<String> = (0..3000).map(|n| n.to_string()).collect();
+    let scene = producer(&format!("bootstrap_servers = \"{}\"\ntopic = \"{topic}\"", broker.bootstrap()));
+    scene.write("rows.csv", format!("n\n{}\n", rows.join("\n")));
+    let pace = "[transforms.pace]\ntype = \"throttle\"\nrate = 1000\ninputs = [\"rows\"]\n[transforms.json]";
+    let pipeline = scene.read("producer.toml").replace("[transforms.json]", pace);
+    scene.write(
+        "producer.toml",
+        pipeline.replace("inputs = [\"rows\"]\n[sinks", "inputs = [\"pace\"]\n[sinks"),
+    );
+    let running = scene.start(["run", "producer.toml"]);
+    wait_until("the first records", SOON, || !broker.read_all(&topic).is_empty());
     broker.stop();
     broker.restart();
-    assert_eq!(broker.read_all(&topic).len(), 2);
-    broker.kill();
-    broker.restart();
-    assert_eq!(broker.read_all(&topic).len(), 2);
+    running.wait(SOON).assert_code(0);
+    let stored = broker.read_all(&topic);
+    let numbers: Vec<String> =
+        stored.iter().map(|it| it.header("runner-entry").expect("one").to_owned()).collect();
+    assert_eq!(numbers, rows, "each once, in order");
+}
+
+#[test]
+fn options_that_carry_the_delivery_promise_are_refused() {
+    for (option, named) in [
+        ("librdkafka_options = { \"enable.idempotence\" = \"false\" }", "enable.idempotence"),
+        ("librdkafka_options = { acks = \"0\" }", "acks"),
+    ] {
+        let scene = producer(&format!("bootstrap_servers = \"h:1\"\ntopic = \"t\"\n{option}"));
+        scene.run(["validate", "producer.toml"]).assert_code(78).assert_says(&[named, "producer.toml:"]);
+    }
 }

@@ -34,7 +34,7 @@ impl Moto {
             return None;
         };
         let moto = Moto { server, address: port };
-        wait_until("an answer of moto_server", Duration::from_secs(60), || {
+        wait_until("an answer of moto_server", Duration::from_mins(1), || {
             TcpStream::connect(moto.address).is_ok() && moto.ask("s3", "GET", "/moto-api/", &[], "").0 == 200
         });
         Some(moto)
@@ -92,9 +92,9 @@ impl Moto {
             self.address
         );
         for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            request += &format!("{name}: {value}\r\n");
         }
-        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        request += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
         let mut stream = TcpStream::connect(self.address).expect("a connection to moto_server");
         stream.write_all(request.as_bytes()).expect("asking moto_server");
         let mut answer = String::new();
@@ -107,7 +107,7 @@ impl Moto {
 
 impl Drop for Moto {
     fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+        drop(self.server.kill());
+        drop(self.server.wait());
     }
 }

@@ -105,10 +105,6 @@ impl S3 {
         std::fs::create_dir(self.root.path().join(bucket)).expect("a new bucket");
     }
 
-    pub fn delete_bucket(&self, bucket: &str) {
-        std::fs::remove_dir_all(self.root.path().join(bucket)).expect("deleting a bucket");
-    }
-
     /// Stores an object behind the server's back.
     pub fn put(&self, bucket: &str, key: &str, content: impl AsRef<[u8]>) {
         let path = self.root.path().join(bucket).join(key);
@@ -172,10 +168,10 @@ async fn accept(listener: TcpListener, service: S3Service) {
     let connection = Connection::new(TokioExecutor::new());
     let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
-        let _ = socket.set_nodelay(true);
+        drop(socket.set_nodelay(true));
         let serving = connection.serve_connection(TokioIo::new(socket), service.clone()).into_owned();
         connections.spawn(async move {
-            let _ = serving.await;
+            drop(serving.await);
         });
         while connections.try_join_next().is_some() {}
     }

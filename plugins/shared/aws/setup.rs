@@ -63,7 +63,9 @@ impl Access {
             Some(Endpoint(url)) => Some(url.clone()),
             None => service_endpoint(&config, service).or_else(|| config.endpoint_url().map(Into::into)),
         };
-        if let Some(region) = config.region() {
+        // An empty variable is as good as none.
+        let endpoint = endpoint.filter(|url| !url.is_empty());
+        if let Some(region) = config.region().filter(|region| !region.as_ref().is_empty()) {
             let region = region.to_string();
             return Ok(Access { config, endpoint, region });
         }
@@ -79,11 +81,11 @@ impl Access {
         Ok(Access { config, endpoint, region })
     }
 
-    /// Where the service is, for messages.
+    /// Where the service is, for messages: "at http://…" or "in region …".
     pub(crate) fn place(&self) -> String {
         match &self.endpoint {
-            Some(url) => url.clone(),
-            None => format!("region {}", self.region),
+            Some(url) => format!("at {url}"),
+            None => format!("in region {}", self.region),
         }
     }
 }
@@ -119,7 +121,7 @@ fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5))
         .operation_attempt_timeout(Duration::from_secs(30))
-        .operation_timeout(Duration::from_secs(60))
+        .operation_timeout(Duration::from_mins(1))
         .build()
 }
 

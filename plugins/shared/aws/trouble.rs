@@ -94,36 +94,50 @@ impl Trouble {
         let place = access.place();
         match &self.kind {
             Kind::Unreachable => {
-                let message = format!("cannot reach {} at {place}: {}", service.name, self.message);
+                let message = format!("cannot reach {} {place}: {}", service.name, self.message);
                 anyhow::Error::new(Unreachable(message))
             }
             Kind::Busy => {
-                let message = format!("{} at {place} is not ready: {self}", service.name);
+                let message = format!("{} {place} is not ready: {self}", service.name);
                 anyhow::Error::new(Unreachable(message))
             }
-            _ => anyhow::Error::new(self).context(format!("{what} ({} at {place})", service.name)),
+            _ => anyhow::Error::new(self).context(format!("{what} ({} {place})", service.name)),
         }
     }
 }
+
+/// Codes that ask for patience under statuses that do not say so.
+const BUSY: [&str; 8] = [
+    "BadDigest",
+    "ConcurrentModificationException",
+    "IncompleteBody",
+    "InternalError",
+    "InternalServiceException",
+    "OperationTimeoutException",
+    "RequestTimeout",
+    "SlowDown",
+];
+
+/// Codes that are about who asks, under status 400.
+const DENIED: [&str; 7] = [
+    "AccessDeniedException",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidSignatureException",
+    "InvalidToken",
+    "UnrecognizedClientException",
+];
 
 fn kind_of(code: &str, message: &str, status: u16, region: Option<&str>) -> Kind {
     match code {
         "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
             return Kind::Elsewhere(region.map(Into::into).or_else(|| expected_region(message)));
         }
-        "RequestTimeout" | "SlowDown" | "BadDigest" | "IncompleteBody" | "InternalError" => {
-            return Kind::Busy;
-        }
-        "InternalServiceException" | "OperationTimeoutException" | "ConcurrentModificationException" => {
-            return Kind::Busy;
-        }
-        "ExpiredToken" | "ExpiredTokenException" | "InvalidToken" | "UnrecognizedClientException" => {
-            return Kind::Denied;
-        }
-        "AccessDeniedException" | "InvalidSignatureException" | "IncompleteSignature" => return Kind::Denied,
+        _ if BUSY.contains(&code) || code.contains("Throttl") => return Kind::Busy,
+        _ if DENIED.contains(&code) => return Kind::Denied,
         // Nobody will have implemented it a minute later.
         "NotImplemented" => return Kind::Refused,
-        _ if code.contains("Throttl") => return Kind::Busy,
         _ => {}
     }
     match status {

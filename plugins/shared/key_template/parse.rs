@@ -48,13 +48,11 @@ fn parse_field(name: &str) -> Result<Field, String> {
         .into_iter()
         .filter(|(likeness, _)| *likeness >= 0.5)
         .max_by(|a, b| a.0.total_cmp(&b.0));
-    Err(match closest {
-        Some((_, field)) => format!("unknown placeholder `{{{{ {name} }}}}`; did you mean {field}?"),
-        None => {
-            let known = Field::ALL.map(|field| field.to_string()).join(", ");
-            format!("unknown placeholder `{{{{ {name} }}}}`; there are {known}")
-        }
-    })
+    let hint = closest.map_or_else(
+        || format!("there are {}", Field::ALL.map(|field| field.to_string()).join(", ")),
+        |(_, field)| format!("did you mean {field}?"),
+    );
+    Err(format!("unknown placeholder `{{{{ {name} }}}}`; {hint}"))
 }
 
 fn push_literal(text: &str, parts: &mut Vec<Part>) -> Result<(), String> {

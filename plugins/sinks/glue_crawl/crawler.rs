@@ -31,7 +31,9 @@ pub(super) struct Crawler {
 impl Crawler {
     /// Makes the database and the crawler where they are missing.
     pub(super) async fn open(access: Access, plan: Plan, update: bool) -> Result<Crawler> {
-        let client = Client::new(&access.config);
+        let mut config = aws_sdk_glue::config::Builder::from(&access.config);
+        config.set_endpoint_url(access.endpoint.clone());
+        let client = Client::from_conf(config.build());
         let crawler = Crawler { client, access, plan, may_read_history: AtomicBool::new(true) };
         crawler.ensure_database().await?;
         match crawler.describe().await {
@@ -263,3 +265,6 @@ fn schema_change_policy() -> SchemaChangePolicy {
         .delete_behavior(DeleteBehavior::Log)
         .build()
 }
+
+#[cfg(test)]
+mod tests;

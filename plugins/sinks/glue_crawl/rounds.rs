@@ -199,9 +199,8 @@ impl<C: Crawls> Rounds<C> {
         let tables = self.patiently(|| self.crawler.tables()).await;
         let tables = tables.with_context(|| format!("looking for the tables of {name}"))?;
         if tables.is_empty() {
-            let line = format!("{name} has found no table: {}", self.crawler.why_no_table());
-            warn!("{line}");
-            self.gauges.note(line);
+            warn!("{name} has found no table: {}", self.crawler.why_no_table());
+            self.gauges.note(format!("{name} has found no table"));
         }
         for table in tables {
             info!("{table}, crawled in {}", humantime(started.elapsed()));

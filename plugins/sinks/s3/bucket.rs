@@ -42,6 +42,7 @@ impl Bucket {
         let is_elsewhere = access.endpoint.is_some();
         let mut client = aws_sdk_s3::config::Builder::from(&access.config)
             .force_path_style(config.force_path_style.unwrap_or(is_elsewhere));
+        client.set_endpoint_url(access.endpoint.clone());
         if is_elsewhere {
             // Many servers refuse the checksums that the SDK adds by default since 2025.
             let (request, response) =
@@ -114,7 +115,7 @@ impl Bucket {
         }
         if trouble.status == 501 && self.overwrite == Overwrite::Same {
             return Err(NotStored::Hopeless(anyhow!(trouble).context(format!(
-                "S3 at {} does not know conditional writes (If-None-Match); set `overwrite = \"always\"` to write \
+                "S3 {} does not know conditional writes (If-None-Match); set `overwrite = \"always\"` to write \
                  without them",
                 self.access.place()
             ))));

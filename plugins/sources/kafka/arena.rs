@@ -50,10 +50,6 @@ impl Arena {
         self.drafts.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.drafts.is_empty()
-    }
-
     pub(super) fn n_bytes(&self) -> usize {
         self.bytes.len()
     }
