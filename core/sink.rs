@@ -35,7 +35,9 @@ pub trait Sink: Send + Sync {
     /// Makes the records durable. `Ok` means that all of them are.
     async fn write(&self, records: &[Record]) -> Result<(), WriteError>;
 
-    /// How many writes may overlap. More than one gives up the order of batches.
+    /// How many writes may overlap. They begin in the order of the batches: each is
+    /// polled for the first time after the one before it has been. A write that is
+    /// tried again may be overtaken.
     fn concurrency(&self) -> usize {
         1
     }

@@ -160,7 +160,7 @@ fn whoever_is_killed_nothing_is_missing_and_nothing_is_wrong() {
     for _ in 0..20 {
         // Any moment is a good one to be killed at; this is no wait for anything.
         std::thread::sleep(Duration::from_millis(100 + random.next() % 600));
-        let signal = if random.next() % 2 == 0 { Signal::SIGKILL } else { Signal::SIGTERM };
+        let signal = if random.next().is_multiple_of(2) { Signal::SIGKILL } else { Signal::SIGTERM };
         let whom = random.next() % 3;
         if whom != 1 {
             producer = end_and_start(producer, signal, || flow.produce());

@@ -1,7 +1,16 @@
 //! Drives the real binary: a pipeline file in, bytes out.
 
-#![allow(unreachable_pub, clippy::unwrap_used, reason = "a test crate has no users")]
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::doc_markdown,
+    clippy::print_stderr,
+    clippy::unused_self,
+    reason = "a test crate has no users"
+)]
 
+#[allow(dead_code, reason = "the benchmarks share it")]
 mod support;
 
 /// What a pipeline file may say, and how its slips are shown.

@@ -1,10 +1,12 @@
 //! The task of one sink: several writes at once, then the flush.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context as _, Error};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::dead_letter::DeadLetters;
@@ -25,21 +27,25 @@ impl SinkTask {
         let SinkTask { writer, mut inbox, next, dead_letters } = self;
         let at_most = writer.sink.concurrency().max(1);
         let mut beside = writer.sink.work_beside();
-        let mut writes = JoinSet::new();
+        let mut tasks = JoinSet::new();
+        // Nobody is in front of the first one.
+        let mut turn = oneshot::channel().1;
         let mut is_open = true;
-        while is_open || !writes.is_empty() {
+        while is_open || !tasks.is_empty() {
             tokio::select! {
-                Some(done) = writes.join_next() => {
+                Some(done) = tasks.join_next() => {
                     if let Err(panic) = done {
                         writer.fail(Error::new(panic).context("the sink has crashed; this is a bug in the plugin"));
                     }
                 }
-                batch = inbox.recv(), if is_open && writes.len() < at_most => match batch {
+                batch = inbox.recv(), if is_open && tasks.len() < at_most => match batch {
                     None => is_open = false,
                     Some(batch) if writer.is_broken.load(Ordering::Relaxed) => batch.give_back(),
                     Some(batch) => {
-                        let write = write(Arc::clone(&writer), batch, Arc::clone(&dead_letters), next.clone());
-                        writes.spawn(write);
+                        let (begun, next_turn) = oneshot::channel();
+                        let turn = std::mem::replace(&mut turn, next_turn);
+                        let (writer, dead_letters) = (Arc::clone(&writer), Arc::clone(&dead_letters));
+                        tasks.spawn(write(writer, batch, dead_letters, next.clone(), turn, begun));
                     }
                 },
                 ended = &mut beside => {
@@ -59,8 +65,26 @@ impl SinkTask {
     }
 }
 
-async fn write(writer: Arc<Writer>, batch: Batch, dead_letters: Arc<DeadLetters>, next: Fan) {
-    let stored = writer.write(batch, &dead_letters).await;
+/// One write among several: it begins after the one before has begun, so that a
+/// sink which queues what it is given keeps the order of the batches.
+async fn write(
+    writer: Arc<Writer>,
+    batch: Batch,
+    dead_letters: Arc<DeadLetters>,
+    next: Fan,
+    turn: oneshot::Receiver<()>,
+    begun: oneshot::Sender<()>,
+) {
+    // A write before that is gone has begun as well.
+    let _ = turn.await;
+    let mut begun = Some(begun);
+    let mut writing = pin!(writer.write(batch, &dead_letters));
+    let stored = poll_fn(|context| {
+        let polled = writing.as_mut().poll(context);
+        begun.take().map(|begun| begun.send(()));
+        polled
+    })
+    .await;
     // Whoever is behind a sink and wants no more has failed, and said so.
     let _ = next.send(stored).await;
 }

@@ -322,3 +322,16 @@ async fn numbers_that_may_have_left_are_never_given_twice() {
     scene.run(&healed).await.assert(Status::Completed, reserved + 10);
     assert_eq!(kept("anew"), numbers(0..20));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn overlapping_writes_begin_in_the_order_of_the_batches() {
+    let scene = Scene::new();
+    let told = scene
+        .run(
+            "sources.in = { type = 'test_count', until = 20000 }
+            sinks.out = { type = 'test_keep', name = 'overlapping', concurrency = 8, inputs = ['in'] }",
+        )
+        .await;
+    told.assert(Status::Completed, 20_000);
+    assert!(kept("overlapping") == numbers(0..20_000));
+}

@@ -9,6 +9,10 @@
 
 #![allow(
     clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::doc_markdown,
+    clippy::unused_self,
+    clippy::disallowed_methods,
     unreachable_pub,
     dead_code,
     reason = "a benchmark prints, and shares the tests' support"

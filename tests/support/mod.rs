@@ -7,5 +7,7 @@ pub mod s3;
 mod scene;
 pub mod stocks;
 
+#[allow(unused_imports, reason = "the benchmarks take only some")]
 pub use api::Api;
+#[allow(unused_imports, reason = "the benchmarks take only some")]
 pub use scene::{Outcome, Running, Scene, report, wait_until};

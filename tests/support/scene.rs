@@ -135,10 +135,6 @@ impl Running {
         self.stderr.so_far().contains(part)
     }
 
-    pub fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
-    }
-
     /// Waits for the end; a run that takes longer is killed and fails the test.
     pub fn wait(mut self, at_most: Duration) -> Outcome {
         let deadline = Instant::now() + at_most;

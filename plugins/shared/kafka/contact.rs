@@ -78,9 +78,22 @@ impl<C: ConsumerContext> Contact<'_, C> {
             return Err(Unreachable(format!("{topic}/{partition} has no leader at the moment")).into());
         };
         let advertised = format!("{}:{}", leader.host(), leader.port());
+        Err(self.misadvertised(&advertised).unwrap_or_else(|| self.no_answer(error)))
+    }
+
+    /// Why the cluster answers a question about itself and nothing else: the
+    /// address that one of its brokers advertises is not the one we asked.
+    pub(crate) fn why_silent(&self) -> Option<Error> {
+        let metadata = self.client.fetch_metadata(None, self.timeout).ok()?;
+        let broker = metadata.brokers().first()?;
+        self.misadvertised(&format!("{}:{}", broker.host(), broker.port()))
+    }
+
+    /// `None` if a broker advertises the very address that was given.
+    fn misadvertised(&self, advertised: &str) -> Option<Error> {
         let given = self.bootstrap_servers;
         if given.split(',').any(|server| server.trim() == advertised) {
-            return Err(self.no_answer(error));
+            return None;
         }
         let reason = self.trouble().map(|(_, reason)| format!(" ({reason})")).unwrap_or_default();
         let message = format!(
@@ -88,7 +101,7 @@ impl<C: ConsumerContext> Contact<'_, C> {
              {advertised} (its `advertised.listeners`), and nothing answers there{reason}: set \
              `advertised.listeners` of the broker to an address that this machine can reach"
         );
-        Err(Unreachable(message).into())
+        Some(Unreachable(message).into())
     }
 
     fn no_answer(&self, error: KafkaError) -> Error {

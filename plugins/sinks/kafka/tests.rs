@@ -38,11 +38,11 @@ async fn sink(cluster: &MockCluster<'_, DefaultProducerContext>, more: Value) ->
     sink
 }
 
+/// Key, payload, headers and time of a record.
+type Seen = (Option<String>, Option<String>, Vec<(String, String)>, Option<i64>);
+
 /// Reads `n` records from the front of the topic: key, payload and headers.
-fn read(
-    cluster: &MockCluster<'_, DefaultProducerContext>,
-    n: usize,
-) -> Vec<(Option<String>, Option<String>, Vec<(String, String)>, Option<i64>)> {
+fn read(cluster: &MockCluster<'_, DefaultProducerContext>, n: usize) -> Vec<Seen> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "reads");
     let consumer: BaseConsumer = config.create().unwrap();

@@ -8,8 +8,9 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
 use rdkafka::error::RDKafkaErrorCode;
-use runner_core::{Error, Result, Unreachable};
+use runner_core::{Result, Unreachable};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tracing::info;
@@ -143,13 +144,22 @@ impl Topic {
     }
 
     async fn find(&self) -> Result<bool> {
-        let (config, name) = (self.config.clone(), self.name.clone());
+        let name = self.name.clone();
+        self.ask(move |contact| Ok(contact.partitions(&name)?.is_some())).await
+    }
+
+    /// Asks the cluster on a thread of its own: the client blocks.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(Contact<'_, Heard>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let config = self.config.clone();
         let (bootstrap_servers, timeout) = (self.bootstrap_servers.clone(), self.question());
         let look = move || {
             let client: BaseConsumer<Heard> = config.create_with_context(Heard::default())?;
             let heard = client.context();
             let contact = Contact { client: &client, heard, bootstrap_servers: &bootstrap_servers, timeout };
-            Ok::<_, Error>(contact.partitions(&name)?.is_some())
+            question(contact)
         };
         tokio::task::spawn_blocking(look).await?
     }
@@ -177,6 +187,9 @@ impl Topic {
             }
             Err(RDKafkaErrorCode::TopicAlreadyExists) => Ok(()),
             Err(code) if is_outage(code) => {
+                if let Some(error) = self.ask(|contact| Ok(contact.why_silent())).await? {
+                    return Err(error);
+                }
                 Err(Unreachable(format!("creating topic `{name}` at {at}: {code}")).into())
             }
             Err(code) if is_denied(code) => anyhow::bail!(
@@ -195,6 +208,7 @@ impl Topic {
         let created = self.admin()?.create_topics([&new], &self.admin_options()).await;
         Ok(match created {
             Ok(mut topics) => topics.pop().map_or(Ok(()), |topic| topic.map(drop).map_err(|(_, code)| code)),
+            Err(KafkaError::AdminOp(code)) => Err(code),
             Err(error) => Err(error.rdkafka_error_code().ok_or(error)?),
         })
     }

@@ -207,6 +207,3 @@ impl Committer for Offsets {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,7 +15,6 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use server::Server;
 pub use server::free_port;
-pub use topics::Stored;
 
 /// The version that the promises are tested against.
 const KAFKA: &str = "4.3.1";

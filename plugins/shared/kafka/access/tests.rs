@@ -5,6 +5,7 @@ use runner_core::testing::context;
 
 fn config_of(toml: &str) -> Result<ClientConfig> {
     #[derive(Deserialize)]
+    #[allow(clippy::struct_field_names, reason = "the options have these names")]
     struct Options {
         #[serde(default)]
         security_protocol: SecurityProtocol,

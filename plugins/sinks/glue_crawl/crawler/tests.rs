@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use wiremock::matchers::header;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use super::super::options::Folder;
 use super::*;
-use crate::sinks::glue_crawl::options::Folder;
 
 /// A server that answers each operation with the same status and JSON every time.
 async fn glue(answers: &[(&str, u16, Value)]) -> MockServer {
