@@ -12,6 +12,7 @@
     clippy::print_stderr,
     clippy::doc_markdown,
     clippy::unused_self,
+    clippy::wildcard_imports,
     clippy::disallowed_methods,
     unreachable_pub,
     dead_code,
@@ -224,7 +225,7 @@ fn s3() {
         run += 1;
         format!("bench{run}")
     };
-    let mut other = bucket.clone();
+    let mut other = bucket;
     compare(
         &format!("{n} Kafka records to an S3 object each, beside bare concurrent PUTs"),
         n,

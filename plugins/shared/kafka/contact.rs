@@ -30,8 +30,19 @@ impl<C: ConsumerContext> Contact<'_, C> {
 
     /// The partitions of a topic; `None` if there is no such topic.
     pub(crate) fn partitions(&self, topic: &str) -> Result<Option<Vec<i32>>> {
+        self.look(topic).map(|(partitions, _)| partitions)
+    }
+
+    /// The partitions of a topic, and the address that a broker of the cluster advertises.
+    pub(crate) fn look(&self, topic: &str) -> Result<(Option<Vec<i32>>, Option<String>)> {
         let metadata = self.client.fetch_metadata(Some(topic), self.timeout);
         let metadata = metadata.map_err(|error| self.no_answer(error))?;
+        let advertised =
+            metadata.brokers().first().map(|broker| format!("{}:{}", broker.host(), broker.port()));
+        self.partitions_in(&metadata, topic).map(|partitions| (partitions, advertised))
+    }
+
+    fn partitions_in(&self, metadata: &Metadata, topic: &str) -> Result<Option<Vec<i32>>> {
         let Some(found) = metadata.topics().first() else { return Ok(None) };
         match found.error().map(RDKafkaErrorCode::from) {
             None => {}
@@ -57,7 +68,7 @@ impl<C: ConsumerContext> Contact<'_, C> {
         }
         let partitions: Vec<i32> = found.partitions().iter().map(|partition| partition.id()).collect();
         if let Some(&partition) = partitions.first() {
-            self.meet_leader(topic, partition, &metadata)?;
+            self.meet_leader(topic, partition, metadata)?;
         }
         Ok(Some(partitions).filter(|partitions| !partitions.is_empty()))
     }
@@ -78,30 +89,9 @@ impl<C: ConsumerContext> Contact<'_, C> {
             return Err(Unreachable(format!("{topic}/{partition} has no leader at the moment")).into());
         };
         let advertised = format!("{}:{}", leader.host(), leader.port());
-        Err(self.misadvertised(&advertised).unwrap_or_else(|| self.no_answer(error)))
-    }
-
-    /// Why the cluster answers a question about itself and nothing else: the
-    /// address that one of its brokers advertises is not the one we asked.
-    pub(crate) fn why_silent(&self) -> Option<Error> {
-        let metadata = self.client.fetch_metadata(None, self.timeout).ok()?;
-        let broker = metadata.brokers().first()?;
-        self.misadvertised(&format!("{}:{}", broker.host(), broker.port()))
-    }
-
-    /// `None` if a broker advertises the very address that was given.
-    fn misadvertised(&self, advertised: &str) -> Option<Error> {
-        let given = self.bootstrap_servers;
-        if given.split(',').any(|server| server.trim() == advertised) {
-            return None;
-        }
         let reason = self.trouble().map(|(_, reason)| format!(" ({reason})")).unwrap_or_default();
-        let message = format!(
-            "a broker answers at {given} (`bootstrap_servers`), but says that it is to be reached at \
-             {advertised} (its `advertised.listeners`), and nothing answers there{reason}: set \
-             `advertised.listeners` of the broker to an address that this machine can reach"
-        );
-        Some(Unreachable(message).into())
+        let misadvertised = misadvertised(self.bootstrap_servers, &advertised, &reason);
+        Err(misadvertised.unwrap_or_else(|| self.no_answer(error)))
     }
 
     fn no_answer(&self, error: KafkaError) -> Error {
@@ -127,6 +117,21 @@ impl<C: ConsumerContext> Contact<'_, C> {
         }
         self.heard.trouble()
     }
+}
+
+/// Why a cluster says who it is and answers nothing else: a broker is not to be
+/// found at the address that it advertises. `None` if that is the very address
+/// that was given.
+pub(crate) fn misadvertised(given: &str, advertised: &str, reason: &str) -> Option<Error> {
+    if given.split(',').any(|server| server.trim() == advertised) {
+        return None;
+    }
+    let message = format!(
+        "a broker answers at {given} (`bootstrap_servers`), but says that it is to be reached at \
+         {advertised} (its `advertised.listeners`), and nothing answers there{reason}: set \
+         `advertised.listeners` of the broker to an address that this machine can reach"
+    );
+    Some(Unreachable(message).into())
 }
 
 /// Whether access was denied: credentials or permissions.

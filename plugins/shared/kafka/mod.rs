@@ -5,5 +5,5 @@ mod contact;
 mod heard;
 
 pub(crate) use access::{Access, LibrdkafkaOptions, Sasl, SecurityProtocol, Tls, check_topic};
-pub(crate) use contact::{Contact, is_denied, is_outage};
+pub(crate) use contact::{Contact, is_denied, is_outage, misadvertised};
 pub(crate) use heard::Heard;

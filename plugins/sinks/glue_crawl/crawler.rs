@@ -14,6 +14,8 @@ use tokio::time::{Duration, sleep};
 use tracing::{info, warn};
 
 use super::options::Cron;
+#[cfg(test)]
+use super::options::Folder;
 use super::plan::{Difference, Plan};
 use super::rounds::{Crawl, Crawls, Look};
 use super::tables;

@@ -15,7 +15,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tracing::info;
 
-use crate::shared::kafka::{Contact, Heard, is_denied, is_outage};
+use crate::shared::kafka::{Contact, Heard, is_denied, is_outage, misadvertised};
 
 /// Whether a missing topic is created, and with what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +116,8 @@ impl Topic {
     /// Makes sure that the topic is there and reachable; answers with how many
     /// bytes a batch for it may have.
     pub(super) async fn prepare(self, create: &CreateTopic) -> Result<usize> {
-        if self.find().await? {
+        let (is_there, advertised) = self.find().await?;
+        if is_there {
             return Ok(self.max_bytes().await);
         }
         let CreateTopic::Yes(layout) = create else {
@@ -127,10 +128,10 @@ impl Topic {
                 self.bootstrap_servers
             );
         };
-        self.create(layout).await?;
+        self.create(layout, advertised.as_deref()).await?;
         // The brokers hear of a new topic one after another.
         for _ in 0..100 {
-            if self.find().await? {
+            if self.find().await?.0 {
                 return Ok(self.max_bytes().await);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -143,28 +144,21 @@ impl Topic {
         self.timeout.map_or(PATIENCE, |timeout| timeout.min(PATIENCE))
     }
 
-    async fn find(&self) -> Result<bool> {
+    /// Whether the topic is there, and the address that a broker advertises.
+    async fn find(&self) -> Result<(bool, Option<String>)> {
         let name = self.name.clone();
-        self.ask(move |contact| Ok(contact.partitions(&name)?.is_some())).await
-    }
-
-    /// Asks the cluster on a thread of its own: the client blocks.
-    async fn ask<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(Contact<'_, Heard>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
         let config = self.config.clone();
         let (bootstrap_servers, timeout) = (self.bootstrap_servers.clone(), self.question());
         let look = move || {
             let client: BaseConsumer<Heard> = config.create_with_context(Heard::default())?;
             let heard = client.context();
             let contact = Contact { client: &client, heard, bootstrap_servers: &bootstrap_servers, timeout };
-            question(contact)
+            contact.look(&name).map(|(partitions, advertised)| (partitions.is_some(), advertised))
         };
         tokio::task::spawn_blocking(look).await?
     }
 
-    async fn create(&self, layout: &Layout) -> Result<()> {
+    async fn create(&self, layout: &Layout, advertised: Option<&str>) -> Result<()> {
         let (name, at) = (&self.name, &self.bootstrap_servers);
         let partitions = layout.partitions.map_or(-1, i32::from);
         let replicas = layout.replication_factor.map_or(-1, i32::from);
@@ -187,7 +181,7 @@ impl Topic {
             }
             Err(RDKafkaErrorCode::TopicAlreadyExists) => Ok(()),
             Err(code) if is_outage(code) => {
-                if let Some(error) = self.ask(|contact| Ok(contact.why_silent())).await? {
+                if let Some(error) = advertised.and_then(|it| misadvertised(at, it, "")) {
                     return Err(error);
                 }
                 Err(Unreachable(format!("creating topic `{name}` at {at}: {code}")).into())

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use wiremock::matchers::header;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::super::options::Folder;
 use super::*;
 
 /// A server that answers each operation with the same status and JSON every time.
