@@ -199,7 +199,9 @@ impl Topic {
 
     async fn try_create(&self, partitions: i32, replicas: i32) -> Result<Result<(), RDKafkaErrorCode>> {
         let new = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(replicas));
-        let created = self.admin()?.create_topics([&new], &self.admin_options()).await;
+        let admin = self.admin()?;
+        let created = admin.create_topics([&new], &self.admin_options()).await;
+        end_beside(admin);
         Ok(match created {
             Ok(mut topics) => topics.pop().map_or(Ok(()), |topic| topic.map(drop).map_err(|(_, code)| code)),
             Err(KafkaError::AdminOp(code)) => Err(code),
@@ -212,7 +214,9 @@ impl Topic {
     async fn max_bytes(&self) -> usize {
         let asked = async {
             let topic = ResourceSpecifier::Topic(&self.name);
-            let described = self.admin().ok()?.describe_configs([&topic], &self.admin_options()).await;
+            let admin = self.admin().ok()?;
+            let described = admin.describe_configs([&topic], &self.admin_options()).await;
+            end_beside(admin);
             let described = described.ok()?.pop()?.ok()?;
             described.get("max.message.bytes")?.value.as_ref()?.parse().ok()
         };
@@ -228,6 +232,11 @@ impl Topic {
         let timeout = Some(self.question());
         AdminOptions::new().request_timeout(timeout).operation_timeout(timeout)
     }
+}
+
+/// Ends a client on a thread of its own: it waits for its poll, a tenth of a second.
+fn end_beside(admin: AdminClient<DefaultClientContext>) {
+    drop(tokio::task::spawn_blocking(move || drop(admin)));
 }
 
 /// Settings that keep records and batches within what the topic takes.
