@@ -60,6 +60,11 @@ fn fill_in(inner: &str, lookup: Lookup) -> Result<(String, String), String> {
     if !is_name {
         return Err(format!("`${{{inner}}}` does not name a variable; write `$${{` for a literal `${{`"));
     }
+    if otherwise.is_some_and(|otherwise| !otherwise.starts_with(['-', '?'])) {
+        return Err(format!(
+            "`${{{inner}}}` is not understood; there are `${{{name}}}`, `${{{name}:-default}}` and `${{{name}:?message}}`"
+        ));
+    }
     let value = lookup(name).filter(|value| !value.is_empty());
     let value = match (value, otherwise) {
         (Some(value), _) => value,
@@ -71,17 +76,10 @@ fn fill_in(inner: &str, lookup: Lookup) -> Result<(String, String), String> {
                 ));
             }
         },
-        (None, Some(otherwise)) => {
-            if let Some(default) = otherwise.strip_prefix('-') {
-                default.to_owned()
-            } else if let Some(message) = otherwise.strip_prefix('?') {
-                return Err(format!("set the variable {name}: {message}"));
-            } else {
-                return Err(format!(
-                    "`${{{inner}}}` is not understood; there are `${{{name}}}`, `${{{name}:-default}}` and `${{{name}:?message}}`"
-                ));
-            }
-        }
+        (None, Some(otherwise)) => match otherwise.strip_prefix('-') {
+            Some(default) => default.to_owned(),
+            None => return Err(format!("set the variable {name}: {}", &otherwise[1..])),
+        },
     };
     Ok((name.to_owned(), value))
 }
