@@ -136,6 +136,8 @@ mod tests {
             let before = vec![-1, 5, 100];
             let mut trail =
                 Trail { epoch: 1, partitions: partitions(3), before: before.clone(), runs: Vec::new() };
+            // A batch is never said to have more items than it has.
+            let n_items = n_items.min(steps.len());
             let (mut read, mut expected) = (before.clone(), before);
             for (item, (lane, step)) in steps.into_iter().enumerate() {
                 let offset = read[lane].max(0) + step - 1;
