@@ -182,7 +182,7 @@ fn a_crate_depends_only_on_what_stands_below_it() {
                 "csv" => line.starts_with("csv ") || line.starts_with("csv."),
                 name => line.starts_with(name),
             };
-            if section == "[dependencies]" && forbidden.iter().any(|name| is_library(name)) {
+            if section == "[dependencies]" && forbidden.iter().any(is_library) {
                 out.add(path, number, "this crate knows no client library and nothing above it");
             }
         }
