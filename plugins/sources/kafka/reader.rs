@@ -1,5 +1,6 @@
 //! The thread that polls the client and fills batches.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -200,7 +201,7 @@ impl Reader {
             return self.check_silence();
         }
         let is_idle = self.settings.idle_timeout.is_some_and(|timeout| self.last_record.elapsed() >= timeout);
-        let mut positions = self.client.position().map(|list| list.to_topic_map()).unwrap_or_default();
+        let positions = self.positions();
         let is_read = |lane: &Lane| {
             let key = (lane.partition.topic.as_str().to_owned(), lane.partition.number);
             let position = match positions.get(&key) {
@@ -218,14 +219,27 @@ impl Reader {
             info!("the source ends: {why}");
             self.held.end();
         }
-        if self.filling.is_none() && self.held.is_empty() {
-            let passed_over = self.lanes.iter().zip(&self.is_passed_over).filter(|(_, is_so)| **is_so);
-            for (lane, _) in passed_over {
-                positions.remove(&(lane.partition.topic.as_str().to_owned(), lane.partition.number));
-            }
-            self.held.pass_marks(&positions, |list| self.client.store_offsets(list));
-        }
+        self.pass_marks(positions);
         self.check_silence();
+    }
+
+    /// How far the client has come, marks of transactions included.
+    fn positions(&self) -> HashMap<(String, i32), Offset> {
+        self.client.position().map(|list| list.to_topic_map()).unwrap_or_default()
+    }
+
+    /// Behind the last record of a partition may lie marks of transactions.
+    /// A group that never passed them would seem to miss records once
+    /// retention takes them.
+    fn pass_marks(&self, mut positions: HashMap<(String, i32), Offset>) {
+        if self.filling.is_some() || !self.held.is_empty() {
+            return;
+        }
+        let passed_over = self.lanes.iter().zip(&self.is_passed_over).filter(|(_, is_so)| **is_so);
+        for (lane, _) in passed_over {
+            positions.remove(&(lane.partition.topic.as_str().to_owned(), lane.partition.number));
+        }
+        self.held.pass_marks(&positions, |list| self.client.store_offsets(list));
     }
 
     fn check_silence(&mut self) {
@@ -294,8 +308,10 @@ impl Reader {
 
     /// Commits and leaves, so that the others need not wait for us to time out.
     fn leave(self) {
-        let Reader { mut client, held, .. } = self;
-        drop(held);
+        if self.held.is_assigned() {
+            self.pass_marks(self.positions());
+        }
+        let Reader { mut client, .. } = self;
         if !group::commit(&client) {
             // Leaving asks the coordinator, and librdkafka 2.12 may crash when
             // there is none. The process is about to end anyway.
