@@ -287,3 +287,26 @@ fn options_that_carry_the_delivery_promise_are_refused() {
         scene.run(["validate", "producer.toml"]).assert_code(78).assert_says(&[named, "producer.toml:"]);
     }
 }
+
+#[test]
+fn a_topic_that_is_deleted_under_the_sink_ends_the_run_and_stays_away() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.name("deleted");
+    let scene = producer(&format!(
+        "bootstrap_servers = \"{}\"\ntopic = \"{topic}\"\n\
+         librdkafka_options = {{ \"topic.metadata.propagation.max.ms\" = 500 }}",
+        broker.bootstrap()
+    ));
+    scene.write("rows.csv", format!("n\n{}", "1\n".repeat(10_000)));
+    let pace = "[transforms.pace]\ntype = \"throttle\"\nrate = 100\ninputs = [\"rows\"]\n[transforms.json]";
+    let pipeline = scene.read("producer.toml").replace("[transforms.json]", pace);
+    let pipeline = pipeline.replace("inputs = [\"rows\"]\n[sinks", "inputs = [\"pace\"]\n[sinks");
+    scene.write("producer.toml", pipeline);
+    let running = scene.start(["run", "producer.toml"]);
+    wait_until("the topic and its first records", SOON, || {
+        broker.partitions(&topic).is_some() && !broker.read_all(&topic).is_empty()
+    });
+    broker.delete_topic(&topic);
+    running.wait(SOON).assert_code(1).assert_says(&[&topic, "is gone from the cluster"]);
+    assert_eq!(broker.partitions(&topic), None, "nobody has made the broker create it again");
+}

@@ -22,6 +22,8 @@ mod delivery;
 /// Bad input and services that refuse: clear errors, nothing lost.
 /// The `glue_crawl` sink against an independent Glue.
 mod glue;
+/// The `kafka` source as a member of a group: slow sinks, ends, denials.
+mod group;
 /// The `http` source: answers, pages, cursors, denials.
 mod http;
 /// The `kafka` source and sink against a real broker.

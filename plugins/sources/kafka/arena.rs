@@ -38,7 +38,7 @@ struct Draft {
 impl Arena {
     /// An empty batch behind `before`, of about `n_bytes`.
     pub(super) fn new(epoch: u64, partitions: Arc<[Partition]>, before: Vec<i64>, n_bytes: usize) -> Self {
-        let trail = Trail { epoch, partitions, before, runs: Vec::new() };
+        let trail = Trail::new(epoch, partitions, before);
         Arena { bytes: Vec::with_capacity(n_bytes), drafts: Vec::new(), trail }
     }
 
@@ -87,7 +87,7 @@ impl Arena {
                 Err(_) => draft.is_bad = true,
             }
         }
-        self.trail.push(self.drafts.len(), lane, draft.offset);
+        self.trail.push(lane, draft.offset);
         self.drafts.push(draft);
     }
 

@@ -3,6 +3,7 @@
 mod arena;
 mod config;
 mod group;
+mod held;
 mod places;
 mod reader;
 mod start;
@@ -11,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Reset, Stop};
-use group::{Group, Held, Outcome};
+use group::Group;
+use held::{Held, Outcome};
 use places::Places;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode;

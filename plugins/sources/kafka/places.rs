@@ -57,31 +57,40 @@ pub(super) struct Trail {
     pub(super) epoch: u64,
     pub(super) partitions: Arc<[Partition]>,
     /// What came next in front of the batch; below 0 where nothing was read.
-    pub(super) before: Vec<i64>,
-    pub(super) runs: Vec<Run>,
+    before: Vec<i64>,
+    runs: Vec<Run>,
+    n_items: usize,
 }
 
 /// Items with successive offsets of one partition.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Run {
-    pub(super) lane: usize,
-    pub(super) first_item: usize,
-    pub(super) first_offset: i64,
+struct Run {
+    lane: usize,
+    first_item: usize,
+    first_offset: i64,
 }
 
 impl Trail {
-    /// Adds the item that follows `n_items` others.
-    pub(super) fn push(&mut self, n_items: usize, lane: usize, offset: i64) {
+    /// A trail that has no items yet.
+    pub(super) fn new(epoch: u64, partitions: Arc<[Partition]>, before: Vec<i64>) -> Self {
+        Trail { epoch, partitions, before, runs: Vec::new(), n_items: 0 }
+    }
+
+    /// Adds an item.
+    pub(super) fn push(&mut self, lane: usize, offset: i64) {
+        let n_items = self.n_items;
         let follows = self.runs.last().is_some_and(|run| {
             run.lane == lane && run.first_offset + (n_items - run.first_item) as i64 == offset
         });
         if !follows {
             self.runs.push(Run { lane, first_item: n_items, first_offset: offset });
         }
+        self.n_items += 1;
     }
 
     /// What comes next in each partition behind the first `n_items` items.
     pub(super) fn next_after(&self, n_items: usize) -> Vec<i64> {
+        let n_items = n_items.min(self.n_items);
         let mut next = self.before.clone();
         let ends = self.runs.iter().skip(1).map(|run| run.first_item).chain([usize::MAX]);
         for (run, end) in self.runs.iter().zip(ends) {
@@ -120,8 +129,8 @@ mod tests {
 
     #[test]
     fn a_partition_that_was_not_read_has_no_place() {
-        let mut trail = Trail { epoch: 1, partitions: partitions(2), before: vec![-1, -1], runs: Vec::new() };
-        trail.push(0, 1, 41);
+        let mut trail = Trail::new(1, partitions(2), vec![-1, -1]);
+        trail.push(1, 41);
         let Position(value) = trail.after(1);
         assert_eq!(value, json!({ "epoch": 1, "offsets": { "stock.market": { "1": 42 } } }));
     }
@@ -134,15 +143,12 @@ mod tests {
             n_items in 0..70usize,
         ) {
             let before = vec![-1, 5, 100];
-            let mut trail =
-                Trail { epoch: 1, partitions: partitions(3), before: before.clone(), runs: Vec::new() };
-            // A batch is never said to have more items than it has.
-            let n_items = n_items.min(steps.len());
+            let mut trail = Trail::new(1, partitions(3), before.clone());
             let (mut read, mut expected) = (before.clone(), before);
             for (item, (lane, step)) in steps.into_iter().enumerate() {
                 let offset = read[lane].max(0) + step - 1;
                 read[lane] = offset + 1;
-                trail.push(item, lane, offset);
+                trail.push(lane, offset);
                 if item < n_items {
                     expected[lane] = offset + 1;
                 }

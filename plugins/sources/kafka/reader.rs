@@ -1,5 +1,6 @@
 //! The thread that polls the client and fills batches.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,9 +12,10 @@ use runner_core::{Error, ReadError, Unreachable};
 use tracing::{debug, info, warn};
 
 use super::arena::{Arena, Sources};
-use super::group::{self, Held, Lane};
+use super::group;
+use super::held::{Held, Lane};
 use super::places::Partition;
-use super::{Client, Settings, start};
+use super::{Client, Settings, Stop, start};
 use crate::shared::kafka::{Heard, is_denied, is_outage};
 
 /// Polls the client, which also is how the group hears that we are alive.
@@ -29,6 +31,8 @@ pub(super) struct Reader {
     partitions: Arc<[Partition]>,
     /// What comes next in each lane behind all that was read; below 0 at first.
     next: Vec<i64>,
+    /// Lanes in which a record was passed over because it came after the end.
+    is_passed_over: Vec<bool>,
     filling: Option<(Arena, Instant)>,
     /// How large the last batch was, so that the next one seldom grows.
     n_bytes: usize,
@@ -62,6 +66,7 @@ impl Reader {
             lanes: Vec::new(),
             partitions: Arc::new([]),
             next: Vec::new(),
+            is_passed_over: Vec::new(),
             filling: None,
             n_bytes: 0,
             last_record: now,
@@ -131,7 +136,9 @@ impl Reader {
         if due.is_some_and(|due| due <= Instant::now()) {
             self.hand_over();
         }
-        if self.last_look.elapsed() >= LOOK || (self.filling.is_none() && !self.has_ended) {
+        let may_end = self.settings.stop == Stop::AtEnd || self.settings.idle_timeout.is_some();
+        let is_near = may_end && !self.has_ended && self.filling.is_none();
+        if is_near || self.last_look.elapsed() >= LOOK {
             self.look_around();
         }
     }
@@ -142,6 +149,7 @@ impl Reader {
         self.lanes = self.held.lanes();
         self.partitions = self.lanes.iter().map(|lane| lane.partition).collect();
         self.next = vec![-1; self.lanes.len()];
+        self.is_passed_over = vec![false; self.lanes.len()];
         self.filling = None;
         self.last_record = Instant::now();
         self.silent_since = None;
@@ -158,6 +166,7 @@ impl Reader {
         let lane = &self.lanes[index];
         if self.has_ended || lane.end.is_some_and(|end| message.offset() >= end) {
             // It came after the end: another run reads it.
+            self.is_passed_over[index] = true;
             let mut list = TopicPartitionList::new();
             list.add_partition(message.topic(), message.partition());
             if let Err(error) = self.client.pause(&list) {
@@ -187,17 +196,21 @@ impl Reader {
     /// What is to be done now and then: the end, marks of transactions, silence.
     fn look_around(&mut self) {
         self.last_look = Instant::now();
-        if self.epoch == 0 {
+        // Between two assignments nothing is ours, which is not the end.
+        if !self.held.is_assigned() {
             return self.check_silence();
         }
         let is_idle = self.settings.idle_timeout.is_some_and(|timeout| self.last_record.elapsed() >= timeout);
-        let positions = self.client.position().map(|list| list.to_topic_map()).unwrap_or_default();
+        let positions = self.positions();
         let is_read = |lane: &Lane| {
             let key = (lane.partition.topic.as_str().to_owned(), lane.partition.number);
-            let position = positions.get(&key).and_then(|offset| offset.to_raw()).unwrap_or(-1);
-            lane.end.is_some_and(|end| lane.start.max(position) >= end)
+            let position = match positions.get(&key) {
+                Some(&Offset::Offset(position)) => position,
+                _ => lane.start,
+            };
+            lane.end.is_some_and(|end| position >= end)
         };
-        let is_at_end = self.settings.stop == super::Stop::AtEnd && self.lanes.iter().all(is_read);
+        let is_at_end = self.settings.stop == Stop::AtEnd && self.lanes.iter().all(is_read);
         if !self.has_ended && (is_idle || is_at_end) {
             self.hand_over();
             self.has_ended = true;
@@ -206,10 +219,27 @@ impl Reader {
             info!("the source ends: {why}");
             self.held.end();
         }
-        if self.filling.is_none() && self.held.is_empty() {
-            self.held.pass_marks(&positions, |list| self.client.store_offsets(list));
-        }
+        self.pass_marks(positions);
         self.check_silence();
+    }
+
+    /// How far the client has come, marks of transactions included.
+    fn positions(&self) -> HashMap<(String, i32), Offset> {
+        self.client.position().map(|list| list.to_topic_map()).unwrap_or_default()
+    }
+
+    /// Behind the last record of a partition may lie marks of transactions.
+    /// A group that never passed them would seem to miss records once
+    /// retention takes them.
+    fn pass_marks(&self, mut positions: HashMap<(String, i32), Offset>) {
+        if self.filling.is_some() || !self.held.is_empty() {
+            return;
+        }
+        let passed_over = self.lanes.iter().zip(&self.is_passed_over).filter(|(_, is_so)| **is_so);
+        for (lane, _) in passed_over {
+            positions.remove(&(lane.partition.topic.as_str().to_owned(), lane.partition.number));
+        }
+        self.held.pass_marks(&positions, |list| self.client.store_offsets(list));
     }
 
     fn check_silence(&mut self) {
@@ -278,8 +308,10 @@ impl Reader {
 
     /// Commits and leaves, so that the others need not wait for us to time out.
     fn leave(self) {
-        let Reader { mut client, held, .. } = self;
-        drop(held);
+        if self.held.is_assigned() {
+            self.pass_marks(self.positions());
+        }
+        let Reader { mut client, .. } = self;
         if !group::commit(&client) {
             // Leaving asks the coordinator, and librdkafka 2.12 may crash when
             // there is none. The process is about to end anyway.
@@ -295,16 +327,5 @@ impl Reader {
             }
             std::thread::yield_now();
         }
-    }
-}
-
-/// An offset as a number, where it is one.
-trait RawOffset {
-    fn to_raw(&self) -> Option<i64>;
-}
-
-impl RawOffset for Offset {
-    fn to_raw(&self) -> Option<i64> {
-        if let Offset::Offset(offset) = self { Some(*offset) } else { None }
     }
 }

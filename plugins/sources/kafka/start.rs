@@ -1,6 +1,7 @@
 //! Where reading begins in the partitions that the group gives us.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,10 @@ use rdkafka::{Offset, TopicPartitionList};
 use runner_core::{Error, Name, ReadError, Unreachable};
 use tracing::warn;
 
-use super::group::Held;
+use super::held::Held;
 use super::places::Partition;
 use super::{Client, Reset, Settings, Stop};
-use crate::shared::kafka::is_outage;
+use crate::shared::kafka::{is_denied, is_outage};
 
 /// Where reading begins in one partition.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(super) struct Beginning {
     /// The ends of all partitions at the first assignment, those of other
     /// members included: one that leaves may pass its partitions on to us.
     ends: Mutex<Option<HashMap<(String, i32), i64>>>,
+    /// After the first success a denial is a passing state, not a slip in the file.
+    has_succeeded: AtomicBool,
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,10 +54,15 @@ impl Beginning {
         let began = Instant::now();
         loop {
             let error = match self.ask(client, partitions, settings) {
-                Ok(found) => return found.map_err(ReadError::Fatal),
+                Ok(found) => {
+                    self.has_succeeded.store(true, Ordering::Relaxed);
+                    return found.map_err(ReadError::Fatal);
+                }
                 Err(error) => error,
             };
-            if !error.rdkafka_error_code().is_some_and(is_outage) || held.is_closing() {
+            let may_pass =
+                |code| is_outage(code) || (is_denied(code) && self.has_succeeded.load(Ordering::Relaxed));
+            if !error.rdkafka_error_code().is_some_and(may_pass) {
                 let group = &settings.group_id;
                 let said = format!(
                     "asking for the offsets of group `{group}` (it needs Read on the group and its topics)"
@@ -66,8 +74,9 @@ impl Beginning {
                 return Err(ReadError::Fatal(Unreachable(message).into()));
             }
             warn!("asking for the offsets of group `{}`: {error}; asking again", settings.group_id);
-            // The library waits by itself for a broker to come back.
-            held.has_room(settings.retry.initial);
+            if held.closes(settings.retry.initial) {
+                return Ok(Vec::new());
+            }
         }
     }
 

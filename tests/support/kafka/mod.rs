@@ -24,6 +24,7 @@ const ZOOKEEPER_ERA: &str = "3.9.1";
 /// A broker, and the folder it keeps its data in.
 pub struct Broker {
     bootstrap: String,
+    second: Option<String>,
     own: Option<Own>,
 }
 
@@ -49,7 +50,7 @@ impl Broker {
             return None;
         }
         let start = || match given {
-            Some(bootstrap) => Some(Broker { bootstrap, own: None }),
+            Some(bootstrap) => Some(Broker { bootstrap, second: None, own: None }),
             None => Broker::start(),
         };
         SHARED.get_or_init(start).as_ref()
@@ -60,8 +61,9 @@ impl Broker {
         Broker::start_with(&[])
     }
 
-    /// A broker for one test alone with settings of its own; `{port}` in a
-    /// value stands for the port it listens at.
+    /// A broker for one test alone with settings of its own. In a value
+    /// `{port}` stands for the port it listens at, `{controller}` for that of
+    /// its controller and `{second}` for one more that is free.
     pub fn start_with(settings: &[(&str, &str)]) -> Option<Broker> {
         is_possible().then(|| started(|| Broker::start_kraft(&Jars::fetch(KAFKA), settings)))
     }
@@ -75,6 +77,11 @@ impl Broker {
     /// What goes into `bootstrap_servers`.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// The address that `{second}` stands for in the settings of `start_with`.
+    pub fn second_address(&self) -> &str {
+        self.second.as_deref().expect("a broker with settings of its own")
     }
 
     /// Ends the broker in order; its data stay.
@@ -100,7 +107,7 @@ impl Broker {
 
     fn start_kraft(jars: &Jars, settings: &[(&str, &str)]) -> Broker {
         let folder = tempfile::tempdir().expect("a folder for the broker");
-        let (port, controller) = (free_port(), free_port());
+        let (port, controller, second) = (free_port(), free_port(), free_port());
         let mut file = format!(
             "process.roles=broker,controller\nnode.id=1\n\
              listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
@@ -113,7 +120,9 @@ impl Broker {
         file += &common_settings(folder.path());
         for (name, value) in settings {
             // The last of two lines with one name counts.
-            file += &format!("{name}={}\n", value.replace("{port}", &port.to_string()));
+            let value = value.replace("{port}", &port.to_string());
+            let value = value.replace("{controller}", &controller.to_string());
+            file += &format!("{name}={}\n", value.replace("{second}", &second.to_string()));
         }
         fs::write(folder.path().join("server.properties"), file).expect("writing the broker's settings");
         let mut format = jars.java();
@@ -125,7 +134,8 @@ impl Broker {
             .expect("starting Java");
         let said = String::from_utf8_lossy(&formatted.stderr);
         assert!(formatted.status.success(), "formatting the broker's storage failed:\n{said}");
-        Broker::run(port, Own { broker: None, zookeeper: None, jars: jars.clone(), folder })
+        let own = Own { broker: None, zookeeper: None, jars: jars.clone(), folder };
+        Broker { second: Some(format!("127.0.0.1:{second}")), ..Broker::run(port, own) }
     }
 
     fn start_zookeeper(jars: &Jars) -> Broker {
@@ -152,7 +162,7 @@ impl Broker {
 
     fn run(port: u16, mut own: Own) -> Broker {
         own.broker = Some(own.start_broker());
-        Broker { bootstrap: format!("127.0.0.1:{port}"), own: Some(own) }
+        Broker { bootstrap: format!("127.0.0.1:{port}"), second: None, own: Some(own) }
     }
 
     /// Waits until the broker answers; false if it does not.

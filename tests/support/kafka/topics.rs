@@ -50,16 +50,21 @@ impl Broker {
     /// Creates a topic with a name of its own and answers with the name.
     pub fn create_topic(&self, purpose: &str, partitions: i32) -> String {
         let name = self.name(purpose);
-        let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+        self.create_topic_named(&name, partitions);
+        name
+    }
+
+    /// Creates a topic with that name.
+    pub fn create_topic_named(&self, name: &str, partitions: i32) {
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
         let created = wait_for(self.admin().create_topics([&topic], &AdminOptions::new()));
         let created = created.expect("asking for a topic").remove(0);
         created.expect("creating a topic");
         let client: BaseConsumer = self.client().create().expect("a client");
         let deadline = Instant::now() + PATIENCE;
-        while self.n_partitions(&client, &name) != partitions as usize {
+        while self.n_partitions(&client, name) != partitions as usize {
             assert!(Instant::now() < deadline, "the topic {name} does not show up");
         }
-        name
     }
 
     /// Deletes a topic.
@@ -108,6 +113,31 @@ impl Broker {
         let producer = self.producer();
         send(&producer, record);
         producer.flush(PATIENCE).expect("writing to the topic");
+    }
+
+    /// Writes payloads into partition 0 in one transaction, which is committed or given up.
+    pub fn produce_transaction(&self, topic: &str, payloads: &[&str], is_committed: bool) {
+        let mut config = self.client();
+        let producer: BaseProducer =
+            config.set("transactional.id", self.name("transaction")).create().expect("a producer");
+        producer.init_transactions(PATIENCE).expect("preparing transactions");
+        producer.begin_transaction().expect("beginning a transaction");
+        for payload in payloads {
+            send(&producer, BaseRecord::<(), [u8]>::to(topic).partition(0).payload(payload.as_bytes()));
+        }
+        producer.flush(PATIENCE).expect("writing to the topic");
+        let ended = if is_committed {
+            producer.commit_transaction(PATIENCE)
+        } else {
+            producer.abort_transaction(PATIENCE)
+        };
+        ended.expect("ending the transaction");
+    }
+
+    /// What a partition begins and ends with.
+    pub fn watermarks(&self, topic: &str, partition: i32) -> (i64, i64) {
+        let client: BaseConsumer = self.client().create().expect("a client");
+        client.fetch_watermarks(topic, partition, PATIENCE).expect("the watermarks")
     }
 
     fn producer(&self) -> BaseProducer {

@@ -1,0 +1,244 @@
+//! The `kafka` source as a member of a consumer group, against a real broker.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::support::kafka::Broker;
+use crate::support::{Scene, wait_until};
+
+const SOON: Duration = Duration::from_secs(120);
+
+/// A pipeline from a topic into a file, and its group.
+struct Reading {
+    scene: Scene,
+    group: String,
+}
+
+impl Reading {
+    /// `top` stands at the top of the file, `options` in the source, `between`
+    /// is a transform called `between`, if it is not empty.
+    fn new(broker: &Broker, topic: &str, [top, options, between]: [&str; 3]) -> Reading {
+        let (scene, group) = (Scene::new(), broker.name("group"));
+        let input = if between.is_empty() { "topic" } else { "between" };
+        let between = if between.is_empty() {
+            String::new()
+        } else {
+            format!("[transforms.between]\ninputs = [\"topic\"]\n{between}\n")
+        };
+        let bootstrap = if options.contains("bootstrap_servers") {
+            String::new()
+        } else {
+            format!("bootstrap_servers = \"{}\"\n", broker.bootstrap())
+        };
+        scene.write(
+            "reads.toml",
+            format!(
+                "{top}\n[sources.topic]\ntype = \"kafka\"\n{bootstrap}topics = [\"{topic}\"]\n\
+                 group_id = \"{group}\"\n{options}\n{between}\
+                 [sinks.out]\ntype = \"file\"\ninputs = [\"{input}\"]\npath = \"out.txt\"\n"
+            ),
+        );
+        Reading { scene, group }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.scene.read("out.txt").lines().map(str::to_owned).collect()
+    }
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|n| n.to_string()).collect()
+}
+
+#[test]
+fn a_slow_sink_pauses_the_partitions_and_is_not_put_out_of_the_group() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic("slow", 1);
+    broker.produce(&topic, 0, numbers(0..200));
+    let options = "stop = \"at_end\"\n\
+        librdkafka_options = { \"session.timeout.ms\" = 6000, \"max.poll.interval.ms\" = 6000 }";
+    // One batch at a time, each for longer than the group waits for a poll.
+    let top = "batch = { max_records = 50, in_flight = \"50B\" }";
+    let pace = "type = \"throttle\"\nrate = 7";
+    let reading = Reading::new(broker, &topic, [top, options, pace]);
+    let outcome = reading.scene.run(["run", "--log-level", "debug", "reads.toml"]);
+    outcome.assert_code(0).assert_says(&["pausing the partitions"]);
+    assert!(!outcome.stderr.contains("joining again"), "{}", outcome.stderr);
+    assert_eq!(reading.lines(), numbers(0..200), "each once, in order");
+}
+
+#[test]
+fn what_comes_after_the_end_waits_for_the_next_run() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic("later", 2);
+    broker.produce(&topic, 0, numbers(0..60));
+    let pace = "type = \"throttle\"\nrate = 30";
+    let reading = Reading::new(broker, &topic, ["batch.max_records = 5", "stop = \"at_end\"", pace]);
+    let running = reading.scene.start(["run", "reads.toml"]);
+    wait_until("the first records", SOON, || !reading.lines().is_empty());
+    broker.produce(&topic, 0, numbers(60..100));
+    running.wait(SOON).assert_code(0);
+    assert_eq!(reading.lines(), numbers(0..60));
+    assert_eq!(broker.committed(&reading.group, &topic)[0], Some(60));
+    reading.scene.run(["run", "reads.toml"]).assert_code(0);
+    assert_eq!(reading.lines(), numbers(0..100));
+}
+
+#[test]
+fn marks_of_transactions_are_neither_records_nor_records_missed() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic("transactions", 1);
+    broker.produce_transaction(&topic, &["a", "b"], true);
+    broker.produce_transaction(&topic, &["never"], false);
+    let reading = Reading::new(broker, &topic, ["", "stop = \"at_end\"", ""]);
+    reading.scene.run(["run", "reads.toml"]).assert_code(0);
+    assert_eq!(reading.lines(), ["a", "b"]);
+    let (_, end) = broker.watermarks(&topic, 0);
+    assert_eq!(broker.committed(&reading.group, &topic), [Some(end)]);
+    broker.delete_records(&topic, 0, end);
+    broker.produce_transaction(&topic, &["c"], true);
+    reading.scene.run(["run", "reads.toml"]).assert_code(0);
+    assert_eq!(reading.lines(), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_topic_that_is_not_there_yet_is_waited_for() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.name("not-yet");
+    let reading = Reading::new(broker, &topic, ["retry.connect = \"60s\"", "", ""]);
+    let running = reading.scene.start(["run", "reads.toml"]);
+    wait_until("a word of the wait", SOON, || running.has_said("waiting for whoever creates it"));
+    assert_eq!(broker.partitions(&topic), None, "asking for a topic creates none");
+    broker.create_topic_named(&topic, 1);
+    broker.produce(&topic, 0, ["a"]);
+    wait_until("the record", SOON, || reading.lines() == ["a"]);
+    running.signal(Signal::SIGTERM);
+    running.wait(SOON).assert_code(0);
+}
+
+#[test]
+fn a_topic_that_never_comes_is_not_waited_for_for_ever() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.name("never");
+    let reading = Reading::new(broker, &topic, ["retry.connect = \"1s\"", "", ""]);
+    reading.scene.run(["run", "reads.toml"]).assert_code(69).assert_says(&[&topic, broker.bootstrap()]);
+}
+
+#[test]
+fn a_topic_that_is_deleted_under_way_ends_the_run() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic("deleted", 1);
+    broker.produce(&topic, 0, ["a"]);
+    let options = "librdkafka_options = { \"topic.metadata.propagation.max.ms\" = 500 }";
+    let reading = Reading::new(broker, &topic, ["", options, ""]);
+    let running = reading.scene.start(["run", "reads.toml"]);
+    wait_until("the record", SOON, || reading.lines() == ["a"]);
+    broker.delete_topic(&topic);
+    running.wait(SOON).assert_code(1).assert_says(&[&topic, "is gone from the cluster"]);
+}
+
+#[test]
+fn a_group_with_members_does_not_go_back_under_their_feet() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic("busy", 1);
+    broker.produce(&topic, 0, ["a"]);
+    let reading = Reading::new(broker, &topic, ["", "", ""]);
+    let running = reading.scene.start(["run", "reads.toml"]);
+    wait_until("the record", SOON, || reading.lines() == ["a"]);
+    reading.scene.write("other.toml", reading.scene.read("reads.toml").replace("out.txt", "other.txt"));
+    let second = reading.scene.run(["run", "--from-start", "other.toml"]);
+    second.assert_code(1).assert_says(&[&reading.group, "stop them first"]);
+    running.signal(Signal::SIGTERM);
+    running.wait(SOON).assert_code(0);
+}
+
+#[test]
+fn latest_begins_with_what_comes_from_now_on_and_says_so_once() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic("latest", 1);
+    broker.produce(&topic, 0, ["old"]);
+    let reading = Reading::new(broker, &topic, ["", "auto_offset_reset = \"latest\"\nstop = \"at_end\"", ""]);
+    reading.scene.run(["run", "reads.toml"]).assert_code(0);
+    assert!(reading.lines().is_empty());
+    broker.produce(&topic, 0, ["new"]);
+    reading.scene.run(["run", "reads.toml"]).assert_code(0);
+    assert_eq!(reading.lines(), ["new"], "the group has kept where \"from now on\" was");
+}
+
+/// A broker that knows one user, who may do nothing.
+fn guarded() -> Option<Broker> {
+    Broker::start_with(&[
+        (
+            "listeners",
+            "PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SASL://127.0.0.1:{second}",
+        ),
+        ("advertised.listeners", "PLAINTEXT://127.0.0.1:{port},SASL://127.0.0.1:{second}"),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT"),
+        ("sasl.enabled.mechanisms", "PLAIN"),
+        (
+            "listener.name.sasl.plain.sasl.jaas.config",
+            "org.apache.kafka.common.security.plain.PlainLoginModule required user_alice=\"right\";",
+        ),
+        ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+        ("super.users", "User:ANONYMOUS"),
+    ])
+}
+
+#[test]
+fn who_is_refused_is_told_so_at_once_and_no_password_is_shown() {
+    let Some(broker) = guarded() else { return };
+    let topic = broker.create_topic("guarded", 1);
+    for (password, said) in [("wr0ng-one", "refuses the credentials"), ("right", "does not let this user")] {
+        let options = format!(
+            "bootstrap_servers = \"{}\"\nsecurity_protocol = \"sasl_plaintext\"\n\
+             sasl = {{ mechanism = \"PLAIN\", username = \"alice\", password = \"{password}\" }}",
+            broker.second_address()
+        );
+        let reading = Reading::new(&broker, &topic, ["retry.connect = \"20s\"", &options, ""]);
+        let outcome = reading.scene.run(["run", "--log-level", "debug", "reads.toml"]);
+        outcome.assert_code(1).assert_says(&[said, broker.second_address()]);
+        let rows = "[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n";
+        reading.scene.write("rows.csv", "n\n1\n");
+        let sink = format!(
+            "retry.connect = \"20s\"\n{rows}[sinks.out]\ntype = \"kafka\"\ninputs = [\"rows\"]\n\
+             topic = \"{topic}\"\n{options}\n"
+        );
+        reading.scene.write("writes.toml", sink);
+        let written = reading.scene.run(["run", "--log-level", "debug", "writes.toml"]);
+        written.assert_code(1).assert_says(&[said]);
+        for text in [&outcome.stderr, &written.stderr, &outcome.stdout, &written.stdout] {
+            assert!(!text.contains(password) || password == "right", "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_change_of_the_group_is_not_the_end_of_it() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic("changing", 4);
+    for partition in 0..4 {
+        let first = partition as usize * 100;
+        broker.produce(&topic, partition, numbers(first..first + 100));
+    }
+    let top = "batch = { max_records = 5, in_flight = \"50B\" }";
+    let pace = "type = \"throttle\"\nrate = 50";
+    let reading = Reading::new(broker, &topic, [top, "stop = \"at_end\"", pace]);
+    reading.scene.write("other.toml", reading.scene.read("reads.toml").replace("out.txt", "other.txt"));
+    let first = reading.scene.start(["run", "reads.toml"]);
+    wait_until("the first records", SOON, || !reading.lines().is_empty());
+    let second = reading.scene.start(["run", "other.toml"]);
+    first.wait(SOON).assert_code(0);
+    second.wait(SOON).assert_code(0);
+    let other = reading.scene.read("other.txt");
+    assert!(!other.is_empty(), "the second got its share");
+    let mut all: Vec<usize> = reading
+        .lines()
+        .iter()
+        .map(String::as_str)
+        .chain(other.lines())
+        .map(|it| it.parse().expect("a number"))
+        .collect();
+    all.sort_unstable();
+    assert_eq!(all, (0..400).collect::<Vec<_>>(), "each once");
+}
