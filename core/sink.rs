@@ -42,6 +42,12 @@ pub trait Sink: Send + Sync {
         1
     }
 
+    /// Another write begins only while fewer records than this are under way in
+    /// the others: what is under way must be stored before a stop can end.
+    fn max_under_way(&self) -> usize {
+        usize::MAX
+    }
+
     /// Works beside the writes, from `open` on until the input ends, when the
     /// future is dropped. Must not end by itself unless it has failed.
     async fn work_beside(&self) -> Result<()> {

@@ -17,6 +17,8 @@ pub(crate) struct RunFailure {
 pub(crate) struct Control {
     /// Cancelled when the whole run is to stop: by a signal, or by a failure.
     pub(crate) stop: CancellationToken,
+    /// Cancelled by whoever asks the run to stop.
+    asked: CancellationToken,
     nodes: Vec<Node>,
     failure: Mutex<Option<RunFailure>>,
     /// Who wanted nothing more, and so ended the run in order.
@@ -36,11 +38,13 @@ impl Control {
         components: impl IntoIterator<Item = (String, Vec<usize>)>,
         stop: &CancellationToken,
     ) -> Self {
+        let asked = stop.clone();
         let stop = stop.child_token();
         let node = |(name, inputs)| Node { name, stop: stop.child_token(), inputs };
         Control {
             nodes: components.into_iter().map(node).collect(),
             stop: stop.clone(),
+            asked,
             failure: Mutex::default(),
             satisfied: OnceLock::new(),
         }
@@ -49,6 +53,11 @@ impl Control {
     /// The token that tells one component to stop.
     pub(crate) fn token(&self, node: usize) -> CancellationToken {
         self.nodes[node].stop.clone()
+    }
+
+    /// Whether somebody has asked the run to stop; a failure does not ask.
+    pub(crate) fn is_asked_to_stop(&self) -> bool {
+        self.asked.is_cancelled()
     }
 
     pub(crate) fn name(&self, node: usize) -> &str {

@@ -26,6 +26,8 @@ impl SinkTask {
     pub(crate) async fn run(self) {
         let SinkTask { writer, mut inbox, next, dead_letters } = self;
         let at_most = writer.sink.concurrency().max(1);
+        let max_under_way = writer.sink.max_under_way();
+        let mut n_under_way = 0;
         let mut beside = writer.sink.work_beside();
         let mut tasks = JoinSet::new();
         // Nobody is in front of the first one.
@@ -34,14 +36,21 @@ impl SinkTask {
         while is_open || !tasks.is_empty() {
             tokio::select! {
                 Some(done) = tasks.join_next() => {
-                    if let Err(panic) = done {
-                        writer.fail(Error::new(panic).context("the sink has crashed; this is a bug in the plugin"));
+                    match done {
+                        Ok(n_records) => n_under_way -= n_records,
+                        Err(panic) => {
+                            writer.fail(Error::new(panic).context("the sink has crashed; this is a bug in the plugin"));
+                        }
                     }
                 }
-                batch = inbox.recv(), if is_open && tasks.len() < at_most => match batch {
+                batch = inbox.recv(), if is_open && tasks.len() < at_most && (n_under_way < max_under_way || tasks.is_empty()) => match batch {
                     None => is_open = false,
-                    Some(batch) if writer.is_broken.load(Ordering::Relaxed) => batch.give_back(),
+                    // What waits is given back when somebody stops the run; what is under way is written.
+                    Some(batch) if writer.is_broken.load(Ordering::Relaxed) || writer.control.is_asked_to_stop() => {
+                        batch.give_back();
+                    }
                     Some(batch) => {
+                        n_under_way += batch.len();
                         let (begun, next_turn) = oneshot::channel();
                         let turn = std::mem::replace(&mut turn, next_turn);
                         let (writer, dead_letters) = (Arc::clone(&writer), Arc::clone(&dead_letters));
@@ -66,7 +75,8 @@ impl SinkTask {
 }
 
 /// One write among several: it begins after the one before has begun, so that a
-/// sink which queues what it is given keeps the order of the batches.
+/// sink which queues what it is given keeps the order of the batches. Answers with
+/// how many records it was about.
 async fn write(
     writer: Arc<Writer>,
     batch: Batch,
@@ -74,7 +84,8 @@ async fn write(
     next: Fan,
     turn: oneshot::Receiver<()>,
     begun: oneshot::Sender<()>,
-) {
+) -> usize {
+    let n_records = batch.len();
     // A write before that is gone has begun as well.
     let _ = turn.await;
     let mut begun = Some(begun);
@@ -87,6 +98,7 @@ async fn write(
     .await;
     // Whoever is behind a sink and wants no more has failed, and said so.
     let _ = next.send(stored).await;
+    n_records
 }
 
 /// Flushes as the input has ended: to completion, unless somebody stops the run meanwhile.

@@ -163,6 +163,12 @@ impl Sink for S3 {
         self.config.concurrency.get()
     }
 
+    /// The next batch begins while the slowest objects of this one finish, and a
+    /// stop waits for no more than two.
+    fn max_under_way(&self) -> usize {
+        1024 + self.config.concurrency.get()
+    }
+
     fn location(&self) -> Option<String> {
         Some(format!("s3://{}/{}", self.config.bucket, self.config.key.folder()))
     }

@@ -137,7 +137,7 @@ impl Broker {
     /// What a partition begins and ends with.
     pub fn watermarks(&self, topic: &str, partition: i32) -> (i64, i64) {
         let client: BaseConsumer = self.client().create().expect("a client");
-        client.fetch_watermarks(topic, partition, PATIENCE).expect("the watermarks")
+        watermarks(&client, topic, partition)
     }
 
     fn producer(&self) -> BaseProducer {
@@ -150,7 +150,7 @@ impl Broker {
         let mut ends = Vec::new();
         let mut list = TopicPartitionList::new();
         for partition in 0..self.n_partitions(&client, topic) as i32 {
-            let (_, high) = client.fetch_watermarks(topic, partition, PATIENCE).expect("the watermarks");
+            let (_, high) = watermarks(&client, topic, partition);
             list.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset");
             ends.push(high);
         }
@@ -218,4 +218,14 @@ fn send(producer: &BaseProducer, record: BaseRecord<'_, impl rdkafka::message::T
 fn wait_for<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(future)
+}
+
+/// Asks until the partition has a leader: a broker that has just started takes a moment.
+fn watermarks(client: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64) {
+    let mut found = None;
+    super::super::wait_until("a leader of the partition", PATIENCE, || {
+        found = client.fetch_watermarks(topic, partition, PATIENCE).ok();
+        found.is_some()
+    });
+    found.expect("just found")
 }
