@@ -218,6 +218,28 @@ fn nothing_downloads_a_toolchain_and_no_path_is_of_one_machine() {
 }
 
 #[test]
+fn the_readme_shows_what_is_in_the_tree() {
+    let tree = Tree::read();
+    let file = |name: &str| tree.files("").find(|(path, _)| *path == name).expect("a file of the tree").1;
+    let readme = file("README.md");
+    let shown = |language: &str| -> Vec<&str> {
+        let blocks = readme.split(language).skip(1);
+        blocks.map(|block| block.split("\n```").next().expect("what is in front of its end")).collect()
+    };
+    let (plugin, source) = (file("tests/stranger/lib.rs"), file("pipelines/producer-http.toml"));
+    assert!(shown("```toml\n").iter().any(|example| source.contains(example)), "the http source");
+    for example in shown("```rust\n") {
+        assert!(
+            plugin.contains(example),
+            "README.md shows what tests/stranger/lib.rs does not say:\n{example}"
+        );
+    }
+    for (kind, name) in tree.files(".rs").filter_map(|(path, _)| plugin_of(path)) {
+        assert!(readme.contains(&format!("| `{name}` |")), "README.md does not list `{name}` of {kind}");
+    }
+}
+
+#[test]
 fn a_broken_rule_is_named_with_its_line() {
     let mut out = Breaches::default();
     opens_with_its_noun("a.rs", "use std::fs;\n", &mut out);

@@ -39,8 +39,8 @@ struct SampleConfig {
 /// A share between 0 and 1.
 #[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "f64")]
-#[schemars(inline)]
-struct Ratio(#[schemars(range(min = 0, max = 1))] f64);
+#[schemars(inline, extend("minimum" = 0, "maximum" = 1))]
+struct Ratio(f64);
 
 impl TryFrom<f64> for Ratio {
     type Error = String;
