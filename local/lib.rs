@@ -1,0 +1,9 @@
+//! The offline cloud: a Kafka broker, S3, Glue, Athena and a stock API in one process on the loopback.
+//!
+//! It is for learning, demos and tests. The pipeline files that run against it are the ones that run
+//! against a real cluster and a real AWS account: only environment variables differ.
+
+mod fault;
+mod listen;
+
+pub use fault::Fault;
