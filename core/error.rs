@@ -15,6 +15,19 @@ impl fmt::Display for Unreachable {
 
 impl std::error::Error for Unreachable {}
 
+/// Marks an error chain: whoever read the output has gone, as `| head` does. The
+/// run ends as if it had been asked to stop.
+#[derive(Debug)]
+pub struct ReaderGone(pub String);
+
+impl fmt::Display for ReaderGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ReaderGone {}
+
 /// An option that reads well and still makes no sense, found by `build`; it is
 /// shown where the option stands in the file.
 #[derive(Debug)]

@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use control::{Control, RunFailure};
 
+use crate::error::ReaderGone;
 use crate::pipeline::{Monitor, Pipeline};
 use crate::plugin::RetryLimits;
 use crate::report::{ComponentReport, PipelineReport, Status, millis, rfc3339};
@@ -58,6 +59,9 @@ pub async fn run(pipeline: Pipeline, options: RunOptions) -> PipelineReport {
     let (started, clock) = (SystemTime::now(), Instant::now());
     let ended = run_to_end(pipeline, &options, &monitors).await;
     let (status, reason, error) = match ended {
+        Err(RunFailure { error, .. }) if error.is::<ReaderGone>() => {
+            (Status::Stopped, error.to_string(), None)
+        }
         Err(RunFailure { component, error }) => {
             let error = error.context(format!("`{component}` failed"));
             (Status::Failed, format!("{error:#}"), Some(error))
