@@ -211,6 +211,9 @@ impl Access<'_> {
         // A broker that comes back is met within a second, not after ten.
         config.set("reconnect.backoff.max.ms", "1000");
         self.secure(context, &mut config)?;
+        if self.security_protocol != SecurityProtocol::Plaintext {
+            needs_tls_build()?;
+        }
         extend(&mut config);
         for (name, value) in &self.librdkafka_options.0 {
             let option = || format!("librdkafka_options.{name}");
@@ -228,11 +231,8 @@ impl Access<'_> {
 
     fn secure(&self, context: &BuildContext, config: &mut ClientConfig) -> Result<()> {
         let protocol = self.security_protocol;
-        if protocol != SecurityProtocol::Plaintext {
-            config.set("security.protocol", protocol.name());
-        }
+        config.set("security.protocol", protocol.name());
         if protocol.is_encrypted() {
-            needs("ssl", "security_protocol", "TLS")?;
             let path = |path: &Option<String>| {
                 path.as_ref()
                     .filter(|path| !path.is_empty())
@@ -278,8 +278,6 @@ impl Access<'_> {
             let message = format!("`{mechanism}` is not one of {}", MECHANISMS.join(", "));
             return Err(OptionError::new("sasl.mechanism", message));
         }
-        let feature = if mechanism == "PLAIN" { "sasl_plain" } else { "sasl_scram" };
-        needs(feature, "sasl.mechanism", &mechanism)?;
         let password = self.sasl.and_then(|sasl| sasl.password.as_ref());
         let password = password.filter(|password| !password.expose().is_empty());
         config.set("sasl.mechanism", mechanism);
@@ -289,18 +287,17 @@ impl Access<'_> {
     }
 }
 
-/// An error about `option` unless the client library was built with `feature`.
-fn needs(feature: &str, option: &str, what: &str) -> Result<()> {
+/// An error unless the client library was built with TLS. SASL belongs to that build too:
+/// of its mechanisms only PLAIN would work in the other, and that sends passwords in the clear.
+fn needs_tls_build() -> Result<()> {
     let features = ClientConfig::new().create_native_config()?.get("builtin.features")?;
-    if features.split(',').any(|built| built == feature) {
+    if features.split(',').any(|built| built == "ssl") {
         return Ok(());
     }
     Err(OptionError::new(
-        option,
-        format!(
-            "this runner was built without {what} for Kafka: take one of the releases, \
-             or build with `cargo build --release --features kafka-tls`"
-        ),
+        "security_protocol",
+        "this runner was built without TLS and SASL for Kafka: take one of the releases, \
+         or build with `cargo build --release --features kafka-tls`",
     ))
 }
 

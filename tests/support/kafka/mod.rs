@@ -233,7 +233,7 @@ fn is_possible() -> bool {
     let Some(missing) = jars::missing() else { return true };
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("a test").to_owned();
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{name} needs {missing}");
+    assert!(std::env::var_os("CI").is_none(), "{name} needs {missing}");
     // Past the capture of the test harness, which hides what a passing test prints.
     let _ = writeln!(std::io::stderr(), "{name} is left out: it needs {missing} to run Apache Kafka");
     false

@@ -68,9 +68,15 @@ fn credentials_without_authentication_are_not_dropped_in_silence() {
 #[cfg(not(feature = "kafka-tls"))]
 #[test]
 fn a_build_without_tls_says_so() {
-    let (option, message) = slip(r#"{ "security_protocol": "ssl" }"#);
-    assert_eq!(option, "security_protocol");
-    assert!(message.contains("--features kafka-tls"), "{message}");
+    let plain = r#""sasl": { "mechanism": "PLAIN", "username": "me", "password": "secret" }"#;
+    for asks in [
+        r#"{ "security_protocol": "ssl" }"#.to_owned(),
+        format!(r#"{{ "security_protocol": "sasl_plaintext", {plain} }}"#),
+    ] {
+        let (option, message) = slip(&asks);
+        assert_eq!(option, "security_protocol");
+        assert!(message.contains("--features kafka-tls"), "{message}");
+    }
 }
 
 #[test]
