@@ -18,6 +18,35 @@ pub(crate) fn read(path: &Path, data_dir: Option<PathBuf>, common: &Common) -> R
     })
 }
 
+/// Reads pipelines that are to run together; what is wrong with any of them has been said if this fails.
+pub(crate) fn read_all(
+    paths: &[PathBuf],
+    data_dir: Option<&Path>,
+    common: &Common,
+) -> Result<Vec<Pipeline>, Exit> {
+    for (index, path) in paths.iter().enumerate() {
+        if paths[..index].contains(path) {
+            say_error(&anyhow::anyhow!("{} is given twice; a file runs once at a time", path.display()));
+            return Err(Exit::Usage);
+        }
+    }
+    let read: Vec<_> = paths.iter().map(|path| read(path, data_dir.map(Path::to_owned), common)).collect();
+    let read = read.into_iter().collect::<Result<Vec<_>, _>>()?;
+    for (index, pipeline) in read.iter().enumerate() {
+        if let Some(other) = read[..index].iter().find(|other| other.name == pipeline.name) {
+            say_error(&anyhow::anyhow!(
+                "{} and {} are both the pipeline `{}`, which keeps one position and one count: run one of \
+                 them, or give one another `name`",
+                other.file.display(),
+                pipeline.file.display(),
+                pipeline.name
+            ));
+            return Err(Exit::Config);
+        }
+    }
+    Ok(read)
+}
+
 /// All plugins of this binary.
 pub(crate) fn registry() -> Result<Registry, Exit> {
     Registry::collect().map_err(|error| {

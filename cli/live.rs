@@ -18,23 +18,34 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(monitors: &[Monitor], bars: MultiProgress) -> Self {
+    /// Lines for the components of these pipelines, each under the name of its own if there are several.
+    pub(crate) fn new(pipelines: &[(String, Vec<Monitor>)], bars: MultiProgress) -> Self {
+        let monitors = || pipelines.iter().flat_map(|(_, monitors)| monitors);
         // Records that go to the same terminal would tear the lines apart.
         let shares_terminal =
-            std::io::stdout().is_terminal() && monitors.iter().any(|monitor| monitor.plugin == "console");
+            std::io::stdout().is_terminal() && monitors().any(|monitor| monitor.plugin == "console");
         if !std::io::stderr().is_terminal() || shares_terminal {
             bars.set_draw_target(ProgressDrawTarget::hidden());
             return Live { lines: Vec::new(), bars };
         }
-        let width = monitors.iter().map(|monitor| monitor.name.len()).max().unwrap_or(0);
+        let width = monitors().map(|monitor| monitor.name.len()).max().unwrap_or(0);
+        let name_width = pipelines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         let style = ProgressStyle::with_template("{prefix} {wide_msg}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let line = |monitor: &Monitor| {
+        let line = |pipeline: &str, monitor: &Monitor| {
             let bar = bars.add(ProgressBar::new_spinner().with_style(style.clone()));
-            bar.set_prefix(format!("  {:<9} {:<width$}", monitor.kind, monitor.name));
+            let component = format!("{:<9} {:<width$}", monitor.kind, monitor.name);
+            bar.set_prefix(if pipelines.len() > 1 {
+                format!("  {pipeline:<name_width$}  {component}")
+            } else {
+                format!("  {component}")
+            });
             (monitor.clone(), bar)
         };
-        let lines = monitors.iter().map(line).collect();
+        let of = |(pipeline, monitors): &(String, Vec<Monitor>)| {
+            monitors.iter().map(|monitor| line(pipeline, monitor)).collect::<Vec<_>>()
+        };
+        let lines = pipelines.iter().flat_map(of).collect();
         Live { lines, bars }
     }
 

@@ -1,11 +1,11 @@
-//! `runner run`: one pipeline file, from start to end.
+//! `runner run`: pipeline files, side by side, from start to end.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use indicatif::MultiProgress;
-use runner_core::{HumanDuration, Pipeline, PipelineReport, RunOptions, Status};
+use runner_core::{HumanDuration, Monitor, Pipeline, PipelineReport};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
@@ -13,12 +13,13 @@ use crate::arguments::{Common, RunArguments};
 use crate::exit::{Exit, say_error};
 use crate::live::Live;
 use crate::signals::{Handlers, Stops};
-use crate::{file, logging, summary};
+use crate::together::{Ended, How};
+use crate::{file, logging, summary, together};
 
 /// The JSON of `--report`.
 #[derive(Serialize)]
 struct Report<'a> {
-    pipelines: &'a [PipelineReport],
+    pipelines: Vec<&'a PipelineReport>,
 }
 
 pub(crate) fn run(arguments: &RunArguments, common: &Common) -> Exit {
@@ -27,8 +28,8 @@ pub(crate) fn run(arguments: &RunArguments, common: &Common) -> Exit {
         say_error(&error);
         return Exit::Usage;
     }
-    let pipeline = match file::read(&arguments.file, arguments.data_dir.clone(), common) {
-        Ok(pipeline) => pipeline,
+    let pipelines = match file::read_all(&arguments.files, arguments.data_dir.as_deref(), common) {
+        Ok(pipelines) => pipelines,
         Err(exit) => return exit,
     };
     let runtime = match Runtime::new().context("starting the async runtime") {
@@ -39,62 +40,59 @@ pub(crate) fn run(arguments: &RunArguments, common: &Common) -> Exit {
         }
     };
     let stops = Stops::default();
-    let report = runtime.block_on(run_pipeline(pipeline, arguments, &stops, bars));
+    let ended = runtime.block_on(run_together(pipelines, arguments, &stops, bars));
     // Client libraries may have threads that hang in a call; nothing of theirs is needed any more.
     runtime.shutdown_timeout(Duration::from_millis(if stops.abort.is_cancelled() { 0 } else { 500 }));
-    let report = match report {
-        Ok(report) => report,
+    let ended = match ended {
+        Ok(ended) => ended,
         Err(error) => {
             say_error(&error);
             return Exit::Failed;
         }
     };
     let told = match arguments.report.as_deref() {
-        Some(path) if path == Path::new("-") => write_report(&report, &mut std::io::stdout().lock()),
+        Some(path) if path == Path::new("-") => write_report(&ended, &mut std::io::stdout().lock()),
         Some(path) => std::fs::File::create(path)
             .with_context(|| format!("creating the report {}", path.display()))
-            .and_then(|mut file| write_report(&report, &mut file)),
+            .and_then(|mut file| write_report(&ended, &mut file)),
         None => Ok(()),
     };
-    summary::show(&report, common);
-    if let Some(error) = &report.error {
-        say_error(error);
-    }
+    summary::show_all(ended.iter().map(|ended| &ended.report), common);
     if let Err(error) = &told {
         say_error(error);
     }
-    match exit_of(&report, &stops) {
+    match together::exit_of(&ended, &stops) {
         Exit::Done if told.is_err() => Exit::Failed,
         exit => exit,
     }
 }
 
-async fn run_pipeline(
-    pipeline: Pipeline,
+async fn run_together(
+    pipelines: Vec<Pipeline>,
     arguments: &RunArguments,
     stops: &Stops,
     bars: MultiProgress,
-) -> Result<PipelineReport> {
+) -> Result<Vec<Ended>> {
     let handlers = Handlers::install()?;
-    if pipeline.keeps_checkpoints() {
+    for pipeline in pipelines.iter().filter(|pipeline| pipeline.keeps_checkpoints()) {
         tracing::info!("checkpoints of `{}` lie in {}", pipeline.name, pipeline.data_dir.display());
     }
-    let options = RunOptions {
-        from_start: arguments.from_start,
-        drain_timeout: arguments.drain_timeout.into(),
-        stop: stops.stop.clone(),
-        abort: stops.abort.clone(),
-    };
-    let live = Live::new(&pipeline.monitors(), bars);
+    let how = How { from_start: arguments.from_start, drain_timeout: arguments.drain_timeout.into() };
+    let live = Live::new(&monitors(&pipelines), bars);
     let beside = async {
         tokio::join!(handlers.watch(stops.clone()), live.draw(), stop_after(arguments.run_for, stops));
     };
-    let report = tokio::select! {
-        report = runner_core::run(pipeline, options) => report,
+    let ended = tokio::select! {
+        ended = together::run_all(pipelines, how, stops) => ended,
         () = beside => unreachable!("the handlers watch for ever"),
     };
     live.clear();
-    Ok(report)
+    Ok(ended)
+}
+
+/// What the components of every pipeline show, under its name.
+pub(crate) fn monitors(pipelines: &[Pipeline]) -> Vec<(String, Vec<Monitor>)> {
+    pipelines.iter().map(|pipeline| (pipeline.name.clone(), pipeline.monitors())).collect()
 }
 
 async fn stop_after(run_for: Option<HumanDuration>, stops: &Stops) {
@@ -106,18 +104,8 @@ async fn stop_after(run_for: Option<HumanDuration>, stops: &Stops) {
     std::future::pending::<()>().await;
 }
 
-fn write_report(report: &PipelineReport, out: &mut dyn std::io::Write) -> Result<()> {
-    let report = Report { pipelines: std::slice::from_ref(report) };
+fn write_report(ended: &[Ended], out: &mut dyn std::io::Write) -> Result<()> {
+    let report = Report { pipelines: ended.iter().map(|ended| &ended.report).collect() };
     serde_json::to_writer_pretty(&mut *out, &report).context("writing the report")?;
     out.write_all(b"\n").and_then(|()| out.flush()).context("writing the report")
-}
-
-fn exit_of(report: &PipelineReport, stops: &Stops) -> Exit {
-    match report.status {
-        Status::Failed if report.is_unreachable() => Exit::Unavailable,
-        Status::Failed => Exit::Failed,
-        _ if stops.abort.is_cancelled() && stops.was_interrupt() => Exit::Interrupted,
-        _ if stops.abort.is_cancelled() => Exit::Terminated,
-        Status::Completed | Status::Stopped => Exit::Done,
-    }
 }

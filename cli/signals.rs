@@ -1,7 +1,7 @@
 //! The first SIGINT or SIGTERM stops in order, the second at once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -13,6 +13,7 @@ pub(crate) struct Stops {
     pub(crate) stop: CancellationToken,
     pub(crate) abort: CancellationToken,
     was_interrupt: Arc<AtomicBool>,
+    failed: Arc<OnceLock<String>>,
 }
 
 /// The handlers, in place from here on.
@@ -50,6 +51,18 @@ impl Handlers {
 }
 
 impl Stops {
+    /// Stops everything in order, since `pipeline` has failed.
+    pub(crate) fn fail(&self, pipeline: &str) {
+        // The first failure is the reason that the others hear of.
+        let _ = self.failed.set(pipeline.to_owned());
+        self.stop.cancel();
+    }
+
+    /// The pipeline whose failure stops the others.
+    pub(crate) fn failed(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str)
+    }
+
     /// Whether the last signal was a SIGINT.
     pub(crate) fn was_interrupt(&self) -> bool {
         self.was_interrupt.load(Ordering::Relaxed)

@@ -7,9 +7,19 @@ use comfy_table::{Cell, CellAlignment, Table};
 use runner_core::{ComponentReport, PipelineReport, Status};
 
 use crate::arguments::Common;
-use crate::exit::say;
+use crate::exit::{say, say_error};
 
-pub(crate) fn show(report: &PipelineReport, common: &Common) {
+/// Shows how pipelines have ended, and what made those fail that did.
+pub(crate) fn show_all<'a>(reports: impl Iterator<Item = &'a PipelineReport>, common: &Common) {
+    let mut errors = Vec::new();
+    for report in reports {
+        show(report, common);
+        errors.extend(&report.error);
+    }
+    errors.into_iter().for_each(say_error);
+}
+
+fn show(report: &PipelineReport, common: &Common) {
     let status = match report.status {
         Status::Completed => "completed",
         Status::Stopped => "stopped",

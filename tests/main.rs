@@ -19,7 +19,6 @@ mod config;
 mod csv;
 /// Every record arrives once, whatever is killed.
 mod delivery;
-/// Bad input and services that refuse: clear errors, nothing lost.
 /// The `glue_crawl` sink against an independent Glue.
 mod glue;
 /// The `kafka` source as a member of a group: slow sinks, ends, denials.
@@ -38,3 +37,5 @@ mod schemas;
 mod shutdown;
 /// The rules of the tree.
 mod tidy;
+/// Several files in one `run`.
+mod together;

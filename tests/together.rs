@@ -1,0 +1,124 @@
+//! Several pipeline files in one `run`: one report, one exit code, one that fails stops all in order.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::support::stocks::stocks_csv;
+use crate::support::{Scene, report, wait_until};
+
+/// `NAME.csv` at a pace into `NAME.out`.
+fn write_pipeline(scene: &Scene, name: &str, rate: u32) {
+    let file = format!(
+        "[sources.rows]\ntype = \"csv\"\npath = \"{name}.csv\"\n\
+         [transforms.pace]\ntype = \"throttle\"\ninputs = [\"rows\"]\nrate = {rate}\n\
+         [sinks.end]\ntype = \"file\"\ninputs = [\"pace\"]\npath = \"{name}.out\"\n"
+    );
+    scene.write(format!("{name}.toml"), file);
+}
+
+fn pipeline<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let pipelines = report["pipelines"].as_array().expect("pipelines");
+    pipelines.iter().find(|pipeline| pipeline["name"] == name).expect("the pipeline")
+}
+
+#[test]
+fn files_run_side_by_side_into_one_report() {
+    let scene = Scene::new();
+    for (name, n_rows) in [("one", 120), ("two", 80)] {
+        scene.write(format!("{name}.csv"), stocks_csv(n_rows, 1));
+        write_pipeline(&scene, name, 100_000);
+    }
+    scene.run(["run", "one.toml", "two.toml", "--report", "report.json"]).assert_code(0);
+    let report = report(scene.path("report.json"));
+    for (name, n_rows) in [("one", 120), ("two", 80)] {
+        assert_eq!(scene.read(format!("{name}.out")).lines().count(), n_rows);
+        assert_eq!(pipeline(&report, name)["status"], "completed");
+        assert_eq!(pipeline(&report, name)["components"][0]["records_out"], n_rows);
+    }
+}
+
+#[test]
+fn one_that_fails_stops_the_others_in_order() {
+    let scene = Scene::new();
+    scene.write("slow.csv", stocks_csv(500, 1));
+    write_pipeline(&scene, "slow", 50);
+    scene.write("bad.csv", "a,b\n1,2\n3\n");
+    write_pipeline(&scene, "bad", 1);
+    let outcome = scene.run(["run", "slow.toml", "bad.toml", "--report", "report.json"]);
+    outcome.assert_code(1).assert_says(&["bad.csv:3:"]);
+    let first = report(scene.path("report.json"));
+    assert_eq!(pipeline(&first, "bad")["status"], "failed");
+    assert_eq!(pipeline(&first, "slow")["status"], "stopped");
+    assert_eq!(pipeline(&first, "slow")["reason"], "`bad` failed");
+    // What it held was given back: the next run goes on exactly behind what was written.
+    let n_written = scene.read("slow.out").lines().count();
+    assert!(n_written < 500, "it was stopped");
+    write_pipeline(&scene, "slow", 100_000);
+    scene.run(["run", "slow.toml"]).assert_code(0);
+    let all = scene.read("slow.out");
+    let rows = stocks_csv(500, 1);
+    assert!(all.lines().eq(rows.lines().skip(1)), "every row once and in order");
+}
+
+#[test]
+fn a_signal_stops_all_of_them() {
+    let scene = Scene::new();
+    for name in ["one", "two"] {
+        scene.write(format!("{name}.csv"), stocks_csv(300, 1));
+        write_pipeline(&scene, name, 20);
+    }
+    let running = scene.start(["run", "one.toml", "two.toml", "--report", "report.json"]);
+    let begun = || ["one.out", "two.out"].iter().all(|name| !scene.read(name).is_empty());
+    wait_until("the first row of both", Duration::from_secs(20), begun);
+    running.signal(Signal::SIGTERM);
+    running.wait(Duration::from_secs(20)).assert_code(0);
+    let report = report(scene.path("report.json"));
+    for name in ["one", "two"] {
+        assert_eq!(pipeline(&report, name)["status"], "stopped");
+        assert_eq!(pipeline(&report, name)["reason"], "asked to stop");
+    }
+}
+
+#[test]
+fn the_slips_of_every_file_are_shown_before_anything_runs() {
+    let scene = Scene::new();
+    scene.write("good.csv", stocks_csv(10, 1));
+    write_pipeline(&scene, "good", 100);
+    scene.write("first.toml", "[sources.rows]\ntype = \"cvs\"\n");
+    scene.write("second.toml", "[sources.rows]\ntype = \"csv\"\npaht = \"x\"\n");
+    let outcome = scene.run(["run", "first.toml", "good.toml", "second.toml"]);
+    outcome.assert_code(78).assert_says(&["first.toml:2:8", "second.toml:3:1"]);
+    assert!(!scene.path("good.out").exists());
+}
+
+#[test]
+fn a_file_runs_once_at_a_time() {
+    let scene = Scene::new();
+    scene.write("one.csv", stocks_csv(10, 1));
+    write_pipeline(&scene, "one", 100);
+    scene.run(["run", "one.toml", "one.toml"]).assert_code(2).assert_says(&["one.toml is given twice"]);
+    scene.write("other.toml", format!("name = \"one\"\n{}", scene.read("one.toml")));
+    let outcome = scene.run(["run", "one.toml", "other.toml"]);
+    outcome.assert_code(78).assert_says(&["one.toml and other.toml are both the pipeline `one`"]);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_run_in_order() {
+    let scene = Scene::new();
+    scene.write("rows.csv", stocks_csv(5_000, 1));
+    scene.write(
+        "shown.toml",
+        "[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n\
+         [sinks.end]\ntype = \"console\"\ninputs = [\"rows\"]\n",
+    );
+    let mut command = scene.command(["run", "shown.toml", "--report", "report.json"]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().expect("starting the binary");
+    // Nobody will read any of it.
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("its end").code(), Some(0));
+    let report = report(scene.path("report.json"));
+    assert_eq!(report["pipelines"][0]["status"], "stopped");
+    assert_eq!(report["pipelines"][0]["reason"], "nobody reads the standard output any more");
+}
