@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Run a pipeline file until it ends or is stopped
+    /// Run pipeline files side by side until they end or are stopped
     Run(RunArguments),
     /// Check everything about pipeline files that can be checked without a connection
     Validate(ValidateArguments),
@@ -33,6 +33,8 @@ pub(crate) enum Verb {
     Schema(SchemaArguments),
     /// Start the crawlers of a pipeline file by hand, wait for them and report
     Crawl(CrawlArguments),
+    /// Run one statement of SQL through Athena and print its rows
+    Query(QueryArguments),
 }
 
 /// Understood by every verb.
@@ -88,9 +90,9 @@ impl Color {
 
 #[derive(Args, Debug)]
 pub(crate) struct RunArguments {
-    /// The pipeline file
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    /// The pipeline files; several run together, and one that fails stops all in order
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
     /// Write the closing report as JSON to this file, or to stdout with `-`
     #[arg(long, value_name = "FILE|-")]
     pub(crate) report: Option<PathBuf>,
@@ -103,7 +105,7 @@ pub(crate) struct RunArguments {
     /// Stop in order after this time
     #[arg(long = "for", value_name = "DURATION")]
     pub(crate) run_for: Option<HumanDuration>,
-    /// Forget the positions and entry numbers of this file; a Kafka group goes back to the earliest offset
+    /// Forget the positions and entry numbers of these files; a Kafka group goes back to the earliest offset
     #[arg(long)]
     pub(crate) from_start: bool,
 }
@@ -133,4 +135,40 @@ pub(crate) struct CrawlArguments {
     /// The pipeline file
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "AWS_ENDPOINT_URL, AWS_REGION, AWS_PROFILE and the keys say where and as whom, as with every \
+                        AWS tool. AWS bills the bytes that are scanned."
+)]
+pub(crate) struct QueryArguments {
+    /// One statement, such as "SELECT count(*) FROM stockmarket_project"
+    #[arg(value_name = "SQL")]
+    pub(crate) sql: String,
+    /// The database that tables without one belong to
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Option<String>,
+    /// Where Athena writes the rows; without it the workgroup says where
+    #[arg(long, value_name = "s3://BUCKET/FOLDER/")]
+    pub(crate) output_location: Option<String>,
+    /// The workgroup that pays
+    #[arg(long, value_name = "NAME", default_value = "primary")]
+    pub(crate) workgroup: String,
+    /// How the rows are printed
+    #[arg(long, value_enum, default_value_t = RowFormat::Table)]
+    pub(crate) format: RowFormat,
+    /// Fail with exit code 1 unless the answer is one row with one column that holds this number
+    #[arg(long, value_name = "N")]
+    pub(crate) expect: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RowFormat {
+    /// For people
+    Table,
+    /// With a header line; NULL is an empty cell without quotes
+    Csv,
+    /// One object a line
+    Json,
 }

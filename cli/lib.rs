@@ -7,10 +7,13 @@ mod file;
 mod live;
 mod logging;
 mod plugins;
+mod query;
+mod rows;
 mod run;
 mod schema;
 mod signals;
 mod summary;
+mod together;
 mod validate;
 
 use std::process::ExitCode;
@@ -48,5 +51,6 @@ fn act(arguments: Arguments) -> Exit {
         Verb::Plugins(options) => plugins::show(&options),
         Verb::Schema(options) => schema::write(&options),
         Verb::Crawl(options) => crawl::crawl(&options, &common),
+        Verb::Query(options) => query::query(&options, &common),
     }
 }

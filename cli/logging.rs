@@ -10,7 +10,8 @@ use crate::arguments::{Common, LogFormat};
 
 /// What libraries say that only they understand.
 const QUIET: &str = "hyper=warn,hyper_util=warn,reqwest=warn,h2=warn,rustls=warn,aws_config=warn,\
-                     aws_smithy_runtime=warn,aws_smithy_http_client=warn,aws_sdk_s3=warn,aws_sdk_glue=warn";
+                     aws_smithy_runtime=warn,aws_smithy_http_client=warn,aws_sdk_s3=warn,aws_sdk_glue=warn,\
+                     aws_sdk_athena=warn";
 
 /// Starts logging; a level that is none is an error of usage.
 pub(crate) fn start(common: &Common, live: &MultiProgress) -> anyhow::Result<()> {

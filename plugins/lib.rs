@@ -6,3 +6,8 @@ mod shared;
 mod sinks;
 mod sources;
 mod transforms;
+
+/// Asks Athena from outside of a pipeline, as `runner query` does.
+pub mod athena {
+    pub use crate::shared::athena::{Answered, Client, Column, Page, Query, State, write_object};
+}

@@ -1,5 +1,6 @@
 //! Where records come from.
 
+mod athena;
 mod csv;
 mod http;
 mod kafka;

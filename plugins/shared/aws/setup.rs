@@ -26,6 +26,7 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) const S3: Service = Service { name: "S3", id: "S3" };
     pub(crate) const GLUE: Service = Service { name: "Glue", id: "Glue" };
+    pub(crate) const ATHENA: Service = Service { name: "Athena", id: "Athena" };
 }
 
 /// As whom and where a service is asked: what the environment, the profile and the options say together.

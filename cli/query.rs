@@ -1,0 +1,156 @@
+//! `runner query`: one statement of SQL through Athena.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use runner_core::{HumanDuration, is_unreachable};
+use runner_plugins::athena::{Answered, Client, Page, Query, State};
+use tokio::runtime::Runtime;
+
+use crate::arguments::{Common, QueryArguments, RowFormat};
+use crate::exit::{Exit, say, say_error};
+use crate::logging;
+use crate::rows::Rows;
+use crate::signals::{Handlers, Stops};
+use crate::summary::bytes;
+
+pub(crate) fn query(arguments: &QueryArguments, common: &Common) -> Exit {
+    let bars = MultiProgress::new();
+    if let Err(error) = logging::start(common, &bars) {
+        say_error(&error);
+        return Exit::Usage;
+    }
+    let stops = Stops::default();
+    let asked = Runtime::new()
+        .context("starting the async runtime")
+        .and_then(|runtime| runtime.block_on(run(arguments, &stops, &bars)));
+    match asked {
+        Ok(()) if stops.was_interrupt() => Exit::Interrupted,
+        Ok(()) if stops.stop.is_cancelled() => Exit::Terminated,
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            say_error(&error);
+            if is_unreachable(&error) { Exit::Unavailable } else { Exit::Failed }
+        }
+    }
+}
+
+async fn run(arguments: &QueryArguments, stops: &Stops, bars: &MultiProgress) -> Result<()> {
+    let handlers = Handlers::install()?;
+    let client = Client::from_surroundings().await?;
+    let query = Query {
+        sql: arguments.sql.clone(),
+        database: arguments.database.clone(),
+        workgroup: Some(arguments.workgroup.clone()),
+        output_location: arguments.output_location.clone(),
+        catalog: None,
+    };
+    let id = client.begin(&query).await?;
+    let answer = tokio::select! {
+        answer = answer(&client, &id, arguments, bars) => answer,
+        () = handlers.watch(stops.clone()) => Ok(()),
+        () = stops.stop.cancelled() => client.stop(&id).await,
+    };
+    // A terminal that is gone needs no clearing.
+    let _ = bars.clear();
+    answer
+}
+
+async fn answer(client: &Client, id: &str, arguments: &QueryArguments, bars: &MultiProgress) -> Result<()> {
+    let answered = wait(client, id, bars).await?;
+    let only = print(client, id, &answered, arguments.format, io::stdout().lock()).await?;
+    say(&cost(&answered));
+    match arguments.expect {
+        Some(expected) => check(expected, &only),
+        None => Ok(()),
+    }
+}
+
+/// Waits for a query, with a line that moves where somebody looks.
+pub(crate) async fn wait(client: &Client, id: &str, bars: &MultiProgress) -> Result<Answered> {
+    let bar = bars.add(ProgressBar::new_spinner());
+    bar.set_style(
+        ProgressStyle::with_template("  {spinner} {wide_msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let answered = client.wait(id, |state| {
+        bar.set_message(match state {
+            State::Running { n_bytes } => format!("running, {} scanned", bytes(*n_bytes)),
+            _ => "waiting for its turn".to_owned(),
+        });
+    });
+    let answered = answered.await;
+    bar.finish_and_clear();
+    answered.context("the query failed")
+}
+
+/// Prints all rows; answers with the first page, which holds all that is worth checking.
+pub(crate) async fn print(
+    client: &Client,
+    id: &str,
+    answered: &Answered,
+    format: RowFormat,
+    out: impl io::Write,
+) -> Result<Page> {
+    let mut rows = Rows::new(format, out);
+    let first = client.read(id, answered, None).await?;
+    let printing = "printing the rows";
+    rows.add(&first).context(printing)?;
+    let mut next = first.next.clone();
+    while let Some(token) = next {
+        let page = client.read(id, answered, Some(token)).await?;
+        rows.add(&page).context(printing)?;
+        next = page.next;
+    }
+    rows.finish().context(printing)?;
+    Ok(first)
+}
+
+/// What a query has cost.
+pub(crate) fn cost(answered: &Answered) -> String {
+    format!("{} scanned in {}", bytes(answered.n_bytes), HumanDuration(answered.time))
+}
+
+/// Whether the answer is one cell that holds the number.
+pub(crate) fn check(expected: u64, page: &Page) -> Result<()> {
+    match &*page.rows {
+        [row] if row.len() == 1 && page.next.is_none() => match row[0].as_deref() {
+            Some(cell) if cell.parse() == Ok(expected) => Ok(()),
+            cell => bail!("expected {expected}, and the answer is {}", cell.unwrap_or("NULL")),
+        },
+        rows => bail!(
+            "--expect {expected} wants one row with one column, such as `SELECT count(*) FROM …` gives; \
+             the answer has {} rows with {} columns{}",
+            rows.len(),
+            page.columns.len(),
+            if page.next.is_some() { ", and more" } else { "" }
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(rows: &[&[Option<&str>]]) -> Page {
+        let rows = rows.iter().map(|row| row.iter().map(|cell| cell.map(Into::into)).collect()).collect();
+        Page { rows, ..Page::default() }
+    }
+
+    #[test]
+    fn a_number_is_checked_and_nothing_else_is_taken_for_one() {
+        check(3000, &page(&[&[Some("3000")]])).unwrap();
+        for (wrong, message) in [
+            (page(&[&[Some("2999")]]), "expected 3000, and the answer is 2999"),
+            (page(&[&[None]]), "the answer is NULL"),
+            (page(&[]), "the answer has 0 rows"),
+            (page(&[&[Some("3000")], &[Some("3000")]]), "the answer has 2 rows"),
+        ] {
+            let error = check(3000, &wrong).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

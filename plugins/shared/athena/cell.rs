@@ -1,0 +1,84 @@
+//! Cells come as text; their type says what they are in JSON.
+
+use serde_json::value::RawValue;
+
+use super::Column;
+
+/// Appends a row as a compact JSON object. Numbers keep their digits; what JSON has
+/// no form for (dates, decimals, infinities, nested values) is a string.
+pub fn write_object(columns: &[Column], row: &[Option<String>], out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (index, column) in columns.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_string(&column.name, out);
+        out.push(b':');
+        match row.get(index).and_then(Option::as_deref) {
+            None => out.extend_from_slice(b"null"),
+            Some(cell) if is_bare(&column.kind, cell) => out.extend_from_slice(cell.as_bytes()),
+            Some(cell) => write_string(cell, out),
+        }
+    }
+    out.push(b'}');
+}
+
+/// Whether a cell stands in JSON as it is.
+fn is_bare(kind: &str, cell: &str) -> bool {
+    match kind {
+        "boolean" => matches!(cell, "true" | "false"),
+        "tinyint" | "smallint" | "integer" | "int" | "bigint" | "real" | "float" | "double" => {
+            let looks = cell.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+            looks && serde_json::from_str::<&RawValue>(cell).is_ok()
+        }
+        _ => false,
+    }
+}
+
+fn write_string(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("text becomes JSON, and a vector takes it");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(cells: &[(&str, &str, Option<&str>)]) -> String {
+        let columns: Vec<_> = cells
+            .iter()
+            .map(|(name, kind, _)| Column { name: (*name).into(), kind: (*kind).into() })
+            .collect();
+        let row: Vec<_> = cells.iter().map(|(_, _, cell)| cell.map(Into::into)).collect();
+        let mut out = Vec::new();
+        write_object(&columns, &row, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn cells_become_what_their_types_say() {
+        let row = [
+            ("index", "varchar", Some("NYA \"x\"")),
+            ("n", "bigint", Some("12345678901234567")),
+            ("average", "double", Some("528.690002")),
+            ("tiny", "double", Some("1.0E-5")),
+            ("open", "boolean", Some("true")),
+            ("day", "date", Some("2020-01-31")),
+            ("gone", "bigint", None),
+        ];
+        assert_eq!(
+            object(&row),
+            r#"{"index":"NYA \"x\"","n":12345678901234567,"average":528.690002,"tiny":1.0E-5,"open":true,"day":"2020-01-31","gone":null}"#
+        );
+    }
+
+    #[test]
+    fn what_json_has_no_form_for_is_a_string() {
+        let row = [
+            ("a", "double", Some("NaN")),
+            ("b", "double", Some("Infinity")),
+            ("c", "decimal(10,2)", Some("1.20")),
+            ("d", "integer", Some("")),
+        ];
+        assert_eq!(object(&row), r#"{"a":"NaN","b":"Infinity","c":"1.20","d":""}"#);
+    }
+}
