@@ -8,6 +8,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
+use runner_core::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::shared::kafka::Heard;
@@ -17,7 +18,16 @@ use crate::shared::kafka::Heard;
 pub(super) struct Failed {
     /// Which one of its batch.
     pub(super) index: usize,
-    pub(super) code: RDKafkaErrorCode,
+    pub(super) fault: Fault,
+}
+
+/// What kept a record from the brokers.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It has no key where one was asked for.
+    Key(Error),
+    /// The client or the brokers say so.
+    Client(RDKafkaErrorCode),
 }
 
 /// Hears of every record from the client library and tells the write that
@@ -60,12 +70,12 @@ impl Deliveries {
         Deliveries { heard, slots, free }
     }
 
-    /// Begins a batch of `n` records in a free slot.
-    pub(super) fn begin(&self, slot: usize, n: usize) -> (Enqueuing<'_>, oneshot::Receiver<Vec<Failed>>) {
+    /// Begins a batch of `n` records in a free slot; whoever enqueues them does so as [`Enqueuing`].
+    pub(super) fn begin(&self, slot: usize, n: usize) -> oneshot::Receiver<Vec<Failed>> {
         let (done, waiting) = oneshot::channel();
         *self.slots[slot].batch() = Batch { failed: Vec::new(), done: Some(done) };
         self.slots[slot].n_open.store(n + 1, Ordering::Release);
-        (Enqueuing { deliveries: self, slot, n_left: n + 1 }, waiting)
+        waiting
     }
 
     fn settle(&self, slot: usize, n: usize) {
@@ -95,6 +105,18 @@ pub(super) struct Enqueuing<'a> {
     pub(super) n_left: usize,
 }
 
+impl<'a> Enqueuing<'a> {
+    /// The `n` records of the batch that has begun in `slot`.
+    pub(super) fn of(deliveries: &'a Deliveries, slot: usize, n: usize) -> Self {
+        Enqueuing { deliveries, slot, n_left: n + 1 }
+    }
+
+    /// Notes that a record will never be enqueued.
+    pub(super) fn refuse(&self, index: usize, fault: Fault) {
+        self.deliveries.slots[self.slot].batch().failed.push(Failed { index, fault });
+    }
+}
+
 impl Drop for Enqueuing<'_> {
     fn drop(&mut self) {
         self.deliveries.settle(self.slot, self.n_left);
@@ -118,7 +140,7 @@ impl ProducerContext for Deliveries {
         let (slot, index) = (opaque >> INDEX_BITS, opaque & ((1 << INDEX_BITS) - 1));
         if let Err((error, _)) = result {
             let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-            self.slots[slot].batch().failed.push(Failed { index, code });
+            self.slots[slot].batch().failed.push(Failed { index, fault: Fault::Client(code) });
         }
         self.settle(slot, 1);
     }

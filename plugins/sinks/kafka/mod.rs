@@ -2,20 +2,23 @@
 
 mod config;
 mod delivery;
+mod feeder;
 mod key;
 mod topic;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use config::KafkaSinkConfig;
-use delivery::{Deliveries, Failed};
+use delivery::{Deliveries, Failed, Fault};
+use feeder::{Job, Producer, Shape};
 use key::KeyField;
 use rdkafka::ClientConfig;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::Producer as _;
 use runner_core::{
     BuildContext, Error, Failure, Plugin, Record, Result, RetryLimits, Sink, Unreachable, WriteError,
     async_trait,
@@ -40,20 +43,13 @@ compression = "zstd"
 /// brokers while the next ones are filled, at a thousand records each.
 const CONCURRENCY: usize = 32;
 
-/// The header that carries the entry number, in ASCII decimal.
-const ENTRY: &str = "runner-entry";
-/// The header that says who counted: `pipeline/component`.
-const SOURCE: &str = "runner-source";
-
-type Producer = ThreadedProducer<Deliveries>;
-
 struct Kafka {
     config: ClientConfig,
     bootstrap_servers: String,
     topic: String,
     create_topic: CreateTopic,
-    key_field: Option<KeyField>,
-    headers: Vec<(String, String)>,
+    key_field: Option<String>,
+    headers: BTreeMap<String, String>,
     retry: RetryLimits,
     opened: Option<Opened>,
     /// After the first success a denial is a passing state, not a slip in the file.
@@ -62,8 +58,10 @@ struct Kafka {
 
 struct Opened {
     producer: Arc<Producer>,
-    /// Slots that no write holds. Whoever has this lock enqueues, all of its
-    /// batch: the lock is fair, so batches reach a partition in their order.
+    /// To the thread that enqueues; it ends when this goes.
+    jobs: SyncSender<Job>,
+    /// Slots that no write holds. The lock is fair, so batches reach the thread,
+    /// and through it a partition, in their order.
     free: Mutex<mpsc::Receiver<usize>>,
     /// How large a record may be, as the topic says.
     max_bytes: usize,
@@ -91,23 +89,33 @@ impl Sink for Kafka {
         let producer: Producer = config.create_with_context(deliveries)?;
         heard.made_contact();
         let max_bytes = config.get("message.max.bytes").and_then(|n| n.parse().ok()).unwrap_or(max_bytes);
-        self.opened = Some(Opened { producer: producer.into(), free: Mutex::new(free), max_bytes });
+        let producer = Arc::new(producer);
+        let shape = Shape {
+            topic: self.topic.clone(),
+            key_field: self.key_field.clone().map(KeyField),
+            headers: self.headers.clone().into_iter().collect(),
+        };
+        let jobs = feeder::start(Arc::clone(&producer), shape, CONCURRENCY)?;
+        self.opened = Some(Opened { producer, jobs, free: Mutex::new(free), max_bytes });
         Ok(())
     }
 
     async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
         let opened = self.opened.as_ref().expect("opened before it is written to");
-        let mut failures = Vec::new();
-        let done = self.enqueue(opened, records, &mut failures).await?;
-        let failed = done.await.map_err(|_| anyhow::anyhow!("the Kafka client has ended"))?;
-        if failed.len() + failures.len() < records.len() {
+        let done = opened.enqueue(records).await?;
+        let failed = done.await.map_err(|_| ended())?;
+        if failed.len() < records.len() {
             self.has_succeeded.store(true, Ordering::Relaxed);
         }
-        if failed.iter().any(|failed| is_denied(failed.code)) {
+        if failed.iter().any(|failed| matches!(failed.fault, Fault::Client(code) if is_denied(code))) {
             self.ask_again(opened).await;
         }
-        for Failed { index, code } in failed {
-            failures.push(self.judge(opened, records, index, code)?);
+        let mut failures = Vec::with_capacity(failed.len());
+        for Failed { index, fault } in failed {
+            failures.push(match fault {
+                Fault::Key(error) => Failure { index, error, retry: false },
+                Fault::Client(code) => self.judge(opened, records, index, code)?,
+            });
         }
         failures.sort_by_key(|failure| failure.index);
         WriteError::unless_empty(failures)
@@ -119,81 +127,6 @@ impl Sink for Kafka {
 }
 
 impl Kafka {
-    /// Puts a batch into the client's queue; the answer comes once the brokers
-    /// have acknowledged or refused every record of it.
-    async fn enqueue(
-        &self,
-        opened: &Opened,
-        records: &[Record],
-        failures: &mut Vec<Failure>,
-    ) -> Result<oneshot::Receiver<Vec<Failed>>, WriteError> {
-        let mut free = opened.free.lock().await;
-        let slot = free.recv().await.ok_or_else(|| anyhow::anyhow!("the Kafka client has ended"))?;
-        let deliveries = opened.producer.client().context();
-        let (mut enqueuing, done) = deliveries.begin(slot, records.len());
-        for (index, record) in records.iter().enumerate() {
-            let opaque = delivery::opaque(slot, index);
-            loop {
-                match self.send(&opened.producer, record, opaque) {
-                    Ok(()) => {
-                        enqueuing.n_left -= 1;
-                        break;
-                    }
-                    Err(Refusal::Full) => tokio::time::sleep(Duration::from_millis(1)).await,
-                    Err(Refusal::Key(error)) => {
-                        failures.push(Failure { index, error, retry: false });
-                        break;
-                    }
-                    Err(Refusal::Client(code)) => {
-                        failures.push(self.judge(opened, records, index, code)?);
-                        break;
-                    }
-                }
-            }
-        }
-        drop(enqueuing);
-        Ok(done)
-    }
-
-    fn send(&self, producer: &Producer, record: &Record, opaque: usize) -> Result<(), Refusal> {
-        let payload = record.to_bytes();
-        let named = match &self.key_field {
-            Some(field) => field.of(record).map_err(Refusal::Key)?,
-            None => None,
-        };
-        let mut message = BaseRecord::<[u8], [u8], usize>::with_opaque_to(&self.topic, opaque);
-        message.payload = payload.as_deref();
-        message.key = named.as_deref().or(record.key.as_deref());
-        message.timestamp = record.timestamp;
-        message.headers = self.headers_of(record);
-        match producer.send(message) {
-            Ok(()) => Ok(()),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Err(Refusal::Full),
-            Err((error, _)) => {
-                Err(Refusal::Client(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)))
-            }
-        }
-    }
-
-    fn headers_of(&self, record: &Record) -> Option<OwnedHeaders> {
-        let kept = record.headers.iter().filter(|header| {
-            let is_ours = record.entry.is_some() && matches!(&*header.name, ENTRY | SOURCE);
-            !is_ours && !self.headers.iter().any(|(name, _)| **name == *header.name)
-        });
-        let kept = kept.map(|header| (&*header.name, header.value.as_deref()));
-        let fixed = self.headers.iter().map(|(name, value)| (&**name, Some(value.as_bytes())));
-        let mut digits = [0; 20];
-        let entry = record.entry.map(|entry| {
-            let number = decimal(entry.number, &mut digits);
-            [(ENTRY, Some(number)), (SOURCE, Some(entry.source.as_str().as_bytes()))]
-        });
-        let entry = entry.into_iter().flatten();
-        let mut all = kept.chain(fixed).chain(entry).peekable();
-        all.peek()?;
-        let headers = OwnedHeaders::new_with_capacity(4);
-        Some(all.fold(headers, |headers, (key, value)| headers.insert(Header { key, value })))
-    }
-
     /// The client refuses a topic that was denied once, without asking, until
     /// it hears of the topic anew.
     async fn ask_again(&self, opened: &Opened) {
@@ -260,40 +193,24 @@ impl Kafka {
 }
 
 impl Opened {
+    /// Sends a batch to the client's queue; the answer comes once the brokers
+    /// have acknowledged or refused every record of it.
+    async fn enqueue(&self, records: &[Record]) -> Result<oneshot::Receiver<Vec<Failed>>, WriteError> {
+        let mut free = self.free.lock().await;
+        let slot = free.recv().await.ok_or_else(ended)?;
+        let done = self.producer.client().context().begin(slot, records.len());
+        // There is room for every slot.
+        self.jobs.try_send(Job { slot, records: records.to_vec() }).map_err(|_| ended())?;
+        Ok(done)
+    }
+
     fn heard(&self) -> &Heard {
         &self.producer.client().context().heard
     }
 }
 
-impl Drop for Opened {
-    /// What is left in the queue gets a chance, beside whatever comes next.
-    fn drop(&mut self) {
-        let producer = Arc::clone(&self.producer);
-        std::thread::spawn(move || {
-            // What does not make it has not been acknowledged and is read again.
-            let _ = producer.flush(Duration::from_secs(1));
-        });
-    }
-}
-
-/// Why a record did not get into the client's queue.
-enum Refusal {
-    Full,
-    Key(Error),
-    Client(RDKafkaErrorCode),
-}
-
-/// `number` in ASCII decimal.
-fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return &digits[start..];
-        }
-    }
+fn ended() -> Error {
+    anyhow::anyhow!("the Kafka client has ended")
 }
 
 impl Kafka {
@@ -303,8 +220,8 @@ impl Kafka {
             bootstrap_servers: config.bootstrap_servers,
             topic: config.topic,
             create_topic: config.create_topic,
-            key_field: config.key_field.map(KeyField),
-            headers: config.headers.into_iter().collect(),
+            key_field: config.key_field,
+            headers: config.headers,
             retry: context.retry,
             opened: None,
             has_succeeded: AtomicBool::new(false),

@@ -179,10 +179,3 @@ fn create_topic_is_a_boolean_or_a_table() {
     assert!(read(json!({ "partitions": 0 })).is_err());
     assert!(read(json!({ "partition": 6 })).is_err());
 }
-
-#[test]
-fn the_numbers_of_entries_are_written_in_decimal() {
-    for number in [0, 7, 10, 1_234_567_890, u64::MAX] {
-        assert_eq!(decimal(number, &mut [0; 20]), number.to_string().as_bytes());
-    }
-}
