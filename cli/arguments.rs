@@ -35,6 +35,10 @@ pub(crate) enum Verb {
     Crawl(CrawlArguments),
     /// Run one statement of SQL through Athena and print its rows
     Query(QueryArguments),
+    /// Run Kafka, S3, Glue, Athena and a stock API on this machine until stopped: the offline cloud
+    Local(LocalArguments),
+    /// Show the whole stock flow on this machine: CSV, Kafka, S3, crawler, SQL
+    Demo(DemoArguments),
 }
 
 /// Understood by every verb.
@@ -171,4 +175,51 @@ pub(crate) enum RowFormat {
     Csv,
     /// One object a line
     Json,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "It listens on 127.0.0.1 alone. Everything in Kafka is in memory and gone at the end; \
+                        objects, tables and crawlers stay if --data says where."
+)]
+pub(crate) struct LocalArguments {
+    /// Keep objects and catalogue in this folder; without it they are gone at the end
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Write the variables to this file, one NAME=value a line, once everything answers
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write_env: Option<PathBuf>,
+    /// The port of Kafka; 0 is a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) kafka_port: u16,
+    /// The port of S3, Glue and Athena; 0 is a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) aws_port: u16,
+    /// The port of the stock API; 0 is a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) api_port: u16,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArguments {
+    /// How many records flow; the sample data has 3,000
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=3000))]
+    pub(crate) records: u32,
+    /// How many records a second
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate: u32,
+    /// Where the producer reads from
+    #[arg(long, value_enum, default_value_t = DemoSource::Csv)]
+    pub(crate) source: DemoSource,
+    /// Keep pipeline files, objects and catalogue in this folder, which must be new or empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DemoSource {
+    /// The sample file
+    Csv,
+    /// The stock API of the offline cloud
+    Http,
 }

@@ -39,7 +39,8 @@ pub(crate) fn crawl(arguments: &CrawlArguments, common: &Common) -> Exit {
     }
 }
 
-async fn crawl_all(pipeline: Pipeline, stops: &Stops) -> Result<()> {
+/// Starts every crawler of a pipeline, one after the other, and waits for it.
+pub(crate) async fn crawl_all(pipeline: Pipeline, stops: &Stops) -> Result<()> {
     let retry = pipeline.retry();
     let file = pipeline.file.display().to_string();
     let crawlers = pipeline.into_crawlers();

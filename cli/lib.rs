@@ -2,9 +2,13 @@
 
 mod arguments;
 mod crawl;
+#[cfg(feature = "local")]
+mod demo;
 mod exit;
 mod file;
 mod live;
+#[cfg(feature = "local")]
+mod local;
 mod logging;
 mod plugins;
 mod query;
@@ -52,5 +56,17 @@ fn act(arguments: Arguments) -> Exit {
         Verb::Schema(options) => schema::write(&options),
         Verb::Crawl(options) => crawl::crawl(&options, &common),
         Verb::Query(options) => query::query(&options, &common),
+        #[cfg(feature = "local")]
+        Verb::Local(options) => local::local(&options, &common),
+        #[cfg(feature = "local")]
+        Verb::Demo(options) => demo::demo(&options, &common),
+        #[cfg(not(feature = "local"))]
+        Verb::Local(_) | Verb::Demo(_) => {
+            exit::say_error(&anyhow::anyhow!(
+                "this runner was built without the offline cloud (`--no-default-features`); \
+                 `cargo build --release` builds one with it"
+            ));
+            Exit::Usage
+        }
     }
 }

@@ -91,8 +91,8 @@ async fn run_together(
 }
 
 /// What the components of every pipeline show, under its name.
-pub(crate) fn monitors(pipelines: &[Pipeline]) -> Vec<(String, Vec<Monitor>)> {
-    pipelines.iter().map(|pipeline| (pipeline.name.clone(), pipeline.monitors())).collect()
+pub(crate) fn monitors<'a>(pipelines: impl IntoIterator<Item = &'a Pipeline>) -> Vec<(String, Vec<Monitor>)> {
+    pipelines.into_iter().map(|pipeline| (pipeline.name.clone(), pipeline.monitors())).collect()
 }
 
 async fn stop_after(run_for: Option<HumanDuration>, stops: &Stops) {

@@ -51,6 +51,11 @@ impl Handlers {
 }
 
 impl Stops {
+    /// Stops of a part: it stops with the whole, and alone.
+    pub(crate) fn narrower(&self) -> Stops {
+        Stops { stop: self.stop.child_token(), abort: self.abort.child_token(), ..self.clone() }
+    }
+
     /// Stops everything in order, since `pipeline` has failed.
     pub(crate) fn fail(&self, pipeline: &str) {
         // The first failure is the reason that the others hear of.

@@ -30,7 +30,7 @@ pub(crate) async fn run_all(pipelines: Vec<Pipeline>, how: How, stops: &Stops) -
 }
 
 /// Runs one pipeline; its failure stops the others.
-async fn run_one(pipeline: Pipeline, how: How, stops: &Stops) -> Ended {
+pub(crate) async fn run_one(pipeline: Pipeline, how: How, stops: &Stops) -> Ended {
     let abort = stops.abort.child_token();
     let options = RunOptions {
         from_start: how.from_start,

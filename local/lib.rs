@@ -3,7 +3,12 @@
 //! It is for learning, demos and tests. The pipeline files that run against it are the ones that run
 //! against a real cluster and a real AWS account: only environment variables differ.
 
+mod cloud;
 mod fault;
+mod keys;
 mod listen;
+mod stocks;
 
+pub use cloud::{BUCKET, Bound, Cloud, Ports, RESULTS, Settings};
 pub use fault::Fault;
+pub use keys::Keys;

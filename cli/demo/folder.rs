@@ -1,0 +1,137 @@
+//! The folder of the demo: the stock pipelines, the sample data, and where everything else lies.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
+
+use crate::arguments::{DemoArguments, DemoSource};
+use crate::local;
+
+/// The stock pipelines, as they lie in the repository.
+const FILES: [(&str, &[u8]); 4] = [
+    ("pipelines/producer.toml", include_bytes!("../../pipelines/producer.toml")),
+    ("pipelines/producer-http.toml", include_bytes!("../../pipelines/producer-http.toml")),
+    ("pipelines/consumer.toml", include_bytes!("../../pipelines/consumer.toml")),
+    ("pipelines/data/stocks.csv", local::PRICES),
+];
+
+/// A folder that is gone at the end, or that is kept.
+pub(super) struct Folder {
+    path: PathBuf,
+    /// There unless it is kept.
+    _temporary: Option<TempDir>,
+    is_kept: bool,
+}
+
+impl Folder {
+    /// Writes the pipelines and their data into `keep`, or into a temporary folder.
+    pub(super) fn prepare(keep: Option<&Path>) -> Result<Folder> {
+        let folder = match keep {
+            Some(path) => {
+                let what = || format!("--keep {}", path.display());
+                std::fs::create_dir_all(path).with_context(what)?;
+                if std::fs::read_dir(path).with_context(what)?.next().is_some() {
+                    bail!(
+                        "--keep {}: the folder is not empty, and what lies in it would be counted as well; \
+                         name a new one",
+                        path.display()
+                    );
+                }
+                let path = path.canonicalize().with_context(what)?;
+                Folder { path, _temporary: None, is_kept: true }
+            }
+            None => {
+                let folder = tempfile::tempdir().context("making a temporary folder")?;
+                Folder { path: folder.path().to_owned(), _temporary: Some(folder), is_kept: false }
+            }
+        };
+        for (name, content) in FILES {
+            let path = folder.path.join(name);
+            let what = || format!("writing {}", path.display());
+            std::fs::create_dir_all(path.parent().unwrap_or(&folder.path)).with_context(what)?;
+            std::fs::write(&path, content).with_context(what)?;
+        }
+        Ok(folder)
+    }
+
+    /// Where the offline cloud keeps its objects.
+    pub(super) fn cloud(&self) -> PathBuf {
+        self.path.join("cloud")
+    }
+
+    pub(super) fn producer(&self, source: DemoSource) -> PathBuf {
+        self.path.join(match source {
+            DemoSource::Csv => "pipelines/producer.toml",
+            DemoSource::Http => "pipelines/producer-http.toml",
+        })
+    }
+
+    pub(super) fn consumer(&self) -> PathBuf {
+        self.path.join("pipelines/consumer.toml")
+    }
+
+    /// Sets the environment of this process, so that pipelines, AWS clients and librdkafka find
+    /// the offline cloud and nothing else, whatever the user has set for a real one.
+    pub(super) fn surround(&self, cloud: &[(&str, String)], arguments: &DemoArguments) -> Result<()> {
+        let mut variables = cloud.to_vec();
+        let mut set = |name, value: &str| variables.push((name, value.to_owned()));
+        set("RUNNER_DATA_DIR", &self.path.join("state").display().to_string());
+        set("STOCKS_LIMIT", &arguments.records.to_string());
+        set("STOCKS_RATE", &arguments.rate.to_string());
+        // The consumer is stopped once everything is stored: the end of a topic that is
+        // still being written to says nothing.
+        set("STOCKS_STOP", "never");
+        // An empty value is as good as none.
+        for name in ["STOCKS_CSV", "STOCKS_TOPIC", "STOCKS_GROUP", "STOCKS_CRAWL_EVERY", "STOCKS_GLUE_ROLE"] {
+            set(name, "");
+        }
+        for name in ["KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME"] {
+            set(name, "");
+        }
+        let endpoint = cloud.iter().find(|(name, _)| *name == "AWS_ENDPOINT_URL");
+        let endpoint = endpoint.map(|(_, url)| url.clone()).unwrap_or_default();
+        for name in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_GLUE", "AWS_ENDPOINT_URL_ATHENA"] {
+            set(name, &endpoint);
+        }
+        let none = self.path.join("no-profile").display().to_string();
+        set("AWS_CONFIG_FILE", &none);
+        set("AWS_SHARED_CREDENTIALS_FILE", &none);
+        set("AWS_PROFILE", "default");
+        set("AWS_SESSION_TOKEN", "");
+        set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false");
+        set("AWS_EC2_METADATA_DISABLED", "true");
+        set("NO_PROXY", "127.0.0.1");
+        let file = self.path.join("demo.env");
+        local::write_env(&file, &variables)?;
+        dotenvy::from_path_override(&file).with_context(|| format!("reading {}", file.display()))
+    }
+
+    /// What a newcomer may do after the demo.
+    pub(super) fn what_next(&self) -> String {
+        let again = if self.is_kept {
+            let path = self.path.display();
+            format!(
+                "  look around        objects in {path}/cloud/s3, pipelines in {path}/pipelines\n  \
+                 keep it running    runner local --data {path}/cloud\n"
+            )
+        } else {
+            "  keep it running    runner local --write-env local.env --data cloud\n  \
+             use it             runner run --env-file local.env pipelines/producer.toml pipelines/consumer.toml\n"
+                .to_owned()
+        };
+        format!(
+            "\nWhat to try next\n{again}  \
+             swap the source    runner demo --source http: the same flow, one block of TOML edited\n  \
+             rewire a file      runner plugins shows what there is; runner validate FILE says what is wrong\n  \
+             go to the cloud    the same files, another environment: see \"From there to a real broker\" in README.md"
+        )
+    }
+}
+
+pub(super) fn source_name(source: DemoSource) -> &'static str {
+    match source {
+        DemoSource::Csv => "a CSV file",
+        DemoSource::Http => "an HTTP API",
+    }
+}

@@ -1,0 +1,95 @@
+//! `runner local`: the offline cloud, until it is stopped.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use indicatif::MultiProgress;
+use runner_local::{Bound, Cloud, Ports, Settings};
+use tokio::runtime::Runtime;
+
+use crate::arguments::{Common, LocalArguments};
+use crate::exit::{Exit, say, say_error};
+use crate::logging;
+use crate::signals::{Handlers, Stops};
+
+/// The sample data, which the stock API answers with.
+pub(crate) const PRICES: &[u8] = include_bytes!("../pipelines/data/stocks.csv");
+
+pub(crate) fn local(arguments: &LocalArguments, common: &Common) -> Exit {
+    if let Err(error) = logging::start(common, &MultiProgress::new()) {
+        say_error(&error);
+        return Exit::Usage;
+    }
+    match serve(arguments) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            say_error(&error);
+            Exit::Failed
+        }
+    }
+}
+
+fn serve(arguments: &LocalArguments) -> Result<()> {
+    let ports = Ports { kafka: arguments.kafka_port, aws: arguments.aws_port, api: arguments.api_port };
+    let (data, _temporary) = match &arguments.data {
+        Some(data) => (data.clone(), None),
+        None => {
+            let folder = tempfile::tempdir().context("making a temporary folder for the objects")?;
+            (folder.path().to_owned(), Some(folder))
+        }
+    };
+    let bound = Cloud::bind(Settings { data: data.clone(), ports, prices: PRICES })?;
+    let runtime = Runtime::new().context("starting the async runtime")?;
+    runtime.block_on(async {
+        let handlers = Handlers::install()?;
+        let stops = Stops::default();
+        let variables = bound.environment();
+        let addresses = addresses(&bound);
+        let cloud = bound.start().await?;
+        say(&format!("The offline cloud is up, for learning, demos and tests.\n{addresses}"));
+        say(&match &arguments.data {
+            Some(data) => format!("  objects and catalogue lie in {}; Kafka is in memory\n", data.display()),
+            None => "  everything is gone when it stops; --data DIR keeps objects and catalogue\n".into(),
+        });
+        if let Some(file) = &arguments.write_env {
+            write_env(file, &variables)?;
+            say(&format!("Its variables are in {0}: runner run --env-file {0} …", file.display()));
+        }
+        say("For another terminal:\n");
+        let mut out = std::io::stdout().lock();
+        let lines = variables.iter().map(|(name, value)| format!("export {name}={value}\n"));
+        // Whoever closed stdout wants to hear nothing.
+        let _ = out.write_all(lines.collect::<String>().as_bytes()).and_then(|()| out.flush());
+        drop(out);
+        tokio::select! {
+            () = handlers.watch(stops.clone()) => {}
+            () = stops.stop.cancelled() => {}
+        }
+        cloud.stop().await;
+        Ok(())
+    })
+}
+
+fn addresses(bound: &Bound) -> String {
+    format!(
+        "\n  Kafka              {}\n  S3, Glue, Athena   {}\n  stock API          {}",
+        bound.kafka(),
+        bound.aws_url(),
+        bound.api_url()
+    )
+}
+
+/// Writes variables, one `NAME=value` a line; the file is there whole or not at all.
+pub(crate) fn write_env(path: &Path, variables: &[(&str, String)]) -> Result<()> {
+    let text: String = variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    let what = || format!("writing the variables to {}", path.display());
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(what)?;
+    file.write_all(text.as_bytes()).with_context(what)?;
+    file.persist(path).with_context(what)?;
+    Ok(())
+}

