@@ -13,6 +13,10 @@
 #[allow(dead_code, reason = "the benchmarks share it")]
 mod support;
 
+/// Foreign clients of the offline cloud.
+mod clients;
+/// The offline cloud: `demo`, `local`, `query`.
+mod cloud;
 /// What a pipeline file may say, and how its slips are shown.
 mod config;
 /// The `csv` source: rows, types, resuming, bad rows.

@@ -1,6 +1,7 @@
 //! A scene to act in: a folder, the binary, real servers.
 
 mod api;
+pub mod cloud;
 pub mod kafka;
 pub mod moto;
 pub mod s3;

@@ -16,14 +16,22 @@ impl Jars {
     /// Tests of several processes may ask at once: one of them fetches, the
     /// others wait for its lock. Once they are here no network is needed.
     pub fn fetch(version: &str) -> Jars {
-        let folder = cache().join(version);
-        fs::create_dir_all(&folder).expect("creating the folder for the jars");
+        Jars::fetch_artifact("kafka_2.13", version, &cache().join(version))
+    }
+
+    /// The programs for the command line, which are apart from the server.
+    pub fn fetch_tools(version: &str) -> Jars {
+        Jars::fetch_artifact("kafka-tools", version, &cache().join(format!("{version}-tools")))
+    }
+
+    fn fetch_artifact(artifact: &str, version: &str, folder: &Path) -> Jars {
+        fs::create_dir_all(folder).expect("creating the folder for the jars");
         let jars = Jars { folder: folder.join("libs") };
         let lock = File::create(folder.join("lock")).expect("creating the lock file");
         lock.lock().expect("waiting for whoever fetches the jars");
         if !jars.folder.exists() {
             let fetched = folder.join("libs.partial");
-            run_maven(&folder, &pom(version), &fetched);
+            run_maven(folder, &pom(artifact, version), &fetched);
             fs::rename(&fetched, &jars.folder).expect("moving the jars into place");
         }
         jars
@@ -56,7 +64,7 @@ fn cache() -> PathBuf {
 }
 
 /// `slf4j-simple` makes the server say on stderr why it does not start.
-fn pom(version: &str) -> String {
+fn pom(artifact: &str, version: &str) -> String {
     format!(
         r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -64,7 +72,7 @@ fn pom(version: &str) -> String {
   <packaging>pom</packaging>
   <dependencies>
     <dependency>
-      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{version}</version>
+      <groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId><version>{version}</version>
       <exclusions>
         <exclusion><groupId>org.slf4j</groupId><artifactId>slf4j-reload4j</artifactId></exclusion>
         <exclusion><groupId>ch.qos.logback</groupId><artifactId>*</artifactId></exclusion>

@@ -214,6 +214,15 @@ fn common_settings(folder: &Path) -> String {
     )
 }
 
+/// One of Kafka's own programs for the command line; `None` where Java or Maven is missing.
+pub fn tool(class: &str) -> Option<std::process::Command> {
+    is_possible().then(|| {
+        let mut java = Jars::fetch_tools(KAFKA).java();
+        java.args(["-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", class]);
+        java
+    })
+}
+
 /// Tries again if somebody else has taken the port in between.
 fn started(start: impl Fn() -> Broker) -> Broker {
     for _ in 0..3 {

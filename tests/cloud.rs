@@ -1,0 +1,245 @@
+//! The offline cloud, as a newcomer meets it: `demo`, `local`, `query`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::cloud::Cloud;
+use crate::support::stocks::stocks_csv;
+use crate::support::{Outcome, Scene, report};
+
+const DATABASE: &str = "realtime-de-db";
+const FOLDER: &str = "stockmarket_project";
+
+/// The stock pipelines, copied into the scene.
+fn write_stock_pipelines(scene: &Scene) {
+    for name in ["producer.toml", "producer-http.toml", "consumer.toml"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines").join(name);
+        scene.write(name, std::fs::read(path).expect("a stock pipeline"));
+    }
+}
+
+/// A cloud in which `n_rows` stock prices have gone all the way into a table.
+fn cloud_with_table(scene: &mut Scene, n_rows: usize, arguments: &[&str]) -> Cloud {
+    let cloud = Cloud::start(scene, arguments);
+    cloud.surround(scene);
+    fill(scene, n_rows);
+    cloud
+}
+
+fn fill(scene: &mut Scene, n_rows: usize) {
+    write_stock_pipelines(scene);
+    scene.write("stocks.csv", stocks_csv(n_rows, 7));
+    scene
+        .set("STOCKS_CSV", scene.path("stocks.csv").display().to_string())
+        .set("STOCKS_LIMIT", n_rows.to_string())
+        .set("STOCKS_RATE", "1000000")
+        .set("STOCKS_STOP", "at_end");
+    scene.run(["run", "producer.toml"]).assert_code(0);
+    scene.run(["run", "consumer.toml", "--report", "consumer.json"]).assert_code(0);
+}
+
+fn query(scene: &Scene, sql: &str, more: &[&str]) -> Outcome {
+    let all = ["query", "--database", DATABASE, sql].into_iter().chain(more.iter().copied());
+    scene.run(all)
+}
+
+#[test]
+fn the_demo_shows_the_whole_flow_and_checks_its_count() {
+    let scene = Scene::new();
+    let outcome = scene.run(["demo", "--records", "300", "--rate", "300", "--keep", "kept"]);
+    outcome.assert_code(0).assert_says(&[
+        "sink broker (kafka): 300 in, 300 out",
+        "sink lake (s3): 300 in, 300 out",
+        "stockmarket_project",
+        "The count is right: 300 records written, as many in the table.",
+        "What to try next",
+    ]);
+    assert!(outcome.stdout.contains("average_close"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("│ HSI"), "{}", outcome.stdout);
+    let objects = scene.path("kept/cloud/s3/stock-market-local/stockmarket_project");
+    assert_eq!(std::fs::read_dir(objects).expect("the objects").count(), 300);
+}
+
+#[test]
+fn the_demo_does_the_same_from_an_api() {
+    let scene = Scene::new();
+    let outcome = scene.run(["demo", "--records", "120", "--rate", "400", "--source", "http"]);
+    outcome.assert_code(0).assert_says(&[
+        "source stocks (http): ",
+        "The count is right: 120 records written, as many in the table.",
+    ]);
+}
+
+#[test]
+fn the_demo_keeps_to_itself_whatever_the_user_has_set() {
+    let mut scene = Scene::new();
+    scene
+        .set("AWS_PROFILE", "nobody")
+        .set("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+        .set("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+        .set("KAFKA_SECURITY_PROTOCOL", "sasl_ssl")
+        .set("STOCKS_CSV", "/nowhere.csv")
+        .set("STOCKS_TOPIC", "another")
+        .set("HTTP_PROXY", "http://127.0.0.1:1");
+    scene.run(["demo", "--records", "20", "--rate", "400", "--source", "http"]).assert_code(0);
+}
+
+#[test]
+fn the_demo_keeps_nothing_in_a_folder_that_holds_something() {
+    let scene = Scene::new();
+    scene.write("kept/mine.txt", "mine");
+    let outcome = scene.run(["demo", "--keep", "kept"]);
+    outcome.assert_code(1).assert_says(&["--keep kept: the folder is not empty"]);
+    assert_eq!(scene.read("kept/mine.txt"), "mine");
+}
+
+#[test]
+fn producer_and_consumer_run_in_one_command_against_the_cloud() {
+    let mut scene = Scene::new();
+    let cloud = Cloud::start(&scene, &[]);
+    cloud.surround(&mut scene);
+    write_stock_pipelines(&scene);
+    scene.write("stocks.csv", stocks_csv(200, 7));
+    scene
+        .set("STOCKS_CSV", scene.path("stocks.csv").display().to_string())
+        .set("STOCKS_RATE", "100")
+        .set("STOCKS_LIMIT", "200");
+    let arguments = ["run", "--report", "report.json", "--for", "10s", "producer.toml", "consumer.toml"];
+    scene.run(arguments).assert_code(0);
+    let report = report(scene.path("report.json"));
+    assert_eq!(report["pipelines"][0]["status"], "completed");
+    assert_eq!(report["pipelines"][1]["status"], "stopped");
+    assert_eq!(report["pipelines"][1]["components"][1]["records_out"], 200);
+    cloud.stop().assert_code(0);
+}
+
+#[test]
+fn sql_is_answered_in_the_form_that_was_asked_for() {
+    let mut scene = Scene::new();
+    let _cloud = cloud_with_table(&mut scene, 120, &[]);
+    let sql = "SELECT index, count(*) AS n, min(date) AS first FROM stockmarket_project \
+               WHERE index IN ('HSI', 'NYA') GROUP BY index ORDER BY index";
+    let table = query(&scene, sql, &[]);
+    table.assert_code(0).assert_says(&["scanned in"]);
+    assert!(table.stdout.contains("│ HSI   ┆ 10 ┆ 1986-12-31 │"), "{}", table.stdout);
+    let csv = query(&scene, sql, &["--format", "csv"]);
+    assert_eq!(
+        csv.stdout,
+        "\"index\",\"n\",\"first\"\n\"HSI\",\"10\",\"1986-12-31\"\n\"NYA\",\"10\",\"1986-12-31\"\n"
+    );
+    let json = query(&scene, sql, &["--format", "json"]);
+    let first = "{\"index\":\"HSI\",\"n\":10,\"first\":\"1986-12-31\"}\n";
+    assert!(json.stdout.starts_with(first), "{}", json.stdout);
+}
+
+#[test]
+fn a_query_is_a_check_with_an_exit_code() {
+    let mut scene = Scene::new();
+    let _cloud = cloud_with_table(&mut scene, 60, &[]);
+    let sql = "SELECT count(*) FROM stockmarket_project";
+    query(&scene, sql, &["--expect", "60"]).assert_code(0);
+    let wrong = query(&scene, sql, &["--expect", "61"]);
+    wrong.assert_code(1).assert_says(&["expected 61, and the answer is 60"]);
+}
+
+#[test]
+fn sql_that_athena_would_refuse_is_refused_with_its_reason() {
+    let mut scene = Scene::new();
+    let _cloud = cloud_with_table(&mut scene, 30, &[]);
+    for (sql, reason) in [
+        ("SELEKT 1", "1:1"),
+        ("SELECT * FROM nothing_here", "nothing_here"),
+        ("SELECT nothing FROM stockmarket_project", "nothing"),
+        ("SELECT * FROM stockmarket_project WHERE date < date '2020-01-01'", "varchar"),
+        ("DELETE FROM stockmarket_project", ""),
+    ] {
+        let outcome = query(&scene, sql, &[]);
+        outcome.assert_code(1).assert_says(&["error", reason]);
+    }
+    let inside = format!("s3://stock-market-local/{FOLDER}/results/");
+    let outcome = query(&scene, "SELECT 1", &["--output-location", &inside]);
+    outcome.assert_code(1).assert_says(&[FOLDER]);
+}
+
+#[test]
+fn the_rows_of_a_query_are_records() {
+    let mut scene = Scene::new();
+    let _cloud = cloud_with_table(&mut scene, 2_400, &[]);
+    scene.write(
+        "report.toml",
+        "[sources.rows]\ntype = \"athena\"\ndatabase = \"realtime-de-db\"\n\
+         query = \"SELECT index, date, close FROM stockmarket_project ORDER BY index, date\"\n\
+         [sinks.end]\ntype = \"file\"\ninputs = [\"rows\"]\npath = \"rows.jsonl\"\n",
+    );
+    scene.run(["run", "report.toml"]).assert_code(0);
+    let rows = scene.read("rows.jsonl");
+    assert_eq!(rows.lines().count(), 2_400);
+    let first: serde_json::Value = serde_json::from_str(rows.lines().next().expect("a row")).expect("JSON");
+    assert_eq!(first["index"], "000001.SS");
+    assert!(first["close"].is_f64(), "{first}");
+    // A run asks anew; a wrong statement ends it with the engine's words.
+    scene.run(["run", "report.toml"]).assert_code(0);
+    assert_eq!(scene.read("rows.jsonl").lines().count(), 4_800);
+    scene.write("wrong.toml", scene.read("report.toml").replace("close FROM", "clothes FROM"));
+    scene.run(["run", "wrong.toml"]).assert_code(1).assert_says(&["clothes"]);
+}
+
+#[test]
+fn objects_and_tables_survive_a_restart_where_data_says_so() {
+    let mut scene = Scene::new();
+    let cloud = cloud_with_table(&mut scene, 40, &["--data", "data"]);
+    cloud.stop().assert_code(0);
+    let cloud = Cloud::start(&scene, &["--data", "data"]);
+    let mut again = Scene::new();
+    cloud.surround(&mut again);
+    query(&again, "SELECT count(*) FROM stockmarket_project", &["--expect", "40"]).assert_code(0);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let scene = Scene::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("bound").port().to_string();
+    for option in ["--kafka-port", "--aws-port", "--api-port"] {
+        let outcome = scene.run(["local", option, &port]);
+        outcome.assert_code(1).assert_says(&[&format!("port {port} of 127.0.0.1 is taken")]);
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_named() {
+    let scene = Scene::new();
+    scene.write("data", "a file in its place");
+    scene.run(["local", "--data", "data"]).assert_code(1).assert_says(&["data"]);
+}
+
+#[test]
+fn the_stock_api_answers_by_cursor_through_the_http_source() {
+    let mut scene = Scene::new();
+    let cloud = Cloud::start(&scene, &[]);
+    cloud.surround(&mut scene);
+    scene.write(
+        "pages.toml",
+        "[sources.prices]\ntype = \"http\"\nendpoint = \"${STOCKS_API}/pages\"\nrecords = \"/prices\"\n\
+         query = { limit = 500 }\npagination = { type = \"cursor\", cursor = \"/next\", param = \"cursor\" }\n\
+         [sinks.end]\ntype = \"file\"\ninputs = [\"prices\"]\npath = \"prices.jsonl\"\n",
+    );
+    scene.run(["run", "pages.toml"]).assert_code(0);
+    assert_eq!(scene.read("prices.jsonl").lines().count(), 3_000);
+}
+
+#[test]
+fn nothing_listens_beyond_the_loopback_and_all_of_it_ends_with_the_process() {
+    let scene = Scene::new();
+    let cloud = Cloud::start(&scene, &[]);
+    let broker = cloud.get("KAFKA_BOOTSTRAP_SERVERS").to_owned();
+    let aws = cloud.get("AWS_ENDPOINT_URL").trim_start_matches("http://").to_owned();
+    for address in [&broker, &aws] {
+        assert!(address.starts_with("127.0.0.1:"), "{address}");
+        std::net::TcpStream::connect(address).expect("an answer");
+    }
+    cloud.stop().assert_code(0);
+    crate::support::wait_until("the ports are free", Duration::from_secs(5), || {
+        [&broker, &aws].iter().all(|address| std::net::TcpStream::connect(address).is_err())
+    });
+}
