@@ -33,6 +33,8 @@ pub(crate) enum Verb {
     Schema(SchemaArguments),
     /// Start the crawlers of a pipeline file by hand, wait for them and report
     Crawl(CrawlArguments),
+    /// Show how far a pipeline has come, or make it forget that
+    Checkpoint(CheckpointArguments),
     /// Run one statement of SQL through Athena and print its rows
     Query(QueryArguments),
     /// Run Kafka, S3, Glue, Athena and a stock API on this machine until stopped: the offline cloud
@@ -222,4 +224,41 @@ pub(crate) enum DemoSource {
     Csv,
     /// The stock API of the offline cloud
     Http,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckpointArguments {
+    #[command(subcommand)]
+    pub(crate) action: CheckpointAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckpointAction {
+    /// Show positions and entry numbers; a run may go on meanwhile
+    Show(CheckpointShowArguments),
+    /// Forget positions and entry numbers: the next run reads from the start and counts from 0
+    Reset(CheckpointResetArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckpointShowArguments {
+    /// The pipeline file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where checkpoints lie, whatever the file says
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckpointResetArguments {
+    /// The pipeline file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The source that is to forget; without it all of them
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: Option<String>,
+    /// Where checkpoints lie, whatever the file says
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
 }

@@ -1,6 +1,7 @@
 //! The command line of `runner`, as a library: a stranger's binary calls [`main`] too.
 
 mod arguments;
+mod checkpoint;
 mod crawl;
 #[cfg(feature = "local")]
 mod demo;
@@ -55,6 +56,7 @@ fn act(arguments: Arguments) -> Exit {
         Verb::Plugins(options) => plugins::show(&options),
         Verb::Schema(options) => schema::write(&options),
         Verb::Crawl(options) => crawl::crawl(&options, &common),
+        Verb::Checkpoint(options) => checkpoint::checkpoint(&options, &common),
         Verb::Query(options) => query::query(&options, &common),
         #[cfg(feature = "local")]
         Verb::Local(options) => local::local(&options, &common),

@@ -227,7 +227,12 @@ fn a_reader_that_has_gone_ends_the_run_and_what_it_has_not_taken_is_read_again()
     let mut first = String::new();
     BufReader::new(child.stdout.take().expect("piped")).read_line(&mut first).expect("a line");
     let out = child.wait_with_output().expect("the end");
-    assert!(!String::from_utf8_lossy(&out.stderr).contains("panicked"), "{out:?}");
+    assert_eq!(out.status.code(), Some(0), "{out:?}");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(
+        said.contains("p stopped") && said.contains("nobody reads the standard output any more"),
+        "{said}"
+    );
 
     let rest = scene.run(["run", "p.toml"]);
     let csv = scene.read("stocks.csv");
@@ -282,4 +287,28 @@ fn a_variable_without_which_nothing_works_says_what_it_is_for() {
     let scene = Scene::new();
     let outcome = scene.run([Path::new("validate"), &shipped("consumer.toml")]);
     outcome.assert_code(78).assert_says(&["STOCKS_BUCKET", "the bucket to write to", "consumer.toml:32:10"]);
+}
+
+#[test]
+fn a_checkpoint_is_shown_and_forgotten_by_hand() {
+    let scene = scene_with_rows(50);
+    scene.write("p.toml", pipeline(&[("limit", "records = 20")], "type = \"file\"\npath = \"out.csv\""));
+    scene.run(["checkpoint", "show", "p.toml"]).assert_code(0).assert_says(&["no checkpoint of `p`"]);
+    scene.run(["run", "p.toml"]).assert_code(0);
+    let shown = scene.run(["checkpoint", "show", "p.toml"]);
+    shown.assert_code(0).assert_says(&["checkpoints of `p` lie in"]);
+    assert!(shown.stdout.starts_with("stocks (csv) reads "), "{}", shown.stdout);
+    assert!(shown.stdout.contains("stocks.csv\n  next entry  20\n  position    {"), "{}", shown.stdout);
+    let nobody = scene.run(["checkpoint", "reset", "p.toml", "nobody"]);
+    nobody.assert_code(1).assert_says(&["p.toml has no source `nobody`"]);
+    scene
+        .run(["checkpoint", "reset", "p.toml", "stocks"])
+        .assert_code(0)
+        .assert_says(&["forgot the position"]);
+    scene.run(["run", "p.toml"]).assert_code(0);
+    let out = scene.read("out.csv");
+    let rows = lines(&out);
+    assert_eq!((rows.len(), rows[0]), (40, rows[20]), "the first twenty rows came twice");
+    scene.run(["checkpoint", "reset", "p.toml"]).assert_code(0);
+    scene.run(["checkpoint", "reset", "p.toml"]).assert_code(0).assert_says(&["nothing to forget"]);
 }

@@ -103,22 +103,3 @@ fn a_file_runs_once_at_a_time() {
     let outcome = scene.run(["run", "one.toml", "other.toml"]);
     outcome.assert_code(78).assert_says(&["one.toml and other.toml are both the pipeline `one`"]);
 }
-
-#[test]
-fn a_reader_that_goes_away_ends_the_run_in_order() {
-    let scene = Scene::new();
-    scene.write("rows.csv", stocks_csv(5_000, 1));
-    scene.write(
-        "shown.toml",
-        "[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n\
-         [sinks.end]\ntype = \"console\"\ninputs = [\"rows\"]\n",
-    );
-    let mut command = scene.command(["run", "shown.toml", "--report", "report.json"]);
-    let mut child = command.stdout(std::process::Stdio::piped()).spawn().expect("starting the binary");
-    // Nobody will read any of it.
-    drop(child.stdout.take());
-    assert_eq!(child.wait().expect("its end").code(), Some(0));
-    let report = report(scene.path("report.json"));
-    assert_eq!(report["pipelines"][0]["status"], "stopped");
-    assert_eq!(report["pipelines"][0]["reason"], "nobody reads the standard output any more");
-}

@@ -17,18 +17,21 @@ const VERSION: u32 = 1;
 
 /// What is known of a source's past.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Checkpoint {
+pub struct Checkpoint {
     pub(crate) version: u32,
     pub(crate) pipeline: String,
-    pub(crate) component: String,
-    /// The type and identity that the position is good for.
-    pub(crate) plugin: String,
-    pub(crate) identity: String,
-    pub(crate) position: Option<Value>,
+    /// The name of the source in the pipeline file.
+    pub component: String,
+    /// The type of source that the position is good for.
+    pub plugin: String,
+    /// What that source reads.
+    pub identity: String,
+    /// Where reading goes on, in the words of the source; none at its beginning.
+    pub position: Option<Value>,
     /// The number of the first entry that has not been delivered.
-    pub(crate) next_entry: u64,
+    pub next_entry: u64,
     /// No number from here on has ever been given.
-    pub(crate) reserved: u64,
+    pub reserved: u64,
 }
 
 impl Checkpoint {
@@ -44,6 +47,76 @@ impl Checkpoint {
             reserved: 0,
         }
     }
+}
+
+/// The checkpoints of a pipeline as they are now, in the order of their names; a run that
+/// goes on is not disturbed. None where the folder does not exist.
+pub fn checkpoints(data_dir: &Path) -> Result<Vec<Checkpoint>> {
+    names(data_dir)?.iter().filter_map(|name| read(&file(data_dir, name)).transpose()).collect()
+}
+
+/// Forgets checkpoints of a pipeline: the one of `component`, or all. Answers with the
+/// components that had one. A run that goes on is an error.
+pub fn reset_checkpoints(data_dir: &Path, component: Option<&str>) -> Result<Vec<String>> {
+    let mut names = names(data_dir)?;
+    names.retain(|name| component.is_none_or(|component| component == name));
+    if names.is_empty() {
+        return Ok(names);
+    }
+    let folder = Folder::open(data_dir)?;
+    for name in &names {
+        let path = folder.file(name);
+        std::fs::remove_file(&path).with_context(|| format!("removing the checkpoint {}", path.display()))?;
+    }
+    sync(data_dir).with_context(|| format!("removing checkpoints of {}", data_dir.display()))?;
+    Ok(names)
+}
+
+/// The components that have a checkpoint.
+fn names(data_dir: &Path) -> Result<Vec<String>> {
+    let what = || format!("reading the folder for checkpoints, {}", data_dir.display());
+    let entries = match std::fs::read_dir(data_dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(what)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.with_context(what)?.file_name();
+        names.extend(name.to_str().and_then(|name| name.strip_suffix(".json")).map(str::to_owned));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn file(data_dir: &Path, component: &str) -> PathBuf {
+    data_dir.join(format!("{component}.json"))
+}
+
+fn read(path: &Path) -> Result<Option<Checkpoint>> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(error).with_context(|| format!("reading the checkpoint {}", path.display()));
+        }
+    };
+    let advice = || {
+        format!("the checkpoint {} cannot be read; `--from-start` forgets it and begins anew", path.display())
+    };
+    let checkpoint: Checkpoint = serde_json::from_slice(&bytes).with_context(advice)?;
+    if checkpoint.version != VERSION {
+        return Err(anyhow::anyhow!(
+            "it has version {}, this runner knows version {VERSION}",
+            checkpoint.version
+        ))
+        .with_context(advice);
+    }
+    Ok(Some(checkpoint))
+}
+
+/// Makes names that have come or gone durable.
+fn sync(folder: &Path) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 /// The folder of one pipeline's checkpoints, locked for as long as this lives.
@@ -80,34 +153,12 @@ impl Folder {
     }
 
     fn file(&self, component: &str) -> PathBuf {
-        self.path.join(format!("{component}.json"))
+        file(&self.path, component)
     }
 
     /// What was written last for a component; `None` at its first start.
     pub(crate) fn read(&self, component: &str) -> Result<Option<Checkpoint>> {
-        let path = self.file(component);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => {
-                return Err(error).with_context(|| format!("reading the checkpoint {}", path.display()));
-            }
-        };
-        let advice = || {
-            format!(
-                "the checkpoint {} cannot be read; `--from-start` forgets it and begins anew",
-                path.display()
-            )
-        };
-        let checkpoint: Checkpoint = serde_json::from_slice(&bytes).with_context(advice)?;
-        if checkpoint.version != VERSION {
-            return Err(anyhow::anyhow!(
-                "it has version {}, this runner knows version {VERSION}",
-                checkpoint.version
-            ))
-            .with_context(advice);
-        }
-        Ok(Some(checkpoint))
+        read(&self.file(component))
     }
 
     /// Replaces the checkpoint of a component; durable once this returns.
@@ -120,7 +171,7 @@ impl Folder {
             file.write_all(b"\n")?;
             file.sync_all()?;
             std::fs::rename(&temporary, &path)?;
-            File::open(&self.path)?.sync_all()
+            sync(&self.path)
         };
         write().with_context(|| format!("writing the checkpoint {}", path.display()))
     }
@@ -162,6 +213,24 @@ mod tests {
         folder.write(&Checkpoint { version: 99, ..checkpoint(1) }).unwrap();
         let error = format!("{:#}", folder.read("stocks").unwrap_err());
         assert!(error.contains("version 99") && error.contains("--from-start"), "{error}");
+    }
+
+    #[test]
+    fn what_is_reset_is_forgotten_and_nothing_else() {
+        let path = tempfile::tempdir().unwrap();
+        let stocks = checkpoint(3);
+        let other = Checkpoint { component: "other".into(), ..checkpoint(5) };
+        let folder = Folder::open(path.path()).unwrap();
+        folder.write(&stocks).unwrap();
+        folder.write(&other).unwrap();
+        assert_eq!(checkpoints(path.path()).unwrap(), [other.clone(), stocks]);
+        let refused = reset_checkpoints(path.path(), None).unwrap_err().to_string();
+        assert!(refused.contains("another run"), "{refused}");
+        drop(folder);
+        assert_eq!(reset_checkpoints(path.path(), Some("stocks")).unwrap(), ["stocks"]);
+        assert_eq!(checkpoints(path.path()).unwrap(), [other]);
+        assert_eq!(reset_checkpoints(path.path(), Some("nobody")).unwrap(), Vec::<String>::new());
+        assert_eq!(checkpoints(&path.path().join("nowhere")).unwrap(), []);
     }
 
     #[test]

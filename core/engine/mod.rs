@@ -30,6 +30,7 @@ use anyhow::{Error, Result};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use checkpoint::{Checkpoint, checkpoints, reset_checkpoints};
 use control::{Control, RunFailure};
 
 use crate::error::ReaderGone;
