@@ -4,6 +4,7 @@
 //! against a real cluster and a real AWS account: only environment variables differ.
 
 mod fault;
+pub mod kafka;
 mod listen;
 
 pub use fault::Fault;
