@@ -5,10 +5,12 @@
 
 mod cloud;
 mod fault;
+mod kafka;
 mod keys;
 mod listen;
 mod stocks;
 
 pub use cloud::{BUCKET, Bound, Cloud, Ports, RESULTS, Settings};
 pub use fault::Fault;
+pub use kafka::Broker;
 pub use keys::Keys;

@@ -1,0 +1,301 @@
+//! The broker as an unmodified client sees it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{Instant, timeout};
+
+use super::Broker;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn broker() -> Broker {
+    Broker::start(crate::listen::bind("Kafka", 0).unwrap()).await.unwrap()
+}
+
+fn client(broker: &Broker) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", broker.address().to_string());
+    config
+}
+
+fn admin(broker: &Broker) -> AdminClient<DefaultClientContext> {
+    client(broker).create().unwrap()
+}
+
+async fn create(broker: &Broker, topic: &str, n_partitions: i32) -> Result<(), RDKafkaErrorCode> {
+    let topic = NewTopic::new(topic, n_partitions, TopicReplication::Fixed(1));
+    let created = admin(broker).create_topics([&topic], &AdminOptions::new()).await.unwrap();
+    created.into_iter().next().unwrap().map(drop).map_err(|(_, code)| code)
+}
+
+/// Produces the numbers of `range` in order, in as few batches as the client makes of them.
+async fn produce(broker: &Broker, topic: &str, range: std::ops::Range<usize>, codec: &str) {
+    let mut config = client(broker);
+    config.set("linger.ms", "50").set("enable.idempotence", "true").set("compression.type", codec);
+    let producer: FutureProducer = config.create().unwrap();
+    let bodies: Vec<String> = range.map(|n| n.to_string()).collect();
+    let sent = bodies.iter().map(|body| {
+        let record = FutureRecord::<(), _>::to(topic).payload(body).partition(0);
+        producer.send_result(record).map_err(|(error, _)| error).unwrap()
+    });
+    for delivery in join_all(sent.collect::<Vec<_>>()).await {
+        delivery.unwrap().map_err(|(error, _)| error).unwrap();
+    }
+}
+
+fn assigned(broker: &Broker, topic: &str, offset: Offset) -> StreamConsumer {
+    let consumer: StreamConsumer = client(broker).set("group.id", "no-group").create().unwrap();
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition_offset(topic, 0, offset).unwrap();
+    consumer.assign(&partitions).unwrap();
+    consumer
+}
+
+fn member(broker: &Broker, group: &str, topic: &str) -> StreamConsumer {
+    let mut config = client(broker);
+    config.set("group.id", group).set("auto.offset.reset", "earliest").set("enable.auto.commit", "false");
+    config.set("session.timeout.ms", "6000").set("heartbeat.interval.ms", "500");
+    let consumer: StreamConsumer = config.create().unwrap();
+    consumer.subscribe(&[topic]).unwrap();
+    consumer
+}
+
+async fn next(consumer: &StreamConsumer) -> BorrowedMessage<'_> {
+    timeout(PATIENCE, consumer.recv()).await.expect("a record in time").unwrap()
+}
+
+async fn numbers(consumer: &StreamConsumer, n: usize) -> Vec<usize> {
+    let mut numbers = Vec::new();
+    while numbers.len() < n {
+        let message = next(consumer).await;
+        numbers.push(std::str::from_utf8(message.payload().unwrap()).unwrap().parse().unwrap());
+    }
+    numbers
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_is_created_once() {
+    let broker = broker().await;
+    assert_eq!(create(&broker, "t", 3).await, Ok(()));
+    assert_eq!(create(&broker, "t", 3).await, Err(RDKafkaErrorCode::TopicAlreadyExists));
+    let consumer: StreamConsumer = client(&broker).set("group.id", "g").create().unwrap();
+    let metadata = consumer.fetch_metadata(Some("t"), PATIENCE).unwrap();
+    assert_eq!(metadata.topics()[0].partitions().len(), 3);
+    assert_eq!(metadata.brokers()[0].port(), i32::from(broker.address().port()));
+    drop(consumer);
+    broker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_begins_inside_a_batch_gets_exactly_the_rest() {
+    let broker = broker().await;
+    create(&broker, "t", 1).await.unwrap();
+    produce(&broker, "t", 0..5_000, "none").await;
+    // Batches of one record behind them: nothing of these may be skipped either.
+    for n in 5_000..5_010 {
+        produce(&broker, "t", n..n + 1, "none").await;
+    }
+    for begin in [1, 2_345, 4_999, 5_003] {
+        let consumer = assigned(&broker, "t", Offset::Offset(begin as i64));
+        assert_eq!(numbers(&consumer, 5_010 - begin).await, (begin..5_010).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watermarks_and_times_are_those_of_the_records() {
+    let broker = broker().await;
+    create(&broker, "t", 1).await.unwrap();
+    let consumer: StreamConsumer = client(&broker).set("group.id", "g").create().unwrap();
+    assert_eq!(consumer.fetch_watermarks("t", 0, PATIENCE).unwrap(), (0, 0));
+    produce(&broker, "t", 0..777, "lz4").await;
+    assert_eq!(consumer.fetch_watermarks("t", 0, PATIENCE).unwrap(), (0, 777));
+
+    let at = |time| {
+        let mut times = TopicPartitionList::new();
+        times.add_partition_offset("t", 0, Offset::Offset(time)).unwrap();
+        let found = consumer.offsets_for_times(times, PATIENCE).unwrap();
+        found.elements()[0].offset()
+    };
+    assert_eq!(at(1), Offset::Offset(0));
+    assert_eq!(at(32_503_680_000_000), Offset::End);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_goes_on_where_it_committed_inside_a_batch() {
+    let broker = broker().await;
+    create(&broker, "t", 1).await.unwrap();
+    produce(&broker, "t", 0..1_000, "none").await;
+    {
+        let first = member(&broker, "g", "t");
+        assert_eq!(numbers(&first, 123).await, (0..123).collect::<Vec<_>>());
+        let mut position = TopicPartitionList::new();
+        position.add_partition_offset("t", 0, Offset::Offset(123)).unwrap();
+        first.commit(&position, CommitMode::Sync).unwrap();
+    }
+    let second = member(&broker, "g", "t");
+    assert_eq!(numbers(&second, 877).await, (123..1_000).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_codec_arrives_as_it_was_sent() {
+    let broker = broker().await;
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        create(&broker, codec, 1).await.unwrap();
+        produce(&broker, codec, 0..100, codec).await;
+        let consumer = assigned(&broker, codec, Offset::Offset(7));
+        assert_eq!(numbers(&consumer, 93).await, (7..100).collect::<Vec<_>>(), "{codec}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_keeps_its_key_its_headers_and_its_time_and_a_tombstone_has_no_body() {
+    let broker = broker().await;
+    create(&broker, "t", 1).await.unwrap();
+    let producer: FutureProducer = client(&broker).create().unwrap();
+    let headers = OwnedHeaders::new().insert(Header { key: "entry", value: Some("42") });
+    let record = FutureRecord::to("t").key("k").payload("v").headers(headers).timestamp(1_234_567_890_123);
+    producer.send(record, PATIENCE).await.unwrap();
+    producer.send(FutureRecord::<_, ()>::to("t").key("k"), PATIENCE).await.unwrap();
+
+    let consumer = assigned(&broker, "t", Offset::Beginning);
+    let message = next(&consumer).await;
+    assert_eq!((message.key(), message.payload()), (Some(&b"k"[..]), Some(&b"v"[..])));
+    assert_eq!(message.timestamp().to_millis(), Some(1_234_567_890_123));
+    let header = message.headers().unwrap().get(0);
+    assert_eq!((header.key, header.value), ("entry", Some(&b"42"[..])));
+    let tombstone = next(&consumer).await;
+    assert_eq!((tombstone.key(), tombstone.payload()), (Some(&b"k"[..]), None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_records_is_refused_and_the_broker_lives_on() {
+    let broker = broker().await;
+    create(&broker, "t", 1).await.unwrap();
+    produce(&broker, "t", 0..10, "none").await;
+    let mut before = TopicPartitionList::new();
+    before.add_partition_offset("t", 0, Offset::Offset(5)).unwrap();
+    let deleted = admin(&broker).delete_records(&before, &AdminOptions::new()).await.unwrap();
+    assert!(deleted.elements()[0].error().is_err());
+    assert_eq!(numbers(&assigned(&broker, "t", Offset::Beginning), 10).await.len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_of_an_old_name_begins_anew() {
+    let broker = broker().await;
+    create(&broker, "t", 1).await.unwrap();
+    produce(&broker, "t", 0..10, "none").await;
+    admin(&broker).delete_topics(&["t"], &AdminOptions::new()).await.unwrap();
+    create(&broker, "t", 1).await.unwrap();
+    produce(&broker, "t", 100..103, "none").await;
+    let consumer = assigned(&broker, "t", Offset::Beginning);
+    assert_eq!(numbers(&consumer, 3).await, [100, 101, 102]);
+    assert_eq!(consumer.fetch_watermarks("t", 0, PATIENCE).unwrap(), (0, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_taken_for_a_topic_that_does_not_exist() {
+    let broker = broker().await;
+    let mut config = client(&broker);
+    config.set("message.timeout.ms", "2000").set("topic.metadata.propagation.max.ms", "100");
+    let producer: FutureProducer = config.create().unwrap();
+    let sent = producer.send(FutureRecord::<(), _>::to("nowhere").payload("x"), PATIENCE).await;
+    assert!(sent.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_members_share_the_partitions_and_one_takes_over_when_the_other_leaves() {
+    let broker = broker().await;
+    create(&broker, "t", 2).await.unwrap();
+    let producer: FutureProducer = client(&broker).create().unwrap();
+    let put = async |partition| {
+        producer
+            .send(FutureRecord::<(), _>::to("t").payload("x").partition(partition), PATIENCE)
+            .await
+            .unwrap();
+    };
+    let first = member(&broker, "g", "t");
+    let second = member(&broker, "g", "t");
+    let deadline = Instant::now() + PATIENCE;
+    let mut served = BTreeSet::new();
+    while served.len() < 2 {
+        assert!(Instant::now() < deadline, "the group does not settle");
+        put(0).await;
+        put(1).await;
+        served.clear();
+        for (name, consumer) in [("first", &first), ("second", &second)] {
+            if let Ok(message) = timeout(Duration::from_millis(500), consumer.recv()).await {
+                message.unwrap();
+                if consumer.assignment().unwrap().count() == 1 {
+                    served.insert(name);
+                }
+            }
+        }
+    }
+    drop(second);
+    while first.assignment().unwrap().count() < 2 {
+        assert!(Instant::now() < deadline, "nobody takes over");
+        put(0).await;
+        drop(timeout(Duration::from_millis(500), first.recv()).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_consumer_hears_of_a_record_at_once() {
+    let broker = broker().await;
+    create(&broker, "t", 1).await.unwrap();
+    let mut config = client(&broker);
+    config.set("group.id", "g").set("fetch.wait.max.ms", "20000").set("socket.timeout.ms", "60000");
+    let consumer: StreamConsumer = config.create().unwrap();
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition_offset("t", 0, Offset::Beginning).unwrap();
+    consumer.assign(&partitions).unwrap();
+    for n in 0..3 {
+        produce(&broker, "t", n..n + 1, "none").await;
+        let produced = Instant::now();
+        assert_eq!(numbers(&consumer, 1).await, [n]);
+        assert!(produced.elapsed() < Duration::from_secs(5), "{:?}", produced.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_talks_nonsense_ends_only_its_own_connection() {
+    let broker = broker().await;
+    for nonsense in
+        [&b"\x7f\xff\xff\xffGET / HTTP/1.1"[..], b"\xff\xff\xff\xff", b"\x00\x00\x00\x04\x7f\x7f\x7f\x7f"]
+    {
+        let mut socket = tokio::net::TcpStream::connect(broker.address()).await.unwrap();
+        socket.write_all(nonsense).await.unwrap();
+        let mut answer = Vec::new();
+        drop(timeout(PATIENCE, socket.read_to_end(&mut answer)).await.expect("the end of the connection"));
+        assert_eq!(answer, b"");
+    }
+    // Leaves in the middle of a request.
+    let mut socket = tokio::net::TcpStream::connect(broker.address()).await.unwrap();
+    socket.write_all(b"\x00\x00\x01\x00half").await.unwrap();
+    drop(socket);
+    assert_eq!(create(&broker, "t", 1).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_broker_frees_its_port_though_a_client_is_waiting() {
+    let broker = broker().await;
+    let address = broker.address();
+    create(&broker, "t", 1).await.unwrap();
+    let waiting = assigned(&broker, "t", Offset::Beginning);
+    drop(timeout(Duration::from_millis(300), waiting.recv()).await);
+    timeout(PATIENCE, broker.stop()).await.expect("the end of the broker");
+    drop(waiting);
+    let again = Broker::start(crate::listen::bind("Kafka", address.port()).unwrap()).await.unwrap();
+    assert_eq!(again.address(), address);
+}
