@@ -45,7 +45,7 @@ fn out(scene: &Scene) -> Vec<String> {
 
 /// Numbered rows, more than the sample that settles the types.
 fn many_rows() -> String {
-    "n,s\n".to_owned() + &(0..12_000).map(|n| format!("{n},row {n}\n")).collect::<String>()
+    "n,s\n".to_owned() + (0..12_000).map(|n| format!("{n},row {n}\n")).collect::<String>().as_str()
 }
 
 #[test]

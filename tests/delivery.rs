@@ -25,9 +25,12 @@ struct Flow {
 }
 
 impl Flow {
-    /// `None` where no broker can run.
+    /// Through Apache Kafka; `None` where it cannot run.
     fn new(n_rows: usize) -> Option<Flow> {
-        let broker = Broker::shared()?;
+        Some(Flow::through(Broker::shared()?, n_rows))
+    }
+
+    fn through(broker: &'static Broker, n_rows: usize) -> Flow {
         let s3 = S3::start();
         s3.create_bucket(BUCKET);
         let mut scene = Scene::new();
@@ -45,7 +48,7 @@ impl Flow {
             .set("STOCKS_LIMIT", n_rows.to_string());
         scene.write("producer.toml", stock_pipeline("producer.toml"));
         scene.write("consumer.toml", without_crawler(&stock_pipeline("consumer.toml")));
-        Some(Flow { scene, broker, s3, topic, group, rows })
+        Flow { scene, broker, s3, topic, group, rows }
     }
 
     fn set(&mut self, name: &str, value: &str) -> &mut Self {
@@ -117,9 +120,9 @@ fn expected_objects(csv: &str) -> Vec<String> {
     lines.map(object).collect()
 }
 
-/// All rows of the public dataset, through one partition and through six.
-fn everything_arrives_through(n_partitions: i32) {
-    let Some(mut flow) = Flow::new(104_224) else { return };
+/// All rows, through so many partitions.
+fn everything_arrives(mut flow: Flow, n_partitions: i32) {
+    let n_rows = flow.rows.len();
     flow.topic = flow.broker.create_topic("all", n_partitions);
     let topic = flow.topic.clone();
     flow.set("STOCKS_TOPIC", &topic).set("STOCKS_RATE", "10000000").set("STOCKS_STOP", "at_end");
@@ -131,34 +134,54 @@ fn everything_arrives_through(n_partitions: i32) {
     let told = report(flow.scene.path("consumer.json"));
     assert_eq!(told["pipelines"][0]["status"], "completed");
     for component in told["pipelines"][0]["components"].as_array().expect("components") {
-        assert_eq!(component["records_in"], 104_224, "{component}");
-        assert_eq!(component["records_out"], 104_224, "{component}");
+        assert_eq!(component["records_in"], n_rows, "{component}");
+        assert_eq!(component["records_out"], n_rows, "{component}");
     }
     let committed: i64 = flow.broker.committed(&flow.group, &flow.topic).into_iter().flatten().sum();
-    assert_eq!(committed, 104_224);
+    assert_eq!(committed, n_rows as i64);
 }
+
+/// As many as the public dataset has.
+const ALL: usize = 104_224;
 
 #[test]
 fn all_rows_arrive_through_one_partition() {
-    everything_arrives_through(1);
+    let Some(flow) = Flow::new(ALL) else { return };
+    everything_arrives(flow, 1);
 }
 
 #[test]
 fn all_rows_arrive_through_six_partitions() {
-    everything_arrives_through(6);
+    let Some(flow) = Flow::new(ALL) else { return };
+    everything_arrives(flow, 6);
 }
 
-/// kill -9 or SIGTERM at either side or both, twenty times; then each runs once more.
+#[test]
+fn all_rows_arrive_through_the_embedded_broker() {
+    everything_arrives(Flow::through(Broker::embedded(), 20_000), 1);
+    everything_arrives(Flow::through(Broker::embedded(), 20_000), 6);
+}
+
 #[test]
 fn whoever_is_killed_nothing_is_missing_and_nothing_is_wrong() {
-    let Some(mut flow) = Flow::new(20_000) else { return };
+    let Some(flow) = Flow::new(20_000) else { return };
+    somebody_is_killed(flow, 20);
+}
+
+#[test]
+fn whoever_is_killed_the_embedded_broker_loses_nothing() {
+    somebody_is_killed(Flow::through(Broker::embedded(), 20_000), 20);
+}
+
+/// kill -9 or SIGTERM at either side or both, so many times; then each runs once more.
+fn somebody_is_killed(mut flow: Flow, n_times: usize) {
     let seed =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos();
     println!("seed {seed}");
     let mut random = SplitMix(seed as u64);
     flow.set("STOCKS_RATE", "1500");
     let (mut producer, mut consumer) = (flow.produce(), flow.consume());
-    for _ in 0..20 {
+    for _ in 0..n_times {
         // Any moment is a good one to be killed at; this is no wait for anything.
         std::thread::sleep(Duration::from_millis(100 + random.next() % 600));
         let signal = if random.next().is_multiple_of(2) { Signal::SIGKILL } else { Signal::SIGTERM };
@@ -200,7 +223,16 @@ fn assert_in_order(outcome: &Outcome) {
 
 #[test]
 fn a_member_of_two_is_killed_under_load_and_nothing_is_missing() {
-    let Some(mut flow) = Flow::new(15_000) else { return };
+    let Some(flow) = Flow::new(15_000) else { return };
+    one_of_two_is_killed(flow);
+}
+
+#[test]
+fn a_member_of_two_is_killed_and_the_embedded_broker_hands_over_its_partitions() {
+    one_of_two_is_killed(Flow::through(Broker::embedded(), 15_000));
+}
+
+fn one_of_two_is_killed(mut flow: Flow) {
     flow.topic = flow.broker.create_topic("shared", 6);
     let topic = flow.topic.clone();
     flow.set("STOCKS_TOPIC", &topic).set("STOCKS_RATE", "10000000");

@@ -145,7 +145,7 @@ fn tombstones_keys_headers_and_times_pass_untouched_from_topic_to_topic() {
         "type = \"kafka\"\ninputs = [\"topic\"]\nbootstrap_servers = \"{}\"\ntopic = \"{to}\"\n",
         broker.bootstrap()
     );
-    scene.write("consumer.toml", pipeline[..at].to_owned() + &sink);
+    scene.write("consumer.toml", pipeline[..at].to_owned() + sink.as_str());
     scene.run(["run", "consumer.toml"]).assert_code(0);
     let stored = broker.read_all(&to);
     assert_eq!(stored.len(), 2);
@@ -227,7 +227,7 @@ fn a_group_of_two_shares_the_partitions_and_survives_the_end_of_one() {
         n_written
     };
     let all = || {
-        let text = scene.read("out.txt") + &scene.read("other.txt");
+        let text = scene.read("out.txt") + scene.read("other.txt").as_str();
         let mut numbers: Vec<usize> = text.lines().map(|line| line.parse().expect("a number")).collect();
         numbers.sort_unstable();
         numbers

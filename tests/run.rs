@@ -27,7 +27,7 @@ fn pipeline(transforms: &[(&str, &str)], sink: &str) -> String {
             .expect("writing to a string");
         input = name;
     }
-    file + &format!("[sinks.end]\n{sink}\ninputs = [\"{input}\"]\n")
+    file + format!("[sinks.end]\n{sink}\ninputs = [\"{input}\"]\n").as_str()
 }
 
 /// The rows of a CSV file as JSON lines, by way of another CSV reader than ours.

@@ -56,6 +56,27 @@ impl Broker {
         SHARED.get_or_init(start).as_ref()
     }
 
+    /// The embedded broker of the offline cloud, in this process; all tests share it.
+    pub fn embedded() -> &'static Broker {
+        static EMBEDDED: OnceLock<Broker> = OnceLock::new();
+        EMBEDDED.get_or_init(|| {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+            listener.set_nonblocking(true).expect("a socket of tokio's");
+            let bootstrap = listener.local_addr().expect("a bound socket").to_string();
+            let (started, waits) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+                    let broker = runner_local::Broker::start(listener).await;
+                    started.send(broker.is_ok()).expect("somebody waits");
+                    let _broker = broker;
+                    std::future::pending::<()>().await;
+                });
+            });
+            assert_eq!(waits.recv(), Ok(true), "the embedded broker has not started");
+            Broker { bootstrap, second: None, own: None }
+        })
+    }
+
     /// A broker for one test alone, which may stop it or spoil it.
     pub fn start() -> Option<Broker> {
         Broker::start_with(&[])
