@@ -41,6 +41,11 @@ impl Group {
         Arc::clone(&self.heard)
     }
 
+    /// Whether the group has read everything that was there when we came.
+    pub(super) fn is_through(&self, client: &Client) -> bool {
+        self.beginning.is_read_by_group(client, &self.settings)
+    }
+
     fn assign(&self, client: &Client, partitions: &TopicPartitionList) -> KafkaResult<()> {
         let found = self.beginning.of(client, partitions, &self.settings, &self.held);
         let places = match found {

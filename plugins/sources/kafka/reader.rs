@@ -38,6 +38,8 @@ pub(super) struct Reader {
     n_bytes: usize,
     last_record: Instant,
     last_look: Instant,
+    /// When the group was last asked how far it has come.
+    last_question: Option<Instant>,
     /// Since when nobody could be reached.
     silent_since: Option<Instant>,
     has_read: bool,
@@ -71,6 +73,7 @@ impl Reader {
             n_bytes: 0,
             last_record: now,
             last_look: now,
+            last_question: None,
             silent_since: None,
             has_read: false,
             has_ended: false,
@@ -210,7 +213,9 @@ impl Reader {
             };
             lane.end.is_some_and(|end| position >= end)
         };
-        let is_at_end = self.settings.stop == Stop::AtEnd && self.lanes.iter().all(is_read);
+        let is_at_end = self.settings.stop == Stop::AtEnd
+            && self.lanes.iter().all(is_read)
+            && (!self.lanes.is_empty() || self.is_group_through());
         if !self.has_ended && (is_idle || is_at_end) {
             self.hand_over();
             self.has_ended = true;
@@ -221,6 +226,15 @@ impl Reader {
         }
         self.pass_marks(positions);
         self.check_silence();
+    }
+
+    /// Whether the others have read everything, where nothing is ours; asked once a second.
+    fn is_group_through(&mut self) -> bool {
+        if self.last_question.is_some_and(|last| last.elapsed() < LOOK) {
+            return false;
+        }
+        self.last_question = Some(Instant::now());
+        self.client.context().is_through(&self.client)
     }
 
     /// How far the client has come, marks of transactions included.

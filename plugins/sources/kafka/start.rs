@@ -1,6 +1,6 @@
 //! Where reading begins in the partitions that the group gives us.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,12 +35,14 @@ pub(super) struct Place {
 pub(super) struct Beginning {
     /// The ends of all partitions at the first assignment, those of other
     /// members included: one that leaves may pass its partitions on to us.
-    ends: Mutex<Option<HashMap<(String, i32), i64>>>,
+    ends: Mutex<Option<BTreeMap<(String, i32), i64>>>,
     /// After the first success a denial is a passing state, not a slip in the file.
     has_succeeded: AtomicBool,
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// For questions that are asked again anyway.
+const GLANCE: Duration = Duration::from_secs(1);
 
 impl Beginning {
     /// Where to begin in each of `partitions`; asks until the cluster answers.
@@ -114,12 +116,37 @@ impl Beginning {
         Ok(Ok(places))
     }
 
+    /// Whether the group has read everything that was there when we came. A member without
+    /// partitions has to ask: those that hold them may be dead, and theirs will be ours.
+    pub(super) fn is_read_by_group(&self, client: &Client, settings: &Settings) -> bool {
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default();
+        let mut partitions = TopicPartitionList::new();
+        for (topic, number) in ends.keys() {
+            partitions.add_partition(topic, *number);
+        }
+        if ends.is_empty() {
+            return true;
+        }
+        let Ok(committed) = client.committed_offsets(partitions, GLANCE) else { return false };
+        committed.elements().iter().all(|it| {
+            let (topic, number) = (it.topic(), it.partition());
+            let end = ends.get(&(topic.to_owned(), number)).copied().unwrap_or_default();
+            match (it.offset(), settings.reset) {
+                (Offset::Offset(offset), _) => offset >= end,
+                (_, Reset::Latest) => true,
+                (_, Reset::Earliest) => {
+                    client.fetch_watermarks(topic, number, GLANCE).is_ok_and(|(low, _)| low >= end)
+                }
+            }
+        })
+    }
+
     fn remember_ends(&self, client: &Client, settings: &Settings) -> KafkaResult<()> {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         if ends.is_some() {
             return Ok(());
         }
-        let mut found = HashMap::new();
+        let mut found = BTreeMap::new();
         for topic in &settings.topics {
             let metadata = client.fetch_metadata(Some(topic), PATIENCE)?;
             for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
