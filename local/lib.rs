@@ -7,8 +7,10 @@ mod cloud;
 mod fault;
 mod keys;
 mod listen;
+mod s3;
 mod stocks;
 
 pub use cloud::{BUCKET, Bound, Cloud, Ports, RESULTS, Settings};
 pub use fault::Fault;
 pub use keys::Keys;
+pub use s3::Store;
