@@ -9,6 +9,7 @@ mod keys;
 mod listen;
 mod s3;
 mod stocks;
+pub mod web;
 
 pub use cloud::{BUCKET, Bound, Cloud, Ports, RESULTS, Settings};
 pub use fault::Fault;

@@ -9,6 +9,8 @@ mod folders;
 mod listing;
 mod names;
 mod object;
+#[cfg(test)]
+mod tests;
 mod uploads;
 mod walk;
 
