@@ -9,7 +9,7 @@ use s3s::dto::{ETag, ETagCondition};
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 use super::folders::{holds_a_file, remove_empty};
-use super::object::{refusal, remove_file, spoken};
+use super::object::{fits, refusal, remove_file, spoken};
 use super::{Store, names};
 
 /// Where every bucket lies, as far as clients care.
@@ -73,17 +73,7 @@ impl S3 for Store {
     }
 
     async fn put_object(&self, request: Asks<dto::PutObjectInput>) -> Answers<dto::PutObjectOutput> {
-        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
-        self.0.place(&bucket, &key)?;
-        names::check_length(&bucket, &key, false)?;
-        let _alone = self.0.locks.write(&bucket, &key).await;
-        self.0.make_room(&bucket, &key)?;
-        let answer = self.0.files.put_object(request).await;
-        if answer.as_ref().is_err_and(|error| error.code().as_str() == "BadDigest") {
-            // It was written before it was compared, and nobody shall read bytes that came damaged.
-            self.0.remove(&bucket, &key)?;
-        }
-        answer.map_err(spoken)
+        self.0.put(request).await
     }
 
     async fn get_object(&self, request: Asks<dto::GetObjectInput>) -> Answers<dto::GetObjectOutput> {
@@ -193,7 +183,7 @@ impl S3 for Store {
     }
 
     async fn list_parts(&self, request: Asks<dto::ListPartsInput>) -> Answers<dto::ListPartsOutput> {
-        self.0.list_parts(request).await
+        self.parts(request).await
     }
 
     async fn complete_multipart_upload(
@@ -203,7 +193,7 @@ impl S3 for Store {
         let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
         let _alone = self.0.locks.write(&bucket, &key).await;
         self.0.find_upload(&bucket, &key, &request.input.upload_id)?;
-        self.0.check_parts(&request.input)?;
+        self.check_parts(&request.input).await?;
         self.0.make_room(&bucket, &key)?;
         // `s3s-fs` would keep the checksums of the object that this one replaces.
         remove_file(&names::sums(&self.0.root, &bucket, &key)).map_err(refusal)?;
@@ -225,14 +215,10 @@ fn check_conditions(
     wanted: Option<&ETagCondition>,
     unwanted: Option<&ETagCondition>,
 ) -> S3Result<()> {
-    let fits = |condition: &ETagCondition| match condition {
-        ETagCondition::Any => true,
-        ETagCondition::ETag(it) => e_tag.is_some_and(|e_tag| e_tag.weak_cmp(it)),
-    };
-    if wanted.is_some_and(|it| !fits(it)) {
+    if wanted.is_some_and(|it| !fits(it, e_tag)) {
         return Err(s3_error!(PreconditionFailed, "The object has another ETag."));
     }
-    if unwanted.is_some_and(fits) {
+    if unwanted.is_some_and(|it| fits(it, e_tag)) {
         return Err(s3_error!(NotModified, "The object has this ETag."));
     }
     Ok(())

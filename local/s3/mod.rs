@@ -9,6 +9,7 @@ mod folders;
 mod listing;
 mod names;
 mod object;
+mod puts;
 #[cfg(test)]
 mod tests;
 mod uploads;
@@ -50,6 +51,7 @@ impl Store {
         // Better now than at the first object.
         tempfile::Builder::new().prefix(".tmp.").tempfile_in(root).with_context(what)?;
         let root = root.canonicalize().with_context(what)?;
+        puts::clear_stage(&root).with_context(what)?;
         let files =
             FileSystem::new(&root).map_err(|error| anyhow::anyhow!("{error:?}")).with_context(what)?;
         Ok(Store(Arc::new(Shelf { root, files, locks: Locks::default(), folders: Folders::default() })))

@@ -72,9 +72,14 @@ pub(super) fn part(root: &Path, id: &str, number: i32) -> PathBuf {
     root.join(format!(".upload_id-{id}.part-{number}"))
 }
 
+/// How the names of the side-cars of a bucket begin.
+pub(super) fn side_cars_of(bucket: &str) -> String {
+    format!(".bucket-{}.object-", URL_SAFE_NO_PAD.encode_to_string(bucket))
+}
+
 fn side_car(root: &Path, bucket: &str, key: &str, what: &str) -> PathBuf {
-    let (bucket, key) = (URL_SAFE_NO_PAD.encode_to_string(bucket), URL_SAFE_NO_PAD.encode_to_string(key));
-    root.join(format!(".bucket-{bucket}.object-{key}.{what}"))
+    let key = URL_SAFE_NO_PAD.encode_to_string(key);
+    root.join(format!("{}{key}.{what}", side_cars_of(bucket)))
 }
 
 #[cfg(test)]

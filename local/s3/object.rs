@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use s3s::crypto::{Checksum as _, Md5};
+use s3s::dto::{ETag, ETagCondition};
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -198,4 +199,12 @@ pub(super) fn spoken(mut error: S3Error) -> S3Error {
         error.set_message(format!("The folder of the offline cloud cannot be used: {cause}"));
     }
     error
+}
+
+/// Whether an object that has this `ETag`, or that is missing, meets a condition.
+pub(super) fn fits(condition: &ETagCondition, e_tag: Option<&ETag>) -> bool {
+    match condition {
+        ETagCondition::Any => e_tag.is_some(),
+        ETagCondition::ETag(wanted) => e_tag.is_some_and(|it| it.weak_cmp(wanted)),
+    }
 }

@@ -60,10 +60,11 @@ impl Scene {
         got.body.collect().await.expect("its content").to_vec()
     }
 
-    /// The dotfiles beside the buckets.
+    /// How many dotfiles are beside the buckets.
     fn side_cars(&self) -> usize {
-        let names = std::fs::read_dir(self.folder.path()).expect("a folder");
-        names.filter(|it| it.as_ref().expect("a name").file_name().to_string_lossy().starts_with('.')).count()
+        let entries =
+            std::fs::read_dir(self.folder.path()).expect("a folder").map(|it| it.expect("an entry"));
+        entries.filter(|it| it.file_name().to_string_lossy().starts_with('.') && it.path().is_file()).count()
     }
 }
 

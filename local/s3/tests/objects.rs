@@ -194,9 +194,15 @@ async fn an_address_can_be_signed_for_somebody_without_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damaged_bytes_are_refused_and_not_kept() {
+async fn damaged_bytes_are_refused_and_what_was_there_stays() {
     let scene = Scene::new();
-    let put = scene.client.put_object().bucket(BUCKET).key("damaged").body(ByteStream::from_static(b"x"));
-    assert_eq!(code(put.checksum_crc32("AAAAAA==").send().await), "BadDigest");
-    assert_eq!(code(scene.client.get_object().bucket(BUCKET).key("damaged").send().await), "NoSuchKey");
+    scene.put("old", b"old".to_vec()).await;
+    for key in ["old", "new"] {
+        let put = scene.client.put_object().bucket(BUCKET).key(key).body(ByteStream::from_static(b"x"));
+        assert_eq!(code(put.checksum_crc32("AAAAAA==").send().await), "BadDigest");
+    }
+    assert_eq!(scene.read("old").await, b"old");
+    assert_eq!(code(scene.client.get_object().bucket(BUCKET).key("new").send().await), "NoSuchKey");
+    assert_eq!(scene.side_cars(), 2);
+    assert_eq!(std::fs::read_dir(scene.folder.path().join(".stage")).unwrap().count(), 0);
 }
