@@ -8,9 +8,12 @@ mod fault;
 mod kafka;
 mod keys;
 mod listen;
+mod s3;
 mod stocks;
+pub mod web;
 
 pub use cloud::{BUCKET, Bound, Cloud, Ports, RESULTS, Settings};
 pub use fault::Fault;
 pub use kafka::Broker;
 pub use keys::Keys;
+pub use s3::Store;

@@ -1,0 +1,83 @@
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_kept_in_a_bucket_that_is_missing() {
+    let scene = Scene::new();
+    let s3 = &scene.client;
+    let missing = "missing-bucket";
+    let content = || ByteStream::from_static(b"x");
+    assert_eq!(code(s3.put_object().bucket(missing).key("k").body(content()).send().await), "NoSuchBucket");
+    assert_eq!(code(s3.get_object().bucket(missing).key("k").send().await), "NoSuchBucket");
+    assert_eq!(code(s3.delete_object().bucket(missing).key("k").send().await), "NoSuchBucket");
+    assert_eq!(code(s3.list_objects_v2().bucket(missing).send().await), "NoSuchBucket");
+    assert_eq!(code(s3.list_objects().bucket(missing).send().await), "NoSuchBucket");
+    assert_eq!(code(s3.create_multipart_upload().bucket(missing).key("k").send().await), "NoSuchBucket");
+    assert_eq!(code(s3.delete_bucket().bucket(missing).send().await), "NoSuchBucket");
+    assert_eq!(code(s3.get_bucket_location().bucket(missing).send().await), "NoSuchBucket");
+    // A HEAD has no body to say more in.
+    assert!(
+        s3.head_object()
+            .bucket(missing)
+            .key("k")
+            .send()
+            .await
+            .unwrap_err()
+            .into_service_error()
+            .is_not_found()
+    );
+    assert!(s3.head_bucket().bucket(missing).send().await.unwrap_err().into_service_error().is_not_found());
+    assert!(!scene.folder.path().join(missing).exists());
+    assert_eq!(scene.side_cars(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_is_made_once_found_and_removed_when_it_is_empty() {
+    let scene = Scene::new();
+    let s3 = &scene.client;
+    s3.create_bucket().bucket("another-bucket").send().await.unwrap();
+    assert_eq!(code(s3.create_bucket().bucket("another-bucket").send().await), "BucketAlreadyOwnedByYou");
+    s3.head_bucket().bucket("another-bucket").send().await.unwrap();
+    s3.get_bucket_location().bucket("another-bucket").send().await.unwrap();
+    let buckets = s3.list_buckets().send().await.unwrap();
+    let names: Vec<_> = buckets.buckets().iter().filter_map(|it| it.name()).collect();
+    assert_eq!(names, ["a-bucket", "another-bucket"]);
+
+    scene.put("folder/object", b"x".to_vec()).await;
+    assert_eq!(code(s3.delete_bucket().bucket(BUCKET).send().await), "BucketNotEmpty");
+    assert_eq!(scene.read("folder/object").await, b"x");
+    s3.delete_object().bucket(BUCKET).key("folder/object").send().await.unwrap();
+    s3.delete_bucket().bucket(BUCKET).send().await.unwrap();
+    assert!(!scene.folder.path().join(BUCKET).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_holder_of_the_keys_is_answered() {
+    let scene = Scene::new();
+    let stranger = Keys { access_key: "stranger".into(), ..Keys::default() };
+    let guesser = Keys { secret_key: "wrong".into(), ..Keys::default() };
+    let list = |keys: &Keys| client(&scene.url, keys).list_objects_v2().bucket(BUCKET).send();
+    assert_eq!(code(list(&stranger).await), "InvalidAccessKeyId");
+    assert_eq!(code(list(&guesser).await), "SignatureDoesNotMatch");
+    list(&Keys::default()).await.unwrap();
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for path in [&file, &file.join("below")] {
+        let error = format!("{:#}", Store::open(path).err().expect("a refusal"));
+        assert!(error.contains(&format!("folder {}", path.display())), "{error}");
+    }
+}
+
+#[test]
+fn a_bucket_of_the_program_is_made_where_it_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("new")).unwrap();
+    store.create_bucket(BUCKET).unwrap();
+    store.create_bucket(BUCKET).unwrap();
+    assert!(store.root().join(BUCKET).is_dir());
+    assert!(store.create_bucket("../outside").is_err());
+}

@@ -1,0 +1,98 @@
+//! A store as its clients see it: the SDK of AWS over a real socket.
+
+mod buckets;
+mod listings;
+mod objects;
+mod uploads;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use tempfile::TempDir;
+
+use super::Store;
+use crate::Keys;
+use crate::listen::bind;
+use crate::web::Server;
+
+const BUCKET: &str = "a-bucket";
+
+struct Scene {
+    folder: TempDir,
+    url: String,
+    client: Client,
+    server: Server,
+}
+
+impl Scene {
+    /// A store with a bucket.
+    fn new() -> Scene {
+        let scene = Scene::open(tempfile::tempdir().expect("a folder"));
+        std::fs::create_dir(scene.folder.path().join(BUCKET)).expect("a bucket");
+        scene
+    }
+
+    fn open(folder: TempDir) -> Scene {
+        let store = Store::open(folder.path()).expect("a store");
+        let listener = bind("S3", 0).expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let server = Server::start(listener, store.service(&Keys::default())).expect("a server");
+        let client = client(&url, &Keys::default());
+        Scene { folder, url, client, server }
+    }
+
+    /// Stops the server and opens the same folder again.
+    async fn restart(self) -> Scene {
+        self.server.stop().await;
+        Scene::open(self.folder)
+    }
+
+    /// Stores an object and answers its `ETag`.
+    async fn put(&self, key: &str, content: impl Into<ByteStream>) -> String {
+        let put = self.client.put_object().bucket(BUCKET).key(key).body(content.into());
+        put.send().await.unwrap_or_else(|error| panic!("{key}: {error:?}")).e_tag.expect("an ETag")
+    }
+
+    async fn read(&self, key: &str) -> Vec<u8> {
+        let got = self.client.get_object().bucket(BUCKET).key(key).send().await.expect("an object");
+        got.body.collect().await.expect("its content").to_vec()
+    }
+
+    /// How many dotfiles are beside the buckets.
+    fn side_cars(&self) -> usize {
+        let entries =
+            std::fs::read_dir(self.folder.path()).expect("a folder").map(|it| it.expect("an entry"));
+        entries.filter(|it| it.file_name().to_string_lossy().starts_with('.') && it.path().is_file()).count()
+    }
+}
+
+fn client(url: &str, keys: &Keys) -> Client {
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(url)
+        .force_path_style(true)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new(&keys.access_key, &keys.secret_key, None, None, "test"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .retry_config(RetryConfig::disabled())
+        .build();
+    Client::from_conf(config)
+}
+
+/// The code and the message of a refusal.
+fn refused<T: std::fmt::Debug, E>(answer: Result<T, SdkError<E>>) -> (String, String)
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let error = answer.expect_err("a refusal");
+    (error.code().unwrap_or_default().to_owned(), error.message().unwrap_or_default().to_owned())
+}
+
+fn code<T: std::fmt::Debug, E>(answer: Result<T, SdkError<E>>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    refused(answer).0
+}

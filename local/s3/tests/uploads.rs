@@ -1,0 +1,82 @@
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+
+use super::*;
+
+const PART: usize = 5 * 1024 * 1024;
+
+async fn begin(scene: &Scene, key: &str) -> String {
+    let begun = scene.client.create_multipart_upload().bucket(BUCKET).key(key).content_type("text/csv");
+    begun.send().await.unwrap().upload_id.unwrap()
+}
+
+async fn upload(scene: &Scene, key: &str, id: &str, number: i32, content: Vec<u8>) -> CompletedPart {
+    let part = scene.client.upload_part().bucket(BUCKET).key(key).upload_id(id).part_number(number);
+    let e_tag = part.body(content.into()).send().await.unwrap().e_tag.unwrap();
+    CompletedPart::builder().part_number(number).e_tag(e_tag).build()
+}
+
+fn all(parts: impl IntoIterator<Item = CompletedPart>) -> CompletedMultipartUpload {
+    CompletedMultipartUpload::builder().set_parts(Some(parts.into_iter().collect())).build()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_comes_in_parts_in_any_order() {
+    let scene = Scene::new();
+    // What lies there already has a checksum, which must not stay.
+    scene.put("large", b"small".to_vec()).await;
+    let id = begin(&scene, "large").await;
+    let third = upload(&scene, "large", &id, 3, vec![b'3'; 10]).await;
+    let first = upload(&scene, "large", &id, 1, vec![b'1'; PART]).await;
+    let second = upload(&scene, "large", &id, 2, vec![b'2'; PART]).await;
+    let listed = scene.client.list_parts().bucket(BUCKET).key("large").upload_id(&id).send().await.unwrap();
+    let tags: Vec<_> = listed.parts().iter().map(|part| part.e_tag()).collect();
+    assert_eq!(tags, [first.e_tag(), second.e_tag(), third.e_tag()]);
+    assert_eq!(scene.read("large").await, b"small");
+
+    let complete = scene.client.complete_multipart_upload().bucket(BUCKET).key("large").upload_id(&id);
+    let done = complete.multipart_upload(all([first, second, third])).send().await.unwrap();
+    assert!(done.e_tag().unwrap().ends_with("-3\""));
+    let expected = [vec![b'1'; PART], vec![b'2'; PART], vec![b'3'; 10]].concat();
+    assert!(scene.read("large").await == expected);
+    let listed = scene.client.list_objects_v2().bucket(BUCKET).send().await.unwrap();
+    assert_eq!(listed.contents()[0].e_tag(), done.e_tag());
+    assert_eq!(scene.side_cars(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_with_wrong_parts_is_refused_and_can_go_on() {
+    let scene = Scene::new();
+    let id = begin(&scene, "large").await;
+    let small = upload(&scene, "large", &id, 1, vec![b'1'; 10]).await;
+    let last = upload(&scene, "large", &id, 2, vec![b'2'; 10]).await;
+    let complete = |key: &str, parts| {
+        let complete = scene.client.complete_multipart_upload().bucket(BUCKET).key(key).upload_id(&id);
+        complete.multipart_upload(all(parts)).send()
+    };
+    let missing = CompletedPart::builder().part_number(2).e_tag("x").build();
+    let wrong = CompletedPart::builder().part_number(1).e_tag("x").build();
+    assert_eq!(code(complete("large", vec![small.clone(), last.clone()]).await), "EntityTooSmall");
+    assert_eq!(code(complete("large", vec![last, small.clone()]).await), "InvalidPartOrder");
+    assert_eq!(code(complete("large", vec![wrong]).await), "InvalidPart");
+    assert_eq!(code(complete("other", vec![small.clone()]).await), "NoSuchUpload");
+    let large = upload(&scene, "large", &id, 1, vec![b'1'; PART]).await;
+    assert_eq!(code(complete("large", vec![large, missing]).await), "InvalidPart");
+    let only = upload(&scene, "large", &id, 1, vec![b'1'; 10]).await;
+    complete("large", vec![only.clone()]).await.unwrap();
+    assert_eq!(code(complete("large", vec![only]).await), "NoSuchUpload");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aborted_upload_leaves_nothing() {
+    let scene = Scene::new();
+    let id = begin(&scene, "large").await;
+    upload(&scene, "large", &id, 1, vec![b'1'; 10]).await;
+    scene.client.abort_multipart_upload().bucket(BUCKET).key("large").upload_id(&id).send().await.unwrap();
+    assert_eq!(scene.side_cars(), 0);
+    let part = scene.client.upload_part().bucket(BUCKET).key("large").upload_id(&id).part_number(1);
+    assert_eq!(code(part.body(ByteStream::from_static(b"x")).send().await), "NoSuchUpload");
+    let part = scene.client.upload_part().bucket(BUCKET).key("large").upload_id("../x").part_number(1);
+    assert_eq!(code(part.body(ByteStream::from_static(b"x")).send().await), "NoSuchUpload");
+    let long = scene.client.create_multipart_upload().bucket(BUCKET).key("k".repeat(160)).send().await;
+    assert!(refused(long).1.contains("127 are allowed"));
+}
