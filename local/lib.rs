@@ -3,7 +3,11 @@
 //! It is for learning, demos and tests. The pipeline files that run against it are the ones that run
 //! against a real cluster and a real AWS account: only environment variables differ.
 
+mod catalogue;
 mod fault;
+mod glue;
 mod listen;
 
+pub use catalogue::Catalogue;
 pub use fault::Fault;
+pub use glue::Glue;
