@@ -3,11 +3,13 @@
 //! It is for learning, demos and tests. The pipeline files that run against it are the ones that run
 //! against a real cluster and a real AWS account: only environment variables differ.
 
+mod athena;
 mod catalogue;
 mod fault;
 mod glue;
 mod listen;
 
+pub use athena::{Athena, AthenaSettings};
 pub use catalogue::Catalogue;
 pub use fault::Fault;
 pub use glue::Glue;
