@@ -91,6 +91,7 @@ impl Engine {
         let tables = Databases {
             catalogue: self.catalogue.clone(),
             objects_root: self.objects_root.clone(),
+            with_path: matches!(&job.query, Query::Select(select) if select.names_path()),
             n_scanned: job.n_scanned.clone(),
         };
         context.register_catalog(CATALOG, Arc::new(tables));
@@ -104,6 +105,7 @@ impl Engine {
 struct Databases {
     catalogue: Arc<Catalogue>,
     objects_root: PathBuf,
+    with_path: bool,
     n_scanned: Arc<AtomicU64>,
 }
 
@@ -119,8 +121,9 @@ impl CatalogProvider for Databases {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        self.catalogue.read(|shelf| shelf.databases.contains_key(name))
-            .then(|| Arc::new(Tables { database: name.to_owned(), of: self.clone() }) as Arc<dyn SchemaProvider>)
+        self.catalogue.read(|shelf| shelf.databases.contains_key(name)).then(|| {
+            Arc::new(Tables { database: name.to_owned(), of: self.clone() }) as Arc<dyn SchemaProvider>
+        })
     }
 }
 
@@ -142,7 +145,8 @@ impl SchemaProvider for Tables {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let table = self.of.catalogue.read(|shelf| shelf.table(&self.database, name).cloned());
         let root: &Path = &self.of.objects_root;
-        let scannable = |table| Arc::new(Scannable::new(table, root, self.of.n_scanned.clone()));
+        let scannable =
+            |table| Arc::new(Scannable::new(table, root, self.of.with_path, self.of.n_scanned.clone()));
         Ok(table.ok().map(|table| scannable(table) as Arc<dyn TableProvider>))
     }
 

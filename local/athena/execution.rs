@@ -110,7 +110,8 @@ impl Execution {
             status["StateChangeReason"] = json!(reason);
             if self.state == State::Failed {
                 // 2: the query is at fault, and not Athena.
-                status["AthenaError"] = json!({ "ErrorCategory": 2, "ErrorMessage": reason, "Retryable": false });
+                status["AthenaError"] =
+                    json!({ "ErrorCategory": 2, "ErrorMessage": reason, "Retryable": false });
             }
         }
         let ended = self.ended_at.unwrap_or_else(Instant::now);

@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::request::{Page, read};
-use crate::catalogue::{Catalogue, Column, Database, Table};
 use crate::Fault;
+use crate::catalogue::{Catalogue, Column, Database, Table};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -23,7 +23,9 @@ pub(super) fn call(catalogue: &Catalogue, operation: &str, input: Value) -> Resu
     let missing = |fault: Fault| Fault::new("MetadataException", fault.message);
     catalogue.read(|shelf| match operation {
         "ListDatabases" => input.page.cut("DatabaseList", shelf.databases.values(), database),
-        "GetDatabase" => Ok(json!({ "Database": database(shelf.database(&input.database_name).map_err(missing)?) })),
+        "GetDatabase" => {
+            Ok(json!({ "Database": database(shelf.database(&input.database_name).map_err(missing)?) }))
+        }
         "ListTableMetadata" => {
             let tables = shelf.database(&input.database_name).map_err(missing)?.tables.values();
             input.page.cut("TableMetadataList", tables, table)
@@ -48,7 +50,8 @@ fn database(database: &Database) -> Value {
 fn table(table: &Table) -> Value {
     let columns = |columns: &[Column]| -> Vec<Value> { columns.iter().map(|column| json!(column)).collect() };
     let mut parameters = table.parameters.clone();
-    parameters.extend(table.storage_descriptor.location.clone().map(|location| ("location".into(), location)));
+    parameters
+        .extend(table.storage_descriptor.location.clone().map(|location| ("location".into(), location)));
     json!({
         "Name": table.name, "CreateTime": table.create_time, "TableType": table.table_type, "Parameters": parameters,
         "Columns": columns(&table.storage_descriptor.columns), "PartitionKeys": columns(&table.partition_keys),

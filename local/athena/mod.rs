@@ -62,17 +62,20 @@ impl Athena {
             "GetQueryResults" => {
                 let queries = queries.clone();
                 // Reads a file.
-                let answer = tokio::task::spawn_blocking(move || results::get(&queries, request::read(input)?));
+                let answer =
+                    tokio::task::spawn_blocking(move || results::get(&queries, request::read(input)?));
                 answer.await.map_err(|error| Fault::new("InternalServerException", error.to_string()))?
             }
             "GetWorkGroup" | "ListWorkGroups" | "CreateWorkGroup" | "UpdateWorkGroup" | "DeleteWorkGroup" => {
                 workgroups::call(catalogue, &queries.settings, operation, input)
             }
-            "ListDatabases" | "GetDatabase" | "ListTableMetadata" | "GetTableMetadata" | "ListDataCatalogs"
-            | "GetDataCatalog" => metadata::call(catalogue, operation, input),
+            "ListDatabases" | "GetDatabase" | "ListTableMetadata" | "GetTableMetadata"
+            | "ListDataCatalogs" | "GetDataCatalog" => metadata::call(catalogue, operation, input),
             _ => Err(Fault::new(
                 "UnknownOperationException",
-                format!("the offline Athena has no operation {operation}: it runs queries and shows the catalogue"),
+                format!(
+                    "the offline Athena has no operation {operation}: it runs queries and shows the catalogue"
+                ),
             )),
         }
     }

@@ -36,9 +36,12 @@ impl Output {
         // A result there would be read as data by the next query.
         let taken = engine.catalogue.read(|shelf| {
             let tables = shelf.databases.values().flat_map(|database| database.tables.values());
-            let tables = tables.filter_map(|it| Some((format!("table `{}.{}`", it.database_name, it.name), it.location()?)));
-            let crawlers = shelf.crawlers.values().flat_map(|it| it.targets.s3.iter().map(move |target| (it, target)));
-            let crawlers = crawlers.map(|(it, target)| (format!("target of crawler `{}`", it.name), target.path.clone()));
+            let tables = tables
+                .filter_map(|it| Some((format!("table `{}.{}`", it.database_name, it.name), it.location()?)));
+            let crawlers =
+                shelf.crawlers.values().flat_map(|it| it.targets.s3.iter().map(move |target| (it, target)));
+            let crawlers = crawlers
+                .map(|(it, target)| (format!("target of crawler `{}`", it.name), target.path.clone()));
             tables.chain(crawlers).find(|(_, url)| Place::parse(url).is_ok_and(|data| data.holds(&place)))
         });
         if let Some((whose, url)) = taken {
@@ -87,7 +90,8 @@ impl Writer {
 
     /// Every value stands in quotes; where there is none, nothing stands: that tells NULL from an empty text.
     pub(super) fn row(&mut self, values: impl Iterator<Item = Option<String>>) -> Result<(), String> {
-        let values = values.map(|value| value.map_or_else(String::new, |it| format!("\"{}\"", it.replace('"', "\"\""))));
+        let values = values
+            .map(|value| value.map_or_else(String::new, |it| format!("\"{}\"", it.replace('"', "\"\""))));
         let line = values.collect::<Vec<_>>().join(",");
         self.line(&line)
     }

@@ -126,10 +126,13 @@ impl Queries {
             return Ok(json!({ "QueryExecutionId": id }));
         }
         if !input.execution_parameters.is_empty() {
-            return Err(invalid("the offline Athena takes no ExecutionParameters: write the values into the SQL"));
+            return Err(invalid(
+                "the offline Athena takes no ExecutionParameters: write the values into the SQL",
+            ));
         }
         let catalog = input.query_execution_context.catalog.as_deref();
-        if let Some(other) = catalog.filter(|it| !it.is_empty() && !it.eq_ignore_ascii_case("awsdatacatalog")) {
+        if let Some(other) = catalog.filter(|it| !it.is_empty() && !it.eq_ignore_ascii_case("awsdatacatalog"))
+        {
             return Err(invalid(format!("the offline Athena has no catalog `{other}`, only AwsDataCatalog")));
         }
         let query = Query::parse(&input.query_string).map_err(invalid)?;
@@ -139,7 +142,8 @@ impl Queries {
         let location = group.output(input.result_configuration.output_location);
         let output = Output::choose(&self.engine, location.as_deref(), &id, query.has_rows())?;
 
-        let mut execution = Execution::new(id.clone(), input.query_string, query.kind(), self.stop.child_token());
+        let mut execution =
+            Execution::new(id.clone(), input.query_string, query.kind(), self.stop.child_token());
         execution.database = input.query_execution_context.database.map(|it| it.to_lowercase());
         execution.workgroup = workgroup;
         execution.output = output.url();

@@ -24,10 +24,9 @@ pub(super) fn get(queries: &Queries, input: Input) -> Result<Value, Fault> {
     let execution = queries.find(&input.query_execution_id)?;
     if execution.state != State::Succeeded {
         return Err(invalid(match execution.state {
-            State::Failed | State::Cancelled => format!(
-                "Query did not finish successfully. Final query state: {}",
-                execution.state.name()
-            ),
+            State::Failed | State::Cancelled => {
+                format!("Query did not finish successfully. Final query state: {}", execution.state.name())
+            }
             _ => format!("Query has not yet finished. Current state: {}", execution.state.name()),
         }));
     }
@@ -61,7 +60,9 @@ fn read(given: &Given, from: u64, at_most: usize) -> std::io::Result<(Vec<Value>
             return Ok((rows, None));
         }
         at += length;
-        let data = values.into_iter().map(|value| value.map_or_else(|| json!({}), |it| json!({ "VarCharValue": it })));
+        let data = values
+            .into_iter()
+            .map(|value| value.map_or_else(|| json!({}), |it| json!({ "VarCharValue": it })));
         rows.push(json!({ "Data": data.collect::<Vec<_>>() }));
     }
     let has_more = !file.fill_buf()?.is_empty();

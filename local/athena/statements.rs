@@ -34,7 +34,9 @@ type Make = fn(&[Option<String>]) -> Statement;
 
 static FORMS: LazyLock<Vec<(Regex, Make)>> = LazyLock::new(|| {
     let forms: [(&str, Make); 10] = [
-        (r"show\s+(?:databases|schemas)(?:\s+like\s+'(.*)')?", |it| Statement::ShowDatabases { like: it[0].clone() }),
+        (r"show\s+(?:databases|schemas)(?:\s+like\s+'(.*)')?", |it| Statement::ShowDatabases {
+            like: it[0].clone(),
+        }),
         (r"show\s+tables(?:\s+(?:in|from)\s+NAME)?(?:\s+(?:like\s+)?'(.*)')?", |it| Statement::ShowTables {
             database: it[0].clone(),
             like: it[1].clone(),
@@ -45,10 +47,13 @@ static FORMS: LazyLock<Vec<(Regex, Make)>> = LazyLock::new(|| {
         (r"show\s+columns\s+(?:in|from)\s+NAME", |it| Statement::ShowColumns { table: word(it, 0) }),
         (r"show\s+partitions\s+NAME", |it| Statement::ShowPartitions { table: word(it, 0) }),
         (r"show\s+create\s+table\s+NAME", |it| Statement::ShowCreateTable { table: word(it, 0) }),
-        (r"(?:describe|desc)\s+(?:formatted\s+|extended\s+)?NAME", |it| Statement::Describe { table: word(it, 0) }),
-        (r"create\s+(?:database|schema)\s+(if\s+not\s+exists\s+)?NAME(?:\s+(?:comment|location|with)\s.*)?", |it| {
-            Statement::CreateDatabase { name: word(it, 1), if_not_exists: it[0].is_some() }
+        (r"(?:describe|desc)\s+(?:formatted\s+|extended\s+)?NAME", |it| Statement::Describe {
+            table: word(it, 0),
         }),
+        (
+            r"create\s+(?:database|schema)\s+(if\s+not\s+exists\s+)?NAME(?:\s+(?:comment|location|with)\s.*)?",
+            |it| Statement::CreateDatabase { name: word(it, 1), if_not_exists: it[0].is_some() },
+        ),
         (r"drop\s+(?:database|schema)\s+(if\s+exists\s+)?NAME(\s+cascade|\s+restrict)?", |it| {
             let cascade = word(it, 2).trim().eq_ignore_ascii_case("cascade");
             Statement::DropDatabase { name: word(it, 1), if_exists: it[0].is_some(), cascade }
@@ -81,7 +86,9 @@ impl Statement {
 
     pub(super) fn kind(&self) -> &'static str {
         match self {
-            Statement::CreateDatabase { .. } | Statement::DropDatabase { .. } | Statement::DropTable { .. } => "DDL",
+            Statement::CreateDatabase { .. }
+            | Statement::DropDatabase { .. }
+            | Statement::DropTable { .. } => "DDL",
             _ => "UTILITY",
         }
     }
@@ -90,7 +97,8 @@ impl Statement {
 pub(super) fn run(catalogue: &Catalogue, statement: &Statement, database: &str) -> Result<Lines, String> {
     let table = |name: &str| {
         let (database, name) = split(name, database);
-        let missing = || format!("FAILED: SemanticException [Error 10001]: Table not found {database}.{name}");
+        let missing =
+            || format!("FAILED: SemanticException [Error 10001]: Table not found {database}.{name}");
         catalogue.read(|shelf| shelf.table(&database, &name).cloned()).map_err(|_| missing())
     };
     let lines = |name, lines| Ok(Lines { name, lines });
@@ -145,9 +153,9 @@ pub(super) fn run(catalogue: &Catalogue, statement: &Statement, database: &str) 
             let (database, name) = split(table, database);
             let found = shelf.database_mut(&database).ok().and_then(|it| it.tables.remove(&name));
             match found {
-                None if !if_exists => Err(format!(
-                    "FAILED: SemanticException [Error 10001]: Table not found {database}.{name}"
-                )),
+                None if !if_exists => {
+                    Err(format!("FAILED: SemanticException [Error 10001]: Table not found {database}.{name}"))
+                }
                 _ => Ok(()),
             }
         }),
@@ -196,11 +204,21 @@ fn columns(table: &Table) -> impl Iterator<Item = &Column> {
 
 fn describe(table: &Table) -> Vec<String> {
     let row = |column: &Column| {
-        format!("{:<20}\t{:<20}\t{:<20}", column.name, column.kind, column.comment.as_deref().unwrap_or_default())
+        format!(
+            "{:<20}\t{:<20}\t{:<20}",
+            column.name,
+            column.kind,
+            column.comment.as_deref().unwrap_or_default()
+        )
     };
     let mut lines: Vec<String> = columns(table).map(row).collect();
     if !table.partition_keys.is_empty() {
-        let heads = ["", "# Partition Information", "# col_name            \tdata_type           \tcomment             ", ""];
+        let heads = [
+            "",
+            "# Partition Information",
+            "# col_name            \tdata_type           \tcomment             ",
+            "",
+        ];
         lines.extend(heads.map(|head| format!("{head:<20}\t{:<20}\t{:<20}", "", "")));
         lines.extend(table.partition_keys.iter().map(row));
     }
@@ -217,11 +235,13 @@ fn create_table(table: &Table) -> Vec<String> {
     if !table.partition_keys.is_empty() {
         text += &format!("PARTITIONED BY ( \n{})\n", list(&table.partition_keys));
     }
-    if let Some(library) = storage.serde_info.as_ref().and_then(|serde| serde.serialization_library.as_ref()) {
+    if let Some(library) = storage.serde_info.as_ref().and_then(|serde| serde.serialization_library.as_ref())
+    {
         text += &format!("ROW FORMAT SERDE \n  '{library}' \n");
     }
     text += &format!("LOCATION\n  '{}'\n", storage.location.as_deref().unwrap_or_default());
-    let parameters: Vec<String> = table.parameters.iter().map(|(key, value)| format!("  '{key}'='{value}'")).collect();
+    let parameters: Vec<String> =
+        table.parameters.iter().map(|(key, value)| format!("  '{key}'='{value}'")).collect();
     text += &format!("TBLPROPERTIES (\n{})", parameters.join(", \n"));
     text.lines().map(ToOwned::to_owned).collect()
 }

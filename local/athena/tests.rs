@@ -80,7 +80,8 @@ impl Scene {
     /// Starts a query and waits for its end.
     async fn execute(&self, sql: &str) -> Result<Value, String> {
         let input = json!({ "QueryString": sql, "QueryExecutionContext": { "Database": "db" } });
-        let started = self.athena.call("StartQueryExecution", input).await.map_err(|fault| fault.to_string())?;
+        let started =
+            self.athena.call("StartQueryExecution", input).await.map_err(|fault| fault.to_string())?;
         self.until_ended(&started).await
     }
 
@@ -90,7 +91,9 @@ impl Scene {
             let execution = answer["QueryExecution"].clone();
             match execution["Status"]["State"].as_str().unwrap() {
                 "SUCCEEDED" => return Ok(execution),
-                "FAILED" => return Err(execution["Status"]["StateChangeReason"].as_str().unwrap().to_owned()),
+                "FAILED" => {
+                    return Err(execution["Status"]["StateChangeReason"].as_str().unwrap().to_owned());
+                }
                 "CANCELLED" => return Err("CANCELLED".into()),
                 _ => tokio::time::sleep(Duration::from_millis(5)).await,
             }
@@ -100,7 +103,8 @@ impl Scene {
     /// The rows of a query, the names in the first, fields between `|`, NULL as `∅`.
     async fn rows(&self, sql: &str) -> Result<Vec<String>, String> {
         let execution = self.execute(sql).await?;
-        let results = self.ask("GetQueryResults", json!({ "QueryExecutionId": execution["QueryExecutionId"] })).await;
+        let results =
+            self.ask("GetQueryResults", json!({ "QueryExecutionId": execution["QueryExecutionId"] })).await;
         let rows = results["ResultSet"]["Rows"].as_array().unwrap();
         Ok(rows.iter().map(row).collect())
     }

@@ -59,8 +59,10 @@ pub(super) fn type_name(kind: &DataType) -> String {
             format!("array({})", type_name(element.data_type()))
         }
         DataType::Struct(fields) => {
-            let fields: Vec<String> =
-                fields.iter().map(|field| format!("{} {}", field.name(), type_name(field.data_type()))).collect();
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|field| format!("{} {}", field.name(), type_name(field.data_type())))
+                .collect();
             format!("row({})", fields.join(", "))
         }
         DataType::Map(..) => "map".into(),

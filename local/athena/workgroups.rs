@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::AthenaSettings;
 use super::request::{Page, invalid, read};
-use crate::catalogue::{Catalogue, Workgroup, now};
 use crate::Fault;
+use crate::catalogue::{Catalogue, Workgroup, now};
 
 pub(super) const PRIMARY: &str = "primary";
 
@@ -101,7 +101,8 @@ pub(super) fn call(
             if find(catalogue, settings, &input.name).is_ok() {
                 return Err(invalid(format!("WorkGroup {} already exists", input.name)));
             }
-            let mut group = Workgroup { name: input.name.clone(), state: "ENABLED".into(), ..Workgroup::default() };
+            let mut group =
+                Workgroup { name: input.name.clone(), state: "ENABLED".into(), ..Workgroup::default() };
             group.creation_time = now();
             group.change(&input);
             keep(catalogue, group)

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Datelike as _, Days, Months, NaiveDate, NaiveDateTime, TimeDelta};
 use datafusion::arrow::array::{
-    Array as _, ArrayRef, AsArray as _, Date32Array, Float64Array, Int64Array, StringArray, TimestampMillisecondArray,
+    Array as _, ArrayRef, AsArray as _, Date32Array, Float64Array, Int64Array, StringArray,
+    TimestampMillisecondArray,
 };
 use datafusion::arrow::compute::{DatePart, cast, date_part};
 use datafusion::arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimestampMillisecondType};
@@ -47,7 +48,8 @@ pub(super) const ALL: &[Function] = &[
         takes: &[&[Kind::When]],
         gives: |_| DataType::Int64,
         does: |arrays| {
-            let millis = times(&arrays[0]).map(|it| it.map(|it| it.and_utc().timestamp_millis().rem_euclid(1000)));
+            let millis =
+                times(&arrays[0]).map(|it| it.map(|it| it.and_utc().timestamp_millis().rem_euclid(1000)));
             Ok(Arc::new(millis.collect::<Int64Array>()))
         },
     },
@@ -78,12 +80,13 @@ pub(super) const ALL: &[Function] = &[
         gives: |_| DataType::Int64,
         does: |arrays| {
             let units = arrays[0].as_string::<i32>().iter();
-            let spans = units.zip(times(&arrays[1])).zip(times(&arrays[2])).map(|((unit, from), to)| {
-                match (unit, from, to) {
-                    (Some(unit), Some(from), Some(to)) => diff(unit, from, to).map(Some),
-                    _ => Ok(None),
-                }
-            });
+            let spans =
+                units.zip(times(&arrays[1])).zip(times(&arrays[2])).map(|((unit, from), to)| {
+                    match (unit, from, to) {
+                        (Some(unit), Some(from), Some(to)) => diff(unit, from, to).map(Some),
+                        _ => Ok(None),
+                    }
+                });
             Ok(Arc::new(spans.collect::<Result<Int64Array>>()?))
         },
     },
@@ -137,7 +140,8 @@ pub(super) const ALL: &[Function] = &[
         takes: &[&[Kind::When]],
         gives: |_| DataType::Utf8,
         does: |arrays| {
-            let pattern = if *arrays[0].data_type() == DataType::Date32 { "%Y-%m-%d" } else { "%Y-%m-%dT%H:%M:%S%.3f" };
+            let pattern =
+                if *arrays[0].data_type() == DataType::Date32 { "%Y-%m-%d" } else { "%Y-%m-%dT%H:%M:%S%.3f" };
             let texts = times(&arrays[0]).map(|it| it.map(|it| it.format(pattern).to_string()));
             Ok(Arc::new(texts.collect::<StringArray>()))
         },
@@ -169,7 +173,8 @@ pub(super) const ALL: &[Function] = &[
         takes: &[&[Kind::Timestamp]],
         gives: |_| DataType::Float64,
         does: |arrays| {
-            let seconds = times(&arrays[0]).map(|it| it.map(|it| it.and_utc().timestamp_millis() as f64 / 1000.0));
+            let seconds =
+                times(&arrays[0]).map(|it| it.map(|it| it.and_utc().timestamp_millis() as f64 / 1000.0));
             Ok(Arc::new(seconds.collect::<Float64Array>()))
         },
     },
@@ -192,9 +197,13 @@ fn times(array: &ArrayRef) -> Box<dyn Iterator<Item = Option<NaiveDateTime>> + '
 fn back(values: Vec<Option<NaiveDateTime>>, kind: &DataType) -> ArrayRef {
     let values = values.into_iter();
     if *kind == DataType::Date32 {
-        return Arc::new(values.map(|it| it.map(|it| Date32Type::from_naive_date(it.date()))).collect::<Date32Array>());
+        return Arc::new(
+            values.map(|it| it.map(|it| Date32Type::from_naive_date(it.date()))).collect::<Date32Array>(),
+        );
     }
-    Arc::new(values.map(|it| it.map(|it| it.and_utc().timestamp_millis())).collect::<TimestampMillisecondArray>())
+    Arc::new(
+        values.map(|it| it.map(|it| it.and_utc().timestamp_millis())).collect::<TimestampMillisecondArray>(),
+    )
 }
 
 fn by_unit(
@@ -216,7 +225,9 @@ fn no_unit(unit: &str) -> datafusion::common::DataFusionError {
 fn truncate(unit: &str, time: NaiveDateTime) -> Result<NaiveDateTime> {
     let day = time.date();
     let millis = time.and_utc().timestamp_millis();
-    let floor = |step: i64| DateTime::from_timestamp_millis(millis - millis.rem_euclid(step)).map(|it| it.naive_utc());
+    let floor = |step: i64| {
+        DateTime::from_timestamp_millis(millis - millis.rem_euclid(step)).map(|it| it.naive_utc())
+    };
     let first = match unit.to_lowercase().as_str() {
         "millisecond" => return Ok(time),
         "second" => return floor(1000).ok_or_else(|| no_unit(unit)),
@@ -255,9 +266,10 @@ fn length(unit: &str) -> Result<Length> {
 
 fn add(unit: &str, n: i64, time: NaiveDateTime) -> Result<NaiveDateTime> {
     let moved = match length(unit)? {
-        Length::Millis(length) => {
-            n.checked_mul(length).and_then(TimeDelta::try_milliseconds).and_then(|it| time.checked_add_signed(it))
-        }
+        Length::Millis(length) => n
+            .checked_mul(length)
+            .and_then(TimeDelta::try_milliseconds)
+            .and_then(|it| time.checked_add_signed(it)),
         Length::Months(length) => months_later(time, n.saturating_mul(length)),
     };
     moved.ok_or_else(|| invalid(format!("{n} {unit}s from {time} is no time")))
@@ -276,7 +288,13 @@ fn diff(unit: &str, from: NaiveDateTime, to: NaiveDateTime) -> Result<i64> {
             let months = |it: NaiveDateTime| i64::from(it.year()) * 12 + i64::from(it.month0());
             let n = months(to) - months(from);
             let reached = months_later(from, n).unwrap_or(to);
-            let n = if n > 0 && reached > to { n - 1 } else if n < 0 && reached < to { n + 1 } else { n };
+            let n = if n > 0 && reached > to {
+                n - 1
+            } else if n < 0 && reached < to {
+                n + 1
+            } else {
+                n
+            };
             n / length
         }
     })
@@ -294,10 +312,11 @@ fn parse_by(arrays: &[ArrayRef], translate: fn(&str) -> Result<String>) -> Resul
 
 fn format_by(arrays: &[ArrayRef], translate: fn(&str) -> Result<String>) -> Result<ArrayRef> {
     let mut patterns = Patterns::new(translate);
-    let texts = times(&arrays[0]).zip(arrays[1].as_string::<i32>()).map(|(time, pattern)| match (time, pattern) {
-        (Some(time), Some(pattern)) => Ok(Some(time.format(patterns.of(pattern)?).to_string())),
-        _ => Ok(None),
-    });
+    let texts =
+        times(&arrays[0]).zip(arrays[1].as_string::<i32>()).map(|(time, pattern)| match (time, pattern) {
+            (Some(time), Some(pattern)) => Ok(Some(time.format(patterns.of(pattern)?).to_string())),
+            _ => Ok(None),
+        });
     Ok(Arc::new(texts.collect::<Result<StringArray>>()?))
 }
 
@@ -320,10 +339,17 @@ impl Patterns {
     }
 }
 
-fn from_texts(array: &ArrayRef, read: fn(&str) -> Option<NaiveDateTime>, kind: &DataType) -> Result<ArrayRef> {
+fn from_texts(
+    array: &ArrayRef,
+    read: fn(&str) -> Option<NaiveDateTime>,
+    kind: &DataType,
+) -> Result<ArrayRef> {
     let values = array.as_string::<i32>().iter().map(|text| match text {
         Some(text) => read(text).map(Some).ok_or_else(|| {
-            invalid(format!("Value cannot be cast to {}: {text}", if *kind == TIMESTAMP { "timestamp" } else { "date" }))
+            invalid(format!(
+                "Value cannot be cast to {}: {text}",
+                if *kind == TIMESTAMP { "timestamp" } else { "date" }
+            ))
         }),
         None => Ok(None),
     });

@@ -44,7 +44,12 @@ pub(super) const ALL: &[Function] = &[
             Ok(Arc::new(texts.collect::<Result<StringArray>>()?))
         },
     },
-    Function { name: "json_format", takes: &[&[Kind::Text]], gives: |_| DataType::Utf8, does: |arrays| Ok(arrays[0].clone()) },
+    Function {
+        name: "json_format",
+        takes: &[&[Kind::Text]],
+        gives: |_| DataType::Utf8,
+        does: |arrays| Ok(arrays[0].clone()),
+    },
     Function {
         name: "json_array_length",
         takes: &[&[Kind::Text]],
@@ -54,7 +59,9 @@ pub(super) const ALL: &[Function] = &[
                 Ok(Value::Array(items)) => Some(items.len() as i64),
                 _ => None,
             };
-            Ok(Arc::new(arrays[0].as_string::<i32>().iter().map(|it| it.and_then(length)).collect::<Int64Array>()))
+            Ok(Arc::new(
+                arrays[0].as_string::<i32>().iter().map(|it| it.and_then(length)).collect::<Int64Array>(),
+            ))
         },
     },
 ];

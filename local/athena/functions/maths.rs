@@ -3,10 +3,15 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array, Int64Array};
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::common::Result;
 
 use super::scalar::{Function, Kind};
+
+/// Functions that only a rewriting calls.
+pub(in crate::athena) const HALF_UP: &str = "half_up$";
+pub(in crate::athena) const LIKE_SECOND: &str = "like_second$";
 
 const DOUBLE: &[&[Kind]] = &[&[Kind::Double]];
 const NUMBER: &[&[Kind]] = &[&[Kind::Number]];
@@ -48,6 +53,31 @@ pub(super) const ALL: &[Function] = &[
     of_number!("floor", |it| it, f64::floor),
     of_number!("truncate", |it| it, f64::trunc),
     of_number!("sign", i64::signum, |it: f64| if it == 0.0 { 0.0 } else { it.signum() }),
+    // What a cast to a whole number goes through: Trino rounds there.
+    Function {
+        name: HALF_UP,
+        takes: &[&[Kind::Any]],
+        gives: |given| given[0].clone(),
+        does: |arrays| match arrays[0].data_type() {
+            DataType::Float64 => each(&arrays[0], f64::round),
+            _ => Ok(arrays[0].clone()),
+        },
+    },
+    // What a percentile goes through: Trino gives one of a bigint as a bigint.
+    Function {
+        name: LIKE_SECOND,
+        takes: &[&[Kind::Double, Kind::Number]],
+        gives: |given| given[1].clone(),
+        does: |arrays| {
+            Ok(cast(
+                &each(&arrays[0], f64::round).and_then(|rounded| match arrays[1].data_type() {
+                    DataType::Int64 => Ok(rounded),
+                    _ => Ok(arrays[0].clone()),
+                })?,
+                arrays[1].data_type(),
+            )?)
+        },
+    },
     of_double!("sqrt", f64::sqrt),
     of_double!("cbrt", f64::cbrt),
     of_double!("exp", f64::exp),
@@ -70,7 +100,12 @@ pub(super) const ALL: &[Function] = &[
     },
     Function { name: "power", takes: TWO, gives: |_| DataType::Float64, does: |it| pair(it, f64::powf) },
     Function { name: "pow", takes: TWO, gives: |_| DataType::Float64, does: |it| pair(it, f64::powf) },
-    Function { name: "log", takes: TWO, gives: |_| DataType::Float64, does: |it| pair(it, |base, of| of.ln() / base.ln()) },
+    Function {
+        name: "log",
+        takes: TWO,
+        gives: |_| DataType::Float64,
+        does: |it| pair(it, |base, of| of.ln() / base.ln()),
+    },
     Function { name: "atan2", takes: TWO, gives: |_| DataType::Float64, does: |it| pair(it, f64::atan2) },
     Function {
         name: "is_nan",
@@ -78,7 +113,12 @@ pub(super) const ALL: &[Function] = &[
         gives: |_| DataType::Boolean,
         does: |arrays| {
             let doubles = arrays[0].as_primitive::<Float64Type>();
-            Ok(Arc::new(doubles.iter().map(|it| it.map(f64::is_nan)).collect::<datafusion::arrow::array::BooleanArray>()))
+            Ok(Arc::new(
+                doubles
+                    .iter()
+                    .map(|it| it.map(f64::is_nan))
+                    .collect::<datafusion::arrow::array::BooleanArray>(),
+            ))
         },
     },
 ];

@@ -9,6 +9,8 @@ mod texts;
 
 use datafusion::prelude::SessionContext;
 
+pub(super) use self::maths::{HALF_UP, LIKE_SECOND};
+
 /// Makes every function of ours known; a namesake of DataFusion's gives way.
 pub(super) fn register(context: &SessionContext) {
     for function in dates::ALL.iter().chain(json::ALL).chain(maths::ALL).chain(texts::ALL) {

@@ -92,7 +92,9 @@ pub(super) fn joda(pattern: &str) -> Result<String> {
             ('w', _) => "%V",
             ('x', _) => "%G",
             _ if letter.is_ascii_alphabetic() => {
-                return Err(invalid(format!("the offline Athena does not know `{letter}` in a pattern of Joda")));
+                return Err(invalid(format!(
+                    "the offline Athena does not know `{letter}` in a pattern of Joda"
+                )));
             }
             _ => {
                 chrono.extend(&letters[at..at + length]);

@@ -46,7 +46,9 @@ impl Kind {
             Kind::Timestamp => matches!(given, Date32 | Timestamp(..) | Null).then_some(TIMESTAMP),
             Kind::When if *given == Date32 => Some(Date32),
             Kind::When => Kind::Timestamp.admit(given),
-            Kind::TextOrWhen => Kind::Text.admit(given).filter(|_| *given != Null).or_else(|| Kind::When.admit(given)),
+            Kind::TextOrWhen => {
+                Kind::Text.admit(given).filter(|_| *given != Null).or_else(|| Kind::When.admit(given))
+            }
         }
     }
 
@@ -143,11 +145,8 @@ impl ScalarUDFImpl for Function {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         // Without arguments nothing would tell how many rows there are.
-        let arrays = args
-            .args
-            .iter()
-            .map(|arg| arg.to_array(args.number_rows))
-            .collect::<Result<Vec<_>>>()?;
+        let arrays =
+            args.args.iter().map(|arg| arg.to_array(args.number_rows)).collect::<Result<Vec<_>>>()?;
         Ok(ColumnarValue::Array((self.does)(&arrays)?))
     }
 }

@@ -36,7 +36,8 @@ fn extract(arrays: &[ArrayRef]) -> Result<ArrayRef> {
         let (Some(text), Some(pattern)) = (text, pattern) else { return Ok(None) };
         let group = groups.map_or(0, |groups| groups.value(row));
         if known.as_ref().is_none_or(|(of, _)| of != pattern) {
-            let regex = Regex::new(pattern).map_err(|error| invalid(format!("the pattern {pattern}: {error}")))?;
+            let regex =
+                Regex::new(pattern).map_err(|error| invalid(format!("the pattern {pattern}: {error}")))?;
             known = Some((pattern.to_owned(), regex));
         }
         let captures = known.as_ref().and_then(|(_, regex)| regex.captures(text));

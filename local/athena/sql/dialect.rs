@@ -47,8 +47,9 @@ impl Dialect for Trino {
     }
 }
 
-static PLACE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?s)^(?:Expected: (.*?), found: (.*?)|(.*?)) at Line: (\d+), Column: (\d+)").ok());
+static PLACE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?s)^(?:Expected: (.*?), found: (.*?)|(.*?))(?: at Line: (\d+), Column: (\d+).*)?$").ok()
+});
 
 /// Reads one query.
 pub(super) fn parse(sql: &str) -> Result<Statement, String> {
@@ -57,14 +58,21 @@ pub(super) fn parse(sql: &str) -> Result<Statement, String> {
     if !statements.is_empty() {
         return Err("Only one sql statement is allowed. Got: several".into());
     }
-    let statement = statement.ok_or_else(|| "line 1:1: mismatched input '<EOF>'. Expecting: a statement".to_owned())?;
+    let statement =
+        statement.ok_or_else(|| "line 1:1: mismatched input '<EOF>'. Expecting: a statement".to_owned())?;
     if !matches!(statement, Statement::Query(_)) {
         return Err(refusal(&statement));
     }
     let refused = visit_expressions(&statement, |expr| match expr {
-        Expr::Cast { kind: CastKind::DoubleColon, .. } => ControlFlow::Break("mismatched input ':': write CAST(x AS type)"),
-        Expr::Lambda(_) => ControlFlow::Break("NOT_SUPPORTED: the offline Athena has no lambda expressions (`x -> …`)"),
-        Expr::ILike { .. } => ControlFlow::Break("mismatched input 'ILIKE': Trino has LIKE only; compare lower(x)"),
+        Expr::Cast { kind: CastKind::DoubleColon, .. } => {
+            ControlFlow::Break("mismatched input ':': write CAST(x AS type)")
+        }
+        Expr::Lambda(_) => {
+            ControlFlow::Break("NOT_SUPPORTED: the offline Athena has no lambda expressions (`x -> …`)")
+        }
+        Expr::ILike { .. } => {
+            ControlFlow::Break("mismatched input 'ILIKE': Trino has LIKE only; compare lower(x)")
+        }
         _ => ControlFlow::Continue(()),
     });
     match refused {
@@ -81,9 +89,16 @@ fn syntax_error(error: &ParserError, sql: &str) -> String {
         return format!("SYNTAX_ERROR: {text}");
     };
     let part = |at: usize| found.get(at).map_or("", |part| part.as_str());
-    let place = format!("line {}:{}", part(4), part(5));
+    // The end of the text comes without a place.
+    let end = (sql.lines().count().max(1), sql.lines().last().map_or(0, |line| line.chars().count()) + 1);
+    let place = match part(4) {
+        "" => format!("line {}:{}", end.0, end.1),
+        line => format!("line {line}:{}", part(5)),
+    };
     if sql.contains('`') && (part(2).contains('`') || part(3).contains('`')) {
-        return format!("{place}: backquoted identifiers are not supported; use double quotes to quote identifiers");
+        return format!(
+            "{place}: backquoted identifiers are not supported; use double quotes to quote identifiers"
+        );
     }
     if sql.contains("->") && part(2).starts_with("->") {
         return format!("{place}: NOT_SUPPORTED: the offline Athena has no lambda expressions (`x -> …`)");
@@ -102,11 +117,15 @@ fn refusal(statement: &Statement) -> String {
     let first = word.split(' ').next().unwrap_or_default().to_owned();
     match first.as_str() {
         "DELETE" | "UPDATE" | "MERGE" => {
-            format!("NOT_SUPPORTED: Modifying Hive table rows is only supported for transactional tables ({first})")
+            format!(
+                "NOT_SUPPORTED: Modifying Hive table rows is only supported for transactional tables ({first})"
+            )
         }
-        "INSERT" => "NOT_SUPPORTED: the offline Athena does not write tables (INSERT): store objects in the table's \
+        "INSERT" => {
+            "NOT_SUPPORTED: the offline Athena does not write tables (INSERT): store objects in the table's \
                      folder instead"
-            .into(),
+                .into()
+        }
         _ => format!("NOT_SUPPORTED: the offline Athena has no statement {word}"),
     }
 }

@@ -15,6 +15,10 @@ impl Source {
         Source { lines: sql.split('\n').map(|line| line.chars().collect()).collect() }
     }
 
+    pub(super) fn holds(&self, word: &str) -> bool {
+        self.find_after(Location { line: 1, column: 1 }, word).is_some()
+    }
+
     /// Where `word` stands first after `from`.
     fn find_after(&self, from: Location, word: &str) -> Option<Location> {
         let word: Vec<char> = word.chars().collect();
@@ -51,7 +55,9 @@ pub(super) fn column(ast: &Statement, name: &str) -> (Option<Location>, String) 
     let mut written = name.to_owned();
     let location = first_of(ast, |expr| match expr {
         Expr::Identifier(ident) if ident.value.eq_ignore_ascii_case(name) => Some(ident.span.start),
-        Expr::CompoundIdentifier(parts) if parts.last().is_some_and(|it| it.value.eq_ignore_ascii_case(name)) => {
+        Expr::CompoundIdentifier(parts)
+            if parts.last().is_some_and(|it| it.value.eq_ignore_ascii_case(name)) =>
+        {
             written = parts.iter().map(|part| part.value.to_lowercase()).collect::<Vec<_>>().join(".");
             parts.first().map(|part| part.span.start)
         }
@@ -62,7 +68,9 @@ pub(super) fn column(ast: &Statement, name: &str) -> (Option<Location>, String) 
 
 pub(super) fn function(ast: &Statement, name: &str) -> Option<Location> {
     first_of(ast, |expr| match expr {
-        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case(name) => Some(expr.span().start),
+        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case(name) => {
+            Some(expr.span().start)
+        }
         _ => None,
     })
 }
@@ -85,7 +93,8 @@ pub(super) fn operator(
             is_it.then(|| source.find_after(l.span().end, &op.to_string())).flatten()
         }
         Expr::Between { expr, low, high, .. } => {
-            let is_it = operator == "BETWEEN" && names(expr, left) && (names(low, right) || names(high, right));
+            let is_it =
+                operator == "BETWEEN" && names(expr, left) && (names(low, right) || names(high, right));
             is_it.then(|| expr.span().start)
         }
         Expr::InList { expr, .. } => (operator == "IN" && names(expr, left)).then(|| expr.span().start),

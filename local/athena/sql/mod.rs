@@ -7,6 +7,7 @@ mod names;
 mod resolve;
 mod rewrite;
 mod types;
+mod unnest;
 
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::LogicalPlan;
@@ -68,12 +69,18 @@ impl Select {
         resolve::tables(&self.ast, catalogue, database)?;
         let mut ast = self.ast.clone();
         names::lower(&mut ast);
+        unnest::inline(&mut ast);
         rewrite::functions(&mut ast, &self.source)?;
         names::name_all(&mut ast);
         let planned = context.state().statement_to_plan(Planned::Statement(Box::new(ast))).await;
         let plan = planned.map_err(|error| self.explain(&error))?;
         types::check(&plan, &self.ast, &self.source)?;
         Ok(plan)
+    }
+
+    /// Whether the hidden column with the object of a row is asked for.
+    pub(super) fn names_path(&self) -> bool {
+        self.source.holds(super::table::PATH)
     }
 
     /// The names of the result's columns.

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use datafusion::common::DFSchema;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, LimitClause, ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement, TableAlias,
-    TableFactor, VisitMut as _, VisitorMut,
+    Expr, Ident, LimitClause, ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement,
+    TableAlias, TableFactor, VisitMut as _, VisitorMut,
 };
 
 /// Writes every name in lower case, as the catalogue has it.
@@ -101,11 +101,19 @@ impl VisitorMut for NameAll {
     type Break = ();
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let relations = relations(select);
         let mut seen: Vec<String> = Vec::new();
         for (at, item) in select.projection.iter_mut().enumerate() {
             let SelectItem::UnnamedExpr(expr) = item else { continue };
             let name = name(expr).map(|it| it.value.clone());
+            // A field of a structure would be named with all that leads to it.
+            let is_field = matches!(expr, Expr::CompoundIdentifier(parts)
+                if parts.len() > 2 || parts.first().is_some_and(|first| !relations.contains(&first.value)));
             let alias = match name {
+                Some(name) if is_field && !seen.contains(&name) => {
+                    seen.push(name.clone());
+                    name
+                }
                 Some(name) if seen.contains(&name) => format!("{AGAIN}{at}_{name}"),
                 Some(name) => {
                     seen.push(name);
@@ -118,6 +126,22 @@ impl VisitorMut for NameAll {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// What the tables of a SELECT are called in it.
+fn relations(select: &Select) -> Vec<String> {
+    let factors = select
+        .from
+        .iter()
+        .flat_map(|from| [&from.relation].into_iter().chain(from.joins.iter().map(|join| &join.relation)));
+    let name = |factor: &TableFactor| match factor {
+        TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Derived { alias: Some(alias), .. }
+        | TableFactor::UNNEST { alias: Some(alias), .. } => Some(alias.name.value.clone()),
+        TableFactor::Table { name, .. } => Some(name.0.last()?.as_ident()?.value.clone()),
+        _ => None,
+    };
+    factors.filter_map(name).collect()
 }
 
 fn name(expr: &Expr) -> Option<&Ident> {
@@ -158,7 +182,8 @@ impl OutputNames {
         fields
             .map(|(at, field)| {
                 let name = field.name();
-                let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                let is_number =
+                    |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
                 if name.strip_prefix(NAMELESS).is_some_and(is_number) {
                     return format!("{NAMELESS}{at}");
                 }

@@ -3,14 +3,14 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned as _, Statement,
-    VisitMut as _, VisitorMut, visit_expressions_mut,
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    Spanned as _, Statement, VisitMut as _, VisitorMut, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::locate::{Source, place};
-use crate::athena::functions::is_ours;
+use crate::athena::functions::{HALF_UP, LIKE_SECOND, is_ours};
 
 pub(super) fn functions(ast: &mut Statement, _source: &Source) -> Result<(), String> {
     match ast.visit(&mut Rewrite) {
@@ -21,14 +21,76 @@ pub(super) fn functions(ast: &mut Statement, _source: &Source) -> Result<(), Str
 
 /// Functions that mean the same in both.
 const SAME: &[&str] = &[
-    "approx_distinct", "array_agg", "array_distinct", "array_except", "array_intersect", "array_max", "array_min",
-    "array_position", "array_remove", "array_sort", "array_union", "avg", "bool_and", "bool_or", "cardinality", "chr", "coalesce",
-    "corr", "count", "covar_pop", "covar_samp", "cume_dist", "dense_rank", "first_value", "flatten", "greatest", "lag",
-    "last_value", "lead", "least", "lower", "lpad", "ltrim", "max", "min", "now", "nth_value", "ntile", "nullif",
-    "percent_rank", "rank", "regexp_like", "repeat", "replace", "reverse", "row_number", "rpad", "rtrim", "split_part",
-    "starts_with", "stddev", "stddev_pop", "stddev_samp", "strpos", "substr", "substring", "sum", "translate", "trim",
-    "unnest", "upper", "var_pop", "var_samp", "current_date", "current_timestamp", "localtimestamp",
-    "regr_slope", "regr_intercept", "grouping", "date_bin",
+    "approx_distinct",
+    "array_agg",
+    "array_distinct",
+    "array_except",
+    "array_intersect",
+    "array_max",
+    "array_min",
+    "array_position",
+    "array_remove",
+    "array_sort",
+    "array_union",
+    "avg",
+    "bool_and",
+    "bool_or",
+    "cardinality",
+    "chr",
+    "coalesce",
+    "corr",
+    "count",
+    "covar_pop",
+    "covar_samp",
+    "cume_dist",
+    "dense_rank",
+    "first_value",
+    "flatten",
+    "greatest",
+    "lag",
+    "last_value",
+    "lead",
+    "least",
+    "lower",
+    "lpad",
+    "ltrim",
+    "max",
+    "min",
+    "now",
+    "nth_value",
+    "ntile",
+    "nullif",
+    "percent_rank",
+    "rank",
+    "regexp_like",
+    "repeat",
+    "replace",
+    "reverse",
+    "row_number",
+    "rpad",
+    "rtrim",
+    "split_part",
+    "starts_with",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "strpos",
+    "substr",
+    "substring",
+    "sum",
+    "translate",
+    "trim",
+    "unnest",
+    "upper",
+    "var_pop",
+    "var_samp",
+    "current_date",
+    "current_timestamp",
+    "localtimestamp",
+    "regr_slope",
+    "regr_intercept",
+    "grouping",
+    "date_bin",
 ];
 
 /// Functions that have another name there.
@@ -46,13 +108,67 @@ const RENAMED: &[(&str, &str)] = &[
 
 /// Functions that Trino has and we have not.
 const MISSING: &[&str] = &[
-    "all_match", "any_match", "approx_most_frequent", "array_frequency", "at_timezone", "bitwise_and", "bitwise_or",
-    "cast", "checksum", "concat_ws", "filter", "format", "from_base64", "from_hex", "geometric_mean", "hamming_distance",
-    "histogram", "human_readable_seconds", "kurtosis", "levenshtein_distance", "listagg", "map", "map_agg", "map_from_entries", "map_keys",
-    "map_values", "md5", "multimap_agg", "ngrams", "none_match", "parse_duration", "reduce", "reduce_agg",
-    "regexp_count", "regexp_extract_all", "regexp_split", "row", "sha1", "sha256", "shuffle", "skewness", "slice", "split_to_map", "to_base64",
-    "to_hex", "transform", "url_decode", "url_encode", "url_extract_host", "url_extract_parameter", "url_extract_path", "uuid",
-    "width_bucket", "with_timezone", "word_stem", "zip", "zip_with", "is_finite", "is_infinite", "json_array_get", "json_size",
+    "all_match",
+    "any_match",
+    "approx_most_frequent",
+    "array_frequency",
+    "at_timezone",
+    "bitwise_and",
+    "bitwise_or",
+    "cast",
+    "checksum",
+    "concat_ws",
+    "filter",
+    "format",
+    "from_base64",
+    "from_hex",
+    "geometric_mean",
+    "hamming_distance",
+    "histogram",
+    "human_readable_seconds",
+    "kurtosis",
+    "levenshtein_distance",
+    "listagg",
+    "map",
+    "map_agg",
+    "map_from_entries",
+    "map_keys",
+    "map_values",
+    "md5",
+    "multimap_agg",
+    "ngrams",
+    "none_match",
+    "parse_duration",
+    "reduce",
+    "reduce_agg",
+    "regexp_count",
+    "regexp_extract_all",
+    "regexp_split",
+    "row",
+    "sha1",
+    "sha256",
+    "shuffle",
+    "skewness",
+    "slice",
+    "split_to_map",
+    "to_base64",
+    "to_hex",
+    "transform",
+    "url_decode",
+    "url_encode",
+    "url_extract_host",
+    "url_extract_parameter",
+    "url_extract_path",
+    "uuid",
+    "width_bucket",
+    "with_timezone",
+    "word_stem",
+    "zip",
+    "zip_with",
+    "is_finite",
+    "is_infinite",
+    "json_array_get",
+    "json_size",
 ];
 
 struct Rewrite;
@@ -65,7 +181,28 @@ impl VisitorMut for Rewrite {
             Expr::Function(function) => rewrite(function),
             Expr::Extract { field, expr, .. } => {
                 let part = field.to_string().to_lowercase();
-                if is_ours(&part) { parse(&format!("{part}({expr})")) } else { Err(format!("Invalid EXTRACT field: {field}")) }
+                if is_ours(&part) {
+                    parse(&format!("{part}({expr})"))
+                } else {
+                    Err(format!("Invalid EXTRACT field: {field}"))
+                }
+            }
+            Expr::Cast { expr: inner, data_type, .. } => {
+                let is_whole = matches!(
+                    data_type,
+                    DataType::BigInt(_)
+                        | DataType::Integer(_)
+                        | DataType::Int(_)
+                        | DataType::SmallInt(_)
+                        | DataType::TinyInt(_)
+                );
+                match parse(&format!("\"{HALF_UP}\"({inner})")) {
+                    Ok(Some(rounded)) if is_whole => {
+                        **inner = rounded;
+                        Ok(None)
+                    }
+                    _ => Ok(None),
+                }
             }
             _ => Ok(None),
         };
@@ -80,7 +217,10 @@ impl VisitorMut for Rewrite {
         .map_break(|message| {
             // The code stands in front of the place.
             match message.split_once(": ").and_then(|(at, rest)| Some((at, rest.split_once(": ")?))) {
-                Some((at, (code, rest))) if at.starts_with("line") && code.chars().all(|it| it.is_ascii_uppercase() || it == '_') => {
+                Some((at, (code, rest)))
+                    if at.starts_with("line")
+                        && code.chars().all(|it| it.is_ascii_uppercase() || it == '_') =>
+                {
                     format!("{code}: {at}: {rest}")
                 }
                 _ => message,
@@ -94,7 +234,11 @@ fn rewrite(function: &mut Function) -> Result<Option<Expr>, String> {
     let args = args(function);
     let arg = |at: usize| args.get(at).map(String::as_str).unwrap_or_default();
     let expects = |n: usize| {
-        if args.len() == n { Ok(()) } else { Err(format!("FUNCTION_NOT_FOUND: {name} takes {n} arguments, not {}", args.len())) }
+        if args.len() == n {
+            Ok(())
+        } else {
+            Err(format!("FUNCTION_NOT_FOUND: {name} takes {n} arguments, not {}", args.len()))
+        }
     };
     let text = match name.as_str() {
         "if" => {
@@ -110,20 +254,33 @@ fn rewrite(function: &mut Function) -> Result<Option<Expr>, String> {
         "concat" => args.iter().map(|arg| format!("({arg})")).collect::<Vec<_>>().join(" || "),
         "count_if" => return expects(1).and_then(|()| aggregate(function, "count(*)", arg(0))),
         "arbitrary" | "any_value" => {
-            return expects(1).and_then(|()| aggregate(function, &format!("first_value({})", arg(0)), &format!("{} IS NOT NULL", arg(0))));
+            return expects(1).and_then(|()| {
+                aggregate(function, &format!("first_value({})", arg(0)), &format!("{} IS NOT NULL", arg(0)))
+            });
         }
         "max_by" => {
             let (pick, by) = (expects(2).map(|()| arg(0))?, arg(1));
-            return aggregate(function, &format!("first_value({pick} ORDER BY {by} DESC NULLS LAST)"), &format!("{by} IS NOT NULL"));
+            return aggregate(
+                function,
+                &format!("first_value({pick} ORDER BY {by} DESC NULLS LAST)"),
+                &format!("{by} IS NOT NULL"),
+            );
         }
         "min_by" => {
             let (pick, by) = (expects(2).map(|()| arg(0))?, arg(1));
-            return aggregate(function, &format!("first_value({pick} ORDER BY {by} ASC NULLS LAST)"), &format!("{by} IS NOT NULL"));
+            return aggregate(
+                function,
+                &format!("first_value({pick} ORDER BY {by} ASC NULLS LAST)"),
+                &format!("{by} IS NOT NULL"),
+            );
         }
         "approx_percentile" => {
             return expects(2).and_then(|()| {
                 let text = format!("approx_percentile_cont({}) WITHIN GROUP (ORDER BY {})", arg(1), arg(0));
-                aggregate(function, &text, "")
+                let percentile = aggregate(function, &text, "")?;
+                let like = aggregate(function, &format!("min({})", arg(0)), "")?;
+                let texts: Vec<String> = percentile.iter().chain(&like).map(ToString::to_string).collect();
+                parse(&format!("\"{LIKE_SECOND}\"({})", texts.join(", ")))
             });
         }
         // Trino replaces every match.
@@ -137,7 +294,9 @@ fn rewrite(function: &mut Function) -> Result<Option<Expr>, String> {
         _ => match RENAMED.iter().find(|(trino, _)| *trino == name) {
             Some((_, other)) => return renamed(function, &format!("{other}({})", args.join(", "))),
             None if MISSING.contains(&name.as_str()) => {
-                return Err(format!("NOT_SUPPORTED: the offline Athena has no function {name}, though Athena has"));
+                return Err(format!(
+                    "NOT_SUPPORTED: the offline Athena has no function {name}, though Athena has"
+                ));
             }
             None => return Err(format!("FUNCTION_NOT_FOUND: Function '{name}' not registered")),
         },

@@ -31,7 +31,9 @@ pub(super) fn check(plan: &LogicalPlan, ast: &Statement, source: &Source) -> Res
 
 fn mismatch(expr: &Expr, schema: &DFSchema, ast: &Statement, source: &Source) -> Option<String> {
     let kind = |expr: &Expr| expr.get_type(schema).ok();
-    let names = |expr: &Expr| -> Vec<String> { expr.column_refs().iter().map(|it| it.name.clone()).collect::<BTreeSet<_>>().into_iter().collect() };
+    let names = |expr: &Expr| -> Vec<String> {
+        expr.column_refs().iter().map(|it| it.name.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+    };
     let at = |operator: &str, left: &Expr, right: &Expr| {
         place(locate::operator(ast, source, operator, &names(left), &names(right)))
     };
@@ -39,13 +41,20 @@ fn mismatch(expr: &Expr, schema: &DFSchema, ast: &Statement, source: &Source) ->
         Expr::BinaryExpr(binary) => {
             let (left, right) = (kind(&binary.left)?, kind(&binary.right)?);
             let fits = match binary.op {
-                Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => {
-                    are_comparable(&left, &right)
+                Operator::Eq
+                | Operator::NotEq
+                | Operator::Lt
+                | Operator::LtEq
+                | Operator::Gt
+                | Operator::GtEq => are_comparable(&left, &right),
+                Operator::Plus
+                | Operator::Minus
+                | Operator::Multiply
+                | Operator::Divide
+                | Operator::Modulo => are_countable(&left, &right),
+                Operator::StringConcat => {
+                    family(&left) == family(&right) || left.is_null() || right.is_null()
                 }
-                Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo => {
-                    are_countable(&left, &right)
-                }
-                Operator::StringConcat => family(&left) == family(&right) || left.is_null() || right.is_null(),
                 _ => true,
             };
             if fits {
@@ -56,7 +65,9 @@ fn mismatch(expr: &Expr, schema: &DFSchema, ast: &Statement, source: &Source) ->
             let (left, right) = (shown(&binary.left, &left), shown(&binary.right, &right));
             Some(match binary.op {
                 Operator::StringConcat => {
-                    format!("FUNCTION_NOT_FOUND: {place}Unexpected parameters ({left}, {right}) for function concat")
+                    format!(
+                        "FUNCTION_NOT_FOUND: {place}Unexpected parameters ({left}, {right}) for function concat"
+                    )
                 }
                 _ => format!("TYPE_MISMATCH: {place}Cannot apply operator: {left} {operator} {right}"),
             })
@@ -102,7 +113,8 @@ fn mismatch(expr: &Expr, schema: &DFSchema, ast: &Statement, source: &Source) ->
             let name = function.func.name();
             let numbers = ["sum", "avg", "var", "var_pop", "stddev", "stddev_pop", "approx_percentile_cont"];
             let value = kind(function.params.args.first()?)?;
-            let is_wrong = numbers.contains(&name) && !matches!(family(&value), Family::Number) && !value.is_null();
+            let is_wrong =
+                numbers.contains(&name) && !matches!(family(&value), Family::Number) && !value.is_null();
             is_wrong.then(|| {
                 let place = place(locate::function(ast, name));
                 let given = type_name(&value);

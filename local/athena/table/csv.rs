@@ -77,7 +77,10 @@ impl<'a> Texts<'a> {
         let columns = self.columns.iter_mut().zip(self.part.schema.fields()).map(|(column, field)| {
             let texts: ArrayRef = Arc::new(column.finish());
             cast_with_options(&texts, field.data_type(), &options).map_err(|error| {
-                DataFusionError::Execution(format!("HIVE_BAD_DATA: Error parsing column `{}`: {error}", field.name()))
+                DataFusionError::Execution(format!(
+                    "HIVE_BAD_DATA: Error parsing column `{}`: {error}",
+                    field.name()
+                ))
             })
         });
         Ok(RecordBatch::try_new(self.part.schema.clone(), columns.collect::<Result<_>>()?)?)

@@ -37,9 +37,11 @@ pub(super) fn fit(value: Value, kind: &DataType) -> Result<Value, String> {
                 || DateTime::parse_from_rfc3339(text).is_ok()
         }),
         DataType::List(element) => match value {
-            Value::Array(items) => {
-                items.into_iter().map(|item| fit(item, element.data_type())).collect::<Result<_, _>>().map(Value::Array)
-            }
+            Value::Array(items) => items
+                .into_iter()
+                .map(|item| fit(item, element.data_type()))
+                .collect::<Result<_, _>>()
+                .map(Value::Array),
             other => Err(text(&other)),
         },
         DataType::Struct(fields) => structure(value, fields),

@@ -84,7 +84,8 @@ fn record(part: &Part, object: &Object, line: &[u8]) -> Result<Record> {
 
 fn bad_data(part: &Part, object: &Object, column: &str, value: &str) -> DataFusionError {
     let at = part.columns.iter().position(|name| name == column).unwrap_or_default();
-    let kind = part.schema.field_with_name(column).map(|field| crate::catalogue::hive::name(field.data_type()));
+    let kind =
+        part.schema.field_with_name(column).map(|field| crate::catalogue::hive::name(field.data_type()));
     DataFusionError::Execution(format!(
         "HIVE_BAD_DATA: Error parsing field value '{value}' for field {at} (`{column}` of type {}): For input string: \
          \"{value}\" in {}",

@@ -45,10 +45,13 @@ enum Format {
 }
 
 impl Scannable {
-    pub(super) fn new(table: Table, root: &Path, n_scanned: Arc<AtomicU64>) -> Scannable {
+    /// `with_path`: with the hidden column, which `*` must not show.
+    pub(super) fn new(table: Table, root: &Path, with_path: bool, n_scanned: Arc<AtomicU64>) -> Scannable {
         let columns = table.storage_descriptor.columns.iter().chain(&table.partition_keys);
-        let fields = columns.map(|column| Field::new(column.name.to_lowercase(), hive::parse(&column.kind), true));
-        let fields: Vec<Field> = fields.chain([Field::new(PATH, DataType::Utf8, true)]).collect();
+        let fields =
+            columns.map(|column| Field::new(column.name.to_lowercase(), hive::parse(&column.kind), true));
+        let path = with_path.then(|| Field::new(PATH, DataType::Utf8, true));
+        let fields: Vec<Field> = fields.chain(path).collect();
         let schema = Arc::new(Schema::new(fields));
         Scannable { table: Arc::new(table), schema, root: root.to_owned(), n_scanned }
     }
@@ -106,12 +109,19 @@ impl TableProvider for Scannable {
             Arc::new(Part {
                 objects: objects.to_vec(),
                 schema: schema.clone(),
-                columns: self.table.storage_descriptor.columns.iter().map(|column| column.name.to_lowercase()).collect(),
+                columns: self
+                    .table
+                    .storage_descriptor
+                    .columns
+                    .iter()
+                    .map(|column| column.name.to_lowercase())
+                    .collect(),
                 format: format.clone(),
                 n_scanned: self.n_scanned.clone(),
             })
         };
-        let parts = if objects.is_empty() { vec![part(&[])] } else { objects.chunks(size).map(part).collect() };
+        let parts =
+            if objects.is_empty() { vec![part(&[])] } else { objects.chunks(size).map(part).collect() };
         Ok(Arc::new(StreamingTableExec::try_new(schema, parts, None, None, false, limit)?))
     }
 }
@@ -145,7 +155,9 @@ impl Part {
     fn read(&self, rows: &Rows) -> Result<()> {
         match self.format {
             Format::Json => json::read(self, rows),
-            Format::Csv { delimiter, n_skipped, is_strict } => csv::read(self, delimiter, n_skipped, is_strict, rows),
+            Format::Csv { delimiter, n_skipped, is_strict } => {
+                csv::read(self, delimiter, n_skipped, is_strict, rows)
+            }
         }
     }
 

