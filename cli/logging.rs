@@ -11,7 +11,9 @@ use crate::arguments::{Common, LogFormat};
 /// What libraries say that only they understand.
 const QUIET: &str = "hyper=warn,hyper_util=warn,reqwest=warn,h2=warn,rustls=warn,aws_config=warn,\
                      aws_smithy_runtime=warn,aws_smithy_http_client=warn,aws_sdk_s3=warn,aws_sdk_glue=warn,\
-                     aws_sdk_athena=warn";
+                     aws_sdk_athena=warn,\
+                     tansu_broker=off,tansu_storage=off,tansu_service=off,tansu_sans_io=off,tansu_schema=off,\
+                     tansu_auth=off,object_store=warn,opentelemetry=off,s3s=warn,s3s_fs=warn,datafusion=warn";
 
 /// Starts logging; a level that is none is an error of usage.
 pub(crate) fn start(common: &Common, live: &MultiProgress) -> anyhow::Result<()> {

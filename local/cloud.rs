@@ -2,12 +2,19 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use async_trait::async_trait;
+use serde_json::Value;
 
+use crate::kafka::Broker;
 use crate::keys::Keys;
 use crate::listen::bind;
+use crate::s3::Store;
 use crate::stocks::Stocks;
+use crate::web::{Aws, Json, Server, plain};
+use crate::{Athena, AthenaSettings, Catalogue, Fault, Glue};
 
 /// The bucket that the stock consumer writes to.
 pub const BUCKET: &str = "stock-market-local";
@@ -49,7 +56,32 @@ pub struct Bound {
 }
 
 /// A running cloud.
-pub struct Cloud {}
+pub struct Cloud {
+    broker: Broker,
+    aws: Server,
+    api: Server,
+    services: Arc<Services>,
+}
+
+/// The services that speak JSON.
+struct Services {
+    glue: Glue,
+    athena: Athena,
+}
+
+#[async_trait]
+impl Json for Services {
+    async fn call(&self, target: &str, input: Value) -> Result<Value, Fault> {
+        match target.split_once('.') {
+            Some(("AWSGlue", operation)) => self.glue.call(operation, input).await,
+            Some(("AmazonAthena", operation)) => self.athena.call(operation, input).await,
+            _ => Err(Fault::new(
+                "UnknownOperationException",
+                format!("the offline cloud has no {target}: it has S3, Glue and Athena"),
+            )),
+        }
+    }
+}
 
 struct Socket {
     listener: TcpListener,
@@ -78,7 +110,10 @@ impl Cloud {
     }
 
     /// Ends every service; no task of theirs is left.
-    pub async fn stop(self) {}
+    pub async fn stop(self) {
+        tokio::join!(self.api.stop(), self.aws.stop(), self.broker.stop());
+        tokio::join!(self.services.glue.stop(), self.services.athena.stop());
+    }
 }
 
 impl Bound {
@@ -113,6 +148,24 @@ impl Bound {
 
     /// Starts every service; all of them answer when this returns.
     pub async fn start(self) -> Result<Cloud> {
-        Ok(Cloud {})
+        let store = Store::open(&self.data.join("s3"))?;
+        for bucket in [BUCKET, RESULTS] {
+            store.create_bucket(bucket)?;
+        }
+        let catalogue = Catalogue::open(Some(&self.data))?;
+        let settings = AthenaSettings { output_location: Some(format!("s3://{RESULTS}/")) };
+        let services = Arc::new(Services {
+            glue: Glue::start(Arc::clone(&catalogue), store.root().to_owned()),
+            athena: Athena::start(catalogue, store.root().to_owned(), settings),
+        });
+        let json: Arc<dyn Json> = Arc::clone(&services) as _;
+        let aws = Aws::new(store.service(&self.keys), json, self.keys);
+        let stocks = self.stocks;
+        Ok(Cloud {
+            broker: Broker::start(self.kafka.listener).await?,
+            aws: Server::start(self.aws.listener, aws)?,
+            api: Server::start(self.api.listener, plain(move |uri| stocks.answer(uri)))?,
+            services,
+        })
     }
 }

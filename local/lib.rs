@@ -3,8 +3,11 @@
 //! It is for learning, demos and tests. The pipeline files that run against it are the ones that run
 //! against a real cluster and a real AWS account: only environment variables differ.
 
+mod athena;
+mod catalogue;
 mod cloud;
 mod fault;
+mod glue;
 mod kafka;
 mod keys;
 mod listen;
@@ -12,8 +15,11 @@ mod s3;
 mod stocks;
 pub mod web;
 
+pub use athena::{Athena, AthenaSettings};
+pub use catalogue::Catalogue;
 pub use cloud::{BUCKET, Bound, Cloud, Ports, RESULTS, Settings};
 pub use fault::Fault;
+pub use glue::Glue;
 pub use kafka::Broker;
 pub use keys::Keys;
 pub use s3::Store;

@@ -1,0 +1,244 @@
+//! Queries: those that wait, run and have ended.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::engine::{Engine, Job};
+use super::execution::{Execution, State};
+use super::output::Output;
+use super::request::{Page, invalid};
+use super::sql::Query;
+use super::{AthenaSettings, workgroups};
+use crate::{Catalogue, Fault};
+
+/// How many queries run at once; others are QUEUED.
+const AT_ONCE: usize = 4;
+/// How many queries are remembered.
+const REMEMBERED: usize = 10_000;
+
+pub(super) struct Queries {
+    pub(super) settings: AthenaSettings,
+    engine: Arc<Engine>,
+    known: Mutex<Known>,
+    tasks: TaskTracker,
+    turns: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+#[derive(Default)]
+struct Known {
+    executions: BTreeMap<String, Execution>,
+    /// The oldest first.
+    order: VecDeque<String>,
+    /// Which query a client's token stands for.
+    tokens: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Start {
+    query_string: String,
+    #[serde(default)]
+    client_request_token: Option<String>,
+    #[serde(default)]
+    query_execution_context: Context,
+    #[serde(default)]
+    result_configuration: ResultConfiguration,
+    #[serde(default)]
+    work_group: Option<String>,
+    #[serde(default)]
+    execution_parameters: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Context {
+    database: Option<String>,
+    catalog: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct ResultConfiguration {
+    output_location: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Named {
+    query_execution_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Many {
+    query_execution_ids: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Listed {
+    #[serde(default)]
+    work_group: Option<String>,
+    #[serde(flatten)]
+    page: Page,
+}
+
+impl Queries {
+    pub(super) fn new(catalogue: Arc<Catalogue>, objects_root: PathBuf, settings: AthenaSettings) -> Queries {
+        Queries {
+            settings,
+            engine: Arc::new(Engine::new(catalogue, objects_root)),
+            known: Mutex::default(),
+            tasks: TaskTracker::new(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    pub(super) async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn find(&self, id: &str) -> Result<Execution, Fault> {
+        let missing = || invalid(format!("QueryExecution {id} was not found"));
+        self.lock().executions.get(id).cloned().ok_or_else(missing)
+    }
+
+    pub(super) fn start(self: &Arc<Self>, input: Start) -> Result<Value, Fault> {
+        if let Some(token) = &input.client_request_token
+            && let Some(id) = self.lock().tokens.get(token)
+        {
+            return Ok(json!({ "QueryExecutionId": id }));
+        }
+        if !input.execution_parameters.is_empty() {
+            return Err(invalid(
+                "the offline Athena takes no ExecutionParameters: write the values into the SQL",
+            ));
+        }
+        let catalog = input.query_execution_context.catalog.as_deref();
+        if let Some(other) = catalog.filter(|it| !it.is_empty() && !it.eq_ignore_ascii_case("awsdatacatalog"))
+        {
+            return Err(invalid(format!("the offline Athena has no catalog `{other}`, only AwsDataCatalog")));
+        }
+        let query = Query::parse(&input.query_string).map_err(invalid)?;
+        let id = Uuid::new_v4().to_string();
+        let workgroup = input.work_group.unwrap_or_else(|| workgroups::PRIMARY.into());
+        let group = workgroups::find(&self.engine.catalogue, &self.settings, &workgroup)?;
+        let location = group.output(input.result_configuration.output_location);
+        let output = Output::choose(&self.engine, location.as_deref(), &id, query.has_rows())?;
+
+        let mut execution =
+            Execution::new(id.clone(), input.query_string, query.kind(), self.stop.child_token());
+        execution.database = input.query_execution_context.database.map(|it| it.to_lowercase());
+        execution.workgroup = workgroup;
+        execution.output = output.url();
+        let job = Job {
+            database: execution.database.clone().unwrap_or_else(|| "default".into()),
+            n_scanned: execution.n_scanned.clone(),
+            query,
+            output,
+        };
+        let cancel = execution.cancel.clone();
+        self.remember(execution, input.client_request_token);
+        let (queries, of) = (self.clone(), id.clone());
+        self.tasks.spawn(async move { queries.run(&of, job, cancel).await });
+        Ok(json!({ "QueryExecutionId": id }))
+    }
+
+    fn remember(&self, execution: Execution, token: Option<String>) {
+        let mut known = self.lock();
+        let id = execution.id.clone();
+        if let Some(token) = token {
+            known.tokens.insert(token, id.clone());
+        }
+        known.order.push_back(id.clone());
+        known.executions.insert(id, execution);
+        if known.order.len() > REMEMBERED
+            && let Some(oldest) = known.order.pop_front()
+        {
+            known.executions.remove(&oldest);
+            known.tokens.retain(|_, id| *id != oldest);
+        }
+    }
+
+    async fn run(&self, id: &str, job: Job, cancel: CancellationToken) {
+        let work = async {
+            let _turn = self.turns.acquire().await;
+            self.with(id, Execution::begin);
+            self.engine.clone().run(job).await
+        };
+        let outcome = tokio::select! {
+            biased;
+            () = cancel.cancelled() => None,
+            outcome = work => Some(outcome),
+        };
+        self.with(id, |execution| match outcome {
+            None => execution.end(State::Cancelled, Some("Query cancelled by user".into())),
+            Some(Err(message)) => execution.end(State::Failed, Some(message)),
+            Some(Ok(given)) => {
+                execution.given = Some(given);
+                execution.end(State::Succeeded, None);
+            }
+        });
+    }
+
+    fn with(&self, id: &str, change: impl FnOnce(&mut Execution)) {
+        if let Some(execution) = self.lock().executions.get_mut(id) {
+            change(execution);
+        }
+    }
+
+    pub(super) fn get(&self, input: Named) -> Result<Value, Fault> {
+        Ok(json!({ "QueryExecution": self.find(&input.query_execution_id)?.show() }))
+    }
+
+    pub(super) fn get_many(&self, input: Many) -> Result<Value, Fault> {
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for id in input.query_execution_ids {
+            match self.find(&id) {
+                Ok(execution) => found.push(execution.show()),
+                Err(fault) => missing.push(json!({
+                    "QueryExecutionId": id, "ErrorCode": "INVALID_QUERY_EXECUTION_ID", "ErrorMessage": fault.message,
+                })),
+            }
+        }
+        Ok(json!({ "QueryExecutions": found, "UnprocessedQueryExecutionIds": missing }))
+    }
+
+    pub(super) fn list(&self, input: Listed) -> Result<Value, Fault> {
+        let known = self.lock();
+        let group = input.work_group.as_deref().unwrap_or(workgroups::PRIMARY);
+        let ids = known.order.iter().rev();
+        let ids = ids.filter(|id| known.executions.get(*id).is_some_and(|it| it.workgroup == group));
+        input.page.cut("QueryExecutionIds", ids, |id| json!(id))
+    }
+
+    pub(super) fn cancel(&self, input: Named) -> Result<Value, Fault> {
+        let execution = self.find(&input.query_execution_id)?;
+        execution.cancel.cancel();
+        if !execution.state.has_ended() {
+            let reason = Some("Query cancelled by user".into());
+            self.with(&execution.id, |execution| {
+                if !execution.state.has_ended() {
+                    execution.end(State::Cancelled, reason);
+                }
+            });
+        }
+        Ok(json!({}))
+    }
+}

@@ -1,0 +1,173 @@
+//! Types: what DataFusion would turn into one another and Trino refuses to compare.
+
+use std::collections::BTreeSet;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Operator};
+use datafusion::sql::sqlparser::ast::Statement;
+
+use super::locate::{self, Source, place};
+use crate::athena::value::type_name;
+
+pub(super) fn check(plan: &LogicalPlan, ast: &Statement, source: &Source) -> Result<(), String> {
+    let mut found = None;
+    let visited = plan.apply_with_subqueries(|node| {
+        let schema = merge_schema(&node.inputs());
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                found = mismatch(expr, &schema, ast, source);
+                Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            })
+        })
+    });
+    match found {
+        Some(message) => Err(message),
+        None => visited.map(drop).map_err(|error| error.to_string()),
+    }
+}
+
+fn mismatch(expr: &Expr, schema: &DFSchema, ast: &Statement, source: &Source) -> Option<String> {
+    let kind = |expr: &Expr| expr.get_type(schema).ok();
+    let names = |expr: &Expr| -> Vec<String> {
+        expr.column_refs().iter().map(|it| it.name.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    let at = |operator: &str, left: &Expr, right: &Expr| {
+        place(locate::operator(ast, source, operator, &names(left), &names(right)))
+    };
+    match expr {
+        Expr::BinaryExpr(binary) => {
+            let (left, right) = (kind(&binary.left)?, kind(&binary.right)?);
+            let fits = match binary.op {
+                Operator::Eq
+                | Operator::NotEq
+                | Operator::Lt
+                | Operator::LtEq
+                | Operator::Gt
+                | Operator::GtEq => are_comparable(&left, &right),
+                Operator::Plus
+                | Operator::Minus
+                | Operator::Multiply
+                | Operator::Divide
+                | Operator::Modulo => are_countable(&left, &right),
+                Operator::StringConcat => {
+                    family(&left) == family(&right) || left.is_null() || right.is_null()
+                }
+                _ => true,
+            };
+            if fits {
+                return None;
+            }
+            let operator = binary.op.to_string();
+            let place = at(&operator, &binary.left, &binary.right);
+            let (left, right) = (shown(&binary.left, &left), shown(&binary.right, &right));
+            Some(match binary.op {
+                Operator::StringConcat => {
+                    format!(
+                        "FUNCTION_NOT_FOUND: {place}Unexpected parameters ({left}, {right}) for function concat"
+                    )
+                }
+                _ => format!("TYPE_MISMATCH: {place}Cannot apply operator: {left} {operator} {right}"),
+            })
+        }
+        Expr::Between(between) => {
+            let (value, low, high) = (kind(&between.expr)?, kind(&between.low)?, kind(&between.high)?);
+            if are_comparable(&value, &low) && are_comparable(&value, &high) {
+                return None;
+            }
+            let place = at("BETWEEN", &between.expr, &between.low);
+            Some(format!(
+                "TYPE_MISMATCH: {place}Cannot check if {} is BETWEEN {} and {}",
+                shown(&between.expr, &value),
+                shown(&between.low, &low),
+                shown(&between.high, &high)
+            ))
+        }
+        Expr::InList(list) => {
+            let value = kind(&list.expr)?;
+            let (other, wrong) = list.list.iter().find_map(|it| {
+                let other = kind(it)?;
+                (!are_comparable(&value, &other)).then(|| (it, other))
+            })?;
+            let place = at("IN", &list.expr, other);
+            Some(format!(
+                "TYPE_MISMATCH: {place}IN value and list items must be the same type or coercible to a common type. \
+                 Cannot find common type between {} and {}",
+                shown(&list.expr, &value),
+                shown(other, &wrong)
+            ))
+        }
+        Expr::Like(like) => {
+            let value = kind(&like.expr)?;
+            (family(&value) != Family::Text && !value.is_null()).then(|| {
+                let place = at("LIKE", &like.expr, &like.pattern);
+                format!(
+                    "TYPE_MISMATCH: {place}Left side of LIKE expression must evaluate to a varchar (actual: {})",
+                    type_name(&value)
+                )
+            })
+        }
+        Expr::AggregateFunction(function) => {
+            let name = function.func.name();
+            let numbers = ["sum", "avg", "var", "var_pop", "stddev", "stddev_pop", "approx_percentile_cont"];
+            let value = kind(function.params.args.first()?)?;
+            let is_wrong =
+                numbers.contains(&name) && !matches!(family(&value), Family::Number) && !value.is_null();
+            is_wrong.then(|| {
+                let place = place(locate::function(ast, name));
+                let given = type_name(&value);
+                format!(
+                    "FUNCTION_NOT_FOUND: {place}Unexpected parameters ({given}) for function {name}. Expected: \
+                     {name}(double), {name}(bigint), {name}(decimal(p,s))"
+                )
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Literals have types of their own in Trino.
+fn shown(expr: &Expr, kind: &DataType) -> String {
+    match expr {
+        Expr::Literal(ScalarValue::Utf8(Some(text)), _) => format!("varchar({})", text.chars().count()),
+        Expr::Literal(ScalarValue::Int64(Some(n)), _) if i32::try_from(*n).is_ok() => "integer".into(),
+        _ => type_name(kind),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Number,
+    Text,
+    Truth,
+    When,
+    Span,
+    Other,
+}
+
+fn family(kind: &DataType) -> Family {
+    match kind {
+        _ if kind.is_numeric() => Family::Number,
+        _ if kind.is_string() => Family::Text,
+        DataType::Boolean => Family::Truth,
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Family::When,
+        DataType::Interval(_) | DataType::Duration(_) => Family::Span,
+        _ => Family::Other,
+    }
+}
+
+fn are_comparable(left: &DataType, right: &DataType) -> bool {
+    left.is_null() || right.is_null() || family(left) == family(right)
+}
+
+fn are_countable(left: &DataType, right: &DataType) -> bool {
+    use Family::{Number, Span, When};
+    left.is_null()
+        || right.is_null()
+        || matches!(
+            (family(left), family(right)),
+            (Number, Number) | (When | Span, Span) | (Span, When) | (Span, Number) | (Number, Span)
+        )
+}

@@ -1,0 +1,133 @@
+//! Athena as its clients see it: SQL in, rows and files out, over folders of a disk.
+
+mod calls;
+mod refused;
+mod tables;
+mod trino;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Athena, AthenaSettings};
+use crate::{Catalogue, Glue};
+
+struct Scene {
+    athena: Athena,
+    glue: Glue,
+    root: TempDir,
+}
+
+const STOCKS: [&str; 5] = [
+    r#"{"Index":"HSI","Date":"1986-12-31","Open":2568.3,"High":2570.5,"Adj Close":2568.3,"Volume":0,"CloseUSD":333.8}"#,
+    r#"{"Index":"HSI","Date":"1987-01-02","Open":2540.1,"High":2550.5,"Adj Close":2540.1,"Volume":10,"CloseUSD":330.2}"#,
+    r#"{"Index":"NYA","Date":"1987-01-02","Open":1400.0,"High":1410.5,"Adj Close":1400.0,"Volume":20,"CloseUSD":1400.0}"#,
+    r#"{"Index":"NYA","Date":"1987-01-05","Open":1420.5,"High":null,"Adj Close":1420.5,"Volume":30,"CloseUSD":1420.5}"#,
+    r#"{"Index":"N225","Date":"1987-02-02","Open":18820.5,"High":18900.0,"Adj Close":18820.5,"Volume":40,"CloseUSD":188.2}"#,
+];
+
+impl Scene {
+    fn new() -> Scene {
+        let root = tempfile::tempdir().unwrap();
+        for bucket in ["lake", "results"] {
+            fs::create_dir(root.path().join(bucket)).unwrap();
+        }
+        let catalogue = Catalogue::open(None).unwrap();
+        let settings = AthenaSettings { output_location: Some("s3://results/".into()) };
+        let athena = Athena::start(catalogue.clone(), root.path().to_owned(), settings);
+        Scene { athena, glue: Glue::start(catalogue, root.path().to_owned()), root }
+    }
+
+    /// With the table `db.stocks`, crawled.
+    async fn with_stocks() -> Scene {
+        let scene = Scene::new();
+        for (n, row) in STOCKS.iter().enumerate() {
+            scene.write(&format!("lake/stocks/{n}.json"), row);
+        }
+        scene.crawl("s3://lake/stocks/").await;
+        scene
+    }
+
+    fn write(&self, key: &str, text: &str) {
+        let path = self.root.path().join(key);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    async fn crawl(&self, path: &str) {
+        let input = json!({
+            "Name": path, "Role": "r", "DatabaseName": "db", "Targets": { "S3Targets": [{ "Path": path }] },
+        });
+        self.glue.call("CreateCrawler", input).await.unwrap();
+        self.glue.call("StartCrawler", json!({ "Name": path })).await.unwrap();
+        loop {
+            let answer = self.glue.call("GetCrawler", json!({ "Name": path })).await.unwrap();
+            if answer["Crawler"]["State"] == "READY" {
+                assert_eq!(answer["Crawler"]["LastCrawl"]["Status"], "SUCCEEDED", "{answer}");
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn ask(&self, operation: &str, input: Value) -> Value {
+        self.athena.call(operation, input).await.unwrap_or_else(|fault| panic!("{operation}: {fault}"))
+    }
+
+    /// Starts a query and waits for its end.
+    async fn execute(&self, sql: &str) -> Result<Value, String> {
+        let input = json!({ "QueryString": sql, "QueryExecutionContext": { "Database": "db" } });
+        let started =
+            self.athena.call("StartQueryExecution", input).await.map_err(|fault| fault.to_string())?;
+        self.until_ended(&started).await
+    }
+
+    async fn until_ended(&self, started: &Value) -> Result<Value, String> {
+        loop {
+            let answer = self.ask("GetQueryExecution", started.clone()).await;
+            let execution = answer["QueryExecution"].clone();
+            match execution["Status"]["State"].as_str().unwrap() {
+                "SUCCEEDED" => return Ok(execution),
+                "FAILED" => {
+                    return Err(execution["Status"]["StateChangeReason"].as_str().unwrap().to_owned());
+                }
+                "CANCELLED" => return Err("CANCELLED".into()),
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    }
+
+    /// The rows of a query, the names in the first, fields between `|`, NULL as `∅`.
+    async fn rows(&self, sql: &str) -> Result<Vec<String>, String> {
+        let execution = self.execute(sql).await?;
+        let results =
+            self.ask("GetQueryResults", json!({ "QueryExecutionId": execution["QueryExecutionId"] })).await;
+        let rows = results["ResultSet"]["Rows"].as_array().unwrap();
+        Ok(rows.iter().map(row).collect())
+    }
+}
+
+fn row(row: &Value) -> String {
+    let values = row["Data"].as_array().unwrap().iter();
+    values.map(|value| value["VarCharValue"].as_str().unwrap_or("∅")).collect::<Vec<_>>().join("|")
+}
+
+/// Runs each statement and compares its rows; tells all that differ.
+async fn judge(scene: &Scene, cases: &[(&str, &str)]) {
+    let mut wrong = Vec::new();
+    for (sql, expected) in cases {
+        let rows = scene.rows(sql).await.map_or_else(|error| error, |rows| rows.join("\n"));
+        let expected = expected.split(';').map(str::trim).collect::<Vec<_>>().join("\n");
+        if rows != expected {
+            wrong.push(format!("{sql}\n--- expected\n{expected}\n--- got\n{rows}\n"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} differ\n\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap()
+}

@@ -1,0 +1,93 @@
+//! SQL of Trino and the rows it gives: names in the first, `;` between rows, `∅` for NULL.
+
+use super::*;
+
+#[tokio::test]
+async fn tables_are_asked_as_trino_is_asked() {
+    let scene = Scene::with_stocks().await;
+    judge(
+        &scene,
+        &[
+            ("SELECT count(*) FROM stocks", "_col0; 5"),
+            ("SELECT COUNT(*) AS n FROM \"AwsDataCatalog\".\"db\".\"STOCKS\"", "n; 5"),
+            ("SELECT \"Index\", Open FROM db.stocks WHERE volume = 10", "Index|Open; HSI|2540.1"),
+            ("SELECT \"adj close\" FROM stocks ORDER BY \"Adj Close\" DESC LIMIT 1", "adj close; 18820.5"),
+            ("SELECT high FROM stocks WHERE \"index\" = 'NYA' ORDER BY date", "high; 1410.5; ∅"),
+            ("SELECT high FROM stocks WHERE \"index\" = 'NYA' ORDER BY high DESC", "high; 1410.5; ∅"),
+            (
+                "SELECT \"index\", count(*), round(avg(open), 1) AS avg_open FROM stocks GROUP BY \"index\" ORDER BY 1",
+                "index|_col1|avg_open; HSI|2|2554.2; N225|1|18820.5; NYA|2|1410.3",
+            ),
+            ("SELECT \"index\" FROM stocks GROUP BY 1 HAVING count(*) > 1 ORDER BY 1", "index; HSI; NYA"),
+            ("SELECT DISTINCT \"index\" FROM stocks ORDER BY 1 FETCH FIRST 2 ROWS ONLY", "index; HSI; N225"),
+            ("WITH t AS (SELECT max(open) AS Best FROM stocks) SELECT best FROM t", "best; 18820.5"),
+            ("SELECT volume, volume FROM stocks ORDER BY 1 LIMIT 1", "volume|volume; 0|0"),
+            ("SELECT * FROM (SELECT count(*), max(volume) FROM stocks)", "_col0|_col1; 5|40"),
+            (
+                "SELECT \"index\", volume, sum(volume) OVER (PARTITION BY \"index\" ORDER BY date) AS running FROM stocks \
+                 WHERE \"index\" = 'NYA' ORDER BY date",
+                "index|volume|running; NYA|20|20; NYA|30|50",
+            ),
+            (
+                "SELECT date, lag(open) OVER (ORDER BY date) FROM stocks WHERE \"index\" = 'HSI' ORDER BY date",
+                "date|_col1; 1986-12-31|∅; 1987-01-02|2568.3",
+            ),
+            ("SELECT 1 AS a UNION SELECT 1 UNION ALL SELECT 2 ORDER BY 1", "a; 1; 2"),
+            (
+                "SELECT a.\"index\" FROM stocks a JOIN stocks b ON a.date = b.date AND a.\"index\" < b.\"index\"",
+                "index; HSI",
+            ),
+            ("SELECT count(*) FROM stocks WHERE CAST(date AS date) >= date '1987-01-01'", "_col0; 4"),
+            ("SELECT count(*) FROM stocks WHERE date BETWEEN '1987-01-01' AND '1987-01-31'", "_col0; 3"),
+            ("SELECT count(*) FROM stocks WHERE date_parse(date, '%Y-%m-%d') > timestamp '1987-01-03 00:00:00'", "_col0; 2"),
+            ("SELECT \"$path\" FROM stocks WHERE volume = 0", "$path; s3://lake/stocks/0.json"),
+            ("SELECT u FROM UNNEST(ARRAY[1, 2]) AS t(u)", "u; 1; 2"),
+            ("SELECT CASE WHEN volume > 20 THEN 'much' ELSE 'little' END AS w, count(*) AS n FROM stocks GROUP BY 1 ORDER BY 1", "w|n; little|3; much|2"),
+            ("SELECT count(*) FROM stocks WHERE \"index\" IN (SELECT \"index\" FROM stocks WHERE volume = 0)", "_col0; 2"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn functions_of_trino_mean_what_they_mean_there() {
+    let scene = Scene::with_stocks().await;
+    judge(
+        &scene,
+        &[
+            ("SELECT date_parse('31/12/1986', '%d/%m/%Y')", "_col0; 1986-12-31 00:00:00.000"),
+            ("SELECT date_format(timestamp '1986-12-31 17:07:05', '%W %M %e, %Y %H:%i:%s')", "_col0; Wednesday December 31, 1986 17:07:05"),
+            ("SELECT format_datetime(timestamp '1986-12-31 17:07:05', 'dd.MM.yyyy HH:mm')", "_col0; 31.12.1986 17:07"),
+            ("SELECT date_add('month', 2, date '1986-12-31')", "_col0; 1987-02-28"),
+            ("SELECT date_diff('day', date '1986-12-31', date '1987-01-02'), date_diff('month', date '1986-12-31', date '1987-02-28')", "_col0|_col1; 2|2"),
+            ("SELECT date_trunc('month', date '1986-12-31')", "_col0; 1986-12-01"),
+            ("SELECT date '1986-12-31' + interval '1' day, date '1986-12-31' - interval '1' month", "_col0|_col1; 1987-01-01|1986-11-30"),
+            ("SELECT year(d), month(d), day(d), day_of_week(d), quarter(d), week(d) FROM (SELECT date '1986-12-31' AS d)", "_col0|_col1|_col2|_col3|_col4|_col5; 1986|12|31|3|4|1"),
+            ("SELECT extract(year FROM date '1986-12-31'), hour(timestamp '1986-12-31 17:00:00')", "_col0|_col1; 1986|17"),
+            ("SELECT from_iso8601_timestamp('1986-12-31T10:00:00Z'), from_iso8601_date('1986-12-31'), date('1986-12-31')", "_col0|_col1|_col2; 1986-12-31 10:00:00.000|1986-12-31|1986-12-31"),
+            ("SELECT from_unixtime(0), to_unixtime(timestamp '1970-01-01 00:01:00')", "_col0|_col1; 1970-01-01 00:00:00.000|60.0"),
+            ("SELECT current_date > date '2020-01-01'", "_col0; true"),
+            ("SELECT json_extract_scalar('{\"a\":{\"b\":[1,\"x\"]}}', '$.a.b[1]'), json_extract('{\"a\":[1]}', '$.a')", "_col0|_col1; x|[1]"),
+            ("SELECT element_at(ARRAY['a','b'], 2), ARRAY[1,2][1], cardinality(ARRAY[1,2,3]), contains(ARRAY[1,2], 2)", "_col0|_col1|_col2|_col3; b|1|3|true"),
+            ("SELECT split('a,b', ','), array_join(ARRAY['x','y'], '-')", "_col0|_col1; [a, b]|x-y"),
+            ("SELECT regexp_extract('a1b22', '[0-9]+$'), regexp_extract('a1b22', 'a([0-9])b', 1), regexp_like('abc', '^a'), regexp_replace('aXbX', 'X')", "_col0|_col1|_col2|_col3; 22|1|true|ab"),
+            ("SELECT length('abc'), upper('a'), substr('abc', 2), concat('a', 'b', 'c'), 'a' || 'b', strpos('abc', 'b'), replace('aa', 'a', 'b'), trim(' a ')", "_col0|_col1|_col2|_col3|_col4|_col5|_col6|_col7; 3|A|bc|abc|ab|2|bb|a"),
+            ("SELECT concat('a', CAST(NULL AS varchar)), coalesce(NULL, 'x'), nullif(1, 1)", "_col0|_col1|_col2; ∅|x|∅"),
+            ("SELECT if(1 > 2, 'a', 'b'), mod(7, 3), abs(-2), round(2.567, 2), floor(2.5), ceil(2.1), power(2, 10), sqrt(16)", "_col0|_col1|_col2|_col3|_col4|_col5|_col6|_col7; b|1|2|2.57|2.0|3.0|1024.0|4.0"),
+            ("SELECT typeof(1.5), typeof('a'), typeof(date '2020-01-01')", "_col0|_col1|_col2; double|varchar|date"),
+            ("SELECT try(CAST('x' AS integer)), try_cast('x' AS double), try(1 / 0)", "_col0|_col1|_col2; ∅|∅|∅"),
+            ("SELECT count_if(volume > 10), approx_distinct(\"index\") FROM stocks", "_col0|_col1; 3|3"),
+            ("SELECT max_by(\"index\", open), min_by(\"index\", open), arbitrary('x') FROM stocks", "_col0|_col1|_col2; N225|NYA|x"),
+            ("SELECT max_by(date, volume) AS d FROM stocks GROUP BY \"index\" ORDER BY 1", "d; 1987-01-02; 1987-01-05; 1987-02-02"),
+            ("SELECT approx_percentile(volume, 0.5) FROM stocks", "_col0; 20"),
+            ("SELECT round(variance(volume), 1), var_pop(volume), round(stddev(volume), 2) FROM stocks", "_col0|_col1|_col2; 250.0|200.0|15.81"),
+            ("SELECT CAST(1 AS varchar), CAST('5' AS integer), CAST(1.5 AS bigint), CAST('2020-01-01' AS date)", "_col0|_col1|_col2|_col3; 1|5|2|2020-01-01"),
+            ("SELECT bool_and(volume >= 0), array_agg(volume) FROM stocks WHERE \"index\" = 'N225'", "_col0|_col1; true|[40]"),
+            ("SELECT 1e10, 0.0001, 10000000.0, 1.0 / 4", "_col0|_col1|_col2|_col3; 1.0E10|1.0E-4|1.0E7|0.25"),
+            ("SELECT row_number() OVER (ORDER BY open) AS r FROM stocks LIMIT 1", "r; 1"),
+            ("SELECT year(date_parse(date, '%Y-%m-%d')) AS y, count(*) FROM stocks GROUP BY year(date_parse(date, '%Y-%m-%d')) ORDER BY y", "y|_col1; 1986|1; 1987|4"),
+            ("SELECT date_trunc('month', CAST(date AS date)) AS m, avg(open) FROM stocks WHERE \"index\" = 'HSI' GROUP BY 1 ORDER BY 1", "m|_col1; 1986-12-01|2568.3; 1987-01-01|2540.1"),
+        ],
+    )
+    .await;
+}

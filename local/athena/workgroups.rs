@@ -1,0 +1,127 @@
+//! Workgroups: where the results of their queries go by default.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::AthenaSettings;
+use super::request::{Page, invalid, read};
+use crate::Fault;
+use crate::catalogue::{Catalogue, Workgroup, now};
+
+pub(super) const PRIMARY: &str = "primary";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    #[serde(alias = "WorkGroup")]
+    name: String,
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
+    state: Option<String>,
+    #[serde(default, alias = "ConfigurationUpdates")]
+    configuration: Value,
+}
+
+impl Workgroup {
+    /// Where a query puts its result that asks for `wanted`.
+    pub(super) fn output(&self, wanted: Option<String>) -> Option<String> {
+        let own = self.output_location.clone();
+        if self.enforced { own.or(wanted) } else { wanted.or(own) }
+    }
+
+    fn show(&self) -> Value {
+        json!({
+            "Name": self.name, "State": self.state, "Description": self.description, "CreationTime": self.creation_time,
+            "Configuration": {
+                "ResultConfiguration": { "OutputLocation": self.output_location },
+                "EnforceWorkGroupConfiguration": self.enforced,
+                "PublishCloudWatchMetricsEnabled": false,
+                "EngineVersion": {
+                    "SelectedEngineVersion": "AUTO", "EffectiveEngineVersion": "Athena engine version 3",
+                },
+            },
+        })
+    }
+
+    fn change(&mut self, input: &Input) {
+        self.description = input.description.clone().or(self.description.take());
+        if let Some(state) = &input.state {
+            self.state.clone_from(state);
+        }
+        let configuration = &input.configuration;
+        for results in ["ResultConfiguration", "ResultConfigurationUpdates"] {
+            if let Some(location) = configuration[results]["OutputLocation"].as_str() {
+                self.output_location = Some(location.to_owned());
+            }
+            if configuration[results]["RemoveOutputLocation"] == true {
+                self.output_location = None;
+            }
+        }
+        self.enforced = configuration["EnforceWorkGroupConfiguration"].as_bool().unwrap_or(self.enforced);
+    }
+}
+
+pub(super) fn find(catalogue: &Catalogue, settings: &AthenaSettings, name: &str) -> Result<Workgroup, Fault> {
+    let known = catalogue.read(|shelf| shelf.workgroups.get(name).cloned());
+    match known {
+        Some(group) => Ok(group),
+        None if name == PRIMARY => Ok(primary(settings)),
+        None => Err(invalid(format!("WorkGroup {name} is not found."))),
+    }
+}
+
+fn primary(settings: &AthenaSettings) -> Workgroup {
+    Workgroup {
+        name: PRIMARY.into(),
+        state: "ENABLED".into(),
+        output_location: settings.output_location.clone(),
+        ..Workgroup::default()
+    }
+}
+
+pub(super) fn call(
+    catalogue: &Catalogue,
+    settings: &AthenaSettings,
+    operation: &str,
+    input: Value,
+) -> Result<Value, Fault> {
+    if operation == "ListWorkGroups" {
+        let page: Page = read(input)?;
+        let mut groups: Vec<Workgroup> = catalogue.read(|shelf| shelf.workgroups.values().cloned().collect());
+        if groups.iter().all(|group| group.name != PRIMARY) {
+            groups.push(primary(settings));
+        }
+        return page.cut("WorkGroups", groups, |group| group.show());
+    }
+    let input: Input = read(input)?;
+    match operation {
+        "GetWorkGroup" => Ok(json!({ "WorkGroup": find(catalogue, settings, &input.name)?.show() })),
+        "CreateWorkGroup" => {
+            if find(catalogue, settings, &input.name).is_ok() {
+                return Err(invalid(format!("WorkGroup {} already exists", input.name)));
+            }
+            let mut group =
+                Workgroup { name: input.name.clone(), state: "ENABLED".into(), ..Workgroup::default() };
+            group.creation_time = now();
+            group.change(&input);
+            keep(catalogue, group)
+        }
+        "UpdateWorkGroup" => {
+            let mut group = find(catalogue, settings, &input.name)?;
+            group.change(&input);
+            keep(catalogue, group)
+        }
+        _ => catalogue.change(|shelf| match shelf.workgroups.remove(&input.name) {
+            Some(_) => Ok(json!({})),
+            None => Err(invalid(format!("WorkGroup {} is not found.", input.name))),
+        }),
+    }
+}
+
+fn keep(catalogue: &Catalogue, group: Workgroup) -> Result<Value, Fault> {
+    catalogue.change(|shelf| {
+        shelf.workgroups.insert(group.name.clone(), group);
+        Ok(json!({}))
+    })
+}

@@ -1,0 +1,157 @@
+//! Hive types: how Glue writes the type of a column, and the Arrow type that stands for it.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Fields, TimeUnit};
+
+/// The Hive type that a column of this Arrow type gets.
+pub(crate) fn name(kind: &DataType) -> String {
+    match kind {
+        DataType::Boolean => "boolean".into(),
+        DataType::Int8 => "tinyint".into(),
+        DataType::Int16 => "smallint".into(),
+        DataType::Int32 => "int".into(),
+        DataType::Int64 => "bigint".into(),
+        DataType::Float32 => "float".into(),
+        DataType::Float64 => "double".into(),
+        DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
+        DataType::Date32 => "date".into(),
+        DataType::Timestamp(..) => "timestamp".into(),
+        DataType::Binary => "binary".into(),
+        DataType::List(element) => format!("array<{}>", name(element.data_type())),
+        DataType::Struct(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|field| format!("{}:{}", field.name(), name(field.data_type()))).collect();
+            format!("struct<{}>", fields.join(","))
+        }
+        _ => "string".into(),
+    }
+}
+
+/// The Arrow type of a Hive type; what is not known here is read as text.
+pub(crate) fn parse(text: &str) -> DataType {
+    let text = text.trim();
+    let lower = text.to_lowercase();
+    if let Some(element) = inside(text, &lower, "array") {
+        return list_of(parse(element));
+    }
+    if let Some(fields) = inside(text, &lower, "struct") {
+        let fields: Fields = split(fields)
+            .into_iter()
+            .filter_map(|field| field.split_once(':'))
+            .map(|(name, kind)| Field::new(name.trim().to_lowercase(), parse(kind), true))
+            .collect();
+        return DataType::Struct(fields);
+    }
+    match lower.as_str() {
+        "boolean" => DataType::Boolean,
+        "tinyint" => DataType::Int8,
+        "smallint" => DataType::Int16,
+        "int" | "integer" => DataType::Int32,
+        "bigint" => DataType::Int64,
+        "float" | "real" => DataType::Float32,
+        "double" | "double precision" => DataType::Float64,
+        "date" => DataType::Date32,
+        "timestamp" => DataType::Timestamp(TimeUnit::Millisecond, None),
+        "binary" | "varbinary" => DataType::Binary,
+        "decimal" => DataType::Decimal128(10, 0),
+        _ => decimal(&lower).unwrap_or(DataType::Utf8),
+    }
+}
+
+fn decimal(text: &str) -> Option<DataType> {
+    let (precision, scale) = text.strip_prefix("decimal(")?.strip_suffix(')')?.split_once(',')?;
+    Some(DataType::Decimal128(precision.trim().parse().ok()?, scale.trim().parse().ok()?))
+}
+
+fn inside<'a>(text: &'a str, lower: &str, outer: &str) -> Option<&'a str> {
+    let is_outer = lower.strip_prefix(outer)?.trim_start().starts_with('<') && lower.ends_with('>');
+    if !is_outer {
+        return None;
+    }
+    Some(&text[text.find('<')? + 1..text.len() - 1])
+}
+
+/// Splits at the commas that stand in no brackets.
+fn split(text: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut parts) = (0_i32, 0, Vec::new());
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '<' | '(' => depth += 1,
+            '>' | ')' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+fn list_of(element: DataType) -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(element, true)))
+}
+
+/// The narrowest type that takes the values of both: numbers widen, and what has nothing in common is text.
+pub(crate) fn merge(left: &DataType, right: &DataType) -> DataType {
+    use DataType::{Float32, Float64, Int8, Int16, Int32, Int64, List, Null, Struct};
+    match (left, right) {
+        _ if left == right => left.clone(),
+        (Null, other) | (other, Null) => other.clone(),
+        (Int8 | Int16 | Int32 | Int64, Int8 | Int16 | Int32 | Int64) => Int64,
+        (
+            Int8 | Int16 | Int32 | Int64 | Float32 | Float64,
+            Int8 | Int16 | Int32 | Int64 | Float32 | Float64,
+        ) => Float64,
+        (List(left), List(right)) => list_of(merge(left.data_type(), right.data_type())),
+        (Struct(left), Struct(right)) => Struct(merge_fields(left, right)),
+        _ => DataType::Utf8,
+    }
+}
+
+/// The fields of both, in the order they were first seen in.
+pub(crate) fn merge_fields(left: &Fields, right: &Fields) -> Fields {
+    let mut merged: Vec<Field> = left.iter().map(|field| field.as_ref().clone()).collect();
+    for field in right {
+        match merged.iter_mut().find(|seen| seen.name() == field.name()) {
+            Some(seen) => *seen = Field::new(seen.name(), merge(seen.data_type(), field.data_type()), true),
+            None => merged.push(field.as_ref().clone()),
+        }
+    }
+    merged.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_is_read_as_it_is_written() {
+        for text in [
+            "bigint",
+            "double",
+            "string",
+            "decimal(12,2)",
+            "array<struct<a:int,b:array<string>>>",
+            "struct<a:bigint,b:struct<c:decimal(3,1),d:boolean>>",
+        ] {
+            assert_eq!(name(&parse(text)), text);
+        }
+    }
+
+    #[test]
+    fn types_that_meet_widen_and_never_lose_a_value() {
+        for (left, right, both) in [
+            ("bigint", "double", "double"),
+            ("bigint", "string", "string"),
+            ("int", "bigint", "bigint"),
+            ("array<bigint>", "array<double>", "array<double>"),
+            ("struct<a:bigint>", "struct<b:string,a:double>", "struct<a:double,b:string>"),
+            ("boolean", "struct<a:int>", "string"),
+        ] {
+            assert_eq!(name(&merge(&parse(left), &parse(right))), both);
+        }
+    }
+}

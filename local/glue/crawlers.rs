@@ -1,0 +1,184 @@
+//! Crawlers: made, shown, changed, taken away.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::cron::Cron;
+use super::request::{Page, exists, invalid, read};
+use super::runs::Runs;
+use crate::Fault;
+use crate::catalogue::{Catalogue, Crawl, Crawler, Schedule, Shelf, Target, Targets, now};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    name: String,
+    role: Option<String>,
+    targets: Option<Targets>,
+    database_name: Option<String>,
+    table_prefix: Option<String>,
+    /// The expression alone, where an answer carries a structure.
+    schedule: Option<String>,
+    configuration: Option<String>,
+    schema_change_policy: Option<std::collections::BTreeMap<String, String>>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Named {
+    name: String,
+}
+
+pub(super) fn call(
+    catalogue: &Catalogue,
+    runs: &Runs,
+    operation: &str,
+    input: Value,
+) -> Result<Value, Fault> {
+    match operation {
+        "CreateCrawler" => create(catalogue, read(input)?),
+        "UpdateCrawler" => update(catalogue, runs, read(input)?),
+        "GetCrawler" => {
+            let Named { name } = read(input)?;
+            catalogue.read(|shelf| Ok(json!({ "Crawler": show(shelf.crawler(&name)?, runs) })))
+        }
+        "DeleteCrawler" => {
+            let Named { name } = read(input)?;
+            catalogue.change(|shelf| {
+                shelf.crawler(&name)?;
+                runs.idle(&name)?;
+                shelf.crawlers.remove(&name);
+                Ok(json!({}))
+            })
+        }
+        "ListCrawlers" => {
+            let page: Page = read(input)?;
+            catalogue.read(|shelf| page.cut("CrawlerNames", shelf.crawlers.keys(), |name| json!(name)))
+        }
+        _ => {
+            let page: Page = read(input)?;
+            catalogue.read(|shelf| page.cut("Crawlers", shelf.crawlers.values(), |it| show(it, runs)))
+        }
+    }
+}
+
+fn create(catalogue: &Catalogue, input: Input) -> Result<Value, Fault> {
+    if input.role.as_ref().is_none_or(String::is_empty) {
+        return Err(invalid("a crawler needs a Role; offline any name does"));
+    }
+    catalogue.change(|shelf| {
+        if shelf.crawlers.contains_key(&input.name) {
+            return Err(exists(format!("Crawler with name {} already exists", input.name)));
+        }
+        let targets = input.targets.clone().unwrap_or_default();
+        check(&targets)?;
+        let name = input.name.clone();
+        let mut crawler = Crawler { name: name.clone(), creation_time: now(), ..Crawler::default() };
+        crawler.schema_change_policy.insert("UpdateBehavior".into(), "UPDATE_IN_DATABASE".into());
+        crawler.schema_change_policy.insert("DeleteBehavior".into(), "DEPRECATE_IN_DATABASE".into());
+        change(&mut crawler, input)?;
+        shelf.crawlers.insert(name, crawler);
+        Ok(json!({}))
+    })
+}
+
+fn update(catalogue: &Catalogue, runs: &Runs, input: Input) -> Result<Value, Fault> {
+    catalogue.change(|shelf: &mut Shelf| {
+        let crawler = shelf.crawler_mut(&input.name)?;
+        runs.idle(&input.name)?;
+        change(crawler, input)?;
+        Ok(json!({}))
+    })
+}
+
+/// What the input does not name stays.
+fn change(crawler: &mut Crawler, input: Input) -> Result<(), Fault> {
+    if let Some(targets) = input.targets {
+        check(&targets)?;
+        crawler.targets = targets;
+    }
+    if let Some(configuration) = input.configuration {
+        let is_json = configuration.is_empty() || serde_json::from_str::<Value>(&configuration).is_ok();
+        if !is_json {
+            return Err(invalid("the Configuration is not JSON"));
+        }
+        crawler.configuration = Some(configuration);
+    }
+    if let Some(expression) = input.schedule {
+        crawler.schedule = schedule(expression)?;
+    }
+    if let Some(role) = input.role {
+        crawler.role = role;
+    }
+    // Glue keeps names of databases in lower case.
+    crawler.database_name = input.database_name.map(|it| it.to_lowercase()).or(crawler.database_name.take());
+    crawler.table_prefix = input.table_prefix.or(crawler.table_prefix.take());
+    crawler.schema_change_policy.extend(input.schema_change_policy.unwrap_or_default());
+    crawler.rest.extend(input.rest);
+    crawler.last_updated = now();
+    crawler.version += 1;
+    Ok(())
+}
+
+/// An empty expression takes the schedule away.
+pub(super) fn schedule(expression: String) -> Result<Option<Schedule>, Fault> {
+    if expression.is_empty() {
+        return Ok(None);
+    }
+    Cron::parse(&expression).map_err(invalid)?;
+    Ok(Some(Schedule { schedule_expression: expression, state: "SCHEDULED".into() }))
+}
+
+fn check(targets: &Targets) -> Result<(), Fault> {
+    let other = targets.rest.iter().find(|(_, list)| list.as_array().is_some_and(|list| !list.is_empty()));
+    if let Some((kind, _)) = other {
+        return Err(invalid(format!("the offline Glue crawls S3Targets only, and not {kind}")));
+    }
+    if targets.s3.is_empty() {
+        return Err(invalid(
+            "a crawler needs a target: Targets.S3Targets with a Path such as s3://bucket/folder/",
+        ));
+    }
+    for Target { path, sample_size, .. } in &targets.s3 {
+        let has_bucket =
+            path.strip_prefix("s3://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+        if !has_bucket {
+            return Err(invalid(format!("`{path}` is no S3 path: write s3://bucket/folder/")));
+        }
+        if sample_size.is_some_and(|size| !(1..=249).contains(&size)) {
+            return Err(invalid("a SampleSize is 1 to 249 objects of a folder"));
+        }
+    }
+    Ok(())
+}
+
+fn show(crawler: &Crawler, runs: &Runs) -> Value {
+    let mut shown = json!(crawler);
+    if let Some(shown) = shown.as_object_mut() {
+        shown.remove("Crawls");
+        shown.remove("Tags");
+    }
+    let run = runs.state(&crawler.name);
+    shown["State"] = json!(run.as_ref().map_or("READY", |run| run.state()));
+    shown["CrawlElapsedTime"] = json!(run.as_ref().map_or(0, |run| run.elapsed().as_millis() as u64));
+    if let Some(last) = crawler.crawls.last() {
+        shown["LastCrawl"] = last_crawl(&crawler.name, last);
+    }
+    shown
+}
+
+fn last_crawl(crawler: &str, crawl: &Crawl) -> Value {
+    let mut shown = json!({
+        "Status": crawl.status,
+        "LogGroup": "/aws-glue/crawlers",
+        "LogStream": crawler,
+        "MessagePrefix": crawl.id,
+        "StartTime": crawl.start_time,
+    });
+    if let Some(message) = &crawl.error_message {
+        shown["ErrorMessage"] = json!(message);
+    }
+    shown
+}

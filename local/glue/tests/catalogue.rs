@@ -1,0 +1,74 @@
+//! Databases, tables and partitions that clients make.
+
+use super::*;
+
+#[tokio::test]
+async fn a_database_is_made_once_and_found_in_any_case() {
+    let scene = Scene::new();
+    scene
+        .ask("CreateDatabase", json!({ "DatabaseInput": { "Name": "Realtime-DE-db", "Description": "d" } }))
+        .await;
+    let answer = scene.ask("GetDatabase", json!({ "Name": "realtime-de-DB" })).await;
+    assert_eq!(answer["Database"]["Name"], "realtime-de-db");
+    assert_eq!(answer["Database"]["Description"], "d");
+    let again =
+        scene.refusal("CreateDatabase", json!({ "DatabaseInput": { "Name": "realtime-de-db" } })).await;
+    assert!(again.starts_with("AlreadyExistsException"), "{again}");
+    let missing = scene.refusal("GetDatabase", json!({ "Name": "other" })).await;
+    assert_eq!(missing, "EntityNotFoundException: Database other not found.");
+}
+
+#[tokio::test]
+async fn long_lists_come_in_pages() {
+    let scene = Scene::new();
+    for n in 0..5 {
+        scene.ask("CreateDatabase", json!({ "DatabaseInput": { "Name": format!("d{n}") } })).await;
+    }
+    let (mut names, mut token) = (Vec::new(), Value::Null);
+    loop {
+        let mut input = json!({ "MaxResults": 2 });
+        if !token.is_null() {
+            input["NextToken"] = token;
+        }
+        let page = scene.ask("GetDatabases", input).await;
+        let list = page["DatabaseList"].as_array().unwrap();
+        names.extend(list.iter().map(|it| it["Name"].as_str().unwrap().to_owned()));
+        token = page["NextToken"].clone();
+        if token.is_null() {
+            break;
+        }
+    }
+    assert_eq!(names, ["d0", "d1", "d2", "d3", "d4"]);
+}
+
+#[tokio::test]
+async fn a_table_comes_back_as_it_was_made() {
+    let scene = Scene::new();
+    scene.ask("CreateDatabase", json!({ "DatabaseInput": { "Name": "db" } })).await;
+    let input = json!({
+        "Name": "Stocks", "Parameters": { "classification": "json" }, "Owner": "me",
+        "StorageDescriptor": { "Location": "s3://lake/stocks/", "Columns": [{ "Name": "Open", "Type": "double" }] },
+        "PartitionKeys": [{ "Name": "year", "Type": "string" }],
+    });
+    scene.ask("CreateTable", json!({ "DatabaseName": "db", "TableInput": input })).await;
+    let table =
+        scene.ask("GetTable", json!({ "DatabaseName": "db", "Name": "STOCKS" })).await["Table"].clone();
+    assert_eq!((columns(&table).as_str(), &table["Owner"]), ("open double", &json!("me")));
+    assert_eq!(table["PartitionKeys"][0]["Name"], "year");
+
+    let part =
+        json!({ "DatabaseName": "db", "TableName": "stocks", "PartitionInput": { "Values": ["2024"] } });
+    scene.ask("CreatePartition", part.clone()).await;
+    assert!(scene.refusal("CreatePartition", part).await.starts_with("AlreadyExistsException"));
+    let parts = scene.ask("GetPartitions", json!({ "DatabaseName": "db", "TableName": "stocks" })).await;
+    assert_eq!(parts["Partitions"][0]["Values"], json!(["2024"]));
+
+    scene.ask("DeleteTable", json!({ "DatabaseName": "db", "Name": "stocks" })).await;
+    assert!(scene.tables().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_operation_that_is_not_there_is_refused_by_name() {
+    let refused = Scene::new().refusal("CreateJob", json!({})).await;
+    assert!(refused.starts_with("UnknownOperationException") && refused.contains("CreateJob"), "{refused}");
+}
