@@ -47,8 +47,9 @@ pub(crate) enum Verb {
 #[derive(Args, Debug)]
 pub(crate) struct Common {
     /// How much to log to stderr: error, warn, info, debug, trace, or a filter such as "info,librdkafka=debug"
-    #[arg(long, global = true, default_value = "info", env = "RUNNER_LOG", value_name = "LEVEL")]
-    pub(crate) log_level: String,
+    /// [default: info; for the demo warn]
+    #[arg(long, global = true, env = "RUNNER_LOG", value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
     /// How log lines look
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,

@@ -17,13 +17,15 @@ const QUIET: &str = "hyper=warn,hyper_util=warn,reqwest=warn,h2=warn,rustls=warn
 
 /// Starts logging; a level that is none is an error of usage.
 pub(crate) fn start(common: &Common, live: &MultiProgress) -> anyhow::Result<()> {
-    let filter = if common.log_level.contains(['=', ',']) {
-        common.log_level.clone()
-    } else {
-        format!("{},{QUIET}", common.log_level)
-    };
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| anyhow::anyhow!("--log-level {}: {error}", common.log_level))?;
+    start_at("info", common, live)
+}
+
+/// The same, with a level of its own where the user has not said any.
+pub(crate) fn start_at(default: &str, common: &Common, live: &MultiProgress) -> anyhow::Result<()> {
+    let level = common.log_level.as_deref().unwrap_or(default);
+    let filter = if level.contains(['=', ',']) { level.to_owned() } else { format!("{level},{QUIET}") };
+    let filter =
+        EnvFilter::try_new(filter).map_err(|error| anyhow::anyhow!("--log-level {level}: {error}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)

@@ -10,6 +10,9 @@ use crate::run::monitors;
 use crate::signals::Stops;
 use crate::together::{Ended, How, run_one};
 
+/// How often it is looked at how far the flow has come.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// How both sides have ended.
 pub(super) struct Flowed {
     pub(super) producer: Ended,
@@ -35,6 +38,10 @@ pub(super) async fn run(
         ended
     };
     let consume = async {
+        // Whoever creates the topic comes first.
+        while written.counts().records_out == 0 && !all_written.stop.is_cancelled() {
+            tokio::time::sleep(LOOK).await;
+        }
         let ended = run_one(consumer, how, &all_stored).await;
         if ended.report.status == Status::Failed {
             stops.stop.cancel();
@@ -44,7 +51,7 @@ pub(super) async fn run(
     let watch = async {
         all_written.stop.cancelled().await;
         while stored.counts().records_out < written.counts().records_out {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOK).await;
         }
         all_stored.stop.cancel();
         std::future::pending::<()>().await;

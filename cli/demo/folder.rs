@@ -94,7 +94,9 @@ impl Folder {
         for name in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_GLUE", "AWS_ENDPOINT_URL_ATHENA"] {
             set(name, &endpoint);
         }
-        let none = self.path.join("no-profile").display().to_string();
+        let none = self.path.join("no-profile");
+        std::fs::write(&none, "").with_context(|| format!("writing {}", none.display()))?;
+        let none = none.display().to_string();
         set("AWS_CONFIG_FILE", &none);
         set("AWS_SHARED_CREDENTIALS_FILE", &none);
         set("AWS_PROFILE", "default");

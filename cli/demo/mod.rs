@@ -25,7 +25,7 @@ const COUNT: &str = "SELECT count(*) AS records FROM stockmarket_project";
 
 pub(crate) fn demo(arguments: &DemoArguments, common: &Common) -> Exit {
     let bars = MultiProgress::new();
-    if let Err(error) = logging::start(common, &bars) {
+    if let Err(error) = logging::start_at("warn", common, &bars) {
         say_error(&error);
         return Exit::Usage;
     }

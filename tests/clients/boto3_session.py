@@ -37,11 +37,11 @@ with ThreadPoolExecutor(16) as pool:
 pages = list(s3.get_paginator("list_objects_v2").paginate(Bucket="lake", Prefix="prices/"))
 assert [len(page["Contents"]) for page in pages] == [1000, 200], [len(page["Contents"]) for page in pages]
 assert [entry["Key"] for page in pages for entry in page["Contents"]] == keys
-assert sorted(codes, key=str) == [None] + ["PreconditionFailed"] * 31 or codes.count(None) == 1, codes
+assert codes.count(None) == 1 and codes.count("PreconditionFailed") == 31, codes
 assert code_of(s3.delete_bucket, Bucket="lake") == "BucketNotEmpty"
 assert code_of(s3.put_object, Bucket="nobody", Key="x", Body=b"") == "NoSuchBucket"
 assert code_of(s3.get_object, Bucket="lake", Key="nothing") == "NoSuchKey"
-stranger = boto3.client("s3", aws_secret_access_key="wrong", config=config)
+stranger = boto3.client("s3", aws_access_key_id="local", aws_secret_access_key="wrong", config=config)
 assert code_of(stranger.list_buckets) == "SignatureDoesNotMatch"
 
 # A crawler: states, one crawl at a time, the table.
