@@ -1,4 +1,4 @@
-//! The engine: DataFusion over the tables of the catalogue.
+//! The engine: `DataFusion` over the tables of the catalogue.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -100,7 +100,7 @@ impl Engine {
     }
 }
 
-/// The databases of the catalogue, as DataFusion looks for them.
+/// The databases of the catalogue, as `DataFusion` looks for them.
 #[derive(Clone)]
 struct Databases {
     catalogue: Arc<Catalogue>,

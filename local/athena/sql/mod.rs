@@ -70,7 +70,7 @@ impl Select {
         let mut ast = self.ast.clone();
         names::lower(&mut ast);
         unnest::inline(&mut ast);
-        rewrite::functions(&mut ast, &self.source)?;
+        rewrite::functions(&mut ast)?;
         names::name_all(&mut ast);
         let planned = context.state().statement_to_plan(Planned::Statement(Box::new(ast))).await;
         let plan = planned.map_err(|error| self.explain(&error))?;
@@ -88,7 +88,7 @@ impl Select {
         self.names.show(schema)
     }
 
-    /// An error of DataFusion in Athena's words.
+    /// An error of `DataFusion` in Athena's words.
     pub(super) fn explain(&self, error: &datafusion::error::DataFusionError) -> String {
         explain::explain(error, &self.ast, &self.source)
     }
