@@ -183,7 +183,7 @@ impl Queries {
             let work = async {
                 let _turn = queries.turns.acquire().await;
                 queries.with(&of, Execution::begin);
-                queries.engine.clone().run(job).await
+                Box::pin(queries.engine.clone().run(job)).await
             };
             tokio::select! {
                 biased;

@@ -72,7 +72,9 @@ impl Select {
         unnest::inline(&mut ast);
         rewrite::functions(&mut ast)?;
         names::name_all(&mut ast);
-        let planned = context.state().statement_to_plan(Planned::Statement(Box::new(ast))).await;
+        let state = context.state();
+        // On the heap: these futures hold whole statements.
+        let planned = Box::pin(state.statement_to_plan(Planned::Statement(Box::new(ast)))).await;
         let plan = planned.map_err(|error| self.explain(&error))?;
         types::check(&plan, &self.ast, &self.source)?;
         Ok(plan)

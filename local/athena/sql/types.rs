@@ -53,8 +53,8 @@ fn union_mismatch(union: &Union) -> Option<String> {
 }
 
 /// What of several values that become one is unlike the first.
-fn unlike<'a>(values: &[&'a Expr], schema: &DFSchema) -> Option<(String, String)> {
-    let kinds: Vec<(&'a Expr, DataType)> =
+fn unlike(values: &[&Expr], schema: &DFSchema) -> Option<(String, String)> {
+    let kinds: Vec<(&Expr, DataType)> =
         values.iter().filter_map(|value| Some((*value, value.get_type(schema).ok()?))).collect();
     let (first, kind) = kinds.iter().find(|(_, kind)| !kind.is_null())?;
     let (other, wrong) = kinds.iter().find(|(_, other)| !are_comparable(kind, other))?;
