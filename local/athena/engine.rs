@@ -1,4 +1,4 @@
-//! The engine: DataFusion over the tables of the catalogue.
+//! The engine: `DataFusion` over the tables of the catalogue.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl Engine {
                     .map(|(name, field)| OutputColumn { name, kind: column_type(field.data_type()) })
                     .collect();
                 let failed = |error: DataFusionError| select.explain(&error);
-                let frame = context.execute_logical_plan(plan).await.map_err(failed)?;
+                let frame = Box::pin(context.execute_logical_plan(plan)).await.map_err(failed)?;
                 let mut batches = frame.execute_stream().await.map_err(failed)?;
                 let mut writer = job.output.create()?;
                 writer.names(&columns)?;
@@ -100,7 +100,7 @@ impl Engine {
     }
 }
 
-/// The databases of the catalogue, as DataFusion looks for them.
+/// The databases of the catalogue, as `DataFusion` looks for them.
 #[derive(Clone)]
 struct Databases {
     catalogue: Arc<Catalogue>,

@@ -90,11 +90,18 @@ impl Execution {
     }
 
     pub(super) fn begin(&mut self) {
+        if self.state.has_ended() {
+            return;
+        }
         self.state = State::Running;
         self.started_at = Some(Instant::now());
     }
 
+    /// The first end counts: a query that was stopped does not succeed afterwards.
     pub(super) fn end(&mut self, state: State, reason: Option<String>) {
+        if self.state.has_ended() {
+            return;
+        }
         self.state = state;
         self.reason = reason;
         self.ended_at = Some(Instant::now());

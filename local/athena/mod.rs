@@ -1,5 +1,6 @@
 //! Athena: SQL over the tables of the catalogue, its results as files in a bucket.
 
+mod deep;
 mod engine;
 mod execution;
 mod functions;

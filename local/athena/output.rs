@@ -1,8 +1,9 @@
 //! Output: the file that a query leaves its result in.
 
-use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
+
+use tempfile::NamedTempFile;
 
 use super::engine::Engine;
 use super::request::invalid;
@@ -17,6 +18,7 @@ pub(super) struct Output {
     file: String,
     folder: PathBuf,
     bucket: PathBuf,
+    root: PathBuf,
 }
 
 impl Output {
@@ -53,7 +55,13 @@ impl Output {
         let suffix = if has_rows { "csv" } else { "txt" };
         let folder = place.on_disk(&engine.objects_root);
         let bucket = engine.objects_root.join(&place.bucket);
-        Ok(Output { place, file: format!("{id}.{suffix}"), folder, bucket })
+        Ok(Output {
+            place,
+            file: format!("{id}.{suffix}"),
+            folder,
+            bucket,
+            root: engine.objects_root.clone(),
+        })
     }
 
     pub(super) fn url(&self) -> String {
@@ -73,13 +81,16 @@ impl Output {
         }
         let failed = |error: std::io::Error| format!("writing the result to {}: {error}", self.url());
         std::fs::create_dir_all(&self.folder).map_err(failed)?;
-        Ok(Writer { file: BufWriter::new(File::create(self.path()).map_err(failed)?), url: self.url() })
+        // In the root, where it is no object: the result appears when it is whole.
+        let file = NamedTempFile::new_in(&self.root).map_err(failed)?;
+        Ok(Writer { file: BufWriter::new(file), path: self.path(), url: self.url() })
     }
 }
 
 /// Writes a result row by row.
 pub(super) struct Writer {
-    file: BufWriter<File>,
+    file: BufWriter<NamedTempFile>,
+    path: PathBuf,
     url: String,
 }
 
@@ -100,7 +111,10 @@ impl Writer {
         writeln!(self.file, "{line}").map_err(|error| format!("writing the result to {}: {error}", self.url))
     }
 
-    pub(super) fn finish(mut self) -> Result<(), String> {
-        self.file.flush().map_err(|error| format!("writing the result to {}: {error}", self.url))
+    pub(super) fn finish(self) -> Result<(), String> {
+        let failed = |error: std::io::Error| format!("writing the result to {}: {error}", self.url);
+        let file = self.file.into_inner().map_err(|error| failed(error.into_error()))?;
+        file.persist(&self.path).map_err(|error| failed(error.error))?;
+        Ok(())
     }
 }

@@ -16,7 +16,7 @@ use super::execution::{Execution, State};
 use super::output::Output;
 use super::request::{Page, invalid};
 use super::sql::Query;
-use super::{AthenaSettings, workgroups};
+use super::{AthenaSettings, deep, workgroups};
 use crate::{Catalogue, Fault};
 
 /// How many queries run at once; others are QUEUED.
@@ -135,7 +135,8 @@ impl Queries {
         {
             return Err(invalid(format!("the offline Athena has no catalog `{other}`, only AwsDataCatalog")));
         }
-        let query = Query::parse(&input.query_string).map_err(invalid)?;
+        let query = deep::now(|| Query::parse(&input.query_string));
+        let query = query.ok_or_else(|| invalid("the query cannot be parsed"))?.map_err(invalid)?;
         let id = Uuid::new_v4().to_string();
         let workgroup = input.work_group.unwrap_or_else(|| workgroups::PRIMARY.into());
         let group = workgroups::find(&self.engine.catalogue, &self.settings, &workgroup)?;
@@ -176,17 +177,22 @@ impl Queries {
         }
     }
 
-    async fn run(&self, id: &str, job: Job, cancel: CancellationToken) {
-        let work = async {
-            let _turn = self.turns.acquire().await;
-            self.with(id, Execution::begin);
-            self.engine.clone().run(job).await
-        };
-        let outcome = tokio::select! {
-            biased;
-            () = cancel.cancelled() => None,
-            outcome = work => Some(outcome),
-        };
+    async fn run(self: &Arc<Self>, id: &str, job: Job, cancel: CancellationToken) {
+        let (queries, of) = (self.clone(), id.to_owned());
+        let outcome = deep::run(async move {
+            let work = async {
+                let _turn = queries.turns.acquire().await;
+                queries.with(&of, Execution::begin);
+                Box::pin(queries.engine.clone().run(job)).await
+            };
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => None,
+                outcome = work => Some(outcome),
+            }
+        });
+        let panicked = || Some(Err("GENERIC_INTERNAL_ERROR: the engine has stumbled over this query".into()));
+        let outcome = outcome.await.unwrap_or_else(panicked);
         self.with(id, |execution| match outcome {
             None => execution.end(State::Cancelled, Some("Query cancelled by user".into())),
             Some(Err(message)) => execution.end(State::Failed, Some(message)),
@@ -231,14 +237,9 @@ impl Queries {
     pub(super) fn cancel(&self, input: Named) -> Result<Value, Fault> {
         let execution = self.find(&input.query_execution_id)?;
         execution.cancel.cancel();
-        if !execution.state.has_ended() {
-            let reason = Some("Query cancelled by user".into());
-            self.with(&execution.id, |execution| {
-                if !execution.state.has_ended() {
-                    execution.end(State::Cancelled, reason);
-                }
-            });
-        }
+        self.with(&execution.id, |execution| {
+            execution.end(State::Cancelled, Some("Query cancelled by user".into()));
+        });
         Ok(json!({}))
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn from(&self) -> Result<usize, Fault> {
+    pub(super) fn start(&self) -> Result<usize, Fault> {
         match &self.next_token {
             Some(token) if !token.is_empty() => {
                 token.parse().map_err(|_| invalid(format!("`{token}` is no NextToken of an earlier answer")))
@@ -39,7 +39,7 @@ impl Page {
         items: impl IntoIterator<Item = T>,
         show: impl Fn(T) -> Value,
     ) -> Result<Value, Fault> {
-        let from = self.from()?;
+        let from = self.start()?;
         let at_most = self.max_results.unwrap_or(50).clamp(1, 1000);
         let mut rest = items.into_iter().skip(from);
         let shown: Vec<Value> = rest.by_ref().take(at_most).map(show).collect();

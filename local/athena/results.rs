@@ -36,7 +36,7 @@ pub(super) fn get(queries: &Queries, input: Input) -> Result<Value, Fault> {
     }
     let given = execution.given.ok_or_else(|| invalid("the query has no result"))?;
     // A token is the place in the file where the next page begins.
-    let (rows, next) = read(&given, input.page.from()? as u64, at_most)
+    let (rows, next) = read(&given, input.page.start()? as u64, at_most)
         .map_err(|error| invalid(format!("the result {} cannot be read: {error}", execution.output)))?;
     let columns: Vec<Value> = given.columns.iter().map(OutputColumn::show).collect();
     let mut answer = json!({
@@ -82,7 +82,8 @@ fn read_row(file: &mut BufReader<File>) -> std::io::Result<Row> {
     let mut bytes = Vec::new();
     // A line break in a value leaves its quotes open.
     while file.by_ref().read_until(b'\n', &mut bytes)? > 0 {
-        if bytes.iter().filter(|byte| **byte == b'"').count() % 2 == 0 {
+        let is_open = bytes.iter().fold(false, |is_open, byte| is_open ^ (*byte == b'"'));
+        if !is_open {
             break;
         }
     }

@@ -18,10 +18,9 @@ impl OutputColumn {
             "bigint" => (19, 0),
             "integer" => (10, 0),
             "smallint" => (5, 0),
-            "tinyint" => (3, 0),
+            "tinyint" | "timestamp" => (3, 0),
             "double" | "float" => (17, 0),
             "varchar" => (2_147_483_647, 0),
-            "timestamp" => (3, 0),
             _ => (0, 0),
         };
         // Types of values with parts are told without their parts.

@@ -49,39 +49,43 @@ impl Glue {
 
     /// Answers one call; `operation` is named as in `X-Amz-Target`, without `AWSGlue.`.
     pub async fn call(&self, operation: &str, input: Value) -> Result<Value, Fault> {
-        let catalogue = &self.catalogue;
-        match operation {
-            "CreateDatabase" | "UpdateDatabase" | "GetDatabase" | "GetDatabases" | "DeleteDatabase" => {
-                databases::call(catalogue, operation, input)
-            }
-            "CreateTable" | "UpdateTable" | "GetTable" | "GetTables" | "DeleteTable" | "BatchDeleteTable" => {
-                tables::call(catalogue, operation, input)
-            }
-            "CreatePartition"
-            | "BatchCreatePartition"
-            | "GetPartition"
-            | "GetPartitions"
-            | "DeletePartition" => partitions::call(catalogue, operation, input),
-            "CreateCrawler" | "UpdateCrawler" | "GetCrawler" | "GetCrawlers" | "ListCrawlers"
-            | "DeleteCrawler" => {
-                let answer = crawlers::call(catalogue, &self.runs, operation, input);
-                self.runs.schedules_changed();
-                answer
-            }
-            "StartCrawler" | "StopCrawler" | "ListCrawls" | "GetCrawlerMetrics" => {
-                runs::call(catalogue, &self.runs, operation, input)
-            }
-            "UpdateCrawlerSchedule" | "StartCrawlerSchedule" | "StopCrawlerSchedule" => {
-                let answer = schedules::call(catalogue, operation, input);
-                self.runs.schedules_changed();
-                answer
-            }
-            _ => Err(Fault::new(
-                "UnknownOperationException",
-                format!(
-                    "the offline Glue has no operation {operation}: it keeps databases, tables, partitions and crawlers"
-                ),
-            )),
+        let (catalogue, runs, operation) = (self.catalogue.clone(), self.runs.clone(), operation.to_owned());
+        // The catalogue goes to the disk with every change.
+        let answer = tokio::task::spawn_blocking(move || answer(&catalogue, &runs, &operation, input));
+        answer.await.map_err(|error| Fault::new("InternalServiceException", error.to_string()))?
+    }
+}
+
+fn answer(catalogue: &Catalogue, runs: &Arc<Runs>, operation: &str, input: Value) -> Result<Value, Fault> {
+    match operation {
+        "CreateDatabase" | "UpdateDatabase" | "GetDatabase" | "GetDatabases" | "DeleteDatabase" => {
+            databases::call(catalogue, operation, input)
         }
+        "CreateTable" | "UpdateTable" | "GetTable" | "GetTables" | "DeleteTable" | "BatchDeleteTable" => {
+            tables::call(catalogue, operation, input)
+        }
+        "CreatePartition" | "BatchCreatePartition" | "GetPartition" | "GetPartitions" | "DeletePartition" => {
+            partitions::call(catalogue, operation, input)
+        }
+        "CreateCrawler" | "UpdateCrawler" | "GetCrawler" | "GetCrawlers" | "ListCrawlers"
+        | "DeleteCrawler" => {
+            let answer = crawlers::call(catalogue, runs, operation, input);
+            runs.schedules_changed();
+            answer
+        }
+        "StartCrawler" | "StopCrawler" | "ListCrawls" | "GetCrawlerMetrics" => {
+            runs::call(catalogue, runs, operation, input)
+        }
+        "UpdateCrawlerSchedule" | "StartCrawlerSchedule" | "StopCrawlerSchedule" => {
+            let answer = schedules::call(catalogue, operation, input);
+            runs.schedules_changed();
+            answer
+        }
+        _ => Err(Fault::new(
+            "UnknownOperationException",
+            format!(
+                "the offline Glue has no operation {operation}: it keeps databases, tables, partitions and crawlers"
+            ),
+        )),
     }
 }

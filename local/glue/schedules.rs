@@ -62,8 +62,7 @@ pub(super) async fn keep(catalogue: Arc<Catalogue>, runs: Arc<Runs>) {
             due.map_or(LOOK_AGAIN, |due| (due - Utc::now()).to_std().unwrap_or_default()).min(LOOK_AGAIN);
         tokio::select! {
             () = runs.stop.cancelled() => return,
-            // What was changed counts from now on: a new schedule has missed nothing.
-            () = runs.until_schedules_change() => seen = Utc::now(),
+            () = runs.until_schedules_change() => {}
             () = tokio::time::sleep(wait) => {
                 let Some(due) = due.filter(|due| *due <= Utc::now()) else { continue };
                 seen = due;
@@ -86,10 +85,50 @@ fn next(catalogue: &Catalogue, seen: DateTime<Utc>) -> (Option<DateTime<Utc>>, V
             .filter_map(|crawler| {
                 let schedule = crawler.schedule.as_ref().filter(|schedule| schedule.state == "SCHEDULED")?;
                 let cron = Cron::parse(&schedule.schedule_expression).ok()?;
-                Some((cron.after(seen)?, crawler.name.clone()))
+                // A schedule counts from its last change on: a new one has missed nothing.
+                let changed = DateTime::from_timestamp_millis((crawler.last_updated * 1000.0) as i64)?;
+                Some((cron.after(seen.max(changed))?, crawler.name.clone()))
             })
             .collect()
     });
     let first = due.iter().map(|(at, _)| *at).min();
     (first, due.into_iter().filter(|(at, _)| Some(*at) == first).map(|(_, name)| name).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Crawler;
+
+    fn crawler(name: &str, expression: &str, changed: &str) -> Crawler {
+        let changed: DateTime<Utc> = changed.parse().unwrap();
+        Crawler {
+            name: name.into(),
+            schedule: schedule(expression.into()).unwrap(),
+            last_updated: changed.timestamp() as f64,
+            ..Crawler::default()
+        }
+    }
+
+    #[test]
+    fn the_next_crawl_is_the_first_that_a_schedule_has_not_seen() {
+        let catalogue = Catalogue::open(None).unwrap();
+        catalogue
+            .change(|shelf| {
+                for (name, expression, changed) in [
+                    ("daily", "cron(0 3 * * ? *)", "2026-01-01T00:00:00Z"),
+                    ("nightly", "cron(0 3 ? * * *)", "2026-01-01T00:00:00Z"),
+                    ("fresh", "cron(0 2 * * ? *)", "2026-01-01T02:30:00Z"),
+                ] {
+                    shelf.crawlers.insert(name.into(), crawler(name, expression, changed));
+                }
+                Ok(())
+            })
+            .unwrap();
+        let (due, names) = next(&catalogue, "2026-01-01T01:00:00Z".parse().unwrap());
+        assert_eq!(due, Some("2026-01-01T03:00:00Z".parse().unwrap()));
+        assert_eq!(names, ["daily", "nightly"]);
+        let (due, names) = next(&catalogue, due.unwrap());
+        assert_eq!((due, names), (Some("2026-01-02T02:00:00Z".parse().unwrap()), vec!["fresh".to_owned()]));
+    }
 }

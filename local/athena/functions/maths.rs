@@ -5,7 +5,6 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array, Int64Array};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
-use datafusion::common::Result;
 
 use super::scalar::{Function, Kind};
 
@@ -23,7 +22,7 @@ macro_rules! of_double {
             name: $name,
             takes: DOUBLE,
             gives: |_| DataType::Float64,
-            does: |arrays| each(&arrays[0], $does),
+            does: |arrays| Ok(each(&arrays[0], $does)),
         }
     };
 }
@@ -40,7 +39,7 @@ macro_rules! of_number {
                     let ints = arrays[0].as_primitive::<Int64Type>();
                     Ok(Arc::new(ints.unary::<_, Int64Type>($int)))
                 }
-                _ => each(&arrays[0], $double),
+                _ => Ok(each(&arrays[0], $double)),
             },
         }
     };
@@ -59,7 +58,7 @@ pub(super) const ALL: &[Function] = &[
         takes: &[&[Kind::Any]],
         gives: |given| given[0].clone(),
         does: |arrays| match arrays[0].data_type() {
-            DataType::Float64 => each(&arrays[0], f64::round),
+            DataType::Float64 => Ok(each(&arrays[0], f64::round)),
             _ => Ok(arrays[0].clone()),
         },
     },
@@ -68,14 +67,9 @@ pub(super) const ALL: &[Function] = &[
         name: LIKE_SECOND,
         takes: &[&[Kind::Double, Kind::Number]],
         gives: |given| given[1].clone(),
-        does: |arrays| {
-            Ok(cast(
-                &each(&arrays[0], f64::round).and_then(|rounded| match arrays[1].data_type() {
-                    DataType::Int64 => Ok(rounded),
-                    _ => Ok(arrays[0].clone()),
-                })?,
-                arrays[1].data_type(),
-            )?)
+        does: |arrays| match arrays[1].data_type() {
+            DataType::Int64 => Ok(cast(&each(&arrays[0], f64::round), &DataType::Int64)?),
+            _ => Ok(arrays[0].clone()),
         },
     },
     of_double!("sqrt", f64::sqrt),
@@ -96,17 +90,17 @@ pub(super) const ALL: &[Function] = &[
         name: "round",
         takes: &[&[Kind::Number], &[Kind::Number, Kind::Bigint]],
         gives: |given| given[0].clone(),
-        does: round,
+        does: |it| Ok(round(it)),
     },
-    Function { name: "power", takes: TWO, gives: |_| DataType::Float64, does: |it| pair(it, f64::powf) },
-    Function { name: "pow", takes: TWO, gives: |_| DataType::Float64, does: |it| pair(it, f64::powf) },
+    Function { name: "power", takes: TWO, gives: |_| DataType::Float64, does: |it| Ok(pair(it, f64::powf)) },
+    Function { name: "pow", takes: TWO, gives: |_| DataType::Float64, does: |it| Ok(pair(it, f64::powf)) },
     Function {
         name: "log",
         takes: TWO,
         gives: |_| DataType::Float64,
-        does: |it| pair(it, |base, of| of.ln() / base.ln()),
+        does: |it| Ok(pair(it, |base, of| of.ln() / base.ln())),
     },
-    Function { name: "atan2", takes: TWO, gives: |_| DataType::Float64, does: |it| pair(it, f64::atan2) },
+    Function { name: "atan2", takes: TWO, gives: |_| DataType::Float64, does: |it| Ok(pair(it, f64::atan2)) },
     Function {
         name: "is_nan",
         takes: DOUBLE,
@@ -125,17 +119,17 @@ pub(super) const ALL: &[Function] = &[
 
 const TWO: &[&[Kind]] = &[&[Kind::Double, Kind::Double]];
 
-fn each(array: &ArrayRef, does: impl Fn(f64) -> f64) -> Result<ArrayRef> {
-    Ok(Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(does)))
+fn each(array: &ArrayRef, does: impl Fn(f64) -> f64) -> ArrayRef {
+    Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(does))
 }
 
-fn pair(arrays: &[ArrayRef], does: impl Fn(f64, f64) -> f64) -> Result<ArrayRef> {
+fn pair(arrays: &[ArrayRef], does: impl Fn(f64, f64) -> f64) -> ArrayRef {
     let (left, right) = (arrays[0].as_primitive::<Float64Type>(), arrays[1].as_primitive::<Float64Type>());
     let results = left.iter().zip(right).map(|(left, right)| Some(does(left?, right?)));
-    Ok(Arc::new(results.collect::<Float64Array>()))
+    Arc::new(results.collect::<Float64Array>())
 }
 
-fn round(arrays: &[ArrayRef]) -> Result<ArrayRef> {
+fn round(arrays: &[ArrayRef]) -> ArrayRef {
     let places = |row: usize| match arrays.get(1) {
         Some(places) => {
             let places = places.as_primitive::<Int64Type>();
@@ -143,7 +137,7 @@ fn round(arrays: &[ArrayRef]) -> Result<ArrayRef> {
         }
         None => Some(0),
     };
-    Ok(match arrays[0].data_type() {
+    match arrays[0].data_type() {
         DataType::Int64 => {
             let ints = arrays[0].as_primitive::<Int64Type>();
             let rounded = ints.iter().enumerate().map(|(row, it)| {
@@ -162,5 +156,5 @@ fn round(arrays: &[ArrayRef]) -> Result<ArrayRef> {
             });
             Arc::new(rounded.collect::<Float64Array>())
         }
-    })
+    }
 }

@@ -1,4 +1,4 @@
-//! Functions: those of Trino that DataFusion lacks, or has with another meaning.
+//! Functions: those of Trino that `DataFusion` lacks, or has with another meaning.
 
 mod dates;
 mod json;
@@ -11,7 +11,7 @@ use datafusion::prelude::SessionContext;
 
 pub(super) use self::maths::{HALF_UP, LIKE_SECOND};
 
-/// Makes every function of ours known; a namesake of DataFusion's gives way.
+/// Makes every function of ours known; a namesake of `DataFusion`'s gives way.
 pub(super) fn register(context: &SessionContext) {
     for function in dates::ALL.iter().chain(json::ALL).chain(maths::ALL).chain(texts::ALL) {
         context.register_udf(function.udf());

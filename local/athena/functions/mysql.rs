@@ -1,4 +1,4 @@
-//! Patterns of dates: MySQL's letters and Joda's, as chrono's; and reading a date by one of them.
+//! Patterns of dates: `MySQL`'s letters and Joda's, as chrono's; and reading a date by one of them.
 
 use chrono::format::{Parsed, StrftimeItems, parse};
 use chrono::{NaiveDateTime, NaiveTime};

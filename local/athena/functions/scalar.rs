@@ -66,7 +66,7 @@ impl Kind {
     }
 }
 
-/// A function that is registered with DataFusion.
+/// A function that is registered with `DataFusion`.
 #[derive(Clone)]
 pub(super) struct Function {
     pub(super) name: &'static str,

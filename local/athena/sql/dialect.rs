@@ -53,6 +53,9 @@ static PLACE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// Reads one query.
 pub(super) fn parse(sql: &str) -> Result<Statement, String> {
+    if let Some(reason) = refusal(sql) {
+        return Err(reason);
+    }
     let mut statements = Parser::parse_sql(&Trino, sql).map_err(|error| syntax_error(&error, sql))?;
     let statement = statements.pop();
     if !statements.is_empty() {
@@ -61,7 +64,7 @@ pub(super) fn parse(sql: &str) -> Result<Statement, String> {
     let statement =
         statement.ok_or_else(|| "line 1:1: mismatched input '<EOF>'. Expecting: a statement".to_owned())?;
     if !matches!(statement, Statement::Query(_)) {
-        return Err(refusal(&statement));
+        return Err(format!("NOT_SUPPORTED: the offline Athena runs queries, and this is none: {statement}"));
     }
     let refused = visit_expressions(&statement, |expr| match expr {
         Expr::Cast { kind: CastKind::DoubleColon, .. } => {
@@ -111,21 +114,23 @@ fn syntax_error(error: &ParserError, sql: &str) -> String {
 }
 
 /// What is SQL, but not for here.
-fn refusal(statement: &Statement) -> String {
-    let text = statement.to_string().to_uppercase();
-    let word = text.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-    let first = word.split(' ').next().unwrap_or_default().to_owned();
+fn refusal(sql: &str) -> Option<String> {
+    let mut words = sql.split_whitespace().map(str::to_uppercase);
+    let first = words.next()?;
+    let two = format!("{first} {}", words.next().unwrap_or_default());
     match first.as_str() {
-        "DELETE" | "UPDATE" | "MERGE" => {
-            format!(
-                "NOT_SUPPORTED: Modifying Hive table rows is only supported for transactional tables ({first})"
-            )
+        "DELETE" | "UPDATE" | "MERGE" => Some(format!(
+            "NOT_SUPPORTED: Modifying Hive table rows is only supported for transactional tables ({first})"
+        )),
+        "INSERT" => Some(
+            "NOT_SUPPORTED: the offline Athena does not write tables (INSERT): store objects in the table's folder \
+             instead"
+                .into(),
+        ),
+        "CREATE" | "ALTER" | "DROP" | "MSCK" | "SHOW" | "DESCRIBE" | "EXPLAIN" | "UNLOAD" | "OPTIMIZE" | "VACUUM"
+        | "PREPARE" | "EXECUTE" | "DEALLOCATE" | "GRANT" | "REVOKE" | "SET" | "TRUNCATE" | "USE" | "CALL" => {
+            Some(format!("NOT_SUPPORTED: the offline Athena has no statement {}", two.trim_end()))
         }
-        "INSERT" => {
-            "NOT_SUPPORTED: the offline Athena does not write tables (INSERT): store objects in the table's \
-                     folder instead"
-                .into()
-        }
-        _ => format!("NOT_SUPPORTED: the offline Athena has no statement {word}"),
+        _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! Explaining: an error of DataFusion in the words of Athena.
+//! Explaining: an error of `DataFusion` in the words of Athena.
 
 use std::sync::LazyLock;
 
@@ -48,11 +48,13 @@ pub(super) fn explain(error: &DataFusionError, ast: &Statement, source: &Source)
 fn schema_error(error: &SchemaError, ast: &Statement) -> String {
     match error {
         SchemaError::FieldNotFound { field, .. } => {
-            let (location, written) = locate::column(ast, &field.name);
+            let (location, written) =
+                locate::column(ast, field.relation.as_ref().map(|it| it.table()), &field.name);
             format!("COLUMN_NOT_FOUND: {}Column '{written}' cannot be resolved", place(location))
         }
         SchemaError::AmbiguousReference { field } => {
-            let (location, written) = locate::column(ast, &field.name);
+            let (location, written) =
+                locate::column(ast, field.relation.as_ref().map(|it| it.table()), &field.name);
             format!("AMBIGUOUS_NAME: {}Column '{written}' is ambiguous", place(location))
         }
         other => format!("SYNTAX_ERROR: {other}"),
@@ -90,7 +92,7 @@ fn plain(text: &str, ast: &Statement, source: &Source) -> String {
         );
     }
     if let Some((column, _)) = find(&UNGROUPED) {
-        let (location, written) = locate::column(ast, &column);
+        let (location, written) = locate::column(ast, None, &column);
         return format!(
             "EXPRESSION_NOT_AGGREGATE: {}'{written}' must be an aggregate expression or appear in GROUP BY clause",
             place(location)
@@ -118,7 +120,7 @@ fn plain(text: &str, ast: &Statement, source: &Source) -> String {
     format!("SYNTAX_ERROR: {text}")
 }
 
-/// What Trino calls a type that DataFusion names.
+/// What Trino calls a type that `DataFusion` names.
 fn trino(kind: &str) -> String {
     let kind = match kind {
         "Utf8" | "Utf8View" | "LargeUtf8" => "varchar",

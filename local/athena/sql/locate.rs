@@ -50,14 +50,20 @@ fn first_of(ast: &Statement, mut is_it: impl FnMut(&Expr) -> Option<Location>) -
     found.break_value()
 }
 
-/// Where a column is named, and how it is written there.
-pub(super) fn column(ast: &Statement, name: &str) -> (Option<Location>, String) {
+/// Where a column is named, of the table `relation` if that is given, and how it is written there.
+pub(super) fn column(ast: &Statement, relation: Option<&str>, name: &str) -> (Option<Location>, String) {
     let mut written = name.to_owned();
     let location = first_of(ast, |expr| match expr {
-        Expr::Identifier(ident) if ident.value.eq_ignore_ascii_case(name) => Some(ident.span.start),
-        Expr::CompoundIdentifier(parts)
-            if parts.last().is_some_and(|it| it.value.eq_ignore_ascii_case(name)) =>
-        {
+        Expr::Identifier(ident) if relation.is_none() && ident.value.eq_ignore_ascii_case(name) => {
+            Some(ident.span.start)
+        }
+        Expr::CompoundIdentifier(parts) => {
+            let [before @ .., last] = &**parts else { return None };
+            let is_of =
+                before.last().is_some_and(|it| relation.is_none_or(|of| it.value.eq_ignore_ascii_case(of)));
+            if !is_of || !last.value.eq_ignore_ascii_case(name) {
+                return None;
+            }
             written = parts.iter().map(|part| part.value.to_lowercase()).collect::<Vec<_>>().join(".");
             parts.first().map(|part| part.span.start)
         }

@@ -70,9 +70,11 @@ impl Select {
         let mut ast = self.ast.clone();
         names::lower(&mut ast);
         unnest::inline(&mut ast);
-        rewrite::functions(&mut ast, &self.source)?;
+        rewrite::functions(&mut ast)?;
         names::name_all(&mut ast);
-        let planned = context.state().statement_to_plan(Planned::Statement(Box::new(ast))).await;
+        let state = context.state();
+        // On the heap: these futures hold whole statements.
+        let planned = Box::pin(state.statement_to_plan(Planned::Statement(Box::new(ast)))).await;
         let plan = planned.map_err(|error| self.explain(&error))?;
         types::check(&plan, &self.ast, &self.source)?;
         Ok(plan)
@@ -88,7 +90,7 @@ impl Select {
         self.names.show(schema)
     }
 
-    /// An error of DataFusion in Athena's words.
+    /// An error of `DataFusion` in Athena's words.
     pub(super) fn explain(&self, error: &datafusion::error::DataFusionError) -> String {
         explain::explain(error, &self.ast, &self.source)
     }

@@ -1,4 +1,4 @@
-//! Rewriting: functions of Trino in DataFusion's words; one that is in neither is refused by name.
+//! Rewriting: functions of Trino in `DataFusion`'s words; one that is in neither is refused by name.
 
 use std::ops::ControlFlow;
 
@@ -9,10 +9,10 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use super::locate::{Source, place};
+use super::locate::place;
 use crate::athena::functions::{HALF_UP, LIKE_SECOND, is_ours};
 
-pub(super) fn functions(ast: &mut Statement, _source: &Source) -> Result<(), String> {
+pub(super) fn functions(ast: &mut Statement) -> Result<(), String> {
     match ast.visit(&mut Rewrite) {
         ControlFlow::Break(message) => Err(message),
         ControlFlow::Continue(()) => Ok(()),

@@ -1,4 +1,4 @@
-//! Types: what DataFusion would turn into one another and Trino refuses to compare.
+//! Types: what `DataFusion` would turn into one another and Trino refuses to compare.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Operator};
+use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Operator, Union};
 use datafusion::sql::sqlparser::ast::Statement;
 
 use super::locate::{self, Source, place};
@@ -15,6 +15,12 @@ use crate::athena::value::type_name;
 pub(super) fn check(plan: &LogicalPlan, ast: &Statement, source: &Source) -> Result<(), String> {
     let mut found = None;
     let visited = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Union(union) = node
+            && let Some(message) = union_mismatch(union)
+        {
+            found = Some(message);
+            return Ok(TreeNodeRecursion::Stop);
+        }
         let schema = merge_schema(&node.inputs());
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
@@ -27,6 +33,32 @@ pub(super) fn check(plan: &LogicalPlan, ast: &Statement, source: &Source) -> Res
         Some(message) => Err(message),
         None => visited.map(drop).map_err(|error| error.to_string()),
     }
+}
+
+fn union_mismatch(union: &Union) -> Option<String> {
+    let (first, others) = union.inputs.split_first()?;
+    others.iter().find_map(|other| {
+        let columns = first.schema().fields().iter().zip(other.schema().fields()).enumerate();
+        let mut wrong =
+            columns.filter(|(_, (left, right))| !are_comparable(left.data_type(), right.data_type()));
+        wrong.next().map(|(at, (left, right))| {
+            format!(
+                "TYPE_MISMATCH: column {} in UNION query has incompatible types: {}, {}",
+                at + 1,
+                type_name(left.data_type()),
+                type_name(right.data_type())
+            )
+        })
+    })
+}
+
+/// What of several values that become one is unlike the first.
+fn unlike(values: &[&Expr], schema: &DFSchema) -> Option<(String, String)> {
+    let kinds: Vec<(&Expr, DataType)> =
+        values.iter().filter_map(|value| Some((*value, value.get_type(schema).ok()?))).collect();
+    let (first, kind) = kinds.iter().find(|(_, kind)| !kind.is_null())?;
+    let (other, wrong) = kinds.iter().find(|(_, other)| !are_comparable(kind, other))?;
+    Some((shown(first, kind), shown(other, wrong)))
 }
 
 fn mismatch(expr: &Expr, schema: &DFSchema, ast: &Statement, source: &Source) -> Option<String> {
@@ -106,6 +138,33 @@ fn mismatch(expr: &Expr, schema: &DFSchema, ast: &Statement, source: &Source) ->
                 format!(
                     "TYPE_MISMATCH: {place}Left side of LIKE expression must evaluate to a varchar (actual: {})",
                     type_name(&value)
+                )
+            })
+        }
+        Expr::Case(case) => {
+            let values: Vec<&Expr> = case
+                .when_then_expr
+                .iter()
+                .map(|(_, then)| &**then)
+                .chain(case.else_expr.as_deref())
+                .collect();
+            unlike(&values, schema).map(|(one, other)| {
+                format!(
+                    "TYPE_MISMATCH: All CASE results must be the same type or coercible to a common type. Cannot find \
+                     common type between {one} and {other}"
+                )
+            })
+        }
+        Expr::ScalarFunction(function)
+            if matches!(function.name(), "coalesce" | "nullif" | "greatest" | "least") =>
+        {
+            let values: Vec<&Expr> = function.args.iter().collect();
+            unlike(&values, schema).map(|(one, other)| {
+                let place = place(locate::function(ast, function.name()));
+                format!(
+                    "TYPE_MISMATCH: {place}All {} operands must be the same type or coercible to a common type. Cannot \
+                     find common type between {one} and {other}",
+                    function.name().to_uppercase()
                 )
             })
         }

@@ -1,4 +1,4 @@
-//! Unnesting: `FROM t CROSS JOIN UNNEST(t.list) AS u(item)`, which DataFusion knows in a SELECT only.
+//! Unnesting: `FROM t CROSS JOIN UNNEST(t.list) AS u(item)`, which `DataFusion` knows in a SELECT only.
 
 use std::ops::ControlFlow;
 

@@ -1,4 +1,4 @@
-//! CSV: columns are told by their places; a lazy SerDe reads what does not fit as NULL, the other refuses it.
+//! CSV: columns are told by their places; a lazy `SerDe` reads what does not fit as NULL, the other refuses it.
 
 use std::sync::Arc;
 

@@ -23,8 +23,8 @@ pub(super) fn read(part: &Part, rows: &Rows) -> Result<()> {
         for line in lines(&bytes) {
             records.push(record(part, object, line)?);
             if records.len() == ROWS {
-                let batch = decode(&mut decoder, &mut records)?;
-                if !batch.is_none_or(|batch| rows.send(batch)) {
+                let is_wanted = decode(&mut decoder, &mut records)?.is_none_or(|batch| rows.send(batch));
+                if !is_wanted {
                     return Ok(());
                 }
             }
@@ -70,7 +70,7 @@ fn record(part: &Part, object: &Object, line: &[u8]) -> Result<Record> {
         let value = fit(value, field.data_type()).map_err(|what| bad_data(part, object, &name, &what))?;
         record.insert(name, value);
     }
-    for (key, value) in object.partition.iter() {
+    for (key, value) in &*object.partition {
         if let Ok(field) = part.schema.field_with_name(key) {
             let value = fit(Value::String(value.clone()), field.data_type());
             record.insert(key.clone(), value.map_err(|what| bad_data(part, object, key, &what))?);

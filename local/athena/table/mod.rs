@@ -4,6 +4,7 @@ mod csv;
 mod fit;
 mod json;
 mod objects;
+mod prune;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
@@ -87,17 +88,29 @@ impl TableProvider for Scannable {
         TableType::Base
     }
 
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let verdict = |filter: &&Expr| {
+            if prune::is_about_keys(filter, &self.table) {
+                TableProviderFilterPushDown::Inexact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
+        };
+        Ok(filters.iter().map(verdict).collect())
+    }
+
     async fn scan(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let format = self.format()?;
         let (table, root) = (self.table.clone(), self.root.clone());
+        let partitions = prune::wanted(&table, filters, state)?;
         // New objects are seen at every scan: nobody tells of them.
-        let objects = tokio::task::spawn_blocking(move || objects::of(&table, &root)).await;
+        let objects = tokio::task::spawn_blocking(move || objects::of(&table, &partitions, &root)).await;
         let objects = objects.map_err(|error| DataFusionError::Execution(error.to_string()))??;
         let schema = match projection {
             Some(columns) => Arc::new(self.schema.project(columns)?),

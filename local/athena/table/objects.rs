@@ -1,5 +1,6 @@
 //! The objects of a table: the files below its folder, or below those of its partitions.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -32,14 +33,15 @@ impl Object {
     }
 }
 
-pub(super) fn of(table: &Table, root: &Path) -> Result<Vec<Object>> {
+/// The objects of a table, of those partitions alone that are `wanted` if it has any.
+pub(super) fn of(table: &Table, wanted: &BTreeSet<String>, root: &Path) -> Result<Vec<Object>> {
     let mut objects = Vec::new();
     if table.partition_keys.is_empty() {
         let location = table.location().unwrap_or_default();
         gather(&location, root, &Arc::default(), &mut objects)?;
         return Ok(objects);
     }
-    for partition in table.partitions.values() {
+    for (_, partition) in table.partitions.iter().filter(|(name, _)| wanted.contains(*name)) {
         let keys = table.partition_keys.iter().map(|key| key.name.to_lowercase());
         let values = Arc::new(keys.zip(partition.values.iter().cloned()).collect());
         let location = partition.storage_descriptor.location.clone().unwrap_or_default();

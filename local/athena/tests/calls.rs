@@ -65,6 +65,9 @@ async fn an_output_that_is_not_there_or_in_the_way_is_refused() {
     let started = scene.ask("StartQueryExecution", start("s3://nowhere/")).await;
     let failed = scene.until_ended(&started).await.unwrap_err();
     assert!(failed.contains("output bucket nowhere"), "{failed}");
+    scene.execute("SELECT CAST(\"index\" AS double) FROM stocks").await.unwrap_err();
+    let left = fs::read_dir(scene.root.path().join("results")).unwrap().count();
+    assert_eq!(left, 0, "a query that fails leaves no result");
 
     let bare = Athena::start(
         Catalogue::open(None).unwrap(),

@@ -90,6 +90,26 @@ async fn what_athena_refuses_is_refused_in_its_words() {
         ),
         ("SELECT 1 / 0", "DIVISION_BY_ZERO"),
         ("SELECT date_parse('x', '%Y')", "INVALID_FUNCTION_ARGUMENT: Invalid format: \"x\""),
+        (
+            "SELECT coalesce(high, 'x') FROM stocks",
+            "TYPE_MISMATCH: line 1:8: All COALESCE operands must be the same type or coercible to a common type. Cannot \
+             find common type between double and varchar(1)",
+        ),
+        (
+            "SELECT CASE WHEN open > 1 THEN open ELSE 'x' END FROM stocks",
+            "All CASE results must be the same type",
+        ),
+        (
+            "SELECT open FROM stocks UNION ALL SELECT \"index\" FROM stocks",
+            "column 1 in UNION query has incompatible types: double, varchar",
+        ),
+        (
+            "SELECT open FROM stocks s WHERE stocks.open > 1",
+            "COLUMN_NOT_FOUND: line 1:33: Column 'stocks.open' cannot be resolved",
+        ),
+        ("SELECT date '2020-01-01' - date '2019-01-01'", "line 1:26: Cannot apply operator: date - date"),
+        ("CREATE EXTERNAL TABLE x (a int) LOCATION 's3://lake/x/'", "no statement CREATE EXTERNAL"),
+        ("EXPLAIN SELECT 1", "no statement EXPLAIN"),
         ("DELETE FROM stocks", "Modifying Hive table rows is only supported for transactional tables"),
         ("UPDATE stocks SET open = 1", "Modifying Hive table rows"),
         ("INSERT INTO stocks VALUES (1)", "does not write tables (INSERT)"),

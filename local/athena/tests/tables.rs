@@ -29,6 +29,20 @@ async fn partitions_are_columns_and_only_those_that_are_known_are_read() {
 }
 
 #[tokio::test]
+async fn partitions_that_a_query_cannot_want_are_not_read() {
+    let scene = Scene::new();
+    scene.write("lake/t/year=2023/a.json", r#"{"n":1}"#);
+    scene.write("lake/t/year=2024/a.json", r#"{"n":22222}"#);
+    scene.crawl("s3://lake/t/").await;
+    for (filter, n_bytes) in
+        [("year = '2023'", 7), ("year > '2023'", 11), ("year IN ('1', '2')", 0), ("n > 0", 18)]
+    {
+        let execution = scene.execute(&format!("SELECT sum(n) FROM t WHERE {filter}")).await.unwrap();
+        assert_eq!(execution["Statistics"]["DataScannedInBytes"], n_bytes, "{filter}");
+    }
+}
+
+#[tokio::test]
 async fn a_value_that_does_not_fit_its_column_fails_the_query_that_reads_it() {
     let scene = Scene::with_stocks().await;
     scene.write("lake/stocks/bad.json", r#"{"Index":"X","Open":"much","Volume":1}"#);

@@ -41,6 +41,30 @@ async fn tables_are_asked_as_trino_is_asked() {
             ("SELECT count(*) FROM stocks WHERE date BETWEEN '1987-01-01' AND '1987-01-31'", "_col0; 3"),
             ("SELECT count(*) FROM stocks WHERE date_parse(date, '%Y-%m-%d') > timestamp '1987-01-03 00:00:00'", "_col0; 2"),
             ("SELECT \"$path\" FROM stocks WHERE volume = 0", "$path; s3://lake/stocks/0.json"),
+            (
+                "SELECT date, round((open - lag(open) OVER (ORDER BY date)) / lag(open) OVER (ORDER BY date) * 100, 2) AS pct \
+                 FROM stocks WHERE \"index\" = 'NYA' ORDER BY 1",
+                "date|pct; 1987-01-02|∅; 1987-01-05|1.46",
+            ),
+            (
+                "SELECT avg(open) OVER (ORDER BY date ROWS BETWEEN 6 PRECEDING AND CURRENT ROW) AS ma FROM stocks \
+                 WHERE \"index\" = 'HSI' ORDER BY date",
+                "ma; 2568.3; 2554.2",
+            ),
+            (
+                "SELECT \"index\", sum(volume) FILTER (WHERE open > 1410) AS v FROM stocks GROUP BY \"index\" ORDER BY 2 DESC",
+                "index|v; N225|40; NYA|30; HSI|10",
+            ),
+            (
+                "SELECT \"index\", count(*) AS n FROM stocks GROUP BY ROLLUP(\"index\") ORDER BY 1",
+                "index|n; HSI|2; N225|1; NYA|2; ∅|5",
+            ),
+            ("SELECT \"index\" FROM stocks ORDER BY open DESC OFFSET 1 LIMIT 1", "index; HSI"),
+            ("SELECT (SELECT max(open) FROM stocks) - open AS d FROM stocks WHERE volume = 0", "d; 16252.2"),
+            ("SELECT array_agg(\"index\" ORDER BY \"index\") AS a FROM stocks", "a; [HSI, HSI, N225, NYA, NYA]"),
+            ("SELECT n FROM UNNEST(sequence(1, 3)) AS t(n)", "n; 1; 2; 3"),
+            ("SELECT table_name FROM information_schema.tables WHERE table_schema = 'db'", "table_name; stocks"),
+            ("-- a comment\nSELECT 1 /* c */ AS One;", "One; 1"),
             ("SELECT u FROM UNNEST(ARRAY[1, 2]) AS t(u)", "u; 1; 2"),
             ("SELECT CASE WHEN volume > 20 THEN 'much' ELSE 'little' END AS w, count(*) AS n FROM stocks GROUP BY 1 ORDER BY 1", "w|n; little|3; much|2"),
             ("SELECT count(*) FROM stocks WHERE \"index\" IN (SELECT \"index\" FROM stocks WHERE volume = 0)", "_col0; 2"),
@@ -90,4 +114,18 @@ async fn functions_of_trino_mean_what_they_mean_there() {
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn long_and_deep_queries_are_planned() {
+    let scene = Scene::with_stocks().await;
+    let many = (0..1000).map(|n| format!("volume = {n}")).collect::<Vec<_>>().join(" OR ");
+    assert_eq!(
+        scene.rows(&format!("SELECT count(*) FROM stocks WHERE {many}")).await.unwrap(),
+        ["_col0", "5"]
+    );
+    let deep = (0..12).fold("stocks".to_owned(), |from, n| {
+        format!("(SELECT * FROM {from} AS s{n} WHERE volume >= 0 AND open > {n})")
+    });
+    assert_eq!(scene.rows(&format!("SELECT count(*) FROM {deep}")).await.unwrap(), ["_col0", "5"]);
 }

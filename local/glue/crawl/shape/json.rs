@@ -33,10 +33,7 @@ fn read(bytes: &[u8], records: &mut Vec<Value>, originals: &mut BTreeMap<String,
     let values = Deserializer::from_slice(bytes).into_iter::<Map<String, Value>>();
     for record in values.map_while(Result::ok) {
         for key in record.keys() {
-            let lower = key.to_lowercase();
-            if !originals.contains_key(&lower) {
-                originals.insert(lower, key.clone());
-            }
+            originals.entry(key.to_lowercase()).or_insert_with(|| key.clone());
         }
         records.push(lower(Value::Object(record)));
     }
