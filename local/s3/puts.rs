@@ -22,6 +22,7 @@ const STAGE: &str = ".stage";
 struct Staged<'a> {
     root: &'a Path,
     id: String,
+    has_moved: bool,
 }
 
 impl Staged<'_> {
@@ -29,20 +30,25 @@ impl Staged<'_> {
         self.root.join(STAGE).join(&self.id)
     }
 
-    /// What `s3s-fs` compares times of must arrive last.
-    fn move_to(&self, target: &Path, bucket: &str, key: &str) -> io::Result<()> {
+    /// To be called under the lock of the key.
+    fn move_to(mut self, target: &Path, bucket: &str, key: &str) -> io::Result<()> {
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder)?;
         }
         fs::rename(self.content(), target)?;
         let (headers, sums) = (names::headers, names::sums);
         fs::rename(headers(self.root, STAGE, &self.id), headers(self.root, bucket, key))?;
-        fs::rename(sums(self.root, STAGE, &self.id), sums(self.root, bucket, key))
+        fs::rename(sums(self.root, STAGE, &self.id), sums(self.root, bucket, key))?;
+        self.has_moved = true;
+        Ok(())
     }
 }
 
 impl Drop for Staged<'_> {
     fn drop(&mut self) {
+        if self.has_moved {
+            return;
+        }
         // A file that stays is cleared away at the next start.
         drop(remove_file(&self.content()));
         drop(remove_file(&names::headers(self.root, STAGE, &self.id)));
@@ -78,7 +84,7 @@ impl Shelf {
             return self.files.put_object(request).await.map_err(spoken);
         }
         let (wanted, unwanted) = (request.input.if_match.take(), request.input.if_none_match.take());
-        let staged = Staged { root: &self.root, id: Uuid::new_v4().to_string() };
+        let staged = Staged { root: &self.root, id: Uuid::new_v4().to_string(), has_moved: false };
         let bucket = mem::replace(&mut request.input.bucket, STAGE.into());
         let key = mem::replace(&mut request.input.key, staged.id.clone());
 
@@ -124,7 +130,7 @@ mod tests {
     #[test]
     fn what_a_killed_store_left_on_its_way_is_cleared_away() {
         let root = tempfile::tempdir().unwrap();
-        let staged = mem::ManuallyDrop::new(Staged { root: root.path(), id: "x".into() });
+        let staged = mem::ManuallyDrop::new(Staged { root: root.path(), id: "x".into(), has_moved: false });
         let kept = names::sums(root.path(), "bucket", "key");
         fs::create_dir(root.path().join(STAGE)).unwrap();
         let left =

@@ -1,24 +1,16 @@
-//! An S3 server in this process: `s3s` over a temporary folder, with what it lacks added.
+//! An S3 server in this process: the store of the offline cloud over a temporary folder, with faults on demand.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder as Connection;
 use runner_core::async_trait;
+use runner_local::web::Server;
+use runner_local::{Keys, Store};
 use s3s::access::{S3Access, S3AccessContext};
-use s3s::auth::{S3Auth, SecretKey};
-use s3s::dto::*;
-use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
-use s3s_fs::FileSystem;
-use tokio::net::TcpListener;
+use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 
 use super::Scene;
 
@@ -70,7 +62,9 @@ impl S3 {
     pub fn start() -> S3 {
         let root = tempfile::tempdir().expect("a temporary folder");
         let gate = Arc::new(Gate::default());
-        let service = service(root.path(), Arc::clone(&gate));
+        let store = Store::open(root.path()).expect("a folder for buckets");
+        let keys = Keys { access_key: ACCESS_KEY.into(), secret_key: SECRET_KEY.into() };
+        let service = store.guarded_service(&keys, Access(Arc::clone(&gate)));
         let (stop, stopped) = oneshot::channel();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a socket of tokio's");
@@ -78,11 +72,8 @@ impl S3 {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             runtime.expect("a runtime").block_on(async move {
-                let listener = TcpListener::from_std(listener).expect("a listener");
-                tokio::select! {
-                    () = accept(listener, service) => {}
-                    _ = stopped => {}
-                }
+                let _server = Server::start(listener, service).expect("a server");
+                drop(stopped.await);
             });
         });
         S3 { root, address, gate, _stop: stop }
@@ -152,46 +143,6 @@ impl S3 {
     }
 }
 
-fn service(root: &Path, gate: Arc<Gate>) -> S3Service {
-    let files = Guarded {
-        files: FileSystem::new(root).expect("a folder for buckets"),
-        root: root.into(),
-        conditional: std::array::from_fn(|_| tokio::sync::Mutex::default()),
-    };
-    let mut builder = S3ServiceBuilder::new(files);
-    builder.set_auth(Keys);
-    builder.set_access(Access(gate));
-    builder.build()
-}
-
-async fn accept(listener: TcpListener, service: S3Service) {
-    let connection = Connection::new(TokioExecutor::new());
-    let mut connections = JoinSet::new();
-    while let Ok((socket, _)) = listener.accept().await {
-        drop(socket.set_nodelay(true));
-        let serving = connection.serve_connection(TokioIo::new(socket), service.clone()).into_owned();
-        connections.spawn(async move {
-            drop(serving.await);
-        });
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-struct Keys;
-
-#[async_trait]
-impl S3Auth for Keys {
-    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        if access_key == ACCESS_KEY {
-            return Ok(SECRET_KEY.into());
-        }
-        Err(s3_error!(
-            InvalidAccessKeyId,
-            "The AWS Access Key Id you provided does not exist in our records."
-        ))
-    }
-}
-
 struct Access(Arc<Gate>);
 
 #[async_trait]
@@ -230,54 +181,5 @@ impl S3Access for Access {
             return Err(s3_error!(AccessDenied, "Signature is required"));
         }
         Ok(())
-    }
-}
-
-/// `s3s-fs` makes a bucket of any name that is written to, and lets two
-/// conditional writes of one object both win.
-struct Guarded {
-    files: FileSystem,
-    root: PathBuf,
-    /// One lock for a share of all keys each, so that only writes of one object surely wait for each other.
-    conditional: [tokio::sync::Mutex<()>; 64],
-}
-
-type Asks<T> = S3Request<T>;
-type Answers<T> = S3Result<S3Response<T>>;
-
-#[async_trait]
-impl s3s::S3 for Guarded {
-    async fn put_object(&self, request: Asks<PutObjectInput>) -> Answers<PutObjectOutput> {
-        if !self.root.join(&request.input.bucket).is_dir() {
-            return Err(s3_error!(NoSuchBucket, "The specified bucket does not exist"));
-        }
-        let _alone = match request.input.if_none_match {
-            Some(_) => {
-                let share = BuildHasherDefault::<DefaultHasher>::default().hash_one(&request.input.key);
-                Some(self.conditional[(share % 64) as usize].lock().await)
-            }
-            None => None,
-        };
-        self.files.put_object(request).await
-    }
-
-    async fn create_bucket(&self, request: Asks<CreateBucketInput>) -> Answers<CreateBucketOutput> {
-        self.files.create_bucket(request).await
-    }
-
-    async fn head_bucket(&self, request: Asks<HeadBucketInput>) -> Answers<HeadBucketOutput> {
-        self.files.head_bucket(request).await
-    }
-
-    async fn get_object(&self, request: Asks<GetObjectInput>) -> Answers<GetObjectOutput> {
-        self.files.get_object(request).await
-    }
-
-    async fn head_object(&self, request: Asks<HeadObjectInput>) -> Answers<HeadObjectOutput> {
-        self.files.head_object(request).await
-    }
-
-    async fn list_objects_v2(&self, request: Asks<ListObjectsV2Input>) -> Answers<ListObjectsV2Output> {
-        self.files.list_objects_v2(request).await
     }
 }

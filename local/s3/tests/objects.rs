@@ -206,3 +206,15 @@ async fn damaged_bytes_are_refused_and_what_was_there_stays() {
     assert_eq!(scene.side_cars(), 2);
     assert_eq!(std::fs::read_dir(scene.folder.path().join(".stage")).unwrap().count(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_system_says_against_writing_reaches_the_writer() {
+    let scene = Scene::new();
+    std::fs::write(scene.folder.path().join(".stage"), "where a folder should be").unwrap();
+    let put = scene.client.put_object().bucket(BUCKET).key("k").body(ByteStream::from_static(b"x"));
+    let (code, message) = refused(put.send().await);
+    assert_eq!(code, "InternalError");
+    assert!(message.contains("The folder of the offline cloud cannot be used:"), "{message}");
+    assert!(message.contains("os error"), "{message}");
+    assert_eq!(scene.side_cars(), 1);
+}
