@@ -1,10 +1,11 @@
 //! The cloud: all services together, bound first and started afterwards.
 
+use std::fs::{File, TryLockError};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -48,6 +49,7 @@ pub struct Ports {
 /// to set variables, before there are threads that read them.
 pub struct Bound {
     data: PathBuf,
+    lock: File,
     keys: Keys,
     stocks: Stocks,
     kafka: Socket,
@@ -61,6 +63,8 @@ pub struct Cloud {
     aws: Server,
     api: Server,
     services: Arc<Services>,
+    /// No other cloud may keep its objects in the same folder meanwhile.
+    _lock: File,
 }
 
 /// The services that speak JSON.
@@ -97,9 +101,10 @@ impl Socket {
 }
 
 impl Cloud {
-    /// Takes the ports, or says which one is taken.
+    /// Takes the folder and the ports, or says which one is taken.
     pub fn bind(settings: Settings) -> Result<Bound> {
         Ok(Bound {
+            lock: lock(&settings.data)?,
             stocks: Stocks::from_csv(settings.prices)?,
             keys: Keys::default(),
             kafka: Socket::bind("Kafka", settings.ports.kafka)?,
@@ -166,6 +171,23 @@ impl Bound {
             aws: Server::start(self.aws.listener, aws)?,
             api: Server::start(self.api.listener, plain(move |uri| stocks.answer(uri)))?,
             services,
+            _lock: self.lock,
         })
+    }
+}
+
+/// Makes the folder of a cloud, and holds it against a second one.
+fn lock(folder: &Path) -> Result<File> {
+    let what = || format!("the offline cloud cannot keep its data in {}", folder.display());
+    std::fs::create_dir_all(folder).with_context(what)?;
+    let file = File::options().create(true).truncate(false).write(true).open(folder.join("lock"));
+    let file = file.with_context(what)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another offline cloud keeps its data in {}: stop it, or name another folder",
+            folder.display()
+        ),
+        Err(TryLockError::Error(error)) => Err(error).with_context(what),
     }
 }

@@ -210,7 +210,13 @@ fn a_port_that_is_taken_is_named() {
 fn a_folder_that_cannot_be_used_is_named() {
     let scene = Scene::new();
     scene.write("data", "a file in its place");
-    scene.run(["local", "--data", "data"]).assert_code(1).assert_says(&["data"]);
+    let outcome = scene.run(["local", "--data", "data"]);
+    outcome.assert_code(1).assert_says(&["the offline cloud cannot keep its data in data"]);
+    // Read-only, for root too.
+    scene.run(["local", "--data", "/proc/data"]).assert_code(1).assert_says(&["/proc/data"]);
+    let _cloud = Cloud::start(&scene, &["--data", "used"]);
+    let outcome = scene.run(["local", "--data", "used"]);
+    outcome.assert_code(1).assert_says(&["another offline cloud keeps its data in used"]);
 }
 
 #[test]

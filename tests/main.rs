@@ -23,6 +23,8 @@ mod config;
 mod csv;
 /// Every record arrives once, whatever is killed.
 mod delivery;
+/// Where the embedded broker is not Apache Kafka.
+mod differences;
 /// The `glue_crawl` sink against an independent Glue.
 mod glue;
 /// The `kafka` source as a member of a group: slow sinks, ends, denials.

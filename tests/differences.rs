@@ -1,0 +1,199 @@
+//! Where the embedded broker is not Apache Kafka: each place by name, seen on both.
+//!
+//! What is not listed here behaves alike; the delivery tests run on both.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::producer::{
+    BaseProducer, BaseRecord, DefaultProducerContext, NoCustomPartitioner, Producer as _,
+};
+use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
+use tokio::runtime::Runtime;
+
+use crate::support::kafka::Broker;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Producer = BaseProducer<DefaultProducerContext, NoCustomPartitioner>;
+
+fn config(broker: &Broker) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", broker.bootstrap());
+    config
+}
+
+fn admin(broker: &Broker) -> AdminClient<DefaultClientContext> {
+    config(broker).create().expect("an admin client")
+}
+
+fn consumer(broker: &Broker, settings: &[(&str, &str)]) -> BaseConsumer {
+    let mut config = config(broker);
+    config.set("group.id", broker.name("readers")).set("enable.auto.commit", "false");
+    for (name, value) in settings {
+        config.set(*name, *value);
+    }
+    config.create().expect("a consumer")
+}
+
+/// Writes `n` records in one batch, the nth with the time 1,000 + n.
+fn write_batch(producer: &Producer, topic: &str, n: i64) {
+    for nth in 0..n {
+        let body = format!("record {nth}");
+        let record = BaseRecord::<(), str>::to(topic).partition(0).payload(&body).timestamp(1_000 + nth);
+        producer.send(record).expect("room in the queue");
+    }
+    producer.flush(PATIENCE).expect("an answer");
+}
+
+fn producer(broker: &Broker, settings: &[(&str, &str)]) -> Producer {
+    let mut config = config(broker);
+    config.set("linger.ms", "100");
+    for (name, value) in settings {
+        config.set(*name, *value);
+    }
+    config.create().expect("a producer")
+}
+
+/// What `look` sees on Apache Kafka, where it can run, and on the embedded broker.
+#[track_caller]
+fn assert_differ(look: impl Fn(&Broker) -> String, kafka: &str, embedded: &str) {
+    assert_eq!(look(Broker::embedded()), embedded, "the embedded broker");
+    if let Some(broker) = Broker::shared() {
+        assert_eq!(look(broker), kafka, "Apache Kafka");
+    }
+}
+
+fn said<T, E: std::fmt::Debug>(answer: Result<T, E>) -> String {
+    match answer {
+        Ok(_) => "done".into(),
+        Err(_) => "refused".into(),
+    }
+}
+
+#[test]
+fn no_topic_is_made_by_itself() {
+    let look = |broker: &Broker| {
+        let topic = broker.name("unmade");
+        let consumer = consumer(broker, &[("allow.auto.create.topics", "true")]);
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
+            let metadata = consumer.fetch_metadata(Some(&topic), PATIENCE).expect("metadata");
+            if metadata.topics().iter().any(|topic| topic.error().is_none() && !topic.partitions().is_empty())
+            {
+                return "made".into();
+            }
+        }
+        "missing".to_owned()
+    };
+    assert_differ(look, "made", "missing");
+}
+
+#[test]
+fn records_are_not_deleted() {
+    let look = |broker: &Broker| {
+        let topic = broker.create_topic("deleted", 1);
+        write_batch(&producer(broker, &[]), &topic, 10);
+        let mut upto = TopicPartitionList::new();
+        upto.add_partition_offset(&topic, 0, Offset::Offset(5)).expect("an offset");
+        let runtime = Runtime::new().expect("a runtime");
+        let deleted = runtime.block_on(admin(broker).delete_records(&upto, &AdminOptions::new()));
+        let is_refused = deleted.map_or(true, |list| list.elements().iter().any(|it| it.error().is_err()));
+        if is_refused { "refused".to_owned() } else { "done".to_owned() }
+    };
+    assert_differ(look, "done", "refused");
+}
+
+#[test]
+fn a_topic_gets_no_more_partitions() {
+    let look = |broker: &Broker| {
+        let topic = broker.create_topic("grown", 1);
+        let runtime = Runtime::new().expect("a runtime");
+        let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
+        let grown =
+            runtime.block_on(admin(broker).create_partitions([&NewPartitions::new(&topic, 3)], &options));
+        said(grown.map_err(|error| error.to_string()).and_then(|all| {
+            all.into_iter().collect::<Result<Vec<_>, _>>().map_err(|(_, code)| code.to_string())
+        }))
+    };
+    assert_differ(look, "done", "refused");
+}
+
+#[test]
+fn a_topic_has_no_retention() {
+    let look = |broker: &Broker| {
+        let topic = broker.create_topic("kept", 1);
+        let runtime = Runtime::new().expect("a runtime");
+        let asked = [ResourceSpecifier::Topic(&topic)];
+        let found = runtime.block_on(admin(broker).describe_configs(&asked, &AdminOptions::new()));
+        let found = found.expect("an answer").remove(0).expect("the topic");
+        let retention = found.entries.iter().find(|entry| entry.name == "retention.ms");
+        retention.and_then(|entry| entry.value.clone()).unwrap_or_else(|| "none".into())
+    };
+    assert_differ(look, "604800000", "none");
+}
+
+#[test]
+fn what_a_transaction_has_taken_back_is_read_all_the_same() {
+    let look = |broker: &Broker| {
+        let topic = broker.create_topic("aborted", 1);
+        let producer = producer(broker, &[("transactional.id", &broker.name("writer"))]);
+        producer.init_transactions(PATIENCE).expect("a producer id");
+        producer.begin_transaction().expect("a beginning");
+        write_batch(&producer, &topic, 3);
+        producer.abort_transaction(PATIENCE).expect("an end");
+        let consumer =
+            consumer(broker, &[("isolation.level", "read_committed"), ("enable.partition.eof", "true")]);
+        let mut all = TopicPartitionList::new();
+        all.add_partition_offset(&topic, 0, Offset::Beginning).expect("an offset");
+        consumer.assign(&all).expect("an assignment");
+        let mut n_read = 0;
+        while let Some(Ok(message)) = consumer.poll(PATIENCE) {
+            n_read += usize::from(message.payload().is_some());
+        }
+        format!("{n_read} read")
+    };
+    assert_differ(look, "0 read", "3 read");
+}
+
+#[test]
+fn a_time_is_found_to_the_batch_and_not_to_the_record() {
+    let look = |broker: &Broker| {
+        let topic = broker.create_topic("timed", 1);
+        write_batch(&producer(broker, &[]), &topic, 10);
+        let mut times = TopicPartitionList::new();
+        times.add_partition_offset(&topic, 0, Offset::Offset(1_005)).expect("a time");
+        let found = consumer(broker, &[]).offsets_for_times(times, PATIENCE).expect("an answer");
+        format!("{:?}", found.elements()[0].offset())
+    };
+    assert_differ(look, "Offset(5)", "Offset(0)");
+}
+
+#[test]
+fn a_second_member_waits_three_seconds() {
+    let look = |broker: &Broker| {
+        let topic = broker.create_topic("joined", 2);
+        let group = broker.name("joiners");
+        let settings =
+            [("group.id", &*group), ("heartbeat.interval.ms", "100"), ("session.timeout.ms", "6000")];
+        let (first, second) = (consumer(broker, &settings), consumer(broker, &settings));
+        let n_held = |member: &BaseConsumer| {
+            drop(member.poll(Duration::from_millis(10)));
+            member.assignment().expect("an assignment").count()
+        };
+        first.subscribe(&[&topic]).expect("subscribing");
+        let began = Instant::now();
+        while n_held(&first) < 2 {
+            assert!(began.elapsed() < PATIENCE, "the first member has no partitions");
+        }
+        second.subscribe(&[&topic]).expect("subscribing");
+        let began = Instant::now();
+        while n_held(&first) != 1 || n_held(&second) != 1 {
+            assert!(began.elapsed() < PATIENCE, "the partitions are not shared");
+        }
+        if began.elapsed() < Duration::from_millis(2_500) { "at once".to_owned() } else { "late".to_owned() }
+    };
+    assert_differ(look, "at once", "late");
+}
