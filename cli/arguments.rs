@@ -150,7 +150,7 @@ pub(crate) struct CrawlArguments {
                         AWS tool. AWS bills the bytes that are scanned."
 )]
 pub(crate) struct QueryArguments {
-    /// One statement, such as "SELECT count(*) FROM stockmarket_project"
+    /// One statement, such as `SELECT count(*) FROM stockmarket_project`
     #[arg(value_name = "SQL")]
     pub(crate) sql: String,
     /// The database that tables without one belong to

@@ -13,8 +13,8 @@ use crate::file;
 
 pub(crate) fn checkpoint(arguments: &CheckpointArguments, common: &Common) -> Exit {
     let (path, data_dir) = match &arguments.action {
-        CheckpointAction::Show(CheckpointShowArguments { file, data_dir }) => (file, data_dir),
-        CheckpointAction::Reset(CheckpointResetArguments { file, data_dir, .. }) => (file, data_dir),
+        CheckpointAction::Show(CheckpointShowArguments { file, data_dir })
+        | CheckpointAction::Reset(CheckpointResetArguments { file, data_dir, .. }) => (file, data_dir),
     };
     let pipeline = match file::read(path, data_dir.clone(), common) {
         Ok(pipeline) => pipeline,

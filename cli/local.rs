@@ -32,12 +32,11 @@ pub(crate) fn local(arguments: &LocalArguments, common: &Common) -> Exit {
 
 fn serve(arguments: &LocalArguments) -> Result<()> {
     let ports = Ports { kafka: arguments.kafka_port, aws: arguments.aws_port, api: arguments.api_port };
-    let (data, _temporary) = match &arguments.data {
-        Some(data) => (data.clone(), None),
-        None => {
-            let folder = tempfile::tempdir().context("making a temporary folder for the objects")?;
-            (folder.path().to_owned(), Some(folder))
-        }
+    let (data, _temporary) = if let Some(data) = &arguments.data {
+        (data.clone(), None)
+    } else {
+        let folder = tempfile::tempdir().context("making a temporary folder for the objects")?;
+        (folder.path().to_owned(), Some(folder))
     };
     let bound = Cloud::bind(Settings { data: data.clone(), ports, prices: PRICES })?;
     let runtime = Runtime::new().context("starting the async runtime")?;

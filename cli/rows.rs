@@ -31,8 +31,9 @@ impl<W: Write> Rows<W> {
                     self.table.set_header(page.columns.iter().map(|column| &column.name));
                 }
                 for row in &page.rows {
-                    self.table
-                        .add_row(row.iter().zip(&page.columns).map(|(cell, column)| shown(cell, column)));
+                    self.table.add_row(
+                        row.iter().zip(&page.columns).map(|(cell, column)| shown(cell.as_deref(), column)),
+                    );
                 }
             }
             RowFormat::Csv => {
@@ -66,12 +67,12 @@ impl<W: Write> Rows<W> {
 }
 
 /// Numbers stand to the right, and NULL is nothing.
-fn shown(cell: &Option<String>, column: &Column) -> Cell {
+fn shown(cell: Option<&str>, column: &Column) -> Cell {
     let is_number = matches!(
         column.kind.split('(').next(),
         Some("tinyint" | "smallint" | "integer" | "int" | "bigint" | "real" | "float" | "double" | "decimal")
     );
-    let cell = Cell::new(cell.as_deref().unwrap_or_default());
+    let cell = Cell::new(cell.unwrap_or_default());
     if is_number { cell.set_alignment(CellAlignment::Right) } else { cell }
 }
 

@@ -56,9 +56,14 @@ impl Gauges {
         self.lag.store(i64::try_from(n_records).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
-    /// Adds a line to the closing report, such as the table that a crawler has made.
+    /// Adds a line to the closing report, such as the table that a crawler has made;
+    /// one that stands there already is not repeated.
     pub fn note(&self, line: impl Into<String>) {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(line.into());
+        let line = line.into();
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if !notes.contains(&line) {
+            notes.push(line);
+        }
     }
 
     /// The position and the size in bytes, if the size is known.

@@ -27,24 +27,21 @@ pub(super) struct Folder {
 impl Folder {
     /// Writes the pipelines and their data into `keep`, or into a temporary folder.
     pub(super) fn prepare(keep: Option<&Path>) -> Result<Folder> {
-        let folder = match keep {
-            Some(path) => {
-                let what = || format!("--keep {}", path.display());
-                std::fs::create_dir_all(path).with_context(what)?;
-                if std::fs::read_dir(path).with_context(what)?.next().is_some() {
-                    bail!(
-                        "--keep {}: the folder is not empty, and what lies in it would be counted as well; \
-                         name a new one",
-                        path.display()
-                    );
-                }
-                let path = path.canonicalize().with_context(what)?;
-                Folder { path, _temporary: None, is_kept: true }
+        let folder = if let Some(path) = keep {
+            let what = || format!("--keep {}", path.display());
+            std::fs::create_dir_all(path).with_context(what)?;
+            if std::fs::read_dir(path).with_context(what)?.next().is_some() {
+                bail!(
+                    "--keep {}: the folder is not empty, and what lies in it would be counted as well; \
+                     name a new one",
+                    path.display()
+                );
             }
-            None => {
-                let folder = tempfile::tempdir().context("making a temporary folder")?;
-                Folder { path: folder.path().to_owned(), _temporary: Some(folder), is_kept: false }
-            }
+            let path = path.canonicalize().with_context(what)?;
+            Folder { path, _temporary: None, is_kept: true }
+        } else {
+            let folder = tempfile::tempdir().context("making a temporary folder")?;
+            Folder { path: folder.path().to_owned(), _temporary: Some(folder), is_kept: false }
         };
         for (name, content) in FILES {
             let path = folder.path.join(name);

@@ -57,7 +57,7 @@ impl Athena {
         match operation {
             "StartQueryExecution" => queries.start(request::read(input)?),
             "GetQueryExecution" => queries.get(request::read(input)?),
-            "BatchGetQueryExecution" => queries.get_many(request::read(input)?),
+            "BatchGetQueryExecution" => Ok(queries.get_many(request::read(input)?)),
             "ListQueryExecutions" => queries.list(request::read(input)?),
             "StopQueryExecution" => queries.cancel(request::read(input)?),
             "GetQueryResults" => {

@@ -213,7 +213,7 @@ impl Queries {
         Ok(json!({ "QueryExecution": self.find(&input.query_execution_id)?.show() }))
     }
 
-    pub(super) fn get_many(&self, input: Many) -> Result<Value, Fault> {
+    pub(super) fn get_many(&self, input: Many) -> Value {
         let (mut found, mut missing) = (Vec::new(), Vec::new());
         for id in input.query_execution_ids {
             match self.find(&id) {
@@ -223,7 +223,7 @@ impl Queries {
                 })),
             }
         }
-        Ok(json!({ "QueryExecutions": found, "UnprocessedQueryExecutionIds": missing }))
+        json!({ "QueryExecutions": found, "UnprocessedQueryExecutionIds": missing })
     }
 
     pub(super) fn list(&self, input: Listed) -> Result<Value, Fault> {

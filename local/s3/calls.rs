@@ -33,7 +33,7 @@ impl S3 for Store {
             Err(error) => return Err(refusal(error)),
         }
         let location = Some(format!("/{bucket}"));
-        Ok(S3Response::new(dto::CreateBucketOutput { location, ..Default::default() }))
+        Ok(S3Response::new(dto::CreateBucketOutput { location }))
     }
 
     async fn delete_bucket(&self, request: Asks<dto::DeleteBucketInput>) -> Answers<dto::DeleteBucketOutput> {

@@ -153,7 +153,7 @@ pub(super) const ALL: &[Function] = &[
         does: |arrays| {
             let last = |it: NaiveDateTime| {
                 let first = it.date().with_day(1)?.checked_add_months(Months::new(1))?;
-                Some(first.pred_opt()?.and_hms_opt(0, 0, 0)?)
+                first.pred_opt()?.and_hms_opt(0, 0, 0)
             };
             Ok(back(times(&arrays[0]).map(|it| it.and_then(last)).collect(), &DataType::Date32))
         },
@@ -182,15 +182,12 @@ pub(super) const ALL: &[Function] = &[
 
 /// The values of a date or timestamp array.
 fn times(array: &ArrayRef) -> Box<dyn Iterator<Item = Option<NaiveDateTime>> + '_> {
-    match array.data_type() {
-        DataType::Date32 => {
-            let days = array.as_primitive::<Date32Type>().iter();
-            Box::new(days.map(|it| Date32Type::to_naive_date_opt(it?)?.and_hms_opt(0, 0, 0)))
-        }
-        _ => {
-            let millis = array.as_primitive::<TimestampMillisecondType>().iter();
-            Box::new(millis.map(|it| DateTime::from_timestamp_millis(it?).map(|it| it.naive_utc())))
-        }
+    if *array.data_type() == DataType::Date32 {
+        let days = array.as_primitive::<Date32Type>().iter();
+        Box::new(days.map(|it| Date32Type::to_naive_date_opt(it?)?.and_hms_opt(0, 0, 0)))
+    } else {
+        let millis = array.as_primitive::<TimestampMillisecondType>().iter();
+        Box::new(millis.map(|it| DateTime::from_timestamp_millis(it?).map(|it| it.naive_utc())))
     }
 }
 

@@ -137,24 +137,21 @@ fn round(arrays: &[ArrayRef]) -> ArrayRef {
         }
         None => Some(0),
     };
-    match arrays[0].data_type() {
-        DataType::Int64 => {
-            let ints = arrays[0].as_primitive::<Int64Type>();
-            let rounded = ints.iter().enumerate().map(|(row, it)| {
-                let (it, places) = (it?, places(row)?);
-                let step = 10_i64.checked_pow((-places).max(0) as u32)?;
-                Some((it as f64 / step as f64).round() as i64 * step).filter(|_| step > 1).or(Some(it))
-            });
-            Arc::new(rounded.collect::<Int64Array>())
-        }
-        _ => {
-            let doubles = arrays[0].as_primitive::<Float64Type>();
-            let rounded = doubles.iter().enumerate().map(|(row, it)| {
-                let (it, factor) = (it?, 10_f64.powi(places(row)?));
-                let scaled = it * factor;
-                Some(if scaled.is_finite() { scaled.round() / factor } else { it })
-            });
-            Arc::new(rounded.collect::<Float64Array>())
-        }
+    if *arrays[0].data_type() == DataType::Int64 {
+        let ints = arrays[0].as_primitive::<Int64Type>();
+        let rounded = ints.iter().enumerate().map(|(row, it)| {
+            let (it, places) = (it?, places(row)?);
+            let step = 10_i64.checked_pow((-places).max(0) as u32)?;
+            Some((it as f64 / step as f64).round() as i64 * step).filter(|_| step > 1).or(Some(it))
+        });
+        Arc::new(rounded.collect::<Int64Array>())
+    } else {
+        let doubles = arrays[0].as_primitive::<Float64Type>();
+        let rounded = doubles.iter().enumerate().map(|(row, it)| {
+            let (it, factor) = (it?, 10_f64.powi(places(row)?));
+            let scaled = it * factor;
+            Some(if scaled.is_finite() { scaled.round() / factor } else { it })
+        });
+        Arc::new(rounded.collect::<Float64Array>())
     }
 }

@@ -121,7 +121,7 @@ fn mismatch(expr: &Expr, schema: &DFSchema, ast: &Statement, source: &Source) ->
             let value = kind(&list.expr)?;
             let (other, wrong) = list.list.iter().find_map(|it| {
                 let other = kind(it)?;
-                (!are_comparable(&value, &other)).then(|| (it, other))
+                (!are_comparable(&value, &other)).then_some((it, other))
             })?;
             let place = at("IN", &list.expr, other);
             Some(format!(
@@ -227,6 +227,6 @@ fn are_countable(left: &DataType, right: &DataType) -> bool {
         || right.is_null()
         || matches!(
             (family(left), family(right)),
-            (Number, Number) | (When | Span, Span) | (Span, When) | (Span, Number) | (Number, Span)
+            (Number, Number | Span) | (When | Span, Span) | (Span, When | Number)
         )
 }

@@ -75,7 +75,7 @@ impl Feeder {
                     self.producer.poll(Duration::ZERO);
                 }
                 Err(TryRecvError::Empty) => {
-                    self.producer.poll(if is_waited_for { LISTEN } else { Duration::ZERO })
+                    self.producer.poll(if is_waited_for { LISTEN } else { Duration::ZERO });
                 }
                 Err(TryRecvError::Disconnected) => break,
             }

@@ -40,8 +40,9 @@ compression = "zstd"
 }
 
 /// How many writes may overlap: enough that a batch is on its way to the
-/// brokers while the next ones are filled, at a thousand records each.
-const CONCURRENCY: usize = 32;
+/// brokers while the next ones are filled, at a thousand records each; not so
+/// many that what is under way outgrows the caches of the processor.
+const CONCURRENCY: usize = 16;
 
 struct Kafka {
     config: ClientConfig,
