@@ -46,11 +46,15 @@ fn serve(arguments: &LocalArguments) -> Result<()> {
         let variables = bound.environment();
         let addresses = addresses(&bound);
         let cloud = bound.start().await?;
-        say(&format!("The offline cloud is up, for learning, demos and tests.\n{addresses}"));
+        say(&format!("The offline cloud is up, for learning, demos and tests.\n\n{addresses}"));
         say(&match &arguments.data {
-            Some(data) => format!("  objects and catalogue lie in {}; Kafka is in memory\n", data.display()),
+            Some(data) => format!("  objects and catalogue lie in {}\n", data.display()),
             None => "  everything is gone when it stops; --data DIR keeps objects and catalogue\n".into(),
         });
+        say(
+            "Kafka is in memory here: it makes no topic by itself, forgets nothing until it stops, shows what a \
+             transaction\nhas taken back, and lets a second member of a group wait three seconds.\n",
+        );
         if let Some(file) = &arguments.write_env {
             write_env(file, &variables)?;
             say(&format!("Its variables are in {0}: runner run --env-file {0} …", file.display()));
@@ -70,9 +74,10 @@ fn serve(arguments: &LocalArguments) -> Result<()> {
     })
 }
 
-fn addresses(bound: &Bound) -> String {
+/// Where everything listens, a line each.
+pub(crate) fn addresses(bound: &Bound) -> String {
     format!(
-        "\n  Kafka              {}\n  S3, Glue, Athena   {}\n  stock API          {}",
+        "  Kafka              {}\n  S3, Glue, Athena   {}\n  stock API          {}",
         bound.kafka(),
         bound.aws_url(),
         bound.api_url()

@@ -48,7 +48,11 @@ fn show(arguments: &DemoArguments, common: &Common, bars: MultiProgress) -> Resu
     runtime.block_on(async {
         let handlers = Handlers::install()?;
         let stops = Stops::default();
+        let addresses = local::addresses(&bound);
         let cloud = bound.start().await?;
+        say(&format!(
+            "An offline cloud on this machine, for learning, demos and tests; nothing leaves it.\n{addresses}"
+        ));
         let shown = tokio::select! {
             shown = stages(arguments, common, &folder, bars, &stops) => shown,
             () = handlers.watch(stops.clone()) => unreachable!("the handlers watch for ever"),
