@@ -147,7 +147,7 @@ pub(crate) struct CrawlArguments {
 #[derive(Args, Debug)]
 #[command(
     after_help = "AWS_ENDPOINT_URL, AWS_REGION, AWS_PROFILE and the keys say where and as whom, as with every \
-                        AWS tool. AWS bills the bytes that are scanned."
+                        AWS tool. AWS bills the bytes that are scanned. A query that a signal stops has no answer: 130 or 143."
 )]
 pub(crate) struct QueryArguments {
     /// One statement, such as `SELECT count(*) FROM stockmarket_project`

@@ -49,10 +49,13 @@ fn show(pipeline: &Pipeline) -> Result<()> {
         _ => format!("checkpoints of `{}` lie in {}", pipeline.name, pipeline.data_dir.display()),
     });
     if !pipeline.keeps_checkpoints() {
-        say("its sources keep their positions elsewhere: a kafka source in its consumer group");
+        say(ELSEWHERE);
     }
     Ok(())
 }
+
+const ELSEWHERE: &str = "its sources keep their positions elsewhere: a kafka source in its consumer group, \
+                         which `runner run --from-start` takes back";
 
 fn reset(pipeline: &Pipeline, source: Option<&str>) -> Result<()> {
     if let Some(source) = source {
@@ -65,6 +68,9 @@ fn reset(pipeline: &Pipeline, source: Option<&str>) -> Result<()> {
     let forgotten = reset_checkpoints(&pipeline.data_dir, source)?;
     if forgotten.is_empty() {
         say("there was nothing to forget");
+    }
+    if !pipeline.keeps_checkpoints() {
+        say(ELSEWHERE);
     }
     for name in forgotten {
         say(&format!("forgot the position of `{name}`: the next run reads from the start and counts from 0"));

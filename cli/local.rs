@@ -61,15 +61,19 @@ fn serve(arguments: &LocalArguments) -> Result<()> {
         }
         say("For another terminal:\n");
         let mut out = std::io::stdout().lock();
-        let lines = variables.iter().map(|(name, value)| format!("export {name}={value}\n"));
+        let lines = variables.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value)));
         // Whoever closed stdout wants to hear nothing.
         let _ = out.write_all(lines.collect::<String>().as_bytes()).and_then(|()| out.flush());
         drop(out);
+        let ended = async {
+            stops.stop.cancelled().await;
+            cloud.stop().await;
+        };
         tokio::select! {
             () = handlers.watch(stops.clone()) => {}
-            () = stops.stop.cancelled() => {}
+            () = ended => {}
+            () = stops.abort.cancelled() => {}
         }
-        cloud.stop().await;
         Ok(())
     })
 }
@@ -86,7 +90,7 @@ pub(crate) fn addresses(bound: &Bound) -> String {
 
 /// Writes variables, one `NAME=value` a line; the file is there whole or not at all.
 pub(crate) fn write_env(path: &Path, variables: &[(&str, String)]) -> Result<()> {
-    let text: String = variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    let text: String = variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
     let what = || format!("writing the variables to {}", path.display());
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -96,4 +100,39 @@ pub(crate) fn write_env(path: &Path, variables: &[(&str, String)]) -> Result<()>
     file.write_all(text.as_bytes()).with_context(what)?;
     file.persist(path).with_context(what)?;
     Ok(())
+}
+
+/// A value as shells and files of variables take it, in quotes where it needs them.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,@%+".contains(c);
+    if value.chars().all(is_plain) {
+        return value.to_owned();
+    }
+    if !value.contains('\'') {
+        return format!("'{value}'");
+    }
+    let mut out = String::from("\"");
+    for c in value.chars() {
+        if matches!(c, '"' | '\\' | '$' | '`') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_read_back_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.env");
+        let values = ["/tmp/my folder/a#b", "", "127.0.0.1:9092", "it's $HOME \"here\" \\ there"];
+        let variables = values.map(|value| ("NAME", value.to_owned()));
+        write_env(&file, &variables).unwrap();
+        let read: Vec<String> = dotenvy::from_path_iter(&file).unwrap().map(|line| line.unwrap().1).collect();
+        assert_eq!(read, values);
+    }
 }

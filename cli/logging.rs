@@ -13,7 +13,7 @@ const QUIET: &str = "hyper=warn,hyper_util=warn,reqwest=warn,h2=warn,rustls=warn
                      aws_smithy_runtime=warn,aws_smithy_http_client=warn,aws_sdk_s3=warn,aws_sdk_glue=warn,\
                      aws_sdk_athena=warn,\
                      tansu_broker=off,tansu_storage=off,tansu_service=off,tansu_sans_io=off,tansu_schema=off,\
-                     tansu_auth=off,object_store=warn,opentelemetry=off,s3s=warn,s3s_fs=warn,datafusion=warn";
+                     tansu_auth=off,object_store=warn,opentelemetry=off,s3s=off,s3s_fs=off,datafusion=warn";
 
 /// Starts logging; a level that is none is an error of usage.
 pub(crate) fn start(common: &Common, live: &MultiProgress) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! `runner query`: one statement of SQL through Athena.
 
+use std::cell::OnceCell;
 use std::io;
 use std::time::Duration;
 
@@ -39,6 +40,36 @@ pub(crate) fn query(arguments: &QueryArguments, common: &Common) -> Exit {
 
 async fn run(arguments: &QueryArguments, stops: &Stops, bars: &MultiProgress) -> Result<()> {
     let handlers = Handlers::install()?;
+    let begun = OnceCell::new();
+    let ended = tokio::select! {
+        answer = answer(&begun, arguments, bars) => answer,
+        () = handlers.watch(stops.clone()) => Ok(()),
+        // A query that nobody waits for is not worth its price; nor is it worth waiting long.
+        () = stop(&begun, stops) => Ok(()),
+    };
+    // A terminal that is gone needs no clearing.
+    let _ = bars.clear();
+    ended
+}
+
+/// Waits for a signal and stops the query that has begun, if one has.
+async fn stop(begun: &OnceCell<(Client, String)>, stops: &Stops) {
+    stops.stop.cancelled().await;
+    let Some((client, id)) = begun.get() else { return };
+    tokio::select! {
+        stopped = client.stop(id) => if let Err(error) = stopped {
+            say_error(&error);
+        },
+        () = stops.abort.cancelled() => {}
+        () = tokio::time::sleep(Duration::from_secs(5)) => {}
+    }
+}
+
+async fn answer(
+    begun: &OnceCell<(Client, String)>,
+    arguments: &QueryArguments,
+    bars: &MultiProgress,
+) -> Result<()> {
     let client = Client::from_surroundings().await?;
     let query = Query {
         sql: arguments.sql.clone(),
@@ -48,17 +79,7 @@ async fn run(arguments: &QueryArguments, stops: &Stops, bars: &MultiProgress) ->
         catalog: None,
     };
     let id = client.begin(&query).await?;
-    let answer = tokio::select! {
-        answer = answer(&client, &id, arguments, bars) => answer,
-        () = handlers.watch(stops.clone()) => Ok(()),
-        () = stops.stop.cancelled() => client.stop(&id).await,
-    };
-    // A terminal that is gone needs no clearing.
-    let _ = bars.clear();
-    answer
-}
-
-async fn answer(client: &Client, id: &str, arguments: &QueryArguments, bars: &MultiProgress) -> Result<()> {
+    let (client, id) = begun.get_or_init(|| (client, id));
     let answered = wait(client, id, bars).await?;
     let only = print(client, id, &answered, arguments.format, io::stdout().lock()).await?;
     say(&cost(&answered));
@@ -87,7 +108,8 @@ pub(crate) async fn wait(client: &Client, id: &str, bars: &MultiProgress) -> Res
     answered.context("the query failed")
 }
 
-/// Prints all rows; answers with the first page, which holds all that is worth checking.
+/// Prints all rows, as far as somebody reads them; answers with the first page, which
+/// holds all that is worth checking.
 pub(crate) async fn print(
     client: &Client,
     id: &str,
@@ -97,16 +119,25 @@ pub(crate) async fn print(
 ) -> Result<Page> {
     let mut rows = Rows::new(format, out);
     let first = client.read(id, answered, None).await?;
-    let printing = "printing the rows";
-    rows.add(&first).context(printing)?;
+    let mut is_read = reads_on(rows.add(&first))?;
     let mut next = first.next.clone();
-    while let Some(token) = next {
+    while let Some(token) = next.filter(|_| is_read) {
         let page = client.read(id, answered, Some(token)).await?;
-        rows.add(&page).context(printing)?;
+        is_read = reads_on(rows.add(&page))?;
         next = page.next;
     }
-    rows.finish().context(printing)?;
+    if is_read {
+        reads_on(rows.finish())?;
+    }
     Ok(first)
+}
+
+/// Whether anybody still reads what is printed; `| head` is no failure.
+fn reads_on(printed: io::Result<()>) -> Result<bool> {
+    match printed {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        printed => printed.map(|()| true).context("printing the rows"),
+    }
 }
 
 /// What a query has cost.

@@ -26,7 +26,16 @@ pub(crate) struct Ended {
 
 /// Runs pipelines side by side until every one has ended, and answers in their order.
 pub(crate) async fn run_all(pipelines: Vec<Pipeline>, how: How, stops: &Stops) -> Vec<Ended> {
-    join_all(pipelines.into_iter().map(|pipeline| run_one(pipeline, how, stops))).await
+    let are_several = pipelines.len() > 1;
+    let run = async |pipeline: Pipeline| {
+        let ended = run_one(pipeline, how, stops).await;
+        if are_several {
+            let PipelineReport { name, reason, .. } = &ended.report;
+            tracing::info!("`{name}` has ended: {reason}");
+        }
+        ended
+    };
+    join_all(pipelines.into_iter().map(run)).await
 }
 
 /// Runs one pipeline; its failure stops the others.

@@ -15,6 +15,19 @@ impl fmt::Display for Unreachable {
 
 impl std::error::Error for Unreachable {}
 
+/// Marks an error chain: something that others make is not there. It is waited for
+/// as long as a first contact is tried; a run that ends on it has failed.
+#[derive(Debug)]
+pub struct Missing(pub String);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Missing {}
+
 /// Marks an error chain: whoever read the output has gone, as `| head` does. The
 /// run ends as if it had been asked to stop.
 #[derive(Debug)]
@@ -57,4 +70,9 @@ impl std::error::Error for OptionError {}
 /// Whether a service could not be reached, anywhere in the chain.
 pub fn is_unreachable(error: &anyhow::Error) -> bool {
     error.chain().any(<dyn std::error::Error + 'static>::is::<Unreachable>) || error.is::<Unreachable>()
+}
+
+/// Whether a first contact that ended so is tried again.
+pub(crate) fn is_awaited(error: &anyhow::Error) -> bool {
+    is_unreachable(error) || error.is::<Missing>()
 }

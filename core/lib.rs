@@ -29,7 +29,7 @@ pub use inventory::submit as register;
 
 pub use batch::{Batch, Position, Positions, Reject};
 pub use engine::{Checkpoint, RunOptions, checkpoints, open_sink, reset_checkpoints, run};
-pub use error::{OptionError, ReaderGone, Unreachable, is_unreachable};
+pub use error::{Missing, OptionError, ReaderGone, Unreachable, is_unreachable};
 pub use pipeline::{Counts, Monitor, Pipeline};
 pub use plugin::{BatchLimits, BuildContext, Built, Kind, Plugin, Registry, RetryLimits};
 pub use progress::Gauges;

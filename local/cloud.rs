@@ -110,7 +110,7 @@ impl Cloud {
             kafka: Socket::bind("Kafka", settings.ports.kafka)?,
             aws: Socket::bind("S3", settings.ports.aws)?,
             api: Socket::bind("the stock API", settings.ports.api)?,
-            data: settings.data,
+            data: std::path::absolute(settings.data).context("finding the folder of the offline cloud")?,
         })
     }
 
@@ -137,8 +137,11 @@ impl Bound {
         format!("http://{}/prices", self.api.address)
     }
 
-    /// The variables that point pipelines and every AWS tool at this cloud.
+    /// The variables that point pipelines and every AWS tool at this cloud, and away from any other
+    /// that the user has set; what pipelines remember of it lies beside its data.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let state = self.data.join("state");
+        let none = String::new;
         vec![
             ("KAFKA_BOOTSTRAP_SERVERS", self.kafka()),
             ("AWS_ENDPOINT_URL", self.aws_url()),
@@ -148,6 +151,19 @@ impl Bound {
             ("AWS_SECRET_ACCESS_KEY", self.keys.secret_key.clone()),
             ("STOCKS_BUCKET", BUCKET.into()),
             ("STOCKS_API", self.api_url()),
+            ("RUNNER_DATA_DIR", state.display().to_string()),
+            ("AWS_ENDPOINT_URL_S3", self.aws_url()),
+            ("AWS_ENDPOINT_URL_GLUE", self.aws_url()),
+            ("AWS_ENDPOINT_URL_ATHENA", self.aws_url()),
+            ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false".into()),
+            ("AWS_SESSION_TOKEN", none()),
+            ("AWS_USE_FIPS_ENDPOINT", "false".into()),
+            ("AWS_USE_DUALSTACK_ENDPOINT", "false".into()),
+            ("KAFKA_SECURITY_PROTOCOL", none()),
+            ("KAFKA_SASL_MECHANISM", none()),
+            ("KAFKA_SASL_USERNAME", none()),
+            ("KAFKA_SASL_PASSWORD", none()),
+            ("NO_PROXY", "127.0.0.1".into()),
         ]
     }
 

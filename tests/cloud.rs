@@ -1,11 +1,13 @@
 //! The offline cloud, as a newcomer meets it: `demo`, `local`, `query`.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
 
 use crate::support::cloud::Cloud;
 use crate::support::stocks::stocks_csv;
-use crate::support::{Outcome, Scene, report};
+use crate::support::{Outcome, Scene, report, wait_until};
 
 const DATABASE: &str = "realtime-de-db";
 const FOLDER: &str = "stockmarket_project";
@@ -46,18 +48,20 @@ fn query(scene: &Scene, sql: &str, more: &[&str]) -> Outcome {
 #[test]
 fn the_demo_shows_the_whole_flow_and_checks_its_count() {
     let scene = Scene::new();
-    let outcome = scene.run(["demo", "--records", "300", "--rate", "300", "--keep", "kept"]);
+    let began = Instant::now();
+    let outcome = scene.run(["demo", "--records", "2000", "--rate", "200", "--keep", "kept here"]);
+    assert!(began.elapsed() < Duration::from_secs(60), "the demo took {:?}", began.elapsed());
     outcome.assert_code(0).assert_says(&[
-        "sink broker (kafka): 300 in, 300 out",
-        "sink lake (s3): 300 in, 300 out",
+        "sink broker (kafka): 2000 in, 2000 out",
+        "sink lake (s3): 2000 in, 2000 out",
         "stockmarket_project",
-        "The count is right: 300 records written, as many in the table.",
+        "The count is right: 2,000 records written, as many in the table.",
         "What to try next",
     ]);
     assert!(outcome.stdout.contains("average_close"), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("│ HSI"), "{}", outcome.stdout);
-    let objects = scene.path("kept/cloud/s3/stock-market-local/stockmarket_project");
-    assert_eq!(std::fs::read_dir(objects).expect("the objects").count(), 300);
+    let objects = scene.path("kept here/cloud/s3/stock-market-local/stockmarket_project");
+    assert_eq!(std::fs::read_dir(objects).expect("the objects").count(), 2_000);
 }
 
 #[test]
@@ -76,6 +80,7 @@ fn the_demo_keeps_to_itself_whatever_the_user_has_set() {
     scene
         .set("AWS_PROFILE", "nobody")
         .set("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+        .set("AWS_USE_FIPS_ENDPOINT", "true")
         .set("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
         .set("KAFKA_SECURITY_PROTOCOL", "sasl_ssl")
         .set("STOCKS_CSV", "/nowhere.csv")
@@ -96,7 +101,7 @@ fn the_demo_keeps_nothing_in_a_folder_that_holds_something() {
 #[test]
 fn producer_and_consumer_run_in_one_command_against_the_cloud() {
     let mut scene = Scene::new();
-    let cloud = Cloud::start(&scene, &[]);
+    let cloud = Cloud::start(&scene, &["--data", "data"]);
     cloud.surround(&mut scene);
     write_stock_pipelines(&scene);
     scene.write("stocks.csv", stocks_csv(200, 7));
@@ -104,8 +109,15 @@ fn producer_and_consumer_run_in_one_command_against_the_cloud() {
         .set("STOCKS_CSV", scene.path("stocks.csv").display().to_string())
         .set("STOCKS_RATE", "100")
         .set("STOCKS_LIMIT", "200");
-    let arguments = ["run", "--report", "report.json", "--for", "10s", "producer.toml", "consumer.toml"];
-    scene.run(arguments).assert_code(0);
+    let running = scene.start(["run", "--report", "report.json", "producer.toml", "consumer.toml"]);
+    let bucket = Path::new("data/s3/stock-market-local").join(FOLDER);
+    let n_objects = || std::fs::read_dir(scene.path(&bucket)).map_or(0, |objects| objects.count());
+    wait_until("every object", Duration::from_secs(60), || n_objects() == 200);
+    wait_until("the end of the producer", Duration::from_secs(60), || {
+        running.has_said("`producer` has ended")
+    });
+    running.signal(Signal::SIGTERM);
+    running.wait(Duration::from_secs(30)).assert_code(0);
     let report = report(scene.path("report.json"));
     assert_eq!(report["pipelines"][0]["status"], "completed");
     assert_eq!(report["pipelines"][1]["status"], "stopped");
@@ -151,7 +163,7 @@ fn sql_that_athena_would_refuse_is_refused_with_its_reason() {
         ("SELECT * FROM nothing_here", "nothing_here"),
         ("SELECT nothing FROM stockmarket_project", "nothing"),
         ("SELECT * FROM stockmarket_project WHERE date < date '2020-01-01'", "varchar"),
-        ("DELETE FROM stockmarket_project", ""),
+        ("DELETE FROM stockmarket_project", "Modifying Hive table rows"),
     ] {
         let outcome = query(&scene, sql, &[]);
         outcome.assert_code(1).assert_says(&["error", reason]);
@@ -239,13 +251,19 @@ fn nothing_listens_beyond_the_loopback_and_all_of_it_ends_with_the_process() {
     let scene = Scene::new();
     let cloud = Cloud::start(&scene, &[]);
     let broker = cloud.get("KAFKA_BOOTSTRAP_SERVERS").to_owned();
-    let aws = cloud.get("AWS_ENDPOINT_URL").trim_start_matches("http://").to_owned();
-    for address in [&broker, &aws] {
+    let host = |name: &str| {
+        let url = cloud.get(name).trim_start_matches("http://").to_owned();
+        url.split('/').next().expect("an address").to_owned()
+    };
+    let (aws, api) = (host("AWS_ENDPOINT_URL"), host("STOCKS_API"));
+    for address in [&broker, &aws, &api] {
         assert!(address.starts_with("127.0.0.1:"), "{address}");
         std::net::TcpStream::connect(address).expect("an answer");
     }
+    let rss = cloud.rss_kib();
+    assert!(rss < 150 * 1024, "an idle cloud takes {rss} KiB");
     cloud.stop().assert_code(0);
-    crate::support::wait_until("the ports are free", Duration::from_secs(5), || {
-        [&broker, &aws].iter().all(|address| std::net::TcpStream::connect(address).is_err())
+    wait_until("the ports are free", Duration::from_secs(5), || {
+        [&broker, &aws, &api].iter().all(|address| std::net::TcpStream::connect(address).is_err())
     });
 }

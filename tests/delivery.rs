@@ -1,4 +1,5 @@
-//! Every record arrives once, whatever is killed: the stock pipelines, real servers.
+//! Every record arrives once, whatever is killed: the stock pipelines through Apache Kafka and through the
+//! embedded broker into the store of the offline cloud.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -265,7 +266,12 @@ fn the_setup_of_the_zookeeper_days_works_as_well() {
 /// starts afresh, and counting goes on.
 #[test]
 fn when_the_source_is_edited_the_numbers_go_on_and_nothing_collides() {
-    let Some(mut flow) = Flow::new(300) else { return };
+    let Some(flow) = Flow::new(300) else { return };
+    the_source_is_edited(flow);
+    the_source_is_edited(Flow::through(Broker::embedded(), 300));
+}
+
+fn the_source_is_edited(mut flow: Flow) {
     flow.set("STOCKS_RATE", "10000000").set("STOCKS_STOP", "at_end").set("STOCKS_LIMIT", "200");
     flow.produce().wait(LONG).assert_code(0);
     let prices: Vec<String> = (0..150).map(|n| format!("{{\"Index\":\"API\",\"Close\":{n}.25}}")).collect();

@@ -1,16 +1,17 @@
 //! Where the embedded broker is not Apache Kafka: each place by name, seen on both.
 //!
-//! What is not listed here behaves alike; the delivery tests run on both.
+//! The delivery tests run on both, for what behaves alike.
 
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::{
     BaseProducer, BaseRecord, DefaultProducerContext, NoCustomPartitioner, Producer as _,
 };
-use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
 use crate::support::kafka::Broker;
@@ -150,10 +151,13 @@ fn what_a_transaction_has_taken_back_is_read_all_the_same() {
         all.add_partition_offset(&topic, 0, Offset::Beginning).expect("an offset");
         consumer.assign(&all).expect("an assignment");
         let mut n_read = 0;
-        while let Some(Ok(message)) = consumer.poll(PATIENCE) {
-            n_read += usize::from(message.payload().is_some());
+        loop {
+            match consumer.poll(PATIENCE).expect("a record, or the end") {
+                Ok(_) => n_read += 1,
+                Err(KafkaError::PartitionEOF(_)) => return format!("{n_read} read"),
+                Err(error) => panic!("reading what was taken back: {error}"),
+            }
         }
-        format!("{n_read} read")
     };
     assert_differ(look, "0 read", "3 read");
 }
@@ -174,26 +178,32 @@ fn a_time_is_found_to_the_batch_and_not_to_the_record() {
 #[test]
 fn a_second_member_waits_three_seconds() {
     let look = |broker: &Broker| {
-        let topic = broker.create_topic("joined", 2);
-        let group = broker.name("joiners");
-        let settings =
-            [("group.id", &*group), ("heartbeat.interval.ms", "100"), ("session.timeout.ms", "6000")];
-        let (first, second) = (consumer(broker, &settings), consumer(broker, &settings));
-        let n_held = |member: &BaseConsumer| {
-            drop(member.poll(Duration::from_millis(10)));
-            member.assignment().expect("an assignment").count()
-        };
-        first.subscribe(&[&topic]).expect("subscribing");
-        let began = Instant::now();
-        while n_held(&first) < 2 {
-            assert!(began.elapsed() < PATIENCE, "the first member has no partitions");
-        }
-        second.subscribe(&[&topic]).expect("subscribing");
-        let began = Instant::now();
-        while n_held(&first) != 1 || n_held(&second) != 1 {
-            assert!(began.elapsed() < PATIENCE, "the partitions are not shared");
-        }
-        if began.elapsed() < Duration::from_millis(2_500) { "at once".to_owned() } else { "late".to_owned() }
+        // The quickest of three: a machine may be busy, and nobody is early by chance.
+        let quickest = (0..3).map(|_| time_to_share(broker)).min().expect("three times");
+        if quickest < Duration::from_millis(2_500) { "at once".to_owned() } else { "late".to_owned() }
     };
     assert_differ(look, "at once", "late");
+}
+
+/// How long it takes until a second member has its share.
+fn time_to_share(broker: &Broker) -> Duration {
+    let topic = broker.create_topic("joined", 2);
+    let group = broker.name("joiners");
+    let settings = [("group.id", &*group), ("heartbeat.interval.ms", "100"), ("session.timeout.ms", "6000")];
+    let (first, second) = (consumer(broker, &settings), consumer(broker, &settings));
+    let n_held = |member: &BaseConsumer| {
+        drop(member.poll(Duration::from_millis(10)));
+        member.assignment().expect("an assignment").count()
+    };
+    first.subscribe(&[&topic]).expect("subscribing");
+    let began = Instant::now();
+    while n_held(&first) < 2 {
+        assert!(began.elapsed() < PATIENCE, "the first member has no partitions");
+    }
+    second.subscribe(&[&topic]).expect("subscribing");
+    let began = Instant::now();
+    while n_held(&first) != 1 || n_held(&second) != 1 {
+        assert!(began.elapsed() < PATIENCE, "the partitions are not shared");
+    }
+    began.elapsed()
 }

@@ -35,7 +35,7 @@ mod http;
 mod kafka;
 /// The `run` verb: reports, exit codes, limits.
 mod run;
-/// The `s3` sink against a real S3 server.
+/// The `s3` sink against the store of the offline cloud, and what it does with refusals.
 mod s3;
 /// The committed schemas are what the plugins say.
 mod schemas;

@@ -166,6 +166,21 @@ fn every_plugin_registers_once() {
 }
 
 #[test]
+fn the_lean_runner_has_nothing_of_the_offline_cloud() {
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--package", "runner", "--edges", "normal", "--prefix", "none"])
+        .arg("--no-default-features")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("starting cargo");
+    let text = String::from_utf8_lossy(&tree.stdout);
+    assert!(text.starts_with("runner v"), "{}", String::from_utf8_lossy(&tree.stderr));
+    for library in ["datafusion", "tansu", "s3s", "runner-local"] {
+        assert!(!text.lines().any(|line| line.starts_with(library)), "the lean runner has {library}");
+    }
+}
+
+#[test]
 fn a_crate_depends_only_on_what_stands_below_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut out = Breaches::default();

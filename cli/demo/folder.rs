@@ -73,7 +73,6 @@ impl Folder {
     pub(super) fn surround(&self, cloud: &[(&str, String)], arguments: &DemoArguments) -> Result<()> {
         let mut variables = cloud.to_vec();
         let mut set = |name, value: &str| variables.push((name, value.to_owned()));
-        set("RUNNER_DATA_DIR", &self.path.join("state").display().to_string());
         set("STOCKS_LIMIT", &arguments.records.to_string());
         set("STOCKS_RATE", &arguments.rate.to_string());
         // The consumer is stopped once everything is stored: the end of a topic that is
@@ -83,24 +82,13 @@ impl Folder {
         for name in ["STOCKS_CSV", "STOCKS_TOPIC", "STOCKS_GROUP", "STOCKS_CRAWL_EVERY", "STOCKS_GLUE_ROLE"] {
             set(name, "");
         }
-        for name in ["KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME"] {
-            set(name, "");
-        }
-        let endpoint = cloud.iter().find(|(name, _)| *name == "AWS_ENDPOINT_URL");
-        let endpoint = endpoint.map(|(_, url)| url.clone()).unwrap_or_default();
-        for name in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_GLUE", "AWS_ENDPOINT_URL_ATHENA"] {
-            set(name, &endpoint);
-        }
         let none = self.path.join("no-profile");
         std::fs::write(&none, "").with_context(|| format!("writing {}", none.display()))?;
         let none = none.display().to_string();
         set("AWS_CONFIG_FILE", &none);
         set("AWS_SHARED_CREDENTIALS_FILE", &none);
         set("AWS_PROFILE", "default");
-        set("AWS_SESSION_TOKEN", "");
-        set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "false");
         set("AWS_EC2_METADATA_DISABLED", "true");
-        set("NO_PROXY", "127.0.0.1");
         let file = self.path.join("demo.env");
         local::write_env(&file, &variables)?;
         dotenvy::from_path_override(&file).with_context(|| format!("reading {}", file.display()))
@@ -108,21 +96,20 @@ impl Folder {
 
     /// What a newcomer may do after the demo.
     pub(super) fn what_next(&self) -> String {
-        let again = if self.is_kept {
+        let runner = std::env::args().next().unwrap_or_else(|| "runner".into());
+        let (look, data, pipelines) = if self.is_kept {
             let path = self.path.display();
-            format!(
-                "  look around        objects in {path}/cloud/s3, pipelines in {path}/pipelines\n  \
-                 keep it running    runner local --data {path}/cloud\n"
-            )
+            let look = format!("  look around        objects in {path}/cloud/s3\n");
+            (look, format!("'{path}/cloud'"), format!("'{path}/pipelines'"))
         } else {
-            "  keep it running    runner local --write-env local.env --data cloud\n  \
-             use it             runner run --env-file local.env pipelines/producer.toml pipelines/consumer.toml\n"
-                .to_owned()
+            (String::new(), "cloud".into(), "pipelines".into())
         };
         format!(
-            "\nWhat to try next\n{again}  \
-             swap the source    runner demo --source http: the same flow, one block of TOML edited\n  \
-             rewire a file      runner plugins shows what there is; runner validate FILE says what is wrong\n  \
+            "\nWhat to try next\n{look}  \
+             keep it running    {runner} local --write-env local.env --data {data}\n  \
+             use it             STOCKS_RATE=100 {runner} run --env-file local.env {pipelines}/producer.toml {pipelines}/consumer.toml\n  \
+             swap the source    {runner} demo --source http: the same flow, one block of TOML edited\n  \
+             rewire a file      {runner} plugins shows what there is; {runner} validate FILE says what is wrong\n  \
              go to the cloud    the same files, another environment: see \"From there to a real broker\" in README.md"
         )
     }

@@ -3,9 +3,10 @@
 mod flow;
 mod folder;
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, ensure};
 use indicatif::MultiProgress;
-use runner_core::Status;
 use runner_local::{Cloud, Ports, Settings};
 use runner_plugins::athena::{Client, Query};
 use tokio::runtime::Runtime;
@@ -14,7 +15,7 @@ use crate::arguments::{Common, DemoArguments, RowFormat};
 use crate::exit::{Exit, say, say_error};
 use crate::signals::{Handlers, Stops};
 use crate::summary::count;
-use crate::{crawl, file, local, logging, query, summary};
+use crate::{crawl, file, local, logging, query, summary, together};
 use folder::Folder;
 
 /// What the stock consumer calls its database.
@@ -85,38 +86,50 @@ async fn stages(
         ),
     );
     let (producer, consumer) = (folder.producer(arguments.source), folder.consumer());
-    let read = |path: &std::path::Path| file::read(path, None, common);
+    let read = |path: &Path| file::read(path, None, common);
     let (producer, consumer_pipeline) = match (read(&producer), read(&consumer)) {
         (Ok(producer), Ok(consumer)) => (producer, consumer),
         (Err(exit), _) | (_, Err(exit)) => return Ok(exit),
     };
     let flowed = flow::run(producer, consumer_pipeline, bars.clone(), stops).await;
     summary::show_all([&flowed.producer.report, &flowed.consumer.report].into_iter(), common);
-    if [&flowed.producer, &flowed.consumer].iter().any(|ended| ended.report.status == Status::Failed) {
-        return Ok(Exit::Failed);
+    let n_stored = flowed.n_stored;
+    let exit = together::exit_of(&[flowed.producer, flowed.consumer], stops);
+    if exit != Exit::Done || stops.stop.is_cancelled() {
+        return Ok(exit);
     }
-    if stops.stop.is_cancelled() {
-        return Ok(Exit::Done);
+    tokio::select! {
+        shown = questions(arguments, common, &consumer, n_stored, &bars) => shown,
+        () = stops.stop.cancelled() => Ok(Exit::Done),
     }
+}
 
+/// Makes the table of what has been stored, and asks it.
+async fn questions(
+    arguments: &DemoArguments,
+    common: &Common,
+    consumer: &Path,
+    n_stored: u64,
+    bars: &MultiProgress,
+) -> Result<Exit> {
     stage(2, "a Glue crawler looks at the objects and makes a table of them");
-    match read(&consumer) {
-        Ok(pipeline) => crawl::crawl_all(pipeline, stops).await?,
+    match file::read(consumer, None, common) {
+        Ok(pipeline) => crawl::crawl_all(pipeline, &Stops::default()).await?,
         Err(exit) => return Ok(exit),
     }
 
     stage(3, "Athena answers SQL about them");
     let client = Client::from_surroundings().await?;
-    ask(&client, PER_INDEX, &bars).await?;
-    let counted = ask(&client, COUNT, &bars).await?;
-    query::check(flowed.n_stored, &counted).context("the table does not hold what was stored")?;
+    ask(&client, PER_INDEX, bars).await?;
+    let counted = ask(&client, COUNT, bars).await?;
+    query::check(n_stored, &counted).context("the table does not hold what was stored")?;
     ensure!(
-        flowed.n_stored == u64::from(arguments.records),
+        n_stored == u64::from(arguments.records),
         "{} records were asked for, and {} were stored",
         arguments.records,
-        flowed.n_stored
+        n_stored
     );
-    say(&format!("The count is right: {} records written, as many in the table.", count(flowed.n_stored)));
+    say(&format!("The count is right: {} records written, as many in the table.", count(n_stored)));
     Ok(Exit::Done)
 }
 

@@ -15,7 +15,7 @@ use super::fan::Fan;
 use super::ledger::Ledger;
 use super::numbers::Numbers;
 use crate::batch::Batch;
-use crate::error::is_unreachable;
+use crate::error::{is_awaited, is_unreachable};
 use crate::plugin::RetryLimits;
 use crate::progress::{Counters, add};
 use crate::source::{Committer, ReadError, Source};
@@ -200,7 +200,7 @@ pub(crate) async fn connect(
             Ok(()) => return Ok(true),
             Err(error) => error,
         };
-        if !is_unreachable(&error) {
+        if !is_awaited(&error) {
             return Err(error);
         }
         if !backoff.wait(component, error, None, stop).await? {

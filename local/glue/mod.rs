@@ -15,6 +15,7 @@ mod tests;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use chrono::Utc;
 use serde_json::Value;
 use tokio_util::task::TaskTracker;
 
@@ -36,7 +37,7 @@ impl Glue {
     pub fn start(catalogue: Arc<Catalogue>, objects_root: PathBuf) -> Glue {
         let tasks = TaskTracker::new();
         let runs = Arc::new(Runs::new(catalogue.clone(), objects_root, tasks.clone()));
-        tasks.spawn(schedules::keep(catalogue.clone(), runs.clone()));
+        tasks.spawn(schedules::keep(catalogue.clone(), runs.clone(), Utc::now()));
         Glue { catalogue, runs, tasks }
     }
 

@@ -53,9 +53,8 @@ pub(super) fn call(catalogue: &Catalogue, operation: &str, input: Value) -> Resu
 /// A day: the clock of the machine may have been set meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(60 * 60 * 24);
 
-/// Starts crawlers when they are due, until the runs are stopped.
-pub(super) async fn keep(catalogue: Arc<Catalogue>, runs: Arc<Runs>) {
-    let mut seen = Utc::now();
+/// Starts crawlers when they are due after `seen`, until the runs are stopped.
+pub(super) async fn keep(catalogue: Arc<Catalogue>, runs: Arc<Runs>, mut seen: DateTime<Utc>) {
     loop {
         let (due, names) = next(&catalogue, seen);
         let wait =
@@ -98,6 +97,7 @@ fn next(catalogue: &Catalogue, seen: DateTime<Utc>) -> (Option<DateTime<Utc>>, V
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Glue;
     use crate::catalogue::Crawler;
 
     fn crawler(name: &str, expression: &str, changed: &str) -> Crawler {
@@ -130,5 +130,44 @@ mod tests {
         assert_eq!(names, ["daily", "nightly"]);
         let (due, names) = next(&catalogue, due.unwrap());
         assert_eq!((due, names), (Some("2026-01-02T02:00:00Z".parse().unwrap()), vec!["fresh".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn a_crawler_that_is_due_is_started() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("lake/prices")).unwrap();
+        std::fs::write(root.path().join("lake/prices/1.json"), "{\"close\":1.5}\n").unwrap();
+        let glue = Glue::start(Catalogue::open(None).unwrap(), root.path().to_owned());
+        let create = json!({
+            "Name": "c", "Role": "r", "DatabaseName": "market", "Schedule": "cron(* * * * ? *)",
+            "Targets": { "S3Targets": [{ "Path": "s3://lake/prices/" }] },
+        });
+        glue.call("CreateDatabase", json!({ "DatabaseInput": { "Name": "market" } })).await.unwrap();
+        glue.call("CreateCrawler", create).await.unwrap();
+        // Made five minutes ago, and the clock has stood still for two.
+        let made_earlier = |shelf: &mut crate::catalogue::Shelf| {
+            shelf.crawler_mut("c")?.last_updated -= 300.0;
+            Ok(())
+        };
+        glue.catalogue.change(made_earlier).unwrap();
+        let clock =
+            keep(glue.catalogue.clone(), glue.runs.clone(), Utc::now() - chrono::Duration::seconds(120));
+        let crawled = async {
+            loop {
+                let answer = glue.call("GetCrawler", json!({ "Name": "c" })).await.unwrap();
+                if answer["Crawler"]["LastCrawl"]["Status"] == "SUCCEEDED" {
+                    return glue
+                        .call("GetTable", json!({ "DatabaseName": "market", "Name": "prices" }))
+                        .await;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            table = crawled => assert_eq!(table.unwrap()["Table"]["Name"], "prices"),
+            () = clock => panic!("the clock stops with the crawlers alone"),
+            () = tokio::time::sleep(Duration::from_secs(30)) => panic!("nobody has started the crawler"),
+        }
+        glue.stop().await;
     }
 }

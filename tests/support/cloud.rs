@@ -40,6 +40,14 @@ impl Cloud {
         &found.unwrap_or_else(|| panic!("the offline cloud has no {name}")).1
     }
 
+    /// The memory that it holds now.
+    pub fn rss_kib(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.running.pid())).expect("a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// Stops it as Ctrl-C does.
     pub fn stop(self) -> Outcome {
         self.running.signal(Signal::SIGINT);

@@ -130,6 +130,10 @@ impl Running {
         kill(pid, signal).expect("signalling the binary");
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether stderr contains `part` by now.
     pub fn has_said(&self, part: &str) -> bool {
         self.stderr.so_far().contains(part)

@@ -1,3 +1,5 @@
+//! Buckets: made, found and taken away.
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,3 +1,5 @@
+//! Listings: pages, prefixes, delimiters.
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]

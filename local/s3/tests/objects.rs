@@ -1,3 +1,5 @@
+//! Objects: put, got, copied, deleted; conditions and names.
+
 use std::time::Duration;
 
 use aws_sdk_s3::presigning::PresigningConfig;

@@ -1,3 +1,5 @@
+//! Uploads in several parts.
+
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 
 use super::*;

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, bail};
 use aws_sdk_athena::types::{
     QueryExecution, QueryExecutionContext, QueryExecutionState, ResultConfiguration, StatementType,
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::shared::aws::{Access, Endpoint, Service, Trouble};
 
@@ -80,6 +80,9 @@ pub struct Page {
     /// Asks for the next page, if there is one.
     pub next: Option<String>,
 }
+
+/// How long an Athena that does not answer any more is asked again.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Talks to Athena.
 #[derive(Clone, Debug)]
@@ -169,14 +172,22 @@ impl Client {
     /// Waits until a query has succeeded, and tells `progress` about the way there.
     pub async fn wait(&self, id: &str, mut progress: impl FnMut(&State)) -> Result<Answered> {
         let mut pause = Duration::from_millis(20);
+        let mut silent_since = None;
         loop {
             match self.look(id).await {
                 Ok(State::Succeeded(answered)) => return Ok(answered),
                 Ok(State::Failed { reason, .. }) => return Err(anyhow!(reason)),
                 Ok(State::Cancelled) => bail!("somebody has stopped the query"),
-                Ok(state) => progress(&state),
-                Err(trouble) if trouble.is_passing() => {}
-                Err(trouble) => return Err(self.error(trouble, "waiting for the query")),
+                Ok(state) => {
+                    silent_since = None;
+                    progress(&state);
+                }
+                Err(trouble) => {
+                    let since = *silent_since.get_or_insert_with(Instant::now);
+                    if !trouble.is_passing() || since.elapsed() > PATIENCE {
+                        return Err(self.error(trouble, "waiting for the query"));
+                    }
+                }
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(1));

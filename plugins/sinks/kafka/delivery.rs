@@ -78,6 +78,16 @@ impl Deliveries {
         waiting
     }
 
+    /// Nobody will hear of deliveries any more: every write under way ends without an answer.
+    fn abandon(&self) {
+        for (number, slot) in self.slots.iter().enumerate() {
+            if slot.batch().done.take().is_some() {
+                // Whoever waits for a slot is to find out as well.
+                let _ = self.free.try_send(number);
+            }
+        }
+    }
+
     fn settle(&self, slot: usize, n: usize) {
         if self.slots[slot].n_open.fetch_sub(n, Ordering::AcqRel) > n {
             return;
@@ -119,6 +129,9 @@ impl<'a> Enqueuing<'a> {
 
 impl Drop for Enqueuing<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            return self.deliveries.abandon();
+        }
         self.deliveries.settle(self.slot, self.n_left);
     }
 }
@@ -143,5 +156,29 @@ impl ProducerContext for Deliveries {
             self.slots[slot].batch().failed.push(Failed { index, fault: Fault::Client(code) });
         }
         self.settle(slot, 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_leaves_no_batch_settled_and_none_waiting() {
+        let (free, mut slots) = mpsc::channel(2);
+        let deliveries = Deliveries::new(2, free, Arc::default());
+        while slots.try_recv().is_ok() {}
+        let (first, second) = (deliveries.begin(0, 3), deliveries.begin(1, 2));
+        let panicked = std::thread::scope(|scope| {
+            let feeds = || {
+                let mut enqueuing = Enqueuing::of(&deliveries, 0, 3);
+                enqueuing.n_left -= 1;
+                panic!("a record that nobody can write");
+            };
+            scope.spawn(feeds).join().is_err()
+        });
+        assert!(panicked);
+        assert!(first.blocking_recv().is_err() && second.blocking_recv().is_err());
+        assert_eq!((slots.try_recv(), slots.try_recv()), (Ok(0), Ok(1)));
     }
 }

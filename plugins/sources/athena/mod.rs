@@ -26,7 +26,7 @@ output_location = "s3://my-athena-results/"
 /// Every row becomes a JSON object with the columns as keys: numbers and booleans
 /// as such, NULL as `null`, everything else as text. After a crash the rows of the
 /// same execution are read on, so that none is missing and the query is not paid
-/// for twice; Athena keeps them for 45 days. A new run asks anew.
+/// for twice, as long as they lie in the output location. A new run asks anew.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AthenaConfig {

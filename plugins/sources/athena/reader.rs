@@ -60,6 +60,8 @@ struct Answer {
     to_skip: u64,
     /// Rows given out or passed over.
     taken: u64,
+    /// Whether an earlier run has begun to read them.
+    is_taken_up: bool,
     /// Whether the position behind its last row has gone out.
     is_told: bool,
 }
@@ -216,6 +218,10 @@ impl Source for Athena {
                         let client = self.client.as_ref().expect("opened before it is read from");
                         match client.page(&answer.id, &answer.answered, answer.next.clone()).await {
                             Ok(page) => answer.take(page),
+                            Err(trouble) if answer.is_taken_up && trouble.is("InvalidRequestException") => {
+                                warn!("the rows of the query {} are gone: {trouble}; asking anew", answer.id);
+                                self.step = Step::Ask;
+                            }
                             Err(trouble) => return Err(self.read_error(trouble, "reading the rows")),
                         }
                         continue;
@@ -250,6 +256,7 @@ impl Answer {
             next: None,
             to_skip,
             taken: 0,
+            is_taken_up: to_skip > 0,
             is_told: false,
         }
     }

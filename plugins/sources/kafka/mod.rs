@@ -20,8 +20,8 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use reader::Reader;
 use runner_core::{
-    Batch, BatchLimits, Committer, Error, Gauges, Numbering, Plugin, Position, ReadError, Result,
-    RetryLimits, Source, Start, Unreachable, async_trait,
+    Batch, BatchLimits, Committer, Error, Gauges, Missing, Numbering, Plugin, Position, ReadError, Result,
+    RetryLimits, Source, Start, async_trait,
 };
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
@@ -141,7 +141,7 @@ impl Settings {
         let mut beginnings = TopicPartitionList::new();
         for topic in &self.topics {
             let partitions = contact.partitions(topic)?.ok_or_else(|| {
-                Unreachable(format!(
+                Missing(format!(
                     "topic `{topic}` does not exist in the cluster at {}; waiting for whoever creates it, \
                      which a pipeline with a `kafka` sink does when it starts",
                     self.bootstrap_servers

@@ -130,6 +130,9 @@ impl Beginning {
         let Ok(committed) = client.committed_offsets(partitions, GLANCE) else { return false };
         committed.elements().iter().all(|it| {
             let (topic, number) = (it.topic(), it.partition());
+            if it.error().is_err() {
+                return false;
+            }
             let end = ends.get(&(topic.to_owned(), number)).copied().unwrap_or_default();
             match (it.offset(), settings.reset) {
                 (Offset::Offset(offset), _) => offset >= end,
