@@ -3,6 +3,8 @@
 //! It is for learning, demos and tests. The pipeline files that run against it are the ones that run
 //! against a real cluster and a real AWS account: only environment variables differ.
 
+#![cfg(feature = "cloud")]
+
 mod athena;
 mod catalogue;
 mod cloud;
