@@ -178,7 +178,11 @@ fn the_lean_runner_has_nothing_of_the_offline_cloud() {
         .output()
         .expect("starting cargo");
     let text = String::from_utf8_lossy(&tree.stdout);
-    assert!(text.lines().any(|line| line.starts_with("runner v")), "{}", String::from_utf8_lossy(&tree.stderr));
+    assert!(
+        text.lines().any(|line| line.starts_with("runner v")),
+        "{}",
+        String::from_utf8_lossy(&tree.stderr)
+    );
     for library in ["datafusion", "tansu", "s3s", "rama"] {
         assert!(!text.lines().any(|line| line.starts_with(library)), "the lean runner has {library}");
     }
