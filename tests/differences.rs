@@ -174,36 +174,3 @@ fn a_time_is_found_to_the_batch_and_not_to_the_record() {
     };
     assert_differ(look, "Offset(5)", "Offset(0)");
 }
-
-#[test]
-fn a_second_member_waits_three_seconds() {
-    let look = |broker: &Broker| {
-        // The quickest of three: a machine may be busy, and nobody is early by chance.
-        let quickest = (0..3).map(|_| time_to_share(broker)).min().expect("three times");
-        if quickest < Duration::from_millis(2_500) { "at once".to_owned() } else { "late".to_owned() }
-    };
-    assert_differ(look, "at once", "late");
-}
-
-/// How long it takes until a second member has its share.
-fn time_to_share(broker: &Broker) -> Duration {
-    let topic = broker.create_topic("joined", 2);
-    let group = broker.name("joiners");
-    let settings = [("group.id", &*group), ("heartbeat.interval.ms", "100"), ("session.timeout.ms", "6000")];
-    let (first, second) = (consumer(broker, &settings), consumer(broker, &settings));
-    let n_held = |member: &BaseConsumer| {
-        drop(member.poll(Duration::from_millis(10)));
-        member.assignment().expect("an assignment").count()
-    };
-    first.subscribe(&[&topic]).expect("subscribing");
-    let began = Instant::now();
-    while n_held(&first) < 2 {
-        assert!(began.elapsed() < PATIENCE, "the first member has no partitions");
-    }
-    second.subscribe(&[&topic]).expect("subscribing");
-    let began = Instant::now();
-    while n_held(&first) != 1 || n_held(&second) != 1 {
-        assert!(began.elapsed() < PATIENCE, "the partitions are not shared");
-    }
-    began.elapsed()
-}

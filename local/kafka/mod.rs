@@ -1,10 +1,11 @@
 //! The broker: Kafka's protocol over records in memory, on the loopback.
 //!
 //! It has one node, keeps everything until it stops, and makes no topic that nobody asked for.
-//! The protocol and the consumer groups are `tansu`'s; what that gets wrong is put right beside it.
+//! The protocol and the records are `tansu`'s; what that gets wrong is put right beside it.
 
 mod connection;
 mod fetch;
+mod groups;
 mod log;
 mod routes;
 mod storage;
@@ -15,7 +16,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tansu_broker::coordinator::group::administrator::Controller;
 use tansu_storage::{BrokerRegistrationRequest, Storage as _, StorageContainer};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use uuid::Uuid;
 
+use groups::Groups;
 use routes::Route;
 use storage::Storage;
 
@@ -33,7 +34,7 @@ const NODE: i32 = 1;
 pub struct Broker {
     address: SocketAddr,
     stop: CancellationToken,
-    accepting: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Broker {
@@ -42,12 +43,15 @@ impl Broker {
         let listener = TcpListener::from_std(listener).context("taking over the socket of the broker")?;
         let address = listener.local_addr().context("asking a socket for its port")?;
         let storage = storage(address).await.context("starting the embedded Kafka broker")?;
-        let groups = Controller::with_storage(storage.clone()).context("starting the consumer groups")?;
-        let route = routes::routes(storage, groups).context("building the table of Kafka's requests")?;
+        let groups = Groups::new(storage.clone());
+        let route =
+            routes::routes(storage, groups.clone()).context("building the table of Kafka's requests")?;
         let stop = CancellationToken::new();
-        let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, route, stop.clone()));
-        Ok(Broker { address, stop, accepting })
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, route, stop.clone()));
+        let stopped = stop.clone();
+        tasks.spawn(async move { stopped.run_until_cancelled(groups.tend()).await.unwrap_or(()) });
+        Ok(Broker { address, stop, tasks })
     }
 
     /// Where clients connect to; also the listener that the broker advertises.
@@ -58,7 +62,7 @@ impl Broker {
     /// Ends every connection and returns when none of the broker's tasks is left.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        while self.accepting.join_next().await.is_some() {}
+        while self.tasks.join_next().await.is_some() {}
     }
 }
 

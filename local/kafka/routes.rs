@@ -2,14 +2,15 @@
 
 use anyhow::Result;
 use rama::layer::{MapErrLayer, MapStateLayer};
+use rama::service::BoxService;
 use rama::{Context, Layer as _, Service};
-use tansu_broker::coordinator::group::Coordinator;
 use tansu_broker::service::{coordinator, storage as stock};
-use tansu_sans_io::{ApiKey, EndTxnRequest, EndTxnResponse, FetchRequest};
+use tansu_sans_io::{ApiKey, Body, EndTxnRequest, EndTxnResponse, Frame, Request, Response};
 use tansu_service::{BytesFrameLayer, BytesFrameService, FrameRequestLayer, FrameRouteService};
 use tansu_storage::Storage as _;
 
 use super::fetch::Fetch;
+use super::groups::{DeleteGroups, DescribeGroups, Groups, ListGroups};
 use super::storage::Storage;
 
 /// Answers whole requests; one serves all connections.
@@ -17,24 +18,21 @@ pub(super) type Route = BytesFrameService<FrameRouteService<(), tansu_broker::Er
 
 /// The table of all requests that are answered.
 ///
-/// The stock services but two: fetching is ours, and the stock table lacks the end of a transaction.
-pub(super) fn routes(storage: Storage, groups: impl Coordinator) -> Result<Route> {
+/// Fetching and the groups are ours, and the stock table lacks the end of a transaction.
+pub(super) fn routes(storage: Storage, groups: Groups) -> Result<Route> {
     let services = [
         stock::add_offsets_to_txn,
         stock::add_partitions_to_txn,
         stock::consumer_group_describe,
         stock::create_topics,
-        stock::delete_groups,
         stock::delete_records,
         stock::delete_topics,
         stock::describe_cluster,
         stock::describe_configs,
-        stock::describe_groups,
         stock::describe_topic_partitions,
         stock::find_coordinator,
         stock::incremental_alter_configs,
         stock::init_producer_id,
-        stock::list_groups,
         stock::list_offsets,
         stock::metadata,
         stock::produce,
@@ -44,21 +42,30 @@ pub(super) fn routes(storage: Storage, groups: impl Coordinator) -> Result<Route
     for service in services {
         builder = service(builder, storage.clone())?;
     }
-    let fetched = storage.clone();
-    let fetch = (
-        MapErrLayer::new(tansu_broker::Error::from),
-        MapStateLayer::new(|()| fetched),
-        FrameRequestLayer::<FetchRequest>::new(),
-    );
-    let end_txn = (
-        MapErrLayer::new(tansu_broker::Error::from),
-        MapStateLayer::new(|()| storage),
-        FrameRequestLayer::<EndTxnRequest>::new(),
-    );
-    let builder = coordinator::services(builder, groups)?
-        .with_route(FetchRequest::KEY, fetch.into_layer(Fetch).boxed())?
-        .with_route(EndTxnRequest::KEY, end_txn.into_layer(EndTxn).boxed())?;
+    let builder = coordinator::services(builder, groups.clone())?
+        .with_route(Fetch::KEY, route(storage.clone(), Fetch))?
+        .with_route(EndTxn::KEY, route(storage, EndTxn))?
+        .with_route(ListGroups::KEY, route(groups.clone(), ListGroups))?
+        .with_route(DescribeGroups::KEY, route(groups.clone(), DescribeGroups))?
+        .with_route(DeleteGroups::KEY, route(groups, DeleteGroups))?;
     Ok(BytesFrameLayer::default().into_layer(builder.build()?))
+}
+
+/// A service of ours, with what it works on, as the table takes it.
+fn route<W, S, Q>(works_on: W, service: S) -> BoxService<(), Frame, Frame, tansu_broker::Error>
+where
+    W: Clone + Send + Sync + 'static,
+    S: Service<W, Q, Error = tansu_storage::Error>,
+    S::Response: Response,
+    Q: Request,
+    <Q as TryFrom<Body>>::Error: Into<tansu_storage::Error>,
+{
+    let layers = (
+        MapErrLayer::new(tansu_broker::Error::from),
+        MapStateLayer::new(move |()| works_on),
+        FrameRequestLayer::<Q>::new(),
+    );
+    layers.into_layer(service).boxed()
 }
 
 /// Commits or aborts a transaction.

@@ -1,0 +1,236 @@
+//! A group in every state, at times of the tests' own.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tansu_sans_io::ErrorCode;
+use tansu_sans_io::join_group_response::JoinGroupResponse;
+use tansu_sans_io::sync_group_response::SyncGroupResponse;
+use tokio::sync::oneshot::Receiver;
+use tokio::time::Instant;
+
+use super::group::{Group, Join};
+
+const SESSION: Duration = Duration::from_secs(10);
+const REBALANCE: Duration = Duration::from_secs(60);
+const OK: i16 = 0;
+
+fn ask(member: &str) -> Join {
+    Join {
+        member: member.into(),
+        client: "client".into(),
+        instance: None,
+        session_timeout: SESSION,
+        rebalance_timeout: REBALANCE,
+        protocol_type: "consumer".into(),
+        protocols: vec![("range".into(), Bytes::from_static(b"topics"))],
+    }
+}
+
+/// A group with a clock.
+struct Scene {
+    group: Group,
+    now: Instant,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        Scene { group: Group::default(), now: Instant::now() }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.group.expire(self.now);
+    }
+
+    /// The id for a new member.
+    fn invite(&mut self) -> String {
+        let invited = answer(self.group.join(self.now, ask("")));
+        assert_eq!(invited.error_code, i16::from(ErrorCode::MemberIdRequired));
+        invited.member_id
+    }
+
+    fn join(&mut self, id: &str) -> Receiver<JoinGroupResponse> {
+        self.group.join(self.now, ask(id))
+    }
+
+    /// Everybody joins, and the leader gives each its own id as its share.
+    fn settle(&mut self, ids: &[&String]) -> i32 {
+        let joined: Vec<_> = ids.iter().map(|id| self.join(id)).collect();
+        let joined: Vec<_> = joined.into_iter().map(answer).collect();
+        let (generation, leader) = (joined[0].generation_id, joined[0].leader.clone());
+        for (joined, id) in joined.iter().zip(ids) {
+            assert_eq!((joined.error_code, joined.generation_id, &joined.member_id), (OK, generation, *id));
+            let n_members = joined.members.as_ref().map_or(0, Vec::len);
+            assert_eq!(n_members, if **id == leader { ids.len() } else { 0 });
+        }
+        let shares = ids.iter().map(|id| ((*id).clone(), Bytes::from((*id).clone()))).collect::<Vec<_>>();
+        let synced: Vec<_> = ids
+            .iter()
+            .map(|id| {
+                let shares = if **id == leader { shares.clone() } else { Vec::new() };
+                self.group.sync(self.now, id, generation, shares)
+            })
+            .collect();
+        for (synced, id) in synced.into_iter().zip(ids) {
+            assert_eq!(answer(synced).assignment, id.as_bytes());
+        }
+        assert_eq!(self.group.state(), "Stable");
+        generation
+    }
+
+    fn beat(&mut self, id: &str, generation: i32) -> ErrorCode {
+        self.group.heartbeat(self.now, id, generation)
+    }
+}
+
+#[track_caller]
+fn answer<T>(mut waiting: Receiver<T>) -> T {
+    waiting.try_recv().expect("an answer")
+}
+
+#[track_caller]
+fn waits<T>(waiting: &mut Receiver<T>) {
+    assert!(waiting.try_recv().is_err_and(|e| e == tokio::sync::oneshot::error::TryRecvError::Empty));
+}
+
+fn code(synced: &SyncGroupResponse) -> ErrorCode {
+    ErrorCode::try_from(synced.error_code).unwrap()
+}
+
+#[test]
+fn a_member_that_goes_silent_is_out_and_the_others_begin_again() {
+    let mut scene = Scene::new();
+    let (first, second) = (scene.invite(), scene.invite());
+    let mut waiting = scene.join(&first);
+    assert_eq!(answer(scene.group.join(scene.now, ask("stranger"))).error_code, 25);
+    let alone = answer(waiting);
+    assert_eq!(alone.leader, first);
+    waiting = scene.join(&second);
+    waits(&mut waiting);
+    assert_eq!(scene.beat(&first, alone.generation_id), ErrorCode::RebalanceInProgress);
+    let generation = scene.settle(&[&first, &second]);
+
+    // The first one is killed.
+    scene.pass(SESSION / 2);
+    assert_eq!(scene.beat(&second, generation), ErrorCode::None);
+    assert_eq!(scene.group.next_deadline(), Some(scene.now + SESSION / 2));
+    scene.pass(SESSION / 2);
+    assert_eq!(scene.beat(&second, generation), ErrorCode::RebalanceInProgress);
+    assert_eq!(scene.group.commit(scene.now, &second, generation), ErrorCode::None);
+    let next = scene.settle(&[&second]);
+    assert!(next > generation);
+
+    // It was only asleep, and wakes up.
+    assert_eq!(scene.beat(&first, generation), ErrorCode::UnknownMemberId);
+    assert_eq!(scene.group.commit(scene.now, &first, generation), ErrorCode::UnknownMemberId);
+    assert_eq!(scene.group.commit(scene.now, &second, generation), ErrorCode::IllegalGeneration);
+    assert_eq!(answer(scene.join(&first)).error_code, i16::from(ErrorCode::UnknownMemberId));
+}
+
+#[test]
+fn who_does_not_join_again_in_time_is_left_behind() {
+    let mut scene = Scene::new();
+    let (first, second) = (scene.invite(), scene.invite());
+    drop(scene.join(&first));
+    drop(scene.join(&second));
+    let generation = scene.settle(&[&first, &second]);
+    let third = scene.invite();
+    let mut waiting = [scene.join(&first), scene.join(&third)];
+    // The second one lives, but does not come.
+    for _ in 0..REBALANCE.as_secs() / 5 - 1 {
+        scene.pass(Duration::from_secs(5));
+        assert_eq!(scene.beat(&second, generation), ErrorCode::RebalanceInProgress);
+    }
+    waiting.iter_mut().for_each(waits);
+    scene.pass(Duration::from_secs(5));
+    for waiting in waiting {
+        assert_eq!(answer(waiting).generation_id, generation + 1);
+    }
+    assert_eq!(scene.beat(&second, generation), ErrorCode::UnknownMemberId);
+}
+
+#[test]
+fn a_leader_that_dies_while_it_assigns_lets_the_others_begin_again() {
+    let mut scene = Scene::new();
+    let (first, second) = (scene.invite(), scene.invite());
+    let (_, joined) = (scene.join(&first), scene.join(&second));
+    // The first had joined alone already: it comes again.
+    let leader = answer(scene.join(&first));
+    let follower = answer(joined);
+    assert_eq!((&leader.leader, leader.generation_id), (&first, follower.generation_id));
+    let mut share = scene.group.sync(scene.now, &second, follower.generation_id, Vec::new());
+    waits(&mut share);
+    scene.pass(SESSION);
+    assert_eq!(code(&answer(share)), ErrorCode::RebalanceInProgress);
+    let alone = answer(scene.join(&second));
+    assert_eq!((alone.error_code, &alone.leader), (OK, &second));
+}
+
+#[test]
+fn a_member_that_leaves_hands_over_at_once_and_the_last_one_leaves_the_group_empty() {
+    let mut scene = Scene::new();
+    let (first, second) = (scene.invite(), scene.invite());
+    drop(scene.join(&first));
+    drop(scene.join(&second));
+    let generation = scene.settle(&[&first, &second]);
+    assert_eq!(scene.group.commit(scene.now, "", -1), ErrorCode::UnknownMemberId);
+    assert_eq!(scene.group.leave(scene.now, &first, None), ErrorCode::None);
+    assert_eq!(scene.group.leave(scene.now, &first, None), ErrorCode::UnknownMemberId);
+    assert_eq!(scene.beat(&second, generation), ErrorCode::RebalanceInProgress);
+    scene.settle(&[&second]);
+    assert_eq!(scene.group.leave(scene.now, &second, None), ErrorCode::None);
+    assert_eq!((scene.group.state(), scene.group.next_deadline()), ("Empty", None));
+    assert_eq!(scene.group.commit(scene.now, "", -1), ErrorCode::None);
+}
+
+#[test]
+fn a_member_whose_answer_was_lost_gets_it_again_and_nobody_else_notices() {
+    let mut scene = Scene::new();
+    let (first, second) = (scene.invite(), scene.invite());
+    drop(scene.join(&first));
+    drop(scene.join(&second));
+    let generation = scene.settle(&[&first, &second]);
+    let again = answer(scene.join(&second));
+    assert_eq!((again.error_code, again.generation_id), (OK, generation));
+    assert_eq!(answer(scene.group.sync(scene.now, &second, generation, Vec::new())).assignment, second);
+    assert_eq!(scene.beat(&first, generation), ErrorCode::None);
+}
+
+#[test]
+fn a_named_member_that_was_started_again_goes_on_with_its_share() {
+    let mut scene = Scene::new();
+    let named = || Join { instance: Some("one".into()), ..ask("") };
+    let before = answer(scene.group.join(scene.now, named()));
+    let shares = vec![(before.member_id.clone(), Bytes::from_static(b"share"))];
+    drop(scene.group.sync(scene.now, &before.member_id, before.generation_id, shares));
+
+    let after = answer(scene.group.join(scene.now, named()));
+    assert_ne!(before.member_id, after.member_id);
+    assert_eq!((after.generation_id, &after.leader), (before.generation_id, &after.member_id));
+    let synced = scene.group.sync(scene.now, &after.member_id, after.generation_id, Vec::new());
+    assert_eq!(answer(synced).assignment, b"share"[..]);
+    assert_eq!(scene.beat(&before.member_id, before.generation_id), ErrorCode::UnknownMemberId);
+}
+
+#[test]
+fn members_that_cannot_agree_how_to_assign_are_refused() {
+    let mut scene = Scene::new();
+    let first = scene.invite();
+    drop(scene.join(&first));
+    let other = Join { protocols: vec![("sticky".into(), Bytes::new())], ..ask("") };
+    let refused = answer(scene.group.join(scene.now, other));
+    assert_eq!(refused.error_code, i16::from(ErrorCode::InconsistentGroupProtocol));
+    let none = Join { protocols: Vec::new(), ..ask("") };
+    let refused = answer(Group::default().join(scene.now, none));
+    assert_eq!(refused.error_code, i16::from(ErrorCode::InconsistentGroupProtocol));
+}
+
+#[test]
+fn who_was_invited_and_never_came_is_forgotten() {
+    let mut scene = Scene::new();
+    let invited = scene.invite();
+    scene.pass(SESSION);
+    assert_eq!(answer(scene.join(&invited)).error_code, i16::from(ErrorCode::UnknownMemberId));
+    assert_eq!(scene.group.next_deadline(), None);
+}
