@@ -10,12 +10,11 @@ use bytes::Bytes;
 use tansu_sans_io::ErrorCode;
 use tansu_sans_io::join_group_response::{JoinGroupResponse, JoinGroupResponseMember};
 use tansu_sans_io::sync_group_response::SyncGroupResponse;
-use tokio::sync::oneshot::{Receiver, Sender, channel};
+use tokio::sync::oneshot::{Receiver, channel};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// What every version of a group counts its generations from.
-const NO_GENERATION: i32 = -1;
+use super::member::{Join, Member, NO_GENERATION, not_synced, refused, told};
 
 /// A consumer group.
 #[derive(Debug)]
@@ -43,48 +42,6 @@ enum Phase {
         until: Instant,
     },
     Stable,
-}
-
-#[derive(Debug)]
-struct Member {
-    client: String,
-    instance: Option<String>,
-    session_timeout: Duration,
-    rebalance_timeout: Duration,
-    protocols: Vec<(String, Bytes)>,
-    assignment: Bytes,
-    last_seen: Instant,
-    /// The answer that the member waits for until everybody has joined.
-    joining: Option<Sender<JoinGroupResponse>>,
-    /// The answer that the member waits for until the leader has assigned.
-    syncing: Option<Sender<SyncGroupResponse>>,
-}
-
-impl Member {
-    /// When the member counts as gone unless it is heard of; never while it waits for the group.
-    fn expires(&self) -> Option<Instant> {
-        let waits = self.joining.is_some() || self.syncing.is_some();
-        (!waits).then(|| self.last_seen + self.session_timeout)
-    }
-
-    fn metadata(&self, protocol: &str) -> Bytes {
-        let known = self.protocols.iter().find(|(name, _)| name == protocol);
-        known.map(|(_, metadata)| metadata.clone()).unwrap_or_default()
-    }
-}
-
-/// A request to join.
-#[derive(Clone, Debug)]
-pub(super) struct Join {
-    /// Empty the first time.
-    pub(super) member: String,
-    pub(super) client: String,
-    pub(super) instance: Option<String>,
-    pub(super) session_timeout: Duration,
-    pub(super) rebalance_timeout: Duration,
-    pub(super) protocol_type: String,
-    /// The ways of assigning that the member knows, the best one first, with what it says for each.
-    pub(super) protocols: Vec<(String, Bytes)>,
 }
 
 /// A member as an administrator sees it.
@@ -435,32 +392,4 @@ impl Group {
             .member_id(id.to_owned())
             .members(Some(members.collect()))
     }
-}
-
-/// Sends an answer at once to who would have waited for it.
-fn told<T>(answer: Sender<T>, answered: Receiver<T>, response: T) -> Receiver<T> {
-    drop(answer.send(response));
-    answered
-}
-
-pub(super) fn refused(code: ErrorCode, member: String) -> JoinGroupResponse {
-    JoinGroupResponse::default()
-        .throttle_time_ms(Some(0))
-        .error_code(code.into())
-        .generation_id(NO_GENERATION)
-        .protocol_type(Some(String::new()))
-        .protocol_name(Some(String::new()))
-        .leader(String::new())
-        .skip_assignment(Some(false))
-        .member_id(member)
-        .members(Some(Vec::new()))
-}
-
-pub(super) fn not_synced(code: ErrorCode) -> SyncGroupResponse {
-    SyncGroupResponse::default()
-        .throttle_time_ms(Some(0))
-        .error_code(code.into())
-        .protocol_type(Some(String::new()))
-        .protocol_name(Some(String::new()))
-        .assignment(Bytes::new())
 }

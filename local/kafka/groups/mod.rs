@@ -5,6 +5,7 @@
 
 mod admin;
 mod group;
+mod member;
 mod offsets;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::storage::Storage;
-use group::{Group, Join, not_synced, refused};
+use group::Group;
+use member::{Join, not_synced, refused};
 
 pub(super) use admin::{DeleteGroups, DescribeGroups, ListGroups};
 

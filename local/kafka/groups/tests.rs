@@ -9,7 +9,8 @@ use tansu_sans_io::sync_group_response::SyncGroupResponse;
 use tokio::sync::oneshot::Receiver;
 use tokio::time::Instant;
 
-use super::group::{Group, Join};
+use super::group::Group;
+use super::member::Join;
 
 const SESSION: Duration = Duration::from_secs(10);
 const REBALANCE: Duration = Duration::from_secs(60);
