@@ -8,7 +8,7 @@ use runner_core::{Kind, Pipeline, checkpoints, reset_checkpoints};
 use crate::arguments::{
     CheckpointAction, CheckpointArguments, CheckpointResetArguments, CheckpointShowArguments, Common,
 };
-use crate::exit::{Exit, say, say_error};
+use crate::exit::{Exit, say};
 use crate::file;
 
 pub(crate) fn checkpoint(arguments: &CheckpointArguments, common: &Common) -> Exit {
@@ -20,17 +20,10 @@ pub(crate) fn checkpoint(arguments: &CheckpointArguments, common: &Common) -> Ex
         Ok(pipeline) => pipeline,
         Err(exit) => return exit,
     };
-    let done = match &arguments.action {
+    Exit::after(match &arguments.action {
         CheckpointAction::Show(_) => show(&pipeline),
         CheckpointAction::Reset(reset_arguments) => reset(&pipeline, reset_arguments.source.as_deref()),
-    };
-    match done {
-        Ok(()) => Exit::Done,
-        Err(error) => {
-            say_error(&error);
-            Exit::Failed
-        }
-    }
+    })
 }
 
 fn show(pipeline: &Pipeline) -> Result<()> {

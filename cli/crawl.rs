@@ -2,18 +2,17 @@
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::MultiProgress;
-use runner_core::{Pipeline, is_unreachable, open_sink};
+use runner_core::{Pipeline, open_sink};
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Common, CrawlArguments};
-use crate::exit::{Exit, say, say_error};
+use crate::exit::{Exit, say};
 use crate::signals::{Handlers, Stops};
 use crate::{file, logging};
 
 pub(crate) fn crawl(arguments: &CrawlArguments, common: &Common) -> Exit {
     if let Err(error) = logging::start(common, &MultiProgress::new()) {
-        say_error(&error);
-        return Exit::Usage;
+        return Exit::on_usage(&error);
     }
     let pipeline = match file::read(&arguments.file, None, common) {
         Ok(pipeline) => pipeline,
@@ -30,13 +29,7 @@ pub(crate) fn crawl(arguments: &CrawlArguments, common: &Common) -> Exit {
             }
         })
     });
-    match done {
-        Ok(()) => Exit::Done,
-        Err(error) => {
-            say_error(&error);
-            if is_unreachable(&error) { Exit::Unavailable } else { Exit::Failed }
-        }
-    }
+    Exit::after(done)
 }
 
 /// Starts every crawler of a pipeline, one after the other, and waits for it.

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use runner_core::is_unreachable;
+
 /// The exit codes, which are promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
@@ -33,6 +35,25 @@ impl From<Exit> for ExitCode {
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
         })
+    }
+}
+
+impl Exit {
+    /// What a verb that has come to `ended` exits with; an error is said.
+    pub(crate) fn after(ended: anyhow::Result<()>) -> Exit {
+        ended.map_or_else(|error| Exit::on(&error), |()| Exit::Done)
+    }
+
+    /// Says the error that a verb has ended with.
+    pub(crate) fn on(error: &anyhow::Error) -> Exit {
+        say_error(error);
+        if is_unreachable(error) { Exit::Unavailable } else { Exit::Failed }
+    }
+
+    /// Says what is wrong with the command line.
+    pub(crate) fn on_usage(error: &anyhow::Error) -> Exit {
+        say_error(error);
+        Exit::Usage
     }
 }
 

@@ -9,7 +9,7 @@ use runner_local::{Bound, Cloud, Ports, Settings};
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Common, LocalArguments};
-use crate::exit::{Exit, say, say_error};
+use crate::exit::{Exit, say};
 use crate::logging;
 use crate::signals::{Handlers, Stops};
 
@@ -18,16 +18,9 @@ pub(crate) const PRICES: &[u8] = include_bytes!("../pipelines/data/stocks.csv");
 
 pub(crate) fn local(arguments: &LocalArguments, common: &Common) -> Exit {
     if let Err(error) = logging::start(common, &MultiProgress::new()) {
-        say_error(&error);
-        return Exit::Usage;
+        return Exit::on_usage(&error);
     }
-    match serve(arguments) {
-        Ok(()) => Exit::Done,
-        Err(error) => {
-            say_error(&error);
-            Exit::Failed
-        }
-    }
+    Exit::after(serve(arguments))
 }
 
 fn serve(arguments: &LocalArguments) -> Result<()> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use runner_core::{HumanDuration, is_unreachable};
+use runner_core::HumanDuration;
 use runner_plugins::athena::{Answered, Client, Page, Query, State};
 use tokio::runtime::Runtime;
 
@@ -20,8 +20,7 @@ use crate::summary::bytes;
 pub(crate) fn query(arguments: &QueryArguments, common: &Common) -> Exit {
     let bars = MultiProgress::new();
     if let Err(error) = logging::start(common, &bars) {
-        say_error(&error);
-        return Exit::Usage;
+        return Exit::on_usage(&error);
     }
     let stops = Stops::default();
     let asked = Runtime::new()
@@ -31,10 +30,7 @@ pub(crate) fn query(arguments: &QueryArguments, common: &Common) -> Exit {
         Ok(()) if stops.was_interrupt() => Exit::Interrupted,
         Ok(()) if stops.stop.is_cancelled() => Exit::Terminated,
         Ok(()) => Exit::Done,
-        Err(error) => {
-            say_error(&error);
-            if is_unreachable(&error) { Exit::Unavailable } else { Exit::Failed }
-        }
+        Err(error) => Exit::on(&error),
     }
 }
 

@@ -68,12 +68,8 @@ impl<W: Write> Rows<W> {
 
 /// Numbers stand to the right, and NULL is nothing.
 fn shown(cell: Option<&str>, column: &Column) -> Cell {
-    let is_number = matches!(
-        column.kind.split('(').next(),
-        Some("tinyint" | "smallint" | "integer" | "int" | "bigint" | "real" | "float" | "double" | "decimal")
-    );
     let cell = Cell::new(cell.unwrap_or_default());
-    if is_number { cell.set_alignment(CellAlignment::Right) } else { cell }
+    if column.is_number() { cell.set_alignment(CellAlignment::Right) } else { cell }
 }
 
 /// A line as Athena writes it: every value in quotes, so that NULL differs from an empty text.

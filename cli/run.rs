@@ -25,8 +25,7 @@ struct Report<'a> {
 pub(crate) fn run(arguments: &RunArguments, common: &Common) -> Exit {
     let bars = MultiProgress::new();
     if let Err(error) = logging::start(common, &bars) {
-        say_error(&error);
-        return Exit::Usage;
+        return Exit::on_usage(&error);
     }
     let pipelines = match file::read_all(&arguments.files, arguments.data_dir.as_deref(), common) {
         Ok(pipelines) => pipelines,
@@ -34,21 +33,16 @@ pub(crate) fn run(arguments: &RunArguments, common: &Common) -> Exit {
     };
     let runtime = match Runtime::new().context("starting the async runtime") {
         Ok(runtime) => runtime,
-        Err(error) => {
-            say_error(&error);
-            return Exit::Failed;
-        }
+        Err(error) => return Exit::on(&error),
     };
     let stops = Stops::default();
     let ended = runtime.block_on(run_together(pipelines, arguments, &stops, bars));
+    let is_abandoned = ended.as_ref().is_ok_and(|ended| ended.iter().any(|ended| ended.was_abandoned));
     // Client libraries may have threads that hang in a call; nothing of theirs is needed any more.
-    runtime.shutdown_timeout(Duration::from_millis(if stops.abort.is_cancelled() { 0 } else { 500 }));
+    runtime.shutdown_timeout(Duration::from_millis(if is_abandoned { 0 } else { 500 }));
     let ended = match ended {
         Ok(ended) => ended,
-        Err(error) => {
-            say_error(&error);
-            return Exit::Failed;
-        }
+        Err(error) => return Exit::on(&error),
     };
     let told = match arguments.report.as_deref() {
         Some(path) if path == Path::new("-") => write_report(&ended, &mut std::io::stdout().lock()),

@@ -21,7 +21,7 @@ pub(crate) struct How {
 pub(crate) struct Ended {
     pub(crate) report: PipelineReport,
     /// Whether it was abandoned, by a second signal or the drain deadline.
-    was_abandoned: bool,
+    pub(crate) was_abandoned: bool,
 }
 
 /// Runs pipelines side by side until every one has ended, and answers in their order.

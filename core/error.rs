@@ -1,49 +1,29 @@
 //! Errors that the engine or the command line treats in a way of their own.
 
-use std::fmt;
+use thiserror::Error;
 
 /// Marks an error chain: a service could not be reached. First contact is tried
 /// again for `retry.connect`; a run that ends on it has exit code 69.
-#[derive(Debug)]
+#[derive(Debug, Error)]
+#[error("{0}")]
 pub struct Unreachable(pub String);
-
-impl fmt::Display for Unreachable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unreachable {}
 
 /// Marks an error chain: something that others make is not there. It is waited for
 /// as long as a first contact is tried; a run that ends on it has failed.
-#[derive(Debug)]
+#[derive(Debug, Error)]
+#[error("{0}")]
 pub struct Missing(pub String);
-
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Missing {}
 
 /// Marks an error chain: whoever read the output has gone, as `| head` does. The
 /// run ends as if it had been asked to stop.
-#[derive(Debug)]
+#[derive(Debug, Error)]
+#[error("{0}")]
 pub struct ReaderGone(pub String);
-
-impl fmt::Display for ReaderGone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ReaderGone {}
 
 /// An option that reads well and still makes no sense, found by `build`; it is
 /// shown where the option stands in the file.
-#[derive(Debug)]
+#[derive(Debug, Error)]
+#[error("`{option}`: {message}")]
 pub struct OptionError {
     /// The option's name; of a nested one the names joined by dots.
     pub option: String,
@@ -58,14 +38,6 @@ impl OptionError {
         anyhow::Error::new(OptionError { option: option.into(), message: message.into() })
     }
 }
-
-impl fmt::Display for OptionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`: {}", self.option, self.message)
-    }
-}
-
-impl std::error::Error for OptionError {}
 
 /// Whether a service could not be reached, anywhere in the chain.
 pub fn is_unreachable(error: &anyhow::Error) -> bool {

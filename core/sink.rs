@@ -26,8 +26,8 @@ pub enum Ending {
 /// Writes records to the outside world.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// Connects, creates what is missing, checks what must be there; called again
-    /// while it answers [`Unreachable`](crate::Unreachable), until `retry.connect` has passed.
+    /// Connects, creates what is missing, checks what must be there; called again while it answers
+    /// [`Unreachable`](crate::Unreachable) or [`Missing`](crate::Missing), until `retry.connect` has passed.
     async fn open(&mut self) -> Result<()> {
         Ok(())
     }

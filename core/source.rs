@@ -46,8 +46,8 @@ pub trait Source: Send {
         Numbering::Replayed
     }
 
-    /// Connects; called again with the same start while it answers
-    /// [`Unreachable`](crate::Unreachable), until `retry.connect` has passed.
+    /// Connects; called again with the same start while it answers [`Unreachable`](crate::Unreachable)
+    /// or [`Missing`](crate::Missing), until `retry.connect` has passed.
     async fn open(&mut self, start: &Start) -> Result<()>;
 
     /// Who is told of committed positions beside the checkpoint; asked once, after `open`.

@@ -13,6 +13,7 @@ mod glue;
 mod kafka;
 mod keys;
 mod listen;
+mod request;
 mod s3;
 mod stocks;
 pub mod web;

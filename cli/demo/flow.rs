@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indicatif::MultiProgress;
 use runner_core::{Kind, Monitor, Pipeline, Status};
+use tokio_util::sync::CancellationToken;
 
 use crate::live::Live;
 use crate::run::monitors;
@@ -31,15 +32,15 @@ pub(super) async fn run(
     let how = How { from_start: false, drain_timeout: Duration::from_secs(30) };
     let live = Live::new(&monitors([&producer, &consumer]), bars);
     let (written, stored) = (sink(&producer, "kafka"), sink(&consumer, "s3"));
-    let (all_written, all_stored) = (stops.narrower(), stops.narrower());
+    let (all_written, all_stored) = (CancellationToken::new(), stops.narrower());
     let produce = async {
         let ended = run_one(producer, how, stops).await;
-        all_written.stop.cancel();
+        all_written.cancel();
         ended
     };
     let consume = async {
         // Whoever creates the topic comes first.
-        while written.counts().records_out == 0 && !all_written.stop.is_cancelled() {
+        while written.counts().records_out == 0 && !all_written.is_cancelled() {
             tokio::time::sleep(LOOK).await;
         }
         let ended = run_one(consumer, how, &all_stored).await;
@@ -49,7 +50,7 @@ pub(super) async fn run(
         ended
     };
     let watch = async {
-        all_written.stop.cancelled().await;
+        all_written.cancelled().await;
         while stored.counts().records_out < written.counts().records_out {
             tokio::time::sleep(LOOK).await;
         }

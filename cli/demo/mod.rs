@@ -12,7 +12,7 @@ use runner_plugins::athena::{Client, Query};
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Common, DemoArguments, RowFormat};
-use crate::exit::{Exit, say, say_error};
+use crate::exit::{Exit, say};
 use crate::signals::{Handlers, Stops};
 use crate::summary::count;
 use crate::{crawl, file, local, logging, query, summary, together};
@@ -27,16 +27,9 @@ const COUNT: &str = "SELECT count(*) AS records FROM stockmarket_project";
 pub(crate) fn demo(arguments: &DemoArguments, common: &Common) -> Exit {
     let bars = MultiProgress::new();
     if let Err(error) = logging::start_at("warn", common, &bars) {
-        say_error(&error);
-        return Exit::Usage;
+        return Exit::on_usage(&error);
     }
-    match show(arguments, common, bars) {
-        Ok(exit) => exit,
-        Err(error) => {
-            say_error(&error);
-            Exit::Failed
-        }
-    }
+    show(arguments, common, bars).unwrap_or_else(|error| Exit::on(&error))
 }
 
 fn show(arguments: &DemoArguments, common: &Common, bars: MultiProgress) -> Result<Exit> {
@@ -99,7 +92,7 @@ async fn stages(
         return Ok(exit);
     }
     tokio::select! {
-        shown = questions(arguments, common, &consumer, n_stored, &bars) => shown,
+        shown = questions(arguments, common, &consumer, n_stored, &bars, stops) => shown,
         () = stops.stop.cancelled() => Ok(Exit::Done),
     }
 }
@@ -111,10 +104,11 @@ async fn questions(
     consumer: &Path,
     n_stored: u64,
     bars: &MultiProgress,
+    stops: &Stops,
 ) -> Result<Exit> {
     stage(2, "a Glue crawler looks at the objects and makes a table of them");
     match file::read(consumer, None, common) {
-        Ok(pipeline) => crawl::crawl_all(pipeline, &Stops::default()).await?,
+        Ok(pipeline) => crawl::crawl_all(pipeline, stops).await?,
         Err(exit) => return Ok(exit),
     }
 

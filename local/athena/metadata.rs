@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::request::{Page, read};
+use super::ATHENA;
 use crate::Fault;
 use crate::catalogue::{Catalogue, Column, Database, Table};
+use crate::request::Page;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -19,16 +20,16 @@ struct Input {
 }
 
 pub(super) fn call(catalogue: &Catalogue, operation: &str, input: Value) -> Result<Value, Fault> {
-    let input: Input = read(input)?;
+    let input: Input = ATHENA.read(input)?;
     let missing = |fault: Fault| Fault::new("MetadataException", fault.message);
     catalogue.read(|shelf| match operation {
-        "ListDatabases" => input.page.cut("DatabaseList", shelf.databases.values(), database),
+        "ListDatabases" => ATHENA.cut(&input.page, "DatabaseList", shelf.databases.values(), database),
         "GetDatabase" => {
             Ok(json!({ "Database": database(shelf.database(&input.database_name).map_err(missing)?) }))
         }
         "ListTableMetadata" => {
             let tables = shelf.database(&input.database_name).map_err(missing)?.tables.values();
-            input.page.cut("TableMetadataList", tables, table)
+            ATHENA.cut(&input.page, "TableMetadataList", tables, table)
         }
         "GetTableMetadata" => {
             let found = shelf.table(&input.database_name, &input.table_name).map_err(missing)?;

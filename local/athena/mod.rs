@@ -7,7 +7,6 @@ mod functions;
 mod metadata;
 mod output;
 mod queries;
-mod request;
 mod results;
 mod sql;
 mod statements;
@@ -23,7 +22,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use self::queries::Queries;
+use crate::request::Requests;
 use crate::{Catalogue, Fault};
+
+const ATHENA: Requests = Requests { invalid: "InvalidRequestException", page: 50 };
 
 /// What an Athena is told when it starts.
 #[derive(Clone, Debug, Default)]
@@ -55,16 +57,15 @@ impl Athena {
     pub async fn call(&self, operation: &str, input: Value) -> Result<Value, Fault> {
         let (catalogue, queries) = (&self.catalogue, &self.queries);
         match operation {
-            "StartQueryExecution" => queries.start(request::read(input)?),
-            "GetQueryExecution" => queries.get(request::read(input)?),
-            "BatchGetQueryExecution" => Ok(queries.get_many(request::read(input)?)),
-            "ListQueryExecutions" => queries.list(request::read(input)?),
-            "StopQueryExecution" => queries.cancel(request::read(input)?),
+            "StartQueryExecution" => queries.start(ATHENA.read(input)?),
+            "GetQueryExecution" => queries.get(ATHENA.read(input)?),
+            "BatchGetQueryExecution" => Ok(queries.get_many(ATHENA.read(input)?)),
+            "ListQueryExecutions" => queries.list(ATHENA.read(input)?),
+            "StopQueryExecution" => queries.cancel(ATHENA.read(input)?),
             "GetQueryResults" => {
                 let queries = queries.clone();
                 // Reads a file.
-                let answer =
-                    tokio::task::spawn_blocking(move || results::get(&queries, request::read(input)?));
+                let answer = tokio::task::spawn_blocking(move || results::get(&queries, ATHENA.read(input)?));
                 answer.await.map_err(|error| Fault::new("InternalServerException", error.to_string()))?
             }
             "GetWorkGroup" | "ListWorkGroups" | "CreateWorkGroup" | "UpdateWorkGroup" | "DeleteWorkGroup" => {

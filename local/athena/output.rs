@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use tempfile::NamedTempFile;
 
+use super::ATHENA;
 use super::engine::Engine;
-use super::request::invalid;
 use super::value::OutputColumn;
 use crate::Fault;
 use crate::catalogue::Place;
@@ -29,12 +29,13 @@ impl Output {
         has_rows: bool,
     ) -> Result<Output, Fault> {
         let location = location.filter(|it| !it.is_empty()).ok_or_else(|| {
-            invalid(
+            ATHENA.invalid(
                 "No output location provided. An output location is required either through the Workgroup result \
                  configuration setting or as an API input.",
             )
         })?;
-        let place = Place::parse(location).map_err(|error| invalid(format!("outputLocation: {error}")))?;
+        let place =
+            Place::parse(location).map_err(|error| ATHENA.invalid(format!("outputLocation: {error}")))?;
         // A result there would be read as data by the next query.
         let taken = engine.catalogue.read(|shelf| {
             let tables = shelf.databases.values().flat_map(|database| database.tables.values());
@@ -47,7 +48,7 @@ impl Output {
             tables.chain(crawlers).find(|(_, url)| Place::parse(url).is_ok_and(|data| data.holds(&place)))
         });
         if let Some((whose, url)) = taken {
-            return Err(invalid(format!(
+            return Err(ATHENA.invalid(format!(
                 "the output location {location} lies in {url}, the folder of the {whose}: results there would be read \
                  as its data; choose another folder"
             )));

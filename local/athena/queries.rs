@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::ATHENA;
 use super::engine::{Engine, Job};
 use super::execution::{Execution, State};
 use super::output::Output;
-use super::request::{Page, invalid};
 use super::sql::Query;
 use super::{AthenaSettings, deep, workgroups};
+use crate::request::Page;
 use crate::{Catalogue, Fault};
 
 /// How many queries run at once; others are QUEUED.
@@ -115,7 +116,7 @@ impl Queries {
     }
 
     pub(super) fn find(&self, id: &str) -> Result<Execution, Fault> {
-        let missing = || invalid(format!("QueryExecution {id} was not found"));
+        let missing = || ATHENA.invalid(format!("QueryExecution {id} was not found"));
         self.lock().executions.get(id).cloned().ok_or_else(missing)
     }
 
@@ -126,17 +127,20 @@ impl Queries {
             return Ok(json!({ "QueryExecutionId": id }));
         }
         if !input.execution_parameters.is_empty() {
-            return Err(invalid(
-                "the offline Athena takes no ExecutionParameters: write the values into the SQL",
-            ));
+            return Err(ATHENA
+                .invalid("the offline Athena takes no ExecutionParameters: write the values into the SQL"));
         }
         let catalog = input.query_execution_context.catalog.as_deref();
         if let Some(other) = catalog.filter(|it| !it.is_empty() && !it.eq_ignore_ascii_case("awsdatacatalog"))
         {
-            return Err(invalid(format!("the offline Athena has no catalog `{other}`, only AwsDataCatalog")));
+            return Err(
+                ATHENA.invalid(format!("the offline Athena has no catalog `{other}`, only AwsDataCatalog"))
+            );
         }
         let query = deep::now(|| Query::parse(&input.query_string));
-        let query = query.ok_or_else(|| invalid("the query cannot be parsed"))?.map_err(invalid)?;
+        let query = query
+            .ok_or_else(|| ATHENA.invalid("the query cannot be parsed"))?
+            .map_err(|error| ATHENA.invalid(error))?;
         let id = Uuid::new_v4().to_string();
         let workgroup = input.work_group.unwrap_or_else(|| workgroups::PRIMARY.into());
         let group = workgroups::find(&self.engine.catalogue, &self.settings, &workgroup)?;
@@ -231,7 +235,7 @@ impl Queries {
         let group = input.work_group.as_deref().unwrap_or(workgroups::PRIMARY);
         let ids = known.order.iter().rev();
         let ids = ids.filter(|id| known.executions.get(*id).is_some_and(|it| it.workgroup == group));
-        input.page.cut("QueryExecutionIds", ids, |id| json!(id))
+        ATHENA.cut(&input.page, "QueryExecutionIds", ids, |id| json!(id))
     }
 
     pub(super) fn cancel(&self, input: Named) -> Result<Value, Fault> {

@@ -6,11 +6,12 @@ use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::ATHENA;
 use super::execution::{Given, State};
 use super::queries::Queries;
-use super::request::{Page, invalid};
 use super::value::OutputColumn;
 use crate::Fault;
+use crate::request::Page;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -23,7 +24,7 @@ pub(super) struct Input {
 pub(super) fn get(queries: &Queries, input: Input) -> Result<Value, Fault> {
     let execution = queries.find(&input.query_execution_id)?;
     if execution.state != State::Succeeded {
-        return Err(invalid(match execution.state {
+        return Err(ATHENA.invalid(match execution.state {
             State::Failed | State::Cancelled => {
                 format!("Query did not finish successfully. Final query state: {}", execution.state.name())
             }
@@ -32,12 +33,13 @@ pub(super) fn get(queries: &Queries, input: Input) -> Result<Value, Fault> {
     }
     let at_most = input.page.max_results.unwrap_or(1000);
     if !(1..=1000).contains(&at_most) {
-        return Err(invalid("MaxResults is more than the 1000 rows that a page may have, or 0"));
+        return Err(ATHENA.invalid("MaxResults is more than the 1000 rows that a page may have, or 0"));
     }
-    let given = execution.given.ok_or_else(|| invalid("the query has no result"))?;
+    let given = execution.given.ok_or_else(|| ATHENA.invalid("the query has no result"))?;
     // A token is the place in the file where the next page begins.
-    let (rows, next) = read(&given, input.page.start()? as u64, at_most)
-        .map_err(|error| invalid(format!("the result {} cannot be read: {error}", execution.output)))?;
+    let (rows, next) = read(&given, ATHENA.start(&input.page)? as u64, at_most).map_err(|error| {
+        ATHENA.invalid(format!("the result {} cannot be read: {error}", execution.output))
+    })?;
     let columns: Vec<Value> = given.columns.iter().map(OutputColumn::show).collect();
     let mut answer = json!({
         "UpdateCount": 0,

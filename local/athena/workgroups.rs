@@ -3,10 +3,11 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::ATHENA;
 use super::AthenaSettings;
-use super::request::{Page, invalid, read};
 use crate::Fault;
 use crate::catalogue::{Catalogue, Workgroup, now};
+use crate::request::Page;
 
 pub(super) const PRIMARY: &str = "primary";
 
@@ -67,7 +68,7 @@ pub(super) fn find(catalogue: &Catalogue, settings: &AthenaSettings, name: &str)
     match known {
         Some(group) => Ok(group),
         None if name == PRIMARY => Ok(primary(settings)),
-        None => Err(invalid(format!("WorkGroup {name} is not found."))),
+        None => Err(ATHENA.invalid(format!("WorkGroup {name} is not found."))),
     }
 }
 
@@ -87,19 +88,19 @@ pub(super) fn call(
     input: Value,
 ) -> Result<Value, Fault> {
     if operation == "ListWorkGroups" {
-        let page: Page = read(input)?;
+        let page: Page = ATHENA.read(input)?;
         let mut groups: Vec<Workgroup> = catalogue.read(|shelf| shelf.workgroups.values().cloned().collect());
         if groups.iter().all(|group| group.name != PRIMARY) {
             groups.push(primary(settings));
         }
-        return page.cut("WorkGroups", groups, |group| group.show());
+        return ATHENA.cut(&page, "WorkGroups", groups, |group| group.show());
     }
-    let input: Input = read(input)?;
+    let input: Input = ATHENA.read(input)?;
     match operation {
         "GetWorkGroup" => Ok(json!({ "WorkGroup": find(catalogue, settings, &input.name)?.show() })),
         "CreateWorkGroup" => {
             if find(catalogue, settings, &input.name).is_ok() {
-                return Err(invalid(format!("WorkGroup {} already exists", input.name)));
+                return Err(ATHENA.invalid(format!("WorkGroup {} already exists", input.name)));
             }
             let mut group =
                 Workgroup { name: input.name.clone(), state: "ENABLED".into(), ..Workgroup::default() };
@@ -114,7 +115,7 @@ pub(super) fn call(
         }
         _ => catalogue.change(|shelf| match shelf.workgroups.remove(&input.name) {
             Some(_) => Ok(json!({})),
-            None => Err(invalid(format!("WorkGroup {} is not found.", input.name))),
+            None => Err(ATHENA.invalid(format!("WorkGroup {} is not found.", input.name))),
         }),
     }
 }

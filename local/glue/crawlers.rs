@@ -4,10 +4,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::cron::Cron;
-use super::request::{Page, exists, invalid, read};
 use super::runs::Runs;
+use super::{GLUE, exists};
 use crate::Fault;
 use crate::catalogue::{Catalogue, Crawl, Crawler, Schedule, Shelf, Target, Targets, now};
+use crate::request::Page;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -38,14 +39,14 @@ pub(super) fn call(
     input: Value,
 ) -> Result<Value, Fault> {
     match operation {
-        "CreateCrawler" => create(catalogue, read(input)?),
-        "UpdateCrawler" => update(catalogue, runs, read(input)?),
+        "CreateCrawler" => create(catalogue, GLUE.read(input)?),
+        "UpdateCrawler" => update(catalogue, runs, GLUE.read(input)?),
         "GetCrawler" => {
-            let Named { name } = read(input)?;
+            let Named { name } = GLUE.read(input)?;
             catalogue.read(|shelf| Ok(json!({ "Crawler": show(shelf.crawler(&name)?, runs) })))
         }
         "DeleteCrawler" => {
-            let Named { name } = read(input)?;
+            let Named { name } = GLUE.read(input)?;
             catalogue.change(|shelf| {
                 shelf.crawler(&name)?;
                 runs.idle(&name)?;
@@ -54,19 +55,19 @@ pub(super) fn call(
             })
         }
         "ListCrawlers" => {
-            let page: Page = read(input)?;
-            catalogue.read(|shelf| page.cut("CrawlerNames", shelf.crawlers.keys(), |name| json!(name)))
+            let page: Page = GLUE.read(input)?;
+            catalogue.read(|shelf| GLUE.cut(&page, "CrawlerNames", shelf.crawlers.keys(), |name| json!(name)))
         }
         _ => {
-            let page: Page = read(input)?;
-            catalogue.read(|shelf| page.cut("Crawlers", shelf.crawlers.values(), |it| show(it, runs)))
+            let page: Page = GLUE.read(input)?;
+            catalogue.read(|shelf| GLUE.cut(&page, "Crawlers", shelf.crawlers.values(), |it| show(it, runs)))
         }
     }
 }
 
 fn create(catalogue: &Catalogue, input: Input) -> Result<Value, Fault> {
     if input.role.as_ref().is_none_or(String::is_empty) {
-        return Err(invalid("a crawler needs a Role; offline any name does"));
+        return Err(GLUE.invalid("a crawler needs a Role; offline any name does"));
     }
     catalogue.change(|shelf| {
         if shelf.crawlers.contains_key(&input.name) {
@@ -102,7 +103,7 @@ fn change(crawler: &mut Crawler, input: Input) -> Result<(), Fault> {
     if let Some(configuration) = input.configuration {
         let is_json = configuration.is_empty() || serde_json::from_str::<Value>(&configuration).is_ok();
         if !is_json {
-            return Err(invalid("the Configuration is not JSON"));
+            return Err(GLUE.invalid("the Configuration is not JSON"));
         }
         crawler.configuration = Some(configuration);
     }
@@ -127,28 +128,27 @@ pub(super) fn schedule(expression: String) -> Result<Option<Schedule>, Fault> {
     if expression.is_empty() {
         return Ok(None);
     }
-    Cron::parse(&expression).map_err(invalid)?;
+    Cron::parse(&expression).map_err(|error| GLUE.invalid(error))?;
     Ok(Some(Schedule { schedule_expression: expression, state: "SCHEDULED".into() }))
 }
 
 fn check(targets: &Targets) -> Result<(), Fault> {
     let other = targets.rest.iter().find(|(_, list)| list.as_array().is_some_and(|list| !list.is_empty()));
     if let Some((kind, _)) = other {
-        return Err(invalid(format!("the offline Glue crawls S3Targets only, and not {kind}")));
+        return Err(GLUE.invalid(format!("the offline Glue crawls S3Targets only, and not {kind}")));
     }
     if targets.s3.is_empty() {
-        return Err(invalid(
-            "a crawler needs a target: Targets.S3Targets with a Path such as s3://bucket/folder/",
-        ));
+        return Err(GLUE
+            .invalid("a crawler needs a target: Targets.S3Targets with a Path such as s3://bucket/folder/"));
     }
     for Target { path, sample_size, .. } in &targets.s3 {
         let has_bucket =
             path.strip_prefix("s3://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
         if !has_bucket {
-            return Err(invalid(format!("`{path}` is no S3 path: write s3://bucket/folder/")));
+            return Err(GLUE.invalid(format!("`{path}` is no S3 path: write s3://bucket/folder/")));
         }
         if sample_size.is_some_and(|size| !(1..=249).contains(&size)) {
-            return Err(invalid("a SampleSize is 1 to 249 objects of a folder"));
+            return Err(GLUE.invalid("a SampleSize is 1 to 249 objects of a folder"));
         }
     }
     Ok(())

@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::request::{Page, exists, invalid, read};
+use super::{GLUE, exists};
 use crate::Fault;
 use crate::catalogue::{Catalogue, Database};
+use crate::request::Page;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -24,16 +25,16 @@ struct Named {
 pub(super) fn call(catalogue: &Catalogue, operation: &str, input: Value) -> Result<Value, Fault> {
     match operation {
         "CreateDatabase" => {
-            let input: Input = read(input)?;
+            let input: Input = GLUE.read(input)?;
             create(catalogue, &input.database_input)
         }
-        "UpdateDatabase" => update(catalogue, read(input)?),
+        "UpdateDatabase" => update(catalogue, GLUE.read(input)?),
         "GetDatabase" => {
-            let Named { name } = read(input)?;
+            let Named { name } = GLUE.read(input)?;
             catalogue.read(|shelf| Ok(json!({ "Database": show(shelf.database(&name)?) })))
         }
         "DeleteDatabase" => {
-            let Named { name } = read(input)?;
+            let Named { name } = GLUE.read(input)?;
             catalogue.change(|shelf| {
                 shelf.database(&name)?;
                 shelf.databases.remove(&name.to_lowercase());
@@ -41,8 +42,8 @@ pub(super) fn call(catalogue: &Catalogue, operation: &str, input: Value) -> Resu
             })
         }
         _ => {
-            let page: Page = read(input)?;
-            catalogue.read(|shelf| page.cut("DatabaseList", shelf.databases.values(), show))
+            let page: Page = GLUE.read(input)?;
+            catalogue.read(|shelf| GLUE.cut(&page, "DatabaseList", shelf.databases.values(), show))
         }
     }
 }
@@ -50,7 +51,7 @@ pub(super) fn call(catalogue: &Catalogue, operation: &str, input: Value) -> Resu
 fn create(catalogue: &Catalogue, input: &Database) -> Result<Value, Fault> {
     let name = input.name.to_lowercase();
     if name.is_empty() || name.contains('/') {
-        return Err(invalid("a database needs a name of 1 to 255 characters without `/`"));
+        return Err(GLUE.invalid("a database needs a name of 1 to 255 characters without `/`"));
     }
     catalogue.change(|shelf| {
         if shelf.databases.contains_key(&name) {

@@ -5,7 +5,6 @@ mod crawlers;
 mod cron;
 mod databases;
 mod partitions;
-mod request;
 mod runs;
 mod schedules;
 mod tables;
@@ -20,10 +19,13 @@ use serde_json::Value;
 use tokio_util::task::TaskTracker;
 
 use self::runs::Runs;
+use crate::request::Requests;
 use crate::{Catalogue, Fault};
 
 /// The account that everything here belongs to.
 pub(crate) const ACCOUNT: &str = "000000000000";
+
+const GLUE: Requests = Requests { invalid: "InvalidInputException", page: 100 };
 
 /// A Glue whose crawlers read the folders of buckets from the disk.
 pub struct Glue {
@@ -55,6 +57,10 @@ impl Glue {
         let answer = tokio::task::spawn_blocking(move || answer(&catalogue, &runs, &operation, input));
         answer.await.map_err(|error| Fault::new("InternalServiceException", error.to_string()))?
     }
+}
+
+fn exists(message: impl Into<String>) -> Fault {
+    Fault::new("AlreadyExistsException", message)
 }
 
 fn answer(catalogue: &Catalogue, runs: &Arc<Runs>, operation: &str, input: Value) -> Result<Value, Fault> {

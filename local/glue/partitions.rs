@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::request::{Page, exists, invalid, read};
+use super::{GLUE, exists};
 use crate::Fault;
 use crate::catalogue::{Catalogue, Partition, Table, now};
+use crate::request::Page;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -23,11 +24,11 @@ struct Input {
 }
 
 pub(super) fn call(catalogue: &Catalogue, operation: &str, input: Value) -> Result<Value, Fault> {
-    let input: Input = read(input)?;
+    let input: Input = GLUE.read(input)?;
     let (database, table) = (&input.database_name, &input.table_name);
     match operation {
         "CreatePartition" => {
-            let partition = input.partition_input.ok_or_else(|| invalid("PartitionInput is missing"))?;
+            let partition = input.partition_input.ok_or_else(|| GLUE.invalid("PartitionInput is missing"))?;
             catalogue.change(|shelf| add(shelf.table_mut(database, table)?, partition).map(|()| json!({})))
         }
         "BatchCreatePartition" => catalogue.change(|shelf| {
@@ -53,7 +54,7 @@ pub(super) fn call(catalogue: &Catalogue, operation: &str, input: Value) -> Resu
         }),
         _ => catalogue.read(|shelf| {
             let partitions = shelf.table(database, table)?.partitions.values();
-            input.page.cut("Partitions", partitions, |partition| json!(partition))
+            GLUE.cut(&input.page, "Partitions", partitions, |partition| json!(partition))
         }),
     }
 }
@@ -65,9 +66,8 @@ pub(super) fn key(values: &[String]) -> String {
 fn add(table: &mut Table, mut partition: Partition) -> Result<(), Fault> {
     let (n_keys, n_values) = (table.partition_keys.len(), partition.values.len());
     if n_keys != n_values {
-        return Err(invalid(format!(
-            "the table has {n_keys} partition keys, and the partition {n_values} values"
-        )));
+        return Err(GLUE
+            .invalid(format!("the table has {n_keys} partition keys, and the partition {n_values} values")));
     }
     let key = key(&partition.values);
     if table.partitions.contains_key(&key) {

@@ -14,10 +14,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::GLUE;
 use super::crawl::{self, Outcome};
-use super::request::{Page, read};
 use crate::Fault;
 use crate::catalogue::{Catalogue, Crawl, now};
+use crate::request::Page;
 
 /// How many crawls of a crawler are remembered.
 const REMEMBERED: usize = 100;
@@ -79,27 +80,27 @@ pub(super) fn call(
 ) -> Result<Value, Fault> {
     match operation {
         "StartCrawler" => {
-            let Named { name } = read(input)?;
+            let Named { name } = GLUE.read(input)?;
             runs.begin(&name)
         }
         "StopCrawler" => {
-            let Named { name } = read(input)?;
+            let Named { name } = GLUE.read(input)?;
             catalogue.read(|shelf| shelf.crawler(&name).map(drop))?;
             runs.cancel(&name)
         }
         "ListCrawls" => {
-            let History { crawler_name, page } = read(input)?;
+            let History { crawler_name, page } = GLUE.read(input)?;
             catalogue.read(|shelf| {
                 let crawls = shelf.crawler(&crawler_name)?.crawls.iter().rev();
-                page.cut("Crawls", crawls, |crawl| show(&crawler_name, crawl))
+                GLUE.cut(&page, "Crawls", crawls, |crawl| show(&crawler_name, crawl))
             })
         }
         _ => {
-            let Metrics { crawler_name_list: names, page } = read(input)?;
+            let Metrics { crawler_name_list: names, page } = GLUE.read(input)?;
             catalogue.read(|shelf| {
                 let crawlers = shelf.crawlers.values();
                 let wanted = crawlers.filter(|it| names.is_empty() || names.contains(&it.name));
-                page.cut("CrawlerMetricsList", wanted, |it| metrics(&it.name, &it.crawls))
+                GLUE.cut(&page, "CrawlerMetricsList", wanted, |it| metrics(&it.name, &it.crawls))
             })
         }
     }

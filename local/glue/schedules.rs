@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
+use super::GLUE;
 use super::crawlers::schedule;
 use super::cron::Cron;
-use super::request::{invalid, read};
 use super::runs::Runs;
 use crate::Fault;
 use crate::catalogue::{Catalogue, now};
@@ -24,7 +24,7 @@ struct Input {
 }
 
 pub(super) fn call(catalogue: &Catalogue, operation: &str, input: Value) -> Result<Value, Fault> {
-    let input: Input = read(input)?;
+    let input: Input = GLUE.read(input)?;
     catalogue.change(|shelf| {
         let crawler = shelf.crawler_mut(&input.crawler_name)?;
         crawler.last_updated = now();
@@ -33,7 +33,7 @@ pub(super) fn call(catalogue: &Catalogue, operation: &str, input: Value) -> Resu
             return Ok(json!({}));
         }
         let Some(schedule) = &mut crawler.schedule else {
-            return Err(invalid(format!("crawler {} has no schedule", input.crawler_name)));
+            return Err(GLUE.invalid(format!("crawler {} has no schedule", input.crawler_name)));
         };
         let (state, already) = match operation {
             "StartCrawlerSchedule" => ("SCHEDULED", "SchedulerRunningException"),

@@ -4,9 +4,10 @@ use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::request::{Page, exists, invalid, read};
+use super::{GLUE, exists};
 use crate::Fault;
 use crate::catalogue::{Catalogue, Table, now};
+use crate::request::Page;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -36,22 +37,22 @@ struct Many {
 
 pub(super) fn call(catalogue: &Catalogue, operation: &str, input: Value) -> Result<Value, Fault> {
     match operation {
-        "CreateTable" => create(catalogue, read(input)?),
-        "UpdateTable" => update(catalogue, read(input)?),
+        "CreateTable" => create(catalogue, GLUE.read(input)?),
+        "UpdateTable" => update(catalogue, GLUE.read(input)?),
         "GetTable" => {
-            let Named { database_name, name } = read(input)?;
+            let Named { database_name, name } = GLUE.read(input)?;
             catalogue.read(|shelf| Ok(json!({ "Table": show(shelf.table(&database_name, &name)?) })))
         }
         "DeleteTable" => {
-            let Named { database_name, name } = read(input)?;
+            let Named { database_name, name } = GLUE.read(input)?;
             catalogue.change(|shelf| {
                 shelf.table(&database_name, &name)?;
                 shelf.database_mut(&database_name)?.tables.remove(&name.to_lowercase());
                 Ok(json!({}))
             })
         }
-        "BatchDeleteTable" => delete_many(catalogue, read(input)?),
-        _ => list(catalogue, read(input)?),
+        "BatchDeleteTable" => delete_many(catalogue, GLUE.read(input)?),
+        _ => list(catalogue, GLUE.read(input)?),
     }
 }
 
@@ -81,7 +82,7 @@ fn update(catalogue: &Catalogue, input: Input) -> Result<Value, Fault> {
 fn named(mut table: Table, database: &str) -> Result<Table, Fault> {
     table.name = table.name.to_lowercase();
     if table.name.is_empty() {
-        return Err(invalid("a table needs a name"));
+        return Err(GLUE.invalid("a table needs a name"));
     }
     for column in table.storage_descriptor.columns.iter_mut().chain(&mut table.partition_keys) {
         column.name = column.name.to_lowercase();
@@ -112,11 +113,11 @@ fn delete_many(catalogue: &Catalogue, input: Many) -> Result<Value, Fault> {
 fn list(catalogue: &Catalogue, input: Many) -> Result<Value, Fault> {
     // Glue matches the whole name.
     let wanted = input.expression.map(|it| Regex::new(&format!("^(?:{it})$"))).transpose();
-    let wanted = wanted.map_err(|error| invalid(format!("the Expression: {error}")))?;
+    let wanted = wanted.map_err(|error| GLUE.invalid(format!("the Expression: {error}")))?;
     catalogue.read(|shelf| {
         let tables = shelf.database(&input.database_name)?.tables.values();
         let tables = tables.filter(|table| wanted.as_ref().is_none_or(|wanted| wanted.is_match(&table.name)));
-        input.page.cut("TableList", tables, show)
+        GLUE.cut(&input.page, "TableList", tables, show)
     })
 }
 

@@ -16,7 +16,7 @@ pub fn write_object(columns: &[Column], row: &[Option<String>], out: &mut Vec<u8
         out.push(b':');
         match row.get(index).and_then(Option::as_deref) {
             None => out.extend_from_slice(b"null"),
-            Some(cell) if is_bare(&column.kind, cell) => out.extend_from_slice(cell.as_bytes()),
+            Some(cell) if is_bare(column, cell) => out.extend_from_slice(cell.as_bytes()),
             Some(cell) => write_string(cell, out),
         }
     }
@@ -24,15 +24,12 @@ pub fn write_object(columns: &[Column], row: &[Option<String>], out: &mut Vec<u8
 }
 
 /// Whether a cell stands in JSON as it is.
-fn is_bare(kind: &str, cell: &str) -> bool {
-    match kind {
-        "boolean" => matches!(cell, "true" | "false"),
-        "tinyint" | "smallint" | "integer" | "int" | "bigint" | "real" | "float" | "double" => {
-            let looks = cell.starts_with(|c: char| c == '-' || c.is_ascii_digit());
-            looks && serde_json::from_str::<&RawValue>(cell).is_ok()
-        }
-        _ => false,
+fn is_bare(column: &Column, cell: &str) -> bool {
+    if column.kind == "boolean" {
+        return matches!(cell, "true" | "false");
     }
+    let looks = cell.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    column.is_number() && !column.is_decimal() && looks && serde_json::from_str::<&RawValue>(cell).is_ok()
 }
 
 fn write_string(text: &str, out: &mut Vec<u8>) {

@@ -70,6 +70,21 @@ pub struct Column {
     pub kind: String,
 }
 
+impl Column {
+    /// Whether its cells are numbers, decimals included.
+    pub fn is_number(&self) -> bool {
+        let is_binary = matches!(
+            &*self.kind,
+            "tinyint" | "smallint" | "integer" | "int" | "bigint" | "real" | "float" | "double"
+        );
+        is_binary || self.is_decimal()
+    }
+
+    pub(super) fn is_decimal(&self) -> bool {
+        self.kind.split('(').next() == Some("decimal")
+    }
+}
+
 /// Some rows of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
