@@ -45,8 +45,8 @@ fn serve(arguments: &LocalArguments) -> Result<()> {
             None => "  everything is gone when it stops; --data DIR keeps objects and catalogue\n".into(),
         });
         say(
-            "Kafka is in memory here: it makes no topic by itself, forgets nothing until it stops, shows what a \
-             transaction\nhas taken back, and lets a second member of a group wait three seconds.\n",
+            "Kafka is in memory here: it makes no topic by itself, forgets nothing until it stops, and shows what\n\
+             a transaction has taken back.\n",
         );
         if let Some(file) = &arguments.write_env {
             write_env(file, &variables)?;
