@@ -1,0 +1,88 @@
+//! A bench to try pipelines on: a folder in memory, a file of each kind, one run after the other.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use runner_core::config::{Diagnostics, Surroundings, load};
+use runner_core::{Pipeline, PipelineReport, Registry, RunOptions};
+use runner_plugins as _;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// Longer than anything takes here; what takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Bench {
+    folder: TempDir,
+    registry: Registry,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Bench {
+        let memory = Path::new("/dev/shm");
+        let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        Bench { folder: folder.expect("a folder"), registry: Registry::collect().expect("the plugins") }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        if let Some(above) = path.parent() {
+            std::fs::create_dir_all(above).expect("a folder");
+        }
+        std::fs::write(&path, content).expect("a file");
+        path
+    }
+
+    /// The lines of a file that a run has written; none if it has not.
+    pub(crate) fn lines(&self, name: &str) -> Vec<Vec<u8>> {
+        let bytes = std::fs::read(self.path(name)).unwrap_or_default();
+        bytes.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
+    }
+
+    pub(crate) fn remove(&self, names: &[&str]) {
+        for name in names {
+            let path = self.path(name);
+            // What was never written need not go.
+            let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
+        }
+    }
+
+    /// Reads a pipeline file that finds no variables.
+    pub(crate) fn load(&self, text: impl AsRef<[u8]>) -> Result<Pipeline, Diagnostics> {
+        let path = self.write("pipeline.toml", text);
+        let data_dir = Some(self.path("state"));
+        load(&path, &Surroundings { registry: &self.registry, lookup: &|_| None, data_dir })
+    }
+
+    /// Runs what such a file says to its end.
+    pub(crate) fn run(&self, text: &str) -> PipelineReport {
+        let pipeline = self.load(text).unwrap_or_else(|slips| panic!("{}", slips.render(false)));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let options = RunOptions {
+                from_start: false,
+                drain_timeout: PATIENCE,
+                stop: CancellationToken::new(),
+                abort: CancellationToken::new(),
+            };
+            let run = runner_core::run(pipeline, options);
+            tokio::time::timeout(PATIENCE, run).await.expect("the end of the run")
+        })
+    }
+}
+
+/// The values of JSON lines; each line must be one. Bodies nested deeper than a reader of ours would go
+/// are left out.
+pub(crate) fn values(lines: &[Vec<u8>]) -> Vec<Value> {
+    let value = |line: &Vec<u8>| match serde_json::from_slice(line) {
+        Ok(value) => Some(value),
+        Err(error) if error.to_string().starts_with("recursion limit") => None,
+        Err(error) => panic!("{error}: {:?}", String::from_utf8_lossy(line)),
+    };
+    lines.iter().filter_map(value).collect()
+}
