@@ -33,6 +33,8 @@ mod group;
 mod http;
 /// The `kafka` source and sink against a real broker.
 mod kafka;
+/// The judge of the delivery tests is tested itself.
+mod oracle;
 /// The `run` verb: reports, exit codes, limits.
 mod run;
 /// The `s3` sink against the store of the offline cloud, and what it does with refusals.
