@@ -13,6 +13,8 @@
 #[allow(dead_code, reason = "the benchmarks share it")]
 mod support;
 
+/// A campaign of kills.
+mod campaign;
 /// Foreign clients of the offline cloud.
 mod clients;
 /// The offline cloud: `demo`, `local`, `query`.
@@ -25,6 +27,8 @@ mod csv;
 mod delivery;
 /// Where the embedded broker is not Apache Kafka.
 mod differences;
+/// The fault matrix: what may fail, one test a cell.
+mod faults;
 /// The `glue_crawl` sink against an independent Glue.
 mod glue;
 /// The `kafka` source as a member of a group: slow sinks, ends, denials.

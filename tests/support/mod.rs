@@ -2,6 +2,7 @@
 
 mod api;
 pub mod cloud;
+pub mod disk;
 pub mod flow;
 pub mod kafka;
 pub mod moto;
