@@ -1,5 +1,7 @@
 //! The stock flow while the members of its consumer group come, go, die and fall asleep.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -72,6 +74,32 @@ fn a_member_alone_that_slept_past_its_session_goes_on_where_it_was() {
     sleeper.wait(LONG).assert_code(0);
     flow.assert_every_object();
     flow.assert_topic(1);
+}
+
+#[test]
+fn a_member_that_was_paused_when_the_group_changed_reads_on() {
+    let Some(flow) = Flow::new(2_000) else { return };
+    let mut flow = flow.partitioned(2);
+    flow.session(SESSION).set("STOCKS_RATE", "10000000");
+    flow.edit("consumer.toml", "name = \"consumer\"", "name = \"consumer\"\nbatch = { max_records = 10 }");
+    flow.produce().wait(LONG).assert_code(0);
+    let is_stuck = Arc::new(AtomicBool::new(true));
+    let stuck = Arc::clone(&is_stuck);
+    flow.s3.answer(move |asked| match asked.operation {
+        "PutObject" if stuck.load(Ordering::Relaxed) => Answer::Error("SlowDown"),
+        _ => Answer::Normal,
+    });
+    let paused = flow.scene.start(["run", "consumer.toml", "--log-level", "debug"]);
+    wait_until("the pause", LONG, || paused.has_said("pausing the partitions"));
+    let other = flow.consume_as("other");
+    wait_until("the other to get its share", LONG, || other.has_said("from offset 0"));
+    is_stuck.store(false, Ordering::Relaxed);
+    wait_until_committed(&mut flow);
+    for member in [paused, other] {
+        member.signal(Signal::SIGTERM);
+        member.wait(LONG).assert_code(0);
+    }
+    flow.assert_every_object();
 }
 
 #[test]
