@@ -2,144 +2,28 @@
 //! embedded broker into the store of the offline cloud.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::support::flow::{Flow, LONG, stock_pipeline};
 use crate::support::kafka::Broker;
-use crate::support::s3::S3;
-use crate::support::stocks::{SplitMix, stocks_csv};
-use crate::support::{Outcome, Running, Scene, report};
-
-const BUCKET: &str = "stocks";
-const LONG: Duration = Duration::from_secs(300);
-
-/// The stock flow: a CSV file, a topic, a bucket, and the two pipeline files.
-struct Flow {
-    scene: Scene,
-    broker: &'static Broker,
-    s3: S3,
-    topic: String,
-    group: String,
-    rows: Vec<String>,
-}
-
-impl Flow {
-    /// Through Apache Kafka; `None` where it cannot run.
-    fn new(n_rows: usize) -> Option<Flow> {
-        Some(Flow::through(Broker::shared()?, n_rows))
-    }
-
-    fn through(broker: &'static Broker, n_rows: usize) -> Flow {
-        let s3 = S3::start();
-        s3.create_bucket(BUCKET);
-        let mut scene = Scene::new();
-        s3.surround(&mut scene);
-        let csv = stocks_csv(n_rows, 7);
-        let rows = expected_objects(&csv);
-        let path = scene.write("stocks.csv", csv);
-        let (topic, group) = (broker.name("stocks"), broker.name("lake"));
-        scene
-            .set("KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap())
-            .set("STOCKS_CSV", path.display().to_string())
-            .set("STOCKS_TOPIC", &topic)
-            .set("STOCKS_GROUP", &group)
-            .set("STOCKS_BUCKET", BUCKET)
-            .set("STOCKS_LIMIT", n_rows.to_string());
-        scene.write("producer.toml", stock_pipeline("producer.toml"));
-        scene.write("consumer.toml", without_crawler(&stock_pipeline("consumer.toml")));
-        Flow { scene, broker, s3, topic, group, rows }
-    }
-
-    fn set(&mut self, name: &str, value: &str) -> &mut Self {
-        self.scene.set(name, value);
-        self
-    }
-
-    fn produce(&self) -> Running {
-        self.scene.start(["run", "producer.toml", "--report", "producer.json"])
-    }
-
-    fn consume(&self) -> Running {
-        self.scene.start(["run", "consumer.toml", "--report", "consumer.json"])
-    }
-
-    /// Fails the test unless the bucket holds every row as its object, and nothing else.
-    #[track_caller]
-    fn assert_every_object(&self) {
-        let keys = self.s3.keys(BUCKET);
-        assert_eq!(keys.len(), self.rows.len(), "objects");
-        for (entry, expected) in self.rows.iter().enumerate() {
-            let key = format!("stockmarket_project/stock_market_{entry}.json");
-            assert_eq!(&self.s3.read(BUCKET, &key), expected, "{key}");
-        }
-    }
-
-    /// Fails the test unless the topic holds every entry, equal however often it came.
-    #[track_caller]
-    fn assert_topic(&self, at_most_copies: usize) {
-        let mut copies = vec![0; self.rows.len()];
-        for stored in self.broker.read_all(&self.topic) {
-            let entry: usize = stored.header("runner-entry").expect("an entry").parse().expect("a number");
-            assert_eq!(stored.text(), self.rows[entry], "entry {entry}");
-            assert_eq!(stored.header("runner-source"), Some("producer/stocks"));
-            copies[entry] += 1;
-        }
-        let odd = copies.iter().position(|n| !(1..=at_most_copies).contains(n));
-        assert_eq!(odd.map(|entry| (entry, copies[entry])), None, "an entry and how often it is there");
-    }
-}
-
-fn stock_pipeline(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines").join(name);
-    std::fs::read_to_string(path).expect("a stock pipeline")
-}
-
-/// The consumer without its crawler, whose tests are in `glue`.
-fn without_crawler(pipeline: &str) -> String {
-    let at = pipeline.find("# A sink behind a sink").expect("the crawler's block");
-    // A member that was killed is waited for as long as its session lasts.
-    let quick = "group_id = \"${STOCKS_GROUP:-stock-market-lake}\"";
-    let session = format!("{quick}\nlibrdkafka_options = {{ \"session.timeout.ms\" = \"6000\" }}");
-    assert!(pipeline.contains(quick));
-    pipeline[..at].replace(quick, &session)
-}
-
-/// What becomes of each row, made without the runner: the generator writes
-/// every number as JSON wants it.
-fn expected_objects(csv: &str) -> Vec<String> {
-    let mut lines = csv.lines();
-    let names: Vec<&str> = lines.next().expect("a header").split(',').collect();
-    let object = |line: &str| {
-        let cells = line.split(',').zip(&names).map(|(cell, name)| match *name {
-            "Index" | "Date" => format!("\"{name}\":\"{cell}\""),
-            _ => format!("\"{name}\":{cell}"),
-        });
-        format!("{{{}}}", cells.collect::<Vec<_>>().join(","))
-    };
-    lines.map(object).collect()
-}
+use crate::support::oracle::Oracle;
+use crate::support::stocks::SplitMix;
+use crate::support::{Outcome, Running, wait_until};
 
 /// All rows, through so many partitions.
-fn everything_arrives(mut flow: Flow, n_partitions: i32) {
-    let n_rows = flow.rows.len();
-    flow.topic = flow.broker.create_topic("all", n_partitions);
-    let topic = flow.topic.clone();
-    flow.set("STOCKS_TOPIC", &topic).set("STOCKS_RATE", "10000000").set("STOCKS_STOP", "at_end");
+fn everything_arrives(flow: Flow<'_>, n_partitions: i32) {
+    let mut flow = flow.partitioned(n_partitions);
+    let n_rows = flow.oracle.n_records();
+    flow.hurry();
     flow.produce().wait(LONG).assert_code(0);
     assert_eq!(flow.broker.partitions(&flow.topic), Some(n_partitions as usize));
     flow.assert_topic(1);
     flow.consume().wait(LONG * 2).assert_code(0);
     flow.assert_every_object();
-    let told = report(flow.scene.path("consumer.json"));
-    assert_eq!(told["pipelines"][0]["status"], "completed");
-    for component in told["pipelines"][0]["components"].as_array().expect("components") {
-        assert_eq!(component["records_in"], n_rows, "{component}");
-        assert_eq!(component["records_out"], n_rows, "{component}");
-    }
-    let committed: i64 = flow.broker.committed(&flow.group, &flow.topic).into_iter().flatten().sum();
-    assert_eq!(committed, n_rows as i64);
+    flow.assert_report("consumer", "completed", n_rows);
+    assert_eq!(flow.n_committed(), n_rows);
 }
 
 /// As many as the public dataset has.
@@ -157,10 +41,12 @@ fn all_rows_arrive_through_six_partitions() {
     everything_arrives(flow, 6);
 }
 
+/// `RUNNER_ALL_ROWS=1` takes as many here as through the real broker.
 #[test]
 fn all_rows_arrive_through_the_embedded_broker() {
-    everything_arrives(Flow::through(Broker::embedded(), 5_000), 1);
-    everything_arrives(Flow::through(Broker::embedded(), 5_000), 6);
+    let n_rows = if std::env::var_os("RUNNER_ALL_ROWS").is_some() { ALL } else { 5_000 };
+    everything_arrives(Flow::through(Broker::embedded(), n_rows), 1);
+    everything_arrives(Flow::through(Broker::embedded(), n_rows), 6);
 }
 
 #[test]
@@ -175,7 +61,7 @@ fn whoever_is_killed_the_embedded_broker_loses_nothing() {
 }
 
 /// kill -9 or SIGTERM at either side or both, so many times; then each runs once more.
-fn somebody_is_killed(mut flow: Flow, n_times: usize) {
+fn somebody_is_killed(mut flow: Flow<'_>, n_times: usize) {
     let seed =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos();
     eprintln!("seed {seed}");
@@ -198,7 +84,7 @@ fn somebody_is_killed(mut flow: Flow, n_times: usize) {
         running.signal(Signal::SIGTERM);
         assert_in_order(&running.wait(LONG));
     }
-    flow.set("STOCKS_RATE", "10000000").set("STOCKS_STOP", "at_end");
+    flow.hurry();
     flow.produce().wait(LONG).assert_code(0);
     flow.consume().wait(LONG).assert_code(0);
     flow.assert_topic(25);
@@ -233,20 +119,16 @@ fn a_member_of_two_is_killed_and_the_embedded_broker_hands_over_its_partitions()
     one_of_two_is_killed(Flow::through(Broker::embedded(), 5_000));
 }
 
-fn one_of_two_is_killed(mut flow: Flow) {
-    flow.topic = flow.broker.create_topic("shared", 6);
-    let topic = flow.topic.clone();
-    flow.set("STOCKS_TOPIC", &topic).set("STOCKS_RATE", "10000000");
+fn one_of_two_is_killed(flow: Flow<'_>) {
+    let mut flow = flow.partitioned(6);
+    flow.set("STOCKS_RATE", "10000000");
     flow.produce().wait(LONG).assert_code(0);
     let (first, second) = (flow.consume(), flow.consume());
-    crate::support::wait_until("the first objects", LONG, || flow.s3.count(BUCKET) > 500);
+    wait_until("the first objects", LONG, || flow.n_objects() > 500);
     first.signal(Signal::SIGKILL);
     drop(first);
     // All may be stored while the partitions are still being handed over; nothing is committed before.
-    let n_rows = i64::try_from(flow.rows.len()).expect("a number of rows");
-    crate::support::wait_until("every commit", LONG, || {
-        flow.broker.committed(&flow.group, &flow.topic).iter().flatten().sum::<i64>() == n_rows
-    });
+    wait_until("every commit", LONG, || flow.n_committed() == flow.oracle.n_records());
     second.signal(Signal::SIGTERM);
     second.wait(LONG).assert_code(0);
     flow.assert_every_object();
@@ -256,9 +138,7 @@ fn one_of_two_is_killed(mut flow: Flow) {
 fn the_setup_of_the_zookeeper_days_works_as_well() {
     let Some(old) = Broker::start_zookeeper_era() else { return };
     let Some(mut flow) = Flow::new(2_000) else { return };
-    flow.set("KAFKA_BOOTSTRAP_SERVERS", old.bootstrap())
-        .set("STOCKS_RATE", "10000000")
-        .set("STOCKS_STOP", "at_end");
+    flow.hurry().set("KAFKA_BOOTSTRAP_SERVERS", old.bootstrap());
     flow.produce().wait(LONG).assert_code(0);
     flow.consume().wait(LONG).assert_code(0);
     flow.assert_every_object();
@@ -273,8 +153,8 @@ fn when_the_source_is_edited_the_numbers_go_on_and_nothing_collides() {
     the_source_is_edited(Flow::through(Broker::embedded(), 300));
 }
 
-fn the_source_is_edited(mut flow: Flow) {
-    flow.set("STOCKS_RATE", "10000000").set("STOCKS_STOP", "at_end").set("STOCKS_LIMIT", "200");
+fn the_source_is_edited(mut flow: Flow<'_>) {
+    flow.hurry().set("STOCKS_LIMIT", "200");
     flow.produce().wait(LONG).assert_code(0);
     let prices: Vec<String> = (0..150).map(|n| format!("{{\"Index\":\"API\",\"Close\":{n}.25}}")).collect();
     let api = crate::support::Api::start(&format!("[{}]", prices.join(",")));
@@ -282,7 +162,7 @@ fn the_source_is_edited(mut flow: Flow) {
     flow.scene.write("producer.toml", stock_pipeline("producer-http.toml"));
     flow.produce().wait(LONG).assert_code(0);
     flow.consume().wait(LONG).assert_code(0);
-    flow.rows.truncate(200);
-    flow.rows.extend(prices.into_iter().take(100));
+    let rows = flow.oracle.records().iter().take(200).cloned();
+    flow.oracle = Oracle::new(rows.chain(prices.into_iter().take(100)).collect());
     flow.assert_every_object();
 }

@@ -251,7 +251,7 @@ fn a_group_of_two_shares_the_partitions_and_survives_the_end_of_one() {
 
 #[test]
 fn a_broker_that_goes_and_comes_back_costs_nothing() {
-    let Some(mut broker) = Broker::start() else { return };
+    let Some(broker) = Broker::start() else { return };
     let topic = broker.create_topic("restarted", 1);
     let rows: Vec<String> = (0..3000).map(|n| n.to_string()).collect();
     let scene = producer(&format!("bootstrap_servers = \"{}\"\ntopic = \"{topic}\"", broker.bootstrap()));

@@ -13,6 +13,8 @@
 #[allow(dead_code, reason = "the benchmarks share it")]
 mod support;
 
+/// A campaign of kills.
+mod campaign;
 /// Foreign clients of the offline cloud.
 mod clients;
 /// The offline cloud: `demo`, `local`, `query`.
@@ -25,6 +27,8 @@ mod csv;
 mod delivery;
 /// Where the embedded broker is not Apache Kafka.
 mod differences;
+/// The fault matrix: what may fail, one test a cell.
+mod faults;
 /// The `glue_crawl` sink against an independent Glue.
 mod glue;
 /// The `kafka` source as a member of a group: slow sinks, ends, denials.
@@ -33,6 +37,8 @@ mod group;
 mod http;
 /// The `kafka` source and sink against a real broker.
 mod kafka;
+/// The judge of the delivery tests is tested itself.
+mod oracle;
 /// The `run` verb: reports, exit codes, limits.
 mod run;
 /// The `s3` sink against the store of the offline cloud, and what it does with refusals.

@@ -2,8 +2,12 @@
 
 mod api;
 pub mod cloud;
+pub mod disk;
+pub mod flow;
 pub mod kafka;
 pub mod moto;
+pub mod oracle;
+pub mod proxy;
 pub mod s3;
 mod scene;
 pub mod stocks;

@@ -108,6 +108,16 @@ impl S3 {
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("object {key} of {bucket}: {error}"))
     }
 
+    /// The content of an object, if there is one of that name.
+    pub fn find(&self, bucket: &str, key: &str) -> Option<String> {
+        std::fs::read_to_string(self.root.path().join(bucket).join(key)).ok()
+    }
+
+    /// Takes a bucket away with all that is in it, and keeps it under another name.
+    pub fn move_bucket(&self, from: &str, to: &str) {
+        std::fs::rename(self.root.path().join(from), self.root.path().join(to)).expect("moving a bucket");
+    }
+
     /// The names of all objects, in order.
     pub fn keys(&self, bucket: &str) -> Vec<String> {
         let root = self.root.path().join(bucket);

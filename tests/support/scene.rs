@@ -1,5 +1,6 @@
 //! A temporary folder and the binary that runs in it.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -66,9 +67,20 @@ impl Scene {
     }
 
     /// The binary, in the folder, with nothing of the surroundings but what the scene sets.
-    pub fn command<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(&self, arguments: I) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+    pub fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, arguments: I) -> Command {
+        self.command_by(&[], arguments)
+    }
+
+    /// The same by way of another program, which is given the binary and its arguments.
+    fn command_by<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
+        &self,
+        way: &[String],
+        arguments: I,
+    ) -> Command {
+        let mut words = way.iter().map(OsStr::new).chain([OsStr::new(env!("CARGO_BIN_EXE_runner"))]);
+        let mut command = Command::new(words.next().expect("the binary"));
         command
+            .args(words)
             .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
@@ -82,14 +94,23 @@ impl Scene {
     }
 
     /// Runs the binary to its end.
-    pub fn run<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(&self, arguments: I) -> Outcome {
+    pub fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, arguments: I) -> Outcome {
         self.start(arguments).wait(Duration::from_mins(5))
     }
 
     /// Starts the binary in the background.
-    pub fn start<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(&self, arguments: I) -> Running {
+    pub fn start<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, arguments: I) -> Running {
+        self.start_by(&[], arguments)
+    }
+
+    /// The same by way of another program, such as one that enters a namespace.
+    pub fn start_by<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
+        &self,
+        way: &[String],
+        arguments: I,
+    ) -> Running {
         let mut child = self
-            .command(arguments)
+            .command_by(way, arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -160,6 +181,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        if std::thread::panicking() {
+            eprintln!("a run that was still under way has said:\n{}", self.stderr.so_far());
+        }
     }
 }
 

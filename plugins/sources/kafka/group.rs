@@ -84,7 +84,7 @@ impl Group {
         Ok(())
     }
 
-    fn revoke(&self, client: &Client) -> KafkaResult<()> {
+    fn revoke(&self, client: &Client, partitions: &TopicPartitionList) -> KafkaResult<()> {
         if client.assignment_lost() {
             warn!("the group has taken the partitions away: it has not heard of us for too long");
         } else {
@@ -94,6 +94,8 @@ impl Group {
             }
         }
         self.held.let_go();
+        // The client remembers what was paused when the partition comes back, and nobody would resume it.
+        client.resume(partitions)?;
         client.unassign()
     }
 }
@@ -139,7 +141,7 @@ impl ConsumerContext for Group {
     fn rebalance(&self, client: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let answered = match event {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(client, list),
-            _ => self.revoke(client),
+            _ => self.revoke(client, list),
         };
         if let Err(error) = answered {
             self.held.fail(ReadError::Fatal(error.into()));

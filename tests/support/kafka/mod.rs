@@ -7,7 +7,7 @@ mod topics;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use jars::Jars;
@@ -15,6 +15,9 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use server::Server;
 pub use server::free_port;
+pub use topics::Stored;
+
+use super::proxy::Proxy;
 
 /// The version that the promises are tested against.
 const KAFKA: &str = "4.3.1";
@@ -31,7 +34,7 @@ pub struct Broker {
 /// What there is of a broker that the tests have started themselves.
 struct Own {
     // The servers end before their folder goes.
-    broker: Option<Server>,
+    broker: Mutex<Option<Server>>,
     zookeeper: Option<Server>,
     jars: Jars,
     folder: tempfile::TempDir,
@@ -89,6 +92,21 @@ impl Broker {
         is_possible().then(|| started(|| Broker::start_kraft(&Jars::fetch(KAFKA), settings)))
     }
 
+    /// A broker for one test alone that its clients reach through a proxy; the test itself goes straight to it.
+    pub fn start_behind(proxy: &Proxy) -> Option<Broker> {
+        let listeners =
+            "PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},PROXIED://127.0.0.1:{second}";
+        let advertised = format!("PLAINTEXT://127.0.0.1:{{port}},PROXIED://{}", proxy.address());
+        let protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT";
+        let broker = Broker::start_with(&[
+            ("listeners", listeners),
+            ("advertised.listeners", &advertised),
+            ("listener.security.protocol.map", protocols),
+        ])?;
+        proxy.lead_to(broker.second_address());
+        Some(broker)
+    }
+
     /// A broker as people set them up for years: Kafka 3.9 with ZooKeeper,
     /// told to get by with 256 MiB.
     pub fn start_zookeeper_era() -> Option<Broker> {
@@ -106,24 +124,23 @@ impl Broker {
     }
 
     /// Ends the broker in order; its data stay.
-    pub fn stop(&mut self) {
-        self.own().broker.as_mut().expect("a running broker").end("TERM");
+    pub fn stop(&self) {
+        self.own().end("TERM");
     }
 
     /// Ends the broker as a power cut does; its data stay.
-    pub fn kill(&mut self) {
-        self.own().broker.as_mut().expect("a running broker").end("KILL");
+    pub fn kill(&self) {
+        self.own().end("KILL");
     }
 
     /// Starts the broker again, at the same address and with the same data.
-    pub fn restart(&mut self) {
-        let own = self.own();
-        own.broker = Some(own.start_broker());
+    pub fn restart(&self) {
+        self.own().start();
         assert!(self.answers(), "the broker has not come back:\n{}", self.log());
     }
 
-    fn own(&mut self) -> &mut Own {
-        self.own.as_mut().expect("KAFKA_BOOTSTRAP_SERVERS names a broker that is not ours to stop")
+    fn own(&self) -> &Own {
+        self.own.as_ref().expect("KAFKA_BOOTSTRAP_SERVERS names a broker that is not ours to stop")
     }
 
     fn start_kraft(jars: &Jars, settings: &[(&str, &str)]) -> Broker {
@@ -155,7 +172,7 @@ impl Broker {
             .expect("starting Java");
         let said = String::from_utf8_lossy(&formatted.stderr);
         assert!(formatted.status.success(), "formatting the broker's storage failed:\n{said}");
-        let own = Own { broker: None, zookeeper: None, jars: jars.clone(), folder };
+        let own = Own { broker: Mutex::default(), zookeeper: None, jars: jars.clone(), folder };
         Broker { second: Some(format!("127.0.0.1:{second}")), ..Broker::run(port, own) }
     }
 
@@ -178,11 +195,11 @@ impl Broker {
             .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
             .arg(folder.path().join("zookeeper.properties"));
         let zookeeper = Some(Server::start("zookeeper", folder.path(), &java));
-        Broker::run(port, Own { broker: None, zookeeper, jars: jars.clone(), folder })
+        Broker::run(port, Own { broker: Mutex::default(), zookeeper, jars: jars.clone(), folder })
     }
 
-    fn run(port: u16, mut own: Own) -> Broker {
-        own.broker = Some(own.start_broker());
+    fn run(port: u16, own: Own) -> Broker {
+        own.start();
         Broker { bootstrap: format!("127.0.0.1:{port}"), second: None, own: Some(own) }
     }
 
@@ -217,12 +234,18 @@ impl Broker {
 }
 
 impl Own {
-    fn start_broker(&self) -> Server {
+    fn start(&self) {
         let mut java = self.jars.java();
         java.args(["-Xmx256M", "-Xms128M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
             .args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "kafka.Kafka"])
             .arg(self.folder.path().join("server.properties"));
-        Server::start("broker", self.folder.path(), &java)
+        let server = Server::start("broker", self.folder.path(), &java);
+        *self.broker.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+    }
+
+    fn end(&self, signal: &str) {
+        let mut broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
+        broker.as_mut().expect("a running broker").end(signal);
     }
 }
 
@@ -230,7 +253,8 @@ fn common_settings(folder: &Path) -> String {
     format!(
         "log.dirs={}\noffsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
          transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
-         transaction.state.log.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n",
+         transaction.state.log.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n\
+         group.min.session.timeout.ms=500\n",
         folder.join("data").display()
     )
 }

@@ -196,6 +196,13 @@ impl Broker {
         committed.elements().into_iter().map(|it| offset(it.offset())).collect()
     }
 
+    /// How many members a group has that it still hears of.
+    pub fn n_members(&self, group: &str) -> usize {
+        let client: BaseConsumer = self.client().create().expect("a client");
+        let groups = client.fetch_group_list(Some(group), PATIENCE).expect("the groups of the broker");
+        groups.groups().first().map_or(0, |group| group.members().len())
+    }
+
     fn admin(&self) -> AdminClient<DefaultClientContext> {
         self.client().create().expect("an admin client")
     }

@@ -1,0 +1,174 @@
+//! A campaign of kills: producer and consumers end at any moment and in any way, again and again, and
+//! in the end the oracle judges. `RUNNER_KILLS` says how often, `RUNNER_SEED` repeats the choices of a campaign.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::sys::signal::Signal;
+
+use crate::support::flow::{Flow, LONG};
+use crate::support::stocks::SplitMix;
+use crate::support::{Running, wait_until};
+
+/// How a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// kill -9.
+    Killed,
+    /// kill -9, and half a checkpoint is left, as a crash while it is written leaves it.
+    Torn,
+    /// In order.
+    Stopped,
+    /// kill -9 while it stops.
+    KilledStopping,
+    /// A second signal, which stops it at once.
+    StoppedHard,
+}
+
+impl End {
+    fn any(random: &mut SplitMix) -> End {
+        use End::{Killed, KilledStopping, Stopped, StoppedHard, Torn};
+        [Killed, Killed, Killed, Torn, Stopped, KilledStopping, StoppedHard][(random.next() % 7) as usize]
+    }
+
+    /// Ends a run like this; what is said of it is wrong only if nobody could have known.
+    fn befalls(self, running: Running, flow: &Flow<'_>, random: &mut SplitMix) {
+        match self {
+            End::Killed | End::Torn => running.signal(Signal::SIGKILL),
+            End::Stopped => running.signal(Signal::SIGTERM),
+            End::KilledStopping => {
+                running.signal(Signal::SIGTERM);
+                any_moment(random, 30);
+                running.signal(Signal::SIGKILL);
+            }
+            End::StoppedHard => {
+                running.signal(Signal::SIGTERM);
+                any_moment(random, 30);
+                running.signal(Signal::SIGTERM);
+            }
+        }
+        let outcome = running.wait(LONG);
+        // Without a code a signal has ended it, maybe before it came to its first line.
+        let code = outcome.status.code();
+        let is_right = match self {
+            End::Killed | End::Torn => code.is_none(),
+            End::Stopped | End::KilledStopping => matches!(code, None | Some(0)),
+            End::StoppedHard => matches!(code, None | Some(0 | 143)),
+        };
+        assert!(is_right, "{self:?} ends with {:?}:\n{}", outcome.status, outcome.stderr);
+        if self == End::Torn
+            && let Some(checkpoint) = flow.checkpoint()
+        {
+            let whole = std::fs::read(&checkpoint).expect("a checkpoint");
+            let torn = checkpoint.with_extension("json.new");
+            std::fs::write(torn, &whole[..whole.len() / 2]).expect("half a checkpoint");
+        }
+    }
+}
+
+/// Any moment is a good one to be killed at; this is no wait for anything.
+fn any_moment(random: &mut SplitMix, at_most_millis: u64) {
+    std::thread::sleep(Duration::from_millis(random.next() % at_most_millis));
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    let given = std::env::var(variable).ok().filter(|text| !text.is_empty());
+    given.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
+}
+
+#[test]
+fn a_campaign_of_kills_loses_nothing_and_doubles_nothing() {
+    let n_kills = number("RUNNER_KILLS", 15);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    let seed = number("RUNNER_SEED", now.as_nanos() as u64);
+    eprintln!("RUNNER_KILLS={n_kills} RUNNER_SEED={seed}");
+    let began = Instant::now();
+    let mut random = SplitMix(seed);
+    let Some(flow) = Flow::new(200 * n_kills as usize) else { return };
+    let mut flow = flow.partitioned(3);
+    flow.set("STOCKS_RATE", "400").session(Duration::from_secs(2));
+    let start = |flow: &Flow<'_>, whom: usize| match whom {
+        0 => flow.produce(),
+        _ => flow.consume_as(&format!("consumer-{whom}")),
+    };
+    let mut runs: Vec<Running> = (0..3).map(|whom| start(&flow, whom)).collect();
+    for n in 0..n_kills {
+        any_moment(&mut random, 1_200);
+        let whom = (random.next() % 3) as usize;
+        let end = End::any(&mut random);
+        end.befalls(runs.remove(whom), &flow, &mut random);
+        runs.insert(whom, start(&flow, whom));
+        if n.is_multiple_of(4) {
+            flow.listen();
+        }
+    }
+    let (n_stored, n_committed) = (flow.n_objects(), flow.n_committed());
+    for running in runs {
+        running.signal(Signal::SIGTERM);
+        let outcome = running.wait(LONG);
+        assert!(matches!(outcome.status.code(), None | Some(0)), "{outcome:?}");
+    }
+    flow.listen();
+    flow.hurry();
+    flow.produce().wait(LONG).assert_code(0);
+    flow.consume().wait(LONG).assert_code(0);
+    flow.listen();
+    let n_written = flow.broker.read_all(&flow.topic).len();
+    eprintln!(
+        "{n_kills} ends in {:.0?}: {n_stored} objects and {n_committed} commits under fire, {n_written} copies of {} records",
+        began.elapsed(),
+        flow.oracle.n_records()
+    );
+    assert_eq!(flow.n_committed(), n_written);
+    flow.assert_topic(n_kills as usize + 1);
+    flow.assert_every_object();
+    eprintln!("0 lost, 0 doubled, 0 wrong");
+}
+
+#[test]
+fn killed_while_the_checkpoint_is_written_nothing_is_missing() {
+    let Some(mut flow) = Flow::new(3_000) else { return };
+    flow.set("STOCKS_RATE", "300");
+    let mut n_torn = 0;
+    wait_until("three kills in the middle of a checkpoint", LONG, || {
+        let running = flow.produce();
+        let is_written = || flow.checkpoint().is_some_and(|path| path.with_extension("json.new").exists());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !is_written() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        running.signal(Signal::SIGKILL);
+        running.wait(LONG);
+        n_torn += usize::from(is_written());
+        flow.listen();
+        n_torn >= 3
+    });
+    flow.hurry();
+    flow.produce().wait(LONG).assert_code(0);
+    flow.assert_topic(usize::MAX);
+}
+
+/// Whoever may end in order writes nothing twice, neither into the topic nor into the bucket.
+#[test]
+fn stopped_in_order_again_and_again_nothing_is_doubled_anywhere() {
+    let Some(flow) = Flow::new(4_000) else { return };
+    let mut flow = flow.partitioned(2);
+    flow.set("STOCKS_RATE", "1000");
+    let mut random = SplitMix(11);
+    for _ in 0..6 {
+        let runs = [flow.produce(), flow.consume()];
+        let before = flow.n_objects();
+        wait_until("more objects", LONG, || flow.n_objects() > before + 50);
+        any_moment(&mut random, 100);
+        for running in runs {
+            running.signal(Signal::SIGTERM);
+            running.wait(LONG).assert_code(0);
+        }
+        flow.listen();
+    }
+    flow.hurry();
+    flow.produce().wait(LONG).assert_code(0);
+    flow.consume().wait(LONG).assert_code(0);
+    flow.assert_topic(1);
+    flow.assert_every_object();
+    assert_eq!(flow.s3.requests("PutObject"), flow.oracle.n_records(), "each object was written once");
+}

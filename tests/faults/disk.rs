@@ -1,0 +1,98 @@
+//! A full disk under checkpoints, files and dead letters.
+
+use std::time::Duration;
+
+use crate::support::disk::SmallDisk;
+use crate::support::{Running, Scene, report, wait_until};
+
+const SOON: Duration = Duration::from_secs(120);
+
+/// Numbers at a pace into a file, and a small disk.
+struct Numbers {
+    scene: Scene,
+    disk: SmallDisk,
+}
+
+const N_ROWS: usize = 3_000;
+
+impl Numbers {
+    /// `top` stands at the top of the pipeline file; `out` is the file to write to. Every tenth row is
+    /// bad where `is_flawed`.
+    fn new(top: &str, out: &str, is_flawed: bool) -> Option<Numbers> {
+        let scene = Scene::new();
+        let disk = SmallDisk::mount(&scene.path("small"))?;
+        let row = |n| if is_flawed && n % 10 == 9 { format!("{n},too,many\n") } else { format!("{n}\n") };
+        scene.write("numbers.csv", format!("n\n{}", (0..N_ROWS).map(row).collect::<String>()));
+        scene.write(
+            "p.toml",
+            format!(
+                "{top}\nretry = {{ initial = \"20ms\", max = \"200ms\" }}\n\
+                 [sources.numbers]\ntype = \"csv\"\npath = \"numbers.csv\"\n\
+                 [transforms.pace]\ntype = \"throttle\"\ninputs = [\"numbers\"]\nrate = 1000\n\
+                 [sinks.out]\ntype = \"file\"\ninputs = [\"pace\"]\npath = \"{out}\"\n"
+            ),
+        );
+        Some(Numbers { scene, disk })
+    }
+
+    fn start(&self) -> Running {
+        let path = |name| self.scene.path(name).display().to_string();
+        self.scene.start_by(&self.disk.entrance(), ["run", &path("p.toml"), "--report", &path("report.json")])
+    }
+}
+
+fn numbers(text: &str) -> Vec<usize> {
+    text.lines().map(|line| line.parse().expect("a whole number on every line")).collect()
+}
+
+#[test]
+fn a_full_disk_under_the_checkpoint_ends_the_run_and_the_next_goes_on() {
+    let Some(it) = Numbers::new("data_dir = \"small/state\"", "out.txt", false) else { return };
+    let running = it.start();
+    wait_until("the first checkpoint", SOON, || !it.disk.read("state/p/numbers.json").is_empty());
+    it.disk.fill();
+    let full = running.wait(SOON);
+    full.assert_code(1).assert_says(&["writing the checkpoint", "No space left"]);
+    assert_eq!(report(it.scene.path("report.json"))["pipelines"][0]["status"], "failed");
+    let n_before = numbers(&it.scene.read("out.txt")).len();
+    assert!(n_before < N_ROWS, "the run was still under way");
+
+    let still_full = it.start().wait(SOON);
+    still_full.assert_code(1).assert_says(&["No space left"]);
+    it.disk.free();
+    it.start().wait(SOON).assert_code(0);
+    let mut all = numbers(&it.scene.read("out.txt"));
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all, (0..N_ROWS).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_full_disk_under_a_file_is_waited_for_and_every_line_is_written_once() {
+    let Some(it) = Numbers::new("", "small/out.txt", false) else { return };
+    let running = it.start();
+    wait_until("the first lines", SOON, || it.disk.read("out.txt").lines().count() > 100);
+    it.disk.fill();
+    wait_until("a word of it", SOON, || running.has_said("there is no room for more lines in"));
+    it.disk.free();
+    running.wait(SOON).assert_code(0);
+    assert_eq!(numbers(&it.disk.read("out.txt")), (0..N_ROWS).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_full_disk_under_the_dead_letters_holds_the_run_and_none_is_dropped() {
+    let dead_letter = "dead_letter = { type = \"file\", path = \"small/dead.jsonl\" }";
+    let Some(it) = Numbers::new(dead_letter, "out.txt", true) else { return };
+    let running = it.start();
+    wait_until("the first lines", SOON, || !it.scene.read("out.txt").is_empty());
+    it.disk.fill();
+    wait_until("a word of it", SOON, || running.has_said("there is no room for more lines in"));
+    it.disk.free();
+    running.wait(SOON).assert_code(0);
+    let (bad, good): (Vec<usize>, Vec<usize>) = (0..N_ROWS).partition(|n| n % 10 == 9);
+    assert_eq!(numbers(&it.scene.read("out.txt")), good);
+    let letters = it.disk.read("dead.jsonl");
+    let entry = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["entry"].as_u64();
+    let entries: Vec<usize> = letters.lines().map(|line| entry(line).expect("a number") as usize).collect();
+    assert_eq!(entries, bad);
+}

@@ -1,0 +1,172 @@
+//! The stock flow while the members of its consumer group come, go, die and fall asleep.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::support::flow::{Flow, LONG};
+use crate::support::kafka::Broker;
+use crate::support::s3::Answer;
+use crate::support::{Running, Scene, wait_until};
+
+const SESSION: Duration = Duration::from_secs(2);
+
+/// Waits for the last commit; all the while the oracle listens.
+fn wait_until_committed(flow: &mut Flow<'_>) {
+    wait_until("every commit", LONG, || {
+        flow.listen();
+        flow.n_committed() == flow.oracle.n_records()
+    });
+}
+
+#[test]
+fn a_member_that_slept_past_its_session_acknowledges_nothing_of_others() {
+    let Some(flow) = Flow::new(3_000) else { return };
+    let mut flow = flow.partitioned(2);
+    flow.session(SESSION).set("STOCKS_RATE", "10000000");
+    flow.produce().wait(LONG).assert_code(0);
+    // Slow enough that there is always something under way.
+    flow.s3.answer(|asked| match asked.operation {
+        "PutObject" => Answer::Late(Duration::from_millis(200)),
+        _ => Answer::Normal,
+    });
+    let sleeper = flow.consume_as("sleeper");
+    wait_until("the first objects", LONG, || flow.n_objects() > 200);
+    sleeper.signal(Signal::SIGSTOP);
+    let awake = flow.consume_as("awake");
+    wait_until("the partitions of the sleeper", LONG, || {
+        let has = |partition: u32| awake.has_said(&format!("/{partition} from offset"));
+        has(0) && has(1)
+    });
+    flow.listen();
+    sleeper.signal(Signal::SIGCONT);
+    wait_until("the sleeper to find out", LONG, || sleeper.has_said("has taken the partitions away"));
+    flow.listen();
+    wait_until_committed(&mut flow);
+    for member in [sleeper, awake] {
+        member.signal(Signal::SIGTERM);
+        member.wait(LONG).assert_code(0);
+    }
+    assert_eq!(flow.n_committed(), flow.oracle.n_records(), "no commit has gone back");
+    flow.assert_every_object();
+    flow.assert_topic(1);
+}
+
+#[test]
+fn a_member_alone_that_slept_past_its_session_goes_on_where_it_was() {
+    let Some(flow) = Flow::new(2_000) else { return };
+    let mut flow = flow.partitioned(2);
+    flow.session(SESSION).set("STOCKS_RATE", "10000000");
+    flow.produce().wait(LONG).assert_code(0);
+    flow.s3.answer(|asked| match asked.operation {
+        "PutObject" => Answer::Late(Duration::from_millis(200)),
+        _ => Answer::Normal,
+    });
+    let sleeper = flow.consume();
+    wait_until("the first objects", LONG, || flow.n_objects() > 200);
+    sleeper.signal(Signal::SIGSTOP);
+    wait_until("the group to give the member up", LONG, || flow.broker.n_members(&flow.group) == 0);
+    sleeper.signal(Signal::SIGCONT);
+    wait_until_committed(&mut flow);
+    sleeper.signal(Signal::SIGTERM);
+    sleeper.wait(LONG).assert_code(0);
+    flow.assert_every_object();
+    flow.assert_topic(1);
+}
+
+#[test]
+fn a_member_that_was_paused_when_the_group_changed_reads_on() {
+    let Some(flow) = Flow::new(2_000) else { return };
+    let mut flow = flow.partitioned(2);
+    flow.session(SESSION).set("STOCKS_RATE", "10000000");
+    flow.edit("consumer.toml", "name = \"consumer\"", "name = \"consumer\"\nbatch = { max_records = 10 }");
+    flow.produce().wait(LONG).assert_code(0);
+    let is_stuck = Arc::new(AtomicBool::new(true));
+    let stuck = Arc::clone(&is_stuck);
+    flow.s3.answer(move |asked| match asked.operation {
+        "PutObject" if stuck.load(Ordering::Relaxed) => Answer::Error("SlowDown"),
+        _ => Answer::Normal,
+    });
+    let paused = flow.scene.start(["run", "consumer.toml", "--log-level", "debug"]);
+    wait_until("the pause", LONG, || paused.has_said("pausing the partitions"));
+    let other = flow.consume_as("other");
+    wait_until("the other to get its share", LONG, || other.has_said("from offset 0"));
+    is_stuck.store(false, Ordering::Relaxed);
+    wait_until_committed(&mut flow);
+    for member in [paused, other] {
+        member.signal(Signal::SIGTERM);
+        member.wait(LONG).assert_code(0);
+    }
+    flow.assert_every_object();
+}
+
+#[test]
+fn members_that_come_and_go_and_die_under_load_lose_nothing() {
+    let Some(flow) = Flow::new(8_000) else { return };
+    let mut flow = flow.partitioned(6);
+    flow.session(SESSION).set("STOCKS_RATE", "800");
+    let producer = flow.produce();
+    let mut members: Vec<Running> = vec![flow.consume_as("member-0")];
+    for (n, change) in
+        ["join", "join", "kill", "join", "leave", "join", "kill", "leave"].into_iter().enumerate()
+    {
+        let before = flow.n_objects();
+        wait_until("more objects", LONG, || {
+            flow.n_objects() > before + 150 || flow.n_objects() == flow.oracle.n_records()
+        });
+        flow.listen();
+        match change {
+            "join" => members.push(flow.consume_as(&format!("member-{}", n + 1))),
+            "kill" => members.remove(0).signal(Signal::SIGKILL),
+            _ => {
+                let member = members.remove(0);
+                member.signal(Signal::SIGTERM);
+                member.wait(LONG).assert_code(0);
+            }
+        }
+    }
+    producer.wait(LONG).assert_code(0);
+    wait_until_committed(&mut flow);
+    for member in members {
+        member.signal(Signal::SIGTERM);
+        member.wait(LONG).assert_code(0);
+    }
+    assert_eq!(flow.n_committed(), flow.oracle.n_records());
+    flow.assert_every_object();
+    flow.assert_topic(1);
+}
+
+#[test]
+fn a_reader_that_retention_overtakes_under_way_stops_and_says_so() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic("overtaken", 1);
+    // More than a client of the smallest size fetches ahead.
+    let filler = "x".repeat(20_000);
+    broker.produce(&topic, 0, (0..800).map(|n| format!("{n} {filler}")));
+    let scene = Scene::new();
+    scene.write(
+        "reads.toml",
+        format!(
+            "batch = {{ max_records = 10, in_flight = \"1MiB\" }}\n\
+             [sources.topic]\ntype = \"kafka\"\nbootstrap_servers = \"{}\"\ntopics = [\"{topic}\"]\n\
+             group_id = \"{}\"\n\
+             [transforms.pace]\ntype = \"throttle\"\ninputs = [\"topic\"]\nrate = 100\n\
+             [sinks.out]\ntype = \"file\"\ninputs = [\"pace\"]\npath = \"out.txt\"\n",
+            broker.bootstrap(),
+            broker.name("group"),
+        ),
+    );
+    let running = scene.start(["run", "reads.toml"]);
+    wait_until("the first records", LONG, || !scene.read("out.txt").is_empty());
+    broker.delete_records(&topic, 0, 790);
+    running.wait(LONG).assert_code(1).assert_says(&["the oldest record there is 790", "--from-start"]);
+    let numbers: Vec<usize> = scene
+        .read("out.txt")
+        .lines()
+        .map(|line| line.split(' ').next().expect("a number").parse().expect("a number"))
+        .collect();
+    assert_eq!(numbers, (0..numbers.len()).collect::<Vec<_>>(), "no gap");
+    assert!(numbers.len() < 790);
+}

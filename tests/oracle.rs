@@ -1,0 +1,144 @@
+//! The oracle of the delivery tests: pipelines that lose, double or alter records on purpose do not get past it.
+
+use serde_json::json;
+
+use crate::support::flow::{BUCKET, Flow, LONG};
+use crate::support::kafka::Stored;
+use crate::support::oracle::{Oracle, Wrong};
+
+fn oracle() -> Oracle {
+    Oracle::new(["a", "b", "c"].map(str::to_owned).into())
+}
+
+fn objects(all: &[(&str, &str)]) -> Vec<(String, String)> {
+    all.iter().map(|&(key, content)| (key.to_owned(), content.to_owned())).collect()
+}
+
+fn stored(offset: i64, entry: &str, content: &str) -> Stored {
+    let header = |name: &str, value: &str| (name.to_owned(), Some(value.as_bytes().to_vec()));
+    Stored {
+        partition: 0,
+        offset,
+        key: None,
+        payload: Some(content.as_bytes().to_vec()),
+        headers: vec![header("runner-entry", entry), header("runner-source", "producer/stocks")],
+        timestamp: None,
+    }
+}
+
+const KEYS: [&str; 3] = [
+    "stockmarket_project/stock_market_0.json",
+    "stockmarket_project/stock_market_1.json",
+    "stockmarket_project/stock_market_2.json",
+];
+
+#[test]
+fn objects_that_are_right_pass_and_any_other_is_named() {
+    let judge = |all: &[(&str, &str)]| oracle().judge_objects(&objects(all)).0;
+    let right = [(KEYS[0], "a"), (KEYS[1], "b"), (KEYS[2], "c")];
+    assert_eq!(judge(&right), []);
+    assert_eq!(judge(&right[..2]), [Wrong::Lost(2)]);
+    assert_eq!(judge(&[&right[..], &[("elsewhere", "b")]].concat()), [Wrong::Doubled(1)]);
+    assert_eq!(judge(&[&right[..2], &[(KEYS[2], "C")]].concat()), [Wrong::Altered(KEYS[2].into())]);
+    let strange = "stockmarket_project/stock_market_3.json";
+    assert_eq!(judge(&[&right[..], &[(strange, "d")]].concat()), [Wrong::Forged(strange.into())]);
+    let padded = "stockmarket_project/stock_market_01.json";
+    assert_eq!(judge(&[&right[..], &[(padded, "b")]].concat()), [Wrong::Doubled(1)]);
+}
+
+#[test]
+fn a_topic_may_hold_copies_where_that_was_said_and_nothing_else() {
+    let right = [stored(0, "0", "a"), stored(1, "1", "b"), stored(2, "2", "c")];
+    let judge = |all: &[Stored], at_most| oracle().judge_topic(all, at_most).0;
+    assert_eq!(judge(&right, 1), []);
+    assert_eq!(judge(&right[1..], 1), [Wrong::Lost(0)]);
+    let twice = [&right[..], &[stored(3, "1", "b")]].concat();
+    assert_eq!((judge(&twice, 1), judge(&twice, 2)), (vec![Wrong::Doubled(1)], vec![]));
+    let altered = [&right[..], &[stored(3, "1", "B")]].concat();
+    assert_eq!(judge(&altered, 2), [Wrong::Altered("0/3".into())]);
+    let forged = [&right[..], &[stored(3, "3", "d")]].concat();
+    assert_eq!(judge(&forged, 2), [Wrong::Forged("0/3".into())]);
+    let mut foreign = stored(3, "1", "b");
+    foreign.headers.pop();
+    assert_eq!(judge(&[&right[..], &[foreign]].concat(), 2), [Wrong::Forged("0/3".into())]);
+}
+
+#[test]
+fn what_is_acknowledged_before_it_is_stored_is_named() {
+    let topic = [stored(0, "0", "a"), stored(1, "1", "b"), stored(2, "2", "c")];
+    let heard = |hear: &dyn Fn(&mut Oracle)| {
+        let mut oracle = oracle();
+        hear(&mut oracle);
+        oracle.judge_topic(&topic, 1).0
+    };
+    let keys = [KEYS[0].to_owned(), KEYS[2].to_owned()];
+    assert_eq!(heard(&|oracle| oracle.hear_commits(vec![None], &[])), []);
+    assert_eq!(heard(&|oracle| oracle.hear_commits(vec![Some(1)], &keys)), []);
+    assert_eq!(heard(&|oracle| oracle.hear_commits(vec![Some(3)], &keys)), [Wrong::Early(1)]);
+    assert_eq!(heard(&|oracle| oracle.hear_checkpoint(2, vec![2])), []);
+    assert_eq!(heard(&|oracle| oracle.hear_checkpoint(3, vec![2])), [Wrong::Early(2)]);
+}
+
+#[test]
+fn a_report_is_believed_only_if_every_number_is_right() {
+    let report = |status: &str, n: usize| {
+        json!({ "pipelines": [{ "status": status, "components": [
+            { "name": "stocks", "records_in": 3, "records_out": n },
+        ] }] })
+    };
+    let judge = |status: &str, n| oracle().judge_report(&report(status, n), "completed", 3).0.len();
+    assert_eq!((judge("completed", 3), judge("stopped", 3), judge("completed", 4)), (0, 1, 1));
+}
+
+/// What the oracle says about the bucket, and about the topic and what was committed.
+fn verdict(flow: &mut Flow<'_>) -> (Vec<Wrong>, Vec<Wrong>) {
+    flow.hurry();
+    flow.produce().wait(LONG).assert_code(0);
+    flow.consume().wait(LONG).assert_code(0);
+    flow.listen();
+    let topic = flow.oracle.judge_topic(&flow.broker.read_all(&flow.topic), 1);
+    (flow.judge_objects().0, topic.0)
+}
+
+#[test]
+fn a_pipeline_that_loses_records_is_caught() {
+    let Some(mut flow) = Flow::new(50) else { return };
+    let sample =
+        "[transforms.some]\ntype = \"sample\"\ninputs = [\"broker\"]\none_in = 2\nseed = 1\n[sinks.lake]";
+    flow.edit("consumer.toml", "[sinks.lake]", sample);
+    flow.edit("consumer.toml", "type = \"s3\"\ninputs = [\"broker\"]", "type = \"s3\"\ninputs = [\"some\"]");
+    let (objects, topic) = verdict(&mut flow);
+    let lost: Vec<usize> = objects
+        .iter()
+        .map(|wrong| if let Wrong::Lost(entry) = wrong { *entry } else { panic!("{wrong:?}") })
+        .collect();
+    assert!(!lost.is_empty() && lost.len() < 50);
+    assert_eq!(topic, lost.into_iter().map(Wrong::Early).collect::<Vec<_>>(), "committed and not stored");
+    assert_ne!(flow.verdict_on_report("consumer", "completed", 50).0, []);
+}
+
+#[test]
+fn a_pipeline_that_doubles_records_is_caught() {
+    let Some(mut flow) = Flow::new(50) else { return };
+    flow.hurry();
+    flow.produce().wait(LONG).assert_code(0);
+    flow.scene.run(["run", "producer.toml", "--from-start"]).assert_code(0);
+    let by_offset = "{{ topic }}/{{ partition }}/{{ offset }}.json";
+    flow.edit("consumer.toml", "stockmarket_project/stock_market_{{ entry }}.json", by_offset);
+    let (objects, topic) = verdict(&mut flow);
+    let all: Vec<Wrong> = (0..50).map(Wrong::Doubled).collect();
+    assert_eq!(objects, all);
+    assert!(all.iter().all(|doubled| topic.contains(doubled)));
+}
+
+#[test]
+fn a_pipeline_that_alters_a_record_is_caught() {
+    let Some(mut flow) = Flow::new(50) else { return };
+    let right = flow.scene.read("stocks.csv");
+    let (rest, last) = right.trim_end().rsplit_once('\n').expect("rows");
+    flow.scene.write("stocks.csv", format!("{rest}\n{}\n", last.replacen("1", "2", 1)));
+    let (objects, topic) = verdict(&mut flow);
+    assert_eq!(objects, [Wrong::Altered(Oracle::key(49))]);
+    assert_eq!(topic, [Wrong::Altered("0/49".into())]);
+    assert_eq!(flow.s3.count(BUCKET), 50);
+}

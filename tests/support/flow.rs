@@ -1,0 +1,205 @@
+//! The stock flow: a CSV file, a topic, a bucket, the two pipeline files, and the oracle who knows what must arrive.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::kafka::Broker;
+use super::oracle::{Oracle, Verdict};
+use super::proxy::Proxy;
+use super::s3::S3;
+use super::stocks::stocks_csv;
+use super::{Running, Scene, report};
+
+pub const BUCKET: &str = "stocks";
+pub const LONG: Duration = Duration::from_secs(300);
+
+pub struct Flow<'a> {
+    pub scene: Scene,
+    pub broker: &'a Broker,
+    pub s3: S3,
+    pub topic: String,
+    pub group: String,
+    pub oracle: Oracle,
+}
+
+impl Flow<'static> {
+    /// Through Apache Kafka; `None` where it cannot run.
+    pub fn new(n_rows: usize) -> Option<Self> {
+        Some(Flow::through(Broker::shared()?, n_rows))
+    }
+}
+
+impl<'a> Flow<'a> {
+    pub fn through(broker: &'a Broker, n_rows: usize) -> Flow<'a> {
+        let s3 = S3::start();
+        s3.create_bucket(BUCKET);
+        let mut scene = Scene::new();
+        s3.surround(&mut scene);
+        let csv = stocks_csv(n_rows, 7);
+        let oracle = Oracle::new(expected_objects(&csv));
+        let path = scene.write("stocks.csv", csv);
+        let (topic, group) = (broker.name("stocks"), broker.name("lake"));
+        scene
+            .set("KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap())
+            .set("STOCKS_CSV", path.display().to_string())
+            .set("STOCKS_TOPIC", &topic)
+            .set("STOCKS_GROUP", &group)
+            .set("STOCKS_BUCKET", BUCKET)
+            .set("STOCKS_LIMIT", n_rows.to_string());
+        scene.write("producer.toml", stock_pipeline("producer.toml"));
+        scene.write("consumer.toml", without_crawler(&stock_pipeline("consumer.toml")));
+        Flow { scene, broker, s3, topic, group, oracle }
+    }
+
+    /// Into a topic with so many partitions instead of one that the producer creates.
+    pub fn partitioned(mut self, n_partitions: i32) -> Self {
+        self.topic = self.broker.create_topic("partitioned", n_partitions);
+        self.scene.set("STOCKS_TOPIC", &self.topic);
+        self
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
+        self.scene.set(name, value);
+        self
+    }
+
+    /// As fast as can be, and no longer than there is something to read.
+    pub fn hurry(&mut self) -> &mut Self {
+        self.set("STOCKS_RATE", "10000000").set("STOCKS_STOP", "at_end")
+    }
+
+    /// A member that is not heard of is put out of the group after this time.
+    pub fn session(&mut self, time: Duration) -> &mut Self {
+        let millis = time.as_millis();
+        self.set("SESSION", &millis.to_string()).set("HEARTBEAT", &(millis / 5).to_string())
+    }
+
+    /// Replaces a part of a pipeline file.
+    pub fn edit(&self, file: &str, from: &str, to: &str) {
+        let pipeline = self.scene.read(file);
+        assert!(pipeline.contains(from), "{file} does not say {from}");
+        self.scene.write(file, pipeline.replace(from, to));
+    }
+
+    /// A proxy between the runner and the bucket.
+    pub fn proxied_bucket(&mut self) -> Proxy {
+        let proxy = Proxy::to(&self.s3.url());
+        self.set("AWS_ENDPOINT_URL_S3", &format!("http://{}", proxy.address()));
+        proxy
+    }
+
+    pub fn produce(&self) -> Running {
+        self.scene.start(["run", "producer.toml", "--report", "producer.json"])
+    }
+
+    pub fn consume(&self) -> Running {
+        self.consume_as("consumer")
+    }
+
+    /// One of several members, who differ in the names of their reports.
+    pub fn consume_as(&self, name: &str) -> Running {
+        let report = format!("{name}.json");
+        self.scene.start(["run", "consumer.toml", "--report", &report])
+    }
+
+    /// How far the group has come, over all partitions.
+    pub fn n_committed(&self) -> usize {
+        let committed = self.broker.committed(&self.group, &self.topic);
+        committed.into_iter().flatten().sum::<i64>().try_into().expect("offsets count up")
+    }
+
+    pub fn n_objects(&self) -> usize {
+        self.s3.count(BUCKET)
+    }
+
+    /// Lets the oracle hear what has been acknowledged until now.
+    pub fn listen(&mut self) {
+        if self.broker.partitions(&self.topic).is_none() {
+            return;
+        }
+        let committed = self.broker.committed(&self.group, &self.topic);
+        self.oracle.hear_commits(committed, &self.s3.keys(BUCKET));
+        let Some(next_entry) = self.next_entry() else { return };
+        let n_partitions = self.broker.partitions(&self.topic).expect("it is there");
+        let ends = (0..n_partitions).map(|it| self.broker.watermarks(&self.topic, it as i32).1);
+        self.oracle.hear_checkpoint(next_entry, ends.collect());
+    }
+
+    /// What the producer's checkpoint says, if there is one.
+    fn next_entry(&self) -> Option<usize> {
+        let checkpoint = self.checkpoint()?;
+        let checkpoint: serde_json::Value = serde_json::from_slice(&std::fs::read(checkpoint).ok()?)
+            .expect("a checkpoint is whole at any moment");
+        Some(checkpoint["next_entry"].as_u64().expect("a number") as usize)
+    }
+
+    /// The file that the producer's checkpoint is in.
+    pub fn checkpoint(&self) -> Option<std::path::PathBuf> {
+        let folders = std::fs::read_dir(self.scene.path("state")).ok()?;
+        folders.map_while(Result::ok).map(|it| it.path().join("stocks.json")).find(|path| path.exists())
+    }
+
+    pub fn judge_objects(&self) -> Verdict {
+        let read = |key: String| {
+            let content = self.s3.read(BUCKET, &key);
+            (key, content)
+        };
+        let objects: Vec<_> = self.s3.keys(BUCKET).into_iter().map(read).collect();
+        self.oracle.judge_objects(&objects)
+    }
+
+    /// Fails the test unless the bucket holds every record as its object, and nothing else.
+    #[track_caller]
+    pub fn assert_every_object(&self) {
+        self.judge_objects().assert_clean();
+    }
+
+    /// Fails the test unless the topic holds every record, and what was acknowledged was stored.
+    #[track_caller]
+    pub fn assert_topic(&self, at_most_copies: usize) {
+        self.oracle.judge_topic(&self.broker.read_all(&self.topic), at_most_copies).assert_clean();
+    }
+
+    /// Fails the test unless a report says this.
+    #[track_caller]
+    pub fn assert_report(&self, name: &str, status: &str, n_records: usize) {
+        self.verdict_on_report(name, status, n_records).assert_clean();
+    }
+
+    pub fn verdict_on_report(&self, name: &str, status: &str, n_records: usize) -> Verdict {
+        self.oracle.judge_report(&report(self.scene.path(format!("{name}.json"))), status, n_records)
+    }
+}
+
+pub fn stock_pipeline(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines").join(name);
+    std::fs::read_to_string(path).expect("a stock pipeline")
+}
+
+/// The consumer without its crawler, whose tests are in `glue`.
+fn without_crawler(pipeline: &str) -> String {
+    let at = pipeline.find("# A sink behind a sink").expect("the crawler's block");
+    // A member that was killed is waited for as long as its session lasts.
+    let quick = "group_id = \"${STOCKS_GROUP:-stock-market-lake}\"";
+    let session = format!(
+        "{quick}\nlibrdkafka_options = {{ \"session.timeout.ms\" = \"${{SESSION:-6000}}\", \
+         \"heartbeat.interval.ms\" = \"${{HEARTBEAT:-1000}}\" }}"
+    );
+    assert!(pipeline.contains(quick));
+    pipeline[..at].replace(quick, &session)
+}
+
+/// What becomes of each row, made without the runner: the generator writes
+/// every number as JSON wants it.
+fn expected_objects(csv: &str) -> Vec<String> {
+    let mut lines = csv.lines();
+    let names: Vec<&str> = lines.next().expect("a header").split(',').collect();
+    let object = |line: &str| {
+        let cells = line.split(',').zip(&names).map(|(cell, name)| match *name {
+            "Index" | "Date" => format!("\"{name}\":\"{cell}\""),
+            _ => format!("\"{name}\":{cell}"),
+        });
+        format!("{{{}}}", cells.collect::<Vec<_>>().join(","))
+    };
+    lines.map(object).collect()
+}
