@@ -265,6 +265,23 @@ fn the_readme_shows_what_is_in_the_tree() {
 }
 
 #[test]
+fn the_page_on_reliability_names_tests_that_exist() {
+    let tree = Tree::read();
+    let page = tree.files("docs/reliability.md").next().expect("the page").1;
+    let mut out = Breaches::default();
+    for (line, number) in page.lines().zip(1..).filter(|(line, _)| line.starts_with("| ")) {
+        // Names of tests are sentences.
+        for name in line.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 3) {
+            let test = format!("fn {}(", name.rsplit("::").next().expect("a name"));
+            if !tree.files(".rs").any(|(_, text)| text.contains(&test)) {
+                out.add("docs/reliability.md", number, "there is no such test");
+            }
+        }
+    }
+    out.assert_none();
+}
+
+#[test]
 fn a_broken_rule_is_named_with_its_line() {
     let mut out = Breaches::default();
     opens_with_its_noun("a.rs", "use std::fs;\n", &mut out);

@@ -89,7 +89,7 @@ impl<'a> Flow<'a> {
     }
 
     pub fn produce(&self) -> Running {
-        self.scene.start(["run", "producer.toml", "--report", "producer.json"])
+        self.start("producer.toml", "producer.json")
     }
 
     pub fn consume(&self) -> Running {
@@ -98,8 +98,12 @@ impl<'a> Flow<'a> {
 
     /// One of several members, who differ in the names of their reports.
     pub fn consume_as(&self, name: &str) -> Running {
-        let report = format!("{name}.json");
-        self.scene.start(["run", "consumer.toml", "--report", &report])
+        self.start("consumer.toml", &format!("{name}.json"))
+    }
+
+    /// However slow the machine is, what is under way is written when a run stops.
+    fn start(&self, file: &str, report: &str) -> Running {
+        self.scene.start(["run", file, "--report", report, "--drain-timeout", "4m"])
     }
 
     /// How far the group has come, over all partitions.

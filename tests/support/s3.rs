@@ -125,8 +125,9 @@ impl S3 {
         let mut folders = vec![root.clone()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).expect("a folder of objects") {
-                let path = entry.expect("an object").path();
-                if path.is_dir() {
+                let entry = entry.expect("an object");
+                let path = entry.path();
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     folders.push(path);
                 } else {
                     keys.push(path.strip_prefix(&root).expect("inside").to_string_lossy().into_owned());
