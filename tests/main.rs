@@ -25,6 +25,8 @@ mod csv;
 mod delivery;
 /// Where the embedded broker is not Apache Kafka.
 mod differences;
+/// Dead letters: envelopes, `dlq list`, `show` and `replay`.
+mod dlq;
 /// The `glue_crawl` sink against an independent Glue.
 mod glue;
 /// The `kafka` source as a member of a group: slow sinks, ends, denials.
