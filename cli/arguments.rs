@@ -33,6 +33,8 @@ pub(crate) enum Verb {
     Schema(SchemaArguments),
     /// Start the crawlers of a pipeline file by hand, wait for them and report
     Crawl(CrawlArguments),
+    /// Show dead letters, or feed them back into the components that have rejected them
+    Dlq(DlqArguments),
     /// Show how far a pipeline has come, or make it forget that
     Checkpoint(CheckpointArguments),
     /// Run one statement of SQL through Athena and print its rows
@@ -262,4 +264,59 @@ pub(crate) struct CheckpointResetArguments {
     /// Where checkpoints lie, whatever the file says
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DlqArguments {
+    #[command(subcommand)]
+    pub(crate) action: DlqAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DlqAction {
+    /// List dead letters: when, where, which record and why; and how many there are of each kind
+    List(DlqListArguments),
+    /// Show all that dead letters say
+    Show(DlqShowArguments),
+    /// Feed the records back into the components that have rejected them; what is delivered leaves the file
+    Replay(DlqReplayArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DlqListArguments {
+    /// Files of dead letters as the `file` sink writes them
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DlqShowArguments {
+    /// A file of dead letters
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The letters to show, by the numbers that `list` gives them; without any all of them
+    #[arg(value_name = "NUMBER")]
+    pub(crate) numbers: Vec<usize>,
+    /// Write the bytes of one record's body to stdout, and nothing else
+    #[arg(long)]
+    pub(crate) body: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "What the sources of the pipeline could not read has no place to be fed back to: it is named and \
+                        stays. A record that is rejected again stays, with the new reason. The pipeline's own sources \
+                        are not opened, and its `[dead_letter]` is not written to."
+)]
+pub(crate) struct DlqReplayArguments {
+    /// Files of dead letters; no run may write to them meanwhile
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The pipeline file that they come from
+    #[arg(long, value_name = "PIPELINE")]
+    pub(crate) pipeline: PathBuf,
+    /// Give the records to this component instead of those that have rejected them: one that was put in front of
+    /// them, or took their place. All branches behind it receive them
+    #[arg(long, value_name = "COMPONENT")]
+    pub(crate) into: Option<String>,
 }

@@ -5,6 +5,7 @@ mod checkpoint;
 mod crawl;
 #[cfg(feature = "local")]
 mod demo;
+mod dlq;
 mod exit;
 mod file;
 mod live;
@@ -56,6 +57,7 @@ fn act(arguments: Arguments) -> Exit {
         Verb::Plugins(options) => plugins::show(&options),
         Verb::Schema(options) => schema::write(&options),
         Verb::Crawl(options) => crawl::crawl(&options, &common),
+        Verb::Dlq(options) => dlq::dlq(&options, &common),
         Verb::Checkpoint(options) => checkpoint::checkpoint(&options, &common),
         Verb::Query(options) => query::query(&options, &common),
         #[cfg(feature = "local")]

@@ -158,7 +158,7 @@ impl Batch {
             }
         }
         let mut receipts = Vec::with_capacity(taken.len());
-        for Ticket { line, item } in taken.iter().map(|record| record.ticket) {
+        for Ticket { line, item, .. } in taken.iter().map(|record| record.ticket) {
             let is_shared = kept.iter().any(|other| other.ticket.line == line && other.ticket.item == item);
             let Some(at) = self.receipts.iter().position(|receipt| receipt.covers(line, item)) else {
                 continue;

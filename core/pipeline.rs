@@ -74,6 +74,11 @@ impl Pipeline {
         crawlers.collect()
     }
 
+    /// How large the batches of its sources are.
+    pub fn batch(&self) -> BatchLimits {
+        self.batch
+    }
+
     /// How long first contact is tried.
     pub fn retry(&self) -> RetryLimits {
         self.retry

@@ -59,6 +59,14 @@ pub struct Entry {
 pub(crate) struct Ticket {
     pub(crate) line: u64,
     pub(crate) item: u32,
+    /// The dead letter that is being replayed; 0 where none is.
+    letter: u32,
+}
+
+impl Ticket {
+    pub(crate) fn move_to(&mut self, line: u64, item: u32) {
+        (self.line, self.item) = (line, item);
+    }
 }
 
 /// A name that many records share: a topic, a file, a component.
@@ -166,6 +174,16 @@ impl Record {
             entry: None,
             ticket: Ticket::default(),
         }
+    }
+
+    /// Says which dead letter is being replayed, counted from 1, wherever the record comes to.
+    pub fn set_letter(&mut self, number: u32) {
+        self.ticket.letter = number;
+    }
+
+    /// Which dead letter is being replayed, if one is.
+    pub fn letter(&self) -> Option<u32> {
+        Some(self.ticket.letter).filter(|number| *number > 0)
     }
 
     /// The body as JSON; reading it changes nothing that is written later.

@@ -51,6 +51,9 @@ fn tidy(schema: &mut Value) {
                     }
                 }
             }
+            if let Some(Value::Array(values)) = fields.get_mut("enum") {
+                values.retain(|value| !value.is_null());
+            }
             if fields.get("default") == Some(&Value::Null) {
                 fields.remove("default");
             }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use anyhow::{Context as _, Result, bail, ensure};
 use schemars::JsonSchema;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -52,6 +54,15 @@ impl TableHeader {
     /// The columns, in the order of the cells.
     pub fn columns(&self) -> &[Column] {
         &self.columns
+    }
+
+    /// What stands between the cells of a line.
+    pub(crate) fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
+    pub(crate) fn null_values(&self) -> &[Box<str>] {
+        &self.null_values
     }
 
     /// Whether a cell of a nullable column stands for nothing.
@@ -121,6 +132,37 @@ impl Row {
     pub fn new(table: Arc<Table>, index: usize) -> Self {
         assert!(index < table.n_rows(), "no such row");
         Row { table, index: index as u32 }
+    }
+
+    /// Reads a line that [`write_csv`](Self::write_csv) has written.
+    pub(crate) fn read_csv(header: Arc<TableHeader>, line: &[u8]) -> Result<Row> {
+        std::str::from_utf8(line).context("it is not UTF-8")?;
+        let (n_columns, delimiter) = (header.columns.len(), header.delimiter);
+        let mut cells = Vec::with_capacity(line.len());
+        let mut ends = Vec::with_capacity(n_columns);
+        let mut rest = line.iter().copied().peekable();
+        loop {
+            let is_quoted = rest.next_if_eq(&b'"').is_some();
+            let end = loop {
+                match rest.next() {
+                    Some(b'"') if is_quoted && rest.next_if_eq(&b'"').is_none() => break rest.next(),
+                    None if is_quoted => bail!("a quote is never closed"),
+                    Some(byte) if is_quoted || byte != delimiter => cells.push(byte),
+                    end => break end,
+                }
+            };
+            ends.push(u32::try_from(cells.len())?);
+            match end {
+                None => break,
+                Some(byte) => ensure!(byte == delimiter, "text stands behind a closing quote"),
+            }
+        }
+        ensure!(ends.len() == n_columns, "it has {} cells and there are {n_columns} columns", ends.len());
+        let row = Row::new(Arc::new(Table::new(header, cells, ends)), 0);
+        let mut json = Vec::new();
+        row.write_json(&mut json);
+        serde_json::from_slice::<IgnoredAny>(&json).context("a cell is not of the type of its column")?;
+        Ok(row)
     }
 
     /// What the rows of the table share.
@@ -207,6 +249,8 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn row(columns: &[(&str, ColumnType)], cells: &[&str]) -> Row {
@@ -242,6 +286,36 @@ mod tests {
     fn a_cell_that_stands_for_nothing_is_null() {
         let row = row(&[("a", ColumnType::Float), ("b", ColumnType::String)], &["", ""]);
         assert_eq!(json_of(&row), r#"{"a":null,"b":null}"#);
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_is_read_back_as_the_row_it_was(cells in prop::collection::vec("[a,;\"\r\n ]{0,4}", 1..4)) {
+            let columns = vec![("a", ColumnType::String); cells.len()];
+            let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+            let row = row(&columns, &cells);
+            let mut line = Vec::new();
+            row.write_csv(&mut line);
+            let back = Row::read_csv(Arc::clone(row.header()), &line).unwrap();
+            prop_assert!(back.cells().eq(row.cells()));
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_row_is_refused() {
+        let header = || {
+            Arc::clone(row(&[("n", ColumnType::Integer), ("s", ColumnType::String)], &["1", "a"]).header())
+        };
+        for (line, reason) in [
+            ("1", "it has 1 cells"),
+            ("1,a,b", "it has 3 cells"),
+            ("1,\"a", "never closed"),
+            ("1,\"a\"b", "behind a closing quote"),
+            ("x,a", "not of the type of its column"),
+        ] {
+            let error = Row::read_csv(header(), line.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
     }
 
     #[test]

@@ -92,5 +92,6 @@ pub fn context() -> BuildContext {
         retry: RetryLimits::default(),
         gauges: Gauges::default().into(),
         upstream_locations: Vec::new(),
+        is_dead_letter: false,
     }
 }

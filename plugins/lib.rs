@@ -7,6 +7,11 @@ mod sinks;
 mod sources;
 mod transforms;
 
+/// Reads and writes files that are plain, gzip or zstd.
+pub mod packing {
+    pub use crate::shared::packing::Packing;
+}
+
 /// Asks Athena from outside of a pipeline, as `runner query` does.
 pub mod athena {
     pub use crate::shared::athena::{Answered, Client, Column, Page, Query, State, write_object};

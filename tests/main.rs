@@ -27,6 +27,8 @@ mod csv;
 mod delivery;
 /// Where the embedded broker is not Apache Kafka.
 mod differences;
+/// Dead letters: envelopes, `dlq list`, `show` and `replay`.
+mod dlq;
 /// The fault matrix: what may fail, one test a cell.
 mod faults;
 /// The `glue_crawl` sink against an independent Glue.

@@ -43,6 +43,7 @@ impl Assembly<'_> {
             retry,
             gauges: Arc::new(Gauges::default()),
             upstream_locations,
+            is_dead_letter: false,
         };
         let mut slips = Vec::new();
         if !is_plain_name(&name) {
@@ -61,8 +62,10 @@ impl Assembly<'_> {
             let built = builds[index].take().and_then(|read| build(read, context, inputs, at, &mut slips));
             components.push(built);
         }
-        let dead_letter = dead_letter
-            .and_then(|read| build(read, context(DEAD_LETTER, Vec::new()), Vec::new(), &(0..0), &mut slips));
+        let dead_letter = dead_letter.and_then(|read| {
+            let context = BuildContext { is_dead_letter: true, ..context(DEAD_LETTER, Vec::new()) };
+            build(read, context, Vec::new(), &(0..0), &mut slips)
+        });
         if !slips.is_empty() {
             return Err(slips);
         }

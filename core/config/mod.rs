@@ -40,7 +40,7 @@ pub struct Surroundings<'a> {
 }
 
 /// The name that the dead-letter sink has in messages and reports.
-const DEAD_LETTER: &str = "dead_letter";
+pub(crate) const DEAD_LETTER: &str = "dead_letter";
 
 /// Reads a pipeline file and builds its components; opens nothing.
 pub fn load(path: &Path, surroundings: &Surroundings) -> Result<Pipeline, Diagnostics> {

@@ -1,50 +1,26 @@
 //! Dead letters: what components reject is put into an envelope and written to
 //! a sink of its own. Where there is none, the first reject ends the run.
 
-use std::time::SystemTime;
-
 use anyhow::{Context as _, Error, Result};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use serde::Serialize;
 
 use super::control::Control;
 use super::writer::Writer;
 use crate::batch::Batch;
+use crate::letter::DeadLetter;
 use crate::progress::{Counters, add};
-use crate::record::{Body, Record};
+use crate::record::{Body, Headers, Record};
 use crate::sink::Ending;
 
 /// Takes what components reject.
 #[derive(Default)]
-pub(crate) struct DeadLetters(Option<Writer>);
-
-/// What a dead letter says.
-#[derive(Serialize)]
-struct Envelope<'a> {
-    reason: String,
-    component: &'a str,
-    origin: EnvelopeOrigin<'a>,
-    entry: Option<u64>,
-    source: Option<&'a str>,
-    time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<&'a str>,
-    /// The body where it is not UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body_base64: Option<String>,
-}
-
-#[derive(Serialize)]
-struct EnvelopeOrigin<'a> {
-    stream: &'a str,
-    lane: i32,
-    offset: u64,
+pub(crate) struct DeadLetters {
+    pipeline: String,
+    writer: Option<Writer>,
 }
 
 impl DeadLetters {
-    pub(crate) fn new(writer: Option<Writer>) -> Self {
-        DeadLetters(writer)
+    pub(crate) fn new(pipeline: &str, writer: Option<Writer>) -> Self {
+        DeadLetters { pipeline: pipeline.to_owned(), writer }
     }
 
     /// Puts the records at the given indices aside. Answers with the rest, and
@@ -61,7 +37,7 @@ impl DeadLetters {
         if rejects.is_empty() {
             return (batch, true);
         }
-        let Some(writer) = &self.0 else {
+        let Some(writer) = &self.writer else {
             let (index, reason) = rejects.into_iter().next().expect("not empty");
             let error = reason.context(describe(&batch.records()[index]));
             add(&counters.rejected, 1);
@@ -75,8 +51,7 @@ impl DeadLetters {
         let mut bad = batch.extract(&indices);
         for (record, (_, reason)) in bad.records_mut().iter_mut().zip(&rejects) {
             tracing::warn!(component = control.name(node), "{}: {reason:#}", describe(record));
-            record.body = envelope(record, reason, control.name(node));
-            record.key = None;
+            seal(record, reason, &self.pipeline, control.name(node));
         }
         let n_bad = bad.len();
         // Boxed: a sink's writer needs the dead letters, which need a writer of their own.
@@ -92,7 +67,7 @@ impl DeadLetters {
 
     /// Finishes what the sink has left for later.
     pub(crate) async fn flush(&self) -> Result<()> {
-        let Some(writer) = &self.0 else { return Ok(()) };
+        let Some(writer) = &self.writer else { return Ok(()) };
         writer.sink.flush(Ending::Stopped).await.context("finishing the dead letters")
     }
 }
@@ -105,45 +80,12 @@ fn describe(record: &Record) -> String {
     }
 }
 
-fn envelope(record: &Record, reason: &Error, component: &str) -> Body {
-    let bytes = record.to_bytes();
-    let text = bytes.as_deref().map(std::str::from_utf8);
-    let envelope = Envelope {
-        reason: format!("{reason:#}"),
-        component,
-        origin: EnvelopeOrigin {
-            stream: record.origin.stream.as_str(),
-            lane: record.origin.lane,
-            offset: record.origin.offset,
-        },
-        entry: record.entry.map(|entry| entry.number),
-        source: record.entry.map(|entry| entry.source.as_str()),
-        time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-        body: text.and_then(Result::ok),
-        body_base64: match text {
-            Some(Err(_)) => bytes.as_deref().map(|bytes| BASE64_STANDARD.encode(bytes)),
-            _ => None,
-        },
-    };
-    Body::Raw(serde_json::to_vec(&envelope).expect("an envelope is JSON").into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::{Name, Origin};
-
-    #[test]
-    fn an_envelope_keeps_bytes_that_are_not_text() {
-        let origin = Origin { stream: Name::new("a.csv"), lane: 0, offset: 3 };
-        let record = Record::new(Body::Raw((&b"\xff\x00"[..]).into()), origin);
-        let Body::Raw(bytes) = envelope(&record, &Error::msg("invalid UTF-8"), "stocks") else {
-            panic!("an envelope is raw bytes")
-        };
-        let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
-        assert_eq!(json["reason"], "invalid UTF-8");
-        assert_eq!(json["origin"]["offset"], 3);
-        assert_eq!(json["body_base64"], "/wA=");
-        assert!(json.get("body").is_none());
-    }
+/// Turns a record into a letter about it. What the record brought along is in the letter, and
+/// its key is the component: letters of several components about one record can be told apart.
+fn seal(record: &mut Record, reason: &Error, pipeline: &str, component: &str) {
+    let letter = DeadLetter::new(record, reason, pipeline, component);
+    record.body = Body::Raw(letter.to_json().into());
+    record.key = Some(component.to_owned().into());
+    record.headers = Headers::default();
+    record.timestamp = None;
 }

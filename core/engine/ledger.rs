@@ -12,7 +12,6 @@ use anyhow::Error;
 use super::in_flight::InFlight;
 use crate::batch::{Batch, Position, Positions};
 use crate::receipt::{Line, Tally};
-use crate::record::Ticket;
 
 /// The batches that one source has read and that have not been committed.
 #[derive(Debug)]
@@ -65,7 +64,7 @@ impl Ledger {
         let first = open.n_read;
         let (line, receipt) = Line::open(&self.tally, first, batch.len(), batch.size());
         for (record, item) in batch.records_mut().iter_mut().zip(0..) {
-            record.ticket = Ticket { line: line.id, item };
+            record.ticket.move_to(line.id, item);
         }
         open.n_read += batch.len() as u64;
         open.lines.push_back((line, batch.positions.take()));

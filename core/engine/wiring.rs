@@ -86,7 +86,7 @@ pub(crate) async fn wire(
         Built::Sink(sink) => Some(writer(dead_letter_node, sink, &component.counters)),
         Built::Source(_) | Built::Transform(_) => None,
     });
-    let dead_letters = Arc::new(DeadLetters::new(dead_letter));
+    let dead_letters = Arc::new(DeadLetters::new(&pipeline.name, dead_letter));
     let plan = Plan::new(&pipeline.components);
     let (senders, inboxes): (Vec<_>, Vec<_>) = pipeline.components.iter().map(|_| channel()).unzip();
     let mut inboxes: Vec<_> = inboxes.into_iter().map(Some).collect();

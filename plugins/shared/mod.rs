@@ -5,3 +5,4 @@ pub(crate) mod aws;
 pub(crate) mod csv;
 pub(crate) mod kafka;
 pub(crate) mod key_template;
+pub(crate) mod packing;

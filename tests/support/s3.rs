@@ -103,6 +103,11 @@ impl S3 {
         std::fs::write(path, content).expect("writing an object");
     }
 
+    /// Removes an object behind the server's back.
+    pub fn remove(&self, bucket: &str, key: &str) {
+        std::fs::remove_file(self.root.path().join(bucket).join(key)).expect("an object");
+    }
+
     pub fn read(&self, bucket: &str, key: &str) -> String {
         let path = self.root.path().join(bucket).join(key);
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("object {key} of {bucket}: {error}"))

@@ -9,11 +9,12 @@ use anyhow::{Context as _, bail};
 use runner_core::Result;
 use tracing::{info, warn};
 
-use super::{Compression, tail};
+use super::tail;
+use crate::shared::packing::Packing;
 
 pub(super) struct Appender {
     path: PathBuf,
-    compression: Compression,
+    packing: Packing,
     file: File,
     /// Pipes and devices (`/dev/stdout`) cannot be locked, cut or synced.
     is_regular: bool,
@@ -23,7 +24,7 @@ pub(super) struct Appender {
 
 impl Appender {
     /// Opens the file, locks it and cuts off what a crash has left half written.
-    pub(super) fn open(path: &Path, compression: Compression) -> Result<Appender> {
+    pub(super) fn open(path: &Path, packing: Packing) -> Result<Appender> {
         let shown = path.display();
         let there = match path.metadata() {
             Ok(metadata) => Some(metadata.file_type()),
@@ -54,20 +55,20 @@ impl Appender {
                     warn!("{shown} cannot be locked against a second run ({error})");
                 }
             }
-            mend(&file, path, compression)?;
+            mend(&file, path, packing)?;
         }
         if there.is_none() {
             // The name of a new file lies in its folder, and that must last too.
             sync_folder_of(path).with_context(|| format!("creating {shown}"))?;
         }
-        Ok(Appender { path: path.into(), compression, file, is_regular, torn_from: None })
+        Ok(Appender { path: path.into(), packing, file, is_regular, torn_from: None })
     }
 
     /// Adds the lines and waits until they are on the disk. A failed write is
     /// undone, so that it can be tried again without writing anything twice.
     pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         self.follow_the_path()?;
-        let frame = tail::framed(lines, self.compression)?;
+        let frame = self.packing.pack(lines)?;
         if !self.is_regular {
             return self.file.write_all(&frame);
         }
@@ -95,16 +96,16 @@ impl Appender {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => info!("{} was moved away or removed; it is begun anew", self.path.display()),
         }
-        *self = Appender::open(&self.path, self.compression).map_err(io::Error::other)?;
+        *self = Appender::open(&self.path, self.packing).map_err(io::Error::other)?;
         Ok(())
     }
 }
 
 /// Cuts off what stands behind the last whole line or frame.
-fn mend(file: &File, path: &Path, compression: Compression) -> Result<()> {
+fn mend(file: &File, path: &Path, packing: Packing) -> Result<()> {
     let shown = path.display();
     let length = file.metadata()?.len();
-    let whole = tail::whole_length(file, length, compression).with_context(|| format!("reading {shown}"))?;
+    let whole = tail::whole_length(file, length, packing).with_context(|| format!("reading {shown}"))?;
     if whole < length {
         let n_torn = length - whole;
         warn!("cutting {n_torn} bytes off the end of {shown}: a crash has left half a record there");
@@ -140,7 +141,7 @@ mod tests {
             ("never ended", "new\n"),
         ] {
             std::fs::write(&path, before).unwrap();
-            Appender::open(&path, Compression::None).unwrap().append(b"new\n").unwrap();
+            Appender::open(&path, Packing::None).unwrap().append(b"new\n").unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
         }
     }
@@ -149,7 +150,7 @@ mod tests {
     fn a_write_that_failed_is_undone_before_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
-        let mut appender = Appender::open(&path, Compression::None).unwrap();
+        let mut appender = Appender::open(&path, Packing::None).unwrap();
         appender.append(b"one\n").unwrap();
         // As a full disk leaves it: some lines are there, and none may stay.
         appender.torn_from = Some(4);

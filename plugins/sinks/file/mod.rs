@@ -18,6 +18,8 @@ use tokio::task::spawn_blocking;
 
 use appender::Appender;
 
+use crate::shared::packing::Packing;
+
 runner_core::register! {
     Plugin::sink::<FileConfig>("file").example(
         r#"type = "file"
@@ -65,12 +67,11 @@ fn auto() -> Compression {
 }
 
 impl Compression {
-    fn settled_for(self, path: &Path) -> Compression {
+    fn settled_for(self, path: &Path) -> Packing {
         match (self, path.extension().and_then(|extension| extension.to_str())) {
-            (Compression::Auto, Some("gz")) => Compression::Gzip,
-            (Compression::Auto, Some("zst")) => Compression::Zstd,
-            (Compression::Auto, _) => Compression::None,
-            (declared, _) => declared,
+            (Compression::Gzip, _) | (Compression::Auto, Some("gz")) => Packing::Gzip,
+            (Compression::Zstd, _) | (Compression::Auto, Some("zst")) => Packing::Zstd,
+            (Compression::None | Compression::Auto, _) => Packing::None,
         }
     }
 }
@@ -83,7 +84,7 @@ impl SinkConfig for FileConfig {
 
 struct FileSink {
     path: PathBuf,
-    compression: Compression,
+    packing: Packing,
     /// Shared with the blocking thread that writes; there is one at a time.
     appender: Arc<Mutex<Option<Appender>>>,
 }
@@ -91,8 +92,8 @@ struct FileSink {
 #[async_trait]
 impl Sink for FileSink {
     async fn open(&mut self) -> Result<()> {
-        let (path, compression) = (self.path.clone(), self.compression);
-        let appender = spawn_blocking(move || Appender::open(&path, compression)).await??;
+        let (path, packing) = (self.path.clone(), self.packing);
+        let appender = spawn_blocking(move || Appender::open(&path, packing)).await??;
         *self.appender.lock().unwrap_or_else(PoisonError::into_inner) = Some(appender);
         Ok(())
     }
@@ -114,8 +115,8 @@ impl Sink for FileSink {
 
 impl FileSink {
     fn new(path: PathBuf, compression: Compression) -> Self {
-        let compression = compression.settled_for(&path);
-        FileSink { path, compression, appender: Arc::default() }
+        let packing = compression.settled_for(&path);
+        FileSink { path, packing, appender: Arc::default() }
     }
 }
 

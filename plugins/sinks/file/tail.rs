@@ -5,42 +5,23 @@
 //! only the last frame of a file can be torn, and nothing in it was ever promised.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, ErrorKind, Read, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read, Seek as _, SeekFrom};
 
 use anyhow::{Context as _, bail};
 use flate2::bufread::GzDecoder;
-use flate2::write::GzEncoder;
 use memchr::memrchr;
 use runner_core::Result;
 
-use super::Compression;
+use crate::shared::packing::Packing;
 
 /// How much is read at a time.
 const CHUNK: u64 = 64 * 1024;
 
-/// The lines as they are appended.
-pub(super) fn framed(lines: &[u8], compression: Compression) -> io::Result<Vec<u8>> {
-    match compression {
-        Compression::Auto | Compression::None => Ok(lines.into()),
-        Compression::Gzip => {
-            let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
-            encoder.write_all(lines)?;
-            encoder.finish()
-        }
-        Compression::Zstd => {
-            let mut encoder = zstd::Encoder::new(Vec::new(), zstd::DEFAULT_COMPRESSION_LEVEL)?;
-            encoder.include_checksum(true)?;
-            encoder.write_all(lines)?;
-            encoder.finish()
-        }
-    }
-}
-
 /// How many bytes from the front are whole lines or frames.
-pub(super) fn whole_length(file: &File, length: u64, compression: Compression) -> Result<u64> {
-    match compression {
-        Compression::Auto | Compression::None => Ok(end_of_last_line(file, length)?),
-        Compression::Gzip | Compression::Zstd => end_of_last_frame(file, compression),
+pub(super) fn whole_length(file: &File, length: u64, packing: Packing) -> Result<u64> {
+    match packing {
+        Packing::None => Ok(end_of_last_line(file, length)?),
+        Packing::Gzip | Packing::Zstd => end_of_last_frame(file, packing),
     }
 }
 
@@ -61,7 +42,7 @@ fn end_of_last_line(mut file: &File, length: u64) -> io::Result<u64> {
 }
 
 /// Frames say nowhere how long they are, so all of them have to be read.
-fn end_of_last_frame(mut file: &File, compression: Compression) -> Result<u64> {
+fn end_of_last_frame(mut file: &File, packing: Packing) -> Result<u64> {
     file.rewind()?;
     let mut reader = BufReader::with_capacity(CHUNK as usize, file);
     loop {
@@ -69,8 +50,8 @@ fn end_of_last_frame(mut file: &File, compression: Compression) -> Result<u64> {
         if reader.fill_buf()?.is_empty() {
             return Ok(start);
         }
-        let read = match compression {
-            Compression::Gzip => read_out(GzDecoder::new(&mut reader)),
+        let read = match packing {
+            Packing::Gzip => read_out(GzDecoder::new(&mut reader)),
             _ => zstd::Decoder::with_buffer(&mut reader).and_then(|decoder| read_out(decoder.single_frame())),
         };
         match read {
@@ -94,45 +75,47 @@ fn read_out(mut decoder: impl Read) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
-    fn whole_length_of(bytes: &[u8], compression: Compression) -> Result<u64> {
+    fn whole_length_of(bytes: &[u8], packing: Packing) -> Result<u64> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        whole_length(&file, bytes.len() as u64, compression)
+        whole_length(&file, bytes.len() as u64, packing)
     }
 
     #[test]
     fn a_last_line_is_found_however_far_from_the_end() {
         let mut bytes = b"one\n".to_vec();
         bytes.resize(3 * CHUNK as usize, b'x');
-        assert_eq!(whole_length_of(&bytes, Compression::None).unwrap(), 4);
+        assert_eq!(whole_length_of(&bytes, Packing::None).unwrap(), 4);
     }
 
     #[test]
     fn a_frame_torn_at_any_byte_is_cut_and_those_in_front_stay() {
-        for compression in [Compression::Gzip, Compression::Zstd] {
-            let first = framed(b"one\ntwo\n", compression).unwrap();
-            let second = framed(b"three\n", compression).unwrap();
+        for packing in [Packing::Gzip, Packing::Zstd] {
+            let first = packing.pack(b"one\ntwo\n").unwrap();
+            let second = packing.pack(b"three\n").unwrap();
             let both = [&*first, &*second].concat();
             for n_bytes in 0..both.len() {
                 let expected = if n_bytes < first.len() { 0 } else { first.len() };
-                let found = whole_length_of(&both[..n_bytes], compression).unwrap();
-                assert_eq!(found, expected as u64, "{compression:?} cut after {n_bytes} bytes");
+                let found = whole_length_of(&both[..n_bytes], packing).unwrap();
+                assert_eq!(found, expected as u64, "{packing:?} cut after {n_bytes} bytes");
             }
-            assert_eq!(whole_length_of(&both, compression).unwrap(), both.len() as u64);
+            assert_eq!(whole_length_of(&both, packing).unwrap(), both.len() as u64);
         }
     }
 
     #[test]
     fn a_file_of_another_kind_is_left_alone() {
-        for compression in [Compression::Gzip, Compression::Zstd] {
-            let error = whole_length_of(b"plain text, and quite a lot of it\n", compression).unwrap_err();
+        for packing in [Packing::Gzip, Packing::Zstd] {
+            let error = whole_length_of(b"plain text, and quite a lot of it\n", packing).unwrap_err();
             assert!(error.to_string().contains("not what `compression` says"), "{error:#}");
-            let mut bytes = framed(b"one\n", compression).unwrap();
+            let mut bytes = packing.pack(b"one\n").unwrap();
             let n_good = bytes.len();
             bytes.extend_from_slice(b"garbage behind it, which nobody of us wrote");
-            let error = whole_length_of(&bytes, compression).unwrap_err();
+            let error = whole_length_of(&bytes, packing).unwrap_err();
             assert!(error.to_string().contains(&format!("from byte {n_good}")), "{error:#}");
         }
     }

@@ -57,7 +57,7 @@ impl Bucket {
             name: config.bucket.clone(),
             content_type: config.content_type.clone(),
             owner: config.expected_bucket_owner.clone(),
-            overwrite: config.overwrite,
+            overwrite: config.overwrite.unwrap_or_default(),
             has_stored: AtomicBool::new(false),
         })
     }

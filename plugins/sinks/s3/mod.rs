@@ -62,9 +62,10 @@ struct S3Config {
     #[serde(default)]
     expected_bucket_owner: Option<String>,
     /// What becomes of an object that is there already: `same` keeps it, and counts the record as
-    /// stored if the bytes are the same, else rejects it; `always` writes over it.
+    /// stored if the bytes are the same, else rejects it; `always` writes over it. Absent: `same`,
+    /// and for dead letters `always`.
     #[serde(default)]
-    overwrite: Overwrite,
+    overwrite: Option<Overwrite>,
 }
 
 /// What becomes of an object that is there already.
@@ -86,7 +87,7 @@ fn default_content_type() -> String {
 }
 
 impl SinkConfig for S3Config {
-    fn build(self, _: &BuildContext) -> Result<Box<dyn Sink>> {
+    fn build(mut self, context: &BuildContext) -> Result<Box<dyn Sink>> {
         if !self.bucket.starts_with("arn:") && self.bucket.contains(['/', ':']) {
             let message =
                 format!("`{}` is not the name of a bucket: leave `s3://` and folders out of it", self.bucket);
@@ -94,6 +95,9 @@ impl SinkConfig for S3Config {
         }
         if self.bucket.is_empty() {
             return Err(OptionError::new("bucket", "a bucket has a name"));
+        }
+        if context.is_dead_letter {
+            self.overwrite.get_or_insert(Overwrite::Always);
         }
         Ok(Box::new(S3 {
             slots: Arc::new(Semaphore::new(self.concurrency.get())),

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context as _, Result, bail};
-use flate2::read::MultiGzDecoder;
 use runner_core::Name;
 
 use super::options::Compression;
 use super::position::{Cursor, End, FRONT, Front, Print, TAIL};
 use crate::shared::csv::Span;
+use crate::shared::packing::Packing;
 
 /// The longest row. One that is longer has open quotes, nearly always, and
 /// would take the rest of the file into memory.
@@ -50,15 +50,15 @@ impl Input {
             ..Cursor::default()
         };
         let n_raw = Arc::new(AtomicU64::new(0));
-        let compression = match compression {
-            Compression::Auto => detect(&mut file).with_context(|| format!("reading {shown}"))?,
-            given => given,
+        let packing = match compression {
+            Compression::Auto => Packing::detect(&mut file).with_context(|| format!("reading {shown}"))?,
+            Compression::None => Packing::None,
+            Compression::Gzip => Packing::Gzip,
+            Compression::Zstd => Packing::Zstd,
         };
-        let packed = |file| Counted { file, n_raw: Arc::clone(&n_raw) };
-        let text = match compression {
-            Compression::Auto | Compression::None => Text::Plain(file),
-            Compression::Gzip => Text::Packed(Box::new(MultiGzDecoder::new(packed(file)))),
-            Compression::Zstd => Text::Packed(Box::new(zstd::Decoder::new(packed(file))?)),
+        let text = match packing {
+            Packing::None => Text::Plain(file),
+            packing => Text::Packed(packing.unpack(Counted { file, n_raw: Arc::clone(&n_raw) })?),
         };
         let buffer = vec![0; FRONT + TAIL];
         let front = Arc::default();
@@ -284,16 +284,4 @@ impl Read for Counted {
 pub(super) fn modified(metadata: &Metadata) -> u64 {
     let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     since.map_or(0, |since| since.as_nanos() as u64)
-}
-
-/// Judges by the first bytes, which no text begins with, rather than by the name.
-fn detect(file: &mut File) -> io::Result<Compression> {
-    let mut magic = Vec::with_capacity(4);
-    file.by_ref().take(4).read_to_end(&mut magic)?;
-    file.rewind()?;
-    Ok(match magic[..] {
-        [0x1F, 0x8B, ..] => Compression::Gzip,
-        [0x28, 0xB5, 0x2F, 0xFD] => Compression::Zstd,
-        _ => Compression::None,
-    })
 }

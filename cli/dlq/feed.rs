@@ -1,0 +1,115 @@
+//! A feed gives a component the records of dead letters.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, Result, anyhow};
+use runner_core::{
+    Batch, BatchLimits, Committer, DeadLetter, Numbering, Position, ReadError, Record, Source, Start,
+    async_trait,
+};
+use serde_json::json;
+use tokio::task::spawn_blocking;
+
+use super::book::Book;
+use super::file::{LetterFile, Number};
+use super::letters::Line;
+
+pub(super) type Walk = Box<dyn Iterator<Item = Result<(Line, Option<Number>)>> + Send>;
+
+pub(super) struct Feed {
+    /// The component whose letters it reads; without it all of them.
+    only: Option<String>,
+    /// Not there while a thread reads on.
+    walk: Option<Walk>,
+    limits: BatchLimits,
+    n_read: u64,
+    under_way: Arc<Mutex<VecDeque<Number>>>,
+    book: Arc<Book>,
+}
+
+/// Walks over the files as they are now, whatever is removed from them later.
+pub(super) fn walk(files: &[LetterFile]) -> Result<Walk> {
+    let walks = files.iter().map(LetterFile::walk).collect::<Result<Vec<_>>>()?;
+    Ok(Box::new(walks.into_iter().flatten()))
+}
+
+impl Feed {
+    pub(super) fn new(only: Option<String>, walk: Walk, limits: BatchLimits, book: Arc<Book>) -> Feed {
+        Feed { only, walk: Some(walk), limits, n_read: 0, under_way: Arc::default(), book }
+    }
+}
+
+#[async_trait]
+impl Source for Feed {
+    fn identity(&self) -> String {
+        "dead letters".into()
+    }
+
+    fn numbering(&self) -> Numbering {
+        Numbering::Carried
+    }
+
+    async fn open(&mut self, _: &Start) -> Result<()> {
+        Ok(())
+    }
+
+    fn committer(&mut self) -> Option<Box<dyn Committer>> {
+        let (under_way, book) = (Arc::clone(&self.under_way), Arc::clone(&self.book));
+        Some(Box::new(Settler { n_settled: 0, under_way, book }))
+    }
+
+    async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
+        let Some(mut walk) = self.walk.take() else { return Ok(None) };
+        let (only, limits) = (self.only.clone(), self.limits);
+        let read = move || read(&mut walk, only.as_deref(), limits).map(|records| (walk, records));
+        let (walk, records) = spawn_blocking(read).await.context("reading dead letters")??;
+        if records.is_empty() {
+            return Ok(None);
+        }
+        self.walk = Some(walk);
+        let n_before = self.n_read;
+        self.n_read += records.len() as u64;
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.extend(records.iter().filter_map(Record::letter));
+        drop(under_way);
+        let after = move |n_items: usize| Position(json!(n_before + n_items as u64));
+        Ok(Some(Batch::new(records).with_positions(after)))
+    }
+}
+
+/// The next records; none at the end.
+fn read(walk: &mut Walk, only: Option<&str>, limits: BatchLimits) -> Result<Vec<Record>> {
+    let mut records = Vec::new();
+    let mut n_bytes = 0;
+    while records.len() < limits.max_records && n_bytes < limits.max_bytes {
+        let Some(walked) = walk.next() else { break };
+        let (line, Some(number)) = walked? else { continue };
+        let DeadLetter { component, mut record, .. } = line.letter()?;
+        if only.is_none_or(|only| only == component) {
+            record.set_letter(number);
+            n_bytes += record.size();
+            records.push(record);
+        }
+    }
+    Ok(records)
+}
+
+/// Hears how far the letters have come.
+struct Settler {
+    n_settled: u64,
+    under_way: Arc<Mutex<VecDeque<Number>>>,
+    book: Arc<Book>,
+}
+
+#[async_trait]
+impl Committer for Settler {
+    async fn commit(&mut self, Position(position): &Position) -> Result<()> {
+        let n_settled = position.as_u64().ok_or_else(|| anyhow!("{position} is no position of a replay"))?;
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let n_more = usize::try_from(n_settled - self.n_settled)?;
+        under_way.drain(..n_more).for_each(|letter| self.book.settle(letter));
+        self.n_settled = n_settled;
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! `runner dlq replay`: feeds dead letters back into the components that have rejected them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use indicatif::MultiProgress;
+use runner_core::{Pipeline, Source};
+use tokio::runtime::Runtime;
+use tokio::task::spawn_blocking;
+
+use super::book::{Book, Rejected};
+use super::feed::{Feed, Walk, walk};
+use super::survey::{Survey, check_into};
+use crate::arguments::{Common, DlqReplayArguments};
+use crate::exit::{Exit, say};
+use crate::live::Live;
+use crate::run::monitors;
+use crate::signals::{Handlers, Stops};
+use crate::summary::count;
+use crate::together::{Ended, How, exit_of, run_one};
+use crate::{file, logging, summary};
+
+/// How often the files are written, as long as that is quick.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// The share of the time that goes into writing them is one in so many.
+const SAVE_SHARE: u32 = 10;
+
+pub(super) fn replay(arguments: &DlqReplayArguments, common: &Common) -> Exit {
+    let bars = MultiProgress::new();
+    if let Err(error) = logging::start(common, &bars) {
+        return Exit::on_usage(&error);
+    }
+    let pipeline = match file::read(&arguments.pipeline, None, common) {
+        Ok(pipeline) => pipeline,
+        Err(exit) => return exit,
+    };
+    if let Some(into) = &arguments.into
+        && let Err(error) = check_into(into, &pipeline)
+    {
+        return Exit::on_usage(&error);
+    }
+    feed_back(pipeline, arguments, common, bars).unwrap_or_else(|error| Exit::on(&error))
+}
+
+fn feed_back(
+    pipeline: Pipeline,
+    arguments: &DlqReplayArguments,
+    common: &Common,
+    bars: MultiProgress,
+) -> Result<Exit> {
+    let survey = Survey::of(&arguments.files, &pipeline, arguments.into.as_deref())?;
+    survey.say_what_stays();
+    let n_letters: u64 = survey.components.values().sum();
+    if n_letters == 0 {
+        say("there is nothing to replay");
+        return Ok(if survey.n_stays == 0 { Exit::Done } else { Exit::Failed });
+    }
+    let Survey { files, components, .. } = survey;
+    let walks = components.into_keys().map(|component| Ok((component, walk(&files)?)));
+    let walks = walks.collect::<Result<Vec<_>>>()?;
+    let book = Arc::new(Book::new(files));
+    let limits = pipeline.batch();
+    let is_for_all = arguments.into.is_some();
+    let feed = |(component, walk): (String, Walk)| -> (String, Box<dyn Source>) {
+        let only = (!is_for_all).then(|| component.clone());
+        (component, Box::new(Feed::new(only, walk, limits, Arc::clone(&book))))
+    };
+    let feeds = walks.into_iter().map(feed).collect();
+    let pipeline = pipeline.fed_by(feeds, Box::new(Rejected(Arc::clone(&book))));
+    let runtime = Runtime::new().context("starting the async runtime")?;
+    let stops = Stops::default();
+    let ended = runtime.block_on(run(pipeline, &book, &stops, bars))?;
+    // Client libraries may have threads that hang in a call; nothing of theirs is needed any more.
+    runtime.shutdown_timeout(Duration::from_millis(if ended.was_abandoned { 0 } else { 500 }));
+    let saved = book.save();
+    summary::show_all(std::iter::once(&ended.report), common);
+    let counts = book.counts();
+    say(&format!(
+        "{} of {} dead letters delivered and removed, {} rejected again, {} left",
+        count(counts.n_delivered),
+        count(n_letters),
+        count(counts.n_again),
+        count(n_letters - counts.n_delivered - counts.n_again),
+    ));
+    saved?;
+    Ok(exit_of(&[ended], &stops))
+}
+
+async fn run(pipeline: Pipeline, book: &Arc<Book>, stops: &Stops, bars: MultiProgress) -> Result<Ended> {
+    let handlers = Handlers::install()?;
+    let how = How { from_start: false, drain_timeout: Duration::from_secs(30) };
+    let live = Live::new(&monitors([&pipeline]), bars);
+    let beside = async { tokio::join!(handlers.watch(stops.clone()), live.draw(), save(book, stops)) };
+    let ended = tokio::select! {
+        ended = run_one(pipeline, how, stops) => ended,
+        _ = beside => unreachable!("the handlers watch for ever"),
+    };
+    live.clear();
+    Ok(ended)
+}
+
+/// Removes what has been delivered from the files, for ever.
+async fn save(book: &Arc<Book>, stops: &Stops) {
+    let mut pause = SAVE_EVERY;
+    loop {
+        tokio::time::sleep(pause).await;
+        let started = Instant::now();
+        let book = Arc::clone(book);
+        if !matches!(spawn_blocking(move || book.save()).await, Ok(Ok(()))) {
+            // What is wrong is said at the end, where it is tried once more.
+            stops.stop.cancel();
+        }
+        pause = SAVE_EVERY.max(started.elapsed() * SAVE_SHARE);
+    }
+}

@@ -1,0 +1,151 @@
+//! `runner dlq show`: all that a letter says, or the bytes of its body alone.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind, Write};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use runner_core::{Body, DeadLetter};
+use serde_json::value::RawValue;
+
+use super::indent::indented;
+use super::letters::Lines;
+use crate::arguments::DlqShowArguments;
+use crate::exit::Exit;
+
+pub(super) fn show(arguments: &DlqShowArguments) -> Exit {
+    if arguments.body && arguments.numbers.len() != 1 {
+        return Exit::on_usage(&anyhow!("--body is about one letter: give its NUMBER"));
+    }
+    Exit::after(show_all(arguments, &mut io::stdout().lock()))
+}
+
+fn show_all(arguments: &DlqShowArguments, out: &mut impl Write) -> Result<()> {
+    let path = arguments.file.display();
+    let mut wanted: BTreeSet<usize> = arguments.numbers.iter().copied().collect();
+    for line in Lines::open(&arguments.file)? {
+        let line = line?;
+        let is_wanted = wanted.remove(&line.number) || arguments.numbers.is_empty();
+        if !is_wanted || line.is_blank() {
+            continue;
+        }
+        let letter = line.letter().with_context(|| format!("{path}:{}", line.number))?;
+        let text = if arguments.body {
+            let body = letter.record.to_bytes();
+            body.with_context(|| format!("{path}:{}: the record has no body", line.number))?.to_vec()
+        } else {
+            describe(line.number, &letter).into_bytes()
+        };
+        match out.write_all(&text).and_then(|()| out.flush()) {
+            // Whoever closed stdout wants to hear nothing.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            written => written.context("writing to the standard output")?,
+        }
+    }
+    if let Some(number) = wanted.first() {
+        bail!("{path} has no letter {number}: `runner dlq list {path}` shows the numbers there are");
+    }
+    Ok(())
+}
+
+fn describe(number: usize, letter: &DeadLetter) -> String {
+    let DeadLetter { reason, pipeline, component, time, record } = letter;
+    let mut text = format!("dead letter {number}\n");
+    let mut line = |name: &str, value: &str| {
+        writeln!(text, "  {name:<10} {value}").expect("a string takes everything");
+    };
+    line("reason", reason);
+    line("component", &format!("{component} of pipeline {pipeline}"));
+    line("time", time);
+    line("origin", &record.origin.to_string());
+    if let Some(entry) = record.entry {
+        line("entry", &format!("{} of {}", entry.number, entry.source));
+    }
+    if let Some(timestamp) = record.timestamp {
+        line("timestamp", &format!("{timestamp} ms since 1970 UTC"));
+    }
+    if let Some(key) = &record.key {
+        line("key", &shown(key));
+    }
+    for header in &record.headers {
+        let value = header.value.as_deref().map_or_else(|| "(no value)".into(), shown);
+        line("header", &format!("{} = {value}", header.name));
+    }
+    if let Body::Row(row) = &record.body {
+        let names: Vec<&str> = row.header().columns().iter().map(|column| &*column.name).collect();
+        line("columns", &names.join(", "));
+    }
+    let body = record.to_bytes();
+    line("body", &body.as_ref().map_or_else(|| "(none)".into(), |body| format!("{} bytes", body.len())));
+    for part in pretty(&body.unwrap_or_default()).lines() {
+        writeln!(text, "    {part}").expect("a string takes everything");
+    }
+    text
+}
+
+/// Text as it is but for what would move the cursor about; other bytes in base64.
+fn shown(bytes: &[u8]) -> String {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return format!("(base64) {}", BASE64_STANDARD.encode(bytes));
+    };
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\n' | '\t' => shown.push(char),
+            control if control.is_control() => shown.extend(control.escape_default()),
+            other => shown.push(other),
+        }
+    }
+    shown
+}
+
+/// JSON indented; anything else as [`shown`] has it.
+fn pretty(body: &[u8]) -> String {
+    match serde_json::from_slice::<&RawValue>(body) {
+        Ok(json) => indented(json.get()),
+        Err(_) => shown(body),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runner_core::testing::record;
+
+    #[test]
+    fn a_letter_is_told_in_full() {
+        let mut record = record("{\"a\":[1.50]}", 3);
+        record.key = Some("NYA".into());
+        record.timestamp = Some(7);
+        let letter = DeadLetter {
+            reason: "too long".into(),
+            pipeline: "producer".into(),
+            component: "broker".into(),
+            time: "2026-01-02T03:04:05.678Z".into(),
+            record,
+        };
+        let expected = "dead letter 4
+  reason     too long
+  component  broker of pipeline producer
+  time       2026-01-02T03:04:05.678Z
+  origin     test/0/3
+  timestamp  7 ms since 1970 UTC
+  key        NYA
+  body       12 bytes
+    {
+      \"a\": [
+        1.50
+      ]
+    }
+";
+        assert_eq!(describe(4, &letter), expected);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_shown_as_base64_and_no_terminal_is_moved() {
+        assert_eq!(pretty(b"\xff\x00"), "(base64) /wA=");
+        assert_eq!(pretty(b"a\x1b[2Jb"), "a\\u{1b}[2Jb");
+    }
+}

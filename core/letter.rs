@@ -1,0 +1,341 @@
+//! A dead letter is a record that a component has rejected, in an envelope that says why.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Error, Result, bail, ensure};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Body, Entry, Header, Headers, Name, Origin, Record};
+use crate::report::rfc3339;
+use crate::table::{Column, ColumnType, Row, TableHeader};
+
+/// The format this version writes and reads.
+const VERSION: u32 = 1;
+
+/// A record that a component has rejected: what it was given, and why it would not have it.
+///
+/// Written as one line of JSON, whose fields `docs/dead-letters.md` explains.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// What is wrong, where, and what to do.
+    pub reason: String,
+    /// The name of the pipeline.
+    pub pipeline: String,
+    /// The component that has rejected the record.
+    pub component: String,
+    /// When it did, RFC 3339 in UTC.
+    pub time: String,
+    /// The record as the component was given it: body, key, headers, timestamp, origin and entry.
+    pub record: Record,
+}
+
+impl DeadLetter {
+    /// A letter about a record that is being rejected now.
+    pub(crate) fn new(record: &Record, reason: &Error, pipeline: &str, component: &str) -> Self {
+        DeadLetter {
+            reason: format!("{reason:#}"),
+            pipeline: pipeline.to_owned(),
+            component: component.to_owned(),
+            time: rfc3339(SystemTime::now()),
+            record: record.clone(),
+        }
+    }
+
+    /// Reads what [`to_json`](Self::to_json) has written.
+    pub fn read(line: &[u8]) -> Result<DeadLetter> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let what = "this is no dead letter";
+        let Versioned { version } = serde_json::from_slice(line).context(what)?;
+        ensure!(version == VERSION, "the letter has version {version}, this runner knows version {VERSION}");
+        serde_json::from_slice::<Envelope>(line).map_err(Error::new).and_then(Envelope::open).context(what)
+    }
+
+    /// The letter as one line of JSON, without the end of the line.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(&Envelope::around(self)).expect("an envelope is JSON")
+    }
+}
+
+/// A letter as it is written.
+#[derive(Serialize, Deserialize)]
+struct Envelope<'a> {
+    version: u32,
+    reason: Cow<'a, str>,
+    pipeline: Cow<'a, str>,
+    component: Cow<'a, str>,
+    time: Cow<'a, str>,
+    origin: Place<'a>,
+    entry: Option<u64>,
+    /// Who has counted the entry.
+    source: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timestamp: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_base64: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    headers: Vec<NamedValue>,
+    /// What a row needs beside its line of CSV, to be the row that it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    table: Option<Columns>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Place<'a> {
+    stream: Cow<'a, str>,
+    lane: i32,
+    offset: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct NamedValue {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value_base64: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Columns {
+    columns: Vec<NamedColumn>,
+    delimiter: char,
+    null_values: Vec<Box<str>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct NamedColumn {
+    name: Box<str>,
+    #[serde(rename = "type")]
+    kind: ColumnType,
+    nullable: bool,
+}
+
+impl<'a> Envelope<'a> {
+    fn around(letter: &'a DeadLetter) -> Self {
+        let DeadLetter { reason, pipeline, component, time, record } = letter;
+        let (key, key_base64) = written(record.key.as_deref());
+        let (body, body_base64) = written(record.to_bytes().as_deref());
+        let named = |header: &Header| {
+            let (value, value_base64) = written(header.value.as_deref());
+            NamedValue { name: header.name.to_string(), value, value_base64 }
+        };
+        Envelope {
+            version: VERSION,
+            reason: reason.into(),
+            pipeline: pipeline.into(),
+            component: component.into(),
+            time: time.into(),
+            origin: Place {
+                stream: record.origin.stream.as_str().into(),
+                lane: record.origin.lane,
+                offset: record.origin.offset,
+            },
+            entry: record.entry.map(|entry| entry.number),
+            source: record.entry.map(|entry| entry.source.as_str().into()),
+            timestamp: record.timestamp,
+            key,
+            key_base64,
+            headers: record.headers.iter().map(named).collect(),
+            table: match &record.body {
+                Body::Row(row) => Some(Columns::of(row.header())),
+                _ => None,
+            },
+            body,
+            body_base64,
+        }
+    }
+
+    fn open(self) -> Result<DeadLetter> {
+        let Place { stream, lane, offset } = self.origin;
+        let body = match (read(self.body, self.body_base64).context("`body_base64`")?, self.table) {
+            (None, _) => Body::Absent,
+            (Some(bytes), None) => Body::Raw(bytes),
+            (Some(line), Some(table)) => Body::Row(
+                Row::read_csv(table.header()?, &line)
+                    .context("`body` is no line of the columns in `table`")?,
+            ),
+        };
+        let mut record = Record::new(body, Origin { stream: Name::new(&stream), lane, offset });
+        record.key = read(self.key, self.key_base64).context("`key_base64`")?;
+        let header = |NamedValue { name, value, value_base64 }: NamedValue| -> Result<Header> {
+            Ok(Header { name: name.into(), value: read(value, value_base64).context("`value_base64`")? })
+        };
+        record.headers = Headers::new(self.headers.into_iter().map(header).collect::<Result<_>>()?);
+        record.timestamp = self.timestamp;
+        record.entry = match (self.entry, self.source) {
+            (Some(number), Some(source)) => Some(Entry { number, source: Name::new(&source) }),
+            (None, None) => None,
+            _ => bail!("`entry` and `source` go together"),
+        };
+        Ok(DeadLetter {
+            reason: self.reason.into(),
+            pipeline: self.pipeline.into(),
+            component: self.component.into(),
+            time: self.time.into(),
+            record,
+        })
+    }
+}
+
+impl Columns {
+    fn of(header: &TableHeader) -> Self {
+        let column =
+            |it: &Column| NamedColumn { name: it.name.clone(), kind: it.kind, nullable: it.nullable };
+        Columns {
+            columns: header.columns().iter().map(column).collect(),
+            delimiter: header.delimiter().into(),
+            null_values: header.null_values().to_vec(),
+        }
+    }
+
+    fn header(self) -> Result<Arc<TableHeader>> {
+        let column = |it: NamedColumn| Column { name: it.name, kind: it.kind, nullable: it.nullable };
+        let columns: Vec<Column> = self.columns.into_iter().map(column).collect();
+        ensure!(!columns.is_empty(), "`table` has no columns");
+        let delimiter = u8::try_from(self.delimiter).context("`delimiter` is one byte")?;
+        Ok(Arc::new(TableHeader::new(columns, delimiter, self.null_values)))
+    }
+}
+
+/// Bytes as they are if they are text, else in base64.
+fn written(bytes: Option<&[u8]>) -> (Option<String>, Option<String>) {
+    match bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
+        None => (None, None),
+        Some((_, Ok(text))) => (Some(text.to_owned()), None),
+        Some((bytes, Err(_))) => (None, Some(BASE64_STANDARD.encode(bytes))),
+    }
+}
+
+fn read(text: Option<String>, base64: Option<String>) -> Result<Option<Bytes>> {
+    Ok(match (text, base64) {
+        (Some(text), _) => Some(text.into()),
+        (None, Some(base64)) => Some(BASE64_STANDARD.decode(base64).context("this is no base64")?.into()),
+        (None, None) => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Table;
+
+    fn rejected(record: &Record) -> DeadLetter {
+        DeadLetter::new(record, &Error::msg("too long").context("row 3"), "producer", "json")
+    }
+
+    fn origin() -> Origin {
+        Origin { stream: Name::new("stock_market"), lane: 2, offset: 3 }
+    }
+
+    fn and_back(record: &Record) -> Record {
+        DeadLetter::read(&rejected(record).to_json()).unwrap().record
+    }
+
+    #[test]
+    fn an_envelope_says_everything_about_a_record() {
+        let mut record = Record::new(Body::Raw("{\"a\":1}".into()), origin());
+        record.key = Some("NYA".into());
+        record.timestamp = Some(1_700_000_000_000);
+        record.entry = Some(Entry { number: 7, source: Name::new("producer/stocks") });
+        record.headers = Headers::new(vec![
+            Header { name: "trace".into(), value: Some("x".into()) },
+            Header { name: "empty".into(), value: None },
+        ]);
+        let mut json: serde_json::Value = serde_json::from_slice(&rejected(&record).to_json()).unwrap();
+        let time = json["time"].take();
+        assert!(time.as_str().unwrap().ends_with('Z'), "{time}");
+        let expected = serde_json::json!({
+            "version": 1,
+            "reason": "row 3: too long",
+            "pipeline": "producer",
+            "component": "json",
+            "time": null,
+            "origin": { "stream": "stock_market", "lane": 2, "offset": 3 },
+            "entry": 7,
+            "source": "producer/stocks",
+            "timestamp": 1_700_000_000_000_i64,
+            "key": "NYA",
+            "headers": [{ "name": "trace", "value": "x" }, { "name": "empty" }],
+            "body": "{\"a\":1}",
+        });
+        assert_eq!(json, expected);
+
+        let back = and_back(&record);
+        assert_eq!(
+            (back.origin, back.entry, back.timestamp),
+            (record.origin, record.entry, record.timestamp)
+        );
+        assert_eq!((&back.key, back.to_bytes()), (&record.key, record.to_bytes()));
+        assert!(back.headers.iter().eq(record.headers.iter()));
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_survive_as_base64() {
+        let mut record = Record::new(Body::Raw((&b"\xff\x00"[..]).into()), origin());
+        record.key = Some((&b"\xfe"[..]).into());
+        record.headers = Headers::new(vec![Header { name: "h".into(), value: Some((&b"\xfd"[..]).into()) }]);
+        let json: serde_json::Value = serde_json::from_slice(&rejected(&record).to_json()).unwrap();
+        assert_eq!((&json["body_base64"], &json["key_base64"]), (&"/wA=".into(), &"/g==".into()));
+        assert_eq!(json["headers"][0]["value_base64"], "/Q==");
+        assert!(json.get("body").is_none() && json.get("key").is_none());
+        let back = and_back(&record);
+        assert_eq!((&back.key, back.to_bytes()), (&record.key, record.to_bytes()));
+        assert!(back.headers.iter().eq(record.headers.iter()));
+    }
+
+    #[test]
+    fn no_body_is_something_else_than_an_empty_one() {
+        for body in [Body::Absent, Body::Raw(Bytes::new())] {
+            let record = Record::new(body, origin());
+            assert_eq!(and_back(&record).to_bytes(), record.to_bytes());
+        }
+    }
+
+    #[test]
+    fn a_row_is_the_same_row_again() {
+        let column = |name: &str, kind, nullable| Column { name: name.into(), kind, nullable };
+        let columns =
+            vec![column("Adj Close", ColumnType::Float, true), column("s", ColumnType::String, false)];
+        let header = Arc::new(TableHeader::new(columns, b';', vec!["NA".into()]));
+        let table = Arc::new(Table::new(header, b"1500a;\"b\"\nNA".to_vec(), vec![4, 10, 12, 12]));
+        for index in 0..2 {
+            let row = Row::new(Arc::clone(&table), index);
+            let record = Record::new(Body::Row(row.clone()), origin());
+            let Body::Row(back) = and_back(&record).body else { panic!("a row stays one") };
+            let json = |row: &Row| {
+                let mut json = Vec::new();
+                row.write_json(&mut json);
+                String::from_utf8(json).unwrap()
+            };
+            assert_eq!(json(&back), json(&row));
+            assert!(back.cells().eq(row.cells()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_letter_is_refused_with_the_reason() {
+        for (line, reason) in [
+            ("nonsense", "this is no dead letter: expected"),
+            ("{\"a\":1}", "missing field `version`"),
+            ("{\"version\":2}", "version 2, this runner knows version 1"),
+            ("{\"version\":1}", "missing field `reason`"),
+        ] {
+            let error = format!("{:#}", DeadLetter::read(line.as_bytes()).unwrap_err());
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}

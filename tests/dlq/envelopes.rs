@@ -1,0 +1,154 @@
+//! What the envelopes of each plugin say, and the sinks that take them.
+
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::BaseRecord;
+use serde_json::{Value, json};
+
+use super::{CSV, FILE, JSON, assert_says, lake, letters, lines, only, out, replay, run, scene};
+use crate::support::kafka::Broker;
+use crate::support::{Api, Scene};
+
+const LINES: &str = "[sources.lines]\ntype = \"http\"\nendpoint = \"${API}\"\ncodec = \"ndjson\"\n";
+
+#[test]
+fn csv_names_the_place_of_a_bad_row_and_a_replay_leaves_it() {
+    let scene = scene([CSV, JSON, &out("json"), FILE].concat());
+    scene.write("rows.csv", b"a,b\n1,x\n2\n3,\xff\n");
+    run(&scene).assert_code(0);
+    let text = scene.read("dead.jsonl");
+    let found = letters(&text);
+    let origin = |offset| json!({ "stream": "rows.csv", "lane": 0, "offset": offset });
+    assert_says(&found[0], "rows", "rows.csv:3:2: too few cells", &origin(1), "2");
+    assert_eq!((&found[0]["entry"], &found[0]["source"]), (&json!(1), &json!("p/rows")));
+    assert_eq!((&found[1]["body_base64"], &found[1]["body"]), (&json!("Myz/"), &Value::Null), "3,\\xFF");
+
+    let told = replay(&scene);
+    told.assert_code(1).assert_says(&[
+        "2 left where they are, since they cannot be replayed",
+        "dead.jsonl:1: the source `rows` could not read it: rows.csv:3:2: too few cells",
+        "nothing to replay",
+    ]);
+    assert_eq!(scene.read("dead.jsonl"), text);
+    assert_eq!(lines(&scene, "out.jsonl").len(), 1);
+}
+
+#[test]
+fn without_dead_letters_the_first_bad_record_ends_the_run_with_its_position() {
+    let scene = scene([CSV, JSON, &out("json")].concat());
+    scene.write("rows.csv", "a,b\n1,x\n2\n");
+    run(&scene).assert_code(1).assert_says(&["`rows` failed", "entry 1 from rows.csv/0/1", "rows.csv:3:2"]);
+}
+
+#[test]
+fn http_names_the_item_that_is_no_json() {
+    let api = Api::start("{\"a\":1}\nnonsense\n");
+    let mut scene = scene([LINES, &out("lines"), FILE].concat());
+    scene.set("API", api.url());
+    run(&scene).assert_code(0);
+    let letter = only(&scene);
+    let origin = &letter["origin"].clone();
+    assert_says(&letter, "lines", "line 2 of the answer is not JSON", origin, "nonsense");
+    assert_eq!(letter["entry"], 1);
+}
+
+/// A pipeline from a topic through `to_json` into another one.
+fn through_kafka(broker: &Broker, dead_letter: &str) -> (Scene, String, String) {
+    let (from, to) = (broker.create_topic("from", 1), broker.create_topic("to", 1));
+    let (at, group) = (broker.bootstrap(), broker.name("group"));
+    let pipeline = format!(
+        "[sources.rows]\ntype = \"kafka\"\nbootstrap_servers = \"{at}\"\ntopics = [\"{from}\"]\n\
+         group_id = \"{group}\"\nstop = \"at_end\"\n{JSON}\
+         [sinks.topic]\ntype = \"kafka\"\ninputs = [\"json\"]\nbootstrap_servers = \"{at}\"\n\
+         topic = \"{to}\"\n{dead_letter}"
+    );
+    (scene(pipeline), from, to)
+}
+
+#[test]
+fn to_json_keeps_the_bytes_and_a_replay_loses_neither_key_nor_headers_nor_time() {
+    let Some(broker) = Broker::shared() else { return };
+    let (scene, from, to) = through_kafka(broker, FILE);
+    let headers = OwnedHeaders::new().insert(Header { key: "trace", value: Some(&b"\xfe"[..]) });
+    let record = BaseRecord::to(&from).payload(&b"\xff\x00"[..]).key(&b"NYA"[..]).headers(headers);
+    broker.produce_record(record.timestamp(1_700_000_000_000));
+    run(&scene).assert_code(0);
+    let letter = only(&scene);
+    assert_eq!(letter["component"], "json");
+    assert_eq!(letter["origin"], json!({ "stream": from, "lane": 0, "offset": 0 }));
+    assert_eq!((&letter["body_base64"], &letter["key"]), (&json!("/wA="), &json!("NYA")));
+    assert_eq!(letter["timestamp"], 1_700_000_000_000_i64);
+
+    let mended = scene.read("p.toml").replace("type = \"to_json\"", "type = \"throttle\"\nrate = 1000");
+    scene.write("p.toml", mended);
+    replay(&scene).assert_code(0).assert_says(&["1 of 1 dead letters delivered"]);
+    let stored = broker.read_all(&to);
+    assert_eq!(stored.len(), 1);
+    assert_eq!(
+        (stored[0].payload.as_deref(), stored[0].key.as_deref()),
+        (Some(&b"\xff\x00"[..]), Some(&b"NYA"[..]))
+    );
+    assert_eq!(stored[0].headers, [("trace".to_owned(), Some(b"\xfe".to_vec()))]);
+    assert_eq!(stored[0].timestamp, Some(1_700_000_000_000));
+}
+
+#[test]
+fn kafka_names_what_is_too_large_and_a_replay_delivers_it_once_with_its_number() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.name("small");
+    let sink = format!(
+        "[sinks.topic]\ntype = \"kafka\"\ninputs = [\"json\"]\nbootstrap_servers = \"{}\"\ntopic = \"{topic}\"\n",
+        broker.bootstrap()
+    );
+    let limit = "librdkafka_options = { \"message.max.bytes\" = \"1000\" }\n";
+    let scene = scene([CSV, JSON, &sink, limit, FILE].concat());
+    let long = "x".repeat(2000);
+    scene.write("rows.csv", format!("a\nshort\n{long}\nlast\n"));
+    run(&scene).assert_code(0);
+    let origin = json!({ "stream": "rows.csv", "lane": 0, "offset": 1 });
+    assert_says(&only(&scene), "topic", "takes 1000 at most", &origin, &format!("{{\"a\":\"{long}\"}}"));
+
+    scene.write("p.toml", scene.read("p.toml").replace(limit, ""));
+    replay(&scene).assert_code(0);
+    replay(&scene).assert_code(0);
+    let mut entries: Vec<_> = broker
+        .read_all(&topic)
+        .iter()
+        .filter_map(|it| it.header("runner-entry").map(str::to_owned))
+        .collect();
+    entries.sort_unstable();
+    assert_eq!(entries, ["0", "1", "2"]);
+}
+
+#[test]
+fn a_topic_the_console_and_a_bucket_take_dead_letters_too() {
+    let (server, scene) = lake(0, "");
+    scene.write("rows.csv", "a,b\n1,x\n2\n");
+    let pipeline = |dead_letter: &str| {
+        scene.write("p.toml", [CSV, JSON, &out("json"), "[dead_letter]\n", dead_letter].concat());
+        scene.run(["run", "p.toml", "--from-start"])
+    };
+    let check = |letter: &str| {
+        let letter: Value = serde_json::from_str(letter).expect("an envelope");
+        let origin = json!({ "stream": "rows.csv", "lane": 0, "offset": 1 });
+        assert_says(&letter, "rows", "too few cells", &origin, "2");
+    };
+
+    let told = pipeline("type = \"console\"");
+    told.assert_code(0);
+    check(&told.stdout);
+
+    // A record that is rejected once more says so at another time.
+    for _ in 0..2 {
+        let key = "letters/{{ key }}/{{ entry }}.json";
+        pipeline(&format!("type = \"s3\"\nbucket = \"lake\"\nkey = \"{key}\"")).assert_code(0);
+    }
+    assert_eq!(server.keys("lake"), ["letters/rows/1.json"]);
+    check(&server.read("lake", "letters/rows/1.json"));
+
+    let Some(broker) = Broker::shared() else { return };
+    let (at, topic) = (broker.bootstrap(), broker.name("letters"));
+    pipeline(&format!("type = \"kafka\"\nbootstrap_servers = \"{at}\"\ntopic = \"{topic}\"")).assert_code(0);
+    let stored = broker.read_all(&topic);
+    assert_eq!((stored.len(), stored[0].key.as_deref()), (1, Some(&b"rows"[..])));
+    check(stored[0].text());
+}
