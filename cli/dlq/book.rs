@@ -46,9 +46,10 @@ impl Book {
             entries.is_through.resize(index + 1, false);
         }
         entries.is_through[index] = true;
-        match entries.again.contains_key(&letter) {
-            true => entries.counts.n_again += 1,
-            false => entries.counts.n_delivered += 1,
+        if entries.again.contains_key(&letter) {
+            entries.counts.n_again += 1;
+        } else {
+            entries.counts.n_delivered += 1;
         }
         entries.has_news = true;
     }
@@ -91,9 +92,12 @@ impl Entries {
         if !file.numbers().any(|letter| self.is_through(letter)) {
             return Ok(());
         }
-        file.rewrite(|letter| match self.is_through(letter) {
-            true => Fate::Replaced(self.again.get(&letter).map_or(&[], Vec::as_slice)),
-            false => Fate::Stays,
+        file.rewrite(|letter| {
+            if self.is_through(letter) {
+                Fate::Replaced(self.again.get(&letter).map_or(&[], Vec::as_slice))
+            } else {
+                Fate::Stays
+            }
         })
     }
 }

@@ -56,6 +56,11 @@ impl LetterFile {
             }
             Err(TryLockError::Error(error)) => return Err(error).context(format!("locking {shown}")),
         }
+        // What is delivered must leave the file: whether it can is asked before anything is.
+        let new_path = beside(&path);
+        File::create(&new_path)
+            .and_then(|_| std::fs::remove_file(&new_path))
+            .with_context(|| format!("{shown} cannot be replaced: writing {}", new_path.display()))?;
         let mut walk = Lines::open(&path)?;
         let lines = walk.by_ref().map(|line| Ok(judge(&line?))).collect::<Result<_>>()?;
         walk.say_what_is_torn();
@@ -75,8 +80,7 @@ impl LetterFile {
 
     /// Replaces the file by what is left of it; durable once this returns.
     pub(super) fn rewrite<'a>(&mut self, fate_of: impl Fn(Number) -> Fate<'a>) -> Result<()> {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let new_path = self.path.with_file_name(format!(".{name}.replay"));
+        let new_path = beside(&self.path);
         let what = || format!("writing {}", new_path.display());
         let mut new = File::create(&new_path).with_context(what)?;
         new.set_permissions(self.lock.metadata().with_context(what)?.permissions()).with_context(what)?;
@@ -115,6 +119,12 @@ impl LetterFile {
         self.lines = left;
         Ok(())
     }
+}
+
+/// Where a file is written that is to replace `path`.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.replay"))
 }
 
 #[cfg(test)]

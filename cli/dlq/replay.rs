@@ -9,7 +9,7 @@ use runner_core::{Pipeline, Source};
 use tokio::runtime::Runtime;
 use tokio::task::spawn_blocking;
 
-use super::book::{Book, Rejected};
+use super::book::{Book, Counts, Rejected};
 use super::feed::{Feed, Walk, walk};
 use super::survey::{Survey, check_into};
 use crate::arguments::{Common, DlqReplayArguments};
@@ -75,16 +75,23 @@ fn feed_back(
     runtime.shutdown_timeout(Duration::from_millis(if ended.was_abandoned { 0 } else { 500 }));
     let saved = book.save();
     summary::show_all(std::iter::once(&ended.report), common);
-    let counts = book.counts();
-    say(&format!(
-        "{} of {} dead letters delivered and removed, {} rejected again, {} left",
-        count(counts.n_delivered),
-        count(n_letters),
-        count(counts.n_again),
-        count(n_letters - counts.n_delivered - counts.n_again),
-    ));
+    say(&outcome(n_letters, book.counts()));
     saved?;
     Ok(exit_of(&[ended], &stops))
+}
+
+fn outcome(n_letters: u64, counts: Counts) -> String {
+    let Counts { n_delivered, n_again } = counts;
+    let mut text =
+        format!("{} of {} dead letters delivered and removed", count(n_delivered), count(n_letters));
+    for (n_kept, what) in
+        [(n_again, "rejected again and kept"), (n_letters - n_delivered - n_again, "not delivered and kept")]
+    {
+        if n_kept > 0 {
+            text += &format!(", {} {what}", count(n_kept));
+        }
+    }
+    text
 }
 
 async fn run(pipeline: Pipeline, book: &Arc<Book>, stops: &Stops, bars: MultiProgress) -> Result<Ended> {

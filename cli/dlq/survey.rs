@@ -101,7 +101,7 @@ fn kinds_of(pipeline: &Pipeline) -> BTreeMap<String, Kind> {
 /// An error unless records can be given to a component of that name.
 pub(super) fn check_into(into: &str, pipeline: &Pipeline) -> Result<()> {
     let mut kinds = kinds_of(pipeline);
-    kinds.retain(|_, kind| *kind != Kind::Source);
+    kinds.retain(|name, kind| *kind != Kind::Source && name != "dead_letter");
     if !kinds.contains_key(into) {
         let known: Vec<String> = kinds.into_keys().collect();
         let file = pipeline.file.display();
