@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::server::conn::http1;
-use hyper::service::Service;
+use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -111,6 +112,18 @@ where
 {
     // Small answers go out at once; a socket that cannot do so still serves.
     drop(socket.set_nodelay(true));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let waits_with_its_body = request.headers().contains_key(EXPECT);
+        let answered = service.call(request);
+        async move {
+            let mut answer = answered.await?;
+            if waits_with_its_body && !answer.status().is_success() {
+                // That body may never come: nobody can say where the next request would begin.
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, S::Error>(answer)
+        }
+    });
     let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(socket), service));
     let ended = tokio::select! {
         ended = &mut connection => ended,

@@ -103,6 +103,15 @@ async fn json_is_for_the_holder_of_the_keys() {
     assert!(body.contains("MissingAuthenticationTokenException"), "{body}");
 }
 
+/// The first byte of the next request would be taken for the body.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_leaves_a_body_unsent_ends_the_connection() {
+    let scene = Scene::new();
+    let put = "PUT /lake/key HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\nexpect: 100-continue\r\n\r\n";
+    let answered = tokio::time::timeout(Duration::from_secs(30), ask(scene.address, put)).await;
+    assert_eq!(answered.expect("the end of the connection").0, 403);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_is_an_exception_of_the_sdk() {
     let scene = Scene::new();
