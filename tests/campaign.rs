@@ -133,7 +133,7 @@ fn a_campaign_of_kills_loses_nothing_and_doubles_nothing() {
 
 #[test]
 fn killed_while_the_checkpoint_is_written_nothing_is_missing() {
-    let Some(mut flow) = Flow::new(3_000) else { return };
+    let Some(mut flow) = Flow::new(2_000) else { return };
     flow.set("STOCKS_RATE", "300");
     let mut n_torn = 0;
     wait_until("three kills in the middle of a checkpoint", LONG, || {
@@ -157,7 +157,7 @@ fn killed_while_the_checkpoint_is_written_nothing_is_missing() {
 /// Whoever may end in order writes nothing twice, neither into the topic nor into the bucket.
 #[test]
 fn stopped_in_order_again_and_again_nothing_is_doubled_anywhere() {
-    let Some(flow) = Flow::new(4_000) else { return };
+    let Some(flow) = Flow::new(2_000) else { return };
     let mut flow = flow.partitioned(2);
     flow.set("STOCKS_RATE", "1000");
     let mut random = SplitMix(11);
