@@ -136,7 +136,7 @@ fn a_pipeline_that_alters_a_record_is_caught() {
     let Some(mut flow) = Flow::new(50) else { return };
     let right = flow.scene.read("stocks.csv");
     let (rest, last) = right.trim_end().rsplit_once('\n').expect("rows");
-    flow.scene.write("stocks.csv", format!("{rest}\n{}\n", last.replacen("1", "2", 1)));
+    flow.scene.write("stocks.csv", format!("{rest}\n{}\n", last.replacen('1', "2", 1)));
     let (objects, topic) = verdict(&mut flow);
     assert_eq!(objects, [Wrong::Altered(Oracle::key(49))]);
     assert_eq!(topic, [Wrong::Altered("0/49".into())]);

@@ -48,7 +48,7 @@ fn judge(mut flow: Flow<'_>, producer: Running, consumer: Running) {
 #[test]
 fn a_broker_that_restarts_under_load_costs_nothing() {
     let Some(broker) = Broker::start() else { return };
-    let mut flow = Flow::through(&broker, 4_000).partitioned(2);
+    let mut flow = Flow::through(&broker, 2_500).partitioned(2);
     flow.set("STOCKS_RATE", "500");
     let (producer, consumer) = (flow.produce(), flow.consume());
     wait_until("the first objects", LONG, || flow.n_objects() > 100);
@@ -107,7 +107,7 @@ fn answers_of_the_broker_that_are_lost_double_nothing() {
 fn spoiled(fault: Fault) {
     let proxy = Proxy::start();
     let Some(broker) = Broker::start_behind(&proxy) else { return };
-    let mut flow = behind(&broker, &proxy, 4_000);
+    let mut flow = behind(&broker, &proxy, 2_500);
     flow.set("STOCKS_RATE", "800");
     let (producer, consumer) = (flow.produce(), flow.consume());
     wait_until("the first objects", LONG, || flow.n_objects() > 100);
@@ -124,7 +124,7 @@ fn spoiled(fault: Fault) {
 fn a_broker_that_falls_silent_is_waited_for() {
     let proxy = Proxy::start();
     let Some(broker) = Broker::start_behind(&proxy) else { return };
-    let mut flow = behind(&broker, &proxy, 4_000);
+    let mut flow = behind(&broker, &proxy, 2_500);
     flow.set("STOCKS_RATE", "800").session(Duration::from_secs(2));
     let (producer, consumer) = (flow.produce(), flow.consume());
     wait_until("the first objects", LONG, || flow.n_objects() > 100);

@@ -39,7 +39,7 @@ fn judge(mut flow: Flow<'_>, consumer: Running) {
 
 #[test]
 fn a_bucket_with_trouble_of_its_own_is_asked_again() {
-    let Some(mut flow) = filled(2_000) else { return };
+    let Some(mut flow) = filled(1_000) else { return };
     flow.s3.answer(|asked| match (asked.operation, asked.n_before % 8) {
         ("PutObject", 1) => Answer::Error("SlowDown"),
         ("PutObject", 3) => Answer::Error("InternalError"),
@@ -48,7 +48,7 @@ fn a_bucket_with_trouble_of_its_own_is_asked_again() {
         _ => Answer::Normal,
     });
     let consumer = flow.consume();
-    wait_until("half of the objects", LONG, || flow.n_objects() > 1_000);
+    wait_until("half of the objects", LONG, || flow.n_objects() > 500);
     flow.listen();
     judge(flow, consumer);
 }
@@ -64,19 +64,19 @@ fn connections_to_the_bucket_that_are_cut_in_mid_request_cost_nothing() {
 }
 
 fn spoiled(fault: Fault) {
-    let Some(mut flow) = filled(2_000) else { return };
+    let Some(mut flow) = filled(1_000) else { return };
     let proxy = flow.proxied_bucket();
     let consumer = flow.consume();
     wait_until("the first objects", LONG, || flow.n_objects() > 100);
-    proxy.strike(fault, 0, 300);
-    wait_until("spoiled requests", LONG, || proxy.n_struck() >= 300);
+    proxy.strike(fault, 0, 150);
+    wait_until("spoiled requests", LONG, || proxy.n_struck() >= 150);
     flow.listen();
     judge(flow, consumer);
 }
 
 #[test]
 fn a_bucket_that_nobody_reaches_for_a_while_is_waited_for() {
-    let Some(mut flow) = filled(2_000) else { return };
+    let Some(mut flow) = filled(1_000) else { return };
     let proxy = flow.proxied_bucket();
     let consumer = flow.consume();
     wait_until("the first objects", LONG, || flow.n_objects() > 100);
@@ -114,14 +114,14 @@ fn a_slow_way_to_the_bucket_delays_and_loses_nothing() {
 #[test]
 fn credentials_that_expire_are_waited_out_loudly_and_nothing_is_dropped() {
     for code in ["ExpiredToken", "AccessDenied"] {
-        let Some(mut flow) = filled(1_000) else { return };
+        let Some(mut flow) = filled(600) else { return };
         let is_expired = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&is_expired);
         flow.s3.answer(move |_| {
             if asked.load(Ordering::Relaxed) {
                 Answer::Error(code)
             } else {
-                Answer::Late(Duration::from_millis(20))
+                Answer::Late(Duration::from_millis(200))
             }
         });
         let consumer = flow.consume();
@@ -139,9 +139,9 @@ fn credentials_that_expire_are_waited_out_loudly_and_nothing_is_dropped() {
 /// What was stored is gone with the bucket; whatever was not is stored in the new one.
 #[test]
 fn a_bucket_that_is_removed_ends_the_run_and_nothing_unstored_is_committed() {
-    let Some(mut flow) = filled(2_000) else { return };
+    let Some(mut flow) = filled(1_000) else { return };
     flow.s3.answer(|asked| match asked.operation {
-        "PutObject" => Answer::Late(Duration::from_millis(20)),
+        "PutObject" => Answer::Late(Duration::from_millis(200)),
         _ => Answer::Normal,
     });
     let consumer = flow.consume();

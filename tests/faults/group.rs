@@ -23,7 +23,7 @@ fn wait_until_committed(flow: &mut Flow<'_>) {
 
 #[test]
 fn a_member_that_slept_past_its_session_acknowledges_nothing_of_others() {
-    let Some(flow) = Flow::new(3_000) else { return };
+    let Some(flow) = Flow::new(1_500) else { return };
     let mut flow = flow.partitioned(2);
     flow.session(SESSION).set("STOCKS_RATE", "10000000");
     flow.produce().wait(LONG).assert_code(0);
@@ -56,7 +56,7 @@ fn a_member_that_slept_past_its_session_acknowledges_nothing_of_others() {
 
 #[test]
 fn a_member_alone_that_slept_past_its_session_goes_on_where_it_was() {
-    let Some(flow) = Flow::new(2_000) else { return };
+    let Some(flow) = Flow::new(1_000) else { return };
     let mut flow = flow.partitioned(2);
     flow.session(SESSION).set("STOCKS_RATE", "10000000");
     flow.produce().wait(LONG).assert_code(0);
@@ -78,7 +78,7 @@ fn a_member_alone_that_slept_past_its_session_goes_on_where_it_was() {
 
 #[test]
 fn a_member_that_was_paused_when_the_group_changed_reads_on() {
-    let Some(flow) = Flow::new(2_000) else { return };
+    let Some(flow) = Flow::new(1_000) else { return };
     let mut flow = flow.partitioned(2);
     flow.session(SESSION).set("STOCKS_RATE", "10000000");
     flow.edit("consumer.toml", "name = \"consumer\"", "name = \"consumer\"\nbatch = { max_records = 10 }");
@@ -104,9 +104,9 @@ fn a_member_that_was_paused_when_the_group_changed_reads_on() {
 
 #[test]
 fn members_that_come_and_go_and_die_under_load_lose_nothing() {
-    let Some(flow) = Flow::new(8_000) else { return };
+    let Some(flow) = Flow::new(5_000) else { return };
     let mut flow = flow.partitioned(6);
-    flow.session(SESSION).set("STOCKS_RATE", "800");
+    flow.session(SESSION).set("STOCKS_RATE", "600");
     let producer = flow.produce();
     let mut members: Vec<Running> = vec![flow.consume_as("member-0")];
     for (n, change) in
