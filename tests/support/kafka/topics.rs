@@ -191,7 +191,12 @@ impl Broker {
         let client: BaseConsumer = self.client().set("group.id", group).create().expect("a client");
         let mut list = TopicPartitionList::new();
         list.add_partition_range(topic, 0, self.n_partitions(&client, topic) as i32 - 1);
-        let committed = client.committed_offsets(list, PATIENCE).expect("the committed offsets");
+        let mut found = None;
+        super::super::wait_until("the committed offsets", PATIENCE, || {
+            found = client.committed_offsets(list.clone(), PATIENCE).ok();
+            found.is_some()
+        });
+        let committed = found.expect("just found");
         let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
         committed.elements().into_iter().map(|it| offset(it.offset())).collect()
     }
