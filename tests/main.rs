@@ -25,6 +25,8 @@ mod csv;
 mod delivery;
 /// Where the embedded broker is not Apache Kafka.
 mod differences;
+/// From topic to topic in transactions, whoever is killed.
+mod exactly_once;
 /// The `glue_crawl` sink against an independent Glue.
 mod glue;
 /// The `kafka` source as a member of a group: slow sinks, ends, denials.
