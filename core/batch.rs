@@ -1,6 +1,7 @@
 //! A batch is records that travel together, with the receipts owed for them.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::Error;
@@ -222,6 +223,14 @@ impl Batch {
         }
         self.records = merged;
         reasons
+    }
+
+    /// From the first to the last place in the reading order that the receipts answer for.
+    pub(crate) fn span(&self) -> Range<u64> {
+        let places = || self.receipts.iter().map(Receipt::places).filter(|places| !places.is_empty());
+        let start = places().map(|places| places.start).min().unwrap_or_default();
+        let end = places().map(|places| places.end).max().unwrap_or_default();
+        start..end
     }
 
     /// The places in the reading order that the receipts answer for.

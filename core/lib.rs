@@ -39,7 +39,7 @@ pub use progress::Gauges;
 pub use record::{Body, Entry, Header, Headers, Name, Origin, Record};
 pub use report::{ComponentReport, PipelineReport, Status};
 pub use secret::Secret;
-pub use sink::{Ending, Failure, Sink, SinkConfig, WriteError};
+pub use sink::{Ending, Failure, Sink, SinkConfig, Transaction, WriteError};
 pub use source::{Committer, Numbering, ReadError, Source, SourceConfig, Start};
 pub use table::{Column, ColumnType, JsonKeys, Row, Table, TableHeader};
 pub use transform::{Flow, Outlet, Transform, TransformConfig};

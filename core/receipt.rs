@@ -112,6 +112,16 @@ impl Line {
         self.n_items
     }
 
+    /// Whether the item behind the prefix has ended otherwise, so that the prefix will never grow.
+    pub(crate) fn is_blocked(&self) -> bool {
+        let state = self.state();
+        let item = match &state.items {
+            Items::Whole(item) => Some(item),
+            Items::Each(items) => items.get(state.n_prefix as usize),
+        };
+        item.is_some_and(|item| item.n_shares == 0 && item.end != End::Delivered)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -162,7 +172,7 @@ impl Line {
         drop(state);
         if has_ended {
             self.close();
-        } else if has_moved {
+        } else if has_moved || end != End::Delivered {
             self.tally.changed.notify_one();
         }
     }
@@ -242,13 +252,11 @@ impl Receipt {
 
     /// Notes that the items are about to leave for the outside world.
     pub(crate) fn mark_tried(&self) {
-        let n_tried = self.line.first + u64::from(self.items.end);
-        self.line.tally.n_tried.fetch_max(n_tried, Ordering::Relaxed);
+        self.line.tally.n_tried.fetch_max(self.places().end, Ordering::Relaxed);
     }
 
     /// The places of its items in the reading order.
-    #[cfg(test)]
-    pub(crate) fn places(&self) -> std::ops::Range<u64> {
+    pub(crate) fn places(&self) -> Range<u64> {
         self.line.first + u64::from(self.items.start)..self.line.first + u64::from(self.items.end)
     }
 

@@ -2,17 +2,23 @@
 
 use std::sync::Arc;
 
+use anyhow::{Result, bail};
+
 use crate::pipeline::{Component, Pipeline};
 use crate::plugin::Built;
 use crate::progress::{Counters, Gauges};
-use crate::sink::Sink;
+use crate::sink::{Sink, Transaction};
 use crate::source::Source;
 
 impl Pipeline {
     /// Feeds components from sources of their own instead of from their inputs. Of the rest only
-    /// what lies behind them is left; what is rejected goes to `dead_letter`.
-    #[must_use]
-    pub fn fed_by(self, feeds: Vec<(String, Box<dyn Source>)>, dead_letter: Box<dyn Sink>) -> Pipeline {
+    /// what lies behind them is left; what is rejected goes to `dead_letter`. An error if that
+    /// leaves a sink whose transactions are to hold the position of a source.
+    pub fn fed_by(
+        self,
+        feeds: Vec<(String, Box<dyn Source>)>,
+        dead_letter: Box<dyn Sink>,
+    ) -> Result<Pipeline> {
         let mut feeds = feeds;
         let mut components: Vec<Component> = Vec::new();
         // Where a component stands now, if it is left.
@@ -25,13 +31,22 @@ impl Pipeline {
                 components.push(new(format!("letters for {name}"), Built::Source(source)));
             }
             let is_left = !component.inputs.is_empty();
+            if let Built::Sink(sink) = &component.built
+                && let Some(Transaction { option, .. }) = sink.transaction().filter(|_| is_left)
+            {
+                bail!(
+                    "sink `{}` writes in transactions that hold the position of its source, which dead letters \
+                     do not have: replay them with a copy of the file in which its option `{option}` is left out",
+                    component.name
+                );
+            }
             places.push(is_left.then_some(components.len()));
             if is_left {
                 components.push(component);
             }
         }
         let dead_letter = Some(new(crate::config::DEAD_LETTER.into(), Built::Sink(dead_letter)));
-        Pipeline { components, dead_letter, ..self }
+        Ok(Pipeline { components, dead_letter, ..self })
     }
 }
 
@@ -48,7 +63,6 @@ fn new(name: String, built: Built) -> Component {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::Result;
     use async_trait::async_trait;
 
     use super::*;
@@ -82,8 +96,8 @@ mod tests {
         }
     }
 
-    /// What is left of `stocks -> (lake -> crawl, file)` when these are fed, with their inputs.
-    fn fed(names: &[&str]) -> Vec<String> {
+    /// `stocks -> (lake -> crawl, file)`
+    fn pipeline() -> Pipeline {
         let component = |name: &str, inputs: &[usize]| {
             let built = match inputs {
                 [] => Built::Source(Box::new(Nothing)),
@@ -91,7 +105,7 @@ mod tests {
             };
             Component { inputs: inputs.to_vec(), ..new(name.into(), built) }
         };
-        let pipeline = Pipeline {
+        Pipeline {
             name: "p".into(),
             file: "p.toml".into(),
             data_dir: "p".into(),
@@ -104,9 +118,13 @@ mod tests {
                 component("file", &[0]),
             ],
             dead_letter: None,
-        };
+        }
+    }
+
+    /// What is left of it when these are fed, with their inputs.
+    fn fed(names: &[&str]) -> Vec<String> {
         let feed = |name: &&str| -> (String, Box<dyn Source>) { ((*name).to_owned(), Box::new(Nothing)) };
-        let left = pipeline.fed_by(names.iter().map(feed).collect(), Box::new(Nothing));
+        let left = pipeline().fed_by(names.iter().map(feed).collect(), Box::new(Nothing)).unwrap();
         left.components.iter().map(|it| format!("{} {:?}", it.name, it.inputs)).collect()
     }
 
@@ -114,6 +132,29 @@ mod tests {
     fn what_does_not_lie_behind_a_fed_component_is_gone() {
         assert_eq!(fed(&["lake"]), ["letters for lake []", "lake [0]", "crawl [1]"]);
         assert_eq!(fed(&["file"]), ["letters for file []", "file [0]"]);
+    }
+
+    /// Writes what nobody would ever commit.
+    struct InTransactions;
+
+    #[async_trait]
+    impl Sink for InTransactions {
+        async fn write(&self, _: &[Record]) -> Result<(), WriteError> {
+            Ok(())
+        }
+
+        fn transaction(&self) -> Option<Transaction> {
+            Some(Transaction { option: "delivery", handle: Arc::new(()) })
+        }
+    }
+
+    #[test]
+    fn a_sink_with_transactions_is_not_fed() {
+        let mut pipeline = pipeline();
+        pipeline.components[3].built = Built::Sink(Box::new(InTransactions));
+        let feeds = |name: &str| vec![(name.to_owned(), Box::new(Nothing) as Box<dyn Source>)];
+        let refused = pipeline.fed_by(feeds("file"), Box::new(Nothing)).err().unwrap();
+        assert!(refused.to_string().contains("`delivery`"), "{refused}");
     }
 
     #[test]

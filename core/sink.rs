@@ -1,5 +1,8 @@
 //! A sink answers one question: is it stored?
 
+use std::any::Any;
+use std::sync::Arc;
+
 use anyhow::{Error, Result};
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -21,6 +24,14 @@ pub enum Ending {
     Completed,
     /// Somebody stopped the run, or it has failed.
     Stopped,
+}
+
+/// What joins a sink that writes in transactions with the source whose positions they hold.
+pub struct Transaction {
+    /// The option that asks for it; an error about it is shown there.
+    pub option: &'static str,
+    /// Whatever the plugins of both sides understand; the engine passes it on unseen.
+    pub handle: Arc<dyn Any + Send + Sync>,
 }
 
 /// Writes records to the outside world.
@@ -46,6 +57,17 @@ pub trait Sink: Send + Sync {
     /// the others: what is under way must be stored before a stop can end.
     fn max_under_way(&self) -> usize {
         usize::MAX
+    }
+
+    /// `Some` if what it writes counts only once the position of its source is committed with it.
+    ///
+    /// All that reaches such a sink comes from one source and goes
+    /// nowhere else; otherwise the pipeline is refused. That source is handed the transaction. Its
+    /// [`Committer`](crate::Committer) is called only with positions behind all that has been
+    /// written since it was called last, and no write begins until it has answered. So `Ok` of
+    /// `write` means here that the records are durable as soon as the transaction is committed.
+    fn transaction(&self) -> Option<Transaction> {
+        None
     }
 
     /// Works beside the writes, from `open` on until the input ends, when the

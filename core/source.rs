@@ -1,5 +1,8 @@
 //! A source answers one question: what comes next?
 
+use std::any::Any;
+use std::sync::Arc;
+
 use anyhow::{Error, Result};
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -46,6 +49,13 @@ pub trait Source: Send {
         Numbering::Replayed
     }
 
+    /// Has the positions committed in the transactions of the sink that its records end in, whose
+    /// [`Transaction::handle`](crate::Transaction) this is. Called before `open`; the error says
+    /// why that cannot be. After the last commit, `close` has what is not committed given up.
+    fn commit_within(&mut self, _transaction: Arc<dyn Any + Send + Sync>) -> Result<()> {
+        anyhow::bail!("it keeps its position elsewhere")
+    }
+
     /// Connects; called again with the same start while it answers [`Unreachable`](crate::Unreachable)
     /// or [`Missing`](crate::Missing), until `retry.connect` has passed.
     async fn open(&mut self, start: &Start) -> Result<()>;
@@ -71,7 +81,8 @@ pub trait Source: Send {
 #[async_trait]
 pub trait Committer: Send {
     /// Everything up to `position` has been delivered. A later position covers
-    /// the earlier ones, so the engine may leave some out.
+    /// the earlier ones, so the engine may leave some out. Where the position is
+    /// part of a transaction this commits it, and nothing is written meanwhile.
     async fn commit(&mut self, position: &Position) -> Result<()>;
 }
 

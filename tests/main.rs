@@ -29,6 +29,8 @@ mod delivery;
 mod differences;
 /// Dead letters: envelopes, `dlq list`, `show` and `replay`.
 mod dlq;
+/// From topic to topic in transactions, whoever is killed.
+mod exactly_once;
 /// The fault matrix: what may fail, one test a cell.
 mod faults;
 /// The `glue_crawl` sink against an independent Glue.

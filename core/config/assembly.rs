@@ -4,10 +4,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Error;
+
 use super::component::Read;
 use super::diagnostic::Diagnostic;
 use super::graph::{Named, Order};
 use super::top::Top;
+use super::transaction;
 use super::{DEAD_LETTER, Surroundings, is_plain_name};
 use crate::error::OptionError;
 use crate::pipeline::{Component, Pipeline};
@@ -52,8 +55,10 @@ impl Assembly<'_> {
             )));
         }
         let mut components: Vec<Option<Component>> = Vec::new();
+        let mut places: Vec<(Options, &Range<usize>)> = Vec::new();
         for (index, inputs) in order {
             let Named { name: component, at, .. } = &named[index];
+            places.push((options_of(builds[index].as_ref()), at));
             let location = |input: &usize| match &components[*input].as_ref()?.built {
                 Built::Sink(sink) => sink.location(),
                 _ => None,
@@ -62,12 +67,22 @@ impl Assembly<'_> {
             let built = builds[index].take().and_then(|read| build(read, context, inputs, at, &mut slips));
             components.push(built);
         }
+        let dead_letter_options = options_of(dead_letter.as_ref());
         let dead_letter = dead_letter.and_then(|read| {
             let context = BuildContext { is_dead_letter: true, ..context(DEAD_LETTER, Vec::new()) };
             build(read, context, Vec::new(), &(0..0), &mut slips)
         });
+        if let Some(error) = dead_letter.as_ref().and_then(transaction::refuse) {
+            slips.push(slip(&error, &dead_letter_options, &(0..0)));
+        }
         if !slips.is_empty() {
             return Err(slips);
+        }
+        let mut components: Vec<Component> = components.into_iter().flatten().collect();
+        let unjoined = transaction::join(&mut components);
+        if !unjoined.is_empty() {
+            let slip = |(sink, error): &(usize, Error)| slip(error, &places[*sink].0, places[*sink].1);
+            return Err(unjoined.iter().map(slip).collect());
         }
         let data_dir = data_dir(surroundings, top.data_dir.as_deref(), &folder, &name);
         Ok(Pipeline {
@@ -76,7 +91,7 @@ impl Assembly<'_> {
             data_dir: data_dir.map_err(|message| vec![Diagnostic::of_file(message)])?,
             batch,
             retry,
-            components: components.into_iter().flatten().collect(),
+            components,
             dead_letter,
         })
     }
@@ -100,18 +115,29 @@ fn build(
             counters: Arc::new(Counters::default()),
         }),
         Err(error) => {
-            let slip = match error.downcast_ref::<OptionError>() {
-                Some(OptionError { option, message }) => {
-                    let first = option.split('.').next().unwrap_or(option);
-                    let place = read.options.iter().find(|(name, _)| name == first);
-                    let at = place.map_or(at.clone(), |(_, span)| span.clone());
-                    Diagnostic::new(format!("`{option}`: {message}"), at, "here")
-                }
-                None => Diagnostic::new(format!("{error:#}"), at.clone(), "in this component"),
-            };
-            slips.push(slip);
+            slips.push(slip(&error, &read.options, at));
             None
         }
+    }
+}
+
+/// The options of a component and where they stand.
+type Options = Vec<(String, Range<usize>)>;
+
+fn options_of(read: Option<&Read>) -> Options {
+    read.map(|read| read.options.clone()).unwrap_or_default()
+}
+
+/// Shows an error about an option where the option stands, any other at the component.
+fn slip(error: &Error, options: &Options, at: &Range<usize>) -> Diagnostic {
+    match error.downcast_ref::<OptionError>() {
+        Some(OptionError { option, message }) => {
+            let first = option.split('.').next().unwrap_or(option);
+            let place = options.iter().find(|(name, _)| name == first);
+            let at = place.map_or(at.clone(), |(_, span)| span.clone());
+            Diagnostic::new(format!("`{option}`: {message}"), at, "here")
+        }
+        None => Diagnostic::new(format!("{error:#}"), at.clone(), "in this component"),
     }
 }
 

@@ -10,6 +10,7 @@ mod graph;
 mod read;
 mod substitute;
 pub(crate) mod top;
+mod transaction;
 mod vars;
 
 use std::ops::Range;

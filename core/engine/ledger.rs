@@ -48,6 +48,14 @@ pub(crate) struct Progress {
     pub(crate) n_items: u64,
 }
 
+impl Progress {
+    /// The same after less progress, which may know a position where this one does not.
+    pub(crate) fn after(self, earlier: Option<Progress>) -> Self {
+        let position = self.position.or(earlier.and_then(|earlier| earlier.position));
+        Progress { position, ..self }
+    }
+}
+
 impl Ledger {
     pub(crate) fn new(in_flight: Arc<InFlight>) -> Self {
         Ledger { tally: Arc::new(Tally { in_flight, ..Tally::default() }), open: Mutex::default() }
@@ -100,7 +108,13 @@ impl Ledger {
         })
     }
 
-    /// Waits until the prefix may have grown or a line has ended.
+    /// Whether the prefix will never grow again: what comes next has been given back or lost.
+    pub(crate) fn is_blocked(&self) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.lines.front().is_some_and(|(line, _)| line.is_blocked())
+    }
+
+    /// Waits until the prefix may have grown, cannot grow any more, or a line has ended.
     pub(crate) async fn changed(&self) {
         self.tally.changed.notified().await;
     }

@@ -14,12 +14,15 @@ mod ledger;
 #[cfg(test)]
 mod ledger_tests;
 mod numbers;
+mod rounds;
 mod sink;
 mod source;
 #[cfg(test)]
 mod stories;
 #[cfg(test)]
 mod stories_cast;
+#[cfg(test)]
+mod stories_rounds;
 mod wiring;
 mod writer;
 

@@ -88,6 +88,12 @@ async fn write(
     let n_records = batch.len();
     // A write before that is gone has begun as well.
     let _ = turn.await;
+    if let Some(rounds) = &writer.rounds
+        && !rounds.enter(batch.span()).await
+    {
+        batch.give_back();
+        return n_records;
+    }
     let mut begun = Some(begun);
     let mut writing = pin!(writer.write(batch, &dead_letters));
     let stored = poll_fn(|context| {

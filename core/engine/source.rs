@@ -12,8 +12,9 @@ use super::backoff::Backoff;
 use super::control::Control;
 use super::dead_letter::DeadLetters;
 use super::fan::Fan;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Progress};
 use super::numbers::Numbers;
+use super::rounds::{ROUND, Rounds};
 use crate::batch::Batch;
 use crate::error::{is_awaited, is_unreachable};
 use crate::plugin::RetryLimits;
@@ -30,6 +31,8 @@ pub(crate) struct SourceTask {
     pub(crate) ledger: Arc<Ledger>,
     /// `None` for a source whose records bring their numbers along.
     pub(crate) numbers: Option<Arc<Numbers>>,
+    /// Of the sink whose transactions hold the positions.
+    pub(crate) rounds: Option<Arc<Rounds>>,
     pub(crate) next: Fan,
     pub(crate) limits: RetryLimits,
     pub(crate) stop: CancellationToken,
@@ -46,6 +49,7 @@ impl SourceTask {
             ledger: Arc::clone(&self.ledger),
             committer: self.source.committer(),
             numbers: self.numbers.clone(),
+            rounds: self.rounds.clone(),
             control: Arc::clone(&self.control),
             through: through.clone(),
         };
@@ -130,6 +134,7 @@ struct Keeper {
     ledger: Arc<Ledger>,
     committer: Option<Box<dyn Committer>>,
     numbers: Option<Arc<Numbers>>,
+    rounds: Option<Arc<Rounds>>,
     control: Arc<Control>,
     /// Cancelled once nothing more will be read.
     through: CancellationToken,
@@ -140,17 +145,42 @@ impl Keeper {
         if let Err(error) = self.keep().await {
             self.control.fail(self.node, error);
         }
+        if let Some(rounds) = &self.rounds {
+            rounds.end();
+        }
     }
 
     async fn keep(&mut self) -> Result<()> {
         let mut write_at: Option<Instant> = None;
         let mut last_write: Option<Instant> = None;
+        // What has been delivered and not been committed.
+        let mut delivered: Option<Progress> = None;
+        let mut last_commit: Option<Instant> = None;
         loop {
             let is_through = self.through.is_cancelled();
-            let is_settled = self.ledger.is_settled();
+            let is_last = is_through && self.ledger.is_settled();
             if let Some(progress) = self.ledger.advance() {
+                delivered = Some(progress.after(delivered));
+            }
+            let mut commit_at = None;
+            if let Some(rounds) = &self.rounds {
+                if self.ledger.is_blocked() {
+                    rounds.end();
+                }
+                commit_at =
+                    last_commit.map(|last| last + ROUND).filter(|&at| !is_last && Instant::now() < at);
+            }
+            let may_commit = |progress: &mut Progress| {
+                commit_at.is_none()
+                    && self.rounds.as_ref().is_none_or(|rounds| rounds.close(progress.n_items))
+            };
+            if let Some(progress) = delivered.take_if(may_commit) {
                 if let (Some(committer), Some(position)) = (&mut self.committer, &progress.position) {
                     committer.commit(position).await.context("committing the position")?;
+                }
+                if let Some(rounds) = &self.rounds {
+                    rounds.next();
+                    last_commit = Some(Instant::now());
                 }
                 if let Some(numbers) = &self.numbers {
                     numbers.delivered(progress);
@@ -158,13 +188,15 @@ impl Keeper {
                     write_at.get_or_insert(due);
                 }
             }
-            if is_through && is_settled {
+            if is_last {
                 break;
             }
+            let commit_at = commit_at.filter(|_| delivered.is_some());
             let due = write_at;
             tokio::select! {
                 () = self.ledger.changed() => {}
                 () = self.through.cancelled(), if !is_through => {}
+                () = async { sleep_until(commit_at.expect("guarded")).await }, if commit_at.is_some() => {}
                 () = async { sleep_until(due.expect("guarded")).await }, if due.is_some() => {
                     if let Some(numbers) = &self.numbers {
                         numbers.write().await?;

@@ -13,23 +13,28 @@ use crate::plugin::Registry;
 use crate::{PipelineReport, Status};
 
 /// A folder for one story.
-struct Scene(tempfile::TempDir);
+pub(super) struct Scene(tempfile::TempDir);
 
-struct Told {
-    report: PipelineReport,
-    checkpoint: Value,
+pub(super) struct Told {
+    pub(super) report: PipelineReport,
+    pub(super) checkpoint: Value,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Scene(tempfile::tempdir().unwrap())
     }
 
-    async fn run(&self, pipeline: &str) -> Told {
+    pub(super) async fn run(&self, pipeline: &str) -> Told {
         self.run_with(pipeline, CancellationToken::new(), Duration::from_secs(30)).await
     }
 
-    async fn run_with(&self, pipeline: &str, stop: CancellationToken, drain_timeout: Duration) -> Told {
+    pub(super) async fn run_with(
+        &self,
+        pipeline: &str,
+        stop: CancellationToken,
+        drain_timeout: Duration,
+    ) -> Told {
         let file = self.0.path().join("story.toml");
         std::fs::write(&file, pipeline).unwrap();
         let surroundings = Surroundings {
@@ -47,7 +52,7 @@ impl Scene {
 
 impl Told {
     #[track_caller]
-    fn assert(&self, status: Status, next_entry: u64) {
+    pub(super) fn assert(&self, status: Status, next_entry: u64) {
         assert_eq!(self.report.status, status, "{}", self.report.reason);
         assert_eq!(self.checkpoint["next_entry"], next_entry, "{}", self.checkpoint);
     }

@@ -1,7 +1,8 @@
 //! The cast of the stories: a source, a transform and a sink that do as they are told.
 
+use std::any::Any;
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -11,9 +12,9 @@ use tokio::time::Instant;
 
 use crate::testing::record;
 use crate::{
-    Batch, BuildContext, Ending, Failure, Flow, Numbering, Outlet, Plugin, Position, ReadError, Record,
-    Reject, Result, Sink, SinkConfig, Source, SourceConfig, Start, Transform, TransformConfig, WriteError,
-    async_trait,
+    Batch, BuildContext, Committer, Ending, Failure, Flow, Numbering, Outlet, Plugin, Position, ReadError,
+    Record, Reject, Result, Sink, SinkConfig, Source, SourceConfig, Start, Transaction, Transform,
+    TransformConfig, WriteError, async_trait,
 };
 
 crate::register! { Plugin::source::<CountConfig>("test_count") }
@@ -37,6 +38,9 @@ struct CountConfig {
     /// Waits for ever instead of ending.
     #[serde(default)]
     endless: bool,
+    /// Keeps its position nowhere else, and in no transaction.
+    #[serde(default)]
+    aloof: bool,
 }
 
 fn ten() -> u64 {
@@ -46,11 +50,12 @@ fn ten() -> u64 {
 struct Count {
     config: CountConfig,
     next: u64,
+    transaction: Option<Arc<Pending>>,
 }
 
 impl SourceConfig for CountConfig {
     fn build(self, _: &BuildContext) -> Result<Box<dyn Source>> {
-        Ok(Box::new(Count { config: self, next: 0 }))
+        Ok(Box::new(Count { config: self, next: 0, transaction: None }))
     }
 }
 
@@ -62,6 +67,17 @@ impl Source for Count {
 
     fn numbering(&self) -> Numbering {
         if self.config.anew { Numbering::Anew } else { Numbering::Replayed }
+    }
+
+    fn commit_within(&mut self, transaction: Arc<dyn Any + Send + Sync>) -> Result<()> {
+        anyhow::ensure!(!self.config.aloof, "it is aloof");
+        self.transaction = transaction.downcast().ok();
+        Ok(())
+    }
+
+    fn committer(&mut self) -> Option<Box<dyn Committer>> {
+        let transaction = self.transaction.clone()?;
+        Some(Box::new(transaction))
     }
 
     async fn open(&mut self, start: &Start) -> Result<()> {
@@ -92,6 +108,32 @@ impl Source for Count {
     }
 }
 
+/// What has been written and not been committed.
+struct Pending {
+    config: KeepConfig,
+    written: Mutex<Vec<(u64, String)>>,
+}
+
+#[async_trait]
+impl Committer for Arc<Pending> {
+    async fn commit(&mut self, position: &Position) -> Result<()> {
+        let KeepConfig { name, commit_takes, fail_commit, .. } = &self.config;
+        let position = position.0.as_u64().unwrap();
+        let written = std::mem::take(&mut *self.written.lock().unwrap());
+        tokio::time::sleep(Duration::from_millis(*commit_takes)).await;
+        assert!(self.written.lock().unwrap().is_empty(), "written while a transaction is committed");
+        anyhow::ensure!(fail_commit.is_none_or(|at| position < at), "not {position}");
+        assert!(
+            written.iter().all(|(offset, _)| *offset < position),
+            "{position} is in front of {written:?}"
+        );
+        let mut kept = KEPT.lock().unwrap();
+        kept.entry(name.clone()).or_default().extend(written.into_iter().map(|(_, body)| body));
+        kept.entry(format!("{name} commits")).or_default().push(position.to_string());
+        Ok(())
+    }
+}
+
 /// Does to batches what transforms do, and what they should not.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -107,13 +149,16 @@ struct MeddleConfig {
     pause: Option<u64>,
     /// Rejects this one.
     reject: Option<u64>,
+    /// Sends every other batch behind the one that comes after it.
+    #[serde(default)]
+    swap: bool,
 }
 
-struct Meddle(MeddleConfig);
+struct Meddle(MeddleConfig, Option<Batch>);
 
 impl TransformConfig for MeddleConfig {
     fn build(self, _: &BuildContext) -> Result<Box<dyn Transform>> {
-        Ok(Box::new(Meddle(self)))
+        Ok(Box::new(Meddle(self, None)))
     }
 }
 
@@ -123,6 +168,17 @@ impl Transform for Meddle {
         let holds = |batch: &Batch, n: u64| batch.records().iter().position(|it| it.origin.offset == n);
         if self.0.drop.is_some_and(|n| holds(&batch, n).is_some()) {
             return Ok(Flow::Continue);
+        }
+        if self.0.swap {
+            let Some(held) = self.1.take() else {
+                self.1 = Some(batch);
+                return Ok(Flow::Continue);
+            };
+            if out.send(batch).await? == Flow::Stop {
+                held.give_back();
+                return Ok(Flow::Stop);
+            }
+            batch = held;
         }
         batch.retain(|record| !self.0.filter.contains(&record.origin.offset));
         if let Some(at) = self.0.reject.and_then(|n| holds(&batch, n)) {
@@ -146,10 +202,18 @@ impl Transform for Meddle {
         batch.give_back();
         Ok(if is_done { Flow::Stop } else { flow })
     }
+
+    async fn finish(&mut self, out: &mut dyn Outlet) -> Result<()> {
+        if let Some(held) = self.1.take() {
+            // It was the last one either way.
+            let _ = out.send(held).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Keeps what is written, under a name that the test knows.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct KeepConfig {
     name: String,
@@ -164,6 +228,14 @@ struct KeepConfig {
     hang: Option<u64>,
     #[serde(default = "one")]
     concurrency: usize,
+    /// Writes in transactions.
+    #[serde(default)]
+    transactional: bool,
+    /// How many milliseconds each commit takes.
+    #[serde(default)]
+    commit_takes: u64,
+    /// Commits no position from this one on.
+    fail_commit: Option<u64>,
 }
 
 fn one() -> usize {
@@ -173,6 +245,7 @@ fn one() -> usize {
 struct Keep {
     config: KeepConfig,
     n_stumbles: Mutex<usize>,
+    pending: Arc<Pending>,
 }
 
 static KEPT: LazyLock<Mutex<HashMap<String, Vec<String>>>> = LazyLock::new(Mutex::default);
@@ -187,7 +260,8 @@ pub(crate) fn numbers(range: std::ops::Range<u64>) -> Vec<String> {
 
 impl SinkConfig for KeepConfig {
     fn build(self, _: &BuildContext) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(Keep { config: self, n_stumbles: Mutex::default() }))
+        let pending = Arc::new(Pending { config: self.clone(), written: Mutex::default() });
+        Ok(Box::new(Keep { config: self, n_stumbles: Mutex::default(), pending }))
     }
 }
 
@@ -209,11 +283,23 @@ impl Sink for Keep {
         }
         let refused = holds(self.config.refuse);
         let good = records.iter().enumerate().filter(|(index, _)| Some(*index) != refused);
-        let bodies = good.map(|(_, record)| String::from_utf8(record.to_bytes().unwrap().to_vec()).unwrap());
-        let bodies: Vec<String> = bodies.collect();
-        KEPT.lock().unwrap().entry(self.config.name.clone()).or_default().extend(bodies);
+        let body = |record: &Record| String::from_utf8(record.to_bytes().unwrap().to_vec()).unwrap();
+        let stored: Vec<_> = good.map(|(_, record)| (record.origin.offset, body(record))).collect();
+        if self.config.transactional {
+            // A moment under way, as on a network.
+            self.pending.written.lock().unwrap().extend(stored);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        } else {
+            let bodies = stored.into_iter().map(|(_, body)| body);
+            KEPT.lock().unwrap().entry(self.config.name.clone()).or_default().extend(bodies);
+        }
         let failure = |index| Failure { index, error: anyhow::anyhow!("refused"), retry: false };
         WriteError::unless_empty(refused.map(failure).into_iter().collect())
+    }
+
+    fn transaction(&self) -> Option<Transaction> {
+        let handle = Arc::clone(&self.pending) as Arc<dyn Any + Send + Sync>;
+        self.config.transactional.then_some(Transaction { option: "transactional", handle })
     }
 
     fn concurrency(&self) -> usize {

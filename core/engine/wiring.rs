@@ -16,6 +16,7 @@ use super::fan::{Fan, channel};
 use super::in_flight::InFlight;
 use super::ledger::Ledger;
 use super::numbers::Numbers;
+use super::rounds::Rounds;
 use super::sink::SinkTask;
 use super::source::{SourceTask, connect};
 use super::writer::Writer;
@@ -72,6 +73,7 @@ pub(crate) async fn wire(
     }
     let in_flight = Arc::new(InFlight::new(pipeline.batch.in_flight));
     let retry = pipeline.retry;
+    let rounds = rounds(&pipeline.components);
     let writer = |node: usize, sink: Box<dyn Sink>, counters: &Arc<Counters>| Writer {
         sink: Arc::from(sink),
         node,
@@ -79,6 +81,7 @@ pub(crate) async fn wire(
         stop: control.token(node),
         control: Arc::clone(control),
         counters: Arc::clone(counters),
+        rounds: rounds.get(node).cloned().flatten(),
         is_broken: AtomicBool::new(false),
     };
     let dead_letter_node = pipeline.components.len();
@@ -110,6 +113,7 @@ pub(crate) async fn wire(
                     source,
                     ledger,
                     numbers: numbers[node].take().map(|(numbers, _)| Arc::new(numbers)),
+                    rounds: rounds[node].clone(),
                     next: fan(node),
                     limits: retry,
                     stop: control.token(node),
@@ -180,6 +184,25 @@ impl Plan {
     fn is_last(&self, node: usize) -> bool {
         !matches!(self.consumers[node][..], [next] if self.heads[next] == self.heads[node])
     }
+}
+
+/// What a sink that writes in transactions shares with its source, for both of them.
+fn rounds(components: &[Component]) -> Vec<Option<Arc<Rounds>>> {
+    let mut all = vec![None; components.len()];
+    for (sink, component) in components.iter().enumerate() {
+        let Built::Sink(built) = &component.built else { continue };
+        if built.transaction().is_some() {
+            let rounds = Arc::new(Rounds::default());
+            all[sink] = Some(Arc::clone(&rounds));
+            // Everything that reaches it has come from one source, in one line.
+            let mut source = sink;
+            while let Some(&input) = components[source].inputs.first() {
+                source = input;
+            }
+            all[source] = Some(rounds);
+        }
+    }
+    all
 }
 
 /// The numbers of every source that counts, and where it starts.

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::Backoff;
 use super::control::Control;
 use super::dead_letter::DeadLetters;
+use super::rounds::Rounds;
 use crate::batch::Batch;
 use crate::plugin::RetryLimits;
 use crate::progress::{Counters, add};
@@ -22,6 +23,8 @@ pub(crate) struct Writer {
     pub(crate) stop: CancellationToken,
     pub(crate) control: Arc<Control>,
     pub(crate) counters: Arc<Counters>,
+    /// Of a sink that writes in transactions.
+    pub(crate) rounds: Option<Arc<Rounds>>,
     /// Set once no further write makes sense.
     pub(crate) is_broken: AtomicBool,
 }

@@ -160,6 +160,11 @@ impl Running {
         self.stderr.so_far().contains(part)
     }
 
+    /// Whether the run has ended by itself.
+    pub fn is_over(&mut self) -> bool {
+        self.child.try_wait().expect("looking at the binary").is_some()
+    }
+
     /// Waits for the end; a run that takes longer is killed and fails the test.
     pub fn wait(mut self, at_most: Duration) -> Outcome {
         let deadline = Instant::now() + at_most;

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Kafka;
 use super::topic::CreateTopic;
-use crate::shared::kafka::{Access, LibrdkafkaOptions, Sasl, SecurityProtocol, Tls, check_topic};
+use crate::shared::kafka::{
+    Access, LibrdkafkaOptions, Sasl, SecurityProtocol, Tls, Transactions, check_topic,
+};
 
 /// Writes records to a Kafka topic; a record is delivered once every in-sync
 /// replica has it. Batches keep their order in each partition, except where one
@@ -23,6 +25,17 @@ pub(super) struct KafkaSinkConfig {
     /// The field of the record that becomes its key; records with equal keys
     /// stay in order, in one partition. Without it a record keeps the key it has.
     pub(super) key_field: Option<String>,
+    /// How often a record may arrive: `"at_least_once"`, twice only after a crash or an
+    /// outage; or `"exactly_once"`, for readers with `isolation.level = read_committed`.
+    /// Then records and the offsets of their source are committed together in
+    /// transactions, ten times a second, for which all records of the sink must come from
+    /// one `kafka` source of the same cluster that feeds nothing else. A run that cannot
+    /// commit a transaction ends and is to be started again, and nothing of the transaction
+    /// is seen: it was open for longer than `transaction.timeout.ms` (a minute), or the group
+    /// gave partitions to others before what was read of them was written. Dead letters
+    /// are written at least once.
+    #[serde(default)]
+    delivery: Delivery,
     /// How batches are compressed.
     #[serde(default)]
     compression: Compression,
@@ -45,6 +58,17 @@ pub(super) struct KafkaSinkConfig {
     /// `"linger.ms"`. Those that carry the promise of delivery are refused.
     #[serde(default)]
     librdkafka_options: LibrdkafkaOptions,
+}
+
+/// How often a record may arrive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Delivery {
+    /// Twice after a crash or an outage, else once.
+    #[default]
+    AtLeastOnce,
+    /// Once, for readers of what is committed.
+    ExactlyOnce,
 }
 
 /// How batches are compressed.
@@ -86,7 +110,7 @@ const REFUSED: [(&str, &str); 17] = [
     ("message.send.max.retries", TIMEOUT),
     ("message.timeout.ms", TIMEOUT),
     ("delivery.timeout.ms", TIMEOUT),
-    ("transactional.id", "the sink does not write in transactions"),
+    ("transactional.id", "use the option `delivery`"),
     ("queuing.strategy", ORDER),
     ("queue.buffering.max.messages", MEMORY),
     ("queue.buffering.max.kbytes", MEMORY),
@@ -109,11 +133,21 @@ impl SinkConfig for KafkaSinkConfig {
             librdkafka_options: &self.librdkafka_options,
             refused: &REFUSED,
         };
+        // For so long, and a little longer, a run that is killed holds up who reads what is committed.
+        let transaction_timeout = (self.delivery == Delivery::ExactlyOnce).then(|| {
+            let given = self.librdkafka_options.get("transaction.timeout.ms");
+            given.and_then(|millis| millis.parse().ok()).unwrap_or(60_000)
+        });
         let config = access.config(context, |config| {
             config.set("acks", "all").set("enable.idempotence", "true");
             config.set("compression.type", self.compression.name());
             // The retries are the client's own; 0 is for ever.
-            let timeout = context.retry.timeout.map_or(0, |timeout| timeout.as_millis().clamp(1, 1 << 31));
+            let mut timeout =
+                context.retry.timeout.map_or(0, |timeout| timeout.as_millis().clamp(1, 1 << 31));
+            if let Some(at_most) = transaction_timeout {
+                // No record is worth waiting for once its transaction is over.
+                timeout = if timeout == 0 { at_most } else { timeout.min(at_most) };
+            }
             config.set("message.timeout.ms", timeout.min(i32::MAX as u128).to_string());
             // A topic that somebody deletes is not to come back empty.
             config.set("allow.auto.create.topics", "false");
@@ -126,6 +160,9 @@ impl SinkConfig for KafkaSinkConfig {
             let kbytes = (context.batch.in_flight >> 10).clamp(4 << 10, i32::MAX as usize);
             config.set("queue.buffering.max.kbytes", kbytes.to_string());
         })?;
-        Ok(Box::new(Kafka::new(self, config, context)))
+        let transactions = transaction_timeout.map(|_| {
+            Transactions::new(&self.bootstrap_servers, &context.pipeline, &context.component, context.retry)
+        });
+        Ok(Box::new(Kafka::new(self, config, transactions, context)))
     }
 }

@@ -20,13 +20,13 @@ use rdkafka::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer as _;
 use runner_core::{
-    BuildContext, Error, Failure, Plugin, Record, Result, RetryLimits, Sink, Unreachable, WriteError,
-    async_trait,
+    BuildContext, Error, Failure, Plugin, Record, Result, RetryLimits, Sink, Transaction, Unreachable,
+    WriteError, async_trait,
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
 use topic::{CreateTopic, Topic};
 
-use crate::shared::kafka::{Heard, is_denied};
+use crate::shared::kafka::{Heard, Transactions, is_denied};
 
 runner_core::register! {
     Plugin::sink::<KafkaSinkConfig>("kafka").example(
@@ -52,6 +52,8 @@ struct Kafka {
     key_field: Option<String>,
     headers: BTreeMap<String, String>,
     retry: RetryLimits,
+    /// With `delivery = "exactly_once"`.
+    transactions: Option<Arc<Transactions>>,
     opened: Option<Opened>,
     /// After the first success a denial is a passing state, not a slip in the file.
     has_succeeded: AtomicBool,
@@ -84,6 +86,9 @@ impl Sink for Kafka {
                 config.set(name, value);
             }
         }
+        if let Some(transactions) = &self.transactions {
+            config.set("transactional.id", &transactions.id);
+        }
         let (slots, free) = mpsc::channel(CONCURRENCY);
         let heard = Arc::new(Heard::default());
         let deliveries = Deliveries::new(CONCURRENCY, slots, Arc::clone(&heard));
@@ -97,6 +102,9 @@ impl Sink for Kafka {
             headers: self.headers.clone().into_iter().collect(),
         };
         let jobs = feeder::start(Arc::clone(&producer), shape, CONCURRENCY)?;
+        if let Some(transactions) = &self.transactions {
+            transactions.open(Arc::clone(&producer)).await?;
+        }
         self.opened = Some(Opened { producer, jobs, free: Mutex::new(free), max_bytes });
         Ok(())
     }
@@ -124,6 +132,11 @@ impl Sink for Kafka {
 
     fn concurrency(&self) -> usize {
         CONCURRENCY
+    }
+
+    fn transaction(&self) -> Option<Transaction> {
+        let handle = Arc::clone(self.transactions.as_ref()?);
+        Some(Transaction { option: "delivery", handle })
     }
 }
 
@@ -187,6 +200,11 @@ impl Kafka {
                     let message = format!("the Kafka client cannot go on: {reason} ({code})");
                     return fatal(anyhow::anyhow!(message));
                 }
+                if self.transactions.is_some() {
+                    return fatal(anyhow::anyhow!(
+                        "writing to topic `{topic}` at {at}: {code}; its transaction is given up with it"
+                    ));
+                }
                 failure(anyhow::anyhow!("writing to topic `{topic}` at {at}: {code}"), true)
             }
         }
@@ -215,9 +233,15 @@ fn ended() -> Error {
 }
 
 impl Kafka {
-    fn new(config: KafkaSinkConfig, client: ClientConfig, context: &BuildContext) -> Self {
+    fn new(
+        config: KafkaSinkConfig,
+        client: ClientConfig,
+        transactions: Option<Transactions>,
+        context: &BuildContext,
+    ) -> Self {
         Kafka {
             config: client,
+            transactions: transactions.map(Arc::new),
             bootstrap_servers: config.bootstrap_servers,
             topic: config.topic,
             create_topic: config.create_topic,

@@ -141,6 +141,7 @@ impl SourceConfig for KafkaSourceConfig {
             batch: context.batch,
             retry: context.retry,
             gauges: context.gauges.clone(),
+            transactions: None,
         };
         Ok(Box::new(Kafka { settings, opened: None }))
     }

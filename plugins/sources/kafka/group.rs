@@ -47,6 +47,8 @@ impl Group {
     }
 
     fn assign(&self, client: &Client, partitions: &TopicPartitionList) -> KafkaResult<()> {
+        // As whom we hold these partitions, asked before anything else can change it.
+        let member = client.group_metadata().map(Arc::new);
         let found = self.beginning.of(client, partitions, &self.settings, &self.held);
         let places = match found {
             Ok(places) => places,
@@ -75,11 +77,14 @@ impl Group {
             stored: place.start,
             end: place.end,
         });
-        self.held.take_on(lanes.collect());
+        self.held.take_on(lanes.collect(), member);
         client.assign(&list)?;
         if at_end.count() > 0 {
             // "From now on" is said once: what comes before the first commit is not to be missed.
-            client.store_offsets(&at_end)?;
+            match &self.settings.transactions {
+                None => client.store_offsets(&at_end)?,
+                Some(_) => client.commit(&at_end, CommitMode::Sync)?,
+            }
         }
         Ok(())
     }
@@ -92,6 +97,9 @@ impl Group {
             if !self.held.is_closing() {
                 commit(client);
             }
+        }
+        if self.settings.transactions.is_some() && self.held.is_under_way() && !self.held.is_closing() {
+            self.held.abandon();
         }
         self.held.let_go();
         // The client remembers what was paused when the partition comes back, and nobody would resume it.

@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
-use runner_core::{Batch, ReadError};
+use runner_core::{Batch, Error, ReadError};
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
@@ -42,6 +43,8 @@ pub(super) struct Held {
 #[derive(Default)]
 struct State {
     lanes: Vec<Lane>,
+    /// As whom the group knows us in this assignment.
+    member: Option<Arc<ConsumerGroupMetadata>>,
     /// The group has said what is ours, if only that nothing is.
     is_assigned: bool,
     /// The assignment whose acknowledgements still count.
@@ -50,6 +53,8 @@ struct State {
     trouble: Option<ReadError>,
     has_ended: bool,
     is_closing: bool,
+    /// Nothing more is part of any transaction.
+    is_abandoned: bool,
 }
 
 struct Prepared {
@@ -163,6 +168,16 @@ impl Held {
         self.state().is_closing
     }
 
+    /// The offsets that have not been stored yet, and as whom we hold their partitions;
+    /// `None` if those have been given away since.
+    pub(super) fn fresh(&self, places: &Places) -> Option<(TopicPartitionList, Arc<ConsumerGroupMetadata>)> {
+        let state = self.state();
+        if places.epoch != state.ackable || state.is_abandoned {
+            return None;
+        }
+        Some((unstored(&state.lanes, places), state.member.clone()?))
+    }
+
     /// Notes what has been delivered and has `store` pass it on; false if it is
     /// of partitions that have been given away since.
     pub(super) fn store(
@@ -176,15 +191,10 @@ impl Held {
         if places.epoch != state.ackable {
             return false;
         }
-        let mut list = TopicPartitionList::with_capacity(places.next.len());
+        let list = unstored(&state.lanes, places);
         for &(partition, next) in &places.next {
-            let lane = state.lanes.iter_mut().find(|lane| lane.partition == partition);
-            let Some(lane) = lane.filter(|lane| lane.stored < next) else { continue };
-            lane.stored = next;
-            if let Err(error) =
-                list.add_partition_offset(partition.topic.as_str(), partition.number, Offset::Offset(next))
-            {
-                warn!("an offset that cannot be stored: {error}");
+            if let Some(lane) = state.lanes.iter_mut().find(|lane| lane.partition == partition) {
+                lane.stored = lane.stored.max(next);
             }
         }
         if list.count() > 0
@@ -225,10 +235,11 @@ impl Held {
     }
 
     /// Takes lanes on.
-    pub(super) fn take_on(&self, lanes: Vec<Lane>) {
+    pub(super) fn take_on(&self, lanes: Vec<Lane>, member: Option<Arc<ConsumerGroupMetadata>>) {
         let mut state = self.state();
         state.waiting.clear();
         state.lanes = lanes;
+        state.member = member;
         state.is_assigned = true;
         state.ackable = self.epoch.fetch_add(1, Ordering::AcqRel) + 1;
     }
@@ -251,6 +262,18 @@ impl Held {
         }
     }
 
+    /// Whether the engine has records that are not delivered yet.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.state().lanes.iter().any(|lane| lane.stored < lane.handed)
+    }
+
+    /// Commits no transaction any more and ends the run: the open one may hold
+    /// records that whoever has the partitions next reads again.
+    pub(super) fn abandon(&self) {
+        self.state().is_abandoned = true;
+        self.fail(ReadError::Fatal(taken_away()));
+    }
+
     /// Forgets the lanes, and whoever still acknowledges records of theirs.
     pub(super) fn let_go(&self) {
         let mut state = self.state();
@@ -266,124 +289,32 @@ impl Held {
     }
 }
 
+/// Those of `places` that are further than what has been delivered so far.
+fn unstored(lanes: &[Lane], places: &Places) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(places.next.len());
+    for &(Partition { topic, number }, next) in &places.next {
+        let is_of = |lane: &Lane| lane.partition == Partition { topic, number };
+        if lanes.iter().any(|lane| is_of(lane) && lane.stored < next)
+            && let Err(error) = list.add_partition_offset(topic.as_str(), number, Offset::Offset(next))
+        {
+            warn!("an offset that cannot be stored: {error}");
+        }
+    }
+    list
+}
+
+/// Why a transaction cannot hold the offsets of what it has records of.
+pub(super) fn taken_away() -> Error {
+    anyhow::anyhow!(
+        "the group has given our partitions to others while records of them were in a transaction, which is given \
+         up; they are read again by whoever has the partitions now: start the pipeline again"
+    )
+}
+
 /// Batches that the engine never saw are owed to nobody.
 fn give_back(waiting: &mut VecDeque<Prepared>) {
     waiting.drain(..).for_each(|prepared| prepared.batch.give_back());
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use runner_core::Name;
-    use runner_core::testing::records;
-
-    use super::*;
-
-    const PARTITION: i32 = 3;
-
-    fn partition() -> Partition {
-        Partition { topic: Name::new("stock_market"), number: PARTITION }
-    }
-
-    /// One partition, read from offset 10.
-    fn held() -> Held {
-        let held = Held::default();
-        let lane = Lane { partition: partition(), start: 10, handed: 10, stored: 10, end: None };
-        held.take_on(vec![lane]);
-        held
-    }
-
-    /// What the client is told to store.
-    fn stored(held: &Held, epoch: u64, next: i64) -> Option<i64> {
-        let mut told = None;
-        held.store(&Places { epoch, next: vec![(partition(), next)] }, |list| {
-            told = list.find_partition("stock_market", PARTITION).map(|it| it.offset());
-            Ok(())
-        });
-        told.map(|offset| if let Offset::Offset(offset) = offset { offset } else { -1 })
-    }
-
-    #[test]
-    fn an_offset_never_goes_back() {
-        let held = held();
-        assert_eq!(stored(&held, held.epoch(), 15), Some(15));
-        assert_eq!(stored(&held, held.epoch(), 12), None);
-        assert_eq!(stored(&held, held.epoch(), 16), Some(16));
-    }
-
-    #[test]
-    fn an_acknowledgement_for_a_partition_that_went_and_came_back_is_ignored() {
-        let held = held();
-        let old = held.epoch();
-        held.let_go();
-        assert_eq!(stored(&held, old, 15), None);
-        held.take_on(vec![Lane { partition: partition(), start: 12, handed: 12, stored: 12, end: None }]);
-        assert_eq!(stored(&held, old, 15), None);
-        assert_eq!(stored(&held, held.epoch(), 13), Some(13));
-    }
-
-    #[test]
-    fn a_batch_of_an_assignment_that_is_over_is_not_handed_out() {
-        let held = held();
-        let old = held.epoch();
-        held.put(old, records(["a"]), vec![11]);
-        held.let_go();
-        held.put(old, records(["b"]), vec![12]);
-        assert!(held.is_empty());
-        assert!(held.take().is_none());
-    }
-
-    #[test]
-    fn a_partition_is_given_away_once_what_was_handed_out_is_stored() {
-        let held = Arc::new(held());
-        let epoch = held.epoch();
-        held.put(epoch, records(["a", "b"]), vec![12]);
-        let Some(Outcome::Batch(batch)) = held.take() else { panic!("there is a batch") };
-        let draining = {
-            let held = Arc::clone(&held);
-            std::thread::spawn(move || held.drain(Duration::from_secs(60)))
-        };
-        while held.epoch() == epoch {
-            std::thread::yield_now();
-        }
-        assert_eq!(stored(&held, epoch, 11), Some(11), "acknowledgements still count");
-        assert!(!draining.is_finished());
-        assert_eq!(stored(&held, epoch, 12), Some(12));
-        draining.join().unwrap();
-        batch.sign();
-    }
-
-    #[test]
-    fn marks_are_passed_only_where_all_that_was_read_is_delivered() {
-        let held = held();
-        let positions = HashMap::from([(("stock_market".to_owned(), PARTITION), Offset::Offset(13))]);
-        let pass = |held: &Held| {
-            let mut told = None;
-            held.pass_marks(&positions, |list| {
-                told = list.find_partition("stock_market", PARTITION).map(|it| it.offset());
-                Ok(())
-            });
-            told
-        };
-        held.put(held.epoch(), records(["a", "b"]), vec![12]);
-        let Some(Outcome::Batch(batch)) = held.take() else { panic!("there is a batch") };
-        assert_eq!(stored(&held, held.epoch(), 11), Some(11));
-        assert_eq!(pass(&held), None, "offset 11 is under way still");
-        assert_eq!(stored(&held, held.epoch(), 12), Some(12));
-        assert_eq!(pass(&held), Some(Offset::Offset(13)));
-        batch.sign();
-    }
-
-    #[tokio::test]
-    async fn batches_come_before_the_error_and_the_error_before_the_end() {
-        let held = held();
-        held.put(held.epoch(), records(["a"]), vec![11]);
-        held.fail(ReadError::Fatal(anyhow::anyhow!("gone")));
-        held.end();
-        let Outcome::Batch(batch) = held.next().await else { panic!("a batch comes first") };
-        batch.sign();
-        assert!(matches!(held.next().await, Outcome::Trouble(_)));
-        assert!(matches!(held.next().await, Outcome::End));
-    }
-}
+mod tests;

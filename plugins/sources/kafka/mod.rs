@@ -8,6 +8,7 @@ mod places;
 mod reader;
 mod start;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use runner_core::{
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
-use crate::shared::kafka::{Contact, Heard};
+use crate::shared::kafka::{Contact, Heard, Transactions};
 
 runner_core::register! {
     Plugin::source::<config::KafkaSourceConfig>("kafka").example(
@@ -56,6 +57,8 @@ struct Settings {
     batch: BatchLimits,
     retry: RetryLimits,
     gauges: Arc<Gauges>,
+    /// Of the sink that commits the offsets together with its records.
+    transactions: Option<Arc<Transactions>>,
 }
 
 struct Kafka {
@@ -82,6 +85,10 @@ impl Source for Kafka {
         Numbering::Carried
     }
 
+    fn commit_within(&mut self, transaction: Arc<dyn Any + Send + Sync>) -> Result<()> {
+        self.settings.commit_within(transaction)
+    }
+
     async fn open(&mut self, start: &Start) -> Result<()> {
         let (settings, from_start) = (self.settings.clone(), start.from_start);
         let held = Arc::new(Held::default());
@@ -103,7 +110,10 @@ impl Source for Kafka {
     fn committer(&mut self) -> Option<Box<dyn Committer>> {
         let opened = self.opened.as_ref()?;
         let (held, client) = (Arc::clone(&opened.held), opened.client.clone());
-        Some(Box::new(Offsets { held, client }))
+        Some(match self.settings.transactions.clone() {
+            Some(transactions) => Box::new(Transacted { held, transactions }),
+            None => Box::new(Offsets { held, client }),
+        })
     }
 
     async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
@@ -117,10 +127,32 @@ impl Source for Kafka {
 
     async fn close(&mut self) -> Result<()> {
         let Some(mut opened) = self.opened.take() else { return Ok(()) };
+        if let Some(transactions) = &self.settings.transactions {
+            transactions.close().await;
+        }
         opened.held.close();
         if tokio::time::timeout(FAREWELL, &mut opened.ended).await.is_err() {
             let group = &self.settings.group_id;
             warn!("could not leave group `{group}` in time; what was not committed is read again");
+        }
+        Ok(())
+    }
+}
+
+/// Has transactions hold the offsets of what has been delivered.
+struct Transacted {
+    held: Arc<Held>,
+    transactions: Arc<Transactions>,
+}
+
+#[async_trait]
+impl Committer for Transacted {
+    async fn commit(&mut self, position: &Position) -> Result<()> {
+        let places = Places::read(position)?;
+        let (offsets, member) = self.held.fresh(&places).ok_or_else(held::taken_away)?;
+        if offsets.count() > 0 {
+            self.transactions.commit(offsets, member).await?;
+            self.held.store(&places, |_| Ok(()));
         }
         Ok(())
     }
@@ -158,6 +190,38 @@ impl Settings {
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         client.subscribe(&topics)?;
         Ok(client)
+    }
+
+    /// Joins the transactions of a sink, if it is a `kafka` sink of this cluster.
+    fn commit_within(&mut self, transaction: Arc<dyn Any + Send + Sync>) -> Result<()> {
+        let Ok(transactions) = transaction.downcast::<Transactions>() else {
+            anyhow::bail!("its offsets can only be part of the transactions of a `kafka` sink");
+        };
+        let servers = |list: &str| {
+            let mut servers: Vec<String> = list.split(',').map(|server| server.trim().to_owned()).collect();
+            servers.sort();
+            servers
+        };
+        if servers(&self.bootstrap_servers) != servers(&transactions.bootstrap_servers) {
+            anyhow::bail!(
+                "it reads from {} and the sink writes to {}: offsets and records can only be committed together \
+                 in one cluster, with the same `bootstrap_servers`",
+                self.bootstrap_servers,
+                transactions.bootstrap_servers
+            );
+        }
+        if self.client.get("isolation.level").is_some_and(|level| level != "read_committed") {
+            anyhow::bail!(
+                "its `librdkafka_options` have it read what is not committed, which may vanish after it was copied: \
+                 remove `isolation.level`"
+            );
+        }
+        self.client.set("enable.auto.commit", "false");
+        // What is not committed in time ends the run, so there is more time; the group waits for so long.
+        let poll = self.client.get("max.poll.interval.ms").and_then(|millis| millis.parse().ok());
+        self.drain = Duration::from_millis(poll.unwrap_or(300_000)) / 5;
+        self.transactions = Some(transactions);
+        Ok(())
     }
 
     fn contact<'a>(&'a self, client: &'a Client, heard: &'a Heard) -> Contact<'a, Group> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::Consumer as _;
+use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
@@ -224,7 +224,7 @@ impl Reader {
             info!("the source ends: {why}");
             self.held.end();
         }
-        self.pass_marks(positions);
+        self.pass_marks(positions, CommitMode::Async);
         self.check_silence();
     }
 
@@ -245,7 +245,7 @@ impl Reader {
     /// Behind the last record of a partition may lie marks of transactions.
     /// A group that never passed them would seem to miss records once
     /// retention takes them.
-    fn pass_marks(&self, mut positions: HashMap<(String, i32), Offset>) {
+    fn pass_marks(&self, mut positions: HashMap<(String, i32), Offset>, mode: CommitMode) {
         if self.filling.is_some() || !self.held.is_empty() {
             return;
         }
@@ -253,7 +253,12 @@ impl Reader {
         for (lane, _) in passed_over {
             positions.remove(&(lane.partition.topic.as_str().to_owned(), lane.partition.number));
         }
-        self.held.pass_marks(&positions, |list| self.client.store_offsets(list));
+        let is_transacted = self.settings.transactions.is_some();
+        self.held.pass_marks(&positions, |list| match is_transacted {
+            false => self.client.store_offsets(list),
+            // There is no record that a transaction could have to share with them.
+            true => self.client.commit(list, mode),
+        });
     }
 
     fn check_silence(&mut self) {
@@ -323,7 +328,7 @@ impl Reader {
     /// Commits and leaves, so that the others need not wait for us to time out.
     fn leave(self) {
         if self.held.is_assigned() {
-            self.pass_marks(self.positions());
+            self.pass_marks(self.positions(), CommitMode::Sync);
         }
         let Reader { mut client, .. } = self;
         if !group::commit(&client) {

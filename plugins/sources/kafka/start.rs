@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use runner_core::{Error, Name, ReadError, Unreachable};
 use tracing::warn;
@@ -62,8 +62,12 @@ impl Beginning {
                 }
                 Err(error) => error,
             };
-            let may_pass =
-                |code| is_outage(code) || (is_denied(code) && self.has_succeeded.load(Ordering::Relaxed));
+            let may_pass = |code| {
+                // The transaction of a member that was killed ends by its timeout.
+                code == RDKafkaErrorCode::UnstableOffsetCommit
+                    || is_outage(code)
+                    || (is_denied(code) && self.has_succeeded.load(Ordering::Relaxed))
+            };
             if !error.rdkafka_error_code().is_some_and(may_pass) {
                 let group = &settings.group_id;
                 let said = format!(

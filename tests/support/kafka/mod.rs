@@ -253,8 +253,9 @@ fn common_settings(folder: &Path) -> String {
     format!(
         "log.dirs={}\noffsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
          transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
-         transaction.state.log.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n\
-         group.min.session.timeout.ms=500\n",
+         transaction.state.log.num.partitions=4\n\
+          transaction.abort.timed.out.transaction.cleanup.interval.ms=500\n\
+          group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=500\n",
         folder.join("data").display()
     )
 }

@@ -110,8 +110,15 @@ impl Broker {
 
     /// Writes one record with whatever a record can have.
     pub fn produce_record(&self, record: BaseRecord<'_, [u8], [u8]>) {
+        self.produce_records([record]);
+    }
+
+    /// Writes records with whatever a record can have.
+    pub fn produce_records<'a>(&self, records: impl IntoIterator<Item = BaseRecord<'a, [u8], [u8]>>) {
         let producer = self.producer();
-        send(&producer, record);
+        for record in records {
+            send(&producer, record);
+        }
         producer.flush(PATIENCE).expect("writing to the topic");
     }
 
@@ -134,19 +141,43 @@ impl Broker {
         ended.expect("ending the transaction");
     }
 
-    /// What a partition begins and ends with.
+    /// What a partition begins and ends with, for a reader of what is committed.
     pub fn watermarks(&self, topic: &str, partition: i32) -> (i64, i64) {
         let client: BaseConsumer = self.client().create().expect("a client");
         watermarks(&client, topic, partition)
+    }
+
+    /// Waits until every transaction with records in the topic has ended, if only by its timeout.
+    pub fn wait_for_transactions(&self, topic: &str) {
+        let reader = |isolation| -> BaseConsumer {
+            self.client().set("isolation.level", isolation).create().expect("a client")
+        };
+        let (committed, all) = (reader("read_committed"), reader("read_uncommitted"));
+        for partition in 0..self.n_partitions(&all, topic) as i32 {
+            super::super::wait_until("the end of a transaction", PATIENCE * 4, || {
+                watermarks(&committed, topic, partition) == watermarks(&all, topic, partition)
+            });
+        }
     }
 
     fn producer(&self) -> BaseProducer {
         self.client().set("linger.ms", "1").create().expect("a producer")
     }
 
-    /// Everything that lies in a topic, partition by partition.
+    /// Everything that lies in a topic and is committed, partition by partition.
     pub fn read_all(&self, topic: &str) -> Vec<Stored> {
-        let client: BaseConsumer = self.client().set("group.id", "reads-all").create().expect("a client");
+        self.read_isolated(topic, "read_committed")
+    }
+
+    /// Everything that lies in a topic, also what was given up.
+    pub fn read_uncommitted(&self, topic: &str) -> Vec<Stored> {
+        self.read_isolated(topic, "read_uncommitted")
+    }
+
+    fn read_isolated(&self, topic: &str, isolation: &str) -> Vec<Stored> {
+        let mut config = self.client();
+        config.set("group.id", "reads-all").set("isolation.level", isolation);
+        let client: BaseConsumer = config.create().expect("a client");
         let mut ends = Vec::new();
         let mut list = TopicPartitionList::new();
         for partition in 0..self.n_partitions(&client, topic) as i32 {
@@ -191,9 +222,13 @@ impl Broker {
         let client: BaseConsumer = self.client().set("group.id", group).create().expect("a client");
         let mut list = TopicPartitionList::new();
         list.add_partition_range(topic, 0, self.n_partitions(&client, topic) as i32 - 1);
+        // A broker that has just started takes a moment to know who coordinates the group, and
+        // the offsets of a transaction are told only once it has ended.
         let mut found = None;
-        super::super::wait_until("the committed offsets", PATIENCE, || {
-            found = client.committed_offsets(list.clone(), PATIENCE).ok();
+        super::super::wait_until("an answer about the offsets", PATIENCE * 2, || {
+            let committed = client.committed_offsets(list.clone(), PATIENCE).ok();
+            let is_told = |it: &TopicPartitionList| it.elements().iter().all(|it| it.error().is_ok());
+            found = committed.filter(is_told);
             found.is_some()
         });
         let committed = found.expect("just found");
