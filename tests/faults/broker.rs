@@ -98,9 +98,8 @@ fn spoiled(fault: Fault) {
     let Some(broker) = Broker::start_behind(&proxy) else { return };
     let mut flow = behind(&broker, &proxy, 2_500);
     flow.set("STOCKS_RATE", "800");
-    let (producer, consumer) = (flow.produce(), flow.consume());
-    wait_until("the first objects", LONG, || flow.n_objects() > 100);
     proxy.strike(fault, SMALL, 10);
+    let (producer, consumer) = (flow.produce(), flow.consume());
     wait_until("spoiled records", LONG, || proxy.n_struck() >= 10);
     flow.listen();
     proxy.strike(fault, 0, 30);

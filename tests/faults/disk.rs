@@ -13,7 +13,7 @@ struct Numbers {
     disk: SmallDisk,
 }
 
-const N_ROWS: usize = 3_000;
+const N_ROWS: usize = 2_000;
 
 impl Numbers {
     /// `top` stands at the top of the pipeline file; `out` is the file to write to. Every tenth row is
@@ -28,7 +28,7 @@ impl Numbers {
             format!(
                 "{top}\nretry = {{ initial = \"20ms\", max = \"200ms\" }}\n\
                  [sources.numbers]\ntype = \"csv\"\npath = \"numbers.csv\"\n\
-                 [transforms.pace]\ntype = \"throttle\"\ninputs = [\"numbers\"]\nrate = 1000\n\
+                 [transforms.pace]\ntype = \"throttle\"\ninputs = [\"numbers\"]\nrate = 300\n\
                  [sinks.out]\ntype = \"file\"\ninputs = [\"pace\"]\npath = \"{out}\"\n"
             ),
         );
@@ -50,7 +50,7 @@ fn a_full_disk_under_the_checkpoint_ends_the_run_and_the_next_goes_on() {
     let Some(it) = Numbers::new("data_dir = \"small/state\"", "out.txt", false) else { return };
     let running = it.start();
     wait_until("the first checkpoint", SOON, || !it.disk.read("state/p/numbers.json").is_empty());
-    it.disk.fill();
+    it.disk.fill_but(0);
     let full = running.wait(SOON);
     full.assert_code(1).assert_says(&["writing the checkpoint", "No space left"]);
     assert_eq!(report(it.scene.path("report.json"))["pipelines"][0]["status"], "failed");
@@ -70,9 +70,9 @@ fn a_full_disk_under_the_checkpoint_ends_the_run_and_the_next_goes_on() {
 #[test]
 fn a_full_disk_under_a_file_is_waited_for_and_every_line_is_written_once() {
     let Some(it) = Numbers::new("", "small/out.txt", false) else { return };
+    // The first page takes a part of what is written, which has to be undone.
+    it.disk.fill_but(1);
     let running = it.start();
-    wait_until("the first lines", SOON, || it.disk.read("out.txt").lines().count() > 100);
-    it.disk.fill();
     wait_until("a word of it", SOON, || running.has_said("there is no room for more lines in"));
     it.disk.free();
     running.wait(SOON).assert_code(0);
@@ -83,9 +83,8 @@ fn a_full_disk_under_a_file_is_waited_for_and_every_line_is_written_once() {
 fn a_full_disk_under_the_dead_letters_holds_the_run_and_none_is_dropped() {
     let dead_letter = "dead_letter = { type = \"file\", path = \"small/dead.jsonl\" }";
     let Some(it) = Numbers::new(dead_letter, "out.txt", true) else { return };
+    it.disk.fill_but(1);
     let running = it.start();
-    wait_until("the first lines", SOON, || !it.scene.read("out.txt").is_empty());
-    it.disk.fill();
     wait_until("a word of it", SOON, || running.has_said("there is no room for more lines in"));
     it.disk.free();
     running.wait(SOON).assert_code(0);

@@ -13,6 +13,7 @@ pub struct SmallDisk {
 }
 
 const SIZE: &str = "256k";
+const PAGE: usize = 4096;
 
 impl SmallDisk {
     /// Mounts a disk on a folder; `None`, and a line that names the test, where that is not allowed.
@@ -53,10 +54,12 @@ impl SmallDisk {
         std::fs::read_to_string(self.folder.join(name)).unwrap_or_default()
     }
 
-    /// Leaves no room for a single byte more, but in the last pages of files.
-    pub fn fill(&self) {
+    /// Leaves no room but so many pages, and the rest of the last page of each file.
+    pub fn fill_but(&self, n_pages: u64) {
         let mut filler = std::fs::File::create(self.folder.join("filler")).expect("a file on the disk");
-        while filler.write_all(&[0; 4096]).is_ok() {}
+        while filler.write_all(&[0; PAGE]).is_ok() {}
+        let length = filler.metadata().expect("the filler").len();
+        filler.set_len(length - n_pages * PAGE as u64).expect("a shorter file");
     }
 
     /// Makes room again.
