@@ -2,7 +2,7 @@
 //! broker and judged by a reader of what is committed.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 use rdkafka::producer::BaseRecord;
@@ -21,6 +21,8 @@ struct Copying {
     group: String,
     n_partitions: i32,
     n_records: usize,
+    /// An hour old: those of other years retention takes at once.
+    timestamp: i64,
 }
 
 impl Copying {
@@ -28,13 +30,15 @@ impl Copying {
     fn new(n_partitions: i32, n_records: usize, more: &str, between: &str) -> Option<Copying> {
         let broker = Broker::shared()?;
         let (from, to) = (broker.create_topic("from", n_partitions), broker.create_topic("to", n_partitions));
+        let age = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock") - Duration::from_hours(1);
+        let timestamp = i64::try_from(age.as_millis()).expect("a year before 292 million");
         for partition in 0..n_partitions {
             // Equal keys stay together: the copy of a partition lies in one partition, in its order.
             let key = partition.to_string();
             let payloads: Vec<String> = (0..n_records).map(|n| format!("{partition}/{n}")).collect();
             broker.produce_records(payloads.iter().map(|payload| {
                 let record = BaseRecord::to(&from).partition(partition).key(key.as_bytes());
-                record.payload(payload.as_bytes()).timestamp(1_600_000_000_000)
+                record.payload(payload.as_bytes()).timestamp(timestamp)
             }));
         }
         let (scene, group) = (Scene::new(), broker.name("copies"));
@@ -50,7 +54,7 @@ impl Copying {
                  librdkafka_options = {{ \"transaction.timeout.ms\" = 20000 }}\n"
             ),
         );
-        Some(Copying { broker, scene, from, to, group, n_partitions, n_records })
+        Some(Copying { broker, scene, from, to, group, n_partitions, n_records, timestamp })
     }
 
     fn start(&self) -> Running {
@@ -66,6 +70,22 @@ impl Copying {
     fn wait_for_progress(&self, running: &mut Running) {
         let before = self.n_committed();
         wait_until("progress", SOON, || self.n_committed() > before || running.is_over());
+    }
+
+    /// Waits until all is copied. A run ends with its own share, and one that has lost
+    /// its place in the group with an error: then another one goes on.
+    fn finish(&self, mut running: Running) {
+        for _ in 0..5 {
+            let outcome = running.wait(SOON);
+            if !is_put_out(&outcome) {
+                outcome.assert_code(0);
+            }
+            if self.n_committed() == self.n_records as i64 * i64::from(self.n_partitions) {
+                return;
+            }
+            running = self.start();
+        }
+        panic!("five runs have not copied everything");
     }
 
     /// Fails the test unless every record has been copied once, in order and as it was.
@@ -86,7 +106,7 @@ impl Copying {
                 expected.len(),
                 first.map(|at| &texts[at.saturating_sub(2)..texts.len().min(at + 3)])
             );
-            assert!(of.clone().all(|it| it.timestamp == Some(1_600_000_000_000) && it.headers.is_empty()));
+            assert!(of.clone().all(|it| it.timestamp == Some(self.timestamp) && it.headers.is_empty()));
             let homes: std::collections::BTreeSet<i32> = of.map(|it| it.partition).collect();
             assert_eq!(homes.len(), 1, "equal keys lie together");
         }
@@ -95,6 +115,12 @@ impl Copying {
             (0..self.n_partitions).map(|it| Some(self.broker.watermarks(&self.from, it).1)).collect();
         assert_eq!(self.broker.committed(&self.group, &self.from), ends);
     }
+}
+
+/// Whether a run has ended because its transaction could not be committed: a machine that
+/// stands still for long enough costs a run, and no record.
+fn is_put_out(outcome: &Outcome) -> bool {
+    outcome.status.code() == Some(1) && outcome.stderr.contains("start the pipeline again")
 }
 
 /// A moment that nobody has chosen.
@@ -109,10 +135,9 @@ const SHORT_SESSION: &str = "\"session.timeout.ms\" = 6000, \"heartbeat.interval
 fn killed_and_stopped_at_any_moment_each_record_is_copied_once() {
     for (n_partitions, n_records) in [(1, 20_000), (3, 7_000)] {
         // A static member is known again at once; the others would wait for its session to end.
-        let options =
-            format!("librdkafka_options = {{ \"group.instance.id\" = \"copier\", {SHORT_SESSION} }}");
+        let options = "librdkafka_options = { \"group.instance.id\" = \"copier\" }";
         let pace = "type = \"throttle\"\nrate = 1500";
-        let Some(copying) = Copying::new(n_partitions, n_records, &options, pace) else { return };
+        let Some(copying) = Copying::new(n_partitions, n_records, options, pace) else { return };
         let mut codes = Vec::new();
         for round in 0..14 {
             let mut running = copying.start();
@@ -124,7 +149,10 @@ fn killed_and_stopped_at_any_moment_each_record_is_copied_once() {
                 running.signal(if round % 3 == 1 { Signal::SIGTERM } else { Signal::SIGKILL });
             }
             let outcome = running.wait(SOON);
-            assert!(matches!(outcome.status.code(), None | Some(0)), "round {round}: {}", outcome.stderr);
+            assert!(
+                outcome.status.code().is_none_or(|code| code == 0 || is_put_out(&outcome)),
+                "{outcome:?}"
+            );
             codes.push(outcome.status.code());
         }
         assert!(copying.n_committed() > 0);
@@ -132,7 +160,7 @@ fn killed_and_stopped_at_any_moment_each_record_is_copied_once() {
         let n_killed = codes.iter().filter(|code| code.is_none()).count();
         println!("killed {n_killed} times of {}, {left} records left for the last run", codes.len());
         assert!(n_killed >= 6, "{codes:?}");
-        copying.start().wait(SOON).assert_code(0);
+        copying.finish(copying.start());
         copying.assert_copied();
     }
 }
@@ -149,7 +177,7 @@ fn a_member_that_is_killed_leaves_nothing_behind_and_takes_nothing_along() {
     any_moment(500);
     first.signal(Signal::SIGKILL);
     first.wait(SOON);
-    second.wait(SOON).assert_code(0);
+    copying.finish(second);
     copying.assert_copied();
 }
 
@@ -163,7 +191,7 @@ fn a_member_that_comes_and_goes_in_order_disturbs_nobody() {
     copying.wait_for_progress(&mut second);
     second.signal(Signal::SIGTERM);
     second.wait(SOON).assert_code(0);
-    first.wait(SOON).assert_code(0);
+    copying.finish(first);
     copying.assert_copied();
 }
 
@@ -180,8 +208,8 @@ fn a_member_that_wakes_after_its_session_commits_nothing() {
     copying.wait_for_progress(&mut heir);
     sleeper.signal(Signal::SIGCONT);
     let outcome = sleeper.wait(SOON);
-    outcome.assert_code(1).assert_says(&["start the pipeline again"]);
-    heir.wait(SOON).assert_code(0);
+    assert!(is_put_out(&outcome), "{outcome:?}");
+    copying.finish(heir);
     copying.assert_copied();
 }
 

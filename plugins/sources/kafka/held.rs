@@ -132,6 +132,11 @@ impl Held {
         self.ready.notify_one();
     }
 
+    /// Whether the engine has been told that there will be no more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state().has_ended
+    }
+
     /// Whether nothing waits to be handed over.
     pub(super) fn is_empty(&self) -> bool {
         self.state().waiting.is_empty()
@@ -248,7 +253,7 @@ impl Held {
     pub(super) fn drain(&self, at_most: Duration) {
         let mut state = self.state();
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        give_back(&mut state.waiting);
+        give_back(&mut state);
         let deadline = Instant::now() + at_most;
         let is_under_way =
             |state: &mut State| state.lanes.iter().any(|lane| lane.stored < lane.handed) && !state.is_closing;
@@ -278,7 +283,7 @@ impl Held {
     pub(super) fn let_go(&self) {
         let mut state = self.state();
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        give_back(&mut state.waiting);
+        give_back(&mut state);
         state.lanes.clear();
         state.is_assigned = false;
         state.ackable = 0;
@@ -311,9 +316,11 @@ pub(super) fn taken_away() -> Error {
     )
 }
 
-/// Batches that the engine never saw are owed to nobody.
-fn give_back(waiting: &mut VecDeque<Prepared>) {
-    waiting.drain(..).for_each(|prepared| prepared.batch.give_back());
+/// Batches that the engine never saw are owed to nobody. If they were the last
+/// ones, whoever has their partitions next comes to the end once more.
+fn give_back(state: &mut State) {
+    state.has_ended &= state.waiting.is_empty();
+    state.waiting.drain(..).for_each(|prepared| prepared.batch.give_back());
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ impl Reader {
         debug!("the sink is slow: pausing the partitions");
         let mut paused = None;
         while !self.held.has_room(Duration::ZERO) {
-            // A change of the group brings partitions that are not paused.
+            // What a change of the group brings is resumed.
             if paused != Some(self.epoch) {
                 self.pause(true);
                 paused = Some(self.epoch);
@@ -154,6 +154,7 @@ impl Reader {
         self.next = vec![-1; self.lanes.len()];
         self.is_passed_over = vec![false; self.lanes.len()];
         self.filling = None;
+        self.has_ended = self.held.has_ended();
         self.last_record = Instant::now();
         self.silent_since = None;
     }

@@ -144,3 +144,15 @@ fn a_transaction_holds_only_offsets_of_partitions_that_are_ours() {
         "the transaction may hold records of the old assignment"
     );
 }
+
+#[tokio::test]
+async fn an_end_whose_last_batch_is_given_back_is_no_end() {
+    let held = held();
+    held.put(held.epoch(), records(["a"]), vec![11]);
+    held.end();
+    held.let_go();
+    assert!(!held.has_ended() && held.take().is_none(), "the next assignment has it again");
+    held.end();
+    held.let_go();
+    assert!(held.has_ended(), "nothing was given back");
+}
