@@ -78,8 +78,6 @@ impl Group {
             end: place.end,
         });
         self.held.take_on(lanes.collect(), member);
-        // One that was paused when it went is so still when it comes back.
-        client.resume(&list)?;
         client.assign(&list)?;
         if at_end.count() > 0 {
             // "From now on" is said once: what comes before the first commit is not to be missed.
