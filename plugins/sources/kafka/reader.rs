@@ -255,10 +255,13 @@ impl Reader {
             positions.remove(&(lane.partition.topic.as_str().to_owned(), lane.partition.number));
         }
         let is_transacted = self.settings.transactions.is_some();
-        self.held.pass_marks(&positions, |list| match is_transacted {
-            false => self.client.store_offsets(list),
-            // There is no record that a transaction could have to share with them.
-            true => self.client.commit(list, mode),
+        self.held.pass_marks(&positions, |list| {
+            if is_transacted {
+                // There is no record that they would have to share a transaction with.
+                self.client.commit(list, mode)
+            } else {
+                self.client.store_offsets(list)
+            }
         });
     }
 
