@@ -30,8 +30,8 @@ impl Copying {
     fn new(n_partitions: i32, n_records: usize, more: &str, between: &str) -> Option<Copying> {
         let broker = Broker::shared()?;
         let (from, to) = (broker.create_topic("from", n_partitions), broker.create_topic("to", n_partitions));
-        let age = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock") - Duration::from_hours(1);
-        let timestamp = i64::try_from(age.as_millis()).expect("a year before 292 million");
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
+        let timestamp = i64::try_from(since.as_millis()).expect("a year before 292 million") - 3_600_000;
         for partition in 0..n_partitions {
             // Equal keys stay together: the copy of a partition lies in one partition, in its order.
             let key = partition.to_string();

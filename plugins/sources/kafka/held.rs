@@ -1,7 +1,7 @@
 //! The partitions that are ours, and the batches of them that wait for the engine.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,8 @@ pub(super) struct Held {
     state: Mutex<State>,
     /// Which assignment is in force; grows whenever partitions come or go.
     epoch: AtomicU64,
+    /// Nothing more is part of any transaction.
+    is_abandoned: AtomicBool,
     /// Wakes the thread that reads: there is room, something was stored, close.
     moved: Condvar,
     /// Wakes the engine: there is a batch, an error, the end.
@@ -54,8 +56,6 @@ struct State {
     trouble: Option<ReadError>,
     has_ended: bool,
     is_closing: bool,
-    /// Nothing more is part of any transaction.
-    is_abandoned: bool,
 }
 
 struct Prepared {
@@ -178,7 +178,7 @@ impl Held {
     /// `None` if those have been given away since.
     pub(super) fn fresh(&self, places: &Places) -> Option<(TopicPartitionList, Arc<ConsumerGroupMetadata>)> {
         let state = self.state();
-        if places.epoch != state.ackable || state.is_abandoned {
+        if places.epoch != state.ackable || self.is_abandoned.load(Ordering::SeqCst) {
             return None;
         }
         Some((unstored(&state.lanes, places), state.member.clone()?))
@@ -276,7 +276,7 @@ impl Held {
     /// Commits no transaction any more and ends the run: the open one may hold
     /// records that whoever has the partitions next reads again.
     pub(super) fn abandon(&self) {
-        self.state().is_abandoned = true;
+        self.is_abandoned.store(true, Ordering::SeqCst);
         self.fail(ReadError::Fatal(taken_away()));
     }
 

@@ -257,7 +257,7 @@ impl Reader {
         let is_transacted = self.settings.transactions.is_some();
         self.held.pass_marks(&positions, |list| {
             if is_transacted {
-                // There is no record that a transaction could have to share with them.
+                // There is no record that they would have to share a transaction with.
                 self.client.commit(list, mode)
             } else {
                 self.client.store_offsets(list)
