@@ -43,7 +43,6 @@ pub(super) struct Held {
 }
 
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and they change apart")]
 struct State {
     lanes: Vec<Lane>,
     /// As whom the group knows us in this assignment.
