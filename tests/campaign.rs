@@ -74,7 +74,7 @@ fn number(variable: &str, default: u64) -> u64 {
 
 #[test]
 fn a_campaign_of_kills_loses_nothing_and_doubles_nothing() {
-    let n_kills = number("RUNNER_KILLS", 15);
+    let n_kills = number("RUNNER_KILLS", 20);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     let seed = number("RUNNER_SEED", now.as_nanos() as u64);
     eprintln!("RUNNER_KILLS={n_kills} RUNNER_SEED={seed}");

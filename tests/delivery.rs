@@ -20,7 +20,8 @@ fn everything_arrives(flow: Flow<'_>, n_partitions: i32) {
     flow.produce().wait(LONG).assert_code(0);
     assert_eq!(flow.broker.partitions(&flow.topic), Some(n_partitions as usize));
     flow.assert_topic(1);
-    flow.consume().wait(LONG * 2).assert_code(0);
+    // An unoptimized store takes some hundred objects a second, and others want it meanwhile.
+    flow.consume().wait(LONG * 4).assert_code(0);
     flow.assert_every_object();
     flow.assert_report("consumer", "completed", n_rows);
     assert_eq!(flow.n_committed(), n_rows);
@@ -49,26 +50,18 @@ fn all_rows_arrive_through_the_embedded_broker() {
     everything_arrives(Flow::through(Broker::embedded(), n_rows), 6);
 }
 
-#[test]
-fn whoever_is_killed_nothing_is_missing_and_nothing_is_wrong() {
-    let Some(flow) = Flow::new(20_000) else { return };
-    somebody_is_killed(flow, 20);
-}
-
+/// kill -9 or SIGTERM at either side or both, again and again; then each runs once more. What
+/// `campaign.rs` does with the real broker.
 #[test]
 fn whoever_is_killed_the_embedded_broker_loses_nothing() {
-    somebody_is_killed(Flow::through(Broker::embedded(), 5_000), 8);
-}
-
-/// kill -9 or SIGTERM at either side or both, so many times; then each runs once more.
-fn somebody_is_killed(mut flow: Flow<'_>, n_times: usize) {
+    let mut flow = Flow::through(Broker::embedded(), 5_000);
     let seed =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos();
     eprintln!("seed {seed}");
     let mut random = SplitMix(seed as u64);
     flow.set("STOCKS_RATE", "1500");
     let (mut producer, mut consumer) = (flow.produce(), flow.consume());
-    for _ in 0..n_times {
+    for _ in 0..8 {
         // Any moment is a good one to be killed at; this is no wait for anything.
         std::thread::sleep(Duration::from_millis(100 + random.next() % 600));
         let signal = if random.next().is_multiple_of(2) { Signal::SIGKILL } else { Signal::SIGTERM };
