@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use runner_core::is_unreachable;
 
 /// The exit codes, which are promises.
@@ -54,6 +55,14 @@ impl Exit {
     pub(crate) fn on_usage(error: &anyhow::Error) -> Exit {
         say_error(error);
         Exit::Usage
+    }
+}
+
+/// Whether anybody still reads what is printed; `| head` is no failure.
+pub(crate) fn reads_on(printed: std::io::Result<()>) -> anyhow::Result<bool> {
+    match printed {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        printed => printed.map(|()| true).context("writing to the standard output"),
     }
 }
 

@@ -11,7 +11,7 @@ use runner_plugins::athena::{Answered, Client, Page, Query, State};
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Common, QueryArguments, RowFormat};
-use crate::exit::{Exit, say, say_error};
+use crate::exit::{Exit, reads_on, say, say_error};
 use crate::logging;
 use crate::rows::Rows;
 use crate::signals::{Handlers, Stops};
@@ -126,14 +126,6 @@ pub(crate) async fn print(
         reads_on(rows.finish())?;
     }
     Ok(first)
-}
-
-/// Whether anybody still reads what is printed; `| head` is no failure.
-fn reads_on(printed: io::Result<()>) -> Result<bool> {
-    match printed {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        printed => printed.map(|()| true).context("printing the rows"),
-    }
 }
 
 /// What a query has cost.

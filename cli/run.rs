@@ -1,7 +1,6 @@
 //! `runner run`: pipeline files, side by side, from start to end.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use indicatif::MultiProgress;
@@ -37,9 +36,7 @@ pub(crate) fn run(arguments: &RunArguments, common: &Common) -> Exit {
     };
     let stops = Stops::default();
     let ended = runtime.block_on(run_together(pipelines, arguments, &stops, bars));
-    let is_abandoned = ended.as_ref().is_ok_and(|ended| ended.iter().any(|ended| ended.was_abandoned));
-    // Client libraries may have threads that hang in a call; nothing of theirs is needed any more.
-    runtime.shutdown_timeout(Duration::from_millis(if is_abandoned { 0 } else { 500 }));
+    together::wind_up(runtime, ended.as_deref().unwrap_or_default());
     let ended = match ended {
         Ok(ended) => ended,
         Err(error) => return Exit::on(&error),

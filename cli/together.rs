@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use runner_core::{Pipeline, PipelineReport, RunOptions, Status};
+use tokio::runtime::Runtime;
 
 use crate::exit::Exit;
 use crate::signals::Stops;
@@ -22,6 +23,13 @@ pub(crate) struct Ended {
     pub(crate) report: PipelineReport,
     /// Whether it was abandoned, by a second signal or the drain deadline.
     pub(crate) was_abandoned: bool,
+}
+
+/// Ends the threads of a runtime whose pipelines have ended.
+pub(crate) fn wind_up(runtime: Runtime, ended: &[Ended]) {
+    let is_abandoned = ended.iter().any(|ended| ended.was_abandoned);
+    // Client libraries may have threads that hang in a call; nothing of theirs is needed any more.
+    runtime.shutdown_timeout(Duration::from_millis(if is_abandoned { 0 } else { 500 }));
 }
 
 /// Runs pipelines side by side until every one has ended, and answers in their order.

@@ -1,10 +1,10 @@
 //! `runner dlq list`: a line a letter, and how many there are of each kind.
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use console::Term;
@@ -12,7 +12,7 @@ use runner_core::DeadLetter;
 
 use super::letters::Lines;
 use crate::arguments::DlqListArguments;
-use crate::exit::{Exit, say, say_error};
+use crate::exit::{Exit, reads_on, say, say_error};
 use crate::summary::count;
 
 pub(super) fn list(arguments: &DlqListArguments) -> Exit {
@@ -74,11 +74,8 @@ fn show(path: &Path, out: &mut impl Write) -> Result<bool> {
         .into_iter()
         .map(|((component, kind), n_letters)| format!("{:>8}  {component}: {kind}\n", count(n_letters)))
         .collect();
-    match write!(out, "{table}\n{text}").and_then(|()| out.flush()) {
-        // Whoever closed stdout wants to hear nothing.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(is_clean),
-        written => written.map(|()| is_clean).context("writing the list"),
-    }
+    reads_on(write!(out, "{table}\n{text}").and_then(|()| out.flush()))?;
+    Ok(is_clean)
 }
 
 fn row(number: usize, letter: &DeadLetter) -> [Cell; 6] {

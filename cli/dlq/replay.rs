@@ -18,7 +18,7 @@ use crate::live::Live;
 use crate::run::monitors;
 use crate::signals::{Handlers, Stops};
 use crate::summary::count;
-use crate::together::{Ended, How, exit_of, run_one};
+use crate::together::{Ended, How, exit_of, run_one, wind_up};
 use crate::{file, logging, summary};
 
 /// How often the files are written, as long as that is quick.
@@ -70,14 +70,13 @@ fn feed_back(
     let pipeline = pipeline.fed_by(feeds, Box::new(Rejected(Arc::clone(&book))))?;
     let runtime = Runtime::new().context("starting the async runtime")?;
     let stops = Stops::default();
-    let ended = runtime.block_on(run(pipeline, &book, &stops, bars))?;
-    // Client libraries may have threads that hang in a call; nothing of theirs is needed any more.
-    runtime.shutdown_timeout(Duration::from_millis(if ended.was_abandoned { 0 } else { 500 }));
+    let ended = [runtime.block_on(run(pipeline, &book, &stops, bars))?];
+    wind_up(runtime, &ended);
     let saved = book.save();
-    summary::show_all(std::iter::once(&ended.report), common);
+    summary::show_all(ended.iter().map(|ended| &ended.report), common);
     say(&outcome(n_letters, book.counts()));
     saved?;
-    Ok(exit_of(&[ended], &stops))
+    Ok(exit_of(&ended, &stops))
 }
 
 fn outcome(n_letters: u64, counts: Counts) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use base64::Engine as _;
@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::indent::indented;
 use super::letters::Lines;
 use crate::arguments::DlqShowArguments;
-use crate::exit::Exit;
+use crate::exit::{Exit, reads_on};
 
 pub(super) fn show(arguments: &DlqShowArguments) -> Exit {
     if arguments.body && arguments.numbers.len() != 1 {
@@ -38,10 +38,8 @@ fn show_all(arguments: &DlqShowArguments, out: &mut impl Write) -> Result<()> {
         } else {
             describe(line.number, &letter).into_bytes()
         };
-        match out.write_all(&text).and_then(|()| out.flush()) {
-            // Whoever closed stdout wants to hear nothing.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            written => written.context("writing to the standard output")?,
+        if !reads_on(out.write_all(&text).and_then(|()| out.flush()))? {
+            return Ok(());
         }
     }
     if let Some(number) = wanted.first() {

@@ -15,9 +15,9 @@
     reason = "a target tells of a fault by a panic, and has no users"
 )]
 
-mod bench;
 #[cfg(test)]
 mod change;
+mod scene;
 #[cfg(test)]
 mod tests;
 mod targets {

@@ -4,7 +4,9 @@ use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::change::{Random, change};
+use fastrand::Rng;
+
+use super::change::change;
 
 /// How long each target is tried with changes, unless `RUNNER_FUZZ_SECONDS` says otherwise.
 const A_MOMENT: u64 = 5;
@@ -29,12 +31,12 @@ fn bounded(name: &str, target: fn(&[u8])) {
         try_one(seed, &path.display().to_string());
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
-    let mut random = Random(number("RUNNER_SEED").unwrap_or(now));
+    let mut random = Rng::with_seed(number("RUNNER_SEED").unwrap_or(now));
     let until = Instant::now() + Duration::from_secs(number("RUNNER_FUZZ_SECONDS").unwrap_or(A_MOMENT));
     let mut n_tried = 0;
     while Instant::now() < until {
-        let seed = random.one(&seeds).clone();
-        try_one(&change(&seed, &seeds, &mut random), "a change of a seed");
+        let seed = &seeds[random.usize(..seeds.len())];
+        try_one(&change(seed, &seeds, &mut random), "a change of a seed");
         n_tried += 1;
     }
     eprintln!("{name}: {} seeds, {n_tried} changes of them", seeds.len());

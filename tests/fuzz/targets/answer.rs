@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::bench::{Bench, values};
+use crate::scene::{Scene, TO_JSON_LINES, values};
 
 /// Answers every request with any bytes, as the codec that the first of them chooses.
 pub fn answer(data: &[u8]) {
@@ -18,7 +18,7 @@ pub fn answer(data: &[u8]) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its number");
     let is_over = AtomicBool::new(false);
-    let bench = Bench::new();
+    let scene = Scene::new();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while let Ok((mut socket, _)) = listener.accept() {
@@ -34,18 +34,17 @@ pub fn answer(data: &[u8]) {
             }
         });
         let records = if codec == "json" { format!("records = \"{records}\"") } else { String::new() };
-        let report = bench.run(&format!(
+        let report = scene.run(&format!(
             "[retry]\ntimeout = \"1ms\"\nconnect = \"1ms\"\n\
              [dead_letter]\ntype = \"file\"\npath = \"rejected.jsonl\"\n\
-             [sources.api]\ntype = \"http\"\nendpoint = \"http://{address}/\"\ncodec = \"{codec}\"\n{records}\n\
-             [transforms.json]\ntype = \"to_json\"\ninputs = [\"api\"]\n\
-             [sinks.out]\ntype = \"file\"\ninputs = [\"json\"]\npath = \"out.jsonl\"\n"
+             [sources.rows]\ntype = \"http\"\nendpoint = \"http://{address}/\"\ncodec = \"{codec}\"\n{records}\n\
+             {TO_JSON_LINES}"
         ));
         is_over.store(true, Ordering::Release);
         drop(std::net::TcpStream::connect(address));
-        let out = bench.lines("out.jsonl");
+        let out = scene.lines("out.jsonl");
         values(&out);
-        values(&bench.lines("rejected.jsonl"));
+        values(&scene.lines("rejected.jsonl"));
         if report.error.is_none() {
             let (source, json) = (&report.components[0], &report.components[1]);
             assert_eq!(source.records_out, out.len() as u64 + json.rejected, "{report:?}");

@@ -1,11 +1,11 @@
 //! Pipeline files: read, or refused with each slip where it stands.
 
-use crate::bench::Bench;
+use crate::scene::Scene;
 
 /// Reads any bytes as a pipeline file.
 pub fn pipeline_file(data: &[u8]) {
-    let bench = Bench::new();
-    let Err(slips) = bench.load(data) else { return };
+    let scene = Scene::new();
+    let Err(slips) = scene.load(data) else { return };
     assert!(!slips.all.is_empty(), "a refusal without a reason");
     for slip in &slips.all {
         assert!(!slip.message.is_empty());

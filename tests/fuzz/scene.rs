@@ -1,4 +1,4 @@
-//! A bench to try pipelines on: a folder in memory, a file of each kind, one run after the other.
+//! A scene for pipelines: a folder in memory, the files in it, one run after the other.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,19 +10,31 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+/// What turns the records of `rows` into lines of JSON, in `out.jsonl`.
+pub(crate) const TO_JSON_LINES: &str = r#"
+[transforms.json]
+type = "to_json"
+inputs = ["rows"]
+
+[sinks.out]
+type = "file"
+inputs = ["json"]
+path = "out.jsonl"
+"#;
+
 /// Longer than anything takes here; what takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(crate) struct Bench {
+pub(crate) struct Scene {
     folder: TempDir,
     registry: Registry,
 }
 
-impl Bench {
-    pub(crate) fn new() -> Bench {
+impl Scene {
+    pub(crate) fn new() -> Scene {
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        Bench { folder: folder.expect("a folder"), registry: Registry::collect().expect("the plugins") }
+        Scene { folder: folder.expect("a folder"), registry: Registry::collect().expect("the plugins") }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
