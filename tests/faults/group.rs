@@ -21,17 +21,21 @@ fn wait_until_committed(flow: &mut Flow<'_>) {
     });
 }
 
-#[test]
-fn a_member_that_slept_past_its_session_acknowledges_nothing_of_others() {
-    let Some(flow) = Flow::new(1_500) else { return };
-    let mut flow = flow.partitioned(2);
+/// Two partitions of records, and a bucket that is slow enough that there is always something under way.
+fn slowly_stored(n_records: usize) -> Option<Flow<'static>> {
+    let mut flow = Flow::new(n_records)?.partitioned(2);
     flow.session(SESSION).set("STOCKS_RATE", "10000000");
     flow.produce().wait(LONG).assert_code(0);
-    // Slow enough that there is always something under way.
     flow.s3.answer(|asked| match asked.operation {
         "PutObject" => Answer::Late(Duration::from_millis(200)),
         _ => Answer::Normal,
     });
+    Some(flow)
+}
+
+#[test]
+fn a_member_that_slept_past_its_session_acknowledges_nothing_of_others() {
+    let Some(mut flow) = slowly_stored(1_500) else { return };
     let sleeper = flow.consume_as("sleeper");
     wait_until("the first objects", LONG, || flow.n_objects() > 200);
     sleeper.signal(Signal::SIGSTOP);
@@ -56,14 +60,7 @@ fn a_member_that_slept_past_its_session_acknowledges_nothing_of_others() {
 
 #[test]
 fn a_member_alone_that_slept_past_its_session_goes_on_where_it_was() {
-    let Some(flow) = Flow::new(1_000) else { return };
-    let mut flow = flow.partitioned(2);
-    flow.session(SESSION).set("STOCKS_RATE", "10000000");
-    flow.produce().wait(LONG).assert_code(0);
-    flow.s3.answer(|asked| match asked.operation {
-        "PutObject" => Answer::Late(Duration::from_millis(200)),
-        _ => Answer::Normal,
-    });
+    let Some(mut flow) = slowly_stored(1_000) else { return };
     let sleeper = flow.consume();
     wait_until("the first objects", LONG, || flow.n_objects() > 200);
     sleeper.signal(Signal::SIGSTOP);
