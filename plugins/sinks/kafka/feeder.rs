@@ -4,7 +4,7 @@
 //! reported. On one thread both are cheap; on two they wait for each other's heap.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -21,7 +21,7 @@ const ENTRY: &str = "runner-entry";
 /// The header that says who counted: `pipeline/component`.
 const SOURCE: &str = "runner-source";
 
-/// How long the thread listens for deliveries before it looks for batches again.
+/// How soon the thread hears of a delivery while it has nothing else to do.
 const LISTEN: Duration = Duration::from_millis(1);
 /// How often an idle client is asked for errors of its connections.
 const IDLE: Duration = Duration::from_millis(100);
@@ -61,27 +61,27 @@ impl Feeder {
     fn feed(self) {
         loop {
             let is_waited_for = self.producer.in_flight_count() > 0;
-            let job = if is_waited_for {
-                self.jobs.try_recv()
-            } else {
-                self.jobs.recv_timeout(IDLE).map_err(|error| match error {
-                    RecvTimeoutError::Timeout => TryRecvError::Empty,
-                    RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
-                })
-            };
-            match job {
-                Ok(job) => {
-                    self.enqueue(&job);
-                    self.producer.poll(Duration::ZERO);
-                }
-                Err(TryRecvError::Empty) => {
-                    self.producer.poll(if is_waited_for { LISTEN } else { Duration::ZERO });
-                }
-                Err(TryRecvError::Disconnected) => break,
+            match self.jobs.recv_timeout(if is_waited_for { LISTEN } else { IDLE }) {
+                Ok(job) => self.enqueue(&job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.hear();
         }
         // What does not make it has not been acknowledged and is read again.
         let _ = self.producer.flush(Duration::from_secs(1));
+    }
+
+    /// Hears of all that has happened. The library is never asked to wait: it does so in whole milliseconds, and
+    /// takes a processor for itself in the last one.
+    fn hear(&self) {
+        loop {
+            let n_before = self.producer.in_flight_count();
+            self.producer.poll(Duration::ZERO);
+            if self.producer.in_flight_count() >= n_before {
+                break;
+            }
+        }
     }
 
     fn enqueue(&self, job: &Job) {
@@ -94,7 +94,10 @@ impl Feeder {
                         enqueuing.n_left -= 1;
                         break;
                     }
-                    Err(Refusal::Full) => self.producer.poll(LISTEN),
+                    Err(Refusal::Full) => {
+                        std::thread::park_timeout(LISTEN);
+                        self.hear();
+                    }
                     Err(Refusal::Record(fault)) => {
                         enqueuing.refuse(index, fault);
                         break;
