@@ -1,5 +1,7 @@
 //! CSV rows that become objects, and what an S3 server may say against it.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::support::moto::Moto;
@@ -253,6 +255,40 @@ fn whoever_may_write_but_not_look_is_let_through_with_a_warning() {
     });
     run(&scene).assert_code(0).assert_says(&["s3://lake cannot be looked at"]);
     assert_all_stored(&server);
+}
+
+#[test]
+fn a_proxy_is_the_way_to_aws_and_not_to_this_machine() {
+    let proxy = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://user:word@{}", proxy.local_addr().expect("a bound socket"));
+    let asked = std::thread::spawn(move || {
+        let (mut client, _) = proxy.accept().expect("a connection");
+        let mut lines = BufReader::new(client.try_clone().expect("a socket")).lines().map_while(Result::ok);
+        let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+        client.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").expect("an answer");
+        head
+    });
+    let mut scene = scene();
+    scene.set("AWS_ACCESS_KEY_ID", ACCESS_KEY).set("AWS_SECRET_ACCESS_KEY", "secret");
+    scene.set("AWS_REGION", "eu-central-1").set("HTTPS_PROXY", &url);
+    let outcome = run(&scene);
+    assert_ne!(outcome.code(), 0);
+    assert!(!outcome.stderr.contains("user:word"), "{}", outcome.stderr);
+    let head = asked.join().expect("a request");
+    assert_eq!(head[0], "CONNECT lake.s3.eu-central-1.amazonaws.com:443 HTTP/1.1");
+    assert!(
+        head.iter().any(|line| line.eq_ignore_ascii_case("proxy-authorization: Basic dXNlcjp3b3Jk")),
+        "{head:?}"
+    );
+
+    let (server, mut scene) = server_and_scene();
+    scene.set("HTTPS_PROXY", &url);
+    run(&scene).assert_code(0);
+    assert_all_stored(&server);
+    scene.set("HTTPS_PROXY", "user:word@proxy");
+    let outcome = run(&scene);
+    outcome.assert_code(1).assert_says(&["HTTPS_PROXY is not the address of a proxy"]);
+    assert!(!outcome.stderr.contains("user:word"), "{}", outcome.stderr);
 }
 
 #[test]

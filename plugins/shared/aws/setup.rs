@@ -1,15 +1,17 @@
 //! How a client is set up: who asks, where, and how long it waits.
 
 use std::borrow::Cow;
+use std::env;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::SharedHttpClient;
-use aws_smithy_http_client::tls;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::{Connector, tls};
 use aws_types::service_config::ServiceConfigKey;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -46,7 +48,7 @@ impl Access {
         endpoint: Option<&Endpoint>,
     ) -> Result<Access> {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http_client())
+            .http_client(http_client()?)
             .retry_config(retries())
             .timeout_config(timeouts())
             // Its upload check mistakes many small uploads that wait for their turn for a stall.
@@ -101,12 +103,47 @@ fn service_endpoint(config: &SdkConfig, service: Service) -> Option<String> {
     config.service_config()?.load_config(key.ok()?)
 }
 
-fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        // Servers and what stands before them drop idle connections silently, S3 after about 20 s.
-        .pool_idle_timeout(Duration::from_secs(15))
-        .build_https()
+/// Servers and what stands before them drop idle connections silently, S3 after about 20 s.
+const IDLE: Duration = Duration::from_secs(15);
+
+fn http_client() -> Result<SharedHttpClient> {
+    let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+    let client = aws_smithy_http_client::Builder::new();
+    let Some(proxy) = proxy()? else {
+        return Ok(client.pool_idle_timeout(IDLE).tls_provider(tls).build_https());
+    };
+    Ok(client.build_with_connector_fn(move |settings, components| {
+        let mut connector = Connector::builder().pool_idle_timeout(IDLE).proxy_config(proxy.clone());
+        connector.set_connector_settings(settings.cloned());
+        if let Some(components) = components {
+            connector.set_sleep_impl(components.sleep_impl());
+        }
+        connector.tls_provider(tls.clone()).build()
+    }))
+}
+
+/// The way to `https://` addresses that the environment tells: everything on this machine, and its metadata,
+/// is `http://` and is reached without it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "these names are the same for all programs, and the SDK reads the environment too"
+)]
+fn proxy() -> Result<Option<ProxyConfig>> {
+    let given = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let Some((name, url)) = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+        .into_iter()
+        .find_map(|name| Some((name, given(name)?)))
+    else {
+        return Ok(None);
+    };
+    let proxy = ProxyConfig::https(url.as_str()).with_context(|| {
+        // Without the address: it may hold a password.
+        format!("{name} is not the address of a proxy: write it as `http://host:port`")
+    })?;
+    Ok(Some(match given("NO_PROXY").or_else(|| given("no_proxy")) {
+        Some(hosts) => proxy.no_proxy(hosts),
+        None => proxy,
+    }))
 }
 
 /// A few quick attempts for what a second connection cures. Patience is the
