@@ -52,6 +52,7 @@ impl Handlers {
 
 impl Stops {
     /// Stops of a part: it stops with the whole, and alone.
+    #[cfg(feature = "local")]
     pub(crate) fn narrower(&self) -> Stops {
         Stops { stop: self.stop.child_token(), abort: self.abort.child_token(), ..self.clone() }
     }

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::flow::{Flow, LONG};
 use crate::support::stocks::SplitMix;
-use crate::support::{Running, wait_until};
+use crate::support::{Running, number, wait_until};
 
 /// How a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +65,6 @@ impl End {
 /// Any moment is a good one to be killed at; this is no wait for anything.
 fn any_moment(random: &mut SplitMix, at_most_millis: u64) {
     std::thread::sleep(Duration::from_millis(random.next() % at_most_millis));
-}
-
-fn number(variable: &str, default: u64) -> u64 {
-    let given = std::env::var(variable).ok().filter(|text| !text.is_empty());
-    given.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
 }
 
 #[test]

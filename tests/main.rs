@@ -49,8 +49,12 @@ mod run;
 mod s3;
 /// The committed schemas are what the plugins say.
 mod schemas;
+/// A broker that encrypts and wants to know who comes.
+mod secure;
 /// Signals, deadlines, giving back.
 mod shutdown;
+/// Full load for a while, and memory that stays flat.
+mod soak;
 /// The rules of the tree.
 mod tidy;
 /// Several files in one `run`.

@@ -27,13 +27,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use runner_core::{Column, ColumnType, Row, Table, TableHeader};
 use support::Scene;
 use support::kafka::Broker;
-use support::s3::{ACCESS_KEY, S3, SECRET_KEY};
+use support::s3::S3;
 use support::stocks::stocks_csv;
 
 /// How often each command is run; the median counts.
@@ -217,7 +216,7 @@ fn s3() {
     time(&mut scene.command(["run", "producer.toml"]));
     let s3 = S3::start();
     s3.surround(&mut scene);
-    let url = s3.url();
+
     let bodies: Vec<Bytes> =
         broker.read_all(&topic).iter().map(|it| Bytes::from(it.text().to_owned())).collect();
     let mut run = 0;
@@ -243,26 +242,17 @@ fn s3() {
             let bucket = format!("bare{}", other());
             s3.create_bucket(&bucket);
             let started = Instant::now();
-            bare_puts(&url, &bucket, &bodies);
+            bare_puts(&s3, &bucket, &bodies);
             (started.elapsed().as_secs_f64(), 0.0)
         },
     );
 }
 
 /// As many PUTs at once as the sink has, and nothing else.
-fn bare_puts(url: &str, bucket: &str, bodies: &[Bytes]) {
+fn bare_puts(s3: &S3, bucket: &str, bodies: &[Bytes]) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let config = aws_sdk_s3::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .endpoint_url(url)
-            .force_path_style(true)
-            .region(Region::new("eu-central-1"))
-            .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "bench"))
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .request_checksum_calculation(aws_sdk_s3::config::RequestChecksumCalculation::WhenRequired)
-            .build();
-        let client = aws_sdk_s3::Client::from_conf(config);
+        let client = s3.client();
         let mut puts = tokio::task::JoinSet::new();
         for (index, body) in bodies.iter().enumerate() {
             while puts.len() >= 64 {

@@ -42,10 +42,7 @@ impl Cloud {
 
     /// The memory that it holds now.
     pub fn rss_kib(&self) -> u64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.running.pid())).expect("a process");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
+        self.running.rss_kib()
     }
 
     /// Stops it as Ctrl-C does.

@@ -15,4 +15,4 @@ pub mod stocks;
 #[allow(unused_imports, reason = "the benchmarks take only some")]
 pub use api::Api;
 #[allow(unused_imports, reason = "the benchmarks take only some")]
-pub use scene::{Outcome, Running, Scene, report, wait_until};
+pub use scene::{Outcome, Running, Scene, number, report, wait_until};

@@ -69,7 +69,8 @@ impl Oracle {
         format!("stockmarket_project/stock_market_{entry}.json")
     }
 
-    fn entry_of(&self, key: &str) -> Option<usize> {
+    /// Which entry has become the object of this name.
+    pub fn entry_of(&self, key: &str) -> Option<usize> {
         let number = key.strip_prefix("stockmarket_project/stock_market_")?.strip_suffix(".json")?;
         let entry = number.parse().ok()?;
         (entry < self.records.len() && Oracle::key(entry) == key).then_some(entry)

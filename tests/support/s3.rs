@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation};
 use runner_core::async_trait;
 use runner_local::web::Server;
 use runner_local::{Keys, Store};
@@ -90,6 +91,20 @@ impl S3 {
             .set("AWS_REGION", "eu-central-1")
             .set("AWS_ACCESS_KEY_ID", ACCESS_KEY)
             .set("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    }
+
+    /// A client of Amazon's own, with the right key.
+    pub fn client(&self) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(self.url())
+            .force_path_style(true)
+            .region(Region::new("eu-central-1"))
+            .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "tests"))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
     }
 
     pub fn create_bucket(&self, bucket: &str) {

@@ -155,6 +155,13 @@ impl Running {
         self.child.id()
     }
 
+    /// The memory that it holds now.
+    pub fn rss_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// Whether stderr contains `part` by now.
     pub fn has_said(&self, part: &str) -> bool {
         self.stderr.so_far().contains(part)
@@ -229,6 +236,12 @@ pub fn wait_until(what: &str, at_most: Duration, mut condition: impl FnMut() -> 
 #[expect(clippy::disallowed_methods, reason = "a child process tells nobody when it changes")]
 fn pause(time: Duration) {
     std::thread::sleep(time);
+}
+
+/// What a variable says about how much a test is to do.
+pub fn number(variable: &str, default: u64) -> u64 {
+    let given = std::env::var(variable).ok().filter(|text| !text.is_empty());
+    given.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
 }
 
 /// The report that `--report FILE` has written.

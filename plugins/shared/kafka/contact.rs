@@ -103,11 +103,14 @@ impl<C: ConsumerContext> Contact<'_, C> {
             );
         }
         let reason = trouble.map_or_else(|| error.to_string(), |(_, reason)| reason);
-        Unreachable(format!(
-            "no Kafka broker answers at {given} (`bootstrap_servers`): {reason}; \
-             check the address, that the broker runs and that `security_protocol` is the one it speaks"
-        ))
-        .into()
+        let advice = if reason.contains("certificate") {
+            "check `tls`: `ca_file` vouches for the broker, `crt_file` with `key_file` for us, and the certificate \
+             of the broker bears the name it is called by"
+        } else {
+            "check the address, that the broker runs and that `security_protocol` is the one it speaks"
+        };
+        Unreachable(format!("no Kafka broker answers at {given} (`bootstrap_servers`): {reason}; {advice}"))
+            .into()
     }
 
     /// What the library has said of late; it is told only when polled.

@@ -1,0 +1,111 @@
+//! The stock flow through a broker that encrypts and wants to know who comes, for a build with
+//! `--features kafka-tls`; how any other build refuses is a test of `group`.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::flow::{Flow, LONG};
+use crate::support::kafka::Broker;
+use crate::support::{Outcome, Scene};
+
+/// A broker that shows the certificate in `keys`, and knows one user.
+fn encrypted(keys: &Path) -> Option<Broker> {
+    Broker::start_with(&[
+        (
+            "listeners",
+            "PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SECURE://127.0.0.1:{second}",
+        ),
+        ("advertised.listeners", "PLAINTEXT://127.0.0.1:{port},SECURE://127.0.0.1:{second}"),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL"),
+        ("ssl.keystore.location", &keys.display().to_string()),
+        ("ssl.keystore.password", "store-word"),
+        ("ssl.keystore.type", "PKCS12"),
+        ("sasl.enabled.mechanisms", "PLAIN"),
+        (
+            "listener.name.secure.plain.sasl.jaas.config",
+            "org.apache.kafka.common.security.plain.PlainLoginModule required user_alice=\"r1ght-one\";",
+        ),
+    ])
+}
+
+/// A key and its certificate for this host: in `broker.p12`, and what is public of it in `ca.pem`.
+fn make_keys(scene: &Scene, host: &str) {
+    let store = scene.path("broker.p12").display().to_string();
+    let common = ["-alias", "broker", "-keystore", &store, "-storepass", "store-word"];
+    let make = ["-genkeypair", "-keyalg", "RSA", "-dname", "CN=broker", "-validity", "2", "-ext", host];
+    let show =
+        ["-exportcert", "-rfc", "-file", &scene.path("ca.pem").display().to_string()].map(str::to_owned);
+    for what in [make.map(str::to_owned).to_vec(), show.to_vec()] {
+        let output =
+            Command::new("keytool").args(what).args(common).output().expect("keytool comes with Java");
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
+/// A flow of `n` records whose runs come to the guarded door of a broker.
+fn flow_through(broker: &Broker, n_records: usize) -> Flow<'_> {
+    let mut flow = Flow::through(broker, n_records);
+    flow.hurry().set("KAFKA_BOOTSTRAP_SERVERS", broker.second_address());
+    flow.set("KAFKA_SECURITY_PROTOCOL", "sasl_ssl").set("KAFKA_SASL_MECHANISM", "PLAIN");
+    flow.set("KAFKA_SASL_USERNAME", "alice").set("KAFKA_SASL_PASSWORD", "r1ght-one");
+    for name in ["producer", "consumer"] {
+        let file = &format!("{name}.toml");
+        let protocol = "security_protocol = \"${KAFKA_SECURITY_PROTOCOL:-plaintext}\"";
+        flow.edit(file, protocol, &format!("{protocol}\ntls = {{ ca_file = \"${{CA_FILE:-}}\" }}"));
+        // Who is not trusted is not waited for long.
+        let first = format!("name = \"{name}\"");
+        flow.edit(file, &first, &format!("{first}\nretry = {{ connect = \"10s\" }}"));
+    }
+    flow
+}
+
+fn assert_hidden(outcome: &Outcome) {
+    let all = format!("{}{}", outcome.stdout, outcome.stderr);
+    assert!(!all.contains("r1ght-one") && !all.contains("wr0ng-one"), "{all}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "kafka-tls"), ignore = "needs a build with --features kafka-tls")]
+fn the_stock_flow_goes_through_a_broker_that_encrypts() {
+    if Broker::shared().is_none() {
+        return;
+    }
+    let keys = Scene::new();
+    make_keys(&keys, "san=ip:127.0.0.1");
+    let Some(broker) = encrypted(&keys.path("broker.p12")) else { return };
+    let mut flow = flow_through(&broker, 500);
+    // Nobody vouches for the certificate.
+    let outcome = flow.produce().wait(LONG);
+    outcome.assert_code(69).assert_says(&["certificate", broker.second_address()]);
+    assert_hidden(&outcome);
+
+    flow.set("CA_FILE", &keys.path("ca.pem").display().to_string());
+    flow.set("KAFKA_SASL_PASSWORD", "wr0ng-one");
+    let outcome = flow.produce().wait(LONG);
+    outcome.assert_code(1).assert_says(&["refuses the credentials"]);
+    assert_hidden(&outcome);
+    flow.set("KAFKA_SASL_PASSWORD", "r1ght-one");
+    flow.produce().wait(LONG).assert_code(0);
+    flow.consume().wait(LONG).assert_code(0);
+    flow.assert_topic(1);
+    flow.assert_every_object();
+}
+
+#[test]
+#[cfg_attr(not(feature = "kafka-tls"), ignore = "needs a build with --features kafka-tls")]
+fn a_certificate_for_another_host_is_refused_unless_nobody_is_to_look() {
+    if Broker::shared().is_none() {
+        return;
+    }
+    let keys = Scene::new();
+    make_keys(&keys, "san=dns:elsewhere.example");
+    let Some(broker) = encrypted(&keys.path("broker.p12")) else { return };
+    let mut flow = flow_through(&broker, 100);
+    flow.set("CA_FILE", &keys.path("ca.pem").display().to_string());
+    let outcome = flow.produce().wait(LONG);
+    outcome.assert_code(69).assert_says(&["certificate"]);
+    assert_hidden(&outcome);
+    flow.edit("producer.toml", "ca_file =", "verify_hostname = false, ca_file =");
+    flow.produce().wait(LONG).assert_code(0);
+    flow.assert_topic(1);
+}
