@@ -13,8 +13,8 @@ use crate::support::{Outcome, Running, Scene, wait_until};
 const SOON: Duration = Duration::from_secs(120);
 
 /// A topic of numbered records and its copy.
-struct Copying {
-    broker: &'static Broker,
+struct Copying<'a> {
+    broker: &'a Broker,
     scene: Scene,
     from: String,
     to: String,
@@ -25,10 +25,15 @@ struct Copying {
     timestamp: i64,
 }
 
-impl Copying {
+impl Copying<'static> {
+    fn new(n_partitions: i32, n_records: usize, more: &str, between: &str) -> Option<Self> {
+        Some(Copying::through(Broker::shared()?, n_partitions, n_records, more, between))
+    }
+}
+
+impl<'a> Copying<'a> {
     /// `more` stands in the source, `between` is what a transform does.
-    fn new(n_partitions: i32, n_records: usize, more: &str, between: &str) -> Option<Copying> {
-        let broker = Broker::shared()?;
+    fn through(broker: &'a Broker, n_partitions: i32, n_records: usize, more: &str, between: &str) -> Self {
         let (from, to) = (broker.create_topic("from", n_partitions), broker.create_topic("to", n_partitions));
         let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
         let timestamp = i64::try_from(since.as_millis()).expect("a year before 292 million") - 3_600_000;
@@ -54,7 +59,7 @@ impl Copying {
                  librdkafka_options = {{ \"transaction.timeout.ms\" = 20000 }}\n"
             ),
         );
-        Some(Copying { broker, scene, from, to, group, n_partitions, n_records, timestamp })
+        Copying { broker, scene, from, to, group, n_partitions, n_records, timestamp }
     }
 
     fn start(&self) -> Running {
@@ -210,6 +215,22 @@ fn a_member_that_wakes_after_its_session_commits_nothing() {
     let outcome = sleeper.wait(SOON);
     assert!(is_put_out(&outcome), "{outcome:?}");
     copying.finish(heir);
+    copying.assert_copied();
+}
+
+/// A run whose transaction was open when the broker went may go on, or ends and is started again.
+#[test]
+fn a_broker_that_restarts_under_transactions_costs_nothing() {
+    let Some(broker) = Broker::start() else { return };
+    let copying = Copying::through(&broker, 2, 10_000, "", "type = \"throttle\"\nrate = 1500");
+    let mut running = copying.start();
+    copying.wait_for_progress(&mut running);
+    broker.stop();
+    broker.restart();
+    copying.wait_for_progress(&mut running);
+    broker.kill();
+    broker.restart();
+    copying.finish(running);
     copying.assert_copied();
 }
 
