@@ -6,8 +6,8 @@ use runner_core::{BuildContext, OptionError, Result, Sink, SinkConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Kafka;
 use super::topic::CreateTopic;
+use super::{Kafka, LINGER};
 use crate::shared::kafka::{
     Access, LibrdkafkaOptions, Sasl, SecurityProtocol, Tls, Transactions, check_topic,
 };
@@ -55,7 +55,8 @@ pub(super) struct KafkaSinkConfig {
     /// Who to be for the broker, for `security_protocol` `sasl_plaintext` and `sasl_ssl`.
     sasl: Option<Sasl>,
     /// Settings of the client library librdkafka under its own names, such as
-    /// `"linger.ms"`. Those that carry the promise of delivery are refused.
+    /// `"linger.ms"`, how long records wait for others that go with them (50). Those
+    /// that carry the promise of delivery are refused.
     #[serde(default)]
     librdkafka_options: LibrdkafkaOptions,
 }
@@ -153,7 +154,7 @@ impl SinkConfig for KafkaSinkConfig {
             config.set("allow.auto.create.topics", "false");
             // Equal keys land where Java's clients put them.
             config.set("partitioner", "murmur2_random");
-            config.set("linger.ms", "5").set("batch.num.messages", "100000");
+            config.set("linger.ms", LINGER).set("batch.num.messages", "100000");
             // The pipeline bounds the number of records under way, in bytes.
             config.set("queue.buffering.max.messages", "0");
             // Room for two records of the largest size that librdkafka allows by default.

@@ -39,10 +39,17 @@ compression = "zstd"
     )
 }
 
-/// How many writes may overlap: enough that a batch is on its way to the
-/// brokers while the next ones are filled, at a thousand records each; not so
-/// many that what is under way outgrows the caches of the processor.
-const CONCURRENCY: usize = 16;
+/// How many writes may overlap: enough that small batches do not wait for each other's [`LINGER`].
+const CONCURRENCY: usize = 64;
+
+/// How many records may be under way: enough that the next request is filled while one is with the
+/// brokers; not so many that they outgrow the caches of the processor.
+const MAX_UNDER_WAY: usize = 16_000;
+
+/// How long a request may wait to be filled, in milliseconds: longer than [`MAX_UNDER_WAY`] records take at
+/// full speed. Of an idempotent client one request a partition is with the brokers at a time, and while what
+/// waits behind it is overdue, the client library takes a whole processor to look after it.
+const LINGER: &str = "50";
 
 struct Kafka {
     config: ClientConfig,
@@ -132,6 +139,10 @@ impl Sink for Kafka {
 
     fn concurrency(&self) -> usize {
         CONCURRENCY
+    }
+
+    fn max_under_way(&self) -> usize {
+        MAX_UNDER_WAY
     }
 
     fn transaction(&self) -> Option<Transaction> {
