@@ -170,6 +170,20 @@ fn every_plugin_registers_once() {
     assert!(plugins.len() >= 13, "only {} plugins were found", plugins.len());
 }
 
+/// As the first command of the README needs it: there is more than one binary.
+#[test]
+fn cargo_run_runs_the_runner() {
+    let metadata = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("starting cargo");
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).expect("JSON of cargo");
+    let packages = metadata["packages"].as_array().expect("the crates of the workspace");
+    let meant: Vec<_> = packages.iter().filter_map(|it| it["default_run"].as_str()).collect();
+    assert_eq!(meant, ["runner"]);
+}
+
 #[test]
 fn the_lean_runner_has_nothing_of_the_offline_cloud() {
     let tree = std::process::Command::new(env!("CARGO"))
