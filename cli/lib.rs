@@ -31,26 +31,35 @@ use exit::Exit;
 
 /// Runs the command line; what it answers is the process's exit code.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version are no errors, and go to stdout.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
-        }
-    };
-    act(arguments).into()
+    match arguments() {
+        Ok(arguments) => act(arguments).into(),
+        Err(exit) => exit.into(),
+    }
+}
+
+/// The command line, and what the environment has to say about its options.
+fn arguments() -> Result<Arguments, Exit> {
+    let arguments = parse()?;
+    let Some(path) = &arguments.common.env_file else { return Ok(arguments) };
+    dotenvy::from_path_override(path).map_err(|error| {
+        exit::say_error(&anyhow::anyhow!("--env-file {}: {error}", path.display()));
+        Exit::Usage
+    })?;
+    // Options that take their value from a variable find those of the file as well.
+    parse()
+}
+
+fn parse() -> Result<Arguments, Exit> {
+    Arguments::try_parse().map_err(|error| {
+        // Help and version are no errors, and go to stdout.
+        let _ = error.print();
+        if error.use_stderr() { Exit::Usage } else { Exit::Done }
+    })
 }
 
 fn act(arguments: Arguments) -> Exit {
     let Arguments { verb, common } = arguments;
     common.color.write_global();
-    if let Some(path) = &common.env_file
-        && let Err(error) = dotenvy::from_path_override(path)
-    {
-        exit::say_error(&anyhow::anyhow!("--env-file {}: {error}", path.display()));
-        return Exit::Usage;
-    }
     match verb {
         Verb::Run(options) => run::run(&options, &common),
         Verb::Validate(options) => validate::validate(&options, &common),

@@ -2,14 +2,16 @@
 
 use std::io::{self, Write};
 
+use anyhow::{anyhow, bail};
 use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::arguments::{Common, LogFormat};
 
 /// What libraries say that only they understand.
-const QUIET: &str = "hyper=warn,hyper_util=warn,reqwest=warn,h2=warn,rustls=warn,aws_config=warn,\
+const QUIET: &str = "hyper=warn,hyper_util=warn,reqwest=warn,h2=warn,rustls=warn,aws_config=error,\
                      aws_smithy_runtime=warn,aws_smithy_http_client=warn,aws_sdk_s3=warn,aws_sdk_glue=warn,\
                      aws_sdk_athena=warn,\
                      tansu_broker=off,tansu_storage=off,tansu_service=off,tansu_sans_io=off,tansu_schema=off,\
@@ -23,9 +25,8 @@ pub(crate) fn start(common: &Common, live: &MultiProgress) -> anyhow::Result<()>
 /// The same, with a level of its own where the user has not said any.
 pub(crate) fn start_at(default: &str, common: &Common, live: &MultiProgress) -> anyhow::Result<()> {
     let level = common.log_level.as_deref().unwrap_or(default);
-    let filter = if level.contains(['=', ',']) { level.to_owned() } else { format!("{level},{QUIET}") };
     let filter =
-        EnvFilter::try_new(filter).map_err(|error| anyhow::anyhow!("--log-level {level}: {error}"))?;
+        EnvFilter::try_new(directives(level)?).map_err(|error| anyhow!("--log-level {level}: {error}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
@@ -35,7 +36,22 @@ pub(crate) fn start_at(default: &str, common: &Common, live: &MultiProgress) -> 
         LogFormat::Text => builder.compact().try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
-    started.map_err(|error| anyhow::anyhow!("logging cannot start: {error}"))
+    started.map_err(|error| anyhow!("logging cannot start: {error}"))
+}
+
+/// What a level means to the filter, which would take a level it does not know for a module of ours
+/// and hide everything else.
+fn directives(level: &str) -> anyhow::Result<String> {
+    if level.contains(['=', ',']) {
+        return Ok(level.to_owned());
+    }
+    match level.parse::<LevelFilter>() {
+        Ok(_) => Ok(format!("{level},{QUIET}")),
+        Err(_) => bail!(
+            "--log-level {level}: no such level; it is off, error, warn, info, debug or trace, \
+             or directives such as `runner_core=debug,warn`"
+        ),
+    }
 }
 
 /// Writes whole lines above the live view.
@@ -70,5 +86,20 @@ impl Drop for Line {
         let text = std::mem::take(&mut self.text);
         // Whoever closed stderr wants to hear nothing.
         self.live.suspend(|| drop(io::stderr().lock().write_all(&text)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_level_is_refused_and_directives_are_not() {
+        for level in ["off", "warn", "TRACE"] {
+            assert!(directives(level).expect(level).starts_with(level));
+        }
+        assert_eq!(directives("info,rdkafka=debug").expect("directives"), "info,rdkafka=debug");
+        let refused = directives("inof").expect_err("no level").to_string();
+        assert!(refused.contains("--log-level inof: no such level"), "{refused}");
     }
 }

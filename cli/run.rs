@@ -1,5 +1,7 @@
 //! `runner run`: pipeline files, side by side, from start to end.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -30,6 +32,11 @@ pub(crate) fn run(arguments: &RunArguments, common: &Common) -> Exit {
         Ok(pipelines) => pipelines,
         Err(exit) => return exit,
     };
+    // What cannot be written is found out before anything runs.
+    let mut report = match arguments.report.as_deref().map(open_report).transpose() {
+        Ok(report) => report,
+        Err(error) => return Exit::on_usage(&error),
+    };
     let runtime = match Runtime::new().context("starting the async runtime") {
         Ok(runtime) => runtime,
         Err(error) => return Exit::on(&error),
@@ -41,13 +48,7 @@ pub(crate) fn run(arguments: &RunArguments, common: &Common) -> Exit {
         Ok(ended) => ended,
         Err(error) => return Exit::on(&error),
     };
-    let told = match arguments.report.as_deref() {
-        Some(path) if path == Path::new("-") => write_report(&ended, &mut std::io::stdout().lock()),
-        Some(path) => std::fs::File::create(path)
-            .with_context(|| format!("creating the report {}", path.display()))
-            .and_then(|mut file| write_report(&ended, &mut file)),
-        None => Ok(()),
-    };
+    let told = report.as_mut().map_or(Ok(()), |out| write_report(&ended, out));
     summary::show_all(ended.iter().map(|ended| &ended.report), common);
     if let Err(error) = &told {
         say_error(error);
@@ -95,7 +96,16 @@ async fn stop_after(run_for: Option<HumanDuration>, stops: &Stops) {
     std::future::pending::<()>().await;
 }
 
-fn write_report(ended: &[Ended], out: &mut dyn std::io::Write) -> Result<()> {
+fn open_report(path: &Path) -> Result<Box<dyn Write>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(std::io::stdout()));
+    }
+    let file =
+        File::create(path).with_context(|| format!("--report {}: cannot be written", path.display()))?;
+    Ok(Box::new(file))
+}
+
+fn write_report(ended: &[Ended], out: &mut dyn Write) -> Result<()> {
     let report = Report { pipelines: ended.iter().map(|ended| &ended.report).collect() };
     serde_json::to_writer_pretty(&mut *out, &report).context("writing the report")?;
     out.write_all(b"\n").and_then(|()| out.flush()).context("writing the report")

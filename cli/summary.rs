@@ -1,4 +1,4 @@
-//! The closing report: a table on a terminal, plain lines elsewhere.
+//! The closing report: a table on a terminal, plain lines elsewhere, events in a log of JSON.
 
 use std::io::IsTerminal as _;
 
@@ -6,29 +6,62 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
 use runner_core::{ComponentReport, PipelineReport, Status};
 
-use crate::arguments::Common;
+use crate::arguments::{Common, LogFormat};
 use crate::exit::{say, say_error};
 
 /// Shows how pipelines have ended, and what made those fail that did.
 pub(crate) fn show_all<'a>(reports: impl Iterator<Item = &'a PipelineReport>, common: &Common) {
+    if common.log_format == LogFormat::Json {
+        // Who reads the log as JSON gets nothing else on stderr.
+        return reports.for_each(log);
+    }
     let mut errors = Vec::new();
     for report in reports {
-        show(report, common);
+        show(report);
         errors.extend(&report.error);
     }
     errors.into_iter().for_each(say_error);
 }
 
-fn show(report: &PipelineReport, common: &Common) {
-    let status = match report.status {
+fn status(report: &PipelineReport) -> &'static str {
+    match report.status {
         Status::Completed => "completed",
         Status::Stopped => "stopped",
         Status::Failed => "failed",
-    };
+    }
+}
+
+fn log(report: &PipelineReport) {
+    let pipeline = &report.name;
+    for it in &report.components {
+        tracing::info!(
+            pipeline,
+            component = it.name,
+            kind = %it.kind,
+            r#type = it.plugin,
+            records_in = it.records_in,
+            records_out = it.records_out,
+            bytes_out = it.bytes_out,
+            filtered = it.filtered,
+            rejected = it.rejected,
+            retries = it.retries,
+            notes = it.notes.join("; "),
+            "component ended"
+        );
+    }
+    let (status, duration_ms) = (status(report), report.duration_ms);
+    match &report.error {
+        Some(error) => tracing::error!(pipeline, status, duration_ms, "{error:#}"),
+        None => tracing::info!(pipeline, status, duration_ms, "{}", report.reason),
+    }
+}
+
+fn show(report: &PipelineReport) {
+    let status = status(report);
     let reason = if report.error.is_some() { String::new() } else { format!(": {}", report.reason) };
     let seconds = report.duration_ms as f64 / 1000.0;
     say(&format!("{} {status} after {seconds:.1} s{reason}", report.name));
-    if std::io::stderr().is_terminal() && common.log_format == crate::arguments::LogFormat::Text {
+    if std::io::stderr().is_terminal() {
         say(&table(report).to_string());
     } else {
         report.components.iter().for_each(|component| say(&plain(component)));
