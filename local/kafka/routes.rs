@@ -14,7 +14,7 @@ use super::groups::{DeleteGroups, DescribeGroups, Groups, ListGroups};
 use super::storage::Storage;
 
 /// Answers whole requests; one serves all connections.
-pub(super) type Route = BytesFrameService<FrameRouteService<(), tansu_broker::Error>>;
+pub(super) type Route = BytesFrameService<Untagged>;
 
 /// The table of all requests that are answered.
 ///
@@ -48,7 +48,32 @@ pub(super) fn routes(storage: Storage, groups: Groups) -> Result<Route> {
         .with_route(ListGroups::KEY, route(groups.clone(), ListGroups))?
         .with_route(DescribeGroups::KEY, route(groups.clone(), DescribeGroups))?
         .with_route(DeleteGroups::KEY, route(groups, DeleteGroups))?;
-    Ok(BytesFrameLayer::default().into_layer(builder.build()?))
+    Ok(BytesFrameLayer::default().into_layer(Untagged(builder.build()?)))
+}
+
+/// The table, whose list of requests comes without the features of a cluster.
+///
+/// The stock list says in four tagged fields that there are none. A client as old as librdkafka 2.0
+/// (Debian's kcat) skips a byte too few of each and takes the answer for cut off.
+#[derive(Clone, Debug)]
+pub(super) struct Untagged(FrameRouteService<(), tansu_broker::Error>);
+
+impl Service<(), Frame> for Untagged {
+    type Response = Frame;
+    type Error = tansu_broker::Error;
+
+    async fn serve(&self, ctx: Context<()>, ask: Frame) -> Result<Frame, Self::Error> {
+        let mut answer = self.0.serve(ctx, ask).await?;
+        if let Body::ApiVersionsResponse(list) = answer.body {
+            answer.body = list
+                .supported_features(None)
+                .finalized_features_epoch(None)
+                .finalized_features(None)
+                .zk_migration_ready(None)
+                .into();
+        }
+        Ok(answer)
+    }
 }
 
 /// A service of ours, with what it works on, as the table takes it.
