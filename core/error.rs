@@ -48,16 +48,28 @@ pub struct OptionErrors(Vec<anyhow::Error>);
 impl OptionErrors {
     /// Fails if anything was found; one error alone stays what it is.
     pub fn none_of(found: impl IntoIterator<Item = anyhow::Error>) -> anyhow::Result<()> {
+        OptionErrors::with(found, Ok(()))
+    }
+
+    /// What was made in spite of all that was found; fails if anything was, with what went wrong in the making.
+    pub fn with<T>(
+        found: impl IntoIterator<Item = anyhow::Error>,
+        made: anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         let mut errors = Vec::new();
-        for error in found {
+        let (made, last) = match made {
+            Ok(made) => (Some(made), None),
+            Err(error) => (None, Some(error)),
+        };
+        for error in found.into_iter().chain(last) {
             match error.downcast::<OptionErrors>() {
                 Ok(several) => errors.extend(several.0),
                 Err(one) => errors.push(one),
             }
         }
-        match errors.len() {
-            0 => Ok(()),
-            1 => Err(errors.remove(0)),
+        match (made, errors.len()) {
+            (Some(made), 0) => Ok(made),
+            (_, 1) => Err(errors.remove(0)),
             _ => Err(anyhow::Error::new(OptionErrors(errors))),
         }
     }
