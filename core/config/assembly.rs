@@ -133,7 +133,8 @@ impl Assembly<'_> {
             slips.extend(transaction::refuse(&built).iter().flat_map(|error| shown.slips(error)));
             Some(built)
         });
-        if !slips.is_empty() {
+        // One that was not built has a slip, or a value that is missing.
+        if !slips.is_empty() || components.iter().any(Option::is_none) {
             return None;
         }
         let mut components: Vec<Component> = components.into_iter().flatten().collect();

@@ -33,27 +33,34 @@ pub(crate) fn slips(errors: &[TomlError], source: &str) -> Vec<Diagnostic> {
 
 fn twice(source: &str, at: Range<usize>, line: Range<usize>) -> Diagnostic {
     let text = &source[line.clone()];
-    let (what, from) = match is_header(text) {
-        true => ("table", 0),
-        false => ("key", header_above(source, at.start).unwrap_or_default()),
+    let (what, from) = if is_header(text) {
+        ("table", 0)
+    } else {
+        ("key", header_above(source, at.start).unwrap_or_default())
     };
-    let name = name_of(text);
-    let first = source[from..line.start].split_inclusive('\n').scan(from, |start, line| {
-        let this = (*start, line);
-        *start += line.len();
-        Some(this)
-    });
-    let first = first.into_iter().find(|(_, line)| name_of(line) == name);
+    // In an inline table it is not the key that the line begins with.
+    let is_in_front = at.end <= line.start + text.find('=').unwrap_or(text.len());
+    let name = if is_in_front { name_of(text) } else { source.get(at.clone()).unwrap_or_default() };
     let slip = Diagnostic::new(format!("the {what} `{name}` stands there twice"), at, "the second one");
-    match first {
-        Some((start, line)) if !name.is_empty() => {
-            let indent = line.len() - line.trim_start().len();
-            let start = start + indent;
-            let length = if what == "table" { line.trim().len() } else { name.len() };
-            slip.context(start..start + length, "the first one")
-        }
-        _ => slip,
+    if !is_in_front {
+        return slip;
     }
+    let mut start = from;
+    for line in source[from..line.start].split_inclusive('\n') {
+        if name_of(line) == name && is_header(line) == (what == "table") {
+            let start = start + line.len() - line.trim_start().len();
+            let length = if what == "table" { header_of(line).len() } else { name.len() };
+            return slip.context(start..start + length, "the first one");
+        }
+        start += line.len();
+    }
+    slip
+}
+
+/// The header that a line is, without what stands behind it.
+fn header_of(line: &str) -> &str {
+    let line = line.trim();
+    &line[..line.rfind(']').map_or(line.len(), |end| end + 1)]
 }
 
 /// The name of the table that a header opens, or of the key in front of `=`.

@@ -112,7 +112,7 @@ fn read_root<'i>(
     let places = Places::of(&root);
     let options = Options { table: root, span, owner: "a pipeline file", at: 0..0, schema: &schema };
     // With a slip in it, what is built is built with the defaults.
-    let top: Top = match read_all(options, |options| serde::Deserialize::deserialize(options)) {
+    let top: Top = match read_all(options, serde::Deserialize::deserialize) {
         Ok(top) => top,
         Err(mut found) => {
             slips.append(&mut found);

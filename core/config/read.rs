@@ -46,10 +46,7 @@ pub(crate) fn read_all<'i, T>(
             // Of a table serde misses an option only after it has read all that is there: what the
             // table lacks is said at once, and the table goes.
             let path = path.unwrap_or_default();
-            let at = match path.is_empty() {
-                true => at.clone(),
-                false => place.unwrap_or_else(|| at.clone()),
-            };
+            let at = place.filter(|_| !path.is_empty()).unwrap_or_else(|| at.clone());
             for name in missing_names(&table, schema, &path, name) {
                 if !removed.contains(&joined(&path, &name)) {
                     slips.push(missing(&name, &owner_of(owner, &path), at.clone()));

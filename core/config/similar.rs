@@ -2,9 +2,8 @@
 
 /// The most similar of `known`, if any is; one that differs in case alone is always.
 pub fn similar<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let distance = |name: &str| match name.eq_ignore_ascii_case(typed) {
-        true => 0,
-        false => strsim::damerau_levenshtein(typed, name),
+    let distance = |name: &str| {
+        if name.eq_ignore_ascii_case(typed) { 0 } else { strsim::damerau_levenshtein(typed, name) }
     };
     let near = known.into_iter().map(|name| (distance(name), name)).filter(|(distance, name)| {
         let length = name.len().max(typed.len());

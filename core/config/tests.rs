@@ -235,6 +235,10 @@ fn what_follows_from_another_slip_alone_is_not_shown() {
     assert!(said.len() == 1 && said[0].starts_with("8:8 the variable NOWHERE is not set"), "{said:?}");
     let said = slips(&with_sink("").replace("[\"in\"]", "[\"${NOWHERE}\"]"));
     assert!(said.len() == 1 && said[0].starts_with("5:11 the variable NOWHERE is not set"), "{said:?}");
+    let said = slips(&with_sink("").replace("\"well\"", "\"well\"\ndepth = \"${NOWHERE}\""));
+    assert!(said.len() == 1 && said[0].starts_with("3:9 the variable NOWHERE is not set"), "{said:?}");
+    let said = slips(&format!("name = \"${{NOWHERE}}\"\n{}", with_sink("")));
+    assert!(said.len() == 1 && said[0].starts_with("1:8 the variable NOWHERE is not set"), "{said:?}");
     // The source is what the misspelt input means.
     let said = slips(&with_sink("").replace("[\"in\"]", "[\"im\"]"));
     assert_eq!(said, ["5:11 no component is called `im`"]);
@@ -356,6 +360,12 @@ fn a_table_or_key_that_stands_there_twice_is_one_slip() {
     let source = with_sink("name = \"m\"");
     assert_eq!(slips(&source), ["8:1 the key `name` stands there twice"]);
     assert!(shown(&source).contains("---- the first one"), "{}", shown(&source));
+    let source = with_sink("lock = { user = \"u\", user = \"v\" }");
+    assert_eq!(slips(&source), ["8:22 the key `user` stands there twice"]);
+    // The keys of each table are its own.
+    let said =
+        slips(&(with_sink("name = \"m\"") + "[sinks.out]\nname = \"k\"\n[sources.in]\ntype = \"well\"\n"));
+    assert_eq!(said.len(), 3, "{said:?}");
 }
 
 #[test]
