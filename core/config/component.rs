@@ -118,7 +118,7 @@ fn read_options<'i>(
     };
     let schema = options_schema(plugin);
     filled.apply(&mut table, &schema);
-    let places = Places::of(&table);
+    let places = Places::of(&table, &schema);
     let owner = format!("{kind} `{}`", plugin.name);
     let options = Options { table, span, owner: &owner, at: at.clone(), schema: &schema };
     match read_all(options, |options| (plugin.read)(options)) {

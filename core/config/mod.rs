@@ -14,6 +14,8 @@ mod similar;
 mod substitute;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_cast;
 pub(crate) mod top;
 mod transaction;
 mod vars;
@@ -109,7 +111,7 @@ fn read_root<'i>(
     };
     let schema = schema_of::<Top>();
     filled.apply(&mut root, &schema);
-    let places = Places::of(&root);
+    let places = Places::of(&root, &schema);
     let options = Options { table: root, span, owner: "a pipeline file", at: 0..0, schema: &schema };
     // With a slip in it, what is built is built with the defaults.
     let top: Top = match read_all(options, serde::Deserialize::deserialize) {

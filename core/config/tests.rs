@@ -1,143 +1,9 @@
 //! Slips of pipeline files: all at once, each where it stands.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
-use async_trait::async_trait;
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::{Diagnostics, Surroundings, load};
-use crate::batch::Batch;
-use crate::error::{OptionError, OptionErrors};
-use crate::plugin::{BuildContext, Plugin, Registry};
-use crate::record::Record;
-use crate::sink::{Sink, SinkConfig, WriteError};
-use crate::source::{ReadError, Source, SourceConfig, Start};
-use crate::transform::{Flow, Outlet, Transform, TransformConfig};
-use crate::units::{ByteSize, HumanDuration};
-
-struct Nothing;
-
-#[async_trait]
-impl Source for Nothing {
-    fn identity(&self) -> String {
-        String::new()
-    }
-
-    async fn open(&mut self, _: &Start) -> Result<()> {
-        Ok(())
-    }
-
-    async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
-        Ok(None)
-    }
-}
-
-#[async_trait]
-impl Transform for Nothing {
-    async fn apply(&mut self, batch: Batch, out: &mut dyn Outlet) -> Result<Flow> {
-        out.send(batch).await
-    }
-}
-
-#[async_trait]
-impl Sink for Nothing {
-    async fn write(&self, _: &[Record]) -> Result<(), WriteError> {
-        Ok(())
-    }
-
-    fn location(&self) -> Option<String> {
-        Some("here".into())
-    }
-}
-
-/// A source that counts.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Well {
-    depth: Option<u8>,
-}
-
-impl SourceConfig for Well {
-    fn build(self, _: &BuildContext) -> Result<Box<dyn Source>> {
-        match self.depth {
-            Some(0) => Err(OptionError::new("depth", "there is no water")),
-            _ => Ok(Box::new(Nothing)),
-        }
-    }
-}
-
-/// A transform.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Pipe {}
-
-impl TransformConfig for Pipe {
-    fn build(self, _: &BuildContext) -> Result<Box<dyn Transform>> {
-        Ok(Box::new(Nothing))
-    }
-}
-
-/// A sink with options of every kind.
-#[derive(Deserialize, JsonSchema)]
-#[expect(dead_code, reason = "most are there to be read")]
-#[serde(deny_unknown_fields)]
-struct Bucket {
-    name: String,
-    group_id: String,
-    pause: Option<HumanDuration>,
-    size: Option<ByteSize>,
-    lock: Option<Lock>,
-    #[serde(default)]
-    extras: BTreeMap<String, String>,
-    #[serde(default)]
-    is_numbered: bool,
-    #[serde(default)]
-    follows: bool,
-}
-
-/// A table in a table.
-#[derive(Deserialize, JsonSchema)]
-#[expect(dead_code, reason = "most are there to be read")]
-#[serde(deny_unknown_fields)]
-struct Lock {
-    kind: LockKind,
-    user: String,
-    password: Option<String>,
-}
-
-/// One of two.
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum LockKind {
-    Key,
-    Code,
-}
-
-impl SinkConfig for Bucket {
-    fn build(self, context: &BuildContext) -> Result<Box<dyn Sink>> {
-        let refused = |name: &String| OptionError::new(format!("extras.{name}"), "it is refused");
-        OptionErrors::none_of(self.extras.keys().map(refused))?;
-        if self.name.is_empty() {
-            return Err(OptionError::new("name", "it is empty"));
-        }
-        if let Some(Lock { kind: LockKind::Code, password: None, .. }) = self.lock {
-            return Err(OptionError::new("lock.password", "a code needs it"));
-        }
-        if self.is_numbered && context.numbered_by.len() > 1 {
-            return Err(OptionError::new("is_numbered", context.numbered_by.join(" and ")));
-        }
-        if self.follows && context.upstream_locations.is_empty() {
-            return Err(OptionError::new("target", "nothing in front says where"));
-        }
-        Ok(Box::new(Nothing))
-    }
-}
-
-crate::register! { Plugin::source::<Well>("well") }
-crate::register! { Plugin::transform::<Pipe>("pipe") }
-crate::register! { Plugin::sink::<Bucket>("bucket") }
+use crate::plugin::Registry;
 
 fn read(source: &str) -> Result<crate::pipeline::Pipeline, Diagnostics> {
     let folder = tempfile::tempdir().unwrap();
@@ -213,6 +79,9 @@ fn an_error_of_an_option_names_the_component_and_stands_under_the_value() {
     // What is missing in a table is shown at the table, what is missing altogether at the component.
     let said = slips(&with_sink("[sinks.out.lock]\nkind = \"code\"\nuser = \"u\""));
     assert_eq!(said, ["8:12 `lock.password`: a code needs it"]);
+    // The line of a secret is not shown, whatever the secret is called.
+    let said = shown(&with_sink("[sinks.out.lock]\nkind = \"key\"\nuser = \"u\"\npin = \"1234\""));
+    assert!(said.contains("p.toml:8:12") && !said.contains("1234"), "{said}");
     let said = slips(&format!("{}[dead_letter]\n{RIGHT}follows = true\n", with_sink("")));
     assert_eq!(said, ["9:2 `target`: nothing in front says where"]);
 }
@@ -288,7 +157,7 @@ fn an_unknown_option_is_told_the_table_it_stands_in() {
     let said = shown(&with_sink("lock = { kind = \"key\", user = \"u\", pasword = \"p\" }"));
     assert!(said.contains("unknown option `pasword` for table `lock` of sink `bucket`"), "{said}");
     assert!(
-        said.contains("`lock` has no such option") && said.contains("it has: kind, user, password"),
+        said.contains("`lock` has no such option") && said.contains("it has: kind, user, password, pin"),
         "{said}"
     );
 }
