@@ -60,14 +60,21 @@ pub(crate) fn read_all<'i, T>(
             continue;
         }
         let (Some(path), Some(place)) = (path, place) else {
-            slips.push(Diagnostic::new(reword(&message), error.span().unwrap_or(at), owner));
+            // What is wrong with the whole may follow from what was taken out of it.
+            if slips.is_empty() {
+                slips.push(Diagnostic::new(reword(&message), error.span().unwrap_or(at), owner));
+            }
             return Err(slips);
         };
         let Some(taken) = take_out(&mut table, &path) else {
             slips.push(Diagnostic::new(reword(&message), place, owner));
             return Err(slips);
         };
-        slips.push(slip(&message, &path, &taken, place, owner, schema));
+        // So may what is wrong with the whole of a table in it.
+        let is_in_it = |other: &Vec<String>| other.len() > path.len() && other.starts_with(&path);
+        if !removed.iter().any(is_in_it) {
+            slips.push(slip(&message, &path, &taken, place, owner, schema));
+        }
         removed.push(path);
     }
 }

@@ -144,6 +144,13 @@ fn a_slip_in_a_table_hides_none_behind_it() {
             "11:8 `lock.user` of sink `bucket`: expected a string, found integer `3`",
         ]
     );
+    // Nor does it bring along what the table lacks without it.
+    let said = slips(&with_sink("pair = { left = 1, right = \"2\" }\nsize = 7"));
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert_eq!(
+        slips(&with_sink("pair = { left = 1 }")),
+        ["8:8 `pair` of sink `bucket`: half of it is missing"]
+    );
     // Whichever comes first in the file.
     let said = slips(&with_sink("lock = { kind = \"kee\" }\nsize = 7"));
     assert_eq!(said.len(), 3, "{said:?}");

@@ -89,6 +89,7 @@ struct Bucket {
     pause: Option<HumanDuration>,
     size: Option<ByteSize>,
     lock: Option<Lock>,
+    pair: Option<Pair>,
     #[serde(default)]
     extras: BTreeMap<String, String>,
     #[serde(default)]
@@ -106,6 +107,27 @@ struct Lock {
     user: String,
     password: Option<Secret>,
     pin: Option<Secret>,
+}
+
+/// Two that go together.
+#[derive(Deserialize, JsonSchema)]
+#[serde(try_from = "Halves")]
+struct Pair;
+
+/// The halves of a pair.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Halves {
+    left: Option<u8>,
+    right: Option<u8>,
+}
+
+impl TryFrom<Halves> for Pair {
+    type Error = &'static str;
+
+    fn try_from(halves: Halves) -> Result<Self, &'static str> {
+        if halves.left.is_some() == halves.right.is_some() { Ok(Pair) } else { Err("half of it is missing") }
+    }
 }
 
 /// One of two.
