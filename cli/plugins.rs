@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use runner_core::config::similar;
 use runner_core::schema::options_schema;
 use runner_core::{Kind, Plugin};
 use serde_json::Value;
@@ -21,7 +22,9 @@ pub(crate) fn show(arguments: &PluginsArguments) -> Exit {
             let found: Vec<String> =
                 registry.iter().filter(|plugin| plugin.name == name).map(describe).collect();
             if found.is_empty() {
-                say_error(&anyhow::anyhow!("there is no plugin `{name}`; `runner plugins` lists all"));
+                let meant = similar(name, registry.iter().map(|plugin| plugin.name));
+                let hint = meant.map_or(String::new(), |meant| format!("did you mean `{meant}`? "));
+                say_error(&anyhow::anyhow!("there is no plugin `{name}`; {hint}`runner plugins` lists all"));
                 return Exit::Usage;
             }
             found.join("\n")
@@ -48,27 +51,53 @@ fn describe(plugin: &'static Plugin) -> String {
     let mut out = format!("\x1b[1m{} {}\x1b[0m\n\n", plugin.kind, plugin.name);
     out += &indented(text_of(&schema, "description"), "  ");
     out += "\n\x1b[1mOptions\x1b[0m\n";
-    let required: Vec<&str> =
-        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let options: Vec<_> = schema["properties"].as_object().into_iter().flatten().collect();
-    if options.is_empty() {
-        out += "  none\n";
-    }
-    for (name, option) in options {
-        let standing = if required.contains(&name.as_str()) {
-            "required".to_owned()
-        } else {
-            option.get("default").map_or("optional".into(), |default| format!("default {default}"))
-        };
-        out += &format!("  \x1b[1m{name}\x1b[0m ({}, {standing})\n", type_name(option));
-        out += &indented(text_of(option, "description"), "      ");
-    }
+    let listed = options(&schema, "", "  ");
+    out += if listed.is_empty() { "  none\n" } else { listed.as_str() };
     if !plugin.example.is_empty() {
         out += "\n\x1b[1mExample\x1b[0m\n";
         out += &format!("  [{}.NAME]\n", plugin.kind.section());
         out += &indented(plugin.example.trim(), "  ");
     }
     out
+}
+
+/// The options of a table but for `tag`, each followed by those of the table that it takes, further in.
+fn options(schema: &Value, tag: &str, by: &str) -> String {
+    let required: Vec<&str> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let inner = format!("{by}    ");
+    let mut out = String::new();
+    for (name, option) in properties(schema).filter(|(name, _)| *name != tag) {
+        let standing = if required.contains(&name.as_str()) {
+            "required".to_owned()
+        } else {
+            option.get("default").map_or("optional".into(), |default| format!("default {default}"))
+        };
+        out += &format!("{by}\x1b[1m{name}\x1b[0m ({}, {standing})\n", type_name(option));
+        out += &indented(text_of(option, "description"), &inner);
+        for table in tables(option) {
+            match properties(table).find_map(|(name, option)| Some((name, option.get("const")?))) {
+                None => out += &options(table, "", &inner),
+                Some((tag, value)) => {
+                    let deeper = format!("{inner}    ");
+                    out += &format!("{inner}\x1b[1m{tag} = {value}\x1b[0m\n");
+                    out += &indented(text_of(table, "description"), &deeper);
+                    out += &options(table, tag, &deeper);
+                }
+            }
+        }
+    }
+    out
+}
+
+fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    schema["properties"].as_object().into_iter().flatten()
+}
+
+/// The tables that an option takes: none, one, or one for each value of a tag.
+fn tables(option: &Value) -> Vec<&Value> {
+    let branches = ["oneOf", "anyOf"].iter().filter_map(|key| option[*key].as_array()).flatten();
+    branches.chain([option]).filter(|table| table["properties"].is_object()).collect()
 }
 
 fn text_of<'a>(schema: &'a Value, key: &str) -> &'a str {
@@ -98,5 +127,28 @@ fn type_name(schema: &Value) -> String {
         Some("array") => format!("list of {}", type_name(&schema["items"])),
         Some(name) => name.into(),
         None => "any".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_options_of_a_table_stand_further_in() {
+        let text = json!({ "type": "string" });
+        let schema = json!({ "properties": {
+            "tls": { "type": "object", "description": "Certificates.", "properties": { "ca_file": text } },
+            "auth": { "oneOf": [{
+                "type": "object",
+                "description": "A token.",
+                "properties": { "strategy": { "const": "bearer" }, "token": text },
+                "required": ["strategy", "token"],
+            }] },
+        } });
+        let plain = options(&schema, "", "  ").replace("\x1b[1m", "").replace("\x1b[0m", "");
+        let expected = "  tls (table, optional)\n      Certificates.\n      ca_file (string, optional)\n  auth (table, optional)\n      strategy = \"bearer\"\n          A token.\n          token (string, required)\n";
+        assert_eq!(plain, expected);
     }
 }

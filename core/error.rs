@@ -1,5 +1,7 @@
 //! Errors that the engine or the command line treats in a way of their own.
 
+use std::fmt;
+
 use thiserror::Error;
 
 /// Marks an error chain: a service could not be reached. First contact is tried
@@ -36,6 +38,56 @@ impl OptionError {
     #[allow(clippy::new_ret_no_self, reason = "nobody wants it but as an error")]
     pub fn new(option: impl Into<String>, message: impl Into<String>) -> anyhow::Error {
         anyhow::Error::new(OptionError { option: option.into(), message: message.into() })
+    }
+}
+
+/// Several errors of one component, found by `build` at once.
+#[derive(Debug)]
+pub struct OptionErrors(Vec<anyhow::Error>);
+
+impl OptionErrors {
+    /// Fails if anything was found; one error alone stays what it is.
+    pub fn none_of(found: impl IntoIterator<Item = anyhow::Error>) -> anyhow::Result<()> {
+        OptionErrors::with(found, Ok(()))
+    }
+
+    /// What was made in spite of all that was found; fails if anything was, with what went wrong in the making.
+    pub fn with<T>(
+        found: impl IntoIterator<Item = anyhow::Error>,
+        made: anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let mut errors = Vec::new();
+        let (made, last) = match made {
+            Ok(made) => (Some(made), None),
+            Err(error) => (None, Some(error)),
+        };
+        for error in found.into_iter().chain(last) {
+            match error.downcast::<OptionErrors>() {
+                Ok(several) => errors.extend(several.0),
+                Err(one) => errors.push(one),
+            }
+        }
+        match (made, errors.len()) {
+            (Some(made), 0) => Ok(made),
+            (_, 1) => Err(errors.remove(0)),
+            _ => Err(anyhow::Error::new(OptionErrors(errors))),
+        }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &anyhow::Error> {
+        self.0.iter()
+    }
+}
+
+impl std::error::Error for OptionErrors {}
+
+impl fmt::Display for OptionErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            write!(f, "{}{error:#}", if index == 0 { "" } else { "; " })?;
+        }
+        Ok(())
     }
 }
 

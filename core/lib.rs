@@ -31,7 +31,7 @@ pub use inventory::submit as register;
 
 pub use batch::{Batch, Position, Positions, Reject};
 pub use engine::{Checkpoint, RunOptions, checkpoints, open_sink, reset_checkpoints, run};
-pub use error::{Missing, OptionError, ReaderGone, Unreachable, is_unreachable};
+pub use error::{Missing, OptionError, OptionErrors, ReaderGone, Unreachable, is_unreachable};
 pub use letter::DeadLetter;
 pub use pipeline::{Counts, Monitor, Pipeline};
 pub use plugin::{BatchLimits, BuildContext, Built, Kind, Plugin, Registry, RetryLimits};

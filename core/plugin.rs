@@ -223,6 +223,9 @@ pub struct BuildContext {
     pub gauges: Arc<Gauges>,
     /// Where the sinks in front of this one write to, if they say so.
     pub upstream_locations: Vec<String>,
+    /// The sources in front of this one that count their records, each from 0, by name; for the
+    /// sink of `[dead_letter]` those of the whole file.
+    pub numbered_by: Vec<String>,
     /// Whether it is the sink of `[dead_letter]`. A letter that is written again after a crash
     /// says another time, and is another letter with the same name.
     pub is_dead_letter: bool,

@@ -65,7 +65,7 @@ fn tidy(schema: &mut Value) {
     }
 }
 
-/// Lets every number and boolean be a string that is one variable, as in `"${RATE}"`.
+/// Lets every number, boolean and choice be a string with a variable, as in `"${RATE}"`.
 fn allow_variables(schema: &mut Value) {
     let Value::Object(fields) = schema else { return };
     for key in ["properties", "$defs"] {
@@ -79,15 +79,19 @@ fn allow_variables(schema: &mut Value) {
         }
     }
     for key in ["oneOf", "anyOf"] {
-        if let Some(Value::Array(branches)) = fields.get_mut(key) {
-            branches.iter_mut().for_each(allow_variables);
+        let Some(Value::Array(branches)) = fields.get_mut(key) else { continue };
+        // One branch for all of them: a string that fits two branches fits no `oneOf`.
+        let mut variables: Vec<Value> = branches.iter().filter_map(variable).collect();
+        for branch in branches.iter_mut().filter(|branch| variable(branch).is_none()) {
+            allow_variables(branch);
+        }
+        let is_any_string = branches.iter().any(|it| it["type"] == "string" && variable(it).is_none());
+        if !is_any_string && let Some(widest) = variables.pop() {
+            branches.push(widest);
         }
     }
-    let is_plain =
-        matches!(fields.get("type").and_then(Value::as_str), Some("integer" | "number" | "boolean"));
-    if !is_plain {
-        return;
-    }
+    // The options of a tagged table: its tag says which they are, and stays.
+    let Some(variable) = fields.get("const").is_none().then(|| variable_of(fields)).flatten() else { return };
     let kept = ["description", "default", "title"];
     let mut plain = Map::new();
     let mut outer = Map::new();
@@ -98,9 +102,23 @@ fn allow_variables(schema: &mut Value) {
             plain.insert(key, value);
         }
     }
-    let variable = json!({ "type": "string", "pattern": r"^\$\{[^}]*\}$" });
     outer.insert("anyOf".into(), json!([plain, variable]));
     *fields = outer;
+}
+
+fn variable(schema: &Value) -> Option<Value> {
+    variable_of(schema.as_object()?)
+}
+
+/// The strings with variables that may stand where a value of this schema does: a number or a
+/// boolean is one variable, a choice among strings may be put together. `None` for what is neither.
+fn variable_of(schema: &Map<String, Value>) -> Option<Value> {
+    let pattern = match schema.get("type").and_then(Value::as_str) {
+        Some("integer" | "number" | "boolean") => r"^\$\{[^}]*\}$",
+        Some("string") if schema.contains_key("enum") || schema.contains_key("const") => r"\$\{",
+        _ => return None,
+    };
+    Some(json!({ "type": "string", "pattern": pattern }))
 }
 
 /// The table of one component: its options, its `type`, its `inputs`.
@@ -183,4 +201,44 @@ pub fn pipeline_schema(registry: &Registry) -> Value {
     whole.insert("$schema".into(), DIALECT.into());
     whole.extend(std::mem::take(fields));
     whole.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_variables(mut schema: Value) -> Value {
+        allow_variables(&mut schema);
+        schema
+    }
+
+    #[test]
+    fn numbers_and_choices_may_be_variables() {
+        let one = json!({ "type": "string", "pattern": r"^\$\{[^}]*\}$" });
+        let part = json!({ "type": "string", "pattern": r"\$\{" });
+        let number = json!({ "type": "integer", "minimum": 1 });
+        assert_eq!(with_variables(number.clone()), json!({ "anyOf": [number, one] }));
+
+        let choice = json!({ "type": "string", "enum": ["gzip", "zstd"] });
+        let described = json!({ "type": "string", "enum": ["gzip", "zstd"], "description": "How." });
+        assert_eq!(with_variables(described), json!({ "description": "How.", "anyOf": [choice, part] }));
+
+        // What has words of its own for some choices, or takes a boolean as well.
+        let on = json!({ "type": "string", "const": "on" });
+        let mixed = json!({ "oneOf": [on, choice] });
+        assert_eq!(with_variables(mixed), json!({ "oneOf": [on, choice, part] }));
+        let flag = json!({ "type": "boolean" });
+        assert_eq!(with_variables(json!({ "oneOf": [flag, on] })), json!({ "oneOf": [flag, on, part] }));
+    }
+
+    #[test]
+    fn what_is_a_string_anyway_or_a_tag_stays_as_it_is() {
+        let text = json!({ "type": "string" });
+        assert_eq!(with_variables(text.clone()), text);
+        let any = json!({ "anyOf": [text, { "type": "integer" }] });
+        assert_eq!(with_variables(any.clone()), any);
+        let tagged =
+            json!({ "type": "object", "properties": { "type": { "type": "string", "const": "link" } } });
+        assert_eq!(with_variables(tagged.clone()), tagged);
+    }
 }

@@ -92,6 +92,7 @@ pub fn context() -> BuildContext {
         retry: RetryLimits::default(),
         gauges: Gauges::default().into(),
         upstream_locations: Vec::new(),
+        numbered_by: Vec::new(),
         is_dead_letter: false,
     }
 }

@@ -1,14 +1,35 @@
 //! Durations and sizes as people write them: `"1m30s"`, `"10MiB"`.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Reads a value out of a string; a slip says how the value is written.
+struct Written<T> {
+    as_in: &'static str,
+    value: PhantomData<T>,
+}
+
+impl<T: TryFrom<String, Error = String>> Visitor<'_> for Written<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_in)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        T::try_from(text.to_owned()).map_err(E::custom)
+    }
+}
 
 /// A span of time with its unit: `"250ms"`, `"5s"`, `"1m30s"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
 pub struct HumanDuration(pub Duration);
 
 impl HumanDuration {
@@ -40,8 +61,8 @@ impl From<HumanDuration> for String {
     }
 }
 
-impl std::fmt::Display for HumanDuration {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for HumanDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from(*self))
     }
 }
@@ -70,6 +91,13 @@ impl std::str::FromStr for HumanDuration {
     }
 }
 
+impl<'de> Deserialize<'de> for HumanDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let as_in = "a duration with its unit, as in \"250ms\", \"5s\" or \"1m30s\"";
+        deserializer.deserialize_str(Written { as_in, value: PhantomData })
+    }
+}
+
 impl JsonSchema for HumanDuration {
     fn schema_name() -> Cow<'static, str> {
         "Duration".into()
@@ -80,13 +108,13 @@ impl JsonSchema for HumanDuration {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": r"^\s*(\d+\s*[a-zA-Z]+\s*)+$|\$\{" })
+        json_schema!({ "type": "string", "pattern": r"^\s*(\d+(\.\d+)?\s*[a-zA-Zµ]+\s*)+$|\$\{" })
     }
 }
 
 /// A number of bytes with its unit: `"64KiB"`, `"10MB"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
 pub struct ByteSize(pub u64);
 
 impl ByteSize {
@@ -101,8 +129,8 @@ impl ByteSize {
     }
 }
 
-impl std::fmt::Display for ByteSize {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = bytesize::ByteSize(self.0).display().iec().to_string().replace(' ', "").replace(".0", "");
         f.write_str(&text)
     }
@@ -125,6 +153,13 @@ impl TryFrom<String> for ByteSize {
         parsed
             .map(|size| ByteSize(size.as_u64()))
             .map_err(|_| format!("`{text}` is not a size: write it as \"64KiB\" or \"10MB\""))
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let as_in = "a size with its unit, as in \"64KiB\" or \"10MB\"";
+        deserializer.deserialize_str(Written { as_in, value: PhantomData })
     }
 }
 
@@ -151,6 +186,7 @@ mod tests {
         for text in ["250ms", "5s", "1m30s", "0s"] {
             assert_eq!(text.parse::<HumanDuration>().unwrap().to_string(), text);
         }
+        assert_eq!("0.5s".parse::<HumanDuration>().unwrap(), HumanDuration::from_millis(500));
         for text in ["64KiB", "1MiB", "1.5MiB"] {
             assert_eq!(ByteSize::try_from(text.to_owned()).unwrap().to_string(), text);
         }
@@ -161,5 +197,13 @@ mod tests {
     fn a_number_without_a_unit_is_refused() {
         assert!("5".parse::<HumanDuration>().unwrap_err().contains("needs a unit"));
         assert!(ByteSize::try_from("64".to_owned()).unwrap_err().contains("needs a unit"));
+    }
+
+    #[test]
+    fn a_bare_number_is_told_how_to_write_it() {
+        let duration = serde_json::from_str::<HumanDuration>("5").unwrap_err().to_string();
+        assert!(duration.contains("expected a duration with its unit, as in") && duration.contains("\"5s\""));
+        let size = serde_json::from_str::<ByteSize>("64").unwrap_err().to_string();
+        assert!(size.contains("expected a size with its unit, as in \"64KiB\""), "{size}");
     }
 }

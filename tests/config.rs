@@ -173,3 +173,38 @@ fn a_file_that_is_not_there_is_a_bad_pipeline_file() {
     scene.run(["run"]).assert_code(2);
     scene.run(["walk", "p.toml"]).assert_code(2);
 }
+
+#[test]
+fn errors_of_options_are_shown_beside_all_other_slips() {
+    assert_slips(
+        "[sources.api]\ntype = \"http\"\nendpoint = \"nowhere\"\n\
+         [sinks.out]\ntype = \"kafka\"\ninputs = [\"api\"]\ngroup.id = \"g\"\n\
+         [sinks.lake]\ntype = \"s3\"\ninputs = [\"API\"]\nbucket = \"s3://b\"\nkey = \"{{ entry }}\"\n",
+        &[
+            "p.toml:3:12",
+            "in `sources.api` (http)",
+            "p.toml:7:1",
+            "needs the option `bootstrap_servers`",
+            "needs the option `topic`",
+            "p.toml:10:11",
+            "p.toml:11:10",
+            "p.toml has 6 errors",
+        ],
+    );
+}
+
+#[test]
+fn objects_of_two_sources_are_not_named_by_their_numbers_alone() {
+    let sources: String = ["news", "stocks"]
+        .map(|name| format!("[sources.{name}]\ntype = \"csv\"\npath = \"a.csv\"\n"))
+        .concat();
+    let sink = "[sinks.lake]\ntype = \"s3\"\ninputs = [\"stocks\", \"news\"]\nbucket = \"b\"\nkey = \"{{ entry }}\"\n";
+    assert_slips(&format!("{sources}{sink}"), &["p.toml:11:7", "`news`, `stocks` each count from 0"]);
+}
+
+#[test]
+fn a_misspelt_plugin_is_suggested_on_the_command_line() {
+    Scene::new().run(["plugins", "throttl"]).assert_code(2).assert_says(&["did you mean `throttle`?"]);
+    let outcome = Scene::new().run(["plugins", "http"]);
+    assert!(outcome.stdout.contains("strategy = \"basic\""), "{}", outcome.stdout);
+}

@@ -240,7 +240,7 @@ fn options_that_make_no_sense_are_shown_where_they_stand() {
     for (options, says) in [
         ("delimiter = \",,\"", "`,,` is not one ASCII character"),
         ("types = \"float\"", "`float` is neither \"infer\" nor \"string\" nor a table"),
-        ("types = { n = \"int\" }", "`int` is no value of `n`"),
+        ("types = { n = \"int\" }", "`int` is no value of `types.n`"),
         ("compression = \"lz4\"", "`lz4` is no value of `compression`"),
         ("columns = [\"a\"]", "the header of the files names the columns"),
         ("header = false", "files without a header need the names of their columns"),

@@ -328,7 +328,7 @@ async fn a_slip_in_a_nested_table_is_shown_where_it_stands() {
     outcome.assert_code(78).assert_says(&[
         "`user` does not go with strategy = \"bearer\"",
         "api.toml:9:8",
-        "`pages` is no value of `type`",
+        "`pages` is no value of `pagination.type`",
         "api.toml:10:23",
     ]);
 }

@@ -58,3 +58,27 @@ fn every_schema_is_closed_and_free_of_null() {
         assert!(!text.lines().any(allows_null), "{name} allows null, which TOML does not have");
     }
 }
+
+#[test]
+fn every_shipped_pipeline_is_what_the_schema_allows() {
+    let scene = Scene::new();
+    scene.run(["schema", "made"]).assert_code(0);
+    let schema = files_in(&scene.path("made")).remove("pipeline.schema.json").expect("the schema of a file");
+    let schema: serde_json::Value = serde_json::from_str(&schema).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
+    let mut n_files = 0;
+    for entry in std::fs::read_dir(folder).expect("the folder of pipelines") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        n_files += 1;
+        let text = std::fs::read_to_string(&path).expect("a pipeline file");
+        let file: serde_json::Value = toml::from_str(&text).expect("TOML");
+        let slips: Vec<String> =
+            validator.iter_errors(&file).map(|slip| format!("{}: {slip}", slip.instance_path())).collect();
+        assert!(slips.is_empty(), "{}: {slips:#?}", path.display());
+    }
+    assert!(n_files >= 4, "{n_files} pipeline files");
+}

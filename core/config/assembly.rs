@@ -8,92 +8,154 @@ use anyhow::Error;
 
 use super::component::Read;
 use super::diagnostic::Diagnostic;
-use super::graph::{Named, Order};
+use super::graph::{Named, Placed};
+use super::places::Places;
 use super::top::Top;
 use super::transaction;
 use super::{DEAD_LETTER, Surroundings, is_plain_name};
-use crate::error::OptionError;
+use crate::error::{OptionError, OptionErrors};
 use crate::pipeline::{Component, Pipeline};
-use crate::plugin::{BuildContext, Built};
+use crate::plugin::{BuildContext, Built, Kind};
 use crate::progress::{Counters, Gauges};
+use crate::source::Numbering;
 
 /// All that is needed to build the components.
 pub(crate) struct Assembly<'a> {
     pub(crate) path: &'a Path,
     pub(crate) top: Top,
+    /// Where the options of `top` stand.
+    pub(crate) places: Places,
     pub(crate) named: Vec<Named>,
     pub(crate) builds: Vec<Option<Read>>,
-    pub(crate) dead_letter: Option<Read>,
+    pub(crate) dead_letter: Option<DeadLetter>,
+}
+
+/// The sink of `[dead_letter]`, and where it is named.
+pub(crate) struct DeadLetter {
+    pub(crate) read: Read,
+    pub(crate) at: Range<usize>,
+}
+
+/// What an error of a component is shown with.
+struct Shown<'a> {
+    /// The component, as in "`sources.prices` (http)".
+    component: String,
+    at: &'a Range<usize>,
+    options: Places,
+    /// Whether all that stands in front of it is known.
+    has_all_inputs: bool,
 }
 
 impl Assembly<'_> {
+    /// Builds what could be read, in any case, so that all errors are found.
     pub(crate) fn build(
         self,
-        order: Order,
+        order: Vec<Placed>,
         surroundings: &Surroundings,
-    ) -> Result<Pipeline, Vec<Diagnostic>> {
-        let Assembly { path, top, named, mut builds, dead_letter } = self;
+        slips: &mut Vec<Diagnostic>,
+    ) -> Option<Pipeline> {
+        let Assembly { path, top, places, named, mut builds, dead_letter } = self;
+        check(&top, &places, slips);
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let name = top.name.or(stem).unwrap_or_else(|| "pipeline".into());
+        if !is_plain_name(&name) {
+            let message = format!("`{name}` cannot be the name of a pipeline");
+            let advice = "letters, digits, `_`, `-` and `.`";
+            slips.push(match places.get("name") {
+                Some(at) => Diagnostic::new(message, at, format!("use {advice}")),
+                None => Diagnostic::of_file(format!("{message}: set `name` to {advice}")),
+            });
+        }
         let folder = folder_of(path);
         let batch = top.batch.into();
         let retry = top.retry.into();
-        let context = |component: &str, upstream_locations| BuildContext {
+        let context = |component: &str| BuildContext {
             pipeline: name.clone(),
             component: component.to_owned(),
             folder: folder.clone(),
             batch,
             retry,
             gauges: Arc::new(Gauges::default()),
-            upstream_locations,
+            upstream_locations: Vec::new(),
+            numbered_by: Vec::new(),
             is_dead_letter: false,
         };
-        let mut slips = Vec::new();
-        if !is_plain_name(&name) {
-            slips.push(Diagnostic::of_file(format!(
-                "`{name}` cannot be the name of a pipeline: set `name` to letters, digits, `_`, `-` and `.`"
-            )));
-        }
+        let kinds: Vec<Kind> = order.iter().map(|placed| named[placed.index].kind).collect();
         let mut components: Vec<Option<Component>> = Vec::new();
-        let mut places: Vec<(Options, &Range<usize>)> = Vec::new();
-        for (index, inputs) in order {
-            let Named { name: component, at, .. } = &named[index];
-            places.push((options_of(builds[index].as_ref()), at));
+        let mut numbered_by: Vec<Vec<String>> = Vec::new();
+        let mut shown = Vec::new();
+        for Placed { index, inputs, has_all_inputs } in order {
+            let Named { name: component, kind, at, .. } = &named[index];
             let location = |input: &usize| match &components[*input].as_ref()?.built {
                 Built::Sink(sink) => sink.location(),
                 _ => None,
             };
-            let context = context(component, inputs.iter().filter_map(location).collect());
-            let built = builds[index].take().and_then(|read| build(read, context, inputs, at, &mut slips));
+            let upstream_locations = inputs.iter().filter_map(location).collect();
+            let mut numbering: Vec<String> =
+                inputs.iter().flat_map(|input| &numbered_by[*input]).cloned().collect();
+            numbering.sort_unstable();
+            numbering.dedup();
+            // Only a sink says something to what stands behind it.
+            let is_known = |input: &usize| kinds[*input] != Kind::Sink || components[*input].is_some();
+            let has_all_inputs = has_all_inputs && inputs.iter().all(is_known);
+            let read = builds[index].take();
+            let plugin = read.as_ref().map_or("", |read| read.plugin);
+            shown.push(Shown {
+                component: format!("`{}.{component}` ({plugin})", kind.section()),
+                at,
+                options: read.as_ref().map(|read| read.options.clone()).unwrap_or_default(),
+                has_all_inputs,
+            });
+            let context = BuildContext { upstream_locations, numbered_by: numbering, ..context(component) };
+            numbered_by.push(context.numbered_by.clone());
+            let built = read.and_then(|read| build(read, context, inputs, shown.last(), slips));
+            if let (Some(Built::Source(source)), Some(own)) =
+                (built.as_ref().map(|it| &it.built), numbered_by.last_mut())
+                && source.numbering() != Numbering::Carried
+            {
+                own.push(component.clone());
+            }
             components.push(built);
         }
-        let dead_letter_options = options_of(dead_letter.as_ref());
-        let dead_letter = dead_letter.and_then(|read| {
-            let context = BuildContext { is_dead_letter: true, ..context(DEAD_LETTER, Vec::new()) };
-            build(read, context, Vec::new(), &(0..0), &mut slips)
+        let dead_letter = dead_letter.and_then(|DeadLetter { read, at }| {
+            let mut numbering: Vec<String> = numbered_by.into_iter().flatten().collect();
+            numbering.sort_unstable();
+            numbering.dedup();
+            let context =
+                BuildContext { is_dead_letter: true, numbered_by: numbering, ..context(DEAD_LETTER) };
+            let shown = Shown {
+                component: format!("`[{DEAD_LETTER}]` ({})", read.plugin),
+                at: &at,
+                options: read.options.clone(),
+                has_all_inputs: true,
+            };
+            let built = build(read, context, Vec::new(), Some(&shown), slips)?;
+            slips.extend(transaction::refuse(&built).iter().flat_map(|error| shown.slips(error)));
+            Some(built)
         });
-        if let Some(error) = dead_letter.as_ref().and_then(transaction::refuse) {
-            slips.push(slip(&error, &dead_letter_options, &(0..0)));
-        }
-        if !slips.is_empty() {
-            return Err(slips);
+        // One that was not built has a slip, or a value that is missing.
+        if !slips.is_empty() || components.iter().any(Option::is_none) {
+            return None;
         }
         let mut components: Vec<Component> = components.into_iter().flatten().collect();
-        let unjoined = transaction::join(&mut components);
-        if !unjoined.is_empty() {
-            let slip = |(sink, error): &(usize, Error)| slip(error, &places[*sink].0, places[*sink].1);
-            return Err(unjoined.iter().map(slip).collect());
+        for (sink, error) in transaction::join(&mut components) {
+            slips.extend(shown[sink].slips(&error));
         }
-        let data_dir = data_dir(surroundings, top.data_dir.as_deref(), &folder, &name);
-        Ok(Pipeline {
-            name,
-            file: path.to_owned(),
-            data_dir: data_dir.map_err(|message| vec![Diagnostic::of_file(message)])?,
-            batch,
-            retry,
-            components,
-            dead_letter,
-        })
+        let data_dir = data_dir(surroundings, top.data_dir.as_deref(), &folder, &name)
+            .map_err(|message| slips.push(Diagnostic::of_file(message)))
+            .ok()?;
+        Some(Pipeline { name, file: path.to_owned(), data_dir, batch, retry, components, dead_letter })
+    }
+}
+
+/// Shows what makes no sense among the options at the top of the file.
+fn check(top: &Top, places: &Places, slips: &mut Vec<Diagnostic>) {
+    for (options, message) in top.check() {
+        let place = options.iter().find_map(|option| places.find(option).map(|at| (option, at)));
+        slips.push(match place {
+            Some((option, at)) => Diagnostic::new(format!("`{option}`: {message}"), at, "here"),
+            None => Diagnostic::of_file(message),
+        });
     }
 }
 
@@ -101,7 +163,7 @@ fn build(
     read: Read,
     context: BuildContext,
     inputs: Vec<usize>,
-    at: &Range<usize>,
+    shown: Option<&Shown>,
     slips: &mut Vec<Diagnostic>,
 ) -> Option<Component> {
     let gauges = Arc::clone(&context.gauges);
@@ -115,29 +177,35 @@ fn build(
             counters: Arc::new(Counters::default()),
         }),
         Err(error) => {
-            slips.push(slip(&error, &read.options, at));
+            slips.extend(shown.iter().flat_map(|shown| shown.slips(&error)));
             None
         }
     }
 }
 
-/// The options of a component and where they stand.
-type Options = Vec<(String, Range<usize>)>;
-
-fn options_of(read: Option<&Read>) -> Options {
-    read.map(|read| read.options.clone()).unwrap_or_default()
-}
-
-/// Shows an error about an option where the option stands, any other at the component.
-fn slip(error: &Error, options: &Options, at: &Range<usize>) -> Diagnostic {
-    match error.downcast_ref::<OptionError>() {
-        Some(OptionError { option, message }) => {
-            let first = option.split('.').next().unwrap_or(option);
-            let place = options.iter().find(|(name, _)| name == first);
-            let at = place.map_or(at.clone(), |(_, span)| span.clone());
-            Diagnostic::new(format!("`{option}`: {message}"), at, "here")
+impl Shown<'_> {
+    fn slips(&self, error: &Error) -> Vec<Diagnostic> {
+        match error.downcast_ref::<OptionErrors>() {
+            Some(several) => several.iter().filter_map(|error| self.slip(error)).collect(),
+            None => self.slip(error).into_iter().collect(),
         }
-        None => Diagnostic::new(format!("{error:#}"), at.clone(), "in this component"),
+    }
+
+    /// Shows an error about an option at its value, any other at the component. That an option is
+    /// missing may be said only because something in front is: then it is no slip of its own.
+    fn slip(&self, error: &Error) -> Option<Diagnostic> {
+        let label = format!("in {}", self.component);
+        match error.downcast_ref::<OptionError>() {
+            Some(OptionError { option, message }) => {
+                let place = self.options.get(option);
+                if place.is_none() && !self.has_all_inputs {
+                    return None;
+                }
+                let at = place.unwrap_or_else(|| self.at.clone());
+                Some(Diagnostic::new(format!("`{option}`: {message}"), at, label))
+            }
+            None => Some(Diagnostic::new(format!("{error:#}"), self.at.clone(), label)),
+        }
     }
 }
 

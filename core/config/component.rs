@@ -5,11 +5,14 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::DEAD_LETTER;
 use super::diagnostic::Diagnostic;
 use super::graph::Named;
-use super::read;
+use super::places::Places;
+use super::read::{Options, read_all};
+use super::similar::similar;
 use super::substitute::Filled;
-use crate::plugin::{Build, Kind, Registry};
+use crate::plugin::{Build, Kind, Plugin, Registry};
 use crate::schema::options_schema;
 
 /// One component table, before its options are read.
@@ -17,7 +20,8 @@ pub(crate) struct Raw<'i> {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) at: Range<usize>,
-    pub(crate) table: DeTable<'i>,
+    /// `None` if what stands there is no table.
+    pub(crate) table: Option<DeTable<'i>>,
     pub(crate) span: Range<usize>,
 }
 
@@ -25,33 +29,39 @@ pub(crate) struct Raw<'i> {
 pub(crate) struct Read {
     pub(crate) plugin: &'static str,
     pub(crate) build: Build,
-    pub(crate) options: Vec<(String, Range<usize>)>,
+    pub(crate) options: Places,
 }
 
 /// Reads `inputs`, then the options; what could be read of the wiring is
 /// answered in any case, so that its slips are found as well.
 pub(crate) fn read_component<'i>(
-    mut raw: Raw<'i>,
+    raw: Raw<'i>,
     filled: &'i Filled,
     registry: &Registry,
     slips: &mut Vec<Diagnostic>,
 ) -> (Named, Option<Read>) {
-    let mut inputs = Vec::new();
-    if raw.kind != Kind::Source {
-        match raw.table.remove("inputs") {
-            Some(value) => inputs = read_inputs(&value, filled, slips),
+    let Raw { name, kind, at, table, span } = raw;
+    let mut named = Named { name, kind, at, inputs: Vec::new(), has_all_inputs: true };
+    let Some(mut table) = table else {
+        return (Named { has_all_inputs: kind == Kind::Source, ..named }, None);
+    };
+    if kind != Kind::Source {
+        let n_slips = slips.len();
+        match table.remove("inputs") {
+            Some(value) => named.inputs = read_inputs(&value, filled, slips),
             None => slips.push(
                 Diagnostic::new(
-                    format!("{} `{}` needs `inputs`", raw.kind, raw.name),
-                    raw.at.clone(),
+                    format!("{kind} `{}` needs `inputs`", named.name),
+                    named.at.clone(),
                     "`inputs` is missing",
                 )
                 .note("`inputs` names the components whose records it takes, as in `inputs = [\"stocks\"]`"),
             ),
         }
+        named.has_all_inputs = slips.len() == n_slips;
     }
-    let named = Named { name: raw.name.clone(), kind: raw.kind, at: raw.at.clone(), inputs };
-    (named, read_options(raw, filled, registry, slips))
+    let read = read_options(&named.name, kind, &named.at, (table, span), filled, registry, slips);
+    (named, read)
 }
 
 fn read_inputs(
@@ -82,16 +92,18 @@ fn read_inputs(
 }
 
 fn read_options<'i>(
-    raw: Raw<'i>,
+    name: &str,
+    kind: Kind,
+    at: &Range<usize>,
+    (mut table, span): (DeTable<'i>, Range<usize>),
     filled: &'i Filled,
     registry: &Registry,
     slips: &mut Vec<Diagnostic>,
 ) -> Option<Read> {
-    let Raw { name, kind, at, mut table, span } = raw;
     let Some(chosen) = table.remove("type") else {
         let known: Vec<&str> = registry.names(kind).collect();
         slips.push(
-            Diagnostic::new(format!("{kind} `{name}` needs a `type`"), at, "`type` is missing")
+            Diagnostic::new(format!("{kind} `{name}` needs a `type`"), at.clone(), "`type` is missing")
                 .note(format!("there are: {}", known.join(", "))),
         );
         return None;
@@ -104,12 +116,13 @@ fn read_options<'i>(
         slips.push(unknown_plugin(kind, plugin_name, chosen.span(), registry));
         return None;
     };
-    filled.apply(&mut table, &options_schema(plugin));
-    let options = table.iter().map(|(key, _)| (key.get_ref().to_string(), key.span())).collect();
+    let schema = options_schema(plugin);
+    filled.apply(&mut table, &schema);
+    let places = Places::of(&table, &schema);
     let owner = format!("{kind} `{}`", plugin.name);
-    let read = read::read_all(table, span, &owner, at, |options| (plugin.read)(options));
-    match read {
-        Ok(build) => Some(Read { plugin: plugin.name, build, options }),
+    let options = Options { table, span, owner: &owner, at: at.clone(), schema: &schema };
+    match read_all(options, |options| (plugin.read)(options)) {
+        Ok(build) => Some(Read { plugin: plugin.name, build, options: places }),
         Err(found) => {
             let chosen = chosen.span();
             let context = |slip: Diagnostic| match slip.context {
@@ -127,9 +140,16 @@ fn unknown_plugin(kind: Kind, name: &str, at: Range<usize>, registry: &Registry)
     let slip = Diagnostic::new(format!("there is no {kind} of type `{name}`"), at, "unknown plugin")
         .did_you_mean(name, known.iter().copied())
         .quoted();
-    let elsewhere = Kind::ALL.into_iter().find(|other| registry.get(*other, name).is_some());
+    // Of another kind the very name is better than a similar one, and a similar one than none.
+    let others = || registry.iter().filter(|plugin| plugin.kind != kind);
+    let elsewhere = others().find(|plugin| plugin.name == name).or_else(|| {
+        let similar = similar(name, others().map(|plugin| plugin.name))?;
+        others().find(|plugin| plugin.name == similar && slip.suggestion.is_none())
+    });
     let slip = match elsewhere {
-        Some(other) => slip.note(format!("`{name}` is a {other}: its table is `[{}.NAME]`", other.section())),
+        Some(Plugin { name, kind, .. }) => {
+            slip.note(format!("`{name}` is a {kind}: its table is `[{}.NAME]`", kind.section()))
+        }
         None => slip,
     };
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -140,15 +160,15 @@ fn unknown_plugin(kind: Kind, name: &str, at: Range<usize>, registry: &Registry)
 
 /// `[dead_letter]` is the table of one sink without inputs.
 pub(crate) fn read_dead_letter<'i>(
-    raw: Raw<'i>,
+    at: &Range<usize>,
+    (mut table, span): (DeTable<'i>, Range<usize>),
     filled: &'i Filled,
     registry: &Registry,
     slips: &mut Vec<Diagnostic>,
 ) -> Option<Read> {
-    if let Some((key, _)) = raw.table.get_key_value("inputs") {
+    if let Some((key, _)) = table.remove_entry("inputs") {
         let message = "`[dead_letter]` has no `inputs`";
         slips.push(Diagnostic::new(message, key.span(), "it receives what any component rejects"));
-        return None;
     }
-    read_options(raw, filled, registry, slips)
+    read_options(DEAD_LETTER, Kind::Sink, at, (table, span), filled, registry, slips)
 }

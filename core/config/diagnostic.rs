@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
 
+use super::similar::similar;
+
 /// One slip.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
@@ -50,15 +52,7 @@ impl Diagnostic {
 
     /// Suggests the most similar of `known`, if any is.
     pub(crate) fn did_you_mean<'a>(mut self, typed: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        let similar = known
-            .into_iter()
-            .map(|name| (strsim::damerau_levenshtein(typed, name), name))
-            .filter(|(distance, name)| {
-                let length = name.len().max(typed.len());
-                *distance <= 1 + length / 4 && *distance < length
-            })
-            .min_by_key(|(distance, _)| *distance);
-        self.suggestion = similar.map(|(_, name)| name.to_owned());
+        self.suggestion = similar(typed, known).map(str::to_owned);
         self
     }
 

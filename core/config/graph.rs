@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::diagnostic::Diagnostic;
+use super::similar::similar;
 use crate::plugin::Kind;
 
 /// A component as the file names it.
@@ -14,23 +15,34 @@ pub(crate) struct Named {
     pub(crate) at: Range<usize>,
     /// The names of its inputs, and where they stand.
     pub(crate) inputs: Vec<(String, Range<usize>)>,
+    /// Whether these are all of them: some may have been slips.
+    pub(crate) has_all_inputs: bool,
 }
 
-/// For every component, in the order of the flow, its index in the file and the
-/// places of its inputs in this very list.
-pub(crate) type Order = Vec<(usize, Vec<usize>)>;
+/// A component in the order of the flow.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    /// Its index in the file.
+    pub(crate) index: usize,
+    /// The places of its inputs in the order, as far as they are known.
+    pub(crate) inputs: Vec<usize>,
+    /// Whether these are all of them.
+    pub(crate) has_all_inputs: bool,
+}
 
-/// Finds all that is wrong with the wiring, else the order of the flow.
-pub(crate) fn order(components: &[Named]) -> Result<Order, Vec<Diagnostic>> {
+/// Puts the components into the order of the flow, and finds all that is wrong with the wiring.
+/// `is_whole` says whether these are all the components of the file.
+pub(crate) fn order(components: &[Named], is_whole: bool) -> (Vec<Placed>, Vec<Diagnostic>) {
     let mut slips = Vec::new();
     for kind in [Kind::Source, Kind::Sink] {
-        if !components.iter().any(|component| component.kind == kind) {
+        if is_whole && !components.iter().any(|component| component.kind == kind) {
             let section = kind.section();
             slips.push(Diagnostic::of_file(format!(
                 "the pipeline has no {kind}: add a table `[{section}.NAME]` with a `type`"
             )));
         }
     }
+    let mut misspelt = Vec::new();
     for (index, component) in components.iter().enumerate() {
         if let Some(other) = components[..index].iter().find(|other| other.name == component.name) {
             let message = format!("two components are called `{}`", component.name);
@@ -39,25 +51,22 @@ pub(crate) fn order(components: &[Named]) -> Result<Order, Vec<Diagnostic>> {
                     .context(other.at.clone(), "the other one"),
             );
         }
-        check_inputs(component, components, &mut slips);
-        let is_used =
-            components.iter().any(|other| other.inputs.iter().any(|(name, _)| *name == component.name));
-        if component.kind != Kind::Sink && !is_used {
-            let message = format!("nothing takes its input from {} `{}`", component.kind, component.name);
-            let example = format!("inputs = [\"{}\"]", component.name);
-            slips.push(
-                Diagnostic::new(message, component.at.clone(), "its records would go nowhere")
-                    .note(format!("add `{example}` to a transform or sink, or remove it")),
-            );
-        }
+        check_inputs(component, components, is_whole, &mut misspelt, &mut slips);
     }
-    if !slips.is_empty() {
-        return Err(slips);
+    if is_whole && components.iter().all(|component| component.has_all_inputs) {
+        slips.extend(components.iter().filter_map(|component| unused(component, components, &misspelt)));
     }
-    sort(components)
+    let order = sort(components, &mut slips);
+    (order, slips)
 }
 
-fn check_inputs(component: &Named, components: &[Named], slips: &mut Vec<Diagnostic>) {
+fn check_inputs<'a>(
+    component: &Named,
+    components: &'a [Named],
+    is_whole: bool,
+    misspelt: &mut Vec<&'a str>,
+    slips: &mut Vec<Diagnostic>,
+) {
     for (index, (input, at)) in component.inputs.iter().enumerate() {
         if component.inputs[..index].iter().any(|(other, _)| other == input) {
             slips.push(Diagnostic::new(format!("`{input}` is named twice"), at.clone(), "remove it"));
@@ -65,50 +74,82 @@ fn check_inputs(component: &Named, components: &[Named], slips: &mut Vec<Diagnos
         if *input == component.name {
             let message = format!("{} `{input}` is its own input", component.kind);
             slips.push(Diagnostic::new(message, at.clone(), "a cycle of one"));
-        } else if !components.iter().any(|other| other.name == *input) {
+        } else if is_whole && !components.iter().any(|other| other.name == *input) {
             let known: Vec<&str> =
                 components.iter().map(|other| &*other.name).filter(|name| *name != component.name).collect();
-            slips.push(
+            misspelt.extend(similar(input, known.iter().copied()));
+            let slip =
                 Diagnostic::new(format!("no component is called `{input}`"), at.clone(), "unknown input")
                     .did_you_mean(input, known.iter().copied())
-                    .quoted()
-                    .note(format!("there are: {}", known.join(", "))),
-            );
+                    .quoted();
+            slips.push(match known[..] {
+                [] => slip.note("there is no other component in this file"),
+                _ => slip.note(format!("there are: {}", known.join(", "))),
+            });
         }
     }
 }
 
-fn sort(components: &[Named]) -> Result<Order, Vec<Diagnostic>> {
-    let mut order: Order = Vec::new();
-    loop {
-        let place = |name: &str| order.iter().position(|(index, _)| components[*index].name == name);
-        let ready = components.iter().enumerate().find_map(|(index, component)| {
-            if order.iter().any(|(placed, _)| *placed == index) {
-                return None;
-            }
-            let inputs: Option<Vec<usize>> = component.inputs.iter().map(|(input, _)| place(input)).collect();
-            inputs.map(|inputs| (index, inputs))
+/// A component whose records would go nowhere; an input that is close to its name will have been meant for it.
+fn unused(component: &Named, components: &[Named], misspelt: &[&str]) -> Option<Diagnostic> {
+    let Named { name, kind, at, .. } = component;
+    let is_input = components.iter().any(|other| other.inputs.iter().any(|(input, _)| input == name));
+    if *kind == Kind::Sink || is_input || misspelt.contains(&&**name) {
+        return None;
+    }
+    let message = format!("nothing takes its input from {kind} `{name}`");
+    let slip = Diagnostic::new(message, at.clone(), "its records would go nowhere");
+    Some(slip.note(format!("add `inputs = [\"{name}\"]` to a transform or sink, or remove it")))
+}
+
+/// Puts every component behind its inputs; a cycle is a slip, and is cut.
+fn sort(components: &[Named], slips: &mut Vec<Diagnostic>) -> Vec<Placed> {
+    let find = |name: &str| components.iter().position(|other| other.name == name);
+    let mut inputs: Vec<Vec<usize>> = components
+        .iter()
+        .enumerate()
+        .map(|(index, component)| {
+            let named = component.inputs.iter().filter_map(|(input, _)| find(input));
+            named.filter(|&input| input != index).collect()
+        })
+        .collect();
+    let mut order: Vec<Placed> = Vec::new();
+    while order.len() < components.len() {
+        let place = |index: usize| order.iter().position(|placed| placed.index == index);
+        let is_left = |index: &usize| place(*index).is_none();
+        let mut left = (0..components.len()).filter(is_left);
+        let ready = left.find_map(|index| {
+            let places: Option<Vec<usize>> = inputs[index].iter().map(|&input| place(input)).collect();
+            places.map(|places| (index, places))
         });
-        match ready {
-            Some(next) => order.push(next),
-            None if order.len() == components.len() => return Ok(order),
-            None => break,
+        if let Some((index, inputs)) = ready {
+            let Named { inputs: named, has_all_inputs, .. } = &components[index];
+            let has_all_inputs = *has_all_inputs && inputs.len() == named.len();
+            order.push(Placed { index, inputs, has_all_inputs });
+        } else {
+            let cycle = cycle_among(&inputs, is_left);
+            slips.push(shown(&cycle, components));
+            let (first, second) = (cycle[0], cycle[1 % cycle.len()]);
+            inputs[first].retain(|&input| input != second);
         }
     }
-    // Whoever is left waits for somebody who is left: following the inputs leads into a cycle.
-    let is_left = |index: usize| !order.iter().any(|(placed, _)| *placed == index);
+    order
+}
+
+/// Whoever is left waits for somebody who is left: following the inputs leads into a cycle.
+fn cycle_among(inputs: &[Vec<usize>], is_left: impl Fn(&usize) -> bool) -> Vec<usize> {
     let mut path: Vec<usize> = Vec::new();
-    let mut at = (0..components.len()).find(|&index| is_left(index)).unwrap_or_default();
+    let mut at = (0..inputs.len()).find(&is_left).unwrap_or_default();
     while !path.contains(&at) {
         path.push(at);
-        let waits_for = |input: &str| {
-            (0..components.len()).find(|&index| components[index].name == input && is_left(index))
-        };
-        at = components[at].inputs.iter().find_map(|(input, _)| waits_for(input)).unwrap_or_default();
+        at = inputs[at].iter().copied().find(&is_left).unwrap_or_default();
     }
-    let cycle = &path[path.iter().position(|&index| index == at).unwrap_or_default()..];
+    path.split_off(path.iter().position(|&index| index == at).unwrap_or_default())
+}
+
+fn shown(cycle: &[usize], components: &[Named]) -> Diagnostic {
     let mut names: Vec<&str> = cycle.iter().rev().map(|&index| &*components[index].name).collect();
     names.push(names[0]);
     let message = format!("the components form a cycle: {}", names.join(" -> "));
-    Err(vec![Diagnostic::new(message, components[cycle[0]].at.clone(), "part of the cycle")])
+    Diagnostic::new(message, components[cycle[0]].at.clone(), "part of the cycle")
 }

@@ -4,11 +4,18 @@
 //! so that each slip is shown where it stands; all of them are shown at once.
 
 mod assembly;
+mod broken;
 mod component;
 mod diagnostic;
 mod graph;
+mod places;
 mod read;
+mod similar;
 mod substitute;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_cast;
 pub(crate) mod top;
 mod transaction;
 mod vars;
@@ -17,11 +24,15 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use toml::de::{DeTable, DeValue};
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
 
-use assembly::Assembly;
+use assembly::{Assembly, DeadLetter};
 use component::{Raw, read_component, read_dead_letter};
 pub use diagnostic::{Diagnostic, Diagnostics};
+use places::{Places, holds};
+use read::{Options, read_all};
+pub use similar::similar;
 use substitute::Filled;
 use top::Top;
 pub use vars::Lookup;
@@ -60,47 +71,74 @@ pub fn load(path: &Path, surroundings: &Surroundings) -> Result<Pipeline, Diagno
 fn read(path: &Path, source: &str, surroundings: &Surroundings) -> Result<Pipeline, Vec<Diagnostic>> {
     let (root, errors) = DeTable::parse_recoverable(source);
     if !errors.is_empty() {
-        let slip = |error: &toml::de::Error| {
-            let end = source.len();
-            Diagnostic::new(error.message(), error.span().unwrap_or(end..end), "not TOML from here on")
-        };
-        return Err(errors.iter().map(slip).collect());
+        return Err(broken::slips(&errors, source));
     }
     let (filled, mut slips) = Filled::collect(root.get_ref(), surroundings.lookup);
+    // What stands where a variable is missing is not known, and so no slip.
+    let unfilled: Vec<Range<usize>> = slips.iter().filter_map(|slip| slip.span.clone()).collect();
+    let mut found = Vec::new();
+    let read = read_root(path, root, &filled, &unfilled, surroundings, &mut found);
+    let is_known = |slip: &Diagnostic| {
+        slip.span.as_ref().is_none_or(|span| !unfilled.iter().any(|unfilled| holds(unfilled, span)))
+    };
+    slips.extend(found.into_iter().filter(is_known));
+    match read {
+        Some(pipeline) if slips.is_empty() => Ok(pipeline),
+        _ => Err(slips.into_iter().map(|slip| filled.explain(slip, source)).collect()),
+    }
+}
+
+/// Reads and builds all that can be, so that all slips are found; `None` if there are some.
+fn read_root<'i>(
+    path: &Path,
+    root: Spanned<DeTable<'i>>,
+    filled: &'i Filled,
+    unfilled: &[Range<usize>],
+    surroundings: &Surroundings,
+    slips: &mut Vec<Diagnostic>,
+) -> Option<Pipeline> {
     let span = root.span();
     let mut root = root.into_inner();
     let mut raws = Vec::new();
+    let mut is_whole = true;
     for kind in Kind::ALL {
-        take_section(&mut root, kind, &mut raws, &mut slips);
+        is_whole &= take_section(&mut root, kind, &mut raws, slips);
     }
-    let dead_letter = take_table(&mut root, DEAD_LETTER, &mut slips);
-    filled.apply(&mut root, &schema_of::<Top>());
-    let top = keep(
-        read::read_all(root, span, "a pipeline file", 0..0, |options| {
-            serde::Deserialize::deserialize(options)
-        }),
-        &mut slips,
-    );
+    let dead_letter = match root.remove_entry(DEAD_LETTER) {
+        Some((key, value)) => take_table(DEAD_LETTER, &key, value, "write it as `[dead_letter]`", slips)
+            .map(|(table, span)| (key.span(), table, span)),
+        None => None,
+    };
+    let schema = schema_of::<Top>();
+    filled.apply(&mut root, &schema);
+    let places = Places::of(&root, &schema);
+    let options = Options { table: root, span, owner: "a pipeline file", at: 0..0, schema: &schema };
+    // With a slip in it, what is built is built with the defaults.
+    let top: Top = match read_all(options, serde::Deserialize::deserialize) {
+        Ok(top) => top,
+        Err(mut found) => {
+            slips.append(&mut found);
+            Top::default()
+        }
+    };
 
     let mut named = Vec::new();
     let mut builds = Vec::new();
     for raw in raws {
-        let (inputs, build) = read_component(raw, &filled, surroundings.registry, &mut slips);
-        named.push(inputs);
-        builds.push(build);
+        let (mut component, read) = read_component(raw, filled, surroundings.registry, slips);
+        let is_unfilled =
+            |(_, at): &(String, Range<usize>)| unfilled.iter().any(|unfilled| holds(at, unfilled));
+        component.has_all_inputs &= !component.inputs.iter().any(is_unfilled);
+        named.push(component);
+        builds.push(read.filter(|read| !read.options.hold_any(unfilled)));
     }
-    let dead_letter = dead_letter.map(|(at, table, span)| {
-        let raw = Raw { name: DEAD_LETTER.into(), kind: Kind::Sink, at, table, span };
-        read_dead_letter(raw, &filled, surroundings.registry, &mut slips)
+    let dead_letter = dead_letter.and_then(|(at, table, span)| {
+        let read = read_dead_letter(&at, (table, span), filled, surroundings.registry, slips);
+        read.filter(|read| !read.options.hold_any(unfilled)).map(|read| DeadLetter { read, at })
     });
-    let order = keep(graph::order(&named), &mut slips);
-    let (Some(top), Some(order), true) = (top, order, slips.is_empty()) else {
-        return Err(slips.into_iter().map(|slip| filled.explain(slip, source)).collect());
-    };
-    let assembly = Assembly { path, top, named, builds, dead_letter: dead_letter.flatten() };
-    assembly
-        .build(order, surroundings)
-        .map_err(|slips| slips.into_iter().map(|slip| filled.explain(slip, source)).collect())
+    let (order, mut wiring) = graph::order(&named, is_whole);
+    slips.append(&mut wiring);
+    Assembly { path, top, places, named, builds, dead_letter }.build(order, surroundings, slips)
 }
 
 /// Whether a file may be called so on any machine.
@@ -109,53 +147,62 @@ fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && name.chars().all(is_plain)
 }
 
-fn keep<T>(read: Result<T, Vec<Diagnostic>>, slips: &mut Vec<Diagnostic>) -> Option<T> {
-    read.map_err(|mut found| slips.append(&mut found)).ok()
-}
-
-/// Takes all tables of one kind out of the file.
+/// Takes all tables of one kind out of the file; false if there is something else in their place.
 fn take_section<'i>(
     root: &mut DeTable<'i>,
     kind: Kind,
     raws: &mut Vec<Raw<'i>>,
     slips: &mut Vec<Diagnostic>,
-) {
-    let Some((_, section, _)) = take_table(root, kind.section(), slips) else { return };
-    for (name, value) in section {
-        let at = name.span();
-        let name = name.get_ref().to_string();
-        if !is_plain_name(&name) {
+) -> bool {
+    let Some((key, section)) = root.remove_entry(kind.section()) else { return true };
+    let advice = format!("write `[{}.NAME]`, one table a {kind}", kind.section());
+    let n_slips = slips.len();
+    let section = take_table(kind.section(), &key, section, &advice, slips);
+    let Some((section, _)) = section.filter(|_| slips.len() == n_slips) else { return false };
+    for (key, value) in section {
+        let at = key.span();
+        let name = key.get_ref().to_string();
+        let impossible = match &*name {
+            DEAD_LETTER => Some("it stands for the table `[dead_letter]`"),
+            name if !is_plain_name(name) => Some("use letters, digits, `_`, `-` and `.`"),
+            _ => None,
+        };
+        if let Some(advice) = impossible {
             let message = format!("`{name}` cannot be the name of a component");
-            slips.push(Diagnostic::new(message, at, "use letters, digits, `_`, `-` and `.`"));
-            continue;
+            slips.push(Diagnostic::new(message, at.clone(), advice));
         }
-        if name == DEAD_LETTER {
-            let message = format!("`{name}` cannot be the name of a component");
-            slips.push(Diagnostic::new(message, at, "it stands for the table `[dead_letter]`"));
-            continue;
-        }
+        let advice = format!("write it as `[{}.{name}]` with a `type`", kind.section());
         let span = value.span();
-        match value.into_inner() {
-            DeValue::Table(table) => raws.push(Raw { name, kind, at, table, span }),
-            _ => slips.push(Diagnostic::new(
-                format!("`{name}` is not a table"),
-                at,
-                format!("write it as `[{}.{name}]` with a `type`", kind.section()),
-            )),
-        }
+        let (table, span) = match take_table(&name, &key, value, &advice, slips) {
+            Some((table, span)) => (Some(table), span),
+            None => (None, span),
+        };
+        raws.push(Raw { name, kind, at, table, span });
     }
+    true
 }
 
-type TakenTable<'i> = (Range<usize>, DeTable<'i>, Range<usize>);
-
-fn take_table<'i>(root: &mut DeTable<'i>, name: &str, slips: &mut Vec<Diagnostic>) -> Option<TakenTable<'i>> {
-    let (key, value) = root.remove_entry(name)?;
+/// The table that `value` is; of a list of tables the first, which is a slip.
+fn take_table<'i>(
+    name: &str,
+    key: &Spanned<DeString<'_>>,
+    value: Spanned<DeValue<'i>>,
+    advice: &str,
+    slips: &mut Vec<Diagnostic>,
+) -> Option<(DeTable<'i>, Range<usize>)> {
     let span = value.span();
-    if let DeValue::Table(table) = value.into_inner() {
-        return Some((key.span(), table, span));
+    let value = value.into_inner();
+    if let DeValue::Table(table) = value {
+        return Some((table, span));
     }
-    slips.push(Diagnostic::new(format!("`{name}` is not a table"), key.span(), "expected a table"));
-    None
+    slips.push(Diagnostic::new(format!("`{name}` is not a table"), key.span(), advice));
+    let DeValue::Array(items) = value else { return None };
+    let first = items.into_iter().next()?;
+    let span = first.span();
+    match first.into_inner() {
+        DeValue::Table(table) => Some((table, span)),
+        _ => None,
+    }
 }
 
 /// The schema of the options at the top of a pipeline file.

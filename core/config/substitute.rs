@@ -122,7 +122,8 @@ impl Filled {
         let Some(span) = slip.span.clone() else { return slip };
         let inside =
             self.0.iter().find(|(at, ..)| span.start <= at.start && at.end <= span.end.max(at.start));
-        let Some((_, written, expanded)) = inside else { return slip };
+        // What is empty is no part of what is shown.
+        let Some((_, written, expanded)) = inside.filter(|it| !it.2.text.is_empty()) else { return slip };
         let line = source[..span.start].rsplit('\n').next().unwrap_or_default();
         if is_secret_name(line) || expanded.names.iter().any(|name| is_secret_name(name)) {
             slip.message = slip.message.replace(&expanded.text, "…");

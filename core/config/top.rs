@@ -10,7 +10,7 @@ use crate::plugin::{BatchLimits, RetryLimits};
 use crate::units::{ByteSize, HumanDuration};
 
 /// A pipeline: sources, transforms and sinks, wired by their `inputs`.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Top {
     /// The name of the pipeline in logs and checkpoints; the file's stem if absent.
@@ -37,6 +37,25 @@ pub(crate) struct Top {
     #[schemars(skip)]
     #[serde(rename = "dead_letter")]
     _dead_letter: Option<IgnoredAny>,
+}
+
+impl Top {
+    /// The options that make no sense, alone or together, each with the names it may be shown at.
+    pub(crate) fn check(&self) -> Vec<(&'static [&'static str], String)> {
+        let mut wrong: Vec<(&'static [&'static str], String)> = Vec::new();
+        if self.batch.in_flight.0 == 0 {
+            let message = "nothing could be under way: write a size such as \"32MiB\"";
+            wrong.push((&["batch.in_flight"], message.into()));
+        }
+        let RetryConfig { initial, max, .. } = &self.retry;
+        if initial > max {
+            let message = format!(
+                "the first pause, `retry.initial` ({initial}), is longer than the longest, `retry.max` ({max})"
+            );
+            wrong.push((&["retry.initial", "retry.max"], message));
+        }
+        wrong
+    }
 }
 
 /// The size of a batch between components, and the bytes under way.

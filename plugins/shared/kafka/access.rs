@@ -6,7 +6,7 @@ use std::fmt;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
-use runner_core::{BuildContext, Error, OptionError, Result, Secret};
+use runner_core::{BuildContext, Error, OptionError, OptionErrors, Result, Secret};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -215,16 +215,22 @@ impl Access<'_> {
             needs_tls_build()?;
         }
         extend(&mut config);
+        let mut errors = Vec::new();
         for (name, value) in &self.librdkafka_options.0 {
             let option = || format!("librdkafka_options.{name}");
             let mut refused = REFUSED.iter().chain(self.refused);
             if let Some((_, why)) = refused.find(|(refused, _)| refused == name) {
-                return Err(OptionError::new(option(), format!("`{name}` cannot be set here: {why}")));
+                errors.push(OptionError::new(option(), format!("`{name}` cannot be set here: {why}")));
+                continue;
             }
             config.set(name, value);
             // The library checks a setting as soon as it hears of it, without a connection.
-            config.create_native_config().map_err(|error| OptionError::new(option(), reason(&error)))?;
+            if let Err(error) = config.create_native_config() {
+                errors.push(OptionError::new(option(), reason(&error)));
+                config.remove(name);
+            }
         }
+        OptionErrors::none_of(errors)?;
         config.create_native_config()?;
         Ok(config)
     }

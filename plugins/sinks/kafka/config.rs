@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use runner_core::{BuildContext, OptionError, Result, Sink, SinkConfig};
+use runner_core::{BuildContext, OptionError, OptionErrors, Result, Sink, SinkConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -122,9 +122,9 @@ const REFUSED: [(&str, &str); 17] = [
 
 impl SinkConfig for KafkaSinkConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Sink>> {
-        check_topic("topic", &self.topic)?;
+        let mut errors: Vec<_> = check_topic("topic", &self.topic).err().into_iter().collect();
         if self.key_field.as_deref() == Some("") {
-            return Err(OptionError::new("key_field", "name a field, or leave the option out"));
+            errors.push(OptionError::new("key_field", "name a field, or leave the option out"));
         }
         let access = Access {
             bootstrap_servers: &self.bootstrap_servers,
@@ -160,7 +160,8 @@ impl SinkConfig for KafkaSinkConfig {
             // Room for two records of the largest size that librdkafka allows by default.
             let kbytes = (context.batch.in_flight >> 10).clamp(4 << 10, i32::MAX as usize);
             config.set("queue.buffering.max.kbytes", kbytes.to_string());
-        })?;
+        });
+        let config = OptionErrors::with(errors, config)?;
         let transactions = transaction_timeout.map(|_| {
             Transactions::new(&self.bootstrap_servers, &context.pipeline, &context.component, context.retry)
         });

@@ -96,6 +96,15 @@ impl SinkConfig for S3Config {
         if self.bucket.is_empty() {
             return Err(OptionError::new("bucket", "a bucket has a name"));
         }
+        if self.key.is_by_entry_alone() && context.numbered_by.len() > 1 {
+            let sources = context.numbered_by.join("`, `");
+            let message = format!(
+                "the sources `{sources}` each count from 0, so that `{{{{ entry }}}}` alone could name two records \
+                 alike: name the objects by `{{{{ topic }}}}`, `{{{{ partition }}}}` and `{{{{ offset }}}}`, or give \
+                 each source a sink of its own"
+            );
+            return Err(OptionError::new("key", message));
+        }
         if context.is_dead_letter {
             self.overwrite.get_or_insert(Overwrite::Always);
         }
@@ -274,6 +283,19 @@ mod tests {
         let mut tombstone = numbered(0, "producer/stocks");
         tombstone.body = Body::Absent;
         assert!(sink("{{ entry }}").object(&tombstone).unwrap_err().to_string().contains("no body"));
+    }
+
+    #[test]
+    fn two_sources_that_count_are_refused_where_the_number_alone_is_the_name() {
+        let context = BuildContext { numbered_by: vec!["news".into(), "stocks".into()], ..context() };
+        let error = config("a/{{ entry }}.json").build(&context).err().unwrap();
+        let OptionError { option, message } = error.downcast_ref().unwrap();
+        assert_eq!(option, "key");
+        assert!(message.contains("`news`, `stocks` each count from 0") && message.contains("`{{ offset }}`"));
+
+        config("a/{{ topic }}/{{ partition }}-{{ offset }}.json").build(&context).unwrap();
+        let one = BuildContext { numbered_by: vec!["stocks".into()], ..context };
+        config("a/{{ entry }}.json").build(&one).unwrap();
     }
 
     #[test]

@@ -20,7 +20,8 @@ use std::collections::BTreeMap;
 use reqwest::Url;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use runner_core::{
-    BuildContext, HumanDuration, Name, OptionError, Plugin, Result, Secret, Source, SourceConfig,
+    BuildContext, HumanDuration, Name, OptionError, OptionErrors, Plugin, Result, Secret, Source,
+    SourceConfig,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -124,8 +125,7 @@ fn thirty_seconds() -> HumanDuration {
 
 impl SourceConfig for HttpConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Source>> {
-        self.check()?;
-        let mut endpoint = self.endpoint()?;
+        let mut endpoint = OptionErrors::with(self.check().err(), self.endpoint())?;
         let credentials = Credentials::new(self.auth.as_ref())?;
         let stream = Redactor::default().url(&without_query(&endpoint));
         for (name, value) in &self.query {

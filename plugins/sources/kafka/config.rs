@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runner_core::{BuildContext, HumanDuration, OptionError, Result, Source, SourceConfig};
+use runner_core::{BuildContext, HumanDuration, OptionError, OptionErrors, Result, Source, SourceConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -89,19 +89,18 @@ const REFUSED: [(&str, &str); 14] = [
 
 impl SourceConfig for KafkaSourceConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Source>> {
+        let mut errors: Vec<_> =
+            self.topics.iter().filter_map(|topic| check_topic("topics", topic).err()).collect();
         if self.topics.is_empty() {
-            return Err(OptionError::new("topics", "name at least one topic"));
-        }
-        for topic in &self.topics {
-            check_topic("topics", topic)?;
+            errors.push(OptionError::new("topics", "name at least one topic"));
         }
         if self.group_id.is_empty() {
             let message = "name the consumer group; it keeps the position";
-            return Err(OptionError::new("group_id", message));
+            errors.push(OptionError::new("group_id", message));
         }
         let options = &self.librdkafka_options;
         if options.get("partition.assignment.strategy").is_some_and(|it| it.contains("cooperative")) {
-            return Err(OptionError::new("librdkafka_options.partition.assignment.strategy", EAGER));
+            errors.push(OptionError::new("librdkafka_options.partition.assignment.strategy", EAGER));
         }
         let access = Access {
             bootstrap_servers: &self.bootstrap_servers,
@@ -126,7 +125,8 @@ impl SourceConfig for KafkaSourceConfig {
             config.set("fetch.max.bytes", (kbytes << 10).to_string());
             // A full queue is asked again at once, not after the default of a second.
             config.set("fetch.queue.backoff.ms", "50");
-        })?;
+        });
+        let client = OptionErrors::with(errors, client)?;
         let session = options.get("session.timeout.ms").and_then(|millis| millis.parse().ok());
         let session = Duration::from_millis(session.unwrap_or(45_000));
         let settings = Settings {

@@ -46,6 +46,16 @@ fn a_setting_that_the_library_does_not_know_is_found_without_a_connection() {
 }
 
 #[test]
+fn all_settings_that_are_refused_are_named_at_once() {
+    let settings = r#"{ "librdkafka_options": { "acks": 0, "check.crcs": true, "linger.ms": "soon", "linger.mss": 5 } }"#;
+    let errors = config_of(settings).unwrap_err().downcast::<OptionErrors>().unwrap();
+    let options: Vec<&str> =
+        errors.iter().map(|error| &*error.downcast_ref::<OptionError>().unwrap().option).collect();
+    let refused = ["acks", "linger.ms", "linger.mss"].map(|name| format!("librdkafka_options.{name}"));
+    assert_eq!(options, refused);
+}
+
+#[test]
 fn settings_are_written_as_toml_has_them() {
     let config = config_of(r#"{ "librdkafka_options": { "linger.ms": 0.5, "check.crcs": true } }"#).unwrap();
     assert_eq!((config.get("linger.ms"), config.get("check.crcs")), (Some("0.5"), Some("true")));
