@@ -1,4 +1,4 @@
-//! What flows, on a terminal: one live line a component.
+//! What flows: one live line a component on a terminal, now and then a line a pipeline elsewhere.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -11,22 +11,39 @@ use crate::summary::{bytes, count};
 /// How often the lines are drawn anew.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// The live lines; none where stderr is no terminal.
+/// How it is told what flows where nobody looks at a terminal.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain {
+    /// How often, as long as something flows.
+    pub(crate) every: Duration,
+    /// Takes a line.
+    pub(crate) say: fn(&str),
+}
+
+impl Plain {
+    /// Lines of the log.
+    pub(crate) const LOG: Plain =
+        Plain { every: Duration::from_secs(30), say: |line| tracing::info!("{line}") };
+}
+
+/// The live lines, or what is said in their place.
 pub(crate) struct Live {
     lines: Vec<(Monitor, ProgressBar)>,
     bars: MultiProgress,
+    plain: Plain,
+    pipelines: Vec<(String, Vec<Monitor>)>,
 }
 
 impl Live {
     /// Lines for the components of these pipelines, each under the name of its own if there are several.
-    pub(crate) fn new(pipelines: &[(String, Vec<Monitor>)], bars: MultiProgress) -> Self {
+    pub(crate) fn new(pipelines: Vec<(String, Vec<Monitor>)>, bars: MultiProgress, plain: Plain) -> Self {
         let monitors = || pipelines.iter().flat_map(|(_, monitors)| monitors);
         // Records that go to the same terminal would tear the lines apart.
         let shares_terminal =
             std::io::stdout().is_terminal() && monitors().any(|monitor| monitor.plugin == "console");
         if !std::io::stderr().is_terminal() || shares_terminal {
             bars.set_draw_target(ProgressDrawTarget::hidden());
-            return Live { lines: Vec::new(), bars };
+            return Live { lines: Vec::new(), bars, plain, pipelines };
         }
         let width = monitors().map(|monitor| monitor.name.len()).max().unwrap_or(0);
         let name_width = pipelines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -46,11 +63,29 @@ impl Live {
             monitors.iter().map(|monitor| line(pipeline, monitor)).collect::<Vec<_>>()
         };
         let lines = pipelines.iter().flat_map(of).collect();
-        Live { lines, bars }
+        Live { lines, bars, plain, pipelines }
     }
 
-    /// Draws for ever.
-    pub(crate) async fn draw(&self) {
+    /// Shows for ever what flows.
+    pub(crate) async fn show(&self) {
+        if self.lines.is_empty() { self.tell().await } else { self.draw().await }
+    }
+
+    async fn tell(&self) {
+        let mut told = vec![String::new(); self.pipelines.len()];
+        loop {
+            tokio::time::sleep(self.plain.every).await;
+            for ((pipeline, monitors), told) in self.pipelines.iter().zip(&mut told) {
+                let line = plain_line(pipeline, monitors);
+                if *told != line {
+                    (self.plain.say)(&line);
+                    *told = line;
+                }
+            }
+        }
+    }
+
+    async fn draw(&self) {
         let mut before: Vec<(Instant, u64, f64)> = vec![(Instant::now(), 0, 0.0); self.lines.len()];
         loop {
             for ((monitor, bar), (then, n_then, rate)) in self.lines.iter().zip(&mut before) {
@@ -72,6 +107,13 @@ impl Live {
         let _ = self.bars.clear();
         self.bars.set_draw_target(ProgressDrawTarget::hidden());
     }
+}
+
+/// How many records each component of a pipeline has sent on.
+fn plain_line(pipeline: &str, monitors: &[Monitor]) -> String {
+    let component = |monitor: &Monitor| format!("{} {}", monitor.name, count(monitor.counts().records_out));
+    let components: Vec<_> = monitors.iter().map(component).collect();
+    format!("{pipeline}: {} records", components.join(", "))
 }
 
 fn line(monitor: &Monitor, rate: f64) -> String {

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use indicatif::MultiProgress;
@@ -33,7 +34,7 @@ fn serve(arguments: &LocalArguments) -> Result<()> {
     };
     let bound = Cloud::bind(Settings { data: data.clone(), ports, prices: PRICES })?;
     let runtime = Runtime::new().context("starting the async runtime")?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let handlers = Handlers::install()?;
         let stops = Stops::default();
         let variables = bound.environment();
@@ -48,6 +49,7 @@ fn serve(arguments: &LocalArguments) -> Result<()> {
             "Kafka is in memory here: it makes no topic by itself, forgets nothing until it stops, and shows what\n\
              a transaction has taken back.\n",
         );
+        what_was_forgotten(&data).iter().for_each(|line| say(line));
         if let Some(file) = &arguments.write_env {
             write_env(file, &variables)?;
             say(&format!("Its variables are in {0}: runner run --env-file {0} …", file.display()));
@@ -68,7 +70,21 @@ fn serve(arguments: &LocalArguments) -> Result<()> {
             () = stops.abort.cancelled() => {}
         }
         Ok(())
-    })
+    });
+    // A query that nobody waits for any more may still be busy.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    served
+}
+
+/// What a folder that was used before means for Kafka, which was not kept.
+fn what_was_forgotten(data: &Path) -> Option<String> {
+    let state = data.join("state");
+    std::fs::read_dir(&state).ok()?.next()?.ok()?;
+    Some(format!(
+        "  Kafka starts empty all the same, and {} tells how far producers had come: what they\n  \
+         had sent and nobody had stored is gone; `runner run --from-start` sends everything again\n",
+        state.display()
+    ))
 }
 
 /// Where everything listens, a line each.

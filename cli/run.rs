@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::arguments::{Common, RunArguments};
 use crate::exit::{Exit, say_error};
-use crate::live::Live;
+use crate::live::{Live, Plain};
 use crate::signals::{Handlers, Stops};
 use crate::together::{Ended, How};
 use crate::{file, logging, summary, together};
@@ -70,9 +70,9 @@ async fn run_together(
         tracing::info!("checkpoints of `{}` lie in {}", pipeline.name, pipeline.data_dir.display());
     }
     let how = How { from_start: arguments.from_start, drain_timeout: arguments.drain_timeout.into() };
-    let live = Live::new(&monitors(&pipelines), bars);
+    let live = Live::new(monitors(&pipelines), bars, Plain::LOG);
     let beside = async {
-        tokio::join!(handlers.watch(stops.clone()), live.draw(), stop_after(arguments.run_for, stops));
+        tokio::join!(handlers.watch(stops.clone()), live.show(), stop_after(arguments.run_for, stops));
     };
     let ended = tokio::select! {
         ended = together::run_all(pipelines, how, stops) => ended,

@@ -164,6 +164,7 @@ impl Bound {
             ("KAFKA_SASL_USERNAME", none()),
             ("KAFKA_SASL_PASSWORD", none()),
             ("NO_PROXY", "127.0.0.1".into()),
+            ("no_proxy", "127.0.0.1".into()),
         ]
     }
 

@@ -6,13 +6,17 @@ use indicatif::MultiProgress;
 use runner_core::{Kind, Monitor, Pipeline, Status};
 use tokio_util::sync::CancellationToken;
 
-use crate::live::Live;
+use crate::exit::say;
+use crate::live::{Live, Plain};
 use crate::run::monitors;
 use crate::signals::Stops;
 use crate::together::{Ended, How, run_one};
 
 /// How often it is looked at how far the flow has come.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// What is said of the flow where nobody looks at a terminal.
+const PLAIN: Plain = Plain { every: Duration::from_secs(2), say: |line| say(&format!("  {line}")) };
 
 /// How both sides have ended.
 pub(super) struct Flowed {
@@ -30,7 +34,7 @@ pub(super) async fn run(
     stops: &Stops,
 ) -> Flowed {
     let how = How { from_start: false, drain_timeout: Duration::from_secs(30) };
-    let live = Live::new(&monitors([&producer, &consumer]), bars);
+    let live = Live::new(monitors([&producer, &consumer]), bars, PLAIN);
     let (written, stored) = (sink(&producer, "kafka"), sink(&consumer, "s3"));
     let (all_written, all_stored) = (CancellationToken::new(), stops.narrower());
     let produce = async {
@@ -59,7 +63,7 @@ pub(super) async fn run(
     };
     let (producer, consumer) = tokio::select! {
         both = async { tokio::join!(produce, consume) } => both,
-        () = async { tokio::join!(watch, live.draw()); } => unreachable!("the lines are drawn for ever"),
+        () = async { tokio::join!(watch, live.show()); } => unreachable!("the lines are drawn for ever"),
     };
     live.clear();
     Flowed { producer, consumer, n_stored: stored.counts().records_out }

@@ -101,8 +101,15 @@ impl Folder {
             let path = self.path.display();
             let look = format!("  look around        objects in {path}/cloud/s3\n");
             (look, format!("'{path}/cloud'"), format!("'{path}/pipelines'"))
-        } else {
+        } else if Path::new(FILES[0].0).is_file() {
             (String::new(), "cloud".into(), "pipelines".into())
+        } else {
+            return format!(
+                "\nWhat to try next\n  \
+                 keep everything    {runner} demo --keep demo: the pipeline files, the objects, and what to do with them\n  \
+                 swap the source    {runner} demo --source http: the same flow, one block of TOML edited\n  \
+                 what there is      {runner} plugins"
+            );
         };
         format!(
             "\nWhat to try next\n{look}  \

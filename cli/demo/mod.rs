@@ -4,6 +4,7 @@ mod flow;
 mod folder;
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use indicatif::MultiProgress;
@@ -39,7 +40,7 @@ fn show(arguments: &DemoArguments, common: &Common, bars: MultiProgress) -> Resu
     // Before there is any other thread: the environment belongs to all of them.
     folder.surround(&bound.environment(), arguments)?;
     let runtime = Runtime::new().context("starting the async runtime")?;
-    runtime.block_on(async {
+    let shown = runtime.block_on(async {
         let handlers = Handlers::install()?;
         let stops = Stops::default();
         let addresses = local::addresses(&bound);
@@ -58,7 +59,10 @@ fn show(arguments: &DemoArguments, common: &Common, bars: MultiProgress) -> Resu
             say(&folder.what_next());
         }
         shown
-    })
+    });
+    // A query that nobody waits for any more may still be busy.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    shown
 }
 
 /// Streams, crawls, asks: each stage stands on the one before.
@@ -133,7 +137,7 @@ fn stage(number: usize, what: &str) {
 
 /// Shows a statement, its rows, and what it cost.
 async fn ask(client: &Client, sql: &str, bars: &MultiProgress) -> Result<runner_plugins::athena::Page> {
-    say(&format!("  runner query --database {DATABASE} \"{sql}\""));
+    say(&format!("  {sql}"));
     let query = Query { sql: sql.into(), database: Some(DATABASE.into()), ..Query::default() };
     let id = client.begin(&query).await?;
     let answered = query::wait(client, &id, bars).await?;

@@ -14,7 +14,7 @@ use super::feed::{Feed, Walk, walk};
 use super::survey::{Survey, check_into};
 use crate::arguments::{Common, DlqReplayArguments};
 use crate::exit::{Exit, say};
-use crate::live::Live;
+use crate::live::{Live, Plain};
 use crate::run::monitors;
 use crate::signals::{Handlers, Stops};
 use crate::summary::count;
@@ -96,8 +96,8 @@ fn outcome(n_letters: u64, counts: Counts) -> String {
 async fn run(pipeline: Pipeline, book: &Arc<Book>, stops: &Stops, bars: MultiProgress) -> Result<Ended> {
     let handlers = Handlers::install()?;
     let how = How { from_start: false, drain_timeout: Duration::from_secs(30) };
-    let live = Live::new(&monitors([&pipeline]), bars);
-    let beside = async { tokio::join!(handlers.watch(stops.clone()), live.draw(), save(book, stops)) };
+    let live = Live::new(monitors([&pipeline]), bars, Plain::LOG);
+    let beside = async { tokio::join!(handlers.watch(stops.clone()), live.show(), save(book, stops)) };
     let ended = tokio::select! {
         ended = run_one(pipeline, how, stops) => ended,
         _ = beside => unreachable!("the handlers watch for ever"),
