@@ -4,12 +4,17 @@
 //! so that each slip is shown where it stands; all of them are shown at once.
 
 mod assembly;
+mod blank;
+#[cfg(test)]
+mod blank_tests;
 mod component;
 mod diagnostic;
 mod graph;
 mod read;
 mod substitute;
+mod telltale;
 pub(crate) mod top;
+mod torn;
 mod transaction;
 mod vars;
 
@@ -95,12 +100,12 @@ fn read(path: &Path, source: &str, surroundings: &Surroundings) -> Result<Pipeli
     });
     let order = keep(graph::order(&named), &mut slips);
     let (Some(top), Some(order), true) = (top, order, slips.is_empty()) else {
-        return Err(slips.into_iter().map(|slip| filled.explain(slip, source)).collect());
+        return Err(slips.into_iter().map(|slip| filled.explain(slip)).collect());
     };
     let assembly = Assembly { path, top, named, builds, dead_letter: dead_letter.flatten() };
     assembly
         .build(order, surroundings)
-        .map_err(|slips| slips.into_iter().map(|slip| filled.explain(slip, source)).collect())
+        .map_err(|slips| slips.into_iter().map(|slip| filled.explain(slip)).collect())
 }
 
 /// Whether a file may be called so on any machine.

@@ -56,7 +56,8 @@ fn slip(message: &str, key: &str, at: Range<usize>, owner: &str) -> Diagnostic {
             format!("unknown option `{name}` for {owner}"),
             at,
             format!("{owner} has no such option"),
-        );
+        )
+        .of_unknown_option();
         return match known[..] {
             [] => slip,
             _ => slip.did_you_mean(name, known.iter().copied()).note(format!("it has: {}", known.join(", "))),
