@@ -3,10 +3,11 @@
 //! Not everything can be known to be a secret: a password in the path of a URL, in a
 //! comment that reads like any other, or in an option that is called like no secret is shown.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 use toml_parser::Source;
 use toml_parser::lexer::TokenKind;
 
@@ -102,13 +103,15 @@ impl Leaf<'_, '_> {
             let escaped = format!("{secret:?}");
             texts.extend([secret.to_owned(), escaped[1..escaped.len() - 1].to_owned()]);
         }
-        let start = span.start;
-        let places = match written.find(&**text).filter(|_| !written.contains('\\')) {
-            Some(at) => parts.iter().map(|it| start + at + it.start..start + at + it.end).collect(),
-            None if parts.is_empty() => Vec::new(),
+        let at = written.find(&**text).filter(|_| !written.contains('\\'));
+        let mut places: Vec<Range<usize>> = match at {
+            Some(at) => parts.iter().map(|part| at + part.start..at + part.end).collect(),
             // What is written is not what is read: hidden as a whole.
-            None => vec![start + inside(written).start..start + inside(written).end],
+            None => parts.first().map(|_| inside(written)).into_iter().collect(),
         };
+        for place in &mut places {
+            *place = span.start + place.start..span.start + place.end;
+        }
         texts.retain(|text| !text.is_empty());
         (places, texts)
     }
@@ -116,83 +119,87 @@ impl Leaf<'_, '_> {
 
 /// All values of a pipeline file.
 pub(crate) fn leaves<'t, 'i>(root: &'t DeTable<'i>) -> Vec<Leaf<'t, 'i>> {
-    let mut leaves = Vec::new();
-    let top = Around::default();
+    let mut walk = Walk { leaves: Vec::new(), component: None, keys: Vec::new() };
+    let open = Table::default();
+    let hidden = Table { is_secret: true, ..open };
     for (key, value) in root {
         match (&**key.get_ref(), value.get_ref()) {
             ("sources" | "transforms" | "sinks", DeValue::Table(components)) => {
                 for (name, component) in components {
-                    let around = Around { component: Some(name.span()), ..Around::default() };
+                    walk.component = Some(name.span());
                     match component.get_ref() {
-                        // Without a `type` it may be a table of secrets whose header is wrong.
-                        DeValue::Table(options) if options.contains_key("type") => {
-                            walk_table(options, &around, &mut leaves);
+                        // Else it may be a table of secrets whose header is wrong.
+                        DeValue::Table(options)
+                            if options.contains_key("type") || options.contains_key("inputs") =>
+                        {
+                            walk.table(options, open);
                         }
-                        _ => walk(component, &Around { is_secret: true, ..around }, &mut leaves),
+                        _ => walk.value(component, hidden),
                     }
                 }
+                walk.component = None;
             }
             ("dead_letter" | "batch" | "retry", DeValue::Table(options)) => {
-                let around = Around { component: Some(key.span()), ..Around::default() };
-                walk_table(options, &around, &mut leaves);
+                walk.component = Some(key.span());
+                walk.table(options, open);
+                walk.component = None;
             }
-            (name, DeValue::Table(_) | DeValue::Array(_)) => {
-                let around = Around { is_secret: true, ..top.enter(name, key.span(), value.get_ref()) };
-                walk(value, &around, &mut leaves);
-            }
-            (name, option) => walk(value, &top.enter(name, key.span(), option), &mut leaves),
+            (_, DeValue::Table(_) | DeValue::Array(_)) => walk.option(key, value, hidden),
+            _ => walk.option(key, value, open),
         }
     }
-    leaves
+    walk.leaves
 }
 
-/// What is around a value.
-#[derive(Clone, Default)]
-struct Around {
+/// A walk through the values of a file, with where it has come from.
+struct Walk<'t, 'i> {
+    leaves: Vec<Leaf<'t, 'i>>,
     component: Option<Range<usize>>,
     keys: Vec<Range<usize>>,
-    /// The key of the table.
-    name: String,
-    is_secret: bool,
-    /// The table is a secret by its own name.
-    is_first_secret: bool,
 }
 
-impl Around {
-    fn enter(&self, name: &str, at: Range<usize>, value: &DeValue<'_>) -> Around {
-        // A dot too much cuts a name in two.
-        let names = [name.to_owned(), format!("{}{name}", self.name)];
-        let is_table = matches!(value, DeValue::Table(_) | DeValue::Array(_));
-        let is_secret = |name: &String| is_secret_key(name) || is_table && is_secret_table(name);
-        let is_seen = self.is_first_secret && !is_table && is_harmless(&self.name, name);
-        let mut keys = self.keys.clone();
-        keys.push(at);
-        Around {
-            component: self.component.clone(),
-            keys,
-            name: name.to_owned(),
-            is_secret: !is_seen && (self.is_secret || names.iter().any(is_secret)),
-            is_first_secret: !self.is_secret,
+/// What is known of a table whose options are looked at.
+#[derive(Clone, Copy, Default)]
+struct Table<'t> {
+    name: &'t str,
+    /// Nothing in it may be seen,
+    is_secret: bool,
+    /// but for what is harmless: the tables around it are no secrets.
+    shows_harmless: bool,
+}
+
+impl<'t, 'i> Walk<'t, 'i> {
+    fn table(&mut self, options: &'t DeTable<'i>, table: Table<'t>) {
+        for (key, value) in options {
+            self.option(key, value, table);
         }
     }
-}
 
-fn walk_table<'t, 'i>(table: &'t DeTable<'i>, around: &Around, leaves: &mut Vec<Leaf<'t, 'i>>) {
-    for (key, value) in table {
-        walk(value, &around.enter(key.get_ref(), key.span(), value.get_ref()), leaves);
+    fn option(&mut self, key: &'t Spanned<DeString<'i>>, value: &'t Spanned<DeValue<'i>>, table: Table<'t>) {
+        let name = &**key.get_ref();
+        let is_table = matches!(value.get_ref(), DeValue::Table(_) | DeValue::Array(_));
+        let tells = |name: &str| is_secret_key(name) || is_table && is_secret_table(name);
+        let is_seen = table.shows_harmless && !is_table && is_harmless(table.name, name);
+        let is_secret = !is_seen
+            // A dot too much cuts a name in two.
+            && (table.is_secret || tells(name) || tells(&format!("{}{name}", table.name)));
+        self.keys.push(key.span());
+        self.value(value, Table { name, is_secret, shows_harmless: !table.is_secret });
+        self.keys.pop();
     }
-}
 
-fn walk<'t, 'i>(value: &'t Spanned<DeValue<'i>>, around: &Around, leaves: &mut Vec<Leaf<'t, 'i>>) {
-    match value.get_ref() {
-        DeValue::Table(table) => walk_table(table, around, leaves),
-        DeValue::Array(items) => items.iter().for_each(|item| walk(item, around, leaves)),
-        _ => leaves.push(Leaf {
-            value,
-            keys: around.keys.clone(),
-            component: around.component.clone(),
-            is_secret: around.is_secret,
-        }),
+    /// Walks through what an option says that is called like `option`.
+    fn value(&mut self, value: &'t Spanned<DeValue<'i>>, option: Table<'t>) {
+        match value.get_ref() {
+            DeValue::Table(table) => self.table(table, option),
+            DeValue::Array(items) => items.iter().for_each(|item| self.value(item, option)),
+            _ => self.leaves.push(Leaf {
+                value,
+                keys: self.keys.clone(),
+                component: self.component.clone(),
+                is_secret: option.is_secret,
+            }),
+        }
     }
 }
 
@@ -250,7 +257,8 @@ pub(crate) fn without(text: &str, secrets: &[String], in_parts: bool) -> String 
             }
         }
         if in_parts && !is_whole {
-            let common = windows(&lower).filter(|it| secret.contains(&lower[it.clone()]));
+            let parts: HashSet<&str> = windows(&secret).map(|it| &secret[it]).collect();
+            let common = windows(&lower).filter(|it| parts.contains(&lower[it.clone()]));
             common.for_each(|it| hidden[it].fill(true));
         }
     }

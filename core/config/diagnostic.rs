@@ -126,7 +126,9 @@ impl Diagnostics {
     pub(crate) fn new(path: String, source: &str, mut all: Vec<Diagnostic>) -> Self {
         all.sort_by_key(|diagnostic| diagnostic.span.as_ref().map_or(0, |span| span.start));
         let blanked = Blanked::new(source, &all);
-        all.iter_mut().for_each(|slip| blanked.clean(slip));
+        for slip in &mut all {
+            blanked.clean(slip);
+        }
         Diagnostics { path, source: blanked.source, all }
     }
 

@@ -98,7 +98,7 @@ fn is_near(typed: &str, word: &str) -> bool {
         4 | 5 => 1,
         _ => 2,
     };
-    strsim::damerau_levenshtein(typed, word) <= slips
+    typed.chars().count().abs_diff(word.len()) <= slips && strsim::damerau_levenshtein(typed, word) <= slips
 }
 
 /// The parts of a string that must not be seen: all of a secret, and of any other
@@ -139,6 +139,15 @@ fn url_secrets(text: &str) -> Vec<Range<usize>> {
     }
     if !may_be_url(text) {
         return secrets;
+    }
+    // Where the `@` was forgotten, a password stands where a port would.
+    if let Some(start) = text.find("//").map(|at| at + 2) {
+        let host = text[start..].split(['/', '?', '#']).next().unwrap_or_default();
+        let port = host.split_once(':').filter(|_| !host.starts_with('['));
+        if let Some((name, port)) = port.filter(|(_, port)| port.contains(|c: char| !c.is_ascii_digit())) {
+            let start = start + name.len() + 1;
+            secrets.push(start..start + port.len());
+        }
     }
     let query = text.find(['?', '#']).unwrap_or(text.len());
     let mut at = 0;
@@ -209,9 +218,17 @@ mod tests {
         assert_eq!(shown("http://h/p?symbol=A&key=x", false), "http://h/p?symbol=*&key=*");
         assert_eq!(shown("https://ada:p/w@h:1/p", false), "https://*@h:1/p");
         assert_eq!(shown("http:/u:p@h/?x#y", false), "http:/*@h/?*#*");
+        assert_eq!(shown("http://u:ph/p", false), "http://u:*/p");
         assert_eq!(shown("http://h/api_key=x", false), "http://h/api_key=*");
         assert_eq!(shown("http//h?kx", false), "http//h?*");
-        for harmless in ["data/stock?.csv", "h:9092,i:9092", "cron(15 12 * * ? *)", "s3://bucket/a", "a=b"] {
+        for harmless in [
+            "data/stock?.csv",
+            "h:9092,i:9092",
+            "http://[::1]:80/p",
+            "cron(15 12 * * ? *)",
+            "s3://bucket/a",
+            "a=b",
+        ] {
             assert_eq!(shown(harmless, false), harmless);
         }
     }
