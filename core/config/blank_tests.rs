@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::blank::leaves;
 use super::{Diagnostic, Diagnostics, Surroundings, read};
 use crate::plugin::Registry;
-use crate::{BuildContext, OptionError, Plugin, Result, Secret, Source, SourceConfig};
+use crate::{BuildContext, OptionError, Plugin, Result, Secret, Sink, SinkConfig, Source, SourceConfig};
 
 crate::register! { Plugin::source::<ShyConfig>("test_shy") }
 
@@ -66,6 +66,22 @@ impl SourceConfig for ShyConfig {
         let (headers, secrets) = (self.headers.values(), self.query.values().chain(&self.body));
         let said: Vec<&str> = headers.map(Secret::expose).chain(secrets.map(String::as_str)).collect();
         anyhow::bail!("{:?} says {said:?}", self.endpoint)
+    }
+}
+
+crate::register! { Plugin::sink::<RefuserConfig>("test_refuser") }
+
+/// Refuses to be built, and says why in so many words.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RefuserConfig {
+    password: Secret,
+    token: Secret,
+}
+
+impl SinkConfig for RefuserConfig {
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Sink>> {
+        anyhow::bail!("it says {} and {}", self.password.expose(), self.token.expose())
     }
 }
 
@@ -157,6 +173,14 @@ fn a_secret_is_hidden_however_it_is_written() {
     ] {
         assert_silent(&around(options));
     }
+}
+
+#[test]
+fn what_is_said_of_dead_letters_holds_no_secret() {
+    let mut source = around("until = 1").replace("test_shy", "test_count");
+    source.push_str("[dead_letter]\ntype = \"test_refuser\"\npassword = \"HUNTER2\"\ntoken = \"${PW}x\"\n");
+    let said = assert_silent(&source);
+    assert!(said.contains("it says *** and ***"), "{said}");
 }
 
 #[test]

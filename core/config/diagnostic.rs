@@ -66,9 +66,14 @@ impl Diagnostic {
         self.is_unknown_option && similar.is_none_or(|name| is_secret_key(name) || is_secret_table(name))
     }
 
-    /// Whether it is about one of these places.
+    /// Where it is about, unless that is the file as a whole or a table that nobody can place.
+    pub(crate) fn place(&self) -> Option<&Range<usize>> {
+        self.span.as_ref().filter(|span| !span.is_empty())
+    }
+
+    /// Whether it may be about one of these places.
     pub(crate) fn touches(&self, places: &[Range<usize>]) -> bool {
-        let Some(span) = &self.span else { return false };
+        let Some(span) = self.place() else { return true };
         places.iter().any(|place| span.start <= place.end && place.start <= span.end)
     }
 

@@ -135,17 +135,19 @@ impl Filled {
     /// tell what a variable holds. Only what is nearly a word that the option knows is
     /// no secret but a slip of the pen, and shown.
     pub(crate) fn explain(&self, mut slip: Diagnostic) -> Diagnostic {
-        let Some(span) = slip.span.clone() else { return slip };
+        let place = slip.place().cloned();
         let mut sources: Vec<&str> = Vec::new();
         for it in &self.0 {
-            if !slip.touches(&it.places) {
+            // What is harmless is left where it may not even be spoken of.
+            if !slip.touches(&it.places) || place.is_none() && !it.is_secret {
                 continue;
             }
             let told = slip.message.clone();
-            if it.is_secret || slip.suggestion.is_none() || it.span != span {
+            if it.is_secret || slip.suggestion.is_none() || Some(&it.span) != place.as_ref() {
                 slip.forget(&it.expanded.looked_up);
             }
-            let is_inside = span.start <= it.span.start && it.span.end <= span.end;
+            let is_inside =
+                place.as_ref().is_some_and(|place| place.start <= it.span.start && it.span.end <= place.end);
             if is_inside && sources.is_empty() || slip.message != told {
                 sources.push(&it.written);
             }
