@@ -155,6 +155,11 @@ fn no_message_shows_a_secret() {
         "{ strategy = \"bearer\", token = \"${API_TOKEN}\", extra = 1 }",
         "{ strategy = \"bearer\", token = [\"s3cr3t-in-a-list\"] }",
         "{ strategy = \"api_key\", in = \"nowhere\", name = \"key\", value = \"s3cr3t-key\" }",
+        "{ strategy = \"bearer\", valeu = \"s3cr3t-misspelt\", token = \"a\\\"s3cr3t\" } # the vendor's",
+        "{ strategy = \"${API_TOKEN}\", token = \"t\" }",
+        "{ strategy = \"bearer\", token = s3cr3t-without-quotes }",
+        "\"s3cr3t-alone\"",
+        "1\nquery = { k = \"s3cr3t-in-the-query\" }\nheaders = { X-Key = \"s3cr3t-in-a-header\" }\nmethod = 1",
     ] {
         scene.write("p.toml", http(auth));
         let outcome = scene.run(["validate", "p.toml"]);

@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
 
+use super::blank::{Blanked, without};
 use super::similar::similar;
+use super::telltale::{is_secret_key, is_secret_table};
 
 /// One slip.
 #[derive(Clone, Debug)]
@@ -22,6 +24,7 @@ pub struct Diagnostic {
     pub suggestion: Option<String>,
     /// What else helps.
     pub notes: Vec<String>,
+    is_unknown_option: bool,
 }
 
 impl Diagnostic {
@@ -33,6 +36,7 @@ impl Diagnostic {
             context: None,
             suggestion: None,
             notes: Vec::new(),
+            is_unknown_option: false,
         }
     }
 
@@ -48,6 +52,40 @@ impl Diagnostic {
     pub(crate) fn context(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         self.context = Some((span, label.into()));
         self
+    }
+
+    /// Says that what stands there is the name of no option.
+    pub(crate) fn of_unknown_option(mut self) -> Self {
+        self.is_unknown_option = true;
+        self
+    }
+
+    /// Whether it is about an option that nobody knows and that is similar to none but
+    /// secrets: what it says may be one, such as a header whose table lost its own.
+    pub(crate) fn may_be_misplaced(&self) -> bool {
+        let similar = self.suggestion.as_ref();
+        self.is_unknown_option && similar.is_none_or(|name| is_secret_key(name) || is_secret_table(name))
+    }
+
+    /// Where it is about, unless that is the file as a whole or a table that nobody can place.
+    pub(crate) fn place(&self) -> Option<&Range<usize>> {
+        self.span.as_ref().filter(|span| !span.is_empty())
+    }
+
+    /// Whether it may be about one of these places.
+    pub(crate) fn touches(&self, places: &[Range<usize>]) -> bool {
+        let Some(span) = self.place() else { return true };
+        places.iter().any(|place| span.start <= place.end && place.start <= span.end)
+    }
+
+    /// Takes secrets out of all that it says.
+    pub(crate) fn forget(&mut self, secrets: &[String]) {
+        self.message = without(&self.message, secrets, true);
+        let others = self.notes.iter_mut().chain([&mut self.label]);
+        for text in others.chain(self.context.as_mut().map(|(_, label)| label)) {
+            // These list what could stand there, which a misspelt value has much in common with.
+            *text = without(text, secrets, false);
+        }
     }
 
     /// Suggests the most similar of `known`, if any is.
@@ -85,7 +123,11 @@ impl fmt::Display for Diagnostics {
 impl Diagnostics {
     pub(crate) fn new(path: String, source: &str, mut all: Vec<Diagnostic>) -> Self {
         all.sort_by_key(|diagnostic| diagnostic.span.as_ref().map_or(0, |span| span.start));
-        Diagnostics { path, source: blank_secrets(source), all }
+        let blanked = Blanked::new(source, &all);
+        for slip in &mut all {
+            blanked.clean(slip);
+        }
+        Diagnostics { path, source: blanked.source, all }
     }
 
     /// The slips as rustc would show them, with colours if `styled`.
@@ -126,88 +168,5 @@ impl Diagnostics {
             groups.push(Level::HELP.secondary_title("a similar name exists").element(patch));
         }
         groups
-    }
-}
-
-/// Words in a key that make its value a secret, whatever the schema says: a
-/// file that is shown may be so wrong that no schema applies.
-const SECRET_WORDS: [&str; 6] = ["password", "passphrase", "secret", "token", "key_pass", "authorization"];
-
-/// Whether an option of this name is one to hide.
-pub(crate) fn is_secret_name(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    SECRET_WORDS.iter().any(|word| name.contains(word))
-}
-
-/// Whether a key looks like one that holds a secret, also when it is misspelt.
-fn looks_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    let is_near = |word: &&str| strsim::damerau_levenshtein(&key, word) <= 2;
-    is_secret_name(&key) || key == "value" || SECRET_WORDS.iter().any(is_near)
-}
-
-/// Replaces the string values of secret keys by asterisks, byte for byte, so
-/// that every span stays where it is.
-fn blank_secrets(source: &str) -> String {
-    let mut out = String::with_capacity(source.len());
-    let mut quote: Option<char> = None;
-    let mut hides = false;
-    // The key that is being read, bare or quoted, and whether anything has stood between.
-    let mut key = String::new();
-    let mut has_ended = false;
-    for c in source.chars() {
-        match quote {
-            Some(q) if c == q => {
-                quote = None;
-                has_ended = true;
-                out.push(c);
-            }
-            Some(_) => {
-                key.push(c);
-                if hides && c != '\n' {
-                    out.extend(std::iter::repeat_n('*', c.len_utf8()));
-                } else {
-                    out.push(c);
-                }
-            }
-            None => {
-                match c {
-                    '"' | '\'' => {
-                        quote = Some(c);
-                        key.clear();
-                    }
-                    '=' => hides = looks_secret(&key),
-                    ',' | '{' | '}' | '\n' => {
-                        hides &= c == ',' || c == '\n';
-                        key.clear();
-                    }
-                    c if c.is_whitespace() => has_ended = true,
-                    c => {
-                        if std::mem::take(&mut has_ended) {
-                            key.clear();
-                        }
-                        key.push(c);
-                    }
-                }
-                out.push(c);
-            }
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shown_line_never_holds_a_secret() {
-        let source = "a = 1\npasword = \"s3cr3t\"\ntoken = [\n  \"s3cr3t\",\n]\nsasl = { username = \"u\", password = \"h\u{fc}nter2\", mech = 3 }\n\
-                      auth = { strategy = \"api_key\", in = \"query\", name = \"k\", value = \"s3cr3t\" }\n\
-                      headers = { \"Authorization\" = \"Bearer s3cr3t\" }\n";
-        let shown = blank_secrets(source);
-        assert!(!shown.contains("nter2") && !shown.contains("s3cr3t"), "{shown}");
-        assert_eq!(shown.len(), source.len());
-        assert!(shown.contains("username = \"u\"") && shown.contains("mech = 3"), "{shown}");
     }
 }

@@ -4,6 +4,9 @@
 //! so that each slip is shown where it stands; all of them are shown at once.
 
 mod assembly;
+mod blank;
+#[cfg(test)]
+mod blank_tests;
 mod broken;
 mod component;
 mod diagnostic;
@@ -12,11 +15,13 @@ mod places;
 mod read;
 mod similar;
 mod substitute;
+mod telltale;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_cast;
 pub(crate) mod top;
+mod torn;
 mod transaction;
 mod vars;
 
@@ -84,7 +89,7 @@ fn read(path: &Path, source: &str, surroundings: &Surroundings) -> Result<Pipeli
     slips.extend(found.into_iter().filter(is_known));
     match read {
         Some(pipeline) if slips.is_empty() => Ok(pipeline),
-        _ => Err(slips.into_iter().map(|slip| filled.explain(slip, source)).collect()),
+        _ => Err(slips.into_iter().map(|slip| filled.explain(slip)).collect()),
     }
 }
 

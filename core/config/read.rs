@@ -146,7 +146,8 @@ fn slip(
             format!("unknown option `{name}` for {}", owner_of(owner, inside)),
             at,
             format!("{table} has no such option"),
-        );
+        )
+        .of_unknown_option();
         slip.suggestion = meant.map(str::to_owned);
         return if known.is_empty() { slip } else { slip.note(format!("it has: {}", known.join(", "))) };
     }

@@ -7,46 +7,60 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::diagnostic::{Diagnostic, is_secret_name};
+use super::blank::leaves;
+use super::diagnostic::Diagnostic;
+use super::telltale::is_secret_name;
 use super::vars::{Expanded, Lookup, expand};
 
 /// The strings of a file that held variables, with what they became.
 #[derive(Debug, Default)]
-pub(crate) struct Filled(Vec<(Range<usize>, String, Expanded)>);
+pub(crate) struct Filled(Vec<FilledString>);
+
+#[derive(Debug)]
+struct FilledString {
+    span: Range<usize>,
+    written: String,
+    expanded: Expanded,
+    /// Where it is spoken of.
+    places: Vec<Range<usize>>,
+    is_secret: bool,
+}
 
 impl Filled {
     /// Fills in every string of the file; variables that are missing are slips.
     pub(crate) fn collect(root: &DeTable<'_>, lookup: Lookup) -> (Self, Vec<Diagnostic>) {
-        let mut filled = Filled::default();
+        let mut filled = Vec::new();
         let mut slips = Vec::new();
-        filled.walk_table(root, lookup, &mut slips);
-        // Tables may stand in any order in a file.
-        filled.0.sort_by_key(|(span, ..)| span.start);
-        (filled, slips)
-    }
-
-    fn walk_table(&mut self, table: &DeTable<'_>, lookup: Lookup, slips: &mut Vec<Diagnostic>) {
-        for (_, value) in table {
-            self.walk(value, lookup, slips);
-        }
-    }
-
-    fn walk(&mut self, value: &Spanned<DeValue<'_>>, lookup: Lookup, slips: &mut Vec<Diagnostic>) {
-        match value.get_ref() {
-            DeValue::String(text) => match expand(text, lookup) {
+        for leaf in leaves(root) {
+            let DeValue::String(text) = leaf.value.get_ref() else { continue };
+            let span = leaf.value.span();
+            match expand(text, lookup) {
                 Ok(None) => {}
-                Ok(Some(expanded)) => self.0.push((value.span(), text.to_string(), expanded)),
-                Err(message) => slips.push(Diagnostic::new(message, value.span(), "here")),
-            },
-            DeValue::Array(items) => items.iter().for_each(|item| self.walk(item, lookup, slips)),
-            DeValue::Table(table) => self.walk_table(table, lookup, slips),
-            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
+                Ok(Some(expanded)) => {
+                    let is_secret = leaf.is_secret || expanded.names.iter().any(|name| is_secret_name(name));
+                    let mut places = leaf.keys;
+                    places.push(span.clone());
+                    // What is harmless may well be called like the component.
+                    places.extend(leaf.component.filter(|_| is_secret));
+                    filled.push(FilledString {
+                        span,
+                        written: text.to_string(),
+                        expanded,
+                        places,
+                        is_secret,
+                    });
+                }
+                Err(message) => slips.push(Diagnostic::new(message, span, "here")),
+            }
         }
+        // Tables may stand in any order in a file.
+        filled.sort_by_key(|it| it.span.start);
+        (Filled(filled), slips)
     }
 
     fn get(&self, span: &Range<usize>) -> Option<&Expanded> {
-        let at = self.0.binary_search_by_key(&span.start, |(span, ..)| span.start).ok()?;
-        Some(&self.0[at].2)
+        let at = self.0.binary_search_by_key(&span.start, |it| it.span.start).ok()?;
+        Some(&self.0[at].expanded)
     }
 
     /// The text of a string, filled in; `None` for what is no string.
@@ -117,19 +131,28 @@ impl Filled {
         true
     }
 
-    /// Says where a value that a slip speaks of comes from, and hides it if it is a secret.
-    pub(crate) fn explain(&self, mut slip: Diagnostic, source: &str) -> Diagnostic {
-        let Some(span) = slip.span.clone() else { return slip };
-        let inside =
-            self.0.iter().find(|(at, ..)| span.start <= at.start && at.end <= span.end.max(at.start));
-        // What is empty is no part of what is shown.
-        let Some((_, written, expanded)) = inside.filter(|it| !it.2.text.is_empty()) else { return slip };
-        let line = source[..span.start].rsplit('\n').next().unwrap_or_default();
-        if is_secret_name(line) || expanded.names.iter().any(|name| is_secret_name(name)) {
-            slip.message = slip.message.replace(&expanded.text, "…");
-            slip.label = slip.label.replace(&expanded.text, "…");
+    /// Says where a value that a slip speaks of comes from, and hides it: nobody can
+    /// tell what a variable holds. Only what is nearly a word that the option knows is
+    /// no secret but a slip of the pen, and shown.
+    pub(crate) fn explain(&self, mut slip: Diagnostic) -> Diagnostic {
+        let place = slip.place().cloned();
+        let mut sources: Vec<&str> = Vec::new();
+        for it in &self.0 {
+            // What is harmless is left where it may not even be spoken of.
+            if !slip.touches(&it.places) || place.is_none() && !it.is_secret {
+                continue;
+            }
+            let told = slip.message.clone();
+            if it.is_secret || slip.suggestion.is_none() || Some(&it.span) != place.as_ref() {
+                slip.forget(&it.expanded.looked_up);
+            }
+            let is_inside =
+                place.as_ref().is_some_and(|place| place.start <= it.span.start && it.span.end <= place.end);
+            if is_inside && sources.is_empty() || slip.message != told {
+                sources.push(&it.written);
+            }
         }
-        slip.note(format!("the value comes from `{written}`"))
+        sources.into_iter().fold(slip, |slip, written| slip.note(format!("the value comes from `{written}`")))
     }
 }
 

@@ -198,7 +198,8 @@ fn every_cycle_is_found_beside_other_slips() {
 fn a_table_that_is_written_wrongly_is_still_read() {
     let source =
         with_sink("").replace("[sources.in]", "[[sources.in]]").replace("type = \"well\"", "type = \"wel\"");
-    assert_eq!(slips(&source), ["1:11 `in` is not a table", "2:8 there is no source of type `wel`"]);
+    // What stands under so odd a header is not known to be harmless.
+    assert_eq!(slips(&source), ["1:11 `in` is not a table", "2:8 there is no source of type `***`"]);
     let source =
         with_sink("pause = 1").replace("sinks.out", "sinks.\"o u t\"").replace("[\"in\"]", "[\"inn\"]");
     let said = slips(&source);

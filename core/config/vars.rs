@@ -12,6 +12,8 @@ pub(crate) struct Expanded {
     pub(crate) is_one_variable: bool,
     /// The variables in it, by name.
     pub(crate) names: Vec<String>,
+    /// What the variables hold that are set, so not the defaults of the file.
+    pub(crate) looked_up: Vec<String>,
 }
 
 /// Fills in `${NAME}`, `${NAME:-default}` and `${NAME:?message}`; `$${` stands
@@ -19,6 +21,7 @@ pub(crate) struct Expanded {
 pub(crate) fn expand(text: &str, lookup: Lookup) -> Result<Option<Expanded>, String> {
     let mut out = String::new();
     let mut names = Vec::new();
+    let mut looked_up = Vec::new();
     let mut rest = text;
     let mut has_changed = false;
     while let Some(at) = rest.find("${") {
@@ -34,9 +37,10 @@ pub(crate) fn expand(text: &str, lookup: Lookup) -> Result<Option<Expanded>, Str
         let Some(end) = found.find('}') else {
             return Err(format!("`{found}` has no closing `}}`; write `$${{` for a literal `${{`"));
         };
-        let (name, value) = fill_in(&found[2..end], lookup)?;
+        let (name, value, is_set) = fill_in(&found[2..end], lookup)?;
         out.push_str(&value);
         names.push(name);
+        looked_up.extend(is_set.then_some(value));
         rest = &found[end + 1..];
         has_changed = true;
     }
@@ -46,10 +50,11 @@ pub(crate) fn expand(text: &str, lookup: Lookup) -> Result<Option<Expanded>, Str
     let is_one_variable =
         names.len() == 1 && text.starts_with("${") && text.ends_with('}') && rest.is_empty();
     out.push_str(rest);
-    Ok(Some(Expanded { text: out, is_one_variable, names }))
+    Ok(Some(Expanded { text: out, is_one_variable, names, looked_up }))
 }
 
-fn fill_in(inner: &str, lookup: Lookup) -> Result<(String, String), String> {
+/// The name of a variable, what stands in its place, and whether that is its value.
+fn fill_in(inner: &str, lookup: Lookup) -> Result<(String, String, bool), String> {
     let (name, otherwise) = match inner.find(':') {
         Some(at) => (&inner[..at], Some(&inner[at + 1..])),
         None => (inner, None),
@@ -66,6 +71,7 @@ fn fill_in(inner: &str, lookup: Lookup) -> Result<(String, String), String> {
         ));
     }
     let value = lookup(name).filter(|value| !value.is_empty());
+    let is_set = value.is_some();
     let value = match (value, otherwise) {
         (Some(value), _) => value,
         (None, None) => match lookup(name) {
@@ -81,7 +87,7 @@ fn fill_in(inner: &str, lookup: Lookup) -> Result<(String, String), String> {
             None => return Err(format!("set the variable {name}: {}", &otherwise[1..])),
         },
     };
-    Ok((name.to_owned(), value))
+    Ok((name.to_owned(), value, is_set))
 }
 
 #[cfg(test)]
