@@ -48,30 +48,25 @@ impl Numbers {
         numbering: Numbering,
         from_start: bool,
     ) -> Result<(Self, Start)> {
-        let mut checkpoint = match folder.read(&fresh.component) {
+        let checkpoint = match folder.read(&fresh.component) {
             _ if from_start => fresh,
             Ok(None) => fresh,
-            Ok(Some(old)) if old.plugin == fresh.plugin && old.identity == fresh.identity => {
-                match numbering {
-                    Numbering::Replayed => old,
-                    Numbering::Anew | Numbering::Carried => Checkpoint { next_entry: old.reserved, ..old },
-                }
-            }
             Ok(Some(old)) => {
-                tracing::info!(
-                    component = fresh.component,
-                    "reads {} `{}` from its start, where the last run read {} `{}`; numbering goes on at {}",
-                    fresh.plugin,
-                    fresh.identity,
-                    old.plugin,
-                    old.identity,
-                    old.reserved
-                );
-                Checkpoint { next_entry: old.reserved, reserved: old.reserved, ..fresh }
+                if !old.is_of(&fresh) {
+                    tracing::info!(
+                        component = fresh.component,
+                        "reads {} `{}` from its start, where the last run read {} `{}`; numbering goes on at {}",
+                        fresh.plugin,
+                        fresh.identity,
+                        old.plugin,
+                        old.identity,
+                        old.reserved
+                    );
+                }
+                old.goes_on(fresh, numbering)
             }
             Err(error) => return Err(error),
         };
-        checkpoint.reserved = checkpoint.reserved.max(checkpoint.next_entry);
         // With `from_start` the file may say more, of numbers that are to be forgotten.
         let reserved_in_file = checkpoint.reserved;
         let start = Start { position: checkpoint.position.clone().map(Position), from_start };
