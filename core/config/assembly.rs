@@ -75,6 +75,14 @@ impl Assembly<'_> {
         if let Some(error) = dead_letter.as_ref().and_then(transaction::refuse) {
             slips.push(slip(&error, &dead_letter_options, &(0..0)));
         }
+        if let Some(Component { built: Built::Sink(sink), plugin, .. }) = &dead_letter
+            && !sink.keeps_records()
+        {
+            slips.push(Diagnostic::of_file(format!(
+                "`[dead_letter]`: `{plugin}` stores nothing, so what is rejected would be lost; \
+                 `file` keeps it, `console` shows it"
+            )));
+        }
         if !slips.is_empty() {
             return Err(slips);
         }
