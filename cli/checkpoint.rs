@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use anyhow::{Result, bail};
-use runner_core::{Kind, Pipeline, checkpoints, reset_checkpoints};
+use runner_core::{Checkpoint, Kind, Pipeline, checkpoints, reset_checkpoints};
 
 use crate::arguments::{
     CheckpointAction, CheckpointArguments, CheckpointResetArguments, CheckpointShowArguments, Common,
@@ -31,7 +31,7 @@ fn show(pipeline: &Pipeline) -> Result<()> {
     let mut text = String::new();
     for it in &found {
         text += &format!("{} ({}) reads {}\n", it.component, it.plugin, it.identity);
-        text += &format!("  next entry  {}\n", it.next_entry);
+        text += &numbers(it, pipeline);
         let position = it.position.as_ref().map_or("at the start".to_owned(), ToString::to_string);
         text += &format!("  position    {position}\n");
     }
@@ -47,26 +47,56 @@ fn show(pipeline: &Pipeline) -> Result<()> {
     Ok(())
 }
 
+/// What a checkpoint says about entry numbers.
+fn numbers(checkpoint: &Checkpoint, pipeline: &Pipeline) -> String {
+    let &Checkpoint { next_entry: first, reserved, .. } = checkpoint;
+    let next = pipeline.next_entry(checkpoint);
+    let mut text = match next {
+        Some(next) => format!("  next entry  {next}\n"),
+        None => format!("  next entry  {first}, but {} has no such source\n", pipeline.file.display()),
+    };
+    // Of a run that did not end in order, or not with all that it had read.
+    if reserved > first {
+        let given = format!("{first} to {}", reserved - 1);
+        text += &match next {
+            Some(next) if next >= reserved => format!("  reserved    {given}, which are not given again\n"),
+            Some(_) => format!("  reserved    {given}, which go to the same records again\n"),
+            None => format!("  reserved    {given}\n"),
+        };
+    }
+    text
+}
+
 const ELSEWHERE: &str = "its sources keep their positions elsewhere: a kafka source in its consumer group, \
                          which `runner run --from-start` takes back";
 
 fn reset(pipeline: &Pipeline, source: Option<&str>) -> Result<()> {
-    if let Some(source) = source {
-        let monitors = pipeline.monitors();
-        let mut sources = monitors.iter().filter(|monitor| monitor.kind == Kind::Source);
-        if !sources.any(|monitor| monitor.name == source) {
-            bail!("{} has no source `{source}`", pipeline.file.display());
-        }
-    }
+    let monitors = pipeline.monitors();
+    let is_in_file =
+        |name: &str| monitors.iter().any(|monitor| monitor.kind == Kind::Source && monitor.name == name);
     let forgotten = reset_checkpoints(&pipeline.data_dir, source)?;
     if forgotten.is_empty() {
+        // A source that has left the file may have left a checkpoint behind.
+        if let Some(source) = source.filter(|source| !is_in_file(source)) {
+            let (file, folder) = (pipeline.file.display(), pipeline.data_dir.display());
+            bail!("{file} has no source `{source}`, and there is no checkpoint of that name in {folder}");
+        }
         say("there was nothing to forget");
     }
     if !pipeline.keeps_checkpoints() {
         say(ELSEWHERE);
     }
     for name in forgotten {
-        say(&format!("forgot the position of `{name}`: the next run reads from the start and counts from 0"));
+        if is_in_file(&name) {
+            say(&format!(
+                "forgot the position of `{name}`: the next run reads from the start and counts from 0"
+            ));
+        } else {
+            say(&format!(
+                "forgot the position of `{name}`, a source that {} does not have",
+                pipeline.file.display()
+            ));
+        }
     }
     Ok(())
 }

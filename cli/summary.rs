@@ -50,9 +50,10 @@ fn log(report: &PipelineReport) {
         );
     }
     let (status, duration_ms) = (status(report), report.duration_ms);
-    match &report.error {
-        Some(error) => tracing::error!(pipeline, status, duration_ms, "{error:#}"),
-        None => tracing::info!(pipeline, status, duration_ms, "{}", report.reason),
+    if let Some(error) = &report.error {
+        tracing::error!(pipeline, status, duration_ms, "{error:#}");
+    } else {
+        tracing::info!(pipeline, status, duration_ms, "{}", report.reason);
     }
 }
 

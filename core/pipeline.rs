@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::engine::Checkpoint;
 use crate::plugin::{BatchLimits, Built, Kind, RetryLimits};
 use crate::progress::{Counters, Gauges, get};
 use crate::sink::Sink;
+use crate::source::Numbering;
 
 /// Components that have been built from one file, wired by their inputs.
 pub struct Pipeline {
@@ -59,10 +61,19 @@ impl Pipeline {
 
     /// Whether any source keeps its position in a checkpoint of ours.
     pub fn keeps_checkpoints(&self) -> bool {
-        use crate::source::Numbering;
         self.components.iter().any(|component| {
             matches!(&component.built, Built::Source(source) if source.numbering() != Numbering::Carried)
         })
+    }
+
+    /// The number of the next record that a source reads which goes on with this checkpoint; `None` if
+    /// the file has no source of that name that counts.
+    pub fn next_entry(&self, checkpoint: &Checkpoint) -> Option<u64> {
+        let component = self.components.iter().find(|component| component.name == checkpoint.component)?;
+        let Built::Source(source) = &component.built else { return None };
+        let numbering = source.numbering();
+        let fresh = Checkpoint::new(&self.name, &component.name, component.plugin, source.identity());
+        (numbering != Numbering::Carried).then(|| checkpoint.clone().goes_on(fresh, numbering).next_entry)
     }
 
     /// The crawlers of the pipeline, with their names.

@@ -86,6 +86,12 @@ pub trait Sink: Send + Sync {
         None
     }
 
+    /// Whether what it takes can be found again or is seen by somebody; a sink of which that is not
+    /// so cannot take dead letters.
+    fn keeps_records(&self) -> bool {
+        true
+    }
+
     /// Whether `runner crawl` has anything to do here.
     fn is_crawler(&self) -> bool {
         false

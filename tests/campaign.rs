@@ -9,12 +9,15 @@ use crate::support::flow::{Flow, LONG};
 use crate::support::stocks::SplitMix;
 use crate::support::{Running, number, wait_until};
 
+/// Which of the runs is the producer's; the others are members of one group.
+const PRODUCER: usize = 0;
+
 /// How a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// kill -9.
     Killed,
-    /// kill -9, and half a checkpoint is left, as a crash while it is written leaves it.
+    /// kill -9, and of the producer half a checkpoint is left, as a crash while it is written leaves it.
     Torn,
     /// In order.
     Stopped,
@@ -31,7 +34,7 @@ impl End {
     }
 
     /// Ends a run like this; what is said of it is wrong only if nobody could have known.
-    fn befalls(self, running: Running, flow: &Flow<'_>, random: &mut SplitMix) {
+    fn befalls(self, whom: usize, running: Running, flow: &Flow<'_>, random: &mut SplitMix) {
         match self {
             End::Killed | End::Torn => running.signal(Signal::SIGKILL),
             End::Stopped => running.signal(Signal::SIGTERM),
@@ -42,6 +45,8 @@ impl End {
             }
             End::StoppedHard => {
                 running.signal(Signal::SIGTERM);
+                // What comes within 100 ms belongs to the first signal.
+                std::thread::sleep(Duration::from_millis(100));
                 any_moment(random, 30);
                 running.signal(Signal::SIGTERM);
             }
@@ -52,7 +57,9 @@ impl End {
         let code = outcome.status.code();
         let is_right = matches!(code, None | Some(0)) || (self == End::StoppedHard && code == Some(143));
         assert!(is_right, "{self:?} ends with {:?}:\n{}", outcome.status, outcome.stderr);
+        // The temporary file of a producer that lives is its own.
         if self == End::Torn
+            && whom == PRODUCER
             && let Some(checkpoint) = flow.checkpoint()
         {
             let whole = std::fs::read(&checkpoint).expect("a checkpoint");
@@ -81,7 +88,7 @@ fn a_campaign_of_kills_loses_nothing_and_doubles_nothing() {
     // Small batches are acknowledged early, so that kills hit between many commits.
     flow.edit("consumer.toml", "name = \"consumer\"", "name = \"consumer\"\nbatch = { max_records = 50 }");
     let start = |flow: &Flow<'_>, whom: usize| match whom {
-        0 => flow.produce(),
+        PRODUCER => flow.produce(),
         _ => flow.consume_as(&format!("consumer-{whom}")),
     };
     let mut runs: Vec<Running> = (0..3).map(|whom| start(&flow, whom)).collect();
@@ -94,7 +101,7 @@ fn a_campaign_of_kills_loses_nothing_and_doubles_nothing() {
         any_moment(&mut random, 800);
         let whom = (random.next() % 3) as usize;
         let end = End::any(&mut random);
-        end.befalls(runs.remove(whom), &flow, &mut random);
+        end.befalls(whom, runs.remove(whom), &flow, &mut random);
         runs.insert(whom, start(&flow, whom));
         if n.is_multiple_of(4) {
             flow.listen();

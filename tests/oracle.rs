@@ -80,6 +80,20 @@ fn what_is_acknowledged_before_it_is_stored_is_named() {
 }
 
 #[test]
+fn a_commit_that_is_taken_back_is_named() {
+    let topic = [stored(0, "0", "a"), stored(1, "1", "b"), stored(2, "2", "c")];
+    let keys = KEYS.map(str::to_owned);
+    let judge = |heard: &[&[Option<i64>]]| {
+        let mut oracle = oracle();
+        heard.iter().for_each(|offsets| oracle.hear_commits(offsets.to_vec(), &keys));
+        oracle.judge_topic(&topic, 1).0
+    };
+    assert_eq!(judge(&[&[None], &[Some(1), None], &[Some(1), Some(4)], &[Some(3), Some(4)]]), []);
+    assert_eq!(judge(&[&[Some(2), Some(1)], &[Some(2), Some(0)]]), [Wrong::Receded(1)]);
+    assert_eq!(judge(&[&[Some(2)], &[None], &[Some(2)]]), [Wrong::Receded(0)]);
+}
+
+#[test]
 fn a_report_is_believed_only_if_every_number_is_right() {
     let report = |status: &str, n: usize| {
         json!({ "pipelines": [{ "status": status, "components": [

@@ -312,3 +312,31 @@ fn a_checkpoint_is_shown_and_forgotten_by_hand() {
     scene.run(["checkpoint", "reset", "p.toml"]).assert_code(0);
     scene.run(["checkpoint", "reset", "p.toml"]).assert_code(0).assert_says(&["nothing to forget"]);
 }
+
+#[test]
+fn a_checkpoint_says_which_number_comes_next_and_outlives_its_source() {
+    let scene = scene_with_rows(50);
+    let limited = pipeline(&[("limit", "records = 20")], "type = \"file\"\npath = \"out.csv\"");
+    scene.write("p.toml", &limited);
+    scene.run(["run", "p.toml"]).assert_code(0);
+    // As a run leaves it that was killed.
+    let checkpoint = scene.path("state/p/stocks.json");
+    let text = std::fs::read_to_string(&checkpoint).unwrap();
+    std::fs::write(&checkpoint, text.replace("\"reserved\": 20", "\"reserved\": 200")).unwrap();
+    let shows = |text: &str| {
+        let shown = scene.run(["checkpoint", "show", "p.toml"]);
+        assert!(shown.assert_code(0).stdout.contains(text), "{}", shown.stdout);
+    };
+    shows("  next entry  20\n  reserved    20 to 199, which go to the same records again\n");
+    std::fs::copy(scene.path("stocks.csv"), scene.path("others.csv")).unwrap();
+    scene.write("p.toml", limited.replace("stocks.csv", "others.csv"));
+    shows("  next entry  200\n  reserved    20 to 199, which are not given again\n");
+    scene.write(
+        "p.toml",
+        limited.replace("sources.stocks", "sources.shares").replace("\"stocks\"", "\"shares\""),
+    );
+    shows("  next entry  20, but p.toml has no such source\n  reserved    20 to 199\n");
+    let forgotten = scene.run(["checkpoint", "reset", "p.toml", "stocks"]);
+    forgotten.assert_code(0).assert_says(&["`stocks`, a source that p.toml does not have"]);
+    assert!(!checkpoint.exists());
+}

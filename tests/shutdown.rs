@@ -95,10 +95,25 @@ fn a_second_signal_stops_at_once() {
         wait_until("a write", SOON, || s3.requests("PutObject") > 0);
         running.signal(signal);
         wait_until("the first signal to be seen", SOON, || running.has_said("a second signal stops at once"));
+        // What comes within 100 ms belongs to the first one.
+        let seen = Instant::now();
+        wait_until("a second thought", SOON, || seen.elapsed() > Duration::from_millis(100));
         let (outcome, took) = stop(running, signal);
         outcome.assert_code(code);
         assert!(took < Duration::from_secs(3), "{took:?}");
     }
+}
+
+/// `timeout` tells its child and then its group: whoever is in both hears it twice.
+#[test]
+fn two_signals_at_once_stop_in_order() {
+    let scene = paced(5000, 100);
+    let running = scene.start(["run", "paced.toml"]);
+    wait_until("a record", SOON, || n_lines(&scene) > 0);
+    running.signal(Signal::SIGINT);
+    let (outcome, _) = stop(running, Signal::SIGTERM);
+    outcome.assert_code(0);
+    assert_counts_up(&scene, 1);
 }
 
 #[test]

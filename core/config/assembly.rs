@@ -131,6 +131,15 @@ impl Assembly<'_> {
             };
             let built = build(read, context, Vec::new(), Some(&shown), slips)?;
             slips.extend(transaction::refuse(&built).iter().flat_map(|error| shown.slips(error)));
+            if let Built::Sink(sink) = &built.built
+                && !sink.keeps_records()
+            {
+                let message = format!(
+                    "`{}` stores nothing, so what is rejected would be lost; `file` keeps it, `console` shows it",
+                    built.plugin
+                );
+                slips.extend(shown.slips(&OptionError::new("type", message)));
+            }
             Some(built)
         });
         // One that was not built has a slip, or a value that is missing.

@@ -12,6 +12,9 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::folder::{create_folder, sync_folder};
+use crate::source::Numbering;
+
 /// The format this version writes and reads.
 const VERSION: u32 = 1;
 
@@ -47,6 +50,24 @@ impl Checkpoint {
             reserved: 0,
         }
     }
+
+    /// Whether its position means anything to a source that begins with `fresh`.
+    pub(crate) fn is_of(&self, fresh: &Checkpoint) -> bool {
+        self.plugin == fresh.plugin && self.identity == fresh.identity
+    }
+
+    /// What a source of its name goes on with, which would begin with `fresh` if it had no past.
+    pub(crate) fn goes_on(self, fresh: Checkpoint, numbering: Numbering) -> Checkpoint {
+        let reserved = self.reserved.max(self.next_entry);
+        if !self.is_of(&fresh) {
+            return Checkpoint { next_entry: reserved, reserved, ..fresh };
+        }
+        let next_entry = match numbering {
+            Numbering::Replayed => self.next_entry,
+            Numbering::Anew | Numbering::Carried => reserved,
+        };
+        Checkpoint { next_entry, reserved, ..self }
+    }
 }
 
 /// The checkpoints of a pipeline as they are now, in the order of their names; a run that
@@ -68,7 +89,7 @@ pub fn reset_checkpoints(data_dir: &Path, component: Option<&str>) -> Result<Vec
         let path = folder.file(name);
         std::fs::remove_file(&path).with_context(|| format!("removing the checkpoint {}", path.display()))?;
     }
-    sync(data_dir).with_context(|| format!("removing checkpoints of {}", data_dir.display()))?;
+    sync_folder(data_dir).with_context(|| format!("removing checkpoints of {}", data_dir.display()))?;
     Ok(names)
 }
 
@@ -101,7 +122,13 @@ fn read(path: &Path) -> Result<Option<Checkpoint>> {
         }
     };
     let advice = || {
-        format!("the checkpoint {} cannot be read; `--from-start` forgets it and begins anew", path.display())
+        let component = path.file_stem().unwrap_or_default().display();
+        format!(
+            "the checkpoint {} cannot be read: put back a copy of it, or forget it with \
+             `runner checkpoint reset FILE {component}` (`runner run FILE --from-start` forgets those of all sources); \
+             then `{component}` is read from its start, and its entry numbers begin at 0 again",
+            path.display()
+        )
     };
     let checkpoint: Checkpoint = serde_json::from_slice(&bytes).with_context(advice)?;
     if checkpoint.version != VERSION {
@@ -112,11 +139,6 @@ fn read(path: &Path) -> Result<Option<Checkpoint>> {
         .with_context(advice);
     }
     Ok(Some(checkpoint))
-}
-
-/// Makes names that have come or gone durable.
-fn sync(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 /// The folder of one pipeline's checkpoints, locked for as long as this lives.
@@ -135,7 +157,7 @@ impl Folder {
                 path.display()
             )
         };
-        std::fs::create_dir_all(path).with_context(what)?;
+        create_folder(path).with_context(what)?;
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -171,7 +193,7 @@ impl Folder {
             file.write_all(b"\n")?;
             file.sync_all()?;
             std::fs::rename(&temporary, &path)?;
-            sync(&self.path)
+            sync_folder(&self.path)
         };
         write().with_context(|| format!("writing the checkpoint {}", path.display()))
     }
@@ -213,6 +235,31 @@ mod tests {
         folder.write(&Checkpoint { version: 99, ..checkpoint(1) }).unwrap();
         let error = format!("{:#}", folder.read("stocks").unwrap_err());
         assert!(error.contains("version 99") && error.contains("--from-start"), "{error}");
+    }
+
+    #[test]
+    fn of_a_checkpoint_that_cannot_be_read_it_is_said_what_forgetting_it_costs() {
+        let path = tempfile::tempdir().unwrap();
+        std::fs::write(path.path().join("stocks.json"), "{\"version\":1,").unwrap();
+        let error = format!("{:#}", checkpoints(path.path()).unwrap_err());
+        for said in ["reset FILE stocks", "--from-start", "all sources", "numbers begin at 0 again"] {
+            assert!(error.contains(said), "{error}");
+        }
+        assert_eq!(reset_checkpoints(path.path(), Some("stocks")).unwrap(), ["stocks"]);
+    }
+
+    #[test]
+    fn what_may_be_read_otherwise_goes_on_behind_all_numbers_that_were_given() {
+        let old = Checkpoint { reserved: 200, position: Some(7.into()), ..checkpoint(20) };
+        let fresh = || checkpoint(0);
+        let goes_on = |fresh, numbering| {
+            let Checkpoint { next_entry, reserved, position, .. } = old.clone().goes_on(fresh, numbering);
+            (next_entry, reserved, position.is_some())
+        };
+        assert_eq!(goes_on(fresh(), Numbering::Replayed), (20, 200, true));
+        assert_eq!(goes_on(fresh(), Numbering::Anew), (200, 200, true));
+        let edited = Checkpoint { identity: "b.csv".into(), ..fresh() };
+        assert_eq!(goes_on(edited, Numbering::Replayed), (200, 200, false));
     }
 
     #[test]

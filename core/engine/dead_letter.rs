@@ -1,7 +1,10 @@
 //! Dead letters: what components reject is put into an envelope and written to
 //! a sink of its own. Where there is none, the first reject ends the run.
 
+use std::sync::atomic::Ordering;
+
 use anyhow::{Context as _, Error, Result};
+use tokio::sync::Semaphore;
 
 use super::control::Control;
 use super::writer::Writer;
@@ -15,12 +18,47 @@ use crate::sink::Ending;
 #[derive(Default)]
 pub(crate) struct DeadLetters {
     pipeline: String,
-    writer: Option<Writer>,
+    desk: Option<Desk>,
+}
+
+/// Where letters are written: every task comes here by itself, and the sink says how many at once.
+struct Desk {
+    writer: Writer,
+    /// A permit for each of the writes that may overlap.
+    turns: Semaphore,
+    /// A permit for each of the records that may be under way.
+    room: Semaphore,
+    max_under_way: usize,
+}
+
+impl Desk {
+    fn new(writer: Writer) -> Self {
+        let at_most = |n: usize| n.clamp(1, Semaphore::MAX_PERMITS);
+        let max_under_way = at_most(writer.sink.max_under_way());
+        Desk {
+            turns: Semaphore::new(at_most(writer.sink.concurrency())),
+            room: Semaphore::new(max_under_way),
+            max_under_way,
+            writer,
+        }
+    }
+
+    /// Writes letters when it is their turn, and answers with what has been stored of them.
+    async fn write(&self, letters: Batch) -> Batch {
+        let n_letters = u32::try_from(letters.len().min(self.max_under_way)).unwrap_or(u32::MAX);
+        let _turn = self.turns.acquire().await.expect("nobody closes it");
+        let _room = self.room.acquire_many(n_letters).await.expect("nobody closes it");
+        if self.writer.is_broken.load(Ordering::Relaxed) {
+            letters.give_back();
+            return Batch::default();
+        }
+        self.writer.write(letters, &DeadLetters::default()).await
+    }
 }
 
 impl DeadLetters {
     pub(crate) fn new(pipeline: &str, writer: Option<Writer>) -> Self {
-        DeadLetters { pipeline: pipeline.to_owned(), writer }
+        DeadLetters { pipeline: pipeline.to_owned(), desk: writer.map(Desk::new) }
     }
 
     /// Puts the records at the given indices aside. Answers with the rest, and
@@ -37,7 +75,7 @@ impl DeadLetters {
         if rejects.is_empty() {
             return (batch, true);
         }
-        let Some(writer) = &self.writer else {
+        let Some(desk) = &self.desk else {
             let (index, reason) = rejects.into_iter().next().expect("not empty");
             let error = reason.context(describe(&batch.records()[index]));
             add(&counters.rejected, 1);
@@ -55,7 +93,7 @@ impl DeadLetters {
         }
         let n_bad = bad.len();
         // Boxed: a sink's writer needs the dead letters, which need a writer of their own.
-        let written = Box::pin(writer.write(bad, &DeadLetters::default())).await;
+        let written = Box::pin(desk.write(bad)).await;
         let goes_on = written.len() == n_bad;
         written.sign();
         if goes_on {
@@ -67,8 +105,18 @@ impl DeadLetters {
 
     /// Finishes what the sink has left for later.
     pub(crate) async fn flush(&self) -> Result<()> {
-        let Some(writer) = &self.writer else { return Ok(()) };
-        writer.sink.flush(Ending::Stopped).await.context("finishing the dead letters")
+        let Some(desk) = &self.desk else { return Ok(()) };
+        desk.writer.sink.flush(Ending::Stopped).await.context("finishing the dead letters")
+    }
+
+    /// What the sink does beside its writes; ends only by failing.
+    pub(crate) async fn work_beside(&self) -> Error {
+        if let Some(desk) = &self.desk
+            && let Err(error) = desk.writer.sink.work_beside().await
+        {
+            return error.context("working beside the dead letters");
+        }
+        std::future::pending().await
     }
 }
 

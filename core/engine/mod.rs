@@ -22,6 +22,8 @@ mod stories;
 #[cfg(test)]
 mod stories_cast;
 #[cfg(test)]
+mod stories_rejects;
+#[cfg(test)]
 mod stories_rounds;
 mod wiring;
 mod writer;
@@ -99,7 +101,15 @@ async fn run_to_end(
     let control = Arc::new(Control::new(nodes, &options.stop));
     let Some(wired) = wiring::wire(pipeline, options, &control).await? else { return Ok(None) };
     let mut tasks = wired.tasks;
-    drain(&mut tasks, &control, options).await;
+    let beside = async {
+        let error = wired.dead_letters.work_beside().await;
+        control.fail_as("dead_letter".into(), error);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = drain(&mut tasks, &control, options) => {}
+        () = beside => unreachable!("it pends for ever"),
+    }
     let is_aborted = !tasks.is_empty();
     tasks.shutdown().await;
     if !is_aborted && let Err(error) = wired.dead_letters.flush().await {

@@ -88,9 +88,13 @@ async fn write(
     let n_records = batch.len();
     // A write before that is gone has begun as well.
     let _ = turn.await;
-    if let Some(rounds) = &writer.rounds
-        && !rounds.enter(batch.span()).await
-    {
+    let is_let_in = match &writer.rounds {
+        Some(rounds) => rounds.enter(batch.span()).await,
+        None => true,
+    };
+    // What one in front of this has broken meanwhile would be written for nothing: the next run reads it again.
+    // A failure elsewhere is no reason: what came before it is written.
+    if !is_let_in || writer.is_broken.load(Ordering::Relaxed) {
         batch.give_back();
         return n_records;
     }

@@ -22,7 +22,8 @@ use crate::progress::{Counters, add};
 use crate::source::{Committer, ReadError, Source};
 use crate::transform::Flow;
 
-/// Checkpoints are written at most this often.
+/// Progress is written to the checkpoint at most this often; reservations of numbers come beside it, since
+/// the records wait for them. Their steps grow, so they soon come as seldom.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) struct SourceTask {

@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::RunOptions;
 use super::stories_cast::{kept, numbers};
-use crate::config::{Surroundings, load};
+use crate::config::{Diagnostics, Surroundings, load};
 use crate::plugin::Registry;
-use crate::{PipelineReport, Status};
+use crate::{Pipeline, PipelineReport, Status};
 
 /// A folder for one story.
 pub(super) struct Scene(tempfile::TempDir);
@@ -25,6 +25,22 @@ impl Scene {
         Scene(tempfile::tempdir().unwrap())
     }
 
+    fn load(&self, pipeline: &str) -> Result<Pipeline, Diagnostics> {
+        let file = self.0.path().join("story.toml");
+        std::fs::write(&file, pipeline).unwrap();
+        let surroundings = Surroundings {
+            registry: &Registry::collect().unwrap(),
+            lookup: &|_| None,
+            data_dir: Some(self.0.path().to_owned()),
+        };
+        load(&file, &surroundings)
+    }
+
+    /// What is wrong with a pipeline.
+    pub(super) fn slips(&self, pipeline: &str) -> String {
+        self.load(pipeline).err().expect("something is wrong").to_string()
+    }
+
     pub(super) async fn run(&self, pipeline: &str) -> Told {
         self.run_with(pipeline, CancellationToken::new(), Duration::from_secs(30)).await
     }
@@ -35,14 +51,7 @@ impl Scene {
         stop: CancellationToken,
         drain_timeout: Duration,
     ) -> Told {
-        let file = self.0.path().join("story.toml");
-        std::fs::write(&file, pipeline).unwrap();
-        let surroundings = Surroundings {
-            registry: &Registry::collect().unwrap(),
-            lookup: &|_| None,
-            data_dir: Some(self.0.path().to_owned()),
-        };
-        let pipeline = load(&file, &surroundings).unwrap_or_else(|slips| panic!("{slips}"));
+        let pipeline = self.load(pipeline).unwrap_or_else(|slips| panic!("{slips}"));
         let options = RunOptions { from_start: false, drain_timeout, stop, abort: CancellationToken::new() };
         let report = crate::run(pipeline, options).await;
         let checkpoint = std::fs::read(self.0.path().join("story/in.json")).unwrap();
@@ -110,67 +119,6 @@ async fn patience_ends_and_then_the_run_does() {
         .await;
     told.assert(Status::Failed, 0);
     assert!(told.report.reason.contains("gave up after") && told.report.reason.contains("stumbled"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_dead_letters_a_bad_record_stops_the_run_behind_what_came_before_it() {
-    for (name, bad) in [("source", "bad = [7],"), ("transform", ""), ("sink", "")] {
-        let scene = Scene::new();
-        let reject = if name == "transform" { "reject = 7," } else { "" };
-        let refuse = if name == "sink" { "refuse = 7," } else { "" };
-        let told = scene
-            .run(&format!(
-                "sources.in = {{ type = 'test_count', until = 30, {bad} }}
-                transforms.t = {{ type = 'test_meddle', {reject} inputs = ['in'] }}
-                sinks.out = {{ type = 'test_keep', name = 'bad {name}', {refuse} inputs = ['t'] }}"
-            ))
-            .await;
-        told.assert(Status::Failed, 7);
-        assert!(
-            told.report.reason.contains("entry 7 from test/0/7 is a bad record"),
-            "{}",
-            told.report.reason
-        );
-        assert!(kept(&format!("bad {name}")).starts_with(&numbers(0..7)), "{name}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn dead_letters_take_what_is_rejected_and_the_run_goes_on() {
-    let scene = Scene::new();
-    let told = scene
-        .run(
-            "dead_letter = { type = 'test_keep', name = 'dead' }
-            sources.in = { type = 'test_count', until = 30, bad = [3, 29] }
-            transforms.t = { type = 'test_meddle', reject = 11, inputs = ['in'] }
-            sinks.out = { type = 'test_keep', name = 'alive', refuse = 22, inputs = ['t'] }",
-        )
-        .await;
-    told.assert(Status::Completed, 30);
-    let dead: Vec<Value> = kept("dead").iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let mut told_of: Vec<(u64, &str, &str)> = dead
-        .iter()
-        .map(|it| {
-            (it["entry"].as_u64().unwrap(), it["component"].as_str().unwrap(), it["body"].as_str().unwrap())
-        })
-        .collect();
-    told_of.sort_unstable();
-    assert_eq!(told_of, [(3, "in", "3"), (11, "t", "11"), (22, "out", "22"), (29, "in", "29")]);
-    assert_eq!(kept("alive").len(), 26);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_dead_letter_sink_that_fails_ends_the_run() {
-    let scene = Scene::new();
-    let told = scene
-        .run(
-            "dead_letter = { type = 'test_keep', name = 'dead too', refuse = 3 }
-            sources.in = { type = 'test_count', until = 30, bad = [3] }
-            sinks.out = { type = 'test_keep', name = 'not dead', inputs = ['in'] }",
-        )
-        .await;
-    assert_eq!(told.report.status, Status::Failed);
-    assert!(told.checkpoint["next_entry"].as_u64().unwrap() <= 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,12 +2,14 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::testing::record;
@@ -226,8 +228,17 @@ struct KeepConfig {
     panic: Option<u64>,
     /// Never answers for this one.
     hang: Option<u64>,
+    /// Panics if more writes overlap.
     #[serde(default = "one")]
     concurrency: usize,
+    /// Panics if a write begins while so many records are under way in others.
+    max_under_way: Option<usize>,
+    /// How many milliseconds each write takes.
+    #[serde(default)]
+    takes: u64,
+    /// Keeps nothing.
+    #[serde(default)]
+    forgets: bool,
     /// Writes in transactions.
     #[serde(default)]
     transactional: bool,
@@ -245,6 +256,8 @@ fn one() -> usize {
 struct Keep {
     config: KeepConfig,
     n_stumbles: Mutex<usize>,
+    turns: Semaphore,
+    n_under_way: AtomicUsize,
     pending: Arc<Pending>,
 }
 
@@ -261,7 +274,13 @@ pub(crate) fn numbers(range: std::ops::Range<u64>) -> Vec<String> {
 impl SinkConfig for KeepConfig {
     fn build(self, _: &BuildContext) -> Result<Box<dyn Sink>> {
         let pending = Arc::new(Pending { config: self.clone(), written: Mutex::default() });
-        Ok(Box::new(Keep { config: self, n_stumbles: Mutex::default(), pending }))
+        Ok(Box::new(Keep {
+            n_stumbles: Mutex::default(),
+            turns: Semaphore::new(self.concurrency),
+            n_under_way: AtomicUsize::new(0),
+            pending,
+            config: self,
+        }))
     }
 }
 
@@ -273,6 +292,13 @@ impl Sink for Keep {
             std::future::pending::<()>().await;
         }
         assert!(holds(self.config.panic).is_none(), "as the story tells");
+        let _turn = self.turns.try_acquire().expect("no more writes at once than were asked for");
+        let n_others = self.n_under_way.fetch_add(records.len(), Ordering::SeqCst);
+        assert!(n_others == 0 || n_others < self.max_under_way(), "{n_others} under way");
+        if self.config.takes > 0 {
+            tokio::time::sleep(Duration::from_millis(self.config.takes)).await;
+        }
+        self.n_under_way.fetch_sub(records.len(), Ordering::SeqCst);
         {
             let mut n_stumbles = self.n_stumbles.lock().unwrap();
             if *n_stumbles < self.config.stumble {
@@ -304,6 +330,19 @@ impl Sink for Keep {
 
     fn concurrency(&self) -> usize {
         self.config.concurrency
+    }
+
+    fn max_under_way(&self) -> usize {
+        self.config.max_under_way.unwrap_or(usize::MAX)
+    }
+
+    fn keeps_records(&self) -> bool {
+        !self.config.forgets
+    }
+
+    async fn work_beside(&self) -> Result<()> {
+        KEPT.lock().unwrap().entry(format!("{} beside", self.config.name)).or_default().push("begun".into());
+        std::future::pending().await
     }
 
     async fn flush(&self, ending: Ending) -> Result<()> {

@@ -9,8 +9,6 @@ use tokio_util::sync::CancellationToken;
 use super::stories::Scene;
 use super::stories_cast::{kept, numbers};
 use crate::Status;
-use crate::config::{Surroundings, load};
-use crate::plugin::Registry;
 
 /// A sink that has transactions; the cast sees to it that each is committed with
 /// the position behind all that was written in it.
@@ -221,22 +219,13 @@ fn a_sink_with_transactions_has_one_source_all_for_itself() {
             "it is aloof",
         ),
     ] {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("story.toml");
         let idle = if inputs.contains("in") || more.contains("'in'") {
             "sources.in = { type = 'test_count', until = 1 }"
         } else {
             ""
         };
         let text = format!("{more}\n{idle}\n{}", sink("", &format!("inputs = {inputs}")));
-        std::fs::write(&file, text).unwrap();
-        let surroundings = Surroundings {
-            registry: &Registry::collect().unwrap(),
-            lookup: &|_| None,
-            data_dir: Some(folder.path().to_owned()),
-        };
-        let Err(slips) = load(&file, &surroundings) else { panic!("{why}") };
-        let slips = slips.to_string();
+        let slips = Scene::new().slips(&text);
         assert!(slips.contains("`transactional`: ") && slips.contains(why), "{why}: {slips}");
     }
 }

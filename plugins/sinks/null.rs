@@ -30,4 +30,8 @@ impl Sink for Null {
     async fn write(&self, _: &[Record]) -> Result<(), WriteError> {
         Ok(())
     }
+
+    fn keeps_records(&self) -> bool {
+        false
+    }
 }

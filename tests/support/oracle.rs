@@ -42,6 +42,8 @@ pub enum Wrong {
     Forged(String),
     /// This entry was acknowledged before it was stored.
     Early(usize),
+    /// What had been committed of this partition was taken back.
+    Receded(usize),
     /// The report does not say what has happened.
     Untrue(String),
 }
@@ -139,7 +141,7 @@ impl Oracle {
         (entry < self.records.len()).then_some(entry)
     }
 
-    /// Whatever lies in front of a committed offset was stored by then.
+    /// Whatever lies in front of a committed offset was stored by then, and no commit was taken back.
     fn judge_commits(&self, stored: &[Stored], wrong: &mut Vec<Wrong>) {
         for Commits { offsets, is_stored } in &self.commits {
             let committed = |it: &&Stored| {
@@ -148,6 +150,22 @@ impl Oracle {
             };
             let entries = stored.iter().filter(committed).filter_map(|it| self.entry_in(it));
             wrong.extend(entries.filter(|&entry| !is_stored[entry]).map(Wrong::Early));
+        }
+        self.judge_order(wrong);
+    }
+
+    /// No partition was ever committed less far than before.
+    fn judge_order(&self, wrong: &mut Vec<Wrong>) {
+        let mut furthest: Vec<Option<i64>> = Vec::new();
+        for Commits { offsets, .. } in &self.commits {
+            furthest.resize(furthest.len().max(offsets.len()), None);
+            for (partition, furthest) in furthest.iter_mut().enumerate() {
+                let offset = offsets.get(partition).copied().flatten();
+                if offset < *furthest {
+                    wrong.push(Wrong::Receded(partition));
+                }
+                *furthest = offset.max(*furthest);
+            }
         }
     }
 

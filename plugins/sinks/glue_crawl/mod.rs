@@ -164,6 +164,10 @@ impl Sink for GlueCrawl {
         Some(self.plan.target.as_str().to_owned())
     }
 
+    fn keeps_records(&self) -> bool {
+        false
+    }
+
     fn is_crawler(&self) -> bool {
         true
     }
