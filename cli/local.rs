@@ -49,7 +49,9 @@ fn serve(arguments: &LocalArguments) -> Result<()> {
             "Kafka is in memory here: it makes no topic by itself, forgets nothing until it stops, and shows what\n\
              a transaction has taken back.\n",
         );
-        what_was_forgotten(&data).iter().for_each(|line| say(line));
+        if let Some(forgotten) = what_was_forgotten(&data) {
+            say(&forgotten);
+        }
         if let Some(file) = &arguments.write_env {
             write_env(file, &variables)?;
             say(&format!("Its variables are in {0}: runner run --env-file {0} …", file.display()));
