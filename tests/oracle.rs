@@ -85,7 +85,9 @@ fn a_commit_that_is_taken_back_is_named() {
     let keys = KEYS.map(str::to_owned);
     let judge = |heard: &[&[Option<i64>]]| {
         let mut oracle = oracle();
-        heard.iter().for_each(|offsets| oracle.hear_commits(offsets.to_vec(), &keys));
+        for offsets in heard {
+            oracle.hear_commits(offsets.to_vec(), &keys);
+        }
         oracle.judge_topic(&topic, 1).0
     };
     assert_eq!(judge(&[&[None], &[Some(1), None], &[Some(1), Some(4)], &[Some(3), Some(4)]]), []);
