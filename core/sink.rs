@@ -110,8 +110,15 @@ pub enum WriteError {
     Retry(Error),
     /// These failed; all others are durable.
     Partial(Vec<Failure>),
-    /// No further try will help.
+    /// No further try will help, and nothing of it counts as stored.
     Fatal(Error),
+    /// No further try will help; all but these records are durable.
+    FatalFor {
+        /// What went wrong.
+        error: Error,
+        /// Which records of the slice have not been stored.
+        not_stored: Vec<usize>,
+    },
 }
 
 /// Why one record could not be stored.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::moto::Moto;
 use crate::support::s3::{ACCESS_KEY, Answer, S3};
-use crate::support::{Outcome, Scene, report};
+use crate::support::{Outcome, Scene, report, wait_until};
 
 const ROWS: &str = "Index,Date,Open\nHSI,1986-12-31,2568.3\nHSI,1987-01-02,2540\nNYA,1965-12-31,528.7\n";
 
@@ -145,6 +145,35 @@ fn a_profile_is_as_good_as_variables() {
     );
     scene.set("AWS_PROFILE", "local");
     run(&scene).assert_code(0);
+    assert_all_stored(&server);
+}
+
+#[test]
+fn keys_that_somebody_renews_in_the_profile_are_taken_up_by_the_run_that_waits_for_them() {
+    let server = S3::start();
+    server.create_bucket("lake");
+    let mut scene = scene();
+    pipeline(&scene, "concurrency = 1");
+    let secret = crate::support::s3::SECRET_KEY;
+    let log_in = |scene: &Scene, token: &str| {
+        scene.write(
+            ".aws/credentials",
+            format!(
+                "[default]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={secret}\n\
+                 aws_session_token={token}\n"
+            ),
+        );
+    };
+    log_in(&scene, "old");
+    scene.set("AWS_ENDPOINT_URL_S3", server.url()).set("AWS_REGION", "eu-central-1");
+    server.answer(|asked| match asked.operation {
+        "PutObject" if asked.n_before > 0 && asked.token == "old" => Answer::Error("ExpiredToken"),
+        _ => Answer::Normal,
+    });
+    let running = scene.start(["run", "lake.toml"]);
+    wait_until("the session to end", Duration::from_secs(60), || running.has_said("ExpiredToken"));
+    log_in(&scene, "new");
+    running.wait(Duration::from_secs(60)).assert_code(0);
     assert_all_stored(&server);
 }
 

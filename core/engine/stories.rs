@@ -122,6 +122,22 @@ async fn patience_ends_and_then_the_run_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_stored_beside_the_record_that_ends_a_run_is_counted_and_not_read_again() {
+    let scene = Scene::new();
+    let told = scene
+        .run(
+            "sources.in = { type = 'test_count', until = 30 }
+            sinks.out = { type = 'test_keep', name = 'broken', fail = 7, inputs = ['in'] }",
+        )
+        .await;
+    told.assert(Status::Failed, 7);
+    assert_eq!(told.checkpoint["position"], 7);
+    assert!(told.report.reason.contains("broken"), "{}", told.report.reason);
+    let out = &told.report.components[1];
+    assert_eq!((out.records_in, out.records_out), (10, 9));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sink_that_panics_commits_nothing_of_its_batch() {
     let scene = Scene::new();
     let told = scene

@@ -224,6 +224,8 @@ struct KeepConfig {
     stumble: usize,
     /// Never stores this one, and says so.
     refuse: Option<u64>,
+    /// Stores all but this one, and will write no more.
+    fail: Option<u64>,
     /// Panics over this one.
     panic: Option<u64>,
     /// Never answers for this one.
@@ -307,7 +309,8 @@ impl Sink for Keep {
             }
             *n_stumbles = 0;
         }
-        let refused = holds(self.config.refuse);
+        let failed = holds(self.config.fail);
+        let refused = holds(self.config.refuse).or(failed);
         let good = records.iter().enumerate().filter(|(index, _)| Some(*index) != refused);
         let body = |record: &Record| String::from_utf8(record.to_bytes().unwrap().to_vec()).unwrap();
         let stored: Vec<_> = good.map(|(_, record)| (record.origin.offset, body(record))).collect();
@@ -318,6 +321,9 @@ impl Sink for Keep {
         } else {
             let bodies = stored.into_iter().map(|(_, body)| body);
             KEPT.lock().unwrap().entry(self.config.name.clone()).or_default().extend(bodies);
+        }
+        if let Some(index) = failed {
+            return Err(WriteError::FatalFor { error: anyhow::anyhow!("broken"), not_stored: vec![index] });
         }
         let failure = |index| Failure { index, error: anyhow::anyhow!("refused"), retry: false };
         WriteError::unless_empty(refused.map(failure).into_iter().collect())

@@ -48,6 +48,15 @@ impl Writer {
                     self.fail(error);
                     return stored;
                 }
+                Err(WriteError::FatalFor { error, mut not_stored }) => {
+                    not_stored.sort_unstable();
+                    not_stored.dedup();
+                    self.fail(error);
+                    let lost = batch.extract(&not_stored);
+                    self.store(&mut stored, batch);
+                    drop(lost);
+                    return stored;
+                }
                 Err(WriteError::Retry(error)) => error,
                 Err(WriteError::Partial(mut failures)) => {
                     failures.sort_by_key(|failure| failure.index);

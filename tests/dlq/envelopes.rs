@@ -119,6 +119,80 @@ fn kafka_names_what_is_too_large_and_a_replay_delivers_it_once_with_its_number()
     assert_eq!(entries, ["0", "1", "2"]);
 }
 
+/// Numbers, every tenth without a key, from a topic into a compacted one.
+fn into_compacted(broker: &Broker, dead_letter: &str) -> (Scene, String) {
+    let (from, to) = (broker.create_topic("from", 1), broker.create_compacted_topic("compacted"));
+    let bodies: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    broker.produce_records(bodies.iter().enumerate().map(|(n, body)| {
+        let record = BaseRecord::to(&from).payload(body.as_bytes());
+        if n % 10 == 3 { record } else { record.key(body.as_bytes()) }
+    }));
+    let (at, group) = (broker.bootstrap(), broker.name("group"));
+    let pipeline = format!(
+        "[sources.rows]\ntype = \"kafka\"\nbootstrap_servers = \"{at}\"\ntopics = [\"{from}\"]\n\
+         group_id = \"{group}\"\nstop = \"at_end\"\n\
+         [sinks.topic]\ntype = \"kafka\"\ninputs = [\"rows\"]\nbootstrap_servers = \"{at}\"\n\
+         topic = \"{to}\"\n{dead_letter}"
+    );
+    (scene(pipeline), to)
+}
+
+#[test]
+fn kafka_puts_aside_what_a_compacted_topic_refuses_and_stores_all_that_came_with_it_once() {
+    let Some(broker) = Broker::shared() else { return };
+    let (scene, to) = into_compacted(broker, FILE);
+    run(&scene).assert_code(0);
+    let mut stored: Vec<u32> = broker.read_all(&to).iter().map(|it| it.text().parse().unwrap()).collect();
+    stored.sort_unstable();
+    assert_eq!(stored, (0..100).filter(|n| n % 10 != 3).collect::<Vec<_>>(), "each once");
+    let letters = letters(&scene.read("dead.jsonl"));
+    let mut bodies: Vec<u32> =
+        letters.iter().map(|it| it["body"].as_str().expect("text").parse().unwrap()).collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, (0..10).map(|n| n * 10 + 3).collect::<Vec<_>>());
+    let reason = letters[0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("a compacted topic wants one (`key_field`)"), "{reason}");
+}
+
+#[test]
+fn a_compacted_topic_names_the_record_that_ends_the_run() {
+    let Some(broker) = Broker::shared() else { return };
+    let (scene, _) = into_compacted(broker, "");
+    run(&scene).assert_code(1).assert_says(&["/0/3 is a bad record", "a compacted topic wants one"]);
+    let (scene, to) = into_compacted(broker, "delivery = \"exactly_once\"\n");
+    let told = run(&scene);
+    told.assert_code(1).assert_says(&["refuses the record from", "/0/3", "a compacted topic wants one"]);
+    assert_eq!(broker.read_all(&to), []);
+}
+
+#[test]
+fn a_letter_about_one_record_is_not_written_over_by_one_about_another() {
+    let (server, scene) = lake(0, "");
+    let key = "letters/{{ key }}/{{ entry }}.json";
+    let bucket = format!("[dead_letter]\ntype = \"s3\"\nbucket = \"lake\"\nkey = \"{key}\"\n");
+    scene.write("rows.csv", "a,b\n1,x\n2\n");
+    scene.write("p.toml", [CSV, JSON, &out("json"), &bucket].concat());
+    run(&scene).assert_code(0);
+    let first = server.read("lake", "letters/rows/1.json");
+
+    scene.write("others.csv", "a,b\n1,x\n9\n");
+    scene.write("p.toml", scene.read("p.toml").replace("rows.csv", "others.csv"));
+    scene.run(["run", "p.toml", "--from-start"]).assert_code(1).assert_says(&[
+        "s3://lake/letters/rows/1.json is not written over",
+        "rows.csv/0/1",
+        "others.csv/0/1",
+        "{{ topic }}",
+    ]);
+    assert_eq!(server.read("lake", "letters/rows/1.json"), first);
+
+    scene.write(
+        "p.toml",
+        scene.read("p.toml").replace(key, "letters/{{ key }}/{{ topic }}/{{ partition }}-{{ offset }}"),
+    );
+    scene.run(["run", "p.toml", "--from-start"]).assert_code(0);
+    assert_eq!(server.keys("lake"), ["letters/rows/1.json", "letters/rows/others.csv/0-1"]);
+}
+
 #[test]
 fn a_topic_the_console_and_a_bucket_take_dead_letters_too() {
     let (server, scene) = lake(0, "");

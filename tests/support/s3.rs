@@ -34,6 +34,8 @@ pub struct Asked<'a> {
     pub operation: &'a str,
     /// The object's name; empty where a bucket is meant.
     pub key: &'a str,
+    /// The token of the session that the request was signed with; empty if there is none.
+    pub token: &'a str,
     /// How many requests of this operation there were before.
     pub n_before: usize,
 }
@@ -189,7 +191,9 @@ impl S3Access for Access {
         let answer = {
             let key = context.s3_path().get_object_key().unwrap_or_default();
             let rule = self.0.rule.read().unwrap_or_else(PoisonError::into_inner);
-            let asked = Asked { operation: &operation, key, n_before };
+            let token = context.headers().get("x-amz-security-token");
+            let token = token.and_then(|token| token.to_str().ok()).unwrap_or_default();
+            let asked = Asked { operation: &operation, key, token, n_before };
             rule.as_ref().map_or(Answer::Normal, |rule| rule(&asked))
         };
         match answer {

@@ -84,6 +84,21 @@ impl Access {
         Ok(Access { config, endpoint, region })
     }
 
+    /// To a server of a test, without a look at the environment.
+    #[cfg(test)]
+    pub(crate) fn to(url: &str) -> Access {
+        let region = "eu-central-1".to_owned();
+        let keys = aws_credential_types::Credentials::new("key", "secret", None, None, "tests");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(keys))
+            .http_client(http_client().expect("a client"))
+            .retry_config(RetryConfig::disabled())
+            .region(Region::new(region.clone()))
+            .build();
+        Access { config, endpoint: Some(url.to_owned()), region }
+    }
+
     /// Where the service is, for messages: "at http://…" or "in region …".
     pub(crate) fn place(&self) -> String {
         match &self.endpoint {

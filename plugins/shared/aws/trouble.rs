@@ -89,6 +89,15 @@ impl Trouble {
         matches!(self.kind, Kind::Denied | Kind::NoCredentials)
     }
 
+    /// Whether an answer bears no error code of the service, as those of whatever stands before it.
+    pub(crate) fn is_from_between(&self) -> bool {
+        let is_settled =
+            self.is_passing() || self.is_denial() || matches!(self.kind, Kind::Elsewhere(Some(_)));
+        // `NotFound` is the SDK's own word for a 404 that says nothing.
+        let is_mute = self.code.is_empty() || self.is("NotFound");
+        is_mute && self.status != 0 && !is_settled
+    }
+
     /// As the error of a first contact: marked for another try where that may help.
     pub(crate) fn on_open(self, service: Service, access: &Access, what: &str) -> anyhow::Error {
         let place = access.place();

@@ -78,6 +78,11 @@ impl Deliveries {
         waiting
     }
 
+    /// Gives back a slot in which no batch has begun.
+    pub(super) fn release(&self, slot: usize) {
+        let _ = self.free.try_send(slot);
+    }
+
     /// Nobody will hear of deliveries any more: every write under way ends without an answer.
     fn abandon(&self) {
         for (number, slot) in self.slots.iter().enumerate() {

@@ -4,6 +4,7 @@ mod config;
 mod delivery;
 mod feeder;
 mod key;
+mod refused;
 mod topic;
 
 use std::collections::BTreeMap;
@@ -64,6 +65,8 @@ struct Kafka {
     opened: Option<Opened>,
     /// After the first success a denial is a passing state, not a slip in the file.
     has_succeeded: AtomicBool,
+    /// Whether the topic is known to refuse records without a key.
+    wants_keys: AtomicBool,
 }
 
 struct Opened {
@@ -120,18 +123,27 @@ impl Sink for Kafka {
         let opened = self.opened.as_ref().expect("opened before it is written to");
         let done = opened.enqueue(records).await?;
         let failed = done.await.map_err(|_| ended())?;
+        let failed = self.write_apart(opened, records, failed).await?;
         if failed.len() < records.len() {
             self.has_succeeded.store(true, Ordering::Relaxed);
         }
         if failed.iter().any(|failed| matches!(failed.fault, Fault::Client(code) if is_denied(code))) {
             self.ask_again(opened).await;
         }
+        let mut not_stored: Vec<usize> = failed.iter().map(|failed| failed.index).collect();
+        not_stored.sort_unstable();
         let mut failures = Vec::with_capacity(failed.len());
         for Failed { index, fault } in failed {
-            failures.push(match fault {
-                Fault::Key(error) => Failure { index, error, retry: false },
-                Fault::Client(code) => self.judge(opened, records, index, code)?,
-            });
+            let judged = match fault {
+                Fault::Key(error) => Ok(Failure { index, error, retry: false }),
+                Fault::Client(code) => self.judge(opened, records, index, code),
+            };
+            match judged {
+                Ok(failure) => failures.push(failure),
+                // What else is in the transaction will never be committed.
+                Err(error) if self.transactions.is_some() => return Err(WriteError::Fatal(error)),
+                Err(error) => return Err(WriteError::FatalFor { error, not_stored }),
+            }
         }
         failures.sort_by_key(|failure| failure.index);
         WriteError::unless_empty(failures)
@@ -161,19 +173,19 @@ impl Kafka {
         let _ = tokio::task::spawn_blocking(ask).await;
     }
 
-    /// What a code means for the record that met it.
+    /// What a code means for the record that met it; an error ends the run.
     fn judge(
         &self,
         opened: &Opened,
         records: &[Record],
         index: usize,
         code: RDKafkaErrorCode,
-    ) -> Result<Failure, WriteError> {
+    ) -> Result<Failure> {
         use RDKafkaErrorCode as Code;
         let topic = &self.topic;
         let at = &self.bootstrap_servers;
         let failure = |error: Error, retry| Ok(Failure { index, error, retry });
-        let fatal = |error: Error| Err(WriteError::Fatal(error));
+        let fatal = |error: Error| Err(error);
         match code {
             Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge => {
                 let size = records[index].size();
@@ -184,11 +196,22 @@ impl Kafka {
                 );
                 failure(anyhow::anyhow!(message), false)
             }
-            Code::InvalidMessage | Code::BadMessage | Code::InvalidTimestamp => {
-                let message = format!(
-                    "topic `{topic}` refuses the record ({code}): a compacted topic wants a key (`key_field`)"
-                );
-                failure(anyhow::anyhow!(message), false)
+            Code::InvalidMessage | Code::BadMessage | Code::InvalidRecord | Code::InvalidTimestamp => {
+                let record = &records[index];
+                let why = self.why_refused(record, code);
+                if self.transactions.is_none() {
+                    return failure(anyhow::anyhow!("topic `{topic}` refuses the record: {why}"), false);
+                }
+                fatal(anyhow::anyhow!(
+                    "topic `{topic}` refuses the record from {}: {why}. A transaction holds all its records or \
+                     none, so it is given up: keep such records away from this sink, or set \
+                     `delivery = \"at_least_once\"` and put them aside by `[dead_letter]`",
+                    record.origin
+                ))
+            }
+            // The write of the other one says what is wrong with it; another try finds the transaction given up.
+            Code::InvalidDifferentRecord => {
+                failure(anyhow::anyhow!("topic `{topic}` at {at} refuses another record beside it"), true)
             }
             Code::MessageTimedOut => {
                 let (_, reason) = opened.heard().trouble().unwrap_or((code, code.to_string()));
@@ -228,9 +251,13 @@ impl Opened {
     async fn enqueue(&self, records: &[Record]) -> Result<oneshot::Receiver<Vec<Failed>>, WriteError> {
         let mut free = self.free.lock().await;
         let slot = free.recv().await.ok_or_else(ended)?;
+        self.send(slot, records.to_vec())
+    }
+
+    fn send(&self, slot: usize, records: Vec<Record>) -> Result<oneshot::Receiver<Vec<Failed>>, WriteError> {
         let done = self.producer.client().context().begin(slot, records.len());
         // There is room for every slot.
-        self.jobs.try_send(Job { slot, records: records.to_vec() }).map_err(|_| ended())?;
+        self.jobs.try_send(Job { slot, records }).map_err(|_| ended())?;
         Ok(done)
     }
 
@@ -261,6 +288,7 @@ impl Kafka {
             retry: context.retry,
             opened: None,
             has_succeeded: AtomicBool::new(false),
+            wants_keys: AtomicBool::new(false),
         }
     }
 }

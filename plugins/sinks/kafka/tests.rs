@@ -129,6 +129,41 @@ async fn only_the_bad_records_of_a_batch_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_a_request_that_is_refused_only_the_record_that_is_refused_alone_is_rejected() {
+    let (refused, fine) =
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
+    let cluster = cluster();
+    let sink = sink(&cluster, json!({})).await;
+    let mut batch = [record("a", 0), record("b", 1), record("c", 2)];
+    batch[0].key = Some("k".into());
+    batch[2].key = Some("k".into());
+    cluster.request_errors(rdkafka::types::RDKafkaApiKey::Produce, &[refused, fine, refused, fine]);
+    let Err(WriteError::Partial(failures)) = sink.write(&batch).await else { panic!("one is refused") };
+    let said: Vec<_> = failures.iter().map(|it| (it.index, it.retry)).collect();
+    assert_eq!(said, [(1, false)]);
+    let why = failures[0].error.to_string();
+    assert!(why.contains("it has no key, and a compacted topic wants one (`key_field`)"), "{why}");
+    let stored: Vec<_> = read(&cluster, 2).into_iter().map(|(_, payload, ..)| payload.unwrap()).collect();
+    assert_eq!(stored, ["a", "c"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_refused_for_another_write_costs_this_one_nothing() {
+    let cluster = cluster();
+    let sink = sink(&cluster, json!({})).await;
+    let (refused, others, fine) = (
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR__INVALID_DIFFERENT_RECORD,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
+    );
+    cluster.request_errors(rdkafka::types::RDKafkaApiKey::Produce, &[refused, fine, fine, others]);
+    for text in ["a", "b"] {
+        sink.write(&[record(text, 0), record(text, 1)]).await.unwrap();
+    }
+    assert_eq!(read(&cluster, 4).len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_denial_ends_the_run_at_first_and_is_retried_once_something_was_stored() {
     let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
     let produce = rdkafka::types::RDKafkaApiKey::Produce;
@@ -136,7 +171,9 @@ async fn a_denial_ends_the_run_at_first_and_is_retried_once_something_was_stored
     let sink = sink(&cluster, json!({})).await;
     let batch = [record("a", 0)];
     cluster.request_errors(produce, &[denied]);
-    let Err(WriteError::Fatal(error)) = sink.write(&batch).await else { panic!("nothing was stored yet") };
+    let Err(WriteError::FatalFor { error, .. }) = sink.write(&batch).await else {
+        panic!("nothing was stored yet")
+    };
     assert!(error.to_string().contains("grant the user Write"), "{error}");
 
     sink.write(&batch).await.unwrap();

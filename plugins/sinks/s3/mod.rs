@@ -1,6 +1,7 @@
 //! `s3`: writes every record as an object of its own.
 
 mod bucket;
+mod letters;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
@@ -8,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{anyhow, bail};
 use bytes::Bytes;
 use runner_core::{
-    BuildContext, Failure, Name, OptionError, Plugin, Record, Result, Sink, SinkConfig, WriteError,
+    BuildContext, Error, Failure, Name, OptionError, Plugin, Record, Result, Sink, SinkConfig, WriteError,
     async_trait,
 };
 use schemars::JsonSchema;
@@ -62,8 +63,8 @@ struct S3Config {
     #[serde(default)]
     expected_bucket_owner: Option<String>,
     /// What becomes of an object that is there already: `same` keeps it, and counts the record as
-    /// stored if the bytes are the same, else rejects it; `always` writes over it. Absent: `same`,
-    /// and for dead letters `always`.
+    /// stored if the bytes are the same, else rejects it; `always` writes over it. Absent: `same`; of
+    /// dead letters a later one about the same record replaces the one before, and no other.
     #[serde(default)]
     overwrite: Option<Overwrite>,
 }
@@ -87,7 +88,7 @@ fn default_content_type() -> String {
 }
 
 impl SinkConfig for S3Config {
-    fn build(mut self, context: &BuildContext) -> Result<Box<dyn Sink>> {
+    fn build(self, context: &BuildContext) -> Result<Box<dyn Sink>> {
         if !self.bucket.starts_with("arn:") && self.bucket.contains(['/', ':']) {
             let message =
                 format!("`{}` is not the name of a bucket: leave `s3://` and folders out of it", self.bucket);
@@ -105,11 +106,9 @@ impl SinkConfig for S3Config {
             );
             return Err(OptionError::new("key", message));
         }
-        if context.is_dead_letter {
-            self.overwrite.get_or_insert(Overwrite::Always);
-        }
         Ok(Box::new(S3 {
             slots: Arc::new(Semaphore::new(self.concurrency.get())),
+            takes_letters: context.is_dead_letter && self.overwrite.is_none(),
             config: self,
             bucket: None,
             turn: Mutex::default(),
@@ -120,6 +119,7 @@ impl SinkConfig for S3Config {
 
 struct S3 {
     config: S3Config,
+    takes_letters: bool,
     /// There once it has been opened.
     bucket: Option<Arc<Bucket>>,
     /// Held by the batch that is starting objects, so that batches begin in the order they came.
@@ -133,7 +133,7 @@ struct S3 {
 #[async_trait]
 impl Sink for S3 {
     async fn open(&mut self) -> Result<()> {
-        let bucket = Bucket::connect(&self.config).await?;
+        let bucket = Bucket::connect(&self.config, self.takes_letters).await?;
         bucket.check(self.config.key.folder()).await?;
         self.bucket = Some(Arc::new(bucket));
         Ok(())
@@ -141,20 +141,23 @@ impl Sink for S3 {
 
     async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
         let bucket = self.bucket.as_ref().ok_or_else(|| anyhow!("the sink has not been opened"))?;
-        let mut failures = Vec::new();
+        let mut written = Written::of(records.len());
         let mut under_way = JoinSet::new();
         let turn = self.turn.lock().await;
         for (index, record) in records.iter().enumerate() {
             let (key, body) = match self.object(record) {
                 Ok(object) => object,
                 Err(error) => {
-                    failures.push(Failure { index, error, retry: false });
+                    written.failures.push(Failure { index, error, retry: false });
                     continue;
                 }
             };
             let slot = self.slots.clone().acquire_owned().await.map_err(anyhow::Error::new)?;
             while let Some(put) = under_way.try_join_next() {
-                note(put, &mut failures)?;
+                written.note(put);
+            }
+            if written.fatal.is_some() {
+                break;
             }
             let bucket = Arc::clone(bucket);
             under_way.spawn(async move {
@@ -165,9 +168,9 @@ impl Sink for S3 {
         }
         drop(turn);
         while let Some(put) = under_way.join_next().await {
-            note(put, &mut failures)?;
+            written.note(put);
         }
-        WriteError::unless_empty(failures)
+        written.into_result()
     }
 
     /// As many as there may be objects: batches of one record fill all slots, too,
@@ -213,21 +216,45 @@ impl S3 {
     }
 }
 
-/// Notes what has become of one object; an error ends the whole write.
-fn note(
-    put: Result<(usize, Result<(), NotStored>), JoinError>,
-    failures: &mut Vec<Failure>,
-) -> Result<(), WriteError> {
-    let (index, put) =
-        put.map_err(|error| WriteError::Fatal(anyhow!("writing an object broke off: {error}")))?;
-    match put {
-        Ok(()) => {}
-        Err(NotStored::Yet(error)) => failures.push(Failure { index, error, retry: true }),
-        Err(NotStored::Refused(error)) => failures.push(Failure { index, error, retry: false }),
-        Err(NotStored::Hopeless(error)) => return Err(WriteError::Fatal(error)),
-    }
-    Ok(())
+/// What has become of the objects of one write.
+struct Written {
+    is_stored: Vec<bool>,
+    failures: Vec<Failure>,
+    /// Why no other object will be written any more; those under way are waited for.
+    fatal: Option<Error>,
 }
+
+impl Written {
+    fn of(n_records: usize) -> Self {
+        Written { is_stored: vec![false; n_records], failures: Vec::new(), fatal: None }
+    }
+
+    fn note(&mut self, put: Result<(usize, Result<(), NotStored>), JoinError>) {
+        match put {
+            Ok((index, Ok(()))) => self.is_stored[index] = true,
+            Ok((index, Err(NotStored::Yet(error)))) => {
+                self.failures.push(Failure { index, error, retry: true });
+            }
+            Ok((index, Err(NotStored::Refused(error)))) => {
+                self.failures.push(Failure { index, error, retry: false });
+            }
+            Ok((_, Err(NotStored::Hopeless(error)))) => self.fatal = self.fatal.take().or(Some(error)),
+            Err(error) => {
+                let error = anyhow!("writing an object broke off: {error}");
+                self.fatal = self.fatal.take().or(Some(error));
+            }
+        }
+    }
+
+    fn into_result(self) -> Result<(), WriteError> {
+        let Some(error) = self.fatal else { return WriteError::unless_empty(self.failures) };
+        let not_stored = (0..).zip(self.is_stored).filter(|(_, is_stored)| !is_stored);
+        Err(WriteError::FatalFor { error, not_stored: not_stored.map(|(index, _)| index).collect() })
+    }
+}
+
+#[cfg(test)]
+mod answers;
 
 #[cfg(test)]
 mod tests {
@@ -235,13 +262,14 @@ mod tests {
     use runner_core::testing::{context, record};
     use runner_core::{Body, Entry};
 
-    fn config(key: &str) -> S3Config {
+    pub(super) fn config(key: &str) -> S3Config {
         serde_json::from_value(serde_json::json!({ "bucket": "lake", "key": key })).unwrap()
     }
 
-    fn sink(key: &str) -> S3 {
+    pub(super) fn sink(key: &str) -> S3 {
         S3 {
             config: config(key),
+            takes_letters: false,
             bucket: None,
             turn: Mutex::default(),
             slots: Arc::new(Semaphore::new(1)),
@@ -249,7 +277,7 @@ mod tests {
         }
     }
 
-    fn numbered(number: u64, source: &str) -> Record {
+    pub(super) fn numbered(number: u64, source: &str) -> Record {
         let mut record = record("{}", number);
         record.entry = Some(Entry { number, source: Name::new(source) });
         record

@@ -17,6 +17,9 @@ use super::position::{Place, Prefix, Request};
 use super::source::Http;
 use super::trouble::Trouble;
 
+/// How often a page that is missing is asked for again before that is taken for the end.
+const DOUBTS: u32 = 2;
+
 /// One answer, and how much of it has been given.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -38,13 +41,21 @@ impl Http {
         let response = match self.client.ask(pagination, request).await {
             Ok(response) => response,
             // Some APIs answer 404 behind their last page.
-            Err(Trouble::Missing(_))
+            Err(Trouble::Missing(error))
                 if matches!(request, Request::Page(_)) && *request != self.place.request =>
             {
+                // Where there is no next poll, one that only passes would leave the other pages out.
+                if self.setup.interval.is_none() && self.n_missing < DOUBTS {
+                    self.n_missing += 1;
+                    let why = "a page is missing, which may be the end of all pages or pass";
+                    return Err(Trouble::passing(error.context(why)));
+                }
+                self.n_missing = 0;
                 return Ok(self.nothing(request));
             }
             Err(trouble) => return Err(trouble),
         };
+        self.n_missing = 0;
         let mut items = self.decode(&response)?;
         let next = self.next_request(request, &response, &items)?;
         let size = response.body.len();

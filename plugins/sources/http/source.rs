@@ -43,6 +43,8 @@ pub(super) struct Http {
     pub(super) tables: Answers,
     /// Whether the API has given a good answer in this run.
     pub(super) has_succeeded: bool,
+    /// How often in a row a page behind the first was missing.
+    pub(super) n_missing: u32,
     /// Whether the last request has failed.
     is_failing: bool,
     /// When the walk began.
@@ -128,6 +130,7 @@ impl Http {
             walk: Walk::default(),
             tables: Answers::default(),
             has_succeeded: false,
+            n_missing: 0,
             is_failing: false,
             began: now,
             step: Step::Wait(now),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use runner_core::{BuildContext, HumanDuration, OptionError, OptionErrors, Result, Source, SourceConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -102,31 +103,7 @@ impl SourceConfig for KafkaSourceConfig {
         if options.get("partition.assignment.strategy").is_some_and(|it| it.contains("cooperative")) {
             errors.push(OptionError::new("librdkafka_options.partition.assignment.strategy", EAGER));
         }
-        let access = Access {
-            bootstrap_servers: &self.bootstrap_servers,
-            security_protocol: self.security_protocol,
-            tls: self.tls.as_ref(),
-            sasl: self.sasl.as_ref(),
-            librdkafka_options: options,
-            refused: &REFUSED,
-        };
-        let client = access.config(context, |config| {
-            config.set("group.id", &self.group_id);
-            // The client commits what has been stored, and only the committer stores.
-            config.set("enable.auto.commit", "true").set("auto.commit.interval.ms", "1000");
-            config.set("enable.auto.offset.store", "false");
-            // Where to begin is settled at the assignment; a position that is
-            // out of range later on is an error.
-            config.set("auto.offset.reset", "error");
-            config.set("statistics.interval.ms", "2000");
-            // A quarter of what may be under way waits in the client, and one answer more.
-            let kbytes = (context.batch.in_flight >> 12).clamp(1 << 10, 64 << 10);
-            config.set("queued.max.messages.kbytes", kbytes.to_string());
-            config.set("fetch.max.bytes", (kbytes << 10).to_string());
-            // A full queue is asked again at once, not after the default of a second.
-            config.set("fetch.queue.backoff.ms", "50");
-        });
-        let client = OptionErrors::with(errors, client)?;
+        let client = OptionErrors::with(errors, self.client(context))?;
         let session = options.get("session.timeout.ms").and_then(|millis| millis.parse().ok());
         let session = Duration::from_millis(session.unwrap_or(45_000));
         let settings = Settings {
@@ -144,5 +121,57 @@ impl SourceConfig for KafkaSourceConfig {
             transactions: None,
         };
         Ok(Box::new(Kafka { settings, opened: None }))
+    }
+}
+
+impl KafkaSourceConfig {
+    /// The settings of the client library.
+    fn client(&self, context: &BuildContext) -> Result<ClientConfig> {
+        let access = Access {
+            bootstrap_servers: &self.bootstrap_servers,
+            security_protocol: self.security_protocol,
+            tls: self.tls.as_ref(),
+            sasl: self.sasl.as_ref(),
+            librdkafka_options: &self.librdkafka_options,
+            refused: &REFUSED,
+        };
+        access.config(context, |config| {
+            // A flipped bit is to be an error, and not another record.
+            config.set("check.crcs", "true");
+            config.set("group.id", &self.group_id);
+            // The client commits what has been stored, and only the committer stores.
+            config.set("enable.auto.commit", "true").set("auto.commit.interval.ms", "1000");
+            config.set("enable.auto.offset.store", "false");
+            // Where to begin is settled at the assignment; a position that is
+            // out of range later on is an error.
+            config.set("auto.offset.reset", "error");
+            config.set("statistics.interval.ms", "2000");
+            // A quarter of what may be under way waits in the client, and one answer more.
+            let kbytes = (context.batch.in_flight >> 12).clamp(1 << 10, 64 << 10);
+            config.set("queued.max.messages.kbytes", kbytes.to_string());
+            config.set("fetch.max.bytes", (kbytes << 10).to_string());
+            // A full queue is asked again at once, not after the default of a second.
+            config.set("fetch.queue.backoff.ms", "50");
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runner_core::testing::context;
+
+    use super::*;
+
+    #[test]
+    fn what_the_brokers_send_is_checked_unless_somebody_says_no() {
+        let checks = |options: serde_json::Value| {
+            let config: KafkaSourceConfig = serde_json::from_value(serde_json::json!({
+                "bootstrap_servers": "h:1", "topics": ["t"], "group_id": "g", "librdkafka_options": options,
+            }))
+            .unwrap();
+            config.client(&context()).unwrap().get("check.crcs").map(str::to_owned)
+        };
+        assert_eq!(checks(serde_json::json!({})).as_deref(), Some("true"));
+        assert_eq!(checks(serde_json::json!({ "check.crcs": false })).as_deref(), Some("false"));
     }
 }

@@ -7,6 +7,7 @@ mod held;
 mod places;
 mod reader;
 mod start;
+mod trouble;
 
 use std::any::Any;
 use std::sync::Arc;

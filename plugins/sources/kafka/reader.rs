@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use runner_core::{Error, ReadError, Unreachable};
@@ -15,8 +15,9 @@ use super::arena::{Arena, Sources};
 use super::group;
 use super::held::{Held, Lane};
 use super::places::Partition;
+use super::trouble::{Meaning, meaning_of, place_of};
 use super::{Client, Settings, Stop, start};
-use crate::shared::kafka::{Heard, is_denied, is_outage};
+use crate::shared::kafka::Heard;
 
 /// Polls the client, which also is how the group hears that we are alive.
 pub(super) struct Reader {
@@ -282,50 +283,50 @@ impl Reader {
         }
     }
 
-    /// What an error of the client means for the source.
+    /// Does what an error of the client calls for.
     fn meet(&mut self, error: &KafkaError) {
-        use RDKafkaErrorCode as Code;
         let topics = self.settings.topics.join(", ");
+        let at = &self.settings.bootstrap_servers;
         let fatal = |error: Error| self.held.fail(ReadError::Fatal(error));
+        let again = |error: Error| self.held.fail(ReadError::Retry { error, after: None });
         let Some(code) = error.rdkafka_error_code() else { return fatal(Error::new(error.clone())) };
-        let reason = || self.heard.trouble().map_or_else(|| code.to_string(), |(_, reason)| reason);
-        match (error, code) {
-            (KafkaError::MessageConsumptionFatal(_), _) => {
-                fatal(anyhow::anyhow!("the Kafka client cannot go on reading {topics}: {}", reason()));
-            }
-            (_, Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
-                fatal(start::overtaken(&self.client, &self.settings, &self.held));
-            }
-            (_, Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
-                let at = &self.settings.bootstrap_servers;
+        let reason = self.heard.trouble().map_or_else(|| code.to_string(), |(_, reason)| reason);
+        if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+            return fatal(anyhow::anyhow!("the Kafka client cannot go on reading {topics}: {reason}"));
+        }
+        match meaning_of(code) {
+            Meaning::Overtaken => fatal(start::overtaken(&self.client, &self.settings, &self.held)),
+            Meaning::Gone => {
                 fatal(anyhow::anyhow!(
-                    "one of the topics {topics} is gone from the cluster at {at}: {}",
-                    reason()
+                    "one of the topics {topics} is gone from the cluster at {at}: {reason}"
                 ));
             }
-            (_, code) if is_denied(code) => {
+            Meaning::Denied => {
                 let error = anyhow::anyhow!(
-                    "the cluster at {} denies reading {topics} as group `{}`: {} ({code}); \
+                    "the cluster at {at} denies reading {topics} as group `{}`: {reason} ({code}); \
                      grant the user Read on the topics and on the group",
-                    self.settings.bootstrap_servers,
                     self.settings.group_id,
-                    reason()
                 );
                 // After the first record it is a passing state, not a slip in the file.
-                let error = if self.has_read {
-                    ReadError::Retry { error, after: None }
-                } else {
-                    ReadError::Fatal(error)
-                };
-                self.held.fail(error);
+                if self.has_read { again(error) } else { fatal(error) }
             }
-            (_, code) if is_outage(code) => {
+            Meaning::Outage => {
                 self.silent_since.get_or_insert_with(Instant::now);
             }
-            (_, Code::PollExceeded) => {
+            Meaning::PutOut => {
                 warn!("the group has gone on without us: no poll for `max.poll.interval.ms`; joining again");
             }
-            _ => warn!("reading {topics}: {}", reason()),
+            Meaning::Passing => warn!("reading {topics}: {reason}; the client asks again"),
+            Meaning::Doubtful => again(anyhow::anyhow!("reading {topics} at {at}: {reason} ({code})")),
+            Meaning::Broken(advice) => {
+                let place = match place_of(&reason, &self.lanes, &self.positions()) {
+                    place if place.is_empty() => topics,
+                    place => place,
+                };
+                fatal(anyhow::anyhow!(
+                    "cannot read {place} of the cluster at {at}: {reason} ({code}); {advice}"
+                ));
+            }
         }
     }
 

@@ -56,8 +56,19 @@ impl Broker {
 
     /// Creates a topic with that name.
     pub fn create_topic_named(&self, name: &str, partitions: i32) {
-        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-        let created = wait_for(self.admin().create_topics([&topic], &AdminOptions::new()));
+        self.create(&NewTopic::new(name, partitions, TopicReplication::Fixed(1)));
+    }
+
+    /// Creates a compacted topic of one partition with a name of its own and answers with the name.
+    pub fn create_compacted_topic(&self, purpose: &str) -> String {
+        let name = self.name(purpose);
+        self.create(&NewTopic::new(&name, 1, TopicReplication::Fixed(1)).set("cleanup.policy", "compact"));
+        name
+    }
+
+    fn create(&self, topic: &NewTopic<'_>) {
+        let (name, partitions) = (topic.name, topic.num_partitions);
+        let created = wait_for(self.admin().create_topics([topic], &AdminOptions::new()));
         let created = created.expect("asking for a topic").remove(0);
         created.expect("creating a topic");
         let client: BaseConsumer = self.client().create().expect("a client");

@@ -13,14 +13,43 @@ async fn pages_are_read_until_one_is_empty() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_missing_behind_the_last_is_the_end() {
+async fn a_page_that_is_missing_behind_the_last_is_the_end_once_it_is_missing_again() {
     let server = pages(3, 2).await;
-    Mock::given(query_param("page", "3"))
-        .respond_with(ResponseTemplate::new(404))
-        .with_priority(1)
-        .mount(&server)
-        .await;
-    assert_eq!(run_once(&server, by_page()).await.bodies, numbers(0..3));
+    let missing = Mock::given(query_param("page", "3")).respond_with(ResponseTemplate::new(404));
+    missing.with_priority(1).mount(&server).await;
+    let mut source = build(&server, by_page()).unwrap();
+    source.open(&Start::default()).await.unwrap();
+    let first = read(&mut *source, usize::MAX).await;
+    assert_eq!(first.bodies, numbers(0..3));
+    let failure = first.failure();
+    assert!(failure.starts_with("retry: a page is missing") && failure.contains("page=3"), "{failure}");
+    assert!(matches!(source.next().await, Err(ReadError::Retry { .. })));
+    let end = read(&mut *source, usize::MAX).await;
+    assert!(end.error.is_none() && end.bodies.is_empty(), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_page_that_is_missing_once_leaves_nothing_out() {
+    let server = pages(10, 2).await;
+    let missing = Mock::given(query_param("page", "3")).respond_with(ResponseTemplate::new(404));
+    missing.up_to_n_times(1).with_priority(1).mount(&server).await;
+    let mut source = build(&server, by_page()).unwrap();
+    source.open(&Start::default()).await.unwrap();
+    let first = read(&mut *source, usize::MAX).await;
+    assert!(first.failure().starts_with("retry: "), "{first:?}");
+    let rest = read(&mut *source, usize::MAX).await;
+    assert_eq!([first.bodies, rest.bodies].concat(), numbers(0..10));
+}
+
+#[tokio::test]
+async fn a_page_that_is_missing_is_left_to_the_next_poll_where_there_is_one() {
+    let server = pages(10, 2).await;
+    let missing = Mock::given(query_param("page", "3")).respond_with(ResponseTemplate::new(404));
+    missing.up_to_n_times(1).with_priority(1).mount(&server).await;
+    let mut options = by_page();
+    options["interval"] = json!("1ms");
+    let run = run(&server, options, None, 10).await;
+    assert!(run.error.is_none() && run.bodies == numbers(0..10), "{run:?}");
 }
 
 #[tokio::test]
