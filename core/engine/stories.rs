@@ -127,7 +127,7 @@ async fn what_was_stored_beside_the_record_that_ends_a_run_is_counted_and_not_re
     let told = scene
         .run(
             "sources.in = { type = 'test_count', until = 30 }
-            sinks.out = { type = 'test_keep', name = 'broken', fail = 7, inputs = ['in'] }",
+            sinks.out = { type = 'test_keep', name = 'broken beside', fail = 7, inputs = ['in'] }",
         )
         .await;
     told.assert(Status::Failed, 7);
