@@ -7,22 +7,30 @@ use std::sync::atomic::AtomicU64;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures_util::StreamExt as _;
+use tokio_util::sync::CancellationToken;
 
 use super::execution::Given;
+use super::information::{self, Information};
 use super::output::{Output, Writer};
 use super::sql::Query;
+use super::stop::Stoppable;
 use super::table::Scannable;
 use super::value::{OutputColumn, column_type, text};
 use super::{functions, statements};
 use crate::Catalogue;
 
 pub(super) const CATALOG: &str = "awsdatacatalog";
+/// How much memory one query gets: a slip in a join must not take that of the whole machine.
+pub(super) const MEMORY: usize = 512 << 20;
 
 pub(super) struct Engine {
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) objects_root: PathBuf,
+    pub(super) memory: usize,
 }
 
 /// One query that is to be run.
@@ -31,18 +39,19 @@ pub(super) struct Job {
     pub(super) n_scanned: Arc<AtomicU64>,
     pub(super) query: Query,
     pub(super) output: Output,
+    pub(super) cancel: CancellationToken,
 }
 
 impl Engine {
     pub(super) fn new(catalogue: Arc<Catalogue>, objects_root: PathBuf) -> Engine {
-        Engine { catalogue, objects_root }
+        Engine { catalogue, objects_root, memory: MEMORY }
     }
 
     /// Runs one query; the error is what Athena would say.
     pub(super) async fn run(self: Arc<Self>, job: Job) -> Result<Given, String> {
         match &job.query {
             Query::Select(select) => {
-                let context = self.session(&job);
+                let context = self.session(&job).map_err(|error| select.explain(&error))?;
                 let plan = select.plan(&context, &self.catalogue, &job.database).await?;
                 let columns: Vec<OutputColumn> = select
                     .names(plan.schema())
@@ -77,16 +86,25 @@ impl Engine {
         }
     }
 
-    fn session(&self, job: &Job) -> SessionContext {
+    fn session(&self, job: &Job) -> Result<SessionContext> {
         let mut config = SessionConfig::new()
             .with_create_default_catalog_and_schema(false)
-            .with_default_catalog_and_schema(CATALOG, &job.database)
-            .with_information_schema(true);
+            .with_default_catalog_and_schema(CATALOG, &job.database);
         let parser = &mut config.options_mut().sql_parser;
         parser.map_string_types_to_utf8view = false;
         // Trino puts NULL last, whatever the direction.
         parser.default_null_ordering = "nulls_last".into();
-        let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+        // Without files to go on in: what does not fit is told at once.
+        let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+        let runtime =
+            RuntimeEnvBuilder::new().with_memory_limit(self.memory, 1.0).with_disk_manager_builder(disk);
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime.build_arc()?)
+            .with_default_features()
+            .with_analyzer_rule(Arc::new(functions::Checked))
+            .with_physical_optimizer_rule(Arc::new(Stoppable { cancel: job.cancel.clone() }))
+            .build();
         let context = SessionContext::new_with_state(state);
         let tables = Databases {
             catalogue: self.catalogue.clone(),
@@ -96,7 +114,7 @@ impl Engine {
         };
         context.register_catalog(CATALOG, Arc::new(tables));
         functions::register(&context);
-        context
+        Ok(context)
     }
 }
 
@@ -121,6 +139,9 @@ impl CatalogProvider for Databases {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        if name == information::NAME {
+            return Some(Arc::new(Information { catalogue: self.catalogue.clone() }));
+        }
         self.catalogue.read(|shelf| shelf.databases.contains_key(name)).then(|| {
             Arc::new(Tables { database: name.to_owned(), of: self.clone() }) as Arc<dyn SchemaProvider>
         })

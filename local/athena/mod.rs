@@ -4,12 +4,14 @@ mod deep;
 mod engine;
 mod execution;
 mod functions;
+mod information;
 mod metadata;
 mod output;
 mod queries;
 mod results;
 mod sql;
 mod statements;
+mod stop;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -157,6 +157,7 @@ impl Queries {
             n_scanned: execution.n_scanned.clone(),
             query,
             output,
+            cancel: execution.cancel.clone(),
         };
         let cancel = execution.cancel.clone();
         self.remember(execution, input.client_request_token);

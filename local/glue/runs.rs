@@ -223,6 +223,9 @@ impl Runs {
     /// The record is there before the crawler is READY: who waits for that finds this crawl's outcome.
     fn finish(&self, name: &str, start_time: f64, outcome: Outcome) {
         info!("crawler `{name}`: {outcome}");
+        if let Some(unread) = &outcome.unread {
+            warn!("crawler `{name}`: {unread}");
+        }
         let crawl = Crawl {
             id: Uuid::new_v4().to_string(),
             status: outcome.status.into(),

@@ -27,6 +27,8 @@ pub(super) enum Kind {
     Timestamp,
     /// A text, a date or a timestamp.
     TextOrWhen,
+    Date,
+    Array,
     Any,
 }
 
@@ -38,6 +40,13 @@ impl Kind {
         use DataType::{Date32, Float64, Int64, Null, Timestamp, Utf8};
         match self {
             Kind::Any => Some(given.clone()),
+            Kind::Array => match given {
+                DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                    Some(DataType::List(item.clone()))
+                }
+                _ => None,
+            },
+            Kind::Date => matches!(given, Date32 | Null).then_some(Date32),
             Kind::Text => (given.is_string() || *given == Null).then_some(Utf8),
             Kind::Double => (given.is_numeric() || *given == Null).then_some(Float64),
             Kind::Bigint => (given.is_integer() || *given == Null).then_some(Int64),
@@ -61,6 +70,8 @@ impl Kind {
             Kind::When => "date or timestamp",
             Kind::Timestamp => "timestamp",
             Kind::TextOrWhen => "varchar, date or timestamp",
+            Kind::Date => "date",
+            Kind::Array => "array(E)",
             Kind::Any => "any",
         }
     }

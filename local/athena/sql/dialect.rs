@@ -3,11 +3,13 @@
 use std::any::TypeId;
 use std::sync::LazyLock;
 
-use datafusion::sql::sqlparser::ast::{CastKind, Expr, Statement, visit_expressions};
+use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 use regex::Regex;
-use std::ops::ControlFlow;
+
+use super::{syntax, tokens};
 
 #[derive(Debug)]
 struct Trino;
@@ -56,7 +58,10 @@ pub(super) fn parse(sql: &str) -> Result<Statement, String> {
     if let Some(reason) = refusal(sql) {
         return Err(reason);
     }
-    let mut statements = Parser::parse_sql(&Trino, sql).map_err(|error| syntax_error(&error, sql))?;
+    let wrong = |error: ParserError| syntax_error(&error, sql);
+    let tokens = Tokenizer::new(&Trino, sql).tokenize_with_location().map_err(|error| wrong(error.into()))?;
+    let mut parser = Parser::new(&Trino).with_tokens_with_locations(tokens::prepare(tokens)?);
+    let mut statements = parser.parse_statements().map_err(wrong)?;
     let statement = statements.pop();
     if !statements.is_empty() {
         return Err("Only one sql statement is allowed. Got: several".into());
@@ -66,22 +71,8 @@ pub(super) fn parse(sql: &str) -> Result<Statement, String> {
     if !matches!(statement, Statement::Query(_)) {
         return Err(format!("NOT_SUPPORTED: the offline Athena runs queries, and this is none: {statement}"));
     }
-    let refused = visit_expressions(&statement, |expr| match expr {
-        Expr::Cast { kind: CastKind::DoubleColon, .. } => {
-            ControlFlow::Break("mismatched input ':': write CAST(x AS type)")
-        }
-        Expr::Lambda(_) => {
-            ControlFlow::Break("NOT_SUPPORTED: the offline Athena has no lambda expressions (`x -> …`)")
-        }
-        Expr::ILike { .. } => {
-            ControlFlow::Break("mismatched input 'ILIKE': Trino has LIKE only; compare lower(x)")
-        }
-        _ => ControlFlow::Continue(()),
-    });
-    match refused {
-        ControlFlow::Break(reason) => Err(reason.into()),
-        ControlFlow::Continue(()) => Ok(statement),
-    }
+    syntax::check(&statement)?;
+    Ok(statement)
 }
 
 fn syntax_error(error: &ParserError, sql: &str) -> String {
@@ -98,14 +89,6 @@ fn syntax_error(error: &ParserError, sql: &str) -> String {
         "" => format!("line {}:{}", end.0, end.1),
         line => format!("line {line}:{}", part(5)),
     };
-    if sql.contains('`') && (part(2).contains('`') || part(3).contains('`')) {
-        return format!(
-            "{place}: backquoted identifiers are not supported; use double quotes to quote identifiers"
-        );
-    }
-    if sql.contains("->") && part(2).starts_with("->") {
-        return format!("{place}: NOT_SUPPORTED: the offline Athena has no lambda expressions (`x -> …`)");
-    }
     match (part(1), part(2)) {
         ("", _) => format!("{place}: {}", part(3)),
         (expected, "EOF") => format!("{place}: mismatched input '<EOF>'. Expecting: {expected}"),

@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::Statement;
 use regex::Regex;
 
 use super::locate::{self, Source, place};
+use crate::athena::engine::MEMORY;
 
 /// A message that is in Athena's words already.
 static CODE: LazyLock<Option<Regex>> =
@@ -27,6 +28,13 @@ static UNGROUPED: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"(?s)column "(?:[^"]*\.)?"?([^"]+?)"?" must appear in the GROUP BY"#).ok());
 
 pub(super) fn explain(error: &DataFusionError, ast: &Statement, source: &Source) -> String {
+    if let DataFusionError::ResourcesExhausted(_) = error.find_root() {
+        return format!(
+            "Query exhausted resources at this scale factor: the offline Athena gives a query {} MiB of memory; read \
+             fewer rows or columns, or group and join less at once",
+            MEMORY >> 20
+        );
+    }
     match error {
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
             explain(inner, ast, source)
@@ -84,7 +92,8 @@ fn plain(text: &str, ast: &Statement, source: &Source) -> String {
         return format!("TYPE_MISMATCH: {at}Cannot apply operator: {left} {operator} {right}");
     }
     if let Some((function, given)) = find(&ARGUMENTS) {
-        let at = place(locate::function(ast, &function));
+        let function = written(&function);
+        let at = place(locate::function(ast, function));
         let given: Vec<String> = given.split(", ").map(trino).collect();
         return format!(
             "FUNCTION_NOT_FOUND: {at}Unexpected parameters ({}) for function {function}",
@@ -108,9 +117,17 @@ fn plain(text: &str, ast: &Statement, source: &Source) -> String {
     if text.contains("ivide by zero") {
         return "DIVISION_BY_ZERO: Division by zero".into();
     }
+    if text.contains("OuterReferenceColumn") {
+        return "NOT_SUPPORTED: the offline Athena cannot take this subquery or UNNEST, which uses columns of the tables \
+                around it: write a join, or unnest in a subquery of its own"
+            .into();
+    }
     if text.contains("not implemented") {
         return format!("NOT_SUPPORTED: {text}");
     }
+    // What DataFusion proposes are its own functions.
+    let text = text.split("\n\tCandidate functions").next().unwrap_or(text).trim_end();
+    let text = text.strip_prefix("Error during planning: ").unwrap_or(text);
     if text.contains("Cannot infer common")
         || text.contains("coerce")
         || text.contains("Cannot create filter")
@@ -118,6 +135,20 @@ fn plain(text: &str, ast: &Statement, source: &Source) -> String {
         return format!("TYPE_MISMATCH: {text}");
     }
     format!("SYNTAX_ERROR: {text}")
+}
+
+/// The name that a function of `DataFusion` has in Trino.
+fn written(function: &str) -> &str {
+    match function {
+        "array_element" => "element_at",
+        "array_has" => "contains",
+        "array_remove_all" => "array_remove",
+        "array_repeat" => "repeat",
+        "generate_series" => "sequence",
+        "approx_percentile_cont" => "approx_percentile",
+        "var" | "var_samp" => "variance",
+        other => other,
+    }
 }
 
 /// What Trino calls a type that `DataFusion` names.
@@ -129,9 +160,18 @@ fn trino(kind: &str) -> String {
         "Int64" => "bigint",
         "Int32" => "integer",
         "Date32" => "date",
+        "Boolean" => "boolean",
+        "Null" => "unknown",
+        other if other.starts_with("List(") => return array(other),
         other if other.starts_with("Timestamp") => "timestamp",
         other if other.starts_with("Interval") => "interval day to second",
         other => return other.to_lowercase(),
     };
     kind.to_owned()
+}
+
+/// `List(Float64)` is an array.
+fn array(kind: &str) -> String {
+    let item = kind.strip_prefix("List(").and_then(|it| it.strip_suffix(')')).unwrap_or_default();
+    format!("array({})", trino(item.strip_prefix("nullable ").unwrap_or(item)))
 }

@@ -1,11 +1,16 @@
 //! SQL as Athena takes it: what Trino would refuse is refused in its words, the rest becomes a plan.
 
+mod arrays;
 mod dialect;
 mod explain;
+mod known;
 mod locate;
 mod names;
+mod relations;
 mod resolve;
 mod rewrite;
+mod syntax;
+mod tokens;
 mod types;
 mod unnest;
 
@@ -69,7 +74,7 @@ impl Select {
         resolve::tables(&self.ast, catalogue, database)?;
         let mut ast = self.ast.clone();
         names::lower(&mut ast);
-        unnest::inline(&mut ast);
+        unnest::inline(&mut ast)?;
         rewrite::functions(&mut ast)?;
         names::name_all(&mut ast);
         let state = context.state();

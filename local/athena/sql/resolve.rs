@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::locate::place;
 use crate::Catalogue;
 use crate::athena::engine::CATALOG;
+use crate::athena::information;
 
 pub(super) fn tables(ast: &Statement, catalogue: &Catalogue, database: &str) -> Result<(), String> {
     let mut search = Search { catalogue, database, ours: BTreeSet::new() };
@@ -116,8 +117,14 @@ impl Visitor for Search<'_> {
         if catalog != CATALOG {
             return ControlFlow::Break(format!("CATALOG_NOT_FOUND: {at}Catalog '{catalog}' does not exist"));
         }
-        if database == "information_schema" {
-            return ControlFlow::Continue(());
+        if database == information::NAME {
+            if information::TABLES.contains(&table.as_str()) {
+                return ControlFlow::Continue(());
+            }
+            return ControlFlow::Break(format!(
+                "TABLE_NOT_FOUND: {at}Table '{catalog}.{database}.{table}' does not exist: the offline Athena has {}",
+                information::TABLES.join(", ")
+            ));
         }
         self.catalogue.read(|shelf| match shelf.database(database) {
             Err(_) => ControlFlow::Break(format!("SCHEMA_NOT_FOUND: {at}Schema '{database}' does not exist")),

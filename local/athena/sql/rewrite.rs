@@ -3,14 +3,18 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Spanned as _, Statement, VisitMut as _, VisitorMut, visit_expressions_mut,
+    AccessExpr, BinaryOperator, CastKind, CharacterLength, DataType, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArguments, Ident, ObjectName, Spanned as _, Statement, Subscript,
+    TrimWhereField, Value, VisitMut as _, VisitorMut, visit_expressions, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
+use super::known::{MISSING, RENAMED, SAME};
 use super::locate::place;
-use crate::athena::functions::{HALF_UP, LIKE_SECOND, is_ours};
+use crate::athena::functions::{
+    HALF_UP, HAS_NULL, LIKE_SECOND, NARROW, PLACE, SUBSCRIPT, TO_TEXT, TRY, WIDE, is_ours,
+};
 
 pub(super) fn functions(ast: &mut Statement) -> Result<(), String> {
     match ast.visit(&mut Rewrite) {
@@ -18,158 +22,6 @@ pub(super) fn functions(ast: &mut Statement) -> Result<(), String> {
         ControlFlow::Continue(()) => Ok(()),
     }
 }
-
-/// Functions that mean the same in both.
-const SAME: &[&str] = &[
-    "approx_distinct",
-    "array_agg",
-    "array_distinct",
-    "array_except",
-    "array_intersect",
-    "array_max",
-    "array_min",
-    "array_position",
-    "array_remove",
-    "array_sort",
-    "array_union",
-    "avg",
-    "bool_and",
-    "bool_or",
-    "cardinality",
-    "chr",
-    "coalesce",
-    "corr",
-    "count",
-    "covar_pop",
-    "covar_samp",
-    "cume_dist",
-    "dense_rank",
-    "first_value",
-    "flatten",
-    "greatest",
-    "lag",
-    "last_value",
-    "lead",
-    "least",
-    "lower",
-    "lpad",
-    "ltrim",
-    "max",
-    "min",
-    "now",
-    "nth_value",
-    "ntile",
-    "nullif",
-    "percent_rank",
-    "rank",
-    "regexp_like",
-    "repeat",
-    "replace",
-    "reverse",
-    "row_number",
-    "rpad",
-    "rtrim",
-    "split_part",
-    "starts_with",
-    "stddev",
-    "stddev_pop",
-    "stddev_samp",
-    "strpos",
-    "substr",
-    "substring",
-    "sum",
-    "translate",
-    "trim",
-    "unnest",
-    "upper",
-    "var_pop",
-    "var_samp",
-    "current_date",
-    "current_timestamp",
-    "localtimestamp",
-    "regr_slope",
-    "regr_intercept",
-    "grouping",
-    "date_bin",
-];
-
-/// Functions that have another name there.
-const RENAMED: &[(&str, &str)] = &[
-    ("length", "character_length"),
-    ("split", "string_to_array"),
-    ("element_at", "array_element"),
-    ("contains", "array_has"),
-    ("array_join", "array_to_string"),
-    ("sequence", "generate_series"),
-    ("every", "bool_and"),
-    ("variance", "var_samp"),
-    ("codepoint", "ascii"),
-];
-
-/// Functions that Trino has and we have not.
-const MISSING: &[&str] = &[
-    "all_match",
-    "any_match",
-    "approx_most_frequent",
-    "array_frequency",
-    "at_timezone",
-    "bitwise_and",
-    "bitwise_or",
-    "cast",
-    "checksum",
-    "concat_ws",
-    "filter",
-    "format",
-    "from_base64",
-    "from_hex",
-    "geometric_mean",
-    "hamming_distance",
-    "histogram",
-    "human_readable_seconds",
-    "kurtosis",
-    "levenshtein_distance",
-    "listagg",
-    "map",
-    "map_agg",
-    "map_from_entries",
-    "map_keys",
-    "map_values",
-    "md5",
-    "multimap_agg",
-    "ngrams",
-    "none_match",
-    "parse_duration",
-    "reduce",
-    "reduce_agg",
-    "regexp_count",
-    "regexp_extract_all",
-    "regexp_split",
-    "row",
-    "sha1",
-    "sha256",
-    "shuffle",
-    "skewness",
-    "slice",
-    "split_to_map",
-    "to_base64",
-    "to_hex",
-    "transform",
-    "url_decode",
-    "url_encode",
-    "url_extract_host",
-    "url_extract_parameter",
-    "url_extract_path",
-    "uuid",
-    "width_bucket",
-    "with_timezone",
-    "word_stem",
-    "zip",
-    "zip_with",
-    "is_finite",
-    "is_infinite",
-    "json_array_get",
-    "json_size",
-];
 
 struct Rewrite;
 
@@ -187,23 +39,23 @@ impl VisitorMut for Rewrite {
                     Err(format!("Invalid EXTRACT field: {field}"))
                 }
             }
-            Expr::Cast { expr: inner, data_type, .. } => {
-                let is_whole = matches!(
-                    data_type,
-                    DataType::BigInt(_)
-                        | DataType::Integer(_)
-                        | DataType::Int(_)
-                        | DataType::SmallInt(_)
-                        | DataType::TinyInt(_)
-                );
-                match parse(&format!("\"{HALF_UP}\"({inner})")) {
-                    Ok(Some(rounded)) if is_whole => {
-                        **inner = rounded;
-                        Ok(None)
-                    }
-                    _ => Ok(None),
-                }
+            Expr::Cast { kind, expr, data_type, .. } => cast(kind, expr, data_type),
+            Expr::CompoundFieldAccess { root, access_chain } => subscripts(root, access_chain),
+            Expr::Trim { trim_where, trim_what, expr, trim_characters } => {
+                let name = match trim_where {
+                    Some(TrimWhereField::Leading) => "ltrim",
+                    Some(TrimWhereField::Trailing) => "rtrim",
+                    _ => "trim",
+                };
+                let letters = trim_what.as_deref().into_iter().chain(trim_characters.iter().flatten());
+                parse(&format!("{name}({expr}{})", letters.map(|it| format!(", {it}")).collect::<String>()))
             }
+            Expr::Substring { expr, substring_from, substring_for, .. } => {
+                let from = substring_from.as_ref().map_or_else(|| "1".to_owned(), ToString::to_string);
+                let length = substring_for.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
+                parse(&format!("substr({expr}, {from}{length})"))
+            }
+            Expr::Position { expr, r#in } => parse(&format!("strpos({in}, {expr})", in = r#in)),
             _ => Ok(None),
         };
         match rewritten {
@@ -246,6 +98,40 @@ fn rewrite(function: &mut Function) -> Result<Option<Expr>, String> {
             format!("(CASE WHEN {} THEN {}{otherwise} END)", arg(0), arg(1))
         }
         "mod" => expects(2).map(|()| format!("({}) % ({})", arg(0), arg(1)))?,
+        "current_timestamp" | "localtimestamp" => "now()".into(),
+        "substring" => format!("substr({})", args.join(", ")),
+        "greatest" | "least" => {
+            let is_null = args.iter().map(|arg| format!("({arg}) IS NULL")).collect::<Vec<_>>().join(" OR ");
+            format!("(CASE WHEN {is_null} THEN NULL ELSE {name}({}) END)", args.join(", "))
+        }
+        "array_max" | "array_min" => expects(1).map(|()| {
+            format!("(CASE WHEN \"{HAS_NULL}\"({0}) THEN NULL ELSE {name}({0}) END)", arg(0))
+        })?,
+        "array_sort" => expects(1).map(|()| format!("array_sort({}, 'ASC', 'NULLS LAST')", arg(0)))?,
+        "array_position" => expects(2).map(|()| {
+            let place = format!("coalesce(CAST(array_position({}, {}) AS BIGINT), 0)", arg(0), arg(1));
+            format!("(CASE WHEN ({}) IS NULL OR ({}) IS NULL THEN NULL ELSE {place} END)", arg(0), arg(1))
+        })?,
+        // With a NULL in the array nobody knows.
+        "contains" => expects(2).map(|()| {
+            let (array, item) = (arg(0), arg(1));
+            format!(
+                "(CASE WHEN array_has({array}, {item}) THEN true WHEN ({array}) IS NULL OR ({item}) IS NULL OR \
+                 \"{HAS_NULL}\"({array}) THEN NULL ELSE false END)"
+            )
+        })?,
+        "element_at" => {
+            expects(2).map(|()| format!("array_element({}, \"{PLACE}\"({}))", arg(0), arg(1)))?
+        }
+        // Of dates with a step.
+        "sequence" if arg(2).to_uppercase().starts_with("INTERVAL") => {
+            format!("generate_series({})", args.join(", "))
+        }
+        "sum" => return expects(1).and_then(|()| sum(function)),
+        "typeof" => match typeof_literal(function)? {
+            Some(name) => format!("'{name}'"),
+            None => return Ok(None),
+        },
         "pi" => "3.141592653589793".into(),
         "e" => "2.718281828459045".into(),
         "nan" => "CAST('NaN' AS DOUBLE)".into(),
@@ -275,6 +161,11 @@ fn rewrite(function: &mut Function) -> Result<Option<Expr>, String> {
             );
         }
         "approx_percentile" => {
+            if args.len() > 2 || arg(1).to_uppercase().starts_with("ARRAY") {
+                return Err("NOT_SUPPORTED: the offline Athena has approx_percentile(x, percentage) only: without weights, \
+                            and each percentage in a call of its own"
+                    .into());
+            }
             return expects(2).and_then(|()| {
                 let text = format!("approx_percentile_cont({}) WITHIN GROUP (ORDER BY {})", arg(1), arg(0));
                 let percentile = aggregate(function, &text, "")?;
@@ -347,11 +238,108 @@ fn aggregate(function: &Function, text: &str, only: &str) -> Result<Option<Expr>
     Ok(Some(Expr::Function(other)))
 }
 
-/// What fails in `try` is NULL: casts are tried, and nothing is divided by zero.
+/// Wholes are rounded and texts written as Trino does it.
+fn cast(kind: &CastKind, inner: &mut Box<Expr>, to: &DataType) -> Result<Option<Expr>, String> {
+    match to {
+        DataType::BigInt(_)
+        | DataType::Integer(_)
+        | DataType::Int(_)
+        | DataType::SmallInt(_)
+        | DataType::TinyInt(_) => {
+            if let Some(rounded) = parse(&format!("\"{HALF_UP}\"({inner})"))? {
+                **inner = rounded;
+            }
+            Ok(None)
+        }
+        DataType::Varchar(length) => {
+            let length = match length {
+                Some(CharacterLength::IntegerLength { length, .. }) => format!(", {length}"),
+                _ => String::new(),
+            };
+            let may_fail = if matches!(kind, CastKind::TryCast) { TRY } else { "" };
+            parse(&format!("\"{may_fail}{TO_TEXT}\"({inner}{length})"))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What stands in brackets behind an array is looked at before it is used: Trino fails where there is no such item.
+fn subscripts(root: &Expr, chain: &mut [AccessExpr]) -> Result<Option<Expr>, String> {
+    let mut before = root.to_string();
+    for step in chain {
+        let so_far = step.to_string();
+        if let AccessExpr::Subscript(Subscript::Index { index }) = step
+            && let Some(checked) = parse(&format!("\"{SUBSCRIPT}\"({before}, {index})"))?
+        {
+            *index = checked;
+        }
+        before.push_str(&so_far);
+    }
+    Ok(None)
+}
+
+/// A sum of bigints is made of wider numbers, which tell whether it fits in the end.
+fn sum(function: &Function) -> Result<Option<Expr>, String> {
+    let mut inner = function.clone();
+    if let FunctionArguments::List(list) = &mut inner.args {
+        for arg in &mut list.args {
+            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = arg
+                && let Some(wide) = parse(&format!("\"{WIDE}\"({expr})"))?
+            {
+                *expr = wide;
+            }
+        }
+    }
+    parse(&format!("\"{NARROW}\"({inner})"))
+}
+
+/// Literals have types of their own in Trino, which are lost here.
+fn typeof_literal(function: &Function) -> Result<Option<String>, String> {
+    let FunctionArguments::List(list) = &function.args else { return Ok(None) };
+    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))) = list.args.first() else { return Ok(None) };
+    match expr {
+        Expr::Value(value) => Ok(match &value.value {
+            Value::Number(text, _) if text.parse::<i32>().is_ok() => Some("integer".into()),
+            Value::SingleQuotedString(text) => Some(format!("varchar({})", text.chars().count())),
+            _ => None,
+        }),
+        Expr::BinaryOp { .. }
+        | Expr::UnaryOp { .. }
+        | Expr::Nested(_)
+        | Expr::Case { .. }
+        | Expr::Array(_) => {
+            let holds = |is_it: fn(&Expr) -> bool| {
+                visit_expressions(expr, |it| {
+                    if is_it(it) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                })
+                .is_break()
+            };
+            let has_number =
+                holds(|it| matches!(it, Expr::Value(it) if matches!(it.value, Value::Number(..))));
+            let has_column = holds(|it| matches!(it, Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
+            if has_number && !has_column {
+                return Err("NOT_SUPPORTED: the offline Athena does not know the typeof of numbers that are written in \
+                            the SQL: they are integers in Athena and bigints here; write CAST(x AS type)"
+                    .into());
+            }
+            Ok(None)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What fails in `try` is NULL: casts and functions are tried, and nothing is divided by zero.
 fn forgive(mut expr: Expr) -> Expr {
     let _ = visit_expressions_mut(&mut expr, |expr| {
         match expr {
             Expr::Cast { kind, .. } => *kind = CastKind::TryCast,
+            Expr::Function(function) => {
+                let name =
+                    function.name.0.last().and_then(|it| it.as_ident()).map(|it| it.value.to_lowercase());
+                if let Some(name) = name.filter(|name| is_ours(name)) {
+                    function.name = ObjectName::from(vec![Ident::with_quote('"', format!("{TRY}{name}"))]);
+                }
+            }
             Expr::BinaryOp { op: BinaryOperator::Divide | BinaryOperator::Modulo, right, .. } => {
                 if let Ok(Some(safe)) = parse(&format!("nullif({right}, 0)")) {
                     **right = safe;

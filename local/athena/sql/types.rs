@@ -5,20 +5,20 @@ use std::collections::BTreeSet;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::WindowFunctionDefinition;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Operator, Union};
+use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Operator};
 use datafusion::sql::sqlparser::ast::Statement;
 
 use super::locate::{self, Source, place};
+use super::{arrays, relations};
 use crate::athena::value::type_name;
 
 pub(super) fn check(plan: &LogicalPlan, ast: &Statement, source: &Source) -> Result<(), String> {
     let mut found = None;
     let visited = plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::Union(union) = node
-            && let Some(message) = union_mismatch(union)
-        {
-            found = Some(message);
+        found = relations::mismatch(node);
+        if found.is_some() {
             return Ok(TreeNodeRecursion::Stop);
         }
         let schema = merge_schema(&node.inputs());
@@ -33,23 +33,6 @@ pub(super) fn check(plan: &LogicalPlan, ast: &Statement, source: &Source) -> Res
         Some(message) => Err(message),
         None => visited.map(drop).map_err(|error| error.to_string()),
     }
-}
-
-fn union_mismatch(union: &Union) -> Option<String> {
-    let (first, others) = union.inputs.split_first()?;
-    others.iter().find_map(|other| {
-        let columns = first.schema().fields().iter().zip(other.schema().fields()).enumerate();
-        let mut wrong =
-            columns.filter(|(_, (left, right))| !are_comparable(left.data_type(), right.data_type()));
-        wrong.next().map(|(at, (left, right))| {
-            format!(
-                "TYPE_MISMATCH: column {} in UNION query has incompatible types: {}, {}",
-                at + 1,
-                type_name(left.data_type()),
-                type_name(right.data_type())
-            )
-        })
-    })
 }
 
 /// What of several values that become one is unlike the first.
@@ -78,7 +61,9 @@ fn mismatch(expr: &Expr, schema: &DFSchema, ast: &Statement, source: &Source) ->
                 | Operator::Lt
                 | Operator::LtEq
                 | Operator::Gt
-                | Operator::GtEq => are_comparable(&left, &right),
+                | Operator::GtEq
+                | Operator::IsDistinctFrom
+                | Operator::IsNotDistinctFrom => are_comparable(&left, &right),
                 Operator::Plus
                 | Operator::Minus
                 | Operator::Multiply
@@ -131,6 +116,19 @@ fn mismatch(expr: &Expr, schema: &DFSchema, ast: &Statement, source: &Source) ->
                 shown(other, &wrong)
             ))
         }
+        Expr::InSubquery(subquery) => {
+            let value = kind(&subquery.expr)?;
+            let result = subquery.subquery.subquery.schema().fields().first()?.data_type().clone();
+            (!are_comparable(&value, &result)).then(|| {
+                let place = at("IN", &subquery.expr, &subquery.expr);
+                format!(
+                    "TYPE_MISMATCH: {place}value and result of subquery must be of the same type for IN expression: {} \
+                     vs {}",
+                    shown(&subquery.expr, &value),
+                    type_name(&result)
+                )
+            })
+        }
         Expr::Like(like) => {
             let value = kind(&like.expr)?;
             (family(&value) != Family::Text && !value.is_null()).then(|| {
@@ -142,6 +140,19 @@ fn mismatch(expr: &Expr, schema: &DFSchema, ast: &Statement, source: &Source) ->
             })
         }
         Expr::Case(case) => {
+            if let Some(operand) = &case.expr {
+                let value = kind(operand)?;
+                let whens = case.when_then_expr.iter().map(|(when, _)| when);
+                let wrong = whens.filter_map(|when| Some((when, kind(when)?)));
+                let wrong = wrong.into_iter().find(|(_, other)| !are_comparable(&value, other));
+                if let Some((when, other)) = wrong {
+                    return Some(format!(
+                        "TYPE_MISMATCH: CASE operand type does not match WHEN clause operand type: {} vs {}",
+                        shown(operand, &value),
+                        shown(when, &other)
+                    ));
+                }
+            }
             let values: Vec<&Expr> = case
                 .when_then_expr
                 .iter()
@@ -168,27 +179,68 @@ fn mismatch(expr: &Expr, schema: &DFSchema, ast: &Statement, source: &Source) ->
                 )
             })
         }
+        Expr::Cast(cast) => no_cast(&kind(&cast.expr)?, cast.field.data_type()),
+        Expr::TryCast(cast) => no_cast(&kind(&cast.expr)?, cast.field.data_type()),
+        Expr::ScalarFunction(function) => arrays::mismatch(function, schema),
         Expr::AggregateFunction(function) => {
-            let name = function.func.name();
-            let numbers = ["sum", "avg", "var", "var_pop", "stddev", "stddev_pop", "approx_percentile_cont"];
             let value = kind(function.params.args.first()?)?;
-            let is_wrong =
-                numbers.contains(&name) && !matches!(family(&value), Family::Number) && !value.is_null();
-            is_wrong.then(|| {
-                let place = place(locate::function(ast, name));
-                let given = type_name(&value);
-                format!(
-                    "FUNCTION_NOT_FOUND: {place}Unexpected parameters ({given}) for function {name}. Expected: \
-                     {name}(double), {name}(bigint), {name}(decimal(p,s))"
-                )
-            })
+            not_a_number(function.func.name(), &value, ast)
+        }
+        Expr::WindowFunction(window) => {
+            let value = kind(window.params.args.first()?)?;
+            match &window.fun {
+                WindowFunctionDefinition::AggregateUDF(function) => {
+                    not_a_number(function.name(), &value, ast)
+                }
+                WindowFunctionDefinition::WindowUDF(function) => {
+                    let default = kind(window.params.args.get(2)?)?;
+                    let name = function.name();
+                    (!are_comparable(&value, &default)).then(|| {
+                        format!(
+                            "FUNCTION_NOT_FOUND: {}Unexpected parameters ({}, bigint, {}) for function {name}. Expected: \
+                             {name}(t, bigint, t) T",
+                            place(locate::function(ast, name)),
+                            type_name(&value),
+                            type_name(&default)
+                        )
+                    })
+                }
+            }
         }
         _ => None,
     }
 }
 
+/// Between days and numbers there is no way, and texts in arrays would be written as `DataFusion` writes them.
+fn no_cast(from: &DataType, to: &DataType) -> Option<String> {
+    use Family::{Number, Text, Truth, When};
+    let (left, right) = (family(from), family(to));
+    let is_never = matches!((left, right), (When, Number | Truth) | (Number | Truth, When));
+    let is_list = arrays::item(from)
+        .zip(arrays::item(to))
+        .is_some_and(|(from, to)| family(to) == Text && !matches!(family(from), Text) && !from.is_integer());
+    (is_never || is_list).then(|| {
+        let code = if is_never { "TYPE_MISMATCH: " } else { "NOT_SUPPORTED: the offline Athena: " };
+        format!("{code}Cannot cast {} to {}", type_name(from), type_name(to))
+    })
+}
+
+/// What is said of an aggregate of numbers that is given something else.
+fn not_a_number(name: &str, value: &DataType, ast: &Statement) -> Option<String> {
+    let numbers = ["sum", "avg", "var", "var_pop", "stddev", "stddev_pop", "approx_percentile_cont"];
+    let is_wrong = numbers.contains(&name) && !matches!(family(value), Family::Number) && !value.is_null();
+    is_wrong.then(|| {
+        let place = place(locate::function(ast, name));
+        let given = type_name(value);
+        format!(
+            "FUNCTION_NOT_FOUND: {place}Unexpected parameters ({given}) for function {name}. Expected: \
+             {name}(double), {name}(bigint), {name}(decimal(p,s))"
+        )
+    })
+}
+
 /// Literals have types of their own in Trino.
-fn shown(expr: &Expr, kind: &DataType) -> String {
+pub(super) fn shown(expr: &Expr, kind: &DataType) -> String {
     match expr {
         Expr::Literal(ScalarValue::Utf8(Some(text)), _) => format!("varchar({})", text.chars().count()),
         Expr::Literal(ScalarValue::Int64(Some(n)), _) if i32::try_from(*n).is_ok() => "integer".into(),
@@ -217,8 +269,12 @@ fn family(kind: &DataType) -> Family {
     }
 }
 
-fn are_comparable(left: &DataType, right: &DataType) -> bool {
-    left.is_null() || right.is_null() || family(left) == family(right)
+pub(super) fn are_comparable(left: &DataType, right: &DataType) -> bool {
+    match (arrays::item(left), arrays::item(right)) {
+        (Some(left), Some(right)) => are_comparable(left, right),
+        (None, None) => left.is_null() || right.is_null() || family(left) == family(right),
+        _ => left.is_null() || right.is_null(),
+    }
 }
 
 fn are_countable(left: &DataType, right: &DataType) -> bool {

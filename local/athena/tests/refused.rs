@@ -4,7 +4,6 @@ use super::*;
 
 #[tokio::test]
 async fn what_athena_refuses_is_refused_in_its_words() {
-    let scene = Scene::with_stocks().await;
     let cases = [
         ("SELEKT 1", "InvalidRequestException: line 1:1: mismatched input 'SELEKT'"),
         ("SELECT * FROM", "InvalidRequestException: line 1:14: mismatched input '<EOF>'"),
@@ -67,7 +66,7 @@ async fn what_athena_refuses_is_refused_in_its_words() {
             "FUNCTION_NOT_FOUND: line 1:8: Function 'to_char' not registered",
         ),
         ("SELECT sha256('x')", "NOT_SUPPORTED: line 1:8: the offline Athena has no function sha256"),
-        ("SELECT transform(ARRAY[1], x -> x + 1)", "no function transform"),
+        ("SELECT transform(ARRAY[1], x -> x + 1)", "has no lambda expressions"),
         (
             "SELECT \"index\", open FROM stocks GROUP BY \"index\"",
             "EXPRESSION_NOT_AGGREGATE: line 1:17: 'open' must be an aggregate expression or appear in GROUP BY clause",
@@ -116,6 +115,103 @@ async fn what_athena_refuses_is_refused_in_its_words() {
         ("CREATE TABLE x AS SELECT 1", "no statement CREATE TABLE"),
         ("SELECT 1; SELECT 2", "Only one sql statement is allowed"),
     ];
+    refused(&cases).await;
+}
+
+#[tokio::test]
+async fn types_that_trino_does_not_put_together_are_refused() {
+    let cases = [
+        (
+            "SELECT count(*) FROM stocks WHERE date IN (SELECT date '2020-01-01')",
+            "TYPE_MISMATCH: line 1:35: value and result of subquery must be of the same type for IN expression: varchar vs date",
+        ),
+        ("SELECT count(*) FROM stocks WHERE date NOT IN (SELECT date '2020-01-01')", "TYPE_MISMATCH"),
+        (
+            "SELECT count(*) FROM stocks a JOIN (SELECT date '2020-01-01' AS date) b USING (date)",
+            "TYPE_MISMATCH: Cannot apply operator: varchar = date",
+        ),
+        (
+            "SELECT count(*) FROM stocks WHERE date IS DISTINCT FROM current_date",
+            "Cannot apply operator: varchar IS DISTINCT FROM date",
+        ),
+        (
+            "SELECT date FROM stocks INTERSECT SELECT date '1986-12-31'",
+            "column 1 in INTERSECT query has incompatible types: varchar, date",
+        ),
+        (
+            "SELECT date FROM stocks EXCEPT SELECT date '1986-12-31'",
+            "column 1 in EXCEPT query has incompatible types: varchar, date",
+        ),
+        (
+            "SELECT CASE open WHEN '5' THEN 1 END FROM stocks",
+            "CASE operand type does not match WHEN clause operand type: double vs varchar(1)",
+        ),
+        (
+            "SELECT lag(date, 1, date '2020-01-01') OVER (ORDER BY date) FROM stocks",
+            "FUNCTION_NOT_FOUND: line 1:8: Unexpected parameters (varchar, bigint, date) for function lag",
+        ),
+        ("SELECT sum(date) OVER () FROM stocks", "Unexpected parameters (varchar) for function sum"),
+        ("SELECT contains(ARRAY['1'], 1)", "Unexpected parameters (array(varchar), integer) for function contains"),
+        ("SELECT array_position(ARRAY['1'], 1)", "for function array_position"),
+        ("SELECT ARRAY['1'] || 1", "Unexpected parameters (array(varchar), integer) for function concat"),
+        ("SELECT ARRAY['1'] || ARRAY[1]", "Unexpected parameters (array(varchar), array(bigint)) for function concat"),
+        ("SELECT ARRAY[1, 'a']", "Cannot find common type between integer and varchar(1)"),
+        ("SELECT CAST(ARRAY[1] AS varchar)", "TYPE_MISMATCH: Cannot cast array(bigint) to varchar"),
+        ("SELECT CAST(date '2020-01-01' AS bigint)", "TYPE_MISMATCH: Cannot cast date to bigint"),
+        ("SELECT length(5)", "FUNCTION_NOT_FOUND: line 1:8: Unexpected parameters (bigint) for function length"),
+        ("SELECT lpad('abc', 2)", "Expected: lpad(varchar, bigint, varchar)"),
+        ("SELECT trim(5)", "Unexpected parameters (bigint) for function trim"),
+        ("SELECT ARRAY[1][5]", "Array subscript must be less than or equal to array length: 5 > 1"),
+        ("SELECT ARRAY[1][0]", "SQL array indices start at 1"),
+        ("SELECT split_part('a,b', ',', -1)", "Index must be greater than zero"),
+        ("SELECT CAST(12 AS varchar(1))", "INVALID_CAST_ARGUMENT"),
+        ("SELECT max(open, 2) FROM stocks", "Unexpected parameters (double, bigint) for function max"),
+    ];
+    refused(&cases).await;
+}
+
+#[tokio::test]
+async fn what_trino_cannot_read_is_not_read_here() {
+    let cases = [
+        ("SELECT date FROM stocks LIMIT 2 OFFSET 1", "line 1:33: mismatched input 'OFFSET': it stands before LIMIT"),
+        ("SELECT date '2020-01-01' + interval '1 day'", "write INTERVAL '1' DAY"),
+        ("SELECT 1 == 1", "line 1:10: mismatched input '==': write ="),
+        ("SELECT 'a' ~ 'b'", "mismatched input '~'"),
+        ("SELECT 1 <=> 1", "mismatched input '<=>'"),
+        ("SELECT 'a' SIMILAR TO 'a'", "mismatched input 'SIMILAR'"),
+        ("SELECT ARRAY[1] @> ARRAY[1]", "mismatched input '@>'"),
+        ("SELECT 1 & 1", "mismatched input '&'"),
+        ("SELECT 2 ^ 3", "mismatched input '^'"),
+        ("SELECT date FROM stocks QUALIFY row_number() OVER (ORDER BY date) = 1", "mismatched input 'QUALIFY'"),
+        ("SELECT DISTINCT ON (\"index\") date FROM stocks", "Trino has no DISTINCT ON"),
+        ("SELECT \"index\", count(*) FROM stocks GROUP BY ALL", "mismatched input 'ALL'"),
+        ("SELECT a.date FROM stocks a LEFT SEMI JOIN stocks b ON a.date = b.date", "mismatched input 'LEFT SEMI JOIN"),
+        ("SELECT a.date FROM stocks a LEFT ANTI JOIN stocks b ON a.date = b.date", "mismatched input 'LEFT ANTI JOIN"),
+        ("SELECT count(*) FROM stocks a NATURAL JOIN stocks b", "Natural join not supported"),
+        ("SELECT count(*) FROM stocks a JOIN stocks b", "a JOIN wants ON or USING"),
+        ("SELECT [1, 2]", "write ARRAY"),
+        ("SELECT ARRAY[1, 2][1:2]", "mismatched input ':'"),
+        ("SELECT $$abc$$", "write 'text'"),
+        ("SELECT unnest(ARRAY[1, 2])", "it stands in FROM"),
+        ("SELECT current_date()", "write current_date without parentheses"),
+        ("SELECT date_bin(interval '1' day, now(), now())", "Function 'date_bin' not registered"),
+        ("SELECT open 'x' FROM stocks", "in double quotes"),
+        ("SELECT * FROM generate_series(1, 3)", "is no table"),
+        ("SELECT date FROM stocks FOR UPDATE", "Trino locks no rows"),
+        ("SELECT CAST(1 AS string)", "TYPE_MISMATCH: line 1:18: Unknown type: string: write varchar"),
+        ("SELECT CAST('{}' AS json)", "has no CAST to json"),
+        ("SELECT count(*) FROM stocks TABLESAMPLE BERNOULLI (10)", "has no TABLESAMPLE"),
+        ("SELECT \"$file_size\" FROM stocks", "hidden column"),
+        ("SELECT current_user", "has no function current_user, though Athena has"),
+        ("SELECT to_utf8('a')", "has no function to_utf8, though Athena has"),
+        ("SELECT approx_percentile(volume, ARRAY[0.5]) FROM stocks", "each percentage in a call of its own"),
+        ("SELECT typeof(1 + 1)", "write CAST(x AS type)"),
+    ];
+    refused(&cases).await;
+}
+
+async fn refused(cases: &[(&str, &str)]) {
+    let scene = Scene::with_stocks().await;
     let mut wrong = Vec::new();
     for (sql, expected) in cases {
         match scene.rows(sql).await {

@@ -98,7 +98,7 @@ async fn functions_of_trino_mean_what_they_mean_there() {
             ("SELECT length('abc'), upper('a'), substr('abc', 2), concat('a', 'b', 'c'), 'a' || 'b', strpos('abc', 'b'), replace('aa', 'a', 'b'), trim(' a ')", "_col0|_col1|_col2|_col3|_col4|_col5|_col6|_col7; 3|A|bc|abc|ab|2|bb|a"),
             ("SELECT concat('a', CAST(NULL AS varchar)), coalesce(NULL, 'x'), nullif(1, 1)", "_col0|_col1|_col2; ∅|x|∅"),
             ("SELECT if(1 > 2, 'a', 'b'), mod(7, 3), abs(-2), round(2.567, 2), floor(2.5), ceil(2.1), power(2, 10), sqrt(16)", "_col0|_col1|_col2|_col3|_col4|_col5|_col6|_col7; b|1|2|2.57|2.0|3.0|1024.0|4.0"),
-            ("SELECT typeof(1.5), typeof('a'), typeof(date '2020-01-01')", "_col0|_col1|_col2; double|varchar|date"),
+            ("SELECT typeof(1.5), typeof('a'), typeof(date '2020-01-01')", "_col0|_col1|_col2; double|varchar(1)|date"),
             ("SELECT try(CAST('x' AS integer)), try_cast('x' AS double), try(1 / 0)", "_col0|_col1|_col2; ∅|∅|∅"),
             ("SELECT count_if(volume > 10), approx_distinct(\"index\") FROM stocks", "_col0|_col1; 3|3"),
             ("SELECT max_by(\"index\", open), min_by(\"index\", open), arbitrary('x') FROM stocks", "_col0|_col1|_col2; N225|NYA|x"),

@@ -5,6 +5,8 @@ mod shape;
 mod update;
 mod walk;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +22,8 @@ pub(super) struct Outcome {
     pub(super) created: Vec<String>,
     pub(super) updated: Vec<String>,
     pub(super) deleted: Vec<String>,
+    /// What no table was made of, if there is something like that.
+    pub(super) unread: Option<String>,
 }
 
 impl Outcome {
@@ -30,7 +34,7 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Outcome { status, message, created, updated, deleted } = self;
+        let Outcome { status, message, created, updated, deleted, .. } = self;
         match message {
             Some(message) => write!(f, "{status}: {message}"),
             None => {
@@ -46,12 +50,31 @@ enum Halt {
     Failed(String),
 }
 
-/// Says whether somebody has stopped the crawl.
-struct Watch<'a>(&'a AtomicBool);
+/// Says whether somebody has stopped the crawl, and hears what it could not read.
+struct Watch<'a> {
+    is_cancelled: &'a AtomicBool,
+    /// How many objects, by the address of the first in their folder: a folder may be looked at twice.
+    unread: RefCell<BTreeMap<String, usize>>,
+}
 
 impl Watch<'_> {
     fn go_on(&self) -> Result<(), Halt> {
-        if self.0.load(Ordering::Relaxed) { Err(Halt::Cancelled) } else { Ok(()) }
+        if self.is_cancelled.load(Ordering::Relaxed) { Err(Halt::Cancelled) } else { Ok(()) }
+    }
+
+    fn cannot_read(&self, first: String, n_objects: usize) {
+        self.unread.borrow_mut().insert(first, n_objects);
+    }
+
+    fn unread(&self) -> Option<String> {
+        let unread = self.unread.borrow();
+        let (first, _) = unread.first_key_value()?;
+        let n: usize = unread.values().sum();
+        let objects = if n == 1 { "1 object is".into() } else { format!("{n} objects are") };
+        Some(format!(
+            "{objects} neither JSON lines nor CSV of several columns, e.g. {first}: no table is made of them (what is \
+             compressed, and arrays of JSON, are not read)"
+        ))
     }
 }
 
@@ -62,7 +85,8 @@ pub(super) fn run(
     crawler: &Crawler,
     is_cancelled: &AtomicBool,
 ) -> Outcome {
-    match crawl(catalogue, root, crawler, &Watch(is_cancelled)) {
+    let watch = Watch { is_cancelled, unread: RefCell::default() };
+    match crawl(catalogue, root, crawler, &watch) {
         Ok(outcome) => outcome,
         Err(Halt::Cancelled) => Outcome { status: "CANCELLED", ..Outcome::default() },
         Err(Halt::Failed(message)) => Outcome::failed(message),
@@ -78,5 +102,38 @@ fn crawl(catalogue: &Catalogue, root: &Path, crawler: &Crawler, watch: &Watch) -
         found.extend(grouping.tables(folder, target.sample_size.unwrap_or(usize::MAX), watch)?);
     }
     watch.go_on()?;
-    update::apply(catalogue, crawler, found).map_err(|fault| Halt::Failed(fault.to_string()))
+    let outcome = update::apply(catalogue, crawler, found).map_err(|fault| Halt::Failed(fault.to_string()))?;
+    Ok(Outcome { unread: watch.unread(), ..outcome })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn objects_that_no_table_can_be_made_of_are_told() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("lake/t/below");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("a.json"), r#"[{"n":1}]"#).unwrap();
+        fs::write(folder.join("b.json.gz"), [0x1f, 0x8b, 8, 0]).unwrap();
+        fs::write(folder.join("empty"), "").unwrap();
+        let input = json!({
+            "Name": "c", "Role": "r", "DatabaseName": "db", "Targets": { "S3Targets": [{ "Path": "s3://lake/t/" }] },
+        });
+        let crawler: Crawler = serde_json::from_value(input).unwrap();
+        let catalogue = Catalogue::open(None).unwrap();
+        let outcome = run(&catalogue, root.path(), &crawler, &AtomicBool::new(false));
+        assert_eq!(outcome.status, "SUCCEEDED", "{outcome}");
+        let unread = outcome.unread.unwrap();
+        assert!(unread.starts_with("2 objects are neither JSON lines nor CSV"), "{unread}");
+        assert!(unread.contains("e.g. s3://lake/t/below/a.json"), "{unread}");
+
+        fs::write(folder.join("a.json"), r#"{"n":1}"#).unwrap();
+        assert_eq!(run(&catalogue, root.path(), &crawler, &AtomicBool::new(false)).unread, None);
+    }
 }

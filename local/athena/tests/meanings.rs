@@ -1,0 +1,103 @@
+//! What Trino means by it, where `DataFusion` by itself would mean something else.
+
+use super::*;
+
+#[tokio::test]
+async fn values_are_those_of_trino() {
+    let scene = Scene::with_stocks().await;
+    judge(
+        &scene,
+        &[
+            ("SELECT greatest(1, NULL), least(1, NULL), greatest(1, 3), least(2, 1)", "_col0|_col1|_col2|_col3; ∅|∅|3|1"),
+            ("SELECT substr('abc', -2), substr('abc', 0), substr('abc', 2, 1), substr('abc', -2, 1), substr('abc', 9)", "_col0|_col1|_col2|_col3|_col4; bc||b|b|"),
+            ("SELECT substring('abcdef' FROM 2 FOR 3), position('b' IN 'abc'), trim(LEADING 'x' FROM 'xax'), rtrim('a ')", "_col0|_col1|_col2|_col3; bcd|2|ax|a"),
+            ("SELECT reverse(ARRAY[1, 2, 3]), reverse('abc'), repeat('a', 3)", "_col0|_col1|_col2; [3, 2, 1]|cba|[a, a, a]"),
+            ("SELECT array_position(ARRAY[1], 5), array_position(ARRAY[5, 1], 1)", "_col0|_col1; 0|2"),
+            ("SELECT array_sort(ARRAY[2, NULL, 1]), array_max(ARRAY[2, NULL]), array_max(ARRAY[2, 1]), array_min(ARRAY[2, 1])", "_col0|_col1|_col2|_col3; [1, 2, null]|∅|2|1"),
+            ("SELECT array_remove(ARRAY[1, 2, 1], 1), contains(ARRAY[1, NULL], 2), contains(ARRAY[1, NULL], 1), contains(ARRAY[1], 2)", "_col0|_col1|_col2|_col3; [2]|∅|true|false"),
+            ("SELECT cardinality(ARRAY[ARRAY[1, 2], ARRAY[3]]), array_join(ARRAY[1e10, NULL], ','), array_join(ARRAY['a', NULL], ',', '-')", "_col0|_col1|_col2; 2|1.0E10|a,-"),
+            ("SELECT sequence(1, 3), sequence(3, 1), sequence(1, 10, 4), sequence(date '2020-01-01', date '2020-01-03')", "_col0|_col1|_col2|_col3; [1, 2, 3]|[3, 2, 1]|[1, 5, 9]|[2020-01-01, 2020-01-02, 2020-01-03]"),
+            ("SELECT element_at(ARRAY[1], 5), element_at(ARRAY[1, 2], -1), try(ARRAY[1][5]), ARRAY[1, 2][2]", "_col0|_col1|_col2|_col3; ∅|2|∅|2"),
+            ("SELECT split_part('a,b', ',', 2), split_part('a,b', ',', 5), split('a,b,c', ',', 2)", "_col0|_col1|_col2; b|∅|[a, b,c]"),
+            ("SELECT cast(timestamp '2020-01-01 00:00:00' AS varchar), cast(1e10 AS varchar), cast('abc' AS varchar(2)), cast(true AS varchar)", "_col0|_col1|_col2|_col3; 2020-01-01 00:00:00.000|1.0E10|ab|true"),
+            ("SELECT typeof(1), typeof(volume), typeof('abc'), typeof(CAST(1 AS bigint)) FROM stocks LIMIT 1", "_col0|_col1|_col2|_col3; integer|bigint|varchar(3)|bigint"),
+            ("SELECT lpad('abc', 5, 'xy'), rpad('abc', 2, 'x'), translate('abc', 'ab', 'x'), replace('abc', 'b'), chr(65), codepoint('A')", "_col0|_col1|_col2|_col3|_col4|_col5; xyabc|ab|xc|ac|A|65"),
+            ("SELECT sum(volume), sum(open), sum(DISTINCT volume), sum(volume) FILTER (WHERE volume > 20) FROM stocks", "_col0|_col1|_col2|_col3; 100|26729.4|100|70"),
+            ("SELECT volume + 1, volume * 2, volume - 1 FROM stocks WHERE volume = 10", "_col0|_col1|_col2; 11|20|9"),
+            ("SELECT try(date_parse('bad', '%Y')), try(json_parse('bad')), try(split_part('a', ',', 0))", "_col0|_col1|_col2; ∅|∅|∅"),
+            ("SELECT try(date_parse(date, '%Y-%m-%d')) AS d FROM stocks WHERE volume = 0", "d; 1986-12-31 00:00:00.000"),
+            ("SELECT CAST(ARRAY['1'] AS array(bigint)), CAST(ARRAY[ARRAY['1']] AS array(array(integer)))", "_col0|_col1; [1]|[[1]]"),
+            ("SELECT localtimestamp > timestamp '2020-01-01 00:00:00'", "_col0; true"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn lists_are_unnested_beside_their_rows() {
+    let scene = Scene::new();
+    scene.write("lake/t/a.json", r#"{"d":"x","tags":["b","a"],"nums":[3,null,1],"rows":[{"a":1,"b":"y"}]}"#);
+    scene.crawl("s3://lake/t/").await;
+    judge(
+        &scene,
+        &[
+            ("SELECT d, x FROM t, UNNEST(tags) AS u(x)", "d|x; x|b; x|a"),
+            ("SELECT t.d, u.x, o FROM t CROSS JOIN UNNEST(t.tags) WITH ORDINALITY AS u(x, o)", "d|x|o; x|b|1; x|a|2"),
+            ("SELECT x, y FROM t CROSS JOIN UNNEST(tags, nums) AS u(x, y)", "x|y; b|3; a|∅; ∅|1"),
+            ("SELECT x, y FROM t CROSS JOIN UNNEST(tags) AS u(x) CROSS JOIN UNNEST(nums) AS v(y) WHERE y = 3", "x|y; b|3; a|3"),
+            ("SELECT x FROM (SELECT tags FROM t) CROSS JOIN UNNEST(tags) AS u(x)", "x; b; a"),
+            ("SELECT x, o FROM UNNEST(ARRAY['a', 'b']) WITH ORDINALITY AS u(x, o)", "x|o; a|1; b|2"),
+            ("SELECT table_name, column_name, data_type FROM information_schema.columns WHERE column_name IN ('d', 'nums')", "table_name|column_name|data_type; t|d|varchar; t|nums|array(bigint)"),
+            ("SELECT table_schema, table_name, table_type FROM information_schema.tables", "table_schema|table_name|table_type; db|t|BASE TABLE"),
+        ],
+    )
+    .await;
+    for (sql, expected) in [
+        ("SELECT x FROM t CROSS JOIN UNNEST(rows) AS u(x)", "does not UNNEST an array of rows"),
+        ("SELECT a, b FROM t CROSS JOIN UNNEST(rows) AS u(a, b)", "here are 1, and named are 2"),
+        ("SELECT d FROM t CROSS JOIN UNNEST(tags)", "wants a name for each column"),
+        ("SELECT d, x FROM t LEFT JOIN UNNEST(tags) AS u(x) ON true", "no LEFT JOIN UNNEST"),
+        ("SELECT a.d FROM t a JOIN t b ON a.d = b.d CROSS JOIN UNNEST(a.tags) AS u(x)", "put other joins into a subquery"),
+        ("SELECT * FROM information_schema.df_settings", "the offline Athena has columns, schemata, tables"),
+    ] {
+        let refused = scene.rows(sql).await.unwrap_err();
+        assert!(refused.contains(expected), "{sql}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_that_do_not_fit_fail() {
+    let scene = Scene::new();
+    scene.write("lake/t/a.json", "{\"n\":9223372036854775807}\n{\"n\":9223372036854775807}\n");
+    scene.crawl("s3://lake/t/").await;
+    for sql in [
+        "SELECT n + 1 FROM t",
+        "SELECT n * 2 FROM t",
+        "SELECT -n - 2 FROM t",
+        "SELECT sum(n) FROM t",
+        "SELECT sum(n) OVER () FROM t",
+        "SELECT count(*) FROM t GROUP BY n + 1",
+        "SELECT 9223372036854775807 + 1",
+    ] {
+        let failed = scene.rows(sql).await.unwrap_err();
+        assert!(failed.starts_with("NUMERIC_VALUE_OUT_OF_RANGE: bigint "), "{sql}: {failed}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_gets_so_much_memory_and_no_more() {
+    let scene = Scene::with_stocks().await;
+    let mut engine = super::super::engine::Engine::new(Catalogue::open(None).unwrap(), scene.root.path().to_owned());
+    engine.memory = 1 << 20;
+    let sql = "SELECT count(DISTINCT a * 10000 + b) FROM UNNEST(sequence(1, 1000)) AS t(a) CROSS JOIN UNNEST(sequence(1, 100)) \
+               AS u(b)";
+    let job = super::super::engine::Job {
+        database: "db".into(),
+        n_scanned: std::sync::Arc::default(),
+        query: super::super::sql::Query::parse(sql).ok().unwrap(),
+        output: super::super::output::Output::choose(&engine, Some("s3://results/"), "x", true).unwrap(),
+        cancel: tokio_util::sync::CancellationToken::new(),
+    };
+    let refused = std::sync::Arc::new(engine).run(job).await.unwrap_err();
+    assert!(refused.starts_with("Query exhausted resources at this scale factor"), "{refused}");
+}
