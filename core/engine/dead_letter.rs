@@ -16,11 +16,13 @@ use crate::sink::Ending;
 pub(crate) struct DeadLetters {
     pipeline: String,
     writer: Option<Writer>,
+    /// Whether there could be some: a letter that its own sink rejects has nowhere to go.
+    may_be: bool,
 }
 
 impl DeadLetters {
     pub(crate) fn new(pipeline: &str, writer: Option<Writer>) -> Self {
-        DeadLetters { pipeline: pipeline.to_owned(), writer }
+        DeadLetters { pipeline: pipeline.to_owned(), writer, may_be: true }
     }
 
     /// Puts the records at the given indices aside. Answers with the rest, and
@@ -39,14 +41,18 @@ impl DeadLetters {
         }
         let Some(writer) = &self.writer else {
             let (index, reason) = rejects.into_iter().next().expect("not empty");
-            let error = reason.context(describe(&batch.records()[index]));
+            let mut described = describe(&batch.records()[index]);
+            if self.may_be {
+                described += "; correct it, or add a `[dead_letter]` block, which sets such records aside";
+            }
+            let error = reason.context(described);
             add(&counters.rejected, 1);
+            batch.mark_refused(index);
             control.fail(node, error);
             let front = batch.split_front(index);
             batch.give_back();
             return (front, false);
         };
-        add(&counters.rejected, rejects.len() as u64);
         let indices: Vec<usize> = rejects.iter().map(|(index, _)| *index).collect();
         let mut bad = batch.extract(&indices);
         for (record, (_, reason)) in bad.records_mut().iter_mut().zip(&rejects) {
@@ -57,6 +63,8 @@ impl DeadLetters {
         // Boxed: a sink's writer needs the dead letters, which need a writer of their own.
         let written = Box::pin(writer.write(bad, &DeadLetters::default())).await;
         let goes_on = written.len() == n_bad;
+        // The one that the letters' own sink refuses has ended the run.
+        add(&counters.rejected, written.len() as u64 + u64::from(!goes_on));
         written.sign();
         if goes_on {
             return (batch, true);
