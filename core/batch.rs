@@ -244,6 +244,14 @@ impl Batch {
         self.receipts.push(receipt);
     }
 
+    /// Notes that a record is a bad one, which ends the run.
+    pub(crate) fn mark_refused(&self, index: usize) {
+        let Ticket { line, item, .. } = self.records[index].ticket;
+        if let Some(receipt) = self.receipts.iter().find(|receipt| receipt.covers(line, item)) {
+            receipt.mark_refused();
+        }
+    }
+
     /// Notes that the records are about to leave for the outside world.
     pub(crate) fn mark_tried(&self) {
         self.receipts.iter().for_each(Receipt::mark_tried);

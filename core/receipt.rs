@@ -34,6 +34,8 @@ pub(crate) struct Tally {
     pub(crate) n_delivered: AtomicU64,
     pub(crate) n_given_back: AtomicU64,
     pub(crate) n_lost: AtomicU64,
+    /// How many have been rejected where no dead letters take them.
+    pub(crate) n_refused: AtomicU64,
     /// How many items from the first on may have left for the outside world.
     pub(crate) n_tried: AtomicU64,
 }
@@ -253,6 +255,11 @@ impl Receipt {
     /// Notes that the items are about to leave for the outside world.
     pub(crate) fn mark_tried(&self) {
         self.line.tally.n_tried.fetch_max(self.places().end, Ordering::Relaxed);
+    }
+
+    /// Notes that one of its items is a bad record, which ends the run.
+    pub(crate) fn mark_refused(&self) {
+        self.line.tally.n_refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The places of its items in the reading order.

@@ -173,11 +173,15 @@ fn a_throttle_keeps_its_rate_slow_and_fast() {
 }
 
 #[test]
-fn half_a_line_that_a_crash_has_left_is_cut_off() {
+fn half_a_line_is_moved_aside_and_not_lost() {
     let scene = scene_with_rows(3);
     scene.write("out.jsonl", "{\"whole\":1}\n{\"ha");
     scene.write("p.toml", pipeline(&[("to_json", "")], "type = \"file\"\npath = \"out.jsonl\""));
-    scene.run(["run", "p.toml"]).assert_code(0).assert_says(&["cutting 4 bytes", "out.jsonl"]);
+    scene
+        .run(["run", "p.toml"])
+        .assert_code(0)
+        .assert_says(&["its last 4 bytes were moved", "out.jsonl.torn"]);
+    assert_eq!(scene.read("out.jsonl.torn"), "{\"ha\n");
     let text = scene.read("out.jsonl");
     assert_eq!(lines(&text)[0], "{\"whole\":1}");
     assert_eq!(lines(&text)[1..], expected_lines(&scene.read("stocks.csv")));

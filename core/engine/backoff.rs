@@ -16,17 +16,44 @@ pub(crate) struct Backoff {
     next: Duration,
     max: Duration,
     deadline: Option<Instant>,
+    patience: Patience,
+}
+
+/// Which option of `[retry]` says how long to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Connect,
+    Timeout,
+}
+
+impl Patience {
+    /// `None` is for ever.
+    fn within(self, limits: &RetryLimits) -> Option<Duration> {
+        match self {
+            Patience::Connect => limits.connect,
+            Patience::Timeout => limits.timeout,
+        }
+    }
+
+    /// As in "`[retry] timeout` is over".
+    fn option(self) -> &'static str {
+        match self {
+            Patience::Connect => "`[retry] connect`",
+            Patience::Timeout => "`[retry] timeout`",
+        }
+    }
 }
 
 impl Backoff {
-    /// For something that may be tried for `patience`, or for ever.
-    pub(crate) fn new(limits: &RetryLimits, patience: Option<Duration>) -> Self {
+    /// For something that may be tried as long as that option says, from now on.
+    pub(crate) fn new(limits: &RetryLimits, patience: Patience) -> Self {
         let started = Instant::now();
         Backoff {
             started,
             next: limits.initial.max(Duration::from_millis(1)),
             max: limits.max.max(limits.initial),
-            deadline: patience.map(|patience| started + patience),
+            deadline: patience.within(limits).map(|limit| started + limit),
+            patience,
         }
     }
 
@@ -44,9 +71,8 @@ impl Backoff {
         let pause = jittered.max(at_least.unwrap_or_default());
         self.next = (self.next * 2).min(self.max);
         let until = Instant::now() + pause;
-        if self.deadline.is_some_and(|deadline| until > deadline) {
-            let tried = self.started.elapsed();
-            return Err(error).with_context(|| format!("gave up after {:.1} s", tried.as_secs_f64()));
+        if let Some(deadline) = self.deadline.filter(|&deadline| until > deadline) {
+            return Err(error).with_context(|| self.gave_up(deadline, at_least));
         }
         tracing::warn!(component, "{error:#}; trying again in {:.1} s", pause.as_secs_f64());
         Ok(tokio::select! {
@@ -54,5 +80,68 @@ impl Backoff {
             () = stop.cancelled() => false,
             () = sleep_until(until) => true,
         })
+    }
+
+    fn gave_up(&self, deadline: Instant, asked: Option<Duration>) -> String {
+        let tried = self.started.elapsed().as_secs_f64();
+        let (left, option) = (deadline.saturating_duration_since(Instant::now()), self.patience.option());
+        match asked {
+            Some(asked) if asked > left => format!(
+                "gave up after {tried:.1} s: it asks to wait {}, and {} of {option} are left; raise {option} to more \
+                 than it asks for",
+                whole_seconds(asked),
+                whole_seconds(left)
+            ),
+            _ => format!("gave up after {tried:.1} s ({option})"),
+        }
+    }
+}
+
+/// As people say it, and pipeline files too.
+fn whole_seconds(duration: Duration) -> String {
+    humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn waited(limits: &RetryLimits, at_least: Duration) -> Result<Duration> {
+        let started = Instant::now();
+        let mut backoff = Backoff::new(limits, Patience::Timeout);
+        let error = Error::msg("answered 429");
+        backoff.wait("api", error, Some(at_least), &CancellationToken::new()).await?;
+        Ok(started.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_is_asked_for_is_kept_or_refused_with_both_figures() {
+        let limits = RetryLimits { timeout: Some(Duration::from_mins(5)), ..RetryLimits::default() };
+        let waited_for = waited(&limits, Duration::from_mins(4)).await.unwrap();
+        assert!(waited_for >= Duration::from_mins(4), "{waited_for:?}");
+        let error = format!("{:#}", waited(&limits, Duration::from_hours(1)).await.unwrap_err());
+        assert_eq!(
+            error,
+            "gave up after 0.0 s: it asks to wait 1h, and 5m of `[retry] timeout` are left; raise \
+             `[retry] timeout` to more than it asks for: answered 429"
+        );
+        let for_ever = RetryLimits { timeout: None, ..limits };
+        assert!(waited(&for_ever, Duration::from_hours(1)).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_that_is_over_names_its_option() {
+        let limits = RetryLimits { connect: Some(Duration::from_secs(1)), ..RetryLimits::default() };
+        let mut backoff = Backoff::new(&limits, Patience::Connect);
+        let error = loop {
+            let waited = backoff.wait("api", Error::msg("no"), None, &CancellationToken::new()).await;
+            if let Err(error) = waited {
+                break format!("{error:#}");
+            }
+        };
+        assert!(
+            error.starts_with("gave up after ") && error.ends_with(" s (`[retry] connect`): no"),
+            "{error}"
+        );
     }
 }

@@ -72,6 +72,8 @@ async fn pass(stages: &mut [Stage], tail: &mut Tail, batch: Batch) -> Result<Flo
         batch.give_back();
         return Ok(Flow::Stop);
     }
+    add(&stage.counters.records_in, batch.len() as u64);
+    add(&stage.counters.bytes_in, batch.size() as u64);
     let mut out = StageOutlet::new(stage.node, &stage.stop, &stage.counters, rest, tail);
     let flow = stage.transform.apply(batch, &mut out).await;
     let inner = out.failure.take();
@@ -120,7 +122,6 @@ impl Outlet for StageOutlet<'_> {
         let n_out = batch.len() as u64;
         let n_bytes = batch.size() as u64;
         add(&self.counters.filtered, n_filtered);
-        add(&self.counters.records_in, n_out + n_filtered);
         add(&self.counters.records_out, n_out);
         add(&self.counters.bytes_out, n_bytes);
         if batch.is_empty() {
@@ -139,14 +140,11 @@ impl Outlet for StageOutlet<'_> {
     }
 
     async fn reject(&mut self, batch: Batch, rejects: Vec<(usize, Error)>) -> Result<Batch> {
-        let n_before = crate::progress::get(&self.counters.rejected);
         let (rest, goes_on) = self
             .tail
             .dead_letters
             .set_aside(batch, rejects, self.node, &self.tail.control, self.counters)
             .await;
-        let n_rejected = crate::progress::get(&self.counters.rejected) - n_before;
-        add(&self.counters.records_in, n_rejected);
         self.is_last |= !goes_on;
         Ok(rest)
     }

@@ -19,6 +19,8 @@ use crate::sink::Ending;
 pub(crate) struct DeadLetters {
     pipeline: String,
     desk: Option<Desk>,
+    /// Whether there could be some: a letter that its own sink rejects has nowhere to go.
+    may_be: bool,
 }
 
 /// Where letters are written: every task comes here by itself, and the sink says how many at once.
@@ -58,7 +60,7 @@ impl Desk {
 
 impl DeadLetters {
     pub(crate) fn new(pipeline: &str, writer: Option<Writer>) -> Self {
-        DeadLetters { pipeline: pipeline.to_owned(), desk: writer.map(Desk::new) }
+        DeadLetters { pipeline: pipeline.to_owned(), desk: writer.map(Desk::new), may_be: true }
     }
 
     /// Puts the records at the given indices aside. Answers with the rest, and
@@ -77,14 +79,18 @@ impl DeadLetters {
         }
         let Some(desk) = &self.desk else {
             let (index, reason) = rejects.into_iter().next().expect("not empty");
-            let error = reason.context(describe(&batch.records()[index]));
+            let mut described = describe(&batch.records()[index]);
+            if self.may_be {
+                described += "; correct it, or add a `[dead_letter]` block, which sets such records aside";
+            }
+            let error = reason.context(described);
             add(&counters.rejected, 1);
+            batch.mark_refused(index);
             control.fail(node, error);
             let front = batch.split_front(index);
             batch.give_back();
             return (front, false);
         };
-        add(&counters.rejected, rejects.len() as u64);
         let indices: Vec<usize> = rejects.iter().map(|(index, _)| *index).collect();
         let mut bad = batch.extract(&indices);
         for (record, (_, reason)) in bad.records_mut().iter_mut().zip(&rejects) {
@@ -95,6 +101,8 @@ impl DeadLetters {
         // Boxed: a sink's writer needs the dead letters, which need a writer of their own.
         let written = Box::pin(desk.write(bad)).await;
         let goes_on = written.len() == n_bad;
+        // The one that the letters' own sink refuses has ended the run.
+        add(&counters.rejected, written.len() as u64 + u64::from(!goes_on));
         written.sign();
         if goes_on {
             return (batch, true);

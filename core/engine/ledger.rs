@@ -128,6 +128,15 @@ impl Ledger {
         self.tally.n_delivered.load(Ordering::SeqCst)
     }
 
+    pub(crate) fn n_given_back(&self) -> u64 {
+        self.tally.n_given_back.load(Ordering::SeqCst)
+    }
+
+    /// How many of those given back have ended the run.
+    pub(crate) fn n_refused(&self) -> u64 {
+        self.tally.n_refused.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn n_lost(&self) -> u64 {
         self.tally.n_lost.load(Ordering::SeqCst)
     }

@@ -4,6 +4,7 @@
 //! channels behind it, so that a pipeline empties from its sources to its sinks.
 
 mod backoff;
+mod books;
 mod chain;
 mod checkpoint;
 mod control;
@@ -19,6 +20,8 @@ mod sink;
 mod source;
 #[cfg(test)]
 mod stories;
+#[cfg(test)]
+mod stories_books;
 #[cfg(test)]
 mod stories_cast;
 #[cfg(test)]

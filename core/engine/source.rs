@@ -8,7 +8,7 @@ use anyhow::{Context as _, Error, Result};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, Patience};
 use super::control::Control;
 use super::dead_letter::DeadLetters;
 use super::fan::Fan;
@@ -97,13 +97,13 @@ impl SourceTask {
                 }
                 Some(Err(ReadError::Fatal(error))) => return Err(error),
                 Some(Err(ReadError::Retry { error, after })) => {
-                    add(&self.counters.retries, 1);
                     let is_first_contact = !has_read && is_unreachable(&error);
-                    let patience = if is_first_contact { self.limits.connect } else { self.limits.timeout };
+                    let patience = if is_first_contact { Patience::Connect } else { Patience::Timeout };
                     let backoff = failing.get_or_insert_with(|| Backoff::new(&self.limits, patience));
                     if !backoff.wait(self.control.name(self.node), error, after, &stop).await? {
                         return Ok(());
                     }
+                    add(&self.counters.retries, 1);
                 }
             }
         }
@@ -222,7 +222,7 @@ pub(crate) async fn connect(
     stop: &CancellationToken,
     mut open: impl AsyncFnMut() -> Result<()>,
 ) -> Result<bool> {
-    let mut backoff = Backoff::new(limits, limits.connect);
+    let mut backoff = Backoff::new(limits, Patience::Connect);
     loop {
         let opened = tokio::select! {
             biased;

@@ -134,7 +134,7 @@ async fn what_was_stored_beside_the_record_that_ends_a_run_is_counted_and_not_re
     assert_eq!(told.checkpoint["position"], 7);
     assert!(told.report.reason.contains("broken"), "{}", told.report.reason);
     let out = &told.report.components[1];
-    assert_eq!((out.records_in, out.records_out), (10, 9));
+    assert_eq!((out.records_in, out.records_out), (9, 9), "what was given back has not gone in");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::Error;
 use futures_util::future::try_join_all;
 use tokio::task::JoinSet;
 
 use super::RunOptions;
+use super::books::Books;
 use super::chain::{ChainTask, Stage, Tail};
 use super::checkpoint::{Checkpoint, Folder};
 use super::control::{Control, RunFailure};
@@ -20,9 +20,9 @@ use super::rounds::Rounds;
 use super::sink::SinkTask;
 use super::source::{SourceTask, connect};
 use super::writer::Writer;
-use crate::pipeline::{Component, Monitor, Pipeline};
+use crate::pipeline::{Component, Pipeline};
 use crate::plugin::{Built, Kind};
-use crate::progress::{Counters, get};
+use crate::progress::Counters;
 use crate::sink::Sink;
 use crate::source::{Numbering, Start};
 
@@ -31,34 +31,6 @@ pub(crate) struct Wired {
     pub(crate) tasks: JoinSet<()>,
     pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) books: Books,
-}
-
-/// The ledgers of the sources, for the last word on what became of their records.
-pub(crate) struct Books(Vec<(usize, Arc<Ledger>)>);
-
-impl Books {
-    /// Corrects the counters of the sources by what was given back, and fails
-    /// the run if anything was lost without an error to show for it.
-    pub(crate) fn close(&self, monitors: &[Monitor], is_aborted: bool, control: &Control) {
-        use std::sync::atomic::Ordering::Relaxed;
-        for (node, ledger) in &self.0 {
-            let counters = &monitors[*node].counters;
-            let n_ended = ledger.n_delivered() + ledger.n_lost();
-            // What was given back is unread again, and so are its bytes, about.
-            let share = n_ended as f64 / get(&counters.records_in).max(1) as f64;
-            for bytes in [&counters.bytes_in, &counters.bytes_out] {
-                bytes.store((get(bytes) as f64 * share).round() as u64, Relaxed);
-            }
-            counters.records_in.store(n_ended, Relaxed);
-            counters.records_out.store(n_ended - get(&counters.rejected).min(n_ended), Relaxed);
-            if ledger.n_lost() > 0 && !is_aborted && !control.has_failed() {
-                let lost = ledger.n_lost();
-                control.fail(*node, Error::msg(format!(
-                    "{lost} records were dropped on their way without being stored; they will be read again. This is a bug in a plugin"
-                )));
-            }
-        }
-    }
 }
 
 /// Opens every component and starts the tasks; `None` if the run was stopped meanwhile.
@@ -97,7 +69,7 @@ pub(crate) async fn wire(
     let fan =
         |node: usize| Fan::new(plan.consumers[node].iter().map(|&next| senders[next].clone()).collect());
     let mut tasks = JoinSet::new();
-    let mut books = Vec::new();
+    let mut ledgers = Vec::new();
     let mut chains: Vec<Vec<Stage>> = Vec::new();
     chains.resize_with(pipeline.components.len(), Vec::new);
 
@@ -107,7 +79,7 @@ pub(crate) async fn wire(
         match component.built {
             Built::Source(source) => {
                 let ledger = Arc::new(Ledger::new(Arc::clone(&in_flight)));
-                books.push((node, Arc::clone(&ledger)));
+                ledgers.push((node, Arc::clone(&ledger)));
                 let task = SourceTask {
                     node,
                     source,
@@ -149,7 +121,8 @@ pub(crate) async fn wire(
             }
         }
     }
-    Ok(Some(Wired { tasks, dead_letters, books: Books(books) }))
+    let books = Books { ledgers, consumers: plan.consumers };
+    Ok(Some(Wired { tasks, dead_letters, books }))
 }
 
 /// Who feeds whom, and which transforms share a task.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, Patience};
 use super::control::Control;
 use super::dead_letter::DeadLetters;
 use super::rounds::Rounds;
@@ -81,10 +81,9 @@ impl Writer {
                     error
                 }
             };
-            add(&self.counters.retries, 1);
-            let backoff = backoff.get_or_insert_with(|| Backoff::new(&self.limits, self.limits.timeout));
+            let backoff = backoff.get_or_insert_with(|| Backoff::new(&self.limits, Patience::Timeout));
             match backoff.wait(self.control.name(self.node), error, None, &self.stop).await {
-                Ok(true) => {}
+                Ok(true) => add(&self.counters.retries, 1),
                 Ok(false) => {
                     batch.give_back();
                     return stored;

@@ -55,7 +55,7 @@ impl VisitorMut for Rewrite {
                 let length = substring_for.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
                 parse(&format!("substr({expr}, {from}{length})"))
             }
-            Expr::Position { expr, r#in } => parse(&format!("strpos({in}, {expr})", in = r#in)),
+            Expr::Position { expr, r#in } => parse(&format!("strpos({}, {expr})", *r#in)),
             _ => Ok(None),
         };
         match rewritten {

@@ -104,7 +104,9 @@ async fn a_join_that_gives_no_rows_ends_when_it_is_stopped() {
     let sql = "SELECT count(*) FROM t a CROSS JOIN t b CROSS JOIN t c WHERE a.n * b.n < -c.n";
     let start = json!({ "QueryString": sql, "QueryExecutionContext": { "Database": "db" } });
     let started = scene.ask("StartQueryExecution", start).await;
-    while scene.ask("GetQueryExecution", started.clone()).await["QueryExecution"]["Status"]["State"] != "RUNNING" {
+    while scene.ask("GetQueryExecution", started.clone()).await["QueryExecution"]["Status"]["State"]
+        != "RUNNING"
+    {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // Under way by now: eight thousand million pairs are not done with soon.

@@ -57,7 +57,10 @@ async fn lists_are_unnested_beside_their_rows() {
         ("SELECT a, b FROM t CROSS JOIN UNNEST(rows) AS u(a, b)", "here are 1, and named are 2"),
         ("SELECT d FROM t CROSS JOIN UNNEST(tags)", "wants a name for each column"),
         ("SELECT d, x FROM t LEFT JOIN UNNEST(tags) AS u(x) ON true", "no LEFT JOIN UNNEST"),
-        ("SELECT a.d FROM t a JOIN t b ON a.d = b.d CROSS JOIN UNNEST(a.tags) AS u(x)", "put other joins into a subquery"),
+        (
+            "SELECT a.d FROM t a JOIN t b ON a.d = b.d CROSS JOIN UNNEST(a.tags) AS u(x)",
+            "put other joins into a subquery",
+        ),
         ("SELECT * FROM information_schema.df_settings", "the offline Athena has columns, schemata, tables"),
     ] {
         let refused = scene.rows(sql).await.unwrap_err();
@@ -87,7 +90,8 @@ async fn numbers_that_do_not_fit_fail() {
 #[tokio::test]
 async fn a_query_gets_so_much_memory_and_no_more() {
     let scene = Scene::with_stocks().await;
-    let mut engine = super::super::engine::Engine::new(Catalogue::open(None).unwrap(), scene.root.path().to_owned());
+    let mut engine =
+        super::super::engine::Engine::new(Catalogue::open(None).unwrap(), scene.root.path().to_owned());
     engine.memory = 1 << 20;
     let sql = "SELECT count(DISTINCT a * 10000 + b) FROM UNNEST(sequence(1, 1000)) AS t(a) CROSS JOIN UNNEST(sequence(1, 100)) \
                AS u(b)";

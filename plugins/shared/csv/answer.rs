@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use runner_core::{Body, Name, Origin, Record, Reject};
 
-use super::header::{BYTE_ORDER_MARK, column_names};
+use super::header::{BYTE_ORDER_MARK, column_names, nameless};
 use super::layout::{Dialect, Layout, Place, TableBuilder, reject};
 use super::scan::Rows;
 use super::types::{Inference, SAMPLE};
@@ -37,18 +37,23 @@ impl Answers {
             bail!("{stream}: the answer is empty, and a header row was expected");
         };
         let place = Place { stream, line: first.line };
-        if let Some(at) = first.open_quote {
-            return Err(place.open_quote(first.row, at));
+        if let Some(slip) = first.slip {
+            return Err(place.misquoted(first.row, slip));
         }
         let names = column_names(first.row, first.quoted, &self.dialect);
         let names = names.map_err(|fault| place.error(first.row, &fault))?;
+        if self.layout.as_ref().is_none_or(|(known, _)| *known != names)
+            && let Some(doubt) = nameless(&names)
+        {
+            tracing::warn!("{stream}: {doubt}");
+        }
         let mut table = TableBuilder::new(self.layout_for(names, rows.clone()), 0, bytes.len());
         let (mut origins, mut rejects) = (Vec::new(), Vec::new());
         for (found, offset) in rows.zip(offset..) {
             let place = Place { stream, line: found.line };
             let origin = Origin { stream, lane, offset };
-            let pushed = match found.open_quote {
-                Some(at) => Err(place.open_quote(found.row, at)),
+            let pushed = match found.slip {
+                Some(slip) => Err(place.misquoted(found.row, slip)),
                 None => table.push(found.row, found.quoted).map_err(|fault| place.error(found.row, &fault)),
             };
             match pushed {
@@ -67,7 +72,8 @@ impl Answers {
             return Arc::clone(layout);
         }
         let mut inference = Inference::new(names.len());
-        rows.take(SAMPLE).for_each(|found| inference.see_row(found.row, found.quoted, &self.dialect));
+        let whole = rows.filter(|found| found.slip.is_none());
+        whole.take(SAMPLE).for_each(|found| inference.see_row(found.row, found.quoted, &self.dialect));
         let n_rows = inference.n_rows();
         let layout = Arc::new(Layout::new(names.iter().cloned().zip(inference.settle()), &self.dialect));
         if n_rows > 0 {
@@ -107,6 +113,22 @@ mod tests {
         drop(read(&mut answers, "n\n").unwrap());
         drop(read(&mut answers, "n\n1.5\n").unwrap());
         assert_eq!(json_of(&read(&mut answers, "n\n2\n").unwrap()), [r#"{"n":2.0}"#]);
+    }
+
+    #[test]
+    fn text_behind_a_closing_quote_is_a_reject_and_the_next_line_is_read() {
+        let answer = b"a,b\n1,\"x\n1,\"q\"\n2,\"q\"\n";
+        let (records, rejects) = Answers::default().read(answer, Name::new("http://api"), 0, 0).unwrap();
+        assert_eq!(json_of(&records), [r#"{"a":2,"b":"q"}"#]);
+        let [reject] = &rejects[..] else { panic!("{rejects:?}") };
+        let reason = reject.reason.to_string();
+        assert!(
+            reason.starts_with(
+                "http://api:3:4: there is text behind the quote that closes the cell begun at 2:3"
+            ),
+            "{reason}"
+        );
+        assert_eq!(reject.record.to_bytes().unwrap(), "1,\"x\n1,\"q\"");
     }
 
     #[test]

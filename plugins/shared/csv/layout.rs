@@ -7,7 +7,7 @@ use anyhow::Error;
 use bytes::Bytes;
 use runner_core::{Body, Column, ColumnType, Name, Origin, Record, Reject, Row, Table, TableHeader};
 
-use super::scan::{cells, count_line_ends, split};
+use super::scan::{Slip, cells, count_line_ends, split};
 use super::types::{Types, fits, name_of, narrowest};
 
 /// How rows are written, and what their cells may be.
@@ -83,19 +83,36 @@ pub(crate) struct Place {
 impl Place {
     /// The error that points at `fault.at` bytes behind the start of `row`.
     pub(crate) fn error(&self, row: &[u8], fault: &Fault) -> Error {
-        let before = String::from_utf8_lossy(&row[..fault.at]);
-        let column = before.chars().count() + 1;
-        Error::msg(format!("{}:{}:{column}: {}", self.stream, self.line, fault.message))
+        let (line, column) = self.of(row, fault.at);
+        Error::msg(format!("{}:{line}:{column}: {}", self.stream, fault.message))
     }
 
-    /// The error for quotes that were opened `at` bytes behind the start of
-    /// `row`; it points at their line, which need not be the first one of the row.
-    pub(crate) fn open_quote(&self, row: &[u8], at: usize) -> Error {
+    /// The error for quotes that make no sense.
+    pub(crate) fn misquoted(&self, row: &[u8], slip: Slip) -> Error {
+        let (at, message) = match slip {
+            Slip::Open(at) => (
+                at,
+                "the quote that opens here is never closed; close it, or double it if it is a character"
+                    .into(),
+            ),
+            Slip::Stray { cell, text } => {
+                let (line, column) = self.of(row, cell);
+                let message = format!(
+                    "there is text behind the quote that closes the cell begun at {line}:{column}; a quote \
+                     inside a quoted cell is written twice (\"\"), and one that opens a cell must be closed"
+                );
+                (text, message)
+            }
+        };
+        self.error(row, &Fault { at, message })
+    }
+
+    /// The physical line, which need not be the first one of the row, and the column of what
+    /// stands `at` bytes behind the start of `row`.
+    fn of(&self, row: &[u8], at: usize) -> (u64, usize) {
         let start = row[..at].iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |end| end + 1);
-        let line = self.line + count_line_ends(&row[..start]);
-        let message =
-            "the quote that opens here is never closed; close it, or double it if it is a character";
-        Place { line, ..*self }.error(&row[start..], &Fault { at: at - start, message: message.into() })
+        let column = String::from_utf8_lossy(&row[start..at]).chars().count() + 1;
+        (self.line + count_line_ends(&row[..start]), column)
     }
 }
 
@@ -172,10 +189,21 @@ impl Layout {
     fn wrong_width(&self, row: &[u8], n_cells: usize) -> Fault {
         let n_columns = self.columns().len();
         let surplus = cells(row, self.delimiter).nth(n_columns);
-        let what = if surplus.is_some() { "too many" } else { "too few" };
+        let (what, advice) = match &surplus {
+            Some(_) => (
+                "too many",
+                format!(
+                    "take the others out, or put a cell that holds a `{}` in quotes",
+                    char::from(self.delimiter).escape_debug()
+                ),
+            ),
+            None => ("too few", "add the missing ones, which may be empty".into()),
+        };
         Fault {
             at: surplus.map_or(row.len(), |cell| cell.start),
-            message: format!("{what} cells: the row has {n_cells} and the file {n_columns} columns"),
+            message: format!(
+                "{what} cells: the row has {n_cells} and the file {n_columns} columns; {advice}"
+            ),
         }
     }
 

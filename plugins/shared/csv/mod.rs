@@ -10,7 +10,7 @@ mod scan;
 mod types;
 
 pub(crate) use answer::Answers;
-pub(crate) use header::{BYTE_ORDER_MARK, column_names, undeclared};
+pub(crate) use header::{BYTE_ORDER_MARK, column_names, nameless, other_delimiter, undeclared};
 pub(crate) use layout::{Dialect, Layout, Place, TableBuilder, reject};
-pub(crate) use scan::{Next, Span, count_line_ends, next_row};
+pub(crate) use scan::{Next, Slip, Span, next_row};
 pub(crate) use types::{Inference, Types, name_of};

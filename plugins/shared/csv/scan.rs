@@ -1,14 +1,17 @@
 //! Where rows and cells begin and end in the bytes of a file.
 //!
-//! The grammar is that of the `csv` crate, and a property holds the two
-//! together. It is read here because `csv-core` hands out unescaped cells alone:
-//! an error that names line and column, and a position that is exact to the
-//! row, need to know where each row and cell lies in the bytes as they are.
-//! Rows without a quote, nearly all there are, cost two passes of `memchr`.
+//! The grammar is that of the `csv` crate, and a property holds the two together, but for
+//! text behind the quote that closes a cell. The crate adds it to the cell, so that a quote
+//! which is left open takes in all rows up to the next one; here, and in RFC 4180, it is a slip.
+//!
+//! It is read here because `csv-core` hands out unescaped cells alone: an error that names
+//! line and column, and a position that is exact to the row, need to know where each row
+//! and cell lies in the bytes as they are. Rows without a quote, nearly all there are, cost
+//! two passes of `memchr`.
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter, memchr3};
+use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
 /// What stands next in the bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,10 +20,25 @@ pub(crate) enum Next {
     Row(Span),
     /// The bytes end within a row, and more may follow.
     More,
-    /// The bytes end within the quotes that were opened here, and no more follow.
-    OpenQuote(usize),
+    /// Quotes that make no sense, and how far the bytes reach that no row can be made of.
+    Misquoted(Span, Slip),
     /// There is nothing left.
     End,
+}
+
+/// Quotes that make no sense; where, in bytes from the start of the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slip {
+    /// A cell that begins here is never closed: it reaches to the end of the bytes.
+    Open(usize),
+    /// A cell was closed, and text follows. Its row reaches to the end of that line: what was
+    /// within the quotes may be rows, or a cell with line ends, and nobody can tell.
+    Stray {
+        /// Where the cell begins.
+        cell: usize,
+        /// Where the text behind it begins.
+        text: usize,
+    },
 }
 
 /// How far a row reaches.
@@ -60,10 +78,25 @@ fn next_quoted_row(bytes: &[u8], delimiter: u8, at_end: bool) -> Next {
         match cell_end(bytes, at, delimiter) {
             CellEnd::Delimiter(end) => at = end + 1,
             CellEnd::Line(end) => return close(bytes, end, at_end, true),
+            CellEnd::Stray(text) => return misquoted(bytes, Slip::Stray { cell: at, text }, text, at_end),
             _ if !at_end => return Next::More,
             CellEnd::Bytes => return close(bytes, bytes.len(), at_end, true),
-            CellEnd::OpenQuote => return Next::OpenQuote(at),
+            CellEnd::OpenQuote => return misquoted(bytes, Slip::Open(at), bytes.len(), at_end),
         }
+    }
+}
+
+/// Bytes without sense up to the line end behind `from`.
+#[cold]
+fn misquoted(bytes: &[u8], slip: Slip, from: usize, at_end: bool) -> Next {
+    let end = match memchr2(b'\n', b'\r', &bytes[from..]) {
+        Some(n) => from + n,
+        None if at_end => bytes.len(),
+        None => return Next::More,
+    };
+    match close(bytes, end, at_end, true) {
+        Next::Row(span) => Next::Misquoted(span, slip),
+        other => other,
     }
 }
 
@@ -84,8 +117,8 @@ pub(crate) struct Found<'a> {
     pub(crate) line: u64,
     /// Whether there is a quote somewhere in the row.
     pub(crate) quoted: bool,
-    /// Where in the row quotes were opened that are never closed.
-    pub(crate) open_quote: Option<usize>,
+    /// Why it is no row after all.
+    pub(crate) slip: Option<Slip>,
 }
 
 impl<'a> Rows<'a> {
@@ -100,20 +133,15 @@ impl<'a> Iterator for Rows<'a> {
     fn next(&mut self) -> Option<Found<'a>> {
         loop {
             let (row, line) = (self.rest, self.line);
-            match next_row(row, self.delimiter, true) {
-                Next::Row(span) => {
-                    self.rest = &row[span.len..];
-                    self.line += span.n_lines;
-                    if span.content > 0 {
-                        let (row, quoted) = (&row[..span.content], span.quoted);
-                        return Some(Found { row, line, quoted, open_quote: None });
-                    }
-                }
-                Next::OpenQuote(at) => {
-                    self.rest = &[];
-                    return Some(Found { row, line, quoted: true, open_quote: Some(at) });
-                }
+            let (span, slip) = match next_row(row, self.delimiter, true) {
+                Next::Row(span) => (span, None),
+                Next::Misquoted(span, slip) => (span, Some(slip)),
                 Next::End | Next::More => return None,
+            };
+            self.rest = &row[span.len..];
+            self.line += span.n_lines;
+            if span.content > 0 {
+                return Some(Found { row: &row[..span.content], line, quoted: span.quoted, slip });
             }
         }
     }
@@ -143,6 +171,8 @@ enum CellEnd {
     Line(usize),
     Bytes,
     OpenQuote,
+    /// Where text begins behind the quote that has closed the cell.
+    Stray(usize),
 }
 
 /// Where the cell that begins at `start` ends. Quotes count only at its very
@@ -154,10 +184,13 @@ fn cell_end(bytes: &[u8], start: usize, delimiter: u8) -> CellEnd {
         loop {
             let Some(n) = memchr(b'"', &bytes[at..]) else { return CellEnd::OpenQuote };
             at += n + 1;
-            if bytes.get(at) != Some(&b'"') {
-                break;
+            match bytes.get(at) {
+                Some(b'"') => at += 1,
+                Some(&byte) if byte == delimiter => return CellEnd::Delimiter(at),
+                Some(b'\n' | b'\r') => return CellEnd::Line(at),
+                Some(_) => return CellEnd::Stray(at),
+                None => return CellEnd::Bytes,
             }
-            at += 1;
         }
     }
     match memchr3(delimiter, b'\n', b'\r', &bytes[at..]) {
@@ -178,7 +211,7 @@ pub(crate) fn cells(row: &[u8], delimiter: u8) -> impl Iterator<Item = Range<usi
                 return Some(start..end);
             }
             CellEnd::Line(end) => end,
-            CellEnd::Bytes | CellEnd::OpenQuote => row.len(),
+            CellEnd::Bytes | CellEnd::OpenQuote | CellEnd::Stray(_) => row.len(),
         };
         next = None;
         Some(start..end)
@@ -237,9 +270,10 @@ mod tests {
         rows.map(|row| row.iter().map(<[u8]>::to_vec).collect()).collect()
     }
 
-    /// Our rows, when the bytes arrive in blocks of these lengths.
-    fn rows_in_blocks(bytes: &[u8], delimiter: u8, blocks: &[usize]) -> (Rows, bool) {
-        let mut rows = Vec::new();
+    /// Our rows, when the bytes arrive in blocks of these lengths, and where others lie
+    /// whose quotes make no sense.
+    fn rows_in_blocks(bytes: &[u8], delimiter: u8, blocks: &[usize]) -> (Rows, Vec<(Range<usize>, Slip)>) {
+        let (mut rows, mut slips) = (Vec::new(), Vec::new());
         let mut blocks = blocks.iter().copied().cycle();
         let (mut start, mut end) = (0, 0);
         loop {
@@ -261,8 +295,11 @@ mod tests {
                     }
                 }
                 Next::More => end = bytes.len().min(end + blocks.next().unwrap_or(1)),
-                Next::OpenQuote(_) => return (rows, true),
-                Next::End => return (rows, false),
+                Next::Misquoted(span, slip) => {
+                    slips.push((start..start + span.len, slip));
+                    start += span.len;
+                }
+                Next::End => return (rows, slips),
             }
         }
     }
@@ -284,12 +321,14 @@ mod tests {
             blocks in prop::collection::vec(1_usize..9, 1..8),
             delimiter in prop_oneof![Just(b','), Just(b';')],
         ) {
-            let (rows, open) = rows_in_blocks(&bytes, delimiter, &blocks);
-            let mut expected = rows_of_the_csv_crate(&bytes, delimiter);
-            if open {
-                // What stands in open quotes is no row here, and one there.
-                expected.pop();
+            let (rows, slips) = rows_in_blocks(&bytes, delimiter, &blocks);
+            // What is misquoted here is some row or other there.
+            let (mut expected, mut start) = (Rows::new(), 0);
+            for (misquoted, _) in &slips {
+                expected.extend(rows_of_the_csv_crate(&bytes[start..misquoted.start], delimiter));
+                start = misquoted.end;
             }
+            expected.extend(rows_of_the_csv_crate(&bytes[start..], delimiter));
             prop_assert_eq!(rows, expected);
         }
 
@@ -303,8 +342,8 @@ mod tests {
                 writer.write_record(row).unwrap();
             }
             let bytes = writer.into_inner().unwrap();
-            let (read, open) = rows_in_blocks(&bytes, b',', &blocks);
-            prop_assert!(!open);
+            let (read, slips) = rows_in_blocks(&bytes, b',', &blocks);
+            prop_assert_eq!(slips, []);
             let rows: Rows =
                 rows.iter().map(|row| row.iter().map(|cell| cell.clone().into_bytes()).collect()).collect();
             prop_assert_eq!(read, rows);
@@ -315,12 +354,12 @@ mod tests {
             let (mut start, mut end, mut n_lines) = (0, 0, 0);
             loop {
                 match next_row(&bytes[start..end], b',', end == bytes.len()) {
-                    Next::Row(span) => {
+                    Next::Row(span) | Next::Misquoted(span, _) => {
                         start += span.len;
                         n_lines += span.n_lines;
                     }
                     Next::More => end = bytes.len().min(end + block),
-                    Next::OpenQuote(_) | Next::End => break,
+                    Next::End => break,
                 }
             }
             prop_assert_eq!(n_lines, count_line_ends(&bytes[..start]));
@@ -329,15 +368,32 @@ mod tests {
 
     #[test]
     fn a_quote_in_the_middle_of_a_cell_is_a_character() {
-        let (rows, open) = rows_in_blocks(b"5\" pipe,x\n6\" pipe,y\n", b',', &[64]);
-        assert!(!open);
+        let (rows, slips) = rows_in_blocks(b"5\" pipe,x\n6\" pipe,y\n", b',', &[64]);
+        assert_eq!(slips, []);
         assert_eq!(rows[1][0], b"6\" pipe");
         assert_eq!(rows.len(), 2);
     }
 
     #[test]
     fn an_open_quote_is_found_where_it_was_opened() {
-        assert_eq!(next_row(b"a,\"b\nc,d\n", b',', true), Next::OpenQuote(2));
+        let span = Span { content: 9, len: 9, n_lines: 2, quoted: true };
+        assert_eq!(next_row(b"a,\"b\nc,d\n", b',', true), Next::Misquoted(span, Slip::Open(2)));
         assert_eq!(next_row(b"a,\"b\nc,d\n", b',', false), Next::More);
+    }
+
+    #[test]
+    fn text_behind_a_closing_quote_ends_the_row_with_its_line_wherever_the_blocks_end() {
+        for (bytes, misquoted, slip, n_rows) in [
+            (&b"1,\"x\n1,\"q\"\n2,\"q\"\n"[..], 0..11, Slip::Stray { cell: 2, text: 8 }, 1),
+            (b"\"x\"y\r\n1\r\n", 0..6, Slip::Stray { cell: 0, text: 3 }, 1),
+            (b"1,\"x\" ,2", 0..8, Slip::Stray { cell: 2, text: 5 }, 0),
+            (b"1,\"\"x\"\n", 0..7, Slip::Stray { cell: 2, text: 4 }, 0),
+        ] {
+            for block in 1..=bytes.len() {
+                let (rows, slips) = rows_in_blocks(bytes, b',', &[block]);
+                assert_eq!(slips, [(misquoted.clone(), slip)], "in blocks of {block}");
+                assert_eq!(rows.len(), n_rows);
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! An appender adds whole batches of lines to a file, or nothing of them.
 
 use std::fs::{File, FileType, Metadata, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub(super) struct Appender {
 }
 
 impl Appender {
-    /// Opens the file, locks it and cuts off what a crash has left half written.
+    /// Opens the file, locks it and puts aside what a crash has left half written.
     pub(super) fn open(path: &Path, packing: Packing) -> Result<Appender> {
         let shown = path.display();
         let there = match path.metadata() {
@@ -101,17 +101,48 @@ impl Appender {
     }
 }
 
-/// Cuts off what stands behind the last whole line or frame.
+/// Moves what stands behind the last whole line or frame into a file of its own: a crash may
+/// have left it, and so may whoever had the file before us, to whom it is worth something.
 fn mend(file: &File, path: &Path, packing: Packing) -> Result<()> {
     let shown = path.display();
     let length = file.metadata()?.len();
     let whole = tail::whole_length(file, length, packing).with_context(|| format!("reading {shown}"))?;
     if whole < length {
         let n_torn = length - whole;
-        warn!("cutting {n_torn} bytes off the end of {shown}: a crash has left half a record there");
+        let torn = torn_path(path);
+        let (what, shown_torn) = (if packing == Packing::None { "line" } else { "frame" }, torn.display());
+        keep(file, whole, &torn, packing).with_context(|| {
+            format!(
+                "the last {n_torn} bytes of {shown} are no whole {what} and belong into {shown_torn}, which \
+                 cannot be written: put an end to the {what}, or choose another `path`"
+            )
+        })?;
         file.set_len(whole).and_then(|()| file.sync_all()).with_context(|| format!("mending {shown}"))?;
+        warn!(
+            "{shown} did not end with a whole {what}, as a crash leaves it: its last {n_torn} bytes were moved \
+             to the end of {shown_torn}"
+        );
     }
     Ok(())
+}
+
+/// Appends what `file` has from `start` on to the file at `torn`, and waits until it is on the disk.
+fn keep(mut file: &File, start: u64, torn: &Path, packing: Packing) -> io::Result<()> {
+    let mut kept = OpenOptions::new().create(true).append(true).open(torn)?;
+    file.seek(SeekFrom::Start(start))?;
+    io::copy(&mut file, &mut kept)?;
+    if packing == Packing::None {
+        // What is cut off another time begins on a line of its own.
+        kept.write_all(b"\n")?;
+    }
+    kept.sync_all()?;
+    sync_folder_of(torn)
+}
+
+fn torn_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".torn");
+    name.into()
 }
 
 fn make_folder_of(path: &Path) -> Result<()> {
@@ -131,19 +162,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_a_line_is_cut_off_and_whole_ones_stay() {
+    fn half_a_line_is_moved_aside_and_no_byte_of_it_is_lost() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
-        for (before, after) in [
-            ("one\ntwo\nthr", "one\ntwo\nnew\n"),
-            ("one\n", "one\nnew\n"),
-            ("", "new\n"),
-            ("never ended", "new\n"),
+        let (path, torn) = (folder.path().join("out.jsonl"), folder.path().join("out.jsonl.torn"));
+        for (before, after, aside) in [
+            ("one\n", "one\nnew\n", None),
+            ("", "new\n", None),
+            ("one\ntwo\nthr", "one\ntwo\nnew\n", Some("thr\n")),
+            ("never ended", "new\n", Some("thr\nnever ended\n")),
         ] {
             std::fs::write(&path, before).unwrap();
             Appender::open(&path, Packing::None).unwrap().append(b"new\n").unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
+            assert_eq!(std::fs::read_to_string(&torn).ok().as_deref(), aside);
         }
+    }
+
+    #[test]
+    fn half_a_frame_is_moved_aside_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, torn) = (folder.path().join("out.gz"), folder.path().join("out.gz.torn"));
+        let frame = Packing::Gzip.pack(b"one\n").unwrap();
+        let half = &frame[..frame.len() / 2];
+        std::fs::write(&path, [&*frame, half].concat()).unwrap();
+        drop(Appender::open(&path, Packing::Gzip).unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), frame);
+        assert_eq!(std::fs::read(&torn).unwrap(), half);
+    }
+
+    #[test]
+    fn nothing_is_cut_off_that_cannot_be_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        std::fs::write(&path, "one\ntw").unwrap();
+        std::fs::create_dir(folder.path().join("out.torn")).unwrap();
+        let error = Appender::open(&path, Packing::None).err().unwrap();
+        assert!(format!("{error:#}").contains("out.torn, which cannot be written"), "{error:#}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntw");
     }
 
     #[test]

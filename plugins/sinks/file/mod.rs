@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, anyhow};
 use memchr::memchr2;
 use runner_core::{
-    Body, BuildContext, Error, Failure, Plugin, Record, Result, Sink, SinkConfig, WriteError, async_trait,
+    Body, BuildContext, Error, Failure, OptionError, Plugin, Record, Result, Sink, SinkConfig, WriteError,
+    async_trait,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,9 +33,9 @@ path = "out/stocks.jsonl""#,
 ///
 /// A body is written as it is; a row that met no `to_json` as its CSV line. Each
 /// batch is on the disk (`fsync`) before it counts as delivered, which bounds how
-/// many batches a second a disk takes. Half a line that a crash has left at the end
-/// is cut off before anything is appended; whole lines that were written but not yet
-/// counted when a run was killed are written again by the next one.
+/// many batches a second a disk takes. Half a line at the end, as a crash leaves it, is
+/// moved to a file beside it, `PATH.torn`, before anything is appended; whole lines that
+/// were written but not yet counted when a run was killed are written again by the next one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FileConfig {
@@ -78,6 +79,9 @@ impl Compression {
 
 impl SinkConfig for FileConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Sink>> {
+        if self.path.as_os_str().is_empty() {
+            return Err(OptionError::new("path", "the path is empty; name the file to append to"));
+        }
         Ok(Box::new(FileSink::new(context.resolve(&self.path), self.compression)))
     }
 }
@@ -273,6 +277,13 @@ mod tests {
         std::fs::rename(&path, &moved).unwrap();
         write(&sink, &["b"]).await.unwrap();
         assert_eq!((plain(&moved), plain(&path)), ("a\n".into(), "b\n".into()));
+    }
+
+    #[test]
+    fn an_empty_path_is_refused_when_the_file_is_checked() {
+        let config: FileConfig = serde_json::from_str(r#"{ "path": "" }"#).unwrap();
+        let error = config.build(&context()).err().unwrap();
+        assert_eq!(error.downcast_ref::<OptionError>().unwrap().option, "path");
     }
 
     #[tokio::test]

@@ -7,6 +7,8 @@ use runner_core::{OptionError, Result};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::shared::aws::check_bucket_name;
+
 /// A folder of a bucket: `s3://bucket/folder/`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
@@ -75,6 +77,8 @@ impl TryFrom<String> for Folder {
         if path.is_empty() || path.split('/').any(str::is_empty) {
             return Err(format!("`{url}` lacks a name: write it as \"s3://bucket/folder/\""));
         }
+        let bucket = path.split('/').next().unwrap_or(path);
+        check_bucket_name(bucket)?;
         Ok(Folder(format!("s3://{path}/")))
     }
 }

@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
 use self::bucket::{Bucket, NotStored};
-use crate::shared::aws::Endpoint;
+use crate::shared::aws::{Endpoint, check_bucket_name};
 use crate::shared::key_template::KeyTemplate;
 
 runner_core::register! { Plugin::sink::<S3Config>("s3").example(
@@ -89,14 +89,7 @@ fn default_content_type() -> String {
 
 impl SinkConfig for S3Config {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Sink>> {
-        if !self.bucket.starts_with("arn:") && self.bucket.contains(['/', ':']) {
-            let message =
-                format!("`{}` is not the name of a bucket: leave `s3://` and folders out of it", self.bucket);
-            return Err(OptionError::new("bucket", message));
-        }
-        if self.bucket.is_empty() {
-            return Err(OptionError::new("bucket", "a bucket has a name"));
-        }
+        check_bucket_name(&self.bucket).map_err(|slip| OptionError::new("bucket", slip))?;
         if self.key.is_by_entry_alone() && context.numbered_by.len() > 1 {
             let sources = context.numbered_by.join("`, `");
             let message = format!(

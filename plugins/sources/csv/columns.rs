@@ -5,14 +5,15 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail, ensure};
 use runner_core::{ColumnType, Name, TableHeader};
 use serde_json::{Map, Value};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::files::shown;
 use super::input::Input;
 use super::position::{Cursor, Saved};
 use super::reader::Settings;
 use crate::shared::csv::{
-    BYTE_ORDER_MARK, Inference, Next, Place, Types, column_names, name_of, next_row, undeclared,
+    BYTE_ORDER_MARK, Inference, Next, Place, Types, column_names, name_of, nameless, next_row,
+    other_delimiter, undeclared,
 };
 
 /// Opens a file and reads what stands before its first row; the names are those of its columns.
@@ -36,7 +37,7 @@ pub(super) fn begin(path: &str, settings: &Settings) -> Result<(Input, Vec<Strin
                 "{stream} is empty, and a header row was expected; for files without one set \
                  `header = false` and name the `columns`"
             ),
-            Next::OpenQuote(at) => return Err(place.open_quote(window, at)),
+            Next::Misquoted(_, slip) => return Err(place.misquoted(window, slip)),
             Next::Row(span) => span,
         };
         let row = &window[..span.content];
@@ -52,6 +53,13 @@ pub(super) fn begin(path: &str, settings: &Settings) -> Result<(Input, Vec<Strin
 /// Settles the types of the columns over the first rows, of as many files as it takes.
 pub(super) fn settle(settings: &Settings, files: &[Cursor]) -> Result<Vec<(String, ColumnType)>> {
     let (first, names) = begin(&files[0].path, settings)?;
+    let component = &settings.context.component;
+    if settings.header {
+        // Told when a file is read for the first time, and no other time.
+        for doubt in [nameless(&names), other_delimiter(&names, settings.dialect.delimiter)] {
+            doubt.inspect(|doubt| warn!(component, "{}: {doubt}", first.shown));
+        }
+    }
     check_declared(settings, &names, first.shown)?;
     let mut inference = Inference::new(names.len());
     let mut input = Some(first);
@@ -67,12 +75,15 @@ pub(super) fn settle(settings: &Settings, files: &[Cursor]) -> Result<Vec<(Strin
                     input.fill()?;
                     continue;
                 }
-                Next::Row(span) => span,
-                Next::OpenQuote(_) | Next::End => break,
+                Next::Row(span) => {
+                    if span.content > 0 {
+                        inference.see_row(&window[..span.content], span.quoted, &settings.dialect);
+                    }
+                    span
+                }
+                Next::Misquoted(span, _) => span,
+                Next::End => break,
             };
-            if span.content > 0 {
-                inference.see_row(&window[..span.content], span.quoted, &settings.dialect);
-            }
             input.pass(span.len, span.n_lines);
         }
         if inference.is_settled() {
@@ -81,12 +92,17 @@ pub(super) fn settle(settings: &Settings, files: &[Cursor]) -> Result<Vec<(Strin
     }
     let n_rows = inference.n_rows();
     let columns: Vec<_> = names.into_iter().zip(inference.settle()).collect();
-    if n_rows > 0 {
-        let typed: Vec<String> =
-            columns.iter().map(|(name, kind)| format!("{name} {}", name_of(*kind))).collect();
-        info!("types settled over the first {n_rows} rows: {}", typed.join(", "));
+    let inferred = inferred(&columns, &settings.dialect.types);
+    if n_rows > 0 && !inferred.is_empty() {
+        info!(component, "types settled over the first {n_rows} rows: {}", inferred.join(", "));
     }
     Ok(columns)
+}
+
+/// The columns whose types nobody has declared, with these.
+fn inferred(columns: &[(String, ColumnType)], types: &Types) -> Vec<String> {
+    let inferred = columns.iter().filter(|(name, _)| types.of(name).is_none());
+    inferred.map(|(name, kind)| format!("{name} {}", name_of(*kind))).collect()
 }
 
 fn check_declared(settings: &Settings, names: &[String], stream: Name) -> Result<()> {
@@ -137,4 +153,18 @@ pub(super) fn compare(names: &[String], header: &TableHeader, stream: Name, firs
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_types_that_were_settled_are_told() {
+        let columns = [("a".to_owned(), ColumnType::Integer), ("b".to_owned(), ColumnType::Float)];
+        assert_eq!(inferred(&columns, &Types::Infer), ["a integer", "b float"]);
+        let declared = Types::Declared(vec![("a".to_owned(), ColumnType::String)]);
+        assert_eq!(inferred(&columns, &declared), ["b float"]);
+        assert_eq!(inferred(&columns, &Types::String), [""; 0]);
+    }
 }

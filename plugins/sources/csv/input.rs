@@ -93,8 +93,14 @@ impl Input {
 
     /// Moves the window to where the cursor stands, or says what has changed before it.
     fn go_to(&mut self, cursor: &Cursor) -> Result<Option<String>> {
-        if self.cursor.size < cursor.size {
-            let (was, is) = (cursor.size, self.cursor.size);
+        let (was, is) = (cursor.size, self.cursor.size);
+        // What has not been read may become shorter: a bad row is corrected, say.
+        let must_be_there = match self.text {
+            _ if cursor.end != End::NotReached => was,
+            Text::Plain(_) => cursor.offset,
+            Text::Packed(_) => 0,
+        };
+        if is < must_be_there {
             return Ok(Some(format!("it has shrunk from {was} to {is} bytes")));
         }
         if let Some(print) = &cursor.front {
@@ -190,6 +196,10 @@ impl Input {
         let n_bytes = loop {
             match self.text.read(&mut self.buffer[self.end..]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => bail!(
+                    "reading {}: the archive is incomplete, it ends in the middle of its data; fetch or copy it again",
+                    self.shown
+                ),
                 read => break read.with_context(|| format!("reading {}", self.shown))?,
             }
         };

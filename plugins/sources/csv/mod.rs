@@ -10,15 +10,17 @@ mod reader;
 use std::sync::Arc;
 
 use runner_core::{
-    Batch, BuildContext, OptionError, Plugin, ReadError, Result, Source, SourceConfig, Start, async_trait,
+    Batch, BuildContext, Committer, Gauges, OptionError, Plugin, Position, ReadError, Result, Source,
+    SourceConfig, Start, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use self::options::{Compression, Delimiter, Paths};
+use self::position::Saved;
 use self::reader::{Chunk, Reader, Settings};
-use crate::shared::csv::{Dialect, Types};
+use crate::shared::csv::{Dialect, Types, undeclared};
 
 runner_core::register! {
     Plugin::source::<CsvConfig>("csv").example(r#"
@@ -33,9 +35,10 @@ types = { Volume = "float" }    # the other columns are settled over a sample
 /// The types of the columns are settled over the first rows and then kept, also
 /// by later runs: every number is written with the digits it has in the file,
 /// and a row that does not keep to the types of its columns is a bad record. So
-/// is a row with too few or too many cells, with open quotes, or that is not
-/// UTF-8. Reading goes on behind the last row that was delivered; a file may
-/// have grown by then, and must not have changed otherwise.
+/// is a row with too few or too many cells, with an open quote or text behind a
+/// closing one, or that is not UTF-8. Reading goes on behind the last row that was
+/// delivered; a file may have grown by then, or its bad row have been corrected,
+/// but what was read of it must not have changed.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CsvConfig {
@@ -92,9 +95,17 @@ impl CsvConfig {
             return Err(OptionError::new("columns", format!("`{twice}` stands there twice")));
         }
         let null_values = self.null_values.into_iter().map(Into::into).collect();
+        let dialect = Dialect { delimiter: self.delimiter.0, null_values, types: self.types };
+        if !self.header
+            && let Some(column) = undeclared(&dialect, &self.columns)
+        {
+            let message =
+                format!("declares a column `{column}`, and `columns` has only {}", self.columns.join(", "));
+            return Err(OptionError::new("types", message));
+        }
         Ok(Settings {
             patterns: self.path.0,
-            dialect: Dialect { delimiter: self.delimiter.0, null_values, types: self.types },
+            dialect,
             header: self.header,
             columns: self.columns,
             compression: self.compression,
@@ -132,8 +143,15 @@ impl Source for Csv {
         let settings = Arc::clone(&self.settings);
         let position = start.position.clone().filter(|_| !start.from_start);
         let opened = tokio::task::spawn_blocking(move || Reader::open(settings, position));
-        self.state = State::Opened(Box::new(opened.await??));
+        let reader = opened.await??;
+        let (position, size) = reader.progress();
+        self.settings.context.gauges.set_position(position, size);
+        self.state = State::Opened(Box::new(reader));
         Ok(())
+    }
+
+    fn committer(&mut self) -> Option<Box<dyn Committer>> {
+        Some(Box::new(Meter(Arc::clone(&self.settings.context.gauges))))
     }
 
     async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
@@ -149,14 +167,25 @@ impl Source for Csv {
             self.state = State::Ended;
             return Ok(None);
         };
-        let (position, size) = chunk.progress;
-        self.settings.context.gauges.set_position(position, size);
         Ok(Some(Batch::new(chunk.records).with_rejects(chunk.rejects).with_positions(chunk.marks)))
     }
 
     async fn close(&mut self) -> Result<()> {
         // The thread ends with the channel.
         self.state = State::Ended;
+        Ok(())
+    }
+}
+
+/// Shows people how far the rows have been delivered, rather than how far ahead they are read.
+struct Meter(Arc<Gauges>);
+
+#[async_trait]
+impl Committer for Meter {
+    async fn commit(&mut self, position: &Position) -> Result<()> {
+        if let Some((position, size)) = Saved::bytes_of(position) {
+            self.0.set_position(position, size);
+        }
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! read, the front of the file and the bytes before the batch it stands in, so
 //! that a file which has grown can be told from one that is another file.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, Result};
@@ -29,6 +30,9 @@ pub(super) struct Saved {
     /// Which of the files is being read.
     pub(super) file: usize,
     pub(super) files: Vec<Cursor>,
+    /// How many bytes on disk come before it, and how many there are: for people to look at.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) bytes: (u64, u64),
 }
 
 impl Saved {
@@ -40,6 +44,11 @@ impl Saved {
             "the checkpoint is damaged; start over with `--from-start`"
         );
         Ok(saved)
+    }
+
+    /// The bytes of a position: how many come before it, and of how many.
+    pub(super) fn bytes_of(position: &Position) -> Option<(u64, u64)> {
+        <(u64, u64)>::deserialize(position.0.get("bytes")?).ok()
     }
 
     /// The columns, typed.
@@ -153,6 +162,19 @@ pub(super) struct Marks {
     pub(super) items: Vec<(u64, u64)>,
     /// How the file ends, if it ends behind the last item.
     pub(super) end: End,
+    /// How many bytes on disk come before the batch and with it, and how many there are in all.
+    pub(super) bytes: Range<u64>,
+    pub(super) n_bytes: u64,
+}
+
+impl Marks {
+    /// About how many bytes on disk come before `offset`; they may be compressed.
+    fn bytes_before(&self, offset: u64) -> u64 {
+        let last = self.items.last().map_or(0, |&(offset, _)| offset);
+        let share =
+            (offset - self.start.offset) as f64 / last.saturating_sub(self.start.offset).max(1) as f64;
+        self.bytes.start + ((self.bytes.end - self.bytes.start) as f64 * share).round() as u64
+    }
 }
 
 impl Positions for Marks {
@@ -166,7 +188,8 @@ impl Positions for Marks {
         if n_items == self.items.len() {
             cursor.end = self.end;
         }
-        let mut saved = Saved { file: self.file, ..(*self.base).clone() };
+        let bytes = (self.bytes_before(cursor.offset), self.n_bytes);
+        let mut saved = Saved { file: self.file, bytes, ..(*self.base).clone() };
         saved.files[self.file] = cursor;
         // Nothing in it can fail to become JSON: its keys are strings.
         Position(serde_json::to_value(saved).unwrap_or_default())

@@ -12,9 +12,7 @@ use super::files;
 use super::input::{Input, modified};
 use super::options::Compression;
 use super::position::{Cursor, End, Marks, Saved};
-use crate::shared::csv::{
-    Dialect, Layout, Next, Place, Span, TableBuilder, count_line_ends, next_row, reject,
-};
+use crate::shared::csv::{Dialect, Layout, Next, Place, Slip, TableBuilder, next_row, reject};
 
 /// The options of the source, read.
 pub(super) struct Settings {
@@ -32,8 +30,6 @@ pub(super) struct Chunk {
     pub(super) records: Vec<Record>,
     pub(super) rejects: Vec<Reject>,
     pub(super) marks: Marks,
-    /// How many bytes on disk have been read, and of how many.
-    pub(super) progress: (u64, u64),
 }
 
 pub(super) struct Reader {
@@ -70,6 +66,7 @@ impl Reader {
             columns: columns::types_of(layout.header()),
             file: saved.as_ref().map_or(0, |saved| saved.file),
             files,
+            bytes: (0, 0),
         };
         let mut reader = Reader {
             settings,
@@ -127,6 +124,12 @@ impl Reader {
         Ok(input)
     }
 
+    /// How many bytes on disk have been read, and of how many.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        let read = self.input.as_ref().map_or(0, Input::raw_position);
+        (self.n_bytes_done + read, self.n_bytes)
+    }
+
     /// The next rows; `None` behind the last one of the last file.
     pub(super) fn next_chunk(&mut self) -> Result<Option<Chunk>> {
         loop {
@@ -157,6 +160,7 @@ impl Reader {
         let limits = self.settings.context.batch;
         let delimiter = self.settings.dialect.delimiter;
         let start = input.printed_cursor();
+        let bytes_before = self.n_bytes_done + input.raw_position();
         let mut origin = Origin { stream: input.shown, lane: file as i32, offset: start.rows };
         let mut table = TableBuilder::new(Arc::clone(&self.layout), self.room.0, self.room.1);
         let mut items = Vec::with_capacity(self.room.0);
@@ -188,10 +192,8 @@ impl Reader {
                     let row = &window[..span.content];
                     (span, table.push(row, span.quoted).err().map(|fault| place.error(row, &fault)), false)
                 }
-                Next::OpenQuote(at) => {
-                    let (len, n_lines) = (window.len(), count_line_ends(window));
-                    let span = Span { content: len, len, n_lines, quoted: true };
-                    (span, Some(place.open_quote(window, at)), true)
+                Next::Misquoted(span, slip) => {
+                    (span, Some(place.misquoted(window, slip)), matches!(slip, Slip::Open(_)))
                 }
             };
             if let Some(reason) = reason {
@@ -212,9 +214,11 @@ impl Reader {
         self.room = (self.room.0.max(items.len()), self.room.1.max(table.n_bytes()));
         let records = number(table.finish(), Origin { offset: start.rows, ..origin }, &rejects);
         let (end, front) = (input.cursor().end, Arc::clone(input.front()));
-        let marks = Marks { base: Arc::clone(&self.base), file, start, front, items, end };
-        let position = self.n_bytes_done + input.raw_position();
-        Some(Chunk { records, rejects, marks, progress: (position, self.n_bytes.max(position)) })
+        let bytes = bytes_before..self.n_bytes_done + input.raw_position();
+        let n_bytes = self.n_bytes.max(bytes.end);
+        let base = Arc::clone(&self.base);
+        let marks = Marks { base, file, start, front, items, end, bytes, n_bytes };
+        Some(Chunk { records, rejects, marks })
     }
 }
 

@@ -162,8 +162,10 @@ fn a_bad_row_is_rejected_with_its_place_and_reading_goes_on() {
     assert_eq!(
         tail,
         [
-            "t.csv:20002:4: too few cells: the row has 2 and the file 3 columns",
-            "t.csv:20003:7: too many cells: the row has 4 and the file 3 columns",
+            "t.csv:20002:4: too few cells: the row has 2 and the file 3 columns; add the missing ones, which may \
+             be empty",
+            "t.csv:20003:7: too many cells: the row has 4 and the file 3 columns; take the others out, or put a \
+             cell that holds a `,` in quotes",
             "t.csv:20004:1: column `n` is an integer, as its first rows have settled, and `1.5` is not; \
              correct the row, or add to the source: types = { n = \"float\" }",
             "t.csv:20005:3: column `f` is a float, as its first rows have settled, and `é` is not; \
@@ -200,6 +202,33 @@ fn an_open_quote_is_named_by_the_line_where_it_opened() {
 }
 
 #[test]
+fn a_quote_that_the_next_row_closes_is_a_bad_record_and_not_two_rows_in_one() {
+    let scene = Scene::of("a,b\n0,z\n1,\"x\n1,\"q\"\n2,\"q\"\n\"x\"y,3\n4,\"w\"");
+    let all = items(&mut scene.open(None).unwrap()).unwrap();
+    let told: Vec<String> =
+        all.iter().map(|(item, _)| scene.shortened(item.clone().unwrap_or_else(|error| error))).collect();
+    let why =
+        "a quote inside a quoted cell is written twice (\"\"), and one that opens a cell must be closed";
+    assert_eq!(
+        told,
+        [
+            r#"{"a":0,"b":"z"}"#.to_owned(),
+            format!("t.csv:4:4: there is text behind the quote that closes the cell begun at 3:3; {why}"),
+            r#"{"a":2,"b":"q"}"#.to_owned(),
+            format!("t.csv:6:4: there is text behind the quote that closes the cell begun at 6:1; {why}"),
+            r#"{"a":4,"b":"w"}"#.to_owned(),
+        ]
+    );
+    for (n, (_, behind)) in all.iter().enumerate() {
+        let rest = items(&mut scene.open(Some(behind.position())).unwrap()).unwrap();
+        assert!(rest.iter().map(|(item, _)| item).eq(all[n + 1..].iter().map(|(item, _)| item)));
+    }
+    assert!(
+        Scene::of("\"a\"b,c\n1,2\n").refusal(None).starts_with("t.csv:1:4: there is text behind the quote")
+    );
+}
+
+#[test]
 fn a_declared_type_wins_over_a_pinned_one() {
     let sample = "1\n".repeat(10_000);
     let mut scene = Scene::of(format!("n\n{sample}1.5\n2\n"));
@@ -230,64 +259,6 @@ fn files_without_a_header_take_their_names_from_the_options() {
 }
 
 #[test]
-fn a_file_that_has_grown_goes_on_behind_its_front() {
-    for (text, added) in [("n\n1\n2\n", "3\n"), ("n\n1\n2", "\n3"), ("n\r\n1\r\n2\r\n\r\n", "3\r\n")] {
-        let scene = Scene::of(text);
-        let position = scene.last_position();
-        assert_eq!(scene.read_behind(Some(position.clone())), ok(&[]));
-        scene.append("t.csv", added);
-        assert_eq!(scene.read_behind(Some(position)), ok(&[r#"{"n":3}"#]), "{text:?}");
-    }
-}
-
-#[test]
-fn a_file_that_has_changed_otherwise_is_an_error() {
-    let rows: String = (0..60_000).map(|n| format!("{n:07}\n")).collect();
-    let text = format!("n\n{rows}");
-    let scene = Scene::of(&text);
-    let position = scene.last_position();
-    for (from, to, what) in [
-        ("0000001\n", "1000001\n", "its first 262144 bytes are not what they were"),
-        ("0059000\n", "1059000\n", "are not what they were"),
-        ("0059999\n", "", "it has shrunk from 480002 to 479994 bytes"),
-    ] {
-        scene.write("t.csv", text.replace(from, to));
-        let error = scene.refusal(Some(position.clone()));
-        assert!(error.starts_with("t.csv has changed since it was read up to line 60001: "), "{error}");
-        assert!(error.contains(what) && error.contains("--from-start"), "{error}");
-    }
-}
-
-#[test]
-fn a_last_row_that_goes_on_is_a_change() {
-    for (text, added) in [("n\n1\n2", "3\n"), ("n\n1\n\"2", "\n3\"\n"), ("n\n1\n\"2\"", ",\n")] {
-        let scene = Scene::of(text);
-        let position = scene.last_position();
-        scene.append("t.csv", added);
-        let error = scene.refusal(Some(position));
-        assert!(error.contains("its last row had no line end and now goes on"), "{error}");
-    }
-}
-
-#[test]
-fn every_row_of_a_small_file_is_covered_by_the_print() {
-    let scene = Scene::of("n\n1\n2\n3\n");
-    let all = items(&mut scene.open(None).unwrap()).unwrap();
-    scene.write("t.csv", "n\n1\n9\n3\n");
-    assert_eq!(scene.read_behind(Some(all[0].1.position())), ok(&[r#"{"n":9}"#, r#"{"n":3}"#]));
-    let error = scene.refusal(Some(all[1].1.position()));
-    assert!(error.contains("its first 6 bytes are not what they were"), "{error}");
-}
-
-#[test]
-fn other_options_do_not_go_on_in_a_file() {
-    let scene = Scene::of("a;b\n1;2\n");
-    let position = scene.last_position();
-    let error = scene.with("delimiter", json!(";")).refusal(Some(position));
-    assert!(error.starts_with("`delimiter`, `header` or `columns` are not what they were"), "{error}");
-}
-
-#[test]
 fn a_batch_keeps_to_its_limits() {
     let mut scene = Scene::of("s\n".to_owned() + &"0123456789\n".repeat(100));
     scene.max_bytes = 100;
@@ -311,6 +282,10 @@ fn columns_that_make_no_sense_are_refused() {
         (
             json!({ "path": "a.csv", "header": false, "columns": ["a", "a"] }),
             "`columns`: `a` stands there twice",
+        ),
+        (
+            json!({ "path": "a.csv", "header": false, "columns": ["a"], "types": { "zz": "float" } }),
+            "`types`: declares a column `zz`, and `columns` has only a",
         ),
     ] {
         let error = build(options).err().unwrap().to_string();
@@ -372,6 +347,10 @@ fn a_row_without_end_does_not_fill_the_memory() {
     );
 }
 
+/// Files that have grown, and such that have changed.
+mod changed;
+/// How far it is shown that the rows have come.
+mod gauge;
 /// Lists of files: globs, order, what comes up later.
 mod many;
 /// Compressed files.
@@ -389,7 +368,6 @@ async fn a_source_ends_once_and_stays_at_its_end() {
     source.open(&Start::default()).await.unwrap();
     let batch = source.next().await.unwrap().unwrap();
     assert_eq!(batch.len(), 2);
-    assert_eq!(context.gauges.position(), Some((6, 6)));
     batch.sign();
     for _ in 0..2 {
         assert!(source.next().await.unwrap().is_none());

@@ -38,7 +38,7 @@ pub(super) enum Items {
     /// Elements of a JSON array.
     Elements { bytes: Bytes, ranges: std::vec::IntoIter<Range<usize>> },
     /// Lines of JSON.
-    Lines { rest: Bytes, number: u64 },
+    Lines { rest: Bytes, number: u64, url: String },
     /// Rows of CSV; the rejected ones know how many records were in front of them.
     Rows { records: std::vec::IntoIter<Record>, rejects: VecDeque<Reject>, n_given: usize },
 }
@@ -89,8 +89,8 @@ impl Items {
         Ok(Items::Elements { bytes: bytes.clone(), ranges: ranges.into_iter() })
     }
 
-    /// The lines of an answer.
-    pub(super) fn of_lines(bytes: &Bytes) -> Result<Self, Unreadable> {
+    /// The lines of an answer from `url`, as it is shown.
+    pub(super) fn of_lines(bytes: &Bytes, url: String) -> Result<Self, Unreadable> {
         if matches!(bytes.trim_ascii_start(), [b'[' | b'{', b'\r' | b'\n', ..]) {
             return Err(Unreadable::Unexpected("it is one JSON text over many lines, not one a line".into()));
         }
@@ -103,7 +103,7 @@ impl Items {
             let message = format!("it breaks off at byte {}, in the middle of a line", bytes.len());
             return Err(Unreadable::BrokenOff(message));
         }
-        Ok(Items::Lines { rest: bytes.clone(), number: 0 })
+        Ok(Items::Lines { rest: bytes.clone(), number: 0, url })
     }
 
     /// The rows of a CSV answer; the first one with rows settles their types.
@@ -115,7 +115,7 @@ impl Items {
 
     /// No items.
     pub(super) fn none() -> Self {
-        Items::Lines { rest: Bytes::new(), number: 0 }
+        Items::Lines { rest: Bytes::new(), number: 0, url: String::new() }
     }
 
     /// The bytes of the answer in which its items stand, to tell it from others.
@@ -138,11 +138,11 @@ impl Items {
                 let raw = bytes.slice(ranges.next()?);
                 Some(Item { body: Ok(Body::Raw(raw.clone())), raw })
             }
-            Items::Lines { rest, number } => {
+            Items::Lines { rest, number, url } => {
                 let raw = take_line(rest, number)?;
                 let body = match check_line(&raw) {
                     Ok(()) => Ok(Body::Raw(raw.clone())),
-                    Err(why) => Err(anyhow!("line {number} of the answer is not JSON: {why}")),
+                    Err(why) => Err(anyhow!("{url}: line {number} of the answer is not JSON {why}")),
                 };
                 Some(Item { raw, body })
             }
@@ -185,10 +185,16 @@ fn take_line(rest: &mut Bytes, number: &mut u64) -> Option<Bytes> {
     None
 }
 
+/// Where a line is no JSON, and why.
 fn check_line(line: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(line)
-        .map_err(|error| format!("it is not UTF-8 at byte {}", error.valid_up_to()))?;
-    serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| error.to_string())
+        .map_err(|error| format!("at column {}: it is not UTF-8", error.valid_up_to() + 1))?;
+    serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| {
+        // To the library every line is the first one.
+        let (column, told) = (error.column(), error.to_string());
+        let why = told.strip_suffix(&format!(" at line {} column {column}", error.line())).unwrap_or(&told);
+        format!("at column {column}: {why}")
+    })
 }
 
 /// The answer as text, without a byte order mark.
@@ -285,13 +291,13 @@ mod tests {
     #[test]
     fn a_line_that_is_not_json_is_an_item_of_its_own() {
         let text = "{\"a\": 1}\r\n\n  \nnot json\n[2]";
-        let items = Items::of_lines(&Bytes::from_static(text.as_bytes())).unwrap();
+        let items = Items::of_lines(&Bytes::from_static(text.as_bytes()), "http://a".into()).unwrap();
         assert_eq!(raws(items), ["{\"a\": 1}", "bad: not json", "[2]"]);
     }
 
     #[test]
     fn a_last_line_that_is_half_a_json_breaks_the_answer_off() {
-        let half = Items::of_lines(&Bytes::from_static(b"{\"a\": 1}\n{\"a\":")).unwrap_err();
+        let half = Items::of_lines(&Bytes::from_static(b"{\"a\": 1}\n{\"a\":"), String::new()).unwrap_err();
         assert!(matches!(half, Unreadable::BrokenOff(why) if why.contains("byte 14")));
     }
 }

@@ -122,6 +122,11 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
+    /// Whether anything is sent that says who asks.
+    pub(super) fn are_there(&self) -> bool {
+        self.header.is_some() || self.parameter.is_some()
+    }
+
     /// Fails with the option that cannot be sent as it is.
     pub(super) fn new(auth: Option<&Auth>) -> Result<Self> {
         let Some(auth) = auth else {

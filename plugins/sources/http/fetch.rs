@@ -94,7 +94,7 @@ impl Http {
                 Err(Unreadable::Unexpected("it is JSON where CSV was expected".into()))
             }
             Codec::Json => Items::of_json(body, &setup.records, self.place.offset > 0),
-            Codec::Ndjson => Items::of_lines(body),
+            Codec::Ndjson => Items::of_lines(body, self.client.redactor.url(&response.url)),
             Codec::Csv => Items::of_rows(body, &mut self.tables, setup.stream),
         };
         decoded.map_err(|unreadable| self.unreadable(response, unreadable))
@@ -106,11 +106,12 @@ impl Http {
         match unreadable {
             Unreadable::BrokenOff(why) => Trouble::passing(anyhow!("{title} ({content_type}): {why}")),
             Unreadable::Unexpected(why) => {
+                let advice = advice(self.setup.codec, response);
+                let dot = if advice.ends_with('?') { "" } else { "." };
                 let excerpt = match self.client.excerpt(&response.body) {
                     excerpt if excerpt.is_empty() => excerpt,
-                    excerpt => format!(". It begins {excerpt}"),
+                    excerpt => format!("{dot} It begins {excerpt}"),
                 };
-                let advice = advice(self.setup.codec, response);
                 Trouble::Refused(anyhow!("{title} ({content_type}): {why}{advice}{excerpt}"))
             }
         }

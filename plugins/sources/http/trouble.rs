@@ -57,13 +57,13 @@ impl Client {
                 "the credentials were not sent here, to another host than that of `endpoint`; \
                  if the API has moved, change `endpoint`"
             }
-            StatusCode::UNAUTHORIZED => self.credentials.advice,
-            StatusCode::FORBIDDEN => {
+            StatusCode::FORBIDDEN if self.credentials.are_there() => {
                 return Trouble::Refused(anyhow!(
                     "{title}: these credentials may not read it; {}{said}",
                     self.credentials.advice
                 ));
             }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.credentials.advice,
             StatusCode::NOT_FOUND => return Trouble::Missing(anyhow!("{title}: check `endpoint`{said}")),
             StatusCode::METHOD_NOT_ALLOWED => "check `method`",
             StatusCode::NOT_ACCEPTABLE => "check `codec`, and the header `Accept` in `headers`",

@@ -9,6 +9,7 @@ fn text_of_many_kinds() -> impl Strategy<Value = Vec<u8>> {
         6 => "[a-c]{0,2},[0-9]{1,2}",
         1 => "\"[a\r\n,]{0,3}\",[0-9]",
         1 => Just("x".to_owned()), 1 => Just("x,1,2".to_owned()), 1 => Just(String::new()), 1 => Just("\"open".to_owned()),
+        1 => Just("\"x\"y,1".to_owned()),
     ];
     let end = prop_oneof![4 => Just("\n"), 2 => Just("\r\n"), 1 => Just("\r")];
     let rows = prop::collection::vec((row, end), 0..30);
@@ -42,7 +43,7 @@ proptest! {
     }
 
     #[test]
-    fn rows_are_those_of_the_csv_crate(text in text_of_many_kinds()) {
+    fn rows_are_those_of_the_csv_crate_where_quotes_make_sense(text in text_of_many_kinds()) {
         let scene = Scene::of(&text).with("types", json!("string"));
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&*text);
         let mut expected: Vec<Item> = Vec::new();
@@ -54,13 +55,12 @@ proptest! {
             });
         }
         let rows = scene.read();
-        prop_assert_eq!(rows.len(), expected.len());
-        for (row, expected) in rows.into_iter().zip(expected) {
-            match row {
-                // What stands in open quotes is a row to the csv crate.
-                Err(reason) if reason.contains("never closed") => {}
-                row => prop_assert_eq!(row.ok(), expected.ok()),
-            }
+        // From the first slip on the crate sees other rows.
+        let is_misquoted = |row: &Item| row.as_ref().is_err_and(|reason| reason.contains("quote that"));
+        let n_same = rows.iter().position(is_misquoted);
+        prop_assert!(n_same.is_some() || rows.len() == expected.len());
+        for (row, expected) in rows.into_iter().zip(expected).take(n_same.unwrap_or(usize::MAX)) {
+            prop_assert_eq!(row.ok(), expected.ok());
         }
     }
 }

@@ -15,12 +15,14 @@ async fn elements_arrive_byte_for_byte_and_in_order() {
 
 #[tokio::test]
 async fn lines_that_are_not_json_are_rejected_and_the_rest_goes_on() {
-    let body = "{\"a\":1}\nnonsense\n\n{\"a\":2}\n";
+    let body = "{\"a\":1}\n{\"a\" 1}\n\n{\"a\":2}\n";
     let server = serve([ResponseTemplate::new(200).set_body_string(body)]).await;
-    let run = run_once(&server, json!({"codec": "ndjson"})).await;
+    let run = run_once(&server, json!({"codec": "ndjson", "query": {"token": "s3cret"}})).await;
     assert_eq!(run.bodies, [r#"{"a":1}"#, r#"{"a":2}"#]);
     assert_eq!(run.offsets, [0, 2]);
-    assert!(run.rejected[0].starts_with("line 2 of the answer is not JSON"), "{:?}", run.rejected);
+    assert!(run.rejected[0].starts_with("http://127.0.0.1:"), "{:?}", run.rejected);
+    let what = "?token=***: line 2 of the answer is not JSON at column 6: expected `:`";
+    assert!(run.rejected[0].ends_with(what), "{:?}", run.rejected);
 }
 
 #[tokio::test]

@@ -57,6 +57,19 @@ async fn a_refusal_is_final_at_first_and_passing_after_a_success() {
 }
 
 #[tokio::test]
+async fn who_is_refused_hears_of_credentials_only_where_some_were_sent() {
+    let denied = || ResponseTemplate::new(403);
+    let auth = json!({"strategy": "bearer", "token": "s3cret"});
+    let failure = run_once(&serve([denied()]).await, json!({"auth": auth})).await.failure();
+    assert!(failure.contains("these credentials may not read it; check `auth.token`"), "{failure}");
+    let failure = run_once(&serve([denied()]).await, json!({})).await.failure();
+    assert!(
+        failure.starts_with("fatal: ") && failure.ends_with("it wants to know who asks: set `auth`"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
 async fn an_answer_that_is_something_else_says_what_to_do() {
     let page = ResponseTemplate::new(200).set_body_raw("<!DOCTYPE html>\n<title>Log in</title>", "text/html");
     let failure = run_once(&serve([page]).await, json!({})).await.failure();
@@ -66,7 +79,8 @@ async fn an_answer_that_is_something_else_says_what_to_do() {
         assert!(failure.contains(part), "{part} in {failure}");
     }
     let lines = ResponseTemplate::new(200).set_body_string("{\"a\":1}\n{\"a\":2}\n");
-    assert!(run_once(&serve([lines]).await, json!({})).await.failure().contains("codec = \"ndjson\"?"));
+    let failure = run_once(&serve([lines]).await, json!({})).await.failure();
+    assert!(failure.contains("codec = \"ndjson\"? It begins `{"), "{failure}");
     let spread = ResponseTemplate::new(200).set_body_string("[\n1\n]");
     let failure = run_once(&serve([spread]).await, json!({"codec": "ndjson"})).await.failure();
     assert!(failure.contains("over many lines"), "{failure}");
