@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use super::known::{MISSING, RENAMED, SAME};
 use super::locate::place;
 use crate::athena::functions::{
-    HALF_UP, HAS_NULL, LIKE_SECOND, NARROW, PLACE, SUBSCRIPT, TO_TEXT, TRY, WIDE, is_ours,
+    HALF_UP, HAS_NULL, LIKE_SECOND, NARROW, PLACE, SUBSCRIPT, SUBSTR, TO_TEXT, TRY, WIDE, is_ours,
 };
 
 pub(super) fn functions(ast: &mut Statement) -> Result<(), String> {
@@ -53,7 +53,7 @@ impl VisitorMut for Rewrite {
             Expr::Substring { expr, substring_from, substring_for, .. } => {
                 let from = substring_from.as_ref().map_or_else(|| "1".to_owned(), ToString::to_string);
                 let length = substring_for.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
-                parse(&format!("substr({expr}, {from}{length})"))
+                parse(&format!("\"{SUBSTR}\"({expr}, {from}{length})"))
             }
             Expr::Position { expr, r#in } => parse(&format!("strpos({}, {expr})", *r#in)),
             _ => Ok(None),
@@ -83,6 +83,8 @@ impl VisitorMut for Rewrite {
 
 fn rewrite(function: &mut Function) -> Result<Option<Expr>, String> {
     let name = function.name.to_string().to_lowercase();
+    // Those that only we write are quoted.
+    let name = name.trim_matches('"').to_owned();
     let args = args(function);
     let arg = |at: usize| args.get(at).map(String::as_str).unwrap_or_default();
     let expects = |n: usize| {
@@ -99,7 +101,7 @@ fn rewrite(function: &mut Function) -> Result<Option<Expr>, String> {
         }
         "mod" => expects(2).map(|()| format!("({}) % ({})", arg(0), arg(1)))?,
         "current_timestamp" | "localtimestamp" => "now()".into(),
-        "substring" => format!("substr({})", args.join(", ")),
+        "substr" | "substring" => format!("\"{SUBSTR}\"({})", args.join(", ")),
         "greatest" | "least" => {
             let is_null = args.iter().map(|arg| format!("({arg}) IS NULL")).collect::<Vec<_>>().join(" OR ");
             format!("(CASE WHEN {is_null} THEN NULL ELSE {name}({}) END)", args.join(", "))
