@@ -15,7 +15,9 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::utils::JoinFilter;
-use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder};
+use datafusion::physical_plan::joins::{
+    CrossJoinExec, HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Joins make many rows out of few, in one go: they pause between batches, and their conditions look whether to go on.
@@ -51,7 +53,8 @@ impl PhysicalOptimizerRule for Stoppable {
                 let join = join.builder().with_filter(Some(self.watched(filter))).build()?;
                 return Ok(Transformed::yes(pausing(Arc::new(join))));
             }
-            if node.downcast_ref::<CrossJoinExec>().is_some() || node.downcast_ref::<HashJoinExec>().is_some() {
+            if node.downcast_ref::<CrossJoinExec>().is_some() || node.downcast_ref::<HashJoinExec>().is_some()
+            {
                 return Ok(Transformed::yes(pausing(plan)));
             }
             Ok(Transformed::no(plan))
@@ -119,7 +122,10 @@ impl PhysicalExpr for Watched {
         vec![&self.condition]
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
         let condition = children.into_iter().next().unwrap_or_else(|| self.condition.clone());
         Ok(Arc::new(Watched { condition, cancel: self.cancel.clone() }))
     }

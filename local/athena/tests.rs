@@ -1,6 +1,7 @@
 //! Athena as its clients see it: SQL in, rows and files out, over folders of a disk.
 
 mod calls;
+mod limits;
 mod meanings;
 mod refused;
 mod tables;
@@ -131,23 +132,4 @@ async fn judge(scene: &Scene, cases: &[(&str, &str)]) {
 
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
-}
-
-#[tokio::test]
-async fn probe() {
-    let Ok(path) = std::env::var("PROBE") else { return };
-    let scene = Scene::with_stocks().await;
-    scene.write("lake/t/a.json", r#"{"d":"2020-01-01","n":9223372036854775807,"i":1,"f":1.5,"tags":["b","a"],"nums":[3,null,1],"who":{"name":"x","age":3},"rows":[{"a":1,"b":"y"}]}"#);
-    scene.crawl("s3://lake/t/").await;
-    for sql in fs::read_to_string(path).unwrap().lines().filter(|it| !it.trim().is_empty()) {
-        let got = tokio::time::timeout(Duration::from_secs(20), scene.rows(sql)).await;
-        println!(
-            "{sql}\n      => {}",
-            match got {
-                Ok(Ok(rows)) => rows.join(" ; "),
-                Ok(Err(e)) => format!("ERR {e}"),
-                Err(_) => "TIMEOUT".into(),
-            }
-        );
-    }
 }

@@ -97,9 +97,11 @@ pub(super) const ALL: &[Function] = &[
         name: PLACE,
         takes: &[&[Kind::Bigint]],
         gives: |_| DataType::Int64,
-        does: |arrays| match arrays[0].as_primitive::<Int64Type>().iter().any(|it| it == Some(0)) {
-            true => Err(invalid("SQL array indices start at 1")),
-            false => Ok(arrays[0].clone()),
+        does: |arrays| {
+            if arrays[0].as_primitive::<Int64Type>().iter().any(|it| it == Some(0)) {
+                return Err(invalid("SQL array indices start at 1"));
+            }
+            Ok(arrays[0].clone())
         },
     },
     // The numbers of WITH ORDINALITY for so many items.
@@ -143,6 +145,7 @@ fn reverse(list: &ListArray) -> Result<ArrayRef> {
     Ok(Arc::new(ListArray::try_new(field.clone(), offsets, values, list.nulls().cloned())?))
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "the table of functions has room for errors")]
 fn join(arrays: &[ArrayRef]) -> Result<ArrayRef> {
     let (list, between) = (arrays[0].as_list::<i32>(), arrays[1].as_string::<i32>());
     let instead = arrays.get(2).map(|it| it.as_string::<i32>());
@@ -177,13 +180,15 @@ fn sequence(arrays: &[ArrayRef]) -> Result<ArrayRef> {
     let rows = rows.collect::<Result<Vec<_>>>()?;
     if *arrays[0].data_type() == DataType::Date32 {
         let mut lists = ListBuilder::new(Date32Builder::new());
-        rows.into_iter().for_each(|row| {
-            lists.append_option(row.map(|days| days.into_iter().map(|day| Some(day as i32))))
-        });
+        for row in rows {
+            lists.append_option(row.map(|days| days.into_iter().map(|day| Some(day as i32))));
+        }
         return Ok(Arc::new(lists.finish()));
     }
     let mut lists = ListBuilder::new(Int64Builder::new());
-    rows.into_iter().for_each(|row| lists.append_option(row.map(|it| it.into_iter().map(Some))));
+    for row in rows {
+        lists.append_option(row.map(|it| it.into_iter().map(Some)));
+    }
     Ok(Arc::new(lists.finish()))
 }
 

@@ -22,6 +22,7 @@ pub(super) use self::forgiving::TRY;
 pub(super) use self::maths::{HALF_UP, LIKE_SECOND};
 pub(super) use self::overflow::Checked;
 use self::scalar::Function;
+pub(super) use self::strings::SUBSTR;
 
 fn all() -> impl Iterator<Item = &'static Function> {
     [arrays::ALL, casts::ALL, dates::ALL, json::ALL, maths::ALL, strings::ALL, texts::ALL]

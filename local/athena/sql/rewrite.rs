@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use super::known::{MISSING, RENAMED, SAME};
 use super::locate::place;
 use crate::athena::functions::{
-    HALF_UP, HAS_NULL, LIKE_SECOND, NARROW, PLACE, SUBSCRIPT, TO_TEXT, TRY, WIDE, is_ours,
+    HALF_UP, HAS_NULL, LIKE_SECOND, NARROW, PLACE, SUBSCRIPT, SUBSTR, TO_TEXT, TRY, WIDE, is_ours,
 };
 
 pub(super) fn functions(ast: &mut Statement) -> Result<(), String> {
@@ -41,6 +41,7 @@ impl VisitorMut for Rewrite {
             }
             Expr::Cast { kind, expr, data_type, .. } => cast(kind, expr, data_type),
             Expr::CompoundFieldAccess { root, access_chain } => subscripts(root, access_chain),
+            // In quotes, or the parser would read the same expression again.
             Expr::Trim { trim_where, trim_what, expr, trim_characters } => {
                 let name = match trim_where {
                     Some(TrimWhereField::Leading) => "ltrim",
@@ -48,14 +49,17 @@ impl VisitorMut for Rewrite {
                     _ => "trim",
                 };
                 let letters = trim_what.as_deref().into_iter().chain(trim_characters.iter().flatten());
-                parse(&format!("{name}({expr}{})", letters.map(|it| format!(", {it}")).collect::<String>()))
+                parse(&format!(
+                    "\"{name}\"({expr}{})",
+                    letters.map(|it| format!(", {it}")).collect::<String>()
+                ))
             }
             Expr::Substring { expr, substring_from, substring_for, .. } => {
                 let from = substring_from.as_ref().map_or_else(|| "1".to_owned(), ToString::to_string);
                 let length = substring_for.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
-                parse(&format!("substr({expr}, {from}{length})"))
+                parse(&format!("\"{SUBSTR}\"({expr}, {from}{length})"))
             }
-            Expr::Position { expr, r#in } => parse(&format!("strpos({in}, {expr})", in = r#in)),
+            Expr::Position { expr, r#in } => parse(&format!("strpos({}, {expr})", *r#in)),
             _ => Ok(None),
         };
         match rewritten {
@@ -83,6 +87,8 @@ impl VisitorMut for Rewrite {
 
 fn rewrite(function: &mut Function) -> Result<Option<Expr>, String> {
     let name = function.name.to_string().to_lowercase();
+    // Those that only we write are quoted.
+    let name = name.trim_matches('"').to_owned();
     let args = args(function);
     let arg = |at: usize| args.get(at).map(String::as_str).unwrap_or_default();
     let expects = |n: usize| {
@@ -99,7 +105,7 @@ fn rewrite(function: &mut Function) -> Result<Option<Expr>, String> {
         }
         "mod" => expects(2).map(|()| format!("({}) % ({})", arg(0), arg(1)))?,
         "current_timestamp" | "localtimestamp" => "now()".into(),
-        "substring" => format!("substr({})", args.join(", ")),
+        "substr" | "substring" => format!("\"{SUBSTR}\"({})", args.join(", ")),
         "greatest" | "least" => {
             let is_null = args.iter().map(|arg| format!("({arg}) IS NULL")).collect::<Vec<_>>().join(" OR ");
             format!("(CASE WHEN {is_null} THEN NULL ELSE {name}({}) END)", args.join(", "))

@@ -127,7 +127,9 @@ fn one(table: Option<&TableFactor>, unnest: &TableFactor, gone: &[String]) -> Re
         ));
     }
     let mut lists = array_exprs.clone();
-    lists.iter_mut().for_each(|list| bare(list, gone));
+    for list in &mut lists {
+        bare(list, gone);
+    }
     let mut items: Vec<String> = lists.iter().map(|list| format!("unnest({list})")).collect();
     if *with_ordinality {
         let lengths: Vec<String> =

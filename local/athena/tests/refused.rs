@@ -151,20 +151,34 @@ async fn types_that_trino_does_not_put_together_are_refused() {
             "FUNCTION_NOT_FOUND: line 1:8: Unexpected parameters (varchar, bigint, date) for function lag",
         ),
         ("SELECT sum(date) OVER () FROM stocks", "Unexpected parameters (varchar) for function sum"),
-        ("SELECT contains(ARRAY['1'], 1)", "Unexpected parameters (array(varchar), integer) for function contains"),
+        (
+            "SELECT contains(ARRAY['1'], 1)",
+            "Unexpected parameters (array(varchar), integer) for function contains",
+        ),
         ("SELECT array_position(ARRAY['1'], 1)", "for function array_position"),
         ("SELECT ARRAY['1'] || 1", "Unexpected parameters (array(varchar), integer) for function concat"),
-        ("SELECT ARRAY['1'] || ARRAY[1]", "Unexpected parameters (array(varchar), array(bigint)) for function concat"),
+        (
+            "SELECT ARRAY['1'] || ARRAY[1]",
+            "Unexpected parameters (array(varchar), array(bigint)) for function concat",
+        ),
         ("SELECT ARRAY[1, 'a']", "Cannot find common type between integer and varchar(1)"),
         ("SELECT CAST(ARRAY[1] AS varchar)", "TYPE_MISMATCH: Cannot cast array(bigint) to varchar"),
         ("SELECT CAST(date '2020-01-01' AS bigint)", "TYPE_MISMATCH: Cannot cast date to bigint"),
-        ("SELECT length(5)", "FUNCTION_NOT_FOUND: line 1:8: Unexpected parameters (bigint) for function length"),
+        (
+            "SELECT length(5)",
+            "FUNCTION_NOT_FOUND: line 1:8: Unexpected parameters (bigint) for function length",
+        ),
         ("SELECT lpad('abc', 2)", "Expected: lpad(varchar, bigint, varchar)"),
+        (
+            "SELECT substr(5, 1)",
+            "Unexpected parameters (bigint, bigint) for function substr. Expected: substr(varchar",
+        ),
         ("SELECT trim(5)", "Unexpected parameters (bigint) for function trim"),
         ("SELECT ARRAY[1][5]", "Array subscript must be less than or equal to array length: 5 > 1"),
         ("SELECT ARRAY[1][0]", "SQL array indices start at 1"),
         ("SELECT split_part('a,b', ',', -1)", "Index must be greater than zero"),
         ("SELECT CAST(12 AS varchar(1))", "INVALID_CAST_ARGUMENT"),
+        ("SELECT CAST(300 AS tinyint)", "NUMERIC_VALUE_OUT_OF_RANGE: Out of range for tinyint: 300"),
         ("SELECT max(open, 2) FROM stocks", "Unexpected parameters (double, bigint) for function max"),
     ];
     refused(&cases).await;
@@ -173,7 +187,10 @@ async fn types_that_trino_does_not_put_together_are_refused() {
 #[tokio::test]
 async fn what_trino_cannot_read_is_not_read_here() {
     let cases = [
-        ("SELECT date FROM stocks LIMIT 2 OFFSET 1", "line 1:33: mismatched input 'OFFSET': it stands before LIMIT"),
+        (
+            "SELECT date FROM stocks LIMIT 2 OFFSET 1",
+            "line 1:33: mismatched input 'OFFSET': it stands before LIMIT",
+        ),
         ("SELECT date '2020-01-01' + interval '1 day'", "write INTERVAL '1' DAY"),
         ("SELECT 1 == 1", "line 1:10: mismatched input '==': write ="),
         ("SELECT 'a' ~ 'b'", "mismatched input '~'"),
@@ -182,11 +199,20 @@ async fn what_trino_cannot_read_is_not_read_here() {
         ("SELECT ARRAY[1] @> ARRAY[1]", "mismatched input '@>'"),
         ("SELECT 1 & 1", "mismatched input '&'"),
         ("SELECT 2 ^ 3", "mismatched input '^'"),
-        ("SELECT date FROM stocks QUALIFY row_number() OVER (ORDER BY date) = 1", "mismatched input 'QUALIFY'"),
+        (
+            "SELECT date FROM stocks QUALIFY row_number() OVER (ORDER BY date) = 1",
+            "mismatched input 'QUALIFY'",
+        ),
         ("SELECT DISTINCT ON (\"index\") date FROM stocks", "Trino has no DISTINCT ON"),
         ("SELECT \"index\", count(*) FROM stocks GROUP BY ALL", "mismatched input 'ALL'"),
-        ("SELECT a.date FROM stocks a LEFT SEMI JOIN stocks b ON a.date = b.date", "mismatched input 'LEFT SEMI JOIN"),
-        ("SELECT a.date FROM stocks a LEFT ANTI JOIN stocks b ON a.date = b.date", "mismatched input 'LEFT ANTI JOIN"),
+        (
+            "SELECT a.date FROM stocks a LEFT SEMI JOIN stocks b ON a.date = b.date",
+            "mismatched input 'LEFT SEMI JOIN",
+        ),
+        (
+            "SELECT a.date FROM stocks a LEFT ANTI JOIN stocks b ON a.date = b.date",
+            "mismatched input 'LEFT ANTI JOIN",
+        ),
         ("SELECT count(*) FROM stocks a NATURAL JOIN stocks b", "Natural join not supported"),
         ("SELECT count(*) FROM stocks a JOIN stocks b", "a JOIN wants ON or USING"),
         ("SELECT [1, 2]", "write ARRAY"),
@@ -205,6 +231,7 @@ async fn what_trino_cannot_read_is_not_read_here() {
         ("SELECT current_user", "has no function current_user, though Athena has"),
         ("SELECT to_utf8('a')", "has no function to_utf8, though Athena has"),
         ("SELECT approx_percentile(volume, ARRAY[0.5]) FROM stocks", "each percentage in a call of its own"),
+        ("SELECT 1_000", "line 1:9: mismatched input '_000'"),
         ("SELECT typeof(1 + 1)", "write CAST(x AS type)"),
     ];
     refused(&cases).await;

@@ -83,14 +83,13 @@ struct Leaf {
 
 fn leaves(folder: &Folder, sample: usize, watch: &Watch) -> Result<Vec<Leaf>, Halt> {
     let mut leaves = Vec::new();
-    match Shape::infer(&folder.files, sample, watch)? {
-        Some(shape) => leaves.push(Leaf { place: folder.place.clone(), shape }),
-        None => {
-            let filled: Vec<_> = folder.files.iter().filter(|file| file.size > 0).collect();
-            if let Some(first) = filled.first() {
-                let name = first.path.file_name().unwrap_or_default().to_string_lossy();
-                watch.cannot_read(format!("{}{name}", folder.place.url()), filled.len());
-            }
+    if let Some(shape) = Shape::infer(&folder.files, sample, watch)? {
+        leaves.push(Leaf { place: folder.place.clone(), shape });
+    } else {
+        let filled: Vec<_> = folder.files.iter().filter(|file| file.size > 0).collect();
+        if let Some(first) = filled.first() {
+            let name = first.path.file_name().unwrap_or_default().to_string_lossy();
+            watch.cannot_read(format!("{}{name}", folder.place.url()), filled.len());
         }
     }
     for below in &folder.folders {

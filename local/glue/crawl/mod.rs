@@ -102,7 +102,8 @@ fn crawl(catalogue: &Catalogue, root: &Path, crawler: &Crawler, watch: &Watch) -
         found.extend(grouping.tables(folder, target.sample_size.unwrap_or(usize::MAX), watch)?);
     }
     watch.go_on()?;
-    let outcome = update::apply(catalogue, crawler, found).map_err(|fault| Halt::Failed(fault.to_string()))?;
+    let outcome =
+        update::apply(catalogue, crawler, found).map_err(|fault| Halt::Failed(fault.to_string()))?;
     Ok(Outcome { unread: watch.unread(), ..outcome })
 }
 
