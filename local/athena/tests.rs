@@ -1,6 +1,7 @@
 //! Athena as its clients see it: SQL in, rows and files out, over folders of a disk.
 
 mod calls;
+mod limits;
 mod meanings;
 mod refused;
 mod tables;

@@ -136,16 +136,18 @@ impl ScalarUDFImpl for Function {
             return Ok(admitted);
         }
         let given: Vec<String> = given.iter().map(type_name).collect();
+        // The mark of those that only a rewriting calls is nobody's business.
+        let name = self.name.trim_end_matches('$');
         let expected: Vec<String> = self
             .takes
             .iter()
             .map(|kinds| kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", "))
-            .map(|kinds| format!("{}({kinds})", self.name))
+            .map(|kinds| format!("{name}({kinds})"))
             .collect();
         plan_err!(
             "FUNCTION_NOT_FOUND: Unexpected parameters ({}) for function {}. Expected: {}",
             given.join(", "),
-            self.name,
+            name,
             expected.join(", ")
         )
     }

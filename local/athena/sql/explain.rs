@@ -18,6 +18,8 @@ static FUNCTION: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"for fun
 static CAST: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?s)Cannot cast (?:string|value) '(.*)' to (?:value of )?(\w+)(?: type)?").ok()
 });
+static RANGE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"Can't cast value (\S+) to type (\w+)").ok());
 static OPERATOR: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"Cannot (?:coerce arithmetic expression|infer common argument type for comparison operation) (\w+)\S* (\S+) (\w+)").ok()
 });
@@ -79,7 +81,7 @@ fn plain(text: &str, ast: &Statement, source: &Source) -> String {
         })
     };
     if let Some((code, rest)) = find(&CODE) {
-        let rest = rest.trim_end();
+        let rest = rest.split(" No function matches the given name").next().unwrap_or_default().trim_end();
         let function =
             FUNCTION.as_ref().and_then(|regex| Some(regex.captures(rest)?.get(1)?.as_str().to_owned()));
         let at =
@@ -109,6 +111,9 @@ fn plain(text: &str, ast: &Statement, source: &Source) -> String {
     }
     if let Some((value, kind)) = find(&CAST) {
         return format!("INVALID_CAST_ARGUMENT: Cannot cast '{value}' to {}", trino(&kind).to_uppercase());
+    }
+    if let Some((value, kind)) = find(&RANGE) {
+        return format!("NUMERIC_VALUE_OUT_OF_RANGE: Out of range for {}: {value}", trino(&kind));
     }
     let text = text.split(". This was likely caused by a bug").next().unwrap_or(text);
     if text.contains("Error parsing") && text.contains("timestamp") {
@@ -159,6 +164,8 @@ fn trino(kind: &str) -> String {
         "Float32" => "real",
         "Int64" => "bigint",
         "Int32" => "integer",
+        "Int16" => "smallint",
+        "Int8" => "tinyint",
         "Date32" => "date",
         "Boolean" => "boolean",
         "Null" => "unknown",

@@ -104,6 +104,7 @@ pub(super) fn operator(
             is_it.then(|| expr.span().start)
         }
         Expr::InList { expr, .. } => (operator == "IN" && names(expr, left)).then(|| expr.span().start),
+        Expr::InSubquery { expr, .. } => (operator == "IN" && names(expr, left)).then(|| expr.span().start),
         Expr::Like { expr, .. } => (operator == "LIKE" && names(expr, left)).then(|| expr.span().start),
         _ => None,
     })

@@ -41,6 +41,7 @@ impl VisitorMut for Rewrite {
             }
             Expr::Cast { kind, expr, data_type, .. } => cast(kind, expr, data_type),
             Expr::CompoundFieldAccess { root, access_chain } => subscripts(root, access_chain),
+            // In quotes, or the parser would read the same expression again.
             Expr::Trim { trim_where, trim_what, expr, trim_characters } => {
                 let name = match trim_where {
                     Some(TrimWhereField::Leading) => "ltrim",
@@ -48,7 +49,10 @@ impl VisitorMut for Rewrite {
                     _ => "trim",
                 };
                 let letters = trim_what.as_deref().into_iter().chain(trim_characters.iter().flatten());
-                parse(&format!("{name}({expr}{})", letters.map(|it| format!(", {it}")).collect::<String>()))
+                parse(&format!(
+                    "\"{name}\"({expr}{})",
+                    letters.map(|it| format!(", {it}")).collect::<String>()
+                ))
             }
             Expr::Substring { expr, substring_from, substring_for, .. } => {
                 let from = substring_from.as_ref().map_or_else(|| "1".to_owned(), ToString::to_string);

@@ -34,6 +34,16 @@ pub(super) fn prepare(mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpa
             return Err(format!("{}{reason}", place(Some(token.span.start))));
         }
     }
+    let glued = tokens
+        .windows(2)
+        .find(|two| matches!((&two[0].token, &two[1].token), (Token::Number(..), Token::Word(_))));
+    if let Some([_, word]) = glued {
+        return Err(format!(
+            "{}mismatched input '{}': no name begins with a digit",
+            place(Some(word.span.start)),
+            word.token
+        ));
+    }
     let real: Vec<usize> = (0..tokens.len()).filter(|at| !is_space(&tokens[*at].token)).collect();
     order(&tokens, &real)?;
     types(&mut tokens, &real)?;

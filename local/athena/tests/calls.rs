@@ -96,28 +96,6 @@ async fn a_query_can_be_stopped_and_has_no_result_then() {
 }
 
 #[tokio::test]
-async fn a_join_that_gives_no_rows_ends_when_it_is_stopped() {
-    let scene = Scene::new();
-    let rows: String = (1..=2000).map(|n| format!("{{\"n\":{n}}}\n")).collect();
-    scene.write("lake/t/a.json", &rows);
-    scene.crawl("s3://lake/t/").await;
-    let sql = "SELECT count(*) FROM t a CROSS JOIN t b CROSS JOIN t c WHERE a.n * b.n < -c.n";
-    let start = json!({ "QueryString": sql, "QueryExecutionContext": { "Database": "db" } });
-    let started = scene.ask("StartQueryExecution", start).await;
-    while scene.ask("GetQueryExecution", started.clone()).await["QueryExecution"]["Status"]["State"]
-        != "RUNNING"
-    {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    // Under way by now: eight thousand million pairs are not done with soon.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    scene.ask("StopQueryExecution", started.clone()).await;
-    // The runtime of a test ends when its tasks have: one that never paused would keep it.
-    let stopped = tokio::time::timeout(Duration::from_secs(20), scene.athena.stop()).await;
-    assert!(stopped.is_ok(), "the query goes on");
-}
-
-#[tokio::test]
 async fn the_catalogue_is_shown_by_statements_and_by_calls() {
     let scene = Scene::with_stocks().await;
     judge(

@@ -86,22 +86,3 @@ async fn numbers_that_do_not_fit_fail() {
         assert!(failed.starts_with("NUMERIC_VALUE_OUT_OF_RANGE: bigint "), "{sql}: {failed}");
     }
 }
-
-#[tokio::test]
-async fn a_query_gets_so_much_memory_and_no_more() {
-    let scene = Scene::with_stocks().await;
-    let mut engine =
-        super::super::engine::Engine::new(Catalogue::open(None).unwrap(), scene.root.path().to_owned());
-    engine.memory = 1 << 20;
-    let sql = "SELECT count(DISTINCT a * 10000 + b) FROM UNNEST(sequence(1, 1000)) AS t(a) CROSS JOIN UNNEST(sequence(1, 100)) \
-               AS u(b)";
-    let job = super::super::engine::Job {
-        database: "db".into(),
-        n_scanned: std::sync::Arc::default(),
-        query: super::super::sql::Query::parse(sql).ok().unwrap(),
-        output: super::super::output::Output::choose(&engine, Some("s3://results/"), "x", true).unwrap(),
-        cancel: tokio_util::sync::CancellationToken::new(),
-    };
-    let refused = std::sync::Arc::new(engine).run(job).await.unwrap_err();
-    assert!(refused.starts_with("Query exhausted resources at this scale factor"), "{refused}");
-}

@@ -169,11 +169,16 @@ async fn types_that_trino_does_not_put_together_are_refused() {
             "FUNCTION_NOT_FOUND: line 1:8: Unexpected parameters (bigint) for function length",
         ),
         ("SELECT lpad('abc', 2)", "Expected: lpad(varchar, bigint, varchar)"),
+        (
+            "SELECT substr(5, 1)",
+            "Unexpected parameters (bigint, bigint) for function substr. Expected: substr(varchar",
+        ),
         ("SELECT trim(5)", "Unexpected parameters (bigint) for function trim"),
         ("SELECT ARRAY[1][5]", "Array subscript must be less than or equal to array length: 5 > 1"),
         ("SELECT ARRAY[1][0]", "SQL array indices start at 1"),
         ("SELECT split_part('a,b', ',', -1)", "Index must be greater than zero"),
         ("SELECT CAST(12 AS varchar(1))", "INVALID_CAST_ARGUMENT"),
+        ("SELECT CAST(300 AS tinyint)", "NUMERIC_VALUE_OUT_OF_RANGE: Out of range for tinyint: 300"),
         ("SELECT max(open, 2) FROM stocks", "Unexpected parameters (double, bigint) for function max"),
     ];
     refused(&cases).await;
@@ -226,6 +231,7 @@ async fn what_trino_cannot_read_is_not_read_here() {
         ("SELECT current_user", "has no function current_user, though Athena has"),
         ("SELECT to_utf8('a')", "has no function to_utf8, though Athena has"),
         ("SELECT approx_percentile(volume, ARRAY[0.5]) FROM stocks", "each percentage in a call of its own"),
+        ("SELECT 1_000", "line 1:9: mismatched input '_000'"),
         ("SELECT typeof(1 + 1)", "write CAST(x AS type)"),
     ];
     refused(&cases).await;
