@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{anyhow, bail};
 use bytes::Bytes;
 use runner_core::{
-    BuildContext, Error, Failure, Name, OptionError, Plugin, Record, Result, Sink, SinkConfig, WriteError,
+    BuildContext, Error, Failure, Name, OptionError, OptionErrors, Plugin, Record, Result, Sink, SinkConfig, WriteError,
     async_trait,
 };
 use schemars::JsonSchema;
@@ -89,7 +89,10 @@ fn default_content_type() -> String {
 
 impl SinkConfig for S3Config {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Sink>> {
-        check_bucket_name(&self.bucket).map_err(|slip| OptionError::new("bucket", slip))?;
+        let mut errors = Vec::new();
+        if let Err(slip) = check_bucket_name(&self.bucket) {
+            errors.push(OptionError::new("bucket", slip));
+        }
         if self.key.is_by_entry_alone() && context.numbered_by.len() > 1 {
             let sources = context.numbered_by.join("`, `");
             let message = format!(
@@ -97,8 +100,9 @@ impl SinkConfig for S3Config {
                  alike: name the objects by `{{{{ topic }}}}`, `{{{{ partition }}}}` and `{{{{ offset }}}}`, or give \
                  each source a sink of its own"
             );
-            return Err(OptionError::new("key", message));
+            errors.push(OptionError::new("key", message));
         }
+        OptionErrors::none_of(errors)?;
         Ok(Box::new(S3 {
             slots: Arc::new(Semaphore::new(self.concurrency.get())),
             takes_letters: context.is_dead_letter && self.overwrite.is_none(),
