@@ -204,7 +204,10 @@ fn objects_of_two_sources_are_not_named_by_their_numbers_alone() {
         .map(|name| format!("[sources.{name}]\ntype = \"csv\"\npath = \"a.csv\"\n"))
         .concat();
     let sink = "[sinks.lake]\ntype = \"s3\"\ninputs = [\"stocks\", \"news\"]\nbucket = \"b\"\nkey = \"{{ entry }}\"\n";
-    assert_slips(&format!("{sources}{sink}"), &["p.toml:10:10", "p.toml:11:7", "`news`, `stocks` each count from 0"]);
+    assert_slips(
+        &format!("{sources}{sink}"),
+        &["p.toml:10:10", "p.toml:11:7", "`news`, `stocks` each count from 0"],
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Dead letters: what components reject is put into an envelope and written to
 //! a sink of its own. Where there is none, the first reject ends the run.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Error, Result};
 use tokio::sync::Semaphore;
@@ -31,6 +31,8 @@ struct Desk {
     /// A permit for each of the records that may be under way.
     room: Semaphore,
     max_under_way: usize,
+    /// How many refusals of the letters' own sink are in the counts of those that have rejected the records.
+    n_counted: AtomicU64,
 }
 
 impl Desk {
@@ -41,6 +43,7 @@ impl Desk {
             turns: Semaphore::new(at_most(writer.sink.concurrency())),
             room: Semaphore::new(max_under_way),
             max_under_way,
+            n_counted: AtomicU64::new(0),
             writer,
         }
     }
@@ -55,6 +58,12 @@ impl Desk {
             return Batch::default();
         }
         self.writer.write(letters, &DeadLetters::default()).await
+    }
+
+    /// How many letters its own sink has refused, which ends the run, since this was asked last.
+    fn n_refused(&self) -> u64 {
+        let n_refused = self.writer.counters.rejected.load(Ordering::Relaxed);
+        n_refused.saturating_sub(self.n_counted.fetch_max(n_refused, Ordering::Relaxed))
     }
 }
 
@@ -101,8 +110,8 @@ impl DeadLetters {
         // Boxed: a sink's writer needs the dead letters, which need a writer of their own.
         let written = Box::pin(desk.write(bad)).await;
         let goes_on = written.len() == n_bad;
-        // The one that the letters' own sink refuses has ended the run.
-        add(&counters.rejected, written.len() as u64 + u64::from(!goes_on));
+        // What nobody has taken because the run was stopped has not been dealt with.
+        add(&counters.rejected, written.len() as u64 + desk.n_refused());
         written.sign();
         if goes_on {
             return (batch, true);

@@ -25,6 +25,8 @@ pub(crate) struct Numbers {
     source: Name,
     /// The number of the first item of this run.
     first: u64,
+    /// Earlier runs may have stored records under the numbers in front of this one.
+    taken: u64,
     state: Mutex<State>,
     /// Held while the file is written, so that no older state replaces a newer one.
     writing: tokio::sync::Mutex<()>,
@@ -74,6 +76,7 @@ impl Numbers {
             folder,
             source: Name::new(&format!("{}/{}", checkpoint.pipeline, checkpoint.component)),
             first: checkpoint.next_entry,
+            taken: checkpoint.reserved,
             state: Mutex::new(State { checkpoint, reserved_in_file, step: FIRST_STEP, is_dirty: from_start }),
             writing: tokio::sync::Mutex::default(),
         };
@@ -137,12 +140,12 @@ impl Numbers {
         written
     }
 
-    /// Writes the checkpoint at the end of a run in order: numbers that were
-    /// reserved, and have not left for the outside world, are free again.
+    /// Writes the checkpoint at the end of a run in order: numbers that it has
+    /// reserved, and that have not left for the outside world, are free again.
     pub(crate) async fn write_last(&self, n_tried: u64) -> Result<()> {
         {
             let mut state = self.state();
-            let reserved = state.checkpoint.next_entry.max(self.first + n_tried);
+            let reserved = self.taken.max(state.checkpoint.next_entry).max(self.first + n_tried);
             state.is_dirty |= reserved != state.checkpoint.reserved;
             state.checkpoint.reserved = reserved;
         }
@@ -156,7 +159,7 @@ impl Numbers {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::HashMap;
     use std::path::{Path, PathBuf};
 
     use proptest::prelude::*;
@@ -193,8 +196,12 @@ mod tests {
         }
 
         fn resume(&self, numbering: Numbering) -> (Numbers, Start) {
+            self.resume_from("a", numbering)
+        }
+
+        fn resume_from(&self, what: &str, numbering: Numbering) -> (Numbers, Start) {
             let folder = Arc::new(Folder::open(self.path()).unwrap());
-            let fresh = Checkpoint::new("p", "in", "test", "a".into());
+            let fresh = Checkpoint::new("p", "in", "test", what.into());
             Numbers::resume(folder, fresh, numbering, false).unwrap()
         }
 
@@ -256,6 +263,8 @@ mod tests {
         Crashed { n_polls: u8 },
         /// It ends in order; this share of what it has numbered left for the outside world.
         Ended(u8),
+        /// From the next run on it reads something else.
+        Edited,
     }
 
     fn event() -> impl Strategy<Value = Event> {
@@ -265,7 +274,8 @@ mod tests {
             2 => Just(Event::Kept),
             1 => any::<bool>().prop_map(|is_full| Event::Disk { is_full }),
             2 => (0_u8..4).prop_map(|n_polls| Event::Crashed { n_polls }),
-            1 => any::<u8>().prop_map(Event::Ended),
+            2 => any::<u8>().prop_map(Event::Ended),
+            1 => Just(Event::Edited),
         ]
     }
 
@@ -279,9 +289,12 @@ mod tests {
         n_delivered: u64,
     }
 
+    /// What a record is: what was read, and where in it.
+    type Known = (String, u64);
+
     impl Life {
-        fn begin(disk: &Disk, numbering: Numbering) -> Self {
-            let (numbers, start) = disk.resume(numbering);
+        fn begin(disk: &Disk, what: &str, numbering: Numbering) -> Self {
+            let (numbers, start) = disk.resume_from(what, numbering);
             let start = start.position.map_or(0, |position| position.0.as_u64().unwrap());
             let runtime = Builder::new_current_thread().build().unwrap();
             Life { numbers, runtime, start, n_given: 0, n_delivered: 0 }
@@ -319,7 +332,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(ProptestConfig::with_cases(48))]
 
         #[test]
         fn no_number_is_given_twice_and_none_to_another_record(
@@ -327,17 +340,21 @@ mod tests {
         ) {
             for numbering in [Numbering::Anew, Numbering::Replayed] {
                 let disk = Disk::new();
-                let mut given = HashSet::new();
-                let mut life = Life::begin(&disk, numbering);
+                let (mut n_edits, mut what) = (0, "0".to_owned());
+                // What may have been stored, by the runs before and by this one.
+                let mut outside: HashMap<u64, Known> = HashMap::new();
+                let mut given: Vec<(u64, Known)> = Vec::new();
+                let mut life = Life::begin(&disk, &what, numbering);
                 for &event in &events {
                     match event {
                         Event::Read { n, beside_keeper } => {
                             for (number, place) in life.read(n, beside_keeper) {
-                                if numbering == Numbering::Replayed {
-                                    prop_assert_eq!(number, place);
-                                } else {
-                                    prop_assert!(given.insert(number), "{} is given twice", number);
+                                let record = (what.clone(), place);
+                                if let Some(other) = outside.get(&number) {
+                                    prop_assert_eq!(numbering, Numbering::Replayed, "{} is given twice", number);
+                                    prop_assert_eq!(other, &record, "{} is given to another", number);
                                 }
+                                given.push((number, record));
                             }
                         }
                         Event::Delivered(share) => {
@@ -347,20 +364,23 @@ mod tests {
                         Event::Kept => drop(life.runtime.block_on(life.numbers.write())),
                         Event::Disk { is_full: true } => disk.fill(),
                         Event::Disk { is_full: false } => disk.free(),
+                        Event::Edited => n_edits += 1,
                         Event::Crashed { n_polls } => {
                             life.crash(n_polls);
-                            life = Life::begin(&disk, numbering);
+                            outside.extend(given.drain(..));
+                            what = n_edits.to_string();
+                            life = Life::begin(&disk, &what, numbering);
                         }
                         Event::Ended(share) => {
                             let n_tried = life.n_delivered.max(life.n_given * u64::from(share) / 255);
                             if life.runtime.block_on(life.numbers.write_last(n_tried)).is_ok() {
                                 // Nobody outside has seen the rest.
-                                for item in n_tried..life.n_given {
-                                    given.remove(&life.numbers.entry(item).number);
-                                }
+                                given.truncate(n_tried as usize);
                             }
                             drop(life);
-                            life = Life::begin(&disk, numbering);
+                            outside.extend(given.drain(..));
+                            what = n_edits.to_string();
+                            life = Life::begin(&disk, &what, numbering);
                         }
                     }
                 }

@@ -20,11 +20,13 @@ pub(crate) struct SinkTask {
     pub(crate) inbox: mpsc::Receiver<Batch>,
     pub(crate) next: Fan,
     pub(crate) dead_letters: Arc<DeadLetters>,
+    /// Whether another sink has stored what comes in here.
+    pub(crate) follows_sink: bool,
 }
 
 impl SinkTask {
     pub(crate) async fn run(self) {
-        let SinkTask { writer, mut inbox, next, dead_letters } = self;
+        let SinkTask { writer, mut inbox, next, dead_letters, follows_sink } = self;
         let at_most = writer.sink.concurrency().max(1);
         let max_under_way = writer.sink.max_under_way();
         let mut n_under_way = 0;
@@ -45,8 +47,11 @@ impl SinkTask {
                 }
                 batch = inbox.recv(), if is_open && tasks.len() < at_most && (n_under_way < max_under_way || tasks.is_empty()) => match batch {
                     None => is_open = false,
-                    // What waits is given back when somebody stops the run; what is under way is written.
-                    Some(batch) if writer.is_broken.load(Ordering::Relaxed) || writer.control.is_asked_to_stop() => {
+                    // What waits is given back when somebody stops the run; what is under way is written, and so is
+                    // what the sink in front has stored, which would store it once more.
+                    Some(batch) if writer.is_broken.load(Ordering::Relaxed)
+                        || !follows_sink && writer.control.is_asked_to_stop() =>
+                    {
                         batch.give_back();
                     }
                     Some(batch) => {

@@ -122,6 +122,25 @@ async fn patience_ends_and_then_the_run_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_first_of_two_sinks_has_stored_the_second_stores_before_a_stop() {
+    let scene = Scene::new();
+    let stop = CancellationToken::new();
+    let stopping = async {
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        stop.cancel();
+    };
+    let pipeline = "sources.in = { type = 'test_count', until = 1000, endless = true }
+        sinks.first = { type = 'test_keep', name = 'stored first', inputs = ['in'] }
+        sinks.second = { type = 'test_keep', name = 'stored second', takes = 1000, inputs = ['first'] }";
+    let run = scene.run_with(pipeline, stop.clone(), Duration::from_secs(30));
+    let (told, ()) = tokio::join!(run, stopping);
+    let n_stored = kept("stored first").len() as u64;
+    assert!(n_stored > 30, "several batches wait in front of the second");
+    told.assert(Status::Stopped, n_stored);
+    assert_eq!(kept("stored second"), numbers(0..n_stored));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_stored_beside_the_record_that_ends_a_run_is_counted_and_not_read_again() {
     let scene = Scene::new();
     let told = scene

@@ -63,6 +63,7 @@ pub(crate) async fn wire(
     });
     let dead_letters = Arc::new(DeadLetters::new(&pipeline.name, dead_letter));
     let plan = Plan::new(&pipeline.components);
+    let is_sink: Vec<bool> = pipeline.components.iter().map(|it| it.kind() == Kind::Sink).collect();
     let (senders, inboxes): (Vec<_>, Vec<_>) = pipeline.components.iter().map(|_| channel()).unzip();
     let mut inboxes: Vec<_> = inboxes.into_iter().map(Some).collect();
     let mut inbox_of = |node: usize| inboxes[node].take().expect("a channel has one reader");
@@ -116,6 +117,7 @@ pub(crate) async fn wire(
                     inbox: inbox_of(node),
                     next: fan(node),
                     dead_letters: Arc::clone(&dead_letters),
+                    follows_sink: component.inputs.iter().any(|&input| is_sink[input]),
                 };
                 tasks.spawn(task.run());
             }

@@ -100,7 +100,7 @@ const PROMISE: &str = "a record counts as delivered only when every in-sync repl
 const ORDER: &str = "without it records could be lost, doubled or put out of order";
 const TIMEOUT: &str = "use `timeout` in the `[retry]` table";
 const MEMORY: &str = "use `in_flight` in the `[batch]` table";
-const REFUSED: [(&str, &str); 17] = [
+const REFUSED: [(&str, &str); 18] = [
     ("acks", PROMISE),
     ("request.required.acks", PROMISE),
     ("enable.idempotence", ORDER),
@@ -112,6 +112,7 @@ const REFUSED: [(&str, &str); 17] = [
     ("message.timeout.ms", TIMEOUT),
     ("delivery.timeout.ms", TIMEOUT),
     ("transactional.id", "use the option `delivery`"),
+    ("delivery.report.only.error", "runner counts on hearing of every record"),
     ("queuing.strategy", ORDER),
     ("queue.buffering.max.messages", MEMORY),
     ("queue.buffering.max.kbytes", MEMORY),
@@ -157,7 +158,7 @@ impl SinkConfig for KafkaSinkConfig {
             config.set("linger.ms", LINGER).set("batch.num.messages", "100000");
             // The pipeline bounds the number of records under way, in bytes.
             config.set("queue.buffering.max.messages", "0");
-            // Room for two records of the largest size that librdkafka allows by default.
+            // Raised when the sink has heard how large a record may be.
             let kbytes = (context.batch.in_flight >> 10).clamp(4 << 10, i32::MAX as usize);
             config.set("queue.buffering.max.kbytes", kbytes.to_string());
         });

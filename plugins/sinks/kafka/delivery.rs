@@ -26,8 +26,20 @@ pub(super) struct Failed {
 pub(super) enum Fault {
     /// It has no key where one was asked for.
     Key(Error),
-    /// The client or the brokers say so.
+    /// The client did not take it into its queue.
+    Queue(RDKafkaErrorCode),
+    /// The brokers have refused it, or the client has given it up.
     Client(RDKafkaErrorCode),
+}
+
+impl Fault {
+    /// What the client library calls it.
+    pub(super) fn code(&self) -> Option<RDKafkaErrorCode> {
+        match self {
+            Fault::Key(_) => None,
+            Fault::Queue(code) | Fault::Client(code) => Some(*code),
+        }
+    }
 }
 
 /// Hears of every record from the client library and tells the write that

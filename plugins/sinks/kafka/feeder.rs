@@ -125,7 +125,7 @@ impl Shape {
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Err(Refusal::Full),
             Err((error, _)) => {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-                Err(Refusal::Record(Fault::Client(code)))
+                Err(Refusal::Record(Fault::Queue(code)))
             }
         }
     }

@@ -96,6 +96,8 @@ impl Sink for Kafka {
                 config.set(name, value);
             }
         }
+        let max_bytes = config.get("message.max.bytes").and_then(|n| n.parse().ok()).unwrap_or(max_bytes);
+        topic::make_room(&mut config, max_bytes);
         if let Some(transactions) = &self.transactions {
             config.set("transactional.id", &transactions.id);
         }
@@ -104,7 +106,6 @@ impl Sink for Kafka {
         let deliveries = Deliveries::new(CONCURRENCY, slots, Arc::clone(&heard));
         let producer: Producer = config.create_with_context(deliveries)?;
         heard.made_contact();
-        let max_bytes = config.get("message.max.bytes").and_then(|n| n.parse().ok()).unwrap_or(max_bytes);
         let producer = Arc::new(producer);
         let shape = Shape {
             topic: self.topic.clone(),
@@ -127,7 +128,7 @@ impl Sink for Kafka {
         if failed.len() < records.len() {
             self.has_succeeded.store(true, Ordering::Relaxed);
         }
-        if failed.iter().any(|failed| matches!(failed.fault, Fault::Client(code) if is_denied(code))) {
+        if failed.iter().any(|failed| failed.fault.code().is_some_and(is_denied)) {
             self.ask_again(opened).await;
         }
         let mut not_stored: Vec<usize> = failed.iter().map(|failed| failed.index).collect();
@@ -136,7 +137,7 @@ impl Sink for Kafka {
         for Failed { index, fault } in failed {
             let judged = match fault {
                 Fault::Key(error) => Ok(Failure { index, error, retry: false }),
-                Fault::Client(code) => self.judge(opened, records, index, code),
+                Fault::Queue(code) | Fault::Client(code) => self.judge(opened, records, index, code),
             };
             match judged {
                 Ok(failure) => failures.push(failure),
@@ -190,8 +191,9 @@ impl Kafka {
             Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge => {
                 let size = records[index].size();
                 let limit = opened.max_bytes;
+                let at_most = if size < limit { "fewer".into() } else { format!("{limit} at most") };
                 let message = format!(
-                    "the record has {size} bytes and topic `{topic}` takes {limit} at most \
+                    "the record has {size} bytes and topic `{topic}` takes {at_most} \
                      (`max.message.bytes` of the topic, `message.max.bytes` of the client)"
                 );
                 failure(anyhow::anyhow!(message), false)

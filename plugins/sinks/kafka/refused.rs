@@ -16,7 +16,8 @@ impl Kafka {
     ///
     /// They refuse a request as a whole for one bad record in it, also for one of another write; some say which one
     /// it was. Whatever shares its fate is written once more with nothing else under way: first those that were
-    /// told to be none of it, then one by one. What is refused then is refused for its own sake.
+    /// told to be none of it, then one by one; of a request that was too large, by halves. What is refused then is
+    /// refused for its own sake.
     pub(super) async fn write_apart(
         &self,
         opened: &Opened,
@@ -30,8 +31,10 @@ impl Kafka {
         let (shared, mut failed): (Vec<_>, Vec<_>) = failed.into_iter().partition(Failed::is_shared);
         let (innocent, doubtful): (Vec<_>, Vec<_>) =
             shared.into_iter().partition(|it| it.is_client(Code::InvalidDifferentRecord));
+        let (too_large, doubtful): (Vec<_>, Vec<_>) = doubtful.into_iter().partition(Failed::is_too_large);
         let mut doubtful: Vec<usize> = doubtful.into_iter().map(|it| it.index).collect();
         let mut alone = Alone::with(opened).await?;
+        failed.extend(alone.write_in_parts(records, too_large).await?);
         if !innocent.is_empty() {
             let mut innocent: Vec<usize> = innocent.into_iter().map(|it| it.index).collect();
             innocent.sort_unstable();
@@ -85,9 +88,13 @@ impl Failed {
 
     /// Whether it may have failed for the sake of another record.
     fn is_shared(&self) -> bool {
-        [Code::InvalidRecord, Code::InvalidDifferentRecord, Code::InvalidTimestamp]
-            .into_iter()
-            .any(|code| self.is_client(code))
+        let codes = [Code::InvalidRecord, Code::InvalidDifferentRecord, Code::InvalidTimestamp];
+        self.is_too_large() || codes.into_iter().any(|code| self.is_client(code))
+    }
+
+    /// Whether the request that it was in was too large: the topic takes less than it said, or did not say.
+    fn is_too_large(&self) -> bool {
+        self.is_client(Code::MessageSizeTooLarge) || self.is_client(Code::MessageBatchTooLarge)
     }
 }
 
@@ -119,6 +126,38 @@ impl<'a> Alone<'a> {
         let of = |it: Failed| Failed { index: indices[it.index], ..it };
         Ok(failed.into_iter().map(of).collect())
     }
+}
+
+impl Alone<'_> {
+    /// Writes again what was in requests that were too large, in smaller and smaller ones; answers with
+    /// what is too large by itself.
+    async fn write_in_parts(
+        &mut self,
+        records: &[Record],
+        too_large: Vec<Failed>,
+    ) -> Result<Vec<Failed>, WriteError> {
+        let mut failed = Vec::new();
+        let mut parts: Vec<_> = halves(too_large).collect();
+        while let Some(part) = parts.pop() {
+            let again = self.write(records, &part).await?;
+            if part.len() == 1 {
+                failed.extend(again);
+                continue;
+            }
+            let (too_large, others): (Vec<_>, Vec<_>) = again.into_iter().partition(Failed::is_too_large);
+            failed.extend(others);
+            parts.extend(halves(too_large));
+        }
+        Ok(failed)
+    }
+}
+
+/// The indices of what has failed in two parts, of which the second comes first.
+fn halves(failed: Vec<Failed>) -> impl Iterator<Item = Vec<usize>> {
+    let mut front: Vec<usize> = failed.into_iter().map(|it| it.index).collect();
+    front.sort_unstable();
+    let back = front.split_off(front.len() / 2);
+    [back, front].into_iter().filter(|part| !part.is_empty())
 }
 
 impl Drop for Alone<'_> {

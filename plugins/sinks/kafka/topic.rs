@@ -245,3 +245,12 @@ pub(super) fn size_settings(max_bytes: usize) -> [(&'static str, String); 2] {
     let max_bytes = max_bytes.clamp(1000, 1_000_000_000);
     [("message.max.bytes", max_bytes.to_string()), ("batch.size", max_bytes.min(1 << 20).to_string())]
 }
+
+/// Raises the bound of the client's queue to two of the largest records: one that the queue can never
+/// hold would be offered to it for ever.
+pub(super) fn make_room(config: &mut ClientConfig, max_bytes: usize) {
+    const ROOM: &str = "queue.buffering.max.kbytes";
+    let needed = (2 * max_bytes).div_ceil(1 << 10).min(i32::MAX as usize);
+    let given = config.get(ROOM).and_then(|kbytes| kbytes.parse().ok()).unwrap_or(0);
+    config.set(ROOM, needed.max(given).to_string());
+}

@@ -9,8 +9,8 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{anyhow, bail};
 use bytes::Bytes;
 use runner_core::{
-    BuildContext, Error, Failure, Name, OptionError, OptionErrors, Plugin, Record, Result, Sink, SinkConfig, WriteError,
-    async_trait,
+    BuildContext, Error, Failure, Name, OptionError, OptionErrors, Plugin, Record, Result, Sink, SinkConfig,
+    WriteError, async_trait,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -37,6 +37,11 @@ impl Group {
         }
     }
 
+    /// Says which partitions there are as we come.
+    pub(super) fn knows(&self, partitions: &TopicPartitionList) {
+        self.beginning.knows(partitions);
+    }
+
     pub(super) fn heard(&self) -> Arc<Heard> {
         Arc::clone(&self.heard)
     }
@@ -81,9 +86,12 @@ impl Group {
         client.assign(&list)?;
         if at_end.count() > 0 {
             // "From now on" is said once: what comes before the first commit is not to be missed.
-            match &self.settings.transactions {
-                None => client.store_offsets(&at_end)?,
-                Some(_) => client.commit(&at_end, CommitMode::Sync)?,
+            let said = client.commit(&at_end, CommitMode::Sync);
+            if let (Err(error), None) = (&said, &self.settings.transactions) {
+                warn!("where reading begins could not be committed, the next commit will have it: {error}");
+                client.store_offsets(&at_end)?;
+            } else {
+                said?;
             }
         }
         Ok(())

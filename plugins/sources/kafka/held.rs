@@ -120,9 +120,12 @@ impl Held {
         }
     }
 
-    /// Tells the engine of an error.
+    /// Tells the engine of an error; one that ends the run is not replaced by one that may pass.
     pub(super) fn fail(&self, error: ReadError) {
-        self.state().trouble = Some(error);
+        let mut state = self.state();
+        if !matches!(state.trouble, Some(ReadError::Fatal(_))) {
+            state.trouble = Some(error);
+        }
         self.ready.notify_one();
     }
 

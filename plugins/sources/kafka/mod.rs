@@ -99,7 +99,9 @@ impl Source for Kafka {
         let weak = Arc::downgrade(&client);
         let (end, ended) = oneshot::channel();
         let reader = Reader::new(self.settings.clone(), client, Arc::clone(&held));
+        let watch = Watch(Arc::clone(&held));
         std::thread::Builder::new().name("kafka source".into()).spawn(move || {
+            let _watch = watch;
             reader.run();
             // Nobody waits any more if the source was dropped unclosed.
             let _ = end.send(());
@@ -137,6 +139,18 @@ impl Source for Kafka {
             warn!("could not leave group `{group}` in time; what was not committed is read again");
         }
         Ok(())
+    }
+}
+
+/// Tells the engine if the thread that reads breaks off: it would wait for ever.
+struct Watch(Arc<Held>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = anyhow::anyhow!("the thread that reads has broken off; this is a bug in the plugin");
+            self.0.fail(ReadError::Fatal(error));
+        }
     }
 }
 
@@ -184,6 +198,7 @@ impl Settings {
                 beginnings.add_partition_offset(topic, partition, Offset::Invalid)?;
             }
         }
+        client.context().knows(&beginnings);
         if from_start {
             self.go_back(&client, beginnings)?;
         }

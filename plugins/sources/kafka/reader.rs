@@ -8,7 +8,7 @@ use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
-use runner_core::{Error, ReadError, Unreachable};
+use runner_core::{Batch, Error, ReadError, Unreachable};
 use tracing::{debug, info, warn};
 
 use super::arena::{Arena, Sources};
@@ -43,6 +43,8 @@ pub(super) struct Reader {
     last_question: Option<Instant>,
     /// Since when nobody could be reached.
     silent_since: Option<Instant>,
+    /// When the engine was last told of an error that may pass.
+    last_doubt: Option<Instant>,
     has_read: bool,
     has_ended: bool,
 }
@@ -54,6 +56,8 @@ const BEFORE_PAUSE: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(100);
 /// How often things are looked at that need no haste.
 const LOOK: Duration = Duration::from_secs(1);
+/// An error that has not come again for so long has passed.
+const PASSED: Duration = Duration::from_secs(10);
 
 impl Reader {
     pub(super) fn new(settings: Settings, client: Arc<Client>, held: Arc<Held>) -> Self {
@@ -76,6 +80,7 @@ impl Reader {
             last_look: now,
             last_question: None,
             silent_since: None,
+            last_doubt: None,
             has_read: false,
             has_ended: false,
         }
@@ -163,6 +168,7 @@ impl Reader {
     fn take(&mut self, message: &BorrowedMessage<'_>) {
         self.last_record = Instant::now();
         self.silent_since = None;
+        self.last_doubt = None;
         self.has_read = true;
         let is_of = |lane: &Lane| {
             lane.partition.number == message.partition() && lane.partition.topic.as_str() == message.topic()
@@ -201,6 +207,7 @@ impl Reader {
     /// What is to be done now and then: the end, marks of transactions, silence.
     fn look_around(&mut self) {
         self.last_look = Instant::now();
+        self.check_doubt();
         // Between two assignments nothing is ours, which is not the end.
         if !self.held.is_assigned() {
             return self.check_silence();
@@ -266,6 +273,15 @@ impl Reader {
         });
     }
 
+    /// An idle topic is well again without a record to show it: a batch of none ends the engine's
+    /// patience with the error, which would else run on until the next one.
+    fn check_doubt(&mut self) {
+        if self.last_doubt.is_some_and(|last| last.elapsed() >= PASSED) {
+            self.last_doubt = None;
+            self.held.put(self.epoch, Batch::default(), self.next.clone());
+        }
+    }
+
     fn check_silence(&mut self) {
         let Some(since) = self.silent_since else { return };
         // Whether somebody answers again only a question tells: an idle topic is silent too.
@@ -288,7 +304,11 @@ impl Reader {
         let topics = self.settings.topics.join(", ");
         let at = &self.settings.bootstrap_servers;
         let fatal = |error: Error| self.held.fail(ReadError::Fatal(error));
-        let again = |error: Error| self.held.fail(ReadError::Retry { error, after: None });
+        let last_doubt = &mut self.last_doubt;
+        let mut again = |error: Error| {
+            *last_doubt = Some(Instant::now());
+            self.held.fail(ReadError::Retry { error, after: None });
+        };
         let Some(code) = error.rdkafka_error_code() else { return fatal(Error::new(error.clone())) };
         let reason = self.heard.trouble().map_or_else(|| code.to_string(), |(_, reason)| reason);
         if matches!(error, KafkaError::MessageConsumptionFatal(_)) {

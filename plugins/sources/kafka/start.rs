@@ -1,8 +1,8 @@
 //! Where reading begins in the partitions that the group gives us.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
@@ -36,6 +36,8 @@ pub(super) struct Beginning {
     /// The ends of all partitions at the first assignment, those of other
     /// members included: one that leaves may pass its partitions on to us.
     ends: Mutex<Option<BTreeMap<(String, i32), i64>>>,
+    /// The partitions that there were when we came.
+    known: OnceLock<BTreeSet<(String, i32)>>,
     /// After the first success a denial is a passing state, not a slip in the file.
     has_succeeded: AtomicBool,
 }
@@ -45,6 +47,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const GLANCE: Duration = Duration::from_secs(1);
 
 impl Beginning {
+    /// Says which partitions there are as we come.
+    pub(super) fn knows(&self, partitions: &TopicPartitionList) {
+        let partitions = partitions.elements().into_iter().map(|it| (it.topic().to_owned(), it.partition()));
+        let _ = self.known.set(partitions.collect());
+    }
+
+    /// Whether a partition was added while we read: all that is in it came later than we did.
+    fn is_added(&self, partition: Partition) -> bool {
+        let name = (partition.topic.as_str().to_owned(), partition.number);
+        self.known.get().is_some_and(|known| !known.contains(&name))
+    }
+
     /// Where to begin in each of `partitions`; asks until the cluster answers.
     pub(super) fn of(
         &self,
@@ -112,6 +126,7 @@ impl Beginning {
                 (Some(offset), _) => (Offset::Offset(offset), offset),
                 // Said by name: the oldest record may go while we ask for it.
                 (None, Reset::Earliest) => (Offset::Beginning, low),
+                (None, Reset::Latest) if self.is_added(partition) => (Offset::Beginning, low),
                 (None, Reset::Latest) => (Offset::Offset(high), high),
             };
             let end = (settings.stop == Stop::AtEnd).then(|| self.end_of(partition).unwrap_or(high));
