@@ -166,6 +166,24 @@ fn latest_begins_with_what_comes_from_now_on_and_says_so_once() {
     assert_eq!(reading.lines(), ["new"], "the group has kept where \"from now on\" was");
 }
 
+#[test]
+fn latest_misses_nothing_of_a_partition_that_is_added_under_way() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic("growing", 1);
+    broker.produce(&topic, 0, ["old"]);
+    let options = "auto_offset_reset = \"latest\"\n\
+        librdkafka_options = { \"topic.metadata.refresh.interval.ms\" = 1000 }";
+    let reading = Reading::new(broker, &topic, ["", options, ""]);
+    let running = reading.scene.start(["run", "reads.toml"]);
+    wait_until("an assignment", SOON, || running.has_said("/0 from offset 1"));
+    broker.add_partitions(&topic, 2);
+    // The group has not heard of it yet.
+    broker.produce(&topic, 1, ["new"]);
+    wait_until("the record", SOON, || reading.lines() == ["new"]);
+    running.signal(Signal::SIGTERM);
+    running.wait(SOON).assert_code(0);
+}
+
 /// A broker that knows one user, who may do nothing.
 fn guarded() -> Option<Broker> {
     Broker::start_with(&[

@@ -310,3 +310,50 @@ fn a_topic_that_is_deleted_under_the_sink_ends_the_run_and_stays_away() {
     running.wait(SOON).assert_code(1).assert_says(&[&topic, "is gone from the cluster"]);
     assert_eq!(broker.partitions(&topic), None, "nobody has made the broker create it again");
 }
+
+#[test]
+fn a_record_larger_than_all_that_may_be_under_way_is_written() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic_with("large", "max.message.bytes", "12000000");
+    let scene = producer(&format!("bootstrap_servers = \"{}\"\ntopic = \"{topic}\"", broker.bootstrap()));
+    let large = "x".repeat(6_000_000);
+    scene.write("rows.csv", format!("Index,Close\nHSI,1.5\n{large},2\nNYA,3.25\n"));
+    let pipeline = scene.read("producer.toml");
+    scene.write("producer.toml", format!("batch.in_flight = \"1MiB\"\n{pipeline}"));
+    scene.run(["run", "producer.toml"]).assert_code(0);
+    let lengths: Vec<usize> = broker.read_all(&topic).iter().map(|it| it.text().len()).collect();
+    let around = "{\"Index\":\"\",\"Close\":2.0}".len();
+    assert_eq!(lengths, [around + 3, around + 6_000_000, around + 4]);
+}
+
+#[test]
+fn of_a_request_that_is_too_large_only_the_record_that_is_so_is_refused() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.create_topic_with("small", "max.message.bytes", "100000");
+    // As if the sink had not heard of the limit, or somebody had lowered it since.
+    let scene = producer(&format!(
+        "bootstrap_servers = \"{}\"\ntopic = \"{topic}\"\n\
+         librdkafka_options = {{ \"message.max.bytes\" = 10000000, \"batch.size\" = 1000000 }}",
+        broker.bootstrap()
+    ));
+    let row = |n: usize| match n {
+        700 => format!("{},{n}\n", "x".repeat(200_000)),
+        n => format!("{},{n}\n", "x".repeat(500)),
+    };
+    let rows: String = (0..1000).map(row).collect();
+    scene.write("rows.csv", format!("Index,Close\n{rows}"));
+    let pipeline = scene.read("producer.toml");
+    let dead = "[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n";
+    scene.write("producer.toml", format!("{pipeline}{dead}"));
+    scene.run(["run", "producer.toml"]).assert_code(0);
+    let mut entries: Vec<usize> = broker
+        .read_all(&topic)
+        .iter()
+        .map(|it| it.header("runner-entry").expect("a number").parse().expect("a number"))
+        .collect();
+    entries.sort_unstable();
+    assert_eq!(entries, (0..1000).filter(|n| *n != 700).collect::<Vec<_>>());
+    let dead = scene.read("dead.jsonl");
+    assert_eq!(dead.lines().count(), 1);
+    assert!(dead.contains("\"entry\":700") && dead.contains("takes fewer"), "{}", &dead[..500]);
+}

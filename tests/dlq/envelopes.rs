@@ -121,7 +121,8 @@ fn kafka_names_what_is_too_large_and_a_replay_delivers_it_once_with_its_number()
 
 /// Numbers, every tenth without a key, from a topic into a compacted one.
 fn into_compacted(broker: &Broker, dead_letter: &str) -> (Scene, String) {
-    let (from, to) = (broker.create_topic("from", 1), broker.create_compacted_topic("compacted"));
+    let (from, to) =
+        (broker.create_topic("from", 1), broker.create_topic_with("compacted", "cleanup.policy", "compact"));
     let bodies: Vec<String> = (0..100).map(|n| n.to_string()).collect();
     broker.produce_records(bodies.iter().enumerate().map(|(n, body)| {
         let record = BaseRecord::to(&from).payload(body.as_bytes());

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
@@ -59,11 +59,23 @@ impl Broker {
         self.create(&NewTopic::new(name, partitions, TopicReplication::Fixed(1)));
     }
 
-    /// Creates a compacted topic of one partition with a name of its own and answers with the name.
-    pub fn create_compacted_topic(&self, purpose: &str) -> String {
+    /// Creates a topic of one partition with a setting and a name of its own and answers with the name.
+    pub fn create_topic_with(&self, purpose: &str, setting: &str, value: &str) -> String {
         let name = self.name(purpose);
-        self.create(&NewTopic::new(&name, 1, TopicReplication::Fixed(1)).set("cleanup.policy", "compact"));
+        self.create(&NewTopic::new(&name, 1, TopicReplication::Fixed(1)).set(setting, value));
         name
+    }
+
+    /// Gives a topic more partitions.
+    pub fn add_partitions(&self, topic: &str, n_partitions: usize) {
+        let wanted = [NewPartitions::new(topic, n_partitions)];
+        let added = wait_for(self.admin().create_partitions(&wanted, &AdminOptions::new()));
+        added.expect("asking for partitions").remove(0).expect("adding partitions");
+        let client: BaseConsumer = self.client().create().expect("a client");
+        let deadline = Instant::now() + PATIENCE;
+        while self.n_partitions(&client, topic) != n_partitions {
+            assert!(Instant::now() < deadline, "the partitions of {topic} do not show up");
+        }
     }
 
     fn create(&self, topic: &NewTopic<'_>) {
