@@ -151,8 +151,12 @@ impl Registry {
     /// Collects what `register!` has left in this binary; a name that stands
     /// twice for one kind is an error.
     pub fn collect() -> Result<Self> {
+        Registry::of(inventory::iter::<Plugin>)
+    }
+
+    fn of(registered: impl IntoIterator<Item = &'static Plugin>) -> Result<Self> {
         let mut plugins = BTreeMap::new();
-        for plugin in inventory::iter::<Plugin> {
+        for plugin in registered {
             if plugins.insert((plugin.kind, plugin.name), plugin).is_some() {
                 anyhow::bail!(
                     "two plugins call themselves {} `{}`: rename one of them in its `register!`",
@@ -270,5 +274,24 @@ impl Default for RetryLimits {
             timeout: Some(Duration::from_secs(300)),
             connect: Some(Duration::from_secs(30)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stands_once_for_a_kind_and_the_list_is_in_order() {
+        let stories: Vec<&'static Plugin> = inventory::iter::<Plugin>.into_iter().collect();
+        let listed = |registry: Registry| registry.iter().map(|it| (it.kind, it.name)).collect::<Vec<_>>();
+        let all = listed(Registry::of(stories.iter().copied()).unwrap());
+        assert!(all.len() >= 3 && all.is_sorted(), "{all:?}");
+        let reversed = Registry::of(stories.iter().rev().copied()).unwrap();
+        assert_eq!(listed(reversed), all, "however they were linked");
+        let twice = stories.iter().chain(&stories[..1]).copied();
+        let error = Registry::of(twice).err().expect("one too many").to_string();
+        let name = format!("`{}`: rename one of them", stories[0].name);
+        assert!(error.contains(&name), "{error}");
     }
 }

@@ -33,8 +33,12 @@ impl End {
         [Killed, Killed, Killed, Torn, Stopped, KilledStopping, StoppedHard][(random.next() % 7) as usize]
     }
 
+    fn is_kill(self) -> bool {
+        matches!(self, End::Killed | End::Torn | End::KilledStopping)
+    }
+
     /// Ends a run like this; what is said of it is wrong only if nobody could have known.
-    fn befalls(self, whom: usize, running: Running, flow: &Flow<'_>, random: &mut SplitMix) {
+    fn befalls(self, whom: usize, mut running: Running, flow: &Flow<'_>, random: &mut SplitMix) {
         match self {
             End::Killed | End::Torn => running.signal(Signal::SIGKILL),
             End::Stopped => running.signal(Signal::SIGTERM),
@@ -45,6 +49,9 @@ impl End {
             }
             End::StoppedHard => {
                 running.signal(Signal::SIGTERM);
+                wait_until("the first signal to be heard", LONG, || {
+                    running.has_said("a second signal stops at once") || running.is_over()
+                });
                 // What comes within 100 ms belongs to the first signal.
                 std::thread::sleep(Duration::from_millis(100));
                 any_moment(random, 30);
@@ -52,11 +59,14 @@ impl End {
             }
         }
         let outcome = running.wait(LONG);
-        // Without a code a signal has ended it, maybe before it came to its first line. The producer
-        // may have been through.
+        // Without a code a signal has ended it, maybe before it came to its first line. A run that was stopped
+        // hard may have been through.
         let code = outcome.status.code();
         let is_right = matches!(code, None | Some(0)) || (self == End::StoppedHard && code == Some(143));
         assert!(is_right, "{self:?} ends with {:?}:\n{}", outcome.status, outcome.stderr);
+        if code.is_some() {
+            flow.assert_sums(&name(whom));
+        }
         // The temporary file of a producer that lives is its own.
         if self == End::Torn
             && whom == PRODUCER
@@ -74,40 +84,72 @@ fn any_moment(random: &mut SplitMix, at_most_millis: u64) {
     std::thread::sleep(Duration::from_millis(random.next() % at_most_millis));
 }
 
+/// What the report of a run is called.
+fn name(whom: usize) -> String {
+    match whom {
+        PRODUCER => "producer".into(),
+        _ => format!("consumer-{whom}"),
+    }
+}
+
+fn start(flow: &Flow<'_>, whom: usize) -> Running {
+    match whom {
+        PRODUCER => flow.produce(),
+        _ => flow.consume_as(&name(whom)),
+    }
+}
+
+/// One of the runs ends, or all of them are killed at once, and whoever has ended begins again. Answers with
+/// how many were killed.
+fn strike(runs: &mut Vec<Running>, flow: &Flow<'_>, random: &mut SplitMix) -> u64 {
+    if random.next().is_multiple_of(8) {
+        for running in &*runs {
+            running.signal(Signal::SIGKILL);
+        }
+        let n_killed = runs.len() as u64;
+        for (whom, running) in std::mem::take(runs).into_iter().enumerate() {
+            End::Killed.befalls(whom, running, flow, random);
+        }
+        runs.extend((0..3).map(|whom| start(flow, whom)));
+        return n_killed;
+    }
+    let whom = (random.next() % 3) as usize;
+    let end = End::any(random);
+    end.befalls(whom, runs.remove(whom), flow, random);
+    runs.insert(whom, start(flow, whom));
+    u64::from(end.is_kill())
+}
+
 #[test]
 fn a_campaign_of_kills_loses_nothing_and_doubles_nothing() {
-    let n_kills = number("RUNNER_KILLS", 20);
+    let n_wanted = number("RUNNER_KILLS", 20);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     let seed = number("RUNNER_SEED", now.as_nanos() as u64);
-    eprintln!("RUNNER_KILLS={n_kills} RUNNER_SEED={seed}");
+    eprintln!("RUNNER_KILLS={n_wanted} RUNNER_SEED={seed}");
     let began = Instant::now();
     let mut random = SplitMix(seed);
-    let Some(flow) = Flow::new(100 * n_kills as usize) else { return };
+    // At this pace there is more than enough to send for the time that a kill and its like take.
+    let Some(flow) = Flow::new(400 * n_wanted as usize) else { return };
     let mut flow = flow.partitioned(3);
-    flow.set("STOCKS_RATE", "60").session(Duration::from_secs(2));
+    flow.set("STOCKS_RATE", "50").session(Duration::from_secs(2));
     // Small batches are acknowledged early, so that kills hit between many commits.
     flow.edit("consumer.toml", "name = \"consumer\"", "name = \"consumer\"\nbatch = { max_records = 50 }");
-    let start = |flow: &Flow<'_>, whom: usize| match whom {
-        PRODUCER => flow.produce(),
-        _ => flow.consume_as(&format!("consumer-{whom}")),
-    };
     let mut runs: Vec<Running> = (0..3).map(|whom| start(&flow, whom)).collect();
-    for n in 0..n_kills {
-        if n.is_multiple_of(3) {
+    let (mut n_killed, mut n_ends) = (0, 0_u64);
+    while n_killed < n_wanted {
+        if n_ends.is_multiple_of(3) {
             // A group that loses a member every second never comes to reading.
-            let enough = flow.oracle.n_records().min(flow.n_objects() + 30);
+            let enough = flow.n_objects() + 30;
             wait_until("more objects", LONG, || flow.n_objects() >= enough);
         }
         any_moment(&mut random, 800);
-        let whom = (random.next() % 3) as usize;
-        let end = End::any(&mut random);
-        end.befalls(whom, runs.remove(whom), &flow, &mut random);
-        runs.insert(whom, start(&flow, whom));
-        if n.is_multiple_of(4) {
+        n_killed += strike(&mut runs, &flow, &mut random);
+        n_ends += 1;
+        if n_ends.is_multiple_of(4) {
             flow.listen();
         }
-        if n % 50 == 49 {
-            eprintln!("{} ends, {} objects, {:.0?}", n + 1, flow.n_objects(), began.elapsed());
+        if n_ends.is_multiple_of(50) {
+            eprintln!("{n_killed} kills, {} objects, {:.0?}", flow.n_objects(), began.elapsed());
         }
     }
     let (n_stored, n_committed) = (flow.n_objects(), flow.n_committed());
@@ -119,16 +161,19 @@ fn a_campaign_of_kills_loses_nothing_and_doubles_nothing() {
     flow.listen();
     flow.hurry();
     flow.produce().wait(LONG).assert_code(0);
-    flow.consume().wait(LONG).assert_code(0);
+    flow.consume().wait(LONG * 2).assert_code(0);
+    flow.assert_sums("producer");
+    flow.assert_sums("consumer");
     flow.listen();
     let n_written = flow.broker.read_all(&flow.topic).len();
     eprintln!(
-        "{n_kills} ends in {:.0?}: {n_stored} objects and {n_committed} commits under fire, {n_written} copies of {} records",
+        "{n_killed} kills in {:.0?}: {n_stored} objects and {n_committed} commits under fire, {n_written} copies of {} records",
         began.elapsed(),
         flow.oracle.n_records()
     );
+    assert!(n_stored < flow.oracle.n_records(), "the flow was through before the fire was");
     assert_eq!(flow.n_committed(), n_written);
-    flow.assert_topic(n_kills as usize + 1);
+    flow.assert_topic(n_ends as usize + 1);
     flow.assert_every_object();
     eprintln!("0 lost, 0 doubled, 0 wrong");
 }

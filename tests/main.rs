@@ -55,6 +55,8 @@ mod secure;
 mod shutdown;
 /// Full load for a while, and memory that stays flat.
 mod soak;
+/// What is shown on a terminal.
+mod terminal;
 /// The rules of the tree.
 mod tidy;
 /// Several files in one `run`.

@@ -1,6 +1,6 @@
 //! The oracle of the delivery tests: pipelines that lose, double or alter records on purpose do not get past it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::flow::{BUCKET, Flow, LONG};
 use crate::support::kafka::Stored;
@@ -97,13 +97,20 @@ fn a_commit_that_is_taken_back_is_named() {
 
 #[test]
 fn a_report_is_believed_only_if_every_number_is_right() {
-    let report = |status: &str, n: usize| {
-        json!({ "pipelines": [{ "status": status, "components": [
-            { "name": "stocks", "records_in": 3, "records_out": n },
-        ] }] })
+    let component = |n_in: u64, n_out: u64, n_rejected: u64| json!({ "name": "stocks", "records_in": n_in, "records_out": n_out, "filtered": 0, "rejected": n_rejected });
+    let report = |status: &str, components: &[Value]| json!({ "pipelines": [{ "status": status, "components": components }] });
+    let judge = |status: &str, components: &[Value]| {
+        oracle().judge_report(&report(status, components), "completed", 3).0.len()
     };
-    let judge = |status: &str, n| oracle().judge_report(&report(status, n), "completed", 3).0.len();
-    assert_eq!((judge("completed", 3), judge("stopped", 3), judge("completed", 4)), (0, 1, 1));
+    let right = [component(3, 3, 0), component(3, 3, 0)];
+    assert_eq!((judge("completed", &right), judge("stopped", &right)), (0, 1));
+    assert_ne!(judge("completed", &[component(3, 3, 0), component(3, 4, 0)]), 0);
+    assert_ne!(judge("completed", &[component(3, 2, 1), component(2, 2, 0)]), 0);
+    assert_ne!(judge("completed", &[]), 0, "a report about nothing");
+    let sums = |components: &[Value]| oracle().judge_sums(&report("stopped", components)).0.len();
+    assert_eq!(sums(&[component(7, 6, 1), component(6, 6, 0)]), 0);
+    assert_eq!(sums(&[component(7, 6, 0), component(6, 6, 0)]), 1, "one has vanished");
+    assert_eq!(sums(&[component(7, 7, 0), component(6, 6, 0)]), 1, "between the two as well");
 }
 
 /// What the oracle says about the bucket, and about the topic and what was committed.

@@ -170,6 +170,12 @@ impl<'a> Flow<'a> {
         self.verdict_on_report(name, status, n_records).assert_clean();
     }
 
+    /// Fails the test if the numbers of a report do not add up, however its run has ended.
+    #[track_caller]
+    pub fn assert_sums(&self, name: &str) {
+        self.oracle.judge_sums(&report(self.scene.path(format!("{name}.json")))).assert_clean();
+    }
+
     pub fn verdict_on_report(&self, name: &str, status: &str, n_records: usize) -> Verdict {
         self.oracle.judge_report(&report(self.scene.path(format!("{name}.json"))), status, n_records)
     }

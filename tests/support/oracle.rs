@@ -189,7 +189,9 @@ impl Oracle {
         if pipeline["status"] != status {
             wrong.push(Wrong::Untrue(format!("status {}, not {status}", pipeline["status"])));
         }
-        for component in pipeline["components"].as_array().into_iter().flatten() {
+        let Verdict(untrue) = self.judge_sums(report);
+        wrong.extend(untrue);
+        for component in components(report) {
             for counter in ["records_in", "records_out"] {
                 if component[counter] != n_records {
                     let said =
@@ -200,6 +202,33 @@ impl Oracle {
         }
         Verdict::of(wrong)
     }
+
+    /// However the first pipeline of a report has ended, nothing was made or has vanished on the way: each
+    /// component has passed on, filtered or rejected what came in, and what it received another has sent.
+    pub fn judge_sums(&self, report: &Value) -> Verdict {
+        let mut wrong = Vec::new();
+        let mut sent: Option<u64> = None;
+        let n = |component: &Value, counter: &str| {
+            component[counter].as_u64().unwrap_or_else(|| panic!("no {counter} in {component}"))
+        };
+        for it in components(report) {
+            let [n_in, n_out, n_filtered, n_rejected] =
+                ["records_in", "records_out", "filtered", "rejected"].map(|counter| n(it, counter));
+            if n_in != n_out + n_filtered + n_rejected || sent.is_some_and(|sent| sent != n_in) {
+                wrong.push(Wrong::Untrue(format!("{it} behind {sent:?}")));
+            }
+            sent = Some(n_out);
+        }
+        if sent.is_none() {
+            wrong.push(Wrong::Untrue("no components".into()));
+        }
+        Verdict::of(wrong)
+    }
+}
+
+/// The components of the first pipeline, which is a line.
+fn components(report: &Value) -> &[Value] {
+    report["pipelines"][0]["components"].as_array().map_or(&[], Vec::as_slice)
 }
 
 /// Nothing is missing, and nothing is there too often.
