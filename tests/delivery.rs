@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::support::cloud::Cloud;
 use crate::support::flow::{Flow, LONG, stock_pipeline};
 use crate::support::kafka::Broker;
 use crate::support::oracle::Oracle;
-use crate::support::stocks::SplitMix;
-use crate::support::{Outcome, Running, wait_until};
+use crate::support::stocks::{SplitMix, stocks_csv};
+use crate::support::{Outcome, Running, Scene, wait_until};
 
 /// All rows, through so many partitions.
 fn everything_arrives(flow: Flow<'_>, n_partitions: i32) {
@@ -158,4 +159,29 @@ fn the_source_is_edited(mut flow: Flow<'_>) {
     let rows = flow.oracle.records().iter().take(200).cloned();
     flow.oracle = Oracle::new(rows.chain(prices.into_iter().take(100)).collect());
     flow.assert_every_object();
+}
+
+/// Through Apache Kafka into the offline cloud, whose Glue and Athena are asked in the end.
+#[test]
+fn the_stock_files_run_as_they_are() {
+    let Some(broker) = Broker::shared() else { return };
+    let mut scene = Scene::new();
+    let cloud = Cloud::start(&scene, &[]);
+    cloud.surround(&mut scene);
+    for name in ["producer.toml", "consumer.toml"] {
+        scene.write(name, stock_pipeline(name));
+    }
+    let csv = scene.write("stocks.csv", stocks_csv(300, 7)).display().to_string();
+    scene
+        .set("KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap())
+        .set("STOCKS_CSV", csv)
+        .set("STOCKS_TOPIC", broker.name("as-it-is"))
+        .set("STOCKS_GROUP", broker.name("lake"))
+        .set("STOCKS_RATE", "1000")
+        .set("STOCKS_LIMIT", "300")
+        .set("STOCKS_STOP", "at_end");
+    scene.run(["run", "producer.toml"]).assert_code(0);
+    scene.run(["run", "consumer.toml"]).assert_code(0).assert_says(&["stockmarket_project", "adj close"]);
+    let count = "SELECT count(*) FROM stockmarket_project";
+    scene.run(["query", "--database", "realtime-de-db", count, "--expect", "300"]).assert_code(0);
 }

@@ -184,59 +184,6 @@ fn latest_misses_nothing_of_a_partition_that_is_added_under_way() {
     running.wait(SOON).assert_code(0);
 }
 
-/// A broker that knows one user, who may do nothing.
-fn guarded() -> Option<Broker> {
-    Broker::start_with(&[
-        (
-            "listeners",
-            "PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SASL://127.0.0.1:{second}",
-        ),
-        ("advertised.listeners", "PLAINTEXT://127.0.0.1:{port},SASL://127.0.0.1:{second}"),
-        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT"),
-        ("sasl.enabled.mechanisms", "PLAIN"),
-        (
-            "listener.name.sasl.plain.sasl.jaas.config",
-            "org.apache.kafka.common.security.plain.PlainLoginModule required user_alice=\"right\";",
-        ),
-        ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
-        ("super.users", "User:ANONYMOUS"),
-    ])
-}
-
-#[test]
-fn who_is_refused_is_told_so_at_once_and_no_password_is_shown() {
-    let Some(broker) = guarded() else { return };
-    let topic = broker.create_topic("guarded", 1);
-    for (password, said) in [("wr0ng-one", "refuses the credentials"), ("right", "does not let this user")] {
-        let options = format!(
-            "bootstrap_servers = \"{}\"\nsecurity_protocol = \"sasl_plaintext\"\n\
-             sasl = {{ mechanism = \"PLAIN\", username = \"alice\", password = \"{password}\" }}",
-            broker.second_address()
-        );
-        let reading = Reading::new(&broker, &topic, ["retry.connect = \"20s\"", &options, ""]);
-        let outcome = reading.scene.run(["run", "--log-level", "debug", "reads.toml"]);
-        if !cfg!(feature = "kafka-tls") {
-            // A build without TLS has no SASL either, and says how to come by both.
-            outcome.assert_code(78).assert_says(&["--features kafka-tls", "reads.toml"]);
-            assert!(!outcome.stderr.contains("wr0ng-one"), "{}", outcome.stderr);
-            continue;
-        }
-        outcome.assert_code(1).assert_says(&[said, broker.second_address()]);
-        let rows = "[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n";
-        reading.scene.write("rows.csv", "n\n1\n");
-        let sink = format!(
-            "retry.connect = \"20s\"\n{rows}[sinks.out]\ntype = \"kafka\"\ninputs = [\"rows\"]\n\
-             topic = \"{topic}\"\n{options}\n"
-        );
-        reading.scene.write("writes.toml", sink);
-        let written = reading.scene.run(["run", "--log-level", "debug", "writes.toml"]);
-        written.assert_code(1).assert_says(&[said]);
-        for text in [&outcome.stderr, &written.stderr, &outcome.stdout, &written.stdout] {
-            assert!(!text.contains(password) || password == "right", "{text}");
-        }
-    }
-}
-
 #[test]
 fn a_change_of_the_group_is_not_the_end_of_it() {
     let Some(broker) = Broker::shared() else { return };

@@ -25,6 +25,8 @@ mod config;
 mod csv;
 /// Every record arrives once, whatever is killed.
 mod delivery;
+/// What brokers deny.
+mod denied;
 /// Where the embedded broker is not Apache Kafka.
 mod differences;
 /// Dead letters: envelopes, `dlq list`, `show` and `replay`.

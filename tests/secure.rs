@@ -1,5 +1,5 @@
 //! The stock flow through a broker that encrypts and wants to know who comes, for a build with
-//! `--features kafka-tls`; how any other build refuses is a test of `group`.
+//! `--features kafka-tls`; how any other build refuses is a test of `denied`.
 
 use std::path::Path;
 use std::process::Command;
