@@ -45,6 +45,8 @@ mod http;
 mod kafka;
 /// The judge of the delivery tests is tested itself.
 mod oracle;
+/// Pairs of a source and a sink, killed again and again.
+mod pairs;
 /// The `run` verb: reports, exit codes, limits.
 mod run;
 /// The `s3` sink against the store of the offline cloud, and what it does with refusals.
