@@ -73,14 +73,18 @@ fn whoever_is_killed_the_embedded_broker_loses_nothing() {
         if whom != 0 {
             consumer = end_and_start(consumer, signal, || flow.consume());
         }
+        flow.listen();
     }
     for running in [producer, consumer] {
         running.signal(Signal::SIGTERM);
-        assert_in_order(&running.wait(LONG));
+        let outcome = running.wait(LONG);
+        eprintln!("at last: {}", outcome.stderr);
+        assert_in_order(&outcome);
     }
+    flow.listen();
     flow.hurry();
     flow.produce().wait(LONG).assert_code(0);
-    flow.consume().wait(LONG).assert_code(0);
+    eprintln!("hurried: {}", flow.consume().wait(LONG).assert_code(0).stderr);
     flow.assert_topic(25);
     flow.assert_every_object();
 }
@@ -88,6 +92,8 @@ fn whoever_is_killed_the_embedded_broker_loses_nothing() {
 fn end_and_start(running: Running, signal: Signal, start: impl Fn() -> Running) -> Running {
     running.signal(signal);
     let outcome = running.wait(LONG);
+    // Shown if the test fails.
+    eprintln!("{signal}: {}", outcome.stderr);
     if signal == Signal::SIGTERM {
         assert_in_order(&outcome);
     }

@@ -4,8 +4,10 @@
 //!     cargo bench --bench speed -- csv          # CSV -> to_json -> null
 //!     cargo bench --bench speed -- kafka        # CSV -> Kafka, beside kcat
 //!     cargo bench --bench speed -- s3           # Kafka -> S3, beside a bare PUT loop
+//!     cargo bench --bench speed -- start        # from the start of the process to the first record
+//!     cargo bench --bench speed -- idle         # the memory of a consumer that has nothing to do
 //!
-//! Every figure is of a whole process, from its start to its end.
+//! Every other figure is of a whole process, from its start to its end.
 
 #![allow(
     clippy::print_stdout,
@@ -54,6 +56,12 @@ fn main() {
     }
     if is_wanted("s3") {
         s3();
+    }
+    if is_wanted("start") {
+        start();
+    }
+    if is_wanted("idle") {
+        idle();
     }
 }
 
@@ -135,19 +143,83 @@ fn bare_csv(path: &Path) {
     let mut record = csv::ByteRecord::new();
     let mut out = Vec::new();
     let mut n_bytes = 0;
-    while reader.read_byte_record(&mut record).expect("a row") {
-        let mut ends = Vec::with_capacity(record.len());
-        let mut end = 0;
-        for cell in &record {
-            end += cell.len() as u32;
-            ends.push(end);
+    let mut is_more = true;
+    while is_more {
+        // As many rows share a table as in a batch.
+        let (mut cells, mut ends, mut n_rows) = (Vec::new(), Vec::new(), 0);
+        while n_rows < 1024 && is_more {
+            is_more = reader.read_byte_record(&mut record).expect("a row");
+            for cell in is_more.then_some(&record).into_iter().flatten() {
+                cells.extend_from_slice(cell);
+                ends.push(cells.len() as u32);
+            }
+            n_rows += u32::from(is_more);
         }
-        let table = Table::new(Arc::clone(&header), record.as_slice().to_vec(), ends);
-        out.clear();
-        Row::new(Arc::new(table), 0).write_json(&mut out);
-        n_bytes += out.len();
+        let table = Arc::new(Table::new(Arc::clone(&header), cells, ends));
+        for n in 0..n_rows {
+            out.clear();
+            Row::new(Arc::clone(&table), n as usize).write_json(&mut out);
+            n_bytes += out.len();
+        }
     }
     println!("{n_bytes}");
+}
+
+/// From the start of the process until a record comes out of it.
+fn start() {
+    let scene = Scene::new();
+    scene.write("stocks.csv", stocks_csv(1_000_000, 1));
+    scene.write(
+        "bench.toml",
+        "[sources.stocks]\ntype = \"csv\"\npath = \"stocks.csv\"\n\
+         [transforms.json]\ntype = \"to_json\"\ninputs = [\"stocks\"]\n\
+         [sinks.out]\ntype = \"console\"\ninputs = [\"json\"]\n",
+    );
+    let mut all: Vec<Duration> = (0..4 * RUNS)
+        .map(|_| {
+            let mut command = scene.command(["run", "bench.toml", "--from-start"]);
+            let began = Instant::now();
+            let mut child =
+                command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starting a command");
+            let mut first = [0];
+            std::io::Read::read_exact(child.stdout.as_mut().expect("piped"), &mut first).expect("a record");
+            let took = began.elapsed();
+            child.kill().expect("killing it");
+            child.wait().expect("its end");
+            took
+        })
+        .collect();
+    all.sort();
+    println!("start to first record: median {:.0?}, slowest {:.0?}", all[all.len() / 2], all[all.len() - 1]);
+}
+
+/// The memory of a consumer that waits for records, before it has seen any and after 2,000 objects.
+fn idle() {
+    let Some(broker) = Broker::shared() else { return };
+    let mut scene = Scene::new();
+    scene.write("stocks.csv", stocks_csv(2_000, 1));
+    flow(&scene);
+    let consumer = scene.read("consumer.toml").replace("stop = \"at_end\"\n", "");
+    scene.write("consumer.toml", consumer);
+    let topic = broker.create_topic("bench", 4);
+    let s3 = S3::start();
+    s3.create_bucket("idle");
+    s3.surround(&mut scene);
+    scene.set("BROKER", broker.bootstrap()).set("TOPIC", &topic);
+    scene.set("BUCKET", "idle").set("GROUP", broker.name("bench"));
+    let consumer = scene.start(["run", "consumer.toml"]);
+    support::wait_until("an assignment", Duration::from_secs(30), || consumer.has_said("reads "));
+    // Until what the start has left behind is at rest.
+    std::thread::sleep(Duration::from_secs(10));
+    let fresh = consumer.rss_kib();
+    time(&mut scene.command(["run", "producer.toml"]));
+    support::wait_until("all objects", Duration::from_secs(60), || s3.count("idle") == 2_000);
+    std::thread::sleep(Duration::from_secs(30));
+    println!(
+        "idle consumer: {:.1} MiB; {:.1} MiB after 2,000 objects",
+        fresh as f64 / 1024.0,
+        consumer.rss_kib() as f64 / 1024.0
+    );
 }
 
 /// The stock pipelines, without pace, limit and crawler.

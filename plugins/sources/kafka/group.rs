@@ -46,9 +46,9 @@ impl Group {
         Arc::clone(&self.heard)
     }
 
-    /// Whether the group has read everything that was there when we came.
-    pub(super) fn is_through(&self, client: &Client) -> bool {
-        self.beginning.is_read_by_group(client, &self.settings)
+    /// Whether the others have read everything that was there when we came.
+    pub(super) fn are_others_through(&self, client: &Client, ours: &[Lane]) -> bool {
+        self.beginning.is_read_by_others(client, &self.settings, ours)
     }
 
     fn assign(&self, client: &Client, partitions: &TopicPartitionList) -> KafkaResult<()> {

@@ -222,9 +222,8 @@ impl Reader {
             };
             lane.end.is_some_and(|end| position >= end)
         };
-        let is_at_end = self.settings.stop == Stop::AtEnd
-            && self.lanes.iter().all(is_read)
-            && (!self.lanes.is_empty() || self.is_group_through());
+        let is_at_end =
+            self.settings.stop == Stop::AtEnd && self.lanes.iter().all(is_read) && self.are_others_through();
         if !self.has_ended && (is_idle || is_at_end) {
             self.hand_over();
             self.has_ended = true;
@@ -237,13 +236,14 @@ impl Reader {
         self.check_silence();
     }
 
-    /// Whether the others have read everything, where nothing is ours; asked once a second.
-    fn is_group_through(&mut self) -> bool {
+    /// Whether the others have read everything that is not ours; asked once a second.
+    fn are_others_through(&mut self) -> bool {
         if self.last_question.is_some_and(|last| last.elapsed() < LOOK) {
             return false;
         }
-        self.last_question = Some(Instant::now());
-        self.client.context().is_through(&self.client)
+        let are_through = self.client.context().are_others_through(&self.client, &self.lanes);
+        self.last_question = (!are_through).then(Instant::now);
+        are_through
     }
 
     /// How far the client has come, marks of transactions included.

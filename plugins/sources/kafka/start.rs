@@ -11,7 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use runner_core::{Error, Name, ReadError, Unreachable};
 use tracing::warn;
 
-use super::held::Held;
+use super::held::{Held, Lane};
 use super::places::Partition;
 use super::{Client, Reset, Settings, Stop};
 use crate::shared::kafka::{is_denied, is_outage};
@@ -135,16 +135,19 @@ impl Beginning {
         Ok(Ok(places))
     }
 
-    /// Whether the group has read everything that was there when we came. A member without
-    /// partitions has to ask: those that hold them may be dead, and theirs will be ours.
-    pub(super) fn is_read_by_group(&self, client: &Client, settings: &Settings) -> bool {
-        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default();
-        let mut partitions = TopicPartitionList::new();
-        for (topic, number) in ends.keys() {
-            partitions.add_partition(topic, *number);
+    /// Whether the group has read what was there when we came in all partitions that are not `ours`. Whoever
+    /// holds those may be dead, and theirs will be ours.
+    pub(super) fn is_read_by_others(&self, client: &Client, settings: &Settings, ours: &[Lane]) -> bool {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default();
+        for Lane { partition, .. } in ours {
+            ends.remove(&(partition.topic.as_str().to_owned(), partition.number));
         }
         if ends.is_empty() {
             return true;
+        }
+        let mut partitions = TopicPartitionList::new();
+        for (topic, number) in ends.keys() {
+            partitions.add_partition(topic, *number);
         }
         let Ok(committed) = client.committed_offsets(partitions, GLANCE) else { return false };
         committed.elements().iter().all(|it| {
