@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION};
 use reqwest::{Method, StatusCode, Url};
-use runner_core::{ByteSize, Result};
+use runner_core::{ByteSize, Result, without_secrets};
 
 use super::auth::Credentials;
 use super::pagination::Pagination;
@@ -154,8 +154,9 @@ impl Client {
             };
             let next = url.join(target).map_err(|_| {
                 Trouble::Refused(anyhow!(
-                    "{} was redirected to `{target}`, which is no URL",
-                    self.shown(&method, &url)
+                    "{} was redirected to `{}`, which is no URL",
+                    self.shown(&method, &url),
+                    without_secrets(target)
                 ))
             })?;
             // As every client does (RFC 9110, 15.4): what was sent is not sent on

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use reqwest::Url;
 pub(super) use runner_core::is_secret_parameter as is_telltale;
 use runner_core::{Error, Secret, Unreachable};
-use url::form_urlencoded::byte_serialize;
+use url::form_urlencoded::{byte_serialize, parse};
 
 /// What stands where a secret was.
 const HIDDEN: &str = "***";
@@ -75,8 +75,10 @@ impl Redactor {
                 continue;
             }
             shown.push(if index == 0 { '?' } else { '&' });
+            // A name may be written with escapes.
+            let is_secret = || parse(piece.as_bytes()).any(|(name, _)| is_telltale(&name));
             match piece.split_once('=') {
-                Some((name, _)) if is_telltale(name) => {
+                Some((name, _)) if is_secret() => {
                     shown.push_str(name);
                     shown.push('=');
                     shown.push_str(HIDDEN);
@@ -139,10 +141,10 @@ mod tests {
 
     #[test]
     fn a_url_shows_neither_user_nor_password_nor_what_is_called_a_key() {
-        let url =
-            Url::parse("https://ada:pw@example.com:8443/v1/prices?symbol=A&apikey=k1&page=3&sig=x").unwrap();
+        let url = Url::parse("https://ada:pw@example.com:8443/v1/prices?symbol=A&api%4Bey=k1&page=3&sig=x")
+            .unwrap();
         let shown = Redactor::default().url(&url);
-        assert_eq!(shown, "https://example.com:8443/v1/prices?symbol=A&apikey=***&page=3&sig=***");
+        assert_eq!(shown, "https://example.com:8443/v1/prices?symbol=A&api%4Bey=***&page=3&sig=***");
         assert!(!is_telltale("author") && !is_telltale("sort_key") && is_telltale("X-Auth-Token"));
     }
 

@@ -104,10 +104,35 @@ async fn nobody_there_is_said_to_be_unreachable() {
 }
 
 #[tokio::test]
+async fn a_host_that_lets_nobody_in_is_unreachable_and_not_waited_for_long() {
+    // What comes when its queue is full is dropped, as by a firewall.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = socket.listen(1).unwrap();
+    let address = full.local_addr().unwrap();
+    let mut guests = Vec::new();
+    while let Ok(guest) =
+        tokio::time::timeout(Duration::from_millis(200), tokio::net::TcpStream::connect(address)).await
+    {
+        guests.push(guest.unwrap());
+    }
+    let options = json!({"endpoint": format!("http://{address}/"), "timeout": "200ms"});
+    let run = run_once(&MockServer::start().await, options).await;
+    let Some(ReadError::Retry { error, .. }) = run.error else { panic!("another try") };
+    assert!(error.is::<runner_core::Unreachable>(), "{error:#}");
+    assert!(format!("{error:#}").contains("check `endpoint`"), "{error:#}");
+}
+
+#[tokio::test]
 async fn an_api_that_takes_too_long_is_asked_again() {
     let slow = json_answer(json!([1])).set_delay(Duration::from_secs(30));
     let server = serve([json_answer(json!([0])), slow.clone()]).await;
-    let run = run(&server, json!({"timeout": "50ms", "interval": "1ms"}), None, usize::MAX).await;
+    let mut http = build_http(&server, json!({"interval": "1ms"})).unwrap();
+    http.open(&Start::default()).await.unwrap();
+    assert_eq!(read(&mut http, 1).await.bodies, ["0"]);
+    // From now on it has less time.
+    http.client.open(Some(Duration::from_millis(50))).unwrap();
+    let run = read(&mut http, usize::MAX).await;
     let failure = run.failure();
     assert!(failure.starts_with("retry: ") && failure.contains("not answered within `timeout`"), "{failure}");
     let Some(ReadError::Retry { error, .. }) = run.error else { panic!("another try") };
