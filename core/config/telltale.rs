@@ -75,16 +75,20 @@ pub fn is_secret_parameter(name: &str) -> bool {
 /// that by their names are secrets; the rest of it stays readable.
 pub fn without_secrets(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    let ends = ['?', '#', '&', ';'];
-    for piece in text.split_inclusive(ends) {
-        let end = piece.trim_end_matches(ends).len();
-        match piece[..end].split_once('=') {
+    for piece in text.split_inclusive(['#', '&']) {
+        let end = piece.trim_end_matches(['#', '&']).len();
+        for part in piece[..end].split_inclusive(['?', ';']) {
             // The name may be the last word of a sentence, and written with escapes.
-            Some((name, _)) if is_secret_parameter(&last_word(name)) => {
-                shown.push_str(&format!("{name}=***{}", &piece[end..]));
-            }
-            _ => shown.push_str(piece),
+            let secret = part.split_once('=').filter(|(name, _)| is_secret_parameter(&last_word(name)));
+            let Some((name, _)) = secret else {
+                shown.push_str(part);
+                continue;
+            };
+            // Those two may stand in a value as well.
+            shown.push_str(&format!("{name}=***"));
+            break;
         }
+        shown.push_str(&piece[end..]);
     }
     let Some(start) = shown.find("://").map(|at| at + 3) else { return shown };
     let host = shown[start..].find(['/', '?', '#']).map_or(shown.len(), |length| start + length);
@@ -301,6 +305,7 @@ mod tests {
             ("http://h/p?page=2&api%5Fkey=x&sig=y#z", "http://h/p?page=2&api%5Fkey=***&sig=***#z"),
             ("GET https://ada:pw@h:1/p?a=1", "GET https://***@h:1/p?a=1"),
             ("access_token=x=&after=7", "access_token=***&after=7"),
+            ("a=b;token=c?d;e&f=g?h", "a=b;token=***&f=g?h"),
             ("mail@example.com=5", "mail@example.com=5"),
             ("SELECT a FROM b WHERE c = 'd'", "SELECT a FROM b WHERE c = 'd'"),
         ] {
