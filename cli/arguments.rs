@@ -58,7 +58,9 @@ pub(crate) struct Common {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
-    /// Set the variables in this file first, one NAME=value a line; the AWS SDK and librdkafka see them too
+    /// Set the variables in this file first, one NAME=value a line; the AWS SDK and librdkafka see them too.
+    /// A value is what it looks like, also with `$` in it; it may stand in single or double quotes. Lines
+    /// may begin with `export`, and `#` begins a comment
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
 }

@@ -6,6 +6,7 @@ mod crawl;
 #[cfg(feature = "local")]
 mod demo;
 mod dlq;
+mod env_file;
 mod exit;
 mod file;
 mod live;
@@ -41,10 +42,7 @@ pub fn main() -> ExitCode {
 fn arguments() -> Result<Arguments, Exit> {
     let arguments = parse()?;
     let Some(path) = &arguments.common.env_file else { return Ok(arguments) };
-    dotenvy::from_path_override(path).map_err(|error| {
-        exit::say_error(&anyhow::anyhow!("--env-file {}: {error}", path.display()));
-        Exit::Usage
-    })?;
+    env_file::set_variables(path).map_err(|error| Exit::on_usage(&error.context("--env-file")))?;
     // Options that take their value from a variable find those of the file as well.
     parse()
 }

@@ -140,10 +140,10 @@ mod tests {
     fn variables_are_read_back_as_they_are() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.env");
-        let values = ["/tmp/my folder/a#b", "", "127.0.0.1:9092", "it's $HOME \"here\" \\ there"];
+        let values = ["/tmp/my folder/a#b", "", "127.0.0.1:9092", "it's $HOME \"here\" \\ `there`"];
         let variables = values.map(|value| ("NAME", value.to_owned()));
         write_env(&file, &variables).unwrap();
-        let read: Vec<String> = dotenvy::from_path_iter(&file).unwrap().map(|line| line.unwrap().1).collect();
-        assert_eq!(read, values);
+        let read = crate::env_file::parse(&std::fs::read(&file).unwrap()).unwrap();
+        assert_eq!(read.into_iter().map(|(_, value)| value).collect::<Vec<_>>(), values);
     }
 }

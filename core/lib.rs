@@ -31,6 +31,7 @@ pub use async_trait::async_trait;
 pub use inventory::submit as register;
 
 pub use batch::{Batch, Position, Positions, Reject};
+pub use config::{is_secret_parameter, without_secrets};
 pub use engine::{Checkpoint, RunOptions, checkpoints, open_sink, reset_checkpoints, run};
 pub use error::{Missing, OptionError, OptionErrors, ReaderGone, Unreachable, is_unreachable};
 pub use folder::create_folder;

@@ -35,7 +35,8 @@ pub struct Origin {
     pub stream: Name,
     /// A partition; 0 where the stream has none.
     pub lane: i32,
-    /// An offset, a row number, a sequence number.
+    /// An offset, a row number, a sequence number. Of a source that numbers anew the engine
+    /// puts the entry number here: its own count would name other records after a restart.
     pub offset: u64,
 }
 

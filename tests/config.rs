@@ -169,6 +169,56 @@ fn no_message_shows_a_secret() {
 }
 
 #[test]
+fn a_slip_in_a_file_of_variables_shows_nothing_of_its_line() {
+    let scene = Scene::new();
+    scene.write("p.toml", around("", "", ""));
+    for (line, parts) in [
+        ("PASSWORD='s3cr3t", &["--env-file", "prod.env:2: ", "`PASSWORD`", "a quote that is not closed"][..]),
+        ("s3cr3t", &["--env-file", "prod.env:2: ", "no `NAME=value`"]),
+    ] {
+        scene.write("prod.env", format!("# production\n{line}\n"));
+        let outcome = scene.run(["validate", "p.toml", "--env-file", "prod.env"]);
+        outcome.assert_code(2).assert_says(parts);
+        assert!(!outcome.stderr.contains("s3cr3t"), "{}", outcome.stderr);
+    }
+    scene.run(["validate", "p.toml", "--env-file", "none.env"]).assert_code(2).assert_says(&["none.env"]);
+}
+
+#[test]
+fn a_file_of_variables_gives_values_as_they_are_written() {
+    let mut scene = Scene::new();
+    scene.set("word1", "never").set("OUT", "never");
+    scene.write("a.csv", "n\n1\n");
+    scene.write("prod.env", "export OUT=pa$word1.csv # the rows\n");
+    scene
+        .write("p.toml", around("", "", "").replace("type = \"null\"", "type = \"file\"\npath = \"${OUT}\""));
+    scene.run(["run", "p.toml", "--env-file", "prod.env"]).assert_code(0);
+    assert_eq!(scene.read("pa$word1.csv"), "1\n");
+}
+
+#[test]
+fn an_address_of_aws_with_a_password_in_it_is_refused() {
+    let mut scene = Scene::new();
+    scene.write("a.csv", "n\n1\n");
+    let lake = |more: &str| {
+        format!(
+            "[sources.in]\ntype = \"csv\"\npath = \"a.csv\"\n[sinks.lake]\ntype = \"s3\"\ninputs = [\"in\"]\n\
+             bucket = \"lake\"\nkey = \"{{{{ entry }}}}\"\n{more}\n"
+        )
+    };
+    scene.write("p.toml", lake("endpoint = \"http://ada:s3cr3t@127.0.0.1:1\""));
+    let written = scene.run(["validate", "p.toml"]);
+    written.assert_code(78).assert_says(&["no user and no password"]);
+    scene.write("p.toml", lake(""));
+    scene.set("AWS_ENDPOINT_URL", "http://ada:s3cr3t@127.0.0.1:1");
+    let set = scene.run(["run", "p.toml"]);
+    set.assert_code(1).assert_says(&["AWS_ENDPOINT_URL", "no user and no password"]);
+    for outcome in [written, set] {
+        assert!(!outcome.stderr.contains("s3cr3t"), "{}", outcome.stderr);
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_a_bad_pipeline_file() {
     let scene = Scene::new();
     scene

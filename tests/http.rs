@@ -1,7 +1,9 @@
 //! The `http` source: answers, pages, cursors, denials.
 
+mod contact;
+
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use wiremock::matchers::{any, header, query_param};
@@ -239,20 +241,6 @@ async fn a_refusal_ends_the_run_at_once_and_says_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retry_after_is_honoured() {
-    let busy = ResponseTemplate::new(429).insert_header("Retry-After", "1");
-    let server = serve_in_turn(vec![busy, answer([1])]).await;
-    let scene = Scene::new();
-    write_pipeline(&scene, &server.uri(), "", "");
-    let text = scene.read("api.toml").replace("timeout = \"300ms\"", "timeout = \"10s\"");
-    scene.write("api.toml", text);
-    let started = Instant::now();
-    run(&scene).assert_code(0).assert_says(&["429 Too Many Requests", "says to wait 1 s"]);
-    assert!(started.elapsed() >= Duration::from_secs(1));
-    assert_eq!(lines(&scene), ["1"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn what_passes_is_tried_again_and_nothing_is_lost() {
     let half = ResponseTemplate::new(200).set_body_string("[1, 2");
     let server = serve_in_turn(vec![ResponseTemplate::new(500), half, answer([1, 2, 3])]).await;
@@ -272,38 +260,23 @@ async fn half_a_json_that_stays_half_fails_the_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_cut_off_on_its_way_is_asked_for_again() {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let endpoint = format!("http://{}/", listener.local_addr().expect("bound"));
-    let server = async move {
-        for body in ["[1, 2", "[1, 2]"] {
-            let (mut stream, _) = listener.accept().await.expect("a client");
-            let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") {
-                request.push(stream.read_u8().await.expect("a request"));
-            }
-            let head = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n";
-            stream.write_all(format!("{head}{body}").as_bytes()).await.expect("sent");
-        }
-    };
+async fn a_checkpoint_shows_a_link_without_its_secrets() {
+    let link = "</prices?page=2&appid=s3cret-sent&access_token=s3cret-given>; rel=next";
+    let server = serve_in_turn(vec![answer([1]).insert_header("Link", link), answer([2, 3])]).await;
     let scene = Scene::new();
-    write_pipeline(&scene, &endpoint, "", "");
-    let running = scene.start(["run", "api.toml"]);
-    server.await;
-    let outcome = tokio::task::block_in_place(|| running.wait(Duration::from_secs(30)));
-    outcome.assert_code(0).assert_says(&["cut off after 5 bytes"]);
-    assert_eq!(lines(&scene), ["1", "2"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_there_is_exit_69() {
-    let port =
-        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
-    let scene = Scene::new();
-    write_pipeline(&scene, &format!("http://127.0.0.1:{port}/"), "", "");
-    run(&scene).assert_code(69).assert_says(&[&format!("cannot reach 127.0.0.1:{port}"), "`endpoint`"]);
+    let options = "query = { appid = \"s3cret-sent\" }\npagination = { type = \"link\" }";
+    limited(&scene, &server, options, 2);
+    run(&scene).assert_code(0);
+    assert!(!scene.read("state/api/api.json").contains("s3cret-sent"));
+    let shown = scene.run(["checkpoint", "show", "api.toml"]);
+    shown.assert_code(0);
+    assert!(shown.stdout.contains("page=2&appid=***&access_token=***"), "{}", shown.stdout);
+    assert!(!shown.stdout.contains("s3cret"), "{}", shown.stdout);
+    run(&scene).assert_code(0);
+    assert_eq!(lines(&scene), ["1", "2", "3"]);
+    let asked = server.received_requests().await.expect("recorded");
+    let last = asked.last().expect("a request").url.query().expect("a query");
+    assert_eq!(last, "page=2&appid=s3cret-sent&access_token=s3cret-given");
 }
 
 #[tokio::test(flavor = "multi_thread")]

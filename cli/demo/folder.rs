@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use crate::arguments::{DemoArguments, DemoSource};
-use crate::local;
+use crate::{env_file, local};
 
 /// The stock pipelines, as they lie in the repository.
 const FILES: [(&str, &[u8]); 4] = [
@@ -91,7 +91,7 @@ impl Folder {
         set("AWS_EC2_METADATA_DISABLED", "true");
         let file = self.path.join("demo.env");
         local::write_env(&file, &variables)?;
-        dotenvy::from_path_override(&file).with_context(|| format!("reading {}", file.display()))
+        env_file::set_variables(&file)
     }
 
     /// What a newcomer may do after the demo.

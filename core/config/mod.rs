@@ -39,6 +39,7 @@ use places::{Places, holds};
 use read::{Options, read_all};
 pub use similar::similar;
 use substitute::Filled;
+pub use telltale::{is_secret_parameter, without_secrets};
 use top::Top;
 pub use vars::Lookup;
 

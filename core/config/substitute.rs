@@ -71,7 +71,7 @@ impl Filled {
         }
     }
 
-    /// Puts the values into a table that has this schema. An option that is one
+    /// Puts the values into a table that has this schema. An option or an item that is one
     /// variable with an empty value is as good as absent, and goes.
     pub(crate) fn apply<'i>(&'i self, table: &mut DeTable<'i>, schema: &Value) {
         self.apply_at(table, schema, &mut Vec::new());
@@ -125,10 +125,12 @@ impl Filled {
     }
 
     fn apply_to_items<'i>(&'i self, items: &mut DeArray<'i>, schema: &Value, path: &mut Vec<String>) -> bool {
-        for item in items.iter_mut() {
-            self.apply_to(item, schema, path);
-        }
-        true
+        let was_empty = items.is_empty();
+        let all = std::mem::replace(items, std::iter::empty().collect());
+        let kept =
+            all.into_iter().filter_map(|mut item| self.apply_to(&mut item, schema, path).then_some(item));
+        *items = kept.collect();
+        was_empty || !items.is_empty()
     }
 
     /// Says where a value that a slip speaks of comes from, and hides it: nobody can

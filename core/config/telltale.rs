@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// Words in a name that make its value a secret, whatever the schema says: a
 /// file that is shown may be so wrong that no schema applies.
-const SECRET_WORDS: [&str; 16] = [
+const SECRET_WORDS: [&str; 25] = [
     "password",
     "passphrase",
     "passwd",
@@ -14,11 +14,20 @@ const SECRET_WORDS: [&str; 16] = [
     "authorization",
     "apikey",
     "api_key",
-    "api-key",
+    "appkey",
+    "app_key",
+    "appid",
     "access_key",
+    "accesskey",
+    "auth_key",
+    "authkey",
+    "license_key",
     "private_key",
+    "subscription_key",
+    "functions_key",
     "credential",
     "signature",
+    "session_id",
     "cookie",
     ".pem",
 ];
@@ -47,10 +56,52 @@ const HARMLESS: [&str; 10] = [
 /// The option of `csv`, which is no slip for `headers`.
 const HEADER: &str = "header";
 
+/// Names of parameters and headers whose values are secrets, though parts of harmless names: `sort_key`.
+const SECRET_PARAMETERS: [&str; 9] = ["key", "x_key", "auth", "sig", "pass", "pwd", "pw", "sid", "jwt"];
+
 /// Whether an option or a variable of this name is one to hide.
 pub(crate) fn is_secret_name(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
+    let name = name.to_ascii_lowercase().replace('-', "_");
     SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
+/// Whether a header or a parameter of a URL with this name carries a secret.
+pub fn is_secret_parameter(name: &str) -> bool {
+    let plain = name.to_ascii_lowercase().replace('-', "_");
+    is_secret_name(&plain) || SECRET_PARAMETERS.contains(&&*plain)
+}
+
+/// A text that may be or hold a URL, with `***` for its user and for what its parameters say
+/// that by their names are secrets; the rest of it stays readable.
+pub fn without_secrets(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for piece in text.split_inclusive(['#', '&']) {
+        let end = piece.trim_end_matches(['#', '&']).len();
+        for part in piece[..end].split_inclusive(['?', ';']) {
+            // The name may be the last word of a sentence, and written with escapes.
+            let secret = part.split_once('=').filter(|(name, _)| is_secret_parameter(&last_word(name)));
+            let Some((name, _)) = secret else {
+                shown.push_str(part);
+                continue;
+            };
+            // Those two may stand in a value as well.
+            shown.push_str(&format!("{name}=***"));
+            break;
+        }
+        shown.push_str(&piece[end..]);
+    }
+    let Some(start) = shown.find("://").map(|at| at + 3) else { return shown };
+    let host = shown[start..].find(['/', '?', '#']).map_or(shown.len(), |length| start + length);
+    if let Some(at) = shown[start..host].rfind('@') {
+        shown.replace_range(start..start + at, "***");
+    }
+    shown
+}
+
+fn last_word(name: &str) -> String {
+    let name = name.replace("%5F", "_").replace("%5f", "_").replace("%2D", "-").replace("%2d", "-");
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    name.rsplit(|c| !is_part(c)).next().unwrap_or_default().to_owned()
 }
 
 /// Whether a key looks like one that holds a secret, also when it is misspelt.
@@ -230,6 +281,35 @@ mod tests {
             "a=b",
         ] {
             assert_eq!(shown(harmless, false), harmless);
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_carries_a_secret_is_known_however_it_is_spelt() {
+        for name in
+            ["Subscription-Key", "ocp-apim-subscription-key", "appid", "access_key", "X-Api-Key", "key"]
+        {
+            assert!(is_secret_parameter(name), "{name}");
+        }
+        for name in ["client_credentials", "x-functions-key", "X-Auth-Token", "JSESSION-ID", "X-Key"] {
+            assert!(is_secret_parameter(name), "{name}");
+        }
+        for name in ["author", "sort_key", "symbol", "page", "limit", "partition_key", "app", "identity"] {
+            assert!(!is_secret_parameter(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn of_a_saved_link_everything_but_its_secrets_stays_readable() {
+        for (text, shown) in [
+            ("http://h/p?page=2&api%5Fkey=x&sig=y#z", "http://h/p?page=2&api%5Fkey=***&sig=***#z"),
+            ("GET https://ada:pw@h:1/p?a=1", "GET https://***@h:1/p?a=1"),
+            ("access_token=x=&after=7", "access_token=***&after=7"),
+            ("a=b;token=c?d;e&f=g?h", "a=b;token=***&f=g?h"),
+            ("mail@example.com=5", "mail@example.com=5"),
+            ("SELECT a FROM b WHERE c = 'd'", "SELECT a FROM b WHERE c = 'd'"),
+        ] {
+            assert_eq!(without_secrets(text), shown);
         }
     }
 

@@ -273,3 +273,16 @@ fn an_empty_secret_leaves_messages_as_they_are() {
     let said = slips(&with_sink("lock = { kind = \"code\", password = \"${EMPTY_PASSWORD}\" }"));
     assert_eq!(said, ["8:8 table `lock` of sink `bucket` needs the option `user`"]);
 }
+
+#[test]
+fn an_item_that_is_an_empty_variable_is_as_good_as_absent() {
+    let with_shelves = |items: &str| with_sink(&format!("shelves = [{items}]"));
+    for items in ["\"${EMPTY_PASSWORD}\", \"a\"", "\"${NOWHERE:-}\", \"${B:-a}\""] {
+        assert!(read(&with_shelves(items)).is_ok(), "{items}");
+    }
+    // All of it is absent, so the option is.
+    assert!(read(&with_shelves("\"${EMPTY_PASSWORD}\"")).is_ok());
+    // What is written down is meant.
+    assert_eq!(slips(&with_shelves("\"\", \"b\"")), ["8:11 `shelves`: |b"]);
+    assert_eq!(slips(&with_shelves("")), ["8:11 `shelves`: "]);
+}

@@ -92,6 +92,7 @@ struct Bucket {
     pair: Option<Pair>,
     #[serde(default)]
     extras: BTreeMap<String, String>,
+    shelves: Option<Vec<String>>,
     #[serde(default)]
     is_numbered: bool,
     #[serde(default)]
@@ -144,6 +145,9 @@ impl SinkConfig for Bucket {
         OptionErrors::none_of(self.extras.keys().map(refused))?;
         if self.name.is_empty() {
             return Err(OptionError::new("name", "it is empty"));
+        }
+        if let Some(shelves) = self.shelves.filter(|shelves| !shelves.iter().eq(["a"])) {
+            return Err(OptionError::new("shelves", shelves.join("|")));
         }
         if let Some(Lock { kind: LockKind::Code, password: None, .. }) = self.lock {
             return Err(OptionError::new("lock.password", "a code needs it"));

@@ -9,6 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::plugin::RetryLimits;
 
+/// No pause is longer: nobody waits for its end, and the clock cannot count for ever.
+const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 /// One span of failing, from its first error to a success or the end of patience.
 #[derive(Debug)]
 pub(crate) struct Backoff {
@@ -50,9 +53,10 @@ impl Backoff {
         let started = Instant::now();
         Backoff {
             started,
-            next: limits.initial.max(Duration::from_millis(1)),
-            max: limits.max.max(limits.initial),
-            deadline: patience.within(limits).map(|limit| started + limit),
+            next: limits.initial.clamp(Duration::from_millis(1), FOR_EVER),
+            max: limits.max.max(limits.initial).min(FOR_EVER),
+            // A limit beyond what the clock can count is none.
+            deadline: patience.within(limits).and_then(|limit| started.checked_add(limit)),
             patience,
         }
     }
@@ -70,11 +74,13 @@ impl Backoff {
         let jittered = self.next.mul_f64(0.5 + fastrand::f64() / 2.0);
         let pause = jittered.max(at_least.unwrap_or_default());
         self.next = (self.next * 2).min(self.max);
-        let until = Instant::now() + pause;
-        if let Some(deadline) = self.deadline.filter(|&deadline| until > deadline) {
+        // What the clock cannot count lies beyond every deadline.
+        let until = Instant::now().checked_add(pause);
+        if let Some(deadline) = self.deadline.filter(|&deadline| until.is_none_or(|until| until > deadline)) {
             return Err(error).with_context(|| self.gave_up(deadline, at_least));
         }
         tracing::warn!(component, "{error:#}; trying again in {:.1} s", pause.as_secs_f64());
+        let until = until.unwrap_or_else(|| Instant::now() + FOR_EVER);
         Ok(tokio::select! {
             biased;
             () = stop.cancelled() => false,
@@ -127,6 +133,35 @@ mod tests {
         );
         let for_ever = RetryLimits { timeout: None, ..limits };
         assert!(waited(&for_ever, Duration::from_hours(1)).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_beyond_what_the_clock_counts_is_too_long_and_no_panic() {
+        for asked in [Duration::from_secs(u64::MAX), Duration::from_secs(i64::MAX as u64), Duration::MAX] {
+            let error = format!("{:#}", waited(&RetryLimits::default(), asked).await.unwrap_err());
+            assert!(error.contains("it asks to wait") && error.contains("`[retry] timeout`"), "{error}");
+        }
+        // Whoever waits for ever does that, until he is stopped.
+        let limits = RetryLimits { timeout: None, ..RetryLimits::default() };
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let mut backoff = Backoff::new(&limits, Patience::Timeout);
+        assert!(!backoff.wait("api", Error::msg("no"), Some(Duration::MAX), &stop).await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn limits_beyond_what_the_clock_counts_are_none() {
+        let endless = Duration::MAX;
+        let limits =
+            RetryLimits { initial: endless, max: endless, timeout: Some(endless), connect: Some(endless) };
+        let stop = CancellationToken::new();
+        stop.cancel();
+        for patience in [Patience::Timeout, Patience::Connect] {
+            let mut backoff = Backoff::new(&limits, patience);
+            for _ in 0..3 {
+                assert!(!backoff.wait("api", Error::msg("no"), None, &stop).await.unwrap());
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

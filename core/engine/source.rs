@@ -19,7 +19,7 @@ use crate::batch::Batch;
 use crate::error::{is_awaited, is_unreachable};
 use crate::plugin::RetryLimits;
 use crate::progress::{Counters, add};
-use crate::source::{Committer, ReadError, Source};
+use crate::source::{Committer, Numbering, ReadError, Source};
 use crate::transform::Flow;
 
 /// Progress is written to the checkpoint at most this often; reservations of numbers come beside it, since
@@ -114,8 +114,14 @@ impl SourceTask {
         let (rejects, first) = self.ledger.open(&mut batch);
         if let Some(numbers) = &self.numbers {
             numbers.reserve(first + batch.len() as u64).await?;
+            let is_anew = self.source.numbering() == Numbering::Anew;
             for (record, item) in batch.records_mut().iter_mut().zip(first..) {
-                record.entry = Some(numbers.entry(item));
+                let entry = numbers.entry(item);
+                if is_anew {
+                    // Where the source stands names another record once it has answered anew.
+                    record.origin.offset = entry.number;
+                }
+                record.entry = Some(entry);
             }
         }
         add(&self.counters.records_in, batch.len() as u64);

@@ -309,6 +309,23 @@ async fn numbers_that_may_have_left_are_never_given_twice() {
     let healed = pipeline.replace(", hang = 15", "");
     scene.run(&healed).await.assert(Status::Completed, reserved + 10);
     assert_eq!(kept("anew"), numbers(0..20));
+    // Its own offsets begin again where the run before may have named other records.
+    let origins = [numbers(0..10), numbers(reserved..reserved + 10)].concat();
+    assert_eq!(kept("anew origins"), origins);
+}
+
+#[tokio::test(start_paused = true)]
+async fn origins_of_a_source_that_gives_the_same_again_stay_its_own() {
+    let scene = Scene::new();
+    let pipeline = |what: &str| {
+        format!(
+            "sources.in = {{ type = 'test_count', until = 5, what = '{what}' }}
+            sinks.out = {{ type = 'test_keep', name = 'own', inputs = ['in'] }}"
+        )
+    };
+    scene.run(&pipeline("a")).await.assert(Status::Completed, 5);
+    scene.run(&pipeline("b")).await.assert(Status::Completed, 10);
+    assert_eq!(kept("own origins"), [numbers(0..5), numbers(0..5)].concat());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

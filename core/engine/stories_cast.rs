@@ -319,8 +319,11 @@ impl Sink for Keep {
             self.pending.written.lock().unwrap().extend(stored);
             tokio::time::sleep(Duration::from_millis(1)).await;
         } else {
-            let bodies = stored.into_iter().map(|(_, body)| body);
-            KEPT.lock().unwrap().entry(self.config.name.clone()).or_default().extend(bodies);
+            let (offsets, bodies): (Vec<_>, Vec<_>) = stored.into_iter().unzip();
+            let mut kept = KEPT.lock().unwrap();
+            kept.entry(self.config.name.clone()).or_default().extend(bodies);
+            let origins = kept.entry(format!("{} origins", self.config.name)).or_default();
+            origins.extend(offsets.iter().map(u64::to_string));
         }
         if let Some(index) = failed {
             return Err(WriteError::FatalFor { error: anyhow::anyhow!("broken"), not_stored: vec![index] });

@@ -68,6 +68,9 @@ impl Access {
         };
         // An empty variable is as good as none.
         let endpoint = endpoint.filter(|url| !url.is_empty());
+        if endpoint.as_deref().is_some_and(names_user) {
+            bail!("AWS_ENDPOINT_URL, or `endpoint_url` of the profile, for {}: {NO_USER}", service.name);
+        }
         if let Some(region) = config.region().filter(|region| !region.as_ref().is_empty()) {
             let region = region.to_string();
             return Ok(Access { config, endpoint, region });
@@ -183,11 +186,24 @@ fn timeouts() -> TimeoutConfig {
 #[serde(try_from = "String")]
 pub(crate) struct Endpoint(String);
 
+const NO_USER: &str = "an address of a service holds no user and no password: write it as \"http://host:port\"; \
+                       the keys of AWS come from the environment or a profile";
+
+/// Whether a URL has a part in front of its host.
+fn names_user(url: &str) -> bool {
+    let host = url.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
+    host.is_some_and(|host| host.contains('@'))
+}
+
 impl TryFrom<String> for Endpoint {
     type Error = String;
 
     fn try_from(url: String) -> Result<Self, String> {
         let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+        // Addresses are shown in messages.
+        if names_user(&url) {
+            return Err(NO_USER.into());
+        }
         match host {
             Some(host) if !host.is_empty() && !host.starts_with('/') => Ok(Endpoint(url)),
             _ => Err(format!("`{url}` is not the address of a service: write it as \"http://host:port\"")),
@@ -220,5 +236,14 @@ mod tests {
             let error = Endpoint::try_from(url.to_owned()).unwrap_err();
             assert!(error.contains("http://host:port"), "{error}");
         }
+    }
+
+    #[test]
+    fn an_endpoint_with_a_password_is_refused_without_showing_it() {
+        for url in ["http://ada:hush@h:9000", "https://hush@h/p?q", "http://ada:hush@"] {
+            let error = Endpoint::try_from(url.to_owned()).unwrap_err();
+            assert!(error.contains("no password") && !error.contains("hush"), "{error}");
+        }
+        assert!(Endpoint::try_from("http://h/p@q".to_owned()).is_ok());
     }
 }

@@ -41,6 +41,8 @@ pub(super) enum Items {
     Lines { rest: Bytes, number: u64, url: String },
     /// Rows of CSV; the rejected ones know how many records were in front of them.
     Rows { records: std::vec::IntoIter<Record>, rejects: VecDeque<Reject>, n_given: usize },
+    /// `null` where records have been before.
+    Null,
 }
 
 impl Items {
@@ -59,7 +61,7 @@ impl Items {
         let values: Vec<&RawValue> = match at.get().as_bytes().first() {
             Some(b'[') => serde_json::from_str(at.get()).map_err(|error| misread(text, &error))?,
             Some(b'{') => vec![at],
-            Some(b'n') if null_is_empty => Vec::new(),
+            Some(b'n') if null_is_empty => return Ok(Items::Null),
             Some(b'n') if !pointer.is_whole() => {
                 let parent = pointer.parent();
                 let why = match parent.find(text) {
@@ -155,6 +157,7 @@ impl Items {
                 let record = records.next()?;
                 Some(Item { raw: record.to_bytes().unwrap_or_default(), body: Ok(record.body) })
             }
+            Items::Null => None,
         }
     }
 
@@ -164,6 +167,7 @@ impl Items {
             Items::Elements { ranges, .. } => ranges.len() == 0,
             Items::Lines { rest, .. } => rest.trim_ascii().is_empty(),
             Items::Rows { records, rejects, .. } => records.len() == 0 && rejects.is_empty(),
+            Items::Null => true,
         }
     }
 }

@@ -1,17 +1,18 @@
 //! The client makes one request, wherever that is redirected to, and takes the answer in.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::anyhow;
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION};
 use reqwest::{Method, StatusCode, Url};
-use runner_core::Result;
+use runner_core::{ByteSize, Result, without_secrets};
 
 use super::auth::Credentials;
 use super::pagination::Pagination;
 use super::position::Request;
-use super::redact::Redactor;
+use super::redact::{HARMLESS_HEADERS, Redactor, is_telltale};
 use super::trouble::{Trouble, root};
 
 /// As many as browsers and curl follow, roughly; more is a circle.
@@ -22,6 +23,15 @@ const SHOWN: usize = 80;
 
 /// How much of one is looked at for that, in bytes.
 pub(super) const MAX_LOOK: usize = 16 << 10;
+
+/// An answer lies in memory as a whole, so an endless one must not fill it.
+pub(super) const MAX_ANSWER: usize = 256 << 20;
+
+/// How long a host may take to let anybody in; one that drops packets never says that it will not.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Stands in a saved link where it repeats a secret of `endpoint` or `query`.
+const MARK: &str = "***";
 
 /// All that a request is made of.
 #[derive(Debug)]
@@ -34,6 +44,9 @@ pub(super) struct Client {
     pub(super) body: Option<Bytes>,
     pub(super) credentials: Credentials,
     pub(super) redactor: Redactor,
+    pub(super) max_answer: usize,
+    /// Whether anything has come back in this run, be it a refusal.
+    pub(super) has_answered: AtomicBool,
 }
 
 /// An answer that says it has succeeded.
@@ -56,7 +69,8 @@ fn connect(timeout: Option<Duration>, is_plain: bool) -> Result<reqwest::Client>
         let builder = reqwest::Client::builder()
             .user_agent(concat!("runner/", env!("CARGO_PKG_VERSION")))
             // Followed by hand: the library would send an API key on to another host.
-            .redirect(reqwest::redirect::Policy::none());
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(timeout.map_or(CONNECT, |timeout| timeout.min(CONNECT)));
         match timeout {
             Some(timeout) => builder.timeout(timeout),
             None => builder,
@@ -78,7 +92,13 @@ impl Client {
     /// The URL of a request, without the API key.
     pub(super) fn url(&self, pagination: Option<&Pagination>, request: &Request) -> Result<Url> {
         let mut url = match request {
-            Request::Link(link) => Url::parse(link)?,
+            Request::Link(link) => {
+                let mut url = Url::parse(link)?;
+                let secret =
+                    |name: &str| self.secrets().find(|(known, _)| known == name).map(|(_, value)| value);
+                replace_values(&mut url, |name, value| if value == MARK { secret(name) } else { None });
+                url
+            }
             _ => self.endpoint.clone(),
         };
         match (pagination, request) {
@@ -93,12 +113,20 @@ impl Client {
         Ok(url)
     }
 
-    /// The target of a link, to be saved: without the API key.
+    /// What `endpoint` and `query` send as parameters that by their names are secrets.
+    fn secrets(&self) -> impl Iterator<Item = (String, String)> {
+        let parameters = self.endpoint.query_pairs().filter(|(name, _)| is_telltale(name));
+        parameters.map(|(name, value)| (name.into_owned(), value.into_owned()))
+    }
+
+    /// The target of a link, to be saved: without the API key, and with a mark for other secrets that were sent.
     pub(super) fn link(&self, response: &Response, target: &str) -> Result<Request> {
         let mut url = response.url.join(target)?;
         if let Some((name, _)) = &self.credentials.parameter {
             set_parameter(&mut url, name, None);
         }
+        let is_sent = |name: &str, value: &str| self.secrets().any(|it| (&*it.0, &*it.1) == (name, value));
+        replace_values(&mut url, |name, value| is_sent(name, value).then(|| MARK.to_owned()));
         url.set_fragment(None);
         Ok(Request::Link(url.into()))
     }
@@ -126,8 +154,9 @@ impl Client {
             };
             let next = url.join(target).map_err(|_| {
                 Trouble::Refused(anyhow!(
-                    "{} was redirected to `{target}`, which is no URL",
-                    self.shown(&method, &url)
+                    "{} was redirected to `{}`, which is no URL",
+                    self.shown(&method, &url),
+                    without_secrets(target)
                 ))
             })?;
             // As every client does (RFC 9110, 15.4): what was sent is not sent on
@@ -160,11 +189,10 @@ impl Client {
             }
         } else {
             // What a header of the pipeline file says may be as secret as `auth`.
-            let harmless = ["accept", "accept-language", "content-type", "user-agent"];
             headers = headers
                 .into_iter()
                 .filter_map(|(name, value)| Some((name?, value)))
-                .filter(|(name, _)| harmless.contains(&name.as_str()))
+                .filter(|(name, _)| HARMLESS_HEADERS.contains(&name.as_str()))
                 .collect();
         }
         let Some(http) = &self.http else {
@@ -175,7 +203,9 @@ impl Client {
         if let Some(body) = self.body.as_ref().filter(|_| *method == self.method) {
             request = request.body(body.clone());
         }
-        request.send().await.map_err(|error| self.not_answered(method, url, error))
+        let answer = request.send().await.map_err(|error| self.not_answered(method, url, error))?;
+        self.has_answered.store(true, Ordering::Relaxed);
+        Ok(answer)
     }
 
     /// Whether credentials may go there: the endpoint's own host and port, or
@@ -204,9 +234,20 @@ impl Client {
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
         let content_type = content_type.unwrap_or_default().to_owned();
         let links = response.headers().get_all(LINK).iter().cloned().collect();
+        let too_large = || {
+            Trouble::Final(anyhow!(
+                "{title}, and the answer is larger than {}, which is more than is read at once: ask for less at a time, \
+                 by `pagination` or by what the API takes in `query`",
+                ByteSize(self.max_answer as u64)
+            ))
+        };
+        if response.content_length().is_some_and(|length| length > self.max_answer as u64) {
+            return Err(too_large());
+        }
         let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(64 << 20) as usize);
         loop {
             match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > self.max_answer => return Err(too_large()),
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => break,
                 Err(error) => {
@@ -238,6 +279,18 @@ impl Client {
     }
 }
 
+/// Replaces values of query parameters, those of the others stay byte for byte.
+fn replace_values(url: &mut Url, new_value: impl Fn(&str, &str) -> Option<String>) {
+    let Some(query) = url.query() else { return };
+    let piece = |piece: &str| {
+        let (name, value) = url::form_urlencoded::parse(piece.as_bytes()).next()?;
+        let value = new_value(&name, &value)?;
+        Some(url::form_urlencoded::Serializer::new(String::new()).append_pair(&name, &value).finish())
+    };
+    let pieces: Vec<String> = query.split('&').map(|it| piece(it).unwrap_or_else(|| it.to_owned())).collect();
+    url.set_query(Some(&pieces.join("&")));
+}
+
 /// Replaces a query parameter and leaves the others byte for byte.
 pub(super) fn set_parameter(url: &mut Url, name: &str, value: Option<&str>) {
     let is_other = |piece: &&str| {
@@ -264,5 +317,14 @@ mod tests {
         set_parameter(&mut url, "flag", None);
         set_parameter(&mut url, "page", None);
         assert_eq!(url.as_str(), "http://a/");
+    }
+
+    #[test]
+    fn a_value_is_replaced_where_it_stands() {
+        let mut url = Url::parse("http://a/?q=x%20y&appid=a%2Fb&appid=c&flag").unwrap();
+        replace_values(&mut url, |name, value| ((name, value) == ("appid", "a/b")).then(|| MARK.to_owned()));
+        assert_eq!(url.query(), Some("q=x%20y&appid=***&appid=c&flag"));
+        replace_values(&mut url, |_, value| (value == MARK).then(|| "a/b".to_owned()));
+        assert_eq!(url.query(), Some("q=x%20y&appid=a%2Fb&appid=c&flag"));
     }
 }

@@ -1,10 +1,13 @@
 //! Makes an answer out of a response: its items, and what to ask for next.
 
+use std::time::Duration;
+
 use anyhow::anyhow;
 use reqwest::StatusCode;
-use runner_core::Result;
+use runner_core::{Result, without_secrets};
 use serde::de::IgnoredAny;
-use tracing::warn;
+use tokio::time::sleep;
+use tracing::{info, warn};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Codec;
@@ -17,8 +20,16 @@ use super::position::{Place, Prefix, Request};
 use super::source::Http;
 use super::trouble::Trouble;
 
-/// How often a page that is missing is asked for again before that is taken for the end.
-const DOUBTS: u32 = 2;
+/// A page that is missing and records that are `null` end a run as the last page does. An API that has
+/// a bad moment answers like that as well, so it is asked again, for about ten seconds in all.
+pub(super) const DOUBTS: [Duration; 6] = [
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(3),
+    Duration::from_secs(3),
+];
 
 /// One answer, and how much of it has been given.
 #[derive(Debug)]
@@ -34,8 +45,31 @@ pub(super) struct Answer {
 }
 
 impl Http {
-    /// Asks, and passes over what has been given before.
+    /// Asks, and asks again before what may only pass is taken for the end.
     pub(super) async fn fetch(&mut self, request: &Request) -> Result<Answer, Trouble> {
+        loop {
+            let (answer, why) = self.look(request).await?;
+            // Where there is a next poll, that one goes on here.
+            let Some(why) = why.filter(|_| self.setup.interval.is_none()) else {
+                self.n_doubts = 0;
+                return Ok(answer);
+            };
+            let Some(pause) = self.setup.doubts.get(self.n_doubts) else {
+                warn!(
+                    "{why}, {} times in a row: this is taken for the end of all records",
+                    self.n_doubts + 1
+                );
+                self.n_doubts = 0;
+                return Ok(answer);
+            };
+            info!("{why}, which may be the end or pass; asking again in {} s", pause.as_secs_f64());
+            self.n_doubts += 1;
+            sleep(*pause).await;
+        }
+    }
+
+    /// Asks, and passes over what has been given before; and why that may not be the end, if it looks like it.
+    async fn look(&mut self, request: &Request) -> Result<(Answer, Option<String>), Trouble> {
         let pagination = self.setup.pagination.as_ref();
         self.walk.note(&self.client.url(pagination, request).map_err(Trouble::Final)?);
         let response = match self.client.ask(pagination, request).await {
@@ -44,23 +78,23 @@ impl Http {
             Err(Trouble::Missing(error))
                 if matches!(request, Request::Page(_)) && *request != self.place.request =>
             {
-                // Where there is no next poll, one that only passes would leave the other pages out.
-                if self.setup.interval.is_none() && self.n_missing < DOUBTS {
-                    self.n_missing += 1;
-                    let why = "a page is missing, which may be the end of all pages or pass";
-                    return Err(Trouble::passing(error.context(why)));
-                }
-                self.n_missing = 0;
-                return Ok(self.nothing(request));
+                let error = self.client.redactor.error(error);
+                return Ok((self.nothing(request), Some(format!("a page is missing ({error:#})"))));
             }
             Err(trouble) => return Err(trouble),
         };
-        self.n_missing = 0;
         let mut items = self.decode(&response)?;
         let next = self.next_request(request, &response, &items)?;
+        let is_end = matches!(items, Items::Null) && next.is_none();
+        let why = is_end.then(|| {
+            let records = &self.setup.records;
+            let place = if records.is_whole() { "it".into() } else { format!("`{records}`") };
+            format!("{}: {place} is null, where records have been before", response.title)
+        });
         let size = response.body.len();
         let mut at = Place::before(request.clone(), self.place.offset);
-        if *request == self.place.request && self.place.taken > 0 {
+        // Nothing at all is no answer that has changed.
+        if *request == self.place.request && self.place.taken > 0 && !is_end {
             if pass_over(&mut items, &self.place) {
                 at = self.place.clone();
             } else {
@@ -72,7 +106,7 @@ impl Http {
             }
         }
         self.has_succeeded = true;
-        Ok(Answer { items, at, next, size, n_given: 0 })
+        Ok((Answer { items, at, next, size, n_given: 0 }, why))
     }
 
     fn nothing(&self, request: &Request) -> Answer {
@@ -144,6 +178,7 @@ impl Http {
                 let links = response.links.iter().filter_map(|link| link.to_str().ok());
                 let Some(target) = next_target(links) else { return Ok(None) };
                 let next = self.client.link(response, target).map_err(|_| {
+                    let target = without_secrets(target);
                     Trouble::Refused(anyhow!("{}: its next link `{target}` is no URL", response.title))
                 })?;
                 (next, "the next link".to_owned())
@@ -154,7 +189,7 @@ impl Http {
                 let Some(cursor) = found.map_err(|unreadable| self.unreadable(response, unreadable))? else {
                     return Ok(None);
                 };
-                let named = format!("the cursor `{cursor}` at `{pointer}`");
+                let named = format!("the cursor `{}` at `{pointer}`", without_secrets(&cursor));
                 (Request::Cursor(cursor), named)
             }
         };

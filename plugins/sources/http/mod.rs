@@ -16,6 +16,7 @@ mod tests;
 mod trouble;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 
 use reqwest::Url;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -28,11 +29,12 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::auth::{Auth, Credentials};
-use self::client::Client;
+use self::client::{Client, MAX_ANSWER};
+use self::fetch::DOUBTS;
 use self::pagination::Pagination;
 use self::parameter::Parameter;
 use self::pointer::Pointer;
-use self::redact::{Redactor, is_telltale};
+use self::redact::{Redactor, is_telltale, secrets_of_header};
 use self::source::{Http, Setup};
 
 runner_core::register! {
@@ -125,6 +127,12 @@ fn thirty_seconds() -> HumanDuration {
 
 impl SourceConfig for HttpConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Source>> {
+        Ok(Box::new(self.source(context)?))
+    }
+}
+
+impl HttpConfig {
+    fn source(self, context: &BuildContext) -> Result<Http> {
         let mut endpoint = OptionErrors::with(self.check().err(), self.endpoint())?;
         let credentials = Credentials::new(self.auth.as_ref())?;
         let stream = Redactor::default().url(&without_query(&endpoint));
@@ -141,23 +149,32 @@ impl SourceConfig for HttpConfig {
             // Another body is another question to the same URL; what it says may be secret.
             Some(body) => format!("{method} {identity} {:08x}", xxh3_64(body) as u32),
         };
-        let client = Client { http: None, method, endpoint, headers, body, credentials, redactor };
+        let client = Client {
+            http: None,
+            method,
+            endpoint,
+            headers,
+            body,
+            credentials,
+            redactor,
+            max_answer: MAX_ANSWER,
+            has_answered: AtomicBool::new(false),
+        };
         let setup = Setup {
             timeout: self.timeout.unless_zero(),
             codec: self.codec,
             records: self.records,
             pagination: self.pagination,
             interval: self.interval.map(Into::into),
+            doubts: &DOUBTS,
             limits: context.batch,
             gauges: context.gauges.clone(),
             stream: Name::new(&stream),
             identity,
         };
-        Ok(Box::new(Http::new(client, setup)))
+        Ok(Http::new(client, setup))
     }
-}
 
-impl HttpConfig {
     /// Finds options that do not go together.
     fn check(&self) -> Result<()> {
         if self.codec != Codec::Json {
@@ -198,10 +215,9 @@ impl HttpConfig {
         Ok(url)
     }
 
-    /// Knows what `auth` says, and what headers and parameters say whose names give them away.
+    /// Knows what `auth` and headers say, and parameters whose names give them away.
     fn redactor(&self, endpoint: &Url, credentials: &Credentials) -> Redactor {
-        let headers =
-            self.headers.iter().filter(|(name, _)| is_telltale(name)).map(|(_, value)| value.clone());
+        let headers = self.headers.iter().flat_map(|(name, value)| secrets_of_header(name, value));
         let parameters = endpoint.query_pairs().filter(|(name, _)| is_telltale(name));
         let parameters = parameters.map(|(_, value)| Secret::new(value));
         Redactor::new(credentials.secrets.iter().cloned().chain(headers).chain(parameters))

@@ -1,18 +1,29 @@
 //! Keeps secrets out of URLs and messages.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use reqwest::Url;
+pub(super) use runner_core::is_secret_parameter as is_telltale;
 use runner_core::{Error, Secret, Unreachable};
-use url::form_urlencoded::byte_serialize;
+use url::form_urlencoded::{byte_serialize, parse};
 
 /// What stands where a secret was.
 const HIDDEN: &str = "***";
 
-/// Parts of names of parameters and headers whose values are as good as passwords.
-const TELLTALE: [&str; 9] =
-    ["apikey", "api_key", "api-key", "token", "secret", "password", "signature", "authorization", "cookie"];
+/// Headers that every client sends; what they say is no secret.
+pub(super) const HARMLESS_HEADERS: [&str; 7] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "content-type",
+    "user-agent",
+];
 
-/// Such names in full, which are parts of harmless ones: `sort_key`, `author`.
-const TELLTALE_ALONE: [&str; 4] = ["key", "auth", "sig", "pass"];
+/// What is shorter is a word or a number rather than a secret, and would be hidden
+/// all over a message; unless its name says that it is one.
+const LEAST: usize = 6;
 
 /// Knows the secrets of a source and takes them out of what is shown.
 #[derive(Clone, Debug, Default)]
@@ -64,8 +75,10 @@ impl Redactor {
                 continue;
             }
             shown.push(if index == 0 { '?' } else { '&' });
+            // A name may be written with escapes.
+            let is_secret = || parse(piece.as_bytes()).any(|(name, _)| is_telltale(&name));
             match piece.split_once('=') {
-                Some((name, _)) if is_telltale(name) => {
+                Some((name, _)) if is_secret() => {
                     shown.push_str(name);
                     shown.push('=');
                     shown.push_str(HIDDEN);
@@ -90,10 +103,30 @@ impl Redactor {
     }
 }
 
-/// Whether a name says that its value is a secret.
-pub(super) fn is_telltale(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    TELLTALE.iter().any(|part| name.contains(part)) || TELLTALE_ALONE.contains(&name.as_str())
+/// What may not be seen of a header: its value, and those parts of it that are secrets by themselves.
+pub(super) fn secrets_of_header(name: &str, value: &Secret) -> Vec<Secret> {
+    let (name, value) = (name.to_ascii_lowercase(), value.expose().trim());
+    if HARMLESS_HEADERS.contains(&&*name) {
+        return Vec::new();
+    }
+    let mut parts = Vec::new();
+    // As in `Bearer TOKEN`.
+    if let Some((scheme, rest)) = value.split_once(' ') {
+        parts.push(rest.trim().to_owned());
+        if scheme.eq_ignore_ascii_case("basic")
+            && let Ok(pair) = BASE64_STANDARD.decode(rest.trim())
+            && let Ok(pair) = String::from_utf8(pair)
+        {
+            parts.extend(pair.split_once(':').map(|(_, password)| password.to_owned()));
+        }
+    }
+    // As in `session=ID; theme=dark`.
+    parts.extend(value.split(';').filter_map(|part| Some(part.split_once('=')?.1.trim().to_owned())));
+    parts.retain(|part| part.len() >= LEAST);
+    if value.len() >= LEAST || is_telltale(&name) {
+        parts.push(value.to_owned());
+    }
+    parts.into_iter().map(Secret::new).collect()
 }
 
 #[cfg(test)]
@@ -108,11 +141,31 @@ mod tests {
 
     #[test]
     fn a_url_shows_neither_user_nor_password_nor_what_is_called_a_key() {
-        let url =
-            Url::parse("https://ada:pw@example.com:8443/v1/prices?symbol=A&apikey=k1&page=3&sig=x").unwrap();
+        let url = Url::parse("https://ada:pw@example.com:8443/v1/prices?symbol=A&api%4Bey=k1&page=3&sig=x")
+            .unwrap();
         let shown = Redactor::default().url(&url);
-        assert_eq!(shown, "https://example.com:8443/v1/prices?symbol=A&apikey=***&page=3&sig=***");
+        assert_eq!(shown, "https://example.com:8443/v1/prices?symbol=A&api%4Bey=***&page=3&sig=***");
         assert!(!is_telltale("author") && !is_telltale("sort_key") && is_telltale("X-Auth-Token"));
+    }
+
+    #[test]
+    fn what_headers_say_is_secret_but_for_words_and_harmless_ones() {
+        let secrets = |name: &str, value: &str| -> Vec<String> {
+            secrets_of_header(name, &Secret::new(value)).iter().map(|it| it.expose().to_owned()).collect()
+        };
+        assert_eq!(secrets("X-Tenant", "acme-corp"), ["acme-corp"]);
+        assert_eq!(secrets("Ocp-Apim-Subscription-Key", "k1"), ["k1"]);
+        assert_eq!(secrets("Authorization", "Bearer hush-hush"), ["hush-hush", "Bearer hush-hush"]);
+        let basic = secrets("authorization", "Basic YWRhOmh1c2gtaHVzaA==");
+        assert!(
+            basic.contains(&"hush-hush".into()) && basic.contains(&"YWRhOmh1c2gtaHVzaA==".into()),
+            "{basic:?}"
+        );
+        let cookie = secrets("Cookie", "a=1; session=hush-hush");
+        assert!(cookie.contains(&"hush-hush".into()) && !cookie.contains(&"1".into()), "{cookie:?}");
+        for (name, value) in [("Accept", "application/json"), ("X-Team", "blue"), ("X-Version", "1")] {
+            assert_eq!(secrets(name, value), [""; 0], "{name}");
+        }
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(super) struct Setup {
     pub(super) records: Pointer,
     pub(super) pagination: Option<Pagination>,
     pub(super) interval: Option<Duration>,
+    /// How long to wait before each further look at what may be the end.
+    pub(super) doubts: &'static [Duration],
     pub(super) limits: BatchLimits,
     pub(super) gauges: Arc<Gauges>,
     pub(super) stream: Name,
@@ -43,10 +45,10 @@ pub(super) struct Http {
     pub(super) tables: Answers,
     /// Whether the API has given a good answer in this run.
     pub(super) has_succeeded: bool,
-    /// How often in a row a page behind the first was missing.
-    pub(super) n_missing: u32,
-    /// Whether the last request has failed.
-    is_failing: bool,
+    /// How often in a row what may be the end was doubted.
+    pub(super) n_doubts: usize,
+    /// Whether the engine has yet to hear that the API answers: at first, and when a request has failed.
+    is_awaited: bool,
     /// When the walk began.
     began: Instant,
     step: Step,
@@ -97,15 +99,15 @@ impl Source for Http {
                     match self.fetch(&request).await {
                         Ok(answer) => self.step = Step::Give(answer.into()),
                         Err(trouble) => {
-                            self.is_failing = true;
+                            self.is_awaited = true;
                             return Err(self.read_error(&request, trouble));
                         }
                     }
                 }
                 Step::Give(answer) => {
                     let batch = give(answer, &mut self.place, &self.setup);
-                    if std::mem::take(&mut self.is_failing) || batch.is_some() {
-                        // Even nothing new tells the engine that the API is well again.
+                    if std::mem::take(&mut self.is_awaited) || batch.is_some() {
+                        // Even nothing new tells the engine that the API is there and well.
                         return Ok(Some(batch.unwrap_or_else(|| empty(&self.place))));
                     }
                     self.step = match (answer.next.take(), self.setup.interval) {
@@ -130,8 +132,8 @@ impl Http {
             walk: Walk::default(),
             tables: Answers::default(),
             has_succeeded: false,
-            n_missing: 0,
-            is_failing: false,
+            n_doubts: 0,
+            is_awaited: true,
             began: now,
             step: Step::Wait(now),
         }

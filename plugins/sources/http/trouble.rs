@@ -1,6 +1,7 @@
 //! Trouble is why there is nothing to read, and whether another try may help.
 
 use std::error::Error as StdError;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use anyhow::anyhow;
@@ -81,9 +82,15 @@ impl Client {
     /// What it means that there was no answer at all.
     pub(super) fn not_answered(&self, method: &Method, url: &Url, error: reqwest::Error) -> Trouble {
         let shown = self.shown(method, url);
-        if error.is_timeout() {
-            let error = root(error).context(format!("{shown} was not answered within `timeout`"));
-            return Trouble::passing(error);
+        if error.is_timeout() && !error.is_connect() {
+            let message = format!("{shown} was not answered within `timeout`");
+            // Of whom nothing has been heard, nobody knows whether he is there.
+            return Trouble::passing(if self.has_answered.load(Ordering::Relaxed) {
+                root(error).context(message)
+            } else {
+                let advice = "check `endpoint`, and that the API is up";
+                root(error).context(Unreachable(format!("{message}; {advice}")))
+            });
         }
         if !error.is_connect() {
             return Trouble::passing(root(error).context(format!("{shown} was not answered")));

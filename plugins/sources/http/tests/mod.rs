@@ -6,13 +6,16 @@ mod troubles;
 mod walks;
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use runner_core::testing::{context, position_after, rejects};
-use runner_core::{Batch, Position, ReadError, Source, SourceConfig as _, Start};
+use runner_core::{Batch, Position, ReadError, Source, Start};
 use serde_json::{Value, json};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::HttpConfig;
+use super::fetch::DOUBTS;
+use super::source::Http;
 
 /// What a source has given until it ended, failed, or enough was read.
 #[derive(Debug, Default)]
@@ -34,13 +37,20 @@ impl Run {
 }
 
 fn build(server: &MockServer, options: Value) -> anyhow::Result<Box<dyn Source>> {
+    Ok(Box::new(build_http(server, options)?))
+}
+
+/// One that doubts what may be the end as often as it should, and does not wait long for it.
+fn build_http(server: &MockServer, options: Value) -> anyhow::Result<Http> {
     let mut table = json!({"endpoint": format!("{}/prices", server.uri())});
     let Value::Object(options) = options else { panic!("options are a table") };
     table.as_object_mut().expect("a table").extend(options);
     let config: HttpConfig = serde_json::from_value(table)?;
     let mut context = context();
     context.batch.max_records = 3;
-    config.build(&context)
+    let mut http = config.source(&context)?;
+    http.setup.doubts = const { &[Duration::from_millis(1); DOUBTS.len()] };
+    Ok(http)
 }
 
 /// Reads until `at_most` items have been delivered.

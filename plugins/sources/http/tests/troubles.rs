@@ -36,6 +36,8 @@ async fn an_api_that_is_well_again_is_told_of_even_without_records() {
     let answers = [json_answer(json!([])), ResponseTemplate::new(500), json_answer(json!([]))];
     let mut source = build(&serve(answers).await, json!({"interval": "1ms"})).unwrap();
     source.open(&Start::default()).await.unwrap();
+    // Contact is made by the first good answer, whatever is in it.
+    assert!(source.next().await.unwrap().unwrap().is_empty());
     assert!(matches!(source.next().await, Err(ReadError::Retry { .. })));
     let batch = source.next().await.unwrap().unwrap();
     assert!(batch.is_empty() && position_after(&batch, 0).is_some());
@@ -102,10 +104,74 @@ async fn nobody_there_is_said_to_be_unreachable() {
 }
 
 #[tokio::test]
+async fn a_host_that_lets_nobody_in_is_unreachable_and_not_waited_for_long() {
+    // What comes when its queue is full is dropped, as by a firewall.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = socket.listen(1).unwrap();
+    let address = full.local_addr().unwrap();
+    let mut guests = Vec::new();
+    while let Ok(guest) =
+        tokio::time::timeout(Duration::from_millis(200), tokio::net::TcpStream::connect(address)).await
+    {
+        guests.push(guest.unwrap());
+    }
+    let options = json!({"endpoint": format!("http://{address}/"), "timeout": "200ms"});
+    let run = run_once(&MockServer::start().await, options).await;
+    let Some(ReadError::Retry { error, .. }) = run.error else { panic!("another try") };
+    assert!(error.is::<runner_core::Unreachable>(), "{error:#}");
+    assert!(format!("{error:#}").contains("check `endpoint`"), "{error:#}");
+}
+
+#[tokio::test]
 async fn an_api_that_takes_too_long_is_asked_again() {
-    let server = serve([json_answer(json!([1])).set_delay(std::time::Duration::from_secs(30))]).await;
-    let failure = run_once(&server, json!({"timeout": "50ms"})).await.failure();
+    let slow = json_answer(json!([1])).set_delay(Duration::from_secs(30));
+    let server = serve([json_answer(json!([0])), slow.clone()]).await;
+    let mut http = build_http(&server, json!({"interval": "1ms"})).unwrap();
+    http.open(&Start::default()).await.unwrap();
+    assert_eq!(read(&mut http, 1).await.bodies, ["0"]);
+    // From now on it has less time.
+    http.client.open(Some(Duration::from_millis(50))).unwrap();
+    let run = read(&mut http, usize::MAX).await;
+    let failure = run.failure();
     assert!(failure.starts_with("retry: ") && failure.contains("not answered within `timeout`"), "{failure}");
+    let Some(ReadError::Retry { error, .. }) = run.error else { panic!("another try") };
+    assert!(!error.is::<runner_core::Unreachable>(), "it was there a moment ago");
+    // Of this one nothing has been heard yet.
+    let run = run_once(&serve([slow]).await, json!({"timeout": "50ms"})).await;
+    let Some(ReadError::Retry { error, .. }) = run.error else { panic!("another try") };
+    assert!(error.is::<runner_core::Unreachable>(), "{error:#}");
+}
+
+#[tokio::test]
+async fn an_answer_that_would_fill_the_memory_is_refused_with_its_limit() {
+    let body = "[1, 2]".to_owned() + &" ".repeat(2_000);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, body.as_bytes()).unwrap();
+    let packed = encoder.finish().unwrap();
+    assert!(packed.len() < 1_000);
+    let packed = ResponseTemplate::new(200).insert_header("Content-Encoding", "gzip").set_body_bytes(packed);
+    for answer in [ResponseTemplate::new(200).set_body_string(body), packed] {
+        let server = serve([answer]).await;
+        let mut http = build_http(&server, json!({})).unwrap();
+        http.client.max_answer = 1 << 10;
+        http.open(&Start::default()).await.unwrap();
+        let failure = read(&mut http, usize::MAX).await.failure();
+        assert!(failure.starts_with("fatal: ") && failure.contains("larger than 1KiB"), "{failure}");
+        assert!(failure.contains("`pagination`"), "{failure}");
+        http.client.max_answer = 4 << 10;
+        assert_eq!(read(&mut http, usize::MAX).await.bodies, ["1", "2"]);
+    }
+}
+
+#[tokio::test]
+async fn what_a_header_says_is_hidden_where_an_api_repeats_it() {
+    let denied = ResponseTemplate::new(401).set_body_string("key hush-hush of acme-corp is bad, json");
+    let options = json!({"headers": {
+        "Authorization": "Custom hush-hush", "X-Tenant": "acme-corp", "X-Format": "json", "Accept": "is bad",
+    }});
+    let failure = run_once(&serve([denied]).await, options).await.failure();
+    assert!(failure.contains("It said: `key *** of *** is bad, json`"), "{failure}");
 }
 
 #[tokio::test]
