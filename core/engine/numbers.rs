@@ -41,10 +41,11 @@ struct State {
 }
 
 impl Numbers {
-    /// Takes up a source's past. `fresh` is the checkpoint of one without any.
+    /// Takes up a source's past, as `taken_up` sees it. `fresh` is the checkpoint of one without any.
     pub(crate) fn resume(
         folder: Arc<Folder>,
         fresh: Checkpoint,
+        taken_up: impl FnOnce(Checkpoint) -> Checkpoint,
         numbering: Numbering,
         from_start: bool,
     ) -> Result<(Self, Start)> {
@@ -52,6 +53,7 @@ impl Numbers {
             _ if from_start => fresh,
             Ok(None) => fresh,
             Ok(Some(old)) => {
+                let old = taken_up(old);
                 if !old.is_of(&fresh) {
                     tracing::info!(
                         component = fresh.component,
@@ -78,6 +80,25 @@ impl Numbers {
             writing: tokio::sync::Mutex::default(),
         };
         Ok((numbers, start))
+    }
+
+    /// Begins at `position` with numbers that were never given: those behind it may have gone to other records.
+    pub(crate) fn begin_anew(&mut self, Position(position): Position) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let checkpoint = &mut state.checkpoint;
+        if checkpoint.next_entry < checkpoint.reserved {
+            tracing::warn!(
+                component = checkpoint.component,
+                "what it has not read to the end has changed: numbering goes on at {}, and records that were \
+                 stored behind entry {} may be stored once more",
+                checkpoint.reserved,
+                checkpoint.next_entry
+            );
+        }
+        checkpoint.position = Some(position);
+        checkpoint.next_entry = checkpoint.reserved;
+        self.first = checkpoint.next_entry;
+        state.is_dirty = true;
     }
 
     /// The number of an item, counted from the first one of this run.
@@ -195,7 +216,7 @@ mod tests {
         fn resume(&self, numbering: Numbering) -> (Numbers, Start) {
             let folder = Arc::new(Folder::open(self.path()).unwrap());
             let fresh = Checkpoint::new("p", "in", "test", "a".into());
-            Numbers::resume(folder, fresh, numbering, false).unwrap()
+            Numbers::resume(folder, fresh, |old| old, numbering, false).unwrap()
         }
 
         fn reserved(&self) -> u64 {
