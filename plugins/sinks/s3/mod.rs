@@ -9,8 +9,8 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{anyhow, bail};
 use bytes::Bytes;
 use runner_core::{
-    BuildContext, Error, Failure, Name, OptionError, OptionErrors, Plugin, Record, Result, Sink, SinkConfig, WriteError,
-    async_trait,
+    BuildContext, Error, Failure, Name, OptionError, OptionErrors, Plugin, Record, Result, Sink, SinkConfig,
+    WriteError, async_trait,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -131,7 +131,7 @@ struct S3 {
 impl Sink for S3 {
     async fn open(&mut self) -> Result<()> {
         let bucket = Bucket::connect(&self.config, self.takes_letters).await?;
-        bucket.check(self.config.key.folder()).await?;
+        bucket.check().await?;
         self.bucket = Some(Arc::new(bucket));
         Ok(())
     }
