@@ -106,6 +106,7 @@ impl Reader {
                     Err(_) => true,
                 };
             if is_through {
+                Arc::make_mut(&mut self.base).files[index].ahead = None;
                 self.n_bytes += cursor.size;
                 self.n_bytes_done += cursor.size;
                 continue;
