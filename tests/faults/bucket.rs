@@ -235,8 +235,8 @@ fn a_large_object_is_given_the_time_that_a_slow_line_takes() {
 
 #[test]
 fn while_a_bucket_takes_nothing_reading_stops_and_the_memory_stays_bounded() {
-    const N_ROWS: usize = 10_000;
-    let it = Rows::new(N_ROWS, 16 << 10, "timeout = \"0s\"");
+    const N_ROWS: usize = 1_500;
+    let it = Rows::new(N_ROWS, 64 << 10, "timeout = \"0s\"");
     it.s3.answer(|asked| match asked.operation {
         "PutObject" => Answer::Error("SlowDown"),
         _ => Answer::Normal,
@@ -247,11 +247,11 @@ fn while_a_bucket_takes_nothing_reading_stops_and_the_memory_stays_bounded() {
     wait_until("many tries", LONG, || {
         let read = n_read(running.pid(), &it.scene.path("rows.csv")).expect("it is being read");
         most = (most.0.max(running.rss_kib() >> 10), most.1.max(read >> 20));
-        it.s3.requests("PutObject") > 5_000
+        it.s3.requests("PutObject") > 4_000
     });
     // 32 MiB may be under way, and a batch more; one lies ready in the reader, whose window is a part of what it read.
-    assert!(most.1 < 48, "{} of 160 MiB were read", most.1);
-    assert!(most.0 < 160, "{} MiB of memory", most.0);
+    assert!((30..48).contains(&most.1), "{} of 96 MiB were read", most.1);
+    assert!(most.0 < 128, "{} MiB of memory", most.0);
     assert_eq!(it.s3.count(BUCKET), 0);
     it.s3.answer(|_| Answer::Normal);
     running.wait(LONG).assert_code(0);
