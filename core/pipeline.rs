@@ -73,7 +73,8 @@ impl Pipeline {
         let Built::Source(source) = &component.built else { return None };
         let numbering = source.numbering();
         let fresh = Checkpoint::new(&self.name, &component.name, component.plugin, source.identity());
-        (numbering != Numbering::Carried).then(|| checkpoint.clone().goes_on(fresh, numbering).next_entry)
+        let taken_up = checkpoint.clone().taken_up_by(source.as_ref());
+        (numbering != Numbering::Carried).then(|| taken_up.goes_on(fresh, numbering).next_entry)
     }
 
     /// The crawlers of the pipeline, with their names.

@@ -49,6 +49,12 @@ pub trait Source: Send {
         Numbering::Replayed
     }
 
+    /// Whether a position of a source of its type with that identity is good for this one too: one that
+    /// has read a shorter list of files, say.
+    fn goes_on_from(&self, identity: &str) -> bool {
+        self.identity() == identity
+    }
+
     /// Has the positions committed in the transactions of the sink that its records end in, whose
     /// [`Transaction::handle`](crate::Transaction) this is. Called before `open`; the error says
     /// why that cannot be. After the last commit, `close` has what is not committed given up.
@@ -59,6 +65,13 @@ pub trait Source: Send {
     /// Connects; called again with the same start while it answers [`Unreachable`](crate::Unreachable)
     /// or [`Missing`](crate::Missing), until `retry.connect` has passed.
     async fn open(&mut self, start: &Start) -> Result<()>;
+
+    /// Where reading begins, if what lies behind that place may be other than it was when numbers were given
+    /// to it; asked once, after `open`. The position is kept before any record leaves, and numbers that
+    /// have been given behind the old one are not given again.
+    fn begins_anew(&mut self) -> Option<Position> {
+        None
+    }
 
     /// Who is told of committed positions beside the checkpoint; asked once, after `open`.
     fn committer(&mut self) -> Option<Box<dyn Committer>> {

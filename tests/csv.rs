@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::support::s3::S3;
 use crate::support::stocks::stocks_csv;
 use crate::support::{Outcome, Scene, report};
 
@@ -146,7 +147,11 @@ fn a_file_that_has_changed_otherwise_is_refused_until_it_is_read_from_its_start(
         scene.write("rows.csv", &changed);
         let outcome = run(&scene);
         outcome.assert_code(1);
-        outcome.assert_says(&["rows.csv has changed since it was read up to line 2000", "--from-start"]);
+        outcome.assert_says(&[
+            "rows.csv has changed since it was read up to line 2000",
+            "give the new file another name or path: it is read from its start then, and numbering goes on",
+            "--from-start",
+        ]);
         assert_eq!(out(&scene).len(), 2_000, "nothing of it was read");
         scene.run(["run", "--from-start", "p.toml"]).assert_code(0);
         assert_eq!(out(&scene).len(), 2_000 + changed.lines().count() - 1);
@@ -196,6 +201,67 @@ fn lists_globs_and_compression_make_one_stream() {
     run(&scene).assert_code(0);
     let numbers = (0..5).map(|n| format!("{{\"n\":{n}}}")).collect::<Vec<_>>();
     assert_eq!(out(&scene), numbers, "what is new comes last");
+}
+
+#[test]
+fn a_longer_list_goes_on_behind_what_was_read_of_the_shorter() {
+    let scene = Scene::new();
+    for year in 2024..=2026 {
+        scene.write(format!("{year}.csv"), format!("n\n{year}\n"));
+    }
+    for paths in [r#"["2025.csv"]"#, r#"["2025.csv", "2026.csv"]"#, r#"["2024.csv", "2025.csv", "2026.csv"]"#]
+    {
+        set_options(&scene, &format!("path = {paths}"));
+        run(&scene).assert_code(0);
+    }
+    assert_eq!(out(&scene), [r#"{"n":2025}"#, r#"{"n":2026}"#, r#"{"n":2024}"#]);
+}
+
+#[test]
+fn a_row_taken_out_behind_a_run_that_had_stored_more_gives_its_number_to_no_other() {
+    let mut scene = scene("", "");
+    let server = S3::start();
+    server.create_bucket("lake");
+    server.surround(&mut scene);
+    let rows: Vec<String> = (0..20).map(|n| format!("{n},row {n}\n")).collect();
+    scene.write("rows.csv", format!("n,s\n{}", rows.concat()));
+    scene.write(
+        "p.toml",
+        "[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n\
+         [sinks.lake]\ntype = \"s3\"\ninputs = [\"rows\"]\nbucket = \"lake\"\nkey = \"{{ entry }}\"\n",
+    );
+    server.put("lake", "3", "of somebody else");
+    run(&scene).assert_code(1).assert_says(&["s3://lake/3 exists with other content"]);
+    assert_eq!(server.count("lake"), 20, "what is behind it was under way with it");
+
+    scene.write("rows.csv", format!("n,s\n{}", rows.concat().replace(&rows[3], "")));
+    let outcome = run(&scene);
+    outcome.assert_code(0).assert_says(&["numbering goes on at 20", "may be stored once more"]);
+    assert_eq!(server.read("lake", "3"), "of somebody else");
+    let row = |n: usize| rows[n].trim_end().to_owned();
+    for n in (0..3).chain(4..20) {
+        assert_eq!(server.read("lake", &n.to_string()), row(n), "nothing was written over");
+    }
+    for (number, n) in (20..36).zip(4..20) {
+        assert_eq!(server.read("lake", &number.to_string()), row(n));
+    }
+    run(&scene).assert_code(0);
+    assert_eq!(server.count("lake"), 36);
+}
+
+#[test]
+fn where_the_runner_is_started_is_no_part_of_where_a_record_comes_from() {
+    let scene = scene("a,b\n1\n2\n", "");
+    let pipeline = scene.read("p.toml");
+    scene.write("pipelines/rows.csv", scene.read("rows.csv"));
+    scene.write("pipelines/p.toml", pipeline + "[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n");
+    scene.run(["run", "pipelines/p.toml"]).assert_code(0);
+    let from_beside = scene.command(["run", "../pipelines/p.toml"]).current_dir(scene.path("state")).output();
+    assert!(from_beside.expect("a run").status.success());
+    let letters = scene.read("pipelines/dead.jsonl");
+    let letters: Vec<Value> = letters.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let origins: Vec<_> = letters.iter().map(|letter| &letter["origin"]["stream"]).collect();
+    assert_eq!(origins, ["rows.csv", "rows.csv"], "each row once, by the path that the pipeline file says");
 }
 
 #[test]

@@ -6,7 +6,8 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::support::moto::Moto;
-use crate::support::{Scene, wait_until};
+use crate::support::proxy::{Proxy, Weather};
+use crate::support::{Outcome, Scene, wait_until};
 
 /// A pipeline that stores rows in the bucket `lake` and crawls them, in surroundings of moto.
 fn scene(moto: &Moto, rate: &str, options: &str) -> Scene {
@@ -152,6 +153,34 @@ fn a_signal_starts_the_last_crawl_and_does_not_wait_for_it() {
     outcome.assert_code(0).assert_says(&["has been started and goes on in Glue"]);
     let answer = moto.glue("GetCrawler", &json!({ "Name": "stock-market-crawler" }));
     assert_eq!(answer["Crawler"]["State"], "RUNNING");
+}
+
+/// What becomes of a run whose way to Glue is so once the first object was stored; it is stopped if `is_stopped`.
+fn ending_under(weather: Weather, is_stopped: bool) -> Option<Outcome> {
+    let moto = Moto::start()?;
+    let mut scene = scene(&moto, "50", "timeout = \"1s\"");
+    let proxy = Proxy::to(&moto.url());
+    scene.set("AWS_ENDPOINT_URL_GLUE", format!("http://{}", proxy.address()));
+    let run = scene.start(["run", "lake.toml"]);
+    let is_stored = || moto.exists("lake", "stockmarket_project/stock_market_0.json");
+    wait_until("the first object", Duration::from_secs(60), is_stored);
+    proxy.set(weather);
+    if is_stopped {
+        run.signal(Signal::SIGTERM);
+    }
+    Some(run.wait(Duration::from_secs(120)))
+}
+
+#[test]
+fn a_glue_that_nobody_reaches_any_more_ends_the_run_as_one_that_was_never_there() {
+    let Some(outcome) = ending_under(Weather::Refusing, false) else { return };
+    outcome.assert_code(69).assert_says(&["cannot reach Glue at http://127.0.0.1"]);
+}
+
+#[test]
+fn a_run_that_is_stopped_does_not_wait_long_for_a_silent_glue() {
+    let Some(outcome) = ending_under(Weather::Silent, true) else { return };
+    outcome.assert_code(0).assert_says(&["has not answered within 5s", "`runner crawl` starts it by hand"]);
 }
 
 #[test]

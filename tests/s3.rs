@@ -235,7 +235,11 @@ fn a_denial_ends_the_run_before_anything_was_stored_and_is_waited_out_afterwards
         "PutObject" => Answer::Error("AccessDenied"),
         _ => Answer::Normal,
     });
-    run(&scene).assert_code(1).assert_says(&["writing s3://lake/stocks/stock_0.json", "AccessDenied"]);
+    run(&scene).assert_code(1).assert_says(&[
+        "writing s3://lake/stocks/stock_0.json",
+        "AccessDenied",
+        "these credentials need s3:PutObject and, to compare what is there already, s3:GetObject on lake/stocks/*",
+    ]);
     assert_eq!(server.requests("PutObject"), 1, "nothing more is tried with credentials that are refused");
 
     server.answer(|asked| match asked.operation {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::folder::{create_folder, sync_folder};
-use crate::source::Numbering;
+use crate::source::{Numbering, Source};
 
 /// The format this version writes and reads.
 const VERSION: u32 = 1;
@@ -54,6 +54,14 @@ impl Checkpoint {
     /// Whether its position means anything to a source that begins with `fresh`.
     pub(crate) fn is_of(&self, fresh: &Checkpoint) -> bool {
         self.plugin == fresh.plugin && self.identity == fresh.identity
+    }
+
+    /// The same under the identity that its source has now, if that goes on from the one it had.
+    pub(crate) fn taken_up_by(self, source: &dyn Source) -> Checkpoint {
+        if source.goes_on_from(&self.identity) {
+            return Checkpoint { identity: source.identity(), ..self };
+        }
+        self
     }
 
     /// What a source of its name goes on with, which would begin with `fresh` if it had no past.

@@ -43,6 +43,7 @@ pub(crate) async fn wire(
     if !open(&mut pipeline, &numbers, options.from_start, control).await? {
         return Ok(None);
     }
+    begin_anew(&mut pipeline, &mut numbers);
     let in_flight = Arc::new(InFlight::new(pipeline.batch.in_flight));
     let retry = pipeline.retry;
     let rounds = rounds(&pipeline.components);
@@ -199,10 +200,27 @@ fn take_up(pipeline: &Pipeline, from_start: bool) -> Result<Past, RunFailure> {
             return Ok(None);
         }
         let fresh = Checkpoint::new(&pipeline.name, &component.name, component.plugin, source.identity());
-        let past = Numbers::resume(Arc::clone(folder), fresh, numbering, from_start);
+        let past = Numbers::resume(
+            Arc::clone(folder),
+            fresh,
+            |old| old.taken_up_by(source.as_ref()),
+            numbering,
+            from_start,
+        );
         past.map(Some).map_err(failure(&component.name))
     });
     past.collect()
+}
+
+/// Has the sources begin with new numbers that have found other records than they had left.
+fn begin_anew(pipeline: &mut Pipeline, past: &mut Past) {
+    for (component, past) in pipeline.components.iter_mut().zip(past) {
+        if let (Built::Source(source), Some((numbers, _))) = (&mut component.built, past)
+            && let Some(position) = source.begins_anew()
+        {
+            numbers.begin_anew(position);
+        }
+    }
 }
 
 /// Opens all components at once: a missing file is told at once, whatever a

@@ -1,5 +1,6 @@
 //! The stock flow while its bucket, the way to it, or whoever may use it, fails.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -7,9 +8,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::support::flow::{BUCKET, Flow, LONG};
-use crate::support::proxy::{Fault, Weather};
-use crate::support::s3::Answer;
-use crate::support::{Running, wait_until};
+use crate::support::proxy::{Fault, Proxy, Weather};
+use crate::support::s3::{Answer, S3};
+use crate::support::{Running, Scene, wait_until};
 
 /// A topic of two partitions that holds all records, and a consumer that has not begun.
 fn filled(n_rows: usize) -> Option<Flow<'static>> {
@@ -25,7 +26,7 @@ fn filled(n_rows: usize) -> Option<Flow<'static>> {
 }
 
 /// Waits until everything has arrived, ends the consumer in order, and has the oracle judge.
-fn judge(mut flow: Flow<'_>, consumer: Running) {
+fn judge(mut flow: Flow<'_>, consumer: Running) -> Flow<'_> {
     let n_records = flow.oracle.n_records();
     wait_until("every object", LONG, || flow.n_objects() >= n_records);
     flow.listen();
@@ -35,6 +36,7 @@ fn judge(mut flow: Flow<'_>, consumer: Running) {
     flow.assert_every_object();
     flow.assert_topic(1);
     flow.assert_report("consumer", "stopped", n_records);
+    flow
 }
 
 #[test]
@@ -55,7 +57,8 @@ fn a_bucket_with_trouble_of_its_own_is_asked_again() {
 
 #[test]
 fn answers_of_the_bucket_that_are_lost_double_and_refuse_nothing() {
-    spoiled(Fault::DropAnswer);
+    let Some(flow) = spoiled(Fault::DropAnswer) else { return };
+    assert!(flow.s3.requests("GetObject") > 0, "what was stored without an answer is compared");
 }
 
 #[test]
@@ -63,15 +66,15 @@ fn connections_to_the_bucket_that_are_cut_in_mid_request_cost_nothing() {
     spoiled(Fault::CutRequest);
 }
 
-fn spoiled(fault: Fault) {
-    let Some(mut flow) = filled(1_000) else { return };
+fn spoiled(fault: Fault) -> Option<Flow<'static>> {
+    let mut flow = filled(1_000)?;
     let proxy = flow.proxied_bucket();
     let consumer = flow.consume();
     wait_until("the first objects", LONG, || flow.n_objects() > 100);
     proxy.strike(fault, 0, 150);
     wait_until("spoiled requests", LONG, || proxy.n_struck() >= 150);
     flow.listen();
-    judge(flow, consumer);
+    Some(judge(flow, consumer))
 }
 
 #[test]
@@ -165,4 +168,92 @@ fn a_bucket_that_is_removed_ends_the_run_and_nothing_unstored_is_committed() {
     }
     flow.assert_every_object();
     flow.assert_topic(1);
+}
+
+/// Rows of so many bytes that become objects, without Kafka, and the bucket behind a proxy.
+struct Rows {
+    scene: Scene,
+    s3: S3,
+    proxy: Proxy,
+}
+
+impl Rows {
+    fn new(n_rows: usize, n_bytes: usize, retry: &str) -> Rows {
+        let mut scene = Scene::new();
+        let s3 = S3::start();
+        s3.create_bucket(BUCKET);
+        s3.surround(&mut scene);
+        let proxy = Proxy::to(&s3.url());
+        scene.set("AWS_ENDPOINT_URL_S3", format!("http://{}", proxy.address()));
+        let row = |n: usize| format!("{n},{}\n", "x".repeat(n_bytes));
+        scene.write("rows.csv", format!("n,text\n{}", (0..n_rows).map(row).collect::<String>()));
+        scene.write(
+            "p.toml",
+            format!(
+                "retry = {{ initial = \"20ms\", max = \"200ms\", {retry} }}\n\
+                 [sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n\
+                 [sinks.lake]\ntype = \"s3\"\ninputs = [\"rows\"]\nbucket = \"{BUCKET}\"\n\
+                 key = \"rows/{{{{ entry }}}}.csv\"\n"
+            ),
+        );
+        Rows { scene, s3, proxy }
+    }
+
+    fn start(&self) -> Running {
+        self.scene.start(["run", "p.toml"])
+    }
+}
+
+/// How far a process has read a file that it holds open.
+fn n_read(pid: u32, path: &Path) -> Option<u64> {
+    let mut open = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.map_while(Result::ok);
+    let file = open.find(|file| std::fs::read_link(file.path()).is_ok_and(|target| target == path))?;
+    let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", file.file_name().to_str()?)).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("pos:"))?.trim().parse().ok()
+}
+
+#[test]
+fn a_bucket_that_nobody_reaches_any_more_ends_the_run_as_a_service_that_was_never_there() {
+    let it = Rows::new(20_000, 10, "timeout = \"1s\"");
+    let running = it.start();
+    wait_until("the first objects", LONG, || it.s3.count(BUCKET) > 100);
+    it.proxy.set(Weather::Refusing);
+    running
+        .wait(LONG)
+        .assert_code(69)
+        .assert_says(&["writing s3://stocks/rows/", "cannot reach S3 at http://"]);
+}
+
+#[test]
+fn a_large_object_is_given_the_time_that_a_slow_line_takes() {
+    let it = Rows::new(1, 700_000, "timeout = \"1s\"");
+    it.proxy.set(Weather::Trickle(20_000));
+    it.start().wait(LONG).assert_code(0);
+    assert_eq!(it.s3.count(BUCKET), 1);
+    assert_eq!(it.s3.requests("PutObject"), 1, "no attempt was broken off");
+}
+
+#[test]
+fn while_a_bucket_takes_nothing_reading_stops_and_the_memory_stays_bounded() {
+    const N_ROWS: usize = 1_500;
+    let it = Rows::new(N_ROWS, 64 << 10, "timeout = \"0s\"");
+    it.s3.answer(|asked| match asked.operation {
+        "PutObject" => Answer::Error("SlowDown"),
+        _ => Answer::Normal,
+    });
+    let running = it.start();
+    wait_until("a word of it", LONG, || running.has_said("trying again"));
+    let mut most = (0, 0);
+    wait_until("many tries", LONG, || {
+        let read = n_read(running.pid(), &it.scene.path("rows.csv")).expect("it is being read");
+        most = (most.0.max(running.rss_kib() >> 10), most.1.max(read >> 20));
+        it.s3.requests("PutObject") > 4_000
+    });
+    // 32 MiB may be under way, and a batch more; one lies ready in the reader, whose window is a part of what it read.
+    assert!((30..48).contains(&most.1), "{} of 96 MiB were read", most.1);
+    assert!(most.0 < 128, "{} MiB of memory", most.0);
+    assert_eq!(it.s3.count(BUCKET), 0);
+    it.s3.answer(|_| Answer::Normal);
+    running.wait(LONG).assert_code(0);
+    assert_eq!(it.s3.count(BUCKET), N_ROWS);
 }

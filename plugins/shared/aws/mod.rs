@@ -5,5 +5,5 @@ mod setup;
 mod trouble;
 
 pub(crate) use bucket_name::check_bucket_name;
-pub(crate) use setup::{Access, Endpoint, Service};
+pub(crate) use setup::{Access, Endpoint, Service, timeouts};
 pub(crate) use trouble::{Kind, Trouble};

@@ -50,7 +50,7 @@ impl Access {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http_client()?)
             .retry_config(retries())
-            .timeout_config(timeouts())
+            .timeout_config(timeouts(0))
             // Its upload check mistakes many small uploads that wait for their turn for a stall.
             .stalled_stream_protection(
                 StalledStreamProtectionConfig::enabled().upload_enabled(false).build(),
@@ -173,11 +173,18 @@ fn retries() -> RetryConfig {
         .with_max_backoff(Duration::from_secs(1))
 }
 
-fn timeouts() -> TimeoutConfig {
+/// The slowest way on which a body still arrives, in bytes a second: many share the line, and each
+/// has only its part of it.
+const SLOWEST: usize = 16 << 10;
+
+/// How long to wait for a request with a body of so many bytes. An attempt that is broken off has sent
+/// them for nothing, and so would the next.
+pub(crate) fn timeouts(n_bytes: usize) -> TimeoutConfig {
+    let attempt = Duration::from_secs(30 + (n_bytes / SLOWEST) as u64);
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5))
-        .operation_attempt_timeout(Duration::from_secs(30))
-        .operation_timeout(Duration::from_mins(1))
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(attempt * 2)
         .build()
 }
 
@@ -228,6 +235,13 @@ impl JsonSchema for Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_larger_body_is_given_more_time() {
+        assert_eq!(timeouts(0).operation_attempt_timeout(), Some(Duration::from_secs(30)));
+        assert_eq!(timeouts(1 << 20).operation_attempt_timeout(), Some(Duration::from_secs(94)));
+        assert_eq!(timeouts(1 << 20).operation_timeout(), Some(Duration::from_secs(188)));
+    }
 
     #[test]
     fn an_endpoint_needs_its_scheme() {

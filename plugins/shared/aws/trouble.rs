@@ -75,6 +75,13 @@ impl Trouble {
         Trouble { kind, code: code.to_owned(), status, message: message.to_owned() }
     }
 
+    /// As of a server that is not there.
+    #[cfg(test)]
+    pub(crate) fn unreachable() -> Trouble {
+        let message = "connection refused".to_owned();
+        Trouble { kind: Kind::Unreachable, code: String::new(), status: 0, message }
+    }
+
     pub(crate) fn is(&self, code: &str) -> bool {
         self.code == code
     }
@@ -98,14 +105,20 @@ impl Trouble {
         is_mute && self.status != 0 && !is_settled
     }
 
+    /// As an error: one that says whether it was the service that could not be reached.
+    pub(crate) fn into_error(self, service: Service, place: &str) -> anyhow::Error {
+        if self.kind == Kind::Unreachable {
+            let message = format!("cannot reach {} {place}: {}", service.name, self.message);
+            return anyhow::Error::new(Unreachable(message));
+        }
+        anyhow::Error::new(self)
+    }
+
     /// As the error of a first contact: marked for another try where that may help.
     pub(crate) fn on_open(self, service: Service, access: &Access, what: &str) -> anyhow::Error {
         let place = access.place();
         match &self.kind {
-            Kind::Unreachable => {
-                let message = format!("cannot reach {} {place}: {}", service.name, self.message);
-                anyhow::Error::new(Unreachable(message))
-            }
+            Kind::Unreachable => self.into_error(service, &place),
             Kind::Busy => {
                 let message = format!("{} {place} is not ready: {self}", service.name);
                 anyhow::Error::new(Unreachable(message))

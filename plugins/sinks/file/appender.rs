@@ -147,7 +147,7 @@ fn torn_path(path: &Path) -> PathBuf {
 
 fn make_folder_of(path: &Path) -> Result<()> {
     let Some(folder) = path.parent() else { return Ok(()) };
-    std::fs::create_dir_all(folder).with_context(|| format!("creating the folder {}", folder.display()))
+    runner_core::create_folder(folder).with_context(|| format!("creating the folder {}", folder.display()))
 }
 
 fn sync_folder_of(path: &Path) -> io::Result<()> {

@@ -216,6 +216,10 @@ impl Crawls for Crawler {
         format!("crawler `{}`", self.plan.name)
     }
 
+    fn place(&self) -> String {
+        self.access.place()
+    }
+
     fn why_no_table(&self) -> String {
         let Plan { target, role, .. } = &self.plan;
         format!(

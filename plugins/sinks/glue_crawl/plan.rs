@@ -3,7 +3,7 @@
 use std::fmt;
 
 use aws_sdk_glue::types::{Crawler as Description, CrawlerTargets, S3Target};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::options::{Cron, Folder};
 
@@ -81,8 +81,35 @@ impl Plan {
         let schedule = found.schedule().and_then(|it| it.schedule_expression()).unwrap_or_default();
         let wanted = self.schedule.as_ref().map_or("", Cron::as_str);
         note("schedule", schedule, wanted, schedule == wanted, false);
+
+        if is_same_target {
+            let sample_size = targets.and_then(|targets| targets.s3_targets().first()?.sample_size());
+            let is = sample_size.map(|size| size.to_string()).unwrap_or_default();
+            note(
+                "sample_size",
+                &is,
+                &self.sample_size.to_string(),
+                sample_size == Some(self.sample_size),
+                false,
+            );
+        }
+        // What else a configuration holds makes no other tables of the same objects.
+        let (is, wanted) =
+            (grouping(found.configuration().unwrap_or_default()), grouping(&self.configuration()));
+        for ((what, is), (_, wanted)) in is.iter().zip(&wanted) {
+            note(what, is, wanted, is == wanted, false);
+        }
         differences
     }
+}
+
+/// What a configuration says of how objects make tables, in words for people.
+fn grouping(configuration: &str) -> [(&'static str, String); 2] {
+    let configuration: Value = serde_json::from_str(configuration).unwrap_or_default();
+    let grouping = &configuration["Grouping"];
+    let policy = grouping["TableGroupingPolicy"].as_str().unwrap_or_default().to_owned();
+    let level = grouping["TableLevelConfiguration"].as_u64().map(|level| level.to_string());
+    [("grouping of tables", policy), ("table level", level.unwrap_or_default())]
 }
 
 /// Glue takes a role by its name or its ARN, with or without a path, and answers with any of them.
@@ -108,8 +135,10 @@ mod tests {
     }
 
     fn found(path: &str, role: &str, database: &str) -> Description {
-        let targets = CrawlerTargets::builder().s3_targets(S3Target::builder().path(path).build()).build();
-        Description::builder().targets(targets).role(role).database_name(database).build()
+        let target = S3Target::builder().path(path).sample_size(100).build();
+        let targets = CrawlerTargets::builder().s3_targets(target).build();
+        let found = Description::builder().targets(targets).role(role).database_name(database);
+        found.configuration(plan().configuration()).build()
     }
 
     #[test]
@@ -143,6 +172,27 @@ mod tests {
         assert_eq!(differences.len(), 1);
         assert!(!differences[0].is_serious);
         assert_eq!(differences[0].wanted, "none");
+    }
+
+    #[test]
+    fn another_sample_or_grouping_is_told_and_not_serious() {
+        let mut other = found("s3://lake/stockmarket_project/", &plan().role, "realtime-de-db");
+        other.configuration = Some(json!({ "Grouping": { "TableLevelConfiguration": 3 } }).to_string());
+        let wider = Plan { sample_size: 200, ..plan() };
+        let differences = wider.differences(&other);
+        assert!(differences.iter().all(|difference| !difference.is_serious));
+        let text: Vec<String> = differences.iter().map(Difference::to_string).collect();
+        assert_eq!(
+            text,
+            [
+                "its sample_size is `100`, the pipeline file says `200`",
+                "its grouping of tables is none, the pipeline file says `CombineCompatibleSchemas`",
+                "its table level is `3`, the pipeline file says `2`",
+            ]
+        );
+        other.configuration = None;
+        other.targets = None;
+        assert_eq!(plan().differences(&other).len(), 3, "the target, and how objects make tables");
     }
 
     #[test]

@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use runner_core::{Gauges, async_trait};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
-use crate::shared::aws::Trouble;
+use crate::shared::aws::{Service, Trouble};
 
 /// How long after the first new object the first crawl begins: a crawl over one
 /// object costs as much as one over what half a minute brings.
@@ -18,6 +18,9 @@ const FIRST_AFTER: Duration = Duration::from_secs(30);
 /// How often a running crawler is looked at, at first and later; a crawl takes a minute or more.
 const LOOK_FIRST: Duration = Duration::from_millis(500);
 const LOOK_LATER: Duration = Duration::from_secs(5);
+/// How long a run that was stopped waits for the start of its last crawl: whoever stops it does not wait
+/// for long, and the records are stored already.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// A crawler as rounds see it.
 #[async_trait]
@@ -30,6 +33,8 @@ pub(super) trait Crawls: Send + Sync {
     async fn tables(&self) -> Result<Vec<String>>;
     /// What it is called, with its kind.
     fn name(&self) -> String;
+    /// Where Glue is, for messages.
+    fn place(&self) -> String;
     /// Why a crawl that went well may have found no table.
     fn why_no_table(&self) -> String;
 }
@@ -154,7 +159,16 @@ impl<C: Crawls> Rounds<C> {
             info!("{name} goes on with its crawl in Glue; nobody waits for it");
             return;
         }
-        match self.crawler.start().await {
+        let Ok(started) = timeout(LEAVE_WITHIN, self.crawler.start()).await else {
+            warn!(
+                "Glue {} has not answered within {}, so that {name} may not have been started; `runner crawl` starts \
+                 it by hand",
+                self.crawler.place(),
+                humantime(LEAVE_WITHIN)
+            );
+            return;
+        };
+        match started {
             Ok(true) => info!("{name} has been started and goes on in Glue; nobody waits for it"),
             Ok(false) => warn!(
                 "{name} is running already and may miss what was stored last: `runner crawl` starts it once more"
@@ -239,7 +253,10 @@ impl<C: Crawls> Rounds<C> {
                 answer => return answer,
             };
             if self.timeout.is_some_and(|timeout| started.elapsed() >= timeout) {
-                return Err(error);
+                return Err(match error.downcast::<Trouble>() {
+                    Ok(trouble) => trouble.into_error(Service::GLUE, &self.crawler.place()),
+                    Err(error) => error,
+                });
             }
             warn!("{}: {error:#}; asking again", self.crawler.name());
             sleep(LOOK_LATER).await;

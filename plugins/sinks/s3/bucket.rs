@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{Overwrite, S3Config, letters};
-use crate::shared::aws::{Access, Endpoint, Kind, Service, Trouble};
+use crate::shared::aws::{Access, Endpoint, Kind, Service, Trouble, timeouts};
 
 /// A bucket, who writes to it, and how.
 pub(super) struct Bucket {
@@ -27,6 +27,8 @@ pub(super) struct Bucket {
     /// When the keys were looked for again.
     renewed: Mutex<Option<Instant>>,
     name: String,
+    /// What all names of objects begin with.
+    folder: String,
     content_type: String,
     owner: Option<String>,
     overwrite: Overwrite,
@@ -66,6 +68,7 @@ impl Bucket {
             force_path_style: config.force_path_style,
             renewed: Mutex::default(),
             name: config.bucket.clone(),
+            folder: config.key.folder().to_owned(),
             content_type: config.content_type.clone(),
             owner: config.expected_bucket_owner.clone(),
             overwrite: config.overwrite.unwrap_or_default(),
@@ -95,7 +98,7 @@ impl Bucket {
     }
 
     /// Whether the bucket is there and may be used, as far as that can be known before the first object.
-    pub(super) async fn check(&self, folder: &str) -> Result<()> {
+    pub(super) async fn check(&self) -> Result<()> {
         let client = self.client();
         let head = client.head_bucket().bucket(&self.name).set_expected_bucket_owner(self.owner.clone());
         let Err(error) = head.send().await else { return Ok(()) };
@@ -105,7 +108,7 @@ impl Bucket {
         }
         // The answer to a HEAD has no body and so gives no reason; that to a list does. Besides,
         // some policies allow no more than a look at the folder in question.
-        let list = client.list_objects_v2().bucket(&self.name).prefix(folder).max_keys(1);
+        let list = client.list_objects_v2().bucket(&self.name).prefix(&self.folder).max_keys(1);
         let Err(error) = list.set_expected_bucket_owner(self.owner.clone()).send().await else {
             return Ok(());
         };
@@ -154,7 +157,8 @@ impl Bucket {
             .set_expected_bucket_owner(self.owner.clone())
             .set_if_none_match(is_conditional.then(|| "*".into()))
             .body(ByteStream::from(body.clone()));
-        put.send().await.map_err(|error| Trouble::of(&error))?;
+        let patience = aws_sdk_s3::config::Builder::new().timeout_config(timeouts(body.len()));
+        put.customize().config_override(patience).send().await.map_err(|error| Trouble::of(&error))?;
         self.has_stored.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -232,7 +236,7 @@ impl Bucket {
                 self.access.place()
             ))
         } else {
-            self.explain(&trouble).unwrap_or_else(|| anyhow!(trouble))
+            self.explain(&trouble).unwrap_or_else(|| trouble.into_error(Service::S3, &self.access.place()))
         };
         let error = self.about(what, key, error);
         if may_pass {
@@ -269,10 +273,23 @@ impl Bucket {
                 "the bucket `{name}` does not lie in region {region}: `aws s3api get-bucket-location --bucket \
                  {name}` says where; set AWS_REGION or the option `region`"
             )),
-            Kind::Denied if self.owner.is_some() && trouble.is("AccessDenied") => Some(anyhow!(
-                "{trouble}; either these credentials may not write here, or the bucket `{name}` does not belong to \
-                 the account of `expected_bucket_owner`"
-            )),
+            Kind::Denied if trouble.is("AccessDenied") => {
+                let compare = match self.overwrite {
+                    Overwrite::Same => " and, to compare what is there already, s3:GetObject",
+                    Overwrite::Always => "",
+                };
+                let owner = match self.owner {
+                    Some(_) => {
+                        "; or the bucket does not belong to the account of `expected_bucket_owner`, and then they \
+                         may do nothing"
+                    }
+                    None => "",
+                };
+                Some(anyhow!(
+                    "{trouble}; these credentials need s3:PutObject{compare} on {name}/{}*{owner}",
+                    self.folder
+                ))
+            }
             _ => None,
         }
     }

@@ -131,7 +131,7 @@ struct S3 {
 impl Sink for S3 {
     async fn open(&mut self) -> Result<()> {
         let bucket = Bucket::connect(&self.config, self.takes_letters).await?;
-        bucket.check(self.config.key.folder()).await?;
+        bucket.check().await?;
         self.bucket = Some(Arc::new(bucket));
         Ok(())
     }

@@ -1,15 +1,15 @@
 //! An input is one file that is being read: a window onto its text that moves on.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek as _, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::UNIX_EPOCH;
 
 use anyhow::{Context as _, Result, bail};
 use runner_core::Name;
 
 use super::options::Compression;
+use super::plan::{Seen, modified};
 use super::position::{Cursor, End, FRONT, Front, Print, TAIL};
 use crate::shared::csv::Span;
 use crate::shared::packing::Packing;
@@ -17,6 +17,10 @@ use crate::shared::packing::Packing;
 /// The longest row. One that is longer has open quotes, nearly always, and
 /// would take the rest of the file into memory.
 const LONGEST_ROW: usize = 16 << 20;
+
+/// The ways out where a file is not the one that was read. The second gives numbers that nothing was stored under.
+const ANOTHER: &str = "give the new file another name or path: it is read from its start then, and numbering goes on. \
+                       `--from-start` reads everything again and numbers it from 0";
 
 pub(super) struct Input {
     pub(super) shown: Name,
@@ -43,18 +47,20 @@ impl Input {
     pub(super) fn open(path: &str, shown: Name, compression: Compression) -> Result<Self> {
         let mut file = File::open(path).with_context(|| format!("opening {shown}"))?;
         let metadata = file.metadata().with_context(|| format!("opening {shown}"))?;
-        let cursor = Cursor {
-            path: path.into(),
-            size: metadata.len(),
-            modified: modified(&metadata),
-            ..Cursor::default()
-        };
         let n_raw = Arc::new(AtomicU64::new(0));
         let packing = match compression {
             Compression::Auto => Packing::detect(&mut file).with_context(|| format!("reading {shown}"))?,
             Compression::None => Packing::None,
             Compression::Gzip => Packing::Gzip,
             Compression::Zstd => Packing::Zstd,
+        };
+        let ahead = Seen::of(&file, &metadata, packing != Packing::None);
+        let cursor = Cursor {
+            path: path.into(),
+            size: metadata.len(),
+            modified: modified(&metadata),
+            ahead: Some(ahead.with_context(|| format!("reading {shown}"))?),
+            ..Cursor::default()
         };
         let text = match packing {
             Packing::None => Text::Plain(file),
@@ -76,15 +82,13 @@ impl Input {
     pub(super) fn open_at(cursor: &Cursor, shown: Name, compression: Compression) -> Result<Self> {
         let mut input = Input::open(&cursor.path, shown, compression).with_context(|| {
             format!(
-                "{shown} was read up to line {} and cannot be read on; put it back, or read everything \
-                 again with `--from-start`",
+                "{shown} was read up to line {} and cannot be read on; put it back, or {ANOTHER}",
                 cursor.lines
             )
         })?;
         if let Some(what) = input.go_to(cursor)? {
             bail!(
-                "{shown} has changed since it was read up to line {}: {what}. Put the old file back, or \
-                 read everything again with `--from-start`",
+                "{shown} has changed since it was read up to line {}: {what}. Put the old file back, or {ANOTHER}",
                 cursor.lines
             );
         }
@@ -245,6 +249,7 @@ impl Input {
         Cursor {
             front: Some(self.front.before(offset)),
             tail: has_tail.then(|| Print::of(self.before(TAIL), offset)),
+            ahead: self.cursor.ahead.clone().filter(|_| self.cursor.end == End::NotReached),
             ..self.cursor.clone()
         }
     }
@@ -288,10 +293,4 @@ impl Read for Counted {
         self.n_raw.fetch_add(n_bytes as u64, Ordering::Relaxed);
         Ok(n_bytes)
     }
-}
-
-/// When a file was changed last, in nanoseconds since 1970; 0 where nobody knows.
-pub(super) fn modified(metadata: &Metadata) -> u64 {
-    let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    since.map_or(0, |since| since.as_nanos() as u64)
 }

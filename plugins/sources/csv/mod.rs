@@ -4,6 +4,7 @@ mod columns;
 mod files;
 mod input;
 mod options;
+mod plan;
 mod position;
 mod reader;
 
@@ -38,12 +39,15 @@ types = { Volume = "float" }    # the other columns are settled over a sample
 /// is a row with too few or too many cells, with an open quote or text behind a
 /// closing one, or that is not UTF-8. Reading goes on behind the last row that was
 /// delivered; a file may have grown by then, or its bad row have been corrected,
-/// but what was read of it must not have changed.
+/// but what was read of it must not have changed. Where the last run did not end in
+/// order and rows have come or gone since among those that it had not delivered, numbering goes on
+/// behind all numbers that were given, and rows that it had stored already may be stored once more.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CsvConfig {
     /// The file, or a list of files. `*`, `?`, `[a-z]` and `**` stand for what they do in a
-    /// shell; what matches is read in the order of the names. Files that come up later are read last.
+    /// shell; what matches is read in the order of the names. Files that come up later are read
+    /// last, and so are those that are added to the list; a list that lacks one is read from its start.
     path: Paths,
     /// What stands between two cells.
     #[serde(default)]
@@ -139,6 +143,10 @@ impl Source for Csv {
         files::identity(&self.settings.patterns, &self.settings.context)
     }
 
+    fn goes_on_from(&self, identity: &str) -> bool {
+        files::goes_on_from(&self.settings.patterns, &self.settings.context, identity)
+    }
+
     async fn open(&mut self, start: &Start) -> Result<()> {
         let settings = Arc::clone(&self.settings);
         let position = start.position.clone().filter(|_| !start.from_start);
@@ -148,6 +156,13 @@ impl Source for Csv {
         self.settings.context.gauges.set_position(position, size);
         self.state = State::Opened(Box::new(reader));
         Ok(())
+    }
+
+    fn begins_anew(&mut self) -> Option<Position> {
+        match &self.state {
+            State::Opened(reader) => reader.begins_anew(),
+            State::Closed | State::Reading(_) | State::Ended => None,
+        }
     }
 
     fn committer(&mut self) -> Option<Box<dyn Committer>> {

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::plan::Seen;
+
 /// How many bytes of the front of a file a print covers at most.
 pub(super) const FRONT: usize = 256 << 10;
 /// How many bytes before a batch a print covers at most.
@@ -44,6 +46,16 @@ impl Saved {
             "the checkpoint is damaged; start over with `--from-start`"
         );
         Ok(saved)
+    }
+
+    pub(super) fn position(&self) -> Position {
+        // Nothing in it can fail to become JSON: its keys are strings.
+        Position(serde_json::to_value(self).unwrap_or_default())
+    }
+
+    /// Whether any row lies before it. Where none does nothing is settled: neither columns nor types nor files.
+    pub(super) fn is_begun(&self) -> bool {
+        self.files.iter().any(|cursor| cursor.offset > 0)
     }
 
     /// The bytes of a position: how many come before it, and of how many.
@@ -82,6 +94,9 @@ pub(super) struct Cursor {
     pub(super) tail: Option<Print>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) end: End,
+    /// The file as it was when it was lined up to be read, or to be read on; none once that is done.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) ahead: Option<Seen>,
 }
 
 /// Whether the cursor stands at the end of its file, and how that ended.
@@ -188,10 +203,12 @@ impl Positions for Marks {
         if n_items == self.items.len() {
             cursor.end = self.end;
         }
+        if cursor.end != End::NotReached {
+            cursor.ahead = None;
+        }
         let bytes = (self.bytes_before(cursor.offset), self.n_bytes);
         let mut saved = Saved { file: self.file, bytes, ..(*self.base).clone() };
         saved.files[self.file] = cursor;
-        // Nothing in it can fail to become JSON: its keys are strings.
-        Position(serde_json::to_value(saved).unwrap_or_default())
+        saved.position()
     }
 }

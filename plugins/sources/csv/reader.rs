@@ -9,8 +9,9 @@ use runner_core::{Body, BuildContext, Origin, Position, Record, Reject, Row};
 
 use super::columns;
 use super::files;
-use super::input::{Input, modified};
+use super::input::Input;
 use super::options::Compression;
+use super::plan;
 use super::position::{Cursor, End, Marks, Saved};
 use crate::shared::csv::{Dialect, Layout, Next, Place, Slip, TableBuilder, next_row, reject};
 
@@ -46,6 +47,8 @@ pub(super) struct Reader {
     room: (usize, usize),
     n_bytes_done: u64,
     n_bytes: u64,
+    /// Whether all that lay behind the position lies there still.
+    has_kept_on: bool,
 }
 
 impl Reader {
@@ -53,10 +56,11 @@ impl Reader {
     /// with either before the first row is read.
     pub(super) fn open(settings: Arc<Settings>, position: Option<Position>) -> Result<Self> {
         let saved = position.map(Saved::read).transpose()?;
-        let known = saved.as_ref().map_or(&[][..], |saved| &saved.files);
+        let begun = saved.as_ref().filter(|saved| saved.is_begun());
+        let known = begun.map_or(&[][..], |begun| &begun.files);
         let files = list(&settings, known)?;
-        let columns = match &saved {
-            Some(saved) => columns::pinned(saved, &settings)?,
+        let columns = match begun {
+            Some(begun) => columns::pinned(begun, &settings)?,
             None => columns::settle(&settings, &files)?,
         };
         let layout = Arc::new(Layout::new(columns, &settings.dialect));
@@ -64,7 +68,7 @@ impl Reader {
             delimiter: settings.dialect.delimiter.into(),
             header: settings.header,
             columns: columns::types_of(layout.header()),
-            file: saved.as_ref().map_or(0, |saved| saved.file),
+            file: begun.map_or(0, |begun| begun.file),
             files,
             bytes: (0, 0),
         };
@@ -78,8 +82,10 @@ impl Reader {
             room: (0, 0),
             n_bytes_done: 0,
             n_bytes: 0,
+            has_kept_on: false,
         };
         reader.line_up()?;
+        reader.has_kept_on = saved.is_some_and(|was| plan::holds(&was, &reader.base));
         Ok(reader)
     }
 
@@ -93,16 +99,20 @@ impl Reader {
             let is_at_end = cursor.end != End::NotReached;
             let is_through = is_at_end
                 && match std::fs::metadata(&cursor.path) {
-                    Ok(metadata) => cursor.size == metadata.len() && cursor.modified == modified(&metadata),
+                    Ok(metadata) => {
+                        cursor.size == metadata.len() && cursor.modified == plan::modified(&metadata)
+                    }
                     // Whoever clears away what has been read does no harm.
                     Err(_) => true,
                 };
             if is_through {
+                Arc::make_mut(&mut self.base).files[index].ahead = None;
                 self.n_bytes += cursor.size;
                 self.n_bytes_done += cursor.size;
                 continue;
             }
             let input = self.input_of(index)?;
+            Arc::make_mut(&mut self.base).files[index].ahead.clone_from(&input.cursor().ahead);
             self.n_bytes += input.cursor().size;
             if self.queue.is_empty() {
                 self.input = Some(input);
@@ -122,6 +132,11 @@ impl Reader {
         let (input, names) = columns::begin(&cursor.path, &self.settings)?;
         columns::compare(&names, self.layout.header(), input.shown, &self.base.files[0].path)?;
         Ok(input)
+    }
+
+    /// Where reading begins, unless the position said so, and what was behind it is there still.
+    pub(super) fn begins_anew(&self) -> Option<Position> {
+        (!self.has_kept_on).then(|| self.base.position())
     }
 
     /// How many bytes on disk have been read, and of how many.
@@ -161,7 +176,8 @@ impl Reader {
         let delimiter = self.settings.dialect.delimiter;
         let start = input.printed_cursor();
         let bytes_before = self.n_bytes_done + input.raw_position();
-        let mut origin = Origin { stream: input.shown, lane: file as i32, offset: start.rows };
+        let stream = files::origin(&start.path, &self.settings.context);
+        let mut origin = Origin { stream, lane: file as i32, offset: start.rows };
         let mut table = TableBuilder::new(Arc::clone(&self.layout), self.room.0, self.room.1);
         let mut items = Vec::with_capacity(self.room.0);
         let mut rejects: Vec<Reject> = Vec::new();
@@ -241,7 +257,7 @@ fn number(rows: impl Iterator<Item = Row>, first: Origin, rejects: &[Reject]) ->
 /// All files, those that a position knows in its order and new ones behind them.
 fn list(settings: &Settings, known: &[Cursor]) -> Result<Vec<Cursor>> {
     let paths: HashSet<&Path> = known.iter().map(|cursor| Path::new(&cursor.path)).collect();
-    let found = files::list(&settings.patterns, &settings.context, |path| paths.contains(path))?;
+    let found = files::list(&settings.patterns, &settings.context, &paths)?;
     let mut all = known.to_vec();
     for path in found.iter().filter(|path| !paths.contains(path.as_path())) {
         let path = path.to_str().with_context(|| format!("the name of {} is not UTF-8", path.display()))?;

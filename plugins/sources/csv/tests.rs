@@ -355,6 +355,8 @@ mod gauge;
 mod many;
 /// Compressed files.
 mod packed;
+/// What was read ahead and what lies there now.
+mod plan;
 /// Random files against the csv crate.
 mod random;
 

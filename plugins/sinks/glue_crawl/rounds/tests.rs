@@ -9,7 +9,28 @@ struct Clockwork {
     /// Somebody else's crawl runs until then.
     busy_until: Mutex<Option<Instant>>,
     failure: Mutex<Option<String>>,
+    /// How Glue is to be reached at present.
+    way: Mutex<Way>,
     tables: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Way {
+    #[default]
+    Open,
+    Silent,
+    Cut,
+}
+
+impl Clockwork {
+    async fn pass(&self) -> Result<()> {
+        let way = *self.way.lock().unwrap();
+        match way {
+            Way::Open => Ok(()),
+            Way::Silent => std::future::pending().await,
+            Way::Cut => Err(Trouble::unreachable().into()),
+        }
+    }
 }
 
 const A_CRAWL: Duration = Duration::from_mins(1);
@@ -17,6 +38,7 @@ const A_CRAWL: Duration = Duration::from_mins(1);
 #[async_trait]
 impl Crawls for Arc<Clockwork> {
     async fn look(&self) -> Result<Look> {
+        self.pass().await?;
         let starts = self.starts.lock().unwrap();
         let now = Instant::now();
         let runs = |start: &&Instant| now < **start + A_CRAWL;
@@ -43,6 +65,10 @@ impl Crawls for Arc<Clockwork> {
 
     fn name(&self) -> String {
         "crawler `stocks`".into()
+    }
+
+    fn place(&self) -> String {
+        "at http://glue".into()
     }
 
     fn why_no_table(&self) -> String {
@@ -151,6 +177,29 @@ async fn stopping_starts_a_crawl_and_does_not_wait() {
     scene.rounds.leave().await;
     assert_eq!(scene.starts(), [10]);
     assert_eq!(scene.began.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_does_not_wait_long_for_a_glue_that_is_silent() {
+    let scene = Scene::new(None);
+    scene.rounds.hear(1);
+    *scene.clockwork.way.lock().unwrap() = Way::Silent;
+    scene.rounds.leave().await;
+    assert_eq!(scene.began.elapsed(), LEAVE_WITHIN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_glue_that_nobody_reaches_is_told_from_a_crawl_that_fails() {
+    let scene = Scene::new(None);
+    scene.rounds.hear(1);
+    *scene.clockwork.way.lock().unwrap() = Way::Cut;
+    let error = scene.rounds.finish().await.unwrap_err();
+    assert!(runner_core::is_unreachable(&error), "{error:#}");
+    assert!(
+        format!("{error:#}").contains("cannot reach Glue at http://glue: connection refused"),
+        "{error:#}"
+    );
+    assert!(scene.began.elapsed() >= Duration::from_mins(15));
 }
 
 #[tokio::test(start_paused = true)]

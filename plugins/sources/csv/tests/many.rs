@@ -54,3 +54,59 @@ fn another_header_is_refused_before_the_first_row_is_read() {
         "{error}"
     );
 }
+
+#[test]
+fn a_pattern_whose_files_were_all_read_and_cleared_away_is_no_error() {
+    let scene = scene();
+    let position = scene.last_position();
+    for name in ["last.csv", "a1.csv", "a2.csv"] {
+        std::fs::remove_file(scene.path(name)).unwrap();
+    }
+    assert_eq!(scene.read_behind(Some(position.clone())), ok(&[]));
+    let scene = scene.with("path", json!(["last.csv", "a*.csv", "b*.csv"]));
+    let error = scene.refusal(Some(position.clone()));
+    assert!(error.starts_with("no file matches `b*.csv` in "), "{error}");
+    scene.write("b1.csv", "n\n4\n");
+    assert_eq!(scene.read_behind(Some(position)), ok(&[r#"{"n":4.0}"#]));
+}
+
+#[test]
+fn a_list_goes_on_from_a_shorter_one_and_from_no_other() {
+    let source = |paths: Value| {
+        let scene = Scene::new(json!({ "path": paths }));
+        let mut context = testing::context();
+        context.folder = "/data".into();
+        CsvConfig::deserialize(&scene.options).unwrap().build(&context).unwrap()
+    };
+    let now = source(json!(["2024.csv", "2025, Q1.csv", "2026.csv"]));
+    for (before, goes_on) in [
+        (json!("2025, Q1.csv"), true),
+        (json!(["2024.csv", "2026.csv"]), true),
+        (json!(["2024.csv", "2025, Q1.csv", "2026.csv"]), true),
+        (json!(["2026.csv", "2024.csv"]), false),
+        (json!(["2024.csv", "2023.csv"]), false),
+        (json!(["2024.csv", "2025, Q1.csv", "2026.csv", "2027.csv"]), false),
+        (json!("2024.csv.gz"), false),
+    ] {
+        assert_eq!(now.goes_on_from(&source(before.clone()).identity()), goes_on, "{before}");
+    }
+}
+
+#[test]
+fn a_record_bears_the_path_from_its_pipeline_file_on() {
+    let scene = Scene::of("n\n1\n");
+    std::fs::create_dir(scene.path("pipelines")).unwrap();
+    let mut context = testing::context();
+    let origin = |context: &BuildContext, path: &str| {
+        let path = files::identity(&[path.to_owned()], context);
+        files::origin(&path, context).as_str().to_owned()
+    };
+    context.folder = scene.path("pipelines");
+    assert_eq!(origin(&context, "data/t.csv"), "data/t.csv");
+    assert_eq!(origin(&context, "../t.csv"), "../t.csv");
+    assert_eq!(origin(&context, "/data/t.csv"), "/data/t.csv");
+    let identity = files::identity(&["t.csv".to_owned()], &context);
+    context.folder = scene.path("pipelines/../pipelines");
+    assert_eq!(files::identity(&["t.csv".to_owned()], &context), identity);
+    assert_eq!(origin(&context, "t.csv"), "t.csv");
+}
