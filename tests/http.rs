@@ -48,7 +48,7 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 }
 
 async fn serve(answer: impl wiremock::Respond + 'static) -> MockServer {
-    let server = MockServer::start().await;
+    let server = MockServer::builder().start().await;
     Mock::given(any()).respond_with(answer).mount(&server).await;
     server
 }
@@ -189,7 +189,7 @@ async fn every_kind_of_auth_is_sent_and_never_shown() {
         ),
     ];
     for (options, wanted) in cases {
-        let server = MockServer::start().await;
+        let server = MockServer::builder().start().await;
         wanted.respond_with(answer([1])).up_to_n_times(1).mount(&server).await;
         // What is refused repeats all that was asked, as careless APIs do.
         let echo = |request: &Request| {

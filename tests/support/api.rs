@@ -14,7 +14,7 @@ impl Api {
     pub fn start(json: &str) -> Api {
         let runtime = Runtime::new().expect("a runtime");
         let server = runtime.block_on(async {
-            let server = MockServer::start().await;
+            let server = MockServer::builder().start().await;
             let answer = ResponseTemplate::new(200).set_body_raw(json, "application/json");
             Mock::given(any()).respond_with(answer).mount(&server).await;
             server

@@ -12,7 +12,7 @@ use super::*;
 
 /// A server that answers each operation with the same status and JSON every time.
 async fn glue(answers: &[(&str, u16, Value)]) -> MockServer {
-    let server = MockServer::start().await;
+    let server = MockServer::builder().start().await;
     for (operation, status, body) in answers {
         Mock::given(header("x-amz-target", &*format!("AWSGlue.{operation}")))
             .respond_with(ResponseTemplate::new(*status).set_body_json(body))

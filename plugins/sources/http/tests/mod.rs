@@ -95,7 +95,7 @@ fn json_answer(value: Value) -> ResponseTemplate {
 }
 
 async fn serve(answers: impl IntoIterator<Item = ResponseTemplate>) -> MockServer {
-    let server = MockServer::start().await;
+    let server = MockServer::builder().start().await;
     let answers = Mutex::new(answers.into_iter().collect::<Vec<_>>().into_iter());
     let last = Mutex::new(ResponseTemplate::new(500));
     let answer = move |_: &Request| {
@@ -111,7 +111,7 @@ async fn serve(answers: impl IntoIterator<Item = ResponseTemplate>) -> MockServe
 
 /// An API of numbered records, `per_page` a page, that is asked by `?page=` from 1.
 async fn pages(n_records: usize, per_page: usize) -> MockServer {
-    let server = MockServer::start().await;
+    let server = MockServer::builder().start().await;
     let answer = move |request: &Request| {
         let page =
             request.url.query_pairs().find(|(name, _)| name == "page").map(|(_, page)| page.into_owned());
@@ -130,7 +130,7 @@ fn by_page() -> Value {
 
 /// An API of numbered records, two a page, that names what comes next by a cursor.
 async fn cursors(n_records: usize) -> MockServer {
-    let server = MockServer::start().await;
+    let server = MockServer::builder().start().await;
     let answer = move |request: &Request| {
         let after = request.url.query_pairs().find(|(name, _)| name == "after");
         let first: usize =

@@ -21,7 +21,7 @@ async fn credentials_stay_with_the_host_of_the_endpoint() {
     let away = ResponseTemplate::new(302).insert_header("Location", format!("{}/there", other.uri()));
     assert_eq!(run_once(&serve([away]).await, options.clone()).await.bodies, ["1"]);
 
-    let home = MockServer::start().await;
+    let home = MockServer::builder().start().await;
     let moved = ResponseTemplate::new(308).insert_header("Location", "/there");
     Mock::given(path("/prices")).respond_with(moved).mount(&home).await;
     Mock::given(header("authorization", "Basic YWRhOng="))
@@ -64,7 +64,7 @@ async fn the_request_is_what_the_options_say() {
 
 #[tokio::test]
 async fn options_that_do_not_go_together_are_refused() {
-    let server = MockServer::start().await;
+    let server = MockServer::builder().start().await;
     let refused = |options: Value| build(&server, options).err().expect("a refusal").to_string();
     assert!(refused(json!({"codec": "csv", "records": "/data"})).starts_with("`records`: "));
     let cursor = json!({"type": "cursor", "cursor": "/next", "param": "after"});

@@ -93,7 +93,7 @@ async fn an_answer_that_is_something_else_says_what_to_do() {
 #[tokio::test]
 async fn nobody_there_is_said_to_be_unreachable() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let server = MockServer::start().await;
+    let server = MockServer::builder().start().await;
     let endpoint = format!("http://127.0.0.1:{port}/");
     let Some(ReadError::Retry { error, .. }) = run_once(&server, json!({"endpoint": endpoint})).await.error
     else {
@@ -117,7 +117,7 @@ async fn a_host_that_lets_nobody_in_is_unreachable_and_not_waited_for_long() {
         guests.push(guest.unwrap());
     }
     let options = json!({"endpoint": format!("http://{address}/"), "timeout": "200ms"});
-    let run = run_once(&MockServer::start().await, options).await;
+    let run = run_once(&MockServer::builder().start().await, options).await;
     let Some(ReadError::Retry { error, .. }) = run.error else { panic!("another try") };
     assert!(error.is::<runner_core::Unreachable>(), "{error:#}");
     assert!(format!("{error:#}").contains("check `endpoint`"), "{error:#}");
@@ -176,7 +176,7 @@ async fn what_a_header_says_is_hidden_where_an_api_repeats_it() {
 
 #[tokio::test]
 async fn a_server_without_tls_is_no_reason_to_panic() {
-    let server = MockServer::start().await;
+    let server = MockServer::builder().start().await;
     let endpoint = server.uri().replace("http:", "https:");
     let failure = run_once(&server, json!({"endpoint": endpoint})).await.failure();
     assert!(failure.starts_with("retry: ") && failure.contains("cannot reach 127.0.0.1:"), "{failure}");

@@ -132,7 +132,7 @@ async fn an_answer_that_has_changed_is_given_from_its_start() {
 
 #[tokio::test]
 async fn links_are_followed_to_the_last() {
-    let server = MockServer::start().await;
+    let server = MockServer::builder().start().await;
     let linked = |body: Value, link: &str| json_answer(body).insert_header("Link", link);
     let first = linked(json!([1]), r#"</prices?page=2&k=s3cret>; rel="next", </prices?page=9>; rel="last""#);
     Mock::given(query_param_is_missing("page")).respond_with(first).mount(&server).await;
@@ -150,7 +150,7 @@ async fn links_are_followed_to_the_last() {
 
 #[tokio::test]
 async fn a_saved_link_repeats_no_secret_and_asks_with_it_all_the_same() {
-    let server = MockServer::start().await;
+    let server = MockServer::builder().start().await;
     let link = "</prices?appid=s3cret%2F1&page=2&page_token=theirs&symbol=A>; rel=next";
     let first = json_answer(json!([1])).insert_header("Link", link);
     Mock::given(query_param_is_missing("page")).respond_with(first).mount(&server).await;
