@@ -9,6 +9,7 @@ mod names;
 mod relations;
 mod resolve;
 mod rewrite;
+mod scope;
 mod syntax;
 mod tokens;
 mod types;
@@ -74,9 +75,9 @@ impl Select {
         resolve::tables(&self.ast, catalogue, database)?;
         let mut ast = self.ast.clone();
         names::lower(&mut ast);
+        scope::resolve(&mut ast, catalogue, database)?;
         unnest::inline(&mut ast)?;
         rewrite::functions(&mut ast)?;
-        names::name_all(&mut ast);
         let state = context.state();
         // On the heap: these futures hold whole statements.
         let planned = Box::pin(state.statement_to_plan(Planned::Statement(Box::new(ast)))).await;

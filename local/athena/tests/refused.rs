@@ -123,7 +123,7 @@ async fn types_that_trino_does_not_put_together_are_refused() {
     let cases = [
         (
             "SELECT count(*) FROM stocks WHERE date IN (SELECT date '2020-01-01')",
-            "TYPE_MISMATCH: value and result of subquery must be of the same type for IN expression: varchar vs date",
+            "TYPE_MISMATCH: line 1:35: value and result of subquery must be of the same type for IN expression: varchar vs date",
         ),
         ("SELECT count(*) FROM stocks WHERE date NOT IN (SELECT date '2020-01-01')", "TYPE_MISMATCH"),
         (
@@ -237,7 +237,46 @@ async fn what_trino_cannot_read_is_not_read_here() {
     refused(&cases).await;
 }
 
-async fn refused(cases: &[(&str, &str)]) {
+#[tokio::test]
+async fn a_function_is_called_as_trino_calls_it() {
+    let cases = [
+        (
+            "SELECT last_value(open) FROM stocks",
+            "MISSING_OVER: line 1:8: Window function last_value requires an OVER clause",
+        ),
+        ("SELECT first_value(open) FROM stocks", "MISSING_OVER"),
+        ("SELECT row_number() FROM stocks", "MISSING_OVER"),
+        (
+            "SELECT count(open, high) FROM stocks",
+            "FUNCTION_NOT_FOUND: line 1:8: count takes 0 to 1 arguments, not 2",
+        ),
+        ("SELECT count(DISTINCT open, high) FROM stocks", "count takes 0 to 1 arguments, not 2"),
+        ("SELECT array_agg(open, high) FROM stocks", "array_agg takes 1 arguments, not 2"),
+        ("SELECT coalesce(open) FROM stocks", "coalesce takes at least 2 arguments, not 1"),
+        ("SELECT if(true)", "if takes 2 to 3 arguments, not 1"),
+        (
+            "SELECT regexp_like('a', 'b', 'i')",
+            "Unexpected parameters (varchar, varchar, varchar) for function regexp_like",
+        ),
+        ("SELECT approx_distinct(open, 0.1) FROM stocks", "approx_distinct takes 1 arguments"),
+        ("SELECT regexp_extract('abc', '(b)', 2)", "Pattern has 1 groups. Cannot access group 2"),
+        (
+            "SELECT regexp_replace('abc', '(b)', '$2')",
+            "INVALID_FUNCTION_ARGUMENT: Illegal replacement sequence: unknown group 2",
+        ),
+        ("SELECT regexp_replace('abc', 'b', 'x$')", "no number behind $"),
+        (
+            "SELECT 'a' LIKE 'a!b' ESCAPE '!'",
+            "Escape character must be followed by '%', '_' or the escape character itself",
+        ),
+        ("SELECT 'a' LIKE 'ab' ESCAPE '!!'", "Escape string must be a single character"),
+        ("SELECT CAST('yes' AS boolean)", "INVALID_CAST_ARGUMENT: Cannot cast 'yes' to BOOLEAN"),
+        ("SELECT repeat('a', 1000000000)", "must be less than or equal to 10000"),
+    ];
+    refused(&cases).await;
+}
+
+pub(super) async fn refused(cases: &[(&str, &str)]) {
     let scene = Scene::with_stocks().await;
     let mut wrong = Vec::new();
     for (sql, expected) in cases {
