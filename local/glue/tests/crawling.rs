@@ -142,6 +142,15 @@ async fn a_missing_bucket_fails_the_crawl_and_an_empty_folder_does_not() {
 }
 
 #[tokio::test]
+async fn records_over_several_lines_make_no_table_as_nobody_could_read_it() {
+    let scene = Scene::new();
+    scene.write("lake/t/a.json", "{\n  \"open\": 1\n}\n");
+    scene.crawler(target("s3://lake/t/")).await;
+    assert_eq!(scene.crawl().await["LastCrawl"]["Status"], "SUCCEEDED");
+    assert!(scene.tables().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_crawler_runs_once_at_a_time_and_can_be_stopped() {
     let scene = Scene::new();
     for n in 0..2000 {
