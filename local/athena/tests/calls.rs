@@ -34,7 +34,8 @@ async fn a_result_is_a_file_of_quoted_values_and_comes_in_pages() {
 #[tokio::test]
 async fn columns_are_told_with_the_types_of_trino() {
     let scene = Scene::with_stocks().await;
-    let sql = "SELECT \"index\", open, volume, true AS t, date '2020-01-01' AS d, ARRAY[1] AS a FROM stocks";
+    let sql = "SELECT \"index\", open, volume, true AS t, date '2020-01-01' AS d, ARRAY[1] AS a, \
+               CAST(1 AS decimal(7,2)) AS n FROM stocks";
     let execution = scene.execute(sql).await.unwrap();
     assert_eq!(execution["StatementType"], "DML");
     assert!(execution["Statistics"]["DataScannedInBytes"].as_u64().unwrap() > 100);
@@ -42,7 +43,8 @@ async fn columns_are_told_with_the_types_of_trino() {
         scene.ask("GetQueryResults", json!({ "QueryExecutionId": execution["QueryExecutionId"] })).await;
     let columns = results["ResultSet"]["ResultSetMetadata"]["ColumnInfo"].as_array().unwrap().clone();
     let kinds: Vec<&str> = columns.iter().map(|column| column["Type"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["varchar", "double", "bigint", "boolean", "date", "array"]);
+    assert_eq!(kinds, ["varchar", "double", "bigint", "boolean", "date", "array", "decimal"]);
+    assert_eq!((&columns[6]["Precision"], &columns[6]["Scale"]), (&json!(7), &json!(2)));
 }
 
 #[tokio::test]
@@ -52,6 +54,16 @@ async fn the_same_token_starts_no_second_query() {
     let first = scene.ask("StartQueryExecution", input.clone()).await;
     assert_eq!(scene.ask("StartQueryExecution", input).await, first);
     scene.until_ended(&first).await.unwrap();
+    for other in [
+        json!({ "QueryString": "SELECT 2", "ClientRequestToken": "once" }),
+        json!({ "QueryString": "SELECT 1", "ClientRequestToken": "once", "WorkGroup": "primary" }),
+    ] {
+        let refused = scene.athena.call("StartQueryExecution", other).await.unwrap_err().to_string();
+        assert!(
+            refused.starts_with("InvalidRequestException: Idempotent parameters do not match"),
+            "{refused}"
+        );
+    }
     let listed = scene.ask("ListQueryExecutions", json!({})).await;
     assert_eq!(listed["QueryExecutionIds"].as_array().unwrap().len(), 1);
 }
