@@ -68,7 +68,7 @@ pub(super) const ALL: &[Function] = &[
     // What a percentile goes through: Trino gives one of a bigint as a bigint.
     Function {
         name: LIKE_SECOND,
-        takes: &[&[Kind::Double, Kind::Number]],
+        takes: &[&[Kind::Double, Kind::Number], &[Kind::Double, Kind::Double]],
         gives: |given| given[1].clone(),
         does: |arrays| match arrays[1].data_type() {
             DataType::Int64 => Ok(cast(&each(&arrays[0], f64::round), &DataType::Int64)?),

@@ -10,6 +10,7 @@ mod relations;
 mod resolve;
 mod rewrite;
 mod scope;
+mod strict;
 mod syntax;
 mod tokens;
 mod types;
@@ -83,7 +84,11 @@ impl Select {
         let planned = Box::pin(state.statement_to_plan(Planned::Statement(Box::new(ast)))).await;
         let plan = planned.map_err(|error| self.explain(&error))?;
         types::check(&plan, &self.ast, &self.source)?;
-        Ok(plan)
+        let mut kinds = plan.schema().fields().iter().map(|field| field.data_type());
+        match kinds.find_map(strict::no_span) {
+            Some(refused) => Err(refused),
+            None => Ok(plan),
+        }
     }
 
     /// Whether the hidden column with the object of a row is asked for.
