@@ -170,6 +170,7 @@ impl Queries {
         let id = Uuid::new_v4().to_string();
         let workgroup = input.work_group.unwrap_or_else(|| workgroups::PRIMARY.into());
         let group = workgroups::find(&self.engine.catalogue, &self.settings, &workgroup)?;
+        group.check()?;
         let location = group.output(input.result_configuration.output_location);
         let output = Output::choose(&self.engine, location.as_deref(), &id, query.has_rows())?;
 

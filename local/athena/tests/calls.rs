@@ -107,6 +107,37 @@ async fn a_query_can_be_stopped_and_has_no_result_then() {
     scene.athena.stop().await;
 }
 
+async fn states(scene: &Scene, started: &[Value]) -> Vec<String> {
+    let mut states = Vec::new();
+    for query in started {
+        let answer = scene.ask("GetQueryExecution", query.clone()).await;
+        states.push(answer["QueryExecution"]["Status"]["State"].as_str().unwrap().to_owned());
+    }
+    states
+}
+
+#[tokio::test]
+async fn four_queries_run_at_once_and_the_fifth_is_queued() {
+    let scene = Scene::with_stocks().await;
+    let sql = "SELECT count(*) FROM stocks a, stocks b, stocks c, stocks d, stocks e, stocks f, stocks g, stocks h, \
+               stocks i, stocks j, stocks k, stocks l";
+    let input = json!({ "QueryString": sql, "QueryExecutionContext": { "Database": "db" } });
+    let mut started = Vec::new();
+    for n in 1..=4 {
+        started.push(scene.ask("StartQueryExecution", input.clone()).await);
+        while states(&scene, &started).await != vec!["RUNNING"; n] {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    started.push(scene.ask("StartQueryExecution", input).await);
+    assert_eq!(states(&scene, &started).await, ["RUNNING", "RUNNING", "RUNNING", "RUNNING", "QUEUED"]);
+    scene.ask("StopQueryExecution", started[0].clone()).await;
+    while states(&scene, &started).await != ["CANCELLED", "RUNNING", "RUNNING", "RUNNING", "RUNNING"] {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    scene.athena.stop().await;
+}
+
 #[tokio::test]
 async fn the_catalogue_is_shown_by_statements_and_by_calls() {
     let scene = Scene::with_stocks().await;
@@ -136,6 +167,12 @@ async fn the_catalogue_is_shown_by_statements_and_by_calls() {
         )
         .await;
     assert_eq!(table["TableMetadata"]["Columns"][1], json!({ "Name": "date", "Type": "string" }));
+    for (expression, n) in [("st.*", 1), ("tock", 0)] {
+        let input =
+            json!({ "CatalogName": "AwsDataCatalog", "DatabaseName": "db", "Expression": expression });
+        let listed = scene.ask("ListTableMetadata", input).await;
+        assert_eq!(listed["TableMetadataList"].as_array().unwrap().len(), n, "{expression}");
+    }
 }
 
 #[tokio::test]
@@ -157,9 +194,15 @@ async fn a_workgroup_says_where_results_go() {
         primary["WorkGroup"]["Configuration"]["ResultConfiguration"]["OutputLocation"],
         "s3://results/"
     );
-    let missing = scene
-        .athena
-        .call("StartQueryExecution", json!({ "QueryString": "SELECT 1", "WorkGroup": "x" }))
-        .await;
+    let start = |group: &str| {
+        scene.athena.call("StartQueryExecution", json!({ "QueryString": "SELECT 1", "WorkGroup": group }))
+    };
+    scene.ask("UpdateWorkGroup", json!({ "WorkGroup": "team", "State": "DISABLED" })).await;
+    assert!(start("team").await.unwrap_err().message.contains("WorkGroup team is disabled"));
+    let limits = json!({ "BytesScannedCutoffPerQuery": 10_000_000 });
+    let refused =
+        scene.athena.call("CreateWorkGroup", json!({ "Name": "other", "Configuration": limits })).await;
+    assert!(refused.unwrap_err().message.contains("no BytesScannedCutoffPerQuery"));
+    let missing = start("x").await;
     assert!(missing.unwrap_err().message.contains("WorkGroup x is not found"));
 }
