@@ -48,6 +48,7 @@ pub(super) const ALL: &[Function] = &[
         does: |arrays| {
             let escapes = arrays.get(1).map(|it| it.as_string::<i32>());
             let patterns = arrays[0].as_string::<i32>().iter().enumerate().map(|(row, pattern)| {
+                let pattern = pattern.filter(|_| escapes.is_none_or(|it| it.is_valid(row)));
                 pattern
                     .map(|pattern| like_pattern(pattern, escapes.map_or("", |it| it.value(row))))
                     .transpose()

@@ -107,6 +107,17 @@ impl Scopes<'_> {
             self.factor(&mut join.relation, joined)?;
             self.within(&mut join.join_operator)?;
             if let Some(JoinConstraint::Using(columns)) = constraint(&join.join_operator) {
+                // Its column would be that of the left table, which holds NULL for rows of the right one.
+                if matches!(
+                    join.join_operator,
+                    JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_)
+                ) {
+                    return Err(
+                        "NOT_SUPPORTED: the offline Athena has RIGHT and FULL JOIN with ON, not with USING: \
+                                write ON a.x = b.x, and coalesce(a.x, b.x) for the column"
+                            .into(),
+                    );
+                }
                 let names =
                     columns.iter().filter_map(|it| Some(it.0.last()?.as_ident()?.value.to_lowercase()));
                 let names: Vec<String> = names.filter(|name| !joined.shared.contains(name)).collect();

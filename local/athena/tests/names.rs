@@ -38,6 +38,11 @@ async fn a_star_stands_for_the_columns_of_the_catalogue() {
 #[tokio::test]
 async fn what_names_no_column_or_two_is_refused() {
     refused(&[
+        (
+            "SELECT date FROM stocks a RIGHT JOIN stocks b USING (date)",
+            "NOT_SUPPORTED: the offline Athena has RIGHT and FULL JOIN with ON, not with USING",
+        ),
+        ("SELECT a.date FROM stocks a FULL JOIN stocks b USING (date)", "not with USING"),
         ("SELECT *, open FROM stocks ORDER BY open", "AMBIGUOUS_NAME: line 1:37: Column 'open' is ambiguous"),
         (
             "SELECT open FROM (SELECT *, open FROM stocks)",
