@@ -105,7 +105,10 @@ impl Live {
     pub(crate) fn clear(&self) {
         // A terminal that is gone needs no clearing.
         let _ = self.bars.clear();
-        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        // These lines alone: what comes after may have some of its own.
+        for (_, bar) in &self.lines {
+            self.bars.remove(bar);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A request: the input of one call, read into what the operation needs, and long answers cut into pages.
 
+use regex::Regex;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -30,6 +31,12 @@ impl Requests {
     pub(crate) fn read<T: DeserializeOwned>(&self, input: Value) -> Result<T, Fault> {
         serde_json::from_value(input)
             .map_err(|error| self.invalid(format!("the input of this call: {error}")))
+    }
+
+    /// What picks names, of which it has to fit the whole.
+    pub(crate) fn pattern(&self, expression: Option<&str>) -> Result<Option<Regex>, Fault> {
+        let pattern = expression.map(|it| Regex::new(&format!("^(?:{it})$"))).transpose();
+        pattern.map_err(|error| self.invalid(format!("the Expression: {error}")))
     }
 
     /// The place that a token of an earlier answer stands for.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::support::cloud::Cloud;
+use crate::support::disk::SmallDisk;
 use crate::support::stocks::stocks_csv;
 use crate::support::{Outcome, Scene, report, wait_until};
 
@@ -318,6 +319,45 @@ fn a_folder_that_cannot_be_used_is_named() {
     let _cloud = Cloud::start(&scene, &["--data", "used"]);
     let outcome = scene.run(["local", "--data", "used"]);
     outcome.assert_code(1).assert_says(&["another offline cloud keeps its data in used"]);
+}
+
+#[test]
+fn a_full_disk_is_told_in_every_answer_and_the_cloud_goes_on() {
+    let mut scene = Scene::new();
+    let Some(disk) = SmallDisk::mount(&scene.path("small")) else { return };
+    let path = |name: &str| scene.path(name).display().to_string();
+    let arguments = ["local", "--write-env", &path("cloud.env"), "--data", &path("small/data")];
+    let cloud = scene.start_by(&disk.entrance(), arguments);
+    wait_until("the variables of the cloud", Duration::from_secs(60), || scene.path("cloud.env").exists());
+    let variables = scene.read("cloud.env");
+    for (name, value) in variables.lines().filter_map(|line| line.split_once('=')) {
+        scene.set(name, value);
+    }
+    let state = scene.path("state").display().to_string();
+    scene.set("RUNNER_DATA_DIR", state).write("rows.csv", "a,b\n1,2\n");
+    scene.write(
+        "put.toml",
+        "retry = { timeout = \"1s\" }\n[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n\
+         [transforms.json]\ntype = \"to_json\"\ninputs = [\"rows\"]\n\
+         [sinks.lake]\ntype = \"s3\"\ninputs = [\"json\"]\nbucket = \"stock-market-local\"\nkey = \"t/{{ entry }}\"\n",
+    );
+    scene.write(
+        "crawl.toml",
+        "retry = { connect = \"1s\" }\n[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n\
+         [sinks.table]\ntype = \"glue_crawl\"\ninputs = [\"rows\"]\ndatabase = \"db\"\ncrawler = \"c\"\nrole = \"r\"\n\
+         target = \"s3://stock-market-local/t/\"\n",
+    );
+    let full = "No space left on device";
+    disk.fill_but(0);
+    scene.run(["run", "put.toml"]).assert_code(1).assert_says(&["writing s3://stock-market-local/t/", full]);
+    scene.run(["query", "SELECT 1"]).assert_code(1).assert_says(&["writing the result to s3://", full]);
+    scene.run(["crawl", "crawl.toml"]).assert_code(69).assert_says(&["writing the catalogue of Glue", full]);
+    disk.free();
+    scene.run(["run", "put.toml"]).assert_code(0);
+    scene.run(["crawl", "crawl.toml"]).assert_code(0);
+    scene.run(["query", "--database", "db", "SELECT count(*) FROM t", "--expect", "1"]).assert_code(0);
+    cloud.signal(Signal::SIGINT);
+    cloud.wait(Duration::from_secs(30)).assert_code(0);
 }
 
 #[test]

@@ -32,13 +32,7 @@ impl SchemaProvider for Information {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let columns = self.catalogue.read(|shelf| match name {
-            "schemata" => Some(schemata(shelf)),
-            "tables" => Some(tables(shelf)),
-            "columns" => Some(columns(shelf)),
-            _ => None,
-        });
-        let Some(columns) = columns else { return Ok(None) };
+        let Some(columns) = self.catalogue.read(|shelf| table(name, shelf)) else { return Ok(None) };
         let fields = columns.iter().map(|(name, values)| Field::new(*name, values.data_type().clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let arrays = columns.into_iter().map(|(_, values)| values).collect();
@@ -52,6 +46,21 @@ impl SchemaProvider for Information {
 }
 
 type Columns = Vec<(&'static str, ArrayRef)>;
+
+fn table(name: &str, shelf: &Shelf) -> Option<Columns> {
+    match name {
+        "schemata" => Some(schemata(shelf)),
+        "tables" => Some(tables(shelf)),
+        "columns" => Some(columns(shelf)),
+        _ => None,
+    }
+}
+
+/// The columns of one of the tables.
+pub(super) fn column_names(name: &str) -> Option<Vec<String>> {
+    let columns = table(name, &Shelf::default())?;
+    Some(columns.into_iter().map(|(name, _)| name.to_owned()).collect())
+}
 
 fn texts<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
     Arc::new(values.map(Some).collect::<StringArray>())

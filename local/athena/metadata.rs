@@ -15,12 +15,15 @@ struct Input {
     database_name: String,
     #[serde(default)]
     table_name: String,
+    #[serde(default)]
+    expression: Option<String>,
     #[serde(flatten)]
     page: Page,
 }
 
 pub(super) fn call(catalogue: &Catalogue, operation: &str, input: Value) -> Result<Value, Fault> {
     let input: Input = ATHENA.read(input)?;
+    let wanted = ATHENA.pattern(input.expression.as_deref())?;
     let missing = |fault: Fault| Fault::new("MetadataException", fault.message);
     catalogue.read(|shelf| match operation {
         "ListDatabases" => ATHENA.cut(&input.page, "DatabaseList", shelf.databases.values(), database),
@@ -29,6 +32,7 @@ pub(super) fn call(catalogue: &Catalogue, operation: &str, input: Value) -> Resu
         }
         "ListTableMetadata" => {
             let tables = shelf.database(&input.database_name).map_err(missing)?.tables.values();
+            let tables = tables.filter(|table| wanted.as_ref().is_none_or(|it| it.is_match(&table.name)));
             ATHENA.cut(&input.page, "TableMetadataList", tables, table)
         }
         "GetTableMetadata" => {

@@ -27,6 +27,8 @@ use self::queries::Queries;
 use crate::request::Requests;
 use crate::{Catalogue, Fault};
 
+pub(crate) use self::table::wanted_partitions;
+
 const ATHENA: Requests = Requests { invalid: "InvalidRequestException", page: 50 };
 
 /// What an Athena is told when it starts.

@@ -39,8 +39,8 @@ struct Known {
     executions: BTreeMap<String, Execution>,
     /// The oldest first.
     order: VecDeque<String>,
-    /// Which query a client's token stands for.
-    tokens: BTreeMap<String, String>,
+    /// Which query a client's token stands for, and what was asked with it.
+    tokens: BTreeMap<String, (String, Value)>,
 }
 
 #[derive(Deserialize)]
@@ -93,6 +93,33 @@ pub(super) struct Listed {
     page: Page,
 }
 
+impl Known {
+    /// The query that a token stands for, which has to be asked for in the same words.
+    fn known(&self, token: Option<&str>, asked: &Value) -> Result<Option<String>, Fault> {
+        match token.and_then(|token| self.tokens.get(token)) {
+            Some((id, before)) if before == asked => Ok(Some(id.clone())),
+            Some(_) => Err(ATHENA.invalid(
+                "Idempotent parameters do not match: the ClientRequestToken was used for another query already",
+            )),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Start {
+    /// What tells this query from others that are asked with its token.
+    fn asked(&self) -> Value {
+        json!([
+            self.query_string,
+            self.query_execution_context.database,
+            self.query_execution_context.catalog,
+            self.result_configuration.output_location,
+            self.work_group,
+            self.execution_parameters,
+        ])
+    }
+}
+
 impl Queries {
     pub(super) fn new(catalogue: Arc<Catalogue>, objects_root: PathBuf, settings: AthenaSettings) -> Queries {
         Queries {
@@ -121,9 +148,8 @@ impl Queries {
     }
 
     pub(super) fn start(self: &Arc<Self>, input: Start) -> Result<Value, Fault> {
-        if let Some(token) = &input.client_request_token
-            && let Some(id) = self.lock().tokens.get(token)
-        {
+        let asked = input.asked();
+        if let Some(id) = self.lock().known(input.client_request_token.as_deref(), &asked)? {
             return Ok(json!({ "QueryExecutionId": id }));
         }
         if !input.execution_parameters.is_empty() {
@@ -144,6 +170,7 @@ impl Queries {
         let id = Uuid::new_v4().to_string();
         let workgroup = input.work_group.unwrap_or_else(|| workgroups::PRIMARY.into());
         let group = workgroups::find(&self.engine.catalogue, &self.settings, &workgroup)?;
+        group.check()?;
         let location = group.output(input.result_configuration.output_location);
         let output = Output::choose(&self.engine, location.as_deref(), &id, query.has_rows())?;
 
@@ -160,17 +187,29 @@ impl Queries {
             cancel: execution.cancel.clone(),
         };
         let cancel = execution.cancel.clone();
-        self.remember(execution, input.client_request_token);
+        // The same may have been asked meanwhile.
+        if let Some(id) = self.remember(execution, input.client_request_token, asked)? {
+            return Ok(json!({ "QueryExecutionId": id }));
+        }
         let (queries, of) = (self.clone(), id.clone());
         self.tasks.spawn(async move { queries.run(&of, job, cancel).await });
         Ok(json!({ "QueryExecutionId": id }))
     }
 
-    fn remember(&self, execution: Execution, token: Option<String>) {
+    /// Keeps a query, unless its token stands for another, whose id is given then.
+    fn remember(
+        &self,
+        execution: Execution,
+        token: Option<String>,
+        asked: Value,
+    ) -> Result<Option<String>, Fault> {
         let mut known = self.lock();
+        if let Some(id) = known.known(token.as_deref(), &asked)? {
+            return Ok(Some(id));
+        }
         let id = execution.id.clone();
         if let Some(token) = token {
-            known.tokens.insert(token, id.clone());
+            known.tokens.insert(token, (id.clone(), asked));
         }
         known.order.push_back(id.clone());
         known.executions.insert(id, execution);
@@ -178,8 +217,9 @@ impl Queries {
             && let Some(oldest) = known.order.pop_front()
         {
             known.executions.remove(&oldest);
-            known.tokens.retain(|_, id| *id != oldest);
+            known.tokens.retain(|_, (id, _)| *id != oldest);
         }
+        Ok(None)
     }
 
     async fn run(self: &Arc<Self>, id: &str, job: Job, cancel: CancellationToken) {

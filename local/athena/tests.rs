@@ -3,6 +3,7 @@
 mod calls;
 mod limits;
 mod meanings;
+mod names;
 mod refused;
 mod tables;
 mod trino;

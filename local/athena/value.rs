@@ -14,6 +14,8 @@ pub(super) struct OutputColumn {
 
 impl OutputColumn {
     pub(super) fn show(&self) -> Value {
+        let decimal = self.kind.strip_prefix("decimal(").and_then(|it| it.strip_suffix(')')?.split_once(','));
+        let number = |text: &str| text.parse::<i32>().unwrap_or_default();
         let (precision, scale) = match self.kind.as_str() {
             "bigint" => (19, 0),
             "integer" => (10, 0),
@@ -21,7 +23,7 @@ impl OutputColumn {
             "tinyint" | "timestamp" => (3, 0),
             "double" | "float" => (17, 0),
             "varchar" => (2_147_483_647, 0),
-            _ => (0, 0),
+            _ => decimal.map_or((0, 0), |(precision, scale)| (number(precision), number(scale))),
         };
         // Types of values with parts are told without their parts.
         let kind = self.kind.split('(').next().unwrap_or(&self.kind);

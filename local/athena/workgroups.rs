@@ -45,7 +45,24 @@ impl Workgroup {
         })
     }
 
-    fn change(&mut self, input: &Input) {
+    /// Refuses a query of a workgroup that is switched off.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        if self.state == "DISABLED" {
+            return Err(ATHENA.invalid(format!("WorkGroup {} is disabled.", self.name)));
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, input: &Input) -> Result<(), Fault> {
+        if let Some(other) = input.state.as_deref().filter(|it| !matches!(*it, "ENABLED" | "DISABLED")) {
+            return Err(ATHENA.invalid(format!("`{other}` is no State: ENABLED, DISABLED")));
+        }
+        if !input.configuration["BytesScannedCutoffPerQuery"].is_null() {
+            return Err(ATHENA.invalid(
+                "the offline Athena follows no BytesScannedCutoffPerQuery: leave it out; what a query has scanned \
+                 is in its Statistics",
+            ));
+        }
         self.description = input.description.clone().or(self.description.take());
         if let Some(state) = &input.state {
             self.state.clone_from(state);
@@ -60,6 +77,7 @@ impl Workgroup {
             }
         }
         self.enforced = configuration["EnforceWorkGroupConfiguration"].as_bool().unwrap_or(self.enforced);
+        Ok(())
     }
 }
 
@@ -105,12 +123,12 @@ pub(super) fn call(
             let mut group =
                 Workgroup { name: input.name.clone(), state: "ENABLED".into(), ..Workgroup::default() };
             group.creation_time = now();
-            group.change(&input);
+            group.change(&input)?;
             keep(catalogue, group)
         }
         "UpdateWorkGroup" => {
             let mut group = find(catalogue, settings, &input.name)?;
-            group.change(&input);
+            group.change(&input)?;
             keep(catalogue, group)
         }
         _ => catalogue.change(|shelf| match shelf.workgroups.remove(&input.name) {

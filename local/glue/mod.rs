@@ -4,6 +4,7 @@ mod crawl;
 mod crawlers;
 mod cron;
 mod databases;
+mod expression;
 mod partitions;
 mod runs;
 mod schedules;

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{GLUE, exists};
+use super::{GLUE, exists, expression};
 use crate::Fault;
 use crate::catalogue::{Catalogue, Partition, Table, now};
 use crate::request::Page;
@@ -19,6 +19,8 @@ struct Input {
     partition_input_list: Vec<Partition>,
     #[serde(default)]
     partition_values: Vec<String>,
+    #[serde(default)]
+    expression: Option<String>,
     #[serde(flatten)]
     page: Page,
 }
@@ -53,8 +55,12 @@ pub(super) fn call(catalogue: &Catalogue, operation: &str, input: Value) -> Resu
             taken.map(|_| json!({})).ok_or_else(|| missing(&input.partition_values))
         }),
         _ => catalogue.read(|shelf| {
-            let partitions = shelf.table(database, table)?.partitions.values();
-            GLUE.cut(&input.page, "Partitions", partitions, |partition| json!(partition))
+            let table = shelf.table(database, table)?;
+            let expression = input.expression.as_deref().filter(|it| !it.trim().is_empty());
+            let wanted = expression.map(|it| expression::wanted(table, it)).transpose()?;
+            let partitions = table.partitions.iter();
+            let partitions = partitions.filter(|(key, _)| wanted.as_ref().is_none_or(|it| it.contains(*key)));
+            GLUE.cut(&input.page, "Partitions", partitions, |(_, partition)| json!(partition))
         }),
     }
 }

@@ -59,8 +59,35 @@ struct Named {
 #[serde(rename_all = "PascalCase")]
 struct History {
     crawler_name: String,
+    #[serde(default)]
+    filters: Vec<Filter>,
     #[serde(flatten)]
     page: Page,
+}
+
+/// What picks crawls.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Filter {
+    field_name: String,
+    filter_operator: String,
+    field_value: String,
+}
+
+impl Filter {
+    fn check(&self) -> Result<(), Fault> {
+        match (self.field_name.as_str(), self.filter_operator.as_str()) {
+            ("CRAWL_ID" | "STATE", "EQ" | "NE") => Ok(()),
+            (field, operator) => Err(GLUE.invalid(format!(
+                "the offline Glue filters crawls by CRAWL_ID and STATE with EQ and NE, not by {field} with {operator}"
+            ))),
+        }
+    }
+
+    fn lets_through(&self, crawl: &Crawl) -> bool {
+        let value = if self.field_name == "STATE" { state(crawl) } else { &crawl.id };
+        (value == self.field_value) == (self.filter_operator == "EQ")
+    }
 }
 
 #[derive(Deserialize)]
@@ -89,9 +116,11 @@ pub(super) fn call(
             runs.cancel(&name)
         }
         "ListCrawls" => {
-            let History { crawler_name, page } = GLUE.read(input)?;
+            let History { crawler_name, filters, page } = GLUE.read(input)?;
+            filters.iter().try_for_each(Filter::check)?;
             catalogue.read(|shelf| {
                 let crawls = shelf.crawler(&crawler_name)?.crawls.iter().rev();
+                let crawls = crawls.filter(|crawl| filters.iter().all(|it| it.lets_through(crawl)));
                 GLUE.cut(&page, "Crawls", crawls, |crawl| show(&crawler_name, crawl))
             })
         }
@@ -106,14 +135,18 @@ pub(super) fn call(
     }
 }
 
-fn show(crawler: &str, crawl: &Crawl) -> Value {
-    let state = match crawl.status.as_str() {
+/// What the record of a crawl calls its outcome.
+fn state(crawl: &Crawl) -> &str {
+    match crawl.status.as_str() {
         "SUCCEEDED" => "COMPLETED",
         "CANCELLED" => "STOPPED",
         other => other,
-    };
+    }
+}
+
+fn show(crawler: &str, crawl: &Crawl) -> Value {
     json!({
-        "CrawlId": crawl.id, "State": state, "StartTime": crawl.start_time, "EndTime": crawl.end_time,
+        "CrawlId": crawl.id, "State": state(crawl), "StartTime": crawl.start_time, "EndTime": crawl.end_time,
         "ErrorMessage": crawl.error_message, "LogGroup": "/aws-glue/crawlers", "LogStream": crawler,
         "MessagePrefix": crawl.id,
     })

@@ -1,6 +1,5 @@
 //! Tables of the catalogue: made, shown, changed, taken away.
 
-use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -111,9 +110,7 @@ fn delete_many(catalogue: &Catalogue, input: Many) -> Result<Value, Fault> {
 }
 
 fn list(catalogue: &Catalogue, input: Many) -> Result<Value, Fault> {
-    // Glue matches the whole name.
-    let wanted = input.expression.map(|it| Regex::new(&format!("^(?:{it})$"))).transpose();
-    let wanted = wanted.map_err(|error| GLUE.invalid(format!("the Expression: {error}")))?;
+    let wanted = GLUE.pattern(input.expression.as_deref())?;
     catalogue.read(|shelf| {
         let tables = shelf.database(&input.database_name)?.tables.values();
         let tables = tables.filter(|table| wanted.as_ref().is_none_or(|wanted| wanted.is_match(&table.name)));

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::routes::Route;
+use super::silent::is_silent;
 
 /// The largest request taken, in bytes: `socket.request.max.bytes` of Apache Kafka by default.
 const MAX_REQUEST: usize = 100 * 1024 * 1024;
@@ -27,6 +28,7 @@ pub(super) async fn serve(mut socket: TcpStream, peer: SocketAddr, route: Route)
                 return;
             }
         };
+        let is_silent = is_silent(&request);
         // A request that cannot be understood has no answer in Kafka's protocol: the connection ends.
         let answer = match route.serve(Context::default(), request).await {
             Ok(answer) => answer,
@@ -35,6 +37,9 @@ pub(super) async fn serve(mut socket: TcpStream, peer: SocketAddr, route: Route)
                 return;
             }
         };
+        if is_silent {
+            continue;
+        }
         if let Err(error) = socket.write_all(&answer).await {
             tracing::debug!(%peer, %error, "a client left before its answer");
             return;

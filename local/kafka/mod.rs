@@ -8,6 +8,7 @@ mod fetch;
 mod groups;
 mod log;
 mod routes;
+mod silent;
 mod storage;
 #[cfg(test)]
 mod tests;

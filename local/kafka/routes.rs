@@ -5,7 +5,9 @@ use rama::layer::{MapErrLayer, MapStateLayer};
 use rama::service::BoxService;
 use rama::{Context, Layer as _, Service};
 use tansu_broker::service::{coordinator, storage as stock};
-use tansu_sans_io::{ApiKey, Body, EndTxnRequest, EndTxnResponse, Frame, Request, Response};
+use tansu_sans_io::{
+    ApiKey, Body, EndTxnRequest, EndTxnResponse, ErrorCode, Frame, Header, Request, Response,
+};
 use tansu_service::{BytesFrameLayer, BytesFrameService, FrameRequestLayer, FrameRouteService};
 use tansu_storage::Storage as _;
 
@@ -51,7 +53,7 @@ pub(super) fn routes(storage: Storage, groups: Groups) -> Result<Route> {
     Ok(BytesFrameLayer::default().into_layer(Untagged(builder.build()?)))
 }
 
-/// The table, whose list of requests comes without the features of a cluster.
+/// The table, whose list of requests comes without the features of a cluster, and whose groups take in old clients.
 ///
 /// The stock list says in four tagged fields that there are none. A client as old as librdkafka 2.0
 /// (Debian's kcat) skips a byte too few of each and takes the answer for cut off.
@@ -63,7 +65,17 @@ impl Service<(), Frame> for Untagged {
     type Error = tansu_broker::Error;
 
     async fn serve(&self, ctx: Context<()>, ask: Frame) -> Result<Frame, Self::Error> {
-        let mut answer = self.0.serve(ctx, ask).await?;
+        let mut again = joins_uninvited(&ask).then(|| ask.clone());
+        let mut answer = self.0.serve(ctx.clone(), ask).await?;
+        // Clients from before KIP-394 do not come back with the id that they are given: it is done for them.
+        if let Some(ask) = &mut again
+            && let (Body::JoinGroupRequest(join), Body::JoinGroupResponse(invited)) =
+                (&mut ask.body, &answer.body)
+            && invited.error_code == i16::from(ErrorCode::MemberIdRequired)
+        {
+            join.member_id.clone_from(&invited.member_id);
+            answer = self.0.serve(ctx, ask.clone()).await?;
+        }
         if let Body::ApiVersionsResponse(list) = answer.body {
             answer.body = list
                 .supported_features(None)
@@ -74,6 +86,12 @@ impl Service<(), Frame> for Untagged {
         }
         Ok(answer)
     }
+}
+
+/// Whether a client that knows nothing of invitations joins a group for the first time.
+fn joins_uninvited(ask: &Frame) -> bool {
+    matches!(ask.header, Header::Request { api_version: ..4, .. })
+        && matches!(&ask.body, Body::JoinGroupRequest(join) if join.member_id.is_empty())
 }
 
 /// A service of ours, with what it works on, as the table takes it.

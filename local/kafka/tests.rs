@@ -1,5 +1,7 @@
 //! The broker as an unmodified client sees it.
 
+mod wire;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -113,8 +113,11 @@ impl Shelf {
         let e_tag =
             object.map(|object| self.e_tag(bucket, key, &path, &object)).transpose().map_err(refusal)?;
         let e_tag = e_tag.map(ETag::Strong);
+        if wanted.is_some() && e_tag.is_none() {
+            return Err(s3_error!(NoSuchKey, "If-Match names an object that is not there: {key}"));
+        }
         if wanted.is_some_and(|it| !fits(it, e_tag.as_ref())) {
-            return Err(s3_error!(PreconditionFailed, "The object is missing or has another ETag: {key}"));
+            return Err(s3_error!(PreconditionFailed, "The object has another ETag: {key}"));
         }
         if unwanted.is_some_and(|it| fits(it, e_tag.as_ref())) {
             return Err(s3_error!(PreconditionFailed, "The object is there already: {key}"));

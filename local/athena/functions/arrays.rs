@@ -18,8 +18,9 @@ pub(in crate::athena) const HAS_NULL: &str = "has_null$";
 pub(in crate::athena) const SUBSCRIPT: &str = "subscript$";
 pub(in crate::athena) const PLACE: &str = "place$";
 pub(in crate::athena) const ORDINALS: &str = "ordinals$";
+pub(in crate::athena) const TIMES: &str = "times_at_most$";
 
-/// How long a sequence may be in Trino.
+/// How long a sequence may be in Trino, and what is repeated.
 const LONGEST: u64 = 10_000;
 
 pub(super) const ALL: &[Function] = &[
@@ -102,6 +103,24 @@ pub(super) const ALL: &[Function] = &[
                 return Err(invalid("SQL array indices start at 1"));
             }
             Ok(arrays[0].clone())
+        },
+    },
+    // How often something may be repeated.
+    Function {
+        name: TIMES,
+        takes: &[&[Kind::Bigint]],
+        gives: |_| DataType::Int64,
+        does: |arrays| {
+            let mut times = arrays[0].as_primitive::<Int64Type>().iter().flatten();
+            match times.find(|it| !(0..=LONGEST as i64).contains(it)) {
+                Some(..0) => {
+                    Err(invalid("count argument of repeat function must be greater than or equal to 0"))
+                }
+                Some(_) => {
+                    Err(invalid("count argument of repeat function must be less than or equal to 10000"))
+                }
+                None => Ok(arrays[0].clone()),
+            }
         },
     },
     // The numbers of WITH ORDINALITY for so many items.

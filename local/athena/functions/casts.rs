@@ -37,10 +37,10 @@ pub(super) const ALL: &[Function] = &[
     Function {
         name: NARROW,
         takes: &[&[Kind::Any]],
-        gives: |given| if is_wide(&given[0]) { DataType::Int64 } else { given[0].clone() },
+        gives: |given| sum_of(&given[0]),
         does: |arrays| {
             if !is_wide(arrays[0].data_type()) {
-                return Ok(arrays[0].clone());
+                return Ok(cast(&arrays[0], &sum_of(arrays[0].data_type()))?);
             }
             let sums = arrays[0].as_primitive::<Decimal256Type>().iter().map(|sum| {
                 let Some(sum) = sum else { return Ok(None) };
@@ -53,6 +53,15 @@ pub(super) const ALL: &[Function] = &[
         },
     },
 ];
+
+/// The type of a sum: one of decimals has all the digits there are.
+fn sum_of(kind: &DataType) -> DataType {
+    match kind {
+        kind if is_wide(kind) => DataType::Int64,
+        DataType::Decimal128(_, scale) => DataType::Decimal128(38, *scale),
+        other => other.clone(),
+    }
+}
 
 fn is_wide(kind: &DataType) -> bool {
     matches!(kind, DataType::Decimal256(precision, 0) if *precision >= WIDTH)

@@ -83,16 +83,25 @@ fn pick(arrays: &[ArrayRef], show: impl Fn(&Value) -> Option<String>) -> Result<
 
 /// The steps of `$.a.b[0]["c"]`.
 fn steps(path: &str) -> Option<Vec<String>> {
-    let mut rest = path.trim().strip_prefix('$')?;
+    let is_plain = |it: char| it.is_alphanumeric() || matches!(it, '_' | '-');
+    let is_in_dots = |it: char| is_plain(it) || matches!(it, ':' | '$' | '/' | '@' | '|' | '#');
+    let mut rest = path.strip_prefix('$')?;
     let mut steps = Vec::new();
     while !rest.is_empty() {
         if let Some(after) = rest.strip_prefix('.') {
-            let end = after.find(['.', '[']).unwrap_or(after.len());
+            let end = after.find(|it| !is_in_dots(it)).unwrap_or(after.len());
             steps.push(after[..end].to_owned());
             rest = &after[end..];
+        } else if let Some(quoted) = rest.strip_prefix("[\"") {
+            let (inside, after) = quoted.split_once("\"]")?;
+            steps.push(inside.to_owned());
+            rest = after;
         } else {
             let (inside, after) = rest.strip_prefix('[')?.split_once(']')?;
-            steps.push(inside.trim_matches(['"', '\'']).to_owned());
+            if !inside.chars().all(is_plain) {
+                return None;
+            }
+            steps.push(inside.to_owned());
             rest = after;
         }
     }
@@ -107,6 +116,9 @@ mod tests {
     fn a_path_is_followed_step_by_step() {
         assert_eq!(steps("$.a.b[0][\"c d\"]").unwrap(), ["a", "b", "0", "c d"]);
         assert_eq!(steps("$").unwrap(), Vec::<String>::new());
-        assert!(steps("a.b").is_none() && steps("$..a").is_none());
+        assert_eq!(steps("$[\"a]b\"].c-d").unwrap(), ["a]b", "c-d"]);
+        for wrong in ["a.b", "$..a", "$.a[*]", "$.*", "$.a b", " $.a", "$['a']", "$[]"] {
+            assert!(steps(wrong).is_none(), "{wrong}");
+        }
     }
 }

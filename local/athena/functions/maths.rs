@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array, Int64Array};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
 
 use super::scalar::{Function, Kind};
 
@@ -56,16 +56,19 @@ pub(super) const ALL: &[Function] = &[
     Function {
         name: HALF_UP,
         takes: &[&[Kind::Any]],
-        gives: |given| given[0].clone(),
+        gives: |given| rounded(&given[0]),
         does: |arrays| match arrays[0].data_type() {
             DataType::Float64 => Ok(each(&arrays[0], f64::round)),
-            _ => Ok(arrays[0].clone()),
+            DataType::Float32 => {
+                Ok(Arc::new(arrays[0].as_primitive::<Float32Type>().unary::<_, Float32Type>(f32::round)))
+            }
+            kind => Ok(cast(&arrays[0], &rounded(kind))?),
         },
     },
     // What a percentile goes through: Trino gives one of a bigint as a bigint.
     Function {
         name: LIKE_SECOND,
-        takes: &[&[Kind::Double, Kind::Number]],
+        takes: &[&[Kind::Double, Kind::Number], &[Kind::Double, Kind::Double]],
         gives: |given| given[1].clone(),
         does: |arrays| match arrays[1].data_type() {
             DataType::Int64 => Ok(cast(&each(&arrays[0], f64::round), &DataType::Int64)?),
@@ -118,6 +121,21 @@ pub(super) const ALL: &[Function] = &[
 ];
 
 const TWO: &[&[Kind]] = &[&[Kind::Double, Kind::Double]];
+
+/// The type of a number without its places; from one decimal to another Arrow rounds half up.
+fn rounded(kind: &DataType) -> DataType {
+    let digits = |precision: u8, scale: i8| (i16::from(precision) - i16::from(scale) + 1).clamp(1, 38) as u8;
+    match kind {
+        DataType::Decimal32(precision, scale)
+        | DataType::Decimal64(precision, scale)
+        | DataType::Decimal128(precision, scale)
+            if *scale > 0 =>
+        {
+            DataType::Decimal128(digits(*precision, *scale), 0)
+        }
+        other => other.clone(),
+    }
+}
 
 fn each(array: &ArrayRef, does: impl Fn(f64) -> f64) -> ArrayRef {
     Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(does))

@@ -15,7 +15,7 @@ mod texts;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
 
-pub(super) use self::arrays::{HAS_NULL, ORDINALS, PLACE, SUBSCRIPT};
+pub(super) use self::arrays::{HAS_NULL, ORDINALS, PLACE, SUBSCRIPT, TIMES};
 pub(super) use self::casts::{NARROW, TO_TEXT, WIDE};
 use self::forgiving::Forgiving;
 pub(super) use self::forgiving::TRY;
@@ -23,6 +23,7 @@ pub(super) use self::maths::{HALF_UP, LIKE_SECOND};
 pub(super) use self::overflow::Checked;
 use self::scalar::Function;
 pub(super) use self::strings::SUBSTR;
+pub(super) use self::texts::{LIKE_PATTERN, TRUTH};
 
 fn all() -> impl Iterator<Item = &'static Function> {
     [arrays::ALL, casts::ALL, dates::ALL, json::ALL, maths::ALL, strings::ALL, texts::ALL]

@@ -64,7 +64,9 @@ pub(super) fn joda(pattern: &str) -> Result<String> {
         let length = letters[at..].iter().take_while(|it| **it == letter).count();
         if letter == '\'' {
             let end = letters[at + 1..].iter().position(|it| *it == '\'').unwrap_or(letters.len() - at - 1);
-            chrono.extend(&letters[at + 1..at + 1 + end]);
+            // Two quotes are one that stands for itself.
+            let text = if end == 0 { &letters[at..=at] } else { &letters[at + 1..at + 1 + end] };
+            chrono.extend(text.iter().copied().flat_map(literal));
             at += end + 2;
             continue;
         }
@@ -97,7 +99,7 @@ pub(super) fn joda(pattern: &str) -> Result<String> {
                 )));
             }
             _ => {
-                chrono.extend(&letters[at..at + length]);
+                chrono.extend(letters[at..at + length].iter().copied().flat_map(literal));
                 ""
             }
         };
@@ -105,6 +107,11 @@ pub(super) fn joda(pattern: &str) -> Result<String> {
         at += length;
     }
     Ok(chrono)
+}
+
+/// A letter that stands for itself, as chrono has it.
+fn literal(letter: char) -> impl Iterator<Item = char> {
+    std::iter::repeat_n(letter, if letter == '%' { 2 } else { 1 })
 }
 
 /// Reads a text by a pattern of chrono; what the pattern leaves open is the first of its kind.
@@ -140,6 +147,7 @@ mod tests {
             ("31/12/86 5:07 PM", mysql("%d/%m/%y %l:%i %p"), "1986-12-31 17:07:00"),
             ("Dec 1986", mysql("%b %Y"), "1986-12-01 00:00:00"),
             ("1986-12-31T10", joda("yyyy-MM-dd'T'HH"), "1986-12-31 10:00:00"),
+            ("1986%-%'5", joda("yyyy%'-%'''M"), "1986-05-01 00:00:00"),
         ] {
             assert_eq!(read(text, &pattern.unwrap()).unwrap().to_string(), read_as);
         }

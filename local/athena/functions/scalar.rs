@@ -51,6 +51,8 @@ impl Kind {
             Kind::Double => (given.is_numeric() || *given == Null).then_some(Float64),
             Kind::Bigint => (given.is_integer() || *given == Null).then_some(Int64),
             Kind::Number if given.is_integer() => Some(Int64),
+            // Their places would be lost.
+            Kind::Number if given.is_decimal() => None,
             Kind::Number => Kind::Double.admit(given),
             Kind::Timestamp => matches!(given, Date32 | Timestamp(..) | Null).then_some(TIMESTAMP),
             Kind::When if *given == Date32 => Some(Date32),
@@ -134,6 +136,14 @@ impl ScalarUDFImpl for Function {
         };
         if let Some(admitted) = self.takes.iter().find_map(admit) {
             return Ok(admitted);
+        }
+        let wants_number = self.takes.iter().any(|it| it.contains(&Kind::Number));
+        if wants_number && given.iter().any(DataType::is_decimal) {
+            return plan_err!(
+                "NOT_SUPPORTED: the offline Athena has {} of doubles and whole numbers, not of decimals: write \
+                 CAST(x AS double)",
+                self.name
+            );
         }
         let given: Vec<String> = given.iter().map(type_name).collect();
         // The mark of those that only a rewriting calls is nobody's business.

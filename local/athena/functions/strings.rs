@@ -6,7 +6,7 @@ use datafusion::arrow::array::{
     ArrayRef, AsArray as _, Int32Array, Int64Array, ListBuilder, StringArray, StringBuilder,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type};
-use datafusion::common::Result;
+use datafusion::common::{Result, exec_err};
 
 use super::scalar::{Function, Kind, invalid};
 
@@ -15,6 +15,10 @@ pub(in crate::athena) const SUBSTR: &str = "substr$";
 const ONE: &[&[Kind]] = &[&[Kind::Text]];
 const TWO: &[&[Kind]] = &[&[Kind::Text, Kind::Text]];
 const ONE_OR_TWO: &[&[Kind]] = &[&[Kind::Text], &[Kind::Text, Kind::Text]];
+/// So many letters a text is padded to, and so many bytes the texts of one batch may have: what is more would
+/// take the memory of the whole process before the query's limit is looked at.
+const LONGEST: usize = 1 << 20;
+const MOST: usize = 256 << 20;
 const PAD: &[&[Kind]] = &[&[Kind::Text, Kind::Bigint, Kind::Text]];
 
 /// A function that gives a text, from the texts and numbers of one row; none where one of them is NULL.
@@ -153,7 +157,18 @@ fn rows(arrays: &[ArrayRef]) -> impl Iterator<Item = Option<Row<'_>>> {
 }
 
 fn texts(arrays: &[ArrayRef], does: impl Fn(&Row) -> Result<Option<String>>) -> Result<ArrayRef> {
-    let texts = rows(arrays).map(|row| row.map_or(Ok(None), |row| does(&row)));
+    let mut n_bytes = 0;
+    let texts = rows(arrays).map(|row| {
+        let text = row.map_or(Ok(None), |row| does(&row))?;
+        n_bytes += text.as_ref().map_or(0, String::len);
+        if n_bytes > MOST {
+            return exec_err!(
+                "EXCEEDED_LOCAL_MEMORY_LIMIT: the texts that a function makes of some rows have more than {} MiB",
+                MOST >> 20
+            );
+        }
+        Ok(text)
+    });
     Ok(Arc::new(texts.collect::<Result<StringArray>>()?))
 }
 
@@ -177,6 +192,9 @@ fn pad(row: &Row, is_left: bool) -> Result<String> {
     let (text, with) = (row.text(0), row.text(2));
     let size = usize::try_from(row.number(1)).ok().filter(|it| i32::try_from(*it).is_ok());
     let size = size.ok_or_else(|| invalid("Target length must be in the range [0..2147483647]"))?;
+    if size > LONGEST {
+        return Err(invalid(format!("the offline Athena pads to {LONGEST} letters at most, not to {size}")));
+    }
     if with.is_empty() {
         return Err(invalid("Padding string must not be empty"));
     }

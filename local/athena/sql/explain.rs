@@ -135,6 +135,7 @@ fn plain(text: &str, ast: &Statement, source: &Source) -> String {
     let text = text.strip_prefix("Error during planning: ").unwrap_or(text);
     if text.contains("Cannot infer common")
         || text.contains("coerce")
+        || text.contains("requires a boolean")
         || text.contains("Cannot create filter")
     {
         return format!("TYPE_MISMATCH: {text}");

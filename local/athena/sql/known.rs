@@ -1,58 +1,100 @@
 //! Known functions: which names mean the same to Trino and `DataFusion`, and which Trino alone has.
 
-/// Functions that mean the same in both.
-pub(super) const SAME: &[&str] = &[
-    "approx_distinct",
-    "array_agg",
-    "array_distinct",
-    "array_except",
-    "array_intersect",
-    "array_union",
-    "avg",
-    "bool_and",
-    "bool_or",
-    "coalesce",
-    "corr",
-    "count",
-    "covar_pop",
-    "covar_samp",
+const MANY: usize = usize::MAX;
+
+/// Functions that mean the same in both, and how many arguments they take.
+pub(super) const SAME: &[(&str, usize, usize)] = &[
+    ("approx_distinct", 1, 1),
+    ("array_agg", 1, 1),
+    ("array_distinct", 1, 1),
+    ("array_except", 2, 2),
+    ("array_intersect", 2, 2),
+    ("array_union", 2, 2),
+    ("avg", 1, 1),
+    ("bool_and", 1, 1),
+    ("bool_or", 1, 1),
+    ("coalesce", 2, MANY),
+    ("corr", 2, 2),
+    ("count", 0, 1),
+    ("covar_pop", 2, 2),
+    ("covar_samp", 2, 2),
+    ("cume_dist", 0, 0),
+    ("current_date", 0, 0),
+    ("current_timestamp", 0, 0),
+    ("dense_rank", 0, 0),
+    ("first_value", 1, 1),
+    ("flatten", 1, 1),
+    ("grouping", 1, MANY),
+    ("lag", 1, 3),
+    ("last_value", 1, 1),
+    ("lead", 1, 3),
+    ("max", 1, 2),
+    ("min", 1, 2),
+    ("now", 0, 0),
+    ("nth_value", 2, 2),
+    ("ntile", 1, 1),
+    ("nullif", 2, 2),
+    ("percent_rank", 0, 0),
+    ("rank", 0, 0),
+    ("regr_intercept", 2, 2),
+    ("regr_slope", 2, 2),
+    ("row_number", 0, 0),
+    ("unnest", 1, MANY),
+    ("stddev", 1, 1),
+    ("stddev_pop", 1, 1),
+    ("stddev_samp", 1, 1),
+    ("var_pop", 1, 1),
+    ("var_samp", 1, 1),
+];
+
+/// Functions that need a window.
+pub(super) const OF_WINDOWS: &[&str] = &[
     "cume_dist",
-    "current_date",
-    "current_timestamp",
     "dense_rank",
     "first_value",
-    "flatten",
-    "grouping",
     "lag",
     "last_value",
     "lead",
-    "max",
-    "min",
-    "now",
     "nth_value",
     "ntile",
-    "nullif",
     "percent_rank",
     "rank",
-    "regexp_like",
-    "regr_intercept",
-    "regr_slope",
     "row_number",
-    "unnest",
-    "stddev",
-    "stddev_pop",
-    "stddev_samp",
-    "var_pop",
-    "var_samp",
 ];
 
-/// Functions that have another name there.
-pub(super) const RENAMED: &[(&str, &str)] = &[
-    ("array_remove", "array_remove_all"),
-    ("every", "bool_and"),
-    ("repeat", "array_repeat"),
-    ("variance", "var_samp"),
-];
+/// Functions that count, which are bigints in Trino and something else in `DataFusion`.
+pub(super) const COUNTS: &[&str] =
+    &["approx_distinct", "dense_rank", "grouping", "ntile", "rank", "row_number"];
+
+/// Functions that have another name there, and how many arguments they take.
+pub(super) const RENAMED: &[(&str, &str, usize)] =
+    &[("array_remove", "array_remove_all", 2), ("every", "bool_and", 1), ("variance", "var_samp", 1)];
+
+/// Whether a function means the same in both.
+pub(super) fn is_same(name: &str) -> bool {
+    SAME.iter().any(|(known, ..)| *known == name)
+}
+
+/// What Trino would say of a call with so many arguments, and with a window or without.
+pub(super) fn check(name: &str, n_args: usize, has_window: bool) -> Result<(), String> {
+    if OF_WINDOWS.contains(&name) && !has_window {
+        return Err(format!("MISSING_OVER: Window function {name} requires an OVER clause"));
+    }
+    let ours = [("if", 2, 3), ("concat", 2, MANY), ("greatest", 1, MANY), ("least", 1, MANY)];
+    let renamed = RENAMED.iter().map(|(known, _, n)| (*known, *n, *n));
+    let mut known = SAME.iter().copied().chain(renamed).chain(ours);
+    match known.find(|(known, ..)| *known == name) {
+        Some((_, least, most)) if !(least..=most).contains(&n_args) => {
+            let wants = match most {
+                _ if least == most => format!("{least}"),
+                MANY => format!("at least {least}"),
+                _ => format!("{least} to {most}"),
+            };
+            Err(format!("FUNCTION_NOT_FOUND: {name} takes {wants} arguments, not {n_args}"))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Functions that Trino has and we have not.
 pub(super) const MISSING: &[&str] = &[

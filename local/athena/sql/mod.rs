@@ -9,6 +9,8 @@ mod names;
 mod relations;
 mod resolve;
 mod rewrite;
+mod scope;
+mod strict;
 mod syntax;
 mod tokens;
 mod types;
@@ -74,15 +76,19 @@ impl Select {
         resolve::tables(&self.ast, catalogue, database)?;
         let mut ast = self.ast.clone();
         names::lower(&mut ast);
+        scope::resolve(&mut ast, catalogue, database)?;
         unnest::inline(&mut ast)?;
         rewrite::functions(&mut ast)?;
-        names::name_all(&mut ast);
         let state = context.state();
         // On the heap: these futures hold whole statements.
         let planned = Box::pin(state.statement_to_plan(Planned::Statement(Box::new(ast)))).await;
         let plan = planned.map_err(|error| self.explain(&error))?;
         types::check(&plan, &self.ast, &self.source)?;
-        Ok(plan)
+        let mut kinds = plan.schema().fields().iter().map(|field| field.data_type());
+        match kinds.find_map(strict::no_span) {
+            Some(refused) => Err(refused),
+            None => Ok(plan),
+        }
     }
 
     /// Whether the hidden column with the object of a row is asked for.

@@ -87,64 +87,69 @@ fn number(n: u32) -> datafusion::sql::sqlparser::ast::Value {
     datafusion::sql::sqlparser::ast::Value::Number(n.to_string(), false)
 }
 
-/// A column without a name is `_col` and its place; one that comes twice is marked, since a plan takes it once.
-pub(super) fn name_all(ast: &mut Statement) {
-    let _ = ast.visit(&mut NameAll);
-}
-
 const NAMELESS: &str = "_col";
 const AGAIN: &str = "_again";
 
-struct NameAll;
-
-impl VisitorMut for NameAll {
-    type Break = ();
-
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        let relations = relations(select);
-        let mut seen: Vec<String> = Vec::new();
-        for (at, item) in select.projection.iter_mut().enumerate() {
-            let SelectItem::UnnamedExpr(expr) = item else { continue };
-            let name = name(expr).map(|it| it.value.clone());
-            // A field of a structure would be named with all that leads to it.
-            let is_field = matches!(expr, Expr::CompoundIdentifier(parts)
-                if parts.len() > 2 || parts.first().is_some_and(|first| !relations.contains(&first.value)));
-            let alias = match name {
-                Some(name) if is_field && !seen.contains(&name) => {
-                    seen.push(name.clone());
-                    name
+/// A column without a name is `_col` and its place; one that comes twice is marked, since a plan takes it once.
+pub(super) fn name(select: &mut Select, relations: &[&str]) {
+    let mut seen: Vec<String> = Vec::new();
+    for (at, item) in select.projection.iter_mut().enumerate() {
+        let expr = match item {
+            SelectItem::UnnamedExpr(expr) => expr,
+            SelectItem::ExprWithAlias { alias, .. } => {
+                if seen.contains(&alias.value) {
+                    *alias = Ident::with_quote('"', format!("{AGAIN}{at}_{}", alias.value));
+                } else {
+                    seen.push(alias.value.clone());
                 }
-                Some(name) if seen.contains(&name) => format!("{AGAIN}{at}_{name}"),
-                Some(name) => {
-                    seen.push(name);
-                    continue;
-                }
-                None => format!("{NAMELESS}{at}"),
-            };
-            let expr = std::mem::replace(expr, Expr::value(number(0)));
-            *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', alias) };
-        }
-        ControlFlow::Continue(())
+                continue;
+            }
+            _ => continue,
+        };
+        let name = last(expr).map(|it| it.value.clone());
+        // A field of a structure would be named with all that leads to it.
+        let is_field = matches!(expr, Expr::CompoundIdentifier(parts)
+            if parts.len() > 2 || parts.first().is_some_and(|first| !relations.contains(&&*first.value)));
+        let alias = match name {
+            Some(name) if is_field && !seen.contains(&name) => {
+                seen.push(name.clone());
+                name
+            }
+            Some(name) if seen.contains(&name) => format!("{AGAIN}{at}_{name}"),
+            Some(name) => {
+                seen.push(name);
+                continue;
+            }
+            None => format!("{NAMELESS}{at}"),
+        };
+        let expr = std::mem::replace(expr, Expr::value(number(0)));
+        *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', alias) };
     }
 }
 
-/// What the tables of a SELECT are called in it.
-fn relations(select: &Select) -> Vec<String> {
-    let factors = select
-        .from
-        .iter()
-        .flat_map(|from| [&from.relation].into_iter().chain(from.joins.iter().map(|join| &join.relation)));
-    let name = |factor: &TableFactor| match factor {
-        TableFactor::Table { alias: Some(alias), .. }
-        | TableFactor::Derived { alias: Some(alias), .. }
-        | TableFactor::UNNEST { alias: Some(alias), .. } => Some(alias.name.value.clone()),
-        TableFactor::Table { name, .. } => Some(name.0.last()?.as_ident()?.value.clone()),
+/// The name of a column as a plan has it, if it is known.
+pub(super) fn of_item(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::UnnamedExpr(expr) => last(expr).map(|it| it.value.clone()),
+        SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
         _ => None,
-    };
-    factors.filter_map(name).collect()
+    }
 }
 
-fn name(expr: &Expr) -> Option<&Ident> {
+/// The name that the query knows a column by; none where it has none.
+pub(super) fn plain(name: &str) -> Option<&str> {
+    if name.strip_prefix(NAMELESS).is_some_and(is_number) {
+        return None;
+    }
+    let again = name.strip_prefix(AGAIN).and_then(|rest| rest.split_once('_'));
+    Some(again.filter(|(at, _)| is_number(at)).map_or(name, |(_, name)| name))
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn last(expr: &Expr) -> Option<&Ident> {
     match expr {
         Expr::Identifier(name) => Some(name),
         Expr::CompoundIdentifier(parts) => parts.last(),
@@ -165,7 +170,7 @@ impl OutputNames {
         {
             for item in &select.projection {
                 let name = match item {
-                    SelectItem::UnnamedExpr(expr) => name(expr),
+                    SelectItem::UnnamedExpr(expr) => last(expr),
                     SelectItem::ExprWithAlias { alias, .. } => Some(alias),
                     _ => None,
                 };
@@ -180,16 +185,9 @@ impl OutputNames {
     pub(super) fn show(&self, schema: &DFSchema) -> Vec<String> {
         let fields = schema.fields().iter().enumerate();
         fields
-            .map(|(at, field)| {
-                let name = field.name();
-                let is_number =
-                    |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-                if name.strip_prefix(NAMELESS).is_some_and(is_number) {
-                    return format!("{NAMELESS}{at}");
-                }
-                let again = name.strip_prefix(AGAIN).and_then(|rest| rest.split_once('_'));
-                let name = again.filter(|(at, _)| is_number(at)).map_or(name.as_str(), |(_, name)| name);
-                self.written.get(name).cloned().unwrap_or_else(|| name.to_owned())
+            .map(|(at, field)| match plain(field.name()) {
+                Some(name) => self.written.get(name).cloned().unwrap_or_else(|| name.to_owned()),
+                None => format!("{NAMELESS}{at}"),
             })
             .collect()
     }

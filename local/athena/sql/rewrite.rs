@@ -10,10 +10,11 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use super::known::{MISSING, RENAMED, SAME};
+use super::known::{self, COUNTS, MISSING, RENAMED};
 use super::locate::place;
 use crate::athena::functions::{
-    HALF_UP, HAS_NULL, LIKE_SECOND, NARROW, PLACE, SUBSCRIPT, SUBSTR, TO_TEXT, TRY, WIDE, is_ours,
+    HALF_UP, HAS_NULL, LIKE_PATTERN, LIKE_SECOND, NARROW, PLACE, SUBSCRIPT, SUBSTR, TIMES, TO_TEXT, TRUTH,
+    TRY, WIDE, is_ours,
 };
 
 pub(super) fn functions(ast: &mut Statement) -> Result<(), String> {
@@ -59,6 +60,16 @@ impl VisitorMut for Rewrite {
                 let length = substring_for.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
                 parse(&format!("\"{SUBSTR}\"({expr}, {from}{length})"))
             }
+            // By itself nothing escapes in Trino, and the backslash always does here.
+            Expr::Like { pattern, escape_char, .. } => {
+                let escape = escape_char.take().map(|it| format!(", {it}")).unwrap_or_default();
+                parse(&format!("\"{LIKE_PATTERN}\"({pattern}{escape})")).map(|translated| {
+                    if let Some(translated) = translated {
+                        **pattern = translated;
+                    }
+                    None
+                })
+            }
             Expr::Position { expr, r#in } => parse(&format!("strpos({}, {expr})", *r#in)),
             _ => Ok(None),
         };
@@ -98,6 +109,7 @@ fn rewrite(function: &mut Function) -> Result<Option<Expr>, String> {
             Err(format!("FUNCTION_NOT_FOUND: {name} takes {n} arguments, not {}", args.len()))
         }
     };
+    known::check(&name, args.len(), function.over.is_some())?;
     let text = match name.as_str() {
         "if" => {
             let otherwise = if args.len() > 2 { format!(" ELSE {}", arg(2)) } else { String::new() };
@@ -129,6 +141,7 @@ fn rewrite(function: &mut Function) -> Result<Option<Expr>, String> {
         "element_at" => {
             expects(2).map(|()| format!("array_element({}, \"{PLACE}\"({}))", arg(0), arg(1)))?
         }
+        "repeat" => expects(2).map(|()| format!("array_repeat({}, \"{TIMES}\"({}))", arg(0), arg(1)))?,
         // Of dates with a step.
         "sequence" if arg(2).to_uppercase().starts_with("INTERVAL") => {
             format!("generate_series({})", args.join(", "))
@@ -180,16 +193,12 @@ fn rewrite(function: &mut Function) -> Result<Option<Expr>, String> {
                 parse(&format!("\"{LIKE_SECOND}\"({})", texts.join(", ")))
             });
         }
-        // Trino replaces every match.
-        "regexp_replace" => {
-            let with = if args.len() > 2 { arg(2) } else { "''" };
-            return renamed(function, &format!("regexp_replace({}, {}, {with}, 'g')", arg(0), arg(1)));
-        }
         "try" => return expects(1).and_then(|()| parse(arg(0))).map(|it| it.map(forgive)),
         "rand" | "random" => return Err("NOT_SUPPORTED: the offline Athena has no function random".into()),
-        _ if is_ours(&name) || SAME.contains(&name.as_str()) => return Ok(None),
-        _ => match RENAMED.iter().find(|(trino, _)| *trino == name) {
-            Some((_, other)) => return renamed(function, &format!("{other}({})", args.join(", "))),
+        _ if COUNTS.contains(&name.as_str()) => format!("CAST({function} AS BIGINT)"),
+        _ if is_ours(&name) || known::is_same(&name) => return Ok(None),
+        _ => match RENAMED.iter().find(|(trino, ..)| *trino == name) {
+            Some((_, other, _)) => return renamed(function, &format!("{other}({})", args.join(", "))),
             None if MISSING.contains(&name.as_str()) => {
                 return Err(format!(
                     "NOT_SUPPORTED: the offline Athena has no function {name}, though Athena has"
@@ -254,6 +263,13 @@ fn cast(kind: &CastKind, inner: &mut Box<Expr>, to: &DataType) -> Result<Option<
         | DataType::TinyInt(_) => {
             if let Some(rounded) = parse(&format!("\"{HALF_UP}\"({inner})"))? {
                 **inner = rounded;
+            }
+            Ok(None)
+        }
+        DataType::Boolean => {
+            let may_fail = if matches!(kind, CastKind::TryCast) { TRY } else { "" };
+            if let Some(word) = parse(&format!("\"{may_fail}{TRUTH}\"({inner})"))? {
+                **inner = word;
             }
             Ok(None)
         }

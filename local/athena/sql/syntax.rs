@@ -93,21 +93,14 @@ impl Visitor for Check {
             }
         }
         for join in select.from.iter().flat_map(|from| &from.joins) {
-            let constraint = match &join.join_operator {
-                JoinOperator::CrossJoin(JoinConstraint::None) => continue,
-                JoinOperator::Join(it)
-                | JoinOperator::Inner(it)
-                | JoinOperator::Left(it)
-                | JoinOperator::LeftOuter(it)
-                | JoinOperator::Right(it)
-                | JoinOperator::RightOuter(it)
-                | JoinOperator::FullOuter(it) => it,
-                _ => {
-                    return refuse(
-                        join.to_string().trim(),
-                        "Trino has INNER, LEFT, RIGHT, FULL and CROSS JOIN; for others write EXISTS or IN",
-                    );
-                }
+            if matches!(join.join_operator, JoinOperator::CrossJoin(JoinConstraint::None)) {
+                continue;
+            }
+            let Some(constraint) = super::scope::constraint(&join.join_operator) else {
+                return refuse(
+                    join.to_string().trim(),
+                    "Trino has INNER, LEFT, RIGHT, FULL and CROSS JOIN; for others write EXISTS or IN",
+                );
             };
             match constraint {
                 JoinConstraint::Natural => {

@@ -11,7 +11,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable as _, LogicalPlan, Operator};
 use datafusion::sql::sqlparser::ast::Statement;
 
 use super::locate::{self, Source, place};
-use super::{arrays, relations};
+use super::{arrays, relations, strict};
 use crate::athena::value::type_name;
 
 pub(super) fn check(plan: &LogicalPlan, ast: &Statement, source: &Source) -> Result<(), String> {
@@ -52,6 +52,9 @@ fn mismatch(expr: &Expr, schema: &DFSchema, ast: &Statement, source: &Source) ->
     let at = |operator: &str, left: &Expr, right: &Expr| {
         place(locate::operator(ast, source, operator, &names(left), &names(right)))
     };
+    if let Some(refused) = strict::mismatch(expr, kind) {
+        return Some(refused);
+    }
     match expr {
         Expr::BinaryExpr(binary) => {
             let (left, right) = (kind(&binary.left)?, kind(&binary.right)?);

@@ -1,9 +1,12 @@
 //! JSON: one record a line; keys are matched without case, and a key that no column asks for is passed over.
 
+use std::fmt;
+
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::json::ReaderBuilder;
 use datafusion::arrow::json::reader::Decoder;
 use datafusion::common::{DataFusionError, Result};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::fit::fit;
@@ -40,7 +43,11 @@ fn count(part: &Part, rows: &Rows) -> Result<()> {
     let mut n_rows = 0;
     for object in &part.objects {
         let Some(bytes) = object.read(&part.n_scanned)? else { continue };
-        n_rows += lines(&bytes).count();
+        for line in lines(&bytes) {
+            // What is no record fails here as it fails where its columns are read.
+            serde_json::from_slice::<Countable>(line).map_err(|error| no_record(object, &error))?;
+            n_rows += 1;
+        }
     }
     rows.send_count(&part.schema, n_rows)?;
     Ok(())
@@ -57,12 +64,7 @@ fn decode(decoder: &mut Decoder, records: &mut Vec<Record>) -> Result<Option<Rec
 }
 
 fn record(part: &Part, object: &Object, line: &[u8]) -> Result<Record> {
-    let read: Record = serde_json::from_slice(line).map_err(|error| {
-        DataFusionError::Execution(format!(
-            "HIVE_CURSOR_ERROR: Row is not a valid JSON Object - JSONException: {error} in {}",
-            object.url
-        ))
-    })?;
+    let read: Record = serde_json::from_slice(line).map_err(|error| no_record(object, &error))?;
     let mut record = Record::new();
     for (key, value) in read {
         let name = key.to_lowercase();
@@ -80,6 +82,35 @@ fn record(part: &Part, object: &Object, line: &[u8]) -> Result<Record> {
         record.insert(PATH.into(), Value::String(object.url.clone()));
     }
     Ok(record)
+}
+
+fn no_record(object: &Object, error: &serde_json::Error) -> DataFusionError {
+    DataFusionError::Execution(format!(
+        "HIVE_CURSOR_ERROR: Row is not a valid JSON Object - JSONException: {error} in {}",
+        object.url
+    ))
+}
+
+/// A record of which nothing is kept.
+struct Countable;
+
+impl<'de> Deserialize<'de> for Countable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Countable, D::Error> {
+        deserializer.deserialize_map(Countable)
+    }
+}
+
+impl<'de> Visitor<'de> for Countable {
+    type Value = Countable;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Countable, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(self)
+    }
 }
 
 fn bad_data(part: &Part, object: &Object, column: &str, value: &str) -> DataFusionError {

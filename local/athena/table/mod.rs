@@ -22,6 +22,7 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use tokio::sync::mpsc::Sender;
 
 use self::objects::Object;
+pub(crate) use self::prune::wanted as wanted_partitions;
 use crate::catalogue::{Table, hive};
 
 /// The hidden column with the object that a row comes from.

@@ -20,7 +20,7 @@ pub(super) fn is_about_keys(filter: &Expr, table: &Table) -> bool {
 }
 
 /// The partitions that every such filter lets through.
-pub(super) fn wanted(table: &Table, filters: &[Expr], state: &dyn Session) -> Result<BTreeSet<String>> {
+pub(crate) fn wanted(table: &Table, filters: &[Expr], state: &dyn Session) -> Result<BTreeSet<String>> {
     let partitions: Vec<(&String, &Partition)> = table.partitions.iter().collect();
     let mut wanted: BTreeSet<String> = table.partitions.keys().cloned().collect();
     let filters: Vec<&Expr> = filters.iter().filter(|filter| is_about_keys(filter, table)).collect();

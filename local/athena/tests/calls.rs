@@ -34,7 +34,8 @@ async fn a_result_is_a_file_of_quoted_values_and_comes_in_pages() {
 #[tokio::test]
 async fn columns_are_told_with_the_types_of_trino() {
     let scene = Scene::with_stocks().await;
-    let sql = "SELECT \"index\", open, volume, true AS t, date '2020-01-01' AS d, ARRAY[1] AS a FROM stocks";
+    let sql = "SELECT \"index\", open, volume, true AS t, date '2020-01-01' AS d, ARRAY[1] AS a, \
+               CAST(1 AS decimal(7,2)) AS n FROM stocks";
     let execution = scene.execute(sql).await.unwrap();
     assert_eq!(execution["StatementType"], "DML");
     assert!(execution["Statistics"]["DataScannedInBytes"].as_u64().unwrap() > 100);
@@ -42,7 +43,8 @@ async fn columns_are_told_with_the_types_of_trino() {
         scene.ask("GetQueryResults", json!({ "QueryExecutionId": execution["QueryExecutionId"] })).await;
     let columns = results["ResultSet"]["ResultSetMetadata"]["ColumnInfo"].as_array().unwrap().clone();
     let kinds: Vec<&str> = columns.iter().map(|column| column["Type"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["varchar", "double", "bigint", "boolean", "date", "array"]);
+    assert_eq!(kinds, ["varchar", "double", "bigint", "boolean", "date", "array", "decimal"]);
+    assert_eq!((&columns[6]["Precision"], &columns[6]["Scale"]), (&json!(7), &json!(2)));
 }
 
 #[tokio::test]
@@ -52,6 +54,16 @@ async fn the_same_token_starts_no_second_query() {
     let first = scene.ask("StartQueryExecution", input.clone()).await;
     assert_eq!(scene.ask("StartQueryExecution", input).await, first);
     scene.until_ended(&first).await.unwrap();
+    for other in [
+        json!({ "QueryString": "SELECT 2", "ClientRequestToken": "once" }),
+        json!({ "QueryString": "SELECT 1", "ClientRequestToken": "once", "WorkGroup": "primary" }),
+    ] {
+        let refused = scene.athena.call("StartQueryExecution", other).await.unwrap_err().to_string();
+        assert!(
+            refused.starts_with("InvalidRequestException: Idempotent parameters do not match"),
+            "{refused}"
+        );
+    }
     let listed = scene.ask("ListQueryExecutions", json!({})).await;
     assert_eq!(listed["QueryExecutionIds"].as_array().unwrap().len(), 1);
 }
@@ -95,6 +107,37 @@ async fn a_query_can_be_stopped_and_has_no_result_then() {
     scene.athena.stop().await;
 }
 
+async fn states(scene: &Scene, started: &[Value]) -> Vec<String> {
+    let mut states = Vec::new();
+    for query in started {
+        let answer = scene.ask("GetQueryExecution", query.clone()).await;
+        states.push(answer["QueryExecution"]["Status"]["State"].as_str().unwrap().to_owned());
+    }
+    states
+}
+
+#[tokio::test]
+async fn four_queries_run_at_once_and_the_fifth_is_queued() {
+    let scene = Scene::with_stocks().await;
+    let sql = "SELECT count(*) FROM stocks a, stocks b, stocks c, stocks d, stocks e, stocks f, stocks g, stocks h, \
+               stocks i, stocks j, stocks k, stocks l";
+    let input = json!({ "QueryString": sql, "QueryExecutionContext": { "Database": "db" } });
+    let mut started = Vec::new();
+    for n in 1..=4 {
+        started.push(scene.ask("StartQueryExecution", input.clone()).await);
+        while states(&scene, &started).await != vec!["RUNNING"; n] {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    started.push(scene.ask("StartQueryExecution", input).await);
+    assert_eq!(states(&scene, &started).await, ["RUNNING", "RUNNING", "RUNNING", "RUNNING", "QUEUED"]);
+    scene.ask("StopQueryExecution", started[0].clone()).await;
+    while states(&scene, &started).await != ["CANCELLED", "RUNNING", "RUNNING", "RUNNING", "RUNNING"] {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    scene.athena.stop().await;
+}
+
 #[tokio::test]
 async fn the_catalogue_is_shown_by_statements_and_by_calls() {
     let scene = Scene::with_stocks().await;
@@ -124,6 +167,12 @@ async fn the_catalogue_is_shown_by_statements_and_by_calls() {
         )
         .await;
     assert_eq!(table["TableMetadata"]["Columns"][1], json!({ "Name": "date", "Type": "string" }));
+    for (expression, n) in [("st.*", 1), ("tock", 0)] {
+        let input =
+            json!({ "CatalogName": "AwsDataCatalog", "DatabaseName": "db", "Expression": expression });
+        let listed = scene.ask("ListTableMetadata", input).await;
+        assert_eq!(listed["TableMetadataList"].as_array().unwrap().len(), n, "{expression}");
+    }
 }
 
 #[tokio::test]
@@ -145,9 +194,15 @@ async fn a_workgroup_says_where_results_go() {
         primary["WorkGroup"]["Configuration"]["ResultConfiguration"]["OutputLocation"],
         "s3://results/"
     );
-    let missing = scene
-        .athena
-        .call("StartQueryExecution", json!({ "QueryString": "SELECT 1", "WorkGroup": "x" }))
-        .await;
+    let start = |group: &str| {
+        scene.athena.call("StartQueryExecution", json!({ "QueryString": "SELECT 1", "WorkGroup": group }))
+    };
+    scene.ask("UpdateWorkGroup", json!({ "WorkGroup": "team", "State": "DISABLED" })).await;
+    assert!(start("team").await.unwrap_err().message.contains("WorkGroup team is disabled"));
+    let limits = json!({ "BytesScannedCutoffPerQuery": 10_000_000 });
+    let refused =
+        scene.athena.call("CreateWorkGroup", json!({ "Name": "other", "Configuration": limits })).await;
+    assert!(refused.unwrap_err().message.contains("no BytesScannedCutoffPerQuery"));
+    let missing = start("x").await;
     assert!(missing.unwrap_err().message.contains("WorkGroup x is not found"));
 }

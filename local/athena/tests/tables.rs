@@ -52,8 +52,11 @@ async fn a_value_that_does_not_fit_its_column_fails_the_query_that_reads_it() {
     assert_eq!(scene.rows("SELECT max(volume) FROM stocks").await.unwrap(), ["_col0", "40"]);
 
     scene.write("lake/stocks/bad.json", "[1, 2]");
-    let error = scene.rows("SELECT avg(open) FROM stocks").await.unwrap_err();
-    assert!(error.starts_with("HIVE_CURSOR_ERROR: Row is not a valid JSON Object"), "{error}");
+    for sql in ["SELECT avg(open) FROM stocks", "SELECT count(*) FROM stocks"] {
+        let error = scene.rows(sql).await.unwrap_err();
+        assert!(error.starts_with("HIVE_CURSOR_ERROR: Row is not a valid JSON Object"), "{sql}: {error}");
+        assert!(error.contains("s3://lake/stocks/bad.json"), "{sql}: {error}");
+    }
 }
 
 #[tokio::test]
@@ -109,6 +112,6 @@ async fn ten_thousand_objects_are_counted_in_seconds() {
         let rows = scene.rows(sql).await.unwrap();
         let seconds = started.elapsed().as_secs_f64();
         println!("{seconds:.2} s: {sql}: {rows:?}");
-        assert!(seconds < 30.0, "{seconds}");
+        assert!(seconds < if cfg!(debug_assertions) { 30.0 } else { 3.0 }, "{seconds}");
     }
 }

@@ -73,7 +73,7 @@ impl Watch<'_> {
         let objects = if n == 1 { "1 object is".into() } else { format!("{n} objects are") };
         Some(format!(
             "{objects} neither JSON lines nor CSV of several columns, e.g. {first}: no table is made of them (what is \
-             compressed, and arrays of JSON, are not read)"
+             compressed, arrays of JSON and records over several lines are not read)"
         ))
     }
 }

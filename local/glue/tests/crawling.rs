@@ -56,6 +56,34 @@ async fn folders_named_by_a_value_become_partitions() {
     assert_eq!(parts.len(), 3);
     assert_eq!(parts[2]["Values"], json!(["2024", "02"]));
     assert_eq!(parts[2]["StorageDescriptor"]["Location"], "s3://lake/t/Year=2024/month=02/");
+
+    let ask = |expression: &str| json!({ "DatabaseName": "db", "TableName": "t", "Expression": expression });
+    for (expression, found) in [
+        ("year = '2024'", vec!["2024/01", "2024/02"]),
+        ("Year='2024' AND month > '01'", vec!["2024/02"]),
+        ("year IN ('2023', '2022') OR (month BETWEEN '02' AND '03')", vec!["2023/12", "2024/02"]),
+        ("NOT (year <> '2023')", vec!["2023/12"]),
+        ("month LIKE '0%'", vec!["2024/01", "2024/02"]),
+        ("year = '1999'", vec![]),
+        ("", vec!["2023/12", "2024/01", "2024/02"]),
+    ] {
+        let parts = scene.ask("GetPartitions", ask(expression)).await;
+        let value = |part: &Value, at: usize| part["Values"][at].as_str().unwrap().to_owned();
+        let parts = parts["Partitions"].as_array().unwrap().iter();
+        let parts: Vec<String> = parts.map(|it| format!("{}/{}", value(it, 0), value(it, 1))).collect();
+        assert_eq!(parts, found, "{expression}");
+    }
+    for (expression, reason) in [
+        ("day = '1'", "day"),
+        ("year = 2024", "write it in quotes"),
+        ("length(year) = 4", "length"),
+        ("1 = 1", "names no key"),
+        ("year =", "partition keys (year, month)"),
+    ] {
+        let refused = scene.refusal("GetPartitions", ask(expression)).await;
+        assert!(refused.starts_with("InvalidInputException: the Expression"), "{refused}");
+        assert!(refused.contains(reason), "{expression}: {refused}");
+    }
 }
 
 #[tokio::test]
@@ -142,6 +170,15 @@ async fn a_missing_bucket_fails_the_crawl_and_an_empty_folder_does_not() {
 }
 
 #[tokio::test]
+async fn records_over_several_lines_make_no_table_as_nobody_could_read_it() {
+    let scene = Scene::new();
+    scene.write("lake/t/a.json", "{\n  \"open\": 1\n}\n");
+    scene.crawler(target("s3://lake/t/")).await;
+    assert_eq!(scene.crawl().await["LastCrawl"]["Status"], "SUCCEEDED");
+    assert!(scene.tables().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_crawler_runs_once_at_a_time_and_can_be_stopped() {
     let scene = Scene::new();
     for n in 0..2000 {
@@ -158,6 +195,47 @@ async fn a_crawler_runs_once_at_a_time_and_can_be_stopped() {
     scene.ask("StopCrawler", json!({ "Name": "c" })).await;
     assert_eq!(scene.until_ready().await["LastCrawl"]["Status"], "CANCELLED");
     scene.glue.stop().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_state_of_a_crawler_is_that_of_its_crawl() {
+    let scene = Scene::new();
+    scene.write("lake/t/a.json", ROW);
+    // A file that is read for as long as nobody writes it.
+    let slow = scene.root.path().join("lake/t/slow.json");
+    assert!(std::process::Command::new("mkfifo").arg(&slow).status().unwrap().success());
+    scene.crawler(target("s3://lake/t/")).await;
+    let crawler = || async { scene.ask("GetCrawler", json!({ "Name": "c" })).await["Crawler"].clone() };
+    let state = || async { crawler().await["State"].clone() };
+    assert_eq!(state().await, "READY");
+    scene.ask("StartCrawler", json!({ "Name": "c" })).await;
+    assert_eq!(state().await, "RUNNING");
+    scene.ask("StopCrawler", json!({ "Name": "c" })).await;
+    assert_eq!(state().await, "STOPPING");
+    let again = scene.refusal("StopCrawler", json!({ "Name": "c" })).await;
+    assert!(again.starts_with("CrawlerStoppingException"), "{again}");
+    let last = loop {
+        // Both ways, which does not wait for a reader: the crawl may have ended before it came to the file.
+        drop(fs::OpenOptions::new().read(true).write(true).open(&slow).unwrap());
+        let crawler = crawler().await;
+        if crawler["State"] == "READY" {
+            break crawler["LastCrawl"].clone();
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!(last["Status"], "CANCELLED");
+
+    for (field, operator, value, n) in
+        [("STATE", "EQ", "STOPPED", 1), ("STATE", "NE", "STOPPED", 0), ("CRAWL_ID", "EQ", "x", 0)]
+    {
+        let filter = json!({ "FieldName": field, "FilterOperator": operator, "FieldValue": value });
+        let crawls = scene.ask("ListCrawls", json!({ "CrawlerName": "c", "Filters": [filter] })).await;
+        assert_eq!(crawls["Crawls"].as_array().unwrap().len(), n, "{field} {operator} {value}");
+    }
+    let filter = json!({ "FieldName": "START_TIME", "FilterOperator": "GT", "FieldValue": "0" });
+    let refused = scene.refusal("ListCrawls", json!({ "CrawlerName": "c", "Filters": [filter] })).await;
+    assert!(refused.contains("not by START_TIME with GT"), "{refused}");
 }
 
 #[tokio::test]
@@ -209,5 +287,5 @@ async fn ten_thousand_objects_are_crawled_in_seconds() {
     let seconds = started.elapsed().as_secs_f64();
     println!("crawled 10,000 objects in {seconds:.2} s");
     assert_eq!(scene.tables().await[0]["Parameters"]["recordCount"], "10000");
-    assert!(seconds < 30.0, "{seconds}");
+    assert!(seconds < if cfg!(debug_assertions) { 30.0 } else { 5.0 }, "{seconds}");
 }

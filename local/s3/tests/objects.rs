@@ -178,6 +178,8 @@ async fn ranges_and_conditions_of_a_get_are_kept() {
     let get = || scene.client.get_object().bucket(BUCKET).key("digits");
     assert_eq!(code(get().range("bytes=10-").send().await), "InvalidRange");
     get().if_match(&e_tag).send().await.unwrap();
+    let absent = scene.client.put_object().bucket(BUCKET).key("absent").body(ByteStream::from_static(b"x"));
+    assert_eq!(code(absent.if_match(&e_tag).send().await), "NoSuchKey");
     assert_eq!(code(get().if_match("\"other\"").send().await), "PreconditionFailed");
     let unchanged = get().if_none_match(&e_tag).send().await.unwrap_err();
     assert_eq!(unchanged.raw_response().unwrap().status().as_u16(), 304);

@@ -1,10 +1,10 @@
-//! JSON: objects of records, one a line or one after the other.
+//! JSON: objects of records, one a line.
 
 use std::collections::BTreeMap;
 
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::json::reader::infer_json_schema_from_iterator;
-use serde_json::{Deserializer, Map, Value};
+use serde_json::{Map, Value};
 
 use super::{Contents, Format, Shape};
 use crate::glue::crawl::Halt;
@@ -30,8 +30,8 @@ pub(super) fn infer(first: Vec<u8>, contents: &mut Contents) -> Result<Option<Sh
 
 /// The records of one object; one that is not JSON throughout counts as far as it can be read.
 fn read(bytes: &[u8], records: &mut Vec<Value>, originals: &mut BTreeMap<String, String>) {
-    let values = Deserializer::from_slice(bytes).into_iter::<Map<String, Value>>();
-    for record in values.map_while(Result::ok) {
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    for record in lines.map_while(|line| serde_json::from_slice::<Map<String, Value>>(line).ok()) {
         for key in record.keys() {
             originals.entry(key.to_lowercase()).or_insert_with(|| key.clone());
         }
