@@ -34,7 +34,8 @@ async fn half_an_answer_is_asked_for_again() {
 #[tokio::test]
 async fn an_api_that_is_well_again_is_told_of_even_without_records() {
     let answers = [json_answer(json!([])), ResponseTemplate::new(500), json_answer(json!([]))];
-    let mut source = build(&serve(answers).await, json!({"interval": "1ms"})).unwrap();
+    let server = serve(answers).await;
+    let mut source = build(&server, json!({"interval": "1ms"})).unwrap();
     source.open(&Start::default()).await.unwrap();
     // Contact is made by the first good answer, whatever is in it.
     assert!(source.next().await.unwrap().unwrap().is_empty());
