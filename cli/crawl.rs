@@ -7,11 +7,13 @@ use tokio::runtime::Runtime;
 
 use crate::arguments::{Common, CrawlArguments};
 use crate::exit::{Exit, say};
+use crate::live::waiting;
 use crate::signals::{Handlers, Stops};
 use crate::{file, logging};
 
 pub(crate) fn crawl(arguments: &CrawlArguments, common: &Common) -> Exit {
-    if let Err(error) = logging::start(common, &MultiProgress::new()) {
+    let bars = MultiProgress::new();
+    if let Err(error) = logging::start(common, &bars) {
         return Exit::on_usage(&error);
     }
     let pipeline = match file::read(&arguments.file, None, common) {
@@ -23,7 +25,7 @@ pub(crate) fn crawl(arguments: &CrawlArguments, common: &Common) -> Exit {
         runtime.block_on(async {
             let handlers = Handlers::install()?;
             tokio::select! {
-                done = crawl_all(pipeline, &stops) => done,
+                done = crawl_all(pipeline, &stops, &bars) => done,
                 () = handlers.watch(stops.clone()) => Ok(()),
                 () = stops.stop.cancelled() => Ok(()),
             }
@@ -32,8 +34,9 @@ pub(crate) fn crawl(arguments: &CrawlArguments, common: &Common) -> Exit {
     Exit::after(done)
 }
 
-/// Starts every crawler of a pipeline, one after the other, and waits for it.
-pub(crate) async fn crawl_all(pipeline: Pipeline, stops: &Stops) -> Result<()> {
+/// Starts every crawler of a pipeline, one after the other, and waits for it, with a line that moves where
+/// somebody looks.
+pub(crate) async fn crawl_all(pipeline: Pipeline, stops: &Stops, bars: &MultiProgress) -> Result<()> {
     let retry = pipeline.retry();
     let file = pipeline.file.display().to_string();
     let crawlers = pipeline.into_crawlers();
@@ -44,7 +47,11 @@ pub(crate) async fn crawl_all(pipeline: Pipeline, stops: &Stops) -> Result<()> {
         if !open_sink(&name, &mut *sink, &retry, &stops.stop).await? {
             return Ok(());
         }
-        sink.crawl().await.with_context(|| format!("`{name}` failed"))?;
+        let bar = waiting(bars);
+        bar.set_message(format!("{name}: waiting for the crawler"));
+        let crawled = sink.crawl().await;
+        bar.finish_and_clear();
+        crawled.with_context(|| format!("`{name}` failed"))?;
         gauges.notes().iter().for_each(|note| say(&format!("{name}: {note}")));
     }
     Ok(())

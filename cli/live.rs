@@ -112,6 +112,15 @@ impl Live {
     }
 }
 
+/// A line that moves for as long as something is waited for, where somebody looks.
+pub(crate) fn waiting(bars: &MultiProgress) -> ProgressBar {
+    let style = ProgressStyle::with_template("  {spinner} {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = bars.add(ProgressBar::new_spinner().with_style(style));
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
 /// How many records each component of a pipeline has sent on.
 fn plain_line(pipeline: &str, monitors: &[Monitor]) -> String {
     let component = |monitor: &Monitor| format!("{} {}", monitor.name, count(monitor.counts().records_out));

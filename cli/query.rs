@@ -5,13 +5,14 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::MultiProgress;
 use runner_core::HumanDuration;
 use runner_plugins::athena::{Answered, Client, Page, Query, State};
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Common, QueryArguments, RowFormat};
 use crate::exit::{Exit, reads_on, say, say_error};
+use crate::live::waiting;
 use crate::logging;
 use crate::rows::Rows;
 use crate::signals::{Handlers, Stops};
@@ -87,12 +88,7 @@ async fn answer(
 
 /// Waits for a query, with a line that moves where somebody looks.
 pub(crate) async fn wait(client: &Client, id: &str, bars: &MultiProgress) -> Result<Answered> {
-    let bar = bars.add(ProgressBar::new_spinner());
-    bar.set_style(
-        ProgressStyle::with_template("  {spinner} {wide_msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-    );
-    bar.enable_steady_tick(Duration::from_millis(100));
+    let bar = waiting(bars);
     let answered = client.wait(id, |state| {
         bar.set_message(match state {
             State::Running { n_bytes } => format!("running, {} scanned", bytes(*n_bytes)),

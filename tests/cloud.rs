@@ -58,6 +58,9 @@ fn the_demo_shows_the_whole_flow_and_checks_its_count() {
         "stockmarket_project",
         "The count is right: 2,000 records written, as many in the table.",
         "What to try next",
+        "swap the source",
+        "rewire a file",
+        "STOCKS_BUCKET=NAME",
     ]);
     assert!(outcome.stdout.contains("average_close"), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("│ HSI"), "{}", outcome.stdout);

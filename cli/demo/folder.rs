@@ -97,27 +97,28 @@ impl Folder {
     /// What a newcomer may do after the demo.
     pub(super) fn what_next(&self) -> String {
         let runner = std::env::args().next().unwrap_or_else(|| "runner".into());
-        let (look, data, pipelines) = if self.is_kept {
+        let (first, data, pipelines) = if self.is_kept {
             let path = self.path.display();
-            let look = format!("  look around        objects in {path}/cloud/s3\n");
+            let look = format!("look around        objects in {path}/cloud/s3");
             (look, format!("'{path}/cloud'"), format!("'{path}/pipelines'"))
         } else if Path::new(FILES[0].0).is_file() {
-            (String::new(), "cloud".into(), "pipelines".into())
+            let read = "look around        the flow is pipelines/producer.toml and pipelines/consumer.toml";
+            (read.to_owned(), "cloud".into(), "pipelines".into())
         } else {
-            return format!(
-                "\nWhat to try next\n  \
-                 keep everything    {runner} demo --keep demo: the pipeline files, the objects, and what to do with them\n  \
-                 swap the source    {runner} demo --source http: the same flow, one block of TOML edited\n  \
-                 what there is      {runner} plugins"
+            let keep = format!(
+                "keep everything    {runner} demo --keep demo: the files and the objects, for what follows"
             );
+            (keep, "demo/cloud".into(), "demo/pipelines".into())
         };
+        let files = format!("{pipelines}/producer.toml {pipelines}/consumer.toml");
         format!(
-            "\nWhat to try next\n{look}  \
+            "\nWhat to try next\n  {first}\n  \
              keep it running    {runner} local --write-env local.env --data {data}\n  \
-             use it             STOCKS_RATE=100 {runner} run --env-file local.env {pipelines}/producer.toml {pipelines}/consumer.toml\n  \
+             use it             STOCKS_RATE=100 {runner} run --env-file local.env {files}\n  \
              swap the source    {runner} demo --source http: the same flow, one block of TOML edited\n  \
              rewire a file      {runner} plugins shows what there is; {runner} validate FILE says what is wrong\n  \
-             go to the cloud    the same files, another environment: see \"From there to a real broker\" in README.md"
+             go to the cloud    the same files: aws configure, then\n                     \
+             KAFKA_BOOTSTRAP_SERVERS=HOST:9092 STOCKS_BUCKET=NAME {runner} run {files}"
         )
     }
 }

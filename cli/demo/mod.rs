@@ -112,7 +112,7 @@ async fn questions(
 ) -> Result<Exit> {
     stage(2, "a Glue crawler looks at the objects and makes a table of them");
     match file::read(consumer, None, common) {
-        Ok(pipeline) => crawl::crawl_all(pipeline, stops).await?,
+        Ok(pipeline) => crawl::crawl_all(pipeline, stops, bars).await?,
         Err(exit) => return Ok(exit),
     }
 
