@@ -92,7 +92,8 @@ async fn an_api_that_had_nothing_yet_has_been_reached_all_the_same() {
 async fn a_wait_that_no_clock_can_count_ends_the_run_with_its_reason() {
     let busy = ResponseTemplate::new(429).insert_header("Retry-After", "9223372036854775807");
     let scene = Scene::new();
-    pipeline(&scene, &serve(busy).await, "");
+    let server = serve(busy).await;
+    pipeline(&scene, &server, "");
     let outcome = run(&scene);
     outcome.assert_code(1).assert_says(&["says to wait 9223372036854775807 s", "raise `[retry] timeout`"]);
     assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
