@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -146,9 +147,13 @@ impl Heard {
 }
 
 impl Running {
+    /// One that is found to be over needs no signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
-        kill(pid, signal).expect("signalling the binary");
+        match kill(pid, signal) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(error) => panic!("signalling the binary: {error}"),
+        }
     }
 
     pub fn pid(&self) -> u32 {
