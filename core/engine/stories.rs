@@ -45,6 +45,16 @@ impl Scene {
         self.run_with(pipeline, CancellationToken::new(), Duration::from_secs(30)).await
     }
 
+    /// Somebody asks for a stop after this time.
+    pub(super) async fn run_until(&self, pipeline: &str, time: Duration) -> Told {
+        let stop = CancellationToken::new();
+        let stopping = async {
+            tokio::time::sleep(time).await;
+            stop.cancel();
+        };
+        tokio::join!(self.run_with(pipeline, stop.clone(), Duration::from_secs(30)), stopping).0
+    }
+
     pub(super) async fn run_with(
         &self,
         pipeline: &str,
@@ -123,17 +133,10 @@ async fn patience_ends_and_then_the_run_does() {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_first_of_two_sinks_has_stored_the_second_stores_before_a_stop() {
-    let scene = Scene::new();
-    let stop = CancellationToken::new();
-    let stopping = async {
-        tokio::time::sleep(Duration::from_millis(2_500)).await;
-        stop.cancel();
-    };
     let pipeline = "sources.in = { type = 'test_count', until = 1000, endless = true }
         sinks.first = { type = 'test_keep', name = 'stored first', inputs = ['in'] }
         sinks.second = { type = 'test_keep', name = 'stored second', takes = 1000, inputs = ['first'] }";
-    let run = scene.run_with(pipeline, stop.clone(), Duration::from_secs(30));
-    let (told, ()) = tokio::join!(run, stopping);
+    let told = Scene::new().run_until(pipeline, Duration::from_millis(2_500)).await;
     let n_stored = kept("stored first").len() as u64;
     assert!(n_stored > 30, "several batches wait in front of the second");
     told.assert(Status::Stopped, n_stored);
@@ -229,17 +232,11 @@ async fn a_sink_behind_a_sink_receives_only_what_the_first_has_stored() {
 
 #[tokio::test(start_paused = true)]
 async fn on_stop_what_waits_is_given_back_at_once() {
-    let scene = Scene::new();
-    let stop = CancellationToken::new();
     let pipeline = "sources.in = { type = 'test_count', until = 1000 }
         transforms.slow = { type = 'test_meddle', pause = 10, inputs = ['in'] }
         sinks.out = { type = 'test_keep', name = 'paced', inputs = ['slow'] }";
     let started = Instant::now();
-    let stopper = async {
-        tokio::time::sleep(Duration::from_secs(35)).await;
-        stop.cancel();
-    };
-    let (told, ()) = tokio::join!(scene.run_with(pipeline, stop.clone(), Duration::from_secs(30)), stopper);
+    let told = Scene::new().run_until(pipeline, Duration::from_secs(35)).await;
     told.assert(Status::Stopped, 3);
     assert_eq!(kept("paced"), numbers(0..3));
     assert_eq!(kept("paced flushed"), ["Stopped"]);
@@ -248,15 +245,9 @@ async fn on_stop_what_waits_is_given_back_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_backoff_gives_back_what_it_holds_when_the_run_stops() {
-    let scene = Scene::new();
-    let stop = CancellationToken::new();
     let pipeline = "sources.in = { type = 'test_count', until = 10, endless = true }
         sinks.out = { type = 'test_keep', name = 'backing off', stumble = 1000, inputs = ['in'] }";
-    let stopper = async {
-        tokio::time::sleep(Duration::from_secs(20)).await;
-        stop.cancel();
-    };
-    let (told, ()) = tokio::join!(scene.run_with(pipeline, stop.clone(), Duration::from_secs(30)), stopper);
+    let told = Scene::new().run_until(pipeline, Duration::from_secs(20)).await;
     told.assert(Status::Stopped, 0);
 }
 

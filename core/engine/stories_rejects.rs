@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use super::stories::Scene;
 use super::stories_cast::{kept, numbers};
@@ -120,20 +119,10 @@ async fn a_dead_letter_sink_that_fails_ends_the_run() {
 
 #[tokio::test(start_paused = true)]
 async fn what_no_dead_letter_says_when_the_run_is_stopped_was_not_rejected() {
-    let scene = Scene::new();
-    let stop = CancellationToken::new();
-    let stopping = async {
-        tokio::time::sleep(Duration::from_secs(20)).await;
-        stop.cancel();
-    };
-    let run = scene.run_with(
-        "dead_letter = { type = 'test_keep', name = 'never dead', stumble = 1000 }
+    let pipeline = "dead_letter = { type = 'test_keep', name = 'never dead', stumble = 1000 }
         sources.in = { type = 'test_count', until = 30, bad = [13] }
-        sinks.out = { type = 'test_keep', name = 'alive still', inputs = ['in'] }",
-        stop.clone(),
-        Duration::from_secs(30),
-    );
-    let (told, ()) = tokio::join!(run, stopping);
+        sinks.out = { type = 'test_keep', name = 'alive still', inputs = ['in'] }";
+    let told = Scene::new().run_until(pipeline, Duration::from_secs(20)).await;
     told.assert(Status::Stopped, 10);
     let counts: Vec<_> = told.report.components.iter().map(|it| (it.records_in, it.rejected)).collect();
     assert_eq!(counts, [(10, 0), (10, 0), (0, 0)]);

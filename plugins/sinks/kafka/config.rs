@@ -158,8 +158,8 @@ impl SinkConfig for KafkaSinkConfig {
             config.set("linger.ms", LINGER).set("batch.num.messages", "100000");
             // The pipeline bounds the number of records under way, in bytes.
             config.set("queue.buffering.max.messages", "0");
-            // Raised when the sink has heard how large a record may be.
-            let kbytes = (context.batch.in_flight >> 10).clamp(4 << 10, i32::MAX as usize);
+            // Raised once the sink has heard how large a record may be.
+            let kbytes = (context.batch.in_flight >> 10).clamp(1, i32::MAX as usize);
             config.set("queue.buffering.max.kbytes", kbytes.to_string());
         });
         let config = OptionErrors::with(errors, config)?;

@@ -126,9 +126,7 @@ impl<'a> Alone<'a> {
         let of = |it: Failed| Failed { index: indices[it.index], ..it };
         Ok(failed.into_iter().map(of).collect())
     }
-}
 
-impl Alone<'_> {
     /// Writes again what was in requests that were too large, in smaller and smaller ones; answers with
     /// what is too large by itself.
     async fn write_in_parts(
