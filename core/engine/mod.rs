@@ -25,6 +25,8 @@ mod stories_books;
 #[cfg(test)]
 mod stories_cast;
 #[cfg(test)]
+mod stories_crashes;
+#[cfg(test)]
 mod stories_rejects;
 #[cfg(test)]
 mod stories_rounds;

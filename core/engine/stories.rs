@@ -25,6 +25,11 @@ impl Scene {
         Scene(tempfile::tempdir().unwrap())
     }
 
+    /// A name that no other story has.
+    pub(super) fn name(&self, what: &str) -> String {
+        format!("{what} of {}", self.0.path().display())
+    }
+
     fn load(&self, pipeline: &str) -> Result<Pipeline, Diagnostics> {
         let file = self.0.path().join("story.toml");
         std::fs::write(&file, pipeline).unwrap();
@@ -61,11 +66,20 @@ impl Scene {
         stop: CancellationToken,
         drain_timeout: Duration,
     ) -> Told {
-        let pipeline = self.load(pipeline).unwrap_or_else(|slips| panic!("{slips}"));
         let options = RunOptions { from_start: false, drain_timeout, stop, abort: CancellationToken::new() };
-        let report = crate::run(pipeline, options).await;
-        let checkpoint = std::fs::read(self.0.path().join("story/in.json")).unwrap();
-        Told { report, checkpoint: serde_json::from_slice(&checkpoint).unwrap() }
+        let report = self.report(pipeline, options).await;
+        Told { report, checkpoint: self.checkpoint().expect("a checkpoint") }
+    }
+
+    pub(super) async fn report(&self, pipeline: &str, options: RunOptions) -> PipelineReport {
+        let pipeline = self.load(pipeline).unwrap_or_else(|slips| panic!("{slips}"));
+        crate::run(pipeline, options).await
+    }
+
+    /// What the file says that remembers the source `in`; `None` as long as there is none.
+    pub(super) fn checkpoint(&self) -> Option<Value> {
+        let bytes = std::fs::read(self.0.path().join("story/in.json")).ok()?;
+        Some(serde_json::from_slice(&bytes).expect("a checkpoint is whole"))
     }
 }
 

@@ -84,6 +84,11 @@ impl Source for Count {
 
     async fn open(&mut self, start: &Start) -> Result<()> {
         self.next = start.position.as_ref().and_then(|position| position.0.as_u64()).unwrap_or(0);
+        // Who commits within a transaction goes on where the last one ended, whatever a file says.
+        if let Some(pending) = &self.transaction {
+            let commits = kept(&format!("{} commits", pending.config.name));
+            self.next = commits.last().map_or(0, |position| position.parse().unwrap());
+        }
         Ok(())
     }
 
@@ -222,6 +227,9 @@ struct KeepConfig {
     /// Fails so many times before each success.
     #[serde(default)]
     stumble: usize,
+    /// Then it fails over one record and stores the others.
+    #[serde(default)]
+    in_part: bool,
     /// Never stores this one, and says so.
     refuse: Option<u64>,
     /// Stores all but this one, and will write no more.
@@ -238,6 +246,9 @@ struct KeepConfig {
     /// How many milliseconds each write takes.
     #[serde(default)]
     takes: u64,
+    /// Lets others take a turn when it has stored, and nobody knows yet.
+    #[serde(default)]
+    hesitates: bool,
     /// Keeps nothing.
     #[serde(default)]
     forgets: bool,
@@ -301,17 +312,23 @@ impl Sink for Keep {
             tokio::time::sleep(Duration::from_millis(self.config.takes)).await;
         }
         self.n_under_way.fetch_sub(records.len(), Ordering::SeqCst);
+        let mut stumbled_over = None;
         {
             let mut n_stumbles = self.n_stumbles.lock().unwrap();
             if *n_stumbles < self.config.stumble {
                 *n_stumbles += 1;
-                return Err(WriteError::Retry(anyhow::anyhow!("stumbled")));
+                if !self.config.in_part || records.len() == 1 {
+                    return Err(WriteError::Retry(anyhow::anyhow!("stumbled")));
+                }
+                stumbled_over = Some(*n_stumbles % records.len());
+            } else {
+                *n_stumbles = 0;
             }
-            *n_stumbles = 0;
         }
         let failed = holds(self.config.fail);
         let refused = holds(self.config.refuse).or(failed);
-        let good = records.iter().enumerate().filter(|(index, _)| Some(*index) != refused);
+        let is_stored = |index: usize| Some(index) != refused && Some(index) != stumbled_over;
+        let good = records.iter().enumerate().filter(|(index, _)| is_stored(*index));
         let body = |record: &Record| String::from_utf8(record.to_bytes().unwrap().to_vec()).unwrap();
         let stored: Vec<_> = good.map(|(_, record)| (record.origin.offset, body(record))).collect();
         if self.config.transactional {
@@ -320,16 +337,23 @@ impl Sink for Keep {
             tokio::time::sleep(Duration::from_millis(1)).await;
         } else {
             let (offsets, bodies): (Vec<_>, Vec<_>) = stored.into_iter().unzip();
-            let mut kept = KEPT.lock().unwrap();
-            kept.entry(self.config.name.clone()).or_default().extend(bodies);
-            let origins = kept.entry(format!("{} origins", self.config.name)).or_default();
-            origins.extend(offsets.iter().map(u64::to_string));
+            {
+                let mut kept = KEPT.lock().unwrap();
+                kept.entry(self.config.name.clone()).or_default().extend(bodies);
+                let origins = kept.entry(format!("{} origins", self.config.name)).or_default();
+                origins.extend(offsets.iter().map(u64::to_string));
+            }
+            if self.config.hesitates {
+                tokio::task::yield_now().await;
+            }
         }
         if let Some(index) = failed {
             return Err(WriteError::FatalFor { error: anyhow::anyhow!("broken"), not_stored: vec![index] });
         }
         let failure = |index| Failure { index, error: anyhow::anyhow!("refused"), retry: false };
-        WriteError::unless_empty(refused.map(failure).into_iter().collect())
+        let stumbled = |index| Failure { index, error: anyhow::anyhow!("stumbled"), retry: true };
+        let failures = refused.map(failure).into_iter();
+        WriteError::unless_empty(failures.chain(stumbled_over.map(stumbled)).collect())
     }
 
     fn transaction(&self) -> Option<Transaction> {
