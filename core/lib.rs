@@ -10,6 +10,7 @@ mod error;
 mod folder;
 mod json;
 mod letter;
+mod meeting;
 mod pipeline;
 mod plugin;
 mod progress;

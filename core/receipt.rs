@@ -6,12 +6,13 @@
 //! unanswered has lost them.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::engine::in_flight::InFlight;
+use crate::meeting::{AtomicU64, Mutex, MutexGuard};
 
 /// How an item has ended; of several shares the gravest end counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,7 +74,7 @@ enum Items {
     Each(Vec<Item>),
 }
 
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+static NEXT_ID: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
 
 impl Line {
     /// A new line and the one receipt for all of it.

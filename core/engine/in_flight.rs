@@ -1,8 +1,10 @@
 //! Bounds the bytes of records that are under way in one pipeline.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use tokio::sync::Notify;
+
+use crate::meeting::AtomicUsize;
 
 /// The bytes of records between reading and their end, client queues included.
 #[derive(Debug)]
@@ -27,9 +29,8 @@ impl InFlight {
     /// whatever size may be read.
     pub(crate) async fn has_room(&self) {
         loop {
+            // From here on it is told of all that is freed.
             let freed = self.freed.notified();
-            tokio::pin!(freed);
-            freed.as_mut().enable();
             if self.n_bytes.load(Ordering::SeqCst) < self.at_most {
                 return;
             }

@@ -5,12 +5,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use anyhow::Error;
 
 use super::in_flight::InFlight;
 use crate::batch::{Batch, Position, Positions};
+use crate::meeting::Mutex;
 use crate::receipt::{Line, Tally};
 
 /// The batches that one source has read and that have not been committed.

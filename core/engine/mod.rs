@@ -11,6 +11,8 @@ mod control;
 mod dead_letter;
 mod fan;
 pub(crate) mod in_flight;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 mod ledger;
 #[cfg(test)]
 mod ledger_tests;

@@ -227,9 +227,9 @@ struct KeepConfig {
     /// Fails so many times before each success.
     #[serde(default)]
     stumble: usize,
-    /// Then it fails over one record and stores the others.
+    /// Fails so many times over one record, and stores the others.
     #[serde(default)]
-    in_part: bool,
+    stumble_in_part: usize,
     /// Never stores this one, and says so.
     refuse: Option<u64>,
     /// Stores all but this one, and will write no more.
@@ -315,9 +315,10 @@ impl Sink for Keep {
         let mut stumbled_over = None;
         {
             let mut n_stumbles = self.n_stumbles.lock().unwrap();
-            if *n_stumbles < self.config.stumble {
+            let KeepConfig { stumble, stumble_in_part, .. } = self.config;
+            if *n_stumbles < stumble.max(stumble_in_part) {
                 *n_stumbles += 1;
-                if !self.config.in_part || records.len() == 1 {
+                if stumble_in_part == 0 || records.len() == 1 {
                     return Err(WriteError::Retry(anyhow::anyhow!("stumbled")));
                 }
                 stumbled_over = Some(*n_stumbles % records.len());

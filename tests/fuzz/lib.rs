@@ -24,6 +24,8 @@ mod targets {
     pub(crate) mod answer;
     pub(crate) mod checkpoint;
     pub(crate) mod csv;
+    pub(crate) mod dead_letter;
+    pub(crate) mod json;
     pub(crate) mod key;
     pub(crate) mod pipeline_file;
 }
@@ -31,5 +33,7 @@ mod targets {
 pub use targets::answer::answer;
 pub use targets::checkpoint::checkpoint;
 pub use targets::csv::csv;
+pub use targets::dead_letter::dead_letter;
+pub use targets::json::json;
 pub use targets::key::key;
 pub use targets::pipeline_file::pipeline_file;

@@ -1,10 +1,15 @@
 //! A scene for pipelines: a folder in memory, the files in it, one run after the other.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use runner_core::config::{Diagnostics, Surroundings, load};
-use runner_core::{Pipeline, PipelineReport, Registry, RunOptions};
+use runner_core::{
+    Batch, Numbering, Pipeline, PipelineReport, ReadError, Record, Registry, RunOptions, Sink, Source, Start,
+    WriteError, async_trait,
+};
 use runner_plugins as _;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -73,18 +78,64 @@ impl Scene {
 
     /// Runs what such a file says to its end.
     pub(crate) fn run(&self, text: &str) -> PipelineReport {
+        run(self.load(text).unwrap_or_else(|slips| panic!("{}", slips.render(false))))
+    }
+
+    /// The same with a batch for one component in place of the sources; answers with how many records were rejected, too.
+    pub(crate) fn run_fed(&self, text: &str, component: &str, batch: Batch) -> (PipelineReport, usize) {
         let pipeline = self.load(text).unwrap_or_else(|slips| panic!("{}", slips.render(false)));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let options = RunOptions {
-                from_start: false,
-                drain_timeout: PATIENCE,
-                stop: CancellationToken::new(),
-                abort: CancellationToken::new(),
-            };
-            let run = runner_core::run(pipeline, options);
-            tokio::time::timeout(PATIENCE, run).await.expect("the end of the run")
-        })
+        let n_rejected = Arc::new(AtomicUsize::new(0));
+        let feeds: Vec<(String, Box<dyn Source>)> = vec![(component.to_owned(), Box::new(Once(Some(batch))))];
+        let pipeline =
+            pipeline.fed_by(feeds, Box::new(Count(Arc::clone(&n_rejected)))).expect("no transactions");
+        (run(pipeline), n_rejected.load(Ordering::SeqCst))
+    }
+}
+
+fn run(pipeline: Pipeline) -> PipelineReport {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let options = RunOptions {
+            from_start: false,
+            drain_timeout: PATIENCE,
+            stop: CancellationToken::new(),
+            abort: CancellationToken::new(),
+        };
+        let run = runner_core::run(pipeline, options);
+        tokio::time::timeout(PATIENCE, run).await.expect("the end of the run")
+    })
+}
+
+/// A source of one batch.
+struct Once(Option<Batch>);
+
+#[async_trait]
+impl Source for Once {
+    fn identity(&self) -> String {
+        "one batch".into()
+    }
+
+    fn numbering(&self) -> Numbering {
+        Numbering::Carried
+    }
+
+    async fn open(&mut self, _: &Start) -> runner_core::Result<()> {
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
+        Ok(self.0.take())
+    }
+}
+
+/// Takes dead letters and counts them.
+struct Count(Arc<AtomicUsize>);
+
+#[async_trait]
+impl Sink for Count {
+    async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
+        self.0.fetch_add(records.len(), Ordering::SeqCst);
+        Ok(())
     }
 }
 

@@ -66,3 +66,13 @@ fn any_text_as_the_key_of_objects() {
 fn any_bytes_as_a_checkpoint() {
     bounded("checkpoint", crate::checkpoint);
 }
+
+#[test]
+fn any_text_as_bodies_of_json() {
+    bounded("json", crate::json);
+}
+
+#[test]
+fn any_bytes_as_a_dead_letter() {
+    bounded("dead_letter", crate::dead_letter);
+}

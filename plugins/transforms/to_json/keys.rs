@@ -98,7 +98,8 @@ fn snake_case(name: &str) -> String {
         if !out.is_empty() && (begins || before.is_none()) {
             out.push('_');
         }
-        out.extend(character.to_lowercase());
+        // The dot of a Turkish capital would be no letter, and begin a word when the name comes by again.
+        out.extend(character.to_lowercase().filter(|small| small.is_alphanumeric()));
         before = Some(if character.is_uppercase() { 'A' } else { 'a' });
     }
     if out.is_empty() {
@@ -124,6 +125,7 @@ mod tests {
             ("SHOUTED_NAME", "shouted_name"),
             ("Größe", "größe"),
             ("日付", "日付"),
+            ("İstanbul", "istanbul"),
             ("52WeekHigh", "52_week_high"),
             ("%", "_"),
             ("", "_"),

@@ -1,0 +1,51 @@
+//! Bodies that may be JSON: each becomes the same JSON on one line, or is refused.
+
+use runner_core::testing::records;
+use serde::de::IgnoredAny;
+
+use crate::scene::Scene;
+
+/// Takes any bytes, a body a line, through `to_json`: with the keys as they are, and in snake case.
+pub fn json(data: &[u8]) {
+    let scene = Scene::new();
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let bodies: Vec<&str> = text.split('\n').collect();
+    let is_json = |body: &&str| serde_json::from_str::<IgnoredAny>(body).is_ok();
+    let compact: Vec<Vec<u8>> = bodies.iter().copied().filter(is_json).map(compact).collect();
+    assert_eq!(through(&scene, "as_is", &bodies), compact);
+
+    let renamed = through(&scene, "snake_case", &bodies);
+    assert!(renamed.len() <= compact.len());
+    let lines: Vec<&str> = renamed.iter().map(|line| std::str::from_utf8(line).expect("text")).collect();
+    let lines: Vec<&str> = lines.iter().map(|line| line.trim_end_matches('\n')).collect();
+    assert_eq!(through(&scene, "snake_case", &lines), renamed, "renamed is renamed for good");
+}
+
+/// The lines that come out; whatever is missing has been refused.
+fn through(scene: &Scene, keys: &str, bodies: &[&str]) -> Vec<Vec<u8>> {
+    scene.remove(&["out.jsonl", "state"]);
+    let file = format!(
+        "[sources.rows]\ntype = \"csv\"\npath = \"none.csv\"\n\
+         [transforms.json]\ntype = \"to_json\"\ninputs = [\"rows\"]\nkeys = \"{keys}\"\n\
+         [sinks.out]\ntype = \"file\"\ninputs = [\"json\"]\npath = \"out.jsonl\"\n"
+    );
+    let (report, n_rejected) = scene.run_fed(&file, "json", records(bodies.iter().copied()));
+    assert!(report.error.is_none(), "{report:?}");
+    let lines = scene.lines("out.jsonl");
+    assert_eq!(lines.len() + n_rejected, bodies.len(), "{report:?}");
+    lines
+}
+
+/// JSON without what stands between its tokens, as a line.
+fn compact(json: &str) -> Vec<u8> {
+    let (mut line, mut is_text, mut is_escaped) = (Vec::new(), false, false);
+    for byte in json.bytes() {
+        if is_text || !byte.is_ascii_whitespace() {
+            line.push(byte);
+        }
+        is_text ^= byte == b'"' && !is_escaped;
+        is_escaped = is_text && byte == b'\\' && !is_escaped;
+    }
+    line.push(b'\n');
+    line
+}
