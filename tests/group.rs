@@ -1,11 +1,15 @@
 //! The `kafka` source as a member of a consumer group, against a real broker.
 
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use crate::support::kafka::Broker;
-use crate::support::{Scene, wait_until};
+use crate::support::{Scene, has, wait_until};
 
 const SOON: Duration = Duration::from_secs(120);
 
@@ -240,4 +244,60 @@ fn a_change_of_the_group_is_not_the_end_of_it() {
         .collect();
     all.sort_unstable();
     assert_eq!(all, (0..400).collect::<Vec<_>>(), "each once");
+}
+
+/// Writes a record with a header that no client of ours would write.
+fn produce_with_header(broker: &Broker, topic: &str, body: &str, header: &[u8]) {
+    let mut kcat = Command::new("kcat")
+        .args(["-P", "-b", broker.bootstrap(), "-t", topic, "-p", "0", "-H"])
+        .arg(OsStr::from_bytes(header))
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("kcat");
+    kcat.stdin.take().expect("piped").write_all(body.as_bytes()).expect("it reads");
+    assert!(kcat.wait().expect("it ends").success());
+}
+
+#[test]
+fn a_header_whose_name_is_no_text_is_a_bad_record_and_stops_or_is_put_aside() {
+    let Some(broker) = Broker::shared() else { return };
+    if !has("kcat", &["-V"]) {
+        return;
+    }
+    let topic = broker.create_topic("headers", 1);
+    broker.produce(&topic, 0, ["before"]);
+    produce_with_header(broker, &topic, "bad", b"na\xffme=value");
+    produce_with_header(broker, &topic, "after", b"name=value");
+    let reading = Reading::new(broker, &topic, ["", "stop = \"at_end\"", ""]);
+    let place = format!("{topic}/0/1");
+    let stopped = reading.scene.run(["run", "reads.toml"]);
+    stopped.assert_code(1).assert_says(&[&place, "a header whose name is not UTF-8", "[dead_letter]"]);
+    assert!(!stopped.stderr.contains("panicked"), "the client library's own words: {}", stopped.stderr);
+    assert_eq!(reading.lines(), ["before"]);
+    assert_eq!(broker.committed(&reading.group, &topic), [Some(1)]);
+
+    let dead_letter = "\n[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n";
+    reading.scene.write("reads.toml", reading.scene.read("reads.toml") + dead_letter);
+    reading.scene.run(["run", "reads.toml"]).assert_code(0);
+    assert_eq!(reading.lines(), ["before", "after"]);
+    let shown = reading.scene.run(["dlq", "show", "dead.jsonl"]);
+    shown.assert_code(0);
+    assert!(shown.stdout.contains("bad") && shown.stdout.contains(&place), "{}", shown.stdout);
+    assert_eq!(broker.committed(&reading.group, &topic), [Some(3)]);
+}
+
+#[test]
+fn assignors_that_leave_partitions_in_place_are_refused() {
+    let scene = Scene::new();
+    scene.write(
+        "reads.toml",
+        "[sources.topic]\ntype = \"kafka\"\nbootstrap_servers = \"h:1\"\ntopics = [\"t\"]\ngroup_id = \"g\"\n\
+         librdkafka_options = { \"partition.assignment.strategy\" = \"cooperative-sticky\" }\n\
+         [sinks.out]\ntype = \"file\"\ninputs = [\"topic\"]\npath = \"out.txt\"\n",
+    );
+    scene.run(["validate", "reads.toml"]).assert_code(78).assert_says(&[
+        "reads.toml:6:",
+        "partition.assignment.strategy",
+        "gives all of its partitions back when the group changes",
+    ]);
 }

@@ -7,6 +7,7 @@ pub mod flow;
 pub mod kafka;
 pub mod moto;
 pub mod oracle;
+mod program;
 pub mod proxy;
 pub mod s3;
 mod scene;
@@ -14,5 +15,7 @@ pub mod stocks;
 
 #[allow(unused_imports, reason = "the benchmarks take only some")]
 pub use api::Api;
+#[allow(unused_imports, reason = "the benchmarks take only some")]
+pub use program::has;
 #[allow(unused_imports, reason = "the benchmarks take only some")]
 pub use scene::{Outcome, Running, Scene, number, report, wait_until};

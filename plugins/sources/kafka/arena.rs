@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +10,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _};
 use runner_core::{Batch, Body, Entry, Header, Headers, Name, Origin, Record, Reject};
 
 use super::places::{Partition, Trail};
+use super::quiet::quietly;
 
 const ENTRY: &str = "runner-entry";
 const SOURCE: &str = "runner-source";
@@ -74,17 +74,17 @@ impl Arena {
         if let Some(headers) = message.headers() {
             // The client panics over a header whose name is not UTF-8, and
             // whoever can write to the topic can write such a one.
-            let read = catch_unwind(AssertUnwindSafe(|| {
+            let read = quietly(|| {
                 let ours = headers.iter().filter(|header| matches!(header.key, ENTRY | SOURCE));
                 let entry = sources.entry(ours.map(|header| (header.key, header.value)));
                 let is_kept = |name: &str| entry.is_none() || !matches!(name, ENTRY | SOURCE);
                 let kept = headers.iter().filter(|header| is_kept(header.key));
                 let kept = kept.map(|header| (header.key.into(), header.value.map(|it| self.keep(it))));
                 (entry, kept.collect())
-            }));
+            });
             match read {
-                Ok((entry, headers)) => (draft.entry, draft.headers) = (entry, headers),
-                Err(_) => draft.is_bad = true,
+                Some((entry, headers)) => (draft.entry, draft.headers) = (entry, headers),
+                None => draft.is_bad = true,
             }
         }
         self.trail.push(lane, draft.offset);

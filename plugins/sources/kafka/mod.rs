@@ -5,6 +5,7 @@ mod config;
 mod group;
 mod held;
 mod places;
+mod quiet;
 mod reader;
 mod start;
 mod trouble;
