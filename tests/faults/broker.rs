@@ -3,14 +3,22 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use crate::support::flow::{Flow, LONG};
 use crate::support::kafka::Broker;
 use crate::support::proxy::{Fault, Proxy, Weather};
-use crate::support::{Running, wait_until};
+use crate::support::{Running, report, wait_until};
 
 /// Requests that carry records are larger.
 const SMALL: usize = 1_000;
+
+const TOPIC: &str = "topic = \"${STOCKS_TOPIC:-stock_market}\"";
+
+/// Sets an option of `[retry]` in the producer.
+fn retry(flow: &Flow<'_>, option: &str) {
+    flow.edit("producer.toml", "name = \"producer\"", &format!("name = \"producer\"\nretry.{option}"));
+}
 
 /// A flow whose pipelines reach the broker through a proxy alone.
 fn behind<'a>(broker: &'a Broker, proxy: &Proxy, n_rows: usize) -> Flow<'a> {
@@ -20,8 +28,9 @@ fn behind<'a>(broker: &'a Broker, proxy: &Proxy, n_rows: usize) -> Flow<'a> {
 }
 
 /// Waits until everything has arrived, ends the consumer in order, and has the oracle judge: a
-/// producer that was never killed has written every record once, whatever the network did.
-fn judge(mut flow: Flow<'_>, producer: Running, consumer: Running) {
+/// producer that was never killed has written every record once, whatever the network did. Answers with
+/// the report of the producer.
+fn judge(mut flow: Flow<'_>, producer: Running, consumer: Running) -> Value {
     producer.wait(LONG).assert_code(0);
     let n_records = flow.oracle.n_records();
     wait_until("every object", LONG, || flow.n_objects() >= n_records);
@@ -32,6 +41,7 @@ fn judge(mut flow: Flow<'_>, producer: Running, consumer: Running) {
     flow.assert_every_object();
     flow.assert_topic(1);
     flow.assert_report("producer", "completed", n_records);
+    report(flow.scene.path("producer.json"))
 }
 
 #[test]
@@ -75,11 +85,46 @@ fn a_broker_that_is_down_at_the_start_is_waited_for() {
 fn a_slow_way_to_the_broker_delays_and_loses_nothing() {
     let proxy = Proxy::start();
     let Some(broker) = Broker::start_behind(&proxy) else { return };
-    let mut flow = behind(&broker, &proxy, 400);
+    let mut flow = behind(&broker, &proxy, 2_000);
     flow.set("STOCKS_RATE", "10000000");
+    // What is read last waits behind the rest for much longer than that: as long as some of it arrives, it may.
+    let patience = Duration::from_secs(4);
+    retry(&flow, &format!("timeout = \"{}s\"", patience.as_secs()));
+    flow.edit("producer.toml", TOPIC, &format!("{TOPIC}\nlibrdkafka_options = {{ \"batch.size\" = 10000 }}"));
     proxy.set(Weather::Trickle(20_000));
     let (producer, consumer) = (flow.produce(), flow.consume());
-    judge(flow, producer, consumer);
+    let took = judge(flow, producer, consumer)["pipelines"][0]["duration_ms"].as_u64().expect("milliseconds");
+    assert!(took > 2 * patience.as_millis() as u64, "not slow enough to show anything: {took} ms");
+}
+
+#[test]
+fn a_broker_that_stays_away_for_longer_than_retries_last_ends_the_run_and_the_next_goes_on() {
+    let Some(broker) = Broker::start() else { return };
+    let mut flow = Flow::through(&broker, 2_500).partitioned(2);
+    flow.set("STOCKS_RATE", "400");
+    retry(&flow, "timeout = \"3s\"");
+    let (producer, consumer) = (flow.produce(), flow.consume());
+    wait_until("the first objects", LONG, || flow.n_objects() > 100);
+    broker.kill();
+    let ended = producer.wait(LONG);
+    ended.assert_code(69).assert_says(&[
+        "has acknowledged nothing",
+        "for 3s (`retry.timeout`)",
+        "Connection refused",
+    ]);
+    broker.restart();
+    flow.listen();
+    flow.assert_sums("producer");
+    let producer = flow.produce();
+    producer.wait(LONG).assert_code(0);
+    let n_records = flow.oracle.n_records();
+    wait_until("every object", LONG, || flow.n_objects() >= n_records);
+    consumer.signal(Signal::SIGTERM);
+    consumer.wait(LONG).assert_code(0);
+    flow.listen();
+    flow.assert_every_object();
+    // What was under way when the client gave up may have been stored.
+    flow.assert_topic(2);
 }
 
 #[test]
@@ -115,11 +160,10 @@ fn a_broker_that_falls_silent_is_waited_for() {
     let mut flow = behind(&broker, &proxy, 2_500);
     flow.set("STOCKS_RATE", "800").session(Duration::from_secs(2));
     // Clients wait for an answer for a minute otherwise.
-    let topic = "topic = \"${STOCKS_TOPIC:-stock_market}\"";
     flow.edit(
         "producer.toml",
-        topic,
-        &format!("{topic}\nlibrdkafka_options = {{ \"socket.timeout.ms\" = \"2000\" }}"),
+        TOPIC,
+        &format!("{TOPIC}\nlibrdkafka_options = {{ \"socket.timeout.ms\" = \"2000\" }}"),
     );
     flow.edit(
         "consumer.toml",

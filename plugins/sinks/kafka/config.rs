@@ -143,13 +143,13 @@ impl SinkConfig for KafkaSinkConfig {
         let config = access.config(context, |config| {
             config.set("acks", "all").set("enable.idempotence", "true");
             config.set("compression.type", self.compression.name());
-            // The retries are the client's own; 0 is for ever.
-            let mut timeout =
-                context.retry.timeout.map_or(0, |timeout| timeout.as_millis().clamp(1, 1 << 31));
-            if let Some(at_most) = transaction_timeout {
-                // No record is worth waiting for once its transaction is over.
-                timeout = if timeout == 0 { at_most } else { timeout.min(at_most) };
-            }
+            // The retries are the client's own, and for ever (0). It would count the time that a record waits behind
+            // others, so how long is too long is for the sink to say; but no record is worth waiting for once its
+            // transaction is over.
+            let timeout = transaction_timeout.map_or(0, |at_most: u128| {
+                let timeout = context.retry.timeout.map_or(at_most, |timeout| timeout.as_millis().max(1));
+                timeout.min(at_most)
+            });
             config.set("message.timeout.ms", timeout.min(i32::MAX as u128).to_string());
             // A topic that somebody deletes is not to come back empty.
             config.set("allow.auto.create.topics", "false");

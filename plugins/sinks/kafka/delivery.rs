@@ -1,7 +1,8 @@
 //! Counts down the acknowledgements of every batch under way.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -10,6 +11,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 use runner_core::Error;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::shared::kafka::Heard;
 
@@ -49,11 +51,19 @@ pub(super) struct Deliveries {
     slots: Box<[Slot]>,
     /// Where a slot goes that nobody holds any more.
     free: mpsc::Sender<usize>,
+    started: Instant,
+    next_turn: AtomicU64,
+    /// The turn of the oldest batch that an answer came for since the last [`note_progress`](Self::note_progress).
+    oldest_answered: AtomicU64,
 }
 
 /// One batch under way.
 #[derive(Default)]
 struct Slot {
+    /// Its place in the order in which batches began.
+    turn: AtomicU64,
+    /// When an answer came last for it or for one in front of it, in milliseconds since the start.
+    progress: AtomicU64,
     /// Records without an answer, and one more until all have been enqueued.
     n_open: AtomicUsize,
     batch: Mutex<Batch>,
@@ -79,15 +89,62 @@ impl Deliveries {
             free.try_send(slot).expect("the channel has room for every slot");
         }
         let slots = (0..n_slots).map(|_| Slot::default()).collect();
-        Deliveries { heard, slots, free }
+        Deliveries {
+            heard,
+            slots,
+            free,
+            started: Instant::now(),
+            next_turn: AtomicU64::default(),
+            oldest_answered: AtomicU64::new(u64::MAX),
+        }
     }
 
     /// Begins a batch of `n` records in a free slot; whoever enqueues them does so as [`Enqueuing`].
     pub(super) fn begin(&self, slot: usize, n: usize) -> oneshot::Receiver<Vec<Failed>> {
         let (done, waiting) = oneshot::channel();
         *self.slots[slot].batch() = Batch { failed: Vec::new(), done: Some(done) };
+        self.slots[slot].turn.store(self.next_turn.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        self.slots[slot].progress.store(self.now(), Ordering::Relaxed);
         self.slots[slot].n_open.store(n + 1, Ordering::Release);
         waiting
+    }
+
+    fn now(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// The feeder alone hears of deliveries, so nobody comes in between.
+    fn answered(&self, slot: usize) {
+        let turn = self.slots[slot].turn.load(Ordering::Relaxed);
+        if turn < self.oldest_answered.load(Ordering::Relaxed) {
+            self.oldest_answered.store(turn, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes for every batch that is under way whether an answer has come since for it, or for one in front of it:
+    /// as long as some do, its turn comes.
+    pub(super) fn note_progress(&self) {
+        let oldest = self.oldest_answered.swap(u64::MAX, Ordering::Relaxed);
+        if oldest == u64::MAX {
+            return;
+        }
+        let now = self.now();
+        for slot in self.slots.iter().filter(|slot| slot.turn.load(Ordering::Relaxed) >= oldest) {
+            slot.progress.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until the batch in `slot` has waited for so long without any progress.
+    pub(super) async fn has_stalled(&self, slot: usize, patience: Duration) {
+        loop {
+            let progress =
+                self.started + Duration::from_millis(self.slots[slot].progress.load(Ordering::Relaxed));
+            let Some(deadline) = progress.checked_add(patience) else { return std::future::pending().await };
+            if deadline <= Instant::now() {
+                return;
+            }
+            tokio::time::sleep_until(deadline).await;
+        }
     }
 
     /// Gives back a slot in which no batch has begun.
@@ -172,6 +229,7 @@ impl ProducerContext for Deliveries {
             let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
             self.slots[slot].batch().failed.push(Failed { index, fault: Fault::Client(code) });
         }
+        self.answered(slot);
         self.settle(slot, 1);
     }
 }
@@ -179,6 +237,23 @@ impl ProducerContext for Deliveries {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_has_stalled_when_no_answer_came_for_it_or_any_in_front_of_it() {
+        let (free, _slots) = mpsc::channel(3);
+        let deliveries = Deliveries::new(3, free, Arc::default());
+        let patience = Duration::from_secs(10);
+        let _waiting = [0, 1, 2].map(|slot| deliveries.begin(slot, 2));
+        tokio::time::advance(Duration::from_secs(6)).await;
+        deliveries.answered(2);
+        deliveries.answered(1);
+        deliveries.note_progress();
+        let began = Instant::now();
+        deliveries.has_stalled(0, patience).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(4), "nothing came for the first");
+        deliveries.has_stalled(2, patience).await;
+        assert_eq!(began.elapsed(), patience, "it may have waited for the second");
+    }
 
     #[test]
     fn a_thread_that_panics_leaves_no_batch_settled_and_none_waiting() {

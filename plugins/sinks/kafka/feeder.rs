@@ -82,6 +82,7 @@ impl Feeder {
                 break;
             }
         }
+        self.producer.client().context().note_progress();
     }
 
     fn enqueue(&self, job: &Job) {

@@ -19,7 +19,7 @@ use feeder::{Job, Producer, Shape};
 use key::KeyField;
 use rdkafka::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::producer::Producer as _;
+use rdkafka::producer::{Producer as _, PurgeConfig};
 use runner_core::{
     BuildContext, Error, Failure, Plugin, Record, Result, RetryLimits, Sink, Transaction, Unreachable,
     WriteError, async_trait,
@@ -78,6 +78,8 @@ struct Opened {
     free: Mutex<mpsc::Receiver<usize>>,
     /// How large a record may be, as the topic says.
     max_bytes: usize,
+    /// How long a batch may wait without progress; `None` is for ever.
+    patience: Option<Duration>,
 }
 
 #[async_trait]
@@ -116,14 +118,16 @@ impl Sink for Kafka {
         if let Some(transactions) = &self.transactions {
             transactions.open(Arc::clone(&producer)).await?;
         }
-        self.opened = Some(Opened { producer, jobs, free: Mutex::new(free), max_bytes });
+        // In a transaction the client gives up by itself when that is over.
+        let patience = if self.transactions.is_some() { None } else { self.retry.timeout };
+        self.opened = Some(Opened { producer, jobs, free: Mutex::new(free), max_bytes, patience });
         Ok(())
     }
 
     async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
         let opened = self.opened.as_ref().expect("opened before it is written to");
-        let done = opened.enqueue(records).await?;
-        let failed = done.await.map_err(|_| ended())?;
+        let asked = opened.enqueue(records).await?;
+        let failed = opened.answer(asked).await?;
         let failed = self.write_apart(opened, records, failed).await?;
         if failed.len() < records.len() {
             self.has_succeeded.store(true, Ordering::Relaxed);
@@ -215,12 +219,23 @@ impl Kafka {
             Code::InvalidDifferentRecord => {
                 failure(anyhow::anyhow!("topic `{topic}` at {at} refuses another record beside it"), true)
             }
-            Code::MessageTimedOut => {
-                let (_, reason) = opened.heard().trouble().unwrap_or((code, code.to_string()));
+            Code::PurgeQueue | Code::PurgeInflight if opened.patience.is_some() => {
+                let reason =
+                    opened.heard().trouble().map_or("it does not answer".into(), |(_, reason)| reason);
                 let waited = self.retry.timeout.unwrap_or_default();
                 let message = format!(
-                    "the cluster at {at} has not acknowledged a record for topic `{topic}` within {waited:?} \
-                     (`retry.timeout`): {reason}"
+                    "the cluster at {at} has acknowledged nothing that is under way for topic `{topic}` for \
+                     {waited:?} (`retry.timeout`): {reason}"
+                );
+                fatal(Unreachable(message).into())
+            }
+            Code::MessageTimedOut => {
+                let reason =
+                    opened.heard().trouble().map_or("the line may be slow".into(), |(_, reason)| reason);
+                let message = format!(
+                    "the cluster at {at} has not acknowledged all of a transaction for topic `{topic}` in time \
+                     (`transaction.timeout.ms` in `librdkafka_options`, and `retry.timeout`): {reason}; raise it, or \
+                     lower `in_flight` in `[batch]`, so that less goes into a transaction"
                 );
                 fatal(Unreachable(message).into())
             }
@@ -247,20 +262,41 @@ impl Kafka {
     }
 }
 
+/// A batch that the client has been given.
+struct Asked {
+    slot: usize,
+    done: oneshot::Receiver<Vec<Failed>>,
+}
+
 impl Opened {
-    /// Sends a batch to the client's queue; the answer comes once the brokers
-    /// have acknowledged or refused every record of it.
-    async fn enqueue(&self, records: &[Record]) -> Result<oneshot::Receiver<Vec<Failed>>, WriteError> {
+    /// Sends a batch to the client's queue.
+    async fn enqueue(&self, records: &[Record]) -> Result<Asked, WriteError> {
         let mut free = self.free.lock().await;
         let slot = free.recv().await.ok_or_else(ended)?;
         self.send(slot, records.to_vec())
     }
 
-    fn send(&self, slot: usize, records: Vec<Record>) -> Result<oneshot::Receiver<Vec<Failed>>, WriteError> {
+    fn send(&self, slot: usize, records: Vec<Record>) -> Result<Asked, WriteError> {
         let done = self.producer.client().context().begin(slot, records.len());
         // There is room for every slot.
         self.jobs.try_send(Job { slot, records }).map_err(|_| ended())?;
-        Ok(done)
+        Ok(Asked { slot, done })
+    }
+
+    /// Waits until the brokers have acknowledged or refused every record of a batch. Once nothing has come for
+    /// longer than patience lasts, the client gives up what it holds, and says what that is.
+    async fn answer(&self, asked: Asked) -> Result<Vec<Failed>, WriteError> {
+        let Asked { slot, mut done } = asked;
+        if let Some(patience) = self.patience {
+            tokio::select! {
+                biased;
+                failed = &mut done => return Ok(failed.map_err(|_| ended())?),
+                () = self.producer.client().context().has_stalled(slot, patience) => {
+                    self.producer.purge(PurgeConfig::default().queue().inflight());
+                }
+            }
+        }
+        Ok(done.await.map_err(|_| ended())?)
     }
 
     fn heard(&self) -> &Heard {

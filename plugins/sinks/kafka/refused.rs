@@ -120,7 +120,7 @@ impl<'a> Alone<'a> {
     async fn write(&mut self, records: &[Record], indices: &[usize]) -> Result<Vec<Failed>, WriteError> {
         let slot = self.held.pop().ok_or_else(ended)?;
         let picked = indices.iter().map(|&index| records[index].clone()).collect();
-        let failed = self.opened.send(slot, picked)?.await.map_err(|_| ended())?;
+        let failed = self.opened.answer(self.opened.send(slot, picked)?).await?;
         let slot = self.free.recv().await.ok_or_else(ended)?;
         self.held.push(slot);
         let of = |it: Failed| Failed { index: indices[it.index], ..it };
