@@ -104,7 +104,8 @@ pub(crate) struct RetryConfig {
     initial: HumanDuration,
     /// The longest pause.
     max: HumanDuration,
-    /// How long one write or poll is tried.
+    /// How long one write or poll is tried; of the `kafka` sink, how long nothing that is
+    /// under way may be acknowledged.
     timeout: HumanDuration,
     /// How long first contact with a service may take.
     connect: HumanDuration,
