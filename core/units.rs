@@ -27,6 +27,9 @@ impl<T: TryFrom<String, Error = String>> Visitor<'_> for Written<T> {
     }
 }
 
+/// A point in time so far away can still be counted from now, whatever the clock.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// A span of time with its unit: `"250ms"`, `"5s"`, `"1m30s"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(into = "String")]
@@ -84,10 +87,13 @@ impl std::str::FromStr for HumanDuration {
                 "`{text}` is not a duration: it needs a unit, as in \"250ms\", \"5s\" or \"1m30s\""
             ));
         }
-        let parsed = humantime::parse_duration(text);
-        parsed
-            .map(HumanDuration)
-            .map_err(|_| format!("`{text}` is not a duration: write it as \"250ms\", \"5s\" or \"1m30s\""))
+        match humantime::parse_duration(text) {
+            Ok(span) if span > LONGEST => {
+                Err(format!("`{text}` is longer than a hundred years, beyond which no clock here counts"))
+            }
+            Ok(span) => Ok(HumanDuration(span)),
+            Err(_) => Err(format!("`{text}` is not a duration: write it as \"250ms\", \"5s\" or \"1m30s\"")),
+        }
     }
 }
 
@@ -186,6 +192,8 @@ mod tests {
         for text in ["250ms", "5s", "1m30s", "0s"] {
             assert_eq!(text.parse::<HumanDuration>().unwrap().to_string(), text);
         }
+        let absurd = "30000000000y".parse::<HumanDuration>().unwrap_err();
+        assert!(absurd.contains("longer than a hundred years"), "{absurd}");
         assert_eq!("0.5s".parse::<HumanDuration>().unwrap(), HumanDuration::from_millis(500));
         for text in ["64KiB", "1MiB", "1.5MiB"] {
             assert_eq!(ByteSize::try_from(text.to_owned()).unwrap().to_string(), text);

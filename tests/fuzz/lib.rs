@@ -4,7 +4,10 @@
 //! not panic and not hang, and what comes out must be what went in. `cargo test` tries each seed and
 //! some thousand changes of it; `cargo fuzz` goes on from there for as long as it is let:
 //!
-//!     cargo +nightly fuzz run --fuzz-dir tests/fuzz/cargo-fuzz csv tests/fuzz/seeds/csv
+//!     mkdir --parents target/corpus/csv
+//!     cargo +nightly fuzz run --sanitizer none --fuzz-dir tests/fuzz/cargo-fuzz csv target/corpus/csv tests/fuzz/seeds/csv
+//!
+//! Without the sanitizer of addresses: there is no unsafe code to look into, and the C libraries do not link with it.
 //!
 //! What it finds belongs into `seeds/TARGET/` together with the cure.
 
