@@ -1,5 +1,5 @@
 //! Where threads meet over receipts: the standard library's locks and atomics, and those of shuttle where a test
-//! tries out in which order they may (`RUSTFLAGS="--cfg shuttle"`, `engine/interleavings.rs`).
+//! tries out in which orders they may (`RUSTFLAGS="--cfg shuttle"`, `engine/interleavings.rs`).
 
 #[cfg(all(test, shuttle))]
 pub(crate) use shuttle::sync::atomic::{AtomicU64, AtomicUsize};

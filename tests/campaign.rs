@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::sys::signal::Signal;
 
 use crate::support::flow::{Flow, LONG};
+use crate::support::proxy::Weather;
 use crate::support::stocks::SplitMix;
 use crate::support::{Running, number, wait_until};
 
@@ -27,12 +28,29 @@ enum End {
     StoppedHard,
 }
 
-impl End {
-    fn any(random: &mut SplitMix) -> End {
-        use End::{Killed, KilledStopping, Stopped, StoppedHard, Torn};
-        [Killed, Killed, Killed, Torn, Stopped, KilledStopping, StoppedHard][(random.next() % 7) as usize]
-    }
+/// What is to happen next: every end to everyone, in an order of its own, before it begins anew.
+struct Deck(Vec<Blow>);
 
+/// One run ends, or all are killed at once.
+#[derive(Clone, Copy)]
+enum Blow {
+    One(usize, End),
+    All,
+}
+
+impl Deck {
+    fn draw(&mut self, random: &mut SplitMix) -> Blow {
+        use End::{Killed, KilledStopping, Stopped, StoppedHard, Torn};
+        if self.0.is_empty() {
+            let ends = [Killed, Killed, Torn, Stopped, KilledStopping, StoppedHard];
+            self.0 = (0..3).flat_map(|whom| ends.map(|end| Blow::One(whom, end))).collect();
+            self.0.extend([Blow::All; 2]);
+        }
+        self.0.swap_remove((random.next() % self.0.len() as u64) as usize)
+    }
+}
+
+impl End {
     fn is_kill(self) -> bool {
         matches!(self, End::Killed | End::Torn | End::KilledStopping)
     }
@@ -52,10 +70,12 @@ impl End {
                 wait_until("the first signal to be heard", LONG, || {
                     running.has_said("a second signal stops at once") || running.is_over()
                 });
-                // What comes within 100 ms belongs to the first signal.
-                std::thread::sleep(Duration::from_millis(100));
                 any_moment(random, 30);
-                running.signal(Signal::SIGTERM);
+                // One that comes close behind the first belongs to it.
+                wait_until("a second one to be heard", LONG, || {
+                    running.signal(Signal::SIGTERM);
+                    running.is_over()
+                });
             }
         }
         let outcome = running.wait(LONG);
@@ -101,8 +121,8 @@ fn start(flow: &Flow<'_>, whom: usize) -> Running {
 
 /// One of the runs ends, or all of them are killed at once, and whoever has ended begins again. Answers with
 /// how many were killed.
-fn strike(runs: &mut Vec<Running>, flow: &Flow<'_>, random: &mut SplitMix) -> u64 {
-    if random.next().is_multiple_of(8) {
+fn strike(runs: &mut Vec<Running>, flow: &Flow<'_>, deck: &mut Deck, random: &mut SplitMix) -> u64 {
+    let Blow::One(whom, end) = deck.draw(random) else {
         for running in &*runs {
             running.signal(Signal::SIGKILL);
         }
@@ -112,9 +132,7 @@ fn strike(runs: &mut Vec<Running>, flow: &Flow<'_>, random: &mut SplitMix) -> u6
         }
         runs.extend((0..3).map(|whom| start(flow, whom)));
         return n_killed;
-    }
-    let whom = (random.next() % 3) as usize;
-    let end = End::any(random);
+    };
     end.befalls(whom, runs.remove(whom), flow, random);
     runs.insert(whom, start(flow, whom));
     u64::from(end.is_kill())
@@ -127,7 +145,7 @@ fn a_campaign_of_kills_loses_nothing_and_doubles_nothing() {
     let seed = number("RUNNER_SEED", now.as_nanos() as u64);
     eprintln!("RUNNER_KILLS={n_wanted} RUNNER_SEED={seed}");
     let began = Instant::now();
-    let mut random = SplitMix(seed);
+    let (mut random, mut deck) = (SplitMix(seed), Deck(Vec::new()));
     // At this pace there is more than enough to send for the time that a kill and its like take.
     let Some(flow) = Flow::new(400 * n_wanted as usize) else { return };
     let mut flow = flow.partitioned(3);
@@ -143,7 +161,7 @@ fn a_campaign_of_kills_loses_nothing_and_doubles_nothing() {
             wait_until("more objects", LONG, || flow.n_objects() >= enough);
         }
         any_moment(&mut random, 800);
-        n_killed += strike(&mut runs, &flow, &mut random);
+        n_killed += strike(&mut runs, &flow, &mut deck, &mut random);
         n_ends += 1;
         if n_ends.is_multiple_of(4) {
             flow.listen();
@@ -199,6 +217,37 @@ fn killed_while_the_checkpoint_is_written_nothing_is_missing() {
     flow.hurry();
     flow.produce().wait(LONG).assert_code(0);
     flow.assert_topic(usize::MAX);
+}
+
+#[test]
+fn killed_while_it_stops_nothing_is_missing() {
+    let Some(flow) = Flow::new(2_000) else { return };
+    let mut flow = flow.partitioned(2);
+    let bucket = flow.proxied_bucket();
+    flow.set("STOCKS_RATE", "300");
+    let producer = flow.produce();
+    for _ in 0..3 {
+        let mut consumer = flow.consume();
+        let enough = flow.n_objects() + 100;
+        wait_until("more objects", LONG, || flow.n_objects() >= enough);
+        // What is under way keeps the run from its end.
+        bucket.set(Weather::Silent);
+        let n_stored = flow.n_objects();
+        consumer.signal(Signal::SIGTERM);
+        wait_until("the signal to be heard", LONG, || consumer.has_said("a second signal stops at once"));
+        assert!(!consumer.is_over());
+        consumer.signal(Signal::SIGKILL);
+        assert_eq!(consumer.wait(LONG).status.code(), None);
+        assert!(flow.n_committed() <= n_stored, "what was not stored is not committed");
+        flow.listen();
+        bucket.set(Weather::Fair);
+    }
+    producer.wait(LONG).assert_code(0);
+    flow.hurry();
+    flow.consume().wait(LONG).assert_code(0);
+    flow.listen();
+    flow.assert_topic(1);
+    flow.assert_every_object();
 }
 
 /// Whoever may end in order writes nothing twice, neither into the topic nor into the bucket.

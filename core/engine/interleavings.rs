@@ -1,4 +1,4 @@
-//! Receipts, ledger and the bound of what is under way, with threads that meet in every order that shuttle finds:
+//! Receipts, ledger and the bound of what is under way, with threads that meet in the orders that shuttle finds:
 //! nobody is left waiting, and nothing is passed back that was not delivered.
 //!
 //!     RUSTFLAGS="--cfg shuttle" cargo test --package runner-core --lib --target-dir target/shuttle -- interleavings::

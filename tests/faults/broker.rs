@@ -49,6 +49,8 @@ fn a_broker_that_restarts_under_load_costs_nothing() {
     let Some(broker) = Broker::start() else { return };
     let mut flow = Flow::through(&broker, 2_500).partitioned(2);
     flow.set("STOCKS_RATE", "200");
+    // For ever.
+    retry(&flow, "timeout = \"0s\"");
     let (producer, consumer) = (flow.produce(), flow.consume());
     wait_until("the first objects", LONG, || flow.n_objects() > 100);
     broker.stop();

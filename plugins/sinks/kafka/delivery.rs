@@ -1,6 +1,6 @@
 //! Counts down the acknowledgements of every batch under way.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -52,18 +52,16 @@ pub(super) struct Deliveries {
     /// Where a slot goes that nobody holds any more.
     free: mpsc::Sender<usize>,
     started: Instant,
-    next_turn: AtomicU64,
-    /// The turn of the oldest batch that an answer came for since the last [`note_progress`](Self::note_progress).
-    oldest_answered: AtomicU64,
+    /// Whether the brokers have answered since the last [`note_progress`](Self::note_progress).
+    has_answers: AtomicBool,
+    /// When that was, in milliseconds since the start.
+    last_answer: AtomicU64,
+    is_given_up: AtomicBool,
 }
 
 /// One batch under way.
 #[derive(Default)]
 struct Slot {
-    /// Its place in the order in which batches began.
-    turn: AtomicU64,
-    /// When an answer came last for it or for one in front of it, in milliseconds since the start.
-    progress: AtomicU64,
     /// Records without an answer, and one more until all have been enqueued.
     n_open: AtomicUsize,
     batch: Mutex<Batch>,
@@ -94,8 +92,9 @@ impl Deliveries {
             slots,
             free,
             started: Instant::now(),
-            next_turn: AtomicU64::default(),
-            oldest_answered: AtomicU64::new(u64::MAX),
+            has_answers: AtomicBool::default(),
+            last_answer: AtomicU64::default(),
+            is_given_up: AtomicBool::default(),
         }
     }
 
@@ -103,48 +102,38 @@ impl Deliveries {
     pub(super) fn begin(&self, slot: usize, n: usize) -> oneshot::Receiver<Vec<Failed>> {
         let (done, waiting) = oneshot::channel();
         *self.slots[slot].batch() = Batch { failed: Vec::new(), done: Some(done) };
-        self.slots[slot].turn.store(self.next_turn.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        self.slots[slot].progress.store(self.now(), Ordering::Relaxed);
         self.slots[slot].n_open.store(n + 1, Ordering::Release);
         waiting
     }
 
-    fn now(&self) -> u64 {
-        self.started.elapsed().as_millis() as u64
-    }
-
-    /// The feeder alone hears of deliveries, so nobody comes in between.
-    fn answered(&self, slot: usize) {
-        let turn = self.slots[slot].turn.load(Ordering::Relaxed);
-        if turn < self.oldest_answered.load(Ordering::Relaxed) {
-            self.oldest_answered.store(turn, Ordering::Relaxed);
-        }
-    }
-
-    /// Notes for every batch that is under way whether an answer has come since for it, or for one in front of it:
-    /// as long as some do, its turn comes.
+    /// Notes when an answer of the brokers came last.
     pub(super) fn note_progress(&self) {
-        let oldest = self.oldest_answered.swap(u64::MAX, Ordering::Relaxed);
-        if oldest == u64::MAX {
-            return;
-        }
-        let now = self.now();
-        for slot in self.slots.iter().filter(|slot| slot.turn.load(Ordering::Relaxed) >= oldest) {
-            slot.progress.store(now, Ordering::Relaxed);
+        if self.has_answers.swap(false, Ordering::Relaxed) {
+            self.last_answer.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
         }
     }
 
-    /// Waits until the batch in `slot` has waited for so long without any progress.
-    pub(super) async fn has_stalled(&self, slot: usize, patience: Duration) {
+    /// Waits until the brokers have answered nothing for so long, from now on. What is answered is in front of
+    /// what waits, or will soon be: no more than 16,000 records are under way.
+    pub(super) async fn stall(&self, patience: Duration) {
+        let since = Instant::now();
         loop {
-            let progress =
-                self.started + Duration::from_millis(self.slots[slot].progress.load(Ordering::Relaxed));
-            let Some(deadline) = progress.checked_add(patience) else { return std::future::pending().await };
+            let last = self.started + Duration::from_millis(self.last_answer.load(Ordering::Relaxed));
+            let deadline = last.max(since) + patience;
             if deadline <= Instant::now() {
                 return;
             }
             tokio::time::sleep_until(deadline).await;
         }
+    }
+
+    /// From now on nothing is written, and what the client holds is taken from it: nobody waits any longer.
+    pub(super) fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::Acquire)
     }
 
     /// Gives back a slot in which no batch has begun.
@@ -225,11 +214,15 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
         let (slot, index) = (opaque >> INDEX_BITS, opaque & ((1 << INDEX_BITS) - 1));
+        let mut is_answer = true;
         if let Err((error, _)) = result {
             let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+            is_answer = !matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
             self.slots[slot].batch().failed.push(Failed { index, fault: Fault::Client(code) });
         }
-        self.answered(slot);
+        if is_answer {
+            self.has_answers.store(true, Ordering::Relaxed);
+        }
         self.settle(slot, 1);
     }
 }
@@ -239,20 +232,23 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_batch_has_stalled_when_no_answer_came_for_it_or_any_in_front_of_it() {
-        let (free, _slots) = mpsc::channel(3);
-        let deliveries = Deliveries::new(3, free, Arc::default());
+    async fn patience_counts_from_the_last_answer_of_the_brokers() {
+        let (free, _slots) = mpsc::channel(1);
+        let deliveries = Deliveries::new(1, free, Arc::default());
         let patience = Duration::from_secs(10);
-        let _waiting = [0, 1, 2].map(|slot| deliveries.begin(slot, 2));
-        tokio::time::advance(Duration::from_secs(6)).await;
-        deliveries.answered(2);
-        deliveries.answered(1);
-        deliveries.note_progress();
         let began = Instant::now();
-        deliveries.has_stalled(0, patience).await;
-        assert_eq!(began.elapsed(), Duration::from_secs(4), "nothing came for the first");
-        deliveries.has_stalled(2, patience).await;
-        assert_eq!(began.elapsed(), patience, "it may have waited for the second");
+        let answers = async {
+            for _ in 0..3 {
+                tokio::time::sleep(Duration::from_secs(6)).await;
+                deliveries.has_answers.store(true, Ordering::Relaxed);
+                deliveries.note_progress();
+            }
+        };
+        tokio::join!(deliveries.stall(patience), answers);
+        assert_eq!(began.elapsed(), Duration::from_secs(28));
+        deliveries.note_progress();
+        deliveries.stall(patience).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(38), "who begins to wait has all of it");
     }
 
     #[test]

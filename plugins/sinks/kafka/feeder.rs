@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 use runner_core::Record;
 
 use super::delivery::{self, Deliveries, Enqueuing, Fault};
@@ -75,6 +75,10 @@ impl Feeder {
     /// Hears of all that has happened. The library is never asked to wait: it does so in whole milliseconds, and
     /// takes a processor for itself in the last one.
     fn hear(&self) {
+        // By this thread, so that nothing is enqueued behind it.
+        if self.is_given_up() && self.producer.in_flight_count() > 0 {
+            self.producer.purge(PurgeConfig::default().queue().inflight());
+        }
         loop {
             let n_before = self.producer.in_flight_count();
             self.producer.poll(Duration::ZERO);
@@ -85,11 +89,19 @@ impl Feeder {
         self.producer.client().context().note_progress();
     }
 
+    fn is_given_up(&self) -> bool {
+        self.producer.client().context().is_given_up()
+    }
+
     fn enqueue(&self, job: &Job) {
         let mut enqueuing = Enqueuing::of(self.producer.client().context(), job.slot, job.records.len());
         for (index, record) in job.records.iter().enumerate() {
             let opaque = delivery::opaque(job.slot, index);
             loop {
+                if self.is_given_up() {
+                    enqueuing.refuse(index, Fault::Queue(RDKafkaErrorCode::PurgeQueue));
+                    break;
+                }
                 match self.shape.send(&self.producer, record, opaque) {
                     Ok(()) => {
                         enqueuing.n_left -= 1;

@@ -19,7 +19,7 @@ use feeder::{Job, Producer, Shape};
 use key::KeyField;
 use rdkafka::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::producer::{Producer as _, PurgeConfig};
+use rdkafka::producer::Producer as _;
 use runner_core::{
     BuildContext, Error, Failure, Plugin, Record, Result, RetryLimits, Sink, Transaction, Unreachable,
     WriteError, async_trait,
@@ -219,7 +219,7 @@ impl Kafka {
             Code::InvalidDifferentRecord => {
                 failure(anyhow::anyhow!("topic `{topic}` at {at} refuses another record beside it"), true)
             }
-            Code::PurgeQueue | Code::PurgeInflight if opened.patience.is_some() => {
+            Code::PurgeQueue | Code::PurgeInflight if opened.producer.client().context().is_given_up() => {
                 let reason =
                     opened.heard().trouble().map_or("it does not answer".into(), |(_, reason)| reason);
                 let waited = self.retry.timeout.unwrap_or_default();
@@ -248,7 +248,12 @@ impl Kafka {
             )),
             code => {
                 if let Some((code, reason)) = opened.producer.client().fatal_error() {
-                    let message = format!("the Kafka client cannot go on: {reason} ({code})");
+                    let advice = if is_denied(code) {
+                        ": grant the user Write on the topic; brokers before 2.8 want IdempotentWrite on the cluster too"
+                    } else {
+                        ""
+                    };
+                    let message = format!("the Kafka client cannot go on: {reason} ({code}){advice}");
                     return fatal(anyhow::anyhow!(message));
                 }
                 if self.transactions.is_some() {
@@ -262,11 +267,8 @@ impl Kafka {
     }
 }
 
-/// A batch that the client has been given.
-struct Asked {
-    slot: usize,
-    done: oneshot::Receiver<Vec<Failed>>,
-}
+/// Comes once the brokers have acknowledged or refused every record of a batch.
+type Asked = oneshot::Receiver<Vec<Failed>>;
 
 impl Opened {
     /// Sends a batch to the client's queue.
@@ -280,20 +282,18 @@ impl Opened {
         let done = self.producer.client().context().begin(slot, records.len());
         // There is room for every slot.
         self.jobs.try_send(Job { slot, records }).map_err(|_| ended())?;
-        Ok(Asked { slot, done })
+        Ok(done)
     }
 
     /// Waits until the brokers have acknowledged or refused every record of a batch. Once nothing has come for
     /// longer than patience lasts, the client gives up what it holds, and says what that is.
-    async fn answer(&self, asked: Asked) -> Result<Vec<Failed>, WriteError> {
-        let Asked { slot, mut done } = asked;
+    async fn answer(&self, mut done: Asked) -> Result<Vec<Failed>, WriteError> {
         if let Some(patience) = self.patience {
+            let deliveries = self.producer.client().context();
             tokio::select! {
                 biased;
                 failed = &mut done => return Ok(failed.map_err(|_| ended())?),
-                () = self.producer.client().context().has_stalled(slot, patience) => {
-                    self.producer.purge(PurgeConfig::default().queue().inflight());
-                }
+                () = deliveries.stall(patience) => deliveries.give_up(),
             }
         }
         Ok(done.await.map_err(|_| ended())?)

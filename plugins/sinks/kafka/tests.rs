@@ -23,6 +23,14 @@ fn cluster() -> MockCluster<'static, DefaultProducerContext> {
 }
 
 async fn sink(cluster: &MockCluster<'_, DefaultProducerContext>, more: Value) -> Box<dyn Sink> {
+    sink_with(cluster, more, |_| {}).await
+}
+
+async fn sink_with(
+    cluster: &MockCluster<'_, DefaultProducerContext>,
+    more: Value,
+    change: impl FnOnce(&mut BuildContext),
+) -> Box<dyn Sink> {
     let mut options = json!({
         "bootstrap_servers": cluster.bootstrap_servers(),
         "topic": TOPIC,
@@ -33,6 +41,7 @@ async fn sink(cluster: &MockCluster<'_, DefaultProducerContext>, more: Value) ->
     let mut context = context();
     // The mock cluster does not answer a question for the topic's limits.
     context.retry.connect = Some(Duration::from_millis(500));
+    change(&mut context);
     let mut sink = config.build(&context).unwrap();
     sink.open().await.unwrap();
     sink
@@ -193,6 +202,44 @@ async fn a_write_that_is_given_up_leaves_no_slot_behind() {
         drop(given_up);
     }
     tokio::time::timeout(Duration::from_secs(20), sink.write(&batch)).await.expect("a free slot").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_client_has_and_what_it_has_no_room_for_are_given_up_together() {
+    let cluster = cluster();
+    let patience = Duration::from_secs(3);
+    let sink = sink_with(&cluster, json!({}), |context| {
+        context.retry.timeout = Some(patience);
+        context.batch.in_flight = 1;
+    });
+    let sink = sink.await;
+    sink.write(&[record("a", 0)]).await.unwrap();
+    cluster.broker_down(1).unwrap();
+    // Much more than the queue of the client holds.
+    let batch: Vec<_> = (0..10_000).map(|n| record("x".repeat(1_000), n)).collect();
+    let write =
+        async || tokio::time::timeout(Duration::from_secs(60), sink.write(&batch)).await.expect("an end");
+    let Err(WriteError::FatalFor { error, not_stored }) = write().await else { panic!("nobody is there") };
+    assert!(error.is::<Unreachable>() && error.to_string().contains("3s (`retry.timeout`)"), "{error}");
+    assert_eq!(not_stored.len(), batch.len());
+    let again = std::time::Instant::now();
+    assert!(matches!(write().await, Err(WriteError::FatalFor { .. })));
+    assert!(again.elapsed() < patience, "nobody waits once more: {:?}", again.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_client_cannot_get_over_ends_the_run_and_is_no_outage() {
+    let cluster = cluster();
+    let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+    cluster.request_errors(rdkafka::types::RDKafkaApiKey::InitProducerId, &[denied; 8]);
+    let sink = sink(&cluster, json!({})).await;
+    let error = match sink.write(&[record("a", 0)]).await {
+        Err(WriteError::FatalFor { error, .. } | WriteError::Fatal(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    assert!(!error.is::<Unreachable>(), "{error}");
+    let said = error.to_string();
+    assert!(said.contains("cannot go on") && said.contains("grant the user Write"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
