@@ -207,7 +207,7 @@ async fn a_write_that_is_given_up_leaves_no_slot_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_client_has_and_what_it_has_no_room_for_are_given_up_together() {
     let cluster = cluster();
-    let patience = Duration::from_secs(3);
+    let patience = Duration::from_secs(8);
     let sink = sink_with(&cluster, json!({}), |context| {
         context.retry.timeout = Some(patience);
         context.batch.in_flight = 1;
@@ -220,7 +220,7 @@ async fn what_the_client_has_and_what_it_has_no_room_for_are_given_up_together()
     let write =
         async || tokio::time::timeout(Duration::from_secs(60), sink.write(&batch)).await.expect("an end");
     let Err(WriteError::FatalFor { error, not_stored }) = write().await else { panic!("nobody is there") };
-    assert!(error.is::<Unreachable>() && error.to_string().contains("3s (`retry.timeout`)"), "{error}");
+    assert!(error.is::<Unreachable>() && error.to_string().contains("8s (`retry.timeout`)"), "{error}");
     assert_eq!(not_stored.len(), batch.len());
     let again = std::time::Instant::now();
     assert!(matches!(write().await, Err(WriteError::FatalFor { .. })));
