@@ -8,6 +8,7 @@ pub mod config;
 mod engine;
 mod error;
 mod folder;
+mod in_flight;
 mod json;
 mod letter;
 mod meeting;

@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::engine::in_flight::InFlight;
+use crate::in_flight::InFlight;
 use crate::meeting::{AtomicU64, Mutex, MutexGuard};
 
 /// How an item has ended; of several shares the gravest end counts.

@@ -12,9 +12,9 @@ use shuttle::sync::atomic::AtomicBool;
 use shuttle::thread;
 use tokio_util::sync::CancellationToken;
 
-use super::in_flight::InFlight;
 use super::ledger::Ledger;
 use crate::batch::{Batch, Position};
+use crate::in_flight::InFlight;
 use crate::testing::record;
 
 const N_RANDOM: usize = 4_000;

@@ -9,8 +9,8 @@ use std::sync::{Arc, PoisonError};
 
 use anyhow::Error;
 
-use super::in_flight::InFlight;
 use crate::batch::{Batch, Position, Positions};
+use crate::in_flight::InFlight;
 use crate::meeting::Mutex;
 use crate::receipt::{Line, Tally};
 

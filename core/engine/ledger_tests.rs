@@ -6,9 +6,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::in_flight::InFlight;
 use super::ledger::{Ledger, Progress};
 use crate::batch::{Batch, Position};
+use crate::in_flight::InFlight;
 use crate::record::Record;
 use crate::testing::record;
 

@@ -10,7 +10,6 @@ mod checkpoint;
 mod control;
 mod dead_letter;
 mod fan;
-pub(crate) mod in_flight;
 #[cfg(all(test, shuttle))]
 mod interleavings;
 mod ledger;
