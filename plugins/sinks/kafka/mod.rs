@@ -220,8 +220,9 @@ impl Kafka {
                 failure(anyhow::anyhow!("topic `{topic}` at {at} refuses another record beside it"), true)
             }
             Code::PurgeQueue | Code::PurgeInflight if opened.producer.client().context().is_given_up() => {
-                let reason =
-                    opened.heard().trouble().map_or("it does not answer".into(), |(_, reason)| reason);
+                let unheard = "no connection has failed, so the brokers may lack the replicas in sync that \
+                               `min.insync.replicas` asks for, or the line is slow";
+                let reason = opened.heard().trouble().map_or(unheard.into(), |(_, reason)| reason);
                 let waited = self.retry.timeout.unwrap_or_default();
                 let message = format!(
                     "the cluster at {at} has acknowledged nothing that is under way for topic `{topic}` for \

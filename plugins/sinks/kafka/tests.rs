@@ -228,6 +228,19 @@ async fn what_the_client_has_and_what_it_has_no_room_for_are_given_up_together()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_are_not_in_sync_are_waited_for_and_then_named() {
+    let cluster = cluster();
+    let sink = sink_with(&cluster, json!({}), |context| context.retry.timeout = Some(Duration::from_secs(2)));
+    let sink = sink.await;
+    let lacking = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS;
+    cluster.request_errors(rdkafka::types::RDKafkaApiKey::Produce, &vec![lacking; 100_000]);
+    let Err(WriteError::FatalFor { error, .. }) = sink.write(&[record("a", 0)]).await else {
+        panic!("no replica ever comes")
+    };
+    assert!(error.is::<Unreachable>() && error.to_string().contains("`min.insync.replicas`"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_client_cannot_get_over_ends_the_run_and_is_no_outage() {
     let cluster = cluster();
     let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
