@@ -1,4 +1,4 @@
-//! A batch is records that travel together, with the receipts owed for them.
+//! A batch is records that travel together, with the acks owed for them.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::Error;
 use serde_json::Value;
 
-use crate::receipt::Receipt;
-use crate::record::{Record, Ticket};
+use crate::ack::AckHandle;
+use crate::record::{AckId, Record};
 
 /// Where a source goes on after a restart. What it says is the source's business.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,12 +40,12 @@ pub struct Reject {
     pub n_before: usize,
 }
 
-/// Records that travel together, with the receipts owed for them.
+/// Records that travel together, with the acks owed for them.
 #[must_use = "a batch that is dropped has lost its records"]
 #[derive(Default)]
 pub struct Batch {
     records: Vec<Record>,
-    receipts: Vec<Receipt>,
+    acks: Vec<AckHandle>,
     /// How many records were filtered out since the batch was last sent on.
     pub(crate) n_filtered: u64,
     pub(crate) rejects: Vec<Reject>,
@@ -91,7 +91,7 @@ impl Batch {
         self.records.len()
     }
 
-    /// Whether no record is left; such a batch must still be sent on, signed or given back.
+    /// Whether no record is left; such a batch must still be sent on, signed or released.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
@@ -117,32 +117,27 @@ impl Batch {
         }
         let back = self.records.split_off(n);
         let front = std::mem::replace(&mut self.records, back);
-        let mut receipts = Vec::with_capacity(self.receipts.len());
-        let mut kept = Vec::with_capacity(self.receipts.len());
-        for mut receipt in self.receipts.drain(..) {
-            let last_front = covered(&front, &receipt).max();
-            let first_back = covered(&self.records, &receipt).min();
+        let mut acks = Vec::with_capacity(self.acks.len());
+        let mut kept = Vec::with_capacity(self.acks.len());
+        for mut ack in self.acks.drain(..) {
+            let last_front = covered(&front, &ack).max();
+            let first_back = covered(&self.records, &ack).min();
             match (last_front, first_back) {
-                (None, _) => kept.push(receipt),
-                (_, None) => receipts.push(receipt),
+                (None, _) => kept.push(ack),
+                (_, None) => acks.push(ack),
                 (Some(last), Some(first)) if last < first => {
-                    receipts.push(receipt.split_front(first));
-                    kept.push(receipt);
+                    acks.push(ack.split_front(first));
+                    kept.push(ack);
                 }
                 // The records have been put into another order: both halves answer for all.
                 _ => {
-                    receipts.push(receipt.share());
-                    kept.push(receipt);
+                    acks.push(ack.share());
+                    kept.push(ack);
                 }
             }
         }
-        self.receipts = kept;
-        Batch {
-            records: front,
-            receipts,
-            n_filtered: std::mem::take(&mut self.n_filtered),
-            ..Batch::default()
-        }
+        self.acks = kept;
+        Batch { records: front, acks, n_filtered: std::mem::take(&mut self.n_filtered), ..Batch::default() }
     }
 
     /// Takes the records at `indices`, which must ascend, into a batch of their own.
@@ -158,46 +153,46 @@ impl Batch {
                 kept.push(record);
             }
         }
-        let mut receipts = Vec::with_capacity(taken.len());
-        for Ticket { line, item, .. } in taken.iter().map(|record| record.ticket) {
-            let is_shared = kept.iter().any(|other| other.ticket.line == line && other.ticket.item == item);
-            let Some(at) = self.receipts.iter().position(|receipt| receipt.covers(line, item)) else {
+        let mut acks = Vec::with_capacity(taken.len());
+        for AckId { line, item, .. } in taken.iter().map(|record| record.ack_id) {
+            let is_shared = kept.iter().any(|other| other.ack_id.line == line && other.ack_id.item == item);
+            let Some(at) = self.acks.iter().position(|ack| ack.covers(line, item)) else {
                 continue;
             };
             if is_shared {
-                receipts.push(self.receipts[at].share());
+                acks.push(self.acks[at].share());
                 continue;
             }
-            let front = self.receipts[at].split_front(item);
-            receipts.push(self.receipts[at].split_front(item + 1));
-            self.receipts.push(front);
+            let front = self.acks[at].split_front(item);
+            acks.push(self.acks[at].split_front(item + 1));
+            self.acks.push(front);
         }
         self.records = kept;
-        Batch { records: taken, receipts, ..Batch::default() }
+        Batch { records: taken, acks, ..Batch::default() }
     }
 
     /// Adds the records of another batch behind those of this one.
     pub fn absorb(&mut self, mut other: Batch) {
         self.records.append(&mut other.records);
-        self.receipts.append(&mut other.receipts);
+        self.acks.append(&mut other.acks);
         self.n_filtered += std::mem::take(&mut other.n_filtered);
     }
 
     /// Declares every record delivered.
-    pub fn sign(self) {
-        self.receipts.into_iter().for_each(Receipt::sign);
+    pub fn ack(self) {
+        self.acks.into_iter().for_each(AckHandle::ack);
     }
 
     /// Declares that the records were not taken on: they count as unread.
-    pub fn give_back(self) {
-        self.receipts.into_iter().for_each(Receipt::give_back);
+    pub fn release(self) {
+        self.acks.into_iter().for_each(AckHandle::release);
     }
 
     /// The same records for another branch; both branches must deliver them.
     pub(crate) fn share(&self) -> Batch {
         Batch {
             records: self.records.clone(),
-            receipts: self.receipts.iter().map(Receipt::share).collect(),
+            acks: self.acks.iter().map(AckHandle::share).collect(),
             ..Batch::default()
         }
     }
@@ -225,44 +220,44 @@ impl Batch {
         reasons
     }
 
-    /// From the first to the last place in the reading order that the receipts answer for.
+    /// From the first to the last place in the reading order that the acks answer for.
     pub(crate) fn span(&self) -> Range<u64> {
-        let places = || self.receipts.iter().map(Receipt::places).filter(|places| !places.is_empty());
+        let places = || self.acks.iter().map(AckHandle::places).filter(|places| !places.is_empty());
         let start = places().map(|places| places.start).min().unwrap_or_default();
         let end = places().map(|places| places.end).max().unwrap_or_default();
         start..end
     }
 
-    /// The places in the reading order that the receipts answer for.
+    /// The places in the reading order that the acks answer for.
     #[cfg(test)]
     pub(crate) fn items(&self) -> Vec<u64> {
-        self.receipts.iter().flat_map(Receipt::places).collect()
+        self.acks.iter().flat_map(AckHandle::places).collect()
     }
 
-    /// Puts the engine's receipt on a batch that has just been read.
-    pub(crate) fn owe(&mut self, receipt: Receipt) {
-        self.receipts.push(receipt);
+    /// Puts the engine's ack on a batch that has just been read.
+    pub(crate) fn owe(&mut self, ack: AckHandle) {
+        self.acks.push(ack);
     }
 
     /// Notes that a record is a bad one, which ends the run.
     pub(crate) fn mark_refused(&self, index: usize) {
-        let Ticket { line, item, .. } = self.records[index].ticket;
-        if let Some(receipt) = self.receipts.iter().find(|receipt| receipt.covers(line, item)) {
-            receipt.mark_refused();
+        let AckId { line, item, .. } = self.records[index].ack_id;
+        if let Some(ack) = self.acks.iter().find(|ack| ack.covers(line, item)) {
+            ack.mark_refused();
         }
     }
 
     /// Notes that the records are about to leave for the outside world.
     pub(crate) fn mark_tried(&self) {
-        self.receipts.iter().for_each(Receipt::mark_tried);
+        self.acks.iter().for_each(AckHandle::mark_tried);
     }
 }
 
-/// The items of `records` that `receipt` answers for.
-fn covered<'a>(records: &'a [Record], receipt: &'a Receipt) -> impl Iterator<Item = u32> + 'a {
+/// The items of `records` that `ack` answers for.
+fn covered<'a>(records: &'a [Record], ack: &'a AckHandle) -> impl Iterator<Item = u32> + 'a {
     records
         .iter()
-        .map(|record| record.ticket)
-        .filter(|ticket| receipt.covers(ticket.line, ticket.item))
-        .map(|ticket| ticket.item)
+        .map(|record| record.ack_id)
+        .filter(|ack_id| ack.covers(ack_id.line, ack_id.item))
+        .map(|ack_id| ack_id.item)
 }

@@ -20,7 +20,7 @@ pub struct Missing(pub String);
 /// run ends as if it had been asked to stop.
 #[derive(Debug, Error)]
 #[error("{0}")]
-pub struct ReaderGone(pub String);
+pub struct OutputClosed(pub String);
 
 /// An option that reads well and still makes no sense, found by `build`; it is
 /// shown where the option stands in the file.

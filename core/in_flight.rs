@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::Notify;
 
-use crate::meeting::AtomicUsize;
+use crate::sync::AtomicUsize;
 
 /// The bytes of records between reading and their end, client queues included.
 #[derive(Debug)]

@@ -3,19 +3,18 @@
 //! This crate knows no plugin, no verb of the command line and no client
 //! library. `ARCHITECTURE.md` beside this file is the map.
 
+mod ack;
 mod batch;
 pub mod config;
+mod dead_letter;
+mod durable;
 mod engine;
 mod error;
-mod folder;
 mod in_flight;
 mod json;
-mod letter;
-mod meeting;
 mod pipeline;
 mod plugin;
 mod progress;
-mod receipt;
 mod record;
 mod replay;
 mod report;
@@ -23,6 +22,7 @@ pub mod schema;
 mod secret;
 mod sink;
 mod source;
+mod sync;
 mod table;
 pub mod testing;
 mod transform;
@@ -34,18 +34,18 @@ pub use inventory::submit as register;
 
 pub use batch::{Batch, Position, Positions, Reject};
 pub use config::{is_secret_parameter, without_secrets};
+pub use dead_letter::DeadLetter;
+pub use durable::create_folder;
 pub use engine::{Checkpoint, RunOptions, checkpoints, open_sink, reset_checkpoints, run};
-pub use error::{Missing, OptionError, OptionErrors, ReaderGone, Unreachable, is_unreachable};
-pub use folder::create_folder;
-pub use letter::DeadLetter;
+pub use error::{Missing, OptionError, OptionErrors, OutputClosed, Unreachable, is_unreachable};
 pub use pipeline::{Counts, Monitor, Pipeline};
 pub use plugin::{BatchLimits, BuildContext, Built, Kind, Plugin, Registry, RetryLimits};
 pub use progress::Gauges;
-pub use record::{Body, Entry, Header, Headers, Name, Origin, Record};
+pub use record::{Body, EntryNumber, Header, Headers, Name, Origin, Record};
 pub use report::{ComponentReport, PipelineReport, Status};
 pub use secret::Secret;
-pub use sink::{Ending, Failure, Sink, SinkConfig, Transaction, WriteError};
-pub use source::{Committer, Numbering, ReadError, Source, SourceConfig, Start};
+pub use sink::{Failure, ShutdownReason, Sink, SinkConfig, Transaction, WriteError};
+pub use source::{Committer, ReadError, Replay, Source, SourceConfig, Start};
 pub use table::{Column, ColumnType, JsonKeys, Row, Table, TableHeader};
-pub use transform::{Flow, Outlet, Transform, TransformConfig};
+pub use transform::{Flow, Output, Transform, TransformConfig};
 pub use units::{ByteSize, HumanDuration};

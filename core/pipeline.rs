@@ -7,7 +7,7 @@ use crate::engine::Checkpoint;
 use crate::plugin::{BatchLimits, Built, Kind, RetryLimits};
 use crate::progress::{Counters, Gauges, get};
 use crate::sink::Sink;
-use crate::source::Numbering;
+use crate::source::Replay;
 
 /// Components that have been built from one file, wired by their inputs.
 pub struct Pipeline {
@@ -62,7 +62,7 @@ impl Pipeline {
     /// Whether any source keeps its position in a checkpoint of ours.
     pub fn keeps_checkpoints(&self) -> bool {
         self.components.iter().any(|component| {
-            matches!(&component.built, Built::Source(source) if source.numbering() != Numbering::Carried)
+            matches!(&component.built, Built::Source(source) if source.replay() != Replay::External)
         })
     }
 
@@ -71,10 +71,10 @@ impl Pipeline {
     pub fn next_entry(&self, checkpoint: &Checkpoint) -> Option<u64> {
         let component = self.components.iter().find(|component| component.name == checkpoint.component)?;
         let Built::Source(source) = &component.built else { return None };
-        let numbering = source.numbering();
+        let numbering = source.replay();
         let fresh = Checkpoint::new(&self.name, &component.name, component.plugin, source.identity());
-        let taken_up = checkpoint.clone().taken_up_by(source.as_ref());
-        (numbering != Numbering::Carried).then(|| taken_up.goes_on(fresh, numbering).next_entry)
+        let migrated = checkpoint.clone().migrated_to(source.as_ref());
+        (numbering != Replay::External).then(|| migrated.resume_for(fresh, numbering).next_entry)
     }
 
     /// The crawlers of the pipeline, with their names.

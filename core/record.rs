@@ -24,17 +24,17 @@ pub struct Record {
     /// Where it was read.
     pub origin: Origin,
     /// Its number in the source that read it first.
-    pub entry: Option<Entry>,
-    pub(crate) ticket: Ticket,
+    pub entry: Option<EntryNumber>,
+    pub(crate) ack_id: AckId,
 }
 
 /// Where a record was read: enough to name it again after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// A topic, a file, a URL.
-    pub stream: Name,
+    pub source: Name,
     /// A partition; 0 where the stream has none.
-    pub lane: i32,
+    pub partition: i32,
     /// An offset, a row number, a sequence number. Of a source that numbers anew the engine
     /// puts the entry number here: its own count would name other records after a restart.
     pub offset: u64,
@@ -42,29 +42,29 @@ pub struct Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.stream, self.lane, self.offset)
+        write!(f, "{}/{}/{}", self.source, self.partition, self.offset)
     }
 }
 
 /// The number a record has in its first source, carried along through Kafka.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct EntryNumber {
     /// Counted from 0.
     pub number: u64,
     /// Who counted: `pipeline/component`.
     pub source: Name,
 }
 
-/// Which item of which ledger line a record stands for; set by the engine.
+/// Which item of which tracker line a record stands for; set by the engine.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Ticket {
+pub(crate) struct AckId {
     pub(crate) line: u64,
     pub(crate) item: u32,
     /// The dead letter that is being replayed; 0 where none is.
     letter: u32,
 }
 
-impl Ticket {
+impl AckId {
     pub(crate) fn move_to(&mut self, line: u64, item: u32) {
         (self.line, self.item) = (line, item);
     }
@@ -113,11 +113,11 @@ impl fmt::Debug for Name {
 #[derive(Clone, Debug)]
 pub enum Body {
     /// There is none: a tombstone in Kafka.
-    Absent,
+    Tombstone,
     /// As received; nobody has looked inside.
-    Raw(Bytes),
+    Bytes(Bytes),
     /// Looked at but not changed: both forms are good.
-    Read(Bytes, Arc<Value>),
+    ParsedBytes(Bytes, Arc<Value>),
     /// Changed: only the value is good.
     Value(Box<Value>),
     /// One row of a table that shares its header.
@@ -173,43 +173,43 @@ impl Record {
             timestamp: None,
             origin,
             entry: None,
-            ticket: Ticket::default(),
+            ack_id: AckId::default(),
         }
     }
 
     /// Says which dead letter is being replayed, counted from 1, wherever the record comes to.
-    pub fn set_letter(&mut self, number: u32) {
-        self.ticket.letter = number;
+    pub fn set_dead_letter(&mut self, number: u32) {
+        self.ack_id.letter = number;
     }
 
     /// Which dead letter is being replayed, if one is.
     pub fn letter(&self) -> Option<u32> {
-        Some(self.ticket.letter).filter(|number| *number > 0)
+        Some(self.ack_id.letter).filter(|number| *number > 0)
     }
 
     /// The body as JSON; reading it changes nothing that is written later.
     pub fn value(&mut self) -> Result<&Value> {
         match &self.body {
-            Body::Raw(bytes) => {
+            Body::Bytes(bytes) => {
                 let value = parse(bytes)?;
-                self.body = Body::Read(bytes.clone(), Arc::new(value));
+                self.body = Body::ParsedBytes(bytes.clone(), Arc::new(value));
             }
             Body::Row(row) => self.body = Body::Value(Box::new(row.to_value())),
-            Body::Absent => anyhow::bail!("the record has no body"),
-            Body::Read(..) | Body::Value(_) => {}
+            Body::Tombstone => anyhow::bail!("the record has no body"),
+            Body::ParsedBytes(..) | Body::Value(_) => {}
         }
         match &self.body {
-            Body::Read(_, value) => Ok(value),
+            Body::ParsedBytes(_, value) => Ok(value),
             Body::Value(value) => Ok(value),
-            Body::Absent | Body::Raw(_) | Body::Row(_) => unreachable!("turned into a value above"),
+            Body::Tombstone | Body::Bytes(_) | Body::Row(_) => unreachable!("turned into a value above"),
         }
     }
 
     /// The body as JSON, to change it; the bytes it came in are forgotten.
     pub fn value_mut(&mut self) -> Result<&mut Value> {
         if !matches!(self.body, Body::Value(_)) {
-            let value = match std::mem::replace(&mut self.body, Body::Absent) {
-                Body::Read(_, value) => Arc::unwrap_or_clone(value),
+            let value = match std::mem::replace(&mut self.body, Body::Tombstone) {
+                Body::ParsedBytes(_, value) => Arc::unwrap_or_clone(value),
                 other => {
                     self.body = other;
                     self.value()?.clone()
@@ -227,8 +227,8 @@ impl Record {
     /// CSV line for a row, compact JSON for a value; `None` where there is none.
     pub fn to_bytes(&self) -> Option<Bytes> {
         match &self.body {
-            Body::Absent => None,
-            Body::Raw(bytes) | Body::Read(bytes, _) => Some(bytes.clone()),
+            Body::Tombstone => None,
+            Body::Bytes(bytes) | Body::ParsedBytes(bytes, _) => Some(bytes.clone()),
             Body::Value(value) => Some(value.to_string().into()),
             Body::Row(row) => {
                 let mut line = Vec::with_capacity(row.size() + 16);
@@ -241,8 +241,8 @@ impl Record {
     /// About how many bytes the body takes, for limits and counters.
     pub fn size(&self) -> usize {
         match &self.body {
-            Body::Absent => 0,
-            Body::Raw(bytes) | Body::Read(bytes, _) => bytes.len(),
+            Body::Tombstone => 0,
+            Body::Bytes(bytes) | Body::ParsedBytes(bytes, _) => bytes.len(),
             Body::Value(value) => rough_size(value),
             Body::Row(row) => row.size(),
         }
@@ -270,8 +270,8 @@ mod tests {
     use super::*;
 
     fn raw(text: &'static str) -> Record {
-        let origin = Origin { stream: Name::new("test"), lane: 0, offset: 7 };
-        Record::new(Body::Raw(Bytes::from_static(text.as_bytes())), origin)
+        let origin = Origin { source: Name::new("test"), partition: 0, offset: 7 };
+        Record::new(Body::Bytes(Bytes::from_static(text.as_bytes())), origin)
     }
 
     #[test]

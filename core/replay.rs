@@ -14,7 +14,7 @@ impl Pipeline {
     /// Feeds components from sources of their own instead of from their inputs. Of the rest only
     /// what lies behind them is left; what is rejected goes to `dead_letter`. An error if that
     /// leaves a sink whose transactions are to hold the position of a source.
-    pub fn fed_by(
+    pub fn with_replay_sources(
         self,
         feeds: Vec<(String, Box<dyn Source>)>,
         dead_letter: Box<dyn Sink>,
@@ -124,7 +124,8 @@ mod tests {
     /// What is left of it when these are fed, with their inputs.
     fn fed(names: &[&str]) -> Vec<String> {
         let feed = |name: &&str| -> (String, Box<dyn Source>) { ((*name).to_owned(), Box::new(Nothing)) };
-        let left = pipeline().fed_by(names.iter().map(feed).collect(), Box::new(Nothing)).unwrap();
+        let left =
+            pipeline().with_replay_sources(names.iter().map(feed).collect(), Box::new(Nothing)).unwrap();
         left.components.iter().map(|it| format!("{} {:?}", it.name, it.inputs)).collect()
     }
 
@@ -153,7 +154,7 @@ mod tests {
         let mut pipeline = pipeline();
         pipeline.components[3].built = Built::Sink(Box::new(InTransactions));
         let feeds = |name: &str| vec![(name.to_owned(), Box::new(Nothing) as Box<dyn Source>)];
-        let refused = pipeline.fed_by(feeds("file"), Box::new(Nothing)).err().unwrap();
+        let refused = pipeline.with_replay_sources(feeds("file"), Box::new(Nothing)).err().unwrap();
         assert!(refused.to_string().contains("`delivery`"), "{refused}");
     }
 

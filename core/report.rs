@@ -54,7 +54,7 @@ pub struct ComponentReport {
     /// The name of its plugin.
     #[serde(rename = "type")]
     pub plugin: &'static str,
-    /// Records it has dealt with; what was read and given back again does not count.
+    /// Records it has dealt with; what was read and released again does not count.
     pub records_in: u64,
     /// Records it has sent on, or stored.
     pub records_out: u64,

@@ -19,9 +19,9 @@ pub trait SinkConfig: DeserializeOwned + JsonSchema + Send + 'static {
 
 /// How the input of a sink has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum ShutdownReason {
     /// By itself: the sources are through, or a limit was reached.
-    Completed,
+    InputEnded,
     /// Somebody stopped the run, or it has failed.
     Stopped,
 }
@@ -55,7 +55,7 @@ pub trait Sink: Send + Sync {
 
     /// Another write begins only while fewer records than this are under way in
     /// the others: what is under way must be stored before a stop can end.
-    fn max_under_way(&self) -> usize {
+    fn max_in_flight_records(&self) -> usize {
         usize::MAX
     }
 
@@ -72,12 +72,12 @@ pub trait Sink: Send + Sync {
 
     /// Works beside the writes, from `open` on until the input ends, when the
     /// future is dropped. Must not end by itself unless it has failed.
-    async fn work_beside(&self) -> Result<()> {
+    async fn run_background(&self) -> Result<()> {
         std::future::pending().await
     }
 
     /// Finishes what `write` has left for later; called once, when the input has ended.
-    async fn flush(&self, _ending: Ending) -> Result<()> {
+    async fn flush(&self, _ending: ShutdownReason) -> Result<()> {
         Ok(())
     }
 

@@ -19,13 +19,13 @@ pub trait SourceConfig: DeserializeOwned + JsonSchema + Send + 'static {
 
 /// Where the numbers of a source's records come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Numbering {
+pub enum Replay {
     /// Counted by the engine; reading again gives the same records in the same order.
-    Replayed,
+    Deterministic,
     /// Counted by the engine and never given twice, since what is read again may differ.
-    Anew,
+    NonDeterministic,
     /// The records bring their numbers along, and whoever they come from keeps the position.
-    Carried,
+    External,
 }
 
 /// Where a source begins.
@@ -45,20 +45,20 @@ pub trait Source: Send {
     fn identity(&self) -> String;
 
     /// Where the numbers of the records come from.
-    fn numbering(&self) -> Numbering {
-        Numbering::Replayed
+    fn replay(&self) -> Replay {
+        Replay::Deterministic
     }
 
     /// Whether a position of a source of its type with that identity is good for this one too: one that
     /// has read a shorter list of files, say.
-    fn goes_on_from(&self, identity: &str) -> bool {
+    fn can_resume_from(&self, identity: &str) -> bool {
         self.identity() == identity
     }
 
     /// Has the positions committed in the transactions of the sink that its records end in, whose
     /// [`Transaction::handle`](crate::Transaction) this is. Called before `open`; the error says
     /// why that cannot be. After the last commit, `close` has what is not committed given up.
-    fn commit_within(&mut self, _transaction: Arc<dyn Any + Send + Sync>) -> Result<()> {
+    fn join_transaction(&mut self, _transaction: Arc<dyn Any + Send + Sync>) -> Result<()> {
         anyhow::bail!("it keeps its position elsewhere")
     }
 
@@ -69,7 +69,7 @@ pub trait Source: Send {
     /// Where reading begins, if what lies behind that place may be other than it was when numbers were given
     /// to it; asked once, after `open`. The position is kept before any record leaves, and numbers that
     /// have been given behind the old one are not given again.
-    fn begins_anew(&mut self) -> Option<Position> {
+    fn restart_position(&mut self) -> Option<Position> {
         None
     }
 

@@ -16,7 +16,7 @@ use crate::json;
 pub enum ColumnType {
     /// Whole numbers, kept digit by digit.
     Integer,
-    /// Numbers with a fraction or exponent; in JSON an integer gets `.0`.
+    /// EntryAllocator with a fraction or exponent; in JSON an integer gets `.0`.
     Float,
     /// `true` and `false`.
     Boolean,

@@ -9,12 +9,12 @@ use crate::batch::{Batch, Position, Reject};
 use crate::plugin::{BatchLimits, BuildContext, RetryLimits};
 use crate::progress::Gauges;
 use crate::record::{Body, Name, Origin, Record};
-use crate::transform::{Flow, Outlet, Transform};
+use crate::transform::{Flow, Output, Transform};
 
 /// A record with this body, read at `offset` of the stream `test`.
 pub fn record(body: impl Into<String>, offset: u64) -> Record {
-    let origin = Origin { stream: Name::new("test"), lane: 0, offset };
-    Record::new(Body::Raw(Bytes::from(body.into())), origin)
+    let origin = Origin { source: Name::new("test"), partition: 0, offset };
+    Record::new(Body::Bytes(Bytes::from(body.into())), origin)
 }
 
 /// A batch of records with these bodies, numbered from 0.
@@ -51,10 +51,10 @@ impl Collected {
 }
 
 #[async_trait]
-impl Outlet for Collected {
+impl Output for Collected {
     async fn send(&mut self, mut batch: Batch) -> Result<Flow> {
         self.records.extend(batch.records_mut().iter().cloned());
-        batch.sign();
+        batch.ack();
         Ok(Flow::Continue)
     }
 
@@ -63,11 +63,11 @@ impl Outlet for Collected {
         let bad = batch.extract(&indices);
         let reasons = rejects.into_iter().map(|(_, reason)| reason);
         self.rejected.extend(bad.records().iter().cloned().zip(reasons));
-        bad.sign();
+        bad.ack();
         Ok(batch)
     }
 
-    async fn stopped_before(&mut self, deadline: Instant) -> bool {
+    async fn sleep_until_or_stop(&mut self, deadline: Instant) -> bool {
         tokio::time::sleep_until(deadline).await;
         false
     }

@@ -30,19 +30,19 @@ pub enum Flow {
 pub trait Transform: Send {
     /// Sends on what becomes of a batch: nothing, the same records, or many
     /// batches over time. A batch of which nothing is left is sent on as well.
-    async fn apply(&mut self, batch: Batch, out: &mut dyn Outlet) -> Result<Flow>;
+    async fn apply(&mut self, batch: Batch, out: &mut dyn Output) -> Result<Flow>;
 
     /// Sends on what is still held when the input has ended.
-    async fn finish(&mut self, _out: &mut dyn Outlet) -> Result<()> {
+    async fn finish(&mut self, _out: &mut dyn Output) -> Result<()> {
         Ok(())
     }
 }
 
 /// Where a transform sends.
 #[async_trait]
-pub trait Outlet: Send {
+pub trait Output: Send {
     /// Waits until the next stage has taken the batch. After [`Flow::Stop`] the
-    /// batch has been taken care of, and whatever else is held is to be given back.
+    /// batch has been taken care of, and whatever else is held is to be released.
     async fn send(&mut self, batch: Batch) -> Result<Flow>;
 
     /// Puts the records at the given indices, which ascend, into the dead
@@ -52,5 +52,5 @@ pub trait Outlet: Send {
     async fn reject(&mut self, batch: Batch, rejects: Vec<(usize, Error)>) -> Result<Batch>;
 
     /// Waits until `deadline`; true as soon as the pipeline stops before that.
-    async fn stopped_before(&mut self, deadline: Instant) -> bool;
+    async fn sleep_until_or_stop(&mut self, deadline: Instant) -> bool;
 }

@@ -134,9 +134,9 @@ mod tests {
 
     async fn reject(book: &Arc<Book>, letter: Number, envelope: &str) {
         let mut batch = records([envelope]);
-        batch.records_mut()[0].set_letter(letter);
+        batch.records_mut()[0].set_dead_letter(letter);
         Rejected(Arc::clone(book)).write(batch.records()).await.unwrap();
-        batch.sign();
+        batch.ack();
     }
 
     #[tokio::test]

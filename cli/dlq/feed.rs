@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow};
 use runner_core::{
-    Batch, BatchLimits, Committer, DeadLetter, Numbering, Position, ReadError, Record, Source, Start,
+    Batch, BatchLimits, Committer, DeadLetter, Position, ReadError, Record, Replay, Source, Start,
     async_trait,
 };
 use serde_json::json;
@@ -46,8 +46,8 @@ impl Source for Feed {
         "dead letters".into()
     }
 
-    fn numbering(&self) -> Numbering {
-        Numbering::Carried
+    fn replay(&self) -> Replay {
+        Replay::External
     }
 
     async fn open(&mut self, _: &Start) -> Result<()> {
@@ -87,7 +87,7 @@ fn read(walk: &mut Walk, only: Option<&str>, limits: BatchLimits) -> Result<Vec<
         let (line, Some(number)) = walked? else { continue };
         let DeadLetter { component, mut record, .. } = line.letter()?;
         if only.is_none_or(|only| only == component) {
-            record.set_letter(number);
+            record.set_dead_letter(number);
             n_bytes += record.size();
             records.push(record);
         }

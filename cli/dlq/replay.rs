@@ -67,7 +67,7 @@ fn feed_back(
         (component, Box::new(Feed::new(only, walk, limits, Arc::clone(&book))))
     };
     let feeds = walks.into_iter().map(feed).collect();
-    let pipeline = pipeline.fed_by(feeds, Box::new(Rejected(Arc::clone(&book))))?;
+    let pipeline = pipeline.with_replay_sources(feeds, Box::new(Rejected(Arc::clone(&book))))?;
     let runtime = Runtime::new().context("starting the async runtime")?;
     let stops = Stops::default();
     let ended = [runtime.block_on(run(pipeline, &book, &stops, bars))?];

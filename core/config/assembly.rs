@@ -17,7 +17,7 @@ use crate::error::{OptionError, OptionErrors};
 use crate::pipeline::{Component, Pipeline};
 use crate::plugin::{BuildContext, Built, Kind};
 use crate::progress::{Counters, Gauges};
-use crate::source::Numbering;
+use crate::source::Replay;
 
 /// All that is needed to build the components.
 pub(crate) struct Assembly<'a> {
@@ -111,7 +111,7 @@ impl Assembly<'_> {
             let built = read.and_then(|read| build(read, context, inputs, shown.last(), slips));
             if let (Some(Built::Source(source)), Some(own)) =
                 (built.as_ref().map(|it| &it.built), numbered_by.last_mut())
-                && source.numbering() != Numbering::Carried
+                && source.replay() != Replay::External
             {
                 own.push(component.clone());
             }

@@ -14,7 +14,7 @@ use crate::record::Record;
 use crate::secret::Secret;
 use crate::sink::{Sink, SinkConfig, WriteError};
 use crate::source::{ReadError, Source, SourceConfig, Start};
-use crate::transform::{Flow, Outlet, Transform, TransformConfig};
+use crate::transform::{Flow, Output, Transform, TransformConfig};
 use crate::units::{ByteSize, HumanDuration};
 
 struct Nothing;
@@ -36,7 +36,7 @@ impl Source for Nothing {
 
 #[async_trait]
 impl Transform for Nothing {
-    async fn apply(&mut self, batch: Batch, out: &mut dyn Outlet) -> Result<Flow> {
+    async fn apply(&mut self, batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         out.send(batch).await
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn join(components: &mut [Component]) -> Vec<(usize, Error)> {
                 unreachable!("just found to be a source")
             };
             source
-                .commit_within(handle)
+                .join_transaction(handle)
                 .map_err(|why| anyhow!("source `{name}` cannot be part of it: {why:#}"))
         });
         if let Err(why) = joined {

@@ -12,57 +12,57 @@ use crate::plugin::RetryLimits;
 /// No pause is longer: nobody waits for its end, and the clock cannot count for ever.
 const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
-/// One span of failing, from its first error to a success or the end of patience.
+/// One span of failing, from its first error to a success or the end of budget.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     started: Instant,
     next: Duration,
     max: Duration,
     deadline: Option<Instant>,
-    patience: Patience,
+    budget: RetryBudget,
 }
 
 /// Which option of `[retry]` says how long to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
+pub(crate) enum RetryBudget {
     Connect,
     Timeout,
 }
 
-impl Patience {
+impl RetryBudget {
     /// `None` is for ever.
     fn within(self, limits: &RetryLimits) -> Option<Duration> {
         match self {
-            Patience::Connect => limits.connect,
-            Patience::Timeout => limits.timeout,
+            RetryBudget::Connect => limits.connect,
+            RetryBudget::Timeout => limits.timeout,
         }
     }
 
     /// As in "`[retry] timeout` is over".
     fn option(self) -> &'static str {
         match self {
-            Patience::Connect => "`[retry] connect`",
-            Patience::Timeout => "`[retry] timeout`",
+            RetryBudget::Connect => "`[retry] connect`",
+            RetryBudget::Timeout => "`[retry] timeout`",
         }
     }
 }
 
 impl Backoff {
     /// For something that may be tried as long as that option says, from now on.
-    pub(crate) fn new(limits: &RetryLimits, patience: Patience) -> Self {
+    pub(crate) fn new(limits: &RetryLimits, budget: RetryBudget) -> Self {
         let started = Instant::now();
         Backoff {
             started,
             next: limits.initial.clamp(Duration::from_millis(1), FOR_EVER),
             max: limits.max.max(limits.initial).min(FOR_EVER),
             // A limit beyond what the clock can count is none.
-            deadline: patience.within(limits).and_then(|limit| started.checked_add(limit)),
-            patience,
+            deadline: budget.within(limits).and_then(|limit| started.checked_add(limit)),
+            budget,
         }
     }
 
     /// Waits before the next try, at least for `at_least`: true when it is time
-    /// to try again, false when `stop` came first, and `error` once patience is over.
+    /// to try again, false when `stop` came first, and `error` once budget is over.
     pub(crate) async fn wait(
         &mut self,
         component: &str,
@@ -90,7 +90,7 @@ impl Backoff {
 
     fn gave_up(&self, deadline: Instant, asked: Option<Duration>) -> String {
         let tried = self.started.elapsed().as_secs_f64();
-        let (left, option) = (deadline.saturating_duration_since(Instant::now()), self.patience.option());
+        let (left, option) = (deadline.saturating_duration_since(Instant::now()), self.budget.option());
         match asked {
             Some(asked) if asked > left => format!(
                 "gave up after {tried:.1} s: it asks to wait {}, and {} of {option} are left; raise {option} to more \
@@ -114,7 +114,7 @@ mod tests {
 
     async fn waited(limits: &RetryLimits, at_least: Duration) -> Result<Duration> {
         let started = Instant::now();
-        let mut backoff = Backoff::new(limits, Patience::Timeout);
+        let mut backoff = Backoff::new(limits, RetryBudget::Timeout);
         let error = Error::msg("answered 429");
         backoff.wait("api", error, Some(at_least), &CancellationToken::new()).await?;
         Ok(started.elapsed())
@@ -145,7 +145,7 @@ mod tests {
         let limits = RetryLimits { timeout: None, ..RetryLimits::default() };
         let stop = CancellationToken::new();
         stop.cancel();
-        let mut backoff = Backoff::new(&limits, Patience::Timeout);
+        let mut backoff = Backoff::new(&limits, RetryBudget::Timeout);
         assert!(!backoff.wait("api", Error::msg("no"), Some(Duration::MAX), &stop).await.unwrap());
     }
 
@@ -156,8 +156,8 @@ mod tests {
             RetryLimits { initial: endless, max: endless, timeout: Some(endless), connect: Some(endless) };
         let stop = CancellationToken::new();
         stop.cancel();
-        for patience in [Patience::Timeout, Patience::Connect] {
-            let mut backoff = Backoff::new(&limits, patience);
+        for budget in [RetryBudget::Timeout, RetryBudget::Connect] {
+            let mut backoff = Backoff::new(&limits, budget);
             for _ in 0..3 {
                 assert!(!backoff.wait("api", Error::msg("no"), None, &stop).await.unwrap());
             }
@@ -167,7 +167,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn patience_that_is_over_names_its_option() {
         let limits = RetryLimits { connect: Some(Duration::from_secs(1)), ..RetryLimits::default() };
-        let mut backoff = Backoff::new(&limits, Patience::Connect);
+        let mut backoff = Backoff::new(&limits, RetryBudget::Connect);
         let error = loop {
             let waited = backoff.wait("api", Error::msg("no"), None, &CancellationToken::new()).await;
             if let Err(error) = waited {

@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use anyhow::Error;
 
+use super::ack_tracker::AckTracker;
 use super::control::Control;
-use super::ledger::Ledger;
 use crate::pipeline::{Counts, Monitor};
 use crate::plugin::Kind;
 use crate::progress::Counters;
 
 pub(crate) struct Books {
-    /// The ledgers of the sources.
-    pub(crate) ledgers: Vec<(usize, Arc<Ledger>)>,
+    /// The trackers of the sources.
+    pub(crate) trackers: Vec<(usize, Arc<AckTracker>)>,
     /// For every component those that take their input from it.
     pub(crate) consumers: Vec<Vec<usize>>,
 }
@@ -23,8 +23,8 @@ impl Books {
     /// Takes out of the counters what was not delivered after all, and fails the run if anything
     /// was lost without an error to show for it.
     pub(crate) fn close(&self, monitors: &[Monitor], is_aborted: bool, control: &Control) {
-        for (node, ledger) in &self.ledgers {
-            let lost = ledger.n_lost();
+        for (node, tracker) in &self.trackers {
+            let lost = tracker.n_failed();
             if lost > 0 && !is_aborted && !control.has_failed() {
                 control.fail(*node, Error::msg(format!(
                     "{lost} records were dropped on their way without being stored; they will be read again. This is a bug in a plugin"
@@ -32,7 +32,7 @@ impl Books {
             }
         }
         // Where everything was delivered every count is true as it stands.
-        if self.ledgers.iter().any(|(_, ledger)| ledger.n_lost() + ledger.n_given_back() > 0) {
+        if self.trackers.iter().any(|(_, tracker)| tracker.n_failed() + tracker.n_released() > 0) {
             self.correct(monitors);
         }
     }
@@ -51,11 +51,11 @@ impl Books {
             let Counts { records_out, filtered, rejected, .. } = counts[node];
             counts[node].records_in = records_out + filtered + rejected;
         }
-        for (node, ledger) in &self.ledgers {
-            let n_ended = ledger.n_delivered() + ledger.n_refused();
+        for (node, tracker) in &self.trackers {
+            let n_ended = tracker.n_delivered() + tracker.n_refused();
             let mut n_out = n_ended.saturating_sub(counts[*node].rejected);
             let line = self.line_behind(*node);
-            // What a transform has filtered out of records that were given back is unread as well.
+            // What a transform has filtered out of records that were released is unread as well.
             let transforms = || line.iter().copied().filter(|&it| monitors[it].kind == Kind::Transform);
             if let Some(&first) = line.first() {
                 let n_filtered: u64 = transforms().map(|it| counts[it].filtered).sum();

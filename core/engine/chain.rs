@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::control::Control;
 use super::dead_letter::DeadLetters;
-use super::fan::{Fan, give_back_all};
+use super::outputs::{Outputs, release_all};
 use crate::batch::Batch;
 use crate::progress::{Counters, add};
-use crate::transform::{Flow, Outlet, Transform};
+use crate::transform::{Flow, Output, Transform};
 
 /// One transform of a chain.
 pub(crate) struct Stage {
@@ -33,7 +33,7 @@ pub(crate) struct ChainTask {
 
 /// What all stages of a chain share: where the last one sends, and whom they tell.
 pub(crate) struct Tail {
-    pub(crate) next: Fan,
+    pub(crate) next: Outputs,
     pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) control: Arc<Control>,
 }
@@ -51,11 +51,11 @@ impl ChainTask {
                 }
             }
         }
-        give_back_all(&mut inbox).await;
+        release_all(&mut inbox).await;
         for index in 0..stages.len() {
             let (front, rest) = stages.split_at_mut(index + 1);
             let stage = &mut front[index];
-            let mut out = StageOutlet::new(stage.node, &stage.stop, &stage.counters, rest, &mut tail);
+            let mut out = StageOutput::new(stage.node, &stage.stop, &stage.counters, rest, &mut tail);
             if let Err(error) = stage.transform.finish(&mut out).await {
                 tail.control.fail(stage.node, error);
             }
@@ -69,12 +69,12 @@ async fn pass(stages: &mut [Stage], tail: &mut Tail, batch: Batch) -> Result<Flo
         return Ok(tail.next.send(batch).await);
     };
     if stage.is_closed {
-        batch.give_back();
+        batch.release();
         return Ok(Flow::Stop);
     }
     add(&stage.counters.records_in, batch.len() as u64);
     add(&stage.counters.bytes_in, batch.size() as u64);
-    let mut out = StageOutlet::new(stage.node, &stage.stop, &stage.counters, rest, tail);
+    let mut out = StageOutput::new(stage.node, &stage.stop, &stage.counters, rest, tail);
     let flow = stage.transform.apply(batch, &mut out).await;
     let inner = out.failure.take();
     match (flow, inner) {
@@ -92,7 +92,7 @@ async fn pass(stages: &mut [Stage], tail: &mut Tail, batch: Batch) -> Result<Flo
 }
 
 /// What one stage sends to: the stages behind it, then the tail.
-struct StageOutlet<'a> {
+struct StageOutput<'a> {
     node: usize,
     stop: &'a CancellationToken,
     counters: &'a Counters,
@@ -103,7 +103,7 @@ struct StageOutlet<'a> {
     failure: Option<(usize, Error)>,
 }
 
-impl<'a> StageOutlet<'a> {
+impl<'a> StageOutput<'a> {
     fn new(
         node: usize,
         stop: &'a CancellationToken,
@@ -111,12 +111,12 @@ impl<'a> StageOutlet<'a> {
         rest: &'a mut [Stage],
         tail: &'a mut Tail,
     ) -> Self {
-        StageOutlet { node, stop, counters, rest, tail, is_last: false, failure: None }
+        StageOutput { node, stop, counters, rest, tail, is_last: false, failure: None }
     }
 }
 
 #[async_trait]
-impl Outlet for StageOutlet<'_> {
+impl Output for StageOutput<'_> {
     async fn send(&mut self, mut batch: Batch) -> Result<Flow> {
         let n_filtered = std::mem::take(&mut batch.n_filtered);
         let n_out = batch.len() as u64;
@@ -125,7 +125,7 @@ impl Outlet for StageOutlet<'_> {
         add(&self.counters.records_out, n_out);
         add(&self.counters.bytes_out, n_bytes);
         if batch.is_empty() {
-            batch.sign();
+            batch.ack();
             return Ok(if self.is_last { Flow::Stop } else { Flow::Continue });
         }
         match pass(self.rest, self.tail, batch).await {
@@ -140,16 +140,13 @@ impl Outlet for StageOutlet<'_> {
     }
 
     async fn reject(&mut self, batch: Batch, rejects: Vec<(usize, Error)>) -> Result<Batch> {
-        let (rest, goes_on) = self
-            .tail
-            .dead_letters
-            .set_aside(batch, rejects, self.node, &self.tail.control, self.counters)
-            .await;
+        let (rest, goes_on) =
+            self.tail.dead_letters.reject(batch, rejects, self.node, &self.tail.control, self.counters).await;
         self.is_last |= !goes_on;
         Ok(rest)
     }
 
-    async fn stopped_before(&mut self, deadline: Instant) -> bool {
+    async fn sleep_until_or_stop(&mut self, deadline: Instant) -> bool {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => true,

@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::folder::{create_folder, sync_folder};
-use crate::source::{Numbering, Source};
+use crate::durable::{create_folder, sync_folder};
+use crate::source::{Replay, Source};
 
 /// The format this version writes and reads.
 const VERSION: u32 = 1;
@@ -57,22 +57,22 @@ impl Checkpoint {
     }
 
     /// The same under the identity that its source has now, if that goes on from the one it had.
-    pub(crate) fn taken_up_by(self, source: &dyn Source) -> Checkpoint {
-        if source.goes_on_from(&self.identity) {
+    pub(crate) fn migrated_to(self, source: &dyn Source) -> Checkpoint {
+        if source.can_resume_from(&self.identity) {
             return Checkpoint { identity: source.identity(), ..self };
         }
         self
     }
 
     /// What a source of its name goes on with, which would begin with `fresh` if it had no past.
-    pub(crate) fn goes_on(self, fresh: Checkpoint, numbering: Numbering) -> Checkpoint {
+    pub(crate) fn resume_for(self, fresh: Checkpoint, numbering: Replay) -> Checkpoint {
         let reserved = self.reserved.max(self.next_entry);
         if !self.is_of(&fresh) {
             return Checkpoint { next_entry: reserved, reserved, ..fresh };
         }
         let next_entry = match numbering {
-            Numbering::Replayed => self.next_entry,
-            Numbering::Anew | Numbering::Carried => reserved,
+            Replay::Deterministic => self.next_entry,
+            Replay::NonDeterministic | Replay::External => reserved,
         };
         Checkpoint { next_entry, reserved, ..self }
     }
@@ -260,14 +260,14 @@ mod tests {
     fn what_may_be_read_otherwise_goes_on_behind_all_numbers_that_were_given() {
         let old = Checkpoint { reserved: 200, position: Some(7.into()), ..checkpoint(20) };
         let fresh = || checkpoint(0);
-        let goes_on = |fresh, numbering| {
-            let Checkpoint { next_entry, reserved, position, .. } = old.clone().goes_on(fresh, numbering);
+        let resume_for = |fresh, numbering| {
+            let Checkpoint { next_entry, reserved, position, .. } = old.clone().resume_for(fresh, numbering);
             (next_entry, reserved, position.is_some())
         };
-        assert_eq!(goes_on(fresh(), Numbering::Replayed), (20, 200, true));
-        assert_eq!(goes_on(fresh(), Numbering::Anew), (200, 200, true));
+        assert_eq!(resume_for(fresh(), Replay::Deterministic), (20, 200, true));
+        assert_eq!(resume_for(fresh(), Replay::NonDeterministic), (200, 200, true));
         let edited = Checkpoint { identity: "b.csv".into(), ..fresh() };
-        assert_eq!(goes_on(edited, Numbering::Replayed), (200, 200, false));
+        assert_eq!(resume_for(edited, Replay::Deterministic), (200, 200, false));
     }
 
     #[test]

@@ -9,10 +9,10 @@ use tokio::sync::Semaphore;
 use super::control::Control;
 use super::writer::Writer;
 use crate::batch::Batch;
-use crate::letter::DeadLetter;
+use crate::dead_letter::DeadLetter;
 use crate::progress::{Counters, add};
 use crate::record::{Body, Headers, Record};
-use crate::sink::Ending;
+use crate::sink::ShutdownReason;
 
 /// Takes what components reject.
 #[derive(Default)]
@@ -30,7 +30,7 @@ struct Desk {
     turns: Semaphore,
     /// A permit for each of the records that may be under way.
     room: Semaphore,
-    max_under_way: usize,
+    max_in_flight_records: usize,
     /// How many refusals of the letters' own sink are in the counts of those that have rejected the records.
     n_counted: AtomicU64,
 }
@@ -38,11 +38,11 @@ struct Desk {
 impl Desk {
     fn new(writer: Writer) -> Self {
         let at_most = |n: usize| n.clamp(1, Semaphore::MAX_PERMITS);
-        let max_under_way = at_most(writer.sink.max_under_way());
+        let max_in_flight_records = at_most(writer.sink.max_in_flight_records());
         Desk {
             turns: Semaphore::new(at_most(writer.sink.concurrency())),
-            room: Semaphore::new(max_under_way),
-            max_under_way,
+            room: Semaphore::new(max_in_flight_records),
+            max_in_flight_records,
             n_counted: AtomicU64::new(0),
             writer,
         }
@@ -50,11 +50,11 @@ impl Desk {
 
     /// Writes letters when it is their turn, and answers with what has been stored of them.
     async fn write(&self, letters: Batch) -> Batch {
-        let n_letters = u32::try_from(letters.len().min(self.max_under_way)).unwrap_or(u32::MAX);
+        let n_letters = u32::try_from(letters.len().min(self.max_in_flight_records)).unwrap_or(u32::MAX);
         let _turn = self.turns.acquire().await.expect("nobody closes it");
         let _room = self.room.acquire_many(n_letters).await.expect("nobody closes it");
         if self.writer.is_broken.load(Ordering::Relaxed) {
-            letters.give_back();
+            letters.release();
             return Batch::default();
         }
         self.writer.write(letters, &DeadLetters::default()).await
@@ -75,7 +75,7 @@ impl DeadLetters {
     /// Puts the records at the given indices aside. Answers with the rest, and
     /// whether the run goes on; where it does not, the rest is what was in front
     /// of the first reject.
-    pub(crate) async fn set_aside(
+    pub(crate) async fn reject(
         &self,
         mut batch: Batch,
         rejects: Vec<(usize, Error)>,
@@ -97,7 +97,7 @@ impl DeadLetters {
             batch.mark_refused(index);
             control.fail(node, error);
             let front = batch.split_front(index);
-            batch.give_back();
+            batch.release();
             return (front, false);
         };
         let indices: Vec<usize> = rejects.iter().map(|(index, _)| *index).collect();
@@ -112,24 +112,24 @@ impl DeadLetters {
         let goes_on = written.len() == n_bad;
         // What nobody has taken because the run was stopped has not been dealt with.
         add(&counters.rejected, written.len() as u64 + desk.n_refused());
-        written.sign();
+        written.ack();
         if goes_on {
             return (batch, true);
         }
-        batch.give_back();
+        batch.release();
         (Batch::default(), false)
     }
 
     /// Finishes what the sink has left for later.
     pub(crate) async fn flush(&self) -> Result<()> {
         let Some(desk) = &self.desk else { return Ok(()) };
-        desk.writer.sink.flush(Ending::Stopped).await.context("finishing the dead letters")
+        desk.writer.sink.flush(ShutdownReason::Stopped).await.context("finishing the dead letters")
     }
 
     /// What the sink does beside its writes; ends only by failing.
-    pub(crate) async fn work_beside(&self) -> Error {
+    pub(crate) async fn run_background(&self) -> Error {
         if let Some(desk) = &self.desk
-            && let Err(error) = desk.writer.sink.work_beside().await
+            && let Err(error) = desk.writer.sink.run_background().await
         {
             return error.context("working beside the dead letters");
         }
@@ -149,7 +149,7 @@ fn describe(record: &Record) -> String {
 /// its key is the component: letters of several components about one record can be told apart.
 fn seal(record: &mut Record, reason: &Error, pipeline: &str, component: &str) {
     let letter = DeadLetter::new(record, reason, pipeline, component);
-    record.body = Body::Raw(letter.to_json().into());
+    record.body = Body::Bytes(letter.to_json().into());
     record.key = Some(component.to_owned().into());
     record.headers = Headers::default();
     record.timestamp = None;

@@ -1,4 +1,4 @@
-//! Receipts, ledger and the bound of what is under way, with threads that meet in the orders that shuttle finds:
+//! Receipts, tracker and the bound of what is under way, with threads that meet in the orders that shuttle finds:
 //! nobody is left waiting, and nothing is passed back that was not delivered.
 //!
 //!     RUSTFLAGS="--cfg shuttle" cargo test --package runner-core --lib --target-dir target/shuttle -- interleavings::
@@ -12,7 +12,7 @@ use shuttle::sync::atomic::AtomicBool;
 use shuttle::thread;
 use tokio_util::sync::CancellationToken;
 
-use super::ledger::Ledger;
+use super::ack_tracker::AckTracker;
 use crate::batch::{Batch, Position};
 use crate::in_flight::InFlight;
 use crate::testing::record;
@@ -33,14 +33,14 @@ fn batch(first: u64, n: u64) -> Batch {
     Batch::new(records).with_positions(move |n: usize| Position(json!(first + n as u64)))
 }
 
-/// Follows a ledger as the keeper of a source does, until nothing is under way; answers with how far it came.
+/// Follows a tracker as the commit loop of a source does, until nothing is under way; answers with how far it came.
 /// `is_delivered` is asked for every item that is passed back.
-async fn keep(ledger: &Ledger, through: &CancellationToken, is_delivered: impl Fn(u64) -> bool) -> u64 {
+async fn keep(tracker: &AckTracker, through: &CancellationToken, is_delivered: impl Fn(u64) -> bool) -> u64 {
     let mut n_passed = 0;
     loop {
         let is_through = through.is_cancelled();
-        let is_last = is_through && ledger.is_settled();
-        if let Some(progress) = ledger.advance() {
+        let is_last = is_through && tracker.is_settled();
+        if let Some(progress) = tracker.advance() {
             assert!(progress.n_items >= n_passed, "{} after {n_passed}", progress.n_items);
             assert_eq!(progress.position, Some(Position(json!(progress.n_items))));
             assert!((n_passed..progress.n_items).all(&is_delivered), "passed back and not delivered");
@@ -51,7 +51,7 @@ async fn keep(ledger: &Ledger, through: &CancellationToken, is_delivered: impl F
         }
         tokio::select! {
             biased;
-            () = ledger.changed() => {}
+            () = tracker.changed() => {}
             () = through.cancelled(), if !is_through => {}
         }
     }
@@ -59,13 +59,13 @@ async fn keep(ledger: &Ledger, through: &CancellationToken, is_delivered: impl F
 
 /// Two batches, in pieces and shares on three threads, one of which gives an item back or drops it.
 fn end_on_three_threads(worst: fn(Batch)) {
-    let ledger = Arc::new(Ledger::new(Arc::default()));
+    let tracker = Arc::new(AckTracker::new(Arc::default()));
     let through = CancellationToken::new();
     through.cancel();
     let delivered: Arc<[AtomicBool; 5]> = Arc::new(std::array::from_fn(|_| AtomicBool::new(false)));
     let (mut first, mut second) = (batch(0, 3), batch(3, 2));
     for batch in [&mut first, &mut second] {
-        assert!(ledger.open(batch).0.is_empty());
+        assert!(tracker.open(batch).0.is_empty());
     }
     let sign = {
         let delivered = Arc::clone(&delivered);
@@ -73,7 +73,7 @@ fn end_on_three_threads(worst: fn(Batch)) {
             for item in items {
                 delivered[*item].store(true, Ordering::SeqCst);
             }
-            batch.sign();
+            batch.ack();
         }
     };
     // 0 goes alone; 1 and 2 have two promises each; 3 goes alone, and 4 never arrives.
@@ -85,7 +85,7 @@ fn end_on_three_threads(worst: fn(Batch)) {
         spawn(Box::new({
             let sign = sign.clone();
             move || {
-                first.sign();
+                first.ack();
                 sign(third, &[3]);
             }
         })),
@@ -96,10 +96,10 @@ fn end_on_three_threads(worst: fn(Batch)) {
         spawn(Box::new(move || worst(second))),
     ];
     let is_delivered = |item: u64| delivered[item as usize].load(Ordering::SeqCst);
-    let n_passed = block_on(keep(&ledger, &through, is_delivered));
+    let n_passed = block_on(keep(&tracker, &through, is_delivered));
     assert_eq!(n_passed, 4);
-    assert_eq!((ledger.n_delivered(), ledger.n_given_back() + ledger.n_lost()), (4, 1));
-    assert!(ledger.is_blocked());
+    assert_eq!((tracker.n_delivered(), tracker.n_released() + tracker.n_failed()), (4, 1));
+    assert!(tracker.is_blocked());
     for thread in threads {
         thread.join().expect("nobody panics");
     }
@@ -107,7 +107,7 @@ fn end_on_three_threads(worst: fn(Batch)) {
 
 #[test]
 fn the_keeper_hears_of_every_end_and_passes_back_no_more_than_was_delivered() {
-    in_many_orders(|| end_on_three_threads(Batch::give_back));
+    in_many_orders(|| end_on_three_threads(Batch::release));
     in_many_orders(|| end_on_three_threads(drop));
 }
 
@@ -115,18 +115,18 @@ fn the_keeper_hears_of_every_end_and_passes_back_no_more_than_was_delivered() {
 fn read_as_there_is_room() {
     const N_BATCHES: u64 = 4;
     let in_flight = Arc::new(InFlight::new(1));
-    let ledger = Arc::new(Ledger::new(Arc::clone(&in_flight)));
+    let tracker = Arc::new(AckTracker::new(Arc::clone(&in_flight)));
     let through = CancellationToken::new();
     let reading = thread::spawn({
-        let (ledger, through) = (Arc::clone(&ledger), through.clone());
+        let (tracker, through) = (Arc::clone(&tracker), through.clone());
         move || {
             let sinks: Vec<_> = (0..N_BATCHES)
                 .map(|n| {
-                    block_on(ledger.has_room());
-                    assert_eq!(ledger.n_delivered(), n, "one batch at a time");
+                    block_on(tracker.has_room());
+                    assert_eq!(tracker.n_delivered(), n, "one batch at a time");
                     let mut batch = batch(n, 1);
-                    assert!(ledger.open(&mut batch).0.is_empty());
-                    thread::spawn(move || batch.sign())
+                    assert!(tracker.open(&mut batch).0.is_empty());
+                    thread::spawn(move || batch.ack())
                 })
                 .collect();
             through.cancel();
@@ -135,7 +135,7 @@ fn read_as_there_is_room() {
             }
         }
     });
-    let n_passed = block_on(keep(&ledger, &through, |_| true));
+    let n_passed = block_on(keep(&tracker, &through, |_| true));
     assert_eq!(n_passed, N_BATCHES);
     assert_eq!(in_flight.n_bytes(), 0);
     reading.join().expect("nobody panics");

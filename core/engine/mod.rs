@@ -3,34 +3,34 @@
 //! Channels stand only where work forks or waits. Whoever ends closes the
 //! channels behind it, so that a pipeline empties from its sources to its sinks.
 
+mod ack_tracker;
+#[cfg(test)]
+mod ack_tracker_tests;
 mod backoff;
 mod books;
 mod chain;
 mod checkpoint;
 mod control;
 mod dead_letter;
-mod fan;
+mod entry_allocator;
 #[cfg(all(test, shuttle))]
 mod interleavings;
-mod ledger;
+mod outputs;
 #[cfg(test)]
-mod ledger_tests;
-mod numbers;
-mod rounds;
+mod pipeline_tests;
+#[cfg(test)]
+mod pipeline_tests_counts;
+#[cfg(test)]
+mod pipeline_tests_crashes;
+#[cfg(test)]
+mod pipeline_tests_rejects;
+#[cfg(test)]
+mod pipeline_tests_transactions;
 mod sink;
 mod source;
 #[cfg(test)]
-mod stories;
-#[cfg(test)]
-mod stories_books;
-#[cfg(test)]
-mod stories_cast;
-#[cfg(test)]
-mod stories_crashes;
-#[cfg(test)]
-mod stories_rejects;
-#[cfg(test)]
-mod stories_rounds;
+mod test_plugins;
+mod transaction_gate;
 mod wiring;
 mod writer;
 
@@ -44,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 pub use checkpoint::{Checkpoint, checkpoints, reset_checkpoints};
 use control::{Control, RunFailure};
 
-use crate::error::ReaderGone;
+use crate::error::OutputClosed;
 use crate::pipeline::{Monitor, Pipeline};
 use crate::plugin::RetryLimits;
 use crate::report::{ComponentReport, PipelineReport, Status, millis, rfc3339};
@@ -71,7 +71,7 @@ pub async fn run(pipeline: Pipeline, options: RunOptions) -> PipelineReport {
     let (started, clock) = (SystemTime::now(), Instant::now());
     let ended = run_to_end(pipeline, &options, &monitors).await;
     let (status, reason, error) = match ended {
-        Err(RunFailure { error, .. }) if error.is::<ReaderGone>() => {
+        Err(RunFailure { error, .. }) if error.is::<OutputClosed>() => {
             (Status::Stopped, error.to_string(), None)
         }
         Err(RunFailure { component, error }) => {
@@ -108,7 +108,7 @@ async fn run_to_end(
     let Some(wired) = wiring::wire(pipeline, options, &control).await? else { return Ok(None) };
     let mut tasks = wired.tasks;
     let beside = async {
-        let error = wired.dead_letters.work_beside().await;
+        let error = wired.dead_letters.run_background().await;
         control.fail_as("dead_letter".into(), error);
         std::future::pending::<()>().await;
     };

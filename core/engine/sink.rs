@@ -10,15 +10,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::dead_letter::DeadLetters;
-use super::fan::Fan;
+use super::outputs::Outputs;
 use super::writer::Writer;
 use crate::batch::Batch;
-use crate::sink::Ending;
+use crate::sink::ShutdownReason;
 
 pub(crate) struct SinkTask {
     pub(crate) writer: Arc<Writer>,
     pub(crate) inbox: mpsc::Receiver<Batch>,
-    pub(crate) next: Fan,
+    pub(crate) next: Outputs,
     pub(crate) dead_letters: Arc<DeadLetters>,
     /// Whether another sink has stored what comes in here.
     pub(crate) follows_sink: bool,
@@ -28,9 +28,9 @@ impl SinkTask {
     pub(crate) async fn run(self) {
         let SinkTask { writer, mut inbox, next, dead_letters, follows_sink } = self;
         let at_most = writer.sink.concurrency().max(1);
-        let max_under_way = writer.sink.max_under_way();
+        let max_in_flight_records = writer.sink.max_in_flight_records();
         let mut n_under_way = 0;
-        let mut beside = writer.sink.work_beside();
+        let mut beside = writer.sink.run_background();
         let mut tasks = JoinSet::new();
         // Nobody is in front of the first one.
         let mut turn = oneshot::channel().1;
@@ -45,14 +45,14 @@ impl SinkTask {
                         }
                     }
                 }
-                batch = inbox.recv(), if is_open && tasks.len() < at_most && (n_under_way < max_under_way || tasks.is_empty()) => match batch {
+                batch = inbox.recv(), if is_open && tasks.len() < at_most && (n_under_way < max_in_flight_records || tasks.is_empty()) => match batch {
                     None => is_open = false,
-                    // What waits is given back when somebody stops the run; what is under way is written, and so is
+                    // What waits is released when somebody stops the run; what is under way is written, and so is
                     // what the sink in front has stored, which would store it once more.
                     Some(batch) if writer.is_broken.load(Ordering::Relaxed)
                         || !follows_sink && writer.control.is_asked_to_stop() =>
                     {
-                        batch.give_back();
+                        batch.release();
                     }
                     Some(batch) => {
                         n_under_way += batch.len();
@@ -86,21 +86,21 @@ async fn write(
     writer: Arc<Writer>,
     batch: Batch,
     dead_letters: Arc<DeadLetters>,
-    next: Fan,
+    next: Outputs,
     turn: oneshot::Receiver<()>,
     begun: oneshot::Sender<()>,
 ) -> usize {
     let n_records = batch.len();
     // A write before that is gone has begun as well.
     let _ = turn.await;
-    let is_let_in = match &writer.rounds {
-        Some(rounds) => rounds.enter(batch.span()).await,
+    let is_let_in = match &writer.gate {
+        Some(gate) => gate.enter(batch.span()).await,
         None => true,
     };
     // What one in front of this has broken meanwhile would be written for nothing: the next run reads it again.
     // A failure elsewhere is no reason: what came before it is written.
     if !is_let_in || writer.is_broken.load(Ordering::Relaxed) {
-        batch.give_back();
+        batch.release();
         return n_records;
     }
     let mut begun = Some(begun);
@@ -126,12 +126,12 @@ async fn flush(writer: &Writer) -> anyhow::Result<()> {
         tokio::select! {
             biased;
             () = stop.cancelled() => None,
-            flushed = writer.sink.flush(Ending::Completed) => Some(flushed),
+            flushed = writer.sink.flush(ShutdownReason::InputEnded) => Some(flushed),
         }
     };
     let flushed = match completed.await {
         Some(flushed) => flushed,
-        None => writer.sink.flush(Ending::Stopped).await,
+        None => writer.sink.flush(ShutdownReason::Stopped).await,
     };
     flushed.context("finishing what was written")
 }

@@ -1,4 +1,4 @@
-//! The task of one source: room first, then data; and beside it the keeper, who
+//! The task of one source: room first, then data; and beside it the commit loop, who
 //! commits what has been delivered.
 
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use anyhow::{Context as _, Error, Result};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::{Backoff, Patience};
+use super::ack_tracker::{AckTracker, Progress};
+use super::backoff::{Backoff, RetryBudget};
 use super::control::Control;
 use super::dead_letter::DeadLetters;
-use super::fan::Fan;
-use super::ledger::{Ledger, Progress};
-use super::numbers::Numbers;
-use super::rounds::{ROUND, Rounds};
+use super::entry_allocator::EntryAllocator;
+use super::outputs::Outputs;
+use super::transaction_gate::{ROUND, TransactionGate};
 use crate::batch::Batch;
 use crate::error::{is_awaited, is_unreachable};
 use crate::plugin::RetryLimits;
 use crate::progress::{Counters, add};
-use crate::source::{Committer, Numbering, ReadError, Source};
+use crate::source::{Committer, ReadError, Replay, Source};
 use crate::transform::Flow;
 
 /// Progress is written to the checkpoint at most this often; reservations of numbers come beside it, since
@@ -29,12 +29,12 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct SourceTask {
     pub(crate) node: usize,
     pub(crate) source: Box<dyn Source>,
-    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) tracker: Arc<AckTracker>,
     /// `None` for a source whose records bring their numbers along.
-    pub(crate) numbers: Option<Arc<Numbers>>,
+    pub(crate) numbers: Option<Arc<EntryAllocator>>,
     /// Of the sink whose transactions hold the positions.
-    pub(crate) rounds: Option<Arc<Rounds>>,
-    pub(crate) next: Fan,
+    pub(crate) gate: Option<Arc<TransactionGate>>,
+    pub(crate) next: Outputs,
     pub(crate) limits: RetryLimits,
     pub(crate) stop: CancellationToken,
     pub(crate) control: Arc<Control>,
@@ -45,12 +45,12 @@ pub(crate) struct SourceTask {
 impl SourceTask {
     pub(crate) async fn run(mut self) {
         let through = CancellationToken::new();
-        let keeper = Keeper {
+        let commit_loop = CommitLoop {
             node: self.node,
-            ledger: Arc::clone(&self.ledger),
+            tracker: Arc::clone(&self.tracker),
             committer: self.source.committer(),
             numbers: self.numbers.clone(),
-            rounds: self.rounds.clone(),
+            gate: self.gate.clone(),
             control: Arc::clone(&self.control),
             through: through.clone(),
         };
@@ -59,10 +59,10 @@ impl SourceTask {
                 self.control.fail(self.node, error);
             }
             // Closes the channels: whoever is behind drains and ends.
-            self.next = Fan::default();
+            self.next = Outputs::default();
             through.cancel();
         };
-        tokio::join!(reading, keeper.run());
+        tokio::join!(reading, commit_loop.run());
         if let Err(error) = self.source.close().await {
             self.control.fail(self.node, error.context("closing the source"));
         }
@@ -78,7 +78,7 @@ impl SourceTask {
                 if self.next.ready().await == Flow::Stop {
                     return None;
                 }
-                self.ledger.has_room().await;
+                self.tracker.has_room().await;
                 Some(self.source.next().await)
             };
             let read = tokio::select! {
@@ -98,8 +98,8 @@ impl SourceTask {
                 Some(Err(ReadError::Fatal(error))) => return Err(error),
                 Some(Err(ReadError::Retry { error, after })) => {
                     let is_first_contact = !has_read && is_unreachable(&error);
-                    let patience = if is_first_contact { Patience::Connect } else { Patience::Timeout };
-                    let backoff = failing.get_or_insert_with(|| Backoff::new(&self.limits, patience));
+                    let budget = if is_first_contact { RetryBudget::Connect } else { RetryBudget::Timeout };
+                    let backoff = failing.get_or_insert_with(|| Backoff::new(&self.limits, budget));
                     if !backoff.wait(self.control.name(self.node), error, after, &stop).await? {
                         return Ok(());
                     }
@@ -109,12 +109,12 @@ impl SourceTask {
         }
     }
 
-    /// Numbers a batch, puts its rejects aside and sends the rest on.
+    /// EntryAllocator a batch, puts its rejects aside and sends the rest on.
     async fn pass_on(&mut self, mut batch: Batch) -> Result<Flow> {
-        let (rejects, first) = self.ledger.open(&mut batch);
+        let (rejects, first) = self.tracker.open(&mut batch);
         if let Some(numbers) = &self.numbers {
             numbers.reserve(first + batch.len() as u64).await?;
-            let is_anew = self.source.numbering() == Numbering::Anew;
+            let is_anew = self.source.replay() == Replay::NonDeterministic;
             for (record, item) in batch.records_mut().iter_mut().zip(first..) {
                 let entry = numbers.entry(item);
                 if is_anew {
@@ -127,7 +127,7 @@ impl SourceTask {
         add(&self.counters.records_in, batch.len() as u64);
         add(&self.counters.bytes_in, batch.size() as u64);
         let (batch, goes_on) =
-            self.dead_letters.set_aside(batch, rejects, self.node, &self.control, &self.counters).await;
+            self.dead_letters.reject(batch, rejects, self.node, &self.control, &self.counters).await;
         add(&self.counters.records_out, batch.len() as u64);
         add(&self.counters.bytes_out, batch.size() as u64);
         let flow = self.next.send(batch).await;
@@ -136,24 +136,24 @@ impl SourceTask {
 }
 
 /// Commits the delivered prefix for as long as anything is under way.
-struct Keeper {
+struct CommitLoop {
     node: usize,
-    ledger: Arc<Ledger>,
+    tracker: Arc<AckTracker>,
     committer: Option<Box<dyn Committer>>,
-    numbers: Option<Arc<Numbers>>,
-    rounds: Option<Arc<Rounds>>,
+    numbers: Option<Arc<EntryAllocator>>,
+    gate: Option<Arc<TransactionGate>>,
     control: Arc<Control>,
     /// Cancelled once nothing more will be read.
     through: CancellationToken,
 }
 
-impl Keeper {
+impl CommitLoop {
     async fn run(mut self) {
         if let Err(error) = self.keep().await {
             self.control.fail(self.node, error);
         }
-        if let Some(rounds) = &self.rounds {
-            rounds.end();
+        if let Some(gate) = &self.gate {
+            gate.end();
         }
     }
 
@@ -165,28 +165,27 @@ impl Keeper {
         let mut last_commit: Option<Instant> = None;
         loop {
             let is_through = self.through.is_cancelled();
-            let is_last = is_through && self.ledger.is_settled();
-            if let Some(progress) = self.ledger.advance() {
+            let is_last = is_through && self.tracker.is_settled();
+            if let Some(progress) = self.tracker.advance() {
                 delivered = Some(progress.after(delivered));
             }
             let mut commit_at = None;
-            if let Some(rounds) = &self.rounds {
-                if self.ledger.is_blocked() {
-                    rounds.end();
+            if let Some(gate) = &self.gate {
+                if self.tracker.is_blocked() {
+                    gate.end();
                 }
                 commit_at =
                     last_commit.map(|last| last + ROUND).filter(|&at| !is_last && Instant::now() < at);
             }
             let may_commit = |progress: &mut Progress| {
-                commit_at.is_none()
-                    && self.rounds.as_ref().is_none_or(|rounds| rounds.close(progress.n_items))
+                commit_at.is_none() && self.gate.as_ref().is_none_or(|gate| gate.close(progress.n_items))
             };
             if let Some(progress) = delivered.take_if(may_commit) {
                 if let (Some(committer), Some(position)) = (&mut self.committer, &progress.position) {
                     committer.commit(position).await.context("committing the position")?;
                 }
-                if let Some(rounds) = &self.rounds {
-                    rounds.next();
+                if let Some(gate) = &self.gate {
+                    gate.next();
                     last_commit = Some(Instant::now());
                 }
                 if let Some(numbers) = &self.numbers {
@@ -201,7 +200,7 @@ impl Keeper {
             let commit_at = commit_at.filter(|_| delivered.is_some());
             let due = write_at;
             tokio::select! {
-                () = self.ledger.changed() => {}
+                () = self.tracker.changed() => {}
                 () = self.through.cancelled(), if !is_through => {}
                 () = async { sleep_until(commit_at.expect("guarded")).await }, if commit_at.is_some() => {}
                 () = async { sleep_until(due.expect("guarded")).await }, if due.is_some() => {
@@ -214,7 +213,7 @@ impl Keeper {
             }
         }
         match &self.numbers {
-            Some(numbers) => numbers.write_last(self.ledger.n_tried()).await,
+            Some(numbers) => numbers.write_last(self.tracker.n_tried()).await,
             None => Ok(()),
         }
     }
@@ -228,7 +227,7 @@ pub(crate) async fn connect(
     stop: &CancellationToken,
     mut open: impl AsyncFnMut() -> Result<()>,
 ) -> Result<bool> {
-    let mut backoff = Backoff::new(limits, Patience::Connect);
+    let mut backoff = Backoff::new(limits, RetryBudget::Connect);
     loop {
         let opened = tokio::select! {
             biased;

@@ -7,24 +7,24 @@ use futures_util::future::try_join_all;
 use tokio::task::JoinSet;
 
 use super::RunOptions;
+use super::ack_tracker::AckTracker;
 use super::books::Books;
 use super::chain::{ChainTask, Stage, Tail};
 use super::checkpoint::{Checkpoint, Folder};
 use super::control::{Control, RunFailure};
 use super::dead_letter::DeadLetters;
-use super::fan::{Fan, channel};
-use super::ledger::Ledger;
-use super::numbers::Numbers;
-use super::rounds::Rounds;
+use super::entry_allocator::EntryAllocator;
+use super::outputs::{Outputs, channel};
 use super::sink::SinkTask;
 use super::source::{SourceTask, connect};
+use super::transaction_gate::TransactionGate;
 use super::writer::Writer;
 use crate::in_flight::InFlight;
 use crate::pipeline::{Component, Pipeline};
 use crate::plugin::{Built, Kind};
 use crate::progress::Counters;
 use crate::sink::Sink;
-use crate::source::{Numbering, Start};
+use crate::source::{Replay, Start};
 
 /// A pipeline whose components are open and whose tasks run.
 pub(crate) struct Wired {
@@ -43,10 +43,10 @@ pub(crate) async fn wire(
     if !open(&mut pipeline, &numbers, options.from_start, control).await? {
         return Ok(None);
     }
-    begin_anew(&mut pipeline, &mut numbers);
+    restart_at(&mut pipeline, &mut numbers);
     let in_flight = Arc::new(InFlight::new(pipeline.batch.in_flight));
     let retry = pipeline.retry;
-    let rounds = rounds(&pipeline.components);
+    let gate = gate(&pipeline.components);
     let writer = |node: usize, sink: Box<dyn Sink>, counters: &Arc<Counters>| Writer {
         sink: Arc::from(sink),
         node,
@@ -54,7 +54,7 @@ pub(crate) async fn wire(
         stop: control.token(node),
         control: Arc::clone(control),
         counters: Arc::clone(counters),
-        rounds: rounds.get(node).cloned().flatten(),
+        gate: gate.get(node).cloned().flatten(),
         is_broken: AtomicBool::new(false),
     };
     let dead_letter_node = pipeline.components.len();
@@ -69,9 +69,9 @@ pub(crate) async fn wire(
     let mut inboxes: Vec<_> = inboxes.into_iter().map(Some).collect();
     let mut inbox_of = |node: usize| inboxes[node].take().expect("a channel has one reader");
     let fan =
-        |node: usize| Fan::new(plan.consumers[node].iter().map(|&next| senders[next].clone()).collect());
+        |node: usize| Outputs::new(plan.consumers[node].iter().map(|&next| senders[next].clone()).collect());
     let mut tasks = JoinSet::new();
-    let mut ledgers = Vec::new();
+    let mut trackers = Vec::new();
     let mut chains: Vec<Vec<Stage>> = Vec::new();
     chains.resize_with(pipeline.components.len(), Vec::new);
 
@@ -80,14 +80,14 @@ pub(crate) async fn wire(
         let counters = component.counters;
         match component.built {
             Built::Source(source) => {
-                let ledger = Arc::new(Ledger::new(Arc::clone(&in_flight)));
-                ledgers.push((node, Arc::clone(&ledger)));
+                let tracker = Arc::new(AckTracker::new(Arc::clone(&in_flight)));
+                trackers.push((node, Arc::clone(&tracker)));
                 let task = SourceTask {
                     node,
                     source,
-                    ledger,
+                    tracker,
                     numbers: numbers[node].take().map(|(numbers, _)| Arc::new(numbers)),
-                    rounds: rounds[node].clone(),
+                    gate: gate[node].clone(),
                     next: fan(node),
                     limits: retry,
                     stop: control.token(node),
@@ -124,7 +124,7 @@ pub(crate) async fn wire(
             }
         }
     }
-    let books = Books { ledgers, consumers: plan.consumers };
+    let books = Books { trackers, consumers: plan.consumers };
     Ok(Some(Wired { tasks, dead_letters, books }))
 }
 
@@ -163,26 +163,26 @@ impl Plan {
 }
 
 /// What a sink that writes in transactions shares with its source, for both of them.
-fn rounds(components: &[Component]) -> Vec<Option<Arc<Rounds>>> {
+fn gate(components: &[Component]) -> Vec<Option<Arc<TransactionGate>>> {
     let mut all = vec![None; components.len()];
     for (sink, component) in components.iter().enumerate() {
         let Built::Sink(built) = &component.built else { continue };
         if built.transaction().is_some() {
-            let rounds = Arc::new(Rounds::default());
-            all[sink] = Some(Arc::clone(&rounds));
+            let gate = Arc::new(TransactionGate::default());
+            all[sink] = Some(Arc::clone(&gate));
             // Everything that reaches it has come from one source, in one line.
             let mut source = sink;
             while let Some(&input) = components[source].inputs.first() {
                 source = input;
             }
-            all[source] = Some(rounds);
+            all[source] = Some(gate);
         }
     }
     all
 }
 
 /// The numbers of every source that counts, and where it starts.
-type Past = Vec<Option<(Numbers, Start)>>;
+type Past = Vec<Option<(EntryAllocator, Start)>>;
 
 fn take_up(pipeline: &Pipeline, from_start: bool) -> Result<Past, RunFailure> {
     let failure = |component: &str| {
@@ -195,15 +195,15 @@ fn take_up(pipeline: &Pipeline, from_start: bool) -> Result<Past, RunFailure> {
     }
     let past = pipeline.components.iter().map(|component| {
         let (Built::Source(source), Some(folder)) = (&component.built, &folder) else { return Ok(None) };
-        let numbering = source.numbering();
-        if numbering == Numbering::Carried {
+        let numbering = source.replay();
+        if numbering == Replay::External {
             return Ok(None);
         }
         let fresh = Checkpoint::new(&pipeline.name, &component.name, component.plugin, source.identity());
-        let past = Numbers::resume(
+        let past = EntryAllocator::resume(
             Arc::clone(folder),
             fresh,
-            |old| old.taken_up_by(source.as_ref()),
+            |old| old.migrated_to(source.as_ref()),
             numbering,
             from_start,
         );
@@ -213,12 +213,12 @@ fn take_up(pipeline: &Pipeline, from_start: bool) -> Result<Past, RunFailure> {
 }
 
 /// Has the sources begin with new numbers that have found other records than they had left.
-fn begin_anew(pipeline: &mut Pipeline, past: &mut Past) {
+fn restart_at(pipeline: &mut Pipeline, past: &mut Past) {
     for (component, past) in pipeline.components.iter_mut().zip(past) {
         if let (Built::Source(source), Some((numbers, _))) = (&mut component.built, past)
-            && let Some(position) = source.begins_anew()
+            && let Some(position) = source.restart_position()
         {
-            numbers.begin_anew(position);
+            numbers.restart_at(position);
         }
     }
 }

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::{Backoff, Patience};
+use super::backoff::{Backoff, RetryBudget};
 use super::control::Control;
 use super::dead_letter::DeadLetters;
-use super::rounds::Rounds;
+use super::transaction_gate::TransactionGate;
 use crate::batch::Batch;
 use crate::plugin::RetryLimits;
 use crate::progress::{Counters, add};
@@ -24,14 +24,14 @@ pub(crate) struct Writer {
     pub(crate) control: Arc<Control>,
     pub(crate) counters: Arc<Counters>,
     /// Of a sink that writes in transactions.
-    pub(crate) rounds: Option<Arc<Rounds>>,
+    pub(crate) gate: Option<Arc<TransactionGate>>,
     /// Set once no further write makes sense.
     pub(crate) is_broken: AtomicBool,
 }
 
 impl Writer {
     /// Writes a batch and answers with what has been stored of it; whatever is
-    /// missing has been put into the dead letters, given back or lost.
+    /// missing has been put into the dead letters, released or lost.
     pub(crate) async fn write(&self, mut batch: Batch, dead_letters: &DeadLetters) -> Batch {
         add(&self.counters.records_in, batch.len() as u64);
         add(&self.counters.bytes_in, batch.size() as u64);
@@ -65,12 +65,11 @@ impl Writer {
                     let failed = batch.extract(&indices);
                     self.store(&mut stored, batch);
                     let (rejects, mut retries) = sort_out(failures);
-                    let (rest, goes_on) = dead_letters
-                        .set_aside(failed, rejects, self.node, &self.control, &self.counters)
-                        .await;
+                    let (rest, goes_on) =
+                        dead_letters.reject(failed, rejects, self.node, &self.control, &self.counters).await;
                     if !goes_on {
                         self.is_broken.store(true, Ordering::Relaxed);
-                        rest.give_back();
+                        rest.release();
                         return stored;
                     }
                     batch = rest;
@@ -81,11 +80,11 @@ impl Writer {
                     error
                 }
             };
-            let backoff = backoff.get_or_insert_with(|| Backoff::new(&self.limits, Patience::Timeout));
+            let backoff = backoff.get_or_insert_with(|| Backoff::new(&self.limits, RetryBudget::Timeout));
             match backoff.wait(self.control.name(self.node), error, None, &self.stop).await {
                 Ok(true) => add(&self.counters.retries, 1),
                 Ok(false) => {
-                    batch.give_back();
+                    batch.release();
                     return stored;
                 }
                 Err(error) => {

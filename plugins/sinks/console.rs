@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Write};
 
 use anyhow::Context as _;
 use runner_core::{
-    Body, BuildContext, Plugin, ReaderGone, Record, Result, Sink, SinkConfig, WriteError, async_trait,
+    Body, BuildContext, OutputClosed, Plugin, Record, Result, Sink, SinkConfig, WriteError, async_trait,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -94,7 +94,7 @@ fn refusal(target: Target, error: io::Error) -> WriteError {
         Target::Stderr => "the standard error",
     };
     WriteError::Fatal(if error.kind() == ErrorKind::BrokenPipe {
-        ReaderGone(format!("nobody reads {name} any more")).into()
+        OutputClosed(format!("nobody reads {name} any more")).into()
     } else {
         anyhow::Error::new(error).context(format!("writing to {name}"))
     })
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn every_record_is_a_line() {
         let mut batch = records(["{\"a\":1}", "two", "gone"]);
-        batch.records_mut()[2].body = Body::Absent;
+        batch.records_mut()[2].body = Body::Tombstone;
         assert_eq!(lines(batch.records()), b"{\"a\":1}\ntwo\n\n");
     }
 
@@ -121,7 +121,7 @@ mod tests {
         drop(theirs);
         let error = write_all(ours, b"line\n").unwrap_err();
         let WriteError::Fatal(error) = refusal(Target::Stdout, error) else { panic!("worth no other try") };
-        assert!(error.is::<ReaderGone>());
+        assert!(error.is::<OutputClosed>());
         assert_eq!(error.to_string(), "nobody reads the standard output any more");
     }
 }

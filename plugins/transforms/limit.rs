@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use runner_core::{
-    Batch, BuildContext, Flow, Outlet, Plugin, Result, Transform, TransformConfig, async_trait,
+    Batch, BuildContext, Flow, Output, Plugin, Result, Transform, TransformConfig, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -40,7 +40,7 @@ struct Limit {
 
 #[async_trait]
 impl Transform for Limit {
-    async fn apply(&mut self, mut batch: Batch, out: &mut dyn Outlet) -> Result<Flow> {
+    async fn apply(&mut self, mut batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         let n_passing = usize::try_from(self.n_left).unwrap_or(usize::MAX).min(batch.len());
         self.n_left -= n_passing as u64;
         if self.n_left > 0 {
@@ -49,7 +49,7 @@ impl Transform for Limit {
         // The last record ends the run, not the batch behind it: at one record a
         // day nobody wants to wait for a record that is not wanted.
         let sent = if n_passing > 0 { out.send(batch.split_front(n_passing)).await } else { Ok(Flow::Stop) };
-        batch.give_back();
+        batch.release();
         sent.map(|_| Flow::Stop)
     }
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use fastrand::Rng;
 use runner_core::{
-    Batch, BuildContext, Flow, OptionError, Outlet, Plugin, Result, Transform, TransformConfig, async_trait,
+    Batch, BuildContext, Flow, OptionError, Output, Plugin, Result, Transform, TransformConfig, async_trait,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ enum Choice {
 
 #[async_trait]
 impl Transform for Sample {
-    async fn apply(&mut self, mut batch: Batch, out: &mut dyn Outlet) -> Result<Flow> {
+    async fn apply(&mut self, mut batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         batch.retain(|_| self.is_chosen());
         out.send(batch).await
     }

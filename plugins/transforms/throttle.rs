@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use runner_core::{
-    Batch, BuildContext, Flow, HumanDuration, OptionError, Outlet, Plugin, Result, Transform,
+    Batch, BuildContext, Flow, HumanDuration, OptionError, Output, Plugin, Result, Transform,
     TransformConfig, async_trait,
 };
 use schemars::JsonSchema;
@@ -63,18 +63,18 @@ struct Throttle {
 
 #[async_trait]
 impl Transform for Throttle {
-    async fn apply(&mut self, mut batch: Batch, out: &mut dyn Outlet) -> Result<Flow> {
+    async fn apply(&mut self, mut batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         if batch.is_empty() {
             return out.send(batch).await;
         }
         while !batch.is_empty() {
-            if out.stopped_before(self.next_due()).await {
-                batch.give_back();
+            if out.sleep_until_or_stop(self.next_due()).await {
+                batch.release();
                 return Ok(Flow::Stop);
             }
             let n_due = self.take_due(Instant::now(), batch.len());
             if out.send(batch.split_front(n_due)).await? == Flow::Stop {
-                batch.give_back();
+                batch.release();
                 return Ok(Flow::Stop);
             }
         }
@@ -185,10 +185,10 @@ mod tests {
     }
 
     #[async_trait]
-    impl Outlet for Stops {
+    impl Output for Stops {
         async fn send(&mut self, batch: Batch) -> Result<Flow> {
             self.n_sent += batch.len();
-            batch.sign();
+            batch.ack();
             Ok(Flow::Continue)
         }
 
@@ -196,7 +196,7 @@ mod tests {
             Ok(batch)
         }
 
-        async fn stopped_before(&mut self, deadline: Instant) -> bool {
+        async fn sleep_until_or_stop(&mut self, deadline: Instant) -> bool {
             tokio::time::sleep_until(deadline.min(self.at)).await;
             self.at < deadline
         }

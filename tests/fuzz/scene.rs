@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use runner_core::config::{Diagnostics, Surroundings, load};
 use runner_core::{
-    Batch, Numbering, Pipeline, PipelineReport, ReadError, Record, Registry, RunOptions, Sink, Source, Start,
+    Batch, Pipeline, PipelineReport, ReadError, Record, Registry, Replay, RunOptions, Sink, Source, Start,
     WriteError, async_trait,
 };
 use runner_plugins as _;
@@ -86,8 +86,9 @@ impl Scene {
         let pipeline = self.load(text).unwrap_or_else(|slips| panic!("{}", slips.render(false)));
         let n_rejected = Arc::new(AtomicUsize::new(0));
         let feeds: Vec<(String, Box<dyn Source>)> = vec![(component.to_owned(), Box::new(Once(Some(batch))))];
-        let pipeline =
-            pipeline.fed_by(feeds, Box::new(Count(Arc::clone(&n_rejected)))).expect("no transactions");
+        let pipeline = pipeline
+            .with_replay_sources(feeds, Box::new(Count(Arc::clone(&n_rejected))))
+            .expect("no transactions");
         (run(pipeline), n_rejected.load(Ordering::SeqCst))
     }
 }
@@ -115,8 +116,8 @@ impl Source for Once {
         "one batch".into()
     }
 
-    fn numbering(&self) -> Numbering {
-        Numbering::Carried
+    fn replay(&self) -> Replay {
+        Replay::External
     }
 
     async fn open(&mut self, _: &Start) -> runner_core::Result<()> {

@@ -1,7 +1,7 @@
 //! `acme_upper`: writes a field of every record in capitals.
 
 use runner_core::{
-    Batch, BuildContext, Error, Flow, Outlet, Plugin, Record, Result, Transform, TransformConfig, async_trait,
+    Batch, BuildContext, Error, Flow, Output, Plugin, Record, Result, Transform, TransformConfig, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -34,7 +34,7 @@ struct AcmeUpper {
 
 #[async_trait]
 impl Transform for AcmeUpper {
-    async fn apply(&mut self, mut batch: Batch, out: &mut dyn Outlet) -> Result<Flow> {
+    async fn apply(&mut self, mut batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         let mut rejects = Vec::new();
         for (index, record) in batch.records_mut().iter_mut().enumerate() {
             if let Err(reason) = self.write_in_capitals(record) {

@@ -51,7 +51,7 @@ impl Answers {
         let (mut origins, mut rejects) = (Vec::new(), Vec::new());
         for (found, offset) in rows.zip(offset..) {
             let place = Place { stream, line: found.line };
-            let origin = Origin { stream, lane, offset };
+            let origin = Origin { source: stream, partition: lane, offset };
             let pushed = match found.slip {
                 Some(slip) => Err(place.misquoted(found.row, slip)),
                 None => table.push(found.row, found.quoted).map_err(|fault| place.error(found.row, &fault)),

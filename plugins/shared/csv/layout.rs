@@ -118,7 +118,7 @@ impl Place {
 
 /// A row that no record can be made of, as it was read.
 pub(crate) fn reject(row: &[u8], reason: Error, origin: Origin, n_before: usize) -> Reject {
-    Reject { record: Record::new(Body::Raw(Bytes::copy_from_slice(row)), origin), reason, n_before }
+    Reject { record: Record::new(Body::Bytes(Bytes::copy_from_slice(row)), origin), reason, n_before }
 }
 
 /// A table under construction.

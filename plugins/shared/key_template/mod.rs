@@ -103,8 +103,8 @@ impl Field {
                 )?;
                 write!(out, "{}", entry.number)?;
             }
-            Field::Topic => push_text(record.origin.stream.as_str().as_bytes(), out),
-            Field::Partition => write!(out, "{}", record.origin.lane)?,
+            Field::Topic => push_text(record.origin.source.as_str().as_bytes(), out),
+            Field::Partition => write!(out, "{}", record.origin.partition)?,
             Field::Offset => write!(out, "{}", record.origin.offset)?,
             Field::Key => {
                 let key = record.key.as_deref().filter(|key| !key.is_empty());
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use proptest::prelude::*;
-    use runner_core::{Body, Entry, Name, Origin};
+    use runner_core::{Body, EntryNumber, Name, Origin};
 
     fn template(pattern: &str) -> KeyTemplate {
         KeyTemplate::try_from(pattern.to_owned()).unwrap()
@@ -172,14 +172,14 @@ mod tests {
         KeyTemplate::try_from(pattern.to_owned()).expect_err(pattern)
     }
 
-    fn record(topic: &str, lane: i32, offset: u64) -> Record {
-        Record::new(Body::Absent, Origin { stream: Name::new(topic), lane, offset })
+    fn record(topic: &str, partition: i32, offset: u64) -> Record {
+        Record::new(Body::Tombstone, Origin { source: Name::new(topic), partition, offset })
     }
 
     #[test]
     fn placeholders_stand_for_where_the_record_comes_from() {
         let mut record = record("stock_market", 3, 41);
-        record.entry = Some(Entry { number: 7, source: Name::new("producer/stocks") });
+        record.entry = Some(EntryNumber { number: 7, source: Name::new("producer/stocks") });
         record.key = Some(Bytes::from_static(b"NYA"));
         let name =
             template("a/{{topic}}/{{ partition }}-{{ offset }}/{{ key }}_{{ entry }}.json").render(&record);
@@ -250,7 +250,7 @@ mod tests {
     fn text_from_a_record_stays_one_part_of_the_path() {
         let name = |key: &'static [u8]| {
             let mut record = record("t", 0, 0);
-            record.entry = Some(Entry { number: 0, source: Name::new("p/s") });
+            record.entry = Some(EntryNumber { number: 0, source: Name::new("p/s") });
             record.key = Some(Bytes::from_static(key));
             template("{{ key }}/{{ entry }}").render(&record).unwrap()
         };
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn a_name_that_s3_would_refuse_is_refused_before() {
         let mut record = record(&"x".repeat(1100), 0, 0);
-        record.entry = Some(Entry { number: 0, source: Name::new("p/s") });
+        record.entry = Some(EntryNumber { number: 0, source: Name::new("p/s") });
         let error = template("{{ topic }}/{{ entry }}").render(&record).unwrap_err();
         assert!(error.to_string().contains("1102 bytes"), "{error}");
     }

@@ -135,7 +135,7 @@ fn lines(records: &[Record]) -> (Vec<u8>, Vec<Failure>) {
             Body::Row(row) => row.write_csv(&mut lines),
             body => match record.to_bytes() {
                 Some(bytes) => lines.extend_from_slice(&bytes),
-                None => debug_assert!(matches!(body, Body::Absent)),
+                None => debug_assert!(matches!(body, Body::Tombstone)),
             },
         }
         if let Some(error) = why_not_a_line(record, &lines[start..]) {
@@ -149,7 +149,7 @@ fn lines(records: &[Record]) -> (Vec<u8>, Vec<Failure>) {
 }
 
 fn why_not_a_line(record: &Record, line: &[u8]) -> Option<Error> {
-    if matches!(record.body, Body::Absent) {
+    if matches!(record.body, Body::Tombstone) {
         return Some(anyhow!("a record without a body (a tombstone) cannot be a line of a file"));
     }
     memchr2(b'\n', b'\r', line).map(|at| {
@@ -223,7 +223,7 @@ mod tests {
         let path = folder.path().join("out");
         let sink = opened(&path, Compression::None).await;
         let mut batch = records(["a", "b\nc", "gone", "d"]);
-        batch.records_mut()[2].body = Body::Absent;
+        batch.records_mut()[2].body = Body::Tombstone;
         let Err(WriteError::Partial(failures)) = sink.write(batch.records()).await else {
             panic!("two of them are no lines")
         };

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use runner_core::{
-    BuildContext, Ending, Gauges, HumanDuration, Plugin, Record, Result, Sink, SinkConfig, WriteError,
-    async_trait,
+    BuildContext, Gauges, HumanDuration, Plugin, Record, Result, ShutdownReason, Sink, SinkConfig,
+    WriteError, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -144,16 +144,16 @@ impl Sink for GlueCrawl {
         Ok(())
     }
 
-    async fn work_beside(&self) -> Result<()> {
+    async fn run_background(&self) -> Result<()> {
         self.rounds()?.run().await;
         Ok(())
     }
 
-    async fn flush(&self, ending: Ending) -> Result<()> {
+    async fn flush(&self, ending: ShutdownReason) -> Result<()> {
         let rounds = self.rounds()?;
         match ending {
-            Ending::Completed => rounds.finish().await,
-            Ending::Stopped => {
+            ShutdownReason::InputEnded => rounds.finish().await,
+            ShutdownReason::Stopped => {
                 rounds.leave().await;
                 Ok(())
             }

@@ -17,10 +17,12 @@ impl KeyField {
     /// `None` for a tombstone, which keeps the key it has.
     pub(super) fn of(&self, record: &Record) -> Result<Option<Bytes>> {
         let found = match &record.body {
-            Body::Absent if record.key.is_some() => return Ok(None),
-            Body::Absent => anyhow::bail!("the record has neither a body nor a key; `key_field` needs one"),
-            Body::Raw(bytes) => self.in_json(bytes)?,
-            Body::Read(_, value) => value.get(&self.0).and_then(text_of),
+            Body::Tombstone if record.key.is_some() => return Ok(None),
+            Body::Tombstone => {
+                anyhow::bail!("the record has neither a body nor a key; `key_field` needs one")
+            }
+            Body::Bytes(bytes) => self.in_json(bytes)?,
+            Body::ParsedBytes(_, value) => value.get(&self.0).and_then(text_of),
             Body::Value(value) => value.get(&self.0).and_then(text_of),
             Body::Row(row) => {
                 let header = row.header();
@@ -148,7 +150,7 @@ mod tests {
     #[test]
     fn a_tombstone_keeps_the_key_it_has() {
         let mut tombstone = record("", 0);
-        tombstone.body = Body::Absent;
+        tombstone.body = Body::Tombstone;
         assert!(KeyField("Index".into()).of(&tombstone).is_err());
         tombstone.key = Some("NYA".into());
         assert_eq!(KeyField("Index".into()).of(&tombstone).unwrap(), None);

@@ -158,7 +158,7 @@ impl Sink for Kafka {
         CONCURRENCY
     }
 
-    fn max_under_way(&self) -> usize {
+    fn max_in_flight_records(&self) -> usize {
         MAX_UNDER_WAY
     }
 

@@ -9,7 +9,7 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use runner_core::testing::{context, record, records};
-use runner_core::{Body, Entry, Headers, Name, SinkConfig as _};
+use runner_core::{Body, EntryNumber, Headers, Name, SinkConfig as _};
 use serde_json::{Value, json};
 
 use super::*;
@@ -80,7 +80,7 @@ async fn a_record_arrives_with_all_it_has() {
     let mut full = record(r#"{"Index":"NYA"}"#, 7);
     full.key = Some("NYA".into());
     full.timestamp = Some(1_600_000_000_000);
-    full.entry = Some(Entry { number: 1_234, source: Name::new("producer/stocks") });
+    full.entry = Some(EntryNumber { number: 1_234, source: Name::new("producer/stocks") });
     full.headers = Headers::new(vec![
         runner_core::Header { name: "a".into(), value: Some("1".into()) },
         runner_core::Header { name: "x".into(), value: Some("old".into()) },
@@ -88,7 +88,7 @@ async fn a_record_arrives_with_all_it_has() {
     ]);
     let mut tombstone = record("", 8);
     tombstone.key = Some("DJI".into());
-    tombstone.body = Body::Absent;
+    tombstone.body = Body::Tombstone;
     sink.write(&[full, tombstone]).await.unwrap();
 
     let stored = read(&cluster, 2);
@@ -119,7 +119,7 @@ async fn writes_that_overlap_keep_their_order() {
     let written = batches.iter().flat_map(runner_core::Batch::records);
     let written = written.map(|record| String::from_utf8(record.to_bytes().unwrap().to_vec()).unwrap());
     assert!(stored.eq(written), "the records lie in another order");
-    batches.into_iter().for_each(runner_core::Batch::sign);
+    batches.into_iter().for_each(runner_core::Batch::ack);
 }
 
 #[tokio::test(flavor = "multi_thread")]

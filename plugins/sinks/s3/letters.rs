@@ -40,13 +40,13 @@ fn name(letter: &DeadLetter) -> String {
 #[cfg(test)]
 mod tests {
     use runner_core::testing::record;
-    use runner_core::{Entry, Name};
+    use runner_core::{EntryNumber, Name};
 
     use super::*;
 
     fn letter(change: impl FnOnce(&mut DeadLetter)) -> Vec<u8> {
         let mut record = record("{}", 7);
-        record.entry = Some(Entry { number: 7, source: Name::new("p/rows") });
+        record.entry = Some(EntryNumber { number: 7, source: Name::new("p/rows") });
         let (pipeline, component) = ("p".to_owned(), "lake".to_owned());
         let mut letter = DeadLetter {
             reason: "a reason".into(),
@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_letter_about_another_record_does_not_and_both_are_named() {
-        let other = letter(|it| it.record.entry = Some(Entry { number: 7, source: Name::new("p/other") }));
+        let other =
+            letter(|it| it.record.entry = Some(EntryNumber { number: 7, source: Name::new("p/other") }));
         let error = may_replace(&letter(|_| {}), &other).unwrap_err().to_string();
         for part in ["entry 7 of p/rows from test/0/7", "entry 7 of p/other", "{{ topic }}"] {
             assert!(error.contains(part), "{error}");
@@ -78,7 +79,7 @@ mod tests {
         let said = may_replace(b"something else", &letter(|_| {})).unwrap_err().to_string();
         assert!(said.contains("no dead letter"), "{said}");
         let bare = |body: &str| {
-            let body = runner_core::Body::Raw(body.to_owned().into());
+            let body = runner_core::Body::Bytes(body.to_owned().into());
             letter(|it| (it.record.entry, it.record.body) = (None, body))
         };
         may_replace(&bare("a"), &bare("a")).unwrap();

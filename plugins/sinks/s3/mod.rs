@@ -178,7 +178,7 @@ impl Sink for S3 {
 
     /// The next batch begins while the slowest objects of this one finish, and a
     /// stop waits for no more than two.
-    fn max_under_way(&self) -> usize {
+    fn max_in_flight_records(&self) -> usize {
         1024 + self.config.concurrency.get()
     }
 
@@ -257,7 +257,7 @@ mod answers;
 mod tests {
     use super::*;
     use runner_core::testing::{context, record};
-    use runner_core::{Body, Entry};
+    use runner_core::{Body, EntryNumber};
 
     pub(super) fn config(key: &str) -> S3Config {
         serde_json::from_value(serde_json::json!({ "bucket": "lake", "key": key })).unwrap()
@@ -276,7 +276,7 @@ mod tests {
 
     pub(super) fn numbered(number: u64, source: &str) -> Record {
         let mut record = record("{}", number);
-        record.entry = Some(Entry { number, source: Name::new(source) });
+        record.entry = Some(EntryNumber { number, source: Name::new(source) });
         record
     }
 
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn an_object_is_the_very_bytes_of_the_record() {
         let record = numbered(3, "producer/stocks");
-        let Body::Raw(received) = &record.body else { unreachable!("made from bytes") };
+        let Body::Bytes(received) = &record.body else { unreachable!("made from bytes") };
         let (key, body) = sink("a/{{ entry }}.json").object(&record).unwrap();
         assert_eq!(key, "a/3.json");
         assert_eq!(body.as_ptr(), received.as_ptr());
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn a_record_without_a_body_is_rejected() {
         let mut tombstone = numbered(0, "producer/stocks");
-        tombstone.body = Body::Absent;
+        tombstone.body = Body::Tombstone;
         assert!(sink("{{ entry }}").object(&tombstone).unwrap_err().to_string().contains("no body"));
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use runner_core::{
-    Batch, BatchLimits, Body, BuildContext, Error, HumanDuration, Name, Numbering, Origin, ReadError, Record,
+    Batch, BatchLimits, Body, BuildContext, Error, HumanDuration, Name, Origin, ReadError, Record, Replay,
     Result, Source, Start, async_trait,
 };
 use tokio::time::{Instant, sleep, sleep_until};
@@ -176,8 +176,8 @@ impl Source for Athena {
     }
 
     /// The same query may answer with other rows tomorrow.
-    fn numbering(&self) -> Numbering {
-        Numbering::Anew
+    fn replay(&self) -> Replay {
+        Replay::NonDeterministic
     }
 
     /// Asks at once, so that a slip in the query or a lack of rights is the first thing heard.
@@ -292,7 +292,10 @@ impl Answer {
             let mut object = Vec::new();
             write_object(&self.columns, &row, &mut object);
             n_bytes += object.len();
-            records.push(Record::new(Body::Raw(object.into()), Origin { stream, lane: 0, offset: *offset }));
+            records.push(Record::new(
+                Body::Bytes(object.into()),
+                Origin { source: stream, partition: 0, offset: *offset },
+            ));
             *offset += 1;
         }
         let n_records = records.len();

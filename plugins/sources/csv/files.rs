@@ -14,7 +14,7 @@ pub(super) fn identity(patterns: &[String], context: &BuildContext) -> String {
 }
 
 /// Whether an identity is that of these paths without some of them: those are read last.
-pub(super) fn goes_on_from(patterns: &[String], context: &BuildContext, identity: &str) -> bool {
+pub(super) fn can_resume_from(patterns: &[String], context: &BuildContext, identity: &str) -> bool {
     is_joined_of(identity, &whole(patterns, context))
 }
 

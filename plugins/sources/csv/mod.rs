@@ -143,8 +143,8 @@ impl Source for Csv {
         files::identity(&self.settings.patterns, &self.settings.context)
     }
 
-    fn goes_on_from(&self, identity: &str) -> bool {
-        files::goes_on_from(&self.settings.patterns, &self.settings.context, identity)
+    fn can_resume_from(&self, identity: &str) -> bool {
+        files::can_resume_from(&self.settings.patterns, &self.settings.context, identity)
     }
 
     async fn open(&mut self, start: &Start) -> Result<()> {
@@ -158,9 +158,9 @@ impl Source for Csv {
         Ok(())
     }
 
-    fn begins_anew(&mut self) -> Option<Position> {
+    fn restart_position(&mut self) -> Option<Position> {
         match &self.state {
-            State::Opened(reader) => reader.begins_anew(),
+            State::Opened(reader) => reader.restart_position(),
             State::Closed | State::Reading(_) | State::Ended => None,
         }
     }

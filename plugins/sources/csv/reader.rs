@@ -135,7 +135,7 @@ impl Reader {
     }
 
     /// Where reading begins, unless the position said so, and what was behind it is there still.
-    pub(super) fn begins_anew(&self) -> Option<Position> {
+    pub(super) fn restart_position(&self) -> Option<Position> {
         (!self.has_kept_on).then(|| self.base.position())
     }
 
@@ -177,7 +177,7 @@ impl Reader {
         let start = input.printed_cursor();
         let bytes_before = self.n_bytes_done + input.raw_position();
         let stream = files::origin(&start.path, &self.settings.context);
-        let mut origin = Origin { stream, lane: file as i32, offset: start.rows };
+        let mut origin = Origin { source: stream, partition: file as i32, offset: start.rows };
         let mut table = TableBuilder::new(Arc::clone(&self.layout), self.room.0, self.room.1);
         let mut items = Vec::with_capacity(self.room.0);
         let mut rejects: Vec<Reject> = Vec::new();

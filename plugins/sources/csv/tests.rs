@@ -148,8 +148,8 @@ fn rows_are_typed_and_numbers_keep_their_digits() {
         assert_eq!(String::from_utf8(json).unwrap(), row);
     }
     let last = chunk.records[1].origin;
-    assert_eq!((last.offset, last.lane), (1, 0));
-    assert!(last.stream.as_str().ends_with("t.csv"));
+    assert_eq!((last.offset, last.partition), (1, 0));
+    assert!(last.source.as_str().ends_with("t.csv"));
 }
 
 #[test]
@@ -370,7 +370,7 @@ async fn a_source_ends_once_and_stays_at_its_end() {
     source.open(&Start::default()).await.unwrap();
     let batch = source.next().await.unwrap().unwrap();
     assert_eq!(batch.len(), 2);
-    batch.sign();
+    batch.ack();
     for _ in 0..2 {
         assert!(source.next().await.unwrap().is_none());
     }

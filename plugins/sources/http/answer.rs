@@ -138,12 +138,12 @@ impl Items {
         match self {
             Items::Elements { bytes, ranges } => {
                 let raw = bytes.slice(ranges.next()?);
-                Some(Item { body: Ok(Body::Raw(raw.clone())), raw })
+                Some(Item { body: Ok(Body::Bytes(raw.clone())), raw })
             }
             Items::Lines { rest, number, url } => {
                 let raw = take_line(rest, number)?;
                 let body = match check_line(&raw) {
-                    Ok(()) => Ok(Body::Raw(raw.clone())),
+                    Ok(()) => Ok(Body::Bytes(raw.clone())),
                     Err(why) => Err(anyhow!("{url}: line {number} of the answer is not JSON {why}")),
                 };
                 Some(Item { raw, body })

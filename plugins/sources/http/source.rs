@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runner_core::{
-    Batch, BatchLimits, Body, Error, Gauges, Name, Numbering, Origin, Position, ReadError, Record, Reject,
+    Batch, BatchLimits, Body, Error, Gauges, Name, Origin, Position, ReadError, Record, Reject, Replay,
     Result, Source, Start, async_trait,
 };
 use tokio::time::{Instant, sleep_until};
@@ -71,8 +71,8 @@ impl Source for Http {
     }
 
     /// An API may answer the same request with something else tomorrow.
-    fn numbering(&self) -> Numbering {
-        Numbering::Anew
+    fn replay(&self) -> Replay {
+        Replay::NonDeterministic
     }
 
     async fn open(&mut self, start: &Start) -> Result<()> {
@@ -187,7 +187,7 @@ fn give(answer: &mut Answer, place: &mut Place, setup: &Setup) -> Option<Batch> 
         && let Some(item) = answer.items.next()
     {
         n_bytes += item.raw.len();
-        let origin = Origin { stream: setup.stream, lane: 0, offset: answer.at.offset };
+        let origin = Origin { source: setup.stream, partition: 0, offset: answer.at.offset };
         answer.at.taken += 1;
         answer.at.offset += 1;
         answer.at.hash = answer.at.hash.with(&item.raw);
@@ -195,7 +195,7 @@ fn give(answer: &mut Answer, place: &mut Place, setup: &Setup) -> Option<Batch> 
         match item.body {
             Ok(body) => records.push(Record::new(body, origin)),
             Err(reason) => {
-                let record = Record::new(Body::Raw(item.raw), origin);
+                let record = Record::new(Body::Bytes(item.raw), origin);
                 rejects.push(Reject { record, reason, n_before: records.len() });
             }
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rdkafka::Message as _;
 use rdkafka::message::{BorrowedMessage, Headers as _};
-use runner_core::{Batch, Body, Entry, Header, Headers, Name, Origin, Record, Reject};
+use runner_core::{Batch, Body, EntryNumber, Header, Headers, Name, Origin, Record, Reject};
 
 use super::places::{Partition, Trail};
 use super::quiet::quietly;
@@ -29,7 +29,7 @@ struct Draft {
     key: Option<Range<usize>>,
     body: Option<Range<usize>>,
     timestamp: Option<i64>,
-    entry: Option<Entry>,
+    entry: Option<EntryNumber>,
     headers: Vec<(Box<str>, Option<Range<usize>>)>,
     /// The headers could not be read.
     is_bad: bool,
@@ -104,9 +104,9 @@ impl Arena {
         let mut rejects = Vec::new();
         for draft in self.drafts {
             let Partition { topic, number } = self.trail.partitions[draft.lane];
-            let origin = Origin { stream: topic, lane: number, offset: draft.offset as u64 };
+            let origin = Origin { source: topic, partition: number, offset: draft.offset as u64 };
             let mut record =
-                Record::new(draft.body.map_or(Body::Absent, |body| Body::Raw(slice(body))), origin);
+                Record::new(draft.body.map_or(Body::Tombstone, |body| Body::Bytes(slice(body))), origin);
             record.key = draft.key.map(slice);
             record.timestamp = draft.timestamp;
             record.entry = draft.entry;
@@ -136,7 +136,10 @@ impl Sources {
 
     /// The entry that two headers stand for; `None` if one is missing, stands
     /// twice or is not as we write it.
-    fn entry<'a>(&mut self, headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>) -> Option<Entry> {
+    fn entry<'a>(
+        &mut self,
+        headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>,
+    ) -> Option<EntryNumber> {
         let (mut number, mut source) = (None, None);
         for (name, value) in headers {
             let place = if name == ENTRY { &mut number } else { &mut source };
@@ -146,7 +149,7 @@ impl Sources {
         }
         let number = number.filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
         let number = std::str::from_utf8(number).ok()?.parse().ok()?;
-        Some(Entry { number, source: self.name(std::str::from_utf8(source?).ok()?)? })
+        Some(EntryNumber { number, source: self.name(std::str::from_utf8(source?).ok()?)? })
     }
 
     fn name(&mut self, text: &str) -> Option<Name> {
@@ -166,7 +169,7 @@ impl Sources {
 mod tests {
     use super::*;
 
-    fn entry(headers: &[(&'static str, &'static str)]) -> Option<Entry> {
+    fn entry(headers: &[(&'static str, &'static str)]) -> Option<EntryNumber> {
         let headers = headers.iter().map(|(name, value)| (*name, Some(value.as_bytes())));
         Sources::default().entry(headers)
     }
@@ -175,7 +178,7 @@ mod tests {
     fn two_headers_are_an_entry() {
         let source = Name::new("producer/stocks");
         let found = entry(&[(ENTRY, "1234"), (SOURCE, "producer/stocks")]);
-        assert_eq!(found, Some(Entry { number: 1234, source }));
+        assert_eq!(found, Some(EntryNumber { number: 1234, source }));
     }
 
     #[test]

@@ -256,7 +256,7 @@ impl Held {
     pub(super) fn drain(&self, at_most: Duration) {
         let mut state = self.state();
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        give_back(&mut state);
+        release(&mut state);
         let deadline = Instant::now() + at_most;
         let is_under_way =
             |state: &mut State| state.lanes.iter().any(|lane| lane.stored < lane.handed) && !state.is_closing;
@@ -286,7 +286,7 @@ impl Held {
     pub(super) fn let_go(&self) {
         let mut state = self.state();
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        give_back(&mut state);
+        release(&mut state);
         state.lanes.clear();
         state.is_assigned = false;
         state.ackable = 0;
@@ -321,9 +321,9 @@ pub(super) fn taken_away() -> Error {
 
 /// Batches that the engine never saw are owed to nobody. If they were the last
 /// ones, whoever has their partitions next comes to the end once more.
-fn give_back(state: &mut State) {
+fn release(state: &mut State) {
     state.has_ended &= state.waiting.is_empty();
-    state.waiting.drain(..).for_each(|prepared| prepared.batch.give_back());
+    state.waiting.drain(..).for_each(|prepared| prepared.batch.release());
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use reader::Reader;
 use runner_core::{
-    Batch, BatchLimits, Committer, Error, Gauges, Missing, Numbering, Plugin, Position, ReadError, Result,
+    Batch, BatchLimits, Committer, Error, Gauges, Missing, Plugin, Position, ReadError, Replay, Result,
     RetryLimits, Source, Start, async_trait,
 };
 use tokio::sync::oneshot;
@@ -83,12 +83,12 @@ impl Source for Kafka {
         format!("{} of group {}", self.settings.topics.join(", "), self.settings.group_id)
     }
 
-    fn numbering(&self) -> Numbering {
-        Numbering::Carried
+    fn replay(&self) -> Replay {
+        Replay::External
     }
 
-    fn commit_within(&mut self, transaction: Arc<dyn Any + Send + Sync>) -> Result<()> {
-        self.settings.commit_within(transaction)
+    fn join_transaction(&mut self, transaction: Arc<dyn Any + Send + Sync>) -> Result<()> {
+        self.settings.join_transaction(transaction)
     }
 
     async fn open(&mut self, start: &Start) -> Result<()> {
@@ -210,7 +210,7 @@ impl Settings {
     }
 
     /// Joins the transactions of a sink, if it is a `kafka` sink of this cluster.
-    fn commit_within(&mut self, transaction: Arc<dyn Any + Send + Sync>) -> Result<()> {
+    fn join_transaction(&mut self, transaction: Arc<dyn Any + Send + Sync>) -> Result<()> {
         let Ok(transactions) = transaction.downcast::<Transactions>() else {
             anyhow::bail!("its offsets can only be part of the transactions of a `kafka` sink");
         };

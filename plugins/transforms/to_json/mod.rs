@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use runner_core::{
-    Batch, Body, BuildContext, Error, Flow, JsonKeys, Outlet, Plugin, Result, Row, TableHeader, Transform,
+    Batch, Body, BuildContext, Error, Flow, JsonKeys, Output, Plugin, Result, Row, TableHeader, Transform,
     TransformConfig, async_trait,
 };
 use schemars::JsonSchema;
@@ -70,7 +70,7 @@ struct ToJson {
 
 #[async_trait]
 impl Transform for ToJson {
-    async fn apply(&mut self, mut batch: Batch, out: &mut dyn Outlet) -> Result<Flow> {
+    async fn apply(&mut self, mut batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         let rejects = self.convert(&mut batch)?;
         if !rejects.is_empty() {
             batch = out.reject(batch, rejects).await?;
@@ -92,7 +92,7 @@ impl ToJson {
         self.ends.clear();
         for (index, record) in batch.records().iter().enumerate() {
             match &record.body {
-                Body::Absent => {}
+                Body::Tombstone => {}
                 Body::Row(row) => self.write_row(row, &mut buffer)?,
                 body => {
                     if let Err(reason) = self.write_json(body, &mut buffer) {
@@ -107,7 +107,7 @@ impl ToJson {
         let mut start = 0;
         for (record, &end) in batch.records_mut().iter_mut().zip(&self.ends) {
             if end > start {
-                record.body = Body::Raw(buffer.slice(start..end));
+                record.body = Body::Bytes(buffer.slice(start..end));
             }
             start = end;
         }
@@ -136,13 +136,13 @@ impl ToJson {
         let start = buffer.len();
         let text: Bytes;
         let json = match body {
-            Body::Raw(bytes) => text::checked(bytes)?,
-            Body::Read(bytes, _) => bytes,
+            Body::Bytes(bytes) => text::checked(bytes)?,
+            Body::ParsedBytes(bytes, _) => bytes,
             Body::Value(value) => {
                 text = value.to_string().into();
                 &text
             }
-            Body::Absent | Body::Row(_) => return Ok(()),
+            Body::Tombstone | Body::Row(_) => return Ok(()),
         };
         let written = match self.keys {
             Keys::AsIs => {
@@ -264,10 +264,10 @@ mod tests {
         let mut batch = records([r#"{ "n": 1 }"#, "", r#"{ "n": 3 }"#]);
         let [first, second, third] = batch.records_mut() else { unreachable!() };
         first.value_mut().unwrap()["n"] = 2.into();
-        second.body = Body::Absent;
+        second.body = Body::Tombstone;
         third.value().unwrap();
         let out = converted(Keys::AsIs, batch).await;
         assert_eq!(out.bodies(), [r#"{"n":2}"#, r#"{"n":3}"#]);
-        assert!(matches!(out.records[1], Record { body: Body::Absent, .. }));
+        assert!(matches!(out.records[1], Record { body: Body::Tombstone, .. }));
     }
 }

@@ -14,7 +14,7 @@ async fn the_gauge_shows_what_was_delivered_and_not_what_was_read_ahead() {
     assert_eq!(context.gauges.position(), Some((2, 10)), "the header");
     let mut committer = source.committer().unwrap();
     for _ in 0..2 {
-        source.next().await.unwrap().unwrap().sign();
+        source.next().await.unwrap().unwrap().ack();
     }
     assert_eq!(context.gauges.position(), Some((2, 10)), "nothing of it is committed");
     let all = items(&mut scene.open(None).unwrap()).unwrap();

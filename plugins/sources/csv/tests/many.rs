@@ -18,8 +18,8 @@ fn files_are_read_in_order_and_typed_together() {
     let mut reader = scene.open(None).unwrap();
     for (lane, name) in (0..).zip(["last.csv", "a1.csv", "a2.csv"]) {
         let origin = reader.next_chunk().unwrap().unwrap().records[0].origin;
-        assert_eq!((origin.lane, origin.offset), (lane, 0));
-        assert!(origin.stream.as_str().ends_with(name));
+        assert_eq!((origin.partition, origin.offset), (lane, 0));
+        assert!(origin.source.as_str().ends_with(name));
     }
 }
 
@@ -88,7 +88,7 @@ fn a_list_goes_on_from_a_shorter_one_and_from_no_other() {
         (json!(["2024.csv", "2025, Q1.csv", "2026.csv", "2027.csv"]), false),
         (json!("2024.csv.gz"), false),
     ] {
-        assert_eq!(now.goes_on_from(&source(before.clone()).identity()), goes_on, "{before}");
+        assert_eq!(now.can_resume_from(&source(before.clone()).identity()), goes_on, "{before}");
     }
 }
 

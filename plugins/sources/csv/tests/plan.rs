@@ -4,8 +4,8 @@ use super::*;
 
 impl Scene {
     /// Whether numbers begin anew for whoever goes on there.
-    fn begins_anew(&self, position: &Position) -> bool {
-        self.open(Some(position.clone())).unwrap().begins_anew().is_some()
+    fn restart_position(&self, position: &Position) -> bool {
+        self.open(Some(position.clone())).unwrap().restart_position().is_some()
     }
 
     fn positions(&self) -> Vec<Position> {
@@ -25,7 +25,7 @@ fn rows_that_come_or_go_in_what_was_read_ahead_take_no_number_of_others() {
     let text = format!("n\n{}", rows(&all));
     let scene = Scene::of(&text);
     let position = scene.positions().swap_remove(9);
-    assert!(!scene.begins_anew(&position));
+    assert!(!scene.restart_position(&position));
     let without = text.replace("1010\n", "");
     for (what, changed, anew) in [
         ("a row is gone", without.clone(), true),
@@ -38,7 +38,7 @@ fn rows_that_come_or_go_in_what_was_read_ahead_take_no_number_of_others() {
     ] {
         scene.write("t.csv", changed);
         scene.touch("t.csv");
-        assert_eq!(scene.begins_anew(&position), anew, "{what}");
+        assert_eq!(scene.restart_position(&position), anew, "{what}");
     }
 }
 
@@ -47,7 +47,7 @@ fn behind_the_end_nothing_was_read_ahead() {
     let scene = Scene::of("n\n1\n2\n");
     let position = scene.last_position();
     scene.append("t.csv", "3\n");
-    assert!(!scene.begins_anew(&position));
+    assert!(!scene.restart_position(&position));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_last_row_without_a_line_end_is_another_one_once_it_goes_on() {
     let scene = Scene::of("n\n1\n12");
     let position = scene.positions().swap_remove(0);
     scene.append("t.csv", "345\n");
-    assert!(scene.begins_anew(&position));
+    assert!(scene.restart_position(&position));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn only_the_last_of_several_files_may_grow() {
         scene.write("b.csv", "n\n3\n4\n");
         let within_a = scene.positions().swap_remove(0);
         scene.append(grown, "5\n");
-        assert_eq!(scene.begins_anew(&within_a), anew, "{grown}");
+        assert_eq!(scene.restart_position(&within_a), anew, "{grown}");
     }
 }
 
@@ -77,20 +77,20 @@ fn a_file_that_comes_up_is_read_behind_those_that_were_known() {
     scene.write("b.csv", "n\n3\n4\n");
     let [within_a, behind_a, within_b, _] = scene.positions().try_into().ok().unwrap();
     scene.write("a0.csv", "n\n5\n");
-    assert!(!scene.begins_anew(&within_a));
+    assert!(!scene.restart_position(&within_a));
     // What a file has grown by that was read before comes last, as long as another one is being read.
     scene.append("a.csv", "6\n");
-    assert!(scene.begins_anew(&behind_a), "it is read on before b.csv");
-    assert!(!scene.begins_anew(&within_b));
+    assert!(scene.restart_position(&behind_a), "it is read on before b.csv");
+    assert!(!scene.restart_position(&within_b));
 }
 
 #[test]
 fn before_the_first_row_nothing_is_settled_but_the_numbers() {
     let mut scene = Scene::of("a;b\n1;2\n");
-    let first = scene.open(None).unwrap().begins_anew().unwrap();
-    assert!(!scene.begins_anew(&first));
+    let first = scene.open(None).unwrap().restart_position().unwrap();
+    assert!(!scene.restart_position(&first));
     scene = scene.with("delimiter", json!(";"));
-    assert!(scene.begins_anew(&first));
+    assert!(scene.restart_position(&first));
     assert_eq!(scene.read_behind(Some(first.clone())), ok(&[r#"{"a":1,"b":2}"#]));
     scene.write("t.csv", "a;b\n1.5;2\n");
     assert_eq!(scene.read_behind(Some(first)), ok(&[r#"{"a":1.5,"b":2}"#]));

@@ -54,7 +54,7 @@ async fn the_request_is_what_the_options_say() {
     source.open(&Start::default()).await.unwrap();
     assert!(server.received_requests().await.unwrap().is_empty());
     let batch = source.next().await.unwrap().unwrap();
-    assert_eq!(batch.records()[0].origin.stream.as_str(), format!("{}/prices", server.uri()));
+    assert_eq!(batch.records()[0].origin.source.as_str(), format!("{}/prices", server.uri()));
     let request = &server.received_requests().await.unwrap()[0];
     assert_eq!((request.method.as_str(), request.body.as_slice()), ("POST", br#"{"q": 1}"#.as_slice()));
     assert_eq!(request.headers["content-type"], "application/json");

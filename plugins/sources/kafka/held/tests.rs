@@ -77,7 +77,7 @@ fn a_partition_is_given_away_once_what_was_handed_out_is_stored() {
     assert!(!draining.is_finished());
     assert_eq!(stored(&held, epoch, 12), Some(12));
     draining.join().unwrap();
-    batch.sign();
+    batch.ack();
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn marks_are_passed_only_where_all_that_was_read_is_delivered() {
     assert_eq!(pass(&held), None, "offset 11 is under way still");
     assert_eq!(stored(&held, held.epoch(), 12), Some(12));
     assert_eq!(pass(&held), Some(Offset::Offset(13)));
-    batch.sign();
+    batch.ack();
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn batches_come_before_the_error_and_the_error_before_the_end() {
     held.fail(ReadError::Fatal(anyhow::anyhow!("gone")));
     held.end();
     let Outcome::Batch(batch) = held.next().await else { panic!("a batch comes first") };
-    batch.sign();
+    batch.ack();
     assert!(matches!(held.next().await, Outcome::Trouble(_)));
     assert!(matches!(held.next().await, Outcome::End));
 }

@@ -1,4 +1,4 @@
-//! Where threads meet over receipts: the standard library's locks and atomics, and those of shuttle where a test
+//! Where threads meet over acks: the standard library's locks and atomics, and those of shuttle where a test
 //! tries out in which orders they may (`RUSTFLAGS="--cfg shuttle"`, `engine/interleavings.rs`).
 
 #[cfg(all(test, shuttle))]

@@ -1,6 +1,6 @@
 //! Gives entry numbers, and remembers in the checkpoint which have been given.
 //!
-//! Numbers are reserved ahead of use: when a source can no longer read what it
+//! EntryAllocator are reserved ahead of use: when a source can no longer read what it
 //! has read (its block was edited, its API answers anew), counting goes on
 //! behind everything that may have been stored under an earlier number.
 
@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
 
+use super::ack_tracker::Progress;
 use super::checkpoint::{Checkpoint, Folder};
-use super::ledger::Progress;
 use crate::batch::Position;
-use crate::record::{Entry, Name};
-use crate::source::{Numbering, Start};
+use crate::record::{EntryNumber, Name};
+use crate::source::{Replay, Start};
 
 /// The first reservation; each further one is twice as long, up to the last.
 const FIRST_STEP: u64 = 1 << 10;
@@ -20,7 +20,7 @@ const LAST_STEP: u64 = 1 << 20;
 
 /// The numbers of one source and its checkpoint.
 #[derive(Debug)]
-pub(crate) struct Numbers {
+pub(crate) struct EntryAllocator {
     folder: Arc<Folder>,
     source: Name,
     /// The number of the first item of this run.
@@ -42,20 +42,20 @@ struct State {
     is_dirty: bool,
 }
 
-impl Numbers {
-    /// Takes up a source's past, as `taken_up` sees it. `fresh` is the checkpoint of one without any.
+impl EntryAllocator {
+    /// Takes up a source's past, as `migrated` sees it. `fresh` is the checkpoint of one without any.
     pub(crate) fn resume(
         folder: Arc<Folder>,
         fresh: Checkpoint,
-        taken_up: impl FnOnce(Checkpoint) -> Checkpoint,
-        numbering: Numbering,
+        migrated: impl FnOnce(Checkpoint) -> Checkpoint,
+        numbering: Replay,
         from_start: bool,
     ) -> Result<(Self, Start)> {
         let checkpoint = match folder.read(&fresh.component) {
             _ if from_start => fresh,
             Ok(None) => fresh,
             Ok(Some(old)) => {
-                let old = taken_up(old);
+                let old = migrated(old);
                 if !old.is_of(&fresh) {
                     tracing::info!(
                         component = fresh.component,
@@ -67,14 +67,14 @@ impl Numbers {
                         old.reserved
                     );
                 }
-                old.goes_on(fresh, numbering)
+                old.resume_for(fresh, numbering)
             }
             Err(error) => return Err(error),
         };
         // With `from_start` the file may say more, of numbers that are to be forgotten.
         let reserved_in_file = checkpoint.reserved;
         let start = Start { position: checkpoint.position.clone().map(Position), from_start };
-        let numbers = Numbers {
+        let numbers = EntryAllocator {
             folder,
             source: Name::new(&format!("{}/{}", checkpoint.pipeline, checkpoint.component)),
             first: checkpoint.next_entry,
@@ -86,7 +86,7 @@ impl Numbers {
     }
 
     /// Begins at `position` with numbers that were never given: those behind it may have gone to other records.
-    pub(crate) fn begin_anew(&mut self, Position(position): Position) {
+    pub(crate) fn restart_at(&mut self, Position(position): Position) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         let checkpoint = &mut state.checkpoint;
         if checkpoint.next_entry < checkpoint.reserved {
@@ -105,8 +105,8 @@ impl Numbers {
     }
 
     /// The number of an item, counted from the first one of this run.
-    pub(crate) fn entry(&self, item: u64) -> Entry {
-        Entry { number: self.first + item, source: self.source }
+    pub(crate) fn entry(&self, item: u64) -> EntryNumber {
+        EntryNumber { number: self.first + item, source: self.source }
     }
 
     /// Makes sure, durably, that the first `n_items` of this run may be numbered.

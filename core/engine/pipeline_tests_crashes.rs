@@ -1,4 +1,4 @@
-//! Pipelines that end at any moment in any way, again and again: keeper, ledger, numbers, rounds and
+//! Pipelines that end at any moment in any way, again and again: commit loop, tracker, numbers, gate and
 //! checkpoint together. Whatever has happened, the file never says more than the sinks hold.
 
 use std::collections::{HashMap, HashSet};
@@ -11,8 +11,8 @@ use tokio::time::{Instant, advance, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::RunOptions;
-use super::stories::Scene;
-use super::stories_cast::{kept, numbers};
+use super::pipeline_tests::Scene;
+use super::test_plugins::{kept, numbers};
 use crate::{PipelineReport, Status};
 
 /// How a run ends that does not come to its end.
@@ -147,7 +147,7 @@ proptest! {
                 prop_assert!(report.status != Status::Failed, "{}", report.reason);
             }
             let checkpoint = scene.checkpoint().unwrap_or_default();
-            // Numbers that are never given twice run ahead of the position.
+            // EntryAllocator that are never given twice run ahead of the position.
             let n_done = checkpoint["position"].as_u64().unwrap_or(0);
             prop_assert!(n_done >= n_before, "{} after {}", n_done, n_before);
             if !is_anew {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::stories::{Scene, Told};
+use super::pipeline_tests::{Scene, Told};
 use crate::{ComponentReport, Status};
 
 /// Every record that was dealt with went one way, and came from the component in front.

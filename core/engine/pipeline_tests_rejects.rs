@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::stories::Scene;
-use super::stories_cast::{kept, numbers};
+use super::pipeline_tests::Scene;
+use super::test_plugins::{kept, numbers};
 use crate::Status;
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +60,7 @@ async fn dead_letters_from_all_sides_are_written_as_many_at_once_as_their_sink_a
     for (name, limits) in [
         ("dead in turn", ""),
         ("dead in threes", "concurrency = 3,"),
-        ("dead in small portions", "concurrency = 3, max_under_way = 2,"),
+        ("dead in small portions", "concurrency = 3, max_in_flight_records = 2,"),
     ] {
         let scene = Scene::new();
         let told = scene

@@ -1,4 +1,4 @@
-//! Rounds of a sink that writes in transactions: what it writes between two commits.
+//! TransactionGate of a sink that writes in transactions: what it writes between two commits.
 //!
 //! A round may be committed only together with the position behind all that was
 //! written in it, so now and then the door is shut until the delivered prefix
@@ -11,16 +11,16 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-/// Rounds are committed at most this often, and take new writes for no longer.
+/// TransactionGate are committed at most this often, and take new writes for no longer.
 pub(crate) const ROUND: Duration = Duration::from_millis(100);
 /// How long a write waits for a round to end. One that is let in later only makes
 /// the round longer, and may be what the round waits for: a transform may have
 /// put records into another order.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the writer of a sink and the keeper of its source share.
+/// What the writer of a sink and the commit loop of its source share.
 #[derive(Debug, Default)]
-pub(crate) struct Rounds {
+pub(crate) struct TransactionGate {
     state: Mutex<State>,
     opened: Notify,
 }
@@ -35,11 +35,11 @@ struct State {
     is_over: bool,
 }
 
-impl Rounds {
+impl TransactionGate {
     /// Waits until these items of the source may be written; false if nothing
     /// that is written from now on will ever be committed.
     pub(crate) async fn enter(&self, items: Range<u64>) -> bool {
-        let patience = Instant::now() + PATIENCE;
+        let budget = Instant::now() + PATIENCE;
         loop {
             let opened = self.opened.notified();
             let is_committing = {
@@ -49,7 +49,7 @@ impl Rounds {
                 }
                 let now = Instant::now();
                 let takes_writes = state.begun.is_none_or(|begun| now < begun + ROUND);
-                let is_waited_for = items.start < state.reach || now >= patience;
+                let is_waited_for = items.start < state.reach || now >= budget;
                 if !state.is_committing && (takes_writes || is_waited_for) {
                     state.begun.get_or_insert(now);
                     state.reach = state.reach.max(items.end);
@@ -61,7 +61,7 @@ impl Rounds {
                 opened.await;
             } else {
                 // Whether in time or not: the state tells.
-                let _ = timeout_at(patience, opened).await;
+                let _ = timeout_at(budget, opened).await;
             }
         }
     }
@@ -100,55 +100,55 @@ mod tests {
     use super::*;
 
     /// Whether a write of these items is let in at once.
-    fn enters(rounds: &Rounds, items: Range<u64>) -> bool {
-        rounds.enter(items).now_or_never() == Some(true)
+    fn enters(gate: &TransactionGate, items: Range<u64>) -> bool {
+        gate.enter(items).now_or_never() == Some(true)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_round_is_committed_only_when_all_that_was_written_is_delivered() {
-        let rounds = Rounds::default();
-        assert!(enters(&rounds, 0..10) && enters(&rounds, 10..20));
-        assert!(!rounds.close(10), "10 to 19 are under way");
-        assert!(rounds.close(20));
-        assert!(!enters(&rounds, 20..30), "it is being committed");
-        rounds.next();
-        assert!(enters(&rounds, 20..30));
+        let gate = TransactionGate::default();
+        assert!(enters(&gate, 0..10) && enters(&gate, 10..20));
+        assert!(!gate.close(10), "10 to 19 are under way");
+        assert!(gate.close(20));
+        assert!(!enters(&gate, 20..30), "it is being committed");
+        gate.next();
+        assert!(enters(&gate, 20..30));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_old_round_takes_only_what_it_waits_for() {
-        let rounds = Rounds::default();
-        assert!(enters(&rounds, 0..10) && enters(&rounds, 15..20));
+        let gate = TransactionGate::default();
+        assert!(enters(&gate, 0..10) && enters(&gate, 15..20));
         tokio::time::advance(ROUND).await;
-        assert!(!enters(&rounds, 20..30), "the next round's");
-        assert!(enters(&rounds, 10..15), "the round cannot end without it");
-        assert!(rounds.close(20));
+        assert!(!enters(&gate, 20..30), "the next round's");
+        assert!(enters(&gate, 10..15), "the round cannot end without it");
+        assert!(gate.close(20));
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_waits_is_let_in_when_the_next_round_begins_and_at_last_anyway() {
-        let rounds = Rounds::default();
-        assert!(enters(&rounds, 0..10));
+        let gate = TransactionGate::default();
+        assert!(enters(&gate, 0..10));
         tokio::time::advance(ROUND).await;
         let commit = async {
-            assert!(rounds.close(10));
-            rounds.next();
+            assert!(gate.close(10));
+            gate.next();
         };
         let began = Instant::now();
-        assert!(tokio::join!(rounds.enter(10..20), commit).0);
+        assert!(tokio::join!(gate.enter(10..20), commit).0);
         assert!(began.elapsed() < PATIENCE);
         tokio::time::advance(ROUND).await;
-        assert!(rounds.enter(20..30).await, "nobody commits");
+        assert!(gate.enter(20..30).await, "nobody commits");
         assert!(began.elapsed() >= PATIENCE);
     }
 
     #[tokio::test(start_paused = true)]
     async fn at_the_end_nobody_waits_any_longer() {
-        let rounds = Rounds::default();
-        assert!(enters(&rounds, 0..10));
+        let gate = TransactionGate::default();
+        assert!(enters(&gate, 0..10));
         tokio::time::advance(ROUND).await;
-        let end = async { rounds.end() };
-        assert!(!tokio::join!(rounds.enter(10..20), end).0);
-        assert!(!rounds.enter(20..30).await);
+        let end = async { gate.end() };
+        assert!(!tokio::join!(gate.enter(10..20), end).0);
+        assert!(!gate.enter(20..30).await);
     }
 }

@@ -1,4 +1,4 @@
-//! The ledger passes delivered batches back to the source in reading order.
+//! The tracker passes delivered batches back to the source in reading order.
 //!
 //! It holds a line for every batch that is under way and knows one thing: how
 //! far the delivered prefix reaches. Nothing behind a gap is ever committed.
@@ -9,23 +9,23 @@ use std::sync::{Arc, PoisonError};
 
 use anyhow::Error;
 
+use crate::ack::{AckCounters, BatchTracker};
 use crate::batch::{Batch, Position, Positions};
 use crate::in_flight::InFlight;
-use crate::meeting::Mutex;
-use crate::receipt::{Line, Tally};
+use crate::sync::Mutex;
 
 /// The batches that one source has read and that have not been committed.
 #[derive(Debug)]
-pub(crate) struct Ledger {
-    tally: Arc<Tally>,
+pub(crate) struct AckTracker {
+    counters: Arc<AckCounters>,
     open: Mutex<Open>,
 }
 
-type OpenLine = (Arc<Line>, Option<Arc<dyn Positions>>);
+type OpenBatch = (Arc<BatchTracker>, Option<Arc<dyn Positions>>);
 
 #[derive(Default)]
 struct Open {
-    lines: VecDeque<OpenLine>,
+    lines: VecDeque<OpenBatch>,
     /// How many items have been read.
     n_read: u64,
     /// How many items of the lines that are gone have been delivered.
@@ -57,12 +57,15 @@ impl Progress {
     }
 }
 
-impl Ledger {
+impl AckTracker {
     pub(crate) fn new(in_flight: Arc<InFlight>) -> Self {
-        Ledger { tally: Arc::new(Tally { in_flight, ..Tally::default() }), open: Mutex::default() }
+        AckTracker {
+            counters: Arc::new(AckCounters { in_flight, ..AckCounters::default() }),
+            open: Mutex::default(),
+        }
     }
 
-    /// Opens a line for a batch that has just been read, and puts the receipt on it.
+    /// Opens a line for a batch that has just been read, and puts the ack on it.
     ///
     /// Rejects take their places among the records, so that every item is
     /// settled by itself; the answer says which they are, and why. The second
@@ -71,13 +74,13 @@ impl Ledger {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let rejects = batch.merge_rejects();
         let first = open.n_read;
-        let (line, receipt) = Line::open(&self.tally, first, batch.len(), batch.size());
+        let (line, ack) = BatchTracker::open(&self.counters, first, batch.len(), batch.size());
         for (record, item) in batch.records_mut().iter_mut().zip(0..) {
-            record.ticket.move_to(line.id, item);
+            record.ack_id.move_to(line.id, item);
         }
         open.n_read += batch.len() as u64;
         open.lines.push_back((line, batch.positions.take()));
-        batch.owe(receipt);
+        batch.owe(ack);
         (rejects, first)
     }
 
@@ -109,7 +112,7 @@ impl Ledger {
         })
     }
 
-    /// Whether the prefix will never grow again: what comes next has been given back or lost.
+    /// Whether the prefix will never grow again: what comes next has been released or lost.
     pub(crate) fn is_blocked(&self) -> bool {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.lines.front().is_some_and(|(line, _)| line.is_blocked())
@@ -117,38 +120,38 @@ impl Ledger {
 
     /// Waits until the prefix may have grown, cannot grow any more, or a line has ended.
     pub(crate) async fn changed(&self) {
-        self.tally.changed.notified().await;
+        self.counters.changed.notified().await;
     }
 
     /// Whether nothing is under way any more.
     pub(crate) fn is_settled(&self) -> bool {
-        self.tally.n_open_lines.load(Ordering::SeqCst) == 0
+        self.counters.n_open_batches.load(Ordering::SeqCst) == 0
     }
 
     pub(crate) fn n_delivered(&self) -> u64 {
-        self.tally.n_delivered.load(Ordering::SeqCst)
+        self.counters.n_delivered.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn n_given_back(&self) -> u64 {
-        self.tally.n_given_back.load(Ordering::SeqCst)
+    pub(crate) fn n_released(&self) -> u64 {
+        self.counters.n_released.load(Ordering::SeqCst)
     }
 
-    /// How many of those given back have ended the run.
+    /// How many of those released have ended the run.
     pub(crate) fn n_refused(&self) -> u64 {
-        self.tally.n_refused.load(Ordering::SeqCst)
+        self.counters.n_refused.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn n_lost(&self) -> u64 {
-        self.tally.n_lost.load(Ordering::SeqCst)
+    pub(crate) fn n_failed(&self) -> u64 {
+        self.counters.n_failed.load(Ordering::SeqCst)
     }
 
     /// How many items from the first on may have left for the outside world.
     pub(crate) fn n_tried(&self) -> u64 {
-        self.tally.n_tried.load(Ordering::SeqCst)
+        self.counters.n_tried.load(Ordering::SeqCst)
     }
 
     /// Waits until less is under way in the pipeline than its limit allows.
     pub(crate) async fn has_room(&self) {
-        self.tally.in_flight.has_room().await;
+        self.counters.in_flight.has_room().await;
     }
 }

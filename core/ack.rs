@@ -1,8 +1,8 @@
-//! A receipt is a share in the promise to tell the source about a batch.
+//! A ack is a share in the promise to tell the source about a batch.
 //!
 //! The engine opens a *line* for every batch that it reads, and every item of
-//! the batch ends in one of three ways: delivered, given back, or lost. Whoever
-//! holds a receipt answers for the items that it names; one that is dropped
+//! the batch ends in one of three ways: delivered, released, or lost. Whoever
+//! holds a ack answers for the items that it names; one that is dropped
 //! unanswered has lost them.
 
 use std::ops::Range;
@@ -12,29 +12,29 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::Notify;
 
 use crate::in_flight::InFlight;
-use crate::meeting::{AtomicU64, Mutex, MutexGuard};
+use crate::sync::{AtomicU64, Mutex, MutexGuard};
 
 /// How an item has ended; of several shares the gravest end counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum End {
+pub(crate) enum Outcome {
     /// Stored, filtered on purpose, or put into the dead letters.
     Delivered,
     /// Not taken on; it is unread again.
-    GivenBack,
+    Released,
     /// Dropped, panicked over, forgotten.
     Lost,
 }
 
-/// What the lines of one ledger share.
+/// What the lines of one tracker share.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct AckCounters {
     /// Told whenever a prefix may have grown or a line has ended.
     pub(crate) changed: Notify,
     pub(crate) in_flight: Arc<InFlight>,
-    pub(crate) n_open_lines: AtomicU64,
+    pub(crate) n_open_batches: AtomicU64,
     pub(crate) n_delivered: AtomicU64,
-    pub(crate) n_given_back: AtomicU64,
-    pub(crate) n_lost: AtomicU64,
+    pub(crate) n_released: AtomicU64,
+    pub(crate) n_failed: AtomicU64,
     /// How many have been rejected where no dead letters take them.
     pub(crate) n_refused: AtomicU64,
     /// How many items from the first on may have left for the outside world.
@@ -43,14 +43,14 @@ pub(crate) struct Tally {
 
 /// The items of one batch as it was read, and what is still owed for them.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct BatchTracker {
     pub(crate) id: u64,
     /// How many items were read before this line.
     first: u64,
     n_items: u32,
     n_bytes: usize,
     state: Mutex<State>,
-    tally: Arc<Tally>,
+    counters: Arc<AckCounters>,
 }
 
 #[derive(Debug)]
@@ -64,7 +64,7 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 struct Item {
     n_shares: u32,
-    end: End,
+    end: Outcome,
 }
 
 /// Most lines end as a whole; only one that is split is kept item by item.
@@ -76,34 +76,34 @@ enum Items {
 
 static NEXT_ID: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
 
-impl Line {
-    /// A new line and the one receipt for all of it.
+impl BatchTracker {
+    /// A new line and the one ack for all of it.
     pub(crate) fn open(
-        tally: &Arc<Tally>,
+        counters: &Arc<AckCounters>,
         first: u64,
         n_items: usize,
         n_bytes: usize,
-    ) -> (Arc<Line>, Receipt) {
+    ) -> (Arc<BatchTracker>, AckHandle) {
         let n_items = u32::try_from(n_items).expect("a batch has fewer than 2^32 items");
-        tally.in_flight.add(n_bytes);
-        let line = Arc::new(Line {
+        counters.in_flight.add(n_bytes);
+        let line = Arc::new(BatchTracker {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             first,
             n_items,
             n_bytes,
             state: Mutex::new(State {
-                items: Items::Whole(Item { n_shares: 1, end: End::Delivered }),
+                items: Items::Whole(Item { n_shares: 1, end: Outcome::Delivered }),
                 n_open: n_items,
                 n_prefix: 0,
             }),
-            tally: Arc::clone(tally),
+            counters: Arc::clone(counters),
         });
-        tally.n_open_lines.fetch_add(1, Ordering::SeqCst);
+        counters.n_open_batches.fetch_add(1, Ordering::SeqCst);
         if n_items == 0 {
             line.close();
         }
-        let receipt = Receipt { line: Arc::clone(&line), items: 0..n_items };
-        (line, receipt)
+        let ack = AckHandle { line: Arc::clone(&line), items: 0..n_items };
+        (line, ack)
     }
 
     /// How many items from the front have been delivered.
@@ -122,7 +122,7 @@ impl Line {
             Items::Whole(item) => Some(item),
             Items::Each(items) => items.get(state.n_prefix as usize),
         };
-        item.is_some_and(|item| item.n_shares == 0 && item.end != End::Delivered)
+        item.is_some_and(|item| item.n_shares == 0 && item.end != Outcome::Delivered)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -140,7 +140,7 @@ impl Line {
         }
     }
 
-    fn settle(&self, range: &Range<u32>, end: End) {
+    fn settle(&self, range: &Range<u32>, end: Outcome) {
         let mut state = self.state();
         let n_prefix = state.n_prefix;
         let n_open = state.n_open;
@@ -150,7 +150,7 @@ impl Line {
             if item.n_shares == 0 {
                 let end = item.end;
                 state.n_open = 0;
-                if end == End::Delivered {
+                if end == Outcome::Delivered {
                     state.n_prefix = self.n_items;
                 }
                 self.count(end, u64::from(self.n_items));
@@ -166,7 +166,7 @@ impl Line {
             }
             state.n_open -= n_ended.iter().sum::<u64>() as u32;
             state.move_prefix();
-            for end in [End::Delivered, End::GivenBack, End::Lost] {
+            for end in [Outcome::Delivered, Outcome::Released, Outcome::Lost] {
                 self.count(end, n_ended[end as usize]);
             }
         }
@@ -175,24 +175,24 @@ impl Line {
         drop(state);
         if has_ended {
             self.close();
-        } else if has_moved || end != End::Delivered {
-            self.tally.changed.notify_one();
+        } else if has_moved || end != Outcome::Delivered {
+            self.counters.changed.notify_one();
         }
     }
 
-    fn count(&self, end: End, n: u64) {
+    fn count(&self, end: Outcome, n: u64) {
         let counter = match end {
-            End::Delivered => &self.tally.n_delivered,
-            End::GivenBack => &self.tally.n_given_back,
-            End::Lost => &self.tally.n_lost,
+            Outcome::Delivered => &self.counters.n_delivered,
+            Outcome::Released => &self.counters.n_released,
+            Outcome::Lost => &self.counters.n_failed,
         };
         counter.fetch_add(n, Ordering::Relaxed);
     }
 
     fn close(&self) {
-        self.tally.in_flight.remove(self.n_bytes);
-        self.tally.n_open_lines.fetch_sub(1, Ordering::SeqCst);
-        self.tally.changed.notify_one();
+        self.counters.in_flight.remove(self.n_bytes);
+        self.counters.n_open_batches.fetch_sub(1, Ordering::SeqCst);
+        self.counters.changed.notify_one();
     }
 
     fn is_whole(&self, range: &Range<u32>) -> bool {
@@ -215,52 +215,52 @@ impl State {
         let Items::Each(items) = &self.items else { return };
         let delivered = items[self.n_prefix as usize..]
             .iter()
-            .take_while(|item| item.n_shares == 0 && item.end == End::Delivered);
+            .take_while(|item| item.n_shares == 0 && item.end == Outcome::Delivered);
         self.n_prefix += delivered.count() as u32;
     }
 }
 
 /// A share in the promise to tell the source about some items of a line.
 #[derive(Debug)]
-#[must_use = "a receipt that is dropped has lost its items"]
-pub(crate) struct Receipt {
-    line: Arc<Line>,
+#[must_use = "a ack that is dropped has lost its items"]
+pub(crate) struct AckHandle {
+    line: Arc<BatchTracker>,
     items: Range<u32>,
 }
 
-impl Receipt {
+impl AckHandle {
     /// A second promise for the same items; both must be kept.
-    pub(crate) fn share(&self) -> Receipt {
+    pub(crate) fn share(&self) -> AckHandle {
         if !self.items.is_empty() {
             self.line.share(&self.items);
         }
-        Receipt { line: Arc::clone(&self.line), items: self.items.clone() }
+        AckHandle { line: Arc::clone(&self.line), items: self.items.clone() }
     }
 
     /// Cuts off the items in front of `item`.
-    pub(crate) fn split_front(&mut self, item: u32) -> Receipt {
+    pub(crate) fn split_front(&mut self, item: u32) -> AckHandle {
         let item = item.clamp(self.items.start, self.items.end);
         let front = self.items.start..item;
         self.items.start = item;
-        Receipt { line: Arc::clone(&self.line), items: front }
+        AckHandle { line: Arc::clone(&self.line), items: front }
     }
 
-    pub(crate) fn sign(self) {
-        self.end(End::Delivered);
+    pub(crate) fn ack(self) {
+        self.end(Outcome::Delivered);
     }
 
-    pub(crate) fn give_back(self) {
-        self.end(End::GivenBack);
+    pub(crate) fn release(self) {
+        self.end(Outcome::Released);
     }
 
     /// Notes that the items are about to leave for the outside world.
     pub(crate) fn mark_tried(&self) {
-        self.line.tally.n_tried.fetch_max(self.places().end, Ordering::Relaxed);
+        self.line.counters.n_tried.fetch_max(self.places().end, Ordering::Relaxed);
     }
 
     /// Notes that one of its items is a bad record, which ends the run.
     pub(crate) fn mark_refused(&self) {
-        self.line.tally.n_refused.fetch_add(1, Ordering::Relaxed);
+        self.line.counters.n_refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The places of its items in the reading order.
@@ -272,11 +272,11 @@ impl Receipt {
         self.line.id == line && self.items.contains(&item)
     }
 
-    fn end(mut self, end: End) {
+    fn end(mut self, end: Outcome) {
         self.settle(end);
     }
 
-    fn settle(&mut self, end: End) {
+    fn settle(&mut self, end: Outcome) {
         let items = std::mem::replace(&mut self.items, 0..0);
         if !items.is_empty() {
             self.line.settle(&items, end);
@@ -284,8 +284,8 @@ impl Receipt {
     }
 }
 
-impl Drop for Receipt {
+impl Drop for AckHandle {
     fn drop(&mut self) {
-        self.settle(End::Lost);
+        self.settle(Outcome::Lost);
     }
 }

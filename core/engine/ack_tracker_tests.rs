@@ -1,4 +1,4 @@
-//! The ledger over random interleavings: whatever happens to batches on their
+//! The tracker over random interleavings: whatever happens to batches on their
 //! way, only the delivered prefix is passed back, and nothing is forgotten.
 
 use std::sync::Arc;
@@ -6,15 +6,15 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::ledger::{Ledger, Progress};
+use super::ack_tracker::{AckTracker, Progress};
 use crate::batch::{Batch, Position};
 use crate::in_flight::InFlight;
 use crate::record::Record;
 use crate::testing::record;
 
-/// A ledger, a batch read through it, and what the test knows of every item.
+/// A tracker, a batch read through it, and what the test knows of every item.
 struct Book {
-    ledger: Ledger,
+    tracker: AckTracker,
     in_flight: Arc<InFlight>,
     n_read: u64,
 }
@@ -22,7 +22,7 @@ struct Book {
 impl Book {
     fn new() -> Self {
         let in_flight = Arc::new(InFlight::default());
-        Book { ledger: Ledger::new(Arc::clone(&in_flight)), in_flight, n_read: 0 }
+        Book { tracker: AckTracker::new(Arc::clone(&in_flight)), in_flight, n_read: 0 }
     }
 
     /// Reads `n` records, whose offsets are their places in the reading order.
@@ -31,7 +31,7 @@ impl Book {
         let records: Vec<Record> = (first..first + n as u64).map(|offset| record("x", offset)).collect();
         let position = move |n_items: usize| Position(json!(first + n_items as u64));
         let mut batch = Batch::new(records).with_positions(position);
-        let (rejects, at) = self.ledger.open(&mut batch);
+        let (rejects, at) = self.tracker.open(&mut batch);
         assert!(rejects.is_empty());
         assert_eq!(at, first);
         self.n_read += n as u64;
@@ -39,7 +39,7 @@ impl Book {
     }
 
     fn advance(&self) -> Option<u64> {
-        self.ledger.advance().map(|Progress { position, n_items }| {
+        self.tracker.advance().map(|Progress { position, n_items }| {
             assert_eq!(position, Some(Position(json!(n_items))), "position and count go together");
             n_items
         })
@@ -50,11 +50,11 @@ impl Book {
 fn batches_that_end_out_of_order_are_passed_back_in_order() {
     let mut book = Book::new();
     let (first, second) = (book.read(3), book.read(2));
-    second.sign();
+    second.ack();
     assert_eq!(book.advance(), None);
-    first.sign();
+    first.ack();
     assert_eq!(book.advance(), Some(5));
-    assert!(book.ledger.is_settled());
+    assert!(book.tracker.is_settled());
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_batch_that_is_signed_record_by_record_makes_progress_record_by_record() {
     let mut book = Book::new();
     let mut batch = book.read(3);
     for n in 1..=3 {
-        batch.split_front(1).sign();
+        batch.split_front(1).ack();
         assert_eq!(book.advance(), Some(n));
     }
     assert!(batch.is_empty());
@@ -73,10 +73,10 @@ fn one_dropped_share_loses_the_batch() {
     let mut book = Book::new();
     let batch = book.read(2);
     let other = batch.share();
-    batch.sign();
+    batch.ack();
     drop(other);
     assert_eq!(book.advance(), None);
-    assert_eq!(book.ledger.n_lost(), 2);
+    assert_eq!(book.tracker.n_failed(), 2);
 }
 
 #[test]
@@ -84,13 +84,13 @@ fn nothing_behind_a_gap_is_passed_back() {
     let mut book = Book::new();
     let mut batch = book.read(3);
     let next = book.read(3);
-    batch.split_front(1).sign();
-    batch.split_front(1).give_back();
-    batch.sign();
-    next.sign();
+    batch.split_front(1).ack();
+    batch.split_front(1).release();
+    batch.ack();
+    next.ack();
     assert_eq!(book.advance(), Some(1));
     assert_eq!(book.advance(), None);
-    assert_eq!(book.ledger.n_delivered(), 5);
+    assert_eq!(book.tracker.n_delivered(), 5);
 }
 
 #[test]
@@ -99,9 +99,9 @@ fn filtered_records_are_delivered_with_the_rest() {
     let mut batch = book.read(4);
     batch.retain(|record| record.origin.offset % 2 == 1);
     let front = batch.split_front(1);
-    front.sign();
+    front.ack();
     assert_eq!(book.advance(), Some(3), "0 was filtered, 1 delivered, 2 filtered");
-    batch.sign();
+    batch.ack();
     assert_eq!(book.advance(), Some(4));
 }
 
@@ -109,7 +109,7 @@ fn filtered_records_are_delivered_with_the_rest() {
 fn an_empty_batch_passes_its_position_back() {
     let mut book = Book::new();
     let batch = book.read(0);
-    batch.sign();
+    batch.ack();
     assert_eq!(book.advance(), Some(0));
 }
 
@@ -124,14 +124,14 @@ fn rejects_take_their_places_in_the_order_of_reading() {
     let mut batch = Batch::new(vec![record("a", 1), record("b", 3)])
         .with_rejects(vec![reject(0, 0), reject(2, 1), reject(4, 2)])
         .with_positions(|n: usize| Position(json!(n)));
-    let (rejects, _) = book.ledger.open(&mut batch);
+    let (rejects, _) = book.tracker.open(&mut batch);
     let places: Vec<usize> = rejects.iter().map(|(index, _)| *index).collect();
     assert_eq!(places, [0, 2, 4]);
     let offsets: Vec<u64> = batch.records().iter().map(|record| record.origin.offset).collect();
     assert_eq!(offsets, [0, 1, 2, 3, 4]);
-    batch.extract(&places).sign();
+    batch.extract(&places).ack();
     assert_eq!(book.advance(), Some(1));
-    batch.sign();
+    batch.ack();
     assert_eq!(book.advance(), Some(5));
 }
 
@@ -181,7 +181,7 @@ struct Held {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// A model that counts shares per item must agree with the receipts at every step.
+    /// A model that counts shares per item must agree with the acks at every step.
     #[test]
     fn only_the_delivered_prefix_is_ever_passed_back(steps in prop::collection::vec(step(), 1..80)) {
         let mut book = Book::new();
@@ -235,12 +235,12 @@ proptest! {
                 },
                 Step::Sign(at) => if let Some(at) = pick(at) {
                     let it = held.remove(at);
-                    it.batch.sign();
+                    it.batch.ack();
                     end(&mut fates, &it.items, 0);
                 },
                 Step::GiveBack(at) => if let Some(at) = pick(at) {
                     let it = held.remove(at);
-                    it.batch.give_back();
+                    it.batch.release();
                     end(&mut fates, &it.items, 1);
                 },
                 Step::Drop(at) => if let Some(at) = pick(at) {
@@ -256,19 +256,19 @@ proptest! {
             passed = passed.max(advanced.unwrap_or(passed));
         }
         for it in held.drain(..) {
-            it.batch.sign();
+            it.batch.ack();
             end(&mut fates, &it.items, 0);
         }
-        prop_assert!(book.ledger.is_settled());
+        prop_assert!(book.tracker.is_settled());
         prop_assert_eq!(book.in_flight.n_bytes(), 0, "nothing is under way");
         let count = |worst: u8| fates.iter().filter(|fate| fate.worst == worst).count() as u64;
-        prop_assert_eq!(book.ledger.n_delivered(), count(0));
-        prop_assert_eq!(book.ledger.n_lost(), count(2));
+        prop_assert_eq!(book.tracker.n_delivered(), count(0));
+        prop_assert_eq!(book.tracker.n_failed(), count(2));
     }
 }
 
 /// Which items go with `front`. Filtered items ride along with their neighbours:
-/// the engine alone says with which, so the test asks the receipts.
+/// the engine alone says with which, so the test asks the acks.
 fn split_items(front: &Batch, back: &mut Held, fates: &mut [Fate]) -> Vec<u64> {
     let first_of = |batch: &Batch| batch.items();
     let front_items = first_of(front);

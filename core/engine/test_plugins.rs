@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use crate::testing::record;
 use crate::{
-    Batch, BuildContext, Committer, Ending, Failure, Flow, Numbering, Outlet, Plugin, Position, ReadError,
-    Record, Reject, Result, Sink, SinkConfig, Source, SourceConfig, Start, Transaction, Transform,
+    Batch, BuildContext, Committer, Failure, Flow, Output, Plugin, Position, ReadError, Record, Reject,
+    Replay, Result, ShutdownReason, Sink, SinkConfig, Source, SourceConfig, Start, Transaction, Transform,
     TransformConfig, WriteError, async_trait,
 };
 
@@ -67,11 +67,11 @@ impl Source for Count {
         self.config.what.clone()
     }
 
-    fn numbering(&self) -> Numbering {
-        if self.config.anew { Numbering::Anew } else { Numbering::Replayed }
+    fn replay(&self) -> Replay {
+        if self.config.anew { Replay::NonDeterministic } else { Replay::Deterministic }
     }
 
-    fn commit_within(&mut self, transaction: Arc<dyn Any + Send + Sync>) -> Result<()> {
+    fn join_transaction(&mut self, transaction: Arc<dyn Any + Send + Sync>) -> Result<()> {
         anyhow::ensure!(!self.config.aloof, "it is aloof");
         self.transaction = transaction.downcast().ok();
         Ok(())
@@ -171,7 +171,7 @@ impl TransformConfig for MeddleConfig {
 
 #[async_trait]
 impl Transform for Meddle {
-    async fn apply(&mut self, mut batch: Batch, out: &mut dyn Outlet) -> Result<Flow> {
+    async fn apply(&mut self, mut batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         let holds = |batch: &Batch, n: u64| batch.records().iter().position(|it| it.origin.offset == n);
         if self.0.drop.is_some_and(|n| holds(&batch, n).is_some()) {
             return Ok(Flow::Continue);
@@ -182,7 +182,7 @@ impl Transform for Meddle {
                 return Ok(Flow::Continue);
             };
             if out.send(batch).await? == Flow::Stop {
-                held.give_back();
+                held.release();
                 return Ok(Flow::Stop);
             }
             batch = held;
@@ -193,10 +193,10 @@ impl Transform for Meddle {
         }
         if let Some(seconds) = self.0.pause {
             while !batch.is_empty() {
-                if out.stopped_before(Instant::now() + Duration::from_secs(seconds)).await
+                if out.sleep_until_or_stop(Instant::now() + Duration::from_secs(seconds)).await
                     || out.send(batch.split_front(1)).await? == Flow::Stop
                 {
-                    batch.give_back();
+                    batch.release();
                     return Ok(Flow::Stop);
                 }
             }
@@ -206,11 +206,11 @@ impl Transform for Meddle {
         *left -= front.len();
         let is_done = *left == 0;
         let flow = out.send(front).await?;
-        batch.give_back();
+        batch.release();
         Ok(if is_done { Flow::Stop } else { flow })
     }
 
-    async fn finish(&mut self, out: &mut dyn Outlet) -> Result<()> {
+    async fn finish(&mut self, out: &mut dyn Output) -> Result<()> {
         if let Some(held) = self.1.take() {
             // It was the last one either way.
             let _ = out.send(held).await?;
@@ -242,7 +242,7 @@ struct KeepConfig {
     #[serde(default = "one")]
     concurrency: usize,
     /// Panics if a write begins while so many records are under way in others.
-    max_under_way: Option<usize>,
+    max_in_flight_records: Option<usize>,
     /// How many milliseconds each write takes.
     #[serde(default)]
     takes: u64,
@@ -307,7 +307,7 @@ impl Sink for Keep {
         assert!(holds(self.config.panic).is_none(), "as the story tells");
         let _turn = self.turns.try_acquire().expect("no more writes at once than were asked for");
         let n_others = self.n_under_way.fetch_add(records.len(), Ordering::SeqCst);
-        assert!(n_others == 0 || n_others < self.max_under_way(), "{n_others} under way");
+        assert!(n_others == 0 || n_others < self.max_in_flight_records(), "{n_others} under way");
         if self.config.takes > 0 {
             tokio::time::sleep(Duration::from_millis(self.config.takes)).await;
         }
@@ -366,20 +366,20 @@ impl Sink for Keep {
         self.config.concurrency
     }
 
-    fn max_under_way(&self) -> usize {
-        self.config.max_under_way.unwrap_or(usize::MAX)
+    fn max_in_flight_records(&self) -> usize {
+        self.config.max_in_flight_records.unwrap_or(usize::MAX)
     }
 
     fn keeps_records(&self) -> bool {
         !self.config.forgets
     }
 
-    async fn work_beside(&self) -> Result<()> {
+    async fn run_background(&self) -> Result<()> {
         KEPT.lock().unwrap().entry(format!("{} beside", self.config.name)).or_default().push("begun".into());
         std::future::pending().await
     }
 
-    async fn flush(&self, ending: Ending) -> Result<()> {
+    async fn flush(&self, ending: ShutdownReason) -> Result<()> {
         let name = format!("{} flushed", self.config.name);
         KEPT.lock().unwrap().entry(name).or_default().push(format!("{ending:?}"));
         Ok(())

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::stories::Scene;
-use super::stories_cast::{kept, numbers};
+use super::pipeline_tests::Scene;
+use super::test_plugins::{kept, numbers};
 use crate::Status;
 
 /// A sink that has transactions; the cast sees to it that each is committed with
@@ -26,32 +26,32 @@ fn n_commits(name: &str) -> usize {
 #[tokio::test(start_paused = true)]
 async fn everything_is_committed_in_few_transactions_and_the_last_at_once() {
     let scene = Scene::new();
-    let out = sink("rounds", "commit_takes = 5, inputs = ['in']");
+    let out = sink("gate", "commit_takes = 5, inputs = ['in']");
     let started = Instant::now();
     let told = scene.run(&format!("sources.in = {{ type = 'test_count', until = 20005 }}\n{out}")).await;
     told.assert(Status::Completed, 20_005);
     assert_eq!(told.checkpoint["position"], 20_005);
-    assert_eq!(kept("rounds"), numbers(0..20_005));
-    assert!((2..20).contains(&n_commits("rounds")), "{}", n_commits("rounds"));
+    assert_eq!(kept("gate"), numbers(0..20_005));
+    assert!((2..20).contains(&n_commits("gate")), "{}", n_commits("gate"));
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_that_waited_for_a_commit_begin_in_the_order_of_the_batches() {
     let scene = Scene::new();
-    let out = sink("rounds in order", "commit_takes = 1, inputs = ['in']");
+    let out = sink("gate in order", "commit_takes = 1, inputs = ['in']");
     let told = scene.run(&format!("sources.in = {{ type = 'test_count', until = 20000 }}\n{out}")).await;
     told.assert(Status::Completed, 20_000);
-    assert!(kept("rounds in order") == numbers(0..20_000));
+    assert!(kept("gate in order") == numbers(0..20_000));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_write_that_is_tried_again_holds_its_round_open_and_no_other_up() {
     let scene = Scene::new();
-    let out = sink("stumbling rounds", "stumble = 3, inputs = ['in']");
+    let out = sink("stumbling gate", "stumble = 3, inputs = ['in']");
     let told = scene.run(&format!("sources.in = {{ type = 'test_count', until = 200 }}\n{out}")).await;
     told.assert(Status::Completed, 200);
-    let mut all: Vec<u64> = kept("stumbling rounds").iter().map(|n| n.parse().unwrap()).collect();
+    let mut all: Vec<u64> = kept("stumbling gate").iter().map(|n| n.parse().unwrap()).collect();
     all.sort_unstable();
     assert_eq!(all, (0..200).collect::<Vec<_>>());
 }
@@ -62,17 +62,17 @@ async fn a_limit_commits_what_it_lets_pass() {
     let pipeline = format!(
         "sources.in = {{ type = 'test_count', until = 100 }}
         transforms.limit = {{ type = 'test_meddle', stop_after = 14, inputs = ['in'] }}\n{}",
-        sink("limited rounds", "inputs = ['limit']")
+        sink("limited gate", "inputs = ['limit']")
     );
     for n in [14, 28] {
         scene.run(&pipeline).await.assert(Status::Completed, n);
-        assert_eq!(kept("limited rounds"), numbers(0..n));
+        assert_eq!(kept("limited gate"), numbers(0..n));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_gives_back_what_waits_and_commits_what_is_written() {
-    for (name, pace) in [("stopped rounds", "pause = 2,"), ("stopped in full swing", "")] {
+    for (name, pace) in [("stopped gate", "pause = 2,"), ("stopped in full swing", "")] {
         let scene = Scene::new();
         let stop = CancellationToken::new();
         let pipeline = format!(
@@ -124,24 +124,24 @@ async fn behind_a_gap_nothing_is_committed_and_nobody_waits() {
 #[tokio::test(start_paused = true)]
 async fn rejects_go_to_the_dead_letters_and_hold_nothing_up() {
     let scene = Scene::new();
-    let out = sink("rounds with rejects", "refuse = 122, inputs = ['t']");
+    let out = sink("gate with rejects", "refuse = 122, inputs = ['t']");
     let told = scene
         .run(&format!(
-            "dead_letter = {{ type = 'test_keep', name = 'rejects of rounds', stumble = 2 }}
+            "dead_letter = {{ type = 'test_keep', name = 'rejects of gate', stumble = 2 }}
             sources.in = {{ type = 'test_count', until = 300, bad = [3, 299] }}
             transforms.t = {{ type = 'test_meddle', reject = 11, filter = [40, 298], inputs = ['in'] }}\n{out}"
         ))
         .await;
     told.assert(Status::Completed, 300);
     assert_eq!(told.checkpoint["position"], 300);
-    assert_eq!(kept("rejects of rounds").len(), 4);
-    assert_eq!(kept("rounds with rejects").len(), 294);
+    assert_eq!(kept("rejects of gate").len(), 4);
+    assert_eq!(kept("gate with rejects").len(), 294);
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_all_is_filtered_the_position_is_committed_alone() {
     let scene = Scene::new();
-    let out = sink("empty rounds", "inputs = ['t']");
+    let out = sink("empty gate", "inputs = ['t']");
     let told = scene
         .run(&format!(
             "sources.in = {{ type = 'test_count', until = 10 }}
@@ -149,13 +149,13 @@ async fn where_all_is_filtered_the_position_is_committed_alone() {
         ))
         .await;
     told.assert(Status::Completed, 10);
-    assert_eq!(kept("empty rounds commits"), ["10"]);
+    assert_eq!(kept("empty gate commits"), ["10"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn another_order_costs_patience_and_nothing_else() {
     let scene = Scene::new();
-    let out = sink("swapped rounds", "commit_takes = 30, inputs = ['t']");
+    let out = sink("swapped gate", "commit_takes = 30, inputs = ['t']");
     let told = scene
         .run(&format!(
             "sources.in = {{ type = 'test_count', until = 5000 }}
@@ -163,13 +163,13 @@ async fn another_order_costs_patience_and_nothing_else() {
         ))
         .await;
     told.assert(Status::Completed, 5000);
-    assert_eq!(kept("swapped rounds").len(), 5000);
+    assert_eq!(kept("swapped gate").len(), 5000);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_commit_that_fails_ends_the_run_at_once() {
     let scene = Scene::new();
-    let out = sink("failed rounds", "fail_commit = 3000, commit_takes = 10, inputs = ['in']");
+    let out = sink("failed gate", "fail_commit = 3000, commit_takes = 10, inputs = ['in']");
     let started = Instant::now();
     let told = scene
         .run(&format!("sources.in = {{ type = 'test_count', until = 100000, endless = true }}\n{out}"))
@@ -178,7 +178,7 @@ async fn a_commit_that_fails_ends_the_run_at_once() {
     assert!(told.report.reason.contains("committing the position: not "), "{}", told.report.reason);
     let position = told.checkpoint["position"].as_u64().unwrap_or_default();
     assert!(position < 3000);
-    assert_eq!(kept("failed rounds"), numbers(0..position));
+    assert_eq!(kept("failed gate"), numbers(0..position));
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }
 
@@ -188,7 +188,7 @@ async fn the_drain_deadline_leaves_a_round_that_hangs_uncommitted() {
     let stop = CancellationToken::new();
     let pipeline = format!(
         "sources.in = {{ type = 'test_count', until = 20, endless = true }}\n{}",
-        sink("hung rounds", "hang = 15, inputs = ['in']")
+        sink("hung gate", "hang = 15, inputs = ['in']")
     );
     let stopper = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -196,7 +196,7 @@ async fn the_drain_deadline_leaves_a_round_that_hangs_uncommitted() {
     };
     let (told, ()) = tokio::join!(scene.run_with(&pipeline, stop.clone(), Duration::from_secs(7)), stopper);
     assert_eq!(told.report.reason, "stopped hard");
-    assert!(kept("hung rounds").is_empty(), "0 to 9 share their round with what hangs");
+    assert!(kept("hung gate").is_empty(), "0 to 9 share their round with what hangs");
 }
 
 #[test]

@@ -36,14 +36,14 @@ impl Disk {
         let _ = std::fs::remove_dir(self.obstacle());
     }
 
-    fn resume(&self, numbering: Numbering) -> (Numbers, Start) {
+    fn resume(&self, numbering: Replay) -> (EntryAllocator, Start) {
         self.resume_from("a", numbering)
     }
 
-    fn resume_from(&self, what: &str, numbering: Numbering) -> (Numbers, Start) {
+    fn resume_from(&self, what: &str, numbering: Replay) -> (EntryAllocator, Start) {
         let folder = Arc::new(Folder::open(self.path()).unwrap());
         let fresh = Checkpoint::new("p", "in", "test", what.into());
-        Numbers::resume(folder, fresh, |old| old, numbering, false).unwrap()
+        EntryAllocator::resume(folder, fresh, |old| old, numbering, false).unwrap()
     }
 
     fn reserved(&self) -> u64 {
@@ -59,9 +59,9 @@ fn progress(n_items: u64, position: u64) -> Progress {
 #[tokio::test]
 async fn a_reservation_that_another_write_has_failed_to_keep_is_not_taken_for_kept() {
     let disk = Disk::new();
-    let (numbers, _) = disk.resume(Numbering::Anew);
+    let (numbers, _) = disk.resume(Replay::NonDeterministic);
     numbers.reserve(10).await.unwrap();
-    // Somebody writes; behind him the keeper queues, and behind him the source.
+    // Somebody writes; behind him the commit loop queues, and behind him the source.
     let writing = numbers.writing.lock().await;
     numbers.delivered(progress(10, 10));
     disk.fill();
@@ -79,24 +79,24 @@ async fn a_reservation_that_another_write_has_failed_to_keep_is_not_taken_for_ke
 #[tokio::test]
 async fn what_could_not_be_written_is_written_with_the_next_try() {
     let disk = Disk::new();
-    let (numbers, _) = disk.resume(Numbering::Replayed);
+    let (numbers, _) = disk.resume(Replay::Deterministic);
     numbers.delivered(progress(3, 3));
     disk.fill();
     numbers.write().await.unwrap_err();
     disk.free();
     numbers.write().await.unwrap();
     drop(numbers);
-    assert_eq!(disk.resume(Numbering::Replayed).1.position, Some(Position(json!(3))));
+    assert_eq!(disk.resume(Replay::Deterministic).1.position, Some(Position(json!(3))));
 }
 
 /// What happens to a source that counts.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// It reads so many and numbers them; the keeper may write meanwhile.
+    /// It reads so many and numbers them; the commit loop may write meanwhile.
     Read { n: u64, beside_keeper: bool },
     /// Of what it has numbered in this run, this share has been delivered (in 255ths).
     Delivered(u8),
-    /// The keeper writes.
+    /// The commit loop writes.
     Kept,
     /// The disk is full, or is not any more.
     Disk { is_full: bool },
@@ -122,7 +122,7 @@ fn event() -> impl Strategy<Value = Event> {
 
 /// One run of the source, and what the test knows of it.
 struct Life {
-    numbers: Numbers,
+    numbers: EntryAllocator,
     runtime: Runtime,
     /// The place in the source at which this run began to read.
     start: u64,
@@ -134,7 +134,7 @@ struct Life {
 type Known = (String, u64);
 
 impl Life {
-    fn begin(disk: &Disk, what: &str, numbering: Numbering) -> Self {
+    fn begin(disk: &Disk, what: &str, numbering: Replay) -> Self {
         let (numbers, start) = disk.resume_from(what, numbering);
         let start = start.position.map_or(0, |position| position.0.as_u64().unwrap());
         let runtime = Builder::new_current_thread().build().unwrap();
@@ -179,7 +179,7 @@ proptest! {
     fn no_number_is_given_twice_and_none_to_another_record(
         events in proptest::collection::vec(event(), 1..20),
     ) {
-        for numbering in [Numbering::Anew, Numbering::Replayed] {
+        for numbering in [Replay::NonDeterministic, Replay::Deterministic] {
             let disk = Disk::new();
             let (mut n_edits, mut what) = (0, "0".to_owned());
             // What may have been stored, by the runs before and by this one.
@@ -192,7 +192,7 @@ proptest! {
                         for (number, place) in life.read(n, beside_keeper) {
                             let record = (what.clone(), place);
                             if let Some(other) = outside.get(&number) {
-                                prop_assert_eq!(numbering, Numbering::Replayed, "{} is given twice", number);
+                                prop_assert_eq!(numbering, Replay::Deterministic, "{} is given twice", number);
                                 prop_assert_eq!(other, &record, "{} is given to another", number);
                             }
                             given.push((number, record));

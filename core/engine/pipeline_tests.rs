@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::RunOptions;
-use super::stories_cast::{kept, numbers};
+use super::test_plugins::{kept, numbers};
 use crate::config::{Diagnostics, Surroundings, load};
 use crate::plugin::Registry;
 use crate::{Pipeline, PipelineReport, Status};
@@ -170,7 +170,7 @@ async fn what_was_stored_beside_the_record_that_ends_a_run_is_counted_and_not_re
     assert_eq!(told.checkpoint["position"], 7);
     assert!(told.report.reason.contains("broken"), "{}", told.report.reason);
     let out = &told.report.components[1];
-    assert_eq!((out.records_in, out.records_out), (9, 9), "what was given back has not gone in");
+    assert_eq!((out.records_in, out.records_out), (9, 9), "what was released has not gone in");
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,11 +15,11 @@ pub(crate) fn channel() -> (mpsc::Sender<Batch>, mpsc::Receiver<Batch>) {
 
 /// The channels of all components that take their input from one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Fan(Vec<mpsc::Sender<Batch>>);
+pub(crate) struct Outputs(Vec<mpsc::Sender<Batch>>);
 
-impl Fan {
+impl Outputs {
     pub(crate) fn new(channels: Vec<mpsc::Sender<Batch>>) -> Self {
-        Fan(channels)
+        Outputs(channels)
     }
 
     /// Waits until every branch has room; [`Flow::Stop`] if one wants nothing more.
@@ -34,30 +34,30 @@ impl Fan {
 
     /// Sends a batch to every branch; with no branch left it has been delivered.
     ///
-    /// If one branch wants nothing more, the batch is given back: its other
+    /// If one branch wants nothing more, the batch is released: its other
     /// branches could not bring it to an end by themselves.
     pub(crate) async fn send(&self, batch: Batch) -> Flow {
         let Some((last, others)) = self.0.split_last() else {
-            batch.sign();
+            batch.ack();
             return Flow::Continue;
         };
         if batch.is_empty() {
-            batch.sign();
+            batch.ack();
             return Flow::Continue;
         }
         if self.0.iter().any(mpsc::Sender::is_closed) {
-            batch.give_back();
+            batch.release();
             return Flow::Stop;
         }
         let mut flow = Flow::Continue;
         for channel in others {
             if let Err(refused) = channel.send(batch.share()).await {
-                refused.0.give_back();
+                refused.0.release();
                 flow = Flow::Stop;
             }
         }
         if let Err(refused) = last.send(batch).await {
-            refused.0.give_back();
+            refused.0.release();
             flow = Flow::Stop;
         }
         flow
@@ -65,9 +65,9 @@ impl Fan {
 }
 
 /// Closes a channel and gives back what waits in it.
-pub(crate) async fn give_back_all(inbox: &mut mpsc::Receiver<Batch>) {
+pub(crate) async fn release_all(inbox: &mut mpsc::Receiver<Batch>) {
     inbox.close();
     while let Some(batch) = inbox.recv().await {
-        batch.give_back();
+        batch.release();
     }
 }

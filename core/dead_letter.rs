@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Body, Entry, Header, Headers, Name, Origin, Record};
+use crate::record::{Body, EntryNumber, Header, Headers, Name, Origin, Record};
 use crate::report::rfc3339;
 use crate::table::{Column, ColumnType, Row, TableHeader};
 
@@ -140,8 +140,8 @@ impl<'a> Envelope<'a> {
             component: component.into(),
             time: time.into(),
             origin: Place {
-                stream: record.origin.stream.as_str().into(),
-                lane: record.origin.lane,
+                stream: record.origin.source.as_str().into(),
+                lane: record.origin.partition,
                 offset: record.origin.offset,
             },
             entry: record.entry.map(|entry| entry.number),
@@ -162,14 +162,14 @@ impl<'a> Envelope<'a> {
     fn open(self) -> Result<DeadLetter> {
         let Place { stream, lane, offset } = self.origin;
         let body = match (read(self.body, self.body_base64).context("`body_base64`")?, self.table) {
-            (None, _) => Body::Absent,
-            (Some(bytes), None) => Body::Raw(bytes),
+            (None, _) => Body::Tombstone,
+            (Some(bytes), None) => Body::Bytes(bytes),
             (Some(line), Some(table)) => Body::Row(
                 Row::read_csv(table.header()?, &line)
                     .context("`body` is no line of the columns in `table`")?,
             ),
         };
-        let mut record = Record::new(body, Origin { stream: Name::new(&stream), lane, offset });
+        let mut record = Record::new(body, Origin { source: Name::new(&stream), partition: lane, offset });
         record.key = read(self.key, self.key_base64).context("`key_base64`")?;
         let header = |NamedValue { name, value, value_base64 }: NamedValue| -> Result<Header> {
             Ok(Header { name: name.into(), value: read(value, value_base64).context("`value_base64`")? })
@@ -177,7 +177,7 @@ impl<'a> Envelope<'a> {
         record.headers = Headers::new(self.headers.into_iter().map(header).collect::<Result<_>>()?);
         record.timestamp = self.timestamp;
         record.entry = match (self.entry, self.source) {
-            (Some(number), Some(source)) => Some(Entry { number, source: Name::new(&source) }),
+            (Some(number), Some(source)) => Some(EntryNumber { number, source: Name::new(&source) }),
             (None, None) => None,
             _ => bail!("`entry` and `source` go together"),
         };
@@ -238,7 +238,7 @@ mod tests {
     }
 
     fn origin() -> Origin {
-        Origin { stream: Name::new("stock_market"), lane: 2, offset: 3 }
+        Origin { source: Name::new("stock_market"), partition: 2, offset: 3 }
     }
 
     fn and_back(record: &Record) -> Record {
@@ -247,10 +247,10 @@ mod tests {
 
     #[test]
     fn an_envelope_says_everything_about_a_record() {
-        let mut record = Record::new(Body::Raw("{\"a\":1}".into()), origin());
+        let mut record = Record::new(Body::Bytes("{\"a\":1}".into()), origin());
         record.key = Some("NYA".into());
         record.timestamp = Some(1_700_000_000_000);
-        record.entry = Some(Entry { number: 7, source: Name::new("producer/stocks") });
+        record.entry = Some(EntryNumber { number: 7, source: Name::new("producer/stocks") });
         record.headers = Headers::new(vec![
             Header { name: "trace".into(), value: Some("x".into()) },
             Header { name: "empty".into(), value: None },
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_text_survive_as_base64() {
-        let mut record = Record::new(Body::Raw((&b"\xff\x00"[..]).into()), origin());
+        let mut record = Record::new(Body::Bytes((&b"\xff\x00"[..]).into()), origin());
         record.key = Some((&b"\xfe"[..]).into());
         record.headers = Headers::new(vec![Header { name: "h".into(), value: Some((&b"\xfd"[..]).into()) }]);
         let json: serde_json::Value = serde_json::from_slice(&rejected(&record).to_json()).unwrap();
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn no_body_is_something_else_than_an_empty_one() {
-        for body in [Body::Absent, Body::Raw(Bytes::new())] {
+        for body in [Body::Tombstone, Body::Bytes(Bytes::new())] {
             let record = Record::new(body, origin());
             assert_eq!(and_back(&record).to_bytes(), record.to_bytes());
         }
