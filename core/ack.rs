@@ -1,51 +1,51 @@
-//! A ack is a share in the promise to tell the source about a batch.
+//! Acknowledgements: what has become of every record that a source has read.
 //!
-//! The engine opens a *line* for every batch that it reads, and every item of
-//! the batch ends in one of three ways: delivered, released, or lost. Whoever
-//! holds a ack answers for the items that it names; one that is dropped
-//! unanswered has lost them.
+//! The engine opens a [`BatchTracker`] for every batch that it reads. Each item of the batch ends
+//! in one of the ways of [`Outcome`]. A [`Batch`](crate::Batch) knows the items that its records
+//! stand for, and settles them.
 
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::in_flight::InFlight;
-use crate::sync::{AtomicU64, Mutex, MutexGuard};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
-/// How an item has ended; of several shares the gravest end counts.
+/// How an item has ended. Where several records stand for one item the worst outcome counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
-    /// Stored, filtered on purpose, or put into the dead letters.
+    /// Stored, filtered on purpose, or written to the dead letters.
     Delivered,
-    /// Not taken on; it is unread again.
+    /// Read, but not processed; it will be read again.
     Released,
-    /// Dropped, panicked over, forgotten.
-    Lost,
+    /// A write failed for good; it will be read again.
+    Failed,
+    /// A batch was dropped without an outcome: a panic, an abort, or a bug in a plugin.
+    Dropped,
 }
 
-/// What the lines of one tracker share.
+impl Outcome {
+    const ALL: [Outcome; 4] = [Outcome::Delivered, Outcome::Released, Outcome::Failed, Outcome::Dropped];
+}
+
+/// What the tracked batches of one source have in common.
 #[derive(Debug, Default)]
 pub(crate) struct AckCounters {
-    /// Told whenever a prefix may have grown or a line has ended.
+    /// Notified when a prefix may have grown or a batch has ended.
     pub(crate) changed: Notify,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) n_open_batches: AtomicU64,
-    pub(crate) n_delivered: AtomicU64,
-    pub(crate) n_released: AtomicU64,
-    pub(crate) n_failed: AtomicU64,
-    /// How many have been rejected where no dead letters take them.
-    pub(crate) n_refused: AtomicU64,
-    /// How many items from the first on may have left for the outside world.
+    /// How many items have ended with each outcome.
+    pub(crate) n_ended: [AtomicU64; 4],
+    /// How many items, counted from the first one, a sink may have been asked to write.
     pub(crate) n_tried: AtomicU64,
 }
 
-/// The items of one batch as it was read, and what is still owed for them.
+/// The items of one batch as it was read.
 #[derive(Debug)]
 pub(crate) struct BatchTracker {
-    pub(crate) id: u64,
-    /// How many items were read before this line.
+    /// How many items were read before this batch.
     first: u64,
     n_items: u32,
     n_bytes: usize,
@@ -57,56 +57,53 @@ pub(crate) struct BatchTracker {
 struct State {
     items: Items,
     n_open: u32,
-    /// How many items from the front have been delivered.
+    /// How many items, counted from the first one, have been delivered without a gap.
     n_prefix: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Item {
+    /// How many records stand for this item and have not ended.
     n_shares: u32,
-    end: Outcome,
+    outcome: Outcome,
 }
 
-/// Most lines end as a whole; only one that is split is kept item by item.
+/// Most batches end as a whole. Items are kept one by one only after a batch was split.
 #[derive(Debug)]
 enum Items {
     Whole(Item),
     Each(Vec<Item>),
 }
 
-static NEXT_ID: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
-
 impl BatchTracker {
-    /// A new line and the one ack for all of it.
+    /// Tracks `n_items` items, each with one record that stands for it.
     pub(crate) fn open(
         counters: &Arc<AckCounters>,
         first: u64,
         n_items: usize,
         n_bytes: usize,
-    ) -> (Arc<BatchTracker>, AckHandle) {
+    ) -> Arc<BatchTracker> {
         let n_items = u32::try_from(n_items).expect("a batch has fewer than 2^32 items");
         counters.in_flight.add(n_bytes);
-        let line = Arc::new(BatchTracker {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+        counters.n_open_batches.fetch_add(1, Ordering::SeqCst);
+        let tracker = Arc::new(BatchTracker {
             first,
             n_items,
             n_bytes,
             state: Mutex::new(State {
-                items: Items::Whole(Item { n_shares: 1, end: Outcome::Delivered }),
+                items: Items::Whole(Item { n_shares: 1, outcome: Outcome::Delivered }),
                 n_open: n_items,
                 n_prefix: 0,
             }),
             counters: Arc::clone(counters),
         });
-        counters.n_open_batches.fetch_add(1, Ordering::SeqCst);
         if n_items == 0 {
-            line.close();
+            tracker.close();
         }
-        let ack = AckHandle { line: Arc::clone(&line), items: 0..n_items };
-        (line, ack)
+        tracker
     }
 
-    /// How many items from the front have been delivered.
+    /// How many items, counted from the first one, have been delivered without a gap.
     pub(crate) fn n_prefix(&self) -> u32 {
         self.state().n_prefix
     }
@@ -115,78 +112,71 @@ impl BatchTracker {
         self.n_items
     }
 
-    /// Whether the item behind the prefix has ended otherwise, so that the prefix will never grow.
+    /// Whether the item after the prefix has ended in another way, so that the prefix cannot grow.
     pub(crate) fn is_blocked(&self) -> bool {
         let state = self.state();
         let item = match &state.items {
             Items::Whole(item) => Some(item),
             Items::Each(items) => items.get(state.n_prefix as usize),
         };
-        item.is_some_and(|item| item.n_shares == 0 && item.end != Outcome::Delivered)
+        item.is_some_and(|item| item.n_shares == 0 && item.outcome != Outcome::Delivered)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The place of an item in the order in which the source has read.
+    pub(crate) fn place(&self, item: u32) -> u64 {
+        self.first + u64::from(item)
     }
 
-    fn share(&self, range: &Range<u32>) {
+    /// Notes that a sink is asked to write all items before this place.
+    pub(crate) fn mark_tried(&self, place: u64) {
+        self.counters.n_tried.fetch_max(place, Ordering::Relaxed);
+    }
+
+    /// Notes that `n_more` further records stand for each of these items.
+    pub(crate) fn share(&self, range: &Range<u32>, n_more: u32) {
         let mut state = self.state();
         if let (Items::Whole(item), true) = (&mut state.items, self.is_whole(range)) {
-            item.n_shares += 1;
+            item.n_shares += n_more;
             return;
         }
         for item in &mut state.each(self.n_items)[range.start as usize..range.end as usize] {
-            item.n_shares += 1;
+            item.n_shares += n_more;
         }
     }
 
-    fn settle(&self, range: &Range<u32>, end: Outcome) {
+    /// Notes that one record for each of these items has ended.
+    pub(crate) fn settle(&self, range: &Range<u32>, outcome: Outcome) {
         let mut state = self.state();
-        let n_prefix = state.n_prefix;
-        let n_open = state.n_open;
+        let (n_prefix, n_open) = (state.n_prefix, state.n_open);
+        let mut n_ended = [0; Outcome::ALL.len()];
         if let (Items::Whole(item), true) = (&mut state.items, self.is_whole(range)) {
-            item.n_shares -= 1;
-            item.end = item.end.max(end);
-            if item.n_shares == 0 {
-                let end = item.end;
-                state.n_open = 0;
-                if end == Outcome::Delivered {
+            if item.end_share(outcome) {
+                let outcome = item.outcome;
+                n_ended[outcome as usize] = self.n_items;
+                if outcome == Outcome::Delivered {
                     state.n_prefix = self.n_items;
                 }
-                self.count(end, u64::from(self.n_items));
             }
         } else {
-            let mut n_ended = [0; 3];
             for item in &mut state.each(self.n_items)[range.start as usize..range.end as usize] {
-                item.n_shares -= 1;
-                item.end = item.end.max(end);
-                if item.n_shares == 0 {
-                    n_ended[item.end as usize] += 1;
+                if item.end_share(outcome) {
+                    n_ended[item.outcome as usize] += 1;
                 }
             }
-            state.n_open -= n_ended.iter().sum::<u64>() as u32;
             state.move_prefix();
-            for end in [Outcome::Delivered, Outcome::Released, Outcome::Lost] {
-                self.count(end, n_ended[end as usize]);
-            }
         }
+        state.n_open -= n_ended.iter().sum::<u32>();
         let has_ended = n_open > 0 && state.n_open == 0;
         let has_moved = state.n_prefix > n_prefix;
         drop(state);
+        for (counter, n) in self.counters.n_ended.iter().zip(n_ended) {
+            counter.fetch_add(u64::from(n), Ordering::SeqCst);
+        }
         if has_ended {
             self.close();
-        } else if has_moved || end != Outcome::Delivered {
+        } else if has_moved || outcome != Outcome::Delivered {
             self.counters.changed.notify_one();
         }
-    }
-
-    fn count(&self, end: Outcome, n: u64) {
-        let counter = match end {
-            Outcome::Delivered => &self.counters.n_delivered,
-            Outcome::Released => &self.counters.n_released,
-            Outcome::Lost => &self.counters.n_failed,
-        };
-        counter.fetch_add(n, Ordering::Relaxed);
     }
 
     fn close(&self) {
@@ -198,6 +188,19 @@ impl BatchTracker {
     fn is_whole(&self, range: &Range<u32>) -> bool {
         range.start == 0 && range.end == self.n_items
     }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Item {
+    /// Ends one share; true if it was the last one.
+    fn end_share(&mut self, outcome: Outcome) -> bool {
+        self.n_shares -= 1;
+        self.outcome = self.outcome.max(outcome);
+        self.n_shares == 0
+    }
 }
 
 impl State {
@@ -207,7 +210,7 @@ impl State {
         }
         match &mut self.items {
             Items::Each(items) => items,
-            Items::Whole(_) => unreachable!("split above"),
+            Items::Whole(_) => unreachable!("replaced above"),
         }
     }
 
@@ -215,77 +218,7 @@ impl State {
         let Items::Each(items) = &self.items else { return };
         let delivered = items[self.n_prefix as usize..]
             .iter()
-            .take_while(|item| item.n_shares == 0 && item.end == Outcome::Delivered);
+            .take_while(|item| item.n_shares == 0 && item.outcome == Outcome::Delivered);
         self.n_prefix += delivered.count() as u32;
-    }
-}
-
-/// A share in the promise to tell the source about some items of a line.
-#[derive(Debug)]
-#[must_use = "a ack that is dropped has lost its items"]
-pub(crate) struct AckHandle {
-    line: Arc<BatchTracker>,
-    items: Range<u32>,
-}
-
-impl AckHandle {
-    /// A second promise for the same items; both must be kept.
-    pub(crate) fn share(&self) -> AckHandle {
-        if !self.items.is_empty() {
-            self.line.share(&self.items);
-        }
-        AckHandle { line: Arc::clone(&self.line), items: self.items.clone() }
-    }
-
-    /// Cuts off the items in front of `item`.
-    pub(crate) fn split_front(&mut self, item: u32) -> AckHandle {
-        let item = item.clamp(self.items.start, self.items.end);
-        let front = self.items.start..item;
-        self.items.start = item;
-        AckHandle { line: Arc::clone(&self.line), items: front }
-    }
-
-    pub(crate) fn ack(self) {
-        self.end(Outcome::Delivered);
-    }
-
-    pub(crate) fn release(self) {
-        self.end(Outcome::Released);
-    }
-
-    /// Notes that the items are about to leave for the outside world.
-    pub(crate) fn mark_tried(&self) {
-        self.line.counters.n_tried.fetch_max(self.places().end, Ordering::Relaxed);
-    }
-
-    /// Notes that one of its items is a bad record, which ends the run.
-    pub(crate) fn mark_refused(&self) {
-        self.line.counters.n_refused.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The places of its items in the reading order.
-    pub(crate) fn places(&self) -> Range<u64> {
-        self.line.first + u64::from(self.items.start)..self.line.first + u64::from(self.items.end)
-    }
-
-    pub(crate) fn covers(&self, line: u64, item: u32) -> bool {
-        self.line.id == line && self.items.contains(&item)
-    }
-
-    fn end(mut self, end: Outcome) {
-        self.settle(end);
-    }
-
-    fn settle(&mut self, end: Outcome) {
-        let items = std::mem::replace(&mut self.items, 0..0);
-        if !items.is_empty() {
-            self.line.settle(&items, end);
-        }
-    }
-}
-
-impl Drop for AckHandle {
-    fn drop(&mut self) {
-        self.settle(Outcome::Lost);
     }
 }

@@ -1,55 +1,54 @@
-//! A batch is records that travel together, with the acks owed for them.
+//! A batch is records that travel together, and the items of the source that they stand for.
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Error;
-use serde_json::Value;
 
-use crate::ack::AckHandle;
-use crate::record::{AckId, Record};
+use crate::ack::{BatchTracker, Outcome};
+use crate::progress::{Counters, add};
+use crate::record::Record;
 
-/// Where a source goes on after a restart. What it says is the source's business.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position(pub Value);
-
-/// Knows where to go on once the first `n` items of a batch have been delivered.
+/// Records that travel together.
 ///
-/// Items are the records and the rejects of a batch, in the order of reading.
-/// A position is complete: it also covers all that was read before this batch.
-pub trait Positions: Send + Sync {
-    /// Where to go on behind the first `n_items` items.
-    fn after(&self, n_items: usize) -> Position;
-}
-
-impl<F: Fn(usize) -> Position + Send + Sync> Positions for F {
-    fn after(&self, n_items: usize) -> Position {
-        self(n_items)
-    }
-}
-
-/// Something that a source has read and cannot make a record of.
-#[derive(Debug)]
-pub struct Reject {
-    /// The original bytes, and where they were read.
-    pub record: Record,
-    /// What is wrong, where, and what to do.
-    pub reason: Error,
-    /// How many records of the batch were read before it.
-    pub n_before: usize,
-}
-
-/// Records that travel together, with the acks owed for them.
-#[must_use = "a batch that is dropped has lost its records"]
+/// Each record stands for an item that a source has read, and every batch must end by
+/// [`ack`](Batch::ack), [`release`](Batch::release) or [`fail`](Batch::fail), or be sent on. A
+/// batch that is dropped counts as failed, and ends the run as a bug in a plugin.
+#[must_use = "a batch must be sent on, acknowledged, released or failed"]
 #[derive(Default)]
 pub struct Batch {
-    records: Vec<Record>,
-    acks: Vec<AckHandle>,
-    /// How many records were filtered out since the batch was last sent on.
-    pub(crate) n_filtered: u64,
-    pub(crate) rejects: Vec<Reject>,
-    pub(crate) positions: Option<Arc<dyn Positions>>,
+    /// Shared by the branches of a fan-out until one of them changes a record.
+    records: Arc<Vec<Record>>,
+    /// The item that each record stands for, in the order of the records.
+    ids: Vec<AckId>,
+    trackers: Vec<Arc<BatchTracker>>,
+    /// The counters of the component that has the batch now.
+    holder: Option<Arc<Counters>>,
+    /// The size of the bodies, computed once.
+    size: OnceLock<usize>,
+}
+
+/// Which item of which tracker a record stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct AckId {
+    /// An index into the trackers of the batch.
+    tracker: u32,
+    item: u32,
+}
+
+/// What [`Batch::map`] makes of one record.
+#[derive(Debug)]
+pub enum Mapped {
+    /// The record, as it is now.
+    Keep,
+    /// Nothing: the record is filtered on purpose and counts as delivered.
+    Filter,
+    /// Any number of records. The original is acknowledged when all of them are. Their entry
+    /// numbers are that of the original with `-0`, `-1`, … added.
+    Split(Vec<Record>),
+    /// The record is bad, for this reason.
+    Reject(Error),
 }
 
 impl fmt::Debug for Batch {
@@ -59,21 +58,16 @@ impl fmt::Debug for Batch {
 }
 
 impl Batch {
-    /// A batch as a source reads it.
-    pub fn new(records: Vec<Record>) -> Self {
-        Batch { records, ..Batch::default() }
-    }
-
-    /// Adds what the source could not make records of, in the order of reading.
-    pub fn with_rejects(mut self, rejects: Vec<Reject>) -> Self {
-        self.rejects = rejects;
-        self
-    }
-
-    /// Adds what the source needs to know in order to go on behind this batch.
-    pub fn with_positions(mut self, positions: impl Positions + 'static) -> Self {
-        self.positions = Some(Arc::new(positions));
-        self
+    /// Records that were just read; each stands for one item of `tracker`.
+    pub(crate) fn tracked(records: Vec<Record>, size: usize, tracker: Arc<BatchTracker>) -> Self {
+        let ids = (0..tracker.n_items()).map(|item| AckId { tracker: 0, item }).collect();
+        Batch {
+            records: Arc::new(records),
+            ids,
+            trackers: vec![tracker],
+            holder: None,
+            size: OnceLock::from(size),
+        }
     }
 
     /// The records.
@@ -81,9 +75,15 @@ impl Batch {
         &self.records
     }
 
-    /// The records, to change them in place.
+    /// The records, shared with this batch: for a sink that hands them to a thread.
+    pub fn shared_records(&self) -> Arc<Vec<Record>> {
+        Arc::clone(&self.records)
+    }
+
+    /// The records, to change them in place. A record keeps its item, whatever is put in its place.
     pub fn records_mut(&mut self) -> &mut [Record] {
-        &mut self.records
+        self.size = OnceLock::new();
+        Arc::make_mut(&mut self.records).as_mut_slice()
     }
 
     /// How many records there are.
@@ -91,173 +91,254 @@ impl Batch {
         self.records.len()
     }
 
-    /// Whether no record is left; such a batch must still be sent on, signed or released.
+    /// Whether no record is left.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
     /// About how many bytes the bodies take.
     pub fn size(&self) -> usize {
-        self.records.iter().map(Record::size).sum()
+        *self.size.get_or_init(|| self.records.iter().map(Record::size).sum())
     }
 
-    /// Filters records out on purpose: those are as good as delivered once the
-    /// rest of the batch is.
-    pub fn retain(&mut self, keep: impl FnMut(&mut Record) -> bool) {
-        let n_before = self.records.len();
-        self.records.retain_mut(keep);
-        self.n_filtered += (n_before - self.records.len()) as u64;
+    /// Filters records on purpose: those for which `keep` is false count as delivered.
+    pub fn retain(&mut self, mut keep: impl FnMut(&mut Record) -> bool) {
+        let _ = self.map(|record| if keep(record) { Mapped::Keep } else { Mapped::Filter });
     }
 
-    /// Cuts off the first `n` records, or all if there are fewer.
+    /// Replaces every record by what `f` makes of it. The result says which records of the new
+    /// batch are bad, and why; they go to [`Output::reject`](crate::Output::reject).
+    #[must_use = "rejected records must be passed to `Output::reject`"]
+    pub fn map(&mut self, mut f: impl FnMut(&mut Record) -> Mapped) -> Vec<(usize, Error)> {
+        let n_before = self.len();
+        let (old_records, old_ids) = self.take_parts();
+        let (mut records, mut ids) = (Vec::with_capacity(n_before), Vec::with_capacity(n_before));
+        let (mut filtered, mut rejects) = (Vec::new(), Vec::new());
+        for (mut record, id) in old_records.into_iter().zip(old_ids) {
+            match f(&mut record) {
+                Mapped::Keep => {}
+                Mapped::Filter => {
+                    filtered.push(id);
+                    continue;
+                }
+                Mapped::Split(parts) => {
+                    let Some(n_more) = parts.len().checked_sub(1) else {
+                        filtered.push(id);
+                        continue;
+                    };
+                    self.tracker(id).share(&(id.item..id.item + 1), n_more as u32);
+                    for (mut part, index) in parts.into_iter().zip(0..) {
+                        part.entry = record.entry.as_ref().map(|entry| entry.part(index));
+                        records.push(part);
+                        ids.push(id);
+                    }
+                    continue;
+                }
+                Mapped::Reject(reason) => rejects.push((records.len(), reason)),
+            }
+            records.push(record);
+            ids.push(id);
+        }
+        self.set_parts(records, ids);
+        if let Some(holder) = &self.holder {
+            add(&holder.filtered, filtered.len() as u64);
+        }
+        self.settle(&filtered, Outcome::Delivered);
+        rejects
+    }
+
+    /// Takes the first `n` records, or all if there are fewer, into a batch of their own.
     pub fn split_front(&mut self, n: usize) -> Batch {
-        let n = n.min(self.records.len());
-        if n == self.records.len() {
+        if n >= self.len() {
             return std::mem::take(self);
         }
-        let back = self.records.split_off(n);
-        let front = std::mem::replace(&mut self.records, back);
-        let mut acks = Vec::with_capacity(self.acks.len());
-        let mut kept = Vec::with_capacity(self.acks.len());
-        for mut ack in self.acks.drain(..) {
-            let last_front = covered(&front, &ack).max();
-            let first_back = covered(&self.records, &ack).min();
-            match (last_front, first_back) {
-                (None, _) => kept.push(ack),
-                (_, None) => acks.push(ack),
-                (Some(last), Some(first)) if last < first => {
-                    acks.push(ack.split_front(first));
-                    kept.push(ack);
-                }
-                // The records have been put into another order: both halves answer for all.
-                _ => {
-                    acks.push(ack.share());
-                    kept.push(ack);
-                }
-            }
-        }
-        self.acks = kept;
-        Batch { records: front, acks, n_filtered: std::mem::take(&mut self.n_filtered), ..Batch::default() }
+        let (mut front, mut front_ids) = self.take_parts();
+        let back = front.split_off(n);
+        let back_ids = front_ids.split_off(n);
+        self.set_parts(back, back_ids);
+        self.part(front, front_ids)
     }
 
     /// Takes the records at `indices`, which must ascend, into a batch of their own.
     pub fn extract(&mut self, indices: &[usize]) -> Batch {
         debug_assert!(indices.is_sorted());
-        let mut taken = Vec::with_capacity(indices.len());
-        let mut kept = Vec::with_capacity(self.records.len());
+        let (mut taken, mut taken_ids) =
+            (Vec::with_capacity(indices.len()), Vec::with_capacity(indices.len()));
+        let (mut kept, mut kept_ids) = (Vec::with_capacity(self.len()), Vec::with_capacity(self.len()));
         let mut wanted = indices.iter().copied().peekable();
-        for (index, record) in self.records.drain(..).enumerate() {
+        let (records, ids) = self.take_parts();
+        for (index, (record, id)) in records.into_iter().zip(ids).enumerate() {
             if wanted.next_if_eq(&index).is_some() {
                 taken.push(record);
+                taken_ids.push(id);
             } else {
                 kept.push(record);
+                kept_ids.push(id);
             }
         }
-        let mut acks = Vec::with_capacity(taken.len());
-        for AckId { line, item, .. } in taken.iter().map(|record| record.ack_id) {
-            let is_shared = kept.iter().any(|other| other.ack_id.line == line && other.ack_id.item == item);
-            let Some(at) = self.acks.iter().position(|ack| ack.covers(line, item)) else {
-                continue;
-            };
-            if is_shared {
-                acks.push(self.acks[at].share());
-                continue;
-            }
-            let front = self.acks[at].split_front(item);
-            acks.push(self.acks[at].split_front(item + 1));
-            self.acks.push(front);
-        }
-        self.records = kept;
-        Batch { records: taken, acks, ..Batch::default() }
+        self.set_parts(kept, kept_ids);
+        self.part(taken, taken_ids)
     }
 
-    /// Adds the records of another batch behind those of this one.
+    /// Adds the records of another batch after those of this one.
     pub fn absorb(&mut self, mut other: Batch) {
-        self.records.append(&mut other.records);
-        self.acks.append(&mut other.acks);
-        self.n_filtered += std::mem::take(&mut other.n_filtered);
+        if self.is_empty() && self.holder.is_none() {
+            *self = other;
+            return;
+        }
+        let (mut records, ids) = other.take_parts();
+        let trackers: Vec<u32> = other.trackers.iter().map(|it| self.tracker_index(it)).collect();
+        self.ids.extend(ids.iter().map(|id| AckId { tracker: trackers[id.tracker as usize], item: id.item }));
+        self.size = OnceLock::new();
+        Arc::make_mut(&mut self.records).append(&mut records);
     }
 
-    /// Declares every record delivered.
-    pub fn ack(self) {
-        self.acks.into_iter().for_each(AckHandle::ack);
+    /// Acknowledges every record: it is stored.
+    pub fn ack(mut self) {
+        self.end(Outcome::Delivered);
     }
 
-    /// Declares that the records were not taken on: they count as unread.
-    pub fn release(self) {
-        self.acks.into_iter().for_each(AckHandle::release);
+    /// Releases every record: it was not processed and will be read again. This is not an error.
+    pub fn release(mut self) {
+        if let Some(holder) = &self.holder {
+            add(&holder.released, self.len() as u64);
+        }
+        self.end(Outcome::Released);
     }
 
-    /// The same records for another branch; both branches must deliver them.
+    /// Fails every record: it could not be written, and the run ends with an error.
+    pub fn fail(mut self) {
+        self.end(Outcome::Failed);
+    }
+
+    /// The same records for another branch; the items are acknowledged when both branches have
+    /// acknowledged them.
     pub(crate) fn share(&self) -> Batch {
+        for (tracker, items) in runs(&self.ids) {
+            self.trackers[tracker].share(&items, 1);
+        }
         Batch {
-            records: self.records.clone(),
-            acks: self.acks.iter().map(AckHandle::share).collect(),
-            ..Batch::default()
+            records: Arc::clone(&self.records),
+            ids: self.ids.clone(),
+            trackers: self.trackers.clone(),
+            holder: self.holder.clone(),
+            size: self.size.clone(),
         }
     }
 
-    /// Gives the rejects their places among the records; says which they are, and why.
-    pub(crate) fn merge_rejects(&mut self) -> Vec<(usize, Error)> {
-        if self.rejects.is_empty() {
-            return Vec::new();
-        }
-        let mut reasons = Vec::with_capacity(self.rejects.len());
-        let mut merged = Vec::with_capacity(self.records.len() + self.rejects.len());
-        let mut rejects = self.rejects.drain(..).peekable();
-        for (index, record) in self.records.drain(..).enumerate() {
-            while let Some(reject) = rejects.next_if(|reject| reject.n_before <= index) {
-                reasons.push((merged.len(), reject.reason));
-                merged.push(reject.record);
-            }
-            merged.push(record);
-        }
-        for reject in rejects {
-            reasons.push((merged.len(), reject.reason));
-            merged.push(reject.record);
-        }
-        self.records = merged;
-        reasons
+    /// Notes and counts that a component has received the batch.
+    pub(crate) fn enter(&mut self, component: &Arc<Counters>) {
+        add(&component.records_in, self.len() as u64);
+        add(&component.bytes_in, self.size() as u64);
+        self.holder = Some(Arc::clone(component));
     }
 
-    /// From the first to the last place in the reading order that the acks answer for.
+    /// Ends the stay at the component that has received the batch; the result counts it.
+    pub(crate) fn leave(&mut self) -> Leaving {
+        Leaving { component: self.holder.take(), n_records: self.len() as u64, n_bytes: self.size() as u64 }
+    }
+
+    /// From the first to the last place in the reading order that the records stand for.
     pub(crate) fn span(&self) -> Range<u64> {
-        let places = || self.acks.iter().map(AckHandle::places).filter(|places| !places.is_empty());
+        let places = || runs(&self.ids).map(|(tracker, items)| self.places(tracker, &items));
         let start = places().map(|places| places.start).min().unwrap_or_default();
         let end = places().map(|places| places.end).max().unwrap_or_default();
         start..end
     }
 
-    /// The places in the reading order that the acks answer for.
-    #[cfg(test)]
-    pub(crate) fn items(&self) -> Vec<u64> {
-        self.acks.iter().flat_map(AckHandle::places).collect()
-    }
-
-    /// Puts the engine's ack on a batch that has just been read.
-    pub(crate) fn owe(&mut self, ack: AckHandle) {
-        self.acks.push(ack);
-    }
-
-    /// Notes that a record is a bad one, which ends the run.
-    pub(crate) fn mark_refused(&self, index: usize) {
-        let AckId { line, item, .. } = self.records[index].ack_id;
-        if let Some(ack) = self.acks.iter().find(|ack| ack.covers(line, item)) {
-            ack.mark_refused();
+    /// Notes that the records are about to be written by a sink.
+    pub(crate) fn mark_tried(&self) {
+        for (tracker, items) in runs(&self.ids) {
+            self.trackers[tracker].mark_tried(self.places(tracker, &items).end);
         }
     }
 
-    /// Notes that the records are about to leave for the outside world.
-    pub(crate) fn mark_tried(&self) {
-        self.acks.iter().for_each(AckHandle::mark_tried);
+    fn places(&self, tracker: usize, items: &Range<u32>) -> Range<u64> {
+        let first = self.trackers[tracker].place(items.start);
+        first..first + u64::from(items.end - items.start)
+    }
+
+    fn tracker(&self, id: AckId) -> &BatchTracker {
+        &self.trackers[id.tracker as usize]
+    }
+
+    /// The index of a tracker in this batch, which may be new.
+    fn tracker_index(&mut self, tracker: &Arc<BatchTracker>) -> u32 {
+        let index = self.trackers.iter().position(|it| Arc::ptr_eq(it, tracker)).unwrap_or_else(|| {
+            self.trackers.push(Arc::clone(tracker));
+            self.trackers.len() - 1
+        });
+        u32::try_from(index).expect("a batch has fewer than 2^32 trackers")
+    }
+
+    /// A batch of records that were taken out of this one.
+    fn part(&self, records: Vec<Record>, ids: Vec<AckId>) -> Batch {
+        Batch {
+            records: Arc::new(records),
+            ids,
+            trackers: self.trackers.clone(),
+            holder: self.holder.clone(),
+            size: OnceLock::new(),
+        }
+    }
+
+    fn take_parts(&mut self) -> (Vec<Record>, Vec<AckId>) {
+        self.size = OnceLock::new();
+        (Arc::unwrap_or_clone(std::mem::take(&mut self.records)), std::mem::take(&mut self.ids))
+    }
+
+    fn set_parts(&mut self, records: Vec<Record>, ids: Vec<AckId>) {
+        (self.records, self.ids) = (Arc::new(records), ids);
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        let ids = std::mem::take(&mut self.ids);
+        self.settle(&ids, outcome);
+    }
+
+    fn settle(&self, ids: &[AckId], outcome: Outcome) {
+        for (tracker, items) in runs(ids) {
+            self.trackers[tracker].settle(&items, outcome);
+        }
     }
 }
 
-/// The items of `records` that `ack` answers for.
-fn covered<'a>(records: &'a [Record], ack: &'a AckHandle) -> impl Iterator<Item = u32> + 'a {
-    records
-        .iter()
-        .map(|record| record.ack_id)
-        .filter(|ack_id| ack.covers(ack_id.line, ack_id.item))
-        .map(|ack_id| ack_id.item)
+/// A batch that leaves the component which had received it.
+#[must_use = "every batch that leaves must be counted"]
+pub(crate) struct Leaving {
+    component: Option<Arc<Counters>>,
+    n_records: u64,
+    n_bytes: u64,
+}
+
+impl Leaving {
+    /// Counts the batch as sent, or stored.
+    pub(crate) fn count_out(self) {
+        if let Some(component) = &self.component {
+            add(&component.records_out, self.n_records);
+            add(&component.bytes_out, self.n_bytes);
+        }
+    }
+
+    /// Counts the batch as released, since the next component did not take it.
+    pub(crate) fn count_released(self) {
+        if let Some(component) = &self.component {
+            add(&component.released, self.n_records);
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.end(Outcome::Dropped);
+    }
+}
+
+/// Items in a row of the same tracker: its index and the items.
+fn runs(ids: &[AckId]) -> impl Iterator<Item = (usize, Range<u32>)> + '_ {
+    let follows = |one: &AckId, next: &AckId| one.tracker == next.tracker && one.item + 1 == next.item;
+    ids.chunk_by(follows).map(|run| {
+        let (first, last) = (run[0], run[run.len() - 1]);
+        (first.tracker as usize, first.item..last.item + 1)
+    })
 }

@@ -10,14 +10,15 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Body, EntryNumber, Header, Headers, Name, Origin, Record};
+use crate::entry_number::EntryNumber;
+use crate::record::{Body, Header, Headers, Name, Origin, Record};
 use crate::report::rfc3339;
 use crate::table::{Column, ColumnType, Row, TableHeader};
 
 /// The format this version writes and reads.
 const VERSION: u32 = 1;
 
-/// A record that a component has rejected: what it was given, and why it would not have it.
+/// A record that a component has rejected, as the component received it, and the reason.
 ///
 /// Written as one line of JSON, whose fields `docs/dead-letters.md` explains.
 #[derive(Clone, Debug)]
@@ -28,14 +29,14 @@ pub struct DeadLetter {
     pub pipeline: String,
     /// The component that has rejected the record.
     pub component: String,
-    /// When it did, RFC 3339 in UTC.
+    /// When it was rejected, RFC 3339 in UTC.
     pub time: String,
-    /// The record as the component was given it: body, key, headers, timestamp, origin and entry.
+    /// The record as the component received it: body, key, headers, timestamp, origin and entry.
     pub record: Record,
 }
 
 impl DeadLetter {
-    /// A letter about a record that is being rejected now.
+    /// A dead letter for a record that is rejected now.
     pub(crate) fn new(record: &Record, reason: &Error, pipeline: &str, component: &str) -> Self {
         DeadLetter {
             reason: format!("{reason:#}"),
@@ -52,7 +53,7 @@ impl DeadLetter {
         struct Versioned {
             version: u32,
         }
-        let what = "this is no dead letter";
+        let what = "not a dead letter";
         let Versioned { version } = serde_json::from_slice(line).context(what)?;
         ensure!(version == VERSION, "the letter has version {version}, this runner knows version {VERSION}");
         serde_json::from_slice::<Envelope>(line).map_err(Error::new).and_then(Envelope::open).context(what)
@@ -73,8 +74,8 @@ struct Envelope<'a> {
     component: Cow<'a, str>,
     time: Cow<'a, str>,
     origin: Place<'a>,
-    entry: Option<u64>,
-    /// Who has counted the entry.
+    entry: Option<EntryText>,
+    /// The source that has counted the entry.
     source: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timestamp: Option<i64>,
@@ -84,7 +85,7 @@ struct Envelope<'a> {
     key_base64: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     headers: Vec<NamedValue>,
-    /// What a row needs beside its line of CSV, to be the row that it was.
+    /// What a row needs in addition to its CSV line to become the same row again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     table: Option<Columns>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +99,31 @@ struct Place<'a> {
     stream: Cow<'a, str>,
     lane: i32,
     offset: u64,
+}
+
+/// An entry number: a JSON number, or text such as `12-0` for a part of a split record.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum EntryText {
+    Number(u64),
+    Text(String),
+}
+
+impl EntryText {
+    fn of(entry: &EntryNumber) -> Self {
+        if entry.parts().is_empty() {
+            EntryText::Number(entry.number)
+        } else {
+            EntryText::Text(entry.text().to_string())
+        }
+    }
+
+    fn read(self, source: Name) -> Result<EntryNumber> {
+        match self {
+            EntryText::Number(number) => Ok(EntryNumber::new(number, source)),
+            EntryText::Text(text) => EntryNumber::parse(&text, source),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -144,8 +170,8 @@ impl<'a> Envelope<'a> {
                 lane: record.origin.partition,
                 offset: record.origin.offset,
             },
-            entry: record.entry.map(|entry| entry.number),
-            source: record.entry.map(|entry| entry.source.as_str().into()),
+            entry: record.entry.as_ref().map(EntryText::of),
+            source: record.entry.as_ref().map(|entry| entry.source.as_str().into()),
             timestamp: record.timestamp,
             key,
             key_base64,
@@ -166,7 +192,7 @@ impl<'a> Envelope<'a> {
             (Some(bytes), None) => Body::Bytes(bytes),
             (Some(line), Some(table)) => Body::Row(
                 Row::read_csv(table.header()?, &line)
-                    .context("`body` is no line of the columns in `table`")?,
+                    .context("`body` does not match the columns in `table`")?,
             ),
         };
         let mut record = Record::new(body, Origin { source: Name::new(&stream), partition: lane, offset });
@@ -177,9 +203,9 @@ impl<'a> Envelope<'a> {
         record.headers = Headers::new(self.headers.into_iter().map(header).collect::<Result<_>>()?);
         record.timestamp = self.timestamp;
         record.entry = match (self.entry, self.source) {
-            (Some(number), Some(source)) => Some(EntryNumber { number, source: Name::new(&source) }),
+            (Some(entry), Some(source)) => Some(entry.read(Name::new(&source))?),
             (None, None) => None,
-            _ => bail!("`entry` and `source` go together"),
+            _ => bail!("`entry` needs `source`, and `source` needs `entry`"),
         };
         Ok(DeadLetter {
             reason: self.reason.into(),
@@ -206,7 +232,7 @@ impl Columns {
         let column = |it: NamedColumn| Column { name: it.name, kind: it.kind, nullable: it.nullable };
         let columns: Vec<Column> = self.columns.into_iter().map(column).collect();
         ensure!(!columns.is_empty(), "`table` has no columns");
-        let delimiter = u8::try_from(self.delimiter).context("`delimiter` is one byte")?;
+        let delimiter = u8::try_from(self.delimiter).context("`delimiter` must be one byte")?;
         Ok(Arc::new(TableHeader::new(columns, delimiter, self.null_values)))
     }
 }
@@ -223,7 +249,7 @@ fn written(bytes: Option<&[u8]>) -> (Option<String>, Option<String>) {
 fn read(text: Option<String>, base64: Option<String>) -> Result<Option<Bytes>> {
     Ok(match (text, base64) {
         (Some(text), _) => Some(text.into()),
-        (None, Some(base64)) => Some(BASE64_STANDARD.decode(base64).context("this is no base64")?.into()),
+        (None, Some(base64)) => Some(BASE64_STANDARD.decode(base64).context("not valid base64")?.into()),
         (None, None) => None,
     })
 }
@@ -246,11 +272,11 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_says_everything_about_a_record() {
+    fn envelope_holds_everything_of_a_record() {
         let mut record = Record::new(Body::Bytes("{\"a\":1}".into()), origin());
         record.key = Some("NYA".into());
         record.timestamp = Some(1_700_000_000_000);
-        record.entry = Some(EntryNumber { number: 7, source: Name::new("producer/stocks") });
+        record.entry = Some(EntryNumber::new(7, Name::new("producer/stocks")));
         record.headers = Headers::new(vec![
             Header { name: "trace".into(), value: Some("x".into()) },
             Header { name: "empty".into(), value: None },
@@ -276,15 +302,15 @@ mod tests {
 
         let back = and_back(&record);
         assert_eq!(
-            (back.origin, back.entry, back.timestamp),
-            (record.origin, record.entry, record.timestamp)
+            (back.origin, &back.entry, back.timestamp),
+            (record.origin, &record.entry, record.timestamp)
         );
         assert_eq!((&back.key, back.to_bytes()), (&record.key, record.to_bytes()));
         assert!(back.headers.iter().eq(record.headers.iter()));
     }
 
     #[test]
-    fn bytes_that_are_not_text_survive_as_base64() {
+    fn bytes_that_are_not_text_are_written_as_base64() {
         let mut record = Record::new(Body::Bytes((&b"\xff\x00"[..]).into()), origin());
         record.key = Some((&b"\xfe"[..]).into());
         record.headers = Headers::new(vec![Header { name: "h".into(), value: Some((&b"\xfd"[..]).into()) }]);
@@ -298,7 +324,16 @@ mod tests {
     }
 
     #[test]
-    fn no_body_is_something_else_than_an_empty_one() {
+    fn part_of_a_split_record_keeps_its_entry_number() {
+        let mut record = Record::new(Body::Bytes("{}".into()), origin());
+        record.entry = Some(EntryNumber::new(12, Name::new("p/s")).part(1));
+        let json: serde_json::Value = serde_json::from_slice(&rejected(&record).to_json()).unwrap();
+        assert_eq!(json["entry"], "12-1");
+        assert_eq!(and_back(&record).entry, record.entry);
+    }
+
+    #[test]
+    fn tombstone_differs_from_an_empty_body() {
         for body in [Body::Tombstone, Body::Bytes(Bytes::new())] {
             let record = Record::new(body, origin());
             assert_eq!(and_back(&record).to_bytes(), record.to_bytes());
@@ -306,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_the_same_row_again() {
+    fn row_is_read_back_as_the_same_row() {
         let column = |name: &str, kind, nullable| Column { name: name.into(), kind, nullable };
         let columns =
             vec![column("Adj Close", ColumnType::Float, true), column("s", ColumnType::String, false)];
@@ -315,7 +350,7 @@ mod tests {
         for index in 0..2 {
             let row = Row::new(Arc::clone(&table), index);
             let record = Record::new(Body::Row(row.clone()), origin());
-            let Body::Row(back) = and_back(&record).body else { panic!("a row stays one") };
+            let Body::Row(back) = and_back(&record).body else { panic!("a row stays a row") };
             let json = |row: &Row| {
                 let mut json = Vec::new();
                 row.write_json(&mut json);
@@ -327,9 +362,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_letter_is_refused_with_the_reason() {
+    fn other_lines_are_refused_with_the_reason() {
         for (line, reason) in [
-            ("nonsense", "this is no dead letter: expected"),
+            ("nonsense", "not a dead letter: expected"),
             ("{\"a\":1}", "missing field `version`"),
             ("{\"version\":2}", "version 2, this runner knows version 1"),
             ("{\"version\":1}", "missing field `reason`"),

@@ -1,30 +1,147 @@
-//! Errors that the engine or the command line treats in a way of their own.
+//! Errors: one classification from plugin to engine, and errors about options.
 
 use std::fmt;
+use std::time::Duration;
 
-use thiserror::Error;
+use anyhow::Error;
+use thiserror::Error as ThisError;
 
-/// Marks an error chain: a service could not be reached. First contact is tried
-/// again for `retry.connect`; a run that ends on it has exit code 69.
-#[derive(Debug, Error)]
-#[error("{0}")]
-pub struct Unreachable(pub String);
+/// What kind of failure this is, and so what the engine does about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// A service cannot be reached. It is tried again; a run that ends on it has exit code 69.
+    Unreachable,
+    /// Another try may succeed: a timeout, a throttled request, a resource that does not exist yet.
+    Transient,
+    /// The record is bad. It goes to the dead letters, or ends the run where there are none.
+    Rejected,
+    /// No further try will help; the run ends.
+    Fatal,
+    /// The reader of the output has closed it, as `| head` does. The run stops as if the user had
+    /// asked for it.
+    OutputClosed,
+}
 
-/// Marks an error chain: something that others make is not there. It is waited for
-/// as long as a first contact is tried; a run that ends on it has failed.
-#[derive(Debug, Error)]
-#[error("{0}")]
-pub struct Missing(pub String);
+/// Why a component could not do what it was asked for.
+///
+/// Everything that is converted with `?` is [`Class::Fatal`], except a `Failure` inside an
+/// [`anyhow::Error`], which keeps its class.
+pub struct Failure {
+    class: Class,
+    error: Error,
+    retry_after: Option<Duration>,
+}
 
-/// Marks an error chain: whoever read the output has gone, as `| head` does. The
-/// run ends as if it had been asked to stop.
-#[derive(Debug, Error)]
-#[error("{0}")]
-pub struct OutputClosed(pub String);
+impl Failure {
+    /// A failure of this class.
+    pub fn new(class: Class, error: impl Into<Error>) -> Self {
+        Failure { class, error: error.into(), retry_after: None }
+    }
 
-/// An option that reads well and still makes no sense, found by `build`; it is
-/// shown where the option stands in the file.
-#[derive(Debug, Error)]
+    /// A service cannot be reached.
+    pub fn unreachable(error: impl Into<Error>) -> Self {
+        Failure::new(Class::Unreachable, error)
+    }
+
+    /// Another try may succeed.
+    pub fn transient(error: impl Into<Error>) -> Self {
+        Failure::new(Class::Transient, error)
+    }
+
+    /// The record is bad.
+    pub fn rejected(error: impl Into<Error>) -> Self {
+        Failure::new(Class::Rejected, error)
+    }
+
+    /// No further try will help.
+    pub fn fatal(error: impl Into<Error>) -> Self {
+        Failure::new(Class::Fatal, error)
+    }
+
+    /// The reader of the output has closed it.
+    pub fn output_closed(error: impl Into<Error>) -> Self {
+        Failure::new(Class::OutputClosed, error)
+    }
+
+    /// Adds how long the service asks to wait before the next try (`Retry-After`).
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
+        self
+    }
+
+    /// Adds what was being done; the class stays.
+    #[must_use]
+    pub fn context(mut self, context: impl fmt::Display + Send + Sync + 'static) -> Self {
+        self.error = self.error.context(context);
+        self
+    }
+
+    /// What kind of failure it is.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// How long the service asks to wait before the next try.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// What went wrong.
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// What went wrong.
+    pub fn into_error(self) -> Error {
+        self.error
+    }
+
+    /// Whether another try may succeed.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.class, Class::Unreachable | Class::Transient)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {:#}", self.class, self.error)
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let is_bare = error.chain().next().is_some_and(|outermost| outermost.is::<Failure>());
+        if is_bare {
+            return error.downcast().expect("it is a failure");
+        }
+        // The failure may be inside, with context around it that must be kept.
+        let inner = error.downcast_ref::<Failure>();
+        let (class, retry_after) =
+            inner.map_or((Class::Fatal, None), |inner| (inner.class, inner.retry_after));
+        Failure { class, error, retry_after }
+    }
+}
+
+/// The class of a failure anywhere in the chain of an error; [`Class::Fatal`] if there is none.
+pub fn class_of(error: &Error) -> Class {
+    error.downcast_ref::<Failure>().map_or(Class::Fatal, Failure::class)
+}
+
+/// An option whose value `build` refuses; it is shown where the option stands in the file.
+#[derive(Debug, ThisError)]
 #[error("`{option}`: {message}")]
 pub struct OptionError {
     /// The option's name; of a nested one the names joined by dots.
@@ -35,27 +152,24 @@ pub struct OptionError {
 
 impl OptionError {
     /// An error about one option, as an `anyhow` error.
-    #[allow(clippy::new_ret_no_self, reason = "nobody wants it but as an error")]
-    pub fn new(option: impl Into<String>, message: impl Into<String>) -> anyhow::Error {
-        anyhow::Error::new(OptionError { option: option.into(), message: message.into() })
+    #[allow(clippy::new_ret_no_self, reason = "it is only ever used as an `anyhow` error")]
+    pub fn new(option: impl Into<String>, message: impl Into<String>) -> Error {
+        Error::new(OptionError { option: option.into(), message: message.into() })
     }
 }
 
-/// Several errors of one component, found by `build` at once.
+/// Several errors of one component that `build` has found at once.
 #[derive(Debug)]
-pub struct OptionErrors(Vec<anyhow::Error>);
+pub struct OptionErrors(Vec<Error>);
 
 impl OptionErrors {
-    /// Fails if anything was found; one error alone stays what it is.
-    pub fn none_of(found: impl IntoIterator<Item = anyhow::Error>) -> anyhow::Result<()> {
+    /// Fails if `found` has any errors; a single error stays as it is.
+    pub fn none_of(found: impl IntoIterator<Item = Error>) -> anyhow::Result<()> {
         OptionErrors::with(found, Ok(()))
     }
 
-    /// What was made in spite of all that was found; fails if anything was, with what went wrong in the making.
-    pub fn with<T>(
-        found: impl IntoIterator<Item = anyhow::Error>,
-        made: anyhow::Result<T>,
-    ) -> anyhow::Result<T> {
+    /// `made`, unless `found` has any errors; then all of them and that of `made`.
+    pub fn with<T>(found: impl IntoIterator<Item = Error>, made: anyhow::Result<T>) -> anyhow::Result<T> {
         let mut errors = Vec::new();
         let (made, last) = match made {
             Ok(made) => (Some(made), None),
@@ -70,12 +184,12 @@ impl OptionErrors {
         match (made, errors.len()) {
             (Some(made), 0) => Ok(made),
             (_, 1) => Err(errors.remove(0)),
-            _ => Err(anyhow::Error::new(OptionErrors(errors))),
+            _ => Err(Error::new(OptionErrors(errors))),
         }
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &anyhow::Error> {
+    pub fn iter(&self) -> impl Iterator<Item = &Error> {
         self.0.iter()
     }
 }
@@ -91,12 +205,31 @@ impl fmt::Display for OptionErrors {
     }
 }
 
-/// Whether a service could not be reached, anywhere in the chain.
-pub fn is_unreachable(error: &anyhow::Error) -> bool {
-    error.chain().any(<dyn std::error::Error + 'static>::is::<Unreachable>) || error.is::<Unreachable>()
-}
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
 
-/// Whether a first contact that ended so is tried again.
-pub(crate) fn is_awaited(error: &anyhow::Error) -> bool {
-    is_unreachable(error) || error.is::<Missing>()
+    use super::*;
+
+    #[test]
+    fn failure_in_an_error_chain_keeps_its_class_and_context() {
+        let asked = Some(Duration::from_secs(3));
+        let failure = Failure::transient(Error::msg("refused")).with_retry_after(asked);
+        let error = Err::<(), _>(failure).context("asking for a page").unwrap_err();
+        assert_eq!(class_of(&error), Class::Transient);
+        let failure = Failure::from(error);
+        assert_eq!((failure.class(), failure.retry_after()), (Class::Transient, asked));
+        assert_eq!(format!("{:#}", failure.error()), "asking for a page: refused");
+    }
+
+    #[test]
+    fn failure_converted_twice_is_not_nested() {
+        let failure = Failure::from(Error::new(Failure::unreachable(Error::msg("no route"))));
+        assert_eq!(format!("{:#}", failure.into_error()), "no route");
+    }
+
+    #[test]
+    fn any_other_error_is_fatal() {
+        assert_eq!(Failure::from(Error::msg("broken")).class(), Class::Fatal);
+    }
 }

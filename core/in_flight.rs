@@ -1,10 +1,8 @@
-//! Bounds the bytes of records that are under way in one pipeline.
-
-use std::sync::atomic::Ordering;
+//! Bounds the bytes of records that are in flight in one pipeline.
 
 use tokio::sync::Notify;
 
-use crate::sync::AtomicUsize;
+use crate::sync::{AtomicUsize, Ordering};
 
 /// The bytes of records between reading and their end, client queues included.
 #[derive(Debug)]
@@ -25,11 +23,11 @@ impl InFlight {
         InFlight { n_bytes: AtomicUsize::new(0), at_most, freed: Notify::new() }
     }
 
-    /// Waits until less than the limit is under way; then one more batch of
-    /// whatever size may be read.
+    /// Waits until fewer bytes than the limit are in flight; then one more batch of any size may be
+    /// read.
     pub(crate) async fn has_room(&self) {
         loop {
-            // From here on it is told of all that is freed.
+            // From here on no notification is missed.
             let freed = self.freed.notified();
             if self.n_bytes.load(Ordering::SeqCst) < self.at_most {
                 return;

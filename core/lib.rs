@@ -1,30 +1,39 @@
-//! The engine of `runner` and the words of its trade.
+//! The engine of `runner`, and the contract between it and plugins.
 //!
-//! This crate knows no plugin, no verb of the command line and no client
-//! library. `ARCHITECTURE.md` beside this file is the map.
+//! This crate knows no plugin, no verb of the command line and no client library.
+//! `ARCHITECTURE.md` in this folder is the map.
 
 mod ack;
+mod adapters;
 mod batch;
+mod build_context;
+mod checkpoint;
 pub mod config;
 mod dead_letter;
 mod durable;
 mod engine;
+mod entry_number;
 mod error;
 mod in_flight;
 mod json;
 mod pipeline;
 mod plugin;
+mod position;
 mod progress;
+mod read_batch;
 mod record;
 mod replay;
 mod report;
+mod run;
 pub mod schema;
 mod secret;
 mod sink;
 mod source;
+mod stop;
 mod sync;
 mod table;
 pub mod testing;
+mod transaction;
 mod transform;
 mod units;
 
@@ -32,20 +41,29 @@ pub use anyhow::{Error, Result};
 pub use async_trait::async_trait;
 pub use inventory::submit as register;
 
-pub use batch::{Batch, Position, Positions, Reject};
+pub use adapters::{MapRecord, PollSource, Polled, RecordSink, map_records, poll_source, record_sink};
+pub use batch::{Batch, Mapped};
+pub use build_context::{BatchLimits, BuildContext, RetryLimits, Upstream};
+pub use checkpoint::{Checkpoint, checkpoints, reset_checkpoints};
 pub use config::{is_secret_parameter, without_secrets};
 pub use dead_letter::DeadLetter;
 pub use durable::create_folder;
-pub use engine::{Checkpoint, RunOptions, checkpoints, open_sink, reset_checkpoints, run};
-pub use error::{Missing, OptionError, OptionErrors, OutputClosed, Unreachable, is_unreachable};
+pub use engine::{RunOptions, open_sink};
+pub use entry_number::EntryNumber;
+pub use error::{Class, Failure, OptionError, OptionErrors, class_of};
 pub use pipeline::{Counts, Monitor, Pipeline};
-pub use plugin::{BatchLimits, BuildContext, Built, Kind, Plugin, Registry, RetryLimits};
+pub use plugin::{Built, Kind, Plugin, Registry};
+pub use position::{Position, Positions, Start};
 pub use progress::Gauges;
-pub use record::{Body, EntryNumber, Header, Headers, Name, Origin, Record};
+pub use read_batch::{ReadBatch, Reject};
+pub use record::{Body, Header, Headers, Name, Origin, Record};
 pub use report::{ComponentReport, PipelineReport, Status};
+pub use run::run;
 pub use secret::Secret;
-pub use sink::{Failure, ShutdownReason, Sink, SinkConfig, Transaction, WriteError};
-pub use source::{Committer, ReadError, Replay, Source, SourceConfig, Start};
+pub use sink::{Background, Crawler, Sink, SinkConfig, WriteError};
+pub use source::{Committer, Next, Replay, Source, SourceConfig};
+pub use stop::{Flow, StopReason};
 pub use table::{Column, ColumnType, JsonKeys, Row, Table, TableHeader};
-pub use transform::{Flow, Output, Transform, TransformConfig};
+pub use transaction::{TransactionalSink, TransactionalSource};
+pub use transform::{Output, Transform, TransformConfig};
 pub use units::{ByteSize, HumanDuration};

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::engine::Checkpoint;
-use crate::plugin::{BatchLimits, Built, Kind, RetryLimits};
+use crate::build_context::{BatchLimits, RetryLimits};
+use crate::checkpoint::Checkpoint;
+use crate::plugin::{Built, Kind};
 use crate::progress::{Counters, Gauges, get};
 use crate::sink::Sink;
 use crate::source::Replay;
@@ -15,11 +16,11 @@ pub struct Pipeline {
     pub name: String,
     /// The file it was read from, as the user wrote it.
     pub file: PathBuf,
-    /// Where its checkpoints lie.
+    /// Where its checkpoints are stored.
     pub data_dir: PathBuf,
     pub(crate) batch: BatchLimits,
     pub(crate) retry: RetryLimits,
-    /// In an order in which every component comes after its inputs.
+    /// Every component comes after its inputs.
     pub(crate) components: Vec<Component>,
     pub(crate) dead_letter: Option<Component>,
 }
@@ -33,6 +34,8 @@ pub(crate) struct Component {
     pub(crate) built: Built,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) counters: Arc<Counters>,
+    /// Whether it is the sink of `[dead_letter]`.
+    pub(crate) is_dead_letter: bool,
 }
 
 impl Component {
@@ -46,7 +49,7 @@ impl Component {
 }
 
 impl Pipeline {
-    /// What its components show of themselves, while it runs and afterwards.
+    /// Shows what its components are doing, while it runs and afterwards.
     pub fn monitors(&self) -> Vec<Monitor> {
         let all = self.components.iter().chain(&self.dead_letter);
         all.map(|component| Monitor {
@@ -59,28 +62,28 @@ impl Pipeline {
         .collect()
     }
 
-    /// Whether any source keeps its position in a checkpoint of ours.
+    /// Whether any source keeps its position in a checkpoint.
     pub fn keeps_checkpoints(&self) -> bool {
         self.components.iter().any(|component| {
             matches!(&component.built, Built::Source(source) if source.replay() != Replay::External)
         })
     }
 
-    /// The number of the next record that a source reads which goes on with this checkpoint; `None` if
-    /// the file has no source of that name that counts.
+    /// The entry number of the next record that a source reads after it has resumed from this
+    /// checkpoint; `None` if the file has no source of that name whose records the engine counts.
     pub fn next_entry(&self, checkpoint: &Checkpoint) -> Option<u64> {
         let component = self.components.iter().find(|component| component.name == checkpoint.component)?;
         let Built::Source(source) = &component.built else { return None };
-        let numbering = source.replay();
+        let replay = source.replay();
         let fresh = Checkpoint::new(&self.name, &component.name, component.plugin, source.identity());
         let migrated = checkpoint.clone().migrated_to(source.as_ref());
-        (numbering != Replay::External).then(|| migrated.resume_for(fresh, numbering).next_entry)
+        (replay != Replay::External).then(|| migrated.resume(fresh, replay).next_entry)
     }
 
-    /// The crawlers of the pipeline, with their names.
+    /// The sinks of the pipeline that crawl, with their names.
     pub fn into_crawlers(self) -> Vec<(String, Box<dyn Sink>, Arc<Gauges>)> {
         let crawlers = self.components.into_iter().filter_map(|component| match component.built {
-            Built::Sink(sink) if sink.is_crawler() => Some((component.name, sink, component.gauges)),
+            Built::Sink(sink) if sink.crawler().is_some() => Some((component.name, sink, component.gauges)),
             _ => None,
         });
         crawlers.collect()
@@ -91,7 +94,7 @@ impl Pipeline {
         self.batch
     }
 
-    /// How long first contact is tried.
+    /// How long failed operations are retried.
     pub fn retry(&self) -> RetryLimits {
         self.retry
     }
@@ -106,7 +109,7 @@ pub struct Monitor {
     pub kind: Kind,
     /// The name of its plugin.
     pub plugin: &'static str,
-    /// What it has set itself.
+    /// What the component sets itself.
     pub gauges: Arc<Gauges>,
     pub(crate) counters: Arc<Counters>,
 }
@@ -114,19 +117,21 @@ pub struct Monitor {
 /// The counters of a component at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Records it has dealt with.
+    /// Records it has read or received.
     pub records_in: u64,
-    /// Records it has sent on, or stored.
+    /// Records it has sent, or stored.
     pub records_out: u64,
     /// Records it has filtered out on purpose.
     pub filtered: u64,
     /// Records it has rejected.
     pub rejected: u64,
+    /// Records it has released: they will be read again.
+    pub released: u64,
     /// Bytes of bodies that came in.
     pub bytes_in: u64,
-    /// Bytes of bodies that it has sent on, or stored.
+    /// Bytes of bodies that it has sent, or stored.
     pub bytes_out: u64,
-    /// How often it tried again.
+    /// How often it has retried.
     pub retries: u64,
 }
 
@@ -138,6 +143,7 @@ impl Monitor {
             records_out: get(&self.counters.records_out),
             filtered: get(&self.counters.filtered),
             rejected: get(&self.counters.rejected),
+            released: get(&self.counters.released),
             bytes_in: get(&self.counters.bytes_in),
             bytes_out: get(&self.counters.bytes_out),
             retries: get(&self.counters.retries),

@@ -1,17 +1,14 @@
-//! The registry: what plugins there are, and what each is told when it is built.
+//! The registry of plugins.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Result;
 use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use toml::de::ValueDeserializer;
 
-use crate::progress::Gauges;
+use crate::build_context::BuildContext;
 use crate::sink::{Sink, SinkConfig};
 use crate::source::{Source, SourceConfig};
 use crate::transform::{Transform, TransformConfig};
@@ -29,7 +26,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All kinds, in the order in which records meet them.
+    /// All kinds, in the order in which records pass them.
     pub const ALL: [Kind; 3] = [Kind::Source, Kind::Transform, Kind::Sink];
 
     /// The table of a pipeline file that holds components of this kind.
@@ -55,7 +52,7 @@ impl fmt::Display for Kind {
 /// What the registry knows: a name that pipeline files use as `type`, the
 /// documentation, and how to build a component.
 pub struct Plugin {
-    /// What stands behind `type =` in a pipeline file.
+    /// The value of `type` in a pipeline file.
     pub name: &'static str,
     /// What it does.
     pub kind: Kind,
@@ -148,8 +145,8 @@ impl RootSchema for SchemaGenerator {
 pub struct Registry(BTreeMap<(Kind, &'static str), &'static Plugin>);
 
 impl Registry {
-    /// Collects what `register!` has left in this binary; a name that stands
-    /// twice for one kind is an error.
+    /// Collects the plugins that were registered in this binary with `register!`; two plugins of
+    /// the same kind and name are an error.
     pub fn collect() -> Result<Self> {
         Registry::of(inventory::iter::<Plugin>)
     }
@@ -159,7 +156,7 @@ impl Registry {
         for plugin in registered {
             if plugins.insert((plugin.kind, plugin.name), plugin).is_some() {
                 anyhow::bail!(
-                    "two plugins call themselves {} `{}`: rename one of them in its `register!`",
+                    "two plugins are registered as {} `{}`: rename one of them in its `register!`",
                     plugin.kind,
                     plugin.name
                 );
@@ -184,114 +181,21 @@ impl Registry {
     }
 }
 
-/// How large the batches between components may become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchLimits {
-    /// Records in one batch.
-    pub max_records: usize,
-    /// Bytes of bodies in one batch.
-    pub max_bytes: usize,
-    /// How long a source may wait for a batch to fill.
-    pub timeout: Duration,
-    /// Bytes under way in the whole pipeline.
-    pub in_flight: usize,
-}
-
-/// How often and how long what fails is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetryLimits {
-    /// The first pause.
-    pub initial: Duration,
-    /// The longest pause.
-    pub max: Duration,
-    /// How long one write or poll is tried; `None` is for ever.
-    pub timeout: Option<Duration>,
-    /// How long first contact is tried; `None` is for ever.
-    pub connect: Option<Duration>,
-}
-
-/// What a component is told when it is built.
-#[derive(Clone, Debug)]
-pub struct BuildContext {
-    /// The name of the pipeline.
-    pub pipeline: String,
-    /// The name of the component in its file.
-    pub component: String,
-    /// The folder of the pipeline file; relative paths begin here.
-    pub folder: PathBuf,
-    /// How large batches may become.
-    pub batch: BatchLimits,
-    /// How long to keep trying.
-    pub retry: RetryLimits,
-    /// What the component shows while it runs.
-    pub gauges: Arc<Gauges>,
-    /// Where the sinks in front of this one write to, if they say so.
-    pub upstream_locations: Vec<String>,
-    /// The sources in front of this one that count their records, each from 0, by name; for the
-    /// sink of `[dead_letter]` those of the whole file.
-    pub numbered_by: Vec<String>,
-    /// Whether it is the sink of `[dead_letter]`. A letter that is written again after a crash
-    /// says another time, and is another letter with the same name.
-    pub is_dead_letter: bool,
-}
-
-impl BuildContext {
-    /// `path` as the pipeline file means it: relative to the file's folder.
-    pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
-        self.folder.join(path)
-    }
-
-    /// To add to "no such file": that the path would exist in the current folder.
-    pub fn path_hint(&self, path: impl AsRef<Path>) -> String {
-        let path = path.as_ref();
-        if path.is_relative() && path.exists() && !self.resolve(path).exists() {
-            format!(
-                "; it exists in the current folder, but paths in a pipeline file are relative to that file ({})",
-                self.folder.display()
-            )
-        } else {
-            String::new()
-        }
-    }
-}
-
-impl Default for BatchLimits {
-    fn default() -> Self {
-        BatchLimits {
-            max_records: 1024,
-            max_bytes: 1 << 20,
-            timeout: Duration::from_millis(50),
-            in_flight: 32 << 20,
-        }
-    }
-}
-
-impl Default for RetryLimits {
-    fn default() -> Self {
-        RetryLimits {
-            initial: Duration::from_millis(100),
-            max: Duration::from_secs(30),
-            timeout: Some(Duration::from_secs(300)),
-            connect: Some(Duration::from_secs(30)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_name_stands_once_for_a_kind_and_the_list_is_in_order() {
-        let stories: Vec<&'static Plugin> = inventory::iter::<Plugin>.into_iter().collect();
+    fn registry_lists_in_order_and_refuses_duplicates() {
+        let plugins: Vec<&'static Plugin> = inventory::iter::<Plugin>.into_iter().collect();
         let listed = |registry: Registry| registry.iter().map(|it| (it.kind, it.name)).collect::<Vec<_>>();
-        let all = listed(Registry::of(stories.iter().copied()).unwrap());
+        let all = listed(Registry::of(plugins.iter().copied()).unwrap());
         assert!(all.len() >= 3 && all.is_sorted(), "{all:?}");
-        let reversed = Registry::of(stories.iter().rev().copied()).unwrap();
-        assert_eq!(listed(reversed), all, "however they were linked");
-        let twice = stories.iter().chain(&stories[..1]).copied();
-        let error = Registry::of(twice).err().expect("one too many").to_string();
-        let name = format!("`{}`: rename one of them", stories[0].name);
+        let reversed = Registry::of(plugins.iter().rev().copied()).unwrap();
+        assert_eq!(listed(reversed), all, "independent of the link order");
+        let twice = plugins.iter().chain(&plugins[..1]).copied();
+        let error = Registry::of(twice).err().expect("one is registered twice").to_string();
+        let name = format!("`{}`: rename one of them", plugins[0].name);
         assert!(error.contains(&name), "{error}");
     }
 }

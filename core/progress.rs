@@ -1,5 +1,5 @@
-//! What a component shows of itself: counters that the engine keeps, and gauges
-//! that the component sets.
+//! What a component shows while it runs: counters that the engine keeps, and gauges that the
+//! component sets.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +11,7 @@ pub(crate) struct Counters {
     pub(crate) records_out: AtomicU64,
     pub(crate) filtered: AtomicU64,
     pub(crate) rejected: AtomicU64,
+    pub(crate) released: AtomicU64,
     pub(crate) bytes_in: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
     pub(crate) retries: AtomicU64,
@@ -24,7 +25,7 @@ pub(crate) fn get(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
-/// Set by the component itself, for people to look at.
+/// Set by the component, for the terminal and the report.
 #[derive(Debug)]
 pub struct Gauges {
     position: AtomicU64,
@@ -51,13 +52,13 @@ impl Gauges {
         self.size.store(size, Ordering::Relaxed);
     }
 
-    /// How many records wait in the topics.
+    /// How many records are waiting in the topics.
     pub fn set_lag(&self, n_records: u64) {
         self.lag.store(i64::try_from(n_records).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
-    /// Adds a line to the closing report, such as the table that a crawler has made;
-    /// one that stands there already is not repeated.
+    /// Adds a line to the final report, such as the table that a crawler has created. The same
+    /// line is added once.
     pub fn note(&self, line: impl Into<String>) {
         let line = line.into();
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,12 +73,12 @@ impl Gauges {
         (size > 0).then(|| (self.position.load(Ordering::Relaxed), size))
     }
 
-    /// How many records wait, if known.
+    /// How many records are waiting, if known.
     pub fn lag(&self) -> Option<u64> {
         u64::try_from(self.lag.load(Ordering::Relaxed)).ok()
     }
 
-    /// The lines for the closing report.
+    /// The lines for the final report.
     pub fn notes(&self) -> Vec<String> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -8,24 +8,26 @@ use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::entry_number::EntryNumber;
 use crate::table::Row;
 
 /// One unit of data, and where it came from.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// What the record says.
+    /// The payload.
     pub body: Body,
-    /// The key it has in Kafka, or is to have there.
+    /// The key in Kafka.
     pub key: Option<Bytes>,
-    /// Named values that travel beside the body.
+    /// Named values that travel with the body.
     pub headers: Headers,
     /// When it was made, in milliseconds since 1970 UTC.
     pub timestamp: Option<i64>,
     /// Where it was read.
     pub origin: Origin,
-    /// Its number in the source that read it first.
+    /// Its number in the source that has read it first.
     pub entry: Option<EntryNumber>,
-    pub(crate) ack_id: AckId,
+    /// The number of the dead letter that is being replayed; 0 if there is none.
+    dead_letter: u32,
 }
 
 /// Where a record was read: enough to name it again after a restart.
@@ -33,10 +35,11 @@ pub struct Record {
 pub struct Origin {
     /// A topic, a file, a URL.
     pub source: Name,
-    /// A partition; 0 where the stream has none.
+    /// A partition; 0 where the source has none.
     pub partition: i32,
-    /// An offset, a row number, a sequence number. Of a source that numbers anew the engine
-    /// puts the entry number here: its own count would name other records after a restart.
+    /// An offset, a row number, a sequence number. For a source that is
+    /// [`NonDeterministic`](crate::Replay::NonDeterministic) the engine puts the entry number here,
+    /// since a count by the source would name other records after a restart.
     pub offset: u64,
 }
 
@@ -46,34 +49,10 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The number a record has in its first source, carried along through Kafka.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EntryNumber {
-    /// Counted from 0.
-    pub number: u64,
-    /// Who counted: `pipeline/component`.
-    pub source: Name,
-}
-
-/// Which item of which tracker line a record stands for; set by the engine.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct AckId {
-    pub(crate) line: u64,
-    pub(crate) item: u32,
-    /// The dead letter that is being replayed; 0 where none is.
-    letter: u32,
-}
-
-impl AckId {
-    pub(crate) fn move_to(&mut self, line: u64, item: u32) {
-        (self.line, self.item) = (line, item);
-    }
-}
-
 /// A name that many records share: a topic, a file, a component.
 ///
-/// Names are kept for as long as the process runs, so that a record costs no
-/// count of references; use them for what is few.
+/// Names are kept until the process ends, so that a record needs no reference count for them. Use
+/// them only for things that are few.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(&'static str);
 
@@ -112,19 +91,19 @@ impl fmt::Debug for Name {
 /// The payload, in the one form it is in now.
 #[derive(Clone, Debug)]
 pub enum Body {
-    /// There is none: a tombstone in Kafka.
+    /// No body: a tombstone in Kafka.
     Tombstone,
-    /// As received; nobody has looked inside.
+    /// As received, not parsed.
     Bytes(Bytes),
-    /// Looked at but not changed: both forms are good.
+    /// Parsed but not changed: both forms are valid.
     ParsedBytes(Bytes, Arc<Value>),
-    /// Changed: only the value is good.
+    /// Changed: only the value is valid.
     Value(Box<Value>),
     /// One row of a table that shares its header.
     Row(Row),
 }
 
-/// Named values beside a body, shared between copies of a record.
+/// Named values that travel with a body, shared between copies of a record.
 #[derive(Clone, Debug, Default)]
 pub struct Headers(Option<Arc<[Header]>>);
 
@@ -133,7 +112,7 @@ pub struct Headers(Option<Arc<[Header]>>);
 pub struct Header {
     /// Names may repeat.
     pub name: Box<str>,
-    /// Kafka knows headers without a value.
+    /// Kafka has headers without a value.
     pub value: Option<Bytes>,
 }
 
@@ -173,21 +152,22 @@ impl Record {
             timestamp: None,
             origin,
             entry: None,
-            ack_id: AckId::default(),
+            dead_letter: 0,
         }
     }
 
-    /// Says which dead letter is being replayed, counted from 1, wherever the record comes to.
+    /// Marks the record as a replay of a dead letter, by a number from 1. The mark stays with the
+    /// record in this process.
     pub fn set_dead_letter(&mut self, number: u32) {
-        self.ack_id.letter = number;
+        self.dead_letter = number;
     }
 
-    /// Which dead letter is being replayed, if one is.
-    pub fn letter(&self) -> Option<u32> {
-        Some(self.ack_id.letter).filter(|number| *number > 0)
+    /// The number of the dead letter that is being replayed, if there is one.
+    pub fn dead_letter(&self) -> Option<u32> {
+        Some(self.dead_letter).filter(|number| *number > 0)
     }
 
-    /// The body as JSON; reading it changes nothing that is written later.
+    /// The body as JSON. Parsing does not change what is written later.
     pub fn value(&mut self) -> Result<&Value> {
         match &self.body {
             Body::Bytes(bytes) => {
@@ -201,11 +181,11 @@ impl Record {
         match &self.body {
             Body::ParsedBytes(_, value) => Ok(value),
             Body::Value(value) => Ok(value),
-            Body::Tombstone | Body::Bytes(_) | Body::Row(_) => unreachable!("turned into a value above"),
+            Body::Tombstone | Body::Bytes(_) | Body::Row(_) => unreachable!("converted above"),
         }
     }
 
-    /// The body as JSON, to change it; the bytes it came in are forgotten.
+    /// The body as JSON, to change it. The original bytes are dropped.
     pub fn value_mut(&mut self) -> Result<&mut Value> {
         if !matches!(self.body, Body::Value(_)) {
             let value = match std::mem::replace(&mut self.body, Body::Tombstone) {
@@ -219,12 +199,12 @@ impl Record {
         }
         match &mut self.body {
             Body::Value(value) => Ok(value),
-            _ => unreachable!("turned into a value above"),
+            _ => unreachable!("converted above"),
         }
     }
 
-    /// The body as it is written: free of cost for one that nobody changed, a
-    /// CSV line for a row, compact JSON for a value; `None` where there is none.
+    /// The body as it is written: the original bytes if it was not changed, a CSV line for a row,
+    /// compact JSON for a value; `None` for a tombstone.
     pub fn to_bytes(&self) -> Option<Bytes> {
         match &self.body {
             Body::Tombstone => None,
@@ -275,28 +255,28 @@ mod tests {
     }
 
     #[test]
-    fn reading_a_body_does_not_rewrite_it() {
+    fn parsed_body_keeps_its_bytes() {
         let mut record = raw(r#"{ "b": 1.50, "a": 12345678901234567890 }"#);
         assert_eq!(record.value().unwrap()["b"], 1.5);
         assert_eq!(record.to_bytes().unwrap(), r#"{ "b": 1.50, "a": 12345678901234567890 }"#);
     }
 
     #[test]
-    fn changing_a_body_keeps_the_order_of_its_fields() {
+    fn changed_body_keeps_the_order_of_its_fields() {
         let mut record = raw(r#"{ "b": 1, "a": 2 }"#);
         record.value_mut().unwrap()["b"] = 3.into();
         assert_eq!(record.to_bytes().unwrap(), r#"{"b":3,"a":2}"#);
     }
 
     #[test]
-    fn a_body_that_is_not_json_survives_the_attempt_to_change_it() {
+    fn body_that_is_not_json_stays_after_a_failed_change() {
         let mut record = raw("Hello");
         assert!(record.value_mut().is_err());
         assert_eq!(record.to_bytes().unwrap(), "Hello");
     }
 
     #[test]
-    fn the_same_text_is_the_same_name() {
+    fn equal_names_share_their_text() {
         assert_eq!(Name::new("stocks").as_str().as_ptr(), Name::new("stocks").as_str().as_ptr());
     }
 }

@@ -1,4 +1,4 @@
-//! A replay is what is left of a pipeline when dead letters take the place of its sources.
+//! A replay runs the part of a pipeline that dead letters have to pass again.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use anyhow::{Result, bail};
 use crate::pipeline::{Component, Pipeline};
 use crate::plugin::Built;
 use crate::progress::{Counters, Gauges};
-use crate::sink::{Sink, Transaction};
+use crate::sink::Sink;
 use crate::source::Source;
 
 impl Pipeline {
-    /// Feeds components from sources of their own instead of from their inputs. Of the rest only
-    /// what lies behind them is left; what is rejected goes to `dead_letter`. An error if that
-    /// leaves a sink whose transactions are to hold the position of a source.
+    /// Gives components sources of their own in place of their inputs, and drops everything that
+    /// is not one of these components or after one. What is rejected goes to `dead_letter`. It is
+    /// an error if a sink remains whose transactions hold the position of a source.
     pub fn with_replay_sources(
         self,
         feeds: Vec<(String, Box<dyn Source>)>,
@@ -21,7 +21,7 @@ impl Pipeline {
     ) -> Result<Pipeline> {
         let mut feeds = feeds;
         let mut components: Vec<Component> = Vec::new();
-        // Where a component stands now, if it is left.
+        // The new place of a component, if it remains.
         let mut places: Vec<Option<usize>> = Vec::new();
         for mut component in self.components {
             component.inputs = component.inputs.iter().filter_map(|input| places[*input]).collect();
@@ -32,12 +32,13 @@ impl Pipeline {
             }
             let is_left = !component.inputs.is_empty();
             if let Built::Sink(sink) = &component.built
-                && let Some(Transaction { option, .. }) = sink.transaction().filter(|_| is_left)
+                && let Some(transactional) = sink.transactional().filter(|_| is_left)
             {
                 bail!(
-                    "sink `{}` writes in transactions that hold the position of its source, which dead letters \
-                     do not have: replay them with a copy of the file in which its option `{option}` is left out",
-                    component.name
+                    "sink `{}` writes in transactions that hold the position of its source, but dead letters have \
+                     no such position: replay them with a copy of the file without its option `{}`",
+                    component.name,
+                    transactional.option()
                 );
             }
             places.push(is_left.then_some(components.len()));
@@ -45,7 +46,8 @@ impl Pipeline {
                 components.push(component);
             }
         }
-        let dead_letter = Some(new(crate::config::DEAD_LETTER.into(), Built::Sink(dead_letter)));
+        let dead_letter = new(crate::config::DEAD_LETTER.into(), Built::Sink(dead_letter));
+        let dead_letter = Some(Component { is_dead_letter: true, ..dead_letter });
         Ok(Pipeline { components, dead_letter, ..self })
     }
 }
@@ -58,6 +60,7 @@ fn new(name: String, built: Built) -> Component {
         built,
         gauges: Arc::new(Gauges::default()),
         counters: Arc::new(Counters::default()),
+        is_dead_letter: false,
     }
 }
 
@@ -67,10 +70,12 @@ mod tests {
 
     use super::*;
     use crate::batch::Batch;
-    use crate::plugin::{BatchLimits, RetryLimits};
-    use crate::record::Record;
+    use crate::build_context::{BatchLimits, RetryLimits};
+    use crate::error::Failure;
+    use crate::position::Start;
     use crate::sink::WriteError;
-    use crate::source::{ReadError, Start};
+    use crate::source::Next;
+    use crate::transaction::TransactionalSink;
 
     struct Nothing;
 
@@ -80,18 +85,18 @@ mod tests {
             String::new()
         }
 
-        async fn open(&mut self, _: &Start) -> Result<()> {
+        async fn open(&mut self, _: &Start) -> Result<(), Failure> {
             Ok(())
         }
 
-        async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
-            Ok(None)
+        async fn next(&mut self) -> Result<Next, Failure> {
+            Ok(Next::End)
         }
     }
 
     #[async_trait]
     impl Sink for Nothing {
-        async fn write(&self, _: &[Record]) -> Result<(), WriteError> {
+        async fn write(&self, _: &Batch) -> Result<(), WriteError> {
             Ok(())
         }
     }
@@ -121,8 +126,8 @@ mod tests {
         }
     }
 
-    /// What is left of it when these are fed, with their inputs.
-    fn fed(names: &[&str]) -> Vec<String> {
+    /// What remains of it when these are replayed, with their inputs.
+    fn replayed(names: &[&str]) -> Vec<String> {
         let feed = |name: &&str| -> (String, Box<dyn Source>) { ((*name).to_owned(), Box::new(Nothing)) };
         let left =
             pipeline().with_replay_sources(names.iter().map(feed).collect(), Box::new(Nothing)).unwrap();
@@ -130,27 +135,36 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_lie_behind_a_fed_component_is_gone() {
-        assert_eq!(fed(&["lake"]), ["letters for lake []", "lake [0]", "crawl [1]"]);
-        assert_eq!(fed(&["file"]), ["letters for file []", "file [0]"]);
+    fn replay_keeps_only_what_is_downstream() {
+        assert_eq!(replayed(&["lake"]), ["letters for lake []", "lake [0]", "crawl [1]"]);
+        assert_eq!(replayed(&["file"]), ["letters for file []", "file [0]"]);
     }
 
-    /// Writes what nobody would ever commit.
     struct InTransactions;
 
     #[async_trait]
     impl Sink for InTransactions {
-        async fn write(&self, _: &[Record]) -> Result<(), WriteError> {
+        async fn write(&self, _: &Batch) -> Result<(), WriteError> {
             Ok(())
         }
 
-        fn transaction(&self) -> Option<Transaction> {
-            Some(Transaction { option: "delivery", handle: Arc::new(()) })
+        fn transactional(&self) -> Option<&dyn TransactionalSink> {
+            Some(self)
+        }
+    }
+
+    impl TransactionalSink for InTransactions {
+        fn option(&self) -> &'static str {
+            "delivery"
+        }
+
+        fn handle(&self) -> Arc<dyn std::any::Any + Send + Sync> {
+            Arc::new(())
         }
     }
 
     #[test]
-    fn a_sink_with_transactions_is_not_fed() {
+    fn replay_refuses_a_sink_with_transactions() {
         let mut pipeline = pipeline();
         pipeline.components[3].built = Built::Sink(Box::new(InTransactions));
         let feeds = |name: &str| vec![(name.to_owned(), Box::new(Nothing) as Box<dyn Source>)];
@@ -159,8 +173,8 @@ mod tests {
     }
 
     #[test]
-    fn a_component_that_is_fed_behind_another_hears_both() {
+    fn replay_into_two_components_of_a_path_feeds_both() {
         let left = ["letters for lake []", "lake [0]", "letters for crawl []", "crawl [1, 2]"];
-        assert_eq!(fed(&["crawl", "lake"]), left);
+        assert_eq!(replayed(&["crawl", "lake"]), left);
     }
 }

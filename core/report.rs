@@ -1,10 +1,10 @@
-//! What a run says at its end.
+//! The report of a run.
 
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::error::is_unreachable;
+use crate::error::{Class, Failure};
 use crate::pipeline::Monitor;
 use crate::plugin::Kind;
 
@@ -12,15 +12,15 @@ use crate::plugin::Kind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Its sources were through, or a limit was reached.
+    /// All input was read, or a limit was reached.
     Completed,
-    /// Somebody stopped it.
+    /// It was stopped.
     Stopped,
-    /// It could not go on.
+    /// A component failed.
     Failed,
 }
 
-/// What one pipeline says at the end of its run.
+/// The report of the run of one pipeline.
 #[derive(Debug, Serialize)]
 pub struct PipelineReport {
     /// The name of the pipeline.
@@ -29,7 +29,7 @@ pub struct PipelineReport {
     pub file: String,
     /// How it ended.
     pub status: Status,
-    /// Why it ended: what was reached, who stopped it, or the error.
+    /// Why it ended, in words.
     pub reason: String,
     /// When it started, RFC 3339 in UTC.
     pub started: String,
@@ -37,14 +37,14 @@ pub struct PipelineReport {
     pub finished: String,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
-    /// A line a component, in the order of the flow.
+    /// One for each component, in the order of the flow.
     pub components: Vec<ComponentReport>,
-    /// The error of a failed run.
+    /// Why a failed run has failed.
     #[serde(skip)]
-    pub error: Option<anyhow::Error>,
+    pub failure: Option<Failure>,
 }
 
-/// What one component says.
+/// What one component has done. Every figure is counted when it happens.
 #[derive(Debug, Serialize)]
 pub struct ComponentReport {
     /// Its name in the file.
@@ -56,19 +56,21 @@ pub struct ComponentReport {
     pub plugin: &'static str,
     /// Records it has dealt with; what was read and released again does not count.
     pub records_in: u64,
-    /// Records it has sent on, or stored.
+    /// Records it has sent, or stored.
     pub records_out: u64,
     /// Records it has filtered out on purpose.
     pub filtered: u64,
-    /// Records that went to the dead letters, or ended the run.
+    /// Records it has rejected: they went to the dead letters, or ended the run.
     pub rejected: u64,
+    /// Records it held when the pipeline stopped, and has not processed; they will be read again.
+    pub released: u64,
     /// Bytes of bodies that came in.
     pub bytes_in: u64,
-    /// Bytes of bodies that it has sent on, or stored.
+    /// Bytes of bodies that it has sent, or stored.
     pub bytes_out: u64,
-    /// How often it tried again.
+    /// How often it has retried.
     pub retries: u64,
-    /// What it wants to be known, such as the table that a crawler has made.
+    /// Facts such as the table that a crawler has created.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -84,6 +86,7 @@ impl ComponentReport {
             records_out: counts.records_out,
             filtered: counts.filtered,
             rejected: counts.rejected,
+            released: counts.released,
             bytes_in: counts.bytes_in,
             bytes_out: counts.bytes_out,
             retries: counts.retries,
@@ -95,7 +98,7 @@ impl ComponentReport {
 impl PipelineReport {
     /// Whether the run failed because a service could not be reached in time.
     pub fn is_unreachable(&self) -> bool {
-        self.error.as_ref().is_some_and(is_unreachable)
+        self.failure.as_ref().is_some_and(|failure| failure.class() == Class::Unreachable)
     }
 }
 

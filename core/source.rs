@@ -1,15 +1,15 @@
-//! A source answers one question: what comes next?
+//! The contract of a source: what comes next?
 
-use std::any::Any;
-use std::sync::Arc;
-
-use anyhow::{Error, Result};
+use anyhow::Result;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::batch::{Batch, Position};
-use crate::plugin::BuildContext;
+use crate::build_context::BuildContext;
+use crate::error::Failure;
+use crate::position::{Position, Start};
+use crate::read_batch::ReadBatch;
+use crate::transaction::TransactionalSource;
 
 /// The options of a source: its documentation, its schema and its constructor.
 pub trait SourceConfig: DeserializeOwned + JsonSchema + Send + 'static {
@@ -17,72 +17,75 @@ pub trait SourceConfig: DeserializeOwned + JsonSchema + Send + 'static {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Source>>;
 }
 
-/// Where the numbers of a source's records come from.
+/// What a source gives when it reads again from an earlier position, and so who gives the entry
+/// numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replay {
-    /// Counted by the engine; reading again gives the same records in the same order.
+    /// The same records in the same order. The engine counts them, and a record that is read again
+    /// gets the number that it had.
     Deterministic,
-    /// Counted by the engine and never given twice, since what is read again may differ.
+    /// Possibly other records. The engine counts them and never gives a number twice.
     NonDeterministic,
-    /// The records bring their numbers along, and whoever they come from keeps the position.
+    /// The records bring their entry numbers along, and another system keeps the position.
     External,
 }
 
-/// Where a source begins.
-#[derive(Clone, Debug, Default)]
-pub struct Start {
-    /// The position that was committed last; `None` at the very first start.
-    pub position: Option<Position>,
-    /// Forget positions, also those that are kept elsewhere (`--from-start`).
-    pub from_start: bool,
+/// What a source has read.
+pub enum Next {
+    /// Records.
+    Batch(ReadBatch),
+    /// Nothing new, but the service has answered: retries start over.
+    Idle,
+    /// There will never be any more records.
+    End,
 }
 
-/// Reads records from the outside world.
+/// Reads records from another system.
 #[async_trait]
 pub trait Source: Send {
-    /// What is read, in few words: the path, the URL, the topics. A position is
-    /// good only for a source of the same type and identity.
+    /// What is read, in a few words: the path, the URL, the topics. A position is valid only for
+    /// a source of the same type and identity.
     fn identity(&self) -> String;
 
-    /// Where the numbers of the records come from.
+    /// What reading again gives.
     fn replay(&self) -> Replay {
         Replay::Deterministic
     }
 
-    /// Whether a position of a source of its type with that identity is good for this one too: one that
-    /// has read a shorter list of files, say.
+    /// Whether a position of a source of this type with that identity is valid for this one too:
+    /// one that has read a shorter list of files, for example.
     fn can_resume_from(&self, identity: &str) -> bool {
         self.identity() == identity
     }
 
-    /// Has the positions committed in the transactions of the sink that its records end in, whose
-    /// [`Transaction::handle`](crate::Transaction) this is. Called before `open`; the error says
-    /// why that cannot be. After the last commit, `close` has what is not committed given up.
-    fn join_transaction(&mut self, _transaction: Arc<dyn Any + Send + Sync>) -> Result<()> {
-        anyhow::bail!("it keeps its position elsewhere")
-    }
+    /// Connects. While this fails with [`Unreachable`](crate::Class::Unreachable) or
+    /// [`Transient`](crate::Class::Transient) it is called again with the same start, until
+    /// `retry.connect` has passed.
+    async fn open(&mut self, start: &Start) -> Result<(), Failure>;
 
-    /// Connects; called again with the same start while it answers [`Unreachable`](crate::Unreachable)
-    /// or [`Missing`](crate::Missing), until `retry.connect` has passed.
-    async fn open(&mut self, start: &Start) -> Result<()>;
-
-    /// Where reading begins, if what lies behind that place may be other than it was when numbers were given
-    /// to it; asked once, after `open`. The position is kept before any record leaves, and numbers that
-    /// have been given behind the old one are not given again.
+    /// The position to resume from if the records after `start` may not be those that were
+    /// numbered before; called once, after `open`. The position is saved before any record leaves
+    /// the source, and no number that was reserved after the old position is given again.
     fn restart_position(&mut self) -> Option<Position> {
         None
     }
 
-    /// Who is told of committed positions beside the checkpoint; asked once, after `open`.
+    /// Receives committed positions, in addition to the checkpoint; called once, after `open`.
     fn committer(&mut self) -> Option<Box<dyn Committer>> {
         None
     }
 
-    /// Waits for more records; `None` once there will never be any.
+    /// The ability to commit positions in the transactions of a sink.
+    fn transactional(&mut self) -> Option<&mut dyn TransactionalSource> {
+        None
+    }
+
+    /// Waits for more records and returns those that are there, without waiting for more.
     ///
-    /// The engine asks only when there is room, and drops the future only when
-    /// the pipeline stops: what was read but not returned is read again later.
-    async fn next(&mut self) -> Result<Option<Batch>, ReadError>;
+    /// The engine calls this only while the pipeline has room, so batches grow by themselves when
+    /// the next component is busy. It drops the future only when the pipeline stops: what was read
+    /// but not returned must be read again by the next run.
+    async fn next(&mut self) -> Result<Next, Failure>;
 
     /// Called last, after the last commit.
     async fn close(&mut self) -> Result<()> {
@@ -90,31 +93,10 @@ pub trait Source: Send {
     }
 }
 
-/// Takes positions of what has been delivered.
+/// Receives the positions up to which everything has been delivered.
 #[async_trait]
 pub trait Committer: Send {
-    /// Everything up to `position` has been delivered. A later position covers
-    /// the earlier ones, so the engine may leave some out. Where the position is
-    /// part of a transaction this commits it, and nothing is written meanwhile.
+    /// Commits `position`. A later position covers the earlier ones, so the engine may leave some
+    /// out.
     async fn commit(&mut self, position: &Position) -> Result<()>;
-}
-
-/// Why `next` had nothing to give.
-#[derive(Debug)]
-pub enum ReadError {
-    /// Worth another try.
-    Retry {
-        /// What went wrong.
-        error: Error,
-        /// How long the other side asks to wait (`Retry-After`).
-        after: Option<std::time::Duration>,
-    },
-    /// No further try will help.
-    Fatal(Error),
-}
-
-impl From<Error> for ReadError {
-    fn from(error: Error) -> Self {
-        ReadError::Fatal(error)
-    }
 }

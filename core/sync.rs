@@ -1,5 +1,7 @@
-//! Where threads meet over acks: the standard library's locks and atomics, and those of shuttle where a test
-//! tries out in which orders they may (`RUSTFLAGS="--cfg shuttle"`, `engine/interleavings.rs`).
+//! Locks and atomics of the ack path. They are the standard library's, or those of shuttle where a
+//! test explores thread interleavings (`RUSTFLAGS="--cfg shuttle"`, `engine/interleavings.rs`).
+
+pub(crate) use std::sync::atomic::Ordering;
 
 #[cfg(all(test, shuttle))]
 pub(crate) use shuttle::sync::atomic::{AtomicU64, AtomicUsize};

@@ -1,4 +1,4 @@
-//! A transform answers one question: what becomes of this batch?
+//! The contract of a transform: what becomes of this batch?
 
 use anyhow::{Error, Result};
 use async_trait::async_trait;
@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::batch::Batch;
-use crate::plugin::BuildContext;
+use crate::build_context::BuildContext;
+use crate::stop::Flow;
 
 /// The options of a transform: its documentation, its schema and its constructor.
 pub trait TransformConfig: DeserializeOwned + JsonSchema + Send + 'static {
@@ -15,42 +16,34 @@ pub trait TransformConfig: DeserializeOwned + JsonSchema + Send + 'static {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Transform>>;
 }
 
-/// Whether more is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Flow {
-    /// Go on.
-    Continue,
-    /// Nothing more is wanted: give back what is held, the run ends upstream.
-    Stop,
-}
-
-/// Changes, filters, paces or counts records.
+/// Changes, filters, splits, paces or counts records.
+///
+/// A transform that looks at one record at a time implements [`MapRecord`](crate::MapRecord)
+/// instead.
 #[async_trait]
 pub trait Transform: Send {
-    /// Sends on what becomes of a batch: nothing, the same records, or many
-    /// batches over time. A batch of which nothing is left is sent on as well.
+    /// Sends what becomes of a batch: nothing, the same records, or many batches over time. A
+    /// batch that has become empty is sent as well.
     async fn apply(&mut self, batch: Batch, out: &mut dyn Output) -> Result<Flow>;
 
-    /// Sends on what is still held when the input has ended.
+    /// Sends what is still held when the input has ended.
     async fn finish(&mut self, _out: &mut dyn Output) -> Result<()> {
         Ok(())
     }
 }
 
-/// Where a transform sends.
+/// Where a transform sends its records.
 #[async_trait]
 pub trait Output: Send {
-    /// Waits until the next stage has taken the batch. After [`Flow::Stop`] the
-    /// batch has been taken care of, and whatever else is held is to be released.
+    /// Waits until the next component has taken the batch. When this returns a reason to stop, the
+    /// engine has dealt with the batch, and the transform must release everything else it holds.
     async fn send(&mut self, batch: Batch) -> Result<Flow>;
 
-    /// Puts the records at the given indices, which ascend, into the dead
-    /// letters and answers with the rest. Where there are no dead letters the
-    /// rest is what was in front of the first of them, and sending it answers
-    /// [`Flow::Stop`].
+    /// Sends the records at the given indices, which ascend, to the dead letters and returns the
+    /// others. Without dead letters the run ends: the records before the first bad one are
+    /// returned, and sending them returns a reason to stop.
     async fn reject(&mut self, batch: Batch, rejects: Vec<(usize, Error)>) -> Result<Batch>;
 
-    /// Waits until `deadline`; true as soon as the pipeline stops before that.
-    async fn sleep_until_or_stop(&mut self, deadline: Instant) -> bool;
+    /// Waits until `deadline`, or returns early with a reason to stop.
+    async fn sleep_until_or_stop(&mut self, deadline: Instant) -> Flow;
 }

@@ -13,9 +13,10 @@ use super::places::Places;
 use super::top::Top;
 use super::transaction;
 use super::{DEAD_LETTER, Surroundings, is_plain_name};
+use crate::build_context::{BuildContext, Upstream};
 use crate::error::{OptionError, OptionErrors};
 use crate::pipeline::{Component, Pipeline};
-use crate::plugin::{BuildContext, Built, Kind};
+use crate::plugin::{Built, Kind};
 use crate::progress::{Counters, Gauges};
 use crate::source::Replay;
 
@@ -76,8 +77,7 @@ impl Assembly<'_> {
             batch,
             retry,
             gauges: Arc::new(Gauges::default()),
-            upstream_locations: Vec::new(),
-            numbered_by: Vec::new(),
+            upstream: Upstream::default(),
             is_dead_letter: false,
         };
         let kinds: Vec<Kind> = order.iter().map(|placed| named[placed.index].kind).collect();
@@ -90,7 +90,7 @@ impl Assembly<'_> {
                 Built::Sink(sink) => sink.location(),
                 _ => None,
             };
-            let upstream_locations = inputs.iter().filter_map(location).collect();
+            let locations = inputs.iter().filter_map(location).collect();
             let mut numbering: Vec<String> =
                 inputs.iter().flat_map(|input| &numbered_by[*input]).cloned().collect();
             numbering.sort_unstable();
@@ -106,8 +106,9 @@ impl Assembly<'_> {
                 options: read.as_ref().map(|read| read.options.clone()).unwrap_or_default(),
                 has_all_inputs,
             });
-            let context = BuildContext { upstream_locations, numbered_by: numbering, ..context(component) };
-            numbered_by.push(context.numbered_by.clone());
+            numbered_by.push(numbering.clone());
+            let upstream = Upstream { counting_sources: numbering, locations };
+            let context = BuildContext { upstream, ..context(component) };
             let built = read.and_then(|read| build(read, context, inputs, shown.last(), slips));
             if let (Some(Built::Source(source)), Some(own)) =
                 (built.as_ref().map(|it| &it.built), numbered_by.last_mut())
@@ -121,8 +122,8 @@ impl Assembly<'_> {
             let mut numbering: Vec<String> = numbered_by.into_iter().flatten().collect();
             numbering.sort_unstable();
             numbering.dedup();
-            let context =
-                BuildContext { is_dead_letter: true, numbered_by: numbering, ..context(DEAD_LETTER) };
+            let upstream = Upstream { counting_sources: numbering, locations: Vec::new() };
+            let context = BuildContext { is_dead_letter: true, upstream, ..context(DEAD_LETTER) };
             let shown = Shown {
                 component: format!("`[{DEAD_LETTER}]` ({})", read.plugin),
                 at: &at,
@@ -132,10 +133,10 @@ impl Assembly<'_> {
             let built = build(read, context, Vec::new(), Some(&shown), slips)?;
             slips.extend(transaction::refuse(&built).iter().flat_map(|error| shown.slips(error)));
             if let Built::Sink(sink) = &built.built
-                && !sink.keeps_records()
+                && !sink.stores_records()
             {
                 let message = format!(
-                    "`{}` stores nothing, so what is rejected would be lost; `file` keeps it, `console` shows it",
+                    "`{}` stores nothing, so rejected records would be lost; use `file`, `s3`, `kafka` or `console`",
                     built.plugin
                 );
                 slips.extend(shown.slips(&OptionError::new("type", message)));
@@ -176,6 +177,7 @@ fn build(
     slips: &mut Vec<Diagnostic>,
 ) -> Option<Component> {
     let gauges = Arc::clone(&context.gauges);
+    let is_dead_letter = context.is_dead_letter;
     match (read.build)(&context) {
         Ok(built) => Some(Component {
             name: context.component,
@@ -184,6 +186,7 @@ fn build(
             built,
             gauges,
             counters: Arc::new(Counters::default()),
+            is_dead_letter,
         }),
         Err(error) => {
             slips.extend(shown.iter().flat_map(|shown| shown.slips(&error)));

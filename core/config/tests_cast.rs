@@ -8,13 +8,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::batch::Batch;
+use crate::build_context::BuildContext;
+use crate::error::Failure;
 use crate::error::{OptionError, OptionErrors};
-use crate::plugin::{BuildContext, Plugin};
-use crate::record::Record;
+use crate::plugin::Plugin;
+use crate::position::Start;
 use crate::secret::Secret;
 use crate::sink::{Sink, SinkConfig, WriteError};
-use crate::source::{ReadError, Source, SourceConfig, Start};
-use crate::transform::{Flow, Output, Transform, TransformConfig};
+use crate::source::{Next, Source, SourceConfig};
+use crate::stop::Flow;
+use crate::transform::{Output, Transform, TransformConfig};
 use crate::units::{ByteSize, HumanDuration};
 
 struct Nothing;
@@ -25,12 +28,12 @@ impl Source for Nothing {
         String::new()
     }
 
-    async fn open(&mut self, _: &Start) -> Result<()> {
+    async fn open(&mut self, _: &Start) -> Result<(), Failure> {
         Ok(())
     }
 
-    async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
-        Ok(None)
+    async fn next(&mut self) -> Result<Next, Failure> {
+        Ok(Next::End)
     }
 }
 
@@ -43,7 +46,7 @@ impl Transform for Nothing {
 
 #[async_trait]
 impl Sink for Nothing {
-    async fn write(&self, _: &[Record]) -> Result<(), WriteError> {
+    async fn write(&self, _: &Batch) -> Result<(), WriteError> {
         Ok(())
     }
 
@@ -155,10 +158,10 @@ impl SinkConfig for Bucket {
         if self.lock.as_ref().is_some_and(|lock| lock.pin.is_some()) {
             return Err(OptionError::new("lock.pin", "it is too short"));
         }
-        if self.is_numbered && context.numbered_by.len() > 1 {
-            return Err(OptionError::new("is_numbered", context.numbered_by.join(" and ")));
+        if self.is_numbered && context.upstream.counting_sources.len() > 1 {
+            return Err(OptionError::new("is_numbered", context.upstream.counting_sources.join(" and ")));
         }
-        if self.follows && context.upstream_locations.is_empty() {
+        if self.follows && context.upstream.locations.is_empty() {
             return Err(OptionError::new("target", "nothing in front says where"));
         }
         Ok(Box::new(Nothing))

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::plugin::{BatchLimits, RetryLimits};
+use crate::build_context::{BatchLimits, RetryLimits};
 use crate::units::{ByteSize, HumanDuration};
 
 /// A pipeline: sources, transforms and sinks, wired by their `inputs`.

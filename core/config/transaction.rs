@@ -1,56 +1,57 @@
-//! Hands the transactions of sinks to the sources whose positions they are to hold.
+//! Connects sinks that write in transactions with the sources whose positions these hold.
 
 use anyhow::{Error, anyhow};
 
 use crate::error::OptionError;
 use crate::pipeline::Component;
 use crate::plugin::{Built, Kind};
-use crate::sink::Transaction;
+use crate::transaction::TransactionalSink;
 
-/// Joins every sink that writes in transactions with its source. Answers with
-/// the sinks that cannot have one, and why.
+/// Connects every sink that writes in transactions with its source. Returns the sinks for which
+/// that is not possible, and why.
 pub(super) fn join(components: &mut [Component]) -> Vec<(usize, Error)> {
-    let mut slips = Vec::new();
+    let mut errors = Vec::new();
     for sink in 0..components.len() {
-        let Some(Transaction { option, handle }) = transaction_of(&components[sink]) else { continue };
+        let Some((option, handle)) = transactional(&components[sink]).map(|it| (it.option(), it.handle()))
+        else {
+            continue;
+        };
         let joined = only_source(components, sink).and_then(|source| {
             let Component { name, built: Built::Source(source), .. } = &mut components[source] else {
                 unreachable!("just found to be a source")
             };
-            source
-                .join_transaction(handle)
-                .map_err(|why| anyhow!("source `{name}` cannot be part of it: {why:#}"))
+            match source.transactional() {
+                Some(source) => source.join(handle).map_err(|why| anyhow!("source `{name}`: {why:#}")),
+                None => Err(anyhow!("source `{name}` cannot commit its position in a transaction")),
+            }
         });
         if let Err(why) = joined {
-            slips.push((sink, OptionError::new(option, format!("{why:#}"))));
+            errors.push((sink, OptionError::new(option, format!("{why:#}"))));
         }
     }
-    slips
+    errors
 }
 
 /// Why dead letters cannot be written in transactions, if they are to be.
 pub(super) fn refuse(dead_letter: &Component) -> Option<Error> {
-    let Transaction { option, .. } = transaction_of(dead_letter)?;
-    Some(OptionError::new(
-        option,
-        "dead letters are written at least once: they come from no source of their own",
-    ))
+    let message = "dead letters are delivered at least once: they do not come from one source";
+    transactional(dead_letter).map(|it| OptionError::new(it.option(), message))
 }
 
-fn transaction_of(component: &Component) -> Option<Transaction> {
+fn transactional(component: &Component) -> Option<&dyn TransactionalSink> {
     match &component.built {
-        Built::Sink(sink) => sink.transaction(),
+        Built::Sink(sink) => sink.transactional(),
         Built::Source(_) | Built::Transform(_) => None,
     }
 }
 
 /// The source whose records all end in `sink` and nowhere else.
 fn only_source(components: &[Component], sink: usize) -> Result<usize, Error> {
-    const APART: &str = "what has to be written exactly once needs a pipeline of its own";
+    const APART: &str = "exactly-once delivery needs a pipeline of its own";
     let takes = |from: usize| components.iter().enumerate().filter(move |(_, it)| it.inputs.contains(&from));
     if let Some((_, behind)) = takes(sink).next() {
         return Err(anyhow!(
-            "`{}` takes its input from this sink and would be given records that are not committed yet: {APART}",
+            "`{}` takes its input from this sink and would receive records that are not committed yet: {APART}",
             behind.name
         ));
     }
@@ -65,7 +66,7 @@ fn only_source(components: &[Component], sink: usize) -> Result<usize, Error> {
         let Component { name: from, .. } = &components[input];
         if let Some((_, other)) = takes(input).find(|(index, _)| *index != at) {
             return Err(anyhow!(
-                "`{from}` feeds `{}` as well, whose failure would hold the transactions open: {APART}",
+                "`{from}` also feeds `{}`, whose failure would keep the transactions open: {APART}",
                 other.name
             ));
         }
@@ -74,7 +75,7 @@ fn only_source(components: &[Component], sink: usize) -> Result<usize, Error> {
             Kind::Transform => at = input,
             Kind::Sink => {
                 return Err(anyhow!(
-                    "it stands behind sink `{from}`, which writes outside of the transaction: {APART}"
+                    "it takes its input from sink `{from}`, which writes outside of the transaction: {APART}"
                 ));
             }
         }

@@ -1,156 +1,139 @@
-//! The task of a chain of transforms: no channel stands between them.
+//! The task of a chain of transforms: no channel is between them.
 
-use std::sync::Arc;
+use std::ops::ControlFlow::{Break, Continue};
 
 use anyhow::{Error, Result};
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
-use super::control::Control;
-use super::dead_letter::DeadLetters;
+use super::node::Node;
 use super::outputs::{Outputs, release_all};
 use crate::batch::Batch;
-use crate::progress::{Counters, add};
-use crate::transform::{Flow, Output, Transform};
+use crate::error::Failure;
+use crate::stop::{Flow, StopReason};
+use crate::transform::{Output, Transform};
 
 /// One transform of a chain.
 pub(crate) struct Stage {
-    pub(crate) node: usize,
+    pub(crate) node: Node,
     pub(crate) transform: Box<dyn Transform>,
-    pub(crate) stop: CancellationToken,
-    pub(crate) counters: Arc<Counters>,
-    /// Set once it wants nothing more.
-    pub(crate) is_closed: bool,
+    /// Why it wants no more records, once it does not.
+    pub(crate) stopped: Option<StopReason>,
 }
 
 pub(crate) struct ChainTask {
     pub(crate) stages: Vec<Stage>,
     pub(crate) inbox: mpsc::Receiver<Batch>,
-    pub(crate) tail: Tail,
+    pub(crate) outputs: Outputs,
 }
 
-/// What all stages of a chain share: where the last one sends, and whom they tell.
-pub(crate) struct Tail {
-    pub(crate) next: Outputs,
-    pub(crate) dead_letters: Arc<DeadLetters>,
-    pub(crate) control: Arc<Control>,
+/// A failure, and the node that it belongs to.
+struct Failed {
+    node: Node,
+    failure: Failure,
 }
 
 impl ChainTask {
     pub(crate) async fn run(self) {
-        let ChainTask { mut stages, mut inbox, mut tail } = self;
+        let ChainTask { mut stages, mut inbox, outputs } = self;
         while let Some(batch) = inbox.recv().await {
-            match pass(&mut stages, &mut tail, batch).await {
-                Ok(Flow::Continue) => {}
-                Ok(Flow::Stop) => break,
-                Err((node, error)) => {
-                    tail.control.fail(node, error);
+            match pass(&mut stages, &outputs, batch).await {
+                Ok(Continue(())) => {}
+                Ok(Break(_)) => break,
+                Err(Failed { node, failure }) => {
+                    node.fail(failure);
                     break;
                 }
             }
         }
-        release_all(&mut inbox).await;
+        release_all(&mut inbox, &stages[0].node.counters).await;
         for index in 0..stages.len() {
             let (front, rest) = stages.split_at_mut(index + 1);
             let stage = &mut front[index];
-            let mut out = StageOutput::new(stage.node, &stage.stop, &stage.counters, rest, &mut tail);
-            if let Err(error) = stage.transform.finish(&mut out).await {
-                tail.control.fail(stage.node, error);
+            let mut out = StageOutput::new(&stage.node, rest, &outputs);
+            let finished = stage.transform.finish(&mut out).await;
+            match (finished, out.failed.take()) {
+                (Err(_), Some(Failed { node, failure })) => node.fail(failure),
+                (Err(error), None) => stage.node.fail(error),
+                (Ok(()), _) => {}
             }
         }
     }
 }
 
 /// Sends a batch into the first of `stages`.
-async fn pass(stages: &mut [Stage], tail: &mut Tail, batch: Batch) -> Result<Flow, (usize, Error)> {
+async fn pass(stages: &mut [Stage], outputs: &Outputs, mut batch: Batch) -> Result<Flow, Failed> {
     let Some((stage, rest)) = stages.split_first_mut() else {
-        return Ok(tail.next.send(batch).await);
+        return Ok(outputs.send(batch).await);
     };
-    if stage.is_closed {
+    if let Some(reason) = stage.stopped {
         batch.release();
-        return Ok(Flow::Stop);
+        return Ok(Break(reason));
     }
-    add(&stage.counters.records_in, batch.len() as u64);
-    add(&stage.counters.bytes_in, batch.size() as u64);
-    let mut out = StageOutput::new(stage.node, &stage.stop, &stage.counters, rest, tail);
+    batch.leave().count_out();
+    batch.enter(&stage.node.counters);
+    let mut out = StageOutput::new(&stage.node, rest, outputs);
     let flow = stage.transform.apply(batch, &mut out).await;
-    let inner = out.failure.take();
-    match (flow, inner) {
-        // An error further down has come up through this stage; it keeps its owner.
-        (Err(_), Some(failure)) => Err(failure),
-        (Err(error), None) => Err((stage.node, error)),
-        (Ok(Flow::Continue), _) => Ok(Flow::Continue),
-        (Ok(Flow::Stop), _) => {
-            stage.is_closed = true;
-            let node = stage.node;
-            tail.control.stop_upstream(node);
-            Ok(Flow::Stop)
+    match (flow, out.failed.take()) {
+        // The failure of a later stage was returned through this one.
+        (Err(_), Some(failed)) => Err(failed),
+        (Err(error), None) => Err(Failed { node: stage.node.clone(), failure: error.into() }),
+        (Ok(Continue(())), _) => Ok(Continue(())),
+        (Ok(Break(reason)), _) => {
+            stage.stopped = Some(reason);
+            stage.node.control.stop_upstream(stage.node.index);
+            Ok(Break(reason))
         }
     }
 }
 
-/// What one stage sends to: the stages behind it, then the tail.
+/// What one stage sends to: the stages after it, then the outputs of the chain.
 struct StageOutput<'a> {
-    node: usize,
-    stop: &'a CancellationToken,
-    counters: &'a Counters,
+    node: &'a Node,
     rest: &'a mut [Stage],
-    tail: &'a mut Tail,
-    /// A reject has ended the run: what is sent now is the last.
-    is_last: bool,
-    failure: Option<(usize, Error)>,
+    outputs: &'a Outputs,
+    /// Set once a bad record has ended the run: what is sent after that is the last.
+    stopped: Option<StopReason>,
+    failed: Option<Failed>,
 }
 
 impl<'a> StageOutput<'a> {
-    fn new(
-        node: usize,
-        stop: &'a CancellationToken,
-        counters: &'a Counters,
-        rest: &'a mut [Stage],
-        tail: &'a mut Tail,
-    ) -> Self {
-        StageOutput { node, stop, counters, rest, tail, is_last: false, failure: None }
+    fn new(node: &'a Node, rest: &'a mut [Stage], outputs: &'a Outputs) -> Self {
+        StageOutput { node, rest, outputs, stopped: None, failed: None }
     }
 }
 
 #[async_trait]
 impl Output for StageOutput<'_> {
-    async fn send(&mut self, mut batch: Batch) -> Result<Flow> {
-        let n_filtered = std::mem::take(&mut batch.n_filtered);
-        let n_out = batch.len() as u64;
-        let n_bytes = batch.size() as u64;
-        add(&self.counters.filtered, n_filtered);
-        add(&self.counters.records_out, n_out);
-        add(&self.counters.bytes_out, n_bytes);
-        if batch.is_empty() {
+    async fn send(&mut self, batch: Batch) -> Result<Flow> {
+        let flow = if batch.is_empty() {
             batch.ack();
-            return Ok(if self.is_last { Flow::Stop } else { Flow::Continue });
-        }
-        match pass(self.rest, self.tail, batch).await {
-            Ok(Flow::Continue) if !self.is_last => Ok(Flow::Continue),
-            Ok(_) => Ok(Flow::Stop),
-            Err(failure) => {
-                let told = format!("`{}` has failed", self.tail.control.name(failure.0));
-                self.failure = Some(failure);
-                Err(Error::msg(told))
+            Continue(())
+        } else {
+            match pass(self.rest, self.outputs, batch).await {
+                Ok(flow) => flow,
+                Err(failed) => {
+                    let message = format!("`{}` has failed", failed.node.name());
+                    self.failed = Some(failed);
+                    return Err(Error::msg(message));
+                }
             }
-        }
+        };
+        Ok(self.stopped.map_or(flow, Break))
     }
 
     async fn reject(&mut self, batch: Batch, rejects: Vec<(usize, Error)>) -> Result<Batch> {
-        let (rest, goes_on) =
-            self.tail.dead_letters.reject(batch, rejects, self.node, &self.tail.control, self.counters).await;
-        self.is_last |= !goes_on;
+        let (rest, flow) = self.node.reject(batch, rejects).await;
+        self.stopped = self.stopped.or(flow.break_value());
         Ok(rest)
     }
 
-    async fn sleep_until_or_stop(&mut self, deadline: Instant) -> bool {
+    async fn sleep_until_or_stop(&mut self, deadline: Instant) -> Flow {
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => true,
-            () = sleep_until(deadline) => false,
+            () = self.node.stop.cancelled() => Break(StopReason::Requested),
+            () = sleep_until(deadline) => Continue(()),
         }
     }
 }

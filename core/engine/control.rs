@@ -1,28 +1,30 @@
-//! Who stops whom: one token for the run, one for each component below it.
+//! Stops: one token for the run, and one for each component below it.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use anyhow::Error;
 use tokio_util::sync::CancellationToken;
+
+use crate::error::{Class, Failure};
+use crate::stop::StopReason;
 
 /// What ended the run, if it did not end by itself.
 #[derive(Debug)]
 pub(crate) struct RunFailure {
     pub(crate) component: String,
-    pub(crate) error: Error,
+    pub(crate) failure: Failure,
 }
 
 /// The stop tokens of a run and the first failure.
 #[derive(Debug)]
 pub(crate) struct Control {
-    /// Cancelled when the whole run is to stop: by a signal, or by a failure.
+    /// Cancelled when the whole run must stop: by a signal, or by a failure.
     pub(crate) stop: CancellationToken,
-    /// Cancelled by whoever asks the run to stop.
-    asked: CancellationToken,
+    /// Cancelled by the caller of the run.
+    requested: CancellationToken,
     nodes: Vec<Node>,
     failure: Mutex<Option<RunFailure>>,
-    /// Who wanted nothing more, and so ended the run in order.
-    satisfied: OnceLock<String>,
+    /// The component that wanted no more records, and so ended the run.
+    limit: OnceLock<String>,
 }
 
 #[derive(Debug)]
@@ -38,15 +40,15 @@ impl Control {
         components: impl IntoIterator<Item = (String, Vec<usize>)>,
         stop: &CancellationToken,
     ) -> Self {
-        let asked = stop.clone();
+        let requested = stop.clone();
         let stop = stop.child_token();
         let node = |(name, inputs)| Node { name, stop: stop.child_token(), inputs };
         Control {
             nodes: components.into_iter().map(node).collect(),
             stop: stop.clone(),
-            asked,
+            requested,
             failure: Mutex::default(),
-            satisfied: OnceLock::new(),
+            limit: OnceLock::new(),
         }
     }
 
@@ -55,9 +57,22 @@ impl Control {
         self.nodes[node].stop.clone()
     }
 
-    /// Whether somebody has asked the run to stop; a failure does not ask.
-    pub(crate) fn is_asked_to_stop(&self) -> bool {
-        self.asked.is_cancelled()
+    /// Whether the caller has asked the run to stop; a failure does not count.
+    pub(crate) fn is_stop_requested(&self) -> bool {
+        self.requested.is_cancelled()
+    }
+
+    /// Why the whole run stops, if it does.
+    pub(crate) fn stop_reason(&self) -> StopReason {
+        if self.has_failed() {
+            StopReason::Failed
+        } else if self.is_stop_requested() {
+            StopReason::Requested
+        } else if self.limit.get().is_some() {
+            StopReason::LimitReached
+        } else {
+            StopReason::InputEnded
+        }
     }
 
     pub(crate) fn name(&self, node: usize) -> &str {
@@ -65,16 +80,16 @@ impl Control {
     }
 
     /// Ends the run: the first failure is the one that is reported.
-    pub(crate) fn fail(&self, node: usize, error: Error) {
-        self.fail_as(self.name(node).to_owned(), error);
+    pub(crate) fn fail(&self, node: usize, failure: Failure) {
+        self.fail_as(self.name(node).to_owned(), failure);
     }
 
-    pub(crate) fn fail_as(&self, component: String, error: Error) {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        if failure.is_none() {
-            *failure = Some(RunFailure { component, error });
-        } else {
-            tracing::warn!(component, "failed as well: {error:#}");
+    pub(crate) fn fail_as(&self, component: String, failure: Failure) {
+        let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.is_none() {
+            *first = Some(RunFailure { component, failure });
+        } else if failure.class() != Class::OutputClosed {
+            tracing::warn!(component, "failed as well: {:#}", failure.error());
         }
         self.stop.cancel();
     }
@@ -83,20 +98,20 @@ impl Control {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// The component whose limit has ended the run, if one has.
-    pub(crate) fn satisfied(&self) -> Option<&str> {
-        self.satisfied.get().map(String::as_str)
+    /// The component whose limit has ended the run, if there is one.
+    pub(crate) fn limit(&self) -> Option<&str> {
+        self.limit.get().map(String::as_str)
     }
 
     pub(crate) fn take_failure(&self) -> Option<RunFailure> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// `node` wants nothing more: stops the sources that feed it and all that
-    /// they feed, but for `node` and what lies behind it, which has records to finish.
+    /// `node` wants no more records: stops the sources that feed it and everything that they feed,
+    /// except `node` and what it feeds, which has records to finish.
     pub(crate) fn stop_upstream(&self, node: usize) {
         if !self.nodes[node].stop.is_cancelled() {
-            self.satisfied.get_or_init(|| self.name(node).to_owned());
+            self.limit.get_or_init(|| self.name(node).to_owned());
         }
         let above = self.reach(node, |from, to| self.nodes[from].inputs.contains(&to));
         let below = self.reach(node, |from, to| self.nodes[to].inputs.contains(&from));
@@ -126,8 +141,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_stops_what_feeds_it_and_its_siblings_but_not_what_lies_behind() {
-        // source 0 feeds the limit 1 and the sink 3; the sink 2 lies behind the limit; 4 feeds 5.
+    fn limit_stops_its_sources_and_siblings_but_nothing_downstream() {
+        // source 0 feeds the limit 1 and the sink 3; the limit feeds the sink 2; 4 feeds 5.
         let inputs: [&[usize]; 6] = [&[], &[0], &[1], &[0], &[], &[4]];
         let stop = CancellationToken::new();
         let control = Control::new(inputs.map(|inputs| (String::new(), inputs.to_vec())), &stop);

@@ -1,32 +1,33 @@
-//! Gives entry numbers, and remembers in the checkpoint which have been given.
+//! Gives entry numbers, and records in the checkpoint which may have been given.
 //!
-//! EntryAllocator are reserved ahead of use: when a source can no longer read what it
-//! has read (its block was edited, its API answers anew), counting goes on
-//! behind everything that may have been stored under an earlier number.
+//! Numbers are reserved before they are used. When a source can no longer read what it has read
+//! (its block was edited, its API answers differently), counting continues after every number that
+//! may have been stored.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
 
 use super::ack_tracker::Progress;
-use super::checkpoint::{Checkpoint, Folder};
-use crate::batch::Position;
-use crate::record::{EntryNumber, Name};
-use crate::source::{Replay, Start};
+use crate::checkpoint::{Checkpoint, Folder};
+use crate::entry_number::EntryNumber;
+use crate::position::{Position, Start};
+use crate::record::Name;
+use crate::source::Replay;
 
 /// The first reservation; each further one is twice as long, up to the last.
 const FIRST_STEP: u64 = 1 << 10;
 const LAST_STEP: u64 = 1 << 20;
 
-/// The numbers of one source and its checkpoint.
+/// The entry numbers of one source, and its checkpoint.
 #[derive(Debug)]
 pub(crate) struct EntryAllocator {
     folder: Arc<Folder>,
     source: Name,
     /// The number of the first item of this run.
     first: u64,
-    /// Earlier runs may have stored records under the numbers in front of this one.
-    taken: u64,
+    /// Earlier runs may have stored records under all numbers before this one.
+    reserved_before: u64,
     state: Mutex<State>,
     /// Held while the file is written, so that no older state replaces a newer one.
     writing: tokio::sync::Mutex<()>,
@@ -35,78 +36,87 @@ pub(crate) struct EntryAllocator {
 #[derive(Debug)]
 struct State {
     checkpoint: Checkpoint,
+    /// The position that `checkpoint` does not hold yet.
+    position: Option<Position>,
     /// What the file says of `checkpoint.reserved`; no number from there on may be given.
     reserved_in_file: u64,
     step: u64,
-    /// Whether the file says less than `checkpoint`.
+    /// Whether the file is older than `checkpoint`.
     is_dirty: bool,
 }
 
 impl EntryAllocator {
-    /// Takes up a source's past, as `migrated` sees it. `fresh` is the checkpoint of one without any.
+    /// Resumes a source from its checkpoint, after `migrate` has adapted that. `fresh` is the
+    /// checkpoint of a source without any.
     pub(crate) fn resume(
         folder: Arc<Folder>,
         fresh: Checkpoint,
-        migrated: impl FnOnce(Checkpoint) -> Checkpoint,
-        numbering: Replay,
+        migrate: impl FnOnce(Checkpoint) -> Checkpoint,
+        replay: Replay,
         from_start: bool,
     ) -> Result<(Self, Start)> {
-        let checkpoint = match folder.read(&fresh.component) {
-            _ if from_start => fresh,
-            Ok(None) => fresh,
-            Ok(Some(old)) => {
-                let old = migrated(old);
-                if !old.is_of(&fresh) {
+        let saved = if from_start { None } else { folder.read(&fresh.component)? };
+        let checkpoint = match saved.map(migrate) {
+            None => fresh,
+            Some(saved) => {
+                if !saved.matches(&fresh) {
                     tracing::info!(
                         component = fresh.component,
-                        "reads {} `{}` from its start, where the last run read {} `{}`; numbering goes on at {}",
+                        "the checkpoint is for {} `{}`, so its position is not used; reading {} `{}` from the \
+                         beginning, next entry number {}",
+                        saved.plugin,
+                        saved.identity,
                         fresh.plugin,
                         fresh.identity,
-                        old.plugin,
-                        old.identity,
-                        old.reserved
+                        saved.reserved
                     );
                 }
-                old.resume_for(fresh, numbering)
+                saved.resume(fresh, replay)
             }
-            Err(error) => return Err(error),
         };
-        // With `from_start` the file may say more, of numbers that are to be forgotten.
+        // With `from_start` the file may reserve more, for numbers that are to be forgotten.
         let reserved_in_file = checkpoint.reserved;
-        let start = Start { position: checkpoint.position.clone().map(Position), from_start };
-        let numbers = EntryAllocator {
+        let start = Start { position: checkpoint.position.clone(), from_start };
+        let entries = EntryAllocator {
             folder,
             source: Name::new(&format!("{}/{}", checkpoint.pipeline, checkpoint.component)),
             first: checkpoint.next_entry,
-            taken: checkpoint.reserved,
-            state: Mutex::new(State { checkpoint, reserved_in_file, step: FIRST_STEP, is_dirty: from_start }),
+            reserved_before: checkpoint.reserved,
+            state: Mutex::new(State {
+                checkpoint,
+                position: None,
+                reserved_in_file,
+                step: FIRST_STEP,
+                is_dirty: from_start,
+            }),
             writing: tokio::sync::Mutex::default(),
         };
-        Ok((numbers, start))
+        Ok((entries, start))
     }
 
-    /// Begins at `position` with numbers that were never given: those behind it may have gone to other records.
-    pub(crate) fn restart_at(&mut self, Position(position): Position) {
+    /// Restarts at `position` with numbers that were never given: those after the saved position
+    /// may have gone to other records.
+    pub(crate) fn restart_at(&mut self, position: Position) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         let checkpoint = &mut state.checkpoint;
         if checkpoint.next_entry < checkpoint.reserved {
             tracing::warn!(
                 component = checkpoint.component,
-                "what it has not read to the end has changed: numbering goes on at {}, and records that were \
-                 stored behind entry {} may be stored once more",
+                "unread input has changed since the last run; continuing with entry {}; records after entry {} may \
+                 be delivered twice",
                 checkpoint.reserved,
                 checkpoint.next_entry
             );
         }
-        checkpoint.position = Some(position);
         checkpoint.next_entry = checkpoint.reserved;
         self.first = checkpoint.next_entry;
+        state.position = Some(position);
         state.is_dirty = true;
     }
 
     /// The number of an item, counted from the first one of this run.
     pub(crate) fn entry(&self, item: u64) -> EntryNumber {
-        EntryNumber { number: self.first + item, source: self.source }
+        EntryNumber::new(self.first + item, self.source)
     }
 
     /// Makes sure, durably, that the first `n_items` of this run may be numbered.
@@ -117,7 +127,7 @@ impl EntryAllocator {
             if needed <= state.reserved_in_file {
                 return Ok(());
             }
-            // Otherwise they are reserved already, and a write that was to say so has failed.
+            // Otherwise they are reserved already, and writing that to the file has failed.
             if needed > state.checkpoint.reserved {
                 state.checkpoint.reserved = needed + state.step;
                 state.step = (state.step * 2).min(LAST_STEP);
@@ -131,21 +141,26 @@ impl EntryAllocator {
     pub(crate) fn delivered(&self, progress: Progress) {
         let mut state = self.state();
         state.checkpoint.next_entry = self.first + progress.n_items;
-        if let Some(Position(position)) = progress.position {
-            state.checkpoint.position = Some(position);
+        if progress.position.is_some() {
+            state.position = progress.position;
         }
         state.is_dirty = true;
     }
 
-    /// Writes the checkpoint if there is anything new. After `Ok` the file says all that was
-    /// known when this was called, whoever has written it.
+    /// Writes the checkpoint if there is anything new. After `Ok` the file holds everything that
+    /// was known when this was called, whichever caller has written it.
     pub(crate) async fn write(&self) -> Result<()> {
         let _turn = self.writing.lock().await;
         let checkpoint = {
             let mut state = self.state();
-            if !std::mem::take(&mut state.is_dirty) {
+            if !state.is_dirty {
                 return Ok(());
             }
+            if let Some(position) = &state.position {
+                state.checkpoint.position = Some(position.to_json()?);
+                state.position = None;
+            }
+            state.is_dirty = false;
             state.checkpoint.clone()
         };
         let reserved = checkpoint.reserved;
@@ -155,18 +170,18 @@ impl EntryAllocator {
         let mut state = self.state();
         match written {
             Ok(()) => state.reserved_in_file = reserved,
-            // Somebody may wait for his turn to write the same: he must not take it for written.
+            // Another caller may wait to write the same, and must not find it written.
             Err(_) => state.is_dirty = true,
         }
         written
     }
 
-    /// Writes the checkpoint at the end of a run in order: numbers that it has
-    /// reserved, and that have not left for the outside world, are free again.
+    /// Writes the checkpoint at the regular end of a run: numbers that this run has reserved, and
+    /// that no sink was asked to write, are free again.
     pub(crate) async fn write_last(&self, n_tried: u64) -> Result<()> {
         {
             let mut state = self.state();
-            let reserved = self.taken.max(state.checkpoint.next_entry).max(self.first + n_tried);
+            let reserved = self.reserved_before.max(state.checkpoint.next_entry).max(self.first + n_tried);
             state.is_dirty |= reserved != state.checkpoint.reserved;
             state.checkpoint.reserved = reserved;
         }

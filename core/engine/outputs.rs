@@ -1,73 +1,87 @@
-//! Where a component's records go next: nowhere, to one channel, or to several.
+//! Where the records of a component go next: nowhere, to one channel, or to several.
+
+use std::ops::ControlFlow::{Break, Continue};
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use crate::batch::Batch;
-use crate::transform::Flow;
+use crate::progress::Counters;
+use crate::stop::{Flow, StopReason};
 
-/// How many batches may wait in front of a component.
-const WAITING: usize = 4;
+/// How many batches may wait before a component.
+const CAPACITY: usize = 4;
 
-/// A bounded channel of batches: that is the backpressure.
+/// A bounded channel of batches: this is the backpressure.
 pub(crate) fn channel() -> (mpsc::Sender<Batch>, mpsc::Receiver<Batch>) {
-    mpsc::channel(WAITING)
+    mpsc::channel(CAPACITY)
 }
 
 /// The channels of all components that take their input from one.
+///
+/// A component closes its channel only when it wants no more records, or has failed; the control
+/// has been told which, so here both are [`StopReason::LimitReached`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outputs(Vec<mpsc::Sender<Batch>>);
+
+const CLOSED: Flow = Break(StopReason::LimitReached);
 
 impl Outputs {
     pub(crate) fn new(channels: Vec<mpsc::Sender<Batch>>) -> Self {
         Outputs(channels)
     }
 
-    /// Waits until every branch has room; [`Flow::Stop`] if one wants nothing more.
+    /// Waits until every branch has room.
     pub(crate) async fn ready(&self) -> Flow {
         for channel in &self.0 {
             if channel.reserve().await.is_err() {
-                return Flow::Stop;
+                return CLOSED;
             }
         }
-        Flow::Continue
+        Continue(())
     }
 
-    /// Sends a batch to every branch; with no branch left it has been delivered.
+    /// Sends a batch to every branch. A batch that no branch takes is acknowledged: it has been
+    /// delivered, or nothing of it is left.
     ///
-    /// If one branch wants nothing more, the batch is released: its other
-    /// branches could not bring it to an end by themselves.
-    pub(crate) async fn send(&self, batch: Batch) -> Flow {
-        let Some((last, others)) = self.0.split_last() else {
+    /// If one branch wants no more, the batch is released: the other branches could not complete
+    /// it by themselves.
+    pub(crate) async fn send(&self, mut batch: Batch) -> Flow {
+        let Some((last, others)) = self.0.split_last().filter(|_| !batch.is_empty()) else {
+            batch.leave().count_out();
             batch.ack();
-            return Flow::Continue;
+            return Continue(());
         };
-        if batch.is_empty() {
-            batch.ack();
-            return Flow::Continue;
-        }
         if self.0.iter().any(mpsc::Sender::is_closed) {
             batch.release();
-            return Flow::Stop;
+            return CLOSED;
         }
-        let mut flow = Flow::Continue;
+        let leaving = batch.leave();
+        let mut flow = Continue(());
         for channel in others {
-            if let Err(refused) = channel.send(batch.share()).await {
-                refused.0.release();
-                flow = Flow::Stop;
+            if let Err(closed) = channel.send(batch.share()).await {
+                closed.0.release();
+                flow = CLOSED;
             }
         }
-        if let Err(refused) = last.send(batch).await {
-            refused.0.release();
-            flow = Flow::Stop;
+        if let Err(closed) = last.send(batch).await {
+            closed.0.release();
+            flow = CLOSED;
+        }
+        if flow.is_continue() {
+            leaving.count_out();
+        } else {
+            leaving.count_released();
         }
         flow
     }
 }
 
-/// Closes a channel and gives back what waits in it.
-pub(crate) async fn release_all(inbox: &mut mpsc::Receiver<Batch>) {
+/// Closes the channel of a component and releases the batches that wait in it.
+pub(crate) async fn release_all(inbox: &mut mpsc::Receiver<Batch>, component: &Arc<Counters>) {
     inbox.close();
-    while let Some(batch) = inbox.recv().await {
+    while let Some(mut batch) = inbox.recv().await {
+        batch.enter(component);
         batch.release();
     }
 }

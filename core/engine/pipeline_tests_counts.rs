@@ -1,18 +1,20 @@
-//! Stories of what a run says of itself: every count is true, however the run has ended.
+//! The counters of a report: every figure is counted when it happens, however the run ends.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::pipeline_tests::{Scene, Told};
+use super::pipeline_tests::{Finished, TestPipeline};
 use crate::{ComponentReport, Status};
 
-/// Every record that was dealt with went one way, and came from the component in front.
+/// Every record that a component has received was sent, filtered, rejected or released by it, and
+/// was sent by the component before it. `n_in` were read, `n_out` were stored.
 #[track_caller]
-fn assert_true(told: &Told, n_in: u64, n_out: u64) {
-    let components = &told.report.components;
+fn assert_balanced(finished: &Finished, n_in: u64, n_out: u64) {
+    let components = &finished.report.components;
     for it in components {
-        assert_eq!(it.records_in, it.records_out + it.filtered + it.rejected, "{components:#?}");
+        let n_ended = it.records_out + it.filtered + it.rejected + it.released;
+        assert_eq!(it.records_in, n_ended, "{components:#?}");
     }
     for pair in components.windows(2) {
         assert_eq!(pair[0].records_out, pair[1].records_in, "{components:#?}");
@@ -26,56 +28,56 @@ fn bytes(components: &[ComponentReport]) -> Vec<(u64, u64)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_are_counted_on_both_sides_of_a_transform() {
-    let told = Scene::new()
+async fn bytes_are_counted_before_and_after_a_transform() {
+    let finished = TestPipeline::new()
         .run(
             "sources.in = { type = 'test_count', until = 10 }
             transforms.t = { type = 'test_meddle', filter = [3, 4], inputs = ['in'] }
             sinks.out = { type = 'test_keep', name = 'bytes', inputs = ['t'] }",
         )
         .await;
-    assert_true(&told, 10, 8);
-    assert_eq!(bytes(&told.report.components), [(10, 10), (10, 8), (8, 8)]);
+    assert_balanced(&finished, 10, 8);
+    assert_eq!(bytes(&finished.report.components), [(10, 10), (10, 8), (8, 8)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_record_that_ends_the_run_is_dealt_with_by_whoever_had_it() {
+async fn bad_record_that_ends_the_run_is_counted_where_it_was_rejected() {
     for (name, bad) in [("source", "bad = [7],"), ("transform", ""), ("sink", "")] {
         let reject = if name == "transform" { "reject = 7," } else { "" };
         let refuse = if name == "sink" { "refuse = 7," } else { "" };
-        let told = Scene::new()
+        let finished = TestPipeline::new()
             .run(&format!(
                 "sources.in = {{ type = 'test_count', until = 30, {bad} }}
                 transforms.t = {{ type = 'test_meddle', {reject} inputs = ['in'] }}
                 sinks.out = {{ type = 'test_keep', name = 'counted {name}', {refuse} inputs = ['t'] }}"
             ))
             .await;
-        assert_eq!(told.report.status, Status::Failed);
-        let reason = &told.report.reason;
+        assert_eq!(finished.report.status, Status::Failed);
+        let reason = &finished.report.reason;
         assert!(reason.contains("is a bad record; correct it, or add a `[dead_letter]` block"), "{reason}");
-        let components = &told.report.components;
-        assert_eq!(components.iter().map(|it| it.rejected).sum::<u64>(), 1, "{name}: {components:#?}");
-        let n_out = components[2].records_out;
-        assert!(n_out >= 7, "{name}: {components:#?}");
-        assert_true(&told, n_out + 1, n_out);
+        let components = &finished.report.components;
+        let rejected: Vec<_> = components.iter().map(|it| (it.name.as_str(), it.rejected)).collect();
+        let expected = [("in", "source"), ("t", "transform"), ("out", "sink")];
+        assert_eq!(rejected, expected.map(|(component, it)| (component, u64::from(it == name))));
+        assert!(components[2].records_out >= 7, "{name}: {components:#?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_that_nobody_takes_is_no_reason_to_ask_for_dead_letters() {
-    let told = Scene::new()
+async fn failing_dead_letter_sink_does_not_suggest_dead_letters() {
+    let finished = TestPipeline::new()
         .run(
             "dead_letter = { type = 'test_keep', name = 'refusing letters', refuse = 3 }
             sources.in = { type = 'test_count', until = 30, bad = [3] }
             sinks.out = { type = 'test_keep', name = 'with letters', inputs = ['in'] }",
         )
         .await;
-    let reason = &told.report.reason;
+    let reason = &finished.report.reason;
     assert!(reason.contains("is a bad record") && !reason.contains("[dead_letter]"), "{reason}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_hard_stop_only_what_was_stored_counts() {
+async fn hard_stop_counts_only_what_was_stored() {
     let stop = CancellationToken::new();
     let pipeline = "sources.in = { type = 'test_count', until = 100, endless = true }
         transforms.t = { type = 'test_meddle', inputs = ['in'] }
@@ -84,17 +86,16 @@ async fn after_a_hard_stop_only_what_was_stored_counts() {
         tokio::time::sleep(Duration::from_secs(5)).await;
         stop.cancel();
     };
-    let scene = Scene::new();
-    let (told, ()) = tokio::join!(scene.run_with(pipeline, stop.clone(), Duration::from_secs(7)), stopper);
-    assert_eq!(told.report.reason, "stopped hard");
-    assert_true(&told, 10, 10);
-    // Ten digits.
-    assert_eq!(told.report.components[2].bytes_out, 10);
+    let test = TestPipeline::new();
+    let (finished, ()) = tokio::join!(test.run_with(pipeline, stop.clone(), Duration::from_secs(7)), stopper);
+    assert_eq!(finished.report.reason, "stopped hard");
+    let sink = finished.report.components.last().unwrap();
+    assert_eq!((sink.records_in, sink.records_out, sink.bytes_out), (20, 10, 10), "ten digits");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_limit_gives_back_has_not_been_filtered_in_front_of_it() {
-    let told = Scene::new()
+async fn limit_counts_what_it_releases() {
+    let finished = TestPipeline::new()
         .run(
             "sources.in = { type = 'test_count', until = 100 }
             transforms.some = { type = 'test_meddle', filter = [1, 8, 12, 13], inputs = ['in'] }
@@ -103,20 +104,35 @@ async fn what_a_limit_gives_back_has_not_been_filtered_in_front_of_it() {
             sinks.out = { type = 'test_keep', name = 'first five', inputs = ['limit'] }",
         )
         .await;
-    told.assert(Status::Completed, 6);
-    assert_true(&told, 6, 5);
-    assert_eq!(told.report.components[1].filtered, 1);
+    // 0, 2, 3, 4 and 5 were stored, and 1 was filtered; 6 and what was read after it will be read again.
+    finished.assert(Status::Completed, 6);
+    let n_read = finished.report.components[0].records_in;
+    assert_balanced(&finished, n_read, 5);
+    let limit = &finished.report.components[3];
+    assert_eq!((limit.records_in, limit.records_out, limit.released), (8, 5, 3));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_try_that_was_not_made_is_not_counted() {
-    let told = Scene::new()
+async fn stop_counts_what_it_releases() {
+    let pipeline = "sources.in = { type = 'test_count', until = 1000, endless = true }
+        transforms.slow = { type = 'test_meddle', pause = 10, inputs = ['in'] }
+        sinks.out = { type = 'test_keep', name = 'stopped while paced', inputs = ['slow'] }";
+    let finished = TestPipeline::new().run_until(pipeline, Duration::from_secs(35)).await;
+    finished.assert(Status::Stopped, 3);
+    let n_read = finished.report.components[0].records_in;
+    assert!(n_read > 3);
+    assert_balanced(&finished, n_read, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_that_was_not_made_is_not_counted() {
+    let finished = TestPipeline::new()
         .run(
             "retry.timeout = '1ms'
             sources.in = { type = 'test_count', until = 10 }
             sinks.out = { type = 'test_keep', name = 'never again', stumble = 1, inputs = ['in'] }",
         )
         .await;
-    assert_eq!(told.report.status, Status::Failed);
-    assert_eq!(told.report.components[1].retries, 0);
+    assert_eq!(finished.report.status, Status::Failed);
+    assert_eq!(finished.report.components[1].retries, 0);
 }

@@ -1,137 +1,152 @@
 //! The task of one sink: several writes at once, then the flush.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context as _, Error};
-use tokio::sync::{mpsc, oneshot};
+use anyhow::Error;
+use futures_util::FutureExt as _;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::dead_letter::DeadLetters;
+use super::node::Node;
 use super::outputs::Outputs;
+use super::transaction_gate::TransactionGate;
 use super::writer::Writer;
 use crate::batch::Batch;
-use crate::sink::ShutdownReason;
+use crate::error::Failure;
+use crate::sink::Sink;
+use crate::stop::StopReason;
 
 pub(crate) struct SinkTask {
-    pub(crate) writer: Arc<Writer>,
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) node: Node,
     pub(crate) inbox: mpsc::Receiver<Batch>,
-    pub(crate) next: Outputs,
-    pub(crate) dead_letters: Arc<DeadLetters>,
-    /// Whether another sink has stored what comes in here.
-    pub(crate) follows_sink: bool,
+    pub(crate) outputs: Outputs,
+    /// Whether batches that wait are written even if the run stops: another sink has stored them,
+    /// or they are dead letters.
+    pub(crate) writes_all: bool,
+    /// Shared with the source whose positions are in the transactions of this sink.
+    pub(crate) gate: Option<Arc<TransactionGate>>,
 }
 
 impl SinkTask {
-    pub(crate) async fn run(self) {
-        let SinkTask { writer, mut inbox, next, dead_letters, follows_sink } = self;
-        let at_most = writer.sink.concurrency().max(1);
-        let max_in_flight_records = writer.sink.max_in_flight_records();
-        let mut n_under_way = 0;
-        let mut beside = writer.sink.run_background();
-        let mut tasks = JoinSet::new();
-        // Nobody is in front of the first one.
-        let mut turn = oneshot::channel().1;
+    pub(crate) async fn run(mut self) {
+        let concurrency = self.sink.concurrency().max(1);
+        let max_in_flight = self.sink.max_in_flight_records();
+        let writer = Arc::new(Writer {
+            sink: Arc::clone(&self.sink),
+            node: self.node.clone(),
+            stopped: OnceLock::new(),
+        });
+        let mut background = JoinSet::new();
+        if self.sink.background().is_some() {
+            background.spawn(run_background(Arc::clone(&self.sink)));
+        }
+        let mut n_in_flight = 0;
+        let mut writes = JoinSet::new();
         let mut is_open = true;
-        while is_open || !tasks.is_empty() {
+        while is_open || !writes.is_empty() {
+            let has_room = writes.len() < concurrency && (n_in_flight < max_in_flight || writes.is_empty());
             tokio::select! {
-                Some(done) = tasks.join_next() => {
-                    match done {
-                        Ok(n_records) => n_under_way -= n_records,
-                        Err(panic) => {
-                            writer.fail(Error::new(panic).context("the sink has crashed; this is a bug in the plugin"));
-                        }
+                Some(written) = writes.join_next() => {
+                    n_in_flight -= written.expect("panics of a write are caught");
+                }
+                batch = self.inbox.recv(), if is_open && has_room => {
+                    let Some(batch) = batch else {
+                        is_open = false;
+                        continue;
+                    };
+                    let Some(batch) = self.admit(batch, &writer).await else { continue };
+                    let n_records = batch.len();
+                    let mut write = Box::pin(write(Arc::clone(&writer), batch, self.outputs.clone()));
+                    // The first poll is made here, so that writes begin in the order of the batches.
+                    if futures_util::poll!(&mut write).is_pending() {
+                        n_in_flight += n_records;
+                        writes.spawn(async move {
+                            write.await;
+                            n_records
+                        });
                     }
                 }
-                batch = inbox.recv(), if is_open && tasks.len() < at_most && (n_under_way < max_in_flight_records || tasks.is_empty()) => match batch {
-                    None => is_open = false,
-                    // What waits is released when somebody stops the run; what is under way is written, and so is
-                    // what the sink in front has stored, which would store it once more.
-                    Some(batch) if writer.is_broken.load(Ordering::Relaxed)
-                        || !follows_sink && writer.control.is_asked_to_stop() =>
-                    {
-                        batch.release();
+                Some(ended) = background.join_next() => {
+                    let failure = ended.map_err(|panic| crashed(Error::new(panic)));
+                    if let Err(failure) = failure.and_then(|ended| ended) {
+                        writer.fail(failure);
                     }
-                    Some(batch) => {
-                        n_under_way += batch.len();
-                        let (begun, next_turn) = oneshot::channel();
-                        let turn = std::mem::replace(&mut turn, next_turn);
-                        let (writer, dead_letters) = (Arc::clone(&writer), Arc::clone(&dead_letters));
-                        tasks.spawn(write(writer, batch, dead_letters, next.clone(), turn, begun));
-                    }
-                },
-                ended = &mut beside => {
-                    if let Err(error) = ended {
-                        writer.fail(error);
-                    }
-                    beside = Box::pin(std::future::pending());
                 }
             }
         }
-        drop(beside);
-        if !writer.is_broken.load(Ordering::Relaxed)
-            && let Err(error) = flush(&writer).await
+        background.shutdown().await;
+        if writer.stopped.get().is_none()
+            && let Err(failure) = self.flush().await
         {
-            writer.fail(error);
+            writer.fail(failure.context("finishing what was written"));
         }
     }
-}
 
-/// One write among several: it begins after the one before has begun, so that a
-/// sink which queues what it is given keeps the order of the batches. Answers with
-/// how many records it was about.
-async fn write(
-    writer: Arc<Writer>,
-    batch: Batch,
-    dead_letters: Arc<DeadLetters>,
-    next: Outputs,
-    turn: oneshot::Receiver<()>,
-    begun: oneshot::Sender<()>,
-) -> usize {
-    let n_records = batch.len();
-    // A write before that is gone has begun as well.
-    let _ = turn.await;
-    let is_let_in = match &writer.gate {
-        Some(gate) => gate.enter(batch.span()).await,
-        None => true,
-    };
-    // What one in front of this has broken meanwhile would be written for nothing: the next run reads it again.
-    // A failure elsewhere is no reason: what came before it is written.
-    if !is_let_in || writer.is_broken.load(Ordering::Relaxed) {
-        batch.release();
-        return n_records;
-    }
-    let mut begun = Some(begun);
-    let mut writing = pin!(writer.write(batch, &dead_letters));
-    let stored = poll_fn(|context| {
-        let polled = writing.as_mut().poll(context);
-        begun.take().map(|begun| begun.send(()));
-        polled
-    })
-    .await;
-    // Whoever is behind a sink and wants no more has failed, and said so.
-    let _ = next.send(stored).await;
-    n_records
-}
-
-/// Flushes as the input has ended: to completion, unless somebody stops the run meanwhile.
-async fn flush(writer: &Writer) -> anyhow::Result<()> {
-    let stop = &writer.control.stop;
-    let completed = async {
-        if stop.is_cancelled() {
+    /// Takes a batch that has waited; `None` if it was released, since the run stops.
+    async fn admit(&self, mut batch: Batch, writer: &Writer) -> Option<Batch> {
+        batch.enter(&self.node.counters);
+        // What waits is released when the user stops the run. What is in flight is written.
+        let is_stopped =
+            || writer.stopped.get().is_some() || (!self.writes_all && self.node.control.is_stop_requested());
+        let is_admitted = match &self.gate {
+            _ if is_stopped() => false,
+            // A failure may have happened meanwhile in a write before this one.
+            Some(gate) => gate.enter(batch.span()).await && writer.stopped.get().is_none(),
+            None => true,
+        };
+        if !is_admitted {
+            batch.release();
             return None;
         }
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => None,
-            flushed = writer.sink.flush(ShutdownReason::InputEnded) => Some(flushed),
+        Some(batch)
+    }
+
+    /// Flushes after the input has ended; the reason changes if the run is stopped meanwhile.
+    async fn flush(&self) -> Result<(), Failure> {
+        let stop = &self.node.control.stop;
+        let completed = async {
+            if stop.is_cancelled() {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => None,
+                flushed = self.sink.flush(StopReason::InputEnded) => Some(flushed),
+            }
+        };
+        match completed.await {
+            Some(flushed) => flushed,
+            None => self.sink.flush(self.node.control.stop_reason()).await,
         }
-    };
-    let flushed = match completed.await {
-        Some(flushed) => flushed,
-        None => writer.sink.flush(ShutdownReason::Stopped).await,
-    };
-    flushed.context("finishing what was written")
+    }
+}
+
+/// One write among several; what it has stored goes on to the sinks behind this one.
+async fn write(writer: Arc<Writer>, batch: Batch, outputs: Outputs) {
+    match AssertUnwindSafe(writer.write(batch)).catch_unwind().await {
+        Ok(stored) => {
+            // A sink behind this one that wants no more has failed, and has reported it.
+            let _ = outputs.send(stored).await;
+        }
+        Err(panic) => writer.fail(crashed(panic_error(&*panic))),
+    }
+}
+
+async fn run_background(sink: Arc<dyn Sink>) -> Result<(), Failure> {
+    match sink.background() {
+        Some(background) => background.run().await,
+        None => Ok(()),
+    }
+}
+
+fn crashed(error: Error) -> Failure {
+    Failure::fatal(error.context("the sink has crashed; this is a bug in the plugin"))
+}
+
+fn panic_error(panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    Error::msg(text.unwrap_or_else(|| "it panicked".into()))
 }

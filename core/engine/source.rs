@@ -1,171 +1,166 @@
-//! The task of one source: room first, then data; and beside it the commit loop, who
-//! commits what has been delivered.
+//! The task of one source: it reads while there is room, and its commit loop commits what has been
+//! delivered.
 
+use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Error, Result};
+use anyhow::Context as _;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::ack_tracker::{AckTracker, Progress};
+use super::ack_tracker::{AckTracker, Opened, Progress};
 use super::backoff::{Backoff, RetryBudget};
-use super::control::Control;
-use super::dead_letter::DeadLetters;
 use super::entry_allocator::EntryAllocator;
+use super::node::Node;
 use super::outputs::Outputs;
-use super::transaction_gate::{ROUND, TransactionGate};
-use crate::batch::Batch;
-use crate::error::{is_awaited, is_unreachable};
-use crate::plugin::RetryLimits;
-use crate::progress::{Counters, add};
-use crate::source::{Committer, ReadError, Replay, Source};
-use crate::transform::Flow;
+use super::transaction_gate::{COMMIT_INTERVAL, TransactionGate};
+use crate::error::{Class, Failure};
+use crate::progress::add;
+use crate::read_batch::ReadBatch;
+use crate::source::{Committer, Next, Replay, Source};
+use crate::stop::{Flow, StopReason};
 
-/// Progress is written to the checkpoint at most this often; reservations of numbers come beside it, since
-/// the records wait for them. Their steps grow, so they soon come as seldom.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+/// Progress is written to the checkpoint at most this often. Reservations of entry numbers are
+/// written when they are needed, since records wait for them; they grow, and so become rare.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) struct SourceTask {
-    pub(crate) node: usize,
     pub(crate) source: Box<dyn Source>,
+    pub(crate) node: Node,
     pub(crate) tracker: Arc<AckTracker>,
-    /// `None` for a source whose records bring their numbers along.
-    pub(crate) numbers: Option<Arc<EntryAllocator>>,
+    /// `None` for a source whose records bring their entry numbers along.
+    pub(crate) entries: Option<Arc<EntryAllocator>>,
     /// Of the sink whose transactions hold the positions.
     pub(crate) gate: Option<Arc<TransactionGate>>,
-    pub(crate) next: Outputs,
-    pub(crate) limits: RetryLimits,
-    pub(crate) stop: CancellationToken,
-    pub(crate) control: Arc<Control>,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) dead_letters: Arc<DeadLetters>,
+    pub(crate) outputs: Outputs,
 }
 
 impl SourceTask {
     pub(crate) async fn run(mut self) {
-        let through = CancellationToken::new();
+        let input_ended = CancellationToken::new();
         let commit_loop = CommitLoop {
-            node: self.node,
+            node: self.node.clone(),
             tracker: Arc::clone(&self.tracker),
             committer: self.source.committer(),
-            numbers: self.numbers.clone(),
+            entries: self.entries.clone(),
             gate: self.gate.clone(),
-            control: Arc::clone(&self.control),
-            through: through.clone(),
+            input_ended: input_ended.clone(),
         };
         let reading = async {
-            if let Err(error) = self.read().await {
-                self.control.fail(self.node, error);
+            if let Err(failure) = self.read().await {
+                self.node.fail(failure);
             }
-            // Closes the channels: whoever is behind drains and ends.
-            self.next = Outputs::default();
-            through.cancel();
+            // Closes the channels, so that everything after this source finishes and ends.
+            self.outputs = Outputs::default();
+            input_ended.cancel();
         };
         tokio::join!(reading, commit_loop.run());
         if let Err(error) = self.source.close().await {
-            self.control.fail(self.node, error.context("closing the source"));
+            self.node.fail(error.context("closing the source"));
         }
     }
 
-    /// Reads until the source is through, or the pipeline stops.
-    async fn read(&mut self) -> Result<()> {
+    /// Reads until the source ends or the pipeline stops.
+    async fn read(&mut self) -> Result<StopReason, Failure> {
         let mut failing: Option<Backoff> = None;
-        let mut has_read = false;
-        let stop = self.stop.clone();
+        let mut had_contact = false;
+        let stop = self.node.stop.clone();
         loop {
             let next = async {
-                if self.next.ready().await == Flow::Stop {
-                    return None;
+                if let Break(reason) = self.outputs.ready().await {
+                    return Break(reason);
                 }
                 self.tracker.has_room().await;
-                Some(self.source.next().await)
+                Continue(self.source.next().await)
             };
-            let read = tokio::select! {
+            let next = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(()),
-                read = next => read,
+                () = stop.cancelled() => return Ok(StopReason::Requested),
+                next = next => next,
             };
-            match read {
-                None | Some(Ok(None)) => return Ok(()),
-                Some(Ok(Some(batch))) => {
-                    has_read = true;
-                    failing = None;
-                    if self.pass_on(batch).await? == Flow::Stop {
-                        return Ok(());
+            let next = match next {
+                Break(reason) => return Ok(reason),
+                Continue(next) => next,
+            };
+            match next {
+                Ok(Next::End) => return Ok(StopReason::InputEnded),
+                Ok(Next::Idle) => (had_contact, failing) = (true, None),
+                Ok(Next::Batch(batch)) => {
+                    (had_contact, failing) = (true, None);
+                    if let Break(reason) = self.pass_on(batch).await? {
+                        return Ok(reason);
                     }
                 }
-                Some(Err(ReadError::Fatal(error))) => return Err(error),
-                Some(Err(ReadError::Retry { error, after })) => {
-                    let is_first_contact = !has_read && is_unreachable(&error);
+                Err(failure) if !failure.is_retryable() => return Err(failure),
+                Err(failure) => {
+                    let is_first_contact = !had_contact && failure.class() == Class::Unreachable;
                     let budget = if is_first_contact { RetryBudget::Connect } else { RetryBudget::Timeout };
-                    let backoff = failing.get_or_insert_with(|| Backoff::new(&self.limits, budget));
-                    if !backoff.wait(self.control.name(self.node), error, after, &stop).await? {
-                        return Ok(());
+                    let backoff = failing.get_or_insert_with(|| Backoff::new(&self.node.retry, budget));
+                    if let Break(reason) = backoff.wait(self.node.name(), failure, &stop).await? {
+                        return Ok(reason);
                     }
-                    add(&self.counters.retries, 1);
+                    add(&self.node.counters.retries, 1);
                 }
             }
         }
     }
 
-    /// EntryAllocator a batch, puts its rejects aside and sends the rest on.
-    async fn pass_on(&mut self, mut batch: Batch) -> Result<Flow> {
-        let (rejects, first) = self.tracker.open(&mut batch);
-        if let Some(numbers) = &self.numbers {
-            numbers.reserve(first + batch.len() as u64).await?;
-            let is_anew = self.source.replay() == Replay::NonDeterministic;
+    /// Numbers a batch, rejects what the source could not turn into records, and sends the rest.
+    async fn pass_on(&mut self, read: ReadBatch) -> Result<Flow, Failure> {
+        let Opened { mut batch, rejects, first } = self.tracker.open(read);
+        batch.enter(&self.node.counters);
+        if let Some(entries) = &self.entries {
+            if let Err(error) = entries.reserve(first + batch.len() as u64).await {
+                batch.release();
+                return Err(error.into());
+            }
+            let is_deterministic = self.source.replay() == Replay::Deterministic;
             for (record, item) in batch.records_mut().iter_mut().zip(first..) {
-                let entry = numbers.entry(item);
-                if is_anew {
-                    // Where the source stands names another record once it has answered anew.
+                let entry = entries.entry(item);
+                if !is_deterministic {
+                    // A count by the source would name another record when it is read again.
                     record.origin.offset = entry.number;
                 }
                 record.entry = Some(entry);
             }
         }
-        add(&self.counters.records_in, batch.len() as u64);
-        add(&self.counters.bytes_in, batch.size() as u64);
-        let (batch, goes_on) =
-            self.dead_letters.reject(batch, rejects, self.node, &self.control, &self.counters).await;
-        add(&self.counters.records_out, batch.len() as u64);
-        add(&self.counters.bytes_out, batch.size() as u64);
-        let flow = self.next.send(batch).await;
-        Ok(if goes_on { flow } else { Flow::Stop })
+        let (batch, rejected) = self.node.reject(batch, rejects).await;
+        let sent = self.outputs.send(batch).await;
+        Ok(if rejected.is_break() { rejected } else { sent })
     }
 }
 
-/// Commits the delivered prefix for as long as anything is under way.
+/// Commits the delivered prefix until no record of the source is in flight.
 struct CommitLoop {
-    node: usize,
+    node: Node,
     tracker: Arc<AckTracker>,
     committer: Option<Box<dyn Committer>>,
-    numbers: Option<Arc<EntryAllocator>>,
+    entries: Option<Arc<EntryAllocator>>,
     gate: Option<Arc<TransactionGate>>,
-    control: Arc<Control>,
     /// Cancelled once nothing more will be read.
-    through: CancellationToken,
+    input_ended: CancellationToken,
 }
 
 impl CommitLoop {
     async fn run(mut self) {
-        if let Err(error) = self.keep().await {
-            self.control.fail(self.node, error);
+        if let Err(failure) = self.commit_until_settled().await {
+            self.node.fail(failure);
         }
         if let Some(gate) = &self.gate {
             gate.end();
         }
     }
 
-    async fn keep(&mut self) -> Result<()> {
+    async fn commit_until_settled(&mut self) -> Result<(), Failure> {
         let mut write_at: Option<Instant> = None;
         let mut last_write: Option<Instant> = None;
         // What has been delivered and not been committed.
         let mut delivered: Option<Progress> = None;
         let mut last_commit: Option<Instant> = None;
         loop {
-            let is_through = self.through.is_cancelled();
-            let is_last = is_through && self.tracker.is_settled();
+            let has_ended = self.input_ended.is_cancelled();
+            let is_last = has_ended && self.tracker.is_settled();
             if let Some(progress) = self.tracker.advance() {
                 delivered = Some(progress.after(delivered));
             }
@@ -174,8 +169,9 @@ impl CommitLoop {
                 if self.tracker.is_blocked() {
                     gate.end();
                 }
-                commit_at =
-                    last_commit.map(|last| last + ROUND).filter(|&at| !is_last && Instant::now() < at);
+                commit_at = last_commit
+                    .map(|last| last + COMMIT_INTERVAL)
+                    .filter(|&at| !is_last && Instant::now() < at);
             }
             let may_commit = |progress: &mut Progress| {
                 commit_at.is_none() && self.gate.as_ref().is_none_or(|gate| gate.close(progress.n_items))
@@ -185,12 +181,12 @@ impl CommitLoop {
                     committer.commit(position).await.context("committing the position")?;
                 }
                 if let Some(gate) = &self.gate {
-                    gate.next();
+                    gate.committed();
                     last_commit = Some(Instant::now());
                 }
-                if let Some(numbers) = &self.numbers {
-                    numbers.delivered(progress);
-                    let due = last_write.map_or_else(Instant::now, |last| last + CHECKPOINT_EVERY);
+                if let Some(entries) = &self.entries {
+                    entries.delivered(progress);
+                    let due = last_write.map_or_else(Instant::now, |last| last + CHECKPOINT_INTERVAL);
                     write_at.get_or_insert(due);
                 }
             }
@@ -198,51 +194,29 @@ impl CommitLoop {
                 break;
             }
             let commit_at = commit_at.filter(|_| delivered.is_some());
-            let due = write_at;
             tokio::select! {
                 () = self.tracker.changed() => {}
-                () = self.through.cancelled(), if !is_through => {}
-                () = async { sleep_until(commit_at.expect("guarded")).await }, if commit_at.is_some() => {}
-                () = async { sleep_until(due.expect("guarded")).await }, if due.is_some() => {
-                    if let Some(numbers) = &self.numbers {
-                        numbers.write().await?;
+                () = self.input_ended.cancelled(), if !has_ended => {}
+                () = sleep_until_some(commit_at), if commit_at.is_some() => {}
+                () = sleep_until_some(write_at), if write_at.is_some() => {
+                    if let Some(entries) = &self.entries {
+                        entries.write().await?;
                     }
                     last_write = Some(Instant::now());
                     write_at = None;
                 }
             }
         }
-        match &self.numbers {
-            Some(numbers) => numbers.write_last(self.tracker.n_tried()).await,
+        match &self.entries {
+            Some(entries) => Ok(entries.write_last(self.tracker.n_tried()).await?),
             None => Ok(()),
         }
     }
 }
 
-/// Opens a component: while it cannot be reached it is tried again, as long as
-/// first contact may take. False if `stop` came first.
-pub(crate) async fn connect(
-    component: &str,
-    limits: &RetryLimits,
-    stop: &CancellationToken,
-    mut open: impl AsyncFnMut() -> Result<()>,
-) -> Result<bool> {
-    let mut backoff = Backoff::new(limits, RetryBudget::Connect);
-    loop {
-        let opened = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(false),
-            opened = open() => opened,
-        };
-        let error: Error = match opened {
-            Ok(()) => return Ok(true),
-            Err(error) => error,
-        };
-        if !is_awaited(&error) {
-            return Err(error);
-        }
-        if !backoff.wait(component, error, None, stop).await? {
-            return Ok(false);
-        }
+async fn sleep_until_some(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,22 +1,22 @@
-//! The cast of the stories: a source, a transform and a sink that do as they are told.
+//! Plugins for the tests of pipelines: a source, a transform and a sink that misbehave as configured.
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::ops::ControlFlow::{Break, Continue};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::testing::record;
+use crate::testing::{record, record as record_of};
 use crate::{
-    Batch, BuildContext, Committer, Failure, Flow, Output, Plugin, Position, ReadError, Record, Reject,
-    Replay, Result, ShutdownReason, Sink, SinkConfig, Source, SourceConfig, Start, Transaction, Transform,
-    TransformConfig, WriteError, async_trait,
+    Background, Batch, BuildContext, Class, Committer, Failure, Flow, Mapped, Next, Output, Plugin, Position,
+    ReadBatch, Record, Reject, Replay, Result, Sink, SinkConfig, Source, SourceConfig, Start, StopReason,
+    TransactionalSink, TransactionalSource, Transform, TransformConfig, WriteError, async_trait,
 };
 
 crate::register! { Plugin::source::<CountConfig>("test_count") }
@@ -34,15 +34,15 @@ struct CountConfig {
     #[serde(default)]
     bad: Vec<u64>,
     #[serde(default)]
-    anew: bool,
+    nondeterministic: bool,
     #[serde(default)]
     what: String,
-    /// Waits for ever instead of ending.
+    /// Never ends.
     #[serde(default)]
     endless: bool,
-    /// Keeps its position nowhere else, and in no transaction.
+    /// Cannot commit its position in a transaction.
     #[serde(default)]
-    aloof: bool,
+    no_transactions: bool,
 }
 
 fn ten() -> u64 {
@@ -68,13 +68,11 @@ impl Source for Count {
     }
 
     fn replay(&self) -> Replay {
-        if self.config.anew { Replay::NonDeterministic } else { Replay::Deterministic }
+        if self.config.nondeterministic { Replay::NonDeterministic } else { Replay::Deterministic }
     }
 
-    fn join_transaction(&mut self, transaction: Arc<dyn Any + Send + Sync>) -> Result<()> {
-        anyhow::ensure!(!self.config.aloof, "it is aloof");
-        self.transaction = transaction.downcast().ok();
-        Ok(())
+    fn transactional(&mut self) -> Option<&mut dyn TransactionalSource> {
+        (!self.config.no_transactions).then_some(self)
     }
 
     fn committer(&mut self) -> Option<Box<dyn Committer>> {
@@ -82,9 +80,9 @@ impl Source for Count {
         Some(Box::new(transaction))
     }
 
-    async fn open(&mut self, start: &Start) -> Result<()> {
-        self.next = start.position.as_ref().and_then(|position| position.0.as_u64()).unwrap_or(0);
-        // Who commits within a transaction goes on where the last one ended, whatever a file says.
+    async fn open(&mut self, start: &Start) -> Result<(), Failure> {
+        self.next = start.position()?.unwrap_or(0);
+        // A transactional source resumes where the last transaction ended, whatever the file holds.
         if let Some(pending) = &self.transaction {
             let commits = kept(&format!("{} commits", pending.config.name));
             self.next = commits.last().map_or(0, |position| position.parse().unwrap());
@@ -92,12 +90,12 @@ impl Source for Count {
         Ok(())
     }
 
-    async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
+    async fn next(&mut self) -> Result<Next, Failure> {
         if self.next >= self.config.until {
             if self.config.endless {
                 std::future::pending::<()>().await;
             }
-            return Ok(None);
+            return Ok(Next::End);
         }
         let first = self.next;
         self.next = (first + self.config.per_batch).min(self.config.until);
@@ -110,8 +108,15 @@ impl Source for Count {
                 records.push(record(n.to_string(), n));
             }
         }
-        let position = move |n: usize| Position(json!(first + n as u64));
-        Ok(Some(Batch::new(records).with_rejects(rejects).with_positions(position)))
+        let positions = move |n: usize| Position::new(first + n as u64);
+        Ok(Next::Batch(ReadBatch::new(records).with_rejects(rejects).with_positions(positions)))
+    }
+}
+
+impl TransactionalSource for Count {
+    fn join(&mut self, handle: Arc<dyn Any + Send + Sync>) -> Result<()> {
+        self.transaction = handle.downcast().ok();
+        Ok(())
     }
 }
 
@@ -125,15 +130,12 @@ struct Pending {
 impl Committer for Arc<Pending> {
     async fn commit(&mut self, position: &Position) -> Result<()> {
         let KeepConfig { name, commit_takes, fail_commit, .. } = &self.config;
-        let position = position.0.as_u64().unwrap();
+        let position: u64 = *position.downcast_ref().unwrap();
         let written = std::mem::take(&mut *self.written.lock().unwrap());
         tokio::time::sleep(Duration::from_millis(*commit_takes)).await;
         assert!(self.written.lock().unwrap().is_empty(), "written while a transaction is committed");
         anyhow::ensure!(fail_commit.is_none_or(|at| position < at), "not {position}");
-        assert!(
-            written.iter().all(|(offset, _)| *offset < position),
-            "{position} is in front of {written:?}"
-        );
+        assert!(written.iter().all(|(offset, _)| *offset < position), "{position} is before {written:?}");
         let mut kept = KEPT.lock().unwrap();
         kept.entry(name.clone()).or_default().extend(written.into_iter().map(|(_, body)| body));
         kept.entry(format!("{name} commits")).or_default().push(position.to_string());
@@ -141,7 +143,7 @@ impl Committer for Arc<Pending> {
     }
 }
 
-/// Does to batches what transforms do, and what they should not.
+/// Does what transforms do to batches, and what they must not do.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MeddleConfig {
@@ -156,7 +158,10 @@ struct MeddleConfig {
     pause: Option<u64>,
     /// Rejects this one.
     reject: Option<u64>,
-    /// Sends every other batch behind the one that comes after it.
+    /// Splits these into two records, with `a` and `b` added.
+    #[serde(default)]
+    split: Vec<u64>,
+    /// Sends every second batch before the one that came first.
     #[serde(default)]
     swap: bool,
 }
@@ -174,30 +179,42 @@ impl Transform for Meddle {
     async fn apply(&mut self, mut batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         let holds = |batch: &Batch, n: u64| batch.records().iter().position(|it| it.origin.offset == n);
         if self.0.drop.is_some_and(|n| holds(&batch, n).is_some()) {
-            return Ok(Flow::Continue);
+            return Ok(Continue(()));
         }
         if self.0.swap {
             let Some(held) = self.1.take() else {
                 self.1 = Some(batch);
-                return Ok(Flow::Continue);
+                return Ok(Continue(()));
             };
-            if out.send(batch).await? == Flow::Stop {
+            if let Break(reason) = out.send(batch).await? {
                 held.release();
-                return Ok(Flow::Stop);
+                return Ok(Break(reason));
             }
             batch = held;
         }
         batch.retain(|record| !self.0.filter.contains(&record.origin.offset));
+        if !self.0.split.is_empty() {
+            let rejects = batch.map(|record| {
+                if !self.0.split.contains(&record.origin.offset) {
+                    return Mapped::Keep;
+                }
+                let n = record.origin.offset;
+                Mapped::Split(vec![record_of(&format!("{n}a"), n), record_of(&format!("{n}b"), n)])
+            });
+            assert!(rejects.is_empty());
+        }
         if let Some(at) = self.0.reject.and_then(|n| holds(&batch, n)) {
             batch = out.reject(batch, vec![(at, anyhow::anyhow!("not this one"))]).await?;
         }
         if let Some(seconds) = self.0.pause {
             while !batch.is_empty() {
-                if out.sleep_until_or_stop(Instant::now() + Duration::from_secs(seconds)).await
-                    || out.send(batch.split_front(1)).await? == Flow::Stop
-                {
+                let mut flow = out.sleep_until_or_stop(Instant::now() + Duration::from_secs(seconds)).await;
+                if flow.is_continue() {
+                    flow = out.send(batch.split_front(1)).await?;
+                }
+                if flow.is_break() {
                     batch.release();
-                    return Ok(Flow::Stop);
+                    return Ok(flow);
                 }
             }
         }
@@ -207,7 +224,7 @@ impl Transform for Meddle {
         let is_done = *left == 0;
         let flow = out.send(front).await?;
         batch.release();
-        Ok(if is_done { Flow::Stop } else { flow })
+        Ok(if is_done { Break(StopReason::LimitReached) } else { flow })
     }
 
     async fn finish(&mut self, out: &mut dyn Output) -> Result<()> {
@@ -219,7 +236,7 @@ impl Transform for Meddle {
     }
 }
 
-/// Keeps what is written, under a name that the test knows.
+/// Stores what is written, under a name that the test knows.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct KeepConfig {
@@ -227,29 +244,29 @@ struct KeepConfig {
     /// Fails so many times before each success.
     #[serde(default)]
     stumble: usize,
-    /// Fails so many times over one record, and stores the others.
+    /// Fails so many times for one record, and stores the others.
     #[serde(default)]
     stumble_in_part: usize,
     /// Never stores this one, and says so.
     refuse: Option<u64>,
-    /// Stores all but this one, and will write no more.
+    /// Stores all but this one, and fails for good.
     fail: Option<u64>,
-    /// Panics over this one.
+    /// Panics for this one.
     panic: Option<u64>,
     /// Never answers for this one.
     hang: Option<u64>,
     /// Panics if more writes overlap.
     #[serde(default = "one")]
     concurrency: usize,
-    /// Panics if a write begins while so many records are under way in others.
+    /// Panics if a write begins while so many records are in flight in others.
     max_in_flight_records: Option<usize>,
     /// How many milliseconds each write takes.
     #[serde(default)]
     takes: u64,
-    /// Lets others take a turn when it has stored, and nobody knows yet.
+    /// Yields after it has stored and before it returns.
     #[serde(default)]
     hesitates: bool,
-    /// Keeps nothing.
+    /// Stores nothing.
     #[serde(default)]
     forgets: bool,
     /// Writes in transactions.
@@ -270,7 +287,7 @@ struct Keep {
     config: KeepConfig,
     n_stumbles: Mutex<usize>,
     turns: Semaphore,
-    n_under_way: AtomicUsize,
+    n_in_flight: AtomicUsize,
     pending: Arc<Pending>,
 }
 
@@ -290,7 +307,7 @@ impl SinkConfig for KeepConfig {
         Ok(Box::new(Keep {
             n_stumbles: Mutex::default(),
             turns: Semaphore::new(self.concurrency),
-            n_under_way: AtomicUsize::new(0),
+            n_in_flight: AtomicUsize::new(0),
             pending,
             config: self,
         }))
@@ -299,19 +316,20 @@ impl SinkConfig for KeepConfig {
 
 #[async_trait]
 impl Sink for Keep {
-    async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
+    async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
+        let records = batch.records();
         let holds = |n: Option<u64>| records.iter().position(|it| Some(it.origin.offset) == n);
         if holds(self.config.hang).is_some() {
             std::future::pending::<()>().await;
         }
-        assert!(holds(self.config.panic).is_none(), "as the story tells");
-        let _turn = self.turns.try_acquire().expect("no more writes at once than were asked for");
-        let n_others = self.n_under_way.fetch_add(records.len(), Ordering::SeqCst);
-        assert!(n_others == 0 || n_others < self.max_in_flight_records(), "{n_others} under way");
+        assert!(holds(self.config.panic).is_none(), "as configured");
+        let _turn = self.turns.try_acquire().expect("no more writes at the same time than configured");
+        let n_others = self.n_in_flight.fetch_add(records.len(), Ordering::SeqCst);
+        assert!(n_others == 0 || n_others < self.max_in_flight_records(), "{n_others} in flight");
         if self.config.takes > 0 {
             tokio::time::sleep(Duration::from_millis(self.config.takes)).await;
         }
-        self.n_under_way.fetch_sub(records.len(), Ordering::SeqCst);
+        self.n_in_flight.fetch_sub(records.len(), Ordering::SeqCst);
         let mut stumbled_over = None;
         {
             let mut n_stumbles = self.n_stumbles.lock().unwrap();
@@ -319,7 +337,7 @@ impl Sink for Keep {
             if *n_stumbles < stumble.max(stumble_in_part) {
                 *n_stumbles += 1;
                 if stumble_in_part == 0 || records.len() == 1 {
-                    return Err(WriteError::Retry(anyhow::anyhow!("stumbled")));
+                    return Err(Failure::transient(anyhow::anyhow!("stumbled")).into());
                 }
                 stumbled_over = Some(*n_stumbles % records.len());
             } else {
@@ -333,7 +351,7 @@ impl Sink for Keep {
         let body = |record: &Record| String::from_utf8(record.to_bytes().unwrap().to_vec()).unwrap();
         let stored: Vec<_> = good.map(|(_, record)| (record.origin.offset, body(record))).collect();
         if self.config.transactional {
-            // A moment under way, as on a network.
+            // A moment in flight, as on a network.
             self.pending.written.lock().unwrap().extend(stored);
             tokio::time::sleep(Duration::from_millis(1)).await;
         } else {
@@ -348,18 +366,18 @@ impl Sink for Keep {
                 tokio::task::yield_now().await;
             }
         }
+        let failure =
+            |class, text: &'static str| move |index| (index, Failure::new(class, anyhow::anyhow!(text)));
         if let Some(index) = failed {
-            return Err(WriteError::FatalFor { error: anyhow::anyhow!("broken"), not_stored: vec![index] });
+            return Err(WriteError::Records(vec![failure(Class::Fatal, "broken")(index)]));
         }
-        let failure = |index| Failure { index, error: anyhow::anyhow!("refused"), retry: false };
-        let stumbled = |index| Failure { index, error: anyhow::anyhow!("stumbled"), retry: true };
-        let failures = refused.map(failure).into_iter();
-        WriteError::unless_empty(failures.chain(stumbled_over.map(stumbled)).collect())
+        let rejected = refused.map(failure(Class::Rejected, "refused")).into_iter();
+        let retried = stumbled_over.map(failure(Class::Transient, "stumbled"));
+        WriteError::of_records(rejected.chain(retried).collect())
     }
 
-    fn transaction(&self) -> Option<Transaction> {
-        let handle = Arc::clone(&self.pending) as Arc<dyn Any + Send + Sync>;
-        self.config.transactional.then_some(Transaction { option: "transactional", handle })
+    fn transactional(&self) -> Option<&dyn TransactionalSink> {
+        self.config.transactional.then_some(self)
     }
 
     fn concurrency(&self) -> usize {
@@ -370,18 +388,36 @@ impl Sink for Keep {
         self.config.max_in_flight_records.unwrap_or(usize::MAX)
     }
 
-    fn keeps_records(&self) -> bool {
+    fn stores_records(&self) -> bool {
         !self.config.forgets
     }
 
-    async fn run_background(&self) -> Result<()> {
-        KEPT.lock().unwrap().entry(format!("{} beside", self.config.name)).or_default().push("begun".into());
-        std::future::pending().await
+    fn background(&self) -> Option<&dyn Background> {
+        Some(self)
     }
 
-    async fn flush(&self, ending: ShutdownReason) -> Result<()> {
+    async fn flush(&self, reason: StopReason) -> Result<(), Failure> {
         let name = format!("{} flushed", self.config.name);
-        KEPT.lock().unwrap().entry(name).or_default().push(format!("{ending:?}"));
+        KEPT.lock().unwrap().entry(name).or_default().push(format!("{reason:?}"));
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Background for Keep {
+    async fn run(&self) -> Result<(), Failure> {
+        let name = format!("{} background", self.config.name);
+        KEPT.lock().unwrap().entry(name).or_default().push("started".into());
+        std::future::pending().await
+    }
+}
+
+impl TransactionalSink for Keep {
+    fn option(&self) -> &'static str {
+        "transactional"
+    }
+
+    fn handle(&self) -> Arc<dyn Any + Send + Sync> {
+        Arc::clone(&self.pending) as _
     }
 }

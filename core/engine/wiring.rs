@@ -1,251 +1,250 @@
 //! Turns built components into tasks and the channels between them.
 
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use futures_util::future::try_join_all;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::RunOptions;
 use super::ack_tracker::AckTracker;
-use super::books::Books;
-use super::chain::{ChainTask, Stage, Tail};
-use super::checkpoint::{Checkpoint, Folder};
+use super::chain::{ChainTask, Stage};
 use super::control::{Control, RunFailure};
-use super::dead_letter::DeadLetters;
 use super::entry_allocator::EntryAllocator;
+use super::node::{Node, RejectsTo};
+use super::open::open;
 use super::outputs::{Outputs, channel};
 use super::sink::SinkTask;
-use super::source::{SourceTask, connect};
+use super::source::SourceTask;
 use super::transaction_gate::TransactionGate;
-use super::writer::Writer;
+use crate::batch::Batch;
+use crate::build_context::RetryLimits;
+use crate::checkpoint::{Checkpoint, Folder};
 use crate::in_flight::InFlight;
 use crate::pipeline::{Component, Pipeline};
 use crate::plugin::{Built, Kind};
-use crate::progress::Counters;
-use crate::sink::Sink;
-use crate::source::{Replay, Start};
+use crate::position::Start;
+use crate::source::Replay;
+use crate::stop::{Flow, StopReason};
 
-/// A pipeline whose components are open and whose tasks run.
-pub(crate) struct Wired {
-    pub(crate) tasks: JoinSet<()>,
-    pub(crate) dead_letters: Arc<DeadLetters>,
-    pub(crate) books: Books,
+/// The tasks of a pipeline, and what has become of the records of each source.
+pub(super) struct Wired {
+    pub(super) tasks: JoinSet<()>,
+    pub(super) trackers: Vec<(usize, Arc<AckTracker>)>,
 }
 
-/// Opens every component and starts the tasks; `None` if the run was stopped meanwhile.
-pub(crate) async fn wire(
-    mut pipeline: Pipeline,
+/// A component and everything that connects it with others.
+struct Wire {
+    component: Component,
+    /// The components that take their input from this one.
+    consumers: Vec<usize>,
+    sender: mpsc::Sender<Batch>,
+    inbox: mpsc::Receiver<Batch>,
+    /// For a source: where it resumes. `None` if its records bring their entry numbers along.
+    resume: Option<Resume>,
+    /// For a sink that writes in transactions, and for its source.
+    gate: Option<Arc<TransactionGate>>,
+    /// Whether a sink has stored what comes in.
+    follows_sink: bool,
+}
+
+struct Resume {
+    entries: EntryAllocator,
+    start: Start,
+}
+
+/// Opens every component and starts the tasks; breaks if the run was stopped meanwhile.
+pub(super) async fn wire(
+    pipeline: Pipeline,
     options: &RunOptions,
     control: &Arc<Control>,
-) -> Result<Option<Wired>, RunFailure> {
-    let mut numbers = take_up(&pipeline, options.from_start)?;
-    if !open(&mut pipeline, &numbers, options.from_start, control).await? {
-        return Ok(None);
+) -> Result<ControlFlow<StopReason, Wired>, RunFailure> {
+    let (retry, batch, name) = (pipeline.retry, pipeline.batch, Arc::from(pipeline.name.as_str()));
+    let mut wires = wires(pipeline, options.from_start)?;
+    let is_open = open_all(&mut wires, retry, options.from_start, control).await?;
+    if let Break(reason) = is_open {
+        return Ok(Break(reason));
     }
-    restart_at(&mut pipeline, &mut numbers);
-    let in_flight = Arc::new(InFlight::new(pipeline.batch.in_flight));
-    let retry = pipeline.retry;
-    let gate = gate(&pipeline.components);
-    let writer = |node: usize, sink: Box<dyn Sink>, counters: &Arc<Counters>| Writer {
-        sink: Arc::from(sink),
-        node,
-        limits: retry,
-        stop: control.token(node),
+    restart(&mut wires);
+    let senders: Vec<_> = wires.iter().map(|wire| wire.sender.clone()).collect();
+    let dead_letters = wires.iter().position(|wire| wire.component.is_dead_letter);
+    let node = |index: usize, component: &Component| Node {
+        index,
+        stop: control.token(index),
+        counters: Arc::clone(&component.counters),
         control: Arc::clone(control),
-        counters: Arc::clone(counters),
-        gate: gate.get(node).cloned().flatten(),
-        is_broken: AtomicBool::new(false),
+        retry,
+        pipeline: Arc::clone(&name),
+        rejects: match dead_letters {
+            None => RejectsTo::Nothing,
+            Some(it) if it == index => RejectsTo::NothingElse,
+            Some(it) => RejectsTo::DeadLetters(senders[it].clone()),
+        },
     };
-    let dead_letter_node = pipeline.components.len();
-    let dead_letter = pipeline.dead_letter.take().and_then(|component| match component.built {
-        Built::Sink(sink) => Some(writer(dead_letter_node, sink, &component.counters)),
-        Built::Source(_) | Built::Transform(_) => None,
-    });
-    let dead_letters = Arc::new(DeadLetters::new(&pipeline.name, dead_letter));
-    let plan = Plan::new(&pipeline.components);
-    let is_sink: Vec<bool> = pipeline.components.iter().map(|it| it.kind() == Kind::Sink).collect();
-    let (senders, inboxes): (Vec<_>, Vec<_>) = pipeline.components.iter().map(|_| channel()).unzip();
-    let mut inboxes: Vec<_> = inboxes.into_iter().map(Some).collect();
-    let mut inbox_of = |node: usize| inboxes[node].take().expect("a channel has one reader");
-    let fan =
-        |node: usize| Outputs::new(plan.consumers[node].iter().map(|&next| senders[next].clone()).collect());
-    let mut tasks = JoinSet::new();
-    let mut trackers = Vec::new();
-    let mut chains: Vec<Vec<Stage>> = Vec::new();
-    chains.resize_with(pipeline.components.len(), Vec::new);
-
-    // Every component comes after its inputs, so a chain is complete at its last stage.
-    for (node, component) in pipeline.components.into_iter().enumerate() {
-        let counters = component.counters;
+    let in_flight = Arc::new(InFlight::new(batch.in_flight));
+    let mut wired = Wired { tasks: JoinSet::new(), trackers: Vec::new() };
+    // Every component comes after its inputs, so the stages of a chain are met in their order.
+    let mut chains: Vec<Chain> = Vec::new();
+    for (index, wire) in wires.into_iter().enumerate() {
+        let Wire { component, consumers, inbox, resume, gate, follows_sink, .. } = wire;
+        let node = node(index, &component);
+        let outputs = Outputs::new(consumers.iter().map(|&next| senders[next].clone()).collect());
         match component.built {
             Built::Source(source) => {
                 let tracker = Arc::new(AckTracker::new(Arc::clone(&in_flight)));
-                trackers.push((node, Arc::clone(&tracker)));
-                let task = SourceTask {
-                    node,
-                    source,
-                    tracker,
-                    numbers: numbers[node].take().map(|(numbers, _)| Arc::new(numbers)),
-                    gate: gate[node].clone(),
-                    next: fan(node),
-                    limits: retry,
-                    stop: control.token(node),
-                    control: Arc::clone(control),
-                    counters,
-                    dead_letters: Arc::clone(&dead_letters),
-                };
-                tasks.spawn(task.run());
+                wired.trackers.push((index, Arc::clone(&tracker)));
+                let entries = resume.map(|resume| Arc::new(resume.entries));
+                let task = SourceTask { source, node, tracker, entries, gate, outputs };
+                wired.tasks.spawn(task.run());
             }
             Built::Transform(transform) => {
-                let stage = Stage { node, transform, stop: control.token(node), counters, is_closed: false };
-                let head = plan.heads[node];
-                chains[head].push(stage);
-                if plan.is_last(node) {
-                    let tail = Tail {
-                        next: fan(node),
-                        dead_letters: Arc::clone(&dead_letters),
-                        control: Arc::clone(control),
-                    };
-                    let stages = std::mem::take(&mut chains[head]);
-                    tasks.spawn(ChainTask { stages, inbox: inbox_of(head), tail }.run());
+                let stage = Stage { node, transform, stopped: None };
+                match chains.iter_mut().find(|chain| component.inputs == [chain.last] && chain.is_linear) {
+                    Some(chain) => chain.add(index, stage, outputs, &consumers),
+                    None => chains.push(Chain::new(index, stage, inbox, outputs, &consumers)),
                 }
             }
             Built::Sink(sink) => {
-                let writer = Arc::new(writer(node, sink, &counters));
-                let task = SinkTask {
-                    writer,
-                    inbox: inbox_of(node),
-                    next: fan(node),
-                    dead_letters: Arc::clone(&dead_letters),
-                    follows_sink: component.inputs.iter().any(|&input| is_sink[input]),
-                };
-                tasks.spawn(task.run());
+                let writes_all = follows_sink || component.is_dead_letter;
+                let sink = Arc::from(sink);
+                let task = SinkTask { sink, node, inbox, outputs, writes_all, gate };
+                wired.tasks.spawn(task.run());
             }
         }
     }
-    let books = Books { trackers, consumers: plan.consumers };
-    Ok(Some(Wired { tasks, dead_letters, books }))
+    for Chain { stages, inbox, outputs, .. } in chains {
+        wired.tasks.spawn(ChainTask { stages, inbox, outputs }.run());
+    }
+    Ok(Continue(wired))
 }
 
-/// Who feeds whom, and which transforms share a task.
-struct Plan {
-    consumers: Vec<Vec<usize>>,
-    /// For every transform the first one of its chain.
-    heads: Vec<usize>,
+/// Transforms that follow each other without a fork between them: they share a task.
+struct Chain {
+    stages: Vec<Stage>,
+    inbox: mpsc::Receiver<Batch>,
+    outputs: Outputs,
+    /// The component of the last stage.
+    last: usize,
+    /// Whether only one component takes its input from the last stage.
+    is_linear: bool,
 }
 
-impl Plan {
-    fn new(components: &[Component]) -> Self {
-        let mut consumers = vec![Vec::new(); components.len()];
-        for (node, component) in components.iter().enumerate() {
-            for &input in &component.inputs {
-                consumers[input].push(node);
-            }
-        }
-        let mut heads: Vec<usize> = (0..components.len()).collect();
-        for (node, component) in components.iter().enumerate() {
-            if let [input] = component.inputs[..]
-                && component.kind() == Kind::Transform
-                && components[input].kind() == Kind::Transform
-                && consumers[input].len() == 1
-            {
-                heads[node] = heads[input];
-            }
-        }
-        Plan { consumers, heads }
+impl Chain {
+    fn new(
+        index: usize,
+        stage: Stage,
+        inbox: mpsc::Receiver<Batch>,
+        outputs: Outputs,
+        consumers: &[usize],
+    ) -> Self {
+        Chain { stages: vec![stage], inbox, outputs, last: index, is_linear: consumers.len() == 1 }
     }
 
-    /// Whether a transform sends to channels rather than to the next of its chain.
-    fn is_last(&self, node: usize) -> bool {
-        !matches!(self.consumers[node][..], [next] if self.heads[next] == self.heads[node])
+    fn add(&mut self, index: usize, stage: Stage, outputs: Outputs, consumers: &[usize]) {
+        self.stages.push(stage);
+        (self.outputs, self.last, self.is_linear) = (outputs, index, consumers.len() == 1);
     }
 }
 
-/// What a sink that writes in transactions shares with its source, for both of them.
-fn gate(components: &[Component]) -> Vec<Option<Arc<TransactionGate>>> {
-    let mut all = vec![None; components.len()];
+/// Connects the components with channels, and reads the checkpoints of the sources.
+fn wires(pipeline: Pipeline, from_start: bool) -> Result<Vec<Wire>, RunFailure> {
+    let mut resumes = resume(&pipeline, from_start)?.into_iter();
+    let components: Vec<Component> = pipeline.components.into_iter().chain(pipeline.dead_letter).collect();
+    let is_sink: Vec<bool> = components.iter().map(|it| it.kind() == Kind::Sink).collect();
+    let mut consumers = vec![Vec::new(); components.len()];
+    for (index, component) in components.iter().enumerate() {
+        component.inputs.iter().for_each(|&input| consumers[input].push(index));
+    }
+    let mut gates = gates(&components);
+    let wires = components.into_iter().zip(consumers).enumerate().map(|(index, (component, consumers))| {
+        let (sender, inbox) = channel();
+        let follows_sink = component.inputs.iter().any(|&input| is_sink[input]);
+        let (resume, gate) = (resumes.next().flatten(), gates[index].take());
+        Wire { component, consumers, sender, inbox, resume, gate, follows_sink }
+    });
+    Ok(wires.collect())
+}
+
+/// The gates of sinks that write in transactions; the source of such a sink shares its gate.
+fn gates(components: &[Component]) -> Vec<Option<Arc<TransactionGate>>> {
+    let mut gates = vec![None; components.len()];
     for (sink, component) in components.iter().enumerate() {
         let Built::Sink(built) = &component.built else { continue };
-        if built.transaction().is_some() {
+        if built.transactional().is_some() {
             let gate = Arc::new(TransactionGate::default());
-            all[sink] = Some(Arc::clone(&gate));
-            // Everything that reaches it has come from one source, in one line.
+            // All records of this sink come from one source, by one path.
             let mut source = sink;
             while let Some(&input) = components[source].inputs.first() {
                 source = input;
             }
-            all[source] = Some(gate);
+            gates[source] = Some(Arc::clone(&gate));
+            gates[sink] = Some(gate);
         }
     }
-    all
+    gates
 }
 
-/// The numbers of every source that counts, and where it starts.
-type Past = Vec<Option<(EntryAllocator, Start)>>;
-
-fn take_up(pipeline: &Pipeline, from_start: bool) -> Result<Past, RunFailure> {
-    let failure = |component: &str| {
+/// Where each component resumes, if it is a source whose records the engine counts.
+fn resume(pipeline: &Pipeline, from_start: bool) -> Result<Vec<Option<Resume>>, RunFailure> {
+    let failed = |component: &str| {
         let component = component.to_owned();
-        move |error| RunFailure { component, error }
+        move |error: anyhow::Error| RunFailure { component, failure: error.into() }
     };
-    let mut folder = None;
-    if pipeline.keeps_checkpoints() {
-        folder = Some(Arc::new(Folder::open(&pipeline.data_dir).map_err(failure("data_dir"))?));
-    }
-    let past = pipeline.components.iter().map(|component| {
+    let folder = if pipeline.keeps_checkpoints() {
+        Some(Arc::new(Folder::open(&pipeline.data_dir).map_err(failed("data_dir"))?))
+    } else {
+        None
+    };
+    let resumes = pipeline.components.iter().map(|component| {
         let (Built::Source(source), Some(folder)) = (&component.built, &folder) else { return Ok(None) };
-        let numbering = source.replay();
-        if numbering == Replay::External {
+        let replay = source.replay();
+        if replay == Replay::External {
             return Ok(None);
         }
         let fresh = Checkpoint::new(&pipeline.name, &component.name, component.plugin, source.identity());
-        let past = EntryAllocator::resume(
-            Arc::clone(folder),
-            fresh,
-            |old| old.migrated_to(source.as_ref()),
-            numbering,
-            from_start,
-        );
-        past.map(Some).map_err(failure(&component.name))
+        let migrate = |saved: Checkpoint| saved.migrated_to(source.as_ref());
+        let resumed = EntryAllocator::resume(Arc::clone(folder), fresh, migrate, replay, from_start);
+        let (entries, start) = resumed.map_err(failed(&component.name))?;
+        Ok(Some(Resume { entries, start }))
     });
-    past.collect()
+    resumes.collect()
 }
 
-/// Has the sources begin with new numbers that have found other records than they had left.
-fn restart_at(pipeline: &mut Pipeline, past: &mut Past) {
-    for (component, past) in pipeline.components.iter_mut().zip(past) {
-        if let (Built::Source(source), Some((numbers, _))) = (&mut component.built, past)
+/// Lets the sources restart with new entry numbers that have found other records than they had left.
+fn restart(wires: &mut [Wire]) {
+    for wire in wires {
+        if let (Built::Source(source), Some(resume)) = (&mut wire.component.built, &mut wire.resume)
             && let Some(position) = source.restart_position()
         {
-            numbers.restart_at(position);
+            resume.entries.restart_at(position);
         }
     }
 }
 
-/// Opens all components at once: a missing file is told at once, whatever a
-/// broker takes to answer. False if the run was stopped meanwhile.
-async fn open(
-    pipeline: &mut Pipeline,
-    past: &Past,
+/// Opens all components at the same time, so that a missing file is reported at once, however
+/// long a broker takes to respond.
+async fn open_all(
+    wires: &mut [Wire],
+    retry: RetryLimits,
     from_start: bool,
     control: &Control,
-) -> Result<bool, RunFailure> {
-    let retry = pipeline.retry;
-    let components = pipeline.components.iter_mut().chain(&mut pipeline.dead_letter);
-    let opened = components.enumerate().map(|(node, component)| async move {
-        let Component { name, built, .. } = component;
-        let start = past.get(node).and_then(Option::as_ref).map(|(_, start)| start);
+) -> Result<Flow, RunFailure> {
+    let opened = wires.iter_mut().map(|wire| async move {
+        let Component { name, built, .. } = &mut wire.component;
         let opened = match built {
             Built::Source(source) => {
-                let start = start.cloned().unwrap_or(Start { position: None, from_start });
-                connect(name, &retry, &control.stop, async || source.open(&start).await).await
+                let start = match &wire.resume {
+                    Some(resume) => resume.start.clone(),
+                    None => Start { position: None, from_start },
+                };
+                open(name, &retry, &control.stop, async || source.open(&start).await).await
             }
-            Built::Transform(_) => Ok(true),
-            Built::Sink(sink) => connect(name, &retry, &control.stop, async || sink.open().await).await,
+            Built::Transform(_) => Ok(Continue(())),
+            Built::Sink(sink) => open(name, &retry, &control.stop, async || sink.open().await).await,
         };
-        opened.map_err(|error| RunFailure { component: name.clone(), error })
+        opened.map_err(|failure| RunFailure { component: name.clone(), failure })
     });
     let opened = try_join_all(opened).await?;
-    Ok(opened.into_iter().all(|is_open| is_open))
+    Ok(opened.into_iter().find(|flow| flow.is_break()).unwrap_or(Continue(())))
 }

@@ -1,122 +1,135 @@
-//! Writes batches to one sink: tries again what is worth it, puts aside what is
-//! hopeless, and says what has been stored.
+//! Writes batches to one sink: retries what may succeed, rejects what is bad, and returns what has
+//! been stored.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use tokio_util::sync::CancellationToken;
+use std::ops::ControlFlow::{Break, Continue};
+use std::sync::{Arc, OnceLock};
 
 use super::backoff::{Backoff, RetryBudget};
-use super::control::Control;
-use super::dead_letter::DeadLetters;
-use super::transaction_gate::TransactionGate;
+use super::node::Node;
 use crate::batch::Batch;
-use crate::plugin::RetryLimits;
-use crate::progress::{Counters, add};
-use crate::sink::{Failure, Sink, WriteError};
+use crate::error::{Class, Failure};
+use crate::progress::add;
+use crate::sink::{Sink, WriteError};
+use crate::stop::StopReason;
 
 /// One sink and all that is needed to write to it.
 pub(crate) struct Writer {
     pub(crate) sink: Arc<dyn Sink>,
-    pub(crate) node: usize,
-    pub(crate) limits: RetryLimits,
-    pub(crate) stop: CancellationToken,
-    pub(crate) control: Arc<Control>,
-    pub(crate) counters: Arc<Counters>,
-    /// Of a sink that writes in transactions.
-    pub(crate) gate: Option<Arc<TransactionGate>>,
-    /// Set once no further write makes sense.
-    pub(crate) is_broken: AtomicBool,
+    pub(crate) node: Node,
+    /// Why no further write makes sense, once that is so.
+    pub(crate) stopped: OnceLock<StopReason>,
 }
 
 impl Writer {
-    /// Writes a batch and answers with what has been stored of it; whatever is
-    /// missing has been put into the dead letters, released or lost.
-    pub(crate) async fn write(&self, mut batch: Batch, dead_letters: &DeadLetters) -> Batch {
-        add(&self.counters.records_in, batch.len() as u64);
-        add(&self.counters.bytes_in, batch.size() as u64);
+    /// Writes a batch and returns what has been stored of it. Everything else has been rejected,
+    /// released or failed.
+    pub(crate) async fn write(&self, mut batch: Batch) -> Batch {
         batch.mark_tried();
         let mut stored = Batch::default();
         let mut backoff = None;
         loop {
-            let error = match self.sink.write(batch.records()).await {
+            let failure = match self.sink.write(&batch).await {
                 Ok(()) => {
-                    self.store(&mut stored, batch);
+                    batch.leave().count_out();
+                    stored.absorb(batch);
                     return stored;
                 }
-                Err(WriteError::Fatal(error)) => {
-                    self.fail(error);
+                Err(WriteError::All(failure)) if failure.is_retryable() => failure,
+                Err(WriteError::All(failure)) if failure.class() == Class::Rejected => {
+                    let reason = failure.into_error();
+                    let rejects = (0..batch.len()).map(|index| (index, anyhow::anyhow!("{reason:#}")));
+                    self.reject(batch, rejects.collect()).await;
                     return stored;
                 }
-                Err(WriteError::FatalFor { error, mut not_stored }) => {
-                    not_stored.sort_unstable();
-                    not_stored.dedup();
-                    self.fail(error);
-                    let lost = batch.extract(&not_stored);
-                    self.store(&mut stored, batch);
-                    drop(lost);
+                Err(WriteError::All(failure)) => {
+                    self.fail(failure);
+                    batch.fail();
                     return stored;
                 }
-                Err(WriteError::Retry(error)) => error,
-                Err(WriteError::Partial(mut failures)) => {
-                    failures.sort_by_key(|failure| failure.index);
-                    failures.dedup_by_key(|failure| failure.index);
-                    let indices: Vec<usize> = failures.iter().map(|failure| failure.index).collect();
-                    let failed = batch.extract(&indices);
-                    self.store(&mut stored, batch);
-                    let (rejects, mut retries) = sort_out(failures);
-                    let (rest, goes_on) =
-                        dead_letters.reject(failed, rejects, self.node, &self.control, &self.counters).await;
-                    if !goes_on {
-                        self.is_broken.store(true, Ordering::Relaxed);
-                        rest.release();
+                Err(WriteError::Records(failures)) => {
+                    let sorted = Sorted::of(failures);
+                    let failed = batch.extract(&sorted.indices);
+                    batch.leave().count_out();
+                    stored.absorb(std::mem::replace(&mut batch, failed));
+                    if let Some(failure) = sorted.fatal {
+                        self.fail(failure);
+                        batch.fail();
                         return stored;
                     }
+                    let Some(rest) = self.reject(batch, sorted.rejects).await else { return stored };
                     batch = rest;
-                    let Some(error) = retries.pop() else {
-                        stored.absorb(batch);
+                    let Some(failure) = sorted.retry else {
+                        batch.ack();
                         return stored;
                     };
-                    error
+                    failure
                 }
             };
-            let backoff = backoff.get_or_insert_with(|| Backoff::new(&self.limits, RetryBudget::Timeout));
-            match backoff.wait(self.control.name(self.node), error, None, &self.stop).await {
-                Ok(true) => add(&self.counters.retries, 1),
-                Ok(false) => {
+            let backoff = backoff.get_or_insert_with(|| Backoff::new(&self.node.retry, RetryBudget::Timeout));
+            match backoff.wait(self.node.name(), failure, &self.node.stop).await {
+                Ok(Continue(())) => add(&self.node.counters.retries, 1),
+                Ok(Break(_)) => {
                     batch.release();
                     return stored;
                 }
-                Err(error) => {
-                    self.fail(error);
+                Err(failure) => {
+                    self.fail(failure);
+                    batch.fail();
                     return stored;
                 }
             }
         }
     }
 
-    pub(crate) fn fail(&self, error: anyhow::Error) {
-        self.is_broken.store(true, Ordering::Relaxed);
-        self.control.fail(self.node, error);
+    pub(crate) fn fail(&self, failure: impl Into<Failure>) {
+        self.stopped.get_or_init(|| StopReason::Failed);
+        self.node.fail(failure);
     }
 
-    fn store(&self, stored: &mut Batch, batch: Batch) {
-        add(&self.counters.records_out, batch.len() as u64);
-        add(&self.counters.bytes_out, batch.size() as u64);
-        stored.absorb(batch);
+    /// Returns what is not rejected; `None` if the run ends because of it.
+    async fn reject(&self, batch: Batch, rejects: Vec<(usize, anyhow::Error)>) -> Option<Batch> {
+        match self.node.reject(batch, rejects).await {
+            (rest, Continue(())) => Some(rest),
+            (rest, Break(reason)) => {
+                self.stopped.get_or_init(|| reason);
+                rest.release();
+                None
+            }
+        }
     }
 }
 
-/// Rejects with their indices among the failures, and the errors worth another try.
-fn sort_out(failures: Vec<Failure>) -> (Vec<(usize, anyhow::Error)>, Vec<anyhow::Error>) {
-    let mut rejects = Vec::new();
-    let mut retries = Vec::new();
-    for (index, failure) in failures.into_iter().enumerate() {
-        if failure.retry {
-            retries.push(failure.error);
-        } else {
-            rejects.push((index, failure.error));
+/// What a sink says about the records that it could not store.
+struct Sorted {
+    /// All of their indices, in ascending order.
+    indices: Vec<usize>,
+    /// The bad ones, by their places among `indices`.
+    rejects: Vec<(usize, anyhow::Error)>,
+    /// Why others are worth another try.
+    retry: Option<Failure>,
+    /// Why no further try will help.
+    fatal: Option<Failure>,
+}
+
+impl Sorted {
+    fn of(mut failures: Vec<(usize, Failure)>) -> Self {
+        failures.sort_by_key(|(index, _)| *index);
+        failures.dedup_by_key(|(index, _)| *index);
+        let mut sorted = Sorted {
+            indices: failures.iter().map(|(index, _)| *index).collect(),
+            rejects: Vec::new(),
+            retry: None,
+            fatal: None,
+        };
+        for (place, (_, failure)) in failures.into_iter().enumerate() {
+            match failure.class() {
+                Class::Rejected => sorted.rejects.push((place, failure.into_error())),
+                Class::Unreachable | Class::Transient => sorted.retry = Some(failure),
+                Class::Fatal | Class::OutputClosed => {
+                    sorted.fatal.get_or_insert(failure);
+                }
+            }
         }
+        sorted
     }
-    (rejects, retries)
 }

@@ -1,8 +1,8 @@
-//! A checkpoint remembers, per source, what has been delivered.
+//! A checkpoint holds, for one source, how far everything has been delivered.
 //!
-//! It is one small file a source, replaced as a whole: written to a temporary
-//! file, synced, renamed, and the folder synced, so that a crash leaves the old
-//! one or the new one. The folder is locked against a second run.
+//! It is one small file for each source, replaced as a whole: written to a temporary file, synced,
+//! renamed, and the folder synced. A crash leaves the old file or the new one. The folder is locked
+//! against a second run.
 
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
@@ -18,22 +18,22 @@ use crate::source::{Replay, Source};
 /// The format this version writes and reads.
 const VERSION: u32 = 1;
 
-/// What is known of a source's past.
+/// How far the records of one source have been delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     pub(crate) version: u32,
     pub(crate) pipeline: String,
     /// The name of the source in the pipeline file.
     pub component: String,
-    /// The type of source that the position is good for.
+    /// The type of source that the position is valid for.
     pub plugin: String,
     /// What that source reads.
     pub identity: String,
-    /// Where reading goes on, in the words of the source; none at its beginning.
+    /// Where the source resumes, as its plugin writes it; none at the beginning.
     pub position: Option<Value>,
     /// The number of the first entry that has not been delivered.
     pub next_entry: u64,
-    /// No number from here on has ever been given.
+    /// No entry number from here on has ever been given.
     pub reserved: u64,
 }
 
@@ -51,12 +51,12 @@ impl Checkpoint {
         }
     }
 
-    /// Whether its position means anything to a source that begins with `fresh`.
-    pub(crate) fn is_of(&self, fresh: &Checkpoint) -> bool {
+    /// Whether its position is valid for a source that starts with `fresh`.
+    pub(crate) fn matches(&self, fresh: &Checkpoint) -> bool {
         self.plugin == fresh.plugin && self.identity == fresh.identity
     }
 
-    /// The same under the identity that its source has now, if that goes on from the one it had.
+    /// This checkpoint under the present identity of its source, if that can resume from it.
     pub(crate) fn migrated_to(self, source: &dyn Source) -> Checkpoint {
         if source.can_resume_from(&self.identity) {
             return Checkpoint { identity: source.identity(), ..self };
@@ -64,13 +64,13 @@ impl Checkpoint {
         self
     }
 
-    /// What a source of its name goes on with, which would begin with `fresh` if it had no past.
-    pub(crate) fn resume_for(self, fresh: Checkpoint, numbering: Replay) -> Checkpoint {
+    /// What a source starts with that has this checkpoint, and would start with `fresh` without it.
+    pub(crate) fn resume(self, fresh: Checkpoint, replay: Replay) -> Checkpoint {
         let reserved = self.reserved.max(self.next_entry);
-        if !self.is_of(&fresh) {
+        if !self.matches(&fresh) {
             return Checkpoint { next_entry: reserved, reserved, ..fresh };
         }
-        let next_entry = match numbering {
+        let next_entry = match replay {
             Replay::Deterministic => self.next_entry,
             Replay::NonDeterministic | Replay::External => reserved,
         };
@@ -78,14 +78,14 @@ impl Checkpoint {
     }
 }
 
-/// The checkpoints of a pipeline as they are now, in the order of their names; a run that
-/// goes on is not disturbed. None where the folder does not exist.
+/// The checkpoints of a pipeline as they are now, in the order of their names; a run that is
+/// active is not disturbed. None if the folder does not exist.
 pub fn checkpoints(data_dir: &Path) -> Result<Vec<Checkpoint>> {
     names(data_dir)?.iter().filter_map(|name| read(&file(data_dir, name)).transpose()).collect()
 }
 
-/// Forgets checkpoints of a pipeline: the one of `component`, or all. Answers with the
-/// components that had one. A run that goes on is an error.
+/// Removes checkpoints of a pipeline: the one of `component`, or all. Returns the components that
+/// had one. An active run is an error.
 pub fn reset_checkpoints(data_dir: &Path, component: Option<&str>) -> Result<Vec<String>> {
     let mut names = names(data_dir)?;
     names.retain(|name| component.is_none_or(|component| component == name));
@@ -132,16 +132,16 @@ fn read(path: &Path) -> Result<Option<Checkpoint>> {
     let advice = || {
         let component = path.file_stem().unwrap_or_default().display();
         format!(
-            "the checkpoint {} cannot be read: put back a copy of it, or forget it with \
-             `runner checkpoint reset FILE {component}` (`runner run FILE --from-start` forgets those of all sources); \
-             then `{component}` is read from its start, and its entry numbers begin at 0 again",
+            "the checkpoint {} cannot be read: restore a copy of it, or remove it with \
+             `runner checkpoint reset FILE {component}` (`runner run FILE --from-start` removes those of all \
+             sources); `{component}` is then read from the beginning, and its entry numbers start at 0",
             path.display()
         )
     };
     let checkpoint: Checkpoint = serde_json::from_slice(&bytes).with_context(advice)?;
     if checkpoint.version != VERSION {
         return Err(anyhow::anyhow!(
-            "it has version {}, this runner knows version {VERSION}",
+            "it has version {}, but this runner reads version {VERSION}",
             checkpoint.version
         ))
         .with_context(advice);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_checkpoint_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let folder = Folder::open(&folder.path().join("deep/er")).unwrap();
         assert_eq!(folder.read("stocks").unwrap(), None);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_temporary_file_changes_nothing() {
+    fn incomplete_temporary_file_changes_nothing() {
         let path = tempfile::tempdir().unwrap();
         let folder = Folder::open(path.path()).unwrap();
         folder.write(&checkpoint(1)).unwrap();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_of_another_version_is_refused_and_says_what_to_do() {
+    fn checkpoint_of_another_version_is_refused_with_advice() {
         let path = tempfile::tempdir().unwrap();
         let folder = Folder::open(path.path()).unwrap();
         folder.write(&Checkpoint { version: 99, ..checkpoint(1) }).unwrap();
@@ -246,32 +246,32 @@ mod tests {
     }
 
     #[test]
-    fn of_a_checkpoint_that_cannot_be_read_it_is_said_what_forgetting_it_costs() {
+    fn unreadable_checkpoint_error_names_what_a_reset_costs() {
         let path = tempfile::tempdir().unwrap();
         std::fs::write(path.path().join("stocks.json"), "{\"version\":1,").unwrap();
         let error = format!("{:#}", checkpoints(path.path()).unwrap_err());
-        for said in ["reset FILE stocks", "--from-start", "all sources", "numbers begin at 0 again"] {
-            assert!(error.contains(said), "{error}");
+        for part in ["reset FILE stocks", "--from-start", "all sources", "numbers start at 0"] {
+            assert!(error.contains(part), "{error}");
         }
         assert_eq!(reset_checkpoints(path.path(), Some("stocks")).unwrap(), ["stocks"]);
     }
 
     #[test]
-    fn what_may_be_read_otherwise_goes_on_behind_all_numbers_that_were_given() {
+    fn nondeterministic_or_edited_source_continues_after_reserved_numbers() {
         let old = Checkpoint { reserved: 200, position: Some(7.into()), ..checkpoint(20) };
         let fresh = || checkpoint(0);
-        let resume_for = |fresh, numbering| {
-            let Checkpoint { next_entry, reserved, position, .. } = old.clone().resume_for(fresh, numbering);
+        let resume = |fresh, replay| {
+            let Checkpoint { next_entry, reserved, position, .. } = old.clone().resume(fresh, replay);
             (next_entry, reserved, position.is_some())
         };
-        assert_eq!(resume_for(fresh(), Replay::Deterministic), (20, 200, true));
-        assert_eq!(resume_for(fresh(), Replay::NonDeterministic), (200, 200, true));
+        assert_eq!(resume(fresh(), Replay::Deterministic), (20, 200, true));
+        assert_eq!(resume(fresh(), Replay::NonDeterministic), (200, 200, true));
         let edited = Checkpoint { identity: "b.csv".into(), ..fresh() };
-        assert_eq!(resume_for(edited, Replay::Deterministic), (200, 200, false));
+        assert_eq!(resume(edited, Replay::Deterministic), (200, 200, false));
     }
 
     #[test]
-    fn what_is_reset_is_forgotten_and_nothing_else() {
+    fn reset_removes_only_the_named_checkpoint() {
         let path = tempfile::tempdir().unwrap();
         let stocks = checkpoint(3);
         let other = Checkpoint { component: "other".into(), ..checkpoint(5) };
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_run_is_refused() {
+    fn second_run_is_refused() {
         let path = tempfile::tempdir().unwrap();
         let first = Folder::open(path.path()).unwrap();
         let refused = Folder::open(path.path()).unwrap_err().to_string();

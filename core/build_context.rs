@@ -1,0 +1,108 @@
+//! What a component is told when it is built.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::progress::Gauges;
+
+/// How large the batches between components may become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// Records in one batch.
+    pub max_records: usize,
+    /// Bytes of bodies in one batch.
+    pub max_bytes: usize,
+    /// How long a source may wait for a batch to fill.
+    pub timeout: Duration,
+    /// Bytes in flight in the whole pipeline.
+    pub in_flight: usize,
+}
+
+/// How often and how long a failed operation is retried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryLimits {
+    /// The first pause.
+    pub initial: Duration,
+    /// The longest pause.
+    pub max: Duration,
+    /// How long one write or poll is retried; `None` is without limit.
+    pub timeout: Option<Duration>,
+    /// How long the first contact is retried; `None` is without limit.
+    pub connect: Option<Duration>,
+}
+
+/// The part of the pipeline that feeds a component.
+#[derive(Clone, Debug, Default)]
+pub struct Upstream {
+    /// The sources whose records get their entry numbers in this pipeline, each counted from 0, in
+    /// the order of their names. For the sink of `[dead_letter]` those of the whole file.
+    pub counting_sources: Vec<String>,
+    /// The folders that the sinks before this component write to; see
+    /// [`Sink::location`](crate::Sink::location).
+    pub locations: Vec<String>,
+}
+
+/// What a component is told when it is built.
+#[derive(Clone, Debug)]
+pub struct BuildContext {
+    /// The name of the pipeline.
+    pub pipeline: String,
+    /// The name of the component in its file.
+    pub component: String,
+    /// The folder of the pipeline file; relative paths start here.
+    pub folder: PathBuf,
+    /// How large batches may become.
+    pub batch: BatchLimits,
+    /// How long failed operations are retried.
+    pub retry: RetryLimits,
+    /// What the component shows while it runs.
+    pub gauges: Arc<Gauges>,
+    /// What feeds the component.
+    pub upstream: Upstream,
+    /// Whether it is the sink of `[dead_letter]`. A dead letter that is written again after a
+    /// crash has another time, and so other content.
+    pub is_dead_letter: bool,
+}
+
+impl BuildContext {
+    /// `path` as the pipeline file means it: relative to the file's folder.
+    pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// To add to "no such file": that the path would exist in the current folder.
+    pub fn path_hint(&self, path: impl AsRef<Path>) -> String {
+        let path = path.as_ref();
+        if path.is_relative() && path.exists() && !self.resolve(path).exists() {
+            format!(
+                "; it exists in the current folder, but paths in a pipeline file are relative to that file ({})",
+                self.folder.display()
+            )
+        } else {
+            String::new()
+        }
+    }
+}
+
+impl Default for BatchLimits {
+    fn default() -> Self {
+        BatchLimits {
+            max_records: 1024,
+            max_bytes: 1 << 20,
+            timeout: Duration::from_millis(50),
+            in_flight: 32 << 20,
+        }
+    }
+}
+
+impl Default for RetryLimits {
+    fn default() -> Self {
+        RetryLimits {
+            initial: Duration::from_millis(100),
+            max: Duration::from_secs(30),
+            timeout: Some(Duration::from_secs(300)),
+            connect: Some(Duration::from_secs(30)),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What every task of the engine knows about the component that it runs.
+
+use std::ops::ControlFlow::{Break, Continue};
+use std::sync::Arc;
+
+use anyhow::Error;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::control::Control;
+use crate::batch::Batch;
+use crate::build_context::RetryLimits;
+use crate::dead_letter::DeadLetter;
+use crate::error::Failure;
+use crate::progress::{Counters, add};
+use crate::record::{Body, Headers, Record};
+use crate::stop::{Flow, StopReason};
+
+/// One component of a running pipeline.
+#[derive(Clone)]
+pub(crate) struct Node {
+    pub(crate) index: usize,
+    /// Cancelled when this component must stop.
+    pub(crate) stop: CancellationToken,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) control: Arc<Control>,
+    pub(crate) retry: RetryLimits,
+    pub(crate) pipeline: Arc<str>,
+    pub(crate) rejects: RejectsTo,
+}
+
+/// Where the records go that a component rejects.
+#[derive(Clone)]
+pub(crate) enum RejectsTo {
+    /// To the sink of `[dead_letter]`.
+    DeadLetters(mpsc::Sender<Batch>),
+    /// Nowhere, since there is no `[dead_letter]`: the first one ends the run.
+    Nothing,
+    /// Nowhere, since this is the sink of `[dead_letter]`.
+    NothingElse,
+}
+
+impl Node {
+    pub(crate) fn name(&self) -> &str {
+        self.control.name(self.index)
+    }
+
+    pub(crate) fn fail(&self, failure: impl Into<Failure>) {
+        self.control.fail(self.index, failure.into());
+    }
+
+    /// Sends the records at the given indices to the dead letters and returns the others.
+    ///
+    /// Without dead letters the run fails, the records before the first bad one are returned, and
+    /// the rest is released.
+    pub(crate) async fn reject(&self, mut batch: Batch, rejects: Vec<(usize, Error)>) -> (Batch, Flow) {
+        if rejects.is_empty() {
+            return (batch, Continue(()));
+        }
+        let RejectsTo::DeadLetters(dead_letters) = &self.rejects else {
+            return (self.fail_for(batch, rejects), Break(StopReason::Failed));
+        };
+        let indices: Vec<usize> = rejects.iter().map(|(index, _)| *index).collect();
+        let mut bad = batch.extract(&indices);
+        for (record, (_, reason)) in bad.records_mut().iter_mut().zip(&rejects) {
+            tracing::warn!(component = self.name(), "{}: {reason:#}", describe(record));
+            self.turn_into_letter(record, reason);
+        }
+        let n_bad = bad.len() as u64;
+        if let Err(closed) = dead_letters.send(bad).await {
+            // The sink of the dead letters has failed, and so has the run.
+            closed.0.release();
+            batch.release();
+            return (Batch::default(), Break(StopReason::Failed));
+        }
+        add(&self.counters.rejected, n_bad);
+        (batch, Continue(()))
+    }
+
+    /// Fails the run because of the first of these records; returns what was before it.
+    fn fail_for(&self, mut batch: Batch, rejects: Vec<(usize, Error)>) -> Batch {
+        let (index, reason) = rejects.into_iter().next().expect("there is at least one");
+        let mut described = describe(&batch.records()[index]);
+        if matches!(self.rejects, RejectsTo::Nothing) {
+            described += "; correct it, or add a `[dead_letter]` block, which takes such records";
+        }
+        add(&self.counters.rejected, 1);
+        self.fail(Failure::rejected(reason.context(described)));
+        let front = batch.split_front(index);
+        batch.release();
+        front
+    }
+
+    /// Turns a record into a dead letter. The letter's key is the component, so that letters of
+    /// several components about one record can be told apart.
+    fn turn_into_letter(&self, record: &mut Record, reason: &Error) {
+        let letter = DeadLetter::new(record, reason, &self.pipeline, self.name());
+        record.body = Body::Bytes(letter.to_json().into());
+        record.key = Some(self.name().to_owned().into());
+        record.headers = Headers::default();
+        record.timestamp = None;
+    }
+}
+
+/// Names a record in messages.
+fn describe(record: &Record) -> String {
+    match &record.entry {
+        Some(entry) => format!("entry {} from {} is a bad record", entry.text(), record.origin),
+        None => format!("the record from {} is a bad record", record.origin),
+    }
+}
