@@ -128,7 +128,7 @@ impl Batch {
                     };
                     self.tracker(id).share(&(id.item..id.item + 1), n_more as u32);
                     for (mut part, index) in parts.into_iter().zip(0..) {
-                        part.entry = record.entry.as_ref().map(|entry| entry.part(index));
+                        part.make_part_of(&record, index);
                         records.push(part);
                         ids.push(id);
                     }

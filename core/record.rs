@@ -167,6 +167,12 @@ impl Record {
         Some(self.dead_letter).filter(|number| *number > 0)
     }
 
+    /// Makes this record one of the parts that `original` was split into.
+    pub(crate) fn make_part_of(&mut self, original: &Record, index: u32) {
+        self.entry = original.entry.as_ref().map(|entry| entry.part(index));
+        self.dead_letter = original.dead_letter;
+    }
+
     /// The body as JSON. Parsing does not change what is written later.
     pub fn value(&mut self) -> Result<&Value> {
         match &self.body {

@@ -1,4 +1,4 @@
-//! A stranger's binary: the stock one, and a plugin of their own linked in.
+//! A binary with the stock plugins and those of this crate.
 
 use std::process::ExitCode;
 

@@ -1,15 +1,15 @@
-//! A stranger's plugin stands between ours as if it were one of them.
+//! Plugins of another crate work like the stock ones.
 
 use std::process::{Command, Output};
 
-/// Runs the stranger's binary in `folder`.
+/// Runs the binary of this crate in `folder`.
 fn acme_runner(folder: &tempfile::TempDir, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_acme-runner"))
         .args(arguments)
         .current_dir(folder.path())
         .env("RUNNER_DATA_DIR", folder.path().join("state"))
         .output()
-        .expect("starting the stranger's binary")
+        .expect("starting the binary")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -17,12 +17,12 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn the_plugin_is_listed_between_the_stock_ones() {
+fn external_plugins_are_listed_with_the_stock_ones() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = acme_runner(&folder, &["plugins"]);
     let listed = text(&out.stdout);
     assert!(out.status.success(), "{}", text(&out.stderr));
-    for name in ["acme_upper", "csv", "to_json", "console"] {
+    for name in ["acme_lines", "acme_upper", "acme_spool", "csv", "to_json", "console"] {
         assert!(listed.contains(name), "{name} is not in:\n{listed}");
     }
     let out = acme_runner(&folder, &["plugins", "acme_upper"]);
@@ -31,37 +31,47 @@ fn the_plugin_is_listed_between_the_stock_ones() {
 }
 
 #[test]
-fn a_pipeline_file_uses_the_plugin_as_any_other() {
+fn pipeline_file_uses_external_plugins() {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("names.csv"), "name,n\nacme,1\nRoad Runner,2\n").expect("writing");
+    let lines = "{\"name\":\"acme\"}\n{\"name\":1}\n{\"name\":\"Road Runner\"}\n";
+    std::fs::write(folder.path().join("names.jsonl"), lines).expect("writing");
     let pipeline = r#"
+        [dead_letter]
+        type = "console"
+
         [sources.names]
-        type = "csv"
-        path = "names.csv"
+        type = "acme_lines"
+        path = "names.jsonl"
 
         [transforms.loud]
         type = "acme_upper"
         inputs = ["names"]
         field = "name"
 
-        [sinks.screen]
-        type = "console"
+        [sinks.spool]
+        type = "acme_spool"
         inputs = ["loud"]
+        folder = "spool"
     "#;
     std::fs::write(folder.path().join("loud.toml"), pipeline).expect("writing");
     let out = acme_runner(&folder, &["run", "loud.toml"]);
     assert!(out.status.success(), "{}", text(&out.stderr));
-    assert_eq!(text(&out.stdout), "{\"name\":\"ACME\",\"n\":1}\n{\"name\":\"ROAD RUNNER\",\"n\":2}\n");
+    let spooled = |entry: &str| std::fs::read_to_string(folder.path().join("spool").join(entry)).ok();
+    assert_eq!(spooled("0").as_deref(), Some(r#"{"name":"ACME"}"#));
+    assert_eq!(spooled("1"), None, "it was rejected");
+    assert_eq!(spooled("2").as_deref(), Some(r#"{"name":"ROAD RUNNER"}"#));
+    let letter = text(&out.stdout);
+    assert!(letter.contains("there is no text in the field `name`"), "{letter}");
 }
 
 #[test]
-fn a_slip_in_its_options_is_shown_where_it_stands() {
+fn error_in_an_option_is_shown_at_its_place() {
     let folder = tempfile::tempdir().expect("a folder");
     let pipeline = "[sources.s]\ntype = \"csv\"\npath = \"x.csv\"\n\n[transforms.t]\ntype = \"acme_upper\"\n\
                     inputs = [\"s\"]\nfeild = \"name\"\n\n[sinks.n]\ntype = \"null\"\ninputs = [\"t\"]\n";
-    std::fs::write(folder.path().join("slip.toml"), pipeline).expect("writing");
-    let out = acme_runner(&folder, &["validate", "slip.toml"]);
-    let said = text(&out.stderr);
-    assert_eq!(out.status.code(), Some(78), "{said}");
-    assert!(said.contains("slip.toml:8:1") && said.contains("feild") && said.contains("field"), "{said}");
+    std::fs::write(folder.path().join("error.toml"), pipeline).expect("writing");
+    let out = acme_runner(&folder, &["validate", "error.toml"]);
+    let output = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(78), "{output}");
+    assert!(output.contains("error.toml:8:1") && output.contains("feild") && output.contains("field"), "{output}");
 }
