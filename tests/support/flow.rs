@@ -188,7 +188,7 @@ pub fn stock_pipeline(name: &str) -> String {
 
 /// The consumer without its crawler, whose tests are in `glue`.
 fn without_crawler(pipeline: &str) -> String {
-    let at = pipeline.find("# A sink behind a sink").expect("the crawler's block");
+    let at = pipeline.find("[sinks.crawl]").expect("the crawler's block");
     // A member that was killed is waited for as long as its session lasts.
     let quick = "group_id = \"${STOCKS_GROUP:-stock-market-lake}\"";
     let session = format!(
