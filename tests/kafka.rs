@@ -162,7 +162,7 @@ fn without_a_broker_first_contact_is_tried_and_then_given_up() {
     let started = Instant::now();
     scene.run(["run", "producer.toml"]).assert_code(69).assert_says(&[
         &address,
-        "no Kafka broker answers",
+        "no Kafka broker responds",
         "gave up",
     ]);
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
