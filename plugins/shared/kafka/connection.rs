@@ -7,7 +7,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use runner_core::{BuildContext, Error, OptionError, OptionErrors, Result, Secret};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserializer, Error as _, Unexpected};
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -85,37 +85,30 @@ pub(crate) struct Sasl {
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 
 /// Settings of the client library under its own names.
-#[derive(Debug, Default, Serialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(transparent)]
 #[schemars(inline)]
-pub(crate) struct LibrdkafkaOptions(#[schemars(schema_with = "settings_schema")] BTreeMap<String, String>);
+pub(crate) struct LibrdkafkaOptions(#[schemars(schema_with = "settings_schema")] BTreeMap<String, Setting>);
 
 impl LibrdkafkaOptions {
     /// A setting, if it was given.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.0.get(name).map(|setting| setting.0.as_str())
     }
 }
 
-impl<'de> Deserialize<'de> for LibrdkafkaOptions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let settings = BTreeMap::<String, Setting>::deserialize(deserializer)?;
-        Ok(LibrdkafkaOptions(settings.into_iter().map(|(name, Setting(value))| (name, value)).collect()))
-    }
-}
-
-/// A value in its natural TOML type. The library takes text.
+/// A value in its natural TOML type, as text for the library.
+#[derive(Debug, Serialize)]
 struct Setting(String);
 
 impl<'de> Deserialize<'de> for Setting {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::String(text) => Ok(Setting(text)),
-            value @ (Value::Bool(_) | Value::Number(_)) => Ok(Setting(value.to_string())),
-            _ => Err(D::Error::invalid_type(
-                Unexpected::Other("another type"),
-                &"a string, a number or a boolean",
-            )),
-        }
+        Ok(Setting(match Value::deserialize(deserializer)? {
+            Value::String(text) => text,
+            Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
+            value @ (Value::Bool(_) | Value::Number(_)) => value.to_string(),
+            _ => return Err(D::Error::custom("expected a string, a number or a boolean")),
+        }))
     }
 }
 
@@ -156,15 +149,15 @@ macro_rules! with_connection_options {
         }
 
         impl $name {
-            /// The connection options. `refused` holds settings that `librdkafka_options` must not contain.
-            fn connection<'a>(&'a self, refused: &'a [(&'a str, &'a str)]) -> $crate::shared::kafka::Connection<'a> {
+            /// The connection options. `reserved` holds settings that `librdkafka_options` must not contain.
+            fn connection<'a>(&'a self, reserved: &'a [(&'a str, &'a str)]) -> $crate::shared::kafka::Connection<'a> {
                 $crate::shared::kafka::Connection {
                     bootstrap_servers: &self.bootstrap_servers,
                     security_protocol: self.security_protocol,
                     tls: self.tls.as_ref(),
                     sasl: self.sasl.as_ref(),
                     librdkafka_options: &self.librdkafka_options,
-                    refused,
+                    reserved,
                 }
             }
         }
@@ -180,11 +173,11 @@ pub(crate) struct Connection<'a> {
     pub(crate) sasl: Option<&'a Sasl>,
     pub(crate) librdkafka_options: &'a LibrdkafkaOptions,
     /// Settings that `librdkafka_options` must not contain, and the reasons.
-    pub(crate) refused: &'a [(&'a str, &'a str)],
+    pub(crate) reserved: &'a [(&'a str, &'a str)],
 }
 
 /// Settings that have their own option in both plugins.
-const REFUSED: [(&str, &str); 13] = [
+const RESERVED: [(&str, &str); 13] = [
     ("bootstrap.servers", "use the option `bootstrap_servers`"),
     ("metadata.broker.list", "use the option `bootstrap_servers`"),
     ("security.protocol", "use the option `security_protocol`"),
@@ -224,10 +217,10 @@ impl Connection<'_> {
         }
         extend(&mut config);
         let mut errors = Vec::new();
-        for (name, value) in &self.librdkafka_options.0 {
+        for (name, Setting(value)) in &self.librdkafka_options.0 {
             let option = || format!("librdkafka_options.{name}");
-            let mut refused = REFUSED.iter().chain(self.refused);
-            if let Some((_, why)) = refused.find(|(refused, _)| refused == name) {
+            let mut reserved = RESERVED.iter().chain(self.reserved);
+            if let Some((_, why)) = reserved.find(|(reserved, _)| reserved == name) {
                 errors.push(OptionError::new(option(), format!("`{name}` cannot be set here: {why}")));
                 continue;
             }

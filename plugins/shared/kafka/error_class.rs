@@ -1,6 +1,6 @@
 //! Classes of errors.
 
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::RDKafkaErrorCode as Code;
 
 /// What an error means for the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,36 +15,29 @@ pub(crate) enum Class {
     Fatal,
 }
 
+const DENIED: &[Code] = &[
+    Code::TopicAuthorizationFailed,
+    Code::GroupAuthorizationFailed,
+    Code::ClusterAuthorizationFailed,
+    Code::TransactionalIdAuthorizationFailed,
+    Code::SaslAuthenticationFailed,
+    Code::Authentication,
+];
+
+#[rustfmt::skip]
+const OUTAGE: &[Code] = &[
+    Code::BrokerTransportFailure, Code::AllBrokersDown, Code::Resolve, Code::NetworkException, Code::SSL,
+    Code::OperationTimedOut, Code::RequestTimedOut, Code::TimedOutQueue, Code::LeaderNotAvailable,
+    Code::NotLeaderForPartition, Code::WaitingForCoordinator, Code::CoordinatorNotAvailable, Code::NotCoordinator,
+    Code::CoordinatorLoadInProgress,
+];
+
 /// Whether access was denied: credentials or permissions.
-pub(crate) fn is_denied(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::GroupAuthorizationFailed
-            | RDKafkaErrorCode::ClusterAuthorizationFailed
-            | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
-            | RDKafkaErrorCode::SaslAuthenticationFailed
-            | RDKafkaErrorCode::Authentication
-    )
+pub(crate) fn is_denied(code: Code) -> bool {
+    DENIED.contains(&code)
 }
 
 /// Whether no broker is reachable, or none leads the partition or the group at the moment.
-pub(crate) fn is_outage(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::BrokerTransportFailure
-            | RDKafkaErrorCode::AllBrokersDown
-            | RDKafkaErrorCode::Resolve
-            | RDKafkaErrorCode::OperationTimedOut
-            | RDKafkaErrorCode::RequestTimedOut
-            | RDKafkaErrorCode::TimedOutQueue
-            | RDKafkaErrorCode::WaitingForCoordinator
-            | RDKafkaErrorCode::LeaderNotAvailable
-            | RDKafkaErrorCode::NotLeaderForPartition
-            | RDKafkaErrorCode::NetworkException
-            | RDKafkaErrorCode::SSL
-            | RDKafkaErrorCode::CoordinatorNotAvailable
-            | RDKafkaErrorCode::NotCoordinator
-            | RDKafkaErrorCode::CoordinatorLoadInProgress
-    )
+pub(crate) fn is_outage(code: Code) -> bool {
+    OUTAGE.contains(&code)
 }

@@ -1,6 +1,6 @@
 //! Transactions with the records of a sink and the offsets of its source.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -20,7 +20,7 @@ pub(crate) struct Transactions {
     /// membership of the group, not by this id.
     pub(crate) id: String,
     retry: RetryLimits,
-    producer: Mutex<Option<Arc<dyn TransactionalProducer>>>,
+    run_step: Mutex<Option<Arc<RunStep>>>,
 }
 
 /// A step of a transaction.
@@ -33,26 +33,11 @@ enum Step {
     Abort,
 }
 
-/// A producer with any context.
-trait TransactionalProducer: Send + Sync {
-    /// Runs a step. Blocks.
-    fn run(&self, step: &Step) -> KafkaResult<()>;
-}
+/// Runs a step with the producer of the sink. Blocks.
+type RunStep = dyn Fn(&Step) -> KafkaResult<()> + Send + Sync;
 
 /// The timeout of one attempt of a step; the next attempt resumes the step.
 const ATTEMPT: Duration = Duration::from_secs(5);
-
-impl<C: ProducerContext> TransactionalProducer for BaseProducer<C> {
-    fn run(&self, step: &Step) -> KafkaResult<()> {
-        match step {
-            Step::Init => self.init_transactions(ATTEMPT),
-            Step::Begin => self.begin_transaction(),
-            Step::Offsets(offsets, group) => self.send_offsets_to_transaction(offsets, group, ATTEMPT),
-            Step::Commit => self.commit_transaction(ATTEMPT),
-            Step::Abort => self.abort_transaction(ATTEMPT),
-        }
-    }
-}
 
 impl Transactions {
     pub(crate) fn new(bootstrap_servers: &str, pipeline: &str, component: &str, retry: RetryLimits) -> Self {
@@ -60,7 +45,7 @@ impl Transactions {
             bootstrap_servers: bootstrap_servers.to_owned(),
             id: format!("runner-{pipeline}-{component}-{:016x}", fastrand::u64(..)),
             retry,
-            producer: Mutex::default(),
+            run_step: Mutex::default(),
         }
     }
 
@@ -69,7 +54,13 @@ impl Transactions {
         &self,
         producer: Arc<BaseProducer<C>>,
     ) -> Result<()> {
-        *self.producer() = Some(producer);
+        *self.run_step() = Some(Arc::new(move |step| match step {
+            Step::Init => producer.init_transactions(ATTEMPT),
+            Step::Begin => producer.begin_transaction(),
+            Step::Offsets(offsets, group) => producer.send_offsets_to_transaction(offsets, group, ATTEMPT),
+            Step::Commit => producer.commit_transaction(ATTEMPT),
+            Step::Abort => producer.abort_transaction(ATTEMPT),
+        }));
         self.step(Step::Init, self.retry.connect).await?;
         self.step(Step::Begin, None).await
     }
@@ -93,18 +84,18 @@ impl Transactions {
             // The cluster aborts it after `transaction.timeout.ms`.
             debug!("aborting the last transaction: {error:#}");
         }
-        *self.producer() = None;
+        *self.run_step() = None;
     }
 
     /// Runs a step, and retries transient errors until `timeout`.
     async fn step(&self, step: Step, timeout: Option<Duration>) -> Result<()> {
         let began = Instant::now();
         loop {
-            let Some(producer) = self.producer().clone() else {
+            let Some(run_step) = self.run_step().clone() else {
                 anyhow::bail!("the sink that writes the transactions is not open");
             };
             let next = step.clone();
-            let taken = tokio::task::spawn_blocking(move || producer.run(&next)).await?;
+            let taken = tokio::task::spawn_blocking(move || run_step(&next)).await?;
             let Err(error) = taken else { return Ok(()) };
             if !is_retriable(&error) {
                 return Err(self.explain(&error));
@@ -164,8 +155,8 @@ impl Transactions {
         }
     }
 
-    fn producer(&self) -> std::sync::MutexGuard<'_, Option<Arc<dyn TransactionalProducer>>> {
-        self.producer.lock().unwrap_or_else(PoisonError::into_inner)
+    fn run_step(&self) -> MutexGuard<'_, Option<Arc<RunStep>>> {
+        self.run_step.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

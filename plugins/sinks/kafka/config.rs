@@ -1,6 +1,8 @@
 //! The options of the `kafka` sink.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use runner_core::{BuildContext, OptionError, OptionErrors, Result, Sink, SinkConfig};
 use schemars::JsonSchema;
@@ -74,7 +76,7 @@ const DURABILITY: &str = "a record is delivered only after all in-sync replicas 
 const ORDER: &str = "another value could lose, duplicate or reorder records";
 const TIMEOUT: &str = "use `timeout` in the `[retry]` table";
 const MEMORY: &str = "use `in_flight` in the `[batch]` table";
-const REFUSED: [(&str, &str); 18] = [
+const RESERVED: [(&str, &str); 18] = [
     ("acks", DURABILITY),
     ("request.required.acks", DURABILITY),
     ("enable.idempotence", ORDER),
@@ -106,7 +108,7 @@ impl SinkConfig for KafkaSinkConfig {
             let given = self.librdkafka_options.get("transaction.timeout.ms");
             given.and_then(|millis| millis.parse().ok()).unwrap_or(60_000)
         });
-        let config = self.connection(&REFUSED).client_config(context, |config| {
+        let config = self.connection(&RESERVED).client_config(context, |config| {
             config.set("acks", "all").set("enable.idempotence", "true");
             config.set("compression.type", format!("{:?}", self.compression).to_lowercase());
             // The client retries without a limit (0): it would count the time in its queue, so the sink limits the
@@ -131,6 +133,14 @@ impl SinkConfig for KafkaSinkConfig {
         let transactions = transaction_timeout.map(|_| {
             Transactions::new(&self.bootstrap_servers, &context.pipeline, &context.component, context.retry)
         });
-        Ok(Box::new(Kafka::new(self, config, transactions, context)))
+        Ok(Box::new(Kafka {
+            options: self,
+            client: config,
+            retry: context.retry,
+            transactions: transactions.map(Arc::new),
+            opened: None,
+            has_succeeded: AtomicBool::new(false),
+            requires_keys: AtomicBool::new(false),
+        }))
     }
 }

@@ -14,7 +14,7 @@ use crate::shared::kafka::{Class, is_denied};
 impl Kafka {
     /// The class of an error code of a record, and the error to report.
     pub(super) fn classify(&self, opened: &Opened, record: &Record, code: Code) -> (Class, Error) {
-        let (topic, at) = (&self.topic, &self.bootstrap_servers);
+        let (topic, at) = (&self.options.topic, &self.options.bootstrap_servers);
         let unreachable = |message: String| (Class::Unreachable, Unreachable(message).into());
         match code {
             Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge => {
@@ -113,7 +113,11 @@ impl Kafka {
 
     /// Whether the message of a record has no key.
     pub(super) fn is_keyless(&self, record: &Record) -> bool {
-        let key = self.key_field.as_ref().and_then(|name| KeyField(name.clone()).get(record).ok().flatten());
+        let key = self
+            .options
+            .key_field
+            .as_ref()
+            .and_then(|name| KeyField(name.clone()).get(record).ok().flatten());
         key.is_none() && record.key.is_none()
     }
 }

@@ -12,10 +12,9 @@ use super::{CONCURRENCY, Kafka, Opened, client_ended};
 impl Kafka {
     /// Finds the records that the brokers reject.
     ///
-    /// The brokers reject a whole request for one invalid record in it, which may be of another write; some name
-    /// the record. All records of the request are written again with nothing else in flight: first those that
-    /// were named as valid, then the others one by one; those of a request that was too large, by halves. A record
-    /// that is rejected then is invalid itself.
+    /// The brokers reject a whole request for one invalid record in it, which may be of another write. All records of
+    /// the request are written again, in halves, with nothing else in flight, until only records fail that were
+    /// alone in their request. Some brokers name the invalid records; the other records are written first.
     pub(super) async fn retry_individually(
         &self,
         opened: &Opened,
@@ -29,29 +28,35 @@ impl Kafka {
         let (shared, mut failed): (Vec<_>, Vec<_>) = failed.into_iter().partition(FailedRecord::is_shared);
         let (valid, suspects): (Vec<_>, Vec<_>) =
             shared.into_iter().partition(|it| it.is_delivery(Code::InvalidDifferentRecord));
-        let (too_large, suspects): (Vec<_>, Vec<_>) =
-            suspects.into_iter().partition(FailedRecord::is_too_large);
-        let mut suspects = indices(suspects);
+        // A stack.
+        let mut parts = halves(suspects);
+        parts.push(indices(valid));
         let mut isolated = IsolatedRetry::start(opened).await?;
-        failed.extend(isolated.write_in_halves(records, too_large).await?);
-        if !valid.is_empty() {
-            let again = isolated.write(records, &indices(valid)).await?;
-            let (shared, others): (Vec<_>, Vec<_>) = again.into_iter().partition(FailedRecord::is_shared);
-            suspects.extend(indices(shared));
-            failed.extend(others);
-        }
-        suspects.sort_unstable();
-        for index in suspects {
-            let is_keyless = self.is_keyless(&records[index]);
-            if is_keyless && self.requires_keys.load(Ordering::Relaxed) {
-                failed.push(FailedRecord { index, error: DeliveryError::Delivery(Code::InvalidRecord) });
+        while let Some(mut part) = parts.pop() {
+            part.retain(|&index| {
+                let is_invalid =
+                    self.requires_keys.load(Ordering::Relaxed) && self.is_keyless(&records[index]);
+                if is_invalid {
+                    failed.push(FailedRecord { index, error: DeliveryError::Delivery(Code::InvalidRecord) });
+                }
+                !is_invalid
+            });
+            if part.is_empty() {
                 continue;
             }
-            let again = isolated.write(records, &[index]).await?;
-            if is_keyless && again.iter().any(|it| it.is_delivery(Code::InvalidRecord)) {
-                self.requires_keys.store(true, Ordering::Relaxed);
+            let again = isolated.write(records, &part).await?;
+            if let [index] = part[..] {
+                if self.is_keyless(&records[index])
+                    && again.iter().any(|it| it.is_delivery(Code::InvalidRecord))
+                {
+                    self.requires_keys.store(true, Ordering::Relaxed);
+                }
+                failed.extend(again);
+            } else {
+                let (shared, others): (Vec<_>, Vec<_>) = again.into_iter().partition(FailedRecord::is_shared);
+                failed.extend(others);
+                parts.extend(halves(shared));
             }
-            failed.extend(again);
         }
         Ok(failed)
     }
@@ -62,15 +67,17 @@ impl FailedRecord {
         matches!(self.error, DeliveryError::Delivery(it) if it == code)
     }
 
-    /// Whether it may have failed because of another record.
+    /// Whether it may have failed because of another record. A request can be too large although its records
+    /// are not: the limit of the topic may be lower than at `open`, or not known.
     fn is_shared(&self) -> bool {
-        let codes = [Code::InvalidRecord, Code::InvalidDifferentRecord, Code::InvalidTimestamp];
-        self.is_too_large() || codes.into_iter().any(|code| self.is_delivery(code))
-    }
-
-    /// Whether its request was too large: the limit of the topic is lower than at `open`, or is not known.
-    fn is_too_large(&self) -> bool {
-        self.is_delivery(Code::MessageSizeTooLarge) || self.is_delivery(Code::MessageBatchTooLarge)
+        let codes = [
+            Code::InvalidRecord,
+            Code::InvalidDifferentRecord,
+            Code::InvalidTimestamp,
+            Code::MessageSizeTooLarge,
+            Code::MessageBatchTooLarge,
+        ];
+        codes.into_iter().any(|code| self.is_delivery(code))
     }
 }
 
@@ -113,36 +120,13 @@ impl<'a> IsolatedRetry<'a> {
         let of_batch = |it: FailedRecord| FailedRecord { index: indices[it.index], ..it };
         Ok(failed.into_iter().map(of_batch).collect())
     }
-
-    /// Writes the records of requests that were too large in smaller and smaller requests; returns those
-    /// that are too large themselves.
-    async fn write_in_halves(
-        &mut self,
-        records: &[Record],
-        too_large: Vec<FailedRecord>,
-    ) -> Result<Vec<FailedRecord>, WriteError> {
-        let mut failed = Vec::new();
-        let mut parts: Vec<_> = halves(too_large).collect();
-        while let Some(part) = parts.pop() {
-            let again = self.write(records, &part).await?;
-            if part.len() == 1 {
-                failed.extend(again);
-                continue;
-            }
-            let (too_large, others): (Vec<_>, Vec<_>) =
-                again.into_iter().partition(FailedRecord::is_too_large);
-            failed.extend(others);
-            parts.extend(halves(too_large));
-        }
-        Ok(failed)
-    }
 }
 
-/// The indices in two halves, the second one first: `parts` is a stack.
-fn halves(failed: Vec<FailedRecord>) -> impl Iterator<Item = Vec<usize>> {
+/// The indices in two halves, the second one first.
+fn halves(failed: Vec<FailedRecord>) -> Vec<Vec<usize>> {
     let mut front = indices(failed);
     let back = front.split_off(front.len() / 2);
-    [back, front].into_iter().filter(|part| !part.is_empty())
+    vec![back, front]
 }
 
 impl Drop for IsolatedRetry<'_> {

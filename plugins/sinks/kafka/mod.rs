@@ -8,7 +8,6 @@ mod key;
 mod producer_thread;
 mod topic;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -21,11 +20,10 @@ use producer_thread::{Job, MessageBuilder, Producer};
 use rdkafka::ClientConfig;
 use rdkafka::producer::Producer as _;
 use runner_core::{
-    BuildContext, Error, Failure, Plugin, Record, Result, RetryLimits, Sink, Transaction, WriteError,
-    async_trait,
+    Error, Failure, Plugin, Record, Result, RetryLimits, Sink, Transaction, WriteError, async_trait,
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
-use topic::{CreateTopic, Topic};
+use topic::Topic;
 
 use crate::shared::kafka::{Class, ClientErrors, Transactions, is_denied, request_timeout};
 
@@ -53,12 +51,8 @@ const MAX_IN_FLIGHT: usize = 16_000;
 const LINGER: &str = "50";
 
 struct Kafka {
-    config: ClientConfig,
-    bootstrap_servers: String,
-    topic: String,
-    create_topic: CreateTopic,
-    key_field: Option<String>,
-    headers: BTreeMap<String, String>,
+    options: KafkaSinkConfig,
+    client: ClientConfig,
     retry: RetryLimits,
     /// With `delivery = "exactly_once"`.
     transactions: Option<Arc<Transactions>>,
@@ -86,13 +80,13 @@ struct Opened {
 impl Sink for Kafka {
     async fn open(&mut self) -> Result<()> {
         let topic = Topic {
-            config: self.config.clone(),
-            bootstrap_servers: self.bootstrap_servers.clone(),
-            name: self.topic.clone(),
+            config: self.client.clone(),
+            bootstrap_servers: self.options.bootstrap_servers.clone(),
+            name: self.options.topic.clone(),
             timeout: request_timeout(self.retry.connect),
         };
-        let max_bytes = topic.prepare(&self.create_topic).await?;
-        let mut config = self.config.clone();
+        let max_bytes = topic.prepare(&self.options.create_topic).await?;
+        let mut config = self.client.clone();
         for (name, value) in topic::size_settings(max_bytes) {
             if config.get(name).is_none() {
                 config.set(name, value);
@@ -110,9 +104,9 @@ impl Sink for Kafka {
         errors.set_connected();
         let producer = Arc::new(producer);
         let messages = MessageBuilder {
-            topic: self.topic.clone(),
-            key_field: self.key_field.clone().map(KeyField),
-            headers: self.headers.clone().into_iter().collect(),
+            topic: self.options.topic.clone(),
+            key_field: self.options.key_field.clone().map(KeyField),
+            headers: self.options.headers.clone(),
         };
         let jobs = producer_thread::start(Arc::clone(&producer), messages, CONCURRENCY)?;
         if let Some(transactions) = &self.transactions {
@@ -173,31 +167,10 @@ impl Sink for Kafka {
 }
 
 impl Kafka {
-    fn new(
-        config: KafkaSinkConfig,
-        client: ClientConfig,
-        transactions: Option<Transactions>,
-        context: &BuildContext,
-    ) -> Self {
-        Kafka {
-            config: client,
-            transactions: transactions.map(Arc::new),
-            bootstrap_servers: config.bootstrap_servers,
-            topic: config.topic,
-            create_topic: config.create_topic,
-            key_field: config.key_field,
-            headers: config.headers,
-            retry: context.retry,
-            opened: None,
-            has_succeeded: AtomicBool::new(false),
-            requires_keys: AtomicBool::new(false),
-        }
-    }
-
     /// Requests the metadata of the topic: after a denial the client rejects all records
     /// of the topic until it has new metadata.
     async fn refresh_topic(&self, opened: &Opened) {
-        let (producer, topic) = (Arc::clone(&opened.producer), self.topic.clone());
+        let (producer, topic) = (Arc::clone(&opened.producer), self.options.topic.clone());
         let fetch = move || producer.client().fetch_metadata(Some(&topic), Duration::from_secs(5)).map(drop);
         // If it fails, the next retry requests it again.
         let _ = tokio::task::spawn_blocking(fetch).await;

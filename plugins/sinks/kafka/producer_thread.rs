@@ -3,6 +3,7 @@
 //! The client library allocates memory for every record that is enqueued and frees it with the delivery
 //! report. Both are cheap on one thread; two threads would contend for the heap.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub(super) struct Job {
 pub(super) struct MessageBuilder {
     pub(super) topic: String,
     pub(super) key_field: Option<KeyField>,
-    pub(super) headers: Vec<(String, String)>,
+    pub(super) headers: BTreeMap<String, String>,
 }
 
 /// Starts the thread, with room for `n_slots` batches. It ends when the sender is dropped; the queue
@@ -139,7 +140,7 @@ impl MessageBuilder {
     fn headers(&self, record: &Record) -> Option<OwnedHeaders> {
         let kept = record.headers.iter().filter(|header| {
             let is_ours = record.entry.is_some() && matches!(&*header.name, ENTRY_HEADER | SOURCE_HEADER);
-            !is_ours && !self.headers.iter().any(|(name, _)| **name == *header.name)
+            !is_ours && !self.headers.contains_key(&*header.name)
         });
         let kept = kept.map(|header| (&*header.name, header.value.as_deref()));
         let fixed = self.headers.iter().map(|(name, value)| (&**name, Some(value.as_bytes())));

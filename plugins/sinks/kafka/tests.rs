@@ -9,9 +9,10 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use runner_core::testing::{context, record, records};
-use runner_core::{Body, EntryNumber, Headers, Name, SinkConfig as _, Unreachable};
+use runner_core::{Body, BuildContext, EntryNumber, Headers, Name, SinkConfig as _, Unreachable};
 use serde_json::{Value, json};
 
+use super::topic::CreateTopic;
 use super::*;
 
 const TOPIC: &str = "stock_market";
@@ -146,7 +147,10 @@ async fn kafka_sink_rejects_only_the_invalid_record_of_a_rejected_request() {
     let mut batch = [record("a", 0), record("b", 1), record("c", 2)];
     batch[0].key = Some("k".into());
     batch[2].key = Some("k".into());
-    cluster.request_errors(rdkafka::types::RDKafkaApiKey::Produce, &[rejected, success, rejected, success]);
+    cluster.request_errors(
+        rdkafka::types::RDKafkaApiKey::Produce,
+        &[rejected, success, rejected, rejected, success],
+    );
     let Err(WriteError::Partial(failures)) = sink.write(&batch).await else { panic!("one is rejected") };
     let found: Vec<_> = failures.iter().map(|it| (it.index, it.retry)).collect();
     assert_eq!(found, [(1, false)]);

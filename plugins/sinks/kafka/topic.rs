@@ -1,6 +1,7 @@
 //! Finds or creates the topic of the sink, and reads its size limit.
 
 use std::fmt;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -29,12 +30,10 @@ pub(super) enum CreateTopic {
 pub(super) struct Layout {
     /// The number of partitions.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    partitions: Option<u16>,
+    partitions: Option<NonZeroU16>,
     /// The number of replicas of each partition.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    replication_factor: Option<u16>,
+    replication_factor: Option<NonZeroU16>,
 }
 
 impl Default for CreateTopic {
@@ -78,11 +77,7 @@ impl<'de> de::Visitor<'de> for CreateTopicVisitor {
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<CreateTopic, A::Error> {
-        let layout = Layout::deserialize(de::value::MapAccessDeserializer::new(map))?;
-        if layout.partitions == Some(0) || layout.replication_factor == Some(0) {
-            return Err(de::Error::custom("a topic must have at least one partition and one replica"));
-        }
-        Ok(CreateTopic::Yes(layout))
+        Layout::deserialize(de::value::MapAccessDeserializer::new(map)).map(CreateTopic::Yes)
     }
 }
 
@@ -148,8 +143,8 @@ impl Topic {
 
     async fn create(&self, layout: &Layout, advertised: Option<&str>) -> Result<()> {
         let (name, at) = (&self.name, &self.bootstrap_servers);
-        let partitions = layout.partitions.map_or(-1, i32::from);
-        let replicas = layout.replication_factor.map_or(-1, i32::from);
+        let partitions = layout.partitions.map_or(-1, |n| n.get().into());
+        let replicas = layout.replication_factor.map_or(-1, |n| n.get().into());
         let mut created = self.try_create(partitions, replicas).await?;
         if matches!(
             created,

@@ -35,7 +35,7 @@ impl AssignedPartition {
     }
 
     /// The position of the client in this partition, as its `position` call has returned it.
-    pub(super) fn position(&self, positions: &Positions) -> i64 {
+    pub(super) fn position(&self, positions: &ClientPositions) -> i64 {
         match positions.get(&self.partition.key()) {
             Some(&Offset::Offset(position)) => position,
             _ => self.start,
@@ -44,7 +44,7 @@ impl AssignedPartition {
 }
 
 /// The positions of the client by topic and partition.
-pub(super) type Positions = HashMap<(String, i32), Offset>;
+pub(super) type ClientPositions = HashMap<(String, i32), Offset>;
 
 /// State that the reader thread, the engine and the committer share.
 #[derive(Default)]
@@ -89,7 +89,7 @@ impl State {
     }
 
     /// Drops the batches that the engine has not taken. If they were the last ones,
-    /// the next owner of their partitions reaches the end once more.
+    /// the next owner of their partitions reaches the end again.
     fn drop_batches(&mut self) {
         self.has_ended &= self.is_empty();
         self.full.clear();
@@ -287,7 +287,7 @@ impl Assignment {
     /// next offset of the last record. Only where all records have been delivered.
     pub(super) fn skip_markers(
         &self,
-        positions: &Positions,
+        positions: &ClientPositions,
         store: impl FnOnce(&TopicPartitionList) -> KafkaResult<()>,
     ) {
         let skipped = {

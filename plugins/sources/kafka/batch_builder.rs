@@ -2,11 +2,10 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::{Arc, Once};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use rdkafka::Message;
 use rdkafka::message::Headers as _;
 use runner_core::{Batch, Body, EntryNumber, Header, Headers, Name, Origin, Record, Reject};
@@ -14,30 +13,26 @@ use runner_core::{Batch, Body, EntryNumber, Header, Headers, Name, Origin, Recor
 use super::offsets::{BatchOffsets, Partition};
 use crate::shared::kafka::{ENTRY_HEADER, SOURCE_HEADER};
 
-/// A batch that is being filled. All keys, payloads and header values are copied
-/// into one buffer, of which the records hold slices.
+/// A batch that is being filled. Keys, payloads and header values are slices of shared buffers.
 pub(super) struct BatchBuilder {
-    bytes: Vec<u8>,
-    messages: Vec<CopiedMessage>,
+    buffer: BytesMut,
+    n_bytes: usize,
+    records: Vec<Record>,
+    rejects: Vec<Reject>,
     offsets: BatchOffsets,
-}
-
-struct CopiedMessage {
-    partition: usize,
-    offset: i64,
-    key: Option<Range<usize>>,
-    body: Option<Range<usize>>,
-    timestamp: Option<i64>,
-    entry: Option<EntryNumber>,
-    headers: Vec<(Box<str>, Option<Range<usize>>)>,
-    has_invalid_headers: bool,
 }
 
 impl BatchBuilder {
     /// An empty batch; `before` holds the next offsets before it. Reserves `n_bytes`.
     pub(super) fn new(epoch: u64, partitions: Arc<[Partition]>, before: Vec<i64>, n_bytes: usize) -> Self {
-        let offsets = BatchOffsets::new(epoch, partitions, before);
-        BatchBuilder { bytes: Vec::with_capacity(n_bytes), messages: Vec::new(), offsets }
+        BatchBuilder {
+            // Each further buffer is as large as the first one.
+            buffer: BytesMut::with_capacity(n_bytes.max(1 << 12)),
+            n_bytes: 0,
+            records: Vec::new(),
+            rejects: Vec::new(),
+            offsets: BatchOffsets::new(epoch, partitions, before),
+        }
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -45,11 +40,11 @@ impl BatchBuilder {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.messages.len()
+        self.records.len() + self.rejects.len()
     }
 
     pub(super) fn n_bytes(&self) -> usize {
-        self.bytes.len()
+        self.n_bytes
     }
 
     /// The next offset in each partition after this batch.
@@ -59,64 +54,40 @@ impl BatchBuilder {
 
     /// Copies a message into the batch; this is the only time it is copied.
     pub(super) fn push(&mut self, partition: usize, message: &impl Message, sources: &mut EntrySources) {
-        let mut copied = CopiedMessage {
-            partition,
-            offset: message.offset(),
-            key: message.key().map(|key| self.copy(key)),
-            body: message.payload().map(|payload| self.copy(payload)),
-            timestamp: message.timestamp().to_millis(),
-            entry: None,
-            headers: Vec::new(),
-            has_invalid_headers: false,
-        };
+        let Partition { topic, number } = self.offsets.partitions[partition];
+        let origin = Origin { source: topic, partition: number, offset: message.offset() as u64 };
+        let body = message.payload().map_or(Body::Tombstone, |payload| Body::Bytes(self.copy(payload)));
+        let mut record = Record::new(body, origin);
+        record.key = message.key().map(|key| self.copy(key));
+        record.timestamp = message.timestamp().to_millis();
+        self.offsets.push(partition, message.offset());
         if let Some(headers) = message.headers() {
             let is_ours = |name: &str| matches!(name, ENTRY_HEADER | SOURCE_HEADER);
             let read = without_panic(|| {
                 let ours = headers.iter().filter(|header| is_ours(header.key));
-                let entry = sources.entry(ours.map(|header| (header.key, header.value)));
-                let others = headers.iter().filter(|header| entry.is_none() || !is_ours(header.key));
-                let others = others.map(|header| (header.key.into(), header.value.map(|it| self.copy(it))));
-                (entry, others.collect())
+                record.entry = sources.entry(ours.map(|header| (header.key, header.value)));
+                let others = headers.iter().filter(|it| record.entry.is_none() || !is_ours(it.key));
+                others
+                    .map(|it| Header { name: it.key.into(), value: it.value.map(|it| self.copy(it)) })
+                    .collect()
             });
-            match read {
-                Some((entry, headers)) => (copied.entry, copied.headers) = (entry, headers),
-                None => copied.has_invalid_headers = true,
-            }
+            let Some(headers) = read else {
+                let reason = anyhow::anyhow!("{origin} has a header whose name is not UTF-8");
+                return self.rejects.push(Reject { record, reason, n_before: self.records.len() });
+            };
+            record.headers = Headers::new(headers);
         }
-        self.offsets.push(partition, copied.offset);
-        self.messages.push(copied);
+        self.records.push(record);
     }
 
-    fn copy(&mut self, bytes: &[u8]) -> Range<usize> {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
-        start..self.bytes.len()
+    fn copy(&mut self, bytes: &[u8]) -> Bytes {
+        self.n_bytes += bytes.len();
+        self.buffer.extend_from_slice(bytes);
+        self.buffer.split().freeze()
     }
 
     pub(super) fn build(self) -> Batch {
-        let bytes = Bytes::from(self.bytes);
-        let slice = |range: Range<usize>| bytes.slice(range);
-        let mut records = Vec::with_capacity(self.messages.len());
-        let mut rejects = Vec::new();
-        for message in self.messages {
-            let Partition { topic, number } = self.offsets.partitions[message.partition];
-            let origin = Origin { source: topic, partition: number, offset: message.offset as u64 };
-            let body = message.body.map_or(Body::Tombstone, |body| Body::Bytes(slice(body)));
-            let mut record = Record::new(body, origin);
-            record.key = message.key.map(slice);
-            record.timestamp = message.timestamp;
-            record.entry = message.entry;
-            let headers = message.headers.into_iter();
-            record.headers =
-                Headers::new(headers.map(|(name, value)| Header { name, value: value.map(slice) }).collect());
-            if message.has_invalid_headers {
-                let reason = anyhow::anyhow!("{origin} has a header whose name is not UTF-8");
-                rejects.push(Reject { record, reason, n_before: records.len() });
-            } else {
-                records.push(record);
-            }
-        }
-        Batch::new(records).with_rejects(rejects).with_positions(self.offsets)
+        Batch::new(self.records).with_rejects(self.rejects).with_positions(self.offsets)
     }
 }
 

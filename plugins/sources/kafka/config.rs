@@ -59,7 +59,7 @@ pub(super) enum Stop {
 const COMMITS: &str = "offsets are committed only after their records are delivered";
 const EAGER: &str = "the source gives up all of its partitions in a rebalance, so that no record is lost";
 const MEMORY: &str = "use `in_flight` in the `[batch]` table";
-const REFUSED: [(&str, &str); 14] = [
+const RESERVED: [(&str, &str); 14] = [
     ("group.id", "use the option `group_id`"),
     ("auto.offset.reset", "use the option `auto_offset_reset`"),
     ("enable.auto.commit", COMMITS),
@@ -115,7 +115,7 @@ impl SourceConfig for KafkaSourceConfig {
 impl KafkaSourceConfig {
     /// The settings of the client library.
     fn client(&self, context: &BuildContext) -> Result<ClientConfig> {
-        self.connection(&REFUSED).client_config(context, |config| {
+        self.connection(&RESERVED).client_config(context, |config| {
             // A damaged record must be an error.
             config.set("check.crcs", "true");
             config.set("group.id", &self.group_id);

@@ -2,7 +2,7 @@
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
-use super::assignment::{AssignedPartition, Positions};
+use super::assignment::{AssignedPartition, ClientPositions};
 use crate::shared::kafka::{Class, is_denied, is_outage};
 
 const DAMAGED: &str = "the stored records are damaged, or were damaged by the network: elect another replica as leader; to \
@@ -25,65 +25,39 @@ pub(super) fn is_missing(code: Code) -> bool {
     matches!(code, Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition)
 }
 
+#[rustfmt::skip]
+const TRANSIENT: &[Code] = &[
+    // Connections to brokers, and requests that wait for one.
+    Code::Fail, Code::NodeUpdate, Code::UnknownBroker, Code::DestroyBroker, Code::BrokerDestroy, Code::Interrupted,
+    Code::Retry, Code::InProgress, Code::PreviousInProgress, Code::Outdated, Code::WaitCache, Code::Noop, Code::NoOffset,
+    // The leader of the partition changes.
+    Code::BrokerNotAvailable, Code::ReplicaNotAvailable, Code::PreferredLeaderNotAvailable,
+    Code::EligibleLeadersNotAvailable, Code::FencedLeaderEpoch, Code::UnknownLeaderEpoch, Code::OffsetNotAvailable,
+    Code::KafkaStorageError, Code::ReassignmentInProgress, Code::StaleBrokerEpoch, Code::StaleControllerEpoch,
+    Code::NotController, Code::ListenerNotFound, Code::FetchSessionIdNotFound, Code::InvalidFetchSessionEpoch,
+    Code::UnknownTopicId,
+    // The group rebalances, or has removed this consumer, which joins again.
+    Code::AssignmentLost, Code::RebalanceInProgress, Code::IllegalGeneration, Code::UnknownMemberId,
+    Code::MemberIdRequired, Code::FencedMemberEpoch, Code::StaleMemberEpoch, Code::GroupMaxSizeReached,
+    Code::PollExceeded,
+    // The coordinator waits for other members or replicas.
+    Code::UnstableOffsetCommit, Code::ConcurrentTransactions, Code::NotEnoughReplicas,
+    Code::NotEnoughReplicasAfterAppend, Code::ThrottlingQuotaExceeded,
+    // The engine limits its retries.
+    Code::Unknown,
+];
+
 /// Classifies a code. `has_read`: a record has been read before; from then on a denial is transient.
 ///
 /// A code that is not known to be transient ends the run: to continue could read nothing for an unlimited
 /// time, or skip records.
 pub(super) fn classify(code: Code, has_read: bool) -> Class {
-    match code {
-        code if is_denied(code) && !has_read => Class::Fatal,
-        code if is_outage(code) => Class::Unreachable,
-        code if is_denied(code) => Class::Transient,
-        // The group has removed this consumer, which joins again.
-        Code::PollExceeded
-        | Code::Unknown
-        // Connections to brokers, and requests that wait for one.
-        | Code::Fail
-        | Code::NodeUpdate
-        | Code::UnknownBroker
-        | Code::DestroyBroker
-        | Code::BrokerDestroy
-        | Code::Interrupted
-        | Code::Retry
-        | Code::InProgress
-        | Code::PreviousInProgress
-        | Code::Outdated
-        | Code::WaitCache
-        | Code::Noop
-        | Code::NoOffset
-        // The leader of the partition changes.
-        | Code::BrokerNotAvailable
-        | Code::ReplicaNotAvailable
-        | Code::PreferredLeaderNotAvailable
-        | Code::EligibleLeadersNotAvailable
-        | Code::FencedLeaderEpoch
-        | Code::UnknownLeaderEpoch
-        | Code::OffsetNotAvailable
-        | Code::KafkaStorageError
-        | Code::ReassignmentInProgress
-        | Code::StaleBrokerEpoch
-        | Code::StaleControllerEpoch
-        | Code::NotController
-        | Code::ListenerNotFound
-        | Code::FetchSessionIdNotFound
-        | Code::InvalidFetchSessionEpoch
-        | Code::UnknownTopicId
-        // The group rebalances.
-        | Code::AssignmentLost
-        | Code::RebalanceInProgress
-        | Code::IllegalGeneration
-        | Code::UnknownMemberId
-        | Code::MemberIdRequired
-        | Code::FencedMemberEpoch
-        | Code::StaleMemberEpoch
-        | Code::GroupMaxSizeReached
-        // The coordinator waits for other members or replicas.
-        | Code::UnstableOffsetCommit
-        | Code::ConcurrentTransactions
-        | Code::NotEnoughReplicas
-        | Code::NotEnoughReplicasAfterAppend
-        | Code::ThrottlingQuotaExceeded => Class::Transient,
-        _ => Class::Fatal,
+    if is_outage(code) {
+        Class::Unreachable
+    } else if TRANSIENT.contains(&code) || (is_denied(code) && has_read) {
+        Class::Transient
+    } else {
+        Class::Fatal
     }
 }
 
@@ -107,7 +81,7 @@ pub(super) fn advice(code: Code) -> &'static str {
 pub(super) fn describe_position(
     reason: &str,
     partitions: &[AssignedPartition],
-    positions: &Positions,
+    positions: &ClientPositions,
 ) -> String {
     let is_named = |offset: i64| {
         reason.split(|char: char| !char.is_ascii_digit()).any(|number| number.parse() == Ok(offset))

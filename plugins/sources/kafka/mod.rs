@@ -10,6 +10,7 @@ mod reader;
 mod start_offsets;
 
 use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -99,10 +100,13 @@ impl Source for Kafka {
         let weak = Arc::downgrade(&client);
         let (end, ended) = oneshot::channel();
         let reader = Reader::new(self.settings.clone(), client, Arc::clone(&assignment));
-        let guard = PanicGuard(Arc::clone(&assignment));
+        let shared = Arc::clone(&assignment);
         std::thread::Builder::new().name("kafka source".into()).spawn(move || {
-            let _guard = guard;
-            reader.run();
+            // Without an error the engine would wait for a batch without an end.
+            if catch_unwind(AssertUnwindSafe(|| reader.run())).is_err() {
+                let error = anyhow::anyhow!("the reader thread has panicked; this is a bug in the plugin");
+                shared.fail(ReadError::Fatal(error));
+            }
             // The receiver is gone if the source was dropped without `close`.
             let _ = end.send(());
         })?;
@@ -141,18 +145,6 @@ impl Source for Kafka {
 impl Drop for Opened {
     fn drop(&mut self) {
         self.assignment.close();
-    }
-}
-
-/// Passes a panic of the reader thread to the engine, which would wait for a batch without an end.
-struct PanicGuard(Arc<Assignment>);
-
-impl Drop for PanicGuard {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let error = anyhow::anyhow!("the reader thread has panicked; this is a bug in the plugin");
-            self.0.fail(ReadError::Fatal(error));
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use rdkafka::{Message as _, TopicPartitionList};
 use runner_core::{Error, ReadError, Unreachable};
 use tracing::{debug, info, warn};
 
-use super::assignment::{AssignedPartition, Assignment, Positions};
+use super::assignment::{AssignedPartition, Assignment, ClientPositions};
 use super::batch_builder::{BatchBuilder, EntrySources};
 use super::errors::{advice, classify, describe_position, is_missing, is_out_of_range};
 use super::offsets::Partition;
@@ -148,11 +148,13 @@ impl Reader {
             }
             polled = client.poll(Duration::ZERO);
         }
+        let (is_drained, is_idle) = (polled.is_none(), polled.is_none() && batch.is_none());
         if let Some(batch) = batch {
             self.offer(batch);
         }
-        let may_end = self.settings.stop == Stop::AtEnd || self.settings.idle_timeout.is_some();
-        if (may_end && !self.has_ended && polled.is_none()) || self.last_check.elapsed() >= CHECK {
+        let may_end = (self.settings.stop == Stop::AtEnd && is_drained)
+            || (self.settings.idle_timeout.is_some() && is_idle);
+        if (may_end && !self.has_ended) || self.last_check.elapsed() >= CHECK {
             self.check();
         }
     }
@@ -225,8 +227,11 @@ impl Reader {
             && self.is_read_by_others();
         if !self.has_ended && (is_idle || is_at_end) {
             self.has_ended = true;
-            let reason =
-                if is_at_end { "all records up to the end have been read" } else { "no record has come" };
+            let reason = if is_at_end {
+                "all records up to the end have been read"
+            } else {
+                "no record within `idle_timeout`"
+            };
             info!("the source ends: {reason}");
             self.assignment.finish();
         }
@@ -246,13 +251,13 @@ impl Reader {
     }
 
     /// The positions of the client, transaction markers included.
-    fn positions(&self) -> Positions {
+    fn positions(&self) -> ClientPositions {
         self.client.position().map(|list| list.to_topic_map()).unwrap_or_default()
     }
 
     /// Commits offsets behind transaction markers at the end of a partition. Otherwise the group
     /// would seem to have lost records when retention deletes the markers.
-    fn skip_markers(&self, mut positions: Positions, mode: CommitMode) {
+    fn skip_markers(&self, mut positions: ClientPositions, mode: CommitMode) {
         if !self.assignment.is_empty() {
             return;
         }

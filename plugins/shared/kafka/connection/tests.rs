@@ -41,8 +41,8 @@ fn librdkafka_options_report_all_errors_at_once() {
     let errors = config_of(settings).unwrap_err().downcast::<OptionErrors>().unwrap();
     let options: Vec<&str> =
         errors.iter().map(|error| &*error.downcast_ref::<OptionError>().unwrap().option).collect();
-    let refused = ["acks", "linger.ms", "linger.mss"].map(|name| format!("librdkafka_options.{name}"));
-    assert_eq!(options, refused);
+    let reserved = ["acks", "linger.ms", "linger.mss"].map(|name| format!("librdkafka_options.{name}"));
+    assert_eq!(options, reserved);
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn take(assignment: &Assignment) -> BatchBuilder {
     batch
 }
 
-/// The offset that the client is told to store.
+/// The offset that is passed to the client.
 fn stored(assignment: &Assignment, epoch: u64, next: i64) -> Option<i64> {
     let mut stored = None;
     assignment.store(&Offsets { epoch, next: vec![(partition(), next)] }, |list| {
