@@ -65,9 +65,7 @@ struct State {
     partitions: Vec<AssignedPartition>,
     /// The group membership that holds this assignment.
     member: Option<Arc<ConsumerGroupMetadata>>,
-    /// Whether the group has assigned partitions, possibly none.
-    is_assigned: bool,
-    /// The assignment whose acks are accepted.
+    /// The assignment whose acks are accepted; 0 between two assignments.
     ackable: u64,
     /// Full batches, oldest first.
     full: VecDeque<BatchBuilder>,
@@ -239,7 +237,7 @@ impl Assignment {
 
     /// Whether the group has assigned partitions, possibly none.
     pub(super) fn is_assigned(&self) -> bool {
-        self.state().is_assigned
+        self.state().ackable != 0
     }
 
     /// The offsets that have not been stored yet, and the membership that holds their partitions;
@@ -318,7 +316,6 @@ impl Assignment {
         state.filling = None;
         state.partitions = partitions;
         state.member = member;
-        state.is_assigned = true;
         state.ackable = self.epoch.fetch_add(1, Ordering::AcqRel) + 1;
     }
 
@@ -354,7 +351,6 @@ impl Assignment {
         self.epoch.fetch_add(1, Ordering::AcqRel);
         state.drop_batches();
         state.partitions.clear();
-        state.is_assigned = false;
         state.ackable = 0;
     }
 

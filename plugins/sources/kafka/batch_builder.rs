@@ -102,7 +102,7 @@ fn without_panic<T>(read: impl FnOnce() -> T) -> Option<T> {
         let print = take_hook();
         set_hook(Box::new(move |panic| {
             if !IS_EXPECTED.get() {
-                print(panic)
+                print(panic);
             }
         }));
     });
