@@ -238,24 +238,23 @@ impl Connection<'_> {
 
     fn secure(&self, context: &BuildContext, config: &mut ClientConfig) -> Result<()> {
         let protocol = self.security_protocol;
+        let given = |option: Option<&String>| option.filter(|text| !text.is_empty()).cloned();
         config.set("security.protocol", protocol.name());
         if protocol.is_encrypted() {
-            let path = |path: &Option<String>| {
-                let path = path.as_ref().filter(|path| !path.is_empty());
-                path.map(|path| context.resolve(path).display().to_string())
-            };
-            let ca_file = self.tls.and_then(|tls| path(&tls.ca_file));
+            let path =
+                |path: Option<&String>| given(path).map(|it| context.resolve(&it).display().to_string());
+            let ca_file = self.tls.and_then(|tls| path(tls.ca_file.as_ref()));
             config.set("ssl.ca.location", ca_file.unwrap_or_else(|| "probe".into()));
             if let Some(tls) = self.tls {
-                let files =
-                    [("ssl.certificate.location", &tls.crt_file), ("ssl.key.location", &tls.key_file)];
-                for (name, file) in files {
-                    if let Some(file) = path(file) {
-                        config.set(name, file);
+                let settings = [
+                    ("ssl.certificate.location", path(tls.crt_file.as_ref())),
+                    ("ssl.key.location", path(tls.key_file.as_ref())),
+                    ("ssl.key.password", tls.key_pass.as_ref().map(|password| password.expose().to_owned())),
+                ];
+                for (name, value) in settings {
+                    if let Some(value) = value {
+                        config.set(name, value);
                     }
-                }
-                if let Some(password) = &tls.key_pass {
-                    config.set("ssl.key.password", password.expose());
                 }
                 let check = if tls.verify_hostname { "https" } else { "none" };
                 config.set("ssl.endpoint.identification.algorithm", check);
@@ -264,22 +263,17 @@ impl Connection<'_> {
             let message = "certificates are not used without encryption: set `security_protocol` to \"ssl\" or \"sasl_ssl\"";
             return Err(OptionError::new("tls", message));
         }
-        let given = |option: &Option<String>| option.clone().filter(|text| !text.is_empty());
-        let username = self.sasl.and_then(|sasl| given(&sasl.username));
+        let username = self.sasl.and_then(|sasl| given(sasl.username.as_ref()));
         if !protocol.is_authenticated() {
-            return match username {
-                None => Ok(()),
-                Some(_) => Err(OptionError::new(
-                    "sasl",
-                    "credentials are not used without authentication: set `security_protocol` to \"sasl_ssl\" or \"sasl_plaintext\"",
-                )),
-            };
+            const UNUSED: &str = "credentials are not used without authentication: set `security_protocol` to \"sasl_ssl\" or \"sasl_plaintext\"";
+            return if username.is_some() { Err(OptionError::new("sasl", UNUSED)) } else { Ok(()) };
         }
         let missing = |option| {
-            let message = format!("`security_protocol` is \"{}\", which needs `{option}`", protocol.name());
+            let message =
+                format!("`security_protocol` is \"{}\", which requires `{option}`", protocol.name());
             OptionError::new(option, message)
         };
-        let mechanism = self.sasl.and_then(|sasl| given(&sasl.mechanism));
+        let mechanism = self.sasl.and_then(|sasl| given(sasl.mechanism.as_ref()));
         let mechanism = mechanism.ok_or_else(|| missing("sasl.mechanism"))?.to_ascii_uppercase();
         if !MECHANISMS.contains(&&*mechanism) {
             let message = format!("`{mechanism}` is not one of {}", MECHANISMS.join(", "));

@@ -37,7 +37,7 @@ with_connection_options! {
         /// Whether the sink creates a missing topic: `true` with the default partitions and
         /// replicas of the broker, or `{ partitions = 6, replication_factor = 3 }`.
         #[serde(default)]
-        #[schemars(schema_with = "create_topic_schema")]
+        #[schemars(schema_with = "create_topic_schema", extend("default" = true))]
         pub(super) create_topic: CreateTopic,
         /// Headers to add to every record.
         #[serde(default)]

@@ -1,5 +1,6 @@
 //! Counts the delivery reports of every batch in flight.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -96,7 +97,7 @@ impl Deliveries {
         }
     }
 
-    /// Begins a batch of `n` records in a free slot. The producer thread then enqueues them with an [`EnqueueGuard`].
+    /// Begins a batch in a free slot. It ends when `n` records and the producer thread itself have been settled.
     pub(super) fn begin(&self, slot: usize, n: usize) -> oneshot::Receiver<Vec<FailedRecord>> {
         let (done, waiting) = oneshot::channel();
         *self.slots[slot].batch() = Batch { failed: Vec::new(), done: Some(done) };
@@ -139,8 +140,11 @@ impl Deliveries {
         let _ = self.free.try_send(slot);
     }
 
-    /// The producer thread has panicked: ends every write in flight without a result.
-    fn abandon(&self) {
+    /// Runs the producer thread. If it panics, every write in flight ends without a result.
+    pub(super) fn run_producer(&self, run: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(run)).is_ok() {
+            return;
+        }
         for (number, slot) in self.slots.iter().enumerate() {
             if slot.batch().done.take().is_some() {
                 // Wakes a write that waits for a slot.
@@ -149,7 +153,8 @@ impl Deliveries {
         }
     }
 
-    fn settle(&self, slot: usize, n: usize) {
+    /// Settles `n` records of a batch; after the last one its write returns.
+    pub(super) fn settle(&self, slot: usize, n: usize) {
         if self.slots[slot].n_open.fetch_sub(n, Ordering::AcqRel) > n {
             return;
         }
@@ -161,7 +166,8 @@ impl Deliveries {
         self.release(slot);
     }
 
-    fn fail(&self, slot: usize, index: usize, error: DeliveryError) {
+    /// Notes that a record is not delivered.
+    pub(super) fn fail(&self, slot: usize, index: usize, error: DeliveryError) {
         self.slots[slot].batch().failed.push(FailedRecord { index, error });
     }
 }
@@ -169,34 +175,6 @@ impl Deliveries {
 impl Slot {
     fn batch(&self) -> MutexGuard<'_, Batch> {
         self.batch.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Settles the records of a batch that are not in the queue of the client when it is dropped.
-pub(super) struct EnqueueGuard<'a> {
-    deliveries: &'a Deliveries,
-    slot: usize,
-    pub(super) n_left: usize,
-}
-
-impl<'a> EnqueueGuard<'a> {
-    /// For the `n` records of the batch in `slot`.
-    pub(super) fn new(deliveries: &'a Deliveries, slot: usize, n: usize) -> Self {
-        EnqueueGuard { deliveries, slot, n_left: n + 1 }
-    }
-
-    /// Notes that a record is not enqueued.
-    pub(super) fn fail(&self, index: usize, error: DeliveryError) {
-        self.deliveries.fail(self.slot, index, error);
-    }
-}
-
-impl Drop for EnqueueGuard<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            return self.deliveries.abandon();
-        }
-        self.deliveries.settle(self.slot, self.n_left);
     }
 }
 
@@ -258,15 +236,10 @@ mod tests {
         let deliveries = Deliveries::new(2, free, Arc::default());
         while slots.try_recv().is_ok() {}
         let (first, second) = (deliveries.begin(0, 3), deliveries.begin(1, 2));
-        let panicked = std::thread::scope(|scope| {
-            let enqueue = || {
-                let mut guard = EnqueueGuard::new(&deliveries, 0, 3);
-                guard.n_left -= 1;
-                panic!("a record that cannot be enqueued");
-            };
-            scope.spawn(enqueue).join().is_err()
+        deliveries.run_producer(|| {
+            deliveries.settle(0, 1);
+            panic!("a record that cannot be enqueued");
         });
-        assert!(panicked);
         assert!(first.blocking_recv().is_err() && second.blocking_recv().is_err());
         assert_eq!((slots.try_recv(), slots.try_recv()), (Ok(0), Ok(1)));
     }

@@ -40,7 +40,7 @@ impl KeyField {
     /// Finds one field without parsing the others into values.
     fn in_json(&self, bytes: &[u8]) -> Result<Option<Bytes>> {
         let mut json = serde_json::Deserializer::from_slice(bytes);
-        let found = Lookup(&self.0).deserialize(&mut json).and_then(|found| json.end().map(|()| found));
+        let found = json.deserialize_map(Lookup(&self.0)).and_then(|found| json.end().map(|()| found));
         let found = found.map_err(|error| {
             anyhow::anyhow!(
                 "the body is not a JSON object, so it has no field `{}` (`key_field`): {error}",
@@ -65,14 +65,6 @@ fn text_of(value: &Value) -> Option<Bytes> {
 }
 
 struct Lookup<'a>(&'a str);
-
-impl<'de> DeserializeSeed<'de> for Lookup<'_> {
-    type Value = Option<&'de RawValue>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
 
 impl<'de> Visitor<'de> for Lookup<'_> {
     type Value = Option<&'de RawValue>;

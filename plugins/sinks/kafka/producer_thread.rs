@@ -14,7 +14,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 use runner_core::Record;
 
-use super::delivery::{self, Deliveries, DeliveryError, EnqueueGuard};
+use super::delivery::{self, Deliveries, DeliveryError};
 use super::key::KeyField;
 use crate::shared::kafka::{ENTRY_HEADER, SOURCE_HEADER};
 
@@ -48,7 +48,9 @@ pub(super) fn start(
     let (sender, jobs) = sync_channel(n_slots);
     let thread = ProducerThread { producer, messages, jobs };
     let builder = std::thread::Builder::new().name("kafka-producer".into());
-    builder.spawn(move || thread.run()).context("starting a thread for the Kafka client")?;
+    builder
+        .spawn(move || thread.deliveries().run_producer(|| thread.run()))
+        .context("starting a thread for the Kafka client")?;
     Ok(sender)
 }
 
@@ -59,7 +61,7 @@ struct ProducerThread {
 }
 
 impl ProducerThread {
-    fn run(self) {
+    fn run(&self) {
         loop {
             let is_in_flight = self.producer.in_flight_count() > 0;
             match self.jobs.recv_timeout(if is_in_flight { POLL } else { IDLE_POLL }) {
@@ -95,7 +97,7 @@ impl ProducerThread {
     }
 
     fn enqueue(&self, job: &Job) {
-        let mut guard = EnqueueGuard::new(self.deliveries(), job.slot, job.records.len());
+        let mut n_left = job.records.len() + 1;
         for (index, record) in job.records.iter().enumerate() {
             let opaque = delivery::opaque(job.slot, index);
             loop {
@@ -105,17 +107,18 @@ impl ProducerThread {
                     self.messages.send(&self.producer, record, opaque)
                 };
                 match sent {
-                    Ok(()) => guard.n_left -= 1,
+                    Ok(()) => n_left -= 1,
                     Err(DeliveryError::Queue(RDKafkaErrorCode::QueueFull)) => {
                         std::thread::park_timeout(POLL);
                         self.poll();
                         continue;
                     }
-                    Err(error) => guard.fail(index, error),
+                    Err(error) => self.deliveries().fail(job.slot, index, error),
                 }
                 break;
             }
         }
+        self.deliveries().settle(job.slot, n_left);
     }
 }
 

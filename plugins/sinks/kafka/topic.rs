@@ -12,7 +12,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::error::RDKafkaErrorCode;
 use runner_core::{Result, Unreachable};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, de};
 use tracing::info;
 
 use crate::shared::kafka::{ClientErrors, Probe, is_denied, is_outage, misadvertised};
@@ -25,30 +25,18 @@ pub(super) enum CreateTopic {
 }
 
 /// Partitions and replicas of a new topic. Default: those of the broker.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Layout {
     /// The number of partitions.
-    #[serde(skip_serializing_if = "Option::is_none")]
     partitions: Option<NonZeroU16>,
     /// The number of replicas of each partition.
-    #[serde(skip_serializing_if = "Option::is_none")]
     replication_factor: Option<NonZeroU16>,
 }
 
 impl Default for CreateTopic {
     fn default() -> Self {
         CreateTopic::Yes(Layout::default())
-    }
-}
-
-impl Serialize for CreateTopic {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            CreateTopic::No => serializer.serialize_bool(false),
-            CreateTopic::Yes(layout) if *layout == Layout::default() => serializer.serialize_bool(true),
-            CreateTopic::Yes(layout) => layout.serialize(serializer),
-        }
     }
 }
 
