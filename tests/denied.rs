@@ -26,7 +26,7 @@ fn guarded() -> Option<Broker> {
 fn who_is_refused_is_told_so_at_once_and_no_password_is_shown() {
     let Some(broker) = guarded() else { return };
     let topic = broker.create_topic("guarded", 1);
-    for (password, said) in [("wr0ng-one", "refuses the credentials"), ("right", "does not let this user")] {
+    for (password, said) in [("wr0ng-one", "rejects the credentials"), ("right", "does not let this user")] {
         let options = format!(
             "bootstrap_servers = \"{}\"\nsecurity_protocol = \"sasl_plaintext\"\n\
              sasl = {{ mechanism = \"PLAIN\", username = \"alice\", password = \"{password}\" }}",

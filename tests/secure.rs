@@ -82,7 +82,7 @@ fn the_stock_flow_goes_through_a_broker_that_encrypts() {
     flow.set("CA_FILE", &keys.path("ca.pem").display().to_string());
     flow.set("KAFKA_SASL_PASSWORD", "wr0ng-one");
     let outcome = flow.produce().wait(LONG);
-    outcome.assert_code(1).assert_says(&["refuses the credentials"]);
+    outcome.assert_code(1).assert_says(&["rejects the credentials"]);
     assert_hidden(&outcome);
     flow.set("KAFKA_SASL_PASSWORD", "r1ght-one");
     flow.produce().wait(LONG).assert_code(0);

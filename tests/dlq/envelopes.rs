@@ -152,17 +152,17 @@ fn kafka_puts_aside_what_a_compacted_topic_refuses_and_stores_all_that_came_with
     bodies.sort_unstable();
     assert_eq!(bodies, (0..10).map(|n| n * 10 + 3).collect::<Vec<_>>());
     let reason = letters[0]["reason"].as_str().expect("a reason");
-    assert!(reason.contains("a compacted topic wants one (`key_field`)"), "{reason}");
+    assert!(reason.contains("a compacted topic requires one (`key_field`)"), "{reason}");
 }
 
 #[test]
 fn a_compacted_topic_names_the_record_that_ends_the_run() {
     let Some(broker) = Broker::shared() else { return };
     let (scene, _) = into_compacted(broker, "");
-    run(&scene).assert_code(1).assert_says(&["/0/3 is a bad record", "a compacted topic wants one"]);
+    run(&scene).assert_code(1).assert_says(&["/0/3 is a bad record", "a compacted topic requires one"]);
     let (scene, to) = into_compacted(broker, "delivery = \"exactly_once\"\n");
     let told = run(&scene);
-    told.assert_code(1).assert_says(&["refuses the record from", "/0/3", "a compacted topic wants one"]);
+    told.assert_code(1).assert_says(&["rejects the record from", "/0/3", "a compacted topic requires one"]);
     assert_eq!(broker.read_all(&to), []);
 }
 

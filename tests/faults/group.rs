@@ -46,7 +46,7 @@ fn a_member_that_slept_past_its_session_acknowledges_nothing_of_others() {
     });
     flow.listen();
     sleeper.signal(Signal::SIGCONT);
-    wait_until("the sleeper to find out", LONG, || sleeper.has_said("has taken the partitions away"));
+    wait_until("the sleeper to find out", LONG, || sleeper.has_said("partition assignment lost"));
     flow.listen();
     wait_until_committed(&mut flow);
     for member in [sleeper, awake] {

@@ -1,11 +1,20 @@
-//! What the `kafka` source and the `kafka` sink have in common.
+//! Shared by the `kafka` source and the `kafka` sink.
 
-mod access;
-mod contact;
-mod heard;
+mod client_errors;
+mod connection;
+mod error_class;
+mod probe;
 mod transaction;
 
-pub(crate) use access::{Access, LibrdkafkaOptions, Sasl, SecurityProtocol, Tls, check_topic};
-pub(crate) use contact::{Contact, is_denied, is_outage, misadvertised};
-pub(crate) use heard::Heard;
+pub(crate) use client_errors::ClientErrors;
+pub(crate) use connection::{
+    Connection, LibrdkafkaOptions, Sasl, SecurityProtocol, Tls, check_topic, with_connection_options,
+};
+pub(crate) use error_class::{Class, is_denied, is_outage};
+pub(crate) use probe::{Probe, misadvertised, request_timeout};
 pub(crate) use transaction::Transactions;
+
+/// The header with the entry number, in ASCII decimal.
+pub(crate) const ENTRY_HEADER: &str = "runner-entry";
+/// The header with the source that gave the entry number: `pipeline/component`.
+pub(crate) const SOURCE_HEADER: &str = "runner-source";

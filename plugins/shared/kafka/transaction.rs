@@ -1,6 +1,6 @@
-//! Transactions that hold the records of a sink and the offsets of its source.
+//! Transactions with the records of a sink and the offsets of its source.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -12,18 +12,18 @@ use tracing::{debug, warn};
 
 use super::is_denied;
 
-/// What the `kafka` sink hands to the `kafka` source in front of it. One
-/// transaction is always open: the sink writes into it, the source ends it.
+/// The transactions of a `kafka` sink, which it shares with the `kafka` source before it. One
+/// transaction is always open: the sink writes records into it, the source commits it.
 pub(crate) struct Transactions {
     pub(crate) bootstrap_servers: String,
-    /// Of this process alone: whoever is put out of the group is fenced off by its
-    /// membership there, not by this name.
+    /// Unique to this process: a consumer that was removed from the group is fenced by its
+    /// membership of the group, not by this id.
     pub(crate) id: String,
     retry: RetryLimits,
-    producer: Mutex<Option<Arc<dyn Transacts>>>,
+    run_step: Mutex<Option<Arc<RunStep>>>,
 }
 
-/// What comes next in the life of a transaction.
+/// A step of a transaction.
 #[derive(Clone)]
 enum Step {
     Init,
@@ -33,26 +33,11 @@ enum Step {
     Abort,
 }
 
-/// A producer, whatever it does about deliveries.
-trait Transacts: Send + Sync {
-    /// Takes a step, or says why it could not. Blocks.
-    fn take(&self, step: &Step) -> KafkaResult<()>;
-}
+/// Runs a step with the producer of the sink. Blocks.
+type RunStep = dyn Fn(&Step) -> KafkaResult<()> + Send + Sync;
 
-/// How long the client may try a step before it is asked to go on with it.
+/// The timeout of one attempt of a step; the next attempt resumes the step.
 const ATTEMPT: Duration = Duration::from_secs(5);
-
-impl<C: ProducerContext> Transacts for BaseProducer<C> {
-    fn take(&self, step: &Step) -> KafkaResult<()> {
-        match step {
-            Step::Init => self.init_transactions(ATTEMPT),
-            Step::Begin => self.begin_transaction(),
-            Step::Offsets(offsets, group) => self.send_offsets_to_transaction(offsets, group, ATTEMPT),
-            Step::Commit => self.commit_transaction(ATTEMPT),
-            Step::Abort => self.abort_transaction(ATTEMPT),
-        }
-    }
-}
 
 impl Transactions {
     pub(crate) fn new(bootstrap_servers: &str, pipeline: &str, component: &str, retry: RetryLimits) -> Self {
@@ -60,7 +45,7 @@ impl Transactions {
             bootstrap_servers: bootstrap_servers.to_owned(),
             id: format!("runner-{pipeline}-{component}-{:016x}", fastrand::u64(..)),
             retry,
-            producer: Mutex::default(),
+            run_step: Mutex::default(),
         }
     }
 
@@ -69,13 +54,19 @@ impl Transactions {
         &self,
         producer: Arc<BaseProducer<C>>,
     ) -> Result<()> {
-        *self.producer() = Some(producer);
+        *self.run_step() = Some(Arc::new(move |step| match step {
+            Step::Init => producer.init_transactions(ATTEMPT),
+            Step::Begin => producer.begin_transaction(),
+            Step::Offsets(offsets, group) => producer.send_offsets_to_transaction(offsets, group, ATTEMPT),
+            Step::Commit => producer.commit_transaction(ATTEMPT),
+            Step::Abort => producer.abort_transaction(ATTEMPT),
+        }));
         self.step(Step::Init, self.retry.connect).await?;
         self.step(Step::Begin, None).await
     }
 
-    /// Commits what has been written since the last commit together with these
-    /// offsets, in the name of a member of the group, and begins anew.
+    /// Commits the records since the last commit together with these offsets of a
+    /// member of the group, and begins the next transaction.
     pub(crate) async fn commit(
         &self,
         offsets: TopicPartitionList,
@@ -86,45 +77,46 @@ impl Transactions {
         self.step(Step::Begin, None).await
     }
 
-    /// Gives up what has been written and not been committed: nobody who reads what is
-    /// committed will ever see it.
+    /// Aborts the open transaction: consumers that read only committed records will never
+    /// get its records.
     pub(crate) async fn close(&self) {
         if let Err(error) = self.step(Step::Abort, Some(ATTEMPT)).await {
-            // The cluster does so by itself once `transaction.timeout.ms` has passed.
-            debug!("giving up the last transaction: {error:#}");
+            // The cluster aborts it after `transaction.timeout.ms`.
+            debug!("aborting the last transaction: {error:#}");
         }
-        *self.producer() = None;
+        *self.run_step() = None;
     }
 
-    /// Takes a step, again and again while that may help, for `patience` at most.
-    async fn step(&self, step: Step, patience: Option<Duration>) -> Result<()> {
+    /// Runs a step, and retries transient errors until `timeout`.
+    async fn step(&self, step: Step, timeout: Option<Duration>) -> Result<()> {
         let began = Instant::now();
         loop {
-            let Some(producer) = self.producer().clone() else {
+            let Some(run_step) = self.run_step().clone() else {
                 anyhow::bail!("the sink that writes the transactions is not open");
             };
             let next = step.clone();
-            let taken = tokio::task::spawn_blocking(move || producer.take(&next)).await?;
+            let taken = tokio::task::spawn_blocking(move || run_step(&next)).await?;
             let Err(error) = taken else { return Ok(()) };
             if !is_retriable(&error) {
                 return Err(self.explain(&error));
             }
-            if patience.is_some_and(|patience| began.elapsed() >= patience) {
+            if timeout.is_some_and(|timeout| began.elapsed() >= timeout) {
                 let at = &self.bootstrap_servers;
                 let waited = began.elapsed();
-                let message = format!("the cluster at {at} has ended no transaction for {waited:?}: {error}");
+                let message =
+                    format!("the cluster at {at} has not completed a transaction for {waited:?}: {error}");
                 return Err(Unreachable(message).into());
             }
-            warn!("a transaction has to wait for the cluster: {error}; trying again");
+            warn!("a transaction waits for the cluster: {error}; retrying");
             tokio::time::sleep(self.retry.initial).await;
         }
     }
 
-    /// What an error of a transaction means and what to do.
+    /// The cause of an error of a transaction, and what to do.
     fn explain(&self, error: &KafkaError) -> Error {
         use RDKafkaErrorCode as Code;
         const AGAIN: &str =
-            "its records are read again by whoever has their partitions now: start the pipeline again";
+            "the new owner of the partitions reads its records again: start the pipeline again";
         let at = &self.bootstrap_servers;
         match error.rdkafka_error_code() {
             Some(
@@ -134,8 +126,8 @@ impl Transactions {
                 | Code::RebalanceInProgress,
             ) => {
                 anyhow::anyhow!(
-                    "the consumer group has given the partitions to others before the transaction was committed \
-                     ({error}), so it is given up; {AGAIN}"
+                    "the consumer group revoked the partitions before the transaction was committed \
+                     ({error}), so it is aborted; {AGAIN}"
                 )
             }
             Some(
@@ -147,8 +139,8 @@ impl Transactions {
                 | Code::InvalidTransactionalState,
             ) => {
                 anyhow::anyhow!(
-                    "the cluster at {at} has given up the transaction ({error}): it was open for longer than \
-                     `transaction.timeout.ms`, because the process stood still or the cluster did; {AGAIN}"
+                    "the cluster at {at} has aborted the transaction ({error}): it was open for longer than \
+                     `transaction.timeout.ms`, because this process or the cluster was suspended; {AGAIN}"
                 )
             }
             Some(code) if is_denied(code) => anyhow::anyhow!(
@@ -156,22 +148,22 @@ impl Transactions {
                  Describe and Write on transactional ids that begin with `runner-`, and Read on the consumer group"
             ),
             Some(Code::InvalidTransactionTimeout) => anyhow::anyhow!(
-                "the cluster at {at} does not let a transaction be open for so long: set `transaction.timeout.ms` \
+                "the cluster at {at} does not allow this timeout of a transaction: set `transaction.timeout.ms` \
                  in `librdkafka_options` of the sink to no more than its `transaction.max.timeout.ms`"
             ),
-            _ => anyhow::anyhow!("the transaction cannot be committed ({error}), so it is given up; {AGAIN}"),
+            _ => anyhow::anyhow!("the transaction cannot be committed ({error}), so it is aborted; {AGAIN}"),
         }
     }
 
-    fn producer(&self) -> std::sync::MutexGuard<'_, Option<Arc<dyn Transacts>>> {
-        self.producer.lock().unwrap_or_else(PoisonError::into_inner)
+    fn run_step(&self) -> MutexGuard<'_, Option<Arc<RunStep>>> {
+        self.run_step.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn is_retriable(error: &KafkaError) -> bool {
     match error {
         KafkaError::Transaction(error) => error.is_retriable(),
-        // Deliveries are waited for in front of a commit.
+        // A commit first waits for all deliveries.
         KafkaError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
         _ => false,
     }

@@ -1,5 +1,6 @@
-//! Counts down the acknowledgements of every batch under way.
+//! Counts the delivery reports of every batch in flight.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,113 +14,111 @@ use runner_core::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::shared::kafka::Heard;
+use crate::shared::kafka::ClientErrors;
 
-/// A record that the brokers do not have.
+/// A record that was not delivered.
 #[derive(Debug)]
-pub(super) struct Failed {
-    /// Which one of its batch.
+pub(super) struct FailedRecord {
+    /// The index in its batch.
     pub(super) index: usize,
-    pub(super) fault: Fault,
+    pub(super) error: DeliveryError,
 }
 
-/// What kept a record from the brokers.
+/// Why a record was not delivered.
 #[derive(Debug)]
-pub(super) enum Fault {
-    /// It has no key where one was asked for.
+pub(super) enum DeliveryError {
+    /// It has no key although the sink has a `key_field`.
     Key(Error),
-    /// The client did not take it into its queue.
+    /// The client did not add it to its queue.
     Queue(RDKafkaErrorCode),
-    /// The brokers have refused it, or the client has given it up.
-    Client(RDKafkaErrorCode),
+    /// The brokers rejected it, or the client stopped its retries.
+    Delivery(RDKafkaErrorCode),
 }
 
-impl Fault {
-    /// What the client library calls it.
+impl DeliveryError {
     pub(super) fn code(&self) -> Option<RDKafkaErrorCode> {
         match self {
-            Fault::Key(_) => None,
-            Fault::Queue(code) | Fault::Client(code) => Some(*code),
+            DeliveryError::Key(_) => None,
+            DeliveryError::Queue(code) | DeliveryError::Delivery(code) => Some(*code),
         }
     }
 }
 
-/// Hears of every record from the client library and tells the write that
-/// waits for the batch. An acknowledgement costs one atomic subtraction.
+/// Receives the delivery reports of the client library and wakes the write of
+/// a batch after the last one. A report costs one atomic subtraction.
 pub(super) struct Deliveries {
-    pub(super) heard: Arc<Heard>,
+    pub(super) errors: Arc<ClientErrors>,
     slots: Box<[Slot]>,
-    /// Where a slot goes that nobody holds any more.
+    /// Returns slots that no batch uses any more.
     free: mpsc::Sender<usize>,
     started: Instant,
-    /// Whether the brokers have answered since the last [`note_progress`](Self::note_progress).
-    has_answers: AtomicBool,
-    /// When that was, in milliseconds since the start.
-    last_answer: AtomicU64,
-    is_given_up: AtomicBool,
+    /// Whether the brokers have responded since the last [`note_progress`](Self::note_progress).
+    has_responses: AtomicBool,
+    /// The time of that call, in milliseconds since the start.
+    last_response: AtomicU64,
+    is_aborted: AtomicBool,
 }
 
-/// One batch under way.
+/// One batch in flight.
 #[derive(Default)]
 struct Slot {
-    /// Records without an answer, and one more until all have been enqueued.
+    /// Records without a report, and one more until all are in the queue of the client.
     n_open: AtomicUsize,
     batch: Mutex<Batch>,
 }
 
 #[derive(Default)]
 struct Batch {
-    failed: Vec<Failed>,
-    done: Option<oneshot::Sender<Vec<Failed>>>,
+    failed: Vec<FailedRecord>,
+    done: Option<oneshot::Sender<Vec<FailedRecord>>>,
 }
 
-/// Slot and index travel through the client library in one machine word.
+/// The client library carries a slot and an index in one machine word.
 const INDEX_BITS: u32 = 32;
-const _: () = assert!(usize::BITS == 64, "an opaque holds a slot and an index");
+const _: () = assert!(usize::BITS == 64, "an opaque contains a slot and an index");
 
 pub(super) fn opaque(slot: usize, index: usize) -> usize {
     slot << INDEX_BITS | index
 }
 
 impl Deliveries {
-    pub(super) fn new(n_slots: usize, free: mpsc::Sender<usize>, heard: Arc<Heard>) -> Self {
+    pub(super) fn new(n_slots: usize, free: mpsc::Sender<usize>, errors: Arc<ClientErrors>) -> Self {
         for slot in 0..n_slots {
             free.try_send(slot).expect("the channel has room for every slot");
         }
-        let slots = (0..n_slots).map(|_| Slot::default()).collect();
         Deliveries {
-            heard,
-            slots,
+            errors,
+            slots: (0..n_slots).map(|_| Slot::default()).collect(),
             free,
             started: Instant::now(),
-            has_answers: AtomicBool::default(),
-            last_answer: AtomicU64::default(),
-            is_given_up: AtomicBool::default(),
+            has_responses: AtomicBool::default(),
+            last_response: AtomicU64::default(),
+            is_aborted: AtomicBool::default(),
         }
     }
 
-    /// Begins a batch of `n` records in a free slot; whoever enqueues them does so as [`Enqueuing`].
-    pub(super) fn begin(&self, slot: usize, n: usize) -> oneshot::Receiver<Vec<Failed>> {
+    /// Begins a batch in a free slot. It ends when `n` records and the producer thread itself have been settled.
+    pub(super) fn begin(&self, slot: usize, n: usize) -> oneshot::Receiver<Vec<FailedRecord>> {
         let (done, waiting) = oneshot::channel();
         *self.slots[slot].batch() = Batch { failed: Vec::new(), done: Some(done) };
         self.slots[slot].n_open.store(n + 1, Ordering::Release);
         waiting
     }
 
-    /// Notes when an answer of the brokers came last.
+    /// Notes the time of the last response of the brokers.
     pub(super) fn note_progress(&self) {
-        if self.has_answers.swap(false, Ordering::Relaxed) {
-            self.last_answer.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
+        if self.has_responses.swap(false, Ordering::Relaxed) {
+            self.last_response.store(self.started.elapsed().as_millis() as u64, Ordering::Relaxed);
         }
     }
 
-    /// Waits until the brokers have answered nothing for so long, from now on. What is answered is in front of
-    /// what waits, or will soon be: no more than 16,000 records are under way.
-    pub(super) async fn stall(&self, patience: Duration) {
+    /// Waits until the brokers have not responded to any record for `timeout`, counted from this call. The record
+    /// that this wait is for is soon the oldest one: at most 16,000 records are in flight.
+    pub(super) async fn wait_for_stall(&self, timeout: Duration) {
         let since = Instant::now();
         loop {
-            let last = self.started + Duration::from_millis(self.last_answer.load(Ordering::Relaxed));
-            let deadline = last.max(since) + patience;
+            let last = self.started + Duration::from_millis(self.last_response.load(Ordering::Relaxed));
+            let deadline = last.max(since) + timeout;
             if deadline <= Instant::now() {
                 return;
             }
@@ -127,40 +126,49 @@ impl Deliveries {
         }
     }
 
-    /// From now on nothing is written, and what the client holds is taken from it: nobody waits any longer.
-    pub(super) fn give_up(&self) {
-        self.is_given_up.store(true, Ordering::Release);
+    /// Fails all records in flight and all later ones.
+    pub(super) fn abort(&self) {
+        self.is_aborted.store(true, Ordering::Release);
     }
 
-    pub(super) fn is_given_up(&self) -> bool {
-        self.is_given_up.load(Ordering::Acquire)
+    pub(super) fn is_aborted(&self) -> bool {
+        self.is_aborted.load(Ordering::Acquire)
     }
 
-    /// Gives back a slot in which no batch has begun.
+    /// Returns a slot in which no batch has begun.
     pub(super) fn release(&self, slot: usize) {
         let _ = self.free.try_send(slot);
     }
 
-    /// Nobody will hear of deliveries any more: every write under way ends without an answer.
-    fn abandon(&self) {
+    /// Runs the producer thread. If it panics, every write in flight ends without a result.
+    pub(super) fn run_producer(&self, run: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(run)).is_ok() {
+            return;
+        }
         for (number, slot) in self.slots.iter().enumerate() {
             if slot.batch().done.take().is_some() {
-                // Whoever waits for a slot is to find out as well.
-                let _ = self.free.try_send(number);
+                // Wakes a write that waits for a slot.
+                self.release(number);
             }
         }
     }
 
-    fn settle(&self, slot: usize, n: usize) {
+    /// Settles `n` records of a batch; after the last one its write returns.
+    pub(super) fn settle(&self, slot: usize, n: usize) {
         if self.slots[slot].n_open.fetch_sub(n, Ordering::AcqRel) > n {
             return;
         }
         let Batch { failed, done } = std::mem::take(&mut *self.slots[slot].batch());
         if let Some(done) = done {
-            // Nobody waits any more if the write was given up.
+            // The receiver is gone if the write was cancelled.
             let _ = done.send(failed);
         }
-        let _ = self.free.try_send(slot);
+        self.release(slot);
+    }
+
+    /// Notes that a record is not delivered.
+    pub(super) fn fail(&self, slot: usize, index: usize, error: DeliveryError) {
+        self.slots[slot].batch().failed.push(FailedRecord { index, error });
     }
 }
 
@@ -170,42 +178,13 @@ impl Slot {
     }
 }
 
-/// Stands for the records of a batch that the client library does not have
-/// yet: they count as settled when it goes, however it goes.
-pub(super) struct Enqueuing<'a> {
-    deliveries: &'a Deliveries,
-    slot: usize,
-    pub(super) n_left: usize,
-}
-
-impl<'a> Enqueuing<'a> {
-    /// The `n` records of the batch that has begun in `slot`.
-    pub(super) fn of(deliveries: &'a Deliveries, slot: usize, n: usize) -> Self {
-        Enqueuing { deliveries, slot, n_left: n + 1 }
-    }
-
-    /// Notes that a record will never be enqueued.
-    pub(super) fn refuse(&self, index: usize, fault: Fault) {
-        self.deliveries.slots[self.slot].batch().failed.push(Failed { index, fault });
-    }
-}
-
-impl Drop for Enqueuing<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            return self.deliveries.abandon();
-        }
-        self.deliveries.settle(self.slot, self.n_left);
-    }
-}
-
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        Heard::line(level, facility, line);
+        ClientErrors::log(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.heard.note(&error, reason);
+        self.errors.record(&error, reason);
     }
 }
 
@@ -214,14 +193,14 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
         let (slot, index) = (opaque >> INDEX_BITS, opaque & ((1 << INDEX_BITS) - 1));
-        let mut is_answer = true;
+        let mut is_response = true;
         if let Err((error, _)) = result {
             let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-            is_answer = !matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
-            self.slots[slot].batch().failed.push(Failed { index, fault: Fault::Client(code) });
+            is_response = !matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
+            self.fail(slot, index, DeliveryError::Delivery(code));
         }
-        if is_answer {
-            self.has_answers.store(true, Ordering::Relaxed);
+        if is_response {
+            self.has_responses.store(true, Ordering::Relaxed);
         }
         self.settle(slot, 1);
     }
@@ -232,40 +211,35 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn patience_counts_from_the_last_answer_of_the_brokers() {
+    async fn stall_timeout_starts_at_the_last_response_of_the_brokers() {
         let (free, _slots) = mpsc::channel(1);
         let deliveries = Deliveries::new(1, free, Arc::default());
-        let patience = Duration::from_secs(10);
+        let timeout = Duration::from_secs(10);
         let began = Instant::now();
-        let answers = async {
+        let responses = async {
             for _ in 0..3 {
                 tokio::time::sleep(Duration::from_secs(6)).await;
-                deliveries.has_answers.store(true, Ordering::Relaxed);
+                deliveries.has_responses.store(true, Ordering::Relaxed);
                 deliveries.note_progress();
             }
         };
-        tokio::join!(deliveries.stall(patience), answers);
+        tokio::join!(deliveries.wait_for_stall(timeout), responses);
         assert_eq!(began.elapsed(), Duration::from_secs(28));
         deliveries.note_progress();
-        deliveries.stall(patience).await;
-        assert_eq!(began.elapsed(), Duration::from_secs(38), "who begins to wait has all of it");
+        deliveries.wait_for_stall(timeout).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(38), "a new wait has the whole timeout");
     }
 
     #[test]
-    fn a_thread_that_panics_leaves_no_batch_settled_and_none_waiting() {
+    fn panic_of_the_producer_thread_ends_every_batch_without_a_result() {
         let (free, mut slots) = mpsc::channel(2);
         let deliveries = Deliveries::new(2, free, Arc::default());
         while slots.try_recv().is_ok() {}
         let (first, second) = (deliveries.begin(0, 3), deliveries.begin(1, 2));
-        let panicked = std::thread::scope(|scope| {
-            let feeds = || {
-                let mut enqueuing = Enqueuing::of(&deliveries, 0, 3);
-                enqueuing.n_left -= 1;
-                panic!("a record that nobody can write");
-            };
-            scope.spawn(feeds).join().is_err()
+        deliveries.run_producer(|| {
+            deliveries.settle(0, 1);
+            panic!("a record that cannot be enqueued");
         });
-        assert!(panicked);
         assert!(first.blocking_recv().is_err() && second.blocking_recv().is_err());
         assert_eq!((slots.try_recv(), slots.try_recv()), (Ok(0), Ok(1)));
     }

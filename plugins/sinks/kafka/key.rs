@@ -13,13 +13,13 @@ use serde_json::value::RawValue;
 pub(super) struct KeyField(pub(super) String);
 
 impl KeyField {
-    /// The field as a key: text as it is, everything else as JSON writes it.
-    /// `None` for a tombstone, which keeps the key it has.
-    pub(super) fn of(&self, record: &Record) -> Result<Option<Bytes>> {
+    /// The field as a key: text without quotes, other values as JSON.
+    /// `None` for a tombstone, which keeps its key.
+    pub(super) fn get(&self, record: &Record) -> Result<Option<Bytes>> {
         let found = match &record.body {
             Body::Tombstone if record.key.is_some() => return Ok(None),
             Body::Tombstone => {
-                anyhow::bail!("the record has neither a body nor a key; `key_field` needs one")
+                anyhow::bail!("the record has neither a body nor a key; `key_field` requires one of them")
             }
             Body::Bytes(bytes) => self.in_json(bytes)?,
             Body::ParsedBytes(_, value) => value.get(&self.0).and_then(text_of),
@@ -33,14 +33,14 @@ impl KeyField {
             }
         };
         found.map(Some).ok_or_else(|| {
-            anyhow::anyhow!("the record has no field `{}` (`key_field`), or nothing in it", self.0)
+            anyhow::anyhow!("the record has no field `{}` (`key_field`), or the field is null", self.0)
         })
     }
 
-    /// Looks for one field and builds nothing of the others.
+    /// Finds one field without parsing the others into values.
     fn in_json(&self, bytes: &[u8]) -> Result<Option<Bytes>> {
         let mut json = serde_json::Deserializer::from_slice(bytes);
-        let found = Lookup(&self.0).deserialize(&mut json).and_then(|found| json.end().map(|()| found));
+        let found = json.deserialize_map(Lookup(&self.0)).and_then(|found| json.end().map(|()| found));
         let found = found.map_err(|error| {
             anyhow::anyhow!(
                 "the body is not a JSON object, so it has no field `{}` (`key_field`): {error}",
@@ -66,14 +66,6 @@ fn text_of(value: &Value) -> Option<Bytes> {
 
 struct Lookup<'a>(&'a str);
 
-impl<'de> DeserializeSeed<'de> for Lookup<'_> {
-    type Value = Option<&'de RawValue>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
 impl<'de> Visitor<'de> for Lookup<'_> {
     type Value = Option<&'de RawValue>;
 
@@ -94,7 +86,7 @@ impl<'de> Visitor<'de> for Lookup<'_> {
     }
 }
 
-/// Compares a name without keeping it.
+/// Compares a name without copying it.
 struct IsName<'a>(&'a str);
 
 impl<'de> DeserializeSeed<'de> for IsName<'_> {
@@ -123,17 +115,17 @@ mod tests {
     use runner_core::testing::record;
 
     fn key(body: &str) -> Result<Option<Bytes>> {
-        KeyField("Index".into()).of(&record(body, 0))
+        KeyField("Index".into()).get(&record(body, 0))
     }
 
     #[test]
-    fn text_loses_its_quotes_and_numbers_keep_their_digits() {
+    fn key_is_unquoted_text_or_the_digits_of_a_number() {
         assert_eq!(key(r#"{"Open":{"Index":1},"Index":"N\u0059A"}"#).unwrap().unwrap(), "NYA");
         assert_eq!(key(r#"{"Index":1.50}"#).unwrap().unwrap(), "1.50");
     }
 
     #[test]
-    fn a_record_without_the_field_is_refused_with_its_name() {
+    fn key_of_a_record_without_the_field_is_an_error() {
         for body in [r#"{"Open":1}"#, r#"{"Index":null}"#, "[1]", "Hello", r#"{"Index":1} x"#] {
             let error = key(body).unwrap_err().to_string();
             assert!(error.contains("`Index` (`key_field`)"), "{error}");
@@ -141,18 +133,18 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_has_been_read_already_gives_the_same_key() {
-        let mut read = record(r#"{"Index":"NYA"}"#, 0);
-        read.value().unwrap();
-        assert_eq!(KeyField("Index".into()).of(&read).unwrap().unwrap(), "NYA");
+    fn key_of_a_parsed_body_is_the_same() {
+        let mut parsed = record(r#"{"Index":"NYA"}"#, 0);
+        parsed.value().unwrap();
+        assert_eq!(KeyField("Index".into()).get(&parsed).unwrap().unwrap(), "NYA");
     }
 
     #[test]
-    fn a_tombstone_keeps_the_key_it_has() {
+    fn key_of_a_tombstone_is_kept() {
         let mut tombstone = record("", 0);
         tombstone.body = Body::Tombstone;
-        assert!(KeyField("Index".into()).of(&tombstone).is_err());
+        assert!(KeyField("Index".into()).get(&tombstone).is_err());
         tombstone.key = Some("NYA".into());
-        assert_eq!(KeyField("Index".into()).of(&tombstone).unwrap(), None);
+        assert_eq!(KeyField("Index".into()).get(&tombstone).unwrap(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Against librdkafka's mock cluster, which can be told to refuse.
+//! Against librdkafka's mock cluster, which can return errors.
 
 use std::time::Duration;
 
@@ -9,9 +9,10 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use runner_core::testing::{context, record, records};
-use runner_core::{Body, EntryNumber, Headers, Name, SinkConfig as _};
+use runner_core::{Body, BuildContext, EntryNumber, Headers, Name, SinkConfig as _, Unreachable};
 use serde_json::{Value, json};
 
+use super::topic::CreateTopic;
 use super::*;
 
 const TOPIC: &str = "stock_market";
@@ -39,7 +40,7 @@ async fn sink_with(
     options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let config: KafkaSinkConfig = serde_json::from_value(options).unwrap();
     let mut context = context();
-    // The mock cluster does not answer a question for the topic's limits.
+    // The mock cluster does not respond to a request for the topic's limits.
     context.retry.connect = Some(Duration::from_millis(500));
     change(&mut context);
     let mut sink = config.build(&context).unwrap();
@@ -47,11 +48,11 @@ async fn sink_with(
     sink
 }
 
-/// Key, payload, headers and time of a record.
-type Seen = (Option<String>, Option<String>, Vec<(String, String)>, Option<i64>);
+/// Key, payload, headers and timestamp of a record.
+type StoredRecord = (Option<String>, Option<String>, Vec<(String, String)>, Option<i64>);
 
-/// Reads `n` records from the front of the topic: key, payload and headers.
-fn read(cluster: &MockCluster<'_, DefaultProducerContext>, n: usize) -> Vec<Seen> {
+/// Reads the first `n` records of the topic.
+fn read(cluster: &MockCluster<'_, DefaultProducerContext>, n: usize) -> Vec<StoredRecord> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "reads");
     let consumer: BaseConsumer = config.create().unwrap();
@@ -74,7 +75,7 @@ fn read(cluster: &MockCluster<'_, DefaultProducerContext>, n: usize) -> Vec<Seen
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_arrives_with_all_it_has() {
+async fn kafka_sink_writes_key_headers_timestamp_and_entry_number() {
     let cluster = cluster();
     let sink = sink(&cluster, json!({ "headers": { "origin": "stocks", "x": "new" } })).await;
     let mut full = record(r#"{"Index":"NYA"}"#, 7);
@@ -108,7 +109,7 @@ async fn a_record_arrives_with_all_it_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn writes_that_overlap_keep_their_order() {
+async fn kafka_sink_keeps_the_order_of_overlapping_writes() {
     let cluster = cluster();
     let sink = sink(&cluster, json!({})).await;
     let batches: Vec<_> = (0..100).map(|batch| records((0..50).map(|n| format!("{batch}/{n}")))).collect();
@@ -118,54 +119,60 @@ async fn writes_that_overlap_keep_their_order() {
     let stored = read(&cluster, 5_000).into_iter().map(|(_, payload, ..)| payload.unwrap());
     let written = batches.iter().flat_map(runner_core::Batch::records);
     let written = written.map(|record| String::from_utf8(record.to_bytes().unwrap().to_vec()).unwrap());
-    assert!(stored.eq(written), "the records lie in another order");
+    assert!(stored.eq(written), "the records are stored in another order");
     batches.into_iter().for_each(runner_core::Batch::ack);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_bad_records_of_a_batch_fail() {
+async fn kafka_sink_fails_only_the_invalid_records_of_a_batch() {
     let cluster = cluster();
     let sink = sink(&cluster, json!({ "key_field": "k" })).await;
     let large = format!(r#"{{"k":1,"fill":"{}"}}"#, "x".repeat(1 << 21));
     let batch = [record(r#"{"k":"a"}"#, 0), record("{}", 1), record(large, 2), record(r#"{"k":"b"}"#, 3)];
     let Err(WriteError::Partial(failures)) = sink.write(&batch).await else { panic!("two records are bad") };
-    let said: Vec<_> = failures.iter().map(|it| (it.index, it.retry, it.error.to_string())).collect();
-    assert_eq!((said[0].0, said[0].1, said[1].0, said[1].1), (1, false, 2, false));
-    assert!(said[0].2.contains("`k`"), "{}", said[0].2);
-    assert!(said[1].2.contains("2097169 bytes") && said[1].2.contains("1048588"), "{}", said[1].2);
+    let found: Vec<_> = failures.iter().map(|it| (it.index, it.retry, it.error.to_string())).collect();
+    assert_eq!((found[0].0, found[0].1, found[1].0, found[1].1), (1, false, 2, false));
+    assert!(found[0].2.contains("`k`"), "{}", found[0].2);
+    assert!(found[1].2.contains("2097169 bytes") && found[1].2.contains("1048588"), "{}", found[1].2);
     let keys: Vec<_> = read(&cluster, 2).into_iter().map(|(key, ..)| key.unwrap()).collect();
     assert_eq!(keys, ["a", "b"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_request_that_is_refused_only_the_record_that_is_refused_alone_is_rejected() {
-    let (refused, fine) =
+async fn kafka_sink_rejects_only_the_invalid_record_of_a_rejected_request() {
+    let (rejected, success) =
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
     let cluster = cluster();
     let sink = sink(&cluster, json!({})).await;
     let mut batch = [record("a", 0), record("b", 1), record("c", 2)];
     batch[0].key = Some("k".into());
     batch[2].key = Some("k".into());
-    cluster.request_errors(rdkafka::types::RDKafkaApiKey::Produce, &[refused, fine, refused, fine]);
-    let Err(WriteError::Partial(failures)) = sink.write(&batch).await else { panic!("one is refused") };
-    let said: Vec<_> = failures.iter().map(|it| (it.index, it.retry)).collect();
-    assert_eq!(said, [(1, false)]);
-    let why = failures[0].error.to_string();
-    assert!(why.contains("it has no key, and a compacted topic wants one (`key_field`)"), "{why}");
+    cluster.request_errors(
+        rdkafka::types::RDKafkaApiKey::Produce,
+        &[rejected, success, rejected, rejected, success],
+    );
+    let Err(WriteError::Partial(failures)) = sink.write(&batch).await else { panic!("one is rejected") };
+    let found: Vec<_> = failures.iter().map(|it| (it.index, it.retry)).collect();
+    assert_eq!(found, [(1, false)]);
+    let error = failures[0].error.to_string();
+    assert!(error.contains("it has no key, and a compacted topic requires one (`key_field`)"), "{error}");
     let stored: Vec<_> = read(&cluster, 2).into_iter().map(|(_, payload, ..)| payload.unwrap()).collect();
     assert_eq!(stored, ["a", "c"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_is_refused_for_another_write_costs_this_one_nothing() {
+async fn kafka_sink_retries_records_that_were_rejected_with_another_write() {
     let cluster = cluster();
     let sink = sink(&cluster, json!({})).await;
-    let (refused, others, fine) = (
+    let (rejected, other_rejected, success) = (
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD,
         RDKafkaRespErr::RD_KAFKA_RESP_ERR__INVALID_DIFFERENT_RECORD,
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
     );
-    cluster.request_errors(rdkafka::types::RDKafkaApiKey::Produce, &[refused, fine, fine, others]);
+    cluster.request_errors(
+        rdkafka::types::RDKafkaApiKey::Produce,
+        &[rejected, success, success, other_rejected],
+    );
     for text in ["a", "b"] {
         sink.write(&[record(text, 0), record(text, 1)]).await.unwrap();
     }
@@ -173,7 +180,7 @@ async fn a_request_that_is_refused_for_another_write_costs_this_one_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_denial_ends_the_run_at_first_and_is_retried_once_something_was_stored() {
+async fn kafka_sink_retries_a_denial_only_after_the_first_success() {
     let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
     let produce = rdkafka::types::RDKafkaApiKey::Produce;
     let cluster = cluster();
@@ -193,55 +200,57 @@ async fn a_denial_ends_the_run_at_first_and_is_retried_once_something_was_stored
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_is_given_up_leaves_no_slot_behind() {
+async fn kafka_sink_frees_the_slot_of_a_cancelled_write() {
     let cluster = cluster();
     let sink = sink(&cluster, json!({})).await;
     let batch = [record("a", 0)];
     for _ in 0..CONCURRENCY * 2 {
-        let given_up = tokio::time::timeout(Duration::from_micros(50), sink.write(&batch)).await;
-        drop(given_up);
+        let cancelled = tokio::time::timeout(Duration::from_micros(50), sink.write(&batch)).await;
+        drop(cancelled);
     }
     tokio::time::timeout(Duration::from_secs(20), sink.write(&batch)).await.expect("a free slot").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_client_has_and_what_it_has_no_room_for_are_given_up_together() {
+async fn kafka_sink_fails_queued_and_waiting_records_after_the_retry_timeout() {
     let cluster = cluster();
-    let patience = Duration::from_secs(8);
+    let timeout = Duration::from_secs(8);
     let sink = sink_with(&cluster, json!({}), |context| {
-        context.retry.timeout = Some(patience);
+        context.retry.timeout = Some(timeout);
         context.batch.in_flight = 1;
     });
     let sink = sink.await;
     sink.write(&[record("a", 0)]).await.unwrap();
     cluster.broker_down(1).unwrap();
-    // Much more than the queue of the client holds.
+    // More than the queue of the client holds.
     let batch: Vec<_> = (0..10_000).map(|n| record("x".repeat(1_000), n)).collect();
     let write =
-        async || tokio::time::timeout(Duration::from_secs(60), sink.write(&batch)).await.expect("an end");
-    let Err(WriteError::FatalFor { error, not_stored }) = write().await else { panic!("nobody is there") };
+        async || tokio::time::timeout(Duration::from_secs(60), sink.write(&batch)).await.expect("a result");
+    let Err(WriteError::FatalFor { error, not_stored }) = write().await else {
+        panic!("no broker is running")
+    };
     assert!(error.is::<Unreachable>() && error.to_string().contains("8s (`retry.timeout`)"), "{error}");
     assert_eq!(not_stored.len(), batch.len());
     let again = std::time::Instant::now();
     assert!(matches!(write().await, Err(WriteError::FatalFor { .. })));
-    assert!(again.elapsed() < patience, "nobody waits once more: {:?}", again.elapsed());
+    assert!(again.elapsed() < timeout, "the second write fails at once: {:?}", again.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_that_are_not_in_sync_are_waited_for_and_then_named() {
+async fn kafka_sink_names_missing_in_sync_replicas_after_the_retry_timeout() {
     let cluster = cluster();
     let sink = sink_with(&cluster, json!({}), |context| context.retry.timeout = Some(Duration::from_secs(2)));
     let sink = sink.await;
-    let lacking = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS;
-    cluster.request_errors(rdkafka::types::RDKafkaApiKey::Produce, &vec![lacking; 100_000]);
+    let not_enough = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS;
+    cluster.request_errors(rdkafka::types::RDKafkaApiKey::Produce, &vec![not_enough; 100_000]);
     let Err(WriteError::FatalFor { error, .. }) = sink.write(&[record("a", 0)]).await else {
-        panic!("no replica ever comes")
+        panic!("there are no replicas")
     };
     assert!(error.is::<Unreachable>() && error.to_string().contains("`min.insync.replicas`"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_client_cannot_get_over_ends_the_run_and_is_no_outage() {
+async fn kafka_sink_reports_a_fatal_client_error_not_as_unreachable() {
     let cluster = cluster();
     let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
     cluster.request_errors(rdkafka::types::RDKafkaApiKey::InitProducerId, &[denied; 8]);
@@ -251,12 +260,12 @@ async fn what_the_client_cannot_get_over_ends_the_run_and_is_no_outage() {
         other => panic!("{other:?}"),
     };
     assert!(!error.is::<Unreachable>(), "{error}");
-    let said = error.to_string();
-    assert!(said.contains("cannot go on") && said.contains("grant the user Write"), "{said}");
+    let message = error.to_string();
+    assert!(message.contains("cannot continue") && message.contains("grant the user Write"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_at_the_address_is_unreachable_and_named() {
+async fn kafka_sink_open_without_a_broker_is_unreachable() {
     let options = json!({ "bootstrap_servers": "127.0.0.1:1", "topic": TOPIC });
     let config: KafkaSinkConfig = serde_json::from_value(options).unwrap();
     let mut context = context();
@@ -268,7 +277,7 @@ async fn nobody_at_the_address_is_unreachable_and_named() {
 }
 
 #[test]
-fn create_topic_is_a_boolean_or_a_table() {
+fn create_topic_accepts_a_boolean_or_a_table() {
     let read = |toml: Value| serde_json::from_value::<CreateTopic>(toml);
     assert_eq!(read(json!(false)).unwrap(), CreateTopic::No);
     assert_eq!(read(json!("true")).unwrap(), CreateTopic::default());

@@ -1,7 +1,7 @@
-//! The topic of the sink: looked for, created if wanted, asked for its limits.
+//! Finds or creates the topic of the sink, and reads its size limit.
 
-use std::borrow::Cow;
 use std::fmt;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -12,45 +12,31 @@ use rdkafka::error::KafkaError;
 use rdkafka::error::RDKafkaErrorCode;
 use runner_core::{Result, Unreachable};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, de};
 use tracing::info;
 
-use crate::shared::kafka::{Contact, Heard, is_denied, is_outage, misadvertised};
+use crate::shared::kafka::{ClientErrors, Probe, is_denied, is_outage, misadvertised};
 
-/// Whether a missing topic is created, and with what.
+/// Whether a missing topic is created, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CreateTopic {
     No,
     Yes(Layout),
 }
 
-/// Partitions and replicas of a new topic; what is missing the broker decides.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+/// Partitions and replicas of a new topic. Default: those of the broker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Layout {
-    /// How many partitions.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    partitions: Option<u16>,
-    /// How many replicas each partition has.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    replication_factor: Option<u16>,
+    /// The number of partitions.
+    partitions: Option<NonZeroU16>,
+    /// The number of replicas of each partition.
+    replication_factor: Option<NonZeroU16>,
 }
 
 impl Default for CreateTopic {
     fn default() -> Self {
         CreateTopic::Yes(Layout::default())
-    }
-}
-
-impl Serialize for CreateTopic {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            CreateTopic::No => serializer.serialize_bool(false),
-            CreateTopic::Yes(layout) if *layout == Layout::default() => serializer.serialize_bool(true),
-            CreateTopic::Yes(layout) => layout.serialize(serializer),
-        }
     }
 }
 
@@ -79,89 +65,74 @@ impl<'de> de::Visitor<'de> for CreateTopicVisitor {
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<CreateTopic, A::Error> {
-        let layout = Layout::deserialize(de::value::MapAccessDeserializer::new(map))?;
-        if layout.partitions == Some(0) || layout.replication_factor == Some(0) {
-            return Err(de::Error::custom("a topic has at least one partition and one replica"));
-        }
-        Ok(CreateTopic::Yes(layout))
+        Layout::deserialize(de::value::MapAccessDeserializer::new(map)).map(CreateTopic::Yes)
     }
 }
 
-impl JsonSchema for CreateTopic {
-    fn schema_name() -> Cow<'static, str> {
-        "CreateTopic".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "oneOf": [{ "type": "boolean" }, Layout::json_schema(generator)] })
-    }
+pub(super) fn create_topic_schema(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "oneOf": [{ "type": "boolean" }, Layout::json_schema(generator)] })
 }
 
-/// What the broker takes by default: `message.max.bytes` of Apache Kafka.
-const BROKER_DEFAULT: usize = 1_048_588;
+/// The default of `message.max.bytes` in Apache Kafka.
+const DEFAULT_MAX_BYTES: usize = 1_048_588;
 
 pub(super) struct Topic {
     pub(super) config: ClientConfig,
     pub(super) bootstrap_servers: String,
     pub(super) name: String,
-    /// How long first contact may take in all.
-    pub(super) timeout: Option<Duration>,
+    /// The timeout of one request.
+    pub(super) timeout: Duration,
 }
 
 impl Topic {
-    /// Makes sure that the topic is there and reachable; answers with how many
-    /// bytes a batch for it may have.
+    /// Makes sure that the topic exists and is reachable; returns the size limit of its
+    /// batches in bytes.
     pub(super) async fn prepare(self, create: &CreateTopic) -> Result<usize> {
-        let (is_there, advertised) = self.find().await?;
-        if is_there {
+        let (exists, advertised) = self.find().await?;
+        if exists {
             return Ok(self.max_bytes().await);
         }
         let CreateTopic::Yes(layout) = create else {
             anyhow::bail!(
                 "topic `{}` does not exist in the cluster at {}, and `create_topic` is false: \
-                 create it, or let the sink create it",
+                 create it, or set `create_topic = true`",
                 self.name,
                 self.bootstrap_servers
             );
         };
         self.create(layout, advertised.as_deref()).await?;
-        // The brokers hear of a new topic one after another.
+        // The metadata of a new topic reaches the brokers one after another.
         for _ in 0..100 {
             if self.find().await?.0 {
                 return Ok(self.max_bytes().await);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Err(Unreachable(format!("topic `{}` was created and does not show up", self.name)).into())
+        Err(Unreachable(format!(
+            "topic `{}` was created, but the metadata of the cluster does not contain it",
+            self.name
+        ))
+        .into())
     }
 
-    fn question(&self) -> Duration {
-        const PATIENCE: Duration = Duration::from_secs(5);
-        self.timeout.map_or(PATIENCE, |timeout| timeout.min(PATIENCE))
-    }
-
-    /// Whether the topic is there, and the address that a broker advertises.
+    /// Whether the topic exists, and the address that a broker advertises.
     async fn find(&self) -> Result<(bool, Option<String>)> {
         let name = self.name.clone();
         let config = self.config.clone();
-        let (bootstrap_servers, timeout) = (self.bootstrap_servers.clone(), self.question());
-        let look = move || {
-            let client: BaseConsumer<Heard> = config.create_with_context(Heard::default())?;
-            let heard = client.context();
-            let contact = Contact { client: &client, heard, bootstrap_servers: &bootstrap_servers, timeout };
-            contact.look(&name).map(|(partitions, advertised)| (partitions.is_some(), advertised))
+        let (bootstrap_servers, timeout) = (self.bootstrap_servers.clone(), self.timeout);
+        let find = move || {
+            let client: BaseConsumer<ClientErrors> = config.create_with_context(ClientErrors::default())?;
+            let errors = client.context();
+            let probe = Probe { client: &client, errors, bootstrap_servers: &bootstrap_servers, timeout };
+            probe.topic(&name).map(|(partitions, advertised)| (partitions.is_some(), advertised))
         };
-        tokio::task::spawn_blocking(look).await?
+        tokio::task::spawn_blocking(find).await?
     }
 
     async fn create(&self, layout: &Layout, advertised: Option<&str>) -> Result<()> {
         let (name, at) = (&self.name, &self.bootstrap_servers);
-        let partitions = layout.partitions.map_or(-1, i32::from);
-        let replicas = layout.replication_factor.map_or(-1, i32::from);
+        let partitions = layout.partitions.map_or(-1, |n| n.get().into());
+        let replicas = layout.replication_factor.map_or(-1, |n| n.get().into());
         let mut created = self.try_create(partitions, replicas).await?;
         if matches!(
             created,
@@ -171,7 +142,7 @@ impl Topic {
                 | RDKafkaErrorCode::UnsupportedFeature)
         ) && (partitions < 0 || replicas < 0)
         {
-            // Brokers older than 2.4 have no defaults to offer.
+            // Brokers before 2.4 do not have defaults.
             created = self.try_create(partitions.max(1), replicas.max(1)).await?;
         }
         match created {
@@ -188,11 +159,11 @@ impl Topic {
             }
             Err(code) if is_denied(code) => anyhow::bail!(
                 "the cluster at {at} does not let this user create topic `{name}` ({code}): \
-                 have it created, or grant the user Create on the topic"
+                 create it, or grant the user Create on the topic"
             ),
             Err(code) => anyhow::bail!(
-                "the cluster at {at} refuses to create topic `{name}` ({code}): \
-                 have it created, or say `create_topic = {{ partitions = …, replication_factor = … }}`"
+                "the cluster at {at} does not create topic `{name}` ({code}): \
+                 create it, or set `create_topic = {{ partitions = …, replication_factor = … }}`"
             ),
         }
     }
@@ -201,7 +172,7 @@ impl Topic {
         let new = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(replicas));
         let admin = self.admin()?;
         let created = admin.create_topics([&new], &self.admin_options()).await;
-        end_beside(admin);
+        drop_in_background(admin);
         Ok(match created {
             Ok(mut topics) => topics.pop().map_or(Ok(()), |topic| topic.map(drop).map_err(|(_, code)| code)),
             Err(KafkaError::AdminOp(code)) => Err(code),
@@ -209,19 +180,19 @@ impl Topic {
         })
     }
 
-    /// `max.message.bytes` of the topic. A larger batch would be refused as a
-    /// whole, the records in it that are small enough included.
+    /// `max.message.bytes` of the topic. The broker rejects a larger batch as a
+    /// whole, including its smaller records.
     async fn max_bytes(&self) -> usize {
-        let asked = async {
+        let described = async {
             let topic = ResourceSpecifier::Topic(&self.name);
             let admin = self.admin().ok()?;
-            let described = admin.describe_configs([&topic], &self.admin_options()).await;
-            end_beside(admin);
-            let described = described.ok()?.pop()?.ok()?;
-            described.get("max.message.bytes")?.value.as_ref()?.parse().ok()
+            let found = admin.describe_configs([&topic], &self.admin_options()).await;
+            drop_in_background(admin);
+            let found = found.ok()?.pop()?.ok()?;
+            found.get("max.message.bytes")?.value.as_ref()?.parse().ok()
         };
-        // Whoever may not ask (DescribeConfigs) still may write.
-        asked.await.unwrap_or(BROKER_DEFAULT)
+        // A user without DescribeConfigs may still write.
+        described.await.unwrap_or(DEFAULT_MAX_BYTES)
     }
 
     fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
@@ -229,28 +200,28 @@ impl Topic {
     }
 
     fn admin_options(&self) -> AdminOptions {
-        let timeout = Some(self.question());
+        let timeout = Some(self.timeout);
         AdminOptions::new().request_timeout(timeout).operation_timeout(timeout)
     }
 }
 
-/// Ends a client on a thread of its own: it waits for its poll, a tenth of a second.
-fn end_beside(admin: AdminClient<DefaultClientContext>) {
+/// Drops a client on another thread: this blocks for its poll, 100 ms.
+fn drop_in_background(admin: AdminClient<DefaultClientContext>) {
     drop(tokio::task::spawn_blocking(move || drop(admin)));
 }
 
-/// Settings that keep records and batches within what the topic takes.
+/// Settings that keep records and batches within the limit of the topic.
 pub(super) fn size_settings(max_bytes: usize) -> [(&'static str, String); 2] {
-    // The bounds of librdkafka for `message.max.bytes`.
+    // The range of librdkafka for `message.max.bytes`.
     let max_bytes = max_bytes.clamp(1000, 1_000_000_000);
     [("message.max.bytes", max_bytes.to_string()), ("batch.size", max_bytes.min(1 << 20).to_string())]
 }
 
-/// Raises the bound of the client's queue to two of the largest records: one that the queue can never
-/// hold would be offered to it for ever.
-pub(super) fn make_room(config: &mut ClientConfig, max_bytes: usize) {
-    const ROOM: &str = "queue.buffering.max.kbytes";
+/// Raises the limit of the client's queue to two records of the maximum size: the sink would retry a record that
+/// is larger than the queue without an end.
+pub(super) fn raise_queue_limit(config: &mut ClientConfig, max_bytes: usize) {
+    const LIMIT: &str = "queue.buffering.max.kbytes";
     let needed = (2 * max_bytes).div_ceil(1 << 10).min(i32::MAX as usize);
-    let given = config.get(ROOM).and_then(|kbytes| kbytes.parse().ok()).unwrap_or(0);
-    config.set(ROOM, needed.max(given).to_string());
+    let given = config.get(LIMIT).and_then(|kbytes| kbytes.parse().ok()).unwrap_or(0);
+    config.set(LIMIT, needed.max(given).to_string());
 }

@@ -8,70 +8,58 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Kafka, Settings};
-use crate::shared::kafka::{Access, LibrdkafkaOptions, Sasl, SecurityProtocol, Tls, check_topic};
+use crate::shared::kafka::{check_topic, with_connection_options};
 
-/// Reads Kafka topics as a member of a consumer group. An offset is committed
-/// only when its record and all before it in the partition are delivered.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct KafkaSourceConfig {
-    /// Addresses of brokers, with commas between them: `"broker-1:9092,broker-2:9092"`.
-    bootstrap_servers: String,
-    /// The topics to read.
-    #[schemars(length(min = 1))]
-    topics: Vec<String>,
-    /// The consumer group, which keeps the position. Sources with the same
-    /// group share the partitions.
-    group_id: String,
-    /// Where to begin in a partition that the group has never read.
-    #[serde(default)]
-    auto_offset_reset: Reset,
-    /// When the source is through: `"at_end"` once everything has been read
-    /// that was in the topics when it began.
-    #[serde(default)]
-    stop: Stop,
-    /// Ends the run in order when no record has come for so long.
-    idle_timeout: Option<HumanDuration>,
-    /// How the connection is secured.
-    #[serde(default)]
-    security_protocol: SecurityProtocol,
-    /// Certificates and keys, for `security_protocol` `ssl` and `sasl_ssl`.
-    tls: Option<Tls>,
-    /// Who to be for the broker, for `security_protocol` `sasl_plaintext` and `sasl_ssl`.
-    sasl: Option<Sasl>,
-    /// Settings of the client library librdkafka under its own names, such as
-    /// `"session.timeout.ms"`. Those that carry the promise of delivery are refused.
-    #[serde(default)]
-    librdkafka_options: LibrdkafkaOptions,
+with_connection_options! {
+    /// Reads Kafka topics as a member of a consumer group. The offset of a record is committed
+    /// only after this record and all before it in the partition are delivered.
+    pub(super) struct KafkaSourceConfig {
+        /// The topics to read.
+        #[schemars(length(min = 1))]
+        topics: Vec<String>,
+        /// The consumer group, which stores the offsets. Sources with the same group share the
+        /// partitions.
+        group_id: String,
+        /// Where to start in a partition for which the group has not committed an offset.
+        #[serde(default)]
+        auto_offset_reset: Reset,
+        /// When the source ends: `"at_end"` after all records that were in the topics at its start.
+        #[serde(default)]
+        stop: Stop,
+        /// Ends the run with success after this time without a record.
+        idle_timeout: Option<HumanDuration>,
+    }
+    /// Settings of the client library librdkafka under its own names, for example
+    /// `"session.timeout.ms"`. Settings of the delivery guarantee are rejected.
+    librdkafka_options
 }
 
-/// Where to begin in a partition that the group has never read.
+/// Where to start in a partition for which the group has not committed an offset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Reset {
-    /// With the oldest record there is.
+    /// At the oldest record.
     #[default]
     Earliest,
-    /// With the first record that comes from now on.
+    /// At the end: only records that are written from now on.
     Latest,
 }
 
-/// When the source is through.
+/// When the source ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Stop {
-    /// It waits for more until it is stopped.
+    /// Never: it waits for more records until the user stops the pipeline.
     #[default]
     Never,
-    /// Once everything has been read that was there when it began.
+    /// After all records that were in the topics at its start.
     AtEnd,
 }
 
-const COMMITS: &str = "offsets are committed only when their records are delivered";
-const EAGER: &str =
-    "the source gives all of its partitions back when the group changes, so that nothing is lost";
+const COMMITS: &str = "offsets are committed only after their records are delivered";
+const EAGER: &str = "the source gives up all of its partitions in a rebalance, so that no record is lost";
 const MEMORY: &str = "use `in_flight` in the `[batch]` table";
-const REFUSED: [(&str, &str); 14] = [
+const RESERVED: [(&str, &str); 14] = [
     ("group.id", "use the option `group_id`"),
     ("auto.offset.reset", "use the option `auto_offset_reset`"),
     ("enable.auto.commit", COMMITS),
@@ -83,7 +71,7 @@ const REFUSED: [(&str, &str); 14] = [
     ("group.remote.assignor", EAGER),
     ("queued.max.messages.kbytes", MEMORY),
     ("enable.partition.eof", "use the option `stop`"),
-    ("allow.auto.create.topics", "reading creates no topic"),
+    ("allow.auto.create.topics", "the source does not create topics"),
     ("consume.callback.max.messages", "the source takes records one by one"),
     ("queued.min.messages", MEMORY),
 ];
@@ -96,7 +84,7 @@ impl SourceConfig for KafkaSourceConfig {
             errors.push(OptionError::new("topics", "name at least one topic"));
         }
         if self.group_id.is_empty() {
-            let message = "name the consumer group; it keeps the position";
+            let message = "name the consumer group; it stores the offsets";
             errors.push(OptionError::new("group_id", message));
         }
         let options = &self.librdkafka_options;
@@ -127,30 +115,22 @@ impl SourceConfig for KafkaSourceConfig {
 impl KafkaSourceConfig {
     /// The settings of the client library.
     fn client(&self, context: &BuildContext) -> Result<ClientConfig> {
-        let access = Access {
-            bootstrap_servers: &self.bootstrap_servers,
-            security_protocol: self.security_protocol,
-            tls: self.tls.as_ref(),
-            sasl: self.sasl.as_ref(),
-            librdkafka_options: &self.librdkafka_options,
-            refused: &REFUSED,
-        };
-        access.config(context, |config| {
-            // A flipped bit is to be an error, and not another record.
+        self.connection(&RESERVED).client_config(context, |config| {
+            // A damaged record must be an error.
             config.set("check.crcs", "true");
             config.set("group.id", &self.group_id);
-            // The client commits what has been stored, and only the committer stores.
+            // The client commits the stored offsets, and only the committer stores them.
             config.set("enable.auto.commit", "true").set("auto.commit.interval.ms", "1000");
             config.set("enable.auto.offset.store", "false");
-            // Where to begin is settled at the assignment; a position that is
-            // out of range later on is an error.
+            // The source sets the start offsets at the assignment; an offset that is
+            // out of range later is an error.
             config.set("auto.offset.reset", "error");
             config.set("statistics.interval.ms", "2000");
-            // A quarter of what may be under way waits in the client, and one answer more.
+            // The client queues a quarter of the bytes that may be in flight, and one response more.
             let kbytes = (context.batch.in_flight >> 12).clamp(1 << 10, 64 << 10);
             config.set("queued.max.messages.kbytes", kbytes.to_string());
             config.set("fetch.max.bytes", (kbytes << 10).to_string());
-            // A full queue is asked again at once, not after the default of a second.
+            // Fetches again soon after the queue was full; the default is a second.
             config.set("fetch.queue.backoff.ms", "50");
         })
     }
@@ -163,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_brokers_send_is_checked_unless_somebody_says_no() {
+    fn checksums_are_checked_unless_the_user_disables_them() {
         let checks = |options: serde_json::Value| {
             let config: KafkaSourceConfig = serde_json::from_value(serde_json::json!({
                 "bootstrap_servers": "h:1", "topics": ["t"], "group_id": "g", "librdkafka_options": options,

@@ -1,4 +1,4 @@
-//! What becomes of partitions when the group gives them and takes them away.
+//! Handles rebalances of the consumer group.
 
 use std::sync::Arc;
 
@@ -8,116 +8,91 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
-use runner_core::{Gauges, ReadError};
+use runner_core::ReadError;
 use tracing::{info, warn};
 
-use super::held::{Held, Lane};
-use super::start::{self, Beginning};
-use super::{Client, Settings};
-use crate::shared::kafka::Heard;
+use super::assignment::{AssignedPartition, Assignment};
+use super::start_offsets::StartOffsets;
+use super::{Client, Reset, Settings};
+use crate::shared::kafka::ClientErrors;
 
-/// Answers the client library when the group gives and takes partitions; all
-/// of it happens on the thread that polls.
-pub(super) struct Group {
+/// The callbacks of the client library. It calls them on the thread that polls.
+pub(super) struct GroupContext {
     settings: Settings,
-    held: Arc<Held>,
-    heard: Arc<Heard>,
-    beginning: Beginning,
-    gauges: Arc<Gauges>,
+    assignment: Arc<Assignment>,
+    pub(super) errors: Arc<ClientErrors>,
+    pub(super) start_offsets: StartOffsets,
 }
 
-impl Group {
-    pub(super) fn new(settings: &Settings, held: Arc<Held>) -> Self {
-        Group {
-            settings: settings.clone(),
-            held,
-            heard: Arc::default(),
-            beginning: Beginning::default(),
-            gauges: Arc::clone(&settings.gauges),
-        }
-    }
-
-    /// Says which partitions there are as we come.
-    pub(super) fn knows(&self, partitions: &TopicPartitionList) {
-        self.beginning.knows(partitions);
-    }
-
-    pub(super) fn heard(&self) -> Arc<Heard> {
-        Arc::clone(&self.heard)
-    }
-
-    /// Whether the others have read everything that was there when we came.
-    pub(super) fn are_others_through(&self, client: &Client, ours: &[Lane]) -> bool {
-        self.beginning.is_read_by_others(client, &self.settings, ours)
+impl GroupContext {
+    pub(super) fn new(settings: &Settings, assignment: Arc<Assignment>) -> Self {
+        let (errors, start_offsets) = (Arc::default(), StartOffsets::default());
+        GroupContext { settings: settings.clone(), assignment, errors, start_offsets }
     }
 
     fn assign(&self, client: &Client, partitions: &TopicPartitionList) -> KafkaResult<()> {
-        // As whom we hold these partitions, asked before anything else can change it.
+        // The membership that holds these partitions, before another rebalance changes it.
         let member = client.group_metadata().map(Arc::new);
-        let found = self.beginning.of(client, partitions, &self.settings, &self.held);
-        let places = match found {
-            Ok(places) => places,
+        let starts = match self.start_offsets.find(client, partitions, &self.settings, &self.assignment) {
+            Ok(starts) => starts,
             Err(error) => {
-                self.held.fail(error);
+                self.assignment.fail(error);
                 return client.unassign();
             }
         };
-        let mut list = TopicPartitionList::with_capacity(places.len());
+        let mut list = TopicPartitionList::with_capacity(starts.len());
         let mut at_end = TopicPartitionList::new();
-        for place in &places {
-            let (topic, number) = (place.partition.topic.as_str(), place.partition.number);
-            list.add_partition_offset(topic, number, place.offset)?;
-            if place.is_new && self.settings.reset == super::Reset::Latest {
-                at_end.add_partition_offset(topic, number, Offset::Offset(place.start))?;
+        for it in &starts {
+            let (topic, number) = (it.partition.topic.as_str(), it.partition.number);
+            list.add_partition_offset(topic, number, it.offset)?;
+            if it.is_new && self.settings.reset == Reset::Latest {
+                at_end.add_partition_offset(topic, number, Offset::Offset(it.start))?;
             }
-            info!("reads {topic}/{number} from offset {}", place.start);
+            info!("reads {topic}/{number} from offset {}", it.start);
         }
-        if places.is_empty() {
-            info!("reads nothing: other members of the group have all of the partitions");
+        if starts.is_empty() {
+            info!("reads nothing: all partitions are assigned to other members of the group");
         }
-        let lanes = places.into_iter().map(|place: start::Place| Lane {
-            partition: place.partition,
-            start: place.start,
-            handed: place.start,
-            stored: place.start,
-            end: place.end,
-        });
-        self.held.take_on(lanes.collect(), member);
+        let assigned = starts.into_iter().map(|it| AssignedPartition::new(it.partition, it.start, it.end));
+        self.assignment.assign(assigned.collect(), member);
         client.assign(&list)?;
         if at_end.count() > 0 {
-            // "From now on" is said once: what comes before the first commit is not to be missed.
-            let said = client.commit(&at_end, CommitMode::Sync);
-            if let (Err(error), None) = (&said, &self.settings.transactions) {
-                warn!("where reading begins could not be committed, the next commit will have it: {error}");
-                client.store_offsets(&at_end)?;
-            } else {
-                said?;
+            // Fixes the start of `auto_offset_reset = "latest"`: a restart before the first commit must not skip
+            // records.
+            match client.commit(&at_end, CommitMode::Sync) {
+                Err(error) if self.settings.transactions.is_none() => {
+                    warn!("the start offsets could not be committed, the next commit includes them: {error}");
+                    client.store_offsets(&at_end)?;
+                }
+                committed => committed?,
             }
         }
         Ok(())
     }
 
     fn revoke(&self, client: &Client, partitions: &TopicPartitionList) -> KafkaResult<()> {
+        let assignment = &self.assignment;
         if client.assignment_lost() {
-            warn!("the group has taken the partitions away: it has not heard of us for too long");
+            warn!(
+                "partition assignment lost: the broker removed this consumer from the group (session or poll timeout)"
+            );
         } else {
-            self.held.drain(self.settings.drain);
-            if !self.held.is_closing() {
+            assignment.drain(self.settings.drain);
+            if !assignment.is_closing() {
                 commit(client);
             }
         }
-        if self.settings.transactions.is_some() && self.held.is_under_way() && !self.held.is_closing() {
-            self.held.abandon();
+        if self.settings.transactions.is_some() && assignment.has_in_flight() && !assignment.is_closing() {
+            assignment.abort_transaction();
         }
-        self.held.let_go();
-        // The client remembers what was paused when the partition comes back, and nobody would resume it.
+        assignment.revoke();
+        // The client keeps the paused state of a partition for the next assignment, in which nothing resumes it.
         client.resume(partitions)?;
         client.unassign()
     }
 }
 
-/// Commits what has been stored, and waits for the answer; false if nobody
-/// could be reached.
+/// Commits the stored offsets and waits for the response; false if no broker is reachable.
 pub(super) fn commit(client: &Client) -> bool {
     match client.commit_consumer_state(CommitMode::Sync) {
         // There was nothing to commit.
@@ -129,45 +104,45 @@ pub(super) fn commit(client: &Client) -> bool {
     }
 }
 
-impl ClientContext for Group {
+impl ClientContext for GroupContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        Heard::line(level, facility, line);
+        ClientErrors::log(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.heard.note(&error, reason);
+        self.errors.record(&error, reason);
     }
 
-    /// The lag counts what is not delivered, not what is not read.
+    /// Sets the lag: records that are not delivered, rather than not read.
     fn stats(&self, statistics: Statistics) {
-        let lag = |lane: &Lane| {
-            let topic = statistics.topics.get(lane.partition.topic.as_str())?;
-            let found = topic.partitions.get(&lane.partition.number)?;
+        let lag = |it: &AssignedPartition| {
+            let topic = statistics.topics.get(it.partition.topic.as_str())?;
+            let found = topic.partitions.get(&it.partition.number)?;
             let end = found.ls_offset.max(found.hi_offset);
-            (end >= 0).then(|| u64::try_from(end - lane.stored).unwrap_or(0))
+            (end >= 0).then(|| u64::try_from(end - it.stored).unwrap_or(0))
         };
-        let lags: Option<u64> = self.held.lanes().iter().map(lag).sum();
+        let lags: Option<u64> = self.assignment.partitions().iter().map(lag).sum();
         if let Some(lag) = lags {
-            self.gauges.set_lag(lag);
+            self.settings.gauges.set_lag(lag);
         }
     }
 }
 
-impl ConsumerContext for Group {
+impl ConsumerContext for GroupContext {
     fn rebalance(&self, client: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let answered = match event {
+        let result = match event {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(client, list),
             _ => self.revoke(client, list),
         };
-        if let Err(error) = answered {
-            self.held.fail(ReadError::Fatal(error.into()));
+        if let Err(error) = result {
+            self.assignment.fail(ReadError::Fatal(error.into()));
         }
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
         match result {
             Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
-            Err(error) => warn!("offsets could not be committed, the next commit will have them: {error}"),
+            Err(error) => warn!("offsets could not be committed, the next commit includes them: {error}"),
         }
     }
 }

@@ -1,23 +1,23 @@
 //! `kafka`: reads topics as a member of a consumer group.
 
-mod arena;
+mod assignment;
+mod batch_builder;
 mod config;
+mod errors;
 mod group;
-mod held;
-mod places;
-mod quiet;
+mod offsets;
 mod reader;
-mod start;
-mod trouble;
+mod start_offsets;
 
 use std::any::Any;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use assignment::Assignment;
 use config::{Reset, Stop};
-use group::Group;
-use held::{Held, Outcome};
-use places::Places;
+use group::GroupContext;
+use offsets::Offsets;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -29,7 +29,7 @@ use runner_core::{
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
-use crate::shared::kafka::{Contact, Heard, Transactions};
+use crate::shared::kafka::{Probe, Transactions, request_timeout};
 
 runner_core::register! {
     Plugin::source::<config::KafkaSourceConfig>("kafka").example(
@@ -42,9 +42,9 @@ group_id = "stock-market-lake"
 }
 
 /// The consumer of this source.
-type Client = BaseConsumer<Group>;
+type Client = BaseConsumer<GroupContext>;
 
-/// What the source was told, by its options and its surroundings.
+/// The options of the source and of its pipeline.
 #[derive(Clone)]
 struct Settings {
     client: ClientConfig,
@@ -54,12 +54,12 @@ struct Settings {
     reset: Reset,
     stop: Stop,
     idle_timeout: Option<Duration>,
-    /// How long a partition that is taken away waits for what is under way.
+    /// How long a partition that is revoked waits for its records in flight.
     drain: Duration,
     batch: BatchLimits,
     retry: RetryLimits,
     gauges: Arc<Gauges>,
-    /// Of the sink that commits the offsets together with its records.
+    /// The transactions of the sink, which commit the offsets together with the records.
     transactions: Option<Arc<Transactions>>,
 }
 
@@ -69,13 +69,13 @@ struct Kafka {
 }
 
 struct Opened {
-    held: Arc<Held>,
-    client: std::sync::Weak<Client>,
+    assignment: Arc<Assignment>,
+    client: Weak<Client>,
     ended: oneshot::Receiver<()>,
 }
 
-/// How long leaving the group may take; after it the group finds out by itself.
-const FAREWELL: Duration = Duration::from_secs(15);
+/// How long leaving the group may take; after it the group waits for the session timeout.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[async_trait]
 impl Source for Kafka {
@@ -93,40 +93,39 @@ impl Source for Kafka {
 
     async fn open(&mut self, start: &Start) -> Result<()> {
         let (settings, from_start) = (self.settings.clone(), start.from_start);
-        let held = Arc::new(Held::default());
-        let group = Group::new(&settings, Arc::clone(&held));
-        let joined = tokio::task::spawn_blocking(move || settings.join(group, from_start)).await?;
+        let assignment = Arc::new(Assignment::default());
+        let context = GroupContext::new(&settings, Arc::clone(&assignment));
+        let joined = tokio::task::spawn_blocking(move || settings.join(context, from_start)).await?;
         let client = Arc::new(joined?);
         let weak = Arc::downgrade(&client);
         let (end, ended) = oneshot::channel();
-        let reader = Reader::new(self.settings.clone(), client, Arc::clone(&held));
-        let watch = Watch(Arc::clone(&held));
+        let reader = Reader::new(self.settings.clone(), client, Arc::clone(&assignment));
+        let shared = Arc::clone(&assignment);
         std::thread::Builder::new().name("kafka source".into()).spawn(move || {
-            let _watch = watch;
-            reader.run();
-            // Nobody waits any more if the source was dropped unclosed.
+            // Without an error the engine would wait for a batch without an end.
+            if catch_unwind(AssertUnwindSafe(|| reader.run())).is_err() {
+                let error = anyhow::anyhow!("the reader thread has panicked; this is a bug in the plugin");
+                shared.fail(ReadError::Fatal(error));
+            }
+            // The receiver is gone if the source was dropped without `close`.
             let _ = end.send(());
         })?;
-        self.opened = Some(Opened { held, client: weak, ended });
+        self.opened = Some(Opened { assignment, client: weak, ended });
         Ok(())
     }
 
     fn committer(&mut self) -> Option<Box<dyn Committer>> {
         let opened = self.opened.as_ref()?;
-        let (held, client) = (Arc::clone(&opened.held), opened.client.clone());
+        let (assignment, client) = (Arc::clone(&opened.assignment), opened.client.clone());
         Some(match self.settings.transactions.clone() {
-            Some(transactions) => Box::new(Transacted { held, transactions }),
-            None => Box::new(Offsets { held, client }),
+            Some(transactions) => Box::new(TransactionCommitter { assignment, transactions }),
+            None => Box::new(OffsetCommitter { assignment, client }),
         })
     }
 
     async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
         let opened = self.opened.as_ref().ok_or_else(|| anyhow::anyhow!("the source is not open"))?;
-        match opened.held.next().await {
-            Outcome::Batch(batch) => Ok(Some(batch)),
-            Outcome::End => Ok(None),
-            Outcome::Trouble(error) => Err(error),
-        }
+        opened.assignment.next().await
     }
 
     async fn close(&mut self) -> Result<()> {
@@ -134,8 +133,8 @@ impl Source for Kafka {
         if let Some(transactions) = &self.settings.transactions {
             transactions.close().await;
         }
-        opened.held.close();
-        if tokio::time::timeout(FAREWELL, &mut opened.ended).await.is_err() {
+        opened.assignment.close();
+        if tokio::time::timeout(LEAVE_TIMEOUT, &mut opened.ended).await.is_err() {
             let group = &self.settings.group_id;
             warn!("could not leave group `{group}` in time; what was not committed is read again");
         }
@@ -143,67 +142,76 @@ impl Source for Kafka {
     }
 }
 
-/// Tells the engine if the thread that reads breaks off: it would wait for ever.
-struct Watch(Arc<Held>);
-
-impl Drop for Watch {
+impl Drop for Opened {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let error = anyhow::anyhow!("the thread that reads has broken off; this is a bug in the plugin");
-            self.0.fail(ReadError::Fatal(error));
-        }
+        self.assignment.close();
     }
 }
 
-/// Has transactions hold the offsets of what has been delivered.
-struct Transacted {
-    held: Arc<Held>,
-    transactions: Arc<Transactions>,
+/// Stores the offsets of delivered records. The client commits them once a second,
+/// when partitions are revoked, and when it leaves the group.
+struct OffsetCommitter {
+    assignment: Arc<Assignment>,
+    client: Weak<Client>,
 }
 
 #[async_trait]
-impl Committer for Transacted {
+impl Committer for OffsetCommitter {
     async fn commit(&mut self, position: &Position) -> Result<()> {
-        let places = Places::read(position)?;
-        let (offsets, member) = self.held.fresh(&places).ok_or_else(held::taken_away)?;
-        if offsets.count() > 0 {
-            self.transactions.commit(offsets, member).await?;
-            self.held.store(&places, |_| Ok(()));
+        let offsets = Offsets::from_position(position)?;
+        let Some(client) = self.client.upgrade() else { return Ok(()) };
+        if !self.assignment.store(&offsets, |list| client.store_offsets(list)) {
+            debug!("ignored an ack of partitions that have been revoked");
         }
         Ok(())
     }
 }
 
-impl Drop for Opened {
-    fn drop(&mut self) {
-        self.held.close();
+/// Adds the offsets of delivered records to transactions.
+struct TransactionCommitter {
+    assignment: Arc<Assignment>,
+    transactions: Arc<Transactions>,
+}
+
+#[async_trait]
+impl Committer for TransactionCommitter {
+    async fn commit(&mut self, position: &Position) -> Result<()> {
+        let offsets = Offsets::from_position(position)?;
+        let (list, member) =
+            self.assignment.unstored(&offsets).ok_or_else(assignment::revoked_in_transaction)?;
+        if list.count() > 0 {
+            self.transactions.commit(list, member).await?;
+            self.assignment.store(&offsets, |_| Ok(()));
+        }
+        Ok(())
     }
 }
 
 impl Settings {
-    /// Makes contact, checks the topics and joins the group. Blocks.
-    fn join(&self, group: Group, from_start: bool) -> Result<Client> {
-        let heard = group.heard();
-        let client: Client = self.client.create_with_context(group)?;
-        let contact = self.contact(&client, &heard);
-        let mut beginnings = TopicPartitionList::new();
+    /// Connects, checks the topics and joins the group. Blocks.
+    fn join(&self, context: GroupContext, from_start: bool) -> Result<Client> {
+        let client: Client = self.client.create_with_context(context)?;
+        let errors = &client.context().errors;
+        let timeout = request_timeout(self.retry.connect);
+        let probe = Probe { client: &client, errors, bootstrap_servers: &self.bootstrap_servers, timeout };
+        let mut partitions = TopicPartitionList::new();
         for topic in &self.topics {
-            let partitions = contact.partitions(topic)?.ok_or_else(|| {
+            let found = probe.partitions(topic)?.ok_or_else(|| {
                 Missing(format!(
-                    "topic `{topic}` does not exist in the cluster at {}; waiting for whoever creates it, \
-                     which a pipeline with a `kafka` sink does when it starts",
+                    "topic `{topic}` does not exist in the cluster at {}; waiting until it is created, for \
+                     example by a pipeline with a `kafka` sink",
                     self.bootstrap_servers
                 ))
             })?;
-            for partition in partitions {
-                beginnings.add_partition_offset(topic, partition, Offset::Invalid)?;
+            for partition in found {
+                partitions.add_partition_offset(topic, partition, Offset::Invalid)?;
             }
         }
-        client.context().knows(&beginnings);
+        client.context().start_offsets.set_known(&partitions);
         if from_start {
-            self.go_back(&client, beginnings)?;
+            self.reset_to_earliest(&client, &partitions)?;
         }
-        heard.made_contact();
+        errors.set_connected();
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         client.subscribe(&topics)?;
         Ok(client)
@@ -229,64 +237,39 @@ impl Settings {
         }
         if self.client.get("isolation.level").is_some_and(|level| level != "read_committed") {
             anyhow::bail!(
-                "its `librdkafka_options` have it read what is not committed, which may vanish after it was copied: \
+                "its `librdkafka_options` make it read records of transactions that may still be aborted: \
                  remove `isolation.level`"
             );
         }
         self.client.set("enable.auto.commit", "false");
-        // What is not committed in time ends the run, so there is more time; the group waits for so long.
+        // Records that are not committed in time end the run, so the drain takes longer than without transactions.
         let poll = self.client.get("max.poll.interval.ms").and_then(|millis| millis.parse().ok());
         self.drain = Duration::from_millis(poll.unwrap_or(300_000)) / 5;
         self.transactions = Some(transactions);
         Ok(())
     }
 
-    fn contact<'a>(&'a self, client: &'a Client, heard: &'a Heard) -> Contact<'a, Group> {
-        let timeout = Contact::<Group>::timeout(&self.retry);
-        Contact { client, heard, bootstrap_servers: &self.bootstrap_servers, timeout }
-    }
-
-    /// Commits the earliest offsets for the group, which must have no members
-    /// at the moment: what they are about to commit would undo it.
-    fn go_back(&self, client: &Client, partitions: TopicPartitionList) -> Result<()> {
-        let timeout = Contact::<Group>::timeout(&self.retry);
-        let mut beginnings = TopicPartitionList::new();
+    /// Commits the earliest offsets for the group. It must not have members, whose next
+    /// commit would overwrite these offsets.
+    fn reset_to_earliest(&self, client: &Client, partitions: &TopicPartitionList) -> Result<()> {
+        let mut earliest = TopicPartitionList::new();
         for it in partitions.elements() {
+            let timeout = request_timeout(self.retry.connect);
             let (low, _) = client.fetch_watermarks(it.topic(), it.partition(), timeout)?;
-            beginnings.add_partition_offset(it.topic(), it.partition(), Offset::Offset(low))?;
+            earliest.add_partition_offset(it.topic(), it.partition(), Offset::Offset(low))?;
         }
         let group = &self.group_id;
-        client.commit(&beginnings, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {
+        client.commit(&earliest, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {
             Some(
                 RDKafkaErrorCode::UnknownMemberId
                 | RDKafkaErrorCode::IllegalGeneration
                 | RDKafkaErrorCode::RebalanceInProgress,
             ) => anyhow::anyhow!(
-                "group `{group}` cannot go back to the start while other members read: stop them first"
+                "group `{group}` cannot be reset to the start while it has other members: stop them first"
             ),
-            _ => Error::new(error).context(format!("taking group `{group}` back to the earliest offsets")),
+            _ => Error::new(error).context(format!("resetting group `{group}` to the earliest offsets")),
         })?;
-        info!("group `{group}` goes back to the earliest offsets");
-        Ok(())
-    }
-}
-
-/// Stores the offsets of what has been delivered; the client commits them once
-/// a second, and when it gives partitions away or leaves.
-struct Offsets {
-    held: Arc<Held>,
-    client: std::sync::Weak<Client>,
-}
-
-#[async_trait]
-impl Committer for Offsets {
-    async fn commit(&mut self, position: &Position) -> Result<()> {
-        let places = Places::read(position)?;
-        let Some(client) = self.client.upgrade() else { return Ok(()) };
-        let stored = self.held.store(&places, |list| client.store_offsets(list));
-        if !stored {
-            debug!("an acknowledgement came too late: its partitions have been given away");
-        }
+        info!("group `{group}` is reset to the earliest offsets");
         Ok(())
     }
 }

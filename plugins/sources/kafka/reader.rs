@@ -1,86 +1,83 @@
 //! The thread that polls the client and fills batches.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::{Message as _, Offset, TopicPartitionList};
-use runner_core::{Batch, Error, ReadError, Unreachable};
+use rdkafka::{Message as _, TopicPartitionList};
+use runner_core::{Error, ReadError, Unreachable};
 use tracing::{debug, info, warn};
 
-use super::arena::{Arena, Sources};
-use super::group;
-use super::held::{Held, Lane};
-use super::places::Partition;
-use super::trouble::{Meaning, meaning_of, place_of};
-use super::{Client, Settings, Stop, start};
-use crate::shared::kafka::Heard;
+use super::assignment::{AssignedPartition, Assignment, ClientPositions};
+use super::batch_builder::{BatchBuilder, EntrySources};
+use super::errors::{advice, classify, describe_position, is_missing, is_out_of_range};
+use super::offsets::Partition;
+use super::start_offsets::find_out_of_range;
+use super::{Client, Settings, Stop, group};
+use crate::shared::kafka::{Class, ClientErrors, is_denied};
 
-/// Polls the client, which also is how the group hears that we are alive.
+/// Polls the client, which also keeps the membership of the group alive.
 pub(super) struct Reader {
     settings: Settings,
     client: Arc<Client>,
-    held: Arc<Held>,
-    heard: Arc<Heard>,
-    sources: Sources,
-    /// The assignment that the fields below belong to.
+    assignment: Arc<Assignment>,
+    errors: Arc<ClientErrors>,
+    sources: EntrySources,
+    /// The assignment of the fields below.
     epoch: u64,
-    lanes: Vec<Lane>,
+    assigned: Vec<AssignedPartition>,
     partitions: Arc<[Partition]>,
-    /// What comes next in each lane behind all that was read; below 0 at first.
+    /// The next offset in each partition after all records in batches; negative before the first.
     next: Vec<i64>,
-    /// Lanes in which a record was passed over because it came after the end.
-    is_passed_over: Vec<bool>,
-    filling: Option<(Arena, Instant)>,
-    /// How large the last batch was, so that the next one seldom grows.
+    /// The partitions of which a record after the end was skipped.
+    is_past_end: Vec<bool>,
+    /// The buffer size of the next batch: a little more than the last full one used.
     n_bytes: usize,
     last_record: Instant,
-    last_look: Instant,
-    /// When the group was last asked how far it has come.
-    last_question: Option<Instant>,
-    /// Since when nobody could be reached.
-    silent_since: Option<Instant>,
-    /// When the engine was last told of an error that may pass.
-    last_doubt: Option<Instant>,
+    last_check: Instant,
+    /// When the committed offsets of other members were last requested.
+    last_request: Option<Instant>,
+    /// Since when no broker is reachable.
+    unreachable_since: Option<Instant>,
+    /// When a retriable error was last passed to the engine.
+    last_error: Option<Instant>,
     has_read: bool,
     has_ended: bool,
 }
 
-/// How long a full hand-over is waited for before partitions are paused.
-/// Pausing throws away what the client has fetched ahead.
+/// How long the reader waits for room before it pauses the partitions.
+/// Pausing discards the records that the client has fetched.
 const BEFORE_PAUSE: Duration = Duration::from_secs(3);
-/// How long a poll waits when nothing comes; closing may take as long.
+/// The timeout of a poll, and so the longest wait of a close.
 const POLL: Duration = Duration::from_millis(100);
-/// How often things are looked at that need no haste.
-const LOOK: Duration = Duration::from_secs(1);
-/// An error that has not come again for so long has passed.
-const PASSED: Duration = Duration::from_secs(10);
+/// How often the state is checked that no message changes.
+const CHECK: Duration = Duration::from_secs(1);
+/// The time without another error after which the reader has recovered.
+const RECOVERED: Duration = Duration::from_secs(10);
 
 impl Reader {
-    pub(super) fn new(settings: Settings, client: Arc<Client>, held: Arc<Held>) -> Self {
+    pub(super) fn new(settings: Settings, client: Arc<Client>, assignment: Arc<Assignment>) -> Self {
         let now = Instant::now();
-        let heard = client.context().heard();
+        let errors = Arc::clone(&client.context().errors);
         Reader {
             settings,
             client,
-            held,
-            heard,
-            sources: Sources::default(),
+            assignment,
+            errors,
+            sources: EntrySources::default(),
             epoch: 0,
-            lanes: Vec::new(),
+            assigned: Vec::new(),
             partitions: Arc::new([]),
             next: Vec::new(),
-            is_passed_over: Vec::new(),
-            filling: None,
+            is_past_end: Vec::new(),
             n_bytes: 0,
             last_record: now,
-            last_look: now,
-            last_question: None,
-            silent_since: None,
-            last_doubt: None,
+            last_check: now,
+            last_request: None,
+            unreachable_since: None,
+            last_error: None,
             has_read: false,
             has_ended: false,
         }
@@ -88,27 +85,27 @@ impl Reader {
 
     /// Reads until the source is closed, then leaves the group.
     pub(super) fn run(mut self) {
-        while !self.held.is_closing() {
-            if !self.held.has_room(BEFORE_PAUSE) {
-                self.wait_paused();
-                continue;
+        while !self.assignment.is_closing() {
+            if self.assignment.has_room(BEFORE_PAUSE) {
+                self.step();
+            } else {
+                self.poll_paused();
             }
-            self.step(POLL);
         }
         self.leave();
     }
 
-    /// Keeps polling, so that the group keeps us, while the sink catches up.
-    fn wait_paused(&mut self) {
+    /// Polls without reading until there is room: a consumer that does not poll is removed from the group.
+    fn poll_paused(&mut self) {
         debug!("the sink is slow: pausing the partitions");
         let mut paused = None;
-        while !self.held.has_room(Duration::ZERO) {
-            // What a change of the group brings is resumed.
+        while !self.assignment.has_room(Duration::ZERO) {
+            // A rebalance resumes the partitions.
             if paused != Some(self.epoch) {
                 self.pause(true);
                 paused = Some(self.epoch);
             }
-            self.step(POLL);
+            self.step();
         }
         self.pause(false);
         self.last_record = Instant::now();
@@ -116,10 +113,10 @@ impl Reader {
 
     fn pause(&self, is_wanted: bool) {
         let mut list = TopicPartitionList::new();
-        for (lane, &next) in self.lanes.iter().zip(&self.next) {
-            let is_through = lane.end.is_some_and(|end| next.max(lane.start) >= end);
-            if is_wanted || !is_through {
-                list.add_partition(lane.partition.topic.as_str(), lane.partition.number);
+        for (it, &next) in self.assigned.iter().zip(&self.next) {
+            let has_ended = it.end.is_some_and(|end| next.max(it.start) >= end);
+            if is_wanted || !has_ended {
+                list.add_partition(it.partition.topic.as_str(), it.partition.number);
             }
         }
         let done = if is_wanted { self.client.pause(&list) } else { self.client.resume(&list) };
@@ -128,56 +125,65 @@ impl Reader {
         }
     }
 
-    /// Polls once and does what follows from it.
-    fn step(&mut self, at_most: Duration) {
-        let due = self.filling.as_ref().map(|(_, begun)| *begun + self.settings.batch.timeout);
-        let wait = due.map_or(at_most, |due| due.saturating_duration_since(Instant::now()).min(at_most));
+    /// Waits for a message, adds all that the client has fetched to a batch and offers it to the engine.
+    ///
+    /// It does not wait for more messages, so that an idle pipeline adds no delay. While the engine is busy, the
+    /// next step adds more messages to the same batch.
+    fn step(&mut self) {
         let client = Arc::clone(&self.client);
-        let polled = client.poll(wait);
-        if self.epoch != self.held.epoch() {
-            self.start_anew();
+        let mut polled = client.poll(POLL);
+        let mut batch = None;
+        loop {
+            if self.epoch != self.assignment.epoch() {
+                self.start_assignment();
+                batch = None;
+            }
+            match &polled {
+                Some(Ok(message)) => self.add(message, &mut batch),
+                Some(Err(error)) => self.handle_error(error),
+                None => break,
+            }
+            if batch.as_ref().is_some_and(|batch| self.is_full(batch)) {
+                break;
+            }
+            polled = client.poll(Duration::ZERO);
         }
-        match polled {
-            Some(Ok(message)) => self.take(&message),
-            Some(Err(error)) => self.meet(&error),
-            None => {}
+        let (is_drained, is_idle) = (polled.is_none(), polled.is_none() && batch.is_none());
+        if let Some(batch) = batch {
+            self.offer(batch);
         }
-        if due.is_some_and(|due| due <= Instant::now()) {
-            self.hand_over();
-        }
-        let may_end = self.settings.stop == Stop::AtEnd || self.settings.idle_timeout.is_some();
-        let is_near = may_end && !self.has_ended && self.filling.is_none();
-        if is_near || self.last_look.elapsed() >= LOOK {
-            self.look_around();
+        let may_end = (self.settings.stop == Stop::AtEnd && is_drained)
+            || (self.settings.idle_timeout.is_some() && is_idle);
+        if (may_end && !self.has_ended) || self.last_check.elapsed() >= CHECK {
+            self.check();
         }
     }
 
-    /// The group has changed: nothing that was read before is ours to go on with.
-    fn start_anew(&mut self) {
-        self.epoch = self.held.epoch();
-        self.lanes = self.held.lanes();
-        self.partitions = self.lanes.iter().map(|lane| lane.partition).collect();
-        self.next = vec![-1; self.lanes.len()];
-        self.is_passed_over = vec![false; self.lanes.len()];
-        self.filling = None;
-        self.has_ended = self.held.has_ended();
+    /// The group has changed: batches of the earlier assignment are not continued.
+    fn start_assignment(&mut self) {
+        self.epoch = self.assignment.epoch();
+        self.assigned = self.assignment.partitions();
+        self.partitions = self.assigned.iter().map(|it| it.partition).collect();
+        self.next = vec![-1; self.assigned.len()];
+        self.is_past_end = vec![false; self.assigned.len()];
+        self.has_ended = self.assignment.has_ended();
         self.last_record = Instant::now();
-        self.silent_since = None;
+        self.unreachable_since = None;
     }
 
-    fn take(&mut self, message: &BorrowedMessage<'_>) {
+    /// Adds a message to a batch, which may be one that the engine has not taken yet.
+    fn add(&mut self, message: &BorrowedMessage<'_>, batch: &mut Option<BatchBuilder>) {
         self.last_record = Instant::now();
-        self.silent_since = None;
-        self.last_doubt = None;
+        self.unreachable_since = None;
+        self.last_error = None;
         self.has_read = true;
-        let is_of = |lane: &Lane| {
-            lane.partition.number == message.partition() && lane.partition.topic.as_str() == message.topic()
+        let is_of = |it: &AssignedPartition| {
+            it.partition.number == message.partition() && it.partition.topic.as_str() == message.topic()
         };
-        let Some(index) = self.lanes.iter().position(is_of) else { return };
-        let lane = &self.lanes[index];
-        if self.has_ended || lane.end.is_some_and(|end| message.offset() >= end) {
-            // It came after the end: another run reads it.
-            self.is_passed_over[index] = true;
+        let Some(index) = self.assigned.iter().position(is_of) else { return };
+        if self.has_ended || self.assigned[index].end.is_some_and(|end| message.offset() >= end) {
+            // A later run reads it.
+            self.is_past_end[index] = true;
             let mut list = TopicPartitionList::new();
             list.add_partition(message.topic(), message.partition());
             if let Err(error) = self.client.pause(&list) {
@@ -185,87 +191,83 @@ impl Reader {
             }
             return;
         }
-        let (epoch, n_bytes) = (self.epoch, self.n_bytes);
-        let (arena, _) = self.filling.get_or_insert_with(|| {
-            let arena = Arena::new(epoch, Arc::clone(&self.partitions), self.next.clone(), n_bytes);
-            (arena, self.last_record)
+        let batch = batch.get_or_insert_with(|| {
+            self.assignment.take_filling().unwrap_or_else(|| {
+                BatchBuilder::new(self.epoch, Arc::clone(&self.partitions), self.next.clone(), self.n_bytes)
+            })
         });
-        arena.push(index, message, &mut self.sources);
+        batch.push(index, message, &mut self.sources);
+    }
+
+    fn is_full(&self, batch: &BatchBuilder) -> bool {
         let limits = &self.settings.batch;
-        if arena.len() >= limits.max_records || arena.n_bytes() >= limits.max_bytes {
-            self.hand_over();
-        }
+        batch.len() >= limits.max_records || batch.n_bytes() >= limits.max_bytes
     }
 
-    fn hand_over(&mut self) {
-        let Some((arena, _)) = self.filling.take() else { return };
-        self.n_bytes = arena.n_bytes() + arena.n_bytes() / 8;
-        self.next = arena.next();
-        self.held.put(arena.epoch(), arena.into_batch(), self.next.clone());
+    fn offer(&mut self, batch: BatchBuilder) {
+        self.n_bytes = batch.n_bytes() + batch.n_bytes() / 8;
+        self.next = batch.next();
+        let is_full = self.is_full(&batch);
+        self.assignment.put(batch, is_full);
     }
 
-    /// What is to be done now and then: the end, marks of transactions, silence.
-    fn look_around(&mut self) {
-        self.last_look = Instant::now();
-        self.check_doubt();
-        // Between two assignments nothing is ours, which is not the end.
-        if !self.held.is_assigned() {
-            return self.check_silence();
+    /// Checks the end, transaction markers, errors and the connection.
+    fn check(&mut self) {
+        self.last_check = Instant::now();
+        self.check_recovered();
+        // Between two assignments there are no partitions, which is not the end.
+        if !self.assignment.is_assigned() {
+            return self.check_connection();
         }
         let is_idle = self.settings.idle_timeout.is_some_and(|timeout| self.last_record.elapsed() >= timeout);
         let positions = self.positions();
-        let is_read = |lane: &Lane| {
-            let key = (lane.partition.topic.as_str().to_owned(), lane.partition.number);
-            let position = match positions.get(&key) {
-                Some(&Offset::Offset(position)) => position,
-                _ => lane.start,
-            };
-            lane.end.is_some_and(|end| position >= end)
-        };
-        let is_at_end =
-            self.settings.stop == Stop::AtEnd && self.lanes.iter().all(is_read) && self.are_others_through();
+        let is_read = |it: &AssignedPartition| it.end.is_some_and(|end| it.position(&positions) >= end);
+        let is_at_end = self.settings.stop == Stop::AtEnd
+            && self.assigned.iter().all(is_read)
+            && self.is_read_by_others();
         if !self.has_ended && (is_idle || is_at_end) {
-            self.hand_over();
             self.has_ended = true;
-            let why =
-                if is_at_end { "everything that was there has been read" } else { "no record has come" };
-            info!("the source ends: {why}");
-            self.held.end();
+            let reason = if is_at_end {
+                "all records up to the end have been read"
+            } else {
+                "no record within `idle_timeout`"
+            };
+            info!("the source ends: {reason}");
+            self.assignment.finish();
         }
-        self.pass_marks(positions, CommitMode::Async);
-        self.check_silence();
+        self.skip_markers(positions, CommitMode::Async);
+        self.check_connection();
     }
 
-    /// Whether the others have read everything that is not ours; asked once a second.
-    fn are_others_through(&mut self) -> bool {
-        if self.last_question.is_some_and(|last| last.elapsed() < LOOK) {
+    /// Whether other members have read their partitions to the end; requests this once a second.
+    fn is_read_by_others(&mut self) -> bool {
+        if self.last_request.is_some_and(|last| last.elapsed() < CHECK) {
             return false;
         }
-        let are_through = self.client.context().are_others_through(&self.client, &self.lanes);
-        self.last_question = (!are_through).then(Instant::now);
-        are_through
+        let start_offsets = &self.client.context().start_offsets;
+        let is_read = start_offsets.is_read_by_others(&self.client, &self.settings, &self.assigned);
+        self.last_request = (!is_read).then(Instant::now);
+        is_read
     }
 
-    /// How far the client has come, marks of transactions included.
-    fn positions(&self) -> HashMap<(String, i32), Offset> {
+    /// The positions of the client, transaction markers included.
+    fn positions(&self) -> ClientPositions {
         self.client.position().map(|list| list.to_topic_map()).unwrap_or_default()
     }
 
-    /// Behind the last record of a partition may lie marks of transactions.
-    /// A group that never passed them would seem to miss records once
-    /// retention takes them.
-    fn pass_marks(&self, mut positions: HashMap<(String, i32), Offset>, mode: CommitMode) {
-        if self.filling.is_some() || !self.held.is_empty() {
+    /// Commits offsets behind transaction markers at the end of a partition. Otherwise the group
+    /// would seem to have lost records when retention deletes the markers.
+    fn skip_markers(&self, mut positions: ClientPositions, mode: CommitMode) {
+        if !self.assignment.is_empty() {
             return;
         }
-        let passed_over = self.lanes.iter().zip(&self.is_passed_over).filter(|(_, is_so)| **is_so);
-        for (lane, _) in passed_over {
-            positions.remove(&(lane.partition.topic.as_str().to_owned(), lane.partition.number));
+        for (it, _) in self.assigned.iter().zip(&self.is_past_end).filter(|(_, is_past_end)| **is_past_end) {
+            positions.remove(&it.partition.key());
         }
-        let is_transacted = self.settings.transactions.is_some();
-        self.held.pass_marks(&positions, |list| {
-            if is_transacted {
-                // There is no record that they would have to share a transaction with.
+        let is_transactional = self.settings.transactions.is_some();
+        self.assignment.skip_markers(&positions, |list| {
+            if is_transactional {
+                // Markers are not records: their offsets need not be part of a transaction.
                 self.client.commit(list, mode)
             } else {
                 self.client.store_offsets(list)
@@ -273,103 +275,96 @@ impl Reader {
         });
     }
 
-    /// An idle topic is well again without a record to show it: a batch of none ends the engine's
-    /// patience with the error, which would else run on until the next one.
-    fn check_doubt(&mut self) {
-        if self.last_doubt.is_some_and(|last| last.elapsed() >= PASSED) {
-            self.last_doubt = None;
-            self.held.put(self.epoch, Batch::default(), self.next.clone());
+    /// Resets the retry timer of the engine after an error has not occurred again. Without this,
+    /// the timer of an idle topic would run until the next record.
+    fn check_recovered(&mut self) {
+        if self.last_error.is_some_and(|last| last.elapsed() >= RECOVERED) {
+            self.last_error = None;
+            self.assignment.recover();
         }
     }
 
-    fn check_silence(&mut self) {
-        let Some(since) = self.silent_since else { return };
-        // Whether somebody answers again only a question tells: an idle topic is silent too.
-        if self.client.fetch_metadata(Some(&self.settings.topics[0]), LOOK).is_ok() {
-            info!("the Kafka cluster answers again");
-            self.silent_since = None;
+    fn check_connection(&mut self) {
+        let Some(since) = self.unreachable_since else { return };
+        // Only a request shows whether the cluster responds again: the topic may be idle.
+        if self.client.fetch_metadata(Some(&self.settings.topics[0]), CHECK).is_ok() {
+            info!("the Kafka cluster responds again");
+            self.unreachable_since = None;
         } else if self.settings.retry.timeout.is_some_and(|timeout| since.elapsed() >= timeout) {
-            let reason = self.heard.trouble().map(|(_, reason)| reason).unwrap_or_default();
+            let reason = self.errors.last().map(|(_, reason)| reason).unwrap_or_default();
             let message = format!(
-                "the cluster at {} has not answered for {:?} (`retry.timeout`): {reason}",
+                "the cluster at {} has not responded for {:?} (`retry.timeout`): {reason}",
                 self.settings.bootstrap_servers,
                 since.elapsed()
             );
-            self.held.fail(ReadError::Fatal(Unreachable(message).into()));
+            self.assignment.fail(ReadError::Fatal(Unreachable(message).into()));
         }
     }
 
-    /// Does what an error of the client calls for.
-    fn meet(&mut self, error: &KafkaError) {
+    /// Logs an error of the client, or passes it to the engine.
+    fn handle_error(&mut self, error: &KafkaError) {
         let topics = self.settings.topics.join(", ");
         let at = &self.settings.bootstrap_servers;
-        let fatal = |error: Error| self.held.fail(ReadError::Fatal(error));
-        let last_doubt = &mut self.last_doubt;
-        let mut again = |error: Error| {
-            *last_doubt = Some(Instant::now());
-            self.held.fail(ReadError::Retry { error, after: None });
-        };
+        let fatal = |error: Error| self.assignment.fail(ReadError::Fatal(error));
         let Some(code) = error.rdkafka_error_code() else { return fatal(Error::new(error.clone())) };
-        let reason = self.heard.trouble().map_or_else(|| code.to_string(), |(_, reason)| reason);
+        let reason = self.errors.last().map_or_else(|| code.to_string(), |(_, reason)| reason);
         if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
-            return fatal(anyhow::anyhow!("the Kafka client cannot go on reading {topics}: {reason}"));
+            return fatal(anyhow::anyhow!("the Kafka client cannot continue to read {topics}: {reason}"));
         }
-        match meaning_of(code) {
-            Meaning::Overtaken => fatal(start::overtaken(&self.client, &self.settings, &self.held)),
-            Meaning::Gone => {
-                fatal(anyhow::anyhow!(
-                    "one of the topics {topics} is gone from the cluster at {at}: {reason}"
-                ));
+        let denied = || {
+            anyhow::anyhow!(
+                "the cluster at {at} denies reading {topics} as group `{}`: {reason} ({code}); \
+                 grant the user Read on the topics and on the group",
+                self.settings.group_id,
+            )
+        };
+        match classify(code, self.has_read) {
+            Class::Unreachable => {
+                self.unreachable_since.get_or_insert_with(Instant::now);
             }
-            Meaning::Denied => {
-                let error = anyhow::anyhow!(
-                    "the cluster at {at} denies reading {topics} as group `{}`: {reason} ({code}); \
-                     grant the user Read on the topics and on the group",
-                    self.settings.group_id,
-                );
-                // After the first record it is a passing state, not a slip in the file.
-                if self.has_read { again(error) } else { fatal(error) }
-            }
-            Meaning::Outage => {
-                self.silent_since.get_or_insert_with(Instant::now);
-            }
-            Meaning::PutOut => {
-                warn!("the group has gone on without us: no poll for `max.poll.interval.ms`; joining again");
-            }
-            Meaning::Passing => warn!("reading {topics}: {reason}; the client asks again"),
-            Meaning::Doubtful => again(anyhow::anyhow!("reading {topics} at {at}: {reason} ({code})")),
-            Meaning::Broken(advice) => {
-                let place = match place_of(&reason, &self.lanes, &self.positions()) {
-                    place if place.is_empty() => topics,
-                    place => place,
+            Class::Transient if is_denied(code) || code == RDKafkaErrorCode::Unknown => {
+                let error = if is_denied(code) {
+                    denied()
+                } else {
+                    anyhow::anyhow!("reading {topics} at {at}: {reason} ({code})")
                 };
-                fatal(anyhow::anyhow!(
-                    "cannot read {place} of the cluster at {at}: {reason} ({code}); {advice}"
-                ));
+                self.last_error = Some(Instant::now());
+                self.assignment.fail(ReadError::Retry { error, after: None });
             }
+            Class::Transient if code == RDKafkaErrorCode::PollExceeded => {
+                warn!("no poll for `max.poll.interval.ms`: the consumer has left the group and joins again");
+            }
+            Class::Transient => warn!("reading {topics}: {reason}; the client retries"),
+            Class::Rejected | Class::Fatal => fatal(match code {
+                code if is_out_of_range(code) => {
+                    find_out_of_range(&self.client, &self.settings, &self.assignment)
+                }
+                code if is_missing(code) => {
+                    anyhow::anyhow!("one of the topics {topics} is gone from the cluster at {at}: {reason}")
+                }
+                code if is_denied(code) => denied(),
+                code => {
+                    let position = describe_position(&reason, &self.assigned, &self.positions());
+                    let position = if position.is_empty() { topics } else { position };
+                    let advice = advice(code);
+                    anyhow::anyhow!(
+                        "cannot read {position} of the cluster at {at}: {reason} ({code}); {advice}"
+                    )
+                }
+            }),
         }
     }
 
-    /// Commits and leaves, so that the others need not wait for us to time out.
+    /// Commits and leaves the group, so that the other members need not wait for a timeout.
     fn leave(self) {
-        if self.held.is_assigned() {
-            self.pass_marks(self.positions(), CommitMode::Sync);
+        if self.assignment.is_assigned() {
+            self.skip_markers(self.positions(), CommitMode::Sync);
         }
-        let Reader { mut client, .. } = self;
-        if !group::commit(&client) {
-            // Leaving asks the coordinator, and librdkafka 2.12 may crash when
-            // there is none. The process is about to end anyway.
-            std::mem::forget(client);
-            return;
+        if !group::commit(&self.client) {
+            // Leaving sends a request to the coordinator, and librdkafka 2.12 may crash when
+            // there is none. The process ends soon anyway.
+            std::mem::forget(self.client);
         }
-        // The committer borrows the client for a moment; the last owner leaves
-        // the group, and that is to be this thread.
-        loop {
-            match Arc::try_unwrap(client) {
-                Ok(last) => return drop(last),
-                Err(shared) => client = shared,
-            }
-            std::thread::yield_now();
-        }
+        // Otherwise this drops the client, which leaves the group: the engine closes a source after its committer.
     }
 }

@@ -1,14 +1,15 @@
-//! How to reach a cluster: addresses, encryption, credentials, and what else
-//! the client library can be told.
+//! Options for the connection to a cluster: addresses, encryption, credentials, and settings of
+//! the client library.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use runner_core::{BuildContext, Error, OptionError, OptionErrors, Result, Secret};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// How the connection is secured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -52,15 +53,15 @@ impl SecurityProtocol {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tls {
-    /// The certificates to trust, a PEM file; otherwise those of the system.
+    /// The trusted CA certificates, a PEM file. Default: those of the system.
     ca_file: Option<String>,
-    /// The certificate to show to the broker, a PEM file.
+    /// The client certificate, a PEM file.
     crt_file: Option<String>,
     /// The private key of `crt_file`, a PEM file.
     key_file: Option<String>,
     /// The password of `key_file`.
     key_pass: Option<Secret>,
-    /// Whether the certificate of the broker must bear its host name.
+    /// Whether the certificate of the broker must contain its host name.
     #[serde(default = "yes")]
     verify_hostname: bool,
 }
@@ -69,7 +70,7 @@ fn yes() -> bool {
     true
 }
 
-/// Who to be for the broker.
+/// Credentials of the user.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sasl {
@@ -84,117 +85,117 @@ pub(crate) struct Sasl {
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 
 /// Settings of the client library under its own names.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct LibrdkafkaOptions(BTreeMap<String, String>);
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub(crate) struct LibrdkafkaOptions(#[schemars(schema_with = "settings_schema")] BTreeMap<String, Setting>);
 
 impl LibrdkafkaOptions {
     /// A setting, if it was given.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.0.get(name).map(|setting| setting.0.as_str())
     }
 }
 
-impl<'de> Deserialize<'de> for LibrdkafkaOptions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let settings = BTreeMap::<String, Setting>::deserialize(deserializer)?;
-        Ok(LibrdkafkaOptions(settings.into_iter().map(|(name, Setting(value))| (name, value)).collect()))
-    }
-}
-
-impl Serialize for LibrdkafkaOptions {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl JsonSchema for LibrdkafkaOptions {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "LibrdkafkaOptions".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "object",
-            "additionalProperties": { "type": ["string", "integer", "number", "boolean"] }
-        })
-    }
-}
-
-/// A value that TOML may write in its natural form; the library takes text.
+/// A value in its natural TOML type, as text for the library.
+#[derive(Debug, Serialize)]
 struct Setting(String);
 
 impl<'de> Deserialize<'de> for Setting {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SettingVisitor)
+        Ok(Setting(match Value::deserialize(deserializer)? {
+            Value::String(text) => text,
+            Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
+            value @ (Value::Bool(_) | Value::Number(_)) => value.to_string(),
+            _ => return Err(D::Error::custom("expected a string, a number or a boolean")),
+        }))
     }
 }
 
-struct SettingVisitor;
-
-impl de::Visitor<'_> for SettingVisitor {
-    type Value = Setting;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string, a number or a boolean")
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Setting, E> {
-        Ok(Setting(value.to_owned()))
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Setting, E> {
-        Ok(Setting(value.to_string()))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Setting, E> {
-        Ok(Setting(value.to_string()))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Setting, E> {
-        Ok(Setting(value.to_string()))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Setting, E> {
-        Ok(Setting(value.to_string()))
-    }
+fn settings_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": { "type": ["string", "integer", "number", "boolean"] }
+    })
 }
 
-/// The options that say how to reach a cluster.
-pub(crate) struct Access<'a> {
+/// Defines the configuration of a plugin with the connection options, which the source and the sink share.
+///
+/// `#[serde(flatten)]` would lose the position of an error in the pipeline file.
+macro_rules! with_connection_options {
+    (
+        $(#[$meta:meta])*
+        $vis:vis struct $name:ident { $($fields:tt)* }
+        $(#[$librdkafka_options:meta])*
+        librdkafka_options
+    ) => {
+        $(#[$meta])*
+        #[derive(serde::Deserialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        $vis struct $name {
+            /// Addresses of brokers, separated by commas: `"broker-1:9092,broker-2:9092"`.
+            pub(super) bootstrap_servers: String,
+            $($fields)*
+            /// Encryption and authentication of the connection.
+            #[serde(default)]
+            security_protocol: $crate::shared::kafka::SecurityProtocol,
+            /// Certificates and keys, for `security_protocol` `ssl` and `sasl_ssl`.
+            tls: Option<$crate::shared::kafka::Tls>,
+            /// Credentials of the user, for `security_protocol` `sasl_plaintext` and `sasl_ssl`.
+            sasl: Option<$crate::shared::kafka::Sasl>,
+            $(#[$librdkafka_options])*
+            #[serde(default)]
+            librdkafka_options: $crate::shared::kafka::LibrdkafkaOptions,
+        }
+
+        impl $name {
+            /// The connection options. `reserved` holds settings that `librdkafka_options` must not contain.
+            fn connection<'a>(&'a self, reserved: &'a [(&'a str, &'a str)]) -> $crate::shared::kafka::Connection<'a> {
+                $crate::shared::kafka::Connection {
+                    bootstrap_servers: &self.bootstrap_servers,
+                    security_protocol: self.security_protocol,
+                    tls: self.tls.as_ref(),
+                    sasl: self.sasl.as_ref(),
+                    librdkafka_options: &self.librdkafka_options,
+                    reserved,
+                }
+            }
+        }
+    };
+}
+pub(crate) use with_connection_options;
+
+/// The options for the connection to a cluster.
+pub(crate) struct Connection<'a> {
     pub(crate) bootstrap_servers: &'a str,
     pub(crate) security_protocol: SecurityProtocol,
     pub(crate) tls: Option<&'a Tls>,
     pub(crate) sasl: Option<&'a Sasl>,
     pub(crate) librdkafka_options: &'a LibrdkafkaOptions,
-    /// Settings that `librdkafka_options` must not touch, and why.
-    pub(crate) refused: &'a [(&'a str, &'a str)],
+    /// Settings that `librdkafka_options` must not contain, and the reasons.
+    pub(crate) reserved: &'a [(&'a str, &'a str)],
 }
 
-/// Settings that have an option of their own in both plugins.
-const REFUSED: [(&str, &str); 13] = [
+/// Settings that have their own option in both plugins.
+const RESERVED: [(&str, &str); 13] = [
     ("bootstrap.servers", "use the option `bootstrap_servers`"),
     ("metadata.broker.list", "use the option `bootstrap_servers`"),
     ("security.protocol", "use the option `security_protocol`"),
     ("sasl.mechanism", "use the option `sasl.mechanism`"),
     ("sasl.mechanisms", "use the option `sasl.mechanism`"),
     ("sasl.username", "use the option `sasl.username`"),
-    ("sasl.password", "use the option `sasl.password`, which is never shown"),
+    ("sasl.password", "use the option `sasl.password`, which is redacted"),
     ("ssl.ca.location", "use the option `tls.ca_file`"),
     ("ssl.certificate.location", "use the option `tls.crt_file`"),
     ("ssl.key.location", "use the option `tls.key_file`"),
-    ("ssl.key.password", "use the option `tls.key_pass`, which is never shown"),
+    ("ssl.key.password", "use the option `tls.key_pass`, which is redacted"),
     ("ssl.endpoint.identification.algorithm", "use the option `tls.verify_hostname`"),
-    ("log.queue", "runner needs it to pass on what the client library logs"),
+    ("log.queue", "the log of the client library depends on it"),
 ];
 
-impl Access<'_> {
-    /// The settings of a client; `extend` adds what the plugin itself needs,
-    /// and the user's own settings come last.
-    pub(crate) fn config(
+impl Connection<'_> {
+    /// The settings of a client. `extend` adds those of the plugin; `librdkafka_options` override them.
+    pub(crate) fn client_config(
         &self,
         context: &BuildContext,
         extend: impl FnOnce(&mut ClientConfig),
@@ -202,13 +203,13 @@ impl Access<'_> {
         if self.bootstrap_servers.split(',').any(|server| server.trim().is_empty()) {
             return Err(OptionError::new(
                 "bootstrap_servers",
-                "write one or more addresses with commas between them, as in \"broker-1:9092,broker-2:9092\"",
+                "write one or more addresses separated by commas, as in \"broker-1:9092,broker-2:9092\"",
             ));
         }
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.bootstrap_servers);
         config.set("client.id", format!("runner-{}-{}", context.pipeline, context.component));
-        // A broker that comes back is met within a second, not after ten.
+        // Reconnects to a restarted broker within a second, instead of ten.
         config.set("reconnect.backoff.max.ms", "1000");
         self.secure(context, &mut config)?;
         if self.security_protocol != SecurityProtocol::Plaintext {
@@ -216,15 +217,15 @@ impl Access<'_> {
         }
         extend(&mut config);
         let mut errors = Vec::new();
-        for (name, value) in &self.librdkafka_options.0 {
+        for (name, Setting(value)) in &self.librdkafka_options.0 {
             let option = || format!("librdkafka_options.{name}");
-            let mut refused = REFUSED.iter().chain(self.refused);
-            if let Some((_, why)) = refused.find(|(refused, _)| refused == name) {
+            let mut reserved = RESERVED.iter().chain(self.reserved);
+            if let Some((_, why)) = reserved.find(|(reserved, _)| reserved == name) {
                 errors.push(OptionError::new(option(), format!("`{name}` cannot be set here: {why}")));
                 continue;
             }
             config.set(name, value);
-            // The library checks a setting as soon as it hears of it, without a connection.
+            // The library validates a setting without a connection.
             if let Err(error) = config.create_native_config() {
                 errors.push(OptionError::new(option(), reason(&error)));
                 config.remove(name);
@@ -237,48 +238,42 @@ impl Access<'_> {
 
     fn secure(&self, context: &BuildContext, config: &mut ClientConfig) -> Result<()> {
         let protocol = self.security_protocol;
+        let given = |option: Option<&String>| option.filter(|text| !text.is_empty()).cloned();
         config.set("security.protocol", protocol.name());
         if protocol.is_encrypted() {
-            let path = |path: &Option<String>| {
-                path.as_ref()
-                    .filter(|path| !path.is_empty())
-                    .map(|path| context.resolve(path).display().to_string())
-            };
-            let ca_file = self.tls.and_then(|tls| path(&tls.ca_file));
+            let path =
+                |path: Option<&String>| given(path).map(|it| context.resolve(&it).display().to_string());
+            let ca_file = self.tls.and_then(|tls| path(tls.ca_file.as_ref()));
             config.set("ssl.ca.location", ca_file.unwrap_or_else(|| "probe".into()));
             if let Some(tls) = self.tls {
-                if let Some(file) = path(&tls.crt_file) {
-                    config.set("ssl.certificate.location", file);
-                }
-                if let Some(file) = path(&tls.key_file) {
-                    config.set("ssl.key.location", file);
-                }
-                if let Some(password) = &tls.key_pass {
-                    config.set("ssl.key.password", password.expose());
+                let settings = [
+                    ("ssl.certificate.location", path(tls.crt_file.as_ref())),
+                    ("ssl.key.location", path(tls.key_file.as_ref())),
+                    ("ssl.key.password", tls.key_pass.as_ref().map(|password| password.expose().to_owned())),
+                ];
+                for (name, value) in settings {
+                    if let Some(value) = value {
+                        config.set(name, value);
+                    }
                 }
                 let check = if tls.verify_hostname { "https" } else { "none" };
                 config.set("ssl.endpoint.identification.algorithm", check);
             }
         } else if self.tls.is_some() {
-            let message = "certificates are of no use without encryption: set `security_protocol` to \"ssl\" or \"sasl_ssl\"";
+            let message = "certificates are not used without encryption: set `security_protocol` to \"ssl\" or \"sasl_ssl\"";
             return Err(OptionError::new("tls", message));
         }
-        let given = |option: &Option<String>| option.clone().filter(|text| !text.is_empty());
-        let username = self.sasl.and_then(|sasl| given(&sasl.username));
+        let username = self.sasl.and_then(|sasl| given(sasl.username.as_ref()));
         if !protocol.is_authenticated() {
-            return match username {
-                None => Ok(()),
-                Some(_) => Err(OptionError::new(
-                    "sasl",
-                    "a user is of no use without authentication: set `security_protocol` to \"sasl_ssl\" or \"sasl_plaintext\"",
-                )),
-            };
+            const UNUSED: &str = "credentials are not used without authentication: set `security_protocol` to \"sasl_ssl\" or \"sasl_plaintext\"";
+            return if username.is_some() { Err(OptionError::new("sasl", UNUSED)) } else { Ok(()) };
         }
         let missing = |option| {
-            let message = format!("`security_protocol` is \"{}\", which needs `{option}`", protocol.name());
+            let message =
+                format!("`security_protocol` is \"{}\", which requires `{option}`", protocol.name());
             OptionError::new(option, message)
         };
-        let mechanism = self.sasl.and_then(|sasl| given(&sasl.mechanism));
+        let mechanism = self.sasl.and_then(|sasl| given(sasl.mechanism.as_ref()));
         let mechanism = mechanism.ok_or_else(|| missing("sasl.mechanism"))?.to_ascii_uppercase();
         if !MECHANISMS.contains(&&*mechanism) {
             let message = format!("`{mechanism}` is not one of {}", MECHANISMS.join(", "));
@@ -293,8 +288,8 @@ impl Access<'_> {
     }
 }
 
-/// An error unless the client library was built with TLS. SASL belongs to that build too:
-/// of its mechanisms only PLAIN would work in the other, and that sends passwords in the clear.
+/// An error unless the client library was built with TLS. SASL needs that build too:
+/// without it only PLAIN would work, which sends unencrypted passwords.
 fn needs_tls_build() -> Result<()> {
     let features = ClientConfig::new().create_native_config()?.get("builtin.features")?;
     if features.split(',').any(|built| built == "ssl") {
@@ -302,12 +297,12 @@ fn needs_tls_build() -> Result<()> {
     }
     Err(OptionError::new(
         "security_protocol",
-        "this runner was built without TLS and SASL for Kafka: take one of the releases, \
+        "this runner was built without TLS and SASL for Kafka: use one of the releases, \
          or build with `cargo build --release --features kafka-tls`",
     ))
 }
 
-/// What the client library has against a setting, without the setting itself.
+/// Why the client library rejects a setting, without its value.
 fn reason(error: &KafkaError) -> String {
     match error {
         KafkaError::ClientConfig(_, reason, ..) => reason.clone(),
@@ -315,21 +310,16 @@ fn reason(error: &KafkaError) -> String {
     }
 }
 
-/// An error about `option` if `topic` cannot be the name of one.
+/// An error of `option` if `topic` is not a valid topic name.
 pub(crate) fn check_topic(option: &str, topic: &str) -> Result<(), Error> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if topic.starts_with('^') {
         let message = format!("`{topic}` is a pattern; name every topic");
         return Err(OptionError::new(option, message));
     }
-    if topic.is_empty()
-        || topic.len() > 249
-        || topic == "."
-        || topic == ".."
-        || !topic.chars().all(is_allowed)
-    {
+    if matches!(topic, "" | "." | "..") || topic.len() > 249 || !topic.chars().all(is_allowed) {
         let message = format!(
-            "`{topic}` cannot be the name of a topic: up to 249 letters, digits, `.`, `_` and `-` of ASCII"
+            "`{topic}` is not a valid topic name: use up to 249 ASCII letters, digits, `.`, `_` and `-`"
         );
         return Err(OptionError::new(option, message));
     }

@@ -1,0 +1,43 @@
+//! Classes of errors.
+
+use rdkafka::error::RDKafkaErrorCode as Code;
+
+/// What an error means for the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// No broker is reachable; retried until the timeout, then the run ends.
+    Unreachable,
+    /// Retried; it is expected to disappear.
+    Transient,
+    /// The brokers or the client reject this record for good; other records are not affected.
+    Rejected,
+    /// Ends the run.
+    Fatal,
+}
+
+const DENIED: &[Code] = &[
+    Code::TopicAuthorizationFailed,
+    Code::GroupAuthorizationFailed,
+    Code::ClusterAuthorizationFailed,
+    Code::TransactionalIdAuthorizationFailed,
+    Code::SaslAuthenticationFailed,
+    Code::Authentication,
+];
+
+#[rustfmt::skip]
+const OUTAGE: &[Code] = &[
+    Code::BrokerTransportFailure, Code::AllBrokersDown, Code::Resolve, Code::NetworkException, Code::SSL,
+    Code::OperationTimedOut, Code::RequestTimedOut, Code::TimedOutQueue, Code::LeaderNotAvailable,
+    Code::NotLeaderForPartition, Code::WaitingForCoordinator, Code::CoordinatorNotAvailable, Code::NotCoordinator,
+    Code::CoordinatorLoadInProgress,
+];
+
+/// Whether access was denied: credentials or permissions.
+pub(crate) fn is_denied(code: Code) -> bool {
+    DENIED.contains(&code)
+}
+
+/// Whether no broker is reachable, or none leads the partition or the group at the moment.
+pub(crate) fn is_outage(code: Code) -> bool {
+    OUTAGE.contains(&code)
+}

@@ -1,0 +1,137 @@
+//! The first connection to a cluster.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
+use runner_core::{Error, Result, Unreachable};
+
+use super::{ClientErrors, is_denied, is_outage};
+
+/// The timeout of one request, if the first connection may take `connect` (`retry.connect`).
+pub(crate) fn request_timeout(connect: Option<Duration>) -> Duration {
+    const MAX: Duration = Duration::from_secs(5);
+    connect.map_or(MAX, |connect| connect.min(MAX))
+}
+
+/// Requests the topics of a cluster before records are read or written.
+///
+/// It uses a consumer, because the metadata request of a producer
+/// makes the broker create the topic. All methods block.
+pub(crate) struct Probe<'a, C: ConsumerContext> {
+    pub(crate) client: &'a BaseConsumer<C>,
+    pub(crate) errors: &'a ClientErrors,
+    pub(crate) bootstrap_servers: &'a str,
+    /// The timeout of one request.
+    pub(crate) timeout: Duration,
+}
+
+impl<C: ConsumerContext> Probe<'_, C> {
+    /// The partitions of a topic; `None` if it does not exist.
+    pub(crate) fn partitions(&self, topic: &str) -> Result<Option<Vec<i32>>> {
+        self.topic(topic).map(|(partitions, _)| partitions)
+    }
+
+    /// The partitions of a topic, and the address that a broker of the cluster advertises.
+    pub(crate) fn topic(&self, topic: &str) -> Result<(Option<Vec<i32>>, Option<String>)> {
+        let metadata = self.client.fetch_metadata(Some(topic), self.timeout);
+        let metadata = metadata.map_err(|error| self.unreachable(error))?;
+        let advertised =
+            metadata.brokers().first().map(|broker| format!("{}:{}", broker.host(), broker.port()));
+        self.partitions_in(&metadata, topic).map(|partitions| (partitions, advertised))
+    }
+
+    fn partitions_in(&self, metadata: &Metadata, topic: &str) -> Result<Option<Vec<i32>>> {
+        let Some(found) = metadata.topics().first() else { return Ok(None) };
+        match found.error().map(RDKafkaErrorCode::from) {
+            None => {}
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                return Ok(None);
+            }
+            Some(RDKafkaErrorCode::LeaderNotAvailable) => {
+                return Err(Unreachable(format!("topic `{topic}` has no leader")).into());
+            }
+            Some(code) if is_denied(code) => {
+                return Err(anyhow::anyhow!(
+                    "the cluster at {} does not let this user see topic `{topic}` ({code}): \
+                     grant the user Describe on the topic",
+                    self.bootstrap_servers
+                ));
+            }
+            Some(code) => {
+                return Err(KafkaError::MetadataFetch(code)).map_err(|error| {
+                    Error::new(error)
+                        .context(format!("requesting topic `{topic}` from {}", self.bootstrap_servers))
+                });
+            }
+        }
+        let partitions: Vec<i32> = found.partitions().iter().map(|partition| partition.id()).collect();
+        if let Some(&partition) = partitions.first() {
+            self.check_leader(topic, partition, metadata)?;
+        }
+        Ok(Some(partitions).filter(|partitions| !partitions.is_empty()))
+    }
+
+    /// Sends a request to the leader of a partition. The bootstrap address only gives the
+    /// addresses that the brokers advertise, to which all other requests go.
+    fn check_leader(&self, topic: &str, partition: i32, metadata: &Metadata) -> Result<()> {
+        let Err(error) = self.client.fetch_watermarks(topic, partition, self.timeout) else { return Ok(()) };
+        let code = error.rdkafka_error_code();
+        if !code.is_some_and(is_outage) {
+            return Err(Error::new(error).context(format!("fetching the offsets of topic `{topic}`")));
+        }
+        let found = metadata.topics().iter().find(|it| it.name() == topic);
+        let leader = found
+            .and_then(|it| it.partitions().iter().find(|it| it.id() == partition))
+            .and_then(|it| metadata.brokers().iter().find(|broker| broker.id() == it.leader()));
+        let Some(leader) = leader else {
+            return Err(Unreachable(format!("{topic}/{partition} has no leader")).into());
+        };
+        let advertised = format!("{}:{}", leader.host(), leader.port());
+        let reason = self.last_error().map(|(_, reason)| format!(" ({reason})")).unwrap_or_default();
+        let misadvertised = misadvertised(self.bootstrap_servers, &advertised, &reason);
+        Err(misadvertised.unwrap_or_else(|| self.unreachable(error)))
+    }
+
+    fn unreachable(&self, error: KafkaError) -> Error {
+        let given = self.bootstrap_servers;
+        let last = self.last_error();
+        if let Some((RDKafkaErrorCode::Authentication, reason)) = &last {
+            return anyhow::anyhow!(
+                "the cluster at {given} rejects the credentials: {reason}; check `sasl` and `security_protocol`"
+            );
+        }
+        let reason = last.map_or_else(|| error.to_string(), |(_, reason)| reason);
+        let advice = if reason.contains("certificate") {
+            "check `tls`: `ca_file` must contain the CA of the broker, `crt_file` and `key_file` the client \
+             certificate and its key, and the certificate of the broker must contain its host name"
+        } else {
+            "check the address, that the broker is running, and that `security_protocol` is the one of its listener"
+        };
+        Unreachable(format!("no Kafka broker responds at {given} (`bootstrap_servers`): {reason}; {advice}"))
+            .into()
+    }
+
+    /// The last error of the library, which reports it only when polled.
+    fn last_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        for _ in 0..100 {
+            drop(self.client.poll(Duration::ZERO));
+        }
+        self.errors.last()
+    }
+}
+
+/// The error for a cluster that returns its metadata and nothing else: the address that a broker
+/// advertises is not reachable. `None` if `given` contains that address.
+pub(crate) fn misadvertised(given: &str, advertised: &str, reason: &str) -> Option<Error> {
+    if given.split(',').any(|server| server.trim() == advertised) {
+        return None;
+    }
+    let message = format!(
+        "a broker responds at {given} (`bootstrap_servers`), but advertises the address {advertised} (its \
+         `advertised.listeners`), where nothing responds{reason}: set `advertised.listeners` of the broker to \
+         an address that this machine can reach"
+    );
+    Some(Unreachable(message).into())
+}

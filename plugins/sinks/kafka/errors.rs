@@ -1,0 +1,123 @@
+//! Classifies errors of records, and explains them.
+
+use std::sync::atomic::Ordering;
+
+use anyhow::anyhow;
+use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::producer::Producer as _;
+use runner_core::{Error, Record, Unreachable};
+
+use super::key::KeyField;
+use super::{Kafka, Opened};
+use crate::shared::kafka::{Class, is_denied};
+
+impl Kafka {
+    /// The class of an error code of a record, and the error to report.
+    pub(super) fn classify(&self, opened: &Opened, record: &Record, code: Code) -> (Class, Error) {
+        let (topic, at) = (&self.options.topic, &self.options.bootstrap_servers);
+        let unreachable = |message: String| (Class::Unreachable, Unreachable(message).into());
+        match code {
+            Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge => {
+                let (size, limit) = (record.size(), opened.max_bytes);
+                let at_most = if size < limit { "fewer".into() } else { format!("{limit} at most") };
+                let error = anyhow!(
+                    "the record has {size} bytes and topic `{topic}` takes {at_most} \
+                     (`max.message.bytes` of the topic, `message.max.bytes` of the client)"
+                );
+                (Class::Rejected, error)
+            }
+            Code::InvalidMessage | Code::BadMessage | Code::InvalidRecord | Code::InvalidTimestamp => {
+                let reason = self.explain_rejection(record, code);
+                if self.transactions.is_none() {
+                    return (Class::Rejected, anyhow!("topic `{topic}` rejects the record: {reason}"));
+                }
+                let error = anyhow!(
+                    "topic `{topic}` rejects the record from {}: {reason}. A transaction commits all its records or \
+                     none, so it is aborted: filter such records before this sink, or set \
+                     `delivery = \"at_least_once\"` and write them to `[dead_letter]`",
+                    record.origin
+                );
+                (Class::Fatal, error)
+            }
+            // The failure of the other record names the cause. With transactions the retry fails, since the
+            // transaction is aborted.
+            Code::InvalidDifferentRecord => {
+                let error = anyhow!("topic `{topic}` at {at} rejects another record of the same request");
+                (Class::Transient, error)
+            }
+            Code::PurgeQueue | Code::PurgeInflight if opened.deliveries().is_aborted() => {
+                let reason = opened.last_error().unwrap_or_else(|| {
+                    "no connection has failed, so there may be fewer in-sync replicas than `min.insync.replicas`, \
+                     or the network is slow"
+                        .into()
+                });
+                let waited = self.retry.timeout.unwrap_or_default();
+                unreachable(format!(
+                    "the cluster at {at} has not acknowledged any record in flight for topic `{topic}` for \
+                     {waited:?} (`retry.timeout`): {reason}"
+                ))
+            }
+            Code::MessageTimedOut => {
+                let reason = opened.last_error().unwrap_or_else(|| "the network may be slow".into());
+                unreachable(format!(
+                    "the cluster at {at} has not acknowledged all records of a transaction for topic `{topic}` in time \
+                     (`transaction.timeout.ms` in `librdkafka_options`, and `retry.timeout`): {reason}; raise it, or \
+                     lower `in_flight` in `[batch]`, so that a transaction contains less"
+                ))
+            }
+            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
+                let error = anyhow!("topic `{topic}` is gone from the cluster at {at}: it was deleted");
+                (Class::Fatal, error)
+            }
+            code if is_denied(code) && !self.has_succeeded.load(Ordering::Relaxed) => {
+                let error = anyhow!(
+                    "the cluster at {at} does not let this user write to topic `{topic}` ({code}): \
+                     grant the user Write on the topic"
+                );
+                (Class::Fatal, error)
+            }
+            code => {
+                if let Some((code, reason)) = opened.producer.client().fatal_error() {
+                    let advice = if is_denied(code) {
+                        ": grant the user Write on the topic; brokers before 2.8 also require IdempotentWrite on the cluster"
+                    } else {
+                        ""
+                    };
+                    let error = anyhow!("the Kafka client cannot continue: {reason} ({code}){advice}");
+                    return (Class::Fatal, error);
+                }
+                if self.transactions.is_some() {
+                    let error =
+                        anyhow!("writing to topic `{topic}` at {at}: {code}; its transaction is aborted");
+                    return (Class::Fatal, error);
+                }
+                (Class::Transient, anyhow!("writing to topic `{topic}` at {at}: {code}"))
+            }
+        }
+    }
+
+    /// Why the brokers reject a record, and what to do.
+    fn explain_rejection(&self, record: &Record, code: Code) -> String {
+        match code {
+            Code::InvalidTimestamp => format!(
+                "its timestamp, {} ms after 1970, differs from the clock of the broker by more than the topic allows \
+                 (`message.timestamp.before.max.ms`, `message.timestamp.after.max.ms`)",
+                record.timestamp.unwrap_or_default()
+            ),
+            code if self.is_keyless(record) => {
+                format!("{code}; it has no key, and a compacted topic requires one (`key_field`)")
+            }
+            code => format!("{code}; the log of the broker contains the reason"),
+        }
+    }
+
+    /// Whether the message of a record has no key.
+    pub(super) fn is_keyless(&self, record: &Record) -> bool {
+        let key = self
+            .options
+            .key_field
+            .as_ref()
+            .and_then(|name| KeyField(name.clone()).get(record).ok().flatten());
+        key.is_none() && record.key.is_none()
+    }
+}

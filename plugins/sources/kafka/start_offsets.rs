@@ -1,0 +1,230 @@
+//! The offsets at which reading starts in newly assigned partitions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+use runner_core::{Error, Name, ReadError, Unreachable};
+use tracing::warn;
+
+use super::assignment::{AssignedPartition, Assignment};
+use super::offsets::Partition;
+use super::{Client, Reset, Settings, Stop};
+use crate::shared::kafka::{is_denied, is_outage};
+
+/// The start of one partition.
+#[derive(Debug)]
+pub(super) struct StartOffset {
+    pub(super) partition: Partition,
+    /// The offset for the client.
+    pub(super) offset: Offset,
+    /// The same as a number.
+    pub(super) start: i64,
+    /// The offset at which reading ends, with `stop = "at_end"`.
+    pub(super) end: Option<i64>,
+    /// Whether the group has not committed an offset yet.
+    pub(super) is_new: bool,
+}
+
+/// Finds the start offsets, and keeps the end offsets at the start of the source.
+#[derive(Default)]
+pub(super) struct StartOffsets {
+    /// The end offsets of all partitions at the first assignment, those of other
+    /// members included: this consumer may get their partitions later.
+    ends: Mutex<Option<BTreeMap<(String, i32), i64>>>,
+    /// The partitions at the start of the source.
+    known: OnceLock<BTreeSet<(String, i32)>>,
+    /// After the first success a denial is transient: the pipeline file is correct.
+    has_succeeded: AtomicBool,
+}
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// For requests that are repeated anyway.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(1);
+
+impl StartOffsets {
+    /// Sets the partitions at the start of the source.
+    pub(super) fn set_known(&self, partitions: &TopicPartitionList) {
+        let partitions = partitions.elements().into_iter().map(|it| (it.topic().to_owned(), it.partition()));
+        let _ = self.known.set(partitions.collect());
+    }
+
+    /// Whether a partition was added after the start: all its records are newer than the start.
+    fn is_added(&self, partition: Partition) -> bool {
+        self.known.get().is_some_and(|known| !known.contains(&partition.key()))
+    }
+
+    /// The start of each of `partitions`; repeats the requests until the cluster responds.
+    pub(super) fn find(
+        &self,
+        client: &Client,
+        partitions: &TopicPartitionList,
+        settings: &Settings,
+        assignment: &Assignment,
+    ) -> Result<Vec<StartOffset>, ReadError> {
+        let began = Instant::now();
+        let group = &settings.group_id;
+        loop {
+            let error = match self.request(client, partitions, settings) {
+                Ok(found) => {
+                    self.has_succeeded.store(true, Ordering::Relaxed);
+                    return found.map_err(ReadError::Fatal);
+                }
+                Err(error) => error,
+            };
+            let is_transient = |code| {
+                // The transaction of a member that was killed ends by its timeout.
+                code == RDKafkaErrorCode::UnstableOffsetCommit
+                    || is_outage(code)
+                    || (is_denied(code) && self.has_succeeded.load(Ordering::Relaxed))
+            };
+            if !error.rdkafka_error_code().is_some_and(is_transient) {
+                let message = format!(
+                    "fetching the offsets of group `{group}` (the user needs Read on the group and its topics)"
+                );
+                return Err(ReadError::Fatal(Error::new(error).context(message)));
+            }
+            if settings.retry.timeout.is_some_and(|timeout| began.elapsed() > timeout) {
+                let message = format!("fetching offsets from {}: {error}", settings.bootstrap_servers);
+                return Err(ReadError::Fatal(Unreachable(message).into()));
+            }
+            warn!("fetching the offsets of group `{group}`: {error}; retrying");
+            if assignment.wait_until_closing(settings.retry.initial) {
+                return Ok(Vec::new());
+            }
+        }
+    }
+
+    fn request(
+        &self,
+        client: &Client,
+        partitions: &TopicPartitionList,
+        settings: &Settings,
+    ) -> KafkaResult<Result<Vec<StartOffset>, Error>> {
+        if settings.stop == Stop::AtEnd {
+            self.fetch_ends(client, settings)?;
+        }
+        if partitions.count() == 0 {
+            return Ok(Ok(Vec::new()));
+        }
+        let committed = client.committed_offsets(partitions.clone(), TIMEOUT)?;
+        let mut starts = Vec::with_capacity(partitions.count());
+        for it in committed.elements() {
+            it.error()?;
+            let partition = Partition { topic: Name::new(it.topic()), number: it.partition() };
+            let (low, high) = client.fetch_watermarks(it.topic(), it.partition(), TIMEOUT)?;
+            let committed = if let Offset::Offset(offset) = it.offset() { Some(offset) } else { None };
+            let (offset, start) = match (committed, settings.reset) {
+                (Some(offset), _) if offset < low || offset > high => {
+                    return Ok(Err(out_of_range(settings, partition, offset, low, high)));
+                }
+                (Some(offset), _) => (Offset::Offset(offset), offset),
+                // Not as a number: retention may delete the oldest record in the meantime.
+                (None, Reset::Earliest) => (Offset::Beginning, low),
+                (None, Reset::Latest) if self.is_added(partition) => (Offset::Beginning, low),
+                (None, Reset::Latest) => (Offset::Offset(high), high),
+            };
+            let end = (settings.stop == Stop::AtEnd).then(|| self.end_of(partition).unwrap_or(high));
+            starts.push(StartOffset { partition, offset, start, end, is_new: committed.is_none() });
+        }
+        Ok(Ok(starts))
+    }
+
+    /// Whether the group has committed the end offsets of all partitions that are not assigned to this consumer.
+    /// Their owner may have crashed, and then this consumer gets its partitions.
+    pub(super) fn is_read_by_others(
+        &self,
+        client: &Client,
+        settings: &Settings,
+        assigned: &[AssignedPartition],
+    ) -> bool {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default();
+        for it in assigned {
+            ends.remove(&it.partition.key());
+        }
+        if ends.is_empty() {
+            return true;
+        }
+        let mut partitions = TopicPartitionList::new();
+        for (topic, number) in ends.keys() {
+            partitions.add_partition(topic, *number);
+        }
+        let Ok(committed) = client.committed_offsets(partitions, SHORT_TIMEOUT) else { return false };
+        committed.elements().iter().all(|it| {
+            let (topic, number) = (it.topic(), it.partition());
+            if it.error().is_err() {
+                return false;
+            }
+            let end = ends.get(&(topic.to_owned(), number)).copied().unwrap_or_default();
+            match (it.offset(), settings.reset) {
+                (Offset::Offset(offset), _) => offset >= end,
+                (_, Reset::Latest) => true,
+                (_, Reset::Earliest) => {
+                    client.fetch_watermarks(topic, number, SHORT_TIMEOUT).is_ok_and(|(low, _)| low >= end)
+                }
+            }
+        })
+    }
+
+    fn fetch_ends(&self, client: &Client, settings: &Settings) -> KafkaResult<()> {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        if ends.is_some() {
+            return Ok(());
+        }
+        let mut found = BTreeMap::new();
+        for topic in &settings.topics {
+            let metadata = client.fetch_metadata(Some(topic), TIMEOUT)?;
+            for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+                let (_, high) = client.fetch_watermarks(topic, partition.id(), TIMEOUT)?;
+                found.insert((topic.clone(), partition.id()), high);
+            }
+        }
+        *ends = Some(found);
+        Ok(())
+    }
+
+    fn end_of(&self, partition: Partition) -> Option<i64> {
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.as_ref()?.get(&partition.key()).copied()
+    }
+}
+
+/// The error for an offset that is not in the partition any more.
+fn out_of_range(settings: &Settings, partition: Partition, offset: i64, low: i64, high: i64) -> Error {
+    let Partition { topic, number } = partition;
+    let group = &settings.group_id;
+    let (found, reset) = if offset < low {
+        let n_lost = low - offset;
+        (
+            format!("the oldest record there is {low}: {n_lost} records were deleted before they were read"),
+            low,
+        )
+    } else {
+        (format!("the topic ends at {high}: it was deleted and created again, or has lost records"), high)
+    };
+    anyhow::anyhow!(
+        "group `{group}` would continue in {topic}/{number} at offset {offset}, but {found}; to continue with the \
+         records that exist, run with `--from-start` or set another offset of the group: kafka-consumer-groups.sh \
+         --bootstrap-server {} --group {group} --topic {topic}:{number} --reset-offsets --to-offset {reset} --execute",
+        settings.bootstrap_servers
+    )
+}
+
+/// The error for a position that is not in its partition any more; finds the partition.
+pub(super) fn find_out_of_range(client: &Client, settings: &Settings, assignment: &Assignment) -> Error {
+    let positions = client.position().map(|list| list.to_topic_map()).unwrap_or_default();
+    for assigned in assignment.partitions() {
+        let Partition { topic, number } = assigned.partition;
+        let position = assigned.position(&positions);
+        let Ok((low, high)) = client.fetch_watermarks(topic.as_str(), number, TIMEOUT) else { continue };
+        if position < low || position > high {
+            return out_of_range(settings, assigned.partition, position, low, high);
+        }
+    }
+    let error = KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset);
+    Error::new(error).context(format!("reading {}", settings.topics.join(", ")))
+}
