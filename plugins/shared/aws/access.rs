@@ -27,7 +27,7 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Reads the environment and the profile, and may ask the metadata service of the machine for a region.
+    /// Reads the environment and the profile, and may request the region from the metadata service of the machine.
     pub(crate) async fn load(
         service: &'static str,
         region: Option<&str>,

@@ -125,7 +125,7 @@ impl AwsError {
     }
 }
 
-/// Codes of transient errors whose HTTP status does not say so.
+/// Codes of transient errors that come with the HTTP status of another error.
 const TRANSIENT: [&str; 8] = [
     "BadDigest",
     "ConcurrentModificationException",
@@ -213,7 +213,7 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
     chain(error).find_map(|error| error.downcast_ref())
 }
 
-/// The innermost error: the layers of the SDK around it only say "dispatch failure".
+/// The innermost error: the layers of the SDK around it are only "dispatch failure".
 fn root_cause(error: &(dyn StdError + 'static)) -> String {
     chain(error).last().map(ToString::to_string).unwrap_or_default()
 }

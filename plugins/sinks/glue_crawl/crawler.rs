@@ -13,7 +13,7 @@ use tokio::time::{Duration, sleep};
 use tracing::{info, warn};
 
 use super::scheduler::{CrawlerClient, LastCrawl, Status};
-use super::spec::{CrawlerSpec, Difference};
+use super::spec::CrawlerSpec;
 use super::tables;
 use crate::shared::aws::{Access, AwsError};
 
@@ -87,7 +87,8 @@ impl Crawler {
         if differences.is_empty() {
             return Ok(());
         }
-        let list = differences.iter().map(Difference::to_string).collect::<Vec<_>>().join("; ");
+        let list: Vec<&str> = differences.iter().map(|difference| &*difference.text).collect();
+        let list = list.join("; ");
         if self.spec.config.update {
             return self.update(&list).await;
         }

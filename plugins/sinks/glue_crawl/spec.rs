@@ -1,7 +1,5 @@
 //! The crawler that the pipeline file describes, and how an existing one differs from it.
 
-use std::fmt;
-
 use aws_sdk_glue::types::{Crawler as Description, CrawlerTargets, S3Target};
 use serde_json::{Value, json};
 
@@ -17,17 +15,9 @@ pub(super) struct CrawlerSpec {
 
 /// A setting of an existing crawler that differs from the pipeline file.
 pub(super) struct Difference {
-    setting: &'static str,
-    found: String,
-    wanted: String,
+    pub(super) text: String,
     /// Whether the crawler would crawl another folder, into another database, or with another role.
     pub(super) is_serious: bool,
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "its {} is {}, the pipeline file has {}", self.setting, self.found, self.wanted)
-    }
 }
 
 impl CrawlerSpec {
@@ -53,15 +43,12 @@ impl CrawlerSpec {
     pub(super) fn differences(&self, existing: &Description) -> Vec<Difference> {
         let config = &self.config;
         let mut differences = Vec::new();
-        let mut add = |setting, found: &str, wanted: &str, is_same: bool, is_serious| {
+        let mut add = |setting: &str, found: &str, wanted: &str, is_same: bool, is_serious| {
             let quoted = |text: &str| if text.is_empty() { "none".into() } else { format!("`{text}`") };
             if !is_same {
-                differences.push(Difference {
-                    setting,
-                    found: quoted(found),
-                    wanted: quoted(wanted),
-                    is_serious,
-                });
+                let (found, wanted) = (quoted(found), quoted(wanted));
+                let text = format!("its {setting} is {found}, the pipeline file has {wanted}");
+                differences.push(Difference { text, is_serious });
             }
         };
         let targets = existing.targets().map(CrawlerTargets::s3_targets).unwrap_or_default();
@@ -144,21 +131,21 @@ mod tests {
 
     #[test]
     fn other_target_role_or_database_is_serious_and_a_schedule_is_not() {
-        let differences = spec(&json!({})).differences(&existing("s3://lake/other/", "somebody", "other-db"));
+        let differences =
+            spec(&json!({})).differences(&existing("s3://lake/other/", "other-role", "other-db"));
         assert!(differences.iter().all(|difference| difference.is_serious));
-        let text: Vec<String> = differences.iter().map(Difference::to_string).collect();
         assert_eq!(
-            text[0],
+            differences[0].text,
             "its target is `s3://lake/other/`, the pipeline file has `s3://lake/stockmarket_project/`"
         );
-        assert_eq!(text.len(), 3);
+        assert_eq!(differences.len(), 3);
 
         let mut scheduled = same();
         scheduled.schedule = Some(Schedule::builder().schedule_expression("cron(0 3 * * ? *)").build());
         let differences = spec(&json!({})).differences(&scheduled);
         assert_eq!(differences.len(), 1);
         assert!(!differences[0].is_serious);
-        assert_eq!(differences[0].wanted, "none");
+        assert_eq!(differences[0].text, "its schedule is `cron(0 3 * * ? *)`, the pipeline file has none");
     }
 
     #[test]
@@ -167,7 +154,7 @@ mod tests {
         other.configuration = Some(json!({ "Grouping": { "TableLevelConfiguration": 3 } }).to_string());
         let differences = spec(&json!({ "sample_size": 200 })).differences(&other);
         assert!(differences.iter().all(|difference| !difference.is_serious));
-        let text: Vec<String> = differences.iter().map(Difference::to_string).collect();
+        let text: Vec<String> = differences.into_iter().map(|difference| difference.text).collect();
         assert_eq!(
             text,
             [

@@ -85,7 +85,7 @@ impl Bucket {
         if error.is_transient() || error.cause == Cause::NoCredentials || error.status == 404 {
             return Err(self.open_error(error));
         }
-        // The response to a HEAD request has no body, so it does not say why; a list request does.
+        // The response to a HEAD request has no body, so it has no reason; the one to a list request has.
         // And some policies allow only to list the folder of the key.
         let list = client.list_objects_v2().bucket(bucket).prefix(self.config.key.folder()).max_keys(1);
         let list = list.set_expected_bucket_owner(owner).send().await;

@@ -72,7 +72,7 @@ impl Bucket {
         error.context(format!("{action} s3://{}/{key}", self.config.bucket))
     }
 
-    /// What to do about an error whose own message does not say it.
+    /// Advice for an error whose own message is not enough.
     fn explain(&self, error: &AwsError) -> Option<Error> {
         let (bucket, region) = (&self.config.bucket, &self.access.region);
         if error.is("NoSuchBucket") || (error.status == 404 && !error.is("NoSuchKey")) {

@@ -56,7 +56,7 @@ fn tombstone_is_rejected() {
 }
 
 #[test]
-fn key_by_entry_alone_is_rejected_behind_two_numbering_sources() {
+fn key_by_entry_alone_is_rejected_with_two_numbering_sources() {
     let context = BuildContext { numbered_by: vec!["news".into(), "stocks".into()], ..context() };
     let error = config("a/{{ entry }}.json").build(&context).err().unwrap();
     let OptionError { option, message } = error.downcast_ref().unwrap();

@@ -11,6 +11,8 @@ struct FakeCrawler {
     failure: Mutex<Option<String>>,
     network: Mutex<Network>,
     tables: Vec<String>,
+    /// How old the status is that Glue returns.
+    lag: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +42,8 @@ impl CrawlerClient for Arc<FakeCrawler> {
         self.request().await?;
         let starts = self.starts.lock().unwrap();
         let now = Instant::now();
+        let seen = now.checked_sub(self.lag).unwrap_or(now);
+        let starts: Vec<Instant> = starts.iter().copied().filter(|start| *start <= seen).collect();
         let is_running = |start: &&Instant| now < **start + CRAWL_TIME;
         let is_busy = self.busy_until.lock().unwrap().is_some_and(|until| now < until);
         let ended = starts.iter().rev().find(|start| !is_running(start));
@@ -162,6 +166,15 @@ async fn crawl_of_another_process_is_followed_by_our_own() {
     env.scheduler.add_records(1);
     env.scheduler.finish().await.unwrap();
     assert!((100..110).contains(&env.starts()[0]), "{:?}", env.starts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_from_before_the_start_does_not_end_a_crawl() {
+    let crawler = FakeCrawler { lag: Duration::from_secs(2), ..FakeCrawler::default() };
+    let env = TestEnv::with(crawler, None);
+    env.scheduler.crawl().await.unwrap();
+    env.scheduler.crawl().await.unwrap();
+    assert!(env.started.elapsed() >= 2 * CRAWL_TIME, "{:?}", env.started.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
