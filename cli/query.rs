@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use indicatif::MultiProgress;
 use runner_core::HumanDuration;
-use runner_plugins::athena::{Answered, Client, Page, Query, State};
+use runner_plugins::athena::{Client, CompletedQuery, Page, Query, QueryState};
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Common, QueryArguments, RowFormat};
@@ -67,7 +67,7 @@ async fn answer(
     arguments: &QueryArguments,
     bars: &MultiProgress,
 ) -> Result<()> {
-    let client = Client::from_surroundings().await?;
+    let client = Client::from_env().await?;
     let query = Query {
         sql: arguments.sql.clone(),
         database: arguments.database.clone(),
@@ -75,7 +75,7 @@ async fn answer(
         output_location: arguments.output_location.clone(),
         catalog: None,
     };
-    let id = client.begin(&query).await?;
+    let id = client.start(&query).await?;
     let (client, id) = begun.get_or_init(|| (client, id));
     let answered = wait(client, id, bars).await?;
     let only = print(client, id, &answered, arguments.format, io::stdout().lock()).await?;
@@ -87,11 +87,11 @@ async fn answer(
 }
 
 /// Waits for a query, with a line that moves where somebody looks.
-pub(crate) async fn wait(client: &Client, id: &str, bars: &MultiProgress) -> Result<Answered> {
+pub(crate) async fn wait(client: &Client, id: &str, bars: &MultiProgress) -> Result<CompletedQuery> {
     let bar = waiting(bars);
     let answered = client.wait(id, |state| {
         bar.set_message(match state {
-            State::Running { n_bytes } => format!("running, {} scanned", bytes(*n_bytes)),
+            QueryState::Running { n_bytes } => format!("running, {} scanned", bytes(*n_bytes)),
             _ => "waiting for its turn".to_owned(),
         });
     });
@@ -105,7 +105,7 @@ pub(crate) async fn wait(client: &Client, id: &str, bars: &MultiProgress) -> Res
 pub(crate) async fn print(
     client: &Client,
     id: &str,
-    answered: &Answered,
+    answered: &CompletedQuery,
     format: RowFormat,
     out: impl io::Write,
 ) -> Result<Page> {
@@ -125,7 +125,7 @@ pub(crate) async fn print(
 }
 
 /// What a query has cost.
-pub(crate) fn cost(answered: &Answered) -> String {
+pub(crate) fn cost(answered: &CompletedQuery) -> String {
     format!("{} scanned in {}", bytes(answered.n_bytes), HumanDuration(answered.time))
 }
 

@@ -12,7 +12,7 @@ pub mod packing {
     pub use crate::shared::packing::Packing;
 }
 
-/// Asks Athena from outside of a pipeline, as `runner query` does.
+/// Queries Athena outside of a pipeline, as `runner query` does.
 pub mod athena {
-    pub use crate::shared::athena::{Answered, Client, Column, Page, Query, State, write_object};
+    pub use crate::shared::athena::{Client, Column, CompletedQuery, Page, Query, QueryState, write_object};
 }

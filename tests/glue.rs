@@ -123,7 +123,7 @@ fn another_crawler_of_that_name_is_shown_and_left_alone() {
         }),
     );
     scene.run(["run", "lake.toml"]).assert_code(1).assert_says(&[
-        "its target is `s3://lake/other/`, the pipeline file says `s3://lake/stockmarket_project/`",
+        "its target is `s3://lake/other/`, the pipeline file has `s3://lake/stockmarket_project/`",
         "its role is `somebody`",
         "update = true",
     ]);
@@ -145,12 +145,13 @@ fn a_crawl_by_hand_reads_and_writes_no_record() {
 fn a_signal_starts_the_last_crawl_and_does_not_wait_for_it() {
     let Some(moto) = Moto::start() else { return };
     let scene = scene(&moto, "5", "");
+    moto.set_crawl_time(600);
     let run = scene.start(["run", "lake.toml", "--report", "report.json"]);
     let is_stored = || moto.exists("lake", "stockmarket_project/stock_market_0.json");
     wait_until("the first object", Duration::from_secs(60), is_stored);
     run.signal(Signal::SIGTERM);
     let outcome = run.wait(Duration::from_secs(30));
-    outcome.assert_code(0).assert_says(&["has been started and goes on in Glue"]);
+    outcome.assert_code(0).assert_says(&["has started and continues in Glue"]);
     let answer = moto.glue("GetCrawler", &json!({ "Name": "stock-market-crawler" }));
     assert_eq!(answer["Crawler"]["State"], "RUNNING");
 }
@@ -180,7 +181,7 @@ fn a_glue_that_nobody_reaches_any_more_ends_the_run_as_one_that_was_never_there(
 #[test]
 fn a_run_that_is_stopped_does_not_wait_long_for_a_silent_glue() {
     let Some(outcome) = ending_under(Weather::Silent, true) else { return };
-    outcome.assert_code(0).assert_says(&["has not answered within 5s", "`runner crawl` starts it by hand"]);
+    outcome.assert_code(0).assert_says(&["has not responded within 5s", "start it with `runner crawl`"]);
 }
 
 #[test]

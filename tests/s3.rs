@@ -238,7 +238,7 @@ fn a_denial_ends_the_run_before_anything_was_stored_and_is_waited_out_afterwards
     run(&scene).assert_code(1).assert_says(&[
         "writing s3://lake/stocks/stock_0.json",
         "AccessDenied",
-        "these credentials need s3:PutObject and, to compare what is there already, s3:GetObject on lake/stocks/*",
+        "these credentials need s3:PutObject and, to compare existing objects, s3:GetObject on lake/stocks/*",
     ]);
     assert_eq!(server.requests("PutObject"), 1, "nothing more is tried with credentials that are refused");
 
@@ -269,14 +269,16 @@ fn a_server_without_conditional_writes_is_told_by_name() {
         "PutObject" => Answer::Error("NotImplemented"),
         _ => Answer::Normal,
     });
-    run(&scene).assert_code(1).assert_says(&["does not know conditional writes", "overwrite = \"always\""]);
+    run(&scene)
+        .assert_code(1)
+        .assert_says(&["does not support conditional writes", "overwrite = \"always\""]);
 }
 
 #[test]
 fn a_bucket_in_another_region_says_in_which() {
     let (server, scene) = server_and_scene();
     server.answer(|_| Answer::OtherRegion("ap-southeast-2"));
-    run(&scene).assert_code(1).assert_says(&["lies in region ap-southeast-2", "AWS_REGION=ap-southeast-2"]);
+    run(&scene).assert_code(1).assert_says(&["is in region ap-southeast-2", "AWS_REGION=ap-southeast-2"]);
 }
 
 #[test]
@@ -286,7 +288,7 @@ fn whoever_may_write_but_not_look_is_let_through_with_a_warning() {
         "HeadBucket" | "ListObjectsV2" => Answer::Error("AccessDenied"),
         _ => Answer::Normal,
     });
-    run(&scene).assert_code(0).assert_says(&["s3://lake cannot be looked at"]);
+    run(&scene).assert_code(0).assert_says(&["s3://lake cannot be checked"]);
     assert_all_stored(&server);
 }
 

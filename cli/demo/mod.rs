@@ -117,7 +117,7 @@ async fn questions(
     }
 
     stage(3, "Athena answers SQL about them");
-    let client = Client::from_surroundings().await?;
+    let client = Client::from_env().await?;
     ask(&client, PER_INDEX, bars).await?;
     let counted = ask(&client, COUNT, bars).await?;
     query::check(n_stored, &counted).context("the table does not hold what was stored")?;
@@ -139,7 +139,7 @@ fn stage(number: usize, what: &str) {
 async fn ask(client: &Client, sql: &str, bars: &MultiProgress) -> Result<runner_plugins::athena::Page> {
     say(&format!("  {sql}"));
     let query = Query { sql: sql.into(), database: Some(DATABASE.into()), ..Query::default() };
-    let id = client.begin(&query).await?;
+    let id = client.start(&query).await?;
     let answered = query::wait(client, &id, bars).await?;
     let page = query::print(client, &id, &answered, RowFormat::Table, std::io::stdout().lock()).await?;
     say(&format!("  {}", query::cost(&answered)));

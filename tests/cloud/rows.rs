@@ -77,7 +77,7 @@ fn a_query_that_was_being_read_when_the_run_was_killed_is_read_to_its_end() {
     let _cloud = cloud_with_table(&mut scene, 2_400, &[]);
     let (id, taken, n_lines) = report_that_is_killed(&mut scene);
     let rest = scene.run(["run", "report.toml"]);
-    rest.assert_code(0).assert_says(&[&format!("Athena has answered the query {id}")]);
+    rest.assert_code(0).assert_says(&[&format!("the query {id} has succeeded")]);
     assert_rows(&scene, n_lines + 2_400 - taken);
 }
 
@@ -89,7 +89,8 @@ fn rows_and_queries_that_athena_has_no_more_are_asked_for_anew() {
     std::fs::remove_dir_all(scene.path("data/s3/athena-results-local")).expect("results");
     std::fs::create_dir(scene.path("data/s3/athena-results-local")).expect("an empty bucket");
     let gone = scene.run(["run", "report.toml"]);
-    gone.assert_code(0).assert_says(&[&format!("the rows of the query {id} are gone"), "asking anew"]);
+    gone.assert_code(0)
+        .assert_says(&[&format!("the rows of the query {id} were deleted"), "running it again"]);
     assert_rows(&scene, n_lines + 2_400);
 
     std::fs::remove_file(scene.path("rows.jsonl")).expect("rows");
@@ -99,7 +100,8 @@ fn rows_and_queries_that_athena_has_no_more_are_asked_for_anew() {
     cloud.surround(&mut scene);
     scene.set("RUNNER_DATA_DIR", scene.path("state").display().to_string());
     let forgotten = scene.run(["run", "report.toml"]);
-    let said = format!("Athena has forgotten the query {id}, of which {taken} rows were read; asking anew");
+    let said =
+        format!("Athena no longer has the query {id}, of which {taken} rows were read; running it again");
     forgotten.assert_code(0).assert_says(&[&said]);
     assert_rows(&scene, n_lines + 2_400);
 }

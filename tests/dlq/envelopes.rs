@@ -179,7 +179,7 @@ fn a_letter_about_one_record_is_not_written_over_by_one_about_another() {
     scene.write("others.csv", "a,b\n1,x\n9\n");
     scene.write("p.toml", scene.read("p.toml").replace("rows.csv", "others.csv"));
     scene.run(["run", "p.toml", "--from-start"]).assert_code(1).assert_says(&[
-        "s3://lake/letters/rows/1.json is not written over",
+        "s3://lake/letters/rows/1.json is not overwritten",
         "rows.csv/0/1",
         "others.csv/0/1",
         "{{ topic }}",

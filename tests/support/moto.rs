@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Scene, wait_until};
 
@@ -37,6 +37,7 @@ impl Moto {
         wait_until("an answer of moto_server", Duration::from_mins(1), || {
             TcpStream::connect(moto.address).is_ok() && moto.ask("s3", "GET", "/moto-api/", &[], "").0 == 200
         });
+        moto.set_crawl_time(1);
         Some(moto)
     }
 
@@ -51,6 +52,16 @@ impl Moto {
             .set("AWS_REGION", "us-east-1")
             .set("AWS_ACCESS_KEY_ID", "testing")
             .set("AWS_SECRET_ACCESS_KEY", "testing");
+    }
+
+    /// Lets each crawl end after so many seconds; by default moto ends a crawl only when a client calls `ListCrawls`.
+    pub fn set_crawl_time(&self, seconds: u64) {
+        let transition = json!({ "progression": "time", "seconds": seconds });
+        let body = json!({ "model_name": "glue::crawl", "transition": transition }).to_string();
+        let headers = [("Content-Type", "application/json")];
+        let (status, answer) =
+            self.ask("s3", "POST", "/moto-api/state-manager/set-transition", &headers, &body);
+        assert_eq!(status, 201, "setting the crawl time: {answer}");
     }
 
     pub fn create_bucket(&self, bucket: &str) {

@@ -1,11 +1,11 @@
-//! Cells come as text; their type says what they are in JSON.
+//! Converts cells, which Athena returns as text, to JSON by the type of their column.
 
 use serde_json::value::RawValue;
 
 use super::Column;
 
-/// Appends a row as a compact JSON object. Numbers keep their digits; what JSON has
-/// no form for (dates, decimals, infinities, nested values) is a string.
+/// Appends a row as a compact JSON object. Numbers keep their digits; values without a JSON type
+/// (dates, decimals, infinities, nested values) become strings.
 pub fn write_object(columns: &[Column], row: &[Option<String>], out: &mut Vec<u8>) {
     out.push(b'{');
     for (index, column) in columns.iter().enumerate() {
@@ -23,17 +23,20 @@ pub fn write_object(columns: &[Column], row: &[Option<String>], out: &mut Vec<u8
     out.push(b'}');
 }
 
-/// Whether a cell stands in JSON as it is.
+/// Whether a cell is written without quotes.
 fn is_bare(column: &Column, cell: &str) -> bool {
     if column.kind == "boolean" {
         return matches!(cell, "true" | "false");
     }
-    let looks = cell.starts_with(|c: char| c == '-' || c.is_ascii_digit());
-    column.is_number() && !column.is_decimal() && looks && serde_json::from_str::<&RawValue>(cell).is_ok()
+    let starts_like_a_number = cell.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    column.is_number()
+        && !column.is_decimal()
+        && starts_like_a_number
+        && serde_json::from_str::<&RawValue>(cell).is_ok()
 }
 
 fn write_string(text: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, text).expect("text becomes JSON, and a vector takes it");
+    serde_json::to_writer(out, text).expect("a string can be written as JSON to a vector");
 }
 
 #[cfg(test)]
@@ -52,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_become_what_their_types_say() {
+    fn cells_become_json_by_their_type() {
         let row = [
             ("index", "varchar", Some("NYA \"x\"")),
             ("n", "bigint", Some("12345678901234567")),
@@ -69,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_has_no_form_for_is_a_string() {
+    fn values_without_json_type_become_strings() {
         let row = [
             ("a", "double", Some("NaN")),
             ("b", "double", Some("Infinity")),

@@ -1,4 +1,4 @@
-//! The client asks Athena and says what went wrong in words.
+//! The client of Athena: starts queries, waits for them, and reads their rows.
 
 use std::time::Duration;
 
@@ -8,65 +8,65 @@ use aws_sdk_athena::types::{
 };
 use tokio::time::{Instant, sleep};
 
-use crate::shared::aws::{Access, Endpoint, Service, Trouble};
+use crate::shared::aws::{Access, AwsError, Endpoint};
 
-/// What is asked, and where.
+/// A query and where to run it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     /// One statement of SQL.
     pub sql: String,
-    /// The database that tables without one belong to.
+    /// The default database.
     pub database: Option<String>,
-    /// The data catalog; absent: `AwsDataCatalog`.
+    /// The data catalog; `None`: `AwsDataCatalog`.
     pub catalog: Option<String>,
-    /// The workgroup; absent: `primary`.
+    /// The workgroup; `None`: `primary`.
     pub workgroup: Option<String>,
-    /// Where Athena writes the rows, `s3://bucket/folder/`; absent: what the workgroup says.
+    /// Where Athena writes the rows, `s3://bucket/folder/`; `None`: the setting of the workgroup.
     pub output_location: Option<String>,
 }
 
-/// How far a query has come.
+/// The state of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It waits for its turn.
+pub enum QueryState {
+    /// Waiting to run.
     Queued,
-    /// It is at work; so many bytes have been read so far.
+    /// Running.
     Running {
-        /// As far as Athena says.
+        /// The bytes that it has scanned so far.
         n_bytes: u64,
     },
-    /// Its rows can be read.
-    Succeeded(Answered),
-    /// Athena has refused it, or given up; `is_passing` says whether the same may succeed later.
+    /// Succeeded; its rows can be read.
+    Succeeded(CompletedQuery),
+    /// Failed.
     Failed {
-        /// The engine's words.
+        /// The message of the query engine.
         reason: String,
-        /// Whether Athena itself was at fault.
-        is_passing: bool,
+        /// Whether a retry may succeed.
+        is_transient: bool,
     },
-    /// Somebody has stopped it.
+    /// Stopped by a user.
     Cancelled,
 }
 
 /// A query that has succeeded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answered {
-    /// The bytes it read, which is what AWS bills.
+pub struct CompletedQuery {
+    /// The bytes it has scanned, which AWS bills.
     pub n_bytes: u64,
-    /// How long it took, waiting for its turn included.
+    /// How long it took, with the time in the queue.
     pub time: Duration,
-    /// Where its rows lie, if it has any.
+    /// Where its rows are stored, if it has any.
     pub output_location: Option<String>,
-    /// Whether the first row of its first page repeats the names of the columns.
+    /// Whether the first row of its first page contains the column names.
     has_header: bool,
 }
 
-/// A column of an answer.
+/// A column of a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     /// Its name.
     pub name: String,
-    /// Its type, as Athena calls it.
+    /// Its type in Athena.
     pub kind: String,
 }
 
@@ -85,21 +85,21 @@ impl Column {
     }
 }
 
-/// Some rows of an answer.
+/// A page of rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// The same on every page.
     pub columns: Vec<Column>,
-    /// A cell a column; none is NULL.
+    /// One cell for each column; `None` is NULL.
     pub rows: Vec<Vec<Option<String>>>,
-    /// Asks for the next page, if there is one.
+    /// The token of the next page, if there is one.
     pub next: Option<String>,
 }
 
-/// How long an Athena that does not answer any more is asked again.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long transient errors are retried while a query runs.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Talks to Athena.
+/// A client of Athena.
 #[derive(Clone, Debug)]
 pub struct Client {
     athena: aws_sdk_athena::Client,
@@ -107,21 +107,21 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client as the environment and the profile say; asks nobody yet.
-    pub async fn from_surroundings() -> Result<Client> {
+    /// A client configured by the environment and the profile; sends no request.
+    pub async fn from_env() -> Result<Client> {
         Client::load(None, None).await
     }
 
-    /// The same, but for the region and the endpoint that are given.
+    /// The same, except that `region` and `endpoint` take precedence.
     pub(crate) async fn load(region: Option<&str>, endpoint: Option<&Endpoint>) -> Result<Client> {
-        let access = Access::load(Service::ATHENA, region, endpoint).await?;
+        let access = Access::load("Athena", region, endpoint).await?;
         let mut config = aws_sdk_athena::config::Builder::from(&access.config);
         config.set_endpoint_url(access.endpoint.clone());
         Ok(Client { athena: aws_sdk_athena::Client::from_conf(config.build()), access })
     }
 
-    /// Starts a query and answers with its id.
-    pub(crate) async fn start(&self, query: &Query) -> Result<String, Trouble> {
+    /// Starts a query and returns its id.
+    pub(crate) async fn try_start(&self, query: &Query) -> Result<String, AwsError> {
         let context = QueryExecutionContext::builder()
             .set_catalog(query.catalog.clone())
             .set_database(query.database.clone())
@@ -136,71 +136,69 @@ impl Client {
             .set_result_configuration(
                 output.map(|location| ResultConfiguration::builder().output_location(location).build()),
             );
-        let started = start.send().await.map_err(|error| Trouble::of(&error))?;
+        let started = start.send().await?;
         Ok(started.query_execution_id.unwrap_or_default())
     }
 
-    /// Says how far a query has come.
-    pub(crate) async fn look(&self, id: &str) -> Result<State, Trouble> {
-        let answer = self.athena.get_query_execution().query_execution_id(id).send().await;
-        let answer = answer.map_err(|error| Trouble::of(&error))?;
-        Ok(answer.query_execution.as_ref().map_or(State::Queued, state_of))
+    pub(crate) async fn state(&self, id: &str) -> Result<QueryState, AwsError> {
+        let response = self.athena.get_query_execution().query_execution_id(id).send().await?;
+        Ok(response.query_execution.as_ref().map_or(QueryState::Queued, state_of))
     }
 
     /// Reads up to 1,000 rows of a query that has succeeded.
-    pub(crate) async fn page(
+    pub(crate) async fn try_read(
         &self,
         id: &str,
-        answered: &Answered,
+        query: &CompletedQuery,
         token: Option<String>,
-    ) -> Result<Page, Trouble> {
+    ) -> Result<Page, AwsError> {
         let is_first = token.is_none();
-        let ask = self.athena.get_query_results().query_execution_id(id).set_next_token(token);
-        let answer = ask.send().await.map_err(|error| Trouble::of(&error))?;
-        let mut page = Page { next: answer.next_token, ..Page::default() };
-        let Some(set) = answer.result_set else { return Ok(page) };
-        if let Some(about) = set.result_set_metadata {
+        let request = self.athena.get_query_results().query_execution_id(id).set_next_token(token);
+        let response = request.send().await?;
+        let mut page = Page { next: response.next_token, ..Page::default() };
+        let Some(set) = response.result_set else { return Ok(page) };
+        if let Some(metadata) = set.result_set_metadata {
             let column = |it: aws_sdk_athena::types::ColumnInfo| Column { name: it.name, kind: it.r#type };
-            page.columns = about.column_info.unwrap_or_default().into_iter().map(column).collect();
+            page.columns = metadata.column_info.unwrap_or_default().into_iter().map(column).collect();
         }
         let cells = |row: aws_sdk_athena::types::Row| {
             row.data.unwrap_or_default().into_iter().map(|cell| cell.var_char_value).collect()
         };
         page.rows = set.rows.unwrap_or_default().into_iter().map(cells).collect();
-        if is_first && answered.has_header && !page.rows.is_empty() {
+        if is_first && query.has_header && !page.rows.is_empty() {
             page.rows.remove(0);
         }
         Ok(page)
     }
 
-    /// Stops a query that nobody waits for any more.
+    /// Stops a query whose result is not needed any more.
     pub async fn stop(&self, id: &str) -> Result<()> {
         let stopped = self.athena.stop_query_execution().query_execution_id(id).send().await;
-        stopped.map(drop).map_err(|error| self.error(Trouble::of(&error), "stopping the query"))
+        stopped.map(drop).map_err(|error| self.error(error.into(), "stopping the query"))
     }
 
-    /// Starts a query for somebody who waits.
-    pub async fn begin(&self, query: &Query) -> Result<String> {
-        self.start(query).await.map_err(|trouble| self.error(trouble, "starting the query"))
+    /// Starts a query and returns its id.
+    pub async fn start(&self, query: &Query) -> Result<String> {
+        self.try_start(query).await.map_err(|error| self.error(error, "starting the query"))
     }
 
-    /// Waits until a query has succeeded, and tells `progress` about the way there.
-    pub async fn wait(&self, id: &str, mut progress: impl FnMut(&State)) -> Result<Answered> {
+    /// Waits until a query has succeeded, and reports its states to `progress`.
+    pub async fn wait(&self, id: &str, mut progress: impl FnMut(&QueryState)) -> Result<CompletedQuery> {
         let mut pause = Duration::from_millis(20);
-        let mut silent_since = None;
+        let mut failing_since = None;
         loop {
-            match self.look(id).await {
-                Ok(State::Succeeded(answered)) => return Ok(answered),
-                Ok(State::Failed { reason, .. }) => return Err(anyhow!(reason)),
-                Ok(State::Cancelled) => bail!("somebody has stopped the query"),
+            match self.state(id).await {
+                Ok(QueryState::Succeeded(query)) => return Ok(query),
+                Ok(QueryState::Failed { reason, .. }) => return Err(anyhow!(reason)),
+                Ok(QueryState::Cancelled) => bail!("the query was cancelled"),
                 Ok(state) => {
-                    silent_since = None;
+                    failing_since = None;
                     progress(&state);
                 }
-                Err(trouble) => {
-                    let since = *silent_since.get_or_insert_with(Instant::now);
-                    if !trouble.is_passing() || since.elapsed() > PATIENCE {
-                        return Err(self.error(trouble, "waiting for the query"));
+                Err(error) => {
+                    let since = *failing_since.get_or_insert_with(Instant::now);
+                    if !error.is_transient() || since.elapsed() > RETRY_TIMEOUT {
+                        return Err(self.error(error, "waiting for the query"));
                     }
                 }
             }
@@ -209,27 +207,27 @@ impl Client {
         }
     }
 
-    /// Reads one page of rows for somebody who waits.
-    pub async fn read(&self, id: &str, answered: &Answered, token: Option<String>) -> Result<Page> {
-        self.page(id, answered, token).await.map_err(|trouble| self.error(trouble, "reading the rows"))
+    /// Reads a page of up to 1,000 rows; without a token the first one.
+    pub async fn read(&self, id: &str, query: &CompletedQuery, token: Option<String>) -> Result<Page> {
+        self.try_read(id, query, token).await.map_err(|error| self.error(error, "reading the rows"))
     }
 
-    pub(crate) fn error(&self, trouble: Trouble, what: &str) -> anyhow::Error {
-        trouble.on_open(Service::ATHENA, &self.access, what)
+    pub(crate) fn error(&self, error: AwsError, action: &str) -> anyhow::Error {
+        error.into_open_error(&self.access, action)
     }
 }
 
-fn state_of(execution: &QueryExecution) -> State {
+fn state_of(execution: &QueryExecution) -> QueryState {
     let status = execution.status();
     let statistics = execution.statistics();
     let n_bytes = statistics.and_then(|it| it.data_scanned_in_bytes()).unwrap_or_default();
     let n_bytes = u64::try_from(n_bytes).unwrap_or_default();
     match status.and_then(|status| status.state()) {
-        Some(QueryExecutionState::Running) => State::Running { n_bytes },
+        Some(QueryExecutionState::Running) => QueryState::Running { n_bytes },
         Some(QueryExecutionState::Succeeded) => {
             let millis = statistics.and_then(|it| it.total_execution_time_in_millis()).unwrap_or_default();
             let results = execution.result_configuration();
-            State::Succeeded(Answered {
+            QueryState::Succeeded(CompletedQuery {
                 n_bytes,
                 time: Duration::from_millis(u64::try_from(millis).unwrap_or_default()),
                 output_location: results.and_then(|it| it.output_location()).map(Into::into),
@@ -241,10 +239,13 @@ fn state_of(execution: &QueryExecution) -> State {
             let reason = status
                 .and_then(|status| status.state_change_reason())
                 .or_else(|| error.and_then(|error| error.error_message()))
-                .unwrap_or("Athena does not say why the query failed");
-            State::Failed { reason: reason.to_owned(), is_passing: error.is_some_and(|it| it.retryable()) }
+                .unwrap_or("Athena returned no reason");
+            QueryState::Failed {
+                reason: reason.to_owned(),
+                is_transient: error.is_some_and(|it| it.retryable()),
+            }
         }
-        Some(QueryExecutionState::Cancelled) => State::Cancelled,
-        _ => State::Queued,
+        Some(QueryExecutionState::Cancelled) => QueryState::Cancelled,
+        _ => QueryState::Queued,
     }
 }

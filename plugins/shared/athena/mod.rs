@@ -1,7 +1,7 @@
-//! A query of Athena: started, waited for, read page by page.
+//! Queries in Athena: a client and the conversion of rows to JSON.
 
 mod cell;
 mod client;
 
 pub use cell::write_object;
-pub use client::{Answered, Client, Column, Page, Query, State};
+pub use client::{Client, Column, CompletedQuery, Page, Query, QueryState};

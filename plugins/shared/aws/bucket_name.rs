@@ -1,25 +1,25 @@
-//! What the name of a bucket may look like.
+//! The rules for bucket names.
 
-/// Says why no bucket has this name. The rules are those of S3, and of other servers and older
-/// buckets, which know capitals, `_` and long names; what else is wrong the service will say.
+/// Checks a bucket name. The rules are those of S3, loosened for other servers and older buckets, which allow
+/// capitals, `_` and long names; the service checks the rest.
 pub(crate) fn check_bucket_name(name: &str) -> Result<(), String> {
     // An access point is named by its ARN.
     if name.starts_with("arn:") {
         return Ok(());
     }
     if name.contains(['/', ':']) {
-        return Err(format!("`{name}` is not the name of a bucket: leave `s3://` and folders out of it"));
+        return Err(format!("`{name}` is not a bucket name: leave out `s3://` and folders"));
     }
     if let Some(bad) = name.chars().find(|&it| !it.is_ascii_alphanumeric() && !".-_".contains(it)) {
         return Err(format!(
-            "`{name}` is not the name of a bucket: those have a to z, 0 to 9, `.` and `-` in them, and no `{}`",
+            "`{name}` is not a bucket name: it may contain a to z, 0 to 9, `.` and `-`, but not `{}`",
             bad.escape_debug()
         ));
     }
     match name.len() {
-        0 => Err("a bucket has a name".into()),
+        0 => Err("the bucket name is empty".into()),
         3..=255 => Ok(()),
-        _ => Err(format!("`{name}` is not the name of a bucket: those have 3 to 63 characters")),
+        _ => Err(format!("`{name}` is not a bucket name: it needs 3 to 63 characters")),
     }
 }
 
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_the_name_of_a_bucket_is_known_without_asking() {
+    fn invalid_bucket_names_are_rejected() {
         let point = "arn:aws:s3:eu-west-1:123456789012:accesspoint/lake";
         for name in ["lake", "my.data-lake.2026", "Old_Bucket", point] {
             assert_eq!(check_bucket_name(name), Ok(()), "{name}");

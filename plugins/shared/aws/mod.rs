@@ -1,9 +1,11 @@
-//! What the plugins for AWS share: how a client is set up, and what its errors mean.
+//! What the plugins for AWS share: access to a service, its errors, and options with the same form.
 
+mod access;
 mod bucket_name;
-mod setup;
-mod trouble;
+mod endpoint;
+mod error;
 
+pub(crate) use access::{Access, timeouts};
 pub(crate) use bucket_name::check_bucket_name;
-pub(crate) use setup::{Access, Endpoint, Service, timeouts};
-pub(crate) use trouble::{Kind, Trouble};
+pub(crate) use endpoint::Endpoint;
+pub(crate) use error::{AwsError, Cause};

@@ -1,26 +1,26 @@
-//! A key template gives every record an object name of its own.
+//! Key templates: the names of objects, unique for each record.
 
 mod parse;
 
-use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use anyhow::{Context as _, Result, bail};
 use runner_core::Record;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// The longest name an object can have, in bytes of UTF-8 (Amazon S3 user guide, "Naming objects").
-const LONGEST_KEY: usize = 1024;
+/// The longest object key in bytes of UTF-8 (Amazon S3 user guide, "Naming objects").
+const MAX_KEY_BYTES: usize = 1024;
 
-/// A pattern for object names that can never give two records the same one.
+/// A template for object names that gives no two records the same name.
 ///
-/// A `%` is kept free for the parts of a date: it has to be written twice.
-#[derive(Clone, Debug, Deserialize)]
+/// A single `%` is reserved for dates; a literal one is written `%%`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(into = "String", inline, extend("minLength" = 1))]
 pub(crate) struct KeyTemplate {
     parts: Vec<Part>,
-    /// Nothing but the entry number tells two records apart.
+    /// Whether only the entry number distinguishes two records.
     by_entry_alone: bool,
 }
 
@@ -30,7 +30,7 @@ enum Part {
     Field(Field),
 }
 
-/// What a placeholder stands for.
+/// The value of a placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
     Entry,
@@ -41,7 +41,7 @@ enum Field {
 }
 
 impl KeyTemplate {
-    /// The name of the object for this record; an error if the record lacks what the template asks for.
+    /// The name of the object for this record; an error if the record has no value for a placeholder.
     pub(crate) fn render(&self, record: &Record) -> Result<String> {
         let mut name = String::with_capacity(64);
         for part in &self.parts {
@@ -50,9 +50,9 @@ impl KeyTemplate {
                 Part::Field(field) => field.render(record, &mut name)?,
             }
         }
-        if name.len() > LONGEST_KEY {
+        if name.len() > MAX_KEY_BYTES {
             bail!(
-                "the key would have {} bytes, and S3 takes {LONGEST_KEY} at most: {}…",
+                "the key has {} bytes, more than the {MAX_KEY_BYTES} that S3 allows: {}…",
                 name.len(),
                 name.chars().take(80).collect::<String>()
             );
@@ -60,16 +60,16 @@ impl KeyTemplate {
         Ok(name)
     }
 
-    /// The literal front up to the last `/`: the folder that holds every object; may be empty.
+    /// The literal prefix up to the last `/`: the folder that contains every object; may be empty.
     pub(crate) fn folder(&self) -> &str {
         match self.parts.first() {
-            Some(Part::Literal(front)) => front.rfind('/').map_or("", |end| &front[..=end]),
+            Some(Part::Literal(prefix)) => prefix.rfind('/').map_or("", |end| &prefix[..=end]),
             _ => "",
         }
     }
 
-    /// Whether two records are told apart by their entry numbers and nothing
-    /// else, so that all of them must have been numbered by one source.
+    /// Whether only the entry number distinguishes two records, so that one source must have
+    /// numbered all of them.
     pub(crate) fn is_by_entry_alone(&self) -> bool {
         self.by_entry_alone
     }
@@ -88,7 +88,7 @@ impl Field {
         }
     }
 
-    /// Rendered as decimal digits, and thus without a doubt about where it ends.
+    /// Whether it is rendered as decimal digits, so that any other character ends it.
     fn is_number(self) -> bool {
         matches!(self, Field::Entry | Field::Partition | Field::Offset)
     }
@@ -97,9 +97,9 @@ impl Field {
         match self {
             Field::Entry => {
                 let entry = record.entry.context(
-                    "the record has no entry number, which `{{ entry }}` in the key asks for: name the objects by \
-                     `{{ topic }}`, `{{ partition }}` and `{{ offset }}`, or let a producer write the topic that \
-                     numbers its records (header `runner-entry`), as the runner does",
+                    "the record has no entry number for `{{ entry }}`: use `{{ topic }}`, `{{ partition }}` and \
+                     `{{ offset }}` in the key, or let a producer write the topic that sets the header \
+                     `runner-entry`, as runner does",
                 )?;
                 write!(out, "{}", entry.number)?;
             }
@@ -108,7 +108,7 @@ impl Field {
             Field::Offset => write!(out, "{}", record.origin.offset)?,
             Field::Key => {
                 let key = record.key.as_deref().filter(|key| !key.is_empty());
-                push_text(key.context("the record has no key, which `{{ key }}` asks for")?, out);
+                push_text(key.context("the record has no key for `{{ key }}`")?, out);
             }
         }
         Ok(())
@@ -121,9 +121,8 @@ impl fmt::Display for Field {
     }
 }
 
-/// Appends text from a record so that it stays one part of a path and can be told
-/// apart from any other text: `/`, `\`, `%`, control characters, bytes that are no
-/// UTF-8 and a text of dots alone are percent-encoded.
+/// Appends text from a record as one segment of a path, different for every text: `/`, `\`, `%`,
+/// control characters, bytes that are not UTF-8, and a text of dots alone are percent-encoded.
 fn push_text(text: &[u8], out: &mut String) {
     let only_dots = text.iter().all(|&byte| byte == b'.');
     for chunk in text.utf8_chunks() {
@@ -143,20 +142,6 @@ fn push_encoded(byte: u8, out: &mut String) {
     out.extend(['%', char::from(HEX[usize::from(byte >> 4)]), char::from(HEX[usize::from(byte & 15)])]);
 }
 
-impl JsonSchema for KeyTemplate {
-    fn schema_name() -> Cow<'static, str> {
-        "KeyTemplate".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "minLength": 1 })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,7 +153,7 @@ mod tests {
         KeyTemplate::try_from(pattern.to_owned()).unwrap()
     }
 
-    fn refusal(pattern: &str) -> String {
+    fn rejection(pattern: &str) -> String {
         KeyTemplate::try_from(pattern.to_owned()).expect_err(pattern)
     }
 
@@ -177,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_stand_for_where_the_record_comes_from() {
+    fn placeholders_render_origin_key_and_entry() {
         let mut record = record("stock_market", 3, 41);
         record.entry = Some(EntryNumber { number: 7, source: Name::new("producer/stocks") });
         record.key = Some(Bytes::from_static(b"NYA"));
@@ -187,56 +172,56 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_a_number_is_told_the_ways_out() {
+    fn record_without_entry_number_is_rejected_with_advice() {
         let error = template("{{ entry }}.json").render(&record("t", 0, 0)).unwrap_err().to_string();
         assert!(error.contains("`{{ topic }}`, `{{ partition }}` and `{{ offset }}`"), "{error}");
         assert!(error.contains("runner-entry"), "{error}");
     }
 
     #[test]
-    fn a_template_that_could_name_two_records_alike_is_refused() {
+    fn template_without_unique_names_is_rejected() {
         for pattern in
             ["data.json", "{{ key }}.json", "{{ topic }}/{{ offset }}", "{{ partition }}/{{ offset }}", ""]
         {
-            assert!(refusal(pattern).contains("the same name"), "{pattern}");
+            assert!(rejection(pattern).contains("the same name"), "{pattern}");
         }
     }
 
     #[test]
-    fn values_that_could_run_into_each_other_are_refused() {
-        assert!(refusal("{{ topic }}/{{ partition }}{{ offset }}").contains("no digit"));
-        assert!(refusal("{{ topic }}/{{ partition }}0{{ offset }}").contains("no digit"));
-        assert!(refusal("{{ key }}{{ entry }}").contains("no digit"));
-        assert!(refusal("{{ topic }}-{{ key }}-{{ entry }}").contains("need a `/`"));
+    fn adjacent_placeholders_without_separator_are_rejected() {
+        assert!(rejection("{{ topic }}/{{ partition }}{{ offset }}").contains("not a digit"));
+        assert!(rejection("{{ topic }}/{{ partition }}0{{ offset }}").contains("not a digit"));
+        assert!(rejection("{{ key }}{{ entry }}").contains("not a digit"));
+        assert!(rejection("{{ topic }}-{{ key }}-{{ entry }}").contains("need a `/`"));
         template("{{ topic }}-{{ partition }}-{{ offset }}/{{ key }}.json");
     }
 
     #[test]
-    fn a_slip_in_a_placeholder_gets_the_right_name() {
-        assert!(refusal("{{ entri }}").contains("did you mean `{{ entry }}`?"));
-        assert!(refusal("{{ Offset }}").contains("did you mean `{{ offset }}`?"));
-        assert!(refusal("{{ colour }}").contains("there are `{{ entry }}`, `{{ topic }}`"));
-        assert!(refusal("{{ .Index }}/{{ entry }}").contains("fields of the record"));
-        assert!(refusal("{{ entry").contains("never closed"));
-        assert!(refusal("{entry}").contains("two braces"));
+    fn unknown_placeholder_suggests_the_closest_name() {
+        assert!(rejection("{{ entri }}").contains("did you mean `{{ entry }}`?"));
+        assert!(rejection("{{ Offset }}").contains("did you mean `{{ offset }}`?"));
+        assert!(rejection("{{ colour }}").contains("there are `{{ entry }}`, `{{ topic }}`"));
+        assert!(rejection("{{ .Index }}/{{ entry }}").contains("fields of the record"));
+        assert!(rejection("{{ entry").contains("no closing"));
+        assert!(rejection("{entry}").contains("two braces"));
     }
 
     #[test]
-    fn dates_are_kept_free_and_a_percent_sign_is_written_twice() {
-        assert!(refusal("%Y/{{ entry }}").contains("dates"));
+    fn single_percent_sign_is_rejected_and_double_one_is_literal() {
+        assert!(rejection("%Y/{{ entry }}").contains("dates"));
         assert_eq!(template("100%%/{{ entry }}").folder(), "100%/");
     }
 
     #[test]
-    fn folders_without_a_name_and_folders_that_climb_are_refused() {
+    fn empty_and_relative_folders_are_rejected() {
         for pattern in ["/{{ entry }}", "a//{{ entry }}", "a/../{{ entry }}", "./{{ entry }}", "{{ entry }}/"]
         {
-            refusal(pattern);
+            rejection(pattern);
         }
     }
 
     #[test]
-    fn the_folder_is_the_literal_front_up_to_the_last_slash() {
+    fn folder_is_the_literal_prefix_up_to_the_last_slash() {
         assert_eq!(
             template("stockmarket_project/stock_market_{{ entry }}.json").folder(),
             "stockmarket_project/"
@@ -247,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn text_from_a_record_stays_one_part_of_the_path() {
+    fn text_from_a_record_stays_one_path_segment() {
         let name = |key: &'static [u8]| {
             let mut record = record("t", 0, 0);
             record.entry = Some(EntryNumber { number: 0, source: Name::new("p/s") });
@@ -261,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_s3_would_refuse_is_refused_before() {
+    fn key_longer_than_s3_allows_is_rejected() {
         let mut record = record(&"x".repeat(1100), 0, 0);
         record.entry = Some(EntryNumber { number: 0, source: Name::new("p/s") });
         let error = template("{{ topic }}/{{ entry }}").render(&record).unwrap_err();
@@ -270,7 +255,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn two_origins_never_share_a_name(
+        fn two_origins_never_have_the_same_name(
             a in ("[a-c0-1/.%-]{1,4}", 0..120i32, 0..120u64),
             b in ("[a-c0-1/.%-]{1,4}", 0..120i32, 0..120u64),
             pattern in prop::sample::select(vec![
@@ -281,7 +266,7 @@ mod tests {
             ]),
         ) {
             let template = template(pattern);
-            let name = |(topic, lane, offset): &(String, i32, u64)| template.render(&record(topic, *lane, *offset)).unwrap();
+            let name = |(topic, partition, offset): &(String, i32, u64)| template.render(&record(topic, *partition, *offset)).unwrap();
             prop_assert_eq!(name(&a) == name(&b), a == b);
         }
     }

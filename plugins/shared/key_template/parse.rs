@@ -1,4 +1,4 @@
-//! Reads a key template, and refuses one that could give two records the same name.
+//! Parses a key template, and rejects one that could give two records the same name.
 
 use super::{Field, KeyTemplate, Part};
 
@@ -8,12 +8,12 @@ impl TryFrom<String> for KeyTemplate {
     fn try_from(pattern: String) -> Result<Self, String> {
         let parts = parse(&pattern)?;
         check_path(&parts)?;
-        check_borders(&parts)?;
+        check_separators(&parts)?;
         let has = |field| parts.iter().any(|part| matches!(part, Part::Field(it) if *it == field));
         let by_origin = has(Field::Topic) && has(Field::Partition) && has(Field::Offset);
         if !by_origin && !has(Field::Entry) {
             return Err(format!(
-                "`{pattern}` could give two records the same name, and one would overwrite the other: it needs \
+                "`{pattern}` could give two records the same name: it needs \
                  `{{{{ entry }}}}`, or `{{{{ topic }}}}`, `{{{{ partition }}}}` and `{{{{ offset }}}}` together"
             ));
         }
@@ -27,8 +27,7 @@ fn parse(pattern: &str) -> Result<Vec<Part>, String> {
     while let Some(start) = rest.find("{{") {
         push_literal(&rest[..start], &mut parts)?;
         let inner = &rest[start + 2..];
-        let end =
-            inner.find("}}").ok_or_else(|| format!("`{{{{` in `{pattern}` is never closed by `}}}}`"))?;
+        let end = inner.find("}}").ok_or_else(|| format!("`{{{{` in `{pattern}` has no closing `}}}}`"))?;
         parts.push(Part::Field(parse_field(inner[..end].trim())?));
         rest = &inner[end + 2..];
     }
@@ -61,7 +60,7 @@ fn push_literal(text: &str, parts: &mut Vec<Part>) -> Result<(), String> {
     }
     if let Some(brace) = text.find(['{', '}']) {
         return Err(format!(
-            "a placeholder has two braces on either side, as in `{{{{ entry }}}}`; `{}` has not",
+            "a placeholder has two braces on either side, as in `{{{{ entry }}}}`; found `{}`",
             &text[brace..]
         ));
     }
@@ -77,7 +76,7 @@ fn push_literal(text: &str, parts: &mut Vec<Part>) -> Result<(), String> {
     Ok(())
 }
 
-/// Folders without a name are never meant, and `.` or `..` is climbed by tools that copy a bucket to disk.
+/// Rejects empty folder names, and `.` and `..`: tools that copy a bucket to disk would follow them.
 fn check_path(parts: &[Part]) -> Result<(), String> {
     let mut path = String::new();
     for part in parts {
@@ -87,27 +86,25 @@ fn check_path(parts: &[Part]) -> Result<(), String> {
         }
     }
     if path.starts_with('/') {
-        return Err("a key that begins with `/` lies in a folder without a name: leave the `/` out".into());
+        return Err("a key must not start with `/`: leave it out".into());
     }
     if path.ends_with('/') {
-        return Err("a key that ends with `/` names a folder: add a name for the object".into());
+        return Err("a key must not end with `/`: add a name for the object".into());
     }
     match path.split('/').find(|segment| matches!(*segment, "" | "." | "..")) {
-        Some("") if !path.is_empty() => {
-            Err("`//` in a key is a folder without a name: leave one `/` out".into())
-        }
+        Some("") if !path.is_empty() => Err("a key must not contain `//`: leave one `/` out".into()),
         Some(dots @ ("." | "..")) => Err(format!("`{dots}` cannot be a folder of a key")),
         _ => Ok(()),
     }
 }
 
-/// Refuses placeholders whose values could run into each other, so that `1` and
-/// `11` read like `11` and `1`.
+/// Rejects placeholders without a clear border between their values: `1` and `11` next to each
+/// other would be the same as `11` and `1`.
 ///
-/// No value contains a `/`, so each segment of the path can be judged alone. A
-/// number ends where something else than a digit stands; of texts there may be
-/// one a segment, which is what is left once all the numbers are known.
-fn check_borders(parts: &[Part]) -> Result<(), String> {
+/// No value contains a `/`, so each segment of the path is checked alone. A number ends at the
+/// first character that is not a digit. A segment may have one text: what remains once the
+/// numbers are known.
+fn check_separators(parts: &[Part]) -> Result<(), String> {
     let mut before: Option<Field> = None;
     let mut text_before: Option<Field> = None;
     let mut is_separated = false;
@@ -118,13 +115,13 @@ fn check_borders(parts: &[Part]) -> Result<(), String> {
             Part::Field(field) => {
                 if let Some(other) = before.filter(|_| !is_separated) {
                     return Err(format!(
-                        "{other} and {field} need something between them that is no digit, such as `-`: \
-                         1 beside 11 would read like 11 beside 1"
+                        "{other} and {field} need a separator that is not a digit, such as `-`: the values 1 and 11 \
+                         would give the same name as 11 and 1"
                     ));
                 }
                 if let Some(other) = text_before.filter(|_| !field.is_number()) {
                     return Err(format!(
-                        "{other} and {field} need a `/` between them: any text may stand in either"
+                        "{other} and {field} need a `/` between them: either may contain any text"
                     ));
                 }
                 if !field.is_number() {

@@ -1,10 +1,9 @@
-//! A crawler of Glue: made where it is missing, compared where it is there, started and looked at.
+//! The client of one Glue crawler: creates or checks it, starts it, and reads its status.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use aws_sdk_glue::Client;
-use aws_sdk_glue::error::SdkError;
 use aws_sdk_glue::types::{
     Crawler as Description, CrawlerState, DatabaseInput, DeleteBehavior, LastCrawlInfo, LastCrawlStatus,
     SchemaChangePolicy, UpdateBehavior,
@@ -13,258 +12,219 @@ use runner_core::async_trait;
 use tokio::time::{Duration, sleep};
 use tracing::{info, warn};
 
-use super::options::Cron;
-#[cfg(test)]
-use super::options::Folder;
-use super::plan::{Difference, Plan};
-use super::rounds::{Crawl, Crawls, Look};
+use super::scheduler::{CrawlerClient, LastCrawl, Status};
+use super::spec::CrawlerSpec;
 use super::tables;
-use crate::shared::aws::{Access, Service, Trouble};
+use crate::shared::aws::{Access, AwsError};
 
 /// A crawler that exists.
 pub(super) struct Crawler {
     client: Client,
     access: Access,
-    plan: Plan,
-    /// Some may start crawlers but not read their history.
-    may_read_history: AtomicBool,
+    spec: Arc<CrawlerSpec>,
 }
 
 impl Crawler {
-    /// Makes the database and the crawler where they are missing.
-    pub(super) async fn open(access: Access, plan: Plan, update: bool) -> Result<Crawler> {
+    /// Creates the database and the crawler if they are missing.
+    pub(super) async fn open(access: Access, spec: Arc<CrawlerSpec>) -> Result<Crawler> {
         let mut config = aws_sdk_glue::config::Builder::from(&access.config);
         config.set_endpoint_url(access.endpoint.clone());
         let client = Client::from_conf(config.build());
-        let crawler = Crawler { client, access, plan, may_read_history: AtomicBool::new(true) };
+        let crawler = Crawler { client, access, spec };
         crawler.ensure_database().await?;
         match crawler.describe().await {
-            Ok(found) => crawler.reconcile(&found, update).await?,
-            Err(trouble) if trouble.is("EntityNotFoundException") => crawler.create().await?,
-            Err(trouble) => return Err(crawler.on_open(trouble, "looking for the crawler")),
+            Ok(existing) => crawler.reconcile(&existing).await?,
+            Err(error) if error.is("EntityNotFoundException") => crawler.create().await?,
+            Err(error) => {
+                return Err(crawler.open_error(error, &format!("looking for the {}", crawler.name())));
+            }
         }
         Ok(crawler)
     }
 
     async fn ensure_database(&self) -> Result<()> {
-        let name = &self.plan.database;
-        let Err(error) = self.client.get_database().name(name).send().await else { return Ok(()) };
-        let trouble = Trouble::of(&error);
-        if !trouble.is("EntityNotFoundException") {
-            return Err(self.on_open(trouble, &format!("looking for the database `{name}`")));
+        let name = &self.spec.config.database;
+        match self.client.get_database().name(name).send().await.map_err(AwsError::from) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is("EntityNotFoundException") => {}
+            Err(error) => return Err(self.open_error(error, &format!("looking for the database `{name}`"))),
         }
         let input = DatabaseInput::builder().name(name).build().context("describing the database")?;
-        match self.client.create_database().database_input(input).send().await {
-            Ok(_) => info!("created the database `{name}`"),
-            Err(error) => {
-                let trouble = Trouble::of(&error);
-                if !trouble.is("AlreadyExistsException") {
-                    return Err(self.on_open(trouble, &format!("creating the database `{name}`")));
-                }
-            }
-        }
-        Ok(())
+        let create = self.client.create_database().database_input(input).send().await;
+        self.created(create.map_err(AwsError::from), &format!("database `{name}`"))
     }
 
     async fn create(&self) -> Result<()> {
-        let plan = &self.plan;
+        let (spec, config) = (&*self.spec, &self.spec.config);
         let create = self
             .client
             .create_crawler()
-            .name(&plan.name)
-            .description("Made by runner")
-            .role(&plan.role)
-            .database_name(&plan.database)
-            .targets(plan.targets())
-            .table_prefix(&plan.table_prefix)
-            .set_schedule(plan.schedule.as_ref().map(|cron| cron.as_str().to_owned()))
+            .name(&config.crawler)
+            .description("Created by runner")
+            .role(&config.role)
+            .database_name(&config.database)
+            .targets(spec.targets())
+            .table_prefix(&config.table_prefix)
+            .set_schedule(config.schedule.clone())
             .schema_change_policy(schema_change_policy())
-            .configuration(plan.configuration());
-        match create.send().await {
-            Ok(_) => info!("created {} over {}", self.name(), plan.target),
-            Err(error) => {
-                let trouble = Trouble::of(&error);
-                if !trouble.is("AlreadyExistsException") {
-                    return Err(self.on_open(trouble, "creating the crawler"));
-                }
-            }
+            .configuration(spec.configuration());
+        self.created(create.send().await.map_err(AwsError::from), &self.name())
+    }
+
+    /// Accepts that another process has created it first.
+    fn created<T>(&self, created: Result<T, AwsError>, what: &str) -> Result<()> {
+        match created {
+            Ok(_) => info!("created the {what}"),
+            Err(error) if error.is("AlreadyExistsException") => {}
+            Err(error) => return Err(self.open_error(error, &format!("creating the {what}"))),
         }
         Ok(())
     }
 
-    /// An existing crawler has to be the one that was asked for, unless we may make it so.
-    async fn reconcile(&self, found: &Description, update: bool) -> Result<()> {
-        let differences = self.plan.differences(found);
+    /// Compares an existing crawler with the pipeline file.
+    async fn reconcile(&self, existing: &Description) -> Result<()> {
+        let differences = self.spec.differences(existing);
         if differences.is_empty() {
             return Ok(());
         }
-        let list = differences.iter().map(Difference::to_string).collect::<Vec<_>>().join("; ");
-        if update {
+        let list: Vec<&str> = differences.iter().map(|difference| &*difference.text).collect();
+        let list = list.join("; ");
+        if self.spec.config.update {
             return self.update(&list).await;
         }
         if differences.iter().any(|difference| difference.is_serious) {
             bail!(
-                "{} exists and is another one: {list}; choose another name in `crawler`, or set `update = true` to \
-                 change it",
+                "{} exists with other settings: {list}; choose another name in `crawler`, or set `update = true` to \
+                 change the crawler",
                 self.name()
             );
         }
-        warn!("{} exists and is kept as it is: {list}; `update = true` would change it", self.name());
+        warn!(
+            "{} exists with other settings and is not changed: {list}; set `update = true` to change it",
+            self.name()
+        );
         Ok(())
     }
 
-    async fn update(&self, list: &str) -> Result<()> {
-        let plan = &self.plan;
+    async fn update(&self, differences: &str) -> Result<()> {
+        let (spec, config) = (&*self.spec, &self.spec.config);
         loop {
             let update = self
                 .client
                 .update_crawler()
-                .name(&plan.name)
-                .role(&plan.role)
-                .database_name(&plan.database)
-                .targets(plan.targets())
-                .table_prefix(&plan.table_prefix)
-                // An empty schedule takes the old one away.
-                .schedule(plan.schedule.as_ref().map_or("", Cron::as_str))
+                .name(&config.crawler)
+                .role(&config.role)
+                .database_name(&config.database)
+                .targets(spec.targets())
+                .table_prefix(&config.table_prefix)
+                // An empty schedule removes the existing one.
+                .schedule(config.schedule.as_deref().unwrap_or_default())
                 .schema_change_policy(schema_change_policy())
-                .configuration(plan.configuration());
-            let Err(error) = update.send().await else {
-                info!("changed {}: {list}", self.name());
-                return Ok(());
-            };
-            let trouble = Trouble::of(&error);
-            if !trouble.is("CrawlerRunningException") {
-                return Err(self.on_open(trouble, "changing the crawler"));
+                .configuration(spec.configuration());
+            match update.send().await.map_err(AwsError::from) {
+                Ok(_) => {
+                    info!("changed the {}: {differences}", self.name());
+                    return Ok(());
+                }
+                Err(error) if error.is("CrawlerRunningException") => {
+                    info!("the {} cannot be changed while it is running: waiting", self.name());
+                    sleep(Duration::from_secs(5)).await;
+                }
+                Err(error) => return Err(self.open_error(error, &format!("changing the {}", self.name()))),
             }
-            info!("{} is running and can be changed only afterwards: waiting", self.name());
-            sleep(Duration::from_secs(5)).await;
         }
     }
 
-    async fn describe(&self) -> Result<Description, Trouble> {
-        let found = self.client.get_crawler().name(&self.plan.name).send().await;
-        let found = found.map_err(|error| Trouble::of(&error))?;
+    async fn describe(&self) -> Result<Description, AwsError> {
+        let found = self.client.get_crawler().name(&self.spec.config.crawler).send().await?;
         Ok(found.crawler.unwrap_or_else(|| Description::builder().build()))
     }
 
-    /// Asks for the newest entry of the crawler's history. Nothing depends on the answer, but
-    /// there are servers (moto) whose crawls go on only while somebody reads their history.
-    async fn read_history(&self) {
-        if !self.may_read_history.load(Ordering::Relaxed) {
-            return;
-        }
-        let history = self.client.list_crawls().crawler_name(&self.plan.name).max_results(1);
-        match history.send().await {
-            Ok(history) => {
-                let newest = history.crawls().first();
-                tracing::debug!(state = ?newest.and_then(|crawl| crawl.state()), "{} runs", self.name());
-            }
-            Err(error) => {
-                tracing::debug!("{}: no history: {}", self.name(), Trouble::of(&error));
-                self.may_read_history.store(false, Ordering::Relaxed);
-            }
-        }
-    }
-
-    fn on_open(&self, trouble: Trouble, what: &str) -> Error {
-        let text = trouble.to_string();
-        let plan = &self.plan;
+    fn open_error(&self, error: AwsError, action: &str) -> Error {
+        let text = error.to_string();
+        let role = &self.spec.config.role;
         if text.contains("iam:PassRole") {
-            return anyhow!(trouble).context(format!(
-                "{what}: these credentials may not hand the role `{}` to Glue; they need iam:PassRole on it, with \
-                 glue.amazonaws.com as the service",
-                plan.role
+            return anyhow!(error).context(format!(
+                "{action}: these credentials may not pass the role `{role}` to Glue; they need iam:PassRole on it, \
+                 with glue.amazonaws.com as the service"
             ));
         }
         if text.contains("assume") && text.contains("role") {
-            return anyhow!(trouble).context(format!(
-                "{what}: Glue cannot take on the role `{}`: it must exist and trust glue.amazonaws.com; a new role \
-                 needs some seconds",
-                plan.role
+            return anyhow!(error).context(format!(
+                "{action}: Glue cannot assume the role `{role}`: it must exist and trust glue.amazonaws.com; a new \
+                 role can be used after some seconds"
             ));
         }
-        trouble.on_open(Service::GLUE, &self.access, &format!("{what} of {}", self.name()))
-    }
-}
-
-#[async_trait]
-impl Crawls for Crawler {
-    async fn look(&self) -> Result<Look> {
-        let mut found = self.describe().await?;
-        if found.state() == Some(&CrawlerState::Running) {
-            self.read_history().await;
-            found = self.describe().await?;
-        }
-        let is_ready = found.state() == Some(&CrawlerState::Ready);
-        Ok(Look { is_ready, last: found.last_crawl().map(|last| self.crawl(last)) })
+        error.into_open_error(&self.access, action)
     }
 
-    async fn start(&self) -> Result<bool> {
-        let Err(error) = self.client.start_crawler().name(&self.plan.name).send().await else {
-            return Ok(true);
-        };
-        let is_running =
-            matches!(&error, SdkError::ServiceError(it) if it.err().is_crawler_running_exception());
-        if is_running { Ok(false) } else { Err(Trouble::of(&error).into()) }
-    }
-
-    async fn tables(&self) -> Result<Vec<String>> {
-        tables::find(&self.client, &self.plan).await
-    }
-
-    fn name(&self) -> String {
-        format!("crawler `{}`", self.plan.name)
-    }
-
-    fn place(&self) -> String {
-        self.access.place()
-    }
-
-    fn why_no_table(&self) -> String {
-        let Plan { target, role, .. } = &self.plan;
-        format!(
-            "most likely nothing lies in {target} yet, or the role `{role}` may not read it (it needs s3:GetObject \
-             and s3:ListBucket on `{}`; the policy AWSGlueServiceRole covers buckets named aws-glue-* only), or the \
-             objects are not JSON",
-            target.bucket()
-        )
-    }
-}
-
-impl Crawler {
-    fn crawl(&self, last: &LastCrawlInfo) -> Crawl {
+    fn last_crawl(&self, last: &LastCrawlInfo) -> LastCrawl {
         let started = last.start_time().map(ToString::to_string).unwrap_or_default();
         let id = format!("{started} {}", last.message_prefix().unwrap_or_default());
-        let went_well = match last.status() {
-            Some(LastCrawlStatus::Succeeded) => true,
-            // What the history calls the same.
-            Some(other) => other.as_str() == "COMPLETED",
-            None => false,
-        };
-        Crawl { id, failure: (!went_well).then(|| self.failure(last)) }
+        let has_failed =
+            matches!(last.status(), None | Some(LastCrawlStatus::Failed | LastCrawlStatus::Cancelled));
+        LastCrawl { id, failure: has_failed.then(|| self.failure(last)) }
     }
 
     fn failure(&self, last: &LastCrawlInfo) -> String {
         let status = last.status().map_or("no status", LastCrawlStatus::as_str);
-        let message = last.error_message().unwrap_or("Glue gives no reason");
+        let message = last.error_message().unwrap_or("Glue returned no reason");
         let group = last.log_group().unwrap_or("/aws-glue/crawlers");
-        let stream = last.log_stream().unwrap_or(&self.plan.name);
+        let stream = last.log_stream().unwrap_or(&self.spec.config.crawler);
         let hint = if message.to_lowercase().contains("denied") {
-            format!(
-                "; the role `{}` needs s3:GetObject and s3:ListBucket on `{}`",
-                self.plan.role,
-                self.plan.target.bucket()
-            )
+            let (role, bucket) = (&self.spec.config.role, self.spec.target.bucket());
+            format!("; the role `{role}` needs s3:GetObject and s3:ListBucket on `{bucket}`")
         } else {
             String::new()
         };
         format!(
-            "{status}: {message}{hint}; its log: `aws logs tail {group} --log-stream-names {stream} --since 1h`"
+            "{status}: {message}{hint}; log: `aws logs tail {group} --log-stream-names {stream} --since 1h`"
         )
     }
 }
 
-/// Columns that come are added; a table whose objects have gone is left alone.
+#[async_trait]
+impl CrawlerClient for Crawler {
+    async fn status(&self) -> Result<Status, AwsError> {
+        let found = self.describe().await?;
+        let is_ready = found.state() == Some(&CrawlerState::Ready);
+        Ok(Status { is_ready, last_crawl: found.last_crawl().map(|last| self.last_crawl(last)) })
+    }
+
+    async fn start(&self) -> Result<bool, AwsError> {
+        match self.client.start_crawler().name(&self.spec.config.crawler).send().await.map_err(AwsError::from)
+        {
+            Ok(_) => Ok(true),
+            Err(error) if error.is("CrawlerRunningException") => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn tables(&self) -> Result<Vec<String>, AwsError> {
+        let tables = tables::find(&self.client, &self.spec).await?;
+        if tables.is_empty() {
+            let (target, role) = (&self.spec.target, &self.spec.config.role);
+            warn!(
+                "the {} has found no table: most likely {target} is empty, or the role `{role}` may not read it (it \
+                 needs s3:GetObject and s3:ListBucket on `{}`; the policy AWSGlueServiceRole covers only buckets \
+                 named aws-glue-*), or the objects are not JSON",
+                self.name(),
+                target.bucket()
+            );
+        }
+        Ok(tables)
+    }
+
+    fn name(&self) -> String {
+        format!("crawler `{}`", self.spec.config.crawler)
+    }
+
+    fn error(&self, error: AwsError) -> Error {
+        error.into_error(&self.access)
+    }
+}
+
+/// Adds new columns to the table; keeps a table whose objects were deleted.
 fn schema_change_policy() -> SchemaChangePolicy {
     SchemaChangePolicy::builder()
         .update_behavior(UpdateBehavior::UpdateInDatabase)

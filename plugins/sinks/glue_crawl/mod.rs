@@ -1,26 +1,26 @@
-//! `glue_crawl`: keeps a Glue table over what the sink in front of it has stored.
+//! `glue_crawl`: keeps a Glue table over what the upstream sink has stored.
 
 mod crawler;
 mod options;
-mod plan;
-mod rounds;
+mod scheduler;
+mod spec;
 mod tables;
 
 use std::sync::Arc;
 
 use anyhow::anyhow;
 use runner_core::{
-    BuildContext, Gauges, HumanDuration, Plugin, Record, Result, ShutdownReason, Sink, SinkConfig,
-    WriteError, async_trait,
+    BuildContext, Gauges, HumanDuration, OptionError, OptionErrors, Plugin, Record, Result, ShutdownReason,
+    Sink, SinkConfig, WriteError, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::crawler::Crawler;
-use self::options::{Cron, Folder, SampleSize};
-use self::plan::Plan;
-use self::rounds::Rounds;
-use crate::shared::aws::{Access, Endpoint, Service};
+use self::options::{Folder, check_schedule};
+use self::scheduler::CrawlScheduler;
+use self::spec::CrawlerSpec;
+use crate::shared::aws::{Access, Endpoint};
 
 runner_core::register! { Plugin::sink::<GlueCrawlConfig>("glue_crawl").example(
 r#"type = "glue_crawl"
@@ -30,54 +30,60 @@ crawler = "stock-market-crawler"
 role = "AWSGlueServiceRole-stock-market"
 "#) }
 
-/// Keeps a table in the Glue catalog over what the sink in front of it has stored.
+/// Keeps a table in the Glue catalog over what the upstream sink has stored.
 ///
-/// It makes the database and the crawler where they are missing, starts a crawl half a minute
-/// after the first object, then at most once per `every` and only if something new was stored,
-/// and one at the end of the input, which it waits for. It reports the table and its columns.
-/// A run that is stopped starts the last crawl and does not wait. Glue bills at least ten
-/// minutes a crawl; new objects in a known folder are seen by SQL without one.
-#[derive(Deserialize, JsonSchema)]
+/// Creates the database and the crawler if they are missing. Starts a crawl half a minute after the
+/// first object, then at most once per `every` and only if new objects were stored. At the end of the
+/// input it starts a last crawl, waits for it, and reports the table and its columns. A run that is
+/// stopped starts the last crawl and does not wait. Glue bills at least ten minutes per crawl; SQL
+/// queries see new objects in a known folder without one.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GlueCrawlConfig {
-    /// The database of the Glue catalog that the table belongs to; made if it is missing.
+    /// The database of the Glue catalog for the table; created if it is missing.
     database: String,
-    /// The name of the crawler; made if it is missing.
+    /// The name of the crawler; created if it is missing.
     crawler: String,
-    /// The role that Glue reads the bucket as, by name or ARN. It must trust `glue.amazonaws.com`,
-    /// carry the policy `AWSGlueServiceRole`, and be allowed to read the bucket.
+    /// The role with which Glue reads the bucket, by name or ARN. It must trust `glue.amazonaws.com`,
+    /// have the policy `AWSGlueServiceRole`, and be allowed to read the bucket.
     role: String,
-    /// The folder to crawl, `s3://bucket/folder/`; the table is named after it. Absent: the folder
-    /// that the sink in front of this one writes to.
+    /// The folder to crawl, `s3://bucket/folder/`; the table is named after it. Default: the folder
+    /// that the upstream sink writes to.
     #[serde(default)]
     target: Option<Folder>,
-    /// Stands before the name of the table.
+    /// A prefix for the name of the table.
     #[serde(default)]
     table_prefix: String,
     /// How many objects of each folder the crawler reads, 1 to 249.
+    #[serde(default = "default_sample_size")]
+    #[schemars(range(min = 1, max = 249))]
+    sample_size: i32,
+    /// A schedule on which Glue also starts the crawler by itself: a cron expression of Glue in UTC, such
+    /// as `cron(15 12 * * ? *)`. Default: none.
     #[serde(default)]
-    sample_size: SampleSize,
-    /// When Glue starts the crawler by itself, as a cron expression of Glue in UTC such as
-    /// `cron(15 12 * * ? *)`; the crawls of this sink come on top. Absent: on demand alone.
-    #[serde(default)]
-    schedule: Option<Cron>,
-    /// How long to wait from one crawl to the next while records come in; `0s`: crawl at the end only.
+    #[schemars(extend("pattern" = r"^\s*cron\(.*\)\s*$|\$\{"))]
+    schedule: Option<String>,
+    /// The minimum time from one crawl to the next while records arrive; `0s`: crawl only at the end.
     #[serde(default = "default_every")]
     every: HumanDuration,
-    /// Whether an existing crawler of that name is changed to what stands here. Otherwise one with
-    /// another target, role or database is an error that shows the difference.
+    /// Whether to change an existing crawler of that name to these options. Otherwise an existing crawler
+    /// with another target, role or database is an error that shows the difference.
     #[serde(default)]
     update: bool,
-    /// How long to wait for a crawl; `0s`: for ever.
+    /// How long to wait for a crawl; `0s`: no timeout.
     #[serde(default = "default_timeout")]
     timeout: HumanDuration,
-    /// The address of a server other than AWS's own; absent: what `AWS_ENDPOINT_URL_GLUE`,
-    /// `AWS_ENDPOINT_URL` or the profile say.
+    /// The URL of a server other than AWS's own. Default: `AWS_ENDPOINT_URL_GLUE`, `AWS_ENDPOINT_URL`
+    /// or the profile.
     #[serde(default)]
     endpoint: Option<Endpoint>,
-    /// The region of the Glue catalog; absent: what `AWS_REGION` or the profile say.
+    /// The region of the Glue catalog. Default: `AWS_REGION` or the profile.
     #[serde(default)]
     region: Option<String>,
+}
+
+fn default_sample_size() -> i32 {
+    100
 }
 
 fn default_every() -> HumanDuration {
@@ -89,79 +95,69 @@ fn default_timeout() -> HumanDuration {
 }
 
 impl SinkConfig for GlueCrawlConfig {
-    fn build(self, context: &BuildContext) -> Result<Box<dyn Sink>> {
-        let target = match self.target {
-            Some(target) => target,
-            None => Folder::upstream(&context.upstream_locations)?,
+    fn build(mut self, context: &BuildContext) -> Result<Box<dyn Sink>> {
+        let mut errors = Vec::new();
+        if !(1..=249).contains(&self.sample_size) {
+            let message =
+                format!("a crawler reads 1 to 249 objects of each folder, not {}", self.sample_size);
+            errors.push(OptionError::new("sample_size", message));
+        }
+        self.schedule = self.schedule.map(|text| text.trim().to_owned());
+        if let Some(Err(message)) = self.schedule.as_deref().map(check_schedule) {
+            errors.push(OptionError::new("schedule", message));
+        }
+        let target = match self.target.take() {
+            Some(target) => Ok(target),
+            None => Folder::upstream(&context.upstream_locations),
         };
-        let plan = Plan {
-            name: self.crawler,
-            database: self.database,
-            role: self.role,
-            target,
-            table_prefix: self.table_prefix,
-            sample_size: self.sample_size.into(),
-            schedule: self.schedule,
-        };
-        Ok(Box::new(GlueCrawl {
-            plan,
-            every: self.every,
-            timeout: self.timeout,
-            update: self.update,
-            endpoint: self.endpoint,
-            region: self.region,
-            gauges: Arc::clone(&context.gauges),
-            rounds: None,
-        }))
+        let target = OptionErrors::with(errors, target)?;
+        let spec = Arc::new(CrawlerSpec { target, config: self });
+        Ok(Box::new(GlueCrawl { spec, gauges: Arc::clone(&context.gauges), scheduler: None }))
     }
 }
 
 struct GlueCrawl {
-    plan: Plan,
-    every: HumanDuration,
-    timeout: HumanDuration,
-    update: bool,
-    endpoint: Option<Endpoint>,
-    region: Option<String>,
+    spec: Arc<CrawlerSpec>,
     gauges: Arc<Gauges>,
-    /// There once it has been opened.
-    rounds: Option<Rounds<Crawler>>,
+    /// Set by `open`.
+    scheduler: Option<CrawlScheduler<Crawler>>,
 }
 
 #[async_trait]
 impl Sink for GlueCrawl {
     async fn open(&mut self) -> Result<()> {
-        let access = Access::load(Service::GLUE, self.region.as_deref(), self.endpoint.as_ref()).await?;
-        let crawler = Crawler::open(access, self.plan.clone(), self.update).await?;
-        let (every, timeout) = (self.every.unless_zero(), self.timeout.unless_zero());
-        self.rounds = Some(Rounds::new(crawler, every, timeout, Arc::clone(&self.gauges)));
+        let config = &self.spec.config;
+        let access = Access::load("Glue", config.region.as_deref(), config.endpoint.as_ref()).await?;
+        let crawler = Crawler::open(access, Arc::clone(&self.spec)).await?;
+        let (every, timeout) = (config.every.unless_zero(), config.timeout.unless_zero());
+        self.scheduler = Some(CrawlScheduler::new(crawler, every, timeout, Arc::clone(&self.gauges)));
         Ok(())
     }
 
-    /// Signs at once: the records are stored already, and a crawl that comes late loses none.
+    /// Acknowledges at once: the upstream sink has stored the records, and a late crawl loses none.
     async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
-        self.rounds()?.hear(records.len());
+        self.scheduler()?.add_records(records.len());
         Ok(())
     }
 
     async fn run_background(&self) -> Result<()> {
-        self.rounds()?.run().await;
+        self.scheduler()?.run().await;
         Ok(())
     }
 
-    async fn flush(&self, ending: ShutdownReason) -> Result<()> {
-        let rounds = self.rounds()?;
-        match ending {
-            ShutdownReason::InputEnded => rounds.finish().await,
+    async fn flush(&self, reason: ShutdownReason) -> Result<()> {
+        let scheduler = self.scheduler()?;
+        match reason {
+            ShutdownReason::InputEnded => scheduler.finish().await,
             ShutdownReason::Stopped => {
-                rounds.leave().await;
+                scheduler.stop().await;
                 Ok(())
             }
         }
     }
 
     fn location(&self) -> Option<String> {
-        Some(self.plan.target.as_str().to_owned())
+        Some(self.spec.target.as_str().to_owned())
     }
 
     fn keeps_records(&self) -> bool {
@@ -173,12 +169,50 @@ impl Sink for GlueCrawl {
     }
 
     async fn crawl(&self) -> Result<()> {
-        self.rounds()?.crawl().await
+        self.scheduler()?.crawl().await
     }
 }
 
 impl GlueCrawl {
-    fn rounds(&self) -> Result<&Rounds<Crawler>> {
-        self.rounds.as_ref().ok_or_else(|| anyhow!("the sink has not been opened"))
+    fn scheduler(&self) -> Result<&CrawlScheduler<Crawler>> {
+        self.scheduler.as_ref().ok_or_else(|| anyhow!("the sink has not been opened"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runner_core::testing::context;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    pub(super) fn config(changes: &Value) -> GlueCrawlConfig {
+        let mut options = json!({
+            "database": "realtime-de-db", "crawler": "stock-market-crawler",
+            "role": "AWSGlueServiceRole-stock-market", "target": "s3://lake/stockmarket_project/",
+        });
+        let changes = changes.as_object().unwrap().clone();
+        options.as_object_mut().unwrap().extend(changes);
+        serde_json::from_value(options).unwrap()
+    }
+
+    pub(super) fn spec(changes: &Value) -> CrawlerSpec {
+        let config = config(changes);
+        CrawlerSpec { target: config.target.clone().unwrap(), config }
+    }
+
+    #[test]
+    fn invalid_sample_size_and_schedule_are_rejected() {
+        config(&json!({ "sample_size": 249 })).build(&context()).unwrap();
+        config(&json!({ "schedule": " cron(15 12 * * ? *) " })).build(&context()).unwrap();
+        for (option, value) in [
+            ("sample_size", json!(0)),
+            ("sample_size", json!(250)),
+            ("sample_size", json!(-1)),
+            ("schedule", json!("hourly")),
+        ] {
+            let error = config(&json!({ option: value })).build(&context()).err().unwrap();
+            assert_eq!(error.downcast_ref::<OptionError>().unwrap().option, option, "{error:#}");
+        }
     }
 }

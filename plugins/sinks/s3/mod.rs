@@ -1,15 +1,15 @@
 //! `s3`: writes every record as an object of its own.
 
 mod bucket;
-mod letters;
+mod dead_letters;
+mod error;
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use anyhow::{anyhow, bail};
-use bytes::Bytes;
+use anyhow::anyhow;
 use runner_core::{
-    BuildContext, Error, Failure, Name, OptionError, OptionErrors, Plugin, Record, Result, Sink, SinkConfig,
+    BuildContext, Error, Failure, OptionError, OptionErrors, Plugin, Record, Result, Sink, SinkConfig,
     WriteError, async_trait,
 };
 use schemars::JsonSchema;
@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
-use self::bucket::{Bucket, NotStored};
+use self::bucket::Bucket;
+use self::error::PutError;
 use crate::shared::aws::{Endpoint, check_bucket_name};
 use crate::shared::key_template::KeyTemplate;
 
@@ -28,48 +29,48 @@ bucket = "${STOCKS_BUCKET:?the bucket to write to}"
 key = "stockmarket_project/stock_market_{{ entry }}.json"
 "#) }
 
-/// Writes every record as an object of its own to Amazon S3, or to a server that speaks its protocol.
+/// Writes every record as an object of its own to Amazon S3, or to a server with the same API.
 ///
-/// Credentials, region and endpoint are found as by every AWS tool: in the environment, in the
-/// profile that `aws configure` writes, from single sign-on, from the machine's role.
+/// Credentials, region and endpoint come from the same places as for every AWS tool: the environment,
+/// the profile that `aws configure` writes, single sign-on, or the role of the machine.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct S3Config {
     /// The bucket to write to; it must exist.
     bucket: String,
-    /// The name of each object. `{{ entry }}` is the number that the record was given by its
-    /// first source, `{{ topic }}`, `{{ partition }}` and `{{ offset }}` say where it was read,
-    /// `{{ key }}` is its key. A template that could give two records the same name is refused:
-    /// it needs `{{ entry }}`, or topic, partition and offset together.
+    /// The key (name) of each object. `{{ entry }}` is the number that the first source gave to the
+    /// record; `{{ topic }}`, `{{ partition }}` and `{{ offset }}` say where it was read; `{{ key }}`
+    /// is its key. The template must not give two records the same name: it needs `{{ entry }}`, or
+    /// topic, partition and offset together.
     key: KeyTemplate,
-    /// The address of a server other than AWS's own, such as `http://127.0.0.1:9000`; absent:
-    /// what `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` or the profile say.
+    /// The URL of a server other than AWS's own, such as `http://127.0.0.1:9000`. Default:
+    /// `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` or the profile.
     #[serde(default)]
     endpoint: Option<Endpoint>,
-    /// The region of the bucket; absent: what `AWS_REGION` or the profile say.
+    /// The region of the bucket. Default: `AWS_REGION` or the profile.
     #[serde(default)]
     region: Option<String>,
-    /// Whether the bucket's name stands in the path instead of the host name; absent: true with
-    /// an endpoint other than AWS's own, however it was given.
+    /// Whether requests have the bucket name in the path instead of the host name. Default: true if
+    /// the endpoint is not AWS's own.
     #[serde(default)]
     force_path_style: Option<bool>,
-    /// How many objects may be under way at once, in all.
+    /// The maximum number of objects in flight.
     #[serde(default = "default_concurrency")]
     concurrency: NonZeroUsize,
-    /// The media type that the objects are stored with.
+    /// The media type (`Content-Type`) of the objects.
     #[serde(default = "default_content_type")]
     content_type: String,
-    /// The number of the AWS account that must own the bucket; with any other nothing is written.
+    /// The number of the AWS account that must own the bucket; to another account nothing is written.
     #[serde(default)]
     expected_bucket_owner: Option<String>,
-    /// What becomes of an object that is there already: `same` keeps it, and counts the record as
-    /// stored if the bytes are the same, else rejects it; `always` writes over it. Absent: `same`; of
-    /// dead letters a later one about the same record replaces the one before, and no other.
+    /// What to do if the object exists. `same` (default) never replaces it: the record counts as stored
+    /// if the bytes are the same, and is rejected otherwise. `always` replaces it. For dead letters the
+    /// default also replaces an earlier letter about the same record.
     #[serde(default)]
     overwrite: Option<Overwrite>,
 }
 
-/// What becomes of an object that is there already.
+/// What to do if the object exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -90,47 +91,44 @@ fn default_content_type() -> String {
 impl SinkConfig for S3Config {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Sink>> {
         let mut errors = Vec::new();
-        if let Err(slip) = check_bucket_name(&self.bucket) {
-            errors.push(OptionError::new("bucket", slip));
+        if let Err(message) = check_bucket_name(&self.bucket) {
+            errors.push(OptionError::new("bucket", message));
         }
         if self.key.is_by_entry_alone() && context.numbered_by.len() > 1 {
             let sources = context.numbered_by.join("`, `");
             let message = format!(
-                "the sources `{sources}` each count from 0, so that `{{{{ entry }}}}` alone could name two records \
-                 alike: name the objects by `{{{{ topic }}}}`, `{{{{ partition }}}}` and `{{{{ offset }}}}`, or give \
-                 each source a sink of its own"
+                "the sources `{sources}` each count from 0, so `{{{{ entry }}}}` alone could give two records the \
+                 same key: use `{{{{ topic }}}}`, `{{{{ partition }}}}` and `{{{{ offset }}}}`, or give each source \
+                 its own sink"
             );
             errors.push(OptionError::new("key", message));
         }
         OptionErrors::none_of(errors)?;
         Ok(Box::new(S3 {
             slots: Arc::new(Semaphore::new(self.concurrency.get())),
-            takes_letters: context.is_dead_letter && self.overwrite.is_none(),
-            config: self,
+            replaces_dead_letters: context.is_dead_letter && self.overwrite.is_none(),
+            config: Arc::new(self),
             bucket: None,
             turn: Mutex::default(),
-            numbered_by: OnceLock::new(),
         }))
     }
 }
 
 struct S3 {
-    config: S3Config,
-    takes_letters: bool,
-    /// There once it has been opened.
+    config: Arc<S3Config>,
+    replaces_dead_letters: bool,
+    /// Set by `open`.
     bucket: Option<Arc<Bucket>>,
-    /// Held by the batch that is starting objects, so that batches begin in the order they came.
+    /// Held by the write that starts its objects, so that batches start in the order in which they arrive.
     turn: Mutex<()>,
-    /// One for each object that may be under way.
+    /// One permit for each object in flight.
     slots: Arc<Semaphore>,
-    /// Who has numbered the records of this run.
-    numbered_by: OnceLock<Name>,
 }
 
 #[async_trait]
 impl Sink for S3 {
     async fn open(&mut self) -> Result<()> {
-        let bucket = Bucket::connect(&self.config, self.takes_letters).await?;
+        let bucket = Bucket::connect(Arc::clone(&self.config), self.replaces_dead_letters).await?;
         bucket.check().await?;
         self.bucket = Some(Arc::new(bucket));
         Ok(())
@@ -138,46 +136,39 @@ impl Sink for S3 {
 
     async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
         let bucket = self.bucket.as_ref().ok_or_else(|| anyhow!("the sink has not been opened"))?;
-        let mut written = Written::of(records.len());
-        let mut under_way = JoinSet::new();
+        let mut outcome = WriteOutcome::new(records.len());
+        let mut in_flight = JoinSet::new();
         let turn = self.turn.lock().await;
         for (index, record) in records.iter().enumerate() {
-            let (key, body) = match self.object(record) {
-                Ok(object) => object,
-                Err(error) => {
-                    written.failures.push(Failure { index, error, retry: false });
-                    continue;
-                }
-            };
-            let slot = self.slots.clone().acquire_owned().await.map_err(anyhow::Error::new)?;
-            while let Some(put) = under_way.try_join_next() {
-                written.note(put);
+            let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(anyhow::Error::new)?;
+            while let Some(put) = in_flight.try_join_next() {
+                outcome.add(put);
             }
-            if written.fatal.is_some() {
+            if outcome.fatal.is_some() {
                 break;
             }
-            let bucket = Arc::clone(bucket);
-            under_way.spawn(async move {
-                let put = bucket.put(&key, body).await;
+            let (bucket, record) = (Arc::clone(bucket), record.clone());
+            in_flight.spawn(async move {
+                let put = bucket.put(&record).await;
                 drop(slot);
                 (index, put)
             });
         }
         drop(turn);
-        while let Some(put) = under_way.join_next().await {
-            written.note(put);
+        while let Some(put) = in_flight.join_next().await {
+            outcome.add(put);
         }
-        written.into_result()
+        outcome.into_result()
     }
 
-    /// As many as there may be objects: batches of one record fill all slots, too,
-    /// and those that wait for their turn cost nothing.
+    /// As many as objects, so that batches of one record fill all slots too; a write that waits
+    /// for its turn costs nothing.
     fn concurrency(&self) -> usize {
         self.config.concurrency.get()
     }
 
-    /// The next batch begins while the slowest objects of this one finish, and a
-    /// stop waits for no more than two.
+    /// The next batch starts while the slowest objects of this one are in flight, and a
+    /// graceful stop waits for two batches at most.
     fn max_in_flight_records(&self) -> usize {
         1024 + self.config.concurrency.get()
     }
@@ -187,57 +178,31 @@ impl Sink for S3 {
     }
 }
 
-impl S3 {
-    /// The name and the content of the record's object; an error rejects the record.
-    fn object(&self, record: &Record) -> Result<(String, Bytes)> {
-        let body = record.to_bytes().ok_or_else(|| {
-            anyhow!(
-                "the record has no body (a tombstone), and an object without content is no record of anything"
-            )
-        })?;
-        if self.config.key.is_by_entry_alone()
-            && let Some(entry) = record.entry
-        {
-            let first = *self.numbered_by.get_or_init(|| entry.source);
-            if first != entry.source {
-                bail!(
-                    "entry {} was numbered by `{}`, others of this run by `{first}`: each counts from 0, so that \
-                     `{{{{ entry }}}}` alone could name two records alike; give each a topic and a sink of its own, \
-                     or name the objects by `{{{{ topic }}}}`, `{{{{ partition }}}}` and `{{{{ offset }}}}`",
-                    entry.number,
-                    entry.source
-                );
-            }
-        }
-        Ok((self.config.key.render(record)?, body))
-    }
-}
-
-/// What has become of the objects of one write.
-struct Written {
+/// The results of the objects of one write.
+struct WriteOutcome {
     is_stored: Vec<bool>,
     failures: Vec<Failure>,
-    /// Why no other object will be written any more; those under way are waited for.
+    /// Why no further object is written; those in flight are waited for.
     fatal: Option<Error>,
 }
 
-impl Written {
-    fn of(n_records: usize) -> Self {
-        Written { is_stored: vec![false; n_records], failures: Vec::new(), fatal: None }
+impl WriteOutcome {
+    fn new(n_records: usize) -> Self {
+        WriteOutcome { is_stored: vec![false; n_records], failures: Vec::new(), fatal: None }
     }
 
-    fn note(&mut self, put: Result<(usize, Result<(), NotStored>), JoinError>) {
+    fn add(&mut self, put: Result<(usize, Result<(), PutError>), JoinError>) {
         match put {
             Ok((index, Ok(()))) => self.is_stored[index] = true,
-            Ok((index, Err(NotStored::Yet(error)))) => {
+            Ok((index, Err(PutError::Transient(error)))) => {
                 self.failures.push(Failure { index, error, retry: true });
             }
-            Ok((index, Err(NotStored::Refused(error)))) => {
+            Ok((index, Err(PutError::Rejected(error)))) => {
                 self.failures.push(Failure { index, error, retry: false });
             }
-            Ok((_, Err(NotStored::Hopeless(error)))) => self.fatal = self.fatal.take().or(Some(error)),
+            Ok((_, Err(PutError::Fatal(error)))) => self.fatal = self.fatal.take().or(Some(error)),
             Err(error) => {
-                let error = anyhow!("writing an object broke off: {error}");
+                let error = anyhow!("the task that writes an object failed: {error}");
                 self.fatal = self.fatal.take().or(Some(error));
             }
         }
@@ -251,87 +216,7 @@ impl Written {
 }
 
 #[cfg(test)]
-mod answers;
+mod bucket_tests;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use runner_core::testing::{context, record};
-    use runner_core::{Body, EntryNumber};
-
-    pub(super) fn config(key: &str) -> S3Config {
-        serde_json::from_value(serde_json::json!({ "bucket": "lake", "key": key })).unwrap()
-    }
-
-    pub(super) fn sink(key: &str) -> S3 {
-        S3 {
-            config: config(key),
-            takes_letters: false,
-            bucket: None,
-            turn: Mutex::default(),
-            slots: Arc::new(Semaphore::new(1)),
-            numbered_by: OnceLock::new(),
-        }
-    }
-
-    pub(super) fn numbered(number: u64, source: &str) -> Record {
-        let mut record = record("{}", number);
-        record.entry = Some(EntryNumber { number, source: Name::new(source) });
-        record
-    }
-
-    #[test]
-    fn its_folder_is_where_a_crawler_looks() {
-        let sink = config("stockmarket_project/stock_market_{{ entry }}.json").build(&context()).unwrap();
-        assert_eq!(sink.location().unwrap(), "s3://lake/stockmarket_project/");
-    }
-
-    #[test]
-    fn a_url_is_not_a_bucket() {
-        let mut config = config("{{ entry }}");
-        config.bucket = "s3://lake/".into();
-        let error = config.build(&context()).err().unwrap();
-        assert_eq!(error.downcast_ref::<OptionError>().unwrap().option, "bucket");
-    }
-
-    #[test]
-    fn an_object_is_the_very_bytes_of_the_record() {
-        let record = numbered(3, "producer/stocks");
-        let Body::Bytes(received) = &record.body else { unreachable!("made from bytes") };
-        let (key, body) = sink("a/{{ entry }}.json").object(&record).unwrap();
-        assert_eq!(key, "a/3.json");
-        assert_eq!(body.as_ptr(), received.as_ptr());
-    }
-
-    #[test]
-    fn a_record_without_a_body_is_rejected() {
-        let mut tombstone = numbered(0, "producer/stocks");
-        tombstone.body = Body::Tombstone;
-        assert!(sink("{{ entry }}").object(&tombstone).unwrap_err().to_string().contains("no body"));
-    }
-
-    #[test]
-    fn two_sources_that_count_are_refused_where_the_number_alone_is_the_name() {
-        let context = BuildContext { numbered_by: vec!["news".into(), "stocks".into()], ..context() };
-        let error = config("a/{{ entry }}.json").build(&context).err().unwrap();
-        let OptionError { option, message } = error.downcast_ref().unwrap();
-        assert_eq!(option, "key");
-        assert!(message.contains("`news`, `stocks` each count from 0") && message.contains("`{{ offset }}`"));
-
-        config("a/{{ topic }}/{{ partition }}-{{ offset }}.json").build(&context).unwrap();
-        let one = BuildContext { numbered_by: vec!["stocks".into()], ..context };
-        config("a/{{ entry }}.json").build(&one).unwrap();
-    }
-
-    #[test]
-    fn entry_numbers_of_two_sources_are_not_mixed() {
-        let by_entry = sink("{{ entry }}");
-        by_entry.object(&numbered(0, "producer/stocks")).unwrap();
-        let error = by_entry.object(&numbered(5, "other/stocks")).unwrap_err().to_string();
-        assert!(error.contains("`producer/stocks`") && error.contains("`other/stocks`"), "{error}");
-
-        let by_origin = sink("{{ topic }}/{{ partition }}/{{ offset }}");
-        by_origin.object(&numbered(0, "producer/stocks")).unwrap();
-        by_origin.object(&numbered(5, "other/stocks")).unwrap();
-    }
-}
+mod tests;

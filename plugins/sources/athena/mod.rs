@@ -21,34 +21,35 @@ output_location = "s3://my-athena-results/"
     )
 }
 
-/// Runs an SQL query in Athena, once or again and again, and reads its rows.
+/// Runs an SQL query in Athena, once or at an interval, and reads its rows.
 ///
-/// Every row becomes a JSON object with the columns as keys: numbers and booleans
-/// as such, NULL as `null`, everything else as text. After a crash the rows of the
-/// same execution are read on, so that none is missing and the query is not paid
-/// for twice, as long as they lie in the output location. A new run asks anew.
+/// Every row becomes a JSON object with the columns as keys. Numbers and booleans keep their
+/// type, NULL becomes `null`, and everything else becomes text. After a crash the source resumes
+/// the same execution as long as its rows are in the output location, so no row is missing and the
+/// query is billed once. A new run starts the query again.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AthenaConfig {
-    /// One statement of SQL.
+    /// One SQL statement.
     query: String,
-    /// The database that tables without one belong to.
+    /// The default database of the query.
     database: Option<String>,
-    /// The data catalog; absent: `AwsDataCatalog`.
+    /// The data catalog. Default: `AwsDataCatalog`.
     catalog: Option<String>,
-    /// The workgroup, which may fix the output location and limit what a query reads; absent: `primary`.
+    /// The workgroup, which may set the output location and limit the scanned bytes. Default: `primary`.
     workgroup: Option<String>,
-    /// Where Athena writes the rows, `s3://bucket/folder/`; absent: what the workgroup says.
+    /// Where Athena writes the rows, `s3://bucket/folder/`. Default: the setting of the workgroup.
     output_location: Option<String>,
-    /// How long from one query to the next. Without it the query is run once, and the run ends.
+    /// The time from the start of one query to the start of the next. Without it the query runs once,
+    /// and the run ends.
     interval: Option<HumanDuration>,
-    /// How long one query may take; then it is stopped, and the run with it. `"0s"` is as long as it takes.
+    /// How long one query may take; after that the run stops it and fails. `"0s"`: no timeout.
     #[serde(default = "thirty_minutes")]
     timeout: HumanDuration,
-    /// The address of a server other than AWS's own; absent: what `AWS_ENDPOINT_URL_ATHENA`,
-    /// `AWS_ENDPOINT_URL` or the profile say.
+    /// The URL of a server other than AWS's own. Default: `AWS_ENDPOINT_URL_ATHENA`,
+    /// `AWS_ENDPOINT_URL` or the profile.
     endpoint: Option<Endpoint>,
-    /// The region; absent: what `AWS_REGION` or the profile say.
+    /// The region. Default: `AWS_REGION` or the profile.
     region: Option<String>,
 }
 
@@ -59,30 +60,30 @@ fn thirty_minutes() -> HumanDuration {
 impl SourceConfig for AthenaConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Source>> {
         if self.query.trim().is_empty() {
-            return Err(OptionError::new("query", "there is no statement in it"));
+            return Err(OptionError::new("query", "the query is empty"));
         }
         if self.interval.is_some_and(|interval| interval.unless_zero().is_none()) {
-            let message =
-                "without a pause Athena would be asked, and paid, without end; leave it out to ask once";
+            let message = "the interval must be longer than 0: every query is billed; leave it out to run the query once";
             return Err(OptionError::new("interval", message));
         }
-        let given = |option: Option<String>| option.filter(|text| !text.is_empty());
-        let output_location = given(self.output_location);
+        let non_empty = |option: Option<String>| option.filter(|text| !text.is_empty());
+        let output_location = non_empty(self.output_location);
         if let Some(location) = &output_location
             && location.strip_prefix("s3://").is_none_or(|rest| rest.is_empty() || rest.starts_with('/'))
         {
-            let message = format!("`{location}` is not a place in S3: write it as \"s3://bucket/folder/\"");
+            let message =
+                format!("`{location}` is not a folder of a bucket: write it as \"s3://bucket/folder/\"");
             return Err(OptionError::new("output_location", message));
         }
         let query = Query {
             sql: self.query,
-            database: given(self.database),
-            catalog: given(self.catalog),
-            workgroup: given(self.workgroup),
+            database: non_empty(self.database),
+            catalog: non_empty(self.catalog),
+            workgroup: non_empty(self.workgroup),
             output_location,
         };
         let interval = self.interval.map(Into::into);
-        let (endpoint, region) = (self.endpoint, given(self.region));
+        let (endpoint, region) = (self.endpoint, non_empty(self.region));
         Ok(Box::new(Athena::new(query, interval, self.timeout.unless_zero(), endpoint, region, context)))
     }
 }

@@ -1,19 +1,19 @@
-//! The reader starts the query, waits for it, and gives out its rows page by page.
+//! Starts the query, waits for it, and reads its rows page by page.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use runner_core::{
-    Batch, BatchLimits, Body, BuildContext, Error, HumanDuration, Name, Origin, ReadError, Record, Replay,
-    Result, Source, Start, async_trait,
+    Batch, BatchLimits, Body, BuildContext, HumanDuration, Name, Origin, ReadError, Record, Replay, Result,
+    Source, Start, async_trait,
 };
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
-use super::position::{Execution, Place};
-use crate::shared::athena::{Answered, Client, Column, Page, Query, State, write_object};
-use crate::shared::aws::{Endpoint, Trouble};
+use super::position::{AthenaPosition, Execution};
+use crate::shared::athena::{Client, Column, CompletedQuery, Page, Query, QueryState, write_object};
+use crate::shared::aws::{AwsError, Endpoint};
 
 pub(super) struct Athena {
     query: Query,
@@ -22,48 +22,44 @@ pub(super) struct Athena {
     endpoint: Option<Endpoint>,
     region: Option<String>,
     limits: BatchLimits,
-    stream: Name,
+    name: Name,
     client: Option<Client>,
-    /// How many rows have been given out in all runs.
+    /// How many rows have been read in all runs.
     offset: u64,
-    /// Whether Athena has taken a query of this run: from then on a denial may pass.
+    /// Whether Athena has accepted a query of this run: from then on a denial is retried.
     has_succeeded: bool,
-    began: Instant,
+    /// When the current query was started.
+    started: Instant,
     step: Step,
 }
 
 /// What `next` does next.
 enum Step {
-    /// Waits, then asks.
     Wait(Instant),
-    Ask,
-    /// Waits for an execution, of which so many rows have been delivered by an earlier run.
-    Look {
-        id: String,
-        taken: u64,
-    },
-    Give(Answer),
+    Start,
+    /// Waits until the execution has ended.
+    Poll(Execution),
+    Read(Rows),
     End,
 }
 
 /// The rows of an execution, as far as they have been read.
-struct Answer {
+struct Rows {
     id: String,
-    answered: Answered,
+    query: CompletedQuery,
     columns: Vec<Column>,
     rows: VecDeque<Vec<Option<String>>>,
-    /// Whether any page has been read.
-    has_begun: bool,
-    /// Asks for the next page.
-    next: Option<String>,
-    /// Rows that an earlier run has delivered and that still have to be passed over.
+    has_first_page: bool,
+    /// The token of the next page.
+    next_page: Option<String>,
+    /// How many rows an earlier run has delivered, as far as they have not been skipped yet.
     to_skip: u64,
-    /// Rows given out or passed over.
+    /// How many rows have been delivered or skipped.
     taken: u64,
-    /// Whether an earlier run has begun to read them.
-    is_taken_up: bool,
-    /// Whether the position behind its last row has gone out.
-    is_told: bool,
+    /// Whether an earlier run has read some of them.
+    is_resumed: bool,
+    /// Whether a batch with the position after the last row was returned.
+    is_complete: bool,
 }
 
 impl Athena {
@@ -77,7 +73,7 @@ impl Athena {
     ) -> Self {
         let now = Instant::now();
         Athena {
-            stream: Name::new(query.database.as_deref().map_or("athena", |database| database)),
+            name: Name::new(query.database.as_deref().unwrap_or("athena")),
             query,
             interval,
             timeout,
@@ -87,70 +83,68 @@ impl Athena {
             client: None,
             offset: 0,
             has_succeeded: false,
-            began: now,
+            started: now,
             step: Step::Wait(now),
         }
     }
 
     fn client(&self) -> &Client {
-        self.client.as_ref().expect("opened before it is read from")
+        self.client.as_ref().expect("the engine opens a source before it reads from it")
     }
 
-    /// Takes up the execution of an earlier run, if Athena still has it.
-    async fn take_up(&mut self, place: Place) -> Result<()> {
-        self.offset = place.offset;
-        let Some(Execution { id, taken }) = place.execution else { return Ok(()) };
-        match self.client().look(&id).await {
-            Ok(_) => self.step = Step::Look { id, taken },
-            Err(trouble) if trouble.is("InvalidRequestException") => {
-                warn!("Athena has forgotten the query {id}, of which {taken} rows were read; asking anew");
+    /// Resumes the execution of an earlier run, if Athena still has it.
+    async fn resume(&mut self, position: AthenaPosition) -> Result<()> {
+        self.offset = position.offset;
+        let Some(execution) = position.execution else { return Ok(()) };
+        match self.client().state(&execution.id).await {
+            Ok(_) => self.step = Step::Poll(execution),
+            Err(error) if error.is("InvalidRequestException") => {
+                let Execution { id, taken } = execution;
+                warn!(
+                    "Athena no longer has the query {id}, of which {taken} rows were read; running it again"
+                );
             }
-            Err(trouble) => return Err(self.client().error(trouble, "looking for the last query")),
+            Err(error) => return Err(self.client().error(error, "looking for the last query")),
         }
         Ok(())
     }
 
-    async fn ask(&mut self) -> Result<(), Trouble> {
-        let id = self.client().start(&self.query).await?;
+    async fn start(&mut self) -> Result<(), AwsError> {
+        let id = self.client().try_start(&self.query).await?;
         self.has_succeeded = true;
-        self.began = Instant::now();
-        self.step = Step::Look { id, taken: 0 };
+        self.started = Instant::now();
+        self.step = Step::Poll(Execution { id, taken: 0 });
         Ok(())
     }
 
-    /// Waits for an execution to end.
-    async fn look(&mut self, id: &str, taken: u64) -> Result<(), ReadError> {
+    async fn poll(&mut self, Execution { id, taken }: Execution) -> Result<(), ReadError> {
         let mut pause = Duration::from_millis(20);
         loop {
-            match self
-                .client()
-                .look(id)
-                .await
-                .map_err(|trouble| self.read_error(trouble, "waiting for it"))?
-            {
-                State::Succeeded(answered) => {
-                    let (time, n_bytes) = (HumanDuration(answered.time), answered.n_bytes);
-                    info!("Athena has answered the query {id} after {time}; it has read {n_bytes} bytes");
-                    self.step = Step::Give(Answer::new(id.to_owned(), answered, taken));
+            let state = self.client().state(&id).await;
+            match state.map_err(|error| self.read_error(error, "waiting for the query"))? {
+                QueryState::Succeeded(query) => {
+                    let (time, n_bytes) = (HumanDuration(query.time), query.n_bytes);
+                    info!("the query {id} has succeeded after {time} and scanned {n_bytes} bytes");
+                    self.step = Step::Read(Rows::new(id, query, taken));
                     return Ok(());
                 }
-                State::Failed { reason, is_passing } => {
-                    self.step = Step::Ask;
-                    let error = anyhow!(reason).context(format!("Athena has given up the query {id}"));
-                    return Err(if is_passing {
+                QueryState::Failed { reason, is_transient } => {
+                    self.step = Step::Start;
+                    let error = anyhow!(reason).context(format!("the query {id} has failed"));
+                    return Err(if is_transient {
                         ReadError::Retry { error, after: None }
                     } else {
                         ReadError::Fatal(error)
                     });
                 }
-                State::Cancelled => {
-                    self.step = Step::Ask;
-                    return Err(anyhow!("somebody has stopped the query {id}").into());
+                QueryState::Cancelled => {
+                    self.step = Step::Start;
+                    return Err(anyhow!("the query {id} was cancelled").into());
                 }
-                State::Queued | State::Running { .. } => {}
+                QueryState::Queued | QueryState::Running { .. } => {}
             }
             if let Some(timeout) = self.timeout
-                && self.began.elapsed() > timeout
+                && self.started.elapsed() > timeout
             {
                 let timeout = HumanDuration(timeout);
                 return Err(anyhow!("the query {id} has not ended within {timeout} (`timeout`)").into());
@@ -160,10 +154,10 @@ impl Athena {
         }
     }
 
-    fn read_error(&self, trouble: Trouble, what: &str) -> ReadError {
-        let passes = trouble.is_passing() || (self.has_succeeded && trouble.is_denial());
-        let error: Error = self.client().error(trouble, what);
-        if passes { ReadError::Retry { error, after: None } } else { ReadError::Fatal(error) }
+    fn read_error(&self, error: AwsError, action: &str) -> ReadError {
+        let is_transient = error.is_transient() || (self.has_succeeded && error.is_denied());
+        let error = self.client().error(error, action);
+        if is_transient { ReadError::Retry { error, after: None } } else { ReadError::Fatal(error) }
     }
 }
 
@@ -171,26 +165,26 @@ impl Athena {
 impl Source for Athena {
     fn identity(&self) -> String {
         let Query { sql, database, catalog, .. } = &self.query;
-        let of = |part: &Option<String>| part.clone().unwrap_or_default();
-        format!("{}.{}: {sql}", of(catalog), of(database))
+        let (catalog, database) = (catalog.as_deref(), database.as_deref());
+        format!("{}.{}: {sql}", catalog.unwrap_or_default(), database.unwrap_or_default())
     }
 
-    /// The same query may answer with other rows tomorrow.
+    /// A later execution of the same query may return other rows.
     fn replay(&self) -> Replay {
         Replay::NonDeterministic
     }
 
-    /// Asks at once, so that a slip in the query or a lack of rights is the first thing heard.
+    /// Starts the query, so that an error in it or a missing permission ends the run at once.
     async fn open(&mut self, start: &Start) -> Result<()> {
         self.client = Some(Client::load(self.region.as_deref(), self.endpoint.as_ref()).await?);
         if let Some(position) = &start.position {
-            match Place::from_position(position) {
-                Ok(place) => self.take_up(place).await?,
-                Err(error) => warn!("the saved position cannot be read ({error}); asking anew"),
+            match AthenaPosition::from_position(position) {
+                Ok(position) => self.resume(position).await?,
+                Err(error) => warn!("the saved position is not valid ({error}); running the query again"),
             }
         }
         if matches!(self.step, Step::Wait(_)) {
-            self.ask().await.map_err(|trouble| self.client().error(trouble, "starting the query"))?;
+            self.start().await.map_err(|error| self.client().error(error, "starting the query"))?;
         }
         Ok(())
     }
@@ -200,34 +194,36 @@ impl Source for Athena {
             match &mut self.step {
                 Step::Wait(until) => {
                     sleep_until(*until).await;
-                    self.step = Step::Ask;
+                    self.step = Step::Start;
                 }
-                Step::Ask => {
-                    let asked = self.ask().await;
-                    asked.map_err(|trouble| self.read_error(trouble, "starting the query"))?;
+                Step::Start => {
+                    let started = self.start().await;
+                    started.map_err(|error| self.read_error(error, "starting the query"))?;
                 }
-                Step::Look { id, taken } => {
-                    let (id, taken) = (id.clone(), *taken);
-                    self.look(&id, taken).await?;
+                Step::Poll(execution) => {
+                    let execution = execution.clone();
+                    self.poll(execution).await?;
                 }
-                Step::Give(answer) => {
-                    if let Some(batch) = answer.cut(self.limits, self.stream, &mut self.offset) {
+                Step::Read(rows) => {
+                    if let Some(batch) = rows.next_batch(self.limits, self.name, &mut self.offset) {
                         return Ok(Some(batch));
                     }
-                    if answer.wants_page() {
-                        let client = self.client.as_ref().expect("opened before it is read from");
-                        match client.page(&answer.id, &answer.answered, answer.next.clone()).await {
-                            Ok(page) => answer.take(page),
-                            Err(trouble) if answer.is_taken_up && trouble.is("InvalidRequestException") => {
-                                warn!("the rows of the query {} are gone: {trouble}; asking anew", answer.id);
-                                self.step = Step::Ask;
+                    if rows.needs_page() {
+                        let client =
+                            self.client.as_ref().expect("the engine opens a source before it reads from it");
+                        match client.try_read(&rows.id, &rows.query, rows.next_page.clone()).await {
+                            Ok(page) => rows.add(page),
+                            Err(error) if rows.is_resumed && error.is("InvalidRequestException") => {
+                                let id = &rows.id;
+                                warn!("the rows of the query {id} were deleted: {error}; running it again");
+                                self.step = Step::Start;
                             }
-                            Err(trouble) => return Err(self.read_error(trouble, "reading the rows")),
+                            Err(error) => return Err(self.read_error(error, "reading the rows")),
                         }
                         continue;
                     }
                     self.step = match self.interval {
-                        Some(interval) => Step::Wait(self.began + interval),
+                        Some(interval) => Step::Wait(self.started + interval),
                         None => Step::End,
                     };
                 }
@@ -236,50 +232,54 @@ impl Source for Athena {
         }
     }
 
-    /// A query that nobody will read is not worth its price.
+    /// Stops a query whose rows nothing has been read of: AWS bills what it scans.
     async fn close(&mut self) -> Result<()> {
-        if let Step::Look { id, taken: 0 } = &self.step {
+        if let Step::Poll(Execution { id, taken: 0 }) = &self.step {
             self.client().stop(id).await?;
         }
         Ok(())
     }
 }
 
-impl Answer {
-    fn new(id: String, answered: Answered, to_skip: u64) -> Self {
-        Answer {
+impl Rows {
+    fn new(id: String, query: CompletedQuery, to_skip: u64) -> Self {
+        Rows {
             id,
-            answered,
+            query,
             columns: Vec::new(),
             rows: VecDeque::new(),
-            has_begun: false,
-            next: None,
+            has_first_page: false,
+            next_page: None,
             to_skip,
             taken: 0,
-            is_taken_up: to_skip > 0,
-            is_told: false,
+            is_resumed: to_skip > 0,
+            is_complete: false,
         }
     }
 
-    fn wants_page(&self) -> bool {
-        self.rows.is_empty() && (!self.has_begun || self.next.is_some())
+    fn has_all_pages(&self) -> bool {
+        self.has_first_page && self.next_page.is_none()
     }
 
-    fn take(&mut self, page: Page) {
-        self.has_begun = true;
+    fn needs_page(&self) -> bool {
+        self.rows.is_empty() && !self.has_all_pages()
+    }
+
+    fn add(&mut self, page: Page) {
+        self.has_first_page = true;
         self.columns = page.columns;
-        self.next = page.next;
+        self.next_page = page.next;
         let n_skipped = self.to_skip.min(page.rows.len() as u64);
         self.to_skip -= n_skipped;
         self.taken += n_skipped;
         self.rows = page.rows.into_iter().skip(n_skipped as usize).collect();
     }
 
-    /// Cuts the next batch off; an empty one behind the last row, if the rows have
-    /// not said themselves that the execution is through.
-    fn cut(&mut self, limits: BatchLimits, stream: Name, offset: &mut u64) -> Option<Batch> {
-        let is_last_page = self.has_begun && self.next.is_none();
-        if self.is_told || (self.rows.is_empty() && !is_last_page) {
+    /// The next batch of the rows that have been read. The last one ends the execution in the
+    /// position; it is empty if the rows before it were the last ones of their page.
+    fn next_batch(&mut self, limits: BatchLimits, source: Name, offset: &mut u64) -> Option<Batch> {
+        let has_all_pages = self.has_all_pages();
+        if self.is_complete || (self.rows.is_empty() && !has_all_pages) {
             return None;
         }
         let (first_offset, first_taken) = (*offset, self.taken);
@@ -292,21 +292,19 @@ impl Answer {
             let mut object = Vec::new();
             write_object(&self.columns, &row, &mut object);
             n_bytes += object.len();
-            records.push(Record::new(
-                Body::Bytes(object.into()),
-                Origin { source: stream, partition: 0, offset: *offset },
-            ));
+            let origin = Origin { source, partition: 0, offset: *offset };
+            records.push(Record::new(Body::Bytes(object.into()), origin));
             *offset += 1;
         }
         let n_records = records.len();
         self.taken += n_records as u64;
-        self.is_told = is_last_page && self.rows.is_empty();
-        let (id, is_through) = (self.id.clone(), self.is_told);
+        self.is_complete = has_all_pages && self.rows.is_empty();
+        let (id, is_complete) = (self.id.clone(), self.is_complete);
         Some(Batch::new(records).with_positions(move |n_items: usize| {
-            let is_through = is_through && n_items == n_records;
             let taken = first_taken + n_items as u64;
-            let execution = (!is_through).then(|| Execution { id: id.clone(), taken });
-            Place { execution, offset: first_offset + n_items as u64 }.to_position()
+            let is_last = is_complete && n_items == n_records;
+            let execution = (!is_last).then(|| Execution { id: id.clone(), taken });
+            AthenaPosition { execution, offset: first_offset + n_items as u64 }.to_position()
         }))
     }
 }

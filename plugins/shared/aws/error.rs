@@ -1,0 +1,272 @@
+//! Errors of AWS services: their cause, and what the user can do about them.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use runner_core::Unreachable;
+
+use super::Access;
+
+/// Why a request failed.
+#[derive(Debug)]
+pub(crate) struct AwsError {
+    pub(crate) cause: Cause,
+    /// The error code of the service, such as `NoSuchBucket`; empty if the response has none.
+    pub(crate) code: String,
+    /// The HTTP status; 0 if there was no response.
+    pub(crate) status: u16,
+    message: String,
+}
+
+/// The cause of a failed request, as far as it decides what to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// There was no response.
+    Unreachable,
+    /// The service is throttling, overloaded or has an internal error.
+    Transient,
+    /// The service does not know the caller, or the caller lacks a permission.
+    Denied,
+    /// There are no credentials, or they have expired.
+    NoCredentials,
+    /// The request has to go to another region: this one, if the response names it.
+    WrongRegion(Option<String>),
+    /// The request or its subject is not valid.
+    Other,
+}
+
+impl<E> From<SdkError<E, HttpResponse>> for AwsError
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+{
+    fn from(error: SdkError<E, HttpResponse>) -> Self {
+        if let Some(credentials) = find::<CredentialsError>(&error) {
+            return AwsError::without_response(Cause::NoCredentials, no_credentials(credentials));
+        }
+        match &error {
+            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => {
+                AwsError::without_response(Cause::Unreachable, root_cause(&error))
+            }
+            SdkError::ServiceError(response) => {
+                let code = response.err().code().unwrap_or_default();
+                let message = response.err().message().unwrap_or_default();
+                let status = response.raw().status().as_u16();
+                let region = response.raw().headers().get("x-amz-bucket-region");
+                AwsError::from_response(code, message, status, region)
+            }
+            SdkError::ResponseError(response) => {
+                AwsError::from_response("", &root_cause(&error), response.raw().status().as_u16(), None)
+            }
+            _ => AwsError::without_response(Cause::Other, root_cause(&error)),
+        }
+    }
+}
+
+impl AwsError {
+    fn from_response(code: &str, message: &str, status: u16, region: Option<&str>) -> AwsError {
+        let cause = cause_of(code, message, status, region);
+        AwsError { cause, code: code.to_owned(), status, message: message.to_owned() }
+    }
+
+    fn without_response(cause: Cause, message: String) -> AwsError {
+        AwsError { cause, code: String::new(), status: 0, message }
+    }
+
+    /// The error of a server that refuses connections.
+    #[cfg(test)]
+    pub(crate) fn unreachable() -> AwsError {
+        AwsError::without_response(Cause::Unreachable, "connection refused".into())
+    }
+
+    pub(crate) fn is(&self, code: &str) -> bool {
+        self.code == code
+    }
+
+    /// Whether the same request may succeed a little later.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self.cause, Cause::Unreachable | Cause::Transient)
+    }
+
+    /// Whether it is about the credentials, which the user may correct while the run waits.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self.cause, Cause::Denied | Cause::NoCredentials)
+    }
+
+    /// Whether the response has no error code of AWS, as the responses of proxies and load balancers.
+    pub(crate) fn is_from_proxy(&self) -> bool {
+        let is_explained =
+            self.is_transient() || self.is_denied() || matches!(self.cause, Cause::WrongRegion(Some(_)));
+        // The SDK sets `NotFound` for a 404 without a code.
+        let has_no_code = self.code.is_empty() || self.is("NotFound");
+        has_no_code && self.status != 0 && !is_explained
+    }
+
+    /// The error for the engine, marked if the service could not be reached.
+    pub(crate) fn into_error(self, access: &Access) -> anyhow::Error {
+        if self.cause == Cause::Unreachable {
+            let message = format!("cannot reach {}: {}", access.location(), self.message);
+            return anyhow::Error::new(Unreachable(message));
+        }
+        anyhow::Error::new(self)
+    }
+
+    /// The error of a first contact; a transient one is marked too, so that the engine retries for `retry.connect`.
+    pub(crate) fn into_open_error(self, access: &Access, action: &str) -> anyhow::Error {
+        match &self.cause {
+            Cause::Unreachable => self.into_error(access),
+            Cause::Transient => {
+                anyhow::Error::new(Unreachable(format!("{} is not ready: {self}", access.location())))
+            }
+            _ => anyhow::Error::new(self).context(format!("{action} ({})", access.location())),
+        }
+    }
+}
+
+/// Codes of transient errors that come with the HTTP status of another error.
+const TRANSIENT: [&str; 8] = [
+    "BadDigest",
+    "ConcurrentModificationException",
+    "IncompleteBody",
+    "InternalError",
+    "InternalServiceException",
+    "OperationTimeoutException",
+    "RequestTimeout",
+    "SlowDown",
+];
+
+/// Codes about the credentials under HTTP status 400.
+const DENIED: [&str; 7] = [
+    "AccessDeniedException",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidSignatureException",
+    "InvalidToken",
+    "UnrecognizedClientException",
+];
+
+fn cause_of(code: &str, message: &str, status: u16, region: Option<&str>) -> Cause {
+    match code {
+        "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
+            return Cause::WrongRegion(region.map(Into::into).or_else(|| expected_region(message)));
+        }
+        _ if TRANSIENT.contains(&code) || code.contains("Throttl") => return Cause::Transient,
+        _ if DENIED.contains(&code) => return Cause::Denied,
+        // Its status is 501, but a retry does not help.
+        "NotImplemented" => return Cause::Other,
+        _ => {}
+    }
+    match status {
+        301 | 307 | 308 => Cause::WrongRegion(region.map(Into::into)),
+        401 | 403 => Cause::Denied,
+        408 | 429 | 500 | 502..=599 => Cause::Transient,
+        _ => Cause::Other,
+    }
+}
+
+/// From "the region 'us-east-1' is wrong; expecting 'eu-west-1'".
+fn expected_region(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("expecting '")?;
+    let (region, _) = rest.split_once('\'')?;
+    Some(region.to_owned())
+}
+
+/// What the user can do about an error code; empty where the message of the service is enough.
+fn advice(code: &str) -> &'static str {
+    match code {
+        "InvalidAccessKeyId" | "UnrecognizedClientException" => {
+            "; the access key is not known there: check AWS_ACCESS_KEY_ID and AWS_PROFILE, or run `aws configure`"
+        }
+        "SignatureDoesNotMatch" | "InvalidSignatureException" => {
+            "; the secret key does not belong to the access key: check AWS_SECRET_ACCESS_KEY, or run `aws configure`"
+        }
+        "ExpiredToken" | "ExpiredTokenException" | "InvalidToken" => {
+            "; the session has expired: log in again, for example with `aws sso login`"
+        }
+        "RequestTimeTooSkewed" => "; the clock of this machine is wrong",
+        _ => "",
+    }
+}
+
+fn no_credentials(error: &CredentialsError) -> String {
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => {
+            "there are no AWS credentials: run `aws configure`, or set AWS_PROFILE, \
+             or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                .into()
+        }
+        other => {
+            let cause = root_cause(other);
+            format!("the AWS credentials cannot be used: {cause}; try to log in again (`aws sso login`)")
+        }
+    }
+}
+
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
+
+fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
+/// The innermost error: the layers of the SDK around it are only "dispatch failure".
+fn root_cause(error: &(dyn StdError + 'static)) -> String {
+    chain(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+impl fmt::Display for AwsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&*self.code, &*self.message) {
+            ("", "") => write!(f, "HTTP status {}", self.status)?,
+            ("", message) => f.write_str(message)?,
+            (code, "") => f.write_str(code)?,
+            (code, message) => write!(f, "{code}: {message}")?,
+        }
+        f.write_str(advice(&self.code))
+    }
+}
+
+impl StdError for AwsError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause(code: &str, status: u16) -> Cause {
+        AwsError::from_response(code, "", status, None).cause
+    }
+
+    #[test]
+    fn cause_follows_from_code_and_status() {
+        for (code, status) in
+            [("SlowDown", 503), ("RequestTimeout", 400), ("ThrottlingException", 400), ("", 502)]
+        {
+            assert_eq!(cause(code, status), Cause::Transient, "{code}");
+        }
+        for (code, status) in [("NotImplemented", 501), ("NoSuchBucket", 404), ("InvalidRequest", 400)] {
+            assert_eq!(cause(code, status), Cause::Other, "{code}");
+        }
+        for (code, status) in [("AccessDenied", 403), ("ExpiredToken", 400), ("AccessDeniedException", 400)] {
+            assert_eq!(cause(code, status), Cause::Denied, "{code}");
+        }
+    }
+
+    #[test]
+    fn wrong_region_names_the_right_one() {
+        let redirect = AwsError::from_response("PermanentRedirect", "", 301, Some("eu-west-1")).cause;
+        assert_eq!(redirect, Cause::WrongRegion(Some("eu-west-1".into())));
+        let message = "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-central-1'";
+        let malformed = AwsError::from_response("AuthorizationHeaderMalformed", message, 400, None).cause;
+        assert_eq!(malformed, Cause::WrongRegion(Some("eu-central-1".into())));
+    }
+
+    #[test]
+    fn missing_credentials_error_says_where_to_set_them() {
+        let text = no_credentials(&CredentialsError::not_loaded("nothing"));
+        assert!(text.contains("aws configure") && text.contains("AWS_PROFILE"), "{text}");
+    }
+}

@@ -1,0 +1,112 @@
+//! Responses of proxies and of servers that are not S3.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+
+use bytes::Bytes;
+use runner_core::Body;
+
+use super::tests::{bucket, config, numbered};
+use super::*;
+
+/// A server that sends these responses, one a connection, and then stops.
+fn serve(responses: Vec<String>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for response in responses {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(client.try_clone().unwrap());
+            let (mut line, mut n_body) = (String::new(), 0);
+            while reader.read_line(&mut line).unwrap() > 2 {
+                let lower = line.to_ascii_lowercase();
+                if let Some(n) = lower.strip_prefix("content-length:") {
+                    n_body = n.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            reader.read_exact(&mut vec![0; n_body]).unwrap();
+            client.write_all(response.as_bytes()).unwrap();
+        }
+    });
+    url
+}
+
+fn response(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+fn error(status: &str, code: &str) -> String {
+    response(
+        status,
+        &format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>no</Message></Error>"),
+    )
+}
+
+fn chunked(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+        body.len()
+    )
+}
+
+fn server(responses: impl Into<Vec<String>>) -> Bucket {
+    bucket(serve(responses.into()), "{{ entry }}")
+}
+
+async fn put(bucket: &Bucket, body: &'static str) -> Result<(), PutError> {
+    let mut record = numbered(0, "p/rows");
+    record.body = Body::Bytes(Bytes::from_static(body.as_bytes()));
+    bucket.put(&record).await
+}
+
+#[tokio::test]
+async fn existing_object_in_a_chunked_response_is_compared_by_its_bytes() {
+    let existing = || [error("412 Precondition Failed", "PreconditionFailed"), chunked("{}")];
+    put(&server(existing()), "{}").await.unwrap();
+    let other = put(&server(existing()), "[]").await;
+    assert!(matches!(other, Err(PutError::Rejected(_))), "{other:?}");
+}
+
+#[tokio::test]
+async fn response_of_a_proxy_is_fatal_at_first_and_transient_after_a_success() {
+    for status in ["400 Bad Request", "404 Not Found", "307 Temporary Redirect"] {
+        for body in ["", "<html>no</html>"] {
+            let first = put(&server([response(status, body)]), "{}").await;
+            let Err(PutError::Fatal(error)) = first else { panic!("{status}: {first:?}") };
+            let text = format!("{error:#}");
+            assert!(text.contains("proxy") && !text.contains("there is no bucket"), "{text}");
+
+            let bucket = server([response("200 OK", ""), response(status, body)]);
+            put(&bucket, "{}").await.unwrap();
+            let later = put(&bucket, "{}").await;
+            assert!(matches!(later, Err(PutError::Transient(_))), "{status}: {later:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn deleted_bucket_is_fatal_after_a_success_too() {
+    let bucket = server([response("200 OK", ""), error("404 Not Found", "NoSuchBucket")]);
+    put(&bucket, "{}").await.unwrap();
+    let deleted = put(&bucket, "{}").await;
+    assert!(matches!(deleted, Err(PutError::Fatal(_))), "{deleted:?}");
+}
+
+#[tokio::test]
+async fn write_with_a_fatal_error_returns_what_was_not_stored() {
+    let bucket = server([response("200 OK", ""), error("400 Bad Request", "InvalidRequest")]);
+    let sink = S3 {
+        config: Arc::new(config("{{ entry }}")),
+        replaces_dead_letters: false,
+        bucket: Some(Arc::new(bucket)),
+        turn: Mutex::default(),
+        slots: Arc::new(Semaphore::new(1)),
+    };
+    let records: Vec<_> = (0..2).map(|n| numbered(n, "p/rows")).collect();
+    let Err(WriteError::FatalFor { error, not_stored }) = sink.write(&records).await else {
+        panic!("the second object is not stored")
+    };
+    assert_eq!(not_stored, [1]);
+    assert!(format!("{error:#}").contains("InvalidRequest"), "{error:#}");
+}

@@ -1,0 +1,81 @@
+//! Dead letters in a bucket: a letter never replaces a letter about another record.
+
+use runner_core::{DeadLetter, Result};
+
+/// Checks that a letter may replace an existing object: only an earlier letter about the same record, which
+/// was rejected again, for example after a crash. The error names both records.
+pub(super) fn check_replaces(existing: &[u8], letter: &[u8]) -> Result<()> {
+    let new = DeadLetter::read(letter)?;
+    let Ok(old) = DeadLetter::read(existing) else {
+        anyhow::bail!("it is not a dead letter; {ADVICE}");
+    };
+    let (a, b) = (&old.record, &new.record);
+    let is_same = (&old.pipeline, &old.component) == (&new.pipeline, &new.component)
+        && (a.origin, a.entry) == (b.origin, b.entry)
+        // Without an entry number the origin is not unique: two clusters may have topics of the same name.
+        && (a.entry.is_some() || (&a.key, a.to_bytes()) == (&b.key, b.to_bytes()));
+    if is_same {
+        return Ok(());
+    }
+    anyhow::bail!("it is the letter about {}, the new one is about {}; {ADVICE}", name(&old), name(&new))
+}
+
+const ADVICE: &str = "choose a `key` that is unique, such as \
+    `letters/{{ key }}/{{ topic }}/{{ partition }}-{{ offset }}.json`, or another folder for each pipeline";
+
+fn name(letter: &DeadLetter) -> String {
+    let DeadLetter { pipeline, component, record, .. } = letter;
+    let origin = record.origin;
+    let entry = record.entry.map(|entry| format!("entry {} of {} from ", entry.number, entry.source));
+    format!("{}{origin}, rejected by `{component}` of pipeline `{pipeline}`", entry.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use runner_core::testing::record;
+    use runner_core::{EntryNumber, Name};
+
+    use super::*;
+
+    fn letter(change: impl FnOnce(&mut DeadLetter)) -> Vec<u8> {
+        let mut record = record("{}", 7);
+        record.entry = Some(EntryNumber { number: 7, source: Name::new("p/rows") });
+        let (pipeline, component) = ("p".to_owned(), "lake".to_owned());
+        let mut letter = DeadLetter {
+            reason: "a reason".into(),
+            pipeline,
+            component,
+            time: "2026-11-23T16:20:41.077Z".into(),
+            record,
+        };
+        change(&mut letter);
+        letter.to_json()
+    }
+
+    #[test]
+    fn later_letter_about_the_same_record_replaces_the_earlier_one() {
+        let later = letter(|it| (it.reason, it.time) = ("another".into(), "2027-01-01T00:00:00Z".into()));
+        check_replaces(&letter(|_| {}), &later).unwrap();
+    }
+
+    #[test]
+    fn letter_about_another_record_is_not_replaced_and_both_are_named() {
+        let other =
+            letter(|it| it.record.entry = Some(EntryNumber { number: 7, source: Name::new("p/other") }));
+        let error = check_replaces(&letter(|_| {}), &other).unwrap_err().to_string();
+        for part in ["entry 7 of p/rows from test/0/7", "entry 7 of p/other", "{{ topic }}"] {
+            assert!(error.contains(part), "{error}");
+        }
+        check_replaces(&letter(|_| {}), &letter(|it| it.record.origin.offset = 8)).unwrap_err();
+        check_replaces(&letter(|_| {}), &letter(|it| it.component = "other".into())).unwrap_err();
+        check_replaces(&letter(|_| {}), &letter(|it| it.pipeline = "q".into())).unwrap_err();
+        let error = check_replaces(b"something else", &letter(|_| {})).unwrap_err().to_string();
+        assert!(error.contains("not a dead letter"), "{error}");
+        let bare = |body: &str| {
+            let body = runner_core::Body::Bytes(body.to_owned().into());
+            letter(|it| (it.record.entry, it.record.body) = (None, body))
+        };
+        check_replaces(&bare("a"), &bare("a")).unwrap();
+        check_replaces(&bare("a"), &bare("b")).unwrap_err();
+    }
+}
