@@ -35,7 +35,7 @@ pub use inventory::submit as register;
 pub use batch::{Batch, Position, Positions, Reject};
 pub use config::{is_secret_parameter, without_secrets};
 pub use dead_letter::DeadLetter;
-pub use durable::create_folder;
+pub use durable::{create_folder, sync_parent};
 pub use engine::{Checkpoint, RunOptions, checkpoints, open_sink, reset_checkpoints, run};
 pub use error::{Missing, OptionError, OptionErrors, OutputClosed, Unreachable, is_unreachable};
 pub use pipeline::{Counts, Monitor, Pipeline};

@@ -1,14 +1,14 @@
-//! A query parameter is text; numbers and booleans may stand without quotes.
+//! Query parameters: strings, numbers or booleans.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// The value of a query parameter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(inline, extend("type" = ["string", "number", "boolean"]))]
 pub(super) struct Parameter(pub(super) String);
 
 impl<'de> Deserialize<'de> for Parameter {
@@ -45,26 +45,12 @@ impl<'de> Deserialize<'de> for Parameter {
     }
 }
 
-impl JsonSchema for Parameter {
-    fn schema_name() -> Cow<'static, str> {
-        "Parameter".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "number", "boolean"] })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_booleans_need_no_quotes() {
+    fn parameter_accepts_numbers_and_booleans() {
         let read = |value| serde_json::from_value::<Parameter>(value).map(|it| it.0);
         assert_eq!(read("a b".into()).unwrap(), "a b");
         assert_eq!(read(100.into()).unwrap(), "100");
