@@ -25,23 +25,20 @@ inputs = ["json"]"#,
 #[serde(deny_unknown_fields)]
 struct ConsoleConfig {
     /// The output to write to.
-    #[serde(default = "stdout")]
+    #[serde(default)]
     target: Target,
 }
 
 /// The output to write to.
-#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 enum Target {
     /// The standard output.
+    #[default]
     Stdout,
     /// The standard error, which also receives the logs.
     Stderr,
-}
-
-fn stdout() -> Target {
-    Target::Stdout
 }
 
 impl SinkConfig for ConsoleConfig {

@@ -175,7 +175,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn throttle_sends_each_record_alone_at_its_due_time_at_a_low_rate() {
         let mut out = TimedOutput::new(None);
-        throttle(200, Duration::from_secs(1)).apply(records(vec!["x"; 100]), &mut out).await.unwrap();
+        let flow = throttle(200, Duration::from_secs(1)).apply(records(vec!["x"; 100]), &mut out).await;
+        assert_eq!(flow.unwrap(), Flow::Continue);
         let expected: Vec<_> = (0..100).map(|n| (Duration::from_millis(5 * n), 1)).collect();
         assert_eq!(out.batches, expected);
     }
@@ -183,7 +184,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn throttle_sends_due_records_together_at_a_high_rate() {
         let mut out = TimedOutput::new(None);
-        throttle(100_000, Duration::from_secs(1)).apply(records(vec!["x"; 1001]), &mut out).await.unwrap();
+        let flow = throttle(100_000, Duration::from_secs(1)).apply(records(vec!["x"; 1001]), &mut out).await;
+        assert_eq!(flow.unwrap(), Flow::Continue);
         // Timers have a resolution of one millisecond: 100 records each.
         let expected: Vec<_> =
             (0..=10).map(|n| (Duration::from_millis(n), if n == 0 { 1 } else { 100 })).collect();

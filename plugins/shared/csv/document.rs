@@ -14,7 +14,7 @@ use super::types::{Inference, SAMPLE};
 #[derive(Debug, Default)]
 pub(crate) struct DocumentReader {
     dialect: Dialect,
-    layout: Option<(Vec<String>, Arc<RowLayout>)>,
+    layout: Option<Arc<RowLayout>>,
 }
 
 impl DocumentReader {
@@ -40,7 +40,7 @@ impl DocumentReader {
         }
         let names = column_names(first.bytes, first.quoted, &self.dialect);
         let names = names.map_err(|error| location.error(first.bytes, &error))?;
-        if self.layout.as_ref().is_none_or(|(known, _)| *known != names)
+        if self.layout.as_ref().is_none_or(|layout| !layout.has_columns(&names))
             && let Some(warning) = unnamed_column(&names)
         {
             tracing::warn!("{source}: {warning}");
@@ -64,18 +64,16 @@ impl DocumentReader {
     }
 
     fn layout_of(&mut self, names: Vec<String>, rows: Rows<'_>) -> Arc<RowLayout> {
-        if let Some((known, layout)) = &self.layout
-            && *known == names
-        {
+        if let Some(layout) = self.layout.as_ref().filter(|layout| layout.has_columns(&names)) {
             return Arc::clone(layout);
         }
         let mut inference = Inference::new(names.len());
         let whole = rows.filter(|row| row.error.is_none());
         whole.take(SAMPLE).for_each(|row| inference.observe(row.bytes, row.quoted, &self.dialect));
         let n_rows = inference.n_rows();
-        let layout = Arc::new(RowLayout::new(names.iter().cloned().zip(inference.finish()), &self.dialect));
+        let layout = Arc::new(RowLayout::new(names.into_iter().zip(inference.finish()), &self.dialect));
         if n_rows > 0 {
-            self.layout = Some((names, Arc::clone(&layout)));
+            self.layout = Some(Arc::clone(&layout));
         }
         layout
     }

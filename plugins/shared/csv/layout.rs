@@ -57,6 +57,10 @@ impl RowLayout {
         &self.header
     }
 
+    pub(crate) fn has_columns(&self, names: &[String]) -> bool {
+        self.columns().iter().map(|column| &*column.name).eq(names)
+    }
+
     fn columns(&self) -> &[Column] {
         self.header.columns()
     }

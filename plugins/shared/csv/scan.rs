@@ -271,8 +271,7 @@ mod tests {
         rows.map(|row| row.iter().map(<[u8]>::to_vec).collect()).collect()
     }
 
-    /// Our rows, when the bytes arrive in blocks of these lengths, and where others lie
-    /// whose quotes make no sense.
+    /// The rows, and the ranges with invalid quoting, when the bytes arrive in blocks of these lengths.
     fn rows_in_blocks(
         bytes: &[u8],
         delimiter: u8,

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek as _, SeekFrom};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 use runner_core::Name;
@@ -32,13 +31,13 @@ pub(super) struct Input {
     head: Arc<Head>,
     /// The position of the window.
     cursor: Cursor,
-    n_read: Arc<AtomicU64>,
 }
 
 /// The decompressed text of a file.
 enum Text {
     Plain(File),
-    Compressed(Box<dyn Read + Send>),
+    /// The decompressed text, and a handle that shares the offset of the compressed file.
+    Compressed(Box<dyn Read + Send>, File),
 }
 
 impl Input {
@@ -46,7 +45,6 @@ impl Input {
     pub(super) fn open(path: &str, name: Name, compression: Compression) -> Result<Self> {
         let mut file = File::open(path).with_context(|| format!("opening {name}"))?;
         let metadata = file.metadata().with_context(|| format!("opening {name}"))?;
-        let n_read = Arc::new(AtomicU64::new(0));
         let compression = match compression {
             Compression::Auto => Compression::detect(&mut file).with_context(|| format!("reading {name}"))?,
             given => given,
@@ -61,14 +59,11 @@ impl Input {
         };
         let text = match compression {
             Compression::None => Text::Plain(file),
-            _ => {
-                Text::Compressed(compression.decompress(CountingFile { file, n_read: Arc::clone(&n_read) })?)
-            }
+            _ => Text::Compressed(compression.decompress(file.try_clone()?)?, file),
         };
         let buffer = vec![0; HEAD + TAIL];
         let head = Arc::default();
-        let mut input =
-            Input { name, text, buffer, start: 0, end: 0, is_at_end: false, head, cursor, n_read };
+        let mut input = Input { name, text, buffer, start: 0, end: 0, is_at_end: false, head, cursor };
         input.read_at_least(HEAD)?;
         input.head = Head::new(&input.window()[..input.end.min(HEAD)]);
         if matches!(input.head.bytes(), [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
@@ -101,7 +96,7 @@ impl Input {
         let min_size = match self.text {
             _ if cursor.end != End::NotReached => before,
             Text::Plain(_) => cursor.offset,
-            Text::Compressed(_) => 0,
+            Text::Compressed(..) => 0,
         };
         if now < min_size {
             return Ok(Some(format!("it has shrunk from {before} to {now} bytes")));
@@ -267,7 +262,7 @@ impl Input {
     pub(super) fn n_bytes_read(&self) -> u64 {
         match self.text {
             Text::Plain(_) => self.cursor.offset,
-            Text::Compressed(_) => self.n_read.load(Ordering::Relaxed),
+            Text::Compressed(_, ref file) => (&*file).stream_position().unwrap_or_default(),
         }
     }
 }
@@ -276,21 +271,7 @@ impl Read for Text {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Text::Plain(file) => file.read(buffer),
-            Text::Compressed(text) => text.read(buffer),
+            Text::Compressed(text, _) => text.read(buffer),
         }
-    }
-}
-
-/// A file that counts the bytes read from it.
-struct CountingFile {
-    file: File,
-    n_read: Arc<AtomicU64>,
-}
-
-impl Read for CountingFile {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n_bytes = self.file.read(buffer)?;
-        self.n_read.fetch_add(n_bytes as u64, Ordering::Relaxed);
-        Ok(n_bytes)
     }
 }

@@ -85,7 +85,7 @@ fn default_null_values() -> Vec<String> {
 
 impl SourceConfig for CsvConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Source>> {
-        Ok(Box::new(Csv { settings: Arc::new(self.settings(context)?), state: State::Closed }))
+        Ok(Box::new(Csv { settings: Arc::new(self.settings(context)?), state: State::Idle }))
     }
 }
 
@@ -133,12 +133,12 @@ struct Csv {
 }
 
 enum State {
-    Closed,
+    /// Not open, or at the end of the input.
+    Idle,
     Opened(Box<Reader>),
     /// A separate thread reads: file access blocks, and parsing runs in parallel with the
     /// rest of the pipeline.
     Reading(mpsc::Receiver<Result<Option<Chunk>>>),
-    Ended,
 }
 
 #[async_trait]
@@ -163,10 +163,8 @@ impl Source for Csv {
     }
 
     fn restart_position(&mut self) -> Option<Position> {
-        match &self.state {
-            State::Opened(reader) => reader.restart_position(),
-            State::Closed | State::Reading(_) | State::Ended => None,
-        }
+        let State::Opened(reader) = &self.state else { return None };
+        reader.restart_position()
     }
 
     fn committer(&mut self) -> Option<Box<dyn Committer>> {
@@ -174,17 +172,16 @@ impl Source for Csv {
     }
 
     async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
-        if let State::Opened(_) = self.state
-            && let State::Opened(reader) = std::mem::replace(&mut self.state, State::Ended)
-        {
-            self.state = State::Reading(spawn_reader(*reader)?);
-        }
+        self.state = match std::mem::replace(&mut self.state, State::Idle) {
+            State::Opened(reader) => State::Reading(spawn_reader(*reader)?),
+            state => state,
+        };
         let State::Reading(chunks) = &mut self.state else { return Ok(None) };
         // The thread sends `None` at the end of the input, so a closed channel means that it panicked.
         let terminated = || Err(anyhow::anyhow!("the CSV reader thread terminated unexpectedly"));
         let chunk = chunks.recv().await.unwrap_or_else(terminated);
         let Some(chunk) = chunk? else {
-            self.state = State::Ended;
+            self.state = State::Idle;
             return Ok(None);
         };
         Ok(Some(Batch::new(chunk.records).with_rejects(chunk.rejects).with_positions(chunk.positions)))
@@ -192,7 +189,7 @@ impl Source for Csv {
 
     async fn close(&mut self) -> Result<()> {
         // Dropping the channel ends the thread.
-        self.state = State::Ended;
+        self.state = State::Idle;
         Ok(())
     }
 }

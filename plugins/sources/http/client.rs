@@ -139,12 +139,6 @@ impl Client {
         Ok(PageRequest::Link(url.into()))
     }
 
-    /// The request for messages, redacted.
-    pub(super) fn title(&self, pagination: Option<&Pagination>, request: &PageRequest) -> String {
-        let url = self.url(pagination, request).unwrap_or_else(|_| self.endpoint.clone());
-        format!("{} {}", self.method, self.redactor.url(&url))
-    }
-
     /// Sends a request, follows redirects, and reads the whole response.
     pub(super) async fn request(
         &self,
@@ -153,6 +147,7 @@ impl Client {
     ) -> Result<Response, HttpError> {
         let mut url = self.url(pagination, request).map_err(HttpError::Fatal)?;
         let mut method = self.method.clone();
+        let title = self.describe(&method, &url);
         for _ in 0..=MAX_REDIRECTS {
             let response = self.send(&method, &url).await?;
             let status = response.status();
@@ -176,8 +171,7 @@ impl Client {
             url = next;
         }
         let error = anyhow!(
-            "{} was redirected more than {MAX_REDIRECTS} times, last to {}: check `endpoint` with a browser or curl",
-            self.title(pagination, request),
+            "{title} was redirected more than {MAX_REDIRECTS} times, last to {}: check `endpoint` with a browser or curl",
             self.redactor.url(&url)
         );
         Err(HttpError::FatalUntilSuccess(error))
@@ -267,6 +261,7 @@ impl Client {
         Ok(Response { title, status, url, content_type, links, body: body.into() })
     }
 
+    /// The request for messages, redacted.
     pub(super) fn describe(&self, method: &Method, url: &Url) -> String {
         format!("{method} {}", self.redactor.url(url))
     }

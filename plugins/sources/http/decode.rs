@@ -200,8 +200,9 @@ fn check_line(line: &[u8]) -> Result<(), String> {
         .map_err(|error| format!("at column {}: it is not UTF-8", error.valid_up_to() + 1))?;
     serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| {
         // Remove the line number of `serde_json`, which is always 1.
-        let (column, told) = (error.column(), error.to_string());
-        let why = told.strip_suffix(&format!(" at line {} column {column}", error.line())).unwrap_or(&told);
+        let (column, message) = (error.column(), error.to_string());
+        let why =
+            message.strip_suffix(&format!(" at line {} column {column}", error.line())).unwrap_or(&message);
         format!("at column {column}: {why}")
     })
 }
@@ -267,7 +268,7 @@ mod tests {
     #[test]
     fn missing_records_error_names_the_existing_keys() {
         let error = json(r#"{"results": [], "next": 1}"#, "/data").unwrap_err();
-        assert!(error.contains("no `/data`") && error.contains("`results`, `next`"), "{error}");
+        assert!(error.contains("no `/data`") && error.contains("`next`, `results`"), "{error}");
         let error = json(r#"{"data": null, "results": []}"#, "/data").unwrap_err();
         assert!(error.contains("`/data` is null") && error.contains("`data`, `results`"), "{error}");
         let error = json(r#"{"data": 7}"#, "/data").unwrap_err();

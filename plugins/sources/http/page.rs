@@ -213,13 +213,13 @@ impl Http {
 }
 
 /// Skips the delivered records; false if the response begins with other records.
-fn skip_delivered(items: &mut Items, place: &HttpPosition) -> bool {
+fn skip_delivered(items: &mut Items, delivered: &HttpPosition) -> bool {
     let mut hash = RecordsHash::default();
-    for _ in 0..place.taken {
+    for _ in 0..delivered.taken {
         let Some(item) = items.next() else { return false };
         hash = hash.with(&item.raw);
     }
-    hash == place.hash
+    hash == delivered.hash
 }
 
 /// The cursor of the next page; on the last page it is missing, `null` or empty.

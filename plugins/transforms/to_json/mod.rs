@@ -32,24 +32,21 @@ keys = "snake_case""#,
 #[serde(deny_unknown_fields)]
 struct ToJsonConfig {
     /// The names of keys.
-    #[serde(default = "as_is")]
+    #[serde(default)]
     keys: Keys,
 }
 
 /// The names of keys.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 enum Keys {
     /// Unchanged.
+    #[default]
     AsIs,
     /// `Adj Close` becomes `adj_close` and `CloseUSD` becomes `close_usd`, at every depth, so
     /// that SQL needs no quotes.
     SnakeCase,
-}
-
-fn as_is() -> Keys {
-    Keys::AsIs
 }
 
 impl TransformConfig for ToJsonConfig {
