@@ -1,33 +1,42 @@
-//! Durable changes of folders: they survive a power cut.
+//! Folder operations that survive a power failure: new names are synced in their parent folder.
 
 use std::fs::File;
 use std::io::{ErrorKind, Result};
 use std::path::Path;
 
-/// Creates a folder and its missing parents, and syncs the name of each in its parent. Once this
-/// returns, a file that is synced in the folder can be found after a power cut. A folder that
-/// exists is left as it is.
+/// Creates a folder and its missing parents, and makes their names durable. An existing folder is left unchanged.
 pub fn create_folder(path: &Path) -> Result<()> {
     create(path, &mut sync_folder)
 }
 
-/// Makes the names that were added to a folder, or removed from it, durable.
+/// Makes created and removed names in a folder durable.
 pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     File::open(path)?.sync_all()
+}
+
+/// Makes the name of a new file or folder durable.
+///
+/// # Errors
+/// If the parent folder cannot be opened or synced.
+pub fn sync_parent(path: &Path) -> Result<()> {
+    sync_folder(parent_of(path))
+}
+
+fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn create(path: &Path, sync: &mut impl FnMut(&Path) -> Result<()>) -> Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
     }
-    let parent = path.parent().unwrap_or(path);
-    create(parent, sync)?;
+    create(path.parent().unwrap_or(path), sync)?;
     match std::fs::create_dir(path) {
-        // Another process has created it, and may not have synced it yet.
+        // Another process created it and may not have synced it yet.
         Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
         created => created?,
     }
-    sync(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+    sync(parent_of(path))
 }
 
 #[cfg(test)]
@@ -35,9 +44,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn created_folder_is_synced_in_its_parent() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
+    fn create_folder_syncs_each_new_folder_in_its_parent() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
         let mut synced = Vec::new();
         let mut sync = |path: &Path| {
             synced.push(path.to_owned());
@@ -47,15 +56,15 @@ mod tests {
         create(&at("a/b/c"), &mut sync).unwrap();
         create(&at("a/b"), &mut sync).unwrap();
         assert!(at("a/b/c").is_dir());
-        assert_eq!(synced, [folder.path().to_owned(), at("a"), at("a/b")]);
+        assert_eq!(synced, [root.path().to_owned(), at("a"), at("a/b")]);
     }
 
     #[test]
-    fn current_folder_exists_and_a_file_is_refused() {
+    fn create_folder_accepts_the_current_folder_and_rejects_a_file() {
         create_folder(Path::new("")).unwrap();
         create_folder(Path::new(".")).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
         std::fs::write(&file, "").unwrap();
         assert_eq!(create_folder(&file).unwrap_err().kind(), ErrorKind::AlreadyExists);
         assert_eq!(create_folder(&file.join("in it")).unwrap_err().kind(), ErrorKind::AlreadyExists);

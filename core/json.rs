@@ -1,4 +1,4 @@
-//! Writes JSON strings straight from bytes that are known to be UTF-8.
+//! Writes JSON strings directly from UTF-8 bytes.
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -33,7 +33,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back_the_same(text in any::<String>()) {
+        fn written_string_round_trips(text in any::<String>()) {
             let mut out = Vec::new();
             super::write_string(text.as_bytes(), &mut out);
             prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);

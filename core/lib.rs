@@ -47,7 +47,7 @@ pub use build_context::{BatchLimits, BuildContext, RetryLimits, Upstream};
 pub use checkpoint::{Checkpoint, checkpoints, reset_checkpoints};
 pub use config::{is_secret_parameter, without_secrets};
 pub use dead_letter::DeadLetter;
-pub use durable::create_folder;
+pub use durable::{create_folder, sync_parent};
 pub use engine::{RunOptions, open_sink};
 pub use entry_number::EntryNumber;
 pub use error::{Class, Failure, OptionError, OptionErrors, class_of};

@@ -1,4 +1,4 @@
-//! A table holds the rows of one batch, all cells end to end in one buffer.
+//! Tables: the rows of one batch with all cells in one buffer.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use crate::json;
 
-/// What the cells of a column are.
+/// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ColumnType {
     /// Whole numbers, kept digit by digit.
     Integer,
-    /// EntryAllocator with a fraction or exponent; in JSON an integer gets `.0`.
+    /// Numbers with a fraction or an exponent; in JSON an integer gets `.0`.
     Float,
     /// `true` and `false`.
     Boolean,
@@ -27,15 +27,15 @@ pub enum ColumnType {
 /// One column of a table.
 #[derive(Clone, Debug)]
 pub struct Column {
-    /// As the header says it.
+    /// The name in the header.
     pub name: Box<str>,
-    /// What its cells are; whoever builds a table has checked them.
+    /// The type of its cells. The builder of the table must check them.
     pub kind: ColumnType,
-    /// Whether a cell that stands for nothing becomes `null`.
+    /// Whether a null cell becomes `null` in JSON.
     pub nullable: bool,
 }
 
-/// What the rows of a table share.
+/// The header shared by the rows of a table.
 #[derive(Debug)]
 pub struct TableHeader {
     columns: Vec<Column>,
@@ -45,7 +45,7 @@ pub struct TableHeader {
 }
 
 impl TableHeader {
-    /// A header for `columns`; cells equal to one of `null_values` stand for nothing.
+    /// A header for `columns`; cells equal to one of `null_values` are null.
     pub fn new(columns: Vec<Column>, delimiter: u8, null_values: Vec<Box<str>>) -> Self {
         let keys = JsonKeys::new(columns.iter().map(|column| &*column.name));
         TableHeader { columns, delimiter, null_values, keys }
@@ -56,7 +56,7 @@ impl TableHeader {
         &self.columns
     }
 
-    /// What stands between the cells of a line.
+    /// The byte between the cells of a line.
     pub(crate) fn delimiter(&self) -> u8 {
         self.delimiter
     }
@@ -65,13 +65,13 @@ impl TableHeader {
         &self.null_values
     }
 
-    /// Whether a cell of a nullable column stands for nothing.
+    /// Whether a cell of a nullable column is null.
     pub fn is_null(&self, cell: &[u8]) -> bool {
         self.null_values.iter().any(|null| null.as_bytes() == cell)
     }
 }
 
-/// The keys of a JSON object, escaped once: `{"Index":`, `,"Date":` and so on.
+/// The escaped keys of a JSON object with punctuation: `{"Index":`, `,"Date":` and so on.
 #[derive(Debug)]
 pub struct JsonKeys(Vec<Box<[u8]>>);
 
@@ -88,7 +88,7 @@ impl JsonKeys {
     }
 }
 
-/// The rows of one batch: all cells end to end in one buffer.
+/// The rows of one batch, with all cells in one buffer.
 #[derive(Debug)]
 pub struct Table {
     header: Arc<TableHeader>,
@@ -97,16 +97,16 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table of UTF-8 `cells` whose ends are `ends`, as many a row as there are columns.
+    /// A table of UTF-8 `cells` that end at `ends`, one for each column of each row.
     ///
     /// # Panics
-    /// If the last row is not whole.
+    /// If the last row is incomplete.
     pub fn new(header: Arc<TableHeader>, cells: Vec<u8>, ends: Vec<u32>) -> Self {
-        assert!(ends.len().is_multiple_of(header.columns.len()), "the last row is not whole");
+        assert!(ends.len().is_multiple_of(header.columns.len()), "the last row is incomplete");
         Table { header, cells, ends }
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     pub fn n_rows(&self) -> usize {
         self.ends.len() / self.header.columns.len()
     }
@@ -134,7 +134,7 @@ impl Row {
         Row { table, index: index as u32 }
     }
 
-    /// Reads a line that [`write_csv`](Self::write_csv) has written.
+    /// Parses a line written by [`write_csv`](Self::write_csv).
     pub(crate) fn read_csv(header: Arc<TableHeader>, line: &[u8]) -> Result<Row> {
         std::str::from_utf8(line).context("it is not UTF-8")?;
         let (n_columns, delimiter) = (header.columns.len(), header.delimiter);
@@ -154,30 +154,31 @@ impl Row {
             ends.push(u32::try_from(cells.len())?);
             match end {
                 None => break,
-                Some(byte) => ensure!(byte == delimiter, "text stands behind a closing quote"),
+                Some(byte) => ensure!(byte == delimiter, "text follows a closing quote"),
             }
         }
-        ensure!(ends.len() == n_columns, "it has {} cells and there are {n_columns} columns", ends.len());
+        ensure!(ends.len() == n_columns, "it has {} cells, but there are {n_columns} columns", ends.len());
         let row = Row::new(Arc::new(Table::new(header, cells, ends)), 0);
         let mut json = Vec::new();
         row.write_json(&mut json);
-        serde_json::from_slice::<IgnoredAny>(&json).context("a cell is not of the type of its column")?;
+        serde_json::from_slice::<IgnoredAny>(&json)
+            .context("a cell does not match the type of its column")?;
         Ok(row)
     }
 
-    /// What the rows of the table share.
+    /// The header of the table.
     pub fn header(&self) -> &Arc<TableHeader> {
         &self.table.header
     }
 
-    /// The cells, as text, in the order of the columns.
+    /// The cells, as UTF-8 text, in the order of the columns.
     pub fn cells(&self) -> impl Iterator<Item = &[u8]> {
         let n_columns = self.table.header.columns.len();
         let first = self.index as usize * n_columns;
         (first..first + n_columns).map(|index| self.table.cell(index))
     }
 
-    /// How many bytes its cells take.
+    /// Size of the cells in bytes.
     pub fn size(&self) -> usize {
         let n_columns = self.table.header.columns.len();
         let first = self.index as usize * n_columns;
@@ -185,12 +186,12 @@ impl Row {
         (self.table.ends[first + n_columns - 1] - start) as usize + n_columns
     }
 
-    /// Appends the row as one compact JSON object under the header's names.
+    /// Appends the row as a compact JSON object with the column names as keys.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         self.write_json_as(&self.table.header.keys, out);
     }
 
-    /// Appends the row as one compact JSON object under other names.
+    /// Appends the row as a compact JSON object with other keys.
     pub fn write_json_as(&self, keys: &JsonKeys, out: &mut Vec<u8>) {
         let header = &*self.table.header;
         for ((column, key), cell) in header.columns.iter().zip(&keys.0).zip(self.cells()) {
@@ -218,12 +219,11 @@ impl Row {
     pub fn to_value(&self) -> Value {
         let mut bytes = Vec::with_capacity(self.size() * 2);
         self.write_json(&mut bytes);
-        // Only a cell that its column's type does not allow can fail here, and
-        // whoever built the table has checked them.
+        // Fails only if a cell does not match the type of its column, which the builder has checked.
         serde_json::from_slice(&bytes).unwrap_or(Value::Null)
     }
 
-    /// Appends the row as a CSV line without its end, quoted where it must be.
+    /// Appends the row as a CSV line without a line end; cells are quoted if needed.
     pub fn write_csv(&self, out: &mut Vec<u8>) {
         let delimiter = self.table.header.delimiter;
         for (index, cell) in self.cells().enumerate() {
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_keep_their_digits_and_floats_have_a_point() {
+    fn write_json_keeps_digits_and_adds_a_point_to_floats() {
         use ColumnType::{Boolean, Float, Integer, String};
         let columns = [("Adj Close", Float), ("n", Integer), ("ok", Boolean), ("s", String)];
         let row = row(&columns, &["1", "2", "false", "", "1500", "007", "True", "a\"b"]);
@@ -283,14 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_that_stands_for_nothing_is_null() {
+    fn null_cell_is_written_as_null() {
         let row = row(&[("a", ColumnType::Float), ("b", ColumnType::String)], &["", ""]);
         assert_eq!(json_of(&row), r#"{"a":null,"b":null}"#);
     }
 
     proptest! {
         #[test]
-        fn a_line_is_read_back_as_the_row_it_was(cells in prop::collection::vec("[a,;\"\r\n ]{0,4}", 1..4)) {
+        fn csv_line_round_trips(cells in prop::collection::vec("[a,;\"\r\n ]{0,4}", 1..4)) {
             let columns = vec![("a", ColumnType::String); cells.len()];
             let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
             let row = row(&columns, &cells);
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_row_is_refused() {
+    fn read_csv_refuses_invalid_lines() {
         let header = || {
             Arc::clone(row(&[("n", ColumnType::Integer), ("s", ColumnType::String)], &["1", "a"]).header())
         };
@@ -310,8 +310,8 @@ mod tests {
             ("1", "it has 1 cells"),
             ("1,a,b", "it has 3 cells"),
             ("1,\"a", "never closed"),
-            ("1,\"a\"b", "behind a closing quote"),
-            ("x,a", "not of the type of its column"),
+            ("1,\"a\"b", "follows a closing quote"),
+            ("x,a", "not match the type of its column"),
         ] {
             let error = Row::read_csv(header(), line.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_written_back_as_the_line_it_was() {
+    fn write_csv_quotes_cells_if_needed() {
         let row = row(&[("a", ColumnType::String), ("b", ColumnType::String)], &["x,y", "say \"hi\""]);
         let mut line = Vec::new();
         row.write_csv(&mut line);

@@ -8,8 +8,8 @@ mod sources;
 mod transforms;
 
 /// Reads and writes files that are plain, gzip or zstd.
-pub mod packing {
-    pub use crate::shared::packing::Packing;
+pub mod compression {
+    pub use crate::shared::compression::Compression;
 }
 
 /// Queries Athena outside of a pipeline, as `runner query` does.

@@ -69,7 +69,7 @@ fn a_bad_row_stops_the_run_with_its_place_and_is_met_again() {
     for n_lines in [1, 1] {
         let outcome = run(&scene);
         outcome.assert_code(1);
-        outcome.assert_says(&["rows.csv:3:2: too few cells: the row has 1 and the file 2 columns"]);
+        outcome.assert_says(&["rows.csv:3:2: too few cells: the row has 1, the file has 2 columns"]);
         assert_eq!(out(&scene).len(), n_lines);
     }
 }
@@ -89,12 +89,9 @@ fn bad_rows_go_to_the_dead_letters_and_the_others_on() {
     let letters = scene.read("dead.jsonl");
     let letters: Vec<Value> = letters.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let expected = [
-        (12_000, "rows.csv:12002:5: too many cells: the row has 3 and the file 2 columns"),
+        (12_000, "rows.csv:12002:5: too many cells: the row has 3, the file has 2 columns"),
         (12_001, "rows.csv:12003:3: column `s` is not UTF-8: byte 0xFF at 1 of the cell"),
-        (
-            12_002,
-            "rows.csv:12004:1: column `n` is an integer, as its first rows have settled, and `x` is not",
-        ),
+        (12_002, "rows.csv:12004:1: column `n` is an integer (inferred from its first rows), and `x` is not"),
         (12_004, "rows.csv:12007:3: the quote that opens here is never closed"),
     ];
     assert_eq!(letters.len(), expected.len());
@@ -149,7 +146,7 @@ fn a_file_that_has_changed_otherwise_is_refused_until_it_is_read_from_its_start(
         outcome.assert_code(1);
         outcome.assert_says(&[
             "rows.csv has changed since it was read up to line 2000",
-            "give the new file another name or path: it is read from its start then, and numbering goes on",
+            "give the new file another name or path: it is then read from its beginning, and entry numbers continue",
             "--from-start",
         ]);
         assert_eq!(out(&scene).len(), 2_000, "nothing of it was read");
@@ -273,7 +270,7 @@ fn a_file_that_cannot_be_read_says_what_to_do() {
         (
             "a\n1\n",
             "types = { b = \"float\" }",
-            "`types` declares a column `b`, and rows.csv has none; it has a",
+            "`types` declares column `b`, but rows.csv has no such column; it has a",
         ),
     ] {
         let scene = scene(text, options);

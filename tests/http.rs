@@ -246,7 +246,7 @@ async fn what_passes_is_tried_again_and_nothing_is_lost() {
     let server = serve_in_turn(vec![ResponseTemplate::new(500), half, answer([1, 2, 3])]).await;
     let scene = Scene::new();
     pipeline(&scene, &server, "");
-    run(&scene).assert_code(0).assert_says(&["500 Internal Server Error", "breaks off at byte 5"]);
+    run(&scene).assert_code(0).assert_says(&["500 Internal Server Error", "the response ends at byte 5"]);
     assert_eq!(lines(&scene), ["1", "2", "3"]);
 }
 
@@ -255,7 +255,7 @@ async fn half_a_json_that_stays_half_fails_the_run() {
     let server = serve(ResponseTemplate::new(200).set_body_string(r#"{"data": [1, 2"#)).await;
     let scene = Scene::new();
     pipeline(&scene, &server, "records = \"/data\"");
-    run(&scene).assert_code(1).assert_says(&["half a JSON", "breaks off at byte 14"]);
+    run(&scene).assert_code(1).assert_says(&["incomplete JSON", "ends at byte 14"]);
     assert_eq!(lines(&scene), [""; 0]);
 }
 
@@ -284,12 +284,12 @@ async fn a_bad_line_goes_to_the_dead_letters_and_the_rest_goes_on() {
     let server = serve(ResponseTemplate::new(200).set_body_string("{\"a\":1}\nnonsense\n{\"a\":2}\n")).await;
     let scene = Scene::new();
     pipeline(&scene, &server, "codec = \"ndjson\"");
-    run(&scene).assert_code(1).assert_says(&["line 2 of the answer is not JSON"]);
+    run(&scene).assert_code(1).assert_says(&["line 2 of the response is not JSON"]);
     let dead = format!("{}\n[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n", scene.read("api.toml"));
     scene.write("api.toml", dead);
     run(&scene).assert_code(0);
     assert!(lines(&scene).contains(&"{\"a\":2}".to_owned()), "{:?}", lines(&scene));
-    assert!(scene.read("dead.jsonl").contains("line 2 of the answer is not JSON"));
+    assert!(scene.read("dead.jsonl").contains("line 2 of the response is not JSON"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

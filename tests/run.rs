@@ -234,7 +234,7 @@ fn a_reader_that_has_gone_ends_the_run_and_what_it_has_not_taken_is_read_again()
     assert_eq!(out.status.code(), Some(0), "{out:?}");
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(
-        said.contains("p stopped") && said.contains("nobody reads the standard output any more"),
+        said.contains("p stopped") && said.contains("the reader of the standard output has closed it"),
         "{said}"
     );
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use runner_plugins::packing::Packing;
+use runner_plugins::compression::Compression;
 
 use super::letters::{Line, Lines};
 
@@ -20,7 +20,7 @@ pub(super) type Number = u32;
 
 pub(super) struct LetterFile {
     path: PathBuf,
-    packing: Packing,
+    compression: Compression,
     /// Held as long as this lives: nobody else appends or replays.
     lock: File,
     /// For each line the letter that is being replayed; `None` for what stays as it is.
@@ -64,7 +64,7 @@ impl LetterFile {
         let mut walk = Lines::open(&path)?;
         let lines = walk.by_ref().map(|line| Ok(judge(&line?))).collect::<Result<_>>()?;
         walk.say_what_is_torn();
-        Ok(LetterFile { path, packing: walk.packing(), lock, lines })
+        Ok(LetterFile { path, compression: walk.compression(), lock, lines })
     }
 
     /// Another walk over its lines, each with the letter that it is.
@@ -103,12 +103,12 @@ impl LetterFile {
                 }
             }
             if frame.len() >= FRAME {
-                new.write_all(&self.packing.pack(&frame)?).with_context(what)?;
+                new.write_all(&self.compression.compress(&frame)?).with_context(what)?;
                 frame.clear();
             }
         }
         if !frame.is_empty() {
-            new.write_all(&self.packing.pack(&frame)?).with_context(what)?;
+            new.write_all(&self.compression.compress(&frame)?).with_context(what)?;
         }
         new.sync_all().with_context(what)?;
         let replaced = std::fs::rename(&new_path, &self.path)
@@ -142,11 +142,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_keeps_what_is_left_in_its_order_and_its_packing() {
+    fn a_file_keeps_what_is_left_in_its_order_and_its_compression() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead");
-        for packing in [Packing::None, Packing::Gzip, Packing::Zstd] {
-            std::fs::write(&path, packing.pack(b"note\none\ntwo\nthree\nfour").unwrap()).unwrap();
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            std::fs::write(&path, compression.compress(b"note\none\ntwo\nthree\nfour").unwrap()).unwrap();
             let mut file = open(&path);
             let again = ["two again".into(), "and again".into()];
             let fate = |number| match number {
@@ -161,7 +161,7 @@ mod tests {
             file.rewrite(fate).unwrap();
             assert_eq!(text(&path), "note\ntwo again\nand again\nfour");
             let mut bytes = File::open(&path).unwrap();
-            assert_eq!(Packing::detect(&mut bytes).unwrap(), packing);
+            assert_eq!(Compression::detect(&mut bytes).unwrap(), compression);
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left behind");
         }
     }

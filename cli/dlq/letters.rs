@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use runner_core::DeadLetter;
-use runner_plugins::packing::Packing;
+use runner_plugins::compression::Compression;
 
 use crate::exit::say;
 
 /// Walks over the lines of a file as it was when the walk began.
 pub(super) struct Lines {
     path: PathBuf,
-    packing: Packing,
+    compression: Compression,
     text: Box<dyn BufRead + Send>,
     n_read: usize,
     is_torn: bool,
@@ -31,9 +31,9 @@ impl Lines {
     pub(super) fn open(path: &Path) -> Result<Lines> {
         let what = || format!("reading {}", path.display());
         let mut file = File::open(path).with_context(what)?;
-        let packing = Packing::detect(&mut file).with_context(what)?;
-        let text = Box::new(BufReader::new(packing.unpack(file).with_context(what)?));
-        Ok(Lines { path: path.to_owned(), packing, text, n_read: 0, is_torn: false })
+        let compression = Compression::detect(&mut file).with_context(what)?;
+        let text = Box::new(BufReader::new(compression.decompress(file).with_context(what)?));
+        Ok(Lines { path: path.to_owned(), compression, text, n_read: 0, is_torn: false })
     }
 
     /// Says, at the end, what could not be read of the file.
@@ -44,8 +44,8 @@ impl Lines {
         }
     }
 
-    pub(super) fn packing(&self) -> Packing {
-        self.packing
+    pub(super) fn compression(&self) -> Compression {
+        self.compression
     }
 
     fn read(&mut self) -> Result<Option<Line>> {

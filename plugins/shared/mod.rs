@@ -1,8 +1,8 @@
-//! What several plugins need of the same outside world.
+//! What several plugins share.
 
 pub(crate) mod athena;
 pub(crate) mod aws;
+pub(crate) mod compression;
 pub(crate) mod csv;
 pub(crate) mod kafka;
 pub(crate) mod key_template;
-pub(crate) mod packing;

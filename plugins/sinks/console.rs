@@ -1,4 +1,4 @@
-//! `console`: shows every record on a line of its own.
+//! `console`: writes every record to the standard output, one per line.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -17,31 +17,28 @@ inputs = ["json"]"#,
     )
 }
 
-/// Shows every record on a line of its own.
+/// Writes every record to the standard output, one per line.
 ///
-/// A body is written as it is; a row that met no `to_json` as its CSV line. Logs go
-/// to the standard error, so the standard output can be piped into other programs.
+/// A body is written as it is; a row that passed no `to_json` is written as its CSV line.
+/// Logs go to the standard error, so the standard output can be piped into other programs.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ConsoleConfig {
-    /// Where to write to.
-    #[serde(default = "stdout")]
+    /// The output to write to.
+    #[serde(default)]
     target: Target,
 }
 
-/// Where to write to.
-#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
+/// The output to write to.
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 enum Target {
     /// The standard output.
+    #[default]
     Stdout,
-    /// The standard error, where the logs go.
+    /// The standard error, which also receives the logs.
     Stderr,
-}
-
-fn stdout() -> Target {
-    Target::Stdout
 }
 
 impl SinkConfig for ConsoleConfig {
@@ -57,12 +54,12 @@ impl Sink for Console {
     async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
         let lines = lines(records);
         let target = self.0;
-        // A pager that nobody scrolls holds the writer up for as long as it likes.
+        // The write may block, for example while a pager waits for input.
         let written = spawn_blocking(move || match target {
             Target::Stdout => write_all(io::stdout().lock(), &lines),
             Target::Stderr => write_all(io::stderr().lock(), &lines),
         });
-        written.await.context("writing to the console")?.map_err(|error| refusal(target, error))
+        written.await.context("writing to the console")?.map_err(|error| write_error(target, error))
     }
 }
 
@@ -84,17 +81,16 @@ fn write_all(mut target: impl Write, lines: &[u8]) -> io::Result<()> {
     target.flush()
 }
 
-/// Nothing is worth another try: part of the lines may have been shown already.
+/// No error is retried, because part of the lines may have been written.
 ///
-/// A reader that has gone (`| head`) ends the run in order: what it has not taken
-/// is unread again.
-fn refusal(target: Target, error: io::Error) -> WriteError {
+/// A closed pipe (`| head`) stops the run without an error; records that were not written are released.
+fn write_error(target: Target, error: io::Error) -> WriteError {
     let name = match target {
         Target::Stdout => "the standard output",
         Target::Stderr => "the standard error",
     };
     WriteError::Fatal(if error.kind() == ErrorKind::BrokenPipe {
-        OutputClosed(format!("nobody reads {name} any more")).into()
+        OutputClosed(format!("the reader of {name} has closed it")).into()
     } else {
         anyhow::Error::new(error).context(format!("writing to {name}"))
     })
@@ -109,19 +105,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_record_is_a_line() {
+    fn console_writes_one_line_per_record() {
         let mut batch = records(["{\"a\":1}", "two", "gone"]);
         batch.records_mut()[2].body = Body::Tombstone;
         assert_eq!(lines(batch.records()), b"{\"a\":1}\ntwo\n\n");
     }
 
     #[test]
-    fn a_reader_that_has_gone_can_be_told_from_a_failure() {
+    fn console_reports_a_closed_pipe_as_output_closed() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         drop(theirs);
         let error = write_all(ours, b"line\n").unwrap_err();
-        let WriteError::Fatal(error) = refusal(Target::Stdout, error) else { panic!("worth no other try") };
+        let WriteError::Fatal(error) = write_error(Target::Stdout, error) else {
+            panic!("must not be retried")
+        };
         assert!(error.is::<OutputClosed>());
-        assert_eq!(error.to_string(), "nobody reads the standard output any more");
+        assert_eq!(error.to_string(), "the reader of the standard output has closed it");
     }
 }

@@ -1,4 +1,4 @@
-//! `null`: takes every record and keeps none.
+//! `null`: discards every record.
 
 use runner_core::{BuildContext, Plugin, Record, Result, Sink, SinkConfig, WriteError, async_trait};
 use schemars::JsonSchema;
@@ -11,8 +11,8 @@ inputs = ["json"]"#,
     )
 }
 
-/// Takes every record, counts it as delivered and keeps none: for measuring what
-/// stands in front of it.
+/// Discards every record and counts it as delivered. Useful to measure the throughput of
+/// the rest of a pipeline.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NullConfig {}

@@ -1,4 +1,4 @@
-//! `limit`: ends a run after so many records.
+//! `limit`: ends a run after a number of records.
 
 use std::num::NonZeroU64;
 
@@ -16,15 +16,15 @@ records = 100"#,
     )
 }
 
-/// Lets so many records pass in a run and then ends the run in order.
+/// Passes a number of records and then ends the run.
 ///
-/// What has been read beyond them counts as unread: the next run goes on exactly
-/// behind the last record that passed, so that a limit of 100 yields the records
-/// 0 to 99 the first time and 100 to 199 the second.
+/// Records that were read beyond the limit are released: the next run resumes after the
+/// last record that passed. With a limit of 100, the first run delivers the records 0 to 99
+/// and the second run 100 to 199.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LimitConfig {
-    /// How many records pass in one run.
+    /// The number of records that pass in one run.
     records: NonZeroU64,
 }
 
@@ -46,8 +46,7 @@ impl Transform for Limit {
         if self.n_left > 0 {
             return out.send(batch).await;
         }
-        // The last record ends the run, not the batch behind it: at one record a
-        // day nobody wants to wait for a record that is not wanted.
+        // The last record ends the run, without waiting for a batch after it.
         let sent = if n_passing > 0 { out.send(batch.split_front(n_passing)).await } else { Ok(Flow::Stop) };
         batch.release();
         sent.map(|_| Flow::Stop)
@@ -61,7 +60,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_run_ends_with_the_last_record_that_may_pass() {
+    async fn limit_stops_with_the_last_record() {
         let mut limit = Limit { n_left: 3 };
         let out = apply(&mut limit, records(["a", "b"])).await.unwrap();
         assert_eq!((out.bodies().len(), out.stopped), (2, false));
@@ -70,7 +69,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_beyond_the_limit_does_not_pass() {
+    async fn limit_releases_records_beyond_it() {
         let mut limit = Limit { n_left: 2 };
         let out = apply(&mut limit, records(["a", "b", "c", "d"])).await.unwrap();
         assert_eq!(out.bodies(), ["a", "b"]);
@@ -80,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_batch_of_which_nothing_is_left_uses_up_nothing() {
+    async fn empty_batch_does_not_count() {
         let mut limit = Limit { n_left: 1 };
         let out = apply(&mut limit, Batch::default()).await.unwrap();
         assert!(!out.stopped);

@@ -1,4 +1,4 @@
-//! What becomes of records on their way.
+//! Transforms.
 
 mod limit;
 mod sample;

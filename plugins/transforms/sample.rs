@@ -1,4 +1,4 @@
-//! `sample`: lets a part of the records through, chosen at random.
+//! `sample`: passes a random sample of the records.
 
 use std::num::NonZeroU32;
 
@@ -17,26 +17,26 @@ one_in = 10"#,
     )
 }
 
-/// Lets a part of the records through, chosen at random.
+/// Passes a random sample of the records.
 ///
-/// Those left out count as delivered: they were filtered on purpose and are not
-/// read again. Either `one_in` or `ratio` says how many pass.
+/// The other records are filtered: they count as delivered and are not read again. Set
+/// either `one_in` or `ratio`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SampleConfig {
-    /// Of every so many records in a row one passes, whichever chance picks: the
-    /// share is exact, and data with a rhythm of its own is not seen at one beat only.
+    /// One random record of every `one_in` consecutive records passes. The share is exact, and
+    /// periodic data is not sampled at one phase only.
     #[serde(default)]
     one_in: Option<NonZeroU32>,
-    /// The chance of every single record to pass, from 0 to 1.
+    /// The probability of each record to pass, from 0 to 1.
     #[serde(default)]
     ratio: Option<Ratio>,
-    /// Makes the choice the same in every run; without it every run chooses anew.
+    /// Seed of the random choice; with it every run makes the same choice.
     #[serde(default)]
     seed: Option<u64>,
 }
 
-/// A share between 0 and 1.
+/// A ratio between 0 and 1.
 #[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "f64")]
 #[schemars(inline, extend("minimum" = 0, "maximum" = 1))]
@@ -49,7 +49,7 @@ impl TryFrom<f64> for Ratio {
         if (0.0..=1.0).contains(&ratio) {
             Ok(Ratio(ratio))
         } else {
-            Err(format!("a ratio lies between 0 and 1, and {ratio} does not"))
+            Err(format!("a ratio must be between 0 and 1, not {ratio}"))
         }
     }
 }
@@ -60,10 +60,13 @@ impl TransformConfig for SampleConfig {
             (Some(n), None) => Choice::OneIn { n: n.get(), index: 0, chosen: 0 },
             (None, Some(Ratio(ratio))) => Choice::Ratio(ratio),
             (None, None) => {
-                return Err(OptionError::new("one_in", "how many pass is missing: set `one_in` or `ratio`"));
+                return Err(OptionError::new("one_in", "set `one_in` or `ratio`"));
             }
             (Some(_), Some(_)) => {
-                return Err(OptionError::new("ratio", "`one_in` says already how many pass: leave one out"));
+                return Err(OptionError::new(
+                    "ratio",
+                    "cannot be combined with `one_in`: remove one of them",
+                ));
             }
         };
         let rng = self.seed.map_or_else(Rng::new, Rng::with_seed);
@@ -77,7 +80,7 @@ struct Sample {
 }
 
 enum Choice {
-    /// The record `chosen` of every `n` in a row; `index` counts through them.
+    /// The record `chosen` of every `n` consecutive ones; `index` counts them.
     OneIn {
         n: u32,
         index: u32,
@@ -97,7 +100,7 @@ impl Transform for Sample {
 impl Sample {
     fn is_chosen(&mut self) -> bool {
         match &mut self.choice {
-            // From 0 inclusive to 1 exclusive: 0 lets nothing through and 1 everything.
+            // `f64()` is in [0, 1), so 0 passes nothing and 1 everything.
             Choice::Ratio(ratio) => self.rng.f64() < *ratio,
             Choice::OneIn { n, index, chosen } => {
                 if *index == 0 {
@@ -133,41 +136,41 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_in_ten_is_one_of_every_ten() {
+    async fn one_in_passes_one_of_every_n_records() {
         let offsets = chosen(&mut *sample(Some(10), None, 7).unwrap(), 1000).await;
         assert_eq!(offsets.len(), 100);
         for (index, offset) in offsets.iter().enumerate() {
             assert_eq!(offset / 10, index as u64 % 10);
         }
-        let is_rigid = offsets.iter().all(|offset| offset % 10 == offsets[0] % 10);
-        assert!(!is_rigid, "always the same place of ten");
+        let is_periodic = offsets.iter().all(|offset| offset % 10 == offsets[0] % 10);
+        assert!(!is_periodic, "always the same index of ten");
     }
 
     #[tokio::test]
-    async fn a_ratio_is_kept_on_average() {
+    async fn ratio_passes_the_share_on_average() {
         let n_passed = chosen(&mut *sample(None, Some(0.25), 7).unwrap(), 100_000).await.len();
         // Five standard deviations of 137 records on either side.
         assert!((24_300..25_700).contains(&n_passed), "{n_passed}");
     }
 
     #[tokio::test]
-    async fn nothing_and_everything_are_ratios_too() {
+    async fn ratio_zero_passes_nothing_and_one_everything() {
         assert_eq!(chosen(&mut *sample(None, Some(0.0), 7).unwrap(), 1000).await.len(), 0);
         assert_eq!(chosen(&mut *sample(None, Some(1.0), 7).unwrap(), 1000).await.len(), 1000);
     }
 
     #[tokio::test]
-    async fn the_same_seed_chooses_the_same_records() {
+    async fn same_seed_chooses_the_same_records() {
         let first = chosen(&mut *sample(None, Some(0.1), 42).unwrap(), 1000).await;
         assert_eq!(first, chosen(&mut *sample(None, Some(0.1), 42).unwrap(), 1000).await);
         assert_ne!(first, chosen(&mut *sample(None, Some(0.1), 43).unwrap(), 1000).await);
     }
 
     #[test]
-    fn exactly_one_of_one_in_and_ratio_is_needed() {
+    fn build_requires_one_in_or_ratio() {
         let error = |one_in, ratio| sample(one_in, ratio, 0).err().unwrap().to_string();
         assert!(error(None, None).contains("set `one_in` or `ratio`"));
-        assert!(error(Some(2), Some(0.5)).contains("leave one out"));
+        assert!(error(Some(2), Some(0.5)).contains("remove one of them"));
         assert!(Ratio::try_from(1.5).err().unwrap().contains("1.5"));
     }
 }

@@ -1,4 +1,4 @@
-//! `throttle`: lets records through at a steady rate.
+//! `throttle`: passes records at a steady rate.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -20,16 +20,16 @@ per = "1s""#,
     )
 }
 
-/// Lets records through at a steady rate and holds the source back meanwhile.
+/// Passes records at a steady rate and slows the source down to it.
 ///
-/// Nothing is ever dropped. The first record passes at once. After an idle spell
-/// the pace begins anew: time that nobody used earns no burst.
+/// No record is dropped. The first record passes at once. Each record passes at its due
+/// time, without waiting for a batch to fill. Idle time does not allow a burst later.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ThrottleConfig {
-    /// How many records may pass in every `per`.
+    /// The number of records that pass in every `per`.
     rate: NonZeroU32,
-    /// The span of time that `rate` counts for.
+    /// The time span for `rate`.
     #[serde(default = "one_second")]
     per: HumanDuration,
 }
@@ -41,23 +41,22 @@ fn one_second() -> HumanDuration {
 impl TransformConfig for ThrottleConfig {
     fn build(self, _: &BuildContext) -> Result<Box<dyn Transform>> {
         let Some(per) = self.per.unless_zero() else {
-            let message = "must be longer than nothing; for full speed leave the throttle out";
+            let message = "must be greater than 0; to run at full speed remove the throttle";
             return Err(OptionError::new("per", message));
         };
         Ok(Box::new(Throttle::new(self.rate, per)))
     }
 }
 
-/// How far behind its pace a throttle may catch up. Timers tick by the
-/// millisecond and a busy machine serves them late: that is made good. It is
-/// also the largest burst there can be, so it must not grow to what a user sees.
-const SLACK: Duration = Duration::from_millis(250);
+/// The longest delay that a throttle catches up with. Timers have a resolution of one millisecond,
+/// and fire late on a busy machine. This is also the largest possible burst.
+const MAX_CATCH_UP: Duration = Duration::from_millis(250);
 
 struct Throttle {
     rate: NonZeroU32,
     per: Duration,
-    /// When the pace began, and how many records have passed since.
-    began: Option<Instant>,
+    /// The time of the first record, and how many records have passed since.
+    started: Option<Instant>,
     n_passed: u64,
 }
 
@@ -84,24 +83,23 @@ impl Transform for Throttle {
 
 impl Throttle {
     fn new(rate: NonZeroU32, per: Duration) -> Self {
-        Throttle { rate, per, began: None, n_passed: 0 }
+        Throttle { rate, per, started: None, n_passed: 0 }
     }
 
-    /// When the next record may pass. Counted from the beginning each time: a
-    /// pause between two records, rounded and summed up, would drift.
+    /// The due time of the next record. Computed from the start, because a sum of rounded intervals drifts.
     fn next_due(&mut self) -> Instant {
-        let began = *self.began.get_or_insert_with(Instant::now);
+        let started = *self.started.get_or_insert_with(Instant::now);
         let nanos = self.per.as_nanos() * u128::from(self.n_passed) / u128::from(self.rate.get());
-        began + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        started + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// How many of `at_most` records may pass at `now`, one at least; counts them as passed.
+    /// Takes up to `at_most` records that are due at `now`, at least one, so that overdue records share a batch.
     fn take_due(&mut self, now: Instant, at_most: usize) -> usize {
-        if self.next_due() + SLACK < now {
-            self.began = Some(now);
+        if self.next_due() + MAX_CATCH_UP < now {
+            self.started = Some(now);
             self.n_passed = 0;
         }
-        let since = now.duration_since(self.began.unwrap_or(now)).as_nanos();
+        let since = now.duration_since(self.started.unwrap_or(now)).as_nanos();
         let n_earned = since * u128::from(self.rate.get()) / self.per.as_nanos() + 1;
         let n_due = n_earned.saturating_sub(u128::from(self.n_passed)).clamp(1, at_most as u128);
         self.n_passed += n_due as u64;
@@ -132,62 +130,23 @@ mod tests {
         started.elapsed()
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_first_record_passes_at_once_and_the_rest_in_step() {
-        assert_eq!(time_for(11, 5).await, Duration::from_secs(2));
+    /// Collects the time and size of each batch sent, and can stop the pipeline at a time.
+    struct TimedOutput {
+        started: Instant,
+        stop_at: Option<Instant>,
+        batches: Vec<(Duration, usize)>,
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn one_record_a_second_is_one_record_a_second() {
-        assert_eq!(time_for(601, 1).await, Duration::from_mins(10));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn coarse_timers_do_not_slow_a_fast_rate() {
-        let time = time_for(1_000_000, 100_000).await;
-        assert!(time.abs_diff(Duration::from_secs(10)) <= Duration::from_millis(1), "{time:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_rate_that_divides_badly_does_not_drift() {
-        let time = time_for(3 * 3600 + 1, 3).await;
-        assert!(time.abs_diff(Duration::from_hours(1)) <= Duration::from_millis(1), "{time:?}");
-    }
-
-    #[tokio::test]
-    async fn a_hundred_thousand_a_second_holds_in_real_time() {
-        let time = time_for(50_001, 100_000).await;
-        assert!((Duration::from_millis(500)..Duration::from_secs(1)).contains(&time), "{time:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_idle_spell_earns_no_burst() {
-        let mut throttle = throttle(10, Duration::from_secs(1));
-        apply(&mut throttle, records(["x"])).await.unwrap();
-        tokio::time::advance(Duration::from_mins(1)).await;
-        let started = Instant::now();
-        apply(&mut throttle, records(vec!["x"; 11])).await.unwrap();
-        assert_eq!(started.elapsed(), Duration::from_secs(1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_rate_may_count_for_an_hour() {
-        let mut throttle = throttle(2, Duration::from_hours(1));
-        let started = Instant::now();
-        apply(&mut throttle, records(vec!["x"; 3])).await.unwrap();
-        assert_eq!(started.elapsed(), Duration::from_hours(1));
-    }
-
-    /// An outlet of a pipeline that somebody stops.
-    struct Stops {
-        at: Instant,
-        n_sent: usize,
+    impl TimedOutput {
+        fn new(stop_at: Option<Instant>) -> Self {
+            TimedOutput { started: Instant::now(), stop_at, batches: Vec::new() }
+        }
     }
 
     #[async_trait]
-    impl Output for Stops {
+    impl Output for TimedOutput {
         async fn send(&mut self, batch: Batch) -> Result<Flow> {
-            self.n_sent += batch.len();
+            self.batches.push((self.started.elapsed(), batch.len()));
             batch.ack();
             Ok(Flow::Continue)
         }
@@ -197,30 +156,98 @@ mod tests {
         }
 
         async fn sleep_until_or_stop(&mut self, deadline: Instant) -> bool {
-            tokio::time::sleep_until(deadline.min(self.at)).await;
-            self.at < deadline
+            let stop_at = self.stop_at.filter(|stop_at| *stop_at < deadline);
+            tokio::time::sleep_until(stop_at.unwrap_or(deadline)).await;
+            stop_at.is_some()
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_waits_is_given_back_as_soon_as_the_pipeline_stops() {
+    async fn throttle_passes_the_first_record_at_once_and_the_rest_in_step() {
+        assert_eq!(time_for(11, 5).await, Duration::from_secs(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttle_passes_one_record_per_second() {
+        assert_eq!(time_for(601, 1).await, Duration::from_mins(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttle_sends_each_record_alone_at_its_due_time_at_a_low_rate() {
+        let mut out = TimedOutput::new(None);
+        let flow = throttle(200, Duration::from_secs(1)).apply(records(vec!["x"; 100]), &mut out).await;
+        assert_eq!(flow.unwrap(), Flow::Continue);
+        let expected: Vec<_> = (0..100).map(|n| (Duration::from_millis(5 * n), 1)).collect();
+        assert_eq!(out.batches, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttle_sends_due_records_together_at_a_high_rate() {
+        let mut out = TimedOutput::new(None);
+        let flow = throttle(100_000, Duration::from_secs(1)).apply(records(vec!["x"; 1001]), &mut out).await;
+        assert_eq!(flow.unwrap(), Flow::Continue);
+        // Timers have a resolution of one millisecond: 100 records each.
+        let expected: Vec<_> =
+            (0..=10).map(|n| (Duration::from_millis(n), if n == 0 { 1 } else { 100 })).collect();
+        assert_eq!(out.batches, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttle_sends_overdue_records_together_when_the_next_stage_is_slow() {
+        let mut throttle = throttle(1000, Duration::from_secs(1));
+        let now = throttle.next_due();
+        assert_eq!(throttle.take_due(now, 1000), 1);
+        assert_eq!(throttle.take_due(now + Duration::from_millis(50), 1000), 50);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttle_is_exact_at_rates_above_the_timer_resolution() {
+        let time = time_for(1_000_000, 100_000).await;
+        assert!(time.abs_diff(Duration::from_secs(10)) <= Duration::from_millis(1), "{time:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttle_does_not_drift_at_a_rate_with_a_remainder() {
+        let time = time_for(3 * 3600 + 1, 3).await;
+        assert!(time.abs_diff(Duration::from_hours(1)) <= Duration::from_millis(1), "{time:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttle_allows_no_burst_after_idle_time() {
+        let mut throttle = throttle(10, Duration::from_secs(1));
+        apply(&mut throttle, records(["x"])).await.unwrap();
+        tokio::time::advance(Duration::from_mins(1)).await;
         let started = Instant::now();
-        let mut out = Stops { at: started + Duration::from_millis(2500), n_sent: 0 };
+        apply(&mut throttle, records(vec!["x"; 11])).await.unwrap();
+        assert_eq!(started.elapsed(), Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttle_accepts_a_rate_per_hour() {
+        let mut throttle = throttle(2, Duration::from_hours(1));
+        let started = Instant::now();
+        apply(&mut throttle, records(vec!["x"; 3])).await.unwrap();
+        assert_eq!(started.elapsed(), Duration::from_hours(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttle_releases_waiting_records_when_the_pipeline_stops() {
+        let mut out = TimedOutput::new(Some(Instant::now() + Duration::from_millis(2500)));
         let mut throttle = throttle(1, Duration::from_secs(1));
         let flow = throttle.apply(records(vec!["x"; 100]), &mut out).await.unwrap();
-        assert_eq!((flow, out.n_sent), (Flow::Stop, 3));
-        assert_eq!(started.elapsed(), Duration::from_millis(2500));
+        assert_eq!((flow, out.batches.len()), (Flow::Stop, 3));
+        assert_eq!(out.started.elapsed(), Duration::from_millis(2500));
     }
 
     #[tokio::test]
-    async fn a_batch_of_which_nothing_is_left_is_sent_on() {
-        let mut out = Stops { at: Instant::now(), n_sent: 0 };
+    async fn throttle_passes_an_empty_batch() {
+        let mut out = TimedOutput::new(None);
         let flow = throttle(1, Duration::from_secs(1)).apply(Batch::default(), &mut out).await.unwrap();
-        assert_eq!(flow, Flow::Continue);
+        assert_eq!((flow, out.batches.len()), (Flow::Continue, 1));
     }
 
     #[test]
-    fn a_span_of_nothing_is_refused() {
+    fn build_refuses_a_zero_time_span() {
         let config = ThrottleConfig { rate: NonZeroU32::MIN, per: HumanDuration::from_secs(0) };
         assert!(config.build(&context()).err().unwrap().to_string().contains("`per`"));
     }

@@ -47,7 +47,7 @@ fn http_names_the_item_that_is_no_json() {
     run(&scene).assert_code(0);
     let letter = only(&scene);
     let origin = &letter["origin"].clone();
-    assert_says(&letter, "lines", "line 2 of the answer is not JSON", origin, "nonsense");
+    assert_says(&letter, "lines", "line 2 of the response is not JSON", origin, "nonsense");
     assert_eq!(letter["entry"], 1);
 }
 

@@ -13,7 +13,7 @@ async fn retry_after_is_honoured() {
     let text = scene.read("api.toml").replace("timeout = \"300ms\"", "timeout = \"10s\"");
     scene.write("api.toml", text);
     let started = Instant::now();
-    run(&scene).assert_code(0).assert_says(&["429 Too Many Requests", "says to wait 1 s"]);
+    run(&scene).assert_code(0).assert_says(&["429 Too Many Requests", "retry after 1 s"]);
     assert!(started.elapsed() >= Duration::from_secs(1));
     assert_eq!(lines(&scene), ["1"]);
 }
@@ -69,7 +69,7 @@ fn a_host_that_never_answers_is_exit_69() {
         "timeout = \"100ms\"",
         "",
     );
-    run(&scene).assert_code(69).assert_says(&["was not answered within `timeout`", "(`[retry] connect`)"]);
+    run(&scene).assert_code(69).assert_says(&["did not complete within `timeout`", "(`[retry] connect`)"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,6 +95,6 @@ async fn a_wait_that_no_clock_can_count_ends_the_run_with_its_reason() {
     let server = serve(busy).await;
     pipeline(&scene, &server, "");
     let outcome = run(&scene);
-    outcome.assert_code(1).assert_says(&["says to wait 9223372036854775807 s", "raise `[retry] timeout`"]);
+    outcome.assert_code(1).assert_says(&["retry after 9223372036854775807 s", "raise `[retry] timeout`"]);
     assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
 }

@@ -1,5 +1,5 @@
-//! A layout is what every row of a file has in common: its columns and their
-//! types, settled once. Rows that keep to it become tables, others are at fault.
+//! The layout of rows: columns and their types, inferred or declared once. Rows that
+//! match it are added to a table, others are rejected.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use anyhow::Error;
 use bytes::Bytes;
 use runner_core::{Body, Column, ColumnType, Name, Origin, Record, Reject, Row, Table, TableHeader};
 
-use super::scan::{Slip, cells, count_line_ends, split};
+use super::scan::{QuoteError, cells, count_line_ends, split};
 use super::types::{Types, fits, name_of, narrowest};
 
-/// How rows are written, and what their cells may be.
+/// The CSV dialect of the rows, and how their columns get types.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialect {
-    /// What stands between two cells.
+    /// The byte between two cells.
     pub(crate) delimiter: u8,
-    /// Cells that stand for nothing.
+    /// Cells that mean null.
     pub(crate) null_values: Vec<Box<str>>,
     /// How columns get their types.
     pub(crate) types: Types,
@@ -27,29 +27,29 @@ impl Default for Dialect {
     }
 }
 
-/// The columns of a file and the types that were settled for them.
+/// The columns of a file and their types.
 #[derive(Debug)]
-pub(crate) struct Layout {
+pub(crate) struct RowLayout {
     header: Arc<TableHeader>,
     delimiter: u8,
     types: Types,
-    /// The columns that do not take just any text.
+    /// The columns that do not accept arbitrary text.
     checked: Box<[(usize, ColumnType)]>,
 }
 
-impl Layout {
-    /// Columns of these names and types; what the options declare wins.
+impl RowLayout {
+    /// A layout with these columns; types that the options declare take precedence.
     pub(crate) fn new(columns: impl IntoIterator<Item = (String, ColumnType)>, dialect: &Dialect) -> Self {
-        let column = |(name, settled): (String, ColumnType)| {
+        let column = |(name, inferred): (String, ColumnType)| {
             let declared = dialect.types.of(&name);
             let nullable = declared != Some(ColumnType::String);
-            Column { kind: declared.unwrap_or(settled), nullable, name: name.into() }
+            Column { kind: declared.unwrap_or(inferred), nullable, name: name.into() }
         };
         let columns: Vec<Column> = columns.into_iter().map(column).collect();
         let kinds = columns.iter().map(|column| column.kind).enumerate();
         let checked = kinds.filter(|&(_, kind)| kind != ColumnType::String).collect();
         let header = TableHeader::new(columns, dialect.delimiter, dialect.null_values.clone()).into();
-        Layout { header, delimiter: dialect.delimiter, types: dialect.types.clone(), checked }
+        RowLayout { header, delimiter: dialect.delimiter, types: dialect.types.clone(), checked }
     }
 
     /// What the rows of a table share.
@@ -57,58 +57,61 @@ impl Layout {
         &self.header
     }
 
+    pub(crate) fn has_columns(&self, names: &[String]) -> bool {
+        self.columns().iter().map(|column| &*column.name).eq(names)
+    }
+
     fn columns(&self) -> &[Column] {
         self.header.columns()
     }
 }
 
-/// What is wrong with a row.
+/// Why a row is not valid.
 #[derive(Debug)]
-pub(crate) struct Fault {
-    /// Where, in bytes from the start of the row.
+pub(crate) struct RowError {
+    /// Byte offset from the start of the row.
     pub(crate) at: usize,
-    /// What, and what to do.
+    /// What is wrong and what to do.
     pub(crate) message: String,
 }
 
-/// Where a row begins.
+/// The location of a row, for messages.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    /// The file or URL, as people are shown it.
-    pub(crate) stream: Name,
+pub(crate) struct RowLocation {
+    /// The file or URL, as messages show it.
+    pub(crate) source: Name,
     /// The physical line, counted from 1.
     pub(crate) line: u64,
 }
 
-impl Place {
-    /// The error that points at `fault.at` bytes behind the start of `row`.
-    pub(crate) fn error(&self, row: &[u8], fault: &Fault) -> Error {
-        let (line, column) = self.of(row, fault.at);
-        Error::msg(format!("{}:{line}:{column}: {}", self.stream, fault.message))
+impl RowLocation {
+    /// An error with the line and column of `error.at`.
+    pub(crate) fn error(&self, row: &[u8], error: &RowError) -> Error {
+        let (line, column) = self.of(row, error.at);
+        Error::msg(format!("{}:{line}:{column}: {}", self.source, error.message))
     }
 
-    /// The error for quotes that make no sense.
-    pub(crate) fn misquoted(&self, row: &[u8], slip: Slip) -> Error {
-        let (at, message) = match slip {
-            Slip::Open(at) => (
+    /// An error for invalid quoting.
+    pub(crate) fn bad_quotes(&self, row: &[u8], quote_error: QuoteError) -> Error {
+        let (at, message) = match quote_error {
+            QuoteError::Unclosed(at) => (
                 at,
                 "the quote that opens here is never closed; close it, or double it if it is a character"
                     .into(),
             ),
-            Slip::Stray { cell, text } => {
+            QuoteError::TextAfterQuote { cell, text } => {
                 let (line, column) = self.of(row, cell);
                 let message = format!(
-                    "there is text behind the quote that closes the cell begun at {line}:{column}; a quote \
+                    "there is text after the closing quote of the cell that begins at {line}:{column}; a quote \
                      inside a quoted cell is written twice (\"\"), and one that opens a cell must be closed"
                 );
                 (text, message)
             }
         };
-        self.error(row, &Fault { at, message })
+        self.error(row, &RowError { at, message })
     }
 
-    /// The physical line, which need not be the first one of the row, and the column of what
-    /// stands `at` bytes behind the start of `row`.
+    /// The physical line and column of the byte at `at`; a row with quoted line ends has several lines.
     fn of(&self, row: &[u8], at: usize) -> (u64, usize) {
         let start = row[..at].iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |end| end + 1);
         let column = String::from_utf8_lossy(&row[start..at]).chars().count() + 1;
@@ -116,27 +119,27 @@ impl Place {
     }
 }
 
-/// A row that no record can be made of, as it was read.
+/// A reject with the bytes of the row as they were read.
 pub(crate) fn reject(row: &[u8], reason: Error, origin: Origin, n_before: usize) -> Reject {
     Reject { record: Record::new(Body::Bytes(Bytes::copy_from_slice(row)), origin), reason, n_before }
 }
 
 /// A table under construction.
 pub(crate) struct TableBuilder {
-    layout: Arc<Layout>,
+    layout: Arc<RowLayout>,
     cells: Vec<u8>,
     ends: Vec<u32>,
 }
 
 impl TableBuilder {
     /// An empty table, with room for about `n_bytes` of cells in `n_rows` rows.
-    pub(crate) fn new(layout: Arc<Layout>, n_rows: usize, n_bytes: usize) -> Self {
+    pub(crate) fn new(layout: Arc<RowLayout>, n_rows: usize, n_bytes: usize) -> Self {
         let ends = Vec::with_capacity(n_rows * layout.columns().len());
         TableBuilder { cells: Vec::with_capacity(n_bytes), ends, layout }
     }
 
-    /// Appends a row, or says what is wrong with it and leaves the table as it was.
-    pub(crate) fn push(&mut self, row: &[u8], quoted: bool) -> Result<(), Fault> {
+    /// Appends a row. On an error the table stays unchanged.
+    pub(crate) fn push(&mut self, row: &[u8], quoted: bool) -> Result<(), RowError> {
         let (n_bytes, n_ends) = (self.cells.len(), self.ends.len());
         split(row, self.layout.delimiter, quoted, &mut self.cells, &mut self.ends);
         let result = self.check(row, n_bytes, n_ends);
@@ -148,7 +151,7 @@ impl TableBuilder {
     }
 
     /// Checks the row whose cells begin at `n_bytes` and end as `ends[n_ends..]` say.
-    fn check(&self, row: &[u8], n_bytes: usize, n_ends: usize) -> Result<(), Fault> {
+    fn check(&self, row: &[u8], n_bytes: usize, n_ends: usize) -> Result<(), RowError> {
         let layout = &*self.layout;
         let ends = &self.ends[n_ends..];
         if ends.len() != layout.columns().len() {
@@ -185,36 +188,36 @@ impl TableBuilder {
     }
 }
 
-impl Layout {
-    fn wrong_width(&self, row: &[u8], n_cells: usize) -> Fault {
+impl RowLayout {
+    fn wrong_width(&self, row: &[u8], n_cells: usize) -> RowError {
         let n_columns = self.columns().len();
         let surplus = cells(row, self.delimiter).nth(n_columns);
         let (what, advice) = match &surplus {
             Some(_) => (
                 "too many",
                 format!(
-                    "take the others out, or put a cell that holds a `{}` in quotes",
+                    "remove the extra cells, or quote a cell that contains `{}`",
                     char::from(self.delimiter).escape_debug()
                 ),
             ),
-            None => ("too few", "add the missing ones, which may be empty".into()),
+            None => ("too few", "add the missing cells, which may be empty".into()),
         };
-        Fault {
+        RowError {
             at: surplus.map_or(row.len(), |cell| cell.start),
             message: format!(
-                "{what} cells: the row has {n_cells} and the file {n_columns} columns; {advice}"
+                "{what} cells: the row has {n_cells}, the file has {n_columns} columns; {advice}"
             ),
         }
     }
 
-    fn not_utf8(&self, row: &[u8]) -> Fault {
+    fn not_utf8(&self, row: &[u8]) -> RowError {
         let bad = cells(row, self.delimiter)
             .enumerate()
             .find_map(|(index, cell)| Some((index, cell.start, std::str::from_utf8(&row[cell]).err()?)));
         let (index, at, n_valid) =
             bad.map_or((0, 0, 0), |(index, at, error)| (index, at, error.valid_up_to()));
         let byte = row.get(at + n_valid).copied().unwrap_or_default();
-        Fault {
+        RowError {
             at,
             message: format!(
                 "column `{}` is not UTF-8: byte 0x{byte:02X} at {} of the cell; convert the file with `iconv -t UTF-8`",
@@ -224,20 +227,20 @@ impl Layout {
         }
     }
 
-    fn misfit(&self, row: &[u8], index: usize, cell: &[u8]) -> Fault {
+    fn misfit(&self, row: &[u8], index: usize, cell: &[u8]) -> RowError {
         let column = &self.columns()[index];
         let wider = match (column.kind, narrowest(cell)) {
             (ColumnType::Integer, ColumnType::Integer | ColumnType::Float) => ColumnType::Float,
             _ => ColumnType::String,
         };
-        let settled = match self.types.of(&column.name) {
-            Some(_) => "as the pipeline file declares",
-            None => "as its first rows have settled",
+        let origin = match self.types.of(&column.name) {
+            Some(_) => "declared in the pipeline file",
+            None => "inferred from its first rows",
         };
-        Fault {
+        RowError {
             at: cells(row, self.delimiter).nth(index).map_or(0, |cell| cell.start),
             message: format!(
-                "column `{}` is {}, {settled}, and `{}` is not; correct the row, or add to the source: {}",
+                "column `{}` is {} ({origin}), and `{}` is not; correct the row, or add to the source: {}",
                 column.name,
                 with_article(column.kind),
                 shortened(cell),
@@ -252,7 +255,7 @@ fn with_article(kind: ColumnType) -> String {
     format!("{article} {}", name_of(kind))
 }
 
-/// A cell for people to look at: one line, and not too long.
+/// A cell for messages: on one line, at most 40 characters.
 fn shortened(cell: &[u8]) -> String {
     const AT_MOST: usize = 40;
     let text = String::from_utf8_lossy(cell);

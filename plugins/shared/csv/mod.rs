@@ -1,16 +1,16 @@
-//! CSV: rows out of bytes, and the types of their columns.
+//! CSV parsing: rows, cells, and the types of columns.
 //!
-//! `scan` knows the grammar, `types` what a cell may be, `layout` puts the two
-//! together, and `answer` is all of it for bytes that are in memory as a whole.
+//! `scan` implements the grammar, `types` the column types, `layout` combines both,
+//! and `document` reads a whole CSV text in memory.
 
-mod answer;
+mod document;
 mod header;
 mod layout;
 mod scan;
 mod types;
 
-pub(crate) use answer::Answers;
-pub(crate) use header::{BYTE_ORDER_MARK, column_names, nameless, other_delimiter, undeclared};
-pub(crate) use layout::{Dialect, Layout, Place, TableBuilder, reject};
-pub(crate) use scan::{Next, Slip, Span, next_row};
+pub(crate) use document::DocumentReader;
+pub(crate) use header::{BYTE_ORDER_MARK, column_names, likely_delimiter, unknown_column, unnamed_column};
+pub(crate) use layout::{Dialect, RowLayout, RowLocation, TableBuilder, reject};
+pub(crate) use scan::{Next, QuoteError, Span, next_row};
 pub(crate) use types::{Inference, Types, name_of};

@@ -1,56 +1,55 @@
-//! Where rows and cells begin and end in the bytes of a file.
+//! Finds where rows and cells begin and end in the bytes of a file.
 //!
-//! The grammar is that of the `csv` crate, and a property holds the two together, but for
-//! text behind the quote that closes a cell. The crate adds it to the cell, so that a quote
-//! which is left open takes in all rows up to the next one; here, and in RFC 4180, it is a slip.
+//! The grammar is that of the `csv` crate, which a property test compares with this module, except
+//! for text after the closing quote of a cell. The crate appends it to the cell, so an unclosed
+//! quote swallows all rows up to the next quote. Here, as in RFC 4180, it is an error.
 //!
-//! It is read here because `csv-core` hands out unescaped cells alone: an error that names
-//! line and column, and a position that is exact to the row, need to know where each row
-//! and cell lies in the bytes as they are. Rows without a quote, nearly all there are, cost
-//! two passes of `memchr`.
+//! `csv-core` cannot be used because it returns only unescaped cells: an error with line and
+//! column, and a position that is exact to the row, need the byte offsets of each row and cell.
+//! Rows without a quote, the common case, cost two passes of `memchr`.
 
 use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
-/// What stands next in the bytes.
+/// The result of scanning for the next row.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// A whole row; one without content is a blank line, which is no row.
+    /// A whole row; one without content is a blank line, which callers skip.
     Row(Span),
-    /// The bytes end within a row, and more may follow.
-    More,
-    /// Quotes that make no sense, and how far the bytes reach that no row can be made of.
-    Misquoted(Span, Slip),
-    /// There is nothing left.
+    /// The bytes end within a row; the caller must read more.
+    NeedMore,
+    /// Invalid quoting; the span covers the bytes to skip.
+    BadQuotes(Span, QuoteError),
+    /// The end of the input.
     End,
 }
 
-/// Quotes that make no sense; where, in bytes from the start of the row.
+/// Invalid quoting. Offsets are in bytes from the start of the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Slip {
-    /// A cell that begins here is never closed: it reaches to the end of the bytes.
-    Open(usize),
-    /// A cell was closed, and text follows. Its row reaches to the end of that line: what was
-    /// within the quotes may be rows, or a cell with line ends, and nobody can tell.
-    Stray {
+pub(crate) enum QuoteError {
+    /// The quote of the cell that begins here is never closed: the cell reaches to the end of the input.
+    Unclosed(usize),
+    /// Text follows the closing quote of a cell. The row ends with that line, because the text
+    /// within the quotes may be rows or one cell with line ends.
+    TextAfterQuote {
         /// Where the cell begins.
         cell: usize,
-        /// Where the text behind it begins.
+        /// Where the text after it begins.
         text: usize,
     },
 }
 
-/// How far a row reaches.
+/// The extent of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
-    /// Bytes of the row without the line end behind it.
+    /// Bytes of the row without its line end.
     pub(crate) content: usize,
-    /// Bytes of the row and the line end behind it.
+    /// Bytes of the row with its line end.
     pub(crate) len: usize,
-    /// How many line ends there are in those bytes.
+    /// Number of line ends in those bytes.
     pub(crate) n_lines: u64,
-    /// Whether there is a quote somewhere in the row.
+    /// Whether the row contains a quote.
     pub(crate) quoted: bool,
 }
 
@@ -61,14 +60,14 @@ impl Span {
     }
 }
 
-/// Looks for the row at the front of `bytes`; `at_end` says that no more will follow them.
+/// Scans the first row of `bytes`; `at_end` means that no more bytes follow.
 pub(crate) fn next_row(bytes: &[u8], delimiter: u8, at_end: bool) -> Next {
     match memchr3(b'\n', b'\r', b'"', bytes) {
-        Some(end) if bytes[end] != b'"' => close(bytes, end, at_end, false),
+        Some(end) if bytes[end] != b'"' => finish_row(bytes, end, at_end, false),
         Some(_) => next_quoted_row(bytes, delimiter, at_end),
-        None if !at_end => Next::More,
+        None if !at_end => Next::NeedMore,
         None if bytes.is_empty() => Next::End,
-        None => close(bytes, bytes.len(), at_end, false),
+        None => finish_row(bytes, bytes.len(), at_end, false),
     }
 }
 
@@ -77,30 +76,32 @@ fn next_quoted_row(bytes: &[u8], delimiter: u8, at_end: bool) -> Next {
     loop {
         match cell_end(bytes, at, delimiter) {
             CellEnd::Delimiter(end) => at = end + 1,
-            CellEnd::Line(end) => return close(bytes, end, at_end, true),
-            CellEnd::Stray(text) => return misquoted(bytes, Slip::Stray { cell: at, text }, text, at_end),
-            _ if !at_end => return Next::More,
-            CellEnd::Bytes => return close(bytes, bytes.len(), at_end, true),
-            CellEnd::OpenQuote => return misquoted(bytes, Slip::Open(at), bytes.len(), at_end),
+            CellEnd::Line(end) => return finish_row(bytes, end, at_end, true),
+            CellEnd::TextAfterQuote(text) => {
+                return bad_quotes(bytes, QuoteError::TextAfterQuote { cell: at, text }, text, at_end);
+            }
+            _ if !at_end => return Next::NeedMore,
+            CellEnd::Bytes => return finish_row(bytes, bytes.len(), at_end, true),
+            CellEnd::OpenQuote => return bad_quotes(bytes, QuoteError::Unclosed(at), bytes.len(), at_end),
         }
     }
 }
 
-/// Bytes without sense up to the line end behind `from`.
+/// Skips to the line end after `from`.
 #[cold]
-fn misquoted(bytes: &[u8], slip: Slip, from: usize, at_end: bool) -> Next {
+fn bad_quotes(bytes: &[u8], error: QuoteError, from: usize, at_end: bool) -> Next {
     let end = match memchr2(b'\n', b'\r', &bytes[from..]) {
         Some(n) => from + n,
         None if at_end => bytes.len(),
-        None => return Next::More,
+        None => return Next::NeedMore,
     };
-    match close(bytes, end, at_end, true) {
-        Next::Row(span) => Next::Misquoted(span, slip),
+    match finish_row(bytes, end, at_end, true) {
+        Next::Row(span) => Next::BadQuotes(span, error),
         other => other,
     }
 }
 
-/// The rows of bytes that are all there, without the blank lines.
+/// The rows of a complete text, without blank lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows<'a> {
     rest: &'a [u8],
@@ -108,17 +109,17 @@ pub(crate) struct Rows<'a> {
     line: u64,
 }
 
-/// One of [`Rows`].
+/// A row of [`Rows`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Found<'a> {
-    /// The row as it is written, without the line end behind it.
-    pub(crate) row: &'a [u8],
+pub(crate) struct ScannedRow<'a> {
+    /// The bytes of the row, without its line end.
+    pub(crate) bytes: &'a [u8],
     /// The physical line it begins on, counted from 1.
     pub(crate) line: u64,
-    /// Whether there is a quote somewhere in the row.
+    /// Whether the row contains a quote.
     pub(crate) quoted: bool,
-    /// Why it is no row after all.
-    pub(crate) slip: Option<Slip>,
+    /// Set if the row is not valid.
+    pub(crate) error: Option<QuoteError>,
 }
 
 impl<'a> Rows<'a> {
@@ -128,31 +129,31 @@ impl<'a> Rows<'a> {
 }
 
 impl<'a> Iterator for Rows<'a> {
-    type Item = Found<'a>;
+    type Item = ScannedRow<'a>;
 
-    fn next(&mut self) -> Option<Found<'a>> {
+    fn next(&mut self) -> Option<ScannedRow<'a>> {
         loop {
             let (row, line) = (self.rest, self.line);
-            let (span, slip) = match next_row(row, self.delimiter, true) {
+            let (span, error) = match next_row(row, self.delimiter, true) {
                 Next::Row(span) => (span, None),
-                Next::Misquoted(span, slip) => (span, Some(slip)),
-                Next::End | Next::More => return None,
+                Next::BadQuotes(span, error) => (span, Some(error)),
+                Next::End | Next::NeedMore => return None,
             };
             self.rest = &row[span.len..];
             self.line += span.n_lines;
             if span.content > 0 {
-                return Some(Found { row: &row[..span.content], line, quoted: span.quoted, slip });
+                return Some(ScannedRow { bytes: &row[..span.content], line, quoted: span.quoted, error });
             }
         }
     }
 }
 
 /// A row whose content ends at `content`.
-fn close(bytes: &[u8], content: usize, at_end: bool, quoted: bool) -> Next {
+fn finish_row(bytes: &[u8], content: usize, at_end: bool, quoted: bool) -> Next {
     let len = match &bytes[content..] {
         [] => content,
         // Whether a line feed follows decides where the next row begins.
-        [b'\r'] if !at_end => return Next::More,
+        [b'\r'] if !at_end => return Next::NeedMore,
         [b'\r', b'\n', ..] => content + 2,
         _ => content + 1,
     };
@@ -160,7 +161,7 @@ fn close(bytes: &[u8], content: usize, at_end: bool, quoted: bool) -> Next {
     Next::Row(Span { content, len, n_lines, quoted })
 }
 
-/// How many line ends there are, of whatever kind.
+/// Counts line ends: `\n`, `\r\n` and `\r`.
 pub(crate) fn count_line_ends(bytes: &[u8]) -> u64 {
     let lone_returns = memchr_iter(b'\r', bytes).filter(|&at| bytes.get(at + 1) != Some(&b'\n')).count();
     (memchr_iter(b'\n', bytes).count() + lone_returns) as u64
@@ -171,8 +172,8 @@ enum CellEnd {
     Line(usize),
     Bytes,
     OpenQuote,
-    /// Where text begins behind the quote that has closed the cell.
-    Stray(usize),
+    /// Where text begins after the closing quote of the cell.
+    TextAfterQuote(usize),
 }
 
 /// Where the cell that begins at `start` ends. Quotes count only at its very
@@ -188,7 +189,7 @@ fn cell_end(bytes: &[u8], start: usize, delimiter: u8) -> CellEnd {
                 Some(b'"') => at += 1,
                 Some(&byte) if byte == delimiter => return CellEnd::Delimiter(at),
                 Some(b'\n' | b'\r') => return CellEnd::Line(at),
-                Some(_) => return CellEnd::Stray(at),
+                Some(_) => return CellEnd::TextAfterQuote(at),
                 None => return CellEnd::Bytes,
             }
         }
@@ -200,7 +201,7 @@ fn cell_end(bytes: &[u8], start: usize, delimiter: u8) -> CellEnd {
     }
 }
 
-/// Where the cells of a whole row lie, quotes included.
+/// The byte ranges of the cells of a whole row, quotes included.
 pub(crate) fn cells(row: &[u8], delimiter: u8) -> impl Iterator<Item = Range<usize>> {
     let mut next = Some(0);
     std::iter::from_fn(move || {
@@ -211,14 +212,14 @@ pub(crate) fn cells(row: &[u8], delimiter: u8) -> impl Iterator<Item = Range<usi
                 return Some(start..end);
             }
             CellEnd::Line(end) => end,
-            CellEnd::Bytes | CellEnd::OpenQuote | CellEnd::Stray(_) => row.len(),
+            CellEnd::Bytes | CellEnd::OpenQuote | CellEnd::TextAfterQuote(_) => row.len(),
         };
         next = None;
         Some(start..end)
     })
 }
 
-/// Appends the cells of a whole row, without their quotes, and where each ends.
+/// Appends the cells of a whole row, without their quotes, and the end of each.
 pub(crate) fn split(row: &[u8], delimiter: u8, quoted: bool, into: &mut Vec<u8>, ends: &mut Vec<u32>) {
     if quoted {
         for cell in cells(row, delimiter) {
@@ -270,10 +271,13 @@ mod tests {
         rows.map(|row| row.iter().map(<[u8]>::to_vec).collect()).collect()
     }
 
-    /// Our rows, when the bytes arrive in blocks of these lengths, and where others lie
-    /// whose quotes make no sense.
-    fn rows_in_blocks(bytes: &[u8], delimiter: u8, blocks: &[usize]) -> (Rows, Vec<(Range<usize>, Slip)>) {
-        let (mut rows, mut slips) = (Vec::new(), Vec::new());
+    /// The rows, and the ranges with invalid quoting, when the bytes arrive in blocks of these lengths.
+    fn rows_in_blocks(
+        bytes: &[u8],
+        delimiter: u8,
+        blocks: &[usize],
+    ) -> (Rows, Vec<(Range<usize>, QuoteError)>) {
+        let (mut rows, mut errors) = (Vec::new(), Vec::new());
         let mut blocks = blocks.iter().copied().cycle();
         let (mut start, mut end) = (0, 0);
         loop {
@@ -294,17 +298,17 @@ mod tests {
                         rows.push(ends.iter().map(cell).collect());
                     }
                 }
-                Next::More => end = bytes.len().min(end + blocks.next().unwrap_or(1)),
-                Next::Misquoted(span, slip) => {
-                    slips.push((start..start + span.len, slip));
+                Next::NeedMore => end = bytes.len().min(end + blocks.next().unwrap_or(1)),
+                Next::BadQuotes(span, error) => {
+                    errors.push((start..start + span.len, error));
                     start += span.len;
                 }
-                Next::End => return (rows, slips),
+                Next::End => return (rows, errors),
             }
         }
     }
 
-    fn text_of_many_kinds() -> impl Strategy<Value = Vec<u8>> {
+    fn any_csv_text() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             4 => Just("a"), 1 => Just("bc"), 3 => Just(","), 3 => Just("\""), 1 => Just("\"\""),
             2 => Just("\n"), 1 => Just("\r\n"), 1 => Just("\r"), 1 => Just(";"), 1 => Just(" "), 1 => Just("é"),
@@ -316,24 +320,24 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
-        fn rows_are_those_of_the_csv_crate_wherever_the_blocks_end(
-            bytes in text_of_many_kinds(),
+        fn scanner_returns_the_rows_of_the_csv_crate_for_any_block_size(
+            bytes in any_csv_text(),
             blocks in prop::collection::vec(1_usize..9, 1..8),
             delimiter in prop_oneof![Just(b','), Just(b';')],
         ) {
-            let (rows, slips) = rows_in_blocks(&bytes, delimiter, &blocks);
-            // What is misquoted here is some row or other there.
+            let (rows, errors) = rows_in_blocks(&bytes, delimiter, &blocks);
+            // The crate returns arbitrary rows where the quoting is invalid.
             let (mut expected, mut start) = (Rows::new(), 0);
-            for (misquoted, _) in &slips {
-                expected.extend(rows_of_the_csv_crate(&bytes[start..misquoted.start], delimiter));
-                start = misquoted.end;
+            for (skipped, _) in &errors {
+                expected.extend(rows_of_the_csv_crate(&bytes[start..skipped.start], delimiter));
+                start = skipped.end;
             }
             expected.extend(rows_of_the_csv_crate(&bytes[start..], delimiter));
             prop_assert_eq!(rows, expected);
         }
 
         #[test]
-        fn what_a_writer_has_quoted_reads_back_the_same(
+        fn scanner_reads_back_what_the_csv_crate_writes(
             rows in prop::collection::vec(prop::collection::vec("[a,\"\r\n;é ]{0,6}", 2..5), 1..8),
             blocks in prop::collection::vec(1_usize..30, 1..8),
         ) {
@@ -342,23 +346,23 @@ mod tests {
                 writer.write_record(row).unwrap();
             }
             let bytes = writer.into_inner().unwrap();
-            let (read, slips) = rows_in_blocks(&bytes, b',', &blocks);
-            prop_assert_eq!(slips, []);
+            let (read, errors) = rows_in_blocks(&bytes, b',', &blocks);
+            prop_assert_eq!(errors, []);
             let rows: Rows =
                 rows.iter().map(|row| row.iter().map(|cell| cell.clone().into_bytes()).collect()).collect();
             prop_assert_eq!(read, rows);
         }
 
         #[test]
-        fn lines_are_counted_once_each(bytes in text_of_many_kinds(), block in 1_usize..20) {
+        fn scanner_counts_each_line_end_once(bytes in any_csv_text(), block in 1_usize..20) {
             let (mut start, mut end, mut n_lines) = (0, 0, 0);
             loop {
                 match next_row(&bytes[start..end], b',', end == bytes.len()) {
-                    Next::Row(span) | Next::Misquoted(span, _) => {
+                    Next::Row(span) | Next::BadQuotes(span, _) => {
                         start += span.len;
                         n_lines += span.n_lines;
                     }
-                    Next::More => end = bytes.len().min(end + block),
+                    Next::NeedMore => end = bytes.len().min(end + block),
                     Next::End => break,
                 }
             }
@@ -367,31 +371,31 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_in_the_middle_of_a_cell_is_a_character() {
-        let (rows, slips) = rows_in_blocks(b"5\" pipe,x\n6\" pipe,y\n", b',', &[64]);
-        assert_eq!(slips, []);
+    fn quote_in_the_middle_of_a_cell_is_a_character() {
+        let (rows, errors) = rows_in_blocks(b"5\" pipe,x\n6\" pipe,y\n", b',', &[64]);
+        assert_eq!(errors, []);
         assert_eq!(rows[1][0], b"6\" pipe");
         assert_eq!(rows.len(), 2);
     }
 
     #[test]
-    fn an_open_quote_is_found_where_it_was_opened() {
+    fn unclosed_quote_is_reported_at_its_start() {
         let span = Span { content: 9, len: 9, n_lines: 2, quoted: true };
-        assert_eq!(next_row(b"a,\"b\nc,d\n", b',', true), Next::Misquoted(span, Slip::Open(2)));
-        assert_eq!(next_row(b"a,\"b\nc,d\n", b',', false), Next::More);
+        assert_eq!(next_row(b"a,\"b\nc,d\n", b',', true), Next::BadQuotes(span, QuoteError::Unclosed(2)));
+        assert_eq!(next_row(b"a,\"b\nc,d\n", b',', false), Next::NeedMore);
     }
 
     #[test]
-    fn text_behind_a_closing_quote_ends_the_row_with_its_line_wherever_the_blocks_end() {
-        for (bytes, misquoted, slip, n_rows) in [
-            (&b"1,\"x\n1,\"q\"\n2,\"q\"\n"[..], 0..11, Slip::Stray { cell: 2, text: 8 }, 1),
-            (b"\"x\"y\r\n1\r\n", 0..6, Slip::Stray { cell: 0, text: 3 }, 1),
-            (b"1,\"x\" ,2", 0..8, Slip::Stray { cell: 2, text: 5 }, 0),
-            (b"1,\"\"x\"\n", 0..7, Slip::Stray { cell: 2, text: 4 }, 0),
+    fn text_after_a_closing_quote_ends_the_row_with_its_line() {
+        for (bytes, skipped, error, n_rows) in [
+            (&b"1,\"x\n1,\"q\"\n2,\"q\"\n"[..], 0..11, QuoteError::TextAfterQuote { cell: 2, text: 8 }, 1),
+            (b"\"x\"y\r\n1\r\n", 0..6, QuoteError::TextAfterQuote { cell: 0, text: 3 }, 1),
+            (b"1,\"x\" ,2", 0..8, QuoteError::TextAfterQuote { cell: 2, text: 5 }, 0),
+            (b"1,\"\"x\"\n", 0..7, QuoteError::TextAfterQuote { cell: 2, text: 4 }, 0),
         ] {
             for block in 1..=bytes.len() {
-                let (rows, slips) = rows_in_blocks(bytes, b',', &[block]);
-                assert_eq!(slips, [(misquoted.clone(), slip)], "in blocks of {block}");
+                let (rows, errors) = rows_in_blocks(bytes, b',', &[block]);
+                assert_eq!(errors, [(skipped.clone(), error)], "in blocks of {block}");
                 assert_eq!(rows.len(), n_rows);
             }
         }

@@ -1,4 +1,4 @@
-//! What the cells of a column are, judged over a sample.
+//! Column types, inferred from a sample of the rows.
 
 use std::borrow::Cow;
 
@@ -7,23 +7,23 @@ use runner_core::ColumnType;
 use super::layout::Dialect;
 use super::scan::split;
 
-/// How many rows are looked at before the types are settled.
+/// How many rows the types are inferred from.
 pub(crate) const SAMPLE: usize = 10_000;
 
 /// How the columns get their types.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Types {
-    /// From a sample.
+    /// All types are inferred from a sample.
     #[default]
     Infer,
-    /// Every cell is text.
+    /// Every column is text.
     String,
-    /// These as declared, the others from a sample.
+    /// These columns are declared, the others are inferred.
     Declared(Vec<(String, ColumnType)>),
 }
 
 impl Types {
-    /// The type that the options give a column.
+    /// The type that the options declare for a column.
     pub(crate) fn of(&self, column: &str) -> Option<ColumnType> {
         match self {
             Types::Infer => None,
@@ -34,7 +34,7 @@ impl Types {
         }
     }
 
-    /// The columns that are declared one by one.
+    /// The declared columns.
     pub(crate) fn declared(&self) -> &[(String, ColumnType)] {
         match self {
             Types::Infer | Types::String => &[],
@@ -42,7 +42,7 @@ impl Types {
         }
     }
 
-    /// The line of a pipeline file that declares `column` beside what is declared already.
+    /// The line of a pipeline file that declares `column` in addition to the declared ones.
     pub(crate) fn line_with(&self, column: &str, kind: ColumnType) -> String {
         let others = self.declared().iter().filter(|(name, _)| name != column);
         let all = others.map(|(name, kind)| (&**name, *kind)).chain([(column, kind)]);
@@ -57,7 +57,7 @@ fn toml_key(name: &str) -> Cow<'_, str> {
     if !name.is_empty() && name.bytes().all(is_bare) {
         return name.into();
     }
-    // A JSON string is a basic string of TOML, save for one character.
+    // A JSON string is a basic string of TOML, except for one character.
     serde_json::Value::from(name).to_string().replace('\u{7f}', "\\u007f").into()
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn name_of(kind: ColumnType) -> &'static str {
     }
 }
 
-/// The narrowest type that takes `cell`.
+/// The narrowest type that accepts `cell`.
 pub(crate) fn narrowest(cell: &[u8]) -> ColumnType {
     match number(cell) {
         Some(Number::Integer) => ColumnType::Integer,
@@ -81,7 +81,7 @@ pub(crate) fn narrowest(cell: &[u8]) -> ColumnType {
     }
 }
 
-/// Whether a column of this type takes `cell`.
+/// Whether a column of this type accepts `cell`.
 pub(crate) fn fits(cell: &[u8], kind: ColumnType) -> bool {
     match kind {
         ColumnType::Integer => number(cell) == Some(Number::Integer),
@@ -101,12 +101,12 @@ enum Number {
     Integer,
     /// With a fraction or an exponent.
     Float,
-    /// Whole, but of more than 64 bits: an identifier rather than a quantity.
+    /// Whole, but larger than 64 bits: probably an identifier.
     Huge,
 }
 
-/// Reads `cell` as a number in the grammar of JSON, which is what makes it safe
-/// to write it out digit by digit: `007`, `+5`, ` 5`, `.5`, `NaN` are none.
+/// Parses `cell` as a JSON number, so that it can be written to JSON digit by digit.
+/// `007`, `+5`, ` 5`, `.5` and `NaN` are not numbers.
 fn number(cell: &[u8]) -> Option<Number> {
     let digits = cell.strip_prefix(b"-").unwrap_or(cell);
     let n_whole = n_digits(digits);
@@ -127,7 +127,7 @@ fn number(cell: &[u8]) -> Option<Number> {
     if let [b'e' | b'E', exponent @ ..] = rest {
         let exponent = exponent.strip_prefix(b"+").or(exponent.strip_prefix(b"-")).unwrap_or(exponent);
         let is_whole = !exponent.is_empty() && n_digits(exponent) == exponent.len();
-        // `1e999` follows the grammar, and no reader of JSON takes it.
+        // `1e999` matches the grammar, but JSON parsers reject it.
         return (is_whole && is_finite(cell)).then_some(Number::Float);
     }
     (rest.is_empty() && (n_whole < 300 || is_finite(cell))).then_some(Number::Float)
@@ -149,7 +149,7 @@ fn is_finite(cell: &[u8]) -> bool {
     std::str::from_utf8(cell).is_ok_and(|text| text.parse::<f64>().is_ok_and(f64::is_finite))
 }
 
-/// Settles the types of columns over the rows that it is shown.
+/// Infers the types of columns from sample rows.
 #[derive(Debug)]
 pub(crate) struct Inference {
     guesses: Vec<Option<ColumnType>>,
@@ -163,18 +163,18 @@ impl Inference {
         Inference { guesses: vec![None; n_columns], n_rows: 0, cells: Vec::new(), ends: Vec::new() }
     }
 
-    /// How many rows it has been shown.
+    /// Number of rows observed.
     pub(crate) fn n_rows(&self) -> usize {
         self.n_rows
     }
 
-    /// Whether it has been shown as many rows as it wants to see.
-    pub(crate) fn is_settled(&self) -> bool {
+    /// Whether the sample is complete.
+    pub(crate) fn is_complete(&self) -> bool {
         self.n_rows >= SAMPLE
     }
 
-    /// Takes a row into account, unless it is one that will be rejected anyway.
-    pub(crate) fn see_row(&mut self, row: &[u8], quoted: bool, dialect: &Dialect) {
+    /// Adds a row to the sample; rows that will be rejected do not count.
+    pub(crate) fn observe(&mut self, row: &[u8], quoted: bool, dialect: &Dialect) {
         self.cells.clear();
         self.ends.clear();
         split(row, dialect.delimiter, quoted, &mut self.cells, &mut self.ends);
@@ -192,13 +192,13 @@ impl Inference {
         }
     }
 
-    /// The types; a column without a single value is text.
-    pub(crate) fn settle(self) -> Vec<ColumnType> {
+    /// The inferred types; a column without any value is text.
+    pub(crate) fn finish(self) -> Vec<ColumnType> {
         self.guesses.into_iter().map(|guess| guess.unwrap_or(ColumnType::String)).collect()
     }
 }
 
-/// The narrowest type that takes what both take.
+/// The narrowest type that accepts the values of both.
 fn widened(one: ColumnType, other: ColumnType) -> ColumnType {
     use ColumnType::{Float, Integer, String};
     match (one, other) {
@@ -207,50 +207,51 @@ fn widened(one: ColumnType, other: ColumnType) -> ColumnType {
         _ => String,
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn settled(cells: &[&str]) -> ColumnType {
+    fn inferred(cells: &[&str]) -> ColumnType {
         let mut inference = Inference::new(1);
         for cell in cells {
-            inference.see_row(cell.as_bytes(), false, &Dialect::default());
+            inference.observe(cell.as_bytes(), false, &Dialect::default());
         }
-        inference.settle()[0]
+        inference.finish()[0]
     }
 
     #[test]
-    fn a_column_is_as_narrow_as_its_widest_cell() {
-        assert_eq!(settled(&["1", "-2", "0"]), ColumnType::Integer);
-        assert_eq!(settled(&["1", "2.50", "3"]), ColumnType::Float);
-        assert_eq!(settled(&["1e5", "-0.1E-3"]), ColumnType::Float);
-        assert_eq!(settled(&["true", "False", "TRUE"]), ColumnType::Boolean);
-        assert_eq!(settled(&["true", "1"]), ColumnType::String);
-        assert_eq!(settled(&["1", "x", "2"]), ColumnType::String);
-        assert_eq!(settled(&["", "1", ""]), ColumnType::Integer);
-        assert_eq!(settled(&["", ""]), ColumnType::String);
+    fn inference_picks_the_narrowest_type_for_all_cells() {
+        assert_eq!(inferred(&["1", "-2", "0"]), ColumnType::Integer);
+        assert_eq!(inferred(&["1", "2.50", "3"]), ColumnType::Float);
+        assert_eq!(inferred(&["1e5", "-0.1E-3"]), ColumnType::Float);
+        assert_eq!(inferred(&["true", "False", "TRUE"]), ColumnType::Boolean);
+        assert_eq!(inferred(&["true", "1"]), ColumnType::String);
+        assert_eq!(inferred(&["1", "x", "2"]), ColumnType::String);
+        assert_eq!(inferred(&["", "1", ""]), ColumnType::Integer);
+        assert_eq!(inferred(&["", ""]), ColumnType::String);
     }
 
     #[test]
-    fn what_is_no_json_number_makes_a_column_of_text() {
+    fn cell_that_is_not_a_json_number_makes_a_text_column() {
         for cell in
             ["007", "+5", " 5", "5 ", "NaN", "inf", ".5", "5.", "1e", "-", "--1", "0x1F", "1_000", "1e999"]
         {
-            assert_eq!(settled(&["1", cell]), ColumnType::String, "{cell}");
+            assert_eq!(inferred(&["1", cell]), ColumnType::String, "{cell}");
         }
     }
 
     #[test]
-    fn an_integer_of_more_than_64_bits_makes_a_column_of_text() {
-        assert_eq!(settled(&["9223372036854775807", "-9223372036854775808"]), ColumnType::Integer);
-        assert_eq!(settled(&["9223372036854775808"]), ColumnType::String);
-        assert_eq!(settled(&["1.5", "9223372036854775808"]), ColumnType::String);
-        assert!(fits(b"9223372036854775808", ColumnType::Float), "a declared float column takes it");
+    fn integer_larger_than_64_bits_makes_a_text_column() {
+        assert_eq!(inferred(&["9223372036854775807", "-9223372036854775808"]), ColumnType::Integer);
+        assert_eq!(inferred(&["9223372036854775808"]), ColumnType::String);
+        assert_eq!(inferred(&["1.5", "9223372036854775808"]), ColumnType::String);
+        assert!(fits(b"9223372036854775808", ColumnType::Float), "a declared float column accepts it");
     }
 
     #[test]
-    fn the_line_to_add_keeps_what_is_declared_already() {
+    fn suggested_types_line_keeps_the_declared_columns() {
         let types =
             Types::Declared(vec![("Date".into(), ColumnType::String), ("n".into(), ColumnType::Integer)]);
         assert_eq!(
@@ -261,9 +262,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever passes as a number is written unquoted, so JSON must take it.
+        /// A number is written unquoted, so it must be valid JSON.
         #[test]
-        fn every_number_is_one_to_a_reader_of_json(cell in "-?[0-9]{0,3}(\\.[0-9]{0,3})?([eE][+-]?[0-9]{0,3})?| ?[0-9+-]{0,22}") {
+        fn every_accepted_number_is_a_json_number(cell in "-?[0-9]{0,3}(\\.[0-9]{0,3})?([eE][+-]?[0-9]{0,3})?| ?[0-9+-]{0,22}") {
             let is_json = serde_json::from_str::<serde_json::Value>(&cell).is_ok();
             let is_bare = cell.trim() == cell && !cell.is_empty();
             prop_assert_eq!(fits(cell.as_bytes(), ColumnType::Float), is_json && is_bare);

@@ -1,4 +1,4 @@
-//! An appender adds whole batches of lines to a file, or nothing of them.
+//! Appends batches of lines to a file, each completely or not at all.
 
 use std::fs::{File, FileType, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write as _};
@@ -10,33 +10,33 @@ use runner_core::Result;
 use tracing::{info, warn};
 
 use super::tail;
-use crate::shared::packing::Packing;
+use crate::shared::compression::Compression;
 
 pub(super) struct Appender {
     path: PathBuf,
-    packing: Packing,
+    compression: Compression,
     file: File,
-    /// Pipes and devices (`/dev/stdout`) cannot be locked, cut or synced.
+    /// Pipes and devices (`/dev/stdout`) cannot be locked, truncated or synced.
     is_regular: bool,
-    /// Where a write began that failed and could not be undone yet.
-    torn_from: Option<u64>,
+    /// Where a failed write began that could not be truncated yet.
+    failed_at: Option<u64>,
 }
 
 impl Appender {
-    /// Opens the file, locks it and puts aside what a crash has left half written.
-    pub(super) fn open(path: &Path, packing: Packing) -> Result<Appender> {
+    /// Opens and locks the file, and moves an incomplete tail of an earlier run away.
+    pub(super) fn open(path: &Path, compression: Compression) -> Result<Appender> {
         let shown = path.display();
-        let there = match path.metadata() {
+        let existing = match path.metadata() {
             Ok(metadata) => Some(metadata.file_type()),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error).with_context(|| format!("opening {shown}")),
         };
-        if there.is_some_and(|kind| kind.is_dir()) {
-            bail!("{shown} is a folder, and the sink needs a file: add a name to `path`");
+        if existing.is_some_and(|kind| kind.is_dir()) {
+            bail!("{shown} is a folder: add a file name to `path`");
         }
-        let is_regular = there.is_none_or(|kind: FileType| kind.is_file());
-        if there.is_none() {
-            make_folder_of(path)?;
+        let is_regular = existing.is_none_or(|kind: FileType| kind.is_file());
+        if existing.is_none() {
+            create_parent(path)?;
         }
         let file = OpenOptions::new()
             .create(true)
@@ -48,45 +48,44 @@ impl Appender {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    bail!("another run or sink writes to {shown}: give this one a file of its own, or wait")
+                    bail!("another run or sink writes to {shown}: use a different file, or wait")
                 }
                 Err(TryLockError::Error(error)) => {
-                    // Some network file systems know no locks; that is no reason to write nothing.
+                    // Some network file systems do not support locks.
                     warn!("{shown} cannot be locked against a second run ({error})");
                 }
             }
-            mend(&file, path, packing)?;
+            move_incomplete_tail(&file, path, compression)?;
         }
-        if there.is_none() {
-            // The name of a new file lies in its folder, and that must last too.
-            sync_folder_of(path).with_context(|| format!("creating {shown}"))?;
+        if existing.is_none() {
+            // The folder entry of a new file must be durable as well.
+            runner_core::sync_parent(path).with_context(|| format!("creating {shown}"))?;
         }
-        Ok(Appender { path: path.into(), packing, file, is_regular, torn_from: None })
+        Ok(Appender { path: path.into(), compression, file, is_regular, failed_at: None })
     }
 
-    /// Adds the lines and waits until they are on the disk. A failed write is
-    /// undone, so that it can be tried again without writing anything twice.
+    /// Appends the lines and syncs them to disk. A failed write is truncated, so a retry
+    /// writes nothing twice.
     pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        self.follow_the_path()?;
-        let frame = self.packing.pack(lines)?;
+        self.reopen_if_moved()?;
+        let frame = self.compression.compress(lines)?;
         if !self.is_regular {
             return self.file.write_all(&frame);
         }
-        if let Some(start) = self.torn_from {
+        if let Some(start) = self.failed_at {
             self.file.set_len(start)?;
-            self.torn_from = None;
+            self.failed_at = None;
         }
         let start = self.file.metadata()?.len();
         let written = self.file.write_all(&frame).and_then(|()| self.file.sync_data());
         if written.is_err() && self.file.set_len(start).is_err() {
-            self.torn_from = Some(start);
+            self.failed_at = Some(start);
         }
         written
     }
 
-    /// Opens the path anew where it names another file than ours: lines written to a
-    /// file that has been removed would be lost, and `logrotate` moves them away.
-    fn follow_the_path(&mut self) -> io::Result<()> {
+    /// Reopens the path if the file was removed, where lines would be lost, or moved, as `logrotate` does.
+    fn reopen_if_moved(&mut self) -> io::Result<()> {
         let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
         if !self.is_regular {
             return Ok(());
@@ -94,67 +93,64 @@ impl Appender {
         match self.path.metadata() {
             Ok(named) if identity(&named) == identity(&self.file.metadata()?) => return Ok(()),
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => info!("{} was moved away or removed; it is begun anew", self.path.display()),
+            _ => info!("{} was moved or removed; creating it again", self.path.display()),
         }
-        *self = Appender::open(&self.path, self.packing).map_err(io::Error::other)?;
+        *self = Appender::open(&self.path, self.compression).map_err(io::Error::other)?;
         Ok(())
     }
 }
 
-/// Moves what stands behind the last whole line or frame into a file of its own: a crash may
-/// have left it, and so may whoever had the file before us, to whom it is worth something.
-fn mend(file: &File, path: &Path, packing: Packing) -> Result<()> {
+/// Moves bytes after the last complete line or frame to a separate file. A crash may have left
+/// them, or another program that used the file, so they are not deleted.
+fn move_incomplete_tail(file: &File, path: &Path, compression: Compression) -> Result<()> {
     let shown = path.display();
     let length = file.metadata()?.len();
-    let whole = tail::whole_length(file, length, packing).with_context(|| format!("reading {shown}"))?;
-    if whole < length {
-        let n_torn = length - whole;
-        let torn = torn_path(path);
-        let (what, shown_torn) = (if packing == Packing::None { "line" } else { "frame" }, torn.display());
-        keep(file, whole, &torn, packing).with_context(|| {
+    let complete =
+        tail::complete_length(file, length, compression).with_context(|| format!("reading {shown}"))?;
+    if complete < length {
+        let n_bytes = length - complete;
+        let tail = tail_path(path);
+        let (what, shown_tail) =
+            (if compression == Compression::None { "line" } else { "frame" }, tail.display());
+        append_tail(file, complete, &tail, compression).with_context(|| {
             format!(
-                "the last {n_torn} bytes of {shown} are no whole {what} and belong into {shown_torn}, which \
-                 cannot be written: put an end to the {what}, or choose another `path`"
+                "the last {n_bytes} bytes of {shown} are not a complete {what} and must be moved to {shown_tail}, \
+                 which cannot be written: complete the {what}, or choose another `path`"
             )
         })?;
-        file.set_len(whole).and_then(|()| file.sync_all()).with_context(|| format!("mending {shown}"))?;
+        file.set_len(complete)
+            .and_then(|()| file.sync_all())
+            .with_context(|| format!("truncating {shown}"))?;
         warn!(
-            "{shown} did not end with a whole {what}, as a crash leaves it: its last {n_torn} bytes were moved \
-             to the end of {shown_torn}"
+            "{shown} did not end with a complete {what}, as after a crash: its last {n_bytes} bytes were \
+             appended to {shown_tail}"
         );
     }
     Ok(())
 }
 
-/// Appends what `file` has from `start` on to the file at `torn`, and waits until it is on the disk.
-fn keep(mut file: &File, start: u64, torn: &Path, packing: Packing) -> io::Result<()> {
-    let mut kept = OpenOptions::new().create(true).append(true).open(torn)?;
+/// Appends the bytes of `file` from `start` to the file at `tail` and syncs it to disk.
+fn append_tail(mut file: &File, start: u64, tail: &Path, compression: Compression) -> io::Result<()> {
+    let mut target = OpenOptions::new().create(true).append(true).open(tail)?;
     file.seek(SeekFrom::Start(start))?;
-    io::copy(&mut file, &mut kept)?;
-    if packing == Packing::None {
-        // What is cut off another time begins on a line of its own.
-        kept.write_all(b"\n")?;
+    io::copy(&mut file, &mut target)?;
+    if compression == Compression::None {
+        // The next tail must begin on a new line.
+        target.write_all(b"\n")?;
     }
-    kept.sync_all()?;
-    sync_folder_of(torn)
+    target.sync_all()?;
+    runner_core::sync_parent(tail)
 }
 
-fn torn_path(path: &Path) -> PathBuf {
+fn tail_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".torn");
     name.into()
 }
 
-fn make_folder_of(path: &Path) -> Result<()> {
+fn create_parent(path: &Path) -> Result<()> {
     let Some(folder) = path.parent() else { return Ok(()) };
     runner_core::create_folder(folder).with_context(|| format!("creating the folder {}", folder.display()))
-}
-
-fn sync_folder_of(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => File::open(folder)?.sync_all(),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -162,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_a_line_is_moved_aside_and_no_byte_of_it_is_lost() {
+    fn incomplete_line_is_moved_to_the_torn_file() {
         let folder = tempfile::tempdir().unwrap();
         let (path, torn) = (folder.path().join("out.jsonl"), folder.path().join("out.jsonl.torn"));
         for (before, after, aside) in [
@@ -172,43 +168,43 @@ mod tests {
             ("never ended", "new\n", Some("thr\nnever ended\n")),
         ] {
             std::fs::write(&path, before).unwrap();
-            Appender::open(&path, Packing::None).unwrap().append(b"new\n").unwrap();
+            Appender::open(&path, Compression::None).unwrap().append(b"new\n").unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
             assert_eq!(std::fs::read_to_string(&torn).ok().as_deref(), aside);
         }
     }
 
     #[test]
-    fn half_a_frame_is_moved_aside_as_it_is() {
+    fn incomplete_frame_is_moved_to_the_torn_file() {
         let folder = tempfile::tempdir().unwrap();
         let (path, torn) = (folder.path().join("out.gz"), folder.path().join("out.gz.torn"));
-        let frame = Packing::Gzip.pack(b"one\n").unwrap();
+        let frame = Compression::Gzip.compress(b"one\n").unwrap();
         let half = &frame[..frame.len() / 2];
         std::fs::write(&path, [&*frame, half].concat()).unwrap();
-        drop(Appender::open(&path, Packing::Gzip).unwrap());
+        drop(Appender::open(&path, Compression::Gzip).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), frame);
         assert_eq!(std::fs::read(&torn).unwrap(), half);
     }
 
     #[test]
-    fn nothing_is_cut_off_that_cannot_be_put_aside() {
+    fn incomplete_tail_stays_if_it_cannot_be_moved() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         std::fs::write(&path, "one\ntw").unwrap();
         std::fs::create_dir(folder.path().join("out.torn")).unwrap();
-        let error = Appender::open(&path, Packing::None).err().unwrap();
+        let error = Appender::open(&path, Compression::None).err().unwrap();
         assert!(format!("{error:#}").contains("out.torn, which cannot be written"), "{error:#}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntw");
     }
 
     #[test]
-    fn a_write_that_failed_is_undone_before_the_next() {
+    fn failed_write_is_truncated_before_the_next_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
-        let mut appender = Appender::open(&path, Packing::None).unwrap();
+        let mut appender = Appender::open(&path, Compression::None).unwrap();
         appender.append(b"one\n").unwrap();
-        // As a full disk leaves it: some lines are there, and none may stay.
-        appender.torn_from = Some(4);
+        // A full disk leaves part of the lines.
+        appender.failed_at = Some(4);
         appender.file.write_all(b"two\nthr").unwrap();
         appender.append(b"two\nthree\n").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\nthree\n");

@@ -1,4 +1,4 @@
-//! `file`: appends every record to a file, one a line.
+//! `file`: appends every record to a file, one per line.
 
 mod appender;
 mod tail;
@@ -14,12 +14,12 @@ use runner_core::{
     async_trait,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
 use appender::Appender;
 
-use crate::shared::packing::Packing;
+use crate::shared::compression::Compression;
 
 runner_core::register! {
     Plugin::sink::<FileConfig>("file").example(
@@ -29,52 +29,24 @@ path = "out/stocks.jsonl""#,
     )
 }
 
-/// Appends every record to a file, one a line.
+/// Appends every record to a file, one per line.
 ///
-/// A body is written as it is; a row that met no `to_json` as its CSV line. Each
-/// batch is on the disk (`fsync`) before it counts as delivered, which bounds how
-/// many batches a second a disk takes. Half a line at the end, as a crash leaves it, is
-/// moved to a file beside it, `PATH.torn`, before anything is appended; whole lines that
-/// were written but not yet counted when a run was killed are written again by the next one.
+/// A body is written as it is; a row that passed no `to_json` is written as its CSV line.
+/// Each batch is synced to disk (`fsync`) before its records count as delivered, so the disk
+/// limits the number of batches per second. When the file is opened, an incomplete last
+/// line, as after a crash, is moved to the file `PATH.torn`. Lines that were written but not
+/// acknowledged when a run was killed are written again by the next run.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FileConfig {
-    /// The file to append to; it and its folder are created if missing. While a run
-    /// writes to it the file is locked against other runs.
+    /// The file to append to. The file and its folder are created if missing. The file is
+    /// locked against other runs while a run writes to it.
     path: PathBuf,
-    /// How the file is compressed. Each batch is a gzip member or zstd frame of its
-    /// own, which every tool reads as one stream.
-    #[serde(default = "auto")]
+    /// How the file is compressed; `"auto"` uses the file name: `.gz` is gzip, `.zst` is
+    /// zstd, anything else is not compressed. Each batch is a separate gzip member or zstd
+    /// frame, which all tools read as one stream.
+    #[serde(default)]
     compression: Compression,
-}
-
-/// How a file is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-enum Compression {
-    /// As the name says: `.gz` is gzip, `.zst` is zstd, anything else is plain.
-    Auto,
-    /// Plain lines.
-    None,
-    /// Gzip.
-    Gzip,
-    /// Zstandard.
-    Zstd,
-}
-
-fn auto() -> Compression {
-    Compression::Auto
-}
-
-impl Compression {
-    fn settled_for(self, path: &Path) -> Packing {
-        match (self, path.extension().and_then(|extension| extension.to_str())) {
-            (Compression::Gzip, _) | (Compression::Auto, Some("gz")) => Packing::Gzip,
-            (Compression::Zstd, _) | (Compression::Auto, Some("zst")) => Packing::Zstd,
-            (Compression::None | Compression::Auto, _) => Packing::None,
-        }
-    }
 }
 
 impl SinkConfig for FileConfig {
@@ -88,16 +60,16 @@ impl SinkConfig for FileConfig {
 
 struct FileSink {
     path: PathBuf,
-    packing: Packing,
-    /// Shared with the blocking thread that writes; there is one at a time.
+    compression: Compression,
+    /// Shared with the blocking thread that writes; there is one write at a time.
     appender: Arc<Mutex<Option<Appender>>>,
 }
 
 #[async_trait]
 impl Sink for FileSink {
     async fn open(&mut self) -> Result<()> {
-        let (path, packing) = (self.path.clone(), self.packing);
-        let appender = spawn_blocking(move || Appender::open(&path, packing)).await??;
+        let (path, compression) = (self.path.clone(), self.compression);
+        let appender = spawn_blocking(move || Appender::open(&path, compression)).await??;
         *self.appender.lock().unwrap_or_else(PoisonError::into_inner) = Some(appender);
         Ok(())
     }
@@ -109,7 +81,7 @@ impl Sink for FileSink {
             let append = move || {
                 let mut appender = appender.lock().unwrap_or_else(PoisonError::into_inner);
                 let appender = appender.as_mut().context("the file has not been opened")?;
-                appender.append(&lines).map_err(|error| refusal(&path, error))
+                appender.append(&lines).map_err(|error| write_error(&path, error))
             };
             spawn_blocking(append).await.context("writing a file")??;
         }
@@ -119,8 +91,7 @@ impl Sink for FileSink {
 
 impl FileSink {
     fn new(path: PathBuf, compression: Compression) -> Self {
-        let packing = compression.settled_for(&path);
-        FileSink { path, packing, appender: Arc::default() }
+        FileSink { compression: compression.for_path(&path), path, appender: Arc::default() }
     }
 }
 
@@ -138,7 +109,7 @@ fn lines(records: &[Record]) -> (Vec<u8>, Vec<Failure>) {
                 None => debug_assert!(matches!(body, Body::Tombstone)),
             },
         }
-        if let Some(error) = why_not_a_line(record, &lines[start..]) {
+        if let Some(error) = line_error(record, &lines[start..]) {
             lines.truncate(start);
             failures.push(Failure { index, error, retry: false });
         } else {
@@ -148,21 +119,21 @@ fn lines(records: &[Record]) -> (Vec<u8>, Vec<Failure>) {
     (lines, failures)
 }
 
-fn why_not_a_line(record: &Record, line: &[u8]) -> Option<Error> {
+fn line_error(record: &Record, line: &[u8]) -> Option<Error> {
     if matches!(record.body, Body::Tombstone) {
-        return Some(anyhow!("a record without a body (a tombstone) cannot be a line of a file"));
+        return Some(anyhow!("a record without a body (a tombstone) cannot be written as a line"));
     }
     memchr2(b'\n', b'\r', line).map(|at| {
         anyhow!(
-            "the body has a line break at byte {at}, and a file holds one record a line: \
-             put a `to_json` in front of the sink, which writes it on one line"
+            "the body has a line break at byte {at}, but the file has one record per line: \
+             add a `to_json` transform before the sink"
         )
     })
 }
 
-/// A disk may be emptied and a folder come back; what is not allowed stays so.
-fn refusal(path: &Path, error: io::Error) -> WriteError {
-    let says = match error.kind() {
+/// Most errors are retried, for example until a full disk has space. A denied access fails the run.
+fn write_error(path: &Path, error: io::Error) -> WriteError {
+    let what = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "there is no room for more lines in",
         _ => "writing to",
     };
@@ -170,7 +141,7 @@ fn refusal(path: &Path, error: io::Error) -> WriteError {
         error.kind(),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::IsADirectory
     );
-    let error = Error::new(error).context(format!("{says} {}", path.display()));
+    let error = Error::new(error).context(format!("{what} {}", path.display()));
     if is_denied { WriteError::Fatal(error) } else { WriteError::Retry(error) }
 }
 
@@ -204,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn runs_append_one_record_a_line_into_a_folder_that_is_made() {
+    async fn file_sink_appends_lines_and_creates_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["out.jsonl", "out.jsonl.gz", "out.jsonl.zst"] {
             let path = folder.path().join("new/deep").join(name);
@@ -218,14 +189,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_line_is_rejected_and_the_rest_is_written() {
+    async fn file_sink_rejects_bodies_with_line_breaks_and_writes_the_rest() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         let sink = opened(&path, Compression::None).await;
         let mut batch = records(["a", "b\nc", "gone", "d"]);
         batch.records_mut()[2].body = Body::Tombstone;
         let Err(WriteError::Partial(failures)) = sink.write(batch.records()).await else {
-            panic!("two of them are no lines")
+            panic!("two of them are not single lines")
         };
         assert_eq!(failures.iter().map(|failure| failure.index).collect::<Vec<_>>(), [1, 2]);
         assert!(failures.iter().all(|failure| !failure.retry));
@@ -234,22 +205,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_disk_is_tried_again_and_names_the_path() {
+    async fn file_sink_retries_on_a_full_disk_and_names_the_path() {
         let sink = opened(Path::new("/dev/full"), Compression::None).await;
         let Err(WriteError::Retry(error)) = write(&sink, &["a"]).await else {
-            panic!("a disk may be emptied")
+            panic!("a full disk is retried")
         };
         assert!(format!("{error:#}").contains("no room for more lines in /dev/full"), "{error:#}");
     }
 
     #[test]
-    fn what_is_not_allowed_is_not_tried_again() {
-        let denied = refusal(Path::new("x"), io::ErrorKind::PermissionDenied.into());
+    fn file_sink_does_not_retry_on_permission_denied() {
+        let denied = write_error(Path::new("x"), io::ErrorKind::PermissionDenied.into());
         assert!(matches!(denied, WriteError::Fatal(_)));
     }
 
     #[tokio::test]
-    async fn a_folder_in_the_place_of_the_file_is_an_error_that_says_so() {
+    async fn file_sink_refuses_a_folder_as_path() {
         let folder = tempfile::tempdir().unwrap();
         let mut sink = FileSink::new(folder.path().into(), Compression::None);
         let error = format!("{:#}", sink.open().await.unwrap_err());
@@ -257,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_second_writer_is_refused() {
+    async fn file_sink_refuses_a_second_writer() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         let first = opened(&path, Compression::None).await;
@@ -269,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_was_moved_away_is_begun_anew() {
+    async fn file_sink_recreates_a_moved_file() {
         let folder = tempfile::tempdir().unwrap();
         let (path, moved) = (folder.path().join("out"), folder.path().join("out.1"));
         let sink = opened(&path, Compression::None).await;
@@ -280,19 +251,19 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_path_is_refused_when_the_file_is_checked() {
+    fn build_refuses_an_empty_path() {
         let config: FileConfig = serde_json::from_str(r#"{ "path": "" }"#).unwrap();
         let error = config.build(&context()).err().unwrap();
         assert_eq!(error.downcast_ref::<OptionError>().unwrap().option, "path");
     }
 
     #[tokio::test]
-    async fn a_relative_path_begins_at_the_pipeline_file() {
+    async fn relative_path_is_resolved_against_the_pipeline_file() {
         let folder = tempfile::tempdir().unwrap();
         let config: FileConfig = serde_json::from_str(r#"{ "path": "out/x.gz" }"#).unwrap();
         let context = BuildContext { folder: folder.path().into(), ..context() };
         let mut sink = config.build(&context).unwrap();
-        assert!(!folder.path().join("out").exists(), "build has touched the disk");
+        assert!(!folder.path().join("out").exists(), "build must not touch the disk");
         sink.open().await.unwrap();
         write(&*sink, &["a"]).await.unwrap();
         assert_eq!(plain(&folder.path().join("out/x.gz")), "a\n");

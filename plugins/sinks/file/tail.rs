@@ -1,8 +1,8 @@
-//! Frames are what a file is made of: lines, gzip members, zstd frames. The tail is
-//! what a crash may have torn.
+//! Finds the end of the last complete line, gzip member or zstd frame of a file; a crash may
+//! have left an incomplete one after it.
 //!
-//! A compressed batch is a frame of its own, finished before it counts as written:
-//! only the last frame of a file can be torn, and nothing in it was ever promised.
+//! Each compressed batch is one frame, finished before its records are acknowledged. So only
+//! the last frame can be incomplete, and none of its records has been acknowledged.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read, Seek as _, SeekFrom};
@@ -12,16 +12,16 @@ use flate2::bufread::GzDecoder;
 use memchr::memrchr;
 use runner_core::Result;
 
-use crate::shared::packing::Packing;
+use crate::shared::compression::Compression;
 
-/// How much is read at a time.
+/// How many bytes are read at once.
 const CHUNK: u64 = 64 * 1024;
 
-/// How many bytes from the front are whole lines or frames.
-pub(super) fn whole_length(file: &File, length: u64, packing: Packing) -> Result<u64> {
-    match packing {
-        Packing::None => Ok(end_of_last_line(file, length)?),
-        Packing::Gzip | Packing::Zstd => end_of_last_frame(file, packing),
+/// The length of the complete lines or frames.
+pub(super) fn complete_length(file: &File, length: u64, compression: Compression) -> Result<u64> {
+    match compression {
+        Compression::Auto | Compression::None => Ok(end_of_last_line(file, length)?),
+        Compression::Gzip | Compression::Zstd => end_of_last_frame(file, compression),
     }
 }
 
@@ -41,8 +41,8 @@ fn end_of_last_line(mut file: &File, length: u64) -> io::Result<u64> {
     Ok(0)
 }
 
-/// Frames say nowhere how long they are, so all of them have to be read.
-fn end_of_last_frame(mut file: &File, packing: Packing) -> Result<u64> {
+/// Frames do not contain their length, so all of them must be read.
+fn end_of_last_frame(mut file: &File, compression: Compression) -> Result<u64> {
     file.rewind()?;
     let mut reader = BufReader::with_capacity(CHUNK as usize, file);
     loop {
@@ -50,26 +50,27 @@ fn end_of_last_frame(mut file: &File, packing: Packing) -> Result<u64> {
         if reader.fill_buf()?.is_empty() {
             return Ok(start);
         }
-        let read = match packing {
-            Packing::Gzip => read_out(GzDecoder::new(&mut reader)),
-            _ => zstd::Decoder::with_buffer(&mut reader).and_then(|decoder| read_out(decoder.single_frame())),
+        let read = match compression {
+            Compression::Gzip => read_to_end(GzDecoder::new(&mut reader)),
+            _ => zstd::Decoder::with_buffer(&mut reader)
+                .and_then(|decoder| read_to_end(decoder.single_frame())),
         };
         match read {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(start),
             Err(error) if start == 0 => {
-                bail!("it is not what `compression` says ({error}): move it away, or choose another `path`")
+                bail!("it does not match `compression` ({error}): move it away, or choose another `path`")
             }
             Err(error) => {
                 return Err(error).with_context(|| {
-                    format!("it is damaged from byte {start} on: move it away, or cut it there")
+                    format!("it is damaged from byte {start}: move it away, or truncate it there")
                 });
             }
         }
     }
 }
 
-fn read_out(mut decoder: impl Read) -> io::Result<()> {
+fn read_to_end(mut decoder: impl Read) -> io::Result<()> {
     io::copy(&mut decoder, &mut io::sink()).map(drop)
 }
 
@@ -79,43 +80,43 @@ mod tests {
 
     use super::*;
 
-    fn whole_length_of(bytes: &[u8], packing: Packing) -> Result<u64> {
+    fn whole_length_of(bytes: &[u8], compression: Compression) -> Result<u64> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        whole_length(&file, bytes.len() as u64, packing)
+        complete_length(&file, bytes.len() as u64, compression)
     }
 
     #[test]
-    fn a_last_line_is_found_however_far_from_the_end() {
+    fn last_line_is_found_far_from_the_end() {
         let mut bytes = b"one\n".to_vec();
         bytes.resize(3 * CHUNK as usize, b'x');
-        assert_eq!(whole_length_of(&bytes, Packing::None).unwrap(), 4);
+        assert_eq!(whole_length_of(&bytes, Compression::None).unwrap(), 4);
     }
 
     #[test]
-    fn a_frame_torn_at_any_byte_is_cut_and_those_in_front_stay() {
-        for packing in [Packing::Gzip, Packing::Zstd] {
-            let first = packing.pack(b"one\ntwo\n").unwrap();
-            let second = packing.pack(b"three\n").unwrap();
+    fn frame_truncated_at_any_byte_is_excluded() {
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let first = compression.compress(b"one\ntwo\n").unwrap();
+            let second = compression.compress(b"three\n").unwrap();
             let both = [&*first, &*second].concat();
             for n_bytes in 0..both.len() {
                 let expected = if n_bytes < first.len() { 0 } else { first.len() };
-                let found = whole_length_of(&both[..n_bytes], packing).unwrap();
-                assert_eq!(found, expected as u64, "{packing:?} cut after {n_bytes} bytes");
+                let found = whole_length_of(&both[..n_bytes], compression).unwrap();
+                assert_eq!(found, expected as u64, "{compression:?} cut after {n_bytes} bytes");
             }
-            assert_eq!(whole_length_of(&both, packing).unwrap(), both.len() as u64);
+            assert_eq!(whole_length_of(&both, compression).unwrap(), both.len() as u64);
         }
     }
 
     #[test]
-    fn a_file_of_another_kind_is_left_alone() {
-        for packing in [Packing::Gzip, Packing::Zstd] {
-            let error = whole_length_of(b"plain text, and quite a lot of it\n", packing).unwrap_err();
-            assert!(error.to_string().contains("not what `compression` says"), "{error:#}");
-            let mut bytes = packing.pack(b"one\n").unwrap();
+    fn file_of_another_format_is_an_error() {
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let error = whole_length_of(b"plain text, and quite a lot of it\n", compression).unwrap_err();
+            assert!(error.to_string().contains("does not match `compression`"), "{error:#}");
+            let mut bytes = compression.compress(b"one\n").unwrap();
             let n_good = bytes.len();
-            bytes.extend_from_slice(b"garbage behind it, which nobody of us wrote");
-            let error = whole_length_of(&bytes, packing).unwrap_err();
+            bytes.extend_from_slice(b"garbage that this sink did not write");
+            let error = whole_length_of(&bytes, compression).unwrap_err();
             assert!(error.to_string().contains(&format!("from byte {n_good}")), "{error:#}");
         }
     }

@@ -1,4 +1,4 @@
-//! Which files the paths of the options stand for.
+//! Resolves `path` patterns to files.
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -8,34 +8,34 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use glob::{MatchOptions, Pattern, glob_with};
 use runner_core::{BuildContext, Name};
 
-/// The paths as they are whatever folder the runner was started in.
+/// The absolute paths, independent of the current folder.
 pub(super) fn identity(patterns: &[String], context: &BuildContext) -> String {
-    whole(patterns, context).join(", ")
+    absolute_patterns(patterns, context).join(", ")
 }
 
-/// Whether an identity is that of these paths without some of them: those are read last.
+/// Whether an identity consists of a subset of these paths, in the same order. New paths are read last.
 pub(super) fn can_resume_from(patterns: &[String], context: &BuildContext, identity: &str) -> bool {
-    is_joined_of(identity, &whole(patterns, context))
+    is_join_of_subset(identity, &absolute_patterns(patterns, context))
 }
 
-/// Whether some of the paths, in their order, make up this text.
-fn is_joined_of(text: &str, paths: &[String]) -> bool {
+/// Whether the text is some of the paths, in order, joined by commas.
+fn is_join_of_subset(text: &str, paths: &[String]) -> bool {
     paths.iter().enumerate().any(|(index, path)| {
         text.strip_prefix(path.as_str()).is_some_and(|rest| {
-            let rest_of_it = |rest| is_joined_of(rest, &paths[index + 1..]);
-            rest.is_empty() || rest.strip_prefix(", ").is_some_and(rest_of_it)
+            let is_rest = |rest| is_join_of_subset(rest, &paths[index + 1..]);
+            rest.is_empty() || rest.strip_prefix(", ").is_some_and(is_rest)
         })
     })
 }
 
-fn whole(patterns: &[String], context: &BuildContext) -> Vec<String> {
-    patterns.iter().map(|pattern| full(pattern, context).display().to_string()).collect()
+fn absolute_patterns(patterns: &[String], context: &BuildContext) -> Vec<String> {
+    patterns.iter().map(|pattern| absolute_path(pattern, context).display().to_string()).collect()
 }
 
-/// The files, each once: those of a pattern in the order of their names.
+/// Lists the files without duplicates, those of a pattern in the order of their names.
 ///
-/// A file that is not there is an error, unless it is one of the `known`, which were there once. So is a pattern
-/// that none matches and none has matched.
+/// A missing file is an error unless it is in `known`, the files of a saved position. So is a
+/// pattern that matches neither a file nor a known path.
 pub(super) fn list(
     patterns: &[String],
     context: &BuildContext,
@@ -43,12 +43,12 @@ pub(super) fn list(
 ) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = Vec::new();
     for pattern in patterns {
-        let path = full(pattern, context);
+        let path = absolute_path(pattern, context);
         let is_pattern = pattern.contains(['*', '?', '[']) && !path.exists();
-        let found = if is_pattern { matching(pattern, context, known)? } else { vec![path] };
+        let found = if is_pattern { expand(pattern, context, known)? } else { vec![path] };
         for path in found {
             if !known.contains(&*path) {
-                check(&path, pattern, context)?;
+                check_readable(&path, pattern, context)?;
             }
             if !files.contains(&path) {
                 files.push(path);
@@ -58,13 +58,13 @@ pub(super) fn list(
     Ok(files)
 }
 
-fn full(pattern: &str, context: &BuildContext) -> PathBuf {
-    let path = home(context).join(pattern);
+fn absolute_path(pattern: &str, context: &BuildContext) -> PathBuf {
+    let path = base_folder(context).join(pattern);
     absolute(&path).unwrap_or(path)
 }
 
-/// The folder of the pipeline file, by the same name from wherever it was named.
-fn home(context: &BuildContext) -> PathBuf {
+/// The absolute folder of the pipeline file.
+fn base_folder(context: &BuildContext) -> PathBuf {
     let folder = absolute(&context.folder).unwrap_or_else(|_| context.folder.clone());
     if folder.components().any(|part| part == Component::ParentDir) {
         return folder.canonicalize().unwrap_or(folder);
@@ -72,9 +72,9 @@ fn home(context: &BuildContext) -> PathBuf {
     folder
 }
 
-fn matching(pattern: &str, context: &BuildContext, known: &HashSet<&Path>) -> Result<Vec<PathBuf>> {
-    let folder = home(context);
-    // What the folder is called is no pattern, whatever characters it has.
+fn expand(pattern: &str, context: &BuildContext, known: &HashSet<&Path>) -> Result<Vec<PathBuf>> {
+    let folder = base_folder(context);
+    // The folder itself may contain characters that have a meaning in patterns.
     let folder = Pattern::escape(folder.to_str().context("the folder's name is not UTF-8")?);
     let whole = PathBuf::from(folder).join(pattern);
     let options = MatchOptions {
@@ -84,18 +84,18 @@ fn matching(pattern: &str, context: &BuildContext, known: &HashSet<&Path>) -> Re
     };
     let whole = whole.to_str().unwrap_or(pattern);
     let found =
-        glob_with(whole, options).with_context(|| format!("`{pattern}` is not a pattern of paths"))?;
+        glob_with(whole, options).with_context(|| format!("`{pattern}` is not a valid path pattern"))?;
     let mut files = Vec::new();
     for path in found {
         let path = path.map_err(|error| {
-            anyhow!("looking for `{pattern}` in {}: {}", shown(error.path()), error.error())
+            anyhow!("looking for `{pattern}` in {}: {}", display_path(error.path()), error.error())
         })?;
         if known.contains(&*path) || path.is_file() {
             files.push(path);
         }
     }
     files.sort();
-    // Whoever clears away what has been read does no harm, even if nothing is left.
+    // Files that were read may be deleted, even all of them.
     let has_matched = || {
         Pattern::new(whole).is_ok_and(|whole| known.iter().any(|path| whole.matches_path_with(path, options)))
     };
@@ -105,32 +105,32 @@ fn matching(pattern: &str, context: &BuildContext, known: &HashSet<&Path>) -> Re
     Ok(files)
 }
 
-fn check(path: &Path, pattern: &str, context: &BuildContext) -> Result<()> {
-    let shown = shown(path);
+fn check_readable(path: &Path, pattern: &str, context: &BuildContext) -> Result<()> {
+    let name = display_path(path);
     let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => anyhow!("there is no file {shown}{}", context.path_hint(pattern)),
-        _ => anyhow::Error::new(error).context(format!("looking for {shown}")),
+        ErrorKind::NotFound => anyhow!("there is no file {name}{}", context.path_hint(pattern)),
+        _ => anyhow::Error::new(error).context(format!("looking for {name}")),
     })?;
     if metadata.is_dir() {
         bail!(
-            "{shown} is a folder; name a file in it, or all of them: path = \"{}/*.csv\"",
+            "{name} is a folder; name a file in it, or all of them: path = \"{}/*.csv\"",
             pattern.trim_end_matches('/')
         );
     }
     if !metadata.is_file() {
-        bail!("{shown} is not a regular file, so reading could not go on in it after a restart");
+        bail!("{name} is not a regular file, so the source could not resume in it after a restart");
     }
     Ok(())
 }
 
-/// The path as records bear it: the same wherever the runner was started.
-pub(super) fn origin(path: &str, context: &BuildContext) -> Name {
+/// The path in the origin of records, independent of the current folder.
+pub(super) fn origin_name(path: &str, context: &BuildContext) -> Name {
     let path = Path::new(path);
-    Name::new(&path.strip_prefix(home(context)).unwrap_or(path).display().to_string())
+    Name::new(&path.strip_prefix(base_folder(context)).unwrap_or(path).display().to_string())
 }
 
-/// The path as people are shown it: relative to the current folder if it lies in it.
-pub(super) fn shown(path: &Path) -> Name {
+/// The path for messages: relative to the current folder if it is inside it.
+pub(super) fn display_path(path: &Path) -> Name {
     let relative =
         std::env::current_dir().ok().and_then(|folder| Some(path.strip_prefix(folder).ok()?.to_owned()));
     Name::new(&relative.as_deref().unwrap_or(path).display().to_string())

@@ -1,135 +1,130 @@
-//! An input is one file that is being read: a window onto its text that moves on.
+//! One open file, seen through a window that moves over its text.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek as _, SeekFrom};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 use runner_core::Name;
 
-use super::options::Compression;
-use super::plan::{Seen, modified};
-use super::position::{Cursor, End, FRONT, Front, Print, TAIL};
+use super::position::{Cursor, End, Fingerprint, HEAD, Head, TAIL};
+use super::snapshot::{FileSnapshot, modified};
+use crate::shared::compression::Compression;
 use crate::shared::csv::Span;
-use crate::shared::packing::Packing;
 
-/// The longest row. One that is longer has open quotes, nearly always, and
-/// would take the rest of the file into memory.
-const LONGEST_ROW: usize = 16 << 20;
+/// The maximum length of a row. A longer one nearly always has an unclosed quote and
+/// would read the rest of the file into memory.
+const MAX_ROW: usize = 16 << 20;
 
-/// The ways out where a file is not the one that was read. The second gives numbers that nothing was stored under.
-const ANOTHER: &str = "give the new file another name or path: it is read from its start then, and numbering goes on. \
-                       `--from-start` reads everything again and numbers it from 0";
+/// Advice for a file that was replaced. Under a new name its rows get unused entry numbers.
+const REPLACED: &str = "give the new file another name or path: it is then read from its beginning, and entry \
+                        numbers continue. `--from-start` reads everything again and numbers it from 0";
 
 pub(super) struct Input {
-    pub(super) shown: Name,
+    pub(super) name: Name,
     text: Text,
-    /// The window is `buffer[start..end]`; what was read before it is kept for `TAIL` bytes.
+    /// The window is `buffer[start..end]`; up to `TAIL` bytes before it are kept.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
     is_at_end: bool,
-    front: Arc<Front>,
-    /// Where the window begins.
+    head: Arc<Head>,
+    /// The position of the window.
     cursor: Cursor,
-    n_raw: Arc<AtomicU64>,
 }
 
-/// The text of a file, out of the bytes on disk.
+/// The decompressed text of a file.
 enum Text {
     Plain(File),
-    Packed(Box<dyn Read + Send>),
+    /// The decompressed text, and a handle that shares the offset of the compressed file.
+    Compressed(Box<dyn Read + Send>, File),
 }
 
 impl Input {
     /// Opens a file at its beginning.
-    pub(super) fn open(path: &str, shown: Name, compression: Compression) -> Result<Self> {
-        let mut file = File::open(path).with_context(|| format!("opening {shown}"))?;
-        let metadata = file.metadata().with_context(|| format!("opening {shown}"))?;
-        let n_raw = Arc::new(AtomicU64::new(0));
-        let packing = match compression {
-            Compression::Auto => Packing::detect(&mut file).with_context(|| format!("reading {shown}"))?,
-            Compression::None => Packing::None,
-            Compression::Gzip => Packing::Gzip,
-            Compression::Zstd => Packing::Zstd,
+    pub(super) fn open(path: &str, name: Name, compression: Compression) -> Result<Self> {
+        let mut file = File::open(path).with_context(|| format!("opening {name}"))?;
+        let metadata = file.metadata().with_context(|| format!("opening {name}"))?;
+        let compression = match compression {
+            Compression::Auto => Compression::detect(&mut file).with_context(|| format!("reading {name}"))?,
+            given => given,
         };
-        let ahead = Seen::of(&file, &metadata, packing != Packing::None);
+        let snapshot = FileSnapshot::of(&file, &metadata, compression != Compression::None);
         let cursor = Cursor {
             path: path.into(),
             size: metadata.len(),
             modified: modified(&metadata),
-            ahead: Some(ahead.with_context(|| format!("reading {shown}"))?),
+            snapshot: Some(snapshot.with_context(|| format!("reading {name}"))?),
             ..Cursor::default()
         };
-        let text = match packing {
-            Packing::None => Text::Plain(file),
-            packing => Text::Packed(packing.unpack(Counted { file, n_raw: Arc::clone(&n_raw) })?),
+        let text = match compression {
+            Compression::None => Text::Plain(file),
+            _ => Text::Compressed(compression.decompress(file.try_clone()?)?, file),
         };
-        let buffer = vec![0; FRONT + TAIL];
-        let front = Arc::default();
-        let mut input =
-            Input { shown, text, buffer, start: 0, end: 0, is_at_end: false, front, cursor, n_raw };
-        input.see(FRONT)?;
-        input.front = Front::new(&input.window()[..input.end.min(FRONT)]);
-        if matches!(input.front.bytes(), [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
-            bail!("{shown} is written in UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`");
+        let buffer = vec![0; HEAD + TAIL];
+        let head = Arc::default();
+        let mut input = Input { name, text, buffer, start: 0, end: 0, is_at_end: false, head, cursor };
+        input.read_at_least(HEAD)?;
+        input.head = Head::new(&input.window()[..input.end.min(HEAD)]);
+        if matches!(input.head.bytes(), [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
+            bail!("{name} is written in UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`");
         }
         Ok(input)
     }
 
-    /// Opens a file where it was left. An error if it is not the file that it was.
-    pub(super) fn open_at(cursor: &Cursor, shown: Name, compression: Compression) -> Result<Self> {
-        let mut input = Input::open(&cursor.path, shown, compression).with_context(|| {
+    /// Opens a file at a cursor. Fails if the part before the cursor has changed.
+    pub(super) fn open_at(cursor: &Cursor, name: Name, compression: Compression) -> Result<Self> {
+        let mut input = Input::open(&cursor.path, name, compression).with_context(|| {
             format!(
-                "{shown} was read up to line {} and cannot be read on; put it back, or {ANOTHER}",
+                "{name} was read up to line {} and cannot be opened now; restore it, or {REPLACED}",
                 cursor.lines
             )
         })?;
-        if let Some(what) = input.go_to(cursor)? {
+        if let Some(what) = input.seek_to(cursor)? {
             bail!(
-                "{shown} has changed since it was read up to line {}: {what}. Put the old file back, or {ANOTHER}",
+                "{name} has changed since it was read up to line {}: {what}. Restore the old file, or {REPLACED}",
                 cursor.lines
             );
         }
         Ok(input)
     }
 
-    /// Moves the window to where the cursor stands, or says what has changed before it.
-    fn go_to(&mut self, cursor: &Cursor) -> Result<Option<String>> {
-        let (was, is) = (cursor.size, self.cursor.size);
-        // What has not been read may become shorter: a bad row is corrected, say.
-        let must_be_there = match self.text {
-            _ if cursor.end != End::NotReached => was,
+    /// Moves the window to the cursor. Returns what has changed before it, if anything.
+    fn seek_to(&mut self, cursor: &Cursor) -> Result<Option<String>> {
+        let (before, now) = (cursor.size, self.cursor.size);
+        // The unread part may shrink, for example when a bad row is corrected.
+        let min_size = match self.text {
+            _ if cursor.end != End::NotReached => before,
             Text::Plain(_) => cursor.offset,
-            Text::Packed(_) => 0,
+            Text::Compressed(..) => 0,
         };
-        if is < must_be_there {
-            return Ok(Some(format!("it has shrunk from {was} to {is} bytes")));
+        if now < min_size {
+            return Ok(Some(format!("it has shrunk from {before} to {now} bytes")));
         }
-        if let Some(print) = &cursor.front {
-            let front = self.front.bytes();
-            if !front.get(..print.bytes as usize).is_some_and(|front| print.is_of(front)) {
-                return Ok(Some(format!("its first {} bytes are not what they were", print.bytes)));
+        if let Some(fingerprint) = &cursor.head {
+            let head = self.head.bytes();
+            if !head.get(..fingerprint.bytes as usize).is_some_and(|head| fingerprint.matches(head)) {
+                return Ok(Some(format!("its first {} bytes have changed", fingerprint.bytes)));
             }
         }
-        if let Some(print) = &cursor.tail
-            && !(self.skip_to(print.end)? && print.is_of(self.before(print.bytes as usize)))
+        if let Some(fingerprint) = &cursor.tail
+            && !(self.skip_to(fingerprint.end)?
+                && fingerprint.matches(self.before(fingerprint.bytes as usize)))
         {
-            let start = print.end - print.bytes;
-            return Ok(Some(format!("its bytes {start} to {} are not what they were", print.end)));
+            let start = fingerprint.end - fingerprint.bytes;
+            return Ok(Some(format!("bytes {start} to {} have changed", fingerprint.end)));
         }
         if !self.skip_to(cursor.offset)? {
             return Ok(Some(format!("it has fewer than {} bytes of text", cursor.offset)));
         }
-        self.see(1)?;
-        let has_row_gone_on = match (cursor.end, self.window().first()) {
+        self.read_at_least(1)?;
+        let was_row_continued = match (cursor.end, self.window().first()) {
             (End::OpenRow, Some(next)) => !matches!(next, b'\n' | b'\r'),
             (End::OpenQuote, Some(_)) => true,
             _ => false,
         };
-        if has_row_gone_on {
-            return Ok(Some("its last row had no line end and now goes on".into()));
+        if was_row_continued {
+            return Ok(Some("its last row had no line end and has been continued".into()));
         }
         (self.cursor.lines, self.cursor.rows) = (cursor.lines, cursor.rows);
         if self.window().is_empty() {
@@ -138,20 +133,20 @@ impl Input {
         Ok(None)
     }
 
-    /// Moves the window on to `offset`; `false` if the text ends before it.
+    /// Moves the window forward to `offset`; `false` if the text ends before it.
     fn skip_to(&mut self, offset: u64) -> Result<bool> {
         if let Text::Plain(file) = &mut self.text
             && offset > self.cursor.offset + (self.end - self.start) as u64
         {
             let from = offset - (TAIL as u64).min(offset);
-            let doing = || format!("seeking in {}", self.shown);
+            let doing = || format!("seeking in {}", self.name);
             file.seek(SeekFrom::Start(from)).with_context(doing)?;
             (self.start, self.end, self.is_at_end) = (0, 0, false);
             self.cursor.offset = from;
         }
         while self.cursor.offset < offset {
             let n_bytes = self.window().len().min((offset - self.cursor.offset) as usize);
-            self.pass(n_bytes, 0);
+            self.advance(n_bytes, 0);
             if self.window().is_empty() && self.cursor.offset < offset {
                 if self.is_at_end {
                     return Ok(false);
@@ -162,7 +157,7 @@ impl Input {
         Ok(true)
     }
 
-    /// The text that comes next, as far as it has been read from disk.
+    /// The next text, as far as it has been read from disk.
     pub(super) fn window(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
@@ -172,24 +167,24 @@ impl Input {
         self.is_at_end
     }
 
-    /// Reads until the window has `n_bytes`, or all there are.
-    pub(super) fn see(&mut self, n_bytes: usize) -> Result<()> {
+    /// Reads until the window has `n_bytes` or reaches the end.
+    pub(super) fn read_at_least(&mut self, n_bytes: usize) -> Result<()> {
         while self.end - self.start < n_bytes && !self.is_at_end {
             self.fill()?;
         }
         Ok(())
     }
 
-    /// Reads more into the window, or finds that there is no more.
+    /// Reads more into the window, or sets `is_at_end`.
     pub(super) fn fill(&mut self) -> Result<()> {
         if self.end == self.buffer.len() {
             let kept = self.start.saturating_sub(TAIL);
             self.buffer.copy_within(kept..self.end, 0);
             (self.start, self.end) = (self.start - kept, self.end - kept);
-            if self.end - self.start > LONGEST_ROW {
+            if self.end - self.start > MAX_ROW {
                 bail!(
                     "{}:{}: the row that begins here is longer than 16 MiB; is a quote in it never closed?",
-                    self.shown,
+                    self.name,
                     self.line()
                 );
             }
@@ -202,9 +197,9 @@ impl Input {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => bail!(
                     "reading {}: the archive is incomplete, it ends in the middle of its data; fetch or copy it again",
-                    self.shown
+                    self.name
                 ),
-                read => break read.with_context(|| format!("reading {}", self.shown))?,
+                read => break read.with_context(|| format!("reading {}", self.name))?,
             }
         };
         self.end += n_bytes;
@@ -212,62 +207,62 @@ impl Input {
         Ok(())
     }
 
-    /// Moves the window on, past so many bytes with so many line ends in them.
-    pub(super) fn pass(&mut self, n_bytes: usize, n_lines: u64) {
+    /// Moves the window forward by `n_bytes`, which contain `n_lines` line ends.
+    pub(super) fn advance(&mut self, n_bytes: usize, n_lines: u64) {
         self.start += n_bytes;
         self.cursor.offset += n_bytes as u64;
         self.cursor.lines += n_lines;
     }
 
-    /// Moves the window past a row.
-    pub(super) fn pass_row(&mut self, span: Span) {
-        self.pass(span.len, span.n_lines);
+    /// Moves the window forward by a row.
+    pub(super) fn advance_row(&mut self, span: Span) {
+        self.advance(span.len, span.n_lines);
         self.cursor.rows += 1;
     }
 
-    /// Notes how the text ends, unless that is known already.
+    /// Records how the text ends, unless that is known.
     pub(super) fn end_with(&mut self, end: End) {
         if self.cursor.end == End::NotReached {
             self.cursor.end = end;
         }
     }
 
-    /// The physical line that the window begins on, counted from 1.
+    /// The physical line at the start of the window, counted from 1.
     pub(super) fn line(&self) -> u64 {
         self.cursor.lines + 1
     }
 
-    /// Where the window begins.
+    /// The cursor at the start of the window.
     pub(super) fn cursor(&self) -> &Cursor {
         &self.cursor
     }
 
-    /// Where the window begins, and prints of what lies before it.
-    pub(super) fn printed_cursor(&self) -> Cursor {
+    /// The cursor at the start of the window, with fingerprints of the text before it.
+    pub(super) fn cursor_with_fingerprints(&self) -> Cursor {
         let offset = self.cursor.offset;
-        let has_tail = offset > self.front.bytes().len() as u64;
+        let has_tail = offset > self.head.bytes().len() as u64;
         Cursor {
-            front: Some(self.front.before(offset)),
-            tail: has_tail.then(|| Print::of(self.before(TAIL), offset)),
-            ahead: self.cursor.ahead.clone().filter(|_| self.cursor.end == End::NotReached),
+            head: Some(self.head.before(offset)),
+            tail: has_tail.then(|| Fingerprint::of(self.before(TAIL), offset)),
+            snapshot: self.cursor.snapshot.clone().filter(|_| self.cursor.end == End::NotReached),
             ..self.cursor.clone()
         }
     }
 
-    pub(super) fn front(&self) -> &Arc<Front> {
-        &self.front
+    pub(super) fn head(&self) -> &Arc<Head> {
+        &self.head
     }
 
-    /// At most the last `n_bytes` before the window.
+    /// Up to `n_bytes` before the window.
     fn before(&self, n_bytes: usize) -> &[u8] {
         &self.buffer[self.start.saturating_sub(n_bytes)..self.start]
     }
 
     /// How many bytes on disk have been read.
-    pub(super) fn raw_position(&self) -> u64 {
+    pub(super) fn n_bytes_read(&self) -> u64 {
         match self.text {
             Text::Plain(_) => self.cursor.offset,
-            Text::Packed(_) => self.n_raw.load(Ordering::Relaxed),
+            Text::Compressed(_, ref file) => (&*file).stream_position().unwrap_or_default(),
         }
     }
 }
@@ -276,21 +271,7 @@ impl Read for Text {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Text::Plain(file) => file.read(buffer),
-            Text::Packed(text) => text.read(buffer),
+            Text::Compressed(text, _) => text.read(buffer),
         }
-    }
-}
-
-/// A file that counts what has been read of it.
-struct Counted {
-    file: File,
-    n_raw: Arc<AtomicU64>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n_bytes = self.file.read(buffer)?;
-        self.n_raw.fetch_add(n_bytes as u64, Ordering::Relaxed);
-        Ok(n_bytes)
     }
 }

@@ -4,9 +4,9 @@ mod columns;
 mod files;
 mod input;
 mod options;
-mod plan;
 mod position;
 mod reader;
+mod snapshot;
 
 use std::sync::Arc;
 
@@ -18,70 +18,74 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use self::options::{Compression, Delimiter, Paths};
-use self::position::Saved;
+use self::options::{Delimiter, Paths, paths_schema, types_schema};
+use self::position::CsvPosition;
 use self::reader::{Chunk, Reader, Settings};
-use crate::shared::csv::{Dialect, Types, undeclared};
+use crate::shared::compression::Compression;
+use crate::shared::csv::{Dialect, Types, unknown_column};
 
 runner_core::register! {
     Plugin::source::<CsvConfig>("csv").example(r#"
 type = "csv"
 path = "data/stocks.csv"        # or ["data/2025-*.csv", "data/2026-*.csv.gz"]
-types = { Volume = "float" }    # the other columns are settled over a sample
+types = { Volume = "float" }    # the other types are inferred from a sample
 "#)
 }
 
 /// Reads the rows of CSV files.
 ///
-/// The types of the columns are settled over the first rows and then kept, also
-/// by later runs: every number is written with the digits it has in the file,
-/// and a row that does not keep to the types of its columns is a bad record. So
-/// is a row with too few or too many cells, with an open quote or text behind a
-/// closing one, or that is not UTF-8. Reading goes on behind the last row that was
-/// delivered; a file may have grown by then, or its bad row have been corrected,
-/// but what was read of it must not have changed. Where the last run did not end in
-/// order and rows have come or gone since among those that it had not delivered, numbering goes on
-/// behind all numbers that were given, and rows that it had stored already may be stored once more.
+/// The column types are inferred from the first rows and kept for all later runs.
+/// Numbers keep the digits that they have in the file. A row is rejected if a cell does not
+/// match the type of its column, if it has too few or too many cells, an unclosed quote or
+/// text after a closing quote, or if it is not UTF-8.
+///
+/// A run resumes after the last delivered row. By then a file may have grown, or a bad row may
+/// have been corrected, but the part that was read must not have changed. If the last run
+/// ended abnormally and unread rows were added or removed since, entry numbers continue after
+/// all numbers given so far, and rows that were already stored may be stored twice.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CsvConfig {
-    /// The file, or a list of files. `*`, `?`, `[a-z]` and `**` stand for what they do in a
-    /// shell; what matches is read in the order of the names. Files that come up later are read
-    /// last, and so are those that are added to the list; a list that lacks one is read from its start.
+    /// The file, or a list of files. `*`, `?`, `[a-z]` and `**` match as in a shell; matching
+    /// files are read in the order of their names. Files that appear later or are added to the
+    /// list are read last. Removing a path from the list starts reading from the beginning.
+    #[schemars(schema_with = "paths_schema")]
     path: Paths,
-    /// What stands between two cells.
+    /// The character between two cells.
     #[serde(default)]
+    #[schemars(extend("default" = ","))]
     delimiter: Delimiter,
-    /// Whether the first row of each file names the columns.
-    #[serde(default = "yes")]
+    /// Whether the first row of each file contains the column names.
+    #[serde(default = "default_true")]
     header: bool,
-    /// The names of the columns, for files without a header.
+    /// The column names, for files without a header.
     #[serde(default)]
     columns: Vec<String>,
-    /// What the cells of the columns are: `"infer"` looks at the first 10,000 rows, `"string"`
-    /// takes every cell as text, and a table such as `{ Volume = "float" }` declares some
-    /// columns as `"integer"`, `"float"`, `"boolean"` or `"string"` and infers the rest.
+    /// The column types: `"infer"` examines the first 10,000 rows, `"string"` reads every
+    /// cell as text, and a table such as `{ Volume = "float" }` declares some columns as
+    /// `"integer"`, `"float"`, `"boolean"` or `"string"` and infers the others.
     #[serde(default)]
+    #[schemars(schema_with = "types_schema", extend("default" = "infer"))]
     types: Types,
-    /// Cells that stand for nothing: they become `null`, unless their column is declared a string.
-    #[serde(default = "empty_cells")]
+    /// Cells that become `null`, except in columns that are declared as `"string"`.
+    #[serde(default = "default_null_values")]
     null_values: Vec<String>,
-    /// How the files are compressed; `"auto"` looks at their first bytes.
+    /// How the files are compressed; `"auto"` examines their first bytes.
     #[serde(default)]
     compression: Compression,
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 
-fn empty_cells() -> Vec<String> {
+fn default_null_values() -> Vec<String> {
     vec![String::new()]
 }
 
 impl SourceConfig for CsvConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Source>> {
-        Ok(Box::new(Csv { settings: Arc::new(self.settings(context)?), state: State::Closed }))
+        Ok(Box::new(Csv { settings: Arc::new(self.settings(context)?), state: State::Idle }))
     }
 }
 
@@ -95,16 +99,16 @@ impl CsvConfig {
             let message = "files without a header need the names of their columns: columns = [\"Index\", …]";
             return Err(OptionError::new("header", message));
         }
-        if let Some(twice) = twice(&self.columns) {
-            return Err(OptionError::new("columns", format!("`{twice}` stands there twice")));
+        if let Some(duplicate) = duplicate(&self.columns) {
+            return Err(OptionError::new("columns", format!("duplicate column `{duplicate}`")));
         }
         let null_values = self.null_values.into_iter().map(Into::into).collect();
         let dialect = Dialect { delimiter: self.delimiter.0, null_values, types: self.types };
         if !self.header
-            && let Some(column) = undeclared(&dialect, &self.columns)
+            && let Some(column) = unknown_column(&dialect, &self.columns)
         {
             let message =
-                format!("declares a column `{column}`, and `columns` has only {}", self.columns.join(", "));
+                format!("declares column `{column}`, but `columns` has only {}", self.columns.join(", "));
             return Err(OptionError::new("types", message));
         }
         Ok(Settings {
@@ -118,7 +122,7 @@ impl CsvConfig {
     }
 }
 
-fn twice(names: &[String]) -> Option<&str> {
+fn duplicate(names: &[String]) -> Option<&str> {
     let known_before = |(index, name): (usize, &String)| names[..index].contains(name);
     names.iter().enumerate().find(|&(index, name)| known_before((index, name))).map(|(_, name)| name.as_str())
 }
@@ -129,12 +133,12 @@ struct Csv {
 }
 
 enum State {
-    Closed,
+    /// Not open, or at the end of the input.
+    Idle,
     Opened(Box<Reader>),
-    /// Read by a thread of its own: files are not asynchronous, and so parsing
-    /// goes on beside whatever the pipeline does with the batch before.
+    /// A separate thread reads: file access blocks, and parsing runs in parallel with the
+    /// rest of the pipeline.
     Reading(mpsc::Receiver<Result<Option<Chunk>>>),
-    Ended,
 }
 
 #[async_trait]
@@ -159,60 +163,58 @@ impl Source for Csv {
     }
 
     fn restart_position(&mut self) -> Option<Position> {
-        match &self.state {
-            State::Opened(reader) => reader.restart_position(),
-            State::Closed | State::Reading(_) | State::Ended => None,
-        }
+        let State::Opened(reader) = &self.state else { return None };
+        reader.restart_position()
     }
 
     fn committer(&mut self) -> Option<Box<dyn Committer>> {
-        Some(Box::new(Meter(Arc::clone(&self.settings.context.gauges))))
+        Some(Box::new(ProgressGauge(Arc::clone(&self.settings.context.gauges))))
     }
 
     async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
-        if let State::Opened(_) = self.state
-            && let State::Opened(reader) = std::mem::replace(&mut self.state, State::Ended)
-        {
-            self.state = State::Reading(read_ahead(*reader)?);
-        }
+        self.state = match std::mem::replace(&mut self.state, State::Idle) {
+            State::Opened(reader) => State::Reading(spawn_reader(*reader)?),
+            state => state,
+        };
         let State::Reading(chunks) = &mut self.state else { return Ok(None) };
-        // A reader that is through says so; silence means that it has come to grief.
-        let chunk = chunks.recv().await.unwrap_or_else(|| Err(anyhow::anyhow!("the reader has broken off")));
+        // The thread sends `None` at the end of the input, so a closed channel means that it panicked.
+        let terminated = || Err(anyhow::anyhow!("the CSV reader thread terminated unexpectedly"));
+        let chunk = chunks.recv().await.unwrap_or_else(terminated);
         let Some(chunk) = chunk? else {
-            self.state = State::Ended;
+            self.state = State::Idle;
             return Ok(None);
         };
-        Ok(Some(Batch::new(chunk.records).with_rejects(chunk.rejects).with_positions(chunk.marks)))
+        Ok(Some(Batch::new(chunk.records).with_rejects(chunk.rejects).with_positions(chunk.positions)))
     }
 
     async fn close(&mut self) -> Result<()> {
-        // The thread ends with the channel.
-        self.state = State::Ended;
+        // Dropping the channel ends the thread.
+        self.state = State::Idle;
         Ok(())
     }
 }
 
-/// Shows people how far the rows have been delivered, rather than how far ahead they are read.
-struct Meter(Arc<Gauges>);
+/// Reports the progress of delivered rows, rather than of rows that were read ahead.
+struct ProgressGauge(Arc<Gauges>);
 
 #[async_trait]
-impl Committer for Meter {
+impl Committer for ProgressGauge {
     async fn commit(&mut self, position: &Position) -> Result<()> {
-        if let Some((position, size)) = Saved::bytes_of(position) {
+        if let Some((position, size)) = CsvPosition::bytes_of(position) {
             self.0.set_position(position, size);
         }
         Ok(())
     }
 }
 
-/// Starts the thread that reads; it stays one batch ahead, and ends with the channel.
-fn read_ahead(mut reader: Reader) -> Result<mpsc::Receiver<Result<Option<Chunk>>>> {
+/// Starts the reader thread. It reads one batch ahead and ends when the channel is closed.
+fn spawn_reader(mut reader: Reader) -> Result<mpsc::Receiver<Result<Option<Chunk>>>> {
     let (sender, chunks) = mpsc::channel(1);
     let read = move || {
         loop {
             let chunk = reader.next_chunk();
-            let goes_on = matches!(chunk, Ok(Some(_)));
-            if sender.blocking_send(chunk).is_err() || !goes_on {
+            let has_more = matches!(chunk, Ok(Some(_)));
+            if sender.blocking_send(chunk).is_err() || !has_more {
                 break;
             }
         }

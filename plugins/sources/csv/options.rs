@@ -1,17 +1,15 @@
 //! Options of `csv` that are more than a string, a number or a list.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use runner_core::ColumnType;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
-use serde::ser::SerializeMap as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer};
 
 use crate::shared::csv::Types;
 
-/// One path or a list of them; there is at least one.
+/// One path or a list of paths, never empty.
 #[derive(Debug)]
 pub(super) struct Paths(pub(super) Vec<String>);
 
@@ -52,24 +50,15 @@ impl<'de> Deserialize<'de> for Paths {
     }
 }
 
-impl JsonSchema for Paths {
-    fn schema_name() -> Cow<'static, str> {
-        "Paths".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let path = json_schema!({ "type": "string", "minLength": 1 });
-        json_schema!({ "oneOf": [path, { "type": "array", "items": path, "minItems": 1 }] })
-    }
+pub(super) fn paths_schema(_: &mut SchemaGenerator) -> Schema {
+    let path = json_schema!({ "type": "string", "minLength": 1 });
+    json_schema!({ "oneOf": [path, { "type": "array", "items": path, "minItems": 1 }] })
 }
 
-/// The one character between two cells.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
+/// The character between two cells.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(inline, extend("pattern" = r#"^[^"\r\n]$|\$\{"#))]
 pub(super) struct Delimiter(pub(super) u8);
 
 impl Default for Delimiter {
@@ -83,47 +72,11 @@ impl TryFrom<String> for Delimiter {
 
     fn try_from(text: String) -> Result<Self, String> {
         match text.as_bytes() {
-            [b'"' | b'\n' | b'\r'] => Err("quotes and line ends have a meaning already".into()),
+            [b'"' | b'\n' | b'\r'] => Err("a quote or a line end cannot be the delimiter".into()),
             &[byte] if byte.is_ascii() => Ok(Delimiter(byte)),
             _ => Err(format!("`{text}` is not one ASCII character, such as \",\", \";\", \"|\" or \"\\t\"")),
         }
     }
-}
-
-impl From<Delimiter> for String {
-    fn from(delimiter: Delimiter) -> Self {
-        char::from(delimiter.0).into()
-    }
-}
-
-impl JsonSchema for Delimiter {
-    fn schema_name() -> Cow<'static, str> {
-        "Delimiter".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": r#"^[^"\r\n]$|\$\{"# })
-    }
-}
-
-/// How a file is compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub(super) enum Compression {
-    /// As its first bytes say.
-    #[default]
-    Auto,
-    /// Not at all.
-    None,
-    /// As `gzip` does.
-    Gzip,
-    /// As `zstd` does.
-    Zstd,
 }
 
 impl<'de> Deserialize<'de> for Types {
@@ -163,45 +116,14 @@ impl<'de> Deserialize<'de> for Types {
     }
 }
 
-impl Serialize for Types {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Types::Infer => serializer.serialize_str("infer"),
-            Types::String => serializer.serialize_str("string"),
-            Types::Declared(columns) => {
-                let mut map = serializer.serialize_map(Some(columns.len()))?;
-                for (name, kind) in columns {
-                    map.serialize_entry(name, kind)?;
-                }
-                map.end()
-            }
-        }
-    }
-}
-
-impl JsonSchema for Types {
-    fn schema_name() -> Cow<'static, str> {
-        "Types".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "oneOf": [
-                { "type": "string", "enum": ["infer", "string"] },
-                {
-                    "type": "object",
-                    "additionalProperties": {
-                        "type": "string",
-                        "enum": ["integer", "float", "boolean", "string"]
-                    }
-                }
-            ]
-        })
-    }
+pub(super) fn types_schema(_: &mut SchemaGenerator) -> Schema {
+    let kind = json_schema!({ "type": "string", "enum": ["integer", "float", "boolean", "string"] });
+    json_schema!({
+        "oneOf": [
+            { "type": "string", "enum": ["infer", "string"] },
+            { "type": "object", "additionalProperties": kind }
+        ]
+    })
 }
 
 #[cfg(test)]
@@ -209,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delimiter_is_one_character() {
+    fn delimiter_must_be_one_ascii_character() {
         for good in [",", ";", "\t", "|", " "] {
             assert!(Delimiter::try_from(good.to_owned()).is_ok(), "{good:?}");
         }

@@ -1,9 +1,8 @@
-//! How far the files have been read, so that a later run goes on there.
+//! The position of the source: how far each file has been read.
 //!
-//! A position lists all files, in the order in which they are read, and keeps a
-//! cursor for each. Beside where it stands, a cursor knows prints of what it has
-//! read, the front of the file and the bytes before the batch it stands in, so
-//! that a file which has grown can be told from one that is another file.
+//! A position lists all files in reading order with a cursor for each. A cursor also holds
+//! fingerprints of bytes that were read, at the head of the file and before the current batch,
+//! which tell a file that has grown from one that was replaced.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -14,32 +13,32 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::plan::Seen;
+use super::snapshot::FileSnapshot;
 
-/// How many bytes of the front of a file a print covers at most.
-pub(super) const FRONT: usize = 256 << 10;
-/// How many bytes before a batch a print covers at most.
+/// How many bytes at the head of a file a fingerprint covers at most.
+pub(super) const HEAD: usize = 256 << 10;
+/// How many bytes before a batch a fingerprint covers at most.
 pub(super) const TAIL: usize = 4 << 10;
 
-/// What a checkpoint keeps.
+/// The position as the checkpoint stores it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Saved {
-    /// How the files were read: other options would find other rows in them.
+pub(super) struct CsvPosition {
+    /// The options that determine the rows of a file.
     pub(super) delimiter: char,
     pub(super) header: bool,
-    /// The columns and the types that were settled for them.
+    /// The columns and their types.
     pub(super) columns: Map<String, Value>,
-    /// Which of the files is being read.
+    /// Index of the file that is being read.
     pub(super) file: usize,
     pub(super) files: Vec<Cursor>,
-    /// How many bytes on disk come before it, and how many there are: for people to look at.
+    /// Bytes on disk before the position, and in total. For progress only.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) bytes: (u64, u64),
 }
 
-impl Saved {
+impl CsvPosition {
     pub(super) fn read(position: Position) -> Result<Self> {
-        let saved: Saved = serde_json::from_value(position.0)
+        let saved: CsvPosition = serde_json::from_value(position.0)
             .context("the checkpoint does not fit the csv source; start over with `--from-start`")?;
         anyhow::ensure!(
             saved.file < saved.files.len(),
@@ -48,22 +47,22 @@ impl Saved {
         Ok(saved)
     }
 
-    pub(super) fn position(&self) -> Position {
-        // Nothing in it can fail to become JSON: its keys are strings.
+    pub(super) fn to_position(&self) -> Position {
+        // Serialization cannot fail: all keys are strings.
         Position(serde_json::to_value(self).unwrap_or_default())
     }
 
-    /// Whether any row lies before it. Where none does nothing is settled: neither columns nor types nor files.
-    pub(super) fn is_begun(&self) -> bool {
+    /// Whether any row comes before it. If none does, columns, types and files may still change.
+    pub(super) fn is_started(&self) -> bool {
         self.files.iter().any(|cursor| cursor.offset > 0)
     }
 
-    /// The bytes of a position: how many come before it, and of how many.
+    /// Bytes on disk before a position, and in total.
     pub(super) fn bytes_of(position: &Position) -> Option<(u64, u64)> {
         <(u64, u64)>::deserialize(position.0.get("bytes")?).ok()
     }
 
-    /// The columns, typed.
+    /// The columns and their types.
     pub(super) fn columns(&self) -> Result<Vec<(String, ColumnType)>> {
         let column = |(name, kind): (&String, &Value)| Ok((name.clone(), ColumnType::deserialize(kind)?));
         self.columns.iter().map(column).collect()
@@ -73,44 +72,44 @@ impl Saved {
 /// How far one file has been read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Cursor {
-    /// The whole path.
+    /// The absolute path.
     pub(super) path: String,
-    /// Bytes on disk when it was opened, and when it was changed last, in nanoseconds since 1970.
+    /// Bytes on disk when the file was opened, and its modification time in nanoseconds since 1970.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) size: u64,
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) modified: u64,
-    /// Where the next row begins, in bytes of the text; 0 is a file that has not been begun.
+    /// Where the next row begins, in bytes of the decompressed text; 0 if no row has been read.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) offset: u64,
-    /// How many lines come before it, and how many rows.
+    /// Lines and rows before the offset.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) lines: u64,
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) rows: u64,
+    #[serde(default, skip_serializing_if = "is_default", rename = "front")]
+    pub(super) head: Option<Fingerprint>,
     #[serde(default, skip_serializing_if = "is_default")]
-    pub(super) front: Option<Print>,
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub(super) tail: Option<Print>,
+    pub(super) tail: Option<Fingerprint>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) end: End,
-    /// The file as it was when it was lined up to be read, or to be read on; none once that is done.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub(super) ahead: Option<Seen>,
+    /// The file as it was when it was queued; `None` once it has been read to its end.
+    #[serde(default, skip_serializing_if = "is_default", rename = "ahead")]
+    pub(super) snapshot: Option<FileSnapshot>,
 }
 
-/// Whether the cursor stands at the end of its file, and how that ended.
+/// Whether the cursor is at the end of the file, and what the file ended with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum End {
-    /// There was more to read.
+    /// There is more to read.
     #[default]
     NotReached,
-    /// With a line end.
+    /// A line end.
     Closed,
-    /// With a row that no line end closes.
+    /// A row without a line end.
     OpenRow,
-    /// Within quotes.
+    /// An unclosed quote.
     OpenQuote,
 }
 
@@ -118,97 +117,107 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// The print of a stretch of bytes.
+/// A hash of a range of bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Print {
-    /// Where the stretch ends.
+pub(super) struct Fingerprint {
+    /// Offset of the end of the range.
     pub(super) end: u64,
+    /// Length of the range.
     pub(super) bytes: u64,
     xxh3: String,
 }
 
-impl Print {
-    /// The print of `bytes`, which end at `end`.
+impl Fingerprint {
+    /// The fingerprint of `bytes`, which end at the offset `end`.
     pub(super) fn of(bytes: &[u8], end: u64) -> Self {
-        Print { end, bytes: bytes.len() as u64, xxh3: format!("{:016x}", xxh3_64(bytes)) }
+        Fingerprint { end, bytes: bytes.len() as u64, xxh3: format!("{:016x}", xxh3_64(bytes)) }
     }
 
-    /// Whether `bytes` are those that the print was taken of.
-    pub(super) fn is_of(&self, bytes: &[u8]) -> bool {
-        *self == Print::of(bytes, self.end)
+    pub(super) fn matches(&self, bytes: &[u8]) -> bool {
+        *self == Fingerprint::of(bytes, self.end)
     }
 }
 
-/// The first bytes of a file, of which many prints are taken.
+/// The first bytes of a file, shared by all its batches.
 #[derive(Debug, Default)]
-pub(super) struct Front {
+pub(super) struct Head {
     bytes: Box<[u8]>,
-    whole: OnceLock<Print>,
+    whole: OnceLock<Fingerprint>,
 }
 
-impl Front {
+impl Head {
     pub(super) fn new(bytes: &[u8]) -> Arc<Self> {
-        Arc::new(Front { bytes: bytes.into(), whole: OnceLock::new() })
+        Arc::new(Head { bytes: bytes.into(), whole: OnceLock::new() })
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The print of what of it lies before `offset`.
-    pub(super) fn before(&self, offset: u64) -> Print {
+    /// The fingerprint of the part before `offset`.
+    pub(super) fn before(&self, offset: u64) -> Fingerprint {
         if offset >= self.bytes.len() as u64 {
-            return self.whole.get_or_init(|| Print::of(&self.bytes, self.bytes.len() as u64)).clone();
+            return self.whole.get_or_init(|| Fingerprint::of(&self.bytes, self.bytes.len() as u64)).clone();
         }
-        Print::of(&self.bytes[..offset as usize], offset)
+        Fingerprint::of(&self.bytes[..offset as usize], offset)
     }
 }
 
-/// Where the items of a batch end; a position is made of it only when one is asked for.
-pub(super) struct Marks {
-    /// What all batches have in common; its cursors are those of the files not being read.
-    pub(super) base: Arc<Saved>,
-    /// Which file the batch is of.
+/// The positions after each item of a batch, computed on demand.
+pub(super) struct BatchPositions {
+    /// Shared by all batches; its cursors are valid for the other files.
+    pub(super) base: Arc<CsvPosition>,
+    /// Index of the file of the batch.
     pub(super) file: usize,
     /// Where the batch begins.
     pub(super) start: Cursor,
-    pub(super) front: Arc<Front>,
-    /// Behind each item, the offset and the number of lines so far.
+    pub(super) head: Arc<Head>,
+    /// Offset and number of lines after each item.
     pub(super) items: Vec<(u64, u64)>,
-    /// How the file ends, if it ends behind the last item.
+    /// What the file ends with, if it ends after the last item.
     pub(super) end: End,
-    /// How many bytes on disk come before the batch and with it, and how many there are in all.
+    /// Bytes on disk before and including the batch, and in total.
     pub(super) bytes: Range<u64>,
     pub(super) n_bytes: u64,
 }
 
-impl Marks {
-    /// About how many bytes on disk come before `offset`; they may be compressed.
+impl BatchPositions {
+    /// Bytes on disk before `offset`; an estimate where the file is compressed.
     fn bytes_before(&self, offset: u64) -> u64 {
         let last = self.items.last().map_or(0, |&(offset, _)| offset);
         let share =
             (offset - self.start.offset) as f64 / last.saturating_sub(self.start.offset).max(1) as f64;
         self.bytes.start + ((self.bytes.end - self.bytes.start) as f64 * share).round() as u64
     }
-}
 
-impl Positions for Marks {
-    fn after(&self, n_items: usize) -> Position {
+    fn cursor_after(&self, n_items: usize) -> Cursor {
         let mut cursor = self.start.clone();
         if let Some(last) = n_items.checked_sub(1) {
             (cursor.offset, cursor.lines) = self.items[last];
             cursor.rows += n_items as u64;
         }
-        cursor.front = Some(self.front.before(cursor.offset));
+        cursor.head = Some(self.head.before(cursor.offset));
         if n_items == self.items.len() {
             cursor.end = self.end;
         }
         if cursor.end != End::NotReached {
-            cursor.ahead = None;
+            cursor.snapshot = None;
         }
+        cursor
+    }
+
+    /// The typed position after the first `n_items` items.
+    fn csv_position_after(&self, n_items: usize) -> CsvPosition {
+        let cursor = self.cursor_after(n_items);
         let bytes = (self.bytes_before(cursor.offset), self.n_bytes);
-        let mut saved = Saved { file: self.file, bytes, ..(*self.base).clone() };
-        saved.files[self.file] = cursor;
-        saved.position()
+        let mut position = CsvPosition { file: self.file, bytes, ..(*self.base).clone() };
+        position.files[self.file] = cursor;
+        position
+    }
+}
+
+impl Positions for BatchPositions {
+    fn after(&self, n_items: usize) -> Position {
+        self.csv_position_after(n_items).to_position()
     }
 }

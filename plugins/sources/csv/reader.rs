@@ -1,4 +1,4 @@
-//! The reader goes through the files one after the other and cuts them into batches.
+//! Reads the files one after another and splits their rows into chunks, one for each batch.
 
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
@@ -10,65 +10,64 @@ use runner_core::{Body, BuildContext, Origin, Position, Record, Reject, Row};
 use super::columns;
 use super::files;
 use super::input::Input;
-use super::options::Compression;
-use super::plan;
-use super::position::{Cursor, End, Marks, Saved};
-use crate::shared::csv::{Dialect, Layout, Next, Place, Slip, TableBuilder, next_row, reject};
+use super::position::{BatchPositions, CsvPosition, Cursor, End};
+use super::snapshot::{is_unread_input_unchanged, modified};
+use crate::shared::compression::Compression;
+use crate::shared::csv::{Dialect, Next, QuoteError, RowLayout, RowLocation, TableBuilder, next_row, reject};
 
-/// The options of the source, read.
+/// The validated options of the source.
 pub(super) struct Settings {
     pub(super) patterns: Vec<String>,
     pub(super) dialect: Dialect,
     pub(super) header: bool,
-    /// Empty where the files have headers.
+    /// Empty if the files have headers.
     pub(super) columns: Vec<String>,
     pub(super) compression: Compression,
     pub(super) context: BuildContext,
 }
 
-/// What becomes one batch.
+/// The content of one batch.
 pub(super) struct Chunk {
     pub(super) records: Vec<Record>,
     pub(super) rejects: Vec<Reject>,
-    pub(super) marks: Marks,
+    pub(super) positions: BatchPositions,
 }
 
 pub(super) struct Reader {
     settings: Arc<Settings>,
-    layout: Arc<Layout>,
-    /// How far all files have been read, save the one that is open.
-    base: Arc<Saved>,
-    /// The files still to be read, by index; the first is the one that is open, if one is.
+    layout: Arc<RowLayout>,
+    /// The position; the cursor of the open file is outdated.
+    base: Arc<CsvPosition>,
+    /// Indices of the files with unread rows; if a file is open, it is the first.
     queue: VecDeque<usize>,
     input: Option<Input>,
-    /// What went wrong behind the rows that were sent on.
+    /// An error to return after the rows that come before it.
     failed: Option<Error>,
-    /// Rows and bytes of the largest batch so far: room for the next one.
+    /// Rows and bytes of the largest batch so far, the capacity of the next one.
     room: (usize, usize),
     n_bytes_done: u64,
     n_bytes: u64,
-    /// Whether all that lay behind the position lies there still.
-    has_kept_on: bool,
+    /// Whether the input after the saved position is what it was in the last run.
+    is_unread_unchanged: bool,
 }
 
 impl Reader {
-    /// Finds the files, settles the columns, and checks all that can be wrong
-    /// with either before the first row is read.
+    /// Finds the files and the column types, and checks both before the first row is read.
     pub(super) fn open(settings: Arc<Settings>, position: Option<Position>) -> Result<Self> {
-        let saved = position.map(Saved::read).transpose()?;
-        let begun = saved.as_ref().filter(|saved| saved.is_begun());
-        let known = begun.map_or(&[][..], |begun| &begun.files);
+        let saved = position.map(CsvPosition::read).transpose()?;
+        let started = saved.as_ref().filter(|saved| saved.is_started());
+        let known = started.map_or(&[][..], |started| &started.files);
         let files = list(&settings, known)?;
-        let columns = match begun {
-            Some(begun) => columns::pinned(begun, &settings)?,
-            None => columns::settle(&settings, &files)?,
+        let columns = match started {
+            Some(started) => columns::from_position(started, &settings)?,
+            None => columns::infer(&settings, &files)?,
         };
-        let layout = Arc::new(Layout::new(columns, &settings.dialect));
-        let base = Saved {
+        let layout = Arc::new(RowLayout::new(columns, &settings.dialect));
+        let base = CsvPosition {
             delimiter: settings.dialect.delimiter.into(),
             header: settings.header,
-            columns: columns::types_of(layout.header()),
-            file: begun.map_or(0, |begun| begun.file),
+            columns: columns::types_as_json(layout.header()),
+            file: started.map_or(0, |started| started.file),
             files,
             bytes: (0, 0),
         };
@@ -82,37 +81,36 @@ impl Reader {
             room: (0, 0),
             n_bytes_done: 0,
             n_bytes: 0,
-            has_kept_on: false,
+            is_unread_unchanged: false,
         };
-        reader.line_up()?;
-        reader.has_kept_on = saved.is_some_and(|was| plan::holds(&was, &reader.base));
+        reader.queue_files()?;
+        reader.is_unread_unchanged =
+            saved.is_some_and(|saved| is_unread_input_unchanged(&saved, &reader.base));
         Ok(reader)
     }
 
-    /// Lines up the files that have rows to read: from the one that was being
-    /// read on to the last, and then round to those before it, which may have grown.
-    fn line_up(&mut self) -> Result<()> {
+    /// Queues the files with unread rows: from the current one to the last, then the ones
+    /// before it, which may have grown.
+    fn queue_files(&mut self) -> Result<()> {
         let current = self.base.file;
         let base = Arc::clone(&self.base);
         for index in (current..base.files.len()).chain(0..current) {
             let cursor = &base.files[index];
             let is_at_end = cursor.end != End::NotReached;
-            let is_through = is_at_end
+            let is_done = is_at_end
                 && match std::fs::metadata(&cursor.path) {
-                    Ok(metadata) => {
-                        cursor.size == metadata.len() && cursor.modified == plan::modified(&metadata)
-                    }
-                    // Whoever clears away what has been read does no harm.
+                    Ok(metadata) => cursor.size == metadata.len() && cursor.modified == modified(&metadata),
+                    // A file that was read to its end may be deleted.
                     Err(_) => true,
                 };
-            if is_through {
-                Arc::make_mut(&mut self.base).files[index].ahead = None;
+            if is_done {
+                Arc::make_mut(&mut self.base).files[index].snapshot = None;
                 self.n_bytes += cursor.size;
                 self.n_bytes_done += cursor.size;
                 continue;
             }
-            let input = self.input_of(index)?;
-            Arc::make_mut(&mut self.base).files[index].ahead.clone_from(&input.cursor().ahead);
+            let input = self.open_input(index)?;
+            Arc::make_mut(&mut self.base).files[index].snapshot.clone_from(&input.cursor().snapshot);
             self.n_bytes += input.cursor().size;
             if self.queue.is_empty() {
                 self.input = Some(input);
@@ -122,30 +120,30 @@ impl Reader {
         Ok(())
     }
 
-    /// Opens a file where it was left, or behind its header.
-    fn input_of(&self, index: usize) -> Result<Input> {
+    /// Opens a file at its cursor, or after its header.
+    fn open_input(&self, index: usize) -> Result<Input> {
         let cursor = &self.base.files[index];
         if cursor.offset > 0 {
-            let shown = files::shown(Path::new(&cursor.path));
-            return Input::open_at(cursor, shown, self.settings.compression);
+            let name = files::display_path(Path::new(&cursor.path));
+            return Input::open_at(cursor, name, self.settings.compression);
         }
-        let (input, names) = columns::begin(&cursor.path, &self.settings)?;
-        columns::compare(&names, self.layout.header(), input.shown, &self.base.files[0].path)?;
+        let (input, names) = columns::open_after_header(&cursor.path, &self.settings)?;
+        columns::check_same_header(&names, self.layout.header(), input.name, &self.base.files[0].path)?;
         Ok(input)
     }
 
-    /// Where reading begins, unless the position said so, and what was behind it is there still.
+    /// The position, unless a saved one was given and the input after it is unchanged.
     pub(super) fn restart_position(&self) -> Option<Position> {
-        (!self.has_kept_on).then(|| self.base.position())
+        (!self.is_unread_unchanged).then(|| self.base.to_position())
     }
 
-    /// How many bytes on disk have been read, and of how many.
+    /// Bytes on disk that have been read, and in total.
     pub(super) fn progress(&self) -> (u64, u64) {
-        let read = self.input.as_ref().map_or(0, Input::raw_position);
+        let read = self.input.as_ref().map_or(0, Input::n_bytes_read);
         (self.n_bytes_done + read, self.n_bytes)
     }
 
-    /// The next rows; `None` behind the last one of the last file.
+    /// The next rows; `None` at the end of the last file.
     pub(super) fn next_chunk(&mut self) -> Result<Option<Chunk>> {
         loop {
             if let Some(error) = self.failed.take() {
@@ -154,14 +152,14 @@ impl Reader {
             let Some(&file) = self.queue.front() else { return Ok(None) };
             let mut input = match self.input.take() {
                 Some(input) => input,
-                None => self.input_of(file)?,
+                None => self.open_input(file)?,
             };
             let chunk = self.read_chunk(file, &mut input);
             if input.cursor().end == End::NotReached || self.failed.is_some() {
                 self.input = Some(input);
             } else {
                 self.n_bytes_done += input.cursor().size;
-                Arc::make_mut(&mut self.base).files[file] = input.printed_cursor();
+                Arc::make_mut(&mut self.base).files[file] = input.cursor_with_fingerprints();
                 self.queue.pop_front();
             }
             if chunk.is_some() {
@@ -174,21 +172,21 @@ impl Reader {
     fn read_chunk(&mut self, file: usize, input: &mut Input) -> Option<Chunk> {
         let limits = self.settings.context.batch;
         let delimiter = self.settings.dialect.delimiter;
-        let start = input.printed_cursor();
-        let bytes_before = self.n_bytes_done + input.raw_position();
-        let stream = files::origin(&start.path, &self.settings.context);
-        let mut origin = Origin { source: stream, partition: file as i32, offset: start.rows };
+        let start = input.cursor_with_fingerprints();
+        let bytes_before = self.n_bytes_done + input.n_bytes_read();
+        let source = files::origin_name(&start.path, &self.settings.context);
+        let mut origin = Origin { source, partition: file as i32, offset: start.rows };
         let mut table = TableBuilder::new(Arc::clone(&self.layout), self.room.0, self.room.1);
         let mut items = Vec::with_capacity(self.room.0);
         let mut rejects: Vec<Reject> = Vec::new();
         let mut n_bytes = 0;
         while items.len() < limits.max_records.max(1) {
             let window = input.window();
-            let place = Place { stream: input.shown, line: input.line() };
-            let (span, reason, is_open) = match next_row(window, delimiter, input.is_at_end()) {
-                Next::More => match input.fill() {
+            let location = RowLocation { source: input.name, line: input.line() };
+            let (span, reason, is_unclosed) = match next_row(window, delimiter, input.is_at_end()) {
+                Next::NeedMore => match input.fill() {
                     Ok(()) => continue,
-                    // The rows before it go first.
+                    // Return the rows before it first.
                     Err(error) => {
                         self.failed = Some(error);
                         break;
@@ -199,17 +197,17 @@ impl Reader {
                     break;
                 }
                 Next::Row(span) if span.content == 0 => {
-                    input.pass(span.len, span.n_lines);
+                    input.advance(span.len, span.n_lines);
                     continue;
                 }
-                // A cell ends within 32 bits of the table's beginning.
+                // The table stores offsets of cells in 32 bits.
                 Next::Row(span) if n_bytes > 0 && n_bytes + span.len > limits.max_bytes.min(1 << 30) => break,
                 Next::Row(span) => {
                     let row = &window[..span.content];
-                    (span, table.push(row, span.quoted).err().map(|fault| place.error(row, &fault)), false)
+                    (span, table.push(row, span.quoted).err().map(|error| location.error(row, &error)), false)
                 }
-                Next::Misquoted(span, slip) => {
-                    (span, Some(place.misquoted(window, slip)), matches!(slip, Slip::Open(_)))
+                Next::BadQuotes(span, error) => {
+                    (span, Some(location.bad_quotes(window, error)), matches!(error, QuoteError::Unclosed(_)))
                 }
             };
             if let Some(reason) = reason {
@@ -218,9 +216,9 @@ impl Reader {
             }
             origin.offset += 1;
             n_bytes += span.len;
-            input.pass_row(span);
+            input.advance_row(span);
             if !span.is_closed() {
-                input.end_with(if is_open { End::OpenQuote } else { End::OpenRow });
+                input.end_with(if is_unclosed { End::OpenQuote } else { End::OpenRow });
             }
             items.push((input.cursor().offset, input.cursor().lines));
         }
@@ -228,18 +226,18 @@ impl Reader {
             return None;
         }
         self.room = (self.room.0.max(items.len()), self.room.1.max(table.n_bytes()));
-        let records = number(table.finish(), Origin { offset: start.rows, ..origin }, &rejects);
-        let (end, front) = (input.cursor().end, Arc::clone(input.front()));
-        let bytes = bytes_before..self.n_bytes_done + input.raw_position();
+        let records = to_records(table.finish(), Origin { offset: start.rows, ..origin }, &rejects);
+        let (end, head) = (input.cursor().end, Arc::clone(input.head()));
+        let bytes = bytes_before..self.n_bytes_done + input.n_bytes_read();
         let n_bytes = self.n_bytes.max(bytes.end);
         let base = Arc::clone(&self.base);
-        let marks = Marks { base, file, start, front, items, end, bytes, n_bytes };
-        Some(Chunk { records, rejects, marks })
+        let positions = BatchPositions { base, file, start, head, items, end, bytes, n_bytes };
+        Some(Chunk { records, rejects, positions })
     }
 }
 
-/// Makes records of rows, whose numbers leave out those of the rejects between them.
-fn number(rows: impl Iterator<Item = Row>, first: Origin, rejects: &[Reject]) -> Vec<Record> {
+/// Turns rows into records. Their offsets skip those of the rejects between them.
+fn to_records(rows: impl Iterator<Item = Row>, first: Origin, rejects: &[Reject]) -> Vec<Record> {
     let mut rejects = rejects.iter().peekable();
     let mut origin = first;
     rows.enumerate()
@@ -254,7 +252,7 @@ fn number(rows: impl Iterator<Item = Row>, first: Origin, rejects: &[Reject]) ->
         .collect()
 }
 
-/// All files, those that a position knows in its order and new ones behind them.
+/// All files: those of a saved position in its order, then new ones.
 fn list(settings: &Settings, known: &[Cursor]) -> Result<Vec<Cursor>> {
     let paths: HashSet<&Path> = known.iter().map(|cursor| Path::new(&cursor.path)).collect();
     let found = files::list(&settings.patterns, &settings.context, &paths)?;

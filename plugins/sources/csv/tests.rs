@@ -1,4 +1,4 @@
-//! Rows as the source gives them: types, bad rows, resuming at every record.
+//! Rows of the source: types, rejects, resuming after every record.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -6,32 +6,32 @@ use std::path::PathBuf;
 use runner_core::{Position, Positions as _, Record, testing};
 use serde_json::{Value, json};
 
-use super::position::Marks;
+use super::position::BatchPositions;
 use super::reader::Reader;
 use super::*;
 
 /// A folder with files in it, and the options of a source that reads them.
-struct Scene {
+struct TestFiles {
     folder: tempfile::TempDir,
     options: Value,
     max_records: usize,
     max_bytes: usize,
 }
 
-/// A row as it comes out: a record as JSON, or why it was rejected.
+/// A record as JSON, or why the row was rejected.
 type Item = Result<String, String>;
 
-impl Scene {
+impl TestFiles {
     fn new(options: Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Scene { folder, options, max_records: 1024, max_bytes: 1 << 20 }
+        TestFiles { folder, options, max_records: 1024, max_bytes: 1 << 20 }
     }
 
     /// One file, `t.csv`.
     fn of(text: impl AsRef<[u8]>) -> Self {
-        let scene = Scene::new(json!({ "path": "t.csv" }));
-        scene.write("t.csv", text);
-        scene
+        let files = TestFiles::new(json!({ "path": "t.csv" }));
+        files.write("t.csv", text);
+        files
     }
 
     fn with(mut self, option: &str, value: Value) -> Self {
@@ -63,10 +63,10 @@ impl Scene {
         Reader::open(self.settings(), position)
     }
 
-    /// What opening says, without the name of the folder.
-    fn refusal(&self, position: Option<Position>) -> String {
+    /// The error of opening and reading, without the name of the folder.
+    fn open_error(&self, position: Option<Position>) -> String {
         let error = match self.open(position) {
-            Ok(mut reader) => items(&mut reader).err().expect("somebody should have objected"),
+            Ok(mut reader) => items(&mut reader).err().expect("reading should fail"),
             Err(error) => error,
         };
         self.shortened(format!("{error:#}"))
@@ -77,40 +77,40 @@ impl Scene {
     }
 
     fn read(&self) -> Vec<Item> {
-        self.read_behind(None)
+        self.read_after(None)
     }
 
-    fn read_behind(&self, position: Option<Position>) -> Vec<Item> {
+    fn read_after(&self, position: Option<Position>) -> Vec<Item> {
         let items = items(&mut self.open(position).unwrap()).unwrap();
         items.into_iter().map(|(item, _)| item.map_err(|reason| self.shortened(reason))).collect()
     }
 
-    /// The position behind everything there is.
+    /// The position at the end of the input.
     fn last_position(&self) -> Position {
         items(&mut self.open(None).unwrap()).unwrap().pop().unwrap().1.position()
     }
 }
 
-/// So many items behind the start of a chunk.
+/// The position after some items of a chunk.
 #[derive(Clone)]
-struct Behind(Arc<Marks>, usize);
+struct After(Arc<BatchPositions>, usize);
 
-impl Behind {
+impl After {
     fn position(&self) -> Position {
         self.0.after(self.1)
     }
 }
 
-/// All that is left to read, and where that ends.
-fn items(reader: &mut Reader) -> Result<Vec<(Item, Behind)>> {
+/// Reads all remaining items, with the position after each.
+fn items(reader: &mut Reader) -> Result<Vec<(Item, After)>> {
     let mut items = Vec::new();
     while let Some(chunk) = reader.next_chunk()? {
-        let marks = Arc::new(chunk.marks);
+        let positions = Arc::new(chunk.positions);
         let mut rejects = chunk.rejects.iter().peekable();
         let mut n_items = 0;
         let mut push = |item| {
             n_items += 1;
-            items.push((item, Behind(Arc::clone(&marks), n_items)));
+            items.push((item, After(Arc::clone(&positions), n_items)));
         };
         for index in 0..=chunk.records.len() {
             while let Some(reject) = rejects.next_if(|reject| reject.n_before <= index) {
@@ -134,13 +134,14 @@ fn ok(rows: &[&str]) -> Vec<Item> {
 
 #[test]
 fn rows_are_typed_and_numbers_keep_their_digits() {
-    let scene =
-        Scene::of("\u{feff}Index,Open,n,Volume,ok\r\nNYA,528.690002,1,0,True\r\n\r\n007,1e5,,1.50,FALSE\r\n");
+    let files = TestFiles::of(
+        "\u{feff}Index,Open,n,Volume,ok\r\nNYA,528.690002,1,0,True\r\n\r\n007,1e5,,1.50,FALSE\r\n",
+    );
     let rows = [
         r#"{"Index":"NYA","Open":528.690002,"n":1,"Volume":0.0,"ok":true}"#,
         r#"{"Index":"007","Open":1e5,"n":null,"Volume":1.50,"ok":false}"#,
     ];
-    let mut chunk = scene.open(None).unwrap().next_chunk().unwrap().unwrap();
+    let mut chunk = files.open(None).unwrap().next_chunk().unwrap().unwrap();
     for (record, row) in chunk.records.iter_mut().zip(rows) {
         let runner_core::Body::Row(body) = &record.body else { panic!("not a row") };
         let mut json = Vec::new();
@@ -153,22 +154,22 @@ fn rows_are_typed_and_numbers_keep_their_digits() {
 }
 
 #[test]
-fn a_bad_row_is_rejected_with_its_place_and_reading_goes_on() {
+fn bad_row_is_rejected_with_its_location() {
     let good: String = (0..10_000).map(|n| format!("{n},{n}.5,\"x\ny\"\n")).collect();
-    let scene = Scene::of(format!("n,f,s\n{good}1,2\n1,2,3,4\n1.5,2,x\n1,é,x\n1,2,z\n"));
-    let items = scene.read();
+    let files = TestFiles::of(format!("n,f,s\n{good}1,2\n1,2,3,4\n1.5,2,x\n1,é,x\n1,2,z\n"));
+    let items = files.read();
     let tail: Vec<String> =
         items[10_000..].iter().map(|item| item.clone().unwrap_or_else(|error| error)).collect();
     assert_eq!(
         tail,
         [
-            "t.csv:20002:4: too few cells: the row has 2 and the file 3 columns; add the missing ones, which may \
+            "t.csv:20002:4: too few cells: the row has 2, the file has 3 columns; add the missing cells, which may \
              be empty",
-            "t.csv:20003:7: too many cells: the row has 4 and the file 3 columns; take the others out, or put a \
-             cell that holds a `,` in quotes",
-            "t.csv:20004:1: column `n` is an integer, as its first rows have settled, and `1.5` is not; \
+            "t.csv:20003:7: too many cells: the row has 4, the file has 3 columns; remove the extra cells, or quote a \
+             cell that contains `,`",
+            "t.csv:20004:1: column `n` is an integer (inferred from its first rows), and `1.5` is not; \
              correct the row, or add to the source: types = { n = \"float\" }",
-            "t.csv:20005:3: column `f` is a float, as its first rows have settled, and `é` is not; \
+            "t.csv:20005:3: column `f` is a float (inferred from its first rows), and `é` is not; \
              correct the row, or add to the source: types = { f = \"string\" }",
             r#"{"n":1,"f":2.0,"s":"z"}"#,
         ]
@@ -176,9 +177,9 @@ fn a_bad_row_is_rejected_with_its_place_and_reading_goes_on() {
 }
 
 #[test]
-fn what_is_not_utf8_is_rejected_where_it_stands() {
-    let scene = Scene::of(b"a,b\nx,\xC3\xA9\xFF\ny,z\n");
-    let items = scene.read();
+fn cell_that_is_not_utf8_is_rejected_with_its_location() {
+    let files = TestFiles::of(b"a,b\nx,\xC3\xA9\xFF\ny,z\n");
+    let items = files.read();
     assert!(
         items[0]
             .as_ref()
@@ -189,89 +190,91 @@ fn what_is_not_utf8_is_rejected_where_it_stands() {
 }
 
 #[test]
-fn an_open_quote_is_named_by_the_line_where_it_opened() {
-    let scene = Scene::of("a,b\n1,\"x\ny\"\n\"m\nn\",\"open\nrest,of\nthe file\n");
-    let items = scene.read();
+fn unclosed_quote_is_reported_at_the_line_where_it_opens() {
+    let files = TestFiles::of("a,b\n1,\"x\ny\"\n\"m\nn\",\"open\nrest,of\nthe file\n");
+    let items = files.read();
     assert_eq!(items[0], Ok(r#"{"a":1,"b":"x\ny"}"#.into()));
     assert!(
         items[1].as_ref().unwrap_err().starts_with("t.csv:5:4: the quote that opens here is never closed")
     );
     assert_eq!(items.len(), 2);
-    let rejected = scene.open(None).unwrap().next_chunk().unwrap().unwrap().rejects.remove(0);
+    let rejected = files.open(None).unwrap().next_chunk().unwrap().unwrap().rejects.remove(0);
     assert_eq!(rejected.record.to_bytes().unwrap(), "\"m\nn\",\"open\nrest,of\nthe file\n");
 }
 
 #[test]
-fn a_quote_that_the_next_row_closes_is_a_bad_record_and_not_two_rows_in_one() {
-    let scene = Scene::of("a,b\n0,z\n1,\"x\n1,\"q\"\n2,\"q\"\n\"x\"y,3\n4,\"w\"");
-    let all = items(&mut scene.open(None).unwrap()).unwrap();
-    let told: Vec<String> =
-        all.iter().map(|(item, _)| scene.shortened(item.clone().unwrap_or_else(|error| error))).collect();
+fn unclosed_quote_does_not_merge_rows() {
+    let files = TestFiles::of("a,b\n0,z\n1,\"x\n1,\"q\"\n2,\"q\"\n\"x\"y,3\n4,\"w\"");
+    let all = items(&mut files.open(None).unwrap()).unwrap();
+    let results: Vec<String> =
+        all.iter().map(|(item, _)| files.shortened(item.clone().unwrap_or_else(|error| error))).collect();
     let why =
         "a quote inside a quoted cell is written twice (\"\"), and one that opens a cell must be closed";
     assert_eq!(
-        told,
+        results,
         [
             r#"{"a":0,"b":"z"}"#.to_owned(),
-            format!("t.csv:4:4: there is text behind the quote that closes the cell begun at 3:3; {why}"),
+            format!("t.csv:4:4: there is text after the closing quote of the cell that begins at 3:3; {why}"),
             r#"{"a":2,"b":"q"}"#.to_owned(),
-            format!("t.csv:6:4: there is text behind the quote that closes the cell begun at 6:1; {why}"),
+            format!("t.csv:6:4: there is text after the closing quote of the cell that begins at 6:1; {why}"),
             r#"{"a":4,"b":"w"}"#.to_owned(),
         ]
     );
-    for (n, (_, behind)) in all.iter().enumerate() {
-        let rest = items(&mut scene.open(Some(behind.position())).unwrap()).unwrap();
+    for (n, (_, after)) in all.iter().enumerate() {
+        let rest = items(&mut files.open(Some(after.position())).unwrap()).unwrap();
         assert!(rest.iter().map(|(item, _)| item).eq(all[n + 1..].iter().map(|(item, _)| item)));
     }
     assert!(
-        Scene::of("\"a\"b,c\n1,2\n").refusal(None).starts_with("t.csv:1:4: there is text behind the quote")
+        TestFiles::of("\"a\"b,c\n1,2\n")
+            .open_error(None)
+            .starts_with("t.csv:1:4: there is text after the closing quote")
     );
 }
 
 #[test]
-fn a_declared_type_wins_over_a_pinned_one() {
+fn declared_type_overrides_a_saved_one() {
     let sample = "1\n".repeat(10_000);
-    let mut scene = Scene::of(format!("n\n{sample}1.5\n2\n"));
-    let all = items(&mut scene.open(None).unwrap()).unwrap();
+    let mut files = TestFiles::of(format!("n\n{sample}1.5\n2\n"));
+    let all = items(&mut files.open(None).unwrap()).unwrap();
     assert!(all[10_000].0.is_err());
     let position = all[9_999].1.position();
-    scene = scene.with("types", json!({ "n": "float" }));
-    assert_eq!(scene.read_behind(Some(position)), ok(&[r#"{"n":1.5}"#, r#"{"n":2.0}"#]));
+    files = files.with("types", json!({ "n": "float" }));
+    assert_eq!(files.read_after(Some(position)), ok(&[r#"{"n":1.5}"#, r#"{"n":2.0}"#]));
 }
 
 #[test]
-fn nothing_is_null_in_a_declared_string_column() {
-    let scene = Scene::of("a,b\n,\nNA,NA\n")
+fn declared_string_column_has_no_nulls() {
+    let files = TestFiles::of("a,b\n,\nNA,NA\n")
         .with("null_values", json!(["", "NA"]))
         .with("types", json!({"a": "string"}));
-    assert_eq!(scene.read(), ok(&[r#"{"a":"","b":null}"#, r#"{"a":"NA","b":null}"#]));
-    let scene = Scene::of("a\n1\n2\n").with("types", json!("string"));
-    assert_eq!(scene.read(), ok(&[r#"{"a":"1"}"#, r#"{"a":"2"}"#]));
+    assert_eq!(files.read(), ok(&[r#"{"a":"","b":null}"#, r#"{"a":"NA","b":null}"#]));
+    let files = TestFiles::of("a\n1\n2\n").with("types", json!("string"));
+    assert_eq!(files.read(), ok(&[r#"{"a":"1"}"#, r#"{"a":"2"}"#]));
 }
 
 #[test]
-fn files_without_a_header_take_their_names_from_the_options() {
-    let scene = Scene::of("x;1\ny;2\n")
+fn files_without_a_header_take_column_names_from_the_options() {
+    let files = TestFiles::of("x;1\ny;2\n")
         .with("header", json!(false))
         .with("delimiter", json!(";"))
         .with("columns", json!(["s", "n"]));
-    assert_eq!(scene.read(), ok(&[r#"{"s":"x","n":1}"#, r#"{"s":"y","n":2}"#]));
+    assert_eq!(files.read(), ok(&[r#"{"s":"x","n":1}"#, r#"{"s":"y","n":2}"#]));
 }
 
 #[test]
-fn a_batch_keeps_to_its_limits() {
-    let mut scene = Scene::of("s\n".to_owned() + &"0123456789\n".repeat(100));
-    scene.max_bytes = 100;
-    let mut reader = scene.open(None).unwrap();
+fn batch_respects_its_limits() {
+    let mut files = TestFiles::of("s\n".to_owned() + &"0123456789\n".repeat(100));
+    files.max_bytes = 100;
+    let mut reader = files.open(None).unwrap();
     while let Some(chunk) = reader.next_chunk().unwrap() {
         assert!(chunk.records.len() <= 9 && chunk.records.iter().map(Record::size).sum::<usize>() <= 100);
     }
-    scene.max_bytes = 5;
-    assert_eq!(scene.open(None).unwrap().next_chunk().unwrap().unwrap().records.len(), 1);
+    files.max_bytes = 5;
+    assert_eq!(files.open(None).unwrap().next_chunk().unwrap().unwrap().records.len(), 1);
 }
 
 #[test]
-fn columns_that_make_no_sense_are_refused() {
+fn build_refuses_invalid_columns() {
     let build = |options: Value| CsvConfig::deserialize(&options).unwrap().build(&testing::context());
     for (options, message) in [
         (
@@ -281,11 +284,11 @@ fn columns_that_make_no_sense_are_refused() {
         (json!({ "path": "a.csv", "header": false }), "`header`: files without a header need the names"),
         (
             json!({ "path": "a.csv", "header": false, "columns": ["a", "a"] }),
-            "`columns`: `a` stands there twice",
+            "`columns`: duplicate column `a`",
         ),
         (
             json!({ "path": "a.csv", "header": false, "columns": ["a"], "types": { "zz": "float" } }),
-            "`types`: declares a column `zz`, and `columns` has only a",
+            "`types`: declares column `zz`, but `columns` has only a",
         ),
     ] {
         let error = build(options).err().unwrap().to_string();
@@ -294,7 +297,7 @@ fn columns_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_says_why() {
+fn open_error_explains_why_a_file_cannot_be_read() {
     for (options, message) in [
         (json!({ "path": "none.csv" }), "there is no file none.csv"),
         (json!({ "path": "*.tsv" }), "no file matches `*.tsv` in "),
@@ -304,13 +307,13 @@ fn a_file_that_cannot_be_read_says_why() {
         ),
         (
             json!({ "path": "t.csv", "types": { "b": "float" } }),
-            "`types` declares a column `b`, and t.csv has none; it has a",
+            "`types` declares column `b`, but t.csv has no such column; it has a",
         ),
         (json!({ "path": "t.csv", "compression": "gzip" }), "reading t.csv: "),
     ] {
-        let scene = Scene { options, ..Scene::of("a\n") };
-        std::fs::create_dir(scene.path("data")).unwrap();
-        let error = scene.refusal(None);
+        let files = TestFiles { options, ..TestFiles::of("a\n") };
+        std::fs::create_dir(files.path("data")).unwrap();
+        let error = files.open_error(None);
         assert!(error.starts_with(message), "{error}");
     }
     for (text, message) in [
@@ -319,16 +322,16 @@ fn a_file_that_cannot_be_read_says_why() {
         ("\n\"a\n", "t.csv:2:1: the quote that opens here is never closed"),
         ("a,b,\"a\"\n", "t.csv:1:5: columns 1 and 3 are both called `a`"),
     ] {
-        let error = Scene::of(text).refusal(None);
+        let error = TestFiles::of(text).open_error(None);
         assert!(error.starts_with(message), "{error}");
     }
-    assert!(Scene::of(b"\xFF\xFEa\0").refusal(None).starts_with("t.csv is written in UTF-16"));
+    assert!(TestFiles::of(b"\xFF\xFEa\0").open_error(None).starts_with("t.csv is written in UTF-16"));
 }
 
 #[test]
-fn a_row_without_end_does_not_fill_the_memory() {
-    let scene = Scene::of("a,b\n1,2\n\"3,".to_owned() + &"x\n".repeat(9 << 20));
-    let mut reader = scene.open(None);
+fn row_longer_than_16_mib_is_an_error() {
+    let files = TestFiles::of("a,b\n1,2\n\"3,".to_owned() + &"x\n".repeat(9 << 20));
+    let mut reader = files.open(None);
     let error = match &mut reader {
         Ok(reader) => {
             assert_eq!(
@@ -341,32 +344,32 @@ fn a_row_without_end_does_not_fill_the_memory() {
         Err(_) => reader.err().unwrap(),
     };
     assert!(
-        scene
+        files
             .shortened(error.to_string())
             .starts_with("t.csv:3: the row that begins here is longer than 16 MiB")
     );
 }
 
-/// Files that have grown, and such that have changed.
+/// Files that have grown or changed.
 mod changed;
-/// How far it is shown that the rows have come.
-mod gauge;
-/// Lists of files: globs, order, what comes up later.
-mod many;
 /// Compressed files.
-mod packed;
-/// What was read ahead and what lies there now.
-mod plan;
+mod compressed;
+/// Lists of files: globs, order, new files.
+mod many;
+/// The progress gauge.
+mod progress;
 /// Random files against the csv crate.
 mod random;
+/// Unread input that has changed since the last run.
+mod snapshot;
 
 #[tokio::test]
-async fn a_source_ends_once_and_stays_at_its_end() {
-    let scene = Scene::of("n\n1\n2\n");
+async fn source_stays_at_its_end() {
+    let files = TestFiles::of("n\n1\n2\n");
     let mut context = testing::context();
-    context.folder = scene.folder.path().to_owned();
-    let mut source = CsvConfig::deserialize(&scene.options).unwrap().build(&context).unwrap();
-    assert_eq!(source.identity(), scene.path("t.csv").to_str().unwrap());
+    context.folder = files.folder.path().to_owned();
+    let mut source = CsvConfig::deserialize(&files.options).unwrap().build(&context).unwrap();
+    assert_eq!(source.identity(), files.path("t.csv").to_str().unwrap());
     source.open(&Start::default()).await.unwrap();
     let batch = source.next().await.unwrap().unwrap();
     assert_eq!(batch.len(), 2);

@@ -1,4 +1,4 @@
-//! Auth says who asks: the option, and what it adds to a request.
+//! The `auth` option, and the credentials that it adds to a request.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -8,13 +8,13 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// Who asks. Sent to the host of the endpoint alone, and never shown.
+/// Credentials. Sent only to the host of the endpoint, and never shown.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(tag = "strategy", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Auth {
-    /// A user and a password, as in RFC 7617.
+    /// A user name and a password, as in RFC 7617.
     Basic {
-        /// The name of the user.
+        /// The user name.
         user: String,
         /// The password.
         password: Secret,
@@ -24,7 +24,7 @@ pub(super) enum Auth {
         /// The token.
         token: Secret,
     },
-    /// A key in a header or a query parameter of the API's own.
+    /// An API key in a header or a query parameter.
     ApiKey {
         /// Where the key is sent.
         #[schemars(rename = "in")]
@@ -54,7 +54,7 @@ enum Strategy {
     ApiKey,
 }
 
-/// Every option of every strategy: a derived tag would lose where in the file a slip stands.
+/// The options of all strategies. A derived tag would lose the location of an error in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AuthTable {
@@ -110,27 +110,27 @@ impl AuthTable {
     }
 }
 
-/// What a request carries to say who asks.
+/// The credentials of a request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Credentials {
     pub(super) header: Option<(HeaderName, HeaderValue)>,
     pub(super) parameter: Option<(String, Secret)>,
-    /// All forms in which a secret could come back in an answer or an error.
+    /// All forms in which a secret may appear in a response or an error.
     pub(super) secrets: Vec<Secret>,
-    /// What to look at when the API refuses.
+    /// Advice for the case that the API denies access.
     pub(super) advice: &'static str,
 }
 
 impl Credentials {
-    /// Whether anything is sent that says who asks.
-    pub(super) fn are_there(&self) -> bool {
+    /// Whether requests carry credentials.
+    pub(super) fn is_set(&self) -> bool {
         self.header.is_some() || self.parameter.is_some()
     }
 
-    /// Fails with the option that cannot be sent as it is.
+    /// Fails if an option cannot be sent in a request.
     pub(super) fn new(auth: Option<&Auth>) -> Result<Self> {
         let Some(auth) = auth else {
-            let advice = "it wants to know who asks: set `auth`";
+            let advice = "authentication is required: set `auth`";
             return Ok(Credentials { advice, ..Credentials::default() });
         };
         Ok(match auth {
@@ -147,7 +147,7 @@ impl Credentials {
                 }
             }
             Auth::Bearer { token } => {
-                refuse_empty("auth.token", token)?;
+                require_value("auth.token", token)?;
                 let value = format!("Bearer {}", token.expose());
                 Credentials {
                     header: Some((AUTHORIZATION, header_value("auth.token", &value)?)),
@@ -157,11 +157,11 @@ impl Credentials {
                 }
             }
             Auth::ApiKey { place: KeyPlace::Header, name, value } => {
-                refuse_empty("auth.value", value)?;
+                require_value("auth.value", value)?;
                 let Ok(name) = HeaderName::try_from(name) else {
                     return Err(OptionError::new(
                         "auth.name",
-                        format!("`{name}` cannot be the name of a header"),
+                        format!("`{name}` is not a valid header name"),
                     ));
                 };
                 Credentials {
@@ -172,7 +172,7 @@ impl Credentials {
                 }
             }
             Auth::ApiKey { place: KeyPlace::Query, name, value } => {
-                refuse_empty("auth.value", value)?;
+                require_value("auth.value", value)?;
                 if name.is_empty() {
                     return Err(OptionError::new("auth.name", "a query parameter needs a name"));
                 }
@@ -187,17 +187,17 @@ impl Credentials {
     }
 }
 
-/// A header's value that no log of a client library shows.
+/// A header value that client libraries do not log.
 pub(super) fn header_value(option: &str, text: &str) -> Result<HeaderValue> {
     let Ok(mut value) = HeaderValue::from_str(text) else {
-        let message = "it contains a character that no header can carry (a line break at its end?)";
+        let message = "it contains a character that is not allowed in a header (a line break at its end?)";
         return Err(OptionError::new(option, message));
     };
     value.set_sensitive(true);
     Ok(value)
 }
 
-fn refuse_empty(option: &str, secret: &Secret) -> Result<()> {
+fn require_value(option: &str, secret: &Secret) -> Result<()> {
     if secret.expose().is_empty() { Err(OptionError::new(option, "it is empty")) } else { Ok(()) }
 }
 
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn each_strategy_takes_its_own_options() {
+    fn auth_accepts_the_options_of_each_strategy() {
         let basic = json!({"strategy": "basic", "user": "ada", "password": "x"});
         assert!(matches!(read(basic), Ok(Auth::Basic { .. })));
         assert!(matches!(read(json!({"token": "x", "strategy": "bearer"})), Ok(Auth::Bearer { .. })));
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_of_another_strategy_is_named() {
+    fn auth_names_an_option_of_another_strategy() {
         let error = read(json!({"strategy": "bearer", "token": "x", "user": "ada"})).unwrap_err();
         assert_eq!(error, "`user` does not go with strategy = \"bearer\", which takes `token`");
         let error = read(json!({"strategy": "basic", "user": "ada"})).unwrap_err();
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_with_a_line_break_is_refused_without_being_shown() {
+    fn credentials_refuse_a_line_break_without_showing_the_secret() {
         let auth = Auth::Bearer { token: Secret::new("hidden\n") };
         let error = format!("{:#}", Credentials::new(Some(&auth)).unwrap_err());
         assert!(
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_is_one_closed_table_a_strategy() {
+    fn auth_schema_is_one_closed_table_per_strategy() {
         let schema = serde_json::to_value(schemars::schema_for!(Auth)).unwrap();
         let tables = schema["oneOf"].as_array().unwrap();
         let names: Vec<_> =

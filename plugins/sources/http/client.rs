@@ -1,4 +1,4 @@
-//! The client makes one request, wherever that is redirected to, and takes the answer in.
+//! Sends one request, follows redirects, and reads the response.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,33 +10,33 @@ use reqwest::{Method, StatusCode, Url};
 use runner_core::{ByteSize, Result, without_secrets};
 
 use super::auth::Credentials;
+use super::error::{HttpError, without_url};
 use super::pagination::Pagination;
-use super::position::Request;
+use super::position::PageRequest;
 use super::redact::{HARMLESS_HEADERS, Redactor, is_telltale};
-use super::trouble::{Trouble, root};
 
-/// As many as browsers and curl follow, roughly; more is a circle.
+/// About as many as browsers and curl follow.
 const MAX_REDIRECTS: usize = 10;
 
-/// How much of an answer a message shows, in characters.
-const SHOWN: usize = 80;
+/// How many characters of a response a message shows.
+const EXCERPT_CHARS: usize = 80;
 
-/// How much of one is looked at for that, in bytes.
-pub(super) const MAX_LOOK: usize = 16 << 10;
+/// How many bytes of a response are read for that.
+pub(super) const MAX_EXCERPT_BYTES: usize = 16 << 10;
 
-/// An answer lies in memory as a whole, so an endless one must not fill it.
-pub(super) const MAX_ANSWER: usize = 256 << 20;
+/// The maximum size of a response, which is kept in memory.
+pub(super) const MAX_RESPONSE: usize = 256 << 20;
 
-/// How long a host may take to let anybody in; one that drops packets never says that it will not.
+/// Connect timeout, for hosts that drop packets.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Stands in a saved link where it repeats a secret of `endpoint` or `query`.
-const MARK: &str = "***";
+/// Replaces secrets of `endpoint` and `query` in a saved link.
+const SECRET_PLACEHOLDER: &str = "***";
 
-/// All that a request is made of.
+/// The parts of a request.
 #[derive(Debug)]
 pub(super) struct Client {
-    /// Absent until the source is opened.
+    /// `None` until the source is opened.
     pub(super) http: Option<reqwest::Client>,
     pub(super) method: Method,
     pub(super) endpoint: Url,
@@ -44,12 +44,12 @@ pub(super) struct Client {
     pub(super) body: Option<Bytes>,
     pub(super) credentials: Credentials,
     pub(super) redactor: Redactor,
-    pub(super) max_answer: usize,
-    /// Whether anything has come back in this run, be it a refusal.
+    pub(super) max_response: usize,
+    /// Whether the API has sent any response in this run.
     pub(super) has_answered: AtomicBool,
 }
 
-/// An answer that says it has succeeded.
+/// A response with a success status.
 #[derive(Debug)]
 pub(super) struct Response {
     /// The request and the status, for messages.
@@ -61,14 +61,15 @@ pub(super) struct Response {
     pub(super) body: Bytes,
 }
 
-/// Builds the client library's client; opens no connection.
+/// Builds the HTTP client; opens no connection.
 fn connect(timeout: Option<Duration>, is_plain: bool) -> Result<reqwest::Client> {
-    // Whoever comes second finds the provider installed, which is all that is wanted.
+    // Fails if a provider is installed already, which is fine.
     drop(rustls::crypto::ring::default_provider().install_default());
     let builder = || {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("runner/", env!("CARGO_PKG_VERSION")))
-            // Followed by hand: the library would send an API key on to another host.
+            // `reqwest` removes only standard credential headers on a redirect to another host.
+            // API keys in other headers and in the query would be lost or leaked.
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(timeout.map_or(CONNECT, |timeout| timeout.min(CONNECT)));
         match timeout {
@@ -77,35 +78,42 @@ fn connect(timeout: Option<Duration>, is_plain: bool) -> Result<reqwest::Client>
         }
     };
     builder().build().or_else(|error| {
-        // A machine without certificates can still talk plain HTTP.
-        if is_plain { Ok(builder().tls_certs_only([]).build()?) } else { Err(root(error).context("TLS")) }
+        // Plain HTTP works without root certificates.
+        if is_plain {
+            Ok(builder().tls_certs_only([]).build()?)
+        } else {
+            Err(without_url(error).context("TLS"))
+        }
     })
 }
 
 impl Client {
-    /// Gets ready to ask; makes no request.
+    /// Builds the HTTP client; sends no request.
     pub(super) fn open(&mut self, timeout: Option<Duration>) -> Result<()> {
         self.http = Some(connect(timeout, self.endpoint.scheme() == "http")?);
         Ok(())
     }
 
     /// The URL of a request, without the API key.
-    pub(super) fn url(&self, pagination: Option<&Pagination>, request: &Request) -> Result<Url> {
+    pub(super) fn url(&self, pagination: Option<&Pagination>, request: &PageRequest) -> Result<Url> {
         let mut url = match request {
-            Request::Link(link) => {
+            PageRequest::Link(link) => {
                 let mut url = Url::parse(link)?;
                 let secret =
                     |name: &str| self.secrets().find(|(known, _)| known == name).map(|(_, value)| value);
-                replace_values(&mut url, |name, value| if value == MARK { secret(name) } else { None });
+                replace_values(
+                    &mut url,
+                    |name, value| if value == SECRET_PLACEHOLDER { secret(name) } else { None },
+                );
                 url
             }
             _ => self.endpoint.clone(),
         };
         match (pagination, request) {
-            (Some(Pagination::Page { param, .. }), Request::Page(page)) => {
+            (Some(Pagination::Page { param, .. }), PageRequest::Page(page)) => {
                 set_parameter(&mut url, param, Some(&page.to_string()));
             }
-            (Some(Pagination::Cursor { param, .. }), Request::Cursor(cursor)) => {
+            (Some(Pagination::Cursor { param, .. }), PageRequest::Cursor(cursor)) => {
                 set_parameter(&mut url, param, Some(cursor));
             }
             _ => {}
@@ -113,38 +121,33 @@ impl Client {
         Ok(url)
     }
 
-    /// What `endpoint` and `query` send as parameters that by their names are secrets.
+    /// The query parameters of `endpoint` and `query` that are secret by their names.
     fn secrets(&self) -> impl Iterator<Item = (String, String)> {
         let parameters = self.endpoint.query_pairs().filter(|(name, _)| is_telltale(name));
         parameters.map(|(name, value)| (name.into_owned(), value.into_owned()))
     }
 
-    /// The target of a link, to be saved: without the API key, and with a mark for other secrets that were sent.
-    pub(super) fn link(&self, response: &Response, target: &str) -> Result<Request> {
+    /// The target of a link for the position: without the API key, and with a placeholder for other secrets.
+    pub(super) fn link(&self, response: &Response, target: &str) -> Result<PageRequest> {
         let mut url = response.url.join(target)?;
         if let Some((name, _)) = &self.credentials.parameter {
             set_parameter(&mut url, name, None);
         }
         let is_sent = |name: &str, value: &str| self.secrets().any(|it| (&*it.0, &*it.1) == (name, value));
-        replace_values(&mut url, |name, value| is_sent(name, value).then(|| MARK.to_owned()));
+        replace_values(&mut url, |name, value| is_sent(name, value).then(|| SECRET_PLACEHOLDER.to_owned()));
         url.set_fragment(None);
-        Ok(Request::Link(url.into()))
+        Ok(PageRequest::Link(url.into()))
     }
 
-    /// How a request is shown.
-    pub(super) fn title(&self, pagination: Option<&Pagination>, request: &Request) -> String {
-        let url = self.url(pagination, request).unwrap_or_else(|_| self.endpoint.clone());
-        format!("{} {}", self.method, self.redactor.url(&url))
-    }
-
-    /// Makes a request, follows redirects, and reads the whole answer.
-    pub(super) async fn ask(
+    /// Sends a request, follows redirects, and reads the whole response.
+    pub(super) async fn request(
         &self,
         pagination: Option<&Pagination>,
-        request: &Request,
-    ) -> Result<Response, Trouble> {
-        let mut url = self.url(pagination, request).map_err(Trouble::Final)?;
+        request: &PageRequest,
+    ) -> Result<Response, HttpError> {
+        let mut url = self.url(pagination, request).map_err(HttpError::Fatal)?;
         let mut method = self.method.clone();
+        let title = self.describe(&method, &url);
         for _ in 0..=MAX_REDIRECTS {
             let response = self.send(&method, &url).await?;
             let status = response.status();
@@ -153,14 +156,13 @@ impl Client {
                 return self.receive(&method, url, response).await;
             };
             let next = url.join(target).map_err(|_| {
-                Trouble::Refused(anyhow!(
-                    "{} was redirected to `{}`, which is no URL",
-                    self.shown(&method, &url),
+                HttpError::FatalUntilSuccess(anyhow!(
+                    "{} was redirected to `{}`, which is not a valid URL",
+                    self.describe(&method, &url),
                     without_secrets(target)
                 ))
             })?;
-            // As every client does (RFC 9110, 15.4): what was sent is not sent on
-            // unless the status says so.
+            // RFC 9110, 15.4: only 307 and 308 repeat the method and the body.
             if !matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
                 && method != Method::HEAD
             {
@@ -169,26 +171,25 @@ impl Client {
             url = next;
         }
         let error = anyhow!(
-            "{} was redirected more than {MAX_REDIRECTS} times, last to {}: check `endpoint` with a browser or curl",
-            self.title(pagination, request),
+            "{title} was redirected more than {MAX_REDIRECTS} times, last to {}: check `endpoint` with a browser or curl",
             self.redactor.url(&url)
         );
-        Err(Trouble::Refused(error))
+        Err(HttpError::FatalUntilSuccess(error))
     }
 
-    async fn send(&self, method: &Method, url: &Url) -> Result<reqwest::Response, Trouble> {
-        let is_home = self.is_home(url);
-        let mut asked = url.clone();
+    async fn send(&self, method: &Method, url: &Url) -> Result<reqwest::Response, HttpError> {
+        let is_home = self.may_receive_credentials(url);
+        let mut requested = url.clone();
         let mut headers = self.headers.clone();
         if is_home {
             if let Some((name, value)) = &self.credentials.header {
                 headers.insert(name, value.clone());
             }
             if let Some((name, value)) = &self.credentials.parameter {
-                set_parameter(&mut asked, name, Some(value.expose()));
+                set_parameter(&mut requested, name, Some(value.expose()));
             }
         } else {
-            // What a header of the pipeline file says may be as secret as `auth`.
+            // Any header of the pipeline file may contain a secret.
             headers = headers
                 .into_iter()
                 .filter_map(|(name, value)| Some((name?, value)))
@@ -196,21 +197,21 @@ impl Client {
                 .collect();
         }
         let Some(http) = &self.http else {
-            return Err(Trouble::Final(anyhow!("the source has not been opened")));
+            return Err(HttpError::Fatal(anyhow!("the source has not been opened")));
         };
-        let mut request = http.request(method.clone(), asked).headers(headers);
-        // A body goes where the method of the pipeline file goes.
+        let mut request = http.request(method.clone(), requested).headers(headers);
+        // The body is sent only with the original method.
         if let Some(body) = self.body.as_ref().filter(|_| *method == self.method) {
             request = request.body(body.clone());
         }
-        let answer = request.send().await.map_err(|error| self.not_answered(method, url, error))?;
+        let response = request.send().await.map_err(|error| self.transport_error(method, url, error))?;
         self.has_answered.store(true, Ordering::Relaxed);
-        Ok(answer)
+        Ok(response)
     }
 
-    /// Whether credentials may go there: the endpoint's own host and port, or
-    /// the same host once it has moved from HTTP to HTTPS.
-    pub(super) fn is_home(&self, url: &Url) -> bool {
+    /// Whether credentials may be sent to `url`: only to the host and port of `endpoint`, or
+    /// to the same host after a redirect from HTTP to HTTPS.
+    pub(super) fn may_receive_credentials(&self, url: &Url) -> bool {
         let home = &self.endpoint;
         let is_same_port =
             url.scheme() == home.scheme() && url.port_or_known_default() == home.port_or_known_default();
@@ -225,53 +226,54 @@ impl Client {
         method: &Method,
         url: Url,
         mut response: reqwest::Response,
-    ) -> Result<Response, Trouble> {
+    ) -> Result<Response, HttpError> {
         let status = response.status();
-        let title = format!("{} answered {status}", self.shown(method, &url));
+        let title = format!("{} returned {status}", self.describe(method, &url));
         if !status.is_success() {
-            return Err(self.refused(&title, &url, response).await);
+            return Err(self.status_error(&title, &url, response).await);
         }
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
         let content_type = content_type.unwrap_or_default().to_owned();
         let links = response.headers().get_all(LINK).iter().cloned().collect();
         let too_large = || {
-            Trouble::Final(anyhow!(
-                "{title}, and the answer is larger than {}, which is more than is read at once: ask for less at a time, \
-                 by `pagination` or by what the API takes in `query`",
-                ByteSize(self.max_answer as u64)
+            HttpError::Fatal(anyhow!(
+                "{title}: the response is larger than {}, the maximum; request smaller responses with `pagination` \
+                 or a parameter in `query`",
+                ByteSize(self.max_response as u64)
             ))
         };
-        if response.content_length().is_some_and(|length| length > self.max_answer as u64) {
+        if response.content_length().is_some_and(|length| length > self.max_response as u64) {
             return Err(too_large());
         }
         let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(64 << 20) as usize);
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > self.max_answer => return Err(too_large()),
+                Ok(Some(chunk)) if body.len() + chunk.len() > self.max_response => return Err(too_large()),
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => break,
                 Err(error) => {
-                    let why = if error.is_timeout() { "took longer than `timeout`" } else { "was cut off" };
-                    let message = format!("{title}, and the answer {why} after {} bytes", body.len());
-                    return Err(Trouble::passing(root(error).context(message)));
+                    let why = if error.is_timeout() { "exceeded `timeout`" } else { "was interrupted" };
+                    let message = format!("{title}: reading the response {why} after {} bytes", body.len());
+                    return Err(HttpError::transient(without_url(error).context(message)));
                 }
             }
         }
         Ok(Response { title, status, url, content_type, links, body: body.into() })
     }
 
-    pub(super) fn shown(&self, method: &Method, url: &Url) -> String {
+    /// The request for messages, redacted.
+    pub(super) fn describe(&self, method: &Method, url: &Url) -> String {
         format!("{method} {}", self.redactor.url(url))
     }
 
-    /// The first characters of an answer, on one line, in quotes; nothing of nothing.
+    /// The first characters of a response, on one line, quoted; empty for an empty response.
     pub(super) fn excerpt(&self, body: &[u8]) -> String {
-        let front = &body[..body.len().min(MAX_LOOK)];
+        let front = &body[..body.len().min(MAX_EXCERPT_BYTES)];
         let text = String::from_utf8_lossy(front);
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        // Hidden before it is cut: half a secret is a secret as well.
+        // Redact before truncating, so that no part of a secret remains.
         let line = self.redactor.text(&line);
-        match line.char_indices().nth(SHOWN) {
+        match line.char_indices().nth(EXCERPT_CHARS) {
             _ if line.is_empty() => line,
             Some((end, _)) => format!("`{}…`", &line[..end]),
             None => format!("`{line}`"),
@@ -279,7 +281,7 @@ impl Client {
     }
 }
 
-/// Replaces values of query parameters, those of the others stay byte for byte.
+/// Replaces values of query parameters; the others stay byte for byte.
 fn replace_values(url: &mut Url, new_value: impl Fn(&str, &str) -> Option<String>) {
     let Some(query) = url.query() else { return };
     let piece = |piece: &str| {
@@ -291,7 +293,7 @@ fn replace_values(url: &mut Url, new_value: impl Fn(&str, &str) -> Option<String
     url.set_query(Some(&pieces.join("&")));
 }
 
-/// Replaces a query parameter and leaves the others byte for byte.
+/// Replaces a query parameter; the others stay byte for byte.
 pub(super) fn set_parameter(url: &mut Url, name: &str, value: Option<&str>) {
     let is_other = |piece: &&str| {
         !piece.is_empty() && url::form_urlencoded::parse(piece.as_bytes()).all(|(known, _)| known != name)
@@ -309,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parameter_is_replaced_and_the_others_stay_as_they_are() {
+    fn set_parameter_leaves_other_parameters_unchanged() {
         let mut url = Url::parse("http://a/?q=x%20y&page=1&page=2&flag").unwrap();
         set_parameter(&mut url, "page", Some("3 4"));
         assert_eq!(url.query(), Some("q=x%20y&flag&page=3+4"));
@@ -320,11 +322,13 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_replaced_where_it_stands() {
+    fn replace_values_keeps_the_order_and_other_parameters() {
         let mut url = Url::parse("http://a/?q=x%20y&appid=a%2Fb&appid=c&flag").unwrap();
-        replace_values(&mut url, |name, value| ((name, value) == ("appid", "a/b")).then(|| MARK.to_owned()));
+        replace_values(&mut url, |name, value| {
+            ((name, value) == ("appid", "a/b")).then(|| SECRET_PLACEHOLDER.to_owned())
+        });
         assert_eq!(url.query(), Some("q=x%20y&appid=***&appid=c&flag"));
-        replace_values(&mut url, |_, value| (value == MARK).then(|| "a/b".to_owned()));
+        replace_values(&mut url, |_, value| (value == SECRET_PLACEHOLDER).then(|| "a/b".to_owned()));
         assert_eq!(url.query(), Some("q=x%20y&appid=a%2Fb&appid=c&flag"));
     }
 }

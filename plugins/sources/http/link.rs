@@ -1,7 +1,6 @@
-//! Reads `Link` headers (RFC 8288) for the target of `rel="next"`.
+//! Finds the target of `rel="next"` in `Link` headers (RFC 8288).
 
-/// The target of the first link to what comes next, as it is written: often
-/// relative, and to be resolved against the URL that was asked.
+/// The target of the first `next` link as written, often relative to the URL of the request.
 pub(super) fn next_target<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     headers.into_iter().find_map(|header| {
         let mut rest = header;
@@ -19,38 +18,38 @@ struct Link<'a> {
     is_next: bool,
 }
 
-/// Takes one link off the front; `None` at the end, or where it is no link any more.
+/// Parses one link off the front; `None` at the end or at invalid text.
 fn take_link<'a>(rest: &mut &'a str) -> Option<Link<'a>> {
     *rest = rest.trim_start_matches([' ', '\t', ',']);
-    let (target, behind) = rest.strip_prefix('<')?.split_once('>')?;
-    *rest = behind;
+    let (target, tail) = rest.strip_prefix('<')?.split_once('>')?;
+    *rest = tail;
     let mut relation = None;
-    let mut is_about_another = false;
+    let mut has_anchor = false;
     while let Some((name, value)) = take_parameter(rest) {
-        // Only the first `rel` counts, and a link with an `anchor` is not about this answer.
+        // Only the first `rel` counts. A link with an `anchor` has another context than this response.
         if name.eq_ignore_ascii_case("rel") {
             relation = relation.or(Some(value));
         } else if name.eq_ignore_ascii_case("anchor") {
-            is_about_another = true;
+            has_anchor = true;
         }
     }
     let mut relations = relation.unwrap_or_default().split_ascii_whitespace();
-    let is_next = !is_about_another && relations.any(|relation| relation.eq_ignore_ascii_case("next"));
+    let is_next = !has_anchor && relations.any(|relation| relation.eq_ignore_ascii_case("next"));
     Some(Link { target: target.trim(), is_next })
 }
 
-/// Takes `; name=value` off the front; relation types need no escapes, so those stay as they are.
+/// Parses `; name=value` off the front. Escapes are kept, because relation types contain none.
 fn take_parameter<'a>(rest: &mut &'a str) -> Option<(&'a str, &'a str)> {
     let text = rest.trim_start().strip_prefix(';')?.trim_start();
-    let (name, behind) = text.split_at(text.find(['=', ';', ',']).unwrap_or(text.len()));
-    let Some(value) = behind.strip_prefix('=') else {
-        *rest = behind;
+    let (name, tail) = text.split_at(text.find(['=', ';', ',']).unwrap_or(text.len()));
+    let Some(value) = tail.strip_prefix('=') else {
+        *rest = tail;
         return Some((name.trim_end(), ""));
     };
     let value = value.trim_start();
     let Some(quoted) = value.strip_prefix('"') else {
-        let (value, behind) = value.split_at(value.find([';', ',']).unwrap_or(value.len()));
-        *rest = behind;
+        let (value, tail) = value.split_at(value.find([';', ',']).unwrap_or(value.len()));
+        *rest = tail;
         return Some((name.trim_end(), value.trim_end()));
     };
     let mut is_escaped = false;
@@ -59,8 +58,8 @@ fn take_parameter<'a>(rest: &mut &'a str) -> Option<(&'a str, &'a str)> {
         is_escaped = next == '\\' && !is_escaped;
         is_end
     });
-    let (value, behind) = quoted.split_at(end.unwrap_or(quoted.len()));
-    *rest = behind.strip_prefix('"').unwrap_or(behind);
+    let (value, tail) = quoted.split_at(end.unwrap_or(quoted.len()));
+    *rest = tail.strip_prefix('"').unwrap_or(tail);
     Some((name.trim_end(), value))
 }
 
@@ -70,20 +69,20 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_next_link_is_found_among_others() {
+    fn next_link_is_found_among_others() {
         let header = r#"<https://api.example.com/items?page=1>; rel="prev", </items?page=3>; title="a, b; c"; rel="next""#;
         assert_eq!(next_target([header]), Some("/items?page=3"));
         assert_eq!(next_target([r#"</a>; rel="last""#, "</b>;rel=next"]), Some("/b"));
     }
 
     #[test]
-    fn a_link_may_have_several_relations_in_any_case() {
+    fn link_may_have_several_relations_in_any_case() {
         assert_eq!(next_target([r#"<?page=2>; REL="last NEXT""#]), Some("?page=2"));
         assert_eq!(next_target([r#"</x>; rel="nextish""#]), None);
     }
 
     #[test]
-    fn only_the_first_relation_counts_and_only_links_about_this_answer() {
+    fn repeated_rel_and_anchor_are_ignored() {
         assert_eq!(next_target([r#"</x>; rel="prev"; rel="next""#]), None);
         assert_eq!(next_target([r##"</x>; rel="next"; anchor="#part""##]), None);
     }
@@ -96,8 +95,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_no_link_is_passed_over(text in r#"[<>;,="\\ a-z]{0,40}"#) {
-            // Every answer is fine but not an endless loop or a panic.
+        fn invalid_links_neither_panic_nor_loop(text in r#"[<>;,="\\ a-z]{0,40}"#) {
+            // Any result is accepted; the test is about panics and endless loops.
             if let Some(target) = next_target([text.as_str()]) {
                 prop_assert!(text.contains(target));
             }

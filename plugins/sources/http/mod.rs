@@ -1,10 +1,11 @@
-//! `http`: asks an HTTP API, once or again and again.
+//! `http`: polls an HTTP API, once or at an interval.
 
-mod answer;
 mod auth;
 mod client;
-mod fetch;
+mod decode;
+mod error;
 mod link;
+mod page;
 mod pagination;
 mod parameter;
 mod pointer;
@@ -13,7 +14,6 @@ mod redact;
 mod source;
 #[cfg(test)]
 mod tests;
-mod trouble;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -29,13 +29,13 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::auth::{Auth, Credentials};
-use self::client::{Client, MAX_ANSWER};
-use self::fetch::DOUBTS;
+use self::client::{Client, MAX_RESPONSE};
+use self::page::END_CHECK_DELAYS;
 use self::pagination::Pagination;
 use self::parameter::Parameter;
 use self::pointer::Pointer;
 use self::redact::{Redactor, is_telltale, secrets_of_header};
-use self::source::{Http, Setup};
+use self::source::{Http, Settings};
 
 runner_core::register! {
     Plugin::source::<HttpConfig>("http").example(r#"
@@ -48,56 +48,53 @@ pagination = { type = "cursor", cursor = "/meta/next", param = "cursor" }
 "#)
 }
 
-/// Asks an HTTP API, once or again and again, page by page where it has pages.
+/// Polls an HTTP API, once or at an interval, and follows its pages.
 ///
-/// Every element of the answer becomes a record, byte for byte as the API wrote
-/// it; `to_json` puts it on one line. What has been delivered is not delivered
-/// again: after a restart, and at the next poll, reading goes on behind it. An API
-/// that answers the same request with something else has that answer delivered
-/// from its start. An API without pages has its whole answer delivered at every
-/// poll and in every run.
+/// Every element of a response becomes a record, byte for byte as the API wrote it;
+/// `to_json` puts it on one line. With `pagination`, the next poll and the next run resume
+/// after the last delivered record. If the API returns a different response to the same
+/// request, that response is delivered from its beginning. Without `pagination`, every poll
+/// and every run delivers the whole response.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HttpConfig {
-    /// The URL to ask, `http://` or `https://`.
+    /// The URL of the API, `http://` or `https://`.
     endpoint: String,
-    /// The method of the request.
+    /// The HTTP method.
     #[serde(default)]
     method: Method,
-    /// Headers to send, beside those that `auth` and `codec` bring along.
-    /// Sent to the host of `endpoint` alone, and never shown.
+    /// Headers to send in addition to those of `auth` and `codec`. Sent only to the host of
+    /// `endpoint`, and never shown.
     #[serde(default)]
     headers: BTreeMap<String, Secret>,
-    /// Parameters to add to the query of `endpoint`.
+    /// Query parameters to add to `endpoint`.
     #[serde(default)]
     query: BTreeMap<String, Parameter>,
-    /// The body to send, as it is; what looks like JSON is announced as JSON.
+    /// The request body. If it looks like JSON, `Content-Type` is `application/json`.
     body: Option<String>,
-    /// Who asks: `{ strategy = "basic", user, password }`, `{ strategy = "bearer", token }`
-    /// or `{ strategy = "api_key", in = "header", name, value }`, where `in` may be `"query"` too.
-    /// Sent to the host of `endpoint` alone, and never shown.
+    /// Credentials: `{ strategy = "basic", user, password }`, `{ strategy = "bearer", token }`
+    /// or `{ strategy = "api_key", in = "header", name, value }`, where `in` may also be `"query"`.
+    /// Sent only to the host of `endpoint`, and never shown.
     auth: Option<Auth>,
-    /// How long from one poll to the next. Without it the API is asked once,
-    /// all its pages, and the run ends.
+    /// The time from one poll to the next. Without it the run ends after one poll of all pages.
     interval: Option<HumanDuration>,
-    /// How long one request may take, its answer included; `"0s"` is as long as it takes.
+    /// The timeout of one request, including the response body; `"0s"` is no timeout.
     #[serde(default = "thirty_seconds")]
     timeout: HumanDuration,
-    /// What the answers are written in.
+    /// The format of the responses.
     #[serde(default)]
     codec: Codec,
-    /// Where in a JSON answer the records are, as a JSON pointer such as
-    /// `"/data/items"`: an array of records, or one object that is the record.
+    /// The location of the records in a JSON response, as a JSON pointer such as
+    /// `"/data/items"`: an array of records, or an object that is one record.
     #[serde(default)]
     records: Pointer,
-    /// How the API hands out more than fits into one answer: `{ type = "cursor", cursor, param }`
-    /// with the JSON pointer to the cursor and the parameter that takes it,
-    /// `{ type = "page", param, start = 1 }` until a page is empty, or `{ type = "link" }`
-    /// for `Link` headers as in RFC 8288.
+    /// How to request the next page: `{ type = "cursor", cursor, param }` with the JSON pointer
+    /// to the cursor and the query parameter for it, `{ type = "page", param, start = 1 }` until
+    /// a page is empty, or `{ type = "link" }` for `Link` headers as in RFC 8288.
     pagination: Option<Pagination>,
 }
 
-/// The method of a request.
+/// An HTTP method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 enum Method {
@@ -108,16 +105,16 @@ enum Method {
     Patch,
 }
 
-/// What answers are written in.
+/// The format of responses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Codec {
-    /// One JSON text; `records` says where in it the records are.
+    /// One JSON value; `records` is the location of the records in it.
     #[default]
     Json,
-    /// One JSON text a line, each a record.
+    /// One JSON value per line, each a record.
     Ndjson,
-    /// CSV with a header; the first answer settles the types of the columns.
+    /// CSV with a header; column types are inferred from the first response with rows.
     Csv,
 }
 
@@ -135,7 +132,7 @@ impl HttpConfig {
     fn source(self, context: &BuildContext) -> Result<Http> {
         let mut endpoint = OptionErrors::with(self.check().err(), self.endpoint())?;
         let credentials = Credentials::new(self.auth.as_ref())?;
-        let stream = Redactor::default().url(&without_query(&endpoint));
+        let source_name = Redactor::default().url(&without_query(&endpoint));
         for (name, value) in &self.query {
             endpoint.query_pairs_mut().append_pair(name, &value.0);
         }
@@ -146,7 +143,7 @@ impl HttpConfig {
         let identity = redactor.url(&endpoint);
         let identity = match &body {
             None => format!("{method} {identity}"),
-            // Another body is another question to the same URL; what it says may be secret.
+            // A different body is a different request. Only its hash, because the body may contain secrets.
             Some(body) => format!("{method} {identity} {:08x}", xxh3_64(body) as u32),
         };
         let client = Client {
@@ -157,56 +154,54 @@ impl HttpConfig {
             body,
             credentials,
             redactor,
-            max_answer: MAX_ANSWER,
+            max_response: MAX_RESPONSE,
             has_answered: AtomicBool::new(false),
         };
-        let setup = Setup {
+        let settings = Settings {
             timeout: self.timeout.unless_zero(),
             codec: self.codec,
             records: self.records,
             pagination: self.pagination,
             interval: self.interval.map(Into::into),
-            doubts: &DOUBTS,
+            end_check_delays: &END_CHECK_DELAYS,
             limits: context.batch,
             gauges: context.gauges.clone(),
-            stream: Name::new(&stream),
+            source_name: Name::new(&source_name),
             identity,
         };
-        Ok(Http::new(client, setup))
+        Ok(Http::new(client, settings))
     }
 
-    /// Finds options that do not go together.
+    /// Checks combinations of options.
     fn check(&self) -> Result<()> {
         if self.codec != Codec::Json {
-            let alone = "goes with codec = \"json\" alone";
-            if !self.records.is_whole() {
-                return Err(OptionError::new("records", format!("a JSON pointer {alone}")));
+            let required = "requires codec = \"json\"";
+            if !self.records.is_root() {
+                return Err(OptionError::new("records", format!("a JSON pointer {required}")));
             }
             if matches!(self.pagination, Some(Pagination::Cursor { .. })) {
-                let message = format!("a cursor inside the answer {alone}; take type = \"page\" or \"link\"");
+                let message = format!("type = \"cursor\" {required}; use type = \"page\" or \"link\"");
                 return Err(OptionError::new("pagination", message));
             }
         }
         if self.interval.is_some_and(|interval| interval.unless_zero().is_none()) {
-            let message = "without a pause the API would be asked without end; leave it out to ask once";
+            let message = "must be greater than 0; omit it to poll once";
             return Err(OptionError::new("interval", message));
         }
         Ok(())
     }
 
     fn endpoint(&self) -> Result<Url> {
-        let wrong = |message: String| OptionError::new("endpoint", message);
+        let invalid = |message: String| OptionError::new("endpoint", message);
         let mut url = Url::parse(self.endpoint.trim()).map_err(|error| {
-            wrong(format!("it is not a URL such as https://api.example.com/prices: {error}"))
+            invalid(format!("not a valid URL such as https://api.example.com/prices: {error}"))
         })?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong(format!(
-                "`{}` is not spoken here: it begins with http:// or https://",
-                url.scheme()
-            )));
+            let message = format!("unsupported scheme `{}`: use http:// or https://", url.scheme());
+            return Err(invalid(message));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            // Not an error of the option: that would show the line, and the password in it.
+            // Not an `OptionError`, which would show the line with the password.
             anyhow::bail!(
                 "`endpoint` holds a user and a password: set `auth = {{ strategy = \"basic\", … }}` instead"
             );
@@ -232,7 +227,7 @@ impl HttpConfig {
         for (name, value) in &self.headers {
             let option = format!("headers.{name}");
             let Ok(header) = HeaderName::try_from(name) else {
-                return Err(OptionError::new(option, "this cannot be the name of a header"));
+                return Err(OptionError::new(option, "not a valid header name"));
             };
             if credentials.header.as_ref().is_some_and(|(taken, _)| *taken == header) {
                 let message = if header == AUTHORIZATION {
@@ -274,7 +269,7 @@ impl Codec {
         }
     }
 
-    /// What it is called in a pipeline file.
+    /// The name in a pipeline file.
     fn name(self) -> &'static str {
         match self {
             Codec::Json => "json",

@@ -1,4 +1,4 @@
-//! Pagination says how an API names what comes after an answer.
+//! The `pagination` option, and detection of repeated pages.
 
 use std::collections::HashSet;
 
@@ -10,28 +10,28 @@ use serde::{Deserialize, Deserializer};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::pointer::Pointer;
-use super::position::Request;
+use super::position::PageRequest;
 
-/// How an API hands out more than fits into one answer.
+/// How to request the next page.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Pagination {
-    /// Every answer names a cursor to go on with; one without it, or with an empty one, is the last.
+    /// Each response contains the cursor of the next page; the last one has none or an empty one.
     Cursor {
-        /// Where in the answer the cursor stands, as a JSON pointer such as `"/meta/next_cursor"`.
+        /// The location of the cursor in the response, as a JSON pointer such as `"/meta/next_cursor"`.
         cursor: Pointer,
-        /// The query parameter that takes it.
+        /// The query parameter for the cursor.
         param: String,
     },
-    /// Pages are counted; the first without records is behind the last.
+    /// Pages are numbered; the first page without records is the end.
     Page {
-        /// The query parameter that takes the number.
+        /// The query parameter for the page number.
         param: String,
         /// The number of the first page.
         #[schemars(default = "first_page")]
         start: u64,
     },
-    /// Every answer but the last has a header `Link: <…>; rel="next"`, as in RFC 8288.
+    /// Each response except the last has a header `Link: <…>; rel="next"`, as in RFC 8288.
     Link {},
 }
 
@@ -47,7 +47,7 @@ enum Type {
     Link,
 }
 
-/// Every option of every type: a derived tag would lose where in the file a slip stands.
+/// The options of all types. A derived tag would lose the location of an error in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PaginationTable {
@@ -92,46 +92,46 @@ impl PaginationTable {
 }
 
 impl Pagination {
-    /// What is asked first of all.
-    pub(super) fn first(pagination: Option<&Pagination>) -> Request {
+    /// The request for the first page.
+    pub(super) fn first_request(pagination: Option<&Pagination>) -> PageRequest {
         match pagination {
-            Some(Pagination::Page { start, .. }) => Request::Page(*start),
-            _ => Request::First,
+            Some(Pagination::Page { start, .. }) => PageRequest::Page(*start),
+            _ => PageRequest::First,
         }
     }
 
-    /// Whether a saved request can come from this pagination; the option may have been edited since.
-    pub(super) fn knows(pagination: Option<&Pagination>, request: &Request) -> bool {
+    /// Whether a saved request fits this pagination; the option may have been edited.
+    pub(super) fn accepts(pagination: Option<&Pagination>, request: &PageRequest) -> bool {
         match (pagination, request) {
-            (Some(Pagination::Page { start, .. }), Request::Page(page)) => page >= start,
+            (Some(Pagination::Page { start, .. }), PageRequest::Page(page)) => page >= start,
             (Some(Pagination::Page { .. }), _) => false,
-            (_, Request::First)
-            | (Some(Pagination::Cursor { .. }), Request::Cursor(_))
-            | (Some(Pagination::Link {}), Request::Link(_)) => true,
+            (_, PageRequest::First)
+            | (Some(Pagination::Cursor { .. }), PageRequest::Cursor(_))
+            | (Some(Pagination::Link {}), PageRequest::Link(_)) => true,
             _ => false,
         }
     }
 }
 
-/// What has been asked since a walk began: an API that leads in a circle would be read for ever.
+/// The pages requested in one poll, to detect an API that returns the same pages forever.
 #[derive(Debug, Default)]
-pub(super) struct Walk {
-    asked: HashSet<u64>,
+pub(super) struct PageHistory {
+    requested: HashSet<u64>,
     last_page: Option<u64>,
 }
 
-impl Walk {
-    /// Notes a request.
-    pub(super) fn note(&mut self, url: &Url) {
-        self.asked.insert(xxh3_64(url.as_str().as_bytes()));
+impl PageHistory {
+    /// Adds a request.
+    pub(super) fn add(&mut self, url: &Url) {
+        self.requested.insert(xxh3_64(url.as_str().as_bytes()));
     }
 
-    /// Whether the walk has made this request.
-    pub(super) fn has_asked(&self, url: &Url) -> bool {
-        self.asked.contains(&xxh3_64(url.as_str().as_bytes()))
+    /// Whether this request was already made.
+    pub(super) fn has_requested(&self, url: &Url) -> bool {
+        self.requested.contains(&xxh3_64(url.as_str().as_bytes()))
     }
 
-    /// Notes what a page says; false if the page before it said the same.
+    /// Adds the fingerprint of a page; false if it equals that of the page before.
     pub(super) fn is_new_page(&mut self, fingerprint: u64) -> bool {
         self.last_page.replace(fingerprint) != Some(fingerprint)
     }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn each_type_takes_its_own_options() {
+    fn pagination_accepts_the_options_of_each_type() {
         let page = read(json!({"type": "page", "param": "p"})).unwrap();
         assert!(matches!(page, Pagination::Page { start: 1, .. }));
         assert!(matches!(read(json!({"type": "link"})), Ok(Pagination::Link {})));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_is_one_closed_table_a_type() {
+    fn pagination_schema_is_one_closed_table_per_type() {
         let schema = serde_json::to_value(schemars::schema_for!(Pagination)).unwrap();
         let tables = schema["oneOf"].as_array().unwrap();
         let names: Vec<_> =
@@ -176,12 +176,12 @@ mod tests {
     }
 
     #[test]
-    fn a_position_of_another_pagination_is_not_taken_up() {
+    fn pagination_does_not_accept_a_request_of_another_type() {
         let page = read(json!({"type": "page", "param": "p", "start": 1})).unwrap();
-        assert!(Pagination::knows(Some(&page), &Request::Page(3)));
-        assert!(!Pagination::knows(Some(&page), &Request::Cursor("x".into())));
-        assert!(!Pagination::knows(Some(&page), &Request::First));
-        assert!(Pagination::knows(None, &Request::First));
-        assert!(!Pagination::knows(None, &Request::Link("http://a/".into())));
+        assert!(Pagination::accepts(Some(&page), &PageRequest::Page(3)));
+        assert!(!Pagination::accepts(Some(&page), &PageRequest::Cursor("x".into())));
+        assert!(!Pagination::accepts(Some(&page), &PageRequest::First));
+        assert!(Pagination::accepts(None, &PageRequest::First));
+        assert!(!Pagination::accepts(None, &PageRequest::Link("http://a/".into())));
     }
 }

@@ -1,61 +1,29 @@
-//! A query parameter is text; numbers and booleans may stand without quotes.
+//! Query parameters: strings, numbers or booleans.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
 
 /// The value of a query parameter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "Value")]
+#[schemars(inline, extend("type" = ["string", "number", "boolean"]))]
 pub(super) struct Parameter(pub(super) String);
 
-impl<'de> Deserialize<'de> for Parameter {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Scalar;
-        impl Visitor<'_> for Scalar {
-            type Value = Parameter;
+impl TryFrom<Value> for Parameter {
+    type Error = &'static str;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string, a number or a boolean")
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        match value {
+            Value::String(text) => Ok(Parameter(text)),
+            Value::Bool(value) => Ok(Parameter(value.to_string())),
+            // As Rust prints it: 1.0 is sent as `1`.
+            Value::Number(number) if number.is_f64() => {
+                Ok(Parameter(number.as_f64().unwrap_or_default().to_string()))
             }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Parameter, E> {
-                Ok(Parameter(text.to_owned()))
-            }
-
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Parameter, E> {
-                Ok(Parameter(number.to_string()))
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Parameter, E> {
-                Ok(Parameter(number.to_string()))
-            }
-
-            fn visit_f64<E: Error>(self, number: f64) -> Result<Parameter, E> {
-                Ok(Parameter(number.to_string()))
-            }
-
-            fn visit_bool<E: Error>(self, truth: bool) -> Result<Parameter, E> {
-                Ok(Parameter(truth.to_string()))
-            }
+            Value::Number(number) => Ok(Parameter(number.to_string())),
+            _ => Err("expected a string, a number or a boolean"),
         }
-        deserializer.deserialize_any(Scalar)
-    }
-}
-
-impl JsonSchema for Parameter {
-    fn schema_name() -> Cow<'static, str> {
-        "Parameter".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "number", "boolean"] })
     }
 }
 
@@ -64,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_booleans_need_no_quotes() {
+    fn parameter_accepts_numbers_and_booleans() {
         let read = |value| serde_json::from_value::<Parameter>(value).map(|it| it.0);
         assert_eq!(read("a b".into()).unwrap(), "a b");
         assert_eq!(read(100.into()).unwrap(), "100");

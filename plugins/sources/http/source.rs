@@ -1,4 +1,4 @@
-//! The source walks from answer to answer and gives out what they hold, batch by batch.
+//! The source fetches page after page and emits their records in batches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,186 +12,187 @@ use tracing::warn;
 
 use super::Codec;
 use super::client::Client;
-use super::fetch::Answer;
-use super::pagination::{Pagination, Walk};
+use super::error::HttpError;
+use super::page::Page;
+use super::pagination::{PageHistory, Pagination};
 use super::pointer::Pointer;
-use super::position::{Place, Prefix, Request};
-use super::trouble::Trouble;
-use crate::shared::csv::Answers;
+use super::position::{HttpPosition, PageRequest, RecordsHash};
+use crate::shared::csv::DocumentReader;
 
-/// What does not change while the source runs.
+/// The validated options.
 #[derive(Debug)]
-pub(super) struct Setup {
+pub(super) struct Settings {
     pub(super) timeout: Option<Duration>,
     pub(super) codec: Codec,
     pub(super) records: Pointer,
     pub(super) pagination: Option<Pagination>,
     pub(super) interval: Option<Duration>,
-    /// How long to wait before each further look at what may be the end.
-    pub(super) doubts: &'static [Duration],
+    /// The delays of repeated requests at a possible end of the data.
+    pub(super) end_check_delays: &'static [Duration],
     pub(super) limits: BatchLimits,
     pub(super) gauges: Arc<Gauges>,
-    pub(super) stream: Name,
+    pub(super) source_name: Name,
     pub(super) identity: String,
 }
 
 pub(super) struct Http {
     pub(super) client: Client,
-    pub(super) setup: Setup,
-    /// How far records have been given out.
-    pub(super) place: Place,
-    pub(super) walk: Walk,
-    /// The tables of CSV answers, which share their types.
-    pub(super) tables: Answers,
-    /// Whether the API has given a good answer in this run.
+    pub(super) settings: Settings,
+    /// The position after the last emitted record.
+    pub(super) position: HttpPosition,
+    pub(super) history: PageHistory,
+    /// Reads CSV responses, which share their column types.
+    pub(super) csv_reader: DocumentReader,
+    /// Whether a request has succeeded in this run.
     pub(super) has_succeeded: bool,
-    /// How often in a row what may be the end was doubted.
-    pub(super) n_doubts: usize,
-    /// Whether the engine has yet to hear that the API answers: at first, and when a request has failed.
-    is_awaited: bool,
-    /// When the walk began.
-    began: Instant,
-    step: Step,
+    /// How often in a row a possible end of the data was checked.
+    pub(super) n_end_checks: usize,
+    /// Whether to report a success by an empty batch: at first, and after a failed request.
+    must_report_success: bool,
+    /// When the current poll started.
+    started: Instant,
+    state: State,
 }
 
 /// What `next` does next.
 #[derive(Debug)]
-enum Step {
-    /// Waits, then begins a walk.
+enum State {
+    /// Waits, then starts a poll.
     Wait(Instant),
-    Ask(Request),
-    Give(Box<Answer>),
+    Fetch(PageRequest),
+    Emit(Box<Page>),
     End,
 }
 
 #[async_trait]
 impl Source for Http {
     fn identity(&self) -> String {
-        self.setup.identity.clone()
+        self.settings.identity.clone()
     }
 
-    /// An API may answer the same request with something else tomorrow.
+    // An API may return a different response to the same request.
     fn replay(&self) -> Replay {
         Replay::NonDeterministic
     }
 
     async fn open(&mut self, start: &Start) -> Result<()> {
         if let Some(position) = &start.position {
-            self.take_up(position);
+            self.resume(position);
         }
-        self.client.open(self.setup.timeout)
+        self.client.open(self.settings.timeout)
     }
 
     async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
         loop {
-            match &mut self.step {
-                Step::Wait(until) => {
+            match &mut self.state {
+                State::Wait(until) => {
                     sleep_until(*until).await;
-                    self.walk = Walk::default();
-                    let request = self.place.request.clone();
-                    self.began = Instant::now();
-                    self.step = Step::Ask(request);
+                    self.history = PageHistory::default();
+                    let request = self.position.request.clone();
+                    self.started = Instant::now();
+                    self.state = State::Fetch(request);
                 }
-                Step::Ask(request) => {
-                    // The step stays what it is until there is an answer: a failed
-                    // or abandoned request is made again.
+                State::Fetch(request) => {
+                    // The state changes only after a response, so a failed or cancelled request is repeated.
                     let request = request.clone();
                     match self.fetch(&request).await {
-                        Ok(answer) => self.step = Step::Give(answer.into()),
-                        Err(trouble) => {
-                            self.is_awaited = true;
-                            return Err(self.read_error(&request, trouble));
+                        Ok(page) => self.state = State::Emit(page.into()),
+                        Err(error) => {
+                            self.must_report_success = true;
+                            return Err(self.read_error(&request, error));
                         }
                     }
                 }
-                Step::Give(answer) => {
-                    let batch = give(answer, &mut self.place, &self.setup);
-                    if std::mem::take(&mut self.is_awaited) || batch.is_some() {
-                        // Even nothing new tells the engine that the API is there and well.
-                        return Ok(Some(batch.unwrap_or_else(|| empty(&self.place))));
+                State::Emit(page) => {
+                    let batch = next_batch(page, &mut self.position, &self.settings);
+                    if std::mem::take(&mut self.must_report_success) || batch.is_some() {
+                        // An empty batch tells the engine that the API responds.
+                        return Ok(Some(batch.unwrap_or_else(|| empty_batch(&self.position))));
                     }
-                    self.step = match (answer.next.take(), self.setup.interval) {
-                        (Some(request), _) => Step::Ask(request),
-                        (None, Some(interval)) => Step::Wait(self.began + interval),
-                        (None, None) => Step::End,
+                    self.state = match (page.next.take(), self.settings.interval) {
+                        (Some(request), _) => State::Fetch(request),
+                        (None, Some(interval)) => State::Wait(self.started + interval),
+                        (None, None) => State::End,
                     };
                 }
-                Step::End => return Ok(None),
+                State::End => return Ok(None),
             }
         }
     }
 }
 
 impl Http {
-    pub(super) fn new(client: Client, setup: Setup) -> Self {
+    pub(super) fn new(client: Client, settings: Settings) -> Self {
         let now = Instant::now();
         Http {
-            place: Place::before(Pagination::first(setup.pagination.as_ref()), 0),
+            position: HttpPosition::before(Pagination::first_request(settings.pagination.as_ref()), 0),
             client,
-            setup,
-            walk: Walk::default(),
-            tables: Answers::default(),
+            settings,
+            history: PageHistory::default(),
+            csv_reader: DocumentReader::default(),
             has_succeeded: false,
-            n_doubts: 0,
-            is_awaited: true,
-            began: now,
-            step: Step::Wait(now),
+            n_end_checks: 0,
+            must_report_success: true,
+            started: now,
+            state: State::Wait(now),
         }
     }
 
-    /// Goes on where an earlier run has ended, as far as that still has a meaning.
-    fn take_up(&mut self, position: &Position) {
-        let pagination = self.setup.pagination.as_ref();
-        match Place::from_position(position) {
-            Ok(place) if Pagination::knows(pagination, &place.request) => self.place = place,
-            Ok(place) => {
-                warn!("the saved position does not go with `pagination` as it is now; reading starts afresh");
-                self.place.offset = place.offset;
+    /// Resumes at a saved position, if it fits the options.
+    fn resume(&mut self, position: &Position) {
+        let pagination = self.settings.pagination.as_ref();
+        match HttpPosition::from_position(position) {
+            Ok(position) if Pagination::accepts(pagination, &position.request) => self.position = position,
+            Ok(position) => {
+                warn!("the saved position does not match `pagination`; reading from the beginning");
+                self.position.offset = position.offset;
             }
-            Err(error) => warn!("the saved position cannot be read ({error}); reading starts afresh"),
+            Err(error) => warn!("the saved position cannot be read ({error}); reading from the beginning"),
         }
     }
 
-    fn read_error(&self, request: &Request, trouble: Trouble) -> ReadError {
-        let shown = |error: Error| self.client.redactor.error(error);
+    fn read_error(&self, request: &PageRequest, error: HttpError) -> ReadError {
+        let redacted = |error: Error| self.client.redactor.error(error);
         let fatal = |error: Error| {
-            let is_taken_up =
-                !self.has_succeeded && *request != Pagination::first(self.setup.pagination.as_ref());
-            ReadError::Fatal(shown(if is_taken_up {
+            let is_resumed = !self.has_succeeded
+                && *request != Pagination::first_request(self.settings.pagination.as_ref());
+            ReadError::Fatal(redacted(if is_resumed {
                 error.context(
-                    "reading goes on from the saved position; if the API has forgotten it, \
+                    "resuming at the saved position; if the API no longer accepts it, \
                      `--from-start` reads from the beginning",
                 )
             } else {
                 error
             }))
         };
-        match trouble {
-            Trouble::Passing { error, after } => ReadError::Retry { error: shown(error), after },
-            Trouble::Refused(error) if self.has_succeeded => {
-                ReadError::Retry { error: shown(error), after: None }
+        match error {
+            HttpError::Transient { error, after } => ReadError::Retry { error: redacted(error), after },
+            HttpError::FatalUntilSuccess(error) if self.has_succeeded => {
+                ReadError::Retry { error: redacted(error), after: None }
             }
-            Trouble::Refused(error) | Trouble::Final(error) | Trouble::Missing(error) => fatal(error),
+            HttpError::FatalUntilSuccess(error) | HttpError::Fatal(error) | HttpError::NotFound(error) => {
+                fatal(error)
+            }
         }
     }
 }
 
-/// Cuts the next batch off an answer; none once all of it has been given.
-fn give(answer: &mut Answer, place: &mut Place, setup: &Setup) -> Option<Batch> {
-    let previous = place.clone();
+/// The next batch of a page; `None` once all of it has been emitted.
+fn next_batch(page: &mut Page, position: &mut HttpPosition, settings: &Settings) -> Option<Batch> {
+    let previous = position.clone();
     let (mut records, mut rejects, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
-    let first = answer.at.clone();
+    let first = page.position.clone();
     let mut n_bytes = 0;
-    while hashes.len() < setup.limits.max_records
-        && n_bytes < setup.limits.max_bytes
-        && let Some(item) = answer.items.next()
+    while hashes.len() < settings.limits.max_records
+        && n_bytes < settings.limits.max_bytes
+        && let Some(item) = page.items.next()
     {
         n_bytes += item.raw.len();
-        let origin = Origin { source: setup.stream, partition: 0, offset: answer.at.offset };
-        answer.at.taken += 1;
-        answer.at.offset += 1;
-        answer.at.hash = answer.at.hash.with(&item.raw);
-        hashes.push(answer.at.hash);
+        let origin = Origin { source: settings.source_name, partition: 0, offset: page.position.offset };
+        page.position.taken += 1;
+        page.position.offset += 1;
+        page.position.hash = page.position.hash.with(&item.raw);
+        hashes.push(page.position.hash);
         match item.body {
             Ok(body) => records.push(Record::new(body, origin)),
             Err(reason) => {
@@ -200,46 +201,51 @@ fn give(answer: &mut Answer, place: &mut Place, setup: &Setup) -> Option<Batch> 
             }
         }
     }
-    answer.n_given =
-        if answer.items.is_empty() { answer.size } else { answer.size.min(answer.n_given + n_bytes) };
-    setup.gauges.set_position(answer.n_given as u64, answer.size as u64);
-    // An answer without pages is through with its last record: the next is another one.
-    let is_through = setup.pagination.is_none() && answer.items.is_empty();
-    if hashes.is_empty() && !(is_through && previous.taken > 0) {
+    page.n_bytes_emitted =
+        if page.items.is_empty() { page.size } else { page.size.min(page.n_bytes_emitted + n_bytes) };
+    settings.gauges.set_position(page.n_bytes_emitted as u64, page.size as u64);
+    // Without pagination the next poll delivers the whole response again.
+    let is_complete = settings.pagination.is_none() && page.items.is_empty();
+    if hashes.is_empty() && !(is_complete && previous.taken > 0) {
         return None;
     }
     let n_items = hashes.len();
-    let positions = Positions { previous, first, hashes, is_through };
-    *place = positions.place_after(n_items);
+    let positions = BatchPositions { previous, first, hashes, is_complete };
+    *position = positions.position_after(n_items);
     let batch = Batch::new(records).with_rejects(rejects);
-    Some(batch.with_positions(move |n_items| positions.place_after(n_items).to_position()))
+    Some(batch.with_positions(move |n_items| positions.position_after(n_items).to_position()))
 }
 
-/// Nothing, read at this place.
-fn empty(place: &Place) -> Batch {
-    let place = place.clone();
-    Batch::default().with_positions(move |_| place.to_position())
+/// An empty batch at this position.
+fn empty_batch(position: &HttpPosition) -> Batch {
+    let position = position.clone();
+    Batch::default().with_positions(move |_| position.to_position())
 }
 
-/// Where to go on inside and behind a batch.
-struct Positions {
-    /// In front of the batch, as it was saved last.
-    previous: Place,
-    first: Place,
-    /// Of the answer up to each item of the batch.
-    hashes: Vec<Prefix>,
-    is_through: bool,
+/// The positions inside and after a batch.
+struct BatchPositions {
+    /// The position before the batch.
+    previous: HttpPosition,
+    first: HttpPosition,
+    /// The hash of the response up to each item of the batch.
+    hashes: Vec<RecordsHash>,
+    is_complete: bool,
 }
 
-impl Positions {
-    fn place_after(&self, n_items: usize) -> Place {
+impl BatchPositions {
+    fn position_after(&self, n_items: usize) -> HttpPosition {
         let offset = self.first.offset + n_items as u64;
-        if self.is_through && n_items == self.hashes.len() {
-            return Place::before(Request::First, offset);
+        if self.is_complete && n_items == self.hashes.len() {
+            return HttpPosition::before(PageRequest::First, offset);
         }
         let Some(&hash) = n_items.checked_sub(1).and_then(|last| self.hashes.get(last)) else {
             return self.previous.clone();
         };
-        Place { request: self.first.request.clone(), taken: self.first.taken + n_items as u64, hash, offset }
+        HttpPosition {
+            request: self.first.request.clone(),
+            taken: self.first.taken + n_items as u64,
+            hash,
+            offset,
+        }
     }
 }

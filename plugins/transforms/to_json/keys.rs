@@ -1,4 +1,4 @@
-//! Names of keys in snake case: `adj_close` for `Adj Close`.
+//! Converts keys to snake case: `Adj Close` to `adj_close`.
 
 use std::collections::HashMap;
 
@@ -7,28 +7,28 @@ use runner_core::{JsonKeys, Result, TableHeader};
 
 use super::text;
 
-/// The keys of a table's rows in snake case.
+/// The column names in snake case.
 pub(super) fn of_columns(header: &TableHeader) -> Result<JsonKeys> {
-    let mut taken = Taken::default();
+    let mut used = UsedNames::default();
     let mut names = Vec::with_capacity(header.columns().len());
     for column in header.columns() {
         let name = snake_case(&column.name);
-        taken.take(&name, &column.name).context("the columns cannot be renamed")?;
+        used.add(&name, &column.name).context("the columns cannot be renamed")?;
         names.push(name);
     }
     Ok(JsonKeys::new(names.iter().map(String::as_str)))
 }
 
-/// The names that one object has already, and what each was called before.
+/// The new names in one object, with their original names.
 #[derive(Default)]
-struct Taken(HashMap<String, String>);
+struct UsedNames(HashMap<String, String>);
 
-impl Taken {
-    fn take(&mut self, name: &str, original: &str) -> Result<()> {
+impl UsedNames {
+    fn add(&mut self, name: &str, original: &str) -> Result<()> {
         match self.0.insert(name.into(), original.into()) {
             Some(other) if other != original => bail!(
                 "`{other}` and `{original}` would both be called `{name}`: \
-                 rename one of them where it comes from, or use keys = \"as_is\""
+                 rename one of them at its source, or use keys = \"as_is\""
             ),
             _ => Ok(()),
         }
@@ -37,19 +37,19 @@ impl Taken {
 
 /// Appends valid JSON without white space and with its keys in snake case.
 pub(super) fn rename(json: &[u8], out: &mut Vec<u8>) -> Result<()> {
-    // What is open: the names of an object, or `None` for an array.
-    let mut open: Vec<Option<Taken>> = Vec::new();
+    // The open objects with their names; `None` is an array.
+    let mut open: Vec<Option<UsedNames>> = Vec::new();
     let mut is_key = false;
     let mut at = 0;
     while let Some(&byte) = json.get(at) {
         if byte == b'"' {
             let end = text::end_of_string(json, at);
             match open.last_mut() {
-                Some(Some(taken)) if is_key => {
+                Some(Some(used)) if is_key => {
                     let original: String = serde_json::from_slice(&json[at..end])
-                        .context("the body is not JSON: a key holds half a character")?;
+                        .context("the body is not JSON: a key contains an incomplete surrogate pair")?;
                     let name = snake_case(&original);
-                    taken.take(&name, &original)?;
+                    used.add(&name, &original)?;
                     // Letters, digits and underscores need no escapes.
                     out.push(b'"');
                     out.extend_from_slice(name.as_bytes());
@@ -62,7 +62,7 @@ pub(super) fn rename(json: &[u8], out: &mut Vec<u8>) -> Result<()> {
             continue;
         }
         match byte {
-            b'{' => open.push(Some(Taken::default())),
+            b'{' => open.push(Some(UsedNames::default())),
             b'[' => open.push(None),
             b'}' | b']' => drop(open.pop()),
             _ => {}
@@ -78,9 +78,9 @@ pub(super) fn rename(json: &[u8], out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Words of lower-case letters and digits joined by `_`. A word begins behind
-/// anything else, at a capital behind a small letter or a digit (`closeUSD`), and
-/// at the last capital in front of a small letter (`USDClose`).
+/// Joins words of lower-case letters and digits by `_`. A word begins after any other
+/// character, at a capital after a small letter or a digit (`closeUSD`), and at the last
+/// capital before a small letter (`USDClose`).
 fn snake_case(name: &str) -> String {
     let mut out = String::with_capacity(name.len() + 4);
     let mut characters = name.chars().peekable();
@@ -98,7 +98,8 @@ fn snake_case(name: &str) -> String {
         if !out.is_empty() && (begins || before.is_none()) {
             out.push('_');
         }
-        // The dot of a Turkish capital would be no letter, and begin a word when the name comes by again.
+        // The lower case of a Turkish `İ` contains a combining dot, which is not a letter: it would split a word
+        // if the name is converted again.
         out.extend(character.to_lowercase().filter(|small| small.is_alphanumeric()));
         before = Some(if character.is_uppercase() { 'A' } else { 'a' });
     }
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_cut_where_people_would_cut_them() {
+    fn snake_case_splits_names_at_word_boundaries() {
         for (name, expected) in [
             ("Index", "index"),
             ("Adj Close", "adj_close"),
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_stands_twice_passes_as_it_would_unrenamed() {
+    fn duplicate_key_passes() {
         let mut out = Vec::new();
         rename(br#"{"A":1,"A":2}"#, &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), r#"{"a":1,"a":2}"#);

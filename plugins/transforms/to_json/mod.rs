@@ -1,4 +1,4 @@
-//! `to_json`: turns every body into compact JSON on one line.
+//! `to_json`: converts every body to compact JSON on one line.
 
 mod keys;
 mod text;
@@ -21,35 +21,32 @@ keys = "snake_case""#,
     )
 }
 
-/// Turns every body into compact JSON on one line.
+/// Converts every body to compact JSON on one line.
 ///
-/// A row becomes an object under the names of its columns. A float column always
-/// has a decimal point or an exponent (`1500` becomes `1500.0`); all other digits
-/// stay as they were. A body that is JSON already is checked and made compact; its
-/// digits and the order of its keys stay. Any other body is rejected. A record
-/// without a body (a tombstone in Kafka) passes as it is.
+/// A row becomes an object with the column names as keys. Values of a float column always
+/// have a decimal point or an exponent (`1500` becomes `1500.0`); apart from that all digits
+/// are kept. A body that is JSON is checked and compacted; its digits and the order of its
+/// keys are kept. Any other body is rejected. A record without a body (a tombstone in Kafka)
+/// passes unchanged.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ToJsonConfig {
-    /// What the keys of objects are called.
-    #[serde(default = "as_is")]
+    /// The names of keys.
+    #[serde(default)]
     keys: Keys,
 }
 
-/// What the keys of objects are called.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+/// The names of keys.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 enum Keys {
-    /// As the columns or the keys are called.
+    /// Unchanged.
+    #[default]
     AsIs,
-    /// `Adj Close` becomes `adj_close` and `CloseUSD` becomes `close_usd`, at every
-    /// depth: names that SQL takes without quotes.
+    /// `Adj Close` becomes `adj_close` and `CloseUSD` becomes `close_usd`, at every depth, so
+    /// that SQL needs no quotes.
     SnakeCase,
-}
-
-fn as_is() -> Keys {
-    Keys::AsIs
 }
 
 impl TransformConfig for ToJsonConfig {
@@ -60,9 +57,9 @@ impl TransformConfig for ToJsonConfig {
 
 struct ToJson {
     keys: Keys,
-    /// The new names of the columns of the header that came last.
+    /// The renamed columns of the last header.
     renamed: Option<(Arc<TableHeader>, JsonKeys)>,
-    /// How large the last buffer became; the next one will be much the same.
+    /// The size of the last buffer, to allocate the next one.
     capacity: usize,
     /// Where the body of each record ends in the buffer.
     ends: Vec<usize>,
@@ -84,8 +81,8 @@ impl ToJson {
         ToJson { keys, renamed: None, capacity: 0, ends: Vec::new() }
     }
 
-    /// Writes all bodies into one buffer and gives each record its slice: one
-    /// allocation a batch. A body that is good as it is keeps the bytes it has.
+    /// Writes all bodies into one buffer and assigns each record its slice: one allocation per
+    /// batch. A body that is compact JSON already keeps its bytes.
     fn convert(&mut self, batch: &mut Batch) -> Result<Vec<(usize, Error)>> {
         let mut rejects = Vec::new();
         let mut buffer = Vec::with_capacity(self.capacity);
@@ -131,7 +128,7 @@ impl ToJson {
         Ok(())
     }
 
-    /// Appends the body, or nothing if it is good as it is or no JSON.
+    /// Appends the body, or nothing if it is unchanged or not JSON.
     fn write_json(&self, body: &Body, buffer: &mut Vec<u8>) -> Result<()> {
         let start = buffer.len();
         let text: Bytes;
@@ -183,24 +180,24 @@ mod tests {
         Batch::new((0..rows.len()).map(record).collect())
     }
 
-    async fn converted(keys: Keys, batch: Batch) -> Collected {
+    async fn convert(keys: Keys, batch: Batch) -> Collected {
         apply(&mut ToJson::new(keys), batch).await.unwrap()
     }
 
     #[tokio::test]
     async fn rows_become_objects_in_one_buffer() {
         let batch = rows(&["Open", "Adj Close"], ColumnType::Float, &[&["1", "2.50"], &["", "1e3"]]);
-        let bodies = converted(Keys::AsIs, batch).await.bodies();
+        let bodies = convert(Keys::AsIs, batch).await.bodies();
         assert_eq!(bodies, [r#"{"Open":1.0,"Adj Close":2.50}"#, r#"{"Open":null,"Adj Close":1e3}"#]);
         let first_end = bodies[0].as_ptr_range().end;
-        assert_eq!(first_end, bodies[1].as_ptr(), "the second body does not follow the first");
+        assert_eq!(first_end, bodies[1].as_ptr(), "the second body must follow the first");
     }
 
     #[tokio::test]
-    async fn snake_case_names_the_columns_of_every_header() {
+    async fn snake_case_renames_the_columns_of_every_header() {
         let mut batch = rows(&["Adj Close", "CloseUSD"], ColumnType::Integer, &[&["1", "2"], &["3", "4"]]);
         batch.absorb(rows(&["Open Int"], ColumnType::Integer, &[&["5"]]));
-        let bodies = converted(Keys::SnakeCase, batch).await.bodies();
+        let bodies = convert(Keys::SnakeCase, batch).await.bodies();
         assert_eq!(
             bodies,
             [r#"{"adj_close":1,"close_usd":2}"#, r#"{"adj_close":3,"close_usd":4}"#, r#"{"open_int":5}"#]
@@ -208,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_columns_that_would_share_a_name_are_an_error_that_names_both() {
+    async fn snake_case_of_two_columns_with_one_name_is_an_error() {
         let batch = rows(&["Adj Close", "Open", "adj_close"], ColumnType::Integer, &[&["1", "2", "3"]]);
         let error = format!("{:#}", apply(&mut ToJson::new(Keys::SnakeCase), batch).await.err().unwrap());
         assert!(error.contains("`Adj Close` and `adj_close`"), "{error}");
@@ -217,31 +214,31 @@ mod tests {
     #[tokio::test]
     async fn json_keeps_its_digits_and_the_order_of_its_keys() {
         let pretty = "{\n  \"z\": 12345678901234567890.10,\n  \"a b\": [1, 2.0, 1e400, -0],\t\"s\": \" x \\\" , \" }\n";
-        let out = converted(Keys::AsIs, records([pretty])).await;
+        let out = convert(Keys::AsIs, records([pretty])).await;
         let compact = r#"{"z":12345678901234567890.10,"a b":[1,2.0,1e400,-0],"s":" x \" , "}"#;
         assert_eq!(out.bodies(), [compact]);
     }
 
     #[tokio::test]
-    async fn json_that_is_compact_already_keeps_its_very_bytes() {
+    async fn compact_json_is_not_copied() {
         for keys in [Keys::AsIs, Keys::SnakeCase] {
             let batch = records([r#"{"a":1}"#]);
             let before = batch.records()[0].to_bytes().unwrap().as_ptr();
-            assert_eq!(converted(keys, batch).await.bodies()[0].as_ptr(), before);
+            assert_eq!(convert(keys, batch).await.bodies()[0].as_ptr(), before);
         }
     }
 
     #[tokio::test]
-    async fn snake_case_reaches_the_keys_at_every_depth_and_nothing_else() {
+    async fn snake_case_renames_keys_at_every_depth_and_nothing_else() {
         let body = r#"{ "Adj Close": [ { "CloseUSD": "CloseUSD" }, "A,B" ], "caf\u00e9 Bar": { } }"#;
-        let out = converted(Keys::SnakeCase, records([body])).await;
+        let out = convert(Keys::SnakeCase, records([body])).await;
         assert_eq!(out.bodies(), [r#"{"adj_close":[{"close_usd":"CloseUSD"},"A,B"],"café_bar":{}}"#]);
     }
 
     #[tokio::test]
-    async fn what_is_not_json_is_rejected_with_its_first_characters() {
+    async fn invalid_json_is_rejected_with_its_first_characters() {
         let batch = records([r#"{"a": 1}"#, "<html>Bad gateway</html>", r#"{"a": 1"#, "1 2", "", "[01]"]);
-        let out = converted(Keys::AsIs, batch).await;
+        let out = convert(Keys::AsIs, batch).await;
         assert_eq!(out.bodies(), [r#"{"a":1}"#]);
         let offsets: Vec<u64> = out.rejected.iter().map(|(record, _)| record.origin.offset).collect();
         assert_eq!(offsets, [1, 2, 3, 4, 5]);
@@ -251,9 +248,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keys_of_a_body_that_would_share_a_name_reject_the_record() {
-        let out =
-            converted(Keys::SnakeCase, records([r#"{"aB":1,"a_b":2}"#, r#"{"a":{"b":1},"b":1}"#])).await;
+    async fn snake_case_of_two_keys_with_one_name_rejects_the_record() {
+        let out = convert(Keys::SnakeCase, records([r#"{"aB":1,"a_b":2}"#, r#"{"a":{"b":1},"b":1}"#])).await;
         assert_eq!(out.bodies(), [r#"{"a":{"b":1},"b":1}"#]);
         let reason = out.rejected[0].1.to_string();
         assert!(reason.contains("`aB` and `a_b`"), "{reason}");
@@ -266,7 +262,7 @@ mod tests {
         first.value_mut().unwrap()["n"] = 2.into();
         second.body = Body::Tombstone;
         third.value().unwrap();
-        let out = converted(Keys::AsIs, batch).await;
+        let out = convert(Keys::AsIs, batch).await;
         assert_eq!(out.bodies(), [r#"{"n":2}"#, r#"{"n":3}"#]);
         assert!(matches!(out.records[1], Record { body: Body::Tombstone, .. }));
     }

@@ -1,29 +1,29 @@
-//! JSON as text: checked and made compact without being read into values, which
-//! would cost ten times as much and lose digits.
+//! Checks and compacts JSON as text. Parsing it into values would take ten times as long and
+//! lose digits.
 
 use anyhow::anyhow;
 use memchr::memchr2;
 use runner_core::{Error, Result};
 use serde::de::IgnoredAny;
 
-/// How many characters of a bad body an error shows.
-const N_SHOWN: usize = 40;
+/// How many characters of an invalid body an error shows.
+const EXCERPT_CHARS: usize = 40;
 
-/// The bytes, if they are one JSON value in UTF-8.
+/// Returns the bytes if they are one JSON value in UTF-8.
 pub(super) fn checked(bytes: &[u8]) -> Result<&[u8]> {
     let text = std::str::from_utf8(bytes)
-        .map_err(|error| refusal(bytes, format_args!("byte {} is not UTF-8", error.valid_up_to())))?;
+        .map_err(|error| invalid_json(bytes, format_args!("byte {} is not UTF-8", error.valid_up_to())))?;
     match serde_json::from_str::<IgnoredAny>(text) {
         Ok(_) => Ok(bytes),
         Err(_) if bytes.is_empty() => Err(anyhow!("the body is not JSON: it is empty")),
-        Err(error) => Err(refusal(bytes, error)),
+        Err(error) => Err(invalid_json(bytes, error)),
     }
 }
 
-fn refusal(bytes: &[u8], reason: impl std::fmt::Display) -> Error {
-    // Four bytes are the longest character of UTF-8.
-    let front = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * N_SHOWN)]);
-    let shown: String = front.chars().take(N_SHOWN).collect();
+fn invalid_json(bytes: &[u8], reason: impl std::fmt::Display) -> Error {
+    // A UTF-8 character has at most four bytes.
+    let front = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * EXCERPT_CHARS)]);
+    let shown: String = front.chars().take(EXCERPT_CHARS).collect();
     let dots = if shown.len() < bytes.len() { "…" } else { "" };
     anyhow!("the body is not JSON: {reason}; it begins with {shown:?}{dots}")
 }
@@ -45,7 +45,7 @@ pub(super) fn compact(json: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&json[clean..]);
 }
 
-/// Where the string that begins at `start` has ended: behind its closing quote.
+/// The offset after the closing quote of the string that begins at `start`.
 pub(super) fn end_of_string(json: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(found) = json.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
@@ -83,7 +83,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pretty_json_becomes_what_serde_writes_compactly(value in any_json()) {
+        fn compact_equals_the_compact_output_of_serde(value in any_json()) {
             let pretty = serde_json::to_string_pretty(&value).unwrap();
             let mut out = Vec::new();
             compact(checked(pretty.as_bytes()).unwrap(), &mut out);
@@ -92,9 +92,12 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_shows_the_front_and_no_more() {
+    fn error_shows_only_the_first_characters() {
         let error = checked("<".repeat(1000).as_bytes()).unwrap_err().to_string();
-        assert!(error.contains(&"<".repeat(N_SHOWN)) && !error.contains(&"<".repeat(N_SHOWN + 1)), "{error}");
+        assert!(
+            error.contains(&"<".repeat(EXCERPT_CHARS)) && !error.contains(&"<".repeat(EXCERPT_CHARS + 1)),
+            "{error}"
+        );
         let error = checked(b"{\"a\xff\":1}").unwrap_err().to_string();
         assert!(error.contains("byte 3 is not UTF-8"), "{error}");
     }

@@ -1,9 +1,9 @@
 //! The source against a real HTTP server in this process.
 
-mod answers;
+mod errors;
+mod pagination;
 mod requests;
-mod troubles;
-mod walks;
+mod responses;
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::HttpConfig;
-use super::fetch::DOUBTS;
+use super::page::END_CHECK_DELAYS;
 use super::source::Http;
 
-/// What a source has given until it ended, failed, or enough was read.
+/// What a source returned until it ended, failed, or enough was read.
 #[derive(Debug, Default)]
 struct Run {
     bodies: Vec<String>,
@@ -40,7 +40,7 @@ fn build(server: &MockServer, options: Value) -> anyhow::Result<Box<dyn Source>>
     Ok(Box::new(build_http(server, options)?))
 }
 
-/// One that doubts what may be the end as often as it should, and does not wait long for it.
+/// A source with short delays at a possible end of the data.
 fn build_http(server: &MockServer, options: Value) -> anyhow::Result<Http> {
     let mut table = json!({"endpoint": format!("{}/prices", server.uri())});
     let Value::Object(options) = options else { panic!("options are a table") };
@@ -49,7 +49,7 @@ fn build_http(server: &MockServer, options: Value) -> anyhow::Result<Http> {
     let mut context = context();
     context.batch.max_records = 3;
     let mut http = config.source(&context)?;
-    http.setup.doubts = const { &[Duration::from_millis(1); DOUBTS.len()] };
+    http.settings.end_check_delays = const { &[Duration::from_millis(1); END_CHECK_DELAYS.len()] };
     Ok(http)
 }
 
@@ -77,7 +77,7 @@ async fn read(source: &mut dyn Source, at_most: usize) -> Run {
     run
 }
 
-/// A whole run, from the position of the one before.
+/// A run that resumes at a position.
 async fn run(server: &MockServer, options: Value, position: Option<Position>, at_most: usize) -> Run {
     let mut source = build(server, options).unwrap();
     source.open(&Start { position, from_start: false }).await.unwrap();
@@ -90,60 +90,60 @@ async fn run_once(server: &MockServer, options: Value) -> Run {
     run(server, options, None, usize::MAX).await
 }
 
-fn json_answer(value: Value) -> ResponseTemplate {
+fn json_response(value: Value) -> ResponseTemplate {
     ResponseTemplate::new(200).set_body_json(value)
 }
 
-async fn serve(answers: impl IntoIterator<Item = ResponseTemplate>) -> MockServer {
+async fn serve(responses: impl IntoIterator<Item = ResponseTemplate>) -> MockServer {
     let server = MockServer::builder().start().await;
-    let answers = Mutex::new(answers.into_iter().collect::<Vec<_>>().into_iter());
+    let responses = Mutex::new(responses.into_iter().collect::<Vec<_>>().into_iter());
     let last = Mutex::new(ResponseTemplate::new(500));
-    let answer = move |_: &Request| {
+    let response = move |_: &Request| {
         let mut last = last.lock().unwrap();
-        if let Some(next) = answers.lock().unwrap().next() {
+        if let Some(next) = responses.lock().unwrap().next() {
             *last = next;
         }
         last.clone()
     };
-    Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
+    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
     server
 }
 
-/// An API of numbered records, `per_page` a page, that is asked by `?page=` from 1.
-async fn pages(n_records: usize, per_page: usize) -> MockServer {
+/// An API of numbered records with `per_page` records per page, requested by `?page=` from 1.
+async fn page_server(n_records: usize, per_page: usize) -> MockServer {
     let server = MockServer::builder().start().await;
-    let answer = move |request: &Request| {
+    let response = move |request: &Request| {
         let page =
             request.url.query_pairs().find(|(name, _)| name == "page").map(|(_, page)| page.into_owned());
         let page: usize = page.unwrap_or_default().parse().expect("a page");
         let first = (page - 1) * per_page;
         let records: Vec<Value> = (first..n_records.min(first + per_page)).map(Value::from).collect();
-        json_answer(json!({"page": page, "data": records}))
+        json_response(json!({"page": page, "data": records}))
     };
-    Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
+    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
     server
 }
 
-fn by_page() -> Value {
+fn page_options() -> Value {
     json!({"records": "/data", "pagination": {"type": "page", "param": "page"}})
 }
 
-/// An API of numbered records, two a page, that names what comes next by a cursor.
-async fn cursors(n_records: usize) -> MockServer {
+/// An API of numbered records with two records per page and cursors.
+async fn cursor_server(n_records: usize) -> MockServer {
     let server = MockServer::builder().start().await;
-    let answer = move |request: &Request| {
+    let response = move |request: &Request| {
         let after = request.url.query_pairs().find(|(name, _)| name == "after");
         let first: usize =
             after.map_or(0, |(_, after)| after.trim_start_matches("at ").parse().expect("a cursor"));
         let end = n_records.min(first + 2);
         let next = if end < n_records { json!(format!("at {end}")) } else { Value::Null };
-        json_answer(json!({"data": (first..end).collect::<Vec<_>>(), "meta": {"next": next}}))
+        json_response(json!({"data": (first..end).collect::<Vec<_>>(), "meta": {"next": next}}))
     };
-    Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
+    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
     server
 }
 
-fn by_cursor() -> Value {
+fn cursor_options() -> Value {
     json!({"records": "/data", "pagination": {"type": "cursor", "cursor": "/meta/next", "param": "after"}})
 }
 

@@ -1,4 +1,4 @@
-//! What is sent, and to whom.
+//! What is sent, and to which host.
 
 use wiremock::Match;
 use wiremock::matchers::{header, path};
@@ -6,7 +6,7 @@ use wiremock::matchers::{header, path};
 use super::*;
 
 #[tokio::test]
-async fn credentials_stay_with_the_host_of_the_endpoint() {
+async fn credentials_are_sent_only_to_the_host_of_the_endpoint() {
     struct Bare;
     impl Match for Bare {
         fn matches(&self, request: &Request) -> bool {
@@ -15,7 +15,7 @@ async fn credentials_stay_with_the_host_of_the_endpoint() {
     }
     let other = serve([]).await;
     other.reset().await;
-    Mock::given(Bare).respond_with(json_answer(json!([1]))).mount(&other).await;
+    Mock::given(Bare).respond_with(json_response(json!([1]))).mount(&other).await;
     let options =
         json!({"auth": {"strategy": "basic", "user": "ada", "password": "x"}, "headers": {"X-Team": "blue"}});
     let away = ResponseTemplate::new(302).insert_header("Location", format!("{}/there", other.uri()));
@@ -27,7 +27,7 @@ async fn credentials_stay_with_the_host_of_the_endpoint() {
     Mock::given(header("authorization", "Basic YWRhOng="))
         .and(header("x-team", "blue"))
         .and(path("/there"))
-        .respond_with(json_answer(json!([2])))
+        .respond_with(json_response(json!([2])))
         .mount(&home)
         .await;
     assert_eq!(run_once(&home, options).await.bodies, ["2"]);
@@ -39,8 +39,8 @@ async fn credentials_stay_with_the_host_of_the_endpoint() {
 }
 
 #[tokio::test]
-async fn the_request_is_what_the_options_say() {
-    let server = serve([json_answer(json!([1]))]).await;
+async fn request_matches_the_options() {
+    let server = serve([json_response(json!([1]))]).await;
     let options = json!({
         "method": "POST", "body": "{\"q\": 1}", "query": {"symbol": "A B", "limit": 100, "raw": true},
         "headers": {"Accept": "application/vnd.prices+json"},
@@ -63,19 +63,19 @@ async fn the_request_is_what_the_options_say() {
 }
 
 #[tokio::test]
-async fn options_that_do_not_go_together_are_refused() {
+async fn build_refuses_invalid_options() {
     let server = MockServer::builder().start().await;
-    let refused = |options: Value| build(&server, options).err().expect("a refusal").to_string();
-    assert!(refused(json!({"codec": "csv", "records": "/data"})).starts_with("`records`: "));
+    let error = |options: Value| build(&server, options).err().expect("an error").to_string();
+    assert!(error(json!({"codec": "csv", "records": "/data"})).starts_with("`records`: "));
     let cursor = json!({"type": "cursor", "cursor": "/next", "param": "after"});
-    assert!(refused(json!({"codec": "ndjson", "pagination": cursor})).starts_with("`pagination`: "));
-    assert!(refused(json!({"interval": "0s"})).starts_with("`interval`: "));
-    assert!(refused(json!({"endpoint": "ftp://a/"})).starts_with("`endpoint`: "));
+    assert!(error(json!({"codec": "ndjson", "pagination": cursor})).starts_with("`pagination`: "));
+    assert!(error(json!({"interval": "0s"})).starts_with("`interval`: "));
+    assert!(error(json!({"endpoint": "ftp://a/"})).starts_with("`endpoint`: "));
     let auth = json!({"strategy": "bearer", "token": "x"});
     assert!(
-        refused(json!({"auth": auth, "headers": {"authorization": "y"}}))
+        error(json!({"auth": auth, "headers": {"authorization": "y"}}))
             .starts_with("`headers.authorization`: ")
     );
-    let error = refused(json!({"endpoint": "http://ada:hidden@a/"}));
-    assert!(error.contains("strategy = \"basic\"") && !error.contains("hidden"), "{error}");
+    let message = error(json!({"endpoint": "http://ada:hidden@a/"}));
+    assert!(message.contains("strategy = \"basic\"") && !message.contains("hidden"), "{message}");
 }

@@ -1,11 +1,11 @@
-//! What becomes of an answer.
+//! Decoding of responses.
 
 use std::io::Write as _;
 
 use super::*;
 
 #[tokio::test]
-async fn elements_arrive_byte_for_byte_and_in_order() {
+async fn json_elements_are_delivered_byte_for_byte_in_order() {
     let body = r#"{"data": [ {"p": 1.50}, { "p" : 12345678901234567890 },3, 4 ]}"#;
     let server = serve([ResponseTemplate::new(200).set_body_string(body)]).await;
     let run = run_once(&server, json!({"records": "/data"})).await;
@@ -14,19 +14,19 @@ async fn elements_arrive_byte_for_byte_and_in_order() {
 }
 
 #[tokio::test]
-async fn lines_that_are_not_json_are_rejected_and_the_rest_goes_on() {
+async fn invalid_ndjson_lines_are_rejected_and_the_rest_is_delivered() {
     let body = "{\"a\":1}\n{\"a\" 1}\n\n{\"a\":2}\n";
     let server = serve([ResponseTemplate::new(200).set_body_string(body)]).await;
     let run = run_once(&server, json!({"codec": "ndjson", "query": {"token": "s3cret"}})).await;
     assert_eq!(run.bodies, [r#"{"a":1}"#, r#"{"a":2}"#]);
     assert_eq!(run.offsets, [0, 2]);
     assert!(run.rejected[0].starts_with("http://127.0.0.1:"), "{:?}", run.rejected);
-    let what = "?token=***: line 2 of the answer is not JSON at column 6: expected `:`";
+    let what = "?token=***: line 2 of the response is not JSON at column 6: expected `:`";
     assert!(run.rejected[0].ends_with(what), "{:?}", run.rejected);
 }
 
 #[tokio::test]
-async fn csv_rows_keep_the_types_of_the_first_answer() {
+async fn csv_rows_keep_the_types_of_the_first_response() {
     let answer = |text: &str| ResponseTemplate::new(200).set_body_raw(text, "text/csv");
     let server = serve([answer("n,s\n1.5,a\n"), answer("n,s\n2,b\nx,c\n"), answer("")]).await;
     let options = json!({"codec": "csv", "pagination": {"type": "page", "param": "page"}});
@@ -41,7 +41,7 @@ async fn csv_rows_keep_the_types_of_the_first_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_may_come_compressed() {
+async fn gzip_response_is_decompressed() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(b"[1, 2]").unwrap();
     let body = encoder.finish().unwrap();
@@ -52,7 +52,7 @@ async fn an_answer_may_come_compressed() {
 }
 
 #[tokio::test]
-async fn no_content_is_no_records() {
+async fn status_204_is_no_records() {
     let server = serve([ResponseTemplate::new(204)]).await;
     for codec in ["json", "ndjson", "csv"] {
         let run = run_once(&server, json!({"codec": codec})).await;
@@ -61,10 +61,10 @@ async fn no_content_is_no_records() {
 }
 
 #[tokio::test]
-async fn null_is_an_error_until_records_have_been_there() {
-    let (some, none) = (json_answer(json!({"data": [1]})), json_answer(json!({"data": null})));
+async fn null_is_an_error_before_the_first_records() {
+    let (some, none) = (json_response(json!({"data": [1]})), json_response(json!({"data": null})));
     let failure = run_once(&serve([none.clone()]).await, json!({"records": "/data"})).await.failure();
     assert!(failure.contains("`/data` is null"), "{failure}");
-    let run = run_once(&serve([some, none]).await, by_page()).await;
+    let run = run_once(&serve([some, none]).await, page_options()).await;
     assert!(run.error.is_none() && run.bodies == ["1"], "{run:?}");
 }

@@ -9,42 +9,42 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn compressed_files_are_read_and_resumed_as_plain_ones() {
+fn compressed_files_resume_like_plain_ones() {
     let rows: String = (0..40_000).map(|n| format!("{n},row {n}\n")).collect();
     let (front, back) = rows.split_at(rows.len() / 2);
     let text = format!("n,s\n{front}");
-    let plain = items(&mut Scene::of(format!("{text}{back}")).open(None).unwrap()).unwrap();
+    let plain = items(&mut TestFiles::of(format!("{text}{back}")).open(None).unwrap()).unwrap();
     let members = [gzip(text.as_bytes()), gzip(back.as_bytes())].concat();
     let frames =
         [zstd::encode_all(text.as_bytes(), 1).unwrap(), zstd::encode_all(back.as_bytes(), 1).unwrap()];
-    for packed in [members, frames.concat()] {
-        let scene = Scene::of(packed);
-        let all = items(&mut scene.open(None).unwrap()).unwrap();
+    for compressed in [members, frames.concat()] {
+        let files = TestFiles::of(compressed);
+        let all = items(&mut files.open(None).unwrap()).unwrap();
         assert!(all.iter().map(|(item, _)| item).eq(plain.iter().map(|(item, _)| item)));
         for n in [1, 1_024, 30_000, 39_999, 40_000] {
-            let rest = scene.read_behind(Some(all[n - 1].1.position()));
-            assert!(rest.iter().eq(plain[n..].iter().map(|(item, _)| item)), "behind {n}");
+            let rest = files.read_after(Some(all[n - 1].1.position()));
+            assert!(rest.iter().eq(plain[n..].iter().map(|(item, _)| item)), "after {n}");
         }
     }
 }
 
 #[test]
-fn a_torn_archive_is_an_error_behind_its_good_rows() {
+fn truncated_archive_is_an_error_after_its_complete_rows() {
     let rows: String = (0..100_000_u64).map(|n| format!("{}\n", n.wrapping_mul(0x9E37_79B9))).collect();
-    let mut packed = gzip(format!("n\n{rows}").as_bytes());
-    packed.truncate(packed.len() / 2);
+    let mut compressed = gzip(format!("n\n{rows}").as_bytes());
+    compressed.truncate(compressed.len() / 2);
     let why =
         "reading t.csv: the archive is incomplete, it ends in the middle of its data; fetch or copy it again";
     let mut frame = zstd::encode_all(format!("n\n{rows}").as_bytes(), 1).unwrap();
     frame.truncate(frame.len() / 2);
-    assert_eq!(Scene::of(frame).refusal(None), why);
-    let scene = Scene::of(packed);
-    let mut reader = scene.open(None).unwrap();
+    assert_eq!(TestFiles::of(frame).open_error(None), why);
+    let files = TestFiles::of(compressed);
+    let mut reader = files.open(None).unwrap();
     let mut n_rows = 0;
     let error = loop {
         match reader.next_chunk() {
             Ok(chunk) => n_rows += chunk.expect("no end before the error").records.len(),
-            Err(error) => break scene.shortened(format!("{error:#}")),
+            Err(error) => break files.shortened(format!("{error:#}")),
         }
     };
     assert!(n_rows > 40_000, "{n_rows}");

@@ -1,4 +1,4 @@
-//! An answer is cut into items: records, and what cannot be one.
+//! Decodes a response into items: records, and rejects.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -9,79 +9,78 @@ use runner_core::{Body, Error, Name, Record, Reject};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::shared::csv::Answers;
+use crate::shared::csv::DocumentReader;
 
-use super::pointer::{Found, Pointer, kind};
+use super::pointer::{Lookup, Pointer, type_name};
 
-/// One unit of an answer.
+/// One element, line or row of a response.
 #[derive(Debug)]
 pub(super) struct Item {
-    /// The bytes it came in.
+    /// The original bytes.
     pub(super) raw: Bytes,
-    /// What they say, or why they cannot be a record.
+    /// The body of the record, or why the item is rejected.
     pub(super) body: Result<Body, Error>,
 }
 
-/// Why an answer cannot be read.
+/// Why a response cannot be decoded.
 #[derive(Debug)]
 pub(super) enum Unreadable {
-    /// It breaks off; the next try may bring all of it.
-    BrokenOff(String),
-    /// It is something else than what was asked for.
+    /// It is incomplete; a retry may return all of it.
+    Truncated(String),
+    /// It has another format or content than expected.
     Unexpected(String),
 }
 
-/// The items of one answer that have not been read yet. The answer lies in
-/// memory once: items share its bytes.
+/// The remaining items of one response. Items share the bytes of the response.
 #[derive(Debug)]
 pub(super) enum Items {
     /// Elements of a JSON array.
     Elements { bytes: Bytes, ranges: std::vec::IntoIter<Range<usize>> },
     /// Lines of JSON.
     Lines { rest: Bytes, number: u64, url: String },
-    /// Rows of CSV; the rejected ones know how many records were in front of them.
-    Rows { records: std::vec::IntoIter<Record>, rejects: VecDeque<Reject>, n_given: usize },
-    /// `null` where records have been before.
+    /// Rows of CSV; each reject stores how many records come before it.
+    Rows { records: std::vec::IntoIter<Record>, rejects: VecDeque<Reject>, n_emitted: usize },
+    /// `null` instead of records.
     Null,
 }
 
 impl Items {
-    /// The records at `pointer`; `null` counts as none where `null_is_empty`.
+    /// The records at `pointer`; `null` is no records if `null_is_empty`.
     pub(super) fn of_json(bytes: &Bytes, pointer: &Pointer, null_is_empty: bool) -> Result<Self, Unreadable> {
         let text = text(bytes)?;
-        let not_there = |why: String| {
+        let not_found = |why: String| {
             Unreadable::Unexpected(format!(
-                "there is no `{pointer}` in the answer: {why}; set `records` to where they are"
+                "the response has no `{pointer}`: {why}; set `records` to the location of the records"
             ))
         };
-        let at = match pointer.find(text).map_err(|error| misread(text, &error))? {
-            Found::At(value) => value,
-            Found::Nothing(why) => return Err(not_there(why)),
+        let at = match pointer.find(text).map_err(|error| invalid_json(text, &error))? {
+            Lookup::Value(value) => value,
+            Lookup::NotFound(why) => return Err(not_found(why)),
         };
         let values: Vec<&RawValue> = match at.get().as_bytes().first() {
-            Some(b'[') => serde_json::from_str(at.get()).map_err(|error| misread(text, &error))?,
+            Some(b'[') => serde_json::from_str(at.get()).map_err(|error| invalid_json(text, &error))?,
             Some(b'{') => vec![at],
             Some(b'n') if null_is_empty => return Ok(Items::Null),
-            Some(b'n') if !pointer.is_whole() => {
+            Some(b'n') if !pointer.is_root() => {
                 let parent = pointer.parent();
                 let why = match parent.find(text) {
-                    Ok(Found::At(value)) => super::pointer::describe(value),
+                    Ok(Lookup::Value(value)) => super::pointer::describe(value),
                     _ => String::new(),
                 };
-                let place = if parent.is_whole() { "its top level".into() } else { format!("`{parent}`") };
+                let place = if parent.is_root() { "its top level".into() } else { format!("`{parent}`") };
                 return Err(Unreadable::Unexpected(format!(
-                    "`{pointer}` is null in the answer, where {place} {why}; set `records` to the array of records"
+                    "`{pointer}` is null in the response, and {place} {why}; set `records` to the array of records"
                 )));
             }
             _ => {
-                let place = if pointer.is_whole() { "it".into() } else { format!("`{pointer}`") };
+                let place = if pointer.is_root() { "the response".into() } else { format!("`{pointer}`") };
                 return Err(Unreadable::Unexpected(format!(
                     "{place} is {}, neither an array of records nor an object; check `records`",
-                    kind(at)
+                    type_name(at)
                 )));
             }
         };
-        // Where an element stands in the answer follows from where its text lies.
+        // The offset of an element follows from the address of its text.
         let base = bytes.as_ptr() as usize;
         let range = |value: &RawValue| {
             let start = value.get().as_ptr() as usize - base;
@@ -91,28 +90,34 @@ impl Items {
         Ok(Items::Elements { bytes: bytes.clone(), ranges: ranges.into_iter() })
     }
 
-    /// The lines of an answer from `url`, as it is shown.
-    pub(super) fn of_lines(bytes: &Bytes, url: String) -> Result<Self, Unreadable> {
+    /// The lines of a response from `url`, which is redacted.
+    pub(super) fn of_ndjson(bytes: &Bytes, url: String) -> Result<Self, Unreadable> {
         if matches!(bytes.trim_ascii_start(), [b'[' | b'{', b'\r' | b'\n', ..]) {
-            return Err(Unreadable::Unexpected("it is one JSON text over many lines, not one a line".into()));
+            return Err(Unreadable::Unexpected(
+                "it is one JSON value over many lines, not one per line".into(),
+            ));
         }
-        // A last line without its end may be half a line.
+        // A last line without a line end may be incomplete.
         let last = bytes.rsplit(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii();
         if let Ok(line) = std::str::from_utf8(last)
             && !line.is_empty()
             && serde_json::from_str::<IgnoredAny>(line).is_err_and(|error| error.is_eof())
         {
-            let message = format!("it breaks off at byte {}, in the middle of a line", bytes.len());
-            return Err(Unreadable::BrokenOff(message));
+            let message = format!("the response ends at byte {}, in the middle of a line", bytes.len());
+            return Err(Unreadable::Truncated(message));
         }
         Ok(Items::Lines { rest: bytes.clone(), number: 0, url })
     }
 
-    /// The rows of a CSV answer; the first one with rows settles their types.
-    pub(super) fn of_rows(bytes: &Bytes, tables: &mut Answers, stream: Name) -> Result<Self, Unreadable> {
-        let read = tables.read(bytes, stream, 0, 0);
+    /// The rows of a CSV response; the first one with rows determines the column types.
+    pub(super) fn of_csv(
+        bytes: &Bytes,
+        csv_reader: &mut DocumentReader,
+        source_name: Name,
+    ) -> Result<Self, Unreadable> {
+        let read = csv_reader.read(bytes, source_name, 0, 0);
         let (records, rejects) = read.map_err(|error| Unreadable::Unexpected(format!("{error:#}")))?;
-        Ok(Items::Rows { records: records.into_iter(), rejects: rejects.into(), n_given: 0 })
+        Ok(Items::Rows { records: records.into_iter(), rejects: rejects.into(), n_emitted: 0 })
     }
 
     /// No items.
@@ -120,16 +125,16 @@ impl Items {
         Items::Lines { rest: Bytes::new(), number: 0, url: String::new() }
     }
 
-    /// The bytes of the answer in which its items stand, to tell it from others.
-    pub(super) fn as_written<'a>(&self, answer: &'a [u8]) -> &'a [u8] {
+    /// The bytes that contain the items, to compare pages.
+    pub(super) fn as_written<'a>(&self, response: &'a [u8]) -> &'a [u8] {
         match self {
-            // Beside its records an answer often names its own number or the time.
+            // Other parts of a response often contain the page number or the time.
             Items::Elements { ranges, .. } => match ranges.as_slice() {
-                [first, .., last] => &answer[first.start..last.end],
-                [only] => &answer[only.clone()],
+                [first, .., last] => &response[first.start..last.end],
+                [only] => &response[only.clone()],
                 [] => &[],
             },
-            _ => answer,
+            _ => response,
         }
     }
 
@@ -144,16 +149,16 @@ impl Items {
                 let raw = take_line(rest, number)?;
                 let body = match check_line(&raw) {
                     Ok(()) => Ok(Body::Bytes(raw.clone())),
-                    Err(why) => Err(anyhow!("{url}: line {number} of the answer is not JSON {why}")),
+                    Err(why) => Err(anyhow!("{url}: line {number} of the response is not JSON {why}")),
                 };
                 Some(Item { raw, body })
             }
-            Items::Rows { records, rejects, n_given } => {
-                let is_reject = |reject: &mut Reject| reject.n_before <= *n_given;
+            Items::Rows { records, rejects, n_emitted } => {
+                let is_reject = |reject: &mut Reject| reject.n_before <= *n_emitted;
                 if let Some(Reject { record, reason, .. }) = rejects.pop_front_if(is_reject) {
                     return Some(Item { raw: record.to_bytes().unwrap_or_default(), body: Err(reason) });
                 }
-                *n_given += 1;
+                *n_emitted += 1;
                 let record = records.next()?;
                 Some(Item { raw: record.to_bytes().unwrap_or_default(), body: Ok(record.body) })
             }
@@ -161,7 +166,7 @@ impl Items {
         }
     }
 
-    /// Whether there is nothing more.
+    /// Whether no item remains.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Items::Elements { ranges, .. } => ranges.len() == 0,
@@ -172,7 +177,7 @@ impl Items {
     }
 }
 
-/// Takes the next line that is not blank, without its end.
+/// Takes the next line that is not blank, without its line end.
 fn take_line(rest: &mut Bytes, number: &mut u64) -> Option<Bytes> {
     while !rest.is_empty() {
         let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
@@ -189,39 +194,40 @@ fn take_line(rest: &mut Bytes, number: &mut u64) -> Option<Bytes> {
     None
 }
 
-/// Where a line is no JSON, and why.
+/// Checks that a line is JSON. The error contains the column.
 fn check_line(line: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(line)
         .map_err(|error| format!("at column {}: it is not UTF-8", error.valid_up_to() + 1))?;
     serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| {
-        // To the library every line is the first one.
-        let (column, told) = (error.column(), error.to_string());
-        let why = told.strip_suffix(&format!(" at line {} column {column}", error.line())).unwrap_or(&told);
+        // Remove the line number of `serde_json`, which is always 1.
+        let (column, message) = (error.column(), error.to_string());
+        let why =
+            message.strip_suffix(&format!(" at line {} column {column}", error.line())).unwrap_or(&message);
         format!("at column {column}: {why}")
     })
 }
 
-/// The answer as text, without a byte order mark.
+/// The response as text, without a byte order mark.
 pub(super) fn text(bytes: &Bytes) -> Result<&str, Unreadable> {
     let body = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     std::str::from_utf8(body).map_err(|error| {
         let at = bytes.len() - body.len() + error.valid_up_to();
         match error.error_len() {
             None => {
-                Unreadable::BrokenOff(format!("it breaks off at byte {at}, in the middle of a character"))
+                Unreadable::Truncated(format!("the response ends at byte {at}, in the middle of a character"))
             }
-            Some(_) => Unreadable::Unexpected(format!("it is not UTF-8 at byte {at}, which JSON must be")),
+            Some(_) => Unreadable::Unexpected(format!("it is not UTF-8 at byte {at}")),
         }
     })
 }
 
-/// What is wrong with a text that should be JSON.
-pub(super) fn misread(text: &str, error: &serde_json::Error) -> Unreadable {
+/// The error for invalid JSON.
+pub(super) fn invalid_json(text: &str, error: &serde_json::Error) -> Unreadable {
     if text.trim_ascii().is_empty() {
-        return Unreadable::BrokenOff("it is empty, where JSON was expected".into());
+        return Unreadable::Truncated("expected JSON, got an empty response".into());
     }
     if error.is_eof() {
-        return Unreadable::BrokenOff(format!("it is half a JSON: it breaks off at byte {}", text.len()));
+        return Unreadable::Truncated(format!("incomplete JSON: the response ends at byte {}", text.len()));
     }
     let lines = text.split_inclusive('\n').take(error.line().saturating_sub(1));
     let at = (lines.map(str::len).sum::<usize>() + error.column()).saturating_sub(1);
@@ -235,8 +241,8 @@ mod tests {
     fn raws(mut items: Items) -> Vec<String> {
         let mut raws = Vec::new();
         while let Some(item) = items.next() {
-            let mark = if item.body.is_ok() { "" } else { "bad: " };
-            raws.push(format!("{mark}{}", String::from_utf8_lossy(&item.raw)));
+            let prefix = if item.body.is_ok() { "" } else { "bad: " };
+            raws.push(format!("{prefix}{}", String::from_utf8_lossy(&item.raw)));
         }
         assert!(items.is_empty());
         raws
@@ -246,13 +252,13 @@ mod tests {
         let pointer = Pointer::try_from(pointer.to_owned()).unwrap();
         match Items::of_json(&Bytes::from_static(text.as_bytes()), &pointer, false) {
             Ok(items) => Ok(raws(items)),
-            Err(Unreadable::BrokenOff(why)) => Err(format!("broken off: {why}")),
+            Err(Unreadable::Truncated(why)) => Err(format!("truncated: {why}")),
             Err(Unreadable::Unexpected(why)) => Err(why),
         }
     }
 
     #[test]
-    fn elements_keep_their_digits_and_their_spacing() {
+    fn json_elements_keep_their_bytes() {
         let text = "\u{feff}{\"data\": [ { \"p\" : 1.50 },12345678901234567890 , \"ä\"]}";
         assert_eq!(json(text, "/data").unwrap(), [r#"{ "p" : 1.50 }"#, "12345678901234567890", "\"ä\""]);
         assert_eq!(json(r#" {"a": 1} "#, "").unwrap(), [r#"{"a": 1}"#]);
@@ -260,23 +266,23 @@ mod tests {
     }
 
     #[test]
-    fn records_that_are_not_there_are_looked_for_by_name() {
+    fn missing_records_error_names_the_existing_keys() {
         let error = json(r#"{"results": [], "next": 1}"#, "/data").unwrap_err();
-        assert!(error.contains("no `/data`") && error.contains("`results`, `next`"), "{error}");
+        assert!(error.contains("no `/data`") && error.contains("`next`, `results`"), "{error}");
         let error = json(r#"{"data": null, "results": []}"#, "/data").unwrap_err();
         assert!(error.contains("`/data` is null") && error.contains("`data`, `results`"), "{error}");
         let error = json(r#"{"data": 7}"#, "/data").unwrap_err();
         assert!(error.contains("`/data` is a number"), "{error}");
-        assert!(json("null", "").unwrap_err().contains("it is null"));
+        assert!(json("null", "").unwrap_err().contains("the response is null"));
     }
 
     #[test]
-    fn half_a_json_says_where_it_breaks_off() {
+    fn incomplete_json_error_names_the_last_byte() {
         assert_eq!(
             json(r#"[{"a": 1}, {"a""#, "").unwrap_err(),
-            "broken off: it is half a JSON: it breaks off at byte 15"
+            "truncated: incomplete JSON: the response ends at byte 15"
         );
-        assert!(json("", "").unwrap_err().starts_with("broken off: it is empty"));
+        assert!(json("", "").unwrap_err().starts_with("truncated: expected JSON, got an empty"));
         assert_eq!(
             json("[1,\n2,\n x]", "").unwrap_err(),
             "it is not JSON at byte 8 (expected value at line 3 column 2)"
@@ -284,24 +290,24 @@ mod tests {
     }
 
     #[test]
-    fn a_character_cut_in_two_is_a_broken_answer() {
+    fn character_cut_in_two_is_a_truncated_response() {
         let pointer = Pointer::default();
         let cut = Items::of_json(&Bytes::from_static(b"[\"\xC3"), &pointer, false).unwrap_err();
-        assert!(matches!(cut, Unreadable::BrokenOff(why) if why.contains("byte 2")));
+        assert!(matches!(cut, Unreadable::Truncated(why) if why.contains("byte 2")));
         let latin = Items::of_json(&Bytes::from_static(b"[\"\xE4\"]"), &pointer, false).unwrap_err();
         assert!(matches!(latin, Unreadable::Unexpected(why) if why.contains("not UTF-8 at byte 2")));
     }
 
     #[test]
-    fn a_line_that_is_not_json_is_an_item_of_its_own() {
+    fn invalid_ndjson_line_is_a_separate_item() {
         let text = "{\"a\": 1}\r\n\n  \nnot json\n[2]";
-        let items = Items::of_lines(&Bytes::from_static(text.as_bytes()), "http://a".into()).unwrap();
+        let items = Items::of_ndjson(&Bytes::from_static(text.as_bytes()), "http://a".into()).unwrap();
         assert_eq!(raws(items), ["{\"a\": 1}", "bad: not json", "[2]"]);
     }
 
     #[test]
-    fn a_last_line_that_is_half_a_json_breaks_the_answer_off() {
-        let half = Items::of_lines(&Bytes::from_static(b"{\"a\": 1}\n{\"a\":"), String::new()).unwrap_err();
-        assert!(matches!(half, Unreadable::BrokenOff(why) if why.contains("byte 14")));
+    fn incomplete_last_line_is_a_truncated_response() {
+        let half = Items::of_ndjson(&Bytes::from_static(b"{\"a\": 1}\n{\"a\":"), String::new()).unwrap_err();
+        assert!(matches!(half, Unreadable::Truncated(why) if why.contains("byte 14")));
     }
 }

@@ -1,4 +1,4 @@
-//! From answer to answer, from run to run.
+//! Pagination, polling and resuming.
 
 use wiremock::matchers::{query_param, query_param_is_missing};
 
@@ -6,50 +6,51 @@ use super::*;
 
 #[tokio::test]
 async fn pages_are_read_until_one_is_empty() {
-    let server = pages(7, 2).await;
-    let run = run_once(&server, by_page()).await;
+    let server = page_server(7, 2).await;
+    let run = run_once(&server, page_options()).await;
     assert_eq!(run.bodies, numbers(0..7));
     assert_eq!(server.received_requests().await.unwrap().len(), 5);
 }
 
 #[tokio::test]
-async fn a_page_that_is_missing_behind_the_last_is_the_end_once_it_stays_missing() {
-    let server = pages(3, 2).await;
+async fn page_404_is_the_end_after_all_checks() {
+    let server = page_server(3, 2).await;
     let missing = Mock::given(query_param("page", "3")).respond_with(ResponseTemplate::new(404));
-    missing.with_priority(1).expect(1 + DOUBTS.len() as u64).mount(&server).await;
-    let run = run_once(&server, by_page()).await;
+    missing.with_priority(1).expect(1 + END_CHECK_DELAYS.len() as u64).mount(&server).await;
+    let run = run_once(&server, page_options()).await;
     assert!(run.error.is_none() && run.bodies == numbers(0..3), "{run:?}");
-    assert!((9..=11).contains(&DOUBTS.iter().sum::<Duration>().as_secs()));
+    assert!((9..=11).contains(&END_CHECK_DELAYS.iter().sum::<Duration>().as_secs()));
 }
 
 #[tokio::test]
-async fn a_page_that_is_missing_for_a_while_leaves_nothing_out() {
-    for passing in [ResponseTemplate::new(404), json_answer(json!({"data": null}))] {
-        let server = pages(10, 2).await;
+async fn temporary_404_or_null_loses_no_records() {
+    for passing in [ResponseTemplate::new(404), json_response(json!({"data": null}))] {
+        let server = page_server(10, 2).await;
         let missing = Mock::given(query_param("page", "3")).respond_with(passing);
-        missing.up_to_n_times(DOUBTS.len() as u64).with_priority(1).mount(&server).await;
-        let run = run_once(&server, by_page()).await;
+        missing.up_to_n_times(END_CHECK_DELAYS.len() as u64).with_priority(1).mount(&server).await;
+        let run = run_once(&server, page_options()).await;
         assert!(run.error.is_none() && run.bodies == numbers(0..10), "{run:?}");
     }
 }
 
 #[tokio::test]
-async fn null_in_the_middle_of_cursors_is_doubted_where_nothing_comes_behind_it() {
-    let server = cursors(8).await;
-    let passing = Mock::given(query_param("after", "at 4")).respond_with(json_answer(json!({"data": null})));
+async fn temporary_null_without_cursor_loses_no_records() {
+    let server = cursor_server(8).await;
+    let passing =
+        Mock::given(query_param("after", "at 4")).respond_with(json_response(json!({"data": null})));
     passing.up_to_n_times(2).with_priority(1).mount(&server).await;
-    let run = run_once(&server, by_cursor()).await;
+    let run = run_once(&server, cursor_options()).await;
     assert!(run.error.is_none() && run.bodies == numbers(0..8), "{run:?}");
 }
 
 #[tokio::test]
-async fn a_doubt_that_is_cut_short_by_trouble_is_not_forgotten() {
-    let server = pages(3, 2).await;
+async fn end_checks_continue_after_an_error() {
+    let server = page_server(3, 2).await;
     let missing = Mock::given(query_param("page", "3")).respond_with(ResponseTemplate::new(404));
     missing.with_priority(2).mount(&server).await;
     let busy = Mock::given(query_param("page", "3")).respond_with(ResponseTemplate::new(500));
     busy.up_to_n_times(1).with_priority(1).mount(&server).await;
-    let mut source = build(&server, by_page()).unwrap();
+    let mut source = build(&server, page_options()).unwrap();
     source.open(&Start::default()).await.unwrap();
     let first = read(&mut *source, usize::MAX).await;
     assert!(first.failure().starts_with("retry: ") && first.bodies == numbers(0..3), "{first:?}");
@@ -58,25 +59,25 @@ async fn a_doubt_that_is_cut_short_by_trouble_is_not_forgotten() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_missing_is_left_to_the_next_poll_where_there_is_one() {
-    let server = pages(10, 2).await;
+async fn page_404_is_left_to_the_next_poll() {
+    let server = page_server(10, 2).await;
     let missing = Mock::given(query_param("page", "3")).respond_with(ResponseTemplate::new(404));
     missing.up_to_n_times(1).with_priority(1).mount(&server).await;
-    let mut options = by_page();
+    let mut options = page_options();
     options["interval"] = json!("1ms");
     let run = run(&server, options, None, 10).await;
     assert!(run.error.is_none() && run.bodies == numbers(0..10), "{run:?}");
 }
 
 #[tokio::test]
-async fn a_run_goes_on_exactly_behind_the_one_before() {
+async fn run_resumes_after_the_last_delivered_record() {
     let (paged, chained, whole) = (
-        pages(9, 4).await,
-        cursors(9).await,
-        serve([json_answer(json!({"data": [0, 1, 2, 3, 4, 5, 6, 7, 8]}))]).await,
+        page_server(9, 4).await,
+        cursor_server(9).await,
+        serve([json_response(json!({"data": [0, 1, 2, 3, 4, 5, 6, 7, 8]}))]).await,
     );
     for (server, options) in
-        [(paged, by_page()), (chained, by_cursor()), (whole, json!({"records": "/data"}))]
+        [(paged, page_options()), (chained, cursor_options()), (whole, json!({"records": "/data"}))]
     {
         for n_at_once in 1..9 {
             let mut position = None;
@@ -96,10 +97,14 @@ async fn a_run_goes_on_exactly_behind_the_one_before() {
 }
 
 #[tokio::test]
-async fn a_walk_that_is_through_gives_only_what_is_new() {
-    for options in [by_page(), by_cursor()] {
+async fn run_after_the_last_page_returns_only_new_records() {
+    for options in [page_options(), cursor_options()] {
         let serve = async |n_records| {
-            if options == by_page() { pages(n_records, 2).await } else { cursors(n_records).await }
+            if options == page_options() {
+                page_server(n_records, 2).await
+            } else {
+                cursor_server(n_records).await
+            }
         };
         let first = run(&serve(5).await, options.clone(), None, usize::MAX).await;
         let again = run(&serve(5).await, options.clone(), first.position.clone(), usize::MAX).await;
@@ -111,8 +116,8 @@ async fn a_walk_that_is_through_gives_only_what_is_new() {
 }
 
 #[tokio::test]
-async fn an_answer_without_pages_is_given_anew_by_every_run() {
-    let server = serve([json_answer(json!([1, 2, 3]))]).await;
+async fn run_without_pagination_returns_all_records_again() {
+    let server = serve([json_response(json!([1, 2, 3]))]).await;
     let first = run(&server, json!({}), None, usize::MAX).await;
     let second = run(&server, json!({}), first.position, usize::MAX).await;
     assert_eq!(second.bodies, ["1", "2", "3"]);
@@ -120,9 +125,10 @@ async fn an_answer_without_pages_is_given_anew_by_every_run() {
 }
 
 #[tokio::test]
-async fn an_answer_that_has_changed_is_given_from_its_start() {
+async fn changed_response_is_delivered_from_its_beginning() {
     let server =
-        serve([json_answer(json!([1, 2, 3])), json_answer(json!([1, 9, 3])), json_answer(json!([]))]).await;
+        serve([json_response(json!([1, 2, 3])), json_response(json!([1, 9, 3])), json_response(json!([]))])
+            .await;
     let first = run(&server, json!({}), None, 2).await;
     let second = run(&server, json!({}), first.position.clone(), usize::MAX).await;
     assert_eq!(second.bodies, ["1", "9", "3"]);
@@ -131,12 +137,12 @@ async fn an_answer_that_has_changed_is_given_from_its_start() {
 }
 
 #[tokio::test]
-async fn links_are_followed_to_the_last() {
+async fn links_are_followed_to_the_last_page() {
     let server = MockServer::builder().start().await;
-    let linked = |body: Value, link: &str| json_answer(body).insert_header("Link", link);
+    let linked = |body: Value, link: &str| json_response(body).insert_header("Link", link);
     let first = linked(json!([1]), r#"</prices?page=2&k=s3cret>; rel="next", </prices?page=9>; rel="last""#);
     Mock::given(query_param_is_missing("page")).respond_with(first).mount(&server).await;
-    Mock::given(query_param("page", "2")).respond_with(json_answer(json!([2]))).mount(&server).await;
+    Mock::given(query_param("page", "2")).respond_with(json_response(json!([2]))).mount(&server).await;
     let auth = json!({"strategy": "api_key", "in": "query", "name": "k", "value": "s3cret"});
     let run = run_once(&server, json!({"pagination": {"type": "link"}, "auth": auth})).await;
     assert_eq!(run.bodies, ["1", "2"]);
@@ -149,12 +155,12 @@ async fn links_are_followed_to_the_last() {
 }
 
 #[tokio::test]
-async fn a_saved_link_repeats_no_secret_and_asks_with_it_all_the_same() {
+async fn saved_link_has_no_secret_and_is_requested_with_it() {
     let server = MockServer::builder().start().await;
     let link = "</prices?appid=s3cret%2F1&page=2&page_token=theirs&symbol=A>; rel=next";
-    let first = json_answer(json!([1])).insert_header("Link", link);
+    let first = json_response(json!([1])).insert_header("Link", link);
     Mock::given(query_param_is_missing("page")).respond_with(first).mount(&server).await;
-    let second = json_answer(json!([2, 3]));
+    let second = json_response(json!([2, 3]));
     let asked = Mock::given(query_param("appid", "s3cret/1")).and(query_param("page_token", "theirs"));
     asked.and(query_param("page", "2")).respond_with(second).mount(&server).await;
     let options = json!({"pagination": {"type": "link"}, "query": {"appid": "s3cret/1", "symbol": "A"}});
@@ -165,7 +171,7 @@ async fn a_saved_link_repeats_no_secret_and_asks_with_it_all_the_same() {
         saved.contains("?appid=***&page=2&page_token=theirs&symbol=A") && !saved.contains("s3cret"),
         "{saved}"
     );
-    // Another key is another one for the saved link too.
+    // A changed key also applies to the saved link.
     let rest = run(&server, options.clone(), part.position.clone(), usize::MAX).await;
     assert_eq!(rest.bodies, ["3"], "{rest:?}");
     let mut renewed = options;
@@ -177,9 +183,9 @@ async fn a_saved_link_repeats_no_secret_and_asks_with_it_all_the_same() {
 }
 
 #[tokio::test]
-async fn an_api_that_leads_in_a_circle_is_found_out() {
-    let circle = json_answer(json!({"data": [1], "meta": {"next": "a"}}));
-    let run = run_once(&serve([circle]).await, by_cursor()).await;
+async fn repeated_page_is_an_error() {
+    let circle = json_response(json!({"data": [1], "meta": {"next": "a"}}));
+    let run = run_once(&serve([circle]).await, cursor_options()).await;
     assert_eq!(run.bodies, ["1"]);
     let failure = run.failure();
     assert!(
@@ -187,30 +193,32 @@ async fn an_api_that_leads_in_a_circle_is_found_out() {
         "{failure}"
     );
 
-    let run = run_once(&serve([json_answer(json!({"data": [1]}))]).await, by_page()).await;
-    assert!(run.failure().contains("page 2 is the same as the page before it"), "{}", run.failure());
+    let run = run_once(&serve([json_response(json!({"data": [1]}))]).await, page_options()).await;
+    assert!(run.failure().contains("page 2 is identical to the page before it"), "{}", run.failure());
 
-    let back = json_answer(json!([1])).insert_header("Link", "</prices>; rel=next");
+    let back = json_response(json!([1])).insert_header("Link", "</prices>; rel=next");
     let run = run_once(&serve([back]).await, json!({"pagination": {"type": "link"}})).await;
     assert!(run.failure().contains("the next link repeats"), "{}", run.failure());
     assert!(run.bodies.is_empty());
 }
 
 #[tokio::test]
-async fn an_empty_page_that_names_its_own_cursor_is_the_end() {
-    let end = json_answer(json!({"data": [], "meta": {"next": "a"}}));
-    let run =
-        run_once(&serve([json_answer(json!({"data": [1], "meta": {"next": "a"}})), end]).await, by_cursor())
-            .await;
+async fn empty_page_with_its_own_cursor_is_the_end() {
+    let end = json_response(json!({"data": [], "meta": {"next": "a"}}));
+    let run = run_once(
+        &serve([json_response(json!({"data": [1], "meta": {"next": "a"}})), end]).await,
+        cursor_options(),
+    )
+    .await;
     assert!(run.error.is_none() && run.bodies == ["1"], "{run:?}");
 }
 
 #[tokio::test]
-async fn polling_waits_for_the_interval_and_gives_what_is_new() {
-    let answer = |data: Value| json_answer(json!({"data": data}));
+async fn polling_waits_for_the_interval_and_returns_new_records() {
+    let answer = |data: Value| json_response(json!({"data": data}));
     let server =
         serve([answer(json!([1])), answer(json!([])), answer(json!([1, 2])), answer(json!([]))]).await;
-    let mut options = by_page();
+    let mut options = page_options();
     options["interval"] = json!("50ms");
     let started = std::time::Instant::now();
     let run = run(&server, options, None, 2).await;
@@ -219,13 +227,13 @@ async fn polling_waits_for_the_interval_and_gives_what_is_new() {
 }
 
 #[tokio::test]
-async fn a_saved_place_that_has_no_meaning_any_more_is_given_up() {
-    let first = run(&pages(3, 2).await, by_page(), None, usize::MAX).await;
-    let second = run(&cursors(3).await, by_cursor(), first.position, usize::MAX).await;
+async fn position_of_another_pagination_is_ignored() {
+    let first = run(&page_server(3, 2).await, page_options(), None, usize::MAX).await;
+    let second = run(&cursor_server(3).await, cursor_options(), first.position, usize::MAX).await;
     assert_eq!(second.bodies, numbers(0..3));
     assert_eq!(second.offsets, [3, 4, 5]);
     let forgotten = serve([ResponseTemplate::new(400)]).await;
-    let failure = run(&forgotten, by_cursor(), second.position, usize::MAX).await.failure();
-    assert!(failure.starts_with("fatal: reading goes on from the saved position"), "{failure}");
+    let failure = run(&forgotten, cursor_options(), second.position, usize::MAX).await.failure();
+    assert!(failure.starts_with("fatal: resuming at the saved position"), "{failure}");
     assert!(failure.contains("--from-start"), "{failure}");
 }

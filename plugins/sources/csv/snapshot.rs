@@ -1,0 +1,96 @@
+//! Snapshots of the unread files, to detect whether unread input has changed since the last run.
+//!
+//! Entry numbers count rows. Numbers given to rows that were read ahead of the position, and perhaps
+//! stored, stay correct only while the unread files are unchanged and in the same order. Files
+//! and rows added after them change no number.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+
+use super::position::{CsvPosition, End, Fingerprint, TAIL};
+
+/// The state of a file when it was queued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FileSnapshot {
+    size: u64,
+    modified: u64,
+    /// Fingerprint of the last bytes on disk; it moves when rows before them are added or removed.
+    tail: Fingerprint,
+    /// Whether the file ended with a line end, so that appended bytes begin a new row.
+    is_closed: bool,
+}
+
+impl FileSnapshot {
+    /// Takes a snapshot. How the text of a compressed file ends is unknown.
+    pub(super) fn of(file: &File, metadata: &Metadata, is_compressed: bool) -> io::Result<FileSnapshot> {
+        let size = metadata.len();
+        let tail = last_bytes(file, size)?;
+        Ok(FileSnapshot {
+            size,
+            modified: modified(metadata),
+            tail: Fingerprint::of(&tail, size),
+            is_closed: !is_compressed && matches!(tail.last(), None | Some(b'\n' | b'\r')),
+        })
+    }
+
+    /// Whether the rows of the snapshot are still the first rows of the file, as far as can be told without
+    /// reading it all: a file that was copied back has the same tail. A row replaced by one of the same
+    /// length goes unnoticed, which is harmless: the number of rows is the same.
+    fn is_prefix_of(&self, now: &FileSnapshot, path: &str, may_have_grown: bool) -> bool {
+        let is_same = self.size == now.size && (self.modified == now.modified || self.tail == now.tail);
+        is_same || (may_have_grown && self.is_closed && now.size > self.size && self.has_same_tail(path))
+    }
+
+    fn has_same_tail(&self, path: &str) -> bool {
+        let tail = File::open(path).and_then(|file| last_bytes(&file, self.size));
+        tail.is_ok_and(|tail| self.tail.matches(&tail))
+    }
+}
+
+/// The last bytes before the offset `end`.
+fn last_bytes(file: &File, end: u64) -> io::Result<Vec<u8>> {
+    let start = end.saturating_sub(TAIL as u64);
+    let mut bytes = vec![0; (end - start) as usize];
+    file.read_exact_at(&mut bytes, start)?;
+    Ok(bytes)
+}
+
+/// The modification time in nanoseconds since 1970; 0 if it is unknown.
+pub(super) fn modified(metadata: &Metadata) -> u64 {
+    let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |since| since.as_nanos() as u64)
+}
+
+/// Whether a run that resumes at `now` reads all rows that were unread at `before` again, first and in the same order.
+pub(super) fn is_unread_input_unchanged(before: &CsvPosition, now: &CsvPosition) -> bool {
+    if (before.delimiter, before.header, &before.columns) != (now.delimiter, now.header, &now.columns) {
+        return false;
+    }
+    let current = &before.files[before.file];
+    // An earlier release wrote this position, without snapshots.
+    if current.end == End::NotReached && current.snapshot.is_none() {
+        return false;
+    }
+    let mut files = unread_files(before).peekable();
+    let mut now = unread_files(now);
+    while let Some((path, snapshot)) = files.next() {
+        let is_last = files.peek().is_none();
+        let is_unchanged = now.next().is_some_and(|(path_now, snapshot_now)| {
+            path_now == path && snapshot.is_prefix_of(snapshot_now, path, is_last)
+        });
+        if !is_unchanged {
+            return false;
+        }
+    }
+    true
+}
+
+/// The files with unread rows, in reading order.
+fn unread_files(position: &CsvPosition) -> impl Iterator<Item = (&str, &FileSnapshot)> {
+    let (before, rest) = position.files.split_at(position.file);
+    rest.iter().chain(before).filter_map(|cursor| Some((&*cursor.path, cursor.snapshot.as_ref()?)))
+}
