@@ -13,6 +13,7 @@ mod error;
 mod in_flight;
 mod json;
 mod pipeline;
+mod pipeline_options;
 mod plugin;
 mod progress;
 mod record;
@@ -33,7 +34,6 @@ pub use async_trait::async_trait;
 pub use inventory::submit as register;
 
 pub use batch::{Batch, Position, Positions, Reject};
-pub use config::{is_secret_parameter, without_secrets};
 pub use dead_letter::DeadLetter;
 pub use durable::create_folder;
 pub use engine::{Checkpoint, RunOptions, checkpoints, open_sink, reset_checkpoints, run};

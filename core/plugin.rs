@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Result;
 use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use toml::de::ValueDeserializer;
 
+pub use crate::pipeline_options::{BatchLimits, RetryLimits};
 use crate::progress::Gauges;
 use crate::sink::{Sink, SinkConfig};
 use crate::source::{Source, SourceConfig};
@@ -184,32 +184,6 @@ impl Registry {
     }
 }
 
-/// How large the batches between components may become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchLimits {
-    /// Records in one batch.
-    pub max_records: usize,
-    /// Bytes of bodies in one batch.
-    pub max_bytes: usize,
-    /// How long a source may wait for a batch to fill.
-    pub timeout: Duration,
-    /// Bytes under way in the whole pipeline.
-    pub in_flight: usize,
-}
-
-/// How often and how long what fails is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetryLimits {
-    /// The first pause.
-    pub initial: Duration,
-    /// The longest pause.
-    pub max: Duration,
-    /// How long one write or poll is tried; `None` is for ever.
-    pub timeout: Option<Duration>,
-    /// How long first contact is tried; `None` is for ever.
-    pub connect: Option<Duration>,
-}
-
 /// What a component is told when it is built.
 #[derive(Clone, Debug)]
 pub struct BuildContext {
@@ -251,28 +225,6 @@ impl BuildContext {
             )
         } else {
             String::new()
-        }
-    }
-}
-
-impl Default for BatchLimits {
-    fn default() -> Self {
-        BatchLimits {
-            max_records: 1024,
-            max_bytes: 1 << 20,
-            timeout: Duration::from_millis(50),
-            in_flight: 32 << 20,
-        }
-    }
-}
-
-impl Default for RetryLimits {
-    fn default() -> Self {
-        RetryLimits {
-            initial: Duration::from_millis(100),
-            max: Duration::from_secs(30),
-            timeout: Some(Duration::from_secs(300)),
-            connect: Some(Duration::from_secs(30)),
         }
     }
 }

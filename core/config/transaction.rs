@@ -10,7 +10,7 @@ use crate::sink::Transaction;
 /// Joins every sink that writes in transactions with its source. Answers with
 /// the sinks that cannot have one, and why.
 pub(super) fn join(components: &mut [Component]) -> Vec<(usize, Error)> {
-    let mut slips = Vec::new();
+    let mut errors = Vec::new();
     for sink in 0..components.len() {
         let Some(Transaction { option, handle }) = transaction_of(&components[sink]) else { continue };
         let joined = only_source(components, sink).and_then(|source| {
@@ -22,10 +22,10 @@ pub(super) fn join(components: &mut [Component]) -> Vec<(usize, Error)> {
                 .map_err(|why| anyhow!("source `{name}` cannot be part of it: {why:#}"))
         });
         if let Err(why) = joined {
-            slips.push((sink, OptionError::new(option, format!("{why:#}"))));
+            errors.push((sink, OptionError::new(option, format!("{why:#}"))));
         }
     }
-    slips
+    errors
 }
 
 /// Why dead letters cannot be written in transactions, if they are to be.
