@@ -10,7 +10,6 @@ use super::component::ComponentOptions;
 use super::diagnostic::Diagnostic;
 use super::graph::{Named, Placed};
 use super::option_spans::OptionSpans;
-use super::redaction::Redaction;
 use super::transaction;
 use super::{DEAD_LETTER, LoadContext, is_plain_name};
 use crate::error::{OptionError, OptionErrors};
@@ -18,6 +17,7 @@ use crate::pipeline::{Component, Pipeline};
 use crate::pipeline_options::PipelineOptions;
 use crate::plugin::{BuildContext, Built, Kind};
 use crate::progress::{Counters, Gauges};
+use crate::redaction::Redaction;
 use crate::source::Replay;
 
 /// All that is needed to build the components.

@@ -12,9 +12,10 @@ use super::interpolation::Interpolated;
 use super::option_schema::OptionSchema;
 use super::option_spans::OptionSpans;
 use super::options::Options;
-use super::redaction::Redaction;
+use super::redaction;
 use super::similar::similar;
 use crate::plugin::{Build, Kind, Plugin, Registry};
+use crate::redaction::Redaction;
 use crate::schema::options_schema;
 
 /// One component table, before its options are read.
@@ -118,7 +119,7 @@ fn read_options<'i>(
     };
     let schema = options_schema(plugin);
     let (spans, option_schema) = (OptionSpans::of(&table), OptionSchema::new(&schema));
-    let redaction = Redaction::of(&table, &option_schema, interpolated);
+    let redaction = redaction::of_table(&table, &option_schema, interpolated);
     interpolated.apply(&mut table, &option_schema);
     let owner = format!("{kind} `{}`", plugin.name);
     let (schema, redacted) = (&schema, &redaction);

@@ -35,7 +35,6 @@ use interpolation::Interpolated;
 use option_schema::OptionSchema;
 use option_spans::OptionSpans;
 use options::Options;
-use redaction::Redaction;
 pub use similar::similar;
 pub use variables::Lookup;
 
@@ -124,7 +123,7 @@ fn read_root<'i>(
         schema["properties"][section] = true.into();
     }
     let (spans, option_schema) = (OptionSpans::of(&root), OptionSchema::new(&schema));
-    let redaction = Redaction::of(&root, &option_schema, interpolated);
+    let redaction = redaction::of_table(&root, &option_schema, interpolated);
     interpolated.apply(&mut root, &option_schema);
     let options = Options {
         table: root,

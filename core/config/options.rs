@@ -13,8 +13,8 @@ use super::diagnostic::Diagnostic;
 use super::interpolation::Interpolated;
 use super::option_schema::{OptionSchema, type_of};
 use super::option_spans::option_at;
-use super::redaction::Redaction;
 use super::similar::similar;
+use crate::redaction::Redaction;
 
 /// A table of options, its variables filled in.
 pub(crate) struct Options<'i, 'a> {

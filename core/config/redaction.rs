@@ -17,6 +17,7 @@ use super::option_schema::{OptionSchema, type_of};
 use super::variables::{Lookup, expand};
 use crate::pipeline_options::PipelineOptions;
 use crate::plugin::{Kind, Registry};
+use crate::redaction::Redaction;
 use crate::schema::{options_schema, schema_of};
 
 /// What is shown in the place of a secret.
@@ -146,91 +147,57 @@ fn add_names(schema: &Value, names: &mut HashSet<String>) {
     }
 }
 
-/// Takes the secrets and the values of variables of one table out of messages about it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Redaction(Vec<(String, String)>);
+/// What takes the secrets and the values of variables of a table out of messages about it. The
+/// table is as it is written.
+pub(crate) fn of_table(
+    table: &DeTable<'_>,
+    schema: &OptionSchema<'_>,
+    interpolated: &Interpolated,
+) -> Redaction {
+    let mut texts = Texts { texts: Vec::new(), interpolated };
+    texts.add_table(table, Some(schema));
+    Redaction::new(texts.texts)
+}
 
-impl Redaction {
-    /// For a table as it is written.
-    pub(crate) fn of(table: &DeTable<'_>, schema: &OptionSchema<'_>, interpolated: &Interpolated) -> Self {
-        let mut redaction = Redaction::default();
+/// Collects texts, each with what is shown instead.
+struct Texts<'a> {
+    texts: Vec<(String, String)>,
+    interpolated: &'a Interpolated,
+}
+
+impl Texts<'_> {
+    fn add_table(&mut self, table: &DeTable<'_>, schema: Option<&OptionSchema<'_>>) {
         for (key, value) in table {
-            redaction.add(value, schema.property(key.get_ref()).as_ref(), interpolated);
+            let property = schema.and_then(|schema| schema.property(key.get_ref()));
+            self.add_value(value, property.as_ref());
         }
-        // The longest first, so that no part of one is left.
-        redaction.0.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
-        redaction
     }
 
-    fn add(
-        &mut self,
-        value: &Spanned<DeValue<'_>>,
-        schema: Option<&OptionSchema<'_>>,
-        interpolated: &Interpolated,
-    ) {
+    fn add_value(&mut self, value: &Spanned<DeValue<'_>>, schema: Option<&OptionSchema<'_>>) {
         let is_secret = schema.is_some_and(|schema| schema.is_secret);
         match value.get_ref() {
-            DeValue::Table(table) => {
-                for (key, value) in table {
-                    let property = schema.and_then(|schema| schema.property(key.get_ref()));
-                    self.add(value, property.as_ref(), interpolated);
-                }
-            }
+            DeValue::Table(table) => self.add_table(table, schema),
             DeValue::Array(items) => {
-                let items_schema = schema.and_then(OptionSchema::items);
-                items.iter().for_each(|item| self.add(item, items_schema.as_ref(), interpolated));
+                let schema = schema.and_then(OptionSchema::items);
+                items.iter().for_each(|item| self.add_value(item, schema.as_ref()));
             }
-            DeValue::String(text) => match interpolated.get(&value.span()) {
+            DeValue::String(text) => match self.interpolated.get(&value.span()) {
                 Some(expanded) => {
                     let shown = if is_secret && !is_reference(text) { MASK } else { text };
-                    self.replace(&expanded.text, shown);
-                    expanded.values.iter().for_each(|(variable, value)| self.replace(value, variable));
+                    self.add(&expanded.text, shown);
+                    expanded.values.iter().for_each(|(variable, value)| self.add(value, variable));
                 }
-                None if is_secret => self.replace(text, MASK),
+                None if is_secret => self.add(text, MASK),
                 None => {}
             },
             _ => {}
         }
     }
 
-    fn replace(&mut self, text: &str, shown: &str) {
+    fn add(&mut self, text: &str, shown: &str) {
         let escaped = text.escape_debug().to_string();
-        for text in [text.trim(), &escaped] {
-            if !text.is_empty() {
-                self.0.push((text.to_ascii_lowercase(), shown.to_owned()));
-            }
-        }
+        self.texts.extend([text.trim().to_owned(), escaped].map(|text| (text, shown.to_owned())));
     }
-
-    /// The message without them, in whatever case it has them.
-    pub(crate) fn apply(&self, message: &str) -> String {
-        let lower = message.to_ascii_lowercase();
-        let mut shown = String::with_capacity(message.len());
-        let mut at = 0;
-        while let Some(c) = message[at..].chars().next() {
-            let found = self.0.iter().find(|(text, _)| {
-                let is_long = text.len() > SHORT;
-                lower[at..].starts_with(text.as_str()) && (is_long || is_word(&lower, &(at..at + text.len())))
-            });
-            if let Some((text, replacement)) = found {
-                shown.push_str(replacement);
-                at += text.len();
-            } else {
-                shown.push(c);
-                at += c.len_utf8();
-            }
-        }
-        shown
-    }
-}
-
-/// A text that is no longer than this is part of many words.
-const SHORT: usize = 3;
-
-fn is_word(text: &str, range: &Range<usize>) -> bool {
-    let before = text[..range.start].chars().next_back();
-    let after = text[range.end..].chars().next();
-    !before.into_iter().chain(after).any(char::is_alphanumeric)
 }
 
 /// A source text without its secrets.

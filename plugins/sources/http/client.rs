@@ -7,12 +7,12 @@ use anyhow::anyhow;
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION};
 use reqwest::{Method, StatusCode, Url};
-use runner_core::{ByteSize, Result, without_secrets};
+use runner_core::{ByteSize, Result};
 
 use super::auth::Credentials;
 use super::pagination::Pagination;
 use super::position::Request;
-use super::redact::{HARMLESS_HEADERS, Redactor, is_telltale};
+use super::redact::{HIDDEN, Redactor};
 use super::trouble::{Trouble, root};
 
 /// As many as browsers and curl follow, roughly; more is a circle.
@@ -30,8 +30,16 @@ pub(super) const MAX_ANSWER: usize = 256 << 20;
 /// How long a host may take to let anybody in; one that drops packets never says that it will not.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Stands in a saved link where it repeats a secret of `endpoint` or `query`.
-const MARK: &str = "***";
+/// Headers that are sent to every host; their values depend on no credentials.
+const HEADERS_FOR_ALL_HOSTS: [&str; 7] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "content-type",
+    "user-agent",
+];
 
 /// All that a request is made of.
 #[derive(Debug)]
@@ -47,6 +55,14 @@ pub(super) struct Client {
     pub(super) max_answer: usize,
     /// Whether anything has come back in this run, be it a refusal.
     pub(super) has_answered: AtomicBool,
+}
+
+/// A query parameter of the pipeline file.
+struct SentParameter {
+    name: String,
+    value: String,
+    /// What a saved link has in the place of the value.
+    mark: String,
 }
 
 /// An answer that says it has succeeded.
@@ -94,9 +110,11 @@ impl Client {
         let mut url = match request {
             Request::Link(link) => {
                 let mut url = Url::parse(link)?;
-                let secret =
-                    |name: &str| self.secrets().find(|(known, _)| known == name).map(|(_, value)| value);
-                replace_values(&mut url, |name, value| if value == MARK { secret(name) } else { None });
+                let sent = self.sent();
+                replace_values(&mut url, |name, value| {
+                    let known = sent.iter().find(|it| (&*it.name, &*it.mark) == (name, value))?;
+                    Some(known.value.clone())
+                });
                 url
             }
             _ => self.endpoint.clone(),
@@ -113,22 +131,54 @@ impl Client {
         Ok(url)
     }
 
-    /// What `endpoint` and `query` send as parameters that by their names are secrets.
-    fn secrets(&self) -> impl Iterator<Item = (String, String)> {
-        let parameters = self.endpoint.query_pairs().filter(|(name, _)| is_telltale(name));
-        parameters.map(|(name, value)| (name.into_owned(), value.into_owned()))
+    /// The parameters that `endpoint` and `query` send.
+    fn sent(&self) -> Vec<SentParameter> {
+        let mut sent: Vec<SentParameter> = Vec::new();
+        for (name, value) in self.endpoint.query_pairs() {
+            let mark = match sent.iter().filter(|it| it.name == name).count() {
+                0 => HIDDEN.to_owned(),
+                n => format!("{HIDDEN}{n}"),
+            };
+            sent.push(SentParameter { name: name.into_owned(), value: value.into_owned(), mark });
+        }
+        sent
     }
 
-    /// The target of a link, to be saved: without the API key, and with a mark for other secrets that were sent.
+    /// The target of a link, to be saved: without the API key, and with marks for other values that were sent.
     pub(super) fn link(&self, response: &Response, target: &str) -> Result<Request> {
         let mut url = response.url.join(target)?;
         if let Some((name, _)) = &self.credentials.parameter {
             set_parameter(&mut url, name, None);
         }
-        let is_sent = |name: &str, value: &str| self.secrets().any(|it| (&*it.0, &*it.1) == (name, value));
-        replace_values(&mut url, |name, value| is_sent(name, value).then(|| MARK.to_owned()));
+        let sent = self.sent();
+        replace_values(&mut url, |name, value| {
+            Some(sent.iter().find(|it| (&*it.name, &*it.value) == (name, value))?.mark.clone())
+        });
         url.set_fragment(None);
         Ok(Request::Link(url.into()))
+    }
+
+    /// Whether an earlier release, which kept values of parameters in identities unless their names
+    /// told of a secret, has called this source so; `own` is its identity now.
+    pub(super) fn is_former_identity(&self, own: &str, former: &str) -> bool {
+        let split = |identity: &'_ str| -> Option<(String, String, String)> {
+            let (method, rest) = identity.split_once(' ')?;
+            let (url, body) = rest.split_once(' ').unwrap_or((rest, ""));
+            let (base, query) = url.split_once('?')?;
+            Some((format!("{method} {base}"), query.to_owned(), body.to_owned()))
+        };
+        let (Some((own_base, _, own_body)), Some((base, query, body))) = (split(own), split(former)) else {
+            return false;
+        };
+        let pieces: Vec<&str> = self.endpoint.query().unwrap_or_default().split('&').collect();
+        let former_pieces: Vec<&str> = query.split('&').collect();
+        let is_same = |(piece, former): (&&str, &&str)| {
+            let name = piece.split('=').next().unwrap_or_default();
+            piece == former || **former == format!("{name}={HIDDEN}")
+        };
+        (own_base, own_body) == (base, body)
+            && pieces.len() == former_pieces.len()
+            && pieces.iter().zip(&former_pieces).all(is_same)
     }
 
     /// How a request is shown.
@@ -154,9 +204,9 @@ impl Client {
             };
             let next = url.join(target).map_err(|_| {
                 Trouble::Refused(anyhow!(
-                    "{} was redirected to `{}`, which is no URL",
+                    "{} was redirected to `{}`, which is not a valid URL",
                     self.shown(&method, &url),
-                    without_secrets(target)
+                    self.redactor.text(target)
                 ))
             })?;
             // As every client does (RFC 9110, 15.4): what was sent is not sent on
@@ -192,7 +242,7 @@ impl Client {
             headers = headers
                 .into_iter()
                 .filter_map(|(name, value)| Some((name?, value)))
-                .filter(|(name, _)| HARMLESS_HEADERS.contains(&name.as_str()))
+                .filter(|(name, _)| HEADERS_FOR_ALL_HOSTS.contains(&name.as_str()))
                 .collect();
         }
         let Some(http) = &self.http else {
@@ -269,7 +319,7 @@ impl Client {
         let front = &body[..body.len().min(MAX_LOOK)];
         let text = String::from_utf8_lossy(front);
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        // Hidden before it is cut: half a secret is a secret as well.
+        // Redacted before it is cut: the first half of a secret would not be recognized.
         let line = self.redactor.text(&line);
         match line.char_indices().nth(SHOWN) {
             _ if line.is_empty() => line,
@@ -309,7 +359,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parameter_is_replaced_and_the_others_stay_as_they_are() {
+    fn set_parameter_keeps_the_other_parameters() {
         let mut url = Url::parse("http://a/?q=x%20y&page=1&page=2&flag").unwrap();
         set_parameter(&mut url, "page", Some("3 4"));
         assert_eq!(url.query(), Some("q=x%20y&flag&page=3+4"));
@@ -320,11 +370,13 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_replaced_where_it_stands() {
+    fn replace_values_keeps_order_and_other_values() {
         let mut url = Url::parse("http://a/?q=x%20y&appid=a%2Fb&appid=c&flag").unwrap();
-        replace_values(&mut url, |name, value| ((name, value) == ("appid", "a/b")).then(|| MARK.to_owned()));
+        replace_values(&mut url, |name, value| {
+            ((name, value) == ("appid", "a/b")).then(|| HIDDEN.to_owned())
+        });
         assert_eq!(url.query(), Some("q=x%20y&appid=***&appid=c&flag"));
-        replace_values(&mut url, |_, value| (value == MARK).then(|| "a/b".to_owned()));
+        replace_values(&mut url, |_, value| (value == HIDDEN).then(|| "a/b".to_owned()));
         assert_eq!(url.query(), Some("q=x%20y&appid=a%2Fb&appid=c&flag"));
     }
 }
