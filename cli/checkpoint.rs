@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use anyhow::{Result, bail};
-use runner_core::{Checkpoint, Kind, Pipeline, checkpoints, reset_checkpoints, without_secrets};
+use runner_core::{Checkpoint, Kind, Pipeline, checkpoints, reset_checkpoints};
 use serde_json::Value;
 
 use crate::arguments::{
@@ -31,9 +31,9 @@ fn show(pipeline: &Pipeline) -> Result<()> {
     let found = checkpoints(&pipeline.data_dir)?;
     let mut text = String::new();
     for it in &found {
-        text += &format!("{} ({}) reads {}\n", it.component, it.plugin, without_secrets(&it.identity));
+        text += &format!("{} ({}) reads {}\n", it.component, it.plugin, it.identity);
         text += &numbers(it, pipeline);
-        let position = it.position.as_ref().map_or("at the start".to_owned(), shown);
+        let position = it.position.as_ref().map_or("at the start".to_owned(), Value::to_string);
         text += &format!("  position    {position}\n");
     }
     // Whoever closed stdout wants to hear nothing.
@@ -46,21 +46,6 @@ fn show(pipeline: &Pipeline) -> Result<()> {
         say(ELSEWHERE);
     }
     Ok(())
-}
-
-/// A position, without what the links in it say of secrets.
-fn shown(position: &Value) -> String {
-    fn hide(value: &mut Value) {
-        match value {
-            Value::String(text) => *text = without_secrets(text),
-            Value::Array(items) => items.iter_mut().for_each(hide),
-            Value::Object(members) => members.values_mut().for_each(hide),
-            _ => {}
-        }
-    }
-    let mut position = position.clone();
-    hide(&mut position);
-    position.to_string()
 }
 
 /// What a checkpoint says about entry numbers.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use runner_core::config::{Surroundings, load};
+use runner_core::config::{LoadContext, load};
 use runner_core::{Pipeline, Registry};
 
 use crate::arguments::Common;
@@ -11,7 +11,7 @@ use crate::exit::{Exit, say, say_error};
 /// Reads and builds a pipeline; what is wrong with it has been said if this fails.
 pub(crate) fn read(path: &Path, data_dir: Option<PathBuf>, common: &Common) -> Result<Pipeline, Exit> {
     let registry = registry()?;
-    let surroundings = Surroundings { registry: &registry, lookup: &variable, data_dir };
+    let surroundings = LoadContext { registry: &registry, lookup: &variable, data_dir };
     load(path, &surroundings).map_err(|slips| {
         say(&slips.render(common.color.on_stderr()));
         Exit::Config

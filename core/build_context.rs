@@ -2,35 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
+use crate::pipeline_options::{BatchLimits, RetryLimits};
 use crate::progress::Gauges;
-
-/// How large the batches between components may become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchLimits {
-    /// Records in one batch.
-    pub max_records: usize,
-    /// Bytes of bodies in one batch.
-    pub max_bytes: usize,
-    /// How long a source may wait for a batch to fill.
-    pub timeout: Duration,
-    /// Bytes in flight in the whole pipeline.
-    pub in_flight: usize,
-}
-
-/// How often and how long a failed operation is retried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetryLimits {
-    /// The first pause.
-    pub initial: Duration,
-    /// The longest pause.
-    pub max: Duration,
-    /// How long one write or poll is retried; `None` is without limit.
-    pub timeout: Option<Duration>,
-    /// How long the first contact is retried; `None` is without limit.
-    pub connect: Option<Duration>,
-}
 
 /// The part of the pipeline that feeds a component.
 #[derive(Clone, Debug, Default)]
@@ -81,28 +55,6 @@ impl BuildContext {
             )
         } else {
             String::new()
-        }
-    }
-}
-
-impl Default for BatchLimits {
-    fn default() -> Self {
-        BatchLimits {
-            max_records: 1024,
-            max_bytes: 1 << 20,
-            timeout: Duration::from_millis(50),
-            in_flight: 32 << 20,
-        }
-    }
-}
-
-impl Default for RetryLimits {
-    fn default() -> Self {
-        RetryLimits {
-            initial: Duration::from_millis(100),
-            max: Duration::from_secs(30),
-            timeout: Some(Duration::from_secs(300)),
-            connect: Some(Duration::from_secs(30)),
         }
     }
 }

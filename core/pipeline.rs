@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::build_context::{BatchLimits, RetryLimits};
 use crate::checkpoint::Checkpoint;
+use crate::pipeline_options::{BatchLimits, RetryLimits};
 use crate::plugin::{Built, Kind};
 use crate::progress::{Counters, Gauges, get};
 use crate::sink::Sink;

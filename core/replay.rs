@@ -70,8 +70,8 @@ mod tests {
 
     use super::*;
     use crate::batch::Batch;
-    use crate::build_context::{BatchLimits, RetryLimits};
     use crate::error::Failure;
+    use crate::pipeline_options::{BatchLimits, RetryLimits};
     use crate::position::Start;
     use crate::sink::WriteError;
     use crate::source::Next;

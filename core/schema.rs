@@ -4,7 +4,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::config::top_schema;
+use crate::pipeline_options::PipelineOptions;
 use crate::plugin::{Kind, Plugin, Registry};
 
 /// The dialect of every schema here.
@@ -167,7 +167,7 @@ pub fn plugin_schema(plugin: &Plugin) -> Value {
 
 /// The schema of a whole pipeline file.
 pub fn pipeline_schema(registry: &Registry) -> Value {
-    let mut schema = top_schema();
+    let mut schema = schema_of::<PipelineOptions>();
     allow_variables(&mut schema);
     let components = |kind: Kind, has_inputs: bool| -> Vec<Value> {
         registry

@@ -1,15 +1,14 @@
 //! A secret is an option that is never shown.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-/// A password, a token, a key: no output ever shows it.
-#[derive(Clone, Debug, Deserialize)]
+/// A password, a token or a key. It is never printed.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Secret(SecretString);
+#[schemars(inline, extend("writeOnly" = true))]
+pub struct Secret(#[schemars(with = "String")] SecretString);
 
 impl Secret {
     /// A secret with this text.
@@ -20,19 +19,5 @@ impl Secret {
     /// The text itself, for the client library that needs it.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
-    }
-}
-
-impl JsonSchema for Secret {
-    fn schema_name() -> Cow<'static, str> {
-        "Secret".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "writeOnly": true })
     }
 }

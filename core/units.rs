@@ -1,38 +1,21 @@
 //! Durations and sizes as people write them: `"1m30s"`, `"10MiB"`.
 
-use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// Reads a value out of a string; a slip says how the value is written.
-struct Written<T> {
-    as_in: &'static str,
-    value: PhantomData<T>,
-}
-
-impl<T: TryFrom<String, Error = String>> Visitor<'_> for Written<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_in)
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-        T::try_from(text.to_owned()).map_err(E::custom)
-    }
-}
-
-/// A point in time so far away can still be counted from now, whatever the clock.
+/// The end of such a duration can be computed on every clock.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// A span of time with its unit: `"250ms"`, `"5s"`, `"1m30s"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(inline, extend(
+    "pattern" = r"^\s*(\d+(\.\d+)?\s*[a-zA-Zµ]+\s*)+$|\$\{",
+    "examples" = ["250ms", "5s", "1m30s"],
+))]
 pub struct HumanDuration(pub Duration);
 
 impl HumanDuration {
@@ -46,7 +29,7 @@ impl HumanDuration {
         HumanDuration(Duration::from_millis(millis))
     }
 
-    /// The span, where `"0s"` stands for no bound at all.
+    /// The duration; `"0s"` is no limit.
     pub fn unless_zero(self) -> Option<Duration> {
         (!self.0.is_zero()).then_some(self.0)
     }
@@ -88,39 +71,20 @@ impl std::str::FromStr for HumanDuration {
             ));
         }
         match humantime::parse_duration(text) {
-            Ok(span) if span > LONGEST => {
-                Err(format!("`{text}` is longer than a hundred years, beyond which no clock here counts"))
-            }
+            Ok(span) if span > LONGEST => Err(format!("`{text}` is longer than the maximum of 100 years")),
             Ok(span) => Ok(HumanDuration(span)),
             Err(_) => Err(format!("`{text}` is not a duration: write it as \"250ms\", \"5s\" or \"1m30s\"")),
         }
     }
 }
 
-impl<'de> Deserialize<'de> for HumanDuration {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let as_in = "a duration with its unit, as in \"250ms\", \"5s\" or \"1m30s\"";
-        deserializer.deserialize_str(Written { as_in, value: PhantomData })
-    }
-}
-
-impl JsonSchema for HumanDuration {
-    fn schema_name() -> Cow<'static, str> {
-        "Duration".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": r"^\s*(\d+(\.\d+)?\s*[a-zA-Zµ]+\s*)+$|\$\{" })
-    }
-}
-
 /// A number of bytes with its unit: `"64KiB"`, `"10MB"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(inline, extend(
+    "pattern" = r"^\s*\d+(\.\d+)?\s*([kKmMgGtT][iI]?)?[bB]$|\$\{",
+    "examples" = ["64KiB", "10MB"],
+))]
 pub struct ByteSize(pub u64);
 
 impl ByteSize {
@@ -162,24 +126,50 @@ impl TryFrom<String> for ByteSize {
     }
 }
 
-impl<'de> Deserialize<'de> for ByteSize {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let as_in = "a size with its unit, as in \"64KiB\" or \"10MB\"";
-        deserializer.deserialize_str(Written { as_in, value: PhantomData })
+/// For `#[serde(with)]`: a size in bytes, written as a [`ByteSize`].
+pub(crate) mod as_size {
+    use super::ByteSize;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(size: &usize, serializer: S) -> Result<S::Ok, S::Error> {
+        ByteSize(*size as u64).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+        ByteSize::deserialize(deserializer).map(ByteSize::as_usize)
     }
 }
 
-impl JsonSchema for ByteSize {
-    fn schema_name() -> Cow<'static, str> {
-        "ByteSize".into()
+/// For `#[serde(with)]`: a duration, written as a [`HumanDuration`].
+pub(crate) mod as_time {
+    use super::{Duration, HumanDuration};
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        HumanDuration(*time).serialize(serializer)
     }
 
-    fn inline_schema() -> bool {
-        true
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        HumanDuration::deserialize(deserializer).map(Duration::from)
+    }
+}
+
+/// For `#[serde(with)]`: a duration, written as a [`HumanDuration`]; `"0s"` is no limit.
+pub(crate) mod as_limit {
+    use super::{Duration, HumanDuration};
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        limit: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        HumanDuration(limit.unwrap_or_default()).serialize(serializer)
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*([kKmMgGtT][iI]?)?[bB]$|\$\{" })
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        HumanDuration::deserialize(deserializer).map(HumanDuration::unless_zero)
     }
 }
 
@@ -188,12 +178,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_and_sizes_read_back_as_they_are_written() {
+    fn durations_and_sizes_survive_a_round_trip() {
         for text in ["250ms", "5s", "1m30s", "0s"] {
             assert_eq!(text.parse::<HumanDuration>().unwrap().to_string(), text);
         }
         let absurd = "30000000000y".parse::<HumanDuration>().unwrap_err();
-        assert!(absurd.contains("longer than a hundred years"), "{absurd}");
+        assert!(absurd.contains("longer than the maximum"), "{absurd}");
         assert_eq!("0.5s".parse::<HumanDuration>().unwrap(), HumanDuration::from_millis(500));
         for text in ["64KiB", "1MiB", "1.5MiB"] {
             assert_eq!(ByteSize::try_from(text.to_owned()).unwrap().to_string(), text);
@@ -202,16 +192,8 @@ mod tests {
     }
 
     #[test]
-    fn a_number_without_a_unit_is_refused() {
+    fn number_without_a_unit_is_refused() {
         assert!("5".parse::<HumanDuration>().unwrap_err().contains("needs a unit"));
         assert!(ByteSize::try_from("64".to_owned()).unwrap_err().contains("needs a unit"));
-    }
-
-    #[test]
-    fn a_bare_number_is_told_how_to_write_it() {
-        let duration = serde_json::from_str::<HumanDuration>("5").unwrap_err().to_string();
-        assert!(duration.contains("expected a duration with its unit, as in") && duration.contains("\"5s\""));
-        let size = serde_json::from_str::<ByteSize>("64").unwrap_err().to_string();
-        assert!(size.contains("expected a size with its unit, as in \"64KiB\""), "{size}");
     }
 }

@@ -6,70 +6,93 @@ use std::sync::Arc;
 
 use anyhow::Error;
 
-use super::component::Read;
+use super::component::ComponentOptions;
 use super::diagnostic::Diagnostic;
 use super::graph::{Named, Placed};
-use super::places::Places;
-use super::top::Top;
+use super::option_spans::OptionSpans;
 use super::transaction;
-use super::{DEAD_LETTER, Surroundings, is_plain_name};
+use super::{DEAD_LETTER, LoadContext, is_plain_name};
 use crate::build_context::{BuildContext, Upstream};
 use crate::error::{OptionError, OptionErrors};
 use crate::pipeline::{Component, Pipeline};
+use crate::pipeline_options::PipelineOptions;
 use crate::plugin::{Built, Kind};
 use crate::progress::{Counters, Gauges};
+use crate::redaction::Redaction;
 use crate::source::Replay;
 
 /// All that is needed to build the components.
 pub(crate) struct Assembly<'a> {
     pub(crate) path: &'a Path,
-    pub(crate) top: Top,
-    /// Where the options of `top` stand.
-    pub(crate) places: Places,
+    pub(crate) top: TopLevel,
     pub(crate) named: Vec<Named>,
-    pub(crate) builds: Vec<Option<Read>>,
+    /// The options of each of `named`.
+    pub(crate) options: Vec<ComponentOptions>,
     pub(crate) dead_letter: Option<DeadLetter>,
+}
+
+/// The options at the top of a file, and what their errors are shown with.
+pub(crate) struct TopLevel {
+    pub(crate) options: PipelineOptions,
+    pub(crate) spans: OptionSpans,
+    pub(crate) redaction: Redaction,
 }
 
 /// The sink of `[dead_letter]`, and where it is named.
 pub(crate) struct DeadLetter {
-    pub(crate) read: Read,
+    pub(crate) options: ComponentOptions,
     pub(crate) at: Range<usize>,
 }
 
-/// What an error of a component is shown with.
+/// What the errors of a component are shown with.
 struct Shown<'a> {
     /// The component, as in "`sources.prices` (http)".
     component: String,
     at: &'a Range<usize>,
-    options: Places,
-    /// Whether all that stands in front of it is known.
-    has_all_inputs: bool,
+    spans: OptionSpans,
+    redaction: Redaction,
+}
+
+impl TopLevel {
+    /// Finds the options that are valid by themselves and not for a pipeline.
+    pub(crate) fn check(&self) -> Vec<Diagnostic> {
+        let mut errors = Vec::new();
+        for (options, message) in self.options.check() {
+            let place = options.iter().find_map(|option| self.spans.find(option).map(|at| (option, at)));
+            errors.push(match place {
+                Some((option, at)) => Diagnostic::new(format!("`{option}`: {message}"), at, "here"),
+                None => Diagnostic::of_file(message),
+            });
+        }
+        errors
+    }
+
+    /// The name of the pipeline: that of the file, unless it has its own.
+    fn name(&self, path: &Path) -> Result<String, Diagnostic> {
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let name = self.options.name.clone().or(stem).unwrap_or_else(|| "pipeline".into());
+        if is_plain_name(&name) {
+            return Ok(name);
+        }
+        let message = self.redaction.apply(&format!("`{name}` cannot be the name of a pipeline"));
+        let advice = "letters, digits, `_`, `-` and `.`";
+        Err(match self.spans.find("name") {
+            Some(at) => Diagnostic::new(message, at, format!("use {advice}")),
+            None => Diagnostic::of_file(format!("{message}: set `name` to {advice}")),
+        })
+    }
 }
 
 impl Assembly<'_> {
-    /// Builds what could be read, in any case, so that all errors are found.
-    pub(crate) fn build(
-        self,
-        order: Vec<Placed>,
-        surroundings: &Surroundings,
-        slips: &mut Vec<Diagnostic>,
-    ) -> Option<Pipeline> {
-        let Assembly { path, top, places, named, mut builds, dead_letter } = self;
-        check(&top, &places, slips);
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        let name = top.name.or(stem).unwrap_or_else(|| "pipeline".into());
-        if !is_plain_name(&name) {
-            let message = format!("`{name}` cannot be the name of a pipeline");
-            let advice = "letters, digits, `_`, `-` and `.`";
-            slips.push(match places.get("name") {
-                Some(at) => Diagnostic::new(message, at, format!("use {advice}")),
-                None => Diagnostic::of_file(format!("{message}: set `name` to {advice}")),
-            });
-        }
+    /// Builds all components, or returns all that is wrong with them.
+    pub(crate) fn build(self, order: Vec<Placed>, load: &LoadContext) -> Result<Pipeline, Vec<Diagnostic>> {
+        let Assembly { path, top, named, options, dead_letter } = self;
+        let name = top.name(path).map_err(|error| vec![error])?;
+        let mut errors = Vec::new();
+        let mut options: Vec<Option<ComponentOptions>> = options.into_iter().map(Some).collect();
         let folder = folder_of(path);
-        let batch = top.batch.into();
-        let retry = top.retry.into();
+        let batch = top.options.batch;
+        let retry = top.options.retry;
         let context = |component: &str| BuildContext {
             pipeline: name.clone(),
             component: component.to_owned(),
@@ -80,12 +103,13 @@ impl Assembly<'_> {
             upstream: Upstream::default(),
             is_dead_letter: false,
         };
-        let kinds: Vec<Kind> = order.iter().map(|placed| named[placed.index].kind).collect();
         let mut components: Vec<Option<Component>> = Vec::new();
         let mut numbered_by: Vec<Vec<String>> = Vec::new();
         let mut shown = Vec::new();
-        for Placed { index, inputs, has_all_inputs } in order {
+        let mut is_sink = Vec::new();
+        for Placed { index, inputs } in order {
             let Named { name: component, kind, at, .. } = &named[index];
+            let Some(options) = options[index].take() else { continue };
             let location = |input: &usize| match &components[*input].as_ref()?.built {
                 Built::Sink(sink) => sink.location(),
                 _ => None,
@@ -95,21 +119,23 @@ impl Assembly<'_> {
                 inputs.iter().flat_map(|input| &numbered_by[*input]).cloned().collect();
             numbering.sort_unstable();
             numbering.dedup();
-            // Only a sink says something to what stands behind it.
-            let is_known = |input: &usize| kinds[*input] != Kind::Sink || components[*input].is_some();
-            let has_all_inputs = has_all_inputs && inputs.iter().all(is_known);
-            let read = builds[index].take();
-            let plugin = read.as_ref().map_or("", |read| read.plugin);
             shown.push(Shown {
-                component: format!("`{}.{component}` ({plugin})", kind.section()),
+                component: format!("`{}.{component}` ({})", kind.section(), options.plugin),
                 at,
-                options: read.as_ref().map(|read| read.options.clone()).unwrap_or_default(),
-                has_all_inputs,
+                spans: options.spans.clone(),
+                redaction: options.redaction.clone(),
             });
             numbered_by.push(numbering.clone());
             let upstream = Upstream { counting_sources: numbering, locations };
             let context = BuildContext { upstream, ..context(component) };
-            let built = read.and_then(|read| build(read, context, inputs, shown.last(), slips));
+            // What a component needs to know about a sink before it is not known if that has failed.
+            let has_failed_sink = |input: &usize| is_sink[*input] && components[*input].is_none();
+            let built = if inputs.iter().any(has_failed_sink) {
+                None
+            } else {
+                build(options, context, inputs, shown.last(), &mut errors)
+            };
+            is_sink.push(*kind == Kind::Sink);
             if let (Some(Built::Source(source)), Some(own)) =
                 (built.as_ref().map(|it| &it.built), numbered_by.last_mut())
                 && source.replay() != Replay::External
@@ -118,20 +144,20 @@ impl Assembly<'_> {
             }
             components.push(built);
         }
-        let dead_letter = dead_letter.and_then(|DeadLetter { read, at }| {
+        let dead_letter = dead_letter.and_then(|DeadLetter { options, at }| {
             let mut numbering: Vec<String> = numbered_by.into_iter().flatten().collect();
             numbering.sort_unstable();
             numbering.dedup();
             let upstream = Upstream { counting_sources: numbering, locations: Vec::new() };
             let context = BuildContext { is_dead_letter: true, upstream, ..context(DEAD_LETTER) };
             let shown = Shown {
-                component: format!("`[{DEAD_LETTER}]` ({})", read.plugin),
+                component: format!("`[{DEAD_LETTER}]` ({})", options.plugin),
                 at: &at,
-                options: read.options.clone(),
-                has_all_inputs: true,
+                spans: options.spans.clone(),
+                redaction: options.redaction.clone(),
             };
-            let built = build(read, context, Vec::new(), Some(&shown), slips)?;
-            slips.extend(transaction::refuse(&built).iter().flat_map(|error| shown.slips(error)));
+            let built = build(options, context, Vec::new(), Some(&shown), &mut errors)?;
+            errors.extend(transaction::refuse(&built).iter().flat_map(|error| shown.diagnostics(error)));
             if let Built::Sink(sink) = &built.built
                 && !sink.stores_records()
             {
@@ -139,49 +165,41 @@ impl Assembly<'_> {
                     "`{}` stores nothing, so rejected records would be lost; use `file`, `s3`, `kafka` or `console`",
                     built.plugin
                 );
-                slips.extend(shown.slips(&OptionError::new("type", message)));
+                errors.extend(shown.diagnostics(&OptionError::new("type", message)));
             }
             Some(built)
         });
-        // One that was not built has a slip, or a value that is missing.
-        if !slips.is_empty() || components.iter().any(Option::is_none) {
-            return None;
+        if !errors.is_empty() {
+            return Err(errors);
         }
         let mut components: Vec<Component> = components.into_iter().flatten().collect();
         for (sink, error) in transaction::join(&mut components) {
-            slips.extend(shown[sink].slips(&error));
+            errors.extend(shown[sink].diagnostics(&error));
         }
-        let data_dir = data_dir(surroundings, top.data_dir.as_deref(), &folder, &name)
-            .map_err(|message| slips.push(Diagnostic::of_file(message)))
-            .ok()?;
-        Some(Pipeline { name, file: path.to_owned(), data_dir, batch, retry, components, dead_letter })
-    }
-}
-
-/// Shows what makes no sense among the options at the top of the file.
-fn check(top: &Top, places: &Places, slips: &mut Vec<Diagnostic>) {
-    for (options, message) in top.check() {
-        let place = options.iter().find_map(|option| places.find(option).map(|at| (option, at)));
-        slips.push(match place {
-            Some((option, at)) => Diagnostic::new(format!("`{option}`: {message}"), at, "here"),
-            None => Diagnostic::of_file(message),
-        });
+        let data_dir = data_dir(load, top.options.data_dir.as_deref(), &folder, &name)
+            .map_err(|message| errors.push(Diagnostic::of_file(message)));
+        match data_dir {
+            Ok(data_dir) if errors.is_empty() => {
+                Ok(Pipeline { name, file: path.to_owned(), data_dir, batch, retry, components, dead_letter })
+            }
+            _ => Err(errors),
+        }
     }
 }
 
 fn build(
-    read: Read,
+    options: ComponentOptions,
     context: BuildContext,
     inputs: Vec<usize>,
     shown: Option<&Shown>,
-    slips: &mut Vec<Diagnostic>,
+    errors: &mut Vec<Diagnostic>,
 ) -> Option<Component> {
     let gauges = Arc::clone(&context.gauges);
     let is_dead_letter = context.is_dead_letter;
-    match (read.build)(&context) {
+    match (options.build)(&context) {
         Ok(built) => Some(Component {
             name: context.component,
-            plugin: read.plugin,
+            plugin: options.plugin,
             inputs,
             built,
             gauges,
@@ -189,35 +207,30 @@ fn build(
             is_dead_letter,
         }),
         Err(error) => {
-            slips.extend(shown.iter().flat_map(|shown| shown.slips(&error)));
+            errors.extend(shown.iter().flat_map(|shown| shown.diagnostics(&error)));
             None
         }
     }
 }
 
 impl Shown<'_> {
-    fn slips(&self, error: &Error) -> Vec<Diagnostic> {
+    fn diagnostics(&self, error: &Error) -> Vec<Diagnostic> {
         match error.downcast_ref::<OptionErrors>() {
-            Some(several) => several.iter().filter_map(|error| self.slip(error)).collect(),
-            None => self.slip(error).into_iter().collect(),
+            Some(several) => several.iter().map(|error| self.diagnostic(error)).collect(),
+            None => vec![self.diagnostic(error)],
         }
     }
 
-    /// Shows an error about an option at its value, any other at the component. That an option is
-    /// missing may be said only because something in front is: then it is no slip of its own.
-    fn slip(&self, error: &Error) -> Option<Diagnostic> {
+    /// Shows an error about an option at its value, any other at the component.
+    fn diagnostic(&self, error: &Error) -> Diagnostic {
         let label = format!("in {}", self.component);
-        match error.downcast_ref::<OptionError>() {
+        let (message, place) = match error.downcast_ref::<OptionError>() {
             Some(OptionError { option, message }) => {
-                let place = self.options.get(option);
-                if place.is_none() && !self.has_all_inputs {
-                    return None;
-                }
-                let at = place.unwrap_or_else(|| self.at.clone());
-                Some(Diagnostic::new(format!("`{option}`: {message}"), at, label))
+                (format!("`{option}`: {}", self.redaction.apply(message)), self.spans.find_or_table(option))
             }
-            None => Some(Diagnostic::new(format!("{error:#}"), self.at.clone(), label)),
-        }
+            None => (self.redaction.apply(&format!("{error:#}")), None),
+        };
+        Diagnostic::new(message, place.unwrap_or_else(|| self.at.clone()), label)
     }
 }
 
@@ -230,14 +243,9 @@ fn folder_of(path: &Path) -> PathBuf {
 }
 
 /// The folder of this pipeline's checkpoints.
-fn data_dir(
-    surroundings: &Surroundings,
-    option: Option<&str>,
-    folder: &Path,
-    name: &str,
-) -> Result<PathBuf, String> {
-    let variable = |name: &str| (surroundings.lookup)(name).filter(|value| !value.is_empty());
-    let given = surroundings
+fn data_dir(load: &LoadContext, option: Option<&str>, folder: &Path, name: &str) -> Result<PathBuf, String> {
+    let variable = |name: &str| (load.lookup)(name).filter(|value| !value.is_empty());
+    let given = load
         .data_dir
         .clone()
         .or_else(|| option.map(|option| folder.join(option)))

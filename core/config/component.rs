@@ -7,129 +7,130 @@ use toml::de::{DeTable, DeValue};
 
 use super::DEAD_LETTER;
 use super::diagnostic::Diagnostic;
-use super::graph::Named;
-use super::places::Places;
-use super::read::{Options, read_all};
+use super::graph::{Input, Named};
+use super::interpolation::Interpolated;
+use super::option_schema::OptionSchema;
+use super::option_spans::OptionSpans;
+use super::options::Options;
+use super::redaction;
 use super::similar::similar;
-use super::substitute::Filled;
 use crate::plugin::{Build, Kind, Plugin, Registry};
+use crate::redaction::Redaction;
 use crate::schema::options_schema;
 
 /// One component table, before its options are read.
-pub(crate) struct Raw<'i> {
+pub(crate) struct RawComponent<'i> {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) at: Range<usize>,
-    /// `None` if what stands there is no table.
-    pub(crate) table: Option<DeTable<'i>>,
+    pub(crate) table: DeTable<'i>,
     pub(crate) span: Range<usize>,
 }
 
-/// A component that has been read: what builds it, and where its options stand.
-pub(crate) struct Read {
+/// The options of a component: what builds it, and what its errors are shown with.
+pub(crate) struct ComponentOptions {
     pub(crate) plugin: &'static str,
     pub(crate) build: Build,
-    pub(crate) options: Places,
+    pub(crate) spans: OptionSpans,
+    pub(crate) redaction: Redaction,
 }
 
-/// Reads `inputs`, then the options; what could be read of the wiring is
-/// answered in any case, so that its slips are found as well.
+/// Reads a component; `None` if it has errors.
 pub(crate) fn read_component<'i>(
-    raw: Raw<'i>,
-    filled: &'i Filled,
+    mut raw: RawComponent<'i>,
+    interpolated: &'i Interpolated,
     registry: &Registry,
-    slips: &mut Vec<Diagnostic>,
-) -> (Named, Option<Read>) {
-    let Raw { name, kind, at, table, span } = raw;
-    let mut named = Named { name, kind, at, inputs: Vec::new(), has_all_inputs: true };
-    let Some(mut table) = table else {
-        return (Named { has_all_inputs: kind == Kind::Source, ..named }, None);
-    };
-    if kind != Kind::Source {
-        let n_slips = slips.len();
-        match table.remove("inputs") {
-            Some(value) => named.inputs = read_inputs(&value, filled, slips),
-            None => slips.push(
+    errors: &mut Vec<Diagnostic>,
+) -> Option<(Named, ComponentOptions)> {
+    let mut inputs = Vec::new();
+    if raw.kind != Kind::Source {
+        match raw.table.remove("inputs") {
+            Some(value) => inputs = read_inputs(&value, interpolated, errors),
+            None => errors.push(
                 Diagnostic::new(
-                    format!("{kind} `{}` needs `inputs`", named.name),
-                    named.at.clone(),
+                    format!("{} `{}` needs `inputs`", raw.kind, raw.name),
+                    raw.at.clone(),
                     "`inputs` is missing",
                 )
                 .note("`inputs` names the components whose records it takes, as in `inputs = [\"stocks\"]`"),
             ),
         }
-        named.has_all_inputs = slips.len() == n_slips;
     }
-    let read = read_options(&named.name, kind, &named.at, (table, span), filled, registry, slips);
-    (named, read)
+    let named = Named { name: raw.name.clone(), kind: raw.kind, at: raw.at.clone(), inputs };
+    let options = read_options(raw, interpolated, registry, errors)?;
+    Some((named, options))
 }
 
 fn read_inputs(
     value: &Spanned<DeValue<'_>>,
-    filled: &Filled,
-    slips: &mut Vec<Diagnostic>,
-) -> Vec<(String, Range<usize>)> {
+    interpolated: &Interpolated,
+    errors: &mut Vec<Diagnostic>,
+) -> Vec<Input> {
     let DeValue::Array(items) = value.get_ref() else {
         let message = "`inputs` is a list of names";
-        slips.push(Diagnostic::new(message, value.span(), "write it as `inputs = [\"name\"]`"));
+        errors.push(Diagnostic::new(message, value.span(), "write it as `inputs = [\"name\"]`"));
         return Vec::new();
     };
     if items.is_empty() {
-        slips.push(Diagnostic::new("`inputs` is empty", value.span(), "name at least one component"));
+        errors.push(Diagnostic::new("`inputs` is empty", value.span(), "name at least one component"));
     }
     let mut inputs = Vec::new();
     for item in items {
-        match filled.text(item) {
-            Some(name) => inputs.push((name.to_owned(), item.span())),
-            None => slips.push(Diagnostic::new(
-                "an input is the name of a component",
-                item.span(),
-                "not a string",
-            )),
+        let at = item.span();
+        match interpolated.text(item) {
+            Some(name) => {
+                let written = interpolated.written(&at).unwrap_or(name).to_owned();
+                inputs.push(Input { name: name.to_owned(), written, at });
+            }
+            None => errors.push(Diagnostic::new("an input is the name of a component", at, "not a string")),
         }
     }
     inputs
 }
 
+/// Reads the options of the plugin that `type` names.
 fn read_options<'i>(
-    name: &str,
-    kind: Kind,
-    at: &Range<usize>,
-    (mut table, span): (DeTable<'i>, Range<usize>),
-    filled: &'i Filled,
+    raw: RawComponent<'i>,
+    interpolated: &'i Interpolated,
     registry: &Registry,
-    slips: &mut Vec<Diagnostic>,
-) -> Option<Read> {
+    errors: &mut Vec<Diagnostic>,
+) -> Option<ComponentOptions> {
+    let RawComponent { name, kind, at, mut table, span } = raw;
     let Some(chosen) = table.remove("type") else {
         let known: Vec<&str> = registry.names(kind).collect();
-        slips.push(
+        errors.push(
             Diagnostic::new(format!("{kind} `{name}` needs a `type`"), at.clone(), "`type` is missing")
                 .note(format!("there are: {}", known.join(", "))),
         );
         return None;
     };
-    let Some(plugin_name) = filled.text(&chosen) else {
-        slips.push(Diagnostic::new("`type` is the name of a plugin", chosen.span(), "not a string"));
+    let Some(plugin_name) = interpolated.text(&chosen) else {
+        errors.push(Diagnostic::new("`type` is the name of a plugin", chosen.span(), "not a string"));
         return None;
     };
     let Some(plugin) = registry.get(kind, plugin_name) else {
-        slips.push(unknown_plugin(kind, plugin_name, chosen.span(), registry));
+        errors.push(unknown_plugin(
+            kind,
+            interpolated.written(&chosen.span()).unwrap_or(plugin_name),
+            chosen.span(),
+            registry,
+        ));
         return None;
     };
     let schema = options_schema(plugin);
-    filled.apply(&mut table, &schema);
-    let places = Places::of(&table, &schema);
+    let (spans, option_schema) = (OptionSpans::of(&table), OptionSchema::new(&schema));
+    let redaction = redaction::of_table(&table, &option_schema, interpolated);
+    interpolated.apply(&mut table, &option_schema);
     let owner = format!("{kind} `{}`", plugin.name);
-    let options = Options { table, span, owner: &owner, at: at.clone(), schema: &schema };
-    match read_all(options, |options| (plugin.read)(options)) {
-        Ok(build) => Some(Read { plugin: plugin.name, build, options: places }),
+    let (schema, redacted) = (&schema, &redaction);
+    let options = Options { table, span, owner: &owner, at, schema, interpolated, redaction: redacted };
+    match options.read(|options| (plugin.read)(options)) {
+        Ok(build) => Some(ComponentOptions { plugin: plugin.name, build, spans, redaction }),
         Err(found) => {
             let chosen = chosen.span();
-            let context = |slip: Diagnostic| match slip.context {
-                None => slip.context(chosen.clone(), "the plugin is chosen here"),
-                Some(_) => slip,
-            };
-            slips.extend(found.into_iter().map(context));
+            errors.extend(
+                found.into_iter().map(|error| error.context(chosen.clone(), "the plugin is chosen here")),
+            );
             None
         }
     }
@@ -137,38 +138,39 @@ fn read_options<'i>(
 
 fn unknown_plugin(kind: Kind, name: &str, at: Range<usize>, registry: &Registry) -> Diagnostic {
     let known: Vec<&str> = registry.names(kind).collect();
-    let slip = Diagnostic::new(format!("there is no {kind} of type `{name}`"), at, "unknown plugin")
+    let error = Diagnostic::new(format!("there is no {kind} of type `{name}`"), at, "unknown plugin")
         .did_you_mean(name, known.iter().copied())
         .quoted();
-    // Of another kind the very name is better than a similar one, and a similar one than none.
+    // The same name of another kind is better than a similar one, and a similar one than none.
     let others = || registry.iter().filter(|plugin| plugin.kind != kind);
     let elsewhere = others().find(|plugin| plugin.name == name).or_else(|| {
         let similar = similar(name, others().map(|plugin| plugin.name))?;
-        others().find(|plugin| plugin.name == similar && slip.suggestion.is_none())
+        others().find(|plugin| plugin.name == similar && error.suggestion.is_none())
     });
-    let slip = match elsewhere {
+    let error = match elsewhere {
         Some(Plugin { name, kind, .. }) => {
-            slip.note(format!("`{name}` is a {kind}: its table is `[{}.NAME]`", kind.section()))
+            error.note(format!("`{name}` is a {kind}: its table is `[{}.NAME]`", kind.section()))
         }
-        None => slip,
+        None => error,
     };
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    slip.note(format!("there are: {known}")).note(
+    error.note(format!("there are: {known}")).note(
         "a plugin of another crate is linked in by a line such as `use acme_plugins as _;` in the binary's main.rs",
     )
 }
 
-/// `[dead_letter]` is the table of one sink without inputs.
+/// Reads `[dead_letter]`, the table of one sink without inputs.
 pub(crate) fn read_dead_letter<'i>(
-    at: &Range<usize>,
+    at: Range<usize>,
     (mut table, span): (DeTable<'i>, Range<usize>),
-    filled: &'i Filled,
+    interpolated: &'i Interpolated,
     registry: &Registry,
-    slips: &mut Vec<Diagnostic>,
-) -> Option<Read> {
+    errors: &mut Vec<Diagnostic>,
+) -> Option<ComponentOptions> {
     if let Some((key, _)) = table.remove_entry("inputs") {
         let message = "`[dead_letter]` has no `inputs`";
-        slips.push(Diagnostic::new(message, key.span(), "it receives what any component rejects"));
+        errors.push(Diagnostic::new(message, key.span(), "it receives what any component rejects"));
     }
-    read_options(DEAD_LETTER, Kind::Sink, at, (table, span), filled, registry, slips)
+    let raw = RawComponent { name: DEAD_LETTER.to_owned(), kind: Kind::Sink, at, table, span };
+    read_options(raw, interpolated, registry, errors)
 }

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use super::diagnostic::Diagnostic;
-use super::similar::similar;
 use crate::plugin::Kind;
 
 /// A component as the file names it.
@@ -11,12 +10,19 @@ use crate::plugin::Kind;
 pub(crate) struct Named {
     pub(crate) name: String,
     pub(crate) kind: Kind,
-    /// Where its name stands.
+    /// Where its name is.
     pub(crate) at: Range<usize>,
-    /// The names of its inputs, and where they stand.
-    pub(crate) inputs: Vec<(String, Range<usize>)>,
-    /// Whether these are all of them: some may have been slips.
-    pub(crate) has_all_inputs: bool,
+    pub(crate) inputs: Vec<Input>,
+}
+
+/// The name of an input.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub(crate) name: String,
+    /// The name as it is written, with `${NAME}` for a variable.
+    pub(crate) written: String,
+    /// Where it is.
+    pub(crate) at: Range<usize>,
 }
 
 /// A component in the order of the flow.
@@ -24,92 +30,85 @@ pub(crate) struct Named {
 pub(crate) struct Placed {
     /// Its index in the file.
     pub(crate) index: usize,
-    /// The places of its inputs in the order, as far as they are known.
+    /// The places of its inputs in the order.
     pub(crate) inputs: Vec<usize>,
-    /// Whether these are all of them.
-    pub(crate) has_all_inputs: bool,
 }
 
-/// Puts the components into the order of the flow, and finds all that is wrong with the wiring.
-/// `is_whole` says whether these are all the components of the file.
-pub(crate) fn order(components: &[Named], is_whole: bool) -> (Vec<Placed>, Vec<Diagnostic>) {
-    let mut slips = Vec::new();
+/// Puts the components into the order of the flow, or returns all that is wrong with the wiring.
+pub(crate) fn order(components: &[Named]) -> Result<Vec<Placed>, Vec<Diagnostic>> {
+    let mut errors = Vec::new();
     for kind in [Kind::Source, Kind::Sink] {
-        if is_whole && !components.iter().any(|component| component.kind == kind) {
+        if !components.iter().any(|component| component.kind == kind) {
             let section = kind.section();
-            slips.push(Diagnostic::of_file(format!(
+            errors.push(Diagnostic::of_file(format!(
                 "the pipeline has no {kind}: add a table `[{section}.NAME]` with a `type`"
             )));
         }
     }
-    let mut misspelt = Vec::new();
     for (index, component) in components.iter().enumerate() {
         if let Some(other) = components[..index].iter().find(|other| other.name == component.name) {
             let message = format!("two components are called `{}`", component.name);
-            slips.push(
+            errors.push(
                 Diagnostic::new(message, component.at.clone(), "names are unique in a file")
                     .context(other.at.clone(), "the other one"),
             );
         }
-        check_inputs(component, components, is_whole, &mut misspelt, &mut slips);
+        check_inputs(component, components, &mut errors);
     }
-    if is_whole && components.iter().all(|component| component.has_all_inputs) {
-        slips.extend(components.iter().filter_map(|component| unused(component, components, &misspelt)));
+    // A wrong input may be meant for a component that then seems unused.
+    if errors.is_empty() {
+        errors.extend(components.iter().filter_map(|component| unused(component, components)));
     }
-    let order = sort(components, &mut slips);
-    (order, slips)
+    let order = sort(components, &mut errors);
+    if errors.is_empty() { Ok(order) } else { Err(errors) }
 }
 
-fn check_inputs<'a>(
-    component: &Named,
-    components: &'a [Named],
-    is_whole: bool,
-    misspelt: &mut Vec<&'a str>,
-    slips: &mut Vec<Diagnostic>,
-) {
-    for (index, (input, at)) in component.inputs.iter().enumerate() {
-        if component.inputs[..index].iter().any(|(other, _)| other == input) {
-            slips.push(Diagnostic::new(format!("`{input}` is named twice"), at.clone(), "remove it"));
+fn check_inputs(component: &Named, components: &[Named], errors: &mut Vec<Diagnostic>) {
+    for (index, Input { name, written, at }) in component.inputs.iter().enumerate() {
+        if component.inputs[..index].iter().any(|other| other.name == *name) {
+            errors.push(Diagnostic::new(format!("`{written}` is named twice"), at.clone(), "remove it"));
         }
-        if *input == component.name {
-            let message = format!("{} `{input}` is its own input", component.kind);
-            slips.push(Diagnostic::new(message, at.clone(), "a cycle of one"));
-        } else if is_whole && !components.iter().any(|other| other.name == *input) {
-            let known: Vec<&str> =
-                components.iter().map(|other| &*other.name).filter(|name| *name != component.name).collect();
-            misspelt.extend(similar(input, known.iter().copied()));
-            let slip =
-                Diagnostic::new(format!("no component is called `{input}`"), at.clone(), "unknown input")
-                    .did_you_mean(input, known.iter().copied())
-                    .quoted();
-            slips.push(match known[..] {
-                [] => slip.note("there is no other component in this file"),
-                _ => slip.note(format!("there are: {}", known.join(", "))),
+        if *name == component.name {
+            let message = format!("{} `{name}` is its own input", component.kind);
+            errors.push(Diagnostic::new(message, at.clone(), "a cycle of one"));
+        } else if !components.iter().any(|other| other.name == *name) {
+            let known: Vec<&str> = components
+                .iter()
+                .map(|other| &*other.name)
+                .filter(|other| *other != component.name)
+                .collect();
+            let message = format!("no component is called `{written}`");
+            let error = Diagnostic::new(message, at.clone(), "unknown input")
+                .did_you_mean(written, known.iter().copied())
+                .quoted();
+            errors.push(match known[..] {
+                [] => error.note("there is no other component in this file"),
+                _ => error.note(format!("there are: {}", known.join(", "))),
             });
         }
     }
 }
 
-/// A component whose records would go nowhere; an input that is close to its name will have been meant for it.
-fn unused(component: &Named, components: &[Named], misspelt: &[&str]) -> Option<Diagnostic> {
+/// The error of a component that no other component takes its input from.
+fn unused(component: &Named, components: &[Named]) -> Option<Diagnostic> {
     let Named { name, kind, at, .. } = component;
-    let is_input = components.iter().any(|other| other.inputs.iter().any(|(input, _)| input == name));
-    if *kind == Kind::Sink || is_input || misspelt.contains(&&**name) {
+    let is_input = components.iter().any(|other| other.inputs.iter().any(|input| input.name == *name));
+    if *kind == Kind::Sink || is_input {
         return None;
     }
     let message = format!("nothing takes its input from {kind} `{name}`");
-    let slip = Diagnostic::new(message, at.clone(), "its records would go nowhere");
-    Some(slip.note(format!("add `inputs = [\"{name}\"]` to a transform or sink, or remove it")))
+    let error = Diagnostic::new(message, at.clone(), "its records would go nowhere");
+    Some(error.note(format!("add `inputs = [\"{name}\"]` to a transform or sink, or remove it")))
 }
 
-/// Puts every component behind its inputs; a cycle is a slip, and is cut.
-fn sort(components: &[Named], slips: &mut Vec<Diagnostic>) -> Vec<Placed> {
+/// Puts every component after its inputs. A cycle is an error, and is cut to find all of them.
+fn sort(components: &[Named], errors: &mut Vec<Diagnostic>) -> Vec<Placed> {
     let find = |name: &str| components.iter().position(|other| other.name == name);
     let mut inputs: Vec<Vec<usize>> = components
         .iter()
         .enumerate()
         .map(|(index, component)| {
-            let named = component.inputs.iter().filter_map(|(input, _)| find(input));
+            let named = component.inputs.iter().filter_map(|input| find(&input.name));
             named.filter(|&input| input != index).collect()
         })
         .collect();
@@ -120,15 +119,13 @@ fn sort(components: &[Named], slips: &mut Vec<Diagnostic>) -> Vec<Placed> {
         let mut left = (0..components.len()).filter(is_left);
         let ready = left.find_map(|index| {
             let places: Option<Vec<usize>> = inputs[index].iter().map(|&input| place(input)).collect();
-            places.map(|places| (index, places))
+            places.map(|inputs| Placed { index, inputs })
         });
-        if let Some((index, inputs)) = ready {
-            let Named { inputs: named, has_all_inputs, .. } = &components[index];
-            let has_all_inputs = *has_all_inputs && inputs.len() == named.len();
-            order.push(Placed { index, inputs, has_all_inputs });
+        if let Some(placed) = ready {
+            order.push(placed);
         } else {
             let cycle = cycle_among(&inputs, is_left);
-            slips.push(shown(&cycle, components));
+            errors.push(shown(&cycle, components));
             let (first, second) = (cycle[0], cycle[1 % cycle.len()]);
             inputs[first].retain(|&input| input != second);
         }
@@ -136,7 +133,7 @@ fn sort(components: &[Named], slips: &mut Vec<Diagnostic>) -> Vec<Placed> {
     order
 }
 
-/// Whoever is left waits for somebody who is left: following the inputs leads into a cycle.
+/// Every component that is left has an input that is left: following the inputs leads into a cycle.
 fn cycle_among(inputs: &[Vec<usize>], is_left: impl Fn(&usize) -> bool) -> Vec<usize> {
     let mut path: Vec<usize> = Vec::new();
     let mut at = (0..inputs.len()).find(&is_left).unwrap_or_default();

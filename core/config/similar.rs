@@ -1,4 +1,4 @@
-//! Finds the name that somebody may have meant.
+//! Finds the name that was probably meant.
 
 /// The most similar of `known`, if any is; one that differs in case alone is always.
 pub fn similar<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_found_by_a_slip_of_the_finger_and_in_any_case() {
+    fn misspelt_name_is_found_in_any_case() {
         assert_eq!(similar("throttl", ["to_json", "throttle"]), Some("throttle"));
         assert_eq!(similar("A", ["b", "a"]), Some("a"));
         assert_eq!(similar("KAFKA", ["kafka"]), Some("kafka"));

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::build_context::RetryLimits;
 use crate::error::Failure;
+use crate::pipeline_options::RetryLimits;
 use crate::stop::{Flow, StopReason};
 
 /// The longest pause: the clock cannot count further than some hundred years.

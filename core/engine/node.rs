@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::control::Control;
 use crate::batch::Batch;
-use crate::build_context::RetryLimits;
 use crate::dead_letter::DeadLetter;
 use crate::error::Failure;
+use crate::pipeline_options::RetryLimits;
 use crate::progress::{Counters, add};
 use crate::record::{Body, Headers, Record};
 use crate::stop::{Flow, StopReason};

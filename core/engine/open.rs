@@ -5,8 +5,8 @@ use std::ops::ControlFlow::{Break, Continue};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::{Backoff, RetryBudget};
-use crate::build_context::RetryLimits;
 use crate::error::Failure;
+use crate::pipeline_options::RetryLimits;
 use crate::sink::Sink;
 use crate::stop::{Flow, StopReason};
 

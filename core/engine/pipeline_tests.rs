@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::RunOptions;
 use super::test_plugins::{kept, numbers};
-use crate::config::{Diagnostics, Surroundings, load};
+use crate::config::{Diagnostics, LoadContext, load};
 use crate::plugin::Registry;
 use crate::{Pipeline, PipelineReport, Status};
 
@@ -33,7 +33,7 @@ impl TestPipeline {
     fn load(&self, pipeline: &str) -> Result<Pipeline, Diagnostics> {
         let file = self.0.path().join("pipeline.toml");
         std::fs::write(&file, pipeline).unwrap();
-        let surroundings = Surroundings {
+        let surroundings = LoadContext {
             registry: &Registry::collect().unwrap(),
             lookup: &|_| None,
             data_dir: Some(self.0.path().to_owned()),

@@ -10,7 +10,8 @@ mod drive_transform;
 use bytes::Bytes;
 
 use crate::batch::Batch;
-use crate::build_context::{BatchLimits, BuildContext, RetryLimits, Upstream};
+use crate::build_context::{BuildContext, Upstream};
+use crate::pipeline_options::{BatchLimits, RetryLimits};
 use crate::progress::Gauges;
 use crate::record::{Body, Name, Origin, Record};
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use runner_core::{
-    Body, BuildContext, Failure, Name, Origin, Plugin, PollSource, Polled, Record, Result, Source, SourceConfig,
-    async_trait, poll_source,
+    Body, BuildContext, Failure, Name, Origin, Plugin, PollSource, Polled, Record, Result, Source,
+    SourceConfig, async_trait, poll_source,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;

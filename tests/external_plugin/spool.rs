@@ -41,7 +41,8 @@ impl RecordSink for AcmeSpool {
     }
 
     async fn put(&self, record: &Record) -> Result<(), Failure> {
-        let entry = record.entry.as_ref().context("the record has no entry number").map_err(Failure::rejected)?;
+        let entry =
+            record.entry.as_ref().context("the record has no entry number").map_err(Failure::rejected)?;
         let path = self.folder.join(entry.text().to_string());
         let body = record.to_bytes().unwrap_or_default();
         tokio::fs::write(path, body).await.map_err(Failure::transient)

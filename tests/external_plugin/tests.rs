@@ -73,5 +73,8 @@ fn error_in_an_option_is_shown_at_its_place() {
     let out = acme_runner(&folder, &["validate", "error.toml"]);
     let output = text(&out.stderr);
     assert_eq!(out.status.code(), Some(78), "{output}");
-    assert!(output.contains("error.toml:8:1") && output.contains("feild") && output.contains("field"), "{output}");
+    assert!(
+        output.contains("error.toml:8:1") && output.contains("feild") && output.contains("field"),
+        "{output}"
+    );
 }

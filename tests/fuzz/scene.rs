@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use runner_core::config::{Diagnostics, Surroundings, load};
+use runner_core::config::{Diagnostics, LoadContext, load};
 use runner_core::{
     Batch, Pipeline, PipelineReport, ReadError, Record, Registry, Replay, RunOptions, Sink, Source, Start,
     WriteError, async_trait,
@@ -73,7 +73,7 @@ impl Scene {
     pub(crate) fn load(&self, text: impl AsRef<[u8]>) -> Result<Pipeline, Diagnostics> {
         let path = self.write("pipeline.toml", text);
         let data_dir = Some(self.path("state"));
-        load(&path, &Surroundings { registry: &self.registry, lookup: &|_| None, data_dir })
+        load(&path, &LoadContext { registry: &self.registry, lookup: &|_| None, data_dir })
     }
 
     /// Runs what such a file says to its end.

@@ -141,7 +141,7 @@ impl Credentials {
                 let pair = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
                 Credentials {
                     header: Some((AUTHORIZATION, header_value("auth.password", &format!("Basic {pair}"))?)),
-                    secrets: vec![password.clone(), Secret::new(pair)],
+                    secrets: vec![Secret::new(user), password.clone(), Secret::new(pair)],
                     advice: "check `auth.user` and `auth.password`",
                     ..Credentials::default()
                 }
@@ -185,6 +185,13 @@ impl Credentials {
             }
         })
     }
+}
+
+/// The password in a header such as `Basic YWRhOng=`.
+pub(super) fn password(header: &str) -> Option<String> {
+    let (scheme, pair) = header.trim().split_once(' ')?;
+    let pair = BASE64_STANDARD.decode(pair.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    Some(String::from_utf8(pair).ok()?.split_once(':')?.1.to_owned())
 }
 
 /// A header value that client libraries do not log.

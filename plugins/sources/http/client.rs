@@ -7,13 +7,13 @@ use anyhow::anyhow;
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION};
 use reqwest::{Method, StatusCode, Url};
-use runner_core::{ByteSize, Result, without_secrets};
+use runner_core::{ByteSize, Result};
 
 use super::auth::Credentials;
 use super::error::{HttpError, without_url};
 use super::pagination::Pagination;
 use super::position::PageRequest;
-use super::redact::{HARMLESS_HEADERS, Redactor, is_telltale};
+use super::redact::{HIDDEN, Redactor};
 
 /// About as many as browsers and curl follow.
 const MAX_REDIRECTS: usize = 10;
@@ -30,8 +30,16 @@ pub(super) const MAX_RESPONSE: usize = 256 << 20;
 /// Connect timeout, for hosts that drop packets.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Replaces secrets of `endpoint` and `query` in a saved link.
-const SECRET_PLACEHOLDER: &str = "***";
+/// Headers that are sent to every host; their values depend on no credentials.
+const HEADERS_FOR_ALL_HOSTS: [&str; 7] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "content-type",
+    "user-agent",
+];
 
 /// The parts of a request.
 #[derive(Debug)]
@@ -47,6 +55,14 @@ pub(super) struct Client {
     pub(super) max_response: usize,
     /// Whether the API has sent any response in this run.
     pub(super) has_answered: AtomicBool,
+}
+
+/// A query parameter of the pipeline file.
+struct SentParameter {
+    name: String,
+    value: String,
+    /// Replaces the value in a saved link.
+    mark: String,
 }
 
 /// A response with a success status.
@@ -99,12 +115,11 @@ impl Client {
         let mut url = match request {
             PageRequest::Link(link) => {
                 let mut url = Url::parse(link)?;
-                let secret =
-                    |name: &str| self.secrets().find(|(known, _)| known == name).map(|(_, value)| value);
-                replace_values(
-                    &mut url,
-                    |name, value| if value == SECRET_PLACEHOLDER { secret(name) } else { None },
-                );
+                let sent = self.sent();
+                replace_values(&mut url, |name, value| {
+                    let known = sent.iter().find(|it| (&*it.name, &*it.mark) == (name, value))?;
+                    Some(known.value.clone())
+                });
                 url
             }
             _ => self.endpoint.clone(),
@@ -121,22 +136,60 @@ impl Client {
         Ok(url)
     }
 
-    /// The query parameters of `endpoint` and `query` that are secret by their names.
-    fn secrets(&self) -> impl Iterator<Item = (String, String)> {
-        let parameters = self.endpoint.query_pairs().filter(|(name, _)| is_telltale(name));
-        parameters.map(|(name, value)| (name.into_owned(), value.into_owned()))
+    /// The parameters that `endpoint` and `query` send.
+    fn sent(&self) -> Vec<SentParameter> {
+        let mut sent: Vec<SentParameter> = Vec::new();
+        for (name, value) in self.endpoint.query_pairs() {
+            let mark = match sent.iter().filter(|it| it.name == name).count() {
+                0 => HIDDEN.to_owned(),
+                n => format!("{HIDDEN}{n}"),
+            };
+            sent.push(SentParameter { name: name.into_owned(), value: value.into_owned(), mark });
+        }
+        sent
     }
 
-    /// The target of a link for the position: without the API key, and with a placeholder for other secrets.
+    /// The target of a link, to be saved: without the API key, and with marks for other values that were sent.
     pub(super) fn link(&self, response: &Response, target: &str) -> Result<PageRequest> {
         let mut url = response.url.join(target)?;
         if let Some((name, _)) = &self.credentials.parameter {
             set_parameter(&mut url, name, None);
         }
-        let is_sent = |name: &str, value: &str| self.secrets().any(|it| (&*it.0, &*it.1) == (name, value));
-        replace_values(&mut url, |name, value| is_sent(name, value).then(|| SECRET_PLACEHOLDER.to_owned()));
+        let sent = self.sent();
+        replace_values(&mut url, |name, value| {
+            Some(sent.iter().find(|it| (&*it.name, &*it.value) == (name, value))?.mark.clone())
+        });
         url.set_fragment(None);
         Ok(PageRequest::Link(url.into()))
+    }
+
+    /// Whether `former` is the identity of this source in an earlier release, which kept the values
+    /// of most parameters in identities; `own` is its present identity.
+    pub(super) fn is_former_identity(&self, own: &str, former: &str) -> bool {
+        let split = |identity: &'_ str| -> Option<(String, String, String)> {
+            let (method, rest) = identity.split_once(' ')?;
+            let (url, body) = rest.split_once(' ').unwrap_or((rest, ""));
+            let (base, query) = url.split_once('?')?;
+            Some((format!("{method} {base}"), query.to_owned(), body.to_owned()))
+        };
+        let (Some((own_base, _, own_body)), Some((base, query, body))) = (split(own), split(former)) else {
+            return false;
+        };
+        let pieces: Vec<&str> = self.endpoint.query().unwrap_or_default().split('&').collect();
+        let former_pieces: Vec<&str> = query.split('&').collect();
+        let is_same = |(piece, former): (&&str, &&str)| {
+            let name = piece.split('=').next().unwrap_or_default();
+            piece == former || **former == format!("{name}={HIDDEN}")
+        };
+        (own_base, own_body) == (base, body)
+            && pieces.len() == former_pieces.len()
+            && pieces.iter().zip(&former_pieces).all(is_same)
+    }
+
+    /// A request in messages.
+    pub(super) fn title(&self, pagination: Option<&Pagination>, request: &PageRequest) -> String {
+        let url = self.url(pagination, request).unwrap_or_else(|_| self.endpoint.clone());
+        format!("{} {}", self.method, self.redactor.url(&url))
     }
 
     /// Sends a request, follows redirects, and reads the whole response.
@@ -159,7 +212,7 @@ impl Client {
                 HttpError::FatalUntilSuccess(anyhow!(
                     "{} was redirected to `{}`, which is not a valid URL",
                     self.describe(&method, &url),
-                    without_secrets(target)
+                    self.redactor.text(target)
                 ))
             })?;
             // RFC 9110, 15.4: only 307 and 308 repeat the method and the body.
@@ -193,7 +246,7 @@ impl Client {
             headers = headers
                 .into_iter()
                 .filter_map(|(name, value)| Some((name?, value)))
-                .filter(|(name, _)| HARMLESS_HEADERS.contains(&name.as_str()))
+                .filter(|(name, _)| HEADERS_FOR_ALL_HOSTS.contains(&name.as_str()))
                 .collect();
         }
         let Some(http) = &self.http else {
@@ -325,10 +378,10 @@ mod tests {
     fn replace_values_keeps_the_order_and_other_parameters() {
         let mut url = Url::parse("http://a/?q=x%20y&appid=a%2Fb&appid=c&flag").unwrap();
         replace_values(&mut url, |name, value| {
-            ((name, value) == ("appid", "a/b")).then(|| SECRET_PLACEHOLDER.to_owned())
+            ((name, value) == ("appid", "a/b")).then(|| HIDDEN.to_owned())
         });
         assert_eq!(url.query(), Some("q=x%20y&appid=***&appid=c&flag"));
-        replace_values(&mut url, |_, value| (value == SECRET_PLACEHOLDER).then(|| "a/b".to_owned()));
+        replace_values(&mut url, |_, value| (value == HIDDEN).then(|| "a/b".to_owned()));
         assert_eq!(url.query(), Some("q=x%20y&appid=a%2Fb&appid=c&flag"));
     }
 }

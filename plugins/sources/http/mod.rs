@@ -34,7 +34,7 @@ use self::page::END_CHECK_DELAYS;
 use self::pagination::Pagination;
 use self::parameter::Parameter;
 use self::pointer::Pointer;
-use self::redact::{Redactor, is_telltale, secrets_of_header};
+use self::redact::Redactor;
 use self::source::{Http, Settings};
 
 runner_core::register! {
@@ -132,7 +132,7 @@ impl HttpConfig {
     fn source(self, context: &BuildContext) -> Result<Http> {
         let mut endpoint = OptionErrors::with(self.check().err(), self.endpoint())?;
         let credentials = Credentials::new(self.auth.as_ref())?;
-        let source_name = Redactor::default().url(&without_query(&endpoint));
+        let source_name = Redactor::new([], endpoint.path(), None).url(&without_query(&endpoint));
         for (name, value) in &self.query {
             endpoint.query_pairs_mut().append_pair(name, &value.0);
         }
@@ -140,12 +140,7 @@ impl HttpConfig {
         let headers = self.headers(&credentials)?;
         let method = self.method.into();
         let body = self.body.map(bytes::Bytes::from);
-        let identity = redactor.url(&endpoint);
-        let identity = match &body {
-            None => format!("{method} {identity}"),
-            // A different body is a different request. Only its hash, because the body may contain secrets.
-            Some(body) => format!("{method} {identity} {:08x}", xxh3_64(body) as u32),
-        };
+        let identity = identity(&method, &redactor.url(&endpoint), endpoint.query(), body.as_deref());
         let client = Client {
             http: None,
             method,
@@ -210,12 +205,19 @@ impl HttpConfig {
         Ok(url)
     }
 
-    /// Knows what `auth` and headers say, and parameters whose names give them away.
+    /// Knows all that requests send in `auth`, `headers`, `query` and `body`.
     fn redactor(&self, endpoint: &Url, credentials: &Credentials) -> Redactor {
-        let headers = self.headers.iter().flat_map(|(name, value)| secrets_of_header(name, value));
-        let parameters = endpoint.query_pairs().filter(|(name, _)| is_telltale(name));
-        let parameters = parameters.map(|(_, value)| Secret::new(value));
-        Redactor::new(credentials.secrets.iter().cloned().chain(headers).chain(parameters))
+        let secrets = credentials.secrets.iter().chain(self.headers.values()).map(Secret::expose);
+        let query = self.query.values().map(|value| value.0.as_str());
+        let page = match &self.pagination {
+            Some(Pagination::Page { param, .. }) => Some(param.as_str()),
+            _ => None,
+        };
+        let basic = self.headers.values().filter_map(|value| auth::password(value.expose()));
+        let basic: Vec<String> = basic.collect();
+        let basic = basic.iter().map(String::as_str);
+        let sent = secrets.chain(basic).chain(query).chain(self.body.as_deref());
+        Redactor::new(sent, endpoint.path(), page)
     }
 
     fn headers(&self, credentials: &Credentials) -> Result<HeaderMap> {
@@ -241,6 +243,13 @@ impl HttpConfig {
         }
         Ok(headers)
     }
+}
+
+/// What tells this source from others: the request, with hashes for values, which may be secrets.
+fn identity(method: &reqwest::Method, url: &str, query: Option<&str>, body: Option<&[u8]>) -> String {
+    let query = query.map(|query| format!("#{:08x}", xxh3_64(query.as_bytes()) as u32)).unwrap_or_default();
+    let body = body.map(|body| format!(" {:08x}", xxh3_64(body) as u32)).unwrap_or_default();
+    format!("{method} {url}{query}{body}")
 }
 
 fn without_query(url: &Url) -> Url {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use reqwest::StatusCode;
-use runner_core::{Result, without_secrets};
+use runner_core::Result;
 use serde::de::IgnoredAny;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -175,7 +175,7 @@ impl Http {
                 let links = response.links.iter().filter_map(|link| link.to_str().ok());
                 let Some(target) = next_target(links) else { return Ok(None) };
                 let next = self.client.link(response, target).map_err(|_| {
-                    let target = without_secrets(target);
+                    let target = self.client.redactor.text(target);
                     HttpError::FatalUntilSuccess(anyhow!(
                         "{}: the next link `{target}` is not a valid URL",
                         response.title
@@ -189,7 +189,7 @@ impl Http {
                 let Some(cursor) = found.map_err(|unreadable| self.unreadable(response, unreadable))? else {
                     return Ok(None);
                 };
-                let named = format!("the cursor `{}` at `{pointer}`", without_secrets(&cursor));
+                let named = format!("the cursor `{}` at `{pointer}`", self.client.redactor.text(&cursor));
                 (PageRequest::Cursor(cursor), named)
             }
         };

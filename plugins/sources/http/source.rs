@@ -75,6 +75,10 @@ impl Source for Http {
         Replay::NonDeterministic
     }
 
+    fn can_resume_from(&self, identity: &str) -> bool {
+        self.client.is_former_identity(&self.setup.identity, identity)
+    }
+
     async fn open(&mut self, start: &Start) -> Result<()> {
         if let Some(position) = &start.position {
             self.resume(position);

@@ -1,27 +1,26 @@
-//! Fills in `${NAME}` inside strings, after the file has been parsed: a value can
+//! Replaces `${NAME}` inside strings, after the file has been parsed: a value can
 //! never change the structure of the file.
 
 /// Where the values of variables come from.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// A string with its variables filled in.
+/// A string whose variables have been replaced.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Expanded {
     pub(crate) text: String,
     /// The string is one variable and nothing else.
     pub(crate) is_one_variable: bool,
-    /// The variables in it, by name.
-    pub(crate) names: Vec<String>,
-    /// What the variables hold that are set, so not the defaults of the file.
-    pub(crate) looked_up: Vec<String>,
+    /// The values of the variables that are set, with `${NAME}`. Defaults are part of the file.
+    pub(crate) values: Vec<(String, String)>,
 }
 
-/// Fills in `${NAME}`, `${NAME:-default}` and `${NAME:?message}`; `$${` stands
-/// for `${`. `None` if the string has no variable; the error says what is wrong.
+/// Replaces `${NAME}`, `${NAME:-default}` and `${NAME:?message}`; `$${` is a literal
+/// `${`. `None` if there is nothing to replace. The error does not quote the text, which may be
+/// a secret.
 pub(crate) fn expand(text: &str, lookup: Lookup) -> Result<Option<Expanded>, String> {
     let mut out = String::new();
-    let mut names = Vec::new();
-    let mut looked_up = Vec::new();
+    let mut values = Vec::new();
+    let mut n_variables = 0;
     let mut rest = text;
     let mut has_changed = false;
     while let Some(at) = rest.find("${") {
@@ -35,12 +34,14 @@ pub(crate) fn expand(text: &str, lookup: Lookup) -> Result<Option<Expanded>, Str
         }
         out.push_str(before);
         let Some(end) = found.find('}') else {
-            return Err(format!("`{found}` has no closing `}}`; write `$${{` for a literal `${{`"));
+            return Err("`${` has no closing `}`; write `$${` for a literal `${`".into());
         };
-        let (name, value, is_set) = fill_in(&found[2..end], lookup)?;
+        let (name, value, is_set) = replace(&found[2..end], lookup)?;
         out.push_str(&value);
-        names.push(name);
-        looked_up.extend(is_set.then_some(value));
+        n_variables += 1;
+        if is_set {
+            values.push((format!("${{{name}}}"), value));
+        }
         rest = &found[end + 1..];
         has_changed = true;
     }
@@ -48,13 +49,13 @@ pub(crate) fn expand(text: &str, lookup: Lookup) -> Result<Option<Expanded>, Str
         return Ok(None);
     }
     let is_one_variable =
-        names.len() == 1 && text.starts_with("${") && text.ends_with('}') && rest.is_empty();
+        n_variables == 1 && text.starts_with("${") && text.ends_with('}') && rest.is_empty();
     out.push_str(rest);
-    Ok(Some(Expanded { text: out, is_one_variable, names, looked_up }))
+    Ok(Some(Expanded { text: out, is_one_variable, values }))
 }
 
-/// The name of a variable, what stands in its place, and whether that is its value.
-fn fill_in(inner: &str, lookup: Lookup) -> Result<(String, String, bool), String> {
+/// The name of a variable, the text that replaces it, and whether that is its value.
+fn replace(inner: &str, lookup: Lookup) -> Result<(String, String, bool), String> {
     let (name, otherwise) = match inner.find(':') {
         Some(at) => (&inner[..at], Some(&inner[at + 1..])),
         None => (inner, None),
@@ -63,11 +64,13 @@ fn fill_in(inner: &str, lookup: Lookup) -> Result<(String, String, bool), String
         && !name.starts_with(|first: char| first.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !is_name {
-        return Err(format!("`${{{inner}}}` does not name a variable; write `$${{` for a literal `${{`"));
+        return Err("`${…}` does not name a variable, which has letters, digits and `_`; \
+                    write `$${` for a literal `${`"
+            .into());
     }
     if otherwise.is_some_and(|otherwise| !otherwise.starts_with(['-', '?'])) {
         return Err(format!(
-            "`${{{inner}}}` is not understood; there are `${{{name}}}`, `${{{name}:-default}}` and `${{{name}:?message}}`"
+            "`${{{name}:…}}` is not valid: write `${{{name}}}`, `${{{name}:-default}}` or `${{{name}:?message}}`"
         ));
     }
     let value = lookup(name).filter(|value| !value.is_empty());
@@ -107,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_filled_in() {
+    fn variables_are_replaced() {
         assert_eq!(text("x ${A} y ${B:-two} ${EMPTY:-three}${EMPTY}."), "x one y two three.");
         assert_eq!(text("$${A} costs $5"), "${A} costs $5");
         assert_eq!(text("${B:-http://h:1/{x}"), "http://h:1/{x");
     }
 
     #[test]
-    fn one_variable_alone_is_told_apart() {
+    fn single_variable_is_recognized() {
         assert!(expand("${A}", &lookup).unwrap().unwrap().is_one_variable);
         assert!(!expand("${A}${A}", &lookup).unwrap().unwrap().is_one_variable);
         assert!(!expand("${A} ", &lookup).unwrap().unwrap().is_one_variable);
@@ -122,12 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_or_invalid_variable_is_an_error() {
         assert!(expand("${B}", &lookup).unwrap_err().contains("B is not set"));
         assert_eq!(expand("${B:?the bucket}", &lookup).unwrap_err(), "set the variable B: the bucket");
         assert!(expand("${EMPTY:?the bucket}", &lookup).is_err());
         assert!(expand("${A", &lookup).unwrap_err().contains("no closing"));
-        assert!(expand("${A:+x}", &lookup).unwrap_err().contains("not understood"));
+        assert!(expand("${A:+x}", &lookup).unwrap_err().contains("`${A:…}` is not valid"));
         assert!(expand("${1A}", &lookup).unwrap_err().contains("does not name a variable"));
     }
 }

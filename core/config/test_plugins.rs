@@ -96,10 +96,36 @@ struct Bucket {
     #[serde(default)]
     extras: BTreeMap<String, String>,
     shelves: Option<Vec<String>>,
+    layout: Option<Layout>,
+    limit: Option<u16>,
     #[serde(default)]
     is_numbered: bool,
     #[serde(default)]
     follows: bool,
+}
+
+/// A string, a list or a table.
+#[derive(Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "they are only read")]
+#[serde(untagged)]
+enum Layout {
+    Name(LayoutName),
+    Names(Vec<LayoutName>),
+    Grid(Grid),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum LayoutName {
+    Flat,
+    Deep,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "they are only read")]
+#[serde(deny_unknown_fields)]
+struct Grid {
+    rows: u8,
 }
 
 /// A table in a table.

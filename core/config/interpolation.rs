@@ -1,0 +1,156 @@
+//! Replaces the variables in a parsed file, string by string, and turns a string that is one
+//! variable into the number or boolean that the schema asks for.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::diagnostic::Diagnostic;
+use super::option_schema::{OptionSchema, type_of};
+use super::variables::{Expanded, Lookup, expand};
+
+/// The strings of a file that contain variables, with their values.
+#[derive(Debug, Default)]
+pub(crate) struct Interpolated(Vec<InterpolatedString>);
+
+#[derive(Debug)]
+struct InterpolatedString {
+    span: Range<usize>,
+    written: String,
+    expanded: Expanded,
+}
+
+impl Interpolated {
+    /// Replaces the variables in every string of the file; a variable that is not set is an error.
+    pub(crate) fn collect(root: &DeTable<'_>, lookup: Lookup) -> Result<Self, Vec<Diagnostic>> {
+        let mut strings = Vec::new();
+        let mut errors = Vec::new();
+        for (text, span) in strings_of(root) {
+            match expand(text, lookup) {
+                Ok(None) => {}
+                Ok(Some(expanded)) => {
+                    strings.push(InterpolatedString { span, written: text.to_owned(), expanded });
+                }
+                Err(message) => errors.push(Diagnostic::new(message, span, "here")),
+            }
+        }
+        // Tables can be in any order in a file.
+        strings.sort_by_key(|it| it.span.start);
+        if errors.is_empty() { Ok(Interpolated(strings)) } else { Err(errors) }
+    }
+
+    fn at(&self, span: &Range<usize>) -> Option<&InterpolatedString> {
+        let at = self.0.binary_search_by_key(&span.start, |it| it.span.start).ok()?;
+        Some(&self.0[at])
+    }
+
+    /// What a string at this place became.
+    pub(crate) fn get(&self, span: &Range<usize>) -> Option<&Expanded> {
+        Some(&self.at(span)?.expanded)
+    }
+
+    /// A string with variables as it is in the file.
+    pub(crate) fn written(&self, span: &Range<usize>) -> Option<&str> {
+        Some(&self.at(span)?.written)
+    }
+
+    /// The same, if it is one variable and nothing else.
+    pub(crate) fn reference(&self, span: &Range<usize>) -> Option<&str> {
+        self.written(span).filter(|written| is_reference(written))
+    }
+
+    /// The text of a string with its variables replaced; `None` if the value is not a string.
+    pub(crate) fn text<'a>(&'a self, value: &'a Spanned<DeValue<'_>>) -> Option<&'a str> {
+        match value.get_ref() {
+            DeValue::String(text) => Some(self.get(&value.span()).map_or(&**text, |expanded| &expanded.text)),
+            _ => None,
+        }
+    }
+
+    /// Puts the values into a table that has this schema. An option or an item that is one
+    /// variable with an empty value is removed: it counts as absent.
+    pub(crate) fn apply<'i>(&'i self, table: &mut DeTable<'i>, schema: &OptionSchema<'_>) {
+        let mut absent = Vec::new();
+        for (key, value) in table.iter_mut() {
+            if !self.apply_to(value, schema.property(key.get_ref()).as_ref()) {
+                absent.push(key.clone());
+            }
+        }
+        for key in absent {
+            table.remove(&key);
+        }
+    }
+
+    /// Returns false if the value counts as absent.
+    fn apply_to<'i>(&'i self, value: &mut Spanned<DeValue<'i>>, schema: Option<&OptionSchema<'_>>) -> bool {
+        let span = value.span();
+        match value.get_mut() {
+            DeValue::String(text) => {
+                let Some(expanded) = self.get(&span) else { return true };
+                if expanded.is_one_variable && expanded.text.is_empty() {
+                    return false;
+                }
+                let literal =
+                    schema.filter(|_| expanded.is_one_variable).and_then(|it| literal(&expanded.text, it));
+                if let Some(literal) = literal {
+                    *value.get_mut() = literal;
+                } else {
+                    *text = expanded.text.as_str().into();
+                }
+                true
+            }
+            DeValue::Array(items) => {
+                let schema = schema.and_then(OptionSchema::items);
+                let was_empty = items.is_empty();
+                let all = std::mem::replace(items, DeArray::default());
+                let kept = all
+                    .into_iter()
+                    .filter_map(|mut item| self.apply_to(&mut item, schema.as_ref()).then_some(item));
+                *items = kept.collect();
+                was_empty || !items.is_empty()
+            }
+            DeValue::Table(table) => {
+                let was_empty = table.is_empty();
+                match schema {
+                    Some(schema) => self.apply(table, schema),
+                    None => self.apply(table, &OptionSchema::new(&serde_json::Value::Null)),
+                }
+                was_empty || !table.is_empty()
+            }
+            _ => true,
+        }
+    }
+}
+
+/// Whether a text is `${NAME}`, so that nothing in it can be a secret.
+pub(crate) fn is_reference(text: &str) -> bool {
+    let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+}
+
+/// All strings in a table, with their places.
+fn strings_of<'t>(table: &'t DeTable<'_>) -> Vec<(&'t str, Range<usize>)> {
+    fn add<'t>(value: &'t Spanned<DeValue<'_>>, strings: &mut Vec<(&'t str, Range<usize>)>) {
+        match value.get_ref() {
+            DeValue::String(text) => strings.push((text, value.span())),
+            DeValue::Array(items) => items.iter().for_each(|item| add(item, strings)),
+            DeValue::Table(table) => table.iter().for_each(|(_, value)| add(value, strings)),
+            _ => {}
+        }
+    }
+    let mut strings = Vec::new();
+    table.iter().for_each(|(_, value)| add(value, &mut strings));
+    strings
+}
+
+/// `text` as the number or boolean that the schema asks for.
+fn literal<'i>(text: &'i str, schema: &OptionSchema<'_>) -> Option<DeValue<'i>> {
+    let accepts = |name: &str| !schema.accepting(name).alternatives.is_empty();
+    if accepts("string") && schema.choices().is_none() {
+        return None;
+    }
+    let parsed = DeValue::parse(text.trim()).ok()?.into_inner();
+    let is_scalar = matches!(parsed, DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_));
+    (is_scalar && accepts(type_of(&parsed))).then_some(parsed)
+}

@@ -1,0 +1,245 @@
+//! Keeps secrets and the values of variables out of what is shown of a pipeline file.
+//!
+//! The file is shown as it is written, so with `${NAME}` and not its value, except for the
+//! values of options whose schema is `writeOnly`, of options that no schema knows, and of all
+//! options where the file is not valid TOML or the plugin is not known.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use serde_json::Value;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::DEAD_LETTER;
+use super::interpolation::{Interpolated, is_reference};
+use super::option_schema::{OptionSchema, type_of};
+use super::variables::{Lookup, expand};
+use crate::pipeline_options::PipelineOptions;
+use crate::plugin::{Kind, Registry};
+use crate::redaction::Redaction;
+use crate::schema::{options_schema, schema_of};
+
+/// What is shown in the place of a secret.
+const MASK: &str = "***";
+
+/// The places of a pipeline file that are not shown.
+pub(crate) fn hidden(source: &str, registry: &Registry, lookup: Lookup) -> Vec<Range<usize>> {
+    let (root, errors) = DeTable::parse_recoverable(source);
+    if !errors.is_empty() {
+        return hidden_lines(source, registry);
+    }
+    let mut hidden = Hidden::default();
+    let top = schema_of::<PipelineOptions>();
+    for (key, value) in root.get_ref() {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.section() == key.get_ref());
+        match (kind, value.get_ref()) {
+            (Some(kind), DeValue::Table(components)) => {
+                components.iter().for_each(|(_, value)| hidden.component(value, kind, registry, lookup));
+            }
+            _ if key.get_ref() == DEAD_LETTER => hidden.component(value, Kind::Sink, registry, lookup),
+            _ => hidden.value(value, OptionSchema::new(&top).property(key.get_ref()).as_ref()),
+        }
+    }
+    hidden.0
+}
+
+/// Collects the places of secrets.
+#[derive(Default)]
+struct Hidden(Vec<Range<usize>>);
+
+impl Hidden {
+    fn component(&mut self, value: &Spanned<DeValue<'_>>, kind: Kind, registry: &Registry, lookup: Lookup) {
+        let DeValue::Table(table) = value.get_ref() else { return self.value(value, None) };
+        let name = match table.get("type").map(Spanned::get_ref) {
+            Some(DeValue::String(name)) => match expand(name, lookup) {
+                Ok(Some(expanded)) => expanded.text,
+                _ => name.to_string(),
+            },
+            _ => String::new(),
+        };
+        let schema = registry.get(kind, &name).map(options_schema).unwrap_or_default();
+        let schema = OptionSchema::new(&schema);
+        for (key, value) in table {
+            if !matches!(&**key.get_ref(), "type" | "inputs") {
+                self.value(value, schema.property(key.get_ref()).as_ref());
+            }
+        }
+    }
+
+    fn value(&mut self, value: &Spanned<DeValue<'_>>, schema: Option<&OptionSchema<'_>>) {
+        let schema = schema.filter(|schema| !schema.is_secret);
+        let is_known = schema.is_some_and(|schema| {
+            let accepts = |name: &str| !schema.accepting(name).alternatives.is_empty();
+            // A table of secrets may have been written as something else.
+            accepts(type_of(value.get_ref())) || !accepts("object") && !accepts("array")
+        });
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                for (key, value) in table {
+                    let property = schema.and_then(|schema| schema.property(key.get_ref()));
+                    self.value(value, property.as_ref());
+                }
+            }
+            DeValue::Array(items) => {
+                let schema = schema.filter(|_| is_known).and_then(OptionSchema::items);
+                items.iter().for_each(|item| self.value(item, schema.as_ref()));
+            }
+            DeValue::String(text) if is_reference(text) => {}
+            _ if is_known => {}
+            _ => self.0.push(value.span()),
+        }
+    }
+}
+
+/// What is hidden of a file that is not valid TOML. Any part of it can be part of a secret, so
+/// all that is shown are headers and the names of known options.
+fn hidden_lines(source: &str, registry: &Registry) -> Vec<Range<usize>> {
+    let mut names: HashSet<String> = ["type", "inputs"].map(str::to_owned).into();
+    add_names(&schema_of::<PipelineOptions>(), &mut names);
+    registry.iter().for_each(|plugin| add_names(&options_schema(plugin), &mut names));
+    let mut hidden = Vec::new();
+    let mut start = 0;
+    for line in source.split_inclusive('\n') {
+        let text = line.trim_end();
+        let shown = shown_length(text, &names);
+        if shown < text.len() {
+            hidden.push(start + shown..start + text.len());
+        }
+        start += line.len();
+    }
+    hidden
+}
+
+/// The length of the header or the key that a line begins with.
+fn shown_length(line: &str, names: &HashSet<String>) -> usize {
+    let indent = line.len() - line.trim_start().len();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']');
+    if line[indent..].starts_with('[') {
+        let header = line[indent..].find(|c| !is_plain(c)).map_or(line, |length| &line[..indent + length]);
+        let first = header[indent..].trim_matches(['[', ']']).split('.').next().unwrap_or_default();
+        let is_section = first == DEAD_LETTER
+            || names.contains(first)
+            || Kind::ALL.iter().any(|kind| kind.section() == first);
+        return if is_section { header.len() } else { indent };
+    }
+    match line.split_once('=') {
+        Some((key, value)) if key.split('.').all(|name| names.contains(name.trim())) => {
+            line.len() - value.trim_start().len()
+        }
+        _ => indent,
+    }
+}
+
+/// The names of all options in a schema.
+fn add_names(schema: &Value, names: &mut HashSet<String>) {
+    match schema {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                if let ("properties", Value::Object(properties)) = (key.as_str(), value) {
+                    names.extend(properties.keys().cloned());
+                }
+                add_names(value, names);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| add_names(item, names)),
+        _ => {}
+    }
+}
+
+/// What takes the secrets and the values of variables of a table out of messages about it. The
+/// table is as it is written.
+pub(crate) fn of_table(
+    table: &DeTable<'_>,
+    schema: &OptionSchema<'_>,
+    interpolated: &Interpolated,
+) -> Redaction {
+    let mut texts = Texts { texts: Vec::new(), interpolated };
+    texts.add_table(table, Some(schema));
+    Redaction::new(texts.texts)
+}
+
+/// Collects texts, each with what is shown instead.
+struct Texts<'a> {
+    texts: Vec<(String, String)>,
+    interpolated: &'a Interpolated,
+}
+
+impl Texts<'_> {
+    fn add_table(&mut self, table: &DeTable<'_>, schema: Option<&OptionSchema<'_>>) {
+        for (key, value) in table {
+            let property = schema.and_then(|schema| schema.property(key.get_ref()));
+            self.add_value(value, property.as_ref());
+        }
+    }
+
+    fn add_value(&mut self, value: &Spanned<DeValue<'_>>, schema: Option<&OptionSchema<'_>>) {
+        let is_secret = schema.is_some_and(|schema| schema.is_secret);
+        match value.get_ref() {
+            DeValue::Table(table) => self.add_table(table, schema),
+            DeValue::Array(items) => {
+                let schema = schema.and_then(OptionSchema::items);
+                items.iter().for_each(|item| self.add_value(item, schema.as_ref()));
+            }
+            DeValue::String(text) => match self.interpolated.get(&value.span()) {
+                Some(expanded) => {
+                    let shown = if is_secret && !is_reference(text) { MASK } else { text };
+                    self.add(&expanded.text, shown);
+                    expanded.values.iter().for_each(|(variable, value)| self.add(value, variable));
+                }
+                None if is_secret => self.add(text, MASK),
+                None => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, text: &str, shown: &str) {
+        let escaped = text.escape_debug().to_string();
+        self.texts.extend([text.trim().to_owned(), escaped].map(|text| (text, shown.to_owned())));
+    }
+}
+
+/// A source text without its secrets.
+#[derive(Clone, Debug)]
+pub(crate) struct Masked {
+    pub(crate) text: String,
+    /// What was replaced: its place before and after.
+    replaced: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl Masked {
+    /// Replaces these places, which do not overlap.
+    pub(crate) fn new(source: &str, mut hidden: Vec<Range<usize>>) -> Self {
+        hidden.sort_by_key(|place| place.start);
+        let mut masked = Masked { text: String::new(), replaced: Vec::new() };
+        let mut end = 0;
+        for place in hidden {
+            masked.text.push_str(&source[end..place.start]);
+            let start = masked.text.len();
+            masked.text.push_str(MASK);
+            // The lines below keep their numbers.
+            masked.text.extend(source[place.clone()].matches('\n'));
+            end = place.end;
+            masked.replaced.push((place, start..masked.text.len()));
+        }
+        masked.text.push_str(&source[end..]);
+        masked
+    }
+
+    /// Where a place of the source is in the text.
+    pub(crate) fn span(&self, span: &Range<usize>) -> Range<usize> {
+        let moved = |at: usize, is_end: bool| match self.replaced.iter().rfind(|(it, _)| it.start < at) {
+            None => at,
+            Some((before, after)) if at >= before.end => at - before.end + after.end,
+            Some((_, after)) => {
+                if is_end {
+                    after.end
+                } else {
+                    after.start
+                }
+            }
+        };
+        moved(span.start, false)..moved(span.end, true)
+    }
+}
