@@ -156,33 +156,31 @@ impl<C: CrawlerClient> CrawlScheduler<C> {
 
     /// When the run is stopped: starts a crawl if needed, and does not wait for it.
     pub(super) async fn stop(&self) {
-        let name = self.crawler.name();
         match self.pending() {
-            Pending::Nothing => return,
+            Pending::Nothing => {}
             Pending::InFlight(_) => {
+                let name = self.crawler.name();
                 info!("the {name} continues in Glue; the run does not wait for it");
+            }
+            Pending::NewRecords => self.start_without_waiting().await,
+        }
+    }
+
+    async fn start_without_waiting(&self) {
+        let name = self.crawler.name();
+        let problem = match timeout(STOP_TIMEOUT, self.crawler.start()).await {
+            Ok(Ok(true)) => {
+                info!("the {name} has started and continues in Glue; the run does not wait for it");
                 return;
             }
-            Pending::NewRecords => {}
-        }
-        match timeout(STOP_TIMEOUT, self.crawler.start()).await {
-            Ok(Ok(true)) => {
-                info!("the {name} has started and continues in Glue; the run does not wait for it")
+            Ok(Ok(false)) => format!("the {name} was running already and may miss the newest objects"),
+            Ok(Err(error)) => format!("starting the {name}: {:#}", self.crawler.error(error)),
+            Err(_) => {
+                let timeout = human(STOP_TIMEOUT);
+                format!("Glue has not responded within {timeout}, so the {name} may not have started")
             }
-            Ok(Ok(false)) => {
-                warn!(
-                    "the {name} was running already and may miss the newest objects: start it with `runner crawl`"
-                );
-            }
-            Ok(Err(error)) => {
-                let error = self.crawler.error(error);
-                warn!("starting the {name}: {error:#}; start it with `runner crawl`");
-            }
-            Err(_) => warn!(
-                "Glue has not responded within {}, so the {name} may not have started: start it with `runner crawl`",
-                human(STOP_TIMEOUT)
-            ),
-        }
+        };
+        warn!("{problem}; start it with `runner crawl`");
     }
 
     /// Starts a crawl, waits until it has ended, and reports its tables.
