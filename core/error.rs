@@ -30,12 +30,14 @@ pub struct Failure {
     class: Class,
     error: Error,
     retry_after: Option<Duration>,
+    /// Whether a client library has retried it already, as long as it may.
+    has_been_retried: bool,
 }
 
 impl Failure {
     /// A failure of this class.
     pub fn new(class: Class, error: impl Into<Error>) -> Self {
-        Failure { class, error: error.into(), retry_after: None }
+        Failure { class, error: error.into(), retry_after: None, has_been_retried: false }
     }
 
     /// A service cannot be reached.
@@ -70,6 +72,14 @@ impl Failure {
         self
     }
 
+    /// Says that the client library has retried this as long as the options allow, so that the
+    /// engine does not retry it again.
+    #[must_use]
+    pub fn after_retries(mut self) -> Self {
+        self.has_been_retried = true;
+        self
+    }
+
     /// Adds what was being done; the class stays.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display + Send + Sync + 'static) -> Self {
@@ -99,7 +109,7 @@ impl Failure {
 
     /// Whether another try may succeed.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.class, Class::Unreachable | Class::Transient)
+        matches!(self.class, Class::Unreachable | Class::Transient) && !self.has_been_retried
     }
 }
 
@@ -128,10 +138,12 @@ impl From<Error> for Failure {
             return error.downcast().expect("it is a failure");
         }
         // The failure may be inside, with context around it that must be kept.
-        let inner = error.downcast_ref::<Failure>();
-        let (class, retry_after) =
-            inner.map_or((Class::Fatal, None), |inner| (inner.class, inner.retry_after));
-        Failure { class, error, retry_after }
+        match error.downcast_ref::<Failure>() {
+            None => Failure::fatal(error),
+            Some(&Failure { class, retry_after, has_been_retried, .. }) => {
+                Failure { class, error, retry_after, has_been_retried }
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a source reads in one go.
 
+use std::fmt;
 use std::sync::Arc;
 
 use anyhow::Error;
@@ -24,6 +25,12 @@ pub struct ReadBatch {
     pub(crate) records: Vec<Record>,
     pub(crate) rejects: Vec<Reject>,
     pub(crate) positions: Option<Arc<dyn Positions>>,
+}
+
+impl fmt::Debug for ReadBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadBatch").field("records", &self.records).finish_non_exhaustive()
+    }
 }
 
 impl ReadBatch {

@@ -31,6 +31,7 @@ pub enum Replay {
 }
 
 /// What a source has read.
+#[derive(Debug)]
 pub enum Next {
     /// Records.
     Batch(ReadBatch),

@@ -134,7 +134,7 @@ impl Outcome {
         match put {
             Ok((_, Ok(()))) => {}
             Ok((index, Err(failure))) => {
-                self.is_fatal |= matches!(failure.class(), Class::Fatal | Class::OutputClosed);
+                self.is_fatal |= !failure.is_retryable() && failure.class() != Class::Rejected;
                 self.failures.push((index, failure));
             }
             Err(panic) => {

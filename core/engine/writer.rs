@@ -42,8 +42,13 @@ impl Writer {
                     return stored;
                 }
                 Err(WriteError::All(failure)) => {
+                    let is_closed = failure.class() == Class::OutputClosed;
                     self.fail(failure);
-                    batch.fail();
+                    if is_closed {
+                        batch.release()
+                    } else {
+                        batch.fail()
+                    }
                     return stored;
                 }
                 Err(WriteError::Records(failures)) => {
@@ -124,10 +129,8 @@ impl Sorted {
         for (place, (_, failure)) in failures.into_iter().enumerate() {
             match failure.class() {
                 Class::Rejected => sorted.rejects.push((place, failure.into_error())),
-                Class::Unreachable | Class::Transient => sorted.retry = Some(failure),
-                Class::Fatal | Class::OutputClosed => {
-                    sorted.fatal.get_or_insert(failure);
-                }
+                _ if failure.is_retryable() => sorted.retry = Some(failure),
+                _ => drop(sorted.fatal.get_or_insert(failure)),
             }
         }
         sorted

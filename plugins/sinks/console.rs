@@ -4,7 +4,8 @@ use std::io::{self, ErrorKind, Write};
 
 use anyhow::Context as _;
 use runner_core::{
-    Body, BuildContext, OutputClosed, Plugin, Record, Result, Sink, SinkConfig, WriteError, async_trait,
+    Batch, Body, BuildContext, Error, Failure, Plugin, Record, Result, Sink, SinkConfig, WriteError,
+    async_trait,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -51,15 +52,15 @@ struct Console(Target);
 
 #[async_trait]
 impl Sink for Console {
-    async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
-        let lines = lines(records);
+    async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
+        let lines = lines(batch.records());
         let target = self.0;
         // The write may block, for example while a pager waits for input.
         let written = spawn_blocking(move || match target {
             Target::Stdout => write_all(io::stdout().lock(), &lines),
             Target::Stderr => write_all(io::stderr().lock(), &lines),
         });
-        written.await.context("writing to the console")?.map_err(|error| write_error(target, error))
+        written.await.context("writing to the console")?.map_err(|error| write_error(target, error).into())
     }
 }
 
@@ -84,22 +85,23 @@ fn write_all(mut target: impl Write, lines: &[u8]) -> io::Result<()> {
 /// No error is retried, because part of the lines may have been written.
 ///
 /// A closed pipe (`| head`) stops the run without an error; records that were not written are released.
-fn write_error(target: Target, error: io::Error) -> WriteError {
+fn write_error(target: Target, error: io::Error) -> Failure {
     let name = match target {
         Target::Stdout => "the standard output",
         Target::Stderr => "the standard error",
     };
-    WriteError::Fatal(if error.kind() == ErrorKind::BrokenPipe {
-        OutputClosed(format!("the reader of {name} has closed it")).into()
+    if error.kind() == ErrorKind::BrokenPipe {
+        Failure::output_closed(Error::msg(format!("the reader of {name} has closed it")))
     } else {
-        anyhow::Error::new(error).context(format!("writing to {name}"))
-    })
+        Failure::fatal(error).context(format!("writing to {name}"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixStream;
 
+    use runner_core::Class;
     use runner_core::testing::records;
 
     use super::*;
@@ -109,6 +111,7 @@ mod tests {
         let mut batch = records(["{\"a\":1}", "two", "gone"]);
         batch.records_mut()[2].body = Body::Tombstone;
         assert_eq!(lines(batch.records()), b"{\"a\":1}\ntwo\n\n");
+        batch.ack();
     }
 
     #[test]
@@ -116,10 +119,8 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         drop(theirs);
         let error = write_all(ours, b"line\n").unwrap_err();
-        let WriteError::Fatal(error) = write_error(Target::Stdout, error) else {
-            panic!("must not be retried")
-        };
-        assert!(error.is::<OutputClosed>());
-        assert_eq!(error.to_string(), "the reader of the standard output has closed it");
+        let failure = write_error(Target::Stdout, error);
+        assert_eq!(failure.class(), Class::OutputClosed);
+        assert_eq!(failure.to_string(), "the reader of the standard output has closed it");
     }
 }

@@ -1,6 +1,6 @@
 //! `null`: discards every record.
 
-use runner_core::{BuildContext, Plugin, Record, Result, Sink, SinkConfig, WriteError, async_trait};
+use runner_core::{Batch, BuildContext, Plugin, Result, Sink, SinkConfig, WriteError, async_trait};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -27,11 +27,11 @@ struct Null;
 
 #[async_trait]
 impl Sink for Null {
-    async fn write(&self, _: &[Record]) -> Result<(), WriteError> {
+    async fn write(&self, _: &Batch) -> Result<(), WriteError> {
         Ok(())
     }
 
-    fn keeps_records(&self) -> bool {
+    fn stores_records(&self) -> bool {
         false
     }
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use runner_core::{
-    Batch, BuildContext, Flow, Output, Plugin, Result, Transform, TransformConfig, async_trait,
+    Batch, BuildContext, Flow, Output, Plugin, Result, StopReason, Transform, TransformConfig, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -47,9 +47,10 @@ impl Transform for Limit {
             return out.send(batch).await;
         }
         // The last record ends the run, without waiting for a batch after it.
-        let sent = if n_passing > 0 { out.send(batch.split_front(n_passing)).await } else { Ok(Flow::Stop) };
+        let sent =
+            if n_passing > 0 { out.send(batch.split_front(n_passing)).await.map(drop) } else { Ok(()) };
         batch.release();
-        sent.map(|_| Flow::Stop)
+        sent.map(|()| Flow::Break(StopReason::LimitReached))
     }
 }
 
@@ -63,9 +64,9 @@ mod tests {
     async fn limit_stops_with_the_last_record() {
         let mut limit = Limit { n_left: 3 };
         let out = apply(&mut limit, records(["a", "b"])).await.unwrap();
-        assert_eq!((out.bodies().len(), out.stopped), (2, false));
+        assert_eq!((out.bodies().len(), out.stopped), (2, None));
         let out = apply(&mut limit, records(["c"])).await.unwrap();
-        assert_eq!((out.bodies().len(), out.stopped), (1, true));
+        assert_eq!((out.bodies().len(), out.stopped), (1, Some(StopReason::LimitReached)));
     }
 
     #[tokio::test]
@@ -73,16 +74,16 @@ mod tests {
         let mut limit = Limit { n_left: 2 };
         let out = apply(&mut limit, records(["a", "b", "c", "d"])).await.unwrap();
         assert_eq!(out.bodies(), ["a", "b"]);
-        assert!(out.stopped);
+        assert!(out.stopped.is_some());
         let out = apply(&mut limit, records(["e"])).await.unwrap();
-        assert!(out.bodies().is_empty() && out.stopped);
+        assert!(out.bodies().is_empty() && out.stopped.is_some());
     }
 
     #[tokio::test]
     async fn empty_batch_does_not_count() {
         let mut limit = Limit { n_left: 1 };
         let out = apply(&mut limit, Batch::default()).await.unwrap();
-        assert!(!out.stopped);
+        assert_eq!(out.stopped, None);
         let out = apply(&mut limit, records(["a"])).await.unwrap();
         assert_eq!(out.bodies(), ["a"]);
     }

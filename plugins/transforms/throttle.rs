@@ -67,17 +67,17 @@ impl Transform for Throttle {
             return out.send(batch).await;
         }
         while !batch.is_empty() {
-            if out.sleep_until_or_stop(self.next_due()).await {
-                batch.release();
-                return Ok(Flow::Stop);
+            let mut flow = out.sleep_until_or_stop(self.next_due()).await;
+            if flow.is_continue() {
+                let n_due = self.take_due(Instant::now(), batch.len());
+                flow = out.send(batch.split_front(n_due)).await?;
             }
-            let n_due = self.take_due(Instant::now(), batch.len());
-            if out.send(batch.split_front(n_due)).await? == Flow::Stop {
+            if flow.is_break() {
                 batch.release();
-                return Ok(Flow::Stop);
+                return Ok(flow);
             }
         }
-        Ok(Flow::Continue)
+        Ok(Flow::Continue(()))
     }
 }
 
@@ -109,8 +109,8 @@ impl Throttle {
 
 #[cfg(test)]
 mod tests {
-    use runner_core::Error;
     use runner_core::testing::{apply, context, records};
+    use runner_core::{Error, StopReason};
 
     use super::*;
 
@@ -148,17 +148,17 @@ mod tests {
         async fn send(&mut self, batch: Batch) -> Result<Flow> {
             self.batches.push((self.started.elapsed(), batch.len()));
             batch.ack();
-            Ok(Flow::Continue)
+            Ok(Flow::Continue(()))
         }
 
         async fn reject(&mut self, batch: Batch, _: Vec<(usize, Error)>) -> Result<Batch> {
             Ok(batch)
         }
 
-        async fn sleep_until_or_stop(&mut self, deadline: Instant) -> bool {
+        async fn sleep_until_or_stop(&mut self, deadline: Instant) -> Flow {
             let stop_at = self.stop_at.filter(|stop_at| *stop_at < deadline);
             tokio::time::sleep_until(stop_at.unwrap_or(deadline)).await;
-            stop_at.is_some()
+            stop_at.map_or(Flow::Continue(()), |_| Flow::Break(StopReason::Requested))
         }
     }
 
@@ -176,7 +176,7 @@ mod tests {
     async fn throttle_sends_each_record_alone_at_its_due_time_at_a_low_rate() {
         let mut out = TimedOutput::new(None);
         let flow = throttle(200, Duration::from_secs(1)).apply(records(vec!["x"; 100]), &mut out).await;
-        assert_eq!(flow.unwrap(), Flow::Continue);
+        assert_eq!(flow.unwrap(), Flow::Continue(()));
         let expected: Vec<_> = (0..100).map(|n| (Duration::from_millis(5 * n), 1)).collect();
         assert_eq!(out.batches, expected);
     }
@@ -185,7 +185,7 @@ mod tests {
     async fn throttle_sends_due_records_together_at_a_high_rate() {
         let mut out = TimedOutput::new(None);
         let flow = throttle(100_000, Duration::from_secs(1)).apply(records(vec!["x"; 1001]), &mut out).await;
-        assert_eq!(flow.unwrap(), Flow::Continue);
+        assert_eq!(flow.unwrap(), Flow::Continue(()));
         // Timers have a resolution of one millisecond: 100 records each.
         let expected: Vec<_> =
             (0..=10).map(|n| (Duration::from_millis(n), if n == 0 { 1 } else { 100 })).collect();
@@ -235,7 +235,7 @@ mod tests {
         let mut out = TimedOutput::new(Some(Instant::now() + Duration::from_millis(2500)));
         let mut throttle = throttle(1, Duration::from_secs(1));
         let flow = throttle.apply(records(vec!["x"; 100]), &mut out).await.unwrap();
-        assert_eq!((flow, out.batches.len()), (Flow::Stop, 3));
+        assert_eq!((flow, out.batches.len()), (Flow::Break(StopReason::Requested), 3));
         assert_eq!(out.started.elapsed(), Duration::from_millis(2500));
     }
 
@@ -243,7 +243,7 @@ mod tests {
     async fn throttle_passes_an_empty_batch() {
         let mut out = TimedOutput::new(None);
         let flow = throttle(1, Duration::from_secs(1)).apply(Batch::default(), &mut out).await.unwrap();
-        assert_eq!((flow, out.batches.len()), (Flow::Continue, 1));
+        assert_eq!((flow, out.batches.len()), (Flow::Continue(()), 1));
     }
 
     #[test]

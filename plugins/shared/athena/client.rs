@@ -213,7 +213,7 @@ impl Client {
     }
 
     pub(crate) fn error(&self, error: AwsError, action: &str) -> anyhow::Error {
-        error.into_open_error(&self.access, action)
+        error.into_open_failure(&self.access, action).into()
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use runner_core::Unreachable;
+use runner_core::Failure;
 
 use super::Access;
 
@@ -104,23 +104,25 @@ impl AwsError {
         has_no_code && self.status != 0 && !is_explained
     }
 
-    /// The error for the engine, marked if the service could not be reached.
+    /// The error for the engine; a [`Failure`] inside says whether the service could not be reached.
     pub(crate) fn into_error(self, access: &Access) -> anyhow::Error {
         if self.cause == Cause::Unreachable {
             let message = format!("cannot reach {}: {}", access.location(), self.message);
-            return anyhow::Error::new(Unreachable(message));
+            return Failure::unreachable(anyhow::Error::msg(message)).into();
         }
         anyhow::Error::new(self)
     }
 
-    /// The error of a first contact; a transient one is marked too, so that the engine retries for `retry.connect`.
-    pub(crate) fn into_open_error(self, access: &Access, action: &str) -> anyhow::Error {
+    /// The failure of a first contact. A service that is not ready counts as unreachable, so that the
+    /// engine retries for `retry.connect`.
+    pub(crate) fn into_open_failure(self, access: &Access, action: &str) -> Failure {
         match &self.cause {
-            Cause::Unreachable => self.into_error(access),
+            Cause::Unreachable => self.into_error(access).into(),
             Cause::Transient => {
-                anyhow::Error::new(Unreachable(format!("{} is not ready: {self}", access.location())))
+                let message = format!("{} is not ready: {self}", access.location());
+                Failure::unreachable(anyhow::Error::msg(message))
             }
-            _ => anyhow::Error::new(self).context(format!("{action} ({})", access.location())),
+            _ => Failure::fatal(self).context(format!("{action} ({})", access.location())),
         }
     }
 }

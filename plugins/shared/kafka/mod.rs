@@ -2,7 +2,7 @@
 
 mod client_errors;
 mod connection;
-mod error_class;
+mod error_codes;
 mod probe;
 mod transaction;
 
@@ -10,8 +10,8 @@ pub(crate) use client_errors::ClientErrors;
 pub(crate) use connection::{
     Connection, LibrdkafkaOptions, Sasl, SecurityProtocol, Tls, check_topic, with_connection_options,
 };
-pub(crate) use error_class::{Class, is_denied, is_outage};
-pub(crate) use probe::{Probe, misadvertised, request_timeout};
+pub(crate) use error_codes::{is_denied, is_outage};
+pub(crate) use probe::{Probe, misadvertised, request_timeout, unreachable};
 pub(crate) use transaction::Transactions;
 
 /// The header with the entry number, in ASCII decimal.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
-use runner_core::{Error, Result, Unreachable};
+use runner_core::{Error, Failure, Result};
 
 use super::{ClientErrors, is_denied, is_outage};
 
@@ -50,7 +50,7 @@ impl<C: ConsumerContext> Probe<'_, C> {
                 return Ok(None);
             }
             Some(RDKafkaErrorCode::LeaderNotAvailable) => {
-                return Err(Unreachable(format!("topic `{topic}` has no leader")).into());
+                return Err(unreachable(format!("topic `{topic}` has no leader")));
             }
             Some(code) if is_denied(code) => {
                 return Err(anyhow::anyhow!(
@@ -86,7 +86,7 @@ impl<C: ConsumerContext> Probe<'_, C> {
             .and_then(|it| it.partitions().iter().find(|it| it.id() == partition))
             .and_then(|it| metadata.brokers().iter().find(|broker| broker.id() == it.leader()));
         let Some(leader) = leader else {
-            return Err(Unreachable(format!("{topic}/{partition} has no leader")).into());
+            return Err(unreachable(format!("{topic}/{partition} has no leader")));
         };
         let advertised = format!("{}:{}", leader.host(), leader.port());
         let reason = self.last_error().map(|(_, reason)| format!(" ({reason})")).unwrap_or_default();
@@ -109,8 +109,7 @@ impl<C: ConsumerContext> Probe<'_, C> {
         } else {
             "check the address, that the broker is running, and that `security_protocol` is the one of its listener"
         };
-        Unreachable(format!("no Kafka broker responds at {given} (`bootstrap_servers`): {reason}; {advice}"))
-            .into()
+        unreachable(format!("no Kafka broker responds at {given} (`bootstrap_servers`): {reason}; {advice}"))
     }
 
     /// The last error of the library, which reports it only when polled.
@@ -120,6 +119,11 @@ impl<C: ConsumerContext> Probe<'_, C> {
         }
         self.errors.last()
     }
+}
+
+/// The error for a cluster that cannot be reached.
+pub(crate) fn unreachable(message: String) -> Error {
+    Failure::unreachable(Error::msg(message)).into()
 }
 
 /// The error for a cluster that returns its metadata and nothing else: the address that a broker
@@ -133,5 +137,5 @@ pub(crate) fn misadvertised(given: &str, advertised: &str, reason: &str) -> Opti
          `advertised.listeners`), where nothing responds{reason}: set `advertised.listeners` of the broker to \
          an address that this machine can reach"
     );
-    Some(Unreachable(message).into())
+    Some(unreachable(message))
 }

@@ -7,7 +7,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext};
-use runner_core::{Error, Result, RetryLimits, Unreachable};
+use runner_core::{Error, Failure, Result, RetryLimits};
 use tracing::{debug, warn};
 
 use super::is_denied;
@@ -105,7 +105,7 @@ impl Transactions {
                 let waited = began.elapsed();
                 let message =
                     format!("the cluster at {at} has not completed a transaction for {waited:?}: {error}");
-                return Err(Unreachable(message).into());
+                return Err(Failure::unreachable(Error::msg(message)).after_retries().into());
             }
             warn!("a transaction waits for the cluster: {error}; retrying");
             tokio::time::sleep(self.retry.initial).await;

@@ -96,12 +96,12 @@ impl Field {
     fn render(self, record: &Record, out: &mut String) -> Result<()> {
         match self {
             Field::Entry => {
-                let entry = record.entry.context(
+                let entry = record.entry.as_ref().context(
                     "the record has no entry number for `{{ entry }}`: use `{{ topic }}`, `{{ partition }}` and \
                      `{{ offset }}` in the key, or let a producer write the topic that sets the header \
                      `runner-entry`, as runner does",
                 )?;
-                write!(out, "{}", entry.number)?;
+                write!(out, "{}", entry.text())?;
             }
             Field::Topic => push_text(record.origin.source.as_str().as_bytes(), out),
             Field::Partition => write!(out, "{}", record.origin.partition)?,
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn placeholders_render_origin_key_and_entry() {
         let mut record = record("stock_market", 3, 41);
-        record.entry = Some(EntryNumber { number: 7, source: Name::new("producer/stocks") });
+        record.entry = Some(EntryNumber::new(7, Name::new("producer/stocks")));
         record.key = Some(Bytes::from_static(b"NYA"));
         let name =
             template("a/{{topic}}/{{ partition }}-{{ offset }}/{{ key }}_{{ entry }}.json").render(&record);
@@ -235,7 +235,7 @@ mod tests {
     fn text_from_a_record_stays_one_path_segment() {
         let name = |key: &'static [u8]| {
             let mut record = record("t", 0, 0);
-            record.entry = Some(EntryNumber { number: 0, source: Name::new("p/s") });
+            record.entry = Some(EntryNumber::new(0, Name::new("p/s")));
             record.key = Some(Bytes::from_static(key));
             template("{{ key }}/{{ entry }}").render(&record).unwrap()
         };
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn key_longer_than_s3_allows_is_rejected() {
         let mut record = record(&"x".repeat(1100), 0, 0);
-        record.entry = Some(EntryNumber { number: 0, source: Name::new("p/s") });
+        record.entry = Some(EntryNumber::new(0, Name::new("p/s")));
         let error = template("{{ topic }}/{{ entry }}").render(&record).unwrap_err();
         assert!(error.to_string().contains("1102 bytes"), "{error}");
     }

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, anyhow};
 use memchr::memchr2;
 use runner_core::{
-    Body, BuildContext, Error, Failure, OptionError, Plugin, Record, Result, Sink, SinkConfig, WriteError,
-    async_trait,
+    Batch, Body, BuildContext, Error, Failure, OptionError, Plugin, Record, Result, Sink, SinkConfig,
+    WriteError, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -67,25 +67,26 @@ struct FileSink {
 
 #[async_trait]
 impl Sink for FileSink {
-    async fn open(&mut self) -> Result<()> {
+    async fn open(&mut self) -> Result<(), Failure> {
         let (path, compression) = (self.path.clone(), self.compression);
-        let appender = spawn_blocking(move || Appender::open(&path, compression)).await??;
+        let opening = spawn_blocking(move || Appender::open(&path, compression));
+        let appender = opening.await.context("opening a file")??;
         *self.appender.lock().unwrap_or_else(PoisonError::into_inner) = Some(appender);
         Ok(())
     }
 
-    async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
-        let (lines, failures) = lines(records);
+    async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
+        let (lines, failures) = lines(batch.records());
         if !lines.is_empty() {
             let (path, appender) = (self.path.clone(), Arc::clone(&self.appender));
-            let append = move || {
+            let append = move || -> Result<(), Failure> {
                 let mut appender = appender.lock().unwrap_or_else(PoisonError::into_inner);
                 let appender = appender.as_mut().context("the file has not been opened")?;
                 appender.append(&lines).map_err(|error| write_error(&path, error))
             };
             spawn_blocking(append).await.context("writing a file")??;
         }
-        WriteError::unless_empty(failures)
+        WriteError::of_records(failures)
     }
 }
 
@@ -96,7 +97,7 @@ impl FileSink {
 }
 
 /// The records as lines, and those that cannot be a line.
-fn lines(records: &[Record]) -> (Vec<u8>, Vec<Failure>) {
+fn lines(records: &[Record]) -> (Vec<u8>, Vec<(usize, Failure)>) {
     let size = records.iter().map(|record| record.size() + 1).sum();
     let mut lines = Vec::with_capacity(size);
     let mut failures = Vec::new();
@@ -111,7 +112,7 @@ fn lines(records: &[Record]) -> (Vec<u8>, Vec<Failure>) {
         }
         if let Some(error) = line_error(record, &lines[start..]) {
             lines.truncate(start);
-            failures.push(Failure { index, error, retry: false });
+            failures.push((index, Failure::rejected(error)));
         } else {
             lines.push(b'\n');
         }
@@ -132,7 +133,7 @@ fn line_error(record: &Record, line: &[u8]) -> Option<Error> {
 }
 
 /// Most errors are retried, for example until a full disk has space. A denied access fails the run.
-fn write_error(path: &Path, error: io::Error) -> WriteError {
+fn write_error(path: &Path, error: io::Error) -> Failure {
     let what = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "there is no room for more lines in",
         _ => "writing to",
@@ -142,11 +143,12 @@ fn write_error(path: &Path, error: io::Error) -> WriteError {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::IsADirectory
     );
     let error = Error::new(error).context(format!("{what} {}", path.display()));
-    if is_denied { WriteError::Fatal(error) } else { WriteError::Retry(error) }
+    if is_denied { Failure::fatal(error) } else { Failure::transient(error) }
 }
 
 #[cfg(test)]
 mod tests {
+    use runner_core::Class;
     use runner_core::testing::{context, records};
 
     use super::*;
@@ -158,7 +160,10 @@ mod tests {
     }
 
     async fn write(sink: &dyn Sink, bodies: &[&str]) -> Result<(), WriteError> {
-        sink.write(records(bodies.iter().copied()).records()).await
+        let batch = records(bodies.iter().copied());
+        let written = sink.write(&batch).await;
+        batch.ack();
+        written
     }
 
     fn plain(path: &Path) -> String {
@@ -195,28 +200,29 @@ mod tests {
         let sink = opened(&path, Compression::None).await;
         let mut batch = records(["a", "b\nc", "gone", "d"]);
         batch.records_mut()[2].body = Body::Tombstone;
-        let Err(WriteError::Partial(failures)) = sink.write(batch.records()).await else {
+        let Err(WriteError::Records(failures)) = sink.write(&batch).await else {
             panic!("two of them are not single lines")
         };
-        assert_eq!(failures.iter().map(|failure| failure.index).collect::<Vec<_>>(), [1, 2]);
-        assert!(failures.iter().all(|failure| !failure.retry));
-        assert!(failures[0].error.to_string().contains("line break at byte 1"));
+        batch.ack();
+        let classes: Vec<_> = failures.iter().map(|(index, failure)| (*index, failure.class())).collect();
+        assert_eq!(classes, [(1, Class::Rejected), (2, Class::Rejected)]);
+        assert!(failures[0].1.to_string().contains("line break at byte 1"));
         assert_eq!(plain(&path), "a\nd\n");
     }
 
     #[tokio::test]
     async fn file_sink_retries_on_a_full_disk_and_names_the_path() {
         let sink = opened(Path::new("/dev/full"), Compression::None).await;
-        let Err(WriteError::Retry(error)) = write(&sink, &["a"]).await else {
-            panic!("a full disk is retried")
-        };
-        assert!(format!("{error:#}").contains("no room for more lines in /dev/full"), "{error:#}");
+        let Err(WriteError::All(failure)) = write(&sink, &["a"]).await else { panic!("nothing is written") };
+        assert_eq!(failure.class(), Class::Transient);
+        let text = format!("{:#}", failure.error());
+        assert!(text.contains("no room for more lines in /dev/full"), "{text}");
     }
 
     #[test]
     fn file_sink_does_not_retry_on_permission_denied() {
         let denied = write_error(Path::new("x"), io::ErrorKind::PermissionDenied.into());
-        assert!(matches!(denied, WriteError::Fatal(_)));
+        assert_eq!(denied.class(), Class::Fatal);
     }
 
     #[tokio::test]

@@ -155,7 +155,7 @@ impl Crawler {
                  role can be used after some seconds"
             ));
         }
-        error.into_open_error(&self.access, action)
+        error.into_open_failure(&self.access, action).into()
     }
 
     fn last_crawl(&self, last: &LastCrawlInfo) -> LastCrawl {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use runner_core::{
-    BuildContext, Gauges, HumanDuration, OptionError, OptionErrors, Plugin, Record, Result, ShutdownReason,
-    Sink, SinkConfig, WriteError, async_trait,
+    Background, Batch, BuildContext, Failure, Gauges, HumanDuration, OptionError, OptionErrors, Plugin,
+    Result, Sink, SinkConfig, StopReason, WriteError, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -108,7 +108,7 @@ impl SinkConfig for GlueCrawlConfig {
         }
         let target = match self.target.take() {
             Some(target) => Ok(target),
-            None => Folder::upstream(&context.upstream_locations),
+            None => Folder::upstream(&context.upstream.locations),
         };
         let target = OptionErrors::with(errors, target)?;
         let spec = Arc::new(CrawlerSpec { target, config: self });
@@ -125,7 +125,7 @@ struct GlueCrawl {
 
 #[async_trait]
 impl Sink for GlueCrawl {
-    async fn open(&mut self) -> Result<()> {
+    async fn open(&mut self) -> Result<(), Failure> {
         let config = &self.spec.config;
         let access = Access::load("Glue", config.region.as_deref(), config.endpoint.as_ref()).await?;
         let crawler = Crawler::open(access, Arc::clone(&self.spec)).await?;
@@ -135,41 +135,50 @@ impl Sink for GlueCrawl {
     }
 
     /// Acknowledges at once: the upstream sink has stored the records, and a late crawl loses none.
-    async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
-        self.scheduler()?.add_records(records.len());
+    async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
+        self.scheduler()?.add_records(batch.len());
         Ok(())
     }
 
-    async fn run_background(&self) -> Result<()> {
-        self.scheduler()?.run().await;
-        Ok(())
-    }
-
-    async fn flush(&self, reason: ShutdownReason) -> Result<()> {
+    async fn flush(&self, reason: StopReason) -> Result<(), Failure> {
         let scheduler = self.scheduler()?;
-        match reason {
-            ShutdownReason::InputEnded => scheduler.finish().await,
-            ShutdownReason::Stopped => {
-                scheduler.stop().await;
-                Ok(())
-            }
+        if reason.is_completed() {
+            scheduler.finish().await?;
+        } else {
+            scheduler.stop().await;
         }
+        Ok(())
     }
 
     fn location(&self) -> Option<String> {
         Some(self.spec.target.as_str().to_owned())
     }
 
-    fn keeps_records(&self) -> bool {
+    fn stores_records(&self) -> bool {
         false
     }
 
-    fn is_crawler(&self) -> bool {
-        true
+    fn background(&self) -> Option<&dyn Background> {
+        Some(self)
     }
 
-    async fn crawl(&self) -> Result<()> {
-        self.scheduler()?.crawl().await
+    fn crawler(&self) -> Option<&dyn runner_core::Crawler> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Background for GlueCrawl {
+    async fn run(&self) -> Result<(), Failure> {
+        self.scheduler()?.run().await;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl runner_core::Crawler for GlueCrawl {
+    async fn crawl(&self) -> Result<(), Failure> {
+        Ok(self.scheduler()?.crawl().await?)
     }
 }
 

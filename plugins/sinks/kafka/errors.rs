@@ -5,17 +5,17 @@ use std::sync::atomic::Ordering;
 use anyhow::anyhow;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::producer::Producer as _;
-use runner_core::{Error, Record, Unreachable};
+use runner_core::{Error, Failure, Record};
 
 use super::key::KeyField;
 use super::{Kafka, Opened};
-use crate::shared::kafka::{Class, is_denied};
+use crate::shared::kafka::is_denied;
 
 impl Kafka {
-    /// The class of an error code of a record, and the error to report.
-    pub(super) fn classify(&self, opened: &Opened, record: &Record, code: Code) -> (Class, Error) {
+    /// The failure of a record with this error code.
+    pub(super) fn classify(&self, opened: &Opened, record: &Record, code: Code) -> Failure {
         let (topic, at) = (&self.options.topic, &self.options.bootstrap_servers);
-        let unreachable = |message: String| (Class::Unreachable, Unreachable(message).into());
+        let unreachable = |message| Failure::unreachable(Error::msg::<String>(message)).after_retries();
         match code {
             Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge => {
                 let (size, limit) = (record.size(), opened.max_bytes);
@@ -24,12 +24,12 @@ impl Kafka {
                     "the record has {size} bytes and topic `{topic}` takes {at_most} \
                      (`max.message.bytes` of the topic, `message.max.bytes` of the client)"
                 );
-                (Class::Rejected, error)
+                Failure::rejected(error)
             }
             Code::InvalidMessage | Code::BadMessage | Code::InvalidRecord | Code::InvalidTimestamp => {
                 let reason = self.explain_rejection(record, code);
                 if self.transactions.is_none() {
-                    return (Class::Rejected, anyhow!("topic `{topic}` rejects the record: {reason}"));
+                    return Failure::rejected(anyhow!("topic `{topic}` rejects the record: {reason}"));
                 }
                 let error = anyhow!(
                     "topic `{topic}` rejects the record from {}: {reason}. A transaction commits all its records or \
@@ -37,13 +37,13 @@ impl Kafka {
                      `delivery = \"at_least_once\"` and write them to `[dead_letter]`",
                     record.origin
                 );
-                (Class::Fatal, error)
+                Failure::fatal(error)
             }
             // The failure of the other record names the cause. With transactions the retry fails, since the
             // transaction is aborted.
             Code::InvalidDifferentRecord => {
                 let error = anyhow!("topic `{topic}` at {at} rejects another record of the same request");
-                (Class::Transient, error)
+                Failure::transient(error)
             }
             Code::PurgeQueue | Code::PurgeInflight if opened.deliveries().is_aborted() => {
                 let reason = opened.last_error().unwrap_or_else(|| {
@@ -67,14 +67,14 @@ impl Kafka {
             }
             Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
                 let error = anyhow!("topic `{topic}` is gone from the cluster at {at}: it was deleted");
-                (Class::Fatal, error)
+                Failure::fatal(error)
             }
             code if is_denied(code) && !self.has_succeeded.load(Ordering::Relaxed) => {
                 let error = anyhow!(
                     "the cluster at {at} does not let this user write to topic `{topic}` ({code}): \
                      grant the user Write on the topic"
                 );
-                (Class::Fatal, error)
+                Failure::fatal(error)
             }
             code => {
                 if let Some((code, reason)) = opened.producer.client().fatal_error() {
@@ -84,14 +84,14 @@ impl Kafka {
                         ""
                     };
                     let error = anyhow!("the Kafka client cannot continue: {reason} ({code}){advice}");
-                    return (Class::Fatal, error);
+                    return Failure::fatal(error);
                 }
                 if self.transactions.is_some() {
                     let error =
                         anyhow!("writing to topic `{topic}` at {at}: {code}; its transaction is aborted");
-                    return (Class::Fatal, error);
+                    return Failure::fatal(error);
                 }
-                (Class::Transient, anyhow!("writing to topic `{topic}` at {at}: {code}"))
+                Failure::transient(anyhow!("writing to topic `{topic}` at {at}: {code}"))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Writes records again that may have failed because of another record in the same request.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rdkafka::error::RDKafkaErrorCode as Code;
@@ -114,7 +115,7 @@ impl<'a> IsolatedRetry<'a> {
     ) -> Result<Vec<FailedRecord>, WriteError> {
         let slot = self.slots.pop().ok_or_else(client_ended)?;
         let picked = indices.iter().map(|&index| records[index].clone()).collect();
-        let failed = self.opened.wait(self.opened.send(slot, picked)?).await?;
+        let failed = self.opened.wait(self.opened.send(slot, Arc::new(picked))?).await?;
         let slot = self.free.recv().await.ok_or_else(client_ended)?;
         self.slots.push(slot);
         let of_batch = |it: FailedRecord| FailedRecord { index: indices[it.index], ..it };

@@ -8,6 +8,7 @@ mod key;
 mod producer_thread;
 mod topic;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -20,12 +21,13 @@ use producer_thread::{Job, MessageBuilder, Producer};
 use rdkafka::ClientConfig;
 use rdkafka::producer::Producer as _;
 use runner_core::{
-    Error, Failure, Plugin, Record, Result, RetryLimits, Sink, Transaction, WriteError, async_trait,
+    Batch, Class, Error, Failure, Plugin, Record, Result, RetryLimits, Sink, TransactionalSink, WriteError,
+    async_trait,
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
 use topic::Topic;
 
-use crate::shared::kafka::{Class, ClientErrors, Transactions, is_denied, request_timeout};
+use crate::shared::kafka::{ClientErrors, Transactions, is_denied, request_timeout};
 
 runner_core::register! {
     Plugin::sink::<KafkaSinkConfig>("kafka").example(
@@ -78,7 +80,7 @@ struct Opened {
 
 #[async_trait]
 impl Sink for Kafka {
-    async fn open(&mut self) -> Result<()> {
+    async fn open(&mut self) -> Result<(), Failure> {
         let topic = Topic {
             config: self.client.clone(),
             bootstrap_servers: self.options.bootstrap_servers.clone(),
@@ -100,7 +102,7 @@ impl Sink for Kafka {
         let (slots, free) = mpsc::channel(CONCURRENCY);
         let errors = Arc::new(ClientErrors::default());
         let deliveries = Deliveries::new(CONCURRENCY, slots, Arc::clone(&errors));
-        let producer: Producer = config.create_with_context(deliveries)?;
+        let producer: Producer = config.create_with_context(deliveries).map_err(Failure::fatal)?;
         errors.set_connected();
         let producer = Arc::new(producer);
         let messages = MessageBuilder {
@@ -118,9 +120,10 @@ impl Sink for Kafka {
         Ok(())
     }
 
-    async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
+    async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
         let opened = self.opened.as_ref().expect("opened before it is written to");
-        let pending = opened.enqueue(records).await?;
+        let records = batch.records();
+        let pending = opened.enqueue(batch.shared_records()).await?;
         let failed = opened.wait(pending).await?;
         let failed = self.retry_individually(opened, records, failed).await?;
         if failed.len() < records.len() {
@@ -129,27 +132,22 @@ impl Sink for Kafka {
         if failed.iter().any(|it| it.error.code().is_some_and(is_denied)) {
             self.refresh_topic(opened).await;
         }
-        let mut not_stored: Vec<usize> = failed.iter().map(|it| it.index).collect();
-        not_stored.sort_unstable();
         let mut failures = Vec::with_capacity(failed.len());
         for FailedRecord { index, error } in failed {
-            let (class, error) = match error {
-                DeliveryError::Key(error) => (Class::Rejected, error),
+            let failure = match error {
+                DeliveryError::Key(error) => Failure::rejected(error),
                 DeliveryError::Queue(code) | DeliveryError::Delivery(code) => {
                     self.classify(opened, &records[index], code)
                 }
             };
-            match class {
-                Class::Rejected | Class::Transient => {
-                    failures.push(Failure { index, error, retry: class == Class::Transient });
-                }
+            let is_fatal = !failure.is_retryable() && failure.class() != Class::Rejected;
+            if is_fatal && self.transactions.is_some() {
                 // The other records of the transaction will not be committed.
-                _ if self.transactions.is_some() => return Err(WriteError::Fatal(error)),
-                Class::Unreachable | Class::Fatal => return Err(WriteError::FatalFor { error, not_stored }),
+                return Err(WriteError::All(failure));
             }
+            failures.push((index, failure));
         }
-        failures.sort_by_key(|failure| failure.index);
-        WriteError::unless_empty(failures)
+        WriteError::of_records(failures)
     }
 
     fn concurrency(&self) -> usize {
@@ -160,9 +158,18 @@ impl Sink for Kafka {
         MAX_IN_FLIGHT
     }
 
-    fn transaction(&self) -> Option<Transaction> {
-        let handle = Arc::clone(self.transactions.as_ref()?);
-        Some(Transaction { option: "delivery", handle })
+    fn transactional(&self) -> Option<&dyn TransactionalSink> {
+        self.transactions.as_ref().map(|_| self as _)
+    }
+}
+
+impl TransactionalSink for Kafka {
+    fn option(&self) -> &'static str {
+        "delivery"
+    }
+
+    fn handle(&self) -> Arc<dyn Any + Send + Sync> {
+        Arc::clone(self.transactions.as_ref().expect("asked only with transactions")) as _
     }
 }
 
@@ -182,13 +189,13 @@ type Pending = oneshot::Receiver<Vec<FailedRecord>>;
 
 impl Opened {
     /// Sends a batch to the producer thread.
-    async fn enqueue(&self, records: &[Record]) -> Result<Pending, WriteError> {
+    async fn enqueue(&self, records: Arc<Vec<Record>>) -> Result<Pending, WriteError> {
         let mut free = self.free.lock().await;
         let slot = free.recv().await.ok_or_else(client_ended)?;
-        self.send(slot, records.to_vec())
+        self.send(slot, records)
     }
 
-    fn send(&self, slot: usize, records: Vec<Record>) -> Result<Pending, WriteError> {
+    fn send(&self, slot: usize, records: Arc<Vec<Record>>) -> Result<Pending, WriteError> {
         let pending = self.deliveries().begin(slot, records.len());
         // There is room for every slot.
         self.jobs.try_send(Job { slot, records }).map_err(|_| client_ended())?;

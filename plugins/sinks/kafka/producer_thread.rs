@@ -28,7 +28,7 @@ pub(super) type Producer = BaseProducer<Deliveries>;
 /// A batch for the queue of the client.
 pub(super) struct Job {
     pub(super) slot: usize,
-    pub(super) records: Vec<Record>,
+    pub(super) records: Arc<Vec<Record>>,
 }
 
 /// Builds messages from records.
@@ -148,8 +148,10 @@ impl MessageBuilder {
         let kept = kept.map(|header| (&*header.name, header.value.as_deref()));
         let fixed = self.headers.iter().map(|(name, value)| (&**name, Some(value.as_bytes())));
         let mut digits = itoa::Buffer::new();
-        let entry = record.entry.map(|entry| {
-            let number = digits.format(entry.number).as_bytes();
+        let split = record.entry.as_ref().filter(|entry| !entry.parts().is_empty());
+        let split = split.map(|entry| entry.text().to_string());
+        let entry = record.entry.as_ref().map(|entry| {
+            let number = split.as_deref().unwrap_or_else(|| digits.format(entry.number)).as_bytes();
             [(ENTRY_HEADER, Some(number)), (SOURCE_HEADER, Some(entry.source.as_str().as_bytes()))]
         });
         let mut all = kept.chain(fixed).chain(entry.into_iter().flatten()).peekable();

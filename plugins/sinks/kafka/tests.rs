@@ -8,8 +8,8 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
-use runner_core::testing::{context, record, records};
-use runner_core::{Body, BuildContext, EntryNumber, Headers, Name, SinkConfig as _, Unreachable};
+use runner_core::testing::{context, record, records, write};
+use runner_core::{Body, BuildContext, Class, EntryNumber, Headers, Name, SinkConfig as _};
 use serde_json::{Value, json};
 
 use super::topic::CreateTopic;
@@ -48,6 +48,18 @@ async fn sink_with(
     sink
 }
 
+/// The failures of a write that has stored some of its records, or none.
+#[track_caller]
+fn failures(written: Result<(), WriteError>) -> Vec<(usize, Failure)> {
+    match written {
+        Err(WriteError::Records(mut failures)) => {
+            failures.sort_by_key(|(index, _)| *index);
+            failures
+        }
+        other => panic!("some records must fail, not {other:?}"),
+    }
+}
+
 /// Key, payload, headers and timestamp of a record.
 type StoredRecord = (Option<String>, Option<String>, Vec<(String, String)>, Option<i64>);
 
@@ -81,7 +93,7 @@ async fn kafka_sink_writes_key_headers_timestamp_and_entry_number() {
     let mut full = record(r#"{"Index":"NYA"}"#, 7);
     full.key = Some("NYA".into());
     full.timestamp = Some(1_600_000_000_000);
-    full.entry = Some(EntryNumber { number: 1_234, source: Name::new("producer/stocks") });
+    full.entry = Some(EntryNumber::new(1_234, Name::new("producer/stocks")).part(5));
     full.headers = Headers::new(vec![
         runner_core::Header { name: "a".into(), value: Some("1".into()) },
         runner_core::Header { name: "x".into(), value: Some("old".into()) },
@@ -90,7 +102,7 @@ async fn kafka_sink_writes_key_headers_timestamp_and_entry_number() {
     let mut tombstone = record("", 8);
     tombstone.key = Some("DJI".into());
     tombstone.body = Body::Tombstone;
-    sink.write(&[full, tombstone]).await.unwrap();
+    write(&*sink, [full, tombstone]).await.unwrap();
 
     let stored = read(&cluster, 2);
     let (key, payload, headers, timestamp) = &stored[0];
@@ -101,7 +113,7 @@ async fn kafka_sink_writes_key_headers_timestamp_and_entry_number() {
         ("a", "1"),
         ("origin", "stocks"),
         ("x", "new"),
-        ("runner-entry", "1234"),
+        ("runner-entry", "1234-5"),
         ("runner-source", "producer/stocks"),
     ];
     assert_eq!(headers, expected);
@@ -113,7 +125,7 @@ async fn kafka_sink_keeps_the_order_of_overlapping_writes() {
     let cluster = cluster();
     let sink = sink(&cluster, json!({})).await;
     let batches: Vec<_> = (0..100).map(|batch| records((0..50).map(|n| format!("{batch}/{n}")))).collect();
-    let writes = batches.iter().map(|batch| sink.write(batch.records()));
+    let writes = batches.iter().map(|batch| sink.write(batch));
     futures_util::future::try_join_all(writes).await.unwrap();
 
     let stored = read(&cluster, 5_000).into_iter().map(|(_, payload, ..)| payload.unwrap());
@@ -129,9 +141,9 @@ async fn kafka_sink_fails_only_the_invalid_records_of_a_batch() {
     let sink = sink(&cluster, json!({ "key_field": "k" })).await;
     let large = format!(r#"{{"k":1,"fill":"{}"}}"#, "x".repeat(1 << 21));
     let batch = [record(r#"{"k":"a"}"#, 0), record("{}", 1), record(large, 2), record(r#"{"k":"b"}"#, 3)];
-    let Err(WriteError::Partial(failures)) = sink.write(&batch).await else { panic!("two records are bad") };
-    let found: Vec<_> = failures.iter().map(|it| (it.index, it.retry, it.error.to_string())).collect();
-    assert_eq!((found[0].0, found[0].1, found[1].0, found[1].1), (1, false, 2, false));
+    let failures = failures(write(&*sink, batch).await);
+    let found: Vec<_> = failures.iter().map(|(index, it)| (*index, it.class(), it.to_string())).collect();
+    assert_eq!((found[0].0, found[0].1, found[1].0, found[1].1), (1, Class::Rejected, 2, Class::Rejected));
     assert!(found[0].2.contains("`k`"), "{}", found[0].2);
     assert!(found[1].2.contains("2097169 bytes") && found[1].2.contains("1048588"), "{}", found[1].2);
     let keys: Vec<_> = read(&cluster, 2).into_iter().map(|(key, ..)| key.unwrap()).collect();
@@ -151,10 +163,10 @@ async fn kafka_sink_rejects_only_the_invalid_record_of_a_rejected_request() {
         rdkafka::types::RDKafkaApiKey::Produce,
         &[rejected, success, rejected, rejected, success],
     );
-    let Err(WriteError::Partial(failures)) = sink.write(&batch).await else { panic!("one is rejected") };
-    let found: Vec<_> = failures.iter().map(|it| (it.index, it.retry)).collect();
-    assert_eq!(found, [(1, false)]);
-    let error = failures[0].error.to_string();
+    let failures = failures(write(&*sink, batch).await);
+    let found: Vec<_> = failures.iter().map(|(index, it)| (*index, it.class())).collect();
+    assert_eq!(found, [(1, Class::Rejected)]);
+    let error = failures[0].1.to_string();
     assert!(error.contains("it has no key, and a compacted topic requires one (`key_field`)"), "{error}");
     let stored: Vec<_> = read(&cluster, 2).into_iter().map(|(_, payload, ..)| payload.unwrap()).collect();
     assert_eq!(stored, ["a", "c"]);
@@ -174,7 +186,7 @@ async fn kafka_sink_retries_records_that_were_rejected_with_another_write() {
         &[rejected, success, success, other_rejected],
     );
     for text in ["a", "b"] {
-        sink.write(&[record(text, 0), record(text, 1)]).await.unwrap();
+        write(&*sink, [record(text, 0), record(text, 1)]).await.unwrap();
     }
     assert_eq!(read(&cluster, 4).len(), 4);
 }
@@ -185,30 +197,28 @@ async fn kafka_sink_retries_a_denial_only_after_the_first_success() {
     let produce = rdkafka::types::RDKafkaApiKey::Produce;
     let cluster = cluster();
     let sink = sink(&cluster, json!({})).await;
-    let batch = [record("a", 0)];
+    let write = async || write(&*sink, [record("a", 0)]).await;
     cluster.request_errors(produce, &[denied]);
-    let Err(WriteError::FatalFor { error, .. }) = sink.write(&batch).await else {
-        panic!("nothing was stored yet")
-    };
-    assert!(error.to_string().contains("grant the user Write"), "{error}");
+    let first = failures(write().await).remove(0).1;
+    assert_eq!(first.class(), Class::Fatal, "nothing was stored yet");
+    assert!(first.to_string().contains("grant the user Write"), "{first}");
 
-    sink.write(&batch).await.unwrap();
+    write().await.unwrap();
     cluster.request_errors(produce, &[denied]);
-    let Err(WriteError::Partial(failures)) = sink.write(&batch).await else { panic!("it was denied") };
-    assert!(failures[0].retry);
-    sink.write(&batch).await.unwrap();
+    assert_eq!(failures(write().await)[0].1.class(), Class::Transient);
+    write().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kafka_sink_frees_the_slot_of_a_cancelled_write() {
     let cluster = cluster();
     let sink = sink(&cluster, json!({})).await;
-    let batch = [record("a", 0)];
+    let write = || write(&*sink, [record("a", 0)]);
     for _ in 0..CONCURRENCY * 2 {
-        let cancelled = tokio::time::timeout(Duration::from_micros(50), sink.write(&batch)).await;
+        let cancelled = tokio::time::timeout(Duration::from_micros(50), write()).await;
         drop(cancelled);
     }
-    tokio::time::timeout(Duration::from_secs(20), sink.write(&batch)).await.expect("a free slot").unwrap();
+    tokio::time::timeout(Duration::from_secs(20), write()).await.expect("a free slot").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,19 +230,22 @@ async fn kafka_sink_fails_queued_and_waiting_records_after_the_retry_timeout() {
         context.batch.in_flight = 1;
     });
     let sink = sink.await;
-    sink.write(&[record("a", 0)]).await.unwrap();
+    write(&*sink, [record("a", 0)]).await.unwrap();
     cluster.broker_down(1).unwrap();
     // More than the queue of the client holds.
     let batch: Vec<_> = (0..10_000).map(|n| record("x".repeat(1_000), n)).collect();
-    let write =
-        async || tokio::time::timeout(Duration::from_secs(60), sink.write(&batch)).await.expect("a result");
-    let Err(WriteError::FatalFor { error, not_stored }) = write().await else {
-        panic!("no broker is running")
+    let write = async || {
+        let written = tokio::time::timeout(Duration::from_secs(60), write(&*sink, batch.clone())).await;
+        failures(written.expect("a result"))
     };
-    assert!(error.is::<Unreachable>() && error.to_string().contains("8s (`retry.timeout`)"), "{error}");
-    assert_eq!(not_stored.len(), batch.len());
+    let failed = write().await;
+    assert_eq!(failed.len(), batch.len());
+    for (_, failure) in &failed {
+        assert_eq!((failure.class(), failure.is_retryable()), (Class::Unreachable, false));
+        assert!(failure.to_string().contains("8s (`retry.timeout`)"), "{failure}");
+    }
     let again = std::time::Instant::now();
-    assert!(matches!(write().await, Err(WriteError::FatalFor { .. })));
+    assert!(write().await.iter().all(|(_, failure)| !failure.is_retryable()));
     assert!(again.elapsed() < timeout, "the second write fails at once: {:?}", again.elapsed());
 }
 
@@ -243,10 +256,9 @@ async fn kafka_sink_names_missing_in_sync_replicas_after_the_retry_timeout() {
     let sink = sink.await;
     let not_enough = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS;
     cluster.request_errors(rdkafka::types::RDKafkaApiKey::Produce, &vec![not_enough; 100_000]);
-    let Err(WriteError::FatalFor { error, .. }) = sink.write(&[record("a", 0)]).await else {
-        panic!("there are no replicas")
-    };
-    assert!(error.is::<Unreachable>() && error.to_string().contains("`min.insync.replicas`"), "{error}");
+    let (_, failure) = failures(write(&*sink, [record("a", 0)]).await).remove(0);
+    assert_eq!((failure.class(), failure.is_retryable()), (Class::Unreachable, false));
+    assert!(failure.to_string().contains("`min.insync.replicas`"), "{failure}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,12 +267,9 @@ async fn kafka_sink_reports_a_fatal_client_error_not_as_unreachable() {
     let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
     cluster.request_errors(rdkafka::types::RDKafkaApiKey::InitProducerId, &[denied; 8]);
     let sink = sink(&cluster, json!({})).await;
-    let error = match sink.write(&[record("a", 0)]).await {
-        Err(WriteError::FatalFor { error, .. } | WriteError::Fatal(error)) => error,
-        other => panic!("{other:?}"),
-    };
-    assert!(!error.is::<Unreachable>(), "{error}");
-    let message = error.to_string();
+    let (_, failure) = failures(write(&*sink, [record("a", 0)]).await).remove(0);
+    assert_eq!(failure.class(), Class::Fatal);
+    let message = failure.to_string();
     assert!(message.contains("cannot continue") && message.contains("grant the user Write"), "{message}");
 }
 
@@ -271,7 +280,7 @@ async fn kafka_sink_open_without_a_broker_is_unreachable() {
     let mut context = context();
     context.retry.connect = Some(Duration::from_millis(300));
     let error = config.build(&context).unwrap().open().await.unwrap_err();
-    assert!(error.downcast_ref::<Unreachable>().is_some(), "{error:#}");
+    assert_eq!(error.class(), Class::Unreachable);
     assert!(error.to_string().contains("127.0.0.1:1"), "{error:#}");
     assert!(error.to_string().contains("refused"), "{error:#}");
 }

@@ -10,12 +10,12 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::error::RDKafkaErrorCode;
-use runner_core::{Result, Unreachable};
+use runner_core::Result;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use tracing::info;
 
-use crate::shared::kafka::{ClientErrors, Probe, is_denied, is_outage, misadvertised};
+use crate::shared::kafka::{ClientErrors, Probe, is_denied, is_outage, misadvertised, unreachable};
 
 /// Whether a missing topic is created, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,11 +108,10 @@ impl Topic {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Err(Unreachable(format!(
+        Err(unreachable(format!(
             "topic `{}` was created, but the metadata of the cluster does not contain it",
             self.name
-        ))
-        .into())
+        )))
     }
 
     /// Whether the topic exists, and the address that a broker advertises.
@@ -155,7 +154,7 @@ impl Topic {
                 if let Some(error) = advertised.and_then(|it| misadvertised(at, it, "")) {
                     return Err(error);
                 }
-                Err(Unreachable(format!("creating topic `{name}` at {at}: {code}")).into())
+                Err(unreachable(format!("creating topic `{name}` at {at}: {code}")))
             }
             Err(code) if is_denied(code) => anyhow::bail!(
                 "the cluster at {at} does not let this user create topic `{name}` ({code}): \

@@ -9,12 +9,11 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
-use runner_core::{Name, Record};
+use runner_core::{Failure, Name, Record};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::error::PutError;
 use super::{Overwrite, S3Config, dead_letters};
 use crate::shared::aws::{Access, AwsError, Cause, timeouts};
 
@@ -77,7 +76,7 @@ impl Bucket {
     }
 
     /// Checks that the bucket exists and that the credentials may use it, as far as possible without writing.
-    pub(super) async fn check(&self) -> Result<()> {
+    pub(super) async fn check(&self) -> Result<(), Failure> {
         let (client, bucket) = (self.client(), &self.config.bucket);
         let owner = self.config.expected_bucket_owner.clone();
         let head = client.head_bucket().bucket(bucket).set_expected_bucket_owner(owner.clone());
@@ -98,13 +97,13 @@ impl Bucket {
     }
 
     /// Stores the object of one record. After `Ok` the object is in the bucket with the bytes of the record.
-    pub(super) async fn put(&self, record: &Record) -> Result<(), PutError> {
-        let (key, body) = self.object(record).map_err(PutError::Rejected)?;
+    pub(super) async fn put(&self, record: &Record) -> Result<(), Failure> {
+        let (key, body) = self.object(record).map_err(Failure::rejected)?;
         let is_conditional = self.config.overwrite.unwrap_or_default() == Overwrite::Same;
         match self.put_object(&key, &body, is_conditional).await {
             Err(error) if error.status == 412 && is_conditional => self.compare(&key, &body).await,
             Err(error) if error.status == 501 && is_conditional && !self.has_stored() => {
-                Err(PutError::Fatal(anyhow!(error).context(format!(
+                Err(Failure::fatal(anyhow!(error).context(format!(
                     "{} does not support conditional writes (If-None-Match); set `overwrite = \"always\"` to write \
                      without them",
                     self.access.location()
@@ -121,7 +120,7 @@ impl Bucket {
         };
         let template = &self.config.key;
         if template.is_by_entry_alone()
-            && let Some(entry) = record.entry
+            && let Some(entry) = &record.entry
         {
             let first = *self.numbered_by.get_or_init(|| entry.source);
             if first != entry.source {
@@ -129,7 +128,7 @@ impl Bucket {
                     "entry {} was numbered by `{}`, other records of this run by `{first}`; both count from 0, so \
                      `{{{{ entry }}}}` alone could give two records the same key: give each source its own topic and \
                      sink, or use `{{{{ topic }}}}`, `{{{{ partition }}}}` and `{{{{ offset }}}}` in `key`",
-                    entry.number,
+                    entry.text(),
                     entry.source
                 );
             }
@@ -159,7 +158,7 @@ impl Bucket {
 
     /// Compares an existing object with the body of the record. Its `ETag` is not enough: with KMS
     /// and on some servers it is not a digest of the content.
-    async fn compare(&self, key: &str, body: &Bytes) -> Result<(), PutError> {
+    async fn compare(&self, key: &str, body: &Bytes) -> Result<(), Failure> {
         let get = self.client().get_object().bucket(&self.config.bucket).key(key);
         let get = get.set_expected_bucket_owner(self.config.expected_bucket_owner.clone());
         let object = match get.send().await.map_err(AwsError::from) {
@@ -176,7 +175,7 @@ impl Bucket {
         if self.replaces_dead_letters || !has_other_length {
             let existing = object.body.collect().await;
             let existing = existing
-                .map_err(|error| PutError::Transient(self.about("reading", key, error.into())))?
+                .map_err(|error| Failure::transient(self.about("reading", key, error.into())))?
                 .into_bytes();
             if existing == body {
                 self.has_stored.store(true, Ordering::Relaxed);
@@ -185,13 +184,13 @@ impl Bucket {
             if self.replaces_dead_letters {
                 dead_letters::check_replaces(&existing, body).map_err(|error| {
                     let bucket = &self.config.bucket;
-                    PutError::Rejected(error.context(format!("s3://{bucket}/{key} is not overwritten")))
+                    Failure::rejected(error.context(format!("s3://{bucket}/{key} is not overwritten")))
                 })?;
                 let stored = self.put_object(key, body, false).await;
                 return self.put_result("writing", key, stored).await;
             }
         }
-        Err(PutError::Rejected(anyhow!(
+        Err(Failure::rejected(anyhow!(
             "s3://{}/{key} exists with other content: choose another `key` (for example another folder), set \
              `overwrite = \"always\"` to replace it, or add `[dead_letter]` to keep such records",
             self.config.bucket

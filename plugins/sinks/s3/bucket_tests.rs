@@ -4,7 +4,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 
 use bytes::Bytes;
-use runner_core::Body;
+use runner_core::testing::write;
+use runner_core::{Body, Class, WriteError};
 
 use super::tests::{bucket, config, numbered};
 use super::*;
@@ -54,7 +55,7 @@ fn server(responses: impl Into<Vec<String>>) -> Bucket {
     bucket(serve(responses.into()), "{{ entry }}")
 }
 
-async fn put(bucket: &Bucket, body: &'static str) -> Result<(), PutError> {
+async fn put(bucket: &Bucket, body: &'static str) -> Result<(), Failure> {
     let mut record = numbered(0, "p/rows");
     record.body = Body::Bytes(Bytes::from_static(body.as_bytes()));
     bucket.put(&record).await
@@ -65,7 +66,7 @@ async fn existing_object_in_a_chunked_response_is_compared_by_its_bytes() {
     let existing = || [error("412 Precondition Failed", "PreconditionFailed"), chunked("{}")];
     put(&server(existing()), "{}").await.unwrap();
     let other = put(&server(existing()), "[]").await;
-    assert!(matches!(other, Err(PutError::Rejected(_))), "{other:?}");
+    assert_eq!(other.unwrap_err().class(), Class::Rejected);
 }
 
 #[tokio::test]
@@ -73,14 +74,15 @@ async fn response_of_a_proxy_is_fatal_at_first_and_transient_after_a_success() {
     for status in ["400 Bad Request", "404 Not Found", "307 Temporary Redirect"] {
         for body in ["", "<html>no</html>"] {
             let first = put(&server([response(status, body)]), "{}").await;
-            let Err(PutError::Fatal(error)) = first else { panic!("{status}: {first:?}") };
-            let text = format!("{error:#}");
+            let first = first.unwrap_err();
+            assert_eq!(first.class(), Class::Fatal, "{status}: {first:?}");
+            let text = format!("{:#}", first.error());
             assert!(text.contains("proxy") && !text.contains("there is no bucket"), "{text}");
 
             let bucket = server([response("200 OK", ""), response(status, body)]);
             put(&bucket, "{}").await.unwrap();
             let later = put(&bucket, "{}").await;
-            assert!(matches!(later, Err(PutError::Transient(_))), "{status}: {later:?}");
+            assert_eq!(later.unwrap_err().class(), Class::Transient, "{status}");
         }
     }
 }
@@ -90,23 +92,20 @@ async fn deleted_bucket_is_fatal_after_a_success_too() {
     let bucket = server([response("200 OK", ""), error("404 Not Found", "NoSuchBucket")]);
     put(&bucket, "{}").await.unwrap();
     let deleted = put(&bucket, "{}").await;
-    assert!(matches!(deleted, Err(PutError::Fatal(_))), "{deleted:?}");
+    assert_eq!(deleted.unwrap_err().class(), Class::Fatal);
 }
 
 #[tokio::test]
 async fn write_with_a_fatal_error_returns_what_was_not_stored() {
     let bucket = server([response("200 OK", ""), error("400 Bad Request", "InvalidRequest")]);
-    let sink = S3 {
-        config: Arc::new(config("{{ entry }}")),
-        replaces_dead_letters: false,
-        bucket: Some(Arc::new(bucket)),
-        turn: Mutex::default(),
-        slots: Arc::new(Semaphore::new(1)),
-    };
-    let records: Vec<_> = (0..2).map(|n| numbered(n, "p/rows")).collect();
-    let Err(WriteError::FatalFor { error, not_stored }) = sink.write(&records).await else {
+    let config = S3Config { concurrency: NonZeroUsize::MIN, ..config("{{ entry }}") };
+    let sink =
+        record_sink(S3 { config: Arc::new(config), replaces_dead_letters: false, bucket: Some(bucket) });
+    let records = (0..3).map(|n| numbered(n, "p/rows"));
+    let Err(WriteError::Records(failures)) = write(&*sink, records).await else {
         panic!("the second object is not stored")
     };
-    assert_eq!(not_stored, [1]);
-    assert!(format!("{error:#}").contains("InvalidRequest"), "{error:#}");
+    let classes: Vec<_> = failures.iter().map(|(index, failure)| (*index, failure.class())).collect();
+    assert_eq!(classes, [(1, Class::Fatal), (2, Class::Transient)], "the third is not tried");
+    assert!(format!("{:#}", failures[0].1.error()).contains("InvalidRequest"));
 }

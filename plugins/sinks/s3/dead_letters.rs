@@ -11,7 +11,7 @@ pub(super) fn check_replaces(existing: &[u8], letter: &[u8]) -> Result<()> {
     };
     let (a, b) = (&old.record, &new.record);
     let is_same = (&old.pipeline, &old.component) == (&new.pipeline, &new.component)
-        && (a.origin, a.entry) == (b.origin, b.entry)
+        && (a.origin, &a.entry) == (b.origin, &b.entry)
         // Without an entry number the origin is not unique: two clusters may have topics of the same name.
         && (a.entry.is_some() || (&a.key, a.to_bytes()) == (&b.key, b.to_bytes()));
     if is_same {
@@ -26,7 +26,8 @@ const ADVICE: &str = "choose a `key` that is unique, such as \
 fn name(letter: &DeadLetter) -> String {
     let DeadLetter { pipeline, component, record, .. } = letter;
     let origin = record.origin;
-    let entry = record.entry.map(|entry| format!("entry {} of {} from ", entry.number, entry.source));
+    let entry =
+        record.entry.as_ref().map(|entry| format!("entry {} of {} from ", entry.text(), entry.source));
     format!("{}{origin}, rejected by `{component}` of pipeline `{pipeline}`", entry.unwrap_or_default())
 }
 
@@ -39,7 +40,7 @@ mod tests {
 
     fn letter(change: impl FnOnce(&mut DeadLetter)) -> Vec<u8> {
         let mut record = record("{}", 7);
-        record.entry = Some(EntryNumber { number: 7, source: Name::new("p/rows") });
+        record.entry = Some(EntryNumber::new(7, Name::new("p/rows")));
         let (pipeline, component) = ("p".to_owned(), "lake".to_owned());
         let mut letter = DeadLetter {
             reason: "a reason".into(),
@@ -60,8 +61,7 @@ mod tests {
 
     #[test]
     fn letter_about_another_record_is_not_replaced_and_both_are_named() {
-        let other =
-            letter(|it| it.record.entry = Some(EntryNumber { number: 7, source: Name::new("p/other") }));
+        let other = letter(|it| it.record.entry = Some(EntryNumber::new(7, Name::new("p/other"))));
         let error = check_replaces(&letter(|_| {}), &other).unwrap_err().to_string();
         for part in ["entry 7 of p/rows from test/0/7", "entry 7 of p/other", "{{ topic }}"] {
             assert!(error.contains(part), "{error}");

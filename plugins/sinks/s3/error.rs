@@ -1,21 +1,11 @@
 //! Errors of S3 requests: whether a retry helps, and what the user can do.
 
 use anyhow::{Error, anyhow};
+use runner_core::Failure;
 
 use super::Overwrite;
 use super::bucket::Bucket;
 use crate::shared::aws::{AwsError, Cause};
-
-/// Why an object was not stored.
-#[derive(Debug)]
-pub(super) enum PutError {
-    /// A retry may store it.
-    Transient(Error),
-    /// A retry cannot store this object; other objects are not affected.
-    Rejected(Error),
-    /// No object can be stored.
-    Fatal(Error),
-}
 
 impl Bucket {
     pub(super) async fn put_result(
@@ -23,7 +13,7 @@ impl Bucket {
         action: &str,
         key: &str,
         stored: Result<(), AwsError>,
-    ) -> Result<(), PutError> {
+    ) -> Result<(), Failure> {
         match stored {
             Ok(()) => Ok(()),
             Err(error) => Err(self.put_error(action, key, error).await),
@@ -31,7 +21,7 @@ impl Bucket {
     }
 
     /// Classifies the error of a request for one object; after a denial it reloads the credentials.
-    pub(super) async fn put_error(&self, action: &str, key: &str, error: AwsError) -> PutError {
+    pub(super) async fn put_error(&self, action: &str, key: &str, error: AwsError) -> Failure {
         let (is_denied, is_from_proxy) = (error.is_denied(), error.is_from_proxy());
         if is_denied && self.has_stored() {
             self.reload_credentials().await;
@@ -54,18 +44,18 @@ impl Bucket {
         };
         let error = self.about(action, key, error);
         if is_transient {
-            PutError::Transient(error)
+            Failure::transient(error)
         } else if is_about_the_object {
-            PutError::Rejected(error)
+            Failure::rejected(error)
         } else {
-            PutError::Fatal(error)
+            Failure::fatal(error)
         }
     }
 
-    pub(super) fn open_error(&self, error: AwsError) -> Error {
-        self.explain(&error).unwrap_or_else(|| {
-            error.into_open_error(&self.access, &format!("opening s3://{}", self.config.bucket))
-        })
+    pub(super) fn open_error(&self, error: AwsError) -> Failure {
+        let action = || format!("opening s3://{}", self.config.bucket);
+        let explained = self.explain(&error).map(Failure::fatal);
+        explained.unwrap_or_else(|| error.into_open_failure(&self.access, &action()))
     }
 
     pub(super) fn about(&self, action: &str, key: &str, error: Error) -> Error {

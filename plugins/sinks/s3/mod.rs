@@ -7,18 +7,15 @@ mod error;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use anyhow::anyhow;
+use anyhow::Context as _;
 use runner_core::{
-    BuildContext, Error, Failure, OptionError, OptionErrors, Plugin, Record, Result, Sink, SinkConfig,
-    WriteError, async_trait,
+    BuildContext, Failure, OptionError, OptionErrors, Plugin, Record, RecordSink, Result, Sink, SinkConfig,
+    async_trait, record_sink,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, Semaphore};
-use tokio::task::{JoinError, JoinSet};
 
 use self::bucket::Bucket;
-use self::error::PutError;
 use crate::shared::aws::{Endpoint, check_bucket_name};
 use crate::shared::key_template::KeyTemplate;
 
@@ -94,8 +91,8 @@ impl SinkConfig for S3Config {
         if let Err(message) = check_bucket_name(&self.bucket) {
             errors.push(OptionError::new("bucket", message));
         }
-        if self.key.is_by_entry_alone() && context.numbered_by.len() > 1 {
-            let sources = context.numbered_by.join("`, `");
+        if self.key.is_by_entry_alone() && context.upstream.counting_sources.len() > 1 {
+            let sources = context.upstream.counting_sources.join("`, `");
             let message = format!(
                 "the sources `{sources}` each count from 0, so `{{{{ entry }}}}` alone could give two records the \
                  same key: use `{{{{ topic }}}}`, `{{{{ partition }}}}` and `{{{{ offset }}}}`, or give each source \
@@ -104,12 +101,10 @@ impl SinkConfig for S3Config {
             errors.push(OptionError::new("key", message));
         }
         OptionErrors::none_of(errors)?;
-        Ok(Box::new(S3 {
-            slots: Arc::new(Semaphore::new(self.concurrency.get())),
+        Ok(record_sink(S3 {
             replaces_dead_letters: context.is_dead_letter && self.overwrite.is_none(),
             config: Arc::new(self),
             bucket: None,
-            turn: Mutex::default(),
         }))
     }
 }
@@ -118,100 +113,29 @@ struct S3 {
     config: Arc<S3Config>,
     replaces_dead_letters: bool,
     /// Set by `open`.
-    bucket: Option<Arc<Bucket>>,
-    /// Held by the write that starts its objects, so that batches start in the order in which they arrive.
-    turn: Mutex<()>,
-    /// One permit for each object in flight.
-    slots: Arc<Semaphore>,
+    bucket: Option<Bucket>,
 }
 
 #[async_trait]
-impl Sink for S3 {
-    async fn open(&mut self) -> Result<()> {
+impl RecordSink for S3 {
+    async fn open(&mut self) -> Result<(), Failure> {
         let bucket = Bucket::connect(Arc::clone(&self.config), self.replaces_dead_letters).await?;
         bucket.check().await?;
-        self.bucket = Some(Arc::new(bucket));
+        self.bucket = Some(bucket);
         Ok(())
     }
 
-    async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
-        let bucket = self.bucket.as_ref().ok_or_else(|| anyhow!("the sink has not been opened"))?;
-        let mut outcome = WriteOutcome::new(records.len());
-        let mut in_flight = JoinSet::new();
-        let turn = self.turn.lock().await;
-        for (index, record) in records.iter().enumerate() {
-            let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(anyhow::Error::new)?;
-            while let Some(put) = in_flight.try_join_next() {
-                outcome.add(put);
-            }
-            if outcome.fatal.is_some() {
-                break;
-            }
-            let (bucket, record) = (Arc::clone(bucket), record.clone());
-            in_flight.spawn(async move {
-                let put = bucket.put(&record).await;
-                drop(slot);
-                (index, put)
-            });
-        }
-        drop(turn);
-        while let Some(put) = in_flight.join_next().await {
-            outcome.add(put);
-        }
-        outcome.into_result()
+    async fn put(&self, record: &Record) -> Result<(), Failure> {
+        let bucket = self.bucket.as_ref().context("the sink has not been opened")?;
+        bucket.put(record).await
     }
 
-    /// As many as objects, so that batches of one record fill all slots too; a write that waits
-    /// for its turn costs nothing.
-    fn concurrency(&self) -> usize {
+    fn max_in_flight(&self) -> usize {
         self.config.concurrency.get()
-    }
-
-    /// The next batch starts while the slowest objects of this one are in flight, and a
-    /// graceful stop waits for two batches at most.
-    fn max_in_flight_records(&self) -> usize {
-        1024 + self.config.concurrency.get()
     }
 
     fn location(&self) -> Option<String> {
         Some(format!("s3://{}/{}", self.config.bucket, self.config.key.folder()))
-    }
-}
-
-/// The results of the objects of one write.
-struct WriteOutcome {
-    is_stored: Vec<bool>,
-    failures: Vec<Failure>,
-    /// Why no further object is written; those in flight are waited for.
-    fatal: Option<Error>,
-}
-
-impl WriteOutcome {
-    fn new(n_records: usize) -> Self {
-        WriteOutcome { is_stored: vec![false; n_records], failures: Vec::new(), fatal: None }
-    }
-
-    fn add(&mut self, put: Result<(usize, Result<(), PutError>), JoinError>) {
-        match put {
-            Ok((index, Ok(()))) => self.is_stored[index] = true,
-            Ok((index, Err(PutError::Transient(error)))) => {
-                self.failures.push(Failure { index, error, retry: true });
-            }
-            Ok((index, Err(PutError::Rejected(error)))) => {
-                self.failures.push(Failure { index, error, retry: false });
-            }
-            Ok((_, Err(PutError::Fatal(error)))) => self.fatal = self.fatal.take().or(Some(error)),
-            Err(error) => {
-                let error = anyhow!("the task that writes an object failed: {error}");
-                self.fatal = self.fatal.take().or(Some(error));
-            }
-        }
-    }
-
-    fn into_result(self) -> Result<(), WriteError> {
-        let Some(error) = self.fatal else { return WriteError::unless_empty(self.failures) };
-        let not_stored = (0..).zip(self.is_stored).filter(|(_, is_stored)| !is_stored);
-        Err(WriteError::FatalFor { error, not_stored: not_stored.map(|(index, _)| index).collect() })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The options of the sink, and the object of a record.
 
 use runner_core::testing::{context, record};
-use runner_core::{Body, EntryNumber, Name};
+use runner_core::{Body, EntryNumber, Name, Upstream};
 
 use super::*;
 use crate::shared::aws::Access;
@@ -15,13 +15,18 @@ pub(super) fn bucket(url: String, key: &str) -> Bucket {
     Bucket::new(access, Arc::new(config(key)), false)
 }
 
+fn counting(sources: &[&str]) -> Upstream {
+    let counting_sources = sources.iter().map(|&name| name.to_owned()).collect();
+    Upstream { counting_sources, ..Upstream::default() }
+}
+
 fn unused_bucket(key: &str) -> Bucket {
     bucket("http://127.0.0.1:9".into(), key)
 }
 
 pub(super) fn numbered(number: u64, source: &str) -> Record {
     let mut record = record("{}", number);
-    record.entry = Some(EntryNumber { number, source: Name::new(source) });
+    record.entry = Some(EntryNumber::new(number, Name::new(source)));
     record
 }
 
@@ -57,14 +62,14 @@ fn tombstone_is_rejected() {
 
 #[test]
 fn key_by_entry_alone_is_rejected_with_two_numbering_sources() {
-    let context = BuildContext { numbered_by: vec!["news".into(), "stocks".into()], ..context() };
+    let context = BuildContext { upstream: counting(&["news", "stocks"]), ..context() };
     let error = config("a/{{ entry }}.json").build(&context).err().unwrap();
     let OptionError { option, message } = error.downcast_ref().unwrap();
     assert_eq!(option, "key");
     assert!(message.contains("`news`, `stocks` each count from 0") && message.contains("`{{ offset }}`"));
 
     config("a/{{ topic }}/{{ partition }}-{{ offset }}.json").build(&context).unwrap();
-    let one = BuildContext { numbered_by: vec!["stocks".into()], ..context };
+    let one = BuildContext { upstream: counting(&["stocks"]), ..context };
     config("a/{{ entry }}.json").build(&one).unwrap();
 }
 

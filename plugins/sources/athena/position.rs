@@ -1,8 +1,6 @@
 //! The position of the source: the execution whose rows are being read, and how many were delivered.
 
-use runner_core::Position;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// Where reading resumes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,16 +19,6 @@ pub(super) struct Execution {
     pub(super) taken: u64,
 }
 
-impl AthenaPosition {
-    pub(super) fn to_position(&self) -> Position {
-        Position(json!(self))
-    }
-
-    pub(super) fn from_position(position: &Position) -> Result<Self, serde_json::Error> {
-        AthenaPosition::deserialize(&position.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,7 +27,8 @@ mod tests {
     fn position_survives_a_restart() {
         for execution in [None, Some(Execution { id: "4f2a".into(), taken: 1000 })] {
             let position = AthenaPosition { execution, offset: 3000 };
-            assert_eq!(AthenaPosition::from_position(&position.to_position()).unwrap(), position);
+            let saved = serde_json::to_value(&position).unwrap();
+            assert_eq!(AthenaPosition::deserialize(saved).unwrap(), position);
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use runner_core::{
-    Batch, BatchLimits, Body, BuildContext, HumanDuration, Name, Origin, ReadError, Record, Replay, Result,
-    Source, Start, async_trait,
+    BatchLimits, Body, BuildContext, Failure, HumanDuration, Name, Next, Origin, Position, ReadBatch, Record,
+    Replay, Result, Source, Start, async_trait,
 };
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
@@ -117,11 +117,11 @@ impl Athena {
         Ok(())
     }
 
-    async fn poll(&mut self, Execution { id, taken }: Execution) -> Result<(), ReadError> {
+    async fn poll(&mut self, Execution { id, taken }: Execution) -> Result<(), Failure> {
         let mut pause = Duration::from_millis(20);
         loop {
             let state = self.client().state(&id).await;
-            match state.map_err(|error| self.read_error(error, "waiting for the query"))? {
+            match state.map_err(|error| self.failure(error, "waiting for the query"))? {
                 QueryState::Succeeded(query) => {
                     let (time, n_bytes) = (HumanDuration(query.time), query.n_bytes);
                     info!("the query {id} has succeeded after {time} and scanned {n_bytes} bytes");
@@ -131,11 +131,7 @@ impl Athena {
                 QueryState::Failed { reason, is_transient } => {
                     self.step = Step::Start;
                     let error = anyhow!(reason).context(format!("the query {id} has failed"));
-                    return Err(if is_transient {
-                        ReadError::Retry { error, after: None }
-                    } else {
-                        ReadError::Fatal(error)
-                    });
+                    return Err(if is_transient { Failure::transient(error) } else { Failure::fatal(error) });
                 }
                 QueryState::Cancelled => {
                     self.step = Step::Start;
@@ -154,10 +150,15 @@ impl Athena {
         }
     }
 
-    fn read_error(&self, error: AwsError, action: &str) -> ReadError {
+    fn failure(&self, error: AwsError, action: &str) -> Failure {
         let is_transient = error.is_transient() || (self.has_succeeded && error.is_denied());
         let error = self.client().error(error, action);
-        if is_transient { ReadError::Retry { error, after: None } } else { ReadError::Fatal(error) }
+        // An error of the client may be that the service is unreachable.
+        let failure = Failure::from(error);
+        if is_transient && !failure.is_retryable() {
+            return Failure::transient(failure.into_error());
+        }
+        failure
     }
 }
 
@@ -175,13 +176,12 @@ impl Source for Athena {
     }
 
     /// Starts the query, so that an error in it or a missing permission ends the run at once.
-    async fn open(&mut self, start: &Start) -> Result<()> {
+    async fn open(&mut self, start: &Start) -> Result<(), Failure> {
         self.client = Some(Client::load(self.region.as_deref(), self.endpoint.as_ref()).await?);
-        if let Some(position) = &start.position {
-            match AthenaPosition::from_position(position) {
-                Ok(position) => self.resume(position).await?,
-                Err(error) => warn!("the saved position is not valid ({error}); running the query again"),
-            }
+        match start.position::<AthenaPosition>() {
+            Ok(None) => {}
+            Ok(Some(position)) => self.resume(position).await?,
+            Err(error) => warn!("the saved position is not valid ({error:#}); running the query again"),
         }
         if matches!(self.step, Step::Wait(_)) {
             self.start().await.map_err(|error| self.client().error(error, "starting the query"))?;
@@ -189,7 +189,7 @@ impl Source for Athena {
         Ok(())
     }
 
-    async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
+    async fn next(&mut self) -> Result<Next, Failure> {
         loop {
             match &mut self.step {
                 Step::Wait(until) => {
@@ -198,7 +198,7 @@ impl Source for Athena {
                 }
                 Step::Start => {
                     let started = self.start().await;
-                    started.map_err(|error| self.read_error(error, "starting the query"))?;
+                    started.map_err(|error| self.failure(error, "starting the query"))?;
                 }
                 Step::Poll(execution) => {
                     let execution = execution.clone();
@@ -206,7 +206,7 @@ impl Source for Athena {
                 }
                 Step::Read(rows) => {
                     if let Some(batch) = rows.next_batch(self.limits, self.name, &mut self.offset) {
-                        return Ok(Some(batch));
+                        return Ok(Next::Batch(batch));
                     }
                     if rows.needs_page() {
                         let client =
@@ -218,7 +218,7 @@ impl Source for Athena {
                                 warn!("the rows of the query {id} were deleted: {error}; running it again");
                                 self.step = Step::Start;
                             }
-                            Err(error) => return Err(self.read_error(error, "reading the rows")),
+                            Err(error) => return Err(self.failure(error, "reading the rows")),
                         }
                         continue;
                     }
@@ -227,7 +227,7 @@ impl Source for Athena {
                         None => Step::End,
                     };
                 }
-                Step::End => return Ok(None),
+                Step::End => return Ok(Next::End),
             }
         }
     }
@@ -277,7 +277,7 @@ impl Rows {
 
     /// The next batch of the rows that have been read. The last one ends the execution in the
     /// position; it is empty if the rows before it were the last ones of their page.
-    fn next_batch(&mut self, limits: BatchLimits, source: Name, offset: &mut u64) -> Option<Batch> {
+    fn next_batch(&mut self, limits: BatchLimits, source: Name, offset: &mut u64) -> Option<ReadBatch> {
         let has_all_pages = self.has_all_pages();
         if self.is_complete || (self.rows.is_empty() && !has_all_pages) {
             return None;
@@ -300,11 +300,11 @@ impl Rows {
         self.taken += n_records as u64;
         self.is_complete = has_all_pages && self.rows.is_empty();
         let (id, is_complete) = (self.id.clone(), self.is_complete);
-        Some(Batch::new(records).with_positions(move |n_items: usize| {
+        Some(ReadBatch::new(records).with_positions(move |n_items: usize| {
             let taken = first_taken + n_items as u64;
             let is_last = is_complete && n_items == n_records;
             let execution = (!is_last).then(|| Execution { id: id.clone(), taken });
-            AthenaPosition { execution, offset: first_offset + n_items as u64 }.to_position()
+            Position::new(AthenaPosition { execution, offset: first_offset + n_items as u64 })
         }))
     }
 }

@@ -10,8 +10,9 @@ mod snapshot;
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use runner_core::{
-    Batch, BuildContext, Committer, Gauges, OptionError, Plugin, Position, ReadError, Result, Source,
+    BuildContext, Committer, Failure, Gauges, Next, OptionError, Plugin, Position, ReadBatch, Result, Source,
     SourceConfig, Start, async_trait,
 };
 use schemars::JsonSchema;
@@ -19,7 +20,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use self::options::{Delimiter, Paths, paths_schema, types_schema};
-use self::position::CsvPosition;
+use self::position::{PositionAfter, SharedPositions};
 use self::reader::{Chunk, Reader, Settings};
 use crate::shared::compression::Compression;
 use crate::shared::csv::{Dialect, Types, unknown_column};
@@ -151,11 +152,11 @@ impl Source for Csv {
         files::can_resume_from(&self.settings.patterns, &self.settings.context, identity)
     }
 
-    async fn open(&mut self, start: &Start) -> Result<()> {
+    async fn open(&mut self, start: &Start) -> Result<(), Failure> {
         let settings = Arc::clone(&self.settings);
         let position = start.position.clone().filter(|_| !start.from_start);
         let opened = tokio::task::spawn_blocking(move || Reader::open(settings, position));
-        let reader = opened.await??;
+        let reader = opened.await.context("opening the files")??;
         let (position, size) = reader.progress();
         self.settings.context.gauges.set_position(position, size);
         self.state = State::Opened(Box::new(reader));
@@ -171,20 +172,21 @@ impl Source for Csv {
         Some(Box::new(ProgressGauge(Arc::clone(&self.settings.context.gauges))))
     }
 
-    async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
+    async fn next(&mut self) -> Result<Next, Failure> {
         self.state = match std::mem::replace(&mut self.state, State::Idle) {
             State::Opened(reader) => State::Reading(spawn_reader(*reader)?),
             state => state,
         };
-        let State::Reading(chunks) = &mut self.state else { return Ok(None) };
+        let State::Reading(chunks) = &mut self.state else { return Ok(Next::End) };
         // The thread sends `None` at the end of the input, so a closed channel means that it panicked.
         let terminated = || Err(anyhow::anyhow!("the CSV reader thread terminated unexpectedly"));
         let chunk = chunks.recv().await.unwrap_or_else(terminated);
         let Some(chunk) = chunk? else {
             self.state = State::Idle;
-            return Ok(None);
+            return Ok(Next::End);
         };
-        Ok(Some(Batch::new(chunk.records).with_rejects(chunk.rejects).with_positions(chunk.positions)))
+        let positions = SharedPositions::new(chunk.positions);
+        Ok(Next::Batch(ReadBatch::new(chunk.records).with_rejects(chunk.rejects).with_positions(positions)))
     }
 
     async fn close(&mut self) -> Result<()> {
@@ -200,7 +202,8 @@ struct ProgressGauge(Arc<Gauges>);
 #[async_trait]
 impl Committer for ProgressGauge {
     async fn commit(&mut self, position: &Position) -> Result<()> {
-        if let Some((position, size)) = CsvPosition::bytes_of(position) {
+        if let Some(position) = position.downcast_ref::<PositionAfter>() {
+            let (position, size) = position.bytes();
             self.0.set_position(position, size);
         }
         Ok(())

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, Result};
 use runner_core::{ColumnType, Position, Positions};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -37,8 +37,8 @@ pub(super) struct CsvPosition {
 }
 
 impl CsvPosition {
-    pub(super) fn read(position: Position) -> Result<Self> {
-        let saved: CsvPosition = serde_json::from_value(position.0)
+    pub(super) fn read(position: Value) -> Result<Self> {
+        let saved: CsvPosition = serde_json::from_value(position)
             .context("the checkpoint does not fit the csv source; start over with `--from-start`")?;
         anyhow::ensure!(
             saved.file < saved.files.len(),
@@ -47,19 +47,9 @@ impl CsvPosition {
         Ok(saved)
     }
 
-    pub(super) fn to_position(&self) -> Position {
-        // Serialization cannot fail: all keys are strings.
-        Position(serde_json::to_value(self).unwrap_or_default())
-    }
-
     /// Whether any row comes before it. If none does, columns, types and files may still change.
     pub(super) fn is_started(&self) -> bool {
         self.files.iter().any(|cursor| cursor.offset > 0)
-    }
-
-    /// Bytes on disk before a position, and in total.
-    pub(super) fn bytes_of(position: &Position) -> Option<(u64, u64)> {
-        <(u64, u64)>::deserialize(position.0.get("bytes")?).ok()
     }
 
     /// The columns and their types.
@@ -207,7 +197,7 @@ impl BatchPositions {
     }
 
     /// The typed position after the first `n_items` items.
-    fn csv_position_after(&self, n_items: usize) -> CsvPosition {
+    pub(super) fn csv_position_after(&self, n_items: usize) -> CsvPosition {
         let cursor = self.cursor_after(n_items);
         let bytes = (self.bytes_before(cursor.offset), self.n_bytes);
         let mut position = CsvPosition { file: self.file, bytes, ..(*self.base).clone() };
@@ -216,8 +206,39 @@ impl BatchPositions {
     }
 }
 
-impl Positions for BatchPositions {
+/// The positions of a batch, shared with those that were taken from it.
+pub(super) struct SharedPositions(Arc<BatchPositions>);
+
+impl SharedPositions {
+    pub(super) fn new(positions: BatchPositions) -> Self {
+        SharedPositions(Arc::new(positions))
+    }
+}
+
+impl Positions for SharedPositions {
     fn after(&self, n_items: usize) -> Position {
-        self.csv_position_after(n_items).to_position()
+        Position::new(PositionAfter { positions: Arc::clone(&self.0), n_items })
+    }
+}
+
+/// The position after some items of a batch. The cursors of all files are copied only when it is
+/// written to the checkpoint.
+pub(super) struct PositionAfter {
+    positions: Arc<BatchPositions>,
+    n_items: usize,
+}
+
+impl PositionAfter {
+    /// Bytes on disk before the position, and in total.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        let positions = &self.positions;
+        let last = self.n_items.checked_sub(1).map(|last| positions.items[last].0);
+        (positions.bytes_before(last.unwrap_or(positions.start.offset)), positions.n_bytes)
+    }
+}
+
+impl Serialize for PositionAfter {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.positions.csv_position_after(self.n_items).serialize(serializer)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Error, Result};
 use runner_core::{Body, BuildContext, Origin, Position, Record, Reject, Row};
+use serde_json::Value;
 
 use super::columns;
 use super::files;
@@ -53,7 +54,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Finds the files and the column types, and checks both before the first row is read.
-    pub(super) fn open(settings: Arc<Settings>, position: Option<Position>) -> Result<Self> {
+    pub(super) fn open(settings: Arc<Settings>, position: Option<Value>) -> Result<Self> {
         let saved = position.map(CsvPosition::read).transpose()?;
         let started = saved.as_ref().filter(|saved| saved.is_started());
         let known = started.map_or(&[][..], |started| &started.files);
@@ -134,7 +135,7 @@ impl Reader {
 
     /// The position, unless a saved one was given and the input after it is unchanged.
     pub(super) fn restart_position(&self) -> Option<Position> {
-        (!self.is_unread_unchanged).then(|| self.base.to_position())
+        (!self.is_unread_unchanged).then(|| Position::new((*self.base).clone()))
     }
 
     /// Bytes on disk that have been read, and in total.

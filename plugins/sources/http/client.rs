@@ -186,12 +186,6 @@ impl Client {
             && pieces.iter().zip(&former_pieces).all(is_same)
     }
 
-    /// A request in messages.
-    pub(super) fn title(&self, pagination: Option<&Pagination>, request: &PageRequest) -> String {
-        let url = self.url(pagination, request).unwrap_or_else(|_| self.endpoint.clone());
-        format!("{} {}", self.method, self.redactor.url(&url))
-    }
-
     /// Sends a request, follows redirects, and reads the whole response.
     pub(super) async fn request(
         &self,

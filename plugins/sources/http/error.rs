@@ -7,15 +7,15 @@ use std::time::{Duration, SystemTime};
 use anyhow::anyhow;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
-use runner_core::{Error, Unreachable};
+use runner_core::{Error, Failure};
 
 use super::client::{Client, MAX_EXCERPT_BYTES};
 
 /// Why a request failed.
 #[derive(Debug)]
 pub(super) enum HttpError {
-    /// May succeed on a retry, after the delay that the API asks for.
-    Transient { error: Error, after: Option<Duration> },
+    /// May succeed on a retry: the API is unreachable, or the failure is transient.
+    Retryable(Failure),
     /// Before the first success most likely an error of the pipeline file, afterwards a
     /// temporary failure of the API.
     FatalUntilSuccess(Error),
@@ -28,7 +28,7 @@ pub(super) enum HttpError {
 impl HttpError {
     /// An error that may succeed on a retry.
     pub(super) fn transient(error: Error) -> Self {
-        HttpError::Transient { error, after: None }
+        HttpError::Retryable(Failure::transient(error))
     }
 }
 
@@ -52,7 +52,10 @@ impl Client {
             excerpt if excerpt.is_empty() => String::new(),
             excerpt => format!(". Response body: {excerpt}"),
         };
-        let transient = |why: &str| HttpError::Transient { error: anyhow!("{title}: {why}{excerpt}"), after };
+        let transient = |why: &str| {
+            let failure = Failure::transient(anyhow!("{title}: {why}{excerpt}"));
+            HttpError::Retryable(failure.with_retry_after(after))
+        };
         let advice = match status {
             StatusCode::TOO_MANY_REQUESTS => return transient(&with_retry_after("too many requests", after)),
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
@@ -94,11 +97,11 @@ impl Client {
         if error.is_timeout() && !error.is_connect() {
             let message = format!("{request} did not complete within `timeout`");
             // Before the first response the API may be unreachable.
-            return HttpError::transient(if self.has_answered.load(Ordering::Relaxed) {
-                without_url(error).context(message)
+            return HttpError::Retryable(if self.has_answered.load(Ordering::Relaxed) {
+                Failure::transient(without_url(error).context(message))
             } else {
                 let advice = "check `endpoint`, and that the API is up";
-                without_url(error).context(Unreachable(format!("{message}; {advice}")))
+                Failure::unreachable(without_url(error).context(format!("{message}; {advice}")))
             });
         }
         if !error.is_connect() {
@@ -117,7 +120,7 @@ impl Client {
             url.port_or_known_default().unwrap_or_default()
         );
         let message = format!("{request}: cannot reach {place}; check `endpoint`, and that the API is up");
-        HttpError::transient(without_url(error).context(Unreachable(message)))
+        HttpError::Retryable(Failure::unreachable(without_url(error).context(message)))
     }
 }
 

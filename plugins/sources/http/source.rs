@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runner_core::{
-    Batch, BatchLimits, Body, Error, Gauges, Name, Origin, Position, ReadError, Record, Reject, Replay,
-    Result, Source, Start, async_trait,
+    BatchLimits, Body, Error, Failure, Gauges, Name, Next, Origin, Position, ReadBatch, Record, Reject,
+    Replay, Source, Start, async_trait,
 };
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
@@ -47,7 +47,7 @@ pub(super) struct Http {
     pub(super) has_succeeded: bool,
     /// How often in a row a possible end of the data was checked.
     pub(super) n_end_checks: usize,
-    /// Whether to report a success by an empty batch: at first, and after a failed request.
+    /// Whether to report a success without records: at first, and after a failed request.
     must_report_success: bool,
     /// When the current poll started.
     started: Instant,
@@ -76,17 +76,15 @@ impl Source for Http {
     }
 
     fn can_resume_from(&self, identity: &str) -> bool {
-        self.client.is_former_identity(&self.setup.identity, identity)
+        self.client.is_former_identity(&self.settings.identity, identity)
     }
 
-    async fn open(&mut self, start: &Start) -> Result<()> {
-        if let Some(position) = &start.position {
-            self.resume(position);
-        }
-        self.client.open(self.settings.timeout)
+    async fn open(&mut self, start: &Start) -> Result<(), Failure> {
+        self.resume(start);
+        Ok(self.client.open(self.settings.timeout)?)
     }
 
-    async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
+    async fn next(&mut self) -> Result<Next, Failure> {
         loop {
             match &mut self.state {
                 State::Wait(until) => {
@@ -103,15 +101,18 @@ impl Source for Http {
                         Ok(page) => self.state = State::Emit(page.into()),
                         Err(error) => {
                             self.must_report_success = true;
-                            return Err(self.read_error(&request, error));
+                            return Err(self.failure(&request, error));
                         }
                     }
                 }
                 State::Emit(page) => {
                     let batch = next_batch(page, &mut self.position, &self.settings);
-                    if std::mem::take(&mut self.must_report_success) || batch.is_some() {
-                        // An empty batch tells the engine that the API responds.
-                        return Ok(Some(batch.unwrap_or_else(|| empty_batch(&self.position))));
+                    let must_report_success = std::mem::take(&mut self.must_report_success);
+                    if let Some(batch) = batch {
+                        return Ok(Next::Batch(batch));
+                    }
+                    if must_report_success {
+                        return Ok(Next::Idle);
                     }
                     self.state = match (page.next.take(), self.settings.interval) {
                         (Some(request), _) => State::Fetch(request),
@@ -119,7 +120,7 @@ impl Source for Http {
                         (None, None) => State::End,
                     };
                 }
-                State::End => return Ok(None),
+                State::End => return Ok(Next::End),
             }
         }
     }
@@ -143,46 +144,47 @@ impl Http {
     }
 
     /// Resumes at a saved position, if it fits the options.
-    fn resume(&mut self, position: &Position) {
+    fn resume(&mut self, start: &Start) {
         let pagination = self.settings.pagination.as_ref();
-        match HttpPosition::from_position(position) {
-            Ok(position) if Pagination::accepts(pagination, &position.request) => self.position = position,
-            Ok(position) => {
+        match start.position::<HttpPosition>() {
+            Ok(None) => {}
+            Ok(Some(position)) if Pagination::accepts(pagination, &position.request) => {
+                self.position = position
+            }
+            Ok(Some(position)) => {
                 warn!("the saved position does not match `pagination`; reading from the beginning");
                 self.position.offset = position.offset;
             }
-            Err(error) => warn!("the saved position cannot be read ({error}); reading from the beginning"),
+            Err(error) => warn!("the saved position cannot be read ({error:#}); reading from the beginning"),
         }
     }
 
-    fn read_error(&self, request: &PageRequest, error: HttpError) -> ReadError {
+    fn failure(&self, request: &PageRequest, error: HttpError) -> Failure {
         let redacted = |error: Error| self.client.redactor.error(error);
-        let fatal = |error: Error| {
-            let is_resumed = !self.has_succeeded
-                && *request != Pagination::first_request(self.settings.pagination.as_ref());
-            ReadError::Fatal(redacted(if is_resumed {
-                error.context(
-                    "resuming at the saved position; if the API no longer accepts it, \
-                     `--from-start` reads from the beginning",
-                )
-            } else {
-                error
-            }))
-        };
         match error {
-            HttpError::Transient { error, after } => ReadError::Retry { error: redacted(error), after },
-            HttpError::FatalUntilSuccess(error) if self.has_succeeded => {
-                ReadError::Retry { error: redacted(error), after: None }
+            HttpError::Retryable(failure) => {
+                let (class, after) = (failure.class(), failure.retry_after());
+                Failure::new(class, redacted(failure.into_error())).with_retry_after(after)
             }
+            HttpError::FatalUntilSuccess(error) if self.has_succeeded => Failure::transient(redacted(error)),
             HttpError::FatalUntilSuccess(error) | HttpError::Fatal(error) | HttpError::NotFound(error) => {
-                fatal(error)
+                let is_resumed = !self.has_succeeded
+                    && *request != Pagination::first_request(self.settings.pagination.as_ref());
+                Failure::fatal(redacted(if is_resumed {
+                    error.context(
+                        "resuming at the saved position; if the API no longer accepts it, \
+                         `--from-start` reads from the beginning",
+                    )
+                } else {
+                    error
+                }))
             }
         }
     }
 }
 
 /// The next batch of a page; `None` once all of it has been emitted.
-fn next_batch(page: &mut Page, position: &mut HttpPosition, settings: &Settings) -> Option<Batch> {
+fn next_batch(page: &mut Page, position: &mut HttpPosition, settings: &Settings) -> Option<ReadBatch> {
     let previous = position.clone();
     let (mut records, mut rejects, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
     let first = page.position.clone();
@@ -216,14 +218,8 @@ fn next_batch(page: &mut Page, position: &mut HttpPosition, settings: &Settings)
     let n_items = hashes.len();
     let positions = BatchPositions { previous, first, hashes, is_complete };
     *position = positions.position_after(n_items);
-    let batch = Batch::new(records).with_rejects(rejects);
-    Some(batch.with_positions(move |n_items| positions.position_after(n_items).to_position()))
-}
-
-/// An empty batch at this position.
-fn empty_batch(position: &HttpPosition) -> Batch {
-    let position = position.clone();
-    Batch::default().with_positions(move |_| position.to_position())
+    let batch = ReadBatch::new(records).with_rejects(rejects);
+    Some(batch.with_positions(move |n_items| Position::new(positions.position_after(n_items))))
 }
 
 /// The positions inside and after a batch.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
-use runner_core::{Batch, Error, ReadError};
+use runner_core::{Error, Failure};
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
@@ -71,7 +71,7 @@ struct State {
     full: VecDeque<BatchBuilder>,
     /// The newest batch. The reader thread takes it back to add more records until the engine takes it.
     filling: Option<BatchBuilder>,
-    error: Option<ReadError>,
+    error: Option<Failure>,
     has_recovered: bool,
     has_ended: bool,
     is_closing: bool,
@@ -100,7 +100,7 @@ pub(super) enum Next {
     Batch(BatchBuilder),
     /// An error that was reported before has not occurred again.
     Recovered,
-    Error(ReadError),
+    Error(Failure),
     End,
 }
 
@@ -119,15 +119,14 @@ impl Assignment {
     }
 
     /// Waits until there is something for the engine; called by the engine.
-    pub(super) async fn next(&self) -> Result<Option<Batch>, ReadError> {
+    pub(super) async fn next(&self) -> Result<runner_core::Next, Failure> {
         loop {
             let ready = self.ready.notified();
             match self.take() {
-                Some(Next::Batch(batch)) => return Ok(Some(batch.build())),
-                // An empty batch makes the engine restart its retry timer.
-                Some(Next::Recovered) => return Ok(Some(Batch::default())),
+                Some(Next::Batch(batch)) => return Ok(runner_core::Next::Batch(batch.build())),
+                Some(Next::Recovered) => return Ok(runner_core::Next::Idle),
                 Some(Next::Error(error)) => return Err(error),
-                Some(Next::End) => return Ok(None),
+                Some(Next::End) => return Ok(runner_core::Next::End),
                 None => ready.await,
             }
         }
@@ -173,9 +172,9 @@ impl Assignment {
     }
 
     /// Passes an error to the engine; a retriable error does not replace a fatal one.
-    pub(super) fn fail(&self, error: ReadError) {
+    pub(super) fn fail(&self, error: Failure) {
         let mut state = self.state();
-        if !matches!(state.error, Some(ReadError::Fatal(_))) {
+        if state.error.as_ref().is_none_or(Failure::is_retryable) {
             state.error = Some(error);
         }
         self.ready.notify_one();
@@ -342,7 +341,7 @@ impl Assignment {
     /// records that the next owner of the partitions reads again.
     pub(super) fn abort_transaction(&self) {
         self.is_transaction_aborted.store(true, Ordering::SeqCst);
-        self.fail(ReadError::Fatal(revoked_in_transaction()));
+        self.fail(Failure::fatal(revoked_in_transaction()));
     }
 
     /// Ends the assignment; later acks for it are ignored.

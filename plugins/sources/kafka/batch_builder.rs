@@ -8,7 +8,7 @@ use std::sync::{Arc, Once};
 use bytes::{Bytes, BytesMut};
 use rdkafka::Message;
 use rdkafka::message::Headers as _;
-use runner_core::{Batch, Body, EntryNumber, Header, Headers, Name, Origin, Record, Reject};
+use runner_core::{Body, EntryNumber, Header, Headers, Name, Origin, ReadBatch, Record, Reject};
 
 use super::offsets::{BatchOffsets, Partition};
 use crate::shared::kafka::{ENTRY_HEADER, SOURCE_HEADER};
@@ -86,8 +86,8 @@ impl BatchBuilder {
         self.buffer.split().freeze()
     }
 
-    pub(super) fn build(self) -> Batch {
-        Batch::new(self.records).with_rejects(self.rejects).with_positions(self.offsets)
+    pub(super) fn build(self) -> ReadBatch {
+        ReadBatch::new(self.records).with_rejects(self.rejects).with_positions(self.offsets)
     }
 }
 
@@ -135,9 +135,8 @@ impl EntrySources {
                 return None;
             }
         }
-        let number = number.filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
-        let number = std::str::from_utf8(number).ok()?.parse().ok()?;
-        Some(EntryNumber { number, source: self.name(std::str::from_utf8(source?).ok()?)? })
+        let source = self.name(std::str::from_utf8(source?).ok()?)?;
+        EntryNumber::parse(std::str::from_utf8(number?).ok()?, source).ok()
     }
 
     fn name(&mut self, text: &str) -> Option<Name> {
@@ -166,7 +165,9 @@ mod tests {
     fn entry_number_is_read_from_two_headers() {
         let source = Name::new("producer/stocks");
         let found = entry(&[(ENTRY_HEADER, "1234"), (SOURCE_HEADER, "producer/stocks")]);
-        assert_eq!(found, Some(EntryNumber { number: 1234, source }));
+        assert_eq!(found, Some(EntryNumber::new(1234, source)));
+        let part = entry(&[(ENTRY_HEADER, "1234-0-7"), (SOURCE_HEADER, "producer/stocks")]);
+        assert_eq!(part, Some(EntryNumber::new(1234, source).part(0).part(7)));
     }
 
     #[test]

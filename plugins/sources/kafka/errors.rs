@@ -1,9 +1,10 @@
 //! Classifies errors of the client library.
 
 use rdkafka::error::RDKafkaErrorCode as Code;
+use runner_core::Class;
 
 use super::assignment::{AssignedPartition, ClientPositions};
-use crate::shared::kafka::{Class, is_denied, is_outage};
+use crate::shared::kafka::{is_denied, is_outage};
 
 const DAMAGED: &str = "the stored records are damaged, or were damaged by the network: elect another replica as leader; to \
     skip them, set another position of the group there (kafka-consumer-groups.sh --reset-offsets)";

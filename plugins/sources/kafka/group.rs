@@ -8,7 +8,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
-use runner_core::ReadError;
+use runner_core::Failure;
 use tracing::{info, warn};
 
 use super::assignment::{AssignedPartition, Assignment};
@@ -135,7 +135,7 @@ impl ConsumerContext for GroupContext {
             _ => self.revoke(client, list),
         };
         if let Err(error) = result {
-            self.assignment.fail(ReadError::Fatal(error.into()));
+            self.assignment.fail(Failure::fatal(error));
         }
     }
 

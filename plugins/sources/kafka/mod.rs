@@ -14,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use assignment::Assignment;
 use config::{Reset, Stop};
 use group::GroupContext;
@@ -23,8 +24,8 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use reader::Reader;
 use runner_core::{
-    Batch, BatchLimits, Committer, Error, Gauges, Missing, Plugin, Position, ReadError, Replay, Result,
-    RetryLimits, Source, Start, async_trait,
+    BatchLimits, Committer, Error, Failure, Gauges, Next, Plugin, Position, Replay, Result, RetryLimits,
+    Source, Start, TransactionalSource, async_trait,
 };
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
@@ -87,29 +88,33 @@ impl Source for Kafka {
         Replay::External
     }
 
-    fn join_transaction(&mut self, transaction: Arc<dyn Any + Send + Sync>) -> Result<()> {
-        self.settings.join_transaction(transaction)
+    fn transactional(&mut self) -> Option<&mut dyn TransactionalSource> {
+        Some(&mut self.settings)
     }
 
-    async fn open(&mut self, start: &Start) -> Result<()> {
+    async fn open(&mut self, start: &Start) -> Result<(), Failure> {
         let (settings, from_start) = (self.settings.clone(), start.from_start);
         let assignment = Arc::new(Assignment::default());
         let context = GroupContext::new(&settings, Arc::clone(&assignment));
-        let joined = tokio::task::spawn_blocking(move || settings.join(context, from_start)).await?;
-        let client = Arc::new(joined?);
+        let joining = tokio::task::spawn_blocking(move || settings.connect(context, from_start));
+        let client = Arc::new(joining.await.context("joining the group")??);
         let weak = Arc::downgrade(&client);
         let (end, ended) = oneshot::channel();
         let reader = Reader::new(self.settings.clone(), client, Arc::clone(&assignment));
         let shared = Arc::clone(&assignment);
-        std::thread::Builder::new().name("kafka source".into()).spawn(move || {
-            // Without an error the engine would wait for a batch without an end.
-            if catch_unwind(AssertUnwindSafe(|| reader.run())).is_err() {
-                let error = anyhow::anyhow!("the reader thread has panicked; this is a bug in the plugin");
-                shared.fail(ReadError::Fatal(error));
-            }
-            // The receiver is gone if the source was dropped without `close`.
-            let _ = end.send(());
-        })?;
+        std::thread::Builder::new()
+            .name("kafka source".into())
+            .spawn(move || {
+                // Without an error the engine would wait for a batch without an end.
+                if catch_unwind(AssertUnwindSafe(|| reader.run())).is_err() {
+                    let error =
+                        anyhow::anyhow!("the reader thread has panicked; this is a bug in the plugin");
+                    shared.fail(Failure::fatal(error));
+                }
+                // The receiver is gone if the source was dropped without `close`.
+                let _ = end.send(());
+            })
+            .context("starting the reader thread")?;
         self.opened = Some(Opened { assignment, client: weak, ended });
         Ok(())
     }
@@ -123,8 +128,8 @@ impl Source for Kafka {
         })
     }
 
-    async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
-        let opened = self.opened.as_ref().ok_or_else(|| anyhow::anyhow!("the source is not open"))?;
+    async fn next(&mut self) -> Result<Next, Failure> {
+        let opened = self.opened.as_ref().context("the source is not open")?;
         opened.assignment.next().await
     }
 
@@ -160,7 +165,7 @@ impl Committer for OffsetCommitter {
     async fn commit(&mut self, position: &Position) -> Result<()> {
         let offsets = Offsets::from_position(position)?;
         let Some(client) = self.client.upgrade() else { return Ok(()) };
-        if !self.assignment.store(&offsets, |list| client.store_offsets(list)) {
+        if !self.assignment.store(offsets, |list| client.store_offsets(list)) {
             debug!("ignored an ack of partitions that have been revoked");
         }
         Ok(())
@@ -178,10 +183,10 @@ impl Committer for TransactionCommitter {
     async fn commit(&mut self, position: &Position) -> Result<()> {
         let offsets = Offsets::from_position(position)?;
         let (list, member) =
-            self.assignment.unstored(&offsets).ok_or_else(assignment::revoked_in_transaction)?;
+            self.assignment.unstored(offsets).ok_or_else(assignment::revoked_in_transaction)?;
         if list.count() > 0 {
             self.transactions.commit(list, member).await?;
-            self.assignment.store(&offsets, |_| Ok(()));
+            self.assignment.store(offsets, |_| Ok(()));
         }
         Ok(())
     }
@@ -189,7 +194,7 @@ impl Committer for TransactionCommitter {
 
 impl Settings {
     /// Connects, checks the topics and joins the group. Blocks.
-    fn join(&self, context: GroupContext, from_start: bool) -> Result<Client> {
+    fn connect(&self, context: GroupContext, from_start: bool) -> Result<Client> {
         let client: Client = self.client.create_with_context(context)?;
         let errors = &client.context().errors;
         let timeout = request_timeout(self.retry.connect);
@@ -197,7 +202,7 @@ impl Settings {
         let mut partitions = TopicPartitionList::new();
         for topic in &self.topics {
             let found = probe.partitions(topic)?.ok_or_else(|| {
-                Missing(format!(
+                Failure::transient(anyhow::anyhow!(
                     "topic `{topic}` does not exist in the cluster at {}; waiting until it is created, for \
                      example by a pipeline with a `kafka` sink",
                     self.bootstrap_servers
@@ -217,9 +222,35 @@ impl Settings {
         Ok(client)
     }
 
+    /// Commits the earliest offsets for the group. It must not have members, whose next
+    /// commit would overwrite these offsets.
+    fn reset_to_earliest(&self, client: &Client, partitions: &TopicPartitionList) -> Result<()> {
+        let mut earliest = TopicPartitionList::new();
+        for it in partitions.elements() {
+            let timeout = request_timeout(self.retry.connect);
+            let (low, _) = client.fetch_watermarks(it.topic(), it.partition(), timeout)?;
+            earliest.add_partition_offset(it.topic(), it.partition(), Offset::Offset(low))?;
+        }
+        let group = &self.group_id;
+        client.commit(&earliest, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::UnknownMemberId
+                | RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::RebalanceInProgress,
+            ) => anyhow::anyhow!(
+                "group `{group}` cannot be reset to the start while it has other members: stop them first"
+            ),
+            _ => Error::new(error).context(format!("resetting group `{group}` to the earliest offsets")),
+        })?;
+        info!("group `{group}` is reset to the earliest offsets");
+        Ok(())
+    }
+}
+
+impl TransactionalSource for Settings {
     /// Joins the transactions of a sink, if it is a `kafka` sink of this cluster.
-    fn join_transaction(&mut self, transaction: Arc<dyn Any + Send + Sync>) -> Result<()> {
-        let Ok(transactions) = transaction.downcast::<Transactions>() else {
+    fn join(&mut self, handle: Arc<dyn Any + Send + Sync>) -> Result<()> {
+        let Ok(transactions) = handle.downcast::<Transactions>() else {
             anyhow::bail!("its offsets can only be part of the transactions of a `kafka` sink");
         };
         let servers = |list: &str| {
@@ -246,30 +277,6 @@ impl Settings {
         let poll = self.client.get("max.poll.interval.ms").and_then(|millis| millis.parse().ok());
         self.drain = Duration::from_millis(poll.unwrap_or(300_000)) / 5;
         self.transactions = Some(transactions);
-        Ok(())
-    }
-
-    /// Commits the earliest offsets for the group. It must not have members, whose next
-    /// commit would overwrite these offsets.
-    fn reset_to_earliest(&self, client: &Client, partitions: &TopicPartitionList) -> Result<()> {
-        let mut earliest = TopicPartitionList::new();
-        for it in partitions.elements() {
-            let timeout = request_timeout(self.retry.connect);
-            let (low, _) = client.fetch_watermarks(it.topic(), it.partition(), timeout)?;
-            earliest.add_partition_offset(it.topic(), it.partition(), Offset::Offset(low))?;
-        }
-        let group = &self.group_id;
-        client.commit(&earliest, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {
-            Some(
-                RDKafkaErrorCode::UnknownMemberId
-                | RDKafkaErrorCode::IllegalGeneration
-                | RDKafkaErrorCode::RebalanceInProgress,
-            ) => anyhow::anyhow!(
-                "group `{group}` cannot be reset to the start while it has other members: stop them first"
-            ),
-            _ => Error::new(error).context(format!("resetting group `{group}` to the earliest offsets")),
-        })?;
-        info!("group `{group}` is reset to the earliest offsets");
         Ok(())
     }
 }

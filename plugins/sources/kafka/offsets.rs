@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use runner_core::{Name, Position, Positions, Result};
-use serde_json::json;
+use serde::{Serialize, Serializer};
 
 /// A partition of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,23 +28,19 @@ pub(super) struct Offsets {
     pub(super) next: Vec<(Partition, i64)>,
 }
 
-// The only place that knows the form of a position. It never leaves the process: the group keeps the offsets.
 impl Offsets {
-    /// The offsets as the engine passes them from the batch to the committer.
-    pub(super) fn to_position(&self) -> Position {
+    /// The offsets in a position of this source.
+    pub(super) fn from_position(position: &Position) -> Result<&Offsets> {
+        position.downcast_ref().context("a position that is not of a `kafka` source")
+    }
+}
+
+/// For messages only: the group keeps the offsets, so a position never leaves the process.
+impl Serialize for Offsets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let next =
             self.next.iter().map(|(partition, next)| (partition.topic.as_str(), partition.number, next));
-        Position(json!((self.epoch, next.collect::<Vec<_>>())))
-    }
-
-    /// The opposite of [`to_position`](Self::to_position).
-    pub(super) fn from_position(position: &Position) -> Result<Offsets> {
-        let parsed: (u64, Vec<(String, i32, i64)>) = serde_json::from_value(position.0.clone())
-            .context("a position that is not of a `kafka` source")?;
-        let (epoch, next) = parsed;
-        let partition = |topic: &str, number| Partition { topic: Name::new(topic), number };
-        let next = next.iter().map(|(topic, number, next)| (partition(topic, *number), *next)).collect();
-        Ok(Offsets { epoch, next })
+        serializer.collect_seq(next)
     }
 }
 
@@ -105,7 +101,7 @@ impl BatchOffsets {
 impl Positions for BatchOffsets {
     fn after(&self, n_items: usize) -> Position {
         let next = self.partitions.iter().copied().zip(self.next_after(n_items));
-        Offsets { epoch: self.epoch, next: next.filter(|(_, next)| *next >= 0).collect() }.to_position()
+        Position::new(Offsets { epoch: self.epoch, next: next.filter(|(_, next)| *next >= 0).collect() })
     }
 }
 
@@ -120,18 +116,12 @@ mod tests {
     }
 
     #[test]
-    fn offsets_survive_the_conversion_to_a_position() {
-        let next = vec![(partitions(1)[0], 7), (Partition { topic: Name::new("b"), number: 12 }, 0)];
-        let offsets = Offsets { epoch: 3, next };
-        assert_eq!(Offsets::from_position(&offsets.to_position()).unwrap(), offsets);
-    }
-
-    #[test]
     fn position_omits_partitions_without_records() {
         let mut offsets = BatchOffsets::new(1, partitions(2), vec![-1, -1]);
         offsets.push(1, 41);
-        let position = Offsets::from_position(&offsets.after(1)).unwrap();
-        assert_eq!(position, Offsets { epoch: 1, next: vec![(partitions(2)[1], 42)] });
+        let position = offsets.after(1);
+        let expected = Offsets { epoch: 1, next: vec![(partitions(2)[1], 42)] };
+        assert_eq!(Offsets::from_position(&position).unwrap(), &expected);
     }
 
     proptest! {

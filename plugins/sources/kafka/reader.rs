@@ -7,7 +7,7 @@ use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, TopicPartitionList};
-use runner_core::{Error, ReadError, Unreachable};
+use runner_core::{Class, Error, Failure};
 use tracing::{debug, info, warn};
 
 use super::assignment::{AssignedPartition, Assignment, ClientPositions};
@@ -16,7 +16,7 @@ use super::errors::{advice, classify, describe_position, is_missing, is_out_of_r
 use super::offsets::Partition;
 use super::start_offsets::find_out_of_range;
 use super::{Client, Settings, Stop, group};
-use crate::shared::kafka::{Class, ClientErrors, is_denied};
+use crate::shared::kafka::{ClientErrors, is_denied};
 
 /// Polls the client, which also keeps the membership of the group alive.
 pub(super) struct Reader {
@@ -297,7 +297,7 @@ impl Reader {
                 self.settings.bootstrap_servers,
                 since.elapsed()
             );
-            self.assignment.fail(ReadError::Fatal(Unreachable(message).into()));
+            self.assignment.fail(Failure::unreachable(Error::msg(message)).after_retries());
         }
     }
 
@@ -305,7 +305,7 @@ impl Reader {
     fn handle_error(&mut self, error: &KafkaError) {
         let topics = self.settings.topics.join(", ");
         let at = &self.settings.bootstrap_servers;
-        let fatal = |error: Error| self.assignment.fail(ReadError::Fatal(error));
+        let fatal = |error: Error| self.assignment.fail(Failure::fatal(error));
         let Some(code) = error.rdkafka_error_code() else { return fatal(Error::new(error.clone())) };
         let reason = self.errors.last().map_or_else(|| code.to_string(), |(_, reason)| reason);
         if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
@@ -329,13 +329,13 @@ impl Reader {
                     anyhow::anyhow!("reading {topics} at {at}: {reason} ({code})")
                 };
                 self.last_error = Some(Instant::now());
-                self.assignment.fail(ReadError::Retry { error, after: None });
+                self.assignment.fail(Failure::transient(error));
             }
             Class::Transient if code == RDKafkaErrorCode::PollExceeded => {
                 warn!("no poll for `max.poll.interval.ms`: the consumer has left the group and joins again");
             }
             Class::Transient => warn!("reading {topics}: {reason}; the client retries"),
-            Class::Rejected | Class::Fatal => fatal(match code {
+            Class::Rejected | Class::Fatal | Class::OutputClosed => fatal(match code {
                 code if is_out_of_range(code) => {
                     find_out_of_range(&self.client, &self.settings, &self.assignment)
                 }

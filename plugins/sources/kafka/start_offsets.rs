@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
-use runner_core::{Error, Name, ReadError, Unreachable};
+use runner_core::{Error, Failure, Name};
 use tracing::warn;
 
 use super::assignment::{AssignedPartition, Assignment};
@@ -65,14 +65,14 @@ impl StartOffsets {
         partitions: &TopicPartitionList,
         settings: &Settings,
         assignment: &Assignment,
-    ) -> Result<Vec<StartOffset>, ReadError> {
+    ) -> Result<Vec<StartOffset>, Failure> {
         let began = Instant::now();
         let group = &settings.group_id;
         loop {
             let error = match self.request(client, partitions, settings) {
                 Ok(found) => {
                     self.has_succeeded.store(true, Ordering::Relaxed);
-                    return found.map_err(ReadError::Fatal);
+                    return found.map_err(Failure::fatal);
                 }
                 Err(error) => error,
             };
@@ -86,11 +86,11 @@ impl StartOffsets {
                 let message = format!(
                     "fetching the offsets of group `{group}` (the user needs Read on the group and its topics)"
                 );
-                return Err(ReadError::Fatal(Error::new(error).context(message)));
+                return Err(Failure::fatal(error).context(message));
             }
             if settings.retry.timeout.is_some_and(|timeout| began.elapsed() > timeout) {
                 let message = format!("fetching offsets from {}: {error}", settings.bootstrap_servers);
-                return Err(ReadError::Fatal(Unreachable(message).into()));
+                return Err(Failure::unreachable(Error::msg(message)).after_retries());
             }
             warn!("fetching the offsets of group `{group}`: {error}; retrying");
             if assignment.wait_until_closing(settings.retry.initial) {

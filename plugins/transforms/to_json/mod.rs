@@ -158,7 +158,7 @@ impl ToJson {
 
 #[cfg(test)]
 mod tests {
-    use runner_core::testing::{Collected, apply, record, records};
+    use runner_core::testing::{Collected, apply, batch, record, records};
     use runner_core::{Column, ColumnType, Record, Table};
 
     use super::*;
@@ -177,7 +177,7 @@ mod tests {
             record.body = Body::Row(Row::new(Arc::clone(&table), index));
             record
         };
-        Batch::new((0..rows.len()).map(record).collect())
+        batch((0..rows.len()).map(record))
     }
 
     async fn convert(keys: Keys, batch: Batch) -> Collected {

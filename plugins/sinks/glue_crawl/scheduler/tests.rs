@@ -201,7 +201,7 @@ async fn unreachable_glue_is_an_unreachable_error() {
     env.scheduler.add_records(1);
     *env.crawler.network.lock().unwrap() = Network::Down;
     let error = env.scheduler.finish().await.unwrap_err();
-    assert!(runner_core::is_unreachable(&error), "{error:#}");
+    assert_eq!(runner_core::class_of(&error), runner_core::Class::Unreachable, "{error:#}");
     assert!(
         format!("{error:#}").contains("cannot reach Glue at http://glue: connection refused"),
         "{error:#}"

@@ -14,14 +14,20 @@ async fn gauge_counts_delivered_rows_and_not_rows_read_ahead() {
     assert_eq!(context.gauges.position(), Some((2, 10)), "the header");
     let mut committer = source.committer().unwrap();
     for _ in 0..2 {
-        source.next().await.unwrap().unwrap().ack();
+        assert!(matches!(source.next().await, Ok(Next::Batch(_))));
     }
     assert_eq!(context.gauges.position(), Some((2, 10)), "nothing is committed");
-    let all = items(&mut files.open(None).unwrap()).unwrap();
-    for (n, (_, after)) in all.iter().enumerate() {
-        committer.commit(&after.position()).await.unwrap();
-        assert_eq!(context.gauges.position(), Some((4 + 2 * n as u64, 10)));
+    let mut reader = files.open(None).unwrap();
+    let mut n_rows = 0;
+    while let Some(chunk) = reader.next_chunk().unwrap() {
+        let positions = SharedPositions::new(chunk.positions);
+        for n in 1..=chunk.records.len() {
+            committer.commit(&positions.after(n)).await.unwrap();
+            n_rows += 1;
+            assert_eq!(context.gauges.position(), Some((2 + 2 * n_rows, 10)));
+        }
     }
+    assert_eq!(n_rows, 4);
 }
 
 #[test]
@@ -31,8 +37,8 @@ fn gauge_counts_compressed_bytes() {
     let files = TestFiles::of(&compressed);
     let all = items(&mut files.open(None).unwrap()).unwrap();
     let shown: Vec<(u64, u64)> =
-        all.iter().step_by(999).map(|(_, after)| CsvPosition::bytes_of(&after.position()).unwrap()).collect();
+        all.iter().step_by(999).map(|(_, after)| after.0.csv_position_after(after.1).bytes).collect();
     assert!(shown.is_sorted() && shown.iter().all(|&(_, of)| of == compressed.len() as u64), "{shown:?}");
-    let (last, _) = CsvPosition::bytes_of(&files.last_position()).unwrap();
-    assert_eq!(last, compressed.len() as u64);
+    let (_, After(positions, n_items)) = all.last().unwrap();
+    assert_eq!(positions.csv_position_after(*n_items).bytes.0, compressed.len() as u64);
 }

@@ -9,11 +9,9 @@ async fn http_source_retries_on_429_and_500() {
     let mut source = build(&server, json!({})).unwrap();
     source.open(&Start::default()).await.unwrap();
     let first = source.next().await.unwrap_err();
-    assert!(
-        matches!(&first, ReadError::Retry { after: Some(after), .. } if after.as_secs() == 7),
-        "{first:?}"
-    );
-    assert!(matches!(source.next().await, Err(ReadError::Retry { after: None, .. })));
+    assert_eq!((first.class(), first.retry_after()), (Class::Transient, Some(Duration::from_secs(7))));
+    let second = source.next().await.unwrap_err();
+    assert_eq!((second.class(), second.retry_after()), (Class::Transient, None));
     assert_eq!(read(&mut *source, usize::MAX).await.bodies, ["1"]);
 }
 
@@ -32,16 +30,15 @@ async fn http_source_retries_on_an_incomplete_response() {
 }
 
 #[tokio::test]
-async fn empty_batch_reports_success_after_an_error() {
+async fn response_without_records_is_reported_as_idle_after_an_error() {
     let answers = [json_response(json!([])), ResponseTemplate::new(500), json_response(json!([]))];
     let server = serve(answers).await;
     let mut source = build(&server, json!({"interval": "1ms"})).unwrap();
     source.open(&Start::default()).await.unwrap();
     // The first success is reported, whatever the response contains.
-    assert!(source.next().await.unwrap().unwrap().is_empty());
-    assert!(matches!(source.next().await, Err(ReadError::Retry { .. })));
-    let batch = source.next().await.unwrap().unwrap();
-    assert!(batch.is_empty() && position_after(&batch, 0).is_some());
+    assert!(matches!(source.next().await, Ok(Next::Idle)));
+    assert!(source.next().await.unwrap_err().is_retryable());
+    assert!(matches!(source.next().await, Ok(Next::Idle)));
 }
 
 #[tokio::test]
@@ -100,12 +97,9 @@ async fn refused_connection_is_unreachable() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let server = MockServer::builder().start().await;
     let endpoint = format!("http://127.0.0.1:{port}/");
-    let Some(ReadError::Retry { error, .. }) = run_once(&server, json!({"endpoint": endpoint})).await.error
-    else {
-        panic!("the connection should be refused")
-    };
-    assert!(error.is::<runner_core::Unreachable>());
-    assert!(format!("{error:#}").contains(&format!("cannot reach 127.0.0.1:{port}")), "{error:#}");
+    let run = run_once(&server, json!({"endpoint": endpoint})).await;
+    assert_eq!(run.error.as_ref().unwrap().class(), Class::Unreachable);
+    assert!(run.failure().contains(&format!("cannot reach 127.0.0.1:{port}")), "{}", run.failure());
 }
 
 #[tokio::test]
@@ -123,9 +117,8 @@ async fn connect_timeout_is_unreachable() {
     }
     let options = json!({"endpoint": format!("http://{address}/"), "timeout": "200ms"});
     let run = run_once(&MockServer::builder().start().await, options).await;
-    let Some(ReadError::Retry { error, .. }) = run.error else { panic!("expected a retry") };
-    assert!(error.is::<runner_core::Unreachable>(), "{error:#}");
-    assert!(format!("{error:#}").contains("check `endpoint`"), "{error:#}");
+    assert_eq!(run.error.as_ref().unwrap().class(), Class::Unreachable);
+    assert!(run.failure().contains("check `endpoint`"), "{}", run.failure());
 }
 
 #[tokio::test]
@@ -143,12 +136,10 @@ async fn http_source_retries_on_timeout() {
         failure.starts_with("retry: ") && failure.contains("did not complete within `timeout`"),
         "{failure}"
     );
-    let Some(ReadError::Retry { error, .. }) = run.error else { panic!("expected a retry") };
-    assert!(!error.is::<runner_core::Unreachable>(), "it has responded before");
+    assert_eq!(run.error.unwrap().class(), Class::Transient, "it has responded before");
     // This API has not responded yet.
     let run = run_once(&serve([slow]).await, json!({"timeout": "50ms"})).await;
-    let Some(ReadError::Retry { error, .. }) = run.error else { panic!("expected a retry") };
-    assert!(error.is::<runner_core::Unreachable>(), "{error:#}");
+    assert_eq!(run.error.unwrap().class(), Class::Unreachable);
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ mod responses;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use runner_core::testing::{context, position_after, rejects};
-use runner_core::{Batch, Position, ReadError, Source, Start};
+use runner_core::testing::{context, start_at};
+use runner_core::{Class, Failure, Next, ReadBatch, Source, Start};
 use serde_json::{Value, json};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
@@ -23,16 +23,14 @@ struct Run {
     bodies: Vec<String>,
     offsets: Vec<u64>,
     rejected: Vec<String>,
-    position: Option<Position>,
-    error: Option<ReadError>,
+    position: Option<Value>,
+    error: Option<Failure>,
 }
 
 impl Run {
     fn failure(&self) -> String {
-        match self.error.as_ref().expect("an error") {
-            ReadError::Fatal(error) => format!("fatal: {error:#}"),
-            ReadError::Retry { error, .. } => format!("retry: {error:#}"),
-        }
+        let failure = self.error.as_ref().expect("an error");
+        format!("{}: {:#}", if failure.is_retryable() { "retry" } else { "fatal" }, failure.error())
     }
 }
 
@@ -53,22 +51,34 @@ fn build_http(server: &MockServer, options: Value) -> anyhow::Result<Http> {
     Ok(http)
 }
 
+/// The next records of a source.
+async fn next_batch(source: &mut dyn Source) -> ReadBatch {
+    loop {
+        match source.next().await.expect("records") {
+            Next::Batch(batch) => return batch,
+            Next::Idle => {}
+            Next::End => panic!("the source has ended"),
+        }
+    }
+}
+
 /// Reads until `at_most` items have been delivered.
 async fn read(source: &mut dyn Source, at_most: usize) -> Run {
     let mut run = Run::default();
     while run.bodies.len() + run.rejected.len() < at_most {
-        let batch: Batch = match source.next().await {
-            Ok(Some(batch)) => batch,
-            Ok(None) => break,
+        let batch = match source.next().await {
+            Ok(Next::Batch(batch)) => batch,
+            Ok(Next::Idle) => continue,
+            Ok(Next::End) => break,
             Err(error) => {
                 run.error = Some(error);
                 break;
             }
         };
         let n_before = run.bodies.len() + run.rejected.len();
-        let n_items = (batch.len() + rejects(&batch).len()).min(at_most - n_before);
-        run.position = position_after(&batch, n_items);
-        run.rejected.extend(rejects(&batch).iter().map(|reject| format!("{:#}", reject.reason)));
+        let n_items = (batch.records().len() + batch.rejects().len()).min(at_most - n_before);
+        run.position = start_at(&batch, n_items).unwrap().position;
+        run.rejected.extend(batch.rejects().iter().map(|reject| format!("{:#}", reject.reason)));
         for record in batch.records().iter().take(n_items) {
             run.bodies.push(String::from_utf8(record.to_bytes().unwrap().into()).unwrap());
             run.offsets.push(record.origin.offset);
@@ -78,11 +88,11 @@ async fn read(source: &mut dyn Source, at_most: usize) -> Run {
 }
 
 /// A run that resumes at a position.
-async fn run(server: &MockServer, options: Value, position: Option<Position>, at_most: usize) -> Run {
+async fn run(server: &MockServer, options: Value, position: Option<Value>, at_most: usize) -> Run {
     let mut source = build(server, options).unwrap();
-    source.open(&Start { position, from_start: false }).await.unwrap();
+    source.open(&Start { position: position.clone(), from_start: false }).await.unwrap();
     let mut run = read(&mut *source, at_most).await;
-    run.position = run.position.or_else(|| Some(Position(Value::Null)));
+    run.position = run.position.or(position);
     run
 }
 

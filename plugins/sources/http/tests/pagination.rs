@@ -133,7 +133,7 @@ async fn changed_response_is_delivered_from_its_beginning() {
     let second = run(&server, json!({}), first.position.clone(), usize::MAX).await;
     assert_eq!(second.bodies, ["1", "9", "3"]);
     let shorter = run(&server, json!({}), first.position, usize::MAX).await;
-    assert_eq!(shorter.position.unwrap().0["taken"], 0);
+    assert_eq!(shorter.position.unwrap()["taken"], 0);
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn links_are_followed_to_the_last_page() {
     let auth = json!({"strategy": "api_key", "in": "query", "name": "k", "value": "s3cret"});
     let run = run_once(&server, json!({"pagination": {"type": "link"}, "auth": auth})).await;
     assert_eq!(run.bodies, ["1", "2"]);
-    let position = run.position.unwrap().0.to_string();
+    let position = run.position.unwrap().to_string();
     assert!(position.contains("page=2") && !position.contains("s3cret"), "{position}");
     let requests = server.received_requests().await.unwrap();
     assert!(
@@ -166,7 +166,7 @@ async fn saved_link_has_no_secret_and_is_requested_with_it() {
     let options = json!({"pagination": {"type": "link"}, "query": {"appid": "s3cret/1", "symbol": "A"}});
     let part = run(&server, options.clone(), None, 2).await;
     assert_eq!(part.bodies, ["1", "2"]);
-    let saved = part.position.clone().unwrap().0.to_string();
+    let saved = part.position.clone().unwrap().to_string();
     assert!(
         saved.contains("?appid=***&page=2&page_token=theirs&symbol=A") && !saved.contains("s3cret"),
         "{saved}"

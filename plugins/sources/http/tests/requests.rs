@@ -53,7 +53,7 @@ async fn request_matches_the_options() {
     );
     source.open(&Start::default()).await.unwrap();
     assert!(server.received_requests().await.unwrap().is_empty());
-    let batch = source.next().await.unwrap().unwrap();
+    let batch = next_batch(&mut *source).await;
     assert_eq!(batch.records()[0].origin.source.as_str(), format!("{}/prices", server.uri()));
     let request = &server.received_requests().await.unwrap()[0];
     assert_eq!((request.method.as_str(), request.body.as_slice()), ("POST", br#"{"q": 1}"#.as_slice()));

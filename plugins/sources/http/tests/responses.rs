@@ -32,12 +32,12 @@ async fn csv_rows_keep_the_types_of_the_first_response() {
     let options = json!({"codec": "csv", "pagination": {"type": "page", "param": "page"}});
     let mut source = build(&server, options).unwrap();
     source.open(&Start::default()).await.unwrap();
-    let mut first = source.next().await.unwrap().unwrap();
-    let mut second = source.next().await.unwrap().unwrap();
+    let mut first = next_batch(&mut *source).await;
+    let mut second = next_batch(&mut *source).await;
     assert_eq!(first.records_mut()[0].value().unwrap().to_string(), r#"{"n":1.5,"s":"a"}"#);
     assert_eq!(second.records_mut()[0].value().unwrap().to_string(), r#"{"n":2.0,"s":"b"}"#);
-    assert_eq!(rejects(&second).len(), 1);
-    assert!(source.next().await.unwrap().is_none());
+    assert_eq!(second.rejects().len(), 1);
+    assert!(read(&mut *source, 1).await.bodies.is_empty());
 }
 
 #[tokio::test]

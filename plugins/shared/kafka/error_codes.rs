@@ -1,19 +1,6 @@
-//! Classes of errors.
+//! Kinds of error codes.
 
 use rdkafka::error::RDKafkaErrorCode as Code;
-
-/// What an error means for the pipeline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
-    /// No broker is reachable; retried until the timeout, then the run ends.
-    Unreachable,
-    /// Retried; it is expected to disappear.
-    Transient,
-    /// The brokers or the client reject this record for good; other records are not affected.
-    Rejected,
-    /// Ends the run.
-    Fatal,
-}
 
 const DENIED: &[Code] = &[
     Code::TopicAuthorizationFailed,
