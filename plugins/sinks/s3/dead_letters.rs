@@ -7,7 +7,7 @@ use runner_core::{DeadLetter, Result};
 pub(super) fn check_replaces(existing: &[u8], letter: &[u8]) -> Result<()> {
     let new = DeadLetter::read(letter)?;
     let Ok(old) = DeadLetter::read(existing) else {
-        anyhow::bail!("it is not a dead letter; {ADVICE}");
+        anyhow::bail!("the existing object is not a dead letter; {ADVICE}");
     };
     let (a, b) = (&old.record, &new.record);
     let is_same = (&old.pipeline, &old.component) == (&new.pipeline, &new.component)
@@ -17,7 +17,7 @@ pub(super) fn check_replaces(existing: &[u8], letter: &[u8]) -> Result<()> {
     if is_same {
         return Ok(());
     }
-    anyhow::bail!("it is the letter about {}, the new one is about {}; {ADVICE}", name(&old), name(&new))
+    anyhow::bail!("the existing letter is about {}, the new one about {}; {ADVICE}", name(&old), name(&new))
 }
 
 const ADVICE: &str = "choose a `key` that is unique, such as \
