@@ -1,12 +1,9 @@
 //! Finds where rows and cells begin and end in the bytes of a file.
 //!
-//! The grammar is that of the `csv` crate, which a property test compares with this module, except
-//! for text after the closing quote of a cell. The crate appends it to the cell, so an unclosed
-//! quote swallows all rows up to the next quote. Here, as in RFC 4180, it is an error.
-//!
-//! `csv-core` cannot be used because it returns only unescaped cells: an error with line and
-//! column, and a position that is exact to the row, need the byte offsets of each row and cell.
-//! Rows without a quote, the common case, cost two passes of `memchr`.
+//! The grammar is that of the `csv` crate (a property test compares both), except that text after
+//! the closing quote of a cell is an error, as in RFC 4180: the crate appends it to the cell, so an
+//! unclosed quote swallows the rows up to the next quote. `csv-core` cannot be used because it returns
+//! only unescaped cells: errors and positions need the byte offsets of rows and cells.
 
 use std::ops::Range;
 

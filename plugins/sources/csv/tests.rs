@@ -350,6 +350,22 @@ fn row_longer_than_16_mib_is_an_error() {
     );
 }
 
+#[test]
+fn position_json_keeps_its_field_names() {
+    let files = TestFiles::of("n\n1\n2\n");
+    let position = items(&mut files.open(None).unwrap()).unwrap()[0].1.position().0;
+    let keys = |value: &Value| {
+        let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+        keys.sort();
+        keys.join(" ")
+    };
+    assert_eq!(keys(&position), "bytes columns delimiter file files header");
+    let cursor = &position["files"][0];
+    assert_eq!(keys(cursor), "ahead front lines modified offset path rows size");
+    assert_eq!(keys(&cursor["ahead"]), "is_closed modified size tail");
+    assert_eq!(keys(&cursor["front"]), "bytes end xxh3");
+}
+
 /// Files that have grown or changed.
 mod changed;
 /// Compressed files.
