@@ -136,10 +136,16 @@ impl Http {
 
     fn unreadable(&self, response: &Response, unreadable: Unreadable) -> Trouble {
         let Response { title, content_type, .. } = response;
-        let content_type = if content_type.is_empty() { "no content type" } else { content_type };
+        let redactor = &self.client.redactor;
+        let content_type = match content_type.as_str() {
+            "" => "no content type".to_owned(),
+            content_type => redactor.text(content_type),
+        };
         match unreadable {
             Unreadable::BrokenOff(why) => Trouble::passing(anyhow!("{title} ({content_type}): {why}")),
             Unreadable::Unexpected(why) => {
+                // It may name keys of the answer.
+                let why = redactor.text(&why);
                 let advice = advice(self.setup.codec, response);
                 let dot = if advice.ends_with('?') { "" } else { "." };
                 let excerpt = match self.client.excerpt(&response.body) {

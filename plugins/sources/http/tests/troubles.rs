@@ -166,13 +166,27 @@ async fn an_answer_that_would_fill_the_memory_is_refused_with_its_limit() {
 }
 
 #[tokio::test]
-async fn what_a_header_says_is_hidden_where_an_api_repeats_it() {
-    let denied = ResponseTemplate::new(401).set_body_string("key hush-hush of acme-corp is bad, json");
-    let options = json!({"headers": {
-        "Authorization": "Custom hush-hush", "X-Tenant": "acme-corp", "X-Format": "json", "Accept": "is bad",
-    }});
-    let failure = run_once(&serve([denied]).await, options).await.failure();
-    assert!(failure.contains("It said: `key *** of *** is bad, json`"), "{failure}");
+async fn sent_values_are_hidden_where_an_api_repeats_them() {
+    let denied = || ResponseTemplate::new(401).set_body_string("key hush-hush of acme-corp is bad, json");
+    let headers = json!({"Authorization": "Custom hush-hush", "X-Tenant": "acme-corp", "Accept": "is bad"});
+    let failure = run_once(&serve([denied()]).await, json!({"headers": headers})).await.failure();
+    assert!(failure.contains("It said: `key ***-*** of *** ***, json`"), "{failure}");
+    let options = json!({"query": {"q": "key eq acme"}, "method": "POST", "body": "{\"k\": \"hush\"}"});
+    let failure = run_once(&serve([denied()]).await, options).await.failure();
+    assert!(failure.contains("It said: `*** ***-*** of ***-corp is bad, json`"), "{failure}");
+    assert!(failure.contains("/prices?q=*** answered"), "{failure}");
+    let auth = json!({"strategy": "basic", "user": "acme", "password": "hush"});
+    let failure = run_once(&serve([denied()]).await, json!({"auth": auth})).await.failure();
+    assert!(failure.contains("It said: `key ***-*** of ***-corp is bad, json`"), "{failure}");
+}
+
+#[tokio::test]
+async fn page_is_shown_and_other_parameters_are_not() {
+    let server = serve([json_answer(json!({"data": [1]})), ResponseTemplate::new(500)]).await;
+    let mut options = by_page();
+    options["query"] = json!({"symbol": "NYA"});
+    let failure = run_once(&server, options).await.failure();
+    assert!(failure.contains("/prices?symbol=***&page=2 answered 500"), "{failure}");
 }
 
 #[tokio::test]
