@@ -302,9 +302,9 @@ fn a_path_that_would_be_right_in_the_current_folder_is_pointed_out() {
 fn options_that_make_no_sense_are_shown_where_they_stand() {
     for (options, says) in [
         ("delimiter = \",,\"", "`,,` is not one ASCII character"),
-        ("types = \"float\"", "`float` is neither \"infer\" nor \"string\" nor a table"),
-        ("types = { n = \"int\" }", "`int` is no value of `types.n`"),
-        ("compression = \"lz4\"", "`lz4` is no value of `compression`"),
+        ("types = \"float\"", "expected \"infer\", \"string\", or a table"),
+        ("types = { n = \"int\" }", "invalid value `int` for `types.n`"),
+        ("compression = \"lz4\"", "invalid value `lz4` for `compression`"),
         ("columns = [\"a\"]", "the header of the files names the columns"),
         ("header = false", "files without a header need the names of their columns"),
     ] {

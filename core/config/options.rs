@@ -158,7 +158,7 @@ impl Check<'_> {
                 let Some(schema) = fitting.items() else { return };
                 items.iter().for_each(|item| self.value(path, &item.span(), item, &schema));
             }
-            DeValue::String(text) => self.choice(path, text, value.span(), &fitting),
+            DeValue::String(text) => self.choice(path, text, value.span(), schema),
             DeValue::Integer(number) => {
                 let number = i64::from_str_radix(number.as_str(), number.radix()).ok();
                 self.range(path, number.map(|it| it as f64), value.span(), &fitting);
@@ -170,7 +170,11 @@ impl Check<'_> {
 
     fn choice(&mut self, path: &str, text: &str, at: Range<usize>, schema: &OptionSchema<'_>) {
         let Some(choices) = schema.choices().filter(|choices| !choices.contains(&text)) else { return };
-        let label = format!("expected one of: {}", choices.join(", "));
+        let label = if schema.accepting("string").alternatives.len() == schema.alternatives.len() {
+            format!("expected one of: {}", choices.join(", "))
+        } else {
+            format!("expected {}", schema.in_words())
+        };
         let errors = if choices.iter().any(|choice| choice.eq_ignore_ascii_case(text)) {
             &mut self.other_case
         } else {

@@ -185,6 +185,9 @@ fn option_with_alternatives_names_all_of_them() {
         ]
     );
     assert_eq!(errors(&with_sink("layout = \"falt\"")), ["8:10 invalid value `falt` for `layout`"]);
+    let text = shown(&with_sink("layout = \"falt\""));
+    assert!(text.contains("^^^^^^ expected \"flat\", \"deep\", or a list, or a table"), "{text}");
+    assert!(text.contains("8 + layout = \"flat\""), "{text}");
     assert_eq!(errors(&with_sink("layout = [\"flat\", \"dep\"]")), ["8:19 invalid value `dep` for `layout`"]);
     let found = errors(&with_sink("layout = { row = 3 }"));
     assert_eq!(

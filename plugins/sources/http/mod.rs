@@ -132,7 +132,7 @@ impl HttpConfig {
     fn source(self, context: &BuildContext) -> Result<Http> {
         let mut endpoint = OptionErrors::with(self.check().err(), self.endpoint())?;
         let credentials = Credentials::new(self.auth.as_ref())?;
-        let source_name = Redactor::new([], endpoint.path(), None).url(&without_query(&endpoint));
+        let source_name = Redactor::new(&[], &[], endpoint.path(), None).url(&without_query(&endpoint));
         for (name, value) in &self.query {
             endpoint.query_pairs_mut().append_pair(name, &value.0);
         }
@@ -207,17 +207,17 @@ impl HttpConfig {
 
     /// Knows all that requests send in `auth`, `headers`, `query` and `body`.
     fn redactor(&self, endpoint: &Url, credentials: &Credentials) -> Redactor {
-        let secrets = credentials.secrets.iter().chain(self.headers.values()).map(Secret::expose);
-        let query = self.query.values().map(|value| value.0.as_str());
         let page = match &self.pagination {
             Some(Pagination::Page { param, .. }) => Some(param.as_str()),
             _ => None,
         };
-        let basic = self.headers.values().filter_map(|value| auth::password(value.expose()));
-        let basic: Vec<String> = basic.collect();
-        let basic = basic.iter().map(String::as_str);
-        let sent = secrets.chain(basic).chain(query).chain(self.body.as_deref());
-        Redactor::new(sent, endpoint.path(), page)
+        let headers = || self.headers.values().map(Secret::expose);
+        let passwords: Vec<String> = headers().filter_map(auth::password).collect();
+        let secrets = credentials.secrets.iter().map(Secret::expose).chain(headers());
+        let secrets: Vec<&str> = secrets.chain(passwords.iter().map(String::as_str)).collect();
+        let query = self.query.values().map(|value| value.0.as_str());
+        let others: Vec<&str> = query.chain(self.body.as_deref()).collect();
+        Redactor::new(&secrets, &others, endpoint.path(), page)
     }
 
     fn headers(&self, credentials: &Credentials) -> Result<HeaderMap> {

@@ -133,10 +133,16 @@ impl Http {
 
     fn unreadable(&self, response: &Response, unreadable: Unreadable) -> HttpError {
         let Response { title, content_type, .. } = response;
-        let content_type = if content_type.is_empty() { "no content type" } else { content_type };
+        let redactor = &self.client.redactor;
+        let content_type = match content_type.as_str() {
+            "" => "no content type".to_owned(),
+            content_type => redactor.text(content_type),
+        };
         match unreadable {
             Unreadable::Truncated(why) => HttpError::transient(anyhow!("{title} ({content_type}): {why}")),
             Unreadable::Unexpected(why) => {
+                // It may contain keys of the response.
+                let why = redactor.text(&why);
                 let advice = advice(self.settings.codec, response);
                 let dot = if advice.ends_with('?') { "" } else { "." };
                 let excerpt = match self.client.excerpt(&response.body) {

@@ -9,7 +9,7 @@ use url::form_urlencoded::byte_serialize;
 /// What is shown in the place of a value.
 pub(super) const HIDDEN: &str = "***";
 
-/// A shorter text is most likely also a word of a message that has nothing to do with it.
+/// A shorter secret is most likely also a word of a message that has nothing to do with it.
 const SHORTEST_IN_MESSAGES: usize = 6;
 
 /// Knows what requests send in `auth`, `headers`, `query` and `body`.
@@ -26,24 +26,22 @@ pub(super) struct Redactor {
 }
 
 impl Redactor {
-    pub(super) fn new<'a>(sent: impl IntoIterator<Item = &'a str>, path: &str, page: Option<&str>) -> Self {
+    /// For requests that send these `secrets` and `others`. An endpoint has this `path`, and `page`
+    /// is the parameter that counts pages.
+    pub(super) fn new(secrets: &[&str], others: &[&str], path: &str, page: Option<&str>) -> Self {
+        let hidden = |text: String| (text, HIDDEN.to_owned());
+        let is_word_end = |c: char| !c.is_alphanumeric();
         let mut texts = BTreeSet::new();
-        for value in sent {
-            let encoded: String = byte_serialize(value.as_bytes()).collect();
-            // A space is `+` in a query and `%20` elsewhere.
-            for form in [&encoded.replace('+', "%20"), &encoded, value.trim()] {
-                texts.insert(form.to_owned());
-                // An API may repeat a part of it, such as the token after `Bearer`.
-                texts.extend(form.split(|c: char| !c.is_alphanumeric()).map(str::to_owned));
-            }
+        for form in secrets.iter().chain(others).flat_map(|value| forms(value)) {
+            // An API may repeat a part of it, such as the token after `Bearer`.
+            texts.extend(form.split(is_word_end).map(str::to_owned));
+            texts.insert(form);
         }
-        let hidden = |shortest: usize| {
-            let texts = texts.iter().filter(|text| text.len() >= shortest);
-            Redaction::new(texts.map(|text| (text.clone(), HIDDEN.to_owned())))
-        };
+        let in_messages =
+            secrets.iter().flat_map(|value| forms(value)).filter(|text| text.len() >= SHORTEST_IN_MESSAGES);
         Redactor {
-            texts: hidden(1),
-            messages: hidden(SHORTEST_IN_MESSAGES),
+            texts: Redaction::new(texts.into_iter().map(hidden)),
+            messages: Redaction::new(in_messages.map(hidden)),
             path: path.to_owned(),
             page: page.map(str::to_owned),
         }
@@ -86,13 +84,19 @@ impl Redactor {
     }
 }
 
+/// A value as it is, and as it is in URLs: a space is `+` in a query and `%20` elsewhere.
+fn forms(value: &str) -> [String; 3] {
+    let encoded: String = byte_serialize(value.as_bytes()).collect();
+    [encoded.replace('+', "%20"), encoded, value.trim().to_owned()]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn sent_value_is_hidden_in_all_its_forms() {
-        let redactor = Redactor::new(["a b&c1", "Bearer hush-hush", "nya"], "/", None);
+        let redactor = Redactor::new(&["a b&c1", "Bearer hush-hush"], &["nya"], "/", None);
         assert_eq!(redactor.text("x=a+b%26c1 y=a%20b%26c1 z=a b&c1"), "x=*** y=*** z=***");
         assert_eq!(redactor.text("token HUSH-hush of nyas, NYA"), "token ***-*** of nyas, ***");
     }
@@ -101,13 +105,13 @@ mod tests {
     fn url_shows_neither_user_nor_password_nor_values() {
         let url =
             Url::parse("https://ada:pw@example.com:8443/v1/hush?symbol=A&api%4Bey=k1&page=3&x").unwrap();
-        let redactor = Redactor::new(["hush"], "/v1", Some("page"));
+        let redactor = Redactor::new(&["hush"], &[], "/v1", Some("page"));
         assert_eq!(redactor.url(&url), "https://example.com:8443/v1/***?symbol=***&api%4Bey=***&page=3&***");
     }
 
     #[test]
     fn error_is_redacted_with_its_causes() {
-        let redactor = Redactor::new(["s3cret"], "/", None);
+        let redactor = Redactor::new(&["s3cret"], &[], "/", None);
         let shown = redactor.error(Error::msg("refused ?k=s3cret").context("connecting"));
         assert_eq!(format!("{shown:#}"), "connecting: refused ?k=***");
     }

@@ -164,13 +164,27 @@ async fn response_above_the_maximum_size_is_fatal() {
 }
 
 #[tokio::test]
-async fn header_values_are_redacted_in_the_response_body() {
-    let denied = ResponseTemplate::new(401).set_body_string("key hush-hush of acme-corp is bad, json");
-    let options = json!({"headers": {
-        "Authorization": "Custom hush-hush", "X-Tenant": "acme-corp", "X-Format": "json", "Accept": "is bad",
-    }});
-    let failure = run_once(&serve([denied]).await, options).await.failure();
-    assert!(failure.contains("Response body: `key *** of *** is bad, json`"), "{failure}");
+async fn sent_values_are_hidden_where_an_api_repeats_them() {
+    let denied = || ResponseTemplate::new(401).set_body_string("key hush-hush of acme-corp is bad, json");
+    let headers = json!({"Authorization": "Custom hush-hush", "X-Tenant": "acme-corp", "Accept": "is bad"});
+    let failure = run_once(&serve([denied()]).await, json!({"headers": headers})).await.failure();
+    assert!(failure.contains("Response body: `key ***-*** of *** ***, json`"), "{failure}");
+    let options = json!({"query": {"q": "key eq acme"}, "method": "POST", "body": "{\"k\": \"hush\"}"});
+    let failure = run_once(&serve([denied()]).await, options).await.failure();
+    assert!(failure.contains("Response body: `*** ***-*** of ***-corp is bad, json`"), "{failure}");
+    assert!(failure.contains("/prices?q=*** answered"), "{failure}");
+    let auth = json!({"strategy": "basic", "user": "acme", "password": "hush"});
+    let failure = run_once(&serve([denied()]).await, json!({"auth": auth})).await.failure();
+    assert!(failure.contains("Response body: `key ***-*** of ***-corp is bad, json`"), "{failure}");
+}
+
+#[tokio::test]
+async fn page_is_shown_and_other_parameters_are_not() {
+    let server = serve([json_response(json!({"data": [1]})), ResponseTemplate::new(500)]).await;
+    let mut options = page_options();
+    options["query"] = json!({"symbol": "NYA"});
+    let failure = run_once(&server, options).await.failure();
+    assert!(failure.contains("/prices?symbol=***&page=2 answered 500"), "{failure}");
 }
 
 #[tokio::test]
