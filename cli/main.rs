@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use runner_plugins as _;
 
-/// Serves Rust and C alike: a batch is allocated by one thread and freed by another.
+/// Used by Rust and C code alike. It is fast where one thread allocates a batch and another frees it.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

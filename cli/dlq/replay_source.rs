@@ -1,4 +1,4 @@
-//! A feed gives a component the records of dead letters.
+//! The source of a replay: reads the records of dead letters for one component.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,37 +11,42 @@ use runner_core::{
 use serde_json::json;
 use tokio::task::spawn_blocking;
 
-use super::book::Book;
-use super::file::{LetterFile, Number};
-use super::letters::Line;
+use super::locked_file::{LockedFile, Number};
+use super::reader::Line;
+use super::replay_state::ReplayState;
 
-pub(super) type Walk = Box<dyn Iterator<Item = Result<(Line, Option<Number>)>> + Send>;
+pub(super) type LetterLines = Box<dyn Iterator<Item = Result<(Line, Option<Number>)>> + Send>;
 
-pub(super) struct Feed {
-    /// The component whose letters it reads; without it all of them.
+pub(super) struct ReplaySource {
+    /// The component whose dead letters it reads; `None` for all of them.
     only: Option<String>,
-    /// Not there while a thread reads on.
-    walk: Option<Walk>,
+    /// `None` while a thread reads from it, and at the end.
+    walk: Option<LetterLines>,
     limits: BatchLimits,
     n_read: u64,
     under_way: Arc<Mutex<VecDeque<Number>>>,
-    book: Arc<Book>,
+    book: Arc<ReplayState>,
 }
 
-/// Walks over the files as they are now, whatever is removed from them later.
-pub(super) fn walk(files: &[LetterFile]) -> Result<Walk> {
-    let walks = files.iter().map(LetterFile::walk).collect::<Result<Vec<_>>>()?;
-    Ok(Box::new(walks.into_iter().flatten()))
+/// The lines of the files as they are now; dead letters that are removed later are still read.
+pub(super) fn lines_of(files: &[LockedFile]) -> Result<LetterLines> {
+    let lines = files.iter().map(LockedFile::lines).collect::<Result<Vec<_>>>()?;
+    Ok(Box::new(lines.into_iter().flatten()))
 }
 
-impl Feed {
-    pub(super) fn new(only: Option<String>, walk: Walk, limits: BatchLimits, book: Arc<Book>) -> Feed {
-        Feed { only, walk: Some(walk), limits, n_read: 0, under_way: Arc::default(), book }
+impl ReplaySource {
+    pub(super) fn new(
+        only: Option<String>,
+        lines: LetterLines,
+        limits: BatchLimits,
+        book: Arc<ReplayState>,
+    ) -> ReplaySource {
+        ReplaySource { only, walk: Some(lines), limits, n_read: 0, under_way: Arc::default(), book }
     }
 }
 
 #[async_trait]
-impl Source for Feed {
+impl Source for ReplaySource {
     fn identity(&self) -> String {
         "dead letters".into()
     }
@@ -56,7 +61,7 @@ impl Source for Feed {
 
     fn committer(&mut self) -> Option<Box<dyn Committer>> {
         let (under_way, book) = (Arc::clone(&self.under_way), Arc::clone(&self.book));
-        Some(Box::new(Settler { n_settled: 0, under_way, book }))
+        Some(Box::new(ReplayCommitter { n_settled: 0, under_way, book }))
     }
 
     async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
@@ -78,13 +83,13 @@ impl Source for Feed {
     }
 }
 
-/// The next records; none at the end.
-fn read(walk: &mut Walk, only: Option<&str>, limits: BatchLimits) -> Result<Vec<Record>> {
+/// The next records; empty at the end.
+fn read(lines: &mut LetterLines, only: Option<&str>, limits: BatchLimits) -> Result<Vec<Record>> {
     let mut records = Vec::new();
     let mut n_bytes = 0;
     while records.len() < limits.max_records && n_bytes < limits.max_bytes {
-        let Some(walked) = walk.next() else { break };
-        let (line, Some(number)) = walked? else { continue };
+        let Some(line) = lines.next() else { break };
+        let (line, Some(number)) = line? else { continue };
         let DeadLetter { component, mut record, .. } = line.letter()?;
         if only.is_none_or(|only| only == component) {
             record.set_dead_letter(number);
@@ -95,15 +100,15 @@ fn read(walk: &mut Walk, only: Option<&str>, limits: BatchLimits) -> Result<Vec<
     Ok(records)
 }
 
-/// Hears how far the letters have come.
-struct Settler {
+/// Marks dead letters as settled once their records are acknowledged.
+struct ReplayCommitter {
     n_settled: u64,
     under_way: Arc<Mutex<VecDeque<Number>>>,
-    book: Arc<Book>,
+    book: Arc<ReplayState>,
 }
 
 #[async_trait]
-impl Committer for Settler {
+impl Committer for ReplayCommitter {
     async fn commit(&mut self, Position(position): &Position) -> Result<()> {
         let n_settled = position.as_u64().ok_or_else(|| anyhow!("{position} is no position of a replay"))?;
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
