@@ -44,8 +44,7 @@ impl Progress {
     ) -> Self {
         let monitors = || pipelines.iter().flat_map(|(_, monitors)| monitors);
         // Records that a sink prints to the same terminal would overwrite the live lines.
-        let shares_terminal =
-            std::io::stdout().is_terminal() && monitors().any(|monitor| monitor.plugin == "console");
+        let shares_terminal = monitors().any(|monitor| monitor.gauges.writes_to_terminal());
         if !std::io::stderr().is_terminal() || shares_terminal {
             bars.set_draw_target(ProgressDrawTarget::hidden());
             return Progress { live: Vec::new(), bars, output, pipelines };

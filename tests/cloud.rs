@@ -119,9 +119,7 @@ fn producer_and_consumer_run_in_one_command_against_the_cloud() {
     let bucket = Path::new("data/s3/stock-market-local").join(FOLDER);
     let n_objects = || std::fs::read_dir(scene.path(&bucket)).map_or(0, |objects| objects.count());
     wait_until("every object", Duration::from_secs(60), || n_objects() == 200);
-    wait_until("the end of the producer", Duration::from_secs(60), || {
-        running.has_said("`producer` ended")
-    });
+    wait_until("the end of the producer", Duration::from_secs(60), || running.has_said("`producer` ended"));
     running.signal(Signal::SIGTERM);
     running.wait(Duration::from_secs(30)).assert_code(0);
     let report = report(scene.path("report.json"));

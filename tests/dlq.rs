@@ -252,7 +252,10 @@ fn a_list_counts_the_reasons_and_show_has_every_byte() {
     }
     let body = scene.command(["dlq", "show", "dead.jsonl", "3", "--body"]).output().expect("the binary");
     assert_eq!(body.stdout, b"5,\xff");
-    scene.run(["dlq", "show", "dead.jsonl", "--body"]).assert_code(2).assert_says(&["--body needs the NUMBER"]);
+    scene
+        .run(["dlq", "show", "dead.jsonl", "--body"])
+        .assert_code(2)
+        .assert_says(&["--body needs the NUMBER"]);
     scene.run(["dlq", "show", "dead.jsonl", "9"]).assert_code(1).assert_says(&["no dead letter 9"]);
     scene.run(["dlq", "list", "nowhere"]).assert_code(1).assert_says(&["nowhere"]);
     scene.run(["dlq", "list", "rows.csv"]).assert_code(1).assert_says(&["rows.csv:1", "no dead letter"]);

@@ -118,8 +118,8 @@ async fn crawl_and_query(
 
     stage(3, "Athena queries the table with SQL");
     let client = Client::from_surroundings().await?;
-    ask(&client, PER_INDEX, bars).await?;
-    let counted = ask(&client, COUNT, bars).await?;
+    run_query(&client, PER_INDEX, bars).await?;
+    let counted = run_query(&client, COUNT, bars).await?;
     query::check(n_stored, &counted).context("the table does not have one row per stored object")?;
     ensure!(
         n_stored == u64::from(arguments.records),
@@ -136,7 +136,7 @@ fn stage(number: usize, what: &str) {
 }
 
 /// Runs a query and prints its SQL, its rows, and what it scanned.
-async fn ask(client: &Client, sql: &str, bars: &MultiProgress) -> Result<runner_plugins::athena::Page> {
+async fn run_query(client: &Client, sql: &str, bars: &MultiProgress) -> Result<runner_plugins::athena::Page> {
     print_message(&format!("  {sql}"));
     let query = Query { sql: sql.into(), database: Some(DATABASE.into()), ..Query::default() };
     let id = client.begin(&query).await?;
