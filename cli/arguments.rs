@@ -191,7 +191,7 @@ pub(crate) enum RowFormat {
                   tables and crawlers are kept with --data."
 )]
 pub(crate) struct LocalArguments {
-    /// Keep objects and the Glue catalog in this directory [default: deleted on exit]
+    /// Keep objects and the Glue catalog in this directory; without it they are deleted on exit
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Write the environment variables for clients to this file once all servers are ready
@@ -315,7 +315,7 @@ pub(crate) struct DlqReplayArguments {
     /// Dead-letter files; no run may be writing to them
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// Pipeline file that wrote the dead letters
+    /// File of the pipeline that wrote the dead letters
     #[arg(long, value_name = "PIPELINE")]
     pub(crate) pipeline: PathBuf,
     /// Send the records to this component instead of the ones that rejected them, for example a new or renamed

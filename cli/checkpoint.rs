@@ -79,7 +79,7 @@ fn entry_numbers(checkpoint: &Checkpoint, pipeline: &Pipeline) -> String {
         let range = format!("{first} to {}", reserved - 1);
         text += &match next {
             Some(next) if next >= reserved => format!("  reserved    {range} (will be skipped)\n"),
-            Some(_) => format!("  reserved    {range} (the same records get them again)\n"),
+            Some(_) => format!("  reserved    {range} (will be reused for the same records)\n"),
             None => format!("  reserved    {range}\n"),
         };
     }

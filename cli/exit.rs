@@ -78,7 +78,7 @@ pub(crate) fn print_error(error: &anyhow::Error) {
     for cause in causes {
         let cause = cause.to_string();
         if !last.contains(&cause) {
-            let _ = writeln!(stderr, "  because: {cause}");
+            let _ = writeln!(stderr, "  caused by: {cause}");
         }
         last = cause;
     }

@@ -42,7 +42,8 @@ pub fn main() -> ExitCode {
 fn arguments() -> Result<Arguments, Exit> {
     let arguments = parse()?;
     let Some(path) = &arguments.common.env_file else { return Ok(arguments) };
-    env_file::set_variables(path).map_err(|error| Exit::usage_error(&error.context("--env-file")))?;
+    env_file::set_variables(path)
+        .map_err(|error| Exit::usage_error(&anyhow::anyhow!("--env-file {error:#}")))?;
     // Options such as `--log-level` may take their value from a variable that the file has just set.
     parse()
 }

@@ -331,7 +331,7 @@ fn a_checkpoint_says_which_number_comes_next_and_outlives_its_source() {
         let shown = scene.run(["checkpoint", "show", "p.toml"]);
         assert!(shown.assert_code(0).stdout.contains(text), "{}", shown.stdout);
     };
-    shows("  next entry  20\n  reserved    20 to 199 (the same records get them again)\n");
+    shows("  next entry  20\n  reserved    20 to 199 (will be reused for the same records)\n");
     std::fs::copy(scene.path("stocks.csv"), scene.path("others.csv")).unwrap();
     scene.write("p.toml", limited.replace("stocks.csv", "others.csv"));
     shows("  next entry  200\n  reserved    20 to 199 (will be skipped)\n");

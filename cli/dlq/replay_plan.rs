@@ -78,7 +78,10 @@ impl ReplayPlan {
         if self.n_kept == 0 {
             return;
         }
-        print_message(&format!("{} cannot be replayed and stay in the file:", count(self.n_kept)));
+        print_message(&match self.n_kept {
+            1 => "1 dead letter cannot be replayed and stays in the file:".to_owned(),
+            n => format!("{} dead letters cannot be replayed and stay in their files:", count(n)),
+        });
         self.listed.iter().for_each(|line| print_message(&format!("  {line}")));
         let n_more = self.n_kept - self.listed.len() as u64;
         if n_more > 0 {

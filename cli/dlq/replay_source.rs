@@ -21,11 +21,11 @@ pub(super) struct ReplaySource {
     /// The component whose dead letters it reads; `None` for all of them.
     only: Option<String>,
     /// `None` while a thread reads from it, and at the end.
-    walk: Option<LetterLines>,
+    lines: Option<LetterLines>,
     limits: BatchLimits,
     n_read: u64,
-    under_way: Arc<Mutex<VecDeque<Number>>>,
-    book: Arc<ReplayState>,
+    in_flight: Arc<Mutex<VecDeque<Number>>>,
+    state: Arc<ReplayState>,
 }
 
 /// The lines of the files as they are now; dead letters that are removed later are still read.
@@ -39,9 +39,9 @@ impl ReplaySource {
         only: Option<String>,
         lines: LetterLines,
         limits: BatchLimits,
-        book: Arc<ReplayState>,
+        state: Arc<ReplayState>,
     ) -> ReplaySource {
-        ReplaySource { only, walk: Some(lines), limits, n_read: 0, under_way: Arc::default(), book }
+        ReplaySource { only, lines: Some(lines), limits, n_read: 0, in_flight: Arc::default(), state }
     }
 }
 
@@ -60,24 +60,24 @@ impl Source for ReplaySource {
     }
 
     fn committer(&mut self) -> Option<Box<dyn Committer>> {
-        let (under_way, book) = (Arc::clone(&self.under_way), Arc::clone(&self.book));
-        Some(Box::new(ReplayCommitter { n_settled: 0, under_way, book }))
+        let (in_flight, state) = (Arc::clone(&self.in_flight), Arc::clone(&self.state));
+        Some(Box::new(ReplayCommitter { n_settled: 0, in_flight, state }))
     }
 
     async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
-        let Some(mut walk) = self.walk.take() else { return Ok(None) };
+        let Some(mut lines) = self.lines.take() else { return Ok(None) };
         let (only, limits) = (self.only.clone(), self.limits);
-        let read = move || read(&mut walk, only.as_deref(), limits).map(|records| (walk, records));
-        let (walk, records) = spawn_blocking(read).await.context("reading dead letters")??;
+        let read = move || read(&mut lines, only.as_deref(), limits).map(|records| (lines, records));
+        let (lines, records) = spawn_blocking(read).await.context("reading dead letters")??;
         if records.is_empty() {
             return Ok(None);
         }
-        self.walk = Some(walk);
+        self.lines = Some(lines);
         let n_before = self.n_read;
         self.n_read += records.len() as u64;
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.extend(records.iter().filter_map(Record::letter));
-        drop(under_way);
+        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        in_flight.extend(records.iter().filter_map(Record::letter));
+        drop(in_flight);
         let after = move |n_items: usize| Position(json!(n_before + n_items as u64));
         Ok(Some(Batch::new(records).with_positions(after)))
     }
@@ -103,17 +103,18 @@ fn read(lines: &mut LetterLines, only: Option<&str>, limits: BatchLimits) -> Res
 /// Marks dead letters as settled once their records are acknowledged.
 struct ReplayCommitter {
     n_settled: u64,
-    under_way: Arc<Mutex<VecDeque<Number>>>,
-    book: Arc<ReplayState>,
+    in_flight: Arc<Mutex<VecDeque<Number>>>,
+    state: Arc<ReplayState>,
 }
 
 #[async_trait]
 impl Committer for ReplayCommitter {
     async fn commit(&mut self, Position(position): &Position) -> Result<()> {
-        let n_settled = position.as_u64().ok_or_else(|| anyhow!("{position} is no position of a replay"))?;
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let n_settled =
+            position.as_u64().ok_or_else(|| anyhow!("{position} is not a position of a replay"))?;
+        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
         let n_more = usize::try_from(n_settled - self.n_settled)?;
-        under_way.drain(..n_more).for_each(|letter| self.book.settle(letter));
+        in_flight.drain(..n_more).for_each(|letter| self.state.settle(letter));
         self.n_settled = n_settled;
         Ok(())
     }

@@ -111,7 +111,7 @@ impl Sink for Rejected {
     async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
         let mut entries = self.0.entries();
         for record in records {
-            let letter = record.letter().context("a record of a replay is none of a letter")?;
+            let letter = record.letter().context("a record of a replay does not come from a dead letter")?;
             let envelope = record.to_bytes().context("a dead letter has a body")?;
             entries.again.entry(letter).or_default().push(envelope);
         }

@@ -24,7 +24,7 @@ fn csv_names_the_place_of_a_bad_row_and_a_replay_leaves_it() {
 
     let told = replay(&scene);
     told.assert_code(1).assert_says(&[
-        "2 cannot be replayed and stay in the file",
+        "2 dead letters cannot be replayed and stay in their files",
         "dead.jsonl:1: rejected by source `rows`: rows.csv:3:2: too few cells",
         "no dead letters to replay",
     ]);
