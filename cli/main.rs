@@ -1,4 +1,4 @@
-//! The stock binary: the command line with the stock plugins linked in.
+//! The `runner` binary: the command line with the built-in plugins.
 
 use std::process::ExitCode;
 

@@ -99,7 +99,7 @@ fn printable(bytes: &[u8]) -> String {
     out
 }
 
-/// JSON indent_json; anything else as by [`printable`].
+/// JSON, indented; anything else as by [`printable`].
 fn pretty(body: &[u8]) -> String {
     match serde_json::from_slice::<&RawValue>(body) {
         Ok(json) => indent_json(json.get()),
