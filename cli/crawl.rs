@@ -1,4 +1,4 @@
-//! `runner crawl`: starts a file's crawlers by hand; reads and writes no record.
+//! `runner crawl`: runs the crawlers of a pipeline file once, without running the pipeline.
 
 use anyhow::{Context as _, Result, bail};
 use indicatif::MultiProgress;
@@ -6,53 +6,53 @@ use runner_core::{Pipeline, open_sink};
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Common, CrawlArguments};
-use crate::exit::{Exit, say};
-use crate::live::waiting;
-use crate::signals::{Handlers, Stops};
-use crate::{file, logging};
+use crate::exit::{Exit, print_message};
+use crate::progress::spinner;
+use crate::signals::{Shutdown, SignalHandlers};
+use crate::{logging, pipeline_file};
 
 pub(crate) fn crawl(arguments: &CrawlArguments, common: &Common) -> Exit {
     let bars = MultiProgress::new();
     if let Err(error) = logging::start(common, &bars) {
-        return Exit::on_usage(&error);
+        return Exit::usage_error(&error);
     }
-    let pipeline = match file::read(&arguments.file, None, common) {
+    let pipeline = match pipeline_file::load(&arguments.file, None, common) {
         Ok(pipeline) => pipeline,
         Err(exit) => return exit,
     };
-    let stops = Stops::default();
-    let done = Runtime::new().context("starting the async runtime").and_then(|runtime| {
+    let shutdown = Shutdown::default();
+    let result = Runtime::new().context("starting the async runtime").and_then(|runtime| {
         runtime.block_on(async {
-            let handlers = Handlers::install()?;
+            let handlers = SignalHandlers::install()?;
             tokio::select! {
-                done = crawl_all(pipeline, &stops, &bars) => done,
-                () = handlers.watch(stops.clone()) => Ok(()),
-                () = stops.stop.cancelled() => Ok(()),
+                result = crawl_all(pipeline, &shutdown, &bars) => result,
+                () = handlers.watch(shutdown.clone()) => Ok(()),
+                () = shutdown.stop.cancelled() => Ok(()),
             }
         })
     });
-    Exit::after(done)
+    Exit::from_result(result)
 }
 
-/// Starts every crawler of a pipeline, one after the other, and waits for it, with a line that moves where
-/// somebody looks.
-pub(crate) async fn crawl_all(pipeline: Pipeline, stops: &Stops, bars: &MultiProgress) -> Result<()> {
+/// Starts the crawlers of a pipeline one after the other and waits for each, with a spinner on a terminal.
+pub(crate) async fn crawl_all(pipeline: Pipeline, shutdown: &Shutdown, bars: &MultiProgress) -> Result<()> {
     let retry = pipeline.retry();
     let file = pipeline.file.display().to_string();
     let crawlers = pipeline.into_crawlers();
     if crawlers.is_empty() {
-        bail!("{file} has no crawler: there is no sink of type `glue_crawl` in it");
+        bail!("{file} has no crawler: add a sink of type `glue_crawl`");
     }
     for (name, mut sink, gauges) in crawlers {
-        if !open_sink(&name, &mut *sink, &retry, &stops.stop).await? {
+        if open_sink(&name, &mut *sink, &retry, &shutdown.stop).await?.is_break() {
             return Ok(());
         }
-        let bar = waiting(bars);
+        let bar = spinner(bars);
         bar.set_message(format!("{name}: waiting for the crawler"));
-        let crawled = sink.crawl().await;
+        let crawler = sink.crawler().expect("only sinks that crawl were selected");
+        let crawled = crawler.crawl().await;
         bar.finish_and_clear();
         crawled.with_context(|| format!("`{name}` failed"))?;
-        gauges.notes().iter().for_each(|note| say(&format!("{name}: {note}")));
+        gauges.notes().iter().for_each(|note| print_message(&format!("{name}: {note}")));
     }
     Ok(())
 }

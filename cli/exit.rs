@@ -1,27 +1,27 @@
-//! How the process ends.
+//! Exit codes, and messages on stderr.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use runner_core::is_unreachable;
+use runner_core::{Class, class_of};
 
-/// The exit codes, which are promises.
+/// The documented exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
-    /// Done, or stopped in order.
+    /// Completed, or stopped gracefully.
     Done,
-    /// Bad data, a refused write, denied access, a missing bucket or topic.
+    /// Failed: bad data, a refused write, denied access, a missing bucket or topic.
     Failed,
-    /// The command line makes no sense.
+    /// Invalid command line.
     Usage,
     /// A service could not be reached in time (sysexits: `EX_UNAVAILABLE`).
     Unavailable,
-    /// A bad pipeline file (sysexits: `EX_CONFIG`).
+    /// Invalid pipeline file (sysexits: `EX_CONFIG`).
     Config,
-    /// Stopped hard, by SIGINT.
+    /// Aborted by SIGINT.
     Interrupted,
-    /// Stopped hard, by SIGTERM or the drain deadline.
+    /// Aborted by SIGTERM or the drain deadline.
     Terminated,
 }
 
@@ -40,37 +40,37 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
-    /// What a verb that has come to `ended` exits with; an error is said.
-    pub(crate) fn after(ended: anyhow::Result<()>) -> Exit {
-        ended.map_or_else(|error| Exit::on(&error), |()| Exit::Done)
+    /// The exit code for the result of a verb; prints the error if there is one.
+    pub(crate) fn from_result(result: anyhow::Result<()>) -> Exit {
+        result.map_or_else(|error| Exit::from_error(&error), |()| Exit::Done)
     }
 
-    /// Says the error that a verb has ended with.
-    pub(crate) fn on(error: &anyhow::Error) -> Exit {
-        say_error(error);
-        if is_unreachable(error) { Exit::Unavailable } else { Exit::Failed }
+    /// Prints the error of a verb and returns its exit code.
+    pub(crate) fn from_error(error: &anyhow::Error) -> Exit {
+        print_error(error);
+        if class_of(error) == Class::Unreachable { Exit::Unavailable } else { Exit::Failed }
     }
 
-    /// Says what is wrong with the command line.
-    pub(crate) fn on_usage(error: &anyhow::Error) -> Exit {
-        say_error(error);
+    /// Prints what is wrong with the command line.
+    pub(crate) fn usage_error(error: &anyhow::Error) -> Exit {
+        print_error(error);
         Exit::Usage
     }
 }
 
-/// Whether anybody still reads what is printed; `| head` is no failure.
-pub(crate) fn reads_on(printed: std::io::Result<()>) -> anyhow::Result<bool> {
-    match printed {
+/// False if the reader of stdout has closed it, as `| head` does; that is not an error.
+pub(crate) fn is_stdout_open(result: std::io::Result<()>) -> anyhow::Result<bool> {
+    match result {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-        printed => printed.map(|()| true).context("writing to the standard output"),
+        result => result.map(|()| true).context("writing to stdout"),
     }
 }
 
-/// Says an error and its causes on stderr.
-pub(crate) fn say_error(error: &anyhow::Error) {
+/// Prints an error and its causes to stderr.
+pub(crate) fn print_error(error: &anyhow::Error) {
     let mut stderr = anstream::stderr().lock();
     let mut causes = error.chain();
-    // Whoever closed stderr wants to hear nothing.
+    // A closed stderr is not an error.
     if let Some(first) = causes.next() {
         let _ = writeln!(stderr, "\x1b[1;31merror\x1b[0m: {first}");
     }
@@ -78,13 +78,13 @@ pub(crate) fn say_error(error: &anyhow::Error) {
     for cause in causes {
         let cause = cause.to_string();
         if !last.contains(&cause) {
-            let _ = writeln!(stderr, "  because: {cause}");
+            let _ = writeln!(stderr, "  caused by: {cause}");
         }
         last = cause;
     }
 }
 
-/// Says a line on stderr.
-pub(crate) fn say(line: &str) {
+/// Prints a line to stderr.
+pub(crate) fn print_message(line: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
 }

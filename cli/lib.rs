@@ -1,4 +1,4 @@
-//! The command line of `runner`, as a library: a stranger's binary calls [`main`] too.
+//! The command line of `runner` as a library. A binary with plugins of its own calls [`main`] too.
 
 mod arguments;
 mod checkpoint;
@@ -8,19 +8,19 @@ mod demo;
 mod dlq;
 mod env_file;
 mod exit;
-mod file;
-mod live;
 #[cfg(feature = "local")]
 mod local;
 mod logging;
+mod pipeline_file;
 mod plugins;
+mod progress;
 mod query;
 mod rows;
 mod run;
+mod run_many;
 mod schema;
 mod signals;
 mod summary;
-mod together;
 mod validate;
 
 use std::process::ExitCode;
@@ -30,32 +30,33 @@ use clap::Parser as _;
 use arguments::{Arguments, Verb};
 use exit::Exit;
 
-/// Runs the command line; what it answers is the process's exit code.
+/// Runs the command line and returns the exit code of the process.
 pub fn main() -> ExitCode {
     match arguments() {
-        Ok(arguments) => act(arguments).into(),
+        Ok(arguments) => run_verb(arguments).into(),
         Err(exit) => exit.into(),
     }
 }
 
-/// The command line, and what the environment has to say about its options.
+/// Parses the command line, after setting the variables of `--env-file`.
 fn arguments() -> Result<Arguments, Exit> {
     let arguments = parse()?;
     let Some(path) = &arguments.common.env_file else { return Ok(arguments) };
-    env_file::set_variables(path).map_err(|error| Exit::on_usage(&error.context("--env-file")))?;
-    // Options that take their value from a variable find those of the file as well.
+    env_file::set_variables(path)
+        .map_err(|error| Exit::usage_error(&anyhow::anyhow!("--env-file {error:#}")))?;
+    // Options such as `--log-level` may take their value from a variable that the file has just set.
     parse()
 }
 
 fn parse() -> Result<Arguments, Exit> {
     Arguments::try_parse().map_err(|error| {
-        // Help and version are no errors, and go to stdout.
+        // clap also returns `--help` and `--version` as errors, and prints those to stdout.
         let _ = error.print();
         if error.use_stderr() { Exit::Usage } else { Exit::Done }
     })
 }
 
-fn act(arguments: Arguments) -> Exit {
+fn run_verb(arguments: Arguments) -> Exit {
     let Arguments { verb, common } = arguments;
     common.color.write_global();
     match verb {
@@ -72,12 +73,9 @@ fn act(arguments: Arguments) -> Exit {
         #[cfg(feature = "local")]
         Verb::Demo(options) => demo::demo(&options, &common),
         #[cfg(not(feature = "local"))]
-        Verb::Local(_) | Verb::Demo(_) => {
-            exit::say_error(&anyhow::anyhow!(
-                "this runner was built without the offline cloud (`--no-default-features`); \
-                 `cargo build --release` builds one with it"
-            ));
-            Exit::Usage
-        }
+        Verb::Local(_) | Verb::Demo(_) => Exit::usage_error(&anyhow::anyhow!(
+            "this binary was built without the offline cloud (`--no-default-features`); \
+             build one that includes it with `cargo build --release`"
+        )),
     }
 }

@@ -1,4 +1,4 @@
-//! `runner local`: the offline cloud, until it is stopped.
+//! `runner local`: runs the offline cloud until it is stopped.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -10,18 +10,18 @@ use runner_local::{Bound, Cloud, Ports, Settings};
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Common, LocalArguments};
-use crate::exit::{Exit, say};
+use crate::exit::{Exit, print_message};
 use crate::logging;
-use crate::signals::{Handlers, Stops};
+use crate::signals::{Shutdown, SignalHandlers};
 
-/// The sample data, which the stock API answers with.
+/// The sample data, which the stock API serves.
 pub(crate) const PRICES: &[u8] = include_bytes!("../pipelines/data/stocks.csv");
 
 pub(crate) fn local(arguments: &LocalArguments, common: &Common) -> Exit {
     if let Err(error) = logging::start(common, &MultiProgress::new()) {
-        return Exit::on_usage(&error);
+        return Exit::usage_error(&error);
     }
-    Exit::after(serve(arguments))
+    Exit::from_result(serve(arguments))
 }
 
 fn serve(arguments: &LocalArguments) -> Result<()> {
@@ -29,67 +29,67 @@ fn serve(arguments: &LocalArguments) -> Result<()> {
     let (data, _temporary) = if let Some(data) = &arguments.data {
         (data.clone(), None)
     } else {
-        let folder = tempfile::tempdir().context("making a temporary folder for the objects")?;
+        let folder = tempfile::tempdir().context("creating a temporary directory for the objects")?;
         (folder.path().to_owned(), Some(folder))
     };
     let bound = Cloud::bind(Settings { data: data.clone(), ports, prices: PRICES })?;
     let runtime = Runtime::new().context("starting the async runtime")?;
-    let served = runtime.block_on(async {
-        let handlers = Handlers::install()?;
-        let stops = Stops::default();
+    let result = runtime.block_on(async {
+        let handlers = SignalHandlers::install()?;
+        let shutdown = Shutdown::default();
         let variables = bound.environment();
         let addresses = addresses(&bound);
         let cloud = bound.start().await?;
-        say(&format!("The offline cloud is up, for learning, demos and tests.\n\n{addresses}"));
-        say(&match &arguments.data {
-            Some(data) => format!("  objects and catalogue lie in {}\n", data.display()),
-            None => "  everything is gone when it stops; --data DIR keeps objects and catalogue\n".into(),
+        print_message(&format!("The offline cloud is ready. It is meant for learning, demos and tests.\n\n{addresses}"));
+        print_message(&match &arguments.data {
+            Some(data) => format!("  Objects and the Glue catalog are stored in {}.\n", data.display()),
+            None => "  All data is deleted on exit; --data DIR keeps objects and the Glue catalog.\n".into(),
         });
-        say(
-            "Kafka is in memory here: it makes no topic by itself, forgets nothing until it stops, and shows what\n\
-             a transaction has taken back.\n",
+        print_message(
+            "Kafka keeps its data in memory until exit. It does not create topics automatically, applies no retention,\n\
+             and also returns records of aborted transactions.\n",
         );
-        if let Some(forgotten) = what_was_forgotten(&data) {
-            say(&forgotten);
+        if let Some(warning) = stale_checkpoints_warning(&data) {
+            print_message(&warning);
         }
         if let Some(file) = &arguments.write_env {
             write_env(file, &variables)?;
-            say(&format!("Its variables are in {0}: runner run --env-file {0} …", file.display()));
+            print_message(&format!("Variables written to {0}; use them with: runner run --env-file {0} FILE", file.display()));
         }
-        say("For another terminal:\n");
+        print_message("To use it from another terminal:\n");
         let mut out = std::io::stdout().lock();
         let lines = variables.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value)));
-        // Whoever closed stdout wants to hear nothing.
+        // A closed stdout is not an error.
         let _ = out.write_all(lines.collect::<String>().as_bytes()).and_then(|()| out.flush());
         drop(out);
-        let ended = async {
-            stops.stop.cancelled().await;
+        let stopped = async {
+            shutdown.stop.cancelled().await;
             cloud.stop().await;
         };
         tokio::select! {
-            () = handlers.watch(stops.clone()) => {}
-            () = ended => {}
-            () = stops.abort.cancelled() => {}
+            () = handlers.watch(shutdown.clone()) => {}
+            () = stopped => {}
+            () = shutdown.abort.cancelled() => {}
         }
         Ok(())
     });
-    // A query that nobody waits for any more may still be busy.
+    // A query may still be running in a thread of its own.
     runtime.shutdown_timeout(Duration::from_millis(500));
-    served
+    result
 }
 
-/// What a folder that was used before means for Kafka, which was not kept.
-fn what_was_forgotten(data: &Path) -> Option<String> {
+/// A warning for a `--data` directory with checkpoints: they are ahead of Kafka, which starts empty.
+fn stale_checkpoints_warning(data: &Path) -> Option<String> {
     let state = data.join("state");
     std::fs::read_dir(&state).ok()?.next()?.ok()?;
     Some(format!(
-        "  Kafka starts empty all the same, and {} tells how far producers had come: what they\n  \
-         had sent and nobody had stored is gone; `runner run --from-start` sends everything again\n",
+        "  Kafka starts empty, but {} holds checkpoints of an earlier run: records that\n  \
+         producers had sent and no consumer had stored are lost. `runner run --from-start` sends all records again.\n",
         state.display()
     ))
 }
 
-/// Where everything listens, a line each.
+/// The address of each server, one per line.
 pub(crate) fn addresses(bound: &Bound) -> String {
     format!(
         "  Kafka              {}\n  S3, Glue, Athena   {}\n  stock API          {}",
@@ -99,7 +99,7 @@ pub(crate) fn addresses(bound: &Bound) -> String {
     )
 }
 
-/// Writes variables, one `NAME=value` a line; the file is there whole or not at all.
+/// Writes variables, one `NAME=value` per line. The file is written completely or not at all.
 pub(crate) fn write_env(path: &Path, variables: &[(&str, String)]) -> Result<()> {
     let text: String = variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
     let what = || format!("writing the variables to {}", path.display());
@@ -113,7 +113,7 @@ pub(crate) fn write_env(path: &Path, variables: &[(&str, String)]) -> Result<()>
     Ok(())
 }
 
-/// A value as shells and files of variables take it, in quotes where it needs them.
+/// A value in a form that shells and `--env-file` read, quoted where necessary.
 fn quoted(value: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,@%+".contains(c);
     if value.chars().all(is_plain) {
@@ -137,13 +137,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_are_read_back_as_they_are() {
+    fn write_env_output_is_read_back_by_env_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.env");
         let values = ["/tmp/my folder/a#b", "", "127.0.0.1:9092", "it's $HOME \"here\" \\ `there`"];
         let variables = values.map(|value| ("NAME", value.to_owned()));
         write_env(&file, &variables).unwrap();
-        let read = crate::env_file::parse(&std::fs::read(&file).unwrap()).unwrap();
-        assert_eq!(read.into_iter().map(|(_, value)| value).collect::<Vec<_>>(), values);
+        let lines = crate::env_file::rewrite(&std::fs::read(&file).unwrap()).unwrap();
+        let read = dotenvy::from_read_iter(lines.as_bytes()).map(|variable| variable.unwrap().1);
+        assert_eq!(read.collect::<Vec<_>>(), values);
     }
 }

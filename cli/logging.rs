@@ -1,4 +1,4 @@
-//! Log lines go to stderr, above the live view where there is one.
+//! Log lines go to stderr, above the progress display where there is one.
 
 use std::io::{self, Write};
 
@@ -10,20 +10,20 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::arguments::{Common, LogFormat};
 
-/// What libraries say that only they understand.
-const QUIET: &str = "hyper=warn,hyper_util=warn,reqwest=warn,h2=warn,rustls=warn,aws_config=error,\
+/// Library messages below these levels are of no use to the user.
+const LIBRARY_LEVELS: &str = "hyper=warn,hyper_util=warn,reqwest=warn,h2=warn,rustls=warn,aws_config=error,\
                      aws_smithy_runtime=warn,aws_smithy_http_client=warn,aws_sdk_s3=warn,aws_sdk_glue=warn,\
                      aws_sdk_athena=warn,\
                      tansu_broker=off,tansu_storage=off,tansu_service=off,tansu_sans_io=off,tansu_schema=off,\
                      tansu_auth=off,object_store=warn,opentelemetry=off,s3s=off,s3s_fs=off,datafusion=warn";
 
-/// Starts logging; a level that is none is an error of usage.
-pub(crate) fn start(common: &Common, live: &MultiProgress) -> anyhow::Result<()> {
-    start_at("info", common, live)
+/// Starts logging at `info` unless the user has set a level; an invalid level is a usage error.
+pub(crate) fn start(common: &Common, bars: &MultiProgress) -> anyhow::Result<()> {
+    start_at("info", common, bars)
 }
 
-/// The same, with a level of its own where the user has not said any.
-pub(crate) fn start_at(default: &str, common: &Common, live: &MultiProgress) -> anyhow::Result<()> {
+/// Starts logging at `default` unless the user has set a level.
+pub(crate) fn start_at(default: &str, common: &Common, bars: &MultiProgress) -> anyhow::Result<()> {
     let level = common.log_level.as_deref().unwrap_or(default);
     let filter =
         EnvFilter::try_new(directives(level)?).map_err(|error| anyhow!("--log-level {level}: {error}"))?;
@@ -31,43 +31,43 @@ pub(crate) fn start_at(default: &str, common: &Common, live: &MultiProgress) -> 
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(common.color.on_stderr())
-        .with_writer(Above(live.clone()));
+        .with_writer(AboveBars(bars.clone()));
     let started = match common.log_format {
         LogFormat::Text => builder.compact().try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
-    started.map_err(|error| anyhow!("logging cannot start: {error}"))
+    started.map_err(|error| anyhow!("starting the logger: {error}"))
 }
 
-/// What a level means to the filter, which would take a level it does not know for a module of ours
-/// and hide everything else.
+/// The filter directives for a level. `EnvFilter` would take a misspelt level for the name of a module and
+/// hide everything else.
 fn directives(level: &str) -> anyhow::Result<String> {
     if level.contains(['=', ',']) {
         return Ok(level.to_owned());
     }
     match level.parse::<LevelFilter>() {
-        Ok(_) => Ok(format!("{level},{QUIET}")),
+        Ok(_) => Ok(format!("{level},{LIBRARY_LEVELS}")),
         Err(_) => bail!(
-            "--log-level {level}: no such level; it is off, error, warn, info, debug or trace, \
+            "--log-level {level}: not a valid level; use off, error, warn, info, debug or trace, \
              or directives such as `runner_core=debug,warn`"
         ),
     }
 }
 
-/// Writes whole lines above the live view.
+/// Writes whole lines above the progress bars.
 #[derive(Clone)]
-struct Above(MultiProgress);
+struct AboveBars(MultiProgress);
 
 struct Line {
-    live: MultiProgress,
+    bars: MultiProgress,
     text: Vec<u8>,
 }
 
-impl<'a> MakeWriter<'a> for Above {
+impl<'a> MakeWriter<'a> for AboveBars {
     type Writer = Line;
 
     fn make_writer(&'a self) -> Line {
-        Line { live: self.0.clone(), text: Vec::new() }
+        Line { bars: self.0.clone(), text: Vec::new() }
     }
 }
 
@@ -84,8 +84,8 @@ impl Write for Line {
 impl Drop for Line {
     fn drop(&mut self) {
         let text = std::mem::take(&mut self.text);
-        // Whoever closed stderr wants to hear nothing.
-        self.live.suspend(|| drop(io::stderr().lock().write_all(&text)));
+        // A closed stderr is not an error.
+        self.bars.suspend(|| drop(io::stderr().lock().write_all(&text)));
     }
 }
 
@@ -94,12 +94,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_level_is_refused_and_directives_are_not() {
+    fn log_level_misspelt_is_an_error_and_directives_are_accepted() {
         for level in ["off", "warn", "TRACE"] {
             assert!(directives(level).expect(level).starts_with(level));
         }
         assert_eq!(directives("info,rdkafka=debug").expect("directives"), "info,rdkafka=debug");
-        let refused = directives("inof").expect_err("no level").to_string();
-        assert!(refused.contains("--log-level inof: no such level"), "{refused}");
+        let refused = directives("inof").expect_err("not a level").to_string();
+        assert!(refused.contains("--log-level inof: not a valid level"), "{refused}");
     }
 }

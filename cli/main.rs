@@ -1,10 +1,10 @@
-//! The stock binary: the command line with the stock plugins linked in.
+//! The `runner` binary: the command line with the built-in plugins.
 
 use std::process::ExitCode;
 
 use runner_plugins as _;
 
-/// Serves Rust and C alike: a batch is allocated by one thread and freed by another.
+/// Used by Rust and C code alike. It is fast where one thread allocates a batch and another frees it.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

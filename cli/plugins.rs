@@ -1,4 +1,4 @@
-//! `runner plugins`: what there is, and what each takes.
+//! `runner plugins`: lists the plugins, or shows the documentation and options of one.
 
 use std::io::Write as _;
 
@@ -8,11 +8,11 @@ use runner_core::{Kind, Plugin};
 use serde_json::Value;
 
 use crate::arguments::PluginsArguments;
-use crate::exit::{Exit, say_error};
-use crate::file;
+use crate::exit::{Exit, print_error};
+use crate::pipeline_file;
 
 pub(crate) fn show(arguments: &PluginsArguments) -> Exit {
-    let registry = match file::registry() {
+    let registry = match pipeline_file::registry() {
         Ok(registry) => registry,
         Err(exit) => return exit,
     };
@@ -24,13 +24,15 @@ pub(crate) fn show(arguments: &PluginsArguments) -> Exit {
             if found.is_empty() {
                 let meant = similar(name, registry.iter().map(|plugin| plugin.name));
                 let hint = meant.map_or(String::new(), |meant| format!("did you mean `{meant}`? "));
-                say_error(&anyhow::anyhow!("there is no plugin `{name}`; {hint}`runner plugins` lists all"));
+                print_error(&anyhow::anyhow!(
+                    "unknown plugin `{name}`; {hint}`runner plugins` lists all plugins"
+                ));
                 return Exit::Usage;
             }
             found.join("\n")
         }
     };
-    // A closed pipe (`| head`) is no error.
+    // A closed stdout (`| head`) is not an error.
     let _ = anstream::stdout().lock().write_all(text.as_bytes());
     Exit::Done
 }
@@ -61,19 +63,19 @@ fn describe(plugin: &'static Plugin) -> String {
     out
 }
 
-/// The options of a table but for `tag`, each followed by those of the table that it takes, further in.
-fn options(schema: &Value, tag: &str, by: &str) -> String {
+/// The options of a table except `tag`. The options of a nested table follow its own line, indented.
+fn options(schema: &Value, tag: &str, indent: &str) -> String {
     let required: Vec<&str> =
         schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let inner = format!("{by}    ");
+    let inner = format!("{indent}    ");
     let mut out = String::new();
     for (name, option) in properties(schema).filter(|(name, _)| *name != tag) {
-        let standing = if required.contains(&name.as_str()) {
+        let presence = if required.contains(&name.as_str()) {
             "required".to_owned()
         } else {
             option.get("default").map_or("optional".into(), |default| format!("default {default}"))
         };
-        out += &format!("{by}\x1b[1m{name}\x1b[0m ({}, {standing})\n", type_name(option));
+        out += &format!("{indent}\x1b[1m{name}\x1b[0m ({}, {presence})\n", type_name(option));
         out += &indented(text_of(option, "description"), &inner);
         for table in tables(option) {
             match properties(table).find_map(|(name, option)| Some((name, option.get("const")?))) {
@@ -94,7 +96,7 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema["properties"].as_object().into_iter().flatten()
 }
 
-/// The tables that an option takes: none, one, or one for each value of a tag.
+/// The tables that an option accepts: none, one, or one for each value of a tag.
 fn tables(option: &Value) -> Vec<&Value> {
     let branches = ["oneOf", "anyOf"].iter().filter_map(|key| option[*key].as_array()).flatten();
     branches.chain([option]).filter(|table| table["properties"].is_object()).collect()
@@ -104,11 +106,11 @@ fn text_of<'a>(schema: &'a Value, key: &str) -> &'a str {
     schema[key].as_str().unwrap_or_default()
 }
 
-fn indented(text: &str, by: &str) -> String {
-    text.lines().map(|line| format!("{}\n", format!("{by}{line}").trim_end())).collect()
+fn indented(text: &str, indent: &str) -> String {
+    text.lines().map(|line| format!("{}\n", format!("{indent}{line}").trim_end())).collect()
 }
 
-/// What a value of this schema looks like, in a word or two.
+/// The type of a value of this schema, or the values that it may have.
 fn type_name(schema: &Value) -> String {
     let alternatives = ["oneOf", "anyOf"].iter().find_map(|key| schema[*key].as_array());
     if let Some(values) = schema["enum"].as_array() {
@@ -136,7 +138,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_options_of_a_table_stand_further_in() {
+    fn options_of_a_nested_table_are_indented() {
         let text = json!({ "type": "string" });
         let schema = json!({ "properties": {
             "tls": { "type": "object", "description": "Certificates.", "properties": { "ca_file": text } },

@@ -1,4 +1,4 @@
-//! `runner query`: one statement of SQL through Athena.
+//! `runner query`: runs one SQL statement in Athena.
 
 use std::cell::OnceCell;
 use std::io;
@@ -11,59 +11,59 @@ use runner_plugins::athena::{Client, CompletedQuery, Page, Query, QueryState};
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Common, QueryArguments, RowFormat};
-use crate::exit::{Exit, reads_on, say, say_error};
-use crate::live::waiting;
+use crate::exit::{Exit, is_stdout_open, print_error, print_message};
 use crate::logging;
+use crate::progress::spinner;
 use crate::rows::Rows;
-use crate::signals::{Handlers, Stops};
+use crate::signals::{Shutdown, SignalHandlers};
 use crate::summary::bytes;
 
 pub(crate) fn query(arguments: &QueryArguments, common: &Common) -> Exit {
     let bars = MultiProgress::new();
     if let Err(error) = logging::start(common, &bars) {
-        return Exit::on_usage(&error);
+        return Exit::usage_error(&error);
     }
-    let stops = Stops::default();
-    let asked = Runtime::new()
+    let shutdown = Shutdown::default();
+    let result = Runtime::new()
         .context("starting the async runtime")
-        .and_then(|runtime| runtime.block_on(run(arguments, &stops, &bars)));
-    match asked {
-        Ok(()) if stops.was_interrupt() => Exit::Interrupted,
-        Ok(()) if stops.stop.is_cancelled() => Exit::Terminated,
+        .and_then(|runtime| runtime.block_on(run(arguments, &shutdown, &bars)));
+    match result {
+        Ok(()) if shutdown.was_interrupted() => Exit::Interrupted,
+        Ok(()) if shutdown.stop.is_cancelled() => Exit::Terminated,
         Ok(()) => Exit::Done,
-        Err(error) => Exit::on(&error),
+        Err(error) => Exit::from_error(&error),
     }
 }
 
-async fn run(arguments: &QueryArguments, stops: &Stops, bars: &MultiProgress) -> Result<()> {
-    let handlers = Handlers::install()?;
-    let begun = OnceCell::new();
-    let ended = tokio::select! {
-        answer = answer(&begun, arguments, bars) => answer,
-        () = handlers.watch(stops.clone()) => Ok(()),
-        // A query that nobody waits for is not worth its price; nor is it worth waiting long.
-        () = stop(&begun, stops) => Ok(()),
+async fn run(arguments: &QueryArguments, shutdown: &Shutdown, bars: &MultiProgress) -> Result<()> {
+    let handlers = SignalHandlers::install()?;
+    let started = OnceCell::new();
+    let result = tokio::select! {
+        result = run_query(&started, arguments, bars) => result,
+        () = handlers.watch(shutdown.clone()) => Ok(()),
+        // AWS bills what a query scans, so it is cancelled when its result is not needed any more.
+        () = cancel(&started, shutdown) => Ok(()),
     };
-    // A terminal that is gone needs no clearing.
+    // This fails only if the terminal is gone.
     let _ = bars.clear();
-    ended
+    result
 }
 
-/// Waits for a signal and stops the query that has begun, if one has.
-async fn stop(begun: &OnceCell<(Client, String)>, stops: &Stops) {
-    stops.stop.cancelled().await;
-    let Some((client, id)) = begun.get() else { return };
+/// Waits for a signal and cancels the query if it has started.
+async fn cancel(started: &OnceCell<(Client, String)>, shutdown: &Shutdown) {
+    shutdown.stop.cancelled().await;
+    let Some((client, id)) = started.get() else { return };
     tokio::select! {
         stopped = client.stop(id) => if let Err(error) = stopped {
-            say_error(&error);
+            print_error(&error);
         },
-        () = stops.abort.cancelled() => {}
+        () = shutdown.abort.cancelled() => {}
         () = tokio::time::sleep(Duration::from_secs(5)) => {}
     }
 }
 
-async fn answer(
-    begun: &OnceCell<(Client, String)>,
+async fn run_query(
+    started: &OnceCell<(Client, String)>,
     arguments: &QueryArguments,
     bars: &MultiProgress,
 ) -> Result<()> {
@@ -76,23 +76,23 @@ async fn answer(
         catalog: None,
     };
     let id = client.start(&query).await?;
-    let (client, id) = begun.get_or_init(|| (client, id));
+    let (client, id) = started.get_or_init(|| (client, id));
     let answered = wait(client, id, bars).await?;
-    let only = print(client, id, &answered, arguments.format, io::stdout().lock()).await?;
-    say(&cost(&answered));
+    let first = print(client, id, &answered, arguments.format, io::stdout().lock()).await?;
+    print_message(&cost(&answered));
     match arguments.expect {
-        Some(expected) => check(expected, &only),
+        Some(expected) => check(expected, &first),
         None => Ok(()),
     }
 }
 
-/// Waits for a query, with a line that moves where somebody looks.
+/// Waits for a query, with a spinner on a terminal.
 pub(crate) async fn wait(client: &Client, id: &str, bars: &MultiProgress) -> Result<CompletedQuery> {
-    let bar = waiting(bars);
+    let bar = spinner(bars);
     let answered = client.wait(id, |state| {
         bar.set_message(match state {
             QueryState::Running { n_bytes } => format!("running, {} scanned", bytes(*n_bytes)),
-            _ => "waiting for its turn".to_owned(),
+            _ => "queued".to_owned(),
         });
     });
     let answered = answered.await;
@@ -100,8 +100,7 @@ pub(crate) async fn wait(client: &Client, id: &str, bars: &MultiProgress) -> Res
     answered.context("the query failed")
 }
 
-/// Prints all rows, as far as somebody reads them; answers with the first page, which
-/// holds all that is worth checking.
+/// Prints all rows until stdout is closed. Returns the first page, which is enough for [`check`].
 pub(crate) async fn print(
     client: &Client,
     id: &str,
@@ -111,37 +110,37 @@ pub(crate) async fn print(
 ) -> Result<Page> {
     let mut rows = Rows::new(format, out);
     let first = client.read(id, answered, None).await?;
-    let mut is_read = reads_on(rows.add(&first))?;
+    let mut is_open = is_stdout_open(rows.add(&first))?;
     let mut next = first.next.clone();
-    while let Some(token) = next.filter(|_| is_read) {
+    while let Some(token) = next.filter(|_| is_open) {
         let page = client.read(id, answered, Some(token)).await?;
-        is_read = reads_on(rows.add(&page))?;
+        is_open = is_stdout_open(rows.add(&page))?;
         next = page.next;
     }
-    if is_read {
-        reads_on(rows.finish())?;
+    if is_open {
+        is_stdout_open(rows.finish())?;
     }
     Ok(first)
 }
 
-/// What a query has cost.
+/// What a query scanned and how long it took.
 pub(crate) fn cost(answered: &CompletedQuery) -> String {
     format!("{} scanned in {}", bytes(answered.n_bytes), HumanDuration(answered.time))
 }
 
-/// Whether the answer is one cell that holds the number.
+/// Fails unless the result is a single value that equals `expected`.
 pub(crate) fn check(expected: u64, page: &Page) -> Result<()> {
     match &*page.rows {
         [row] if row.len() == 1 && page.next.is_none() => match row[0].as_deref() {
             Some(cell) if cell.parse() == Ok(expected) => Ok(()),
-            cell => bail!("expected {expected}, and the answer is {}", cell.unwrap_or("NULL")),
+            cell => bail!("expected {expected}, but the result is {}", cell.unwrap_or("NULL")),
         },
         rows => bail!(
-            "--expect {expected} wants one row with one column, such as `SELECT count(*) FROM …` gives; \
-             the answer has {} rows with {} columns{}",
+            "--expect {expected} needs a result of one row and one column, such as that of `SELECT count(*) FROM …`; \
+             the result has {} rows and {} columns{}",
             rows.len(),
             page.columns.len(),
-            if page.next.is_some() { ", and more" } else { "" }
+            if page.next.is_some() { " on its first page" } else { "" }
         ),
     }
 }
@@ -156,13 +155,13 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_checked_and_nothing_else_is_taken_for_one() {
+    fn check_accepts_only_a_single_equal_value() {
         check(3000, &page(&[&[Some("3000")]])).unwrap();
         for (wrong, message) in [
-            (page(&[&[Some("2999")]]), "expected 3000, and the answer is 2999"),
-            (page(&[&[None]]), "the answer is NULL"),
-            (page(&[]), "the answer has 0 rows"),
-            (page(&[&[Some("3000")], &[Some("3000")]]), "the answer has 2 rows"),
+            (page(&[&[Some("2999")]]), "expected 3000, but the result is 2999"),
+            (page(&[&[None]]), "the result is NULL"),
+            (page(&[]), "the result has 0 rows"),
+            (page(&[&[Some("3000")], &[Some("3000")]]), "the result has 2 rows"),
         ] {
             let error = check(3000, &wrong).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");

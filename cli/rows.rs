@@ -1,4 +1,4 @@
-//! The rows of an answer, page by page: a table for people, CSV or JSON for programs.
+//! Prints the rows of a query result as a table, CSV or JSON lines.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use runner_plugins::athena::{Column, Page, write_object};
 
 use crate::arguments::RowFormat;
 
-/// Prints pages as they come; a table is printed at the end, since its columns must fit every row.
+/// Prints each page as it arrives. A table is printed at the end, since its columns must fit every row.
 pub(crate) struct Rows<W> {
     format: RowFormat,
     table: Table,
@@ -32,7 +32,9 @@ impl<W: Write> Rows<W> {
                 }
                 for row in &page.rows {
                     self.table.add_row(
-                        row.iter().zip(&page.columns).map(|(cell, column)| shown(cell.as_deref(), column)),
+                        row.iter()
+                            .zip(&page.columns)
+                            .map(|(cell, column)| table_cell(cell.as_deref(), column)),
                     );
                 }
             }
@@ -66,13 +68,13 @@ impl<W: Write> Rows<W> {
     }
 }
 
-/// Numbers stand to the right, and NULL is nothing.
-fn shown(cell: Option<&str>, column: &Column) -> Cell {
+/// Numbers are aligned to the right; NULL is an empty cell.
+fn table_cell(cell: Option<&str>, column: &Column) -> Cell {
     let cell = Cell::new(cell.unwrap_or_default());
     if column.is_number() { cell.set_alignment(CellAlignment::Right) } else { cell }
 }
 
-/// A line as Athena writes it: every value in quotes, so that NULL differs from an empty text.
+/// A line in Athena's own format: every value is quoted, so that NULL differs from an empty string.
 fn write_csv<'a>(cells: impl Iterator<Item = Option<&'a str>>, out: &mut impl Write) -> io::Result<()> {
     for (index, cell) in cells.enumerate() {
         if index > 0 {
@@ -106,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn csv_has_one_header_and_tells_null_from_an_empty_text() {
+    fn csv_rows_have_one_header_and_null_differs_from_empty_string() {
         assert_eq!(
             printed(RowFormat::Csv),
             "\"index\",\"n\"\n\"NYA\",\"13\"\n\"a \"\"b\"\"\",\n\"\",\"2\"\n"
@@ -114,13 +116,13 @@ mod tests {
     }
 
     #[test]
-    fn json_is_one_object_a_line_with_numbers_as_such() {
+    fn json_rows_are_one_object_per_line_with_unquoted_numbers() {
         let lines = "{\"index\":\"NYA\",\"n\":13}\n{\"index\":\"a \\\"b\\\"\",\"n\":null}\n{\"index\":\"\",\"n\":2}\n";
         assert_eq!(printed(RowFormat::Json), lines);
     }
 
     #[test]
-    fn a_table_holds_the_rows_of_every_page() {
+    fn table_rows_include_every_page() {
         let table = printed(RowFormat::Table);
         assert_eq!(table.matches("index").count(), 1);
         assert!(table.contains("│ NYA   ┆ 13 │") && table.contains("│       ┆  2 │"), "{table}");

@@ -1,4 +1,4 @@
-//! `runner run`: pipeline files, side by side, from start to end.
+//! `runner run`: runs pipeline files until they end or are stopped.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,11 +11,11 @@ use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Common, RunArguments};
-use crate::exit::{Exit, say_error};
-use crate::live::{Live, Plain};
-use crate::signals::{Handlers, Stops};
-use crate::together::{Ended, How};
-use crate::{file, logging, summary, together};
+use crate::exit::{Exit, print_error};
+use crate::progress::{LineOutput, Progress};
+use crate::run_many::{Outcome, RunSettings};
+use crate::signals::{Shutdown, SignalHandlers};
+use crate::{logging, pipeline_file, run_many, summary};
 
 /// The JSON of `--report`.
 #[derive(Serialize)]
@@ -26,35 +26,35 @@ struct Report<'a> {
 pub(crate) fn run(arguments: &RunArguments, common: &Common) -> Exit {
     let bars = MultiProgress::new();
     if let Err(error) = logging::start(common, &bars) {
-        return Exit::on_usage(&error);
+        return Exit::usage_error(&error);
     }
-    let pipelines = match file::read_all(&arguments.files, arguments.data_dir.as_deref(), common) {
+    let pipelines = match pipeline_file::load_all(&arguments.files, arguments.data_dir.as_deref(), common) {
         Ok(pipelines) => pipelines,
         Err(exit) => return exit,
     };
-    // What cannot be written is found out before anything runs.
+    // Opened first, so that a path that cannot be written fails before anything runs.
     let mut report = match arguments.report.as_deref().map(open_report).transpose() {
         Ok(report) => report,
-        Err(error) => return Exit::on_usage(&error),
+        Err(error) => return Exit::usage_error(&error),
     };
     let runtime = match Runtime::new().context("starting the async runtime") {
         Ok(runtime) => runtime,
-        Err(error) => return Exit::on(&error),
+        Err(error) => return Exit::from_error(&error),
     };
-    let stops = Stops::default();
-    let ended = runtime.block_on(run_together(pipelines, arguments, &stops, bars));
-    together::wind_up(runtime, ended.as_deref().unwrap_or_default());
-    let ended = match ended {
-        Ok(ended) => ended,
-        Err(error) => return Exit::on(&error),
+    let shutdown = Shutdown::default();
+    let outcomes = runtime.block_on(run_together(pipelines, arguments, &shutdown, bars));
+    run_many::shutdown_runtime(runtime, outcomes.as_deref().unwrap_or_default());
+    let outcomes = match outcomes {
+        Ok(outcomes) => outcomes,
+        Err(error) => return Exit::from_error(&error),
     };
-    let told = report.as_mut().map_or(Ok(()), |out| write_report(&ended, out));
-    summary::show_all(ended.iter().map(|ended| &ended.report), common);
-    if let Err(error) = &told {
-        say_error(error);
+    let written = report.as_mut().map_or(Ok(()), |out| write_report(&outcomes, out));
+    summary::show_all(outcomes.iter().map(|outcome| &outcome.report), common);
+    if let Err(error) = &written {
+        print_error(error);
     }
-    match together::exit_of(&ended, &stops) {
-        Exit::Done if told.is_err() => Exit::Failed,
+    match run_many::exit_code(&outcomes, &shutdown) {
+        Exit::Done if written.is_err() => Exit::Failed,
         exit => exit,
     }
 }
@@ -62,36 +62,41 @@ pub(crate) fn run(arguments: &RunArguments, common: &Common) -> Exit {
 async fn run_together(
     pipelines: Vec<Pipeline>,
     arguments: &RunArguments,
-    stops: &Stops,
+    shutdown: &Shutdown,
     bars: MultiProgress,
-) -> Result<Vec<Ended>> {
-    let handlers = Handlers::install()?;
+) -> Result<Vec<Outcome>> {
+    let handlers = SignalHandlers::install()?;
     for pipeline in pipelines.iter().filter(|pipeline| pipeline.keeps_checkpoints()) {
-        tracing::info!("checkpoints of `{}` lie in {}", pipeline.name, pipeline.data_dir.display());
+        tracing::info!("checkpoints of `{}` are stored in {}", pipeline.name, pipeline.data_dir.display());
     }
-    let how = How { from_start: arguments.from_start, drain_timeout: arguments.drain_timeout.into() };
-    let live = Live::new(monitors(&pipelines), bars, Plain::LOG);
-    let beside = async {
-        tokio::join!(handlers.watch(stops.clone()), live.show(), stop_after(arguments.run_for, stops));
+    let settings =
+        RunSettings { from_start: arguments.from_start, drain_timeout: arguments.drain_timeout.into() };
+    let progress = Progress::new(monitors(&pipelines), bars, LineOutput::LOG);
+    let background = async {
+        tokio::join!(
+            handlers.watch(shutdown.clone()),
+            progress.show(),
+            stop_after(arguments.run_for, shutdown)
+        );
     };
-    let ended = tokio::select! {
-        ended = together::run_all(pipelines, how, stops) => ended,
-        () = beside => unreachable!("the handlers watch for ever"),
+    let outcomes = tokio::select! {
+        outcomes = run_many::run_all(pipelines, settings, shutdown) => outcomes,
+        () = background => unreachable!("the progress display does not return"),
     };
-    live.clear();
-    Ok(ended)
+    progress.clear();
+    Ok(outcomes)
 }
 
-/// What the components of every pipeline show, under its name.
+/// The name of each pipeline with the monitors of its components.
 pub(crate) fn monitors<'a>(pipelines: impl IntoIterator<Item = &'a Pipeline>) -> Vec<(String, Vec<Monitor>)> {
     pipelines.into_iter().map(|pipeline| (pipeline.name.clone(), pipeline.monitors())).collect()
 }
 
-async fn stop_after(run_for: Option<HumanDuration>, stops: &Stops) {
+async fn stop_after(run_for: Option<HumanDuration>, shutdown: &Shutdown) {
     if let Some(HumanDuration(span)) = run_for {
         tokio::time::sleep(span).await;
-        tracing::info!("stopping after {} (--for)", HumanDuration(span));
-        stops.stop.cancel();
+        tracing::info!("stopping gracefully after {} (`--for`)", HumanDuration(span));
+        shutdown.stop.cancel();
     }
     std::future::pending::<()>().await;
 }
@@ -100,13 +105,13 @@ fn open_report(path: &Path) -> Result<Box<dyn Write>> {
     if path == Path::new("-") {
         return Ok(Box::new(std::io::stdout()));
     }
-    let file =
-        File::create(path).with_context(|| format!("--report {}: cannot be written", path.display()))?;
+    let file = File::create(path)
+        .with_context(|| format!("--report {}: the file cannot be written", path.display()))?;
     Ok(Box::new(file))
 }
 
-fn write_report(ended: &[Ended], out: &mut dyn Write) -> Result<()> {
-    let report = Report { pipelines: ended.iter().map(|ended| &ended.report).collect() };
+fn write_report(outcomes: &[Outcome], out: &mut dyn Write) -> Result<()> {
+    let report = Report { pipelines: outcomes.iter().map(|outcome| &outcome.report).collect() };
     serde_json::to_writer_pretty(&mut *out, &report).context("writing the report")?;
     out.write_all(b"\n").and_then(|()| out.flush()).context("writing the report")
 }

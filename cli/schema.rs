@@ -1,4 +1,4 @@
-//! `runner schema`: writes the JSON Schemas.
+//! `runner schema`: writes the JSON Schemas of pipeline files and plugins.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use runner_core::schema::{pipeline_schema, plugin_schema};
 use serde_json::Value;
 
 use crate::arguments::SchemaArguments;
-use crate::exit::{Exit, say, say_error};
-use crate::file;
+use crate::exit::{Exit, print_error, print_message};
+use crate::pipeline_file;
 
 pub(crate) fn write(arguments: &SchemaArguments) -> Exit {
-    let registry = match file::registry() {
+    let registry = match pipeline_file::registry() {
         Ok(registry) => registry,
         Err(exit) => return exit,
     };
@@ -21,11 +21,11 @@ pub(crate) fn write(arguments: &SchemaArguments) -> Exit {
     }
     match write_all(&arguments.folder, &files) {
         Ok(()) => {
-            say(&format!("{} schemas are in {}", files.len(), arguments.folder.display()));
+            print_message(&format!("wrote {} schemas to {}", files.len(), arguments.folder.display()));
             Exit::Done
         }
         Err(error) => {
-            say_error(&error);
+            print_error(&error);
             Exit::Failed
         }
     }

@@ -1,4 +1,4 @@
-//! The first SIGINT or SIGTERM stops in order, the second at once.
+//! The first SIGINT or SIGTERM stops the pipelines gracefully, the second aborts them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -8,36 +8,38 @@ use anyhow::{Context as _, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// What follows the first signal within this time belongs to it: `timeout` tells its child and right after
-/// that the whole group, and nobody has changed his mind in between.
-const ONE_STOP: Duration = Duration::from_millis(100);
+/// Signals within this time after the first one count as the same request: `timeout` signals its child and
+/// right after that the whole process group.
+const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 
-/// The tokens that signals cancel.
+/// The tokens that signals and failures cancel.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stops {
+pub(crate) struct Shutdown {
+    /// Cancelled to stop gracefully.
     pub(crate) stop: CancellationToken,
+    /// Cancelled to abort.
     pub(crate) abort: CancellationToken,
-    was_interrupt: Arc<AtomicBool>,
-    failed: Arc<OnceLock<String>>,
+    was_interrupted: Arc<AtomicBool>,
+    failed_pipeline: Arc<OnceLock<String>>,
 }
 
-/// The handlers, in place from here on.
-pub(crate) struct Handlers {
+/// The installed signal handlers.
+pub(crate) struct SignalHandlers {
     interrupt: Signal,
     terminate: Signal,
 }
 
-impl Handlers {
+impl SignalHandlers {
     pub(crate) fn install() -> Result<Self> {
         let what = "installing the signal handlers";
-        Ok(Handlers {
+        Ok(SignalHandlers {
             interrupt: signal(SignalKind::interrupt()).context(what)?,
             terminate: signal(SignalKind::terminate()).context(what)?,
         })
     }
 
-    /// Turns signals into stops, for ever.
-    pub(crate) async fn watch(mut self, stops: Stops) {
+    /// Cancels the tokens when signals arrive; does not return.
+    pub(crate) async fn watch(mut self, shutdown: Shutdown) {
         let mut first = None;
         loop {
             let is_interrupt = tokio::select! {
@@ -45,48 +47,48 @@ impl Handlers {
                 Some(()) = self.terminate.recv() => false,
                 else => return,
             };
-            stops.hear(is_interrupt, Instant::now(), &mut first);
+            shutdown.handle_signal(is_interrupt, Instant::now(), &mut first);
         }
     }
 }
 
-impl Stops {
-    /// Does what a signal asks for; `first` is when the first one came.
-    fn hear(&self, is_interrupt: bool, now: Instant, first: &mut Option<Instant>) {
-        if first.is_some_and(|first| now < first + ONE_STOP) {
+impl Shutdown {
+    /// Handles a signal that arrived at `now`; `first` is when the first one arrived.
+    fn handle_signal(&self, is_interrupt: bool, now: Instant, first: &mut Option<Instant>) {
+        if first.is_some_and(|first| now < first + DUPLICATE_WINDOW) {
             return;
         }
         first.get_or_insert(now);
-        self.was_interrupt.store(is_interrupt, Ordering::Relaxed);
+        self.was_interrupted.store(is_interrupt, Ordering::Relaxed);
         if self.stop.is_cancelled() {
             self.abort.cancel();
         } else {
-            tracing::info!("stopping; a second signal stops at once");
+            tracing::info!("stopping gracefully; a second signal aborts");
             self.stop.cancel();
         }
     }
 
-    /// Stops of a part: it stops with the whole, and alone.
+    /// Tokens that are cancelled with these, and can also be cancelled alone.
     #[cfg(feature = "local")]
-    pub(crate) fn narrower(&self) -> Stops {
-        Stops { stop: self.stop.child_token(), abort: self.abort.child_token(), ..self.clone() }
+    pub(crate) fn child(&self) -> Shutdown {
+        Shutdown { stop: self.stop.child_token(), abort: self.abort.child_token(), ..self.clone() }
     }
 
-    /// Stops everything in order, since `pipeline` has failed.
+    /// Stops all pipelines gracefully because `pipeline` has failed.
     pub(crate) fn fail(&self, pipeline: &str) {
-        // The first failure is the reason that the others hear of.
-        let _ = self.failed.set(pipeline.to_owned());
+        // The other pipelines report the first failure as their reason.
+        let _ = self.failed_pipeline.set(pipeline.to_owned());
         self.stop.cancel();
     }
 
     /// The pipeline whose failure stops the others.
-    pub(crate) fn failed(&self) -> Option<&str> {
-        self.failed.get().map(String::as_str)
+    pub(crate) fn failed_pipeline(&self) -> Option<&str> {
+        self.failed_pipeline.get().map(String::as_str)
     }
 
     /// Whether the last signal was a SIGINT.
-    pub(crate) fn was_interrupt(&self) -> bool {
-        self.was_interrupt.load(Ordering::Relaxed)
+    pub(crate) fn was_interrupted(&self) -> bool {
+        self.was_interrupted.load(Ordering::Relaxed)
     }
 }
 
@@ -95,15 +97,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_signals_at_once_are_one_and_a_later_one_stops_at_once() {
-        let (stops, began, mut first) = (Stops::default(), Instant::now(), None);
-        let mut hear = |is_interrupt, millis| {
-            stops.hear(is_interrupt, began + Duration::from_millis(millis), &mut first);
-            (stops.stop.is_cancelled(), stops.abort.is_cancelled(), stops.was_interrupt())
+    fn signals_within_the_window_count_once_and_a_later_one_aborts() {
+        let (shutdown, start, mut first) = (Shutdown::default(), Instant::now(), None);
+        let mut signal = |is_interrupt, millis| {
+            shutdown.handle_signal(is_interrupt, start + Duration::from_millis(millis), &mut first);
+            (shutdown.stop.is_cancelled(), shutdown.abort.is_cancelled(), shutdown.was_interrupted())
         };
-        assert_eq!(hear(false, 0), (true, false, false));
-        assert_eq!(hear(false, 1), (true, false, false), "`timeout` tells its whole group");
-        assert_eq!(hear(true, 99), (true, false, false));
-        assert_eq!(hear(true, 100), (true, true, true));
+        assert_eq!(signal(false, 0), (true, false, false));
+        assert_eq!(signal(false, 1), (true, false, false), "`timeout` signals its whole group");
+        assert_eq!(signal(true, 99), (true, false, false));
+        assert_eq!(signal(true, 100), (true, true, true));
     }
 }

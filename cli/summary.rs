@@ -1,26 +1,26 @@
-//! The closing report: a table on a terminal, plain lines elsewhere, events in a log of JSON.
+//! The summary of a run: a table on a terminal, plain lines elsewhere, log events with `--log-format json`.
 
 use std::io::IsTerminal as _;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
-use runner_core::{ComponentReport, PipelineReport, Status};
+use runner_core::{ComponentReport, Failure, PipelineReport, Status};
 
 use crate::arguments::{Common, LogFormat};
-use crate::exit::{say, say_error};
+use crate::exit::{print_error, print_message};
 
-/// Shows how pipelines have ended, and what made those fail that did.
+/// Shows the outcome of each pipeline, then the errors of those that failed.
 pub(crate) fn show_all<'a>(reports: impl Iterator<Item = &'a PipelineReport>, common: &Common) {
     if common.log_format == LogFormat::Json {
-        // Who reads the log as JSON gets nothing else on stderr.
+        // A program reads stderr as JSON lines, so nothing else goes there.
         return reports.for_each(log);
     }
     let mut errors = Vec::new();
     for report in reports {
         show(report);
-        errors.extend(&report.error);
+        errors.extend(report.failure.as_ref().map(Failure::error));
     }
-    errors.into_iter().for_each(say_error);
+    errors.into_iter().for_each(print_error);
 }
 
 fn status(report: &PipelineReport) -> &'static str {
@@ -44,14 +44,15 @@ fn log(report: &PipelineReport) {
             bytes_out = it.bytes_out,
             filtered = it.filtered,
             rejected = it.rejected,
+            released = it.released,
             retries = it.retries,
             notes = it.notes.join("; "),
             "component ended"
         );
     }
     let (status, duration_ms) = (status(report), report.duration_ms);
-    if let Some(error) = &report.error {
-        tracing::error!(pipeline, status, duration_ms, "{error:#}");
+    if let Some(failure) = &report.failure {
+        tracing::error!(pipeline, status, duration_ms, "{:#}", failure.error());
     } else {
         tracing::info!(pipeline, status, duration_ms, "{}", report.reason);
     }
@@ -59,16 +60,16 @@ fn log(report: &PipelineReport) {
 
 fn show(report: &PipelineReport) {
     let status = status(report);
-    let reason = if report.error.is_some() { String::new() } else { format!(": {}", report.reason) };
+    let reason = if report.failure.is_some() { String::new() } else { format!(": {}", report.reason) };
     let seconds = report.duration_ms as f64 / 1000.0;
-    say(&format!("{} {status} after {seconds:.1} s{reason}", report.name));
+    print_message(&format!("{} {status} after {seconds:.1} s{reason}", report.name));
     if std::io::stderr().is_terminal() {
-        say(&table(report).to_string());
+        print_message(&table(report).to_string());
     } else {
-        report.components.iter().for_each(|component| say(&plain(component)));
+        report.components.iter().for_each(|component| print_message(&plain(component)));
     }
     for component in &report.components {
-        component.notes.iter().for_each(|note| say(&format!("  {}: {note}", component.name)));
+        component.notes.iter().for_each(|note| print_message(&format!("  {}: {note}", component.name)));
     }
 }
 
@@ -79,6 +80,7 @@ fn table(report: &PipelineReport) -> Table {
     let extra = [
         ("filtered", report.components.iter().any(|it| it.filtered > 0)),
         ("rejected", report.components.iter().any(|it| it.rejected > 0)),
+        ("released", report.components.iter().any(|it| it.released > 0)),
         ("retries", report.components.iter().any(|it| it.retries > 0)),
     ];
     header.extend(extra.iter().filter(|(_, shown)| *shown).map(|(name, _)| *name));
@@ -92,7 +94,7 @@ fn table(report: &PipelineReport) -> Table {
             right(count(it.records_out)),
             right(bytes(it.bytes_out)),
         ];
-        let values = [it.filtered, it.rejected, it.retries];
+        let values = [it.filtered, it.rejected, it.released, it.retries];
         row.extend(extra.iter().zip(values).filter(|((_, shown), _)| *shown).map(|(_, n)| right(count(n))));
         table.add_row(row);
     }
@@ -105,43 +107,26 @@ fn plain(component: &ComponentReport) -> String {
         "  {kind} {name} ({plugin}): {records_in} in, {records_out} out, {} out",
         bytes(component.bytes_out)
     );
-    for (n, what) in
-        [(component.filtered, "filtered"), (component.rejected, "rejected"), (component.retries, "retries")]
-    {
+    let counts = [
+        (component.filtered, "filtered"),
+        (component.rejected, "rejected"),
+        (component.released, "released"),
+        (component.retries, "retries"),
+    ];
+    for (n, name) in counts {
         if n > 0 {
-            line += &format!(", {n} {what}");
+            line += &format!(", {n} {name}");
         }
     }
     line
 }
 
-/// A number with its thousands apart.
+/// A number with thousands separators.
 pub(crate) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    indicatif::HumanCount(n).to_string()
 }
 
-/// A number of bytes for people.
+/// A number of bytes with a unit.
 pub(crate) fn bytes(n: u64) -> String {
     indicatif::BinaryBytes(n).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_stand_apart() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(999), "999");
-        assert_eq!(count(104_224), "104,224");
-        assert_eq!(count(1_000_000), "1,000,000");
-    }
 }

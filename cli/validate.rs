@@ -1,16 +1,21 @@
-//! `runner validate`: everything that can be checked without a connection.
+//! `runner validate`: checks pipeline files without connecting to anything.
 
 use crate::arguments::{Common, ValidateArguments};
-use crate::exit::{Exit, say};
-use crate::file;
+use crate::exit::{Exit, print_message};
+use crate::pipeline_file;
 
 pub(crate) fn validate(arguments: &ValidateArguments, common: &Common) -> Exit {
     let mut worst = Exit::Done;
     for path in &arguments.files {
-        match file::read(path, None, common) {
+        match pipeline_file::load(path, None, common) {
             Ok(pipeline) => {
-                let flow: Vec<String> = pipeline.monitors().into_iter().map(|it| it.name).collect();
-                say(&format!("{}: ok, pipeline `{}` of {}", path.display(), pipeline.name, flow.join(", ")));
+                let names: Vec<String> = pipeline.monitors().into_iter().map(|it| it.name).collect();
+                print_message(&format!(
+                    "{}: ok, pipeline `{}` with {}",
+                    path.display(),
+                    pipeline.name,
+                    names.join(", ")
+                ));
             }
             Err(exit) => worst = worst.max(exit),
         }

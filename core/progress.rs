@@ -1,7 +1,7 @@
 //! What a component shows while it runs: counters that the engine keeps, and gauges that the
 //! component sets.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Counted by the engine, once a batch.
@@ -32,6 +32,7 @@ pub struct Gauges {
     size: AtomicU64,
     lag: AtomicI64,
     notes: Mutex<Vec<String>>,
+    writes_to_terminal: AtomicBool,
 }
 
 impl Default for Gauges {
@@ -41,6 +42,7 @@ impl Default for Gauges {
             size: AtomicU64::new(0),
             lag: AtomicI64::new(-1),
             notes: Mutex::default(),
+            writes_to_terminal: AtomicBool::new(false),
         }
     }
 }
@@ -67,6 +69,11 @@ impl Gauges {
         }
     }
 
+    /// The component prints records to the terminal, so live progress lines there would be overwritten.
+    pub fn set_writes_to_terminal(&self) {
+        self.writes_to_terminal.store(true, Ordering::Relaxed);
+    }
+
     /// The position and the size in bytes, if the size is known.
     pub fn position(&self) -> Option<(u64, u64)> {
         let size = self.size.load(Ordering::Relaxed);
@@ -76,6 +83,11 @@ impl Gauges {
     /// How many records are waiting, if known.
     pub fn lag(&self) -> Option<u64> {
         u64::try_from(self.lag.load(Ordering::Relaxed)).ok()
+    }
+
+    /// Whether the component prints records to the terminal.
+    pub fn writes_to_terminal(&self) -> bool {
+        self.writes_to_terminal.load(Ordering::Relaxed)
     }
 
     /// The lines for the final report.

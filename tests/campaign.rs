@@ -68,7 +68,7 @@ impl End {
             End::StoppedHard => {
                 running.signal(Signal::SIGTERM);
                 wait_until("the first signal to be heard", LONG, || {
-                    running.has_said("a second signal stops at once") || running.is_over()
+                    running.has_said("a second signal aborts") || running.is_over()
                 });
                 any_moment(random, 30);
                 // One that comes close behind the first belongs to it.
@@ -234,7 +234,7 @@ fn killed_while_it_stops_nothing_is_missing() {
         bucket.set(Weather::Silent);
         let n_stored = flow.n_objects();
         consumer.signal(Signal::SIGTERM);
-        wait_until("the signal to be heard", LONG, || consumer.has_said("a second signal stops at once"));
+        wait_until("the signal to be heard", LONG, || consumer.has_said("a second signal aborts"));
         assert!(!consumer.is_over());
         consumer.signal(Signal::SIGKILL);
         assert_eq!(consumer.wait(LONG).status.code(), None);

@@ -58,10 +58,10 @@ fn the_demo_shows_the_whole_flow_and_checks_its_count() {
         "sink broker (kafka): 2000 in, 2000 out",
         "sink lake (s3): 2000 in, 2000 out",
         "stockmarket_project",
-        "The count is right: 2,000 records written, as many in the table.",
-        "What to try next",
+        "The counts match: 2,000 records written, 2,000 rows in the table.",
+        "Next steps",
         "swap the source",
-        "rewire a file",
+        "edit a pipeline",
         "STOCKS_BUCKET=NAME",
     ]);
     assert!(outcome.stdout.contains("average_close"), "{}", outcome.stdout);
@@ -76,7 +76,7 @@ fn the_demo_does_the_same_from_an_api() {
     let outcome = scene.run(["demo", "--records", "120", "--rate", "400", "--source", "http"]);
     outcome.assert_code(0).assert_says(&[
         "source stocks (http): ",
-        "The count is right: 120 records written, as many in the table.",
+        "The counts match: 120 records written, 120 rows in the table.",
     ]);
 }
 
@@ -100,7 +100,7 @@ fn the_demo_keeps_nothing_in_a_folder_that_holds_something() {
     let scene = Scene::new();
     scene.write("kept/mine.txt", "mine");
     let outcome = scene.run(["demo", "--keep", "kept"]);
-    outcome.assert_code(1).assert_says(&["--keep kept: the folder is not empty"]);
+    outcome.assert_code(1).assert_says(&["--keep kept: the directory is not empty"]);
     assert_eq!(scene.read("kept/mine.txt"), "mine");
 }
 
@@ -119,9 +119,7 @@ fn producer_and_consumer_run_in_one_command_against_the_cloud() {
     let bucket = Path::new("data/s3/stock-market-local").join(FOLDER);
     let n_objects = || std::fs::read_dir(scene.path(&bucket)).map_or(0, |objects| objects.count());
     wait_until("every object", Duration::from_secs(60), || n_objects() == 200);
-    wait_until("the end of the producer", Duration::from_secs(60), || {
-        running.has_said("`producer` has ended")
-    });
+    wait_until("the end of the producer", Duration::from_secs(60), || running.has_said("`producer` ended"));
     running.signal(Signal::SIGTERM);
     running.wait(Duration::from_secs(30)).assert_code(0);
     let report = report(scene.path("report.json"));
@@ -157,7 +155,7 @@ fn a_query_is_a_check_with_an_exit_code() {
     let sql = "SELECT count(*) FROM stockmarket_project";
     query(&scene, sql, &["--expect", "60"]).assert_code(0);
     let wrong = query(&scene, sql, &["--expect", "61"]);
-    wrong.assert_code(1).assert_says(&["expected 61, and the answer is 60"]);
+    wrong.assert_code(1).assert_says(&["expected 61, but the result is 60"]);
 }
 
 #[test]

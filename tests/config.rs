@@ -30,7 +30,7 @@ fn around(front: &str, source: &str, sink: &str) -> String {
 #[test]
 fn valid_file_is_accepted() {
     let (code, said) = validate(&around("", "", ""));
-    assert_eq!((code, said.as_str()), (0, "p.toml: ok, pipeline `p` of in, out\n"));
+    assert_eq!((code, said.as_str()), (0, "p.toml: ok, pipeline `p` with in, out\n"));
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn error_in_an_env_file_shows_nothing_of_its_line() {
     scene.write("p.toml", around("", "", ""));
     for (line, parts) in [
         ("PASSWORD='s3cr3t", &["--env-file", "prod.env:2: ", "`PASSWORD`", "a quote that is not closed"][..]),
-        ("s3cr3t", &["--env-file", "prod.env:2: ", "no `NAME=value`"]),
+        ("s3cr3t", &["--env-file", "prod.env:2: ", "expected `NAME=value`"]),
     ] {
         scene.write("prod.env", format!("# production\n{line}\n"));
         let outcome = scene.run(["validate", "p.toml", "--env-file", "prod.env"]);

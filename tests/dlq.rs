@@ -139,7 +139,7 @@ fn s3_names_the_object_and_a_replay_stores_it_under_the_same_name() {
     assert_stored(&server, 0..3);
     assert_eq!((server.count("lake"), scene.read("dead.jsonl")), (3, String::new()));
     let n_puts = server.requests("PutObject");
-    replay(&scene).assert_code(0).assert_says(&["nothing to replay"]);
+    replay(&scene).assert_code(0).assert_says(&["no dead letters to replay"]);
     assert_eq!(server.requests("PutObject"), n_puts);
 }
 
@@ -212,7 +212,7 @@ fn a_file_that_a_run_writes_to_is_not_replayed() {
     scene.write("rows.csv", "n\n1\n2\n");
     let running = scene.start(["run", "q.toml"]);
     wait_until("the first row", SOON, || !lines(&scene, "out.jsonl").is_empty());
-    replay(&scene).assert_code(1).assert_says(&["somebody writes to dead.jsonl"]);
+    replay(&scene).assert_code(1).assert_says(&["dead.jsonl is in use by a run or another replay"]);
     running.signal(Signal::SIGTERM);
     running.wait(SOON).assert_code(0);
     replay(&scene).assert_code(0);
@@ -227,10 +227,10 @@ fn a_packed_file_stays_packed_and_letters_of_others_stay_in_it() {
     scene.write("other.toml", scene.read("p.toml"));
     let replayed = |pipeline: &str| scene.run(["dlq", "replay", "dead.jsonl.gz", "--pipeline", pipeline]);
     let other = replayed("other.toml");
-    other.assert_code(1).assert_says(&["dead.jsonl.gz:2: it is of the pipeline `p`, and this is `other`"]);
+    other.assert_code(1).assert_says(&["dead.jsonl.gz:2: it belongs to pipeline `p`, not to `other`"]);
     replayed("p.toml").assert_code(0);
     assert_stored(&server, 0..3);
-    scene.run(["dlq", "list", "dead.jsonl.gz"]).assert_code(0).assert_says(&["holds no dead letters"]);
+    scene.run(["dlq", "list", "dead.jsonl.gz"]).assert_code(0).assert_says(&["has no dead letters"]);
 }
 
 #[test]
@@ -252,8 +252,11 @@ fn a_list_counts_the_reasons_and_show_has_every_byte() {
     }
     let body = scene.command(["dlq", "show", "dead.jsonl", "3", "--body"]).output().expect("the binary");
     assert_eq!(body.stdout, b"5,\xff");
-    scene.run(["dlq", "show", "dead.jsonl", "--body"]).assert_code(2).assert_says(&["give its NUMBER"]);
-    scene.run(["dlq", "show", "dead.jsonl", "9"]).assert_code(1).assert_says(&["no letter 9"]);
+    scene
+        .run(["dlq", "show", "dead.jsonl", "--body"])
+        .assert_code(2)
+        .assert_says(&["--body needs the NUMBER"]);
+    scene.run(["dlq", "show", "dead.jsonl", "9"]).assert_code(1).assert_says(&["no dead letter 9"]);
     scene.run(["dlq", "list", "nowhere"]).assert_code(1).assert_says(&["nowhere"]);
     scene.run(["dlq", "list", "rows.csv"]).assert_code(1).assert_says(&["rows.csv:1", "no dead letter"]);
 }

@@ -300,7 +300,7 @@ fn a_checkpoint_is_shown_and_forgotten_by_hand() {
     scene.run(["checkpoint", "show", "p.toml"]).assert_code(0).assert_says(&["no checkpoint of `p`"]);
     scene.run(["run", "p.toml"]).assert_code(0);
     let shown = scene.run(["checkpoint", "show", "p.toml"]);
-    shown.assert_code(0).assert_says(&["checkpoints of `p` lie in"]);
+    shown.assert_code(0).assert_says(&["checkpoints of `p` are stored in"]);
     assert!(shown.stdout.starts_with("stocks (csv) reads "), "{}", shown.stdout);
     assert!(shown.stdout.contains("stocks.csv\n  next entry  20\n  position    {"), "{}", shown.stdout);
     let nobody = scene.run(["checkpoint", "reset", "p.toml", "nobody"]);
@@ -308,13 +308,13 @@ fn a_checkpoint_is_shown_and_forgotten_by_hand() {
     scene
         .run(["checkpoint", "reset", "p.toml", "stocks"])
         .assert_code(0)
-        .assert_says(&["forgot the position"]);
+        .assert_says(&["deleted the checkpoint of `stocks`"]);
     scene.run(["run", "p.toml"]).assert_code(0);
     let out = scene.read("out.csv");
     let rows = lines(&out);
     assert_eq!((rows.len(), rows[0]), (40, rows[20]), "the first twenty rows came twice");
     scene.run(["checkpoint", "reset", "p.toml"]).assert_code(0);
-    scene.run(["checkpoint", "reset", "p.toml"]).assert_code(0).assert_says(&["nothing to forget"]);
+    scene.run(["checkpoint", "reset", "p.toml"]).assert_code(0).assert_says(&["no checkpoints to delete"]);
 }
 
 #[test]
@@ -331,16 +331,16 @@ fn a_checkpoint_says_which_number_comes_next_and_outlives_its_source() {
         let shown = scene.run(["checkpoint", "show", "p.toml"]);
         assert!(shown.assert_code(0).stdout.contains(text), "{}", shown.stdout);
     };
-    shows("  next entry  20\n  reserved    20 to 199, which go to the same records again\n");
+    shows("  next entry  20\n  reserved    20 to 199 (will be reused for the same records)\n");
     std::fs::copy(scene.path("stocks.csv"), scene.path("others.csv")).unwrap();
     scene.write("p.toml", limited.replace("stocks.csv", "others.csv"));
-    shows("  next entry  200\n  reserved    20 to 199, which are not given again\n");
+    shows("  next entry  200\n  reserved    20 to 199 (will be skipped)\n");
     scene.write(
         "p.toml",
         limited.replace("sources.stocks", "sources.shares").replace("\"stocks\"", "\"shares\""),
     );
-    shows("  next entry  20, but p.toml has no such source\n  reserved    20 to 199\n");
+    shows("  next entry  20 (not used: p.toml has no source of this name)\n  reserved    20 to 199\n");
     let forgotten = scene.run(["checkpoint", "reset", "p.toml", "stocks"]);
-    forgotten.assert_code(0).assert_says(&["`stocks`, a source that p.toml does not have"]);
+    forgotten.assert_code(0).assert_says(&["`stocks`, which is not a source in p.toml"]);
     assert!(!checkpoint.exists());
 }

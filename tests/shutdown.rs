@@ -94,7 +94,7 @@ fn a_second_signal_stops_at_once() {
         let mut running = scene.start(["run", "paced.toml"]);
         wait_until("a write", SOON, || s3.requests("PutObject") > 0);
         running.signal(signal);
-        wait_until("the first signal to be seen", SOON, || running.has_said("a second signal stops at once"));
+        wait_until("the first signal to be seen", SOON, || running.has_said("a second signal aborts"));
         let heard = Instant::now();
         // One that comes close behind the first belongs to it.
         wait_until("a second one to be heard", SOON, || {

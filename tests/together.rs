@@ -101,5 +101,5 @@ fn a_file_runs_once_at_a_time() {
     scene.run(["run", "one.toml", "one.toml"]).assert_code(2).assert_says(&["one.toml is given twice"]);
     scene.write("other.toml", format!("name = \"one\"\n{}", scene.read("one.toml")));
     let outcome = scene.run(["run", "one.toml", "other.toml"]);
-    outcome.assert_code(78).assert_says(&["one.toml and other.toml are both the pipeline `one`"]);
+    outcome.assert_code(78).assert_says(&["one.toml and other.toml have the same pipeline name `one`"]);
 }

@@ -1,4 +1,4 @@
-//! The folder of the demo: the stock pipelines, the sample data, and where everything else lies.
+//! The directory of the demo: the stock pipelines, the sample data, and the data of the offline cloud.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::arguments::{DemoArguments, DemoSource};
 use crate::{env_file, local};
 
-/// The stock pipelines, as they lie in the repository.
+/// The stock pipelines and their data, copied from the repository.
 const FILES: [(&str, &[u8]); 4] = [
     ("pipelines/producer.toml", include_bytes!("../../pipelines/producer.toml")),
     ("pipelines/producer-http.toml", include_bytes!("../../pipelines/producer-http.toml")),
@@ -16,31 +16,30 @@ const FILES: [(&str, &[u8]); 4] = [
     ("pipelines/data/stocks.csv", local::PRICES),
 ];
 
-/// A folder that is gone at the end, or that is kept.
+/// A temporary directory, or one that is kept.
 pub(super) struct Folder {
     path: PathBuf,
-    /// There unless it is kept.
+    /// Deletes the directory when dropped; `None` if it is kept.
     _temporary: Option<TempDir>,
     is_kept: bool,
 }
 
 impl Folder {
-    /// Writes the pipelines and their data into `keep`, or into a temporary folder.
+    /// Writes the pipelines and their data into `keep`, or into a temporary directory.
     pub(super) fn prepare(keep: Option<&Path>) -> Result<Folder> {
         let folder = if let Some(path) = keep {
             let what = || format!("--keep {}", path.display());
             std::fs::create_dir_all(path).with_context(what)?;
             if std::fs::read_dir(path).with_context(what)?.next().is_some() {
                 bail!(
-                    "--keep {}: the folder is not empty, and what lies in it would be counted as well; \
-                     name a new one",
+                    "--keep {}: the directory is not empty, and the demo would count the objects in it; use a new one",
                     path.display()
                 );
             }
             let path = path.canonicalize().with_context(what)?;
             Folder { path, _temporary: None, is_kept: true }
         } else {
-            let folder = tempfile::tempdir().context("making a temporary folder")?;
+            let folder = tempfile::tempdir().context("creating a temporary directory")?;
             Folder { path: folder.path().to_owned(), _temporary: Some(folder), is_kept: false }
         };
         for (name, content) in FILES {
@@ -52,7 +51,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Where the offline cloud keeps its objects.
+    /// The data directory of the offline cloud.
     pub(super) fn cloud(&self) -> PathBuf {
         self.path.join("cloud")
     }
@@ -68,17 +67,16 @@ impl Folder {
         self.path.join("pipelines/consumer.toml")
     }
 
-    /// Sets the environment of this process, so that pipelines, AWS clients and librdkafka find
-    /// the offline cloud and nothing else, whatever the user has set for a real one.
-    pub(super) fn surround(&self, cloud: &[(&str, String)], arguments: &DemoArguments) -> Result<()> {
+    /// Sets the environment of this process so that pipelines, AWS clients and librdkafka connect only to the
+    /// offline cloud, even if the user has configured a real one.
+    pub(super) fn set_environment(&self, cloud: &[(&str, String)], arguments: &DemoArguments) -> Result<()> {
         let mut variables = cloud.to_vec();
         let mut set = |name, value: &str| variables.push((name, value.to_owned()));
         set("STOCKS_LIMIT", &arguments.records.to_string());
         set("STOCKS_RATE", &arguments.rate.to_string());
-        // The consumer is stopped once everything is stored: the end of a topic that is
-        // still being written to says nothing.
+        // `at_end` would stop the consumer while the producer still writes; the demo stops it instead.
         set("STOCKS_STOP", "never");
-        // An empty value is as good as none.
+        // Pipeline files treat an empty value like an unset variable.
         for name in ["STOCKS_CSV", "STOCKS_TOPIC", "STOCKS_GROUP", "STOCKS_CRAWL_EVERY", "STOCKS_GLUE_ROLE"] {
             set(name, "");
         }
@@ -94,30 +92,31 @@ impl Folder {
         env_file::set_variables(&file)
     }
 
-    /// What a newcomer may do after the demo.
-    pub(super) fn what_next(&self) -> String {
+    /// Commands to try after the demo.
+    pub(super) fn next_steps(&self) -> String {
         let runner = std::env::args().next().unwrap_or_else(|| "runner".into());
         let (first, data, pipelines) = if self.is_kept {
             let path = self.path.display();
-            let look = format!("look around        objects in {path}/cloud/s3");
+            let look = format!("look around        the objects are in {path}/cloud/s3");
             (look, format!("'{path}/cloud'"), format!("'{path}/pipelines'"))
         } else if Path::new(FILES[0].0).is_file() {
-            let read = "look around        the flow is pipelines/producer.toml and pipelines/consumer.toml";
+            let read =
+                "look around        the pipelines are pipelines/producer.toml and pipelines/consumer.toml";
             (read.to_owned(), "cloud".into(), "pipelines".into())
         } else {
             let keep = format!(
-                "keep everything    {runner} demo --keep demo: the files and the objects, for what follows"
+                "keep the data      {runner} demo --keep demo keeps the files and objects for the next steps"
             );
             (keep, "demo/cloud".into(), "demo/pipelines".into())
         };
         let files = format!("{pipelines}/producer.toml {pipelines}/consumer.toml");
         format!(
-            "\nWhat to try next\n  {first}\n  \
+            "\nNext steps\n  {first}\n  \
              keep it running    {runner} local --write-env local.env --data {data}\n  \
              use it             STOCKS_RATE=100 {runner} run --env-file local.env {files}\n  \
-             swap the source    {runner} demo --source http: the same flow, one block of TOML edited\n  \
-             rewire a file      {runner} plugins shows what there is; {runner} validate FILE says what is wrong\n  \
-             go to the cloud    the same files: aws configure, then\n                     \
+             swap the source    {runner} demo --source http: the same pipelines, reading from an HTTP API\n  \
+             edit a pipeline    {runner} plugins lists the plugins; {runner} validate FILE reports errors\n  \
+             go to the cloud    run `aws configure`, then the same files with\n                     \
              KAFKA_BOOTSTRAP_SERVERS=HOST:9092 STOCKS_BUCKET=NAME {runner} run {files}"
         )
     }

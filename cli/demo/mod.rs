@@ -1,7 +1,7 @@
-//! `runner demo`: the whole stock flow on this machine, from the CSV file to SQL.
+//! `runner demo`: runs the stock pipelines in the offline cloud, from the CSV file to SQL.
 
-mod flow;
 mod folder;
+mod pipelines;
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use runner_plugins::athena::{Client, Query};
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Common, DemoArguments, RowFormat};
-use crate::exit::{Exit, say};
-use crate::signals::{Handlers, Stops};
+use crate::exit::{Exit, print_message};
+use crate::signals::{Shutdown, SignalHandlers};
 use crate::summary::count;
-use crate::{crawl, file, local, logging, query, summary, together};
+use crate::{crawl, local, logging, pipeline_file, query, run_many, summary};
 use folder::Folder;
 
-/// What the stock consumer calls its database.
+/// The database of the stock consumer.
 const DATABASE: &str = "realtime-de-db";
 const PER_INDEX: &str = "SELECT index, count(*) AS rows, round(avg(close), 2) AS average_close \
                          FROM stockmarket_project GROUP BY index ORDER BY index";
@@ -28,120 +28,120 @@ const COUNT: &str = "SELECT count(*) AS records FROM stockmarket_project";
 pub(crate) fn demo(arguments: &DemoArguments, common: &Common) -> Exit {
     let bars = MultiProgress::new();
     if let Err(error) = logging::start_at("warn", common, &bars) {
-        return Exit::on_usage(&error);
+        return Exit::usage_error(&error);
     }
-    show(arguments, common, bars).unwrap_or_else(|error| Exit::on(&error))
+    run(arguments, common, bars).unwrap_or_else(|error| Exit::from_error(&error))
 }
 
-fn show(arguments: &DemoArguments, common: &Common, bars: MultiProgress) -> Result<Exit> {
+fn run(arguments: &DemoArguments, common: &Common, bars: MultiProgress) -> Result<Exit> {
     let folder = Folder::prepare(arguments.keep.as_deref())?;
     let ports = Ports { kafka: 0, aws: 0, api: 0 };
     let bound = Cloud::bind(Settings { data: folder.cloud(), ports, prices: local::PRICES })?;
-    // Before there is any other thread: the environment belongs to all of them.
-    folder.surround(&bound.environment(), arguments)?;
+    // Set before any other thread starts, because all threads share the environment.
+    folder.set_environment(&bound.environment(), arguments)?;
     let runtime = Runtime::new().context("starting the async runtime")?;
-    let shown = runtime.block_on(async {
-        let handlers = Handlers::install()?;
-        let stops = Stops::default();
+    let result = runtime.block_on(async {
+        let handlers = SignalHandlers::install()?;
+        let shutdown = Shutdown::default();
         let addresses = local::addresses(&bound);
         let cloud = bound.start().await?;
-        say(&format!(
-            "An offline cloud on this machine, for learning, demos and tests; nothing leaves it.\n{addresses}"
+        print_message(&format!(
+            "Offline cloud on this machine, for learning, demos and tests. No data leaves the machine.\n{addresses}"
         ));
-        let shown = tokio::select! {
-            shown = stages(arguments, common, &folder, bars, &stops) => shown,
-            () = handlers.watch(stops.clone()) => unreachable!("the handlers watch for ever"),
+        let result = tokio::select! {
+            result = stages(arguments, common, &folder, bars, &shutdown) => result,
+            () = handlers.watch(shutdown.clone()) => unreachable!("the signal handlers do not return"),
         };
         cloud.stop().await;
-        if let Ok(Exit::Done) = shown
-            && !stops.stop.is_cancelled()
+        if let Ok(Exit::Done) = result
+            && !shutdown.stop.is_cancelled()
         {
-            say(&folder.what_next());
+            print_message(&folder.next_steps());
         }
-        shown
+        result
     });
-    // A query that nobody waits for any more may still be busy.
+    // A query may still be running in a thread of its own.
     runtime.shutdown_timeout(Duration::from_millis(500));
-    shown
+    result
 }
 
-/// Streams, crawls, asks: each stage stands on the one before.
+/// Runs the three stages of the demo; each needs the one before it.
 async fn stages(
     arguments: &DemoArguments,
     common: &Common,
     folder: &Folder,
     bars: MultiProgress,
-    stops: &Stops,
+    shutdown: &Shutdown,
 ) -> Result<Exit> {
     stage(
         1,
         &format!(
-            "{} stock prices, {} a second: {} → Kafka → one object each in S3",
+            "{} stock prices, {} per second: {} → Kafka → one S3 object per record",
             count(arguments.records.into()),
             count(arguments.rate.into()),
             folder::source_name(arguments.source),
         ),
     );
     let (producer, consumer) = (folder.producer(arguments.source), folder.consumer());
-    let read = |path: &Path| file::read(path, None, common);
+    let read = |path: &Path| pipeline_file::load(path, None, common);
     let (producer, consumer_pipeline) = match (read(&producer), read(&consumer)) {
         (Ok(producer), Ok(consumer)) => (producer, consumer),
         (Err(exit), _) | (_, Err(exit)) => return Ok(exit),
     };
-    let flowed = flow::run(producer, consumer_pipeline, bars.clone(), stops).await;
-    summary::show_all([&flowed.producer.report, &flowed.consumer.report].into_iter(), common);
-    let n_stored = flowed.n_stored;
-    let exit = together::exit_of(&[flowed.producer, flowed.consumer], stops);
-    if exit != Exit::Done || stops.stop.is_cancelled() {
+    let outcome = pipelines::run(producer, consumer_pipeline, bars.clone(), shutdown).await;
+    summary::show_all([&outcome.producer.report, &outcome.consumer.report].into_iter(), common);
+    let n_stored = outcome.n_stored;
+    let exit = run_many::exit_code(&[outcome.producer, outcome.consumer], shutdown);
+    if exit != Exit::Done || shutdown.stop.is_cancelled() {
         return Ok(exit);
     }
     tokio::select! {
-        shown = questions(arguments, common, &consumer, n_stored, &bars, stops) => shown,
-        () = stops.stop.cancelled() => Ok(Exit::Done),
+        result = crawl_and_query(arguments, common, &consumer, n_stored, &bars, shutdown) => result,
+        () = shutdown.stop.cancelled() => Ok(Exit::Done),
     }
 }
 
-/// Makes the table of what has been stored, and asks it.
-async fn questions(
+/// Crawls the stored objects into a table and queries it.
+async fn crawl_and_query(
     arguments: &DemoArguments,
     common: &Common,
     consumer: &Path,
     n_stored: u64,
     bars: &MultiProgress,
-    stops: &Stops,
+    shutdown: &Shutdown,
 ) -> Result<Exit> {
-    stage(2, "a Glue crawler looks at the objects and makes a table of them");
-    match file::read(consumer, None, common) {
-        Ok(pipeline) => crawl::crawl_all(pipeline, stops, bars).await?,
+    stage(2, "A Glue crawler reads the objects and creates a table");
+    match pipeline_file::load(consumer, None, common) {
+        Ok(pipeline) => crawl::crawl_all(pipeline, shutdown, bars).await?,
         Err(exit) => return Ok(exit),
     }
 
-    stage(3, "Athena answers SQL about them");
+    stage(3, "Athena queries the table with SQL");
     let client = Client::from_env().await?;
-    ask(&client, PER_INDEX, bars).await?;
-    let counted = ask(&client, COUNT, bars).await?;
-    query::check(n_stored, &counted).context("the table does not hold what was stored")?;
+    run_query(&client, PER_INDEX, bars).await?;
+    let counted = run_query(&client, COUNT, bars).await?;
+    query::check(n_stored, &counted).context("the table does not have one row per stored object")?;
     ensure!(
         n_stored == u64::from(arguments.records),
-        "{} records were asked for, and {} were stored",
+        "{} records were requested, but {} were stored",
         arguments.records,
         n_stored
     );
-    say(&format!("The count is right: {} records written, as many in the table.", count(n_stored)));
+    print_message(&format!("The counts match: {} records written, {0} rows in the table.", count(n_stored)));
     Ok(Exit::Done)
 }
 
 fn stage(number: usize, what: &str) {
-    say(&format!("\n\x1b[1m{number}. {what}\x1b[0m"));
+    print_message(&format!("\n\x1b[1m{number}. {what}\x1b[0m"));
 }
 
-/// Shows a statement, its rows, and what it cost.
-async fn ask(client: &Client, sql: &str, bars: &MultiProgress) -> Result<runner_plugins::athena::Page> {
-    say(&format!("  {sql}"));
+/// Runs a query and prints its SQL, its rows, and what it scanned.
+async fn run_query(client: &Client, sql: &str, bars: &MultiProgress) -> Result<runner_plugins::athena::Page> {
+    print_message(&format!("  {sql}"));
     let query = Query { sql: sql.into(), database: Some(DATABASE.into()), ..Query::default() };
     let id = client.start(&query).await?;
     let answered = query::wait(client, &id, bars).await?;
     let page = query::print(client, &id, &answered, RowFormat::Table, std::io::stdout().lock()).await?;
-    say(&format!("  {}", query::cost(&answered)));
+    print_message(&format!("  {}", query::cost(&answered)));
     Ok(page)
 }

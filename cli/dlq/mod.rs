@@ -1,14 +1,14 @@
-//! `runner dlq`: what components have rejected, and how to feed it back.
+//! `runner dlq`: lists, shows and replays dead letters.
 
-mod book;
-mod feed;
-mod file;
-mod indent;
-mod letters;
+mod indent_json;
 mod list;
+mod locked_file;
+mod reader;
 mod replay;
+mod replay_plan;
+mod replay_source;
+mod replay_state;
 mod show;
-mod survey;
 
 use crate::arguments::{Common, DlqAction, DlqArguments};
 use crate::exit::Exit;

@@ -1,4 +1,4 @@
-//! `runner dlq replay`: feeds dead letters back into the components that have rejected them.
+//! `runner dlq replay`: sends dead letters again to the components that rejected them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,114 +9,120 @@ use runner_core::{Pipeline, Source};
 use tokio::runtime::Runtime;
 use tokio::task::spawn_blocking;
 
-use super::book::{Book, Counts, Rejected};
-use super::feed::{Feed, Walk, walk};
-use super::survey::{Survey, check_into};
+use super::replay_plan::{ReplayPlan, check_into};
+use super::replay_source::{LetterLines, ReplaySource, lines_of};
+use super::replay_state::{Counts, Rejected, ReplayState};
 use crate::arguments::{Common, DlqReplayArguments};
-use crate::exit::{Exit, say};
-use crate::live::{Live, Plain};
+use crate::exit::{Exit, print_message};
+use crate::progress::{LineOutput, Progress};
 use crate::run::monitors;
-use crate::signals::{Handlers, Stops};
+use crate::run_many::{Outcome, RunSettings, exit_code, run_one, shutdown_runtime};
+use crate::signals::{Shutdown, SignalHandlers};
 use crate::summary::count;
-use crate::together::{Ended, How, exit_of, run_one, wind_up};
-use crate::{file, logging, summary};
+use crate::{logging, pipeline_file, summary};
 
-/// How often the files are written, as long as that is quick.
-const SAVE_EVERY: Duration = Duration::from_secs(1);
-/// The share of the time that goes into writing them is one in so many.
-const SAVE_SHARE: u32 = 10;
+/// The minimum time between two writes of the files.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+/// The pause after a write is at least this many times as long as the write took.
+const SAVE_PAUSE_FACTOR: u32 = 10;
 
 pub(super) fn replay(arguments: &DlqReplayArguments, common: &Common) -> Exit {
     let bars = MultiProgress::new();
     if let Err(error) = logging::start(common, &bars) {
-        return Exit::on_usage(&error);
+        return Exit::usage_error(&error);
     }
-    let pipeline = match file::read(&arguments.pipeline, None, common) {
+    let pipeline = match pipeline_file::load(&arguments.pipeline, None, common) {
         Ok(pipeline) => pipeline,
         Err(exit) => return exit,
     };
     if let Some(into) = &arguments.into
         && let Err(error) = check_into(into, &pipeline)
     {
-        return Exit::on_usage(&error);
+        return Exit::usage_error(&error);
     }
-    feed_back(pipeline, arguments, common, bars).unwrap_or_else(|error| Exit::on(&error))
+    replay_files(pipeline, arguments, common, bars).unwrap_or_else(|error| Exit::from_error(&error))
 }
 
-fn feed_back(
+fn replay_files(
     pipeline: Pipeline,
     arguments: &DlqReplayArguments,
     common: &Common,
     bars: MultiProgress,
 ) -> Result<Exit> {
-    let survey = Survey::of(&arguments.files, &pipeline, arguments.into.as_deref())?;
-    survey.say_what_stays();
-    let n_letters: u64 = survey.components.values().sum();
+    let plan = ReplayPlan::new(&arguments.files, &pipeline, arguments.into.as_deref())?;
+    plan.print_kept();
+    let n_letters: u64 = plan.components.values().sum();
     if n_letters == 0 {
-        say("there is nothing to replay");
-        return Ok(if survey.n_stays == 0 { Exit::Done } else { Exit::Failed });
+        print_message("no dead letters to replay");
+        return Ok(if plan.n_kept == 0 { Exit::Done } else { Exit::Failed });
     }
-    let Survey { files, components, .. } = survey;
-    let walks = components.into_keys().map(|component| Ok((component, walk(&files)?)));
-    let walks = walks.collect::<Result<Vec<_>>>()?;
-    let book = Arc::new(Book::new(files));
+    let ReplayPlan { files, components, .. } = plan;
+    let components = components.into_keys().map(|component| Ok((component, lines_of(&files)?)));
+    let components = components.collect::<Result<Vec<_>>>()?;
+    let state = Arc::new(ReplayState::new(files));
     let limits = pipeline.batch();
     let is_for_all = arguments.into.is_some();
-    let feed = |(component, walk): (String, Walk)| -> (String, Box<dyn Source>) {
+    let source = |(component, lines): (String, LetterLines)| -> (String, Box<dyn Source>) {
         let only = (!is_for_all).then(|| component.clone());
-        (component, Box::new(Feed::new(only, walk, limits, Arc::clone(&book))))
+        (component, Box::new(ReplaySource::new(only, lines, limits, Arc::clone(&state))))
     };
-    let feeds = walks.into_iter().map(feed).collect();
-    let pipeline = pipeline.with_replay_sources(feeds, Box::new(Rejected(Arc::clone(&book))))?;
+    let sources = components.into_iter().map(source).collect();
+    let pipeline = pipeline.with_replay_sources(sources, Box::new(Rejected(Arc::clone(&state))))?;
     let runtime = Runtime::new().context("starting the async runtime")?;
-    let stops = Stops::default();
-    let ended = [runtime.block_on(run(pipeline, &book, &stops, bars))?];
-    wind_up(runtime, &ended);
-    let saved = book.save();
-    summary::show_all(ended.iter().map(|ended| &ended.report), common);
-    say(&outcome(n_letters, book.counts()));
+    let shutdown = Shutdown::default();
+    let outcomes = [runtime.block_on(run(pipeline, &state, &shutdown, bars))?];
+    shutdown_runtime(runtime, &outcomes);
+    let saved = state.save();
+    summary::show_all(outcomes.iter().map(|outcome| &outcome.report), common);
+    print_message(&result_line(n_letters, state.counts()));
     saved?;
-    Ok(exit_of(&ended, &stops))
+    Ok(exit_code(&outcomes, &shutdown))
 }
 
-fn outcome(n_letters: u64, counts: Counts) -> String {
+fn result_line(n_letters: u64, counts: Counts) -> String {
     let Counts { n_delivered, n_again } = counts;
     let mut text =
         format!("{} of {} dead letters delivered and removed", count(n_delivered), count(n_letters));
-    for (n_kept, what) in
+    for (n_kept, reason) in
         [(n_again, "rejected again and kept"), (n_letters - n_delivered - n_again, "not delivered and kept")]
     {
         if n_kept > 0 {
-            text += &format!(", {} {what}", count(n_kept));
+            text += &format!(", {} {reason}", count(n_kept));
         }
     }
     text
 }
 
-async fn run(pipeline: Pipeline, book: &Arc<Book>, stops: &Stops, bars: MultiProgress) -> Result<Ended> {
-    let handlers = Handlers::install()?;
-    let how = How { from_start: false, drain_timeout: Duration::from_secs(30) };
-    let live = Live::new(monitors([&pipeline]), bars, Plain::LOG);
-    let beside = async { tokio::join!(handlers.watch(stops.clone()), live.show(), save(book, stops)) };
-    let ended = tokio::select! {
-        ended = run_one(pipeline, how, stops) => ended,
-        _ = beside => unreachable!("the handlers watch for ever"),
+async fn run(
+    pipeline: Pipeline,
+    state: &Arc<ReplayState>,
+    shutdown: &Shutdown,
+    bars: MultiProgress,
+) -> Result<Outcome> {
+    let handlers = SignalHandlers::install()?;
+    let settings = RunSettings { from_start: false, drain_timeout: Duration::from_secs(30) };
+    let progress = Progress::new(monitors([&pipeline]), bars, LineOutput::LOG);
+    let background =
+        async { tokio::join!(handlers.watch(shutdown.clone()), progress.show(), save(state, shutdown)) };
+    let outcome = tokio::select! {
+        outcome = run_one(pipeline, settings, shutdown) => outcome,
+        _ = background => unreachable!("the progress display does not return"),
     };
-    live.clear();
-    Ok(ended)
+    progress.clear();
+    Ok(outcome)
 }
 
-/// Removes what has been delivered from the files, for ever.
-async fn save(book: &Arc<Book>, stops: &Stops) {
-    let mut pause = SAVE_EVERY;
+/// Removes delivered dead letters from the files at intervals; does not return.
+async fn save(state: &Arc<ReplayState>, shutdown: &Shutdown) {
+    let mut pause = SAVE_INTERVAL;
     loop {
         tokio::time::sleep(pause).await;
         let started = Instant::now();
-        let book = Arc::clone(book);
-        if !matches!(spawn_blocking(move || book.save()).await, Ok(Ok(()))) {
-            // What is wrong is said at the end, where it is tried once more.
-            stops.stop.cancel();
+        let state = Arc::clone(state);
+        if !matches!(spawn_blocking(move || state.save()).await, Ok(Ok(()))) {
+            // The last save, at the end, is tried again and reports the error.
+            shutdown.stop.cancel();
         }
-        pause = SAVE_EVERY.max(started.elapsed() * SAVE_SHARE);
+        pause = SAVE_INTERVAL.max(started.elapsed() * SAVE_PAUSE_FACTOR);
     }
 }

@@ -1,4 +1,4 @@
-//! `runner dlq show`: all that a letter says, or the bytes of its body alone.
+//! `runner dlq show`: prints dead letters in full, or only the body of one.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,16 +10,16 @@ use base64::prelude::BASE64_STANDARD;
 use runner_core::{Body, DeadLetter};
 use serde_json::value::RawValue;
 
-use super::indent::indented;
-use super::letters::Lines;
+use super::indent_json::indent_json;
+use super::reader::Lines;
 use crate::arguments::DlqShowArguments;
-use crate::exit::{Exit, reads_on};
+use crate::exit::{Exit, is_stdout_open};
 
 pub(super) fn show(arguments: &DlqShowArguments) -> Exit {
     if arguments.body && arguments.numbers.len() != 1 {
-        return Exit::on_usage(&anyhow!("--body is about one letter: give its NUMBER"));
+        return Exit::usage_error(&anyhow!("--body needs the NUMBER of exactly one dead letter"));
     }
-    Exit::after(show_all(arguments, &mut io::stdout().lock()))
+    Exit::from_result(show_all(arguments, &mut io::stdout().lock()))
 }
 
 fn show_all(arguments: &DlqShowArguments, out: &mut impl Write) -> Result<()> {
@@ -38,12 +38,12 @@ fn show_all(arguments: &DlqShowArguments, out: &mut impl Write) -> Result<()> {
         } else {
             describe(line.number, &letter).into_bytes()
         };
-        if !reads_on(out.write_all(&text).and_then(|()| out.flush()))? {
+        if !is_stdout_open(out.write_all(&text).and_then(|()| out.flush()))? {
             return Ok(());
         }
     }
     if let Some(number) = wanted.first() {
-        bail!("{path} has no letter {number}: `runner dlq list {path}` shows the numbers there are");
+        bail!("{path} has no dead letter {number}; `runner dlq list {path}` shows the numbers");
     }
     Ok(())
 }
@@ -52,23 +52,23 @@ fn describe(number: usize, letter: &DeadLetter) -> String {
     let DeadLetter { reason, pipeline, component, time, record } = letter;
     let mut text = format!("dead letter {number}\n");
     let mut line = |name: &str, value: &str| {
-        writeln!(text, "  {name:<10} {value}").expect("a string takes everything");
+        writeln!(text, "  {name:<10} {value}").expect("writing to a string does not fail");
     };
     line("reason", reason);
     line("component", &format!("{component} of pipeline {pipeline}"));
     line("time", time);
     line("origin", &record.origin.to_string());
-    if let Some(entry) = record.entry {
-        line("entry", &format!("{} of {}", entry.number, entry.source));
+    if let Some(entry) = &record.entry {
+        line("entry", &format!("{} of {}", entry.text(), entry.source));
     }
     if let Some(timestamp) = record.timestamp {
         line("timestamp", &format!("{timestamp} ms since 1970 UTC"));
     }
     if let Some(key) = &record.key {
-        line("key", &shown(key));
+        line("key", &printable(key));
     }
     for header in &record.headers {
-        let value = header.value.as_deref().map_or_else(|| "(no value)".into(), shown);
+        let value = header.value.as_deref().map_or_else(|| "(no value)".into(), printable);
         line("header", &format!("{} = {value}", header.name));
     }
     if let Body::Row(row) = &record.body {
@@ -78,32 +78,32 @@ fn describe(number: usize, letter: &DeadLetter) -> String {
     let body = record.to_bytes();
     line("body", &body.as_ref().map_or_else(|| "(none)".into(), |body| format!("{} bytes", body.len())));
     for part in pretty(&body.unwrap_or_default()).lines() {
-        writeln!(text, "    {part}").expect("a string takes everything");
+        writeln!(text, "    {part}").expect("writing to a string does not fail");
     }
     text
 }
 
-/// Text as it is but for what would move the cursor about; other bytes in base64.
-fn shown(bytes: &[u8]) -> String {
+/// Text with control characters escaped, because a terminal would execute them; other bytes in base64.
+fn printable(bytes: &[u8]) -> String {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return format!("(base64) {}", BASE64_STANDARD.encode(bytes));
     };
-    let mut shown = String::with_capacity(text.len());
+    let mut out = String::with_capacity(text.len());
     for char in text.chars() {
         match char {
-            '\n' | '\t' => shown.push(char),
-            control if control.is_control() => shown.extend(control.escape_default()),
-            other => shown.push(other),
+            '\n' | '\t' => out.push(char),
+            control if control.is_control() => out.extend(control.escape_default()),
+            other => out.push(other),
         }
     }
-    shown
+    out
 }
 
-/// JSON indented; anything else as [`shown`] has it.
+/// JSON, indented; anything else as by [`printable`].
 fn pretty(body: &[u8]) -> String {
     match serde_json::from_slice::<&RawValue>(body) {
-        Ok(json) => indented(json.get()),
-        Err(_) => shown(body),
+        Ok(json) => indent_json(json.get()),
+        Err(_) => printable(body),
     }
 }
 
@@ -113,7 +113,7 @@ mod tests {
     use runner_core::testing::record;
 
     #[test]
-    fn a_letter_is_told_in_full() {
+    fn describe_prints_every_field() {
         let mut record = record("{\"a\":[1.50]}", 3);
         record.key = Some("NYA".into());
         record.timestamp = Some(7);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_shown_as_base64_and_no_terminal_is_moved() {
+    fn pretty_prints_binary_as_base64_and_escapes_control_characters() {
         assert_eq!(pretty(b"\xff\x00"), "(base64) /wA=");
         assert_eq!(pretty(b"a\x1b[2Jb"), "a\\u{1b}[2Jb");
     }

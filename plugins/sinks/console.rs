@@ -43,7 +43,14 @@ enum Target {
 }
 
 impl SinkConfig for ConsoleConfig {
-    fn build(self, _: &BuildContext) -> Result<Box<dyn Sink>> {
+    fn build(self, context: &BuildContext) -> Result<Box<dyn Sink>> {
+        let is_terminal = match self.target {
+            Target::Stdout => io::IsTerminal::is_terminal(&io::stdout()),
+            Target::Stderr => io::IsTerminal::is_terminal(&io::stderr()),
+        };
+        if is_terminal {
+            context.gauges.set_writes_to_terminal();
+        }
         Ok(Box::new(Console(self.target)))
     }
 }

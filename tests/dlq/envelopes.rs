@@ -24,9 +24,9 @@ fn csv_names_the_place_of_a_bad_row_and_a_replay_leaves_it() {
 
     let told = replay(&scene);
     told.assert_code(1).assert_says(&[
-        "2 left where they are, since they cannot be replayed",
-        "dead.jsonl:1: the source `rows` could not read it: rows.csv:3:2: too few cells",
-        "nothing to replay",
+        "2 dead letters cannot be replayed and stay in their files",
+        "dead.jsonl:1: rejected by source `rows`: rows.csv:3:2: too few cells",
+        "no dead letters to replay",
     ]);
     assert_eq!(scene.read("dead.jsonl"), text);
     assert_eq!(lines(&scene, "out.jsonl").len(), 1);

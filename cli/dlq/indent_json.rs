@@ -1,13 +1,13 @@
-//! Indents JSON for people and changes nothing else in it: digits stay as they are.
+//! Indents JSON and changes nothing else: unlike `serde_json::to_string_pretty`, it keeps the digits of numbers.
 
 /// `json` must be valid.
-pub(super) fn indented(json: &str) -> String {
+pub(super) fn indent_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let mut depth = 0;
     let mut rest = json.trim_ascii();
     while let Some(char) = rest.chars().next() {
         let length = match char {
-            '"' => length_of_text(rest),
+            '"' => string_length(rest),
             _ => char.len_utf8(),
         };
         let token = &rest[..length];
@@ -44,8 +44,8 @@ fn break_line(out: &mut String, depth: usize) {
     out.extend(std::iter::repeat_n("  ", depth));
 }
 
-/// How long the text is that `json` begins with, quotes included.
-fn length_of_text(json: &str) -> usize {
+/// The length of the string at the start of `json`, quotes included.
+fn string_length(json: &str) -> usize {
     let mut is_escaped = false;
     let end = json.char_indices().skip(1).find(|(_, char)| {
         let is_end = *char == '"' && !is_escaped;
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_and_texts_stay_as_they_are() {
+    fn indent_json_keeps_numbers_and_strings() {
         let json = r#" {"a" :1.50,"b":[ ],"c":[{"\\":"x, \"{y}\" "},12345678901234567890123],"d":{}} "#;
         let expected = r#"{
   "a": 1.50,
@@ -73,7 +73,7 @@ mod tests {
   ],
   "d": {}
 }"#;
-        assert_eq!(indented(json), expected);
-        assert_eq!(indented("true"), "true");
+        assert_eq!(indent_json(json), expected);
+        assert_eq!(indent_json("true"), "true");
     }
 }

@@ -1,4 +1,4 @@
-//! The letters of a file, one a line, plain or packed.
+//! Reads the dead letters of a file, one per line, plain or compressed.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
@@ -8,22 +8,22 @@ use anyhow::{Context as _, Result};
 use runner_core::DeadLetter;
 use runner_plugins::compression::Compression;
 
-use crate::exit::say;
+use crate::exit::print_message;
 
-/// Walks over the lines of a file as it was when the walk began.
+/// The lines of a file as it was when it was opened.
 pub(super) struct Lines {
     path: PathBuf,
     compression: Compression,
     text: Box<dyn BufRead + Send>,
     n_read: usize,
-    is_torn: bool,
+    is_truncated: bool,
 }
 
 /// One line.
 pub(super) struct Line {
     /// Counted from 1.
     pub(super) number: usize,
-    /// With its end, if it has one.
+    /// Includes the line break, if there is one.
     pub(super) bytes: Vec<u8>,
 }
 
@@ -33,14 +33,16 @@ impl Lines {
         let mut file = File::open(path).with_context(what)?;
         let compression = Compression::detect(&mut file).with_context(what)?;
         let text = Box::new(BufReader::new(compression.decompress(file).with_context(what)?));
-        Ok(Lines { path: path.to_owned(), compression, text, n_read: 0, is_torn: false })
+        Ok(Lines { path: path.to_owned(), compression, text, n_read: 0, is_truncated: false })
     }
 
-    /// Says, at the end, what could not be read of the file.
-    pub(super) fn say_what_is_torn(&self) {
-        if self.is_torn {
+    /// At the end: warns if the file ends in an incomplete compressed frame.
+    pub(super) fn warn_if_truncated(&self) {
+        if self.is_truncated {
             let shown = self.path.display();
-            say(&format!("the last letters of {shown} are left out: a crash has left them half written"));
+            print_message(&format!(
+                "{shown} ends in an incomplete compressed frame, left by a crash; it is skipped"
+            ));
         }
     }
 
@@ -56,13 +58,13 @@ impl Lines {
                 self.n_read += 1;
                 Ok(Some(Line { number: self.n_read, bytes }))
             }
-            // Nothing in a frame that a crash has torn was ever promised.
+            // A crash left this frame incomplete; no record in it was acknowledged.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                self.is_torn = true;
+                self.is_truncated = true;
                 Ok(None)
             }
             Err(error) => Err(error)
-                .with_context(|| format!("reading {} behind line {}", self.path.display(), self.n_read)),
+                .with_context(|| format!("reading {} after line {}", self.path.display(), self.n_read)),
         }
     }
 }

@@ -1,0 +1,171 @@
+//! The state of a replay: which dead letters are delivered, and which were rejected again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use runner_core::{Batch, Sink, WriteError, async_trait};
+
+use super::locked_file::{LineEdit, LockedFile, Number};
+
+#[derive(Default)]
+pub(super) struct ReplayState {
+    entries: Mutex<Entries>,
+    /// Locked while the files are written.
+    files: Mutex<Vec<LockedFile>>,
+}
+
+#[derive(Clone, Default)]
+struct Entries {
+    /// Whether each dead letter is settled, by its number.
+    is_settled: Vec<bool>,
+    /// The new dead letters of each one that was rejected again, by its number.
+    again: HashMap<Number, Vec<Bytes>>,
+    counts: Counts,
+    has_changed: bool,
+}
+
+/// How many dead letters were delivered, and how many were rejected again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) n_delivered: u64,
+    pub(super) n_again: u64,
+}
+
+impl ReplayState {
+    pub(super) fn new(files: Vec<LockedFile>) -> Self {
+        ReplayState { files: Mutex::new(files), ..ReplayState::default() }
+    }
+
+    /// Marks a dead letter as settled: its record is acknowledged, so it is delivered or rejected again.
+    pub(super) fn settle(&self, letter: Number) {
+        let mut entries = self.entries();
+        let index = letter as usize;
+        if entries.is_settled.len() <= index {
+            entries.is_settled.resize(index + 1, false);
+        }
+        entries.is_settled[index] = true;
+        if entries.again.contains_key(&letter) {
+            entries.counts.n_again += 1;
+        } else {
+            entries.counts.n_delivered += 1;
+        }
+        entries.has_changed = true;
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.entries().counts
+    }
+
+    /// Removes delivered dead letters from the files, and replaces those that were rejected again.
+    pub(super) fn save(&self) -> Result<()> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = {
+            let mut entries = self.entries();
+            if !entries.has_changed {
+                return Ok(());
+            }
+            entries.has_changed = false;
+            entries.clone()
+        };
+        let result = files.iter_mut().try_for_each(|file| entries.write(file));
+        let mut now = self.entries();
+        match &result {
+            Ok(()) => now.again.retain(|letter, _| !entries.is_settled(*letter)),
+            Err(_) => now.has_changed = true,
+        }
+        result.context("removing delivered dead letters")
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entries {
+    fn is_settled(&self, letter: Number) -> bool {
+        self.is_settled.get(letter as usize).copied().unwrap_or(false)
+    }
+
+    fn write(&self, file: &mut LockedFile) -> Result<()> {
+        if !file.numbers().any(|letter| self.is_settled(letter)) {
+            return Ok(());
+        }
+        file.rewrite(|letter| {
+            if self.is_settled(letter) {
+                LineEdit::Replace(self.again.get(&letter).map_or(&[], Vec::as_slice))
+            } else {
+                LineEdit::Keep
+            }
+        })
+    }
+}
+
+/// The dead-letter sink of a replay. It collects new dead letters in memory: the old one stays in the file until
+/// its record is acknowledged by every branch.
+pub(super) struct Rejected(pub(super) Arc<ReplayState>);
+
+#[async_trait]
+impl Sink for Rejected {
+    async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
+        let mut entries = self.0.entries();
+        for record in batch.records() {
+            let letter =
+                record.dead_letter().context("a record of a replay does not come from a dead letter")?;
+            let envelope = record.to_bytes().context("a dead letter has a body")?;
+            entries.again.entry(letter).or_default().push(envelope);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runner_core::testing::records;
+
+    fn state_of(text: &str) -> (tempfile::TempDir, std::path::PathBuf, Arc<ReplayState>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead");
+        std::fs::write(&path, text).unwrap();
+        let file = LockedFile::open(&path, |line| Some(line.number as Number)).unwrap();
+        (folder, path, Arc::new(ReplayState::new(vec![file])))
+    }
+
+    async fn reject(state: &Arc<ReplayState>, letter: Number, envelope: &str) {
+        let mut batch = records([envelope]);
+        batch.records_mut()[0].set_dead_letter(letter);
+        Rejected(Arc::clone(state)).write(&batch).await.unwrap();
+        batch.ack();
+    }
+
+    #[tokio::test]
+    async fn letter_is_kept_until_settled_and_then_removed_or_replaced() {
+        let (_folder, path, state) = state_of("1\n2\n3\n");
+        let text = || {
+            state.save().unwrap();
+            std::fs::read_to_string(&path).unwrap()
+        };
+        reject(&state, 2, "2 again").await;
+        assert_eq!(text(), "1\n2\n3\n");
+        state.settle(1);
+        assert_eq!(text(), "2\n3\n");
+        state.settle(2);
+        assert_eq!(text(), "2 again\n3\n");
+        state.settle(3);
+        assert_eq!(text(), "2 again\n");
+        assert_eq!(state.counts(), Counts { n_delivered: 2, n_again: 1 });
+    }
+
+    #[tokio::test]
+    async fn letter_rejected_by_two_branches_becomes_two() {
+        let (_folder, path, state) = state_of("1\n2\n");
+        reject(&state, 1, "1 by lake").await;
+        reject(&state, 1, "1 by broker").await;
+        state.settle(1);
+        state.save().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "1 by lake\n1 by broker\n2\n");
+        assert_eq!(state.counts(), Counts { n_delivered: 0, n_again: 1 });
+    }
+}

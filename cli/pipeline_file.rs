@@ -1,0 +1,65 @@
+//! Loads pipeline files with the plugins and the environment of this process.
+
+use std::path::{Path, PathBuf};
+
+use runner_core::config::{self, LoadContext};
+use runner_core::{Pipeline, Registry};
+
+use crate::arguments::Common;
+use crate::exit::{Exit, print_error, print_message};
+
+/// Reads a file and builds its pipeline. If this fails, its errors have been printed.
+pub(crate) fn load(path: &Path, data_dir: Option<PathBuf>, common: &Common) -> Result<Pipeline, Exit> {
+    let registry = registry()?;
+    let surroundings = LoadContext { registry: &registry, lookup: &variable, data_dir };
+    config::load(path, &surroundings).map_err(|errors| {
+        print_message(&errors.render(common.color.on_stderr()));
+        Exit::Config
+    })
+}
+
+/// Loads pipelines that run together. If this fails, the errors of all files have been printed.
+pub(crate) fn load_all(
+    paths: &[PathBuf],
+    data_dir: Option<&Path>,
+    common: &Common,
+) -> Result<Vec<Pipeline>, Exit> {
+    for (index, path) in paths.iter().enumerate() {
+        if paths[..index].contains(path) {
+            print_error(&anyhow::anyhow!(
+                "{} is given twice; a pipeline cannot run twice at the same time",
+                path.display()
+            ));
+            return Err(Exit::Usage);
+        }
+    }
+    let loaded: Vec<_> = paths.iter().map(|path| load(path, data_dir.map(Path::to_owned), common)).collect();
+    let pipelines = loaded.into_iter().collect::<Result<Vec<_>, _>>()?;
+    for (index, pipeline) in pipelines.iter().enumerate() {
+        if let Some(other) = pipelines[..index].iter().find(|other| other.name == pipeline.name) {
+            print_error(&anyhow::anyhow!(
+                "{} and {} have the same pipeline name `{}` and would share its checkpoints: run one of \
+                 them, or give one a different `name`",
+                other.file.display(),
+                pipeline.file.display(),
+                pipeline.name
+            ));
+            return Err(Exit::Config);
+        }
+    }
+    Ok(pipelines)
+}
+
+/// All plugins that are linked into this binary.
+pub(crate) fn registry() -> Result<Registry, Exit> {
+    Registry::collect().map_err(|error| {
+        print_error(&error);
+        Exit::Failed
+    })
+}
+
+/// A variable of the environment, for `${NAME}` in pipeline files.
+#[allow(clippy::disallowed_methods, reason = "the only place that reads the environment for pipeline files")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
