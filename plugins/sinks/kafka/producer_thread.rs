@@ -23,10 +23,12 @@ const POLL: Duration = Duration::from_millis(1);
 /// How often it polls a client without records in flight for errors of its connections.
 const IDLE_POLL: Duration = Duration::from_millis(100);
 
-/// Batches are held while records are in flight, up to this number of records and this time. An idempotent client
+/// Batches are held while records are in flight, up to these limits. An idempotent client
 /// sends one request per partition at a time, and spins on a whole processor while the records behind it have
 /// waited for longer than [`LINGER`](super::LINGER).
 const MAX_HELD: usize = super::MAX_IN_FLIGHT / 2;
+/// A full request.
+const MAX_BYTES: usize = 1 << 20;
 const MAX_HOLD: Duration = Duration::from_millis(50);
 
 pub(super) type Producer = BaseProducer<Deliveries>;
@@ -84,8 +86,10 @@ impl ProducerThread {
                 Err(RecvTimeoutError::Disconnected) => is_open = false,
             }
             self.poll();
-            let n_held: usize = held.iter().map(|job| job.records.len()).sum();
-            let is_due = n_held >= MAX_HELD || held_since.elapsed() >= MAX_HOLD || !is_open;
+            let records = || held.iter().flat_map(|job| &job.records);
+            let is_full =
+                records().count() >= MAX_HELD || records().map(Record::size).sum::<usize>() >= MAX_BYTES;
+            let is_due = is_full || held_since.elapsed() >= MAX_HOLD || !is_open;
             if is_due || self.producer.in_flight_count() == 0 {
                 for job in held.drain(..) {
                     self.enqueue(&job);
