@@ -68,7 +68,7 @@ fn a_slow_sink_pauses_the_partitions_and_is_not_put_out_of_the_group() {
     let reading = Reading::new(broker, &topic, [top, options, pace]);
     let outcome = reading.scene.run(["run", "--log-level", "debug", "reads.toml"]);
     outcome.assert_code(0).assert_says(&["pausing the partitions"]);
-    assert!(!outcome.stderr.contains("joining again"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("joins again"), "{}", outcome.stderr);
     assert_eq!(reading.lines(), numbers(0..200), "each once, in order");
 }
 
@@ -112,7 +112,7 @@ fn a_topic_that_is_not_there_yet_is_waited_for() {
     let topic = broker.name("not-yet");
     let reading = Reading::new(broker, &topic, ["retry.connect = \"60s\"", "", ""]);
     let running = reading.scene.start(["run", "reads.toml"]);
-    wait_until("a word of the wait", SOON, || running.has_said("waiting for whoever creates it"));
+    wait_until("a word of the wait", SOON, || running.has_said("waiting until it is created"));
     assert_eq!(broker.partitions(&topic), None, "asking for a topic creates none");
     broker.create_topic_named(&topic, 1);
     broker.produce(&topic, 0, ["a"]);
@@ -298,6 +298,6 @@ fn assignors_that_leave_partitions_in_place_are_refused() {
     scene.run(["validate", "reads.toml"]).assert_code(78).assert_says(&[
         "reads.toml:6:",
         "partition.assignment.strategy",
-        "gives all of its partitions back when the group changes",
+        "gives up all of its partitions in a rebalance",
     ]);
 }

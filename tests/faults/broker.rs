@@ -114,7 +114,7 @@ fn a_broker_that_stays_away_for_longer_than_retries_last_ends_the_run_and_the_ne
     broker.kill();
     let ended = producer.wait(LONG);
     ended.assert_code(69).assert_says(&[
-        "has acknowledged nothing",
+        "has not acknowledged any record in flight",
         "for 3s (`retry.timeout`)",
         "Connection refused",
     ]);

@@ -44,7 +44,7 @@ with_connection_options! {
         pub(super) headers: BTreeMap<String, String>,
     }
     /// Settings of the client library librdkafka under its own names, for example
-    /// `"linger.ms"`, the time that records wait for others of the same request (50).
+    /// `"linger.ms"`, the time that records wait for others of the same request (10).
     /// Settings of the delivery guarantee are rejected.
     librdkafka_options
 }

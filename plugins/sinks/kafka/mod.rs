@@ -47,10 +47,9 @@ const CONCURRENCY: usize = 64;
 /// enough for the caches of the processor.
 const MAX_IN_FLIGHT: usize = 16_000;
 
-/// How long a request waits for more records, in milliseconds: longer than [`MAX_IN_FLIGHT`] records take at
-/// full speed. An idempotent client sends one request per partition at a time. While the records behind it
-/// have waited longer than this, the client library spins on a whole processor.
-const LINGER: &str = "50";
+/// How long a request waits for more records, in milliseconds, if nothing is in flight. A record that is alone waits
+/// this long. At full speed a longer wait costs less processor time: see the producer thread.
+const LINGER: &str = "10";
 
 struct Kafka {
     options: KafkaSinkConfig,

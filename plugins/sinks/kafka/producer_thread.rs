@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rdkafka::error::RDKafkaErrorCode;
@@ -22,6 +22,14 @@ use crate::shared::kafka::{ENTRY_HEADER, SOURCE_HEADER};
 const POLL: Duration = Duration::from_millis(1);
 /// How often it polls a client without records in flight for errors of its connections.
 const IDLE_POLL: Duration = Duration::from_millis(100);
+
+/// Batches are held while records are in flight, up to these limits. An idempotent client
+/// sends one request per partition at a time, and spins on a whole processor while the records behind it have
+/// waited for longer than [`LINGER`](super::LINGER).
+const MAX_HELD: usize = super::MAX_IN_FLIGHT / 2;
+/// A full request.
+const MAX_BYTES: usize = 1 << 20;
+const MAX_HOLD: Duration = Duration::from_millis(50);
 
 pub(super) type Producer = BaseProducer<Deliveries>;
 
@@ -62,14 +70,32 @@ struct ProducerThread {
 
 impl ProducerThread {
     fn run(&self) {
-        loop {
-            let is_in_flight = self.producer.in_flight_count() > 0;
-            match self.jobs.recv_timeout(if is_in_flight { POLL } else { IDLE_POLL }) {
-                Ok(job) => self.enqueue(&job),
+        let mut held: Vec<Job> = Vec::new();
+        let mut held_since = Instant::now();
+        let mut is_open = true;
+        while is_open {
+            let is_busy = !held.is_empty() || self.producer.in_flight_count() > 0;
+            match self.jobs.recv_timeout(if is_busy { POLL } else { IDLE_POLL }) {
+                Ok(job) => {
+                    if held.is_empty() {
+                        held_since = Instant::now();
+                    }
+                    held.push(job);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) => is_open = false,
             }
             self.poll();
+            let records = || held.iter().flat_map(|job| &job.records);
+            let is_full =
+                records().count() >= MAX_HELD || records().map(Record::size).sum::<usize>() >= MAX_BYTES;
+            let is_due = is_full || held_since.elapsed() >= MAX_HOLD || !is_open;
+            if is_due || self.producer.in_flight_count() == 0 {
+                for job in held.drain(..) {
+                    self.enqueue(&job);
+                    self.poll();
+                }
+            }
         }
         // Records that are not delivered by then have not been acknowledged and are read again.
         let _ = self.producer.flush(Duration::from_secs(1));

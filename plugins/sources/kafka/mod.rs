@@ -268,7 +268,7 @@ impl TransactionalSource for Settings {
         }
         if self.client.get("isolation.level").is_some_and(|level| level != "read_committed") {
             anyhow::bail!(
-                "its `librdkafka_options` make it read records of transactions that may still be aborted: \
+                "its `librdkafka_options` make it read records that are not committed and may be aborted: \
                  remove `isolation.level`"
             );
         }
