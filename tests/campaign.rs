@@ -1,14 +1,16 @@
 //! A campaign of kills: producer and consumers end at any moment and in any way, again and again, and
-//! in the end the oracle judges. `RUNNER_KILLS` says how often, `RUNNER_SEED` repeats the choices of a campaign.
+//! in the end the oracle judges. `RUNNER_KILLS` sets the number of kills (20, with `RUNNER_LONG` 300), `RUNNER_SEED`
+//! repeats the choices of a campaign.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 
 use crate::support::flow::{Flow, LONG};
 use crate::support::proxy::Weather;
 use crate::support::stocks::SplitMix;
-use crate::support::{Running, number, wait_until};
+use crate::support::{Running, amount, number, wait_until};
 
 /// Which of the runs is the producer's; the others are members of one group.
 const PRODUCER: usize = 0;
@@ -139,15 +141,16 @@ fn strike(runs: &mut Vec<Running>, flow: &Flow<'_>, deck: &mut Deck, random: &mu
 }
 
 #[test]
-fn a_campaign_of_kills_loses_nothing_and_doubles_nothing() {
-    let n_wanted = number("RUNNER_KILLS", 20);
+#[needs(kafka)]
+fn kill_campaign_loses_and_duplicates_nothing() {
+    let n_wanted = amount("RUNNER_KILLS", 20, 300);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-    let seed = number("RUNNER_SEED", now.as_nanos() as u64);
+    let seed = number("RUNNER_SEED").unwrap_or(now.as_nanos() as u64);
     eprintln!("RUNNER_KILLS={n_wanted} RUNNER_SEED={seed}");
     let began = Instant::now();
     let (mut random, mut deck) = (SplitMix(seed), Deck(Vec::new()));
     // At this pace there is more than enough to send for the time that a kill and its like take.
-    let Some(flow) = Flow::new(400 * n_wanted as usize) else { return };
+    let flow = Flow::new(400 * n_wanted as usize);
     let mut flow = flow.partitioned(3);
     flow.set("STOCKS_RATE", "50").session(Duration::from_secs(2));
     // Small batches are acknowledged early, so that kills hit between many commits.
@@ -197,8 +200,9 @@ fn a_campaign_of_kills_loses_nothing_and_doubles_nothing() {
 }
 
 #[test]
-fn killed_while_the_checkpoint_is_written_nothing_is_missing() {
-    let Some(mut flow) = Flow::new(2_000) else { return };
+#[needs(kafka)]
+fn producer_killed_while_writing_checkpoint_loses_nothing() {
+    let mut flow = Flow::new(2_000);
     flow.set("STOCKS_RATE", "300");
     let mut n_torn = 0;
     wait_until("three kills in the middle of a checkpoint", LONG, || {
@@ -220,8 +224,9 @@ fn killed_while_the_checkpoint_is_written_nothing_is_missing() {
 }
 
 #[test]
-fn killed_while_it_stops_nothing_is_missing() {
-    let Some(flow) = Flow::new(2_000) else { return };
+#[needs(kafka)]
+fn consumer_killed_while_stopping_loses_nothing() {
+    let flow = Flow::new(2_000);
     let mut flow = flow.partitioned(2);
     let bucket = flow.proxied_bucket();
     flow.set("STOCKS_RATE", "300");
@@ -252,8 +257,9 @@ fn killed_while_it_stops_nothing_is_missing() {
 
 /// Whoever may end in order writes nothing twice, neither into the topic nor into the bucket.
 #[test]
-fn stopped_in_order_again_and_again_nothing_is_doubled_anywhere() {
-    let Some(flow) = Flow::new(2_000) else { return };
+#[needs(kafka)]
+fn repeated_graceful_stops_duplicate_nothing() {
+    let flow = Flow::new(2_000);
     let mut flow = flow.partitioned(2);
     flow.set("STOCKS_RATE", "1000");
     let mut random = SplitMix(11);

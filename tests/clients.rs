@@ -5,10 +5,12 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use runner_needs::needs;
+
 use crate::support::cloud::Cloud;
 use crate::support::kafka::tool;
 use crate::support::stocks::stocks_csv;
-use crate::support::{Scene, has};
+use crate::support::Scene;
 
 /// A cloud, and programs that find it.
 struct Desk {
@@ -85,10 +87,8 @@ impl Done {
 }
 
 #[test]
-fn the_aws_command_keeps_objects() {
-    if !has("aws", &["--version"]) {
-        return;
-    }
+#[needs(aws)]
+fn aws_cli_stores_lists_and_removes_objects() {
     let desk = Desk::new();
     desk.scene.write("folder/a.json", "{\"a\":1}");
     desk.scene.write("folder/deep/b.json", "{\"b\":2}");
@@ -110,10 +110,8 @@ fn the_aws_command_keeps_objects() {
 }
 
 #[test]
-fn the_aws_command_crawls_and_asks() {
-    if !has("aws", &["--version"]) {
-        return;
-    }
+#[needs(aws)]
+fn aws_cli_crawls_and_queries() {
     let desk = Desk::new();
     desk.scene.write("prices/1.json", "{\"Index\":\"NYA\",\"Adj Close\":528.69}\n");
     desk.scene.write("prices/2.json", "{\"Index\":\"HSI\",\"Adj Close\":2}\n");
@@ -151,10 +149,8 @@ fn the_aws_command_crawls_and_asks() {
 }
 
 #[test]
-fn boto3_does_the_same_with_its_pages_and_its_errors() {
-    if !has("python3", &["-c", "import boto3"]) {
-        return;
-    }
+#[needs(boto3)]
+fn boto3_paginates_and_reads_error_codes() {
     let desk = Desk::new();
     let script = include_str!("clients/boto3_session.py");
     let done = desk.run("python3", &["-"], script);
@@ -162,10 +158,8 @@ fn boto3_does_the_same_with_its_pages_and_its_errors() {
 }
 
 #[test]
-fn kcat_writes_and_reads_alone_and_in_a_group() {
-    if !has("kcat", &["-V"]) {
-        return;
-    }
+#[needs(kcat)]
+fn kcat_writes_and_reads_with_and_without_group() {
     let desk = Desk::new();
     let broker = desk.broker().to_owned();
     let tools = |arguments: &[&str], input: &str| {
@@ -200,34 +194,35 @@ fn kcat_writes_and_reads_alone_and_in_a_group() {
 }
 
 #[test]
-fn the_console_programs_of_kafka_work() {
+#[needs(java)]
+fn kafka_console_tools_work_with_embedded_broker() {
     let desk = Desk::new();
     let broker = desk.broker().to_owned();
-    let run = |class: &str, arguments: &[&str], input: &str| -> Option<String> {
-        let mut command = tool(class)?;
+    let run = |class: &str, arguments: &[&str], input: &str| -> String {
+        let mut command = tool(class);
         command.args(["--bootstrap-server", &broker]).args(arguments);
-        Some(desk.finish(command, input).ok().to_owned())
+        desk.finish(command, input).ok().to_owned()
     };
     let topics = "org.apache.kafka.tools.TopicCommand";
-    let Some(_) = run(topics, &["--create", "--topic", "console", "--partitions", "2"], "") else { return };
-    assert_eq!(run(topics, &["--list"], "").as_deref(), Some("console"));
-    let described = run(topics, &["--describe", "--topic", "console"], "").expect("described");
+    run(topics, &["--create", "--topic", "console", "--partitions", "2"], "");
+    assert_eq!(run(topics, &["--list"], ""), "console");
+    let described = run(topics, &["--describe", "--topic", "console"], "");
     assert!(described.contains("PartitionCount: 2"), "{described}");
     let lines: String = (0..50).map(|n| format!("line {n}\n")).collect();
     run("org.apache.kafka.tools.ConsoleProducer", &["--topic", "console"], &lines);
     let consume =
         ["--topic", "console", "--from-beginning", "--group", "console-readers", "--max-messages", "50"];
-    let read = run("org.apache.kafka.tools.consumer.ConsoleConsumer", &consume, "").expect("read");
+    let read = run("org.apache.kafka.tools.consumer.ConsoleConsumer", &consume, "");
     let mut read: Vec<&str> = read.lines().filter(|line| line.starts_with("line ")).collect();
     read.sort_unstable_by_key(|line| line[5..].parse::<u32>().expect("a number"));
     assert_eq!(read, lines.lines().collect::<Vec<_>>());
-    let offsets = run("org.apache.kafka.tools.GetOffsetShell", &["--topic", "console"], "").expect("offsets");
+    let offsets = run("org.apache.kafka.tools.GetOffsetShell", &["--topic", "console"], "");
     let sum: u64 = offsets.lines().filter_map(|line| line.rsplit(':').next()?.parse::<u64>().ok()).sum();
     assert_eq!(sum, 50, "{offsets}");
     let groups = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
-    let listed = run(groups, &["--list"], "").expect("listed");
+    let listed = run(groups, &["--list"], "");
     assert!(listed.contains("console-readers"), "{listed}");
-    let lag = run(groups, &["--describe", "--group", "console-readers"], "").expect("described");
+    let lag = run(groups, &["--describe", "--group", "console-readers"], "");
     let lag_of = |line: &str| line.split_whitespace().nth(5).and_then(|lag| lag.parse::<u64>().ok());
     assert_eq!(lag.lines().filter_map(lag_of).sum::<u64>(), 0, "{lag}");
 }

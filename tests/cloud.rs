@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 
 use crate::support::cloud::Cloud;
 use crate::support::disk::SmallDisk;
@@ -49,7 +50,7 @@ fn query(scene: &Scene, sql: &str, more: &[&str]) -> Outcome {
 }
 
 #[test]
-fn the_demo_shows_the_whole_flow_and_checks_its_count() {
+fn demo_runs_whole_flow_and_checks_count() {
     let scene = Scene::new();
     let began = Instant::now();
     let outcome = scene.run(["demo", "--records", "2000", "--rate", "200", "--keep", "kept here"]);
@@ -71,7 +72,7 @@ fn the_demo_shows_the_whole_flow_and_checks_its_count() {
 }
 
 #[test]
-fn the_demo_does_the_same_from_an_api() {
+fn demo_with_http_source_checks_count() {
     let scene = Scene::new();
     let outcome = scene.run(["demo", "--records", "120", "--rate", "400", "--source", "http"]);
     outcome.assert_code(0).assert_says(&[
@@ -81,7 +82,7 @@ fn the_demo_does_the_same_from_an_api() {
 }
 
 #[test]
-fn the_demo_keeps_to_itself_whatever_the_user_has_set() {
+fn demo_ignores_user_environment() {
     let mut scene = Scene::new();
     scene
         .set("AWS_PROFILE", "nobody")
@@ -96,7 +97,7 @@ fn the_demo_keeps_to_itself_whatever_the_user_has_set() {
 }
 
 #[test]
-fn the_demo_keeps_nothing_in_a_folder_that_holds_something() {
+fn demo_refuses_to_keep_into_nonempty_folder() {
     let scene = Scene::new();
     scene.write("kept/mine.txt", "mine");
     let outcome = scene.run(["demo", "--keep", "kept"]);
@@ -105,7 +106,7 @@ fn the_demo_keeps_nothing_in_a_folder_that_holds_something() {
 }
 
 #[test]
-fn producer_and_consumer_run_in_one_command_against_the_cloud() {
+fn producer_and_consumer_run_in_one_command() {
     let mut scene = Scene::new();
     let cloud = Cloud::start(&scene, &["--data", "data"]);
     cloud.surround(&mut scene);
@@ -132,7 +133,7 @@ fn producer_and_consumer_run_in_one_command_against_the_cloud() {
 }
 
 #[test]
-fn sql_is_answered_in_the_form_that_was_asked_for() {
+fn query_prints_table_csv_or_json() {
     let mut scene = Scene::new();
     let _cloud = cloud_with_table(&mut scene, 120, &[]);
     let sql = "SELECT index, count(*) AS n, min(date) AS first FROM stockmarket_project \
@@ -151,7 +152,7 @@ fn sql_is_answered_in_the_form_that_was_asked_for() {
 }
 
 #[test]
-fn a_query_is_a_check_with_an_exit_code() {
+fn query_expect_sets_exit_code() {
     let mut scene = Scene::new();
     let _cloud = cloud_with_table(&mut scene, 60, &[]);
     let sql = "SELECT count(*) FROM stockmarket_project";
@@ -161,7 +162,7 @@ fn a_query_is_a_check_with_an_exit_code() {
 }
 
 #[test]
-fn sql_that_athena_would_refuse_is_refused_with_its_reason() {
+fn query_refused_by_athena_shows_reason() {
     let mut scene = Scene::new();
     let _cloud = cloud_with_table(&mut scene, 30, &[]);
     for (sql, reason) in [
@@ -180,7 +181,7 @@ fn sql_that_athena_would_refuse_is_refused_with_its_reason() {
 }
 
 #[test]
-fn objects_and_tables_survive_a_restart_where_data_says_so() {
+fn local_with_data_folder_keeps_objects_and_tables() {
     let mut scene = Scene::new();
     let cloud = cloud_with_table(&mut scene, 40, &["--data", "data"]);
     cloud.stop().assert_code(0);
@@ -191,7 +192,7 @@ fn objects_and_tables_survive_a_restart_where_data_says_so() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn local_port_in_use_is_named() {
     let scene = Scene::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("bound").port().to_string();
@@ -202,7 +203,7 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_used_is_named() {
+fn local_unusable_data_folder_is_named() {
     let scene = Scene::new();
     scene.write("data", "a file in its place");
     let outcome = scene.run(["local", "--data", "data"]);
@@ -215,9 +216,10 @@ fn a_folder_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn a_full_disk_is_told_in_every_answer_and_the_cloud_goes_on() {
+#[needs(mount)]
+fn local_on_full_disk_reports_it_and_recovers() {
     let mut scene = Scene::new();
-    let Some(disk) = SmallDisk::mount(&scene.path("small")) else { return };
+    let disk = SmallDisk::mount(&scene.path("small"));
     let path = |name: &str| scene.path(name).display().to_string();
     let arguments = ["local", "--write-env", &path("cloud.env"), "--data", &path("small/data")];
     let cloud = scene.start_by(&disk.entrance(), arguments);
@@ -254,7 +256,7 @@ fn a_full_disk_is_told_in_every_answer_and_the_cloud_goes_on() {
 }
 
 #[test]
-fn the_stock_api_answers_by_cursor_through_the_http_source() {
+fn stock_api_pages_are_read_by_cursor() {
     let mut scene = Scene::new();
     let cloud = Cloud::start(&scene, &[]);
     cloud.surround(&mut scene);
@@ -269,7 +271,7 @@ fn the_stock_api_answers_by_cursor_through_the_http_source() {
 }
 
 #[test]
-fn nothing_listens_beyond_the_loopback_and_all_of_it_ends_with_the_process() {
+fn local_listens_on_loopback_only_and_frees_ports() {
     let scene = Scene::new();
     let cloud = Cloud::start(&scene, &[]);
     let broker = cloud.get("KAFKA_BOOTSTRAP_SERVERS").to_owned();

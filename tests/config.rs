@@ -28,13 +28,13 @@ fn around(front: &str, source: &str, sink: &str) -> String {
 }
 
 #[test]
-fn a_file_without_slips_is_fine() {
+fn validate_accepts_valid_file() {
     let (code, said) = validate(&around("", "", ""));
     assert_eq!((code, said.as_str()), (0, "p.toml: ok, pipeline `p` of in, out\n"));
 }
 
 #[test]
-fn a_slip_is_shown_where_it_stands_with_what_could_stand_there() {
+fn unknown_option_is_shown_with_position_and_suggestion() {
     let (code, said) = validate(&around("", "delimeter = \";\"", ""));
     assert_eq!(code, 78);
     let expected = "\
@@ -60,7 +60,7 @@ p.toml has 1 error; nothing was run
 }
 
 #[test]
-fn all_slips_of_a_file_are_shown_at_once_in_its_order() {
+fn all_errors_are_shown_at_once_in_file_order() {
     let pipeline = around(
         "naem = \"x\"\n[retry]\ntimeout = \"5\"\n",
         "header = 3\nnull_value = []",
@@ -74,13 +74,13 @@ fn all_slips_of_a_file_are_shown_at_once_in_its_order() {
 }
 
 #[test]
-fn what_is_no_toml_is_shown_where_it_breaks() {
+fn invalid_toml_is_shown_with_position() {
     assert_slips("[sources.in\ntype = \"csv\"\n", &["p.toml:1:", "p.toml has"]);
     assert_slips(&around("", "header = tru", ""), &["p.toml:5:10"]);
 }
 
 #[test]
-fn wiring_that_leads_nowhere_is_refused() {
+fn invalid_wiring_is_refused() {
     assert_slips("", &["has no source", "has no sink", "[sources.NAME]"]);
     assert_slips(
         &around("", "", "[transforms.alone]\ntype = \"to_json\"\ninputs = [\"in\"]"),
@@ -109,7 +109,7 @@ fn wiring_that_leads_nowhere_is_refused() {
 }
 
 #[test]
-fn an_unknown_plugin_names_the_known_ones_and_how_more_are_linked_in() {
+fn unknown_plugin_lists_known_ones_and_how_to_link_more() {
     assert_slips(
         &around("", "", "").replace("\"csv\"", "\"throttle\""),
         &["there is no source of type `throttle`", "`throttle` is a transform", "use acme_plugins as _;"],
@@ -117,7 +117,7 @@ fn an_unknown_plugin_names_the_known_ones_and_how_more_are_linked_in() {
 }
 
 #[test]
-fn variables_are_filled_in_and_turned_into_what_the_option_is() {
+fn variables_are_interpolated_and_typed_as_option() {
     let mut scene = Scene::new();
     scene.set("HEADER", "false").set("EMPTY", "").set("NAME_OF_FILE", "a\"b\n[sinks.evil]");
     scene.write(
@@ -128,7 +128,7 @@ fn variables_are_filled_in_and_turned_into_what_the_option_is() {
 }
 
 #[test]
-fn a_variable_that_is_missing_or_unfit_is_named() {
+fn missing_or_invalid_variable_is_named() {
     assert_slips(&around("", "delimiter = \"${NOWHERE}\"", ""), &["NOWHERE is not set", "p.toml:5:13"]);
     assert_slips(
         &around("", "delimiter = \"${NOWHERE:?what stands between cells}\"", ""),
@@ -169,7 +169,7 @@ fn no_message_shows_a_secret() {
 }
 
 #[test]
-fn a_slip_in_a_file_of_variables_shows_nothing_of_its_line() {
+fn env_file_error_hides_content_of_line() {
     let scene = Scene::new();
     scene.write("p.toml", around("", "", ""));
     for (line, parts) in [
@@ -185,7 +185,7 @@ fn a_slip_in_a_file_of_variables_shows_nothing_of_its_line() {
 }
 
 #[test]
-fn a_file_of_variables_gives_values_as_they_are_written() {
+fn env_file_values_are_taken_literally() {
     let mut scene = Scene::new();
     scene.set("word1", "never").set("OUT", "never");
     scene.write("a.csv", "n\n1\n");
@@ -197,7 +197,7 @@ fn a_file_of_variables_gives_values_as_they_are_written() {
 }
 
 #[test]
-fn an_address_of_aws_with_a_password_in_it_is_refused() {
+fn aws_endpoint_with_password_is_refused() {
     let mut scene = Scene::new();
     scene.write("a.csv", "n\n1\n");
     let lake = |more: &str| {
@@ -219,7 +219,7 @@ fn an_address_of_aws_with_a_password_in_it_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_a_bad_pipeline_file() {
+fn missing_pipeline_file_exits_with_code_78() {
     let scene = Scene::new();
     scene
         .run(["run", "nowhere.toml"])
@@ -230,7 +230,7 @@ fn a_file_that_is_not_there_is_a_bad_pipeline_file() {
 }
 
 #[test]
-fn errors_of_options_are_shown_beside_all_other_slips() {
+fn option_errors_are_shown_with_all_other_errors() {
     assert_slips(
         "[sources.api]\ntype = \"http\"\nendpoint = \"nowhere\"\n\
          [sinks.out]\ntype = \"kafka\"\ninputs = [\"api\"]\ngroup.id = \"g\"\n\
@@ -249,7 +249,7 @@ fn errors_of_options_are_shown_beside_all_other_slips() {
 }
 
 #[test]
-fn objects_of_two_sources_are_not_named_by_their_numbers_alone() {
+fn s3_key_of_two_sources_by_entry_alone_is_refused() {
     let sources: String = ["news", "stocks"]
         .map(|name| format!("[sources.{name}]\ntype = \"csv\"\npath = \"a.csv\"\n"))
         .concat();
@@ -261,7 +261,7 @@ fn objects_of_two_sources_are_not_named_by_their_numbers_alone() {
 }
 
 #[test]
-fn a_misspelt_plugin_is_suggested_on_the_command_line() {
+fn plugins_verb_suggests_similar_name() {
     Scene::new().run(["plugins", "throttl"]).assert_code(2).assert_says(&["did you mean `throttle`?"]);
     let outcome = Scene::new().run(["plugins", "http"]);
     assert!(outcome.stdout.contains("strategy = \"basic\""), "{}", outcome.stdout);

@@ -50,7 +50,7 @@ fn many_rows() -> String {
 }
 
 #[test]
-fn the_sample_data_is_what_its_generator_writes() {
+fn sample_data_matches_its_generator() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/data/stocks.csv");
     let made = stocks_csv(3_000, 1986);
     if std::env::var_os(UPDATE).is_some() {
@@ -64,7 +64,7 @@ fn the_sample_data_is_what_its_generator_writes() {
 }
 
 #[test]
-fn a_bad_row_stops_the_run_with_its_place_and_is_met_again() {
+fn bad_row_without_dead_letters_stops_every_run_with_position() {
     let scene = scene("a,b\n1,2\n3\n4,5\n", "");
     for n_lines in [1, 1] {
         let outcome = run(&scene);
@@ -75,7 +75,7 @@ fn a_bad_row_stops_the_run_with_its_place_and_is_met_again() {
 }
 
 #[test]
-fn bad_rows_go_to_the_dead_letters_and_the_others_on() {
+fn bad_rows_go_to_dead_letters_and_good_rows_pass() {
     let mut text = many_rows().into_bytes();
     text.extend(b"1,2,3\n4,\xFFx\nx,5\n\"6\",\"good\nrow\"\n7,\"open\n8,9\n");
     let scene = scene(text, "");
@@ -111,7 +111,7 @@ fn bad_rows_go_to_the_dead_letters_and_the_others_on() {
 }
 
 #[test]
-fn the_line_that_a_misfit_asks_for_lets_the_run_go_on_behind_what_was_written() {
+fn type_mismatch_resumes_with_the_suggested_types_option() {
     let scene = scene(many_rows() + "12000.5,x\n12001,y\n", "");
     let outcome = run(&scene);
     outcome.assert_code(1);
@@ -124,7 +124,7 @@ fn the_line_that_a_misfit_asks_for_lets_the_run_go_on_behind_what_was_written() 
 }
 
 #[test]
-fn a_file_that_has_grown_goes_on_with_the_types_it_had() {
+fn grown_file_resumes_with_same_types() {
     let scene = scene("n,f\n1,2\n3,4.5", "");
     run(&scene).assert_code(0);
     append(&scene, "rows.csv", "\n5,6\n");
@@ -134,7 +134,7 @@ fn a_file_that_has_grown_goes_on_with_the_types_it_had() {
 }
 
 #[test]
-fn a_file_that_has_changed_otherwise_is_refused_until_it_is_read_from_its_start() {
+fn changed_file_is_refused_until_from_start() {
     let rows = stocks_csv(2_000, 3);
     for changed in [
         rows.replacen("HSI", "ISH", 1),
@@ -159,7 +159,7 @@ fn a_file_that_has_changed_otherwise_is_refused_until_it_is_read_from_its_start(
 }
 
 #[test]
-fn what_a_run_has_not_taken_on_is_read_by_the_next_one() {
+fn rows_after_limit_are_read_by_next_run() {
     let text = stocks_csv(5_000, 4);
     let scene = scene(&text, "");
     let whole = scene.read("p.toml");
@@ -179,7 +179,7 @@ fn what_a_run_has_not_taken_on_is_read_by_the_next_one() {
 }
 
 #[test]
-fn lists_globs_and_compression_make_one_stream() {
+fn lists_globs_and_compressed_files_form_one_stream() {
     let scene = Scene::new();
     let zipped = |text: &str| {
         let mut child = std::process::Command::new("gzip")
@@ -204,7 +204,7 @@ fn lists_globs_and_compression_make_one_stream() {
 }
 
 #[test]
-fn a_longer_list_goes_on_behind_what_was_read_of_the_shorter() {
+fn extended_path_list_reads_only_new_files() {
     let scene = Scene::new();
     for year in 2024..=2026 {
         scene.write(format!("{year}.csv"), format!("n\n{year}\n"));
@@ -218,7 +218,7 @@ fn a_longer_list_goes_on_behind_what_was_read_of_the_shorter() {
 }
 
 #[test]
-fn a_row_taken_out_behind_a_run_that_had_stored_more_gives_its_number_to_no_other() {
+fn removed_unread_row_gives_its_entry_number_to_no_other_row() {
     let mut scene = scene("", "");
     let server = S3::start();
     server.create_bucket("lake");
@@ -250,7 +250,7 @@ fn a_row_taken_out_behind_a_run_that_had_stored_more_gives_its_number_to_no_othe
 }
 
 #[test]
-fn where_the_runner_is_started_is_no_part_of_where_a_record_comes_from() {
+fn origin_is_independent_of_working_directory() {
     let scene = scene("a,b\n1\n2\n", "");
     let pipeline = scene.read("p.toml");
     scene.write("pipelines/rows.csv", scene.read("rows.csv"));
@@ -265,7 +265,7 @@ fn where_the_runner_is_started_is_no_part_of_where_a_record_comes_from() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_says_what_to_do() {
+fn unreadable_file_error_says_what_to_do() {
     for (text, options, says) in [
         ("", "", "rows.csv is empty, and a header row was expected"),
         ("a,b,a\n1,2,3\n", "", "rows.csv:1:5: columns 1 and 3 are both called `a`"),
@@ -292,7 +292,7 @@ fn a_file_that_cannot_be_read_says_what_to_do() {
 }
 
 #[test]
-fn a_path_that_would_be_right_in_the_current_folder_is_pointed_out() {
+fn missing_file_that_exists_in_current_folder_is_pointed_out() {
     let scene = scene("a\n1\n", "");
     scene.write("pipelines/p.toml", scene.read("p.toml"));
     scene.run(["run", "pipelines/p.toml"]).assert_code(1).assert_says(&[
@@ -302,7 +302,7 @@ fn a_path_that_would_be_right_in_the_current_folder_is_pointed_out() {
 }
 
 #[test]
-fn options_that_make_no_sense_are_shown_where_they_stand() {
+fn invalid_csv_options_are_shown_with_position() {
     for (options, says) in [
         ("delimiter = \",,\"", "`,,` is not one ASCII character"),
         ("types = \"float\"", "`float` is neither \"infer\" nor \"string\" nor a table"),

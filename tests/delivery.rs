@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 
 use crate::support::cloud::Cloud;
 use crate::support::flow::{Flow, LONG, stock_pipeline};
@@ -32,21 +33,24 @@ fn everything_arrives(flow: Flow<'_>, n_partitions: i32) {
 const ALL: usize = 104_224;
 
 #[test]
+#[needs(kafka)]
 fn all_rows_arrive_through_one_partition() {
-    let Some(flow) = Flow::new(ALL) else { return };
+    let flow = Flow::new(ALL);
     everything_arrives(flow, 1);
 }
 
 #[test]
+#[needs(kafka)]
 fn all_rows_arrive_through_six_partitions() {
-    let Some(flow) = Flow::new(ALL) else { return };
+    let flow = Flow::new(ALL);
     everything_arrives(flow, 6);
 }
 
-/// `RUNNER_ALL_ROWS=1` takes as many here as through the real broker.
+/// `RUNNER_ALL_ROWS=1` or `RUNNER_LONG=1` takes as many rows as through the real broker.
 #[test]
-fn all_rows_arrive_through_the_embedded_broker() {
-    let n_rows = if std::env::var_os("RUNNER_ALL_ROWS").is_some() { ALL } else { 5_000 };
+fn all_rows_arrive_through_embedded_broker() {
+    let is_long = ["RUNNER_ALL_ROWS", "RUNNER_LONG"].iter().any(|name| std::env::var_os(name).is_some());
+    let n_rows = if is_long { ALL } else { 5_000 };
     everything_arrives(Flow::through(Broker::embedded(), n_rows), 1);
     everything_arrives(Flow::through(Broker::embedded(), n_rows), 6);
 }
@@ -54,7 +58,7 @@ fn all_rows_arrive_through_the_embedded_broker() {
 /// kill -9 or SIGTERM at either side or both, again and again; then each runs once more. What
 /// `campaign.rs` does with the real broker.
 #[test]
-fn whoever_is_killed_the_embedded_broker_loses_nothing() {
+fn kills_with_embedded_broker_lose_nothing() {
     let mut flow = Flow::through(Broker::embedded(), 5_000);
     let seed =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos();
@@ -109,13 +113,14 @@ fn assert_in_order(outcome: &Outcome) {
 }
 
 #[test]
-fn a_member_of_two_is_killed_under_load_and_nothing_is_missing() {
-    let Some(flow) = Flow::new(15_000) else { return };
+#[needs(kafka)]
+fn killed_group_member_loses_nothing() {
+    let flow = Flow::new(15_000);
     one_of_two_is_killed(flow);
 }
 
 #[test]
-fn a_member_of_two_is_killed_and_the_embedded_broker_hands_over_its_partitions() {
+fn killed_group_member_with_embedded_broker_loses_nothing() {
     one_of_two_is_killed(Flow::through(Broker::embedded(), 5_000));
 }
 
@@ -135,9 +140,10 @@ fn one_of_two_is_killed(flow: Flow<'_>) {
 }
 
 #[test]
-fn the_setup_of_the_zookeeper_days_works_as_well() {
-    let Some(old) = Broker::start_zookeeper_era() else { return };
-    let Some(mut flow) = Flow::new(2_000) else { return };
+#[needs(java)]
+fn stock_flow_runs_with_kafka_3_9_and_zookeeper() {
+    let old = Broker::start_zookeeper_era();
+    let mut flow = Flow::new(2_000);
     flow.hurry().set("KAFKA_BOOTSTRAP_SERVERS", old.bootstrap());
     flow.produce().wait(LONG).assert_code(0);
     flow.consume().wait(LONG).assert_code(0);
@@ -147,8 +153,9 @@ fn the_setup_of_the_zookeeper_days_works_as_well() {
 /// The source block is edited from a file to an API with other data: reading
 /// starts afresh, and counting goes on.
 #[test]
-fn when_the_source_is_edited_the_numbers_go_on_and_nothing_collides() {
-    let Some(flow) = Flow::new(300) else { return };
+#[needs(kafka)]
+fn replaced_source_continues_entry_numbers_without_collision() {
+    let flow = Flow::new(300);
     the_source_is_edited(flow);
     the_source_is_edited(Flow::through(Broker::embedded(), 300));
 }
@@ -169,8 +176,9 @@ fn the_source_is_edited(mut flow: Flow<'_>) {
 
 /// Through Apache Kafka into the offline cloud, whose Glue and Athena are asked in the end.
 #[test]
-fn the_stock_files_run_as_they_are() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn stock_pipeline_files_run_unchanged() {
+    let broker = Broker::shared();
     let mut scene = Scene::new();
     let cloud = Cloud::start(&scene, &[]);
     cloud.surround(&mut scene);

@@ -1,10 +1,12 @@
 //! What brokers deny, and what is said then.
 
+use runner_needs::needs;
+
 use crate::support::Scene;
 use crate::support::kafka::{Broker, tool};
 
 /// A broker that knows one user, who may do nothing.
-fn guarded() -> Option<Broker> {
+fn guarded() -> Broker {
     Broker::start_with(&[
         (
             "listeners",
@@ -23,8 +25,9 @@ fn guarded() -> Option<Broker> {
 }
 
 #[test]
-fn who_is_refused_is_told_so_at_once_and_no_password_is_shown() {
-    let Some(broker) = guarded() else { return };
+#[needs(java)]
+fn denied_user_fails_at_once_without_showing_password() {
+    let broker = guarded();
     let topic = broker.create_topic("guarded", 1);
     for (password, said) in [("wr0ng-one", "refuses the credentials"), ("right", "does not let this user")] {
         let options = format!(
@@ -66,15 +69,16 @@ fn who_is_refused_is_told_so_at_once_and_no_password_is_shown() {
 }
 
 #[test]
-fn a_topic_that_nobody_may_create_is_asked_for_by_name() {
+#[needs(java)]
+fn denied_topic_creation_names_topic_and_permission() {
     let settings = [
         ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
         ("allow.everyone.if.no.acl.found", "true"),
     ];
-    let Some(broker) = Broker::start_with(&settings) else { return };
+    let broker = Broker::start_with(&settings);
     // What is allowed by name first: as soon as there is a rule, everything else is denied.
     for (rule, operation) in [("--allow-principal", "All"), ("--deny-principal", "Create")] {
-        let Some(mut rules) = tool("org.apache.kafka.tools.AclCommand") else { return };
+        let mut rules = tool("org.apache.kafka.tools.AclCommand");
         rules.args(["--bootstrap-server", broker.bootstrap(), "--add", rule, "User:ANONYMOUS"]);
         rules.args(["--operation", operation, "--cluster", "--topic", "*"]);
         let ruled = rules.output().expect("Kafka's own program");

@@ -63,7 +63,7 @@ fn assert_says(letter: &Value, component: &str, reason: &str, origin: &Value, bo
 }
 
 #[test]
-fn a_row_that_a_sink_cannot_take_goes_into_what_was_put_in_front() {
+fn dlq_replay_into_named_component_delivers_row() {
     let scene = scene([CSV, &out("rows"), FILE].concat());
     scene.write("rows.csv", "a,b\n1,x\n2,\"y\nz\"\n");
     run(&scene).assert_code(0);
@@ -119,7 +119,7 @@ fn assert_stored(server: &S3, entries: impl IntoIterator<Item = usize>) {
 }
 
 #[test]
-fn s3_names_the_object_and_a_replay_stores_it_under_the_same_name() {
+fn dlq_replay_stores_s3_object_under_same_key() {
     let (server, scene) = lake(3, "");
     server.put("lake", &key(1), "something else");
     run(&scene).assert_code(0);
@@ -144,7 +144,7 @@ fn s3_names_the_object_and_a_replay_stores_it_under_the_same_name() {
 }
 
 #[test]
-fn a_branch_that_had_stored_a_record_does_not_get_it_again() {
+fn dlq_replay_skips_branch_that_stored_the_record() {
     let (server, scene) = lake(3, "");
     scene.write("p.toml", scene.read("p.toml") + out("json").as_str());
     server.put("lake", &key(2), "something else");
@@ -156,7 +156,7 @@ fn a_branch_that_had_stored_a_record_does_not_get_it_again() {
 }
 
 #[test]
-fn a_replay_that_is_killed_loses_nothing_and_the_next_one_completes_it() {
+fn killed_dlq_replay_is_completed_by_next_one() {
     const ROWS: usize = 60;
     let (server, scene) = lake(ROWS, "concurrency = 2");
     small_batches(&scene);
@@ -182,7 +182,7 @@ fn a_replay_that_is_killed_loses_nothing_and_the_next_one_completes_it() {
 }
 
 #[test]
-fn a_replay_that_is_stopped_keeps_what_it_has_not_delivered_and_no_more() {
+fn stopped_dlq_replay_keeps_undelivered_letters() {
     const ROWS: usize = 60;
     let (server, scene) = lake(ROWS, "concurrency = 2");
     small_batches(&scene);
@@ -204,7 +204,7 @@ fn a_replay_that_is_stopped_keeps_what_it_has_not_delivered_and_no_more() {
 }
 
 #[test]
-fn a_file_that_a_run_writes_to_is_not_replayed() {
+fn dlq_replay_of_file_in_use_is_refused() {
     let (server, scene) = lake(1, "");
     reject_all(&server, &scene, 1);
     let pace = "[transforms.pace]\ntype = \"throttle\"\ninputs = [\"rows\"]\nrate = 1\nper = \"1h\"\n";
@@ -220,7 +220,7 @@ fn a_file_that_a_run_writes_to_is_not_replayed() {
 }
 
 #[test]
-fn a_packed_file_stays_packed_and_letters_of_others_stay_in_it() {
+fn dlq_replay_keeps_compression_and_other_pipelines_letters() {
     let (server, scene) = lake(3, "");
     scene.write("p.toml", scene.read("p.toml").replace("dead.jsonl", "dead.jsonl.gz"));
     reject_all(&server, &scene, 2);
@@ -234,7 +234,7 @@ fn a_packed_file_stays_packed_and_letters_of_others_stay_in_it() {
 }
 
 #[test]
-fn a_list_counts_the_reasons_and_show_has_every_byte() {
+fn dlq_list_counts_reasons_and_show_prints_body() {
     let scene = scene([CSV, JSON, &out("json"), FILE].concat());
     scene.write("rows.csv", b"a,b\n1,x\n2\n3,y\n4\n5,\xff\n");
     run(&scene).assert_code(0);

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 use rdkafka::producer::BaseRecord;
+use runner_needs::needs;
 
 use crate::support::kafka::Broker;
 use crate::support::{Outcome, Running, Scene, wait_until};
@@ -26,8 +27,8 @@ struct Copying<'a> {
 }
 
 impl Copying<'static> {
-    fn new(n_partitions: i32, n_records: usize, more: &str, between: &str) -> Option<Self> {
-        Some(Copying::through(Broker::shared()?, n_partitions, n_records, more, between))
+    fn new(n_partitions: i32, n_records: usize, more: &str, between: &str) -> Self {
+        Copying::through(Broker::shared(), n_partitions, n_records, more, between)
     }
 }
 
@@ -137,12 +138,13 @@ fn any_moment(at_most_millis: u64) {
 const SHORT_SESSION: &str = "\"session.timeout.ms\" = 6000, \"heartbeat.interval.ms\" = 500";
 
 #[test]
-fn killed_and_stopped_at_any_moment_each_record_is_copied_once() {
+#[needs(kafka)]
+fn kills_and_stops_copy_each_record_once() {
     for (n_partitions, n_records) in [(1, 20_000), (3, 7_000)] {
         // A static member is known again at once; the others would wait for its session to end.
         let options = "librdkafka_options = { \"group.instance.id\" = \"copier\" }";
         let pace = "type = \"throttle\"\nrate = 1500";
-        let Some(copying) = Copying::new(n_partitions, n_records, options, pace) else { return };
+        let copying = Copying::new(n_partitions, n_records, options, pace);
         let mut codes = Vec::new();
         for round in 0..14 {
             let mut running = copying.start();
@@ -171,9 +173,10 @@ fn killed_and_stopped_at_any_moment_each_record_is_copied_once() {
 }
 
 #[test]
-fn a_member_that_is_killed_leaves_nothing_behind_and_takes_nothing_along() {
+#[needs(kafka)]
+fn killed_member_loses_and_duplicates_nothing() {
     let options = format!("librdkafka_options = {{ {SHORT_SESSION} }}");
-    let Some(copying) = Copying::new(3, 4_000, &options, "type = \"throttle\"\nrate = 500") else { return };
+    let copying = Copying::new(3, 4_000, &options, "type = \"throttle\"\nrate = 500");
     let mut first = copying.start();
     copying.wait_for_progress(&mut first);
     let mut second = copying.start();
@@ -187,8 +190,9 @@ fn a_member_that_is_killed_leaves_nothing_behind_and_takes_nothing_along() {
 }
 
 #[test]
-fn a_member_that_comes_and_goes_in_order_disturbs_nobody() {
-    let Some(copying) = Copying::new(3, 4_000, "", "type = \"throttle\"\nrate = 500") else { return };
+#[needs(kafka)]
+fn joining_and_leaving_member_disturbs_no_other() {
+    let copying = Copying::new(3, 4_000, "", "type = \"throttle\"\nrate = 500");
     let mut first = copying.start();
     copying.wait_for_progress(&mut first);
     let mut second = copying.start();
@@ -203,9 +207,10 @@ fn a_member_that_comes_and_goes_in_order_disturbs_nobody() {
 }
 
 #[test]
-fn a_member_that_wakes_after_its_session_commits_nothing() {
+#[needs(kafka)]
+fn member_suspended_past_session_commits_nothing() {
     let options = format!("librdkafka_options = {{ {SHORT_SESSION} }}");
-    let Some(copying) = Copying::new(1, 6_000, &options, "type = \"throttle\"\nrate = 800") else { return };
+    let copying = Copying::new(1, 6_000, &options, "type = \"throttle\"\nrate = 800");
     let mut sleeper = copying.start();
     copying.wait_for_progress(&mut sleeper);
     any_moment(300);
@@ -222,8 +227,9 @@ fn a_member_that_wakes_after_its_session_commits_nothing() {
 
 /// A run whose transaction was open when the broker went may go on, or ends and is started again.
 #[test]
-fn a_broker_that_restarts_under_transactions_costs_nothing() {
-    let Some(broker) = Broker::start() else { return };
+#[needs(java)]
+fn broker_restart_during_transactions_loses_nothing() {
+    let broker = Broker::start();
     let copying = Copying::through(&broker, 2, 10_000, "", "type = \"throttle\"\nrate = 1500");
     let mut running = copying.start();
     copying.wait_for_progress(&mut running);
@@ -237,8 +243,9 @@ fn a_broker_that_restarts_under_transactions_costs_nothing() {
 }
 
 #[test]
-fn what_was_given_up_is_never_seen_and_is_written_once_it_can_be() {
-    let Some(copying) = Copying::new(1, 0, "", "type = \"sample\"\none_in = 1") else { return };
+#[needs(kafka)]
+fn aborted_transaction_is_invisible_and_rewritten_once() {
+    let copying = Copying::new(1, 0, "", "type = \"sample\"\none_in = 1");
     let numbers = 0..2_000;
     let bodies = numbers.clone().map(|n| match n {
         1_500 => "{}".to_owned(),
@@ -264,9 +271,10 @@ fn what_was_given_up_is_never_seen_and_is_written_once_it_can_be() {
 }
 
 #[test]
-fn marks_of_transactions_are_passed_and_the_next_copy_begins_behind_them() {
-    let Some(broker) = Broker::shared() else { return };
-    let Some(copying) = Copying::new(1, 10, "", "type = \"sample\"\none_in = 1") else { return };
+#[needs(kafka)]
+fn transaction_markers_are_skipped_in_offsets() {
+    let broker = Broker::shared();
+    let copying = Copying::new(1, 10, "", "type = \"sample\"\none_in = 1");
     broker.produce_transaction(&copying.from, &["never"], false);
     copying.scene.run(["run", "copy.toml"]).assert_code(0);
     copying.assert_copied();
@@ -290,7 +298,7 @@ fn refused(pipeline: &str, said: &[&str]) {
 }
 
 #[test]
-fn a_pipeline_that_cannot_keep_the_promise_is_refused_where_it_asks_for_it() {
+fn exactly_once_in_unsuitable_pipeline_is_refused() {
     let source = |name: &str, servers: &str, more: &str| {
         format!(
             "[sources.{name}]\ntype = \"kafka\"\nbootstrap_servers = \"{servers}\"\ntopics = [\"a\"]\n\

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 use serde_json::json;
 
 use crate::support::moto::Moto;
@@ -68,8 +69,9 @@ fn create_table(moto: &Moto, location: &str) {
 }
 
 #[test]
-fn database_and_crawler_are_made_and_a_crawl_without_a_table_is_explained() {
-    let Some(moto) = Moto::start() else { return };
+#[needs(moto)]
+fn glue_crawl_creates_database_and_crawler_and_explains_missing_table() {
+    let moto = Moto::start();
     let scene = scene(&moto, "1000", "schedule = \"cron(0 3 * * ? *)\"");
     scene.run(["run", "lake.toml"]).assert_code(0).assert_says(&[
         "created the database `realtime-de-db`",
@@ -92,8 +94,9 @@ fn database_and_crawler_are_made_and_a_crawl_without_a_table_is_explained() {
 }
 
 #[test]
-fn the_table_is_reported_with_its_columns() {
-    let Some(moto) = Moto::start() else { return };
+#[needs(moto)]
+fn glue_crawl_reports_table_with_columns() {
+    let moto = Moto::start();
     let scene = scene(&moto, "1000", "every = \"0s\"");
     moto.glue("CreateDatabase", &json!({ "DatabaseInput": { "Name": "realtime-de-db" } }));
     create_table(&moto, "s3://lake/stockmarket_project/");
@@ -103,8 +106,9 @@ fn the_table_is_reported_with_its_columns() {
 }
 
 #[test]
-fn a_table_elsewhere_is_not_reported() {
-    let Some(moto) = Moto::start() else { return };
+#[needs(moto)]
+fn glue_crawl_ignores_table_of_other_location() {
+    let moto = Moto::start();
     let scene = scene(&moto, "1000", "every = \"0s\"");
     moto.glue("CreateDatabase", &json!({ "DatabaseInput": { "Name": "realtime-de-db" } }));
     create_table(&moto, "s3://lake/stockmarket_project_old/");
@@ -112,8 +116,9 @@ fn a_table_elsewhere_is_not_reported() {
 }
 
 #[test]
-fn another_crawler_of_that_name_is_shown_and_left_alone() {
-    let Some(moto) = Moto::start() else { return };
+#[needs(moto)]
+fn existing_crawler_with_other_settings_is_reported_and_unchanged() {
+    let moto = Moto::start();
     let scene = scene(&moto, "1000", "");
     moto.glue(
         "CreateCrawler",
@@ -132,8 +137,9 @@ fn another_crawler_of_that_name_is_shown_and_left_alone() {
 }
 
 #[test]
-fn a_crawl_by_hand_reads_and_writes_no_record() {
-    let Some(moto) = Moto::start() else { return };
+#[needs(moto)]
+fn crawl_verb_starts_crawler_without_reading_records() {
+    let moto = Moto::start();
     let scene = scene(&moto, "1000", "");
     let outcome = scene.run(["crawl", "lake.toml"]);
     outcome.assert_code(0).assert_says(&["crawler `stock-market-crawler` has started", "has found no table"]);
@@ -142,8 +148,9 @@ fn a_crawl_by_hand_reads_and_writes_no_record() {
 }
 
 #[test]
-fn a_signal_starts_the_last_crawl_and_does_not_wait_for_it() {
-    let Some(moto) = Moto::start() else { return };
+#[needs(moto)]
+fn signal_starts_last_crawl_without_waiting() {
+    let moto = Moto::start();
     let scene = scene(&moto, "5", "");
     let run = scene.start(["run", "lake.toml", "--report", "report.json"]);
     let is_stored = || moto.exists("lake", "stockmarket_project/stock_market_0.json");
@@ -156,8 +163,8 @@ fn a_signal_starts_the_last_crawl_and_does_not_wait_for_it() {
 }
 
 /// What becomes of a run whose way to Glue is so once the first object was stored; it is stopped if `is_stopped`.
-fn ending_under(weather: Weather, is_stopped: bool) -> Option<Outcome> {
-    let moto = Moto::start()?;
+fn ending_under(weather: Weather, is_stopped: bool) -> Outcome {
+    let moto = Moto::start();
     let mut scene = scene(&moto, "50", "timeout = \"1s\"");
     let proxy = Proxy::to(&moto.url());
     scene.set("AWS_ENDPOINT_URL_GLUE", format!("http://{}", proxy.address()));
@@ -168,23 +175,25 @@ fn ending_under(weather: Weather, is_stopped: bool) -> Option<Outcome> {
     if is_stopped {
         run.signal(Signal::SIGTERM);
     }
-    Some(run.wait(Duration::from_secs(120)))
+    run.wait(Duration::from_secs(120))
 }
 
 #[test]
-fn a_glue_that_nobody_reaches_any_more_ends_the_run_as_one_that_was_never_there() {
-    let Some(outcome) = ending_under(Weather::Refusing, false) else { return };
+#[needs(moto)]
+fn glue_unreachable_past_retry_timeout_exits_69() {
+    let outcome = ending_under(Weather::Refusing, false);
     outcome.assert_code(69).assert_says(&["cannot reach Glue at http://127.0.0.1"]);
 }
 
 #[test]
-fn a_run_that_is_stopped_does_not_wait_long_for_a_silent_glue() {
-    let Some(outcome) = ending_under(Weather::Silent, true) else { return };
+#[needs(moto)]
+fn stopped_run_waits_briefly_for_unresponsive_glue() {
+    let outcome = ending_under(Weather::Silent, true);
     outcome.assert_code(0).assert_says(&["has not answered within 5s", "`runner crawl` starts it by hand"]);
 }
 
 #[test]
-fn a_crawler_behind_nothing_that_stores_in_s3_needs_a_target() {
+fn glue_crawl_without_s3_sink_needs_target() {
     let scene = Scene::new();
     scene.write(
         "lake.toml",

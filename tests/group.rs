@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 
 use crate::support::kafka::Broker;
-use crate::support::{Scene, has, wait_until};
+use crate::support::{Scene, wait_until};
 
 const SOON: Duration = Duration::from_secs(120);
 
@@ -56,8 +57,9 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 }
 
 #[test]
-fn a_slow_sink_pauses_the_partitions_and_is_not_put_out_of_the_group() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn slow_sink_pauses_partitions_and_stays_in_group() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("slow", 1);
     broker.produce(&topic, 0, numbers(0..200));
     let options = "stop = \"at_end\"\n\
@@ -73,8 +75,9 @@ fn a_slow_sink_pauses_the_partitions_and_is_not_put_out_of_the_group() {
 }
 
 #[test]
-fn what_comes_after_the_end_waits_for_the_next_run() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn records_after_at_end_are_read_by_next_run() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("later", 2);
     broker.produce(&topic, 0, numbers(0..60));
     let pace = "type = \"throttle\"\nrate = 30";
@@ -90,8 +93,9 @@ fn what_comes_after_the_end_waits_for_the_next_run() {
 }
 
 #[test]
-fn marks_of_transactions_are_neither_records_nor_records_missed() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn transaction_markers_are_neither_records_nor_gaps() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("transactions", 1);
     broker.produce_transaction(&topic, &["a", "b"], true);
     broker.produce_transaction(&topic, &["never"], false);
@@ -107,8 +111,9 @@ fn marks_of_transactions_are_neither_records_nor_records_missed() {
 }
 
 #[test]
-fn a_topic_that_is_not_there_yet_is_waited_for() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn missing_topic_is_waited_for() {
+    let broker = Broker::shared();
     let topic = broker.name("not-yet");
     let reading = Reading::new(broker, &topic, ["retry.connect = \"60s\"", "", ""]);
     let running = reading.scene.start(["run", "reads.toml"]);
@@ -122,16 +127,18 @@ fn a_topic_that_is_not_there_yet_is_waited_for() {
 }
 
 #[test]
-fn a_topic_that_never_comes_is_not_waited_for_for_ever() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn missing_topic_past_retry_connect_ends_run() {
+    let broker = Broker::shared();
     let topic = broker.name("never");
     let reading = Reading::new(broker, &topic, ["retry.connect = \"1s\"", "", ""]);
     reading.scene.run(["run", "reads.toml"]).assert_code(1).assert_says(&[&topic, broker.bootstrap()]);
 }
 
 #[test]
-fn a_topic_that_is_deleted_under_way_ends_the_run() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn topic_deleted_during_run_ends_source() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("deleted", 1);
     broker.produce(&topic, 0, ["a"]);
     let options = "librdkafka_options = { \"topic.metadata.propagation.max.ms\" = 500 }";
@@ -143,8 +150,9 @@ fn a_topic_that_is_deleted_under_way_ends_the_run() {
 }
 
 #[test]
-fn a_group_with_members_does_not_go_back_under_their_feet() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn from_start_with_active_group_members_is_refused() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("busy", 1);
     broker.produce(&topic, 0, ["a"]);
     let reading = Reading::new(broker, &topic, ["", "", ""]);
@@ -158,8 +166,9 @@ fn a_group_with_members_does_not_go_back_under_their_feet() {
 }
 
 #[test]
-fn latest_begins_with_what_comes_from_now_on_and_says_so_once() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn offset_reset_latest_reads_new_records_and_commits_start() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("latest", 1);
     broker.produce(&topic, 0, ["old"]);
     let reading = Reading::new(broker, &topic, ["", "auto_offset_reset = \"latest\"\nstop = \"at_end\"", ""]);
@@ -171,8 +180,9 @@ fn latest_begins_with_what_comes_from_now_on_and_says_so_once() {
 }
 
 #[test]
-fn latest_misses_nothing_of_a_partition_that_is_added_under_way() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn offset_reset_latest_reads_added_partition_from_beginning() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("growing", 1);
     broker.produce(&topic, 0, ["old"]);
     let options = "auto_offset_reset = \"latest\"\n\
@@ -189,8 +199,9 @@ fn latest_misses_nothing_of_a_partition_that_is_added_under_way() {
 }
 
 #[test]
-fn the_end_waits_for_partitions_of_a_member_that_was_killed() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn at_end_waits_for_partitions_of_killed_member() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("inherited", 2);
     for (partition, first) in [(0, 0), (1, 100)] {
         broker.produce(&topic, partition, numbers(first..first + 100));
@@ -217,8 +228,9 @@ fn the_end_waits_for_partitions_of_a_member_that_was_killed() {
 }
 
 #[test]
-fn a_change_of_the_group_is_not_the_end_of_it() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn rebalance_does_not_end_at_end_run() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("changing", 4);
     for partition in 0..4 {
         let first = partition as usize * 100;
@@ -259,11 +271,9 @@ fn produce_with_header(broker: &Broker, topic: &str, body: &str, header: &[u8]) 
 }
 
 #[test]
-fn a_header_whose_name_is_no_text_is_a_bad_record_and_stops_or_is_put_aside() {
-    let Some(broker) = Broker::shared() else { return };
-    if !has("kcat", &["-V"]) {
-        return;
-    }
+#[needs(kafka, kcat)]
+fn record_with_non_utf8_header_name_is_rejected() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("headers", 1);
     broker.produce(&topic, 0, ["before"]);
     produce_with_header(broker, &topic, "bad", b"na\xffme=value");
@@ -287,7 +297,7 @@ fn a_header_whose_name_is_no_text_is_a_bad_record_and_stops_or_is_put_aside() {
 }
 
 #[test]
-fn assignors_that_leave_partitions_in_place_are_refused() {
+fn cooperative_assignors_are_refused() {
     let scene = Scene::new();
     scene.write(
         "reads.toml",

@@ -100,7 +100,7 @@ const PAGINATIONS: [&str; 3] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_answer_is_one_run_and_every_element_keeps_its_bytes() {
+async fn http_response_elements_keep_their_bytes() {
     let body = r#"{"data": [{"Close": 528.690002, "n": 1.50},{ "Close":12345678901234567890 }]}"#;
     let server = serve(ResponseTemplate::new(200).set_body_string(body)).await;
     let scene = Scene::new();
@@ -111,7 +111,7 @@ async fn one_answer_is_one_run_and_every_element_keeps_its_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn csv_and_json_lines_are_read_as_well() {
+async fn http_source_reads_csv_and_ndjson() {
     let scene = Scene::new();
     let rows =
         serve(ResponseTemplate::new(200).set_body_string("Index,Close\nNYA,528.69\n\"N,225\",1\n")).await;
@@ -124,7 +124,7 @@ async fn csv_and_json_lines_are_read_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn polling_goes_on_until_it_is_stopped() {
+async fn http_source_polls_until_stopped() {
     let n_polls = Mutex::new(0);
     let server = serve(move |_: &Request| {
         let mut n_polls = n_polls.lock().expect("unbroken");
@@ -141,7 +141,7 @@ async fn polling_goes_on_until_it_is_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_pages_are_read_however_they_are_named() {
+async fn http_source_reads_all_pages_with_every_pagination() {
     let server = numbered_api(100).await;
     for options in PAGINATIONS {
         let scene = Scene::new();
@@ -154,7 +154,7 @@ async fn all_pages_are_read_however_they_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_limited_runs_give_two_hundred_records_once_each() {
+async fn two_limited_http_runs_read_each_record_once() {
     let server = numbered_api(250).await;
     let whole = serve(answer((0..250).collect::<Vec<_>>())).await;
     let paged = PAGINATIONS.map(|options| (&server, options));
@@ -169,7 +169,7 @@ async fn two_limited_runs_give_two_hundred_records_once_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_kind_of_auth_is_sent_and_never_shown() {
+async fn every_auth_strategy_is_sent_and_never_shown() {
     let cases = [
         (
             "auth = { strategy = \"basic\", user = \"ada\", password = \"${API_SECRET}\" }",
@@ -214,7 +214,7 @@ async fn every_kind_of_auth_is_sent_and_never_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_ends_the_run_at_once_and_says_what_to_do() {
+async fn permanent_http_error_ends_run_and_says_what_to_do() {
     let page = || ResponseTemplate::new(200).set_body_raw("<html><title>Log in</title></html>", "text/html");
     let cases: [(ResponseTemplate, &str, &[&str]); 5] = [
         (ResponseTemplate::new(401), "", &["401 Unauthorized", "set `auth`"]),
@@ -241,7 +241,7 @@ async fn a_refusal_ends_the_run_at_once_and_says_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_passes_is_tried_again_and_nothing_is_lost() {
+async fn transient_http_errors_are_retried() {
     let half = ResponseTemplate::new(200).set_body_string("[1, 2");
     let server = serve_in_turn(vec![ResponseTemplate::new(500), half, answer([1, 2, 3])]).await;
     let scene = Scene::new();
@@ -251,7 +251,7 @@ async fn what_passes_is_tried_again_and_nothing_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_a_json_that_stays_half_fails_the_run() {
+async fn truncated_json_that_persists_fails_run() {
     let server = serve(ResponseTemplate::new(200).set_body_string(r#"{"data": [1, 2"#)).await;
     let scene = Scene::new();
     pipeline(&scene, &server, "records = \"/data\"");
@@ -260,7 +260,7 @@ async fn half_a_json_that_stays_half_fails_the_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkpoint_shows_a_link_without_its_secrets() {
+async fn checkpoint_show_redacts_next_link() {
     let link = "</prices?page=2&appid=s3cret-sent&access_token=s3cret-given>; rel=next";
     let server = serve_in_turn(vec![answer([1]).insert_header("Link", link), answer([2, 3])]).await;
     let scene = Scene::new();
@@ -280,7 +280,7 @@ async fn a_checkpoint_shows_a_link_without_its_secrets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_line_goes_to_the_dead_letters_and_the_rest_goes_on() {
+async fn bad_ndjson_line_goes_to_dead_letters_and_rest_passes() {
     let server = serve(ResponseTemplate::new(200).set_body_string("{\"a\":1}\nnonsense\n{\"a\":2}\n")).await;
     let scene = Scene::new();
     pipeline(&scene, &server, "codec = \"ndjson\"");
@@ -293,7 +293,7 @@ async fn a_bad_line_goes_to_the_dead_letters_and_the_rest_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slip_in_a_nested_table_is_shown_where_it_stands() {
+async fn error_in_nested_table_is_shown_with_position() {
     let scene = Scene::new();
     let options = "auth = { strategy = \"bearer\", user = \"ada\" }\npagination = { type = \"pages\" }";
     write_pipeline(&scene, "http://127.0.0.1:1/", options, "");
@@ -307,7 +307,7 @@ async fn a_slip_in_a_nested_table_is_shown_where_it_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poll_that_waits_stops_at_once() {
+async fn waiting_poll_stops_at_once() {
     let server = serve(answer([1])).await;
     let scene = Scene::new();
     pipeline(&scene, &server, "interval = \"1h\"");
@@ -320,7 +320,7 @@ async fn a_poll_that_waits_stops_at_once() {
 }
 
 #[test]
-fn the_plugin_documents_itself() {
+fn plugins_verb_documents_http_source() {
     let outcome = Scene::new().run(["plugins", "http"]);
     outcome.assert_code(0);
     for part in ["endpoint", "pagination", "api_key", "RFC 8288"] {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use rdkafka::producer::BaseRecord;
+use runner_needs::needs;
 
 use crate::support::kafka::{Broker, free_port};
 use crate::support::{Scene, report, wait_until};
@@ -46,8 +47,9 @@ fn lines(scene: &Scene) -> Vec<String> {
 }
 
 #[test]
-fn records_arrive_with_key_headers_and_number() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn kafka_sink_writes_key_headers_and_entry() {
+    let broker = Broker::shared();
     let topic = broker.name("made");
     let scene = producer(&format!(
         "bootstrap_servers = \"{}\"\ntopic = \"{topic}\"\nkey_field = \"Index\"\ncreate_topic = {{ partitions = 2 }}\n\
@@ -76,8 +78,9 @@ fn records_arrive_with_key_headers_and_number() {
 }
 
 #[test]
-fn a_group_goes_on_behind_what_it_has_delivered_and_ends_at_the_end() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn kafka_source_resumes_after_commit_and_stops_at_end() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("resumed", 3);
     let scene = consumer(broker, &topic, "stop = \"at_end\"");
     for (round, n_expected) in [(0, 9), (1, 18), (2, 18)] {
@@ -95,8 +98,9 @@ fn a_group_goes_on_behind_what_it_has_delivered_and_ends_at_the_end() {
 }
 
 #[test]
-fn an_empty_topic_ends_at_once_with_nothing() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn empty_topic_with_at_end_ends_at_once() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("empty", 2);
     let scene = consumer(broker, &topic, "stop = \"at_end\"");
     scene.run(["run", "consumer.toml"]).assert_code(0);
@@ -104,8 +108,9 @@ fn an_empty_topic_ends_at_once_with_nothing() {
 }
 
 #[test]
-fn silence_ends_a_run_that_waits_only_so_long() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn idle_timeout_ends_run() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("silent", 1);
     broker.produce(&topic, 0, ["a"]);
     let scene = consumer(broker, &topic, "idle_timeout = \"1s\"");
@@ -114,8 +119,9 @@ fn silence_ends_a_run_that_waits_only_so_long() {
 }
 
 #[test]
-fn a_limit_leaves_the_rest_to_the_next_run() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn limit_leaves_rest_to_next_run() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("limited", 1);
     let numbers: Vec<String> = (0..25).map(|n| n.to_string()).collect();
     broker.produce(&topic, 0, &numbers);
@@ -130,8 +136,9 @@ fn a_limit_leaves_the_rest_to_the_next_run() {
 }
 
 #[test]
-fn tombstones_keys_headers_and_times_pass_untouched_from_topic_to_topic() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn topic_copy_keeps_tombstones_keys_headers_and_timestamps() {
+    let broker = Broker::shared();
     let (from, to) = (broker.create_topic("from", 1), broker.create_topic("to", 1));
     let header = rdkafka::message::Header { key: "h", value: Some("v") };
     let headers = rdkafka::message::OwnedHeaders::new().insert(header);
@@ -156,7 +163,7 @@ fn tombstones_keys_headers_and_times_pass_untouched_from_topic_to_topic() {
 }
 
 #[test]
-fn without_a_broker_first_contact_is_tried_and_then_given_up() {
+fn unreachable_broker_is_retried_then_exits_69() {
     let address = format!("127.0.0.1:{}", free_port());
     let scene = producer(&format!("bootstrap_servers = \"{address}\"\ntopic = \"t\""));
     let started = Instant::now();
@@ -169,10 +176,11 @@ fn without_a_broker_first_contact_is_tried_and_then_given_up() {
 }
 
 #[test]
-fn a_broker_that_tells_an_address_nobody_reaches_is_shown_with_both() {
+#[needs(java)]
+fn unreachable_advertised_listener_is_shown_with_both_addresses() {
     let told = format!("127.0.0.1:{}", free_port());
     let listener = format!("PLAINTEXT://{told}");
-    let Some(broker) = Broker::start_with(&[("advertised.listeners", &listener)]) else { return };
+    let broker = Broker::start_with(&[("advertised.listeners", &listener)]);
     let scene = producer(&format!("bootstrap_servers = \"{}\"\ntopic = \"t\"", broker.bootstrap()));
     scene.run(["run", "producer.toml"]).assert_code(69).assert_says(&[
         broker.bootstrap(),
@@ -182,8 +190,9 @@ fn a_broker_that_tells_an_address_nobody_reaches_is_shown_with_both() {
 }
 
 #[test]
-fn a_topic_that_may_not_be_created_must_be_there() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn missing_topic_without_create_topic_ends_run() {
+    let broker = Broker::shared();
     let topic = broker.name("missing");
     let scene = producer(&format!(
         "bootstrap_servers = \"{}\"\ntopic = \"{topic}\"\ncreate_topic = false",
@@ -194,8 +203,9 @@ fn a_topic_that_may_not_be_created_must_be_there() {
 }
 
 #[test]
-fn a_position_that_retention_has_overtaken_is_an_error_and_no_silent_gap() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn position_past_retention_at_start_is_an_error() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("overtaken", 1);
     broker.produce(&topic, 0, ["0", "1", "2"]);
     let scene = consumer(broker, &topic, "stop = \"at_end\"");
@@ -211,8 +221,9 @@ fn a_position_that_retention_has_overtaken_is_an_error_and_no_silent_gap() {
 }
 
 #[test]
-fn a_group_of_two_shares_the_partitions_and_survives_the_end_of_one() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn two_members_share_partitions_and_one_takes_over() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("shared", 4);
     let scene = consumer(broker, &topic, "");
     let pipeline = scene.read("consumer.toml");
@@ -250,8 +261,9 @@ fn a_group_of_two_shares_the_partitions_and_survives_the_end_of_one() {
 }
 
 #[test]
-fn a_broker_that_goes_and_comes_back_costs_nothing() {
-    let Some(broker) = Broker::start() else { return };
+#[needs(java)]
+fn broker_restart_duplicates_nothing_from_csv_producer() {
+    let broker = Broker::start();
     let topic = broker.create_topic("restarted", 1);
     let rows: Vec<String> = (0..3000).map(|n| n.to_string()).collect();
     let scene = producer(&format!("bootstrap_servers = \"{}\"\ntopic = \"{topic}\"", broker.bootstrap()));
@@ -278,7 +290,7 @@ fn a_broker_that_goes_and_comes_back_costs_nothing() {
 }
 
 #[test]
-fn options_that_carry_the_delivery_promise_are_refused() {
+fn librdkafka_options_that_break_delivery_are_refused() {
     for (option, named) in [
         ("librdkafka_options = { \"enable.idempotence\" = \"false\" }", "enable.idempotence"),
         ("librdkafka_options = { acks = \"0\" }", "acks"),
@@ -289,8 +301,9 @@ fn options_that_carry_the_delivery_promise_are_refused() {
 }
 
 #[test]
-fn a_topic_that_is_deleted_under_the_sink_ends_the_run_and_stays_away() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn topic_deleted_during_run_ends_sink_and_is_not_recreated() {
+    let broker = Broker::shared();
     let topic = broker.name("deleted");
     let scene = producer(&format!(
         "bootstrap_servers = \"{}\"\ntopic = \"{topic}\"\n\
@@ -312,8 +325,9 @@ fn a_topic_that_is_deleted_under_the_sink_ends_the_run_and_stays_away() {
 }
 
 #[test]
-fn a_record_larger_than_all_that_may_be_under_way_is_written() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn record_larger_than_in_flight_limit_is_written() {
+    let broker = Broker::shared();
     let topic = broker.create_topic_with("large", "max.message.bytes", "12000000");
     let scene = producer(&format!("bootstrap_servers = \"{}\"\ntopic = \"{topic}\"", broker.bootstrap()));
     let large = "x".repeat(6_000_000);
@@ -327,8 +341,9 @@ fn a_record_larger_than_all_that_may_be_under_way_is_written() {
 }
 
 #[test]
-fn of_a_request_that_is_too_large_only_the_record_that_is_so_is_refused() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn oversized_request_rejects_only_oversized_record() {
+    let broker = Broker::shared();
     let topic = broker.create_topic_with("small", "max.message.bytes", "100000");
     // As if the sink had not heard of the limit, or somebody had lowered it since.
     let scene = producer(&format!(

@@ -1,5 +1,6 @@
 //! The oracle of the delivery tests: pipelines that lose, double or alter records on purpose do not get past it.
 
+use runner_needs::needs;
 use serde_json::{Value, json};
 
 use crate::support::flow::{BUCKET, Flow, LONG};
@@ -33,7 +34,7 @@ const KEYS: [&str; 3] = [
 ];
 
 #[test]
-fn objects_that_are_right_pass_and_any_other_is_named() {
+fn oracle_accepts_correct_objects_and_names_others() {
     let judge = |all: &[(&str, &str)]| oracle().judge_objects(&objects(all)).0;
     let right = [(KEYS[0], "a"), (KEYS[1], "b"), (KEYS[2], "c")];
     assert_eq!(judge(&right), []);
@@ -47,7 +48,7 @@ fn objects_that_are_right_pass_and_any_other_is_named() {
 }
 
 #[test]
-fn a_topic_may_hold_copies_where_that_was_said_and_nothing_else() {
+fn oracle_accepts_allowed_copies_in_topic_only() {
     let right = [stored(0, "0", "a"), stored(1, "1", "b"), stored(2, "2", "c")];
     let judge = |all: &[Stored], at_most| oracle().judge_topic(all, at_most).0;
     assert_eq!(judge(&right, 1), []);
@@ -64,7 +65,7 @@ fn a_topic_may_hold_copies_where_that_was_said_and_nothing_else() {
 }
 
 #[test]
-fn what_is_acknowledged_before_it_is_stored_is_named() {
+fn oracle_names_records_acked_before_stored() {
     let topic = [stored(0, "0", "a"), stored(1, "1", "b"), stored(2, "2", "c")];
     let heard = |hear: &dyn Fn(&mut Oracle)| {
         let mut oracle = oracle();
@@ -80,7 +81,7 @@ fn what_is_acknowledged_before_it_is_stored_is_named() {
 }
 
 #[test]
-fn a_commit_that_is_taken_back_is_named() {
+fn oracle_names_commit_that_went_back() {
     let topic = [stored(0, "0", "a"), stored(1, "1", "b"), stored(2, "2", "c")];
     let keys = KEYS.map(str::to_owned);
     let judge = |heard: &[&[Option<i64>]]| {
@@ -96,7 +97,7 @@ fn a_commit_that_is_taken_back_is_named() {
 }
 
 #[test]
-fn a_report_is_believed_only_if_every_number_is_right() {
+fn oracle_rejects_report_with_wrong_counts() {
     let component = |n_in: u64, n_out: u64, n_rejected: u64| json!({ "name": "stocks", "records_in": n_in, "records_out": n_out, "filtered": 0, "rejected": n_rejected });
     let report = |status: &str, components: &[Value]| json!({ "pipelines": [{ "status": status, "components": components }] });
     let judge = |status: &str, components: &[Value]| {
@@ -124,8 +125,9 @@ fn verdict(flow: &mut Flow<'_>) -> (Vec<Wrong>, Vec<Wrong>) {
 }
 
 #[test]
-fn a_pipeline_that_loses_records_is_caught() {
-    let Some(mut flow) = Flow::new(50) else { return };
+#[needs(kafka)]
+fn oracle_detects_pipeline_that_loses_records() {
+    let mut flow = Flow::new(50);
     let sample =
         "[transforms.some]\ntype = \"sample\"\ninputs = [\"broker\"]\none_in = 2\nseed = 1\n[sinks.lake]";
     flow.edit("consumer.toml", "[sinks.lake]", sample);
@@ -141,8 +143,9 @@ fn a_pipeline_that_loses_records_is_caught() {
 }
 
 #[test]
-fn a_pipeline_that_doubles_records_is_caught() {
-    let Some(mut flow) = Flow::new(50) else { return };
+#[needs(kafka)]
+fn oracle_detects_pipeline_that_duplicates_records() {
+    let mut flow = Flow::new(50);
     flow.hurry();
     flow.produce().wait(LONG).assert_code(0);
     flow.scene.run(["run", "producer.toml", "--from-start"]).assert_code(0);
@@ -155,8 +158,9 @@ fn a_pipeline_that_doubles_records_is_caught() {
 }
 
 #[test]
-fn a_pipeline_that_alters_a_record_is_caught() {
-    let Some(mut flow) = Flow::new(50) else { return };
+#[needs(kafka)]
+fn oracle_detects_pipeline_that_alters_records() {
+    let mut flow = Flow::new(50);
     let right = flow.scene.read("stocks.csv");
     let (rest, last) = right.trim_end().rsplit_once('\n').expect("rows");
     flow.scene.write("stocks.csv", format!("{rest}\n{}\n", last.replacen('1', "2", 1)));

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 
 use crate::support::cloud::Cloud;
 use crate::support::flow::{BUCKET, Flow, LONG};
@@ -15,8 +16,8 @@ const N_ROWS: usize = 900;
 const N_KILLS: usize = 6;
 
 /// A flow whose pipeline `pair.toml` is `source` at a pace into `sink`; `more` is a transform in between.
-fn pair(source: &str, more: &str, sink: &str) -> Option<Flow<'static>> {
-    let mut flow = Flow::new(N_ROWS)?;
+fn pair(source: &str, more: &str, sink: &str) -> Flow<'static> {
+    let mut flow = Flow::new(N_ROWS);
     let input = if more.is_empty() { "pace" } else { "between" };
     let more = if more.is_empty() {
         String::new()
@@ -31,7 +32,7 @@ fn pair(source: &str, more: &str, sink: &str) -> Option<Flow<'static>> {
         ),
     );
     flow.session(std::time::Duration::from_millis(1_500)).set("PACE", "250");
-    Some(flow)
+    flow
 }
 
 const TOPIC: &str = "type = \"kafka\"\nbootstrap_servers = \"${KAFKA_BOOTSTRAP_SERVERS}\"\n\
@@ -63,18 +64,20 @@ fn filled(flow: Flow<'_>) -> Flow<'_> {
 }
 
 #[test]
-fn rows_become_objects_without_a_topic_in_between() {
+#[needs(kafka)]
+fn csv_to_s3_killed_stores_each_object_once() {
     let sink =
         "type = \"s3\"\nbucket = \"stocks\"\nkey = \"stockmarket_project/stock_market_{{ entry }}.json\"";
-    let Some(mut flow) = pair(CSV, JSON, sink) else { return };
+    let mut flow = pair(CSV, JSON, sink);
     kill_again_and_again(&mut flow, |flow| flow.n_objects());
     flow.assert_every_object();
 }
 
 #[test]
-fn objects_named_by_their_origin_are_one_a_record() {
+#[needs(kafka)]
+fn kafka_to_s3_by_origin_killed_stores_each_object_once() {
     let sink = "type = \"s3\"\nbucket = \"stocks\"\nkey = \"{{ topic }}/{{ partition }}/{{ offset }}.json\"";
-    let Some(flow) = pair(TOPIC, "", sink) else { return };
+    let flow = pair(TOPIC, "", sink);
     let mut flow = filled(flow);
     kill_again_and_again(&mut flow, |flow| flow.n_objects());
     let key = |partition: i32, offset: i64| format!("{}/{partition}/{offset}.json", flow.topic);
@@ -89,9 +92,10 @@ fn objects_named_by_their_origin_are_one_a_record() {
 }
 
 #[test]
-fn a_copied_topic_holds_every_record_with_its_number() {
+#[needs(kafka)]
+fn kafka_to_kafka_killed_copies_every_record_with_entry() {
     let sink = "type = \"kafka\"\nbootstrap_servers = \"${KAFKA_BOOTSTRAP_SERVERS}\"\ntopic = \"${COPY}\"";
-    let Some(flow) = pair(TOPIC, "", sink) else { return };
+    let flow = pair(TOPIC, "", sink);
     let mut flow = filled(flow);
     let copy = flow.broker.create_topic("copy", 1);
     flow.set("COPY", &copy);
@@ -101,8 +105,9 @@ fn a_copied_topic_holds_every_record_with_its_number() {
 }
 
 #[test]
-fn a_file_holds_every_record_in_whole_lines() {
-    let Some(flow) = pair(TOPIC, "", "type = \"file\"\npath = \"out.jsonl\"") else { return };
+#[needs(kafka)]
+fn kafka_to_file_killed_writes_every_record_in_whole_lines() {
+    let flow = pair(TOPIC, "", "type = \"file\"\npath = \"out.jsonl\"");
     let mut flow = filled(flow);
     kill_again_and_again(&mut flow, |flow| flow.scene.read("out.jsonl").lines().count());
     let out = flow.scene.read("out.jsonl");
@@ -111,11 +116,12 @@ fn a_file_holds_every_record_in_whole_lines() {
 }
 
 #[test]
-fn an_api_of_pages_is_read_to_its_end() {
+#[needs(kafka)]
+fn http_to_kafka_killed_reads_all_pages() {
     let source = "type = \"http\"\nendpoint = \"${STOCKS_API}/pages\"\nquery = { limit = \"70\" }\n\
         records = \"/prices\"\npagination = { type = \"cursor\", cursor = \"/next\", param = \"cursor\" }";
     let sink = "type = \"kafka\"\nbootstrap_servers = \"${KAFKA_BOOTSTRAP_SERVERS}\"\ntopic = \"${COPY}\"";
-    let Some(mut flow) = pair(source, JSON, sink) else { return };
+    let mut flow = pair(source, JSON, sink);
     let cloud = Cloud::start(&flow.scene, &[]);
     flow.set("STOCKS_API", cloud.get("STOCKS_API"));
     let broker: &Broker = flow.broker;

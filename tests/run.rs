@@ -57,7 +57,7 @@ fn component<'a>(report: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn what_a_csv_file_says_arrives_on_the_console_value_for_value() {
+fn csv_rows_arrive_on_console_value_for_value() {
     let scene = scene_with_rows(5000);
     scene.write("p.toml", pipeline(&[("to_json", "")], r#"type = "console""#));
     let outcome = scene.run(["run", "p.toml"]);
@@ -66,7 +66,7 @@ fn what_a_csv_file_says_arrives_on_the_console_value_for_value() {
 }
 
 #[test]
-fn a_row_that_met_no_to_json_is_the_line_it_was() {
+fn row_without_to_json_is_its_original_line() {
     let scene = scene_with_rows(100);
     scene.write("p.toml", pipeline(&[], "type = \"console\"\ntarget = \"stdout\""));
     let outcome = scene.run(["run", "p.toml"]);
@@ -76,7 +76,7 @@ fn a_row_that_met_no_to_json_is_the_line_it_was() {
 }
 
 #[test]
-fn a_limit_of_100_yields_0_to_99_and_then_100_to_199() {
+fn limit_of_100_yields_0_to_99_then_100_to_199() {
     let scene = scene_with_rows(1000);
     let file = "type = \"file\"\npath = \"out/stocks.jsonl\"";
     scene.write("p.toml", pipeline(&[("limit", "records = \"${N:-100}\""), ("to_json", "")], file));
@@ -90,7 +90,7 @@ fn a_limit_of_100_yields_0_to_99_and_then_100_to_199() {
 }
 
 #[test]
-fn the_report_tells_what_every_component_has_done() {
+fn report_counts_every_component() {
     let scene = scene_with_rows(1000);
     let transforms = [("sample", "one_in = 4"), ("limit", "records = 200"), ("to_json", "")];
     scene.write("p.toml", format!("name = \"prices\"\n{}", pipeline(&transforms, "type = \"null\"")));
@@ -134,7 +134,7 @@ fn the_report_tells_what_every_component_has_done() {
 }
 
 #[test]
-fn the_report_can_go_to_stdout() {
+fn report_to_stdout_is_only_output() {
     let scene = scene_with_rows(10);
     scene.write("p.toml", pipeline(&[], "type = \"null\""));
     let outcome = scene.run(["run", "p.toml", "--report", "-"]);
@@ -144,7 +144,7 @@ fn the_report_can_go_to_stdout() {
 }
 
 #[test]
-fn a_sample_is_as_large_as_it_says_and_the_same_with_the_same_seed() {
+fn sample_has_its_size_and_repeats_with_seed() {
     let scene = scene_with_rows(5000);
     let sampled = |options: &str| {
         scene.write("p.toml", pipeline(&[("sample", options)], "type = \"console\""));
@@ -160,7 +160,7 @@ fn a_sample_is_as_large_as_it_says_and_the_same_with_the_same_seed() {
 }
 
 #[test]
-fn a_throttle_keeps_its_rate_slow_and_fast() {
+fn throttle_keeps_slow_and_fast_rates() {
     for (n_rows, options) in [(21, "rate = 10"), (11, "rate = 10\nper = \"2s\""), (10_001, "rate = 5000")] {
         let scene = scene_with_rows(n_rows);
         scene.write("p.toml", pipeline(&[("throttle", options)], "type = \"null\""));
@@ -173,7 +173,7 @@ fn a_throttle_keeps_its_rate_slow_and_fast() {
 }
 
 #[test]
-fn half_a_line_is_moved_aside_and_not_lost() {
+fn file_sink_moves_torn_last_line_aside() {
     let scene = scene_with_rows(3);
     scene.write("out.jsonl", "{\"whole\":1}\n{\"ha");
     scene.write("p.toml", pipeline(&[("to_json", "")], "type = \"file\"\npath = \"out.jsonl\""));
@@ -188,7 +188,7 @@ fn half_a_line_is_moved_aside_and_not_lost() {
 }
 
 #[test]
-fn a_row_with_a_line_break_is_no_line_and_goes_to_the_dead_letters() {
+fn row_with_line_break_is_rejected_by_file_sink() {
     let scene = Scene::new();
     scene.write("stocks.csv", "a,b\n1,x\n2,\"y\nz\"\n3,w\n");
     let file = pipeline(&[], "type = \"file\"\npath = \"out.csv\"");
@@ -207,7 +207,7 @@ fn a_row_with_a_line_break_is_no_line_and_goes_to_the_dead_letters() {
 }
 
 #[test]
-fn a_full_disk_is_tried_again_and_then_ends_the_run_with_its_name() {
+fn full_disk_is_retried_then_ends_run_with_path() {
     let scene = scene_with_rows(3);
     let file = pipeline(&[], "type = \"file\"\npath = \"/dev/full\"");
     scene.write("p.toml", file + "[retry]\ntimeout = \"1s\"\n");
@@ -219,7 +219,7 @@ fn a_full_disk_is_tried_again_and_then_ends_the_run_with_its_name() {
 }
 
 #[test]
-fn a_reader_that_has_gone_ends_the_run_and_what_it_has_not_taken_is_read_again() {
+fn closed_stdout_ends_run_and_unread_rows_are_read_again() {
     let scene = scene_with_rows(100);
     scene.write("p.toml", pipeline(&[("throttle", "rate = 50")], "type = \"console\""));
     let mut child = scene
@@ -250,7 +250,7 @@ fn shipped(name: &str) -> PathBuf {
 }
 
 #[test]
-fn the_first_run_of_the_readme_shows_records_within_seconds_and_goes_on_behind_them() {
+fn first_run_pipeline_prints_20_rows_and_resumes() {
     let scene = Scene::new();
     let file = shipped("first-run.toml");
     let csv = std::fs::read_to_string(shipped("data/stocks.csv")).expect("the sample data");
@@ -263,7 +263,7 @@ fn the_first_run_of_the_readme_shows_records_within_seconds_and_goes_on_behind_t
 }
 
 #[test]
-fn the_producers_differ_in_their_source_block_alone() {
+fn shipped_producers_differ_only_in_source() {
     let rest_of = |name: &str| {
         let text = std::fs::read_to_string(shipped(name)).expect("a pipeline file");
         let (front, block) = text.split_once("[sources.stocks]\n").expect("the source");
@@ -276,7 +276,7 @@ fn the_producers_differ_in_their_source_block_alone() {
 }
 
 #[test]
-fn every_shipped_pipeline_file_is_valid_once_its_variables_are_set() {
+fn shipped_pipeline_files_are_valid() {
     let mut scene = Scene::new();
     scene.set("STOCKS_API", "http://127.0.0.1:1/prices").set("STOCKS_BUCKET", "some-bucket");
     for name in ["first-run.toml", "producer.toml", "producer-http.toml", "consumer.toml"] {
@@ -287,14 +287,14 @@ fn every_shipped_pipeline_file_is_valid_once_its_variables_are_set() {
 }
 
 #[test]
-fn a_variable_without_which_nothing_works_says_what_it_is_for() {
+fn missing_required_variable_says_its_purpose() {
     let scene = Scene::new();
     let outcome = scene.run([Path::new("validate"), &shipped("consumer.toml")]);
     outcome.assert_code(78).assert_says(&["STOCKS_BUCKET", "the bucket to write to", "consumer.toml:32:10"]);
 }
 
 #[test]
-fn a_checkpoint_is_shown_and_forgotten_by_hand() {
+fn checkpoint_verbs_show_and_reset_position() {
     let scene = scene_with_rows(50);
     scene.write("p.toml", pipeline(&[("limit", "records = 20")], "type = \"file\"\npath = \"out.csv\""));
     scene.run(["checkpoint", "show", "p.toml"]).assert_code(0).assert_says(&["no checkpoint of `p`"]);
@@ -318,7 +318,7 @@ fn a_checkpoint_is_shown_and_forgotten_by_hand() {
 }
 
 #[test]
-fn a_checkpoint_says_which_number_comes_next_and_outlives_its_source() {
+fn checkpoint_show_prints_next_entry_of_removed_source() {
     let scene = scene_with_rows(50);
     let limited = pipeline(&[("limit", "records = 20")], "type = \"file\"\npath = \"out.csv\"");
     scene.write("p.toml", &limited);

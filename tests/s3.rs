@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
+use runner_needs::needs;
+
 use crate::support::moto::Moto;
 use crate::support::s3::{ACCESS_KEY, Answer, S3};
 use crate::support::{Outcome, Scene, report, wait_until};
@@ -81,7 +83,7 @@ fn server_and_scene() -> (S3, Scene) {
 }
 
 #[test]
-fn every_record_becomes_an_object_named_by_its_entry() {
+fn s3_sink_stores_one_object_per_record_by_entry() {
     let (server, scene) = server_and_scene();
     run(&scene).assert_code(0);
     assert_all_stored(&server);
@@ -92,7 +94,7 @@ fn every_record_becomes_an_object_named_by_its_entry() {
 }
 
 #[test]
-fn a_missing_bucket_ends_the_run_and_says_how_to_create_it() {
+fn missing_bucket_ends_run_and_says_how_to_create_it() {
     let server = S3::start();
     let mut scene = scene();
     server.surround(&mut scene);
@@ -105,7 +107,7 @@ fn a_missing_bucket_ends_the_run_and_says_how_to_create_it() {
 }
 
 #[test]
-fn a_wrong_secret_is_told_from_an_unknown_key() {
+fn wrong_secret_and_unknown_key_have_different_errors() {
     let (server, mut scene) = server_and_scene();
     scene.set("AWS_SECRET_ACCESS_KEY", "wrong");
     let outcome = run(&scene);
@@ -118,7 +120,7 @@ fn a_wrong_secret_is_told_from_an_unknown_key() {
 }
 
 #[test]
-fn missing_credentials_and_a_missing_region_say_what_to_do() {
+fn missing_credentials_or_region_say_what_to_do() {
     let server = S3::start();
     let mut scene = scene();
     run(&scene).assert_code(1).assert_says(&["no AWS region", "aws configure", "AWS_REGION"]);
@@ -127,7 +129,7 @@ fn missing_credentials_and_a_missing_region_say_what_to_do() {
 }
 
 #[test]
-fn a_profile_is_as_good_as_variables() {
+fn s3_sink_reads_credentials_from_profile() {
     let server = S3::start();
     server.create_bucket("lake");
     let mut scene = scene();
@@ -149,7 +151,7 @@ fn a_profile_is_as_good_as_variables() {
 }
 
 #[test]
-fn keys_that_somebody_renews_in_the_profile_are_taken_up_by_the_run_that_waits_for_them() {
+fn renewed_profile_credentials_are_reloaded_during_retry() {
     let server = S3::start();
     server.create_bucket("lake");
     let mut scene = scene();
@@ -178,7 +180,7 @@ fn keys_that_somebody_renews_in_the_profile_are_taken_up_by_the_run_that_waits_f
 }
 
 #[test]
-fn an_endpoint_where_nobody_listens_is_tried_again_and_then_given_up() {
+fn unreachable_endpoint_is_retried_then_exits_69() {
     let mut scene = scene();
     scene.set("AWS_ENDPOINT_URL", "http://127.0.0.1:9").set("AWS_REGION", "eu-central-1");
     scene.set("AWS_ACCESS_KEY_ID", "a").set("AWS_SECRET_ACCESS_KEY", "b");
@@ -186,7 +188,7 @@ fn an_endpoint_where_nobody_listens_is_tried_again_and_then_given_up() {
 }
 
 #[test]
-fn an_object_with_other_content_is_kept_and_its_record_rejected() {
+fn existing_object_with_other_content_is_kept_and_record_rejected() {
     let (server, scene) = server_and_scene();
     server.put("lake", &key(1), "something else");
     run(&scene).assert_code(1).assert_says(&[
@@ -198,7 +200,7 @@ fn an_object_with_other_content_is_kept_and_its_record_rejected() {
 }
 
 #[test]
-fn an_object_with_the_same_content_counts_as_stored() {
+fn existing_object_with_same_content_counts_as_stored() {
     let (server, scene) = server_and_scene();
     server.put("lake", &key(1), OBJECTS[1]);
     run(&scene).assert_code(0);
@@ -207,7 +209,7 @@ fn an_object_with_the_same_content_counts_as_stored() {
 }
 
 #[test]
-fn overwrite_always_replaces_what_is_there_and_asks_no_questions() {
+fn overwrite_always_replaces_without_reading() {
     let (server, scene) = server_and_scene();
     pipeline(&scene, r#"overwrite = "always""#);
     server.put("lake", &key(1), "something else");
@@ -217,7 +219,7 @@ fn overwrite_always_replaces_what_is_there_and_asks_no_questions() {
 }
 
 #[test]
-fn a_server_that_asks_to_slow_down_is_asked_again_until_all_is_stored() {
+fn s3_sink_retries_on_slow_down() {
     let (server, scene) = server_and_scene();
     server.answer(|asked| match asked.operation {
         "PutObject" if asked.key.ends_with("_1.json") && asked.n_before < 20 => Answer::Error("SlowDown"),
@@ -228,7 +230,7 @@ fn a_server_that_asks_to_slow_down_is_asked_again_until_all_is_stored() {
 }
 
 #[test]
-fn a_denial_ends_the_run_before_anything_was_stored_and_is_waited_out_afterwards() {
+fn access_denied_ends_run_only_before_first_object() {
     let (server, scene) = server_and_scene();
     pipeline(&scene, "concurrency = 1");
     server.answer(|asked| match asked.operation {
@@ -251,7 +253,7 @@ fn a_denial_ends_the_run_before_anything_was_stored_and_is_waited_out_afterwards
 }
 
 #[test]
-fn a_bucket_that_goes_away_ends_the_run() {
+fn bucket_deleted_during_run_ends_run() {
     let (server, scene) = server_and_scene();
     pipeline(&scene, "concurrency = 1");
     server.answer(|asked| match asked.operation {
@@ -263,7 +265,7 @@ fn a_bucket_that_goes_away_ends_the_run() {
 }
 
 #[test]
-fn a_server_without_conditional_writes_is_told_by_name() {
+fn server_without_conditional_writes_is_reported() {
     let (server, scene) = server_and_scene();
     server.answer(|asked| match asked.operation {
         "PutObject" => Answer::Error("NotImplemented"),
@@ -273,14 +275,14 @@ fn a_server_without_conditional_writes_is_told_by_name() {
 }
 
 #[test]
-fn a_bucket_in_another_region_says_in_which() {
+fn bucket_in_other_region_names_region() {
     let (server, scene) = server_and_scene();
     server.answer(|_| Answer::OtherRegion("ap-southeast-2"));
     run(&scene).assert_code(1).assert_says(&["lies in region ap-southeast-2", "AWS_REGION=ap-southeast-2"]);
 }
 
 #[test]
-fn whoever_may_write_but_not_look_is_let_through_with_a_warning() {
+fn denied_bucket_check_is_a_warning() {
     let (server, scene) = server_and_scene();
     server.answer(|asked| match asked.operation {
         "HeadBucket" | "ListObjectsV2" => Answer::Error("AccessDenied"),
@@ -291,7 +293,7 @@ fn whoever_may_write_but_not_look_is_let_through_with_a_warning() {
 }
 
 #[test]
-fn a_proxy_is_the_way_to_aws_and_not_to_this_machine() {
+fn https_proxy_is_used_for_aws_and_not_for_loopback() {
     let proxy = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://user:word@{}", proxy.local_addr().expect("a bound socket"));
     let asked = std::thread::spawn(move || {
@@ -325,7 +327,7 @@ fn a_proxy_is_the_way_to_aws_and_not_to_this_machine() {
 }
 
 #[test]
-fn batches_of_one_record_fill_all_slots_at_once() {
+fn one_record_batches_use_full_concurrency() {
     let (server, scene) = server_and_scene();
     let rows: String = (0..32).map(|n| format!("HSI,1986-12-31,{n}\n")).collect();
     scene.write("stocks.csv", format!("Index,Date,Open\n{rows}"));
@@ -345,7 +347,7 @@ fn batches_of_one_record_fill_all_slots_at_once() {
 }
 
 #[test]
-fn a_slip_in_the_key_is_shown_where_it_stands() {
+fn error_in_key_template_is_shown_with_position() {
     let scene = scene();
     let text = scene.read("lake.toml");
     scene.write("lake.toml", text.replace("{{ entry }}", "{{ entri }}"));
@@ -356,8 +358,9 @@ fn a_slip_in_the_key_is_shown_where_it_stands() {
 }
 
 #[test]
-fn a_second_opinion_finds_the_objects_and_their_conditions_in_order() {
-    let Some(moto) = Moto::start() else { return };
+#[needs(moto)]
+fn s3_sink_works_with_moto() {
+    let moto = Moto::start();
     let mut scene = scene();
     moto.surround(&mut scene);
     run(&scene).assert_code(1).assert_says(&["there is no bucket `lake`"]);

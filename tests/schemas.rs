@@ -19,7 +19,7 @@ fn files_in(folder: &Path) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_committed_schemas_are_what_the_plugins_say() {
+fn committed_schemas_match_plugins() {
     let scene = Scene::new();
     scene.run(["schema", "made"]).assert_code(0);
     let made = files_in(&scene.path("made"));
@@ -45,7 +45,7 @@ fn the_committed_schemas_are_what_the_plugins_say() {
 }
 
 #[test]
-fn every_schema_is_closed_and_free_of_null() {
+fn every_schema_is_closed_and_without_null() {
     let scene = Scene::new();
     scene.run(["schema", "made"]).assert_code(0);
     for (name, text) in files_in(&scene.path("made")) {
@@ -60,7 +60,7 @@ fn every_schema_is_closed_and_free_of_null() {
 }
 
 #[test]
-fn every_shipped_pipeline_is_what_the_schema_allows() {
+fn shipped_pipelines_conform_to_schema() {
     let scene = Scene::new();
     scene.run(["schema", "made"]).assert_code(0);
     let schema = files_in(&scene.path("made")).remove("pipeline.schema.json").expect("the schema of a file");

@@ -4,12 +4,15 @@
 use std::path::Path;
 use std::process::Command;
 
+#[cfg(feature = "kafka-tls")]
+use runner_needs::needs;
+
 use crate::support::flow::{Flow, LONG};
 use crate::support::kafka::Broker;
 use crate::support::{Outcome, Scene};
 
 /// A broker that shows the certificate in `keys`, and knows one user.
-fn encrypted(keys: &Path) -> Option<Broker> {
+fn encrypted(keys: &Path) -> Broker {
     Broker::start_with(&[
         (
             "listeners",
@@ -65,14 +68,12 @@ fn assert_hidden(outcome: &Outcome) {
 }
 
 #[test]
+#[cfg_attr(feature = "kafka-tls", needs(java))]
 #[cfg_attr(not(feature = "kafka-tls"), ignore = "needs a build with --features kafka-tls")]
-fn the_stock_flow_goes_through_a_broker_that_encrypts() {
-    if Broker::shared().is_none() {
-        return;
-    }
+fn stock_flow_runs_through_tls_and_sasl() {
     let keys = Scene::new();
     make_keys(&keys, "san=ip:127.0.0.1");
-    let Some(broker) = encrypted(&keys.path("broker.p12")) else { return };
+    let broker = encrypted(&keys.path("broker.p12"));
     let mut flow = flow_through(&broker, 500);
     // Nobody vouches for the certificate.
     let outcome = flow.produce().wait(LONG);
@@ -92,14 +93,12 @@ fn the_stock_flow_goes_through_a_broker_that_encrypts() {
 }
 
 #[test]
+#[cfg_attr(feature = "kafka-tls", needs(java))]
 #[cfg_attr(not(feature = "kafka-tls"), ignore = "needs a build with --features kafka-tls")]
-fn a_certificate_for_another_host_is_refused_unless_nobody_is_to_look() {
-    if Broker::shared().is_none() {
-        return;
-    }
+fn certificate_of_other_host_is_refused_unless_verification_is_off() {
     let keys = Scene::new();
     make_keys(&keys, "san=dns:elsewhere.example");
-    let Some(broker) = encrypted(&keys.path("broker.p12")) else { return };
+    let broker = encrypted(&keys.path("broker.p12"));
     let mut flow = flow_through(&broker, 100);
     flow.set("CA_FILE", &keys.path("ca.pem").display().to_string());
     let outcome = flow.produce().wait(LONG);

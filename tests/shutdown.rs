@@ -46,7 +46,7 @@ fn stop(running: Running, signal: Signal) -> (Outcome, Duration) {
 }
 
 #[test]
-fn a_signal_at_one_record_a_second_ends_within_a_second_and_the_next_run_goes_on_behind() {
+fn signal_ends_slow_run_within_a_second_and_next_run_resumes() {
     let scene = paced(5000, 1);
     for (signal, n_expected) in [(Signal::SIGTERM, 2), (Signal::SIGINT, 4)] {
         let running = scene.start(["run", "paced.toml", "--report", "report.json"]);
@@ -60,7 +60,7 @@ fn a_signal_at_one_record_a_second_ends_within_a_second_and_the_next_run_goes_on
 }
 
 #[test]
-fn a_run_for_some_time_ends_in_order() {
+fn run_with_for_stops_gracefully() {
     let scene = paced(5000, 100);
     let started = Instant::now();
     scene.run(["run", "paced.toml", "--for", "500ms"]).assert_code(0).assert_says(&["--for"]);
@@ -88,7 +88,7 @@ fn stuck() -> (Scene, S3) {
 }
 
 #[test]
-fn a_second_signal_stops_at_once() {
+fn second_signal_stops_at_once() {
     for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130)] {
         let (scene, s3) = stuck();
         let mut running = scene.start(["run", "paced.toml"]);
@@ -109,7 +109,7 @@ fn a_second_signal_stops_at_once() {
 
 /// `timeout` tells its child and then its group: whoever is in both hears it twice.
 #[test]
-fn two_signals_at_once_stop_in_order() {
+fn two_simultaneous_signals_stop_gracefully() {
     let scene = paced(5000, 100);
     let running = scene.start(["run", "paced.toml"]);
     wait_until("a record", SOON, || n_lines(&scene) > 0);
@@ -120,7 +120,7 @@ fn two_signals_at_once_stop_in_order() {
 }
 
 #[test]
-fn the_drain_deadline_abandons_what_hangs_and_it_is_read_again() {
+fn drain_timeout_abandons_writes_that_are_read_again() {
     let (scene, s3) = stuck();
     let running = scene.start(["run", "paced.toml", "--drain-timeout", "1s"]);
     wait_until("a write", SOON, || s3.requests("PutObject") > 0);
@@ -133,7 +133,7 @@ fn the_drain_deadline_abandons_what_hangs_and_it_is_read_again() {
 }
 
 #[test]
-fn a_second_run_of_the_same_pipeline_is_refused() {
+fn second_run_of_same_pipeline_is_refused() {
     let scene = paced(5000, 10);
     let running = scene.start(["run", "paced.toml"]);
     wait_until("a record", SOON, || n_lines(&scene) > 0);
@@ -143,7 +143,7 @@ fn a_second_run_of_the_same_pipeline_is_refused() {
 }
 
 #[test]
-fn killed_at_any_moment_no_record_is_missing() {
+fn killed_run_loses_no_record() {
     let scene = paced(3000, 2000);
     for n in 1..6 {
         let running = scene.start(["run", "paced.toml"]);

@@ -2,6 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use runner_needs::needs;
+
 use crate::support::Scene;
 use crate::support::kafka::Broker;
 
@@ -38,7 +40,7 @@ fn assert_shows(text: &str, parts: &[&str]) {
 }
 
 #[test]
-fn a_file_is_followed_line_by_line_and_summed_up_in_a_table() {
+fn terminal_shows_progress_and_summary_table() {
     let scene = Scene::new();
     let rows: String = (0..40).map(|n| format!("{n}\n")).collect();
     scene.write("rows.csv", format!("n\n{rows}"));
@@ -55,8 +57,9 @@ fn a_file_is_followed_line_by_line_and_summed_up_in_a_table() {
 }
 
 #[test]
-fn of_a_topic_the_lag_is_shown() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn terminal_shows_consumer_lag() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("watched", 1);
     broker.produce(&topic, 0, (0..90).map(|n| n.to_string()));
     let scene = Scene::new();

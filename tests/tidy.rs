@@ -133,7 +133,7 @@ fn looks_at_no_sibling(path: &str, text: &str, out: &mut Breaches) {
 }
 
 #[test]
-fn every_file_keeps_the_rules_of_the_tree() {
+fn every_file_follows_the_layout_rules() {
     let mut out = Breaches::default();
     for (path, text) in Tree::read().files(".rs") {
         opens_with_its_noun(path, text, &mut out);
@@ -172,7 +172,7 @@ fn every_plugin_registers_once() {
 
 /// As the first command of the README needs it: there is more than one binary.
 #[test]
-fn cargo_run_runs_the_runner() {
+fn cargo_run_starts_runner() {
     let metadata = std::process::Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -185,7 +185,7 @@ fn cargo_run_runs_the_runner() {
 }
 
 #[test]
-fn the_lean_runner_has_nothing_of_the_offline_cloud() {
+fn lean_runner_has_no_offline_cloud_dependency() {
     let tree = std::process::Command::new(env!("CARGO"))
         // All that `cargo build --no-default-features` builds, not this package alone.
         .args(["tree", "--offline", "--no-default-features", "--edges", "normal", "--prefix", "none"])
@@ -204,7 +204,7 @@ fn the_lean_runner_has_nothing_of_the_offline_cloud() {
 }
 
 #[test]
-fn a_crate_depends_only_on_what_stands_below_it() {
+fn crates_depend_only_on_lower_crates() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut out = Breaches::default();
     for (path, forbidden) in [
@@ -231,7 +231,7 @@ fn a_crate_depends_only_on_what_stands_below_it() {
 }
 
 #[test]
-fn a_bare_cargo_test_tests_every_crate() {
+fn bare_cargo_test_tests_every_crate() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let manifest = std::fs::read_to_string(root.join("Cargo.toml")).expect("the manifest");
     let list = |name: &str| {
@@ -242,7 +242,7 @@ fn a_bare_cargo_test_tests_every_crate() {
 }
 
 #[test]
-fn nothing_downloads_a_toolchain_and_no_path_is_of_one_machine() {
+fn tree_has_no_toolchain_file_and_no_machine_path() {
     let mut out = Breaches::default();
     for (path, text) in Tree::read().files("") {
         if path.starts_with("rust-toolchain") {
@@ -258,7 +258,7 @@ fn nothing_downloads_a_toolchain_and_no_path_is_of_one_machine() {
 }
 
 #[test]
-fn the_readme_shows_what_is_in_the_tree() {
+fn readme_examples_and_plugins_match_tree() {
     let tree = Tree::read();
     let file = |name: &str| tree.files("").find(|(path, _)| *path == name).expect("a file of the tree").1;
     let readme = file("README.md");
@@ -280,7 +280,7 @@ fn the_readme_shows_what_is_in_the_tree() {
 }
 
 #[test]
-fn the_page_on_reliability_names_tests_that_exist() {
+fn reliability_page_names_existing_tests() {
     let tree = Tree::read();
     let page = tree.files("docs/reliability.md").next().expect("the page").1;
     let mut out = Breaches::default();
@@ -297,7 +297,7 @@ fn the_page_on_reliability_names_tests_that_exist() {
 }
 
 #[test]
-fn a_broken_rule_is_named_with_its_line() {
+fn broken_layout_rule_is_named_with_line() {
     let mut out = Breaches::default();
     opens_with_its_noun("a.rs", "use std::fs;\n", &mut out);
     is_short("b.rs", &"\n".repeat(AT_MOST_LINES + 1), &mut out);

@@ -24,7 +24,7 @@ fn pipeline<'a>(report: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn files_run_side_by_side_into_one_report() {
+fn two_files_run_concurrently_into_one_report() {
     let scene = Scene::new();
     for (name, n_rows) in [("one", 120), ("two", 80)] {
         scene.write(format!("{name}.csv"), stocks_csv(n_rows, 1));
@@ -40,7 +40,7 @@ fn files_run_side_by_side_into_one_report() {
 }
 
 #[test]
-fn one_that_fails_stops_the_others_in_order() {
+fn failed_pipeline_stops_others_gracefully() {
     let scene = Scene::new();
     scene.write("slow.csv", stocks_csv(500, 1));
     write_pipeline(&scene, "slow", 50);
@@ -63,7 +63,7 @@ fn one_that_fails_stops_the_others_in_order() {
 }
 
 #[test]
-fn a_signal_stops_all_of_them() {
+fn signal_stops_all_pipelines() {
     let scene = Scene::new();
     for name in ["one", "two"] {
         scene.write(format!("{name}.csv"), stocks_csv(300, 1));
@@ -82,7 +82,7 @@ fn a_signal_stops_all_of_them() {
 }
 
 #[test]
-fn the_slips_of_every_file_are_shown_before_anything_runs() {
+fn errors_of_every_file_are_shown_before_any_run() {
     let scene = Scene::new();
     scene.write("good.csv", stocks_csv(10, 1));
     write_pipeline(&scene, "good", 100);
@@ -94,7 +94,7 @@ fn the_slips_of_every_file_are_shown_before_anything_runs() {
 }
 
 #[test]
-fn a_file_runs_once_at_a_time() {
+fn same_pipeline_twice_is_refused() {
     let scene = Scene::new();
     scene.write("one.csv", stocks_csv(10, 1));
     write_pipeline(&scene, "one", 100);

@@ -195,7 +195,7 @@ fn start() {
 
 /// The memory of a consumer that waits for records, before it has seen any and after 2,000 objects.
 fn idle() {
-    let Some(broker) = Broker::shared() else { return };
+    let broker = Broker::shared();
     let mut scene = Scene::new();
     scene.write("stocks.csv", stocks_csv(2_000, 1));
     flow(&scene);
@@ -241,7 +241,7 @@ fn flow(scene: &Scene) {
 }
 
 fn kafka() {
-    let Some(broker) = Broker::shared() else { return };
+    let broker = Broker::shared();
     let n = 1_000_000;
     let scene = Scene::new();
     scene.write("stocks.csv", stocks_csv(n, 1));
@@ -278,7 +278,7 @@ fn kafka() {
 }
 
 fn s3() {
-    let Some(broker) = Broker::shared() else { return };
+    let broker = Broker::shared();
     let n = 20_000;
     let mut scene = Scene::new();
     scene.write("stocks.csv", stocks_csv(n, 1));

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use super::{Cloud, Scene, cloud_with_table, wait_until};
 
 #[test]
-fn the_rows_of_a_query_are_records() {
+fn athena_source_emits_query_rows_as_records() {
     let mut scene = Scene::new();
     let _cloud = cloud_with_table(&mut scene, 2_400, &[]);
     scene.write(
@@ -72,7 +72,7 @@ fn assert_rows(scene: &Scene, n_lines: usize) {
 }
 
 #[test]
-fn a_query_that_was_being_read_when_the_run_was_killed_is_read_to_its_end() {
+fn athena_source_killed_midway_resumes_same_query() {
     let mut scene = Scene::new();
     let _cloud = cloud_with_table(&mut scene, 2_400, &[]);
     let (id, taken, n_lines) = report_that_is_killed(&mut scene);
@@ -82,7 +82,7 @@ fn a_query_that_was_being_read_when_the_run_was_killed_is_read_to_its_end() {
 }
 
 #[test]
-fn rows_and_queries_that_athena_has_no_more_are_asked_for_anew() {
+fn athena_source_reruns_query_whose_result_is_gone() {
     let mut scene = Scene::new();
     let cloud = cloud_with_table(&mut scene, 2_400, &["--data", "data"]);
     let (id, _, n_lines) = report_that_is_killed(&mut scene);
@@ -105,7 +105,7 @@ fn rows_and_queries_that_athena_has_no_more_are_asked_for_anew() {
 }
 
 #[test]
-fn a_query_that_takes_longer_than_it_may_ends_the_run() {
+fn athena_query_over_timeout_ends_run() {
     let mut scene = Scene::new();
     let _cloud = cloud_with_table(&mut scene, 2_400, &[]);
     scene.write(

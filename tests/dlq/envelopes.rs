@@ -2,16 +2,17 @@
 
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
+use runner_needs::needs;
 use serde_json::{Value, json};
 
 use super::{CSV, FILE, JSON, assert_says, lake, letters, lines, only, out, replay, run, scene};
 use crate::support::kafka::Broker;
-use crate::support::{Api, Scene};
+use crate::support::{Api, Outcome, Scene};
 
 const LINES: &str = "[sources.lines]\ntype = \"http\"\nendpoint = \"${API}\"\ncodec = \"ndjson\"\n";
 
 #[test]
-fn csv_names_the_place_of_a_bad_row_and_a_replay_leaves_it() {
+fn csv_letter_has_row_position_and_is_not_replayable() {
     let scene = scene([CSV, JSON, &out("json"), FILE].concat());
     scene.write("rows.csv", b"a,b\n1,x\n2\n3,\xff\n");
     run(&scene).assert_code(0);
@@ -33,14 +34,14 @@ fn csv_names_the_place_of_a_bad_row_and_a_replay_leaves_it() {
 }
 
 #[test]
-fn without_dead_letters_the_first_bad_record_ends_the_run_with_its_position() {
+fn first_bad_record_without_dead_letters_ends_run_with_position() {
     let scene = scene([CSV, JSON, &out("json")].concat());
     scene.write("rows.csv", "a,b\n1,x\n2\n");
     run(&scene).assert_code(1).assert_says(&["`rows` failed", "entry 1 from rows.csv/0/1", "rows.csv:3:2"]);
 }
 
 #[test]
-fn http_names_the_item_that_is_no_json() {
+fn http_letter_names_item_that_is_not_json() {
     let api = Api::start("{\"a\":1}\nnonsense\n");
     let mut scene = scene([LINES, &out("lines"), FILE].concat());
     scene.set("API", api.url());
@@ -65,8 +66,9 @@ fn through_kafka(broker: &Broker, dead_letter: &str) -> (Scene, String, String) 
 }
 
 #[test]
-fn to_json_keeps_the_bytes_and_a_replay_loses_neither_key_nor_headers_nor_time() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn to_json_letter_replays_with_key_headers_and_timestamp() {
+    let broker = Broker::shared();
     let (scene, from, to) = through_kafka(broker, FILE);
     let headers = OwnedHeaders::new().insert(Header { key: "trace", value: Some(&b"\xfe"[..]) });
     let record = BaseRecord::to(&from).payload(&b"\xff\x00"[..]).key(&b"NYA"[..]).headers(headers);
@@ -92,8 +94,9 @@ fn to_json_keeps_the_bytes_and_a_replay_loses_neither_key_nor_headers_nor_time()
 }
 
 #[test]
-fn kafka_names_what_is_too_large_and_a_replay_delivers_it_once_with_its_number() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn kafka_letter_of_too_large_record_replays_once_with_entry() {
+    let broker = Broker::shared();
     let topic = broker.name("small");
     let sink = format!(
         "[sinks.topic]\ntype = \"kafka\"\ninputs = [\"json\"]\nbootstrap_servers = \"{}\"\ntopic = \"{topic}\"\n",
@@ -139,8 +142,9 @@ fn into_compacted(broker: &Broker, dead_letter: &str) -> (Scene, String) {
 }
 
 #[test]
-fn kafka_puts_aside_what_a_compacted_topic_refuses_and_stores_all_that_came_with_it_once() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn compacted_topic_rejects_keyless_records_and_stores_rest_once() {
+    let broker = Broker::shared();
     let (scene, to) = into_compacted(broker, FILE);
     run(&scene).assert_code(0);
     let mut stored: Vec<u32> = broker.read_all(&to).iter().map(|it| it.text().parse().unwrap()).collect();
@@ -156,8 +160,9 @@ fn kafka_puts_aside_what_a_compacted_topic_refuses_and_stores_all_that_came_with
 }
 
 #[test]
-fn a_compacted_topic_names_the_record_that_ends_the_run() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn compacted_topic_error_names_record() {
+    let broker = Broker::shared();
     let (scene, _) = into_compacted(broker, "");
     run(&scene).assert_code(1).assert_says(&["/0/3 is a bad record", "a compacted topic wants one"]);
     let (scene, to) = into_compacted(broker, "delivery = \"exactly_once\"\n");
@@ -167,7 +172,7 @@ fn a_compacted_topic_names_the_record_that_ends_the_run() {
 }
 
 #[test]
-fn a_letter_about_one_record_is_not_written_over_by_one_about_another() {
+fn s3_letter_is_not_overwritten_by_letter_of_other_record() {
     let (server, scene) = lake(0, "");
     let key = "letters/{{ key }}/{{ entry }}.json";
     let bucket = format!("[dead_letter]\ntype = \"s3\"\nbucket = \"lake\"\nkey = \"{key}\"\n");
@@ -194,36 +199,44 @@ fn a_letter_about_one_record_is_not_written_over_by_one_about_another() {
     assert_eq!(server.keys("lake"), ["letters/rows/1.json", "letters/rows/others.csv/0-1"]);
 }
 
-#[test]
-fn a_topic_the_console_and_a_bucket_take_dead_letters_too() {
-    let (server, scene) = lake(0, "");
+/// One bad row, whose dead letter goes to `dead_letter`.
+fn reject_one(scene: &Scene, dead_letter: &str) -> Outcome {
     scene.write("rows.csv", "a,b\n1,x\n2\n");
-    let pipeline = |dead_letter: &str| {
-        scene.write("p.toml", [CSV, JSON, &out("json"), "[dead_letter]\n", dead_letter].concat());
-        scene.run(["run", "p.toml", "--from-start"])
-    };
-    let check = |letter: &str| {
-        let letter: Value = serde_json::from_str(letter).expect("an envelope");
-        let origin = json!({ "stream": "rows.csv", "lane": 0, "offset": 1 });
-        assert_says(&letter, "rows", "too few cells", &origin, "2");
-    };
+    scene.write("p.toml", [CSV, JSON, &out("json"), "[dead_letter]\n", dead_letter].concat());
+    let outcome = scene.run(["run", "p.toml", "--from-start"]);
+    outcome.assert_code(0);
+    outcome
+}
 
-    let told = pipeline("type = \"console\"");
-    told.assert_code(0);
-    check(&told.stdout);
+#[track_caller]
+fn assert_is_that_row(letter: &str) {
+    let letter: Value = serde_json::from_str(letter).expect("an envelope");
+    let origin = json!({ "stream": "rows.csv", "lane": 0, "offset": 1 });
+    assert_says(&letter, "rows", "too few cells", &origin, "2");
+}
+
+#[test]
+fn console_and_s3_sinks_accept_dead_letters() {
+    let (server, scene) = lake(0, "");
+    assert_is_that_row(&reject_one(&scene, "type = \"console\"").stdout);
 
     // A record that is rejected once more says so at another time.
     for _ in 0..2 {
         let key = "letters/{{ key }}/{{ entry }}.json";
-        pipeline(&format!("type = \"s3\"\nbucket = \"lake\"\nkey = \"{key}\"")).assert_code(0);
+        reject_one(&scene, &format!("type = \"s3\"\nbucket = \"lake\"\nkey = \"{key}\""));
     }
     assert_eq!(server.keys("lake"), ["letters/rows/1.json"]);
-    check(&server.read("lake", "letters/rows/1.json"));
+    assert_is_that_row(&server.read("lake", "letters/rows/1.json"));
+}
 
-    let Some(broker) = Broker::shared() else { return };
+#[test]
+#[needs(kafka)]
+fn kafka_sink_accepts_dead_letters() {
+    let broker = Broker::shared();
     let (at, topic) = (broker.bootstrap(), broker.name("letters"));
-    pipeline(&format!("type = \"kafka\"\nbootstrap_servers = \"{at}\"\ntopic = \"{topic}\"")).assert_code(0);
+    let scene = Scene::new();
+    reject_one(&scene, &format!("type = \"kafka\"\nbootstrap_servers = \"{at}\"\ntopic = \"{topic}\""));
     let stored = broker.read_all(&topic);
     assert_eq!((stored.len(), stored[0].key.as_deref()), (1, Some(&b"rows"[..])));
-    check(stored[0].text());
+    assert_is_that_row(stored[0].text());
 }

@@ -4,14 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 
 use crate::support::flow::{BUCKET, Flow, LONG, stock_pipeline};
 use crate::support::oracle::Oracle;
 use crate::support::{Api, wait_until};
 
 #[test]
-fn an_api_read_under_kills_loses_nothing_and_gives_no_number_twice() {
-    let Some(mut flow) = Flow::new(0) else { return };
+#[needs(kafka)]
+fn http_source_killed_loses_nothing_and_reuses_no_entry_number() {
+    let mut flow = Flow::new(0);
     let prices: Vec<String> = (0..3_000).map(|n| format!("{{\"Index\":\"API\",\"Close\":{n}.25}}")).collect();
     let api = Api::start(&format!("[{}]", prices.join(",")));
     flow.set("STOCKS_API", &api.url()).set("STOCKS_LIMIT", "3000").set("STOCKS_RATE", "600");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 use serde_json::Value;
 
 use crate::support::flow::{Flow, LONG};
@@ -50,8 +51,9 @@ fn judge(mut flow: Flow<'_>, producer: Running, consumer: Running) -> Value {
 }
 
 #[test]
-fn a_broker_that_restarts_under_load_costs_nothing() {
-    let Some(broker) = Broker::start() else { return };
+#[needs(java)]
+fn broker_restart_under_load_duplicates_nothing() {
+    let broker = Broker::start();
     let mut flow = Flow::through(&broker, 2_500).partitioned(2);
     flow.set("STOCKS_RATE", "200");
     // For ever.
@@ -70,8 +72,9 @@ fn a_broker_that_restarts_under_load_costs_nothing() {
 }
 
 #[test]
-fn a_broker_that_is_down_at_the_start_is_waited_for() {
-    let Some(broker) = Broker::start() else { return };
+#[needs(java)]
+fn broker_down_at_start_is_waited_for() {
+    let broker = Broker::start();
     let flow = Flow::through(&broker, 500).partitioned(2);
     for pipeline in ["producer", "consumer"] {
         retry(&flow, pipeline, "connect = \"5m\"");
@@ -88,9 +91,10 @@ fn a_broker_that_is_down_at_the_start_is_waited_for() {
 }
 
 #[test]
-fn a_slow_way_to_the_broker_delays_and_loses_nothing() {
+#[needs(java)]
+fn slow_connection_to_broker_loses_nothing() {
     let proxy = Proxy::start();
-    let Some(broker) = Broker::start_behind(&proxy) else { return };
+    let broker = Broker::start_behind(&proxy);
     let mut flow = behind(&broker, &proxy, 2_000);
     flow.set("STOCKS_RATE", "10000000");
     // What is read last waits behind the rest for much longer than that: as long as some of it arrives, it may.
@@ -104,8 +108,9 @@ fn a_slow_way_to_the_broker_delays_and_loses_nothing() {
 }
 
 #[test]
-fn a_broker_that_stays_away_for_longer_than_retries_last_ends_the_run_and_the_next_goes_on() {
-    let Some(broker) = Broker::start() else { return };
+#[needs(java)]
+fn broker_down_past_retry_timeout_exits_69_and_next_run_resumes() {
+    let broker = Broker::start();
     let mut flow = Flow::through(&broker, 2_500).partitioned(2);
     flow.set("STOCKS_RATE", "400");
     retry(&flow, "producer", "timeout = \"3s\"");
@@ -128,19 +133,21 @@ fn a_broker_that_stays_away_for_longer_than_retries_last_ends_the_run_and_the_ne
 }
 
 #[test]
-fn connections_to_the_broker_that_are_cut_in_mid_request_cost_nothing() {
+#[needs(java)]
+fn broker_connections_cut_mid_request_duplicate_nothing() {
     spoiled(Fault::CutRequest);
 }
 
 #[test]
-fn answers_of_the_broker_that_are_lost_double_nothing() {
+#[needs(java)]
+fn lost_broker_responses_duplicate_nothing() {
     spoiled(Fault::DropAnswer);
 }
 
 /// Requests with records are spoiled first, then requests of any kind.
 fn spoiled(fault: Fault) {
     let proxy = Proxy::start();
-    let Some(broker) = Broker::start_behind(&proxy) else { return };
+    let broker = Broker::start_behind(&proxy);
     let mut flow = behind(&broker, &proxy, 2_500);
     flow.set("STOCKS_RATE", "800");
     proxy.strike(fault, SMALL, 10);
@@ -154,9 +161,10 @@ fn spoiled(fault: Fault) {
 }
 
 #[test]
-fn a_broker_that_falls_silent_is_waited_for() {
+#[needs(java)]
+fn unresponsive_broker_is_waited_for() {
     let proxy = Proxy::start();
-    let Some(broker) = Broker::start_behind(&proxy) else { return };
+    let broker = Broker::start_behind(&proxy);
     let mut flow = behind(&broker, &proxy, 2_500);
     flow.set("STOCKS_RATE", "800").session(Duration::from_secs(2));
     // Clients wait for an answer for a minute otherwise.

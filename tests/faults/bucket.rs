@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 
 use crate::support::flow::{BUCKET, Flow, LONG};
 use crate::support::proxy::{Fault, Proxy, Weather};
@@ -13,8 +14,8 @@ use crate::support::s3::{Answer, S3};
 use crate::support::{Running, Scene, wait_until};
 
 /// A topic of two partitions that holds all records, and a consumer that has not begun.
-fn filled(n_rows: usize) -> Option<Flow<'static>> {
-    let mut flow = Flow::new(n_rows)?.partitioned(2);
+fn filled(n_rows: usize) -> Flow<'static> {
+    let mut flow = Flow::new(n_rows).partitioned(2);
     flow.set("STOCKS_RATE", "10000000");
     flow.edit(
         "consumer.toml",
@@ -22,7 +23,7 @@ fn filled(n_rows: usize) -> Option<Flow<'static>> {
         "name = \"consumer\"\nretry = { initial = \"20ms\", max = \"1s\" }",
     );
     flow.produce().wait(LONG).assert_code(0);
-    Some(flow)
+    flow
 }
 
 /// Waits until everything has arrived, ends the consumer in order, and has the oracle judge.
@@ -40,8 +41,9 @@ fn judge(mut flow: Flow<'_>, consumer: Running) -> Flow<'_> {
 }
 
 #[test]
-fn a_bucket_with_trouble_of_its_own_is_asked_again() {
-    let Some(mut flow) = filled(1_000) else { return };
+#[needs(kafka)]
+fn s3_sink_retries_on_503_500_and_request_timeout() {
+    let mut flow = filled(1_000);
     flow.s3.answer(|asked| match (asked.operation, asked.n_before % 8) {
         ("PutObject", 1) => Answer::Error("SlowDown"),
         ("PutObject", 3) => Answer::Error("InternalError"),
@@ -56,30 +58,33 @@ fn a_bucket_with_trouble_of_its_own_is_asked_again() {
 }
 
 #[test]
-fn answers_of_the_bucket_that_are_lost_double_and_refuse_nothing() {
-    let Some(flow) = spoiled(Fault::DropAnswer) else { return };
+#[needs(kafka)]
+fn lost_s3_responses_duplicate_and_reject_nothing() {
+    let flow = spoiled(Fault::DropAnswer);
     assert!(flow.s3.requests("GetObject") > 0, "what was stored without an answer is compared");
 }
 
 #[test]
-fn connections_to_the_bucket_that_are_cut_in_mid_request_cost_nothing() {
+#[needs(kafka)]
+fn s3_connections_cut_mid_request_lose_nothing() {
     spoiled(Fault::CutRequest);
 }
 
-fn spoiled(fault: Fault) -> Option<Flow<'static>> {
-    let mut flow = filled(1_000)?;
+fn spoiled(fault: Fault) -> Flow<'static> {
+    let mut flow = filled(1_000);
     let proxy = flow.proxied_bucket();
     let consumer = flow.consume();
     wait_until("the first objects", LONG, || flow.n_objects() > 100);
     proxy.strike(fault, 0, 150);
     wait_until("spoiled requests", LONG, || proxy.n_struck() >= 150);
     flow.listen();
-    Some(judge(flow, consumer))
+    judge(flow, consumer)
 }
 
 #[test]
-fn a_bucket_that_nobody_reaches_for_a_while_is_waited_for() {
-    let Some(mut flow) = filled(1_000) else { return };
+#[needs(kafka)]
+fn unreachable_s3_is_waited_for() {
+    let mut flow = filled(1_000);
     let proxy = flow.proxied_bucket();
     let consumer = flow.consume();
     wait_until("the first objects", LONG, || flow.n_objects() > 100);
@@ -91,8 +96,9 @@ fn a_bucket_that_nobody_reaches_for_a_while_is_waited_for() {
 }
 
 #[test]
-fn a_bucket_that_falls_silent_is_given_up_and_asked_again() {
-    let Some(mut flow) = filled(500) else { return };
+#[needs(kafka)]
+fn unresponsive_s3_times_out_and_is_retried() {
+    let mut flow = filled(500);
     let proxy = flow.proxied_bucket();
     let consumer = flow.consume();
     wait_until("the first objects", LONG, || flow.n_objects() > 50);
@@ -104,8 +110,9 @@ fn a_bucket_that_falls_silent_is_given_up_and_asked_again() {
 }
 
 #[test]
-fn a_slow_way_to_the_bucket_delays_and_loses_nothing() {
-    let Some(mut flow) = filled(400) else { return };
+#[needs(kafka)]
+fn slow_connection_to_s3_loses_nothing() {
+    let mut flow = filled(400);
     let proxy = flow.proxied_bucket();
     proxy.set(Weather::Trickle(2_000));
     let consumer = flow.consume();
@@ -115,9 +122,10 @@ fn a_slow_way_to_the_bucket_delays_and_loses_nothing() {
 }
 
 #[test]
-fn credentials_that_expire_are_waited_out_loudly_and_nothing_is_dropped() {
+#[needs(kafka)]
+fn expired_credentials_are_retried_with_warning() {
     for code in ["ExpiredToken", "AccessDenied"] {
-        let Some(mut flow) = filled(600) else { return };
+        let mut flow = filled(600);
         let is_expired = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&is_expired);
         flow.s3.answer(move |_| {
@@ -141,8 +149,9 @@ fn credentials_that_expire_are_waited_out_loudly_and_nothing_is_dropped() {
 
 /// What was stored is gone with the bucket; whatever was not is stored in the new one.
 #[test]
-fn a_bucket_that_is_removed_ends_the_run_and_nothing_unstored_is_committed() {
-    let Some(mut flow) = filled(1_000) else { return };
+#[needs(kafka)]
+fn removed_bucket_ends_run_without_committing_unstored_records() {
+    let mut flow = filled(1_000);
     flow.s3.answer(|asked| match asked.operation {
         "PutObject" => Answer::Late(Duration::from_millis(200)),
         _ => Answer::Normal,
@@ -213,7 +222,7 @@ fn n_read(pid: u32, path: &Path) -> Option<u64> {
 }
 
 #[test]
-fn a_bucket_that_nobody_reaches_any_more_ends_the_run_as_a_service_that_was_never_there() {
+fn s3_unreachable_past_retry_timeout_exits_69() {
     let it = Rows::new(20_000, 10, "timeout = \"1s\"");
     let running = it.start();
     wait_until("the first objects", LONG, || it.s3.count(BUCKET) > 100);
@@ -225,7 +234,7 @@ fn a_bucket_that_nobody_reaches_any_more_ends_the_run_as_a_service_that_was_neve
 }
 
 #[test]
-fn a_large_object_is_given_the_time_that_a_slow_line_takes() {
+fn put_timeout_grows_with_object_size() {
     let it = Rows::new(1, 700_000, "timeout = \"1s\"");
     it.proxy.set(Weather::Trickle(20_000));
     it.start().wait(LONG).assert_code(0);
@@ -234,7 +243,7 @@ fn a_large_object_is_given_the_time_that_a_slow_line_takes() {
 }
 
 #[test]
-fn while_a_bucket_takes_nothing_reading_stops_and_the_memory_stays_bounded() {
+fn blocked_s3_sink_stops_reading_at_in_flight_limit() {
     const N_ROWS: usize = 1_500;
     let it = Rows::new(N_ROWS, 64 << 10, "timeout = \"0s\"");
     it.s3.answer(|asked| match asked.operation {

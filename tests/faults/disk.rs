@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use runner_needs::needs;
+
 use crate::support::disk::SmallDisk;
 use crate::support::{Running, Scene, report, wait_until};
 
@@ -18,9 +20,9 @@ const N_ROWS: usize = 2_000;
 impl Numbers {
     /// `top` stands at the top of the pipeline file; `out` is the file to write to. Every tenth row is
     /// bad where `is_flawed`.
-    fn new(top: &str, out: &str, is_flawed: bool) -> Option<Numbers> {
+    fn new(top: &str, out: &str, is_flawed: bool) -> Numbers {
         let scene = Scene::new();
-        let disk = SmallDisk::mount(&scene.path("small"))?;
+        let disk = SmallDisk::mount(&scene.path("small"));
         let row = |n| if is_flawed && n % 10 == 9 { format!("{n},too,many\n") } else { format!("{n}\n") };
         scene.write("numbers.csv", format!("n\n{}", (0..N_ROWS).map(row).collect::<String>()));
         scene.write(
@@ -32,7 +34,7 @@ impl Numbers {
                  [sinks.out]\ntype = \"file\"\ninputs = [\"pace\"]\npath = \"{out}\"\n"
             ),
         );
-        Some(Numbers { scene, disk })
+        Numbers { scene, disk }
     }
 
     fn start(&self) -> Running {
@@ -46,8 +48,9 @@ fn numbers(text: &str) -> Vec<usize> {
 }
 
 #[test]
-fn a_full_disk_under_the_checkpoint_ends_the_run_and_the_next_goes_on() {
-    let Some(it) = Numbers::new("data_dir = \"small/state\"", "out.txt", false) else { return };
+#[needs(mount)]
+fn full_disk_under_checkpoint_ends_run_and_next_run_resumes() {
+    let it = Numbers::new("data_dir = \"small/state\"", "out.txt", false);
     let running = it.start();
     wait_until("the first checkpoint", SOON, || !it.disk.read("state/p/numbers.json").is_empty());
     it.disk.fill_but(0);
@@ -68,8 +71,9 @@ fn a_full_disk_under_the_checkpoint_ends_the_run_and_the_next_goes_on() {
 }
 
 #[test]
-fn a_full_disk_under_a_file_is_waited_for_and_every_line_is_written_once() {
-    let Some(it) = Numbers::new("", "small/out.txt", false) else { return };
+#[needs(mount)]
+fn full_disk_under_file_sink_is_retried_and_each_line_written_once() {
+    let it = Numbers::new("", "small/out.txt", false);
     // The first page takes a part of what is written, which has to be undone.
     it.disk.fill_but(1);
     let running = it.start();
@@ -80,9 +84,10 @@ fn a_full_disk_under_a_file_is_waited_for_and_every_line_is_written_once() {
 }
 
 #[test]
-fn a_full_disk_under_the_dead_letters_holds_the_run_and_none_is_dropped() {
+#[needs(mount)]
+fn full_disk_under_dead_letters_is_retried_and_none_dropped() {
     let dead_letter = "dead_letter = { type = \"file\", path = \"small/dead.jsonl\" }";
-    let Some(it) = Numbers::new(dead_letter, "out.txt", true) else { return };
+    let it = Numbers::new(dead_letter, "out.txt", true);
     it.disk.fill_but(1);
     let running = it.start();
     wait_until("a word of it", SOON, || running.has_said("there is no room for more lines in"));

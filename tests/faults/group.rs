@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 
 use crate::support::flow::{Flow, LONG};
 use crate::support::kafka::Broker;
@@ -22,20 +23,21 @@ fn wait_until_committed(flow: &mut Flow<'_>) {
 }
 
 /// Two partitions of records, and a bucket that is slow enough that there is always something under way.
-fn slowly_stored(n_records: usize) -> Option<Flow<'static>> {
-    let mut flow = Flow::new(n_records)?.partitioned(2);
+fn slowly_stored(n_records: usize) -> Flow<'static> {
+    let mut flow = Flow::new(n_records).partitioned(2);
     flow.session(SESSION).set("STOCKS_RATE", "10000000");
     flow.produce().wait(LONG).assert_code(0);
     flow.s3.answer(|asked| match asked.operation {
         "PutObject" => Answer::Late(Duration::from_millis(200)),
         _ => Answer::Normal,
     });
-    Some(flow)
+    flow
 }
 
 #[test]
-fn a_member_that_slept_past_its_session_acknowledges_nothing_of_others() {
-    let Some(mut flow) = slowly_stored(1_500) else { return };
+#[needs(kafka)]
+fn member_suspended_past_session_acks_no_partition_of_others() {
+    let mut flow = slowly_stored(1_500);
     let sleeper = flow.consume_as("sleeper");
     wait_until("the first objects", LONG, || flow.n_objects() > 200);
     sleeper.signal(Signal::SIGSTOP);
@@ -59,8 +61,9 @@ fn a_member_that_slept_past_its_session_acknowledges_nothing_of_others() {
 }
 
 #[test]
-fn a_member_alone_that_slept_past_its_session_goes_on_where_it_was() {
-    let Some(mut flow) = slowly_stored(1_000) else { return };
+#[needs(kafka)]
+fn sole_member_suspended_past_session_resumes() {
+    let mut flow = slowly_stored(1_000);
     let sleeper = flow.consume();
     wait_until("the first objects", LONG, || flow.n_objects() > 200);
     sleeper.signal(Signal::SIGSTOP);
@@ -74,8 +77,9 @@ fn a_member_alone_that_slept_past_its_session_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_member_that_was_paused_when_the_group_changed_reads_on() {
-    let Some(flow) = Flow::new(1_000) else { return };
+#[needs(kafka)]
+fn member_paused_during_rebalance_resumes_reading() {
+    let flow = Flow::new(1_000);
     let mut flow = flow.partitioned(2);
     flow.session(SESSION).set("STOCKS_RATE", "10000000");
     flow.edit("consumer.toml", "name = \"consumer\"", "name = \"consumer\"\nbatch = { max_records = 10 }");
@@ -100,8 +104,9 @@ fn a_member_that_was_paused_when_the_group_changed_reads_on() {
 }
 
 #[test]
-fn members_that_come_and_go_and_die_under_load_lose_nothing() {
-    let Some(flow) = Flow::new(5_000) else { return };
+#[needs(kafka)]
+fn members_joining_leaving_and_killed_lose_nothing() {
+    let flow = Flow::new(5_000);
     let mut flow = flow.partitioned(6);
     flow.session(SESSION).set("STOCKS_RATE", "600");
     let producer = flow.produce();
@@ -136,8 +141,9 @@ fn members_that_come_and_go_and_die_under_load_lose_nothing() {
 }
 
 #[test]
-fn a_reader_that_retention_overtakes_under_way_stops_and_says_so() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn position_past_retention_during_run_is_an_error() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("overtaken", 1);
     // More than a client of the smallest size fetches ahead.
     let filler = "x".repeat(20_000);

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retry_after_is_honoured() {
+async fn retry_after_header_is_honoured() {
     let busy = ResponseTemplate::new(429).insert_header("Retry-After", "1");
     let server = serve_in_turn(vec![busy, answer([1])]).await;
     let scene = Scene::new();
@@ -32,7 +32,7 @@ async fn answer_one(listener: &tokio::net::TcpListener, length: usize, body: &st
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_cut_off_on_its_way_is_asked_for_again() {
+async fn truncated_http_response_is_requested_again() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let endpoint = format!("http://{}/", listener.local_addr().expect("bound"));
     let server = async move {
@@ -50,7 +50,7 @@ async fn an_answer_cut_off_on_its_way_is_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_there_is_exit_69() {
+async fn unreachable_api_exits_69() {
     let port =
         std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
     let scene = Scene::new();
@@ -59,7 +59,7 @@ async fn nobody_there_is_exit_69() {
 }
 
 #[test]
-fn a_host_that_never_answers_is_exit_69() {
+fn unresponsive_api_exits_69() {
     // Whoever listens and never accepts lets everybody in and says nothing.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let scene = Scene::new();
@@ -73,7 +73,7 @@ fn a_host_that_never_answers_is_exit_69() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_that_had_nothing_yet_has_been_reached_all_the_same() {
+async fn api_with_empty_response_counts_as_reached() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let scene = Scene::new();
     let endpoint = format!("http://{}/", listener.local_addr().expect("bound"));
@@ -89,7 +89,7 @@ async fn an_api_that_had_nothing_yet_has_been_reached_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wait_that_no_clock_can_count_ends_the_run_with_its_reason() {
+async fn overlong_retry_after_ends_run_with_reason() {
     let busy = ResponseTemplate::new(429).insert_header("Retry-After", "9223372036854775807");
     let scene = Scene::new();
     let server = serve(busy).await;

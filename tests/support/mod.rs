@@ -7,7 +7,6 @@ pub mod flow;
 pub mod kafka;
 pub mod moto;
 pub mod oracle;
-mod program;
 pub mod proxy;
 pub mod s3;
 mod scene;
@@ -16,6 +15,4 @@ pub mod stocks;
 #[allow(unused_imports, reason = "the benchmarks take only some")]
 pub use api::Api;
 #[allow(unused_imports, reason = "the benchmarks take only some")]
-pub use program::has;
-#[allow(unused_imports, reason = "the benchmarks take only some")]
-pub use scene::{Outcome, Running, Scene, number, report, wait_until};
+pub use scene::{Outcome, Running, Scene, amount, number, report, wait_until};

@@ -243,10 +243,15 @@ fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// What a variable says about how much a test is to do.
-pub fn number(variable: &str, default: u64) -> u64 {
-    let given = std::env::var(variable).ok().filter(|text| !text.is_empty());
-    given.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
+/// A number that an environment variable sets.
+pub fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")))
+}
+
+/// How much a test does: what its variable says, else `long` with `RUNNER_LONG` set, and `short` without it.
+pub fn amount(variable: &str, short: u64, long: u64) -> u64 {
+    number(variable).unwrap_or(if std::env::var_os("RUNNER_LONG").is_some() { long } else { short })
 }
 
 /// The report that `--report FILE` has written.

@@ -45,17 +45,6 @@ impl Jars {
     }
 }
 
-/// What is missing on this machine to run Kafka, if anything is.
-pub fn missing() -> Option<String> {
-    let is_missing = |program: &&&str| {
-        let started =
-            Command::new(program).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        started.is_err()
-    };
-    let missing: Vec<&str> = ["java", "mvn"].iter().filter(is_missing).copied().collect();
-    (!missing.is_empty()).then(|| missing.join(" and "))
-}
-
 /// `target/kafka`, beside the folder of the profile.
 fn cache() -> PathBuf {
     let binary = Path::new(env!("CARGO_BIN_EXE_runner"));

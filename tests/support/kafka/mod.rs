@@ -5,7 +5,6 @@ mod server;
 mod topics;
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -44,19 +43,13 @@ impl Broker {
     /// The broker that the tests of this process share: the one that
     /// `KAFKA_BOOTSTRAP_SERVERS` names, else one of their own. Use topics and
     /// groups with names of your own.
-    ///
-    /// `None` where it cannot run: the test is to return at once.
-    pub fn shared() -> Option<&'static Broker> {
-        static SHARED: OnceLock<Option<Broker>> = OnceLock::new();
+    pub fn shared() -> &'static Broker {
+        static SHARED: OnceLock<Broker> = OnceLock::new();
         let given = std::env::var("KAFKA_BOOTSTRAP_SERVERS").ok().filter(|servers| !servers.is_empty());
-        if given.is_none() && !is_possible() {
-            return None;
-        }
-        let start = || match given {
-            Some(bootstrap) => Some(Broker { bootstrap, second: None, own: None }),
+        SHARED.get_or_init(|| match given {
+            Some(bootstrap) => Broker { bootstrap, second: None, own: None },
             None => Broker::start(),
-        };
-        SHARED.get_or_init(start).as_ref()
+        })
     }
 
     /// The embedded broker of the offline cloud, in this process; all tests share it.
@@ -81,19 +74,19 @@ impl Broker {
     }
 
     /// A broker for one test alone, which may stop it or spoil it.
-    pub fn start() -> Option<Broker> {
+    pub fn start() -> Broker {
         Broker::start_with(&[])
     }
 
     /// A broker for one test alone with settings of its own. In a value
     /// `{port}` stands for the port it listens at, `{controller}` for that of
     /// its controller and `{second}` for one more that is free.
-    pub fn start_with(settings: &[(&str, &str)]) -> Option<Broker> {
-        is_possible().then(|| started(|| Broker::start_kraft(&Jars::fetch(KAFKA), settings)))
+    pub fn start_with(settings: &[(&str, &str)]) -> Broker {
+        started(|| Broker::start_kraft(&Jars::fetch(KAFKA), settings))
     }
 
     /// A broker for one test alone that its clients reach through a proxy; the test itself goes straight to it.
-    pub fn start_behind(proxy: &Proxy) -> Option<Broker> {
+    pub fn start_behind(proxy: &Proxy) -> Broker {
         let listeners =
             "PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},PROXIED://127.0.0.1:{second}";
         let advertised = format!("PLAINTEXT://127.0.0.1:{{port}},PROXIED://{}", proxy.address());
@@ -102,15 +95,15 @@ impl Broker {
             ("listeners", listeners),
             ("advertised.listeners", &advertised),
             ("listener.security.protocol.map", protocols),
-        ])?;
+        ]);
         proxy.lead_to(broker.second_address());
-        Some(broker)
+        broker
     }
 
     /// A broker as people set them up for years: Kafka 3.9 with ZooKeeper,
     /// told to get by with 256 MiB.
-    pub fn start_zookeeper_era() -> Option<Broker> {
-        is_possible().then(|| started(|| Broker::start_zookeeper(&Jars::fetch(ZOOKEEPER_ERA))))
+    pub fn start_zookeeper_era() -> Broker {
+        started(|| Broker::start_zookeeper(&Jars::fetch(ZOOKEEPER_ERA)))
     }
 
     /// What goes into `bootstrap_servers`.
@@ -260,13 +253,11 @@ fn common_settings(folder: &Path) -> String {
     )
 }
 
-/// One of Kafka's own programs for the command line; `None` where Java or Maven is missing.
-pub fn tool(class: &str) -> Option<std::process::Command> {
-    is_possible().then(|| {
-        let mut java = Jars::fetch_tools(KAFKA).java();
-        java.args(["-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", class]);
-        java
-    })
+/// One of Kafka's own command line programs.
+pub fn tool(class: &str) -> std::process::Command {
+    let mut java = Jars::fetch_tools(KAFKA).java();
+    java.args(["-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", class]);
+    java
 }
 
 /// Tries again if somebody else has taken the port in between.
@@ -280,16 +271,4 @@ fn started(start: impl Fn() -> Broker) -> Broker {
         assert!(log.contains("Address already in use"), "the broker has not come up:\n{log}");
     }
     panic!("no free port for the broker after three tries")
-}
-
-/// Whether a broker can run here. Where it cannot the test says so by its
-/// name and is left out; in CI it fails.
-fn is_possible() -> bool {
-    let Some(missing) = jars::missing() else { return true };
-    let thread = std::thread::current();
-    let name = thread.name().unwrap_or("a test").to_owned();
-    assert!(std::env::var_os("CI").is_none(), "{name} needs {missing}");
-    // Past the capture of the test harness, which hides what a passing test prints.
-    let _ = writeln!(std::io::stderr(), "{name} is left out: it needs {missing} to run Apache Kafka");
-    false
 }
