@@ -1,25 +1,25 @@
-//! What a pipeline file may say, and how its slips are shown.
+//! Validation of pipeline files, and how errors are shown.
 
-use crate::support::Scene;
+use crate::support::TestEnv;
 
-/// Runs `validate` over one file; what it says, with the code.
+/// Runs `validate` on one file. Returns the exit code and stderr.
 fn validate(pipeline: &str) -> (i32, String) {
-    let scene = Scene::new();
-    scene.write("p.toml", pipeline);
-    let outcome = scene.run(["validate", "p.toml"]);
+    let env = TestEnv::new();
+    env.write("p.toml", pipeline);
+    let outcome = env.run(["validate", "p.toml"]);
     (outcome.code(), outcome.stderr)
 }
 
 #[track_caller]
-fn assert_slips(pipeline: &str, parts: &[&str]) {
-    let (code, said) = validate(pipeline);
-    assert_eq!(code, 78, "{said}");
+fn assert_errors(pipeline: &str, parts: &[&str]) {
+    let (code, stderr) = validate(pipeline);
+    assert_eq!(code, 78, "{stderr}");
     for part in parts {
-        assert!(said.contains(part), "nothing says {part:?} in:\n{said}");
+        assert!(stderr.contains(part), "{part:?} is not in:\n{stderr}");
     }
 }
 
-/// A pipeline that is right, but for what is put in front of and behind it.
+/// A valid pipeline with `front` before it, and options for its source and sink.
 fn around(front: &str, source: &str, sink: &str) -> String {
     format!(
         "{front}\n[sources.in]\ntype = \"csv\"\npath = \"a.csv\"\n{source}\n\
@@ -29,13 +29,13 @@ fn around(front: &str, source: &str, sink: &str) -> String {
 
 #[test]
 fn validate_accepts_valid_file() {
-    let (code, said) = validate(&around("", "", ""));
-    assert_eq!((code, said.as_str()), (0, "p.toml: ok, pipeline `p` of in, out\n"));
+    let (code, stderr) = validate(&around("", "", ""));
+    assert_eq!((code, stderr.as_str()), (0, "p.toml: ok, pipeline `p` of in, out\n"));
 }
 
 #[test]
 fn unknown_option_is_shown_with_position_and_suggestion() {
-    let (code, said) = validate(&around("", "delimeter = \";\"", ""));
+    let (code, stderr) = validate(&around("", "delimeter = \";\"", ""));
     assert_eq!(code, 78);
     let expected = "\
 error: unknown option `delimeter` for source `csv`
@@ -56,7 +56,7 @@ help: a similar name exists
 
 p.toml has 1 error; nothing was run
 ";
-    assert_eq!(said, expected);
+    assert_eq!(stderr, expected);
 }
 
 #[test]
@@ -66,31 +66,32 @@ fn all_errors_are_shown_at_once_in_file_order() {
         "header = 3\nnull_value = []",
         "[sinks.other]\ntype = \"nul\"\ninputs = [\"inn\"]",
     );
-    let (code, said) = validate(&pipeline);
+    let (code, stderr) = validate(&pipeline);
     assert_eq!(code, 78);
-    let places: Vec<&str> = said.lines().filter_map(|line| line.trim().strip_prefix("--> p.toml:")).collect();
-    assert_eq!(places, ["1:1", "3:11", "8:10", "9:1", "14:8", "15:11"], "{said}");
-    assert!(said.ends_with("p.toml has 6 errors; nothing was run\n"), "{said}");
+    let places: Vec<&str> =
+        stderr.lines().filter_map(|line| line.trim().strip_prefix("--> p.toml:")).collect();
+    assert_eq!(places, ["1:1", "3:11", "8:10", "9:1", "14:8", "15:11"], "{stderr}");
+    assert!(stderr.ends_with("p.toml has 6 errors; nothing was run\n"), "{stderr}");
 }
 
 #[test]
 fn invalid_toml_is_shown_with_position() {
-    assert_slips("[sources.in\ntype = \"csv\"\n", &["p.toml:1:", "p.toml has"]);
-    assert_slips(&around("", "header = tru", ""), &["p.toml:5:10"]);
+    assert_errors("[sources.in\ntype = \"csv\"\n", &["p.toml:1:", "p.toml has"]);
+    assert_errors(&around("", "header = tru", ""), &["p.toml:5:10"]);
 }
 
 #[test]
 fn invalid_wiring_is_refused() {
-    assert_slips("", &["has no source", "has no sink", "[sources.NAME]"]);
-    assert_slips(
+    assert_errors("", &["has no source", "has no sink", "[sources.NAME]"]);
+    assert_errors(
         &around("", "", "[transforms.alone]\ntype = \"to_json\"\ninputs = [\"in\"]"),
         &["nothing takes its input from transform `alone`", "p.toml:9:13"],
     );
-    assert_slips(
+    assert_errors(
         &around("", "", "[sinks.in]\ntype = \"null\"\ninputs = [\"out\"]"),
         &["two components are called `in`"],
     );
-    assert_slips(
+    assert_errors(
         &around(
             "",
             "",
@@ -98,11 +99,11 @@ fn invalid_wiring_is_refused() {
         ),
         &["the components form a cycle: ", "b -> a -> b"],
     );
-    assert_slips(
+    assert_errors(
         "[sources.in]\ntype='csv'\npath='a'\n[sinks.out]\ntype='null'\n",
         &["sink `out` needs `inputs`"],
     );
-    assert_slips(
+    assert_errors(
         "[sources.in]\ntype='csv'\npath='a'\n[sinks.out]\ntype='null'\ninputs=['out']\n",
         &["sink `out` is its own input"],
     );
@@ -110,7 +111,7 @@ fn invalid_wiring_is_refused() {
 
 #[test]
 fn unknown_plugin_lists_known_ones_and_how_to_link_more() {
-    assert_slips(
+    assert_errors(
         &around("", "", "").replace("\"csv\"", "\"throttle\""),
         &["there is no source of type `throttle`", "`throttle` is a transform", "use acme_plugins as _;"],
     );
@@ -118,23 +119,23 @@ fn unknown_plugin_lists_known_ones_and_how_to_link_more() {
 
 #[test]
 fn variables_are_interpolated_and_typed_as_option() {
-    let mut scene = Scene::new();
-    scene.set("HEADER", "false").set("EMPTY", "").set("NAME_OF_FILE", "a\"b\n[sinks.evil]");
-    scene.write(
+    let mut env = TestEnv::new();
+    env.set("HEADER", "false").set("EMPTY", "").set("NAME_OF_FILE", "a\"b\n[sinks.evil]");
+    env.write(
         "p.toml",
         around("", "header = \"${HEADER}\"\ndelimiter = \"${EMPTY}\"\ncolumns = [\"${NAME_OF_FILE}\"]", ""),
     );
-    scene.run(["validate", "p.toml"]).assert_code(0);
+    env.run(["validate", "p.toml"]).assert_code(0);
 }
 
 #[test]
 fn missing_or_invalid_variable_is_named() {
-    assert_slips(&around("", "delimiter = \"${NOWHERE}\"", ""), &["NOWHERE is not set", "p.toml:5:13"]);
-    assert_slips(
+    assert_errors(&around("", "delimiter = \"${NOWHERE}\"", ""), &["NOWHERE is not set", "p.toml:5:13"]);
+    assert_errors(
         &around("", "delimiter = \"${NOWHERE:?what stands between cells}\"", ""),
         &["set the variable NOWHERE: what stands between cells"],
     );
-    assert_slips(
+    assert_errors(
         &around("", "header = \"${NOWHERE:-perhaps}\"", ""),
         &["expected true or false, found string \"perhaps\"", "the value comes from `${NOWHERE:-perhaps}`"],
     );
@@ -142,8 +143,8 @@ fn missing_or_invalid_variable_is_named() {
 
 #[test]
 fn no_message_shows_a_secret() {
-    let mut scene = Scene::new();
-    scene.set("API_TOKEN", "s3cr3t-in-the-environment");
+    let mut env = TestEnv::new();
+    env.set("API_TOKEN", "s3cr3t-in-the-environment");
     let http = |auth: &str| {
         format!(
             "[sources.in]\ntype = \"http\"\nendpoint = \"http://127.0.0.1:1/\"\nauth = {auth}\n\
@@ -161,8 +162,8 @@ fn no_message_shows_a_secret() {
         "\"s3cr3t-alone\"",
         "1\nquery = { k = \"s3cr3t-in-the-query\" }\nheaders = { X-Key = \"s3cr3t-in-a-header\" }\nmethod = 1",
     ] {
-        scene.write("p.toml", http(auth));
-        let outcome = scene.run(["validate", "p.toml"]);
+        env.write("p.toml", http(auth));
+        let outcome = env.run(["validate", "p.toml"]);
         outcome.assert_code(78);
         assert!(!outcome.stderr.contains("s3cr3t"), "{auth} shows:\n{}", outcome.stderr);
     }
@@ -170,48 +171,47 @@ fn no_message_shows_a_secret() {
 
 #[test]
 fn env_file_error_hides_content_of_line() {
-    let scene = Scene::new();
-    scene.write("p.toml", around("", "", ""));
+    let env = TestEnv::new();
+    env.write("p.toml", around("", "", ""));
     for (line, parts) in [
         ("PASSWORD='s3cr3t", &["--env-file", "prod.env:2: ", "`PASSWORD`", "a quote that is not closed"][..]),
         ("s3cr3t", &["--env-file", "prod.env:2: ", "no `NAME=value`"]),
     ] {
-        scene.write("prod.env", format!("# production\n{line}\n"));
-        let outcome = scene.run(["validate", "p.toml", "--env-file", "prod.env"]);
+        env.write("prod.env", format!("# production\n{line}\n"));
+        let outcome = env.run(["validate", "p.toml", "--env-file", "prod.env"]);
         outcome.assert_code(2).assert_says(parts);
         assert!(!outcome.stderr.contains("s3cr3t"), "{}", outcome.stderr);
     }
-    scene.run(["validate", "p.toml", "--env-file", "none.env"]).assert_code(2).assert_says(&["none.env"]);
+    env.run(["validate", "p.toml", "--env-file", "none.env"]).assert_code(2).assert_says(&["none.env"]);
 }
 
 #[test]
 fn env_file_values_are_taken_literally() {
-    let mut scene = Scene::new();
-    scene.set("word1", "never").set("OUT", "never");
-    scene.write("a.csv", "n\n1\n");
-    scene.write("prod.env", "export OUT=pa$word1.csv # the rows\n");
-    scene
-        .write("p.toml", around("", "", "").replace("type = \"null\"", "type = \"file\"\npath = \"${OUT}\""));
-    scene.run(["run", "p.toml", "--env-file", "prod.env"]).assert_code(0);
-    assert_eq!(scene.read("pa$word1.csv"), "1\n");
+    let mut env = TestEnv::new();
+    env.set("word1", "never").set("OUT", "never");
+    env.write("a.csv", "n\n1\n");
+    env.write("prod.env", "export OUT=pa$word1.csv # the rows\n");
+    env.write("p.toml", around("", "", "").replace("type = \"null\"", "type = \"file\"\npath = \"${OUT}\""));
+    env.run(["run", "p.toml", "--env-file", "prod.env"]).assert_code(0);
+    assert_eq!(env.read("pa$word1.csv"), "1\n");
 }
 
 #[test]
 fn aws_endpoint_with_password_is_refused() {
-    let mut scene = Scene::new();
-    scene.write("a.csv", "n\n1\n");
+    let mut env = TestEnv::new();
+    env.write("a.csv", "n\n1\n");
     let lake = |more: &str| {
         format!(
             "[sources.in]\ntype = \"csv\"\npath = \"a.csv\"\n[sinks.lake]\ntype = \"s3\"\ninputs = [\"in\"]\n\
              bucket = \"lake\"\nkey = \"{{{{ entry }}}}\"\n{more}\n"
         )
     };
-    scene.write("p.toml", lake("endpoint = \"http://ada:s3cr3t@127.0.0.1:1\""));
-    let written = scene.run(["validate", "p.toml"]);
+    env.write("p.toml", lake("endpoint = \"http://ada:s3cr3t@127.0.0.1:1\""));
+    let written = env.run(["validate", "p.toml"]);
     written.assert_code(78).assert_says(&["no user and no password"]);
-    scene.write("p.toml", lake(""));
-    scene.set("AWS_ENDPOINT_URL", "http://ada:s3cr3t@127.0.0.1:1");
-    let set = scene.run(["run", "p.toml"]);
+    env.write("p.toml", lake(""));
+    env.set("AWS_ENDPOINT_URL", "http://ada:s3cr3t@127.0.0.1:1");
+    let set = env.run(["run", "p.toml"]);
     set.assert_code(1).assert_says(&["AWS_ENDPOINT_URL", "no user and no password"]);
     for outcome in [written, set] {
         assert!(!outcome.stderr.contains("s3cr3t"), "{}", outcome.stderr);
@@ -220,18 +220,15 @@ fn aws_endpoint_with_password_is_refused() {
 
 #[test]
 fn missing_pipeline_file_exits_with_code_78() {
-    let scene = Scene::new();
-    scene
-        .run(["run", "nowhere.toml"])
-        .assert_code(78)
-        .assert_says(&["there is no such file", "nowhere.toml"]);
-    scene.run(["run"]).assert_code(2);
-    scene.run(["walk", "p.toml"]).assert_code(2);
+    let env = TestEnv::new();
+    env.run(["run", "nowhere.toml"]).assert_code(78).assert_says(&["there is no such file", "nowhere.toml"]);
+    env.run(["run"]).assert_code(2);
+    env.run(["walk", "p.toml"]).assert_code(2);
 }
 
 #[test]
 fn option_errors_are_shown_with_all_other_errors() {
-    assert_slips(
+    assert_errors(
         "[sources.api]\ntype = \"http\"\nendpoint = \"nowhere\"\n\
          [sinks.out]\ntype = \"kafka\"\ninputs = [\"api\"]\ngroup.id = \"g\"\n\
          [sinks.lake]\ntype = \"s3\"\ninputs = [\"API\"]\nbucket = \"s3://b\"\nkey = \"{{ entry }}\"\n",
@@ -254,7 +251,7 @@ fn s3_key_of_two_sources_by_entry_alone_is_refused() {
         .map(|name| format!("[sources.{name}]\ntype = \"csv\"\npath = \"a.csv\"\n"))
         .concat();
     let sink = "[sinks.lake]\ntype = \"s3\"\ninputs = [\"stocks\", \"news\"]\nbucket = \"b\"\nkey = \"{{ entry }}\"\n";
-    assert_slips(
+    assert_errors(
         &format!("{sources}{sink}"),
         &["p.toml:10:10", "p.toml:11:7", "`news`, `stocks` each count from 0"],
     );
@@ -262,7 +259,7 @@ fn s3_key_of_two_sources_by_entry_alone_is_refused() {
 
 #[test]
 fn plugins_verb_suggests_similar_name() {
-    Scene::new().run(["plugins", "throttl"]).assert_code(2).assert_says(&["did you mean `throttle`?"]);
-    let outcome = Scene::new().run(["plugins", "http"]);
+    TestEnv::new().run(["plugins", "throttl"]).assert_code(2).assert_says(&["did you mean `throttle`?"]);
+    let outcome = TestEnv::new().run(["plugins", "http"]);
     assert!(outcome.stdout.contains("strategy = \"basic\""), "{}", outcome.stdout);
 }

@@ -1,4 +1,4 @@
-//! Objects that become a table: what Glue is asked for, and what is said about it.
+//! The `glue_crawl` sink against moto: database, crawler, tables, messages.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use runner_needs::needs;
 use serde_json::json;
 
 use crate::support::moto::Moto;
-use crate::support::proxy::{Proxy, Weather};
-use crate::support::{Outcome, Scene, wait_until};
+use crate::support::proxy::{Network, Proxy};
+use crate::support::{Outcome, TestEnv, wait_until};
 
-/// A pipeline that stores rows in the bucket `lake` and crawls them, in surroundings of moto.
-fn scene(moto: &Moto, rate: &str, options: &str) -> Scene {
-    let mut scene = Scene::new();
-    moto.surround(&mut scene);
+/// A pipeline that stores rows in the bucket `lake` of moto and crawls them.
+fn env(moto: &Moto, rate: &str, options: &str) -> TestEnv {
+    let mut env = TestEnv::new();
+    moto.configure(&mut env);
     moto.create_bucket("lake");
     let rows: String = (0..100).map(|n| format!("HSI,1986-12-31,{n}\n")).collect();
-    scene.write("stocks.csv", format!("Index,Date,Open\n{rows}"));
-    scene.write(
+    env.write("stocks.csv", format!("Index,Date,Open\n{rows}"));
+    env.write(
         "lake.toml",
         format!(
             r#"
@@ -50,10 +50,10 @@ role = "AWSGlueServiceRole-stock-market"
 "#
         ),
     );
-    scene
+    env
 }
 
-/// A table over the objects, such as a crawler makes; moto's crawler makes none.
+/// Creates a table over the objects, as a real crawler does; the crawler of moto creates none.
 fn create_table(moto: &Moto, location: &str) {
     moto.glue(
         "CreateTable",
@@ -72,8 +72,8 @@ fn create_table(moto: &Moto, location: &str) {
 #[needs(moto)]
 fn glue_crawl_creates_database_and_crawler_and_explains_missing_table() {
     let moto = Moto::start();
-    let scene = scene(&moto, "1000", "schedule = \"cron(0 3 * * ? *)\"");
-    scene.run(["run", "lake.toml"]).assert_code(0).assert_says(&[
+    let env = env(&moto, "1000", "schedule = \"cron(0 3 * * ? *)\"");
+    env.run(["run", "lake.toml"]).assert_code(0).assert_says(&[
         "created the database `realtime-de-db`",
         "crawler `stock-market-crawler` has found no table",
         "s3:GetObject",
@@ -97,10 +97,10 @@ fn glue_crawl_creates_database_and_crawler_and_explains_missing_table() {
 #[needs(moto)]
 fn glue_crawl_reports_table_with_columns() {
     let moto = Moto::start();
-    let scene = scene(&moto, "1000", "every = \"0s\"");
+    let env = env(&moto, "1000", "every = \"0s\"");
     moto.glue("CreateDatabase", &json!({ "DatabaseInput": { "Name": "realtime-de-db" } }));
     create_table(&moto, "s3://lake/stockmarket_project/");
-    scene.run(["run", "lake.toml"]).assert_code(0).assert_says(&[
+    env.run(["run", "lake.toml"]).assert_code(0).assert_says(&[
         "table `realtime-de-db.stockmarket_project` over s3://lake/stockmarket_project/: index string, open int",
     ]);
 }
@@ -109,17 +109,17 @@ fn glue_crawl_reports_table_with_columns() {
 #[needs(moto)]
 fn glue_crawl_ignores_table_of_other_location() {
     let moto = Moto::start();
-    let scene = scene(&moto, "1000", "every = \"0s\"");
+    let env = env(&moto, "1000", "every = \"0s\"");
     moto.glue("CreateDatabase", &json!({ "DatabaseInput": { "Name": "realtime-de-db" } }));
     create_table(&moto, "s3://lake/stockmarket_project_old/");
-    scene.run(["run", "lake.toml"]).assert_code(0).assert_says(&["has found no table"]);
+    env.run(["run", "lake.toml"]).assert_code(0).assert_says(&["has found no table"]);
 }
 
 #[test]
 #[needs(moto)]
 fn existing_crawler_with_other_settings_is_reported_and_unchanged() {
     let moto = Moto::start();
-    let scene = scene(&moto, "1000", "");
+    let env = env(&moto, "1000", "");
     moto.glue(
         "CreateCrawler",
         &json!({
@@ -127,7 +127,7 @@ fn existing_crawler_with_other_settings_is_reported_and_unchanged() {
             "Targets": { "S3Targets": [{ "Path": "s3://lake/other/" }] },
         }),
     );
-    scene.run(["run", "lake.toml"]).assert_code(1).assert_says(&[
+    env.run(["run", "lake.toml"]).assert_code(1).assert_says(&[
         "its target is `s3://lake/other/`, the pipeline file says `s3://lake/stockmarket_project/`",
         "its role is `somebody`",
         "update = true",
@@ -140,8 +140,8 @@ fn existing_crawler_with_other_settings_is_reported_and_unchanged() {
 #[needs(moto)]
 fn crawl_verb_starts_crawler_without_reading_records() {
     let moto = Moto::start();
-    let scene = scene(&moto, "1000", "");
-    let outcome = scene.run(["crawl", "lake.toml"]);
+    let env = env(&moto, "1000", "");
+    let outcome = env.run(["crawl", "lake.toml"]);
     outcome.assert_code(0).assert_says(&["crawler `stock-market-crawler` has started", "has found no table"]);
     let answer = moto.glue("ListCrawls", &json!({ "CrawlerName": "stock-market-crawler" }));
     assert_eq!(answer["Crawls"].as_array().map(Vec::len), Some(1));
@@ -151,8 +151,8 @@ fn crawl_verb_starts_crawler_without_reading_records() {
 #[needs(moto)]
 fn signal_starts_last_crawl_without_waiting() {
     let moto = Moto::start();
-    let scene = scene(&moto, "5", "");
-    let run = scene.start(["run", "lake.toml", "--report", "report.json"]);
+    let env = env(&moto, "5", "");
+    let run = env.start(["run", "lake.toml", "--report", "report.json"]);
     let is_stored = || moto.exists("lake", "stockmarket_project/stock_market_0.json");
     wait_until("the first object", Duration::from_secs(60), is_stored);
     run.signal(Signal::SIGTERM);
@@ -162,13 +162,13 @@ fn signal_starts_last_crawl_without_waiting() {
     assert_eq!(answer["Crawler"]["State"], "RUNNING");
 }
 
-/// What becomes of a run whose way to Glue is so once the first object was stored; it is stopped if `is_stopped`.
-fn ending_under(weather: Weather, is_stopped: bool) -> Outcome {
+/// The outcome of a run whose connection to Glue changes to `network` after the first object, and which gets SIGTERM
+fn ending_under(weather: Network, is_stopped: bool) -> Outcome {
     let moto = Moto::start();
-    let mut scene = scene(&moto, "50", "timeout = \"1s\"");
+    let mut env = env(&moto, "50", "timeout = \"1s\"");
     let proxy = Proxy::to(&moto.url());
-    scene.set("AWS_ENDPOINT_URL_GLUE", format!("http://{}", proxy.address()));
-    let run = scene.start(["run", "lake.toml"]);
+    env.set("AWS_ENDPOINT_URL_GLUE", format!("http://{}", proxy.address()));
+    let run = env.start(["run", "lake.toml"]);
     let is_stored = || moto.exists("lake", "stockmarket_project/stock_market_0.json");
     wait_until("the first object", Duration::from_secs(60), is_stored);
     proxy.set(weather);
@@ -181,21 +181,21 @@ fn ending_under(weather: Weather, is_stopped: bool) -> Outcome {
 #[test]
 #[needs(moto)]
 fn glue_unreachable_past_retry_timeout_exits_69() {
-    let outcome = ending_under(Weather::Refusing, false);
+    let outcome = ending_under(Network::Refusing, false);
     outcome.assert_code(69).assert_says(&["cannot reach Glue at http://127.0.0.1"]);
 }
 
 #[test]
 #[needs(moto)]
 fn stopped_run_waits_briefly_for_unresponsive_glue() {
-    let outcome = ending_under(Weather::Silent, true);
+    let outcome = ending_under(Network::Unresponsive, true);
     outcome.assert_code(0).assert_says(&["has not answered within 5s", "`runner crawl` starts it by hand"]);
 }
 
 #[test]
 fn glue_crawl_without_s3_sink_needs_target() {
-    let scene = Scene::new();
-    scene.write(
+    let env = TestEnv::new();
+    env.write(
         "lake.toml",
         r#"
 [sources.stocks]
@@ -214,5 +214,5 @@ crawler = "c"
 role = "r"
 "#,
     );
-    scene.run(["validate", "lake.toml"]).assert_code(78).assert_says(&["`target`", "s3://bucket/folder/"]);
+    env.run(["validate", "lake.toml"]).assert_code(78).assert_says(&["`target`", "s3://bucket/folder/"]);
 }

@@ -1,4 +1,4 @@
-//! The `kafka` source as a member of a consumer group, against a real broker.
+//! The `kafka` source as a member of a consumer group, against Apache Kafka.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -10,21 +10,21 @@ use nix::sys::signal::Signal;
 use runner_needs::needs;
 
 use crate::support::kafka::Broker;
-use crate::support::{Scene, wait_until};
+use crate::support::{TestEnv, wait_until};
 
 const SOON: Duration = Duration::from_secs(120);
 
-/// A pipeline from a topic into a file, and its group.
+/// A pipeline from a topic to a file, and its consumer group.
 struct Reading {
-    scene: Scene,
+    env: TestEnv,
     group: String,
 }
 
 impl Reading {
-    /// `top` stands at the top of the file, `options` in the source, `between`
-    /// is a transform called `between`, if it is not empty.
+    /// `top` is put at the top of the file, `options` in the source; `between`
+    /// configures a transform of that name unless it is empty.
     fn new(broker: &Broker, topic: &str, [top, options, between]: [&str; 3]) -> Reading {
-        let (scene, group) = (Scene::new(), broker.name("group"));
+        let (env, group) = (TestEnv::new(), broker.name("group"));
         let input = if between.is_empty() { "topic" } else { "between" };
         let between = if between.is_empty() {
             String::new()
@@ -36,7 +36,7 @@ impl Reading {
         } else {
             format!("bootstrap_servers = \"{}\"\n", broker.bootstrap())
         };
-        scene.write(
+        env.write(
             "reads.toml",
             format!(
                 "{top}\n[sources.topic]\ntype = \"kafka\"\n{bootstrap}topics = [\"{topic}\"]\n\
@@ -44,11 +44,11 @@ impl Reading {
                  [sinks.out]\ntype = \"file\"\ninputs = [\"{input}\"]\npath = \"out.txt\"\n"
             ),
         );
-        Reading { scene, group }
+        Reading { env, group }
     }
 
     fn lines(&self) -> Vec<String> {
-        self.scene.read("out.txt").lines().map(str::to_owned).collect()
+        self.env.read("out.txt").lines().map(str::to_owned).collect()
     }
 }
 
@@ -64,11 +64,11 @@ fn slow_sink_pauses_partitions_and_stays_in_group() {
     broker.produce(&topic, 0, numbers(0..200));
     let options = "stop = \"at_end\"\n\
         librdkafka_options = { \"session.timeout.ms\" = 6000, \"max.poll.interval.ms\" = 6000 }";
-    // One batch at a time, each for longer than the group waits for a poll.
+    // One batch at a time; each takes longer than the group waits for a poll.
     let top = "batch = { max_records = 50, in_flight = \"50B\" }";
     let pace = "type = \"throttle\"\nrate = 7";
     let reading = Reading::new(broker, &topic, [top, options, pace]);
-    let outcome = reading.scene.run(["run", "--log-level", "debug", "reads.toml"]);
+    let outcome = reading.env.run(["run", "--log-level", "debug", "reads.toml"]);
     outcome.assert_code(0).assert_says(&["pausing the partitions"]);
     assert!(!outcome.stderr.contains("joining again"), "{}", outcome.stderr);
     assert_eq!(reading.lines(), numbers(0..200), "each once, in order");
@@ -82,13 +82,13 @@ fn records_after_at_end_are_read_by_next_run() {
     broker.produce(&topic, 0, numbers(0..60));
     let pace = "type = \"throttle\"\nrate = 30";
     let reading = Reading::new(broker, &topic, ["batch.max_records = 5", "stop = \"at_end\"", pace]);
-    let running = reading.scene.start(["run", "reads.toml"]);
+    let running = reading.env.start(["run", "reads.toml"]);
     wait_until("the first records", SOON, || !reading.lines().is_empty());
     broker.produce(&topic, 0, numbers(60..100));
     running.wait(SOON).assert_code(0);
     assert_eq!(reading.lines(), numbers(0..60));
     assert_eq!(broker.committed(&reading.group, &topic)[0], Some(60));
-    reading.scene.run(["run", "reads.toml"]).assert_code(0);
+    reading.env.run(["run", "reads.toml"]).assert_code(0);
     assert_eq!(reading.lines(), numbers(0..100));
 }
 
@@ -100,13 +100,13 @@ fn transaction_markers_are_neither_records_nor_gaps() {
     broker.produce_transaction(&topic, &["a", "b"], true);
     broker.produce_transaction(&topic, &["never"], false);
     let reading = Reading::new(broker, &topic, ["", "stop = \"at_end\"", ""]);
-    reading.scene.run(["run", "reads.toml"]).assert_code(0);
+    reading.env.run(["run", "reads.toml"]).assert_code(0);
     assert_eq!(reading.lines(), ["a", "b"]);
     let (_, end) = broker.watermarks(&topic, 0);
     assert_eq!(broker.committed(&reading.group, &topic), [Some(end)]);
     broker.delete_records(&topic, 0, end);
     broker.produce_transaction(&topic, &["c"], true);
-    reading.scene.run(["run", "reads.toml"]).assert_code(0);
+    reading.env.run(["run", "reads.toml"]).assert_code(0);
     assert_eq!(reading.lines(), ["a", "b", "c"]);
 }
 
@@ -116,9 +116,11 @@ fn missing_topic_is_waited_for() {
     let broker = Broker::shared();
     let topic = broker.name("not-yet");
     let reading = Reading::new(broker, &topic, ["retry.connect = \"60s\"", "", ""]);
-    let running = reading.scene.start(["run", "reads.toml"]);
-    wait_until("a word of the wait", SOON, || running.has_said("waiting for whoever creates it"));
-    assert_eq!(broker.partitions(&topic), None, "asking for a topic creates none");
+    let running = reading.env.start(["run", "reads.toml"]);
+    wait_until("a message about the missing topic", SOON, || {
+        running.has_logged("waiting for whoever creates it")
+    });
+    assert_eq!(broker.partitions(&topic), None, "a metadata request created the topic");
     broker.create_topic_named(&topic, 1);
     broker.produce(&topic, 0, ["a"]);
     wait_until("the record", SOON, || reading.lines() == ["a"]);
@@ -132,7 +134,7 @@ fn missing_topic_past_retry_connect_ends_run() {
     let broker = Broker::shared();
     let topic = broker.name("never");
     let reading = Reading::new(broker, &topic, ["retry.connect = \"1s\"", "", ""]);
-    reading.scene.run(["run", "reads.toml"]).assert_code(1).assert_says(&[&topic, broker.bootstrap()]);
+    reading.env.run(["run", "reads.toml"]).assert_code(1).assert_says(&[&topic, broker.bootstrap()]);
 }
 
 #[test]
@@ -143,7 +145,7 @@ fn topic_deleted_during_run_ends_source() {
     broker.produce(&topic, 0, ["a"]);
     let options = "librdkafka_options = { \"topic.metadata.propagation.max.ms\" = 500 }";
     let reading = Reading::new(broker, &topic, ["", options, ""]);
-    let running = reading.scene.start(["run", "reads.toml"]);
+    let running = reading.env.start(["run", "reads.toml"]);
     wait_until("the record", SOON, || reading.lines() == ["a"]);
     broker.delete_topic(&topic);
     running.wait(SOON).assert_code(1).assert_says(&[&topic, "is gone from the cluster"]);
@@ -156,10 +158,10 @@ fn from_start_with_active_group_members_is_refused() {
     let topic = broker.create_topic("busy", 1);
     broker.produce(&topic, 0, ["a"]);
     let reading = Reading::new(broker, &topic, ["", "", ""]);
-    let running = reading.scene.start(["run", "reads.toml"]);
+    let running = reading.env.start(["run", "reads.toml"]);
     wait_until("the record", SOON, || reading.lines() == ["a"]);
-    reading.scene.write("other.toml", reading.scene.read("reads.toml").replace("out.txt", "other.txt"));
-    let second = reading.scene.run(["run", "--from-start", "other.toml"]);
+    reading.env.write("other.toml", reading.env.read("reads.toml").replace("out.txt", "other.txt"));
+    let second = reading.env.run(["run", "--from-start", "other.toml"]);
     second.assert_code(1).assert_says(&[&reading.group, "stop them first"]);
     running.signal(Signal::SIGTERM);
     running.wait(SOON).assert_code(0);
@@ -172,11 +174,11 @@ fn offset_reset_latest_reads_new_records_and_commits_start() {
     let topic = broker.create_topic("latest", 1);
     broker.produce(&topic, 0, ["old"]);
     let reading = Reading::new(broker, &topic, ["", "auto_offset_reset = \"latest\"\nstop = \"at_end\"", ""]);
-    reading.scene.run(["run", "reads.toml"]).assert_code(0);
+    reading.env.run(["run", "reads.toml"]).assert_code(0);
     assert!(reading.lines().is_empty());
     broker.produce(&topic, 0, ["new"]);
-    reading.scene.run(["run", "reads.toml"]).assert_code(0);
-    assert_eq!(reading.lines(), ["new"], "the group has kept where \"from now on\" was");
+    reading.env.run(["run", "reads.toml"]).assert_code(0);
+    assert_eq!(reading.lines(), ["new"], "the group must have committed the start offset");
 }
 
 #[test]
@@ -188,10 +190,10 @@ fn offset_reset_latest_reads_added_partition_from_beginning() {
     let options = "auto_offset_reset = \"latest\"\n\
         librdkafka_options = { \"topic.metadata.refresh.interval.ms\" = 1000 }";
     let reading = Reading::new(broker, &topic, ["", options, ""]);
-    let running = reading.scene.start(["run", "reads.toml"]);
-    wait_until("an assignment", SOON, || running.has_said("/0 from offset 1"));
+    let running = reading.env.start(["run", "reads.toml"]);
+    wait_until("an assignment", SOON, || running.has_logged("/0 from offset 1"));
     broker.add_partitions(&topic, 2);
-    // The group has not heard of it yet.
+    // The consumer has not refreshed its metadata yet.
     broker.produce(&topic, 1, ["new"]);
     wait_until("the record", SOON, || reading.lines() == ["new"]);
     running.signal(Signal::SIGTERM);
@@ -208,22 +210,24 @@ fn at_end_waits_for_partitions_of_killed_member() {
     }
     let options = "stop = \"at_end\"\nlibrdkafka_options = { \"session.timeout.ms\" = 6000 }";
     let reading = Reading::new(broker, &topic, ["", options, ""]);
-    let held = reading.scene.read("reads.toml").replace("out.txt", "held.txt").replace(
+    let held = reading.env.read("reads.toml").replace("out.txt", "held.txt").replace(
         "[sinks.out]\ntype = \"file\"\ninputs = [\"topic\"]",
         "[transforms.held]\ntype = \"throttle\"\nrate = 1\nper = \"1h\"\ninputs = [\"topic\"]\n\
          [sinks.out]\ntype = \"file\"\ninputs = [\"held\"]",
     );
-    reading.scene.write("held.toml", format!("batch.in_flight = \"1B\"\n{held}"));
-    let first = reading.scene.start(["run", "held.toml"]);
-    wait_until("the first has both", SOON, || first.has_said("/0 from") && first.has_said("/1 from"));
-    let second = reading.scene.start(["run", "reads.toml"]);
-    wait_until("the second has one of them", SOON, || second.has_said("reads "));
+    reading.env.write("held.toml", format!("batch.in_flight = \"1B\"\n{held}"));
+    let first = reading.env.start(["run", "held.toml"]);
+    wait_until("both partitions for the first", SOON, || {
+        first.has_logged("/0 from") && first.has_logged("/1 from")
+    });
+    let second = reading.env.start(["run", "reads.toml"]);
+    wait_until("a partition for the second", SOON, || second.has_logged("reads "));
     first.signal(Signal::SIGKILL);
     second.wait(SOON).assert_code(0);
     let mut all: Vec<usize> = reading.lines().iter().map(|it| it.parse().expect("a number")).collect();
     all.sort_unstable();
     all.dedup();
-    // One record had passed the first before it held the others.
+    // One record passed the throttle of the first member.
     assert!(all.len() >= 199, "{} of 200", all.len());
 }
 
@@ -239,14 +243,14 @@ fn rebalance_does_not_end_at_end_run() {
     let top = "batch = { max_records = 5, in_flight = \"50B\" }";
     let pace = "type = \"throttle\"\nrate = 50";
     let reading = Reading::new(broker, &topic, [top, "stop = \"at_end\"", pace]);
-    reading.scene.write("other.toml", reading.scene.read("reads.toml").replace("out.txt", "other.txt"));
-    let first = reading.scene.start(["run", "reads.toml"]);
+    reading.env.write("other.toml", reading.env.read("reads.toml").replace("out.txt", "other.txt"));
+    let first = reading.env.start(["run", "reads.toml"]);
     wait_until("the first records", SOON, || !reading.lines().is_empty());
-    let second = reading.scene.start(["run", "other.toml"]);
+    let second = reading.env.start(["run", "other.toml"]);
     first.wait(SOON).assert_code(0);
     second.wait(SOON).assert_code(0);
-    let other = reading.scene.read("other.txt");
-    assert!(!other.is_empty(), "the second got its share");
+    let other = reading.env.read("other.txt");
+    assert!(!other.is_empty(), "the second must get partitions");
     let mut all: Vec<usize> = reading
         .lines()
         .iter()
@@ -258,7 +262,7 @@ fn rebalance_does_not_end_at_end_run() {
     assert_eq!(all, (0..400).collect::<Vec<_>>(), "each once");
 }
 
-/// Writes a record with a header that no client of ours would write.
+/// Writes a record with a header that rdkafka cannot write.
 fn produce_with_header(broker: &Broker, topic: &str, body: &str, header: &[u8]) {
     let mut kcat = Command::new("kcat")
         .args(["-P", "-b", broker.bootstrap(), "-t", topic, "-p", "0", "-H"])
@@ -280,17 +284,17 @@ fn record_with_non_utf8_header_name_is_rejected() {
     produce_with_header(broker, &topic, "after", b"name=value");
     let reading = Reading::new(broker, &topic, ["", "stop = \"at_end\"", ""]);
     let place = format!("{topic}/0/1");
-    let stopped = reading.scene.run(["run", "reads.toml"]);
+    let stopped = reading.env.run(["run", "reads.toml"]);
     stopped.assert_code(1).assert_says(&[&place, "a header whose name is not UTF-8", "[dead_letter]"]);
-    assert!(!stopped.stderr.contains("panicked"), "the client library's own words: {}", stopped.stderr);
+    assert!(!stopped.stderr.contains("panicked"), "the client library panicked: {}", stopped.stderr);
     assert_eq!(reading.lines(), ["before"]);
     assert_eq!(broker.committed(&reading.group, &topic), [Some(1)]);
 
     let dead_letter = "\n[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n";
-    reading.scene.write("reads.toml", reading.scene.read("reads.toml") + dead_letter);
-    reading.scene.run(["run", "reads.toml"]).assert_code(0);
+    reading.env.write("reads.toml", reading.env.read("reads.toml") + dead_letter);
+    reading.env.run(["run", "reads.toml"]).assert_code(0);
     assert_eq!(reading.lines(), ["before", "after"]);
-    let shown = reading.scene.run(["dlq", "show", "dead.jsonl"]);
+    let shown = reading.env.run(["dlq", "show", "dead.jsonl"]);
     shown.assert_code(0);
     assert!(shown.stdout.contains("bad") && shown.stdout.contains(&place), "{}", shown.stdout);
     assert_eq!(broker.committed(&reading.group, &topic), [Some(3)]);
@@ -298,14 +302,14 @@ fn record_with_non_utf8_header_name_is_rejected() {
 
 #[test]
 fn cooperative_assignors_are_refused() {
-    let scene = Scene::new();
-    scene.write(
+    let env = TestEnv::new();
+    env.write(
         "reads.toml",
         "[sources.topic]\ntype = \"kafka\"\nbootstrap_servers = \"h:1\"\ntopics = [\"t\"]\ngroup_id = \"g\"\n\
          librdkafka_options = { \"partition.assignment.strategy\" = \"cooperative-sticky\" }\n\
          [sinks.out]\ntype = \"file\"\ninputs = [\"topic\"]\npath = \"out.txt\"\n",
     );
-    scene.run(["validate", "reads.toml"]).assert_code(78).assert_says(&[
+    env.run(["validate", "reads.toml"]).assert_code(78).assert_says(&[
         "reads.toml:6:",
         "partition.assignment.strategy",
         "gives all of its partitions back when the group changes",

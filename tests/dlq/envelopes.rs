@@ -1,59 +1,59 @@
-//! What the envelopes of each plugin say, and the sinks that take them.
+//! The envelopes of each plugin, and the sinks that accept dead letters.
 
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 use runner_needs::needs;
 use serde_json::{Value, json};
 
-use super::{CSV, FILE, JSON, assert_says, lake, letters, lines, only, out, replay, run, scene};
+use super::{CSV, FILE, JSON, assert_says, env, lake, letters, lines, only, out, replay, run};
 use crate::support::kafka::Broker;
-use crate::support::{Api, Outcome, Scene};
+use crate::support::{Api, Outcome, TestEnv};
 
 const LINES: &str = "[sources.lines]\ntype = \"http\"\nendpoint = \"${API}\"\ncodec = \"ndjson\"\n";
 
 #[test]
 fn csv_letter_has_row_position_and_is_not_replayable() {
-    let scene = scene([CSV, JSON, &out("json"), FILE].concat());
-    scene.write("rows.csv", b"a,b\n1,x\n2\n3,\xff\n");
-    run(&scene).assert_code(0);
-    let text = scene.read("dead.jsonl");
+    let env = env([CSV, JSON, &out("json"), FILE].concat());
+    env.write("rows.csv", b"a,b\n1,x\n2\n3,\xff\n");
+    run(&env).assert_code(0);
+    let text = env.read("dead.jsonl");
     let found = letters(&text);
     let origin = |offset| json!({ "stream": "rows.csv", "lane": 0, "offset": offset });
     assert_says(&found[0], "rows", "rows.csv:3:2: too few cells", &origin(1), "2");
     assert_eq!((&found[0]["entry"], &found[0]["source"]), (&json!(1), &json!("p/rows")));
     assert_eq!((&found[1]["body_base64"], &found[1]["body"]), (&json!("Myz/"), &Value::Null), "3,\\xFF");
 
-    let told = replay(&scene);
+    let told = replay(&env);
     told.assert_code(1).assert_says(&[
         "2 left where they are, since they cannot be replayed",
         "dead.jsonl:1: the source `rows` could not read it: rows.csv:3:2: too few cells",
         "nothing to replay",
     ]);
-    assert_eq!(scene.read("dead.jsonl"), text);
-    assert_eq!(lines(&scene, "out.jsonl").len(), 1);
+    assert_eq!(env.read("dead.jsonl"), text);
+    assert_eq!(lines(&env, "out.jsonl").len(), 1);
 }
 
 #[test]
 fn first_bad_record_without_dead_letters_ends_run_with_position() {
-    let scene = scene([CSV, JSON, &out("json")].concat());
-    scene.write("rows.csv", "a,b\n1,x\n2\n");
-    run(&scene).assert_code(1).assert_says(&["`rows` failed", "entry 1 from rows.csv/0/1", "rows.csv:3:2"]);
+    let env = env([CSV, JSON, &out("json")].concat());
+    env.write("rows.csv", "a,b\n1,x\n2\n");
+    run(&env).assert_code(1).assert_says(&["`rows` failed", "entry 1 from rows.csv/0/1", "rows.csv:3:2"]);
 }
 
 #[test]
 fn http_letter_names_item_that_is_not_json() {
     let api = Api::start("{\"a\":1}\nnonsense\n");
-    let mut scene = scene([LINES, &out("lines"), FILE].concat());
-    scene.set("API", api.url());
-    run(&scene).assert_code(0);
-    let letter = only(&scene);
+    let mut env = env([LINES, &out("lines"), FILE].concat());
+    env.set("API", api.url());
+    run(&env).assert_code(0);
+    let letter = only(&env);
     let origin = &letter["origin"].clone();
     assert_says(&letter, "lines", "line 2 of the answer is not JSON", origin, "nonsense");
     assert_eq!(letter["entry"], 1);
 }
 
-/// A pipeline from a topic through `to_json` into another one.
-fn through_kafka(broker: &Broker, dead_letter: &str) -> (Scene, String, String) {
+/// A pipeline from one topic through `to_json` into another.
+fn through_kafka(broker: &Broker, dead_letter: &str) -> (TestEnv, String, String) {
     let (from, to) = (broker.create_topic("from", 1), broker.create_topic("to", 1));
     let (at, group) = (broker.bootstrap(), broker.name("group"));
     let pipeline = format!(
@@ -62,27 +62,27 @@ fn through_kafka(broker: &Broker, dead_letter: &str) -> (Scene, String, String) 
          [sinks.topic]\ntype = \"kafka\"\ninputs = [\"json\"]\nbootstrap_servers = \"{at}\"\n\
          topic = \"{to}\"\n{dead_letter}"
     );
-    (scene(pipeline), from, to)
+    (env(pipeline), from, to)
 }
 
 #[test]
 #[needs(kafka)]
 fn to_json_letter_replays_with_key_headers_and_timestamp() {
     let broker = Broker::shared();
-    let (scene, from, to) = through_kafka(broker, FILE);
+    let (env, from, to) = through_kafka(broker, FILE);
     let headers = OwnedHeaders::new().insert(Header { key: "trace", value: Some(&b"\xfe"[..]) });
     let record = BaseRecord::to(&from).payload(&b"\xff\x00"[..]).key(&b"NYA"[..]).headers(headers);
     broker.produce_record(record.timestamp(1_700_000_000_000));
-    run(&scene).assert_code(0);
-    let letter = only(&scene);
+    run(&env).assert_code(0);
+    let letter = only(&env);
     assert_eq!(letter["component"], "json");
     assert_eq!(letter["origin"], json!({ "stream": from, "lane": 0, "offset": 0 }));
     assert_eq!((&letter["body_base64"], &letter["key"]), (&json!("/wA="), &json!("NYA")));
     assert_eq!(letter["timestamp"], 1_700_000_000_000_i64);
 
-    let mended = scene.read("p.toml").replace("type = \"to_json\"", "type = \"throttle\"\nrate = 1000");
-    scene.write("p.toml", mended);
-    replay(&scene).assert_code(0).assert_says(&["1 of 1 dead letters delivered"]);
+    let mended = env.read("p.toml").replace("type = \"to_json\"", "type = \"throttle\"\nrate = 1000");
+    env.write("p.toml", mended);
+    replay(&env).assert_code(0).assert_says(&["1 of 1 dead letters delivered"]);
     let stored = broker.read_all(&to);
     assert_eq!(stored.len(), 1);
     assert_eq!(
@@ -103,16 +103,16 @@ fn kafka_letter_of_too_large_record_replays_once_with_entry() {
         broker.bootstrap()
     );
     let limit = "librdkafka_options = { \"message.max.bytes\" = \"1000\" }\n";
-    let scene = scene([CSV, JSON, &sink, limit, FILE].concat());
+    let env = env([CSV, JSON, &sink, limit, FILE].concat());
     let long = "x".repeat(2000);
-    scene.write("rows.csv", format!("a\nshort\n{long}\nlast\n"));
-    run(&scene).assert_code(0);
+    env.write("rows.csv", format!("a\nshort\n{long}\nlast\n"));
+    run(&env).assert_code(0);
     let origin = json!({ "stream": "rows.csv", "lane": 0, "offset": 1 });
-    assert_says(&only(&scene), "topic", "takes 1000 at most", &origin, &format!("{{\"a\":\"{long}\"}}"));
+    assert_says(&only(&env), "topic", "takes 1000 at most", &origin, &format!("{{\"a\":\"{long}\"}}"));
 
-    scene.write("p.toml", scene.read("p.toml").replace(limit, ""));
-    replay(&scene).assert_code(0);
-    replay(&scene).assert_code(0);
+    env.write("p.toml", env.read("p.toml").replace(limit, ""));
+    replay(&env).assert_code(0);
+    replay(&env).assert_code(0);
     let mut entries: Vec<_> = broker
         .read_all(&topic)
         .iter()
@@ -122,8 +122,8 @@ fn kafka_letter_of_too_large_record_replays_once_with_entry() {
     assert_eq!(entries, ["0", "1", "2"]);
 }
 
-/// Numbers, every tenth without a key, from a topic into a compacted one.
-fn into_compacted(broker: &Broker, dead_letter: &str) -> (Scene, String) {
+/// A pipeline for numbers, every tenth without a key, from one topic into a compacted topic.
+fn into_compacted(broker: &Broker, dead_letter: &str) -> (TestEnv, String) {
     let (from, to) =
         (broker.create_topic("from", 1), broker.create_topic_with("compacted", "cleanup.policy", "compact"));
     let bodies: Vec<String> = (0..100).map(|n| n.to_string()).collect();
@@ -138,19 +138,19 @@ fn into_compacted(broker: &Broker, dead_letter: &str) -> (Scene, String) {
          [sinks.topic]\ntype = \"kafka\"\ninputs = [\"rows\"]\nbootstrap_servers = \"{at}\"\n\
          topic = \"{to}\"\n{dead_letter}"
     );
-    (scene(pipeline), to)
+    (env(pipeline), to)
 }
 
 #[test]
 #[needs(kafka)]
 fn compacted_topic_rejects_keyless_records_and_stores_rest_once() {
     let broker = Broker::shared();
-    let (scene, to) = into_compacted(broker, FILE);
-    run(&scene).assert_code(0);
+    let (env, to) = into_compacted(broker, FILE);
+    run(&env).assert_code(0);
     let mut stored: Vec<u32> = broker.read_all(&to).iter().map(|it| it.text().parse().unwrap()).collect();
     stored.sort_unstable();
     assert_eq!(stored, (0..100).filter(|n| n % 10 != 3).collect::<Vec<_>>(), "each once");
-    let letters = letters(&scene.read("dead.jsonl"));
+    let letters = letters(&env.read("dead.jsonl"));
     let mut bodies: Vec<u32> =
         letters.iter().map(|it| it["body"].as_str().expect("text").parse().unwrap()).collect();
     bodies.sort_unstable();
@@ -163,27 +163,27 @@ fn compacted_topic_rejects_keyless_records_and_stores_rest_once() {
 #[needs(kafka)]
 fn compacted_topic_error_names_record() {
     let broker = Broker::shared();
-    let (scene, _) = into_compacted(broker, "");
-    run(&scene).assert_code(1).assert_says(&["/0/3 is a bad record", "a compacted topic wants one"]);
-    let (scene, to) = into_compacted(broker, "delivery = \"exactly_once\"\n");
-    let told = run(&scene);
+    let (env, _) = into_compacted(broker, "");
+    run(&env).assert_code(1).assert_says(&["/0/3 is a bad record", "a compacted topic wants one"]);
+    let (env, to) = into_compacted(broker, "delivery = \"exactly_once\"\n");
+    let told = run(&env);
     told.assert_code(1).assert_says(&["refuses the record from", "/0/3", "a compacted topic wants one"]);
     assert_eq!(broker.read_all(&to), []);
 }
 
 #[test]
 fn s3_letter_is_not_overwritten_by_letter_of_other_record() {
-    let (server, scene) = lake(0, "");
+    let (server, env) = lake(0, "");
     let key = "letters/{{ key }}/{{ entry }}.json";
     let bucket = format!("[dead_letter]\ntype = \"s3\"\nbucket = \"lake\"\nkey = \"{key}\"\n");
-    scene.write("rows.csv", "a,b\n1,x\n2\n");
-    scene.write("p.toml", [CSV, JSON, &out("json"), &bucket].concat());
-    run(&scene).assert_code(0);
+    env.write("rows.csv", "a,b\n1,x\n2\n");
+    env.write("p.toml", [CSV, JSON, &out("json"), &bucket].concat());
+    run(&env).assert_code(0);
     let first = server.read("lake", "letters/rows/1.json");
 
-    scene.write("others.csv", "a,b\n1,x\n9\n");
-    scene.write("p.toml", scene.read("p.toml").replace("rows.csv", "others.csv"));
-    scene.run(["run", "p.toml", "--from-start"]).assert_code(1).assert_says(&[
+    env.write("others.csv", "a,b\n1,x\n9\n");
+    env.write("p.toml", env.read("p.toml").replace("rows.csv", "others.csv"));
+    env.run(["run", "p.toml", "--from-start"]).assert_code(1).assert_says(&[
         "s3://lake/letters/rows/1.json is not written over",
         "rows.csv/0/1",
         "others.csv/0/1",
@@ -191,19 +191,19 @@ fn s3_letter_is_not_overwritten_by_letter_of_other_record() {
     ]);
     assert_eq!(server.read("lake", "letters/rows/1.json"), first);
 
-    scene.write(
+    env.write(
         "p.toml",
-        scene.read("p.toml").replace(key, "letters/{{ key }}/{{ topic }}/{{ partition }}-{{ offset }}"),
+        env.read("p.toml").replace(key, "letters/{{ key }}/{{ topic }}/{{ partition }}-{{ offset }}"),
     );
-    scene.run(["run", "p.toml", "--from-start"]).assert_code(0);
+    env.run(["run", "p.toml", "--from-start"]).assert_code(0);
     assert_eq!(server.keys("lake"), ["letters/rows/1.json", "letters/rows/others.csv/0-1"]);
 }
 
-/// One bad row, whose dead letter goes to `dead_letter`.
-fn reject_one(scene: &Scene, dead_letter: &str) -> Outcome {
-    scene.write("rows.csv", "a,b\n1,x\n2\n");
-    scene.write("p.toml", [CSV, JSON, &out("json"), "[dead_letter]\n", dead_letter].concat());
-    let outcome = scene.run(["run", "p.toml", "--from-start"]);
+/// Runs a pipeline with one bad row, whose dead letter goes to `dead_letter`.
+fn reject_one(env: &TestEnv, dead_letter: &str) -> Outcome {
+    env.write("rows.csv", "a,b\n1,x\n2\n");
+    env.write("p.toml", [CSV, JSON, &out("json"), "[dead_letter]\n", dead_letter].concat());
+    let outcome = env.run(["run", "p.toml", "--from-start"]);
     outcome.assert_code(0);
     outcome
 }
@@ -217,13 +217,13 @@ fn assert_is_that_row(letter: &str) {
 
 #[test]
 fn console_and_s3_sinks_accept_dead_letters() {
-    let (server, scene) = lake(0, "");
-    assert_is_that_row(&reject_one(&scene, "type = \"console\"").stdout);
+    let (server, env) = lake(0, "");
+    assert_is_that_row(&reject_one(&env, "type = \"console\"").stdout);
 
-    // A record that is rejected once more says so at another time.
+    // The letter of a second rejection differs in its time only.
     for _ in 0..2 {
         let key = "letters/{{ key }}/{{ entry }}.json";
-        reject_one(&scene, &format!("type = \"s3\"\nbucket = \"lake\"\nkey = \"{key}\""));
+        reject_one(&env, &format!("type = \"s3\"\nbucket = \"lake\"\nkey = \"{key}\""));
     }
     assert_eq!(server.keys("lake"), ["letters/rows/1.json"]);
     assert_is_that_row(&server.read("lake", "letters/rows/1.json"));
@@ -234,8 +234,8 @@ fn console_and_s3_sinks_accept_dead_letters() {
 fn kafka_sink_accepts_dead_letters() {
     let broker = Broker::shared();
     let (at, topic) = (broker.bootstrap(), broker.name("letters"));
-    let scene = Scene::new();
-    reject_one(&scene, &format!("type = \"kafka\"\nbootstrap_servers = \"{at}\"\ntopic = \"{topic}\""));
+    let env = TestEnv::new();
+    reject_one(&env, &format!("type = \"kafka\"\nbootstrap_servers = \"{at}\"\ntopic = \"{topic}\""));
     let stored = broker.read_all(&topic);
     assert_eq!((stored.len(), stored[0].key.as_deref()), (1, Some(&b"rows"[..])));
     assert_is_that_row(stored[0].text());

@@ -1,4 +1,4 @@
-//! Each target with its seeds, and with changes of them for a moment.
+//! Runs each target with its seeds, then with random changes of them.
 
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -8,7 +8,7 @@ use fastrand::Rng;
 
 use super::change::change;
 
-/// How many seconds each target is tried with changes, unless `RUNNER_FUZZ_SECONDS` is set.
+/// The seconds of random changes per target, unless `RUNNER_FUZZ_SECONDS` is set.
 const SHORT: u64 = 5;
 /// The same with `RUNNER_LONG` set.
 const LONG: u64 = 300;
@@ -17,7 +17,7 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().and_then(|text| text.parse().ok())
 }
 
-/// Shows what a target has fallen over, so that it can be kept as a seed.
+/// Runs one target, and prints an input that fails, so that it can be kept as a seed.
 fn bounded(name: &str, target: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name);
     let mut paths: Vec<_> =
@@ -39,7 +39,7 @@ fn bounded(name: &str, target: fn(&[u8])) {
     let mut n_tried = 0;
     while Instant::now() < until {
         let seed = &seeds[random.usize(..seeds.len())];
-        try_one(&change(seed, &seeds, &mut random), "a change of a seed");
+        try_one(&change(seed, &seeds, &mut random), "a changed seed");
         n_tried += 1;
     }
     eprintln!("{name}: {} seeds, {n_tried} changes of them", seeds.len());
