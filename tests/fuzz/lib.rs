@@ -15,7 +15,7 @@
     clippy::missing_panics_doc,
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "a target tells of a fault by a panic, and has no users"
+    reason = "a target reports a failure by a panic, and has no users"
 )]
 
 #[cfg(test)]
