@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use runner_plugins as _;
 
-/// Used by Rust and C code alike. It is fast where one thread allocates a batch and another frees it.
+/// Allocates for Rust and for C: one thread allocates a batch, and another frees it.
 #[cfg(target_os = "linux")]
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     runner::main()

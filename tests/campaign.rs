@@ -1,95 +1,97 @@
-//! A campaign of kills: producer and consumers end at any moment and in any way, again and again, and
-//! in the end the oracle judges. `RUNNER_KILLS` says how often, `RUNNER_SEED` repeats the choices of a campaign.
+//! A kill campaign: producer and consumers are stopped repeatedly, at random times and in every way, and
+//! the oracle checks the result. `RUNNER_KILLS` sets the number of kills (20, with `RUNNER_LONG` 300), `RUNNER_SEED`
+//! repeats the choices of a campaign.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 
 use crate::support::flow::{Flow, LONG};
-use crate::support::proxy::Weather;
+use crate::support::proxy::Network;
 use crate::support::stocks::SplitMix;
-use crate::support::{Running, number, wait_until};
+use crate::support::{Running, amount, number, wait_until};
 
-/// Which of the runs is the producer's; the others are members of one group.
+/// The index of the producer's run; the other runs are members of one group.
 const PRODUCER: usize = 0;
 
-/// How a run ends.
+/// How a run is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum Stop {
     /// kill -9.
     Killed,
-    /// kill -9, and of the producer half a checkpoint is left, as a crash while it is written leaves it.
-    Torn,
-    /// In order.
-    Stopped,
+    /// kill -9; the producer also gets half a checkpoint file, as a crash during its write leaves it.
+    KilledMidCheckpoint,
+    /// SIGTERM.
+    Graceful,
     /// kill -9 while it stops.
-    KilledStopping,
-    /// A second signal, which stops it at once.
-    StoppedHard,
+    KilledWhileStopping,
+    /// A second signal, which stops the run at once.
+    SecondSignal,
 }
 
-/// What is to happen next: every end to everyone, in an order of its own, before it begins anew.
-struct Deck(Vec<Blow>);
+/// The next faults: every kind of stop for every run, in random order, then the same again.
+struct FaultSchedule(Vec<Fault>);
 
-/// One run ends, or all are killed at once.
+/// One run is stopped, or all runs are killed at once.
 #[derive(Clone, Copy)]
-enum Blow {
-    One(usize, End),
+enum Fault {
+    One(usize, Stop),
     All,
 }
 
-impl Deck {
-    fn draw(&mut self, random: &mut SplitMix) -> Blow {
-        use End::{Killed, KilledStopping, Stopped, StoppedHard, Torn};
+impl FaultSchedule {
+    fn next(&mut self, random: &mut SplitMix) -> Fault {
+        use Stop::{Graceful, Killed, KilledMidCheckpoint, KilledWhileStopping, SecondSignal};
         if self.0.is_empty() {
-            let ends = [Killed, Killed, Torn, Stopped, KilledStopping, StoppedHard];
-            self.0 = (0..3).flat_map(|whom| ends.map(|end| Blow::One(whom, end))).collect();
-            self.0.extend([Blow::All; 2]);
+            let stops = [Killed, Killed, KilledMidCheckpoint, Graceful, KilledWhileStopping, SecondSignal];
+            self.0 = (0..3).flat_map(|run| stops.map(|stop| Fault::One(run, stop))).collect();
+            self.0.extend([Fault::All; 2]);
         }
         self.0.swap_remove((random.next() % self.0.len() as u64) as usize)
     }
 }
 
-impl End {
+impl Stop {
     fn is_kill(self) -> bool {
-        matches!(self, End::Killed | End::Torn | End::KilledStopping)
+        matches!(self, Stop::Killed | Stop::KilledMidCheckpoint | Stop::KilledWhileStopping)
     }
 
-    /// Ends a run like this; what is said of it is wrong only if nobody could have known.
-    fn befalls(self, whom: usize, mut running: Running, flow: &Flow<'_>, random: &mut SplitMix) {
+    /// Stops a run and checks its exit code and its report.
+    fn apply(self, run: usize, mut running: Running, flow: &Flow<'_>, random: &mut SplitMix) {
         match self {
-            End::Killed | End::Torn => running.signal(Signal::SIGKILL),
-            End::Stopped => running.signal(Signal::SIGTERM),
-            End::KilledStopping => {
+            Stop::Killed | Stop::KilledMidCheckpoint => running.signal(Signal::SIGKILL),
+            Stop::Graceful => running.signal(Signal::SIGTERM),
+            Stop::KilledWhileStopping => {
                 running.signal(Signal::SIGTERM);
-                any_moment(random, 30);
+                sleep_up_to(random, 30);
                 running.signal(Signal::SIGKILL);
             }
-            End::StoppedHard => {
+            Stop::SecondSignal => {
                 running.signal(Signal::SIGTERM);
-                wait_until("the first signal to be heard", LONG, || {
-                    running.has_said("a second signal aborts") || running.is_over()
+                wait_until("the first signal to be handled", LONG, || {
+                    running.has_logged("a second signal aborts") || running.has_exited()
                 });
-                any_moment(random, 30);
-                // One that comes close behind the first belongs to it.
-                wait_until("a second one to be heard", LONG, || {
+                sleep_up_to(random, 30);
+                // A signal shortly after the first one counts as the same signal.
+                wait_until("the run to stop after a second signal", LONG, || {
                     running.signal(Signal::SIGTERM);
-                    running.is_over()
+                    running.has_exited()
                 });
             }
         }
         let outcome = running.wait(LONG);
-        // Without a code a signal has ended it, maybe before it came to its first line. A run that was stopped
-        // hard may have been through.
+        // Without a code a signal ended the run, possibly before its first line. A run that got a second signal
+        // may have completed before it.
         let code = outcome.status.code();
-        let is_right = matches!(code, None | Some(0)) || (self == End::StoppedHard && code == Some(143));
-        assert!(is_right, "{self:?} ends with {:?}:\n{}", outcome.status, outcome.stderr);
+        let is_expected = matches!(code, None | Some(0)) || (self == Stop::SecondSignal && code == Some(143));
+        assert!(is_expected, "{self:?} ends with {:?}:\n{}", outcome.status, outcome.stderr);
         if code.is_some() {
-            flow.assert_sums(&name(whom));
+            flow.assert_sums(&name(run));
         }
-        // The temporary file of a producer that lives is its own.
-        if self == End::Torn
-            && whom == PRODUCER
+        // A running producer owns the temporary file, so this waits for the exit.
+        if self == Stop::KilledMidCheckpoint
+            && run == PRODUCER
             && let Some(checkpoint) = flow.checkpoint()
         {
             let whole = std::fs::read(&checkpoint).expect("a checkpoint");
@@ -99,74 +101,80 @@ impl End {
     }
 }
 
-/// Any moment is a good one to be killed at; this is no wait for anything.
-fn any_moment(random: &mut SplitMix, at_most_millis: u64) {
+/// Chooses a random time for a kill; it does not wait for a condition.
+fn sleep_up_to(random: &mut SplitMix, at_most_millis: u64) {
     std::thread::sleep(Duration::from_millis(random.next() % at_most_millis));
 }
 
-/// What the report of a run is called.
-fn name(whom: usize) -> String {
-    match whom {
+/// The name of a run's report.
+fn name(run: usize) -> String {
+    match run {
         PRODUCER => "producer".into(),
-        _ => format!("consumer-{whom}"),
+        _ => format!("consumer-{run}"),
     }
 }
 
-fn start(flow: &Flow<'_>, whom: usize) -> Running {
-    match whom {
+fn start(flow: &Flow<'_>, run: usize) -> Running {
+    match run {
         PRODUCER => flow.produce(),
-        _ => flow.consume_as(&name(whom)),
+        _ => flow.consume_as(&name(run)),
     }
 }
 
-/// One of the runs ends, or all of them are killed at once, and whoever has ended begins again. Answers with
-/// how many were killed.
-fn strike(runs: &mut Vec<Running>, flow: &Flow<'_>, deck: &mut Deck, random: &mut SplitMix) -> u64 {
-    let Blow::One(whom, end) = deck.draw(random) else {
+/// Stops one run or kills all of them, and restarts what it stopped. Returns the number of
+/// killed runs.
+fn apply_next(
+    runs: &mut Vec<Running>,
+    flow: &Flow<'_>,
+    schedule: &mut FaultSchedule,
+    random: &mut SplitMix,
+) -> u64 {
+    let Fault::One(run, stop) = schedule.next(random) else {
         for running in &*runs {
             running.signal(Signal::SIGKILL);
         }
         let n_killed = runs.len() as u64;
-        for (whom, running) in std::mem::take(runs).into_iter().enumerate() {
-            End::Killed.befalls(whom, running, flow, random);
+        for (run, running) in std::mem::take(runs).into_iter().enumerate() {
+            Stop::Killed.apply(run, running, flow, random);
         }
-        runs.extend((0..3).map(|whom| start(flow, whom)));
+        runs.extend((0..3).map(|run| start(flow, run)));
         return n_killed;
     };
-    end.befalls(whom, runs.remove(whom), flow, random);
-    runs.insert(whom, start(flow, whom));
-    u64::from(end.is_kill())
+    stop.apply(run, runs.remove(run), flow, random);
+    runs.insert(run, start(flow, run));
+    u64::from(stop.is_kill())
 }
 
 #[test]
-fn a_campaign_of_kills_loses_nothing_and_doubles_nothing() {
-    let n_wanted = number("RUNNER_KILLS", 20);
+#[needs(kafka)]
+fn kill_campaign_loses_and_duplicates_nothing() {
+    let n_wanted = amount("RUNNER_KILLS", 20, 300);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-    let seed = number("RUNNER_SEED", now.as_nanos() as u64);
+    let seed = number("RUNNER_SEED").unwrap_or(now.as_nanos() as u64);
     eprintln!("RUNNER_KILLS={n_wanted} RUNNER_SEED={seed}");
     let began = Instant::now();
-    let (mut random, mut deck) = (SplitMix(seed), Deck(Vec::new()));
-    // At this pace there is more than enough to send for the time that a kill and its like take.
-    let Some(flow) = Flow::new(400 * n_wanted as usize) else { return };
+    let (mut random, mut schedule) = (SplitMix(seed), FaultSchedule(Vec::new()));
+    // At this rate the rows last longer than all kills take.
+    let flow = Flow::new(400 * n_wanted as usize);
     let mut flow = flow.partitioned(3);
     flow.set("STOCKS_RATE", "50").session(Duration::from_secs(2));
-    // Small batches are acknowledged early, so that kills hit between many commits.
+    // Small batches are acknowledged early, so kills fall between many commits.
     flow.edit("consumer.toml", "name = \"consumer\"", "name = \"consumer\"\nbatch = { max_records = 50 }");
-    let mut runs: Vec<Running> = (0..3).map(|whom| start(&flow, whom)).collect();
-    let (mut n_killed, mut n_ends) = (0, 0_u64);
+    let mut runs: Vec<Running> = (0..3).map(|run| start(&flow, run)).collect();
+    let (mut n_killed, mut n_stops) = (0, 0_u64);
     while n_killed < n_wanted {
-        if n_ends.is_multiple_of(3) {
-            // A group that loses a member every second never comes to reading.
+        if n_stops.is_multiple_of(3) {
+            // A group that loses a member every second never starts to read.
             let enough = flow.n_objects() + 30;
             wait_until("more objects", LONG, || flow.n_objects() >= enough);
         }
-        any_moment(&mut random, 800);
-        n_killed += strike(&mut runs, &flow, &mut deck, &mut random);
-        n_ends += 1;
-        if n_ends.is_multiple_of(4) {
+        sleep_up_to(&mut random, 800);
+        n_killed += apply_next(&mut runs, &flow, &mut schedule, &mut random);
+        n_stops += 1;
+        if n_stops.is_multiple_of(4) {
             flow.listen();
         }
-        if n_ends.is_multiple_of(50) {
+        if n_stops.is_multiple_of(50) {
             eprintln!("{n_killed} kills, {} objects, {:.0?}", flow.n_objects(), began.elapsed());
         }
     }
@@ -177,7 +185,7 @@ fn a_campaign_of_kills_loses_nothing_and_doubles_nothing() {
         assert!(matches!(outcome.status.code(), None | Some(0)), "{outcome:?}");
     }
     flow.listen();
-    flow.hurry();
+    flow.at_full_speed();
     flow.produce().wait(LONG).assert_code(0);
     flow.consume().wait(LONG * 2).assert_code(0);
     flow.assert_sums("producer");
@@ -185,23 +193,24 @@ fn a_campaign_of_kills_loses_nothing_and_doubles_nothing() {
     flow.listen();
     let n_written = flow.broker.read_all(&flow.topic).len();
     eprintln!(
-        "{n_killed} kills in {:.0?}: {n_stored} objects and {n_committed} commits under fire, {n_written} copies of {} records",
+        "{n_killed} kills in {:.0?}: {n_stored} objects and {n_committed} commits during the kills, {n_written} copies of {} records",
         began.elapsed(),
         flow.oracle.n_records()
     );
-    assert!(n_stored < flow.oracle.n_records(), "the flow was through before the fire was");
+    assert!(n_stored < flow.oracle.n_records(), "the flow completed before the last kill");
     assert_eq!(flow.n_committed(), n_written);
-    flow.assert_topic(n_ends as usize + 1);
+    flow.assert_topic(n_stops as usize + 1);
     flow.assert_every_object();
-    eprintln!("0 lost, 0 doubled, 0 wrong");
+    eprintln!("0 lost, 0 duplicated, 0 wrong");
 }
 
 #[test]
-fn killed_while_the_checkpoint_is_written_nothing_is_missing() {
-    let Some(mut flow) = Flow::new(2_000) else { return };
+#[needs(kafka)]
+fn producer_killed_while_writing_checkpoint_loses_nothing() {
+    let mut flow = Flow::new(2_000);
     flow.set("STOCKS_RATE", "300");
-    let mut n_torn = 0;
-    wait_until("three kills in the middle of a checkpoint", LONG, || {
+    let mut n_kills = 0;
+    wait_until("three kills during a checkpoint write", LONG, || {
         let running = flow.produce();
         let is_written = || flow.checkpoint().is_some_and(|path| path.with_extension("json.new").exists());
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -210,18 +219,19 @@ fn killed_while_the_checkpoint_is_written_nothing_is_missing() {
         }
         running.signal(Signal::SIGKILL);
         running.wait(LONG);
-        n_torn += usize::from(is_written());
+        n_kills += usize::from(is_written());
         flow.listen();
-        n_torn >= 3
+        n_kills >= 3
     });
-    flow.hurry();
+    flow.at_full_speed();
     flow.produce().wait(LONG).assert_code(0);
     flow.assert_topic(usize::MAX);
 }
 
 #[test]
-fn killed_while_it_stops_nothing_is_missing() {
-    let Some(flow) = Flow::new(2_000) else { return };
+#[needs(kafka)]
+fn consumer_killed_while_stopping_loses_nothing() {
+    let flow = Flow::new(2_000);
     let mut flow = flow.partitioned(2);
     let bucket = flow.proxied_bucket();
     flow.set("STOCKS_RATE", "300");
@@ -230,30 +240,31 @@ fn killed_while_it_stops_nothing_is_missing() {
         let mut consumer = flow.consume();
         let enough = flow.n_objects() + 100;
         wait_until("more objects", LONG, || flow.n_objects() >= enough);
-        // What is under way keeps the run from its end.
-        bucket.set(Weather::Silent);
+        // Writes in flight keep the run from stopping.
+        bucket.set(Network::Unresponsive);
         let n_stored = flow.n_objects();
         consumer.signal(Signal::SIGTERM);
-        wait_until("the signal to be heard", LONG, || consumer.has_said("a second signal aborts"));
-        assert!(!consumer.is_over());
+        wait_until("the signal to be handled", LONG, || consumer.has_logged("a second signal aborts"));
+        assert!(!consumer.has_exited());
         consumer.signal(Signal::SIGKILL);
         assert_eq!(consumer.wait(LONG).status.code(), None);
-        assert!(flow.n_committed() <= n_stored, "what was not stored is not committed");
+        assert!(flow.n_committed() <= n_stored, "a record was committed before it was stored");
         flow.listen();
-        bucket.set(Weather::Fair);
+        bucket.set(Network::Normal);
     }
     producer.wait(LONG).assert_code(0);
-    flow.hurry();
+    flow.at_full_speed();
     flow.consume().wait(LONG).assert_code(0);
     flow.listen();
     flow.assert_topic(1);
     flow.assert_every_object();
 }
 
-/// Whoever may end in order writes nothing twice, neither into the topic nor into the bucket.
+/// A gracefully stopped run writes nothing twice, neither to the topic nor to the bucket.
 #[test]
-fn stopped_in_order_again_and_again_nothing_is_doubled_anywhere() {
-    let Some(flow) = Flow::new(2_000) else { return };
+#[needs(kafka)]
+fn repeated_graceful_stops_duplicate_nothing() {
+    let flow = Flow::new(2_000);
     let mut flow = flow.partitioned(2);
     flow.set("STOCKS_RATE", "1000");
     let mut random = SplitMix(11);
@@ -262,14 +273,14 @@ fn stopped_in_order_again_and_again_nothing_is_doubled_anywhere() {
         let runs = [flow.produce(), flow.consume()];
         let enough = n_records.min(flow.n_objects() + 400);
         wait_until("more objects", LONG, || flow.n_objects() >= enough);
-        any_moment(&mut random, 100);
+        sleep_up_to(&mut random, 100);
         for running in runs {
             running.signal(Signal::SIGTERM);
             running.wait(LONG).assert_code(0);
         }
         flow.listen();
     }
-    flow.hurry();
+    flow.at_full_speed();
     flow.produce().wait(LONG).assert_code(0);
     flow.consume().wait(LONG).assert_code(0);
     flow.assert_topic(1);

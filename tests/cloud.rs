@@ -1,58 +1,58 @@
-//! The offline cloud, as a newcomer meets it: `demo`, `local`, `query`.
+//! The offline cloud on the command line: `demo`, `local`, `query`.
 
-mod rows;
+mod athena_source;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 
 use crate::support::cloud::Cloud;
 use crate::support::disk::SmallDisk;
 use crate::support::stocks::stocks_csv;
-use crate::support::{Outcome, Scene, report, wait_until};
+use crate::support::{Outcome, TestEnv, report, wait_until};
 
 const DATABASE: &str = "realtime-de-db";
 const FOLDER: &str = "stockmarket_project";
 
-/// The stock pipelines, copied into the scene.
-fn write_stock_pipelines(scene: &Scene) {
+/// Copies the stock pipelines into the folder.
+fn write_stock_pipelines(env: &TestEnv) {
     for name in ["producer.toml", "producer-http.toml", "consumer.toml"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines").join(name);
-        scene.write(name, std::fs::read(path).expect("a stock pipeline"));
+        env.write(name, std::fs::read(path).expect("a stock pipeline"));
     }
 }
 
-/// A cloud in which `n_rows` stock prices have gone all the way into a table.
-fn cloud_with_table(scene: &mut Scene, n_rows: usize, arguments: &[&str]) -> Cloud {
-    let cloud = Cloud::start(scene, arguments);
-    cloud.surround(scene);
-    fill(scene, n_rows);
+/// A cloud with a table of `n_rows` stock prices.
+fn cloud_with_table(env: &mut TestEnv, n_rows: usize, arguments: &[&str]) -> Cloud {
+    let cloud = Cloud::start(env, arguments);
+    cloud.configure(env);
+    fill(env, n_rows);
     cloud
 }
 
-fn fill(scene: &mut Scene, n_rows: usize) {
-    write_stock_pipelines(scene);
-    scene.write("stocks.csv", stocks_csv(n_rows, 7));
-    scene
-        .set("STOCKS_CSV", scene.path("stocks.csv").display().to_string())
+fn fill(env: &mut TestEnv, n_rows: usize) {
+    write_stock_pipelines(env);
+    env.write("stocks.csv", stocks_csv(n_rows, 7));
+    env.set("STOCKS_CSV", env.path("stocks.csv").display().to_string())
         .set("STOCKS_LIMIT", n_rows.to_string())
         .set("STOCKS_RATE", "1000000")
         .set("STOCKS_STOP", "at_end");
-    scene.run(["run", "producer.toml"]).assert_code(0);
-    scene.run(["run", "consumer.toml", "--report", "consumer.json"]).assert_code(0);
+    env.run(["run", "producer.toml"]).assert_code(0);
+    env.run(["run", "consumer.toml", "--report", "consumer.json"]).assert_code(0);
 }
 
-fn query(scene: &Scene, sql: &str, more: &[&str]) -> Outcome {
+fn query(env: &TestEnv, sql: &str, more: &[&str]) -> Outcome {
     let all = ["query", "--database", DATABASE, sql].into_iter().chain(more.iter().copied());
-    scene.run(all)
+    env.run(all)
 }
 
 #[test]
-fn the_demo_shows_the_whole_flow_and_checks_its_count() {
-    let scene = Scene::new();
+fn demo_runs_whole_flow_and_checks_count() {
+    let env = TestEnv::new();
     let began = Instant::now();
-    let outcome = scene.run(["demo", "--records", "2000", "--rate", "200", "--keep", "kept here"]);
+    let outcome = env.run(["demo", "--records", "2000", "--rate", "200", "--keep", "kept here"]);
     assert!(began.elapsed() < Duration::from_secs(60), "the demo took {:?}", began.elapsed());
     outcome.assert_code(0).assert_says(&[
         "sink broker (kafka): 2000 in, 2000 out",
@@ -66,14 +66,14 @@ fn the_demo_shows_the_whole_flow_and_checks_its_count() {
     ]);
     assert!(outcome.stdout.contains("average_close"), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("│ HSI"), "{}", outcome.stdout);
-    let objects = scene.path("kept here/cloud/s3/stock-market-local/stockmarket_project");
+    let objects = env.path("kept here/cloud/s3/stock-market-local/stockmarket_project");
     assert_eq!(std::fs::read_dir(objects).expect("the objects").count(), 2_000);
 }
 
 #[test]
-fn the_demo_does_the_same_from_an_api() {
-    let scene = Scene::new();
-    let outcome = scene.run(["demo", "--records", "120", "--rate", "400", "--source", "http"]);
+fn demo_with_http_source_checks_count() {
+    let env = TestEnv::new();
+    let outcome = env.run(["demo", "--records", "120", "--rate", "400", "--source", "http"]);
     outcome.assert_code(0).assert_says(&[
         "source stocks (http): ",
         "The counts match: 120 records written, 120 rows in the table.",
@@ -81,10 +81,9 @@ fn the_demo_does_the_same_from_an_api() {
 }
 
 #[test]
-fn the_demo_keeps_to_itself_whatever_the_user_has_set() {
-    let mut scene = Scene::new();
-    scene
-        .set("AWS_PROFILE", "nobody")
+fn demo_ignores_user_environment() {
+    let mut env = TestEnv::new();
+    env.set("AWS_PROFILE", "nobody")
         .set("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
         .set("AWS_USE_FIPS_ENDPOINT", "true")
         .set("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
@@ -92,37 +91,38 @@ fn the_demo_keeps_to_itself_whatever_the_user_has_set() {
         .set("STOCKS_CSV", "/nowhere.csv")
         .set("STOCKS_TOPIC", "another")
         .set("HTTP_PROXY", "http://127.0.0.1:1");
-    scene.run(["demo", "--records", "20", "--rate", "400", "--source", "http"]).assert_code(0);
+    env.run(["demo", "--records", "20", "--rate", "400", "--source", "http"]).assert_code(0);
 }
 
 #[test]
-fn the_demo_keeps_nothing_in_a_folder_that_holds_something() {
-    let scene = Scene::new();
-    scene.write("kept/mine.txt", "mine");
-    let outcome = scene.run(["demo", "--keep", "kept"]);
+fn demo_refuses_to_keep_into_nonempty_folder() {
+    let env = TestEnv::new();
+    env.write("kept/mine.txt", "mine");
+    let outcome = env.run(["demo", "--keep", "kept"]);
     outcome.assert_code(1).assert_says(&["--keep kept: the directory is not empty"]);
-    assert_eq!(scene.read("kept/mine.txt"), "mine");
+    assert_eq!(env.read("kept/mine.txt"), "mine");
 }
 
 #[test]
-fn producer_and_consumer_run_in_one_command_against_the_cloud() {
-    let mut scene = Scene::new();
-    let cloud = Cloud::start(&scene, &["--data", "data"]);
-    cloud.surround(&mut scene);
-    write_stock_pipelines(&scene);
-    scene.write("stocks.csv", stocks_csv(200, 7));
-    scene
-        .set("STOCKS_CSV", scene.path("stocks.csv").display().to_string())
+fn producer_and_consumer_run_in_one_command() {
+    let mut env = TestEnv::new();
+    let cloud = Cloud::start(&env, &["--data", "data"]);
+    cloud.configure(&mut env);
+    write_stock_pipelines(&env);
+    env.write("stocks.csv", stocks_csv(200, 7));
+    env.set("STOCKS_CSV", env.path("stocks.csv").display().to_string())
         .set("STOCKS_RATE", "100")
         .set("STOCKS_LIMIT", "200");
-    let running = scene.start(["run", "--report", "report.json", "producer.toml", "consumer.toml"]);
+    let running = env.start(["run", "--report", "report.json", "producer.toml", "consumer.toml"]);
     let bucket = Path::new("data/s3/stock-market-local").join(FOLDER);
-    let n_objects = || std::fs::read_dir(scene.path(&bucket)).map_or(0, |objects| objects.count());
+    let n_objects = || std::fs::read_dir(env.path(&bucket)).map_or(0, |objects| objects.count());
     wait_until("every object", Duration::from_secs(60), || n_objects() == 200);
-    wait_until("the end of the producer", Duration::from_secs(60), || running.has_said("`producer` ended"));
+    wait_until("the exit of the producer", Duration::from_secs(60), || {
+        running.has_logged("`producer` ended")
+    });
     running.signal(Signal::SIGTERM);
     running.wait(Duration::from_secs(30)).assert_code(0);
-    let report = report(scene.path("report.json"));
+    let report = report(env.path("report.json"));
     assert_eq!(report["pipelines"][0]["status"], "completed");
     assert_eq!(report["pipelines"][1]["status"], "stopped");
     assert_eq!(report["pipelines"][1]["components"][1]["records_out"], 200);
@@ -130,38 +130,38 @@ fn producer_and_consumer_run_in_one_command_against_the_cloud() {
 }
 
 #[test]
-fn sql_is_answered_in_the_form_that_was_asked_for() {
-    let mut scene = Scene::new();
-    let _cloud = cloud_with_table(&mut scene, 120, &[]);
+fn query_prints_table_csv_or_json() {
+    let mut env = TestEnv::new();
+    let _cloud = cloud_with_table(&mut env, 120, &[]);
     let sql = "SELECT index, count(*) AS n, min(date) AS first FROM stockmarket_project \
                WHERE index IN ('HSI', 'NYA') GROUP BY index ORDER BY index";
-    let table = query(&scene, sql, &[]);
+    let table = query(&env, sql, &[]);
     table.assert_code(0).assert_says(&["scanned in"]);
     assert!(table.stdout.contains("│ HSI   ┆ 10 ┆ 1986-12-31 │"), "{}", table.stdout);
-    let csv = query(&scene, sql, &["--format", "csv"]);
+    let csv = query(&env, sql, &["--format", "csv"]);
     assert_eq!(
         csv.stdout,
         "\"index\",\"n\",\"first\"\n\"HSI\",\"10\",\"1986-12-31\"\n\"NYA\",\"10\",\"1986-12-31\"\n"
     );
-    let json = query(&scene, sql, &["--format", "json"]);
+    let json = query(&env, sql, &["--format", "json"]);
     let first = "{\"index\":\"HSI\",\"n\":10,\"first\":\"1986-12-31\"}\n";
     assert!(json.stdout.starts_with(first), "{}", json.stdout);
 }
 
 #[test]
-fn a_query_is_a_check_with_an_exit_code() {
-    let mut scene = Scene::new();
-    let _cloud = cloud_with_table(&mut scene, 60, &[]);
+fn query_expect_sets_exit_code() {
+    let mut env = TestEnv::new();
+    let _cloud = cloud_with_table(&mut env, 60, &[]);
     let sql = "SELECT count(*) FROM stockmarket_project";
-    query(&scene, sql, &["--expect", "60"]).assert_code(0);
-    let wrong = query(&scene, sql, &["--expect", "61"]);
+    query(&env, sql, &["--expect", "60"]).assert_code(0);
+    let wrong = query(&env, sql, &["--expect", "61"]);
     wrong.assert_code(1).assert_says(&["expected 61, but the result is 60"]);
 }
 
 #[test]
-fn sql_that_athena_would_refuse_is_refused_with_its_reason() {
-    let mut scene = Scene::new();
-    let _cloud = cloud_with_table(&mut scene, 30, &[]);
+fn query_refused_by_athena_shows_reason() {
+    let mut env = TestEnv::new();
+    let _cloud = cloud_with_table(&mut env, 30, &[]);
     for (sql, reason) in [
         ("SELEKT 1", "1:1"),
         ("SELECT * FROM nothing_here", "nothing_here"),
@@ -169,107 +169,108 @@ fn sql_that_athena_would_refuse_is_refused_with_its_reason() {
         ("SELECT * FROM stockmarket_project WHERE date < date '2020-01-01'", "varchar"),
         ("DELETE FROM stockmarket_project", "Modifying Hive table rows"),
     ] {
-        let outcome = query(&scene, sql, &[]);
+        let outcome = query(&env, sql, &[]);
         outcome.assert_code(1).assert_says(&["error", reason]);
     }
     let inside = format!("s3://stock-market-local/{FOLDER}/results/");
-    let outcome = query(&scene, "SELECT 1", &["--output-location", &inside]);
+    let outcome = query(&env, "SELECT 1", &["--output-location", &inside]);
     outcome.assert_code(1).assert_says(&[FOLDER]);
 }
 
 #[test]
-fn objects_and_tables_survive_a_restart_where_data_says_so() {
-    let mut scene = Scene::new();
-    let cloud = cloud_with_table(&mut scene, 40, &["--data", "data"]);
+fn local_with_data_folder_keeps_objects_and_tables() {
+    let mut env = TestEnv::new();
+    let cloud = cloud_with_table(&mut env, 40, &["--data", "data"]);
     cloud.stop().assert_code(0);
-    let cloud = Cloud::start(&scene, &["--data", "data"]);
-    let mut again = Scene::new();
-    cloud.surround(&mut again);
+    let cloud = Cloud::start(&env, &["--data", "data"]);
+    let mut again = TestEnv::new();
+    cloud.configure(&mut again);
     query(&again, "SELECT count(*) FROM stockmarket_project", &["--expect", "40"]).assert_code(0);
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
-    let scene = Scene::new();
+fn local_port_in_use_is_named() {
+    let env = TestEnv::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("bound").port().to_string();
     for option in ["--kafka-port", "--aws-port", "--api-port"] {
-        let outcome = scene.run(["local", option, &port]);
+        let outcome = env.run(["local", option, &port]);
         outcome.assert_code(1).assert_says(&[&format!("port {port} of 127.0.0.1 is taken")]);
     }
 }
 
 #[test]
-fn a_folder_that_cannot_be_used_is_named() {
-    let scene = Scene::new();
-    scene.write("data", "a file in its place");
-    let outcome = scene.run(["local", "--data", "data"]);
+fn local_unusable_data_folder_is_named() {
+    let env = TestEnv::new();
+    env.write("data", "a file instead of a folder");
+    let outcome = env.run(["local", "--data", "data"]);
     outcome.assert_code(1).assert_says(&["the offline cloud cannot keep its data in data"]);
-    // Read-only, for root too.
-    scene.run(["local", "--data", "/proc/data"]).assert_code(1).assert_says(&["/proc/data"]);
-    let _cloud = Cloud::start(&scene, &["--data", "used"]);
-    let outcome = scene.run(["local", "--data", "used"]);
+    // Read-only, even for root.
+    env.run(["local", "--data", "/proc/data"]).assert_code(1).assert_says(&["/proc/data"]);
+    let _cloud = Cloud::start(&env, &["--data", "used"]);
+    let outcome = env.run(["local", "--data", "used"]);
     outcome.assert_code(1).assert_says(&["another offline cloud keeps its data in used"]);
 }
 
 #[test]
-fn a_full_disk_is_told_in_every_answer_and_the_cloud_goes_on() {
-    let mut scene = Scene::new();
-    let Some(disk) = SmallDisk::mount(&scene.path("small")) else { return };
-    let path = |name: &str| scene.path(name).display().to_string();
+#[needs(mount)]
+fn local_on_full_disk_reports_it_and_recovers() {
+    let mut env = TestEnv::new();
+    let disk = SmallDisk::mount(&env.path("small"));
+    let path = |name: &str| env.path(name).display().to_string();
     let arguments = ["local", "--write-env", &path("cloud.env"), "--data", &path("small/data")];
-    let cloud = scene.start_by(&disk.entrance(), arguments);
-    wait_until("the variables of the cloud", Duration::from_secs(60), || scene.path("cloud.env").exists());
-    let variables = scene.read("cloud.env");
+    let cloud = env.start_via(&disk.nsenter_command(), arguments);
+    wait_until("the variables of the cloud", Duration::from_secs(60), || env.path("cloud.env").exists());
+    let variables = env.read("cloud.env");
     for (name, value) in variables.lines().filter_map(|line| line.split_once('=')) {
-        scene.set(name, value);
+        env.set(name, value);
     }
-    let state = scene.path("state").display().to_string();
-    scene.set("RUNNER_DATA_DIR", state).write("rows.csv", "a,b\n1,2\n");
-    scene.write(
+    let state = env.path("state").display().to_string();
+    env.set("RUNNER_DATA_DIR", state).write("rows.csv", "a,b\n1,2\n");
+    env.write(
         "put.toml",
         "retry = { timeout = \"1s\" }\n[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n\
          [transforms.json]\ntype = \"to_json\"\ninputs = [\"rows\"]\n\
          [sinks.lake]\ntype = \"s3\"\ninputs = [\"json\"]\nbucket = \"stock-market-local\"\nkey = \"t/{{ entry }}\"\n",
     );
-    scene.write(
+    env.write(
         "crawl.toml",
         "retry = { connect = \"1s\" }\n[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n\
          [sinks.table]\ntype = \"glue_crawl\"\ninputs = [\"rows\"]\ndatabase = \"db\"\ncrawler = \"c\"\nrole = \"r\"\n\
          target = \"s3://stock-market-local/t/\"\n",
     );
     let full = "No space left on device";
-    disk.fill_but(0);
-    scene.run(["run", "put.toml"]).assert_code(1).assert_says(&["writing s3://stock-market-local/t/", full]);
-    scene.run(["query", "SELECT 1"]).assert_code(1).assert_says(&["writing the result to s3://", full]);
-    scene.run(["crawl", "crawl.toml"]).assert_code(69).assert_says(&["writing the catalogue of Glue", full]);
+    disk.fill_except(0);
+    env.run(["run", "put.toml"]).assert_code(1).assert_says(&["writing s3://stock-market-local/t/", full]);
+    env.run(["query", "SELECT 1"]).assert_code(1).assert_says(&["writing the result to s3://", full]);
+    env.run(["crawl", "crawl.toml"]).assert_code(69).assert_says(&["writing the catalogue of Glue", full]);
     disk.free();
-    scene.run(["run", "put.toml"]).assert_code(0);
-    scene.run(["crawl", "crawl.toml"]).assert_code(0);
-    scene.run(["query", "--database", "db", "SELECT count(*) FROM t", "--expect", "1"]).assert_code(0);
+    env.run(["run", "put.toml"]).assert_code(0);
+    env.run(["crawl", "crawl.toml"]).assert_code(0);
+    env.run(["query", "--database", "db", "SELECT count(*) FROM t", "--expect", "1"]).assert_code(0);
     cloud.signal(Signal::SIGINT);
     cloud.wait(Duration::from_secs(30)).assert_code(0);
 }
 
 #[test]
-fn the_stock_api_answers_by_cursor_through_the_http_source() {
-    let mut scene = Scene::new();
-    let cloud = Cloud::start(&scene, &[]);
-    cloud.surround(&mut scene);
-    scene.write(
+fn stock_api_pages_are_read_by_cursor() {
+    let mut env = TestEnv::new();
+    let cloud = Cloud::start(&env, &[]);
+    cloud.configure(&mut env);
+    env.write(
         "pages.toml",
         "[sources.prices]\ntype = \"http\"\nendpoint = \"${STOCKS_API}/pages\"\nrecords = \"/prices\"\n\
          query = { limit = 500 }\npagination = { type = \"cursor\", cursor = \"/next\", param = \"cursor\" }\n\
          [sinks.end]\ntype = \"file\"\ninputs = [\"prices\"]\npath = \"prices.jsonl\"\n",
     );
-    scene.run(["run", "pages.toml"]).assert_code(0);
-    assert_eq!(scene.read("prices.jsonl").lines().count(), 3_000);
+    env.run(["run", "pages.toml"]).assert_code(0);
+    assert_eq!(env.read("prices.jsonl").lines().count(), 3_000);
 }
 
 #[test]
-fn nothing_listens_beyond_the_loopback_and_all_of_it_ends_with_the_process() {
-    let scene = Scene::new();
-    let cloud = Cloud::start(&scene, &[]);
+fn local_listens_on_loopback_only_and_frees_ports() {
+    let env = TestEnv::new();
+    let cloud = Cloud::start(&env, &[]);
     let broker = cloud.get("KAFKA_BOOTSTRAP_SERVERS").to_owned();
     let host = |name: &str| {
         let url = cloud.get(name).trim_start_matches("http://").to_owned();
@@ -283,7 +284,7 @@ fn nothing_listens_beyond_the_loopback_and_all_of_it_ends_with_the_process() {
     let rss = cloud.rss_kib();
     assert!(rss < 150 * 1024, "an idle cloud takes {rss} KiB");
     cloud.stop().assert_code(0);
-    wait_until("the ports are free", Duration::from_secs(5), || {
+    wait_until("free ports", Duration::from_secs(5), || {
         [&broker, &aws, &api].iter().all(|address| std::net::TcpStream::connect(address).is_err())
     });
 }

@@ -1,12 +1,12 @@
 //! What a pipeline file can say, and how its errors are shown.
 
-use crate::support::Scene;
+use crate::support::TestEnv;
 
 /// Runs `validate` on one file; returns its exit code and what it prints.
 fn validate(pipeline: &str) -> (i32, String) {
-    let scene = Scene::new();
-    scene.write("p.toml", pipeline);
-    let outcome = scene.run(["validate", "p.toml"]);
+    let env = TestEnv::new();
+    env.write("p.toml", pipeline);
+    let outcome = env.run(["validate", "p.toml"]);
     (outcome.code(), outcome.stderr)
 }
 
@@ -56,7 +56,7 @@ help: a similar name exists
 
 p.toml has 1 error; nothing was run
 ";
-    assert_eq!(said, expected);
+    assert_eq!(stderr, expected);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn all_errors_of_options_are_shown_in_the_order_of_the_file() {
         "header = 3\nnull_value = []",
         "[sinks.other]\ntype = \"nul\"\ninputs = [\"inn\"]",
     );
-    let (code, said) = validate(&pipeline);
+    let (code, stderr) = validate(&pipeline);
     assert_eq!(code, 78);
     let places: Vec<&str> = said.lines().filter_map(|line| line.trim().strip_prefix("--> p.toml:")).collect();
     assert_eq!(places, ["1:1", "8:10", "9:1", "14:8"], "{said}");
@@ -124,7 +124,7 @@ fn variables_become_what_the_schema_asks_for() {
         "p.toml",
         around("", "header = \"${HEADER}\"\ndelimiter = \"${EMPTY}\"\ncolumns = [\"${NAME_OF_FILE}\"]", ""),
     );
-    scene.run(["validate", "p.toml"]).assert_code(0);
+    env.run(["validate", "p.toml"]).assert_code(0);
 }
 
 #[test]
@@ -161,8 +161,8 @@ fn secret_option_is_never_shown() {
         "\"s3cr3t-alone\"",
         "1\nquery = { k = \"${API_TOKEN}\" }\nheaders = { X-Key = \"s3cr3t-in-a-header\" }\nmethod = 1",
     ] {
-        scene.write("p.toml", http(auth));
-        let outcome = scene.run(["validate", "p.toml"]);
+        env.write("p.toml", http(auth));
+        let outcome = env.run(["validate", "p.toml"]);
         outcome.assert_code(78);
         assert!(!outcome.stderr.contains("s3cr3t"), "{auth} shows:\n{}", outcome.stderr);
     }
@@ -176,12 +176,12 @@ fn error_in_an_env_file_shows_nothing_of_its_line() {
         ("PASSWORD='s3cr3t", &["--env-file", "prod.env:2: ", "`PASSWORD`", "a quote that is not closed"][..]),
         ("s3cr3t", &["--env-file", "prod.env:2: ", "expected `NAME=value`"]),
     ] {
-        scene.write("prod.env", format!("# production\n{line}\n"));
-        let outcome = scene.run(["validate", "p.toml", "--env-file", "prod.env"]);
+        env.write("prod.env", format!("# production\n{line}\n"));
+        let outcome = env.run(["validate", "p.toml", "--env-file", "prod.env"]);
         outcome.assert_code(2).assert_says(parts);
         assert!(!outcome.stderr.contains("s3cr3t"), "{}", outcome.stderr);
     }
-    scene.run(["validate", "p.toml", "--env-file", "none.env"]).assert_code(2).assert_says(&["none.env"]);
+    env.run(["validate", "p.toml", "--env-file", "none.env"]).assert_code(2).assert_says(&["none.env"]);
 }
 
 #[test]
@@ -206,12 +206,12 @@ fn aws_endpoint_with_a_password_is_refused() {
              bucket = \"lake\"\nkey = \"{{{{ entry }}}}\"\n{more}\n"
         )
     };
-    scene.write("p.toml", lake("endpoint = \"http://ada:s3cr3t@127.0.0.1:1\""));
-    let written = scene.run(["validate", "p.toml"]);
+    env.write("p.toml", lake("endpoint = \"http://ada:s3cr3t@127.0.0.1:1\""));
+    let written = env.run(["validate", "p.toml"]);
     written.assert_code(78).assert_says(&["no user and no password"]);
-    scene.write("p.toml", lake(""));
-    scene.set("AWS_ENDPOINT_URL", "http://ada:s3cr3t@127.0.0.1:1");
-    let set = scene.run(["run", "p.toml"]);
+    env.write("p.toml", lake(""));
+    env.set("AWS_ENDPOINT_URL", "http://ada:s3cr3t@127.0.0.1:1");
+    let set = env.run(["run", "p.toml"]);
     set.assert_code(1).assert_says(&["AWS_ENDPOINT_URL", "no user and no password"]);
     assert!(!set.stderr.contains("s3cr3t"), "{}", set.stderr);
 }

@@ -1,4 +1,4 @@
-//! The `csv` source through the binary: bad rows, growth, changes, lists, compression.
+//! The `csv` source: bad rows, grown and changed files, lists, compression.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -7,21 +7,21 @@ use serde_json::{Value, json};
 
 use crate::support::s3::S3;
 use crate::support::stocks::stocks_csv;
-use crate::support::{Outcome, Scene, report};
+use crate::support::{Outcome, TestEnv, report};
 
 /// Rewrites the sample data instead of comparing it.
 const UPDATE: &str = "UPDATE_SAMPLE_DATA";
 
-/// `rows.csv` as JSON lines into `out.jsonl`, with these options.
-fn scene(text: impl AsRef<[u8]>, options: &str) -> Scene {
-    let scene = Scene::new();
-    scene.write("rows.csv", text);
-    set_options(&scene, &format!("path = \"rows.csv\"\n{options}"));
-    scene
+/// A pipeline from `rows.csv`, with these options, as JSON lines into `out.jsonl`.
+fn env(text: impl AsRef<[u8]>, options: &str) -> TestEnv {
+    let env = TestEnv::new();
+    env.write("rows.csv", text);
+    set_options(&env, &format!("path = \"rows.csv\"\n{options}"));
+    env
 }
 
-fn set_options(scene: &Scene, options: &str) {
-    scene.write(
+fn set_options(env: &TestEnv, options: &str) {
+    env.write(
         "p.toml",
         format!(
             "[sources.rows]\ntype = \"csv\"\n{options}\n\
@@ -31,26 +31,26 @@ fn set_options(scene: &Scene, options: &str) {
     );
 }
 
-fn append(scene: &Scene, name: &str, text: &str) {
-    let mut file = std::fs::File::options().append(true).open(scene.path(name)).expect("the file");
+fn append(env: &TestEnv, name: &str, text: &str) {
+    let mut file = std::fs::File::options().append(true).open(env.path(name)).expect("the file");
     file.write_all(text.as_bytes()).expect("appending");
 }
 
-fn run(scene: &Scene) -> Outcome {
-    scene.run(["run", "p.toml", "--report", "report.json"])
+fn run(env: &TestEnv) -> Outcome {
+    env.run(["run", "p.toml", "--report", "report.json"])
 }
 
-fn out(scene: &Scene) -> Vec<String> {
-    scene.read("out.jsonl").lines().map(str::to_owned).collect()
+fn out(env: &TestEnv) -> Vec<String> {
+    env.read("out.jsonl").lines().map(str::to_owned).collect()
 }
 
-/// Numbered rows, more than the sample that settles the types.
+/// Numbered rows, more than the sample from which the types are inferred.
 fn many_rows() -> String {
     "n,s\n".to_owned() + (0..12_000).map(|n| format!("{n},row {n}\n")).collect::<String>().as_str()
 }
 
 #[test]
-fn the_sample_data_is_what_its_generator_writes() {
+fn sample_data_matches_its_generator() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/data/stocks.csv");
     let made = stocks_csv(3_000, 1986);
     if std::env::var_os(UPDATE).is_some() {
@@ -64,29 +64,29 @@ fn the_sample_data_is_what_its_generator_writes() {
 }
 
 #[test]
-fn a_bad_row_stops_the_run_with_its_place_and_is_met_again() {
-    let scene = scene("a,b\n1,2\n3\n4,5\n", "");
+fn bad_row_without_dead_letters_stops_every_run_with_position() {
+    let env = env("a,b\n1,2\n3\n4,5\n", "");
     for n_lines in [1, 1] {
-        let outcome = run(&scene);
+        let outcome = run(&env);
         outcome.assert_code(1);
         outcome.assert_says(&["rows.csv:3:2: too few cells: the row has 1, the file has 2 columns"]);
-        assert_eq!(out(&scene).len(), n_lines);
+        assert_eq!(out(&env).len(), n_lines);
     }
 }
 
 #[test]
-fn bad_rows_go_to_the_dead_letters_and_the_others_on() {
+fn bad_rows_go_to_dead_letters_and_good_rows_pass() {
     let mut text = many_rows().into_bytes();
     text.extend(b"1,2,3\n4,\xFFx\nx,5\n\"6\",\"good\nrow\"\n7,\"open\n8,9\n");
-    let scene = scene(text, "");
-    let pipeline = scene.read("p.toml");
-    scene.write("p.toml", pipeline + "[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n");
-    run(&scene).assert_code(0);
-    let good = out(&scene);
+    let env = env(text, "");
+    let pipeline = env.read("p.toml");
+    env.write("p.toml", pipeline + "[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n");
+    run(&env).assert_code(0);
+    let good = out(&env);
     assert_eq!(good.len(), 12_001);
     assert_eq!(good[12_000], r#"{"n":6,"s":"good\nrow"}"#);
 
-    let letters = scene.read("dead.jsonl");
+    let letters = env.read("dead.jsonl");
     let letters: Vec<Value> = letters.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let expected = [
         (12_000, "rows.csv:12002:5: too many cells: the row has 3, the file has 2 columns"),
@@ -97,41 +97,41 @@ fn bad_rows_go_to_the_dead_letters_and_the_others_on() {
     assert_eq!(letters.len(), expected.len());
     for (letter, (number, reason)) in letters.iter().zip(expected) {
         assert!(letter["reason"].as_str().expect("a reason").contains(reason), "{letter}");
-        assert_eq!(letter["entry"], number, "a rejected row uses up its number");
+        assert_eq!(letter["entry"], number, "a rejected row keeps its entry number");
         assert_eq!(letter["origin"], json!({ "stream": "rows.csv", "lane": 0, "offset": number }));
     }
     assert_eq!(letters[3]["body"], "7,\"open\n8,9\n");
-    let rows = &report(scene.path("report.json"))["pipelines"][0]["components"][0];
+    let rows = &report(env.path("report.json"))["pipelines"][0]["components"][0];
     assert_eq!((&rows["records_out"], &rows["rejected"]), (&json!(12_001), &json!(4)));
-    run(&scene).assert_code(0);
-    assert_eq!(out(&scene).len(), 12_001, "everything has been dealt with");
+    run(&env).assert_code(0);
+    assert_eq!(out(&env).len(), 12_001, "a row was read again");
 }
 
 #[test]
-fn the_line_that_a_misfit_asks_for_lets_the_run_go_on_behind_what_was_written() {
-    let scene = scene(many_rows() + "12000.5,x\n12001,y\n", "");
-    let outcome = run(&scene);
+fn type_mismatch_resumes_with_the_suggested_types_option() {
+    let env = env(many_rows() + "12000.5,x\n12001,y\n", "");
+    let outcome = run(&env);
     outcome.assert_code(1);
     let line = "types = { n = \"float\" }";
     outcome.assert_says(&["rows.csv:12002:1: column `n` is an integer", line]);
-    assert_eq!(out(&scene).len(), 12_000);
-    set_options(&scene, &format!("path = \"rows.csv\"\n{line}"));
-    run(&scene).assert_code(0);
-    assert_eq!(out(&scene)[12_000..], [r#"{"n":12000.5,"s":"x"}"#, r#"{"n":12001.0,"s":"y"}"#]);
+    assert_eq!(out(&env).len(), 12_000);
+    set_options(&env, &format!("path = \"rows.csv\"\n{line}"));
+    run(&env).assert_code(0);
+    assert_eq!(out(&env)[12_000..], [r#"{"n":12000.5,"s":"x"}"#, r#"{"n":12001.0,"s":"y"}"#]);
 }
 
 #[test]
-fn a_file_that_has_grown_goes_on_with_the_types_it_had() {
-    let scene = scene("n,f\n1,2\n3,4.5", "");
-    run(&scene).assert_code(0);
-    append(&scene, "rows.csv", "\n5,6\n");
-    run(&scene).assert_code(0);
-    run(&scene).assert_code(0);
-    assert_eq!(out(&scene), [r#"{"n":1,"f":2.0}"#, r#"{"n":3,"f":4.5}"#, r#"{"n":5,"f":6.0}"#]);
+fn grown_file_resumes_with_same_types() {
+    let env = env("n,f\n1,2\n3,4.5", "");
+    run(&env).assert_code(0);
+    append(&env, "rows.csv", "\n5,6\n");
+    run(&env).assert_code(0);
+    run(&env).assert_code(0);
+    assert_eq!(out(&env), [r#"{"n":1,"f":2.0}"#, r#"{"n":3,"f":4.5}"#, r#"{"n":5,"f":6.0}"#]);
 }
 
 #[test]
-fn a_file_that_has_changed_otherwise_is_refused_until_it_is_read_from_its_start() {
+fn changed_file_is_refused_until_from_start() {
     let rows = stocks_csv(2_000, 3);
     for changed in [
         rows.replacen("HSI", "ISH", 1),
@@ -139,45 +139,45 @@ fn a_file_that_has_changed_otherwise_is_refused_until_it_is_read_from_its_start(
         rows.trim_end().to_owned() + "99\n",
         "Index\nNYA\n".to_owned(),
     ] {
-        let scene = scene(rows.trim_end(), "");
-        run(&scene).assert_code(0);
-        scene.write("rows.csv", &changed);
-        let outcome = run(&scene);
+        let env = env(rows.trim_end(), "");
+        run(&env).assert_code(0);
+        env.write("rows.csv", &changed);
+        let outcome = run(&env);
         outcome.assert_code(1);
         outcome.assert_says(&[
             "rows.csv has changed since it was read up to line 2000",
             "give the new file another name or path: it is then read from its beginning, and entry numbers continue",
             "--from-start",
         ]);
-        assert_eq!(out(&scene).len(), 2_000, "nothing of it was read");
-        scene.run(["run", "--from-start", "p.toml"]).assert_code(0);
-        assert_eq!(out(&scene).len(), 2_000 + changed.lines().count() - 1);
+        assert_eq!(out(&env).len(), 2_000, "a row of the changed file was read");
+        env.run(["run", "--from-start", "p.toml"]).assert_code(0);
+        assert_eq!(out(&env).len(), 2_000 + changed.lines().count() - 1);
     }
 }
 
 #[test]
-fn what_a_run_has_not_taken_on_is_read_by_the_next_one() {
+fn rows_after_limit_are_read_by_next_run() {
     let text = stocks_csv(5_000, 4);
-    let scene = scene(&text, "");
-    let whole = scene.read("p.toml");
-    run(&scene).assert_code(0);
-    let expected = out(&scene);
-    std::fs::remove_dir_all(scene.path("state")).expect("no checkpoints");
-    scene.write("out.jsonl", "");
+    let env = env(&text, "");
+    let whole = env.read("p.toml");
+    run(&env).assert_code(0);
+    let expected = out(&env);
+    std::fs::remove_dir_all(env.path("state")).expect("no checkpoints");
+    env.write("out.jsonl", "");
     let limited = whole.replace("inputs = [\"json\"]", "inputs = [\"some\"]")
         + "[transforms.some]\ntype = \"limit\"\ninputs = [\"json\"]\nrecords = 1\n";
     for n_records in [1, 1_023, 1, 1_500] {
-        scene.write("p.toml", limited.replace("records = 1\n", &format!("records = {n_records}\n")));
-        run(&scene).assert_code(0);
+        env.write("p.toml", limited.replace("records = 1\n", &format!("records = {n_records}\n")));
+        run(&env).assert_code(0);
     }
-    scene.write("p.toml", whole);
-    run(&scene).assert_code(0);
-    assert_eq!(out(&scene), expected);
+    env.write("p.toml", whole);
+    run(&env).assert_code(0);
+    assert_eq!(out(&env), expected);
 }
 
 #[test]
-fn lists_globs_and_compression_make_one_stream() {
-    let scene = Scene::new();
+fn lists_globs_and_compressed_files_form_one_stream() {
+    let env = TestEnv::new();
     let zipped = |text: &str| {
         let mut child = std::process::Command::new("gzip")
             .stdin(std::process::Stdio::piped())
@@ -187,83 +187,83 @@ fn lists_globs_and_compression_make_one_stream() {
         child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("writing to gzip");
         child.wait_with_output().expect("gzip").stdout
     };
-    scene.write("data/2024.csv.gz", zipped("n\n1\n"));
-    scene.write("data/2025.csv", "n\r\n2\r\n");
-    scene.write("first.csv", "\u{feff}n\n0\n");
-    scene.write("data/.hidden.csv", "not,for,us\n");
-    set_options(&scene, "path = [\"first.csv\", \"data/*.csv*\"]");
-    run(&scene).assert_code(0);
-    scene.write("data/2023.csv", "n\n3\n");
-    append(&scene, "first.csv", "4\n");
-    run(&scene).assert_code(0);
+    env.write("data/2024.csv.gz", zipped("n\n1\n"));
+    env.write("data/2025.csv", "n\r\n2\r\n");
+    env.write("first.csv", "\u{feff}n\n0\n");
+    env.write("data/.hidden.csv", "not,for,us\n");
+    set_options(&env, "path = [\"first.csv\", \"data/*.csv*\"]");
+    run(&env).assert_code(0);
+    env.write("data/2023.csv", "n\n3\n");
+    append(&env, "first.csv", "4\n");
+    run(&env).assert_code(0);
     let numbers = (0..5).map(|n| format!("{{\"n\":{n}}}")).collect::<Vec<_>>();
-    assert_eq!(out(&scene), numbers, "what is new comes last");
+    assert_eq!(out(&env), numbers, "new files must be read last");
 }
 
 #[test]
-fn a_longer_list_goes_on_behind_what_was_read_of_the_shorter() {
-    let scene = Scene::new();
+fn extended_path_list_reads_only_new_files() {
+    let env = TestEnv::new();
     for year in 2024..=2026 {
-        scene.write(format!("{year}.csv"), format!("n\n{year}\n"));
+        env.write(format!("{year}.csv"), format!("n\n{year}\n"));
     }
     for paths in [r#"["2025.csv"]"#, r#"["2025.csv", "2026.csv"]"#, r#"["2024.csv", "2025.csv", "2026.csv"]"#]
     {
-        set_options(&scene, &format!("path = {paths}"));
-        run(&scene).assert_code(0);
+        set_options(&env, &format!("path = {paths}"));
+        run(&env).assert_code(0);
     }
-    assert_eq!(out(&scene), [r#"{"n":2025}"#, r#"{"n":2026}"#, r#"{"n":2024}"#]);
+    assert_eq!(out(&env), [r#"{"n":2025}"#, r#"{"n":2026}"#, r#"{"n":2024}"#]);
 }
 
 #[test]
-fn a_row_taken_out_behind_a_run_that_had_stored_more_gives_its_number_to_no_other() {
-    let mut scene = scene("", "");
+fn removed_unread_row_gives_its_entry_number_to_no_other_row() {
+    let mut env = env("", "");
     let server = S3::start();
     server.create_bucket("lake");
-    server.surround(&mut scene);
+    server.configure(&mut env);
     let rows: Vec<String> = (0..20).map(|n| format!("{n},row {n}\n")).collect();
-    scene.write("rows.csv", format!("n,s\n{}", rows.concat()));
-    scene.write(
+    env.write("rows.csv", format!("n,s\n{}", rows.concat()));
+    env.write(
         "p.toml",
         "[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n\
          [sinks.lake]\ntype = \"s3\"\ninputs = [\"rows\"]\nbucket = \"lake\"\nkey = \"{{ entry }}\"\n",
     );
     server.put("lake", "3", "of somebody else");
-    run(&scene).assert_code(1).assert_says(&["s3://lake/3 exists with other content"]);
-    assert_eq!(server.count("lake"), 20, "what is behind it was under way with it");
+    run(&env).assert_code(1).assert_says(&["s3://lake/3 exists with other content"]);
+    assert_eq!(server.count("lake"), 20, "the rows after it were in flight");
 
-    scene.write("rows.csv", format!("n,s\n{}", rows.concat().replace(&rows[3], "")));
-    let outcome = run(&scene);
+    env.write("rows.csv", format!("n,s\n{}", rows.concat().replace(&rows[3], "")));
+    let outcome = run(&env);
     outcome.assert_code(0).assert_says(&["numbering goes on at 20", "may be stored once more"]);
     assert_eq!(server.read("lake", "3"), "of somebody else");
     let row = |n: usize| rows[n].trim_end().to_owned();
     for n in (0..3).chain(4..20) {
-        assert_eq!(server.read("lake", &n.to_string()), row(n), "nothing was written over");
+        assert_eq!(server.read("lake", &n.to_string()), row(n), "an object was overwritten");
     }
     for (number, n) in (20..36).zip(4..20) {
         assert_eq!(server.read("lake", &number.to_string()), row(n));
     }
-    run(&scene).assert_code(0);
+    run(&env).assert_code(0);
     assert_eq!(server.count("lake"), 36);
 }
 
 #[test]
-fn where_the_runner_is_started_is_no_part_of_where_a_record_comes_from() {
-    let scene = scene("a,b\n1\n2\n", "");
-    let pipeline = scene.read("p.toml");
-    scene.write("pipelines/rows.csv", scene.read("rows.csv"));
-    scene.write("pipelines/p.toml", pipeline + "[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n");
-    scene.run(["run", "pipelines/p.toml"]).assert_code(0);
-    let from_beside = scene.command(["run", "../pipelines/p.toml"]).current_dir(scene.path("state")).output();
+fn origin_is_independent_of_working_directory() {
+    let env = env("a,b\n1\n2\n", "");
+    let pipeline = env.read("p.toml");
+    env.write("pipelines/rows.csv", env.read("rows.csv"));
+    env.write("pipelines/p.toml", pipeline + "[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n");
+    env.run(["run", "pipelines/p.toml"]).assert_code(0);
+    let from_beside = env.command(["run", "../pipelines/p.toml"]).current_dir(env.path("state")).output();
     assert!(from_beside.expect("a run").status.success());
-    let letters = scene.read("pipelines/dead.jsonl");
+    let letters = env.read("pipelines/dead.jsonl");
     let letters: Vec<Value> = letters.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let origins: Vec<_> = letters.iter().map(|letter| &letter["origin"]["stream"]).collect();
-    assert_eq!(origins, ["rows.csv", "rows.csv"], "each row once, by the path that the pipeline file says");
+    assert_eq!(origins, ["rows.csv", "rows.csv"], "each row once, with the path of the pipeline file");
 }
 
 #[test]
-fn a_file_that_cannot_be_read_says_what_to_do() {
-    for (text, options, says) in [
+fn unreadable_file_error_says_what_to_do() {
+    for (text, options, message) in [
         ("", "", "rows.csv is empty, and a header row was expected"),
         ("a,b,a\n1,2,3\n", "", "rows.csv:1:5: columns 1 and 3 are both called `a`"),
         ("a,\"b\n1,2\n", "", "rows.csv:1:3: the quote that opens here is never closed"),
@@ -273,34 +273,34 @@ fn a_file_that_cannot_be_read_says_what_to_do() {
             "`types` declares column `b`, but rows.csv has no such column; it has a",
         ),
     ] {
-        let scene = scene(text, options);
-        run(&scene).assert_code(1).assert_says(&["`rows` failed", says]);
+        let env = env(text, options);
+        run(&env).assert_code(1).assert_says(&["`rows` failed", message]);
     }
-    let scene = scene("a\n1\n", "");
-    std::fs::create_dir(scene.path("folder")).expect("a folder");
-    for (path, says) in [
+    let env = env("a\n1\n", "");
+    std::fs::create_dir(env.path("folder")).expect("a folder");
+    for (path, message) in [
         ("none.csv", "there is no file none.csv"),
         ("none-*.csv", "no file matches `none-*.csv`"),
         ("folder", "folder is a folder; name a file in it, or all of them: path = \"folder/*.csv\""),
     ] {
-        set_options(&scene, &format!("path = \"{path}\""));
-        run(&scene).assert_code(1).assert_says(&["`rows` failed", says]);
+        set_options(&env, &format!("path = \"{path}\""));
+        run(&env).assert_code(1).assert_says(&["`rows` failed", message]);
     }
 }
 
 #[test]
-fn a_path_that_would_be_right_in_the_current_folder_is_pointed_out() {
-    let scene = scene("a\n1\n", "");
-    scene.write("pipelines/p.toml", scene.read("p.toml"));
-    scene.run(["run", "pipelines/p.toml"]).assert_code(1).assert_says(&[
+fn missing_file_that_exists_in_current_folder_is_pointed_out() {
+    let env = env("a\n1\n", "");
+    env.write("pipelines/p.toml", env.read("p.toml"));
+    env.run(["run", "pipelines/p.toml"]).assert_code(1).assert_says(&[
         "there is no file pipelines/rows.csv; it exists in the current folder",
         "paths in a pipeline file are relative to that file",
     ]);
 }
 
 #[test]
-fn options_that_make_no_sense_are_shown_where_they_stand() {
-    for (options, says) in [
+fn invalid_csv_options_are_shown_with_position() {
+    for (options, message) in [
         ("delimiter = \",,\"", "`,,` is not one ASCII character"),
         ("types = \"float\"", "expected \"infer\", \"string\", or a table"),
         ("types = { n = \"int\" }", "invalid value `int` for `types.n`"),
@@ -308,7 +308,7 @@ fn options_that_make_no_sense_are_shown_where_they_stand() {
         ("columns = [\"a\"]", "the header of the files names the columns"),
         ("header = false", "files without a header need the names of their columns"),
     ] {
-        let scene = scene("a\n1\n", options);
-        scene.run(["validate", "p.toml"]).assert_code(78).assert_says(&["p.toml:4:", says]);
+        let env = env("a\n1\n", options);
+        env.run(["validate", "p.toml"]).assert_code(78).assert_says(&["p.toml:4:", message]);
     }
 }

@@ -1,60 +1,64 @@
-//! Every record arrives once, whatever is killed: the stock pipelines through Apache Kafka and through the
-//! embedded broker into the store of the offline cloud.
+//! Every record arrives once, also under kills: the stock pipelines through Apache Kafka and through the
+//! embedded broker into the S3 store of the offline cloud.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 
 use crate::support::cloud::Cloud;
 use crate::support::flow::{Flow, LONG, stock_pipeline};
 use crate::support::kafka::Broker;
 use crate::support::oracle::Oracle;
 use crate::support::stocks::{SplitMix, stocks_csv};
-use crate::support::{Outcome, Running, Scene, wait_until};
+use crate::support::{Outcome, Running, TestEnv, wait_until};
 
-/// All rows, through so many partitions.
+/// Checks that all rows arrive through `n_partitions` partitions.
 fn everything_arrives(flow: Flow<'_>, n_partitions: i32) {
     let mut flow = flow.partitioned(n_partitions);
     let n_rows = flow.oracle.n_records();
-    flow.hurry();
+    flow.at_full_speed();
     flow.produce().wait(LONG).assert_code(0);
     assert_eq!(flow.broker.partitions(&flow.topic), Some(n_partitions as usize));
     flow.assert_topic(1);
-    // An unoptimized store takes some hundred objects a second, and others want it meanwhile.
+    // An unoptimized store accepts some hundred objects a second, and other tests run at the same time.
     flow.consume().wait(LONG * 4).assert_code(0);
     flow.assert_every_object();
     flow.assert_report("consumer", "completed", n_rows);
     assert_eq!(flow.n_committed(), n_rows);
 }
 
-/// As many as the public dataset has.
+/// The number of rows in the public dataset.
 const ALL: usize = 104_224;
 
 #[test]
+#[needs(kafka)]
 fn all_rows_arrive_through_one_partition() {
-    let Some(flow) = Flow::new(ALL) else { return };
+    let flow = Flow::new(ALL);
     everything_arrives(flow, 1);
 }
 
 #[test]
+#[needs(kafka)]
 fn all_rows_arrive_through_six_partitions() {
-    let Some(flow) = Flow::new(ALL) else { return };
+    let flow = Flow::new(ALL);
     everything_arrives(flow, 6);
 }
 
-/// `RUNNER_ALL_ROWS=1` takes as many here as through the real broker.
+/// `RUNNER_ALL_ROWS=1` or `RUNNER_LONG=1` takes as many rows as through the real broker.
 #[test]
-fn all_rows_arrive_through_the_embedded_broker() {
-    let n_rows = if std::env::var_os("RUNNER_ALL_ROWS").is_some() { ALL } else { 5_000 };
+fn all_rows_arrive_through_embedded_broker() {
+    let is_long = ["RUNNER_ALL_ROWS", "RUNNER_LONG"].iter().any(|name| std::env::var_os(name).is_some());
+    let n_rows = if is_long { ALL } else { 5_000 };
     everything_arrives(Flow::through(Broker::embedded(), n_rows), 1);
     everything_arrives(Flow::through(Broker::embedded(), n_rows), 6);
 }
 
-/// kill -9 or SIGTERM at either side or both, again and again; then each runs once more. What
-/// `campaign.rs` does with the real broker.
+/// Repeats kill -9 or SIGTERM on producer, consumer or both; then each runs once more. `campaign.rs` does the
+/// same with Apache Kafka.
 #[test]
-fn whoever_is_killed_the_embedded_broker_loses_nothing() {
+fn kills_with_embedded_broker_lose_nothing() {
     let mut flow = Flow::through(Broker::embedded(), 5_000);
     let seed =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos();
@@ -63,7 +67,7 @@ fn whoever_is_killed_the_embedded_broker_loses_nothing() {
     flow.set("STOCKS_RATE", "1500");
     let (mut producer, mut consumer) = (flow.produce(), flow.consume());
     for _ in 0..8 {
-        // Any moment is a good one to be killed at; this is no wait for anything.
+        // A random time for a kill; this does not wait for a condition.
         std::thread::sleep(Duration::from_millis(100 + random.next() % 600));
         let signal = if random.next().is_multiple_of(2) { Signal::SIGKILL } else { Signal::SIGTERM };
         let whom = random.next() % 3;
@@ -78,13 +82,13 @@ fn whoever_is_killed_the_embedded_broker_loses_nothing() {
     for running in [producer, consumer] {
         running.signal(Signal::SIGTERM);
         let outcome = running.wait(LONG);
-        eprintln!("at last: {}", outcome.stderr);
-        assert_in_order(&outcome);
+        eprintln!("last stop: {}", outcome.stderr);
+        assert_stopped_gracefully(&outcome);
     }
     flow.listen();
-    flow.hurry();
+    flow.at_full_speed();
     flow.produce().wait(LONG).assert_code(0);
-    eprintln!("hurried: {}", flow.consume().wait(LONG).assert_code(0).stderr);
+    eprintln!("at full speed: {}", flow.consume().wait(LONG).assert_code(0).stderr);
     flow.assert_topic(25);
     flow.assert_every_object();
 }
@@ -95,27 +99,28 @@ fn end_and_start(running: Running, signal: Signal, start: impl Fn() -> Running) 
     // Shown if the test fails.
     eprintln!("{signal}: {}", outcome.stderr);
     if signal == Signal::SIGTERM {
-        assert_in_order(&outcome);
+        assert_stopped_gracefully(&outcome);
     }
     start()
 }
 
-/// A process that has not come to its first line yet is simply gone.
+/// SIGTERM ends a process that has not yet installed its signal handler.
 #[track_caller]
-fn assert_in_order(outcome: &Outcome) {
+fn assert_stopped_gracefully(outcome: &Outcome) {
     if outcome.status.signal() != Some(Signal::SIGTERM as i32) {
         outcome.assert_code(0);
     }
 }
 
 #[test]
-fn a_member_of_two_is_killed_under_load_and_nothing_is_missing() {
-    let Some(flow) = Flow::new(15_000) else { return };
+#[needs(kafka)]
+fn killed_group_member_loses_nothing() {
+    let flow = Flow::new(15_000);
     one_of_two_is_killed(flow);
 }
 
 #[test]
-fn a_member_of_two_is_killed_and_the_embedded_broker_hands_over_its_partitions() {
+fn killed_group_member_with_embedded_broker_loses_nothing() {
     one_of_two_is_killed(Flow::through(Broker::embedded(), 5_000));
 }
 
@@ -127,7 +132,7 @@ fn one_of_two_is_killed(flow: Flow<'_>) {
     wait_until("the first objects", LONG, || flow.n_objects() > 500);
     first.signal(Signal::SIGKILL);
     drop(first);
-    // All may be stored while the partitions are still being handed over; nothing is committed before.
+    // All objects may be stored before the rebalance ends; the commits follow only after it.
     wait_until("every commit", LONG, || flow.n_committed() == flow.oracle.n_records());
     second.signal(Signal::SIGTERM);
     second.wait(LONG).assert_code(0);
@@ -135,31 +140,33 @@ fn one_of_two_is_killed(flow: Flow<'_>) {
 }
 
 #[test]
-fn the_setup_of_the_zookeeper_days_works_as_well() {
-    let Some(old) = Broker::start_zookeeper_era() else { return };
-    let Some(mut flow) = Flow::new(2_000) else { return };
-    flow.hurry().set("KAFKA_BOOTSTRAP_SERVERS", old.bootstrap());
+#[needs(java)]
+fn stock_flow_runs_with_kafka_3_9_and_zookeeper() {
+    let old = Broker::start_zookeeper_era();
+    let mut flow = Flow::new(2_000);
+    flow.at_full_speed().set("KAFKA_BOOTSTRAP_SERVERS", old.bootstrap());
     flow.produce().wait(LONG).assert_code(0);
     flow.consume().wait(LONG).assert_code(0);
     flow.assert_every_object();
 }
 
-/// The source block is edited from a file to an API with other data: reading
-/// starts afresh, and counting goes on.
+/// The source block is replaced by an API with other data: reading
+/// starts from the beginning, and entry numbers continue.
 #[test]
-fn when_the_source_is_edited_the_numbers_go_on_and_nothing_collides() {
-    let Some(flow) = Flow::new(300) else { return };
+#[needs(kafka)]
+fn replaced_source_continues_entry_numbers_without_collision() {
+    let flow = Flow::new(300);
     the_source_is_edited(flow);
     the_source_is_edited(Flow::through(Broker::embedded(), 300));
 }
 
 fn the_source_is_edited(mut flow: Flow<'_>) {
-    flow.hurry().set("STOCKS_LIMIT", "200");
+    flow.at_full_speed().set("STOCKS_LIMIT", "200");
     flow.produce().wait(LONG).assert_code(0);
     let prices: Vec<String> = (0..150).map(|n| format!("{{\"Index\":\"API\",\"Close\":{n}.25}}")).collect();
     let api = crate::support::Api::start(&format!("[{}]", prices.join(",")));
     flow.set("STOCKS_API", &api.url()).set("STOCKS_LIMIT", "100");
-    flow.scene.write("producer.toml", stock_pipeline("producer-http.toml"));
+    flow.env.write("producer.toml", stock_pipeline("producer-http.toml"));
     flow.produce().wait(LONG).assert_code(0);
     flow.consume().wait(LONG).assert_code(0);
     let rows = flow.oracle.records().iter().take(200).cloned();
@@ -167,27 +174,27 @@ fn the_source_is_edited(mut flow: Flow<'_>) {
     flow.assert_every_object();
 }
 
-/// Through Apache Kafka into the offline cloud, whose Glue and Athena are asked in the end.
+/// Through Apache Kafka into the offline cloud, then a query through its Glue and Athena.
 #[test]
-fn the_stock_files_run_as_they_are() {
-    let Some(broker) = Broker::shared() else { return };
-    let mut scene = Scene::new();
-    let cloud = Cloud::start(&scene, &[]);
-    cloud.surround(&mut scene);
+#[needs(kafka)]
+fn stock_pipeline_files_run_unchanged() {
+    let broker = Broker::shared();
+    let mut env = TestEnv::new();
+    let cloud = Cloud::start(&env, &[]);
+    cloud.configure(&mut env);
     for name in ["producer.toml", "consumer.toml"] {
-        scene.write(name, stock_pipeline(name));
+        env.write(name, stock_pipeline(name));
     }
-    let csv = scene.write("stocks.csv", stocks_csv(300, 7)).display().to_string();
-    scene
-        .set("KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap())
+    let csv = env.write("stocks.csv", stocks_csv(300, 7)).display().to_string();
+    env.set("KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap())
         .set("STOCKS_CSV", csv)
         .set("STOCKS_TOPIC", broker.name("as-it-is"))
         .set("STOCKS_GROUP", broker.name("lake"))
         .set("STOCKS_RATE", "1000")
         .set("STOCKS_LIMIT", "300")
         .set("STOCKS_STOP", "at_end");
-    scene.run(["run", "producer.toml"]).assert_code(0);
-    scene.run(["run", "consumer.toml"]).assert_code(0).assert_says(&["stockmarket_project", "adj close"]);
+    env.run(["run", "producer.toml"]).assert_code(0);
+    env.run(["run", "consumer.toml"]).assert_code(0).assert_says(&["stockmarket_project", "adj close"]);
     let count = "SELECT count(*) FROM stockmarket_project";
-    scene.run(["query", "--database", "realtime-de-db", count, "--expect", "300"]).assert_code(0);
+    env.run(["query", "--database", "realtime-de-db", count, "--expect", "300"]).assert_code(0);
 }

@@ -1,4 +1,4 @@
-//! Dead letters: what the envelopes say, and how what they hold is fed back.
+//! Dead letters: envelopes, `dlq list`, `dlq show` and `dlq replay`.
 
 mod envelopes;
 
@@ -7,8 +7,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::support::s3::{Answer, S3};
-use crate::support::{Outcome, Scene, wait_until};
+use crate::support::s3::{Response, S3};
+use crate::support::{Outcome, TestEnv, wait_until};
 
 const SOON: Duration = Duration::from_secs(120);
 const FILE: &str = "[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n";
@@ -20,37 +20,37 @@ fn out(input: &str) -> String {
     format!("[sinks.out]\ntype = \"file\"\ninputs = [\"{input}\"]\npath = \"out.jsonl\"\n")
 }
 
-/// A scene with the file `p.toml`.
-fn scene(pipeline: impl AsRef<[u8]>) -> Scene {
-    let scene = Scene::new();
-    scene.write("p.toml", pipeline);
-    scene
+/// A test environment with the file `p.toml`.
+fn env(pipeline: impl AsRef<[u8]>) -> TestEnv {
+    let env = TestEnv::new();
+    env.write("p.toml", pipeline);
+    env
 }
 
-fn run(scene: &Scene) -> Outcome {
-    scene.run(["run", "p.toml"])
+fn run(env: &TestEnv) -> Outcome {
+    env.run(["run", "p.toml"])
 }
 
-fn replay(scene: &Scene) -> Outcome {
-    scene.run(["dlq", "replay", "dead.jsonl", "--pipeline", "p.toml"])
+fn replay(env: &TestEnv) -> Outcome {
+    env.run(["dlq", "replay", "dead.jsonl", "--pipeline", "p.toml"])
 }
 
-/// The envelopes of a text, one a line.
+/// Parses envelopes, one per line.
 fn letters(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("an envelope")).collect()
 }
 
-fn only(scene: &Scene) -> Value {
-    let mut letters = letters(&scene.read("dead.jsonl"));
+fn only(env: &TestEnv) -> Value {
+    let mut letters = letters(&env.read("dead.jsonl"));
     assert_eq!(letters.len(), 1, "{letters:?}");
     letters.remove(0)
 }
 
-fn lines(scene: &Scene, file: &str) -> Vec<String> {
-    scene.read(file).lines().map(str::to_owned).collect()
+fn lines(env: &TestEnv, file: &str) -> Vec<String> {
+    env.read(file).lines().map(str::to_owned).collect()
 }
 
-/// Fails the test unless the letter says who, what and where, and holds `body`.
+/// Fails the test unless the letter has this component, reason, origin and body.
 #[track_caller]
 fn assert_says(letter: &Value, component: &str, reason: &str, origin: &Value, body: &str) {
     assert_eq!(letter["version"], 1);
@@ -63,52 +63,51 @@ fn assert_says(letter: &Value, component: &str, reason: &str, origin: &Value, bo
 }
 
 #[test]
-fn a_row_that_a_sink_cannot_take_goes_into_what_was_put_in_front() {
-    let scene = scene([CSV, &out("rows"), FILE].concat());
-    scene.write("rows.csv", "a,b\n1,x\n2,\"y\nz\"\n");
-    run(&scene).assert_code(0);
-    let letter = only(&scene);
+fn dlq_replay_into_named_component_delivers_row() {
+    let env = env([CSV, &out("rows"), FILE].concat());
+    env.write("rows.csv", "a,b\n1,x\n2,\"y\nz\"\n");
+    run(&env).assert_code(0);
+    let letter = only(&env);
     let origin = json!({ "stream": "rows.csv", "lane": 0, "offset": 1 });
     assert_says(&letter, "out", "line break at byte 4", &origin, "2,\"y\nz\"");
-    scene.write("p.toml", [CSV, JSON, &out("json"), FILE].concat());
-    replay(&scene).assert_code(0).assert_says(&["0 of 1 dead letters delivered", "1 rejected again"]);
-    let into =
-        |name: &str| scene.run(["dlq", "replay", "dead.jsonl", "--pipeline", "p.toml", "--into", name]);
+    env.write("p.toml", [CSV, JSON, &out("json"), FILE].concat());
+    replay(&env).assert_code(0).assert_says(&["0 of 1 dead letters delivered", "1 rejected again"]);
+    let into = |name: &str| env.run(["dlq", "replay", "dead.jsonl", "--pipeline", "p.toml", "--into", name]);
     into("nowhere").assert_code(2).assert_says(&["no transform or sink of that name", "json, out"]);
     into("json").assert_code(0);
-    assert_eq!(scene.read("out.jsonl"), "1,x\n{\"a\":2,\"b\":\"y\\nz\"}\n");
-    assert_eq!(scene.read("dead.jsonl"), "");
+    assert_eq!(env.read("out.jsonl"), "1,x\n{\"a\":2,\"b\":\"y\\nz\"}\n");
+    assert_eq!(env.read("dead.jsonl"), "");
 }
 
-/// CSV rows with an index, and a pipeline that stores them in a bucket `lake`.
-fn lake(n_rows: usize, options: &str) -> (S3, Scene) {
+/// Numbered CSV rows, and a pipeline that stores them in the bucket `lake`.
+fn lake(n_rows: usize, options: &str) -> (S3, TestEnv) {
     let server = S3::start();
     server.create_bucket("lake");
     let sink = format!(
         "[sinks.lake]\ntype = \"s3\"\ninputs = [\"json\"]\nbucket = \"lake\"\n\
          key = \"rows/{{{{ entry }}}}.json\"\n{options}\n"
     );
-    let mut scene = scene([CSV, JSON, &sink, FILE].concat());
+    let mut env = env([CSV, JSON, &sink, FILE].concat());
     let rows: String = (0..n_rows).map(|row| format!("{row}\n")).collect();
-    scene.write("rows.csv", format!("n\n{rows}"));
-    server.surround(&mut scene);
-    (server, scene)
+    env.write("rows.csv", format!("n\n{rows}"));
+    server.configure(&mut env);
+    (server, env)
 }
 
 fn key(entry: usize) -> String {
     format!("rows/{entry}.json")
 }
 
-/// Puts something else where the rows belong, lets the run reject them all, and takes it away.
-fn reject_all(server: &S3, scene: &Scene, n_rows: usize) {
+/// Stores other objects under the keys of the rows, runs until all rows are rejected, and removes the objects.
+fn reject_all(server: &S3, env: &TestEnv, n_rows: usize) {
     (0..n_rows).for_each(|entry| server.put("lake", &key(entry), "something else"));
-    run(scene).assert_code(0);
+    run(env).assert_code(0);
     (0..n_rows).for_each(|entry| server.remove("lake", &key(entry)));
 }
 
-/// A batch leaves the file as a whole, and a stop gives back those that wait.
-fn small_batches(scene: &Scene) {
-    scene.write("p.toml", format!("batch.max_records = 2\n{}", scene.read("p.toml")));
+/// A replay removes whole batches from the file, and a stop releases those that wait.
+fn small_batches(env: &TestEnv) {
+    env.write("p.toml", format!("batch.max_records = 2\n{}", env.read("p.toml")));
 }
 
 #[track_caller]
@@ -119,144 +118,143 @@ fn assert_stored(server: &S3, entries: impl IntoIterator<Item = usize>) {
 }
 
 #[test]
-fn s3_names_the_object_and_a_replay_stores_it_under_the_same_name() {
-    let (server, scene) = lake(3, "");
+fn dlq_replay_stores_s3_object_under_same_key() {
+    let (server, env) = lake(3, "");
     server.put("lake", &key(1), "something else");
-    run(&scene).assert_code(0);
-    let letter = only(&scene);
+    run(&env).assert_code(0);
+    let letter = only(&env);
     let origin = json!({ "stream": "rows.csv", "lane": 0, "offset": 1 });
     assert_says(&letter, "lake", "s3://lake/rows/1.json exists with other content", &origin, "{\"n\":1}");
     assert_eq!((&letter["entry"], &letter["source"]), (&json!(1), &json!("p/rows")));
 
-    let again = replay(&scene);
+    let again = replay(&env);
     again.assert_code(0).assert_says(&["0 of 1 dead letters delivered", "1 rejected again"]);
-    let kept = only(&scene);
-    assert_ne!(kept["time"], letter["time"], "it says when it was rejected last");
+    let kept = only(&env);
+    assert_ne!(kept["time"], letter["time"], "the letter must have the time of the last rejection");
     assert_eq!((&kept["body"], &kept["entry"]), (&letter["body"], &letter["entry"]));
 
     server.remove("lake", &key(1));
-    replay(&scene).assert_code(0).assert_says(&["1 of 1 dead letters delivered and removed"]);
+    replay(&env).assert_code(0).assert_says(&["1 of 1 dead letters delivered and removed"]);
     assert_stored(&server, 0..3);
-    assert_eq!((server.count("lake"), scene.read("dead.jsonl")), (3, String::new()));
+    assert_eq!((server.count("lake"), env.read("dead.jsonl")), (3, String::new()));
     let n_puts = server.requests("PutObject");
-    replay(&scene).assert_code(0).assert_says(&["no dead letters to replay"]);
+    replay(&env).assert_code(0).assert_says(&["no dead letters to replay"]);
     assert_eq!(server.requests("PutObject"), n_puts);
 }
 
 #[test]
-fn a_branch_that_had_stored_a_record_does_not_get_it_again() {
-    let (server, scene) = lake(3, "");
-    scene.write("p.toml", scene.read("p.toml") + out("json").as_str());
+fn dlq_replay_skips_branch_that_stored_the_record() {
+    let (server, env) = lake(3, "");
+    env.write("p.toml", env.read("p.toml") + out("json").as_str());
     server.put("lake", &key(2), "something else");
-    run(&scene).assert_code(0);
+    run(&env).assert_code(0);
     server.remove("lake", &key(2));
-    replay(&scene).assert_code(0);
+    replay(&env).assert_code(0);
     assert_stored(&server, 0..3);
-    assert_eq!(lines(&scene, "out.jsonl").len(), 3);
+    assert_eq!(lines(&env, "out.jsonl").len(), 3);
 }
 
 #[test]
-fn a_replay_that_is_killed_loses_nothing_and_the_next_one_completes_it() {
+fn killed_dlq_replay_is_completed_by_next_one() {
     const ROWS: usize = 60;
-    let (server, scene) = lake(ROWS, "concurrency = 2");
-    small_batches(&scene);
-    reject_all(&server, &scene, ROWS);
-    assert_eq!(lines(&scene, "dead.jsonl").len(), ROWS);
-    server.answer(|asked| match asked.operation {
-        "PutObject" => Answer::Late(Duration::from_millis(100)),
-        _ => Answer::Normal,
+    let (server, env) = lake(ROWS, "concurrency = 2");
+    small_batches(&env);
+    reject_all(&server, &env, ROWS);
+    assert_eq!(lines(&env, "dead.jsonl").len(), ROWS);
+    server.respond_with(|request| match request.operation {
+        "PutObject" => Response::Delayed(Duration::from_millis(100)),
+        _ => Response::Normal,
     });
-    let running = scene.start(["dlq", "replay", "dead.jsonl", "--pipeline", "p.toml"]);
-    wait_until("the first letters have left the file", SOON, || lines(&scene, "dead.jsonl").len() < ROWS);
+    let running = env.start(["dlq", "replay", "dead.jsonl", "--pipeline", "p.toml"]);
+    wait_until("the first letters to be removed from the file", SOON, || {
+        lines(&env, "dead.jsonl").len() < ROWS
+    });
     running.signal(Signal::SIGKILL);
     drop(running);
-    server.answer(|_| Answer::Normal);
+    server.respond_with(|_| Response::Normal);
 
-    let left = letters(&scene.read("dead.jsonl"));
-    assert!(!left.is_empty(), "it was killed in the midst");
+    let left = letters(&env.read("dead.jsonl"));
+    assert!(!left.is_empty(), "the replay completed before the kill");
     let is_left = |entry: usize| left.iter().any(|letter| letter["entry"] == entry);
     assert_stored(&server, (0..ROWS).filter(|entry| !is_left(*entry)));
-    replay(&scene).assert_code(0);
+    replay(&env).assert_code(0);
     assert_stored(&server, 0..ROWS);
-    assert_eq!((server.count("lake"), scene.read("dead.jsonl")), (ROWS, String::new()));
+    assert_eq!((server.count("lake"), env.read("dead.jsonl")), (ROWS, String::new()));
 }
 
 #[test]
-fn a_replay_that_is_stopped_keeps_what_it_has_not_delivered_and_no_more() {
+fn stopped_dlq_replay_keeps_undelivered_letters() {
     const ROWS: usize = 60;
-    let (server, scene) = lake(ROWS, "concurrency = 2");
-    small_batches(&scene);
-    reject_all(&server, &scene, ROWS);
-    server.answer(|asked| match asked.operation {
-        "PutObject" if asked.n_before > ROWS + 10 => Answer::Error("SlowDown"),
-        _ => Answer::Normal,
+    let (server, env) = lake(ROWS, "concurrency = 2");
+    small_batches(&env);
+    reject_all(&server, &env, ROWS);
+    server.respond_with(|request| match request.operation {
+        "PutObject" if request.n_before > ROWS + 10 => Response::Error("SlowDown"),
+        _ => Response::Normal,
     });
-    let running = scene.start(["dlq", "replay", "dead.jsonl", "--pipeline", "p.toml"]);
-    wait_until("the server says no", SOON, || running.has_said("SlowDown"));
+    let running = env.start(["dlq", "replay", "dead.jsonl", "--pipeline", "p.toml"]);
+    wait_until("an error of the server", SOON, || running.has_logged("SlowDown"));
     running.signal(Signal::SIGTERM);
     running.wait(SOON).assert_code(0).assert_says(&["dead letters delivered and removed"]);
-    let n_left = lines(&scene, "dead.jsonl").len();
+    let n_left = lines(&env, "dead.jsonl").len();
     assert!(n_left >= ROWS - server.count("lake") && n_left > 0, "{n_left} left");
-    server.answer(|_| Answer::Normal);
-    replay(&scene).assert_code(0);
+    server.respond_with(|_| Response::Normal);
+    replay(&env).assert_code(0);
     assert_stored(&server, 0..ROWS);
-    assert_eq!((server.count("lake"), scene.read("dead.jsonl")), (ROWS, String::new()));
+    assert_eq!((server.count("lake"), env.read("dead.jsonl")), (ROWS, String::new()));
 }
 
 #[test]
-fn a_file_that_a_run_writes_to_is_not_replayed() {
-    let (server, scene) = lake(1, "");
-    reject_all(&server, &scene, 1);
+fn dlq_replay_of_file_in_use_is_refused() {
+    let (server, env) = lake(1, "");
+    reject_all(&server, &env, 1);
     let pace = "[transforms.pace]\ntype = \"throttle\"\ninputs = [\"rows\"]\nrate = 1\nper = \"1h\"\n";
-    scene.write("q.toml", [CSV, pace, &out("pace"), FILE].concat());
-    scene.write("rows.csv", "n\n1\n2\n");
-    let running = scene.start(["run", "q.toml"]);
-    wait_until("the first row", SOON, || !lines(&scene, "out.jsonl").is_empty());
-    replay(&scene).assert_code(1).assert_says(&["dead.jsonl is in use by a run or another replay"]);
+    env.write("q.toml", [CSV, pace, &out("pace"), FILE].concat());
+    env.write("rows.csv", "n\n1\n2\n");
+    let running = env.start(["run", "q.toml"]);
+    wait_until("the first row", SOON, || !lines(&env, "out.jsonl").is_empty());
+    replay(&env).assert_code(1).assert_says(&["dead.jsonl is in use by a run or another replay"]);
     running.signal(Signal::SIGTERM);
     running.wait(SOON).assert_code(0);
-    replay(&scene).assert_code(0);
+    replay(&env).assert_code(0);
     assert_stored(&server, [0]);
 }
 
 #[test]
-fn a_packed_file_stays_packed_and_letters_of_others_stay_in_it() {
-    let (server, scene) = lake(3, "");
-    scene.write("p.toml", scene.read("p.toml").replace("dead.jsonl", "dead.jsonl.gz"));
-    reject_all(&server, &scene, 2);
-    scene.write("other.toml", scene.read("p.toml"));
-    let replayed = |pipeline: &str| scene.run(["dlq", "replay", "dead.jsonl.gz", "--pipeline", pipeline]);
+fn dlq_replay_keeps_compression_and_other_pipelines_letters() {
+    let (server, env) = lake(3, "");
+    env.write("p.toml", env.read("p.toml").replace("dead.jsonl", "dead.jsonl.gz"));
+    reject_all(&server, &env, 2);
+    env.write("other.toml", env.read("p.toml"));
+    let replayed = |pipeline: &str| env.run(["dlq", "replay", "dead.jsonl.gz", "--pipeline", pipeline]);
     let other = replayed("other.toml");
     other.assert_code(1).assert_says(&["dead.jsonl.gz:2: it belongs to pipeline `p`, not to `other`"]);
     replayed("p.toml").assert_code(0);
     assert_stored(&server, 0..3);
-    scene.run(["dlq", "list", "dead.jsonl.gz"]).assert_code(0).assert_says(&["has no dead letters"]);
+    env.run(["dlq", "list", "dead.jsonl.gz"]).assert_code(0).assert_says(&["has no dead letters"]);
 }
 
 #[test]
-fn a_list_counts_the_reasons_and_show_has_every_byte() {
-    let scene = scene([CSV, JSON, &out("json"), FILE].concat());
-    scene.write("rows.csv", b"a,b\n1,x\n2\n3,y\n4\n5,\xff\n");
-    run(&scene).assert_code(0);
-    let listed = scene.run(["dlq", "list", "dead.jsonl"]);
+fn dlq_list_counts_reasons_and_show_prints_body() {
+    let env = env([CSV, JSON, &out("json"), FILE].concat());
+    env.write("rows.csv", b"a,b\n1,x\n2\n3,y\n4\n5,\xff\n");
+    run(&env).assert_code(0);
+    let listed = env.run(["dlq", "list", "dead.jsonl"]);
     listed.assert_code(0);
     for part in
         ["rows.csv/0/3", "rows.csv:3:2: too few cells", "2  rows: rows.csv:N:N: too few cells", "not UTF-8"]
     {
         assert!(listed.stdout.contains(part), "no {part:?} in\n{}", listed.stdout);
     }
-    let shown = scene.run(["dlq", "show", "dead.jsonl", "2"]);
+    let shown = env.run(["dlq", "show", "dead.jsonl", "2"]);
     shown.assert_code(0);
     for part in ["component  rows of pipeline p", "entry      3 of p/rows", "body       1 bytes\n    4\n"] {
         assert!(shown.stdout.contains(part), "no {part:?} in\n{}", shown.stdout);
     }
-    let body = scene.command(["dlq", "show", "dead.jsonl", "3", "--body"]).output().expect("the binary");
+    let body = env.command(["dlq", "show", "dead.jsonl", "3", "--body"]).output().expect("the binary");
     assert_eq!(body.stdout, b"5,\xff");
-    scene
-        .run(["dlq", "show", "dead.jsonl", "--body"])
-        .assert_code(2)
-        .assert_says(&["--body needs the NUMBER"]);
-    scene.run(["dlq", "show", "dead.jsonl", "9"]).assert_code(1).assert_says(&["no dead letter 9"]);
-    scene.run(["dlq", "list", "nowhere"]).assert_code(1).assert_says(&["nowhere"]);
-    scene.run(["dlq", "list", "rows.csv"]).assert_code(1).assert_says(&["rows.csv:1", "no dead letter"]);
+    env.run(["dlq", "show", "dead.jsonl", "--body"]).assert_code(2).assert_says(&["--body needs the NUMBER"]);
+    env.run(["dlq", "show", "dead.jsonl", "9"]).assert_code(1).assert_says(&["no dead letter 9"]);
+    env.run(["dlq", "list", "nowhere"]).assert_code(1).assert_says(&["nowhere"]);
+    env.run(["dlq", "list", "rows.csv"]).assert_code(1).assert_says(&["rows.csv:1", "no dead letter"]);
 }

@@ -1,44 +1,45 @@
-//! `delivery = "exactly_once"`: from topic to topic in transactions, against a real
-//! broker and judged by a reader of what is committed.
+//! `delivery = "exactly_once"`: from topic to topic in transactions, against Apache
+//! Kafka, checked with a `read_committed` consumer.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 use rdkafka::producer::BaseRecord;
+use runner_needs::needs;
 
 use crate::support::kafka::Broker;
-use crate::support::{Outcome, Running, Scene, wait_until};
+use crate::support::{Outcome, Running, TestEnv, wait_until};
 
 const SOON: Duration = Duration::from_secs(120);
 
-/// A topic of numbered records and its copy.
-struct Copying<'a> {
+/// A topic of numbered records, and a pipeline that copies it.
+struct CopyPipeline<'a> {
     broker: &'a Broker,
-    scene: Scene,
+    env: TestEnv,
     from: String,
     to: String,
     group: String,
     n_partitions: i32,
     n_records: usize,
-    /// An hour old: those of other years retention takes at once.
+    /// One hour ago; retention deletes much older records at once.
     timestamp: i64,
 }
 
-impl Copying<'static> {
-    fn new(n_partitions: i32, n_records: usize, more: &str, between: &str) -> Option<Self> {
-        Some(Copying::through(Broker::shared()?, n_partitions, n_records, more, between))
+impl CopyPipeline<'static> {
+    fn new(n_partitions: i32, n_records: usize, more: &str, between: &str) -> Self {
+        CopyPipeline::through(Broker::shared(), n_partitions, n_records, more, between)
     }
 }
 
-impl<'a> Copying<'a> {
-    /// `more` stands in the source, `between` is what a transform does.
+impl<'a> CopyPipeline<'a> {
+    /// `more` is added to the source, `between` configures a transform.
     fn through(broker: &'a Broker, n_partitions: i32, n_records: usize, more: &str, between: &str) -> Self {
         let (from, to) = (broker.create_topic("from", n_partitions), broker.create_topic("to", n_partitions));
         let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
         let timestamp = i64::try_from(since.as_millis()).expect("a year before 292 million") - 3_600_000;
         for partition in 0..n_partitions {
-            // Equal keys stay together: the copy of a partition lies in one partition, in its order.
+            // Equal keys share a partition, so the copy of a partition is in one partition, in the same order.
             let key = partition.to_string();
             let payloads: Vec<String> = (0..n_records).map(|n| format!("{partition}/{n}")).collect();
             broker.produce_records(payloads.iter().map(|payload| {
@@ -46,9 +47,9 @@ impl<'a> Copying<'a> {
                 record.payload(payload.as_bytes()).timestamp(timestamp)
             }));
         }
-        let (scene, group) = (Scene::new(), broker.name("copies"));
+        let (env, group) = (TestEnv::new(), broker.name("copies"));
         let bootstrap = broker.bootstrap();
-        scene.write(
+        env.write(
             "copy.toml",
             format!(
                 "[sources.from]\ntype = \"kafka\"\nbootstrap_servers = \"{bootstrap}\"\ntopics = [\"{from}\"]\n\
@@ -59,30 +60,30 @@ impl<'a> Copying<'a> {
                  librdkafka_options = {{ \"transaction.timeout.ms\" = 20000 }}\n"
             ),
         );
-        Copying { broker, scene, from, to, group, n_partitions, n_records, timestamp }
+        CopyPipeline { broker, env, from, to, group, n_partitions, n_records, timestamp }
     }
 
     fn start(&self) -> Running {
-        self.scene.start(["run", "copy.toml"])
+        self.env.start(["run", "copy.toml"])
     }
 
-    /// How many records are committed for the group.
+    /// The number of records that the group has committed.
     fn n_committed(&self) -> i64 {
         self.broker.committed(&self.group, &self.from).into_iter().flatten().sum()
     }
 
-    /// Waits until a run has committed something, or has ended.
+    /// Waits until a run has committed more, or has exited.
     fn wait_for_progress(&self, running: &mut Running) {
         let before = self.n_committed();
-        wait_until("progress", SOON, || self.n_committed() > before || running.is_over());
+        wait_until("progress", SOON, || self.n_committed() > before || running.has_exited());
     }
 
-    /// Waits until all is copied. A run ends with its own share, and one that has lost
-    /// its place in the group with an error: then another one goes on.
+    /// Waits until everything is copied. A run that ends after its own partitions, or that lost
+    /// its group membership, is followed by another run.
     fn finish(&self, mut running: Running) {
         for _ in 0..5 {
             let outcome = running.wait(SOON);
-            if !is_put_out(&outcome) {
+            if !lost_membership(&outcome) {
                 outcome.assert_code(0);
             }
             if self.n_committed() == self.n_records as i64 * i64::from(self.n_partitions) {
@@ -90,10 +91,10 @@ impl<'a> Copying<'a> {
             }
             running = self.start();
         }
-        panic!("five runs have not copied everything");
+        panic!("five runs did not copy all records");
     }
 
-    /// Fails the test unless every record has been copied once, in order and as it was.
+    /// Fails the test unless every record was copied once, unchanged and in order.
     #[track_caller]
     fn assert_copied(&self) {
         self.broker.wait_for_transactions(&self.to);
@@ -113,7 +114,7 @@ impl<'a> Copying<'a> {
             );
             assert!(of.clone().all(|it| it.timestamp == Some(self.timestamp) && it.headers.is_empty()));
             let homes: std::collections::BTreeSet<i32> = of.map(|it| it.partition).collect();
-            assert_eq!(homes.len(), 1, "equal keys lie together");
+            assert_eq!(homes.len(), 1, "equal keys must share a partition");
         }
         assert_eq!(stored.len(), self.n_records * self.n_partitions as usize);
         let ends: Vec<_> =
@@ -122,14 +123,14 @@ impl<'a> Copying<'a> {
     }
 }
 
-/// Whether a run has ended because its transaction could not be committed: a machine that
-/// stands still for long enough costs a run, and no record.
-fn is_put_out(outcome: &Outcome) -> bool {
+/// Whether a run ended because its transaction could not be committed. A machine that
+/// stalls for long enough ends a run, but loses no record.
+fn lost_membership(outcome: &Outcome) -> bool {
     outcome.status.code() == Some(1) && outcome.stderr.contains("start the pipeline again")
 }
 
-/// A moment that nobody has chosen.
-fn any_moment(at_most_millis: u64) {
+/// Chooses a random time for a kill; it does not wait for a condition.
+fn sleep_up_to(at_most_millis: u64) {
     let random = RandomState::new().build_hasher().finish();
     std::thread::sleep(Duration::from_millis(random % at_most_millis));
 }
@@ -137,160 +138,167 @@ fn any_moment(at_most_millis: u64) {
 const SHORT_SESSION: &str = "\"session.timeout.ms\" = 6000, \"heartbeat.interval.ms\" = 500";
 
 #[test]
-fn killed_and_stopped_at_any_moment_each_record_is_copied_once() {
+#[needs(kafka)]
+fn kills_and_stops_copy_each_record_once() {
     for (n_partitions, n_records) in [(1, 20_000), (3, 7_000)] {
-        // A static member is known again at once; the others would wait for its session to end.
+        // A static member rejoins at once; another member would wait for the session to expire.
         let options = "librdkafka_options = { \"group.instance.id\" = \"copier\" }";
         let pace = "type = \"throttle\"\nrate = 1500";
-        let Some(copying) = Copying::new(n_partitions, n_records, options, pace) else { return };
+        let copy = CopyPipeline::new(n_partitions, n_records, options, pace);
         let mut codes = Vec::new();
         for round in 0..14 {
-            let mut running = copying.start();
+            let mut running = copy.start();
             if round % 3 < 2 {
-                copying.wait_for_progress(&mut running);
+                copy.wait_for_progress(&mut running);
             }
-            any_moment(600);
-            if !running.is_over() {
+            sleep_up_to(600);
+            if !running.has_exited() {
                 running.signal(if round % 3 == 1 { Signal::SIGTERM } else { Signal::SIGKILL });
             }
             let outcome = running.wait(SOON);
             assert!(
-                outcome.status.code().is_none_or(|code| code == 0 || is_put_out(&outcome)),
+                outcome.status.code().is_none_or(|code| code == 0 || lost_membership(&outcome)),
                 "{outcome:?}"
             );
             codes.push(outcome.status.code());
         }
-        assert!(copying.n_committed() > 0);
-        let left = copying.n_records as i64 * i64::from(n_partitions) - copying.n_committed();
+        assert!(copy.n_committed() > 0);
+        let left = copy.n_records as i64 * i64::from(n_partitions) - copy.n_committed();
         let n_killed = codes.iter().filter(|code| code.is_none()).count();
         println!("killed {n_killed} times of {}, {left} records left for the last run", codes.len());
         assert!(n_killed >= 6, "{codes:?}");
-        copying.finish(copying.start());
-        copying.assert_copied();
+        copy.finish(copy.start());
+        copy.assert_copied();
     }
 }
 
 #[test]
-fn a_member_that_is_killed_leaves_nothing_behind_and_takes_nothing_along() {
+#[needs(kafka)]
+fn killed_member_loses_and_duplicates_nothing() {
     let options = format!("librdkafka_options = {{ {SHORT_SESSION} }}");
-    let Some(copying) = Copying::new(3, 4_000, &options, "type = \"throttle\"\nrate = 500") else { return };
-    let mut first = copying.start();
-    copying.wait_for_progress(&mut first);
-    let mut second = copying.start();
-    wait_until("a share for the second", SOON, || second.has_said("from offset"));
-    copying.wait_for_progress(&mut second);
-    any_moment(500);
+    let copy = CopyPipeline::new(3, 4_000, &options, "type = \"throttle\"\nrate = 500");
+    let mut first = copy.start();
+    copy.wait_for_progress(&mut first);
+    let mut second = copy.start();
+    wait_until("partitions for the second", SOON, || second.has_logged("from offset"));
+    copy.wait_for_progress(&mut second);
+    sleep_up_to(500);
     first.signal(Signal::SIGKILL);
     first.wait(SOON);
-    copying.finish(second);
-    copying.assert_copied();
+    copy.finish(second);
+    copy.assert_copied();
 }
 
 #[test]
-fn a_member_that_comes_and_goes_in_order_disturbs_nobody() {
-    let Some(copying) = Copying::new(3, 4_000, "", "type = \"throttle\"\nrate = 500") else { return };
-    let mut first = copying.start();
-    copying.wait_for_progress(&mut first);
-    let mut second = copying.start();
-    wait_until("a share for the second", SOON, || second.has_said("from offset"));
-    copying.wait_for_progress(&mut second);
+#[needs(kafka)]
+fn joining_and_leaving_member_disturbs_no_other() {
+    let copy = CopyPipeline::new(3, 4_000, "", "type = \"throttle\"\nrate = 500");
+    let mut first = copy.start();
+    copy.wait_for_progress(&mut first);
+    let mut second = copy.start();
+    wait_until("partitions for the second", SOON, || second.has_logged("from offset"));
+    copy.wait_for_progress(&mut second);
     second.signal(Signal::SIGTERM);
     second.wait(SOON).assert_code(0);
     first.wait(SOON).assert_code(0);
-    // What the second held when the first looked for the end may be left.
-    copying.finish(copying.start());
-    copying.assert_copied();
+    // Records of partitions that the second held when the first reached the end may be left.
+    copy.finish(copy.start());
+    copy.assert_copied();
 }
 
 #[test]
-fn a_member_that_wakes_after_its_session_commits_nothing() {
+#[needs(kafka)]
+fn member_suspended_past_session_commits_nothing() {
     let options = format!("librdkafka_options = {{ {SHORT_SESSION} }}");
-    let Some(copying) = Copying::new(1, 6_000, &options, "type = \"throttle\"\nrate = 800") else { return };
-    let mut sleeper = copying.start();
-    copying.wait_for_progress(&mut sleeper);
-    any_moment(300);
+    let copy = CopyPipeline::new(1, 6_000, &options, "type = \"throttle\"\nrate = 800");
+    let mut sleeper = copy.start();
+    copy.wait_for_progress(&mut sleeper);
+    sleep_up_to(300);
     sleeper.signal(Signal::SIGSTOP);
-    let mut heir = copying.start();
-    wait_until("the heir to have the partition", SOON, || heir.has_said("from offset"));
-    copying.wait_for_progress(&mut heir);
+    let mut successor = copy.start();
+    wait_until("the successor to get the partition", SOON, || successor.has_logged("from offset"));
+    copy.wait_for_progress(&mut successor);
     sleeper.signal(Signal::SIGCONT);
     let outcome = sleeper.wait(SOON);
-    assert!(is_put_out(&outcome), "{outcome:?}");
-    copying.finish(heir);
-    copying.assert_copied();
+    assert!(lost_membership(&outcome), "{outcome:?}");
+    copy.finish(successor);
+    copy.assert_copied();
 }
 
-/// A run whose transaction was open when the broker went may go on, or ends and is started again.
+/// A run with an open transaction during the restart continues, or it ends and is started again.
 #[test]
-fn a_broker_that_restarts_under_transactions_costs_nothing() {
-    let Some(broker) = Broker::start() else { return };
-    let copying = Copying::through(&broker, 2, 10_000, "", "type = \"throttle\"\nrate = 1500");
-    let mut running = copying.start();
-    copying.wait_for_progress(&mut running);
+#[needs(java)]
+fn broker_restart_during_transactions_loses_nothing() {
+    let broker = Broker::start();
+    let copy = CopyPipeline::through(&broker, 2, 10_000, "", "type = \"throttle\"\nrate = 1500");
+    let mut running = copy.start();
+    copy.wait_for_progress(&mut running);
     broker.stop();
     broker.restart();
-    copying.wait_for_progress(&mut running);
+    copy.wait_for_progress(&mut running);
     broker.kill();
     broker.restart();
-    copying.finish(running);
-    copying.assert_copied();
+    copy.finish(running);
+    copy.assert_copied();
 }
 
 #[test]
-fn what_was_given_up_is_never_seen_and_is_written_once_it_can_be() {
-    let Some(copying) = Copying::new(1, 0, "", "type = \"sample\"\none_in = 1") else { return };
+#[needs(kafka)]
+fn aborted_transaction_is_invisible_and_rewritten_once() {
+    let copy = CopyPipeline::new(1, 0, "", "type = \"sample\"\none_in = 1");
     let numbers = 0..2_000;
     let bodies = numbers.clone().map(|n| match n {
         1_500 => "{}".to_owned(),
         n => format!("{{\"Index\":\"NYA\",\"n\":{n}}}"),
     });
     let bodies: Vec<String> = bodies.collect();
-    copying.broker.produce(&copying.from, 0, &bodies);
-    let pipeline = copying.scene.read("copy.toml").replace("delivery =", "key_field = \"Index\"\ndelivery =");
-    copying.scene.write("copy.toml", &pipeline);
-    copying.start().wait(SOON).assert_code(1).assert_says(&["`Index`"]);
-    let n_seen = copying.broker.read_all(&copying.to).len();
-    assert_eq!(n_seen as i64, copying.n_committed(), "records and offsets are committed together");
-    let n_written = copying.broker.read_uncommitted(&copying.to).len();
-    assert!(n_written > n_seen, "what came beside the bad record was written and given up: {n_written}");
+    copy.broker.produce(&copy.from, 0, &bodies);
+    let pipeline = copy.env.read("copy.toml").replace("delivery =", "key_field = \"Index\"\ndelivery =");
+    copy.env.write("copy.toml", &pipeline);
+    copy.start().wait(SOON).assert_code(1).assert_says(&["`Index`"]);
+    let n_seen = copy.broker.read_all(&copy.to).len();
+    assert_eq!(n_seen as i64, copy.n_committed(), "records and offsets are committed together");
+    let n_written = copy.broker.read_uncommitted(&copy.to).len();
+    assert!(n_written > n_seen, "the batch of the bad record must be written and aborted: {n_written}");
 
-    copying.scene.write("copy.toml", pipeline + "[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n");
-    copying.start().wait(SOON).assert_code(0);
-    let stored = copying.broker.read_all(&copying.to);
+    copy.env.write("copy.toml", pipeline + "[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n");
+    copy.start().wait(SOON).assert_code(0);
+    let stored = copy.broker.read_all(&copy.to);
     let good = bodies.iter().filter(|body| *body != "{}");
     assert!(stored.iter().map(|it| it.text()).eq(good), "each once, in order: {}", stored.len());
-    assert_eq!(copying.scene.read("dead.jsonl").lines().count(), 1);
-    assert_eq!(copying.n_committed(), 2_000);
+    assert_eq!(copy.env.read("dead.jsonl").lines().count(), 1);
+    assert_eq!(copy.n_committed(), 2_000);
 }
 
 #[test]
-fn marks_of_transactions_are_passed_and_the_next_copy_begins_behind_them() {
-    let Some(broker) = Broker::shared() else { return };
-    let Some(copying) = Copying::new(1, 10, "", "type = \"sample\"\none_in = 1") else { return };
-    broker.produce_transaction(&copying.from, &["never"], false);
-    copying.scene.run(["run", "copy.toml"]).assert_code(0);
-    copying.assert_copied();
-    // The copy of the copy has the marks of this very sink in front of it.
-    let again = copying.scene.read("copy.toml").replace(&copying.from, "FROM").replace(&copying.to, "TO");
+#[needs(kafka)]
+fn transaction_markers_are_skipped_in_offsets() {
+    let broker = Broker::shared();
+    let copy = CopyPipeline::new(1, 10, "", "type = \"sample\"\none_in = 1");
+    broker.produce_transaction(&copy.from, &["never"], false);
+    copy.env.run(["run", "copy.toml"]).assert_code(0);
+    copy.assert_copied();
+    // The source of the second copy contains the transaction markers of this sink.
+    let again = copy.env.read("copy.toml").replace(&copy.from, "FROM").replace(&copy.to, "TO");
     let third = broker.create_topic("third", 1);
     let group = broker.name("copies-of-copies");
-    let again = again.replace("FROM", &copying.to).replace("TO", &third).replace(&copying.group, &group);
-    copying.scene.write("again.toml", again);
-    copying.scene.run(["run", "again.toml"]).assert_code(0);
+    let again = again.replace("FROM", &copy.to).replace("TO", &third).replace(&copy.group, &group);
+    copy.env.write("again.toml", again);
+    copy.env.run(["run", "again.toml"]).assert_code(0);
     assert_eq!(broker.read_all(&third).len(), 10);
-    assert_eq!(broker.committed(&group, &copying.to), [Some(broker.watermarks(&copying.to, 0).1)]);
+    assert_eq!(broker.committed(&group, &copy.to), [Some(broker.watermarks(&copy.to, 0).1)]);
 }
 
-fn refused(pipeline: &str, said: &[&str]) {
-    let scene = Scene::new();
-    scene.write("rows.csv", "n\n1\n");
-    scene.write("p.toml", pipeline);
-    let outcome: Outcome = scene.run(["validate", "p.toml"]);
-    outcome.assert_code(78).assert_says(said);
+fn assert_refused(pipeline: &str, parts: &[&str]) {
+    let env = TestEnv::new();
+    env.write("rows.csv", "n\n1\n");
+    env.write("p.toml", pipeline);
+    let outcome: Outcome = env.run(["validate", "p.toml"]);
+    outcome.assert_code(78).assert_says(parts);
 }
 
 #[test]
-fn a_pipeline_that_cannot_keep_the_promise_is_refused_where_it_asks_for_it() {
+fn exactly_once_in_unsuitable_pipeline_is_refused() {
     let source = |name: &str, servers: &str, more: &str| {
         format!(
             "[sources.{name}]\ntype = \"kafka\"\nbootstrap_servers = \"{servers}\"\ntopics = [\"a\"]\n\
@@ -305,28 +313,28 @@ fn a_pipeline_that_cannot_keep_the_promise_is_refused_where_it_asks_for_it() {
     };
     let servers = "there:9092,here:9092";
     let good = [source("in", servers, ""), sink("[\"in\"]")].concat();
-    let scene = Scene::new();
-    scene.write("good.toml", &good);
-    scene.run(["validate", "good.toml"]).assert_code(0);
+    let env = TestEnv::new();
+    env.write("good.toml", &good);
+    env.run(["validate", "good.toml"]).assert_code(0);
     let csv = "[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n".to_owned();
     let rows = [csv.clone(), sink("[\"rows\"]")].concat();
-    refused(&rows, &["p.toml:9:12", "`delivery`", "`rows`", "keeps its position elsewhere"]);
+    assert_refused(&rows, &["p.toml:9:12", "`delivery`", "`rows`", "keeps its position elsewhere"]);
     let two = [source("in", servers, ""), csv, sink("[\"in\", \"rows\"]")].concat();
-    refused(&two, &["p.toml:15:12", "several inputs"]);
+    assert_refused(&two, &["p.toml:15:12", "several inputs"]);
     let other = [source("in", "here:9092", ""), sink("[\"in\"]")].concat();
-    refused(&other, &["p.toml:12:12", "one cluster", "here:9092, there:9092"]);
+    assert_refused(&other, &["p.toml:12:12", "one cluster", "here:9092, there:9092"]);
     let fan = good.clone() + "[sinks.too]\ntype = \"null\"\ninputs = [\"in\"]\n";
-    refused(&fan, &["p.toml:12:12", "feeds `too` as well"]);
+    assert_refused(&fan, &["p.toml:12:12", "feeds `too` as well"]);
     let behind = good.clone() + "[sinks.too]\ntype = \"null\"\ninputs = [\"out\"]\n";
-    refused(&behind, &["p.toml:12:12", "not committed yet"]);
+    assert_refused(&behind, &["p.toml:12:12", "not committed yet"]);
     let dirty = "librdkafka_options = { \"isolation.level\" = \"read_uncommitted\" }";
     let dirty = [source("in", servers, dirty), sink("[\"in\"]")].concat();
-    refused(&dirty, &["not committed", "remove `isolation.level`"]);
+    assert_refused(&dirty, &["not committed", "remove `isolation.level`"]);
     let named = good + "librdkafka_options = { \"transactional.id\" = \"mine\" }\n";
-    refused(&named, &["`transactional.id` cannot be set here"]);
+    assert_refused(&named, &["`transactional.id` cannot be set here"]);
     let letters =
         sink("[\"in\"]").replace("[sinks.out]\n", "[dead_letter]\n").replace("inputs = [\"in\"]\n", "");
     let letters =
         [source("in", servers, ""), letters].concat() + "[sinks.out]\ntype = \"null\"\ninputs = [\"in\"]\n";
-    refused(&letters, &["`delivery`", "dead letters are written at least once"]);
+    assert_refused(&letters, &["`delivery`", "dead letters are written at least once"]);
 }

@@ -1,22 +1,23 @@
-//! Objects that become a table: what Glue is asked for, and what is said about it.
+//! The `glue_crawl` sink against moto: database, crawler, tables, messages.
 
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 use serde_json::json;
 
 use crate::support::moto::Moto;
-use crate::support::proxy::{Proxy, Weather};
-use crate::support::{Outcome, Scene, wait_until};
+use crate::support::proxy::{Network, Proxy};
+use crate::support::{Outcome, TestEnv, wait_until};
 
-/// A pipeline that stores rows in the bucket `lake` and crawls them, in surroundings of moto.
-fn scene(moto: &Moto, rate: &str, options: &str) -> Scene {
-    let mut scene = Scene::new();
-    moto.surround(&mut scene);
+/// A pipeline that stores rows in the bucket `lake` of moto and crawls them.
+fn env(moto: &Moto, rate: &str, options: &str) -> TestEnv {
+    let mut env = TestEnv::new();
+    moto.configure(&mut env);
     moto.create_bucket("lake");
     let rows: String = (0..100).map(|n| format!("HSI,1986-12-31,{n}\n")).collect();
-    scene.write("stocks.csv", format!("Index,Date,Open\n{rows}"));
-    scene.write(
+    env.write("stocks.csv", format!("Index,Date,Open\n{rows}"));
+    env.write(
         "lake.toml",
         format!(
             r#"
@@ -49,10 +50,10 @@ role = "AWSGlueServiceRole-stock-market"
 "#
         ),
     );
-    scene
+    env
 }
 
-/// A table over the objects, such as a crawler makes; moto's crawler makes none.
+/// Creates a table over the objects, as a real crawler does; the crawler of moto creates none.
 fn create_table(moto: &Moto, location: &str) {
     moto.glue(
         "CreateTable",
@@ -68,10 +69,11 @@ fn create_table(moto: &Moto, location: &str) {
 }
 
 #[test]
-fn database_and_crawler_are_made_and_a_crawl_without_a_table_is_explained() {
-    let Some(moto) = Moto::start() else { return };
-    let scene = scene(&moto, "1000", "schedule = \"cron(0 3 * * ? *)\"");
-    scene.run(["run", "lake.toml"]).assert_code(0).assert_says(&[
+#[needs(moto)]
+fn glue_crawl_creates_database_and_crawler_and_explains_missing_table() {
+    let moto = Moto::start();
+    let env = env(&moto, "1000", "schedule = \"cron(0 3 * * ? *)\"");
+    env.run(["run", "lake.toml"]).assert_code(0).assert_says(&[
         "created the database `realtime-de-db`",
         "crawler `stock-market-crawler` has found no table",
         "s3:GetObject",
@@ -92,29 +94,32 @@ fn database_and_crawler_are_made_and_a_crawl_without_a_table_is_explained() {
 }
 
 #[test]
-fn the_table_is_reported_with_its_columns() {
-    let Some(moto) = Moto::start() else { return };
-    let scene = scene(&moto, "1000", "every = \"0s\"");
+#[needs(moto)]
+fn glue_crawl_reports_table_with_columns() {
+    let moto = Moto::start();
+    let env = env(&moto, "1000", "every = \"0s\"");
     moto.glue("CreateDatabase", &json!({ "DatabaseInput": { "Name": "realtime-de-db" } }));
     create_table(&moto, "s3://lake/stockmarket_project/");
-    scene.run(["run", "lake.toml"]).assert_code(0).assert_says(&[
+    env.run(["run", "lake.toml"]).assert_code(0).assert_says(&[
         "table `realtime-de-db.stockmarket_project` over s3://lake/stockmarket_project/: index string, open int",
     ]);
 }
 
 #[test]
-fn a_table_elsewhere_is_not_reported() {
-    let Some(moto) = Moto::start() else { return };
-    let scene = scene(&moto, "1000", "every = \"0s\"");
+#[needs(moto)]
+fn glue_crawl_ignores_table_of_other_location() {
+    let moto = Moto::start();
+    let env = env(&moto, "1000", "every = \"0s\"");
     moto.glue("CreateDatabase", &json!({ "DatabaseInput": { "Name": "realtime-de-db" } }));
     create_table(&moto, "s3://lake/stockmarket_project_old/");
-    scene.run(["run", "lake.toml"]).assert_code(0).assert_says(&["has found no table"]);
+    env.run(["run", "lake.toml"]).assert_code(0).assert_says(&["has found no table"]);
 }
 
 #[test]
-fn another_crawler_of_that_name_is_shown_and_left_alone() {
-    let Some(moto) = Moto::start() else { return };
-    let scene = scene(&moto, "1000", "");
+#[needs(moto)]
+fn existing_crawler_with_other_settings_is_reported_and_unchanged() {
+    let moto = Moto::start();
+    let env = env(&moto, "1000", "");
     moto.glue(
         "CreateCrawler",
         &json!({
@@ -122,7 +127,7 @@ fn another_crawler_of_that_name_is_shown_and_left_alone() {
             "Targets": { "S3Targets": [{ "Path": "s3://lake/other/" }] },
         }),
     );
-    scene.run(["run", "lake.toml"]).assert_code(1).assert_says(&[
+    env.run(["run", "lake.toml"]).assert_code(1).assert_says(&[
         "its target is `s3://lake/other/`, the pipeline file has `s3://lake/stockmarket_project/`",
         "its role is `somebody`",
         "update = true",
@@ -132,21 +137,22 @@ fn another_crawler_of_that_name_is_shown_and_left_alone() {
 }
 
 #[test]
-fn a_crawl_by_hand_reads_and_writes_no_record() {
-    let Some(moto) = Moto::start() else { return };
-    let scene = scene(&moto, "1000", "");
-    let outcome = scene.run(["crawl", "lake.toml"]);
+#[needs(moto)]
+fn crawl_verb_starts_crawler_without_reading_records() {
+    let moto = Moto::start();
+    let env = env(&moto, "1000", "");
+    let outcome = env.run(["crawl", "lake.toml"]);
     outcome.assert_code(0).assert_says(&["crawler `stock-market-crawler` has started", "has found no table"]);
     let answer = moto.glue("ListCrawls", &json!({ "CrawlerName": "stock-market-crawler" }));
     assert_eq!(answer["Crawls"].as_array().map(Vec::len), Some(1));
 }
 
 #[test]
-fn a_signal_starts_the_last_crawl_and_does_not_wait_for_it() {
-    let Some(moto) = Moto::start() else { return };
-    let scene = scene(&moto, "5", "");
-    moto.set_crawl_time(600);
-    let run = scene.start(["run", "lake.toml", "--report", "report.json"]);
+#[needs(moto)]
+fn signal_starts_last_crawl_without_waiting() {
+    let moto = Moto::start();
+    let env = env(&moto, "5", "");
+    let run = env.start(["run", "lake.toml", "--report", "report.json"]);
     let is_stored = || moto.exists("lake", "stockmarket_project/stock_market_0.json");
     wait_until("the first object", Duration::from_secs(60), is_stored);
     run.signal(Signal::SIGTERM);
@@ -156,38 +162,40 @@ fn a_signal_starts_the_last_crawl_and_does_not_wait_for_it() {
     assert_eq!(answer["Crawler"]["State"], "RUNNING");
 }
 
-/// What becomes of a run whose way to Glue is so once the first object was stored; it is stopped if `is_stopped`.
-fn ending_under(weather: Weather, is_stopped: bool) -> Option<Outcome> {
-    let moto = Moto::start()?;
-    let mut scene = scene(&moto, "50", "timeout = \"1s\"");
+/// The outcome of a run whose connection to Glue changes to `network` after the first object, and which gets SIGTERM
+fn ending_under(weather: Network, is_stopped: bool) -> Outcome {
+    let moto = Moto::start();
+    let mut env = env(&moto, "50", "timeout = \"1s\"");
     let proxy = Proxy::to(&moto.url());
-    scene.set("AWS_ENDPOINT_URL_GLUE", format!("http://{}", proxy.address()));
-    let run = scene.start(["run", "lake.toml"]);
+    env.set("AWS_ENDPOINT_URL_GLUE", format!("http://{}", proxy.address()));
+    let run = env.start(["run", "lake.toml"]);
     let is_stored = || moto.exists("lake", "stockmarket_project/stock_market_0.json");
     wait_until("the first object", Duration::from_secs(60), is_stored);
     proxy.set(weather);
     if is_stopped {
         run.signal(Signal::SIGTERM);
     }
-    Some(run.wait(Duration::from_secs(120)))
+    run.wait(Duration::from_secs(120))
 }
 
 #[test]
-fn a_glue_that_nobody_reaches_any_more_ends_the_run_as_one_that_was_never_there() {
-    let Some(outcome) = ending_under(Weather::Refusing, false) else { return };
+#[needs(moto)]
+fn glue_unreachable_past_retry_timeout_exits_69() {
+    let outcome = ending_under(Network::Refusing, false);
     outcome.assert_code(69).assert_says(&["cannot reach Glue at http://127.0.0.1"]);
 }
 
 #[test]
-fn a_run_that_is_stopped_does_not_wait_long_for_a_silent_glue() {
-    let Some(outcome) = ending_under(Weather::Silent, true) else { return };
+#[needs(moto)]
+fn stopped_run_waits_briefly_for_unresponsive_glue() {
+    let outcome = ending_under(Network::Unresponsive, true);
     outcome.assert_code(0).assert_says(&["has not responded within 5s", "start it with `runner crawl`"]);
 }
 
 #[test]
-fn a_crawler_behind_nothing_that_stores_in_s3_needs_a_target() {
-    let scene = Scene::new();
-    scene.write(
+fn glue_crawl_without_s3_sink_needs_target() {
+    let env = TestEnv::new();
+    env.write(
         "lake.toml",
         r#"
 [sources.stocks]
@@ -206,5 +214,5 @@ crawler = "c"
 role = "r"
 "#,
     );
-    scene.run(["validate", "lake.toml"]).assert_code(78).assert_says(&["`target`", "s3://bucket/folder/"]);
+    env.run(["validate", "lake.toml"]).assert_code(78).assert_says(&["`target`", "s3://bucket/folder/"]);
 }

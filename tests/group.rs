@@ -1,4 +1,4 @@
-//! The `kafka` source as a member of a consumer group, against a real broker.
+//! The `kafka` source as a member of a consumer group, against Apache Kafka.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -7,23 +7,24 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 
 use crate::support::kafka::Broker;
-use crate::support::{Scene, has, wait_until};
+use crate::support::{TestEnv, wait_until};
 
 const SOON: Duration = Duration::from_secs(120);
 
-/// A pipeline from a topic into a file, and its group.
+/// A pipeline from a topic to a file, and its consumer group.
 struct Reading {
-    scene: Scene,
+    env: TestEnv,
     group: String,
 }
 
 impl Reading {
-    /// `top` stands at the top of the file, `options` in the source, `between`
-    /// is a transform called `between`, if it is not empty.
+    /// `top` is put at the top of the file, `options` in the source; `between`
+    /// configures a transform of that name unless it is empty.
     fn new(broker: &Broker, topic: &str, [top, options, between]: [&str; 3]) -> Reading {
-        let (scene, group) = (Scene::new(), broker.name("group"));
+        let (env, group) = (TestEnv::new(), broker.name("group"));
         let input = if between.is_empty() { "topic" } else { "between" };
         let between = if between.is_empty() {
             String::new()
@@ -35,7 +36,7 @@ impl Reading {
         } else {
             format!("bootstrap_servers = \"{}\"\n", broker.bootstrap())
         };
-        scene.write(
+        env.write(
             "reads.toml",
             format!(
                 "{top}\n[sources.topic]\ntype = \"kafka\"\n{bootstrap}topics = [\"{topic}\"]\n\
@@ -43,11 +44,11 @@ impl Reading {
                  [sinks.out]\ntype = \"file\"\ninputs = [\"{input}\"]\npath = \"out.txt\"\n"
             ),
         );
-        Reading { scene, group }
+        Reading { env, group }
     }
 
     fn lines(&self) -> Vec<String> {
-        self.scene.read("out.txt").lines().map(str::to_owned).collect()
+        self.env.read("out.txt").lines().map(str::to_owned).collect()
     }
 }
 
@@ -56,64 +57,70 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 }
 
 #[test]
-fn a_slow_sink_pauses_the_partitions_and_is_not_put_out_of_the_group() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn slow_sink_pauses_partitions_and_stays_in_group() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("slow", 1);
     broker.produce(&topic, 0, numbers(0..200));
     let options = "stop = \"at_end\"\n\
         librdkafka_options = { \"session.timeout.ms\" = 6000, \"max.poll.interval.ms\" = 6000 }";
-    // One batch at a time, each for longer than the group waits for a poll.
+    // One batch at a time; each takes longer than the group waits for a poll.
     let top = "batch = { max_records = 50, in_flight = \"50B\" }";
     let pace = "type = \"throttle\"\nrate = 7";
     let reading = Reading::new(broker, &topic, [top, options, pace]);
-    let outcome = reading.scene.run(["run", "--log-level", "debug", "reads.toml"]);
+    let outcome = reading.env.run(["run", "--log-level", "debug", "reads.toml"]);
     outcome.assert_code(0).assert_says(&["pausing the partitions"]);
     assert!(!outcome.stderr.contains("joins again"), "{}", outcome.stderr);
     assert_eq!(reading.lines(), numbers(0..200), "each once, in order");
 }
 
 #[test]
-fn what_comes_after_the_end_waits_for_the_next_run() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn records_after_at_end_are_read_by_next_run() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("later", 2);
     broker.produce(&topic, 0, numbers(0..60));
     let pace = "type = \"throttle\"\nrate = 30";
     let reading = Reading::new(broker, &topic, ["batch.max_records = 5", "stop = \"at_end\"", pace]);
-    let running = reading.scene.start(["run", "reads.toml"]);
+    let running = reading.env.start(["run", "reads.toml"]);
     wait_until("the first records", SOON, || !reading.lines().is_empty());
     broker.produce(&topic, 0, numbers(60..100));
     running.wait(SOON).assert_code(0);
     assert_eq!(reading.lines(), numbers(0..60));
     assert_eq!(broker.committed(&reading.group, &topic)[0], Some(60));
-    reading.scene.run(["run", "reads.toml"]).assert_code(0);
+    reading.env.run(["run", "reads.toml"]).assert_code(0);
     assert_eq!(reading.lines(), numbers(0..100));
 }
 
 #[test]
-fn marks_of_transactions_are_neither_records_nor_records_missed() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn transaction_markers_are_neither_records_nor_gaps() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("transactions", 1);
     broker.produce_transaction(&topic, &["a", "b"], true);
     broker.produce_transaction(&topic, &["never"], false);
     let reading = Reading::new(broker, &topic, ["", "stop = \"at_end\"", ""]);
-    reading.scene.run(["run", "reads.toml"]).assert_code(0);
+    reading.env.run(["run", "reads.toml"]).assert_code(0);
     assert_eq!(reading.lines(), ["a", "b"]);
     let (_, end) = broker.watermarks(&topic, 0);
     assert_eq!(broker.committed(&reading.group, &topic), [Some(end)]);
     broker.delete_records(&topic, 0, end);
     broker.produce_transaction(&topic, &["c"], true);
-    reading.scene.run(["run", "reads.toml"]).assert_code(0);
+    reading.env.run(["run", "reads.toml"]).assert_code(0);
     assert_eq!(reading.lines(), ["a", "b", "c"]);
 }
 
 #[test]
-fn a_topic_that_is_not_there_yet_is_waited_for() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn missing_topic_is_waited_for() {
+    let broker = Broker::shared();
     let topic = broker.name("not-yet");
     let reading = Reading::new(broker, &topic, ["retry.connect = \"60s\"", "", ""]);
-    let running = reading.scene.start(["run", "reads.toml"]);
-    wait_until("a word of the wait", SOON, || running.has_said("waiting until it is created"));
-    assert_eq!(broker.partitions(&topic), None, "asking for a topic creates none");
+    let running = reading.env.start(["run", "reads.toml"]);
+    wait_until("a message about the missing topic", SOON, || {
+        running.has_logged("waiting until it is created")
+    });
+    assert_eq!(broker.partitions(&topic), None, "a metadata request created the topic");
     broker.create_topic_named(&topic, 1);
     broker.produce(&topic, 0, ["a"]);
     wait_until("the record", SOON, || reading.lines() == ["a"]);
@@ -122,66 +129,71 @@ fn a_topic_that_is_not_there_yet_is_waited_for() {
 }
 
 #[test]
-fn a_topic_that_never_comes_is_not_waited_for_for_ever() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn missing_topic_past_retry_connect_ends_run() {
+    let broker = Broker::shared();
     let topic = broker.name("never");
     let reading = Reading::new(broker, &topic, ["retry.connect = \"1s\"", "", ""]);
-    reading.scene.run(["run", "reads.toml"]).assert_code(1).assert_says(&[&topic, broker.bootstrap()]);
+    reading.env.run(["run", "reads.toml"]).assert_code(1).assert_says(&[&topic, broker.bootstrap()]);
 }
 
 #[test]
-fn a_topic_that_is_deleted_under_way_ends_the_run() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn topic_deleted_during_run_ends_source() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("deleted", 1);
     broker.produce(&topic, 0, ["a"]);
     let options = "librdkafka_options = { \"topic.metadata.propagation.max.ms\" = 500 }";
     let reading = Reading::new(broker, &topic, ["", options, ""]);
-    let running = reading.scene.start(["run", "reads.toml"]);
+    let running = reading.env.start(["run", "reads.toml"]);
     wait_until("the record", SOON, || reading.lines() == ["a"]);
     broker.delete_topic(&topic);
     running.wait(SOON).assert_code(1).assert_says(&[&topic, "is gone from the cluster"]);
 }
 
 #[test]
-fn a_group_with_members_does_not_go_back_under_their_feet() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn from_start_with_active_group_members_is_refused() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("busy", 1);
     broker.produce(&topic, 0, ["a"]);
     let reading = Reading::new(broker, &topic, ["", "", ""]);
-    let running = reading.scene.start(["run", "reads.toml"]);
+    let running = reading.env.start(["run", "reads.toml"]);
     wait_until("the record", SOON, || reading.lines() == ["a"]);
-    reading.scene.write("other.toml", reading.scene.read("reads.toml").replace("out.txt", "other.txt"));
-    let second = reading.scene.run(["run", "--from-start", "other.toml"]);
+    reading.env.write("other.toml", reading.env.read("reads.toml").replace("out.txt", "other.txt"));
+    let second = reading.env.run(["run", "--from-start", "other.toml"]);
     second.assert_code(1).assert_says(&[&reading.group, "stop them first"]);
     running.signal(Signal::SIGTERM);
     running.wait(SOON).assert_code(0);
 }
 
 #[test]
-fn latest_begins_with_what_comes_from_now_on_and_says_so_once() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn offset_reset_latest_reads_new_records_and_commits_start() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("latest", 1);
     broker.produce(&topic, 0, ["old"]);
     let reading = Reading::new(broker, &topic, ["", "auto_offset_reset = \"latest\"\nstop = \"at_end\"", ""]);
-    reading.scene.run(["run", "reads.toml"]).assert_code(0);
+    reading.env.run(["run", "reads.toml"]).assert_code(0);
     assert!(reading.lines().is_empty());
     broker.produce(&topic, 0, ["new"]);
-    reading.scene.run(["run", "reads.toml"]).assert_code(0);
-    assert_eq!(reading.lines(), ["new"], "the group has kept where \"from now on\" was");
+    reading.env.run(["run", "reads.toml"]).assert_code(0);
+    assert_eq!(reading.lines(), ["new"], "the group must have committed the start offset");
 }
 
 #[test]
-fn latest_misses_nothing_of_a_partition_that_is_added_under_way() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn offset_reset_latest_reads_added_partition_from_beginning() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("growing", 1);
     broker.produce(&topic, 0, ["old"]);
     let options = "auto_offset_reset = \"latest\"\n\
         librdkafka_options = { \"topic.metadata.refresh.interval.ms\" = 1000 }";
     let reading = Reading::new(broker, &topic, ["", options, ""]);
-    let running = reading.scene.start(["run", "reads.toml"]);
-    wait_until("an assignment", SOON, || running.has_said("/0 from offset 1"));
+    let running = reading.env.start(["run", "reads.toml"]);
+    wait_until("an assignment", SOON, || running.has_logged("/0 from offset 1"));
     broker.add_partitions(&topic, 2);
-    // The group has not heard of it yet.
+    // The consumer has not refreshed its metadata yet.
     broker.produce(&topic, 1, ["new"]);
     wait_until("the record", SOON, || reading.lines() == ["new"]);
     running.signal(Signal::SIGTERM);
@@ -189,36 +201,40 @@ fn latest_misses_nothing_of_a_partition_that_is_added_under_way() {
 }
 
 #[test]
-fn the_end_waits_for_partitions_of_a_member_that_was_killed() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn at_end_waits_for_partitions_of_killed_member() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("inherited", 2);
     for (partition, first) in [(0, 0), (1, 100)] {
         broker.produce(&topic, partition, numbers(first..first + 100));
     }
     let options = "stop = \"at_end\"\nlibrdkafka_options = { \"session.timeout.ms\" = 6000 }";
     let reading = Reading::new(broker, &topic, ["", options, ""]);
-    let held = reading.scene.read("reads.toml").replace("out.txt", "held.txt").replace(
+    let held = reading.env.read("reads.toml").replace("out.txt", "held.txt").replace(
         "[sinks.out]\ntype = \"file\"\ninputs = [\"topic\"]",
         "[transforms.held]\ntype = \"throttle\"\nrate = 1\nper = \"1h\"\ninputs = [\"topic\"]\n\
          [sinks.out]\ntype = \"file\"\ninputs = [\"held\"]",
     );
-    reading.scene.write("held.toml", format!("batch.in_flight = \"1B\"\n{held}"));
-    let first = reading.scene.start(["run", "held.toml"]);
-    wait_until("the first has both", SOON, || first.has_said("/0 from") && first.has_said("/1 from"));
-    let second = reading.scene.start(["run", "reads.toml"]);
-    wait_until("the second has one of them", SOON, || second.has_said("reads "));
+    reading.env.write("held.toml", format!("batch.in_flight = \"1B\"\n{held}"));
+    let first = reading.env.start(["run", "held.toml"]);
+    wait_until("both partitions for the first", SOON, || {
+        first.has_logged("/0 from") && first.has_logged("/1 from")
+    });
+    let second = reading.env.start(["run", "reads.toml"]);
+    wait_until("a partition for the second", SOON, || second.has_logged("reads "));
     first.signal(Signal::SIGKILL);
     second.wait(SOON).assert_code(0);
     let mut all: Vec<usize> = reading.lines().iter().map(|it| it.parse().expect("a number")).collect();
     all.sort_unstable();
     all.dedup();
-    // One record had passed the first before it held the others.
+    // One record passed the throttle of the first member.
     assert!(all.len() >= 199, "{} of 200", all.len());
 }
 
 #[test]
-fn a_change_of_the_group_is_not_the_end_of_it() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn rebalance_does_not_end_at_end_run() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("changing", 4);
     for partition in 0..4 {
         let first = partition as usize * 100;
@@ -227,14 +243,14 @@ fn a_change_of_the_group_is_not_the_end_of_it() {
     let top = "batch = { max_records = 5, in_flight = \"50B\" }";
     let pace = "type = \"throttle\"\nrate = 50";
     let reading = Reading::new(broker, &topic, [top, "stop = \"at_end\"", pace]);
-    reading.scene.write("other.toml", reading.scene.read("reads.toml").replace("out.txt", "other.txt"));
-    let first = reading.scene.start(["run", "reads.toml"]);
+    reading.env.write("other.toml", reading.env.read("reads.toml").replace("out.txt", "other.txt"));
+    let first = reading.env.start(["run", "reads.toml"]);
     wait_until("the first records", SOON, || !reading.lines().is_empty());
-    let second = reading.scene.start(["run", "other.toml"]);
+    let second = reading.env.start(["run", "other.toml"]);
     first.wait(SOON).assert_code(0);
     second.wait(SOON).assert_code(0);
-    let other = reading.scene.read("other.txt");
-    assert!(!other.is_empty(), "the second got its share");
+    let other = reading.env.read("other.txt");
+    assert!(!other.is_empty(), "the second must get partitions");
     let mut all: Vec<usize> = reading
         .lines()
         .iter()
@@ -246,7 +262,7 @@ fn a_change_of_the_group_is_not_the_end_of_it() {
     assert_eq!(all, (0..400).collect::<Vec<_>>(), "each once");
 }
 
-/// Writes a record with a header that no client of ours would write.
+/// Writes a record with a header that rdkafka cannot write.
 fn produce_with_header(broker: &Broker, topic: &str, body: &str, header: &[u8]) {
     let mut kcat = Command::new("kcat")
         .args(["-P", "-b", broker.bootstrap(), "-t", topic, "-p", "0", "-H"])
@@ -259,43 +275,41 @@ fn produce_with_header(broker: &Broker, topic: &str, body: &str, header: &[u8]) 
 }
 
 #[test]
-fn a_header_whose_name_is_no_text_is_a_bad_record_and_stops_or_is_put_aside() {
-    let Some(broker) = Broker::shared() else { return };
-    if !has("kcat", &["-V"]) {
-        return;
-    }
+#[needs(kafka, kcat)]
+fn record_with_non_utf8_header_name_is_rejected() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("headers", 1);
     broker.produce(&topic, 0, ["before"]);
     produce_with_header(broker, &topic, "bad", b"na\xffme=value");
     produce_with_header(broker, &topic, "after", b"name=value");
     let reading = Reading::new(broker, &topic, ["", "stop = \"at_end\"", ""]);
     let place = format!("{topic}/0/1");
-    let stopped = reading.scene.run(["run", "reads.toml"]);
+    let stopped = reading.env.run(["run", "reads.toml"]);
     stopped.assert_code(1).assert_says(&[&place, "a header whose name is not UTF-8", "[dead_letter]"]);
-    assert!(!stopped.stderr.contains("panicked"), "the client library's own words: {}", stopped.stderr);
+    assert!(!stopped.stderr.contains("panicked"), "the client library panicked: {}", stopped.stderr);
     assert_eq!(reading.lines(), ["before"]);
     assert_eq!(broker.committed(&reading.group, &topic), [Some(1)]);
 
     let dead_letter = "\n[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n";
-    reading.scene.write("reads.toml", reading.scene.read("reads.toml") + dead_letter);
-    reading.scene.run(["run", "reads.toml"]).assert_code(0);
+    reading.env.write("reads.toml", reading.env.read("reads.toml") + dead_letter);
+    reading.env.run(["run", "reads.toml"]).assert_code(0);
     assert_eq!(reading.lines(), ["before", "after"]);
-    let shown = reading.scene.run(["dlq", "show", "dead.jsonl"]);
+    let shown = reading.env.run(["dlq", "show", "dead.jsonl"]);
     shown.assert_code(0);
     assert!(shown.stdout.contains("bad") && shown.stdout.contains(&place), "{}", shown.stdout);
     assert_eq!(broker.committed(&reading.group, &topic), [Some(3)]);
 }
 
 #[test]
-fn assignors_that_leave_partitions_in_place_are_refused() {
-    let scene = Scene::new();
-    scene.write(
+fn cooperative_assignors_are_refused() {
+    let env = TestEnv::new();
+    env.write(
         "reads.toml",
         "[sources.topic]\ntype = \"kafka\"\nbootstrap_servers = \"h:1\"\ntopics = [\"t\"]\ngroup_id = \"g\"\n\
          librdkafka_options = { \"partition.assignment.strategy\" = \"cooperative-sticky\" }\n\
          [sinks.out]\ntype = \"file\"\ninputs = [\"topic\"]\npath = \"out.txt\"\n",
     );
-    scene.run(["validate", "reads.toml"]).assert_code(78).assert_says(&[
+    env.run(["validate", "reads.toml"]).assert_code(78).assert_says(&[
         "reads.toml:6:",
         "partition.assignment.strategy",
         "gives up all of its partitions in a rebalance",

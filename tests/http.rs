@@ -1,6 +1,6 @@
-//! The `http` source: answers, pages, cursors, denials.
+//! The `http` source: responses, pagination, authentication, errors.
 
-mod contact;
+mod connect;
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -9,38 +9,38 @@ use serde_json::json;
 use wiremock::matchers::{any, body_string, header, query_param};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
-use crate::support::{Outcome, Scene, wait_until};
+use crate::support::{Outcome, TestEnv, wait_until};
 
-/// What no output may ever show.
+/// No output may show this text.
 const SECRET: &str = "hush hush/7";
 
-/// A pipeline from an API into a file, with these lines in its source block.
-fn pipeline(scene: &Scene, server: &MockServer, options: &str) {
+/// A pipeline from an API to a file, with these options for the source.
+fn pipeline(env: &TestEnv, server: &MockServer, options: &str) {
     let endpoint = format!("{}/prices", server.uri());
-    write_pipeline(scene, &endpoint, options, "");
+    write_pipeline(env, &endpoint, options, "");
 }
 
-fn write_pipeline(scene: &Scene, endpoint: &str, options: &str, more: &str) {
+fn write_pipeline(env: &TestEnv, endpoint: &str, options: &str, more: &str) {
     let input = if more.contains("[transforms.first]") { "first" } else { "api" };
     let text = format!(
         "[retry]\ninitial = \"10ms\"\nconnect = \"300ms\"\ntimeout = \"300ms\"\n\n\
          [sources.api]\ntype = \"http\"\nendpoint = \"{endpoint}\"\n{options}\n\n{more}\n\
          [sinks.out]\ntype = \"file\"\ninputs = [\"{input}\"]\npath = \"out.jsonl\"\n"
     );
-    scene.write("api.toml", text);
+    env.write("api.toml", text);
 }
 
-fn limited(scene: &Scene, server: &MockServer, options: &str, at_most: usize) {
+fn limited(env: &TestEnv, server: &MockServer, options: &str, at_most: usize) {
     let limit = format!("[transforms.first]\ntype = \"limit\"\ninputs = [\"api\"]\nrecords = {at_most}\n");
-    write_pipeline(scene, &format!("{}/prices", server.uri()), options, &limit);
+    write_pipeline(env, &format!("{}/prices", server.uri()), options, &limit);
 }
 
-fn run(scene: &Scene) -> Outcome {
-    scene.run(["run", "api.toml"])
+fn run(env: &TestEnv) -> Outcome {
+    env.run(["run", "api.toml"])
 }
 
-fn lines(scene: &Scene) -> Vec<String> {
-    scene.read("out.jsonl").lines().map(str::to_owned).collect()
+fn lines(env: &TestEnv) -> Vec<String> {
+    env.read("out.jsonl").lines().map(str::to_owned).collect()
 }
 
 fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
@@ -53,7 +53,7 @@ async fn serve(answer: impl wiremock::Respond + 'static) -> MockServer {
     server
 }
 
-/// Gives one answer after the other, and the last one ever after.
+/// Serves one response after another, then repeats the last one.
 async fn serve_in_turn(answers: Vec<ResponseTemplate>) -> MockServer {
     let next = Mutex::new(0);
     serve(move |_: &Request| {
@@ -74,7 +74,7 @@ fn parameter(request: &Request, name: &str) -> Option<usize> {
     found.map(|(_, value)| value.parse().expect("a number"))
 }
 
-/// `n_records` numbers, 30 a page, found by page, by cursor and by link alike.
+/// Serves `n_records` numbers, 30 per page, by page number, cursor or link.
 async fn numbered_api(n_records: usize) -> MockServer {
     serve(move |request: &Request| {
         let first = match parameter(request, "page") {
@@ -100,31 +100,31 @@ const PAGINATIONS: [&str; 3] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_answer_is_one_run_and_every_element_keeps_its_bytes() {
+async fn http_response_elements_keep_their_bytes() {
     let body = r#"{"data": [{"Close": 528.690002, "n": 1.50},{ "Close":12345678901234567890 }]}"#;
     let server = serve(ResponseTemplate::new(200).set_body_string(body)).await;
-    let scene = Scene::new();
-    pipeline(&scene, &server, "records = \"/data\"");
-    run(&scene).assert_code(0);
-    assert_eq!(lines(&scene), [r#"{"Close": 528.690002, "n": 1.50}"#, r#"{ "Close":12345678901234567890 }"#]);
+    let env = TestEnv::new();
+    pipeline(&env, &server, "records = \"/data\"");
+    run(&env).assert_code(0);
+    assert_eq!(lines(&env), [r#"{"Close": 528.690002, "n": 1.50}"#, r#"{ "Close":12345678901234567890 }"#]);
     assert_eq!(server.received_requests().await.expect("recorded").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn csv_and_json_lines_are_read_as_well() {
-    let scene = Scene::new();
+async fn http_source_reads_csv_and_ndjson() {
+    let env = TestEnv::new();
     let rows =
         serve(ResponseTemplate::new(200).set_body_string("Index,Close\nNYA,528.69\n\"N,225\",1\n")).await;
-    pipeline(&scene, &rows, "codec = \"csv\"");
-    run(&scene).assert_code(0);
+    pipeline(&env, &rows, "codec = \"csv\"");
+    run(&env).assert_code(0);
     let text = serve(ResponseTemplate::new(200).set_body_string("{\"a\": 1}\n\n{\"a\": 2}\n")).await;
-    pipeline(&scene, &text, "codec = \"ndjson\"");
-    run(&scene).assert_code(0);
-    assert_eq!(lines(&scene), ["NYA,528.69", "\"N,225\",1", "{\"a\": 1}", "{\"a\": 2}"]);
+    pipeline(&env, &text, "codec = \"ndjson\"");
+    run(&env).assert_code(0);
+    assert_eq!(lines(&env), ["NYA,528.69", "\"N,225\",1", "{\"a\": 1}", "{\"a\": 2}"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn polling_goes_on_until_it_is_stopped() {
+async fn http_source_polls_until_stopped() {
     let n_polls = Mutex::new(0);
     let server = serve(move |_: &Request| {
         let mut n_polls = n_polls.lock().expect("unbroken");
@@ -132,44 +132,44 @@ async fn polling_goes_on_until_it_is_stopped() {
         answer([*n_polls])
     })
     .await;
-    let scene = Scene::new();
-    pipeline(&scene, &server, "interval = \"100ms\"");
-    scene.run(["run", "api.toml", "--for", "2s"]).assert_code(0);
-    let n_polled = lines(&scene).len();
+    let env = TestEnv::new();
+    pipeline(&env, &server, "interval = \"100ms\"");
+    env.run(["run", "api.toml", "--for", "2s"]).assert_code(0);
+    let n_polled = lines(&env).len();
     assert!((2..=21).contains(&n_polled), "{n_polled} polls in two seconds, one every 100 ms");
-    assert_eq!(lines(&scene), numbers(1..n_polled + 1));
+    assert_eq!(lines(&env), numbers(1..n_polled + 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_pages_are_read_however_they_are_named() {
+async fn http_source_reads_all_pages_with_every_pagination() {
     let server = numbered_api(100).await;
     for options in PAGINATIONS {
-        let scene = Scene::new();
-        pipeline(&scene, &server, options);
-        run(&scene).assert_code(0);
-        assert_eq!(lines(&scene), numbers(0..100), "{options}");
-        run(&scene).assert_code(0);
-        assert_eq!(lines(&scene).len(), 100, "nothing is new, and nothing is read twice: {options}");
+        let env = TestEnv::new();
+        pipeline(&env, &server, options);
+        run(&env).assert_code(0);
+        assert_eq!(lines(&env), numbers(0..100), "{options}");
+        run(&env).assert_code(0);
+        assert_eq!(lines(&env).len(), 100, "a record was read twice: {options}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_limited_runs_give_two_hundred_records_once_each() {
+async fn two_limited_http_runs_read_each_record_once() {
     let server = numbered_api(250).await;
     let whole = serve(answer((0..250).collect::<Vec<_>>())).await;
     let paged = PAGINATIONS.map(|options| (&server, options));
     for (server, options) in paged.into_iter().chain([(&whole, "")]) {
-        let scene = Scene::new();
-        limited(&scene, server, options, 100);
-        run(&scene).assert_code(0);
-        assert_eq!(lines(&scene), numbers(0..100), "{options}");
-        run(&scene).assert_code(0);
-        assert_eq!(lines(&scene), numbers(0..200), "{options}");
+        let env = TestEnv::new();
+        limited(&env, server, options, 100);
+        run(&env).assert_code(0);
+        assert_eq!(lines(&env), numbers(0..100), "{options}");
+        run(&env).assert_code(0);
+        assert_eq!(lines(&env), numbers(0..200), "{options}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn variables_in_auth_headers_query_and_body_are_sent_and_never_shown() {
+async fn every_auth_strategy_is_sent_and_never_shown() {
     let cases = [
         (
             "auth = { strategy = \"basic\", user = \"ada\", password = \"${API_SECRET}\" }",
@@ -200,31 +200,30 @@ async fn variables_in_auth_headers_query_and_body_are_sent_and_never_shown() {
     for (options, wanted) in cases {
         let server = MockServer::builder().start().await;
         wanted.respond_with(answer([1])).up_to_n_times(1).mount(&server).await;
-        // What is refused repeats all that was asked, as careless APIs do.
+        // The error response echoes the request, as careless APIs do.
         let echo = |request: &Request| {
             let authorization =
                 request.headers.get("authorization").map(|value| value.to_str().expect("text"));
-            let said = format!("{} {SECRET} {authorization:?}", request.url);
-            ResponseTemplate::new(403).set_body_string(said)
+            let text = format!("{} {SECRET} {authorization:?}", request.url);
+            ResponseTemplate::new(403).set_body_string(text)
         };
         Mock::given(any()).respond_with(echo).with_priority(9).mount(&server).await;
-        let mut scene = Scene::new();
-        scene.set("API_SECRET", SECRET);
-        pipeline(&scene, &server, options);
-        run(&scene).assert_code(0);
-        assert_eq!(lines(&scene), ["1"], "{options}");
-        let refused = scene.run(["run", "api.toml", "--log-level", "trace"]);
-        refused.assert_code(1).assert_says(&["403 Forbidden", "`auth"]);
-        let checkpoint = scene.read("state/api/api.json");
+        let mut env = TestEnv::new();
+        env.set("API_SECRET", SECRET);
+        pipeline(&env, &server, options);
+        run(&env).assert_code(0);
+        assert_eq!(lines(&env), ["1"], "{options}");
+        let refused = env.run(["run", "api.toml", "--log-level", "trace"]);
+        refused.assert_code(1).assert_says(&["403 Forbidden", "`auth."]);
         for form in [SECRET, "hush+hush%2F7", "hush%20hush%2F7", "hush%20hush/7", "YWRhOmh1c2ggaHVzaC83"] {
-            let text = format!("{}{}{checkpoint}", refused.stdout, refused.stderr);
+            let text = format!("{}{}", refused.stdout, refused.stderr);
             assert!(!text.contains(form), "{form:?} is shown for {options}:\n{text}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_ends_the_run_at_once_and_says_what_to_do() {
+async fn permanent_http_error_ends_run_and_says_what_to_do() {
     let page = || ResponseTemplate::new(200).set_body_raw("<html><title>Log in</title></html>", "text/html");
     let cases: [(ResponseTemplate, &str, &[&str]); 5] = [
         (ResponseTemplate::new(401), "", &["401 Unauthorized", "set `auth`"]),
@@ -243,71 +242,71 @@ async fn a_refusal_ends_the_run_at_once_and_says_what_to_do() {
     ];
     for (response, options, wanted) in cases {
         let server = serve(response).await;
-        let scene = Scene::new();
-        pipeline(&scene, &server, options);
-        let outcome = run(&scene);
+        let env = TestEnv::new();
+        pipeline(&env, &server, options);
+        let outcome = run(&env);
         outcome.assert_code(1).assert_says(wanted).assert_says(&["api", &server.uri()]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_passes_is_tried_again_and_nothing_is_lost() {
+async fn transient_http_errors_are_retried() {
     let half = ResponseTemplate::new(200).set_body_string("[1, 2");
     let server = serve_in_turn(vec![ResponseTemplate::new(500), half, answer([1, 2, 3])]).await;
-    let scene = Scene::new();
-    pipeline(&scene, &server, "");
-    run(&scene).assert_code(0).assert_says(&["500 Internal Server Error", "the response ends at byte 5"]);
-    assert_eq!(lines(&scene), ["1", "2", "3"]);
+    let env = TestEnv::new();
+    pipeline(&env, &server, "");
+    run(&env).assert_code(0).assert_says(&["500 Internal Server Error", "the response ends at byte 5"]);
+    assert_eq!(lines(&env), ["1", "2", "3"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_a_json_that_stays_half_fails_the_run() {
+async fn truncated_json_that_persists_fails_run() {
     let server = serve(ResponseTemplate::new(200).set_body_string(r#"{"data": [1, 2"#)).await;
-    let scene = Scene::new();
-    pipeline(&scene, &server, "records = \"/data\"");
-    run(&scene).assert_code(1).assert_says(&["incomplete JSON", "ends at byte 14"]);
-    assert_eq!(lines(&scene), [""; 0]);
+    let env = TestEnv::new();
+    pipeline(&env, &server, "records = \"/data\"");
+    run(&env).assert_code(1).assert_says(&["incomplete JSON", "ends at byte 14"]);
+    assert_eq!(lines(&env), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn checkpoint_has_links_without_the_values_that_were_sent() {
+async fn checkpoint_show_redacts_next_link() {
     let link = "</prices?page=2&appid=s3cret-sent&access_token=s3cret-given>; rel=next";
     let server = serve_in_turn(vec![answer([1]).insert_header("Link", link), answer([2, 3])]).await;
-    let scene = Scene::new();
+    let env = TestEnv::new();
     let options = "query = { appid = \"s3cret-sent\" }\npagination = { type = \"link\" }";
-    limited(&scene, &server, options, 2);
-    run(&scene).assert_code(0);
-    assert!(!scene.read("state/api/api.json").contains("s3cret-sent"));
-    let shown = scene.run(["checkpoint", "show", "api.toml"]);
+    limited(&env, &server, options, 2);
+    run(&env).assert_code(0);
+    assert!(!env.read("state/api/api.json").contains("s3cret-sent"));
+    let shown = env.run(["checkpoint", "show", "api.toml"]);
     shown.assert_code(0);
     assert!(shown.stdout.contains("page=2&appid=***&access_token=s3cret-given"), "{}", shown.stdout);
     assert!(!shown.stdout.contains("s3cret-sent"), "{}", shown.stdout);
-    run(&scene).assert_code(0);
-    assert_eq!(lines(&scene), ["1", "2", "3"]);
+    run(&env).assert_code(0);
+    assert_eq!(lines(&env), ["1", "2", "3"]);
     let asked = server.received_requests().await.expect("recorded");
     let last = asked.last().expect("a request").url.query().expect("a query");
     assert_eq!(last, "page=2&appid=s3cret-sent&access_token=s3cret-given");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_line_goes_to_the_dead_letters_and_the_rest_goes_on() {
+async fn bad_ndjson_line_goes_to_dead_letters_and_rest_passes() {
     let server = serve(ResponseTemplate::new(200).set_body_string("{\"a\":1}\nnonsense\n{\"a\":2}\n")).await;
-    let scene = Scene::new();
-    pipeline(&scene, &server, "codec = \"ndjson\"");
-    run(&scene).assert_code(1).assert_says(&["line 2 of the response is not JSON"]);
-    let dead = format!("{}\n[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n", scene.read("api.toml"));
-    scene.write("api.toml", dead);
-    run(&scene).assert_code(0);
-    assert!(lines(&scene).contains(&"{\"a\":2}".to_owned()), "{:?}", lines(&scene));
-    assert!(scene.read("dead.jsonl").contains("line 2 of the response is not JSON"));
+    let env = TestEnv::new();
+    pipeline(&env, &server, "codec = \"ndjson\"");
+    run(&env).assert_code(1).assert_says(&["line 2 of the response is not JSON"]);
+    let dead = format!("{}\n[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n", env.read("api.toml"));
+    env.write("api.toml", dead);
+    run(&env).assert_code(0);
+    assert!(lines(&env).contains(&"{\"a\":2}".to_owned()), "{:?}", lines(&env));
+    assert!(env.read("dead.jsonl").contains("line 2 of the response is not JSON"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn error_in_a_nested_table_is_shown_at_its_place() {
-    let scene = Scene::new();
+async fn error_in_nested_table_is_shown_with_position() {
+    let env = TestEnv::new();
     let options = "auth = { strategy = \"bearer\", user = \"ada\" }\npagination = { type = \"pages\" }";
-    write_pipeline(&scene, "http://127.0.0.1:1/", options, "");
-    let outcome = run(&scene);
+    write_pipeline(&env, "http://127.0.0.1:1/", options, "");
+    let outcome = run(&env);
     outcome.assert_code(78).assert_says(&[
         "unknown option `user` for table `auth` of source `http` with `strategy = \"bearer\"`",
         "api.toml:9:31",
@@ -317,21 +316,21 @@ async fn error_in_a_nested_table_is_shown_at_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poll_that_waits_stops_at_once() {
+async fn waiting_poll_stops_at_once() {
     let server = serve(answer([1])).await;
-    let scene = Scene::new();
-    pipeline(&scene, &server, "interval = \"1h\"");
-    let running = scene.start(["run", "api.toml"]);
+    let env = TestEnv::new();
+    pipeline(&env, &server, "interval = \"1h\"");
+    let running = env.start(["run", "api.toml"]);
     tokio::task::block_in_place(|| {
-        wait_until("the first poll", Duration::from_secs(30), || lines(&scene) == ["1"]);
+        wait_until("the first poll", Duration::from_secs(30), || lines(&env) == ["1"]);
         running.signal(nix::sys::signal::Signal::SIGTERM);
         running.wait(Duration::from_secs(10)).assert_code(0);
     });
 }
 
 #[test]
-fn the_plugin_documents_itself() {
-    let outcome = Scene::new().run(["plugins", "http"]);
+fn plugins_verb_documents_http_source() {
+    let outcome = TestEnv::new().run(["plugins", "http"]);
     outcome.assert_code(0);
     for part in ["endpoint", "pagination", "api_key", "RFC 8288"] {
         assert!(outcome.stdout.contains(part), "{part} is not in:\n{}", outcome.stdout);

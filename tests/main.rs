@@ -13,55 +13,55 @@
 #[allow(dead_code, reason = "the benchmarks share it")]
 mod support;
 
-/// A campaign of kills.
+/// The kill campaign.
 mod campaign;
-/// Foreign clients of the offline cloud.
+/// Independent clients of the offline cloud.
 mod clients;
 /// The offline cloud: `demo`, `local`, `query`.
 mod cloud;
-/// What a pipeline file may say, and how its slips are shown.
+/// Validation of pipeline files, and how errors are shown.
 mod config;
 /// The `csv` source: rows, types, resuming, bad rows.
 mod csv;
-/// Every record arrives once, whatever is killed.
+/// Every record arrives once, also under kills.
 mod delivery;
-/// What brokers deny.
-mod denied;
-/// Where the embedded broker is not Apache Kafka.
-mod differences;
 /// Dead letters: envelopes, `dlq list`, `show` and `replay`.
 mod dlq;
-/// From topic to topic in transactions, whoever is killed.
+/// Differences between the embedded broker and Apache Kafka.
+mod embedded_broker;
+/// From topic to topic in transactions, under kills.
 mod exactly_once;
-/// The fault matrix: what may fail, one test a cell.
+/// The fault matrix, one test per cell.
 mod faults;
-/// The `glue_crawl` sink against an independent Glue.
+/// The `glue_crawl` sink against moto.
 mod glue;
-/// The `kafka` source as a member of a group: slow sinks, ends, denials.
+/// The `kafka` source as a member of a consumer group.
 mod group;
-/// The `http` source: answers, pages, cursors, denials.
+/// The `http` source: responses, pagination, authentication, errors.
 mod http;
-/// The `kafka` source and sink against a real broker.
+/// The `kafka` source and sink against Apache Kafka.
 mod kafka;
-/// The judge of the delivery tests is tested itself.
+/// Permissions that a broker denies.
+mod kafka_permissions;
+/// A broker with TLS and SASL.
+mod kafka_tls;
+/// Tests of the oracle that the delivery tests use.
 mod oracle;
-/// Pairs of a source and a sink, killed again and again.
+/// Pairs of a source and a sink, killed repeatedly.
 mod pairs;
 /// The `run` verb: reports, exit codes, limits.
 mod run;
-/// The `s3` sink against the store of the offline cloud, and what it does with refusals.
-mod s3;
-/// The committed schemas are what the plugins say.
-mod schemas;
-/// A broker that encrypts and wants to know who comes.
-mod secure;
-/// Signals, deadlines, giving back.
-mod shutdown;
-/// Full load for a while, and memory that stays flat.
-mod soak;
-/// What is shown on a terminal.
-mod terminal;
-/// The rules of the tree.
-mod tidy;
 /// Several files in one `run`.
-mod together;
+mod run_many;
+/// The `s3` sink against the store of the offline cloud, with errors on demand.
+mod s3;
+/// The committed schemas match the plugins.
+mod schemas;
+/// Signals, deadlines, releasing records.
+mod shutdown;
+/// Sustained load with flat memory.
+mod soak;
+/// Output on a terminal.
+mod terminal;
+/// The layout rules of the source tree.
+mod tidy;

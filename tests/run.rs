@@ -1,4 +1,4 @@
-//! The `run` verb from end to end: what goes in at a CSV file and comes out at a sink.
+//! The `run` verb from a CSV file to a sink: output, reports, exit codes, limits.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
@@ -9,16 +9,16 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::stocks::stocks_csv;
-use crate::support::{Scene, report};
+use crate::support::{TestEnv, report};
 
-/// A scene with so many rows of stock prices in `stocks.csv`.
-fn scene_with_rows(n_rows: usize) -> Scene {
-    let scene = Scene::new();
-    scene.write("stocks.csv", stocks_csv(n_rows, 1));
-    scene
+/// A test environment with `n_rows` rows of stock prices in `stocks.csv`.
+fn env_with_rows(n_rows: usize) -> TestEnv {
+    let env = TestEnv::new();
+    env.write("stocks.csv", stocks_csv(n_rows, 1));
+    env
 }
 
-/// `stocks.csv` into a chain of transforms, each with its options, into `sink`.
+/// A pipeline from `stocks.csv` through a chain of transforms, each with its options, to `sink`.
 fn pipeline(transforms: &[(&str, &str)], sink: &str) -> String {
     let mut file = "[sources.stocks]\ntype = \"csv\"\npath = \"stocks.csv\"\n".to_owned();
     let mut input = "stocks";
@@ -30,7 +30,7 @@ fn pipeline(transforms: &[(&str, &str)], sink: &str) -> String {
     file + format!("[sinks.end]\n{sink}\ninputs = [\"{input}\"]\n").as_str()
 }
 
-/// The rows of a CSV file as JSON lines, by way of another CSV reader than ours.
+/// The rows of a CSV file as JSON lines, made with an independent CSV reader.
 fn expected_lines(csv: &str) -> Vec<String> {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let names = reader.headers().expect("a header").clone();
@@ -50,52 +50,52 @@ fn lines(text: &str) -> Vec<&str> {
     text.lines().collect()
 }
 
-/// What the report says of the component called `name`.
+/// The part of the report about the component `name`.
 fn component<'a>(report: &'a Value, name: &str) -> &'a Value {
     let components = report["pipelines"][0]["components"].as_array().expect("components");
     components.iter().find(|component| component["name"] == name).expect("the component")
 }
 
 #[test]
-fn what_a_csv_file_says_arrives_on_the_console_value_for_value() {
-    let scene = scene_with_rows(5000);
-    scene.write("p.toml", pipeline(&[("to_json", "")], r#"type = "console""#));
-    let outcome = scene.run(["run", "p.toml"]);
+fn csv_rows_arrive_on_console_value_for_value() {
+    let env = env_with_rows(5000);
+    env.write("p.toml", pipeline(&[("to_json", "")], r#"type = "console""#));
+    let outcome = env.run(["run", "p.toml"]);
     outcome.assert_code(0);
-    assert_eq!(lines(&outcome.stdout), expected_lines(&scene.read("stocks.csv")));
+    assert_eq!(lines(&outcome.stdout), expected_lines(&env.read("stocks.csv")));
 }
 
 #[test]
-fn a_row_that_met_no_to_json_is_the_line_it_was() {
-    let scene = scene_with_rows(100);
-    scene.write("p.toml", pipeline(&[], "type = \"console\"\ntarget = \"stdout\""));
-    let outcome = scene.run(["run", "p.toml"]);
+fn row_without_to_json_is_its_original_line() {
+    let env = env_with_rows(100);
+    env.write("p.toml", pipeline(&[], "type = \"console\"\ntarget = \"stdout\""));
+    let outcome = env.run(["run", "p.toml"]);
     outcome.assert_code(0);
-    let csv = scene.read("stocks.csv");
+    let csv = env.read("stocks.csv");
     assert_eq!(lines(&outcome.stdout), lines(&csv)[1..]);
 }
 
 #[test]
-fn a_limit_of_100_yields_0_to_99_and_then_100_to_199() {
-    let scene = scene_with_rows(1000);
+fn limit_of_100_yields_0_to_99_then_100_to_199() {
+    let env = env_with_rows(1000);
     let file = "type = \"file\"\npath = \"out/stocks.jsonl\"";
-    scene.write("p.toml", pipeline(&[("limit", "records = \"${N:-100}\""), ("to_json", "")], file));
-    let expected = expected_lines(&scene.read("stocks.csv"));
+    env.write("p.toml", pipeline(&[("limit", "records = \"${N:-100}\""), ("to_json", "")], file));
+    let expected = expected_lines(&env.read("stocks.csv"));
     for n_runs in 1..=3 {
-        scene.run(["run", "p.toml"]).assert_code(0);
-        assert_eq!(lines(&scene.read("out/stocks.jsonl")), expected[..n_runs * 100]);
+        env.run(["run", "p.toml"]).assert_code(0);
+        assert_eq!(lines(&env.read("out/stocks.jsonl")), expected[..n_runs * 100]);
     }
-    scene.run(["run", "p.toml", "--from-start"]).assert_code(0);
-    assert_eq!(lines(&scene.read("out/stocks.jsonl"))[300..], expected[..100]);
+    env.run(["run", "p.toml", "--from-start"]).assert_code(0);
+    assert_eq!(lines(&env.read("out/stocks.jsonl"))[300..], expected[..100]);
 }
 
 #[test]
-fn the_report_tells_what_every_component_has_done() {
-    let scene = scene_with_rows(1000);
+fn report_counts_every_component() {
+    let env = env_with_rows(1000);
     let transforms = [("sample", "one_in = 4"), ("limit", "records = 200"), ("to_json", "")];
-    scene.write("p.toml", format!("name = \"prices\"\n{}", pipeline(&transforms, "type = \"null\"")));
-    scene.run(["run", "p.toml", "--report", "report.json"]).assert_code(0);
-    let report = report(scene.path("report.json"));
+    env.write("p.toml", format!("name = \"prices\"\n{}", pipeline(&transforms, "type = \"null\"")));
+    env.run(["run", "p.toml", "--report", "report.json"]).assert_code(0);
+    let report = report(env.path("report.json"));
     let run = &report["pipelines"][0];
     assert_eq!((&run["name"], &run["status"]), (&"prices".into(), &"completed".into()));
     assert!(run["file"].as_str().expect("a path").ends_with("p.toml"));
@@ -134,21 +134,21 @@ fn the_report_tells_what_every_component_has_done() {
 }
 
 #[test]
-fn the_report_can_go_to_stdout() {
-    let scene = scene_with_rows(10);
-    scene.write("p.toml", pipeline(&[], "type = \"null\""));
-    let outcome = scene.run(["run", "p.toml", "--report", "-"]);
+fn report_to_stdout_is_only_output() {
+    let env = env_with_rows(10);
+    env.write("p.toml", pipeline(&[], "type = \"null\""));
+    let outcome = env.run(["run", "p.toml", "--report", "-"]);
     outcome.assert_code(0);
     let report: Value = serde_json::from_str(&outcome.stdout).expect("one JSON object and nothing else");
     assert_eq!(component(&report, "end")["records_out"], 10);
 }
 
 #[test]
-fn a_sample_is_as_large_as_it_says_and_the_same_with_the_same_seed() {
-    let scene = scene_with_rows(5000);
+fn sample_has_its_size_and_repeats_with_seed() {
+    let env = env_with_rows(5000);
     let sampled = |options: &str| {
-        scene.write("p.toml", pipeline(&[("sample", options)], "type = \"console\""));
-        let outcome = scene.run(["run", "p.toml", "--from-start"]);
+        env.write("p.toml", pipeline(&[("sample", options)], "type = \"console\""));
+        let outcome = env.run(["run", "p.toml", "--from-start"]);
         outcome.assert_code(0);
         outcome.stdout
     };
@@ -160,12 +160,12 @@ fn a_sample_is_as_large_as_it_says_and_the_same_with_the_same_seed() {
 }
 
 #[test]
-fn a_throttle_keeps_its_rate_slow_and_fast() {
+fn throttle_keeps_slow_and_fast_rates() {
     for (n_rows, options) in [(21, "rate = 10"), (11, "rate = 10\nper = \"2s\""), (10_001, "rate = 5000")] {
-        let scene = scene_with_rows(n_rows);
-        scene.write("p.toml", pipeline(&[("throttle", options)], "type = \"null\""));
-        scene.run(["run", "p.toml", "--report", "report.json"]).assert_code(0);
-        let report = report(scene.path("report.json"));
+        let env = env_with_rows(n_rows);
+        env.write("p.toml", pipeline(&[("throttle", options)], "type = \"null\""));
+        env.run(["run", "p.toml", "--report", "report.json"]).assert_code(0);
+        let report = report(env.path("report.json"));
         assert_eq!(component(&report, "end")["records_out"], n_rows);
         let millis = report["pipelines"][0]["duration_ms"].as_u64().expect("a duration");
         assert!((2000..3000).contains(&millis), "{n_rows} records at {options} took {millis} ms");
@@ -173,56 +173,52 @@ fn a_throttle_keeps_its_rate_slow_and_fast() {
 }
 
 #[test]
-fn half_a_line_is_moved_aside_and_not_lost() {
-    let scene = scene_with_rows(3);
-    scene.write("out.jsonl", "{\"whole\":1}\n{\"ha");
-    scene.write("p.toml", pipeline(&[("to_json", "")], "type = \"file\"\npath = \"out.jsonl\""));
-    scene
-        .run(["run", "p.toml"])
-        .assert_code(0)
-        .assert_says(&["its last 4 bytes were moved", "out.jsonl.torn"]);
-    assert_eq!(scene.read("out.jsonl.torn"), "{\"ha\n");
-    let text = scene.read("out.jsonl");
+fn file_sink_moves_torn_last_line_aside() {
+    let env = env_with_rows(3);
+    env.write("out.jsonl", "{\"whole\":1}\n{\"ha");
+    env.write("p.toml", pipeline(&[("to_json", "")], "type = \"file\"\npath = \"out.jsonl\""));
+    env.run(["run", "p.toml"]).assert_code(0).assert_says(&["its last 4 bytes were moved", "out.jsonl.torn"]);
+    assert_eq!(env.read("out.jsonl.torn"), "{\"ha\n");
+    let text = env.read("out.jsonl");
     assert_eq!(lines(&text)[0], "{\"whole\":1}");
-    assert_eq!(lines(&text)[1..], expected_lines(&scene.read("stocks.csv")));
+    assert_eq!(lines(&text)[1..], expected_lines(&env.read("stocks.csv")));
 }
 
 #[test]
-fn a_row_with_a_line_break_is_no_line_and_goes_to_the_dead_letters() {
-    let scene = Scene::new();
-    scene.write("stocks.csv", "a,b\n1,x\n2,\"y\nz\"\n3,w\n");
+fn row_with_line_break_is_rejected_by_file_sink() {
+    let env = TestEnv::new();
+    env.write("stocks.csv", "a,b\n1,x\n2,\"y\nz\"\n3,w\n");
     let file = pipeline(&[], "type = \"file\"\npath = \"out.csv\"");
-    scene.write("p.toml", &file);
-    scene.run(["run", "p.toml"]).assert_code(1).assert_says(&["line break", "to_json", "end"]);
+    env.write("p.toml", &file);
+    env.run(["run", "p.toml"]).assert_code(1).assert_says(&["line break", "to_json", "end"]);
 
-    scene.write(
+    env.write(
         "q.toml",
         file.replace("out.csv", "all.csv") + "[dead_letter]\ntype = \"file\"\npath = \"bad.jsonl\"\n",
     );
-    scene.run(["run", "q.toml"]).assert_code(0);
-    assert_eq!(lines(&scene.read("all.csv")), ["1,x", "3,w"]);
-    let bad = scene.read("bad.jsonl");
+    env.run(["run", "q.toml"]).assert_code(0);
+    assert_eq!(lines(&env.read("all.csv")), ["1,x", "3,w"]);
+    let bad = env.read("bad.jsonl");
     assert_eq!(lines(&bad).len(), 1);
     assert!(bad.contains("line break") && serde_json::from_str::<Value>(&bad).is_ok(), "{bad}");
 }
 
 #[test]
-fn a_full_disk_is_tried_again_and_then_ends_the_run_with_its_name() {
-    let scene = scene_with_rows(3);
+fn full_disk_is_retried_then_ends_run_with_path() {
+    let env = env_with_rows(3);
     let file = pipeline(&[], "type = \"file\"\npath = \"/dev/full\"");
-    scene.write("p.toml", file + "[retry]\ntimeout = \"1s\"\n");
-    scene
-        .run(["run", "p.toml", "--report", "report.json"])
+    env.write("p.toml", file + "[retry]\ntimeout = \"1s\"\n");
+    env.run(["run", "p.toml", "--report", "report.json"])
         .assert_code(1)
         .assert_says(&["no room", "/dev/full"]);
-    assert!(component(&report(scene.path("report.json")), "end")["retries"].as_u64() > Some(0));
+    assert!(component(&report(env.path("report.json")), "end")["retries"].as_u64() > Some(0));
 }
 
 #[test]
-fn a_reader_that_has_gone_ends_the_run_and_what_it_has_not_taken_is_read_again() {
-    let scene = scene_with_rows(100);
-    scene.write("p.toml", pipeline(&[("throttle", "rate = 50")], "type = \"console\""));
-    let mut child = scene
+fn closed_stdout_ends_run_and_unread_rows_are_read_again() {
+    let env = env_with_rows(100);
+    env.write("p.toml", pipeline(&[("throttle", "rate = 50")], "type = \"console\""));
+    let mut child = env
         .command(["run", "p.toml"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -238,11 +234,11 @@ fn a_reader_that_has_gone_ends_the_run_and_what_it_has_not_taken_is_read_again()
         "{said}"
     );
 
-    let rest = scene.run(["run", "p.toml"]);
-    let csv = scene.read("stocks.csv");
+    let rest = env.run(["run", "p.toml"]);
+    let csv = env.read("stocks.csv");
     assert_eq!(first.trim_end(), lines(&csv)[1]);
     assert_eq!(lines(&rest.stdout).last(), lines(&csv).last());
-    assert!(lines(&rest.stdout).len() > 50, "the run has not ended with its reader");
+    assert!(lines(&rest.stdout).len() > 50, "the run must read more after stdout was closed");
 }
 
 fn shipped(name: &str) -> PathBuf {
@@ -250,24 +246,24 @@ fn shipped(name: &str) -> PathBuf {
 }
 
 #[test]
-fn the_first_run_of_the_readme_shows_records_within_seconds_and_goes_on_behind_them() {
-    let scene = Scene::new();
+fn first_run_pipeline_prints_20_rows_and_resumes() {
+    let env = TestEnv::new();
     let file = shipped("first-run.toml");
     let csv = std::fs::read_to_string(shipped("data/stocks.csv")).expect("the sample data");
     let expected = expected_lines(&csv);
     for n_runs in 0..2 {
-        let run = scene.start([Path::new("run"), &file]).wait(Duration::from_secs(20));
+        let run = env.start([Path::new("run"), &file]).wait(Duration::from_secs(20));
         run.assert_code(0);
         assert_eq!(lines(&run.stdout), expected[n_runs * 20..][..20]);
     }
 }
 
 #[test]
-fn the_producers_differ_in_their_source_block_alone() {
+fn shipped_producers_differ_only_in_source() {
     let rest_of = |name: &str| {
         let text = std::fs::read_to_string(shipped(name)).expect("a pipeline file");
         let (front, block) = text.split_once("[sources.stocks]\n").expect("the source");
-        let (source, back) = block.split_once("\n\n").expect("an empty line behind the source");
+        let (source, back) = block.split_once("\n\n").expect("an empty line after the source");
         (source.to_owned(), front.to_owned() + back)
     };
     let ((csv, one), (http, other)) = (rest_of("producer.toml"), rest_of("producer-http.toml"));
@@ -276,71 +272,68 @@ fn the_producers_differ_in_their_source_block_alone() {
 }
 
 #[test]
-fn every_shipped_pipeline_file_is_valid_once_its_variables_are_set() {
-    let mut scene = Scene::new();
-    scene.set("STOCKS_API", "http://127.0.0.1:1/prices").set("STOCKS_BUCKET", "some-bucket");
+fn shipped_pipeline_files_are_valid() {
+    let mut env = TestEnv::new();
+    env.set("STOCKS_API", "http://127.0.0.1:1/prices").set("STOCKS_BUCKET", "some-bucket");
     for name in ["first-run.toml", "producer.toml", "producer-http.toml", "consumer.toml"] {
         let text = std::fs::read_to_string(shipped(name)).expect("a pipeline file");
         assert!(text.starts_with("#:schema ../schemas/pipeline.schema.json\n\n"), "{name}");
-        scene.run([Path::new("validate"), &shipped(name)]).assert_code(0);
+        env.run([Path::new("validate"), &shipped(name)]).assert_code(0);
     }
 }
 
 #[test]
-fn a_variable_without_which_nothing_works_says_what_it_is_for() {
-    let scene = Scene::new();
-    let outcome = scene.run([Path::new("validate"), &shipped("consumer.toml")]);
+fn missing_required_variable_says_its_purpose() {
+    let env = TestEnv::new();
+    let outcome = env.run([Path::new("validate"), &shipped("consumer.toml")]);
     outcome.assert_code(78).assert_says(&["STOCKS_BUCKET", "the bucket to write to", "consumer.toml:32:10"]);
 }
 
 #[test]
-fn a_checkpoint_is_shown_and_forgotten_by_hand() {
-    let scene = scene_with_rows(50);
-    scene.write("p.toml", pipeline(&[("limit", "records = 20")], "type = \"file\"\npath = \"out.csv\""));
-    scene.run(["checkpoint", "show", "p.toml"]).assert_code(0).assert_says(&["no checkpoint of `p`"]);
-    scene.run(["run", "p.toml"]).assert_code(0);
-    let shown = scene.run(["checkpoint", "show", "p.toml"]);
+fn checkpoint_verbs_show_and_reset_position() {
+    let env = env_with_rows(50);
+    env.write("p.toml", pipeline(&[("limit", "records = 20")], "type = \"file\"\npath = \"out.csv\""));
+    env.run(["checkpoint", "show", "p.toml"]).assert_code(0).assert_says(&["no checkpoint of `p`"]);
+    env.run(["run", "p.toml"]).assert_code(0);
+    let shown = env.run(["checkpoint", "show", "p.toml"]);
     shown.assert_code(0).assert_says(&["checkpoints of `p` are stored in"]);
     assert!(shown.stdout.starts_with("stocks (csv) reads "), "{}", shown.stdout);
     assert!(shown.stdout.contains("stocks.csv\n  next entry  20\n  position    {"), "{}", shown.stdout);
-    let nobody = scene.run(["checkpoint", "reset", "p.toml", "nobody"]);
+    let nobody = env.run(["checkpoint", "reset", "p.toml", "nobody"]);
     nobody.assert_code(1).assert_says(&["p.toml has no source `nobody`"]);
-    scene
-        .run(["checkpoint", "reset", "p.toml", "stocks"])
-        .assert_code(0)
-        .assert_says(&["deleted the checkpoint of `stocks`"]);
-    scene.run(["run", "p.toml"]).assert_code(0);
-    let out = scene.read("out.csv");
+    env.run(["checkpoint", "reset", "p.toml", "stocks"]).assert_code(0).assert_says(&["deleted the checkpoint of `stocks`"]);
+    env.run(["run", "p.toml"]).assert_code(0);
+    let out = env.read("out.csv");
     let rows = lines(&out);
     assert_eq!((rows.len(), rows[0]), (40, rows[20]), "the first twenty rows came twice");
-    scene.run(["checkpoint", "reset", "p.toml"]).assert_code(0);
-    scene.run(["checkpoint", "reset", "p.toml"]).assert_code(0).assert_says(&["no checkpoints to delete"]);
+    env.run(["checkpoint", "reset", "p.toml"]).assert_code(0);
+    env.run(["checkpoint", "reset", "p.toml"]).assert_code(0).assert_says(&["no checkpoints to delete"]);
 }
 
 #[test]
-fn a_checkpoint_says_which_number_comes_next_and_outlives_its_source() {
-    let scene = scene_with_rows(50);
+fn checkpoint_show_prints_next_entry_of_removed_source() {
+    let env = env_with_rows(50);
     let limited = pipeline(&[("limit", "records = 20")], "type = \"file\"\npath = \"out.csv\"");
-    scene.write("p.toml", &limited);
-    scene.run(["run", "p.toml"]).assert_code(0);
-    // As a run leaves it that was killed.
-    let checkpoint = scene.path("state/p/stocks.json");
+    env.write("p.toml", &limited);
+    env.run(["run", "p.toml"]).assert_code(0);
+    // As a killed run leaves it.
+    let checkpoint = env.path("state/p/stocks.json");
     let text = std::fs::read_to_string(&checkpoint).unwrap();
     std::fs::write(&checkpoint, text.replace("\"reserved\": 20", "\"reserved\": 200")).unwrap();
     let shows = |text: &str| {
-        let shown = scene.run(["checkpoint", "show", "p.toml"]);
+        let shown = env.run(["checkpoint", "show", "p.toml"]);
         assert!(shown.assert_code(0).stdout.contains(text), "{}", shown.stdout);
     };
     shows("  next entry  20\n  reserved    20 to 199 (will be reused for the same records)\n");
-    std::fs::copy(scene.path("stocks.csv"), scene.path("others.csv")).unwrap();
-    scene.write("p.toml", limited.replace("stocks.csv", "others.csv"));
+    std::fs::copy(env.path("stocks.csv"), env.path("others.csv")).unwrap();
+    env.write("p.toml", limited.replace("stocks.csv", "others.csv"));
     shows("  next entry  200\n  reserved    20 to 199 (will be skipped)\n");
-    scene.write(
+    env.write(
         "p.toml",
         limited.replace("sources.stocks", "sources.shares").replace("\"stocks\"", "\"shares\""),
     );
     shows("  next entry  20 (not used: p.toml has no source of this name)\n  reserved    20 to 199\n");
-    let forgotten = scene.run(["checkpoint", "reset", "p.toml", "stocks"]);
+    let forgotten = env.run(["checkpoint", "reset", "p.toml", "stocks"]);
     forgotten.assert_code(0).assert_says(&["`stocks`, which is not a source in p.toml"]);
     assert!(!checkpoint.exists());
 }

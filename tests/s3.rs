@@ -1,12 +1,14 @@
-//! CSV rows that become objects, and what an S3 server may say against it.
+//! The `s3` sink: objects from CSV rows, and the errors of an S3 server.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
+use runner_needs::needs;
+
 use crate::support::moto::Moto;
-use crate::support::s3::{ACCESS_KEY, Answer, S3};
-use crate::support::{Outcome, Scene, report, wait_until};
+use crate::support::s3::{ACCESS_KEY, Response, S3};
+use crate::support::{Outcome, TestEnv, report, wait_until};
 
 const ROWS: &str = "Index,Date,Open\nHSI,1986-12-31,2568.3\nHSI,1987-01-02,2540\nNYA,1965-12-31,528.7\n";
 
@@ -17,16 +19,16 @@ const OBJECTS: [&str; 3] = [
 ];
 
 /// Three rows, and a pipeline that stores them in the bucket `lake`.
-fn scene() -> Scene {
-    let scene = Scene::new();
-    scene.write("stocks.csv", ROWS);
-    pipeline(&scene, "");
-    scene
+fn env() -> TestEnv {
+    let env = TestEnv::new();
+    env.write("stocks.csv", ROWS);
+    pipeline(&env, "");
+    env
 }
 
-/// With more options for the sink.
-fn pipeline(scene: &Scene, options: &str) {
-    scene.write(
+/// Writes the pipeline with more options for the sink.
+fn pipeline(env: &TestEnv, options: &str) {
+    env.write(
         "lake.toml",
         format!(
             r#"
@@ -55,8 +57,8 @@ key = "stocks/stock_{{{{ entry }}}}.json"
     );
 }
 
-fn run(scene: &Scene) -> Outcome {
-    scene.run(["run", "lake.toml", "--report", "report.json"])
+fn run(env: &TestEnv) -> Outcome {
+    env.run(["run", "lake.toml", "--report", "report.json"])
 }
 
 fn key(entry: usize) -> String {
@@ -71,32 +73,32 @@ fn assert_all_stored(server: &S3) {
     }
 }
 
-/// A server with a bucket, and a scene that knows it.
-fn server_and_scene() -> (S3, Scene) {
+/// A server with a bucket, and a test environment configured for it.
+fn server_and_env() -> (S3, TestEnv) {
     let server = S3::start();
     server.create_bucket("lake");
-    let mut scene = scene();
-    server.surround(&mut scene);
-    (server, scene)
+    let mut env = env();
+    server.configure(&mut env);
+    (server, env)
 }
 
 #[test]
-fn every_record_becomes_an_object_named_by_its_entry() {
-    let (server, scene) = server_and_scene();
-    run(&scene).assert_code(0);
+fn s3_sink_stores_one_object_per_record_by_entry() {
+    let (server, env) = server_and_env();
+    run(&env).assert_code(0);
     assert_all_stored(&server);
-    let report = report(scene.path("report.json"));
+    let report = report(env.path("report.json"));
     let components = report["pipelines"][0]["components"].as_array().expect("components");
     let lake = components.iter().find(|component| component["name"] == "lake").expect("the sink");
     assert_eq!(lake["records_out"], 3);
 }
 
 #[test]
-fn a_missing_bucket_ends_the_run_and_says_how_to_create_it() {
+fn missing_bucket_ends_run_and_says_how_to_create_it() {
     let server = S3::start();
-    let mut scene = scene();
-    server.surround(&mut scene);
-    run(&scene).assert_code(1).assert_says(&[
+    let mut env = env();
+    server.configure(&mut env);
+    run(&env).assert_code(1).assert_says(&[
         "there is no bucket `lake`",
         "aws s3 mb s3://lake",
         &server.url(),
@@ -105,58 +107,58 @@ fn a_missing_bucket_ends_the_run_and_says_how_to_create_it() {
 }
 
 #[test]
-fn a_wrong_secret_is_told_from_an_unknown_key() {
-    let (server, mut scene) = server_and_scene();
-    scene.set("AWS_SECRET_ACCESS_KEY", "wrong");
-    let outcome = run(&scene);
+fn wrong_secret_and_unknown_key_have_different_errors() {
+    let (server, mut env) = server_and_env();
+    env.set("AWS_SECRET_ACCESS_KEY", "wrong");
+    let outcome = run(&env);
     outcome.assert_code(1).assert_says(&["SignatureDoesNotMatch", "secret key does not belong"]);
-    scene.set("AWS_ACCESS_KEY_ID", "nobody");
-    let outcome = run(&scene);
+    env.set("AWS_ACCESS_KEY_ID", "nobody");
+    let outcome = run(&env);
     outcome.assert_code(1).assert_says(&["access key is not known"]);
     assert!(!outcome.stderr.contains("wrong"), "a secret was shown: {}", outcome.stderr);
     assert_eq!(server.count("lake"), 0);
 }
 
 #[test]
-fn missing_credentials_and_a_missing_region_say_what_to_do() {
+fn missing_credentials_or_region_say_what_to_do() {
     let server = S3::start();
-    let mut scene = scene();
-    run(&scene).assert_code(1).assert_says(&["no AWS region", "aws configure", "AWS_REGION"]);
-    scene.set("AWS_ENDPOINT_URL", server.url());
-    run(&scene).assert_code(1).assert_says(&["no AWS credentials", "aws configure", "AWS_PROFILE"]);
+    let mut env = env();
+    run(&env).assert_code(1).assert_says(&["no AWS region", "aws configure", "AWS_REGION"]);
+    env.set("AWS_ENDPOINT_URL", server.url());
+    run(&env).assert_code(1).assert_says(&["no AWS credentials", "aws configure", "AWS_PROFILE"]);
 }
 
 #[test]
-fn a_profile_is_as_good_as_variables() {
+fn s3_sink_reads_credentials_from_profile() {
     let server = S3::start();
     server.create_bucket("lake");
-    let mut scene = scene();
+    let mut env = env();
     let secret = crate::support::s3::SECRET_KEY;
-    scene.write(
+    env.write(
         ".aws/credentials",
         format!("[local]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={secret}\n"),
     );
     let url = server.url();
-    scene.write(
+    env.write(
         ".aws/config",
         format!(
             "[profile local]\nregion=eu-west-1\nservices=here\n[services here]\ns3 =\n  endpoint_url={url}\n"
         ),
     );
-    scene.set("AWS_PROFILE", "local");
-    run(&scene).assert_code(0);
+    env.set("AWS_PROFILE", "local");
+    run(&env).assert_code(0);
     assert_all_stored(&server);
 }
 
 #[test]
-fn keys_that_somebody_renews_in_the_profile_are_taken_up_by_the_run_that_waits_for_them() {
+fn renewed_profile_credentials_are_reloaded_during_retry() {
     let server = S3::start();
     server.create_bucket("lake");
-    let mut scene = scene();
-    pipeline(&scene, "concurrency = 1");
+    let mut env = env();
+    pipeline(&env, "concurrency = 1");
     let secret = crate::support::s3::SECRET_KEY;
-    let log_in = |scene: &Scene, token: &str| {
-        scene.write(
+    let log_in = |env: &TestEnv, token: &str| {
+        env.write(
             ".aws/credentials",
             format!(
                 "[default]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={secret}\n\
@@ -164,32 +166,32 @@ fn keys_that_somebody_renews_in_the_profile_are_taken_up_by_the_run_that_waits_f
             ),
         );
     };
-    log_in(&scene, "old");
-    scene.set("AWS_ENDPOINT_URL_S3", server.url()).set("AWS_REGION", "eu-central-1");
-    server.answer(|asked| match asked.operation {
-        "PutObject" if asked.n_before > 0 && asked.token == "old" => Answer::Error("ExpiredToken"),
-        _ => Answer::Normal,
+    log_in(&env, "old");
+    env.set("AWS_ENDPOINT_URL_S3", server.url()).set("AWS_REGION", "eu-central-1");
+    server.respond_with(|request| match request.operation {
+        "PutObject" if request.n_before > 0 && request.token == "old" => Response::Error("ExpiredToken"),
+        _ => Response::Normal,
     });
-    let running = scene.start(["run", "lake.toml"]);
-    wait_until("the session to end", Duration::from_secs(60), || running.has_said("ExpiredToken"));
-    log_in(&scene, "new");
+    let running = env.start(["run", "lake.toml"]);
+    wait_until("the credentials to expire", Duration::from_secs(60), || running.has_logged("ExpiredToken"));
+    log_in(&env, "new");
     running.wait(Duration::from_secs(60)).assert_code(0);
     assert_all_stored(&server);
 }
 
 #[test]
-fn an_endpoint_where_nobody_listens_is_tried_again_and_then_given_up() {
-    let mut scene = scene();
-    scene.set("AWS_ENDPOINT_URL", "http://127.0.0.1:9").set("AWS_REGION", "eu-central-1");
-    scene.set("AWS_ACCESS_KEY_ID", "a").set("AWS_SECRET_ACCESS_KEY", "b");
-    run(&scene).assert_code(69).assert_says(&["cannot reach S3 at http://127.0.0.1:9", "refused"]);
+fn unreachable_endpoint_is_retried_then_exits_69() {
+    let mut env = env();
+    env.set("AWS_ENDPOINT_URL", "http://127.0.0.1:9").set("AWS_REGION", "eu-central-1");
+    env.set("AWS_ACCESS_KEY_ID", "a").set("AWS_SECRET_ACCESS_KEY", "b");
+    run(&env).assert_code(69).assert_says(&["cannot reach S3 at http://127.0.0.1:9", "refused"]);
 }
 
 #[test]
-fn an_object_with_other_content_is_kept_and_its_record_rejected() {
-    let (server, scene) = server_and_scene();
+fn existing_object_with_other_content_is_kept_and_record_rejected() {
+    let (server, env) = server_and_env();
     server.put("lake", &key(1), "something else");
-    run(&scene).assert_code(1).assert_says(&[
+    run(&env).assert_code(1).assert_says(&[
         "s3://lake/stocks/stock_1.json exists with other content",
         "overwrite = \"always\"",
         "dead_letter",
@@ -198,148 +200,152 @@ fn an_object_with_other_content_is_kept_and_its_record_rejected() {
 }
 
 #[test]
-fn an_object_with_the_same_content_counts_as_stored() {
-    let (server, scene) = server_and_scene();
+fn existing_object_with_same_content_counts_as_stored() {
+    let (server, env) = server_and_env();
     server.put("lake", &key(1), OBJECTS[1]);
-    run(&scene).assert_code(0);
+    run(&env).assert_code(0);
     assert_all_stored(&server);
     assert_eq!(server.requests("GetObject"), 1);
 }
 
 #[test]
-fn overwrite_always_replaces_what_is_there_and_asks_no_questions() {
-    let (server, scene) = server_and_scene();
-    pipeline(&scene, r#"overwrite = "always""#);
+fn overwrite_always_replaces_without_reading() {
+    let (server, env) = server_and_env();
+    pipeline(&env, r#"overwrite = "always""#);
     server.put("lake", &key(1), "something else");
-    run(&scene).assert_code(0);
+    run(&env).assert_code(0);
     assert_all_stored(&server);
     assert_eq!(server.requests("GetObject"), 0);
 }
 
 #[test]
-fn a_server_that_asks_to_slow_down_is_asked_again_until_all_is_stored() {
-    let (server, scene) = server_and_scene();
-    server.answer(|asked| match asked.operation {
-        "PutObject" if asked.key.ends_with("_1.json") && asked.n_before < 20 => Answer::Error("SlowDown"),
-        _ => Answer::Normal,
+fn s3_sink_retries_on_slow_down() {
+    let (server, env) = server_and_env();
+    server.respond_with(|request| match request.operation {
+        "PutObject" if request.key.ends_with("_1.json") && request.n_before < 20 => {
+            Response::Error("SlowDown")
+        }
+        _ => Response::Normal,
     });
-    run(&scene).assert_code(0).assert_says(&["SlowDown"]);
+    run(&env).assert_code(0).assert_says(&["SlowDown"]);
     assert_all_stored(&server);
 }
 
 #[test]
-fn a_denial_ends_the_run_before_anything_was_stored_and_is_waited_out_afterwards() {
-    let (server, scene) = server_and_scene();
-    pipeline(&scene, "concurrency = 1");
-    server.answer(|asked| match asked.operation {
-        "PutObject" => Answer::Error("AccessDenied"),
-        _ => Answer::Normal,
+fn access_denied_ends_run_only_before_first_object() {
+    let (server, env) = server_and_env();
+    pipeline(&env, "concurrency = 1");
+    server.respond_with(|request| match request.operation {
+        "PutObject" => Response::Error("AccessDenied"),
+        _ => Response::Normal,
     });
-    run(&scene).assert_code(1).assert_says(&[
+    run(&env).assert_code(1).assert_says(&[
         "writing s3://lake/stocks/stock_0.json",
         "AccessDenied",
         "these credentials need s3:PutObject and, to compare existing objects, s3:GetObject on lake/stocks/*",
     ]);
-    assert_eq!(server.requests("PutObject"), 1, "nothing more is tried with credentials that are refused");
+    assert_eq!(
+        server.requests("PutObject"),
+        1,
+        "refused credentials must not be retried before the first object"
+    );
 
-    server.answer(|asked| match asked.operation {
-        "PutObject" if (2..5).contains(&asked.n_before) => Answer::Error("AccessDenied"),
-        _ => Answer::Normal,
+    server.respond_with(|request| match request.operation {
+        "PutObject" if (2..5).contains(&request.n_before) => Response::Error("AccessDenied"),
+        _ => Response::Normal,
     });
-    run(&scene).assert_code(0);
+    run(&env).assert_code(0);
     assert_all_stored(&server);
 }
 
 #[test]
-fn a_bucket_that_goes_away_ends_the_run() {
-    let (server, scene) = server_and_scene();
-    pipeline(&scene, "concurrency = 1");
-    server.answer(|asked| match asked.operation {
-        "PutObject" if asked.n_before > 0 => Answer::Error("NoSuchBucket"),
-        _ => Answer::Normal,
+fn bucket_deleted_during_run_ends_run() {
+    let (server, env) = server_and_env();
+    pipeline(&env, "concurrency = 1");
+    server.respond_with(|request| match request.operation {
+        "PutObject" if request.n_before > 0 => Response::Error("NoSuchBucket"),
+        _ => Response::Normal,
     });
-    run(&scene).assert_code(1).assert_says(&["there is no bucket `lake`"]);
+    run(&env).assert_code(1).assert_says(&["there is no bucket `lake`"]);
     assert_eq!(server.keys("lake"), [key(0)]);
 }
 
 #[test]
-fn a_server_without_conditional_writes_is_told_by_name() {
-    let (server, scene) = server_and_scene();
-    server.answer(|asked| match asked.operation {
-        "PutObject" => Answer::Error("NotImplemented"),
-        _ => Answer::Normal,
+fn server_without_conditional_writes_is_reported() {
+    let (server, env) = server_and_env();
+    server.respond_with(|request| match request.operation {
+        "PutObject" => Response::Error("NotImplemented"),
+        _ => Response::Normal,
     });
-    run(&scene)
-        .assert_code(1)
-        .assert_says(&["does not support conditional writes", "overwrite = \"always\""]);
+    run(&env).assert_code(1).assert_says(&["does not support conditional writes", "overwrite = \"always\""]);
 }
 
 #[test]
-fn a_bucket_in_another_region_says_in_which() {
-    let (server, scene) = server_and_scene();
-    server.answer(|_| Answer::OtherRegion("ap-southeast-2"));
-    run(&scene).assert_code(1).assert_says(&["is in region ap-southeast-2", "AWS_REGION=ap-southeast-2"]);
+fn bucket_in_other_region_names_region() {
+    let (server, env) = server_and_env();
+    server.respond_with(|_| Response::OtherRegion("ap-southeast-2"));
+    run(&env).assert_code(1).assert_says(&["is in region ap-southeast-2", "AWS_REGION=ap-southeast-2"]);
 }
 
 #[test]
-fn whoever_may_write_but_not_look_is_let_through_with_a_warning() {
-    let (server, scene) = server_and_scene();
-    server.answer(|asked| match asked.operation {
-        "HeadBucket" | "ListObjectsV2" => Answer::Error("AccessDenied"),
-        _ => Answer::Normal,
+fn denied_bucket_check_is_a_warning() {
+    let (server, env) = server_and_env();
+    server.respond_with(|request| match request.operation {
+        "HeadBucket" | "ListObjectsV2" => Response::Error("AccessDenied"),
+        _ => Response::Normal,
     });
-    run(&scene).assert_code(0).assert_says(&["s3://lake cannot be checked"]);
+    run(&env).assert_code(0).assert_says(&["s3://lake cannot be checked"]);
     assert_all_stored(&server);
 }
 
 #[test]
-fn a_proxy_is_the_way_to_aws_and_not_to_this_machine() {
+fn https_proxy_is_used_for_aws_and_not_for_loopback() {
     let proxy = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://user:word@{}", proxy.local_addr().expect("a bound socket"));
-    let asked = std::thread::spawn(move || {
+    let request = std::thread::spawn(move || {
         let (mut client, _) = proxy.accept().expect("a connection");
         let mut lines = BufReader::new(client.try_clone().expect("a socket")).lines().map_while(Result::ok);
         let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
         client.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").expect("an answer");
         head
     });
-    let mut scene = scene();
-    scene.set("AWS_ACCESS_KEY_ID", ACCESS_KEY).set("AWS_SECRET_ACCESS_KEY", "secret");
-    scene.set("AWS_REGION", "eu-central-1").set("HTTPS_PROXY", &url);
-    let outcome = run(&scene);
+    let mut env = env();
+    env.set("AWS_ACCESS_KEY_ID", ACCESS_KEY).set("AWS_SECRET_ACCESS_KEY", "secret");
+    env.set("AWS_REGION", "eu-central-1").set("HTTPS_PROXY", &url);
+    let outcome = run(&env);
     assert_ne!(outcome.code(), 0);
     assert!(!outcome.stderr.contains("user:word"), "{}", outcome.stderr);
-    let head = asked.join().expect("a request");
+    let head = request.join().expect("a request");
     assert_eq!(head[0], "CONNECT lake.s3.eu-central-1.amazonaws.com:443 HTTP/1.1");
     assert!(
         head.iter().any(|line| line.eq_ignore_ascii_case("proxy-authorization: Basic dXNlcjp3b3Jk")),
         "{head:?}"
     );
 
-    let (server, mut scene) = server_and_scene();
-    scene.set("HTTPS_PROXY", &url);
-    run(&scene).assert_code(0);
+    let (server, mut env) = server_and_env();
+    env.set("HTTPS_PROXY", &url);
+    run(&env).assert_code(0);
     assert_all_stored(&server);
-    scene.set("HTTPS_PROXY", "user:word@proxy");
-    let outcome = run(&scene);
+    env.set("HTTPS_PROXY", "user:word@proxy");
+    let outcome = run(&env);
     outcome.assert_code(1).assert_says(&["HTTPS_PROXY is not the address of a proxy"]);
     assert!(!outcome.stderr.contains("user:word"), "{}", outcome.stderr);
 }
 
 #[test]
-fn batches_of_one_record_fill_all_slots_at_once() {
-    let (server, scene) = server_and_scene();
+fn one_record_batches_use_full_concurrency() {
+    let (server, env) = server_and_env();
     let rows: String = (0..32).map(|n| format!("HSI,1986-12-31,{n}\n")).collect();
-    scene.write("stocks.csv", format!("Index,Date,Open\n{rows}"));
-    let text = scene.read("lake.toml");
-    scene.write("lake.toml", format!("[batch]\nmax_records = 1\n{text}"));
-    server.answer(|asked| match asked.operation {
-        "PutObject" => Answer::Late(Duration::from_millis(500)),
-        _ => Answer::Normal,
+    env.write("stocks.csv", format!("Index,Date,Open\n{rows}"));
+    let text = env.read("lake.toml");
+    env.write("lake.toml", format!("[batch]\nmax_records = 1\n{text}"));
+    server.respond_with(|request| match request.operation {
+        "PutObject" => Response::Delayed(Duration::from_millis(500)),
+        _ => Response::Normal,
     });
-    run(&scene).assert_code(0);
+    run(&env).assert_code(0);
     assert_eq!(server.count("lake"), 32);
-    let duration = &report(scene.path("report.json"))["pipelines"][0]["duration_ms"];
+    let duration = &report(env.path("report.json"))["pipelines"][0]["duration_ms"];
     assert!(
         duration.as_u64().is_some_and(|ms| ms < 8000),
         "32 objects of half a second each took {duration} ms"
@@ -347,29 +353,30 @@ fn batches_of_one_record_fill_all_slots_at_once() {
 }
 
 #[test]
-fn a_slip_in_the_key_is_shown_where_it_stands() {
-    let scene = scene();
-    let text = scene.read("lake.toml");
-    scene.write("lake.toml", text.replace("{{ entry }}", "{{ entri }}"));
-    let outcome = scene.run(["validate", "lake.toml"]);
+fn error_in_key_template_is_shown_with_position() {
+    let env = env();
+    let text = env.read("lake.toml");
+    env.write("lake.toml", text.replace("{{ entry }}", "{{ entri }}"));
+    let outcome = env.run(["validate", "lake.toml"]);
     outcome.assert_code(78).assert_says(&["lake.toml:20:7", "did you mean `{{ entry }}`?"]);
-    scene.write("lake.toml", text.replace("{{ entry }}", "{{ key }}"));
-    scene.run(["validate", "lake.toml"]).assert_code(78).assert_says(&["the same name"]);
+    env.write("lake.toml", text.replace("{{ entry }}", "{{ key }}"));
+    env.run(["validate", "lake.toml"]).assert_code(78).assert_says(&["the same name"]);
 }
 
 #[test]
-fn a_second_opinion_finds_the_objects_and_their_conditions_in_order() {
-    let Some(moto) = Moto::start() else { return };
-    let mut scene = scene();
-    moto.surround(&mut scene);
-    run(&scene).assert_code(1).assert_says(&["there is no bucket `lake`"]);
+#[needs(moto)]
+fn s3_sink_works_with_moto() {
+    let moto = Moto::start();
+    let mut env = env();
+    moto.configure(&mut env);
+    run(&env).assert_code(1).assert_says(&["there is no bucket `lake`"]);
     moto.create_bucket("lake");
-    run(&scene).assert_code(0);
+    run(&env).assert_code(0);
     for (entry, content) in OBJECTS.iter().enumerate() {
         assert_eq!(moto.read("lake", &key(entry)), *content);
     }
-    scene.run(["run", "lake.toml", "--from-start"]).assert_code(0);
-    scene.write("stocks.csv", ROWS.replace("2540", "2541"));
-    let outcome = scene.run(["run", "lake.toml", "--from-start"]);
+    env.run(["run", "lake.toml", "--from-start"]).assert_code(0);
+    env.write("stocks.csv", ROWS.replace("2540", "2541"));
+    let outcome = env.run(["run", "lake.toml", "--from-start"]);
     outcome.assert_code(1).assert_says(&["stock_1.json exists with other content"]);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::support::Scene;
+use crate::support::TestEnv;
 
 /// Rewrites the committed schemas instead of comparing them.
 const UPDATE: &str = "UPDATE_SCHEMAS";
@@ -19,10 +19,10 @@ fn files_in(folder: &Path) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_committed_schemas_are_what_the_plugins_say() {
-    let scene = Scene::new();
-    scene.run(["schema", "made"]).assert_code(0);
-    let made = files_in(&scene.path("made"));
+fn committed_schemas_match_plugins() {
+    let env = TestEnv::new();
+    env.run(["schema", "made"]).assert_code(0);
+    let made = files_in(&env.path("made"));
     assert!(made.len() > 10, "one a plugin and one for the file, not {}", made.len());
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
     if std::env::var_os(UPDATE).is_some() {
@@ -45,10 +45,10 @@ fn the_committed_schemas_are_what_the_plugins_say() {
 }
 
 #[test]
-fn every_schema_is_closed_and_free_of_null() {
-    let scene = Scene::new();
-    scene.run(["schema", "made"]).assert_code(0);
-    for (name, text) in files_in(&scene.path("made")) {
+fn every_schema_is_closed_and_without_null() {
+    let env = TestEnv::new();
+    env.run(["schema", "made"]).assert_code(0);
+    for (name, text) in files_in(&env.path("made")) {
         let schema: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");
         assert_eq!(schema["additionalProperties"], false, "{name}");
@@ -60,10 +60,10 @@ fn every_schema_is_closed_and_free_of_null() {
 }
 
 #[test]
-fn every_shipped_pipeline_is_what_the_schema_allows() {
-    let scene = Scene::new();
-    scene.run(["schema", "made"]).assert_code(0);
-    let schema = files_in(&scene.path("made")).remove("pipeline.schema.json").expect("the schema of a file");
+fn shipped_pipelines_conform_to_schema() {
+    let env = TestEnv::new();
+    env.run(["schema", "made"]).assert_code(0);
+    let schema = files_in(&env.path("made")).remove("pipeline.schema.json").expect("the schema of a file");
     let schema: serde_json::Value = serde_json::from_str(&schema).expect("JSON");
     let validator = jsonschema::validator_for(&schema).expect("a schema");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
@@ -76,9 +76,9 @@ fn every_shipped_pipeline_is_what_the_schema_allows() {
         n_files += 1;
         let text = std::fs::read_to_string(&path).expect("a pipeline file");
         let file: serde_json::Value = toml::from_str(&text).expect("TOML");
-        let slips: Vec<String> =
-            validator.iter_errors(&file).map(|slip| format!("{}: {slip}", slip.instance_path())).collect();
-        assert!(slips.is_empty(), "{}: {slips:#?}", path.display());
+        let errors: Vec<String> =
+            validator.iter_errors(&file).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(errors.is_empty(), "{}: {errors:#?}", path.display());
     }
     assert!(n_files >= 4, "{n_files} pipeline files");
 }

@@ -1,4 +1,4 @@
-//! The rules of the tree: each that is broken is named with its line.
+//! The layout rules of the source tree: each violation is named with its line.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,16 +7,16 @@ const AT_MOST_LINES: usize = 400;
 
 /// Where code may differ between builds.
 const FEATURES_ALLOWED: [&str; 5] =
-    ["plugins/shared/kafka", "cli/", "local/lib.rs", "tests/denied.rs", "tests/secure.rs"];
+    ["plugins/shared/kafka", "cli/", "local/lib.rs", "tests/kafka_permissions.rs", "tests/kafka_tls.rs"];
 
-/// Names of files that say nothing about what is in them.
+/// File names that do not describe the content.
 const EMPTY_NAMES: [&str; 4] = ["utils.rs", "helpers.rs", "manager.rs", "common.rs"];
 
-/// What talks to the outside world stays out of core.
+/// Core must not depend on client libraries.
 const CLIENT_LIBRARIES: [&str; 9] =
     ["aws-", "clap", "csv", "hyper", "indicatif", "rdkafka", "reqwest", "rustls", "runner"];
 
-/// Files of the tree, by their path from its root.
+/// The files of the tree, with their paths from its root.
 struct Tree(Vec<(String, String)>);
 
 impl Tree {
@@ -48,13 +48,13 @@ impl Tree {
     }
 }
 
-/// What is broken, a line each.
+/// Violations, one per line.
 #[derive(Default)]
-struct Breaches(String);
+struct Violations(String);
 
-impl Breaches {
+impl Violations {
     fn add(&mut self, path: &str, line: usize, rule: &str) {
-        writeln!(self.0, "{path}:{line}: {rule}").expect("a string takes everything");
+        writeln!(self.0, "{path}:{line}: {rule}").expect("writing to a string");
     }
 
     #[track_caller]
@@ -67,32 +67,32 @@ fn lines_with<'a>(text: &'a str, part: &'a str) -> impl Iterator<Item = usize> +
     text.lines().zip(1..).filter(move |(line, _)| line.contains(part)).map(|(_, number)| number)
 }
 
-fn opens_with_its_noun(path: &str, text: &str, out: &mut Breaches) {
+fn starts_with_module_doc(path: &str, text: &str, out: &mut Violations) {
     if !text.starts_with("//! ") {
-        out.add(path, 1, "a file opens with `//!` and says what it is about");
+        out.add(path, 1, "a file starts with a `//!` line that describes it");
     }
 }
 
-fn is_short(path: &str, text: &str, out: &mut Breaches) {
+fn has_at_most_400_lines(path: &str, text: &str, out: &mut Violations) {
     if text.lines().count() > AT_MOST_LINES {
-        out.add(path, AT_MOST_LINES + 1, "a file has at most 400 lines; cut it where a name helps");
+        out.add(path, AT_MOST_LINES + 1, "a file has at most 400 lines; split it by purpose");
     }
 }
 
-fn differs_nowhere_between_builds(path: &str, text: &str, out: &mut Breaches) {
+fn has_no_stray_feature_gate(path: &str, text: &str, out: &mut Violations) {
     let is_allowed = FEATURES_ALLOWED.iter().any(|allowed| path.starts_with(allowed));
     for line in lines_with(text, concat!("feature", " = \"")).filter(|_| !is_allowed) {
         out.add(
             path,
             line,
-            "code differs between builds only in cli/, local/lib.rs, plugins/shared/kafka and tests of theirs",
+            "features are allowed only in cli/, local/lib.rs, plugins/shared/kafka and their tests",
         );
     }
 }
 
-fn says_what_it_is(path: &str, _: &str, out: &mut Breaches) {
+fn has_descriptive_name(path: &str, _: &str, out: &mut Violations) {
     if EMPTY_NAMES.iter().any(|name| path.rsplit('/').next() == Some(name)) {
-        out.add(path, 1, "a file is called after what is in it");
+        out.add(path, 1, "a file name describes the content");
     }
 }
 
@@ -103,45 +103,41 @@ fn plugin_of(path: &str) -> Option<(&str, &str)> {
     (matches!(kind, "sources" | "transforms" | "sinks") && rest != "mod.rs").then_some((kind, name))
 }
 
-fn imports_no_plugin(path: &str, text: &str, out: &mut Breaches) {
+fn imports_no_plugin(path: &str, text: &str, out: &mut Violations) {
     if path.starts_with("plugins/") && path != "plugins/lib.rs" {
         for kind in ["sources", "transforms", "sinks"] {
             for line in lines_with(text, &format!("crate::{kind}")) {
-                out.add(
-                    path,
-                    line,
-                    "a plugin imports no other plugin; what both need lies in plugins/shared",
-                );
+                out.add(path, line, "a plugin imports no other plugin; shared code is in plugins/shared");
             }
         }
     }
 }
 
 /// In a plugin's outermost file `super` is the folder of all plugins of its kind.
-fn looks_at_no_sibling(path: &str, text: &str, out: &mut Breaches) {
+fn uses_no_sibling(path: &str, text: &str, out: &mut Violations) {
     let Some((kind, name)) = plugin_of(path) else { return };
     let is_outermost =
         path == format!("plugins/{kind}/{name}.rs") || path.ends_with(&format!("{name}/mod.rs"));
     let above = if is_outermost { "super::" } else { "super::super::" };
     for (line, number) in text.lines().zip(1..) {
-        // What the tests of a file import begins with `super` too, one level down.
+        // The imports of a file's tests start with `super` too, one level deeper.
         let is_test = line.starts_with("    ");
         if !is_test && line.contains(above) && !line.contains(&format!("{above}{name}")) {
-            out.add(path, number, "a plugin looks at nothing beside it but plugins/shared");
+            out.add(path, number, "a plugin uses no other module of plugins/ than plugins/shared");
         }
     }
 }
 
 #[test]
-fn every_file_keeps_the_rules_of_the_tree() {
-    let mut out = Breaches::default();
+fn every_file_follows_the_layout_rules() {
+    let mut out = Violations::default();
     for (path, text) in Tree::read().files(".rs") {
-        opens_with_its_noun(path, text, &mut out);
-        is_short(path, text, &mut out);
-        differs_nowhere_between_builds(path, text, &mut out);
-        says_what_it_is(path, text, &mut out);
+        starts_with_module_doc(path, text, &mut out);
+        has_at_most_400_lines(path, text, &mut out);
+        has_no_stray_feature_gate(path, text, &mut out);
+        has_descriptive_name(path, text, &mut out);
         imports_no_plugin(path, text, &mut out);
-        looks_at_no_sibling(path, text, &mut out);
+        uses_no_sibling(path, text, &mut out);
     }
     out.assert_none();
 }
@@ -158,21 +154,21 @@ fn every_plugin_registers_once() {
             None => plugins.push((plugin, places.collect())),
         }
     }
-    let mut out = Breaches::default();
+    let mut out = Violations::default();
     for ((kind, name), places) in &plugins {
         match places.as_slice() {
             [_] => {}
-            [] => out.add(&format!("plugins/{kind}/{name}"), 1, "a plugin says `register!`"),
-            [_, again, ..] => writeln!(out.0, "{again}: a plugin says `register!` once").expect("a string"),
+            [] => out.add(&format!("plugins/{kind}/{name}"), 1, "a plugin must call `register!`"),
+            [_, again, ..] => writeln!(out.0, "{again}: a plugin calls `register!` once").expect("a string"),
         }
     }
     out.assert_none();
     assert!(plugins.len() >= 13, "only {} plugins were found", plugins.len());
 }
 
-/// As the first command of the README needs it: there is more than one binary.
+/// The first command of the README depends on this, as there is more than one binary.
 #[test]
-fn cargo_run_runs_the_runner() {
+fn cargo_run_starts_runner() {
     let metadata = std::process::Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -185,9 +181,9 @@ fn cargo_run_runs_the_runner() {
 }
 
 #[test]
-fn the_lean_runner_has_nothing_of_the_offline_cloud() {
+fn lean_runner_has_no_offline_cloud_dependency() {
     let tree = std::process::Command::new(env!("CARGO"))
-        // All that `cargo build --no-default-features` builds, not this package alone.
+        // Everything that `cargo build --no-default-features` builds, not only this package.
         .args(["tree", "--offline", "--no-default-features", "--edges", "normal", "--prefix", "none"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
@@ -204,9 +200,9 @@ fn the_lean_runner_has_nothing_of_the_offline_cloud() {
 }
 
 #[test]
-fn a_crate_depends_only_on_what_stands_below_it() {
+fn crates_depend_only_on_lower_crates() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut out = Breaches::default();
+    let mut out = Violations::default();
     for (path, forbidden) in [
         ("core/Cargo.toml", &CLIENT_LIBRARIES[..]),
         ("plugins/Cargo.toml", &["runner.", "runner-local"]),
@@ -223,7 +219,7 @@ fn a_crate_depends_only_on_what_stands_below_it() {
                 name => line.starts_with(name),
             };
             if section == "[dependencies]" && forbidden.iter().any(is_library) {
-                out.add(path, number, "this crate knows no client library and nothing above it");
+                out.add(path, number, "this crate must not depend on client libraries or higher crates");
             }
         }
     }
@@ -231,7 +227,7 @@ fn a_crate_depends_only_on_what_stands_below_it() {
 }
 
 #[test]
-fn a_bare_cargo_test_tests_every_crate() {
+fn bare_cargo_test_tests_every_crate() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let manifest = std::fs::read_to_string(root.join("Cargo.toml")).expect("the manifest");
     let list = |name: &str| {
@@ -242,15 +238,15 @@ fn a_bare_cargo_test_tests_every_crate() {
 }
 
 #[test]
-fn nothing_downloads_a_toolchain_and_no_path_is_of_one_machine() {
-    let mut out = Breaches::default();
+fn tree_has_no_toolchain_file_and_no_machine_path() {
+    let mut out = Violations::default();
     for (path, text) in Tree::read().files("") {
         if path.starts_with("rust-toolchain") {
-            out.add(path, 1, "the toolchain is the user's; `rust-version` says which it must be");
+            out.add(path, 1, "users choose their toolchain; `rust-version` sets the minimum");
         }
         for home in [concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/ho", "me/")] {
             for line in lines_with(text, home) {
-                out.add(path, line, "a path of one machine");
+                out.add(path, line, "an absolute path of one machine");
             }
         }
     }
@@ -258,20 +254,20 @@ fn nothing_downloads_a_toolchain_and_no_path_is_of_one_machine() {
 }
 
 #[test]
-fn the_readme_shows_what_is_in_the_tree() {
+fn readme_examples_and_plugins_match_tree() {
     let tree = Tree::read();
     let file = |name: &str| tree.files("").find(|(path, _)| *path == name).expect("a file of the tree").1;
     let readme = file("README.md");
     let shown = |language: &str| -> Vec<&str> {
         let blocks = readme.split(language).skip(1);
-        blocks.map(|block| block.split("\n```").next().expect("what is in front of its end")).collect()
+        blocks.map(|block| block.split("\n```").next().expect("the end of the block")).collect()
     };
     let (plugin, source) = (file("tests/stranger/lib.rs"), file("pipelines/producer-http.toml"));
     assert!(shown("```toml\n").iter().any(|example| source.contains(example)), "the http source");
     for example in shown("```rust\n") {
         assert!(
             plugin.contains(example),
-            "README.md shows what tests/stranger/lib.rs does not say:\n{example}"
+            "README.md shows code that tests/stranger/lib.rs does not contain:\n{example}"
         );
     }
     for (kind, name) in tree.files(".rs").filter_map(|(path, _)| plugin_of(path)) {
@@ -280,16 +276,16 @@ fn the_readme_shows_what_is_in_the_tree() {
 }
 
 #[test]
-fn the_page_on_reliability_names_tests_that_exist() {
+fn reliability_page_names_existing_tests() {
     let tree = Tree::read();
     let page = tree.files("docs/reliability.md").next().expect("the page").1;
-    let mut out = Breaches::default();
+    let mut out = Violations::default();
     for (line, number) in page.lines().zip(1..).filter(|(line, _)| line.starts_with("| ")) {
-        // Names of tests are sentences.
-        for name in line.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 3) {
+        // Test names have more words than option names.
+        for name in line.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 2) {
             let test = format!("fn {}(", name.rsplit("::").next().expect("a name"));
             if !tree.files(".rs").any(|(_, text)| text.contains(&test)) {
-                out.add("docs/reliability.md", number, "there is no such test");
+                out.add("docs/reliability.md", number, "this test does not exist");
             }
         }
     }
@@ -297,15 +293,15 @@ fn the_page_on_reliability_names_tests_that_exist() {
 }
 
 #[test]
-fn a_broken_rule_is_named_with_its_line() {
-    let mut out = Breaches::default();
-    opens_with_its_noun("a.rs", "use std::fs;\n", &mut out);
-    is_short("b.rs", &"\n".repeat(AT_MOST_LINES + 1), &mut out);
-    differs_nowhere_between_builds("core/c.rs", concat!("\n#[cfg(feature", " = \"x\")]\n"), &mut out);
-    says_what_it_is("cli/utils.rs", "", &mut out);
+fn broken_layout_rule_is_named_with_line() {
+    let mut out = Violations::default();
+    starts_with_module_doc("a.rs", "use std::fs;\n", &mut out);
+    has_at_most_400_lines("b.rs", &"\n".repeat(AT_MOST_LINES + 1), &mut out);
+    has_no_stray_feature_gate("core/c.rs", concat!("\n#[cfg(feature", " = \"x\")]\n"), &mut out);
+    has_descriptive_name("cli/utils.rs", "", &mut out);
     imports_no_plugin("plugins/sinks/d.rs", "use crate::sources::csv;\n", &mut out);
-    looks_at_no_sibling("plugins/sinks/e.rs", "//! E.\nuse super::kafka;\n", &mut out);
-    looks_at_no_sibling("plugins/sinks/f/part.rs", "use super::super::kafka;\n", &mut out);
+    uses_no_sibling("plugins/sinks/e.rs", "//! E.\nuse super::kafka;\n", &mut out);
+    uses_no_sibling("plugins/sinks/f/part.rs", "use super::super::kafka;\n", &mut out);
     let places: Vec<&str> = out.0.lines().filter_map(|line| line.split(": ").next()).collect();
     assert_eq!(
         places,
@@ -320,9 +316,9 @@ fn a_broken_rule_is_named_with_its_line() {
         ]
     );
 
-    let mut none = Breaches::default();
-    differs_nowhere_between_builds("cli/run.rs", concat!("#[cfg(feature", " = \"local\")]\n"), &mut none);
-    looks_at_no_sibling("plugins/sinks/f/part.rs", "use super::Config;\n", &mut none);
-    looks_at_no_sibling("plugins/sinks/e.rs", "mod tests {\n    use super::*;\n", &mut none);
+    let mut none = Violations::default();
+    has_no_stray_feature_gate("cli/run.rs", concat!("#[cfg(feature", " = \"local\")]\n"), &mut none);
+    uses_no_sibling("plugins/sinks/f/part.rs", "use super::Config;\n", &mut none);
+    uses_no_sibling("plugins/sinks/e.rs", "mod tests {\n    use super::*;\n", &mut none);
     none.assert_none();
 }

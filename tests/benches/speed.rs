@@ -1,13 +1,13 @@
-//! How fast the stock flow is beside a bare loop that does the same work.
+//! The speed of the stock flow, compared with a bare loop that does the same work.
 //!
 //!     cargo bench --bench speed                 # all of it
 //!     cargo bench --bench speed -- csv          # CSV -> to_json -> null
-//!     cargo bench --bench speed -- kafka        # CSV -> Kafka, beside kcat
-//!     cargo bench --bench speed -- s3           # Kafka -> S3, beside a bare PUT loop
+//!     cargo bench --bench speed -- kafka        # CSV -> Kafka, compared with kcat
+//!     cargo bench --bench speed -- s3           # Kafka -> S3, compared with a bare PUT loop
 //!     cargo bench --bench speed -- start        # from the start of the process to the first record
-//!     cargo bench --bench speed -- idle         # the memory of a consumer that has nothing to do
+//!     cargo bench --bench speed -- idle         # the memory of an idle consumer
 //!
-//! Every other figure is of a whole process, from its start to its end.
+//! Every other figure covers a whole process, from start to exit.
 
 #![allow(
     clippy::print_stdout,
@@ -32,12 +32,12 @@ use std::time::{Duration, Instant};
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use runner_core::{Column, ColumnType, Row, Table, TableHeader};
-use support::Scene;
+use support::TestEnv;
 use support::kafka::Broker;
 use support::s3::S3;
 use support::stocks::stocks_csv;
 
-/// How often each command is run; the median counts.
+/// The number of runs of each command; the median counts.
 const RUNS: usize = 5;
 
 fn main() {
@@ -82,13 +82,13 @@ fn time(command: &mut Command) -> (f64, f64) {
     };
     let seconds = started.elapsed().as_secs_f64();
     if !status.success() {
-        let said = std::io::read_to_string(child.stderr.take().expect("piped")).unwrap_or_default();
-        panic!("{command:?} failed: {said}");
+        let stderr = std::io::read_to_string(child.stderr.take().expect("piped")).unwrap_or_default();
+        panic!("{command:?} failed: {stderr}");
     }
     (seconds, peak)
 }
 
-/// The median of several runs, the two commands in turn.
+/// Prints the median of several runs, with the two commands in turn.
 fn compare(what: &str, n: usize, mut ours: impl FnMut() -> (f64, f64), mut bare: impl FnMut() -> (f64, f64)) {
     let (mut ours_all, mut bare_all) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
@@ -111,9 +111,9 @@ fn compare(what: &str, n: usize, mut ours: impl FnMut() -> (f64, f64), mut bare:
 
 fn csv() {
     for n in [1_000_000, 10_000_000] {
-        let scene = Scene::new();
-        let path = scene.write("stocks.csv", stocks_csv(n, 1));
-        scene.write(
+        let env = TestEnv::new();
+        let path = env.write("stocks.csv", stocks_csv(n, 1));
+        env.write(
             "bench.toml",
             "[sources.stocks]\ntype = \"csv\"\npath = \"stocks.csv\"\n\
              [transforms.json]\ntype = \"to_json\"\ninputs = [\"stocks\"]\n\
@@ -123,7 +123,7 @@ fn csv() {
         compare(
             &format!("{n} CSV rows to JSON to nowhere"),
             n,
-            || time(&mut scene.command(["run", "bench.toml", "--from-start"])),
+            || time(&mut env.command(["run", "bench.toml", "--from-start"])),
             || time(Command::new(&bare).arg("bare-csv").arg(&path)),
         );
     }
@@ -145,7 +145,7 @@ fn bare_csv(path: &Path) {
     let mut n_bytes = 0;
     let mut is_more = true;
     while is_more {
-        // As many rows share a table as in a batch.
+        // A table has as many rows as a batch.
         let (mut cells, mut ends, mut n_rows) = (Vec::new(), Vec::new(), 0);
         while n_rows < 1024 && is_more {
             is_more = reader.read_byte_record(&mut record).expect("a row");
@@ -165,11 +165,11 @@ fn bare_csv(path: &Path) {
     println!("{n_bytes}");
 }
 
-/// From the start of the process until a record comes out of it.
+/// The time from the start of the process to its first output.
 fn start() {
-    let scene = Scene::new();
-    scene.write("stocks.csv", stocks_csv(1_000_000, 1));
-    scene.write(
+    let env = TestEnv::new();
+    env.write("stocks.csv", stocks_csv(1_000_000, 1));
+    env.write(
         "bench.toml",
         "[sources.stocks]\ntype = \"csv\"\npath = \"stocks.csv\"\n\
          [transforms.json]\ntype = \"to_json\"\ninputs = [\"stocks\"]\n\
@@ -177,7 +177,7 @@ fn start() {
     );
     let mut all: Vec<Duration> = (0..4 * RUNS)
         .map(|_| {
-            let mut command = scene.command(["run", "bench.toml", "--from-start"]);
+            let mut command = env.command(["run", "bench.toml", "--from-start"]);
             let began = Instant::now();
             let mut child =
                 command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starting a command");
@@ -193,26 +193,26 @@ fn start() {
     println!("start to first record: median {:.0?}, slowest {:.0?}", all[all.len() / 2], all[all.len() - 1]);
 }
 
-/// The memory of a consumer that waits for records, before it has seen any and after 2,000 objects.
+/// The memory of an idle consumer, before its first record and after 2,000 objects.
 fn idle() {
-    let Some(broker) = Broker::shared() else { return };
-    let mut scene = Scene::new();
-    scene.write("stocks.csv", stocks_csv(2_000, 1));
-    flow(&scene);
-    let consumer = scene.read("consumer.toml").replace("stop = \"at_end\"\n", "");
-    scene.write("consumer.toml", consumer);
+    let broker = Broker::shared();
+    let mut env = TestEnv::new();
+    env.write("stocks.csv", stocks_csv(2_000, 1));
+    flow(&env);
+    let consumer = env.read("consumer.toml").replace("stop = \"at_end\"\n", "");
+    env.write("consumer.toml", consumer);
     let topic = broker.create_topic("bench", 4);
     let s3 = S3::start();
     s3.create_bucket("idle");
-    s3.surround(&mut scene);
-    scene.set("BROKER", broker.bootstrap()).set("TOPIC", &topic);
-    scene.set("BUCKET", "idle").set("GROUP", broker.name("bench"));
-    let consumer = scene.start(["run", "consumer.toml"]);
-    support::wait_until("an assignment", Duration::from_secs(30), || consumer.has_said("reads "));
-    // Until what the start has left behind is at rest.
+    s3.configure(&mut env);
+    env.set("BROKER", broker.bootstrap()).set("TOPIC", &topic);
+    env.set("BUCKET", "idle").set("GROUP", broker.name("bench"));
+    let consumer = env.start(["run", "consumer.toml"]);
+    support::wait_until("an assignment", Duration::from_secs(30), || consumer.has_logged("reads "));
+    // Lets the memory settle after the start.
     std::thread::sleep(Duration::from_secs(10));
     let fresh = consumer.rss_kib();
-    time(&mut scene.command(["run", "producer.toml"]));
+    time(&mut env.command(["run", "producer.toml"]));
     support::wait_until("all objects", Duration::from_secs(60), || s3.count("idle") == 2_000);
     std::thread::sleep(Duration::from_secs(30));
     println!(
@@ -222,16 +222,16 @@ fn idle() {
     );
 }
 
-/// The stock pipelines, without pace, limit and crawler.
-fn flow(scene: &Scene) {
-    scene.write(
+/// The stock pipelines without throttle, limit and crawler.
+fn flow(env: &TestEnv) {
+    env.write(
         "producer.toml",
         "[sources.stocks]\ntype = \"csv\"\npath = \"stocks.csv\"\n\
          [transforms.json]\ntype = \"to_json\"\ninputs = [\"stocks\"]\n\
          [sinks.broker]\ntype = \"kafka\"\ninputs = [\"json\"]\n\
          bootstrap_servers = \"${BROKER}\"\ntopic = \"${TOPIC}\"\n",
     );
-    scene.write(
+    env.write(
         "consumer.toml",
         "[sources.broker]\ntype = \"kafka\"\nbootstrap_servers = \"${BROKER}\"\ntopics = [\"${TOPIC}\"]\n\
          group_id = \"${GROUP}\"\nstop = \"at_end\"\n\
@@ -241,26 +241,26 @@ fn flow(scene: &Scene) {
 }
 
 fn kafka() {
-    let Some(broker) = Broker::shared() else { return };
+    let broker = Broker::shared();
     let n = 1_000_000;
-    let scene = Scene::new();
-    scene.write("stocks.csv", stocks_csv(n, 1));
-    flow(&scene);
-    // The same records as ready JSON lines, for kcat.
-    scene.write(
+    let env = TestEnv::new();
+    env.write("stocks.csv", stocks_csv(n, 1));
+    flow(&env);
+    // The same records as prepared JSON lines, for kcat.
+    env.write(
         "lines.toml",
         "[sources.stocks]\ntype = \"csv\"\npath = \"stocks.csv\"\n\
          [transforms.json]\ntype = \"to_json\"\ninputs = [\"stocks\"]\n\
          [sinks.out]\ntype = \"file\"\ninputs = [\"json\"]\npath = \"lines.json\"\n",
     );
-    time(&mut scene.command(["run", "lines.toml"]));
-    let lines = scene.path("lines.json");
+    time(&mut env.command(["run", "lines.toml"]));
+    let lines = env.path("lines.json");
     compare(
-        &format!("{n} CSV rows into Kafka, beside kcat with ready JSON lines"),
+        &format!("{n} CSV rows into Kafka, compared with kcat with ready JSON lines"),
         n,
         || {
             let topic = broker.create_topic("bench", 1);
-            let mut command = scene.command(["run", "producer.toml", "--from-start"]);
+            let mut command = env.command(["run", "producer.toml", "--from-start"]);
             let timed = time(command.env("BROKER", broker.bootstrap()).env("TOPIC", &topic));
             broker.delete_topic(&topic);
             timed
@@ -278,16 +278,16 @@ fn kafka() {
 }
 
 fn s3() {
-    let Some(broker) = Broker::shared() else { return };
+    let broker = Broker::shared();
     let n = 20_000;
-    let mut scene = Scene::new();
-    scene.write("stocks.csv", stocks_csv(n, 1));
-    flow(&scene);
+    let mut env = TestEnv::new();
+    env.write("stocks.csv", stocks_csv(n, 1));
+    flow(&env);
     let topic = broker.create_topic("bench", 4);
-    scene.set("BROKER", broker.bootstrap()).set("TOPIC", &topic);
-    time(&mut scene.command(["run", "producer.toml"]));
+    env.set("BROKER", broker.bootstrap()).set("TOPIC", &topic);
+    time(&mut env.command(["run", "producer.toml"]));
     let s3 = S3::start();
-    s3.surround(&mut scene);
+    s3.configure(&mut env);
 
     let bodies: Vec<Bytes> =
         broker.read_all(&topic).iter().map(|it| Bytes::from(it.text().to_owned())).collect();
@@ -298,14 +298,13 @@ fn s3() {
     };
     let mut other = bucket;
     compare(
-        &format!("{n} Kafka records to an S3 object each, beside bare concurrent PUTs"),
+        &format!("{n} Kafka records to an S3 object each, compared with bare concurrent PUTs"),
         n,
         || {
             let bucket = bucket();
             s3.create_bucket(&bucket);
             time(
-                scene
-                    .command(["run", "consumer.toml"])
+                env.command(["run", "consumer.toml"])
                     .env("BUCKET", &bucket)
                     .env("GROUP", broker.name("bench")),
             )
@@ -320,7 +319,7 @@ fn s3() {
     );
 }
 
-/// As many PUTs at once as the sink has, and nothing else.
+/// A loop with as many concurrent PUTs as the sink, and nothing else.
 fn bare_puts(s3: &S3, bucket: &str, bodies: &[Bytes]) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {

@@ -1,4 +1,4 @@
-"""What a user of boto3 does with S3, Glue and Athena, and what has to come of it."""
+"""S3, Glue and Athena through boto3: results, pagination and error codes."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ def until(look, wanted):
         time.sleep(0.05)
 
 
-# Objects: pages past 1,000 keys, one winner among 32 writers, names of errors.
+# Objects: pages of more than 1,000 keys, one winner of 32 conditional writes, error codes.
 s3.create_bucket(Bucket="lake")
 with ThreadPoolExecutor(16) as pool:
     keys = [f"prices/{n:04}.json" for n in range(1200)]
@@ -44,7 +44,7 @@ assert code_of(s3.get_object, Bucket="lake", Key="nothing") == "NoSuchKey"
 stranger = boto3.client("s3", aws_access_key_id="local", aws_secret_access_key="wrong", config=config)
 assert code_of(stranger.list_buckets) == "SignatureDoesNotMatch"
 
-# A crawler: states, the table.
+# A crawler: its states and its table.
 glue.create_database(DatabaseInput={"Name": "market"})
 assert code_of(glue.create_database, DatabaseInput={"Name": "market"}) == "AlreadyExistsException"
 targets = {"S3Targets": [{"Path": "s3://lake/prices/"}]}
@@ -59,7 +59,7 @@ assert code_of(glue.get_table, DatabaseName="market", Name="x") == "EntityNotFou
 assert code_of(glue.get_crawler, Name="x") == "EntityNotFoundException"
 
 
-# SQL: states, pages of rows, the engine's message.
+# SQL: states, pages of rows, the error message.
 def ask(sql):
     context = {"Database": "market"}
     started = athena.start_query_execution(QueryString=sql, QueryExecutionContext=context)
@@ -82,4 +82,4 @@ assert text.splitlines()[:2] == ['"index","close"', '"NYA","1.5"'], text[:100]
 _, status = ask("SELECT * FROM nothing")
 assert status["State"] == "FAILED" and "nothing" in status["StateChangeReason"], status
 
-print("boto3 is content")
+print("all checks passed")

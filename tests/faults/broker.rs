@@ -1,13 +1,14 @@
-//! The stock flow while its Kafka broker, or the way to it, fails.
+//! The stock flow while its Kafka broker, or the connection to it, fails.
 
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 use serde_json::Value;
 
 use crate::support::flow::{Flow, LONG};
 use crate::support::kafka::Broker;
-use crate::support::proxy::{Fault, Proxy, Weather};
+use crate::support::proxy::{Fault, Network, Proxy};
 use crate::support::{Running, report, wait_until};
 
 /// Requests that carry records are larger.
@@ -21,14 +22,14 @@ fn retry(flow: &Flow<'_>, pipeline: &str, option: &str) {
     flow.edit(&format!("{pipeline}.toml"), &name, &format!("{name}\nretry.{option}"));
 }
 
-/// A flow whose pipelines reach the broker through a proxy alone.
-fn behind<'a>(broker: &'a Broker, proxy: &Proxy, n_rows: usize) -> Flow<'a> {
+/// A flow whose pipelines reach the broker only through a proxy.
+fn flow_with_proxy<'a>(broker: &'a Broker, proxy: &Proxy, n_rows: usize) -> Flow<'a> {
     let mut flow = Flow::through(broker, n_rows).partitioned(2);
     flow.set("KAFKA_BOOTSTRAP_SERVERS", &proxy.address()).session(Duration::from_secs(6));
     flow
 }
 
-/// Waits until everything has arrived, ends the consumer in order, and has the oracle judge the bucket.
+/// Waits for the last commit, stops the consumer gracefully, and checks the bucket.
 fn judge_bucket(flow: &mut Flow<'_>, producer: Running, consumer: Running) {
     producer.wait(LONG).assert_code(0);
     let n_records = flow.oracle.n_records();
@@ -40,21 +41,22 @@ fn judge_bucket(flow: &mut Flow<'_>, producer: Running, consumer: Running) {
     flow.assert_every_object();
 }
 
-/// The same, and more: a producer that was never killed has written every record once, whatever the
-/// network did. Answers with its report.
+/// Checks the topic too: a producer that was never killed writes every record once, whatever the
+/// network does. Returns its report.
 fn judge(mut flow: Flow<'_>, producer: Running, consumer: Running) -> Value {
     judge_bucket(&mut flow, producer, consumer);
     flow.assert_topic(1);
     flow.assert_report("producer", "completed", flow.oracle.n_records());
-    report(flow.scene.path("producer.json"))
+    report(flow.env.path("producer.json"))
 }
 
 #[test]
-fn a_broker_that_restarts_under_load_costs_nothing() {
-    let Some(broker) = Broker::start() else { return };
+#[needs(java)]
+fn broker_restart_under_load_duplicates_nothing() {
+    let broker = Broker::start();
     let mut flow = Flow::through(&broker, 2_500).partitioned(2);
     flow.set("STOCKS_RATE", "200");
-    // For ever.
+    // Without a limit.
     retry(&flow, "producer", "timeout = \"0s\"");
     let (producer, consumer) = (flow.produce(), flow.consume());
     wait_until("the first objects", LONG, || flow.n_objects() > 100);
@@ -70,8 +72,9 @@ fn a_broker_that_restarts_under_load_costs_nothing() {
 }
 
 #[test]
-fn a_broker_that_is_down_at_the_start_is_waited_for() {
-    let Some(broker) = Broker::start() else { return };
+#[needs(java)]
+fn broker_down_at_start_is_waited_for() {
+    let broker = Broker::start();
     let flow = Flow::through(&broker, 500).partitioned(2);
     for pipeline in ["producer", "consumer"] {
         retry(&flow, pipeline, "connect = \"5m\"");
@@ -80,32 +83,34 @@ fn a_broker_that_is_down_at_the_start_is_waited_for() {
     let mut flow = flow;
     flow.set("STOCKS_RATE", "10000000");
     let (producer, consumer) = (flow.produce(), flow.consume());
-    wait_until("both to find nobody", LONG, || {
-        [&producer, &consumer].iter().all(|running| running.has_said("trying again"))
+    wait_until("a retry of both", LONG, || {
+        [&producer, &consumer].iter().all(|running| running.has_logged("trying again"))
     });
     broker.restart();
     judge(flow, producer, consumer);
 }
 
 #[test]
-fn a_slow_way_to_the_broker_delays_and_loses_nothing() {
+#[needs(java)]
+fn slow_connection_to_broker_loses_nothing() {
     let proxy = Proxy::start();
-    let Some(broker) = Broker::start_behind(&proxy) else { return };
-    let mut flow = behind(&broker, &proxy, 2_000);
+    let broker = Broker::start_with_proxy(&proxy);
+    let mut flow = flow_with_proxy(&broker, &proxy, 2_000);
     flow.set("STOCKS_RATE", "10000000");
-    // What is read last waits behind the rest for much longer than that: as long as some of it arrives, it may.
-    let patience = Duration::from_secs(4);
-    retry(&flow, "producer", &format!("timeout = \"{}s\"", patience.as_secs()));
+    // The last records wait much longer than this; the timeout counts from the last acknowledgement.
+    let timeout = Duration::from_secs(4);
+    retry(&flow, "producer", &format!("timeout = \"{}s\"", timeout.as_secs()));
     flow.edit("producer.toml", TOPIC, &format!("{TOPIC}\nlibrdkafka_options = {{ \"batch.size\" = 10000 }}"));
-    proxy.set(Weather::Trickle(20_000));
+    proxy.set(Network::Slow(20_000));
     let (producer, consumer) = (flow.produce(), flow.consume());
     let took = judge(flow, producer, consumer)["pipelines"][0]["duration_ms"].as_u64().expect("milliseconds");
-    assert!(took > 2 * patience.as_millis() as u64, "not slow enough to show anything: {took} ms");
+    assert!(took > 2 * timeout.as_millis() as u64, "the connection was not slow enough: {took} ms");
 }
 
 #[test]
-fn a_broker_that_stays_away_for_longer_than_retries_last_ends_the_run_and_the_next_goes_on() {
-    let Some(broker) = Broker::start() else { return };
+#[needs(java)]
+fn broker_down_past_retry_timeout_exits_69_and_next_run_resumes() {
+    let broker = Broker::start();
     let mut flow = Flow::through(&broker, 2_500).partitioned(2);
     flow.set("STOCKS_RATE", "400");
     retry(&flow, "producer", "timeout = \"3s\"");
@@ -123,43 +128,46 @@ fn a_broker_that_stays_away_for_longer_than_retries_last_ends_the_run_and_the_ne
     flow.assert_sums("producer");
     let producer = flow.produce();
     judge_bucket(&mut flow, producer, consumer);
-    // What was under way when the client gave up may have been stored.
+    // Records in flight when the client gave up may have been stored.
     flow.assert_topic(2);
 }
 
 #[test]
-fn connections_to_the_broker_that_are_cut_in_mid_request_cost_nothing() {
-    spoiled(Fault::CutRequest);
+#[needs(java)]
+fn broker_connections_cut_mid_request_duplicate_nothing() {
+    run_with_faults(Fault::CutRequest);
 }
 
 #[test]
-fn answers_of_the_broker_that_are_lost_double_nothing() {
-    spoiled(Fault::DropAnswer);
+#[needs(java)]
+fn lost_broker_responses_duplicate_nothing() {
+    run_with_faults(Fault::DropResponse);
 }
 
-/// Requests with records are spoiled first, then requests of any kind.
-fn spoiled(fault: Fault) {
+/// Injects faults into requests with records first, then into requests of any kind.
+fn run_with_faults(fault: Fault) {
     let proxy = Proxy::start();
-    let Some(broker) = Broker::start_behind(&proxy) else { return };
-    let mut flow = behind(&broker, &proxy, 2_500);
+    let broker = Broker::start_with_proxy(&proxy);
+    let mut flow = flow_with_proxy(&broker, &proxy, 2_500);
     flow.set("STOCKS_RATE", "800");
-    proxy.strike(fault, SMALL, 10);
+    proxy.inject_faults(fault, SMALL, 10);
     let (producer, consumer) = (flow.produce(), flow.consume());
-    wait_until("spoiled records", LONG, || proxy.n_struck() >= 10);
+    wait_until("faults in requests with records", LONG, || proxy.n_injected() >= 10);
     flow.listen();
-    proxy.strike(fault, 0, 30);
-    wait_until("spoiled requests", LONG, || proxy.n_struck() >= 40);
+    proxy.inject_faults(fault, 0, 30);
+    wait_until("faults in requests", LONG, || proxy.n_injected() >= 40);
     flow.listen();
     judge(flow, producer, consumer);
 }
 
 #[test]
-fn a_broker_that_falls_silent_is_waited_for() {
+#[needs(java)]
+fn unresponsive_broker_is_waited_for() {
     let proxy = Proxy::start();
-    let Some(broker) = Broker::start_behind(&proxy) else { return };
-    let mut flow = behind(&broker, &proxy, 2_500);
+    let broker = Broker::start_with_proxy(&proxy);
+    let mut flow = flow_with_proxy(&broker, &proxy, 2_500);
     flow.set("STOCKS_RATE", "800").session(Duration::from_secs(2));
-    // Clients wait for an answer for a minute otherwise.
+    // The default of the clients is one minute.
     flow.edit(
         "producer.toml",
         TOPIC,
@@ -172,9 +180,9 @@ fn a_broker_that_falls_silent_is_waited_for() {
     );
     let (producer, consumer) = (flow.produce(), flow.consume());
     wait_until("the first objects", LONG, || flow.n_objects() > 100);
-    proxy.set(Weather::Silent);
-    wait_until("the group to give the member up", LONG, || broker.n_members(&flow.group) == 0);
+    proxy.set(Network::Unresponsive);
+    wait_until("the session of the member to expire", LONG, || broker.n_members(&flow.group) == 0);
     flow.listen();
-    proxy.set(Weather::Fair);
+    proxy.set(Network::Normal);
     judge(flow, producer, consumer);
 }

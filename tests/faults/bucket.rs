@@ -1,4 +1,4 @@
-//! The stock flow while its bucket, the way to it, or whoever may use it, fails.
+//! The stock flow while its bucket, the connection to it, or its credentials fail.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 
 use crate::support::flow::{BUCKET, Flow, LONG};
-use crate::support::proxy::{Fault, Proxy, Weather};
-use crate::support::s3::{Answer, S3};
-use crate::support::{Running, Scene, wait_until};
+use crate::support::proxy::{Fault, Network, Proxy};
+use crate::support::s3::{Response, S3};
+use crate::support::{Running, TestEnv, wait_until};
 
-/// A topic of two partitions that holds all records, and a consumer that has not begun.
-fn filled(n_rows: usize) -> Option<Flow<'static>> {
-    let mut flow = Flow::new(n_rows)?.partitioned(2);
+/// A flow with all records in a topic of two partitions, before its consumer starts.
+fn flow_with_filled_topic(n_rows: usize) -> Flow<'static> {
+    let mut flow = Flow::new(n_rows).partitioned(2);
     flow.set("STOCKS_RATE", "10000000");
     flow.edit(
         "consumer.toml",
@@ -22,10 +23,10 @@ fn filled(n_rows: usize) -> Option<Flow<'static>> {
         "name = \"consumer\"\nretry = { initial = \"20ms\", max = \"1s\" }",
     );
     flow.produce().wait(LONG).assert_code(0);
-    Some(flow)
+    flow
 }
 
-/// Waits until everything has arrived, ends the consumer in order, and has the oracle judge.
+/// Waits for the last commit, stops the consumer gracefully, and checks the result.
 fn judge(mut flow: Flow<'_>, consumer: Running) -> Flow<'_> {
     let n_records = flow.oracle.n_records();
     wait_until("every object", LONG, || flow.n_objects() >= n_records);
@@ -40,14 +41,15 @@ fn judge(mut flow: Flow<'_>, consumer: Running) -> Flow<'_> {
 }
 
 #[test]
-fn a_bucket_with_trouble_of_its_own_is_asked_again() {
-    let Some(mut flow) = filled(1_000) else { return };
-    flow.s3.answer(|asked| match (asked.operation, asked.n_before % 8) {
-        ("PutObject", 1) => Answer::Error("SlowDown"),
-        ("PutObject", 3) => Answer::Error("InternalError"),
-        ("PutObject", 5) => Answer::Error("ServiceUnavailable"),
-        ("PutObject", 7) => Answer::Error("RequestTimeout"),
-        _ => Answer::Normal,
+#[needs(kafka)]
+fn s3_sink_retries_on_503_500_and_request_timeout() {
+    let mut flow = flow_with_filled_topic(1_000);
+    flow.s3.respond_with(|request| match (request.operation, request.n_before % 8) {
+        ("PutObject", 1) => Response::Error("SlowDown"),
+        ("PutObject", 3) => Response::Error("InternalError"),
+        ("PutObject", 5) => Response::Error("ServiceUnavailable"),
+        ("PutObject", 7) => Response::Error("RequestTimeout"),
+        _ => Response::Normal,
     });
     let consumer = flow.consume();
     wait_until("half of the objects", LONG, || flow.n_objects() > 500);
@@ -56,58 +58,63 @@ fn a_bucket_with_trouble_of_its_own_is_asked_again() {
 }
 
 #[test]
-fn answers_of_the_bucket_that_are_lost_double_and_refuse_nothing() {
-    let Some(flow) = spoiled(Fault::DropAnswer) else { return };
-    assert!(flow.s3.requests("GetObject") > 0, "what was stored without an answer is compared");
+#[needs(kafka)]
+fn lost_s3_responses_duplicate_and_reject_nothing() {
+    let flow = run_with_faults(Fault::DropResponse);
+    assert!(flow.s3.requests("GetObject") > 0, "objects stored without a response must be compared");
 }
 
 #[test]
-fn connections_to_the_bucket_that_are_cut_in_mid_request_cost_nothing() {
-    spoiled(Fault::CutRequest);
+#[needs(kafka)]
+fn s3_connections_cut_mid_request_lose_nothing() {
+    run_with_faults(Fault::CutRequest);
 }
 
-fn spoiled(fault: Fault) -> Option<Flow<'static>> {
-    let mut flow = filled(1_000)?;
+fn run_with_faults(fault: Fault) -> Flow<'static> {
+    let mut flow = flow_with_filled_topic(1_000);
     let proxy = flow.proxied_bucket();
     let consumer = flow.consume();
     wait_until("the first objects", LONG, || flow.n_objects() > 100);
-    proxy.strike(fault, 0, 150);
-    wait_until("spoiled requests", LONG, || proxy.n_struck() >= 150);
+    proxy.inject_faults(fault, 0, 150);
+    wait_until("faults in requests", LONG, || proxy.n_injected() >= 150);
     flow.listen();
-    Some(judge(flow, consumer))
+    judge(flow, consumer)
 }
 
 #[test]
-fn a_bucket_that_nobody_reaches_for_a_while_is_waited_for() {
-    let Some(mut flow) = filled(1_000) else { return };
+#[needs(kafka)]
+fn unreachable_s3_is_waited_for() {
+    let mut flow = flow_with_filled_topic(1_000);
     let proxy = flow.proxied_bucket();
     let consumer = flow.consume();
     wait_until("the first objects", LONG, || flow.n_objects() > 100);
-    proxy.set(Weather::Refusing);
-    wait_until("a word of it", LONG, || consumer.has_said("trying again"));
+    proxy.set(Network::Refusing);
+    wait_until("a warning about a retry", LONG, || consumer.has_logged("trying again"));
     flow.listen();
-    proxy.set(Weather::Fair);
+    proxy.set(Network::Normal);
     judge(flow, consumer);
 }
 
 #[test]
-fn a_bucket_that_falls_silent_is_given_up_and_asked_again() {
-    let Some(mut flow) = filled(500) else { return };
+#[needs(kafka)]
+fn unresponsive_s3_times_out_and_is_retried() {
+    let mut flow = flow_with_filled_topic(500);
     let proxy = flow.proxied_bucket();
     let consumer = flow.consume();
     wait_until("the first objects", LONG, || flow.n_objects() > 50);
-    proxy.set(Weather::Silent);
-    wait_until("a word of it", LONG, || consumer.has_said("trying again"));
+    proxy.set(Network::Unresponsive);
+    wait_until("a warning about a retry", LONG, || consumer.has_logged("trying again"));
     flow.listen();
-    proxy.set(Weather::Fair);
+    proxy.set(Network::Normal);
     judge(flow, consumer);
 }
 
 #[test]
-fn a_slow_way_to_the_bucket_delays_and_loses_nothing() {
-    let Some(mut flow) = filled(400) else { return };
+#[needs(kafka)]
+fn slow_connection_to_s3_loses_nothing() {
+    let mut flow = flow_with_filled_topic(400);
     let proxy = flow.proxied_bucket();
-    proxy.set(Weather::Trickle(2_000));
+    proxy.set(Network::Slow(2_000));
     let consumer = flow.consume();
     wait_until("the first objects", LONG, || flow.n_objects() > 50);
     flow.listen();
@@ -115,37 +122,41 @@ fn a_slow_way_to_the_bucket_delays_and_loses_nothing() {
 }
 
 #[test]
-fn credentials_that_expire_are_waited_out_loudly_and_nothing_is_dropped() {
+#[needs(kafka)]
+fn expired_credentials_are_retried_with_warning() {
     for code in ["ExpiredToken", "AccessDenied"] {
-        let Some(mut flow) = filled(600) else { return };
+        let mut flow = flow_with_filled_topic(600);
         let is_expired = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&is_expired);
-        flow.s3.answer(move |_| {
-            if asked.load(Ordering::Relaxed) {
-                Answer::Error(code)
+        let request = Arc::clone(&is_expired);
+        flow.s3.respond_with(move |_| {
+            if request.load(Ordering::Relaxed) {
+                Response::Error(code)
             } else {
-                Answer::Late(Duration::from_millis(200))
+                Response::Delayed(Duration::from_millis(200))
             }
         });
         let consumer = flow.consume();
         wait_until("the first objects", LONG, || flow.n_objects() > 100);
         is_expired.store(true, Ordering::Relaxed);
         let refused = flow.s3.requests("PutObject");
-        wait_until("a word of it", LONG, || consumer.has_said(code) && consumer.has_said("trying again"));
-        wait_until("more tries", LONG, || flow.s3.requests("PutObject") > refused + 200);
+        wait_until("a warning about a retry", LONG, || {
+            consumer.has_logged(code) && consumer.has_logged("trying again")
+        });
+        wait_until("more retries", LONG, || flow.s3.requests("PutObject") > refused + 200);
         flow.listen();
         is_expired.store(false, Ordering::Relaxed);
         judge(flow, consumer);
     }
 }
 
-/// What was stored is gone with the bucket; whatever was not is stored in the new one.
+/// The stored objects are moved away with the bucket; the rest is stored in the new bucket.
 #[test]
-fn a_bucket_that_is_removed_ends_the_run_and_nothing_unstored_is_committed() {
-    let Some(mut flow) = filled(1_000) else { return };
-    flow.s3.answer(|asked| match asked.operation {
-        "PutObject" => Answer::Late(Duration::from_millis(200)),
-        _ => Answer::Normal,
+#[needs(kafka)]
+fn removed_bucket_ends_run_without_committing_unstored_records() {
+    let mut flow = flow_with_filled_topic(1_000);
+    flow.s3.respond_with(|request| match request.operation {
+        "PutObject" => Response::Delayed(Duration::from_millis(200)),
+        _ => Response::Normal,
     });
     let consumer = flow.consume();
     wait_until("the first objects", LONG, || flow.n_objects() > 300);
@@ -153,16 +164,16 @@ fn a_bucket_that_is_removed_ends_the_run_and_nothing_unstored_is_committed() {
     consumer.wait(LONG).assert_code(1).assert_says(&["there is no bucket `stocks`", "aws s3 mb"]);
     let committed = flow.broker.committed(&flow.group, &flow.topic);
     let removed = flow.s3.keys("removed");
-    flow.oracle.hear_commits(committed, &removed);
+    flow.oracle.observe_commits(committed, &removed);
     assert!(flow.n_committed() <= removed.len());
 
     flow.s3.create_bucket(BUCKET);
-    flow.hurry();
+    flow.at_full_speed();
     flow.consume().wait(LONG).assert_code(0);
     for key in removed {
         let content = flow.s3.read("removed", &key);
         if let Some(again) = flow.s3.find(BUCKET, &key) {
-            assert_eq!(again, content, "what is stored again is the same");
+            assert_eq!(again, content, "the object was stored again with other content");
         }
         flow.s3.put(BUCKET, &key, content);
     }
@@ -170,24 +181,24 @@ fn a_bucket_that_is_removed_ends_the_run_and_nothing_unstored_is_committed() {
     flow.assert_topic(1);
 }
 
-/// Rows of so many bytes that become objects, without Kafka, and the bucket behind a proxy.
-struct Rows {
-    scene: Scene,
+/// A pipeline from CSV rows of a given size to objects, with a proxy before the bucket.
+struct CsvToS3 {
+    env: TestEnv,
     s3: S3,
     proxy: Proxy,
 }
 
-impl Rows {
-    fn new(n_rows: usize, n_bytes: usize, retry: &str) -> Rows {
-        let mut scene = Scene::new();
+impl CsvToS3 {
+    fn new(n_rows: usize, n_bytes: usize, retry: &str) -> CsvToS3 {
+        let mut env = TestEnv::new();
         let s3 = S3::start();
         s3.create_bucket(BUCKET);
-        s3.surround(&mut scene);
+        s3.configure(&mut env);
         let proxy = Proxy::to(&s3.url());
-        scene.set("AWS_ENDPOINT_URL_S3", format!("http://{}", proxy.address()));
+        env.set("AWS_ENDPOINT_URL_S3", format!("http://{}", proxy.address()));
         let row = |n: usize| format!("{n},{}\n", "x".repeat(n_bytes));
-        scene.write("rows.csv", format!("n,text\n{}", (0..n_rows).map(row).collect::<String>()));
-        scene.write(
+        env.write("rows.csv", format!("n,text\n{}", (0..n_rows).map(row).collect::<String>()));
+        env.write(
             "p.toml",
             format!(
                 "retry = {{ initial = \"20ms\", max = \"200ms\", {retry} }}\n\
@@ -196,16 +207,16 @@ impl Rows {
                  key = \"rows/{{{{ entry }}}}.csv\"\n"
             ),
         );
-        Rows { scene, s3, proxy }
+        CsvToS3 { env, s3, proxy }
     }
 
     fn start(&self) -> Running {
-        self.scene.start(["run", "p.toml"])
+        self.env.start(["run", "p.toml"])
     }
 }
 
-/// How far a process has read a file that it holds open.
-fn n_read(pid: u32, path: &Path) -> Option<u64> {
+/// How far a process has read a file that it has open.
+fn bytes_read(pid: u32, path: &Path) -> Option<u64> {
     let mut open = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.map_while(Result::ok);
     let file = open.find(|file| std::fs::read_link(file.path()).is_ok_and(|target| target == path))?;
     let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", file.file_name().to_str()?)).ok()?;
@@ -213,11 +224,11 @@ fn n_read(pid: u32, path: &Path) -> Option<u64> {
 }
 
 #[test]
-fn a_bucket_that_nobody_reaches_any_more_ends_the_run_as_a_service_that_was_never_there() {
-    let it = Rows::new(20_000, 10, "timeout = \"1s\"");
+fn s3_unreachable_past_retry_timeout_exits_69() {
+    let it = CsvToS3::new(20_000, 10, "timeout = \"1s\"");
     let running = it.start();
     wait_until("the first objects", LONG, || it.s3.count(BUCKET) > 100);
-    it.proxy.set(Weather::Refusing);
+    it.proxy.set(Network::Refusing);
     running
         .wait(LONG)
         .assert_code(69)
@@ -225,35 +236,35 @@ fn a_bucket_that_nobody_reaches_any_more_ends_the_run_as_a_service_that_was_neve
 }
 
 #[test]
-fn a_large_object_is_given_the_time_that_a_slow_line_takes() {
-    let it = Rows::new(1, 700_000, "timeout = \"1s\"");
-    it.proxy.set(Weather::Trickle(20_000));
+fn put_timeout_grows_with_object_size() {
+    let it = CsvToS3::new(1, 700_000, "timeout = \"1s\"");
+    it.proxy.set(Network::Slow(20_000));
     it.start().wait(LONG).assert_code(0);
     assert_eq!(it.s3.count(BUCKET), 1);
-    assert_eq!(it.s3.requests("PutObject"), 1, "no attempt was broken off");
+    assert_eq!(it.s3.requests("PutObject"), 1, "an attempt timed out");
 }
 
 #[test]
-fn while_a_bucket_takes_nothing_reading_stops_and_the_memory_stays_bounded() {
+fn blocked_s3_sink_stops_reading_at_in_flight_limit() {
     const N_ROWS: usize = 1_500;
-    let it = Rows::new(N_ROWS, 64 << 10, "timeout = \"0s\"");
-    it.s3.answer(|asked| match asked.operation {
-        "PutObject" => Answer::Error("SlowDown"),
-        _ => Answer::Normal,
+    let it = CsvToS3::new(N_ROWS, 64 << 10, "timeout = \"0s\"");
+    it.s3.respond_with(|request| match request.operation {
+        "PutObject" => Response::Error("SlowDown"),
+        _ => Response::Normal,
     });
     let running = it.start();
-    wait_until("a word of it", LONG, || running.has_said("trying again"));
+    wait_until("a warning about a retry", LONG, || running.has_logged("trying again"));
     let mut most = (0, 0);
-    wait_until("many tries", LONG, || {
-        let read = n_read(running.pid(), &it.scene.path("rows.csv")).expect("it is being read");
+    wait_until("many retries", LONG, || {
+        let read = bytes_read(running.pid(), &it.env.path("rows.csv")).expect("it is being read");
         most = (most.0.max(running.rss_kib() >> 10), most.1.max(read >> 20));
         it.s3.requests("PutObject") > 4_000
     });
-    // 32 MiB may be under way, and a batch more; one lies ready in the reader, whose window is a part of what it read.
+    // 32 MiB and one batch may be in flight; the reader holds one more batch, and its window is part of what it read.
     assert!((30..48).contains(&most.1), "{} of 96 MiB were read", most.1);
     assert!(most.0 < 128, "{} MiB of memory", most.0);
     assert_eq!(it.s3.count(BUCKET), 0);
-    it.s3.answer(|_| Answer::Normal);
+    it.s3.respond_with(|_| Response::Normal);
     running.wait(LONG).assert_code(0);
     assert_eq!(it.s3.count(BUCKET), N_ROWS);
 }

@@ -2,28 +2,30 @@
 
 use std::time::Duration;
 
+use runner_needs::needs;
+
 use crate::support::disk::SmallDisk;
-use crate::support::{Running, Scene, report, wait_until};
+use crate::support::{Running, TestEnv, report, wait_until};
 
 const SOON: Duration = Duration::from_secs(120);
 
-/// Numbers at a pace into a file, and a small disk.
+/// A pipeline that writes numbers to a file at a fixed rate, and a small disk.
 struct Numbers {
-    scene: Scene,
+    env: TestEnv,
     disk: SmallDisk,
 }
 
 const N_ROWS: usize = 2_000;
 
 impl Numbers {
-    /// `top` stands at the top of the pipeline file; `out` is the file to write to. Every tenth row is
-    /// bad where `is_flawed`.
-    fn new(top: &str, out: &str, is_flawed: bool) -> Option<Numbers> {
-        let scene = Scene::new();
-        let disk = SmallDisk::mount(&scene.path("small"))?;
+    /// `top` is put at the top of the pipeline file; `out` is the output file. Every tenth row is
+    /// bad if `is_flawed`.
+    fn new(top: &str, out: &str, is_flawed: bool) -> Numbers {
+        let env = TestEnv::new();
+        let disk = SmallDisk::mount(&env.path("small"));
         let row = |n| if is_flawed && n % 10 == 9 { format!("{n},too,many\n") } else { format!("{n}\n") };
-        scene.write("numbers.csv", format!("n\n{}", (0..N_ROWS).map(row).collect::<String>()));
-        scene.write(
+        env.write("numbers.csv", format!("n\n{}", (0..N_ROWS).map(row).collect::<String>()));
+        env.write(
             "p.toml",
             format!(
                 "{top}\nretry = {{ initial = \"20ms\", max = \"200ms\" }}\n\
@@ -32,12 +34,15 @@ impl Numbers {
                  [sinks.out]\ntype = \"file\"\ninputs = [\"pace\"]\npath = \"{out}\"\n"
             ),
         );
-        Some(Numbers { scene, disk })
+        Numbers { env, disk }
     }
 
     fn start(&self) -> Running {
-        let path = |name| self.scene.path(name).display().to_string();
-        self.scene.start_by(&self.disk.entrance(), ["run", &path("p.toml"), "--report", &path("report.json")])
+        let path = |name| self.env.path(name).display().to_string();
+        self.env.start_via(
+            &self.disk.nsenter_command(),
+            ["run", &path("p.toml"), "--report", &path("report.json")],
+        )
     }
 }
 
@@ -46,50 +51,53 @@ fn numbers(text: &str) -> Vec<usize> {
 }
 
 #[test]
-fn a_full_disk_under_the_checkpoint_ends_the_run_and_the_next_goes_on() {
-    let Some(it) = Numbers::new("data_dir = \"small/state\"", "out.txt", false) else { return };
+#[needs(mount)]
+fn full_disk_under_checkpoint_ends_run_and_next_run_resumes() {
+    let it = Numbers::new("data_dir = \"small/state\"", "out.txt", false);
     let running = it.start();
     wait_until("the first checkpoint", SOON, || !it.disk.read("state/p/numbers.json").is_empty());
-    it.disk.fill_but(0);
+    it.disk.fill_except(0);
     let full = running.wait(SOON);
     full.assert_code(1).assert_says(&["writing the checkpoint", "No space left"]);
-    assert_eq!(report(it.scene.path("report.json"))["pipelines"][0]["status"], "failed");
-    let n_before = numbers(&it.scene.read("out.txt")).len();
-    assert!(n_before < N_ROWS, "the run was still under way");
+    assert_eq!(report(it.env.path("report.json"))["pipelines"][0]["status"], "failed");
+    let n_before = numbers(&it.env.read("out.txt")).len();
+    assert!(n_before < N_ROWS, "the run must still be active");
 
     let still_full = it.start().wait(SOON);
     still_full.assert_code(1).assert_says(&["No space left"]);
     it.disk.free();
     it.start().wait(SOON).assert_code(0);
-    let mut all = numbers(&it.scene.read("out.txt"));
+    let mut all = numbers(&it.env.read("out.txt"));
     all.sort_unstable();
     all.dedup();
     assert_eq!(all, (0..N_ROWS).collect::<Vec<_>>());
 }
 
 #[test]
-fn a_full_disk_under_a_file_is_waited_for_and_every_line_is_written_once() {
-    let Some(it) = Numbers::new("", "small/out.txt", false) else { return };
-    // The first page takes a part of what is written, which has to be undone.
-    it.disk.fill_but(1);
+#[needs(mount)]
+fn full_disk_under_file_sink_is_retried_and_each_line_written_once() {
+    let it = Numbers::new("", "small/out.txt", false);
+    // The first page holds part of the write, which the sink must undo.
+    it.disk.fill_except(1);
     let running = it.start();
-    wait_until("a word of it", SOON, || running.has_said("there is no room for more lines in"));
+    wait_until("a warning about a retry", SOON, || running.has_logged("there is no room for more lines in"));
     it.disk.free();
     running.wait(SOON).assert_code(0);
     assert_eq!(numbers(&it.disk.read("out.txt")), (0..N_ROWS).collect::<Vec<_>>());
 }
 
 #[test]
-fn a_full_disk_under_the_dead_letters_holds_the_run_and_none_is_dropped() {
+#[needs(mount)]
+fn full_disk_under_dead_letters_is_retried_and_none_dropped() {
     let dead_letter = "dead_letter = { type = \"file\", path = \"small/dead.jsonl\" }";
-    let Some(it) = Numbers::new(dead_letter, "out.txt", true) else { return };
-    it.disk.fill_but(1);
+    let it = Numbers::new(dead_letter, "out.txt", true);
+    it.disk.fill_except(1);
     let running = it.start();
-    wait_until("a word of it", SOON, || running.has_said("there is no room for more lines in"));
+    wait_until("a warning about a retry", SOON, || running.has_logged("there is no room for more lines in"));
     it.disk.free();
     running.wait(SOON).assert_code(0);
     let (bad, good): (Vec<usize>, Vec<usize>) = (0..N_ROWS).partition(|n| n % 10 == 9);
-    assert_eq!(numbers(&it.scene.read("out.txt")), good);
+    assert_eq!(numbers(&it.env.read("out.txt")), good);
     let letters = it.disk.read("dead.jsonl");
     let entry = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["entry"].as_u64();
     let entries: Vec<usize> = letters.lines().map(|line| entry(line).expect("a number") as usize).collect();

@@ -1,19 +1,20 @@
-//! The stock flow while the members of its consumer group come, go, die and fall asleep.
+//! The stock flow while members of its consumer group join, leave, are killed and suspended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use runner_needs::needs;
 
 use crate::support::flow::{Flow, LONG};
 use crate::support::kafka::Broker;
-use crate::support::s3::Answer;
-use crate::support::{Running, Scene, wait_until};
+use crate::support::s3::Response;
+use crate::support::{Running, TestEnv, wait_until};
 
 const SESSION: Duration = Duration::from_secs(2);
 
-/// Waits for the last commit; all the while the oracle listens.
+/// Waits for the last commit, and records the acknowledgements for the oracle meanwhile.
 fn wait_until_committed(flow: &mut Flow<'_>) {
     wait_until("every commit", LONG, || {
         flow.listen();
@@ -21,50 +22,54 @@ fn wait_until_committed(flow: &mut Flow<'_>) {
     });
 }
 
-/// Two partitions of records, and a bucket that is slow enough that there is always something under way.
-fn slowly_stored(n_records: usize) -> Option<Flow<'static>> {
-    let mut flow = Flow::new(n_records)?.partitioned(2);
+/// A flow with two filled partitions, and a bucket slow enough that records are always in flight.
+fn flow_with_slow_bucket(n_records: usize) -> Flow<'static> {
+    let mut flow = Flow::new(n_records).partitioned(2);
     flow.session(SESSION).set("STOCKS_RATE", "10000000");
     flow.produce().wait(LONG).assert_code(0);
-    flow.s3.answer(|asked| match asked.operation {
-        "PutObject" => Answer::Late(Duration::from_millis(200)),
-        _ => Answer::Normal,
+    flow.s3.respond_with(|request| match request.operation {
+        "PutObject" => Response::Delayed(Duration::from_millis(200)),
+        _ => Response::Normal,
     });
-    Some(flow)
+    flow
 }
 
 #[test]
-fn a_member_that_slept_past_its_session_acknowledges_nothing_of_others() {
-    let Some(mut flow) = slowly_stored(1_500) else { return };
+#[needs(kafka)]
+fn member_suspended_past_session_acks_no_partition_of_others() {
+    let mut flow = flow_with_slow_bucket(1_500);
     let sleeper = flow.consume_as("sleeper");
     wait_until("the first objects", LONG, || flow.n_objects() > 200);
     sleeper.signal(Signal::SIGSTOP);
     let awake = flow.consume_as("awake");
-    wait_until("the partitions of the sleeper", LONG, || {
-        let has = |partition: u32| awake.has_said(&format!("/{partition} from offset"));
+    wait_until("the partitions of the suspended member", LONG, || {
+        let has = |partition: u32| awake.has_logged(&format!("/{partition} from offset"));
         has(0) && has(1)
     });
     flow.listen();
     sleeper.signal(Signal::SIGCONT);
-    wait_until("the sleeper to find out", LONG, || sleeper.has_said("partition assignment lost"));
+    wait_until("the suspended member to lose its partitions", LONG, || {
+        sleeper.has_logged("partition assignment lost")
+    });
     flow.listen();
     wait_until_committed(&mut flow);
     for member in [sleeper, awake] {
         member.signal(Signal::SIGTERM);
         member.wait(LONG).assert_code(0);
     }
-    assert_eq!(flow.n_committed(), flow.oracle.n_records(), "no commit has gone back");
+    assert_eq!(flow.n_committed(), flow.oracle.n_records(), "a commit went back");
     flow.assert_every_object();
     flow.assert_topic(1);
 }
 
 #[test]
-fn a_member_alone_that_slept_past_its_session_goes_on_where_it_was() {
-    let Some(mut flow) = slowly_stored(1_000) else { return };
+#[needs(kafka)]
+fn sole_member_suspended_past_session_resumes() {
+    let mut flow = flow_with_slow_bucket(1_000);
     let sleeper = flow.consume();
     wait_until("the first objects", LONG, || flow.n_objects() > 200);
     sleeper.signal(Signal::SIGSTOP);
-    wait_until("the group to give the member up", LONG, || flow.broker.n_members(&flow.group) == 0);
+    wait_until("the session of the member to expire", LONG, || flow.broker.n_members(&flow.group) == 0);
     sleeper.signal(Signal::SIGCONT);
     wait_until_committed(&mut flow);
     sleeper.signal(Signal::SIGTERM);
@@ -74,22 +79,23 @@ fn a_member_alone_that_slept_past_its_session_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_member_that_was_paused_when_the_group_changed_reads_on() {
-    let Some(flow) = Flow::new(1_000) else { return };
+#[needs(kafka)]
+fn member_paused_during_rebalance_resumes_reading() {
+    let flow = Flow::new(1_000);
     let mut flow = flow.partitioned(2);
     flow.session(SESSION).set("STOCKS_RATE", "10000000");
     flow.edit("consumer.toml", "name = \"consumer\"", "name = \"consumer\"\nbatch = { max_records = 10 }");
     flow.produce().wait(LONG).assert_code(0);
     let is_stuck = Arc::new(AtomicBool::new(true));
     let stuck = Arc::clone(&is_stuck);
-    flow.s3.answer(move |asked| match asked.operation {
-        "PutObject" if stuck.load(Ordering::Relaxed) => Answer::Error("SlowDown"),
-        _ => Answer::Normal,
+    flow.s3.respond_with(move |request| match request.operation {
+        "PutObject" if stuck.load(Ordering::Relaxed) => Response::Error("SlowDown"),
+        _ => Response::Normal,
     });
-    let paused = flow.scene.start(["run", "consumer.toml", "--log-level", "debug"]);
-    wait_until("the pause", LONG, || paused.has_said("pausing the partitions"));
+    let paused = flow.env.start(["run", "consumer.toml", "--log-level", "debug"]);
+    wait_until("the pause", LONG, || paused.has_logged("pausing the partitions"));
     let other = flow.consume_as("other");
-    wait_until("the other to get its share", LONG, || other.has_said("from offset 0"));
+    wait_until("partitions for the other", LONG, || other.has_logged("from offset 0"));
     is_stuck.store(false, Ordering::Relaxed);
     wait_until_committed(&mut flow);
     for member in [paused, other] {
@@ -100,8 +106,9 @@ fn a_member_that_was_paused_when_the_group_changed_reads_on() {
 }
 
 #[test]
-fn members_that_come_and_go_and_die_under_load_lose_nothing() {
-    let Some(flow) = Flow::new(5_000) else { return };
+#[needs(kafka)]
+fn members_joining_leaving_and_killed_lose_nothing() {
+    let flow = Flow::new(5_000);
     let mut flow = flow.partitioned(6);
     flow.session(SESSION).set("STOCKS_RATE", "600");
     let producer = flow.produce();
@@ -136,14 +143,15 @@ fn members_that_come_and_go_and_die_under_load_lose_nothing() {
 }
 
 #[test]
-fn a_reader_that_retention_overtakes_under_way_stops_and_says_so() {
-    let Some(broker) = Broker::shared() else { return };
+#[needs(kafka)]
+fn position_past_retention_during_run_is_an_error() {
+    let broker = Broker::shared();
     let topic = broker.create_topic("overtaken", 1);
-    // More than a client of the smallest size fetches ahead.
+    // More than a client with the smallest limits fetches ahead.
     let filler = "x".repeat(20_000);
     broker.produce(&topic, 0, (0..800).map(|n| format!("{n} {filler}")));
-    let scene = Scene::new();
-    scene.write(
+    let env = TestEnv::new();
+    env.write(
         "reads.toml",
         format!(
             "batch = {{ max_records = 10, in_flight = \"1MiB\" }}\n\
@@ -155,11 +163,11 @@ fn a_reader_that_retention_overtakes_under_way_stops_and_says_so() {
             broker.name("group"),
         ),
     );
-    let running = scene.start(["run", "reads.toml"]);
-    wait_until("the first records", LONG, || !scene.read("out.txt").is_empty());
+    let running = env.start(["run", "reads.toml"]);
+    wait_until("the first records", LONG, || !env.read("out.txt").is_empty());
     broker.delete_records(&topic, 0, 790);
     running.wait(LONG).assert_code(1).assert_says(&["the oldest record there is 790", "--from-start"]);
-    let numbers: Vec<usize> = scene
+    let numbers: Vec<usize> = env
         .read("out.txt")
         .lines()
         .map(|line| line.split(' ').next().expect("a number").parse().expect("a number"))

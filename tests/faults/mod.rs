@@ -1,10 +1,10 @@
-//! The fault matrix: what may fail between a source and a sink, one test a cell (docs/reliability.md).
+//! The fault matrix: faults between a source and a sink, one test per cell (docs/reliability.md).
 
 /// An API under an `http` source.
 mod api;
-/// The Kafka broker and the way to it.
+/// The Kafka broker and the connection to it.
 mod broker;
-/// The bucket, the way to it, and who may use it.
+/// The bucket, the connection to it, and its credentials.
 mod bucket;
 /// The disk under checkpoints, dead letters and files.
 mod disk;

@@ -1,8 +1,8 @@
-//! Changes to seeds: what a fuzzer does, without one.
+//! Random changes to seeds, as a fuzzer makes them.
 
 use fastrand::Rng;
 
-/// What often breaks readers.
+/// Tokens that often break parsers.
 const TOKENS: [&[u8]; 24] = [
     b"\"",
     b"\"\"",
@@ -30,7 +30,7 @@ const TOKENS: [&[u8]; 24] = [
     b"\xf0\x9f\x98\x80",
 ];
 
-/// One to eight changes at random places; now and then a part of another seed.
+/// Makes one to eight changes at random positions, some with a part of another seed.
 pub(crate) fn change(seed: &[u8], others: &[Vec<u8>], random: &mut Rng) -> Vec<u8> {
     let mut data = seed.to_vec();
     for _ in 0..=random.usize(..8) {

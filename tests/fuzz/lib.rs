@@ -1,26 +1,26 @@
-//! What people and machines hand to `runner`, at random.
+//! Random input for everything that `runner` parses.
 //!
-//! Each target takes any bytes, makes a pipeline of them and runs it through the real engine. It must
-//! not panic and not hang, and what comes out must be what went in. `cargo test` tries each seed and
-//! some thousand changes of it; `cargo fuzz` goes on from there for as long as it is let:
+//! Each target takes any bytes, makes a pipeline from them and runs it in the real engine. It must
+//! not panic and not hang, and the output must match the input. `cargo test` tries each seed and
+//! some thousand changes of it; `cargo fuzz` continues from there:
 //!
 //!     mkdir --parents target/corpus/csv
 //!     cargo +nightly fuzz run --sanitizer none --fuzz-dir tests/fuzz/cargo-fuzz csv target/corpus/csv tests/fuzz/seeds/csv
 //!
-//! Without the sanitizer of addresses: there is no unsafe code to look into, and the C libraries do not link with it.
+//! Without the address sanitizer: there is no unsafe code to check, and the C libraries do not link with it.
 //!
-//! What it finds belongs into `seeds/TARGET/` together with the cure.
+//! Commit an input that fails to `seeds/TARGET/` together with its fix.
 
 #![allow(
     clippy::missing_panics_doc,
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "a target tells of a fault by a panic, and has no users"
+    reason = "a target reports a failure by a panic, and has no users"
 )]
 
 #[cfg(test)]
 mod change;
-mod scene;
+mod env;
 #[cfg(test)]
 mod tests;
 mod targets {

@@ -1,4 +1,4 @@
-//! Each target with its seeds, and with changes of them for a moment.
+//! Runs each target with its seeds, then with random changes of them.
 
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -8,14 +8,16 @@ use fastrand::Rng;
 
 use super::change::change;
 
-/// How long each target is tried with changes, unless `RUNNER_FUZZ_SECONDS` says otherwise.
-const A_MOMENT: u64 = 5;
+/// The seconds of random changes per target, unless `RUNNER_FUZZ_SECONDS` is set.
+const SHORT: u64 = 5;
+/// The same with `RUNNER_LONG` set.
+const LONG: u64 = 300;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().and_then(|text| text.parse().ok())
 }
 
-/// Shows what a target has fallen over, so that it can be kept as a seed.
+/// Runs one target, and prints an input that fails, so that it can be kept as a seed.
 fn bounded(name: &str, target: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name);
     let mut paths: Vec<_> =
@@ -32,47 +34,48 @@ fn bounded(name: &str, target: fn(&[u8])) {
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
     let mut random = Rng::with_seed(number("RUNNER_SEED").unwrap_or(now));
-    let until = Instant::now() + Duration::from_secs(number("RUNNER_FUZZ_SECONDS").unwrap_or(A_MOMENT));
+    let usual = if std::env::var_os("RUNNER_LONG").is_some() { LONG } else { SHORT };
+    let until = Instant::now() + Duration::from_secs(number("RUNNER_FUZZ_SECONDS").unwrap_or(usual));
     let mut n_tried = 0;
     while Instant::now() < until {
         let seed = &seeds[random.usize(..seeds.len())];
-        try_one(&change(seed, &seeds, &mut random), "a change of a seed");
+        try_one(&change(seed, &seeds, &mut random), "a changed seed");
         n_tried += 1;
     }
     eprintln!("{name}: {} seeds, {n_tried} changes of them", seeds.len());
 }
 
 #[test]
-fn any_bytes_as_a_csv_file() {
+fn csv_file_of_any_bytes_is_read_or_rejected() {
     bounded("csv", crate::csv);
 }
 
 #[test]
-fn any_bytes_as_a_pipeline_file() {
+fn pipeline_file_of_any_bytes_is_loaded_or_refused() {
     bounded("pipeline_file", crate::pipeline_file);
 }
 
 #[test]
-fn any_bytes_as_an_answer_of_an_api() {
+fn http_response_of_any_bytes_is_read_or_rejected() {
     bounded("answer", crate::answer);
 }
 
 #[test]
-fn any_text_as_the_key_of_objects() {
+fn s3_key_of_any_text_is_accepted_or_refused() {
     bounded("key", crate::key);
 }
 
 #[test]
-fn any_bytes_as_a_checkpoint() {
+fn checkpoint_of_any_bytes_is_resumed_or_refused() {
     bounded("checkpoint", crate::checkpoint);
 }
 
 #[test]
-fn any_text_as_bodies_of_json() {
+fn to_json_body_of_any_text_is_converted_or_rejected() {
     bounded("json", crate::json);
 }
 
 #[test]
-fn any_bytes_as_a_dead_letter() {
+fn dead_letter_of_any_bytes_is_read_or_refused() {
     bounded("dead_letter", crate::dead_letter);
 }

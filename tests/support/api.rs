@@ -1,4 +1,4 @@
-//! An HTTP API that always gives the same answer.
+//! An HTTP API that always gives the same response.
 
 use tokio::runtime::Runtime;
 use wiremock::matchers::any;

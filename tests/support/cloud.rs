@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::{Outcome, Running, Scene, wait_until};
+use super::{Outcome, Running, TestEnv, wait_until};
 
 /// A running `runner local`, and the variables it has written; it stops when this is dropped.
 pub struct Cloud {
@@ -14,20 +14,20 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// Starts it in the folder of a scene, with more arguments, and waits until everything answers.
-    pub fn start(scene: &Scene, arguments: &[&str]) -> Cloud {
-        let file = scene.path("cloud.env");
+    /// Starts it in the folder of `env`, with more arguments, and waits until all services are ready.
+    pub fn start(env: &TestEnv, arguments: &[&str]) -> Cloud {
+        let file = env.path("cloud.env");
         drop(std::fs::remove_file(&file));
         let all = ["local", "--write-env", "cloud.env"].into_iter().chain(arguments.iter().copied());
-        let running = scene.start(all);
+        let running = env.start(all);
         wait_until("the variables of the offline cloud", Duration::from_secs(60), || file.exists());
         Cloud { running, variables: variables_of(&file) }
     }
 
-    /// Lets the runs of a scene find this cloud.
-    pub fn surround(&self, scene: &mut Scene) {
+    /// Sets the variables that point runs to this cloud.
+    pub fn configure(&self, env: &mut TestEnv) {
         for (name, value) in &self.variables {
-            scene.set(name, value);
+            env.set(name, value);
         }
     }
 
@@ -40,7 +40,7 @@ impl Cloud {
         &found.unwrap_or_else(|| panic!("the offline cloud has no {name}")).1
     }
 
-    /// The memory that it holds now.
+    /// The resident memory.
     pub fn rss_kib(&self) -> u64 {
         self.running.rss_kib()
     }

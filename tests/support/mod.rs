@@ -1,21 +1,18 @@
-//! A scene to act in: a folder, the binary, real servers.
+//! The test environment: a folder, the binary, real servers.
 
 mod api;
 pub mod cloud;
 pub mod disk;
+mod env;
 pub mod flow;
 pub mod kafka;
 pub mod moto;
 pub mod oracle;
-mod program;
 pub mod proxy;
 pub mod s3;
-mod scene;
 pub mod stocks;
 
 #[allow(unused_imports, reason = "the benchmarks take only some")]
 pub use api::Api;
 #[allow(unused_imports, reason = "the benchmarks take only some")]
-pub use program::has;
-#[allow(unused_imports, reason = "the benchmarks take only some")]
-pub use scene::{Outcome, Running, Scene, number, report, wait_until};
+pub use env::{Outcome, Running, TestEnv, amount, number, report, wait_until};

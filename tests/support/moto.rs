@@ -1,4 +1,4 @@
-//! `moto`, an imitation of AWS that has nothing to do with us: a second opinion on what we ask for.
+//! `moto`, an independent implementation of AWS services.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Scene, wait_until};
+use super::{TestEnv, wait_until};
 
 /// A running `moto_server`; it stops when this is dropped.
 pub struct Moto {
@@ -16,8 +16,7 @@ pub struct Moto {
 }
 
 impl Moto {
-    /// `None`, and a line that names the test, where `moto_server` is not installed; in CI that is a failure.
-    pub fn start() -> Option<Moto> {
+    pub fn start() -> Moto {
         let port =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr()).expect("a free port");
         let server = Command::new("moto_server")
@@ -25,30 +24,22 @@ impl Moto {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn();
-        let Ok(server) = server else {
-            let test = std::thread::current().name().unwrap_or("a test").to_owned();
-            let missing = "moto_server is not on the PATH: `pip install 'moto[server]'`";
-            assert!(std::env::var_os("CI").is_none(), "{test} cannot run: {missing}");
-            eprintln!("{test} is left out: {missing}");
-            return None;
-        };
+            .spawn()
+            .expect("moto_server must be on the PATH: pip install 'moto[server]'");
         let moto = Moto { server, address: port };
-        wait_until("an answer of moto_server", Duration::from_mins(1), || {
+        wait_until("a response of moto_server", Duration::from_mins(1), || {
             TcpStream::connect(moto.address).is_ok() && moto.ask("s3", "GET", "/moto-api/", &[], "").0 == 200
         });
-        moto.set_crawl_time(1);
-        Some(moto)
+        moto
     }
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Lets the runs of a scene find this server; it takes any key.
-    pub fn surround(&self, scene: &mut Scene) {
-        scene
-            .set("AWS_ENDPOINT_URL", self.url())
+    /// Sets the variables that point runs to this server; it accepts any key.
+    pub fn configure(&self, env: &mut TestEnv) {
+        env.set("AWS_ENDPOINT_URL", self.url())
             .set("AWS_REGION", "us-east-1")
             .set("AWS_ACCESS_KEY_ID", "testing")
             .set("AWS_SECRET_ACCESS_KEY", "testing");
@@ -79,7 +70,7 @@ impl Moto {
         answer
     }
 
-    /// Asks Glue, as its JSON protocol wants it.
+    /// Sends a request of Glue's JSON protocol.
     pub fn glue(&self, operation: &str, input: &Value) -> Value {
         let target = format!("AWSGlue.{operation}");
         let headers = [("X-Amz-Target", &*target), ("Content-Type", "application/x-amz-json-1.1")];
@@ -88,7 +79,7 @@ impl Moto {
         serde_json::from_str(&answer).unwrap_or(Value::Null)
     }
 
-    /// One request; moto looks at the service that a signature is for, and never at the signature.
+    /// Sends one request; moto reads the service from the signature, and does not check the signature.
     fn ask(
         &self,
         service: &str,
@@ -109,7 +100,7 @@ impl Moto {
         let mut stream = TcpStream::connect(self.address).expect("a connection to moto_server");
         stream.write_all(request.as_bytes()).expect("asking moto_server");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer of moto_server");
+        stream.read_to_string(&mut answer).expect("a response of moto_server");
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
         (status, body.to_owned())

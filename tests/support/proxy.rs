@@ -1,4 +1,4 @@
-//! A proxy between the runner and a server, which spoils connections on demand.
+//! A proxy between the runner and a server that injects network faults.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,37 +10,37 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-/// What all connections are like, until it changes.
+/// The state of all connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weather {
-    /// Everything goes through.
-    Fair,
-    /// Connections are cut as soon as they come, and those that are there at once.
+pub enum Network {
+    /// Everything passes.
+    Normal,
+    /// New and existing connections are cut.
     Refusing,
-    /// Connections stay, and nothing goes through.
-    Silent,
-    /// So many bytes a second go through, each way of each connection.
-    Trickle(usize),
+    /// Connections stay open, and nothing passes.
+    Unresponsive,
+    /// So many bytes per second pass, in each direction of each connection.
+    Slow(usize),
 }
 
-/// What befalls a single request.
+/// A fault of a single request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Half of it goes through, then the connection is cut.
+    /// Half of the request passes, then the connection is cut.
     CutRequest,
-    /// It goes through; instead of the answer the connection is cut.
-    DropAnswer,
+    /// The request passes, and the connection is cut before the response.
+    DropResponse,
 }
 
-/// Faults that are yet to happen.
+/// Faults that are still to be injected.
 #[derive(Clone, Copy, Debug)]
-struct Strike {
+struct PendingFaults {
     fault: Fault,
     larger_than: usize,
     n_left: usize,
 }
 
-/// A running proxy; it ends, and its connections with it, when this is dropped.
+/// A running proxy; it stops and closes its connections when this is dropped.
 pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -49,13 +49,13 @@ pub struct Proxy {
 
 struct Shared {
     target: Mutex<Option<SocketAddr>>,
-    weather: watch::Sender<Weather>,
-    strike: Mutex<Option<Strike>>,
-    n_struck: AtomicUsize,
+    network: watch::Sender<Network>,
+    pending: Mutex<Option<PendingFaults>>,
+    n_injected: AtomicUsize,
 }
 
 impl Proxy {
-    /// A proxy that leads nowhere yet: a Kafka broker has to know its address first.
+    /// A proxy without a target: a Kafka broker needs the address of the proxy first.
     pub fn start() -> Proxy {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -66,9 +66,9 @@ impl Proxy {
         let address = listener.local_addr().expect("a bound socket");
         let shared = Arc::new(Shared {
             target: Mutex::default(),
-            weather: watch::Sender::new(Weather::Fair),
-            strike: Mutex::default(),
-            n_struck: AtomicUsize::new(0),
+            network: watch::Sender::new(Network::Normal),
+            pending: Mutex::default(),
+            n_injected: AtomicUsize::new(0),
         });
         let serving = Arc::clone(&shared);
         runtime.spawn(async move {
@@ -80,14 +80,14 @@ impl Proxy {
         Proxy { address, shared, _runtime: runtime }
     }
 
-    /// A proxy in front of `target`, an address with or without `http://`.
+    /// A proxy for `target`, an address with or without `http://`.
     pub fn to(target: &str) -> Proxy {
         let proxy = Proxy::start();
-        proxy.lead_to(target);
+        proxy.set_target(target);
         proxy
     }
 
-    pub fn lead_to(&self, target: &str) {
+    pub fn set_target(&self, target: &str) {
         let target = target.trim_start_matches("http://").parse().expect("an address");
         *lock(&self.shared.target) = Some(target);
     }
@@ -96,18 +96,18 @@ impl Proxy {
         self.address.to_string()
     }
 
-    pub fn set(&self, weather: Weather) {
-        self.shared.weather.send_replace(weather);
+    pub fn set(&self, network: Network) {
+        self.shared.network.send_replace(network);
     }
 
-    /// The fault befalls the next `n_times` requests with more bytes than `larger_than`.
-    pub fn strike(&self, fault: Fault, larger_than: usize, n_times: usize) {
-        *lock(&self.shared.strike) = Some(Strike { fault, larger_than, n_left: n_times });
+    /// Injects the fault into the next `n_requests` requests of more than `larger_than` bytes.
+    pub fn inject_faults(&self, fault: Fault, larger_than: usize, n_requests: usize) {
+        *lock(&self.shared.pending) = Some(PendingFaults { fault, larger_than, n_left: n_requests });
     }
 
-    /// How many faults have happened.
-    pub fn n_struck(&self) -> usize {
-        self.shared.n_struck.load(Ordering::Relaxed)
+    /// The number of injected faults.
+    pub fn n_injected(&self) -> usize {
+        self.shared.n_injected.load(Ordering::Relaxed)
     }
 }
 
@@ -118,50 +118,50 @@ impl Shared {
     async fn connect(&self, client: TcpStream) {
         let target = *lock(&self.target);
         let Some(target) = target else { return };
-        if *self.weather.borrow() == Weather::Refusing {
+        if *self.network.borrow() == Network::Refusing {
             return;
         }
         let Ok(server) = TcpStream::connect(target).await else { return };
         let (client_reads, client_writes) = client.into_split();
         let (server_reads, server_writes) = server.into_split();
-        let is_doomed = AtomicBool::new(false);
-        let mut weather = self.weather.subscribe();
+        let cuts_response = AtomicBool::new(false);
+        let mut network = self.network.subscribe();
         tokio::select! {
-            _ = self.pass(client_reads, server_writes, |bytes| self.befalls(bytes, &is_doomed)) => {}
+            _ = self.pass(client_reads, server_writes, |bytes| self.apply_fault(bytes, &cuts_response)) => {}
             _ = self.pass(server_reads, client_writes, |bytes| {
-                if is_doomed.load(Ordering::Relaxed) { 0 } else { bytes.len() }
+                if cuts_response.load(Ordering::Relaxed) { 0 } else { bytes.len() }
             }) => {}
-            _ = weather.wait_for(|weather| *weather == Weather::Refusing) => {}
+            _ = network.wait_for(|network| *network == Network::Refusing) => {}
         }
     }
 
-    /// How much of a request goes through; less than all of it, and the connection is cut.
-    fn befalls(&self, request: &[u8], is_doomed: &AtomicBool) -> usize {
-        let mut strike = lock(&self.strike);
-        let Some(Strike { fault, n_left, .. }) =
-            strike.as_mut().filter(|it| it.n_left > 0 && request.len() > it.larger_than)
+    /// The number of bytes of a request that pass; if that is not all, the connection is cut.
+    fn apply_fault(&self, request: &[u8], cuts_response: &AtomicBool) -> usize {
+        let mut pending = lock(&self.pending);
+        let Some(PendingFaults { fault, n_left, .. }) =
+            pending.as_mut().filter(|it| it.n_left > 0 && request.len() > it.larger_than)
         else {
             return request.len();
         };
         *n_left -= 1;
-        self.n_struck.fetch_add(1, Ordering::Relaxed);
+        self.n_injected.fetch_add(1, Ordering::Relaxed);
         match fault {
             Fault::CutRequest => request.len() / 2,
-            Fault::DropAnswer => {
-                is_doomed.store(true, Ordering::Relaxed);
+            Fault::DropResponse => {
+                cuts_response.store(true, Ordering::Relaxed);
                 request.len()
             }
         }
     }
 
-    /// Passes on what comes, as far as `let_through` says.
+    /// Forwards bytes as far as `let_through` allows.
     async fn pass(
         &self,
         mut from: impl AsyncRead + Unpin,
         mut to: impl AsyncWrite + Unpin,
         let_through: impl Fn(&[u8]) -> usize,
     ) -> Result<(), Cut> {
-        let mut weather = self.weather.subscribe();
+        let mut network = self.network.subscribe();
         let mut bytes = vec![0; 1 << 16];
         loop {
             let n = from.read(&mut bytes).await.map_err(|_| Cut)?;
@@ -171,8 +171,9 @@ impl Shared {
             let n_through = let_through(&bytes[..n]);
             let mut rest = &bytes[..n_through];
             while !rest.is_empty() {
-                let now = *weather.wait_for(|weather| *weather != Weather::Silent).await.map_err(|_| Cut)?;
-                let Weather::Trickle(rate) = now else {
+                let now =
+                    *network.wait_for(|network| *network != Network::Unresponsive).await.map_err(|_| Cut)?;
+                let Network::Slow(rate) = now else {
                     to.write_all(rest).await.map_err(|_| Cut)?;
                     break;
                 };

@@ -13,50 +13,50 @@ use s3s::access::{S3Access, S3AccessContext};
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 use tokio::sync::oneshot;
 
-use super::Scene;
+use super::TestEnv;
 
 /// The key that the server accepts.
 pub const ACCESS_KEY: &str = "AKIDEXAMPLE";
 /// The secret that belongs to it.
 pub const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
-/// A running server; it stops, and its objects are gone, when this is dropped.
+/// A running server; it stops and its objects are removed when this is dropped.
 pub struct S3 {
     root: tempfile::TempDir,
     address: SocketAddr,
-    gate: Arc<Gate>,
+    rules: Arc<Rules>,
     _stop: oneshot::Sender<()>,
 }
 
-/// One request, before the server looks at it.
-pub struct Asked<'a> {
+/// A request before the server handles it.
+pub struct Request<'a> {
     /// `PutObject`, `HeadBucket` and so on.
     pub operation: &'a str,
-    /// The object's name; empty where a bucket is meant.
+    /// The object key; empty for a request about a bucket.
     pub key: &'a str,
-    /// The token of the session that the request was signed with; empty if there is none.
+    /// The session token of the request; empty if there is none.
     pub token: &'a str,
-    /// How many requests of this operation there were before.
+    /// The number of earlier requests of this operation.
     pub n_before: usize,
 }
 
-/// What the server shall do with a request.
-pub enum Answer {
-    /// What it would do anyway.
+/// How the server responds to a request.
+pub enum Response {
+    /// As usual.
     Normal,
-    /// Refuse with this code, such as `SlowDown`.
+    /// With this error code, such as `SlowDown`.
     Error(&'static str),
-    /// Refuse since the bucket lies in this region.
+    /// With a redirect, since the bucket is in this region.
     OtherRegion(&'static str),
-    /// Answer only after this time.
-    Late(Duration),
+    /// As usual, after this delay.
+    Delayed(Duration),
 }
 
-type Rule = dyn Fn(&Asked<'_>) -> Answer + Send + Sync;
+type Rule = dyn Fn(&Request<'_>) -> Response + Send + Sync;
 
-/// Decides on requests and counts them.
+/// Decides how to respond to requests, and counts them.
 #[derive(Default)]
-struct Gate {
+struct Rules {
     rule: RwLock<Option<Box<Rule>>>,
     counts: Mutex<BTreeMap<String, usize>>,
 }
@@ -64,10 +64,10 @@ struct Gate {
 impl S3 {
     pub fn start() -> S3 {
         let root = tempfile::tempdir().expect("a temporary folder");
-        let gate = Arc::new(Gate::default());
+        let rules = Arc::new(Rules::default());
         let store = Store::open(root.path()).expect("a folder for buckets");
         let keys = Keys { access_key: ACCESS_KEY.into(), secret_key: SECRET_KEY.into() };
-        let service = store.guarded_service(&keys, Access(Arc::clone(&gate)));
+        let service = store.guarded_service(&keys, Access(Arc::clone(&rules)));
         let (stop, stopped) = oneshot::channel();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a socket of tokio's");
@@ -79,23 +79,22 @@ impl S3 {
                 drop(stopped.await);
             });
         });
-        S3 { root, address, gate, _stop: stop }
+        S3 { root, address, rules, _stop: stop }
     }
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Lets the runs of a scene find this server, and gives them the right key.
-    pub fn surround(&self, scene: &mut Scene) {
-        scene
-            .set("AWS_ENDPOINT_URL_S3", self.url())
+    /// Sets the variables that point runs to this server, with the right key.
+    pub fn configure(&self, env: &mut TestEnv) {
+        env.set("AWS_ENDPOINT_URL_S3", self.url())
             .set("AWS_REGION", "eu-central-1")
             .set("AWS_ACCESS_KEY_ID", ACCESS_KEY)
             .set("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
     }
 
-    /// A client of Amazon's own, with the right key.
+    /// A client of the AWS SDK, with the right key.
     pub fn client(&self) -> aws_sdk_s3::Client {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -113,14 +112,14 @@ impl S3 {
         std::fs::create_dir(self.root.path().join(bucket)).expect("a new bucket");
     }
 
-    /// Stores an object behind the server's back.
+    /// Stores an object directly in the folder of the server.
     pub fn put(&self, bucket: &str, key: &str, content: impl AsRef<[u8]>) {
         let path = self.root.path().join(bucket).join(key);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("creating the folder");
         std::fs::write(path, content).expect("writing an object");
     }
 
-    /// Removes an object behind the server's back.
+    /// Removes an object directly from the folder of the server.
     pub fn remove(&self, bucket: &str, key: &str) {
         std::fs::remove_file(self.root.path().join(bucket).join(key)).expect("an object");
     }
@@ -130,17 +129,17 @@ impl S3 {
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("object {key} of {bucket}: {error}"))
     }
 
-    /// The content of an object, if there is one of that name.
+    /// The content of an object, if it exists.
     pub fn find(&self, bucket: &str, key: &str) -> Option<String> {
         std::fs::read_to_string(self.root.path().join(bucket).join(key)).ok()
     }
 
-    /// Takes a bucket away with all that is in it, and keeps it under another name.
+    /// Renames a bucket with its content.
     pub fn move_bucket(&self, from: &str, to: &str) {
         std::fs::rename(self.root.path().join(from), self.root.path().join(to)).expect("moving a bucket");
     }
 
-    /// The names of all objects, in order.
+    /// The keys of all objects, sorted.
     pub fn keys(&self, bucket: &str) -> Vec<String> {
         let root = self.root.path().join(bucket);
         let mut keys = Vec::new();
@@ -164,19 +163,19 @@ impl S3 {
         self.keys(bucket).len()
     }
 
-    /// From now on every request is answered as `rule` says.
-    pub fn answer(&self, rule: impl Fn(&Asked<'_>) -> Answer + Send + Sync + 'static) {
-        *self.gate.rule.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(rule));
+    /// Lets `rule` decide on every request from now on.
+    pub fn respond_with(&self, rule: impl Fn(&Request<'_>) -> Response + Send + Sync + 'static) {
+        *self.rules.rule.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(rule));
     }
 
-    /// How many requests of an operation there were.
+    /// The number of requests of an operation.
     pub fn requests(&self, operation: &str) -> usize {
-        let counts = self.gate.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.rules.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.get(operation).copied().unwrap_or_default()
     }
 }
 
-struct Access(Arc<Gate>);
+struct Access(Arc<Rules>);
 
 #[async_trait]
 impl S3Access for Access {
@@ -188,23 +187,23 @@ impl S3Access for Access {
             *count += 1;
             *count - 1
         };
-        let answer = {
+        let response = {
             let key = context.s3_path().get_object_key().unwrap_or_default();
             let rule = self.0.rule.read().unwrap_or_else(PoisonError::into_inner);
             let token = context.headers().get("x-amz-security-token");
             let token = token.and_then(|token| token.to_str().ok()).unwrap_or_default();
-            let asked = Asked { operation: &operation, key, token, n_before };
-            rule.as_ref().map_or(Answer::Normal, |rule| rule(&asked))
+            let request = Request { operation: &operation, key, token, n_before };
+            rule.as_ref().map_or(Response::Normal, |rule| rule(&request))
         };
-        match answer {
-            Answer::Normal => {}
-            Answer::Late(pause) => tokio::time::sleep(pause).await,
-            Answer::Error(code) => {
+        match response {
+            Response::Normal => {}
+            Response::Delayed(pause) => tokio::time::sleep(pause).await,
+            Response::Error(code) => {
                 let code = S3ErrorCode::from_bytes(code.as_bytes()).expect("a code");
-                return Err(S3Error::with_message(code, "the test says so"));
+                return Err(S3Error::with_message(code, "injected by the test"));
             }
-            Answer::OtherRegion(region) => {
-                let mut error = s3_error!(PermanentRedirect, "ask elsewhere");
+            Response::OtherRegion(region) => {
+                let mut error = s3_error!(PermanentRedirect, "the bucket is in another region");
                 let mut headers = context.headers().clone();
                 headers.clear();
                 headers.insert("x-amz-bucket-region", region.parse().expect("a header"));

@@ -1,10 +1,10 @@
-//! Stock prices that nobody has ever paid: the sample data, in any size.
+//! Generated stock prices: the sample data, in any size.
 
 use std::fmt::Write as _;
 
 const HEADER: &str = "Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD\n";
 
-/// Code of an index, where its walk begins, and what its currency is worth in dollars.
+/// The code of an index, its first price, and the value of its currency in dollars.
 const INDICES: [(&str, f64, f64); 12] = [
     ("HSI", 2568.3, 0.13),
     ("NYA", 528.69, 1.0),
@@ -20,7 +20,7 @@ const INDICES: [(&str, f64, f64); 12] = [
     ("TWII", 1063.4, 0.04),
 ];
 
-/// The most rows of one index: thirty years of trading days.
+/// The maximum number of rows of one index: thirty years of trading days.
 const MOST_DAYS: usize = 8_000;
 
 /// `n_rows` rows in the shape of the public dataset of stock indices, index by
@@ -36,7 +36,7 @@ pub fn stocks_csv(n_rows: usize, seed: u64) -> String {
     csv
 }
 
-/// The days of one index: its prices walk at random, and are never below a tenth of where they began.
+/// Writes the days of one index: a random walk that never falls below a tenth of the first price.
 fn write_index(csv: &mut String, index: usize, n_days: usize, random: &mut SplitMix) {
     let (code, base, dollars) = INDICES[index % INDICES.len()];
     let round = index / INDICES.len();
@@ -64,14 +64,14 @@ fn write_index(csv: &mut String, index: usize, n_days: usize, random: &mut Split
     }
 }
 
-/// A number as pandas writes it: no zeros at the end but one behind the point.
+/// A number as pandas writes it: without trailing zeros, except one after the point.
 fn decimals(number: f64, at_most: usize) -> String {
     let text = format!("{number:.at_most$}");
     let short = text.trim_end_matches('0');
     if short.ends_with('.') { format!("{short}0") } else { short.to_owned() }
 }
 
-/// The date so many days after 1970-01-01, after Howard Hinnant's `civil_from_days`.
+/// The date `days` days after 1970-01-01, with Howard Hinnant's `civil_from_days`.
 fn date(days: u32) -> String {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
@@ -84,7 +84,7 @@ fn date(days: u32) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// Sebastiano Vigna's `SplitMix64`: all the randomness that made-up prices need.
+/// Sebastiano Vigna's `SplitMix64`, a small random number generator.
 pub struct SplitMix(pub u64);
 
 impl SplitMix {

@@ -1,8 +1,8 @@
-//! Dead letters: read as they were written, or refused.
+//! Dead letters: parsed without loss, or refused.
 
 use runner_core::DeadLetter;
 
-/// Takes any bytes as a line of a file with dead letters.
+/// Parses any bytes as a line of a dead-letter file.
 pub fn dead_letter(data: &[u8]) {
     let letter = match DeadLetter::read(data) {
         Ok(letter) => letter,

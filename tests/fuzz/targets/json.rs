@@ -1,42 +1,42 @@
-//! Bodies that may be JSON: each becomes the same JSON on one line, or is refused.
+//! Bodies that may be JSON: each becomes the same JSON on one line, or is rejected.
 
 use runner_core::testing::records;
 use serde::de::IgnoredAny;
 
-use crate::scene::Scene;
+use crate::env::TestEnv;
 
-/// Takes any bytes, a body a line, through `to_json`: with the keys as they are, and in snake case.
+/// Sends any bytes, one body per line, through `to_json`: with unchanged keys, and in snake case.
 pub fn json(data: &[u8]) {
-    let scene = Scene::new();
+    let env = TestEnv::new();
     let Ok(text) = std::str::from_utf8(data) else { return };
     let bodies: Vec<&str> = text.split('\n').collect();
     let is_json = |body: &&str| serde_json::from_str::<IgnoredAny>(body).is_ok();
     let compact: Vec<Vec<u8>> = bodies.iter().copied().filter(is_json).map(compact).collect();
-    assert_eq!(through(&scene, "as_is", &bodies), compact);
+    assert_eq!(through(&env, "as_is", &bodies), compact);
 
-    let renamed = through(&scene, "snake_case", &bodies);
+    let renamed = through(&env, "snake_case", &bodies);
     assert!(renamed.len() <= compact.len());
     let lines: Vec<&str> = renamed.iter().map(|line| std::str::from_utf8(line).expect("text")).collect();
     let lines: Vec<&str> = lines.iter().map(|line| line.trim_end_matches('\n')).collect();
-    assert_eq!(through(&scene, "snake_case", &lines), renamed, "renamed is renamed for good");
+    assert_eq!(through(&env, "snake_case", &lines), renamed, "renaming must be idempotent");
 }
 
-/// The lines that come out; whatever is missing has been refused.
-fn through(scene: &Scene, keys: &str, bodies: &[&str]) -> Vec<Vec<u8>> {
-    scene.remove(&["out.jsonl", "state"]);
+/// The output lines; all other bodies must have been rejected.
+fn through(env: &TestEnv, keys: &str, bodies: &[&str]) -> Vec<Vec<u8>> {
+    env.remove(&["out.jsonl", "state"]);
     let file = format!(
         "[sources.rows]\ntype = \"csv\"\npath = \"none.csv\"\n\
          [transforms.json]\ntype = \"to_json\"\ninputs = [\"rows\"]\nkeys = \"{keys}\"\n\
          [sinks.out]\ntype = \"file\"\ninputs = [\"json\"]\npath = \"out.jsonl\"\n"
     );
-    let (report, n_rejected) = scene.run_fed(&file, "json", records(bodies.iter().copied()));
+    let (report, n_rejected) = env.run_fed(&file, "json", records(bodies.iter().copied()));
     assert!(report.error.is_none(), "{report:?}");
-    let lines = scene.lines("out.jsonl");
+    let lines = env.lines("out.jsonl");
     assert_eq!(lines.len() + n_rejected, bodies.len(), "{report:?}");
     lines
 }
 
-/// JSON without what stands between its tokens, as a line.
+/// JSON without whitespace between its tokens, as a line.
 fn compact(json: &str) -> Vec<u8> {
     let (mut line, mut is_text, mut is_escaped) = (Vec::new(), false, false);
     for byte in json.bytes() {

@@ -1,18 +1,18 @@
-//! Pipeline files: read, or refused with each slip where it stands.
+//! Pipeline files: loaded, or refused with the position of each error.
 
-use crate::scene::Scene;
+use crate::env::TestEnv;
 
-/// Reads any bytes as a pipeline file.
+/// Loads any bytes as a pipeline file.
 pub fn pipeline_file(data: &[u8]) {
-    let scene = Scene::new();
-    let Err(slips) = scene.load(data) else { return };
-    assert!(!slips.all.is_empty(), "a refusal without a reason");
-    for slip in &slips.all {
-        assert!(!slip.message.is_empty());
-        if let Some(span) = &slip.span {
+    let env = TestEnv::new();
+    let Err(errors) = env.load(data) else { return };
+    assert!(!errors.all.is_empty(), "an error list without an error");
+    for error in &errors.all {
+        assert!(!error.message.is_empty());
+        if let Some(span) = &error.span {
             assert!(span.start <= span.end && span.end <= data.len(), "{span:?} of {}", data.len());
         }
     }
-    let (plain, styled) = (slips.render(false), slips.render(true));
+    let (plain, styled) = (errors.render(false), errors.render(true));
     assert!(plain.contains("error") && styled.len() >= plain.len());
 }

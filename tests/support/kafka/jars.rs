@@ -1,25 +1,25 @@
-//! Apache Kafka as it is published: jars, fetched once through Maven.
+//! The published jars of Apache Kafka, fetched once through Maven.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A published Kafka, in a folder of the build's target directory.
+/// The jars of one Kafka version, in a folder of the target directory.
 #[derive(Clone, Debug)]
 pub struct Jars {
     folder: PathBuf,
 }
 
 impl Jars {
-    /// The jars of one version, fetched unless they lie there already.
+    /// Fetches the jars of one version unless they are in the folder already.
     ///
-    /// Tests of several processes may ask at once: one of them fetches, the
-    /// others wait for its lock. Once they are here no network is needed.
+    /// Several test processes may call this at once: one of them fetches, the
+    /// others wait for its lock. Later calls need no network.
     pub fn fetch(version: &str) -> Jars {
         Jars::fetch_artifact("kafka_2.13", version, &cache().join(version))
     }
 
-    /// The programs for the command line, which are apart from the server.
+    /// Fetches the command line tools, which are not part of the server.
     pub fn fetch_tools(version: &str) -> Jars {
         Jars::fetch_artifact("kafka-tools", version, &cache().join(format!("{version}-tools")))
     }
@@ -28,7 +28,7 @@ impl Jars {
         fs::create_dir_all(folder).expect("creating the folder for the jars");
         let jars = Jars { folder: folder.join("libs") };
         let lock = File::create(folder.join("lock")).expect("creating the lock file");
-        lock.lock().expect("waiting for whoever fetches the jars");
+        lock.lock().expect("waiting for the lock of the jars");
         if !jars.folder.exists() {
             let fetched = folder.join("libs.partial");
             run_maven(folder, &pom(artifact, version), &fetched);
@@ -37,7 +37,7 @@ impl Jars {
         jars
     }
 
-    /// A Java that finds the jars; `-cp` understands the star.
+    /// A `java` command with the jars on its class path; `-cp` expands the star.
     pub fn java(&self) -> Command {
         let mut java = Command::new("java");
         java.arg("-cp").arg(self.folder.join("*"));
@@ -45,25 +45,14 @@ impl Jars {
     }
 }
 
-/// What is missing on this machine to run Kafka, if anything is.
-pub fn missing() -> Option<String> {
-    let is_missing = |program: &&&str| {
-        let started =
-            Command::new(program).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        started.is_err()
-    };
-    let missing: Vec<&str> = ["java", "mvn"].iter().filter(is_missing).copied().collect();
-    (!missing.is_empty()).then(|| missing.join(" and "))
-}
-
-/// `target/kafka`, beside the folder of the profile.
+/// `target/kafka`, next to the folder of the profile.
 fn cache() -> PathBuf {
     let binary = Path::new(env!("CARGO_BIN_EXE_runner"));
-    let target = binary.ancestors().nth(2).expect("the binary lies in target/PROFILE");
+    let target = binary.ancestors().nth(2).expect("the binary is in target/PROFILE");
     target.join("kafka")
 }
 
-/// `slf4j-simple` makes the server say on stderr why it does not start.
+/// With `slf4j-simple` the server logs to stderr why it does not start.
 fn pom(artifact: &str, version: &str) -> String {
     format!(
         r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -97,6 +86,6 @@ fn run_maven(folder: &Path, pom: &str, into: &Path) {
         .stdin(Stdio::null())
         .output()
         .expect("starting Maven");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "Maven could not fetch the jars of Kafka:\n{said}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "Maven could not fetch the jars of Kafka:\n{stdout}");
 }

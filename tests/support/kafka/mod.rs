@@ -1,11 +1,10 @@
-//! Apache Kafka, the real one, on this machine.
+//! Apache Kafka on this machine.
 
 mod jars;
 mod server;
 mod topics;
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,25 +14,25 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use server::Server;
 pub use server::free_port;
-pub use topics::Stored;
+pub use topics::StoredRecord;
 
 use super::proxy::Proxy;
 
-/// The version that the promises are tested against.
+/// The version that the guarantees are tested against.
 const KAFKA: &str = "4.3.1";
-/// The last one that could run with ZooKeeper.
+/// The last version that runs with ZooKeeper.
 const ZOOKEEPER_ERA: &str = "3.9.1";
 
-/// A broker, and the folder it keeps its data in.
+/// A broker, and its data folder.
 pub struct Broker {
     bootstrap: String,
     second: Option<String>,
-    own: Option<Own>,
+    own: Option<OwnServer>,
 }
 
-/// What there is of a broker that the tests have started themselves.
-struct Own {
-    // The servers end before their folder goes.
+/// The processes and files of a broker that the tests started.
+struct OwnServer {
+    // Dropped in this order: the servers exit before their folder is removed.
     broker: Mutex<Option<Server>>,
     zookeeper: Option<Server>,
     jars: Jars,
@@ -42,21 +41,15 @@ struct Own {
 
 impl Broker {
     /// The broker that the tests of this process share: the one that
-    /// `KAFKA_BOOTSTRAP_SERVERS` names, else one of their own. Use topics and
-    /// groups with names of your own.
-    ///
-    /// `None` where it cannot run: the test is to return at once.
-    pub fn shared() -> Option<&'static Broker> {
-        static SHARED: OnceLock<Option<Broker>> = OnceLock::new();
+    /// `KAFKA_BOOTSTRAP_SERVERS` names, else a new one. Use unique topics and
+    /// groups.
+    pub fn shared() -> &'static Broker {
+        static SHARED: OnceLock<Broker> = OnceLock::new();
         let given = std::env::var("KAFKA_BOOTSTRAP_SERVERS").ok().filter(|servers| !servers.is_empty());
-        if given.is_none() && !is_possible() {
-            return None;
-        }
-        let start = || match given {
-            Some(bootstrap) => Some(Broker { bootstrap, second: None, own: None }),
+        SHARED.get_or_init(|| match given {
+            Some(bootstrap) => Broker { bootstrap, second: None, own: None },
             None => Broker::start(),
-        };
-        SHARED.get_or_init(start).as_ref()
+        })
     }
 
     /// The embedded broker of the offline cloud, in this process; all tests share it.
@@ -70,7 +63,7 @@ impl Broker {
             std::thread::spawn(move || {
                 tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
                     let broker = runner_local::Broker::start(listener).await;
-                    started.send(broker.is_ok()).expect("somebody waits");
+                    started.send(broker.is_ok()).expect("the receiver exists");
                     let _broker = broker;
                     std::future::pending::<()>().await;
                 });
@@ -80,20 +73,20 @@ impl Broker {
         })
     }
 
-    /// A broker for one test alone, which may stop it or spoil it.
-    pub fn start() -> Option<Broker> {
+    /// A broker for one test, which may stop or break it.
+    pub fn start() -> Broker {
         Broker::start_with(&[])
     }
 
-    /// A broker for one test alone with settings of its own. In a value
-    /// `{port}` stands for the port it listens at, `{controller}` for that of
-    /// its controller and `{second}` for one more that is free.
-    pub fn start_with(settings: &[(&str, &str)]) -> Option<Broker> {
-        is_possible().then(|| started(|| Broker::start_kraft(&Jars::fetch(KAFKA), settings)))
+    /// A broker for one test with more settings. In a value
+    /// `{port}` is replaced by the port of the broker, `{controller}` by that of
+    /// its controller and `{second}` by another free port.
+    pub fn start_with(settings: &[(&str, &str)]) -> Broker {
+        started(|| Broker::start_kraft(&Jars::fetch(KAFKA), settings))
     }
 
-    /// A broker for one test alone that its clients reach through a proxy; the test itself goes straight to it.
-    pub fn start_behind(proxy: &Proxy) -> Option<Broker> {
+    /// A broker for one test that its clients reach through a proxy; the test itself connects directly.
+    pub fn start_with_proxy(proxy: &Proxy) -> Broker {
         let listeners =
             "PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},PROXIED://127.0.0.1:{second}";
         let advertised = format!("PLAINTEXT://127.0.0.1:{{port}},PROXIED://{}", proxy.address());
@@ -102,45 +95,45 @@ impl Broker {
             ("listeners", listeners),
             ("advertised.listeners", &advertised),
             ("listener.security.protocol.map", protocols),
-        ])?;
-        proxy.lead_to(broker.second_address());
-        Some(broker)
+        ]);
+        proxy.set_target(broker.second_address());
+        broker
     }
 
-    /// A broker as people set them up for years: Kafka 3.9 with ZooKeeper,
-    /// told to get by with 256 MiB.
-    pub fn start_zookeeper_era() -> Option<Broker> {
-        is_possible().then(|| started(|| Broker::start_zookeeper(&Jars::fetch(ZOOKEEPER_ERA))))
+    /// Kafka 3.9 with ZooKeeper and
+    /// 256 MiB of heap.
+    pub fn start_zookeeper_era() -> Broker {
+        started(|| Broker::start_zookeeper(&Jars::fetch(ZOOKEEPER_ERA)))
     }
 
-    /// What goes into `bootstrap_servers`.
+    /// The value for `bootstrap_servers`.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
     }
 
-    /// The address that `{second}` stands for in the settings of `start_with`.
+    /// The address of `{second}` in the settings of `start_with`.
     pub fn second_address(&self) -> &str {
         self.second.as_deref().expect("a broker with settings of its own")
     }
 
-    /// Ends the broker in order; its data stay.
+    /// Stops the broker gracefully and keeps its data.
     pub fn stop(&self) {
         self.own().end("TERM");
     }
 
-    /// Ends the broker as a power cut does; its data stay.
+    /// Kills the broker and keeps its data.
     pub fn kill(&self) {
         self.own().end("KILL");
     }
 
-    /// Starts the broker again, at the same address and with the same data.
+    /// Starts the broker again with the same address and data.
     pub fn restart(&self) {
         self.own().start();
-        assert!(self.answers(), "the broker has not come back:\n{}", self.log());
+        assert!(self.is_ready(), "the broker has not come back:\n{}", self.log());
     }
 
-    fn own(&self) -> &Own {
-        self.own.as_ref().expect("KAFKA_BOOTSTRAP_SERVERS names a broker that is not ours to stop")
+    fn own(&self) -> &OwnServer {
+        self.own.as_ref().expect("the tests do not stop the broker that KAFKA_BOOTSTRAP_SERVERS names")
     }
 
     fn start_kraft(jars: &Jars, settings: &[(&str, &str)]) -> Broker {
@@ -157,7 +150,7 @@ impl Broker {
         );
         file += &common_settings(folder.path());
         for (name, value) in settings {
-            // The last of two lines with one name counts.
+            // Of two lines with the same name the last one counts.
             let value = value.replace("{port}", &port.to_string());
             let value = value.replace("{controller}", &controller.to_string());
             file += &format!("{name}={}\n", value.replace("{second}", &second.to_string()));
@@ -170,9 +163,9 @@ impl Broker {
             .arg(folder.path().join("server.properties"))
             .output()
             .expect("starting Java");
-        let said = String::from_utf8_lossy(&formatted.stderr);
-        assert!(formatted.status.success(), "formatting the broker's storage failed:\n{said}");
-        let own = Own { broker: Mutex::default(), zookeeper: None, jars: jars.clone(), folder };
+        let stderr = String::from_utf8_lossy(&formatted.stderr);
+        assert!(formatted.status.success(), "formatting the broker's storage failed:\n{stderr}");
+        let own = OwnServer { broker: Mutex::default(), zookeeper: None, jars: jars.clone(), folder };
         Broker { second: Some(format!("127.0.0.1:{second}")), ..Broker::run(port, own) }
     }
 
@@ -195,16 +188,16 @@ impl Broker {
             .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
             .arg(folder.path().join("zookeeper.properties"));
         let zookeeper = Some(Server::start("zookeeper", folder.path(), &java));
-        Broker::run(port, Own { broker: Mutex::default(), zookeeper, jars: jars.clone(), folder })
+        Broker::run(port, OwnServer { broker: Mutex::default(), zookeeper, jars: jars.clone(), folder })
     }
 
-    fn run(port: u16, own: Own) -> Broker {
+    fn run(port: u16, own: OwnServer) -> Broker {
         own.start();
         Broker { bootstrap: format!("127.0.0.1:{port}"), second: None, own: Some(own) }
     }
 
-    /// Waits until the broker answers; false if it does not.
-    fn answers(&self) -> bool {
+    /// Waits until the broker responds; false if it does not.
+    fn is_ready(&self) -> bool {
         let client: BaseConsumer = self.client().create().expect("a client");
         let deadline = Instant::now() + Duration::from_secs(60);
         while Instant::now() < deadline {
@@ -220,7 +213,7 @@ impl Broker {
         false
     }
 
-    /// What the broker has said, its last lines.
+    /// The last lines of the broker's log.
     pub fn log(&self) -> String {
         self.own.as_ref().map(|own| server::log("broker", own.folder.path())).unwrap_or_default()
     }
@@ -233,7 +226,7 @@ impl Broker {
     }
 }
 
-impl Own {
+impl OwnServer {
     fn start(&self) {
         let mut java = self.jars.java();
         java.args(["-Xmx256M", "-Xms128M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
@@ -260,36 +253,22 @@ fn common_settings(folder: &Path) -> String {
     )
 }
 
-/// One of Kafka's own programs for the command line; `None` where Java or Maven is missing.
-pub fn tool(class: &str) -> Option<std::process::Command> {
-    is_possible().then(|| {
-        let mut java = Jars::fetch_tools(KAFKA).java();
-        java.args(["-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", class]);
-        java
-    })
+/// One of Kafka's own command line programs.
+pub fn tool(class: &str) -> std::process::Command {
+    let mut java = Jars::fetch_tools(KAFKA).java();
+    java.args(["-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", class]);
+    java
 }
 
-/// Tries again if somebody else has taken the port in between.
+/// Tries again if another process took the port.
 fn started(start: impl Fn() -> Broker) -> Broker {
     for _ in 0..3 {
         let broker = start();
-        if broker.answers() {
+        if broker.is_ready() {
             return broker;
         }
         let log = broker.log();
         assert!(log.contains("Address already in use"), "the broker has not come up:\n{log}");
     }
     panic!("no free port for the broker after three tries")
-}
-
-/// Whether a broker can run here. Where it cannot the test says so by its
-/// name and is left out; in CI it fails.
-fn is_possible() -> bool {
-    let Some(missing) = jars::missing() else { return true };
-    let thread = std::thread::current();
-    let name = thread.name().unwrap_or("a test").to_owned();
-    assert!(std::env::var_os("CI").is_none(), "{name} needs {missing}");
-    // Past the capture of the test harness, which hides what a passing test prints.
-    let _ = writeln!(std::io::stderr(), "{name} is left out: it needs {missing} to run Apache Kafka");
-    false
 }

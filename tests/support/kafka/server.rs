@@ -6,10 +6,10 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-/// Runs the command behind `$1`, the folder, until a word or the end of stdin.
+/// Runs the command after `$1`, the folder, until stdin delivers a signal name or is closed.
 ///
-/// The end comes when the tests are gone, however they went: then the folder
-/// goes as well. Only a pipe says that without `unsafe`.
+/// Stdin is closed when the tests exit, even if they are killed. Then the folder
+/// is removed too. Only a pipe tells this without `unsafe`.
 const WATCH: &str = r#"
 folder=$1; shift
 "$@" </dev/null & pid=$!
@@ -21,12 +21,12 @@ fi"#;
 /// A running server.
 pub struct Server {
     watch: Child,
-    /// `None` once the server has been told to end.
-    words: Option<ChildStdin>,
+    /// `None` after the server was stopped.
+    stdin: Option<ChildStdin>,
 }
 
 impl Server {
-    /// Starts `java` in `folder`; what it says goes into `NAME.log` there.
+    /// Starts `java` in `folder`; its output goes to `NAME.log` there.
     pub fn start(name: &str, folder: &Path, java: &Command) -> Server {
         let log = File::options().create(true).append(true).open(folder.join(format!("{name}.log")));
         let log = log.expect("creating the log of the server");
@@ -41,15 +41,15 @@ impl Server {
             .stderr(log)
             .spawn()
             .expect("starting the server");
-        let words = watch.stdin.take();
-        Server { watch, words }
+        let stdin = watch.stdin.take();
+        Server { watch, stdin }
     }
 
-    /// Ends the server with a signal, `TERM` or `KILL`, and waits for its end.
+    /// Stops the server with a signal, `TERM` or `KILL`, and waits for its exit.
     pub fn end(&mut self, signal: &str) {
-        if let Some(mut words) = self.words.take() {
-            let _ = writeln!(words, "{signal}");
-            drop(words);
+        if let Some(mut stdin) = self.stdin.take() {
+            let _ = writeln!(stdin, "{signal}");
+            drop(stdin);
             let _ = self.watch.wait();
         }
     }
@@ -61,7 +61,7 @@ impl Drop for Server {
     }
 }
 
-/// What a server has said so far, its last 60 lines.
+/// The last 60 lines of a server's log.
 pub fn log(name: &str, folder: &Path) -> String {
     let text = fs::read(folder.join(format!("{name}.log"))).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
@@ -69,8 +69,8 @@ pub fn log(name: &str, folder: &Path) -> String {
     lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
-/// A port that was free a moment ago. Somebody else may take it before the
-/// server does; whoever starts one tries again then.
+/// A port that was free a moment ago. Another process may take it before the
+/// server does; then the caller must try again.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("binding a free port");
     listener.local_addr().expect("the address of a bound socket").port()

@@ -1,4 +1,4 @@
-//! What tests do to topics, and look at in them.
+//! Creating, filling and reading topics.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -13,9 +13,9 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::Broker;
 
-/// A record as it lies in a topic.
+/// A record in a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredRecord {
     pub partition: i32,
     pub offset: i64,
     pub key: Option<Vec<u8>>,
@@ -24,7 +24,7 @@ pub struct Stored {
     pub timestamp: Option<i64>,
 }
 
-impl Stored {
+impl StoredRecord {
     /// The payload as text.
     pub fn text(&self) -> &str {
         std::str::from_utf8(self.payload.as_deref().unwrap_or_default()).expect("a payload of text")
@@ -37,17 +37,17 @@ impl Stored {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Broker {
-    /// A name for a topic or a group that nobody else has.
+    /// A unique name for a topic or a group.
     pub fn name(&self, purpose: &str) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         format!("{purpose}-{}-{number}", std::process::id())
     }
 
-    /// Creates a topic with a name of its own and answers with the name.
+    /// Creates a topic with a unique name and returns the name.
     pub fn create_topic(&self, purpose: &str, partitions: i32) -> String {
         let name = self.name(purpose);
         self.create_topic_named(&name, partitions);
@@ -59,22 +59,22 @@ impl Broker {
         self.create(&NewTopic::new(name, partitions, TopicReplication::Fixed(1)));
     }
 
-    /// Creates a topic of one partition with a setting and a name of its own and answers with the name.
+    /// Creates a topic of one partition with a setting and a unique name, and returns the name.
     pub fn create_topic_with(&self, purpose: &str, setting: &str, value: &str) -> String {
         let name = self.name(purpose);
         self.create(&NewTopic::new(&name, 1, TopicReplication::Fixed(1)).set(setting, value));
         name
     }
 
-    /// Gives a topic more partitions.
+    /// Adds partitions to a topic.
     pub fn add_partitions(&self, topic: &str, n_partitions: usize) {
         let wanted = [NewPartitions::new(topic, n_partitions)];
         let added = wait_for(self.admin().create_partitions(&wanted, &AdminOptions::new()));
         added.expect("asking for partitions").remove(0).expect("adding partitions");
         let client: BaseConsumer = self.client().create().expect("a client");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while self.n_partitions(&client, topic) != n_partitions {
-            assert!(Instant::now() < deadline, "the partitions of {topic} do not show up");
+            assert!(Instant::now() < deadline, "the partitions of {topic} do not appear");
         }
     }
 
@@ -84,9 +84,9 @@ impl Broker {
         let created = created.expect("asking for a topic").remove(0);
         created.expect("creating a topic");
         let client: BaseConsumer = self.client().create().expect("a client");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while self.n_partitions(&client, name) != partitions as usize {
-            assert!(Instant::now() < deadline, "the topic {name} does not show up");
+            assert!(Instant::now() < deadline, "the topic {name} does not appear");
         }
     }
 
@@ -96,19 +96,19 @@ impl Broker {
         deleted.expect("asking for a deletion").remove(0).expect("deleting a topic");
     }
 
-    /// How many partitions a topic has; `None` if there is no such topic.
+    /// The number of partitions of a topic; `None` if there is no such topic.
     pub fn partitions(&self, topic: &str) -> Option<usize> {
         let client: BaseConsumer = self.client().create().expect("a client");
         Some(self.n_partitions(&client, topic)).filter(|&n| n > 0)
     }
 
     fn n_partitions(&self, client: &BaseConsumer, topic: &str) -> usize {
-        let metadata = client.fetch_metadata(Some(topic), PATIENCE);
+        let metadata = client.fetch_metadata(Some(topic), TIMEOUT);
         let metadata = metadata.unwrap_or_else(|error| panic!("metadata of {}: {error}", self.bootstrap()));
         metadata.topics()[0].partitions().len()
     }
 
-    /// Deletes the records in front of `offset`, as retention does.
+    /// Deletes the records before `offset`, as retention does.
     pub fn delete_records(&self, topic: &str, partition: i32, offset: i64) {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
@@ -128,56 +128,56 @@ impl Broker {
             let record = BaseRecord::<(), [u8]>::to(topic).partition(partition).payload(payload.as_ref());
             send(&producer, record);
         }
-        producer.flush(PATIENCE).expect("writing to the topic");
+        producer.flush(TIMEOUT).expect("writing to the topic");
     }
 
-    /// Writes one record with whatever a record can have.
+    /// Writes one record with key, headers or timestamp.
     pub fn produce_record(&self, record: BaseRecord<'_, [u8], [u8]>) {
         self.produce_records([record]);
     }
 
-    /// Writes records with whatever a record can have.
+    /// Writes records with keys, headers or timestamps.
     pub fn produce_records<'a>(&self, records: impl IntoIterator<Item = BaseRecord<'a, [u8], [u8]>>) {
         let producer = self.producer();
         for record in records {
             send(&producer, record);
         }
-        producer.flush(PATIENCE).expect("writing to the topic");
+        producer.flush(TIMEOUT).expect("writing to the topic");
     }
 
-    /// Writes payloads into partition 0 in one transaction, which is committed or given up.
+    /// Writes payloads into partition 0 in one transaction, which is committed or aborted.
     pub fn produce_transaction(&self, topic: &str, payloads: &[&str], is_committed: bool) {
         let mut config = self.client();
         let producer: BaseProducer =
             config.set("transactional.id", self.name("transaction")).create().expect("a producer");
-        producer.init_transactions(PATIENCE).expect("preparing transactions");
+        producer.init_transactions(TIMEOUT).expect("preparing transactions");
         producer.begin_transaction().expect("beginning a transaction");
         for payload in payloads {
             send(&producer, BaseRecord::<(), [u8]>::to(topic).partition(0).payload(payload.as_bytes()));
         }
-        producer.flush(PATIENCE).expect("writing to the topic");
+        producer.flush(TIMEOUT).expect("writing to the topic");
         let ended = if is_committed {
-            producer.commit_transaction(PATIENCE)
+            producer.commit_transaction(TIMEOUT)
         } else {
-            producer.abort_transaction(PATIENCE)
+            producer.abort_transaction(TIMEOUT)
         };
         ended.expect("ending the transaction");
     }
 
-    /// What a partition begins and ends with, for a reader of what is committed.
+    /// The first and the end offset of a partition, for a `read_committed` consumer.
     pub fn watermarks(&self, topic: &str, partition: i32) -> (i64, i64) {
         let client: BaseConsumer = self.client().create().expect("a client");
         watermarks(&client, topic, partition)
     }
 
-    /// Waits until every transaction with records in the topic has ended, if only by its timeout.
+    /// Waits until every transaction in the topic has ended, at the latest by its timeout.
     pub fn wait_for_transactions(&self, topic: &str) {
         let reader = |isolation| -> BaseConsumer {
             self.client().set("isolation.level", isolation).create().expect("a client")
         };
         let (committed, all) = (reader("read_committed"), reader("read_uncommitted"));
         for partition in 0..self.n_partitions(&all, topic) as i32 {
-            super::super::wait_until("the end of a transaction", PATIENCE * 4, || {
+            super::super::wait_until("the end of a transaction", TIMEOUT * 4, || {
                 watermarks(&committed, topic, partition) == watermarks(&all, topic, partition)
             });
         }
@@ -187,17 +187,17 @@ impl Broker {
         self.client().set("linger.ms", "1").create().expect("a producer")
     }
 
-    /// Everything that lies in a topic and is committed, partition by partition.
-    pub fn read_all(&self, topic: &str) -> Vec<Stored> {
+    /// All committed records of a topic, partition by partition.
+    pub fn read_all(&self, topic: &str) -> Vec<StoredRecord> {
         self.read_isolated(topic, "read_committed")
     }
 
-    /// Everything that lies in a topic, also what was given up.
-    pub fn read_uncommitted(&self, topic: &str) -> Vec<Stored> {
+    /// All records of a topic, including those of aborted transactions.
+    pub fn read_uncommitted(&self, topic: &str) -> Vec<StoredRecord> {
         self.read_isolated(topic, "read_uncommitted")
     }
 
-    fn read_isolated(&self, topic: &str, isolation: &str) -> Vec<Stored> {
+    fn read_isolated(&self, topic: &str, isolation: &str) -> Vec<StoredRecord> {
         let mut config = self.client();
         config.set("group.id", "reads-all").set("isolation.level", isolation);
         let client: BaseConsumer = config.create().expect("a client");
@@ -218,7 +218,7 @@ impl Broker {
             })
         };
         client.assign(&list).expect("assigning the partitions");
-        let deadline = Instant::now() + PATIENCE * 4;
+        let deadline = Instant::now() + TIMEOUT * 4;
         let mut stored = Vec::new();
         while !is_at_end(&client) {
             assert!(Instant::now() < deadline, "reading {topic} takes too long");
@@ -226,7 +226,7 @@ impl Broker {
                 let Some(message) = client.poll(Duration::from_millis(20)) else { break };
                 let message = message.expect("reading the topic");
                 let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-                stored.push(Stored {
+                stored.push(StoredRecord {
                     partition: message.partition(),
                     offset: message.offset(),
                     key: message.key().map(<[u8]>::to_vec),
@@ -240,16 +240,16 @@ impl Broker {
         stored
     }
 
-    /// What a group has committed, partition by partition; `None` where it has not.
+    /// The committed offset of a group for each partition; `None` where there is none.
     pub fn committed(&self, group: &str, topic: &str) -> Vec<Option<i64>> {
         let client: BaseConsumer = self.client().set("group.id", group).create().expect("a client");
         let mut list = TopicPartitionList::new();
         list.add_partition_range(topic, 0, self.n_partitions(&client, topic) as i32 - 1);
-        // A broker that has just started takes a moment to know who coordinates the group, and
-        // the offsets of a transaction are told only once it has ended.
+        // A broker that has just started takes a moment to find the group coordinator, and
+        // the offsets of a transaction are returned only after it has ended.
         let mut found = None;
-        super::super::wait_until("an answer about the offsets", PATIENCE * 2, || {
-            let committed = client.committed_offsets(list.clone(), PATIENCE).ok();
+        super::super::wait_until("the committed offsets", TIMEOUT * 2, || {
+            let committed = client.committed_offsets(list.clone(), TIMEOUT).ok();
             let is_told = |it: &TopicPartitionList| it.elements().iter().all(|it| it.error().is_ok());
             found = committed.filter(is_told);
             found.is_some()
@@ -259,10 +259,10 @@ impl Broker {
         committed.elements().into_iter().map(|it| offset(it.offset())).collect()
     }
 
-    /// How many members a group has that it still hears of.
+    /// The number of live members of a group.
     pub fn n_members(&self, group: &str) -> usize {
         let client: BaseConsumer = self.client().create().expect("a client");
-        let groups = client.fetch_group_list(Some(group), PATIENCE).expect("the groups of the broker");
+        let groups = client.fetch_group_list(Some(group), TIMEOUT).expect("the groups of the broker");
         groups.groups().first().map_or(0, |group| group.members().len())
     }
 
@@ -290,11 +290,11 @@ fn wait_for<T>(future: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(future)
 }
 
-/// Asks until the partition has a leader: a broker that has just started takes a moment.
+/// Retries until the partition has a leader: a broker that has just started takes a moment.
 fn watermarks(client: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64) {
     let mut found = None;
-    super::super::wait_until("a leader of the partition", PATIENCE, || {
-        found = client.fetch_watermarks(topic, partition, PATIENCE).ok();
+    super::super::wait_until("a leader of the partition", TIMEOUT, || {
+        found = client.fetch_watermarks(topic, partition, TIMEOUT).ok();
         found.is_some()
     });
     found.expect("just found")

@@ -1,10 +1,12 @@
-//! What brokers deny, and what is said then.
+//! Permissions that a broker denies, and the error messages.
 
-use crate::support::Scene;
+use runner_needs::needs;
+
+use crate::support::TestEnv;
 use crate::support::kafka::{Broker, tool};
 
-/// A broker that knows one user, who may do nothing.
-fn guarded() -> Option<Broker> {
+/// A broker with one user, who has no permission.
+fn start_guarded_broker() -> Broker {
     Broker::start_with(&[
         (
             "listeners",
@@ -23,17 +25,19 @@ fn guarded() -> Option<Broker> {
 }
 
 #[test]
-fn who_is_refused_is_told_so_at_once_and_no_password_is_shown() {
-    let Some(broker) = guarded() else { return };
+#[needs(java)]
+fn denied_user_fails_at_once_without_showing_password() {
+    let broker = start_guarded_broker();
     let topic = broker.create_topic("guarded", 1);
-    for (password, said) in [("wr0ng-one", "rejects the credentials"), ("right", "does not let this user")] {
+    for (password, message) in [("wr0ng-one", "rejects the credentials"), ("right", "does not let this user")]
+    {
         let options = format!(
             "bootstrap_servers = \"{}\"\nsecurity_protocol = \"sasl_plaintext\"\n\
              sasl = {{ mechanism = \"PLAIN\", username = \"alice\", password = \"{password}\" }}",
             broker.second_address()
         );
-        let scene = Scene::new();
-        scene.write(
+        let env = TestEnv::new();
+        env.write(
             "reads.toml",
             format!(
                 "retry.connect = \"20s\"\n[sources.topic]\ntype = \"kafka\"\ntopics = [\"{topic}\"]\n\
@@ -42,23 +46,23 @@ fn who_is_refused_is_told_so_at_once_and_no_password_is_shown() {
                 broker.name("group")
             ),
         );
-        let outcome = scene.run(["run", "--log-level", "debug", "reads.toml"]);
+        let outcome = env.run(["run", "--log-level", "debug", "reads.toml"]);
         if !cfg!(feature = "kafka-tls") {
-            // A build without TLS has no SASL either, and says how to come by both.
+            // A build without TLS has no SASL either; its error says how to build both.
             outcome.assert_code(78).assert_says(&["--features kafka-tls", "reads.toml"]);
             assert!(!outcome.stderr.contains("wr0ng-one"), "{}", outcome.stderr);
             continue;
         }
-        outcome.assert_code(1).assert_says(&[said, broker.second_address()]);
+        outcome.assert_code(1).assert_says(&[message, broker.second_address()]);
         let rows = "[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n";
-        scene.write("rows.csv", "n\n1\n");
+        env.write("rows.csv", "n\n1\n");
         let sink = format!(
             "retry.connect = \"20s\"\n{rows}[sinks.out]\ntype = \"kafka\"\ninputs = [\"rows\"]\n\
              topic = \"{topic}\"\n{options}\n"
         );
-        scene.write("writes.toml", sink);
-        let written = scene.run(["run", "--log-level", "debug", "writes.toml"]);
-        written.assert_code(1).assert_says(&[said]);
+        env.write("writes.toml", sink);
+        let written = env.run(["run", "--log-level", "debug", "writes.toml"]);
+        written.assert_code(1).assert_says(&[message]);
         for text in [&outcome.stderr, &written.stderr, &outcome.stdout, &written.stdout] {
             assert!(!text.contains(password) || password == "right", "{text}");
         }
@@ -66,23 +70,24 @@ fn who_is_refused_is_told_so_at_once_and_no_password_is_shown() {
 }
 
 #[test]
-fn a_topic_that_nobody_may_create_is_asked_for_by_name() {
+#[needs(java)]
+fn denied_topic_creation_names_topic_and_permission() {
     let settings = [
         ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
         ("allow.everyone.if.no.acl.found", "true"),
     ];
-    let Some(broker) = Broker::start_with(&settings) else { return };
-    // What is allowed by name first: as soon as there is a rule, everything else is denied.
+    let broker = Broker::start_with(&settings);
+    // The allow rule comes first: as soon as one rule exists, everything else is denied.
     for (rule, operation) in [("--allow-principal", "All"), ("--deny-principal", "Create")] {
-        let Some(mut rules) = tool("org.apache.kafka.tools.AclCommand") else { return };
+        let mut rules = tool("org.apache.kafka.tools.AclCommand");
         rules.args(["--bootstrap-server", broker.bootstrap(), "--add", rule, "User:ANONYMOUS"]);
         rules.args(["--operation", operation, "--cluster", "--topic", "*"]);
         let ruled = rules.output().expect("Kafka's own program");
         assert!(ruled.status.success(), "{ruled:?}");
     }
-    let scene = Scene::new();
-    scene.write("rows.csv", "n\n1\n");
-    scene.write(
+    let env = TestEnv::new();
+    env.write("rows.csv", "n\n1\n");
+    env.write(
         "writes.toml",
         format!(
             "[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n\
@@ -91,8 +96,8 @@ fn a_topic_that_nobody_may_create_is_asked_for_by_name() {
             broker.bootstrap()
         ),
     );
-    let said =
+    let message =
         ["does not let this user create topic `forbidden`", "grant the user Create", broker.bootstrap()];
-    scene.run(["run", "writes.toml"]).assert_code(1).assert_says(&said);
+    env.run(["run", "writes.toml"]).assert_code(1).assert_says(&message);
     assert_eq!(broker.partitions("forbidden"), None);
 }

@@ -1,24 +1,24 @@
-//! First contact, waiting, and answers that never come.
+//! The first connection, `Retry-After`, and responses that never arrive.
 
 use std::time::Instant;
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retry_after_is_honoured() {
+async fn retry_after_header_is_honoured() {
     let busy = ResponseTemplate::new(429).insert_header("Retry-After", "1");
     let server = serve_in_turn(vec![busy, answer([1])]).await;
-    let scene = Scene::new();
-    write_pipeline(&scene, &server.uri(), "", "");
-    let text = scene.read("api.toml").replace("timeout = \"300ms\"", "timeout = \"10s\"");
-    scene.write("api.toml", text);
+    let env = TestEnv::new();
+    write_pipeline(&env, &server.uri(), "", "");
+    let text = env.read("api.toml").replace("timeout = \"300ms\"", "timeout = \"10s\"");
+    env.write("api.toml", text);
     let started = Instant::now();
-    run(&scene).assert_code(0).assert_says(&["429 Too Many Requests", "retry after 1 s"]);
+    run(&env).assert_code(0).assert_says(&["429 Too Many Requests", "retry after 1 s"]);
     assert!(started.elapsed() >= Duration::from_secs(1));
-    assert_eq!(lines(&scene), ["1"]);
+    assert_eq!(lines(&env), ["1"]);
 }
 
-/// Takes one request and answers it with a body that is said to have this length.
+/// Accepts one request and responds with this `Content-Length` and body.
 async fn answer_one(listener: &tokio::net::TcpListener, length: usize, body: &str) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -32,7 +32,7 @@ async fn answer_one(listener: &tokio::net::TcpListener, length: usize, body: &st
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_cut_off_on_its_way_is_asked_for_again() {
+async fn truncated_http_response_is_requested_again() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let endpoint = format!("http://{}/", listener.local_addr().expect("bound"));
     let server = async move {
@@ -40,46 +40,46 @@ async fn an_answer_cut_off_on_its_way_is_asked_for_again() {
             answer_one(&listener, 6, body).await;
         }
     };
-    let scene = Scene::new();
-    write_pipeline(&scene, &endpoint, "", "");
-    let running = scene.start(["run", "api.toml"]);
+    let env = TestEnv::new();
+    write_pipeline(&env, &endpoint, "", "");
+    let running = env.start(["run", "api.toml"]);
     server.await;
     let outcome = tokio::task::block_in_place(|| running.wait(Duration::from_secs(30)));
     outcome.assert_code(0).assert_says(&["cut off after 5 bytes"]);
-    assert_eq!(lines(&scene), ["1", "2"]);
+    assert_eq!(lines(&env), ["1", "2"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_there_is_exit_69() {
+async fn unreachable_api_exits_69() {
     let port =
         std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
-    let scene = Scene::new();
-    write_pipeline(&scene, &format!("http://127.0.0.1:{port}/"), "", "");
-    run(&scene).assert_code(69).assert_says(&[&format!("cannot reach 127.0.0.1:{port}"), "`endpoint`"]);
+    let env = TestEnv::new();
+    write_pipeline(&env, &format!("http://127.0.0.1:{port}/"), "", "");
+    run(&env).assert_code(69).assert_says(&[&format!("cannot reach 127.0.0.1:{port}"), "`endpoint`"]);
 }
 
 #[test]
-fn a_host_that_never_answers_is_exit_69() {
-    // Whoever listens and never accepts lets everybody in and says nothing.
+fn unresponsive_api_exits_69() {
+    // The kernel completes connections to a listener that never accepts them.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let scene = Scene::new();
+    let env = TestEnv::new();
     write_pipeline(
-        &scene,
+        &env,
         &format!("http://{}/", silent.local_addr().expect("bound")),
         "timeout = \"100ms\"",
         "",
     );
-    run(&scene).assert_code(69).assert_says(&["did not complete within `timeout`", "(`[retry] connect`)"]);
+    run(&env).assert_code(69).assert_says(&["did not complete within `timeout`", "(`[retry] connect`)"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_that_had_nothing_yet_has_been_reached_all_the_same() {
+async fn api_with_empty_response_counts_as_reached() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let scene = Scene::new();
+    let env = TestEnv::new();
     let endpoint = format!("http://{}/", listener.local_addr().expect("bound"));
-    write_pipeline(&scene, &endpoint, "interval = \"10ms\"", "");
-    let running = scene.start(["run", "api.toml"]);
-    // The first is known to have arrived when the next is asked for.
+    write_pipeline(&env, &endpoint, "interval = \"10ms\"", "");
+    let running = env.start(["run", "api.toml"]);
+    // The second request shows that the first response has arrived.
     for _ in 0..2 {
         answer_one(&listener, 2, "[]").await;
     }
@@ -89,12 +89,12 @@ async fn an_api_that_had_nothing_yet_has_been_reached_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wait_that_no_clock_can_count_ends_the_run_with_its_reason() {
+async fn overlong_retry_after_ends_run_with_reason() {
     let busy = ResponseTemplate::new(429).insert_header("Retry-After", "9223372036854775807");
-    let scene = Scene::new();
+    let env = TestEnv::new();
     let server = serve(busy).await;
-    pipeline(&scene, &server, "");
-    let outcome = run(&scene);
+    pipeline(&env, &server, "");
+    let outcome = run(&env);
     outcome.assert_code(1).assert_says(&["retry after 9223372036854775807 s", "raise `[retry] timeout`"]);
     assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
 }

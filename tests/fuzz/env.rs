@@ -1,4 +1,4 @@
-//! A scene for pipelines: a folder in memory, the files in it, one run after the other.
+//! Runs pipelines one after another in a folder in memory.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// What turns the records of `rows` into lines of JSON, in `out.jsonl`.
+/// Writes the records of `rows` as JSON lines to `out.jsonl`.
 pub(crate) const TO_JSON_LINES: &str = r#"
 [transforms.json]
 type = "to_json"
@@ -27,19 +27,19 @@ inputs = ["json"]
 path = "out.jsonl"
 "#;
 
-/// Longer than anything takes here; what takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any run takes here; a longer run hangs.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-pub(crate) struct Scene {
+pub(crate) struct TestEnv {
     folder: TempDir,
     registry: Registry,
 }
 
-impl Scene {
-    pub(crate) fn new() -> Scene {
+impl TestEnv {
+    pub(crate) fn new() -> TestEnv {
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        Scene { folder: folder.expect("a folder"), registry: Registry::collect().expect("the plugins") }
+        TestEnv { folder: folder.expect("a folder"), registry: Registry::collect().expect("the plugins") }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -55,7 +55,7 @@ impl Scene {
         path
     }
 
-    /// The lines of a file that a run has written; none if it has not.
+    /// The lines of a file that a run has written; none if there is no such file.
     pub(crate) fn lines(&self, name: &str) -> Vec<Vec<u8>> {
         let bytes = std::fs::read(self.path(name)).unwrap_or_default();
         bytes.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
@@ -64,26 +64,26 @@ impl Scene {
     pub(crate) fn remove(&self, names: &[&str]) {
         for name in names {
             let path = self.path(name);
-            // What was never written need not go.
+            // A file that was never written is not an error.
             let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
         }
     }
 
-    /// Reads a pipeline file that finds no variables.
+    /// Loads a pipeline file without any variables.
     pub(crate) fn load(&self, text: impl AsRef<[u8]>) -> Result<Pipeline, Diagnostics> {
         let path = self.write("pipeline.toml", text);
         let data_dir = Some(self.path("state"));
         load(&path, &LoadContext { registry: &self.registry, lookup: &|_| None, data_dir })
     }
 
-    /// Runs what such a file says to its end.
+    /// Runs a pipeline file until it ends.
     pub(crate) fn run(&self, text: &str) -> PipelineReport {
-        run(self.load(text).unwrap_or_else(|slips| panic!("{}", slips.render(false))))
+        run(self.load(text).unwrap_or_else(|errors| panic!("{}", errors.render(false))))
     }
 
-    /// The same with a batch for one component in place of the sources; answers with how many records were rejected, too.
+    /// Runs it with one batch for one component instead of the sources. Also returns the number of rejected records.
     pub(crate) fn run_fed(&self, text: &str, component: &str, batch: Batch) -> (PipelineReport, usize) {
-        let pipeline = self.load(text).unwrap_or_else(|slips| panic!("{}", slips.render(false)));
+        let pipeline = self.load(text).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
         let n_rejected = Arc::new(AtomicUsize::new(0));
         let feeds: Vec<(String, Box<dyn Source>)> = vec![(component.to_owned(), Box::new(Once(Some(batch))))];
         let pipeline = pipeline
@@ -98,16 +98,16 @@ fn run(pipeline: Pipeline) -> PipelineReport {
     runtime.block_on(async {
         let options = RunOptions {
             from_start: false,
-            drain_timeout: PATIENCE,
+            drain_timeout: TIMEOUT,
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
         };
         let run = runner_core::run(pipeline, options);
-        tokio::time::timeout(PATIENCE, run).await.expect("the end of the run")
+        tokio::time::timeout(TIMEOUT, run).await.expect("the end of the run")
     })
 }
 
-/// A source of one batch.
+/// A source with one batch.
 struct Once(Option<Batch>);
 
 #[async_trait]
@@ -129,7 +129,7 @@ impl Source for Once {
     }
 }
 
-/// Takes dead letters and counts them.
+/// A dead-letter sink that counts.
 struct Count(Arc<AtomicUsize>);
 
 #[async_trait]
@@ -140,8 +140,8 @@ impl Sink for Count {
     }
 }
 
-/// The values of JSON lines; each line must be one. Bodies nested deeper than a reader of ours would go
-/// are left out.
+/// The values of JSON lines; each line must be valid JSON. Bodies nested deeper than the parser's limit
+/// are omitted.
 pub(crate) fn values(lines: &[Vec<u8>]) -> Vec<Value> {
     let value = |line: &Vec<u8>| match serde_json::from_slice(line) {
         Ok(value) => Some(value),

@@ -1,6 +1,6 @@
-//! Where the embedded broker is not Apache Kafka: each place by name, seen on both.
+//! The known differences between the embedded broker and Apache Kafka, each tested on both.
 //!
-//! The delivery tests run on both, for what behaves alike.
+//! The delivery tests cover on both what behaves alike.
 
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,12 @@ use rdkafka::producer::{
     BaseProducer, BaseRecord, DefaultProducerContext, NoCustomPartitioner, Producer as _,
 };
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use runner_needs::needs;
 use tokio::runtime::Runtime;
 
 use crate::support::kafka::Broker;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 type Producer = BaseProducer<DefaultProducerContext, NoCustomPartitioner>;
 
@@ -39,14 +40,14 @@ fn consumer(broker: &Broker, settings: &[(&str, &str)]) -> BaseConsumer {
     config.create().expect("a consumer")
 }
 
-/// Writes `n` records in one batch, the nth with the time 1,000 + n.
+/// Writes `n` records in one batch, the nth with the timestamp 1,000 + n.
 fn write_batch(producer: &Producer, topic: &str, n: i64) {
     for nth in 0..n {
         let body = format!("record {nth}");
         let record = BaseRecord::<(), str>::to(topic).partition(0).payload(&body).timestamp(1_000 + nth);
         producer.send(record).expect("room in the queue");
     }
-    producer.flush(PATIENCE).expect("an answer");
+    producer.flush(TIMEOUT).expect("an answer");
 }
 
 fn producer(broker: &Broker, settings: &[(&str, &str)]) -> Producer {
@@ -58,16 +59,14 @@ fn producer(broker: &Broker, settings: &[(&str, &str)]) -> Producer {
     config.create().expect("a producer")
 }
 
-/// What `look` sees on Apache Kafka, where it can run, and on the embedded broker.
+/// Fails the test unless `observe` returns `kafka` on Apache Kafka and `embedded` on the embedded broker.
 #[track_caller]
-fn assert_differ(look: impl Fn(&Broker) -> String, kafka: &str, embedded: &str) {
-    assert_eq!(look(Broker::embedded()), embedded, "the embedded broker");
-    if let Some(broker) = Broker::shared() {
-        assert_eq!(look(broker), kafka, "Apache Kafka");
-    }
+fn assert_differ(observe: impl Fn(&Broker) -> String, kafka: &str, embedded: &str) {
+    assert_eq!(observe(Broker::embedded()), embedded, "the embedded broker");
+    assert_eq!(observe(Broker::shared()), kafka, "Apache Kafka");
 }
 
-fn said<T, E: std::fmt::Debug>(answer: Result<T, E>) -> String {
+fn result_of<T, E: std::fmt::Debug>(answer: Result<T, E>) -> String {
     match answer {
         Ok(_) => "done".into(),
         Err(_) => "refused".into(),
@@ -75,13 +74,14 @@ fn said<T, E: std::fmt::Debug>(answer: Result<T, E>) -> String {
 }
 
 #[test]
-fn no_topic_is_made_by_itself() {
-    let look = |broker: &Broker| {
+#[needs(kafka)]
+fn embedded_broker_creates_no_topic_by_itself() {
+    let observe = |broker: &Broker| {
         let topic = broker.name("unmade");
         let consumer = consumer(broker, &[("allow.auto.create.topics", "true")]);
         let deadline = Instant::now() + Duration::from_secs(5);
         while Instant::now() < deadline {
-            let metadata = consumer.fetch_metadata(Some(&topic), PATIENCE).expect("metadata");
+            let metadata = consumer.fetch_metadata(Some(&topic), TIMEOUT).expect("metadata");
             if metadata.topics().iter().any(|topic| topic.error().is_none() && !topic.partitions().is_empty())
             {
                 return "made".into();
@@ -89,12 +89,13 @@ fn no_topic_is_made_by_itself() {
         }
         "missing".to_owned()
     };
-    assert_differ(look, "made", "missing");
+    assert_differ(observe, "made", "missing");
 }
 
 #[test]
-fn records_are_not_deleted() {
-    let look = |broker: &Broker| {
+#[needs(kafka)]
+fn embedded_broker_refuses_to_delete_records() {
+    let observe = |broker: &Broker| {
         let topic = broker.create_topic("deleted", 1);
         write_batch(&producer(broker, &[]), &topic, 10);
         let mut upto = TopicPartitionList::new();
@@ -104,27 +105,29 @@ fn records_are_not_deleted() {
         let is_refused = deleted.map_or(true, |list| list.elements().iter().any(|it| it.error().is_err()));
         if is_refused { "refused".to_owned() } else { "done".to_owned() }
     };
-    assert_differ(look, "done", "refused");
+    assert_differ(observe, "done", "refused");
 }
 
 #[test]
-fn a_topic_gets_no_more_partitions() {
-    let look = |broker: &Broker| {
+#[needs(kafka)]
+fn embedded_broker_refuses_to_add_partitions() {
+    let observe = |broker: &Broker| {
         let topic = broker.create_topic("grown", 1);
         let runtime = Runtime::new().expect("a runtime");
         let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
         let grown =
             runtime.block_on(admin(broker).create_partitions([&NewPartitions::new(&topic, 3)], &options));
-        said(grown.map_err(|error| error.to_string()).and_then(|all| {
+        result_of(grown.map_err(|error| error.to_string()).and_then(|all| {
             all.into_iter().collect::<Result<Vec<_>, _>>().map_err(|(_, code)| code.to_string())
         }))
     };
-    assert_differ(look, "done", "refused");
+    assert_differ(observe, "done", "refused");
 }
 
 #[test]
-fn a_topic_has_no_retention() {
-    let look = |broker: &Broker| {
+#[needs(kafka)]
+fn embedded_broker_has_no_retention() {
+    let observe = |broker: &Broker| {
         let topic = broker.create_topic("kept", 1);
         let runtime = Runtime::new().expect("a runtime");
         let asked = [ResourceSpecifier::Topic(&topic)];
@@ -133,18 +136,19 @@ fn a_topic_has_no_retention() {
         let retention = found.entries.iter().find(|entry| entry.name == "retention.ms");
         retention.and_then(|entry| entry.value.clone()).unwrap_or_else(|| "none".into())
     };
-    assert_differ(look, "604800000", "none");
+    assert_differ(observe, "604800000", "none");
 }
 
 #[test]
-fn what_a_transaction_has_taken_back_is_read_all_the_same() {
-    let look = |broker: &Broker| {
+#[needs(kafka)]
+fn embedded_broker_returns_aborted_records() {
+    let observe = |broker: &Broker| {
         let topic = broker.create_topic("aborted", 1);
         let producer = producer(broker, &[("transactional.id", &broker.name("writer"))]);
-        producer.init_transactions(PATIENCE).expect("a producer id");
+        producer.init_transactions(TIMEOUT).expect("a producer id");
         producer.begin_transaction().expect("a beginning");
         write_batch(&producer, &topic, 3);
-        producer.abort_transaction(PATIENCE).expect("an end");
+        producer.abort_transaction(TIMEOUT).expect("an end");
         let consumer =
             consumer(broker, &[("isolation.level", "read_committed"), ("enable.partition.eof", "true")]);
         let mut all = TopicPartitionList::new();
@@ -152,25 +156,26 @@ fn what_a_transaction_has_taken_back_is_read_all_the_same() {
         consumer.assign(&all).expect("an assignment");
         let mut n_read = 0;
         loop {
-            match consumer.poll(PATIENCE).expect("a record, or the end") {
+            match consumer.poll(TIMEOUT).expect("a record, or the end") {
                 Ok(_) => n_read += 1,
                 Err(KafkaError::PartitionEOF(_)) => return format!("{n_read} read"),
-                Err(error) => panic!("reading what was taken back: {error}"),
+                Err(error) => panic!("reading aborted records: {error}"),
             }
         }
     };
-    assert_differ(look, "0 read", "3 read");
+    assert_differ(observe, "0 read", "3 read");
 }
 
 #[test]
-fn a_time_is_found_to_the_batch_and_not_to_the_record() {
-    let look = |broker: &Broker| {
+#[needs(kafka)]
+fn embedded_broker_finds_times_by_batch() {
+    let observe = |broker: &Broker| {
         let topic = broker.create_topic("timed", 1);
         write_batch(&producer(broker, &[]), &topic, 10);
         let mut times = TopicPartitionList::new();
         times.add_partition_offset(&topic, 0, Offset::Offset(1_005)).expect("a time");
-        let found = consumer(broker, &[]).offsets_for_times(times, PATIENCE).expect("an answer");
+        let found = consumer(broker, &[]).offsets_for_times(times, TIMEOUT).expect("an answer");
         format!("{:?}", found.elements()[0].offset())
     };
-    assert_differ(look, "Offset(5)", "Offset(0)");
+    assert_differ(observe, "Offset(5)", "Offset(0)");
 }

@@ -1,15 +1,18 @@
-//! The stock flow through a broker that encrypts and wants to know who comes, for a build with
-//! `--features kafka-tls`; how any other build refuses is a test of `denied`.
+//! The stock flow through a broker with TLS and SASL, for a build with
+//! `--features kafka-tls`; `kafka_permissions` tests the error of any other build.
 
 use std::path::Path;
 use std::process::Command;
 
+#[cfg(feature = "kafka-tls")]
+use runner_needs::needs;
+
 use crate::support::flow::{Flow, LONG};
 use crate::support::kafka::Broker;
-use crate::support::{Outcome, Scene};
+use crate::support::{Outcome, TestEnv};
 
-/// A broker that shows the certificate in `keys`, and knows one user.
-fn encrypted(keys: &Path) -> Option<Broker> {
+/// A broker with the certificate in `keys` and one user.
+fn start_tls_broker(keys: &Path) -> Broker {
     Broker::start_with(&[
         (
             "listeners",
@@ -28,13 +31,12 @@ fn encrypted(keys: &Path) -> Option<Broker> {
     ])
 }
 
-/// A key and its certificate for this host: in `broker.p12`, and what is public of it in `ca.pem`.
-fn make_keys(scene: &Scene, host: &str) {
-    let store = scene.path("broker.p12").display().to_string();
+/// Makes a key and certificate for this host in `broker.p12`, and writes the certificate to `ca.pem`.
+fn make_keys(env: &TestEnv, host: &str) {
+    let store = env.path("broker.p12").display().to_string();
     let common = ["-alias", "broker", "-keystore", &store, "-storepass", "store-word"];
     let make = ["-genkeypair", "-keyalg", "RSA", "-dname", "CN=broker", "-validity", "2", "-ext", host];
-    let show =
-        ["-exportcert", "-rfc", "-file", &scene.path("ca.pem").display().to_string()].map(str::to_owned);
+    let show = ["-exportcert", "-rfc", "-file", &env.path("ca.pem").display().to_string()].map(str::to_owned);
     for what in [make.map(str::to_owned).to_vec(), show.to_vec()] {
         let output =
             Command::new("keytool").args(what).args(common).output().expect("keytool comes with Java");
@@ -42,48 +44,46 @@ fn make_keys(scene: &Scene, host: &str) {
     }
 }
 
-/// A flow of `n` records whose runs come to the guarded door of a broker.
-fn flow_through(broker: &Broker, n_records: usize) -> Flow<'_> {
+/// A flow of `n_records` records that connects with TLS and SASL.
+fn flow_with_tls(broker: &Broker, n_records: usize) -> Flow<'_> {
     let mut flow = Flow::through(broker, n_records);
-    flow.hurry().set("KAFKA_BOOTSTRAP_SERVERS", broker.second_address());
+    flow.at_full_speed().set("KAFKA_BOOTSTRAP_SERVERS", broker.second_address());
     flow.set("KAFKA_SECURITY_PROTOCOL", "sasl_ssl").set("KAFKA_SASL_MECHANISM", "PLAIN");
     flow.set("KAFKA_SASL_USERNAME", "alice").set("KAFKA_SASL_PASSWORD", "r1ght-one");
     for name in ["producer", "consumer"] {
         let file = &format!("{name}.toml");
         let protocol = "security_protocol = \"${KAFKA_SECURITY_PROTOCOL:-plaintext}\"";
         flow.edit(file, protocol, &format!("{protocol}\ntls = {{ ca_file = \"${{CA_FILE:-}}\" }}"));
-        // Who is not trusted is not waited for long.
+        // A broker that is not trusted is not retried for long.
         let first = format!("name = \"{name}\"");
         flow.edit(file, &first, &format!("{first}\nretry = {{ connect = \"10s\" }}"));
     }
     flow
 }
 
-fn assert_hidden(outcome: &Outcome) {
+fn assert_no_password(outcome: &Outcome) {
     let all = format!("{}{}", outcome.stdout, outcome.stderr);
     assert!(!all.contains("r1ght-one") && !all.contains("wr0ng-one"), "{all}");
 }
 
 #[test]
+#[cfg_attr(feature = "kafka-tls", needs(java))]
 #[cfg_attr(not(feature = "kafka-tls"), ignore = "needs a build with --features kafka-tls")]
-fn the_stock_flow_goes_through_a_broker_that_encrypts() {
-    if Broker::shared().is_none() {
-        return;
-    }
-    let keys = Scene::new();
+fn stock_flow_runs_through_tls_and_sasl() {
+    let keys = TestEnv::new();
     make_keys(&keys, "san=ip:127.0.0.1");
-    let Some(broker) = encrypted(&keys.path("broker.p12")) else { return };
-    let mut flow = flow_through(&broker, 500);
-    // Nobody vouches for the certificate.
+    let broker = start_tls_broker(&keys.path("broker.p12"));
+    let mut flow = flow_with_tls(&broker, 500);
+    // The certificate is not trusted.
     let outcome = flow.produce().wait(LONG);
     outcome.assert_code(69).assert_says(&["certificate", broker.second_address()]);
-    assert_hidden(&outcome);
+    assert_no_password(&outcome);
 
     flow.set("CA_FILE", &keys.path("ca.pem").display().to_string());
     flow.set("KAFKA_SASL_PASSWORD", "wr0ng-one");
     let outcome = flow.produce().wait(LONG);
     outcome.assert_code(1).assert_says(&["rejects the credentials"]);
-    assert_hidden(&outcome);
+    assert_no_password(&outcome);
     flow.set("KAFKA_SASL_PASSWORD", "r1ght-one");
     flow.produce().wait(LONG).assert_code(0);
     flow.consume().wait(LONG).assert_code(0);
@@ -92,19 +92,17 @@ fn the_stock_flow_goes_through_a_broker_that_encrypts() {
 }
 
 #[test]
+#[cfg_attr(feature = "kafka-tls", needs(java))]
 #[cfg_attr(not(feature = "kafka-tls"), ignore = "needs a build with --features kafka-tls")]
-fn a_certificate_for_another_host_is_refused_unless_nobody_is_to_look() {
-    if Broker::shared().is_none() {
-        return;
-    }
-    let keys = Scene::new();
+fn certificate_of_other_host_is_refused_unless_verification_is_off() {
+    let keys = TestEnv::new();
     make_keys(&keys, "san=dns:elsewhere.example");
-    let Some(broker) = encrypted(&keys.path("broker.p12")) else { return };
-    let mut flow = flow_through(&broker, 100);
+    let broker = start_tls_broker(&keys.path("broker.p12"));
+    let mut flow = flow_with_tls(&broker, 100);
     flow.set("CA_FILE", &keys.path("ca.pem").display().to_string());
     let outcome = flow.produce().wait(LONG);
     outcome.assert_code(69).assert_says(&["certificate"]);
-    assert_hidden(&outcome);
+    assert_no_password(&outcome);
     flow.edit("producer.toml", "ca_file =", "verify_hostname = false, ca_file =");
     flow.produce().wait(LONG).assert_code(0);
     flow.assert_topic(1);

@@ -13,13 +13,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-/// A temporary folder with pipeline files, and the environment they run in.
-pub struct Scene {
+/// A temporary folder with pipeline files, and the environment variables of their runs.
+pub struct TestEnv {
     folder: tempfile::TempDir,
     variables: Vec<(String, String)>,
 }
 
-/// How a finished run has ended.
+/// The exit status and output of a finished run.
 #[derive(Debug)]
 pub struct Outcome {
     pub status: ExitStatus,
@@ -27,25 +27,25 @@ pub struct Outcome {
     pub stderr: String,
 }
 
-/// A run that goes on in the background; it is killed when this is dropped.
+/// A run in the background; it is killed when this is dropped.
 pub struct Running {
     child: Child,
-    stdout: Heard,
-    stderr: Heard,
+    stdout: PipeReader,
+    stderr: PipeReader,
 }
 
-/// What a pipe has said so far, and the thread that listens.
-struct Heard {
+/// The bytes that a pipe has delivered, and the thread that reads it.
+struct PipeReader {
     text: Arc<Mutex<Vec<u8>>>,
     listener: Option<JoinHandle<()>>,
 }
 
-impl Scene {
+impl TestEnv {
     pub fn new() -> Self {
-        Scene { folder: tempfile::tempdir().expect("a temporary folder"), variables: Vec::new() }
+        TestEnv { folder: tempfile::tempdir().expect("a temporary folder"), variables: Vec::new() }
     }
 
-    /// Sets a variable for every run of this scene.
+    /// Sets a variable for every run.
     pub fn set(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
         self.variables.push((name.into(), value.into()));
         self
@@ -59,7 +59,7 @@ impl Scene {
     pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("creating the folder");
-        std::fs::write(&path, content).expect("writing a file of the scene");
+        std::fs::write(&path, content).expect("writing a file");
         path
     }
 
@@ -67,21 +67,22 @@ impl Scene {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    /// The binary, in the folder, with nothing of the surroundings but what the scene sets.
+    /// The binary, in the folder, with only the variables that are set here.
     pub fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, arguments: I) -> Command {
-        self.command_by(&[], arguments)
+        self.command_via(&[], arguments)
     }
 
-    /// The same by way of another program, which is given the binary and its arguments.
-    fn command_by<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
+    /// The same through another program, which gets the binary and its arguments.
+    fn command_via<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
         &self,
-        way: &[String],
+        wrapper: &[String],
         arguments: I,
     ) -> Command {
-        let mut words = way.iter().map(OsStr::new).chain([OsStr::new(env!("CARGO_BIN_EXE_runner"))]);
-        let mut command = Command::new(words.next().expect("the binary"));
+        let mut command_line =
+            wrapper.iter().map(OsStr::new).chain([OsStr::new(env!("CARGO_BIN_EXE_runner"))]);
+        let mut command = Command::new(command_line.next().expect("the binary"));
         command
-            .args(words)
+            .args(command_line)
             .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
@@ -94,60 +95,60 @@ impl Scene {
         command
     }
 
-    /// Runs the binary to its end.
+    /// Runs the binary until it exits.
     pub fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, arguments: I) -> Outcome {
         self.start(arguments).wait(Duration::from_mins(5))
     }
 
     /// Starts the binary in the background.
     pub fn start<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, arguments: I) -> Running {
-        self.start_by(&[], arguments)
+        self.start_via(&[], arguments)
     }
 
-    /// The same by way of another program, such as one that enters a namespace.
-    pub fn start_by<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
+    /// The same through another program, such as one that enters a namespace.
+    pub fn start_via<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
         &self,
-        way: &[String],
+        wrapper: &[String],
         arguments: I,
     ) -> Running {
         let mut child = self
-            .command_by(way, arguments)
+            .command_via(wrapper, arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("starting the binary");
-        let stdout = Heard::listen(child.stdout.take().expect("piped"));
-        let stderr = Heard::listen(child.stderr.take().expect("piped"));
+        let stdout = PipeReader::listen(child.stdout.take().expect("piped"));
+        let stderr = PipeReader::listen(child.stderr.take().expect("piped"));
         Running { child, stdout, stderr }
     }
 }
 
-impl Heard {
-    fn listen(mut pipe: impl Read + Send + 'static) -> Heard {
+impl PipeReader {
+    fn listen(mut pipe: impl Read + Send + 'static) -> PipeReader {
         let text = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&text);
+        let bytes_read = Arc::clone(&text);
         let listener = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(n @ 1..) = pipe.read(&mut bytes) {
-                heard.lock().expect("no one has panicked").extend_from_slice(&bytes[..n]);
+                bytes_read.lock().expect("the lock is not poisoned").extend_from_slice(&bytes[..n]);
             }
         });
-        Heard { text, listener: Some(listener) }
+        PipeReader { text, listener: Some(listener) }
     }
 
-    fn so_far(&self) -> String {
-        String::from_utf8_lossy(&self.text.lock().expect("no one has panicked")).into_owned()
+    fn text_so_far(&self) -> String {
+        String::from_utf8_lossy(&self.text.lock().expect("the lock is not poisoned")).into_owned()
     }
 
-    /// All of it, once the process is gone.
+    /// The whole output, after the process has exited.
     fn all(&mut self) -> String {
-        self.listener.take().expect("once").join().expect("listening");
-        self.so_far()
+        self.listener.take().expect("once").join().expect("reading the pipe");
+        self.text_so_far()
     }
 }
 
 impl Running {
-    /// One that is found to be over needs no signal.
+    /// Sends a signal; a process that has exited is not an error.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
         match kill(pid, signal) {
@@ -160,7 +161,7 @@ impl Running {
         self.child.id()
     }
 
-    /// The memory that it holds now.
+    /// The resident memory.
     pub fn rss_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a process");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
@@ -168,16 +169,16 @@ impl Running {
     }
 
     /// Whether stderr contains `part` by now.
-    pub fn has_said(&self, part: &str) -> bool {
-        self.stderr.so_far().contains(part)
+    pub fn has_logged(&self, part: &str) -> bool {
+        self.stderr.text_so_far().contains(part)
     }
 
-    /// Whether the run has ended by itself.
-    pub fn is_over(&mut self) -> bool {
+    /// Whether the process has exited.
+    pub fn has_exited(&mut self) -> bool {
         self.child.try_wait().expect("looking at the binary").is_some()
     }
 
-    /// Waits for the end; a run that takes longer is killed and fails the test.
+    /// Waits for the exit; a run that takes longer is killed and fails the test.
     pub fn wait(mut self, at_most: Duration) -> Outcome {
         let deadline = Instant::now() + at_most;
         let status = loop {
@@ -186,7 +187,7 @@ impl Running {
             }
             if Instant::now() > deadline {
                 drop(self.child.kill());
-                panic!("the run has not ended after {at_most:?}; it said:\n{}", self.stderr.all());
+                panic!("the run has not exited after {at_most:?}; stderr:\n{}", self.stderr.all());
             }
             pause(Duration::from_millis(5));
         };
@@ -199,7 +200,7 @@ impl Drop for Running {
         drop(self.child.kill());
         drop(self.child.wait());
         if std::thread::panicking() {
-            eprintln!("a run that was still under way has said:\n{}", self.stderr.so_far());
+            eprintln!("stderr of a run that was still active:\n{}", self.stderr.text_so_far());
         }
     }
 }
@@ -210,7 +211,7 @@ impl Outcome {
         self.status.code().unwrap_or_else(|| panic!("no exit code but {}: {}", self.status, self.stderr))
     }
 
-    /// Fails the test, with all that was said, unless the run ended with `code`.
+    /// Fails the test, with the whole output, unless the run exited with `code`.
     #[track_caller]
     pub fn assert_code(&self, code: i32) -> &Self {
         assert_eq!(self.status.code(), Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
@@ -221,7 +222,7 @@ impl Outcome {
     #[track_caller]
     pub fn assert_says(&self, parts: &[&str]) -> &Self {
         for part in parts {
-            assert!(self.stderr.contains(part), "nothing says {part:?} in:\n{}", self.stderr);
+            assert!(self.stderr.contains(part), "{part:?} is not in:\n{}", self.stderr);
         }
         self
     }
@@ -237,16 +238,21 @@ pub fn wait_until(what: &str, at_most: Duration, mut condition: impl FnMut() -> 
     }
 }
 
-/// Between two looks at a condition.
-#[expect(clippy::disallowed_methods, reason = "a child process tells nobody when it changes")]
+/// The pause between two checks of a condition.
+#[expect(clippy::disallowed_methods, reason = "a child process does not notify its parent of changes")]
 fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// What a variable says about how much a test is to do.
-pub fn number(variable: &str, default: u64) -> u64 {
-    let given = std::env::var(variable).ok().filter(|text| !text.is_empty());
-    given.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
+/// A number that an environment variable sets.
+pub fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")))
+}
+
+/// The size of a test: the value of its variable, else `long` if `RUNNER_LONG` is set, else `short`.
+pub fn amount(variable: &str, short: u64, long: u64) -> u64 {
+    number(variable).unwrap_or(if std::env::var_os("RUNNER_LONG").is_some() { long } else { short })
 }
 
 /// The report that `--report FILE` has written.
