@@ -53,7 +53,8 @@ pub struct BatchLimits {
     #[serde(with = "as_size")]
     #[schemars(with = "ByteSize")]
     pub max_bytes: usize,
-    /// How long a source waits for a batch to fill.
+    /// How long a source may wait for a batch to fill. No stock source waits: a batch becomes larger
+    /// only while the next component is busy.
     #[serde(with = "as_time")]
     #[schemars(with = "HumanDuration")]
     pub timeout: Duration,

@@ -262,12 +262,12 @@ fn readme_examples_and_plugins_match_tree() {
         let blocks = readme.split(language).skip(1);
         blocks.map(|block| block.split("\n```").next().expect("the end of the block")).collect()
     };
-    let (plugin, source) = (file("tests/stranger/lib.rs"), file("pipelines/producer-http.toml"));
+    let (plugin, source) = (file("tests/external_plugin/upper.rs"), file("pipelines/producer-http.toml"));
     assert!(shown("```toml\n").iter().any(|example| source.contains(example)), "the http source");
     for example in shown("```rust\n") {
         assert!(
             plugin.contains(example),
-            "README.md shows code that tests/stranger/lib.rs does not contain:\n{example}"
+            "README.md shows code that tests/external_plugin/upper.rs does not contain:\n{example}"
         );
     }
     for (kind, name) in tree.files(".rs").filter_map(|(path, _)| plugin_of(path)) {
