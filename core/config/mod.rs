@@ -8,6 +8,7 @@ mod component;
 mod diagnostic;
 mod graph;
 mod interpolation;
+mod leaves;
 mod option_schema;
 mod option_spans;
 mod options;
@@ -124,7 +125,7 @@ fn read_root<'i>(
     }
     let (spans, option_schema) = (OptionSpans::of(&root), OptionSchema::new(&schema));
     let redaction = redaction::of_table(&root, &option_schema, interpolated);
-    interpolated.apply(&mut root, &option_schema);
+    interpolated.apply(&mut root, Some(&option_schema));
     let options = Options {
         table: root,
         span,
