@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeArray, DeTable, DeValue};
+use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Diagnostic;
 use super::leaves::leaves_of;
@@ -107,7 +107,7 @@ impl Interpolated {
             DeValue::Array(items) => {
                 let schema = schema.and_then(OptionSchema::items);
                 let was_empty = items.is_empty();
-                let all = std::mem::replace(items, DeArray::default());
+                let all = std::mem::replace(items, std::iter::empty().collect());
                 let kept = all
                     .into_iter()
                     .filter_map(|mut item| self.apply_to(&mut item, schema.as_ref()).then_some(item));
