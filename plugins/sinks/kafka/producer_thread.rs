@@ -86,7 +86,7 @@ impl ProducerThread {
                 Err(RecvTimeoutError::Disconnected) => is_open = false,
             }
             self.poll();
-            let records = || held.iter().flat_map(|job| &job.records);
+            let records = || held.iter().flat_map(|job| job.records.iter());
             let is_full =
                 records().count() >= MAX_HELD || records().map(Record::size).sum::<usize>() >= MAX_BYTES;
             let is_due = is_full || held_since.elapsed() >= MAX_HOLD || !is_open;
