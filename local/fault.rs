@@ -1,4 +1,4 @@
-//! A fault: the refusal of one call, as AWS's JSON services word it.
+//! A fault: the error of one call, as in AWS's JSON protocol.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Fault {
     /// The name of the exception, such as `EntityNotFoundException`.
     pub code: &'static str,
-    /// What was wrong, for the caller to read.
+    /// The reason, for the caller.
     pub message: String,
 }
 

@@ -1,16 +1,16 @@
-//! The one pair of keys that the offline cloud takes.
+//! The only pair of keys of the offline cloud.
 
 /// An access key and its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
-    /// Says who asks.
+    /// The public part.
     pub access_key: String,
-    /// Proves it.
+    /// The secret part.
     pub secret_key: String,
 }
 
 impl Default for Keys {
-    /// Keys that anybody may know: the cloud listens on the loopback alone.
+    /// Public keys: the cloud listens only on the loopback.
     fn default() -> Self {
         Keys { access_key: "local".into(), secret_key: "local-secret".into() }
     }

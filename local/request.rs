@@ -1,21 +1,20 @@
-//! A request: the input of one call, read into what the operation needs, and long answers cut into pages.
+//! A request: the input of one call, and long answers in pages.
 
-use regex::Regex;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::Fault;
 
-/// How one service refuses a request that it cannot make sense of, and how long its pages are.
+/// The exception for invalid input and the page size of one service.
 pub(crate) struct Requests {
     /// The name of its exception.
     pub(crate) invalid: &'static str,
-    /// How many items a page has unless the caller says.
+    /// The default number of items on a page.
     pub(crate) page: usize,
 }
 
-/// Where a list that is asked for in parts goes on.
+/// The requested page of a list.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Page {
@@ -33,23 +32,17 @@ impl Requests {
             .map_err(|error| self.invalid(format!("the input of this call: {error}")))
     }
 
-    /// What picks names, of which it has to fit the whole.
-    pub(crate) fn pattern(&self, expression: Option<&str>) -> Result<Option<Regex>, Fault> {
-        let pattern = expression.map(|it| Regex::new(&format!("^(?:{it})$"))).transpose();
-        pattern.map_err(|error| self.invalid(format!("the Expression: {error}")))
-    }
-
-    /// The place that a token of an earlier answer stands for.
+    /// The position in a token of an earlier answer.
     pub(crate) fn start(&self, page: &Page) -> Result<usize, Fault> {
         match page.next_token.as_deref() {
             None | Some("") => Ok(0),
             Some(token) => token
                 .parse()
-                .map_err(|_| self.invalid(format!("`{token}` is no NextToken of an earlier answer"))),
+                .map_err(|_| self.invalid(format!("`{token}` is not a NextToken of an earlier answer"))),
         }
     }
 
-    /// The part that was asked for, under `name`, and the token of the next one if there is more.
+    /// The requested page under `name`, and the token of the next page if there is one.
     pub(crate) fn cut<T>(
         &self,
         page: &Page,

@@ -1,22 +1,41 @@
-//! The stock API: the rows of a CSV file as JSON, whole, by page number or by cursor.
+//! The stock API: the rows of a CSV file as JSON, all at once, by page number or by cursor.
 
 use std::fmt::Write as _;
+use std::future::{Ready, ready};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use hyper::{Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use s3s::{Body, HttpError};
 use url::form_urlencoded;
 
-/// How many prices a page holds where nobody says.
+/// The default number of prices on a page.
 const PAGE: usize = 100;
-/// How many it holds at most.
+/// The largest number of prices on a page.
 const LARGEST_PAGE: usize = 1_000;
 
-const HELP: &str = r#"{"endpoints":{"/prices":"all prices as one array","/prices?page=1&limit=100":"a page of them as an array; an empty one behind the last","/prices/pages?cursor=&limit=100":"a page as {prices, next}; next is the cursor of the page behind it, or null"}}"#;
+const HELP: &str = r#"{"endpoints":{"/prices":"all prices as one array","/prices?page=1&limit=100":"a page of them as an array; an empty one after the last","/prices/pages?cursor=&limit=100":"a page as {prices, next}; next is the cursor of the next page, or null"}}"#;
 
 /// Prices, each the text of a JSON object.
-#[derive(Debug)]
-pub(crate) struct Stocks(Vec<String>);
+#[derive(Clone, Debug)]
+pub(crate) struct Stocks(Arc<[String]>);
+
+impl Service<Request<Incoming>> for Stocks {
+    type Response = Response<Body>;
+    type Error = HttpError;
+    type Future = Ready<Result<Self::Response, HttpError>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let answer = match *request.method() {
+            Method::GET => self.answer(request.uri()),
+            _ => refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET is supported"),
+        };
+        ready(Ok(answer.map(Body::from)))
+    }
+}
 
 impl Stocks {
     /// Reads the rows of a CSV text with a header.
@@ -29,7 +48,7 @@ impl Stocks {
     }
 
     /// Answers a GET.
-    pub(crate) fn answer(&self, uri: &Uri) -> Response<Bytes> {
+    fn answer(&self, uri: &Uri) -> Response<Bytes> {
         let asked = match Asked::read(uri.query().unwrap_or_default()) {
             Ok(asked) => asked,
             Err(message) => return refusal(StatusCode::BAD_REQUEST, &message),
@@ -48,11 +67,11 @@ impl Stocks {
                 let next = next.map_or("null".to_owned(), |next| format!("\"{next}\""));
                 json(StatusCode::OK, format!("{{\"prices\":{},\"next\":{next}}}", array(rows)))
             }
-            (path, _) => refusal(StatusCode::NOT_FOUND, &format!("there is nothing at {path}; look at /")),
+            (path, _) => refusal(StatusCode::NOT_FOUND, &format!("{path} does not exist; see /")),
         }
     }
 
-    /// Up to `limit` rows from `first` on, and where to go on behind them.
+    /// Up to `limit` rows from `first` on, and the start of the next page.
     fn page(&self, first: usize, limit: usize) -> (&[String], Option<usize>) {
         let first = first.min(self.0.len());
         let end = (first + limit).min(self.0.len());
@@ -76,7 +95,7 @@ impl Asked {
                 "page" => &mut asked.page,
                 "cursor" => &mut asked.cursor,
                 "limit" => &mut asked.limit,
-                _ => return Err(format!("there is no parameter `{name}`; look at /")),
+                _ => return Err(format!("unknown parameter `{name}`; see /")),
             };
             if !value.is_empty() {
                 *place = Some(value.parse().map_err(|_| format!("`{name}={value}` is not a number"))?);
@@ -86,14 +105,14 @@ impl Asked {
     }
 }
 
-/// A row as a JSON object; what reads as a number is one, digit by digit.
+/// A row as a JSON object; numbers keep their digits.
 fn object(names: &csv::StringRecord, row: &csv::StringRecord) -> String {
     let mut text = String::from("{");
     for (index, (name, cell)) in names.iter().zip(row).enumerate() {
         let comma = if index > 0 { "," } else { "" };
         let is_number = serde_json::from_str::<serde_json::Number>(cell).is_ok();
         let cell = if is_number { cell.to_owned() } else { serde_json::Value::from(cell).to_string() };
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{comma}{}:{cell}", serde_json::Value::from(name));
     }
     text + "}"
@@ -140,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_leads_through_all_pages() {
+    fn cursor_reaches_all_pages() {
         let stocks = stocks();
         let (_, first) = ask(&stocks, "/prices/pages?cursor=&limit=2");
         assert_eq!((first["prices"].as_array().unwrap().len(), &first["next"]), (2, &"2".into()));
@@ -149,14 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn behind_the_last_page_is_an_empty_one() {
+    fn page_after_the_last_is_empty() {
         let stocks = stocks();
         assert_eq!(ask(&stocks, "/prices?page=2&limit=2").1.as_array().unwrap().len(), 1);
         assert_eq!(ask(&stocks, "/prices?page=3&limit=2").1.as_array().unwrap().len(), 0);
     }
 
     #[test]
-    fn nonsense_is_refused_in_json() {
+    fn wrong_requests_are_refused_in_json() {
         let stocks = stocks();
         assert_eq!(ask(&stocks, "/price").0, StatusCode::NOT_FOUND);
         assert_eq!(ask(&stocks, "/prices?page=x").0, StatusCode::BAD_REQUEST);

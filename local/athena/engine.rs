@@ -1,6 +1,6 @@
 //! The engine: `DataFusion` over the tables of the catalogue.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -11,20 +11,17 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures_util::StreamExt as _;
-use tokio_util::sync::CancellationToken;
 
-use super::execution::Given;
-use super::information::{self, Information};
-use super::output::{Output, Writer};
-use super::sql::Query;
-use super::stop::Stoppable;
+use super::execution::QueryResult;
+use super::output::Output;
+use super::sql::{Query, Select};
 use super::table::Scannable;
-use super::value::{OutputColumn, column_type, text};
-use super::{functions, statements};
+use super::value::{OutputColumn, text};
+use super::yielding::YieldingJoins;
+use super::{CATALOG, functions, statements};
 use crate::Catalogue;
 
-pub(super) const CATALOG: &str = "awsdatacatalog";
-/// How much memory one query gets: a slip in a join must not take that of the whole machine.
+/// The memory of one query, in bytes: a join without a condition must not use up the memory of the machine.
 pub(super) const MEMORY: usize = 512 << 20;
 
 pub(super) struct Engine {
@@ -33,13 +30,12 @@ pub(super) struct Engine {
     pub(super) memory: usize,
 }
 
-/// One query that is to be run.
+/// One query to run.
 pub(super) struct Job {
     pub(super) database: String,
     pub(super) n_scanned: Arc<AtomicU64>,
     pub(super) query: Query,
     pub(super) output: Output,
-    pub(super) cancel: CancellationToken,
 }
 
 impl Engine {
@@ -47,54 +43,52 @@ impl Engine {
         Engine { catalogue, objects_root, memory: MEMORY }
     }
 
-    /// Runs one query; the error is what Athena would say.
-    pub(super) async fn run(self: Arc<Self>, job: Job) -> Result<Given, String> {
+    /// Runs one query; the error is the reason that the client gets.
+    pub(super) async fn run(self: Arc<Self>, job: Job) -> Result<QueryResult, String> {
         match &job.query {
-            Query::Select(select) => {
-                let context = self.session(&job).map_err(|error| select.explain(&error))?;
-                let plan = select.plan(&context, &self.catalogue, &job.database).await?;
-                let columns: Vec<OutputColumn> = select
-                    .names(plan.schema())
-                    .into_iter()
-                    .zip(plan.schema().fields())
-                    .map(|(name, field)| OutputColumn { name, kind: column_type(field.data_type()) })
-                    .collect();
-                let failed = |error: DataFusionError| select.explain(&error);
-                let frame = Box::pin(context.execute_logical_plan(plan)).await.map_err(failed)?;
-                let mut batches = frame.execute_stream().await.map_err(failed)?;
-                let mut writer = job.output.create()?;
-                writer.names(&columns)?;
-                while let Some(batch) = batches.next().await {
-                    let batch = batch.map_err(failed)?;
-                    for row in 0..batch.num_rows() {
-                        writer.row(batch.columns().iter().map(|column| text(column, row)))?;
-                    }
-                }
-                writer.finish()?;
-                Ok(Given { columns, file: job.output.path(), is_csv: true })
-            }
+            Query::Select(select) => self.select(select, &job).await,
             Query::Statement(statement) => {
                 let lines = statements::run(&self.catalogue, statement, &job.database)?;
-                let columns = vec![OutputColumn { name: lines.name.into(), kind: "string".into() }];
-                let mut writer: Writer = job.output.create()?;
-                for line in &lines.lines {
-                    writer.line(line)?;
+                let mut writer = job.output.create()?;
+                for line in lines.lines {
+                    writer.row([Some(line)].into_iter())?;
                 }
                 writer.finish()?;
-                Ok(Given { columns, file: job.output.path(), is_csv: false })
+                let columns = vec![OutputColumn { name: lines.name.into(), kind: "string".into() }];
+                Ok(QueryResult { columns, file: job.output.path() })
             }
         }
     }
 
-    fn session(&self, job: &Job) -> Result<SessionContext> {
+    async fn select(&self, select: &Select, job: &Job) -> Result<QueryResult, String> {
+        let failed = |error: DataFusionError| error.strip_backtrace();
+        let context = self.session(select, job).map_err(failed)?;
+        let plan = select.plan(&context).await.map_err(failed)?;
+        let columns: Vec<_> = plan.schema().fields().iter().map(|field| OutputColumn::of(field)).collect();
+        let frame = Box::pin(context.execute_logical_plan(plan)).await.map_err(failed)?;
+        let mut batches = frame.execute_stream().await.map_err(failed)?;
+        let mut writer = job.output.create()?;
+        writer.row(columns.iter().map(|column| Some(column.name.clone())))?;
+        while let Some(batch) = batches.next().await {
+            let batch = batch.map_err(failed)?;
+            for row in 0..batch.num_rows() {
+                writer.row(batch.columns().iter().map(|column| text(column, row)))?;
+            }
+        }
+        writer.finish()?;
+        Ok(QueryResult { columns, file: job.output.path() })
+    }
+
+    fn session(&self, select: &Select, job: &Job) -> Result<SessionContext> {
         let mut config = SessionConfig::new()
             .with_create_default_catalog_and_schema(false)
+            .with_information_schema(true)
             .with_default_catalog_and_schema(CATALOG, &job.database);
         let parser = &mut config.options_mut().sql_parser;
         parser.map_string_types_to_utf8view = false;
-        // Trino puts NULL last, whatever the direction.
+        // Trino puts NULL last in both directions.
         parser.default_null_ordering = "nulls_last".into();
-        // Without files to go on in: what does not fit is told at once.
+        // Without spill files: a query that needs more memory fails at once.
         let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
         let runtime =
             RuntimeEnvBuilder::new().with_memory_limit(self.memory, 1.0).with_disk_manager_builder(disk);
@@ -102,28 +96,27 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(runtime.build_arc()?)
             .with_default_features()
-            .with_analyzer_rule(Arc::new(functions::Checked))
-            .with_physical_optimizer_rule(Arc::new(Stoppable { cancel: job.cancel.clone() }))
+            .with_physical_optimizer_rule(Arc::new(YieldingJoins))
             .build();
         let context = SessionContext::new_with_state(state);
-        let tables = Databases {
+        let databases = Databases {
             catalogue: self.catalogue.clone(),
             objects_root: self.objects_root.clone(),
-            with_path: matches!(&job.query, Query::Select(select) if select.names_path()),
+            has_path: select.has_path,
             n_scanned: job.n_scanned.clone(),
         };
-        context.register_catalog(CATALOG, Arc::new(tables));
+        context.register_catalog(CATALOG, Arc::new(databases));
         functions::register(&context);
         Ok(context)
     }
 }
 
-/// The databases of the catalogue, as `DataFusion` looks for them.
+/// The databases of the catalogue for `DataFusion`.
 #[derive(Clone)]
 struct Databases {
     catalogue: Arc<Catalogue>,
     objects_root: PathBuf,
-    with_path: bool,
+    has_path: bool,
     n_scanned: Arc<AtomicU64>,
 }
 
@@ -135,43 +128,38 @@ impl std::fmt::Debug for Databases {
 
 impl CatalogProvider for Databases {
     fn schema_names(&self) -> Vec<String> {
-        self.catalogue.read(|shelf| shelf.databases.keys().cloned().collect())
+        self.catalogue.read(|entries| entries.databases.keys().cloned().collect())
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        if name == information::NAME {
-            return Some(Arc::new(Information { catalogue: self.catalogue.clone() }));
-        }
-        self.catalogue.read(|shelf| shelf.databases.contains_key(name)).then(|| {
-            Arc::new(Tables { database: name.to_owned(), of: self.clone() }) as Arc<dyn SchemaProvider>
-        })
+        let is_known = self.catalogue.read(|entries| entries.databases.contains_key(name));
+        is_known.then(|| Arc::new(Tables { database: name.to_owned(), databases: self.clone() }) as _)
     }
 }
 
 #[derive(Debug)]
 struct Tables {
     database: String,
-    of: Databases,
+    databases: Databases,
 }
 
 #[async_trait::async_trait]
 impl SchemaProvider for Tables {
     fn table_names(&self) -> Vec<String> {
-        let names = |shelf: &crate::catalogue::Shelf| {
-            shelf.database(&self.database).map(|it| it.tables.keys().cloned().collect())
-        };
-        self.of.catalogue.read(names).unwrap_or_default()
+        self.databases.catalogue.read(|entries| {
+            let database = entries.database(&self.database);
+            database.map(|it| it.tables.keys().cloned().collect()).unwrap_or_default()
+        })
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let table = self.of.catalogue.read(|shelf| shelf.table(&self.database, name).cloned());
-        let root: &Path = &self.of.objects_root;
-        let scannable =
-            |table| Arc::new(Scannable::new(table, root, self.of.with_path, self.of.n_scanned.clone()));
-        Ok(table.ok().map(|table| scannable(table) as Arc<dyn TableProvider>))
+        let Databases { catalogue, objects_root, has_path, n_scanned } = &self.databases;
+        let table = catalogue.read(|entries| entries.table(&self.database, name).cloned());
+        let scannable = |table| Scannable::new(table, objects_root, *has_path, n_scanned.clone());
+        Ok(table.ok().map(|table| Arc::new(scannable(table)) as Arc<dyn TableProvider>))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.of.catalogue.read(|shelf| shelf.table(&self.database, name).is_ok())
+        self.databases.catalogue.read(|entries| entries.table(&self.database, name).is_ok())
     }
 }

@@ -1,22 +1,19 @@
 //! Athena: SQL over the tables of the catalogue, its results as files in a bucket.
 
-mod deep;
+mod big_stack;
 mod engine;
 mod execution;
 mod functions;
-mod information;
-mod metadata;
 mod output;
 mod queries;
 mod results;
 mod sql;
 mod statements;
-mod stop;
 mod table;
 #[cfg(test)]
 mod tests;
 mod value;
-mod workgroups;
+mod yielding;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,44 +24,39 @@ use self::queries::Queries;
 use crate::request::Requests;
 use crate::{Catalogue, Fault};
 
-pub(crate) use self::table::wanted_partitions;
-
 const ATHENA: Requests = Requests { invalid: "InvalidRequestException", page: 50 };
+/// The only catalog.
+const CATALOG: &str = "awsdatacatalog";
 
-/// What an Athena is told when it starts.
+/// The settings of an Athena.
 #[derive(Clone, Debug, Default)]
 pub struct AthenaSettings {
-    /// Where the workgroup `primary` puts results, such as `s3://athena-results-local/`; absent:
-    /// every query has to say.
+    /// Where results are stored unless the query says otherwise, such as `s3://athena-results-local/`.
     pub output_location: Option<String>,
 }
 
 /// An Athena that reads the folders of buckets from the disk.
 pub struct Athena {
-    catalogue: Arc<Catalogue>,
     queries: Arc<Queries>,
 }
 
 impl Athena {
     /// Buckets are the folders in `objects_root`.
     pub fn start(catalogue: Arc<Catalogue>, objects_root: PathBuf, settings: AthenaSettings) -> Athena {
-        let queries = Arc::new(Queries::new(catalogue.clone(), objects_root, settings));
-        Athena { catalogue, queries }
+        Athena { queries: Arc::new(Queries::new(catalogue, objects_root, settings)) }
     }
 
-    /// Cancels the queries that run and waits for them.
+    /// Cancels the running queries and waits for them.
     pub async fn stop(&self) {
         self.queries.stop().await;
     }
 
     /// Answers one call; `operation` is named as in `X-Amz-Target`, without `AmazonAthena.`.
     pub async fn call(&self, operation: &str, input: Value) -> Result<Value, Fault> {
-        let (catalogue, queries) = (&self.catalogue, &self.queries);
+        let queries = &self.queries;
         match operation {
-            "StartQueryExecution" => queries.start(ATHENA.read(input)?),
+            "StartQueryExecution" => queries.start(&input),
             "GetQueryExecution" => queries.get(ATHENA.read(input)?),
-            "BatchGetQueryExecution" => Ok(queries.get_many(ATHENA.read(input)?)),
-            "ListQueryExecutions" => queries.list(ATHENA.read(input)?),
             "StopQueryExecution" => queries.cancel(ATHENA.read(input)?),
             "GetQueryResults" => {
                 let queries = queries.clone();
@@ -72,16 +64,9 @@ impl Athena {
                 let answer = tokio::task::spawn_blocking(move || results::get(&queries, ATHENA.read(input)?));
                 answer.await.map_err(|error| Fault::new("InternalServerException", error.to_string()))?
             }
-            "GetWorkGroup" | "ListWorkGroups" | "CreateWorkGroup" | "UpdateWorkGroup" | "DeleteWorkGroup" => {
-                workgroups::call(catalogue, &queries.settings, operation, input)
-            }
-            "ListDatabases" | "GetDatabase" | "ListTableMetadata" | "GetTableMetadata"
-            | "ListDataCatalogs" | "GetDataCatalog" => metadata::call(catalogue, operation, input),
             _ => Err(Fault::new(
                 "UnknownOperationException",
-                format!(
-                    "the offline Athena has no operation {operation}: it runs queries and shows the catalogue"
-                ),
+                format!("the offline Athena has no operation {operation}: it runs queries"),
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! Output: the file that a query leaves its result in.
+//! Output: the file with the result of a query.
 
 use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
@@ -7,14 +7,13 @@ use tempfile::NamedTempFile;
 
 use super::ATHENA;
 use super::engine::Engine;
-use super::value::OutputColumn;
 use crate::Fault;
-use crate::catalogue::Place;
+use crate::catalogue::Location;
 
-/// Where one result goes.
+/// The location of one result.
 #[derive(Clone, Debug)]
 pub(super) struct Output {
-    place: Place,
+    location: Location,
     file: String,
     folder: PathBuf,
     bucket: PathBuf,
@@ -34,30 +33,33 @@ impl Output {
                  configuration setting or as an API input.",
             )
         })?;
-        let place =
-            Place::parse(location).map_err(|error| ATHENA.invalid(format!("outputLocation: {error}")))?;
-        // A result there would be read as data by the next query.
-        let taken = engine.catalogue.read(|shelf| {
-            let tables = shelf.databases.values().flat_map(|database| database.tables.values());
+        let url = location;
+        let location =
+            Location::parse(url).map_err(|error| ATHENA.invalid(format!("outputLocation: {error}")))?;
+        // The next query would read a result there as data.
+        let conflict = engine.catalogue.read(|entries| {
+            let tables = entries.databases.values().flat_map(|database| database.tables.values());
             let tables = tables
                 .filter_map(|it| Some((format!("table `{}.{}`", it.database_name, it.name), it.location()?)));
             let crawlers =
-                shelf.crawlers.values().flat_map(|it| it.targets.s3.iter().map(move |target| (it, target)));
+                entries.crawlers.values().flat_map(|it| it.targets.s3.iter().map(move |target| (it, target)));
             let crawlers = crawlers
                 .map(|(it, target)| (format!("target of crawler `{}`", it.name), target.path.clone()));
-            tables.chain(crawlers).find(|(_, url)| Place::parse(url).is_ok_and(|data| data.holds(&place)))
+            tables
+                .chain(crawlers)
+                .find(|(_, url)| Location::parse(url).is_ok_and(|data| data.contains(&location)))
         });
-        if let Some((whose, url)) = taken {
+        if let Some((whose, data)) = conflict {
             return Err(ATHENA.invalid(format!(
-                "the output location {location} lies in {url}, the folder of the {whose}: results there would be read \
-                 as its data; choose another folder"
+                "the output location {url} is in {data}, the folder of the {whose}: queries would read \
+                 the results as its data; choose another folder"
             )));
         }
         let suffix = if has_rows { "csv" } else { "txt" };
-        let folder = place.on_disk(&engine.objects_root);
-        let bucket = engine.objects_root.join(&place.bucket);
+        let folder = location.on_disk(&engine.objects_root);
+        let bucket = engine.objects_root.join(&location.bucket);
         Ok(Output {
-            place,
+            location,
             file: format!("{id}.{suffix}"),
             folder,
             bucket,
@@ -66,7 +68,7 @@ impl Output {
     }
 
     pub(super) fn url(&self) -> String {
-        format!("{}{}", self.place.url(), self.file)
+        format!("{}{}", self.location.url(), self.file)
     }
 
     pub(super) fn path(&self) -> PathBuf {
@@ -77,12 +79,12 @@ impl Output {
         if !self.bucket.is_dir() {
             return Err(format!(
                 "Unable to verify/create output bucket {}: the bucket does not exist; create it first",
-                self.place.bucket
+                self.location.bucket
             ));
         }
         let failed = |error: std::io::Error| format!("writing the result to {}: {error}", self.url());
         std::fs::create_dir_all(&self.folder).map_err(failed)?;
-        // In the root, where it is no object: the result appears when it is whole.
+        // In the root, which holds no objects: the result appears when it is complete.
         let file = NamedTempFile::new_in(&self.root).map_err(failed)?;
         Ok(Writer { file: BufWriter::new(file), path: self.path(), url: self.url() })
     }
@@ -96,19 +98,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn names(&mut self, columns: &[OutputColumn]) -> Result<(), String> {
-        self.row(columns.iter().map(|column| Some(column.name.clone())))
-    }
-
-    /// Every value stands in quotes; where there is none, nothing stands: that tells NULL from an empty text.
+    /// Every value is quoted; NULL is written as nothing, unlike an empty text.
     pub(super) fn row(&mut self, values: impl Iterator<Item = Option<String>>) -> Result<(), String> {
         let values = values
             .map(|value| value.map_or_else(String::new, |it| format!("\"{}\"", it.replace('"', "\"\""))));
         let line = values.collect::<Vec<_>>().join(",");
-        self.line(&line)
-    }
-
-    pub(super) fn line(&mut self, line: &str) -> Result<(), String> {
         writeln!(self.file, "{line}").map_err(|error| format!("writing the result to {}: {error}", self.url))
     }
 

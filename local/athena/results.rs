@@ -1,4 +1,4 @@
-//! Results: rows of a query that has ended, read page by page from its file.
+//! Results: rows of a query, read page by page from its file.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ATHENA;
-use super::execution::{Given, State};
+use super::execution::{QueryResult, State};
 use super::queries::Queries;
 use super::value::OutputColumn;
 use crate::Fault;
@@ -35,12 +35,12 @@ pub(super) fn get(queries: &Queries, input: Input) -> Result<Value, Fault> {
     if !(1..=1000).contains(&at_most) {
         return Err(ATHENA.invalid("MaxResults is more than the 1000 rows that a page may have, or 0"));
     }
-    let given = execution.given.ok_or_else(|| ATHENA.invalid("the query has no result"))?;
-    // A token is the place in the file where the next page begins.
-    let (rows, next) = read(&given, ATHENA.start(&input.page)? as u64, at_most).map_err(|error| {
+    let result = execution.result.ok_or_else(|| ATHENA.invalid("the query has no result"))?;
+    // A token is the position in the file where the next page starts.
+    let (rows, next) = read(&result, ATHENA.start(&input.page)? as u64, at_most).map_err(|error| {
         ATHENA.invalid(format!("the result {} cannot be read: {error}", execution.output))
     })?;
-    let columns: Vec<Value> = given.columns.iter().map(OutputColumn::show).collect();
+    let columns: Vec<Value> = result.columns.iter().map(OutputColumn::show).collect();
     let mut answer = json!({
         "UpdateCount": 0,
         "ResultSet": { "Rows": rows, "ResultSetMetadata": { "ColumnInfo": columns } },
@@ -51,13 +51,13 @@ pub(super) fn get(queries: &Queries, input: Input) -> Result<Value, Fault> {
     Ok(answer)
 }
 
-fn read(given: &Given, from: u64, at_most: usize) -> std::io::Result<(Vec<Value>, Option<u64>)> {
-    let mut file = BufReader::new(File::open(&given.file)?);
+fn read(result: &QueryResult, from: u64, at_most: usize) -> std::io::Result<(Vec<Value>, Option<u64>)> {
+    let mut file = BufReader::new(File::open(&result.file)?);
     file.seek(SeekFrom::Start(from))?;
     let mut rows = Vec::new();
     let mut at = from;
     while rows.len() < at_most {
-        let (values, length) = if given.is_csv { read_row(&mut file)? } else { read_line(&mut file)? };
+        let (values, length) = read_row(&mut file)?;
         if length == 0 {
             return Ok((rows, None));
         }
@@ -73,16 +73,10 @@ fn read(given: &Given, from: u64, at_most: usize) -> std::io::Result<(Vec<Value>
 
 type Row = (Vec<Option<String>>, u64);
 
-fn read_line(file: &mut BufReader<File>) -> std::io::Result<Row> {
-    let mut line = String::new();
-    let length = file.read_line(&mut line)?;
-    Ok((vec![Some(line.trim_end_matches('\n').to_owned())], length as u64))
-}
-
-/// One row as `Writer::row` writes it: a reader of CSV could not tell NULL from an empty text.
+/// One row as `Writer::row` writes it. A CSV reader would not distinguish NULL from an empty text.
 fn read_row(file: &mut BufReader<File>) -> std::io::Result<Row> {
     let mut bytes = Vec::new();
-    // A line break in a value leaves its quotes open.
+    // A line break inside a value leaves its quotes open.
     while file.by_ref().read_until(b'\n', &mut bytes)? > 0 {
         let is_open = bytes.iter().fold(false, |is_open, byte| is_open ^ (*byte == b'"'));
         if !is_open {
@@ -91,37 +85,23 @@ fn read_row(file: &mut BufReader<File>) -> std::io::Result<Row> {
     }
     let length = bytes.len() as u64;
     let text = String::from_utf8_lossy(&bytes);
-    let mut rest = text.trim_end_matches('\n');
+    let mut letters = text.trim_end_matches('\n').chars().peekable();
     let mut values = Vec::new();
     loop {
-        let Some(quoted) = rest.strip_prefix('"') else {
-            values.push(None);
-            match rest.strip_prefix(',') {
-                Some(after) => rest = after,
-                None => break,
+        let mut value = None;
+        if letters.next_if_eq(&'"').is_some() {
+            let text = value.insert(String::new());
+            while let Some(letter) = letters.next() {
+                // A doubled quote is part of the value.
+                if letter == '"' && letters.next_if_eq(&'"').is_none() {
+                    break;
+                }
+                text.push(letter);
             }
-            continue;
-        };
-        let end = end_of(quoted);
-        values.push(Some(quoted[..end].replace("\"\"", "\"")));
-        match quoted.get(end + 1..).and_then(|after| after.strip_prefix(',')) {
-            Some(after) => rest = after,
-            None => break,
+        }
+        values.push(value);
+        if letters.next().is_none() {
+            return Ok((values, length));
         }
     }
-    Ok((values, length))
-}
-
-/// Where the quote is that ends a value; one that is doubled does not.
-fn end_of(quoted: &str) -> usize {
-    let bytes = quoted.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'"' if bytes.get(at + 1) == Some(&b'"') => at += 2,
-            b'"' => return at,
-            _ => at += 1,
-        }
-    }
-    bytes.len()
 }

@@ -1,27 +1,20 @@
-//! Athena as its clients see it: SQL in, rows and files out, over folders of a disk.
+//! Tests of Athena through its calls: SQL in, rows and files out, over folders of a disk.
 
 mod calls;
-mod limits;
-mod meanings;
-mod names;
-mod refused;
 mod tables;
 mod trino;
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::{Athena, AthenaSettings};
-use crate::{Catalogue, Glue};
+use crate::Catalogue;
 
 struct Scene {
     athena: Athena,
-    glue: Glue,
-    root: TempDir,
+    glue: crate::glue::tests::Scene,
 }
 
 const STOCKS: [&str; 5] = [
@@ -34,17 +27,14 @@ const STOCKS: [&str; 5] = [
 
 impl Scene {
     fn new() -> Scene {
-        let root = tempfile::tempdir().unwrap();
-        for bucket in ["lake", "results"] {
-            fs::create_dir(root.path().join(bucket)).unwrap();
-        }
-        let catalogue = Catalogue::open(None).unwrap();
+        let glue = crate::glue::tests::Scene::new();
+        fs::create_dir(glue.root.path().join("results")).unwrap();
         let settings = AthenaSettings { output_location: Some("s3://results/".into()) };
-        let athena = Athena::start(catalogue.clone(), root.path().to_owned(), settings);
-        Scene { athena, glue: Glue::start(catalogue, root.path().to_owned()), root }
+        let athena = Athena::start(glue.catalogue.clone(), glue.root.path().to_owned(), settings);
+        Scene { athena, glue }
     }
 
-    /// With the table `db.stocks`, crawled.
+    /// With the crawled table `db.stocks`.
     async fn with_stocks() -> Scene {
         let scene = Scene::new();
         for (n, row) in STOCKS.iter().enumerate() {
@@ -55,25 +45,11 @@ impl Scene {
     }
 
     fn write(&self, key: &str, text: &str) {
-        let path = self.root.path().join(key);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        self.glue.write(key, text);
     }
 
     async fn crawl(&self, path: &str) {
-        let input = json!({
-            "Name": path, "Role": "r", "DatabaseName": "db", "Targets": { "S3Targets": [{ "Path": path }] },
-        });
-        self.glue.call("CreateCrawler", input).await.unwrap();
-        self.glue.call("StartCrawler", json!({ "Name": path })).await.unwrap();
-        loop {
-            let answer = self.glue.call("GetCrawler", json!({ "Name": path })).await.unwrap();
-            if answer["Crawler"]["State"] == "READY" {
-                assert_eq!(answer["Crawler"]["LastCrawl"]["Status"], "SUCCEEDED", "{answer}");
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        self.glue.crawl_target(path).await;
     }
 
     async fn ask(&self, operation: &str, input: Value) -> Value {
@@ -118,7 +94,7 @@ fn row(row: &Value) -> String {
     values.map(|value| value["VarCharValue"].as_str().unwrap_or("∅")).collect::<Vec<_>>().join("|")
 }
 
-/// Runs each statement and compares its rows; tells all that differ.
+/// Runs each statement and compares its rows; reports all that differ.
 async fn judge(scene: &Scene, cases: &[(&str, &str)]) {
     let mut wrong = Vec::new();
     for (sql, expected) in cases {
@@ -129,8 +105,4 @@ async fn judge(scene: &Scene, cases: &[(&str, &str)]) {
         }
     }
     assert!(wrong.is_empty(), "{} of {} differ\n\n{}", wrong.len(), cases.len(), wrong.join("\n"));
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Entries: a database, a table, a partition, a crawler, in the shape that Glue's JSON gives them.
+//! Entries: databases, tables, partitions and crawlers, with the field names of Glue's JSON.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ pub(crate) fn now() -> f64 {
     Utc::now().timestamp_millis() as f64 / 1000.0
 }
 
-/// What a client has sent that nothing here looks at; it comes back as it was.
+/// Fields of a request that are only stored and returned.
 type Rest = Map<String, Value>;
 pub(crate) type Parameters = BTreeMap<String, String>;
 
@@ -50,10 +50,15 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The folder the table lies over, as `s3://bucket/folder/`, with a `/` at the end.
+    /// The folder with the objects, as `s3://bucket/folder/`, with a `/` at the end.
     pub(crate) fn location(&self) -> Option<String> {
         let location = self.storage_descriptor.location.as_deref()?;
         Some(format!("{}/", location.trim_end_matches('/')))
+    }
+
+    /// The columns and, after them, the partition keys.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &Column> {
+        self.storage_descriptor.columns.iter().chain(&self.partition_keys)
     }
 }
 
@@ -63,12 +68,6 @@ pub(crate) struct Storage {
     pub(crate) columns: Vec<Column>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) location: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) input_format: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) output_format: Option<String>,
-    pub(crate) compressed: bool,
-    pub(crate) number_of_buckets: i32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) serde_info: Option<SerDe>,
     pub(crate) parameters: Parameters,
@@ -177,20 +176,4 @@ pub(crate) struct Crawl {
     pub(crate) error_message: Option<String>,
     pub(crate) start_time: f64,
     pub(crate) end_time: f64,
-    pub(crate) tables_created: usize,
-    pub(crate) tables_updated: usize,
-    pub(crate) tables_deleted: usize,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub(crate) struct Workgroup {
-    pub(crate) name: String,
-    pub(crate) description: Option<String>,
-    /// `ENABLED` or `DISABLED`.
-    pub(crate) state: String,
-    pub(crate) output_location: Option<String>,
-    /// Whether the workgroup's location wins over the one a query names.
-    pub(crate) enforced: bool,
-    pub(crate) creation_time: f64,
 }

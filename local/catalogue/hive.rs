@@ -1,8 +1,9 @@
-//! Hive types: how Glue writes the type of a column, and the Arrow type that stands for it.
+//! Hive types: Glue's names of column types, and the Arrow type of each.
 
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields, TimeUnit};
+use serde_json::{Map, Value};
 
 /// The Hive type that a column of this Arrow type gets.
 pub(crate) fn name(kind: &DataType) -> String {
@@ -28,7 +29,7 @@ pub(crate) fn name(kind: &DataType) -> String {
     }
 }
 
-/// The Arrow type of a Hive type; what is not known here is read as text.
+/// The Arrow type of a Hive type; an unknown type is read as text.
 pub(crate) fn parse(text: &str) -> DataType {
     let text = text.trim();
     let lower = text.to_lowercase();
@@ -72,7 +73,7 @@ fn inside<'a>(text: &'a str, lower: &str, outer: &str) -> Option<&'a str> {
     Some(&text[text.find('<')? + 1..text.len() - 1])
 }
 
-/// Splits at the commas that stand in no brackets.
+/// Splits at the commas outside of brackets.
 fn split(text: &str) -> Vec<&str> {
     let (mut depth, mut start, mut parts) = (0_i32, 0, Vec::new());
     for (at, letter) in text.char_indices() {
@@ -94,17 +95,14 @@ fn list_of(element: DataType) -> DataType {
     DataType::List(Arc::new(Field::new_list_field(element, true)))
 }
 
-/// The narrowest type that takes the values of both: numbers widen, and what has nothing in common is text.
+/// The narrowest type for the values of both; text if they have nothing in common.
 pub(crate) fn merge(left: &DataType, right: &DataType) -> DataType {
-    use DataType::{Float32, Float64, Int8, Int16, Int32, Int64, List, Null, Struct};
+    use DataType::{Float64, Int64, List, Null, Struct};
     match (left, right) {
         _ if left == right => left.clone(),
         (Null, other) | (other, Null) => other.clone(),
-        (Int8 | Int16 | Int32 | Int64, Int8 | Int16 | Int32 | Int64) => Int64,
-        (
-            Int8 | Int16 | Int32 | Int64 | Float32 | Float64,
-            Int8 | Int16 | Int32 | Int64 | Float32 | Float64,
-        ) => Float64,
+        _ if left.is_integer() && right.is_integer() => Int64,
+        _ if left.is_numeric() && right.is_numeric() => Float64,
         (List(left), List(right)) => list_of(merge(left.data_type(), right.data_type())),
         (Struct(left), Struct(right)) => Struct(merge_fields(left, right)),
         _ => DataType::Utf8,
@@ -123,12 +121,25 @@ pub(crate) fn merge_fields(left: &Fields, right: &Fields) -> Fields {
     merged.into()
 }
 
+/// Lowers the case of all keys: Hive has only names in lower case.
+pub(crate) fn lower_keys(record: Map<String, Value>) -> Map<String, Value> {
+    record.into_iter().map(|(key, value)| (key.to_lowercase(), lower_value(value))).collect()
+}
+
+fn lower_value(value: Value) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(lower_keys(map)),
+        Value::Array(items) => items.into_iter().map(lower_value).collect(),
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_type_is_read_as_it_is_written() {
+    fn types_are_parsed_as_they_are_written() {
         for text in [
             "bigint",
             "double",
@@ -142,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn types_that_meet_widen_and_never_lose_a_value() {
+    fn merged_types_widen() {
         for (left, right, both) in [
             ("bigint", "double", "double"),
             ("bigint", "string", "string"),

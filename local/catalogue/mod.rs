@@ -1,8 +1,9 @@
-//! The catalogue: what Glue knows of databases, tables, partitions and crawlers, and Athena of workgroups.
+//! The catalogue: databases, tables, partitions and crawlers, shared by Glue and Athena.
 
 mod entry;
+mod folder;
 pub(crate) mod hive;
-mod place;
+mod location;
 mod store;
 
 use std::collections::BTreeMap;
@@ -13,59 +14,59 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::entry::{
-    Column, Crawl, Crawler, Database, Partition, Schedule, SerDe, Storage, Table, Target, Targets, Workgroup,
-    now,
+    Column, Crawl, Crawler, Database, Partition, Schedule, SerDe, Storage, Table, Target, Targets, now,
 };
-pub(crate) use self::place::Place;
+pub(crate) use self::folder::Folder;
+pub(crate) use self::location::Location;
 use self::store::Store;
 use crate::Fault;
 
-/// What Glue and Athena share, kept in a file where there is a folder for it.
+/// The state that Glue and Athena share, stored in a file if there is a folder for it.
 pub struct Catalogue {
-    shelf: RwLock<Shelf>,
+    entries: RwLock<Entries>,
     store: Option<Store>,
 }
 
-/// Everything the catalogue holds. Databases and tables are found by their names in lower case.
+/// The entries of the catalogue. The names of databases and tables are in lower case.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Shelf {
+pub(crate) struct Entries {
     #[serde(default)]
     pub(crate) databases: BTreeMap<String, Database>,
     #[serde(default)]
     pub(crate) crawlers: BTreeMap<String, Crawler>,
-    #[serde(default)]
-    pub(crate) workgroups: BTreeMap<String, Workgroup>,
 }
 
 impl Catalogue {
-    /// Reads what an earlier process has left in `folder`; without one, nothing outlives the process.
+    /// Reads the catalogue in `folder`; without a folder it is in memory only.
     pub fn open(folder: Option<&Path>) -> Result<Arc<Catalogue>> {
         let store = folder.map(Store::open).transpose()?;
-        let shelf = store.as_ref().map(Store::read).transpose()?.unwrap_or_default();
-        Ok(Arc::new(Catalogue { shelf: RwLock::new(shelf), store }))
+        let entries = store.as_ref().map(Store::read).transpose()?.unwrap_or_default();
+        Ok(Arc::new(Catalogue { entries: RwLock::new(entries), store }))
     }
 
-    pub(crate) fn read<T>(&self, look: impl FnOnce(&Shelf) -> T) -> T {
-        look(&self.shelf.read().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&Entries) -> T) -> T {
+        look(&self.entries.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes the catalogue as a whole or not at all: a change that is refused, or that the disk
-    /// does not take, leaves what was there.
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Shelf) -> Result<T, Fault>) -> Result<T, Fault> {
-        let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
-        let mut changed = shelf.clone();
+    /// Changes the catalogue completely or not at all: after a refusal or a failed write it is as before.
+    pub(crate) fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Entries) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = entries.clone();
         let outcome = change(&mut changed)?;
         if let Some(store) = &self.store {
             store
                 .write(&changed)
                 .map_err(|error| Fault::new("InternalServiceException", format!("{error:#}")))?;
         }
-        *shelf = changed;
+        *entries = changed;
         Ok(outcome)
     }
 }
 
-impl Shelf {
+impl Entries {
     pub(crate) fn database(&self, name: &str) -> Result<&Database, Fault> {
         self.databases.get(&name.to_lowercase()).ok_or_else(|| no_database(name))
     }
@@ -76,11 +77,6 @@ impl Shelf {
 
     pub(crate) fn table(&self, database: &str, name: &str) -> Result<&Table, Fault> {
         self.database(database)?.tables.get(&name.to_lowercase()).ok_or_else(|| no_table(database, name))
-    }
-
-    pub(crate) fn table_mut(&mut self, database: &str, name: &str) -> Result<&mut Table, Fault> {
-        let tables = &mut self.database_mut(database)?.tables;
-        tables.get_mut(&name.to_lowercase()).ok_or_else(|| no_table(database, name))
     }
 
     pub(crate) fn crawler(&self, name: &str) -> Result<&Crawler, Fault> {
@@ -109,37 +105,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_changed_is_there_after_a_restart() {
+    fn changes_survive_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let catalogue = Catalogue::open(Some(folder.path())).unwrap();
         catalogue
-            .change(|shelf| {
-                shelf.databases.insert("lake".into(), Database::new("lake"));
+            .change(|entries| {
+                entries.databases.insert("lake".into(), Database::new("lake"));
                 Ok(())
             })
             .unwrap();
         drop(catalogue);
         let again = Catalogue::open(Some(folder.path())).unwrap();
-        assert!(again.read(|shelf| shelf.database("LAKE").is_ok()));
+        assert!(again.read(|entries| entries.database("LAKE").is_ok()));
     }
 
     #[test]
-    fn a_refused_change_leaves_what_was_there() {
+    fn refused_change_has_no_effect() {
         let catalogue = Catalogue::open(None).unwrap();
-        let refused = catalogue.change(|shelf| {
-            shelf.databases.insert("lake".into(), Database::new("lake"));
+        let refused = catalogue.change(|entries| {
+            entries.databases.insert("lake".into(), Database::new("lake"));
             Err::<(), _>(Fault::new("InvalidInputException", "no"))
         });
         assert!(refused.is_err());
-        assert!(catalogue.read(|shelf| shelf.databases.is_empty()));
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_written_is_refused_by_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        let error = format!("{:#}", Catalogue::open(Some(&file)).err().unwrap());
-        assert!(error.contains("file") && error.contains("catalogue"), "{error}");
+        assert!(catalogue.read(|entries| entries.databases.is_empty()));
     }
 }

@@ -1,13 +1,12 @@
-//! Crawlers: made, shown, changed, taken away.
+//! Crawlers: create, get, update, delete.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::cron::Cron;
 use super::runs::Runs;
-use super::{GLUE, exists};
+use super::{GLUE, Named, exists};
 use crate::Fault;
-use crate::catalogue::{Catalogue, Crawl, Crawler, Schedule, Shelf, Target, Targets, now};
+use crate::catalogue::{Catalogue, Crawl, Crawler, Entries, Schedule, Target, Targets, now};
 use crate::request::Page;
 
 #[derive(Deserialize)]
@@ -18,18 +17,12 @@ struct Input {
     targets: Option<Targets>,
     database_name: Option<String>,
     table_prefix: Option<String>,
-    /// The expression alone, where an answer carries a structure.
+    /// Only the expression; answers have a structure.
     schedule: Option<String>,
     configuration: Option<String>,
     schema_change_policy: Option<std::collections::BTreeMap<String, String>>,
     #[serde(flatten)]
     rest: Map<String, Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Named {
-    name: String,
 }
 
 pub(super) fn call(
@@ -43,34 +36,36 @@ pub(super) fn call(
         "UpdateCrawler" => update(catalogue, runs, GLUE.read(input)?),
         "GetCrawler" => {
             let Named { name } = GLUE.read(input)?;
-            catalogue.read(|shelf| Ok(json!({ "Crawler": show(shelf.crawler(&name)?, runs) })))
+            catalogue.read(|entries| Ok(json!({ "Crawler": show(entries.crawler(&name)?, runs) })))
         }
         "DeleteCrawler" => {
             let Named { name } = GLUE.read(input)?;
-            catalogue.change(|shelf| {
-                shelf.crawler(&name)?;
+            catalogue.change(|entries| {
+                entries.crawler(&name)?;
                 runs.idle(&name)?;
-                shelf.crawlers.remove(&name);
+                entries.crawlers.remove(&name);
                 Ok(json!({}))
             })
         }
         "ListCrawlers" => {
             let page: Page = GLUE.read(input)?;
-            catalogue.read(|shelf| GLUE.cut(&page, "CrawlerNames", shelf.crawlers.keys(), |name| json!(name)))
+            catalogue
+                .read(|entries| GLUE.cut(&page, "CrawlerNames", entries.crawlers.keys(), |name| json!(name)))
         }
         _ => {
             let page: Page = GLUE.read(input)?;
-            catalogue.read(|shelf| GLUE.cut(&page, "Crawlers", shelf.crawlers.values(), |it| show(it, runs)))
+            catalogue
+                .read(|entries| GLUE.cut(&page, "Crawlers", entries.crawlers.values(), |it| show(it, runs)))
         }
     }
 }
 
 fn create(catalogue: &Catalogue, input: Input) -> Result<Value, Fault> {
     if input.role.as_ref().is_none_or(String::is_empty) {
-        return Err(GLUE.invalid("a crawler needs a Role; offline any name does"));
+        return Err(GLUE.invalid("a crawler needs a Role; offline any name works"));
     }
-    catalogue.change(|shelf| {
-        if shelf.crawlers.contains_key(&input.name) {
+    catalogue.change(|entries| {
+        if entries.crawlers.contains_key(&input.name) {
             return Err(exists(format!("Crawler with name {} already exists", input.name)));
         }
         let targets = input.targets.clone().unwrap_or_default();
@@ -80,21 +75,21 @@ fn create(catalogue: &Catalogue, input: Input) -> Result<Value, Fault> {
         crawler.schema_change_policy.insert("UpdateBehavior".into(), "UPDATE_IN_DATABASE".into());
         crawler.schema_change_policy.insert("DeleteBehavior".into(), "DEPRECATE_IN_DATABASE".into());
         change(&mut crawler, input)?;
-        shelf.crawlers.insert(name, crawler);
+        entries.crawlers.insert(name, crawler);
         Ok(json!({}))
     })
 }
 
 fn update(catalogue: &Catalogue, runs: &Runs, input: Input) -> Result<Value, Fault> {
-    catalogue.change(|shelf: &mut Shelf| {
-        let crawler = shelf.crawler_mut(&input.name)?;
+    catalogue.change(|entries: &mut Entries| {
+        let crawler = entries.crawler_mut(&input.name)?;
         runs.idle(&input.name)?;
         change(crawler, input)?;
         Ok(json!({}))
     })
 }
 
-/// What the input does not name stays.
+/// Fields that the input lacks stay as they are.
 fn change(crawler: &mut Crawler, input: Input) -> Result<(), Fault> {
     if let Some(targets) = input.targets {
         check(&targets)?;
@@ -113,7 +108,7 @@ fn change(crawler: &mut Crawler, input: Input) -> Result<(), Fault> {
     if let Some(role) = input.role {
         crawler.role = role;
     }
-    // Glue keeps names of databases in lower case.
+    // Glue lowers the case of database names.
     crawler.database_name = input.database_name.map(|it| it.to_lowercase()).or(crawler.database_name.take());
     crawler.table_prefix = input.table_prefix.or(crawler.table_prefix.take());
     crawler.schema_change_policy.extend(input.schema_change_policy.unwrap_or_default());
@@ -123,32 +118,30 @@ fn change(crawler: &mut Crawler, input: Input) -> Result<(), Fault> {
     Ok(())
 }
 
-/// An empty expression takes the schedule away.
-pub(super) fn schedule(expression: String) -> Result<Option<Schedule>, Fault> {
+/// An empty expression removes the schedule.
+fn schedule(expression: String) -> Result<Option<Schedule>, Fault> {
     if expression.is_empty() {
         return Ok(None);
     }
-    Cron::parse(&expression).map_err(|error| GLUE.invalid(error))?;
+    let fields = expression.strip_prefix("cron(").and_then(|it| it.strip_suffix(')'));
+    if fields.is_none_or(|fields| fields.split_whitespace().count() != 6) {
+        return Err(
+            GLUE.invalid(format!("the Schedule `{expression}` is not like cron(0 3 * * ? *), with 6 fields"))
+        );
+    }
     Ok(Some(Schedule { schedule_expression: expression, state: "SCHEDULED".into() }))
 }
 
 fn check(targets: &Targets) -> Result<(), Fault> {
-    let other = targets.rest.iter().find(|(_, list)| list.as_array().is_some_and(|list| !list.is_empty()));
-    if let Some((kind, _)) = other {
-        return Err(GLUE.invalid(format!("the offline Glue crawls S3Targets only, and not {kind}")));
-    }
     if targets.s3.is_empty() {
         return Err(GLUE
             .invalid("a crawler needs a target: Targets.S3Targets with a Path such as s3://bucket/folder/"));
     }
-    for Target { path, sample_size, .. } in &targets.s3 {
+    for Target { path, .. } in &targets.s3 {
         let has_bucket =
             path.strip_prefix("s3://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
         if !has_bucket {
-            return Err(GLUE.invalid(format!("`{path}` is no S3 path: write s3://bucket/folder/")));
-        }
-        if sample_size.is_some_and(|size| !(1..=249).contains(&size)) {
-            return Err(GLUE.invalid("a SampleSize is 1 to 249 objects of a folder"));
+            return Err(GLUE.invalid(format!("`{path}` is not an S3 path: write s3://bucket/folder/")));
         }
     }
     Ok(())
@@ -160,9 +153,7 @@ fn show(crawler: &Crawler, runs: &Runs) -> Value {
         shown.remove("Crawls");
         shown.remove("Tags");
     }
-    let run = runs.state(&crawler.name);
-    shown["State"] = json!(run.as_ref().map_or("READY", |run| run.state()));
-    shown["CrawlElapsedTime"] = json!(run.as_ref().map_or(0, |run| run.elapsed().as_millis() as u64));
+    shown["State"] = json!(runs.state(&crawler.name));
     if let Some(last) = crawler.crawls.last() {
         shown["LastCrawl"] = last_crawl(&crawler.name, last);
     }
@@ -170,15 +161,8 @@ fn show(crawler: &Crawler, runs: &Runs) -> Value {
 }
 
 fn last_crawl(crawler: &str, crawl: &Crawl) -> Value {
-    let mut shown = json!({
-        "Status": crawl.status,
-        "LogGroup": "/aws-glue/crawlers",
-        "LogStream": crawler,
-        "MessagePrefix": crawl.id,
-        "StartTime": crawl.start_time,
-    });
-    if let Some(message) = &crawl.error_message {
-        shown["ErrorMessage"] = json!(message);
-    }
-    shown
+    json!({
+        "Status": crawl.status, "ErrorMessage": crawl.error_message, "LogGroup": "/aws-glue/crawlers",
+        "LogStream": crawler, "MessagePrefix": crawl.id, "StartTime": crawl.start_time,
+    })
 }

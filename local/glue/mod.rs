@@ -2,20 +2,16 @@
 
 mod crawl;
 mod crawlers;
-mod cron;
 mod databases;
-mod expression;
-mod partitions;
 mod runs;
-mod schedules;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chrono::Utc;
+use serde::Deserialize;
 use serde_json::Value;
 use tokio_util::task::TaskTracker;
 
@@ -23,7 +19,7 @@ use self::runs::Runs;
 use crate::request::Requests;
 use crate::{Catalogue, Fault};
 
-/// The account that everything here belongs to.
+/// The account of all entries.
 pub(crate) const ACCOUNT: &str = "000000000000";
 
 const GLUE: Requests = Requests { invalid: "InvalidInputException", page: 100 };
@@ -36,15 +32,14 @@ pub struct Glue {
 }
 
 impl Glue {
-    /// Starts the clock of the schedules; buckets are the folders in `objects_root`.
+    /// Buckets are the folders in `objects_root`. Schedules of crawlers are stored and start nothing.
     pub fn start(catalogue: Arc<Catalogue>, objects_root: PathBuf) -> Glue {
         let tasks = TaskTracker::new();
         let runs = Arc::new(Runs::new(catalogue.clone(), objects_root, tasks.clone()));
-        tasks.spawn(schedules::keep(catalogue.clone(), runs.clone(), Utc::now()));
         Glue { catalogue, runs, tasks }
     }
 
-    /// Ends the crawls that run and waits for them.
+    /// Cancels the running crawls and waits for them.
     pub async fn stop(&self) {
         self.runs.cancel_all();
         self.tasks.close();
@@ -54,10 +49,17 @@ impl Glue {
     /// Answers one call; `operation` is named as in `X-Amz-Target`, without `AWSGlue.`.
     pub async fn call(&self, operation: &str, input: Value) -> Result<Value, Fault> {
         let (catalogue, runs, operation) = (self.catalogue.clone(), self.runs.clone(), operation.to_owned());
-        // The catalogue goes to the disk with every change.
+        // Every change writes the catalogue to the disk.
         let answer = tokio::task::spawn_blocking(move || answer(&catalogue, &runs, &operation, input));
         answer.await.map_err(|error| Fault::new("InternalServiceException", error.to_string()))?
     }
+}
+
+/// The input of calls that only name an entry.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Named {
+    name: String,
 }
 
 fn exists(message: impl Into<String>) -> Fault {
@@ -66,33 +68,18 @@ fn exists(message: impl Into<String>) -> Fault {
 
 fn answer(catalogue: &Catalogue, runs: &Arc<Runs>, operation: &str, input: Value) -> Result<Value, Fault> {
     match operation {
-        "CreateDatabase" | "UpdateDatabase" | "GetDatabase" | "GetDatabases" | "DeleteDatabase" => {
+        "CreateDatabase" | "GetDatabase" | "GetDatabases" | "DeleteDatabase" => {
             databases::call(catalogue, operation, input)
         }
-        "CreateTable" | "UpdateTable" | "GetTable" | "GetTables" | "DeleteTable" | "BatchDeleteTable" => {
-            tables::call(catalogue, operation, input)
-        }
-        "CreatePartition" | "BatchCreatePartition" | "GetPartition" | "GetPartitions" | "DeletePartition" => {
-            partitions::call(catalogue, operation, input)
-        }
+        "CreateTable" | "GetTable" | "GetTables" | "DeleteTable" => tables::call(catalogue, operation, input),
+        "GetPartitions" => tables::partitions(catalogue, input),
         "CreateCrawler" | "UpdateCrawler" | "GetCrawler" | "GetCrawlers" | "ListCrawlers"
-        | "DeleteCrawler" => {
-            let answer = crawlers::call(catalogue, runs, operation, input);
-            runs.schedules_changed();
-            answer
-        }
-        "StartCrawler" | "StopCrawler" | "ListCrawls" | "GetCrawlerMetrics" => {
-            runs::call(catalogue, runs, operation, input)
-        }
-        "UpdateCrawlerSchedule" | "StartCrawlerSchedule" | "StopCrawlerSchedule" => {
-            let answer = schedules::call(catalogue, operation, input);
-            runs.schedules_changed();
-            answer
-        }
+        | "DeleteCrawler" => crawlers::call(catalogue, runs, operation, input),
+        "StartCrawler" | "StopCrawler" | "ListCrawls" => runs::call(catalogue, runs, operation, input),
         _ => Err(Fault::new(
             "UnknownOperationException",
             format!(
-                "the offline Glue has no operation {operation}: it keeps databases, tables, partitions and crawlers"
+                "the offline Glue has no operation {operation}: it has databases, tables, partitions and crawlers"
             ),
         )),
     }

@@ -1,4 +1,4 @@
-//! Tables of the catalogue: made, shown, changed, taken away.
+//! Tables of the catalogue: create, get, update, delete.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,19 +17,15 @@ struct Input {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Named {
+struct TableName {
     database_name: String,
     name: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Many {
+struct List {
     database_name: String,
-    #[serde(default)]
-    expression: Option<String>,
-    #[serde(default)]
-    tables_to_delete: Vec<String>,
     #[serde(flatten)]
     page: Page,
 }
@@ -37,28 +33,32 @@ struct Many {
 pub(super) fn call(catalogue: &Catalogue, operation: &str, input: Value) -> Result<Value, Fault> {
     match operation {
         "CreateTable" => create(catalogue, GLUE.read(input)?),
-        "UpdateTable" => update(catalogue, GLUE.read(input)?),
         "GetTable" => {
-            let Named { database_name, name } = GLUE.read(input)?;
-            catalogue.read(|shelf| Ok(json!({ "Table": show(shelf.table(&database_name, &name)?) })))
+            let TableName { database_name, name } = GLUE.read(input)?;
+            catalogue.read(|entries| Ok(json!({ "Table": show(entries.table(&database_name, &name)?) })))
         }
         "DeleteTable" => {
-            let Named { database_name, name } = GLUE.read(input)?;
-            catalogue.change(|shelf| {
-                shelf.table(&database_name, &name)?;
-                shelf.database_mut(&database_name)?.tables.remove(&name.to_lowercase());
+            let TableName { database_name, name } = GLUE.read(input)?;
+            catalogue.change(|entries| {
+                entries.table(&database_name, &name)?;
+                entries.database_mut(&database_name)?.tables.remove(&name.to_lowercase());
                 Ok(json!({}))
             })
         }
-        "BatchDeleteTable" => delete_many(catalogue, GLUE.read(input)?),
-        _ => list(catalogue, GLUE.read(input)?),
+        _ => {
+            let input: List = GLUE.read(input)?;
+            catalogue.read(|entries| {
+                let tables = entries.database(&input.database_name)?.tables.values();
+                GLUE.cut(&input.page, "TableList", tables, show)
+            })
+        }
     }
 }
 
 fn create(catalogue: &Catalogue, input: Input) -> Result<Value, Fault> {
     let table = named(input.table_input, &input.database_name)?;
-    catalogue.change(|shelf| {
-        let tables = &mut shelf.database_mut(&input.database_name)?.tables;
+    catalogue.change(|entries| {
+        let tables = &mut entries.database_mut(&input.database_name)?.tables;
         if tables.contains_key(&table.name) {
             return Err(exists(format!("Table {} already exists.", table.name)));
         }
@@ -67,17 +67,7 @@ fn create(catalogue: &Catalogue, input: Input) -> Result<Value, Fault> {
     })
 }
 
-fn update(catalogue: &Catalogue, input: Input) -> Result<Value, Fault> {
-    let table = named(input.table_input, &input.database_name)?;
-    catalogue.change(|shelf| {
-        let old = shelf.table_mut(&input.database_name, &table.name)?;
-        let (create_time, partitions) = (old.create_time, std::mem::take(&mut old.partitions));
-        *old = Table { create_time, partitions, ..table };
-        Ok(json!({}))
-    })
-}
-
-/// Names of tables and columns are kept in lower case, whatever they were written in.
+/// Glue lowers the case of the names of tables and columns.
 fn named(mut table: Table, database: &str) -> Result<Table, Fault> {
     table.name = table.name.to_lowercase();
     if table.name.is_empty() {
@@ -92,32 +82,6 @@ fn named(mut table: Table, database: &str) -> Result<Table, Fault> {
     Ok(table)
 }
 
-fn delete_many(catalogue: &Catalogue, input: Many) -> Result<Value, Fault> {
-    catalogue.change(|shelf| {
-        let tables = &mut shelf.database_mut(&input.database_name)?.tables;
-        let missing: Vec<Value> = input
-            .tables_to_delete
-            .iter()
-            .filter(|name| tables.remove(&name.to_lowercase()).is_none())
-            .map(|name| {
-                json!({ "TableName": name, "ErrorDetail": {
-                    "ErrorCode": "EntityNotFoundException", "ErrorMessage": format!("Table {name} not found."),
-                }})
-            })
-            .collect();
-        Ok(json!({ "Errors": missing }))
-    })
-}
-
-fn list(catalogue: &Catalogue, input: Many) -> Result<Value, Fault> {
-    let wanted = GLUE.pattern(input.expression.as_deref())?;
-    catalogue.read(|shelf| {
-        let tables = shelf.database(&input.database_name)?.tables.values();
-        let tables = tables.filter(|table| wanted.as_ref().is_none_or(|wanted| wanted.is_match(&table.name)));
-        GLUE.cut(&input.page, "TableList", tables, show)
-    })
-}
-
 fn show(table: &Table) -> Value {
     let mut shown = json!(table);
     if let Some(shown) = shown.as_object_mut() {
@@ -125,4 +89,28 @@ fn show(table: &Table) -> Value {
     }
     shown["CatalogId"] = json!(super::ACCOUNT);
     shown
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Partitions {
+    database_name: String,
+    table_name: String,
+    expression: Option<String>,
+    #[serde(flatten)]
+    page: Page,
+}
+
+/// The partitions of a table.
+pub(super) fn partitions(catalogue: &Catalogue, input: Value) -> Result<Value, Fault> {
+    let input: Partitions = GLUE.read(input)?;
+    if input.expression.is_some_and(|it| !it.trim().is_empty()) {
+        return Err(
+            GLUE.invalid("the offline Glue has no Expression for partitions: select from the whole list")
+        );
+    }
+    catalogue.read(|entries| {
+        let table = entries.table(&input.database_name, &input.table_name)?;
+        GLUE.cut(&input.page, "Partitions", table.partitions.values(), |it| json!(it))
+    })
 }

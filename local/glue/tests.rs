@@ -1,9 +1,10 @@
-//! Glue as its clients see it: calls in, answers out, over folders of a disk.
+//! Tests of Glue through its calls, over folders of a disk.
 
 mod catalogue;
 mod crawling;
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,19 +13,23 @@ use tempfile::TempDir;
 use super::Glue;
 use crate::Catalogue;
 
-struct Scene {
+/// A Glue over a temporary folder with the bucket `lake`.
+pub(crate) struct Scene {
     glue: Glue,
-    root: TempDir,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) root: TempDir,
 }
 
 impl Scene {
-    fn new() -> Scene {
+    pub(crate) fn new() -> Scene {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("lake")).unwrap();
-        Scene { glue: Glue::start(Catalogue::open(None).unwrap(), root.path().to_owned()), root }
+        let catalogue = Catalogue::open(None).unwrap();
+        let glue = Glue::start(catalogue.clone(), root.path().to_owned());
+        Scene { glue, catalogue, root }
     }
 
-    fn write(&self, key: &str, text: &str) {
+    pub(crate) fn write(&self, key: &str, text: &str) {
         let path = self.root.path().join(key);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -44,7 +49,7 @@ impl Scene {
         self.ask("CreateCrawler", whole).await;
     }
 
-    /// Crawls, and waits for the end: there is nothing but the state to wait by.
+    /// Crawls, and waits until the crawler is READY.
     async fn crawl(&self) -> Value {
         self.ask("StartCrawler", json!({ "Name": "c" })).await;
         self.until_ready().await
@@ -60,13 +65,25 @@ impl Scene {
         }
     }
 
+    /// Creates the tables of a target in the database `db`.
+    pub(crate) async fn crawl_target(&self, path: &str) {
+        let targets = json!({ "S3Targets": [{ "Path": path }] });
+        self.ask(
+            "CreateCrawler",
+            json!({ "Name": "c", "Role": "r", "DatabaseName": "db", "Targets": targets }),
+        )
+        .await;
+        assert_eq!(self.crawl().await["LastCrawl"]["Status"], "SUCCEEDED");
+        self.ask("DeleteCrawler", json!({ "Name": "c" })).await;
+    }
+
     async fn tables(&self) -> Vec<Value> {
         let answer = self.ask("GetTables", json!({ "DatabaseName": "db" })).await;
         answer["TableList"].as_array().unwrap().clone()
     }
 }
 
-/// `name type, name type`, as a table has its columns.
+/// The columns of a table as `name type, name type`.
 fn columns(table: &Value) -> String {
     let columns = table["StorageDescriptor"]["Columns"].as_array().unwrap();
     let words =

@@ -1,53 +1,46 @@
-//! A connection: one client's requests, answered in the order they came.
+//! A connection: the requests of one client, answered in order.
 
 use std::io::{Error, ErrorKind};
-use std::net::SocketAddr;
 
 use bytes::Bytes;
-use rama::{Context, Service as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::routes::Route;
-use super::silent::is_silent;
+use super::requests::Requests;
 
-/// The largest request taken, in bytes: `socket.request.max.bytes` of Apache Kafka by default.
+/// The largest request accepted, in bytes: the default of `socket.request.max.bytes` in Apache Kafka.
 const MAX_REQUEST: usize = 100 * 1024 * 1024;
-/// What the length in front of a request takes.
+/// The size of the length in front of a request.
 const LENGTH: usize = 4;
 
-/// Serves `socket` until its client leaves or sends what is no request.
-pub(super) async fn serve(mut socket: TcpStream, peer: SocketAddr, route: Route) {
-    drop(socket.set_nodelay(true));
+/// Serves `socket` until the client disconnects or sends something that is not a request.
+pub(super) async fn serve(mut socket: TcpStream, requests: Requests) {
     loop {
         let request = match read(&mut socket).await {
             Ok(Some(request)) => request,
             Ok(None) => return,
             Err(error) => {
-                tracing::debug!(%peer, %error, "a request could not be read");
+                tracing::debug!(%error, "a request could not be read");
                 return;
             }
         };
-        let is_silent = is_silent(&request);
-        // A request that cannot be understood has no answer in Kafka's protocol: the connection ends.
-        let answer = match route.serve(Context::default(), request).await {
-            Ok(answer) => answer,
+        // Kafka's protocol has no answer to a request that cannot be decoded: the connection ends.
+        let answer = match requests.answer(request).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => continue,
             Err(error) => {
-                tracing::debug!(%peer, %error, "a request could not be answered");
+                tracing::debug!(%error, "a request could not be answered");
                 return;
             }
         };
-        if is_silent {
-            continue;
-        }
         if let Err(error) = socket.write_all(&answer).await {
-            tracing::debug!(%peer, %error, "a client left before its answer");
+            tracing::debug!(%error, "a client disconnected before its answer");
             return;
         }
     }
 }
 
-/// One request with its length in front; `None` when the client has left between two of them.
+/// One request with its length in front; `None` when the client has disconnected between two requests.
 async fn read(socket: &mut TcpStream) -> Result<Option<Bytes>, Error> {
     let mut request = Vec::new();
     if read_exact(socket, &mut request, LENGTH).await? == 0 {
@@ -64,7 +57,7 @@ async fn read(socket: &mut TcpStream) -> Result<Option<Bytes>, Error> {
     Ok(Some(Bytes::from(request)))
 }
 
-/// Adds up to `n` bytes to `into`, which grows with what arrives and not with what was announced.
+/// Appends up to `n` bytes; memory grows with what arrives, not with the announced length.
 async fn read_exact(socket: &mut TcpStream, into: &mut Vec<u8>, n: usize) -> Result<usize, Error> {
     socket.take(n as u64).read_to_end(into).await
 }

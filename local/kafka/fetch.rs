@@ -1,63 +1,48 @@
-//! Fetching: a consumer's request for records, which waits for them if there are none yet.
+//! Fetching: a consumer's request for records, which waits until there are some.
 //!
-//! The stock service sleeps for half of the client's wait even when it has records to give, and counts
-//! on from where a client began as if it had begun at a batch, which skips small batches.
+//! tansu's own service waits for half of the client's timeout even when it has records, and skips
+//! small batches after a fetch from inside a batch.
 
 use std::time::Duration;
 
-use rama::{Context, Service};
 use tansu_sans_io::fetch_request::{FetchPartition, FetchTopic};
 use tansu_sans_io::fetch_response::{FetchableTopicResponse, PartitionData};
-use tansu_sans_io::metadata_response::MetadataResponseTopic;
 use tansu_sans_io::record::deflated::Frame;
-use tansu_sans_io::{ApiKey, ErrorCode, FetchRequest, FetchResponse, IsolationLevel};
-use tansu_storage::{Error, Storage as _, TopicId, Topition};
+use tansu_sans_io::{ErrorCode, FetchRequest, FetchResponse, IsolationLevel};
+use tansu_storage::{Error, Storage as _, Topition};
 use tokio::time::{Instant, timeout_at};
 
 use super::storage::Storage;
 
-/// What one answer holds at most, in bytes, beside the one batch it may always hold.
+/// The largest answer, in bytes; a single batch may be larger.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
-/// Answers with records as soon as there are any.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Fetch;
+/// Answers as soon as there are enough records, at the latest after the client's timeout.
+pub(super) async fn answer(storage: &Storage, ask: FetchRequest) -> Result<FetchResponse, Error> {
+    let deadline = Instant::now() + Duration::from_millis(u64::try_from(ask.max_wait_ms).unwrap_or(0));
+    loop {
+        // Subscribed before reading, so that records that are stored in between are not missed.
+        let produced = storage.produced();
+        let mut produced = std::pin::pin!(produced);
+        produced.as_mut().enable();
 
-impl ApiKey for Fetch {
-    const KEY: i16 = FetchRequest::KEY;
-}
-
-impl Service<Storage, FetchRequest> for Fetch {
-    type Response = FetchResponse;
-    type Error = Error;
-
-    async fn serve(&self, ctx: Context<Storage>, ask: FetchRequest) -> Result<FetchResponse, Error> {
-        let storage = ctx.state();
-        let deadline = Instant::now() + Duration::from_millis(u64::try_from(ask.max_wait_ms).unwrap_or(0));
-        loop {
-            // Listening before reading: what is produced in between is heard of.
-            let produced = storage.produced();
-            let mut produced = std::pin::pin!(produced);
-            produced.as_mut().enable();
-
-            let mut answer = Answer::new(&ask)?;
-            for topic in ask.topics.as_deref().unwrap_or_default() {
-                answer.add(storage, topic).await?;
-            }
-            let is_enough = answer.n_bytes >= usize::try_from(ask.min_bytes).unwrap_or(0);
-            if is_enough || answer.has_failed || timeout_at(deadline, produced).await.is_err() {
-                return Ok(answer.finish());
-            }
+        let mut answer = Answer::new(&ask)?;
+        for topic in ask.topics.as_deref().unwrap_or_default() {
+            answer.add(storage, topic).await;
+        }
+        let is_enough = answer.n_bytes >= usize::try_from(ask.min_bytes).unwrap_or(0);
+        if is_enough || answer.has_failed || timeout_at(deadline, produced).await.is_err() {
+            return Ok(answer.finish());
         }
     }
 }
 
-/// An answer being put together.
+/// An answer under construction.
 struct Answer {
     isolation: IsolationLevel,
     room: usize,
     n_bytes: usize,
-    /// Whether a partition has an error to tell, which is not to wait.
+    /// Whether a partition has an error, which is sent without waiting.
     has_failed: bool,
     topics: Vec<FetchableTopicResponse>,
 }
@@ -71,48 +56,40 @@ impl Answer {
         Ok(Answer { isolation, room, n_bytes: 0, has_failed: false, topics: Vec::new() })
     }
 
-    async fn add(&mut self, storage: &Storage, topic: &FetchTopic) -> Result<(), Error> {
-        let id = TopicId::from(topic);
-        let metadata = storage.metadata(Some(std::slice::from_ref(&id))).await?;
-        let known = metadata.topics().first().filter(|topic| topic.error_code == i16::from(ErrorCode::None));
+    async fn add(&mut self, storage: &Storage, topic: &FetchTopic) {
+        let name = topic.topic.as_deref().unwrap_or_default();
         let mut partitions = Vec::new();
         for ask in topic.partitions.as_deref().unwrap_or_default() {
-            let partition = match (known.and_then(|known| name_if_has(known, ask.partition)), &id) {
-                (Some(name), _) => self.partition(storage, Topition::new(name, ask.partition), ask).await,
-                (None, TopicId::Id(_)) if known.is_none() => Err(Error::Api(ErrorCode::UnknownTopicId)),
-                (None, _) => Err(Error::Api(ErrorCode::UnknownTopicOrPartition)),
-            };
+            let partition = self.partition(storage, &Topition::new(name, ask.partition), ask).await;
             partitions.push(partition.unwrap_or_else(|error| {
                 self.has_failed = true;
                 refused(ask.partition, &error)
             }));
         }
-        let answer = FetchableTopicResponse::default()
-            .topic(topic.topic.clone())
-            .topic_id(topic.topic_id.or(known.and_then(|known| known.topic_id)))
-            .partitions(Some(partitions));
-        self.topics.push(answer);
-        Ok(())
+        let answer = FetchableTopicResponse::default().topic(topic.topic.clone());
+        self.topics.push(answer.partitions(Some(partitions)));
     }
 
     async fn partition(
         &mut self,
         storage: &Storage,
-        topition: Topition,
+        topition: &Topition,
         ask: &FetchPartition,
     ) -> Result<PartitionData, Error> {
-        let stage = storage.offset_stage(&topition).await?;
+        // Fails if the partition does not exist.
+        storage.log(topition).await?;
+        let stage = storage.offset_stage(topition).await?;
         if !(stage.log_start()..=stage.high_watermark()).contains(&ask.fetch_offset) {
             return Err(Error::Api(ErrorCode::OffsetOutOfRange));
         }
         let room =
             self.room.saturating_sub(self.n_bytes).min(usize::try_from(ask.partition_max_bytes).unwrap_or(0));
-        // A batch that is larger than all room still comes alone, or its consumer would wait for ever.
+        // A batch that is larger than the limit is still sent alone, or its consumer could never continue.
         let batches = if room == 0 && self.n_bytes > 0 {
             Vec::new()
         } else {
             let room = u32::try_from(room).unwrap_or(u32::MAX);
-            storage.fetch(&topition, ask.fetch_offset, 0, room, self.isolation).await?
+            storage.fetch(topition, ask.fetch_offset, 0, room, self.isolation).await?
         };
         self.n_bytes += batches.iter().map(|batch| batch.record_data.len()).sum::<usize>();
         let records = if batches.is_empty() { None } else { Some(Frame { batches }) };
@@ -133,12 +110,6 @@ impl Answer {
             .node_endpoints(Some(Vec::new()))
             .responses(Some(self.topics))
     }
-}
-
-fn name_if_has(topic: &MetadataResponseTopic, partition: i32) -> Option<&str> {
-    let partitions = topic.partitions.as_deref().unwrap_or_default();
-    let is_known = partitions.iter().any(|known| known.partition_index == partition);
-    topic.name.as_deref().filter(|_| is_known)
 }
 
 fn data(partition: i32) -> PartitionData {

@@ -1,12 +1,10 @@
-//! A log: where the batches of one partition begin.
-
-use tansu_sans_io::record::deflated::Batch;
+//! A log: the first offsets of the batches of one partition.
 
 /// The index of one partition.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     batches: Vec<Start>,
-    /// The offset behind the last batch.
+    /// The offset after the last batch.
     end: i64,
 }
 
@@ -18,9 +16,9 @@ struct Start {
 }
 
 impl Log {
-    /// Takes note of a batch that was stored at `offset`.
+    /// Records that a batch was stored at `offset`.
     pub(super) fn append(&mut self, offset: i64, n_records: i64, latest: i64) {
-        // What was stored in between are the markers that end transactions, one record each.
+        // The offsets in between belong to the markers that end transactions, one record each.
         for offset in self.end..offset {
             self.batches.push(Start { offset, latest: i64::MIN });
         }
@@ -28,7 +26,7 @@ impl Log {
         self.end = offset + n_records;
     }
 
-    /// Where the batch with this offset begins.
+    /// The first offset of the batch that contains `offset`.
     pub(super) fn floor(&self, offset: i64) -> i64 {
         if offset >= self.end {
             return offset;
@@ -44,41 +42,20 @@ impl Log {
     }
 }
 
-/// How many offsets a batch takes.
-pub(super) fn n_offsets(batch: &Batch) -> i64 {
-    i64::from(batch.last_offset_delta) + 1
-}
-
 #[cfg(test)]
 mod tests {
     use super::Log;
 
-    fn log() -> Log {
+    #[test]
+    fn offsets_and_times_find_their_batch() {
         let mut log = Log::default();
+        assert_eq!(log.floor(0), 0);
         log.append(0, 10, 1_000);
         log.append(10, 1, 3_000);
         log.append(13, 7, 2_000);
-        log
-    }
-
-    #[test]
-    fn an_offset_is_floored_to_its_own_batch() {
-        let log = log();
-        let floors = [0, 9, 10, 11, 12, 13, 19].map(|offset| log.floor(offset));
-        assert_eq!(floors, [0, 0, 10, 11, 12, 13, 13]);
-    }
-
-    #[test]
-    fn an_offset_at_the_end_stays_where_it_is() {
-        assert_eq!(log().floor(20), 20);
-        assert_eq!(Log::default().floor(0), 0);
-    }
-
-    #[test]
-    fn a_time_finds_the_first_batch_that_reaches_it() {
-        let log = log();
-        assert_eq!(log.since(0), Some((0, 1_000)));
-        assert_eq!(log.since(1_001), Some((10, 3_000)));
-        assert_eq!(log.since(3_001), None);
+        let floors = [0, 9, 10, 11, 12, 13, 19, 20].map(|offset| log.floor(offset));
+        assert_eq!(floors, [0, 0, 10, 11, 12, 13, 13, 20]);
+        let found = [0, 1_001, 3_001].map(|time| log.since(time));
+        assert_eq!(found, [Some((0, 1_000)), Some((10, 3_000)), None]);
     }
 }

@@ -1,20 +1,18 @@
 //! The broker: Kafka's protocol over records in memory, on the loopback.
 //!
-//! It has one node, keeps everything until it stops, and makes no topic that nobody asked for.
-//! The protocol and the records are `tansu`'s; what that gets wrong is put right beside it.
+//! It has one node, keeps everything until it stops, and creates no topic automatically.
+//! `tansu` provides the protocol and stores the records; its consumer groups and bugs are replaced here.
 
 mod connection;
 mod fetch;
 mod groups;
 mod log;
-mod routes;
-mod silent;
+mod requests;
 mod storage;
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tansu_storage::{BrokerRegistrationRequest, Storage as _, StorageContainer};
@@ -24,8 +22,9 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use uuid::Uuid;
 
+use crate::listen::accept;
 use groups::Groups;
-use routes::Route;
+use requests::Requests;
 use storage::Storage;
 
 const CLUSTER: &str = "runner-local";
@@ -39,23 +38,28 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Serves a socket that is bound already and does not block.
+    /// Serves a bound, non-blocking socket.
     pub async fn start(listener: std::net::TcpListener) -> Result<Broker> {
-        let listener = TcpListener::from_std(listener).context("taking over the socket of the broker")?;
-        let address = listener.local_addr().context("asking a socket for its port")?;
+        let listener = TcpListener::from_std(listener).context("adopting the socket of the broker")?;
+        let address = listener.local_addr().context("reading the port of a socket")?;
         let storage = storage(address).await.context("starting the embedded Kafka broker")?;
         let groups = Groups::new(storage.clone());
-        let route =
-            routes::routes(storage, groups.clone()).context("building the table of Kafka's requests")?;
+        let requests = Requests::new(storage, groups.clone());
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, route, stop.clone()));
         let stopped = stop.clone();
-        tasks.spawn(async move { stopped.run_until_cancelled(groups.tend()).await.unwrap_or(()) });
+        let serve = move |socket| {
+            let (requests, stopped) = (requests.clone(), stopped.clone());
+            // Ends at once: a fetch may wait for a long time.
+            async move { stopped.run_until_cancelled(connection::serve(socket, requests)).await.unwrap_or(()) }
+        };
+        tasks.spawn(accept(listener, stop.clone(), serve));
+        let stopped = stop.clone();
+        tasks.spawn(async move { stopped.run_until_cancelled(groups.expire_members()).await.unwrap_or(()) });
         Ok(Broker { address, stop, tasks })
     }
 
-    /// Where clients connect to; also the listener that the broker advertises.
+    /// The address that clients connect to and that the broker advertises.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -85,29 +89,4 @@ async fn storage(address: SocketAddr) -> Result<Storage> {
     };
     storage.register_broker(registration).await?;
     Ok(storage)
-}
-
-/// How long to wait before the next try when the system grants no more sockets.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-async fn accept(listener: TcpListener, route: Route, stop: CancellationToken) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => match accepted {
-                Ok((socket, peer)) => {
-                    connections.spawn(connection::serve(socket, peer, route.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the Kafka broker could not accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            Some(ended) = connections.join_next() => if let Err(error) = ended {
-                tracing::warn!(%error, "a connection of the Kafka broker broke down; the others go on");
-            },
-        }
-    }
-    connections.shutdown().await;
 }

@@ -1,8 +1,7 @@
-//! The storage: tansu's records in memory, with what its version 0.6 gets wrong put right.
+//! The storage: tansu's records in memory, with corrections of its version 0.6.
 //!
-//! Left to itself it loses the rest of a batch for a consumer that begins in the middle of one, takes
-//! records for topics that do not exist, lets a consumer pass by a batch that is still being stored,
-//! mistakes the first offset of the last batch for the end, and panics over `DeleteRecords`.
+//! Without them a fetch from inside a batch skips the rest of that batch, records for missing topics are
+//! accepted, a fetch can skip a batch that is still being stored, and the end offset is the first offset of the last batch.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -12,7 +11,7 @@ use async_trait::async_trait;
 use tansu_sans_io::create_topics_request::CreatableTopic;
 use tansu_sans_io::delete_groups_response::DeletableGroupResult;
 use tansu_sans_io::delete_records_request::DeleteRecordsTopic;
-use tansu_sans_io::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
+use tansu_sans_io::delete_records_response::DeleteRecordsTopicResult;
 use tansu_sans_io::describe_cluster_response::DescribeClusterBroker;
 use tansu_sans_io::describe_configs_response::DescribeConfigsResult;
 use tansu_sans_io::describe_topic_partitions_response::DescribeTopicPartitionsResponseTopic;
@@ -33,7 +32,7 @@ use tokio::sync::{Mutex, Notify};
 use url::Url;
 use uuid::Uuid;
 
-use super::log::{Log, n_offsets};
+use super::log::Log;
 
 /// All topics and groups of the broker.
 #[derive(Clone, Debug)]
@@ -48,13 +47,13 @@ impl Storage {
         Storage { records, logs: Arc::default(), produced: Arc::default() }
     }
 
-    /// Ends when records have come into any partition.
+    /// Completes when records have been stored in any partition.
     pub(super) fn produced(&self) -> Notified<'_> {
         self.produced.notified()
     }
 
     /// The log of a partition, if there is such a partition.
-    async fn log(&self, topition: &Topition) -> Result<Arc<Mutex<Log>>> {
+    pub(super) async fn log(&self, topition: &Topition) -> Result<Arc<Mutex<Log>>> {
         if let Some(log) = self.logs.lock().unwrap_or_else(PoisonError::into_inner).get(topition) {
             return Ok(Arc::clone(log));
         }
@@ -81,7 +80,7 @@ impl Storage {
             ListOffset::Latest => (stage.high_watermark(), None),
             ListOffset::Timestamp(time) => match log.lock().await.since(milliseconds(*time)) {
                 Some((offset, latest)) => (offset, Some(latest)),
-                // Nothing is as late as that: clients read -1 as the end.
+                // No record is that late: clients read -1 as the end.
                 None => (-1, None),
             },
         };
@@ -96,246 +95,109 @@ fn milliseconds(time: SystemTime) -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-#[async_trait]
-impl tansu_storage::Storage for Storage {
-    /// One batch of a partition after the other: a second one that is stored first would hide the first.
-    async fn produce(&self, transaction: Option<&str>, topition: &Topition, batch: Batch) -> Result<i64> {
-        let log = self.log(topition).await?;
-        let mut log = log.lock().await;
-        let (n_records, latest) = (n_offsets(&batch), batch.max_timestamp);
-        let offset = self.records.produce(transaction, topition, batch).await?;
-        log.append(offset, n_records, latest);
-        self.produced.notify_waiters();
-        Ok(offset)
-    }
-
-    /// Begins with the whole batch that `offset` lies in; clients drop the records before it.
-    async fn fetch(
-        &self,
-        topition: &Topition,
-        offset: i64,
-        min_bytes: u32,
-        max_bytes: u32,
-        isolation: IsolationLevel,
-    ) -> Result<Vec<Batch>> {
-        let begin = self.log(topition).await?.lock().await.floor(offset);
-        self.records.fetch(topition, begin, min_bytes, max_bytes, isolation).await
-    }
-
-    async fn list_offsets(
-        &self,
-        isolation: IsolationLevel,
-        asks: &[(Topition, ListOffset)],
-    ) -> Result<Vec<(Topition, ListOffsetResponse)>> {
-        let mut answers = Vec::with_capacity(asks.len());
-        for (topition, ask) in asks {
-            let answer = match self.list_offset(isolation, topition, ask).await {
-                Err(Error::Api(error_code)) => {
-                    ListOffsetResponse { error_code, timestamp: None, offset: Some(-1) }
-                }
-                answer => answer?,
-            };
-            answers.push((topition.clone(), answer));
+/// Implements tansu's storage: with the given methods, and with those of `records` for all others.
+macro_rules! storage {
+    ({ $($own:tt)* } $(fn $name:ident($($arg:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl tansu_storage::Storage for Storage {
+            $($own)*
+            $(async fn $name(&self, $($arg: $kind),*) -> $answer {
+                self.records.$name($($arg),*).await
+            })*
         }
-        Ok(answers)
-    }
+    };
+}
 
-    async fn delete_records(&self, topics: &[DeleteRecordsTopic]) -> Result<Vec<DeleteRecordsTopicResult>> {
-        let refuse = |topic: &DeleteRecordsTopic| {
-            let partitions = topic.partitions.as_deref().unwrap_or_default().iter().map(|partition| {
-                DeleteRecordsPartitionResult::default()
-                    .partition_index(partition.partition_index)
-                    .low_watermark(-1)
-                    .error_code(ErrorCode::UnsupportedVersion.into())
-            });
-            DeleteRecordsTopicResult::default()
-                .name(topic.name.clone())
-                .partitions(Some(partitions.collect()))
-        };
-        Ok(topics.iter().map(refuse).collect())
-    }
+storage! {
+    {
+        /// Stores the batches of a partition one at a time: a fetch must not see a later batch before an earlier one.
+        async fn produce(&self, transaction: Option<&str>, topition: &Topition, batch: Batch) -> Result<i64> {
+            let log = self.log(topition).await?;
+            let mut log = log.lock().await;
+            let (n_records, latest) = (i64::from(batch.last_offset_delta) + 1, batch.max_timestamp);
+            let offset = self.records.produce(transaction, topition, batch).await?;
+            log.append(offset, n_records, latest);
+            self.produced.notify_waiters();
+            Ok(offset)
+        }
 
-    async fn delete_topic(&self, topic: &TopicId) -> Result<ErrorCode> {
-        let metadata = self.records.metadata(Some(std::slice::from_ref(topic))).await?;
-        let names: Vec<_> = metadata.topics().iter().filter_map(|topic| topic.name.clone()).collect();
-        let deleted = self.records.delete_topic(topic).await?;
-        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        logs.retain(|topition, _| names.iter().all(|name| name != topition.topic()));
-        Ok(deleted)
-    }
+        /// Starts with the whole batch that contains `offset`; clients drop the records before it.
+        async fn fetch(
+            &self,
+            topition: &Topition,
+            offset: i64,
+            min_bytes: u32,
+            max_bytes: u32,
+            isolation: IsolationLevel,
+        ) -> Result<Vec<Batch>> {
+            let begin = self.log(topition).await?.lock().await.floor(offset);
+            self.records.fetch(topition, begin, min_bytes, max_bytes, isolation).await
+        }
 
-    async fn txn_end(
-        &self,
-        transaction: &str,
-        producer: i64,
-        epoch: i16,
-        committed: bool,
-    ) -> Result<ErrorCode> {
-        let ended = self.records.txn_end(transaction, producer, epoch, committed).await;
-        self.produced.notify_waiters();
-        ended
-    }
+        async fn list_offsets(
+            &self,
+            isolation: IsolationLevel,
+            asks: &[(Topition, ListOffset)],
+        ) -> Result<Vec<(Topition, ListOffsetResponse)>> {
+            let mut answers = Vec::with_capacity(asks.len());
+            for (topition, ask) in asks {
+                let answer = match self.list_offset(isolation, topition, ask).await {
+                    Err(Error::Api(error_code)) => {
+                        ListOffsetResponse { error_code, timestamp: None, offset: Some(-1) }
+                    }
+                    answer => answer?,
+                };
+                answers.push((topition.clone(), answer));
+            }
+            Ok(answers)
+        }
 
-    async fn register_broker(&self, registration: BrokerRegistrationRequest) -> Result<()> {
-        self.records.register_broker(registration).await
-    }
+        async fn delete_topic(&self, topic: &TopicId) -> Result<ErrorCode> {
+            let metadata = self.records.metadata(Some(std::slice::from_ref(topic))).await?;
+            let names: Vec<_> = metadata.topics().iter().filter_map(|topic| topic.name.clone()).collect();
+            let deleted = self.records.delete_topic(topic).await?;
+            let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+            logs.retain(|topition, _| names.iter().all(|name| name != topition.topic()));
+            Ok(deleted)
+        }
 
-    async fn create_topic(&self, topic: CreatableTopic, validate_only: bool) -> Result<Uuid> {
-        self.records.create_topic(topic, validate_only).await
+        async fn txn_end(
+            &self,
+            transaction: &str,
+            producer: i64,
+            epoch: i16,
+            committed: bool,
+        ) -> Result<ErrorCode> {
+            let ended = self.records.txn_end(transaction, producer, epoch, committed).await;
+            self.produced.notify_waiters();
+            ended
+        }
     }
-
-    async fn incremental_alter_resource(
-        &self,
-        resource: AlterConfigsResource,
-    ) -> Result<AlterConfigsResourceResponse> {
-        self.records.incremental_alter_resource(resource).await
-    }
-
-    async fn brokers(&self) -> Result<Vec<DescribeClusterBroker>> {
-        self.records.brokers().await
-    }
-
-    async fn offset_stage(&self, topition: &Topition) -> Result<OffsetStage> {
-        self.records.offset_stage(topition).await
-    }
-
-    async fn offset_commit(
-        &self,
-        group: &str,
-        retention: Option<Duration>,
-        offsets: &[(Topition, OffsetCommitRequest)],
-    ) -> Result<Vec<(Topition, ErrorCode)>> {
-        self.records.offset_commit(group, retention, offsets).await
-    }
-
-    async fn offset_fetch(
-        &self,
-        group: Option<&str>,
-        topics: &[Topition],
-        require_stable: Option<bool>,
-    ) -> Result<BTreeMap<Topition, i64>> {
-        self.records.offset_fetch(group, topics, require_stable).await
-    }
-
-    async fn committed_offset_topitions(&self, group: &str) -> Result<BTreeMap<Topition, i64>> {
-        self.records.committed_offset_topitions(group).await
-    }
-
-    async fn metadata(&self, topics: Option<&[TopicId]>) -> Result<MetadataResponse> {
-        self.records.metadata(topics).await
-    }
-
-    async fn upsert_user_scram_credential(
-        &self,
-        user: &str,
-        mechanism: ScramMechanism,
-        credential: ScramCredential,
-    ) -> Result<()> {
-        self.records.upsert_user_scram_credential(user, mechanism, credential).await
-    }
-
-    async fn delete_user_scram_credential(&self, user: &str, mechanism: ScramMechanism) -> Result<()> {
-        self.records.delete_user_scram_credential(user, mechanism).await
-    }
-
-    async fn user_scram_credential(
-        &self,
-        user: &str,
-        mechanism: ScramMechanism,
-    ) -> Result<Option<ScramCredential>> {
-        self.records.user_scram_credential(user, mechanism).await
-    }
-
-    async fn describe_config(
-        &self,
-        name: &str,
-        resource: ConfigResource,
-        keys: Option<&[String]>,
-    ) -> Result<DescribeConfigsResult> {
-        self.records.describe_config(name, resource, keys).await
-    }
-
-    async fn list_groups(&self, states: Option<&[String]>) -> Result<Vec<ListedGroup>> {
-        self.records.list_groups(states).await
-    }
-
-    async fn delete_groups(&self, groups: Option<&[String]>) -> Result<Vec<DeletableGroupResult>> {
-        self.records.delete_groups(groups).await
-    }
-
-    async fn describe_groups(
-        &self,
-        groups: Option<&[String]>,
-        operations: bool,
-    ) -> Result<Vec<NamedGroupDetail>> {
-        self.records.describe_groups(groups, operations).await
-    }
-
-    async fn describe_topic_partitions(
-        &self,
-        topics: Option<&[TopicId]>,
-        limit: i32,
-        cursor: Option<Topition>,
-    ) -> Result<Vec<DescribeTopicPartitionsResponseTopic>> {
-        self.records.describe_topic_partitions(topics, limit, cursor).await
-    }
-
-    async fn update_group(
-        &self,
-        group: &str,
-        detail: GroupDetail,
-        version: Option<Version>,
-    ) -> Result<Version, UpdateError<GroupDetail>> {
-        self.records.update_group(group, detail, version).await
-    }
-
-    async fn init_producer(
-        &self,
-        transaction: Option<&str>,
-        timeout_ms: i32,
-        producer: Option<i64>,
-        epoch: Option<i16>,
-    ) -> Result<ProducerIdResponse> {
-        self.records.init_producer(transaction, timeout_ms, producer, epoch).await
-    }
-
-    async fn txn_add_offsets(
-        &self,
-        transaction: &str,
-        producer: i64,
-        epoch: i16,
-        group: &str,
-    ) -> Result<ErrorCode> {
-        self.records.txn_add_offsets(transaction, producer, epoch, group).await
-    }
-
-    async fn txn_add_partitions(
-        &self,
-        partitions: TxnAddPartitionsRequest,
-    ) -> Result<TxnAddPartitionsResponse> {
-        self.records.txn_add_partitions(partitions).await
-    }
-
-    async fn txn_offset_commit(
-        &self,
-        offsets: TxnOffsetCommitRequest,
-    ) -> Result<Vec<TxnOffsetCommitResponseTopic>> {
-        self.records.txn_offset_commit(offsets).await
-    }
-
-    async fn cluster_id(&self) -> Result<String> {
-        self.records.cluster_id().await
-    }
-
-    async fn node(&self) -> Result<i32> {
-        self.records.node().await
-    }
-
-    async fn advertised_listener(&self) -> Result<Url> {
-        self.records.advertised_listener().await
-    }
-
-    async fn ping(&self) -> Result<()> {
-        self.records.ping().await
-    }
+    fn delete_records(topics: &[DeleteRecordsTopic]) -> Result<Vec<DeleteRecordsTopicResult>>;
+    fn register_broker(registration: BrokerRegistrationRequest) -> Result<()>;
+    fn create_topic(topic: CreatableTopic, validate_only: bool) -> Result<Uuid>;
+    fn incremental_alter_resource(resource: AlterConfigsResource) -> Result<AlterConfigsResourceResponse>;
+    fn brokers() -> Result<Vec<DescribeClusterBroker>>;
+    fn offset_stage(topition: &Topition) -> Result<OffsetStage>;
+    fn offset_commit(group: &str, retention: Option<Duration>, offsets: &[(Topition, OffsetCommitRequest)]) -> Result<Vec<(Topition, ErrorCode)>>;
+    fn offset_fetch(group: Option<&str>, topics: &[Topition], require_stable: Option<bool>) -> Result<BTreeMap<Topition, i64>>;
+    fn committed_offset_topitions(group: &str) -> Result<BTreeMap<Topition, i64>>;
+    fn metadata(topics: Option<&[TopicId]>) -> Result<MetadataResponse>;
+    fn upsert_user_scram_credential(user: &str, mechanism: ScramMechanism, credential: ScramCredential) -> Result<()>;
+    fn delete_user_scram_credential(user: &str, mechanism: ScramMechanism) -> Result<()>;
+    fn user_scram_credential(user: &str, mechanism: ScramMechanism) -> Result<Option<ScramCredential>>;
+    fn describe_config(name: &str, resource: ConfigResource, keys: Option<&[String]>) -> Result<DescribeConfigsResult>;
+    fn list_groups(states: Option<&[String]>) -> Result<Vec<ListedGroup>>;
+    fn delete_groups(groups: Option<&[String]>) -> Result<Vec<DeletableGroupResult>>;
+    fn describe_groups(groups: Option<&[String]>, operations: bool) -> Result<Vec<NamedGroupDetail>>;
+    fn describe_topic_partitions(topics: Option<&[TopicId]>, limit: i32, cursor: Option<Topition>) -> Result<Vec<DescribeTopicPartitionsResponseTopic>>;
+    fn update_group(group: &str, detail: GroupDetail, version: Option<Version>) -> Result<Version, UpdateError<GroupDetail>>;
+    fn init_producer(transaction: Option<&str>, timeout_ms: i32, producer: Option<i64>, epoch: Option<i16>) -> Result<ProducerIdResponse>;
+    fn txn_add_offsets(transaction: &str, producer: i64, epoch: i16, group: &str) -> Result<ErrorCode>;
+    fn txn_add_partitions(partitions: TxnAddPartitionsRequest) -> Result<TxnAddPartitionsResponse>;
+    fn txn_offset_commit(offsets: TxnOffsetCommitRequest) -> Result<Vec<TxnOffsetCommitResponseTopic>>;
+    fn cluster_id() -> Result<String>;
+    fn node() -> Result<i32>;
+    fn advertised_listener() -> Result<Url>;
+    fn ping() -> Result<()>;
 }

@@ -1,6 +1,4 @@
-//! The broker as an unmodified client sees it.
-
-mod wire;
+//! Tests of the broker through an unmodified client.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +9,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,7 +17,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Broker;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 async fn broker() -> Broker {
     Broker::start(crate::listen::bind("Kafka", 0).unwrap()).await.unwrap()
@@ -74,7 +72,7 @@ fn member(broker: &Broker, group: &str, topic: &str) -> StreamConsumer {
 }
 
 async fn next(consumer: &StreamConsumer) -> BorrowedMessage<'_> {
-    timeout(PATIENCE, consumer.recv()).await.expect("a record in time").unwrap()
+    timeout(TIMEOUT, consumer.recv()).await.expect("a record in time").unwrap()
 }
 
 async fn numbers(consumer: &StreamConsumer, n: usize) -> Vec<usize> {
@@ -87,12 +85,12 @@ async fn numbers(consumer: &StreamConsumer, n: usize) -> Vec<usize> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_is_created_once() {
+async fn topic_is_created_once() {
     let broker = broker().await;
     assert_eq!(create(&broker, "t", 3).await, Ok(()));
     assert_eq!(create(&broker, "t", 3).await, Err(RDKafkaErrorCode::TopicAlreadyExists));
     let consumer: StreamConsumer = client(&broker).set("group.id", "g").create().unwrap();
-    let metadata = consumer.fetch_metadata(Some("t"), PATIENCE).unwrap();
+    let metadata = consumer.fetch_metadata(Some("t"), TIMEOUT).unwrap();
     assert_eq!(metadata.topics()[0].partitions().len(), 3);
     assert_eq!(metadata.brokers()[0].port(), i32::from(broker.address().port()));
     drop(consumer);
@@ -100,11 +98,11 @@ async fn a_topic_is_created_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_consumer_that_begins_inside_a_batch_gets_exactly_the_rest() {
+async fn consumer_inside_a_batch_gets_exactly_the_rest() {
     let broker = broker().await;
     create(&broker, "t", 1).await.unwrap();
     produce(&broker, "t", 0..5_000, "none").await;
-    // Batches of one record behind them: nothing of these may be skipped either.
+    // Batches of one record, which must not be skipped either.
     for n in 5_000..5_010 {
         produce(&broker, "t", n..n + 1, "none").await;
     }
@@ -115,18 +113,18 @@ async fn a_consumer_that_begins_inside_a_batch_gets_exactly_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watermarks_and_times_are_those_of_the_records() {
+async fn watermarks_and_times_match_the_records() {
     let broker = broker().await;
     create(&broker, "t", 1).await.unwrap();
     let consumer: StreamConsumer = client(&broker).set("group.id", "g").create().unwrap();
-    assert_eq!(consumer.fetch_watermarks("t", 0, PATIENCE).unwrap(), (0, 0));
+    assert_eq!(consumer.fetch_watermarks("t", 0, TIMEOUT).unwrap(), (0, 0));
     produce(&broker, "t", 0..777, "lz4").await;
-    assert_eq!(consumer.fetch_watermarks("t", 0, PATIENCE).unwrap(), (0, 777));
+    assert_eq!(consumer.fetch_watermarks("t", 0, TIMEOUT).unwrap(), (0, 777));
 
     let at = |time| {
         let mut times = TopicPartitionList::new();
         times.add_partition_offset("t", 0, Offset::Offset(time)).unwrap();
-        let found = consumer.offsets_for_times(times, PATIENCE).unwrap();
+        let found = consumer.offsets_for_times(times, TIMEOUT).unwrap();
         found.elements()[0].offset()
     };
     assert_eq!(at(1), Offset::Offset(0));
@@ -134,7 +132,7 @@ async fn watermarks_and_times_are_those_of_the_records() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_goes_on_where_it_committed_inside_a_batch() {
+async fn group_resumes_inside_a_batch() {
     let broker = broker().await;
     create(&broker, "t", 1).await.unwrap();
     produce(&broker, "t", 0..1_000, "none").await;
@@ -150,7 +148,7 @@ async fn a_group_goes_on_where_it_committed_inside_a_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_codec_arrives_as_it_was_sent() {
+async fn every_codec_is_read() {
     let broker = broker().await;
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
         create(&broker, codec, 1).await.unwrap();
@@ -161,14 +159,14 @@ async fn every_codec_arrives_as_it_was_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_keeps_its_key_its_headers_and_its_time_and_a_tombstone_has_no_body() {
+async fn record_keeps_key_headers_and_time() {
     let broker = broker().await;
     create(&broker, "t", 1).await.unwrap();
     let producer: FutureProducer = client(&broker).create().unwrap();
     let headers = OwnedHeaders::new().insert(Header { key: "entry", value: Some("42") });
     let record = FutureRecord::to("t").key("k").payload("v").headers(headers).timestamp(1_234_567_890_123);
-    producer.send(record, PATIENCE).await.unwrap();
-    producer.send(FutureRecord::<_, ()>::to("t").key("k"), PATIENCE).await.unwrap();
+    producer.send(record, TIMEOUT).await.unwrap();
+    producer.send(FutureRecord::<_, ()>::to("t").key("k"), TIMEOUT).await.unwrap();
 
     let consumer = assigned(&broker, "t", Offset::Beginning);
     let message = next(&consumer).await;
@@ -181,19 +179,19 @@ async fn a_record_keeps_its_key_its_headers_and_its_time_and_a_tombstone_has_no_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deleting_records_is_refused_and_the_broker_lives_on() {
+async fn delete_records_is_refused() {
     let broker = broker().await;
     create(&broker, "t", 1).await.unwrap();
     produce(&broker, "t", 0..10, "none").await;
     let mut before = TopicPartitionList::new();
     before.add_partition_offset("t", 0, Offset::Offset(5)).unwrap();
     let deleted = admin(&broker).delete_records(&before, &AdminOptions::new()).await.unwrap();
-    assert!(deleted.elements()[0].error().is_err());
+    deleted.elements()[0].error().unwrap_err();
     assert_eq!(numbers(&assigned(&broker, "t", Offset::Beginning), 10).await.len(), 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_of_an_old_name_begins_anew() {
+async fn deleted_topic_starts_empty_again() {
     let broker = broker().await;
     create(&broker, "t", 1).await.unwrap();
     produce(&broker, "t", 0..10, "none").await;
@@ -202,36 +200,36 @@ async fn a_topic_of_an_old_name_begins_anew() {
     produce(&broker, "t", 100..103, "none").await;
     let consumer = assigned(&broker, "t", Offset::Beginning);
     assert_eq!(numbers(&consumer, 3).await, [100, 101, 102]);
-    assert_eq!(consumer.fetch_watermarks("t", 0, PATIENCE).unwrap(), (0, 3));
+    assert_eq!(consumer.fetch_watermarks("t", 0, TIMEOUT).unwrap(), (0, 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_taken_for_a_topic_that_does_not_exist() {
+async fn record_for_a_missing_topic_is_refused() {
     let broker = broker().await;
     let mut config = client(&broker);
     config.set("message.timeout.ms", "2000").set("topic.metadata.propagation.max.ms", "100");
     let producer: FutureProducer = config.create().unwrap();
-    let sent = producer.send(FutureRecord::<(), _>::to("nowhere").payload("x"), PATIENCE).await;
+    let sent = producer.send(FutureRecord::<(), _>::to("nowhere").payload("x"), TIMEOUT).await;
     assert!(sent.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_members_share_the_partitions_and_one_takes_over_when_the_other_leaves() {
+async fn two_members_share_the_partitions_until_one_leaves() {
     let broker = broker().await;
     create(&broker, "t", 2).await.unwrap();
     let producer: FutureProducer = client(&broker).create().unwrap();
     let put = async |partition| {
         producer
-            .send(FutureRecord::<(), _>::to("t").payload("x").partition(partition), PATIENCE)
+            .send(FutureRecord::<(), _>::to("t").payload("x").partition(partition), TIMEOUT)
             .await
             .unwrap();
     };
     let first = member(&broker, "g", "t");
     let second = member(&broker, "g", "t");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let mut served = BTreeSet::new();
     while served.len() < 2 {
-        assert!(Instant::now() < deadline, "the group does not settle");
+        assert!(Instant::now() < deadline, "the group does not rebalance");
         put(0).await;
         put(1).await;
         served.clear();
@@ -246,14 +244,14 @@ async fn two_members_share_the_partitions_and_one_takes_over_when_the_other_leav
     }
     drop(second);
     while first.assignment().unwrap().count() < 2 {
-        assert!(Instant::now() < deadline, "nobody takes over");
+        assert!(Instant::now() < deadline, "the partition is not reassigned");
         put(0).await;
         drop(timeout(Duration::from_millis(500), first.recv()).await);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_waiting_consumer_hears_of_a_record_at_once() {
+async fn waiting_consumer_gets_a_record_at_once() {
     let broker = broker().await;
     create(&broker, "t", 1).await.unwrap();
     let mut config = client(&broker);
@@ -271,15 +269,15 @@ async fn a_waiting_consumer_hears_of_a_record_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_talks_nonsense_ends_only_its_own_connection() {
+async fn invalid_request_ends_only_its_connection() {
     let broker = broker().await;
-    for nonsense in
+    for invalid in
         [&b"\x7f\xff\xff\xffGET / HTTP/1.1"[..], b"\xff\xff\xff\xff", b"\x00\x00\x00\x04\x7f\x7f\x7f\x7f"]
     {
         let mut socket = tokio::net::TcpStream::connect(broker.address()).await.unwrap();
-        socket.write_all(nonsense).await.unwrap();
+        socket.write_all(invalid).await.unwrap();
         let mut answer = Vec::new();
-        drop(timeout(PATIENCE, socket.read_to_end(&mut answer)).await.expect("the end of the connection"));
+        drop(timeout(TIMEOUT, socket.read_to_end(&mut answer)).await.expect("the end of the connection"));
         assert_eq!(answer, b"");
     }
     // Leaves in the middle of a request.
@@ -290,14 +288,33 @@ async fn a_client_that_talks_nonsense_ends_only_its_own_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_broker_frees_its_port_though_a_client_is_waiting() {
+async fn stopped_broker_frees_its_port() {
     let broker = broker().await;
     let address = broker.address();
     create(&broker, "t", 1).await.unwrap();
     let waiting = assigned(&broker, "t", Offset::Beginning);
     drop(timeout(Duration::from_millis(300), waiting.recv()).await);
-    timeout(PATIENCE, broker.stop()).await.expect("the end of the broker");
+    timeout(TIMEOUT, broker.stop()).await.expect("the end of the broker");
     drop(waiting);
     let again = Broker::start(crate::listen::bind("Kafka", address.port()).unwrap()).await.unwrap();
     assert_eq!(again.address(), address);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_with_acks_0_are_stored_and_not_answered() {
+    let broker = broker().await;
+    create(&broker, "t", 1).await.unwrap();
+    let mut config = client(&broker);
+    config.set("acks", "0").set("linger.ms", "0").set("enable.idempotence", "false");
+    let producer: FutureProducer = config.create().unwrap();
+    // The client would take an unexpected answer for that of the next request.
+    for n in 0..20 {
+        let body = n.to_string();
+        let record = FutureRecord::<(), _>::to("t").payload(&body).partition(0);
+        producer.send(record, TIMEOUT).await.unwrap();
+    }
+    assert_eq!(numbers(&assigned(&broker, "t", Offset::Beginning), 20).await, (0..20).collect::<Vec<_>>());
+    let metadata = producer.client().fetch_metadata(Some("t"), TIMEOUT).unwrap();
+    assert_eq!(metadata.topics()[0].partitions().len(), 1);
+    broker.stop().await;
 }

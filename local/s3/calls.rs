@@ -1,22 +1,20 @@
-//! The calls of S3 that this store answers: each is checked and locked, and left to `s3s-fs` then.
+//! The calls of S3.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 
 use async_trait::async_trait;
 use s3s::dto;
-use s3s::dto::{ETag, ETagCondition};
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
-use super::folders::{holds_a_file, remove_empty};
-use super::object::{fits, refusal, remove_file, spoken};
-use super::{Store, names};
+use super::Store;
+use super::object::{e_tag, failed, has_file};
 
-/// Where every bucket lies, as far as clients care.
+/// The region of all buckets.
 const REGION: &str = "us-east-1";
 
-/// What S3 says of an object whose writer did not say what it is.
-const UNTYPED: &str = "binary/octet-stream";
+/// The content type of all objects: that of S3 for an object that was stored without one.
+const CONTENT_TYPE: &str = "binary/octet-stream";
 
 type Asks<T> = S3Request<T>;
 type Answers<T> = S3Result<S3Response<T>>;
@@ -28,9 +26,9 @@ impl S3 for Store {
         match fs::create_dir(self.0.root.join(&bucket)) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                return Err(s3_error!(BucketAlreadyOwnedByYou, "You made the bucket {bucket} before."));
+                return Err(s3_error!(BucketAlreadyOwnedByYou, "The bucket {bucket} exists and is yours."));
             }
-            Err(error) => return Err(refusal(error)),
+            Err(error) => return Err(failed(error)),
         }
         let location = Some(format!("/{bucket}"));
         Ok(S3Response::new(dto::CreateBucketOutput { location }))
@@ -38,14 +36,14 @@ impl S3 for Store {
 
     async fn delete_bucket(&self, request: Asks<dto::DeleteBucketInput>) -> Answers<dto::DeleteBucketOutput> {
         let path = self.0.bucket(&request.input.bucket)?;
-        if holds_a_file(&path).map_err(refusal)? {
+        if has_file(&path).map_err(failed)? {
             return Err(s3_error!(
                 BucketNotEmpty,
                 "The bucket you tried to delete is not empty: {}",
                 request.input.bucket
             ));
         }
-        remove_empty(&path).map_err(refusal)?;
+        fs::remove_dir_all(&path).map_err(failed)?;
         Ok(S3Response::new(dto::DeleteBucketOutput {}))
     }
 
@@ -60,56 +58,92 @@ impl S3 for Store {
         request: Asks<dto::GetBucketLocationInput>,
     ) -> Answers<dto::GetBucketLocationOutput> {
         self.0.bucket(&request.input.bucket)?;
-        // The first region is the one without a name.
+        // An empty answer means us-east-1.
         Ok(S3Response::new(dto::GetBucketLocationOutput::default()))
     }
 
-    async fn list_buckets(&self, request: Asks<dto::ListBucketsInput>) -> Answers<dto::ListBucketsOutput> {
-        let mut answer = self.0.files.list_buckets(request).await.map_err(spoken)?;
-        if let Some(buckets) = &mut answer.output.buckets {
-            buckets.sort_by(|a, b| a.name.cmp(&b.name));
+    async fn list_buckets(&self, _: Asks<dto::ListBucketsInput>) -> Answers<dto::ListBucketsOutput> {
+        let mut buckets = Vec::new();
+        for entry in fs::read_dir(&self.0.root).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if self.0.bucket(&name).is_ok() {
+                let created = entry.metadata().and_then(|it| it.modified()).map_err(failed)?;
+                let creation_date = Some(created.into());
+                buckets.push(dto::Bucket { name: Some(name), creation_date, ..Default::default() });
+            }
         }
-        Ok(answer)
+        buckets.sort_by(|a, b| a.name.cmp(&b.name));
+        let output = dto::ListBucketsOutput { buckets: Some(buckets), ..Default::default() };
+        Ok(S3Response::new(output))
     }
 
     async fn put_object(&self, request: Asks<dto::PutObjectInput>) -> Answers<dto::PutObjectOutput> {
-        self.0.put(request).await
+        let input = request.input;
+        self.0.path(&input.bucket, &input.key)?;
+        if input.key.ends_with('/') {
+            // A folder, as created by the AWS console, exists only through its objects.
+            return Ok(S3Response::new(dto::PutObjectOutput::default()));
+        }
+        let staged = self.0.stage(input.body).await?;
+        let (if_match, if_none_match) = (input.if_match.as_ref(), input.if_none_match.as_ref());
+        let e_tag = self.0.store(staged, (&input.bucket, &input.key), if_match, if_none_match)?;
+        Ok(S3Response::new(dto::PutObjectOutput { e_tag: Some(e_tag), ..Default::default() }))
     }
 
     async fn get_object(&self, request: Asks<dto::GetObjectInput>) -> Answers<dto::GetObjectOutput> {
-        let input = &request.input;
-        self.0.place(&input.bucket, &input.key)?;
-        let _steady = self.0.locks.read(&input.bucket, &input.key).await;
-        self.0.find(&input.bucket, &input.key)?;
-        let (wanted, unwanted) = (input.if_match.clone(), input.if_none_match.clone());
-        let mut answer = self.0.files.get_object(request).await.map_err(spoken)?;
-        check_conditions(answer.output.e_tag.as_ref(), wanted.as_ref(), unwanted.as_ref())?;
-        answer.output.accept_ranges = Some("bytes".into());
-        answer.output.content_type.get_or_insert_with(|| UNTYPED.into());
-        Ok(answer)
+        let input = request.input;
+        let (path, _) = self.0.find(&input.bucket, &input.key)?;
+        // The metadata of the open file: the object may be replaced while it is read.
+        let mut file = fs::File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        let length = metadata.len();
+        let range = input.range.map_or(Ok(0..length), |range| range.check(length))?;
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(range.start)).map_err(failed)?;
+        file.take(range.end - range.start).read_to_end(&mut bytes).map_err(failed)?;
+        let content_range = || format!("bytes {}-{}/{length}", range.start, range.end - 1);
+        Ok(S3Response::new(dto::GetObjectOutput {
+            accept_ranges: Some("bytes".into()),
+            content_length: Some(bytes.len() as i64),
+            content_range: input.range.map(|_| content_range()),
+            content_type: Some(CONTENT_TYPE.into()),
+            e_tag: Some(e_tag(&metadata)),
+            last_modified: Some(metadata.modified().map_err(failed)?.into()),
+            body: Some(dto::StreamingBlob::from(s3s::Body::from(bytes))),
+            ..Default::default()
+        }))
     }
 
     async fn head_object(&self, request: Asks<dto::HeadObjectInput>) -> Answers<dto::HeadObjectOutput> {
-        let input = &request.input;
-        self.0.place(&input.bucket, &input.key)?;
-        let _steady = self.0.locks.read(&input.bucket, &input.key).await;
-        self.0.find(&input.bucket, &input.key)?;
-        let (wanted, unwanted) = (input.if_match.clone(), input.if_none_match.clone());
-        let mut answer = self.0.files.head_object(request).await.map_err(spoken)?;
-        check_conditions(answer.output.e_tag.as_ref(), wanted.as_ref(), unwanted.as_ref())?;
-        answer.output.accept_ranges = Some("bytes".into());
-        answer.output.content_type.get_or_insert_with(|| UNTYPED.into());
-        Ok(answer)
+        let input = request.input;
+        let (_, metadata) = self.0.find(&input.bucket, &input.key)?;
+        Ok(S3Response::new(dto::HeadObjectOutput {
+            accept_ranges: Some("bytes".into()),
+            content_length: Some(metadata.len() as i64),
+            content_type: Some(CONTENT_TYPE.into()),
+            e_tag: Some(e_tag(&metadata)),
+            last_modified: Some(metadata.modified().map_err(failed)?.into()),
+            ..Default::default()
+        }))
     }
 
     async fn copy_object(&self, request: Asks<dto::CopyObjectInput>) -> Answers<dto::CopyObjectOutput> {
-        self.0.copy(request).await
+        let input = request.input;
+        let dto::CopySource::Bucket { bucket, key, .. } = &input.copy_source else {
+            return Err(s3_error!(NotImplemented, "The offline cloud has no access points."));
+        };
+        let (source, _) = self.0.find(bucket, key)?;
+        let staged = self.0.staged_file()?;
+        fs::copy(source, staged.path()).map_err(failed)?;
+        let e_tag = self.0.store(staged, (&input.bucket, &input.key), None, None)?;
+        let result = dto::CopyObjectResult { e_tag: Some(e_tag), ..Default::default() };
+        let output = dto::CopyObjectOutput { copy_object_result: Some(result), ..Default::default() };
+        Ok(S3Response::new(output))
     }
 
     async fn delete_object(&self, request: Asks<dto::DeleteObjectInput>) -> Answers<dto::DeleteObjectOutput> {
-        let input = request.input;
-        let _alone = self.0.locks.write(&input.bucket, &input.key).await;
-        self.0.remove(&input.bucket, &input.key)?;
+        self.0.remove(&request.input.bucket, &request.input.key)?;
         Ok(S3Response::new(dto::DeleteObjectOutput::default()))
     }
 
@@ -121,7 +155,6 @@ impl S3 for Store {
         self.0.bucket(&bucket)?;
         let (mut deleted, mut errors) = (Vec::new(), Vec::new());
         for object in delete.objects {
-            let _alone = self.0.locks.write(&bucket, &object.key).await;
             let removed = self.0.remove(&bucket, &object.key);
             let key = Some(object.key);
             match removed {
@@ -144,82 +177,41 @@ impl S3 for Store {
     }
 
     async fn list_objects(&self, request: Asks<dto::ListObjectsInput>) -> Answers<dto::ListObjectsOutput> {
-        self.first_listing(request.input).await.map(S3Response::new)
+        self.list_first_version(request.input).await.map(S3Response::new)
     }
 
     async fn list_objects_v2(
         &self,
         request: Asks<dto::ListObjectsV2Input>,
     ) -> Answers<dto::ListObjectsV2Output> {
-        self.second_listing(request.input).await.map(S3Response::new)
+        self.list_second_version(request.input).await.map(S3Response::new)
     }
 
     async fn create_multipart_upload(
         &self,
         request: Asks<dto::CreateMultipartUploadInput>,
     ) -> Answers<dto::CreateMultipartUploadOutput> {
-        let input = &request.input;
-        self.0.place(&input.bucket, &input.key)?;
-        names::check_length(&input.bucket, &input.key, true)?;
-        self.0.files.create_multipart_upload(request).await.map_err(spoken)
+        self.0.create_upload(request.input).map(S3Response::new)
     }
 
     async fn upload_part(&self, request: Asks<dto::UploadPartInput>) -> Answers<dto::UploadPartOutput> {
-        let input = &request.input;
-        self.0.find_upload(&input.bucket, &input.key, &input.upload_id)?;
-        self.0.files.upload_part(request).await.map_err(spoken)
-    }
-
-    async fn upload_part_copy(
-        &self,
-        request: Asks<dto::UploadPartCopyInput>,
-    ) -> Answers<dto::UploadPartCopyOutput> {
-        let input = &request.input;
-        self.0.find_upload(&input.bucket, &input.key, &input.upload_id)?;
-        let (bucket, key) = self.0.source(&input.copy_source)?;
-        let _steady = self.0.locks.read(bucket, key).await;
-        self.0.find(bucket, key)?;
-        self.0.files.upload_part_copy(request).await.map_err(spoken)
-    }
-
-    async fn list_parts(&self, request: Asks<dto::ListPartsInput>) -> Answers<dto::ListPartsOutput> {
-        self.parts(request).await
+        self.0.upload_part(request.input).await.map(S3Response::new)
     }
 
     async fn complete_multipart_upload(
         &self,
         request: Asks<dto::CompleteMultipartUploadInput>,
     ) -> Answers<dto::CompleteMultipartUploadOutput> {
-        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
-        let _alone = self.0.locks.write(&bucket, &key).await;
-        self.0.find_upload(&bucket, &key, &request.input.upload_id)?;
-        self.check_parts(&request.input).await?;
-        self.0.make_room(&bucket, &key)?;
-        // `s3s-fs` would keep the checksums of the object that this one replaces.
-        remove_file(&names::sums(&self.0.root, &bucket, &key)).map_err(refusal)?;
-        self.0.files.complete_multipart_upload(request).await.map_err(spoken)
+        self.0.complete_upload(request.input).map(S3Response::new)
     }
 
     async fn abort_multipart_upload(
         &self,
         request: Asks<dto::AbortMultipartUploadInput>,
     ) -> Answers<dto::AbortMultipartUploadOutput> {
-        let input = &request.input;
-        self.0.find_upload(&input.bucket, &input.key, &input.upload_id)?;
-        self.0.files.abort_multipart_upload(request).await.map_err(spoken)
+        let input = request.input;
+        let folder = self.0.find_upload(&input.bucket, &input.key, &input.upload_id)?;
+        fs::remove_dir_all(folder).map_err(failed)?;
+        Ok(S3Response::new(dto::AbortMultipartUploadOutput::default()))
     }
-}
-
-fn check_conditions(
-    e_tag: Option<&ETag>,
-    wanted: Option<&ETagCondition>,
-    unwanted: Option<&ETagCondition>,
-) -> S3Result<()> {
-    if wanted.is_some_and(|it| !fits(it, e_tag)) {
-        return Err(s3_error!(PreconditionFailed, "The object has another ETag."));
-    }
-    if unwanted.is_some_and(|it| fits(it, e_tag)) {
-        return Err(s3_error!(NotModified, "The object has this ETag."));
-    }
-    Ok(())
 }

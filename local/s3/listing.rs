@@ -1,80 +1,73 @@
-//! A listing: the two calls that ask for the objects of a bucket, page by page.
+//! A listing: the two calls that list the objects of a bucket, page by page.
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::io::ErrorKind;
 
-use base64_simd::URL_SAFE_NO_PAD;
 use s3s::dto;
 use s3s::{S3Result, s3_error};
 
-use super::object::refusal;
+use super::object::{e_tag, failed};
 use super::walk::{Item, Wanted, walk};
-use super::{Shelf, Store};
+use super::{Buckets, Store};
 
-/// Items on a page where nobody says, and at most.
+/// The default and largest number of items on a page.
 const PAGE: i32 = 1_000;
 
-/// A page as both calls need it.
+/// The page for both calls.
 struct Listed {
     objects: Vec<dto::Object>,
     groups: Vec<dto::CommonPrefix>,
-    /// The last item, if there are more behind it.
+    /// The last item, if there are more.
     last: Option<String>,
+    max_keys: i32,
 }
 
 impl Store {
-    pub(super) async fn first_listing(
+    pub(super) async fn list_first_version(
         &self,
         input: dto::ListObjectsInput,
     ) -> S3Result<dto::ListObjectsOutput> {
-        let code = Code::of(input.encoding_type.as_ref())?;
-        let max_keys = page_size(input.max_keys)?;
-        let after = input.marker.clone().unwrap_or_default();
-        let listed = self
-            .list(&input.bucket, input.prefix.as_ref(), input.delimiter.as_ref(), after, max_keys, code)
-            .await?;
+        let encoding = Encoding::of(input.encoding_type.as_ref())?;
+        let (prefix, delimiter) = (input.prefix.clone(), input.delimiter.clone());
+        let after = input.marker.clone();
+        let listed = self.list(&input.bucket, prefix, delimiter, after, input.max_keys, encoding).await?;
         Ok(dto::ListObjectsOutput {
             is_truncated: Some(listed.last.is_some()),
-            next_marker: listed.last.map(|it| code.write(it)),
+            next_marker: listed.last.map(|it| encoding.write(it)),
             contents: Some(listed.objects),
             common_prefixes: Some(listed.groups),
-            marker: input.marker.map(|it| code.write(it)),
-            max_keys: Some(max_keys),
+            marker: input.marker.map(|it| encoding.write(it)),
+            max_keys: Some(listed.max_keys),
             name: Some(input.bucket),
-            prefix: input.prefix.map(|it| code.write(it)),
-            delimiter: input.delimiter.map(|it| code.write(it)),
+            prefix: input.prefix.map(|it| encoding.write(it)),
+            delimiter: input.delimiter.map(|it| encoding.write(it)),
             encoding_type: input.encoding_type,
             ..Default::default()
         })
     }
 
-    pub(super) async fn second_listing(
+    pub(super) async fn list_second_version(
         &self,
         input: dto::ListObjectsV2Input,
     ) -> S3Result<dto::ListObjectsV2Output> {
-        let code = Code::of(input.encoding_type.as_ref())?;
-        let max_keys = page_size(input.max_keys)?;
-        let after = match &input.continuation_token {
-            Some(token) => read_token(token)?,
-            None => input.start_after.clone().unwrap_or_default(),
-        };
-        let listed = self
-            .list(&input.bucket, input.prefix.as_ref(), input.delimiter.as_ref(), after, max_keys, code)
-            .await?;
+        let encoding = Encoding::of(input.encoding_type.as_ref())?;
+        let (prefix, delimiter) = (input.prefix.clone(), input.delimiter.clone());
+        // A continuation token is the last item of the page before.
+        let after = input.continuation_token.clone().or(input.start_after.clone());
+        let listed = self.list(&input.bucket, prefix, delimiter, after, input.max_keys, encoding).await?;
         Ok(dto::ListObjectsV2Output {
             is_truncated: Some(listed.last.is_some()),
-            next_continuation_token: listed.last.map(|it| URL_SAFE_NO_PAD.encode_to_string(it)),
+            next_continuation_token: listed.last,
             key_count: Some((listed.objects.len() + listed.groups.len()) as i32),
             contents: Some(listed.objects),
             common_prefixes: Some(listed.groups),
             continuation_token: input.continuation_token,
-            start_after: input.start_after.map(|it| code.write(it)),
-            max_keys: Some(max_keys),
+            start_after: input.start_after.map(|it| encoding.write(it)),
+            max_keys: Some(listed.max_keys),
             name: Some(input.bucket),
-            prefix: input.prefix.map(|it| code.write(it)),
-            delimiter: input.delimiter.map(|it| code.write(it)),
+            prefix: input.prefix.map(|it| encoding.write(it)),
+            delimiter: input.delimiter.map(|it| encoding.write(it)),
             encoding_type: input.encoding_type,
             ..Default::default()
         })
@@ -83,107 +76,90 @@ impl Store {
     async fn list(
         &self,
         bucket: &str,
-        prefix: Option<&String>,
-        delimiter: Option<&String>,
-        after: String,
-        max_keys: i32,
-        code: Code,
+        prefix: Option<String>,
+        delimiter: Option<String>,
+        after: Option<String>,
+        max_keys: Option<i32>,
+        encoding: Encoding,
     ) -> S3Result<Listed> {
-        let folder = self.0.bucket(bucket)?;
-        let wanted = Wanted {
-            prefix: prefix.cloned().unwrap_or_default(),
-            delimiter: delimiter.filter(|it| !it.is_empty()).cloned(),
-            after,
-            limit: max_keys as usize,
+        self.0.bucket(bucket)?;
+        let max_keys = max_keys.unwrap_or(PAGE).min(PAGE);
+        let Ok(limit) = usize::try_from(max_keys) else {
+            return Err(s3_error!(InvalidArgument, "max-keys is {max_keys}, and must not be negative."));
         };
-        let (shelf, bucket) = (self.0.clone(), bucket.to_owned());
-        // Thousands of files are looked at: no work for a thread that has connections to serve.
-        let listed = tokio::task::spawn_blocking(move || shelf.page(&bucket, &folder, &wanted, code)).await;
-        listed.map_err(|error| s3_error!(InternalError, "The listing broke off: {error}"))?
+        let wanted = Wanted {
+            prefix: prefix.unwrap_or_default(),
+            delimiter: delimiter.filter(|it| !it.is_empty()),
+            after: after.unwrap_or_default(),
+            limit,
+        };
+        let (buckets, bucket) = (self.0.clone(), bucket.to_owned());
+        // Reads thousands of files, which would block the connections of this thread.
+        let listed = tokio::task::spawn_blocking(move || buckets.page(&bucket, &wanted, encoding)).await;
+        let listed = listed.map_err(|error| s3_error!(InternalError, "The listing failed: {error}"))?;
+        listed.map(|listed| Listed { max_keys, ..listed })
     }
 }
 
-impl Shelf {
-    fn page(&self, bucket: &str, folder: &Path, wanted: &Wanted, code: Code) -> S3Result<Listed> {
-        let page = walk(&self.folders, folder, wanted).map_err(refusal)?;
-        let last = page.items.last().filter(|_| page.is_truncated).map(|item| match item {
-            Item::Object(name) | Item::Group(name) => name.clone(),
-        });
-        let mut listed = Listed { objects: Vec::new(), groups: Vec::new(), last };
+impl Buckets {
+    fn page(&self, bucket: &str, wanted: &Wanted, encoding: Encoding) -> S3Result<Listed> {
+        let folder = self.root.join(bucket);
+        let page = walk(&folder, wanted).map_err(failed)?;
+        let last = page.items.last().filter(|_| page.is_truncated).map(|item| item.name().to_owned());
+        let mut listed = Listed { objects: Vec::new(), groups: Vec::new(), last, max_keys: 0 };
         for item in page.items {
-            match item {
-                Item::Object(key) => listed.objects.extend(self.object(bucket, folder, key, code)?),
+            let key = match item {
+                Item::Object(key) => key,
                 Item::Group(prefix) => {
-                    listed.groups.push(dto::CommonPrefix { prefix: Some(code.write(prefix)) });
+                    listed.groups.push(dto::CommonPrefix { prefix: Some(encoding.write(prefix)) });
+                    continue;
                 }
-            }
+            };
+            let metadata = match fs::metadata(folder.join(&key)) {
+                // Deleted in the meantime.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                metadata => metadata.map_err(failed)?,
+            };
+            listed.objects.push(dto::Object {
+                key: Some(encoding.write(key)),
+                size: Some(metadata.len() as i64),
+                last_modified: Some(metadata.modified().map_err(failed)?.into()),
+                e_tag: Some(e_tag(&metadata)),
+                storage_class: Some(dto::ObjectStorageClass::from_static(dto::ObjectStorageClass::STANDARD)),
+                ..Default::default()
+            });
         }
         Ok(listed)
     }
-
-    /// `None` if it was deleted meanwhile.
-    fn object(&self, bucket: &str, folder: &Path, key: String, code: Code) -> S3Result<Option<dto::Object>> {
-        let path = folder.join(&key);
-        let read = || -> io::Result<_> {
-            let object = fs::metadata(&path)?;
-            let e_tag = self.e_tag(bucket, &key, &path, &object)?;
-            Ok((object.len(), object.modified()?, e_tag))
-        };
-        let (size, modified, e_tag) = match read() {
-            Ok(read) => read,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(refusal(error)),
-        };
-        Ok(Some(dto::Object {
-            key: Some(code.write(key)),
-            size: Some(size as i64),
-            last_modified: Some(modified.into()),
-            e_tag: Some(dto::ETag::Strong(e_tag)),
-            storage_class: Some(dto::ObjectStorageClass::from_static(dto::ObjectStorageClass::STANDARD)),
-            ..Default::default()
-        }))
-    }
 }
 
-fn page_size(max_keys: Option<i32>) -> S3Result<i32> {
-    match max_keys {
-        Some(n) if n < 0 => Err(s3_error!(InvalidArgument, "max-keys is {n}, and must not be negative.")),
-        n => Ok(n.unwrap_or(PAGE).min(PAGE)),
-    }
-}
-
-fn read_token(token: &str) -> S3Result<String> {
-    let text = URL_SAFE_NO_PAD.decode_to_vec(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    text.ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect."))
-}
-
-/// How names are written in an answer.
+/// The encoding of names in an answer.
 #[derive(Clone, Copy)]
-enum Code {
+enum Encoding {
     Plain,
-    /// Percent-encoded, for names that XML cannot carry; boto3 always asks for it.
+    /// Percent-encoded, for names that are not valid in XML; boto3 always asks for it.
     Url,
 }
 
-impl Code {
-    fn of(asked: Option<&dto::EncodingType>) -> S3Result<Code> {
+impl Encoding {
+    fn of(asked: Option<&dto::EncodingType>) -> S3Result<Encoding> {
         match asked.map(dto::EncodingType::as_str) {
-            None => Ok(Code::Plain),
-            Some("url") => Ok(Code::Url),
+            None => Ok(Encoding::Plain),
+            Some("url") => Ok(Encoding::Url),
             Some(other) => {
-                Err(s3_error!(InvalidArgument, "The encoding type is {other:?}; there is only \"url\"."))
+                Err(s3_error!(InvalidArgument, "The encoding type is {other:?}; only \"url\" is supported."))
             }
         }
     }
 
     fn write(self, name: String) -> String {
-        let Code::Url = self else { return name };
+        let Encoding::Url = self else { return name };
         let mut text = String::with_capacity(name.len());
         for byte in name.bytes() {
             if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
                 text.push(byte.into());
             } else {
-                // Writing to a string does not fail.
+                // Writing to a string cannot fail.
                 let _ = write!(text, "%{byte:02X}");
             }
         }

@@ -1,15 +1,10 @@
-//! A store: S3 over a folder. A bucket is a folder in it, an object a plain file in its bucket.
+//! A store: S3 over a folder. A bucket is a folder, an object is a plain file in its bucket.
 //!
-//! `s3s` speaks the protocol and `s3s-fs` keeps the objects, with the `ETag` and the headers of each in
-//! side-cars: dotfiles beside the buckets. What `s3s-fs` does otherwise than S3 is mended here.
+//! `s3s` implements the protocol. There is nothing but the files: no content types, metadata or checksums.
 
 mod calls;
-mod copies;
-mod folders;
 mod listing;
-mod names;
 mod object;
-mod puts;
 #[cfg(test)]
 mod tests;
 mod uploads;
@@ -18,7 +13,7 @@ mod walk;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
@@ -26,43 +21,42 @@ use s3s::access::S3Access;
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3Result, s3_error};
-use s3s_fs::FileSystem;
 
 use crate::keys::Keys;
-use folders::Folders;
-use object::Locks;
+
+/// The folder of staged objects and uploads; it is not a valid bucket name.
+const STAGE: &str = ".stage";
 
 /// The buckets in one folder. Clones are the same store.
 #[derive(Clone)]
-pub struct Store(Arc<Shelf>);
+pub struct Store(Arc<Buckets>);
 
-struct Shelf {
+struct Buckets {
     root: PathBuf,
-    files: FileSystem,
-    locks: Locks,
-    folders: Folders,
+    /// Held while an object is checked and replaced or removed, so that only one conditional PUT succeeds.
+    changes: Mutex<()>,
 }
 
 impl Store {
-    /// Opens the store in this folder, which is made if it is missing; fails where nothing can be written.
+    /// Opens the store in a folder, which is created if it is missing; fails if the folder is not writable.
     pub fn open(root: &Path) -> Result<Store> {
-        let what = || format!("keeping objects in the folder {}", root.display());
+        let what = || format!("storing objects in the folder {}", root.display());
         fs::create_dir_all(root).with_context(what)?;
-        // Better now than at the first object.
-        tempfile::Builder::new().prefix(".tmp.").tempfile_in(root).with_context(what)?;
         let root = root.canonicalize().with_context(what)?;
-        puts::clear_stage(&root).with_context(what)?;
-        let files =
-            FileSystem::new(&root).map_err(|error| anyhow::anyhow!("{error:?}")).with_context(what)?;
-        Ok(Store(Arc::new(Shelf { root, files, locks: Locks::default(), folders: Folders::default() })))
+        // What a store has left that was killed.
+        match fs::remove_dir_all(root.join(STAGE)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).with_context(what),
+            _ => fs::create_dir(root.join(STAGE)).with_context(what)?,
+        }
+        Ok(Store(Arc::new(Buckets { root, changes: Mutex::default() })))
     }
 
-    /// Makes a bucket, or leaves the one of this name as it is.
+    /// Creates a bucket unless it exists.
     pub fn create_bucket(&self, name: &str) -> Result<()> {
-        ensure!(s3s::path::check_bucket_name(name), "{name:?} is no name for a bucket");
+        ensure!(s3s::path::check_bucket_name(name), "{name:?} is not a valid bucket name");
         match fs::create_dir(self.0.root.join(name)) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                Err(error).with_context(|| format!("making the bucket {name} in {}", self.0.root.display()))
+                Err(error).with_context(|| format!("creating the bucket {name} in {}", self.0.root.display()))
             }
             _ => Ok(()),
         }
@@ -78,7 +72,7 @@ impl Store {
         self.builder(keys).build()
     }
 
-    /// Like [`Store::service`], but `access` looks at each request first, be it signed or not.
+    /// Like [`Store::service`], but `access` checks every request first, signed or not.
     pub fn guarded_service(&self, keys: &Keys, access: impl S3Access) -> S3Service {
         let mut builder = self.builder(keys);
         builder.set_access(access);
@@ -92,7 +86,7 @@ impl Store {
     }
 }
 
-/// Who may ask.
+/// The accepted keys.
 struct Known(Keys);
 
 #[async_trait]

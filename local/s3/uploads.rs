@@ -1,109 +1,97 @@
-//! An upload: an object that comes in parts, each a file of its own until the last one has come.
+//! Uploads: objects in parts. An upload is a folder with its parts until it is completed.
 
 use std::fs;
+use std::io;
+use std::path::PathBuf;
 
-use s3s::dto;
-use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3Result, dto, s3_error};
 use uuid::Uuid;
 
-use super::object::{md5, refusal, spoken};
-use super::{Shelf, Store, names};
+use super::object::{e_tag, failed};
+use super::{Buckets, STAGE};
 
-/// Of every part but the last, in bytes.
-const SMALLEST_PART: u64 = 5 * 1024 * 1024;
+/// The smallest size of a part except the last, in bytes.
+const MIN_PART: u64 = 5 * 1024 * 1024;
+/// The file with the bucket and the key of an upload.
+const TARGET: &str = "target";
 
-/// What is read of a part.
-struct Part {
-    size: u64,
-    e_tag: String,
-}
+impl Buckets {
+    pub(super) fn create_upload(
+        &self,
+        input: dto::CreateMultipartUploadInput,
+    ) -> S3Result<dto::CreateMultipartUploadOutput> {
+        self.path(&input.bucket, &input.key)?;
+        let id = Uuid::new_v4().to_string();
+        let folder = self.root.join(STAGE).join(&id);
+        let target = format!("{}/{}", input.bucket, input.key);
+        fs::create_dir(&folder).and_then(|()| fs::write(folder.join(TARGET), target)).map_err(failed)?;
+        Ok(dto::CreateMultipartUploadOutput {
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            upload_id: Some(id),
+            ..Default::default()
+        })
+    }
 
-impl Shelf {
-    /// Fails if there is no such upload of this very object.
-    pub(super) fn find_upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<()> {
-        self.place(bucket, key)?;
-        // The id becomes part of a file name.
-        if Uuid::try_parse(id).is_ok_and(|it| it.to_string() == id)
-            && names::upload(&self.root, bucket, key, id).is_file()
-        {
-            return Ok(());
+    /// The folder of an upload of this object.
+    pub(super) fn find_upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<PathBuf> {
+        self.path(bucket, key)?;
+        // The id becomes part of a path.
+        let is_id = Uuid::try_parse(id).is_ok_and(|it| it.to_string() == id);
+        let folder = self.root.join(STAGE).join(id);
+        if is_id && fs::read_to_string(folder.join(TARGET)).is_ok_and(|it| it == format!("{bucket}/{key}")) {
+            return Ok(folder);
         }
-        Err(s3_error!(
-            NoSuchUpload,
-            "There is no such upload: its id is wrong, or it was completed or aborted."
-        ))
+        Err(s3_error!(NoSuchUpload, "The upload {id} does not exist; it may be completed or aborted."))
     }
 
-    /// `None` if it has not come.
-    fn part(&self, id: &str, number: i32) -> S3Result<Option<Part>> {
-        let path = names::part(&self.root, id, number);
-        match fs::metadata(&path) {
-            Ok(file) => Ok(Some(Part { size: file.len(), e_tag: md5(&path).map_err(refusal)? })),
-            Err(_) => Ok(None),
-        }
-    }
-}
-
-impl Store {
-    /// Reads parts, which may be large: no work for a thread that has connections to serve.
-    async fn read_parts(&self, id: &str, numbers: Vec<i32>) -> S3Result<Vec<Option<Part>>> {
-        let (shelf, id) = (self.0.clone(), id.to_owned());
-        let read = move || numbers.into_iter().map(|number| shelf.part(&id, number)).collect();
-        let read = tokio::task::spawn_blocking(read).await;
-        read.map_err(|error| s3_error!(InternalError, "The parts could not be read: {error}"))?
+    pub(super) async fn upload_part(&self, input: dto::UploadPartInput) -> S3Result<dto::UploadPartOutput> {
+        let folder = self.find_upload(&input.bucket, &input.key, &input.upload_id)?;
+        let staged = self.stage(input.body).await?;
+        let part = staged.persist(folder.join(input.part_number.to_string()));
+        let metadata = part.map_err(|error| error.error).and_then(|part| part.metadata()).map_err(failed)?;
+        Ok(dto::UploadPartOutput { e_tag: Some(e_tag(&metadata)), ..Default::default() })
     }
 
-    /// Fails if the parts are not the ones that came: `s3s-fs` would find out too late, when the upload is gone.
-    pub(super) async fn check_parts(&self, input: &dto::CompleteMultipartUploadInput) -> S3Result<()> {
-        let parts = input.multipart_upload.as_ref().and_then(|it| it.parts.as_deref()).unwrap_or_default();
+    pub(super) fn complete_upload(
+        &self,
+        input: dto::CompleteMultipartUploadInput,
+    ) -> S3Result<dto::CompleteMultipartUploadOutput> {
+        let folder = self.find_upload(&input.bucket, &input.key, &input.upload_id)?;
+        let parts = input.multipart_upload.and_then(|it| it.parts).unwrap_or_default();
         if parts.is_empty() {
-            return Err(s3_error!(MalformedXML, "An upload is completed with at least one part."));
+            return Err(s3_error!(MalformedXML, "An upload has at least one part."));
         }
-        let numbers: Vec<i32> = parts.iter().map(|part| part.part_number.unwrap_or_default()).collect();
-        if let Some((number, expected)) =
-            numbers.iter().zip(1..).find(|(number, expected)| *number != expected)
-        {
-            return Err(s3_error!(
-                InvalidPartOrder,
-                "Part {number} stands where part {expected} should: parts are numbered 1, 2, 3 and so on here."
-            ));
+        if !parts.is_sorted_by(|a, b| a.part_number < b.part_number) {
+            return Err(s3_error!(InvalidPartOrder, "The parts are not in ascending order."));
         }
-        let n_parts = parts.len();
-        let came = self.read_parts(&input.upload_id, numbers).await?;
-        for ((part, came), number) in parts.iter().zip(came).zip(1..) {
-            let Some(came) = came else {
+        let mut whole = self.staged_file()?;
+        for (at, part) in parts.iter().enumerate() {
+            let number = part.part_number.unwrap_or_default();
+            let Ok(mut file) = fs::File::open(folder.join(number.to_string())) else {
                 return Err(s3_error!(InvalidPart, "Part {number} has not been uploaded."));
             };
-            if number < n_parts && came.size < SMALLEST_PART {
+            let metadata = file.metadata().map_err(failed)?;
+            if part.e_tag.as_ref().is_some_and(|wanted| !wanted.weak_cmp(&e_tag(&metadata))) {
+                return Err(s3_error!(InvalidPart, "Part {number} has another ETag."));
+            }
+            if at + 1 < parts.len() && metadata.len() < MIN_PART {
                 return Err(s3_error!(
                     EntityTooSmall,
-                    "Part {number} has {} bytes; every part but the last must have {SMALLEST_PART}.",
-                    came.size
+                    "Part {number} has {} bytes; all parts except the last need {MIN_PART}.",
+                    metadata.len()
                 ));
             }
-            if let Some(e_tag) = part.e_tag.as_ref().filter(|it| it.value() != came.e_tag) {
-                return Err(s3_error!(InvalidPart, "Part {number} has another ETag than {}.", e_tag.value()));
-            }
+            io::copy(&mut file, &mut whole).map_err(failed)?;
         }
-        Ok(())
-    }
-
-    /// All parts of an upload that have come, in order.
-    pub(super) async fn parts(
-        &self,
-        request: S3Request<dto::ListPartsInput>,
-    ) -> S3Result<S3Response<dto::ListPartsOutput>> {
-        let input = &request.input;
-        let id = input.upload_id.clone();
-        self.0.find_upload(&input.bucket, &input.key, &id)?;
-        let mut answer = self.0.files.list_parts(request).await.map_err(spoken)?;
-        let parts = answer.output.parts.get_or_insert_default();
-        parts.sort_by_key(|part| part.part_number);
-        let numbers = parts.iter().map(|part| part.part_number.unwrap_or_default()).collect();
-        for (part, came) in parts.iter_mut().zip(self.read_parts(&id, numbers).await?) {
-            part.e_tag = came.map(|it| dto::ETag::Strong(it.e_tag));
-        }
-        answer.output.is_truncated = Some(false);
-        Ok(answer)
+        let (if_match, if_none_match) = (input.if_match.as_ref(), input.if_none_match.as_ref());
+        let e_tag = self.store(whole, (&input.bucket, &input.key), if_match, if_none_match)?;
+        fs::remove_dir_all(folder).map_err(failed)?;
+        Ok(dto::CompleteMultipartUploadOutput {
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            e_tag: Some(e_tag),
+            ..Default::default()
+        })
     }
 }

@@ -1,63 +1,62 @@
-//! SQL as Athena takes it: what Trino would refuse is refused in its words, the rest becomes a plan.
+//! SQL: from the text of a query to a plan of `DataFusion`.
 
-mod arrays;
-mod dialect;
-mod explain;
-mod known;
-mod locate;
 mod names;
-mod relations;
-mod resolve;
 mod rewrite;
-mod scope;
-mod strict;
-mod syntax;
-mod tokens;
 mod types;
 mod unnest;
 
-use datafusion::common::DFSchema;
+use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as Planned;
-use datafusion::sql::sqlparser::ast::Statement as Ast;
+use datafusion::sql::sqlparser::ast::{Expr, Statement as Ast};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 
-use self::locate::Source;
-use self::names::OutputNames;
 use super::statements::Statement;
-use crate::Catalogue;
+use super::table::PATH;
 
-/// What a client has sent, as far as it can be read without the catalogue.
+/// A query, parsed without the catalogue.
 pub(super) enum Query {
     Select(Box<Select>),
     Statement(Statement),
 }
 
-/// A query that gives rows.
+/// A query that returns rows.
 pub(super) struct Select {
     ast: Ast,
-    source: Source,
-    names: OutputNames,
+    /// Whether the query uses the hidden column with the object of a row.
+    pub(super) has_path: bool,
 }
 
 impl Query {
     pub(super) fn parse(sql: &str) -> Result<Query, String> {
         let sql = sql.trim_end().trim_end_matches(';');
         if sql.trim().is_empty() {
-            return Err("line 1:1: mismatched input '<EOF>'. Expecting: a statement".into());
+            return Err("line 1:1: the query is empty".into());
         }
         if let Some(statement) = Statement::parse(sql) {
             return Ok(Query::Statement(statement));
         }
-        let ast = dialect::parse(sql)?;
-        let names = OutputNames::of(&ast);
-        Ok(Query::Select(Box::new(Select { ast, source: Source::new(sql), names })))
+        let mut statements =
+            Parser::parse_sql(&GenericDialect {}, sql).map_err(|error| syntax_error(&error))?;
+        let statement = statements.pop();
+        match statement {
+            Some(ast @ Ast::Query(_)) if statements.is_empty() => {
+                Ok(Query::Select(Box::new(Select { ast, has_path: sql.contains(PATH) })))
+            }
+            Some(Ast::Delete(_) | Ast::Update { .. } | Ast::Merge { .. }) => {
+                Err("NOT_SUPPORTED: Modifying Hive table rows is only supported for transactional tables"
+                    .into())
+            }
+            _ => Err("NOT_SUPPORTED: the offline Athena runs one SELECT, SHOW or DESCRIBE at a time".into()),
+        }
     }
 
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Query::Select(_) => "DML",
-            Query::Statement(statement) => statement.kind(),
+            Query::Statement(_) => "UTILITY",
         }
     }
 
@@ -67,42 +66,33 @@ impl Query {
 }
 
 impl Select {
-    pub(super) async fn plan(
-        &self,
-        context: &SessionContext,
-        catalogue: &Catalogue,
-        database: &str,
-    ) -> Result<LogicalPlan, String> {
-        resolve::tables(&self.ast, catalogue, database)?;
+    pub(super) async fn plan(&self, context: &SessionContext) -> Result<LogicalPlan> {
         let mut ast = self.ast.clone();
-        names::lower(&mut ast);
-        scope::resolve(&mut ast, catalogue, database)?;
+        names::prepare(&mut ast, self.has_path);
         unnest::inline(&mut ast)?;
         rewrite::functions(&mut ast)?;
         let state = context.state();
         // On the heap: these futures hold whole statements.
-        let planned = Box::pin(state.statement_to_plan(Planned::Statement(Box::new(ast)))).await;
-        let plan = planned.map_err(|error| self.explain(&error))?;
-        types::check(&plan, &self.ast, &self.source)?;
-        let mut kinds = plan.schema().fields().iter().map(|field| field.data_type());
-        match kinds.find_map(strict::no_span) {
-            Some(refused) => Err(refused),
-            None => Ok(plan),
-        }
+        let plan = Box::pin(state.statement_to_plan(Planned::Statement(Box::new(ast)))).await?;
+        types::check(&plan)?;
+        Ok(plan)
     }
+}
 
-    /// Whether the hidden column with the object of a row is asked for.
-    pub(super) fn names_path(&self) -> bool {
-        self.source.holds(super::table::PATH)
+/// Puts the position in front, as Athena does.
+fn syntax_error(error: &ParserError) -> String {
+    let text = error.to_string();
+    let text = text.trim_start_matches("sql parser error: ");
+    match text.split_once(" at Line: ") {
+        Some((message, place)) => format!("line {}: {message}", place.replacen(", Column: ", ":", 1)),
+        None => format!("SYNTAX_ERROR: {text}"),
     }
+}
 
-    /// The names of the result's columns.
-    pub(super) fn names(&self, schema: &DFSchema) -> Vec<String> {
-        self.names.show(schema)
-    }
-
-    /// An error of `DataFusion` in Athena's words.
-    pub(super) fn explain(&self, error: &datafusion::error::DataFusionError) -> String {
-        explain::explain(error, &self.ast, &self.source)
+/// Parses the text of one expression.
+fn expression(text: &str) -> Result<Expr> {
+    match Parser::new(&GenericDialect {}).try_with_sql(text).and_then(|mut parser| parser.parse_expr()) {
+        Ok(expression) => Ok(expression),
+        Err(error) => plan_err!("SYNTAX_ERROR: {error} in {text}"),
     }
 }

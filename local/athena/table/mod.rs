@@ -1,10 +1,6 @@
-//! A table: the objects below its folder, read as rows of its columns.
+//! A table: the objects in its folder as rows.
 
-mod csv;
-mod fit;
-mod json;
 mod objects;
-mod prune;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,22 +8,20 @@ use std::sync::atomic::AtomicU64;
 
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::json::ReaderBuilder;
+use datafusion::catalog::memory::MemorySourceConfig;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DataFusionError, Result};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
-use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use tokio::sync::mpsc::Sender;
+use serde_json::{Map, Value};
 
 use self::objects::Object;
-pub(crate) use self::prune::wanted as wanted_partitions;
 use crate::catalogue::{Table, hive};
 
-/// The hidden column with the object that a row comes from.
+/// The hidden column with the object of a row.
 pub(super) const PATH: &str = "$path";
-/// How many rows go on together.
+/// The number of rows in a batch.
 const ROWS: usize = 8192;
 
 /// A table of the catalogue that can be scanned.
@@ -39,43 +33,14 @@ pub(super) struct Scannable {
     n_scanned: Arc<AtomicU64>,
 }
 
-/// How the objects of a table are written.
-#[derive(Clone, Debug)]
-enum Format {
-    Json,
-    Csv { delimiter: u8, n_skipped: usize, is_strict: bool },
-}
-
 impl Scannable {
-    /// `with_path`: with the hidden column, which `*` must not show.
-    pub(super) fn new(table: Table, root: &Path, with_path: bool, n_scanned: Arc<AtomicU64>) -> Scannable {
-        let columns = table.storage_descriptor.columns.iter().chain(&table.partition_keys);
-        let fields =
-            columns.map(|column| Field::new(column.name.to_lowercase(), hive::parse(&column.kind), true));
-        let path = with_path.then(|| Field::new(PATH, DataType::Utf8, true));
-        let fields: Vec<Field> = fields.chain(path).collect();
-        let schema = Arc::new(Schema::new(fields));
+    /// `has_path` adds the hidden column.
+    pub(super) fn new(table: Table, root: &Path, has_path: bool, n_scanned: Arc<AtomicU64>) -> Scannable {
+        let field = |name: &str, kind| Field::new(name.to_lowercase(), kind, true);
+        let fields = table.columns().map(|column| field(&column.name, hive::parse(&column.kind)));
+        let path = has_path.then(|| field(PATH, DataType::Utf8));
+        let schema = Arc::new(Schema::new(fields.chain(path).collect::<Vec<_>>()));
         Scannable { table: Arc::new(table), schema, root: root.to_owned(), n_scanned }
-    }
-
-    fn format(&self) -> Result<Format> {
-        let serde = self.table.storage_descriptor.serde_info.clone().unwrap_or_default();
-        let library = serde.serialization_library.unwrap_or_default().to_lowercase();
-        let first = |name: &str| serde.parameters.get(name).and_then(|text| text.bytes().next());
-        if library.contains("json") {
-            return Ok(Format::Json);
-        }
-        let is_strict = library.contains("opencsv");
-        if is_strict || library.contains("lazysimple") {
-            let delimiter = if is_strict { first("separatorChar") } else { first("field.delim") };
-            let skipped = self.table.parameters.get("skip.header.line.count").and_then(|it| it.parse().ok());
-            let n_skipped = skipped.unwrap_or_default();
-            return Ok(Format::Csv { delimiter: delimiter.unwrap_or(b','), n_skipped, is_strict });
-        }
-        Err(DataFusionError::Execution(format!(
-            "HIVE_UNSUPPORTED_FORMAT: the offline Athena reads JSON and CSV, and table {} has the SerDe `{library}`",
-            self.table.name
-        )))
     }
 }
 
@@ -89,111 +54,105 @@ impl TableProvider for Scannable {
         TableType::Base
     }
 
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        let verdict = |filter: &&Expr| {
-            if prune::is_about_keys(filter, &self.table) {
-                TableProviderFilterPushDown::Inexact
-            } else {
-                TableProviderFilterPushDown::Unsupported
-            }
-        };
-        Ok(filters.iter().map(verdict).collect())
-    }
-
     async fn scan(
         &self,
-        state: &dyn Session,
+        _: &dyn Session,
         projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
+        _: &[Expr],
+        _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let format = self.format()?;
-        let (table, root) = (self.table.clone(), self.root.clone());
-        let partitions = prune::wanted(&table, filters, state)?;
-        // New objects are seen at every scan: nobody tells of them.
-        let objects = tokio::task::spawn_blocking(move || objects::of(&table, &partitions, &root)).await;
-        let objects = objects.map_err(|error| DataFusionError::Execution(error.to_string()))??;
+        let serde = self.table.storage_descriptor.serde_info.as_ref();
+        let library = serde.and_then(|it| it.serialization_library.as_deref()).unwrap_or_default();
+        if !library.to_lowercase().contains("json") {
+            return exec_err!(
+                "HIVE_UNSUPPORTED_FORMAT: the offline Athena reads JSON, and table {} has the SerDe `{library}`",
+                self.table.name
+            );
+        }
         let schema = match projection {
             Some(columns) => Arc::new(self.schema.project(columns)?),
             None => self.schema.clone(),
         };
-        let n_parts = state.config().target_partitions().clamp(1, objects.len().max(1));
-        let size = objects.len().div_ceil(n_parts).max(1);
-        let part = |objects: &[Object]| -> Arc<dyn PartitionStream> {
-            Arc::new(Part {
-                objects: objects.to_vec(),
-                schema: schema.clone(),
-                columns: self
-                    .table
-                    .storage_descriptor
-                    .columns
-                    .iter()
-                    .map(|column| column.name.to_lowercase())
-                    .collect(),
-                format: format.clone(),
-                n_scanned: self.n_scanned.clone(),
-            })
-        };
-        let parts =
-            if objects.is_empty() { vec![part(&[])] } else { objects.chunks(size).map(part).collect() };
-        Ok(Arc::new(StreamingTableExec::try_new(schema, parts, None, None, false, limit)?))
-    }
-}
-
-/// A share of the objects, read on a thread of its own.
-#[derive(Clone, Debug)]
-struct Part {
-    objects: Vec<Object>,
-    /// The columns that are asked for.
-    schema: SchemaRef,
-    /// All columns of the objects, in their order.
-    columns: Vec<String>,
-    format: Format,
-    n_scanned: Arc<AtomicU64>,
-}
-
-impl PartitionStream for Part {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let mut stream = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), 2);
-        let (part, rows) = (self.clone(), stream.tx());
-        stream.spawn_blocking(move || part.read(&Rows { rows }));
-        stream.build()
-    }
-}
-
-impl Part {
-    fn read(&self, rows: &Rows) -> Result<()> {
-        match self.format {
-            Format::Json => json::read(self, rows),
-            Format::Csv { delimiter, n_skipped, is_strict } => {
-                csv::read(self, delimiter, n_skipped, is_strict, rows)
+        let (table, root, n_scanned) = (self.table.clone(), self.root.clone(), self.n_scanned.clone());
+        let mut rows = Rows { schema: schema.clone(), records: Vec::new(), batches: Vec::new() };
+        // Every scan lists the objects, so that new ones are read.
+        let read = tokio::task::spawn_blocking(move || {
+            for object in objects::of(&table, &root)? {
+                rows.read(object, &n_scanned)?;
             }
-        }
-    }
-
-    /// Whether only the number of rows is asked for.
-    fn counts_only(&self) -> bool {
-        self.schema.fields().is_empty()
+            rows.finish()
+        });
+        let batches = read.await.map_err(|error| DataFusionError::Execution(error.to_string()))??;
+        Ok(MemorySourceConfig::try_new_exec(&[batches], schema, None)?)
     }
 }
 
-/// Where rows go on to.
+/// The rows of the objects that have been read.
 struct Rows {
-    rows: Sender<Result<RecordBatch>>,
+    schema: SchemaRef,
+    /// The records of the next batch, with their objects.
+    records: Vec<(Map<String, Value>, Arc<Object>)>,
+    batches: Vec<RecordBatch>,
 }
 
 impl Rows {
-    /// Says no more when nobody takes rows any longer.
-    fn send(&self, batch: RecordBatch) -> bool {
-        self.rows.blocking_send(Ok(batch)).is_ok()
+    fn read(&mut self, object: Object, n_scanned: &AtomicU64) -> Result<()> {
+        let Some(bytes) = object.read(n_scanned)? else { return Ok(()) };
+        let object = Arc::new(object);
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        for line in lines {
+            let record: Map<String, Value> = match serde_json::from_slice(line) {
+                Ok(record) => hive::lower_keys(record),
+                Err(error) => {
+                    let url = &object.url;
+                    return exec_err!("HIVE_CURSOR_ERROR: Row is not a valid JSON Object: {error} in {url}");
+                }
+            };
+            self.records.push((record, object.clone()));
+            if self.records.len() == ROWS {
+                self.decode()?;
+            }
+        }
+        Ok(())
     }
 
-    fn send_count(&self, schema: &SchemaRef, n: usize) -> Result<bool> {
-        let options = RecordBatchOptions::new().with_row_count(Some(n));
-        Ok(self.send(RecordBatch::try_new_with_options(schema.clone(), Vec::new(), &options)?))
+    fn finish(mut self) -> Result<Vec<RecordBatch>> {
+        self.decode()?;
+        Ok(self.batches)
+    }
+
+    fn decode(&mut self) -> Result<()> {
+        let records = std::mem::take(&mut self.records);
+        if self.schema.fields().is_empty() {
+            let options = RecordBatchOptions::new().with_row_count(Some(records.len()));
+            self.batches.push(RecordBatch::try_new_with_options(self.schema.clone(), Vec::new(), &options)?);
+            return Ok(());
+        }
+        let complete = records.into_iter().map(|(mut record, object)| {
+            record.extend(object.partition.iter().map(|(key, value)| (key.clone(), value.as_str().into())));
+            record.insert(PATH.into(), object.url.as_str().into());
+            (record, object)
+        });
+        let (records, objects): (Vec<_>, Vec<_>) = complete.unzip();
+        match self.batch(&records) {
+            Ok(batch) => self.batches.extend(batch),
+            Err(error) => {
+                // One of the records does not have the types of the columns.
+                let wrong = records.iter().zip(objects).find_map(|(record, object)| {
+                    let error = self.batch(std::slice::from_ref(record)).err()?;
+                    Some(format!("HIVE_BAD_DATA: {} in {}", error.strip_backtrace(), object.url))
+                });
+                return Err(wrong.map_or(error, DataFusionError::Execution));
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&self, records: &[Map<String, Value>]) -> Result<Option<RecordBatch>> {
+        let reader =
+            ReaderBuilder::new(self.schema.clone()).with_batch_size(ROWS).with_coerce_primitive(true);
+        let mut decoder = reader.build_decoder()?;
+        decoder.serialize(records)?;
+        Ok(decoder.flush()?)
     }
 }

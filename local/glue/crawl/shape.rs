@@ -1,75 +1,85 @@
-//! The shape of objects: their format and columns, inferred from what they hold.
-
-mod csv;
-mod json;
+//! The shape of objects: their columns, inferred from the JSON records in them.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use datafusion::arrow::datatypes::Fields;
+use datafusion::arrow::error::ArrowError;
+use datafusion::arrow::json::reader::infer_json_schema_from_iterator;
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
 
-use super::walk::File;
-use super::{Halt, Watch};
+use super::{Halt, check};
 use crate::catalogue::hive;
 
+/// How many records are in memory before their columns are inferred.
+const BATCH: usize = 10_000;
+
+#[derive(Default)]
 pub(super) struct Shape {
-    pub(super) format: Format,
-    /// In the order they were first seen in, with names in lower case.
+    /// In the order of their first occurrence, with names in lower case.
     pub(super) fields: Fields,
-    /// The names of columns as the objects write them.
+    /// The names of columns as in the objects, by the name in lower case.
     pub(super) originals: BTreeMap<String, String>,
     pub(super) n_records: u64,
     pub(super) n_objects: u64,
-    pub(super) n_bytes: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
-    Json,
-    Csv { delimiter: u8, has_header: bool, is_quoted: bool },
 }
 
 impl Shape {
-    /// The shape of the objects of one folder, if they have one that is known; reads at most `sample` of them.
-    pub(super) fn infer(files: &[File], sample: usize, watch: &Watch) -> Result<Option<Shape>, Halt> {
-        let mut contents = Contents { files: files.iter(), left: sample, n_read: 0, watch };
-        let mut first = None;
-        while let Some(bytes) = contents.next()? {
-            if bytes.iter().any(|byte| !byte.is_ascii_whitespace()) {
-                first = Some(bytes);
-                break;
+    /// The shape of the objects of one folder, none if they are not JSON lines; reads at most `sample` objects.
+    pub(super) fn infer(
+        files: &[PathBuf],
+        sample: usize,
+        stop: &CancellationToken,
+    ) -> Result<Option<Shape>, Halt> {
+        let mut shape = Shape::default();
+        let mut records = Vec::new();
+        let mut n_read = 0;
+        for file in files.iter().take(sample) {
+            check(stop)?;
+            match fs::read(file) {
+                Ok(bytes) => shape.read(&bytes, &mut records),
+                // Deleted since the folder was read.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(Halt::Failed(format!("reading {}: {error}", file.display()))),
+            }
+            n_read += 1;
+            if records.len() >= BATCH {
+                shape.add(&mut records)?;
             }
         }
-        let Some(first) = first else { return Ok(None) };
-        let shape = if first.trim_ascii_start().starts_with(b"{") {
-            json::infer(first, &mut contents)?
-        } else {
-            csv::infer(&first, &mut contents)?
-        };
-        let n_objects = files.len() as u64;
-        Ok(shape.map(|shape| Shape {
-            // What was not read is taken to be like the rest.
-            n_records: shape.n_records * n_objects / contents.n_read.max(1),
-            n_objects,
-            n_bytes: files.iter().map(|file| file.size).sum(),
-            ..shape
-        }))
+        shape.add(&mut records)?;
+        if shape.fields.is_empty() {
+            return Ok(None);
+        }
+        shape.n_objects = files.len() as u64;
+        // Estimates the number of records in the objects that were not read.
+        shape.n_records = shape.n_records * shape.n_objects / n_read.max(1);
+        Ok(Some(shape))
     }
 
-    fn new(format: Format, fields: Fields, n_records: u64) -> Shape {
-        Shape { format, fields, originals: BTreeMap::new(), n_records, n_objects: 0, n_bytes: 0 }
+    /// Collects the records of one object up to the first invalid line.
+    fn read(&mut self, bytes: &[u8], records: &mut Vec<Value>) {
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        for record in lines.map_while(|line| serde_json::from_slice::<Map<String, Value>>(line).ok()) {
+            for key in record.keys() {
+                self.originals.entry(key.to_lowercase()).or_insert_with(|| key.clone());
+            }
+            records.push(Value::Object(hive::lower_keys(record)));
+        }
     }
 
-    pub(super) fn has_format_of(&self, other: &Shape) -> bool {
-        matches!(self.format, Format::Json) == matches!(other.format, Format::Json)
-    }
-
-    /// How much of their columns two shapes share, from 0 to 1.
-    pub(super) fn similarity(&self, other: &Shape) -> f64 {
-        let n_shared = self.fields.iter().filter(|field| other.fields.find(field.name()).is_some()).count();
-        let n_all = self.fields.len() + other.fields.len() - n_shared;
-        if n_all == 0 { 1.0 } else { n_shared as f64 / n_all as f64 }
+    fn add(&mut self, records: &mut Vec<Value>) -> Result<(), Halt> {
+        let inferred = infer_json_schema_from_iterator(records.iter().map(Ok::<_, ArrowError>));
+        let schema = inferred.map_err(|error| {
+            Halt::Failed(format!("the records have a column with values of different types: {error}"))
+        })?;
+        self.fields = hive::merge_fields(&self.fields, &schema.fields);
+        self.n_records += records.len() as u64;
+        records.clear();
+        Ok(())
     }
 
     pub(super) fn merge(&mut self, other: Shape) {
@@ -77,34 +87,5 @@ impl Shape {
         self.originals.extend(other.originals);
         self.n_records += other.n_records;
         self.n_objects += other.n_objects;
-        self.n_bytes += other.n_bytes;
-    }
-}
-
-/// The bytes of one object after the other.
-struct Contents<'a> {
-    files: std::slice::Iter<'a, File>,
-    left: usize,
-    n_read: u64,
-    watch: &'a Watch<'a>,
-}
-
-impl Contents<'_> {
-    fn next(&mut self) -> Result<Option<Vec<u8>>, Halt> {
-        while self.left > 0 {
-            self.watch.go_on()?;
-            let Some(file) = self.files.next() else { break };
-            self.left -= 1;
-            match fs::read(&file.path) {
-                Ok(bytes) => {
-                    self.n_read += 1;
-                    return Ok(Some(bytes));
-                }
-                // Taken away since the folder was read.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(Halt::Failed(format!("reading {}: {error}", file.path.display()))),
-            }
-        }
-        Ok(None)
     }
 }

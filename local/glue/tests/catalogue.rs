@@ -1,9 +1,9 @@
-//! Databases, tables and partitions that clients make.
+//! Databases and tables of clients.
 
 use super::*;
 
 #[tokio::test]
-async fn a_database_is_made_once_and_found_in_any_case() {
+async fn database_is_created_once_and_found_in_any_case() {
     let scene = Scene::new();
     scene
         .ask("CreateDatabase", json!({ "DatabaseInput": { "Name": "Realtime-DE-db", "Description": "d" } }))
@@ -19,7 +19,7 @@ async fn a_database_is_made_once_and_found_in_any_case() {
 }
 
 #[tokio::test]
-async fn long_lists_come_in_pages() {
+async fn long_lists_have_pages() {
     let scene = Scene::new();
     for n in 0..5 {
         scene.ask("CreateDatabase", json!({ "DatabaseInput": { "Name": format!("d{n}") } })).await;
@@ -42,7 +42,7 @@ async fn long_lists_come_in_pages() {
 }
 
 #[tokio::test]
-async fn a_table_comes_back_as_it_was_made() {
+async fn table_is_returned_as_it_was_created() {
     let scene = Scene::new();
     scene.ask("CreateDatabase", json!({ "DatabaseInput": { "Name": "db" } })).await;
     let input = json!({
@@ -56,19 +56,12 @@ async fn a_table_comes_back_as_it_was_made() {
     assert_eq!((columns(&table).as_str(), &table["Owner"]), ("open double", &json!("me")));
     assert_eq!(table["PartitionKeys"][0]["Name"], "year");
 
-    let part =
-        json!({ "DatabaseName": "db", "TableName": "stocks", "PartitionInput": { "Values": ["2024"] } });
-    scene.ask("CreatePartition", part.clone()).await;
-    assert!(scene.refusal("CreatePartition", part).await.starts_with("AlreadyExistsException"));
-    let parts = scene.ask("GetPartitions", json!({ "DatabaseName": "db", "TableName": "stocks" })).await;
-    assert_eq!(parts["Partitions"][0]["Values"], json!(["2024"]));
-
     scene.ask("DeleteTable", json!({ "DatabaseName": "db", "Name": "stocks" })).await;
     assert!(scene.tables().await.is_empty());
 }
 
 #[tokio::test]
-async fn an_operation_that_is_not_there_is_refused_by_name() {
+async fn unknown_operation_is_refused_by_name() {
     let refused = Scene::new().refusal("CreateJob", json!({})).await;
     assert!(refused.starts_with("UnknownOperationException") && refused.contains("CreateJob"), "{refused}");
 }

@@ -1,7 +1,7 @@
-//! A group: who its members are, and who of them has which partitions.
+//! A group: its members and their assignments.
 //!
 //! The states and their names are those of Apache Kafka's classic protocol: members join, the leader
-//! among them assigns, each hears its share, and any change of the members begins the round again.
+//! assigns, every member gets its assignment, and any change of the members starts a rebalance.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,58 +14,35 @@ use tokio::sync::oneshot::{Receiver, channel};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::member::{Join, Member, NO_GENERATION, not_synced, refused, told};
+use super::member::{Join, Member, answered, not_synced, refused};
 
 /// A consumer group.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Group {
     phase: Phase,
     generation: i32,
     protocol_type: String,
-    /// How the partitions are assigned, as all members understand it.
+    /// The assignment protocol that all members support.
     protocol: String,
     leader: String,
     members: BTreeMap<String, Member>,
-    /// The ids given to clients that have not come back with them yet, and how long they are kept.
-    invited: BTreeMap<String, Instant>,
+    /// Ids that were given to clients that have not joined with them yet, and when they expire.
+    pending: BTreeMap<String, Instant>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Phase {
+    #[default]
     Empty,
-    /// Everybody is to join again. Who has not by then is out.
+    /// All members have to join again until then; the others are removed.
     PreparingRebalance {
         until: Instant,
     },
-    /// The leader assigns. Who has not asked for its share by then is out.
+    /// The leader assigns; members that have not sent a SyncGroup until then are removed.
     CompletingRebalance {
         until: Instant,
     },
     Stable,
-}
-
-/// A member as an administrator sees it.
-#[derive(Debug)]
-pub(super) struct Described {
-    pub(super) id: String,
-    pub(super) client: String,
-    pub(super) instance: Option<String>,
-    pub(super) metadata: Bytes,
-    pub(super) assignment: Bytes,
-}
-
-impl Default for Group {
-    fn default() -> Group {
-        Group {
-            phase: Phase::Empty,
-            generation: NO_GENERATION,
-            protocol_type: String::new(),
-            protocol: String::new(),
-            leader: String::new(),
-            members: BTreeMap::new(),
-            invited: BTreeMap::new(),
-        }
-    }
 }
 
 impl Group {
@@ -91,26 +68,20 @@ impl Group {
         &self.protocol
     }
 
-    pub(super) fn describe(&self) -> impl Iterator<Item = Described> {
-        self.members.iter().map(|(id, member)| Described {
-            id: id.clone(),
-            client: member.client.clone(),
-            instance: member.instance.clone(),
-            metadata: member.metadata(&self.protocol),
-            assignment: member.assignment.clone(),
-        })
+    pub(super) fn members(&self) -> impl Iterator<Item = (&String, &Member)> {
+        self.members.iter()
     }
 
-    /// Takes in a member. The answer comes when everybody has joined, or at once with a refusal.
+    /// Adds a member. The answer is sent when all members have joined; a refusal at once.
     pub(super) fn join(&mut self, now: Instant, ask: Join) -> Receiver<JoinGroupResponse> {
-        let (answer, answered) = channel();
-        if !self.may_assign_with(&ask) {
-            return told(answer, answered, refused(ErrorCode::InconsistentGroupProtocol, ask.member));
+        let (answer, receiver) = channel();
+        if !self.shares_protocol_with(&ask) {
+            return answered(answer, receiver, refused(ErrorCode::InconsistentGroupProtocol, ask.member));
         }
         let mut is_restarted = false;
         let id = if !ask.member.is_empty() {
-            if self.invited.remove(&ask.member).is_none() && !self.members.contains_key(&ask.member) {
-                return told(answer, answered, refused(ErrorCode::UnknownMemberId, ask.member));
+            if self.pending.remove(&ask.member).is_none() && !self.members.contains_key(&ask.member) {
+                return answered(answer, receiver, refused(ErrorCode::UnknownMemberId, ask.member));
             }
             ask.member
         } else if let Some(instance) = &ask.instance {
@@ -119,16 +90,16 @@ impl Group {
             id
         } else {
             let id = format!("{}-{}", ask.client, Uuid::new_v4());
-            self.invited.insert(id.clone(), now + ask.session_timeout);
-            return told(answer, answered, refused(ErrorCode::MemberIdRequired, id));
+            self.pending.insert(id.clone(), now + ask.session_timeout);
+            return answered(answer, receiver, refused(ErrorCode::MemberIdRequired, id));
         };
         let has_settled = matches!(self.phase, Phase::Stable | Phase::CompletingRebalance { .. });
-        let knows_all = self.members.get(&id).is_some_and(|member| member.protocols == ask.protocols);
-        let asks_anew = self.phase == Phase::Stable && id == self.leader && !is_restarted;
-        if has_settled && knows_all && !asks_anew {
-            // It comes back to where it was: its answer was lost on the way, or it was started again.
+        let is_same = self.members.get(&id).is_some_and(|member| member.protocols == ask.protocols);
+        let is_leader_again = self.phase == Phase::Stable && id == self.leader && !is_restarted;
+        if has_settled && is_same && !is_leader_again {
+            // Its answer was lost, or the client has restarted: the assignment stays as it is.
             let response = self.joined(&id);
-            return told(answer, answered, response);
+            return answered(answer, receiver, response);
         }
         self.protocol_type = ask.protocol_type;
         let assignment = self.members.remove(&id).map(|before| before.assignment).unwrap_or_default();
@@ -145,10 +116,10 @@ impl Group {
         };
         self.members.insert(id, member);
         self.rebalance(now);
-        answered
+        receiver
     }
 
-    /// Gives a named member that was started again a new id. Whether it was a member before.
+    /// Gives a restarted static member a new id. Returns whether it was a member before.
     fn rename(&mut self, now: Instant, instance: &str, id: &str) -> bool {
         let named = self.members.iter().find(|(_, member)| member.instance.as_deref() == Some(instance));
         let Some(before) = named.map(|(id, _)| id.clone()) else { return false };
@@ -156,15 +127,15 @@ impl Group {
             id.clone_into(&mut self.leader);
         }
         if let Some(member) = self.members.remove(&before) {
-            // Whoever waits under the old id does not belong to the group any more.
+            // Requests of the old id are answered with `UnknownMemberId`.
             let member = Member { last_seen: now, joining: None, syncing: None, ..member };
             self.members.insert(id.to_owned(), member);
         }
         true
     }
 
-    /// Whether all the others know one of the ways of assigning that a new member knows.
-    fn may_assign_with(&self, ask: &Join) -> bool {
+    /// Whether the other members support one of the protocols of a new member.
+    fn shares_protocol_with(&self, ask: &Join) -> bool {
         let mut others =
             self.members.iter().filter(|(id, _)| **id != ask.member).map(|(_, it)| it).peekable();
         if others.peek().is_none() {
@@ -177,7 +148,7 @@ impl Group {
             })
     }
 
-    /// Hands in what the leader assigns, or asks for the member's share of it.
+    /// Takes the assignments of the leader; every member waits for its own.
     pub(super) fn sync(
         &mut self,
         now: Instant,
@@ -185,14 +156,14 @@ impl Group {
         generation: i32,
         assignments: Vec<(String, Bytes)>,
     ) -> Receiver<SyncGroupResponse> {
-        let (answer, answered) = channel();
+        let (answer, receiver) = channel();
         let code = self.check(id, generation);
         if code != ErrorCode::None {
-            return told(answer, answered, not_synced(code));
+            return answered(answer, receiver, not_synced(code));
         }
         match self.phase {
             Phase::Empty | Phase::PreparingRebalance { .. } => {
-                return told(answer, answered, not_synced(ErrorCode::RebalanceInProgress));
+                return answered(answer, receiver, not_synced(ErrorCode::RebalanceInProgress));
             }
             Phase::CompletingRebalance { .. } | Phase::Stable => {}
         }
@@ -226,13 +197,13 @@ impl Group {
                 }
             }
         }
-        answered
+        receiver
     }
 
     pub(super) fn heartbeat(&mut self, now: Instant, id: &str, generation: i32) -> ErrorCode {
         let code = self.check(id, generation);
         if code == ErrorCode::None {
-            self.saw(now, id);
+            self.touch(now, id);
             if matches!(self.phase, Phase::PreparingRebalance { .. }) {
                 return ErrorCode::RebalanceInProgress;
             }
@@ -240,7 +211,7 @@ impl Group {
         code
     }
 
-    /// A member goes by itself, or somebody sends it away.
+    /// Removes a member, by its id or by its static name.
     pub(super) fn leave(&mut self, now: Instant, id: &str, instance: Option<&str>) -> ErrorCode {
         let id = match instance {
             Some(instance) if id.is_empty() => {
@@ -249,22 +220,22 @@ impl Group {
             }
             _ => id.to_owned(),
         };
-        let was_invited = self.invited.remove(&id).is_some();
+        let was_pending = self.pending.remove(&id).is_some();
         if self.members.remove(&id).is_some() {
             self.rebalance(now);
             return ErrorCode::None;
         }
-        if was_invited { ErrorCode::None } else { ErrorCode::UnknownMemberId }
+        if was_pending { ErrorCode::None } else { ErrorCode::UnknownMemberId }
     }
 
-    /// Whether offsets may be committed: by a member of this generation, or by anybody while there is none.
+    /// Whether offsets may be committed: by a member of this generation, or by any client of an empty group.
     pub(super) fn commit(&mut self, now: Instant, id: &str, generation: i32) -> ErrorCode {
         if generation < 0 && id.is_empty() && self.is_empty() {
             return ErrorCode::None;
         }
         let code = self.check(id, generation);
         if code == ErrorCode::None {
-            self.saw(now, id);
+            self.touch(now, id);
             if matches!(self.phase, Phase::CompletingRebalance { .. }) {
                 return ErrorCode::RebalanceInProgress;
             }
@@ -272,9 +243,9 @@ impl Group {
         code
     }
 
-    /// Sends away who has not been heard of in time.
+    /// Removes members whose time is up.
     pub(super) fn expire(&mut self, now: Instant) {
-        self.invited.retain(|_, until| *until > now);
+        self.pending.retain(|_, until| *until > now);
         let n_before = self.members.len();
         self.members.retain(|_, member| member.expires().is_none_or(|expires| expires > now));
         if let Phase::CompletingRebalance { until } = self.phase
@@ -288,17 +259,17 @@ impl Group {
         self.complete(now);
     }
 
-    /// When [`expire`](Self::expire) has something to do, unless members are heard of before.
+    /// When [`expire`](Self::expire) has to be called next.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let members = self.members.values().filter_map(Member::expires);
         let phase = match self.phase {
             Phase::PreparingRebalance { until } | Phase::CompletingRebalance { until } => Some(until),
             Phase::Empty | Phase::Stable => None,
         };
-        members.chain(self.invited.values().copied()).chain(phase).min()
+        members.chain(self.pending.values().copied()).chain(phase).min()
     }
 
-    fn saw(&mut self, now: Instant, id: &str) {
+    fn touch(&mut self, now: Instant, id: &str) {
         if let Some(member) = self.members.get_mut(id) {
             member.last_seen = now;
         }
@@ -318,7 +289,7 @@ impl Group {
         self.members.values().map(|member| member.rebalance_timeout).max().unwrap_or_default()
     }
 
-    /// The members have changed: everybody is to join again.
+    /// The members have changed: all of them have to join again.
     fn rebalance(&mut self, now: Instant) {
         for member in self.members.values_mut() {
             if let Some(answer) = member.syncing.take() {
@@ -332,7 +303,7 @@ impl Group {
         self.complete(now);
     }
 
-    /// Ends the joining when everybody has, or when the time is up for those who have not.
+    /// Completes the joining when all members have joined, or when the time is up.
     fn complete(&mut self, now: Instant) {
         let Phase::PreparingRebalance { until } = self.phase else { return };
         if until <= now {
@@ -364,14 +335,14 @@ impl Group {
         }
     }
 
-    /// The way of assigning that the leader likes best of those that everybody knows.
+    /// The protocol that all members support and the leader prefers.
     fn common_protocol(&self) -> String {
         let known_by_all = |name: &str| {
             self.members.values().all(|member| member.protocols.iter().any(|(known, _)| known == name))
         };
         let leader = self.members.get(&self.leader);
-        let mut liked = leader.into_iter().flat_map(|leader| &leader.protocols).map(|(name, _)| name);
-        liked.find(|name| known_by_all(name)).cloned().unwrap_or_default()
+        let mut preferred = leader.into_iter().flat_map(|leader| &leader.protocols).map(|(name, _)| name);
+        preferred.find(|name| known_by_all(name)).cloned().unwrap_or_default()
     }
 
     fn joined(&self, id: &str) -> JoinGroupResponse {

@@ -1,4 +1,4 @@
-//! Members of a group, what they ask for and what they hear.
+//! Members of a group: their requests and the answers to them.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tansu_sans_io::sync_group_response::SyncGroupResponse;
 use tokio::sync::oneshot::{Receiver, Sender};
 use tokio::time::Instant;
 
-/// What generations are counted from: none.
+/// The generation before the first one.
 pub(super) const NO_GENERATION: i32 = -1;
 
 /// A member of a group.
@@ -22,14 +22,14 @@ pub(super) struct Member {
     pub(super) protocols: Vec<(String, Bytes)>,
     pub(super) assignment: Bytes,
     pub(super) last_seen: Instant,
-    /// The answer that the member waits for until everybody has joined.
+    /// The answer to its JoinGroup, sent when all members have joined.
     pub(super) joining: Option<Sender<JoinGroupResponse>>,
-    /// The answer that the member waits for until the leader has assigned.
+    /// The answer to its SyncGroup, sent when the leader has assigned.
     pub(super) syncing: Option<Sender<SyncGroupResponse>>,
 }
 
 impl Member {
-    /// When the member counts as gone unless it is heard of; never while it waits for the group.
+    /// When the session of the member times out; never while the member waits for the group.
     pub(super) fn expires(&self) -> Option<Instant> {
         let waits = self.joining.is_some() || self.syncing.is_some();
         (!waits).then(|| self.last_seen + self.session_timeout)
@@ -51,17 +51,17 @@ pub(super) struct Join {
     pub(super) session_timeout: Duration,
     pub(super) rebalance_timeout: Duration,
     pub(super) protocol_type: String,
-    /// The ways of assigning that the member knows, the best one first, with what it says for each.
+    /// The supported assignment protocols, the preferred one first, each with its metadata.
     pub(super) protocols: Vec<(String, Bytes)>,
 }
 
-/// Sends an answer at once to who would have waited for it.
-pub(super) fn told<T>(answer: Sender<T>, answered: Receiver<T>, response: T) -> Receiver<T> {
+/// Sends an answer at once.
+pub(super) fn answered<T>(answer: Sender<T>, receiver: Receiver<T>, response: T) -> Receiver<T> {
     drop(answer.send(response));
-    answered
+    receiver
 }
 
-/// The answer to who may not join.
+/// Refuses a JoinGroup.
 pub(super) fn refused(code: ErrorCode, member: String) -> JoinGroupResponse {
     JoinGroupResponse::default()
         .throttle_time_ms(Some(0))
@@ -75,7 +75,7 @@ pub(super) fn refused(code: ErrorCode, member: String) -> JoinGroupResponse {
         .members(Some(Vec::new()))
 }
 
-/// The answer to who gets no share.
+/// Refuses a SyncGroup.
 pub(super) fn not_synced(code: ErrorCode) -> SyncGroupResponse {
     SyncGroupResponse::default()
         .throttle_time_ms(Some(0))

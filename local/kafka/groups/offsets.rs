@@ -1,116 +1,82 @@
-//! The offsets of a group: taking and giving them.
+//! The offsets of a group: committing and fetching them.
 
 use std::collections::BTreeMap;
 
-use tansu_broker::Error;
-use tansu_broker::coordinator::group::OffsetCommit;
-use tansu_sans_io::offset_commit_response::{
-    OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+use tansu_sans_io::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use tansu_sans_io::offset_fetch_response::{OffsetFetchResponsePartition, OffsetFetchResponseTopic};
+use tansu_sans_io::{
+    ErrorCode, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
 };
-use tansu_sans_io::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic};
-use tansu_sans_io::offset_fetch_response::{
-    OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition,
-    OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
-};
-use tansu_sans_io::{Body, ErrorCode};
-use tansu_storage::{OffsetCommitRequest, Storage as _, Topition};
+use tansu_storage::{Error, Storage as _, Topition};
 
 use super::super::storage::Storage;
 
-pub(super) async fn commit(storage: &Storage, detail: &OffsetCommit<'_>) -> Result<Body, Error> {
+pub(super) async fn commit(
+    storage: &Storage,
+    ask: &OffsetCommitRequest,
+) -> Result<OffsetCommitResponse, Error> {
     let mut offsets = Vec::new();
-    for topic in detail.topics.unwrap_or_default() {
+    for topic in ask.topics.as_deref().unwrap_or_default() {
         for partition in topic.partitions.as_deref().unwrap_or_default() {
             let topition = Topition::new(topic.name.clone(), partition.partition_index);
-            offsets.push((topition, OffsetCommitRequest::try_from(partition)?));
+            offsets.push((topition, tansu_storage::OffsetCommitRequest::try_from(partition)?));
         }
     }
-    let committed = storage.offset_commit(detail.group_id, None, &offsets).await?;
-    Ok(committed_answer(committed))
+    Ok(committed(storage.offset_commit(&ask.group_id, None, &offsets).await?))
 }
 
-/// Commits nothing, for the same reason everywhere.
-pub(super) fn refuse(detail: &OffsetCommit<'_>, code: ErrorCode) -> Body {
-    let topics = detail.topics.unwrap_or_default().iter();
-    let partitions = topics.flat_map(|topic| {
+/// Commits nothing; every partition gets the same error.
+pub(super) fn refuse(ask: &OffsetCommitRequest, code: ErrorCode) -> OffsetCommitResponse {
+    let topics = ask.topics.as_deref().unwrap_or_default().iter();
+    committed(topics.flat_map(|topic| {
         let partitions = topic.partitions.as_deref().unwrap_or_default().iter();
         partitions.map(move |it| (Topition::new(topic.name.clone(), it.partition_index), code))
-    });
-    committed_answer(partitions)
+    }))
 }
 
-fn committed_answer(codes: impl IntoIterator<Item = (Topition, ErrorCode)>) -> Body {
+fn committed(codes: impl IntoIterator<Item = (Topition, ErrorCode)>) -> OffsetCommitResponse {
     let topics = by_topic(codes).into_iter().map(|(name, partitions)| {
         let partitions = partitions.into_iter().map(|(index, code)| {
             OffsetCommitResponsePartition::default().partition_index(index).error_code(code.into())
         });
         OffsetCommitResponseTopic::default().name(name).partitions(Some(partitions.collect()))
     });
-    OffsetCommitResponse::default().throttle_time_ms(Some(0)).topics(Some(topics.collect())).into()
+    OffsetCommitResponse::default().throttle_time_ms(Some(0)).topics(Some(topics.collect()))
 }
 
-/// Answers both forms of the request: about one group, and about several.
-pub(super) async fn fetch(
-    storage: &Storage,
-    group: Option<&str>,
-    topics: Option<&[OffsetFetchRequestTopic]>,
-    groups: Option<&[OffsetFetchRequestGroup]>,
-) -> Result<Body, Error> {
-    let answer = OffsetFetchResponse::default().throttle_time_ms(Some(0));
-    let Some(groups) = groups else {
-        let asked = topics.map(|topics| topics.iter().map(|it| (&*it.name, it.partition_indexes.as_deref())));
-        let found = find(storage, group.unwrap_or_default(), asked).await?;
-        let topics = found.into_iter().map(|(name, partitions)| {
-            let partitions = partitions.into_iter().map(|(index, offset)| {
-                OffsetFetchResponsePartition::default()
-                    .partition_index(index)
-                    .committed_offset(offset)
-                    .committed_leader_epoch(Some(-1))
-                    .metadata(Some(String::new()))
-                    .error_code(ErrorCode::None.into())
-            });
-            OffsetFetchResponseTopic::default().name(name).partitions(Some(partitions.collect()))
+pub(super) async fn fetch(storage: &Storage, ask: &OffsetFetchRequest) -> Result<OffsetFetchResponse, Error> {
+    let found = find(storage, ask).await?;
+    let topics = found.into_iter().map(|(name, partitions)| {
+        let partitions = partitions.into_iter().map(|(index, offset)| {
+            OffsetFetchResponsePartition::default()
+                .partition_index(index)
+                .committed_offset(offset)
+                .committed_leader_epoch(Some(-1))
+                .metadata(Some(String::new()))
+                .error_code(ErrorCode::None.into())
         });
-        return Ok(answer.topics(Some(topics.collect())).error_code(Some(ErrorCode::None.into())).into());
-    };
-    let mut answers = Vec::with_capacity(groups.len());
-    for group in groups {
-        let topics = group.topics.as_deref();
-        let asked = topics.map(|topics| topics.iter().map(|it| (&*it.name, it.partition_indexes.as_deref())));
-        let found = find(storage, &group.group_id, asked).await?;
-        let topics = found.into_iter().map(|(name, partitions)| {
-            let partitions = partitions.into_iter().map(|(index, offset)| {
-                OffsetFetchResponsePartitions::default()
-                    .partition_index(index)
-                    .committed_offset(offset)
-                    .committed_leader_epoch(-1)
-                    .metadata(Some(String::new()))
-                    .error_code(ErrorCode::None.into())
-            });
-            OffsetFetchResponseTopics::default().name(name).partitions(Some(partitions.collect()))
-        });
-        let answer = OffsetFetchResponseGroup::default().group_id(group.group_id.clone());
-        answers.push(answer.topics(Some(topics.collect())).error_code(ErrorCode::None.into()));
-    }
-    Ok(answer.groups(Some(answers)).into())
+        OffsetFetchResponseTopic::default().name(name).partitions(Some(partitions.collect()))
+    });
+    Ok(OffsetFetchResponse::default()
+        .throttle_time_ms(Some(0))
+        .error_code(Some(ErrorCode::None.into()))
+        .topics(Some(topics.collect())))
 }
 
-/// The offsets asked for, -1 where there is none; or all that there are.
-async fn find<'a>(
+/// The requested offsets, -1 where none is committed; or all committed offsets.
+async fn find(
     storage: &Storage,
-    group: &str,
-    asked: Option<impl Iterator<Item = (&'a str, Option<&'a [i32]>)>>,
+    ask: &OffsetFetchRequest,
 ) -> Result<BTreeMap<String, Vec<(i32, i64)>>, Error> {
-    let offsets = match asked {
-        Some(topics) => {
-            let partitions = topics.flat_map(|(topic, partitions)| {
-                partitions.unwrap_or_default().iter().map(move |index| Topition::new(topic, *index))
-            });
-            storage.offset_fetch(Some(group), &partitions.collect::<Vec<_>>(), None).await?
-        }
-        None => storage.committed_offset_topitions(group).await?,
+    let group = ask.group_id.as_deref().unwrap_or_default();
+    let Some(topics) = &ask.topics else {
+        return Ok(by_topic(storage.committed_offset_topitions(group).await?));
     };
-    Ok(by_topic(offsets))
+    let partitions = topics.iter().flat_map(|topic| {
+        let indexes = topic.partition_indexes.as_deref().unwrap_or_default().iter();
+        indexes.map(|index| Topition::new(topic.name.clone(), *index))
+    });
+    Ok(by_topic(storage.offset_fetch(Some(group), &partitions.collect::<Vec<_>>(), None).await?))
 }
 
 fn by_topic<T>(partitions: impl IntoIterator<Item = (Topition, T)>) -> BTreeMap<String, Vec<(i32, T)>> {

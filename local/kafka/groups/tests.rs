@@ -1,4 +1,4 @@
-//! A group in every state, at times of the tests' own.
+//! Tests of a group with a clock of their own.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ impl Scene {
         self.group.expire(self.now);
     }
 
-    /// The id for a new member.
+    /// Gets an id for a new member.
     fn invite(&mut self) -> String {
         let invited = answer(self.group.join(self.now, ask("")));
         assert_eq!(invited.error_code, i16::from(ErrorCode::MemberIdRequired));
@@ -55,7 +55,7 @@ impl Scene {
         self.group.join(self.now, ask(id))
     }
 
-    /// Everybody joins, and the leader gives each its own id as its share.
+    /// All members join, and the leader assigns each its own id.
     fn settle(&mut self, ids: &[&String]) -> i32 {
         let joined: Vec<_> = ids.iter().map(|id| self.join(id)).collect();
         let joined: Vec<_> = joined.into_iter().map(answer).collect();
@@ -100,7 +100,7 @@ fn code(synced: &SyncGroupResponse) -> ErrorCode {
 }
 
 #[test]
-fn a_member_that_goes_silent_is_out_and_the_others_begin_again() {
+fn silent_member_is_removed_and_the_others_rebalance() {
     let mut scene = Scene::new();
     let (first, second) = (scene.invite(), scene.invite());
     let mut waiting = scene.join(&first);
@@ -112,7 +112,7 @@ fn a_member_that_goes_silent_is_out_and_the_others_begin_again() {
     assert_eq!(scene.beat(&first, alone.generation_id), ErrorCode::RebalanceInProgress);
     let generation = scene.settle(&[&first, &second]);
 
-    // The first one is killed.
+    // The first member is killed.
     scene.pass(SESSION / 2);
     assert_eq!(scene.beat(&second, generation), ErrorCode::None);
     assert_eq!(scene.group.next_deadline(), Some(scene.now + SESSION / 2));
@@ -122,7 +122,7 @@ fn a_member_that_goes_silent_is_out_and_the_others_begin_again() {
     let next = scene.settle(&[&second]);
     assert!(next > generation);
 
-    // It was only asleep, and wakes up.
+    // It was only paused and continues.
     assert_eq!(scene.beat(&first, generation), ErrorCode::UnknownMemberId);
     assert_eq!(scene.group.commit(scene.now, &first, generation), ErrorCode::UnknownMemberId);
     assert_eq!(scene.group.commit(scene.now, &second, generation), ErrorCode::IllegalGeneration);
@@ -130,7 +130,7 @@ fn a_member_that_goes_silent_is_out_and_the_others_begin_again() {
 }
 
 #[test]
-fn who_does_not_join_again_in_time_is_left_behind() {
+fn member_that_does_not_rejoin_in_time_is_removed() {
     let mut scene = Scene::new();
     let (first, second) = (scene.invite(), scene.invite());
     drop(scene.join(&first));
@@ -138,7 +138,7 @@ fn who_does_not_join_again_in_time_is_left_behind() {
     let generation = scene.settle(&[&first, &second]);
     let third = scene.invite();
     let mut waiting = [scene.join(&first), scene.join(&third)];
-    // The second one lives, but does not come.
+    // The second member sends heartbeats, but does not rejoin.
     for _ in 0..REBALANCE.as_secs() / 5 - 1 {
         scene.pass(Duration::from_secs(5));
         assert_eq!(scene.beat(&second, generation), ErrorCode::RebalanceInProgress);
@@ -152,11 +152,11 @@ fn who_does_not_join_again_in_time_is_left_behind() {
 }
 
 #[test]
-fn a_leader_that_dies_while_it_assigns_lets_the_others_begin_again() {
+fn dead_leader_is_replaced() {
     let mut scene = Scene::new();
     let (first, second) = (scene.invite(), scene.invite());
     let (_, joined) = (scene.join(&first), scene.join(&second));
-    // The first had joined alone already: it comes again.
+    // The first member had joined alone before and rejoins.
     let leader = answer(scene.join(&first));
     let follower = answer(joined);
     assert_eq!((&leader.leader, leader.generation_id), (&first, follower.generation_id));
@@ -169,7 +169,7 @@ fn a_leader_that_dies_while_it_assigns_lets_the_others_begin_again() {
 }
 
 #[test]
-fn a_member_that_leaves_hands_over_at_once_and_the_last_one_leaves_the_group_empty() {
+fn leaving_member_starts_a_rebalance() {
     let mut scene = Scene::new();
     let (first, second) = (scene.invite(), scene.invite());
     drop(scene.join(&first));
@@ -186,7 +186,7 @@ fn a_member_that_leaves_hands_over_at_once_and_the_last_one_leaves_the_group_emp
 }
 
 #[test]
-fn a_member_whose_answer_was_lost_gets_it_again_and_nobody_else_notices() {
+fn member_whose_answer_was_lost_gets_it_again() {
     let mut scene = Scene::new();
     let (first, second) = (scene.invite(), scene.invite());
     drop(scene.join(&first));
@@ -199,7 +199,7 @@ fn a_member_whose_answer_was_lost_gets_it_again_and_nobody_else_notices() {
 }
 
 #[test]
-fn a_named_member_that_was_started_again_goes_on_with_its_share() {
+fn restarted_static_member_keeps_its_assignment() {
     let mut scene = Scene::new();
     let named = || Join { instance: Some("one".into()), ..ask("") };
     let before = answer(scene.group.join(scene.now, named()));
@@ -215,7 +215,7 @@ fn a_named_member_that_was_started_again_goes_on_with_its_share() {
 }
 
 #[test]
-fn members_that_cannot_agree_how_to_assign_are_refused() {
+fn member_without_a_common_protocol_is_refused() {
     let mut scene = Scene::new();
     let first = scene.invite();
     drop(scene.join(&first));
@@ -228,7 +228,7 @@ fn members_that_cannot_agree_how_to_assign_are_refused() {
 }
 
 #[test]
-fn who_was_invited_and_never_came_is_forgotten() {
+fn unused_member_id_expires() {
     let mut scene = Scene::new();
     let invited = scene.invite();
     scene.pass(SESSION);

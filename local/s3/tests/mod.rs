@@ -1,4 +1,4 @@
-//! A store as its clients see it: the SDK of AWS over a real socket.
+//! Tests of the store through the SDK of AWS over a real socket.
 
 mod buckets;
 mod listings;
@@ -60,11 +60,9 @@ impl Scene {
         got.body.collect().await.expect("its content").to_vec()
     }
 
-    /// How many dotfiles are beside the buckets.
-    fn side_cars(&self) -> usize {
-        let entries =
-            std::fs::read_dir(self.folder.path()).expect("a folder").map(|it| it.expect("an entry"));
-        entries.filter(|it| it.file_name().to_string_lossy().starts_with('.') && it.path().is_file()).count()
+    /// How many objects and uploads are staged.
+    fn n_staged(&self) -> usize {
+        std::fs::read_dir(self.folder.path().join(super::STAGE)).expect("a folder").count()
     }
 }
 

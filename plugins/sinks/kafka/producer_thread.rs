@@ -71,6 +71,7 @@ struct ProducerThread {
 impl ProducerThread {
     fn run(&self) {
         let mut held: Vec<Job> = Vec::new();
+        let (mut n_held, mut n_bytes_held) = (0, 0);
         let mut held_since = Instant::now();
         let mut is_open = true;
         while is_open {
@@ -80,21 +81,22 @@ impl ProducerThread {
                     if held.is_empty() {
                         held_since = Instant::now();
                     }
+                    n_held += job.records.len();
+                    n_bytes_held += job.records.iter().map(Record::size).sum::<usize>();
                     held.push(job);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => is_open = false,
             }
             self.poll();
-            let records = || held.iter().flat_map(|job| job.records.iter());
-            let is_full =
-                records().count() >= MAX_HELD || records().map(Record::size).sum::<usize>() >= MAX_BYTES;
+            let is_full = n_held >= MAX_HELD || n_bytes_held >= MAX_BYTES;
             let is_due = is_full || held_since.elapsed() >= MAX_HOLD || !is_open;
             if is_due || self.producer.in_flight_count() == 0 {
                 for job in held.drain(..) {
                     self.enqueue(&job);
                     self.poll();
                 }
+                (n_held, n_bytes_held) = (0, 0);
             }
         }
         // Records that are not delivered by then have not been acknowledged and are read again.
