@@ -131,6 +131,7 @@ pub(crate) mod as_size {
     use super::ByteSize;
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
     pub(crate) fn serialize<S: Serializer>(size: &usize, serializer: S) -> Result<S::Ok, S::Error> {
         ByteSize(*size as u64).serialize(serializer)
     }
@@ -159,6 +160,7 @@ pub(crate) mod as_limit {
     use super::{Duration, HumanDuration};
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
+    #[expect(clippy::ref_option, reason = "serde passes references")]
     pub(crate) fn serialize<S: Serializer>(
         limit: &Option<Duration>,
         serializer: S,

@@ -12,10 +12,10 @@ fn validate(pipeline: &str) -> (i32, String) {
 
 #[track_caller]
 fn assert_errors(pipeline: &str, parts: &[&str]) {
-    let (code, said) = validate(pipeline);
-    assert_eq!(code, 78, "{said}");
+    let (code, stderr) = validate(pipeline);
+    assert_eq!(code, 78, "{stderr}");
     for part in parts {
-        assert!(said.contains(part), "no {part:?} in:\n{said}");
+        assert!(stderr.contains(part), "no {part:?} in:\n{stderr}");
     }
 }
 
@@ -29,13 +29,13 @@ fn around(front: &str, source: &str, sink: &str) -> String {
 
 #[test]
 fn valid_file_is_accepted() {
-    let (code, said) = validate(&around("", "", ""));
-    assert_eq!((code, said.as_str()), (0, "p.toml: ok, pipeline `p` with in, out\n"));
+    let (code, stderr) = validate(&around("", "", ""));
+    assert_eq!((code, stderr.as_str()), (0, "p.toml: ok, pipeline `p` with in, out\n"));
 }
 
 #[test]
 fn unknown_option_is_shown_with_a_similar_name() {
-    let (code, said) = validate(&around("", "delimeter = \";\"", ""));
+    let (code, stderr) = validate(&around("", "delimeter = \";\"", ""));
     assert_eq!(code, 78);
     let expected = "\
 error: unknown option `delimeter` for source `csv`
@@ -68,9 +68,10 @@ fn all_errors_of_options_are_shown_in_the_order_of_the_file() {
     );
     let (code, stderr) = validate(&pipeline);
     assert_eq!(code, 78);
-    let places: Vec<&str> = said.lines().filter_map(|line| line.trim().strip_prefix("--> p.toml:")).collect();
-    assert_eq!(places, ["1:1", "8:10", "9:1", "14:8"], "{said}");
-    assert!(said.ends_with("p.toml has 4 errors; nothing was run\n"), "{said}");
+    let places: Vec<&str> =
+        stderr.lines().filter_map(|line| line.trim().strip_prefix("--> p.toml:")).collect();
+    assert_eq!(places, ["1:1", "8:10", "9:1", "14:8"], "{stderr}");
+    assert!(stderr.ends_with("p.toml has 4 errors; nothing was run\n"), "{stderr}");
 }
 
 #[test]
@@ -118,9 +119,9 @@ fn unknown_plugin_names_the_known_ones() {
 
 #[test]
 fn variables_become_what_the_schema_asks_for() {
-    let mut scene = Scene::new();
-    scene.set("HEADER", "false").set("EMPTY", "").set("NAME_OF_FILE", "a\"b\n[sinks.evil]");
-    scene.write(
+    let mut env = TestEnv::new();
+    env.set("HEADER", "false").set("EMPTY", "").set("NAME_OF_FILE", "a\"b\n[sinks.evil]");
+    env.write(
         "p.toml",
         around("", "header = \"${HEADER}\"\ndelimiter = \"${EMPTY}\"\ncolumns = [\"${NAME_OF_FILE}\"]", ""),
     );
@@ -142,8 +143,8 @@ fn missing_or_mistyped_variable_is_named() {
 
 #[test]
 fn secret_option_is_never_shown() {
-    let mut scene = Scene::new();
-    scene.set("API_TOKEN", "s3cr3t-in-the-environment");
+    let mut env = TestEnv::new();
+    env.set("API_TOKEN", "s3cr3t-in-the-environment");
     let http = |auth: &str| {
         format!(
             "[sources.in]\ntype = \"http\"\nendpoint = \"http://127.0.0.1:1/\"\nauth = {auth}\n\
@@ -170,8 +171,8 @@ fn secret_option_is_never_shown() {
 
 #[test]
 fn error_in_an_env_file_shows_nothing_of_its_line() {
-    let scene = Scene::new();
-    scene.write("p.toml", around("", "", ""));
+    let env = TestEnv::new();
+    env.write("p.toml", around("", "", ""));
     for (line, parts) in [
         ("PASSWORD='s3cr3t", &["--env-file", "prod.env:2: ", "`PASSWORD`", "a quote that is not closed"][..]),
         ("s3cr3t", &["--env-file", "prod.env:2: ", "expected `NAME=value`"]),
@@ -186,20 +187,19 @@ fn error_in_an_env_file_shows_nothing_of_its_line() {
 
 #[test]
 fn env_file_gives_values_as_they_are_written() {
-    let mut scene = Scene::new();
-    scene.set("word1", "never").set("OUT", "never");
-    scene.write("a.csv", "n\n1\n");
-    scene.write("prod.env", "export OUT=pa$word1.csv # the rows\n");
-    scene
-        .write("p.toml", around("", "", "").replace("type = \"null\"", "type = \"file\"\npath = \"${OUT}\""));
-    scene.run(["run", "p.toml", "--env-file", "prod.env"]).assert_code(0);
-    assert_eq!(scene.read("pa$word1.csv"), "1\n");
+    let mut env = TestEnv::new();
+    env.set("word1", "never").set("OUT", "never");
+    env.write("a.csv", "n\n1\n");
+    env.write("prod.env", "export OUT=pa$word1.csv # the rows\n");
+    env.write("p.toml", around("", "", "").replace("type = \"null\"", "type = \"file\"\npath = \"${OUT}\""));
+    env.run(["run", "p.toml", "--env-file", "prod.env"]).assert_code(0);
+    assert_eq!(env.read("pa$word1.csv"), "1\n");
 }
 
 #[test]
 fn aws_endpoint_with_a_password_is_refused() {
-    let mut scene = Scene::new();
-    scene.write("a.csv", "n\n1\n");
+    let mut env = TestEnv::new();
+    env.write("a.csv", "n\n1\n");
     let lake = |more: &str| {
         format!(
             "[sources.in]\ntype = \"csv\"\npath = \"a.csv\"\n[sinks.lake]\ntype = \"s3\"\ninputs = [\"in\"]\n\
@@ -218,13 +218,10 @@ fn aws_endpoint_with_a_password_is_refused() {
 
 #[test]
 fn missing_file_is_an_invalid_pipeline_file() {
-    let scene = Scene::new();
-    scene
-        .run(["run", "nowhere.toml"])
-        .assert_code(78)
-        .assert_says(&["there is no such file", "nowhere.toml"]);
-    scene.run(["run"]).assert_code(2);
-    scene.run(["walk", "p.toml"]).assert_code(2);
+    let env = TestEnv::new();
+    env.run(["run", "nowhere.toml"]).assert_code(78).assert_says(&["there is no such file", "nowhere.toml"]);
+    env.run(["run"]).assert_code(2);
+    env.run(["walk", "p.toml"]).assert_code(2);
 }
 
 #[test]
@@ -264,7 +261,7 @@ fn objects_of_two_sources_need_more_than_their_entry_numbers() {
 
 #[test]
 fn misspelt_plugin_is_suggested_on_the_command_line() {
-    Scene::new().run(["plugins", "throttl"]).assert_code(2).assert_says(&["did you mean `throttle`?"]);
-    let outcome = Scene::new().run(["plugins", "http"]);
+    TestEnv::new().run(["plugins", "throttl"]).assert_code(2).assert_says(&["did you mean `throttle`?"]);
+    let outcome = TestEnv::new().run(["plugins", "http"]);
     assert!(outcome.stdout.contains("strategy = \"basic\""), "{}", outcome.stdout);
 }

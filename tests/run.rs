@@ -301,7 +301,9 @@ fn checkpoint_verbs_show_and_reset_position() {
     assert!(shown.stdout.contains("stocks.csv\n  next entry  20\n  position    {"), "{}", shown.stdout);
     let nobody = env.run(["checkpoint", "reset", "p.toml", "nobody"]);
     nobody.assert_code(1).assert_says(&["p.toml has no source `nobody`"]);
-    env.run(["checkpoint", "reset", "p.toml", "stocks"]).assert_code(0).assert_says(&["deleted the checkpoint of `stocks`"]);
+    env.run(["checkpoint", "reset", "p.toml", "stocks"])
+        .assert_code(0)
+        .assert_says(&["deleted the checkpoint of `stocks`"]);
     env.run(["run", "p.toml"]).assert_code(0);
     let out = env.read("out.csv");
     let rows = lines(&out);

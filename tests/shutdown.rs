@@ -94,9 +94,7 @@ fn second_signal_stops_at_once() {
         let mut running = env.start(["run", "paced.toml"]);
         wait_until("a write", SOON, || s3.requests("PutObject") > 0);
         running.signal(signal);
-        wait_until("the first signal to be handled", SOON, || {
-            running.has_logged("a second signal aborts")
-        });
+        wait_until("the first signal to be handled", SOON, || running.has_logged("a second signal aborts"));
         let signalled = Instant::now();
         // A signal shortly after the first one counts as the same signal.
         wait_until("the run to stop after a second signal", SOON, || {

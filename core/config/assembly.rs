@@ -54,8 +54,8 @@ struct Shown<'a> {
 }
 
 impl TopLevel {
-    /// Finds the options that are valid by themselves and not for a pipeline.
-    pub(crate) fn check(&self) -> Vec<Diagnostic> {
+    /// Finds the options that are valid by themselves and not for the pipeline of this file.
+    pub(crate) fn check(&self, path: &Path) -> Vec<Diagnostic> {
         let mut errors = Vec::new();
         for (options, message) in self.options.check() {
             let place = options.iter().find_map(|option| self.spans.find(option).map(|at| (option, at)));
@@ -64,22 +64,22 @@ impl TopLevel {
                 None => Diagnostic::of_file(message),
             });
         }
+        let name = self.name(path);
+        if !is_plain_name(&name) {
+            let message = self.redaction.apply(&format!("`{name}` cannot be the name of a pipeline"));
+            let advice = "letters, digits, `_`, `-` and `.`";
+            errors.push(match self.spans.find("name") {
+                Some(at) => Diagnostic::new(message, at, format!("use {advice}")),
+                None => Diagnostic::of_file(format!("{message}: set `name` to {advice}")),
+            });
+        }
         errors
     }
 
-    /// The name of the pipeline: that of the file, unless it has its own.
-    fn name(&self, path: &Path) -> Result<String, Diagnostic> {
+    /// The name of the pipeline: its own, or that of the file.
+    fn name(&self, path: &Path) -> String {
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        let name = self.options.name.clone().or(stem).unwrap_or_else(|| "pipeline".into());
-        if is_plain_name(&name) {
-            return Ok(name);
-        }
-        let message = self.redaction.apply(&format!("`{name}` cannot be the name of a pipeline"));
-        let advice = "letters, digits, `_`, `-` and `.`";
-        Err(match self.spans.find("name") {
-            Some(at) => Diagnostic::new(message, at, format!("use {advice}")),
-            None => Diagnostic::of_file(format!("{message}: set `name` to {advice}")),
-        })
+        self.options.name.clone().or(stem).unwrap_or_else(|| "pipeline".into())
     }
 }
 
@@ -87,7 +87,7 @@ impl Assembly<'_> {
     /// Builds all components, or returns all that is wrong with them.
     pub(crate) fn build(self, order: Vec<Placed>, load: &LoadContext) -> Result<Pipeline, Vec<Diagnostic>> {
         let Assembly { path, top, named, options, dead_letter } = self;
-        let name = top.name(path).map_err(|error| vec![error])?;
+        let name = top.name(path);
         let mut errors = Vec::new();
         let mut options: Vec<Option<ComponentOptions>> = options.into_iter().map(Some).collect();
         let folder = folder_of(path);

@@ -120,7 +120,7 @@ fn read_options<'i>(
     let schema = options_schema(plugin);
     let (spans, option_schema) = (OptionSpans::of(&table), OptionSchema::new(&schema));
     let redaction = redaction::of_table(&table, &option_schema, interpolated);
-    interpolated.apply(&mut table, &option_schema);
+    interpolated.apply(&mut table, Some(&option_schema));
     let owner = format!("{kind} `{}`", plugin.name);
     let (schema, redacted) = (&schema, &redaction);
     let options = Options { table, span, owner: &owner, at, schema, interpolated, redaction: redacted };

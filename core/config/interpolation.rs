@@ -4,9 +4,10 @@
 use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeArray, DeTable, DeValue};
+use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Diagnostic;
+use super::leaves::leaves_of;
 use super::option_schema::{OptionSchema, type_of};
 use super::variables::{Expanded, Lookup, expand};
 
@@ -26,11 +27,13 @@ impl Interpolated {
     pub(crate) fn collect(root: &DeTable<'_>, lookup: Lookup) -> Result<Self, Vec<Diagnostic>> {
         let mut strings = Vec::new();
         let mut errors = Vec::new();
-        for (text, span) in strings_of(root) {
+        for leaf in leaves_of(root, None) {
+            let DeValue::String(text) = leaf.value.get_ref() else { continue };
+            let span = leaf.value.span();
             match expand(text, lookup) {
                 Ok(None) => {}
                 Ok(Some(expanded)) => {
-                    strings.push(InterpolatedString { span, written: text.to_owned(), expanded });
+                    strings.push(InterpolatedString { span, written: text.to_string(), expanded });
                 }
                 Err(message) => errors.push(Diagnostic::new(message, span, "here")),
             }
@@ -70,10 +73,11 @@ impl Interpolated {
 
     /// Puts the values into a table that has this schema. An option or an item that is one
     /// variable with an empty value is removed: it counts as absent.
-    pub(crate) fn apply<'i>(&'i self, table: &mut DeTable<'i>, schema: &OptionSchema<'_>) {
+    pub(crate) fn apply<'i>(&'i self, table: &mut DeTable<'i>, schema: Option<&OptionSchema<'_>>) {
         let mut absent = Vec::new();
         for (key, value) in table.iter_mut() {
-            if !self.apply_to(value, schema.property(key.get_ref()).as_ref()) {
+            let property = schema.and_then(|schema| schema.property(key.get_ref()));
+            if !self.apply_to(value, property.as_ref()) {
                 absent.push(key.clone());
             }
         }
@@ -103,7 +107,7 @@ impl Interpolated {
             DeValue::Array(items) => {
                 let schema = schema.and_then(OptionSchema::items);
                 let was_empty = items.is_empty();
-                let all = std::mem::replace(items, DeArray::default());
+                let all = std::mem::replace(items, std::iter::empty().collect());
                 let kept = all
                     .into_iter()
                     .filter_map(|mut item| self.apply_to(&mut item, schema.as_ref()).then_some(item));
@@ -112,10 +116,7 @@ impl Interpolated {
             }
             DeValue::Table(table) => {
                 let was_empty = table.is_empty();
-                match schema {
-                    Some(schema) => self.apply(table, schema),
-                    None => self.apply(table, &OptionSchema::new(&serde_json::Value::Null)),
-                }
+                self.apply(table, schema);
                 was_empty || !table.is_empty()
             }
             _ => true,
@@ -127,21 +128,6 @@ impl Interpolated {
 pub(crate) fn is_reference(text: &str) -> bool {
     let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
     name.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
-}
-
-/// All strings in a table, with their places.
-fn strings_of<'t>(table: &'t DeTable<'_>) -> Vec<(&'t str, Range<usize>)> {
-    fn add<'t>(value: &'t Spanned<DeValue<'_>>, strings: &mut Vec<(&'t str, Range<usize>)>) {
-        match value.get_ref() {
-            DeValue::String(text) => strings.push((text, value.span())),
-            DeValue::Array(items) => items.iter().for_each(|item| add(item, strings)),
-            DeValue::Table(table) => table.iter().for_each(|(_, value)| add(value, strings)),
-            _ => {}
-        }
-    }
-    let mut strings = Vec::new();
-    table.iter().for_each(|(_, value)| add(value, &mut strings));
-    strings
 }
 
 /// `text` as the number or boolean that the schema asks for.

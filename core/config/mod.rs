@@ -8,6 +8,7 @@ mod component;
 mod diagnostic;
 mod graph;
 mod interpolation;
+mod leaves;
 mod option_schema;
 mod option_spans;
 mod options;
@@ -77,7 +78,7 @@ fn read(path: &Path, source: &str, context: &LoadContext) -> Result<Pipeline, Ve
     let root = parse(source)?;
     let interpolated = Interpolated::collect(root.get_ref(), context.lookup)?;
     let mut errors = Vec::new();
-    let read = read_root(root, &interpolated, context.registry, &mut errors);
+    let read = read_root(path, root, &interpolated, context.registry, &mut errors);
     let (Some(top), true) = (read.top, errors.is_empty()) else { return Err(errors) };
     let (named, options): (Vec<_>, Vec<_>) = read.components.into_iter().unzip();
     let order = graph::order(&named)?;
@@ -102,6 +103,7 @@ struct Read {
 
 /// Reads all options of a file.
 fn read_root<'i>(
+    path: &Path,
     root: Spanned<DeTable<'i>>,
     interpolated: &'i Interpolated,
     registry: &Registry,
@@ -124,7 +126,7 @@ fn read_root<'i>(
     }
     let (spans, option_schema) = (OptionSpans::of(&root), OptionSchema::new(&schema));
     let redaction = redaction::of_table(&root, &option_schema, interpolated);
-    interpolated.apply(&mut root, &option_schema);
+    interpolated.apply(&mut root, Some(&option_schema));
     let options = Options {
         table: root,
         span,
@@ -137,7 +139,7 @@ fn read_root<'i>(
     let top = options.read(<PipelineOptions as serde::Deserialize>::deserialize);
     let top = top.map_err(|found| errors.extend(found)).ok().map(|options| {
         let top = TopLevel { options, spans, redaction };
-        errors.extend(top.check());
+        errors.extend(top.check(path));
         top
     });
     Read { top, components, dead_letter }

@@ -38,7 +38,9 @@ impl<'s> OptionSchema<'s> {
         if branches.is_empty() || schema.get("properties").is_some() {
             self.alternatives.push(schema);
         } else {
-            branches.into_iter().for_each(|branch| self.add(branch));
+            for branch in branches {
+                self.add(branch);
+            }
         }
     }
 

@@ -13,7 +13,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::DEAD_LETTER;
 use super::interpolation::{Interpolated, is_reference};
-use super::option_schema::{OptionSchema, type_of};
+use super::leaves::{self, Leaf, leaves_of};
+use super::option_schema::OptionSchema;
 use super::variables::{Lookup, expand};
 use crate::pipeline_options::PipelineOptions;
 use crate::plugin::{Kind, Registry};
@@ -29,65 +30,51 @@ pub(crate) fn hidden(source: &str, registry: &Registry, lookup: Lookup) -> Vec<R
     if !errors.is_empty() {
         return hidden_lines(source, registry);
     }
-    let mut hidden = Hidden::default();
     let top = schema_of::<PipelineOptions>();
+    let top = OptionSchema::new(&top);
+    let mut found = Vec::new();
     for (key, value) in root.get_ref() {
         let kind = Kind::ALL.into_iter().find(|kind| kind.section() == key.get_ref());
         match (kind, value.get_ref()) {
             (Some(kind), DeValue::Table(components)) => {
-                components.iter().for_each(|(_, value)| hidden.component(value, kind, registry, lookup));
-            }
-            _ if key.get_ref() == DEAD_LETTER => hidden.component(value, Kind::Sink, registry, lookup),
-            _ => hidden.value(value, OptionSchema::new(&top).property(key.get_ref()).as_ref()),
-        }
-    }
-    hidden.0
-}
-
-/// Collects the places of secrets.
-#[derive(Default)]
-struct Hidden(Vec<Range<usize>>);
-
-impl Hidden {
-    fn component(&mut self, value: &Spanned<DeValue<'_>>, kind: Kind, registry: &Registry, lookup: Lookup) {
-        let DeValue::Table(table) = value.get_ref() else { return self.value(value, None) };
-        let name = match table.get("type").map(Spanned::get_ref) {
-            Some(DeValue::String(name)) => match expand(name, lookup) {
-                Ok(Some(expanded)) => expanded.text,
-                _ => name.to_string(),
-            },
-            _ => String::new(),
-        };
-        let schema = registry.get(kind, &name).map(options_schema).unwrap_or_default();
-        let schema = OptionSchema::new(&schema);
-        for (key, value) in table {
-            if !matches!(&**key.get_ref(), "type" | "inputs") {
-                self.value(value, schema.property(key.get_ref()).as_ref());
-            }
-        }
-    }
-
-    fn value(&mut self, value: &Spanned<DeValue<'_>>, schema: Option<&OptionSchema<'_>>) {
-        let schema = schema.filter(|schema| !schema.is_secret);
-        let is_known = schema.is_some_and(|schema| {
-            let accepts = |name: &str| !schema.accepting(name).alternatives.is_empty();
-            // A table of secrets may have been written as something else.
-            accepts(type_of(value.get_ref())) || !accepts("object") && !accepts("array")
-        });
-        match value.get_ref() {
-            DeValue::Table(table) => {
-                for (key, value) in table {
-                    let property = schema.and_then(|schema| schema.property(key.get_ref()));
-                    self.value(value, property.as_ref());
+                for (_, component) in components {
+                    add_component(component, kind, registry, lookup, &mut found);
                 }
             }
-            DeValue::Array(items) => {
-                let schema = schema.filter(|_| is_known).and_then(OptionSchema::items);
-                items.iter().for_each(|item| self.value(item, schema.as_ref()));
+            _ if key.get_ref() == DEAD_LETTER => {
+                add_component(value, Kind::Sink, registry, lookup, &mut found);
             }
-            DeValue::String(text) if is_reference(text) => {}
-            _ if is_known => {}
-            _ => self.0.push(value.span()),
+            _ => leaves::add(value, top.property(key.get_ref()).as_ref(), &mut found),
+        }
+    }
+    let is_reference =
+        |leaf: &Leaf| matches!(leaf.value.get_ref(), DeValue::String(text) if is_reference(text));
+    let secrets = found.iter().filter(|leaf| leaf.is_secret && !is_reference(leaf));
+    secrets.map(|leaf| leaf.value.span()).collect()
+}
+
+/// Adds the leaves of a component.
+fn add_component<'t, 'i>(
+    value: &'t Spanned<DeValue<'i>>,
+    kind: Kind,
+    registry: &Registry,
+    lookup: Lookup,
+    found: &mut Vec<Leaf<'t, 'i>>,
+) {
+    let DeValue::Table(table) = value.get_ref() else { return leaves::add(value, None, found) };
+    let plugin = match table.get("type").map(Spanned::get_ref) {
+        Some(DeValue::String(name)) => match expand(name, lookup) {
+            Ok(Some(expanded)) => registry.get(kind, &expanded.text),
+            _ => registry.get(kind, name),
+        },
+        _ => None,
+    };
+    let schema = plugin.map(options_schema);
+    let schema = schema.as_ref().map(OptionSchema::new);
+    for (key, value) in table {
+        if !matches!(&**key.get_ref(), "type" | "inputs") {
+            let option = schema.as_ref().and_then(|schema| schema.property(key.get_ref()));
+            leaves::add(value, option.as_ref(), found);
         }
     }
 }
@@ -154,50 +141,24 @@ pub(crate) fn of_table(
     schema: &OptionSchema<'_>,
     interpolated: &Interpolated,
 ) -> Redaction {
-    let mut texts = Texts { texts: Vec::new(), interpolated };
-    texts.add_table(table, Some(schema));
-    Redaction::new(texts.texts)
-}
-
-/// Collects texts, each with what is shown instead.
-struct Texts<'a> {
-    texts: Vec<(String, String)>,
-    interpolated: &'a Interpolated,
-}
-
-impl Texts<'_> {
-    fn add_table(&mut self, table: &DeTable<'_>, schema: Option<&OptionSchema<'_>>) {
-        for (key, value) in table {
-            let property = schema.and_then(|schema| schema.property(key.get_ref()));
-            self.add_value(value, property.as_ref());
-        }
-    }
-
-    fn add_value(&mut self, value: &Spanned<DeValue<'_>>, schema: Option<&OptionSchema<'_>>) {
-        let is_secret = schema.is_some_and(|schema| schema.is_secret);
-        match value.get_ref() {
-            DeValue::Table(table) => self.add_table(table, schema),
-            DeValue::Array(items) => {
-                let schema = schema.and_then(OptionSchema::items);
-                items.iter().for_each(|item| self.add_value(item, schema.as_ref()));
-            }
-            DeValue::String(text) => match self.interpolated.get(&value.span()) {
-                Some(expanded) => {
-                    let shown = if is_secret && !is_reference(text) { MASK } else { text };
-                    self.add(&expanded.text, shown);
-                    expanded.values.iter().for_each(|(variable, value)| self.add(value, variable));
-                }
-                None if is_secret => self.add(text, MASK),
-                None => {}
-            },
-            _ => {}
-        }
-    }
-
-    fn add(&mut self, text: &str, shown: &str) {
+    let mut texts = Vec::new();
+    let mut hide = |text: &str, shown: &str| {
         let escaped = text.escape_debug().to_string();
-        self.texts.extend([text.trim().to_owned(), escaped].map(|text| (text, shown.to_owned())));
+        texts.extend([text.trim().to_owned(), escaped].map(|text| (text, shown.to_owned())));
+    };
+    for leaf in leaves_of(table, Some(schema)) {
+        let DeValue::String(text) = leaf.value.get_ref() else { continue };
+        let shown = if leaf.is_secret && !is_reference(text) { MASK } else { text };
+        match interpolated.get(&leaf.value.span()) {
+            Some(expanded) => {
+                hide(&expanded.text, shown);
+                expanded.values.iter().for_each(|(variable, value)| hide(value, variable));
+            }
+            None if leaf.is_secret => hide(text, MASK),
+            None => {}
+        }
     }
+    Redaction::new(texts)
 }
 
 /// A source text without its secrets.

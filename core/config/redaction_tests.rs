@@ -51,10 +51,10 @@ impl TryFrom<String> for Topic {
     type Error = String;
 
     fn try_from(name: String) -> Result<Self, String> {
-        match name.contains(' ') {
-            true => Err(format!("`{}` cannot be the name of a topic", name.to_ascii_uppercase())),
-            false => Ok(Topic(name)),
+        if name.contains(' ') {
+            return Err(format!("`{}` cannot be the name of a topic", name.to_ascii_uppercase()));
         }
+        Ok(Topic(name))
     }
 }
 

@@ -89,7 +89,8 @@ fn athena_source_reruns_query_whose_result_is_gone() {
     std::fs::remove_dir_all(env.path("data/s3/athena-results-local")).expect("results");
     std::fs::create_dir(env.path("data/s3/athena-results-local")).expect("an empty bucket");
     let gone = env.run(["run", "report.toml"]);
-    gone.assert_code(0).assert_says(&[&format!("the rows of the query {id} were deleted"), "running it again"]);
+    gone.assert_code(0)
+        .assert_says(&[&format!("the rows of the query {id} were deleted"), "running it again"]);
     assert_rows(&env, n_lines + 2_400);
 
     std::fs::remove_file(env.path("rows.jsonl")).expect("rows");

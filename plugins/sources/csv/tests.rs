@@ -353,7 +353,7 @@ fn row_longer_than_16_mib_is_an_error() {
 #[test]
 fn position_json_keeps_its_field_names() {
     let files = TestFiles::of("n\n1\n2\n");
-    let position = items(&mut files.open(None).unwrap()).unwrap()[0].1.position().0;
+    let position = items(&mut files.open(None).unwrap()).unwrap()[0].1.position().to_json().unwrap();
     let keys = |value: &Value| {
         let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
         keys.sort();

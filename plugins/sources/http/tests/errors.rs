@@ -172,7 +172,7 @@ async fn sent_values_are_hidden_where_an_api_repeats_them() {
     let options = json!({"query": {"q": "key eq acme"}, "method": "POST", "body": "{\"k\": \"hush\"}"});
     let failure = run_once(&serve([denied()]).await, options).await.failure();
     assert!(failure.contains("Response body: `*** ***-*** of ***-corp is bad, json`"), "{failure}");
-    assert!(failure.contains("/prices?q=*** answered"), "{failure}");
+    assert!(failure.contains("/prices?q=*** returned"), "{failure}");
     let auth = json!({"strategy": "basic", "user": "acme", "password": "hush"});
     let failure = run_once(&serve([denied()]).await, json!({"auth": auth})).await.failure();
     assert!(failure.contains("Response body: `key ***-*** of ***-corp is bad, json`"), "{failure}");
@@ -184,7 +184,7 @@ async fn page_is_shown_and_other_parameters_are_not() {
     let mut options = page_options();
     options["query"] = json!({"symbol": "NYA"});
     let failure = run_once(&server, options).await.failure();
-    assert!(failure.contains("/prices?symbol=***&page=2 answered 500"), "{failure}");
+    assert!(failure.contains("/prices?symbol=***&page=2 returned 500"), "{failure}");
 }
 
 #[tokio::test]
