@@ -145,8 +145,8 @@ fn apply_next(
     u64::from(stop.is_kill())
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn kill_campaign_loses_and_duplicates_nothing() {
     let n_wanted = amount("RUNNER_KILLS", 20, 300);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
@@ -204,8 +204,8 @@ fn kill_campaign_loses_and_duplicates_nothing() {
     eprintln!("0 lost, 0 duplicated, 0 wrong");
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn producer_killed_while_writing_checkpoint_loses_nothing() {
     let mut flow = Flow::new(2_000);
     flow.set("STOCKS_RATE", "300");
@@ -228,8 +228,8 @@ fn producer_killed_while_writing_checkpoint_loses_nothing() {
     flow.assert_topic(usize::MAX);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn consumer_killed_while_stopping_loses_nothing() {
     let flow = Flow::new(2_000);
     let mut flow = flow.partitioned(2);
@@ -261,8 +261,8 @@ fn consumer_killed_while_stopping_loses_nothing() {
 }
 
 /// A gracefully stopped run writes nothing twice, neither to the topic nor to the bucket.
-#[test]
 #[needs(kafka)]
+#[test]
 fn repeated_graceful_stops_duplicate_nothing() {
     let flow = Flow::new(2_000);
     let mut flow = flow.partitioned(2);

@@ -86,8 +86,8 @@ impl Finished {
     }
 }
 
-#[test]
 #[needs(aws)]
+#[test]
 fn aws_cli_stores_lists_and_removes_objects() {
     let session = Session::new();
     session.env.write("folder/a.json", "{\"a\":1}");
@@ -109,8 +109,8 @@ fn aws_cli_stores_lists_and_removes_objects() {
     session.aws(&["s3", "rb", "s3://mine"]).ok();
 }
 
-#[test]
 #[needs(aws)]
+#[test]
 fn aws_cli_crawls_and_queries() {
     let session = Session::new();
     session.env.write("prices/1.json", "{\"Index\":\"NYA\",\"Adj Close\":528.69}\n");
@@ -149,8 +149,8 @@ fn aws_cli_crawls_and_queries() {
     session.aws(&["glue", "start-crawler", "--name", "nobody"]).assert_fails_with("EntityNotFoundException");
 }
 
-#[test]
 #[needs(boto3)]
+#[test]
 fn boto3_paginates_and_reads_error_codes() {
     let session = Session::new();
     let script = include_str!("clients/boto3_session.py");
@@ -158,8 +158,8 @@ fn boto3_paginates_and_reads_error_codes() {
     assert_eq!(done.ok(), "all checks passed");
 }
 
-#[test]
 #[needs(kcat)]
+#[test]
 fn kcat_writes_and_reads_with_and_without_group() {
     let session = Session::new();
     let broker = session.broker().to_owned();
@@ -194,8 +194,8 @@ fn kcat_writes_and_reads_with_and_without_group() {
     assert_eq!(again.ok(), "");
 }
 
-#[test]
 #[needs(java)]
+#[test]
 fn kafka_console_tools_work_with_embedded_broker() {
     let session = Session::new();
     let broker = session.broker().to_owned();

@@ -212,8 +212,8 @@ fn local_unusable_data_folder_is_named() {
     outcome.assert_code(1).assert_says(&["another offline cloud keeps its data in used"]);
 }
 
-#[test]
 #[needs(mount)]
+#[test]
 fn local_on_full_disk_reports_it_and_recovers() {
     let mut env = TestEnv::new();
     let disk = SmallDisk::mount(&env.path("small"));

@@ -32,15 +32,15 @@ fn everything_arrives(flow: Flow<'_>, n_partitions: i32) {
 /// The number of rows in the public dataset.
 const ALL: usize = 104_224;
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn all_rows_arrive_through_one_partition() {
     let flow = Flow::new(ALL);
     everything_arrives(flow, 1);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn all_rows_arrive_through_six_partitions() {
     let flow = Flow::new(ALL);
     everything_arrives(flow, 6);
@@ -112,8 +112,8 @@ fn assert_stopped_gracefully(outcome: &Outcome) {
     }
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn killed_group_member_loses_nothing() {
     let flow = Flow::new(15_000);
     one_of_two_is_killed(flow);
@@ -139,8 +139,8 @@ fn one_of_two_is_killed(flow: Flow<'_>) {
     flow.assert_every_object();
 }
 
-#[test]
 #[needs(java)]
+#[test]
 fn stock_flow_runs_with_kafka_3_9_and_zookeeper() {
     let old = Broker::start_zookeeper_era();
     let mut flow = Flow::new(2_000);
@@ -152,8 +152,8 @@ fn stock_flow_runs_with_kafka_3_9_and_zookeeper() {
 
 /// The source block is replaced by an API with other data: reading
 /// starts from the beginning, and entry numbers continue.
-#[test]
 #[needs(kafka)]
+#[test]
 fn replaced_source_continues_entry_numbers_without_collision() {
     let flow = Flow::new(300);
     the_source_is_edited(flow);
@@ -175,8 +175,8 @@ fn the_source_is_edited(mut flow: Flow<'_>) {
 }
 
 /// Through Apache Kafka into the offline cloud, then a query through its Glue and Athena.
-#[test]
 #[needs(kafka)]
+#[test]
 fn stock_pipeline_files_run_unchanged() {
     let broker = Broker::shared();
     let mut env = TestEnv::new();

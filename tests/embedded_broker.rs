@@ -73,8 +73,8 @@ fn result_of<T, E: std::fmt::Debug>(answer: Result<T, E>) -> String {
     }
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn embedded_broker_creates_no_topic_by_itself() {
     let observe = |broker: &Broker| {
         let topic = broker.name("unmade");
@@ -92,8 +92,8 @@ fn embedded_broker_creates_no_topic_by_itself() {
     assert_differ(observe, "made", "missing");
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn embedded_broker_refuses_to_delete_records() {
     let observe = |broker: &Broker| {
         let topic = broker.create_topic("deleted", 1);
@@ -108,8 +108,8 @@ fn embedded_broker_refuses_to_delete_records() {
     assert_differ(observe, "done", "refused");
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn embedded_broker_refuses_to_add_partitions() {
     let observe = |broker: &Broker| {
         let topic = broker.create_topic("grown", 1);
@@ -124,8 +124,8 @@ fn embedded_broker_refuses_to_add_partitions() {
     assert_differ(observe, "done", "refused");
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn embedded_broker_has_no_retention() {
     let observe = |broker: &Broker| {
         let topic = broker.create_topic("kept", 1);
@@ -139,8 +139,8 @@ fn embedded_broker_has_no_retention() {
     assert_differ(observe, "604800000", "none");
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn embedded_broker_returns_aborted_records() {
     let observe = |broker: &Broker| {
         let topic = broker.create_topic("aborted", 1);
@@ -166,8 +166,8 @@ fn embedded_broker_returns_aborted_records() {
     assert_differ(observe, "0 read", "3 read");
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn embedded_broker_finds_times_by_batch() {
     let observe = |broker: &Broker| {
         let topic = broker.create_topic("timed", 1);

@@ -137,8 +137,8 @@ fn sleep_up_to(at_most_millis: u64) {
 
 const SHORT_SESSION: &str = "\"session.timeout.ms\" = 6000, \"heartbeat.interval.ms\" = 500";
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn kills_and_stops_copy_each_record_once() {
     for (n_partitions, n_records) in [(1, 20_000), (3, 7_000)] {
         // A static member rejoins at once; another member would wait for the session to expire.
@@ -172,8 +172,8 @@ fn kills_and_stops_copy_each_record_once() {
     }
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn killed_member_loses_and_duplicates_nothing() {
     let options = format!("librdkafka_options = {{ {SHORT_SESSION} }}");
     let copy = CopyPipeline::new(3, 4_000, &options, "type = \"throttle\"\nrate = 500");
@@ -189,8 +189,8 @@ fn killed_member_loses_and_duplicates_nothing() {
     copy.assert_copied();
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn joining_and_leaving_member_disturbs_no_other() {
     let copy = CopyPipeline::new(3, 4_000, "", "type = \"throttle\"\nrate = 500");
     let mut first = copy.start();
@@ -206,8 +206,8 @@ fn joining_and_leaving_member_disturbs_no_other() {
     copy.assert_copied();
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn member_suspended_past_session_commits_nothing() {
     let options = format!("librdkafka_options = {{ {SHORT_SESSION} }}");
     let copy = CopyPipeline::new(1, 6_000, &options, "type = \"throttle\"\nrate = 800");
@@ -226,8 +226,8 @@ fn member_suspended_past_session_commits_nothing() {
 }
 
 /// A run with an open transaction during the restart continues, or it ends and is started again.
-#[test]
 #[needs(java)]
+#[test]
 fn broker_restart_during_transactions_loses_nothing() {
     let broker = Broker::start();
     let copy = CopyPipeline::through(&broker, 2, 10_000, "", "type = \"throttle\"\nrate = 1500");
@@ -242,8 +242,8 @@ fn broker_restart_during_transactions_loses_nothing() {
     copy.assert_copied();
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn aborted_transaction_is_invisible_and_rewritten_once() {
     let copy = CopyPipeline::new(1, 0, "", "type = \"sample\"\none_in = 1");
     let numbers = 0..2_000;
@@ -270,8 +270,8 @@ fn aborted_transaction_is_invisible_and_rewritten_once() {
     assert_eq!(copy.n_committed(), 2_000);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn transaction_markers_are_skipped_in_offsets() {
     let broker = Broker::shared();
     let copy = CopyPipeline::new(1, 10, "", "type = \"sample\"\none_in = 1");

@@ -68,8 +68,8 @@ fn create_table(moto: &Moto, location: &str) {
     );
 }
 
-#[test]
 #[needs(moto)]
+#[test]
 fn glue_crawl_creates_database_and_crawler_and_explains_missing_table() {
     let moto = Moto::start();
     let env = env(&moto, "1000", "schedule = \"cron(0 3 * * ? *)\"");
@@ -93,8 +93,8 @@ fn glue_crawl_creates_database_and_crawler_and_explains_missing_table() {
     assert!(configuration.contains(r#""TableLevelConfiguration":2"#), "{configuration}");
 }
 
-#[test]
 #[needs(moto)]
+#[test]
 fn glue_crawl_reports_table_with_columns() {
     let moto = Moto::start();
     let env = env(&moto, "1000", "every = \"0s\"");
@@ -105,8 +105,8 @@ fn glue_crawl_reports_table_with_columns() {
     ]);
 }
 
-#[test]
 #[needs(moto)]
+#[test]
 fn glue_crawl_ignores_table_of_other_location() {
     let moto = Moto::start();
     let env = env(&moto, "1000", "every = \"0s\"");
@@ -115,8 +115,8 @@ fn glue_crawl_ignores_table_of_other_location() {
     env.run(["run", "lake.toml"]).assert_code(0).assert_says(&["has found no table"]);
 }
 
-#[test]
 #[needs(moto)]
+#[test]
 fn existing_crawler_with_other_settings_is_reported_and_unchanged() {
     let moto = Moto::start();
     let env = env(&moto, "1000", "");
@@ -136,8 +136,8 @@ fn existing_crawler_with_other_settings_is_reported_and_unchanged() {
     assert_eq!(answer["Crawler"]["Role"], "somebody");
 }
 
-#[test]
 #[needs(moto)]
+#[test]
 fn crawl_verb_starts_crawler_without_reading_records() {
     let moto = Moto::start();
     let env = env(&moto, "1000", "");
@@ -147,8 +147,8 @@ fn crawl_verb_starts_crawler_without_reading_records() {
     assert_eq!(answer["Crawls"].as_array().map(Vec::len), Some(1));
 }
 
-#[test]
 #[needs(moto)]
+#[test]
 fn signal_starts_last_crawl_without_waiting() {
     let moto = Moto::start();
     let env = env(&moto, "5", "");
@@ -178,15 +178,15 @@ fn ending_under(weather: Network, is_stopped: bool) -> Outcome {
     run.wait(Duration::from_secs(120))
 }
 
-#[test]
 #[needs(moto)]
+#[test]
 fn glue_unreachable_past_retry_timeout_exits_69() {
     let outcome = ending_under(Network::Refusing, false);
     outcome.assert_code(69).assert_says(&["cannot reach Glue at http://127.0.0.1"]);
 }
 
-#[test]
 #[needs(moto)]
+#[test]
 fn stopped_run_waits_briefly_for_unresponsive_glue() {
     let outcome = ending_under(Network::Unresponsive, true);
     outcome.assert_code(0).assert_says(&["has not responded within 5s", "start it with `runner crawl`"]);

@@ -56,8 +56,8 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|n| n.to_string()).collect()
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn slow_sink_pauses_partitions_and_stays_in_group() {
     let broker = Broker::shared();
     let topic = broker.create_topic("slow", 1);
@@ -74,8 +74,8 @@ fn slow_sink_pauses_partitions_and_stays_in_group() {
     assert_eq!(reading.lines(), numbers(0..200), "each once, in order");
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn records_after_at_end_are_read_by_next_run() {
     let broker = Broker::shared();
     let topic = broker.create_topic("later", 2);
@@ -92,8 +92,8 @@ fn records_after_at_end_are_read_by_next_run() {
     assert_eq!(reading.lines(), numbers(0..100));
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn transaction_markers_are_neither_records_nor_gaps() {
     let broker = Broker::shared();
     let topic = broker.create_topic("transactions", 1);
@@ -110,8 +110,8 @@ fn transaction_markers_are_neither_records_nor_gaps() {
     assert_eq!(reading.lines(), ["a", "b", "c"]);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn missing_topic_is_waited_for() {
     let broker = Broker::shared();
     let topic = broker.name("not-yet");
@@ -128,8 +128,8 @@ fn missing_topic_is_waited_for() {
     running.wait(SOON).assert_code(0);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn missing_topic_past_retry_connect_ends_run() {
     let broker = Broker::shared();
     let topic = broker.name("never");
@@ -137,8 +137,8 @@ fn missing_topic_past_retry_connect_ends_run() {
     reading.env.run(["run", "reads.toml"]).assert_code(1).assert_says(&[&topic, broker.bootstrap()]);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn topic_deleted_during_run_ends_source() {
     let broker = Broker::shared();
     let topic = broker.create_topic("deleted", 1);
@@ -151,8 +151,8 @@ fn topic_deleted_during_run_ends_source() {
     running.wait(SOON).assert_code(1).assert_says(&[&topic, "is gone from the cluster"]);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn from_start_with_active_group_members_is_refused() {
     let broker = Broker::shared();
     let topic = broker.create_topic("busy", 1);
@@ -167,8 +167,8 @@ fn from_start_with_active_group_members_is_refused() {
     running.wait(SOON).assert_code(0);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn offset_reset_latest_reads_new_records_and_commits_start() {
     let broker = Broker::shared();
     let topic = broker.create_topic("latest", 1);
@@ -181,8 +181,8 @@ fn offset_reset_latest_reads_new_records_and_commits_start() {
     assert_eq!(reading.lines(), ["new"], "the group must have committed the start offset");
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn offset_reset_latest_reads_added_partition_from_beginning() {
     let broker = Broker::shared();
     let topic = broker.create_topic("growing", 1);
@@ -200,8 +200,8 @@ fn offset_reset_latest_reads_added_partition_from_beginning() {
     running.wait(SOON).assert_code(0);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn at_end_waits_for_partitions_of_killed_member() {
     let broker = Broker::shared();
     let topic = broker.create_topic("inherited", 2);
@@ -231,8 +231,8 @@ fn at_end_waits_for_partitions_of_killed_member() {
     assert!(all.len() >= 199, "{} of 200", all.len());
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn rebalance_does_not_end_at_end_run() {
     let broker = Broker::shared();
     let topic = broker.create_topic("changing", 4);
@@ -274,8 +274,8 @@ fn produce_with_header(broker: &Broker, topic: &str, body: &str, header: &[u8]) 
     assert!(kcat.wait().expect("it ends").success());
 }
 
-#[test]
 #[needs(kafka, kcat)]
+#[test]
 fn record_with_non_utf8_header_name_is_rejected() {
     let broker = Broker::shared();
     let topic = broker.create_topic("headers", 1);

@@ -46,8 +46,8 @@ fn lines(env: &TestEnv) -> Vec<String> {
     env.read("out.txt").lines().map(str::to_owned).collect()
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn kafka_sink_writes_key_headers_and_entry() {
     let broker = Broker::shared();
     let topic = broker.name("made");
@@ -77,8 +77,8 @@ fn kafka_sink_writes_key_headers_and_entry() {
     assert_eq!(stored[0].partition, stored[2].partition, "the same key goes to the same partition");
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn kafka_source_resumes_after_commit_and_stops_at_end() {
     let broker = Broker::shared();
     let topic = broker.create_topic("resumed", 3);
@@ -97,8 +97,8 @@ fn kafka_source_resumes_after_commit_and_stops_at_end() {
     assert_eq!(lines(&env).len(), 36, "again from the earliest offset");
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn empty_topic_with_at_end_ends_at_once() {
     let broker = Broker::shared();
     let topic = broker.create_topic("empty", 2);
@@ -107,8 +107,8 @@ fn empty_topic_with_at_end_ends_at_once() {
     assert_eq!(lines(&env).len(), 0);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn idle_timeout_ends_run() {
     let broker = Broker::shared();
     let topic = broker.create_topic("silent", 1);
@@ -118,8 +118,8 @@ fn idle_timeout_ends_run() {
     assert_eq!(lines(&env), ["a"]);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn limit_leaves_rest_to_next_run() {
     let broker = Broker::shared();
     let topic = broker.create_topic("limited", 1);
@@ -135,8 +135,8 @@ fn limit_leaves_rest_to_next_run() {
     }
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn topic_copy_keeps_tombstones_keys_headers_and_timestamps() {
     let broker = Broker::shared();
     let (from, to) = (broker.create_topic("from", 1), broker.create_topic("to", 1));
@@ -175,8 +175,8 @@ fn unreachable_broker_is_retried_then_exits_69() {
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
 
-#[test]
 #[needs(java)]
+#[test]
 fn unreachable_advertised_listener_is_shown_with_both_addresses() {
     let told = format!("127.0.0.1:{}", free_port());
     let listener = format!("PLAINTEXT://{told}");
@@ -189,8 +189,8 @@ fn unreachable_advertised_listener_is_shown_with_both_addresses() {
     ]);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn missing_topic_without_create_topic_ends_run() {
     let broker = Broker::shared();
     let topic = broker.name("missing");
@@ -202,8 +202,8 @@ fn missing_topic_without_create_topic_ends_run() {
     assert_eq!(broker.partitions(&topic), None);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn position_past_retention_at_start_is_an_error() {
     let broker = Broker::shared();
     let topic = broker.create_topic("overtaken", 1);
@@ -220,8 +220,8 @@ fn position_past_retention_at_start_is_an_error() {
     assert_eq!(lines(&env).len(), 3);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn two_members_share_partitions_and_one_takes_over() {
     let broker = Broker::shared();
     let topic = broker.create_topic("shared", 4);
@@ -260,8 +260,8 @@ fn two_members_share_partitions_and_one_takes_over() {
     assert_eq!(all(), (0..n).collect::<Vec<_>>(), "each once");
 }
 
-#[test]
 #[needs(java)]
+#[test]
 fn broker_restart_duplicates_nothing_from_csv_producer() {
     let broker = Broker::start();
     let topic = broker.create_topic("restarted", 1);
@@ -300,8 +300,8 @@ fn librdkafka_options_that_break_delivery_are_refused() {
     }
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn topic_deleted_during_run_ends_sink_and_is_not_recreated() {
     let broker = Broker::shared();
     let topic = broker.name("deleted");
@@ -324,8 +324,8 @@ fn topic_deleted_during_run_ends_sink_and_is_not_recreated() {
     assert_eq!(broker.partitions(&topic), None, "the topic was created again");
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn record_larger_than_in_flight_limit_is_written() {
     let broker = Broker::shared();
     let topic = broker.create_topic_with("large", "max.message.bytes", "12000000");
@@ -340,8 +340,8 @@ fn record_larger_than_in_flight_limit_is_written() {
     assert_eq!(lengths, [around + 3, around + 6_000_000, around + 4]);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn oversized_request_rejects_only_oversized_record() {
     let broker = Broker::shared();
     let topic = broker.create_topic_with("small", "max.message.bytes", "100000");

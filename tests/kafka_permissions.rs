@@ -24,8 +24,8 @@ fn start_guarded_broker() -> Broker {
     ])
 }
 
-#[test]
 #[needs(java)]
+#[test]
 fn denied_user_fails_at_once_without_showing_password() {
     let broker = start_guarded_broker();
     let topic = broker.create_topic("guarded", 1);
@@ -69,8 +69,8 @@ fn denied_user_fails_at_once_without_showing_password() {
     }
 }
 
-#[test]
 #[needs(java)]
+#[test]
 fn denied_topic_creation_names_topic_and_permission() {
     let settings = [
         ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),

@@ -66,8 +66,8 @@ fn assert_no_password(outcome: &Outcome) {
     assert!(!all.contains("r1ght-one") && !all.contains("wr0ng-one"), "{all}");
 }
 
-#[test]
 #[cfg_attr(feature = "kafka-tls", needs(java))]
+#[test]
 #[cfg_attr(not(feature = "kafka-tls"), ignore = "needs a build with --features kafka-tls")]
 fn stock_flow_runs_through_tls_and_sasl() {
     let keys = TestEnv::new();
@@ -91,8 +91,8 @@ fn stock_flow_runs_through_tls_and_sasl() {
     flow.assert_every_object();
 }
 
-#[test]
 #[cfg_attr(feature = "kafka-tls", needs(java))]
+#[test]
 #[cfg_attr(not(feature = "kafka-tls"), ignore = "needs a build with --features kafka-tls")]
 fn certificate_of_other_host_is_refused_unless_verification_is_off() {
     let keys = TestEnv::new();

@@ -131,8 +131,8 @@ fn verdict(flow: &mut Flow<'_>) -> (Vec<Violation>, Vec<Violation>) {
     (flow.judge_objects().0, topic.0)
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn oracle_detects_pipeline_that_loses_records() {
     let mut flow = Flow::new(50);
     let sample =
@@ -155,8 +155,8 @@ fn oracle_detects_pipeline_that_loses_records() {
     assert_ne!(flow.verdict_on_report("consumer", "completed", 50).0, []);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn oracle_detects_pipeline_that_duplicates_records() {
     let mut flow = Flow::new(50);
     flow.at_full_speed();
@@ -170,8 +170,8 @@ fn oracle_detects_pipeline_that_duplicates_records() {
     assert!(all.iter().all(|doubled| topic.contains(doubled)));
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn oracle_detects_pipeline_that_alters_records() {
     let mut flow = Flow::new(50);
     let right = flow.env.read("stocks.csv");

@@ -63,8 +63,8 @@ fn with_filled_topic(flow: Flow<'_>) -> Flow<'_> {
     flow
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn csv_to_s3_killed_stores_each_object_once() {
     let sink =
         "type = \"s3\"\nbucket = \"stocks\"\nkey = \"stockmarket_project/stock_market_{{ entry }}.json\"";
@@ -73,8 +73,8 @@ fn csv_to_s3_killed_stores_each_object_once() {
     flow.assert_every_object();
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn kafka_to_s3_by_origin_killed_stores_each_object_once() {
     let sink = "type = \"s3\"\nbucket = \"stocks\"\nkey = \"{{ topic }}/{{ partition }}/{{ offset }}.json\"";
     let flow = pair(TOPIC, "", sink);
@@ -91,8 +91,8 @@ fn kafka_to_s3_by_origin_killed_stores_each_object_once() {
     assert_eq!(found.collect::<BTreeMap<_, _>>(), expected);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn kafka_to_kafka_killed_copies_every_record_with_entry() {
     let sink = "type = \"kafka\"\nbootstrap_servers = \"${KAFKA_BOOTSTRAP_SERVERS}\"\ntopic = \"${COPY}\"";
     let flow = pair(TOPIC, "", sink);
@@ -104,8 +104,8 @@ fn kafka_to_kafka_killed_copies_every_record_with_entry() {
     flow.oracle.judge_topic(&flow.broker.read_all(&copy), N_KILLS + 1).assert_clean();
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn kafka_to_file_killed_writes_every_record_in_whole_lines() {
     let flow = pair(TOPIC, "", "type = \"file\"\npath = \"out.jsonl\"");
     let mut flow = with_filled_topic(flow);
@@ -115,8 +115,8 @@ fn kafka_to_file_killed_writes_every_record_in_whole_lines() {
     assert_eq!(found, flow.oracle.records().iter().map(String::as_str).collect());
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn http_to_kafka_killed_reads_all_pages() {
     let source = "type = \"http\"\nendpoint = \"${STOCKS_API}/pages\"\nquery = { limit = \"70\" }\n\
         records = \"/prices\"\npagination = { type = \"cursor\", cursor = \"/next\", param = \"cursor\" }";

@@ -363,8 +363,8 @@ fn error_in_key_template_is_shown_with_position() {
     env.run(["validate", "lake.toml"]).assert_code(78).assert_says(&["the same name"]);
 }
 
-#[test]
 #[needs(moto)]
+#[test]
 fn s3_sink_works_with_moto() {
     let moto = Moto::start();
     let mut env = env();

@@ -17,8 +17,8 @@ const ROWS_PER_SECOND: usize = 3_000;
 /// The number of keys that one request may delete.
 const KEYS_PER_REQUEST: usize = 1_000;
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn memory_stays_flat_while_every_tenth_request_fails() {
     let seconds = amount("RUNNER_SOAK_SECONDS", 20, 300);
     let flow = Flow::new(seconds as usize * ROWS_PER_SECOND);

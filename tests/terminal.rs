@@ -56,8 +56,8 @@ fn terminal_shows_progress_and_summary_table() {
     assert_shows(table, &["rows", "pace", "out", "40", "│"]);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn terminal_shows_consumer_lag() {
     let broker = Broker::shared();
     let topic = broker.create_topic("watched", 1);

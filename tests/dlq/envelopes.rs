@@ -65,8 +65,8 @@ fn through_kafka(broker: &Broker, dead_letter: &str) -> (TestEnv, String, String
     (env(pipeline), from, to)
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn to_json_letter_replays_with_key_headers_and_timestamp() {
     let broker = Broker::shared();
     let (env, from, to) = through_kafka(broker, FILE);
@@ -93,8 +93,8 @@ fn to_json_letter_replays_with_key_headers_and_timestamp() {
     assert_eq!(stored[0].timestamp, Some(1_700_000_000_000));
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn kafka_letter_of_too_large_record_replays_once_with_entry() {
     let broker = Broker::shared();
     let topic = broker.name("small");
@@ -141,8 +141,8 @@ fn into_compacted(broker: &Broker, dead_letter: &str) -> (TestEnv, String) {
     (env(pipeline), to)
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn compacted_topic_rejects_keyless_records_and_stores_rest_once() {
     let broker = Broker::shared();
     let (env, to) = into_compacted(broker, FILE);
@@ -159,8 +159,8 @@ fn compacted_topic_rejects_keyless_records_and_stores_rest_once() {
     assert!(reason.contains("a compacted topic requires one (`key_field`)"), "{reason}");
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn compacted_topic_error_names_record() {
     let broker = Broker::shared();
     let (env, _) = into_compacted(broker, "");
@@ -229,8 +229,8 @@ fn console_and_s3_sinks_accept_dead_letters() {
     assert_is_that_row(&server.read("lake", "letters/rows/1.json"));
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn kafka_sink_accepts_dead_letters() {
     let broker = Broker::shared();
     let (at, topic) = (broker.bootstrap(), broker.name("letters"));

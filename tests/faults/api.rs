@@ -10,8 +10,8 @@ use crate::support::flow::{BUCKET, Flow, LONG, stock_pipeline};
 use crate::support::oracle::Oracle;
 use crate::support::{Api, wait_until};
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn http_source_killed_loses_nothing_and_reuses_no_entry_number() {
     let mut flow = Flow::new(0);
     let prices: Vec<String> = (0..3_000).map(|n| format!("{{\"Index\":\"API\",\"Close\":{n}.25}}")).collect();

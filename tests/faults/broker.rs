@@ -50,8 +50,8 @@ fn judge(mut flow: Flow<'_>, producer: Running, consumer: Running) -> Value {
     report(flow.env.path("producer.json"))
 }
 
-#[test]
 #[needs(java)]
+#[test]
 fn broker_restart_under_load_duplicates_nothing() {
     let broker = Broker::start();
     let mut flow = Flow::through(&broker, 2_500).partitioned(2);
@@ -71,8 +71,8 @@ fn broker_restart_under_load_duplicates_nothing() {
     judge(flow, producer, consumer);
 }
 
-#[test]
 #[needs(java)]
+#[test]
 fn broker_down_at_start_is_waited_for() {
     let broker = Broker::start();
     let flow = Flow::through(&broker, 500).partitioned(2);
@@ -90,8 +90,8 @@ fn broker_down_at_start_is_waited_for() {
     judge(flow, producer, consumer);
 }
 
-#[test]
 #[needs(java)]
+#[test]
 fn slow_connection_to_broker_loses_nothing() {
     let proxy = Proxy::start();
     let broker = Broker::start_with_proxy(&proxy);
@@ -107,8 +107,8 @@ fn slow_connection_to_broker_loses_nothing() {
     assert!(took > 2 * timeout.as_millis() as u64, "the connection was not slow enough: {took} ms");
 }
 
-#[test]
 #[needs(java)]
+#[test]
 fn broker_down_past_retry_timeout_exits_69_and_next_run_resumes() {
     let broker = Broker::start();
     let mut flow = Flow::through(&broker, 2_500).partitioned(2);
@@ -132,14 +132,14 @@ fn broker_down_past_retry_timeout_exits_69_and_next_run_resumes() {
     flow.assert_topic(2);
 }
 
-#[test]
 #[needs(java)]
+#[test]
 fn broker_connections_cut_mid_request_duplicate_nothing() {
     run_with_faults(Fault::CutRequest);
 }
 
-#[test]
 #[needs(java)]
+#[test]
 fn lost_broker_responses_duplicate_nothing() {
     run_with_faults(Fault::DropResponse);
 }
@@ -160,8 +160,8 @@ fn run_with_faults(fault: Fault) {
     judge(flow, producer, consumer);
 }
 
-#[test]
 #[needs(java)]
+#[test]
 fn unresponsive_broker_is_waited_for() {
     let proxy = Proxy::start();
     let broker = Broker::start_with_proxy(&proxy);

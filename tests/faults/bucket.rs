@@ -40,8 +40,8 @@ fn judge(mut flow: Flow<'_>, consumer: Running) -> Flow<'_> {
     flow
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn s3_sink_retries_on_503_500_and_request_timeout() {
     let mut flow = flow_with_filled_topic(1_000);
     flow.s3.respond_with(|request| match (request.operation, request.n_before % 8) {
@@ -57,15 +57,15 @@ fn s3_sink_retries_on_503_500_and_request_timeout() {
     judge(flow, consumer);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn lost_s3_responses_duplicate_and_reject_nothing() {
     let flow = run_with_faults(Fault::DropResponse);
     assert!(flow.s3.requests("GetObject") > 0, "objects stored without a response must be compared");
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn s3_connections_cut_mid_request_lose_nothing() {
     run_with_faults(Fault::CutRequest);
 }
@@ -81,8 +81,8 @@ fn run_with_faults(fault: Fault) -> Flow<'static> {
     judge(flow, consumer)
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn unreachable_s3_is_waited_for() {
     let mut flow = flow_with_filled_topic(1_000);
     let proxy = flow.proxied_bucket();
@@ -95,8 +95,8 @@ fn unreachable_s3_is_waited_for() {
     judge(flow, consumer);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn unresponsive_s3_times_out_and_is_retried() {
     let mut flow = flow_with_filled_topic(500);
     let proxy = flow.proxied_bucket();
@@ -109,8 +109,8 @@ fn unresponsive_s3_times_out_and_is_retried() {
     judge(flow, consumer);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn slow_connection_to_s3_loses_nothing() {
     let mut flow = flow_with_filled_topic(400);
     let proxy = flow.proxied_bucket();
@@ -121,8 +121,8 @@ fn slow_connection_to_s3_loses_nothing() {
     judge(flow, consumer);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn expired_credentials_are_retried_with_warning() {
     for code in ["ExpiredToken", "AccessDenied"] {
         let mut flow = flow_with_filled_topic(600);
@@ -150,8 +150,8 @@ fn expired_credentials_are_retried_with_warning() {
 }
 
 /// The stored objects are moved away with the bucket; the rest is stored in the new bucket.
-#[test]
 #[needs(kafka)]
+#[test]
 fn removed_bucket_ends_run_without_committing_unstored_records() {
     let mut flow = flow_with_filled_topic(1_000);
     flow.s3.respond_with(|request| match request.operation {

@@ -50,8 +50,8 @@ fn numbers(text: &str) -> Vec<usize> {
     text.lines().map(|line| line.parse().expect("a whole number on every line")).collect()
 }
 
-#[test]
 #[needs(mount)]
+#[test]
 fn full_disk_under_checkpoint_ends_run_and_next_run_resumes() {
     let it = Numbers::new("data_dir = \"small/state\"", "out.txt", false);
     let running = it.start();
@@ -73,8 +73,8 @@ fn full_disk_under_checkpoint_ends_run_and_next_run_resumes() {
     assert_eq!(all, (0..N_ROWS).collect::<Vec<_>>());
 }
 
-#[test]
 #[needs(mount)]
+#[test]
 fn full_disk_under_file_sink_is_retried_and_each_line_written_once() {
     let it = Numbers::new("", "small/out.txt", false);
     // The first page holds part of the write, which the sink must undo.
@@ -86,8 +86,8 @@ fn full_disk_under_file_sink_is_retried_and_each_line_written_once() {
     assert_eq!(numbers(&it.disk.read("out.txt")), (0..N_ROWS).collect::<Vec<_>>());
 }
 
-#[test]
 #[needs(mount)]
+#[test]
 fn full_disk_under_dead_letters_is_retried_and_none_dropped() {
     let dead_letter = "dead_letter = { type = \"file\", path = \"small/dead.jsonl\" }";
     let it = Numbers::new(dead_letter, "out.txt", true);

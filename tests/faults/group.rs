@@ -34,8 +34,8 @@ fn flow_with_slow_bucket(n_records: usize) -> Flow<'static> {
     flow
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn member_suspended_past_session_acks_no_partition_of_others() {
     let mut flow = flow_with_slow_bucket(1_500);
     let sleeper = flow.consume_as("sleeper");
@@ -62,8 +62,8 @@ fn member_suspended_past_session_acks_no_partition_of_others() {
     flow.assert_topic(1);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn sole_member_suspended_past_session_resumes() {
     let mut flow = flow_with_slow_bucket(1_000);
     let sleeper = flow.consume();
@@ -78,8 +78,8 @@ fn sole_member_suspended_past_session_resumes() {
     flow.assert_topic(1);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn member_paused_during_rebalance_resumes_reading() {
     let flow = Flow::new(1_000);
     let mut flow = flow.partitioned(2);
@@ -105,8 +105,8 @@ fn member_paused_during_rebalance_resumes_reading() {
     flow.assert_every_object();
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn members_joining_leaving_and_killed_lose_nothing() {
     let flow = Flow::new(5_000);
     let mut flow = flow.partitioned(6);
@@ -142,8 +142,8 @@ fn members_joining_leaving_and_killed_lose_nothing() {
     flow.assert_topic(1);
 }
 
-#[test]
 #[needs(kafka)]
+#[test]
 fn position_past_retention_during_run_is_an_error() {
     let broker = Broker::shared();
     let topic = broker.create_topic("overtaken", 1);

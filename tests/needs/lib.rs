@@ -1,13 +1,18 @@
 //! `#[needs(kafka)]` on a test ignores it, with the reason, where Apache Kafka cannot run.
 
-use proc_macro::TokenStream;
+use proc_macro::{TokenStream, TokenTree};
 
 /// Ignores the test below where something that it needs is missing; `build.rs` has looked for it.
+///
+/// It must come before `#[test]`, which reads `#[ignore]`.
 ///
 /// `kafka` is the shared broker, `java` a broker or a Kafka tool that the test starts itself, `moto` an independent
 /// AWS, `aws`, `boto3` and `kcat` are clients, and `mount` is the right to mount a disk.
 #[proc_macro_attribute]
 pub fn needs(needs: TokenStream, test: TokenStream) -> TokenStream {
+    if !test.clone().into_iter().any(is_test) {
+        return "compile_error!(\"`#[needs]` must come before `#[test]`\");".parse().unwrap_or_default();
+    }
     let mut ignored = TokenStream::new();
     for need in needs.to_string().split(',').map(str::trim) {
         let Some((is_there, reason)) = look_up(need) else {
@@ -19,6 +24,11 @@ pub fn needs(needs: TokenStream, test: TokenStream) -> TokenStream {
     }
     ignored.extend(test);
     ignored
+}
+
+/// Whether this is the content of the brackets of `#[test]`.
+fn is_test(token: TokenTree) -> bool {
+    matches!(token, TokenTree::Group(group) if group.stream().to_string() == "test")
 }
 
 /// Whether it is there, and what to install.
