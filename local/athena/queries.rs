@@ -74,7 +74,7 @@ impl Queries {
         let id = Uuid::new_v4().to_string();
         let location = text(&input["ResultConfiguration"]["OutputLocation"]);
         let location = location.or(self.settings.output_location.clone());
-        let output = Output::choose(&self.engine, location.as_deref(), &id, query.has_rows())?;
+        let output = Output::choose(&self.engine, location.as_deref(), &id, query.kind() == "DML")?;
 
         let cancel = self.stop.child_token();
         let mut execution = Execution::new(id.clone(), sql, query.kind(), cancel.clone());

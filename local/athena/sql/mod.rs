@@ -59,10 +59,6 @@ impl Query {
             Query::Statement(_) => "UTILITY",
         }
     }
-
-    pub(super) fn has_rows(&self) -> bool {
-        matches!(self, Query::Select(_))
-    }
 }
 
 impl Select {

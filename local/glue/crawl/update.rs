@@ -25,16 +25,13 @@ pub(super) fn apply(catalogue: &Catalogue, crawler: &Crawler, found: Vec<Found>)
         let database = entries.databases.entry(database.clone()).or_insert_with(|| Database::new(&database));
         for found in found {
             let name = name_of(database, prefix, &found.location);
-            match database.tables.get_mut(&name) {
-                Some(table) => {
-                    update(table, found, crawler);
-                    outcome.updated.push(name);
-                }
-                None => {
-                    let table = create(&name, &database.name, found, crawler);
-                    database.tables.insert(name.clone(), table);
-                    outcome.created.push(name);
-                }
+            if let Some(table) = database.tables.get_mut(&name) {
+                update(table, found, crawler);
+                outcome.updated.push(name);
+            } else {
+                let table = create(&name, &database.name, found, crawler);
+                database.tables.insert(name.clone(), table);
+                outcome.created.push(name);
             }
         }
         Ok(outcome)

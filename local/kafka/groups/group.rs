@@ -38,7 +38,7 @@ enum Phase {
     PreparingRebalance {
         until: Instant,
     },
-    /// The leader assigns; members that have not sent a SyncGroup until then are removed.
+    /// The leader assigns; members that have not sent a `SyncGroup` until then are removed.
     CompletingRebalance {
         until: Instant,
     },

@@ -22,9 +22,9 @@ pub(super) struct Member {
     pub(super) protocols: Vec<(String, Bytes)>,
     pub(super) assignment: Bytes,
     pub(super) last_seen: Instant,
-    /// The answer to its JoinGroup, sent when all members have joined.
+    /// The answer to its `JoinGroup`, sent when all members have joined.
     pub(super) joining: Option<Sender<JoinGroupResponse>>,
-    /// The answer to its SyncGroup, sent when the leader has assigned.
+    /// The answer to its `SyncGroup`, sent when the leader has assigned.
     pub(super) syncing: Option<Sender<SyncGroupResponse>>,
 }
 
@@ -61,7 +61,7 @@ pub(super) fn answered<T>(answer: Sender<T>, receiver: Receiver<T>, response: T)
     receiver
 }
 
-/// Refuses a JoinGroup.
+/// Refuses a `JoinGroup`.
 pub(super) fn refused(code: ErrorCode, member: String) -> JoinGroupResponse {
     JoinGroupResponse::default()
         .throttle_time_ms(Some(0))
@@ -75,7 +75,7 @@ pub(super) fn refused(code: ErrorCode, member: String) -> JoinGroupResponse {
         .members(Some(Vec::new()))
 }
 
-/// Refuses a SyncGroup.
+/// Refuses a `SyncGroup`.
 pub(super) fn not_synced(code: ErrorCode) -> SyncGroupResponse {
     SyncGroupResponse::default()
         .throttle_time_ms(Some(0))
