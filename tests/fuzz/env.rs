@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use runner_core::config::{Diagnostics, LoadContext, load};
 use runner_core::{
-    Batch, Pipeline, PipelineReport, ReadError, Record, Registry, Replay, RunOptions, Sink, Source, Start,
-    WriteError, async_trait,
+    Batch, Failure, Next, Pipeline, PipelineReport, ReadBatch, Record, Registry, Replay, RunOptions, Sink,
+    Source, Start, WriteError, async_trait,
 };
 use runner_plugins as _;
 use serde_json::Value;
@@ -82,10 +82,16 @@ impl TestEnv {
     }
 
     /// Runs it with one batch for one component instead of the sources. Also returns the number of rejected records.
-    pub(crate) fn run_fed(&self, text: &str, component: &str, batch: Batch) -> (PipelineReport, usize) {
+    pub(crate) fn run_fed(
+        &self,
+        text: &str,
+        component: &str,
+        records: Vec<Record>,
+    ) -> (PipelineReport, usize) {
         let pipeline = self.load(text).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
         let n_rejected = Arc::new(AtomicUsize::new(0));
-        let feeds: Vec<(String, Box<dyn Source>)> = vec![(component.to_owned(), Box::new(Once(Some(batch))))];
+        let feeds: Vec<(String, Box<dyn Source>)> =
+            vec![(component.to_owned(), Box::new(Once(Some(ReadBatch::new(records)))))];
         let pipeline = pipeline
             .with_replay_sources(feeds, Box::new(Count(Arc::clone(&n_rejected))))
             .expect("no transactions");
@@ -108,7 +114,7 @@ fn run(pipeline: Pipeline) -> PipelineReport {
 }
 
 /// A source with one batch.
-struct Once(Option<Batch>);
+struct Once(Option<ReadBatch>);
 
 #[async_trait]
 impl Source for Once {
@@ -120,12 +126,12 @@ impl Source for Once {
         Replay::External
     }
 
-    async fn open(&mut self, _: &Start) -> runner_core::Result<()> {
+    async fn open(&mut self, _: &Start) -> Result<(), Failure> {
         Ok(())
     }
 
-    async fn next(&mut self) -> Result<Option<Batch>, ReadError> {
-        Ok(self.0.take())
+    async fn next(&mut self) -> Result<Next, Failure> {
+        Ok(self.0.take().map_or(Next::End, Next::Batch))
     }
 }
 
@@ -134,8 +140,8 @@ struct Count(Arc<AtomicUsize>);
 
 #[async_trait]
 impl Sink for Count {
-    async fn write(&self, records: &[Record]) -> Result<(), WriteError> {
-        self.0.fetch_add(records.len(), Ordering::SeqCst);
+    async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
+        self.0.fetch_add(batch.len(), Ordering::SeqCst);
         Ok(())
     }
 }

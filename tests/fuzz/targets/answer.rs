@@ -45,7 +45,7 @@ pub fn answer(data: &[u8]) {
         let out = env.lines("out.jsonl");
         values(&out);
         values(&env.lines("rejected.jsonl"));
-        if report.error.is_none() {
+        if report.failure.is_none() {
             let (source, json) = (&report.components[0], &report.components[1]);
             assert_eq!(source.records_out, out.len() as u64 + json.rejected, "{report:?}");
         }

@@ -26,7 +26,7 @@ pub fn csv(data: &[u8]) {
     for row in values(&out) {
         assert!(row.is_object(), "{row}");
     }
-    if let Some(error) = &report.error {
+    if let Some(error) = report.failure.as_ref().map(runner_core::Failure::error) {
         assert!(format!("{error:#}").contains("rows.csv"), "the error does not name the file: {error:#}");
     } else {
         let source = &report.components[0];
@@ -39,8 +39,8 @@ pub fn csv(data: &[u8]) {
     loop {
         let ended = env.run(&some);
         let n_lines = env.lines("out.jsonl").len();
-        assert_eq!(ended.error.is_some(), report.error.is_some() && n_lines == out.len(), "{ended:?}");
-        if n_lines == n_before || ended.error.is_some() {
+        assert_eq!(ended.failure.is_some(), report.failure.is_some() && n_lines == out.len(), "{ended:?}");
+        if n_lines == n_before || ended.failure.is_some() {
             break;
         }
         n_before = n_lines;

@@ -1,6 +1,6 @@
 //! Bodies that may be JSON: each becomes the same JSON on one line, or is rejected.
 
-use runner_core::testing::records;
+use runner_core::testing::record;
 use serde::de::IgnoredAny;
 
 use crate::env::TestEnv;
@@ -29,8 +29,9 @@ fn through(env: &TestEnv, keys: &str, bodies: &[&str]) -> Vec<Vec<u8>> {
          [transforms.json]\ntype = \"to_json\"\ninputs = [\"rows\"]\nkeys = \"{keys}\"\n\
          [sinks.out]\ntype = \"file\"\ninputs = [\"json\"]\npath = \"out.jsonl\"\n"
     );
-    let (report, n_rejected) = env.run_fed(&file, "json", records(bodies.iter().copied()));
-    assert!(report.error.is_none(), "{report:?}");
+    let (report, n_rejected) =
+        env.run_fed(&file, "json", bodies.iter().zip(0..).map(|(&body, n)| record(body, n)).collect());
+    assert!(report.failure.is_none(), "{report:?}");
     let lines = env.lines("out.jsonl");
     assert_eq!(lines.len() + n_rejected, bodies.len(), "{report:?}");
     lines
