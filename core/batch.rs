@@ -200,15 +200,21 @@ impl Batch {
 
     /// Releases every record: it was not processed and will be read again. This is not an error.
     pub fn release(mut self) {
-        if let Some(holder) = &self.holder {
-            add(&holder.released, self.len() as u64);
-        }
+        self.count_released();
         self.end(Outcome::Released);
     }
 
     /// Fails every record: it could not be written, and the run ends with an error.
     pub fn fail(mut self) {
+        self.count_released();
         self.end(Outcome::Failed);
+    }
+
+    /// Failed records are counted as released too: in both cases they will be read again.
+    fn count_released(&self) {
+        if let Some(holder) = &self.holder {
+            add(&holder.released, self.len() as u64);
+        }
     }
 
     /// The same records for another branch; the items are acknowledged when both branches have

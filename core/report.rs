@@ -62,7 +62,7 @@ pub struct ComponentReport {
     pub filtered: u64,
     /// Records it has rejected: they went to the dead letters, or ended the run.
     pub rejected: u64,
-    /// Records it held when the pipeline stopped, and has not processed; they will be read again.
+    /// Records it held when the pipeline stopped or failed, and has not processed; they will be read again.
     pub released: u64,
     /// Bytes of bodies that came in.
     pub bytes_in: u64,

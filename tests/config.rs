@@ -50,8 +50,8 @@ error: unknown option `delimeter` for source `csv`
   = note: it has: path, delimiter, header, columns, types, null_values, compression
 help: a similar name exists
   |
-5 - delimeter = \";\"
-5 + delimiter = \";\"
+5 - delimeter = ***
+5 + delimiter = ***
   |
 
 p.toml has 1 error; nothing was run

@@ -233,7 +233,7 @@ fn removed_unread_row_gives_its_entry_number_to_no_other_row() {
 
     env.write("rows.csv", format!("n,s\n{}", rows.concat().replace(&rows[3], "")));
     let outcome = run(&env);
-    outcome.assert_code(0).assert_says(&["numbering goes on at 20", "may be stored once more"]);
+    outcome.assert_code(0).assert_says(&["continuing with entry 20", "may be delivered twice"]);
     assert_eq!(server.read("lake", "3"), "of somebody else");
     let row = |n: usize| rows[n].trim_end().to_owned();
     for n in (0..3).chain(4..20) {

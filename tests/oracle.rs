@@ -101,7 +101,8 @@ fn oracle_names_commit_that_went_back() {
 
 #[test]
 fn oracle_rejects_report_with_wrong_counts() {
-    let component = |n_in: u64, n_out: u64, n_rejected: u64| json!({ "name": "stocks", "records_in": n_in, "records_out": n_out, "filtered": 0, "rejected": n_rejected });
+    let counts = |n_in: u64, n_out: u64, n_rejected: u64, n_released: u64| json!({ "name": "stocks", "records_in": n_in, "records_out": n_out, "filtered": 0, "rejected": n_rejected, "released": n_released });
+    let component = |n_in: u64, n_out: u64, n_rejected: u64| counts(n_in, n_out, n_rejected, 0);
     let report = |status: &str, components: &[Value]| json!({ "pipelines": [{ "status": status, "components": components }] });
     let judge = |status: &str, components: &[Value]| {
         oracle().judge_report(&report(status, components), "completed", 3).0.len()
@@ -113,6 +114,8 @@ fn oracle_rejects_report_with_wrong_counts() {
     assert_ne!(judge("completed", &[]), 0, "a report without components");
     let sums = |components: &[Value]| oracle().judge_sums(&report("stopped", components)).0.len();
     assert_eq!(sums(&[component(7, 6, 1), component(6, 6, 0)]), 0);
+    assert_eq!(sums(&[counts(7, 6, 0, 1), component(6, 6, 0)]), 0, "one record was released");
+    assert_eq!(judge("completed", &[counts(9, 3, 0, 6), component(3, 3, 0)]), 0);
     assert_eq!(sums(&[component(7, 6, 0), component(6, 6, 0)]), 1, "one record is missing");
     assert_eq!(
         sums(&[component(7, 7, 0), component(6, 6, 0)]),

@@ -104,11 +104,11 @@ fn report_counts_every_component() {
     }
     assert!(run["duration_ms"].is_u64() && run["reason"].is_string(), "{run}");
 
-    let said: Vec<[&Value; 7]> = ["stocks", "sample", "limit", "to_json", "end"]
+    let said: Vec<[&Value; 8]> = ["stocks", "sample", "limit", "to_json", "end"]
         .map(|name| component(&report, name))
         .iter()
         .map(|it| {
-            ["kind", "type", "records_in", "records_out", "filtered", "rejected", "retries"]
+            ["kind", "type", "records_in", "records_out", "filtered", "rejected", "released", "retries"]
                 .map(|key| &it[key])
         })
         .collect();
@@ -126,7 +126,11 @@ fn report_counts_every_component() {
     }
     let passed = component(&report, "sample");
     let n_read = passed["records_in"].as_u64().expect("a count");
-    assert_eq!(passed["filtered"], n_read - passed["records_out"].as_u64().expect("a count"));
+    let n_ended = ["records_out", "filtered", "rejected", "released"]
+        .map(|counter| passed[counter].as_u64().expect("a count"));
+    assert_eq!(n_ended.iter().sum::<u64>(), n_read, "{passed}");
+    let limit = component(&report, "limit");
+    assert_eq!(limit["released"], limit["records_in"].as_u64().expect("a count") - 200, "{report:#}");
     for name in ["limit", "to_json", "end"] {
         assert_eq!(component(&report, name)["records_out"], 200, "{report:#}");
     }
