@@ -318,7 +318,7 @@ fn exactly_once_in_unsuitable_pipeline_is_refused() {
     env.run(["validate", "good.toml"]).assert_code(0);
     let csv = "[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n".to_owned();
     let rows = [csv.clone(), sink("[\"rows\"]")].concat();
-    assert_refused(&rows, &["p.toml:9:12", "`delivery`", "`rows`", "keeps its position elsewhere"]);
+    assert_refused(&rows, &["p.toml:9:12", "`delivery`", "`rows`", "cannot commit its position in a transaction"]);
     let two = [source("in", servers, ""), csv, sink("[\"in\", \"rows\"]")].concat();
     assert_refused(&two, &["p.toml:15:12", "several inputs"]);
     let other = [source("in", "here:9092", ""), sink("[\"in\"]")].concat();
@@ -336,5 +336,5 @@ fn exactly_once_in_unsuitable_pipeline_is_refused() {
         sink("[\"in\"]").replace("[sinks.out]\n", "[dead_letter]\n").replace("inputs = [\"in\"]\n", "");
     let letters =
         [source("in", servers, ""), letters].concat() + "[sinks.out]\ntype = \"null\"\ninputs = [\"in\"]\n";
-    assert_refused(&letters, &["`delivery`", "dead letters are written at least once"]);
+    assert_refused(&letters, &["`delivery`", "dead letters are delivered at least once"]);
 }

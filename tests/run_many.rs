@@ -77,7 +77,7 @@ fn signal_stops_all_pipelines() {
     let report = report(env.path("report.json"));
     for name in ["one", "two"] {
         assert_eq!(pipeline(&report, name)["status"], "stopped");
-        assert_eq!(pipeline(&report, name)["reason"], "asked to stop");
+        assert_eq!(pipeline(&report, name)["reason"], "stopped on request");
     }
 }
 

@@ -307,7 +307,9 @@ proptest! {
                 },
                 Step::Share(at) => if let Some(at) = pick(at) {
                     let share = batches[at].share();
-                    items(&share).into_iter().for_each(|item| model[item].n_records += 1);
+                    for item in items(&share) {
+                        model[item].n_records += 1;
+                    }
                     batches.push(share);
                 },
                 Step::Absorb(a, b) => if let (Some(a), Some(b)) = (pick(a), pick(b)) && a != b {
@@ -317,7 +319,7 @@ proptest! {
                 },
                 Step::Filter(at, n) => if let Some(at) = pick(at) {
                     let filtered: Vec<usize> =
-                        items(&batches[at]).into_iter().filter(|item| *item as u64 % n == 0).collect();
+                        items(&batches[at]).into_iter().filter(|item| (*item as u64).is_multiple_of(n)).collect();
                     batches[at].retain(|record| record.origin.offset % n != 0);
                     end(&mut model, &filtered, Outcome::Delivered);
                 },

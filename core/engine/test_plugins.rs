@@ -199,7 +199,7 @@ impl Transform for Meddle {
                     return Mapped::Keep;
                 }
                 let n = record.origin.offset;
-                Mapped::Split(vec![record_of(&format!("{n}a"), n), record_of(&format!("{n}b"), n)])
+                Mapped::Split(vec![record_of(format!("{n}a"), n), record_of(format!("{n}b"), n)])
             });
             assert!(rejects.is_empty());
         }

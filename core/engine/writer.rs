@@ -45,9 +45,9 @@ impl Writer {
                     let is_closed = failure.class() == Class::OutputClosed;
                     self.fail(failure);
                     if is_closed {
-                        batch.release()
+                        batch.release();
                     } else {
-                        batch.fail()
+                        batch.fail();
                     }
                     return stored;
                 }

@@ -58,8 +58,8 @@ impl PollSource for AcmeLines {
 mod tests {
     use std::time::Duration;
 
-    use runner_core::Class;
     use runner_core::testing::{SourceDriver, conformance};
+    use runner_core::{Class, Start};
 
     use super::*;
 
@@ -78,7 +78,7 @@ mod tests {
     #[tokio::test]
     async fn missing_file_is_fatal() {
         let folder = tempfile::tempdir().unwrap();
-        let mut driver = SourceDriver::open(source(&folder), &Default::default()).await.unwrap();
+        let mut driver = SourceDriver::open(source(&folder), &Start::default()).await.unwrap();
         let failure = driver.read(1).await.err().unwrap();
         assert_eq!(failure.class(), Class::Fatal);
         assert!(format!("{:#}", failure.error()).starts_with("reading "), "{failure:?}");

@@ -84,7 +84,7 @@ fn broker_down_at_start_is_waited_for() {
     flow.set("STOCKS_RATE", "10000000");
     let (producer, consumer) = (flow.produce(), flow.consume());
     wait_until("a retry of both", LONG, || {
-        [&producer, &consumer].iter().all(|running| running.has_logged("trying again"))
+        [&producer, &consumer].iter().all(|running| running.has_logged("retrying in"))
     });
     broker.restart();
     judge(flow, producer, consumer);

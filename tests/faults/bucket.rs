@@ -89,7 +89,7 @@ fn unreachable_s3_is_waited_for() {
     let consumer = flow.consume();
     wait_until("the first objects", LONG, || flow.n_objects() > 100);
     proxy.set(Network::Refusing);
-    wait_until("a warning about a retry", LONG, || consumer.has_logged("trying again"));
+    wait_until("a warning about a retry", LONG, || consumer.has_logged("retrying in"));
     flow.listen();
     proxy.set(Network::Normal);
     judge(flow, consumer);
@@ -103,7 +103,7 @@ fn unresponsive_s3_times_out_and_is_retried() {
     let consumer = flow.consume();
     wait_until("the first objects", LONG, || flow.n_objects() > 50);
     proxy.set(Network::Unresponsive);
-    wait_until("a warning about a retry", LONG, || consumer.has_logged("trying again"));
+    wait_until("a warning about a retry", LONG, || consumer.has_logged("retrying in"));
     flow.listen();
     proxy.set(Network::Normal);
     judge(flow, consumer);
@@ -140,7 +140,7 @@ fn expired_credentials_are_retried_with_warning() {
         is_expired.store(true, Ordering::Relaxed);
         let refused = flow.s3.requests("PutObject");
         wait_until("a warning about a retry", LONG, || {
-            consumer.has_logged(code) && consumer.has_logged("trying again")
+            consumer.has_logged(code) && consumer.has_logged("retrying in")
         });
         wait_until("more retries", LONG, || flow.s3.requests("PutObject") > refused + 200);
         flow.listen();
@@ -253,7 +253,7 @@ fn blocked_s3_sink_stops_reading_at_in_flight_limit() {
         _ => Response::Normal,
     });
     let running = it.start();
-    wait_until("a warning about a retry", LONG, || running.has_logged("trying again"));
+    wait_until("a warning about a retry", LONG, || running.has_logged("retrying in"));
     let mut most = (0, 0);
     wait_until("many retries", LONG, || {
         let read = bytes_read(running.pid(), &it.env.path("rows.csv")).expect("it is being read");

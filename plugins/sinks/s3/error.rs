@@ -44,7 +44,11 @@ impl Bucket {
         };
         let error = self.about(action, key, error);
         if is_transient {
-            Failure::transient(error)
+            // The error says by itself if S3 is unreachable.
+            match Failure::from(error) {
+                failure if failure.is_retryable() => failure,
+                failure => Failure::transient(failure.into_error()),
+            }
         } else if is_about_the_object {
             Failure::rejected(error)
         } else {

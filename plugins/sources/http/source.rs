@@ -149,7 +149,7 @@ impl Http {
         match start.position::<HttpPosition>() {
             Ok(None) => {}
             Ok(Some(position)) if Pagination::accepts(pagination, &position.request) => {
-                self.position = position
+                self.position = position;
             }
             Ok(Some(position)) => {
                 warn!("the saved position does not match `pagination`; reading from the beginning");
