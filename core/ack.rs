@@ -168,10 +168,11 @@ impl BatchTracker {
         state.n_open -= n_ended.iter().sum::<u32>();
         let has_ended = n_open > 0 && state.n_open == 0;
         let has_moved = state.n_prefix > n_prefix;
-        drop(state);
+        // Under the lock: once a batch has ended, all its items are counted.
         for (counter, n) in self.counters.n_ended.iter().zip(n_ended) {
             counter.fetch_add(u64::from(n), Ordering::SeqCst);
         }
+        drop(state);
         if has_ended {
             self.close();
         } else if has_moved || outcome != Outcome::Delivered {

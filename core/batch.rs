@@ -210,7 +210,7 @@ impl Batch {
         self.end(Outcome::Failed);
     }
 
-    /// Failed records are counted as released too: in both cases they will be read again.
+    /// Failed and dropped records are counted as released too: they will be read again.
     fn count_released(&self) {
         if let Some(holder) = &self.holder {
             add(&holder.released, self.len() as u64);
@@ -336,7 +336,10 @@ impl Leaving {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        self.end(Outcome::Dropped);
+        if !self.ids.is_empty() {
+            self.count_released();
+            self.end(Outcome::Dropped);
+        }
     }
 }
 

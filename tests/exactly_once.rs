@@ -318,13 +318,16 @@ fn exactly_once_in_unsuitable_pipeline_is_refused() {
     env.run(["validate", "good.toml"]).assert_code(0);
     let csv = "[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n".to_owned();
     let rows = [csv.clone(), sink("[\"rows\"]")].concat();
-    assert_refused(&rows, &["p.toml:9:12", "`delivery`", "`rows`", "cannot commit its position in a transaction"]);
+    assert_refused(
+        &rows,
+        &["p.toml:9:12", "`delivery`", "`rows`", "cannot commit its position in a transaction"],
+    );
     let two = [source("in", servers, ""), csv, sink("[\"in\", \"rows\"]")].concat();
     assert_refused(&two, &["p.toml:15:12", "several inputs"]);
     let other = [source("in", "here:9092", ""), sink("[\"in\"]")].concat();
     assert_refused(&other, &["p.toml:12:12", "one cluster", "here:9092, there:9092"]);
     let fan = good.clone() + "[sinks.too]\ntype = \"null\"\ninputs = [\"in\"]\n";
-    assert_refused(&fan, &["p.toml:12:12", "feeds `too` as well"]);
+    assert_refused(&fan, &["p.toml:12:12", "also feeds `too`"]);
     let behind = good.clone() + "[sinks.too]\ntype = \"null\"\ninputs = [\"out\"]\n";
     assert_refused(&behind, &["p.toml:12:12", "not committed yet"]);
     let dirty = "librdkafka_options = { \"isolation.level\" = \"read_uncommitted\" }";
