@@ -116,13 +116,13 @@ fn imports_no_plugin(path: &str, text: &str, out: &mut Violations) {
 /// In a plugin's outermost file `super` is the folder of all plugins of its kind.
 fn uses_no_sibling(path: &str, text: &str, out: &mut Violations) {
     let Some((kind, name)) = plugin_of(path) else { return };
-    let is_outermost =
-        path == format!("plugins/{kind}/{name}.rs") || path.ends_with(&format!("{name}/mod.rs"));
-    let above = if is_outermost { "super::" } else { "super::super::" };
+    // How many folders below the plugin's own the file is.
+    let below = path.strip_prefix(&format!("plugins/{kind}/{name}/")).filter(|rest| *rest != "mod.rs");
+    let above = "super::".repeat(below.map_or(1, |rest| rest.matches('/').count() + 2));
     for (line, number) in text.lines().zip(1..) {
         // The imports of a file's tests start with `super` too, one level deeper.
         let is_test = line.starts_with("    ");
-        if !is_test && line.contains(above) && !line.contains(&format!("{above}{name}")) {
+        if !is_test && line.contains(&above) && !line.contains(&format!("{above}{name}")) {
             out.add(path, number, "a plugin uses no other module of plugins/ than plugins/shared");
         }
     }

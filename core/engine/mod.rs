@@ -30,6 +30,8 @@ mod sink;
 mod source;
 #[cfg(test)]
 pub(crate) mod test_plugins;
+#[cfg(test)]
+mod test_transform;
 mod transaction_gate;
 mod wiring;
 mod writer;

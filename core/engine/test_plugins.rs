@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::ops::ControlFlow::{Break, Continue};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -10,17 +9,15 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
-use crate::testing::{record, record as record_of};
+use crate::testing::record;
 use crate::{
-    Background, Batch, BuildContext, Class, Committer, Failure, Flow, Mapped, Next, Output, Plugin, Position,
-    ReadBatch, Record, Reject, Replay, Result, Sink, SinkConfig, Source, SourceConfig, Start, StopReason,
-    TransactionalSink, TransactionalSource, Transform, TransformConfig, WriteError, async_trait,
+    Background, Batch, BuildContext, Class, Committer, Failure, Next, Plugin, Position, ReadBatch, Record,
+    Reject, Replay, Result, Sink, SinkConfig, Source, SourceConfig, Start, StopReason, TransactionalSink,
+    TransactionalSource, WriteError, async_trait,
 };
 
 crate::register! { Plugin::source::<CountConfig>("test_count") }
-crate::register! { Plugin::transform::<MeddleConfig>("test_meddle") }
 crate::register! { Plugin::sink::<KeepConfig>("test_keep") }
 
 /// Counts: record `n` has the body `n`.
@@ -139,99 +136,6 @@ impl Committer for Arc<Pending> {
         let mut kept = KEPT.lock().unwrap();
         kept.entry(name.clone()).or_default().extend(written.into_iter().map(|(_, body)| body));
         kept.entry(format!("{name} commits")).or_default().push(position.to_string());
-        Ok(())
-    }
-}
-
-/// Does what transforms do to batches, and what they must not do.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct MeddleConfig {
-    /// Stops after so many.
-    stop_after: Option<usize>,
-    /// Drops the batch that holds this one.
-    drop: Option<u64>,
-    /// Filters these out.
-    #[serde(default)]
-    filter: Vec<u64>,
-    /// Waits so many seconds before each record.
-    pause: Option<u64>,
-    /// Rejects this one.
-    reject: Option<u64>,
-    /// Splits these into two records, with `a` and `b` added.
-    #[serde(default)]
-    split: Vec<u64>,
-    /// Sends every second batch before the one that came first.
-    #[serde(default)]
-    swap: bool,
-}
-
-struct Meddle(MeddleConfig, Option<Batch>);
-
-impl TransformConfig for MeddleConfig {
-    fn build(self, _: &BuildContext) -> Result<Box<dyn Transform>> {
-        Ok(Box::new(Meddle(self, None)))
-    }
-}
-
-#[async_trait]
-impl Transform for Meddle {
-    async fn apply(&mut self, mut batch: Batch, out: &mut dyn Output) -> Result<Flow> {
-        let holds = |batch: &Batch, n: u64| batch.records().iter().position(|it| it.origin.offset == n);
-        if self.0.drop.is_some_and(|n| holds(&batch, n).is_some()) {
-            return Ok(Continue(()));
-        }
-        if self.0.swap {
-            let Some(held) = self.1.take() else {
-                self.1 = Some(batch);
-                return Ok(Continue(()));
-            };
-            if let Break(reason) = out.send(batch).await? {
-                held.release();
-                return Ok(Break(reason));
-            }
-            batch = held;
-        }
-        batch.retain(|record| !self.0.filter.contains(&record.origin.offset));
-        if !self.0.split.is_empty() {
-            let rejects = batch.map(|record| {
-                if !self.0.split.contains(&record.origin.offset) {
-                    return Mapped::Keep;
-                }
-                let n = record.origin.offset;
-                Mapped::Split(vec![record_of(format!("{n}a"), n), record_of(format!("{n}b"), n)])
-            });
-            assert!(rejects.is_empty());
-        }
-        if let Some(at) = self.0.reject.and_then(|n| holds(&batch, n)) {
-            batch = out.reject(batch, vec![(at, anyhow::anyhow!("not this one"))]).await?;
-        }
-        if let Some(seconds) = self.0.pause {
-            while !batch.is_empty() {
-                let mut flow = out.sleep_until_or_stop(Instant::now() + Duration::from_secs(seconds)).await;
-                if flow.is_continue() {
-                    flow = out.send(batch.split_front(1)).await?;
-                }
-                if flow.is_break() {
-                    batch.release();
-                    return Ok(flow);
-                }
-            }
-        }
-        let Some(left) = &mut self.0.stop_after else { return out.send(batch).await };
-        let front = batch.split_front(*left);
-        *left -= front.len();
-        let is_done = *left == 0;
-        let flow = out.send(front).await?;
-        batch.release();
-        Ok(if is_done { Break(StopReason::LimitReached) } else { flow })
-    }
-
-    async fn finish(&mut self, out: &mut dyn Output) -> Result<()> {
-        if let Some(held) = self.1.take() {
-            // It was the last one either way.
-            let _ = out.send(held).await?;
-        }
         Ok(())
     }
 }

@@ -45,7 +45,7 @@ async fn truncated_http_response_is_requested_again() {
     let running = env.start(["run", "api.toml"]);
     server.await;
     let outcome = tokio::task::block_in_place(|| running.wait(Duration::from_secs(30)));
-    outcome.assert_code(0).assert_says(&["cut off after 5 bytes"]);
+    outcome.assert_code(0).assert_says(&["interrupted after 5 bytes"]);
     assert_eq!(lines(&env), ["1", "2"]);
 }
 
