@@ -181,7 +181,9 @@ fn file_sink_moves_torn_last_line_aside() {
     let env = env_with_rows(3);
     env.write("out.jsonl", "{\"whole\":1}\n{\"ha");
     env.write("p.toml", pipeline(&[("to_json", "")], "type = \"file\"\npath = \"out.jsonl\""));
-    env.run(["run", "p.toml"]).assert_code(0).assert_says(&["its last 4 bytes were appended", "out.jsonl.torn"]);
+    env.run(["run", "p.toml"])
+        .assert_code(0)
+        .assert_says(&["its last 4 bytes were appended", "out.jsonl.torn"]);
     assert_eq!(env.read("out.jsonl.torn"), "{\"ha\n");
     let text = env.read("out.jsonl");
     assert_eq!(lines(&text)[0], "{\"whole\":1}");
