@@ -151,6 +151,7 @@ fn crawl_verb_starts_crawler_without_reading_records() {
 #[test]
 fn signal_starts_last_crawl_without_waiting() {
     let moto = Moto::start();
+    moto.set_crawl_time(600);
     let env = env(&moto, "5", "");
     let run = env.start(["run", "lake.toml", "--report", "report.json"]);
     let is_stored = || moto.exists("lake", "stockmarket_project/stock_market_0.json");

@@ -30,6 +30,7 @@ impl Moto {
         wait_until("a response of moto_server", Duration::from_mins(1), || {
             TcpStream::connect(moto.address).is_ok() && moto.ask("s3", "GET", "/moto-api/", &[], "").0 == 200
         });
+        moto.set_crawl_time(1);
         moto
     }
 
@@ -45,7 +46,8 @@ impl Moto {
             .set("AWS_SECRET_ACCESS_KEY", "testing");
     }
 
-    /// Lets each crawl end after so many seconds; by default moto ends a crawl only when a client calls `ListCrawls`.
+    /// Lets each crawl end after so many seconds, 1 at the start. Without this, moto ends a crawl only when a client
+    /// calls `ListCrawls`.
     pub fn set_crawl_time(&self, seconds: u64) {
         let transition = json!({ "progression": "time", "seconds": seconds });
         let body = json!({ "model_name": "glue::crawl", "transition": transition }).to_string();
