@@ -107,7 +107,6 @@ impl Answer {
             .error_code(Some(ErrorCode::None.into()))
             // No fetch sessions: every request names all its partitions.
             .session_id(Some(0))
-            .node_endpoints(Some(Vec::new()))
             .responses(Some(self.topics))
     }
 }
