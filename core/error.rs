@@ -152,7 +152,7 @@ pub fn class_of(error: &Error) -> Class {
     error.downcast_ref::<Failure>().map_or(Class::Fatal, Failure::class)
 }
 
-/// An option whose value `build` refuses; it is shown where the option stands in the file.
+/// An option whose value `build` rejects. The error points to its place in the pipeline file.
 #[derive(Debug, ThisError)]
 #[error("`{option}`: {message}")]
 pub struct OptionError {

@@ -9,7 +9,7 @@ pub struct Redaction {
     texts: Vec<(String, String)>,
 }
 
-/// A text that is no longer than this is part of many words, and is replaced as a whole word only.
+/// Secrets up to this length also occur inside other words, so they are replaced as whole words only.
 const SHORT: usize = 3;
 
 impl Redaction {

@@ -112,7 +112,7 @@ impl Check<'_> {
         chosen: &Value,
     ) {
         for (key, value) in table {
-            // Another alternative may know the option: that is no reason to accept it here.
+            // An option of another alternative is still unknown in this one.
             let is_known = chosen["properties"].get(&**key.get_ref()).is_some();
             match schema.property(key.get_ref()) {
                 _ if !is_known && chosen["additionalProperties"] == false => {

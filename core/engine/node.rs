@@ -34,7 +34,7 @@ pub(crate) struct Node {
 pub(crate) enum RejectsTo {
     /// To the sink of `[dead_letter]`.
     DeadLetters(mpsc::Sender<Batch>),
-    /// Nowhere, since there is no `[dead_letter]`: the first one ends the run.
+    /// Nowhere: without `[dead_letter]`, the first rejected record ends the run.
     Nothing,
     /// Nowhere, since this is the sink of `[dead_letter]`.
     NothingElse,
