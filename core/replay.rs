@@ -70,36 +70,10 @@ mod tests {
 
     use super::*;
     use crate::batch::Batch;
-    use crate::error::Failure;
+    use crate::config::test_plugins::Nothing;
     use crate::pipeline_options::{BatchLimits, RetryLimits};
-    use crate::position::Start;
     use crate::sink::WriteError;
-    use crate::source::Next;
     use crate::transaction::TransactionalSink;
-
-    struct Nothing;
-
-    #[async_trait]
-    impl Source for Nothing {
-        fn identity(&self) -> String {
-            String::new()
-        }
-
-        async fn open(&mut self, _: &Start) -> Result<(), Failure> {
-            Ok(())
-        }
-
-        async fn next(&mut self) -> Result<Next, Failure> {
-            Ok(Next::End)
-        }
-    }
-
-    #[async_trait]
-    impl Sink for Nothing {
-        async fn write(&self, _: &Batch) -> Result<(), WriteError> {
-            Ok(())
-        }
-    }
 
     /// `stocks -> (lake -> crawl, file)`
     fn pipeline() -> Pipeline {

@@ -17,7 +17,7 @@ mod redaction;
 mod redaction_tests;
 mod similar;
 #[cfg(test)]
-mod test_plugins;
+pub(crate) mod test_plugins;
 #[cfg(test)]
 mod tests;
 mod transaction;

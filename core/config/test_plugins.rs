@@ -20,7 +20,8 @@ use crate::stop::Flow;
 use crate::transform::{Output, Transform, TransformConfig};
 use crate::units::{ByteSize, HumanDuration};
 
-struct Nothing;
+/// A source without records, a transform that changes none, and a sink that drops them.
+pub(crate) struct Nothing;
 
 #[async_trait]
 impl Source for Nothing {
