@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, LINK, LOCATION};
 use reqwest::{Method, StatusCode, Url};
 use runner_core::{ByteSize, Result};
 
 use super::auth::Credentials;
 use super::error::{HttpError, without_url};
+use super::page_request::{PageRequest, Place};
 use super::pagination::Pagination;
-use super::position::PageRequest;
 use super::redact::{HIDDEN, Redactor};
+use super::url_parameters::{replace_values, set_parameter};
 
 /// About as many as browsers and curl follow.
 const MAX_REDIRECTS: usize = 10;
@@ -47,14 +48,21 @@ pub(super) struct Client {
     /// `None` until the source is opened.
     pub(super) http: Option<reqwest::Client>,
     pub(super) method: Method,
-    pub(super) endpoint: Url,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Option<Bytes>,
+    pub(super) parts: RequestParts,
     pub(super) credentials: Credentials,
     pub(super) redactor: Redactor,
     pub(super) max_response: usize,
     /// Whether the API has sent any response in this run.
     pub(super) has_answered: AtomicBool,
+}
+
+/// The parts of a request that templates may change from walk to walk.
+#[derive(Clone, Debug)]
+pub(super) struct RequestParts {
+    /// With the parameters of `query`.
+    pub(super) endpoint: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<Bytes>,
 }
 
 /// A query parameter of the pipeline file.
@@ -72,9 +80,20 @@ pub(super) struct Response {
     pub(super) title: String,
     pub(super) status: StatusCode,
     pub(super) url: Url,
-    pub(super) content_type: String,
-    pub(super) links: Vec<HeaderValue>,
+    pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+}
+
+impl Response {
+    /// The content type; empty without one.
+    pub(super) fn content_type(&self) -> &str {
+        self.headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The values of the headers `Link`.
+    pub(super) fn links(&self) -> impl Iterator<Item = &str> {
+        self.headers.get_all(LINK).iter().filter_map(|link| link.to_str().ok())
+    }
 }
 
 /// Builds the HTTP client; opens no connection.
@@ -106,14 +125,14 @@ fn connect(timeout: Option<Duration>, is_plain: bool) -> Result<reqwest::Client>
 impl Client {
     /// Builds the HTTP client; sends no request.
     pub(super) fn open(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.http = Some(connect(timeout, self.endpoint.scheme() == "http")?);
+        self.http = Some(connect(timeout, self.parts.endpoint.scheme() == "http")?);
         Ok(())
     }
 
     /// The URL of a request, without the API key.
     pub(super) fn url(&self, pagination: Option<&Pagination>, request: &PageRequest) -> Result<Url> {
-        let mut url = match request {
-            PageRequest::Link(link) => {
+        let mut url = match &request.place {
+            Place::Link(link) => {
                 let mut url = Url::parse(link)?;
                 let sent = self.sent();
                 replace_values(&mut url, |name, value| {
@@ -122,13 +141,13 @@ impl Client {
                 });
                 url
             }
-            _ => self.endpoint.clone(),
+            _ => self.parts.endpoint.clone(),
         };
-        match (pagination, request) {
-            (Some(Pagination::Page { param, .. }), PageRequest::Page(page)) => {
+        match (pagination, &request.place) {
+            (Some(Pagination::Page { param, .. }), Place::Page(page)) => {
                 set_parameter(&mut url, param, Some(&page.to_string()));
             }
-            (Some(Pagination::Cursor { param, .. }), PageRequest::Cursor(cursor)) => {
+            (Some(Pagination::Cursor { param, .. }), Place::Cursor(cursor)) => {
                 set_parameter(&mut url, param, Some(cursor));
             }
             _ => {}
@@ -139,7 +158,7 @@ impl Client {
     /// The parameters that `endpoint` and `query` send.
     fn sent(&self) -> Vec<SentParameter> {
         let mut sent: Vec<SentParameter> = Vec::new();
-        for (name, value) in self.endpoint.query_pairs() {
+        for (name, value) in self.parts.endpoint.query_pairs() {
             let mark = match sent.iter().filter(|it| it.name == name).count() {
                 0 => HIDDEN.to_owned(),
                 n => format!("{HIDDEN}{n}"),
@@ -150,7 +169,7 @@ impl Client {
     }
 
     /// The target of a link, to be saved: without the API key, and with marks for other values that were sent.
-    pub(super) fn link(&self, response: &Response, target: &str) -> Result<PageRequest> {
+    pub(super) fn link(&self, response: &Response, target: &str) -> Result<Place> {
         let mut url = response.url.join(target)?;
         if let Some((name, _)) = &self.credentials.parameter {
             set_parameter(&mut url, name, None);
@@ -160,7 +179,7 @@ impl Client {
             Some(sent.iter().find(|it| (&*it.name, &*it.value) == (name, value))?.mark.clone())
         });
         url.set_fragment(None);
-        Ok(PageRequest::Link(url.into()))
+        Ok(Place::Link(url.into()))
     }
 
     /// Whether `former` is the identity of this source in an earlier release, which kept the values
@@ -175,7 +194,7 @@ impl Client {
         let (Some((own_base, _, own_body)), Some((base, query, body))) = (split(own), split(former)) else {
             return false;
         };
-        let pieces: Vec<&str> = self.endpoint.query().unwrap_or_default().split('&').collect();
+        let pieces: Vec<&str> = self.parts.endpoint.query().unwrap_or_default().split('&').collect();
         let former_pieces: Vec<&str> = query.split('&').collect();
         let is_same = |(piece, former): (&&str, &&str)| {
             let name = piece.split('=').next().unwrap_or_default();
@@ -227,7 +246,7 @@ impl Client {
     async fn send(&self, method: &Method, url: &Url) -> Result<reqwest::Response, HttpError> {
         let is_home = self.may_receive_credentials(url);
         let mut requested = url.clone();
-        let mut headers = self.headers.clone();
+        let mut headers = self.parts.headers.clone();
         if is_home {
             if let Some((name, value)) = &self.credentials.header {
                 headers.insert(name, value.clone());
@@ -248,7 +267,7 @@ impl Client {
         };
         let mut request = http.request(method.clone(), requested).headers(headers);
         // The body is sent only with the original method.
-        if let Some(body) = self.body.as_ref().filter(|_| *method == self.method) {
+        if let Some(body) = self.parts.body.as_ref().filter(|_| *method == self.method) {
             request = request.body(body.clone());
         }
         let response = request.send().await.map_err(|error| self.transport_error(method, url, error))?;
@@ -259,7 +278,7 @@ impl Client {
     /// Whether credentials may be sent to `url`: only to the host and port of `endpoint`, or
     /// to the same host after a redirect from HTTP to HTTPS.
     pub(super) fn may_receive_credentials(&self, url: &Url) -> bool {
-        let home = &self.endpoint;
+        let home = &self.parts.endpoint;
         let is_same_port =
             url.scheme() == home.scheme() && url.port_or_known_default() == home.port_or_known_default();
         let is_upgrade = (home.scheme(), url.scheme()) == ("http", "https")
@@ -279,9 +298,7 @@ impl Client {
         if !status.is_success() {
             return Err(self.status_error(&title, &url, response).await);
         }
-        let content_type = response.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
-        let content_type = content_type.unwrap_or_default().to_owned();
-        let links = response.headers().get_all(LINK).iter().cloned().collect();
+        let headers = response.headers().clone();
         let too_large = || {
             HttpError::Fatal(anyhow!(
                 "{title}: the response is larger than {}, the maximum; request smaller responses with `pagination` \
@@ -305,7 +322,7 @@ impl Client {
                 }
             }
         }
-        Ok(Response { title, status, url, content_type, links, body: body.into() })
+        Ok(Response { title, status, url, headers, body: body.into() })
     }
 
     /// The request for messages, redacted.
@@ -325,57 +342,5 @@ impl Client {
             Some((end, _)) => format!("`{}…`", &line[..end]),
             None => format!("`{line}`"),
         }
-    }
-}
-
-/// Replaces values of query parameters; the others stay byte for byte.
-fn replace_values(url: &mut Url, new_value: impl Fn(&str, &str) -> Option<String>) {
-    let Some(query) = url.query() else { return };
-    let piece = |piece: &str| {
-        let (name, value) = url::form_urlencoded::parse(piece.as_bytes()).next()?;
-        let value = new_value(&name, &value)?;
-        Some(url::form_urlencoded::Serializer::new(String::new()).append_pair(&name, &value).finish())
-    };
-    let pieces: Vec<String> = query.split('&').map(|it| piece(it).unwrap_or_else(|| it.to_owned())).collect();
-    url.set_query(Some(&pieces.join("&")));
-}
-
-/// Replaces a query parameter; the others stay byte for byte.
-pub(super) fn set_parameter(url: &mut Url, name: &str, value: Option<&str>) {
-    let is_other = |piece: &&str| {
-        !piece.is_empty() && url::form_urlencoded::parse(piece.as_bytes()).all(|(known, _)| known != name)
-    };
-    let kept: Vec<&str> = url.query().unwrap_or_default().split('&').filter(is_other).collect();
-    let kept = (!kept.is_empty()).then(|| kept.join("&"));
-    url.set_query(kept.as_deref());
-    if let Some(value) = value {
-        url.query_pairs_mut().append_pair(name, value);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn set_parameter_leaves_other_parameters_unchanged() {
-        let mut url = Url::parse("http://a/?q=x%20y&page=1&page=2&flag").unwrap();
-        set_parameter(&mut url, "page", Some("3 4"));
-        assert_eq!(url.query(), Some("q=x%20y&flag&page=3+4"));
-        set_parameter(&mut url, "q", None);
-        set_parameter(&mut url, "flag", None);
-        set_parameter(&mut url, "page", None);
-        assert_eq!(url.as_str(), "http://a/");
-    }
-
-    #[test]
-    fn replace_values_keeps_the_order_and_other_parameters() {
-        let mut url = Url::parse("http://a/?q=x%20y&appid=a%2Fb&appid=c&flag").unwrap();
-        replace_values(&mut url, |name, value| {
-            ((name, value) == ("appid", "a/b")).then(|| HIDDEN.to_owned())
-        });
-        assert_eq!(url.query(), Some("q=x%20y&appid=***&appid=c&flag"));
-        replace_values(&mut url, |_, value| (value == HIDDEN).then(|| "a/b".to_owned()));
-        assert_eq!(url.query(), Some("q=x%20y&appid=a%2Fb&appid=c&flag"));
     }
 }

@@ -166,6 +166,18 @@ impl Items {
         }
     }
 
+    /// How many items remain.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Items::Elements { ranges, .. } => ranges.len(),
+            Items::Lines { rest, .. } => {
+                rest.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count()
+            }
+            Items::Rows { records, rejects, .. } => records.len() + rejects.len(),
+            Items::Null => 0,
+        }
+    }
+
     /// Whether no item remains.
     pub(super) fn is_empty(&self) -> bool {
         match self {

@@ -1,40 +1,44 @@
 //! `http`: polls an HTTP API, once or at an interval.
 
+mod answer;
 mod auth;
 mod client;
+mod codec;
 mod decode;
 mod error;
 mod link;
+mod next_page;
 mod page;
+mod page_request;
 mod pagination;
 mod parameter;
 mod pointer;
 mod position;
 mod redact;
+mod request_options;
 mod source;
 #[cfg(test)]
 mod tests;
+mod url_parameters;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
-use reqwest::Url;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use runner_core::{
-    BuildContext, HumanDuration, Name, OptionError, OptionErrors, Plugin, Result, Secret, Source,
-    SourceConfig,
+    BuildContext, HumanDuration, Name, OptionErrors, Plugin, Result, Secret, Source, SourceConfig,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
+use serde::Deserialize;
 
 use self::auth::{Auth, Credentials};
-use self::client::{Client, MAX_RESPONSE};
+use self::client::{Client, MAX_RESPONSE, RequestParts};
+use self::codec::Codec;
 use self::page::END_CHECK_DELAYS;
 use self::pagination::Pagination;
 use self::parameter::Parameter;
 use self::pointer::Pointer;
 use self::redact::Redactor;
+use self::request_options::{Method, identity, without_query};
 use self::source::{Http, Settings};
 
 runner_core::register! {
@@ -94,30 +98,6 @@ struct HttpConfig {
     pagination: Option<Pagination>,
 }
 
-/// An HTTP method.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-enum Method {
-    #[default]
-    Get,
-    Post,
-    Put,
-    Patch,
-}
-
-/// The format of responses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Codec {
-    /// One JSON value; `records` is the location of the records in it.
-    #[default]
-    Json,
-    /// One JSON value per line, each a record.
-    Ndjson,
-    /// CSV with a header; column types are inferred from the first response with rows.
-    Csv,
-}
-
 fn thirty_seconds() -> HumanDuration {
     HumanDuration::from_secs(30)
 }
@@ -133,8 +113,10 @@ impl HttpConfig {
         let mut endpoint = OptionErrors::with(self.check().err(), self.endpoint())?;
         let credentials = Credentials::new(self.auth.as_ref())?;
         let source_name = Redactor::new(&[], &[], endpoint.path(), None).url(&without_query(&endpoint));
-        for (name, value) in &self.query {
-            endpoint.query_pairs_mut().append_pair(name, &value.0);
+        for (name, value) in
+            self.query.iter().flat_map(|(name, values)| values.0.iter().map(move |it| (name, it)))
+        {
+            endpoint.query_pairs_mut().append_pair(name, value);
         }
         let redactor = self.redactor(&endpoint, &credentials);
         let headers = self.headers(&credentials)?;
@@ -144,9 +126,7 @@ impl HttpConfig {
         let client = Client {
             http: None,
             method,
-            endpoint,
-            headers,
-            body,
+            parts: RequestParts { endpoint, headers, body },
             credentials,
             redactor,
             max_response: MAX_RESPONSE,
@@ -165,125 +145,5 @@ impl HttpConfig {
             identity,
         };
         Ok(Http::new(client, settings))
-    }
-
-    /// Checks combinations of options.
-    fn check(&self) -> Result<()> {
-        if self.codec != Codec::Json {
-            let required = "requires codec = \"json\"";
-            if !self.records.is_root() {
-                return Err(OptionError::new("records", format!("a JSON pointer {required}")));
-            }
-            if matches!(self.pagination, Some(Pagination::Cursor { .. })) {
-                let message = format!("type = \"cursor\" {required}; use type = \"page\" or \"link\"");
-                return Err(OptionError::new("pagination", message));
-            }
-        }
-        if self.interval.is_some_and(|interval| interval.unless_zero().is_none()) {
-            let message = "must be greater than 0; omit it to poll once";
-            return Err(OptionError::new("interval", message));
-        }
-        Ok(())
-    }
-
-    fn endpoint(&self) -> Result<Url> {
-        let invalid = |message: String| OptionError::new("endpoint", message);
-        let mut url = Url::parse(self.endpoint.trim()).map_err(|error| {
-            invalid(format!("not a valid URL such as https://api.example.com/prices: {error}"))
-        })?;
-        if !matches!(url.scheme(), "http" | "https") {
-            let message = format!("unsupported scheme `{}`: use http:// or https://", url.scheme());
-            return Err(invalid(message));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            // Not an `OptionError`, which would show the line with the password.
-            anyhow::bail!(
-                "`endpoint` holds a user and a password: set `auth = {{ strategy = \"basic\", … }}` instead"
-            );
-        }
-        url.set_fragment(None);
-        Ok(url)
-    }
-
-    /// Knows all that requests send in `auth`, `headers`, `query` and `body`.
-    fn redactor(&self, endpoint: &Url, credentials: &Credentials) -> Redactor {
-        let page = match &self.pagination {
-            Some(Pagination::Page { param, .. }) => Some(param.as_str()),
-            _ => None,
-        };
-        let headers = || self.headers.values().map(Secret::expose);
-        let passwords: Vec<String> = headers().filter_map(auth::password).collect();
-        let secrets = credentials.secrets.iter().map(Secret::expose).chain(headers());
-        let secrets: Vec<&str> = secrets.chain(passwords.iter().map(String::as_str)).collect();
-        let query = self.query.values().map(|value| value.0.as_str());
-        let others: Vec<&str> = query.chain(self.body.as_deref()).collect();
-        Redactor::new(&secrets, &others, endpoint.path(), page)
-    }
-
-    fn headers(&self, credentials: &Credentials) -> Result<HeaderMap> {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static(self.codec.accepts()));
-        if self.body.as_ref().is_some_and(|body| body.trim_start().starts_with(['{', '['])) {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        for (name, value) in &self.headers {
-            let option = format!("headers.{name}");
-            let Ok(header) = HeaderName::try_from(name) else {
-                return Err(OptionError::new(option, "not a valid header name"));
-            };
-            if credentials.header.as_ref().is_some_and(|(taken, _)| *taken == header) {
-                let message = if header == AUTHORIZATION {
-                    "`auth` sets it as well"
-                } else {
-                    "`auth` names it as well"
-                };
-                return Err(OptionError::new(option, format!("{message}; keep one of the two")));
-            }
-            headers.insert(header, auth::header_value(&option, value.expose())?);
-        }
-        Ok(headers)
-    }
-}
-
-/// What tells this source from others: the request, with hashes for values, which may be secrets.
-fn identity(method: &reqwest::Method, url: &str, query: Option<&str>, body: Option<&[u8]>) -> String {
-    let query = query.map(|query| format!("#{:08x}", xxh3_64(query.as_bytes()) as u32)).unwrap_or_default();
-    let body = body.map(|body| format!(" {:08x}", xxh3_64(body) as u32)).unwrap_or_default();
-    format!("{method} {url}{query}{body}")
-}
-
-fn without_query(url: &Url) -> Url {
-    let mut url = url.clone();
-    url.set_query(None);
-    url
-}
-
-impl From<Method> for reqwest::Method {
-    fn from(method: Method) -> Self {
-        match method {
-            Method::Get => reqwest::Method::GET,
-            Method::Post => reqwest::Method::POST,
-            Method::Put => reqwest::Method::PUT,
-            Method::Patch => reqwest::Method::PATCH,
-        }
-    }
-}
-
-impl Codec {
-    fn accepts(self) -> &'static str {
-        match self {
-            Codec::Json => "application/json, */*;q=0.1",
-            Codec::Ndjson => "application/x-ndjson, application/jsonl, application/json;q=0.5, */*;q=0.1",
-            Codec::Csv => "text/csv, */*;q=0.1",
-        }
-    }
-
-    /// The name in a pipeline file.
-    fn name(self) -> &'static str {
-        match self {
-            Codec::Json => "json",
-            Codec::Ndjson => "ndjson",
-            Codec::Csv => "csv",
-        }
     }
 }

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::page_request::{PageRequest, Place};
 use super::pointer::Pointer;
-use super::position::PageRequest;
 
 /// How to request the next page.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -41,19 +41,19 @@ impl Pagination {
     /// The request for the first page.
     pub(super) fn first_request(pagination: Option<&Pagination>) -> PageRequest {
         match pagination {
-            Some(Pagination::Page { start, .. }) => PageRequest::Page(*start),
-            _ => PageRequest::First,
+            Some(Pagination::Page { start, .. }) => PageRequest::first(Place::Page(*start)),
+            _ => PageRequest::first(Place::First),
         }
     }
 
     /// Whether a saved request fits this pagination; the option may have been edited.
     pub(super) fn accepts(pagination: Option<&Pagination>, request: &PageRequest) -> bool {
-        match (pagination, request) {
-            (Some(Pagination::Page { start, .. }), PageRequest::Page(page)) => page >= start,
+        match (pagination, &request.place) {
+            (Some(Pagination::Page { start, .. }), Place::Page(page)) => page >= start,
             (Some(Pagination::Page { .. }), _) => false,
-            (_, PageRequest::First)
-            | (Some(Pagination::Cursor { .. }), PageRequest::Cursor(_))
-            | (Some(Pagination::Link {}), PageRequest::Link(_)) => true,
+            (_, Place::First)
+            | (Some(Pagination::Cursor { .. }), Place::Cursor(_))
+            | (Some(Pagination::Link {}), Place::Link(_)) => true,
             _ => false,
         }
     }
@@ -121,10 +121,10 @@ mod tests {
     #[test]
     fn pagination_does_not_accept_a_request_of_another_type() {
         let page = read(json!({"type": "page", "param": "p", "start": 1})).unwrap();
-        assert!(Pagination::accepts(Some(&page), &PageRequest::Page(3)));
-        assert!(!Pagination::accepts(Some(&page), &PageRequest::Cursor("x".into())));
-        assert!(!Pagination::accepts(Some(&page), &PageRequest::First));
-        assert!(Pagination::accepts(None, &PageRequest::First));
-        assert!(!Pagination::accepts(None, &PageRequest::Link("http://a/".into())));
+        assert!(Pagination::accepts(Some(&page), &PageRequest::first(Place::Page(3))));
+        assert!(!Pagination::accepts(Some(&page), &PageRequest::first(Place::Cursor("x".into()))));
+        assert!(!Pagination::accepts(Some(&page), &PageRequest::first(Place::First)));
+        assert!(Pagination::accepts(None, &PageRequest::first(Place::First)));
+        assert!(!Pagination::accepts(None, &PageRequest::first(Place::Link("http://a/".into()))));
     }
 }

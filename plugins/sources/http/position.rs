@@ -3,19 +3,7 @@
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// A request for one page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum PageRequest {
-    /// The endpoint of the pipeline file.
-    First,
-    /// The page with this number.
-    Page(u64),
-    /// The cursor that the API returned.
-    Cursor(String),
-    /// The `next` link of a response, without the API key.
-    Link(String),
-}
+use super::page_request::PageRequest;
 
 /// Where to resume: the first `taken` records of the response to `request` have been delivered.
 ///
@@ -66,17 +54,13 @@ impl HttpPosition {
 
 #[cfg(test)]
 mod tests {
+    use super::super::page_request::Place;
     use super::*;
     use serde_json::json;
 
     #[test]
     fn position_round_trips() {
-        for request in [
-            PageRequest::First,
-            PageRequest::Page(7),
-            PageRequest::Cursor("b=".into()),
-            PageRequest::Link("http://a/?x=1".into()),
-        ] {
+        for request in [PageRequest::first(Place::First), PageRequest::first(Place::Page(7))] {
             let hash = RecordsHash::default().with(b"{}");
             let position = HttpPosition { request, taken: 1, hash, offset: 12 };
             let saved = serde_json::to_value(&position).unwrap();
@@ -86,7 +70,7 @@ mod tests {
 
     #[test]
     fn position_is_stored_as_plain_json() {
-        let position = HttpPosition::before(PageRequest::Page(7), 3);
+        let position = HttpPosition::before(PageRequest::first(Place::Page(7)), 3);
         let expected = json!({"request": {"page": 7}, "taken": 0, "hash": "0000000000000000", "offset": 3});
         assert_eq!(serde_json::to_value(position).unwrap(), expected);
     }

@@ -10,13 +10,14 @@ use runner_core::{
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
-use super::Codec;
 use super::client::Client;
+use super::codec::Codec;
 use super::error::HttpError;
 use super::page::Page;
+use super::page_request::{PageRequest, Place};
 use super::pagination::{PageHistory, Pagination};
 use super::pointer::Pointer;
-use super::position::{HttpPosition, PageRequest, RecordsHash};
+use super::position::{HttpPosition, RecordsHash};
 use crate::shared::csv::DocumentReader;
 
 /// The validated options.
@@ -236,7 +237,7 @@ impl BatchPositions {
     fn position_after(&self, n_items: usize) -> HttpPosition {
         let offset = self.first.offset + n_items as u64;
         if self.is_complete && n_items == self.hashes.len() {
-            return HttpPosition::before(PageRequest::First, offset);
+            return HttpPosition::before(PageRequest::first(Place::First), offset);
         }
         let Some(&hash) = n_items.checked_sub(1).and_then(|last| self.hashes.get(last)) else {
             return self.previous.clone();

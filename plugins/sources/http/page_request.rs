@@ -1,0 +1,141 @@
+//! A request for one page, as it is saved in the position.
+
+use serde::{Deserialize, Serialize};
+
+use super::decode::Items;
+
+/// A request for one page of a walk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Saved", try_from = "Saved")]
+pub(super) struct PageRequest {
+    pub(super) place: Place,
+    /// How many pages of the walk come before this one.
+    pub(super) n_pages: u64,
+    /// How many elements these pages held.
+    pub(super) n_elements: u64,
+}
+
+/// What tells one page from the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The endpoint of the pipeline file.
+    First,
+    /// The page with this number.
+    Page(u64),
+    /// The page that begins with this element.
+    Offset(u64),
+    /// The cursor that the API returned.
+    Cursor(String),
+    /// The URL of the next page that a response contained, without the API key.
+    Link(String),
+}
+
+impl PageRequest {
+    /// The request for the first page of a walk.
+    pub(super) fn first(place: Place) -> Self {
+        PageRequest { place, n_pages: 0, n_elements: 0 }
+    }
+
+    /// The request for the page after this one, whose response contained `items`.
+    pub(super) fn next(&self, place: Place, items: &Items) -> Self {
+        PageRequest { place, n_pages: self.n_pages + 1, n_elements: self.n_elements + items.len() as u64 }
+    }
+
+    /// Whether pages are counted, so that one that does not exist may be the end.
+    pub(super) fn is_numbered(&self) -> bool {
+        matches!(self.place, Place::Page(_) | Place::Offset(_))
+    }
+}
+
+/// The form in a checkpoint: `"first"`, or a table such as `{"page": 7}`.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Saved {
+    First(First),
+    Place {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        page: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        offset: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        link: Option<String>,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        n_pages: u64,
+        #[serde(default, skip_serializing_if = "is_zero")]
+        n_elements: u64,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum First {
+    First,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl From<PageRequest> for Saved {
+    fn from(request: PageRequest) -> Self {
+        let PageRequest { place, n_pages, n_elements } = request;
+        let (mut page, mut offset, mut cursor, mut link) = (None, None, None, None);
+        match place {
+            Place::First => return Saved::First(First::First),
+            Place::Page(number) => page = Some(number),
+            Place::Offset(number) => offset = Some(number),
+            Place::Cursor(text) => cursor = Some(text),
+            Place::Link(text) => link = Some(text),
+        }
+        Saved::Place { page, offset, cursor, link, n_pages, n_elements }
+    }
+}
+
+impl TryFrom<Saved> for PageRequest {
+    type Error = &'static str;
+
+    fn try_from(saved: Saved) -> Result<Self, Self::Error> {
+        let (place, n_pages, n_elements) = match saved {
+            Saved::First(First::First) => (Place::First, 0, 0),
+            Saved::Place { page, offset, cursor, link, n_pages, n_elements } => {
+                let place = page.map(Place::Page).or(offset.map(Place::Offset));
+                let place = place.or(cursor.map(Place::Cursor)).or(link.map(Place::Link));
+                (place.ok_or("the request names no page")?, n_pages, n_elements)
+            }
+        };
+        Ok(PageRequest { place, n_pages, n_elements })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn request_round_trips_and_earlier_forms_are_read() {
+        for place in [
+            Place::First,
+            Place::Page(7),
+            Place::Offset(40),
+            Place::Cursor("b=".into()),
+            Place::Link("http://a/?x=1".into()),
+        ] {
+            let request = PageRequest::first(place.clone());
+            let saved = serde_json::to_value(&request).unwrap();
+            assert_eq!(serde_json::from_value::<PageRequest>(saved).unwrap(), request);
+            let counted = PageRequest { n_pages: 2, n_elements: 9, ..request };
+            if place != Place::First {
+                let saved = serde_json::to_value(&counted).unwrap();
+                assert_eq!(serde_json::from_value::<PageRequest>(saved).unwrap(), counted);
+            }
+        }
+        let read = |saved: Value| serde_json::from_value::<PageRequest>(saved);
+        assert_eq!(read(json!("first")).unwrap().place, Place::First);
+        assert_eq!(read(json!({"page": 7})).unwrap(), PageRequest::first(Place::Page(7)));
+        assert!(read(json!({"n_pages": 1})).is_err());
+    }
+}

@@ -1,0 +1,133 @@
+//! Checks the options, and makes the parts of a request from them.
+
+use reqwest::Url;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use runner_core::{OptionError, Result, Secret};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::HttpConfig;
+use super::auth::{self, Credentials};
+use super::codec::Codec;
+use super::pagination::Pagination;
+use super::redact::Redactor;
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub(super) enum Method {
+    #[default]
+    Get,
+    Post,
+    Put,
+    Patch,
+}
+
+impl HttpConfig {
+    /// Checks combinations of options.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.codec != Codec::Json {
+            let required = "requires codec = \"json\"";
+            if !self.records.is_root() {
+                return Err(OptionError::new("records", format!("a JSON pointer {required}")));
+            }
+            if matches!(self.pagination, Some(Pagination::Cursor { .. })) {
+                let message = format!("type = \"cursor\" {required}; use type = \"page\" or \"link\"");
+                return Err(OptionError::new("pagination", message));
+            }
+        }
+        if self.interval.is_some_and(|interval| interval.unless_zero().is_none()) {
+            let message = "must be greater than 0; omit it to poll once";
+            return Err(OptionError::new("interval", message));
+        }
+        Ok(())
+    }
+
+    pub(super) fn endpoint(&self) -> Result<Url> {
+        let invalid = |message: String| OptionError::new("endpoint", message);
+        let mut url = Url::parse(self.endpoint.trim()).map_err(|error| {
+            invalid(format!("not a valid URL such as https://api.example.com/prices: {error}"))
+        })?;
+        if !matches!(url.scheme(), "http" | "https") {
+            let message = format!("unsupported scheme `{}`: use http:// or https://", url.scheme());
+            return Err(invalid(message));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            // Not an `OptionError`, which would show the line with the password.
+            anyhow::bail!(
+                "`endpoint` holds a user and a password: set `auth = {{ strategy = \"basic\", … }}` instead"
+            );
+        }
+        url.set_fragment(None);
+        Ok(url)
+    }
+
+    /// Knows all that requests send in `auth`, `headers`, `query` and `body`.
+    pub(super) fn redactor(&self, endpoint: &Url, credentials: &Credentials) -> Redactor {
+        let page = match &self.pagination {
+            Some(Pagination::Page { param, .. }) => Some(param.as_str()),
+            _ => None,
+        };
+        let headers = || self.headers.values().map(Secret::expose);
+        let passwords: Vec<String> = headers().filter_map(auth::password).collect();
+        let secrets = credentials.secrets.iter().map(Secret::expose).chain(headers());
+        let secrets: Vec<&str> = secrets.chain(passwords.iter().map(String::as_str)).collect();
+        let query = self.query.values().flat_map(|values| &values.0).map(String::as_str);
+        let others: Vec<&str> = query.chain(self.body.as_deref()).collect();
+        Redactor::new(&secrets, &others, endpoint.path(), page)
+    }
+
+    pub(super) fn headers(&self, credentials: &Credentials) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static(self.codec.accepts()));
+        if self.body.as_ref().is_some_and(|body| body.trim_start().starts_with(['{', '['])) {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        for (name, value) in &self.headers {
+            let option = format!("headers.{name}");
+            let Ok(header) = HeaderName::try_from(name) else {
+                return Err(OptionError::new(option, "not a valid header name"));
+            };
+            if credentials.header.as_ref().is_some_and(|(taken, _)| *taken == header) {
+                let message = if header == AUTHORIZATION {
+                    "`auth` sets it as well"
+                } else {
+                    "`auth` names it as well"
+                };
+                return Err(OptionError::new(option, format!("{message}; keep one of the two")));
+            }
+            headers.insert(header, auth::header_value(&option, value.expose())?);
+        }
+        Ok(headers)
+    }
+}
+
+/// What tells this source from others: the request, with hashes for values, which may be secrets.
+pub(super) fn identity(
+    method: &reqwest::Method,
+    url: &str,
+    query: Option<&str>,
+    body: Option<&[u8]>,
+) -> String {
+    let query = query.map(|query| format!("#{:08x}", xxh3_64(query.as_bytes()) as u32)).unwrap_or_default();
+    let body = body.map(|body| format!(" {:08x}", xxh3_64(body) as u32)).unwrap_or_default();
+    format!("{method} {url}{query}{body}")
+}
+
+pub(super) fn without_query(url: &Url) -> Url {
+    let mut url = url.clone();
+    url.set_query(None);
+    url
+}
+
+impl From<Method> for reqwest::Method {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Patch => reqwest::Method::PATCH,
+        }
+    }
+}
