@@ -148,6 +148,8 @@ struct NamedColumn {
     #[serde(rename = "type")]
     kind: ColumnType,
     nullable: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    null_values: Option<Vec<Box<str>>>,
 }
 
 impl<'a> Envelope<'a> {
@@ -219,21 +221,32 @@ impl<'a> Envelope<'a> {
 
 impl Columns {
     fn of(header: &TableHeader) -> Self {
-        let column =
-            |it: &Column| NamedColumn { name: it.name.clone(), kind: it.kind, nullable: it.nullable };
+        let column = |(index, it): (usize, &Column)| NamedColumn {
+            name: it.name.clone(),
+            kind: it.kind,
+            nullable: it.nullable,
+            null_values: header.own_null_values(index).map(<[_]>::to_vec),
+        };
         Columns {
-            columns: header.columns().iter().map(column).collect(),
+            columns: header.columns().iter().enumerate().map(column).collect(),
             delimiter: header.delimiter().into(),
             null_values: header.null_values().to_vec(),
         }
     }
 
-    fn header(self) -> Result<Arc<TableHeader>> {
+    fn header(mut self) -> Result<Arc<TableHeader>> {
+        let own: Vec<_> = self.columns.iter_mut().map(|it| it.null_values.take()).collect();
         let column = |it: NamedColumn| Column { name: it.name, kind: it.kind, nullable: it.nullable };
         let columns: Vec<Column> = self.columns.into_iter().map(column).collect();
         ensure!(!columns.is_empty(), "`table` has no columns");
         let delimiter = u8::try_from(self.delimiter).context("`delimiter` must be one byte")?;
-        Ok(Arc::new(TableHeader::new(columns, delimiter, self.null_values)))
+        let mut header = TableHeader::new(columns, delimiter, self.null_values);
+        for (column, null_values) in own.into_iter().enumerate() {
+            if let Some(null_values) = null_values {
+                header = header.with_null_values(column, null_values);
+            }
+        }
+        Ok(Arc::new(header))
     }
 }
 
@@ -345,7 +358,8 @@ mod tests {
         let column = |name: &str, kind, nullable| Column { name: name.into(), kind, nullable };
         let columns =
             vec![column("Adj Close", ColumnType::Float, true), column("s", ColumnType::String, false)];
-        let header = Arc::new(TableHeader::new(columns, b';', vec!["NA".into()]));
+        let header = TableHeader::new(columns, b';', vec!["NA".into()]).with_null_values(1, vec!["".into()]);
+        let header = Arc::new(header);
         let table = Arc::new(Table::new(header, b"1500a;\"b\"\nNA".to_vec(), vec![4, 10, 12, 12]));
         for index in 0..2 {
             let row = Row::new(Arc::clone(&table), index);

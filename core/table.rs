@@ -41,6 +41,8 @@ pub struct TableHeader {
     columns: Vec<Column>,
     delimiter: u8,
     null_values: Vec<Box<str>>,
+    /// The null values of columns that have their own; empty if no column has.
+    own_null_values: Vec<Option<Vec<Box<str>>>>,
     keys: JsonKeys,
 }
 
@@ -48,7 +50,16 @@ impl TableHeader {
     /// A header for `columns`; cells equal to one of `null_values` are null.
     pub fn new(columns: Vec<Column>, delimiter: u8, null_values: Vec<Box<str>>) -> Self {
         let keys = JsonKeys::new(columns.iter().map(|column| &*column.name));
-        TableHeader { columns, delimiter, null_values, keys }
+        TableHeader { columns, delimiter, null_values, own_null_values: Vec::new(), keys }
+    }
+
+    /// This header with other null values for one column, which becomes nullable.
+    #[must_use]
+    pub fn with_null_values(mut self, column: usize, null_values: Vec<Box<str>>) -> Self {
+        self.own_null_values.resize(self.columns.len(), None);
+        self.own_null_values[column] = Some(null_values);
+        self.columns[column].nullable = true;
+        self
     }
 
     /// The columns, in the order of the cells.
@@ -57,17 +68,32 @@ impl TableHeader {
     }
 
     /// The byte between the cells of a line.
-    pub(crate) fn delimiter(&self) -> u8 {
+    pub fn delimiter(&self) -> u8 {
         self.delimiter
     }
 
-    pub(crate) fn null_values(&self) -> &[Box<str>] {
+    /// The null values of nullable columns that have none of their own.
+    pub fn null_values(&self) -> &[Box<str>] {
         &self.null_values
     }
 
-    /// Whether a cell of a nullable column is null.
+    /// The null values that only this column has.
+    pub fn own_null_values(&self, column: usize) -> Option<&[Box<str>]> {
+        self.own_null_values.get(column)?.as_deref()
+    }
+
+    /// Whether a cell of a nullable column without null values of its own is null.
     pub fn is_null(&self, cell: &[u8]) -> bool {
         self.null_values.iter().any(|null| null.as_bytes() == cell)
+    }
+
+    /// Whether a cell of this column is null.
+    pub fn is_null_in(&self, column: usize, cell: &[u8]) -> bool {
+        self.columns[column].nullable
+            && match self.own_null_values(column) {
+                None => self.is_null(cell),
+                Some(own) => own.iter().any(|null| null.as_bytes() == cell),
+            }
     }
 }
 
@@ -178,6 +204,13 @@ impl Row {
         (first..first + n_columns).map(|index| self.table.cell(index))
     }
 
+    /// The cell of a column, as UTF-8 text.
+    pub fn cell(&self, column: usize) -> &[u8] {
+        let n_columns = self.table.header.columns.len();
+        assert!(column < n_columns, "no such column");
+        self.table.cell(self.index as usize * n_columns + column)
+    }
+
     /// Size of the cells in bytes.
     pub fn size(&self) -> usize {
         let n_columns = self.table.header.columns.len();
@@ -194,9 +227,10 @@ impl Row {
     /// Appends the row as a compact JSON object with other keys.
     pub fn write_json_as(&self, keys: &JsonKeys, out: &mut Vec<u8>) {
         let header = &*self.table.header;
-        for ((column, key), cell) in header.columns.iter().zip(&keys.0).zip(self.cells()) {
+        for (((index, column), key), cell) in header.columns.iter().enumerate().zip(&keys.0).zip(self.cells())
+        {
             out.extend_from_slice(key);
-            if column.nullable && header.is_null(cell) {
+            if column.nullable && header.is_null_in(index, cell) {
                 out.extend_from_slice(b"null");
                 continue;
             }
@@ -286,6 +320,17 @@ mod tests {
     fn null_cell_is_written_as_null() {
         let row = row(&[("a", ColumnType::Float), ("b", ColumnType::String)], &["", ""]);
         assert_eq!(json_of(&row), r#"{"a":null,"b":null}"#);
+    }
+
+    #[test]
+    fn column_with_its_own_null_values_ignores_those_of_the_table() {
+        let columns =
+            ["a", "b"].map(|name| Column { name: name.into(), kind: ColumnType::String, nullable: true });
+        let header = TableHeader::new(columns.into(), b',', vec!["".into()]);
+        let header = Arc::new(header.with_null_values(1, vec!["-".into()]));
+        let table = Arc::new(Table::new(header, b"-".to_vec(), vec![0, 0, 0, 1]));
+        let row = |index| json_of(&Row::new(Arc::clone(&table), index));
+        assert_eq!([row(0), row(1)], [r#"{"a":null,"b":""}"#, r#"{"a":null,"b":null}"#]);
     }
 
     proptest! {

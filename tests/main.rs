@@ -57,6 +57,8 @@ mod run_many;
 mod s3;
 /// The committed schemas match the plugins.
 mod schemas;
+/// The transform `select`.
+mod select;
 /// Signals, deadlines, releasing records.
 mod shutdown;
 /// Sustained load with flat memory.

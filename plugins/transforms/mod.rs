@@ -2,5 +2,6 @@
 
 mod limit;
 mod sample;
+mod select;
 mod throttle;
 mod to_json;

@@ -13,6 +13,7 @@ use runner_core::ColumnType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use number::has_point;
 pub(crate) use time_format::{ReadTime, WriteTime};
 
 /// The name of a type in a pipeline file.

@@ -216,7 +216,7 @@ proptest! {
         if let Ok(number) = cell(&plain(TypeName::Float), &text) {
             prop_assert!(is_number(&number), "{} became {}", text, number);
             let value: f64 = text.parse().unwrap();
-            prop_assert_eq!(number.parse::<f64>().unwrap(), value);
+            prop_assert_eq!(number.parse::<f64>().unwrap().to_bits(), value.to_bits());
         } else {
             prop_assert!(!is_number(&text) || text.trim() != text, "{} is a number", text);
         }

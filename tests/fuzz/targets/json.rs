@@ -26,7 +26,7 @@ fn through(env: &TestEnv, keys: &str, bodies: &[&str]) -> Vec<Vec<u8>> {
     env.remove(&["out.jsonl", "state"]);
     let file = format!(
         "[sources.rows]\ntype = \"csv\"\npath = \"none.csv\"\n\
-         [transforms.json]\ntype = \"to_json\"\ninputs = [\"rows\"]\nkeys = \"{keys}\"\n\
+         [transforms.json]\ntype = \"to_json\"\ninputs = [\"rows\"]\nkeys = \"{keys}\"\nobjects = false\n\
          [sinks.out]\ntype = \"file\"\ninputs = [\"json\"]\npath = \"out.jsonl\"\n"
     );
     let (report, n_rejected) =

@@ -1,5 +1,5 @@
-//! Checks and compacts JSON as text. Parsing it into values would take ten times as long and
-//! lose digits.
+//! JSON as text: checked, compacted, searched. Parsing it into values would take ten times as
+//! long and lose digits.
 
 use anyhow::anyhow;
 use memchr::memchr2;
@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 const EXCERPT_CHARS: usize = 40;
 
 /// Returns the bytes if they are one JSON value in UTF-8.
-pub(super) fn checked(bytes: &[u8]) -> Result<&[u8]> {
+pub(crate) fn checked(bytes: &[u8]) -> Result<&[u8]> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| invalid_json(bytes, format_args!("byte {} is not UTF-8", error.valid_up_to())))?;
     match serde_json::from_str::<IgnoredAny>(text) {
@@ -29,7 +29,7 @@ fn invalid_json(bytes: &[u8], reason: impl std::fmt::Display) -> Error {
 }
 
 /// Appends valid JSON without the white space between its tokens.
-pub(super) fn compact(json: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn compact(json: &[u8], out: &mut Vec<u8>) {
     let (mut at, mut clean) = (0, 0);
     while let Some(&byte) = json.get(at) {
         match byte {
@@ -45,8 +45,48 @@ pub(super) fn compact(json: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&json[clean..]);
 }
 
+/// Calls `visit` with each key at the top of a valid JSON object, as it is written, quotes included.
+pub(crate) fn top_keys<'a>(json: &'a [u8], mut visit: impl FnMut(&'a [u8])) {
+    let (mut at, mut depth, mut is_key) = (0, 0_usize, false);
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        return;
+    }
+    while let Some(&byte) = json.get(at) {
+        match byte {
+            b'"' => {
+                let end = end_of_string(json, at);
+                if is_key {
+                    visit(&json[at..end]);
+                    is_key = false;
+                }
+                at = end;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if matches!(byte, b'{' | b',') {
+            is_key = depth == 1;
+        }
+        at += 1;
+    }
+}
+
+/// What a JSON text is, by its first byte.
+pub(crate) fn kind_of(json: &[u8]) -> &'static str {
+    match json.trim_ascii_start().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
+
 /// The offset after the closing quote of the string that begins at `start`.
-pub(super) fn end_of_string(json: &[u8], start: usize) -> usize {
+pub(crate) fn end_of_string(json: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(found) = json.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
         at += found + 1;

@@ -1,0 +1,106 @@
+//! `select`: makes records of the fields that a table is promised.
+
+mod field;
+mod json;
+mod options;
+mod paths;
+mod rows;
+
+use runner_core::{
+    Batch, BuildContext, Flow, Output, Plugin, Result, Transform, TransformConfig, async_trait,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use field::Field;
+use json::JsonSelection;
+use options::Fields;
+use rows::RowSelection;
+
+runner_core::register! {
+    Plugin::transform::<SelectConfig>("select").example(
+        r#"type = "select"
+inputs = ["stocks"]
+
+[transforms.NAME.fields]
+Index = "symbol"
+Date = { from = "day", type = "date", parse = "%d/%m/%Y" }
+Close = { from = "/prices/close", type = "float" }
+Volume = { from = "volume", type = "integer", null_values = ["n/a"], required = false }
+Source = { value = "nyse" }"#,
+    )
+}
+
+/// Makes records of the fields that a table is promised: names, order, types, dates, defaults
+/// and constants.
+///
+/// Takes rows of a CSV file and JSON. A row stays a row. Digits are kept, and the fields have the
+/// order of `fields`. A record with a field that is missing or does not fit its type is rejected;
+/// the reason names the field, and only the dead letter holds the value. A record without a body
+/// (a tombstone in Kafka) passes unchanged.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SelectConfig {
+    /// The fields of the new record, by their names. Each is taken from a field of the record: a
+    /// name (`"close"`), a JSON pointer into it (`"/prices/close"`, `"/rows/0"`), or a table with
+    /// more options.
+    #[schemars(schema_with = "options::fields_schema")]
+    fields: Fields,
+    /// What becomes of the fields of the record that `fields` does not take.
+    #[serde(default)]
+    rest: Rest,
+}
+
+/// What becomes of the other fields.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum Rest {
+    /// They are left out.
+    #[default]
+    Drop,
+    /// They follow after `fields`, in their order. A field with the name of one in `fields` is
+    /// left out, and so is one that `fields` takes under another name. A field that `fields` takes
+    /// only a part of stays whole.
+    Keep,
+}
+
+impl TransformConfig for SelectConfig {
+    fn build(self, _: &BuildContext) -> Result<Box<dyn Transform>> {
+        let fields = self.fields.build()?;
+        Ok(Box::new(Select::new(fields, self.rest == Rest::Keep)))
+    }
+}
+
+struct Select {
+    rows: RowSelection,
+    json: JsonSelection,
+}
+
+impl Select {
+    fn new(fields: Vec<Field>, keeps_rest: bool) -> Self {
+        Select {
+            rows: RowSelection::new(fields.clone(), keeps_rest),
+            json: JsonSelection::new(fields, keeps_rest),
+        }
+    }
+}
+
+#[async_trait]
+impl Transform for Select {
+    async fn apply(&mut self, mut batch: Batch, out: &mut dyn Output) -> Result<Flow> {
+        let mut rejects = Vec::new();
+        self.rows.apply(batch.records_mut(), &mut rejects);
+        self.json.apply(batch.records_mut(), &mut rejects);
+        if !rejects.is_empty() {
+            rejects.sort_unstable_by_key(|(index, _)| *index);
+            batch = out.reject(batch, rejects).await?;
+        }
+        out.send(batch).await
+    }
+}
+
+#[cfg(test)]
+mod random_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! Finds the values at many paths in one pass over a JSON text. Values keep their text.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The paths that are looked for, as a tree.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    root: Node,
+    n_paths: usize,
+}
+
+/// What is looked for in one value.
+#[derive(Debug, Default)]
+struct Node {
+    /// The number of the path that ends here.
+    slot: Option<usize>,
+    /// By name.
+    children: Vec<Child>,
+}
+
+#[derive(Debug)]
+struct Child {
+    name: Box<str>,
+    /// The name as the index of an item in an array.
+    index: Option<usize>,
+    node: Node,
+}
+
+/// What was found in one text.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    /// The text of the value at each path.
+    pub(super) values: Vec<Option<&'a str>>,
+    /// The fields of the top level that no path takes as a whole, if they are wanted.
+    pub(super) rest: Option<Vec<(Cow<'a, str>, &'a str)>>,
+}
+
+impl Paths {
+    /// Adds a path and returns its number; the same path has the same number.
+    pub(super) fn add(&mut self, names: &[String]) -> usize {
+        let mut node = &mut self.root;
+        for name in names {
+            let index = match node.children.binary_search_by(|child| (*child.name).cmp(name)) {
+                Ok(index) => index,
+                Err(index) => {
+                    // `01` is not the index of an item.
+                    let item = name.parse::<usize>().ok().filter(|item| item.to_string() == *name);
+                    let child = Child { name: name.as_str().into(), index: item, node: Node::default() };
+                    node.children.insert(index, child);
+                    index
+                }
+            };
+            node = &mut node.children[index].node;
+        }
+        *node.slot.get_or_insert_with(|| {
+            self.n_paths += 1;
+            self.n_paths - 1
+        })
+    }
+
+    /// Finds the values of all paths; an error if the text is not one JSON value.
+    pub(super) fn find<'a>(&self, text: &'a str, keeps_rest: bool) -> serde_json::Result<Found<'a>> {
+        let mut found = Found { values: vec![None; self.n_paths], rest: keeps_rest.then(Vec::new) };
+        self.root.search(text, true, &mut found)?;
+        Ok(found)
+    }
+}
+
+impl Node {
+    /// Looks for the children of this node in a value.
+    fn search<'a>(&self, text: &'a str, is_top: bool, found: &mut Found<'a>) -> serde_json::Result<()> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let level = Level { node: self, is_top, found };
+        match text.trim_ascii_start().as_bytes().first() {
+            Some(b'{') => json.deserialize_map(level)?,
+            Some(b'[') => json.deserialize_seq(level)?,
+            _ if is_top => drop(serde::de::IgnoredAny::deserialize(&mut json)?),
+            _ => return Ok(()),
+        }
+        json.end()
+    }
+
+    /// Takes a value that was found at this node.
+    fn take<'a>(&self, value: &'a str, found: &mut Found<'a>) -> serde_json::Result<()> {
+        if let Some(slot) = self.slot {
+            found.values[slot] = Some(value);
+        }
+        if self.children.is_empty() {
+            return Ok(());
+        }
+        // The last of several equal keys counts, with all that is in it.
+        self.children.iter().for_each(|child| child.node.forget(found));
+        self.search(value, false, found)
+    }
+
+    fn forget(&self, found: &mut Found<'_>) {
+        if let Some(slot) = self.slot {
+            found.values[slot] = None;
+        }
+        self.children.iter().for_each(|child| child.node.forget(found));
+    }
+}
+
+/// One object or array that is searched.
+struct Level<'n, 'f, 'a> {
+    node: &'n Node,
+    is_top: bool,
+    found: &'f mut Found<'a>,
+}
+
+impl<'a> Visitor<'a> for Level<'_, '_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or an array")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key()? {
+            let value: &'a RawValue = map.next_value()?;
+            let children = &self.node.children;
+            let child = children.binary_search_by(|child| (*child.name).cmp(&key)).ok();
+            let child = child.map(|index| &children[index].node);
+            if let Some(child) = child {
+                child.take(value.get(), self.found).map_err(serde::de::Error::custom)?;
+            }
+            if self.is_top
+                && child.is_none_or(|child| child.slot.is_none())
+                && let Some(rest) = &mut self.found.rest
+            {
+                rest.push((key, value.get()));
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut items: A) -> Result<(), A::Error> {
+        let mut index = 0;
+        while let Some(value) = items.next_element::<&'a RawValue>()? {
+            if let Some(child) = self.node.children.iter().find(|child| child.index == Some(index)) {
+                child.node.take(value.get(), self.found).map_err(serde::de::Error::custom)?;
+            }
+            index += 1;
+        }
+        Ok(())
+    }
+}
+
+/// A key; borrowed unless it has escapes.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(key.into()))
+            }
+
+            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
+                Ok(Key(key.to_owned().into()))
+            }
+        }
+
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
