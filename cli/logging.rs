@@ -39,6 +39,11 @@ pub(crate) fn start_at(default: &str, common: &Common, bars: &MultiProgress) -> 
     started.map_err(|error| anyhow!("starting the logger: {error}"))
 }
 
+/// The default of the demo: warnings, except that its topics have one replica, as its cloud has one broker.
+pub(crate) fn demo_levels() -> String {
+    format!("warn,{LIBRARY_LEVELS},runner_plugins::sinks::kafka::topic=error")
+}
+
 /// The filter directives for a level. `EnvFilter` would take a misspelt level for the name of a module and
 /// hide everything else.
 fn directives(level: &str) -> anyhow::Result<String> {

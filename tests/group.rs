@@ -1,5 +1,7 @@
 //! The `kafka` source as a member of a consumer group, against Apache Kafka.
 
+mod topics;
+
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;

@@ -63,6 +63,8 @@ mod select;
 mod shutdown;
 /// Sustained load with flat memory.
 mod soak;
+/// Records of other programs in the topic of the stock consumer.
+mod strangers;
 /// Output on a terminal.
 mod terminal;
 /// The layout rules of the source tree.

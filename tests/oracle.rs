@@ -139,9 +139,9 @@ fn verdict(flow: &mut Flow<'_>) -> (Vec<Violation>, Vec<Violation>) {
 fn oracle_detects_pipeline_that_loses_records() {
     let mut flow = Flow::new(50);
     let sample =
-        "[transforms.some]\ntype = \"sample\"\ninputs = [\"broker\"]\none_in = 2\nseed = 1\n[sinks.lake]";
+        "[transforms.some]\ntype = \"sample\"\ninputs = [\"json\"]\none_in = 2\nseed = 1\n[sinks.lake]";
     flow.edit("consumer.toml", "[sinks.lake]", sample);
-    flow.edit("consumer.toml", "type = \"s3\"\ninputs = [\"broker\"]", "type = \"s3\"\ninputs = [\"some\"]");
+    flow.edit("consumer.toml", "type = \"s3\"\ninputs = [\"json\"]", "type = \"s3\"\ninputs = [\"some\"]");
     let (objects, topic) = verdict(&mut flow);
     let lost: Vec<usize> = objects
         .iter()

@@ -292,7 +292,7 @@ fn shipped_pipeline_files_are_valid() {
 fn missing_required_variable_says_its_purpose() {
     let env = TestEnv::new();
     let outcome = env.run([Path::new("validate"), &shipped("consumer.toml")]);
-    outcome.assert_code(78).assert_says(&["STOCKS_BUCKET", "the bucket to write to", "consumer.toml:32:10"]);
+    outcome.assert_code(78).assert_says(&["STOCKS_BUCKET", "the bucket to write to", "consumer.toml:42:10"]);
 }
 
 #[test]

@@ -77,7 +77,14 @@ impl Folder {
         // `at_end` would stop the consumer while the producer still writes; the demo stops it instead.
         set("STOCKS_STOP", "never");
         // Pipeline files treat an empty value like an unset variable.
-        for name in ["STOCKS_CSV", "STOCKS_TOPIC", "STOCKS_GROUP", "STOCKS_CRAWL_EVERY", "STOCKS_GLUE_ROLE"] {
+        for name in [
+            "STOCKS_CSV",
+            "STOCKS_TOPIC",
+            "STOCKS_GROUP",
+            "STOCKS_KEY",
+            "STOCKS_CRAWL_EVERY",
+            "STOCKS_GLUE_ROLE",
+        ] {
             set(name, "");
         }
         let none = self.path.join("no-profile");

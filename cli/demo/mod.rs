@@ -27,7 +27,7 @@ const COUNT: &str = "SELECT count(*) AS records FROM stockmarket_project";
 
 pub(crate) fn demo(arguments: &DemoArguments, common: &Common) -> Exit {
     let bars = MultiProgress::new();
-    if let Err(error) = logging::start_at("warn", common, &bars) {
+    if let Err(error) = logging::start_at(&logging::demo_levels(), common, &bars) {
         return Exit::usage_error(&error);
     }
     run(arguments, common, bars).unwrap_or_else(|error| Exit::from_error(&error))

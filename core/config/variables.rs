@@ -33,7 +33,7 @@ pub(crate) fn expand(text: &str, lookup: Lookup) -> Result<Option<Expanded>, Str
             continue;
         }
         out.push_str(before);
-        let Some(end) = found.find('}') else {
+        let Some(end) = closing_brace(found) else {
             return Err("`${` has no closing `}`; write `$${` for a literal `${`".into());
         };
         let (name, value, is_set) = replace(&found[2..end], lookup)?;
@@ -52,6 +52,17 @@ pub(crate) fn expand(text: &str, lookup: Lookup) -> Result<Option<Expanded>, Str
         n_variables == 1 && text.starts_with("${") && text.ends_with('}') && rest.is_empty();
     out.push_str(rest);
     Ok(Some(Expanded { text: out, is_one_variable, values }))
+}
+
+/// The end of a variable at the start of `text`. A default may hold placeholders: `${KEY:-a/{{ entry }}.json}`.
+fn closing_brace(text: &str) -> Option<usize> {
+    let mut at = 2;
+    loop {
+        let rest = &text[at..];
+        let close = rest.find('}')?;
+        let Some(open) = rest[..close].find("{{") else { return Some(at + close) };
+        at += open + rest[open..].find("}}")? + 2;
+    }
 }
 
 /// The name of a variable, the text that replaces it, and whether that is its value.
@@ -114,6 +125,8 @@ mod tests {
         assert_eq!(text("x ${A} y ${B:-two} ${EMPTY:-three}${EMPTY}."), "x one y two three.");
         assert_eq!(text("$${A} costs $5"), "${A} costs $5");
         assert_eq!(text("${B:-http://h:1/{x}"), "http://h:1/{x");
+        assert_eq!(text("${B:-a/{{ entry }}.json} ${B:-{{x}}-{{y}}}"), "a/{{ entry }}.json {{x}}-{{y}}");
+        assert_eq!(text("${A}-{{ entry }}"), "one-{{ entry }}");
     }
 
     #[test]
@@ -129,7 +142,9 @@ mod tests {
         assert!(expand("${B}", &lookup).unwrap_err().contains("B is not set"));
         assert_eq!(expand("${B:?the bucket}", &lookup).unwrap_err(), "set the variable B: the bucket");
         assert!(expand("${EMPTY:?the bucket}", &lookup).is_err());
-        assert!(expand("${A", &lookup).unwrap_err().contains("no closing"));
+        for open in ["${A", "${B:-{{ x }}", "${B:-{{ x }"] {
+            assert!(expand(open, &lookup).unwrap_err().contains("no closing"), "{open}");
+        }
         assert!(expand("${A:+x}", &lookup).unwrap_err().contains("`${A:…}` is not valid"));
         assert!(expand("${1A}", &lookup).unwrap_err().contains("does not name a variable"));
     }

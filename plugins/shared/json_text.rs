@@ -11,6 +11,15 @@ const EXCERPT_CHARS: usize = 40;
 
 /// Returns the bytes if they are one JSON value in UTF-8.
 pub(crate) fn checked(bytes: &[u8]) -> Result<&[u8]> {
+    // The wire format of Confluent's serializers. JSON never begins with a zero byte.
+    if let [0, a, b, c, d, ..] = *bytes {
+        let schema = u32::from_be_bytes([a, b, c, d]);
+        return Err(anyhow!(
+            "the body is not JSON: it begins with a zero byte and the number {schema} of a schema, as programs write that \
+             use a schema registry (Avro, Protobuf or JSON Schema); runner does not decode it: let the producer write \
+             plain JSON, or convert the topic first"
+        ));
+    }
     let text = std::str::from_utf8(bytes)
         .map_err(|error| invalid_json(bytes, format_args!("byte {} is not UTF-8", error.valid_up_to())))?;
     match serde_json::from_str::<IgnoredAny>(text) {
@@ -129,6 +138,19 @@ mod tests {
             compact(checked(pretty.as_bytes()).unwrap(), &mut out);
             prop_assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
         }
+    }
+
+    #[test]
+    fn bytes_of_a_schema_registry_are_named() {
+        let error = |bytes: &[u8]| checked(bytes).unwrap_err().to_string();
+        for payload in [&b"\x02\x0cUser_9"[..], b"{\"a\":1}", b""] {
+            let said = error(&[&[0, 0, 0, 1, 7][..], payload].concat());
+            assert!(
+                said.contains("the number 263 of a schema") && said.contains("schema registry"),
+                "{said}"
+            );
+        }
+        assert!(!error(b"\0\0\0").contains("schema"));
     }
 
     #[test]

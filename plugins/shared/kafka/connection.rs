@@ -85,7 +85,7 @@ pub(crate) struct Sasl {
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 
 /// Settings of the client library under its own names.
-#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline)]
 pub(crate) struct LibrdkafkaOptions(#[schemars(schema_with = "settings_schema")] BTreeMap<String, Setting>);
@@ -95,10 +95,15 @@ impl LibrdkafkaOptions {
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|setting| setting.0.as_str())
     }
+
+    /// All settings, by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, setting)| (name.as_str(), setting.0.as_str()))
+    }
 }
 
 /// A value in its natural TOML type, as text for the library.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Setting(String);
 
 impl<'de> Deserialize<'de> for Setting {
@@ -310,13 +315,9 @@ fn reason(error: &KafkaError) -> String {
     }
 }
 
-/// An error of `option` if `topic` is not a valid topic name.
+/// An error of `option` if `topic` is not a valid topic name (`org.apache.kafka.common.internals.Topic`).
 pub(crate) fn check_topic(option: &str, topic: &str) -> Result<(), Error> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if topic.starts_with('^') {
-        let message = format!("`{topic}` is a pattern; name every topic");
-        return Err(OptionError::new(option, message));
-    }
     if matches!(topic, "" | "." | "..") || topic.len() > 249 || !topic.chars().all(is_allowed) {
         let message = format!(
             "`{topic}` is not a valid topic name: use up to 249 ASCII letters, digits, `.`, `_` and `-`"

@@ -33,6 +33,18 @@ impl<C: ConsumerContext> Probe<'_, C> {
         self.topic(topic).map(|(partitions, _)| partitions)
     }
 
+    /// Checks that a broker responds.
+    pub(crate) fn cluster(&self) -> Result<()> {
+        self.client.fetch_metadata(None, self.timeout).map(drop).map_err(|error| self.unreachable(error))
+    }
+
+    /// The number of replicas of the partition that has the fewest; `None` if the topic does not exist.
+    pub(crate) fn replicas(&self, topic: &str) -> Result<Option<usize>> {
+        let metadata = self.client.fetch_metadata(Some(topic), self.timeout)?;
+        let found = metadata.topics().first();
+        Ok(found.and_then(|topic| topic.partitions().iter().map(|it| it.replicas().len()).min()))
+    }
+
     /// The partitions of a topic, and the address that a broker of the cluster advertises.
     pub(crate) fn topic(&self, topic: &str) -> Result<(Option<Vec<i32>>, Option<String>)> {
         let metadata = self.client.fetch_metadata(Some(topic), self.timeout);
@@ -94,7 +106,7 @@ impl<C: ConsumerContext> Probe<'_, C> {
         Err(misadvertised.unwrap_or_else(|| self.unreachable(error)))
     }
 
-    fn unreachable(&self, error: KafkaError) -> Error {
+    pub(crate) fn unreachable(&self, error: KafkaError) -> Error {
         let given = self.bootstrap_servers;
         let last = self.last_error();
         if let Some((RDKafkaErrorCode::Authentication, reason)) = &last {

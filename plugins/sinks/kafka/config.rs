@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use runner_core::{BuildContext, OptionError, OptionErrors, Result, Sink, SinkConfig};
+use anyhow::Context as _;
+use runner_core::{BuildContext, Error, OptionError, OptionErrors, Result, Sink, SinkConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::template::Template;
+use super::timestamp::TimestampField;
 use super::topic::{CreateTopic, create_topic_schema};
+use super::topics::Topics;
 use super::{Kafka, LINGER};
 use crate::shared::kafka::{Transactions, check_topic, with_connection_options};
 
@@ -16,11 +20,19 @@ with_connection_options! {
     /// Writes records to a Kafka topic. A record is delivered after all in-sync replicas have
     /// stored it. Batches keep their order in each partition, except a batch that is written again.
     pub(super) struct KafkaSinkConfig {
-        /// The topic to write to.
+        /// The topic to write to. `"px.{{ .Index }}"` takes the name from fields of each record; such
+        /// topics are found or created before their first record, up to 1,000 of them.
         pub(super) topic: String,
         /// The field of the record that becomes its key. Records with equal keys stay in order, in
         /// one partition. Without this option a record keeps its key.
-        pub(super) key_field: Option<String>,
+        key_field: Option<String>,
+        /// The key of the record from several of its fields: `"{{ .Index }}-{{ .Date }}"`.
+        key: Option<String>,
+        /// The field of the record that becomes its timestamp: a date, a date and time (UTC unless it
+        /// has an offset), or milliseconds since 1970. A record without it, or with a time before
+        /// 1970, is rejected. Without this option a record keeps its timestamp. The topic's
+        /// `retention.ms` counts from it: the broker soon deletes records that are older.
+        timestamp_field: Option<String>,
         /// The delivery guarantee: `"at_least_once"`, with duplicates only after a crash or an outage,
         /// or `"exactly_once"`, for consumers with `isolation.level = read_committed`.
         /// `"exactly_once"` commits records and the offsets of their source together in
@@ -35,7 +47,8 @@ with_connection_options! {
         #[serde(default)]
         compression: Compression,
         /// Whether the sink creates a missing topic: `true` with the default partitions and
-        /// replicas of the broker, or `{ partitions = 6, replication_factor = 3 }`.
+        /// replicas of the broker, or `{ partitions = 6, replication_factor = 3, config = {
+        /// "min.insync.replicas" = 2 } }`. The sink warns if a topic that it created may lose records.
         #[serde(default)]
         #[schemars(schema_with = "create_topic_schema", extend("default" = true))]
         pub(super) create_topic: CreateTopic,
@@ -99,10 +112,24 @@ const RESERVED: [(&str, &str); 18] = [
 
 impl SinkConfig for KafkaSinkConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Sink>> {
-        let mut errors: Vec<_> = check_topic("topic", &self.topic).err().into_iter().collect();
-        if self.key_field.as_deref() == Some("") {
-            errors.push(OptionError::new("key_field", "name a field, or leave the option out"));
+        let mut errors = Vec::new();
+        let topic = topic_template(&self.topic).map_err(|error| errors.push(error)).ok();
+        for (option, field) in [("key_field", &self.key_field), ("timestamp_field", &self.timestamp_field)] {
+            if field.as_deref() == Some("") {
+                errors.push(OptionError::new(option, "name a field, or leave the option out"));
+            }
         }
+        let key = match (&self.key_field, &self.key) {
+            (Some(_), Some(_)) => {
+                errors.push(OptionError::new("key", "set either `key` or `key_field`"));
+                None
+            }
+            (Some(field), None) => Some(Template::field(field, "key_field")),
+            (None, key) => {
+                let key = key.as_deref().map(|key| Template::parse(key, "key")).transpose();
+                key.map_err(|message| errors.push(OptionError::new("key", message))).ok().flatten()
+            }
+        };
         // After a crash, consumers that read only committed records wait this long.
         let transaction_timeout = (self.delivery == Delivery::ExactlyOnce).then(|| {
             let given = self.librdkafka_options.get("transaction.timeout.ms");
@@ -130,10 +157,15 @@ impl SinkConfig for KafkaSinkConfig {
             config.set("queue.buffering.max.kbytes", kbytes.to_string());
         });
         let config = OptionErrors::with(errors, config)?;
+        let topics = Topics::new(topic.context("an invalid topic is an error")?);
+        let timestamp = self.timestamp_field.as_deref().map(TimestampField::new);
         let transactions = transaction_timeout.map(|_| {
             Transactions::new(&self.bootstrap_servers, &context.pipeline, &context.component, context.retry)
         });
         Ok(Box::new(Kafka {
+            topics,
+            key,
+            timestamp,
             options: self,
             client: config,
             retry: context.retry,
@@ -143,4 +175,14 @@ impl SinkConfig for KafkaSinkConfig {
             requires_keys: AtomicBool::new(false),
         }))
     }
+}
+
+/// The template of the topic; checks the name, or what of it is fixed.
+fn topic_template(text: &str) -> Result<Template, Error> {
+    let template = Template::parse(text, "topic").map_err(|message| OptionError::new("topic", message))?;
+    match template.literal() {
+        Some(topic) => check_topic("topic", topic)?,
+        None => template.literals().try_for_each(|part| check_topic("topic", &format!("x{part}")))?,
+    }
+    Ok(template)
 }

@@ -27,8 +27,8 @@ pub(super) struct FailedRecord {
 /// Why a record was not delivered.
 #[derive(Debug)]
 pub(super) enum DeliveryError {
-    /// It has no key although the sink has a `key_field`.
-    Key(Error),
+    /// It does not have a field that the options name, or not with a valid value.
+    Record(Error),
     /// The client did not add it to its queue.
     Queue(RDKafkaErrorCode),
     /// The brokers rejected it, or the client stopped its retries.
@@ -38,7 +38,7 @@ pub(super) enum DeliveryError {
 impl DeliveryError {
     pub(super) fn code(&self) -> Option<RDKafkaErrorCode> {
         match self {
-            DeliveryError::Key(_) => None,
+            DeliveryError::Record(_) => None,
             DeliveryError::Queue(code) | DeliveryError::Delivery(code) => Some(*code),
         }
     }

@@ -7,14 +7,14 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::producer::Producer as _;
 use runner_core::{Error, Failure, Record};
 
-use super::key::KeyField;
 use super::{Kafka, Opened};
 use crate::shared::kafka::is_denied;
 
 impl Kafka {
     /// The failure of a record with this error code.
     pub(super) fn classify(&self, opened: &Opened, record: &Record, code: Code) -> Failure {
-        let (topic, at) = (&self.options.topic, &self.options.bootstrap_servers);
+        let topic = self.topics.of(record).unwrap_or_else(|_| self.options.topic.clone());
+        let at = &self.options.bootstrap_servers;
         let unreachable = |message| Failure::unreachable(Error::msg::<String>(message)).after_retries();
         match code {
             Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge => {
@@ -102,10 +102,13 @@ impl Kafka {
             Code::InvalidTimestamp => format!(
                 "its timestamp, {} ms after 1970, differs from the clock of the broker by more than the topic allows \
                  (`message.timestamp.before.max.ms`, `message.timestamp.after.max.ms`)",
-                record.timestamp.unwrap_or_default()
+                self.timestamp
+                    .as_ref()
+                    .map_or(record.timestamp, |field| field.get(record).ok())
+                    .unwrap_or_default()
             ),
             code if self.is_keyless(record) => {
-                format!("{code}; it has no key, and a compacted topic requires one (`key_field`)")
+                format!("{code}; it has no key, and a compacted topic requires one (`key_field`, `key`)")
             }
             code => format!("{code}; the log of the broker contains the reason"),
         }
@@ -113,11 +116,7 @@ impl Kafka {
 
     /// Whether the message of a record has no key.
     pub(super) fn is_keyless(&self, record: &Record) -> bool {
-        let key = self
-            .options
-            .key_field
-            .as_ref()
-            .and_then(|name| KeyField(name.clone()).get(record).ok().flatten());
+        let key = self.key.as_ref().and_then(|key| key.key(record).ok().flatten());
         key.is_none() && record.key.is_none()
     }
 }

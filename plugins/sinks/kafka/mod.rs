@@ -3,12 +3,16 @@
 mod config;
 mod delivery;
 mod errors;
+mod field;
 mod isolated_retry;
-mod key;
 mod producer_thread;
+mod template;
+mod timestamp;
 mod topic;
+mod topics;
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -16,7 +20,6 @@ use std::time::Duration;
 
 use config::KafkaSinkConfig;
 use delivery::{Deliveries, DeliveryError, FailedRecord};
-use key::KeyField;
 use producer_thread::{Job, MessageBuilder, Producer};
 use rdkafka::ClientConfig;
 use rdkafka::producer::Producer as _;
@@ -24,8 +27,11 @@ use runner_core::{
     Batch, Class, Error, Failure, Plugin, Record, Result, RetryLimits, Sink, TransactionalSink, WriteError,
     async_trait,
 };
+use template::Template;
+use timestamp::TimestampField;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use topic::Topic;
+use topics::Topics;
 
 use crate::shared::kafka::{ClientErrors, Transactions, is_denied, request_timeout};
 
@@ -53,6 +59,10 @@ const LINGER: &str = "10";
 
 struct Kafka {
     options: KafkaSinkConfig,
+    topics: Topics,
+    /// The key of records, from their fields; without it a record keeps its key.
+    key: Option<Template>,
+    timestamp: Option<TimestampField>,
     client: ClientConfig,
     retry: RetryLimits,
     /// With `delivery = "exactly_once"`.
@@ -80,13 +90,10 @@ struct Opened {
 #[async_trait]
 impl Sink for Kafka {
     async fn open(&mut self) -> Result<(), Failure> {
-        let topic = Topic {
-            config: self.client.clone(),
-            bootstrap_servers: self.options.bootstrap_servers.clone(),
-            name: self.options.topic.clone(),
-            timeout: request_timeout(self.retry.connect),
+        let max_bytes = match self.topics.single() {
+            Some(topic) => self.topic(topic).prepare(&self.options.create_topic).await?,
+            None => self.topic("").find_cluster().await?,
         };
-        let max_bytes = topic.prepare(&self.options.create_topic).await?;
         let mut config = self.client.clone();
         for (name, value) in topic::size_settings(max_bytes) {
             if config.get(name).is_none() {
@@ -105,8 +112,9 @@ impl Sink for Kafka {
         errors.set_connected();
         let producer = Arc::new(producer);
         let messages = MessageBuilder {
-            topic: self.options.topic.clone(),
-            key_field: self.options.key_field.clone().map(KeyField),
+            topics: self.topics.clone(),
+            key: self.key.clone(),
+            timestamp: self.timestamp.clone(),
             headers: self.options.headers.clone(),
         };
         let jobs = producer_thread::start(Arc::clone(&producer), messages, CONCURRENCY)?;
@@ -122,19 +130,27 @@ impl Sink for Kafka {
     async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
         let opened = self.opened.as_ref().expect("opened before it is written to");
         let records = batch.records();
-        let pending = opened.enqueue(batch.shared_records()).await?;
+        let pending = {
+            let mut free = opened.free.lock().await;
+            // Under the lock, so that later records of the same topics do not overtake these.
+            self.find_topics(records).await?;
+            let slot = free.recv().await.ok_or_else(client_ended)?;
+            opened.send(slot, batch.shared_records())?
+        };
         let failed = opened.wait(pending).await?;
         let failed = self.retry_individually(opened, records, failed).await?;
         if failed.len() < records.len() {
             self.has_succeeded.store(true, Ordering::Relaxed);
         }
         if failed.iter().any(|it| it.error.code().is_some_and(is_denied)) {
-            self.refresh_topic(opened).await;
+            let denied = failed.iter().filter(|it| it.error.code().is_some_and(is_denied));
+            let topics = denied.filter_map(|it| self.topics.of(&records[it.index]).ok()).collect();
+            self.refresh_topics(opened, topics).await;
         }
         let mut failures = Vec::with_capacity(failed.len());
         for FailedRecord { index, error } in failed {
             let failure = match error {
-                DeliveryError::Key(error) => Failure::rejected(error),
+                DeliveryError::Record(error) => Failure::rejected(error),
                 DeliveryError::Queue(code) | DeliveryError::Delivery(code) => {
                     self.classify(opened, &records[index], code)
                 }
@@ -173,11 +189,33 @@ impl TransactionalSink for Kafka {
 }
 
 impl Kafka {
-    /// Requests the metadata of the topic: after a denial the client rejects all records
-    /// of the topic until it has new metadata.
-    async fn refresh_topic(&self, opened: &Opened) {
-        let (producer, topic) = (Arc::clone(&opened.producer), self.options.topic.clone());
-        let fetch = move || producer.client().fetch_metadata(Some(&topic), Duration::from_secs(5)).map(drop);
+    fn topic(&self, name: &str) -> Topic {
+        Topic {
+            config: self.client.clone(),
+            bootstrap_servers: self.options.bootstrap_servers.clone(),
+            name: name.to_owned(),
+            timeout: request_timeout(self.retry.connect),
+        }
+    }
+
+    /// Finds or creates the topics of these records that were not used before.
+    async fn find_topics(&self, records: &[Record]) -> Result<()> {
+        for topic in self.topics.unknown(records) {
+            self.topic(&topic).prepare(&self.options.create_topic).await?;
+            self.topics.add(topic);
+        }
+        Ok(())
+    }
+
+    /// Requests the metadata of topics: after a denial the client rejects all records
+    /// of a topic until it has new metadata.
+    async fn refresh_topics(&self, opened: &Opened, topics: BTreeSet<String>) {
+        let producer = Arc::clone(&opened.producer);
+        let fetch = move || {
+            let fetch =
+                |topic: &String| producer.client().fetch_metadata(Some(topic), Duration::from_secs(5));
+            topics.iter().try_for_each(|topic| fetch(topic).map(drop))
+        };
         // If it fails, the next retry requests it again.
         let _ = tokio::task::spawn_blocking(fetch).await;
     }
@@ -188,12 +226,6 @@ type Pending = oneshot::Receiver<Vec<FailedRecord>>;
 
 impl Opened {
     /// Sends a batch to the producer thread.
-    async fn enqueue(&self, records: Arc<Vec<Record>>) -> Result<Pending, WriteError> {
-        let mut free = self.free.lock().await;
-        let slot = free.recv().await.ok_or_else(client_ended)?;
-        self.send(slot, records)
-    }
-
     fn send(&self, slot: usize, records: Arc<Vec<Record>>) -> Result<Pending, WriteError> {
         let pending = self.deliveries().begin(slot, records.len());
         // There is room for every slot.

@@ -3,6 +3,7 @@
 //! The client library allocates memory for every record that is enqueued and frees it with the delivery
 //! report. Both are cheap on one thread; two threads would contend for the heap.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -15,7 +16,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 use runner_core::Record;
 
 use super::delivery::{self, Deliveries, DeliveryError};
-use super::key::KeyField;
+use super::template::Template;
+use super::timestamp::TimestampField;
+use super::topics::Topics;
 use crate::shared::kafka::{ENTRY_HEADER, SOURCE_HEADER};
 
 /// How often the thread polls for delivery reports while it waits for a batch.
@@ -41,8 +44,9 @@ pub(super) struct Job {
 
 /// Builds messages from records.
 pub(super) struct MessageBuilder {
-    pub(super) topic: String,
-    pub(super) key_field: Option<KeyField>,
+    pub(super) topics: Topics,
+    pub(super) key: Option<Template>,
+    pub(super) timestamp: Option<TimestampField>,
     pub(super) headers: BTreeMap<String, String>,
 }
 
@@ -154,14 +158,21 @@ impl MessageBuilder {
     /// Adds a record to the queue of the client.
     fn send(&self, producer: &Producer, record: &Record, opaque: usize) -> Result<(), DeliveryError> {
         let payload = record.to_bytes();
-        let key = match &self.key_field {
-            Some(field) => field.get(record).map_err(DeliveryError::Key)?,
+        let topic = match self.topics.single() {
+            Some(topic) => Cow::Borrowed(topic),
+            None => Cow::Owned(self.topics.of(record).map_err(DeliveryError::Record)?),
+        };
+        let key = match &self.key {
+            Some(key) => key.key(record).map_err(DeliveryError::Record)?,
             None => None,
         };
-        let mut message = BaseRecord::<[u8], [u8], usize>::with_opaque_to(&self.topic, opaque);
+        let mut message = BaseRecord::<[u8], [u8], usize>::with_opaque_to(&topic, opaque);
         message.payload = payload.as_deref();
         message.key = key.as_deref().or(record.key.as_deref());
-        message.timestamp = record.timestamp;
+        message.timestamp = match &self.timestamp {
+            Some(field) => Some(field.get(record).map_err(DeliveryError::Record)?),
+            None => record.timestamp,
+        };
         message.headers = self.headers(record);
         producer.send(message).map_err(|(error, _)| {
             DeliveryError::Queue(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail))

@@ -13,9 +13,11 @@ use rdkafka::error::RDKafkaErrorCode;
 use runner_core::Result;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
-use tracing::info;
+use tracing::{info, warn};
 
-use crate::shared::kafka::{ClientErrors, Probe, is_denied, is_outage, misadvertised, unreachable};
+use crate::shared::kafka::{
+    ClientErrors, LibrdkafkaOptions, Probe, is_denied, is_outage, misadvertised, unreachable,
+};
 
 /// Whether a missing topic is created, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,10 @@ pub(super) struct Layout {
     partitions: Option<NonZeroU16>,
     /// The number of replicas of each partition.
     replication_factor: Option<NonZeroU16>,
+    /// Settings of the topic under their names in Kafka, for example `"min.insync.replicas" = 2` or
+    /// `"retention.ms" = -1`.
+    #[serde(default)]
+    config: LibrdkafkaOptions,
 }
 
 impl Default for CreateTopic {
@@ -52,7 +58,7 @@ impl<'de> de::Visitor<'de> for CreateTopicVisitor {
     type Value = CreateTopic;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("true, false or { partitions = …, replication_factor = … }")
+        f.write_str("true, false or { partitions = …, replication_factor = …, config = { … } }")
     }
 
     fn visit_bool<E: de::Error>(self, is_wanted: bool) -> Result<CreateTopic, E> {
@@ -76,6 +82,14 @@ pub(super) fn create_topic_schema(generator: &mut SchemaGenerator) -> Schema {
 /// The default of `message.max.bytes` in Apache Kafka.
 const DEFAULT_MAX_BYTES: usize = 1_048_588;
 
+/// Settings of an existing topic.
+struct TopicSettings {
+    /// `max.message.bytes`. The broker rejects a larger batch as a whole, including its smaller records.
+    max_bytes: usize,
+    /// `None` if it is not known.
+    min_insync_replicas: Option<u32>,
+}
+
 pub(super) struct Topic {
     pub(super) config: ClientConfig,
     pub(super) bootstrap_servers: String,
@@ -90,7 +104,7 @@ impl Topic {
     pub(super) async fn prepare(self, create: &CreateTopic) -> Result<usize> {
         let (exists, advertised) = self.find().await?;
         if exists {
-            return Ok(self.max_bytes().await);
+            return Ok(self.settings().await.max_bytes);
         }
         let CreateTopic::Yes(layout) = create else {
             anyhow::bail!(
@@ -100,11 +114,15 @@ impl Topic {
                 self.bootstrap_servers
             );
         };
-        self.create(layout, advertised.as_deref()).await?;
+        let is_new = self.create(layout, advertised.as_deref()).await?;
         // The metadata of a new topic reaches the brokers one after another.
         for _ in 0..100 {
             if self.find().await?.0 {
-                return Ok(self.max_bytes().await);
+                let settings = self.settings().await;
+                if is_new {
+                    self.warn_of_replicas(settings.min_insync_replicas).await;
+                }
+                return Ok(settings.max_bytes);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -117,22 +135,16 @@ impl Topic {
     /// Whether the topic exists, and the address that a broker advertises.
     async fn find(&self) -> Result<(bool, Option<String>)> {
         let name = self.name.clone();
-        let config = self.config.clone();
-        let (bootstrap_servers, timeout) = (self.bootstrap_servers.clone(), self.timeout);
-        let find = move || {
-            let client: BaseConsumer<ClientErrors> = config.create_with_context(ClientErrors::default())?;
-            let errors = client.context();
-            let probe = Probe { client: &client, errors, bootstrap_servers: &bootstrap_servers, timeout };
-            probe.topic(&name).map(|(partitions, advertised)| (partitions.is_some(), advertised))
-        };
-        tokio::task::spawn_blocking(find).await?
+        let find = move |probe: &Probe<'_, ClientErrors>| probe.topic(&name);
+        self.probe(find).await.map(|(partitions, advertised)| (partitions.is_some(), advertised))
     }
 
-    async fn create(&self, layout: &Layout, advertised: Option<&str>) -> Result<()> {
+    /// Creates the topic; false if another client has created it.
+    async fn create(&self, layout: &Layout, advertised: Option<&str>) -> Result<bool> {
         let (name, at) = (&self.name, &self.bootstrap_servers);
         let partitions = layout.partitions.map_or(-1, |n| n.get().into());
         let replicas = layout.replication_factor.map_or(-1, |n| n.get().into());
-        let mut created = self.try_create(partitions, replicas).await?;
+        let mut created = self.try_create(partitions, replicas, &layout.config).await?;
         if matches!(
             created,
             Err(RDKafkaErrorCode::InvalidPartitions
@@ -142,14 +154,18 @@ impl Topic {
         ) && (partitions < 0 || replicas < 0)
         {
             // Brokers before 2.4 do not have defaults.
-            created = self.try_create(partitions.max(1), replicas.max(1)).await?;
+            created = self.try_create(partitions.max(1), replicas.max(1), &layout.config).await?;
         }
         match created {
             Ok(()) => {
                 info!("created topic `{name}`");
-                Ok(())
+                Ok(true)
             }
-            Err(RDKafkaErrorCode::TopicAlreadyExists) => Ok(()),
+            Err(RDKafkaErrorCode::TopicAlreadyExists) => Ok(false),
+            Err(RDKafkaErrorCode::InvalidConfig) => anyhow::bail!(
+                "the cluster at {at} does not create topic `{name}`: it does not accept the settings in \
+                 `create_topic.config`"
+            ),
             Err(code) if is_outage(code) => {
                 if let Some(error) = advertised.and_then(|it| misadvertised(at, it, "")) {
                     return Err(error);
@@ -167,8 +183,14 @@ impl Topic {
         }
     }
 
-    async fn try_create(&self, partitions: i32, replicas: i32) -> Result<Result<(), RDKafkaErrorCode>> {
+    async fn try_create(
+        &self,
+        partitions: i32,
+        replicas: i32,
+        config: &LibrdkafkaOptions,
+    ) -> Result<Result<(), RDKafkaErrorCode>> {
         let new = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(replicas));
+        let new = config.iter().fold(new, |new, (name, value)| new.set(name, value));
         let admin = self.admin()?;
         let created = admin.create_topics([&new], &self.admin_options()).await;
         drop_in_background(admin);
@@ -179,19 +201,69 @@ impl Topic {
         })
     }
 
-    /// `max.message.bytes` of the topic. The broker rejects a larger batch as a
-    /// whole, including its smaller records.
-    async fn max_bytes(&self) -> usize {
+    /// Checks the connection, for a sink whose topics are not known yet; returns the default size limit.
+    pub(super) async fn find_cluster(self) -> Result<usize> {
+        self.probe(|probe| probe.cluster()).await?;
+        Ok(DEFAULT_MAX_BYTES)
+    }
+
+    /// Runs a request with a client of its own.
+    async fn probe<T: Send + 'static>(
+        &self,
+        request: impl FnOnce(&Probe<'_, ClientErrors>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let config = self.config.clone();
+        let (bootstrap_servers, timeout) = (self.bootstrap_servers.clone(), self.timeout);
+        let run = move || {
+            let client: BaseConsumer<ClientErrors> = config.create_with_context(ClientErrors::default())?;
+            let errors = client.context();
+            request(&Probe { client: &client, errors, bootstrap_servers: &bootstrap_servers, timeout })
+        };
+        tokio::task::spawn_blocking(run).await?
+    }
+
+    /// Warns if a topic that this sink has created loses acknowledged records with one broker.
+    async fn warn_of_replicas(&self, min_insync_replicas: Option<u32>) {
+        let name = self.name.clone();
+        let Ok(Some(n_replicas)) = self.probe(move |probe| probe.replicas(&name)).await else { return };
+        let min_insync = min_insync_replicas.unwrap_or(2);
+        if n_replicas >= 2 && min_insync >= 2 {
+            return;
+        }
+        let (name, advice) = (
+            &self.name,
+            "set `create_topic = { replication_factor = 3, config = { \
+             \"min.insync.replicas\" = 2 } }` before it is created, or change the topic",
+        );
+        if n_replicas < 2 {
+            warn!(
+                "topic `{name}` was created with one replica of each partition: its records are lost with the disk of \
+                 their broker, and cannot be written while this broker is down; {advice}"
+            );
+        } else {
+            warn!(
+                "topic `{name}` was created with `min.insync.replicas` = {min_insync}: a record that is acknowledged by \
+                 one broker alone is lost with it; {advice}"
+            );
+        }
+    }
+
+    /// Settings of the topic, as far as this user may read them.
+    async fn settings(&self) -> TopicSettings {
         let described = async {
             let topic = ResourceSpecifier::Topic(&self.name);
             let admin = self.admin().ok()?;
             let found = admin.describe_configs([&topic], &self.admin_options()).await;
             drop_in_background(admin);
-            let found = found.ok()?.pop()?.ok()?;
-            found.get("max.message.bytes")?.value.as_ref()?.parse().ok()
+            found.ok()?.pop()?.ok()
         };
         // A user without DescribeConfigs may still write.
-        described.await.unwrap_or(DEFAULT_MAX_BYTES)
+        let found = described.await;
+        let get = |name| found.as_ref()?.get(name)?.value.as_deref();
+        TopicSettings {
+            max_bytes: get("max.message.bytes").and_then(|it| it.parse().ok()).unwrap_or(DEFAULT_MAX_BYTES),
+            min_insync_replicas: get("min.insync.replicas").and_then(|it| it.parse().ok()),
+        }
     }
 
     fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {

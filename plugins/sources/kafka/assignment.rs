@@ -1,6 +1,6 @@
 //! The partitions assigned to this consumer, and their batches that wait for the engine.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,39 +12,9 @@ use runner_core::{Error, Failure};
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
+pub(super) use super::assigned_partition::{AssignedPartition, ClientPositions};
 use super::batch_builder::BatchBuilder;
-use super::offsets::{Offsets, Partition};
-
-/// A partition of the current assignment.
-#[derive(Clone, Debug)]
-pub(super) struct AssignedPartition {
-    pub(super) partition: Partition,
-    /// The first offset to read.
-    pub(super) start: i64,
-    /// The next offset after all records that the engine has taken.
-    pub(super) taken: i64,
-    /// The next offset after all records that have been delivered.
-    pub(super) stored: i64,
-    /// The offset at which reading ends, with `stop = "at_end"`.
-    pub(super) end: Option<i64>,
-}
-
-impl AssignedPartition {
-    pub(super) fn new(partition: Partition, start: i64, end: Option<i64>) -> Self {
-        AssignedPartition { partition, start, taken: start, stored: start, end }
-    }
-
-    /// The position of the client in this partition, as its `position` call has returned it.
-    pub(super) fn position(&self, positions: &ClientPositions) -> i64 {
-        match positions.get(&self.partition.key()) {
-            Some(&Offset::Offset(position)) => position,
-            _ => self.start,
-        }
-    }
-}
-
-/// The positions of the client by topic and partition.
-pub(super) type ClientPositions = HashMap<(String, i32), Offset>;
+use super::offsets::Offsets;
 
 /// State that the reader thread, the engine and the committer share.
 #[derive(Default)]
@@ -75,11 +45,13 @@ struct State {
     has_recovered: bool,
     has_ended: bool,
     is_closing: bool,
+    /// A topic was deleted and created again.
+    is_recreated: bool,
 }
 
 impl State {
     fn has_in_flight(&self) -> bool {
-        self.partitions.iter().any(|it| it.stored < it.taken)
+        self.partitions.iter().any(|it| it.stored < it.taken && !it.is_recreated)
     }
 
     fn is_empty(&self) -> bool {
@@ -178,6 +150,26 @@ impl Assignment {
             state.error = Some(error);
         }
         self.ready.notify_one();
+    }
+
+    /// The error of a topic that was created again, if the engine has not taken it: the source was being closed.
+    pub(super) fn last_error(&self) -> Result<(), Error> {
+        let mut state = self.state();
+        let error = state.error.take().filter(|_| state.is_recreated);
+        error.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Ignores acks for a topic from now on, and drops its records that the engine has not taken: it was deleted and
+    /// created again.
+    pub(super) fn set_recreated(&self, topic: &str) {
+        let mut state = self.state();
+        state.drop_batches();
+        state.is_recreated = true;
+        self.is_transaction_aborted.store(true, Ordering::SeqCst);
+        for it in state.partitions.iter_mut().filter(|it| it.partition.topic.as_str() == topic) {
+            it.is_recreated = true;
+        }
+        self.changed.notify_all();
     }
 
     /// Tells the engine that the last retriable error has not occurred again.
@@ -362,7 +354,7 @@ impl Assignment {
 fn unstored(partitions: &[AssignedPartition], offsets: &Offsets) -> TopicPartitionList {
     let mut list = TopicPartitionList::with_capacity(offsets.next.len());
     for &(partition, next) in &offsets.next {
-        if partitions.iter().any(|it| it.partition == partition && it.stored < next)
+        if partitions.iter().any(|it| it.partition == partition && it.stored < next && !it.is_recreated)
             && let Err(error) =
                 list.add_partition_offset(partition.topic.as_str(), partition.number, Offset::Offset(next))
         {

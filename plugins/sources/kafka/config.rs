@@ -3,26 +3,39 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use runner_core::{BuildContext, HumanDuration, OptionError, OptionErrors, Result, Source, SourceConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Kafka, Settings};
-use crate::shared::kafka::{check_topic, with_connection_options};
+use super::start_time::StartTime;
+use super::topics::Topics;
+use super::{Kafka, Settings, topic_ids};
+use crate::shared::kafka::with_connection_options;
 
 with_connection_options! {
     /// Reads Kafka topics as a member of a consumer group. The offset of a record is committed
     /// only after this record and all before it in the partition are delivered.
     pub(super) struct KafkaSourceConfig {
-        /// The topics to read.
+        /// The topics to read. A name that begins with `^` is a regular expression: `"^px\\..*"` reads
+        /// all topics whose names begin with `px.`, also those that are created during the run.
         #[schemars(length(min = 1))]
         topics: Vec<String>,
         /// The consumer group, which stores the offsets. Sources with the same group share the
         /// partitions.
         group_id: String,
-        /// Where to start in a partition for which the group has not committed an offset.
+        /// The name of this member of the group, unique in it: a member that restarts within
+        /// `session.timeout.ms` gets its partitions back without a rebalance. Default: the group names
+        /// its members.
+        group_instance_id: Option<String>,
+        /// Where to start in a partition for which the group has not committed an offset, unless
+        /// `start` is set. `"latest"` skips what is there, and logs how many records it skips.
         #[serde(default)]
         auto_offset_reset: Reset,
+        /// Where to start in a partition for which the group has not committed an offset: at the first
+        /// record with this timestamp or a later one, such as `"2024-01-01T00:00:00Z"`. If there is
+        /// none, at the end.
+        start: Option<StartTime>,
         /// When the source ends: `"at_end"` after all records that were in the topics at its start.
         #[serde(default)]
         stop: Stop,
@@ -56,6 +69,9 @@ pub(super) enum Stop {
     AtEnd,
 }
 
+/// How often the client requests the partitions of its topics, and new topics that match a pattern.
+const REFRESH_MILLIS: u64 = 30_000;
+
 const COMMITS: &str = "offsets are committed only after their records are delivered";
 const EAGER: &str = "the source gives up all of its partitions in a rebalance, so that no record is lost";
 const MEMORY: &str = "use `in_flight` in the `[batch]` table";
@@ -78,11 +94,7 @@ const RESERVED: [(&str, &str); 14] = [
 
 impl SourceConfig for KafkaSourceConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Source>> {
-        let mut errors: Vec<_> =
-            self.topics.iter().filter_map(|topic| check_topic("topics", topic).err()).collect();
-        if self.topics.is_empty() {
-            errors.push(OptionError::new("topics", "name at least one topic"));
-        }
+        let (topics, mut errors) = Topics::new(self.topics.clone());
         if self.group_id.is_empty() {
             let message = "name the consumer group; it stores the offsets";
             errors.push(OptionError::new("group_id", message));
@@ -92,14 +104,18 @@ impl SourceConfig for KafkaSourceConfig {
             errors.push(OptionError::new("librdkafka_options.partition.assignment.strategy", EAGER));
         }
         let client = OptionErrors::with(errors, self.client(context))?;
+        let refresh = client.get("topic.metadata.refresh.interval.ms").and_then(|millis| millis.parse().ok());
+        let refresh = Duration::from_millis(refresh.unwrap_or(REFRESH_MILLIS));
         let session = options.get("session.timeout.ms").and_then(|millis| millis.parse().ok());
         let session = Duration::from_millis(session.unwrap_or(45_000));
         let settings = Settings {
             client,
             bootstrap_servers: self.bootstrap_servers,
-            topics: self.topics,
+            topics,
             group_id: self.group_id,
             reset: self.auto_offset_reset,
+            start: self.start.map(StartTime::millis),
+            refresh,
             stop: self.stop,
             idle_timeout: self.idle_timeout.and_then(HumanDuration::unless_zero),
             drain: (session / 3).min(Duration::from_secs(10)),
@@ -115,7 +131,7 @@ impl SourceConfig for KafkaSourceConfig {
 impl KafkaSourceConfig {
     /// The settings of the client library.
     fn client(&self, context: &BuildContext) -> Result<ClientConfig> {
-        self.connection(&RESERVED).client_config(context, |config| {
+        let mut client = self.connection(&RESERVED).client_config(context, |config| {
             // A damaged record must be an error.
             config.set("check.crcs", "true");
             config.set("group.id", &self.group_id);
@@ -132,7 +148,17 @@ impl KafkaSourceConfig {
             config.set("fetch.max.bytes", (kbytes << 10).to_string());
             // Fetches again soon after the queue was full; the default is a second.
             config.set("fetch.queue.backoff.ms", "50");
-        })
+            // New partitions, and topics that were created again, are found within this time. The default of the
+            // library is 5 minutes.
+            config.set("topic.metadata.refresh.interval.ms", REFRESH_MILLIS.to_string());
+            if let Some(instance) = &self.group_instance_id {
+                config.set("group.instance.id", instance);
+            }
+        })?;
+        let debug = client.get("debug").map(|given| format!("{given},{}", topic_ids::DEBUG));
+        client.set("debug", debug.unwrap_or_else(|| topic_ids::DEBUG.into()));
+        client.set_log_level(RDKafkaLogLevel::Debug);
+        Ok(client)
     }
 }
 

@@ -12,7 +12,10 @@ use runner_core::Failure;
 use tracing::{info, warn};
 
 use super::assignment::{AssignedPartition, Assignment};
-use super::start_offsets::StartOffsets;
+use super::log_ends::LogEnds;
+use super::offsets::Partition;
+use super::start_offsets::{StartOffset, StartOffsets};
+use super::topic_ids::TopicIds;
 use super::{Client, Reset, Settings};
 use crate::shared::kafka::ClientErrors;
 
@@ -22,12 +25,20 @@ pub(super) struct GroupContext {
     assignment: Arc<Assignment>,
     pub(super) errors: Arc<ClientErrors>,
     pub(super) start_offsets: StartOffsets,
+    pub(super) topic_ids: TopicIds,
+    pub(super) ends: LogEnds,
 }
 
 impl GroupContext {
     pub(super) fn new(settings: &Settings, assignment: Arc<Assignment>) -> Self {
-        let (errors, start_offsets) = (Arc::default(), StartOffsets::default());
-        GroupContext { settings: settings.clone(), assignment, errors, start_offsets }
+        GroupContext {
+            settings: settings.clone(),
+            assignment,
+            errors: Arc::default(),
+            start_offsets: StartOffsets::default(),
+            topic_ids: TopicIds::default(),
+            ends: LogEnds::default(),
+        }
     }
 
     fn assign(&self, client: &Client, partitions: &TopicPartitionList) -> KafkaResult<()> {
@@ -41,33 +52,51 @@ impl GroupContext {
             }
         };
         let mut list = TopicPartitionList::with_capacity(starts.len());
-        let mut at_end = TopicPartitionList::new();
+        // The positions of a group without offsets, where they are not at the beginning.
+        let mut new = TopicPartitionList::new();
+        let is_reset = self.settings.reset == Reset::Latest || self.settings.start.is_some();
         for it in &starts {
             let (topic, number) = (it.partition.topic.as_str(), it.partition.number);
             list.add_partition_offset(topic, number, it.offset)?;
-            if it.is_new && self.settings.reset == Reset::Latest {
-                at_end.add_partition_offset(topic, number, Offset::Offset(it.start))?;
+            if it.is_new && is_reset {
+                new.add_partition_offset(topic, number, Offset::Offset(it.start))?;
             }
             info!("reads {topic}/{number} from offset {}", it.start);
         }
         if starts.is_empty() {
             info!("reads nothing: all partitions are assigned to other members of the group");
         }
+        self.warn_of_skipped(&starts);
+        self.ends.clear();
         let assigned = starts.into_iter().map(|it| AssignedPartition::new(it.partition, it.start, it.end));
         self.assignment.assign(assigned.collect(), member);
         client.assign(&list)?;
-        if at_end.count() > 0 {
-            // Fixes the start of `auto_offset_reset = "latest"`: a restart before the first commit must not skip
+        if new.count() > 0 {
+            // Fixes the start of `auto_offset_reset = "latest"` and of `start`: a restart before the first commit must not skip
             // records.
-            match client.commit(&at_end, CommitMode::Sync) {
+            match client.commit(&new, CommitMode::Sync) {
                 Err(error) if self.settings.transactions.is_none() => {
                     warn!("the start offsets could not be committed, the next commit includes them: {error}");
-                    client.store_offsets(&at_end)?;
+                    client.store_offsets(&new)?;
                 }
                 committed => committed?,
             }
         }
         Ok(())
+    }
+
+    /// `auto_offset_reset = "latest"` skips the records of a group whose offsets have expired, too.
+    fn warn_of_skipped(&self, starts: &[StartOffset]) {
+        let skipped: Vec<_> = starts.iter().filter(|it| it.n_skipped > 0).collect();
+        let n_skipped: i64 = skipped.iter().map(|it| it.n_skipped).sum();
+        let Some(first) = skipped.first() else { return };
+        let Partition { topic, number } = first.partition;
+        warn!(
+            "group `{}` has no offset in {} of its partitions, such as {topic}/{number}: it is new there, or its              offsets have expired. `auto_offset_reset = \"latest\"` skips {n_skipped} records, up to offset {} of              {topic}/{number}",
+            self.settings.group_id,
+            skipped.len(),
+            first.start
+        );
     }
 
     fn revoke(&self, client: &Client, partitions: &TopicPartitionList) -> KafkaResult<()> {
@@ -106,6 +135,7 @@ pub(super) fn commit(client: &Client) -> bool {
 
 impl ClientContext for GroupContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.topic_ids.read_log(line);
         ClientErrors::log(level, facility, line);
     }
 
@@ -119,6 +149,8 @@ impl ClientContext for GroupContext {
             let topic = statistics.topics.get(it.partition.topic.as_str())?;
             let found = topic.partitions.get(&it.partition.number)?;
             let end = found.ls_offset.max(found.hi_offset);
+            self.ends
+                .note(it.partition, if found.ls_offset >= 0 { found.ls_offset } else { found.hi_offset });
             (end >= 0).then(|| u64::try_from(end - it.stored).unwrap_or(0))
         };
         let lags: Option<u64> = self.assignment.partitions().iter().map(lag).sum();

@@ -1,13 +1,19 @@
 //! `kafka`: reads topics as a member of a consumer group.
 
+mod assigned_partition;
 mod assignment;
 mod batch_builder;
 mod config;
 mod errors;
 mod group;
+mod log_ends;
 mod offsets;
 mod reader;
 mod start_offsets;
+mod start_time;
+mod topic_ids;
+mod topics;
+mod watch;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,6 +34,7 @@ use runner_core::{
     Source, Start, TransactionalSource, async_trait,
 };
 use tokio::sync::oneshot;
+use topics::Topics;
 use tracing::{debug, info, warn};
 
 use crate::shared::kafka::{Probe, Transactions, request_timeout};
@@ -50,9 +57,13 @@ type Client = BaseConsumer<GroupContext>;
 struct Settings {
     client: ClientConfig,
     bootstrap_servers: String,
-    topics: Vec<String>,
+    topics: Topics,
     group_id: String,
     reset: Reset,
+    /// The time of the first record to read, in milliseconds since 1970; replaces `reset`.
+    start: Option<i64>,
+    /// How often new topics that match a pattern are looked for.
+    refresh: Duration,
     stop: Stop,
     idle_timeout: Option<Duration>,
     /// How long a partition that is revoked waits for its records in flight.
@@ -81,7 +92,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(15);
 #[async_trait]
 impl Source for Kafka {
     fn identity(&self) -> String {
-        format!("{} of group {}", self.settings.topics.join(", "), self.settings.group_id)
+        format!("{} of group {}", self.settings.topics, self.settings.group_id)
     }
 
     fn replay(&self) -> Replay {
@@ -97,10 +108,11 @@ impl Source for Kafka {
         let assignment = Arc::new(Assignment::default());
         let context = GroupContext::new(&settings, Arc::clone(&assignment));
         let joining = tokio::task::spawn_blocking(move || settings.connect(context, from_start));
-        let client = Arc::new(joining.await.context("joining the group")??);
+        let (client, topics) = joining.await.context("joining the group")??;
+        let client = Arc::new(client);
         let weak = Arc::downgrade(&client);
         let (end, ended) = oneshot::channel();
-        let reader = Reader::new(self.settings.clone(), client, Arc::clone(&assignment));
+        let reader = Reader::new(self.settings.clone(), client, Arc::clone(&assignment), topics);
         let shared = Arc::clone(&assignment);
         std::thread::Builder::new()
             .name("kafka source".into())
@@ -143,7 +155,7 @@ impl Source for Kafka {
             let group = &self.settings.group_id;
             warn!("could not leave group `{group}` in time; what was not committed is read again");
         }
-        Ok(())
+        opened.assignment.last_error()
     }
 }
 
@@ -193,14 +205,27 @@ impl Committer for TransactionCommitter {
 }
 
 impl Settings {
-    /// Connects, checks the topics and joins the group. Blocks.
-    fn connect(&self, context: GroupContext, from_start: bool) -> Result<Client> {
+    /// Connects, checks the topics and joins the group; returns the topics too. Blocks.
+    fn connect(&self, context: GroupContext, from_start: bool) -> Result<(Client, Vec<String>)> {
         let client: Client = self.client.create_with_context(context)?;
         let errors = &client.context().errors;
         let timeout = request_timeout(self.retry.connect);
         let probe = Probe { client: &client, errors, bootstrap_servers: &self.bootstrap_servers, timeout };
         let mut partitions = TopicPartitionList::new();
-        for topic in &self.topics {
+        let topics = if self.topics.has_patterns() {
+            self.topics.find(&client, timeout).map_err(|error| probe.unreachable(error))?
+        } else {
+            self.topics.find(&client, timeout)?
+        };
+        if topics.is_empty() {
+            return Err(Failure::transient(anyhow::anyhow!(
+                "no topic in the cluster at {} matches {}; waiting until one is created",
+                self.bootstrap_servers,
+                self.topics
+            ))
+            .into());
+        }
+        for topic in &topics {
             let found = probe.partitions(topic)?.ok_or_else(|| {
                 Failure::transient(anyhow::anyhow!(
                     "topic `{topic}` does not exist in the cluster at {}; waiting until it is created, for \
@@ -217,9 +242,8 @@ impl Settings {
             self.reset_to_earliest(&client, &partitions)?;
         }
         errors.set_connected();
-        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
-        client.subscribe(&topics)?;
-        Ok(client)
+        client.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
+        Ok((client, topics))
     }
 
     /// Commits the earliest offsets for the group. It must not have members, whose next

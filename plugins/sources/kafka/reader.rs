@@ -20,14 +20,18 @@ use crate::shared::kafka::{ClientErrors, is_denied};
 
 /// Polls the client, which also keeps the membership of the group alive.
 pub(super) struct Reader {
-    settings: Settings,
-    client: Arc<Client>,
-    assignment: Arc<Assignment>,
+    pub(super) settings: Settings,
+    pub(super) client: Arc<Client>,
+    pub(super) assignment: Arc<Assignment>,
     errors: Arc<ClientErrors>,
     sources: EntrySources,
+    /// The topics of the subscription.
+    pub(super) topics: Vec<String>,
+    /// When topics that match a pattern were last looked for.
+    pub(super) last_search: Instant,
     /// The assignment of the fields below.
     epoch: u64,
-    assigned: Vec<AssignedPartition>,
+    pub(super) assigned: Vec<AssignedPartition>,
     partitions: Arc<[Partition]>,
     /// The next offset in each partition after all records in batches; negative before the first.
     next: Vec<i64>,
@@ -44,7 +48,7 @@ pub(super) struct Reader {
     /// When a retriable error was last passed to the engine.
     last_error: Option<Instant>,
     has_read: bool,
-    has_ended: bool,
+    pub(super) has_ended: bool,
 }
 
 /// How long the reader waits for room before it pauses the partitions.
@@ -53,12 +57,18 @@ const BEFORE_PAUSE: Duration = Duration::from_secs(3);
 /// The timeout of a poll, and so the longest wait of a close.
 const POLL: Duration = Duration::from_millis(100);
 /// How often the state is checked that no message changes.
-const CHECK: Duration = Duration::from_secs(1);
+pub(super) const CHECK: Duration = Duration::from_secs(1);
 /// The time without another error after which the reader has recovered.
 const RECOVERED: Duration = Duration::from_secs(10);
 
 impl Reader {
-    pub(super) fn new(settings: Settings, client: Arc<Client>, assignment: Arc<Assignment>) -> Self {
+    /// `topics` are those of the subscription.
+    pub(super) fn new(
+        settings: Settings,
+        client: Arc<Client>,
+        assignment: Arc<Assignment>,
+        topics: Vec<String>,
+    ) -> Self {
         let now = Instant::now();
         let errors = Arc::clone(&client.context().errors);
         Reader {
@@ -67,6 +77,8 @@ impl Reader {
             assignment,
             errors,
             sources: EntrySources::default(),
+            topics,
+            last_search: now,
             epoch: 0,
             assigned: Vec::new(),
             partitions: Arc::new([]),
@@ -137,6 +149,9 @@ impl Reader {
             if self.epoch != self.assignment.epoch() {
                 self.start_assignment();
                 batch = None;
+            }
+            if self.end_recreated() {
+                return;
             }
             match &polled {
                 Some(Ok(message)) => self.add(message, &mut batch),
@@ -215,6 +230,8 @@ impl Reader {
     fn check(&mut self) {
         self.last_check = Instant::now();
         self.check_recovered();
+        self.check_ends();
+        self.subscribe_to_new();
         // Between two assignments there are no partitions, which is not the end.
         if !self.assignment.is_assigned() {
             return self.check_connection();
@@ -287,7 +304,7 @@ impl Reader {
     fn check_connection(&mut self) {
         let Some(since) = self.unreachable_since else { return };
         // Only a request shows whether the cluster responds again: the topic may be idle.
-        if self.client.fetch_metadata(Some(&self.settings.topics[0]), CHECK).is_ok() {
+        if self.client.fetch_metadata(Some(&self.topics[0]), CHECK).is_ok() {
             info!("the Kafka cluster responds again");
             self.unreachable_since = None;
         } else if self.settings.retry.timeout.is_some_and(|timeout| since.elapsed() >= timeout) {
@@ -303,7 +320,7 @@ impl Reader {
 
     /// Logs an error of the client, or passes it to the engine.
     fn handle_error(&mut self, error: &KafkaError) {
-        let topics = self.settings.topics.join(", ");
+        let topics = self.settings.topics.to_string();
         let at = &self.settings.bootstrap_servers;
         let fatal = |error: Error| self.assignment.fail(Failure::fatal(error));
         let Some(code) = error.rdkafka_error_code() else { return fatal(Error::new(error.clone())) };
@@ -356,8 +373,9 @@ impl Reader {
     }
 
     /// Commits and leaves the group, so that the other members need not wait for a timeout.
-    fn leave(self) {
+    fn leave(mut self) {
         if self.assignment.is_assigned() {
+            self.refresh_topic_ids();
             self.skip_markers(self.positions(), CommitMode::Sync);
         }
         if !group::commit(&self.client) {

@@ -1,6 +1,6 @@
 //! The offsets at which reading starts in newly assigned partitions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,6 +28,8 @@ pub(super) struct StartOffset {
     pub(super) end: Option<i64>,
     /// Whether the group has not committed an offset yet.
     pub(super) is_new: bool,
+    /// How many records `auto_offset_reset = "latest"` skips at most.
+    pub(super) n_skipped: i64,
 }
 
 /// Finds the start offsets, and keeps the end offsets at the start of the source.
@@ -42,7 +44,7 @@ pub(super) struct StartOffsets {
     has_succeeded: AtomicBool,
 }
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// For requests that are repeated anyway.
 const SHORT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -112,6 +114,7 @@ impl StartOffsets {
             return Ok(Ok(Vec::new()));
         }
         let committed = client.committed_offsets(partitions.clone(), TIMEOUT)?;
+        let by_time = offsets_by_time(client, &committed, settings)?;
         let mut starts = Vec::with_capacity(partitions.count());
         for it in committed.elements() {
             it.error()?;
@@ -123,13 +126,28 @@ impl StartOffsets {
                     return Ok(Err(out_of_range(settings, partition, offset, low, high)));
                 }
                 (Some(offset), _) => (Offset::Offset(offset), offset),
+                (None, _) if settings.start.is_some() => match by_time.get(&partition.key()) {
+                    Some(&Offset::Offset(offset)) => (Offset::Offset(offset), offset),
+                    // No record has this time or a later one.
+                    _ => (Offset::Offset(high), high),
+                },
                 // Not as a number: retention may delete the oldest record in the meantime.
                 (None, Reset::Earliest) => (Offset::Beginning, low),
                 (None, Reset::Latest) if self.is_added(partition) => (Offset::Beginning, low),
                 (None, Reset::Latest) => (Offset::Offset(high), high),
             };
+            let is_latest =
+                committed.is_none() && settings.start.is_none() && settings.reset == Reset::Latest;
+            let n_skipped = if is_latest { start - low } else { 0 };
             let end = (settings.stop == Stop::AtEnd).then(|| self.end_of(partition).unwrap_or(high));
-            starts.push(StartOffset { partition, offset, start, end, is_new: committed.is_none() });
+            starts.push(StartOffset {
+                partition,
+                offset,
+                start,
+                end,
+                is_new: committed.is_none(),
+                n_skipped,
+            });
         }
         Ok(Ok(starts))
     }
@@ -162,10 +180,8 @@ impl StartOffsets {
             let end = ends.get(&(topic.to_owned(), number)).copied().unwrap_or_default();
             match (it.offset(), settings.reset) {
                 (Offset::Offset(offset), _) => offset >= end,
-                (_, Reset::Latest) => true,
-                (_, Reset::Earliest) => {
-                    client.fetch_watermarks(topic, number, SHORT_TIMEOUT).is_ok_and(|(low, _)| low >= end)
-                }
+                (_, Reset::Latest) if settings.start.is_none() => true,
+                _ => client.fetch_watermarks(topic, number, SHORT_TIMEOUT).is_ok_and(|(low, _)| low >= end),
             }
         })
     }
@@ -176,10 +192,10 @@ impl StartOffsets {
             return Ok(());
         }
         let mut found = BTreeMap::new();
-        for topic in &settings.topics {
-            let metadata = client.fetch_metadata(Some(topic), TIMEOUT)?;
+        for topic in settings.topics.find(client, TIMEOUT)? {
+            let metadata = client.fetch_metadata(Some(&topic), TIMEOUT)?;
             for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
-                let (_, high) = client.fetch_watermarks(topic, partition.id(), TIMEOUT)?;
+                let (_, high) = client.fetch_watermarks(&topic, partition.id(), TIMEOUT)?;
                 found.insert((topic.clone(), partition.id()), high);
             }
         }
@@ -191,6 +207,27 @@ impl StartOffsets {
         let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.as_ref()?.get(&partition.key()).copied()
     }
+}
+
+/// The first offsets of the time `start`, in partitions without a committed offset.
+fn offsets_by_time(
+    client: &Client,
+    committed: &TopicPartitionList,
+    settings: &Settings,
+) -> KafkaResult<HashMap<(String, i32), Offset>> {
+    let mut times = TopicPartitionList::new();
+    if let Some(start) = settings.start {
+        let is_new = |offset| !matches!(offset, Offset::Offset(_));
+        for it in committed.elements().iter().filter(|it| is_new(it.offset())) {
+            times.add_partition_offset(it.topic(), it.partition(), Offset::Offset(start))?;
+        }
+    }
+    if times.count() == 0 {
+        return Ok(HashMap::new());
+    }
+    let found = client.offsets_for_times(times, TIMEOUT)?;
+    found.elements().iter().try_for_each(|it| it.error())?;
+    Ok(found.to_topic_map())
 }
 
 /// The error for an offset that is not in the partition any more.
@@ -226,5 +263,5 @@ pub(super) fn find_out_of_range(client: &Client, settings: &Settings, assignment
         }
     }
     let error = KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset);
-    Error::new(error).context(format!("reading {}", settings.topics.join(", ")))
+    Error::new(error).context(format!("reading {}", settings.topics))
 }

@@ -66,6 +66,13 @@ impl Broker {
         name
     }
 
+    /// Creates a topic; false if it cannot be created now, for example while it is being deleted.
+    pub fn try_create_topic(&self, name: &str, partitions: i32) -> bool {
+        let new = [NewTopic::new(name, partitions, TopicReplication::Fixed(1))];
+        let created = wait_for(self.admin().create_topics(&new, &AdminOptions::new()));
+        created.expect("asking for a topic").remove(0).is_ok()
+    }
+
     /// Adds partitions to a topic.
     pub fn add_partitions(&self, topic: &str, n_partitions: usize) {
         let wanted = [NewPartitions::new(topic, n_partitions)];

@@ -1,10 +1,13 @@
 //! Batches, acks and revoked partitions, without a broker.
 
+use std::collections::HashMap;
+
 use rdkafka::Timestamp;
 use rdkafka::message::OwnedMessage;
 use runner_core::Name;
 
 use super::super::batch_builder::EntrySources;
+use super::super::offsets::Partition;
 use super::*;
 
 const PARTITION: i32 = 3;
@@ -187,4 +190,25 @@ fn end_is_revoked_together_with_the_last_batch() {
     assignment.finish();
     assignment.revoke();
     assert!(assignment.has_ended(), "there was no batch to drop");
+}
+
+#[test]
+fn acks_for_a_topic_that_was_created_again_are_ignored() {
+    let assignment = assignment();
+    let epoch = assignment.epoch();
+    put(&assignment, epoch, 10..12);
+    take(&assignment);
+    put(&assignment, epoch, 12..13);
+    assert_eq!(stored(&assignment, epoch, 11), Some(11));
+    assignment.set_recreated("another");
+    assert_eq!(stored(&assignment, epoch, 12), Some(12));
+    assignment.set_recreated("stock_market");
+    assert_eq!(stored(&assignment, epoch, 13), None);
+    assert!(
+        assignment.is_empty() && !assignment.has_in_flight(),
+        "a rebalance does not wait for its records"
+    );
+    assert!(assignment.last_error().is_ok());
+    assignment.fail(Failure::fatal(anyhow::anyhow!("created again")));
+    assert!(assignment.last_error().is_err());
 }

@@ -1,4 +1,4 @@
-//! Takes the key of a record from one of its fields.
+//! Takes the text of one field from a record.
 
 use std::fmt;
 
@@ -9,43 +9,40 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// The name of a field of a JSON object or of a row.
-#[derive(Clone, Debug)]
-pub(super) struct KeyField(pub(super) String);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    pub(super) name: String,
+    /// The option that names the field, for errors.
+    pub(super) option: &'static str,
+}
 
-impl KeyField {
-    /// The field as a key: text without quotes, other values as JSON.
-    /// `None` for a tombstone, which keeps its key.
-    pub(super) fn get(&self, record: &Record) -> Result<Option<Bytes>> {
+impl Field {
+    /// The value of the field: text without quotes, other values as JSON. It is an error if there is none.
+    pub(super) fn get(&self, record: &Record) -> Result<Bytes> {
         let found = match &record.body {
-            Body::Tombstone if record.key.is_some() => return Ok(None),
             Body::Tombstone => {
-                anyhow::bail!("the record has neither a body nor a key; `key_field` requires one of them")
+                anyhow::bail!("the record has no body, so it has no field {self}")
             }
             Body::Bytes(bytes) => self.in_json(bytes)?,
-            Body::ParsedBytes(_, value) => value.get(&self.0).and_then(text_of),
-            Body::Value(value) => value.get(&self.0).and_then(text_of),
+            Body::ParsedBytes(_, value) => value.get(&self.name).and_then(text_of),
+            Body::Value(value) => value.get(&self.name).and_then(text_of),
             Body::Row(row) => {
                 let header = row.header();
                 let mut cells = header.columns().iter().zip(row.cells());
-                let cell = cells.find(|(column, _)| *column.name == *self.0);
+                let cell = cells.find(|(column, _)| *column.name == *self.name);
                 cell.filter(|(column, cell)| !(column.nullable && header.is_null(cell)))
                     .map(|(_, cell)| Bytes::copy_from_slice(cell))
             }
         };
-        found.map(Some).ok_or_else(|| {
-            anyhow::anyhow!("the record has no field `{}` (`key_field`), or the field is null", self.0)
-        })
+        found.ok_or_else(|| anyhow::anyhow!("the record has no field {self}, or the field is null"))
     }
 
     /// Finds one field without parsing the others into values.
     fn in_json(&self, bytes: &[u8]) -> Result<Option<Bytes>> {
         let mut json = serde_json::Deserializer::from_slice(bytes);
-        let found = json.deserialize_map(Lookup(&self.0)).and_then(|found| json.end().map(|()| found));
+        let found = json.deserialize_map(Lookup(&self.name)).and_then(|found| json.end().map(|()| found));
         let found = found.map_err(|error| {
-            anyhow::anyhow!(
-                "the body is not a JSON object, so it has no field `{}` (`key_field`): {error}",
-                self.0
-            )
+            anyhow::anyhow!("the body is not a JSON object, so it has no field {self}: {error}")
         })?;
         let Some(raw) = found else { return Ok(None) };
         Ok(match raw.get() {
@@ -53,6 +50,12 @@ impl KeyField {
             text if text.starts_with('"') => Some(serde_json::from_str::<String>(text)?.into()),
             other => Some(Bytes::copy_from_slice(other.as_bytes())),
         })
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` (`{}`)", self.name, self.option)
     }
 }
 
@@ -114,37 +117,35 @@ mod tests {
     use super::*;
     use runner_core::testing::record;
 
-    fn key(body: &str) -> Result<Option<Bytes>> {
-        KeyField("Index".into()).get(&record(body, 0))
+    fn index() -> Field {
+        Field { name: "Index".into(), option: "key_field" }
+    }
+
+    fn text(body: &str) -> Result<Bytes> {
+        index().get(&record(body, 0))
     }
 
     #[test]
-    fn key_is_unquoted_text_or_the_digits_of_a_number() {
-        assert_eq!(key(r#"{"Open":{"Index":1},"Index":"N\u0059A"}"#).unwrap().unwrap(), "NYA");
-        assert_eq!(key(r#"{"Index":1.50}"#).unwrap().unwrap(), "1.50");
+    fn field_is_unquoted_text_or_the_digits_of_a_number() {
+        assert_eq!(text(r#"{"Open":{"Index":1},"Index":"N\u0059A"}"#).unwrap(), "NYA");
+        assert_eq!(text(r#"{"Index":1.50}"#).unwrap(), "1.50");
     }
 
     #[test]
-    fn key_of_a_record_without_the_field_is_an_error() {
+    fn record_without_the_field_is_an_error() {
         for body in [r#"{"Open":1}"#, r#"{"Index":null}"#, "[1]", "Hello", r#"{"Index":1} x"#] {
-            let error = key(body).unwrap_err().to_string();
+            let error = text(body).unwrap_err().to_string();
             assert!(error.contains("`Index` (`key_field`)"), "{error}");
         }
-    }
-
-    #[test]
-    fn key_of_a_parsed_body_is_the_same() {
-        let mut parsed = record(r#"{"Index":"NYA"}"#, 0);
-        parsed.value().unwrap();
-        assert_eq!(KeyField("Index".into()).get(&parsed).unwrap().unwrap(), "NYA");
-    }
-
-    #[test]
-    fn key_of_a_tombstone_is_kept() {
         let mut tombstone = record("", 0);
         tombstone.body = Body::Tombstone;
-        assert!(KeyField("Index".into()).get(&tombstone).is_err());
-        tombstone.key = Some("NYA".into());
-        assert_eq!(KeyField("Index".into()).get(&tombstone).unwrap(), None);
+        assert!(index().get(&tombstone).is_err());
+    }
+
+    #[test]
+    fn field_of_a_parsed_body_is_the_same() {
+        let mut parsed = record(r#"{"Index":"NYA"}"#, 0);
+        parsed.value().unwrap();
+        assert_eq!(index().get(&parsed).unwrap(), "NYA");
     }
 }
