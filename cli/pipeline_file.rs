@@ -8,14 +8,18 @@ use runner_core::{Pipeline, Registry};
 use crate::arguments::Common;
 use crate::exit::{Exit, print_error, print_message};
 
-/// Reads a file and builds its pipeline. If this fails, its errors have been printed.
+/// Reads a file, builds its pipeline and prints its warnings. If this fails, its errors have been printed.
 pub(crate) fn load(path: &Path, data_dir: Option<PathBuf>, common: &Common) -> Result<Pipeline, Exit> {
     let registry = registry()?;
     let surroundings = LoadContext { registry: &registry, lookup: &variable, data_dir };
-    config::load(path, &surroundings).map_err(|errors| {
+    let pipeline = config::load(path, &surroundings).map_err(|errors| {
         print_message(&errors.render(common.color.on_stderr()));
         Exit::Config
-    })
+    })?;
+    if let Some(warnings) = &pipeline.warnings {
+        print_message(&warnings.render(common.color.on_stderr()));
+    }
+    Ok(pipeline)
 }
 
 /// Loads pipelines that run together. If this fails, the errors of all files have been printed.

@@ -140,11 +140,49 @@ impl Batch {
             ids.push(id);
         }
         self.set_parts(records, ids);
-        if let Some(holder) = &self.holder {
-            add(&holder.filtered, filtered.len() as u64);
-        }
+        self.count_filtered(filtered.len());
         self.settle(&filtered, Outcome::Delivered);
         rejects
+    }
+
+    /// Takes the batch apart for a transform with several outputs. `to` adds the outputs of the
+    /// record at an index; a record can go to several. One that goes nowhere is filtered.
+    pub fn route(mut self, n_outputs: usize, mut to: impl FnMut(usize, &mut Vec<usize>)) -> Vec<Batch> {
+        let (records, ids) = self.take_parts();
+        let mut parts: Vec<(Vec<Record>, Vec<AckId>)> = vec![Default::default(); n_outputs];
+        let (mut filtered, mut outputs) = (Vec::new(), Vec::new());
+        for (index, (record, id)) in records.into_iter().zip(ids).enumerate() {
+            outputs.clear();
+            to(index, &mut outputs);
+            let Some((&last, others)) = outputs.split_last() else {
+                filtered.push(id);
+                continue;
+            };
+            if !others.is_empty() {
+                self.tracker(id).share(&(id.item..id.item + 1), others.len() as u32);
+            }
+            for &output in others {
+                parts[output].0.push(record.clone());
+                parts[output].1.push(id);
+            }
+            parts[last].0.push(record);
+            parts[last].1.push(id);
+        }
+        self.count_filtered(filtered.len());
+        self.settle(&filtered, Outcome::Delivered);
+        parts.into_iter().map(|(records, ids)| self.part(records, ids)).collect()
+    }
+
+    /// Filters every record on purpose.
+    pub(crate) fn filter_all(self) {
+        self.count_filtered(self.len());
+        self.ack();
+    }
+
+    fn count_filtered(&self, n: usize) {
+        if let Some(holder) = &self.holder {
+            add(&holder.filtered, n as u64);
+        }
     }
 
     /// Takes the first `n` records, or all if there are fewer, into a batch of their own.

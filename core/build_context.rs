@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::pipeline_options::{BatchLimits, RetryLimits};
 use crate::progress::Gauges;
+use crate::text_error::Warnings;
 
 /// The part of the pipeline that feeds a component.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +38,8 @@ pub struct BuildContext {
     /// Whether it is the sink of `[dead_letter]`. A dead letter that is written again after a
     /// crash has another time, and so other content.
     pub is_dead_letter: bool,
+    /// What is odd about the component, for the user to see.
+    pub warnings: Warnings,
 }
 
 impl BuildContext {

@@ -99,6 +99,9 @@ struct Place<'a> {
     stream: Cow<'a, str>,
     lane: i32,
     offset: u64,
+    /// Which part of the record at this offset, if it was split.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    part: Vec<u32>,
 }
 
 /// An entry number: a JSON number, or text such as `12-0` for a part of a split record.
@@ -171,6 +174,7 @@ impl<'a> Envelope<'a> {
                 stream: record.origin.source.as_str().into(),
                 lane: record.origin.partition,
                 offset: record.origin.offset,
+                part: record.parts().to_vec(),
             },
             entry: record.entry.as_ref().map(EntryText::of),
             source: record.entry.as_ref().map(|entry| entry.source.as_str().into()),
@@ -188,7 +192,7 @@ impl<'a> Envelope<'a> {
     }
 
     fn open(self) -> Result<DeadLetter> {
-        let Place { stream, lane, offset } = self.origin;
+        let Place { stream, lane, offset, part } = self.origin;
         let body = match (read(self.body, self.body_base64).context("`body_base64`")?, self.table) {
             (None, _) => Body::Tombstone,
             (Some(bytes), None) => Body::Bytes(bytes),
@@ -198,6 +202,7 @@ impl<'a> Envelope<'a> {
             ),
         };
         let mut record = Record::new(body, Origin { source: Name::new(&stream), partition: lane, offset });
+        record.set_parts(part);
         record.key = read(self.key, self.key_base64).context("`key_base64`")?;
         let header = |NamedValue { name, value, value_base64 }: NamedValue| -> Result<Header> {
             Ok(Header { name: name.into(), value: read(value, value_base64).context("`value_base64`")? })

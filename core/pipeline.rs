@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::checkpoint::Checkpoint;
+use crate::config::Diagnostics;
 use crate::pipeline_options::{BatchLimits, RetryLimits};
 use crate::plugin::{Built, Kind};
 use crate::progress::{Counters, Gauges, get};
@@ -18,6 +19,8 @@ pub struct Pipeline {
     pub file: PathBuf,
     /// Where its checkpoints are stored.
     pub data_dir: PathBuf,
+    /// What is odd about the file.
+    pub warnings: Option<Box<Diagnostics>>,
     pub(crate) batch: BatchLimits,
     pub(crate) retry: RetryLimits,
     /// Every component comes after its inputs.
@@ -31,6 +34,8 @@ pub(crate) struct Component {
     /// The name of its plugin.
     pub(crate) plugin: &'static str,
     pub(crate) inputs: Vec<usize>,
+    /// Which output of each input it reads; 0 for a component that has one output.
+    pub(crate) input_outputs: Vec<usize>,
     pub(crate) built: Built,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) counters: Arc<Counters>,
@@ -45,6 +50,18 @@ impl Component {
             Built::Transform(_) => Kind::Transform,
             Built::Sink(_) => Kind::Sink,
         }
+    }
+
+    /// The names of its outputs; none if it has one output without a name.
+    pub(crate) fn outputs(&self) -> &[String] {
+        match &self.built {
+            Built::Transform(transform) => transform.outputs(),
+            Built::Source(_) | Built::Sink(_) => &[],
+        }
+    }
+
+    pub(crate) fn n_outputs(&self) -> usize {
+        self.outputs().len().max(1)
     }
 }
 

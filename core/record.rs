@@ -26,6 +26,8 @@ pub struct Record {
     pub origin: Origin,
     /// Its number in the source that has read it first.
     pub entry: Option<EntryNumber>,
+    /// Which part of the record that was read at the origin, from the first split to the last.
+    parts: Option<Arc<[u32]>>,
     /// The number of the dead letter that is being replayed; 0 if there is none.
     dead_letter: u32,
 }
@@ -152,6 +154,7 @@ impl Record {
             timestamp: None,
             origin,
             entry: None,
+            parts: None,
             dead_letter: 0,
         }
     }
@@ -170,7 +173,27 @@ impl Record {
     /// Makes this record one of the parts that `original` was split into.
     pub(crate) fn make_part_of(&mut self, original: &Record, index: u32) {
         self.entry = original.entry.as_ref().map(|entry| entry.part(index));
+        self.parts = Some(original.parts().iter().copied().chain([index]).collect());
         self.dead_letter = original.dead_letter;
+    }
+
+    /// Which part this is of the record that was read at the origin, from the first split in this
+    /// pipeline to the last; usually none.
+    pub fn parts(&self) -> &[u32] {
+        self.parts.as_deref().unwrap_or_default()
+    }
+
+    /// Makes the record a part of the one at its origin, as [`parts`](Self::parts) has said.
+    pub(crate) fn set_parts(&mut self, parts: Vec<u32>) {
+        self.parts = (!parts.is_empty()).then(|| parts.into());
+    }
+
+    /// Where the record was read, and which part of that record it is: `stocks/0/12-0`.
+    pub fn place(&self) -> impl fmt::Display + '_ {
+        fmt::from_fn(|f| {
+            write!(f, "{}", self.origin)?;
+            self.parts().iter().try_for_each(|part| write!(f, "-{part}"))
+        })
     }
 
     /// The body as JSON. Parsing does not change what is written later.

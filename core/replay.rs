@@ -24,10 +24,13 @@ impl Pipeline {
         // The new place of a component, if it remains.
         let mut places: Vec<Option<usize>> = Vec::new();
         for mut component in self.components {
-            component.inputs = component.inputs.iter().filter_map(|input| places[*input]).collect();
+            let inputs = component.inputs.iter().zip(component.input_outputs);
+            (component.inputs, component.input_outputs) =
+                inputs.filter_map(|(input, output)| Some((places[*input]?, output))).unzip();
             let feed = feeds.iter().position(|(name, _)| *name == component.name);
             if let Some((name, source)) = feed.map(|index| feeds.swap_remove(index)) {
                 component.inputs.push(components.len());
+                component.input_outputs.push(0);
                 components.push(new(format!("letters for {name}"), Built::Source(source)));
             }
             let is_left = !component.inputs.is_empty();
@@ -57,6 +60,7 @@ fn new(name: String, built: Built) -> Component {
         name,
         plugin: "dlq",
         inputs: Vec::new(),
+        input_outputs: Vec::new(),
         built,
         gauges: Arc::new(Gauges::default()),
         counters: Arc::new(Counters::default()),
@@ -82,12 +86,14 @@ mod tests {
                 [] => Built::Source(Box::new(Nothing)),
                 _ => Built::Sink(Box::new(Nothing)),
             };
-            Component { inputs: inputs.to_vec(), ..new(name.into(), built) }
+            let input_outputs = vec![0; inputs.len()];
+            Component { inputs: inputs.to_vec(), input_outputs, ..new(name.into(), built) }
         };
         Pipeline {
             name: "p".into(),
             file: "p.toml".into(),
             data_dir: "p".into(),
+            warnings: None,
             batch: BatchLimits::default(),
             retry: RetryLimits::default(),
             components: vec![

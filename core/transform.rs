@@ -26,6 +26,13 @@ pub trait Transform: Send {
     /// batch that has become empty is sent as well.
     async fn apply(&mut self, batch: Batch, out: &mut dyn Output) -> Result<Flow>;
 
+    /// The names of its outputs, for a transform that sends records to different components:
+    /// `inputs` of these name `split.nya` for the output `nya` of the transform `split`. Empty for
+    /// all others, which have one output without a name.
+    fn outputs(&self) -> &[String] {
+        &[]
+    }
+
     /// Sends what is still held when the input has ended.
     async fn finish(&mut self, _out: &mut dyn Output) -> Result<()> {
         Ok(())
@@ -38,6 +45,12 @@ pub trait Output: Send {
     /// Waits until the next component has taken the batch. When this returns a reason to stop, the
     /// engine has dealt with the batch, and the transform must release everything else it holds.
     async fn send(&mut self, batch: Batch) -> Result<Flow>;
+
+    /// Sends a batch as [`send`](Self::send) does, to the output at this index of
+    /// [`Transform::outputs`]. What is sent to an output that no component reads is filtered.
+    async fn send_to(&mut self, _output: usize, batch: Batch) -> Result<Flow> {
+        self.send(batch).await
+    }
 
     /// Sends the records at the given indices, which ascend, to the dead letters and returns the
     /// others. Without dead letters the run ends: the records before the first bad one are

@@ -59,6 +59,8 @@ mod s3;
 mod schemas;
 /// The transform `select`.
 mod select;
+/// The transforms `remap`, `filter` and `route`.
+mod shaping;
 /// Signals, deadlines, releasing records.
 mod shutdown;
 /// Sustained load with flat memory.

@@ -85,7 +85,7 @@ fn row(number: usize, letter: &DeadLetter) -> [Cell; 6] {
         right(number.to_string()),
         Cell::new(&letter.time),
         Cell::new(&letter.component),
-        Cell::new(letter.record.origin.to_string()),
+        Cell::new(letter.record.place().to_string()),
         right(entry.unwrap_or_default()),
         Cell::new(&letter.reason),
     ]

@@ -57,7 +57,7 @@ fn describe(number: usize, letter: &DeadLetter) -> String {
     line("reason", reason);
     line("component", &format!("{component} of pipeline {pipeline}"));
     line("time", time);
-    line("origin", &record.origin.to_string());
+    line("origin", &record.place().to_string());
     if let Some(entry) = &record.entry {
         line("entry", &format!("{} of {}", entry.text(), entry.source));
     }

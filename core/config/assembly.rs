@@ -7,11 +7,12 @@ use std::sync::Arc;
 use anyhow::Error;
 
 use super::component::ComponentOptions;
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, OtherFile};
 use super::graph::{Named, Placed};
 use super::option_spans::OptionSpans;
-use super::transaction;
+use super::text_places::place_in_file;
 use super::{DEAD_LETTER, LoadContext, is_plain_name};
+use super::{outputs, transaction};
 use crate::build_context::{BuildContext, Upstream};
 use crate::error::{OptionError, OptionErrors};
 use crate::pipeline::{Component, Pipeline};
@@ -20,10 +21,13 @@ use crate::plugin::{Built, Kind};
 use crate::progress::{Counters, Gauges};
 use crate::redaction::Redaction;
 use crate::source::Replay;
+use crate::text_error::{TextError, Warnings};
 
 /// All that is needed to build the components.
 pub(crate) struct Assembly<'a> {
     pub(crate) path: &'a Path,
+    /// The text of the file.
+    pub(crate) source: &'a str,
     pub(crate) top: TopLevel,
     pub(crate) named: Vec<Named>,
     /// The options of each of `named`.
@@ -49,6 +53,7 @@ struct Shown<'a> {
     /// The component, as in "`sources.prices` (http)".
     component: String,
     at: &'a Range<usize>,
+    source: &'a str,
     spans: OptionSpans,
     redaction: Redaction,
 }
@@ -84,11 +89,16 @@ impl TopLevel {
 }
 
 impl Assembly<'_> {
-    /// Builds all components, or returns all that is wrong with them.
-    pub(crate) fn build(self, order: Vec<Placed>, load: &LoadContext) -> Result<Pipeline, Vec<Diagnostic>> {
-        let Assembly { path, top, named, options, dead_letter } = self;
+    /// Builds all components and returns their warnings too, or returns all that is wrong with them.
+    pub(crate) fn build(
+        self,
+        order: Vec<Placed>,
+        load: &LoadContext,
+    ) -> Result<(Pipeline, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let Assembly { path, source, top, named, options, dead_letter } = self;
         let name = top.name(path);
         let mut errors = Vec::new();
+        let mut warnings = Vec::new();
         let mut options: Vec<Option<ComponentOptions>> = options.into_iter().map(Some).collect();
         let folder = folder_of(path);
         let batch = top.options.batch;
@@ -102,13 +112,14 @@ impl Assembly<'_> {
             gauges: Arc::new(Gauges::default()),
             upstream: Upstream::default(),
             is_dead_letter: false,
+            warnings: Warnings::default(),
         };
         let mut components: Vec<Option<Component>> = Vec::new();
         let mut numbered_by: Vec<Vec<String>> = Vec::new();
         let mut shown = Vec::new();
         let mut is_sink = Vec::new();
         for Placed { index, inputs } in order {
-            let Named { name: component, kind, at, .. } = &named[index];
+            let Named { name: component, kind, at, inputs: input_names } = &named[index];
             let Some(options) = options[index].take() else { continue };
             let location = |input: &usize| match &components[*input].as_ref()?.built {
                 Built::Sink(sink) => sink.location(),
@@ -122,6 +133,7 @@ impl Assembly<'_> {
             shown.push(Shown {
                 component: format!("`{}.{component}` ({})", kind.section(), options.plugin),
                 at,
+                source,
                 spans: options.spans.clone(),
                 redaction: options.redaction.clone(),
             });
@@ -130,10 +142,18 @@ impl Assembly<'_> {
             let context = BuildContext { upstream, ..context(component) };
             // What a component needs to know about a sink before it is not known if that has failed.
             let has_failed_sink = |input: &usize| is_sink[*input] && components[*input].is_none();
+            let read = inputs.iter().zip(input_names).map(|(input, name)| {
+                let found = outputs::output_index(components[*input].as_ref(), name);
+                found.unwrap_or_else(|error| {
+                    errors.push(error);
+                    0
+                })
+            });
+            let input_outputs = read.collect();
             let built = if inputs.iter().any(has_failed_sink) {
                 None
             } else {
-                build(options, context, inputs, shown.last(), &mut errors)
+                build(options, context, inputs, shown.last(), &mut errors, &mut warnings)
             };
             is_sink.push(*kind == Kind::Sink);
             if let (Some(Built::Source(source)), Some(own)) =
@@ -142,7 +162,7 @@ impl Assembly<'_> {
             {
                 own.push(component.clone());
             }
-            components.push(built);
+            components.push(built.map(|built| Component { input_outputs, ..built }));
         }
         let dead_letter = dead_letter.and_then(|DeadLetter { options, at }| {
             let mut numbering: Vec<String> = numbered_by.into_iter().flatten().collect();
@@ -153,10 +173,11 @@ impl Assembly<'_> {
             let shown = Shown {
                 component: format!("`[{DEAD_LETTER}]` ({})", options.plugin),
                 at: &at,
+                source,
                 spans: options.spans.clone(),
                 redaction: options.redaction.clone(),
             };
-            let built = build(options, context, Vec::new(), Some(&shown), &mut errors)?;
+            let built = build(options, context, Vec::new(), Some(&shown), &mut errors, &mut warnings)?;
             errors.extend(transaction::refuse(&built).iter().flat_map(|error| shown.diagnostics(error)));
             if let Built::Sink(sink) = &built.built
                 && !sink.stores_records()
@@ -180,7 +201,10 @@ impl Assembly<'_> {
             .map_err(|message| errors.push(Diagnostic::of_file(message)));
         match data_dir {
             Ok(data_dir) if errors.is_empty() => {
-                Ok(Pipeline { name, file: path.to_owned(), data_dir, batch, retry, components, dead_letter })
+                let file = path.to_owned();
+                let pipeline =
+                    Pipeline { name, file, data_dir, warnings: None, batch, retry, components, dead_letter };
+                Ok((pipeline, warnings))
             }
             _ => Err(errors),
         }
@@ -193,14 +217,21 @@ fn build(
     inputs: Vec<usize>,
     shown: Option<&Shown>,
     errors: &mut Vec<Diagnostic>,
+    warnings: &mut Vec<Diagnostic>,
 ) -> Option<Component> {
     let gauges = Arc::clone(&context.gauges);
     let is_dead_letter = context.is_dead_letter;
-    match (options.build)(&context) {
+    let built = (options.build)(&context);
+    for warning in context.warnings.take() {
+        let found = shown.iter().flat_map(|shown| shown.diagnostics(&warning));
+        warnings.extend(found.map(|it| Diagnostic { is_warning: true, ..it }));
+    }
+    match built {
         Ok(built) => Some(Component {
             name: context.component,
             plugin: options.plugin,
             inputs,
+            input_outputs: Vec::new(),
             built,
             gauges,
             counters: Arc::new(Counters::default()),
@@ -221,8 +252,11 @@ impl Shown<'_> {
         }
     }
 
-    /// Shows an error about an option at its value, any other at the component.
+    /// Shows an error about an option at its value or inside it, any other at the component.
     fn diagnostic(&self, error: &Error) -> Diagnostic {
+        if let Some(error) = error.downcast_ref::<TextError>() {
+            return self.text_diagnostic(error);
+        }
         let label = format!("in {}", self.component);
         let (message, place) = match error.downcast_ref::<OptionError>() {
             Some(OptionError { option, message }) => {
@@ -231,6 +265,34 @@ impl Shown<'_> {
             None => (self.redaction.apply(&format!("{error:#}")), None),
         };
         Diagnostic::new(message, place.unwrap_or_else(|| self.at.clone()), label)
+    }
+
+    /// Shows an error inside the text of an option, or in the file that the option names.
+    fn text_diagnostic(&self, error: &TextError) -> Diagnostic {
+        let message = format!("`{}`: {}", error.option, self.redaction.apply(&error.message));
+        let option = self.spans.find_or_table(&error.option).unwrap_or_else(|| self.at.clone());
+        let in_file = |span: &Range<usize>| match error.file {
+            Some(_) => Some(span.clone()),
+            None => place_in_file(self.source, &option, &error.text, span),
+        };
+        let label = match &*error.label {
+            "" => format!("in {}", self.component),
+            label => self.redaction.apply(label),
+        };
+        let place = in_file(&error.span).unwrap_or_else(|| option.clone());
+        let contexts =
+            error.contexts.iter().filter_map(|(span, label)| Some((in_file(span)?, label.clone())));
+        let note = format!("this is in {}", self.component);
+        Diagnostic {
+            other_file: error.file.as_ref().map(|path| OtherFile {
+                path: Arc::clone(path),
+                text: Arc::clone(&error.text),
+                named_at: option.start,
+            }),
+            contexts: contexts.collect(),
+            notes: error.notes.iter().map(|note| self.redaction.apply(note)).chain([note]).collect(),
+            ..Diagnostic::new(message, place, label)
+        }
     }
 }
 

@@ -2,36 +2,54 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 
 use super::redaction::Masked;
 use super::similar::similar;
 
-/// One error.
+/// One error, or one warning.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
+    /// Whether the pipeline runs in spite of it.
+    pub is_warning: bool,
     /// What is wrong.
     pub message: String,
     /// Where, in bytes of the file; `None` for the file as a whole.
     pub span: Option<Range<usize>>,
+    /// The file with these places, if it is not the pipeline file.
+    pub other_file: Option<OtherFile>,
     /// The text under the caret.
     pub label: String,
-    /// A second place that explains the first.
-    pub context: Option<(Range<usize>, String)>,
+    /// Other places that explain the first.
+    pub contexts: Vec<(Range<usize>, String)>,
     /// What could replace the text at `span`.
     pub suggestion: Option<String>,
     /// What else helps.
     pub notes: Vec<String>,
 }
 
+/// A file that an option of the pipeline file names.
+#[derive(Clone, Debug)]
+pub struct OtherFile {
+    /// Its path, as it is shown.
+    pub path: Arc<str>,
+    /// What is in it.
+    pub text: Arc<str>,
+    /// Where the pipeline file names it.
+    pub named_at: usize,
+}
+
 impl Diagnostic {
     pub(crate) fn new(message: impl Into<String>, span: Range<usize>, label: impl Into<String>) -> Self {
         Diagnostic {
+            is_warning: false,
             message: message.into(),
             span: Some(span),
+            other_file: None,
             label: label.into(),
-            context: None,
+            contexts: Vec::new(),
             suggestion: None,
             notes: Vec::new(),
         }
@@ -47,7 +65,7 @@ impl Diagnostic {
     }
 
     pub(crate) fn context(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
-        self.context = Some((span, label.into()));
+        self.contexts.push((span, label.into()));
         self
     }
 
@@ -64,12 +82,12 @@ impl Diagnostic {
     }
 }
 
-/// All errors that one reading of a pipeline file has found.
+/// All errors, or all warnings, that one reading of a pipeline file has found.
 #[derive(Clone, Debug)]
 pub struct Diagnostics {
     /// The file, as the user wrote it.
     pub path: String,
-    /// The errors, in the order of the file.
+    /// The errors or warnings, in the order of the file.
     pub all: Vec<Diagnostic>,
     /// Line and column of each of them.
     positions: Vec<(usize, usize)>,
@@ -94,12 +112,18 @@ impl Diagnostics {
         mut all: Vec<Diagnostic>,
     ) -> Self {
         let start = |diagnostic: &Diagnostic| diagnostic.span.as_ref().map_or(0, |span| span.start);
-        all.sort_by_key(start);
-        let positions = all.iter().map(|diagnostic| position(source, start(diagnostic))).collect();
+        all.sort_by_key(|diagnostic| match &diagnostic.other_file {
+            Some(file) => (file.named_at, start(diagnostic)),
+            None => (start(diagnostic), 0),
+        });
+        let text = |diagnostic: &Diagnostic| {
+            diagnostic.other_file.as_ref().map_or(source.to_owned(), |file| file.text.to_string())
+        };
+        let positions = all.iter().map(|diagnostic| position(&text(diagnostic), start(diagnostic))).collect();
         Diagnostics { path, all, positions, masked: Masked::new(source, hidden) }
     }
 
-    /// The errors as rustc would show them, with colours if `styled`.
+    /// All of them as rustc would show them, with colours if `styled`.
     pub fn render(&self, styled: bool) -> String {
         let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
         let mut out = String::new();
@@ -108,30 +132,41 @@ impl Diagnostics {
             out.push_str("\n\n");
         }
         let n = self.all.len();
-        let errors = if n == 1 { "1 error".to_owned() } else { format!("{n} errors") };
-        out.push_str(&format!("{} has {errors}; nothing was run", self.path));
+        let end = if n == 1 { "" } else { "s" };
+        out.push_str(&if self.all.iter().all(|diagnostic| diagnostic.is_warning) {
+            format!("{} has {n} warning{end}", self.path)
+        } else {
+            format!("{} has {n} error{end}; nothing was run", self.path)
+        });
         out
     }
 
     fn groups<'a>(&'a self, diagnostic: &'a Diagnostic, (line, column): (usize, usize)) -> Vec<Group<'a>> {
-        let title = Level::ERROR.primary_title(&diagnostic.message);
-        let origin = Origin::path(&self.path);
-        let source = &self.masked.text;
-        let Some(span) = &diagnostic.span else {
-            return vec![with_notes(title.element(origin), diagnostic)];
+        let level = if diagnostic.is_warning { Level::WARNING } else { Level::ERROR };
+        let title = level.primary_title(&diagnostic.message);
+        let (path, source): (&str, &str) = match &diagnostic.other_file {
+            Some(file) => (&file.path, &file.text),
+            None => (&self.path, &self.masked.text),
         };
-        let span = self.masked.span(span);
+        let Some(span) = &diagnostic.span else {
+            return vec![with_notes(title.element(Origin::path(path)), diagnostic)];
+        };
+        let shown = |span: &Range<usize>| match &diagnostic.other_file {
+            Some(_) => span.clone(),
+            None => self.masked.span(span),
+        };
+        let span = shown(span);
         let primary = AnnotationKind::Primary.span(span.clone()).label(&diagnostic.label);
-        let context = diagnostic
-            .context
-            .as_ref()
-            .map(|(span, label)| AnnotationKind::Context.span(self.masked.span(span)).label(label));
-        let snippet = Snippet::source(source).annotation(primary).annotations(context);
+        let contexts = diagnostic
+            .contexts
+            .iter()
+            .map(|(span, label)| AnnotationKind::Context.span(shown(span)).label(label));
+        let snippet = Snippet::source(source).annotation(primary).annotations(contexts);
         // A secret in front is shown shorter or longer than it is: the column is that in the file.
         let main = if position(source, span.start) == (line, column) {
-            title.element(snippet.path(&self.path))
+            title.element(snippet.path(path))
         } else {
-            title.element(origin.line(line).char_column(column)).element(snippet)
+            title.element(Origin::path(path).line(line).char_column(column)).element(snippet)
         };
         let mut groups = vec![with_notes(main, diagnostic)];
         if let Some(suggestion) = &diagnostic.suggestion {

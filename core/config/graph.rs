@@ -15,7 +15,7 @@ pub(crate) struct Named {
     pub(crate) inputs: Vec<Input>,
 }
 
-/// The name of an input.
+/// The name of an input: a component, or `split.nya` for one output of it.
 #[derive(Debug)]
 pub(crate) struct Input {
     pub(crate) name: String,
@@ -32,6 +32,18 @@ pub(crate) struct Placed {
     pub(crate) index: usize,
     /// The places of its inputs in the order.
     pub(crate) inputs: Vec<usize>,
+}
+
+/// The component that an input names, by its index. A name with dots can also be that of a
+/// component; the longest name counts.
+fn find(input: &str, components: &[Named]) -> Option<usize> {
+    let ends = std::iter::once(input.len()).chain(input.rmatch_indices('.').map(|(dot, _)| dot));
+    ends.map(|end| &input[..end]).find_map(|name| components.iter().position(|other| other.name == name))
+}
+
+/// The output that an input names, given its component.
+pub(crate) fn output_of<'a>(input: &'a str, component: &str) -> Option<&'a str> {
+    input.strip_prefix(component)?.strip_prefix('.')
 }
 
 /// Puts the components into the order of the flow, or returns all that is wrong with the wiring.
@@ -53,25 +65,26 @@ pub(crate) fn order(components: &[Named]) -> Result<Vec<Placed>, Vec<Diagnostic>
                     .context(other.at.clone(), "the other one"),
             );
         }
-        check_inputs(component, components, &mut errors);
+        check_inputs((index, component), components, &mut errors);
     }
     // A wrong input may be meant for a component that then seems unused.
     if errors.is_empty() {
-        errors.extend(components.iter().filter_map(|component| unused(component, components)));
+        errors.extend((0..components.len()).filter_map(|index| unused(index, components)));
     }
     let order = sort(components, &mut errors);
     if errors.is_empty() { Ok(order) } else { Err(errors) }
 }
 
-fn check_inputs(component: &Named, components: &[Named], errors: &mut Vec<Diagnostic>) {
+fn check_inputs((own, component): (usize, &Named), components: &[Named], errors: &mut Vec<Diagnostic>) {
     for (index, Input { name, written, at }) in component.inputs.iter().enumerate() {
         if component.inputs[..index].iter().any(|other| other.name == *name) {
             errors.push(Diagnostic::new(format!("`{written}` is named twice"), at.clone(), "remove it"));
         }
-        if *name == component.name {
+        let found = find(name, components);
+        if found == Some(own) {
             let message = format!("{} `{name}` is its own input", component.kind);
             errors.push(Diagnostic::new(message, at.clone(), "a cycle of one"));
-        } else if !components.iter().any(|other| other.name == *name) {
+        } else if found.is_none() {
             let known: Vec<&str> = components
                 .iter()
                 .map(|other| &*other.name)
@@ -90,9 +103,10 @@ fn check_inputs(component: &Named, components: &[Named], errors: &mut Vec<Diagno
 }
 
 /// The error of a component that no other component takes its input from.
-fn unused(component: &Named, components: &[Named]) -> Option<Diagnostic> {
-    let Named { name, kind, at, .. } = component;
-    let is_input = components.iter().any(|other| other.inputs.iter().any(|input| input.name == *name));
+fn unused(index: usize, components: &[Named]) -> Option<Diagnostic> {
+    let Named { name, kind, at, .. } = &components[index];
+    let mut inputs = components.iter().flat_map(|other| &other.inputs);
+    let is_input = inputs.any(|input| find(&input.name, components) == Some(index));
     if *kind == Kind::Sink || is_input {
         return None;
     }
@@ -103,12 +117,11 @@ fn unused(component: &Named, components: &[Named]) -> Option<Diagnostic> {
 
 /// Puts every component after its inputs. A cycle is an error, and is cut to find all of them.
 fn sort(components: &[Named], errors: &mut Vec<Diagnostic>) -> Vec<Placed> {
-    let find = |name: &str| components.iter().position(|other| other.name == name);
     let mut inputs: Vec<Vec<usize>> = components
         .iter()
         .enumerate()
         .map(|(index, component)| {
-            let named = component.inputs.iter().filter_map(|input| find(&input.name));
+            let named = component.inputs.iter().filter_map(|input| find(&input.name, components));
             named.filter(|&input| input != index).collect()
         })
         .collect();

@@ -12,6 +12,7 @@ mod leaves;
 mod option_schema;
 mod option_spans;
 mod options;
+mod outputs;
 mod redaction;
 #[cfg(test)]
 mod redaction_tests;
@@ -20,6 +21,7 @@ mod similar;
 pub(crate) mod test_plugins;
 #[cfg(test)]
 mod tests;
+mod text_places;
 mod transaction;
 mod variables;
 
@@ -31,7 +33,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use assembly::{Assembly, DeadLetter, TopLevel};
 use component::{RawComponent, read_component, read_dead_letter};
-pub use diagnostic::{Diagnostic, Diagnostics};
+pub use diagnostic::{Diagnostic, Diagnostics, OtherFile};
 use interpolation::Interpolated;
 use option_schema::OptionSchema;
 use option_spans::OptionSpans;
@@ -68,13 +70,21 @@ pub fn load(path: &Path, context: &LoadContext) -> Result<Pipeline, Diagnostics>
         };
         Diagnostics::new(shown.clone(), "", Vec::new(), vec![Diagnostic::of_file(message)])
     })?;
-    read(path, &source, context).map_err(|errors| {
+    let diagnostics = |found: Vec<Diagnostic>| {
         let hidden = redaction::hidden(&source, context.registry, context.lookup);
-        Diagnostics::new(shown, &source, hidden, errors)
-    })
+        Diagnostics::new(shown.clone(), &source, hidden, found)
+    };
+    let (mut pipeline, warnings) = read(path, &source, context).map_err(&diagnostics)?;
+    pipeline.warnings = (!warnings.is_empty()).then(|| Box::new(diagnostics(warnings)));
+    Ok(pipeline)
 }
 
-fn read(path: &Path, source: &str, context: &LoadContext) -> Result<Pipeline, Vec<Diagnostic>> {
+/// Reads the pipeline, with its warnings.
+fn read(
+    path: &Path,
+    source: &str,
+    context: &LoadContext,
+) -> Result<(Pipeline, Vec<Diagnostic>), Vec<Diagnostic>> {
     let root = parse(source)?;
     let interpolated = Interpolated::collect(root.get_ref(), context.lookup)?;
     let mut errors = Vec::new();
@@ -82,7 +92,7 @@ fn read(path: &Path, source: &str, context: &LoadContext) -> Result<Pipeline, Ve
     let (Some(top), true) = (read.top, errors.is_empty()) else { return Err(errors) };
     let (named, options): (Vec<_>, Vec<_>) = read.components.into_iter().unzip();
     let order = graph::order(&named)?;
-    Assembly { path, top, named, options, dead_letter: read.dead_letter }.build(order, context)
+    Assembly { path, source, top, named, options, dead_letter: read.dead_letter }.build(order, context)
 }
 
 fn parse(source: &str) -> Result<Spanned<DeTable<'_>>, Vec<Diagnostic>> {

@@ -25,7 +25,8 @@ pub(crate) struct Stage {
 pub(crate) struct ChainTask {
     pub(crate) stages: Vec<Stage>,
     pub(crate) inbox: mpsc::Receiver<Batch>,
-    pub(crate) outputs: Outputs,
+    /// The outputs of the last stage: one, or one for each of their names.
+    pub(crate) outputs: Vec<Outputs>,
 }
 
 /// A failure, and the node that it belongs to.
@@ -63,9 +64,9 @@ impl ChainTask {
 }
 
 /// Sends a batch into the first of `stages`.
-async fn pass(stages: &mut [Stage], outputs: &Outputs, mut batch: Batch) -> Result<Flow, Failed> {
+async fn pass(stages: &mut [Stage], outputs: &[Outputs], mut batch: Batch) -> Result<Flow, Failed> {
     let Some((stage, rest)) = stages.split_first_mut() else {
-        return Ok(outputs.send(batch).await);
+        return Ok(outputs[0].send(batch).await);
     };
     if let Some(reason) = stage.stopped {
         batch.release();
@@ -92,14 +93,14 @@ async fn pass(stages: &mut [Stage], outputs: &Outputs, mut batch: Batch) -> Resu
 struct StageOutput<'a> {
     node: &'a Node,
     rest: &'a mut [Stage],
-    outputs: &'a Outputs,
+    outputs: &'a [Outputs],
     /// Set once a bad record has ended the run: what is sent after that is the last.
     stopped: Option<StopReason>,
     failed: Option<Failed>,
 }
 
 impl<'a> StageOutput<'a> {
-    fn new(node: &'a Node, rest: &'a mut [Stage], outputs: &'a Outputs) -> Self {
+    fn new(node: &'a Node, rest: &'a mut [Stage], outputs: &'a [Outputs]) -> Self {
         StageOutput { node, rest, outputs, stopped: None, failed: None }
     }
 }
@@ -119,6 +120,21 @@ impl Output for StageOutput<'_> {
                     return Err(Error::msg(message));
                 }
             }
+        };
+        Ok(self.stopped.map_or(flow, Break))
+    }
+
+    async fn send_to(&mut self, output: usize, batch: Batch) -> Result<Flow> {
+        // A stage with named outputs is the last of its chain.
+        let outputs = &self.outputs[output];
+        let flow = if batch.is_empty() {
+            batch.ack();
+            Continue(())
+        } else if outputs.is_empty() {
+            batch.filter_all();
+            Continue(())
+        } else {
+            outputs.send(batch).await
         };
         Ok(self.stopped.map_or(flow, Break))
     }

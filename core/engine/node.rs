@@ -105,7 +105,7 @@ impl Node {
 /// Names a record in messages.
 fn describe(record: &Record) -> String {
     match &record.entry {
-        Some(entry) => format!("entry {} from {} is a bad record", entry.text(), record.origin),
-        None => format!("the record from {} is a bad record", record.origin),
+        Some(entry) => format!("entry {} from {} is a bad record", entry.text(), record.place()),
+        None => format!("the record from {} is a bad record", record.place()),
     }
 }

@@ -31,6 +31,11 @@ impl Outputs {
         Outputs(channels)
     }
 
+    /// Whether no component takes its input from here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Waits until every branch has room.
     pub(crate) async fn ready(&self) -> Flow {
         for channel in &self.0 {

@@ -37,8 +37,8 @@ pub(super) struct Wired {
 /// A component and everything that connects it with others.
 struct Wire {
     component: Component,
-    /// The components that take their input from this one.
-    consumers: Vec<usize>,
+    /// The components that take their input from each output of this one.
+    consumers: Vec<Vec<usize>>,
     sender: mpsc::Sender<Batch>,
     inbox: mpsc::Receiver<Batch>,
     /// For a source: where it resumes. `None` if its records bring their entry numbers along.
@@ -89,9 +89,13 @@ pub(super) async fn wire(
     for (index, wire) in wires.into_iter().enumerate() {
         let Wire { component, consumers, inbox, resume, gate, follows_sink, .. } = wire;
         let node = node(index, &component);
-        let outputs = Outputs::new(consumers.iter().map(|&next| senders[next].clone()).collect());
+        let mut outputs: Vec<Outputs> = consumers
+            .iter()
+            .map(|of_output| Outputs::new(of_output.iter().map(|&next| senders[next].clone()).collect()))
+            .collect();
         match component.built {
             Built::Source(source) => {
+                let outputs = outputs.swap_remove(0);
                 let tracker = Arc::new(AckTracker::new(Arc::clone(&in_flight)));
                 wired.trackers.push((index, Arc::clone(&tracker)));
                 let entries = resume.map(|resume| Arc::new(resume.entries));
@@ -99,13 +103,20 @@ pub(super) async fn wire(
                 wired.tasks.spawn(task.run());
             }
             Built::Transform(transform) => {
+                let is_linear = transform.outputs().is_empty() && consumers[0].len() == 1;
                 let stage = Stage { node, transform, stopped: None };
                 match chains.iter_mut().find(|chain| component.inputs == [chain.last] && chain.is_linear) {
-                    Some(chain) => chain.add(index, stage, outputs, &consumers),
-                    None => chains.push(Chain::new(index, stage, inbox, outputs, &consumers)),
+                    Some(chain) => {
+                        chain.stages.push(stage);
+                        (chain.outputs, chain.last, chain.is_linear) = (outputs, index, is_linear);
+                    }
+                    None => {
+                        chains.push(Chain { stages: vec![stage], inbox, outputs, last: index, is_linear })
+                    }
                 }
             }
             Built::Sink(sink) => {
+                let outputs = outputs.swap_remove(0);
                 let writes_all = follows_sink || component.is_dead_letter;
                 let sink = Arc::from(sink);
                 let task = SinkTask { sink, node, inbox, outputs, writes_all, gate };
@@ -123,28 +134,11 @@ pub(super) async fn wire(
 struct Chain {
     stages: Vec<Stage>,
     inbox: mpsc::Receiver<Batch>,
-    outputs: Outputs,
+    outputs: Vec<Outputs>,
     /// The component of the last stage.
     last: usize,
-    /// Whether only one component takes its input from the last stage.
+    /// Whether the last stage has one output, and only one component takes its input from it.
     is_linear: bool,
-}
-
-impl Chain {
-    fn new(
-        index: usize,
-        stage: Stage,
-        inbox: mpsc::Receiver<Batch>,
-        outputs: Outputs,
-        consumers: &[usize],
-    ) -> Self {
-        Chain { stages: vec![stage], inbox, outputs, last: index, is_linear: consumers.len() == 1 }
-    }
-
-    fn add(&mut self, index: usize, stage: Stage, outputs: Outputs, consumers: &[usize]) {
-        self.stages.push(stage);
-        (self.outputs, self.last, self.is_linear) = (outputs, index, consumers.len() == 1);
-    }
 }
 
 /// Connects the components with channels, and reads the checkpoints of the sources.
@@ -152,9 +146,11 @@ fn wires(pipeline: Pipeline, from_start: bool) -> Result<Vec<Wire>, RunFailure> 
     let mut resumes = resume(&pipeline, from_start)?.into_iter();
     let components: Vec<Component> = pipeline.components.into_iter().chain(pipeline.dead_letter).collect();
     let is_sink: Vec<bool> = components.iter().map(|it| it.kind() == Kind::Sink).collect();
-    let mut consumers = vec![Vec::new(); components.len()];
+    let mut consumers: Vec<_> = components.iter().map(|it| vec![Vec::new(); it.n_outputs()]).collect();
     for (index, component) in components.iter().enumerate() {
-        component.inputs.iter().for_each(|&input| consumers[input].push(index));
+        for (&input, &output) in component.inputs.iter().zip(&component.input_outputs) {
+            consumers[input][output].push(index);
+        }
     }
     let mut gates = gates(&components);
     let wires = components.into_iter().zip(consumers).enumerate().map(|(index, (component, consumers))| {

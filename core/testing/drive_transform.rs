@@ -17,6 +17,8 @@ use crate::transform::{Output, Transform};
 pub struct Collected {
     /// The records it has sent, in order.
     pub records: Vec<Record>,
+    /// The output that each of them was sent to; 0 for a transform with one output.
+    pub outputs: Vec<usize>,
     /// The records it has rejected, and why.
     pub rejected: Vec<(Record, Error)>,
     /// Why it wants no more records, if it does not.
@@ -33,6 +35,11 @@ impl Collected {
 #[async_trait]
 impl Output for Collected {
     async fn send(&mut self, batch: Batch) -> Result<Flow> {
+        self.send_to(0, batch).await
+    }
+
+    async fn send_to(&mut self, output: usize, batch: Batch) -> Result<Flow> {
+        self.outputs.resize(self.outputs.len() + batch.len(), output);
         self.records.extend(batch.records().iter().cloned());
         batch.ack();
         Ok(Continue(()))

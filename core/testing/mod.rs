@@ -14,6 +14,7 @@ use crate::build_context::{BuildContext, Upstream};
 use crate::pipeline_options::{BatchLimits, RetryLimits};
 use crate::progress::Gauges;
 use crate::record::{Body, Name, Origin, Record};
+use crate::text_error::Warnings;
 
 pub use acks::{Acks, track};
 pub use drive_sink::write;
@@ -47,5 +48,6 @@ pub fn context() -> BuildContext {
         gauges: Gauges::default().into(),
         upstream: Upstream::default(),
         is_dead_letter: false,
+        warnings: Warnings::default(),
     }
 }

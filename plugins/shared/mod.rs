@@ -8,3 +8,4 @@ pub(crate) mod json_text;
 pub(crate) mod kafka;
 pub(crate) mod key_template;
 pub(crate) mod values;
+pub(crate) mod vrl;

@@ -1,6 +1,9 @@
 //! Transforms.
 
+mod filter;
 mod limit;
+mod remap;
+mod route;
 mod sample;
 mod select;
 mod throttle;

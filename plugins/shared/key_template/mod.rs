@@ -105,7 +105,10 @@ impl Field {
             }
             Field::Topic => push_text(record.origin.source.as_str().as_bytes(), out),
             Field::Partition => write!(out, "{}", record.origin.partition)?,
-            Field::Offset => write!(out, "{}", record.origin.offset)?,
+            Field::Offset => {
+                write!(out, "{}", record.origin.offset)?;
+                record.parts().iter().try_for_each(|part| write!(out, "-{part}"))?;
+            }
             Field::Key => {
                 let key = record.key.as_deref().filter(|key| !key.is_empty());
                 push_text(key.context("the record has no key for `{{ key }}`")?, out);

@@ -11,7 +11,7 @@ pub(super) fn check_replaces(existing: &[u8], letter: &[u8]) -> Result<()> {
     };
     let (a, b) = (&old.record, &new.record);
     let is_same = (&old.pipeline, &old.component) == (&new.pipeline, &new.component)
-        && (a.origin, &a.entry) == (b.origin, &b.entry)
+        && (a.origin, a.parts(), &a.entry) == (b.origin, b.parts(), &b.entry)
         // Without an entry number the origin is not unique: two clusters may have topics of the same name.
         && (a.entry.is_some() || (&a.key, a.to_bytes()) == (&b.key, b.to_bytes()));
     if is_same {
@@ -25,7 +25,7 @@ const ADVICE: &str = "choose a `key` that is unique, such as \
 
 fn name(letter: &DeadLetter) -> String {
     let DeadLetter { pipeline, component, record, .. } = letter;
-    let origin = record.origin;
+    let origin = record.place();
     let entry =
         record.entry.as_ref().map(|entry| format!("entry {} of {} from ", entry.text(), entry.source));
     format!("{}{origin}, rejected by `{component}` of pipeline `{pipeline}`", entry.unwrap_or_default())

@@ -1,0 +1,35 @@
+//! Finds the output of a component that an input names.
+
+use super::diagnostic::Diagnostic;
+use super::graph::{Input, output_of};
+use crate::pipeline::Component;
+
+/// The index of the output that an input names. `component` is the one it names, if that could be
+/// built.
+pub(super) fn output_index(component: Option<&Component>, input: &Input) -> Result<usize, Diagnostic> {
+    let Some(component) = component else { return Ok(0) };
+    let (name, outputs) = (&component.name, component.outputs());
+    let listed = || {
+        let names: Vec<String> = outputs.iter().map(|output| format!("{name}.{output}")).collect();
+        names.join(", ")
+    };
+    let wrong = |message: String, label: &str| Diagnostic::new(message, input.at.clone(), label);
+    match output_of(&input.name, name) {
+        None if outputs.is_empty() => Ok(0),
+        None => {
+            let message = format!("`{name}` has several outputs");
+            Err(wrong(message, "name one of them").note(format!("there are: {}", listed())))
+        }
+        Some(_) if outputs.is_empty() => {
+            let message = format!("`{name}` has no outputs with names");
+            Err(wrong(message, "unknown output").note(format!("write `{name}`, which is its only output")))
+        }
+        Some(output) => outputs.iter().position(|known| known == output).ok_or_else(|| {
+            let names: Vec<String> = outputs.iter().map(|output| format!("{name}.{output}")).collect();
+            wrong(format!("`{name}` has no output `{output}`"), "unknown output")
+                .did_you_mean(&input.written, names.iter().map(String::as_str))
+                .quoted()
+                .note(format!("there are: {}", listed()))
+        }),
+    }
+}

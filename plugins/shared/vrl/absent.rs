@@ -1,0 +1,51 @@
+//! Stands in for programs in a build without the feature `remap`.
+
+use std::convert::Infallible;
+
+use runner_core::{Body, BuildContext, OptionError, Result};
+use serde_json::Value;
+
+use super::{Made, ProgramText};
+
+const MISSING: &str = "this runner was built without the feature `remap`, which VRL needs: \
+                       build it with that feature, which is on by default";
+
+/// No program can be compiled.
+#[derive(Clone)]
+pub(crate) struct Program(Infallible);
+
+/// What a program can read as `%name`.
+#[derive(Default)]
+pub(crate) struct Metadata;
+
+impl Metadata {
+    pub(crate) fn new<'a>(_: impl IntoIterator<Item = (&'a str, Value)>) -> Self {
+        Metadata
+    }
+}
+
+impl Program {
+    pub(crate) fn compile(text: &ProgramText, _: Option<&str>, _: &BuildContext) -> Result<Self> {
+        Err(OptionError::new(&*text.option, MISSING))
+    }
+
+    pub(crate) fn compile_condition(text: &ProgramText, _: &BuildContext) -> Result<Self> {
+        Err(OptionError::new(&*text.option, MISSING))
+    }
+
+    pub(crate) fn run(&self, _: &Body, _: &Metadata) -> Result<Made> {
+        match self.0 {}
+    }
+
+    pub(crate) fn run_json(&self, _: &[u8], _: &Metadata) -> Result<Made> {
+        match self.0 {}
+    }
+
+    pub(crate) fn holds(&self, _: &Body) -> Result<bool> {
+        match self.0 {}
+    }
+}
+
+pub(crate) fn on_large_stack<T>(run: impl FnOnce() -> T) -> T {
+    run()
+}

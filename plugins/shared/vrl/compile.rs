@@ -1,0 +1,177 @@
+//! Compiles a program; its errors and warnings point into its text.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use anyhow::{Error, Result};
+use runner_core::{OptionError, OptionErrors, TextError, Warnings};
+use vrl::compiler::state::ExternalEnv;
+use vrl::compiler::{CompilationResult, CompileConfig, compile_with_external};
+use vrl::diagnostic::{Diagnostic, DiagnosticList, Label, Note, Span};
+use vrl::path::OwnedTargetPath;
+use vrl::prelude::{Function, Kind};
+use vrl::value::kind::Collection;
+
+use super::ProgramText;
+use super::functions::{FUNCTIONS, FUNCTIONS_AND_MULTIPLY, is_left_out};
+use super::limits::{on_large_stack, without_panic_message};
+use super::multiply::Rewritten;
+use super::syntax;
+
+/// What a program is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It changes `.`.
+    Records,
+    /// It gives a boolean, and changes nothing.
+    Condition,
+}
+
+/// A program that can run.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub(super) program: vrl::compiler::Program,
+    /// What was compiled, if it is not the text itself.
+    rewritten: Option<Rewritten>,
+}
+
+impl Compiled {
+    /// The place in the text for one in the compiled program.
+    pub(super) fn original_place(&self, at: usize) -> usize {
+        self.rewritten.as_ref().map_or(at, |rewritten| rewritten.original_place(at))
+    }
+}
+
+/// Compiles a program. All its errors are returned together.
+pub(super) fn compile(text: &ProgramText, purpose: Purpose, warnings: &Warnings) -> Result<Compiled> {
+    let compiled = without_panic_message(|| {
+        catch_unwind(AssertUnwindSafe(|| on_large_stack(|| compile_text(text, purpose, warnings))))
+    });
+    compiled.unwrap_or_else(|_| {
+        Err(OptionError::new(
+            &*text.option,
+            "the compiler of VRL has panicked on this program, which is a bug in it",
+        ))
+    })
+}
+
+fn compile_text(text: &ProgramText, purpose: Purpose, warnings: &Warnings) -> Result<Compiled> {
+    if text.text.trim().is_empty() {
+        return Err(OptionError::new(&*text.option, "the program is empty"));
+    }
+    // The compiler reports the errors of a text that cannot be parsed.
+    let products = match vrl::parser::parse(&*text.text) {
+        Ok(program) => syntax::products(program).map_err(|refused| {
+            let refused = Diagnostic::error(0, refused.message).with_primary("here", refused.span);
+            text_error(refused, text)
+        })?,
+        Err(_) => Vec::new(),
+    };
+    let result = compile_with(&text.text, &FUNCTIONS, purpose).map_err(|found| {
+        let errors = found.into_iter().filter(Diagnostic::is_problem).map(|it| text_error(it, text));
+        OptionErrors::none_of(errors).err().unwrap_or_else(|| Error::msg("the program is not valid"))
+    })?;
+    if purpose == Purpose::Condition {
+        check_boolean(&result, text)?;
+    }
+    for warning in result.warnings {
+        warnings.add(text_error(warning, text));
+    }
+    if !products.is_empty() {
+        let rewritten = Rewritten::of(&text.text, &products);
+        if let Ok(result) = compile_with(&rewritten.text, &FUNCTIONS_AND_MULTIPLY, purpose) {
+            return Ok(Compiled { program: result.program, rewritten: Some(rewritten) });
+        }
+    }
+    Ok(Compiled { program: result.program, rewritten: None })
+}
+
+fn compile_with(
+    text: &str,
+    functions: &[Box<dyn Function>],
+    purpose: Purpose,
+) -> Result<CompilationResult, DiagnosticList> {
+    let environment = ExternalEnv::new_with_kind(Kind::any(), Kind::object(Collection::any()));
+    let mut config = CompileConfig::default();
+    match purpose {
+        Purpose::Condition => config.set_read_only(),
+        Purpose::Records => config.set_read_only_path(OwnedTargetPath::metadata_root(), true),
+    }
+    compile_with_external(text, functions, &environment, config)
+}
+
+/// Refuses a condition that cannot give a boolean.
+fn check_boolean(result: &CompilationResult, text: &ProgramText) -> Result<()> {
+    let gives = result.program.final_type_info().result;
+    if gives.kind().contains_boolean() || gives.kind().is_never() {
+        return Ok(());
+    }
+    let message = format!("the condition gives {}, not a boolean", gives.kind());
+    let whole = Span::new(0, text.text.trim_end().len());
+    Err(text_error(Diagnostic::error(0, message).with_primary("this must give true or false", whole), text))
+}
+
+/// What the compiler says, at its place in the text.
+fn text_error(found: Diagnostic, text: &ProgramText) -> Error {
+    let left_out = found.labels.iter().find_map(|label| {
+        let name = text.text.get(label.span.range())?.split('(').next()?.trim_end_matches('!');
+        is_left_out(name).then(|| name.to_owned())
+    });
+    let mut labels = found.labels;
+    let first = labels.iter().position(|label| label.primary).unwrap_or(0);
+    let primary = if labels.is_empty() {
+        Label::primary("in this program", Span::new(0, text.text.trim_end().len()))
+    } else {
+        labels.remove(first)
+    };
+    let mut notes: Vec<String> = found.notes.iter().filter_map(note).collect();
+    if let Some(name) = left_out {
+        notes.push(format!(
+            "runner leaves out `{name}`: a small record could make it take any amount of memory"
+        ));
+    }
+    let message = match found.code {
+        0 => found.message,
+        code => {
+            if (100..=110).contains(&code) {
+                notes.push(format!("learn more at https://errors.vrl.dev/{code}"));
+            }
+            format!("{} (VRL E{code:03})", found.message)
+        }
+    };
+    Error::new(TextError {
+        option: text.option.to_string(),
+        message,
+        text: Arc::clone(&text.text),
+        file: text.file.clone(),
+        span: place(primary.span, text),
+        label: primary.message,
+        contexts: labels.into_iter().map(|label| (place(label.span, text), label.message)).collect(),
+        notes,
+    })
+}
+
+/// A span of the compiler inside the text.
+fn place(span: Span, text: &ProgramText) -> std::ops::Range<usize> {
+    let text = &*text.text;
+    let whole = |mut at: usize| {
+        at = at.min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let start = whole(span.start());
+    start..whole(span.end()).max(start)
+}
+
+/// What a note says, apart from general advice.
+fn note(note: &Note) -> Option<String> {
+    let text = match note {
+        Note::Hint(_) | Note::Example(_) | Note::CoerceValue | Note::Basic(_) | Note::UserErrorMessage(_) => {
+            note.to_string()
+        }
+        _ => return None,
+    };
+    (!text.trim().is_empty()).then_some(text)
+}

@@ -1,0 +1,52 @@
+//! Programs in VRL: compiled when a pipeline file is read, then run on the bodies of records.
+//!
+//! Without the feature `remap` the options are the same, and every program is refused with the
+//! name of the feature.
+
+mod text;
+
+#[cfg(not(feature = "remap"))]
+mod absent;
+#[cfg(feature = "remap")]
+mod compile;
+#[cfg(feature = "remap")]
+mod functions;
+#[cfg(feature = "remap")]
+mod guards;
+#[cfg(feature = "remap")]
+mod limits;
+#[cfg(feature = "remap")]
+mod multiply;
+#[cfg(feature = "remap")]
+mod program;
+#[cfg(feature = "remap")]
+mod reason;
+#[cfg(feature = "remap")]
+mod syntax;
+#[cfg(all(test, feature = "remap"))]
+mod tests;
+#[cfg(feature = "remap")]
+mod value;
+
+use bytes::Bytes;
+
+#[cfg(not(feature = "remap"))]
+pub(crate) use absent::{Metadata, Program, on_large_stack};
+#[cfg(feature = "remap")]
+pub(crate) use limits::on_large_stack;
+#[cfg(feature = "remap")]
+pub(crate) use program::Program;
+pub(crate) use text::ProgramText;
+#[cfg(feature = "remap")]
+pub(crate) use value::Metadata;
+
+/// What a program makes of a record.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// Nothing: the program has called `abort`, or has left null.
+    Nothing,
+    /// One value, as JSON.
+    One(Bytes),
+    /// The elements of an array, each as JSON.
+    Many(Vec<Bytes>),
+}

@@ -1,0 +1,126 @@
+//! A compiled program, and what it makes of a record.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use anyhow::{Error, anyhow, bail};
+use runner_core::{Body, BuildContext, OptionError, Result};
+use vrl::compiler::runtime::{Runtime, Terminate};
+use vrl::compiler::state::RuntimeState;
+use vrl::compiler::{ExpressionError, TargetValue, TimeZone};
+use vrl::value::{Secrets, Value};
+
+use super::compile::{self, Compiled, Purpose};
+use super::limits::{Limits, on_large_stack, without_panic_message};
+use super::value::{self, Metadata};
+use super::{Made, ProgramText, reason};
+
+/// A compiled program. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Program {
+    compiled: Arc<Compiled>,
+    text: ProgramText,
+    timezone: TimeZone,
+}
+
+impl Program {
+    /// Compiles a program that changes records. `timezone` is where times without a zone are;
+    /// UTC by default. Warnings go to the context.
+    pub(crate) fn compile(
+        text: &ProgramText,
+        timezone: Option<&str>,
+        context: &BuildContext,
+    ) -> Result<Program> {
+        let timezone = timezone.unwrap_or("UTC");
+        let zone = TimeZone::parse(timezone).filter(|_| !timezone.is_empty()).ok_or_else(|| {
+            let advice = "use a name such as `Europe/Berlin`, `UTC` or `local`";
+            OptionError::new("timezone", format!("`{timezone}` is not a time zone; {advice}"))
+        })?;
+        Program::of(text, zone, Purpose::Records, context)
+    }
+
+    /// Compiles a program that gives a boolean and changes nothing.
+    pub(crate) fn compile_condition(text: &ProgramText, context: &BuildContext) -> Result<Program> {
+        let utc = TimeZone::parse("UTC").unwrap_or_default();
+        Program::of(text, utc, Purpose::Condition, context)
+    }
+
+    fn of(
+        text: &ProgramText,
+        timezone: TimeZone,
+        purpose: Purpose,
+        context: &BuildContext,
+    ) -> Result<Program> {
+        let compiled = compile::compile(text, purpose, &context.warnings)?;
+        Ok(Program { compiled: Arc::new(compiled), text: text.clone(), timezone })
+    }
+
+    /// What the program makes of a body. The error does not contain values of the record.
+    pub(crate) fn run(&self, body: &Body, metadata: &Metadata) -> Result<Made> {
+        on_large_stack(|| self.make(|| value::of_body(body), metadata))
+    }
+
+    /// What the program makes of a JSON text. The error does not contain values of it.
+    #[allow(dead_code, reason = "for answers of APIs")]
+    pub(crate) fn run_json(&self, json: &[u8], metadata: &Metadata) -> Result<Made> {
+        on_large_stack(|| self.make(|| value::of_json(json), metadata))
+    }
+
+    /// Whether the condition holds for a body. The error does not contain values of the record.
+    pub(crate) fn holds(&self, body: &Body) -> Result<bool> {
+        on_large_stack(|| {
+            let (result, _) = self.resolve(|| value::of_body(body), &Metadata::default())?;
+            match result {
+                Some(Value::Boolean(holds)) => Ok(holds),
+                Some(other) => bail!("the condition gives {}, not a boolean", other.kind_str()),
+                // `abort` in a condition: the record is not wanted.
+                None => Ok(false),
+            }
+        })
+    }
+
+    fn make(&self, input: impl Fn() -> Result<Value>, metadata: &Metadata) -> Result<Made> {
+        let (result, made) = self.resolve(input, metadata)?;
+        match (result, made) {
+            (None, _) | (Some(_), Value::Null) => Ok(Made::Nothing),
+            (Some(_), Value::Array(items)) => value::all_to_json(&items).map(Made::Many),
+            (Some(_), one) => value::to_json(&one).map(Made::One),
+        }
+    }
+
+    /// Runs the program; the result of its last expression, or `None` if it has aborted, and `.` as
+    /// the program has left it.
+    fn resolve(
+        &self,
+        input: impl Fn() -> Result<Value>,
+        metadata: &Metadata,
+    ) -> Result<(Option<Value>, Value)> {
+        let mut target =
+            TargetValue { value: input()?, metadata: metadata.0.clone(), secrets: Secrets::default() };
+        let mut limits = Limits::default();
+        let resolved = without_panic_message(|| {
+            catch_unwind(AssertUnwindSafe(|| {
+                Runtime::new(RuntimeState::default()).resolve_with_control(
+                    &mut target,
+                    &self.compiled.program,
+                    &self.timezone,
+                    &mut limits,
+                )
+            }))
+        });
+        match resolved {
+            Ok(Ok(result)) => Ok((Some(result), target.value)),
+            Ok(Err(Terminate::Abort(ExpressionError::Abort { .. }))) => Ok((None, Value::Null)),
+            Ok(Err(Terminate::Interrupted)) => Err(limits.exceeded()),
+            Ok(Err(Terminate::Abort(error) | Terminate::Error(error))) => {
+                Err(self.error(&error, &[&target.value, &input()?]))
+            }
+            Err(_) => Err(anyhow!("a function of the program has panicked, which is a bug in VRL")),
+        }
+    }
+
+    fn error(&self, error: &ExpressionError, values: &[&Value]) -> Error {
+        let original = |at: usize| self.compiled.original_place(at);
+        reason::of(error, &self.text, original, values)
+    }
+}

@@ -1,0 +1,156 @@
+//! Tests of programs.
+
+use bytes::Bytes;
+use runner_core::testing::context;
+use runner_core::{Body, Result, TextError};
+
+use super::{Made, Metadata, Program, ProgramText};
+
+fn program(text: &str) -> Program {
+    Program::compile(&ProgramText::inline("source", text).unwrap(), None, &context()).unwrap()
+}
+
+fn run(text: &str, json: &'static str) -> Result<Made> {
+    program(text).run(&Body::Bytes(Bytes::from_static(json.as_bytes())), &Metadata::default())
+}
+
+fn one(text: &str, json: &'static str) -> String {
+    match run(text, json).unwrap() {
+        Made::One(json) => String::from_utf8(json.to_vec()).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn reason(text: &str, json: &'static str) -> String {
+    run(text, json).unwrap_err().to_string()
+}
+
+fn compile_error(text: &str) -> TextError {
+    let text = ProgramText::inline("source", text).unwrap();
+    let error = Program::compile(&text, None, &context()).err().expect("the program is not valid");
+    error.downcast().expect("one error with a place")
+}
+
+#[test]
+fn program_changes_a_record_and_sorts_its_keys() {
+    assert_eq!(one(".b = to_int!(.b)\n.c = del(.a)", r#"{"b":"12","a":1.50}"#), r#"{"b":12,"c":1.5}"#);
+}
+
+#[test]
+fn array_makes_many_and_abort_and_null_make_nothing() {
+    let parts = run(". = [1, {\"a\": null}]", "{}").unwrap();
+    assert_eq!(parts, Made::Many(vec!["1".into(), r#"{"a":null}"#.into()]));
+    assert_eq!(run(". = []", "{}").unwrap(), Made::Many(Vec::new()));
+    assert_eq!(run("abort", "{}").unwrap(), Made::Nothing);
+    assert_eq!(run(". = null", "{}").unwrap(), Made::Nothing);
+}
+
+#[test]
+fn input_of_any_type_is_a_value() {
+    assert_eq!(one(". = {\"t\": .[0], \"o\": .[1]}", "[5,\"x\"]"), r#"{"o":"x","t":5}"#);
+    assert_eq!(one(". = {\"n\": .}", "1"), r#"{"n":1}"#);
+}
+
+#[test]
+fn metadata_can_be_read_and_not_written() {
+    let metadata = Metadata::new([("symbol", "NYA".into())]);
+    let made = program(".Index = %symbol").run_json(b"{}", &metadata).unwrap();
+    assert_eq!(made, Made::One(r#"{"Index":"NYA"}"#.into()));
+    assert!(compile_error("%symbol = 1").message.contains("read-only"), "{:?}", compile_error("%symbol = 1"));
+}
+
+#[test]
+fn runtime_error_says_where_without_values() {
+    let reason = reason(".x = 1\n.y = to_int!(.y)", r#"{"y":"s3cret value"}"#);
+    assert!(reason.starts_with("`to_int` has failed at line 2, column 6 of `source`: "), "{reason}");
+    assert!(!reason.contains("s3cret"), "{reason}");
+}
+
+#[test]
+fn message_of_the_program_is_shown() {
+    let reason =
+        reason("assert!(.Close > 0 ?? false, message: \"Close must be positive\")", r#"{"Close":-5}"#);
+    assert!(reason.ends_with(": Close must be positive"), "{reason}");
+}
+
+#[test]
+fn compile_error_points_to_its_place() {
+    let error = compile_error(".a = 1\n.b = upcas(.a)");
+    assert_eq!(&error.text[error.span.clone()], "upcas", "{error:?}");
+    let error = compile_error(". = decode_gzip!(.)");
+    assert!(error.notes.iter().any(|note| note.contains("leaves out `decode_gzip`")), "{error:?}");
+}
+
+#[test]
+fn unused_value_is_a_warning() {
+    let context = context();
+    Program::compile(&ProgramText::inline("source", "1\n.a = 2").unwrap(), None, &context).unwrap();
+    let warnings = context.warnings.take();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings[0].downcast_ref::<TextError>().unwrap().span, 0..1);
+}
+
+#[test]
+fn condition_gives_a_boolean_and_changes_nothing() {
+    let condition =
+        |text: &str| Program::compile_condition(&ProgramText::inline("condition", text).unwrap(), &context());
+    let body = Body::Bytes(Bytes::from_static(br#"{"Index":"NYA"}"#));
+    assert!(condition(".Index == \"NYA\"").unwrap().holds(&body).unwrap());
+    assert!(!condition(".Index == \"IXIC\"").unwrap().holds(&body).unwrap());
+    assert!(condition("1 + 1").err().unwrap().to_string().contains("not a boolean"));
+    assert!(condition(".Index = 1\ntrue").err().unwrap().to_string().contains("read-only"));
+    assert!(condition(".Index").unwrap().holds(&body).unwrap_err().to_string().contains("gives string"));
+}
+
+#[test]
+fn timezone_is_used_for_times_without_a_zone() {
+    let text = ProgramText::inline("source", ". = parse_timestamp!(., \"%Y-%m-%d %H:%M\")").unwrap();
+    let made = |timezone| {
+        let program = Program::compile(&text, timezone, &context()).unwrap();
+        program.run_json(br#""2024-07-01 12:00""#, &Metadata::default()).unwrap()
+    };
+    assert_eq!(made(None), Made::One(r#""2024-07-01T12:00:00Z""#.into()));
+    assert_eq!(made(Some("Europe/Berlin")), Made::One(r#""2024-07-01T10:00:00Z""#.into()));
+    assert!(Program::compile(&text, Some("Mars"), &context()).is_err());
+}
+
+#[test]
+fn product_is_computed_and_limited() {
+    let text = ".c = to_float!(.a) * 2 * to_int!(.n)\n.d = (.a * .n ?? \"too long\")\nif .n * 2 == 4 ?? false { .e = [1 * 2, 3] }";
+    assert_eq!(one(text, r#"{"a":"1.5","n":2}"#), r#"{"a":"1.5","c":6.0,"d":"1.51.5","e":[2,3],"n":2}"#);
+    let large = one(".d = (.a * .n ?? \"too long\")", r#"{"a":"abc","n":1000000000000}"#);
+    assert_eq!(large, r#"{"a":"abc","d":"too long","n":1000000000000}"#);
+}
+
+#[test]
+fn place_of_an_error_after_a_product_is_that_of_the_text() {
+    let reason = reason(".a = 2 * 3 * 4; .b = to_int!(.b)", r#"{"b":"x"}"#);
+    assert!(reason.contains("line 1, column 22 of"), "{reason}");
+}
+
+#[test]
+fn growing_program_is_ended() {
+    let text = "s = \"0123456789\"\nfor_each(array!(.)) -> |_, _| { s = s + s }\n. = s";
+    let numbers: &'static str = Box::leak(serde_json::to_string(&vec![1; 100]).unwrap().into_boxed_str());
+    let reason = reason(text, numbers);
+    assert!(reason.contains("512 MiB") || reason.contains("larger than 64 MiB"), "{reason}");
+}
+
+#[test]
+fn nested_values_and_programs_are_refused() {
+    let text = "a = []\nfor_each(array!(.)) -> |_, _| { a = [a] }\n. = {\"a\": a}";
+    let numbers: &'static str = Box::leak(serde_json::to_string(&vec![1; 2000]).unwrap().into_boxed_str());
+    let reason = reason(text, numbers);
+    assert!(reason.contains("nested more than") || reason.contains("512 MiB"), "{reason}");
+    let deep = format!(". = {}1{}", "(".repeat(30_000), ")".repeat(30_000));
+    assert!(compile_error(&deep).message.contains("nested more than"));
+    let deep = format!(". = {}true", "!".repeat(60_000));
+    assert!(compile_error(&deep).message.contains("nested more than"));
+}
+
+#[test]
+fn infinite_number_and_body_that_is_not_json_are_rejected() {
+    assert!(reason(". = float!(.) * 10.0", "1e308").contains("infinite"));
+    assert!(reason(".a = 1", "Hello secret").contains("not valid JSON"));
+    assert!(!reason(".a = 1", "Hello secret").contains("secret"));
+}
