@@ -342,12 +342,15 @@ mod tests {
     }
 
     #[test]
-    fn part_of_a_split_record_keeps_its_entry_number() {
+    fn part_of_a_split_record_keeps_its_numbers() {
         let mut record = Record::new(Body::Bytes("{}".into()), origin());
-        record.entry = Some(EntryNumber::new(12, Name::new("p/s")).part(1));
-        let json: serde_json::Value = serde_json::from_slice(&rejected(&record).to_json()).unwrap();
-        assert_eq!(json["entry"], "12-1");
-        assert_eq!(and_back(&record).entry, record.entry);
+        record.entry = Some(EntryNumber::new(12, Name::new("p/s")));
+        let mut part = record.clone();
+        part.make_part_of(&record, 1);
+        let json: serde_json::Value = serde_json::from_slice(&rejected(&part).to_json()).unwrap();
+        assert_eq!((&json["entry"], &json["origin"]["part"]), (&"12-1".into(), &serde_json::json!([1])));
+        let back = and_back(&part);
+        assert_eq!((&back.entry, back.parts()), (&part.entry, part.parts()));
     }
 
     #[test]

@@ -125,7 +125,7 @@ error: `source`: call to undefined function (VRL E105)
     assert!(outcome.stderr.contains("did you mean \"upcase\"?"), "{}", outcome.stderr);
     // With escapes the place is the same.
     let outcome = validate(&remap("source = \".a = \\\"\\u00e9\\\"; .b = upcas(.a)\""));
-    outcome.assert_code(78).assert_says(&["p.toml:7:34"]);
+    outcome.assert_code(78).assert_says(&["p.toml:7:33"]);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn condition_that_is_not_a_boolean_is_an_error() {
 #[test]
 fn input_must_name_an_output_that_exists() {
     let route = "[transforms.split]\ntype = \"route\"\ninputs = [\"rows\"]\nroute = { nya = 'true' }\n";
-    let errors = |input: &str| validate(&[ROWS, route, &file("out", input)].concat());
+    let errors = |input: &str| validate(&[ROWS, route, &file("out", input), &file("rest", "split._unmatched")].concat());
     errors("split")
         .assert_code(78)
         .assert_says(&["`split` has several outputs", "split.nya, split._unmatched"]);

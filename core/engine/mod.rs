@@ -6,6 +6,8 @@
 
 mod ack_tracker;
 #[cfg(test)]
+mod ack_tracker_model;
+#[cfg(test)]
 mod ack_tracker_tests;
 mod backoff;
 mod chain;

@@ -31,6 +31,7 @@ mod targets {
     pub(crate) mod json;
     pub(crate) mod key;
     pub(crate) mod pipeline_file;
+    pub(crate) mod program;
 }
 
 pub use targets::answer::answer;
@@ -40,3 +41,4 @@ pub use targets::dead_letter::dead_letter;
 pub use targets::json::json;
 pub use targets::key::key;
 pub use targets::pipeline_file::pipeline_file;
+pub use targets::program::program;

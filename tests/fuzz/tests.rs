@@ -79,3 +79,8 @@ fn to_json_body_of_any_text_is_converted_or_rejected() {
 fn dead_letter_of_any_bytes_is_read_or_refused() {
     bounded("dead_letter", crate::dead_letter);
 }
+
+#[test]
+fn program_of_any_text_is_refused_or_runs_on_any_record() {
+    bounded("program", crate::program);
+}

@@ -3,6 +3,8 @@
 //! Without the feature `remap` the options are the same, and every program is refused with the
 //! name of the feature.
 
+#![cfg_attr(not(feature = "remap"), allow(dead_code, reason = "no program is compiled"))]
+
 mod text;
 
 #[cfg(not(feature = "remap"))]

@@ -35,12 +35,11 @@ impl ProgramText {
         };
         check_size(option, std::fs::metadata(&file).map_err(failed)?.len())?;
         let text = std::fs::read_to_string(&file).map_err(failed)?;
-        let shown = file.display().to_string();
+        let shown = file.strip_prefix(".").unwrap_or(&file).display().to_string();
         Ok(ProgramText { option: option.into(), text: text.into(), file: Some(shown.into()) })
     }
 
     /// Line and column of a byte of the text, in words.
-    #[cfg_attr(not(feature = "remap"), allow(dead_code, reason = "nothing runs"))]
     pub(crate) fn place(&self, at: usize) -> String {
         let above = self.text.get(..at).unwrap_or(&self.text);
         let line = above.matches('\n').count() + 1;
