@@ -173,12 +173,6 @@ impl Batch {
         parts.into_iter().map(|(records, ids)| self.part(records, ids)).collect()
     }
 
-    /// Filters every record on purpose.
-    pub(crate) fn filter_all(self) {
-        self.count_filtered(self.len());
-        self.ack();
-    }
-
     fn count_filtered(&self, n: usize) {
         if let Some(holder) = &self.holder {
             add(&holder.filtered, n as u64);

@@ -47,9 +47,14 @@ pub trait Output: Send {
     async fn send(&mut self, batch: Batch) -> Result<Flow>;
 
     /// Sends a batch as [`send`](Self::send) does, to the output at this index of
-    /// [`Transform::outputs`]. What is sent to an output that no component reads is filtered.
+    /// [`Transform::outputs`].
     async fn send_to(&mut self, _output: usize, batch: Batch) -> Result<Flow> {
         self.send(batch).await
+    }
+
+    /// Whether any component reads the output at this index of [`Transform::outputs`].
+    fn is_read(&self, _output: usize) -> bool {
+        true
     }
 
     /// Sends the records at the given indices, which ascend, to the dead letters and returns the

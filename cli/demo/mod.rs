@@ -88,7 +88,7 @@ async fn stages(
         (Ok(producer), Ok(consumer)) => (producer, consumer),
         (Err(exit), _) | (_, Err(exit)) => return Ok(exit),
     };
-    let outcome = pipelines::run(producer, consumer_pipeline, bars.clone(), shutdown).await;
+    let outcome = Box::pin(pipelines::run(producer, consumer_pipeline, bars.clone(), shutdown)).await;
     summary::show_all([&outcome.producer.report, &outcome.consumer.report].into_iter(), common);
     let n_stored = outcome.n_stored;
     let exit = run_many::exit_code(&[outcome.producer, outcome.consumer], shutdown);

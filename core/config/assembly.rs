@@ -145,7 +145,7 @@ impl Assembly<'_> {
             let read = inputs.iter().zip(input_names).map(|(input, name)| {
                 let found = outputs::output_index(components[*input].as_ref(), name);
                 found.unwrap_or_else(|error| {
-                    errors.push(error);
+                    errors.push(*error);
                     0
                 })
             });

@@ -126,17 +126,12 @@ impl Output for StageOutput<'_> {
 
     async fn send_to(&mut self, output: usize, batch: Batch) -> Result<Flow> {
         // A stage with named outputs is the last of its chain.
-        let outputs = &self.outputs[output];
-        let flow = if batch.is_empty() {
-            batch.ack();
-            Continue(())
-        } else if outputs.is_empty() {
-            batch.filter_all();
-            Continue(())
-        } else {
-            outputs.send(batch).await
-        };
+        let flow = self.outputs[output].send(batch).await;
         Ok(self.stopped.map_or(flow, Break))
+    }
+
+    fn is_read(&self, output: usize) -> bool {
+        !self.outputs[output].is_empty()
     }
 
     async fn reject(&mut self, batch: Batch, rejects: Vec<(usize, Error)>) -> Result<Batch> {

@@ -27,11 +27,15 @@ mod pipeline_tests_crashes;
 #[cfg(test)]
 mod pipeline_tests_rejects;
 #[cfg(test)]
+mod pipeline_tests_routes;
+#[cfg(test)]
 mod pipeline_tests_transactions;
 mod sink;
 mod source;
 #[cfg(test)]
 pub(crate) mod test_plugins;
+#[cfg(test)]
+mod test_route;
 #[cfg(test)]
 mod test_transform;
 mod transaction_gate;

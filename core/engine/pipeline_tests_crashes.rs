@@ -28,13 +28,13 @@ enum Fault {
 
 /// When that happens: after so many turns of the tasks, with so many milliseconds between them.
 #[derive(Clone, Copy, Debug)]
-struct End {
+pub(super) struct End {
     fault: Fault,
     n_turns: u32,
     millis: u64,
 }
 
-fn end() -> impl Strategy<Value = End> {
+pub(super) fn end() -> impl Strategy<Value = End> {
     let fault = prop_oneof![4 => Just(Fault::Crash), 2 => Just(Fault::Stop), 1 => Just(Fault::Abort)];
     (fault, 0_u32..250, prop_oneof![Just(0), 1_u64..5, 20_u64..90]).prop_map(|(fault, n_turns, millis)| End {
         fault,
@@ -50,7 +50,7 @@ fn stumble() -> impl Strategy<Value = String> {
 }
 
 /// A sink, as options.
-fn keep() -> impl Strategy<Value = String> {
+pub(super) fn keep() -> impl Strategy<Value = String> {
     let takes = prop_oneof![Just(0), 1_u64..40];
     (stumble(), 1_u64..5, takes).prop_map(|(stumble, concurrency, takes)| {
         format!(
@@ -68,12 +68,12 @@ fn between() -> impl Strategy<Value = &'static str> {
 }
 
 /// A write may fail many times in a row by chance.
-const RETRY: &str = "retry.timeout = '1day'";
+pub(super) const RETRY: &str = "retry.timeout = '1day'";
 
-const UNTIL: u64 = 120;
+pub(super) const UNTIL: u64 = 120;
 
 /// One run of a pipeline, ended as given; returns its report if it has ended by itself before that.
-fn run_once(test: &TestPipeline, pipeline: &str, end: Option<End>) -> Option<PipelineReport> {
+pub(super) fn run_once(test: &TestPipeline, pipeline: &str, end: Option<End>) -> Option<PipelineReport> {
     let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
     let options = RunOptions {

@@ -111,7 +111,7 @@ pub(super) async fn wire(
                         (chain.outputs, chain.last, chain.is_linear) = (outputs, index, is_linear);
                     }
                     None => {
-                        chains.push(Chain { stages: vec![stage], inbox, outputs, last: index, is_linear })
+                        chains.push(Chain { stages: vec![stage], inbox, outputs, last: index, is_linear });
                     }
                 }
             }

@@ -77,14 +77,15 @@ struct Route {
     /// One for each condition, and the one for the rest.
     outputs: Vec<String>,
     conditions: Vec<Program>,
-    /// The outputs of each record of a batch that is not rejected.
+    /// The outputs that are read of each record of a batch that is not rejected.
     matches: Vec<Vec<usize>>,
 }
 
 #[async_trait]
 impl Transform for Route {
     async fn apply(&mut self, mut batch: Batch, out: &mut dyn Output) -> Result<Flow> {
-        let rejects = on_large_stack(|| self.match_all(batch.records()));
+        let is_read: Vec<bool> = (0..self.outputs.len()).map(|output| out.is_read(output)).collect();
+        let rejects = on_large_stack(|| self.match_all(batch.records(), &is_read));
         if !rejects.is_empty() {
             // Without dead letters only the records before the first bad one are left.
             batch = out.reject(batch, rejects).await?;
@@ -108,13 +109,16 @@ impl Transform for Route {
 }
 
 impl Route {
-    /// Finds the outputs of every record; returns the records that are bad.
-    fn match_all(&mut self, records: &[Record]) -> Vec<(usize, Error)> {
+    /// Finds the outputs of every record that are read; returns the records that are bad.
+    fn match_all(&mut self, records: &[Record], is_read: &[bool]) -> Vec<(usize, Error)> {
         self.matches.clear();
         let mut rejects = Vec::new();
         for (index, record) in records.iter().enumerate() {
             match self.outputs_of(record) {
-                Ok(outputs) => self.matches.push(outputs),
+                Ok(mut outputs) => {
+                    outputs.retain(|output| is_read[*output]);
+                    self.matches.push(outputs);
+                }
                 Err(reason) => rejects.push((index, reason)),
             }
         }

@@ -25,7 +25,8 @@ mod program;
 mod reason;
 #[cfg(feature = "remap")]
 mod syntax;
-#[cfg(all(test, feature = "remap"))]
+#[cfg(test)]
+#[cfg(feature = "remap")]
 mod tests;
 #[cfg(feature = "remap")]
 mod value;
