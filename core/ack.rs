@@ -34,6 +34,8 @@ impl Outcome {
 pub(crate) struct AckCounters {
     /// Notified when a prefix may have grown or a batch has ended.
     pub(crate) changed: Notify,
+    /// The source, by its number in this run.
+    pub(crate) source: usize,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) n_open_batches: AtomicU64,
     /// How many items have ended with each outcome.
@@ -59,6 +61,16 @@ struct State {
     n_open: u32,
     /// How many items, counted from the first one, have been delivered without a gap.
     n_prefix: u32,
+    followers: Vec<Follower>,
+}
+
+/// An item of another batch that ends as an item of this batch ends.
+#[derive(Debug)]
+struct Follower {
+    /// The item of this batch.
+    followed: u32,
+    tracker: Arc<BatchTracker>,
+    item: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +106,7 @@ impl BatchTracker {
                 items: Items::Whole(Item { n_shares: 1, outcome: Outcome::Delivered }),
                 n_open: n_items,
                 n_prefix: 0,
+                followers: Vec::new(),
             }),
             counters: Arc::clone(counters),
         });
@@ -120,6 +133,11 @@ impl BatchTracker {
             Items::Each(items) => items.get(state.n_prefix as usize),
         };
         item.is_some_and(|item| item.n_shares == 0 && item.outcome != Outcome::Delivered)
+    }
+
+    /// The source of the batch, by its number in this run.
+    pub(crate) fn source(&self) -> usize {
+        self.counters.source
     }
 
     /// The place of an item in the order in which the source has read.
@@ -168,6 +186,7 @@ impl BatchTracker {
         state.n_open -= n_ended.iter().sum::<u32>();
         let has_ended = n_open > 0 && state.n_open == 0;
         let has_moved = state.n_prefix > n_prefix;
+        let followers = state.take_ended_followers();
         // Under the lock: once a batch has ended, all its items are counted.
         for (counter, n) in self.counters.n_ended.iter().zip(n_ended) {
             counter.fetch_add(u64::from(n), Ordering::SeqCst);
@@ -177,6 +196,26 @@ impl BatchTracker {
             self.close();
         } else if has_moved || outcome != Outcome::Delivered {
             self.counters.changed.notify_one();
+        }
+        for (Follower { tracker, item, .. }, outcome) in followers {
+            tracker.settle(&(item..item + 1), outcome);
+        }
+    }
+
+    /// Whether an item has ended.
+    pub(crate) fn has_ended(&self, item: u32) -> bool {
+        self.state().item(item).n_shares == 0
+    }
+
+    /// Ends one record for `item` of `tracker` as the item `followed` of this batch ends: delivered,
+    /// or else released.
+    pub(crate) fn follow(&self, followed: u32, tracker: &Arc<BatchTracker>, item: u32) {
+        let mut state = self.state();
+        state.followers.push(Follower { followed, tracker: Arc::clone(tracker), item });
+        let ended = state.take_ended_followers();
+        drop(state);
+        for (Follower { tracker, item, .. }, outcome) in ended {
+            tracker.settle(&(item..item + 1), outcome);
         }
     }
 
@@ -213,6 +252,29 @@ impl State {
             Items::Each(items) => items,
             Items::Whole(_) => unreachable!("replaced above"),
         }
+    }
+
+    fn item(&self, item: u32) -> Item {
+        match &self.items {
+            Items::Whole(item) => *item,
+            Items::Each(items) => items[item as usize],
+        }
+    }
+
+    /// The followers of items that have ended, and how they end.
+    fn take_ended_followers(&mut self) -> Vec<(Follower, Outcome)> {
+        let (mut ended, mut others) = (Vec::new(), Vec::new());
+        for follower in std::mem::take(&mut self.followers) {
+            match self.item(follower.followed) {
+                Item { n_shares: 0, outcome: Outcome::Delivered } => {
+                    ended.push((follower, Outcome::Delivered))
+                }
+                Item { n_shares: 0, .. } => ended.push((follower, Outcome::Released)),
+                _ => others.push(follower),
+            }
+        }
+        self.followers = others;
+        ended
     }
 
     fn move_prefix(&mut self) {

@@ -1,5 +1,8 @@
 //! A batch is records that travel together, and the items of the source that they stand for.
 
+mod leaving;
+mod record_handle;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -9,6 +12,8 @@ use anyhow::Error;
 use crate::ack::{BatchTracker, Outcome};
 use crate::progress::{Counters, add};
 use crate::record::Record;
+pub(crate) use leaving::Leaving;
+pub use record_handle::RecordHandle;
 
 /// Records that travel together.
 ///
@@ -44,6 +49,9 @@ pub enum Mapped {
     Keep,
     /// Nothing: the record is filtered on purpose and counts as delivered.
     Filter,
+    /// Nothing: the record is filtered, and ends as this one ends, which a transform has sent on
+    /// before. It is released if that one is not delivered.
+    FilterWith(RecordHandle),
     /// Any number of records. The original is acknowledged when all of them are. Their entry
     /// numbers are that of the original with `-0`, `-1`, … added.
     Split(Vec<Record>),
@@ -86,6 +94,15 @@ impl Batch {
         Arc::make_mut(&mut self.records).as_mut_slice()
     }
 
+    /// What to follow each record by, once it was sent on.
+    pub fn handles(&self) -> Vec<RecordHandle> {
+        let handle = |id: &AckId| RecordHandle {
+            tracker: Arc::clone(&self.trackers[id.tracker as usize]),
+            item: id.item,
+        };
+        self.ids.iter().map(handle).collect()
+    }
+
     /// How many records there are.
     pub fn len(&self) -> usize {
         self.records.len()
@@ -113,12 +130,16 @@ impl Batch {
         let n_before = self.len();
         let (old_records, old_ids) = self.take_parts();
         let (mut records, mut ids) = (Vec::with_capacity(n_before), Vec::with_capacity(n_before));
-        let (mut filtered, mut rejects) = (Vec::new(), Vec::new());
+        let (mut filtered, mut followers, mut rejects) = (Vec::new(), Vec::new(), Vec::new());
         for (mut record, id) in old_records.into_iter().zip(old_ids) {
             match f(&mut record) {
                 Mapped::Keep => {}
                 Mapped::Filter => {
                     filtered.push(id);
+                    continue;
+                }
+                Mapped::FilterWith(other) => {
+                    followers.push((id, other));
                     continue;
                 }
                 Mapped::Split(parts) => {
@@ -140,8 +161,11 @@ impl Batch {
             ids.push(id);
         }
         self.set_parts(records, ids);
-        self.count_filtered(filtered.len());
+        self.count_filtered(filtered.len() + followers.len());
         self.settle(&filtered, Outcome::Delivered);
+        for (id, other) in followers {
+            other.tracker.follow(other.item, &self.trackers[id.tracker as usize], id.item);
+        }
         rejects
     }
 
@@ -278,7 +302,7 @@ impl Batch {
 
     /// From the first to the last place in the reading order that the records stand for.
     pub(crate) fn span(&self) -> Range<u64> {
-        let places = || runs(&self.ids).map(|(tracker, items)| self.places(tracker, &items));
+        let places = || runs(&self.ids).map(|(tracker, items)| self.places_of(tracker, &items));
         let start = places().map(|places| places.start).min().unwrap_or_default();
         let end = places().map(|places| places.end).max().unwrap_or_default();
         start..end
@@ -287,11 +311,11 @@ impl Batch {
     /// Notes that the records are about to be written by a sink.
     pub(crate) fn mark_tried(&self) {
         for (tracker, items) in runs(&self.ids) {
-            self.trackers[tracker].mark_tried(self.places(tracker, &items).end);
+            self.trackers[tracker].mark_tried(self.places_of(tracker, &items).end);
         }
     }
 
-    fn places(&self, tracker: usize, items: &Range<u32>) -> Range<u64> {
+    fn places_of(&self, tracker: usize, items: &Range<u32>) -> Range<u64> {
         let first = self.trackers[tracker].place(items.start);
         first..first + u64::from(items.end - items.start)
     }
@@ -337,31 +361,6 @@ impl Batch {
     fn settle(&self, ids: &[AckId], outcome: Outcome) {
         for (tracker, items) in runs(ids) {
             self.trackers[tracker].settle(&items, outcome);
-        }
-    }
-}
-
-/// A batch that leaves the component which had received it.
-#[must_use = "every batch that leaves must be counted"]
-pub(crate) struct Leaving {
-    component: Option<Arc<Counters>>,
-    n_records: u64,
-    n_bytes: u64,
-}
-
-impl Leaving {
-    /// Counts the batch as sent, or stored.
-    pub(crate) fn count_out(self) {
-        if let Some(component) = &self.component {
-            add(&component.records_out, self.n_records);
-            add(&component.bytes_out, self.n_bytes);
-        }
-    }
-
-    /// Counts the batch as released, since the next component did not take it.
-    pub(crate) fn count_released(self) {
-        if let Some(component) = &self.component {
-            add(&component.released, self.n_records);
         }
     }
 }

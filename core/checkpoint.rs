@@ -4,6 +4,7 @@
 //! renamed, and the folder synced. A crash leaves the old file or the new one. The folder is locked
 //! against a second run.
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,9 @@ pub struct Checkpoint {
     pub next_entry: u64,
     /// No entry number from here on has ever been given.
     pub reserved: u64,
+    /// What transforms know of the records before the position, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) states: BTreeMap<String, Value>,
 }
 
 impl Checkpoint {
@@ -48,6 +52,7 @@ impl Checkpoint {
             position: None,
             next_entry: 0,
             reserved: 0,
+            states: BTreeMap::new(),
         }
     }
 

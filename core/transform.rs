@@ -1,5 +1,7 @@
 //! The contract of a transform: what becomes of this batch?
 
+use std::sync::Arc;
+
 use anyhow::{Error, Result};
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -8,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::batch::Batch;
 use crate::build_context::BuildContext;
+use crate::saved_state::SavedState;
 use crate::stop::Flow;
 
 /// The options of a transform: its documentation, its schema and its constructor.
@@ -31,6 +34,11 @@ pub trait Transform: Send {
     /// all others, which have one output without a name.
     fn outputs(&self) -> &[String] {
         &[]
+    }
+
+    /// What the transform needs to know after a restart; see [`SavedState`].
+    fn saved_state(&self) -> Option<Arc<dyn SavedState>> {
+        None
     }
 
     /// Sends what is still held when the input has ended.

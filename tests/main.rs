@@ -23,6 +23,8 @@ mod cloud;
 mod config;
 /// The `csv` source: rows, types, resuming, bad rows.
 mod csv;
+/// The transform `dedupe`.
+mod dedupe;
 /// Every record arrives once, also under kills.
 mod delivery;
 /// Dead letters: envelopes, `dlq list`, `show` and `replay`.

@@ -71,8 +71,9 @@ pub(crate) struct Opened {
 }
 
 impl AckTracker {
-    pub(crate) fn new(in_flight: Arc<InFlight>) -> Self {
-        let counters = AckCounters { in_flight, ..AckCounters::default() };
+    /// Tracks what the source with this number reads.
+    pub(crate) fn new(in_flight: Arc<InFlight>, source: usize) -> Self {
+        let counters = AckCounters { in_flight, source, ..AckCounters::default() };
         AckTracker { counters: Arc::new(counters), open: Mutex::default() }
     }
 

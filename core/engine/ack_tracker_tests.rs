@@ -23,7 +23,7 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new() -> Self {
         let in_flight = Arc::new(InFlight::default());
-        Reader { tracker: AckTracker::new(Arc::clone(&in_flight)), in_flight, n_read: 0 }
+        Reader { tracker: AckTracker::new(Arc::clone(&in_flight), 0), in_flight, n_read: 0 }
     }
 
     /// Reads `n` records, whose offsets are their places in the reading order.

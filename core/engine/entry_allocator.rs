@@ -13,6 +13,7 @@ use crate::checkpoint::{Checkpoint, Folder};
 use crate::entry_number::EntryNumber;
 use crate::position::{Position, Start};
 use crate::record::Name;
+use crate::saved_state::SourceStates;
 use crate::source::Replay;
 
 /// The first reservation; each further one is twice as long, up to the last.
@@ -29,6 +30,8 @@ pub(crate) struct EntryAllocator {
     /// Earlier runs may have stored records under all numbers before this one.
     reserved_before: u64,
     state: Mutex<State>,
+    /// What transforms save with the position.
+    states: SourceStates,
     /// Held while the file is written, so that no older state replaces a newer one.
     writing: tokio::sync::Mutex<()>,
 }
@@ -89,9 +92,17 @@ impl EntryAllocator {
                 step: FIRST_STEP,
                 is_dirty: from_start,
             }),
+            states: SourceStates::default(),
             writing: tokio::sync::Mutex::default(),
         };
         Ok((entries, start))
+    }
+
+    /// Gives transforms what they have saved with the position, and saves with it from now on.
+    pub(crate) fn resume_states(&mut self, states: SourceStates) -> Result<()> {
+        states.resume(&self.state().checkpoint.states)?;
+        self.states = states;
+        Ok(())
     }
 
     /// Restarts at `position` with numbers that were never given: those after the saved position
@@ -144,6 +155,8 @@ impl EntryAllocator {
         if progress.position.is_some() {
             state.position = progress.position;
         }
+        // Under the lock: the states and the position cover the same records.
+        self.states.advance(progress.n_items);
         state.is_dirty = true;
     }
 
@@ -160,6 +173,7 @@ impl EntryAllocator {
                 state.checkpoint.position = Some(position.to_json()?);
                 state.position = None;
             }
+            state.checkpoint.states = self.states.save();
             state.is_dirty = false;
             state.checkpoint.clone()
         };

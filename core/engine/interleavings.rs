@@ -68,7 +68,7 @@ async fn follow(
 
 /// Two batches, in parts and shares on three threads, one of which does not deliver its item.
 fn end_on_three_threads(end_last: fn(Batch)) {
-    let tracker = Arc::new(AckTracker::new(Arc::default()));
+    let tracker = Arc::new(AckTracker::new(Arc::default(), 0));
     let input_ended = CancellationToken::new();
     input_ended.cancel();
     let delivered: Arc<[AtomicBool; 5]> = Arc::new(std::array::from_fn(|_| AtomicBool::new(false)));
@@ -125,7 +125,7 @@ fn commit_loop_sees_every_outcome_and_reports_only_the_delivered_prefix() {
 fn read_while_there_is_room() {
     const N_BATCHES: u64 = 4;
     let in_flight = Arc::new(InFlight::new(1));
-    let tracker = Arc::new(AckTracker::new(Arc::clone(&in_flight)));
+    let tracker = Arc::new(AckTracker::new(Arc::clone(&in_flight), 0));
     let input_ended = CancellationToken::new();
     let reading = thread::spawn({
         let (tracker, input_ended) = (Arc::clone(&tracker), input_ended.clone());

@@ -29,6 +29,8 @@ mod pipeline_tests_rejects;
 #[cfg(test)]
 mod pipeline_tests_routes;
 #[cfg(test)]
+mod pipeline_tests_states;
+#[cfg(test)]
 mod pipeline_tests_transactions;
 mod sink;
 mod source;
@@ -36,6 +38,8 @@ mod source;
 pub(crate) mod test_plugins;
 #[cfg(test)]
 mod test_route;
+#[cfg(test)]
+mod test_seen;
 #[cfg(test)]
 mod test_transform;
 mod transaction_gate;

@@ -78,7 +78,11 @@ impl TestPipeline {
 
     /// The checkpoint of the source `in`; `None` as long as there is none.
     pub(super) fn checkpoint(&self) -> Option<Value> {
-        let bytes = std::fs::read(self.0.path().join("pipeline/in.json")).ok()?;
+        self.checkpoint_of("in")
+    }
+
+    pub(super) fn checkpoint_of(&self, source: &str) -> Option<Value> {
+        let bytes = std::fs::read(self.0.path().join(format!("pipeline/{source}.json"))).ok()?;
         Some(serde_json::from_slice(&bytes).expect("a checkpoint is always complete"))
     }
 }

@@ -17,7 +17,7 @@ use crate::{PipelineReport, Status};
 
 /// How a run is ended from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+pub(super) enum Fault {
     /// No task runs any more; a file that is being written is completed.
     Crash,
     /// A stop is requested, with as much time as it takes.

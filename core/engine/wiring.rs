@@ -25,6 +25,7 @@ use crate::pipeline::{Component, Pipeline};
 use crate::pipeline_options::RetryLimits;
 use crate::plugin::{Built, Kind};
 use crate::position::Start;
+use crate::saved_state::{SavedState, SourceStates};
 use crate::source::Replay;
 use crate::stop::{Flow, StopReason};
 
@@ -96,7 +97,7 @@ pub(super) async fn wire(
         match component.built {
             Built::Source(source) => {
                 let outputs = outputs.swap_remove(0);
-                let tracker = Arc::new(AckTracker::new(Arc::clone(&in_flight)));
+                let tracker = Arc::new(AckTracker::new(Arc::clone(&in_flight), index));
                 wired.trackers.push((index, Arc::clone(&tracker)));
                 let entries = resume.map(|resume| Arc::new(resume.entries));
                 let task = SourceTask { source, node, tracker, entries, gate, outputs };
@@ -143,7 +144,9 @@ struct Chain {
 
 /// Connects the components with channels, and reads the checkpoints of the sources.
 fn wires(pipeline: Pipeline, from_start: bool) -> Result<Vec<Wire>, RunFailure> {
-    let mut resumes = resume(&pipeline, from_start)?.into_iter();
+    let mut resumes = resume(&pipeline, from_start)?;
+    resume_states(&pipeline.components, &mut resumes)?;
+    let mut resumes = resumes.into_iter();
     let components: Vec<Component> = pipeline.components.into_iter().chain(pipeline.dead_letter).collect();
     let is_sink: Vec<bool> = components.iter().map(|it| it.kind() == Kind::Sink).collect();
     let mut consumers: Vec<_> = components.iter().map(|it| vec![Vec::new(); it.n_outputs()]).collect();
@@ -205,6 +208,32 @@ fn resume(pipeline: &Pipeline, from_start: bool) -> Result<Vec<Option<Resume>>, 
         Ok(Some(Resume { entries, start }))
     });
     resumes.collect()
+}
+
+/// Gives the transforms the states that are saved with the positions of the sources before them.
+fn resume_states(components: &[Component], resumes: &mut [Option<Resume>]) -> Result<(), RunFailure> {
+    // For each component the transforms with a state that its records reach, itself included.
+    let mut reached: Vec<Vec<(String, Arc<dyn SavedState>)>> = vec![Vec::new(); components.len()];
+    // Every component comes after its inputs.
+    for (index, component) in components.iter().enumerate().rev() {
+        if let Built::Transform(transform) = &component.built {
+            reached[index].extend(transform.saved_state().map(|state| (component.name.clone(), state)));
+        }
+        let states = std::mem::take(&mut reached[index]);
+        for &input in &component.inputs {
+            for (name, state) in &states {
+                if reached[input].iter().all(|(known, _)| known != name) {
+                    reached[input].push((name.clone(), Arc::clone(state)));
+                }
+            }
+        }
+        if let Some(Some(resume)) = resumes.get_mut(index) {
+            let resumed = resume.entries.resume_states(SourceStates::new(index, states));
+            resumed
+                .map_err(|error| RunFailure { component: component.name.clone(), failure: error.into() })?;
+        }
+    }
+    Ok(())
 }
 
 /// Lets the sources restart with new entry numbers that have found other records than they had left.

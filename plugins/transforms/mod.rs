@@ -1,5 +1,6 @@
 //! Transforms.
 
+mod dedupe;
 mod filter;
 mod limit;
 mod remap;

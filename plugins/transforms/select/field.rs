@@ -6,6 +6,7 @@ use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 
+use crate::shared::json_paths::Path;
 use crate::shared::values::{Misfit, TypeName, ValueType};
 
 /// A field of the new record.
@@ -52,7 +53,7 @@ impl Field {
 
     /// The value does not fit the type of the field. It is not shown.
     pub(super) fn misfit(&self, path: &Path, misfit: &Misfit) -> Error {
-        if *self.name == *path.text {
+        if self.name == path.as_str() {
             anyhow!("field `{}`: {misfit}", self.name)
         } else {
             anyhow!("field `{}`, taken from `{path}`: {misfit}", self.name)
@@ -66,30 +67,6 @@ impl Field {
             self.name,
             kind.as_str()
         )
-    }
-}
-
-/// Where a value is in a record: the name of a field, or a JSON pointer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Path {
-    text: String,
-    /// At least one.
-    pub(super) names: Vec<String>,
-}
-
-impl From<String> for Path {
-    fn from(text: String) -> Self {
-        let names = match text.strip_prefix('/') {
-            None => vec![text.clone()],
-            Some(names) => names.split('/').map(|name| name.replace("~1", "/").replace("~0", "~")).collect(),
-        };
-        Path { text, names }
-    }
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }
 

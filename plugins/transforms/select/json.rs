@@ -8,7 +8,7 @@ use bytes::Bytes;
 use runner_core::{Body, ColumnType, Error, Record, Result};
 
 use super::field::{Absent, Constant, Field, Source, Taken};
-use super::paths::{Found, Paths};
+use crate::shared::json_paths::{Paths, fields_of};
 use crate::shared::json_text::compact;
 use crate::shared::values::{TypeName, ValueType, has_point};
 
@@ -110,7 +110,7 @@ impl JsonSelection {
                     match (found.values[*slot], absent) {
                         (Some(value), _) => write_value(field, taken, value, &mut self.cell, out)?,
                         (None, Some(absent)) => out.extend_from_slice(absent),
-                        (None, None) => return Err(field.missing(&taken.path, &what_is(text))),
+                        (None, None) => return Err(field.missing(&taken.path, &fields_of(text))),
                     }
                 }
                 (Value::Path { .. }, Source::Constant(_)) => {}
@@ -236,21 +236,4 @@ fn text_of(string: &str) -> Result<Cow<'_, str>> {
 
 fn write_string(text: &str, out: &mut Vec<u8>) {
     serde_json::to_writer(out, text).expect("a string can be written into memory");
-}
-
-/// How many keys a message names.
-const SHOWN_KEYS: usize = 20;
-
-/// Describes a record that does not have a field.
-fn what_is(text: &str) -> String {
-    let Ok(Found { rest: Some(rest), .. }) = Paths::default().find(text, true) else {
-        return "it is not an object".into();
-    };
-    let names: Vec<String> = rest.iter().take(SHOWN_KEYS).map(|(key, _)| format!("`{key}`")).collect();
-    match (names.len(), rest.len() - names.len()) {
-        (0, _) if text.trim_ascii_start().starts_with('{') => "it has no fields".into(),
-        (0, _) => "it is not an object".into(),
-        (_, 0) => format!("it has {}", names.join(", ")),
-        (_, more) => format!("it has {} and {more} more", names.join(", ")),
-    }
 }

@@ -3,7 +3,6 @@
 mod field;
 mod json;
 mod options;
-mod paths;
 mod rows;
 
 use runner_core::{

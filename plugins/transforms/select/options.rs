@@ -8,7 +8,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::field::{Absent, Constant, Field, Path, Source, Taken};
+use super::field::{Absent, Constant, Field, Source, Taken};
+use crate::shared::json_paths::Path;
 use crate::shared::values::{ReadTime, TypeName, ValueType, WriteTime};
 
 /// The fields in the order of the file.

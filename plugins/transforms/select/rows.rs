@@ -5,6 +5,7 @@ use std::sync::Arc;
 use runner_core::{Body, Column, ColumnType, Error, Record, Row, Table, TableHeader};
 
 use super::field::{Absent, Constant, Field, Source, Taken};
+use crate::shared::json_paths::columns_of;
 use crate::shared::values::{TypeName, ValueType};
 
 /// A table begins anew at this size, since 32 bits must hold the ends of its cells.
@@ -100,7 +101,7 @@ impl Plan {
         for (index, field) in fields.iter().enumerate() {
             match &field.source {
                 Source::Constant(constant) => draft.constant(&field.name, constant),
-                Source::Record(taken) => match (column_of(&from, taken), &taken.absent) {
+                Source::Record(taken) => match (taken.path.column_of(&from), &taken.absent) {
                     (Some(column), _) => {
                         is_taken[column] = true;
                         draft.taken(index, &field.name, column, taken);
@@ -108,7 +109,7 @@ impl Plan {
                     (None, Absent::Default(default)) => draft.constant(&field.name, default),
                     (None, Absent::Null) => draft.null(&field.name),
                     (None, Absent::Rejected) => {
-                        let error = field.missing(&taken.path, &there_are(&from));
+                        let error = field.missing(&taken.path, &columns_of(&from));
                         missing.get_or_insert_with(|| error.to_string());
                         draft.null(&field.name);
                     }
@@ -223,21 +224,4 @@ impl Draft<'_> {
         }
         self.add(name, kind, nullable, ColumnPlan::Copied(column));
     }
-}
-
-/// The column that a field is taken from.
-fn column_of(header: &TableHeader, taken: &Taken) -> Option<usize> {
-    let [name] = &taken.path.names[..] else { return None };
-    header.columns().iter().position(|column| *column.name == **name)
-}
-
-/// How many columns a message names.
-const SHOWN_COLUMNS: usize = 20;
-
-fn there_are(header: &TableHeader) -> String {
-    let names: Vec<String> =
-        header.columns().iter().take(SHOWN_COLUMNS).map(|column| format!("`{}`", column.name)).collect();
-    let more = header.columns().len().saturating_sub(SHOWN_COLUMNS);
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    format!("it has {}{more}", names.join(", "))
 }

@@ -1,14 +1,53 @@
-//! Finds the values at many paths in one pass over a JSON text. Values keep their text.
+//! Paths into records, and the values at many paths of a JSON text, found in one pass. Values keep
+//! their text.
 
 use std::borrow::Cow;
 use std::fmt;
 
+use runner_core::TableHeader;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+/// Where a value is in a record: the name of a field, or a JSON pointer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Path {
+    text: String,
+    /// At least one.
+    pub(crate) names: Vec<String>,
+}
+
+impl From<String> for Path {
+    fn from(text: String) -> Self {
+        let names = match text.strip_prefix('/') {
+            None => vec![text.clone()],
+            Some(names) => names.split('/').map(|name| name.replace("~1", "/").replace("~0", "~")).collect(),
+        };
+        Path { text, names }
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Path {
+    /// The path as the pipeline file writes it.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The column of a table that it names.
+    pub(crate) fn column_of(&self, header: &TableHeader) -> Option<usize> {
+        let [name] = &self.names[..] else { return None };
+        header.columns().iter().position(|column| *column.name == **name)
+    }
+}
+
 /// The paths that are looked for, as a tree.
 #[derive(Debug, Default)]
-pub(super) struct Paths {
+pub(crate) struct Paths {
     root: Node,
     n_paths: usize,
 }
@@ -32,16 +71,16 @@ struct Child {
 
 /// What was found in one text.
 #[derive(Debug)]
-pub(super) struct Found<'a> {
+pub(crate) struct Found<'a> {
     /// The text of the value at each path.
-    pub(super) values: Vec<Option<&'a str>>,
+    pub(crate) values: Vec<Option<&'a str>>,
     /// The fields of the top level that no path takes as a whole, if they are wanted.
-    pub(super) rest: Option<Vec<(Cow<'a, str>, &'a str)>>,
+    pub(crate) rest: Option<Vec<(Cow<'a, str>, &'a str)>>,
 }
 
 impl Paths {
     /// Adds a path and returns its number; the same path has the same number.
-    pub(super) fn add(&mut self, names: &[String]) -> usize {
+    pub(crate) fn add(&mut self, names: &[String]) -> usize {
         let mut node = &mut self.root;
         for name in names {
             let index = match node.children.binary_search_by(|child| (*child.name).cmp(name)) {
@@ -63,7 +102,7 @@ impl Paths {
     }
 
     /// Finds the values of all paths; an error if the text is not one JSON value.
-    pub(super) fn find<'a>(&self, text: &'a str, keeps_rest: bool) -> serde_json::Result<Found<'a>> {
+    pub(crate) fn find<'a>(&self, text: &'a str, keeps_rest: bool) -> serde_json::Result<Found<'a>> {
         let mut found = Found { values: vec![None; self.n_paths], rest: keeps_rest.then(Vec::new) };
         self.root.search(text, true, &mut found)?;
         Ok(found)
@@ -175,4 +214,33 @@ impl<'de> Deserialize<'de> for Key<'de> {
 
         deserializer.deserialize_str(KeyVisitor)
     }
+}
+
+/// How many names a message shows.
+const SHOWN_NAMES: usize = 20;
+
+/// Names the fields of a record that does not have a wanted one.
+pub(crate) fn fields_of(text: &str) -> String {
+    let Ok(Found { rest: Some(rest), .. }) = Paths::default().find(text, true) else {
+        return "it is not an object".into();
+    };
+    let names: Vec<String> = rest.iter().take(SHOWN_NAMES).map(|(key, _)| format!("`{key}`")).collect();
+    match (names.len(), rest.len() - names.len()) {
+        (0, _) if text.trim_ascii_start().starts_with('{') => "it has no fields".into(),
+        (0, _) => "it is not an object".into(),
+        (_, 0) => format!("it has {}", names.join(", ")),
+        (_, more) => format!("it has {} and {more} more", names.join(", ")),
+    }
+}
+
+/// Names the columns of a row that does not have a wanted one.
+pub(crate) fn columns_of(header: &TableHeader) -> String {
+    let columns = header.columns();
+    let names: Vec<String> =
+        columns.iter().take(SHOWN_NAMES).map(|column| format!("`{}`", column.name)).collect();
+    let more = match columns.len().saturating_sub(SHOWN_NAMES) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("it has {}{more}", names.join(", "))
 }
