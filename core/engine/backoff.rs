@@ -62,8 +62,8 @@ impl Backoff {
         }
     }
 
-    /// Waits before the next try, at least as long as the service asks for. Fails with `failure`
-    /// once the budget is used up.
+    /// Waits before the next try, at least as long as the service asks for; that time does not count
+    /// against the budget. Fails with `failure` once the budget is used up.
     pub(crate) async fn wait(
         &mut self,
         component: &str,
@@ -72,8 +72,14 @@ impl Backoff {
     ) -> Result<Flow, Failure> {
         // Between half of the pause and all of it.
         let jittered = self.next.mul_f64(0.5 + fastrand::f64() / 2.0);
-        let pause = jittered.max(failure.retry_after().unwrap_or_default());
-        self.next = (self.next * 2).min(self.max);
+        let asked = failure.retry_after().filter(|asked| !asked.is_zero());
+        let pause = jittered.max(asked.unwrap_or_default());
+        if asked.is_some() {
+            // A service that limits its clients has not failed.
+            self.deadline = self.deadline.map(|deadline| deadline.checked_add(pause).unwrap_or(deadline));
+        } else {
+            self.next = (self.next * 2).min(self.max);
+        }
         // A time that the clock cannot count is after every deadline.
         let until = Instant::now().checked_add(pause);
         if let Some(deadline) = self.deadline.filter(|&deadline| until.is_none_or(|until| until > deadline)) {
@@ -132,17 +138,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn retry_after_is_waited_for_or_refused_with_both_durations() {
+    async fn retry_after_is_waited_for() {
         let limits = RetryLimits { timeout: Some(Duration::from_mins(5)), ..RetryLimits::default() };
         let waited_for = waited(&limits, Duration::from_mins(4)).await.unwrap();
         assert!(waited_for >= Duration::from_mins(4), "{waited_for:?}");
-        assert_eq!(
-            waited(&limits, Duration::from_hours(1)).await.unwrap_err(),
-            "gave up after 0.0 s: the server asks to retry after 1h, but only 5m of `[retry] timeout` are left; \
-             increase `[retry] timeout`: status 429"
-        );
         let unlimited = RetryLimits { timeout: None, ..limits };
         assert!(waited(&unlimited, Duration::from_hours(1)).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wait_that_the_service_asks_for_does_not_count() {
+        let limits = RetryLimits { timeout: Some(Duration::from_mins(5)), ..RetryLimits::default() };
+        let started = Instant::now();
+        let mut backoff = Backoff::new(&limits, RetryBudget::Timeout);
+        let stop = CancellationToken::new();
+        for _ in 0..10 {
+            assert!(wait(&mut backoff, Some(Duration::from_mins(30)), &stop).await.is_ok());
+        }
+        assert!(started.elapsed() >= Duration::from_hours(5));
+        // Failures of another kind still end after the timeout.
+        let since = Instant::now();
+        while wait(&mut backoff, None, &stop).await.is_ok() {}
+        assert!(since.elapsed() <= Duration::from_mins(5), "{:?}", since.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,35 +1,97 @@
 //! Decodes a response, and explains one that cannot be decoded.
 
 use anyhow::anyhow;
-use reqwest::StatusCode;
+use runner_core::ByteSize;
 use serde::de::IgnoredAny;
+use tracing::warn;
 
 use super::client::Response;
 use super::codec::Codec;
 use super::decode::{Items, Unreadable};
-use super::error::HttpError;
+use super::error::{Answered, HttpError};
+use super::notes::{self, Note};
 use super::source::Http;
+
+/// The maximum size of a response that is one value, unless `max_answer` is set.
+const MAX_ONE_VALUE: usize = 32 << 20;
 
 impl Http {
     /// The items of a response.
     pub(super) fn decode(&mut self, response: &Response) -> Result<Items, HttpError> {
         let body = &response.body;
         let is_blank = body.trim_ascii().is_empty();
+        let url = || self.client.redactor.url(&response.url);
         let settings = &self.settings;
         let decoded = match settings.codec {
-            _ if response.status == StatusCode::NO_CONTENT => Ok(Items::none()),
-            Codec::Ndjson | Codec::Csv if is_blank => Ok(Items::none()),
+            _ if response.has_no_records() => return Ok(Items::none()),
+            Codec::Ndjson | Codec::Csv if is_blank => return Ok(Items::none()),
             Codec::Ndjson | Codec::Csv if is_web_page(response) => {
                 Err(Unreadable::Unexpected("the response is a web page".into()))
             }
-            Codec::Csv if response.content_type().contains("json") => {
-                Err(Unreadable::Unexpected("expected CSV, got JSON".into()))
+            Codec::Csv if is_json(response) => Err(Unreadable::Unexpected("expected CSV, got JSON".into())),
+            Codec::Csv if notes::of_text(body).is_some() => {
+                Err(Unreadable::Unexpected("expected CSV, got a line of text".into()))
             }
-            Codec::Json => Items::of_json(body, &settings.records, self.position.offset > 0),
-            Codec::Ndjson => Items::of_ndjson(body, self.client.redactor.url(&response.url)),
+            Codec::Json => Items::of_json(body, &settings.records, self.position.offset > 0, url()),
+            Codec::Ndjson => Items::of_ndjson(body, url()),
             Codec::Csv => Items::of_csv(body, &mut self.csv_reader, settings.source_name),
         };
-        decoded.map_err(|unreadable| self.unreadable(response, unreadable))
+        match decoded {
+            Ok(items) => {
+                self.refuse_note(response, &items)?;
+                self.refuse_large_value(response, &items)?;
+                Ok(items)
+            }
+            Err(unreadable) => Err(self.unreadable(response, unreadable)),
+        }
+    }
+
+    /// Fails if the only record is an error or a rate limit.
+    fn refuse_note(&self, response: &Response, items: &Items) -> Result<(), HttpError> {
+        let is_one = match items {
+            Items::One { .. } => self.settings.records.is_root(),
+            Items::Lines { .. } => items.len() == 1,
+            _ => false,
+        };
+        // With `responses`, the user has said what an error looks like.
+        if !is_one || self.client.responses.is_some() {
+            return Ok(());
+        }
+        let title = &response.title;
+        let excerpt = self.client.response_body(&response.body);
+        match notes::of_json(&response.body) {
+            None => Ok(()),
+            Some(Note::RateLimit) => Err(self.limit_error(response)),
+            Some(Note::Error) => Err(HttpError::FatalUntilSuccess(anyhow!(
+                "{title}: the response is an error, not a record; name such responses in `responses.fail`, \
+                 `responses.retry` or `responses.empty`, or set `responses = {{}}` if it is a record{excerpt}"
+            ))),
+        }
+    }
+
+    /// The error for a rate limit in a response with a success status.
+    fn limit_error(&self, response: &Response) -> HttpError {
+        let Response { title, status, headers, body, .. } = response;
+        let why = "this looks like a rate limit in a response with a success status; set `rate_limit` to what \
+                   the API allows, and name such responses in `responses.retry`";
+        let answered = Answered { title, status: *status, headers, body };
+        let error = || HttpError::transient(anyhow!("{title}: {why}{}", self.client.response_body(body)));
+        self.client.wait_error(&answered, why).unwrap_or_else(error)
+    }
+
+    fn refuse_large_value(&self, response: &Response, items: &Items) -> Result<(), HttpError> {
+        let maximum =
+            self.client.max_answer.min(if self.settings.has_max_answer { usize::MAX } else { MAX_ONE_VALUE });
+        match items {
+            Items::One { value: Some(value), .. } if value.len() > maximum => Err(HttpError::Fatal(anyhow!(
+                "{}: the response is one record of {}, and at most {} are kept in memory for one; \
+                 set `records` to an array in it, or increase `max_answer`",
+                response.title,
+                ByteSize(value.len() as u64),
+                ByteSize(maximum as u64)
+            ))),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn unreadable(&self, response: &Response, unreadable: Unreadable) -> HttpError {
@@ -41,10 +103,11 @@ impl Http {
         };
         match unreadable {
             Unreadable::Truncated(why) => HttpError::transient(anyhow!("{title} ({content_type}): {why}")),
+            Unreadable::Unexpected(_) if self.is_limit(response) => self.limit_error(response),
             Unreadable::Unexpected(why) => {
                 // It may contain keys of the response.
                 let why = redactor.text(&why);
-                let advice = advice(self.settings.codec, response);
+                let advice = self.advice(response);
                 let dot = if advice.ends_with('?') { "" } else { "." };
                 let excerpt = match self.client.excerpt(&response.body) {
                     excerpt if excerpt.is_empty() => excerpt,
@@ -52,6 +115,52 @@ impl Http {
                 };
                 HttpError::FatalUntilSuccess(anyhow!("{title} ({content_type}): {why}{advice}{excerpt}"))
             }
+        }
+    }
+
+    /// Whether a response without records says that there were too many requests.
+    fn is_limit(&self, response: &Response) -> bool {
+        let notes = [notes::of_json(&response.body), notes::of_text(&response.body)];
+        !is_web_page(response) && notes.contains(&Some(Note::RateLimit))
+    }
+
+    /// Advice for a response in another format.
+    fn advice(&self, response: &Response) -> String {
+        let content_type = response.content_type().to_ascii_lowercase();
+        let is_called = |name: &str| content_type.contains(name);
+        let codec = self.settings.codec;
+        let other = match codec {
+            _ if is_web_page(response) => {
+                return ": check that `endpoint` is the API and not its web page; a login page means that `auth` \
+                        is missing, or `cookies = true`"
+                    .into();
+            }
+            Codec::Json if is_called("csv") => Codec::Csv,
+            Codec::Json if is_called("ndjson") || is_called("jsonl") || is_called("json-seq") => {
+                Codec::Ndjson
+            }
+            Codec::Json if is_ndjson(&response.body) => Codec::Ndjson,
+            Codec::Csv if is_json(response) => Codec::Json,
+            _ => return String::new(),
+        };
+        format!("; should it be codec = \"{}\"?", other.name())
+    }
+
+    /// Warns once of a CSV response that is most likely not a table.
+    pub(super) fn warn_of_text(&mut self, response: &Response, items: &Items) {
+        let body = response.body.trim_ascii();
+        let is_text = self.settings.codec == Codec::Csv
+            && items.is_empty()
+            && !body.is_empty()
+            && !body.iter().any(|byte| b",;\t|\n".contains(byte));
+        if is_text && !std::mem::replace(&mut self.hinted.text, true) {
+            warn!(
+                "{}: the response is a line of text without rows, taken as no records; if it means that there is \
+                 nothing, name it in `responses.empty`, else in `responses.fail` or `responses.retry`, as in \
+                 {{ text = \"…\" }}. Response body: {}",
+                response.title,
+                self.client.excerpt(body)
+            );
         }
     }
 }
@@ -62,25 +171,15 @@ fn is_web_page(response: &Response) -> bool {
     begins(b"<!doctype html") || begins(b"<html") || response.content_type().starts_with("text/html")
 }
 
+/// Whether a response is JSON, as an error is, where CSV was requested.
+fn is_json(response: &Response) -> bool {
+    response.content_type().contains("json")
+        || response.body.trim_ascii_start().starts_with(b"{")
+            && serde_json::from_slice::<IgnoredAny>(&response.body).is_ok()
+}
+
 /// Whether the first line of an invalid JSON text is valid JSON.
 fn is_ndjson(body: &[u8]) -> bool {
     let line = body.split(|&byte| byte == b'\n').next().unwrap_or_default();
     line.len() < body.len() && serde_json::from_slice::<IgnoredAny>(line).is_ok()
-}
-
-/// Advice for a response in another format.
-fn advice(codec: Codec, response: &Response) -> String {
-    let content_type = response.content_type().to_ascii_lowercase();
-    let is_called = |name: &str| content_type.contains(name);
-    let other = match codec {
-        _ if is_web_page(response) => {
-            return ": check that `endpoint` is the API and not its web page; a login page means that `auth` is missing".into();
-        }
-        Codec::Json if is_called("csv") => Codec::Csv,
-        Codec::Json if is_called("ndjson") || is_called("jsonl") || is_called("json-seq") => Codec::Ndjson,
-        Codec::Json if is_ndjson(&response.body) => Codec::Ndjson,
-        Codec::Csv if is_called("json") => Codec::Json,
-        _ => return String::new(),
-    };
-    format!("; should it be codec = \"{}\"?", other.name())
 }

@@ -5,16 +5,24 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, LINK, LOCATION};
+use encoding_rs::Encoding;
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION, SET_COOKIE,
+};
 use reqwest::{Method, StatusCode, Url};
-use runner_core::{ByteSize, Result};
+use runner_core::Result;
 
-use super::auth::Credentials;
-use super::error::{HttpError, without_url};
-use super::page_request::{PageRequest, Place};
+use super::auth::{Credentials, Signer};
+use super::body;
+use super::connect::{Tls, connect};
+use super::error::{Answered, HttpError};
+use super::page_request::PageRequest;
 use super::pagination::Pagination;
-use super::redact::{HIDDEN, Redactor};
-use super::url_parameters::{replace_values, set_parameter};
+use super::rate_limit::RateLimiter;
+use super::redact::Redactor;
+use super::redirect::{Redirects, is_same_host};
+use super::responses::{Responses, Verdict};
+use super::url_parameters::set_parameter;
 
 /// About as many as browsers and curl follow.
 const MAX_REDIRECTS: usize = 10;
@@ -23,13 +31,10 @@ const MAX_REDIRECTS: usize = 10;
 const EXCERPT_CHARS: usize = 80;
 
 /// How many bytes of a response are read for that.
-pub(super) const MAX_EXCERPT_BYTES: usize = 16 << 10;
+const MAX_EXCERPT_BYTES: usize = 16 << 10;
 
-/// The maximum size of a response, which is kept in memory.
-pub(super) const MAX_RESPONSE: usize = 256 << 20;
-
-/// Connect timeout, for hosts that drop packets.
-const CONNECT: Duration = Duration::from_secs(10);
+/// How many bytes of a response with an error status are read.
+const MAX_ERROR_BYTES: usize = 256 << 10;
 
 /// Headers that are sent to every host; their values depend on no credentials.
 const HEADERS_FOR_ALL_HOSTS: [&str; 7] = [
@@ -42,7 +47,7 @@ const HEADERS_FOR_ALL_HOSTS: [&str; 7] = [
     "user-agent",
 ];
 
-/// The parts of a request.
+/// Sends the requests of a source.
 #[derive(Debug)]
 pub(super) struct Client {
     /// `None` until the source is opened.
@@ -51,9 +56,20 @@ pub(super) struct Client {
     pub(super) parts: RequestParts,
     pub(super) credentials: Credentials,
     pub(super) redactor: Redactor,
-    pub(super) max_response: usize,
+    pub(super) redirects: Redirects,
+    /// `None` without the option.
+    pub(super) responses: Option<Responses>,
+    pub(super) rate_limiter: Option<RateLimiter>,
+    pub(super) tls: Tls,
+    pub(super) keeps_cookies: bool,
+    /// The encoding of the responses, if an option says so.
+    pub(super) encoding: Option<&'static Encoding>,
+    /// The maximum size of a response, which is kept in memory.
+    pub(super) max_answer: usize,
     /// Whether the API has sent any response in this run.
     pub(super) has_answered: AtomicBool,
+    /// Whether the API has set a cookie that was not kept.
+    pub(super) lost_cookie: AtomicBool,
 }
 
 /// The parts of a request that templates may change from walk to walk.
@@ -65,15 +81,15 @@ pub(super) struct RequestParts {
     pub(super) body: Option<Bytes>,
 }
 
-/// A query parameter of the pipeline file.
-struct SentParameter {
-    name: String,
-    value: String,
-    /// Replaces the value in a saved link.
-    mark: String,
+/// One request, before credentials are added.
+#[derive(Clone, Debug)]
+pub(super) struct Outgoing {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) body: Option<Bytes>,
 }
 
-/// A response with a success status.
+/// A response that is a page of records.
 #[derive(Debug)]
 pub(super) struct Response {
     /// The request and the status, for messages.
@@ -81,7 +97,10 @@ pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
+    /// Decompressed, and without a byte order mark.
     pub(super) body: Bytes,
+    /// Whether `responses.empty` says that it contains no records.
+    pub(super) is_empty: bool,
 }
 
 impl Response {
@@ -94,115 +113,23 @@ impl Response {
     pub(super) fn links(&self) -> impl Iterator<Item = &str> {
         self.headers.get_all(LINK).iter().filter_map(|link| link.to_str().ok())
     }
-}
 
-/// Builds the HTTP client; opens no connection.
-fn connect(timeout: Option<Duration>, is_plain: bool) -> Result<reqwest::Client> {
-    // Fails if a provider is installed already, which is fine.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let builder = || {
-        let builder = reqwest::Client::builder()
-            .user_agent(concat!("runner/", env!("CARGO_PKG_VERSION")))
-            // `reqwest` removes only standard credential headers on a redirect to another host.
-            // API keys in other headers and in the query would be lost or leaked.
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(timeout.map_or(CONNECT, |timeout| timeout.min(CONNECT)));
-        match timeout {
-            Some(timeout) => builder.timeout(timeout),
-            None => builder,
-        }
-    };
-    builder().build().or_else(|error| {
-        // Plain HTTP works without root certificates.
-        if is_plain {
-            Ok(builder().tls_certs_only([]).build()?)
-        } else {
-            Err(without_url(error).context("TLS"))
-        }
-    })
+    /// Whether it contains no records, whatever its body is.
+    pub(super) fn has_no_records(&self) -> bool {
+        self.is_empty || matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    }
 }
 
 impl Client {
     /// Builds the HTTP client; sends no request.
     pub(super) fn open(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.http = Some(connect(timeout, self.parts.endpoint.scheme() == "http")?);
+        self.http = Some(connect(&self.parts.endpoint, timeout, &self.tls, self.keeps_cookies)?);
         Ok(())
     }
 
-    /// The URL of a request, without the API key.
-    pub(super) fn url(&self, pagination: Option<&Pagination>, request: &PageRequest) -> Result<Url> {
-        let mut url = match &request.place {
-            Place::Link(link) => {
-                let mut url = Url::parse(link)?;
-                let sent = self.sent();
-                replace_values(&mut url, |name, value| {
-                    let known = sent.iter().find(|it| (&*it.name, &*it.mark) == (name, value))?;
-                    Some(known.value.clone())
-                });
-                url
-            }
-            _ => self.parts.endpoint.clone(),
-        };
-        match (pagination, &request.place) {
-            (Some(Pagination::Page { param, .. }), Place::Page(page)) => {
-                set_parameter(&mut url, param, Some(&page.to_string()));
-            }
-            (Some(Pagination::Cursor { param, .. }), Place::Cursor(cursor)) => {
-                set_parameter(&mut url, param, Some(cursor));
-            }
-            _ => {}
-        }
-        Ok(url)
-    }
-
-    /// The parameters that `endpoint` and `query` send.
-    fn sent(&self) -> Vec<SentParameter> {
-        let mut sent: Vec<SentParameter> = Vec::new();
-        for (name, value) in self.parts.endpoint.query_pairs() {
-            let mark = match sent.iter().filter(|it| it.name == name).count() {
-                0 => HIDDEN.to_owned(),
-                n => format!("{HIDDEN}{n}"),
-            };
-            sent.push(SentParameter { name: name.into_owned(), value: value.into_owned(), mark });
-        }
-        sent
-    }
-
-    /// The target of a link, to be saved: without the API key, and with marks for other values that were sent.
-    pub(super) fn link(&self, response: &Response, target: &str) -> Result<Place> {
-        let mut url = response.url.join(target)?;
-        if let Some((name, _)) = &self.credentials.parameter {
-            set_parameter(&mut url, name, None);
-        }
-        let sent = self.sent();
-        replace_values(&mut url, |name, value| {
-            Some(sent.iter().find(|it| (&*it.name, &*it.value) == (name, value))?.mark.clone())
-        });
-        url.set_fragment(None);
-        Ok(Place::Link(url.into()))
-    }
-
-    /// Whether `former` is the identity of this source in an earlier release, which kept the values
-    /// of most parameters in identities; `own` is its present identity.
-    pub(super) fn is_former_identity(&self, own: &str, former: &str) -> bool {
-        let split = |identity: &'_ str| -> Option<(String, String, String)> {
-            let (method, rest) = identity.split_once(' ')?;
-            let (url, body) = rest.split_once(' ').unwrap_or((rest, ""));
-            let (base, query) = url.split_once('?')?;
-            Some((format!("{method} {base}"), query.to_owned(), body.to_owned()))
-        };
-        let (Some((own_base, _, own_body)), Some((base, query, body))) = (split(own), split(former)) else {
-            return false;
-        };
-        let pieces: Vec<&str> = self.parts.endpoint.query().unwrap_or_default().split('&').collect();
-        let former_pieces: Vec<&str> = query.split('&').collect();
-        let is_same = |(piece, former): (&&str, &&str)| {
-            let name = piece.split('=').next().unwrap_or_default();
-            piece == former || **former == format!("{name}={HIDDEN}")
-        };
-        (own_base, own_body) == (base, body)
-            && pieces.len() == former_pieces.len()
-            && pieces.iter().zip(&former_pieces).all(is_same)
+    /// The HTTP client.
+    pub(super) fn http(&self) -> Result<&reqwest::Client, HttpError> {
+        self.http.as_ref().ok_or_else(|| HttpError::Fatal(anyhow!("the source has not been opened")))
     }
 
     /// Sends a request, follows redirects, and reads the whole response.
@@ -211,48 +138,112 @@ impl Client {
         pagination: Option<&Pagination>,
         request: &PageRequest,
     ) -> Result<Response, HttpError> {
-        let mut url = self.url(pagination, request).map_err(HttpError::Fatal)?;
-        let mut method = self.method.clone();
-        let title = self.describe(&method, &url);
+        let mut outgoing = self.outgoing(pagination, request).map_err(HttpError::Fatal)?;
+        self.check_link(&self.parts.endpoint, &outgoing.url, "the saved link").map_err(HttpError::Fatal)?;
+        let title = self.describe(&outgoing.method, &outgoing.url);
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.send(&method, &url).await?;
+            let response = self.send(&outgoing).await?;
             let status = response.status();
             let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
             let Some(target) = target.filter(|_| status.is_redirection()) else {
-                return self.receive(&method, url, response).await;
+                return self.receive(outgoing, response).await;
             };
-            let next = url.join(target).map_err(|_| {
+            let next = outgoing.url.join(target).map_err(|_| {
                 HttpError::FatalUntilSuccess(anyhow!(
                     "{} was redirected to `{}`, which is not a valid URL",
-                    self.describe(&method, &url),
+                    self.describe(&outgoing.method, &outgoing.url),
                     self.redactor.text(target)
                 ))
             })?;
-            // RFC 9110, 15.4: only 307 and 308 repeat the method and the body.
-            if !matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
-                && method != Method::HEAD
-            {
-                method = Method::GET;
-            }
-            url = next;
+            outgoing = self.redirected(outgoing, next, status).map_err(HttpError::FatalUntilSuccess)?;
         }
         let error = anyhow!(
             "{title} was redirected more than {MAX_REDIRECTS} times, last to {}: check `endpoint` with a browser or curl",
-            self.redactor.url(&url)
+            self.redactor.url(&outgoing.url)
         );
         Err(HttpError::FatalUntilSuccess(error))
     }
 
-    async fn send(&self, method: &Method, url: &Url) -> Result<reqwest::Response, HttpError> {
-        let is_home = self.may_receive_credentials(url);
-        let mut requested = url.clone();
+    /// The request after a redirect to `next`, if it is allowed.
+    fn redirected(&self, outgoing: Outgoing, next: Url, status: StatusCode) -> Result<Outgoing> {
+        let Outgoing { mut method, url, mut body } = outgoing;
+        let title = || {
+            format!(
+                "{} returned {status}, a redirect to {}",
+                self.describe(&method, &url),
+                self.redactor.url(&next)
+            )
+        };
+        if self.redirects == Redirects::None {
+            anyhow::bail!("{}; set `endpoint` to that address, or allow redirects with `redirects`", title());
+        }
+        if let Err(why) = self.redirects.check(&self.parts.endpoint, &url, &next) {
+            anyhow::bail!("{}: {why}", title());
+        }
+        // RFC 9110, 15.4: only 307 and 308 repeat the method and the body.
+        let keeps_method = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+        if !keeps_method && method != Method::GET && method != Method::HEAD {
+            method = Method::GET;
+            body = None;
+        }
+        if body.is_some() && !self.may_receive_credentials(&next) {
+            anyhow::bail!(
+                "{} returned {status}, a redirect to {}, and a body is sent only to the host of `endpoint`; \
+                 set `endpoint` to that address",
+                self.describe(&method, &url),
+                self.redactor.url(&next)
+            );
+        }
+        Ok(Outgoing { method, url: next, body })
+    }
+
+    /// Sends one request; with a new token if the API rejects the token of OAuth 2.0.
+    async fn send(&self, outgoing: &Outgoing) -> Result<reqwest::Response, HttpError> {
+        let (response, used) = self.send_once(outgoing).await?;
+        match (&self.credentials.signer, used) {
+            (Some(Signer::OAuth2(oauth2)), Some(used)) if response.status() == StatusCode::UNAUTHORIZED => {
+                oauth2.forget(&used).await;
+                Ok(self.send_once(outgoing).await?.0)
+            }
+            _ => Ok(response),
+        }
+    }
+
+    /// Sends one request. Also returns the token that was sent.
+    async fn send_once(
+        &self,
+        outgoing: &Outgoing,
+    ) -> Result<(reqwest::Response, Option<HeaderValue>), HttpError> {
+        let Outgoing { method, url, body } = outgoing;
+        let mut url = url.clone();
         let mut headers = self.parts.headers.clone();
+        let mut token = None;
+        if !headers.contains_key(ACCEPT_ENCODING) {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd"));
+        }
+        if let Some(limiter) = &self.rate_limiter {
+            limiter.pass().await;
+        }
+        let is_home = self.may_receive_credentials(&url);
         if is_home {
             if let Some((name, value)) = &self.credentials.header {
                 headers.insert(name, value.clone());
             }
             if let Some((name, value)) = &self.credentials.parameter {
-                set_parameter(&mut requested, name, Some(value.expose()));
+                set_parameter(&mut url, name, Some(value.expose()));
+            }
+            match &self.credentials.signer {
+                None => {}
+                Some(Signer::OAuth2(oauth2)) => {
+                    let header = oauth2.header(self).await?;
+                    headers.insert(AUTHORIZATION, header.clone());
+                    token = Some(header);
+                }
+                Some(Signer::Hmac(hmac)) => {
+                    let now = std::time::SystemTime::now().into();
+                    let signed = hmac.sign(method, &url, body.as_deref().unwrap_or_default(), now);
+                    headers.extend(signed.map_err(HttpError::Fatal)?);
+                }
             }
         } else {
             // Any header of the pipeline file may contain a secret.
@@ -262,67 +253,58 @@ impl Client {
                 .filter(|(name, _)| HEADERS_FOR_ALL_HOSTS.contains(&name.as_str()))
                 .collect();
         }
-        let Some(http) = &self.http else {
-            return Err(HttpError::Fatal(anyhow!("the source has not been opened")));
-        };
-        let mut request = http.request(method.clone(), requested).headers(headers);
-        // The body is sent only with the original method.
-        if let Some(body) = self.parts.body.as_ref().filter(|_| *method == self.method) {
+        let mut request = self.http()?.request(method.clone(), url.clone()).headers(headers);
+        if let Some(body) = body.as_ref().filter(|_| is_home) {
             request = request.body(body.clone());
         }
-        let response = request.send().await.map_err(|error| self.transport_error(method, url, error))?;
+        let response = request.send().await.map_err(|error| self.transport_error(method, &url, error))?;
         self.has_answered.store(true, Ordering::Relaxed);
-        Ok(response)
+        if !self.keeps_cookies && response.headers().contains_key(SET_COOKIE) {
+            self.lost_cookie.store(true, Ordering::Relaxed);
+        }
+        Ok((response, token))
     }
 
     /// Whether credentials may be sent to `url`: only to the host and port of `endpoint`, or
     /// to the same host after a redirect from HTTP to HTTPS.
     pub(super) fn may_receive_credentials(&self, url: &Url) -> bool {
-        let home = &self.parts.endpoint;
-        let is_same_port =
-            url.scheme() == home.scheme() && url.port_or_known_default() == home.port_or_known_default();
-        let is_upgrade = (home.scheme(), url.scheme()) == ("http", "https")
-            && home.port_or_known_default() == Some(80)
-            && url.port_or_known_default() == Some(443);
-        url.host_str() == home.host_str() && (is_same_port || is_upgrade)
+        is_same_host(&self.parts.endpoint, url)
     }
 
-    async fn receive(
-        &self,
-        method: &Method,
-        url: Url,
-        mut response: reqwest::Response,
-    ) -> Result<Response, HttpError> {
+    /// Checks that a link from a page at `from` to another page may be followed.
+    pub(super) fn check_link(&self, from: &Url, link: &Url, what: &str) -> Result<()> {
+        let checked = self.redirects.check(&self.parts.endpoint, from, link);
+        checked.map_err(|why| anyhow!("{what} leads to {}: {why}", self.redactor.url(link)))
+    }
+
+    async fn receive(&self, outgoing: Outgoing, response: reqwest::Response) -> Result<Response, HttpError> {
+        let Outgoing { method, url, .. } = outgoing;
         let status = response.status();
-        let title = format!("{} returned {status}", self.describe(method, &url));
-        if !status.is_success() {
-            return Err(self.status_error(&title, &url, response).await);
-        }
         let headers = response.headers().clone();
-        let too_large = || {
-            HttpError::Fatal(anyhow!(
-                "{title}: the response is larger than {}, the maximum; request smaller responses with `pagination` \
-                 or a parameter in `query`",
-                ByteSize(self.max_response as u64)
-            ))
+        let title = format!("{} returned {status}", self.describe(&method, &url));
+        let is_page = status.is_success() || status == StatusCode::NOT_MODIFIED;
+        let body = if is_page {
+            body::read(&title, response, self.max_answer, self.encoding).await?
+        } else {
+            body::read_beginning(response, MAX_ERROR_BYTES).await
         };
-        if response.content_length().is_some_and(|length| length > self.max_response as u64) {
-            return Err(too_large());
-        }
-        let mut body = Vec::with_capacity(response.content_length().unwrap_or(0).min(64 << 20) as usize);
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > self.max_response => return Err(too_large()),
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break,
-                Err(error) => {
-                    let why = if error.is_timeout() { "exceeded `timeout`" } else { "was interrupted" };
-                    let message = format!("{title}: reading the response {why} after {} bytes", body.len());
-                    return Err(HttpError::transient(without_url(error).context(message)));
-                }
+        let answered = Answered { title: &title, status, headers: &headers, body: &body };
+        let mut is_empty = false;
+        match self.responses.as_ref().and_then(|responses| responses.verdict(status, &body)) {
+            Some((Verdict::Empty, _)) => is_empty = true,
+            Some((Verdict::Fail, why)) => {
+                let excerpt = self.response_body(&body);
+                return Err(HttpError::Fatal(anyhow!("{title}: {why}{excerpt}")));
             }
+            Some((Verdict::Retry, why)) => {
+                let excerpt = self.response_body(&body);
+                let error = || HttpError::transient(anyhow!("{title}: {why}{excerpt}"));
+                return Err(self.wait_error(&answered, &why).unwrap_or_else(error));
+            }
+            None if !is_page => return Err(self.status_error(&answered, &url)),
+            None => {}
         }
-        Ok(Response { title, status, url, headers, body: body.into() })
+        Ok(Response { title, status, url, headers, body, is_empty })
     }
 
     /// The request for messages, redacted.

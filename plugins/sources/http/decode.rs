@@ -1,17 +1,18 @@
 //! Decodes a response into items: records, and rejects.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use anyhow::anyhow;
 use bytes::Bytes;
 use runner_core::{Body, Error, Name, Record, Reject};
 use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::shared::csv::DocumentReader;
 
-use super::pointer::{Lookup, Pointer, type_name};
+use super::json_text::{check_line, check_outside, check_value, not_json, text};
+use super::pointer::{Located, Pointer, describe, type_name};
+use super::scan::{Children, ScanError};
 
 /// One element, line or row of a response.
 #[derive(Debug)]
@@ -35,7 +36,16 @@ pub(super) enum Unreadable {
 #[derive(Debug)]
 pub(super) enum Items {
     /// Elements of a JSON array.
-    Elements { bytes: Bytes, ranges: std::vec::IntoIter<Range<usize>> },
+    Elements {
+        bytes: Bytes,
+        rest: Children,
+        n_left: usize,
+        /// How many elements were taken.
+        number: u64,
+        url: String,
+    },
+    /// One JSON value that is a record.
+    One { value: Option<Bytes>, url: String },
     /// Lines of JSON.
     Lines { rest: Bytes, number: u64, url: String },
     /// Rows of CSV; each reject stores how many records come before it.
@@ -45,49 +55,61 @@ pub(super) enum Items {
 }
 
 impl Items {
-    /// The records at `pointer`; `null` is no records if `null_is_empty`.
-    pub(super) fn of_json(bytes: &Bytes, pointer: &Pointer, null_is_empty: bool) -> Result<Self, Unreadable> {
+    /// The records at `pointer` in a response from `url`, which is redacted; `null` is no records if `null_is_empty`.
+    ///
+    /// An element that is not valid JSON is a separate item.
+    pub(super) fn of_json(
+        bytes: &Bytes,
+        pointer: &Pointer,
+        null_is_empty: bool,
+        url: String,
+    ) -> Result<Self, Unreadable> {
         let text = text(bytes)?;
-        let not_found = |why: String| {
-            Unreadable::Unexpected(format!(
-                "the response has no `{pointer}`: {why}; set `records` to the location of the records"
-            ))
+        let scanned = |found: ScanError| not_json(text, found);
+        let range = match pointer.locate(bytes).map_err(scanned)? {
+            Located::At(range) => range,
+            Located::Nowhere(why) => {
+                return Err(Unreadable::Unexpected(format!(
+                    "the response has no `{pointer}`: {why}; set `records` to the location of the records"
+                )));
+            }
         };
-        let at = match pointer.find(text).map_err(|error| invalid_json(text, &error))? {
-            Lookup::Value(value) => value,
-            Lookup::NotFound(why) => return Err(not_found(why)),
-        };
-        let values: Vec<&RawValue> = match at.get().as_bytes().first() {
-            Some(b'[') => serde_json::from_str(at.get()).map_err(|error| invalid_json(text, &error))?,
-            Some(b'{') => vec![at],
-            Some(b'n') if null_is_empty => return Ok(Items::Null),
-            Some(b'n') if !pointer.is_root() => {
+        if !pointer.is_root() {
+            check_outside(text, &range)?;
+        }
+        let value = &bytes[range.clone()];
+        match value.first() {
+            Some(b'[') => {
+                let rest = Children::of(range.start);
+                let mut elements = rest;
+                let mut n_left = 0;
+                while elements.next_element(bytes).map_err(scanned)?.is_some() {
+                    n_left += 1;
+                }
+                Ok(Items::Elements { bytes: bytes.clone(), rest, n_left, number: 0, url })
+            }
+            Some(b'{') => Ok(Items::One { value: Some(bytes.slice(range)), url }),
+            _ if value == b"null" && null_is_empty => Ok(Items::Null),
+            _ if value == b"null" && !pointer.is_root() => {
                 let parent = pointer.parent();
-                let why = match parent.find(text) {
-                    Ok(Lookup::Value(value)) => super::pointer::describe(value),
+                let why = match parent.locate(bytes) {
+                    Ok(Located::At(range)) => describe(&bytes[range]),
                     _ => String::new(),
                 };
                 let place = if parent.is_root() { "its top level".into() } else { format!("`{parent}`") };
-                return Err(Unreadable::Unexpected(format!(
+                Err(Unreadable::Unexpected(format!(
                     "`{pointer}` is null in the response, and {place} {why}; set `records` to the array of records"
-                )));
+                )))
             }
             _ => {
+                check_value(value).map_err(|_| scanned(ScanError::Unexpected(range.start)))?;
                 let place = if pointer.is_root() { "the response".into() } else { format!("`{pointer}`") };
-                return Err(Unreadable::Unexpected(format!(
+                Err(Unreadable::Unexpected(format!(
                     "{place} is {}, neither an array of records nor an object; check `records`",
-                    type_name(at)
-                )));
+                    type_name(value)
+                )))
             }
-        };
-        // The offset of an element follows from the address of its text.
-        let base = bytes.as_ptr() as usize;
-        let range = |value: &RawValue| {
-            let start = value.get().as_ptr() as usize - base;
-            start..start + value.get().len()
-        };
-        let ranges: Vec<Range<usize>> = values.into_iter().map(range).collect();
-        Ok(Items::Elements { bytes: bytes.clone(), ranges: ranges.into_iter() })
+        }
     }
 
     /// The lines of a response from `url`, which is redacted.
@@ -125,25 +147,54 @@ impl Items {
         Items::Lines { rest: Bytes::new(), number: 0, url: String::new() }
     }
 
-    /// The bytes that contain the items, to compare pages.
-    pub(super) fn as_written<'a>(&self, response: &'a [u8]) -> &'a [u8] {
+    /// The hashes of the items, at most `at_most`, to compare pages.
+    pub(super) fn hashes(&self, at_most: usize) -> Vec<u64> {
         match self {
-            // Other parts of a response often contain the page number or the time.
-            Items::Elements { ranges, .. } => match ranges.as_slice() {
-                [first, .., last] => &response[first.start..last.end],
-                [only] => &response[only.clone()],
-                [] => &[],
-            },
-            _ => response,
+            Items::Elements { bytes, rest, .. } => {
+                let mut rest = *rest;
+                let mut hash = || Some(xxh3_64(&bytes[rest.next_element(bytes).ok()??]));
+                std::iter::from_fn(&mut hash).take(at_most).collect()
+            }
+            Items::One { value, .. } => value.iter().map(|value| xxh3_64(value)).collect(),
+            Items::Lines { rest, .. } => {
+                let (mut rest, mut number) = (rest.clone(), 0);
+                let mut hash = || take_line(&mut rest, &mut number).map(|line| xxh3_64(&line));
+                std::iter::from_fn(&mut hash).take(at_most).collect()
+            }
+            Items::Rows { records, rejects, .. } => {
+                let rejected = rejects.iter().map(|reject| &reject.record);
+                let rows = records.as_slice().iter().chain(rejected).take(at_most);
+                rows.map(|row| xxh3_64(&row.to_bytes().unwrap_or_default())).collect()
+            }
+            Items::Null => Vec::new(),
         }
     }
 
     /// The next item.
     pub(super) fn next(&mut self) -> Option<Item> {
         match self {
-            Items::Elements { bytes, ranges } => {
-                let raw = bytes.slice(ranges.next()?);
-                Some(Item { body: Ok(Body::Bytes(raw.clone())), raw })
+            Items::Elements { bytes, rest, n_left, number, url } => {
+                // The response was scanned to its end before.
+                let range = rest.next_element(bytes).ok()??;
+                *n_left = n_left.saturating_sub(1);
+                *number += 1;
+                let raw = bytes.slice(range.clone());
+                let body = match check_value(&raw) {
+                    Ok(()) => Ok(Body::Bytes(raw.clone())),
+                    Err((at, why)) => Err(anyhow!(
+                        "{url}: element {number} of the response is not JSON at byte {}: {why}",
+                        range.start + at
+                    )),
+                };
+                Some(Item { raw, body })
+            }
+            Items::One { value, url } => {
+                let raw = value.take()?;
+                let body = match check_value(&raw) {
+                    Ok(()) => Ok(Body::Bytes(raw.clone())),
+                    Err((at, why)) => Err(anyhow!("{url}: the record is not JSON at its byte {at}: {why}")),
+                };
+                Some(Item { raw, body })
             }
             Items::Lines { rest, number, url } => {
                 let raw = take_line(rest, number)?;
@@ -169,7 +220,8 @@ impl Items {
     /// How many items remain.
     pub(super) fn len(&self) -> usize {
         match self {
-            Items::Elements { ranges, .. } => ranges.len(),
+            Items::Elements { n_left, .. } => *n_left,
+            Items::One { value, .. } => usize::from(value.is_some()),
             Items::Lines { rest, .. } => {
                 rest.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count()
             }
@@ -181,7 +233,8 @@ impl Items {
     /// Whether no item remains.
     pub(super) fn is_empty(&self) -> bool {
         match self {
-            Items::Elements { ranges, .. } => ranges.len() == 0,
+            Items::Elements { n_left, .. } => *n_left == 0,
+            Items::One { value, .. } => value.is_none(),
             Items::Lines { rest, .. } => rest.trim_ascii().is_empty(),
             Items::Rows { records, rejects, .. } => records.len() == 0 && rejects.is_empty(),
             Items::Null => true,
@@ -206,46 +259,6 @@ fn take_line(rest: &mut Bytes, number: &mut u64) -> Option<Bytes> {
     None
 }
 
-/// Checks that a line is JSON. The error contains the column.
-fn check_line(line: &[u8]) -> Result<(), String> {
-    let text = std::str::from_utf8(line)
-        .map_err(|error| format!("at column {}: it is not UTF-8", error.valid_up_to() + 1))?;
-    serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| {
-        // Remove the line number of `serde_json`, which is always 1.
-        let (column, message) = (error.column(), error.to_string());
-        let why =
-            message.strip_suffix(&format!(" at line {} column {column}", error.line())).unwrap_or(&message);
-        format!("at column {column}: {why}")
-    })
-}
-
-/// The response as text, without a byte order mark.
-pub(super) fn text(bytes: &Bytes) -> Result<&str, Unreadable> {
-    let body = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    std::str::from_utf8(body).map_err(|error| {
-        let at = bytes.len() - body.len() + error.valid_up_to();
-        match error.error_len() {
-            None => {
-                Unreadable::Truncated(format!("the response ends at byte {at}, in the middle of a character"))
-            }
-            Some(_) => Unreadable::Unexpected(format!("it is not UTF-8 at byte {at}")),
-        }
-    })
-}
-
-/// The error for invalid JSON.
-pub(super) fn invalid_json(text: &str, error: &serde_json::Error) -> Unreadable {
-    if text.trim_ascii().is_empty() {
-        return Unreadable::Truncated("expected JSON, got an empty response".into());
-    }
-    if error.is_eof() {
-        return Unreadable::Truncated(format!("incomplete JSON: the response ends at byte {}", text.len()));
-    }
-    let lines = text.split_inclusive('\n').take(error.line().saturating_sub(1));
-    let at = (lines.map(str::len).sum::<usize>() + error.column()).saturating_sub(1);
-    Unreadable::Unexpected(format!("it is not JSON at byte {at} ({error})"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,7 +275,7 @@ mod tests {
 
     fn json(text: &'static str, pointer: &str) -> Result<Vec<String>, String> {
         let pointer = Pointer::try_from(pointer.to_owned()).unwrap();
-        match Items::of_json(&Bytes::from_static(text.as_bytes()), &pointer, false) {
+        match Items::of_json(&Bytes::from_static(text.as_bytes()), &pointer, false, "http://a".into()) {
             Ok(items) => Ok(raws(items)),
             Err(Unreadable::Truncated(why)) => Err(format!("truncated: {why}")),
             Err(Unreadable::Unexpected(why)) => Err(why),
@@ -271,7 +284,7 @@ mod tests {
 
     #[test]
     fn json_elements_keep_their_bytes() {
-        let text = "\u{feff}{\"data\": [ { \"p\" : 1.50 },12345678901234567890 , \"ä\"]}";
+        let text = "{\"data\": [ { \"p\" : 1.50 },12345678901234567890 , \"ä\"]}";
         assert_eq!(json(text, "/data").unwrap(), [r#"{ "p" : 1.50 }"#, "12345678901234567890", "\"ä\""]);
         assert_eq!(json(r#" {"a": 1} "#, "").unwrap(), [r#"{"a": 1}"#]);
         assert_eq!(json("[]", "").unwrap(), [""; 0]);
@@ -296,17 +309,53 @@ mod tests {
         );
         assert!(json("", "").unwrap_err().starts_with("truncated: expected JSON, got an empty"));
         assert_eq!(
-            json("[1,\n2,\n x]", "").unwrap_err(),
-            "it is not JSON at byte 8 (expected value at line 3 column 2)"
+            json("[1,\n2,\n x y]", "").unwrap_err(),
+            "it is not JSON at byte 10 (unexpected character at line 3 column 4)"
         );
+        assert_eq!(
+            json("{\"a\": [1], 'b': 2}", "/a").unwrap_err(),
+            "it is not JSON at byte 11 (key must be a string at line 1 column 12)"
+        );
+    }
+
+    #[test]
+    fn invalid_element_is_a_separate_item() {
+        let text = r#"{"mean": NaN, "data": [{"a":1}, {"a": NaN},{"a": -Infinity}, {'a': 1}, 01, {"a":2}]}"#;
+        let pointer = Pointer::try_from("/data".to_owned()).unwrap();
+        let bytes = Bytes::from_static(text.as_bytes());
+        let mut items = Items::of_json(&bytes, &pointer, false, "http://a".into()).unwrap();
+        let (mut good, mut reasons) = (Vec::new(), Vec::new());
+        assert_eq!((items.len(), items.hashes(9).len()), (6, 6));
+        while let Some(item) = items.next() {
+            match item.body {
+                Ok(_) => good.push(item.raw),
+                Err(reason) => reasons.push(reason.to_string()),
+            }
+        }
+        assert_eq!(good, [r#"{"a":1}"#, r#"{"a":2}"#]);
+        assert_eq!(
+            reasons,
+            [
+                "http://a: element 2 of the response is not JSON at byte 38: JSON has no NaN; \
+                 the API must write null instead, or nothing",
+                "http://a: element 3 of the response is not JSON at byte 49: JSON has no -Infinity; \
+                 the API must write null instead, or nothing",
+                "http://a: element 4 of the response is not JSON at byte 62: a string begins with a \
+                 single quote, and JSON needs a double quote",
+                "http://a: element 5 of the response is not JSON at byte 72: invalid number",
+            ]
+        );
+        assert_eq!(json("{\"a\": NaN}", "").unwrap(), ["bad: {\"a\": NaN}"]);
     }
 
     #[test]
     fn character_cut_in_two_is_a_truncated_response() {
         let pointer = Pointer::default();
-        let cut = Items::of_json(&Bytes::from_static(b"[\"\xC3"), &pointer, false).unwrap_err();
+        let cut =
+            Items::of_json(&Bytes::from_static(b"[\"\xC3"), &pointer, false, String::new()).unwrap_err();
         assert!(matches!(cut, Unreadable::Truncated(why) if why.contains("byte 2")));
-        let latin = Items::of_json(&Bytes::from_static(b"[\"\xE4\"]"), &pointer, false).unwrap_err();
+        let latin =
+            Items::of_json(&Bytes::from_static(b"[\"\xE4\"]"), &pointer, false, String::new()).unwrap_err();
         assert!(matches!(latin, Unreadable::Unexpected(why) if why.contains("not UTF-8 at byte 2")));
     }
 

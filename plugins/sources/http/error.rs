@@ -2,14 +2,17 @@
 
 use std::error::Error as StdError;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::anyhow;
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode, Url};
 use runner_core::{Error, Failure};
+use rustls::{AlertDescription, CertificateError, Error as TlsError};
 
-use super::client::{Client, MAX_EXCERPT_BYTES};
+use super::client::Client;
+use super::notes::is_about_limit;
+use super::wait;
 
 /// Why a request failed.
 #[derive(Debug)]
@@ -32,41 +35,37 @@ impl HttpError {
     }
 }
 
+/// A response, as far as it decides what an error is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answered<'a> {
+    /// The request and the status, for messages.
+    pub(super) title: &'a str,
+    pub(super) status: StatusCode,
+    pub(super) headers: &'a HeaderMap,
+    /// The beginning of the body.
+    pub(super) body: &'a [u8],
+}
+
 impl Client {
-    /// The error for a status other than success.
-    pub(super) async fn status_error(
-        &self,
-        title: &str,
-        url: &Url,
-        mut response: reqwest::Response,
-    ) -> HttpError {
-        let status = response.status();
-        let after = retry_after(response.headers(), SystemTime::now());
-        let mut body = Vec::new();
-        while body.len() < MAX_EXCERPT_BYTES
-            && let Ok(Some(chunk)) = response.chunk().await
-        {
-            body.extend_from_slice(&chunk);
+    /// The error for a status other than success in a response from `url`.
+    pub(super) fn status_error(&self, answered: &Answered<'_>, url: &Url) -> HttpError {
+        let Answered { title, status, .. } = *answered;
+        let excerpt = self.response_body(answered.body);
+        if let Some(error) = self.wait_error(answered, "") {
+            return error;
         }
-        let excerpt = match self.excerpt(&body) {
-            excerpt if excerpt.is_empty() => String::new(),
-            excerpt => format!(". Response body: {excerpt}"),
-        };
-        let transient = |why: &str| {
-            let failure = Failure::transient(anyhow!("{title}: {why}{excerpt}"));
-            HttpError::Retryable(failure.with_retry_after(after))
-        };
+        let transient = |why: &str| HttpError::transient(anyhow!("{title}: {why}{excerpt}"));
         let advice = match status {
-            StatusCode::TOO_MANY_REQUESTS => return transient(&with_retry_after("too many requests", after)),
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
                 return transient("the server asks to retry the request");
             }
-            _ if status.is_server_error() => {
-                return transient(&with_retry_after("server error", after));
-            }
+            _ if status.is_server_error() => return transient("server error"),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !self.may_receive_credentials(url) => {
                 "credentials are not sent to a host other than that of `endpoint`; \
                  if the API has moved, change `endpoint`"
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.lost_cookie.load(Ordering::Relaxed) => {
+                "the API has set a cookie, which it may expect here; set `cookies = true`"
             }
             StatusCode::FORBIDDEN if self.credentials.is_set() => {
                 return HttpError::FatalUntilSuccess(anyhow!(
@@ -91,9 +90,77 @@ impl Client {
         }
     }
 
+    /// The error for a status other than success of a token endpoint.
+    pub(super) fn token_error(&self, answered: &Answered<'_>) -> HttpError {
+        let Answered { title, status, .. } = *answered;
+        let excerpt = self.response_body(answered.body);
+        if let Some(error) = self.wait_error(answered, "") {
+            return error;
+        }
+        if status.is_server_error() {
+            return HttpError::transient(anyhow!("{title}: the token endpoint has failed{excerpt}"));
+        }
+        let advice = match status {
+            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                "it gives no token; check `auth.client_id` and `auth.client_secret`, `auth.scope`, `auth.audience`, \
+                 and whether `auth.client_auth` must be \"basic\" or \"body\""
+            }
+            _ => "check `auth.token_url`",
+        };
+        HttpError::FatalUntilSuccess(anyhow!("{title}: {advice}{excerpt}"))
+    }
+
+    /// The error for a response that asks to wait, or that is a rate limit; `why` is added to it.
+    pub(super) fn wait_error(&self, answered: &Answered<'_>, why: &str) -> Option<HttpError> {
+        let Answered { title, status, headers, body } = *answered;
+        let excerpt = self.response_body(body);
+        let asked = wait::asked(status, headers, SystemTime::now());
+        let is_limit = matches!(status.as_u16(), 418 | 429)
+            || wait::is_exhausted(headers)
+            || matches!(status.as_u16(), 402 | 403) && is_about_limit(&String::from_utf8_lossy(body));
+        let what = match status {
+            _ if !why.is_empty() => why,
+            _ if is_limit => "rate limit",
+            _ if status.is_server_error() => "server error",
+            _ => "the API asks to wait",
+        };
+        let Some(asked) = asked else {
+            let advice = "too many requests; set `rate_limit` to what the API allows";
+            let error = || HttpError::transient(anyhow!("{title}: {what}: {advice}{excerpt}"));
+            return is_limit.then(error);
+        };
+        let after = wait::in_words(asked.duration);
+        let header = asked.header;
+        if asked.duration > wait::LONGEST {
+            return Some(HttpError::Fatal(anyhow!(
+                "{title}: {what}; the API asks to wait {after} (`{header}`), more than the hour that is accepted; \
+                 start again later, or send fewer requests with `rate_limit`{excerpt}"
+            )));
+        }
+        let failure =
+            Failure::transient(anyhow!("{title}: {what}; retry after {after} (`{header}`){excerpt}"));
+        Some(HttpError::Retryable(failure.with_retry_after(Some(asked.duration))))
+    }
+
+    /// The beginning of a body, to be added to a message; empty for an empty body.
+    pub(super) fn response_body(&self, body: &[u8]) -> String {
+        match self.excerpt(body) {
+            excerpt if excerpt.is_empty() => String::new(),
+            excerpt => format!(". Response body: {excerpt}"),
+        }
+    }
+
     /// The error for a request without a response.
     pub(super) fn transport_error(&self, method: &Method, url: &Url, error: reqwest::Error) -> HttpError {
         let request = self.describe(method, url);
+        let place = format!(
+            "{}:{}",
+            url.host_str().unwrap_or_default(),
+            url.port_or_known_default().unwrap_or_default()
+        );
+        if let Some(why) = tls_error(&error).and_then(tls_advice) {
+            return HttpError::FatalUntilSuccess(anyhow!("{request}: {place} {why}"));
+        }
         if error.is_timeout() && !error.is_connect() {
             let message = format!("{request} did not complete within `timeout`");
             // Before the first response the API may be unreachable.
@@ -107,41 +174,9 @@ impl Client {
         if !error.is_connect() {
             return HttpError::transient(without_url(error).context(format!("{request} failed")));
         }
-        if let Some(reason) = certificate_error(&error) {
-            return HttpError::FatalUntilSuccess(anyhow!(
-                "the certificate of {} is not trusted ({reason}): check `endpoint`, \
-                 and that this machine trusts its certificate authority",
-                url.host_str().unwrap_or_default()
-            ));
-        }
-        let place = format!(
-            "{}:{}",
-            url.host_str().unwrap_or_default(),
-            url.port_or_known_default().unwrap_or_default()
-        );
         let message = format!("{request}: cannot reach {place}; check `endpoint`, and that the API is up");
         HttpError::Retryable(Failure::unreachable(without_url(error).context(message)))
     }
-}
-
-fn with_retry_after(why: &str, after: Option<Duration>) -> String {
-    match after {
-        Some(after) => format!("{why}; retry after {} s", after.as_secs()),
-        None => why.to_owned(),
-    }
-}
-
-/// The value of `Retry-After`, seconds or a date (RFC 9110, 10.2.3).
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = httpdate::parse_http_date(text).ok()?;
-    // Relative to the server's clock, if it sends `Date`; the local clock may be wrong.
-    let date = headers.get(DATE).and_then(|date| date.to_str().ok());
-    let now = date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
-    Some(until.duration_since(now).unwrap_or_default())
 }
 
 /// The error without its URL, which may contain an API key.
@@ -149,42 +184,52 @@ pub(super) fn without_url(error: reqwest::Error) -> Error {
     Error::new(error.without_url())
 }
 
-/// Why the certificate of the server was rejected, if it was.
-fn certificate_error(error: &reqwest::Error) -> Option<String> {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        // An `io::Error` hides what it wraps from `source`.
-        let wrapped = inner.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-        let tls = inner
-            .downcast_ref::<rustls::Error>()
-            .or_else(|| wrapped.and_then(|error| error.downcast_ref::<rustls::Error>()));
-        if let Some(rustls::Error::InvalidCertificate(reason)) = tls {
-            return Some(format!("{reason:?}"));
-        }
-        cause = inner.source();
+/// The error of TLS in the causes of an error.
+fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a TlsError> {
+    if let Some(found) = error.downcast_ref::<TlsError>() {
+        return Some(found);
     }
-    None
+    // An `io::Error` hides what it wraps from `source`.
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+    let wrapped = wrapped.and_then(|wrapped| tls_error(wrapped));
+    wrapped.or_else(|| tls_error(error.source()?))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use reqwest::header::HeaderValue;
-
-    fn headers(pairs: &[(reqwest::header::HeaderName, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
-    }
-
-    #[test]
-    fn retry_after_accepts_seconds_and_dates() {
-        let now = SystemTime::UNIX_EPOCH;
-        let delay = |pairs: &[_]| retry_after(&headers(pairs), now);
-        assert_eq!(delay(&[(RETRY_AFTER, "120")]), Some(Duration::from_mins(2)));
-        let date = (RETRY_AFTER, "Thu, 01 Jan 1970 00:02:00 GMT");
-        assert_eq!(delay(std::slice::from_ref(&date)), Some(Duration::from_mins(2)));
-        let clock = (DATE, "Thu, 01 Jan 1970 00:01:30 GMT");
-        assert_eq!(delay(&[date, clock]), Some(Duration::from_secs(30)));
-        assert_eq!(delay(&[(RETRY_AFTER, "soon")]), None);
-        assert_eq!(delay(&[]), None);
-    }
+/// What to do about an error of TLS that no retry mends, as the end of a sentence that begins with the server.
+fn tls_advice(error: &TlsError) -> Option<String> {
+    let certificate = match error {
+        TlsError::InvalidCertificate(certificate) => certificate,
+        TlsError::AlertReceived(
+            alert @ (AlertDescription::CertificateRequired
+            | AlertDescription::HandshakeFailure
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied),
+        ) => {
+            return Some(format!(
+                "refuses the connection ({alert:?}); if it asks for a client certificate, set `tls.crt_file` and `tls.key_file`"
+            ));
+        }
+        _ => return None,
+    };
+    Some(match certificate {
+        CertificateError::UnknownIssuer => "has a certificate of an authority that this machine does not trust \
+             (UnknownIssuer); set `tls.ca_file` to the certificate of that authority, or the variable SSL_CERT_FILE"
+            .to_owned(),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "has a certificate for another host name; check the host of `endpoint`, or set \
+             `tls.verify_hostname = false` with `tls.ca_file`"
+                .to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "has a certificate that has expired; it must be renewed there; check the clock of this machine".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "has a certificate that is not valid yet; check the clock of this machine".to_owned()
+        }
+        other => format!(
+            "has a certificate that is not trusted ({other:?}); check `endpoint`, and set `tls.ca_file` \
+             if the certificate is of a private authority"
+        ),
+    })
 }

@@ -2,44 +2,63 @@
 
 mod answer;
 mod auth;
+mod body;
 mod client;
 mod codec;
+mod connect;
 mod decode;
 mod error;
+mod hints;
+mod json_text;
 mod link;
 mod next_page;
+mod notes;
 mod page;
+mod page_history;
 mod page_request;
+mod page_url;
 mod pagination;
 mod parameter;
 mod pointer;
 mod position;
+mod rate_limit;
 mod redact;
+mod redirect;
 mod request_options;
+mod responses;
+mod scan;
 mod source;
 #[cfg(test)]
 mod tests;
 mod url_parameters;
+mod wait;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 use runner_core::{
-    BuildContext, HumanDuration, Name, OptionErrors, Plugin, Result, Secret, Source, SourceConfig,
+    BuildContext, ByteSize, HumanDuration, Name, OptionErrors, Plugin, Result, Secret, Source, SourceConfig,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::auth::{Auth, Credentials};
-use self::client::{Client, MAX_RESPONSE, RequestParts};
+use self::client::{Client, RequestParts};
 use self::codec::Codec;
+use self::connect::TlsOptions;
 use self::page::END_CHECK_DELAYS;
 use self::pagination::Pagination;
 use self::parameter::Parameter;
 use self::pointer::Pointer;
+use self::rate_limit::{RateLimit, RateLimiter};
 use self::redact::Redactor;
+use self::redirect::Redirects;
 use self::request_options::{Method, identity, without_query};
+use self::responses::Responses;
 use self::source::{Http, Settings};
+
+/// The maximum size of a response, which is kept in memory.
+const MAX_ANSWER: ByteSize = ByteSize::from_mib(256);
 
 runner_core::register! {
     Plugin::source::<HttpConfig>("http").example(r#"
@@ -71,14 +90,16 @@ struct HttpConfig {
     /// `endpoint`, and never shown.
     #[serde(default)]
     headers: BTreeMap<String, Secret>,
-    /// Query parameters to add to `endpoint`.
+    /// Query parameters to add to `endpoint`. A list repeats the parameter.
     #[serde(default)]
     query: BTreeMap<String, Parameter>,
     /// The request body. If it looks like JSON, `Content-Type` is `application/json`.
     body: Option<String>,
-    /// Credentials: `{ strategy = "basic", user, password }`, `{ strategy = "bearer", token }`
-    /// or `{ strategy = "api_key", in = "header", name, value }`, where `in` may also be `"query"`.
-    /// Sent only to the host of `endpoint`, and never shown.
+    /// Credentials: `{ strategy = "basic", user, password }`, `{ strategy = "bearer", token }`,
+    /// `{ strategy = "api_key", in = "header", name, value }`, where `in` may also be `"query"`,
+    /// `{ strategy = "oauth2", token_url, client_id, client_secret }` for client credentials, or
+    /// `{ strategy = "hmac", secret, message, headers }` for signed requests.
+    /// Sent only to the host of `endpoint` and to `token_url`, and never shown.
     auth: Option<Auth>,
     /// The time from one poll to the next. Without it the run ends after one poll of all pages.
     interval: Option<HumanDuration>,
@@ -93,9 +114,30 @@ struct HttpConfig {
     #[serde(default)]
     records: Pointer,
     /// How to request the next page: `{ type = "cursor", cursor, param }` with the JSON pointer
-    /// to the cursor and the query parameter for it, `{ type = "page", param, start = 1 }` until
-    /// a page is empty, or `{ type = "link" }` for `Link` headers as in RFC 8288.
+    /// to the cursor and the query parameter for it, `{ type = "page", param, start = 1 }` or
+    /// `{ type = "offset", param, limit_param, limit }` until a page is empty,
+    /// `{ type = "next_url", next }` with the JSON pointer to the URL of the next page,
+    /// or `{ type = "link" }` for `Link` headers as in RFC 8288. With any of them `last`, `total` and
+    /// `has_more`, JSON pointers, and `max_pages` end a walk earlier.
     pagination: Option<Pagination>,
+    /// Responses that are not what their status says: `{ retry = ["/Note"], empty = [{ status = 404 }],
+    /// fail = [{ at = "/code", is = 429 }, { text = "Invalid key" }] }`. Without it, a response that looks
+    /// like an error or a rate limit instead of a record is an error.
+    responses: Option<Responses>,
+    /// How many requests the API allows: `{ requests = 5, per = "1m" }`. Requests wait for their turn.
+    rate_limit: Option<RateLimit>,
+    /// Where redirects and links to the next page may lead. Credentials, `headers` and `body` are sent
+    /// only to the host of `endpoint` in any case.
+    #[serde(default)]
+    redirects: Redirects,
+    /// The maximum size of a decompressed response. Default: 256 MiB, and 32 MiB where the whole response
+    /// is one value. A larger one is an error.
+    max_answer: Option<ByteSize>,
+    /// Certificates and keys for `https://`.
+    tls: Option<TlsOptions>,
+    /// Whether cookies that the API sets are sent back, until the run ends.
+    #[serde(default)]
+    cookies: bool,
 }
 
 fn thirty_seconds() -> HumanDuration {
@@ -129,8 +171,15 @@ impl HttpConfig {
             parts: RequestParts { endpoint, headers, body },
             credentials,
             redactor,
-            max_response: MAX_RESPONSE,
+            redirects: self.redirects,
+            responses: self.responses,
+            rate_limiter: self.rate_limit.map(RateLimiter::new).transpose()?,
+            tls: self.tls.map(|tls| tls.check(context)).transpose()?.unwrap_or_default(),
+            keeps_cookies: self.cookies,
+            encoding: None,
+            max_answer: self.max_answer.unwrap_or(MAX_ANSWER).as_usize(),
             has_answered: AtomicBool::new(false),
+            lost_cookie: AtomicBool::new(false),
         };
         let settings = Settings {
             timeout: self.timeout.unless_zero(),
@@ -138,6 +187,8 @@ impl HttpConfig {
             records: self.records,
             pagination: self.pagination,
             interval: self.interval.map(Into::into),
+            has_max_answer: self.max_answer.is_some(),
+            is_shaped: false,
             end_check_delays: &END_CHECK_DELAYS,
             limits: context.batch,
             gauges: context.gauges.clone(),

@@ -1,106 +1,238 @@
 //! Finds the request for the next page in a response.
 
+use std::collections::HashSet;
+
 use anyhow::anyhow;
 use tracing::warn;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::client::Response;
-use super::decode::{Items, Unreadable, invalid_json, text};
+use super::codec::Codec;
+use super::decode::{Items, Unreadable};
 use super::error::HttpError;
+use super::json_text::{not_json, text};
 use super::link::next_target;
+use super::page_history::hashes;
 use super::page_request::{PageRequest, Place};
-use super::pagination::Pagination;
-use super::pointer::{Lookup, Pointer, type_name};
+use super::pagination::{Ends, Pagination};
+use super::pointer::{Located, Pointer, type_name};
 use super::source::Http;
 
 impl Http {
-    /// The request for the next page; a page that was already read is an error.
-    pub(super) fn next_request(
+    /// The request for the next page. Pages that repeat are an error.
+    pub(super) async fn next_request(
         &mut self,
         request: &PageRequest,
         response: &Response,
         items: &Items,
     ) -> Result<Option<PageRequest>, HttpError> {
-        let (next, named) = match &self.settings.pagination {
+        if self.settings.pagination.is_none() || response.has_no_records() {
+            return Ok(None);
+        }
+        let next = self.named_next(request, response, items)?;
+        let Some(next) = next else { return Ok(None) };
+        let has_ended = self.has_ended(request, response, items);
+        if has_ended.map_err(|unreadable| self.unreadable(response, unreadable))? {
+            return Ok(None);
+        }
+        if self.history.repeats(request, hashes(items)) && self.holds_this_page(&next).await? {
+            return Err(HttpError::Fatal(anyhow!(
+                "{}: this page and the next one hold every record of the page before; {}",
+                response.title,
+                self.repeat_advice()
+            )));
+        }
+        Ok(Some(next))
+    }
+
+    /// Whether the page of `next` holds every record of the page before it.
+    async fn holds_this_page(&mut self, next: &PageRequest) -> Result<bool, HttpError> {
+        let response = match self.client.request(self.settings.pagination.as_ref(), next).await {
+            Ok(response) => response,
+            Err(HttpError::NotFound(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let items = self.decode(&response)?;
+        Ok(self.history.holds_last(&HashSet::from_iter(hashes(&items))))
+    }
+
+    fn repeat_advice(&self) -> String {
+        let pagination = self.settings.pagination.as_ref();
+        match pagination.and_then(|it| it.param()) {
+            Some(param) => format!(
+                "does the API read `{param}`? If it returns its last page again and again, say where it ends \
+                 with `last`, `total`, `has_more` or `max_pages` of `pagination`"
+            ),
+            None => "the source would never end".into(),
+        }
+    }
+
+    /// The request for the page that the response names, or that follows in counting.
+    fn named_next(
+        &self,
+        request: &PageRequest,
+        response: &Response,
+        items: &Items,
+    ) -> Result<Option<PageRequest>, HttpError> {
+        let unreadable = |why| self.unreadable(response, why);
+        let is_first = !self.has_succeeded && !items.is_empty();
+        let (place, named) = match &self.settings.pagination {
             None => return Ok(None),
-            Some(Pagination::Page { param, .. }) => {
-                let Place::Page(page) = request.place else { return Ok(None) };
-                if items.is_empty() {
-                    return Ok(None);
-                }
-                if !self.history.is_new_page(xxh3_64(items.as_written(&response.body))) {
-                    return Err(HttpError::Fatal(anyhow!(
-                        "{}: page {page} is identical to the page before it; \
-                         does the API read the page number from the parameter `{param}`?",
-                        response.title
-                    )));
-                }
-                return Ok(Some(request.next(Place::Page(page + 1), items)));
-            }
-            Some(Pagination::Link {}) => {
-                let Some(target) = next_target(response.links()) else { return Ok(None) };
-                let next = self.client.link(response, target).map_err(|_| {
-                    let target = self.client.redactor.text(target);
-                    HttpError::FatalUntilSuccess(anyhow!(
-                        "{}: the next link `{target}` is not a valid URL",
-                        response.title
-                    ))
-                })?;
-                (request.next(next, items), "the next link".to_owned())
-            }
-            Some(Pagination::Cursor { cursor: pointer, .. }) => {
-                let is_first = !self.has_succeeded && !items.is_empty();
-                let found = read_cursor(pointer, response, is_first);
-                let Some(cursor) = found.map_err(|unreadable| self.unreadable(response, unreadable))? else {
-                    return Ok(None);
+            Some(Pagination::Page { .. } | Pagination::Offset { .. }) => {
+                let place = match request.place {
+                    Place::Page(page) => Place::Page(page + 1),
+                    Place::Offset(offset) => Place::Offset(offset + items.len() as u64),
+                    _ => return Ok(None),
                 };
-                let named = format!("the cursor `{}` at `{pointer}`", self.client.redactor.text(&cursor));
-                (request.next(Place::Cursor(cursor), items), named)
+                return Ok((!items.is_empty()).then(|| request.next(place, items)));
+            }
+            Some(Pagination::Link { .. }) => {
+                let Some(target) = next_target(response.links()) else { return Ok(None) };
+                (self.linked(response, target, "the next link")?, "the next link".to_owned())
+            }
+            Some(Pagination::NextUrl { next, .. }) => {
+                let found = read_next(next, response, is_first, "URL").map_err(unreadable)?;
+                let Some(found) = found else { return Ok(None) };
+                let Ok(target) = serde_json::from_str::<String>(&found) else {
+                    let why = format!(
+                        "`{next}` is {}, but the URL of the next page must be a string; check `pagination.next`",
+                        type_name(found.as_bytes())
+                    );
+                    return Err(unreadable(Unreadable::Unexpected(why)));
+                };
+                let what = format!("the URL at `{next}`");
+                (self.linked(response, &target, &what)?, what)
+            }
+            Some(pagination @ Pagination::Cursor { cursor, .. }) => {
+                let found = read_next(cursor, response, is_first, "cursor").map_err(unreadable)?;
+                let Some(found) = found else { return Ok(None) };
+                let is_scalar = !found.starts_with(['[', '{']) && found != "true";
+                if !is_scalar && !pagination.is_in_body() {
+                    let why = format!(
+                        "`{cursor}` is {}, but a cursor must be a string or a number; check `pagination.cursor`",
+                        type_name(found.as_bytes())
+                    );
+                    return Err(unreadable(Unreadable::Unexpected(why)));
+                }
+                let plain = serde_json::from_str::<String>(&found).unwrap_or_else(|_| found.clone());
+                let named = format!("the cursor `{}` at `{cursor}`", self.client.redactor.text(&plain));
+                (Place::Cursor(if pagination.is_in_body() { found } else { plain }), named)
             }
         };
-        let url = self.client.url(self.settings.pagination.as_ref(), &next).map_err(HttpError::Fatal)?;
-        if !self.history.has_requested(&url) {
+        let next = request.next(place, items);
+        let pagination = self.settings.pagination.as_ref();
+        let fingerprint = self.client.fingerprint(pagination, &next).map_err(HttpError::Fatal)?;
+        if !self.history.has_requested(fingerprint) {
             return Ok(Some(next));
         }
         // The last page of some APIs contains its own cursor.
         if items.is_empty() {
             return Ok(None);
         }
-        let advice = match &self.settings.pagination {
-            Some(Pagination::Cursor { param, .. }) => format!("does the API read its cursor from `{param}`?"),
-            _ => "the source would never end".into(),
-        };
+        // An API may name the last page as its own next one, and say elsewhere that it is the last one.
+        if self.has_ended(request, response, items).is_ok_and(|has_ended| has_ended) {
+            return Ok(None);
+        }
         Err(HttpError::Fatal(anyhow!(
-            "{}: {named} repeats and leads to a page that was already read; {advice}",
-            response.title
+            "{}: {named} repeats and leads to a page that was already read; {}",
+            response.title,
+            self.repeat_advice()
         )))
+    }
+
+    /// The place that a link leads to, if it may be followed.
+    fn linked(&self, response: &Response, target: &str, what: &str) -> Result<Place, HttpError> {
+        let Response { title, url, .. } = response;
+        let Ok(link) = url.join(target) else {
+            let target = self.client.redactor.text(target);
+            return Err(HttpError::FatalUntilSuccess(anyhow!(
+                "{title}: {what} `{target}` is not a valid URL"
+            )));
+        };
+        let checked = self.client.check_link(url, &link, what);
+        checked.map_err(|error| HttpError::Fatal(error.context(title.clone())))?;
+        self.client.link(response, target).map_err(HttpError::Fatal)
+    }
+
+    /// Whether the options that all types of pagination have say that this is the last page.
+    fn has_ended(
+        &self,
+        request: &PageRequest,
+        response: &Response,
+        items: &Items,
+    ) -> Result<bool, Unreadable> {
+        let Some(pagination) = &self.settings.pagination else { return Ok(true) };
+        let Ends { last, total, has_more, max_pages } = pagination.ends();
+        let n_pages = match (&request.place, pagination) {
+            (Place::Page(page), Pagination::Page { start, .. }) => page.saturating_sub(*start) + 1,
+            _ => request.n_pages + 1,
+        };
+        if max_pages.is_some_and(|max_pages| n_pages >= max_pages) {
+            return Ok(true);
+        }
+        if self.settings.codec != Codec::Json {
+            return Ok(false);
+        }
+        if let Some(pointer) = has_more {
+            let is_first = !self.has_succeeded && !items.is_empty();
+            let found = read_next(pointer, response, is_first, "value of `has_more`")?;
+            if found.is_none_or(|found| matches!(found.trim_matches('"'), "false" | "False" | "0" | "no")) {
+                return Ok(true);
+            }
+        }
+        if let Some(last) = last.map(|pointer| read_number(pointer, response, "last")).transpose()?.flatten()
+        {
+            let number = match request.place {
+                Place::Page(page) => page,
+                _ => n_pages,
+            };
+            if number >= last {
+                return Ok(true);
+            }
+        }
+        let total = total.map(|pointer| read_number(pointer, response, "total")).transpose()?.flatten();
+        let n_elements = items.len() as u64
+            + match request.place {
+                Place::Offset(offset) => offset,
+                _ => request.n_elements,
+            };
+        Ok(total.is_some_and(|total| n_elements >= total))
     }
 }
 
-/// The cursor of the next page; on the last page it is missing, `null` or empty.
-fn read_cursor(pointer: &Pointer, response: &Response, is_first: bool) -> Result<Option<String>, Unreadable> {
+/// The JSON text at `pointer`; on the last page it is missing, null, false or empty.
+fn read_next(
+    pointer: &Pointer,
+    response: &Response,
+    is_first: bool,
+    what: &str,
+) -> Result<Option<String>, Unreadable> {
     let text = text(&response.body)?;
-    let invalid_json = |error: serde_json::Error| invalid_json(text, &error);
-    let value = match pointer.find(text).map_err(invalid_json)? {
-        Lookup::Value(value) => value,
-        Lookup::NotFound(why) => {
+    match pointer.locate(text.as_bytes()).map_err(|found| not_json(text, found))? {
+        Located::At(range) => {
+            let found = &text[range];
+            Ok((!matches!(found, "null" | "false" | "\"\"" | "[]" | "{}")).then(|| found.to_owned()))
+        }
+        Located::Nowhere(why) => {
             if is_first {
-                warn!("{}: no cursor at `{pointer}` ({why}); treating this as the last page", response.title);
+                warn!("{}: no {what} at `{pointer}` ({why}); treating this as the last page", response.title);
             }
-            return Ok(None);
+            Ok(None)
         }
+    }
+}
+
+/// The number at `pointer`, which may also be written as a string; `None` if it is missing or null.
+fn read_number(pointer: &Pointer, response: &Response, option: &str) -> Result<Option<u64>, Unreadable> {
+    let text = text(&response.body)?;
+    let Located::At(range) = pointer.locate(text.as_bytes()).map_err(|found| not_json(text, found))? else {
+        return Ok(None);
     };
-    match value.get().as_bytes().first() {
-        Some(b'"') => {
-            let cursor: String = serde_json::from_str(value.get()).map_err(invalid_json)?;
-            Ok((!cursor.is_empty()).then_some(cursor))
-        }
-        Some(b'n') => Ok(None),
-        Some(b'-' | b'0'..=b'9') => Ok(Some(value.get().to_owned())),
-        _ if value.get() == "false" => Ok(None),
-        _ => Err(Unreadable::Unexpected(format!(
-            "`{pointer}` is {}, but a cursor must be a string or a number; check `pagination.cursor`",
-            type_name(value)
-        ))),
+    let found = &text[range];
+    if found == "null" {
+        return Ok(None);
+    }
+    match found.trim_matches('"').trim().parse::<f64>() {
+        Ok(number) if number >= 0.0 => Ok(Some(number as u64)),
+        _ => Err(Unreadable::Unexpected(format!("`{pointer}` is not a number; check `pagination.{option}`"))),
     }
 }

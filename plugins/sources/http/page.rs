@@ -60,7 +60,7 @@ impl Http {
     /// Sends the request once and skips delivered records. Also returns why the page may be the end, if it may.
     async fn fetch_once(&mut self, request: &PageRequest) -> Result<(Page, Option<String>), HttpError> {
         let pagination = self.settings.pagination.as_ref();
-        self.history.add(&self.client.url(pagination, request).map_err(HttpError::Fatal)?);
+        self.history.add(self.client.fingerprint(pagination, request).map_err(HttpError::Fatal)?);
         let response = match self.client.request(pagination, request).await {
             Ok(response) => response,
             // Some APIs return 404 after the last page.
@@ -71,7 +71,8 @@ impl Http {
             Err(error) => return Err(error),
         };
         let mut items = self.decode(&response)?;
-        let next = self.next_request(request, &response, &items)?;
+        let next = self.next_request(request, &response, &items).await?;
+        self.hint(&response, &items);
         let is_end = matches!(items, Items::Null) && next.is_none();
         let why = is_end.then(|| {
             let records = &self.settings.records;

@@ -1,36 +1,123 @@
-//! The `pagination` option, and detection of repeated pages.
+//! The `pagination` option.
 
-use std::collections::HashSet;
-
-use reqwest::Url;
+use runner_core::{OptionError, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use xxhash_rust::xxh3::xxh3_64;
 
+use super::codec::Codec;
 use super::page_request::{PageRequest, Place};
 use super::pointer::Pointer;
 
-/// How to request the next page.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Pagination {
+/// Defines the pagination types with the options that all of them have.
+///
+/// `#[serde(flatten)]` would lose the position of an error in the pipeline file.
+macro_rules! pagination {
+    ($($(#[$meta:meta])* $name:ident { $($fields:tt)* })*) => {
+        /// How to request the next page.
+        #[derive(Clone, Debug, Deserialize, JsonSchema)]
+        #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+        pub(super) enum Pagination {
+            $($(#[$meta])* $name {
+                $($fields)*
+                /// The location of the number of the last page in the response, as a JSON pointer.
+                last: Option<Pointer>,
+                /// The location of the number of all records in the response, as a JSON pointer.
+                total: Option<Pointer>,
+                /// The location of a value that is true if there is another page, as a JSON pointer.
+                has_more: Option<Pointer>,
+                /// How many pages a walk reads at most.
+                max_pages: Option<u64>,
+            },)*
+        }
+
+        impl Pagination {
+            /// The options that all types have.
+            pub(super) fn ends(&self) -> Ends<'_> {
+                match self {
+                    $(Pagination::$name { last, total, has_more, max_pages, .. } => Ends {
+                        last: last.as_ref(),
+                        total: total.as_ref(),
+                        has_more: has_more.as_ref(),
+                        max_pages: *max_pages,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+pagination! {
     /// Each response contains the cursor of the next page; the last one has none or an empty one.
     Cursor {
         /// The location of the cursor in the response, as a JSON pointer such as `"/meta/next_cursor"`.
         cursor: Pointer,
-        /// The query parameter for the cursor.
+        /// The query parameter for the cursor; with `in = "body"` a JSON pointer into `body`.
         param: String,
-    },
+        /// Where the cursor is sent.
+        #[serde(rename = "in", default)]
+        sent_in: SentIn,
+    }
     /// Pages are numbered; the first page without records is the end.
     Page {
-        /// The query parameter for the page number.
+        /// The query parameter for the page number; with `in = "body"` a JSON pointer into `body`.
         param: String,
         /// The number of the first page.
         #[serde(default = "first_page")]
         start: u64,
-    },
+        /// Where the page number is sent.
+        #[serde(rename = "in", default)]
+        sent_in: SentIn,
+    }
     /// Each response except the last has a header `Link: <…>; rel="next"`, as in RFC 8288.
-    Link {},
+    Link {}
+    /// A page begins behind so many records; the first page without records is the end.
+    Offset {
+        /// The query parameter for the number of records to leave out; with `in = "body"` a JSON
+        /// pointer into `body`.
+        param: String,
+        /// The query parameter for `limit`, or with `in = "body"` a JSON pointer. Without it the limit
+        /// is not sent.
+        limit_param: Option<String>,
+        /// How many records to request per page. The next page begins behind the records that the page
+        /// really had.
+        #[schemars(range(min = 1))]
+        limit: Option<u64>,
+        /// Where the offset and the limit are sent.
+        #[serde(rename = "in", default)]
+        sent_in: SentIn,
+    }
+    /// Each response contains the URL of the next page; in the last one it is missing, null or empty.
+    NextUrl {
+        /// The location of the URL in the response, as a JSON pointer such as `"/links/next"`.
+        next: Pointer,
+    }
+}
+
+/// Where cursor, page or offset are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SentIn {
+    /// In the query of the URL.
+    #[default]
+    Query,
+    /// In `body`, which must be JSON.
+    Body,
+}
+
+/// What ends a walk before the page that the type of pagination ends with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends<'a> {
+    pub(super) last: Option<&'a Pointer>,
+    pub(super) total: Option<&'a Pointer>,
+    pub(super) has_more: Option<&'a Pointer>,
+    pub(super) max_pages: Option<u64>,
+}
+
+/// What tells the API which page is requested.
+#[derive(Debug)]
+pub(super) enum Parameter<'a> {
+    Query { name: &'a str, value: String },
+    Body { pointer: Pointer, json: String },
 }
 
 fn first_page() -> u64 {
@@ -38,48 +125,125 @@ fn first_page() -> u64 {
 }
 
 impl Pagination {
+    /// The name in a pipeline file.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Pagination::Cursor { .. } => "cursor",
+            Pagination::Page { .. } => "page",
+            Pagination::Link { .. } => "link",
+            Pagination::Offset { .. } => "offset",
+            Pagination::NextUrl { .. } => "next_url",
+        }
+    }
+
+    /// The option `param`, if there is one.
+    pub(super) fn param(&self) -> Option<&str> {
+        match self {
+            Pagination::Cursor { param, .. }
+            | Pagination::Page { param, .. }
+            | Pagination::Offset { param, .. } => Some(param),
+            Pagination::Link { .. } | Pagination::NextUrl { .. } => None,
+        }
+    }
+
+    /// Whether cursor, page or offset are sent in the body.
+    pub(super) fn is_in_body(&self) -> bool {
+        match self {
+            Pagination::Cursor { sent_in, .. }
+            | Pagination::Page { sent_in, .. }
+            | Pagination::Offset { sent_in, .. } => *sent_in == SentIn::Body,
+            Pagination::Link { .. } | Pagination::NextUrl { .. } => false,
+        }
+    }
+
+    /// Checks the option against `codec` and `body`.
+    pub(super) fn check(&self, codec: Codec, body: Option<&str>) -> Result<()> {
+        let Ends { last, total, has_more, max_pages } = self.ends();
+        let reads_json = matches!(self, Pagination::Cursor { .. } | Pagination::NextUrl { .. });
+        if codec != Codec::Json && (reads_json || last.or(total).or(has_more).is_some()) {
+            let message = if reads_json {
+                format!(
+                    "type = \"{}\" requires codec = \"json\"; use type = \"page\", \"offset\" or \"link\"",
+                    self.name()
+                )
+            } else {
+                "`last`, `total` and `has_more` require codec = \"json\"".to_owned()
+            };
+            return Err(OptionError::new("pagination", message));
+        }
+        if max_pages == Some(0) {
+            return Err(OptionError::new("pagination.max_pages", "must be greater than 0"));
+        }
+        if let Pagination::Offset { limit_param, limit, .. } = self {
+            if limit_param.is_some() && limit.is_none() {
+                return Err(OptionError::new("pagination.limit_param", "requires `pagination.limit`"));
+            }
+            if *limit == Some(0) {
+                return Err(OptionError::new("pagination.limit", "must be greater than 0"));
+            }
+        }
+        if self.is_in_body() {
+            let names = self.param().into_iter().map(|param| ("pagination.param", param));
+            let limit_param = match self {
+                Pagination::Offset { limit_param: Some(param), .. } => {
+                    Some(("pagination.limit_param", &**param))
+                }
+                _ => None,
+            };
+            let mut filled = body.unwrap_or_default().to_owned();
+            for (option, param) in names.chain(limit_param) {
+                let pointer =
+                    Pointer::try_from(param.to_owned()).map_err(|why| OptionError::new(option, why))?;
+                filled = pointer.replace(&filled, "1").map_err(|why| {
+                    OptionError::new(option, format!("`in = \"body\"` sets this in `body`, but {why}"))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// The request for the first page.
     pub(super) fn first_request(pagination: Option<&Pagination>) -> PageRequest {
-        match pagination {
-            Some(Pagination::Page { start, .. }) => PageRequest::first(Place::Page(*start)),
-            _ => PageRequest::first(Place::First),
-        }
+        PageRequest::first(match pagination {
+            Some(Pagination::Page { start, .. }) => Place::Page(*start),
+            Some(Pagination::Offset { .. }) => Place::Offset(0),
+            _ => Place::First,
+        })
     }
 
     /// Whether a saved request fits this pagination; the option may have been edited.
     pub(super) fn accepts(pagination: Option<&Pagination>, request: &PageRequest) -> bool {
         match (pagination, &request.place) {
             (Some(Pagination::Page { start, .. }), Place::Page(page)) => page >= start,
-            (Some(Pagination::Page { .. }), _) => false,
+            (Some(Pagination::Offset { .. }), Place::Offset(_)) => true,
+            (Some(Pagination::Page { .. } | Pagination::Offset { .. }), _) => false,
             (_, Place::First)
             | (Some(Pagination::Cursor { .. }), Place::Cursor(_))
-            | (Some(Pagination::Link {}), Place::Link(_)) => true,
+            | (Some(Pagination::Link { .. } | Pagination::NextUrl { .. }), Place::Link(_)) => true,
             _ => false,
         }
     }
-}
 
-/// The pages requested in one poll, to detect an API that returns the same pages forever.
-#[derive(Debug, Default)]
-pub(super) struct PageHistory {
-    requested: HashSet<u64>,
-    last_page: Option<u64>,
-}
-
-impl PageHistory {
-    /// Adds a request.
-    pub(super) fn add(&mut self, url: &Url) {
-        self.requested.insert(xxh3_64(url.as_str().as_bytes()));
+    /// What a request for the page at `place` sends in addition to the endpoint and the body.
+    pub(super) fn parameters(&self, place: &Place) -> Vec<Parameter<'_>> {
+        let value = match place {
+            Place::Page(number) | Place::Offset(number) => number.to_string(),
+            Place::Cursor(cursor) => cursor.clone(),
+            Place::First | Place::Link(_) => return Vec::new(),
+        };
+        let Some(param) = self.param() else { return Vec::new() };
+        let mut parameters = vec![self.parameter(param, value)];
+        if let Pagination::Offset { limit_param: Some(param), limit: Some(limit), .. } = self {
+            parameters.push(self.parameter(param, limit.to_string()));
+        }
+        parameters
     }
 
-    /// Whether this request was already made.
-    pub(super) fn has_requested(&self, url: &Url) -> bool {
-        self.requested.contains(&xxh3_64(url.as_str().as_bytes()))
-    }
-
-    /// Adds the fingerprint of a page; false if it equals that of the page before.
-    pub(super) fn is_new_page(&mut self, fingerprint: u64) -> bool {
-        self.last_page.replace(fingerprint) != Some(fingerprint)
+    fn parameter<'a>(&self, name: &'a str, value: String) -> Parameter<'a> {
+        match Pointer::try_from(name.to_owned()) {
+            Ok(pointer) if self.is_in_body() => Parameter::Body { pointer, json: value },
+            _ => Parameter::Query { name, value },
+        }
     }
 }
 
@@ -96,7 +260,7 @@ mod tests {
     fn pagination_accepts_the_options_of_each_type() {
         let page = read(json!({"type": "page", "param": "p"})).unwrap();
         assert!(matches!(page, Pagination::Page { start: 1, .. }));
-        assert!(matches!(read(json!({"type": "link"})), Ok(Pagination::Link {})));
+        assert!(matches!(read(json!({"type": "link"})), Ok(Pagination::Link { .. })));
         assert!(read(json!({"type": "link", "param": "p"})).is_err());
         assert!(read(json!({"type": "cursor", "param": "p"})).is_err());
         assert!(
@@ -112,7 +276,7 @@ mod tests {
         let tables = schema["oneOf"].as_array().unwrap();
         let names: Vec<_> =
             tables.iter().map(|it| it["properties"]["type"]["const"].as_str().unwrap()).collect();
-        assert_eq!(names, ["cursor", "page", "link"]);
+        assert_eq!(names, ["cursor", "page", "link", "offset", "next_url"]);
         assert!(tables.iter().all(|it| it["additionalProperties"] == false), "{schema:#}");
         assert_eq!(tables[1]["required"], json!(["type", "param"]), "{schema:#}");
         assert_eq!(tables[1]["properties"]["start"]["default"], 1);
@@ -126,5 +290,45 @@ mod tests {
         assert!(!Pagination::accepts(Some(&page), &PageRequest::first(Place::First)));
         assert!(Pagination::accepts(None, &PageRequest::first(Place::First)));
         assert!(!Pagination::accepts(None, &PageRequest::first(Place::Link("http://a/".into()))));
+    }
+
+    #[test]
+    fn parameters_are_sent_in_the_query_or_the_body() {
+        let shown = |table: Value, place: Place| -> Vec<String> {
+            let shown = |parameter: Parameter<'_>| match parameter {
+                Parameter::Query { name, value } => format!("{name}={value}"),
+                Parameter::Body { pointer, json } => format!("{pointer}: {json}"),
+            };
+            read(table).unwrap().parameters(&place).into_iter().map(shown).collect()
+        };
+        let offset = json!({"type": "offset", "param": "skip", "limit_param": "top", "limit": 10});
+        assert_eq!(shown(offset, Place::Offset(20)), ["skip=20", "top=10"]);
+        let body = json!({"type": "cursor", "cursor": "/c", "param": "/v/after", "in": "body"});
+        assert_eq!(shown(body.clone(), Place::Cursor("[1]".into())), ["/v/after: [1]"]);
+        assert!(shown(body, Place::First).is_empty());
+        assert!(shown(json!({"type": "next_url", "next": "/n"}), Place::Link("http://a/".into())).is_empty());
+    }
+
+    #[test]
+    fn options_that_do_not_go_together_are_refused() {
+        let check = |table: Value, codec, body| {
+            read(table)
+                .unwrap()
+                .check(codec, body)
+                .map_err(|error| error.to_string())
+                .err()
+                .unwrap_or_default()
+        };
+        let offset = json!({"type": "offset", "param": "skip", "limit_param": "top"});
+        assert!(check(offset, Codec::Json, None).starts_with("`pagination.limit_param`"));
+        let body = json!({"type": "page", "param": "/page", "in": "body"});
+        assert!(check(body.clone(), Codec::Json, None).starts_with("`pagination.param`"));
+        assert!(check(body.clone(), Codec::Json, Some("page=1")).contains("not valid JSON"));
+        assert_eq!(check(body, Codec::Json, Some("{}")), "");
+        let name = json!({"type": "page", "param": "page", "in": "body"});
+        assert!(check(name, Codec::Json, Some("{}")).contains("\"/page\""));
+        let total = json!({"type": "page", "param": "p", "total": "/t"});
+        assert!(check(total, Codec::Csv, None).contains("codec = \"json\""));
+        assert!(check(json!({"type": "link", "max_pages": 0}), Codec::Csv, None).contains("max_pages"));
     }
 }

@@ -1,11 +1,13 @@
 //! JSON pointers (RFC 6901) that return the original bytes of a value.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+
+use super::scan::{self, Children, ScanError};
 
 /// A JSON pointer; the empty one is the whole response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -43,15 +45,6 @@ impl fmt::Display for Pointer {
     }
 }
 
-/// The result of a lookup.
-#[derive(Debug)]
-pub(super) enum Lookup<'a> {
-    /// The text of the value, without surrounding white space.
-    Value(&'a RawValue),
-    /// The reason why there is no value, for messages.
-    NotFound(String),
-}
-
 impl Pointer {
     /// Whether it points to the whole response.
     pub(super) fn is_root(&self) -> bool {
@@ -65,41 +58,102 @@ impl Pointer {
         Pointer { text, tokens }
     }
 
-    /// Looks up the value in `text`; fails if any part of the text is not JSON.
-    pub(super) fn find<'a>(&self, text: &'a str) -> serde_json::Result<Lookup<'a>> {
-        let mut value: &RawValue = serde_json::from_str(text)?;
+    /// Finds the value in a JSON text by brackets and strings alone. The value itself may be invalid.
+    pub(super) fn locate(&self, text: &[u8]) -> Result<Located, ScanError> {
+        let mut value = scan::only_value(text)?;
         let mut path = String::new();
         for token in &self.tokens {
-            let found = match value.get().as_bytes().first() {
-                Some(b'{') => {
-                    // The last of several equal keys counts, as in most JSON parsers.
-                    let members: Members<'_> = serde_json::from_str(value.get())?;
-                    members.get(token).copied().ok_or_else(|| keys(&members))
-                }
-                Some(b'[') => {
-                    let items: Vec<&RawValue> = serde_json::from_str(value.get())?;
-                    let item = token.parse::<usize>().ok().and_then(|index| items.get(index).copied());
-                    item.ok_or_else(|| format!("is an array of {}", items.len()))
-                }
-                _ => Err(format!("is {}", type_name(value))),
+            let found = match text[value.start] {
+                b'{' => match member(text, value.start, token)? {
+                    Some(range) => Ok(range),
+                    None => Err(keys(text, value.start)?),
+                },
+                b'[' => element(text, value.start, token)?,
+                _ => Err(format!("is {}", type_name(&text[value]))),
             };
             match found {
                 Ok(child) => value = child,
                 Err(why) => {
                     let place = if path.is_empty() { "its top level".into() } else { format!("`{path}`") };
-                    return Ok(Lookup::NotFound(format!("{place} {why}")));
+                    return Ok(Located::Nowhere(format!("{place} {why}")));
                 }
             }
             path.push('/');
             path.push_str(&token.replace('~', "~0").replace('/', "~1"));
         }
-        Ok(Lookup::Value(value))
+        Ok(Located::At(value))
+    }
+
+    /// The text with `json` at this place, in the objects and arrays that exist; members that do not
+    /// exist are added. Fails with the reason if there can be no such place.
+    pub(super) fn replace(&self, text: &str, json: &str) -> Result<String, String> {
+        let invalid = |_| "it is not valid JSON".to_owned();
+        if let Located::At(range) = self.locate(text.as_bytes()).map_err(invalid)? {
+            return Ok([&text[..range.start], json, &text[range.end..]].concat());
+        }
+        let Some(name) = self.tokens.last() else { return Ok(json.to_owned()) };
+        let parent = self.parent();
+        let name = serde_json::Value::from(name.as_str());
+        let Located::At(range) = parent.locate(text.as_bytes()).map_err(invalid)? else {
+            return parent.replace(text, &format!("{{{name}:{json}}}"));
+        };
+        let object = &text[range.clone()];
+        if !object.starts_with('{') {
+            return Err(format!("`{parent}` is {}, not an object", type_name(object.as_bytes())));
+        }
+        let is_empty = object[1..].trim_start() == "}";
+        let comma = if is_empty { "" } else { "," };
+        let end = range.end - 1;
+        Ok(format!("{}{comma}{name}:{json}{}", text[..end].trim_end(), &text[end..]))
     }
 }
 
+/// Where a value is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Located {
+    /// Its bounds.
+    At(Range<usize>),
+    /// The reason why there is no value, for messages.
+    Nowhere(String),
+}
+
+/// The value of the last member with this name, as in most JSON parsers.
+fn member(text: &[u8], start: usize, name: &str) -> Result<Option<Range<usize>>, ScanError> {
+    let mut members = Children::of(start);
+    let mut found = None;
+    while let Some((key, value)) = members.next_member(text)? {
+        let key = &text[key];
+        let is_plain = !key.contains(&b'\\');
+        if is_plain && key[1..key.len() - 1] == *name.as_bytes()
+            || !is_plain && serde_json::from_slice::<String>(key).is_ok_and(|key| key == name)
+        {
+            found = Some(value);
+        }
+    }
+    Ok(found)
+}
+
+/// The element with this index; a negative one counts from the end.
+fn element(text: &[u8], start: usize, token: &str) -> Result<Result<Range<usize>, String>, ScanError> {
+    let mut elements = Children::of(start);
+    let mut n_elements = 0_i64;
+    while elements.next_element(text)?.is_some() {
+        n_elements += 1;
+    }
+    let index = token.parse::<i64>().ok().map(|index| if index < 0 { index + n_elements } else { index });
+    let Some(index) = index.filter(|index| (0..n_elements).contains(index)) else {
+        return Ok(Err(format!("is an array of {n_elements}")));
+    };
+    let mut elements = Children::of(start);
+    for _ in 0..index {
+        elements.next_element(text)?;
+    }
+    Ok(elements.next_element(text)?.ok_or_else(String::new))
+}
+
 /// The type of a JSON value, for messages.
-pub(super) fn type_name(value: &RawValue) -> &'static str {
-    match value.get().as_bytes().first() {
+pub(super) fn type_name(value: &[u8]) -> &'static str {
+    match value.first() {
         Some(b'{') => "an object",
         Some(b'[') => "an array",
         Some(b'"') => "a string",
@@ -110,24 +164,27 @@ pub(super) fn type_name(value: &RawValue) -> &'static str {
 }
 
 /// Describes a value for messages: "has the keys …".
-pub(super) fn describe(value: &RawValue) -> String {
-    let members = serde_json::from_str(value.get());
-    members.map_or_else(|_| format!("is {}", type_name(value)), |members| keys(&members))
+pub(super) fn describe(value: &[u8]) -> String {
+    let keys = if value.starts_with(b"{") { keys(value, 0) } else { Err(ScanError::End) };
+    keys.unwrap_or_else(|_| format!("is {}", type_name(value)))
 }
 
 /// The maximum number of keys in a message.
 const SHOWN_KEYS: usize = 12;
 
-/// The members of an object, with unparsed values.
-type Members<'a> = BTreeMap<String, &'a RawValue>;
-
-fn keys(members: &Members<'_>) -> String {
-    let names: Vec<String> = members.keys().take(SHOWN_KEYS).map(|name| format!("`{name}`")).collect();
-    match members.len() {
-        0 => "has no keys".into(),
-        1..=SHOWN_KEYS => format!("has the keys {}", names.join(", ")),
-        n => format!("has the keys {} and {} more", names.join(", "), n - SHOWN_KEYS),
+/// The names of the members of the object at `start`, for messages.
+fn keys(text: &[u8], start: usize) -> Result<String, ScanError> {
+    let mut members = Children::of(start);
+    let mut names = BTreeSet::new();
+    while let Some((key, _)) = members.next_member(text)? {
+        names.insert(serde_json::from_slice::<String>(&text[key]).unwrap_or_default());
     }
+    let shown: Vec<String> = names.iter().take(SHOWN_KEYS).map(|name| format!("`{name}`")).collect();
+    Ok(match names.len() {
+        0 => "has no keys".into(),
+        1..=SHOWN_KEYS => format!("has the keys {}", shown.join(", ")),
+        n => format!("has the keys {} and {} more", shown.join(", "), n - SHOWN_KEYS),
+    })
 }
 
 #[cfg(test)]
@@ -135,9 +192,9 @@ mod tests {
     use super::*;
 
     fn find(pointer: &str, text: &str) -> String {
-        match Pointer::try_from(pointer.to_owned()).unwrap().find(text).unwrap() {
-            Lookup::Value(value) => value.get().to_owned(),
-            Lookup::NotFound(why) => why,
+        match Pointer::try_from(pointer.to_owned()).unwrap().locate(text.as_bytes()).unwrap() {
+            Located::At(range) => text[range].to_owned(),
+            Located::Nowhere(why) => why,
         }
     }
 
@@ -166,15 +223,37 @@ mod tests {
     }
 
     #[test]
-    fn invalid_json_after_the_value_is_an_error() {
+    fn incomplete_json_and_text_after_it_are_errors() {
         let pointer = Pointer::try_from("/a".to_owned()).unwrap();
-        assert!(pointer.find(r#"{"a": 1"#).unwrap_err().is_eof());
-        assert!(pointer.find(r#"{"a": 1} x"#).is_err());
+        assert_eq!(pointer.locate(br#"{"a": 1"#), Err(ScanError::End));
+        assert_eq!(pointer.locate(br#"{"a": 1} x"#), Err(ScanError::Unexpected(9)));
     }
 
     #[test]
     fn pointer_must_begin_with_a_slash() {
         let error = Pointer::try_from("data".to_owned()).unwrap_err();
         assert_eq!(error, "`data` is not a JSON pointer: it must begin with a slash, as in \"/data\"");
+    }
+
+    #[test]
+    fn negative_index_counts_from_the_end() {
+        let text = r#"{"hits": [{"sort": [1]}, {"sort": [2, "b"]}]}"#;
+        assert_eq!(find("/hits/-1/sort", text), r#"[2, "b"]"#);
+        assert_eq!(find("/hits/-3", text), "`/hits` is an array of 2");
+    }
+
+    #[test]
+    fn replace_keeps_the_other_bytes_and_adds_members() {
+        let replace =
+            |pointer: &str, text: &str| Pointer::try_from(pointer.to_owned()).unwrap().replace(text, "7");
+        assert_eq!(
+            replace("/v/after", r#"{"q": "x" , "v": {"after" : null}}"#).unwrap(),
+            r#"{"q": "x" , "v": {"after" : 7}}"#
+        );
+        assert_eq!(replace("/v/after", r#"{"v": {"n": 1 }}"#).unwrap(), r#"{"v": {"n": 1,"after":7}}"#);
+        assert_eq!(replace("/v/after", "{ }").unwrap(), r#"{"v":{"after":7}}"#);
+        assert_eq!(replace("/0/p", r#"[{"p":1}]"#).unwrap(), r#"[{"p":7}]"#);
+        assert_eq!(replace("/v/after", r#"{"v": []}"#).unwrap_err(), "`/v` is an array, not an object");
+        assert_eq!(replace("/v", "q=1").unwrap_err(), "it is not valid JSON");
     }
 }

@@ -1,6 +1,7 @@
 //! Keeps what a request sends out of URLs, logs and errors.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use reqwest::Url;
 use runner_core::{Error, Redaction};
@@ -23,6 +24,8 @@ pub(super) struct Redactor {
     path: String,
     /// The parameter that counts pages, whose value is shown.
     page: Option<String>,
+    /// For tokens that were received during the run.
+    learned: Arc<RwLock<(Vec<String>, Redaction)>>,
 }
 
 impl Redactor {
@@ -44,12 +47,24 @@ impl Redactor {
             messages: Redaction::new(in_messages.map(hidden)),
             path: path.to_owned(),
             page: page.map(str::to_owned),
+            learned: Arc::default(),
         }
+    }
+
+    /// Hides this secret as well.
+    pub(super) fn learn(&self, secret: &str) {
+        let mut learned = self.learned.write().unwrap_or_else(PoisonError::into_inner);
+        learned.0.extend(forms(secret));
+        learned.1 = Redaction::new(learned.0.iter().map(|text| (text.clone(), HIDDEN.to_owned())));
+    }
+
+    fn without_learned(&self, text: &str) -> String {
+        self.learned.read().unwrap_or_else(PoisonError::into_inner).1.apply(text)
     }
 
     /// A text of the API without what was sent.
     pub(super) fn text(&self, text: &str) -> String {
-        self.texts.apply(text)
+        self.texts.apply(&self.without_learned(text))
     }
 
     /// The URL without user and password, and without the values of its parameters.
@@ -76,7 +91,7 @@ impl Redactor {
     /// The error without what was sent; it stays what it was if there is nothing to hide in it.
     pub(super) fn error(&self, error: Error) -> Error {
         let message = format!("{error:#}");
-        let shown = self.messages.apply(&message);
+        let shown = self.messages.apply(&self.without_learned(&message));
         if shown == message {
             return error;
         }
@@ -99,6 +114,15 @@ mod tests {
         let redactor = Redactor::new(&["a b&c1", "Bearer hush-hush"], &["nya"], "/", None);
         assert_eq!(redactor.text("x=a+b%26c1 y=a%20b%26c1 z=a b&c1"), "x=*** y=*** z=***");
         assert_eq!(redactor.text("token HUSH-hush of nyas, NYA"), "token ***-*** of nyas, ***");
+    }
+
+    #[test]
+    fn learned_token_is_hidden_in_all_copies() {
+        let redactor = Redactor::default();
+        let copy = redactor.clone();
+        redactor.learn("t0ken/1");
+        assert_eq!(copy.text("bad t0ken/1 or t0ken%2F1"), "bad *** or ***");
+        assert_eq!(copy.error(Error::msg("bad t0ken/1")).to_string(), "bad ***");
     }
 
     #[test]

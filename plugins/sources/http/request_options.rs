@@ -32,10 +32,12 @@ impl HttpConfig {
             if !self.records.is_root() {
                 return Err(OptionError::new("records", format!("a JSON pointer {required}")));
             }
-            if matches!(self.pagination, Some(Pagination::Cursor { .. })) {
-                let message = format!("type = \"cursor\" {required}; use type = \"page\" or \"link\"");
-                return Err(OptionError::new("pagination", message));
-            }
+        }
+        if let Some(pagination) = &self.pagination {
+            pagination.check(self.codec, self.body.as_deref())?;
+        }
+        if self.max_answer.is_some_and(|size| size.as_usize() == 0) {
+            return Err(OptionError::new("max_answer", "must be greater than 0"));
         }
         if self.interval.is_some_and(|interval| interval.unless_zero().is_none()) {
             let message = "must be greater than 0; omit it to poll once";
@@ -66,7 +68,7 @@ impl HttpConfig {
     /// Knows all that requests send in `auth`, `headers`, `query` and `body`.
     pub(super) fn redactor(&self, endpoint: &Url, credentials: &Credentials) -> Redactor {
         let page = match &self.pagination {
-            Some(Pagination::Page { param, .. }) => Some(param.as_str()),
+            Some(Pagination::Page { param, .. } | Pagination::Offset { param, .. }) => Some(param.as_str()),
             _ => None,
         };
         let headers = || self.headers.values().map(Secret::expose);
@@ -89,7 +91,7 @@ impl HttpConfig {
             let Ok(header) = HeaderName::try_from(name) else {
                 return Err(OptionError::new(option, "not a valid header name"));
             };
-            if credentials.header.as_ref().is_some_and(|(taken, _)| *taken == header) {
+            if credentials.sets(&header) {
                 let message = if header == AUTHORIZATION {
                     "`auth` sets it as well"
                 } else {

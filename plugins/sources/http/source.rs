@@ -13,9 +13,11 @@ use tracing::warn;
 use super::client::Client;
 use super::codec::Codec;
 use super::error::HttpError;
+use super::hints::Hinted;
 use super::page::Page;
+use super::page_history::PageHistory;
 use super::page_request::{PageRequest, Place};
-use super::pagination::{PageHistory, Pagination};
+use super::pagination::Pagination;
 use super::pointer::Pointer;
 use super::position::{HttpPosition, RecordsHash};
 use crate::shared::csv::DocumentReader;
@@ -28,6 +30,10 @@ pub(super) struct Settings {
     pub(super) records: Pointer,
     pub(super) pagination: Option<Pagination>,
     pub(super) interval: Option<Duration>,
+    /// Whether `max_answer` is set.
+    pub(super) has_max_answer: bool,
+    /// Whether a program makes the records from what the response contains.
+    pub(super) is_shaped: bool,
     /// The delays of repeated requests at a possible end of the data.
     pub(super) end_check_delays: &'static [Duration],
     pub(super) limits: BatchLimits,
@@ -42,6 +48,7 @@ pub(super) struct Http {
     /// The position after the last emitted record.
     pub(super) position: HttpPosition,
     pub(super) history: PageHistory,
+    pub(super) hinted: Hinted,
     /// Reads CSV responses, which share their column types.
     pub(super) csv_reader: DocumentReader,
     /// Whether a request has succeeded in this run.
@@ -135,6 +142,7 @@ impl Http {
             client,
             settings,
             history: PageHistory::default(),
+            hinted: Hinted::default(),
             csv_reader: DocumentReader::default(),
             has_succeeded: false,
             n_end_checks: 0,

@@ -153,12 +153,12 @@ async fn response_above_the_maximum_size_is_fatal() {
     for answer in [ResponseTemplate::new(200).set_body_string(body), packed] {
         let server = serve([answer]).await;
         let mut http = build_http(&server, json!({})).unwrap();
-        http.client.max_response = 1 << 10;
+        http.client.max_answer = 1 << 10;
         http.open(&Start::default()).await.unwrap();
         let failure = read(&mut http, usize::MAX).await.failure();
         assert!(failure.starts_with("fatal: ") && failure.contains("larger than 1KiB"), "{failure}");
         assert!(failure.contains("`pagination`"), "{failure}");
-        http.client.max_response = 4 << 10;
+        http.client.max_answer = 4 << 10;
         assert_eq!(read(&mut http, usize::MAX).await.bodies, ["1", "2"]);
     }
 }

@@ -194,7 +194,13 @@ async fn repeated_page_is_an_error() {
     );
 
     let run = run_once(&serve([json_response(json!({"data": [1]}))]).await, page_options()).await;
-    assert!(run.failure().contains("page 2 is identical to the page before it"), "{}", run.failure());
+    let failure = run.failure();
+    assert!(
+        failure.contains("page=2 returned 200 OK: this page and the next one hold every record"),
+        "{failure}"
+    );
+    assert!(failure.contains("does the API read `page`?") && failure.contains("`max_pages`"), "{failure}");
+    assert_eq!(run.bodies, ["1"]);
 
     let back = json_response(json!([1])).insert_header("Link", "</prices>; rel=next");
     let run = run_once(&serve([back]).await, json!({"pagination": {"type": "link"}})).await;

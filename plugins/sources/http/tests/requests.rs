@@ -16,8 +16,11 @@ async fn credentials_are_sent_only_to_the_host_of_the_endpoint() {
     let other = serve([]).await;
     other.reset().await;
     Mock::given(Bare).respond_with(json_response(json!([1]))).mount(&other).await;
-    let options =
-        json!({"auth": {"strategy": "basic", "user": "ada", "password": "x"}, "headers": {"X-Team": "blue"}});
+    let options = json!({
+        "auth": {"strategy": "basic", "user": "ada", "password": "x"},
+        "headers": {"X-Team": "blue"},
+        "redirects": "any",
+    });
     let away = ResponseTemplate::new(302).insert_header("Location", format!("{}/there", other.uri()));
     assert_eq!(run_once(&serve([away]).await, options.clone()).await.bodies, ["1"]);
 

@@ -1,11 +1,20 @@
 //! The `auth` option, and the credentials that it adds to a request.
 
+mod hmac;
+mod oauth2;
+
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use runner_core::{OptionError, Result, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use self::hmac::{Algorithm, Hmac, SecretEncoding, SignatureEncoding, TimestampFormat};
+pub(super) use self::oauth2::OAuth2;
+use self::oauth2::{ClientAuth, basic_pair};
 
 /// Credentials. Sent only to the host of the endpoint, and never shown.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -33,6 +42,45 @@ pub(super) enum Auth {
         /// The key.
         value: Secret,
     },
+    /// OAuth 2.0 client credentials, as in RFC 6749, 4.4: a token from a token endpoint, in the header
+    /// `Authorization: Bearer …`. It is renewed before it expires, and once when the API returns 401.
+    #[serde(rename = "oauth2")]
+    OAuth2 {
+        /// The URL of the token endpoint.
+        token_url: String,
+        /// The id of the client.
+        client_id: String,
+        /// The secret of the client.
+        client_secret: Secret,
+        /// The scopes, separated by spaces.
+        scope: Option<String>,
+        /// The API that the token is for, where the token endpoint asks for it.
+        audience: Option<String>,
+        /// How `client_id` and `client_secret` are sent to the token endpoint.
+        #[serde(default)]
+        client_auth: ClientAuth,
+    },
+    /// A signature of every request with a shared secret (HMAC, RFC 2104).
+    Hmac {
+        /// The shared secret.
+        secret: Secret,
+        /// How `secret` is written here.
+        #[serde(default)]
+        secret_encoding: SecretEncoding,
+        /// The hash function.
+        #[serde(default)]
+        algorithm: Algorithm,
+        /// How the signature is written.
+        #[serde(default)]
+        encoding: SignatureEncoding,
+        /// How `{{ timestamp }}`, the time of the request, is written.
+        #[serde(default)]
+        timestamp: TimestampFormat,
+        /// What is signed, with `{{ timestamp }}`, `{{ method }}`, `{{ path_and_query }}` and `{{ body }}`.
+        message: String,
+        /// The headers to send, with `{{ signature }}` and what `message` may contain.
+        headers: BTreeMap<String, Secret>,
+    },
 }
 
 /// Where an API key is sent.
@@ -50,16 +98,34 @@ pub(super) enum KeyPlace {
 pub(super) struct Credentials {
     pub(super) header: Option<(HeaderName, HeaderValue)>,
     pub(super) parameter: Option<(String, Secret)>,
+    /// What is computed for each request.
+    pub(super) signer: Option<Signer>,
     /// All forms in which a secret may appear in a response or an error.
     pub(super) secrets: Vec<Secret>,
     /// Advice for the case that the API denies access.
     pub(super) advice: &'static str,
 }
 
+/// Credentials that differ from request to request.
+#[derive(Clone, Debug)]
+pub(super) enum Signer {
+    OAuth2(OAuth2),
+    Hmac(Hmac),
+}
+
 impl Credentials {
     /// Whether requests carry credentials.
     pub(super) fn is_set(&self) -> bool {
-        self.header.is_some() || self.parameter.is_some()
+        self.header.is_some() || self.parameter.is_some() || self.signer.is_some()
+    }
+
+    /// Whether requests carry this header with credentials.
+    pub(super) fn sets(&self, header: &HeaderName) -> bool {
+        match &self.signer {
+            Some(Signer::OAuth2(_)) => *header == AUTHORIZATION,
+            Some(Signer::Hmac(hmac)) => hmac.names().any(|name| name == header),
+            None => self.header.as_ref().is_some_and(|(name, _)| name == header),
+        }
     }
 
     /// Fails if an option cannot be sent in a request.
@@ -115,6 +181,37 @@ impl Credentials {
                     parameter: Some((name.clone(), value.clone())),
                     secrets: vec![value.clone()],
                     advice: "check `auth.value`, and that the API reads its key from the parameter `auth.name`",
+                    ..Credentials::default()
+                }
+            }
+            Auth::OAuth2 { token_url, client_id, client_secret, scope, audience, client_auth } => {
+                require_value("auth.client_secret", client_secret)?;
+                let oauth2 = OAuth2::new(
+                    token_url,
+                    client_id,
+                    client_secret,
+                    scope.as_ref(),
+                    audience.as_ref(),
+                    *client_auth,
+                )?;
+                let pair = basic_pair(client_id, client_secret);
+                Credentials {
+                    signer: Some(Signer::OAuth2(oauth2)),
+                    secrets: vec![client_secret.clone(), Secret::new(pair)],
+                    advice: "the API does not accept the token; check `auth.scope` and `auth.audience`, \
+                             and what this client may read",
+                    ..Credentials::default()
+                }
+            }
+            Auth::Hmac { secret, secret_encoding, algorithm, encoding, timestamp, message, headers } => {
+                require_value("auth.secret", secret)?;
+                let hmac =
+                    Hmac::new(secret, *secret_encoding, *algorithm, *encoding, *timestamp, message, headers)?;
+                let keys = headers.values().filter(|value| !value.expose().contains("{{"));
+                Credentials {
+                    signer: Some(Signer::Hmac(hmac)),
+                    secrets: keys.chain([secret]).cloned().collect(),
+                    advice: "check `auth.secret`, `auth.message` and `auth.headers`, and the clock of this machine",
                     ..Credentials::default()
                 }
             }
@@ -179,7 +276,7 @@ mod tests {
         let tables = schema["oneOf"].as_array().unwrap();
         let names: Vec<_> =
             tables.iter().map(|it| it["properties"]["strategy"]["const"].as_str().unwrap()).collect();
-        assert_eq!(names, ["basic", "bearer", "api_key"]);
+        assert_eq!(names, ["basic", "bearer", "api_key", "oauth2", "hmac"]);
         assert!(tables.iter().all(|it| it["additionalProperties"] == false), "{schema:#}");
         assert_eq!(tables[2]["required"], json!(["strategy", "in", "name", "value"]));
     }

@@ -1,0 +1,147 @@
+//! Builds the HTTP client: timeouts, certificates, cookies, and which names it resolves.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::{Certificate, Identity, Url};
+use runner_core::{BuildContext, OptionError, Result, Secret};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::error::without_url;
+use super::redirect::GuardedResolver;
+
+/// Connect timeout, for hosts that drop packets.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Certificates and keys for `https://`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsOptions {
+    /// The trusted CA certificates, a PEM file. Default: those of the system, or of `SSL_CERT_FILE`.
+    ca_file: Option<String>,
+    /// The client certificate, with intermediate certificates behind it, a PEM file.
+    crt_file: Option<String>,
+    /// The private key of `crt_file`, a PEM file.
+    key_file: Option<String>,
+    /// The password of `key_file`. Not supported for keys of the `http` source: decrypt the key file first.
+    key_pass: Option<Secret>,
+    /// Whether the certificate of the server must contain its host name. `false` requires `ca_file`.
+    #[serde(default = "yes")]
+    verify_hostname: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The checked options; files are read when the source is opened.
+#[derive(Clone, Debug)]
+pub(super) struct Tls {
+    ca_file: Option<PathBuf>,
+    identity: Option<(PathBuf, PathBuf)>,
+    verify_hostname: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Tls { ca_file: None, identity: None, verify_hostname: true }
+    }
+}
+
+impl TlsOptions {
+    pub(super) fn check(&self, context: &BuildContext) -> Result<Tls> {
+        if self.key_pass.is_some() {
+            let message = "encrypted key files are not supported; decrypt the file with `openssl pkey` and omit this option";
+            return Err(OptionError::new("tls.key_pass", message));
+        }
+        let identity = match (&self.crt_file, &self.key_file) {
+            (Some(certificate), Some(key)) => Some((context.resolve(certificate), context.resolve(key))),
+            (None, None) => None,
+            (Some(_), None) => return Err(OptionError::new("tls.crt_file", "requires `tls.key_file`")),
+            (None, Some(_)) => return Err(OptionError::new("tls.key_file", "requires `tls.crt_file`")),
+        };
+        if !self.verify_hostname && self.ca_file.is_none() {
+            let message = "`false` requires `tls.ca_file`, so that not every certificate is accepted";
+            return Err(OptionError::new("tls.verify_hostname", message));
+        }
+        let ca_file = self.ca_file.as_ref().map(|path| context.resolve(path));
+        Ok(Tls { ca_file, identity, verify_hostname: self.verify_hostname })
+    }
+}
+
+/// Builds the HTTP client for `home`; opens no connection.
+pub(super) fn connect(
+    home: &Url,
+    timeout: Option<Duration>,
+    tls: &Tls,
+    keeps_cookies: bool,
+) -> Result<reqwest::Client> {
+    // Fails if a provider is installed already, which is fine.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let authorities = tls.ca_file.as_deref().map(authorities).transpose()?;
+    let identity = tls.identity.as_ref().map(|(certificate, key)| identity(certificate, key)).transpose()?;
+    let builder = || {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("runner/", env!("CARGO_PKG_VERSION")))
+            // `reqwest` removes only standard credential headers on a redirect to another host.
+            // API keys in other headers and in the query would be lost or leaked.
+            .redirect(reqwest::redirect::Policy::none())
+            // It would decompress only the first member of a gzip body.
+            .gzip(false)
+            .cookie_store(keeps_cookies)
+            .dns_resolver(GuardedResolver { home: home.host_str().unwrap_or_default().to_owned() })
+            .connect_timeout(timeout.map_or(CONNECT, |timeout| timeout.min(CONNECT)));
+        if let Some(authorities) = &authorities {
+            builder = builder.tls_certs_only(authorities.iter().cloned());
+        }
+        if let Some(identity) = &identity {
+            builder = builder.identity(identity.clone());
+        }
+        if !tls.verify_hostname {
+            builder = builder.tls_danger_accept_invalid_hostnames(true);
+        }
+        match timeout {
+            Some(timeout) => builder.timeout(timeout),
+            None => builder,
+        }
+    };
+    builder().build().or_else(|error| {
+        // Plain HTTP works without root certificates.
+        if home.scheme() == "http" && authorities.is_none() {
+            Ok(builder().tls_certs_only([]).build()?)
+        } else {
+            Err(without_url(error).context("the certificates cannot be used; check `tls`"))
+        }
+    })
+}
+
+fn authorities(path: &Path) -> Result<Vec<Certificate>> {
+    let found = Certificate::from_pem_bundle(&read("tls.ca_file", path)?)
+        .with_context(|| format!("`tls.ca_file`: {} is not a valid PEM file", path.display()))?;
+    anyhow::ensure!(!found.is_empty(), "`tls.ca_file`: {} contains no certificate", path.display());
+    Ok(found)
+}
+
+fn identity(certificate: &Path, key: &Path) -> Result<Identity> {
+    let key_text = read("tls.key_file", key)?;
+    let is_encrypted = String::from_utf8_lossy(&key_text).contains("ENCRYPTED");
+    anyhow::ensure!(
+        !is_encrypted,
+        "`tls.key_file`: {} is encrypted, which is not supported; decrypt it with `openssl pkey`",
+        key.display()
+    );
+    let pem = [read("tls.crt_file", certificate)?, b"\n".to_vec(), key_text].concat();
+    Identity::from_pem(&pem).with_context(|| {
+        format!(
+            "`tls`: {} and {} are not a certificate and its key in PEM files",
+            certificate.display(),
+            key.display()
+        )
+    })
+}
+
+fn read(option: &str, path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("`{option}`: reading {}", path.display()))
+}

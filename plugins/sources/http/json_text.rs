@@ -1,0 +1,101 @@
+//! Checks JSON texts; an error says where it is.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::de::IgnoredAny;
+
+use super::decode::Unreadable;
+use super::scan::{self, ScanError};
+
+/// Checks that a line is JSON. The error contains the column.
+pub(super) fn check_line(line: &[u8]) -> Result<(), String> {
+    if let Err(error) = std::str::from_utf8(line) {
+        return Err(format!("at column {}: it is not UTF-8", error.valid_up_to() + 1));
+    }
+    check_value(line).map_err(|(at, why)| format!("at column {}: {why}", at + 1))
+}
+
+/// Checks that a value is JSON. The error contains the index of the byte, and what is wrong.
+pub(super) fn check_value(value: &[u8]) -> Result<(), (usize, String)> {
+    let Err(error) = serde_json::from_slice::<IgnoredAny>(value) else { return Ok(()) };
+    let at = offset(value, &error);
+    let word = |word: &str| value.get(at..).is_some_and(|rest| rest.starts_with(word.as_bytes()));
+    if let Some(word) = ["NaN", "Infinity", "-Infinity"].into_iter().find(|it| word(it)) {
+        let why = format!("JSON has no {word}; the API must write null instead, or nothing");
+        return Err((at, why));
+    }
+    if value.get(at..).is_some_and(|rest| rest.starts_with(b"'")) {
+        return Err((at, "a string begins with a single quote, and JSON needs a double quote".into()));
+    }
+    Err((at, bare_message(&error)))
+}
+
+/// The index of the byte at which parsing failed.
+fn offset(text: &[u8], error: &serde_json::Error) -> usize {
+    let lines = text.split_inclusive(|&byte| byte == b'\n').take(error.line().saturating_sub(1));
+    let at = (lines.map(<[u8]>::len).sum::<usize>() + error.column()).saturating_sub(1);
+    // `serde_json` has read the sign of `-Infinity` already, and the first letter of some words.
+    let is_inside = |back: usize, words: &[&str]| {
+        let start = at.checked_sub(back)?;
+        words.iter().any(|word| text[start..].starts_with(word.as_bytes())).then_some(start)
+    };
+    is_inside(1, &["-Infinity"]).unwrap_or(at)
+}
+
+/// The message of `serde_json` without its line and column.
+fn bare_message(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&place).unwrap_or(&message).to_owned()
+}
+
+/// Checks what surrounds the records, whose bounds are `range`; `NaN` is accepted there.
+pub(super) fn check_outside(text: &str, range: &Range<usize>) -> Result<(), Unreadable> {
+    let around = [&text[..range.start], "[]", &text[range.end..]].concat();
+    if serde_json::from_str::<IgnoredAny>(&around).is_ok() {
+        return Ok(());
+    }
+    let Err(error) = serde_json::from_str::<IgnoredAny>(&scan::without_nan(&around)) else { return Ok(()) };
+    let at = offset(around.as_bytes(), &error);
+    let at = if at <= range.start { at } else { at + range.len() - 2 };
+    Err(not_json(text, ScanError::Unexpected(at.min(text.len()))))
+}
+
+/// The response as text, without a byte order mark.
+pub(super) fn text(bytes: &Bytes) -> Result<&str, Unreadable> {
+    let body = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    std::str::from_utf8(body).map_err(|error| {
+        let at = bytes.len() - body.len() + error.valid_up_to();
+        match error.error_len() {
+            None => {
+                Unreadable::Truncated(format!("the response ends at byte {at}, in the middle of a character"))
+            }
+            Some(_) => Unreadable::Unexpected(format!("it is not UTF-8 at byte {at}")),
+        }
+    })
+}
+
+/// The error for a text that is not JSON.
+pub(super) fn not_json(text: &str, found: ScanError) -> Unreadable {
+    let at = match found {
+        _ if text.trim_ascii().is_empty() => {
+            return Unreadable::Truncated("expected JSON, got an empty response".into());
+        }
+        ScanError::End => {
+            return Unreadable::Truncated(format!(
+                "incomplete JSON: the response ends at byte {}",
+                text.len()
+            ));
+        }
+        ScanError::Unexpected(at) => at,
+    };
+    let before = &text.as_bytes()[..at.min(text.len())];
+    let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+    let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
+    let why = match serde_json::from_str::<IgnoredAny>(text) {
+        Err(error) if offset(text.as_bytes(), &error) == at => bare_message(&error),
+        _ => "unexpected character".to_owned(),
+    };
+    Unreadable::Unexpected(format!("it is not JSON at byte {at} ({why} at line {line} column {column})"))
+}

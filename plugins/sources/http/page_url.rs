@@ -1,0 +1,117 @@
+//! The URL and the body of a request for one page.
+
+use anyhow::anyhow;
+use bytes::Bytes;
+use reqwest::Url;
+use runner_core::Result;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::client::{Client, Outgoing, Response};
+use super::page_request::{PageRequest, Place};
+use super::pagination::{Pagination, Parameter};
+use super::redact::HIDDEN;
+use super::url_parameters::{replace_values, set_parameter};
+
+/// A query parameter of the pipeline file.
+struct SentParameter {
+    name: String,
+    value: String,
+    /// Replaces the value in a saved link.
+    mark: String,
+}
+
+impl Client {
+    /// The request for a page, without credentials.
+    pub(super) fn outgoing(
+        &self,
+        pagination: Option<&Pagination>,
+        request: &PageRequest,
+    ) -> Result<Outgoing> {
+        let mut url = match &request.place {
+            Place::Link(link) => {
+                let mut url = Url::parse(link)?;
+                let sent = self.sent();
+                replace_values(&mut url, |name, value| {
+                    let known = sent.iter().find(|it| (&*it.name, &*it.mark) == (name, value))?;
+                    Some(known.value.clone())
+                });
+                url
+            }
+            _ => self.parts.endpoint.clone(),
+        };
+        let mut body = self.parts.body.clone();
+        for parameter in pagination.map(|it| it.parameters(&request.place)).unwrap_or_default() {
+            match parameter {
+                Parameter::Query { name, value } => set_parameter(&mut url, name, Some(&value)),
+                Parameter::Body { pointer, json } => {
+                    let text = std::str::from_utf8(body.as_deref().unwrap_or_default())?;
+                    let filled = pointer.replace(text, &json);
+                    let filled =
+                        filled.map_err(|why| anyhow!("`{pointer}` cannot be set in `body`: {why}"))?;
+                    body = Some(Bytes::from(filled));
+                }
+            }
+        }
+        Ok(Outgoing { method: self.method.clone(), url, body })
+    }
+
+    /// Tells the request for a page from those for others.
+    pub(super) fn fingerprint(&self, pagination: Option<&Pagination>, request: &PageRequest) -> Result<u64> {
+        let outgoing = self.outgoing(pagination, request)?;
+        let mut hash = Xxh3::new();
+        hash.update(outgoing.url.as_str().as_bytes());
+        hash.update(b"\n");
+        hash.update(outgoing.body.as_deref().unwrap_or_default());
+        Ok(hash.digest())
+    }
+
+    /// The parameters that `endpoint` and `query` send.
+    fn sent(&self) -> Vec<SentParameter> {
+        let mut sent: Vec<SentParameter> = Vec::new();
+        for (name, value) in self.parts.endpoint.query_pairs() {
+            let mark = match sent.iter().filter(|it| it.name == name).count() {
+                0 => HIDDEN.to_owned(),
+                n => format!("{HIDDEN}{n}"),
+            };
+            sent.push(SentParameter { name: name.into_owned(), value: value.into_owned(), mark });
+        }
+        sent
+    }
+
+    /// The target of a link, to be saved: without the API key, and with marks for other values that were sent.
+    pub(super) fn link(&self, response: &Response, target: &str) -> Result<Place> {
+        let mut url = response.url.join(target)?;
+        if let Some((name, _)) = &self.credentials.parameter {
+            set_parameter(&mut url, name, None);
+        }
+        let sent = self.sent();
+        replace_values(&mut url, |name, value| {
+            Some(sent.iter().find(|it| (&*it.name, &*it.value) == (name, value))?.mark.clone())
+        });
+        url.set_fragment(None);
+        Ok(Place::Link(url.into()))
+    }
+
+    /// Whether `former` is the identity of this source in an earlier release, which kept the values
+    /// of most parameters in identities; `own` is its present identity.
+    pub(super) fn is_former_identity(&self, own: &str, former: &str) -> bool {
+        let split = |identity: &'_ str| -> Option<(String, String, String)> {
+            let (method, rest) = identity.split_once(' ')?;
+            let (url, body) = rest.split_once(' ').unwrap_or((rest, ""));
+            let (base, query) = url.split_once('?')?;
+            Some((format!("{method} {base}"), query.to_owned(), body.to_owned()))
+        };
+        let (Some((own_base, _, own_body)), Some((base, query, body))) = (split(own), split(former)) else {
+            return false;
+        };
+        let pieces: Vec<&str> = self.parts.endpoint.query().unwrap_or_default().split('&').collect();
+        let former_pieces: Vec<&str> = query.split('&').collect();
+        let is_same = |(piece, former): (&&str, &&str)| {
+            let name = piece.split('=').next().unwrap_or_default();
+            piece == former || **former == format!("{name}={HIDDEN}")
+        };
+        (own_base, own_body) == (base, body)
+            && pieces.len() == former_pieces.len()
+            && pieces.iter().zip(&former_pieces).all(is_same)
+    }
+}

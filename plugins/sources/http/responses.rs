@@ -1,0 +1,211 @@
+//! The `responses` option: responses that are not what their status says.
+
+use std::borrow::Cow;
+
+use reqwest::StatusCode;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::pointer::{Located, Pointer};
+
+/// Responses that are not what their status says. The first list with a match decides, in the order
+/// `fail`, `retry`, `empty`.
+///
+/// A matcher is a JSON pointer such as `"/Note"`, which must lead to a value other than null, or a
+/// table. All conditions of a table must hold: `status`, the status code; `at`, a JSON pointer; `is`,
+/// the value at `at`; `text`, a part of the response.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Responses {
+    /// The request is repeated, as after a temporary failure.
+    #[serde(default)]
+    retry: Vec<Matcher>,
+    /// The response contains no records, and the walk ends.
+    #[serde(default)]
+    empty: Vec<Matcher>,
+    /// The request has failed, and is not repeated.
+    #[serde(default)]
+    fail: Vec<Matcher>,
+}
+
+/// What to do with a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Retry,
+    Empty,
+    Fail,
+}
+
+/// A condition for a response.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Value")]
+struct Matcher {
+    status: Option<StatusCode>,
+    at: Option<Pointer>,
+    is: Option<Value>,
+    text: Option<String>,
+    /// The condition as written, for messages.
+    written: String,
+}
+
+impl JsonSchema for Matcher {
+    fn schema_name() -> Cow<'static, str> {
+        "Matcher".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "string", "examples": ["/Note"] },
+                {
+                    "type": "object",
+                    "properties": {
+                        "status": { "type": "integer", "description": "The status code." },
+                        "at": { "type": "string", "description": "A JSON pointer to a value other than null." },
+                        "is": {
+                            "type": ["string", "number", "boolean"],
+                            "description": "The value at `at`."
+                        },
+                        "text": { "type": "string", "description": "A part of the response." }
+                    },
+                    "additionalProperties": false
+                }
+            ]
+        })
+    }
+}
+
+impl TryFrom<Value> for Matcher {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        const EXPECTED: &str =
+            "expected a JSON pointer such as \"/Note\", or a table with `status`, `at`, `is` or `text`";
+        let written = value.to_string();
+        let mut table = match value {
+            Value::String(pointer) => Map::from_iter([("at".to_owned(), Value::String(pointer))]),
+            Value::Object(table) => table,
+            _ => return Err(EXPECTED.into()),
+        };
+        let mut string = |name: &str| match table.remove(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
+            Some(_) => Err(format!("`{name}` must be a string that is not empty")),
+        };
+        let at = string("at")?.map(Pointer::try_from).transpose()?;
+        let text = string("text")?;
+        let is = table.remove("is");
+        let status = match table.remove("status") {
+            None => None,
+            Some(status) => {
+                let code =
+                    status.as_u64().and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
+                Some(code.ok_or("`status` must be a status code such as 418")?)
+            }
+        };
+        if is.is_some() && at.is_none() {
+            return Err("`is` requires `at`, the place of the value".into());
+        }
+        if !table.is_empty() || status.is_none() && at.is_none() && text.is_none() {
+            return Err(EXPECTED.into());
+        }
+        Ok(Matcher { status, at, is, text, written })
+    }
+}
+
+impl Matcher {
+    fn matches(&self, status: StatusCode, body: &[u8]) -> bool {
+        self.status.is_none_or(|it| it == status)
+            && self.text.as_ref().is_none_or(|text| memchr::memmem::find(body, text.as_bytes()).is_some())
+            && self.at.as_ref().is_none_or(|at| self.is_at(at, body))
+    }
+
+    fn is_at(&self, at: &Pointer, body: &[u8]) -> bool {
+        let Ok(Located::At(range)) = at.locate(body) else { return false };
+        let found = &body[range];
+        match &self.is {
+            None => found != b"null",
+            Some(Value::Number(wanted)) => {
+                let found = serde_json::from_slice::<Value>(found).ok().and_then(|found| found.as_f64());
+                found.is_some() && found == wanted.as_f64()
+            }
+            Some(wanted) => serde_json::from_slice::<Value>(found).is_ok_and(|found| found == *wanted),
+        }
+    }
+}
+
+impl Responses {
+    /// What to do with a response, and the option that says so; `None` if no matcher matches.
+    pub(super) fn verdict(&self, status: StatusCode, body: &[u8]) -> Option<(Verdict, String)> {
+        let lists = [
+            (Verdict::Fail, "fail", &self.fail),
+            (Verdict::Retry, "retry", &self.retry),
+            (Verdict::Empty, "empty", &self.empty),
+        ];
+        lists.into_iter().find_map(|(verdict, name, list)| {
+            let matcher = list.iter().find(|matcher| matcher.matches(status, body))?;
+            Some((verdict, format!("`responses.{name}` matches it ({})", matcher.written)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(options: Value) -> Result<Responses, String> {
+        serde_json::from_value(options).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn matcher_checks_pointer_value_status_and_text() {
+        let matches = |matcher: Value, status, body: &str| {
+            let responses = read(json!({"retry": [matcher]})).unwrap();
+            responses.verdict(StatusCode::from_u16(status).unwrap(), body.as_bytes()).is_some()
+        };
+        assert!(matches(json!("/Note"), 200, r#"{"Note": "slow down"}"#));
+        assert!(!matches(json!("/Note"), 200, r#"{"Note": null}"#));
+        assert!(!matches(json!("/Note"), 200, r#"{"data": {"Note": 1}}"#));
+        assert!(!matches(json!("/Note"), 200, "Note"));
+        assert!(matches(json!({"status": 418}), 418, ""));
+        assert!(!matches(json!({"status": 418}), 419, ""));
+        let code = json!({"at": "/code", "is": 429});
+        assert!(matches(code.clone(), 200, r#"{"code": 429.0}"#));
+        assert!(!matches(code.clone(), 200, r#"{"code": "429"}"#));
+        assert!(!matches(code, 200, r#"{"code": 200}"#));
+        assert!(matches(json!({"at": "/s", "is": "no_data"}), 200, r#"{"s":"no_data"}"#));
+        let both = json!({"status": 200, "text": "Exceeded the daily"});
+        assert!(matches(both.clone(), 200, "Exceeded the daily hits limit"));
+        assert!(!matches(both, 500, "Exceeded the daily hits limit"));
+    }
+
+    #[test]
+    fn first_list_with_a_match_decides() {
+        let both = json!({"retry": [{"status": 400}], "fail": ["/fatal"], "empty": [{"status": 404}]});
+        let responses = read(both).unwrap();
+        let verdict = |status, body: &str| {
+            responses
+                .verdict(StatusCode::from_u16(status).unwrap(), body.as_bytes())
+                .map(|(verdict, _)| verdict)
+        };
+        assert_eq!(verdict(400, r#"{"fatal": 1}"#), Some(Verdict::Fail));
+        assert_eq!(verdict(400, "{}"), Some(Verdict::Retry));
+        assert_eq!(verdict(404, "{}"), Some(Verdict::Empty));
+        assert_eq!(verdict(200, "{}"), None);
+    }
+
+    #[test]
+    fn matcher_that_says_nothing_is_refused() {
+        for matcher in
+            [json!({}), json!(1), json!("Note"), json!({"is": 1}), json!({"status": 7}), json!({"a": 1})]
+        {
+            assert!(read(json!({"retry": [matcher]})).is_err());
+        }
+    }
+}

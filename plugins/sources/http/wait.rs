@@ -1,0 +1,144 @@
+//! How long an API asks to wait before the next request.
+
+use std::time::{Duration, SystemTime};
+
+use chrono::DateTime;
+use reqwest::StatusCode;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+
+/// The longest wait that is accepted.
+pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// Headers with the time at which a rate limit ends.
+const RESETS: [&str; 4] =
+    ["ratelimit-reset", "x-ratelimit-reset", "x-rate-limit-reset", "x-ratelimit-reset-requests"];
+
+/// Headers with the number of requests that are left until then.
+const REMAINING: [&str; 4] = [
+    "ratelimit-remaining",
+    "x-ratelimit-remaining",
+    "x-rate-limit-remaining",
+    "x-ratelimit-remaining-requests",
+];
+
+/// A wait that a response asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wait {
+    pub(super) duration: Duration,
+    /// The header that says so.
+    pub(super) header: &'static str,
+}
+
+/// Whether the response says that no requests are left.
+pub(super) fn is_exhausted(headers: &HeaderMap) -> bool {
+    REMAINING.iter().filter_map(|name| text(headers, name)).any(|text| text == "0")
+}
+
+/// The wait that a response with an error status asks for.
+pub(super) fn asked(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Option<Wait> {
+    // Relative to the server's clock, if it sends `Date`; the local clock may be wrong.
+    let date = text(headers, DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
+    let now = date.unwrap_or(now);
+    if let Some(duration) = text(headers, RETRY_AFTER.as_str()).and_then(|text| duration(text, now)) {
+        return Some(Wait { duration, header: "retry-after" });
+    }
+    let is_limit = matches!(status.as_u16(), 418 | 429 | 503);
+    let has_remaining = REMAINING.iter().any(|name| headers.contains_key(*name));
+    // Many APIs send these headers with every response, also with one that has another cause.
+    let may_be_limit = !has_remaining && !matches!(status.as_u16(), 401 | 404);
+    if !is_limit && !is_exhausted(headers) && !may_be_limit {
+        return None;
+    }
+    RESETS.into_iter().find_map(|header| {
+        let duration = duration(text(headers, header)?, now)?;
+        Some(Wait { duration, header })
+    })
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    Some(headers.get(name)?.to_str().ok()?.trim())
+}
+
+/// Seconds, a date, or seconds or milliseconds since 1970.
+fn duration(text: &str, now: SystemTime) -> Option<Duration> {
+    const YEAR_2001: f64 = 1e9;
+    let since_1970 = match text.parse::<f64>() {
+        Ok(number) if !number.is_finite() || number < 0.0 => return None,
+        Ok(number) if number >= 1000.0 * YEAR_2001 && number < 1e15 => {
+            Duration::from_secs_f64(number / 1000.0)
+        }
+        Ok(number) if (YEAR_2001..1e12).contains(&number) => Duration::from_secs_f64(number),
+        Ok(number) => return Some(Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX)),
+        Err(_) => {
+            let until = match httpdate::parse_http_date(text) {
+                Ok(until) => until,
+                Err(_) => SystemTime::from(DateTime::parse_from_rfc3339(text).ok()?),
+            };
+            return Some(until.duration_since(now).unwrap_or_default());
+        }
+    };
+    Some((SystemTime::UNIX_EPOCH + since_1970).duration_since(now).unwrap_or_default())
+}
+
+/// A duration for messages, in whole seconds.
+pub(super) fn in_words(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds if seconds < 120 => format!("{seconds} s"),
+        seconds if seconds < 7200 => format!("{} min {} s", seconds / 60, seconds % 60),
+        seconds => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::header::{HeaderName, HeaderValue};
+
+    fn wait(status: u16, pairs: &[(&'static str, &'static str)]) -> Option<u64> {
+        let pair = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let headers: HeaderMap = pairs.iter().map(pair).collect();
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        asked(StatusCode::from_u16(status).unwrap(), &headers, now).map(|wait| wait.duration.as_secs())
+    }
+
+    #[test]
+    fn retry_after_is_honoured_on_every_status() {
+        assert_eq!(wait(429, &[("retry-after", "120")]), Some(120));
+        assert_eq!(wait(404, &[("retry-after", "7")]), Some(7));
+        assert_eq!(wait(503, &[("retry-after", "Tue, 14 Nov 2023 22:15:20 GMT")]), Some(120));
+        let clock = ("date", "Tue, 14 Nov 2023 22:14:50 GMT");
+        assert_eq!(wait(503, &[("retry-after", "Tue, 14 Nov 2023 22:15:20 GMT"), clock]), Some(30));
+        assert_eq!(wait(429, &[("retry-after", "soon")]), None);
+        assert_eq!(wait(429, &[]), None);
+    }
+
+    #[test]
+    fn reset_is_read_in_all_its_forms() {
+        for reset in ["90", "90.0", "1700000090", "1700000090000", "2023-11-14T22:14:50Z"] {
+            assert_eq!(wait(429, &[("x-ratelimit-reset", reset)]), Some(90), "{reset}");
+            assert_eq!(wait(418, &[("ratelimit-reset", reset)]), Some(90), "{reset}");
+        }
+        assert_eq!(wait(429, &[("x-ratelimit-reset", "1600000000")]), Some(0));
+        let both = [("retry-after", "5"), ("x-ratelimit-reset", "90")];
+        assert_eq!(wait(429, &both), Some(5));
+    }
+
+    #[test]
+    fn reset_counts_on_other_statuses_if_nothing_remains() {
+        let headers = |remaining| [("x-ratelimit-reset", "90"), ("x-ratelimit-remaining", remaining)];
+        assert_eq!(wait(403, &headers("0")), Some(90));
+        assert_eq!(wait(404, &headers("0")), Some(90));
+        assert_eq!(wait(403, &headers("59")), None);
+        assert_eq!(wait(500, &headers("59")), None);
+        assert_eq!(wait(429, &headers("59")), Some(90));
+        assert_eq!(wait(403, &[("x-ratelimit-reset", "90")]), Some(90));
+        assert_eq!(wait(404, &[("x-ratelimit-reset", "90")]), None);
+    }
+
+    #[test]
+    fn wait_that_cannot_be_counted_is_the_longest() {
+        assert_eq!(wait(429, &[("retry-after", "9223372036854775807")]), Some(i64::MAX as u64 + 1));
+        assert_eq!(wait(429, &[("retry-after", "1e300")]), Some(u64::MAX));
+        assert_eq!(wait(429, &[("retry-after", "-1")]), None);
+    }
+}
