@@ -103,7 +103,7 @@ impl Http {
         };
         match unreadable {
             Unreadable::Truncated(why) => HttpError::transient(anyhow!("{title} ({content_type}): {why}")),
-            Unreadable::Unexpected(_) if self.is_limit(response) => self.limit_error(response),
+            Unreadable::Unexpected(_) if is_limit(response) => self.limit_error(response),
             Unreadable::Unexpected(why) => {
                 // It may contain keys of the response.
                 let why = redactor.text(&why);
@@ -116,12 +116,6 @@ impl Http {
                 HttpError::FatalUntilSuccess(anyhow!("{title} ({content_type}): {why}{advice}{excerpt}"))
             }
         }
-    }
-
-    /// Whether a response without records says that there were too many requests.
-    fn is_limit(&self, response: &Response) -> bool {
-        let notes = [notes::of_json(&response.body), notes::of_text(&response.body)];
-        !is_web_page(response) && notes.contains(&Some(Note::RateLimit))
     }
 
     /// Advice for a response in another format.
@@ -169,6 +163,12 @@ fn is_web_page(response: &Response) -> bool {
     let front = response.body.trim_ascii_start();
     let begins = |with: &[u8]| front.get(..with.len()).is_some_and(|front| front.eq_ignore_ascii_case(with));
     begins(b"<!doctype html") || begins(b"<html") || response.content_type().starts_with("text/html")
+}
+
+/// Whether a response without records says that there were too many requests.
+fn is_limit(response: &Response) -> bool {
+    let notes = [notes::of_json(&response.body), notes::of_text(&response.body)];
+    !is_web_page(response) && notes.contains(&Some(Note::RateLimit))
 }
 
 /// Whether a response is JSON, as an error is, where CSV was requested.

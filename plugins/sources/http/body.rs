@@ -103,14 +103,12 @@ fn decode(
             _ => break,
         };
     }
-    match header(CONTENT_ENCODING).to_ascii_lowercase().as_str() {
-        name @ ("br" | "compress" | "x-compress") => {
-            return Err(Broken::Wrong(format!(
-                "the response is compressed as `{name}`, which is not supported; \
-                 remove `Accept-Encoding` from `headers`, or set it to \"gzip\""
-            )));
-        }
-        _ => {}
+    let name = header(CONTENT_ENCODING).to_ascii_lowercase();
+    if ["br", "compress", "x-compress"].contains(&name.as_str()) {
+        return Err(Broken::Wrong(format!(
+            "the response is compressed as `{name}`, which is not supported; \
+             remove `Accept-Encoding` from `headers`, or set it to \"gzip\""
+        )));
     }
     to_utf8(body, header(CONTENT_TYPE), encoding)
 }
@@ -138,7 +136,7 @@ fn gunzip(body: &[u8], maximum: usize) -> Result<Vec<u8>, Broken> {
 fn inflate(body: &[u8], maximum: usize) -> Result<Vec<u8>, Broken> {
     // Some servers leave out the header of zlib.
     let has_header =
-        body[0] & 0x0F == 8 && body.len() > 1 && u16::from_be_bytes([body[0], body[1]]) % 31 == 0;
+        body[0] & 0x0F == 8 && body.len() > 1 && u16::from_be_bytes([body[0], body[1]]).is_multiple_of(31);
     if has_header {
         unpack(ZlibDecoder::new(body), Vec::new(), maximum, "deflate")
     } else {

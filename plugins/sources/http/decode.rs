@@ -42,6 +42,8 @@ pub(super) enum Items {
         n_left: usize,
         /// How many elements were taken.
         number: u64,
+        /// The type of an element that is not an object, if there is one.
+        other_type: Option<&'static str>,
         url: String,
     },
     /// One JSON value that is a record.
@@ -82,11 +84,14 @@ impl Items {
             Some(b'[') => {
                 let rest = Children::of(range.start);
                 let mut elements = rest;
-                let mut n_left = 0;
-                while elements.next_element(bytes).map_err(scanned)?.is_some() {
+                let (mut n_left, mut other_type) = (0, None);
+                while let Some(element) = elements.next_element(bytes).map_err(scanned)? {
                     n_left += 1;
+                    if other_type.is_none() && bytes[element.start] != b'{' {
+                        other_type = Some(type_name(&bytes[element]));
+                    }
                 }
-                Ok(Items::Elements { bytes: bytes.clone(), rest, n_left, number: 0, url })
+                Ok(Items::Elements { bytes: bytes.clone(), rest, n_left, number: 0, other_type, url })
             }
             Some(b'{') => Ok(Items::One { value: Some(bytes.slice(range)), url }),
             _ if value == b"null" && null_is_empty => Ok(Items::Null),
@@ -173,7 +178,7 @@ impl Items {
     /// The next item.
     pub(super) fn next(&mut self) -> Option<Item> {
         match self {
-            Items::Elements { bytes, rest, n_left, number, url } => {
+            Items::Elements { bytes, rest, n_left, number, url, .. } => {
                 // The response was scanned to its end before.
                 let range = rest.next_element(bytes).ok()??;
                 *n_left = n_left.saturating_sub(1);

@@ -114,9 +114,10 @@ impl Http {
             warn!("{}: {why}, and only this page is read; to read all pages set {option}", response.title);
         }
         if !self.settings.is_shaped
-            && !std::mem::replace(&mut self.hinted.shape, true)
+            && !self.hinted.shape
             && let Some((why, option)) = self.odd_shape(items)
         {
+            self.hinted.shape = true;
             warn!("{}: {why}; {option}", response.title);
         }
     }
@@ -194,16 +195,9 @@ impl Http {
                 };
                 Some(("the response is one record whose members are all objects or arrays".into(), option))
             }
-            Items::Elements { bytes, rest, .. } => {
-                let mut rest = *rest;
-                let first = &bytes[rest.next_element(bytes).ok()??];
-                let what = match first.first()? {
-                    b'{' => return None,
-                    b'[' => "arrays",
-                    _ => "single values",
-                };
-                let why = format!("the records are {what}, not objects, which SQL does not read as rows");
-                Some((why, "make objects from them with `remap`".into()))
+            Items::Elements { other_type: Some(other), .. } => {
+                let why = format!("a record is {other}, not an object, which SQL does not read as a row");
+                Some((why, "make an object from it with `remap`".into()))
             }
             _ => None,
         }

@@ -91,7 +91,7 @@ pub(super) fn not_json(text: &str, found: ScanError) -> Unreadable {
         ScanError::Unexpected(at) => at,
     };
     let before = &text.as_bytes()[..at.min(text.len())];
-    let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+    let line = before.split(|&byte| byte == b'\n').count();
     let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
     let why = match serde_json::from_str::<IgnoredAny>(text) {
         Err(error) if offset(text.as_bytes(), &error) == at => bare_message(&error),

@@ -132,10 +132,15 @@ impl Http {
         if self.has_ended(request, response, items).is_ok_and(|has_ended| has_ended) {
             return Ok(None);
         }
+        let advice = match &next.place {
+            Place::Cursor(cursor) if cursor.trim_matches('"').starts_with("http") => {
+                "it is a URL, which type = \"next_url\" follows".to_owned()
+            }
+            _ => self.repeat_advice(),
+        };
         Err(HttpError::Fatal(anyhow!(
-            "{}: {named} repeats and leads to a page that was already read; {}",
-            response.title,
-            self.repeat_advice()
+            "{}: {named} repeats and leads to a page that was already read; {advice}",
+            response.title
         )))
     }
 

@@ -13,6 +13,9 @@ pub(super) enum ScanError {
     Unexpected(usize),
 }
 
+/// The bounds of the key, with its quotes, and of the value of a member.
+pub(super) type Member = (Range<usize>, Range<usize>);
+
 /// Members or elements that have not been taken from an object or an array.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Children {
@@ -37,10 +40,7 @@ impl Children {
     }
 
     /// The key, with its quotes, and the value of the next member of an object.
-    pub(super) fn next_member(
-        &mut self,
-        text: &[u8],
-    ) -> Result<Option<(Range<usize>, Range<usize>)>, ScanError> {
+    pub(super) fn next_member(&mut self, text: &[u8]) -> Result<Option<Member>, ScanError> {
         let Some(key_start) = self.next_start(text, b'}')? else { return Ok(None) };
         if text[key_start] != b'"' {
             return Err(ScanError::Unexpected(key_start));

@@ -64,7 +64,7 @@ fn duration(text: &str, now: SystemTime) -> Option<Duration> {
     const YEAR_2001: f64 = 1e9;
     let since_1970 = match text.parse::<f64>() {
         Ok(number) if !number.is_finite() || number < 0.0 => return None,
-        Ok(number) if number >= 1000.0 * YEAR_2001 && number < 1e15 => {
+        Ok(number) if (1000.0 * YEAR_2001..1e15).contains(&number) => {
             Duration::from_secs_f64(number / 1000.0)
         }
         Ok(number) if (YEAR_2001..1e12).contains(&number) => Duration::from_secs_f64(number),

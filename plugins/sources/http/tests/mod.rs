@@ -1,9 +1,14 @@
 //! The source against a real HTTP server in this process.
 
+mod auth;
 mod errors;
+mod limits;
+mod pages;
 mod pagination;
+mod redirects;
 mod requests;
 mod responses;
+mod tls;
 
 use std::sync::Mutex;
 use std::time::Duration;

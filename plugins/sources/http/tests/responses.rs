@@ -68,3 +68,56 @@ async fn null_is_an_error_before_the_first_records() {
     let run = run_once(&serve([some, none]).await, page_options()).await;
     assert!(run.error.is_none() && run.bodies == ["1"], "{run:?}");
 }
+
+#[tokio::test]
+async fn compressed_files_are_read_by_what_they_are() {
+    let gzip = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let file = |bytes: Vec<u8>| ResponseTemplate::new(200).set_body_raw(bytes, "application/gzip");
+    let two = [gzip("{\"n\":1}\n"), gzip("{\"n\":2}\n")].concat();
+    for answer in [file(two.clone()), file(two).insert_header("Content-Encoding", "gzip")] {
+        let run = run_once(&serve([answer]).await, json!({"codec": "ndjson"})).await;
+        assert_eq!(run.bodies, [r#"{"n":1}"#, r#"{"n":2}"#]);
+    }
+    let run = run_once(&serve([file(gzip("a,b\n1,2\n"))]).await, json!({"codec": "csv"})).await;
+    assert_eq!(run.bodies, ["1,2"]);
+    let whole = gzip("[1, 2, 3]");
+    let cut = file(whole[..whole.len() - 4].to_vec());
+    let failure = run_once(&serve([cut]).await, json!({})).await.failure();
+    assert!(failure.starts_with("retry: ") && failure.contains("gzip data ends in the middle"), "{failure}");
+}
+
+#[tokio::test]
+async fn byte_order_mark_is_skipped_by_every_codec() {
+    for (codec, body, record) in [
+        ("json", "[{\"a\":1}]", "{\"a\":1}"),
+        ("ndjson", "{\"a\":1}\r\n", "{\"a\":1}"),
+        ("csv", "a\r\n1\r\n", "1"),
+    ] {
+        let marked = ResponseTemplate::new(200).set_body_string(format!("\u{feff}{body}"));
+        let run = run_once(&serve([marked]).await, json!({"codec": codec})).await;
+        assert!(run.error.is_none() && run.bodies == [record], "{codec} {run:?}");
+    }
+    let latin = ResponseTemplate::new(200)
+        .set_body_raw(b"[\"Caf\xE9\"]".to_vec(), "application/json; charset=ISO-8859-1");
+    assert_eq!(run_once(&serve([latin]).await, json!({})).await.bodies, ["\"Café\""]);
+}
+
+#[tokio::test]
+async fn record_with_nan_is_rejected_alone() {
+    let body = r#"{"mean": NaN, "data": [{"a":1},{"a":NaN},{"a":2}]}"#;
+    let server = serve([ResponseTemplate::new(200).set_body_string(body)]).await;
+    let run = run_once(&server, json!({"records": "/data"})).await;
+    assert!(run.error.is_none() && run.bodies == [r#"{"a":1}"#, r#"{"a":2}"#], "{run:?}");
+    assert!(run.rejected[0].contains("element 2") && run.rejected[0].contains("JSON has no NaN"), "{run:?}");
+}
+
+#[tokio::test]
+async fn status_304_is_no_records() {
+    let server = serve([ResponseTemplate::new(304)]).await;
+    let run = run_once(&server, json!({"headers": {"If-None-Match": "\"7\""}})).await;
+    assert!(run.error.is_none() && run.bodies.is_empty(), "{run:?}");
+}
