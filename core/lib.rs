@@ -69,7 +69,7 @@ pub use secret::Secret;
 pub use sink::{Background, Crawler, Sink, SinkConfig, WriteError};
 pub use source::{Committer, Next, Replay, Source, SourceConfig};
 pub use stop::{Flow, StopReason};
-pub use table::{Column, ColumnType, JsonKeys, Row, Table, TableHeader};
+pub use table::{ABSENT_CELL, Column, ColumnType, JsonKeys, Row, Table, TableHeader};
 pub use text_error::{TextError, Warnings};
 pub use transaction::{TransactionalSink, TransactionalSource};
 pub use transform::{Output, Transform, TransformConfig};

@@ -35,6 +35,10 @@ pub struct Column {
     pub nullable: bool,
 }
 
+/// A null value for cells that a row does not have, in columns where every text is a value. It is a character that
+/// Unicode reserves for uses like this one. A CSV line leaves it out.
+pub const ABSENT_CELL: &str = "\u{FFFF}";
+
 /// The header shared by the rows of a table.
 #[derive(Debug)]
 pub struct TableHeader {
@@ -263,6 +267,9 @@ impl Row {
         for (index, cell) in self.cells().enumerate() {
             if index > 0 {
                 out.push(delimiter);
+            }
+            if cell == ABSENT_CELL.as_bytes() {
+                continue;
             }
             let quoted = cell.iter().any(|&byte| byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r'));
             if !quoted {

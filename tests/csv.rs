@@ -2,12 +2,13 @@
 
 use std::io::Write as _;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
 use crate::support::s3::S3;
 use crate::support::stocks::stocks_csv;
-use crate::support::{Outcome, TestEnv, report};
+use crate::support::{Outcome, TestEnv, report, wait_until};
 
 /// Rewrites the sample data instead of comparing it.
 const UPDATE: &str = "UPDATE_SAMPLE_DATA";
@@ -16,6 +17,7 @@ const UPDATE: &str = "UPDATE_SAMPLE_DATA";
 fn env(text: impl AsRef<[u8]>, options: &str) -> TestEnv {
     let env = TestEnv::new();
     env.write("rows.csv", text);
+    settle(&env, "rows.csv");
     set_options(&env, &format!("path = \"rows.csv\"\n{options}"));
     env
 }
@@ -34,6 +36,13 @@ fn set_options(env: &TestEnv, options: &str) {
 fn append(env: &TestEnv, name: &str, text: &str) {
     let mut file = std::fs::File::options().append(true).open(env.path(name)).expect("the file");
     file.write_all(text.as_bytes()).expect("appending");
+    settle(env, name);
+}
+
+/// Makes a file look as if nobody had written to it for a while.
+fn settle(env: &TestEnv, name: &str) {
+    let file = std::fs::File::options().append(true).open(env.path(name)).expect("the file");
+    file.set_modified(SystemTime::now() - Duration::from_secs(60)).expect("setting the time");
 }
 
 fn run(env: &TestEnv) -> Outcome {
@@ -83,15 +92,17 @@ fn bad_rows_go_to_dead_letters_and_good_rows_pass() {
     env.write("p.toml", pipeline + "[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n");
     run(&env).assert_code(0);
     let good = out(&env);
-    assert_eq!(good.len(), 12_001);
-    assert_eq!(good[12_000], r#"{"n":6,"s":"good\nrow"}"#);
+    assert_eq!(good[12_000..], [r#"{"n":6,"s":"good\nrow"}"#, r#"{"n":8,"s":"9"}"#]);
 
     let letters = env.read("dead.jsonl");
     let letters: Vec<Value> = letters.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let expected = [
         (12_000, "rows.csv:12002:5: too many cells: the row has 3, the file has 2 columns"),
         (12_001, "rows.csv:12003:3: column `s` is not UTF-8: byte 0xFF at 1 of the cell"),
-        (12_002, "rows.csv:12004:1: column `n` is an integer (inferred from its first rows), and `x` is not"),
+        (
+            12_002,
+            "rows.csv:12004:1: column `n` is an integer (inferred from its first rows), and this cell is text",
+        ),
         (12_004, "rows.csv:12007:3: the quote that opens here is never closed"),
     ];
     assert_eq!(letters.len(), expected.len());
@@ -100,11 +111,11 @@ fn bad_rows_go_to_dead_letters_and_good_rows_pass() {
         assert_eq!(letter["entry"], number, "a rejected row keeps its entry number");
         assert_eq!(letter["origin"], json!({ "stream": "rows.csv", "lane": 0, "offset": number }));
     }
-    assert_eq!(letters[3]["body"], "7,\"open\n8,9\n");
+    assert_eq!(letters[3]["body"], "7,\"open");
     let rows = &report(env.path("report.json"))["pipelines"][0]["components"][0];
-    assert_eq!((&rows["records_out"], &rows["rejected"]), (&json!(12_001), &json!(4)));
+    assert_eq!((&rows["records_out"], &rows["rejected"]), (&json!(12_002), &json!(4)));
     run(&env).assert_code(0);
-    assert_eq!(out(&env).len(), 12_001, "a row was read again");
+    assert_eq!(out(&env).len(), 12_002, "a row was read again");
 }
 
 #[test]
@@ -142,6 +153,7 @@ fn changed_file_is_refused_until_from_start() {
         let env = env(rows.trim_end(), "");
         run(&env).assert_code(0);
         env.write("rows.csv", &changed);
+        settle(&env, "rows.csv");
         let outcome = run(&env);
         outcome.assert_code(1);
         outcome.assert_says(&[
@@ -305,10 +317,45 @@ fn invalid_csv_options_are_shown_with_position() {
         ("types = \"float\"", "expected \"infer\", \"string\", or a table"),
         ("types = { n = \"int\" }", "invalid value `int` for `types.n`"),
         ("compression = \"lz4\"", "invalid value `lz4` for `compression`"),
-        ("columns = [\"a\"]", "the header of the files names the columns"),
+        ("decimal = \",\"\nthousands = \",\"", "`,` is the decimal mark"),
+        ("types = { n = { type = \"float\", parse = \"%d\" } }", "`parse` is for dates and timestamps"),
+        ("encoding = \"klingon\"", "`klingon` is not the label of an encoding"),
         ("header = false", "files without a header need the names of their columns"),
     ] {
         let env = env("a\n1\n", options);
-        env.run(["validate", "p.toml"]).assert_code(78).assert_says(&["p.toml:4:", message]);
+        env.run(["validate", "p.toml"]).assert_code(78).assert_says(&["p.toml:", message]);
+    }
+}
+
+#[test]
+fn half_a_row_is_left_for_the_next_run() {
+    let env = env("", "");
+    env.write("rows.csv", "id,v\n1,10\n2,2");
+    run(&env)
+        .assert_code(0)
+        .assert_says(&["rows.csv: the row in line 3 has no line end", "left for the next run"]);
+    assert_eq!(out(&env), [r#"{"id":1,"v":10}"#]);
+    append(&env, "rows.csv", "0\n3,30");
+    run(&env).assert_code(0);
+    assert_eq!(out(&env), [r#"{"id":1,"v":10}"#, r#"{"id":2,"v":20}"#, r#"{"id":3,"v":30}"#]);
+}
+
+#[test]
+fn file_that_is_cut_during_a_run_ends_it() {
+    let rows: String = (0..400_000).map(|n| format!("{n},{n}\n")).collect();
+    let env = env(format!("n,v\n{rows}"), "");
+    let throttle = "[transforms.slow]\ntype = \"throttle\"\ninputs = [\"rows\"]\nrate = 20000\n";
+    env.write("p.toml", env.read("p.toml").replace("inputs = [\"rows\"]", "inputs = [\"slow\"]") + throttle);
+    let child = env.start(["run", "p.toml"]);
+    wait_until("some rows are delivered", Duration::from_secs(30), || {
+        env.path("out.jsonl").exists() && out(&env).len() > 100
+    });
+    let file = std::fs::File::options().write(true).open(env.path("rows.csv")).expect("the file");
+    file.set_len(300_003).expect("cutting the file");
+    let outcome = child.wait(Duration::from_secs(60));
+    outcome.assert_code(1);
+    outcome.assert_says(&["rows.csv was changed while it was read", "it has shrunk from"]);
+    for (n, row) in out(&env).iter().enumerate() {
+        assert_eq!(*row, format!("{{\"n\":{n},\"v\":{n}}}"), "a row of the changed part was delivered");
     }
 }

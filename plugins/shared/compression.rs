@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek as _, Write as _};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::gzip::GzipReader;
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -53,7 +54,7 @@ impl Compression {
     pub fn decompress<R: Read + Send + 'static>(self, reader: R) -> io::Result<Box<dyn Read + Send>> {
         Ok(match self {
             Compression::Auto | Compression::None => Box::new(reader),
-            Compression::Gzip => Box::new(MultiGzDecoder::new(reader)),
+            Compression::Gzip => Box::new(GzipReader::new(reader)),
             Compression::Zstd => Box::new(zstd::Decoder::new(reader)?),
         })
     }

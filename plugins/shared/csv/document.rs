@@ -5,19 +5,28 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use runner_core::{Body, Name, Origin, Record, Reject};
 
-use super::header::{BYTE_ORDER_MARK, column_names, unnamed_column};
-use super::layout::{Dialect, RowLayout, RowLocation, TableBuilder, reject};
-use super::scan::Rows;
-use super::types::{Inference, SAMPLE};
+use super::dialect::Dialect;
+use super::header::{BYTE_ORDER_MARK, column_names, unnamed_column, wider_rows};
+use super::inference::{Inference, SAMPLE};
+use super::layout::{RowLayout, TableBuilder, reject};
+use super::report_lines::{END_OF_TEXT, is_rule};
+use super::row_error::RowLocation;
+use super::scan::{Rows, ScannedRow, cells};
 
 /// Reads CSV texts one after another. The types are inferred from the first one that has rows.
 #[derive(Debug, Default)]
 pub(crate) struct DocumentReader {
-    dialect: Dialect,
+    dialect: Arc<Dialect>,
     layout: Option<Arc<RowLayout>>,
 }
 
 impl DocumentReader {
+    /// A reader of texts in this dialect.
+    #[allow(dead_code, reason = "the option `csv` of the `http` source will need it")]
+    pub(crate) fn new(dialect: Dialect) -> Self {
+        DocumentReader { dialect: Arc::new(dialect), layout: None }
+    }
+
     /// Returns the valid rows as records and the others as rejects. Offsets start at `offset`
     /// and count every row, rejected or not.
     ///
@@ -29,24 +38,25 @@ impl DocumentReader {
         partition: i32,
         offset: u64,
     ) -> Result<(Vec<Record>, Vec<Reject>)> {
-        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-        let mut rows = Rows::new(bytes, self.dialect.delimiter);
-        let Some(first) = rows.next() else {
-            bail!("{source}: the response is empty, and a header row was expected");
+        let dialect = Arc::clone(&self.dialect);
+        let (bytes, line) = after_skipped_lines(without_marks(bytes), dialect.skip_lines);
+        let mut rows = Rows::new(bytes, &dialect.grammar, line);
+        let names = if dialect.has_header {
+            let Some(first) = rows.next() else {
+                bail!("{source}: the response is empty, and a header row was expected");
+            };
+            self.names_of(first, source)?
+        } else {
+            dialect.columns.clone()
         };
-        let location = RowLocation { source, line: first.line };
-        if let Some(error) = first.error {
-            return Err(location.bad_quotes(first.bytes, error));
+        let mut after_rule = rows.clone();
+        if dialect.has_header && after_rule.next().is_some_and(|row| is_rule_row(row, &dialect)) {
+            rows = after_rule;
         }
-        let names = column_names(first.bytes, first.quoted, &self.dialect);
-        let names = names.map_err(|error| location.error(first.bytes, &error))?;
-        if self.layout.as_ref().is_none_or(|layout| !layout.has_columns(&names))
-            && let Some(warning) = unnamed_column(&names)
-        {
-            tracing::warn!("{source}: {warning}");
-        }
-        let mut table = TableBuilder::new(self.layout_of(names, rows.clone()), 0, bytes.len());
+        let layout = self.layout_of(names, rows.clone(), source, line)?;
+        let mut table = TableBuilder::new(Arc::clone(&layout), 0, bytes.len());
         let (mut origins, mut rejects) = (Vec::new(), Vec::new());
+        let rows = rows.filter(|row| !layout.is_count(row.bytes));
         for (row, offset) in rows.zip(offset..) {
             let location = RowLocation { source, line: row.line };
             let origin = Origin { source, partition, offset };
@@ -63,20 +73,70 @@ impl DocumentReader {
         Ok((table.finish().zip(origins).map(record).collect(), rejects))
     }
 
-    fn layout_of(&mut self, names: Vec<String>, rows: Rows<'_>) -> Arc<RowLayout> {
+    fn names_of(&self, first: ScannedRow<'_>, source: Name) -> Result<Vec<String>> {
+        let location = RowLocation { source, line: first.line };
+        if let Some(error) = first.error {
+            return Err(location.bad_quotes(first.bytes, error));
+        }
+        let names = column_names(first.bytes, first.quoted, &self.dialect);
+        let names = names.map_err(|error| location.error(first.bytes, &error))?;
+        if self.layout.as_ref().is_none_or(|layout| !layout.has_columns(&names))
+            && let Some(warning) = unnamed_column(&names)
+        {
+            tracing::warn!("{source}: {warning}");
+        }
+        Ok(names)
+    }
+
+    fn layout_of(
+        &mut self,
+        names: Vec<String>,
+        rows: Rows<'_>,
+        source: Name,
+        line: u64,
+    ) -> Result<Arc<RowLayout>> {
         if let Some(layout) = self.layout.as_ref().filter(|layout| layout.has_columns(&names)) {
-            return Arc::clone(layout);
+            return Ok(Arc::clone(layout));
         }
         let mut inference = Inference::new(names.len());
+        let columns: Vec<usize> = (0..names.len()).collect();
         let whole = rows.filter(|row| row.error.is_none());
-        whole.take(SAMPLE).for_each(|row| inference.observe(row.bytes, row.quoted, &self.dialect));
+        whole.take(SAMPLE).for_each(|row| inference.observe(row.bytes, row.quoted, &columns, &self.dialect));
+        if let Some(width) = inference.width_above_header()
+            && self.dialect.has_header
+            && !self.dialect.drops_extra_cells
+        {
+            bail!("{source}:{line}: {}", wider_rows(&names, width, line));
+        }
         let n_rows = inference.n_rows();
         let layout = Arc::new(RowLayout::new(names.into_iter().zip(inference.finish()), &self.dialect));
         if n_rows > 0 {
             self.layout = Some(Arc::clone(&layout));
         }
-        layout
+        Ok(layout)
     }
+}
+
+/// The text without the marks that some systems put at its beginning and its end.
+fn without_marks(bytes: &[u8]) -> &[u8] {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    bytes.strip_suffix(&[END_OF_TEXT]).unwrap_or(bytes)
+}
+
+/// The text after `n_lines` lines, and the number of its first line.
+fn after_skipped_lines(mut bytes: &[u8], n_lines: u64) -> (&[u8], u64) {
+    let mut line = 1;
+    while line <= n_lines && !bytes.is_empty() {
+        let end = memchr::memchr2(b'\n', b'\r', bytes).unwrap_or(bytes.len());
+        let n_end = if bytes[end..].starts_with(b"\r\n") { 2 } else { 1 };
+        bytes = bytes.get(end + n_end..).unwrap_or_default();
+        line += 1;
+    }
+    (bytes, line)
+}
+
+fn is_rule_row(row: ScannedRow<'_>, dialect: &Dialect) -> bool {
+    row.error.is_none() && is_rule(cells(row.bytes, &dialect.grammar).map(|cell| &row.bytes[cell]))
 }
 
 #[cfg(test)]
@@ -112,19 +172,33 @@ mod tests {
     }
 
     #[test]
-    fn text_after_a_closing_quote_rejects_the_row_only() {
+    fn open_quote_rejects_its_line_only() {
         let text = b"a,b\n1,\"x\n1,\"q\"\n2,\"q\"\n";
         let (records, rejects) = DocumentReader::default().read(text, Name::new("http://api"), 0, 0).unwrap();
-        assert_eq!(json_of(&records), [r#"{"a":2,"b":"q"}"#]);
+        assert_eq!(json_of(&records), [r#"{"a":1,"b":"q"}"#, r#"{"a":2,"b":"q"}"#]);
         let [reject] = &rejects[..] else { panic!("{rejects:?}") };
         let reason = reject.reason.to_string();
-        assert!(
-            reason.starts_with(
-                "http://api:3:4: there is text after the closing quote of the cell that begins at 2:3"
-            ),
-            "{reason}"
+        assert!(reason.starts_with("http://api:2:3: the quote that opens here is never closed"), "{reason}");
+        assert_eq!(reject.record.to_bytes().unwrap(), "1,\"x");
+    }
+
+    #[test]
+    fn document_is_read_in_its_dialect() {
+        let options =
+            r##"{ "delimiter": ";", "decimal": ",", "comment": "#", "skip_lines": 1, "trim": true }"##;
+        let options: super::super::DialectOptions = serde_json::from_str(options).unwrap();
+        let mut reader = DocumentReader::new(options.dialect("csv.").unwrap());
+        let text = "Title; of the report\r\n# made today\r\na ; b\r\n--;---\r\n1,5 ; x\r\n# a pause\r\n2;y\r\n(2 rows)\r\n\u{1a}";
+        assert_eq!(
+            json_of(&read(&mut reader, text).unwrap()),
+            [r#"{"a":1.5,"b":"x"}"#, r#"{"a":2.0,"b":"y"}"#]
         );
-        assert_eq!(reject.record.to_bytes().unwrap(), "1,\"x\n1,\"q\"");
+    }
+
+    #[test]
+    fn title_before_the_header_is_an_error_that_asks_for_it() {
+        let error = read(&mut DocumentReader::default(), "Prices\na,b\n1,2\n").unwrap_err().to_string();
+        assert!(error.contains("is this line the header?") && error.contains("skip_lines = 1"), "{error}");
     }
 
     #[test]

@@ -1,47 +1,97 @@
 //! The header: the row that names the columns.
 
-use super::layout::{Dialect, RowError};
-use super::scan::{cells, split};
+use std::collections::{HashMap, HashSet};
+
+use super::cells::CellTexts;
+use super::dialect::Dialect;
+use super::row_error::RowError;
+use super::scan::cells;
 
 /// Some systems begin UTF-8 files with this mark.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Reads the column names from the header row.
+/// More columns are most likely a file of another kind.
+const MAX_COLUMNS: usize = 65_536;
+
+/// Reads the column names from the header row; the option `columns` takes precedence.
 pub(crate) fn column_names(row: &[u8], quoted: bool, dialect: &Dialect) -> Result<Vec<String>, RowError> {
-    let start_of = |index| cells(row, dialect.delimiter).nth(index).map_or(0, |cell| cell.start);
-    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-    split(row, dialect.delimiter, quoted, &mut bytes, &mut ends);
-    let mut names: Vec<String> = Vec::with_capacity(ends.len());
-    let mut start = 0;
-    for (index, end) in ends.into_iter().enumerate() {
-        let Ok(name) = std::str::from_utf8(&bytes[start..end as usize]) else {
-            let message = format!("the name of column {} is not UTF-8; convert the file first", index + 1);
+    let start_of = |index| cells(row, &dialect.grammar).nth(index).map_or(0, |cell| cell.start);
+    let mut texts = CellTexts::default();
+    texts.read(row, quoted, dialect);
+    let n_named = match texts.get(texts.len() - 1) {
+        // A delimiter at the end of the header is one too many, as in the rows.
+        Some(last) if dialect.drops_extra_cells && last.is_empty() && texts.len() > 1 => texts.len() - 1,
+        _ => texts.len(),
+    };
+    if n_named > MAX_COLUMNS {
+        let message = format!(
+            "the header row has {n_named} cells, and a file can have at most {MAX_COLUMNS} columns; check `delimiter`"
+        );
+        return Err(RowError { at: start_of(MAX_COLUMNS), message });
+    }
+    if !dialect.columns.is_empty() {
+        let n_columns = dialect.columns.len();
+        if n_named < n_columns || n_named > n_columns && !dialect.drops_extra_cells {
+            let message = format!("the header row has {n_named} cells, and `columns` has {n_columns} names");
+            return Err(RowError { at: 0, message });
+        }
+        return Ok(dialect.columns.clone());
+    }
+    let mut known: HashMap<&str, usize> = HashMap::with_capacity(n_named);
+    let mut names = Vec::with_capacity(n_named);
+    for (index, bytes) in (0..n_named).filter_map(|index| Some((index, texts.get(index)?))) {
+        let Ok(name) = std::str::from_utf8(bytes) else {
+            let message = format!(
+                "the name of column {} is not {}; {}",
+                index + 1,
+                dialect.encoding,
+                encoding_advice(dialect)
+            );
             return Err(RowError { at: start_of(index), message });
         };
-        if let Some(first) = names.iter().position(|known| known == name) {
+        if let Some(first) = known.insert(name, index) {
             let (one, other) = (first + 1, index + 1);
-            let message = match name {
-                "" => {
-                    format!("columns {one} and {other} have no name; a record can have only one such field")
-                }
-                _ => format!(
-                    "columns {one} and {other} are both called `{name}`; a record can have only one field of that name"
-                ),
+            let what = match name {
+                "" => format!("columns {one} and {other} have no name"),
+                _ => format!("columns {one} and {other} are both called `{name}`"),
             };
+            let message = format!(
+                "{what}; a record can have only one field of that name: name the columns in the pipeline file, \
+                 columns = [\"…\", …] with {n_named} names"
+            );
             return Err(RowError { at: start_of(index), message });
         }
         names.push(name.to_owned());
-        start = end as usize;
     }
     Ok(names)
+}
+
+/// What to do about text that is not in the expected encoding.
+pub(super) fn encoding_advice(dialect: &Dialect) -> &'static str {
+    if dialect.encoding == "UTF-8" {
+        "set `encoding`, such as encoding = \"windows-1252\", or convert the file with `iconv -t UTF-8`"
+    } else {
+        "check `encoding`"
+    }
+}
+
+/// The first name that occurs twice.
+pub(super) fn duplicate(names: &[String]) -> Option<&str> {
+    let mut known = HashSet::with_capacity(names.len());
+    names.iter().map(String::as_str).find(|name| !known.insert(*name))
 }
 
 /// A warning if a column has no name, as the index column of pandas or one after a trailing delimiter.
 pub(crate) fn unnamed_column(names: &[String]) -> Option<String> {
     let index = names.iter().position(String::is_empty)?;
+    let is_last = index > 0 && index + 1 == names.len();
+    let advice = if is_last {
+        "if the rows also end with a delimiter, set extra_cells = \"drop\""
+    } else {
+        "give it a name in the header row, or name all columns with `columns` (pandas: `index=False` omits it)"
+    };
     Some(format!(
-        "column {} of {} has no name, so its field in the records is called \"\"; give it a name in the header row, \
-         or remove the column (pandas: `index=False`)",
+        "column {} of {} has no name, so its field in the records is called \"\"; {advice}",
         index + 1,
         names.len()
     ))
@@ -58,9 +108,22 @@ pub(crate) fn likely_delimiter(names: &[String], delimiter: u8) -> Option<String
     ))
 }
 
+/// An error message for a file whose rows have more cells than its header, which is on `line`.
+pub(crate) fn wider_rows(names: &[String], width: usize, line: u64) -> String {
+    let name = names.first().map_or("", String::as_str);
+    let first = name.chars().find(|char| !char.is_whitespace());
+    let comment = first.filter(|char| !char.is_alphanumeric()).unwrap_or('#').escape_debug().to_string();
+    format!(
+        "the header row has {} cells, and most rows have {width} or so: is this line the header? If not, set \
+         skip_lines = {line} to ignore the lines before the header, or comment = \"{comment}\" to ignore lines that begin \
+         with `{comment}`. If it is, extra_cells = \"drop\" ignores what is behind the last column",
+        names.len(),
+    )
+}
+
 /// A column that `types` declares and the header does not have.
 pub(crate) fn unknown_column<'a>(dialect: &'a Dialect, names: &[String]) -> Option<&'a str> {
-    let declared = dialect.types.declared().iter().map(|(name, _)| name.as_str());
+    let declared = dialect.types.declared().iter().map(|declared| declared.name.as_str());
     declared.into_iter().find(|declared| !names.iter().any(|name| name == declared))
 }
 
@@ -81,6 +144,34 @@ mod tests {
         }
         let error = column_names(b",a,", false, &Dialect::default()).unwrap_err();
         assert_eq!((error.at, &error.message[..29]), (3, "columns 1 and 3 have no name;"));
+    }
+
+    #[test]
+    fn header_of_too_many_columns_is_refused_in_linear_time() {
+        let header = |n_columns: usize| {
+            let names: Vec<String> = (0..n_columns).map(|n| format!("{n:x}")).collect();
+            column_names(names.join(",").as_bytes(), false, &Dialect::default())
+        };
+        assert_eq!(header(MAX_COLUMNS).unwrap().len(), MAX_COLUMNS);
+        let error = header(2_000_000).unwrap_err();
+        assert!(
+            error.message.starts_with("the header row has 2000000 cells, and a file can have at most 65536")
+        );
+    }
+
+    #[test]
+    fn names_of_the_options_replace_those_of_the_header() {
+        let dialect = Dialect { columns: names(&["name", "home", "work"]), ..Dialect::default() };
+        assert_eq!(column_names(b"Name,Address,Address", false, &dialect).unwrap(), dialect.columns);
+        let error = column_names(b"Name,Address", false, &dialect).unwrap_err();
+        assert_eq!(error.message, "the header row has 2 cells, and `columns` has 3 names");
+    }
+
+    #[test]
+    fn delimiter_at_the_end_of_the_header_is_an_extra_cell() {
+        let dialect = Dialect { drops_extra_cells: true, ..Dialect::default() };
+        assert_eq!(column_names(b"a,b,", false, &dialect).unwrap(), ["a", "b"]);
+        assert_eq!(column_names(b"a,b,", false, &Dialect::default()).unwrap(), ["a", "b", ""]);
     }
 
     #[test]

@@ -5,51 +5,76 @@ use std::sync::Arc;
 
 use anyhow::Error;
 use bytes::Bytes;
-use runner_core::{Body, Column, ColumnType, Name, Origin, Record, Reject, Row, Table, TableHeader};
+use runner_core::{ABSENT_CELL, Body, Column, ColumnType, Origin, Record, Reject, Row, Table, TableHeader};
 
-use super::scan::{QuoteError, cells, count_line_ends, split};
-use super::types::{Types, fits, name_of, narrowest};
-
-/// The CSV dialect of the rows, and how their columns get types.
-#[derive(Clone, Debug)]
-pub(crate) struct Dialect {
-    /// The byte between two cells.
-    pub(crate) delimiter: u8,
-    /// Cells that mean null.
-    pub(crate) null_values: Vec<Box<str>>,
-    /// How columns get their types.
-    pub(crate) types: Types,
-}
-
-impl Default for Dialect {
-    fn default() -> Self {
-        Dialect { delimiter: b',', null_values: vec!["".into()], types: Types::Infer }
-    }
-}
+use super::cells::CellTexts;
+use super::dialect::Dialect;
+use super::number::{Number, is_blank};
+use super::row_error::RowError;
+use super::scan::split;
+use super::types::{fits, is_boolean};
+use crate::shared::values::{TypeName, ValueType};
 
 /// The columns of a file and their types.
 #[derive(Debug)]
 pub(crate) struct RowLayout {
     header: Arc<TableHeader>,
-    delimiter: u8,
-    types: Types,
+    dialect: Arc<Dialect>,
+    /// What the pipeline file declares for a column.
+    declared: Box<[Option<ValueType>]>,
     /// The columns that do not accept arbitrary text.
     checked: Box<[(usize, ColumnType)]>,
+    /// For each cell the index of its column; `None` if cells and columns are in the same order.
+    order: Option<CellOrder>,
+    /// Whether most cells are taken as they are.
+    is_plain: bool,
+}
+
+/// Where the cells of a row belong whose file has other columns, or the same ones in another order.
+#[derive(Debug)]
+struct CellOrder {
+    n_cells: usize,
+    /// For each column the index of its cell.
+    cell_of: Box<[Option<usize>]>,
 }
 
 impl RowLayout {
     /// A layout with these columns; types that the options declare take precedence.
-    pub(crate) fn new(columns: impl IntoIterator<Item = (String, ColumnType)>, dialect: &Dialect) -> Self {
+    pub(crate) fn new(
+        columns: impl IntoIterator<Item = (String, ColumnType)>,
+        dialect: &Arc<Dialect>,
+    ) -> Self {
+        RowLayout::with_order(columns, None, dialect)
+    }
+
+    /// A layout for a file with other columns: `column_of` gives for each cell of its rows the index of the
+    /// column. Columns without a cell are null.
+    pub(crate) fn with_order(
+        columns: impl IntoIterator<Item = (String, ColumnType)>,
+        column_of: Option<&[usize]>,
+        dialect: &Arc<Dialect>,
+    ) -> Self {
         let column = |(name, inferred): (String, ColumnType)| {
             let declared = dialect.types.of(&name);
-            let nullable = declared != Some(ColumnType::String);
-            Column { kind: declared.unwrap_or(inferred), nullable, name: name.into() }
+            let nullable = declared != Some(TypeName::String);
+            Column { kind: declared.map_or(inferred, TypeName::column_type), nullable, name: name.into() }
         };
         let columns: Vec<Column> = columns.into_iter().map(column).collect();
         let kinds = columns.iter().map(|column| column.kind).enumerate();
         let checked = kinds.filter(|&(_, kind)| kind != ColumnType::String).collect();
-        let header = TableHeader::new(columns, dialect.delimiter, dialect.null_values.clone()).into();
-        RowLayout { header, delimiter: dialect.delimiter, types: dialect.types.clone(), checked }
+        let declared = |column: &Column| Some(dialect.types.declaration_of(&column.name)?.value_type.clone());
+        let declared: Box<[Option<ValueType>]> = columns.iter().map(declared).collect();
+        let has_times = declared.iter().flatten().any(|declared| declared.name().is_time());
+        let order =
+            column_of.filter(|column_of| !column_of.iter().copied().eq(0..columns.len())).map(|column_of| {
+                let mut cell_of = vec![None; columns.len()];
+                column_of.iter().enumerate().for_each(|(cell, &column)| cell_of[column] = Some(cell));
+                CellOrder { n_cells: column_of.len(), cell_of: cell_of.into() }
+            });
+        let header = header_of(columns, dialect, dialect.fills_missing_cells || order.is_some());
+        let is_plain =
+            dialect.grammar.is_plain() && dialect.numbers.is_plain() && !has_times && order.is_none();
+        RowLayout { header: header.into(), dialect: Arc::clone(dialect), declared, checked, order, is_plain }
     }
 
     /// What the rows of a table share.
@@ -57,66 +82,85 @@ impl RowLayout {
         &self.header
     }
 
+    pub(super) fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
     pub(crate) fn has_columns(&self, names: &[String]) -> bool {
-        self.columns().iter().map(|column| &*column.name).eq(names)
+        self.order.is_none() && self.columns().iter().map(|column| &*column.name).eq(names)
+    }
+
+    /// How many cells a row has.
+    pub(super) fn n_cells(&self) -> usize {
+        self.order.as_ref().map_or(self.columns().len(), |order| order.n_cells)
+    }
+
+    /// The column of a cell, if the row has not more cells than there are columns.
+    pub(super) fn column_of_cell(&self, cell: usize) -> Option<&Column> {
+        let index = match &self.order {
+            None => cell,
+            Some(order) => order.cell_of.iter().position(|&of| of == Some(cell))?,
+        };
+        self.columns().get(index)
     }
 
     fn columns(&self) -> &[Column] {
         self.header.columns()
     }
-}
 
-/// Why a row is not valid.
-#[derive(Debug)]
-pub(crate) struct RowError {
-    /// Byte offset from the start of the row.
-    pub(crate) at: usize,
-    /// What is wrong and what to do.
-    pub(crate) message: String,
-}
-
-/// The location of a row, for messages.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RowLocation {
-    /// The file or URL, as messages show it.
-    pub(crate) source: Name,
-    /// The physical line, counted from 1.
-    pub(crate) line: u64,
-}
-
-impl RowLocation {
-    /// An error with the line and column of `error.at`.
-    pub(crate) fn error(&self, row: &[u8], error: &RowError) -> Error {
-        let (line, column) = self.of(row, error.at);
-        Error::msg(format!("{}:{line}:{column}: {}", self.source, error.message))
+    /// What stands for a cell that the row does not have.
+    fn absent_text(&self, column: usize) -> &str {
+        let nulls = &self.dialect.null_values;
+        if self.header.own_null_values(column).is_some() {
+            return ABSENT_CELL;
+        }
+        let empty = nulls.iter().find(|null| null.is_empty());
+        empty.or(nulls.first()).map_or(ABSENT_CELL, |null| null)
     }
 
-    /// An error for invalid quoting.
-    pub(crate) fn bad_quotes(&self, row: &[u8], quote_error: QuoteError) -> Error {
-        let (at, message) = match quote_error {
-            QuoteError::Unclosed(at) => (
-                at,
-                "the quote that opens here is never closed; close it, or double it if it is a character"
-                    .into(),
-            ),
-            QuoteError::TextAfterQuote { cell, text } => {
-                let (line, column) = self.of(row, cell);
-                let message = format!(
-                    "there is text after the closing quote of the cell that begins at {line}:{column}; a quote \
-                     inside a quoted cell is written twice (\"\"), and one that opens a cell must be closed"
-                );
-                (text, message)
+    /// Appends the text of a cell as the table stores it; `false` if it does not match the type of its column.
+    fn write_cell(&self, index: usize, text: &[u8], out: &mut Vec<u8>, scratch: &mut Vec<u8>) -> bool {
+        let column = &self.columns()[index];
+        if self.header.is_null_in(index, text) {
+            out.extend_from_slice(text);
+            return true;
+        }
+        let declared = self.declared[index].as_ref();
+        if column.kind == ColumnType::String && !declared.is_some_and(|declared| declared.name().is_time()) {
+            out.extend_from_slice(text);
+            return true;
+        }
+        let text = std::str::from_utf8(text).map_or(text, |text| text.trim_matches(is_blank).as_bytes());
+        if self.header.is_null_in(index, text) {
+            out.extend_from_slice(text);
+            return true;
+        }
+        let numbers = self.dialect.numbers;
+        let written = match (column.kind, declared) {
+            (ColumnType::Integer, _) => {
+                (numbers.normalize(text, scratch) == Some(Number::Integer)).then_some(&**scratch)
             }
+            (ColumnType::Float, _) => numbers.normalize_loosely(text, scratch).map(|_| &**scratch),
+            (_, Some(declared)) => {
+                scratch.clear();
+                declared.write_cell(text, scratch).is_ok().then_some(&**scratch)
+            }
+            _ => is_boolean(text).then_some(text),
         };
-        self.error(row, &RowError { at, message })
+        written.map(|written| out.extend_from_slice(written)).is_some()
     }
+}
 
-    /// The physical line and column of the byte at `at`; a row with quoted line ends has several lines.
-    fn of(&self, row: &[u8], at: usize) -> (u64, usize) {
-        let start = row[..at].iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |end| end + 1);
-        let column = String::from_utf8_lossy(&row[start..at]).chars().count() + 1;
-        (self.line + count_line_ends(&row[..start]), column)
+/// A header for rows, some of which may not have all cells.
+fn header_of(columns: Vec<Column>, dialect: &Dialect, has_absent_cells: bool) -> TableHeader {
+    let every_text: Vec<usize> = (0..columns.len()).filter(|&index| !columns[index].nullable).collect();
+    let mut nulls = dialect.null_values.clone();
+    if has_absent_cells && nulls.is_empty() {
+        nulls.push(ABSENT_CELL.into());
     }
+    let header = TableHeader::new(columns, dialect.grammar.delimiter, nulls);
+    let every_text = every_text.into_iter().filter(|_| has_absent_cells);
+    every_text.fold(header, |header, column| header.with_null_values(column, vec![ABSENT_CELL.into()]))
 }
 
 /// A reject with the bytes of the row as they were read.
@@ -129,20 +173,35 @@ pub(crate) struct TableBuilder {
     layout: Arc<RowLayout>,
     cells: Vec<u8>,
     ends: Vec<u32>,
+    texts: CellTexts,
+    scratch: Vec<u8>,
 }
 
 impl TableBuilder {
     /// An empty table, with room for about `n_bytes` of cells in `n_rows` rows.
     pub(crate) fn new(layout: Arc<RowLayout>, n_rows: usize, n_bytes: usize) -> Self {
         let ends = Vec::with_capacity(n_rows * layout.columns().len());
-        TableBuilder { cells: Vec::with_capacity(n_bytes), ends, layout }
+        TableBuilder {
+            cells: Vec::with_capacity(n_bytes),
+            ends,
+            layout,
+            texts: CellTexts::default(),
+            scratch: Vec::new(),
+        }
     }
 
     /// Appends a row. On an error the table stays unchanged.
     pub(crate) fn push(&mut self, row: &[u8], quoted: bool) -> Result<(), RowError> {
         let (n_bytes, n_ends) = (self.cells.len(), self.ends.len());
-        split(row, self.layout.delimiter, quoted, &mut self.cells, &mut self.ends);
-        let result = self.check(row, n_bytes, n_ends);
+        if self.layout.is_plain {
+            split(row, &self.layout.dialect.grammar, quoted, &mut self.cells, &mut self.ends);
+            if self.is_valid(row, n_bytes, n_ends) {
+                return Ok(());
+            }
+            self.cells.truncate(n_bytes);
+            self.ends.truncate(n_ends);
+        }
+        let result = self.push_converted(row, quoted);
         if result.is_err() {
             self.cells.truncate(n_bytes);
             self.ends.truncate(n_ends);
@@ -150,22 +209,49 @@ impl TableBuilder {
         result
     }
 
-    /// Checks the row whose cells begin at `n_bytes` and end as `ends[n_ends..]` say.
-    fn check(&self, row: &[u8], n_bytes: usize, n_ends: usize) -> Result<(), RowError> {
+    /// Whether the row whose cells begin at `n_bytes` and end as `ends[n_ends..]` say is valid as it is.
+    fn is_valid(&self, row: &[u8], n_bytes: usize, n_ends: usize) -> bool {
         let layout = &*self.layout;
         let ends = &self.ends[n_ends..];
-        if ends.len() != layout.columns().len() {
-            return Err(layout.wrong_width(row, ends.len()));
-        }
-        if std::str::from_utf8(row).is_err() {
-            return Err(layout.not_utf8(row));
+        if ends.len() != layout.columns().len() || std::str::from_utf8(row).is_err() {
+            return false;
         }
         for &(index, kind) in &layout.checked {
             let start = if index == 0 { n_bytes } else { ends[index - 1] as usize };
             let cell = &self.cells[start..ends[index] as usize];
             if !fits(cell, kind) && !layout.header.is_null(cell) {
-                return Err(layout.misfit(row, index, cell));
+                return false;
             }
+        }
+        true
+    }
+
+    /// Appends a row cell by cell, each in the form that its type demands.
+    fn push_converted(&mut self, row: &[u8], quoted: bool) -> Result<(), RowError> {
+        let layout = Arc::clone(&self.layout);
+        let dialect = &*layout.dialect;
+        let texts = &mut self.texts;
+        texts.read(row, quoted, dialect);
+        let (n_cells, n_expected) = (texts.len(), layout.n_cells());
+        let is_wrong = n_cells > n_expected && !dialect.drops_extra_cells
+            || n_cells < n_expected && !dialect.fills_missing_cells;
+        if is_wrong {
+            return Err(layout.wrong_width(row, texts));
+        }
+        if std::str::from_utf8(row).is_err() {
+            return Err(layout.not_utf8(row));
+        }
+        for index in 0..layout.columns().len() {
+            let cell = layout.order.as_ref().map_or(Some(index), |order| order.cell_of[index]);
+            match cell.and_then(|cell| Some((cell, texts.get(cell)?))) {
+                None => self.cells.extend_from_slice(layout.absent_text(index).as_bytes()),
+                Some((cell, text)) => {
+                    if !layout.write_cell(index, text, &mut self.cells, &mut self.scratch) {
+                        return Err(layout.misfit(row, cell, index, text));
+                    }
+                }
+            }
+            self.ends.push(self.cells.len() as u32);
         }
         Ok(())
     }
@@ -189,79 +275,8 @@ impl TableBuilder {
 }
 
 impl RowLayout {
-    fn wrong_width(&self, row: &[u8], n_cells: usize) -> RowError {
-        let n_columns = self.columns().len();
-        let surplus = cells(row, self.delimiter).nth(n_columns);
-        let (what, advice) = match &surplus {
-            Some(_) => (
-                "too many",
-                format!(
-                    "remove the extra cells, or quote a cell that contains `{}`",
-                    char::from(self.delimiter).escape_debug()
-                ),
-            ),
-            None => ("too few", "add the missing cells, which may be empty".into()),
-        };
-        RowError {
-            at: surplus.map_or(row.len(), |cell| cell.start),
-            message: format!(
-                "{what} cells: the row has {n_cells}, the file has {n_columns} columns; {advice}"
-            ),
-        }
+    /// Whether a line is the count that programs print behind the rows. Of a file with one column it may be a row.
+    pub(crate) fn is_count(&self, row: &[u8]) -> bool {
+        self.n_cells() > 1 && super::report_lines::is_count(row)
     }
-
-    fn not_utf8(&self, row: &[u8]) -> RowError {
-        let bad = cells(row, self.delimiter)
-            .enumerate()
-            .find_map(|(index, cell)| Some((index, cell.start, std::str::from_utf8(&row[cell]).err()?)));
-        let (index, at, n_valid) =
-            bad.map_or((0, 0, 0), |(index, at, error)| (index, at, error.valid_up_to()));
-        let byte = row.get(at + n_valid).copied().unwrap_or_default();
-        RowError {
-            at,
-            message: format!(
-                "column `{}` is not UTF-8: byte 0x{byte:02X} at {} of the cell; convert the file with `iconv -t UTF-8`",
-                self.columns()[index].name,
-                n_valid + 1,
-            ),
-        }
-    }
-
-    fn misfit(&self, row: &[u8], index: usize, cell: &[u8]) -> RowError {
-        let column = &self.columns()[index];
-        let wider = match (column.kind, narrowest(cell)) {
-            (ColumnType::Integer, ColumnType::Integer | ColumnType::Float) => ColumnType::Float,
-            _ => ColumnType::String,
-        };
-        let origin = match self.types.of(&column.name) {
-            Some(_) => "declared in the pipeline file",
-            None => "inferred from its first rows",
-        };
-        RowError {
-            at: cells(row, self.delimiter).nth(index).map_or(0, |cell| cell.start),
-            message: format!(
-                "column `{}` is {} ({origin}), and `{}` is not; correct the row, or add to the source: {}",
-                column.name,
-                with_article(column.kind),
-                shortened(cell),
-                self.types.line_with(&column.name, wider),
-            ),
-        }
-    }
-}
-
-fn with_article(kind: ColumnType) -> String {
-    let article = if kind == ColumnType::Integer { "an" } else { "a" };
-    format!("{article} {}", name_of(kind))
-}
-
-/// A cell for messages: on one line, at most 40 characters.
-fn shortened(cell: &[u8]) -> String {
-    const AT_MOST: usize = 40;
-    let text = String::from_utf8_lossy(cell);
-    let mut short: String = text.chars().take(AT_MOST).flat_map(char::escape_debug).collect();
-    if text.chars().count() > AT_MOST {
-        short.push('…');
-    }
-    short
 }

@@ -1,16 +1,35 @@
 //! CSV parsing: rows, cells, and the types of columns.
 //!
-//! `scan` implements the grammar, `types` the column types, `layout` combines both,
-//! and `document` reads a whole CSV text in memory.
+//! `scan` and `grammar` divide text into rows and cells, `types`, `number` and `inference` are about column
+//! types, `layout` combines them, and `document` reads a whole CSV text in memory.
 
+mod cells;
+mod dialect;
 mod document;
+mod grammar;
 mod header;
+mod inference;
 mod layout;
+mod number;
+mod options;
+mod report_lines;
+mod row_error;
 mod scan;
 mod types;
+mod types_option;
 
+pub(crate) use dialect::Dialect;
 pub(crate) use document::DocumentReader;
-pub(crate) use header::{BYTE_ORDER_MARK, column_names, likely_delimiter, unknown_column, unnamed_column};
-pub(crate) use layout::{Dialect, RowLayout, RowLocation, TableBuilder, reject};
-pub(crate) use scan::{Next, QuoteError, Span, next_row};
-pub(crate) use types::{Inference, Types, name_of};
+pub(crate) use header::{
+    BYTE_ORDER_MARK, column_names, likely_delimiter, unknown_column, unnamed_column, wider_rows,
+};
+pub(crate) use inference::Inference;
+pub(crate) use layout::{RowLayout, TableBuilder, reject};
+pub(crate) use options::{
+    Comment, Delimiter, DialectOptions, Escape, ExtraCells, Mark, MissingCells, Quote, default_decimal,
+    default_null_values, default_true, types_schema,
+};
+pub(crate) use report_lines::{END_OF_TEXT, is_rule};
+pub(crate) use row_error::RowLocation;
+pub(crate) use scan::{Next, QuoteError, Span, cells, next_row};
+pub(crate) use types::{Types, name_of};

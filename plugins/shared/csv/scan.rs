@@ -1,13 +1,15 @@
 //! Finds where rows and cells begin and end in the bytes of a file.
 //!
-//! The grammar is that of the `csv` crate (a property test compares both), except that text after
+//! The plain grammar is that of the `csv` crate (a property test compares both), except that text after
 //! the closing quote of a cell is an error, as in RFC 4180: the crate appends it to the cell, so an
-//! unclosed quote swallows the rows up to the next quote. `csv-core` cannot be used because it returns
+//! unclosed quote swallows the rows up to the next quote. Here it affects the line it is on. `csv-core` cannot be used because it returns
 //! only unescaped cells: errors and positions need the byte offsets of rows and cells.
 
 use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memchr2, memchr3};
+
+use super::grammar::Grammar;
 
 /// The result of scanning for the next row.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,10 +27,11 @@ pub(crate) enum Next {
 /// Invalid quoting. Offsets are in bytes from the start of the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QuoteError {
-    /// The quote of the cell that begins here is never closed: the cell reaches to the end of the input.
+    /// The quote of the cell that begins here is not closed: the cell reaches to the end of the input, or
+    /// over a line end to a quote that text follows. The row ends with the line of the opening quote, since
+    /// the next lines are more likely rows than parts of the cell.
     Unclosed(usize),
-    /// Text follows the closing quote of a cell. The row ends with that line, because the text
-    /// within the quotes may be rows or one cell with line ends.
+    /// Text follows the closing quote of a cell on the line where the cell begins. The row ends with that line.
     TextAfterQuote {
         /// Where the cell begins.
         cell: usize,
@@ -40,28 +43,26 @@ pub(crate) enum QuoteError {
 /// The extent of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
-    /// Bytes of the row without its line end.
+    /// Bytes of the row without its line end; 0 for a blank line and a comment.
     pub(crate) content: usize,
     /// Bytes of the row with its line end.
     pub(crate) len: usize,
     /// Number of line ends in those bytes.
     pub(crate) n_lines: u64,
-    /// Whether the row contains a quote.
+    /// Whether the row contains a quote, or belongs to another grammar than the plain one.
     pub(crate) quoted: bool,
-}
-
-impl Span {
     /// Whether a line end closes the row; the last one of a file may have none.
-    pub(crate) fn is_closed(self) -> bool {
-        self.len > self.content
-    }
+    pub(crate) is_closed: bool,
 }
 
 /// Scans the first row of `bytes`; `at_end` means that no more bytes follow.
-pub(crate) fn next_row(bytes: &[u8], delimiter: u8, at_end: bool) -> Next {
+pub(crate) fn next_row(bytes: &[u8], grammar: &Grammar, at_end: bool) -> Next {
+    if !grammar.is_plain() {
+        return grammar.next_row(bytes, at_end);
+    }
     match memchr3(b'\n', b'\r', b'"', bytes) {
         Some(end) if bytes[end] != b'"' => finish_row(bytes, end, at_end, false),
-        Some(_) => next_quoted_row(bytes, delimiter, at_end),
+        Some(_) => next_quoted_row(bytes, grammar.delimiter, at_end),
         None if !at_end => Next::NeedMore,
         None if bytes.is_empty() => Next::End,
         None => finish_row(bytes, bytes.len(), at_end, false),
@@ -75,20 +76,26 @@ fn next_quoted_row(bytes: &[u8], delimiter: u8, at_end: bool) -> Next {
             CellEnd::Delimiter(end) => at = end + 1,
             CellEnd::Line(end) => return finish_row(bytes, end, at_end, true),
             CellEnd::TextAfterQuote(text) => {
-                return bad_quotes(bytes, QuoteError::TextAfterQuote { cell: at, text }, text, at_end);
+                return bad_quotes(bytes, QuoteError::TextAfterQuote { cell: at, text }, at_end);
             }
             _ if !at_end => return Next::NeedMore,
             CellEnd::Bytes => return finish_row(bytes, bytes.len(), at_end, true),
-            CellEnd::OpenQuote => return bad_quotes(bytes, QuoteError::Unclosed(at), bytes.len(), at_end),
+            CellEnd::OpenQuote => return bad_quotes(bytes, QuoteError::Unclosed(at), at_end),
         }
     }
 }
 
-/// Skips to the line end after `from`.
+/// Skips to the end of the line on which the quote opens.
 #[cold]
-fn bad_quotes(bytes: &[u8], error: QuoteError, from: usize, at_end: bool) -> Next {
-    let end = match memchr2(b'\n', b'\r', &bytes[from..]) {
-        Some(n) => from + n,
+pub(super) fn bad_quotes(bytes: &[u8], error: QuoteError, at_end: bool) -> Next {
+    let (QuoteError::Unclosed(cell) | QuoteError::TextAfterQuote { cell, .. }) = error;
+    let line_end = first_line_end(bytes, cell);
+    let error = match error {
+        QuoteError::TextAfterQuote { text, .. } if line_end.is_none_or(|end| text < end) => error,
+        _ => QuoteError::Unclosed(cell),
+    };
+    let end = match line_end {
+        Some(end) => end,
         None if at_end => bytes.len(),
         None => return Next::NeedMore,
     };
@@ -98,11 +105,16 @@ fn bad_quotes(bytes: &[u8], error: QuoteError, from: usize, at_end: bool) -> Nex
     }
 }
 
+/// Where the line ends that contains the byte at `from`.
+pub(super) fn first_line_end(bytes: &[u8], from: usize) -> Option<usize> {
+    memchr2(b'\n', b'\r', &bytes[from..]).map(|n| from + n)
+}
+
 /// The rows of a complete text, without blank lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows<'a> {
     rest: &'a [u8],
-    delimiter: u8,
+    grammar: &'a Grammar,
     line: u64,
 }
 
@@ -113,15 +125,16 @@ pub(crate) struct ScannedRow<'a> {
     pub(crate) bytes: &'a [u8],
     /// The physical line it begins on, counted from 1.
     pub(crate) line: u64,
-    /// Whether the row contains a quote.
+    /// Whether the row contains a quote, or belongs to another grammar than the plain one.
     pub(crate) quoted: bool,
     /// Set if the row is not valid.
     pub(crate) error: Option<QuoteError>,
 }
 
 impl<'a> Rows<'a> {
-    pub(crate) fn new(bytes: &'a [u8], delimiter: u8) -> Self {
-        Rows { rest: bytes, delimiter, line: 1 }
+    /// The rows of `bytes`, whose first line is `line`.
+    pub(crate) fn new(bytes: &'a [u8], grammar: &'a Grammar, line: u64) -> Self {
+        Rows { rest: bytes, grammar, line }
     }
 }
 
@@ -131,7 +144,7 @@ impl<'a> Iterator for Rows<'a> {
     fn next(&mut self) -> Option<ScannedRow<'a>> {
         loop {
             let (row, line) = (self.rest, self.line);
-            let (span, error) = match next_row(row, self.delimiter, true) {
+            let (span, error) = match next_row(row, self.grammar, true) {
                 Next::Row(span) => (span, None),
                 Next::BadQuotes(span, error) => (span, Some(error)),
                 Next::End | Next::NeedMore => return None,
@@ -146,7 +159,7 @@ impl<'a> Iterator for Rows<'a> {
 }
 
 /// A row whose content ends at `content`.
-fn finish_row(bytes: &[u8], content: usize, at_end: bool, quoted: bool) -> Next {
+pub(super) fn finish_row(bytes: &[u8], content: usize, at_end: bool, quoted: bool) -> Next {
     let len = match &bytes[content..] {
         [] => content,
         // Whether a line feed follows decides where the next row begins.
@@ -155,7 +168,7 @@ fn finish_row(bytes: &[u8], content: usize, at_end: bool, quoted: bool) -> Next 
         _ => content + 1,
     };
     let n_lines = if quoted { count_line_ends(&bytes[..len]) } else { u64::from(len > content) };
-    Next::Row(Span { content, len, n_lines, quoted })
+    Next::Row(Span { content, len, n_lines, quoted, is_closed: len > content })
 }
 
 /// Counts line ends: `\n`, `\r\n` and `\r`.
@@ -164,10 +177,13 @@ pub(crate) fn count_line_ends(bytes: &[u8]) -> u64 {
     (memchr_iter(b'\n', bytes).count() + lone_returns) as u64
 }
 
-enum CellEnd {
+/// Where a cell ends.
+pub(super) enum CellEnd {
     Delimiter(usize),
     Line(usize),
+    /// With the bytes.
     Bytes,
+    /// Nowhere: its quote is not closed.
     OpenQuote,
     /// Where text begins after the closing quote of the cell.
     TextAfterQuote(usize),
@@ -198,8 +214,15 @@ fn cell_end(bytes: &[u8], start: usize, delimiter: u8) -> CellEnd {
     }
 }
 
-/// The byte ranges of the cells of a whole row, quotes included.
-pub(crate) fn cells(row: &[u8], delimiter: u8) -> impl Iterator<Item = Range<usize>> {
+/// The byte ranges of the cells of a whole row, as they are written.
+pub(crate) fn cells<'a>(row: &'a [u8], grammar: &'a Grammar) -> Box<dyn Iterator<Item = Range<usize>> + 'a> {
+    if grammar.is_plain() {
+        return Box::new(plain_cells(row, grammar.delimiter));
+    }
+    Box::new(grammar.cells(row))
+}
+
+fn plain_cells(row: &[u8], delimiter: u8) -> impl Iterator<Item = Range<usize>> {
     let mut next = Some(0);
     std::iter::from_fn(move || {
         let start = next?;
@@ -216,10 +239,18 @@ pub(crate) fn cells(row: &[u8], delimiter: u8) -> impl Iterator<Item = Range<usi
     })
 }
 
-/// Appends the cells of a whole row, without their quotes, and the end of each.
-pub(crate) fn split(row: &[u8], delimiter: u8, quoted: bool, into: &mut Vec<u8>, ends: &mut Vec<u32>) {
+/// Appends the texts of the cells of a whole row, without quotes, and the end of each.
+pub(crate) fn split(row: &[u8], grammar: &Grammar, quoted: bool, into: &mut Vec<u8>, ends: &mut Vec<u32>) {
+    if !grammar.is_plain() {
+        for cell in grammar.cells(row) {
+            grammar.decode(&row[cell], into);
+            ends.push(into.len() as u32);
+        }
+        return;
+    }
+    let delimiter = grammar.delimiter;
     if quoted {
-        for cell in cells(row, delimiter) {
+        for cell in plain_cells(row, delimiter) {
             unquote(&row[cell], into);
             ends.push(into.len() as u32);
         }
@@ -252,149 +283,4 @@ fn unquote(cell: &[u8], into: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    type Rows = Vec<Vec<Vec<u8>>>;
-
-    fn rows_of_the_csv_crate(bytes: &[u8], delimiter: u8) -> Rows {
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(delimiter)
-            .from_reader(bytes);
-        let rows = reader.byte_records().map(|row| row.expect("reading from memory"));
-        rows.map(|row| row.iter().map(<[u8]>::to_vec).collect()).collect()
-    }
-
-    /// The rows, and the ranges with invalid quoting, when the bytes arrive in blocks of these lengths.
-    fn rows_in_blocks(
-        bytes: &[u8],
-        delimiter: u8,
-        blocks: &[usize],
-    ) -> (Rows, Vec<(Range<usize>, QuoteError)>) {
-        let (mut rows, mut errors) = (Vec::new(), Vec::new());
-        let mut blocks = blocks.iter().copied().cycle();
-        let (mut start, mut end) = (0, 0);
-        loop {
-            let at_end = end == bytes.len();
-            match next_row(&bytes[start..end], delimiter, at_end) {
-                Next::Row(span) => {
-                    let row = &bytes[start..start + span.content];
-                    start += span.len;
-                    if !row.is_empty() {
-                        let (mut cells, mut ends) = (Vec::new(), Vec::new());
-                        split(row, delimiter, span.quoted, &mut cells, &mut ends);
-                        let mut from = 0;
-                        let cell = |&end: &u32| {
-                            let cell = cells[from..end as usize].to_vec();
-                            from = end as usize;
-                            cell
-                        };
-                        rows.push(ends.iter().map(cell).collect());
-                    }
-                }
-                Next::NeedMore => end = bytes.len().min(end + blocks.next().unwrap_or(1)),
-                Next::BadQuotes(span, error) => {
-                    errors.push((start..start + span.len, error));
-                    start += span.len;
-                }
-                Next::End => return (rows, errors),
-            }
-        }
-    }
-
-    fn any_csv_text() -> impl Strategy<Value = Vec<u8>> {
-        let piece = prop_oneof![
-            4 => Just("a"), 1 => Just("bc"), 3 => Just(","), 3 => Just("\""), 1 => Just("\"\""),
-            2 => Just("\n"), 1 => Just("\r\n"), 1 => Just("\r"), 1 => Just(";"), 1 => Just(" "), 1 => Just("é"),
-        ];
-        prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat().into_bytes())
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-        #[test]
-        fn scanner_returns_the_rows_of_the_csv_crate_for_any_block_size(
-            bytes in any_csv_text(),
-            blocks in prop::collection::vec(1_usize..9, 1..8),
-            delimiter in prop_oneof![Just(b','), Just(b';')],
-        ) {
-            let (rows, errors) = rows_in_blocks(&bytes, delimiter, &blocks);
-            // The crate returns arbitrary rows where the quoting is invalid.
-            let (mut expected, mut start) = (Rows::new(), 0);
-            for (skipped, _) in &errors {
-                expected.extend(rows_of_the_csv_crate(&bytes[start..skipped.start], delimiter));
-                start = skipped.end;
-            }
-            expected.extend(rows_of_the_csv_crate(&bytes[start..], delimiter));
-            prop_assert_eq!(rows, expected);
-        }
-
-        #[test]
-        fn scanner_reads_back_what_the_csv_crate_writes(
-            rows in prop::collection::vec(prop::collection::vec("[a,\"\r\n;é ]{0,6}", 2..5), 1..8),
-            blocks in prop::collection::vec(1_usize..30, 1..8),
-        ) {
-            let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
-            for row in &rows {
-                writer.write_record(row).unwrap();
-            }
-            let bytes = writer.into_inner().unwrap();
-            let (read, errors) = rows_in_blocks(&bytes, b',', &blocks);
-            prop_assert_eq!(errors, []);
-            let rows: Rows =
-                rows.iter().map(|row| row.iter().map(|cell| cell.clone().into_bytes()).collect()).collect();
-            prop_assert_eq!(read, rows);
-        }
-
-        #[test]
-        fn scanner_counts_each_line_end_once(bytes in any_csv_text(), block in 1_usize..20) {
-            let (mut start, mut end, mut n_lines) = (0, 0, 0);
-            loop {
-                match next_row(&bytes[start..end], b',', end == bytes.len()) {
-                    Next::Row(span) | Next::BadQuotes(span, _) => {
-                        start += span.len;
-                        n_lines += span.n_lines;
-                    }
-                    Next::NeedMore => end = bytes.len().min(end + block),
-                    Next::End => break,
-                }
-            }
-            prop_assert_eq!(n_lines, count_line_ends(&bytes[..start]));
-        }
-    }
-
-    #[test]
-    fn quote_in_the_middle_of_a_cell_is_a_character() {
-        let (rows, errors) = rows_in_blocks(b"5\" pipe,x\n6\" pipe,y\n", b',', &[64]);
-        assert_eq!(errors, []);
-        assert_eq!(rows[1][0], b"6\" pipe");
-        assert_eq!(rows.len(), 2);
-    }
-
-    #[test]
-    fn unclosed_quote_is_reported_at_its_start() {
-        let span = Span { content: 9, len: 9, n_lines: 2, quoted: true };
-        assert_eq!(next_row(b"a,\"b\nc,d\n", b',', true), Next::BadQuotes(span, QuoteError::Unclosed(2)));
-        assert_eq!(next_row(b"a,\"b\nc,d\n", b',', false), Next::NeedMore);
-    }
-
-    #[test]
-    fn text_after_a_closing_quote_ends_the_row_with_its_line() {
-        for (bytes, skipped, error, n_rows) in [
-            (&b"1,\"x\n1,\"q\"\n2,\"q\"\n"[..], 0..11, QuoteError::TextAfterQuote { cell: 2, text: 8 }, 1),
-            (b"\"x\"y\r\n1\r\n", 0..6, QuoteError::TextAfterQuote { cell: 0, text: 3 }, 1),
-            (b"1,\"x\" ,2", 0..8, QuoteError::TextAfterQuote { cell: 2, text: 5 }, 0),
-            (b"1,\"\"x\"\n", 0..7, QuoteError::TextAfterQuote { cell: 2, text: 4 }, 0),
-        ] {
-            for block in 1..=bytes.len() {
-                let (rows, errors) = rows_in_blocks(bytes, b',', &[block]);
-                assert_eq!(errors, [(skipped.clone(), error)], "in blocks of {block}");
-                assert_eq!(rows.len(), n_rows);
-            }
-        }
-    }
-}
+mod tests;

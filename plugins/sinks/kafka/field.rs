@@ -28,9 +28,9 @@ impl Field {
             Body::Value(value) => value.get(&self.name).and_then(text_of),
             Body::Row(row) => {
                 let header = row.header();
-                let mut cells = header.columns().iter().zip(row.cells());
-                let cell = cells.find(|(column, _)| *column.name == *self.name);
-                cell.filter(|(column, cell)| !(column.nullable && header.is_null(cell)))
+                let column = header.columns().iter().position(|column| *column.name == *self.name);
+                let cell = column.map(|column| (column, row.cell(column)));
+                cell.filter(|&(column, cell)| !header.is_null_in(column, cell))
                     .map(|(_, cell)| Bytes::copy_from_slice(cell))
             }
         };

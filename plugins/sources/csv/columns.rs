@@ -1,83 +1,239 @@
-//! The columns of the files: their names from the header or the options, their types inferred once.
+//! The columns of the files: their names from the headers or the options, their types inferred once.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use runner_core::{ColumnType, Name, TableHeader};
+use runner_core::{ColumnType, Name};
 use serde_json::{Map, Value};
 use tracing::{info, warn};
 
 use super::files::display_path;
-use super::input::Input;
+use super::header::{Opened, open_after_header};
 use super::position::{CsvPosition, Cursor};
-use super::reader::Settings;
+use super::settings::Settings;
 use crate::shared::csv::{
-    BYTE_ORDER_MARK, Inference, Next, RowLocation, Types, column_names, likely_delimiter, name_of, next_row,
-    unknown_column, unnamed_column,
+    Inference, Next, RowLayout, Types, likely_delimiter, name_of, next_row, unknown_column, unnamed_column,
+    wider_rows,
 };
 
-/// Opens a file and reads its header. Returns the column names.
-pub(super) fn open_after_header(path: &str, settings: &Settings) -> Result<(Input, Vec<String>)> {
-    let mut input = Input::open(path, display_path(Path::new(path)), settings.compression)?;
-    if input.window().starts_with(BYTE_ORDER_MARK) {
-        input.advance(BYTE_ORDER_MARK.len(), 0);
+/// How many rows are examined where no types are inferred from them.
+const FEW: usize = 100;
+
+/// All columns of the files, in the order in which they were found.
+pub(super) struct Columns {
+    all: Vec<(String, ColumnType)>,
+    index: HashMap<String, usize>,
+    /// The layout of the last file; most files have the same.
+    layout: Option<(Vec<String>, usize, Arc<RowLayout>)>,
+}
+
+impl Columns {
+    pub(super) fn new(all: Vec<(String, ColumnType)>) -> Self {
+        let index = all.iter().enumerate().map(|(index, (name, _))| (name.clone(), index)).collect();
+        Columns { all, index, layout: None }
     }
-    if !settings.header {
-        return Ok((input, settings.columns.clone()));
+
+    /// How many columns there are.
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
     }
-    loop {
-        let (name, window) = (input.name, input.window());
-        let location = RowLocation { source: name, line: input.line() };
-        let span = match next_row(window, settings.dialect.delimiter, input.is_at_end()) {
-            Next::NeedMore => {
-                input.fill()?;
-                continue;
-            }
-            Next::End => bail!(
-                "{name} is empty, and a header row was expected; for files without one set \
-                 `header = false` and name the `columns`"
-            ),
-            Next::BadQuotes(_, error) => return Err(location.bad_quotes(window, error)),
-            Next::Row(span) => span,
-        };
-        let row = &window[..span.content];
-        let names = column_names(row, span.quoted, &settings.dialect);
-        let names = names.map_err(|error| location.error(row, &error))?;
-        input.advance(span.len, span.n_lines);
-        if span.content > 0 {
-            return Ok((input, names));
+
+    /// How many columns there are up to the last one of a file with these names.
+    pub(super) fn n_up_to(&self, names: &[String]) -> usize {
+        names.iter().filter_map(|name| self.index.get(name)).max().map_or(0, |last| last + 1)
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.all.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The types as a position stores them.
+    pub(super) fn as_json(&self, types: &Types) -> Map<String, Value> {
+        let kind = |name: &str, inferred| types.of(name).map_or(inferred, |declared| declared.column_type());
+        self.all
+            .iter()
+            .map(|(name, inferred)| (name.clone(), name_of(kind(name, *inferred)).into()))
+            .collect()
+    }
+
+    /// Adds the columns of a file that no file before it has, with the types of its first rows.
+    pub(super) fn add_new(&mut self, opened: &Opened, settings: &Settings) -> Result<()> {
+        if opened.names.iter().all(|name| self.index.contains_key(name)) {
+            return Ok(());
         }
+        let Some(own) = open_after_header(&opened.input.cursor().path, settings)? else { return Ok(()) };
+        let mut sample = Sample::new(settings);
+        sample.read(own)?;
+        let mut added = Vec::new();
+        for (name, kind) in sample.finish() {
+            if !self.index.contains_key(&name) {
+                self.index.insert(name.clone(), self.all.len());
+                added.push(format!("{name} {}", name_of(kind)));
+                self.all.push((name, kind));
+            }
+        }
+        let component = &settings.context.component;
+        info!(component, "{} adds columns: {}", opened.input.name, added.join(", "));
+        Ok(())
+    }
+
+    /// Fails if a file has other columns than the first one, unless they may be added.
+    pub(super) fn check(
+        &self,
+        names: &[String],
+        source: Name,
+        first: &str,
+        settings: &Settings,
+    ) -> Result<()> {
+        let is_same = names.len() == self.all.len() && names.iter().all(|name| self.index.contains_key(name));
+        if is_same || settings.adds_columns {
+            return Ok(());
+        }
+        let mut expected = self.all.iter().map(|(name, _)| name.as_str());
+        let mut names = names.iter().map(String::as_str);
+        for number in 1.. {
+            let (name, expected) = (names.next(), expected.next());
+            let show = |name: Option<&str>| name.map_or("missing".to_owned(), |name| format!("`{name}`"));
+            ensure!(
+                name == expected,
+                "{source} has a different header than {}: column {number} is {} here and {} there; set new_columns = \
+                 \"add\" to read files with other columns together, or read them with a separate source",
+                display_path(Path::new(first)),
+                show(name),
+                show(expected),
+            );
+            if name.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The layout of a file with these names; its rows have the first `n_columns` of all columns.
+    pub(super) fn layout(
+        &mut self,
+        names: &[String],
+        n_columns: usize,
+        settings: &Settings,
+    ) -> Arc<RowLayout> {
+        if let Some((of, n_known, layout)) = &self.layout
+            && of == names
+            && *n_known == n_columns
+        {
+            return Arc::clone(layout);
+        }
+        let column_of: Vec<usize> = names.iter().filter_map(|name| self.index.get(name).copied()).collect();
+        let columns = self.all.iter().take(n_columns).cloned();
+        let layout = Arc::new(RowLayout::with_order(columns, Some(&column_of), &settings.dialect));
+        self.layout = Some((names.to_vec(), n_columns, Arc::clone(&layout)));
+        layout
     }
 }
 
-/// Infers the column types from the first rows, of as many files as needed.
-pub(super) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Vec<(String, ColumnType)>> {
-    let (first, names) = open_after_header(&files[0].path, settings)?;
+/// Infers the column types from the first rows, of as many files as needed. `None` if no file has rows yet, because
+/// others may still be writing them.
+pub(super) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Columns>> {
     let component = &settings.context.component;
-    if settings.header {
-        // Warn only when a file is read for the first time.
-        for warning in [unnamed_column(&names), likely_delimiter(&names, settings.dialect.delimiter)] {
-            warning.inspect(|warning| warn!(component, "{}: {warning}", first.name));
+    let mut sample = Sample::new(settings);
+    for file in files {
+        let Some(opened) = open_after_header(&file.path, settings)? else { continue };
+        let is_first = sample.names.is_empty();
+        let (name, line) = (opened.input.name, opened.line);
+        if is_first {
+            warn_about(&opened, settings);
+            if !settings.adds_columns {
+                check_declared(settings, &opened.names, name)?;
+            }
+        } else if !settings.adds_columns {
+            let columns = sample.names.iter().map(|name| (name.clone(), ColumnType::String)).collect();
+            Columns::new(columns).check(&opened.names, name, &files[0].path, settings)?;
+        }
+        sample.read(opened)?;
+        if is_first && let Some(width) = sample.inference.width_above_header() {
+            let message = wider_rows(&sample.names, width, line);
+            if settings.dialect.has_header && !settings.dialect.drops_extra_cells {
+                bail!("{name}:{line}: {message}");
+            }
+            warn!(component, "{name}:{line}: {message}");
+        }
+        if sample.is_complete() {
+            break;
         }
     }
-    check_declared(settings, &names, first.name)?;
-    let mut inference = Inference::new(names.len());
-    let mut input = Some(first);
-    for file in files {
-        let mut input = match input.take() {
-            Some(first) => first,
-            None => open_after_header(&file.path, settings)?.0,
-        };
-        while !inference.is_complete() && settings.dialect.types != Types::String {
+    let n_rows = sample.inference.n_rows();
+    if sample.names.is_empty() || n_rows == 0 && settings.read_as.follow {
+        return Ok(None);
+    }
+    let columns = sample.finish();
+    let inferred = inferred(&columns, &settings.dialect.types);
+    if n_rows > 0 && !inferred.is_empty() {
+        info!(component, "types inferred from the first {n_rows} rows: {}", inferred.join(", "));
+    }
+    Ok(Some(Columns::new(columns)))
+}
+
+/// Says what is unusual about the first file.
+fn warn_about(opened: &Opened, settings: &Settings) {
+    let (component, name) = (&settings.context.component, opened.input.name);
+    if settings.dialect.has_header && settings.dialect.columns.is_empty() {
+        let delimiter = settings.dialect.grammar.delimiter;
+        for warning in [unnamed_column(&opened.names), likely_delimiter(&opened.names, delimiter)] {
+            warning.inspect(|warning| warn!(component, "{name}: {warning}"));
+        }
+    }
+    if opened.has_rule {
+        let line = opened.input.line() - 1;
+        info!(component, "{name}:{line}: the line of dashes under the header is not a row and was skipped");
+    }
+}
+
+/// The rows from which types are inferred.
+struct Sample<'a> {
+    settings: &'a Settings,
+    names: Vec<String>,
+    index: HashMap<String, usize>,
+    inference: Inference,
+}
+
+impl<'a> Sample<'a> {
+    fn new(settings: &'a Settings) -> Self {
+        Sample { settings, names: Vec::new(), index: HashMap::new(), inference: Inference::new(0) }
+    }
+
+    fn is_complete(&self) -> bool {
+        let is_inferred = !matches!(self.settings.dialect.types, Types::String);
+        self.inference.is_complete() || !is_inferred && self.inference.n_rows() >= FEW
+    }
+
+    /// Adds rows of a file until the sample is complete.
+    fn read(&mut self, opened: Opened) -> Result<()> {
+        let mut columns = Vec::with_capacity(opened.names.len());
+        for name in opened.names {
+            let next = self.names.len();
+            let column = *self.index.entry(name.clone()).or_insert(next);
+            if column == next {
+                self.names.push(name);
+            }
+            columns.push(column);
+        }
+        self.inference.add_columns(self.names.len() - self.inference.n_columns());
+        let dialect = &self.settings.dialect;
+        let mut input = opened.input;
+        while !self.is_complete() {
             let window = input.window();
-            let span = match next_row(window, settings.dialect.delimiter, input.is_at_end()) {
+            let span = match next_row(window, &dialect.grammar, input.is_at_end()) {
                 Next::NeedMore => {
                     input.fill()?;
                     continue;
                 }
                 Next::Row(span) => {
+                    if !span.is_closed && input.may_grow() {
+                        break;
+                    }
                     if span.content > 0 {
-                        inference.observe(&window[..span.content], span.quoted, &settings.dialect);
+                        self.inference.observe(&window[..span.content], span.quoted, &columns, dialect);
                     }
                     span
                 }
@@ -86,17 +242,12 @@ pub(super) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Vec<(String
             };
             input.advance(span.len, span.n_lines);
         }
-        if inference.is_complete() {
-            break;
-        }
+        Ok(())
     }
-    let n_rows = inference.n_rows();
-    let columns: Vec<_> = names.into_iter().zip(inference.finish()).collect();
-    let inferred = inferred(&columns, &settings.dialect.types);
-    if n_rows > 0 && !inferred.is_empty() {
-        info!(component, "types inferred from the first {n_rows} rows: {}", inferred.join(", "));
+
+    fn finish(self) -> Vec<(String, ColumnType)> {
+        self.names.into_iter().zip(self.inference.finish()).collect()
     }
-    Ok(columns)
 }
 
 /// The columns with inferred types.
@@ -105,6 +256,7 @@ fn inferred(columns: &[(String, ColumnType)], types: &Types) -> Vec<String> {
     inferred.map(|(name, kind)| format!("{name} {}", name_of(*kind))).collect()
 }
 
+/// Fails if the options declare a column that the files do not have.
 fn check_declared(settings: &Settings, names: &[String], name: Name) -> Result<()> {
     if let Some(column) = unknown_column(&settings.dialect, names) {
         bail!(
@@ -116,51 +268,25 @@ fn check_declared(settings: &Settings, names: &[String], name: Name) -> Result<(
 }
 
 /// The columns of a saved position.
-pub(super) fn from_position(saved: &CsvPosition, settings: &Settings) -> Result<Vec<(String, ColumnType)>> {
+pub(super) fn from_position(saved: &CsvPosition, settings: &Settings) -> Result<Columns> {
     let columns = saved.columns().context("the checkpoint is damaged; start over with `--from-start`")?;
-    let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
-    let is_same_format = saved.delimiter == char::from(settings.dialect.delimiter)
-        && saved.header == settings.header
-        && (settings.header || names == settings.columns);
+    let names: HashSet<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+    let dialect = &settings.dialect;
+    let is_same_format = saved.delimiter == char::from(dialect.grammar.delimiter)
+        && saved.header == dialect.has_header
+        && saved.format == settings.format()
+        && (dialect.columns.is_empty() || columns.iter().map(|(name, _)| name).eq(&dialect.columns));
     ensure!(
-        is_same_format,
-        "`delimiter`, `header` or `columns` have changed since the first run; restore them, or read everything \
+        is_same_format && names.len() == columns.len(),
+        "`delimiter`, `header` or `columns` have changed since the first run, or another option that decides where \
+         rows begin (`quote`, `escape`, `comment`, `trim`, `skip_lines`, `encoding`); restore them, or read everything \
          again with `--from-start`"
     );
-    check_declared(settings, &names, display_path(Path::new(&saved.files[saved.file].path)))?;
-    Ok(columns)
-}
-
-/// The types as a position stores them.
-pub(super) fn types_as_json(header: &TableHeader) -> Map<String, Value> {
-    header.columns().iter().map(|column| (column.name.to_string(), name_of(column.kind).into())).collect()
-}
-
-/// Fails if the header of a file differs from that of the first file.
-pub(super) fn check_same_header(
-    names: &[String],
-    header: &TableHeader,
-    source: Name,
-    first: &str,
-) -> Result<()> {
-    let mut expected = header.columns().iter().map(|column| &*column.name);
-    let mut names = names.iter().map(String::as_str);
-    for number in 1.. {
-        let (name, expected) = (names.next(), expected.next());
-        if name == expected && name.is_none() {
-            break;
-        }
-        let show = |name: Option<&str>| name.map_or("missing".to_owned(), |name| format!("`{name}`"));
-        ensure!(
-            name == expected,
-            "{source} has a different header than {}: column {number} is {} here and {} there; read files with \
-             other columns with a separate source",
-            display_path(Path::new(first)),
-            show(name),
-            show(expected),
-        );
+    let columns = Columns::new(columns);
+    if !settings.adds_columns {
+        check_declared(settings, &columns.names(), display_path(Path::new(&saved.files[saved.file].path)))?;
     }
-    Ok(())
+    Ok(columns)
 }
 
 #[cfg(test)]
@@ -171,7 +297,7 @@ mod tests {
     fn inferred_types_exclude_declared_columns() {
         let columns = [("a".to_owned(), ColumnType::Integer), ("b".to_owned(), ColumnType::Float)];
         assert_eq!(inferred(&columns, &Types::Infer), ["a integer", "b float"]);
-        let declared = Types::Declared(vec![("a".to_owned(), ColumnType::String)]);
+        let declared: Types = serde_json::from_str(r#"{ "a": "string" }"#).unwrap();
         assert_eq!(inferred(&columns, &declared), ["b float"]);
         assert_eq!(inferred(&columns, &Types::String), [""; 0]);
     }

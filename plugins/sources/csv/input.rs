@@ -1,111 +1,102 @@
 //! One open file, seen through a window that moves over its text.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Seek as _, SeekFrom};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use runner_core::Name;
 
+use super::change_guard::ChangeGuard;
 use super::position::{Cursor, End, Fingerprint, HEAD, Head, TAIL};
 use super::snapshot::{FileSnapshot, modified};
-use crate::shared::compression::Compression;
-use crate::shared::csv::Span;
+use super::text::{ReadAs, Text};
+use crate::shared::csv::{END_OF_TEXT, Span};
 
 /// The maximum length of a row. A longer one nearly always has an unclosed quote and
 /// would read the rest of the file into memory.
 const MAX_ROW: usize = 16 << 20;
 
 /// Advice for a file that was replaced. Under a new name its rows get unused entry numbers.
-const REPLACED: &str = "give the new file another name or path: it is then read from its beginning, and entry \
+pub(super) const REPLACED: &str = "give the new file another name or path: it is then read from its beginning, and entry \
                         numbers continue. `--from-start` reads everything again and numbers it from 0";
 
+/// A file that was written to within this time may still be growing.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// One open file.
 pub(super) struct Input {
     pub(super) name: Name,
     text: Text,
+    guard: ChangeGuard,
+    /// Whether the rows are read on when the file grows.
+    follow: bool,
     /// The window is `buffer[start..end]`; up to `TAIL` bytes before it are kept.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
     is_at_end: bool,
+    /// Whether the text ended with the end mark of DOS, so that no more will follow.
+    has_end_mark: bool,
     head: Arc<Head>,
     /// The position of the window.
     cursor: Cursor,
 }
 
-/// The decompressed text of a file.
-enum Text {
-    Plain(File),
-    /// The decompressed text, and a handle that shares the offset of the compressed file.
-    Compressed(Box<dyn Read + Send>, File),
-}
-
 impl Input {
     /// Opens a file at its beginning.
-    pub(super) fn open(path: &str, name: Name, compression: Compression) -> Result<Self> {
-        let mut file = File::open(path).with_context(|| format!("opening {name}"))?;
-        let metadata = file.metadata().with_context(|| format!("opening {name}"))?;
-        let compression = match compression {
-            Compression::Auto => Compression::detect(&mut file).with_context(|| format!("reading {name}"))?,
-            given => given,
-        };
-        let snapshot = FileSnapshot::of(&file, &metadata, compression != Compression::None);
+    pub(super) fn open(path: &str, name: Name, read_as: ReadAs) -> Result<Self> {
+        let opening = || format!("opening {name}");
+        let file = File::open(path).with_context(opening)?;
+        let metadata = file.metadata().with_context(opening)?;
+        let guard = ChangeGuard::new(&file, &metadata).with_context(opening)?;
+        let text = Text::open(file.try_clone().with_context(opening)?, name, read_as)?;
+        let is_plain = matches!(text, Text::Plain(_));
+        let snapshot = FileSnapshot::of(&file, &metadata, !is_plain);
         let cursor = Cursor {
             path: path.into(),
             size: metadata.len(),
             modified: modified(&metadata),
+            inode: metadata.ino(),
             snapshot: Some(snapshot.with_context(|| format!("reading {name}"))?),
             ..Cursor::default()
         };
-        let text = match compression {
-            Compression::None => Text::Plain(file),
-            _ => Text::Compressed(compression.decompress(file.try_clone()?)?, file),
+        let capacity = if is_plain { (metadata.len() as usize + 1).clamp(TAIL, HEAD) } else { HEAD };
+        let mut input = Input {
+            name,
+            text,
+            guard,
+            follow: read_as.follow,
+            buffer: vec![0; capacity + TAIL],
+            start: 0,
+            end: 0,
+            is_at_end: false,
+            has_end_mark: false,
+            head: Arc::default(),
+            cursor,
         };
-        let buffer = vec![0; HEAD + TAIL];
-        let head = Arc::default();
-        let mut input = Input { name, text, buffer, start: 0, end: 0, is_at_end: false, head, cursor };
         input.read_at_least(HEAD)?;
         input.head = Head::new(&input.window()[..input.end.min(HEAD)]);
-        if matches!(input.head.bytes(), [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
-            bail!("{name} is written in UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`");
-        }
-        Ok(input)
-    }
-
-    /// Opens a file at a cursor. Fails if the part before the cursor has changed.
-    pub(super) fn open_at(cursor: &Cursor, name: Name, compression: Compression) -> Result<Self> {
-        let mut input = Input::open(&cursor.path, name, compression).with_context(|| {
-            format!(
-                "{name} was read up to line {} and cannot be opened now; restore it, or {REPLACED}",
-                cursor.lines
-            )
-        })?;
-        if let Some(what) = input.seek_to(cursor)? {
-            bail!(
-                "{name} has changed since it was read up to line {}: {what}. Restore the old file, or {REPLACED}",
-                cursor.lines
-            );
-        }
         Ok(input)
     }
 
     /// Moves the window to the cursor. Returns what has changed before it, if anything.
-    fn seek_to(&mut self, cursor: &Cursor) -> Result<Option<String>> {
+    pub(super) fn seek_to(&mut self, cursor: &Cursor) -> Result<Option<String>> {
         let (before, now) = (cursor.size, self.cursor.size);
         // The unread part may shrink, for example when a bad row is corrected.
         let min_size = match self.text {
             _ if cursor.end != End::NotReached => before,
             Text::Plain(_) => cursor.offset,
-            Text::Compressed(..) => 0,
+            Text::Decoded { .. } => 0,
         };
         if now < min_size {
             return Ok(Some(format!("it has shrunk from {before} to {now} bytes")));
         }
-        if let Some(fingerprint) = &cursor.head {
-            let head = self.head.bytes();
-            if !head.get(..fingerprint.bytes as usize).is_some_and(|head| fingerprint.matches(head)) {
-                return Ok(Some(format!("its first {} bytes have changed", fingerprint.bytes)));
-            }
+        if !self.has_head_of(cursor) {
+            let n_bytes = cursor.head.as_ref().map_or(0, |head| head.bytes);
+            return Ok(Some(format!("its first {n_bytes} bytes have changed")));
         }
         if let Some(fingerprint) = &cursor.tail
             && !(self.skip_to(fingerprint.end)?
@@ -127,10 +118,19 @@ impl Input {
             return Ok(Some("its last row had no line end and has been continued".into()));
         }
         (self.cursor.lines, self.cursor.rows) = (cursor.lines, cursor.rows);
+        self.cursor.n_columns = cursor.n_columns;
         if self.window().is_empty() {
             self.cursor.end = cursor.end;
         }
         Ok(None)
+    }
+
+    /// Whether the file begins as the one that was read up to the cursor.
+    pub(super) fn has_head_of(&self, cursor: &Cursor) -> bool {
+        cursor.head.as_ref().is_none_or(|fingerprint| {
+            let head = self.head.bytes().get(..fingerprint.bytes as usize);
+            head.is_some_and(|head| fingerprint.matches(head))
+        })
     }
 
     /// Moves the window forward to `offset`; `false` if the text ends before it.
@@ -202,9 +202,68 @@ impl Input {
                 read => break read.with_context(|| format!("reading {}", self.name))?,
             }
         };
+        self.check_unchanged(n_bytes)?;
         self.end += n_bytes;
         self.is_at_end = n_bytes == 0;
+        if self.is_at_end && !self.follow {
+            while self.window().last() == Some(&END_OF_TEXT) {
+                self.end -= 1;
+                self.has_end_mark = true;
+            }
+        }
         Ok(())
+    }
+
+    /// Fails if the file has changed, so that the last `n_bytes` read may belong to other rows.
+    fn check_unchanged(&mut self, n_bytes: usize) -> Result<()> {
+        let window_end = self.cursor.offset + (self.end - self.start) as u64;
+        let before = &self.buffer[self.end.saturating_sub(TAIL)..self.end];
+        let before = &before[before.len().saturating_sub(window_end as usize)..];
+        let changed = match &self.text {
+            Text::Plain(file) => self.guard.check(file, window_end + n_bytes as u64, before, window_end),
+            Text::Decoded { file, .. } => self.guard.check(file, (&*file).stream_position()?, &[], 0),
+        };
+        match changed.with_context(|| format!("reading {}", self.name))? {
+            None => Ok(()),
+            Some(what) => bail!(
+                "{} was changed while it was read, after line {}: {what}. No row of the changed part was delivered. \
+                 Write new files under another name and rename them; restore this one, or {REPLACED}",
+                self.name,
+                self.cursor.lines
+            ),
+        }
+    }
+
+    /// Fails if the path leads to another file by now.
+    pub(super) fn check_not_replaced(&self) -> Result<()> {
+        let is_other = std::fs::metadata(&self.cursor.path).is_ok_and(|now| {
+            self.text.file().metadata().is_ok_and(|open| (open.dev(), open.ino()) != (now.dev(), now.ino()))
+        });
+        if is_other {
+            bail!(
+                "{} was replaced by another file while it was read; all rows of the old file were read up to line {}. \
+                 To read files that are replaced or rotated set follow = true; {REPLACED}",
+                self.name,
+                self.cursor.lines
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether the text may go on after its present end.
+    pub(super) fn may_grow(&self) -> bool {
+        if self.has_end_mark || self.text.is_compressed() {
+            return false;
+        }
+        self.follow || self.was_modified_recently()
+    }
+
+    fn was_modified_recently(&self) -> bool {
+        let modified = self.text.file().metadata().and_then(|metadata| metadata.modified());
+        modified.is_ok_and(|modified| match SystemTime::now().duration_since(modified) {
+            Ok(age) => age < SETTLED,
+            Err(ahead) => ahead.duration() < SETTLED,
+        })
     }
 
     /// Moves the window forward by `n_bytes`, which contain `n_lines` line ends.
@@ -225,6 +284,11 @@ impl Input {
         if self.cursor.end == End::NotReached {
             self.cursor.end = end;
         }
+    }
+
+    /// Records how many of the columns the rows have.
+    pub(super) fn set_n_columns(&mut self, n_columns: usize) {
+        self.cursor.n_columns = n_columns;
     }
 
     /// The physical line at the start of the window, counted from 1.
@@ -260,18 +324,9 @@ impl Input {
 
     /// How many bytes on disk have been read.
     pub(super) fn n_bytes_read(&self) -> u64 {
-        match self.text {
+        match &self.text {
             Text::Plain(_) => self.cursor.offset,
-            Text::Compressed(_, ref file) => (&*file).stream_position().unwrap_or_default(),
-        }
-    }
-}
-
-impl Read for Text {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Text::Plain(file) => file.read(buffer),
-            Text::Compressed(text, _) => text.read(buffer),
+            Text::Decoded { file, .. } => (&*file).stream_position().unwrap_or_default(),
         }
     }
 }

@@ -1,29 +1,40 @@
 //! `csv`: reads the rows of CSV files.
 
+mod change_guard;
 mod columns;
+mod encoding;
 mod files;
+mod header;
 mod input;
 mod options;
 mod position;
 mod reader;
+mod settings;
 mod snapshot;
+mod text;
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use runner_core::{
-    BuildContext, Committer, Failure, Gauges, Next, OptionError, Plugin, Position, ReadBatch, Result, Source,
+    BuildContext, Committer, Failure, Gauges, Next, Plugin, Position, ReadBatch, Result, Source,
     SourceConfig, Start, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use self::options::{Delimiter, Paths, paths_schema, types_schema};
+use self::encoding::TextEncoding;
+use self::options::{NewColumns, Paths, paths_schema};
 use self::position::{PositionAfter, SharedPositions};
-use self::reader::{Chunk, Reader, Settings};
+use self::reader::{Chunk, Reader};
+use self::settings::Settings;
+use self::text::ReadAs;
 use crate::shared::compression::Compression;
-use crate::shared::csv::{Dialect, Types, unknown_column};
+use crate::shared::csv::{
+    Comment, Delimiter, Dialect, DialectOptions, Escape, ExtraCells, Mark, MissingCells, Quote, Types,
+    default_decimal, default_null_values, default_true, types_schema,
+};
 
 runner_core::register! {
     Plugin::source::<CsvConfig>("csv").example(r#"
@@ -38,12 +49,18 @@ types = { Volume = "float" }    # the other types are inferred from a sample
 /// The column types are inferred from the first rows and kept for all later runs.
 /// Numbers keep the digits that they have in the file. A row is rejected if a cell does not
 /// match the type of its column, if it has too few or too many cells, an unclosed quote or
-/// text after a closing quote, or if it is not UTF-8.
+/// text after a closing quote, or if its encoding is not valid.
+///
+/// Not rows, and skipped: blank lines, a line of dashes under the header, a count such as
+/// `(2 rows affected)` in files of several columns, and the end mark of DOS.
 ///
 /// A run resumes after the last delivered row. By then a file may have grown, or a bad row may
-/// have been corrected, but the part that was read must not have changed. If the last run
-/// ended abnormally and unread rows were added or removed since, entry numbers continue after
-/// all numbers given so far, and rows that were already stored may be stored twice.
+/// have been corrected, but the part that was read must not have changed. A file that is cut,
+/// written over or replaced while it is read ends the run. A last row without a line end is
+/// left for the next run if the file was written to within the last 5 seconds, since more of
+/// the row may follow. If the last run ended abnormally and unread rows were added or removed
+/// since, entry numbers continue after all numbers given so far, and rows that were already
+/// stored may be stored twice.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CsvConfig {
@@ -59,29 +76,74 @@ struct CsvConfig {
     /// Whether the first row of each file contains the column names.
     #[serde(default = "default_true")]
     header: bool,
-    /// The column names, for files without a header.
+    /// The column names: for files without a header, or instead of the names in the headers.
     #[serde(default)]
     columns: Vec<String>,
     /// The column types: `"infer"` examines the first 10,000 rows, `"string"` reads every
-    /// cell as text, and a table such as `{ Volume = "float" }` declares some columns as
-    /// `"integer"`, `"float"`, `"boolean"` or `"string"` and infers the others.
+    /// cell as text, and a table such as `{ Volume = "float" }` declares some columns and
+    /// infers the others. Types are `"integer"`, `"float"` (also `.5`, `5.` and `+5`), `"boolean"`
+    /// (true/false, yes/no, t/f, y/n and 1/0 in any case), `"string"`, `"date"`, which is written
+    /// as `2024-01-31`, and `"timestamp"`, written in UTC as `2024-01-31 16:00:00.000`. Dates and
+    /// timestamps are read in the forms of ISO 8601, or as `parse` says:
+    /// `{ Date = { type = "date", parse = "%d/%m/%Y" } }`, with a strftime pattern, `"rfc3339"`,
+    /// `"epoch"` or `"epoch_ms"`.
     #[serde(default)]
     #[schemars(schema_with = "types_schema", extend("default" = "infer"))]
     types: Types,
     /// Cells that become `null`, except in columns that are declared as `"string"`.
     #[serde(default = "default_null_values")]
     null_values: Vec<String>,
+    /// How many lines at the beginning of each file are ignored: titles before the header, or
+    /// before the first row where there is no header.
+    #[serde(default)]
+    skip_lines: u64,
+    /// Lines that begin with this text, such as `"#"`, are ignored, before the header and after it.
+    #[serde(default)]
+    comment: Option<Comment>,
+    /// The character around cells that contain delimiters or line ends; `""` switches quoting off.
+    #[serde(default)]
+    #[schemars(extend("default" = "\""))]
+    quote: Quote,
+    /// The character before a quote that is part of a cell, such as `"\\"`. It also escapes itself,
+    /// delimiters and line ends; before other characters it has no meaning. A doubled quote is
+    /// part of the cell in any case.
+    #[serde(default)]
+    escape: Option<Escape>,
+    /// The character before the fraction of a number, such as `","`.
+    #[serde(default = "default_decimal")]
+    #[schemars(extend("default" = "."))]
+    decimal: Mark,
+    /// The character between groups of digits, such as `"."` in `1.234.567` and `","` in
+    /// `79,54,34,488`; `" "` includes spaces that do not break. A text with groups of other sizes
+    /// is not a number.
+    #[serde(default)]
+    thousands: Option<Mark>,
+    /// Whether blanks at both ends of names and cells are removed, inside quotes as well.
+    #[serde(default)]
+    trim: bool,
+    /// The encoding of the files: a label of the WHATWG encoding standard such as
+    /// `"windows-1252"`, `"utf-16le"` or `"shift_jis"`, or `"auto"`: UTF-16 where a file begins with
+    /// its byte order mark, else UTF-8. Bytes that are not valid in it reject their row.
+    #[serde(default)]
+    #[schemars(extend("default" = "utf-8"))]
+    encoding: TextEncoding,
+    /// What happens to a row with more cells than there are columns: `"reject"`, or `"drop"`
+    /// ignores the cells after the last column. With `"drop"` a delimiter at the end of the header
+    /// names no column.
+    #[serde(default)]
+    extra_cells: ExtraCells,
+    /// What happens to a row with fewer cells than there are columns: `"reject"`, or `"null"`
+    /// fills them up with nulls.
+    #[serde(default)]
+    missing_cells: MissingCells,
+    /// What happens if a file has other columns than the first one: `"error"`, or `"add"`: columns that are
+    /// new are added to the rows of this file and of later ones, and columns that a file does not have are
+    /// null in its rows. In both cases columns are matched by name, in any order.
+    #[serde(default)]
+    new_columns: NewColumns,
     /// How the files are compressed; `"auto"` examines their first bytes.
     #[serde(default)]
     compression: Compression,
-}
-
-fn default_true() -> bool {
-    true
-}
-
-fn default_null_values() -> Vec<String> {
-    vec![String::new()]
 }
 
 impl SourceConfig for CsvConfig {
@@ -92,40 +154,31 @@ impl SourceConfig for CsvConfig {
 
 impl CsvConfig {
     fn settings(self, context: &BuildContext) -> Result<Settings> {
-        if self.header && !self.columns.is_empty() {
-            let message = "the header of the files names the columns; set `header = false` if they have none";
-            return Err(OptionError::new("columns", message));
-        }
-        if !self.header && self.columns.is_empty() {
-            let message = "files without a header need the names of their columns: columns = [\"Index\", …]";
-            return Err(OptionError::new("header", message));
-        }
-        if let Some(duplicate) = duplicate(&self.columns) {
-            return Err(OptionError::new("columns", format!("duplicate column `{duplicate}`")));
-        }
-        let null_values = self.null_values.into_iter().map(Into::into).collect();
-        let dialect = Dialect { delimiter: self.delimiter.0, null_values, types: self.types };
-        if !self.header
-            && let Some(column) = unknown_column(&dialect, &self.columns)
-        {
-            let message =
-                format!("declares column `{column}`, but `columns` has only {}", self.columns.join(", "));
-            return Err(OptionError::new("types", message));
-        }
-        Ok(Settings {
-            patterns: self.path.0,
-            dialect,
+        let options = DialectOptions {
+            delimiter: self.delimiter,
             header: self.header,
             columns: self.columns,
-            compression: self.compression,
+            types: self.types,
+            null_values: self.null_values,
+            skip_lines: self.skip_lines,
+            comment: self.comment,
+            quote: self.quote,
+            escape: self.escape,
+            decimal: self.decimal,
+            thousands: self.thousands,
+            trim: self.trim,
+            extra_cells: self.extra_cells,
+            missing_cells: self.missing_cells,
+        };
+        let dialect = Dialect { encoding: self.encoding.name(), ..options.dialect("")? };
+        Ok(Settings {
+            patterns: self.path.0,
+            dialect: Arc::new(dialect),
+            read_as: ReadAs { compression: self.compression, encoding: self.encoding, follow: false },
+            adds_columns: self.new_columns == NewColumns::Add,
             context: context.clone(),
         })
     }
-}
-
-fn duplicate(names: &[String]) -> Option<&str> {
-    let known_before = |(index, name): (usize, &String)| names[..index].contains(name);
-    names.iter().enumerate().find(|&(index, name)| known_before((index, name))).map(|(_, name)| name.as_str())
 }
 
 struct Csv {

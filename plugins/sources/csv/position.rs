@@ -21,11 +21,14 @@ pub(super) const HEAD: usize = 256 << 10;
 pub(super) const TAIL: usize = 4 << 10;
 
 /// The position as the checkpoint stores it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct CsvPosition {
     /// The options that determine the rows of a file.
     pub(super) delimiter: char,
     pub(super) header: bool,
+    /// The other options that do; empty for the plain format.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) format: String,
     /// The columns and their types.
     pub(super) columns: Map<String, Value>,
     /// Index of the file that is being read.
@@ -69,6 +72,12 @@ pub(super) struct Cursor {
     pub(super) size: u64,
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) modified: u64,
+    /// The inode, by which a renamed file is known.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) inode: u64,
+    /// How many of the columns its rows have; 0 for all. Later files may have added others.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) n_columns: usize,
     /// Where the next row begins, in bytes of the decompressed text; 0 if no row has been read.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) offset: u64,
@@ -153,12 +162,49 @@ impl Head {
     }
 }
 
+/// The files as they were when reading them began, and those that were read to their ends since.
+///
+/// It is shared by all positions: a copy of all cursors for each file would take time in proportion to the square of
+/// their number.
+pub(super) struct Round {
+    /// The position before the round.
+    pub(super) start: CsvPosition,
+    /// The indices of the files to read, in order.
+    pub(super) queue: Vec<usize>,
+    /// The cursors of files that were read, in the order of the queue.
+    finished: Vec<OnceLock<Cursor>>,
+}
+
+impl Round {
+    pub(super) fn new(start: CsvPosition, queue: Vec<usize>) -> Self {
+        let finished = queue.iter().map(|_| OnceLock::new()).collect();
+        Round { start, queue, finished }
+    }
+
+    /// Records how far the file at `place` of the queue was read.
+    pub(super) fn finish(&self, place: usize, cursor: Cursor) {
+        // It is read once in a round.
+        drop(self.finished[place].set(cursor));
+    }
+
+    /// The position within the file at `place` of the queue; those before it were read.
+    fn position(&self, place: usize, cursor: Cursor, bytes: (u64, u64)) -> CsvPosition {
+        let mut position = CsvPosition { file: self.queue[place], bytes, ..self.start.clone() };
+        for (file, finished) in self.queue.iter().zip(&self.finished).take(place) {
+            if let Some(finished) = finished.get() {
+                position.files[*file].clone_from(finished);
+            }
+        }
+        position.files[self.queue[place]] = cursor;
+        position
+    }
+}
+
 /// The positions after each item of a batch, computed on demand.
 pub(super) struct BatchPositions {
-    /// Shared by all batches; its cursors are valid for the other files.
-    pub(super) base: Arc<CsvPosition>,
-    /// Index of the file of the batch.
-    pub(super) file: usize,
+    pub(super) round: Arc<Round>,
+    /// The place of the batch's file in the queue of the round.
+    pub(super) place: usize,
     /// Where the batch begins.
     pub(super) start: Cursor,
     pub(super) head: Arc<Head>,
@@ -200,9 +246,7 @@ impl BatchPositions {
     pub(super) fn csv_position_after(&self, n_items: usize) -> CsvPosition {
         let cursor = self.cursor_after(n_items);
         let bytes = (self.bytes_before(cursor.offset), self.n_bytes);
-        let mut position = CsvPosition { file: self.file, bytes, ..(*self.base).clone() };
-        position.files[self.file] = cursor;
-        position
+        self.round.position(self.place, cursor, bytes)
     }
 }
 

@@ -1,31 +1,24 @@
 //! Reads the files one after another and splits their rows into chunks, one for each batch.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Error, Result};
-use runner_core::{Body, BuildContext, Origin, Position, Record, Reject, Row};
+use anyhow::{Context as _, Error, Result, bail};
+use runner_core::{Body, Name, Origin, Position, Record, Reject, Row};
 use serde_json::Value;
+use tracing::{info, warn};
 
-use super::columns;
+use super::columns::{self, Columns};
 use super::files;
-use super::input::Input;
-use super::position::{BatchPositions, CsvPosition, Cursor, End};
+use super::header::open_after_header;
+use super::input::{Input, REPLACED};
+use super::position::{BatchPositions, CsvPosition, Cursor, End, Round};
+use super::settings::Settings;
 use super::snapshot::{is_unread_input_unchanged, modified};
-use crate::shared::compression::Compression;
-use crate::shared::csv::{Dialect, Next, QuoteError, RowLayout, RowLocation, TableBuilder, next_row, reject};
-
-/// The validated options of the source.
-pub(super) struct Settings {
-    pub(super) patterns: Vec<String>,
-    pub(super) dialect: Dialect,
-    pub(super) header: bool,
-    /// Empty if the files have headers.
-    pub(super) columns: Vec<String>,
-    pub(super) compression: Compression,
-    pub(super) context: BuildContext,
-}
+use crate::shared::csv::{
+    Next, QuoteError, RowLayout, RowLocation, TableBuilder, next_row, reject, unknown_column,
+};
 
 /// The content of one batch.
 pub(super) struct Chunk {
@@ -34,14 +27,24 @@ pub(super) struct Chunk {
     pub(super) positions: BatchPositions,
 }
 
+/// The file that is being read.
+struct OpenFile {
+    input: Input,
+    layout: Arc<RowLayout>,
+    /// Whether the rest is left for the next run, since another program may still be writing it.
+    is_held: bool,
+}
+
 pub(super) struct Reader {
     settings: Arc<Settings>,
-    layout: Arc<RowLayout>,
-    /// The position; the cursor of the open file is outdated.
-    base: Arc<CsvPosition>,
-    /// Indices of the files with unread rows; if a file is open, it is the first.
-    queue: VecDeque<usize>,
-    input: Option<Input>,
+    /// `None` while there is no file with a header.
+    columns: Option<Columns>,
+    /// All files; the cursor of the open one is outdated.
+    files: Vec<Cursor>,
+    round: Arc<Round>,
+    /// The place in the queue of the round; the open file, if any, is there.
+    place: usize,
+    open: Option<OpenFile>,
     /// An error to return after the rows that come before it.
     failed: Option<Error>,
     /// Rows and bytes of the largest batch so far, the capacity of the next one.
@@ -50,6 +53,10 @@ pub(super) struct Reader {
     n_bytes: u64,
     /// Whether the input after the saved position is what it was in the last run.
     is_unread_unchanged: bool,
+    /// How many columns the files so far have, where later ones may add some.
+    n_known: usize,
+    /// The header of the first file where `columns` replaces the names.
+    replaced_header: Option<(Vec<u8>, Name)>,
 }
 
 impl Reader {
@@ -60,43 +67,46 @@ impl Reader {
         let known = started.map_or(&[][..], |started| &started.files);
         let files = list(&settings, known)?;
         let columns = match started {
-            Some(started) => columns::from_position(started, &settings)?,
+            Some(started) => Some(columns::from_position(started, &settings)?),
             None => columns::infer(&settings, &files)?,
         };
-        let layout = Arc::new(RowLayout::new(columns, &settings.dialect));
-        let base = CsvPosition {
-            delimiter: settings.dialect.delimiter.into(),
-            header: settings.header,
-            columns: columns::types_as_json(layout.header()),
-            file: started.map_or(0, |started| started.file),
-            files,
-            bytes: (0, 0),
+        let start = CsvPosition {
+            delimiter: settings.dialect.grammar.delimiter.into(),
+            header: settings.dialect.has_header,
+            format: settings.format(),
+            ..CsvPosition::default()
         };
         let mut reader = Reader {
             settings,
-            layout,
-            base: Arc::new(base),
-            queue: VecDeque::new(),
-            input: None,
+            columns,
+            files,
+            round: Arc::new(Round::new(start, Vec::new())),
+            place: 0,
+            open: None,
             failed: None,
             room: (0, 0),
             n_bytes_done: 0,
             n_bytes: 0,
             is_unread_unchanged: false,
+            n_known: 0,
+            replaced_header: None,
         };
-        reader.queue_files()?;
+        if started.is_some() {
+            reader.n_known = reader.columns.as_ref().map_or(0, Columns::len);
+        }
+        reader.queue_files(started.map_or(0, |started| started.file))?;
         reader.is_unread_unchanged =
-            saved.is_some_and(|saved| is_unread_input_unchanged(&saved, &reader.base));
+            saved.is_some_and(|saved| is_unread_input_unchanged(&saved, &reader.round.start));
         Ok(reader)
     }
 
     /// Queues the files with unread rows: from the current one to the last, then the ones
     /// before it, which may have grown.
-    fn queue_files(&mut self) -> Result<()> {
-        let current = self.base.file;
-        let base = Arc::clone(&self.base);
-        for index in (current..base.files.len()).chain(0..current) {
-            let cursor = &base.files[index];
+    fn queue_files(&mut self, current: usize) -> Result<()> {
+        let mut queue = Vec::new();
+        let n_files = if self.columns.is_some() { self.files.len() } else { 0 };
+        for index in (current..n_files).chain(0..current.min(n_files)) {
+            let cursor = &mut self.files[index];
             let is_at_end = cursor.end != End::NotReached;
             let is_done = is_at_end
                 && match std::fs::metadata(&cursor.path) {
@@ -105,42 +115,109 @@ impl Reader {
                     Err(_) => true,
                 };
             if is_done {
-                Arc::make_mut(&mut self.base).files[index].snapshot = None;
+                cursor.snapshot = None;
                 self.n_bytes += cursor.size;
                 self.n_bytes_done += cursor.size;
                 continue;
             }
-            let input = self.open_input(index)?;
-            Arc::make_mut(&mut self.base).files[index].snapshot.clone_from(&input.cursor().snapshot);
-            self.n_bytes += input.cursor().size;
-            if self.queue.is_empty() {
-                self.input = Some(input);
+            let Some(open) = self.open_file(index)? else {
+                self.say_held(index, "its header");
+                continue;
+            };
+            let cursor = &mut self.files[index];
+            cursor.snapshot.clone_from(&open.input.cursor().snapshot);
+            cursor.n_columns = open.input.cursor().n_columns;
+            self.n_bytes += open.input.cursor().size;
+            if queue.is_empty() {
+                self.open = Some(open);
             }
-            self.queue.push_back(index);
+            queue.push(index);
         }
+        if let Some(columns) = &self.columns
+            && self.settings.adds_columns
+        {
+            let names = columns.names();
+            if let Some(column) = unknown_column(&self.settings.dialect, &names) {
+                bail!(
+                    "`types` declares column `{column}`, but no file has it; they have {}",
+                    names.join(", ")
+                );
+            }
+        }
+        let types = &self.settings.dialect.types;
+        let start = CsvPosition {
+            columns: self.columns.as_ref().map(|columns| columns.as_json(types)).unwrap_or_default(),
+            file: current,
+            files: self.files.clone(),
+            bytes: (0, 0),
+            ..self.round.start.clone()
+        };
+        self.round = Arc::new(Round::new(start, queue));
+        self.place = 0;
         Ok(())
     }
 
-    /// Opens a file at its cursor, or after its header.
-    fn open_input(&self, index: usize) -> Result<Input> {
-        let cursor = &self.base.files[index];
-        if cursor.offset > 0 {
-            let name = files::display_path(Path::new(&cursor.path));
-            return Input::open_at(cursor, name, self.settings.compression);
+    /// Opens a file at its cursor, or after its header; `None` if that may still be incomplete.
+    fn open_file(&mut self, index: usize) -> Result<Option<OpenFile>> {
+        let Some(columns) = &mut self.columns else { return Ok(None) };
+        let (settings, cursor) = (&self.settings, &self.files[index]);
+        let has_started = cursor.offset > 0;
+        let name = files::display_path(Path::new(&cursor.path));
+        let opened = open_after_header(&cursor.path, settings);
+        let opened = if has_started {
+            // The header is read again, but the first thing to know is whether this is still the file.
+            opened.with_context(|| cannot_resume(name, cursor))?
+        } else {
+            opened?
+        };
+        let Some(mut opened) = opened else { return Ok(None) };
+        if has_started {
+            if let Some(what) = opened.input.seek_to(cursor)? {
+                let n_lines = cursor.lines;
+                bail!(
+                    "{name} has changed since it was read up to line {n_lines}: {what}. Restore the old file, or \
+                     {REPLACED}"
+                );
+            }
+        } else if settings.dialect.columns.is_empty() {
+            columns.check(&opened.names, name, &self.files[0].path, settings)?;
+            if settings.adds_columns {
+                columns.add_new(&opened, settings)?;
+            }
+        } else if settings.dialect.has_header {
+            let first = self.replaced_header.get_or_insert_with(|| (opened.written.clone(), name));
+            if first.0 != opened.written {
+                bail!(
+                    "{name} has a different header than {}, and `columns` replaces the names of both: read files with \
+                     other columns with a separate source",
+                    first.1
+                );
+            }
         }
-        let (input, names) = columns::open_after_header(&cursor.path, &self.settings)?;
-        columns::check_same_header(&names, self.layout.header(), input.name, &self.base.files[0].path)?;
-        Ok(input)
+        let n_columns = match cursor.n_columns {
+            0 if settings.adds_columns => {
+                self.n_known = self.n_known.max(columns.n_up_to(&opened.names));
+                self.n_known
+            }
+            0 => columns.len(),
+            n_columns => n_columns,
+        };
+        if settings.adds_columns {
+            opened.input.set_n_columns(n_columns);
+        }
+        let layout = columns.layout(&opened.names, n_columns, settings);
+        Ok(Some(OpenFile { input: opened.input, layout, is_held: false }))
     }
 
     /// The position, unless a saved one was given and the input after it is unchanged.
     pub(super) fn restart_position(&self) -> Option<Position> {
-        (!self.is_unread_unchanged).then(|| Position::new((*self.base).clone()))
+        let has_files = !self.round.start.files.is_empty();
+        (has_files && !self.is_unread_unchanged).then(|| Position::new(self.round.start.clone()))
     }
 
     /// Bytes on disk that have been read, and in total.
     pub(super) fn progress(&self) -> (u64, u64) {
-        let read = self.input.as_ref().map_or(0, Input::n_bytes_read);
+        let read = self.open.as_ref().map_or(0, |open| open.input.n_bytes_read());
         (self.n_bytes_done + read, self.n_bytes)
     }
 
@@ -150,18 +227,30 @@ impl Reader {
             if let Some(error) = self.failed.take() {
                 return Err(error);
             }
-            let Some(&file) = self.queue.front() else { return Ok(None) };
-            let mut input = match self.input.take() {
-                Some(input) => input,
-                None => self.open_input(file)?,
+            let Some(&file) = self.round.queue.get(self.place) else { return Ok(None) };
+            let mut open = match self.open.take() {
+                Some(open) => open,
+                None => match self.open_file(file)? {
+                    Some(open) => open,
+                    None => bail!("{} was changed while it was read", self.files[file].path),
+                },
             };
-            let chunk = self.read_chunk(file, &mut input);
-            if input.cursor().end == End::NotReached || self.failed.is_some() {
-                self.input = Some(input);
+            let chunk = self.read_chunk(&mut open);
+            let is_at_end = open.input.cursor().end != End::NotReached;
+            if self.failed.is_none() && is_at_end {
+                self.failed = open.input.check_not_replaced().err();
+            }
+            if !is_at_end && !open.is_held || self.failed.is_some() {
+                self.open = Some(open);
             } else {
-                self.n_bytes_done += input.cursor().size;
-                Arc::make_mut(&mut self.base).files[file] = input.cursor_with_fingerprints();
-                self.queue.pop_front();
+                if open.is_held {
+                    self.say_held(file, &format!("the row in line {}", open.input.line()));
+                }
+                self.n_bytes_done += open.input.cursor().size;
+                let cursor = open.input.cursor_with_fingerprints();
+                self.files[file] = cursor.clone();
+                self.round.finish(self.place, cursor);
+                self.place += 1;
             }
             if chunk.is_some() {
                 return Ok(chunk);
@@ -169,22 +258,43 @@ impl Reader {
         }
     }
 
+    fn say_held(&self, file: usize, what: &str) {
+        let (component, name) =
+            (&self.settings.context.component, files::display_path(Path::new(&self.files[file].path)));
+        let message = format!(
+            "{name}: {what} has no line end, and the file was written to within the last seconds: it is left for the \
+             next run, in case more of it follows"
+        );
+        self.settings.context.gauges.note(message.clone());
+        warn!(component, "{message}");
+    }
+
     /// Reads rows until the batch is full or the file ends; `None` if there are none.
-    fn read_chunk(&mut self, file: usize, input: &mut Input) -> Option<Chunk> {
+    fn read_chunk(&mut self, open: &mut OpenFile) -> Option<Chunk> {
+        let OpenFile { input, layout, is_held } = open;
         let limits = self.settings.context.batch;
-        let delimiter = self.settings.dialect.delimiter;
+        let grammar = &self.settings.dialect.grammar;
         let start = input.cursor_with_fingerprints();
         let bytes_before = self.n_bytes_done + input.n_bytes_read();
         let source = files::origin_name(&start.path, &self.settings.context);
-        let mut origin = Origin { source, partition: file as i32, offset: start.rows };
-        let mut table = TableBuilder::new(Arc::clone(&self.layout), self.room.0, self.room.1);
+        let partition = self.round.queue[self.place] as i32;
+        let mut origin = Origin { source, partition, offset: start.rows };
+        let mut table = TableBuilder::new(Arc::clone(layout), self.room.0, self.room.1);
         let mut items = Vec::with_capacity(self.room.0);
         let mut rejects: Vec<Reject> = Vec::new();
         let mut n_bytes = 0;
         while items.len() < limits.max_records.max(1) {
             let window = input.window();
             let location = RowLocation { source: input.name, line: input.line() };
-            let (span, reason, is_unclosed) = match next_row(window, delimiter, input.is_at_end()) {
+            let next = next_row(window, grammar, input.is_at_end());
+            if let Next::Row(span) | Next::BadQuotes(span, _) = &next
+                && !span.is_closed
+                && input.may_grow()
+            {
+                *is_held = true;
+                break;
+            }
+            let (span, reason, is_unclosed) = match next {
                 Next::NeedMore => match input.fill() {
                     Ok(()) => continue,
                     // Return the rows before it first.
@@ -205,7 +315,16 @@ impl Reader {
                 Next::Row(span) if n_bytes > 0 && n_bytes + span.len > limits.max_bytes.min(1 << 30) => break,
                 Next::Row(span) => {
                     let row = &window[..span.content];
-                    (span, table.push(row, span.quoted).err().map(|error| location.error(row, &error)), false)
+                    match table.push(row, span.quoted) {
+                        Ok(()) => (span, None, false),
+                        Err(_) if layout.is_count(row) => {
+                            let component = &self.settings.context.component;
+                            info!(component, "{}:{}: a count of rows was skipped", input.name, input.line());
+                            input.advance(span.len, span.n_lines);
+                            continue;
+                        }
+                        Err(error) => (span, Some(location.error(row, &error)), false),
+                    }
                 }
                 Next::BadQuotes(span, error) => {
                     (span, Some(location.bad_quotes(window, error)), matches!(error, QuoteError::Unclosed(_)))
@@ -218,7 +337,7 @@ impl Reader {
             origin.offset += 1;
             n_bytes += span.len;
             input.advance_row(span);
-            if !span.is_closed() {
+            if !span.is_closed {
                 input.end_with(if is_unclosed { End::OpenQuote } else { End::OpenRow });
             }
             items.push((input.cursor().offset, input.cursor().lines));
@@ -231,10 +350,14 @@ impl Reader {
         let (end, head) = (input.cursor().end, Arc::clone(input.head()));
         let bytes = bytes_before..self.n_bytes_done + input.n_bytes_read();
         let n_bytes = self.n_bytes.max(bytes.end);
-        let base = Arc::clone(&self.base);
-        let positions = BatchPositions { base, file, start, head, items, end, bytes, n_bytes };
+        let (round, place) = (Arc::clone(&self.round), self.place);
+        let positions = BatchPositions { round, place, start, head, items, end, bytes, n_bytes };
         Some(Chunk { records, rejects, positions })
     }
+}
+
+fn cannot_resume(name: Name, cursor: &Cursor) -> String {
+    format!("{name} was read up to line {} and cannot be opened now; restore it, or {REPLACED}", cursor.lines)
 }
 
 /// Turns rows into records. Their offsets skip those of the rejects between them.

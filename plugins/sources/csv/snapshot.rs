@@ -6,12 +6,12 @@
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use super::position::{CsvPosition, End, Fingerprint, TAIL};
+use super::change_guard::last_bytes;
+use super::position::{CsvPosition, End, Fingerprint};
 
 /// The state of a file when it was queued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,14 +51,6 @@ impl FileSnapshot {
     }
 }
 
-/// The last bytes before the offset `end`.
-fn last_bytes(file: &File, end: u64) -> io::Result<Vec<u8>> {
-    let start = end.saturating_sub(TAIL as u64);
-    let mut bytes = vec![0; (end - start) as usize];
-    file.read_exact_at(&mut bytes, start)?;
-    Ok(bytes)
-}
-
 /// The modification time in nanoseconds since 1970; 0 if it is unknown.
 pub(super) fn modified(metadata: &Metadata) -> u64 {
     let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
@@ -67,7 +59,9 @@ pub(super) fn modified(metadata: &Metadata) -> u64 {
 
 /// Whether a run that resumes at `now` reads all rows that were unread at `before` again, first and in the same order.
 pub(super) fn is_unread_input_unchanged(before: &CsvPosition, now: &CsvPosition) -> bool {
-    if (before.delimiter, before.header, &before.columns) != (now.delimiter, now.header, &now.columns) {
+    // Columns that later files add change no row of the files before them.
+    let has_same_columns = before.columns.iter().eq(now.columns.iter().take(before.columns.len()));
+    if (before.delimiter, before.header) != (now.delimiter, now.header) || !has_same_columns {
         return false;
     }
     let current = &before.files[before.file];

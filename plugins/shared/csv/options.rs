@@ -1,0 +1,362 @@
+//! Options about the dialect, for every source that reads CSV.
+
+use runner_core::{OptionError, Result};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+
+use super::dialect::Dialect;
+use super::grammar::Grammar;
+use super::header::duplicate;
+use super::number::NumberFormat;
+use super::types::Types;
+
+/// How the rows are written.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DialectOptions {
+    /// The character between two cells.
+    #[serde(default)]
+    #[schemars(extend("default" = ","))]
+    pub(crate) delimiter: Delimiter,
+    /// Whether the first row contains the column names.
+    #[serde(default = "default_true")]
+    pub(crate) header: bool,
+    /// The column names: instead of a header, or with one instead of its names.
+    #[serde(default)]
+    pub(crate) columns: Vec<String>,
+    /// The column types: `"infer"` examines the first 10,000 rows, `"string"` reads every cell as text,
+    /// and a table such as `{ Volume = "float", Date = { type = "date", parse = "%d/%m/%Y" } }` declares
+    /// some columns and infers the others.
+    #[serde(default)]
+    #[schemars(schema_with = "types_schema", extend("default" = "infer"))]
+    pub(crate) types: Types,
+    /// Cells that become `null`, except in columns that are declared as `"string"`.
+    #[serde(default = "default_null_values")]
+    pub(crate) null_values: Vec<String>,
+    /// How many lines before the header, or before the first row, are ignored.
+    #[serde(default)]
+    pub(crate) skip_lines: u64,
+    /// Lines that begin with this text, such as `"#"`, are ignored.
+    #[serde(default)]
+    pub(crate) comment: Option<Comment>,
+    /// The character around cells that contain delimiters or line ends; `""` switches quoting off.
+    #[serde(default)]
+    #[schemars(extend("default" = "\""))]
+    pub(crate) quote: Quote,
+    /// The character before a quote that is part of a cell, such as `"\\"`; it also escapes itself,
+    /// delimiters and line ends. A doubled quote is always part of the cell.
+    #[serde(default)]
+    pub(crate) escape: Option<Escape>,
+    /// The character before the fraction of a number, such as `","`.
+    #[serde(default = "default_decimal")]
+    #[schemars(extend("default" = "."))]
+    pub(crate) decimal: Mark,
+    /// The character between groups of digits, such as `"."` in `1.234.567`.
+    #[serde(default)]
+    pub(crate) thousands: Option<Mark>,
+    /// Whether blanks at both ends of names and cells are removed, inside quotes as well.
+    #[serde(default)]
+    pub(crate) trim: bool,
+    /// What happens to a row with more cells than there are columns: `"reject"`, or `"drop"` ignores the
+    /// cells after the last column.
+    #[serde(default)]
+    pub(crate) extra_cells: ExtraCells,
+    /// What happens to a row with fewer cells than there are columns: `"reject"`, or `"null"` fills them.
+    #[serde(default)]
+    pub(crate) missing_cells: MissingCells,
+}
+
+pub(crate) fn default_true() -> bool {
+    true
+}
+
+pub(crate) fn default_null_values() -> Vec<String> {
+    vec![String::new()]
+}
+
+pub(crate) fn default_decimal() -> Mark {
+    Mark('.')
+}
+
+impl Default for DialectOptions {
+    fn default() -> Self {
+        DialectOptions {
+            delimiter: Delimiter::default(),
+            header: true,
+            columns: Vec::new(),
+            types: Types::default(),
+            null_values: default_null_values(),
+            skip_lines: 0,
+            comment: None,
+            quote: Quote::default(),
+            escape: None,
+            decimal: default_decimal(),
+            thousands: None,
+            trim: false,
+            extra_cells: ExtraCells::default(),
+            missing_cells: MissingCells::default(),
+        }
+    }
+}
+
+impl DialectOptions {
+    /// The dialect. Errors name an option with `prefix` before it, such as `csv.`.
+    pub(crate) fn dialect(self, prefix: &str) -> Result<Dialect> {
+        let error = |option: &str, message: String| OptionError::new(format!("{prefix}{option}"), message);
+        let delimiter = self.delimiter.0;
+        if !self.header && self.columns.is_empty() {
+            let message = "files without a header need the names of their columns: columns = [\"Index\", …]";
+            return Err(error("header", message.into()));
+        }
+        if let Some(duplicate) = duplicate(&self.columns) {
+            return Err(error("columns", format!("duplicate column `{duplicate}`")));
+        }
+        if !self.columns.is_empty()
+            && let Some(unknown) = self.types.declared().iter().find(|it| !self.columns.contains(&it.name))
+        {
+            let message = format!(
+                "declares column `{}`, but `columns` has only {}",
+                unknown.name,
+                self.columns.join(", ")
+            );
+            return Err(error("types", message));
+        }
+        for (option, character) in [("quote", self.quote.0), ("escape", self.escape.as_ref().map(|it| it.0))]
+        {
+            if character == Some(delimiter) {
+                return Err(error(option, "it is the delimiter".into()));
+            }
+        }
+        let comment = self.comment.map(|comment| comment.0);
+        if comment.as_deref().is_some_and(|comment| comment.as_bytes().starts_with(&[delimiter])) {
+            return Err(error("comment", "it begins with the delimiter".into()));
+        }
+        let thousands = self.thousands.map(|mark| mark.0);
+        if thousands == Some(self.decimal.0) {
+            return Err(error("thousands", format!("`{}` is the decimal mark (`decimal`)", self.decimal.0)));
+        }
+        let escape = self.escape.map(|escape| escape.0);
+        Ok(Dialect {
+            grammar: Grammar::new(delimiter, self.quote.0, escape, comment, self.trim),
+            skip_lines: self.skip_lines,
+            has_header: self.header,
+            columns: self.columns,
+            null_values: self.null_values.into_iter().map(Into::into).collect(),
+            types: self.types,
+            numbers: NumberFormat { decimal: self.decimal.0, thousands },
+            drops_extra_cells: self.extra_cells == ExtraCells::Drop,
+            fills_missing_cells: self.missing_cells == MissingCells::Null,
+            encoding: "UTF-8",
+        })
+    }
+}
+
+/// What happens to a row with more cells than there are columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum ExtraCells {
+    /// The row is rejected.
+    #[default]
+    Reject,
+    /// The cells after the last column are ignored.
+    Drop,
+}
+
+/// What happens to a row with fewer cells than there are columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum MissingCells {
+    /// The row is rejected.
+    #[default]
+    Reject,
+    /// The missing cells are null.
+    Null,
+}
+
+/// One ASCII character that separates, quotes or escapes.
+fn one_ascii_character(text: &str, examples: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        [b'\n' | b'\r'] => Err("a line end cannot have this meaning".into()),
+        &[byte] if byte.is_ascii() => Ok(byte),
+        _ => Err(format!("`{text}` is not one ASCII character, such as {examples}")),
+    }
+}
+
+/// The character between two cells.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(inline, extend("pattern" = r#"^[^"\r\n]$|\$\{"#))]
+pub(crate) struct Delimiter(pub(super) u8);
+
+impl Default for Delimiter {
+    fn default() -> Self {
+        Delimiter(b',')
+    }
+}
+
+impl TryFrom<String> for Delimiter {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_bytes() {
+            [b'"' | b'\n' | b'\r'] => Err("a quote or a line end cannot be the delimiter".into()),
+            _ => one_ascii_character(&text, r#"",", ";", "|" or "\t""#).map(Delimiter),
+        }
+    }
+}
+
+/// The character around cells; none if quoting is off.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(inline, extend("pattern" = r"^[^\r\n]?$|\$\{"))]
+pub(crate) struct Quote(Option<u8>);
+
+impl Default for Quote {
+    fn default() -> Self {
+        Quote(Some(b'"'))
+    }
+}
+
+impl TryFrom<String> for Quote {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Quote(None));
+        }
+        one_ascii_character(&text, r#""'", or "" to switch quoting off"#).map(|byte| Quote(Some(byte)))
+    }
+}
+
+/// The character that takes the meaning from the next one.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(inline, extend("pattern" = r"^[^\r\n]$|\$\{"))]
+pub(crate) struct Escape(u8);
+
+impl TryFrom<String> for Escape {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        one_ascii_character(&text, r#""\\""#).map(Escape)
+    }
+}
+
+/// What a comment line begins with.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(inline, extend("pattern" = r"^[^\r\n]+$|\$\{"))]
+pub(crate) struct Comment(Box<str>);
+
+impl TryFrom<String> for Comment {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.is_empty() || text.contains(['\r', '\n']) {
+            return Err("it must be the text that a comment line begins with, such as \"#\"".into());
+        }
+        Ok(Comment(text.into()))
+    }
+}
+
+/// A character within numbers.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(inline, extend("pattern" = r"^[^0-9A-Za-z+\-\r\n]$|\$\{"))]
+pub(crate) struct Mark(char);
+
+impl TryFrom<String> for Mark {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let mut characters = text.chars();
+        match (characters.next(), characters.next()) {
+            (Some(mark), None) if !mark.is_alphanumeric() && !matches!(mark, '+' | '-' | '\r' | '\n') => {
+                Ok(Mark(mark))
+            }
+            _ => Err(format!("`{text}` is not one character such as \",\", \".\", \" \" or \"'\"")),
+        }
+    }
+}
+
+/// The schema of [`Types`].
+pub(crate) fn types_schema(_: &mut SchemaGenerator) -> Schema {
+    let names = ["integer", "float", "boolean", "string", "date", "timestamp"];
+    let table = json_schema!({
+        "type": "object",
+        "properties": {
+            "type": { "type": "string", "enum": names },
+            "parse": { "type": "string", "minLength": 1 }
+        },
+        "required": ["type"],
+        "additionalProperties": false
+    });
+    let kind = json_schema!({ "oneOf": [{ "type": "string", "enum": names }, table] });
+    json_schema!({
+        "oneOf": [
+            { "type": "string", "enum": ["infer", "string"] },
+            { "type": "object", "additionalProperties": kind }
+        ]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(options: &str) -> String {
+        match toml_like(options) {
+            Ok(options) => options.dialect("csv.").unwrap_err().to_string(),
+            Err(error) => error,
+        }
+    }
+
+    fn toml_like(json: &str) -> Result<DialectOptions, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn delimiter_must_be_one_ascii_character() {
+        for good in [",", ";", "\t", "|", " "] {
+            assert!(Delimiter::try_from(good.to_owned()).is_ok(), "{good:?}");
+        }
+        for bad in ["", ",,", "\\t", "\"", "\n", "é"] {
+            assert!(Delimiter::try_from(bad.to_owned()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn characters_that_contradict_each_other_are_refused() {
+        for (options, message) in [
+            (r#"{ "decimal": ",", "thousands": "," }"#, "`csv.thousands`: `,` is the decimal mark"),
+            (r#"{ "thousands": "." }"#, "`csv.thousands`: `.` is the decimal mark"),
+            (r#"{ "delimiter": "'", "quote": "'" }"#, "`csv.quote`: it is the delimiter"),
+            (r#"{ "delimiter": "|", "escape": "|" }"#, "`csv.escape`: it is the delimiter"),
+            (r#"{ "delimiter": "|", "comment": "||" }"#, "`csv.comment`: it begins with the delimiter"),
+            (r#"{ "header": false }"#, "`csv.header`: files without a header need the names"),
+            (r#"{ "columns": ["a", "a"] }"#, "`csv.columns`: duplicate column `a`"),
+            (r#"{ "columns": ["a"], "types": { "b": "date" } }"#, "`csv.types`: declares column `b`"),
+            (r#"{ "quote": "''" }"#, "`''` is not one ASCII character"),
+            (r#"{ "decimal": "5" }"#, "`5` is not one character such as"),
+            (r#"{ "comment": "" }"#, "it must be the text that a comment line begins with"),
+            (
+                r#"{ "types": { "n": { "type": "float", "parse": "%d" } } }"#,
+                "`parse` is for dates and timestamps",
+            ),
+            (r#"{ "types": { "n": { "type": "date", "parse": "day" } } }"#, "`day` is not"),
+        ] {
+            let error = error(options);
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn default_options_give_the_plain_dialect() {
+        let dialect = DialectOptions::default().dialect("").unwrap();
+        assert!(dialect.grammar.is_plain() && dialect.numbers.is_plain());
+        let options = toml_like("{}").unwrap().dialect("").unwrap();
+        assert_eq!(format!("{options:?}"), format!("{dialect:?}"));
+    }
+}

@@ -1,0 +1,211 @@
+//! The encoding of files: the option, and a reader that turns it into UTF-8.
+
+use std::io::{self, ErrorKind, Read};
+
+use encoding_rs::{DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// How much is decoded at once.
+const BLOCK: usize = 64 << 10;
+
+/// What stands for bytes that are not valid in the encoding: no valid UTF-8, so that the row is rejected.
+const INVALID: u8 = 0xFF;
+
+/// The encoding of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String", inline, extend("minLength" = 1))]
+pub(super) enum TextEncoding {
+    /// UTF-16 where a file begins with its byte order mark, else UTF-8.
+    Auto,
+    /// This one; a byte order mark takes precedence.
+    Given(&'static Encoding),
+}
+
+impl Default for TextEncoding {
+    fn default() -> Self {
+        TextEncoding::Given(UTF_8)
+    }
+}
+
+impl TryFrom<String> for TextEncoding {
+    type Error = String;
+
+    fn try_from(label: String) -> Result<Self, String> {
+        if label == "auto" {
+            return Ok(TextEncoding::Auto);
+        }
+        let encoding = Encoding::for_label_no_replacement(label.as_bytes());
+        encoding.map(TextEncoding::Given).ok_or_else(|| {
+            format!(
+                "`{label}` is not the label of an encoding, such as \"utf-8\", \"utf-16le\", \"windows-1252\", \
+                 \"iso-8859-2\", \"shift_jis\", \"gbk\" or \"auto\""
+            )
+        })
+    }
+}
+
+impl TextEncoding {
+    /// The encoding of a file that begins with these bytes; `None` for UTF-8, which is not decoded.
+    pub(super) fn of(self, start: &[u8]) -> Option<&'static Encoding> {
+        let given = match self {
+            TextEncoding::Auto => Encoding::for_bom(start).map_or(UTF_8, |(encoding, _)| encoding),
+            TextEncoding::Given(encoding) => encoding,
+        };
+        (given != UTF_8).then_some(given)
+    }
+
+    /// The name, for messages and the checkpoint.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            TextEncoding::Auto => "UTF-8",
+            TextEncoding::Given(encoding) => encoding.name(),
+        }
+    }
+}
+
+/// The encoding that a file most likely has which is read as UTF-8; `None` if that is right as far as its first
+/// bytes tell.
+pub(super) fn likely_utf_16(start: &[u8]) -> Option<&'static Encoding> {
+    match start {
+        [0xFF, 0xFE, ..] => return Some(UTF_16LE),
+        [0xFE, 0xFF, ..] => return Some(UTF_16BE),
+        _ => {}
+    }
+    // Without a mark: in most scripts every second byte of a header is zero.
+    let start = &start[..start.len().min(64) & !1];
+    let n_zeros = |offset: usize| start.iter().skip(offset).step_by(2).filter(|&&byte| byte == 0).count();
+    let (n_even, n_odd, n_pairs) = (n_zeros(0), n_zeros(1), start.len() / 2);
+    match n_pairs {
+        0..4 => None,
+        _ if n_even == 0 && n_odd * 4 > n_pairs * 3 => Some(UTF_16LE),
+        _ if n_odd == 0 && n_even * 4 > n_pairs * 3 => Some(UTF_16BE),
+        _ => None,
+    }
+}
+
+/// Turns text of another encoding into UTF-8, without its byte order mark.
+pub(super) struct Transcoder<R> {
+    reader: R,
+    decoder: encoding_rs::Decoder,
+    /// Bytes that are not decoded yet.
+    input: Box<[u8]>,
+    start: usize,
+    end: usize,
+    is_at_end: bool,
+    /// Decoded text that was not read yet.
+    output: Vec<u8>,
+    n_read: usize,
+    is_done: bool,
+}
+
+impl<R: Read> Transcoder<R> {
+    pub(super) fn new(reader: R, encoding: &'static Encoding) -> Self {
+        Transcoder {
+            reader,
+            decoder: encoding.new_decoder(),
+            input: vec![0; BLOCK].into(),
+            start: 0,
+            end: 0,
+            is_at_end: false,
+            output: Vec::new(),
+            n_read: 0,
+            is_done: false,
+        }
+    }
+
+    fn decode(&mut self) -> io::Result<()> {
+        if self.start == self.end && !self.is_at_end {
+            let n_bytes = loop {
+                match self.reader.read(&mut self.input) {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    read => break read?,
+                }
+            };
+            (self.start, self.end, self.is_at_end) = (0, n_bytes, n_bytes == 0);
+        }
+        self.output.resize(4 * BLOCK, 0);
+        self.n_read = 0;
+        let bytes = &self.input[self.start..self.end];
+        // One byte stays free for the one that stands for invalid bytes.
+        let free = self.output.len() - 1;
+        let (result, n_read, n_written) =
+            self.decoder.decode_to_utf8_without_replacement(bytes, &mut self.output[..free], self.is_at_end);
+        self.start += n_read;
+        self.output.truncate(n_written);
+        match result {
+            DecoderResult::InputEmpty => self.is_done = self.is_at_end,
+            DecoderResult::OutputFull => {}
+            DecoderResult::Malformed(..) => self.output.push(INVALID),
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Transcoder<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.n_read == self.output.len() {
+            if self.is_done {
+                return Ok(0);
+            }
+            self.decode()?;
+        }
+        let n_bytes = buffer.len().min(self.output.len() - self.n_read);
+        buffer[..n_bytes].copy_from_slice(&self.output[self.n_read..self.n_read + n_bytes]);
+        self.n_read += n_bytes;
+        Ok(n_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoding(label: &str) -> &'static Encoding {
+        Encoding::for_label(label.as_bytes()).unwrap()
+    }
+
+    fn transcoded(bytes: &[u8], label: &str) -> Vec<u8> {
+        let mut text = Vec::new();
+        Transcoder::new(bytes, encoding(label)).read_to_end(&mut text).unwrap();
+        text
+    }
+
+    fn utf_16(text: &str, to_bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(to_bytes).collect()
+    }
+
+    #[test]
+    fn text_of_any_encoding_becomes_utf_8() {
+        assert_eq!(transcoded(b"Caf\xE9 \x80", "windows-1252"), "Café €".as_bytes());
+        assert_eq!(transcoded(b"\x93\xFA\x96\x7B", "shift_jis"), "日本".as_bytes());
+        let long = "a,é,日本,😀\n".repeat(30_000);
+        for marked in [long.clone(), format!("\u{feff}{long}")] {
+            assert!(transcoded(&utf_16(&marked, u16::to_le_bytes), "utf-16le") == long.as_bytes());
+            assert!(transcoded(&utf_16(&marked, u16::to_be_bytes), "utf-16be") == long.as_bytes());
+        }
+        let marked = utf_16("\u{feff}x", u16::to_be_bytes);
+        assert_eq!(transcoded(&marked, "utf-16le"), b"x", "the mark takes precedence");
+    }
+
+    #[test]
+    fn invalid_bytes_stay_invalid() {
+        assert_eq!(transcoded(b"a\x81,b\n", "shift_jis"), b"a\xFF,b\n");
+        let lone_surrogate =
+            [&utf_16("a", u16::to_le_bytes)[..], &[0x00, 0xD8], &utf_16("b", u16::to_le_bytes)];
+        assert_eq!(transcoded(&lone_surrogate.concat(), "utf-16le"), b"a\xFFb");
+        assert_eq!(transcoded(b"a\0b", "utf-16le"), b"a\xFF", "half a character at the end");
+    }
+
+    #[test]
+    fn encoding_without_a_mark_is_guessed_by_its_zeros() {
+        let text = "id\tname\tprice\n1\ta\t2\n";
+        assert_eq!(likely_utf_16(&utf_16(text, u16::to_le_bytes)), Some(UTF_16LE));
+        assert_eq!(likely_utf_16(&utf_16(text, u16::to_be_bytes)), Some(UTF_16BE));
+        assert_eq!(likely_utf_16(text.as_bytes()), None);
+        assert_eq!(likely_utf_16(b"a,b\n1,\0\0\0\0\0\0\0\0"), None);
+        assert_eq!(TextEncoding::Auto.of(b"\xEF\xBB\xBFa"), None);
+        assert_eq!(TextEncoding::Auto.of(b"\xFF\xFEa\0"), Some(UTF_16LE));
+    }
+}

@@ -1,0 +1,130 @@
+//! Opens a file and reads what stands before its first row.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use runner_core::Name;
+
+use super::files::display_path;
+use super::input::Input;
+use super::settings::Settings;
+use crate::shared::csv::{BYTE_ORDER_MARK, Next, RowLocation, Span, cells, column_names, is_rule, next_row};
+
+/// A file at its first row.
+pub(super) struct Opened {
+    pub(super) input: Input,
+    /// The names of its columns.
+    pub(super) names: Vec<String>,
+    /// The line of the header.
+    pub(super) line: u64,
+    /// The header as it is written.
+    pub(super) written: Vec<u8>,
+    /// Whether a rule of dashes under the header was skipped.
+    pub(super) has_rule: bool,
+}
+
+/// Opens a file and reads its header. `None` if another program may still be writing it.
+pub(super) fn open_after_header(path: &str, settings: &Settings) -> Result<Option<Opened>> {
+    let mut input = Input::open(path, display_path(Path::new(path)), settings.read_as)?;
+    if input.window().starts_with(BYTE_ORDER_MARK) {
+        input.advance(BYTE_ORDER_MARK.len(), 0);
+    }
+    skip_lines(&mut input, settings.dialect.skip_lines)?;
+    let mut opened = Opened {
+        names: settings.dialect.columns.clone(),
+        line: input.line(),
+        written: Vec::new(),
+        has_rule: false,
+        input,
+    };
+    if settings.dialect.has_header {
+        if !opened.read_header(settings)? {
+            return Ok(None);
+        }
+        opened.skip_rule(settings)?;
+    }
+    Ok(Some(opened))
+}
+
+/// Moves behind `n_lines` lines, whatever they contain.
+fn skip_lines(input: &mut Input, n_lines: u64) -> Result<()> {
+    while input.line() <= n_lines {
+        let window = input.window();
+        let n_bytes = match memchr::memchr2(b'\n', b'\r', window) {
+            Some(end) if window[end] == b'\n' => end + 1,
+            Some(end) if window.get(end + 1) == Some(&b'\n') => end + 2,
+            Some(end) if end + 1 < window.len() || input.is_at_end() => end + 1,
+            _ if input.is_at_end() => break,
+            _ => {
+                input.fill()?;
+                continue;
+            }
+        };
+        input.advance(n_bytes, 1);
+    }
+    Ok(())
+}
+
+impl Opened {
+    /// Reads the first row as the header; `false` if it may be incomplete.
+    fn read_header(&mut self, settings: &Settings) -> Result<bool> {
+        let dialect = &settings.dialect;
+        let input = &mut self.input;
+        loop {
+            let (name, window) = (input.name, input.window());
+            let location = RowLocation { source: name, line: input.line() };
+            let span = match next_row(window, &dialect.grammar, input.is_at_end()) {
+                Next::NeedMore => {
+                    input.fill()?;
+                    continue;
+                }
+                Next::End if settings.read_as.follow => return Ok(false),
+                Next::End => return empty(name, dialect.skip_lines),
+                Next::BadQuotes(_, error) => return Err(location.bad_quotes(window, error)),
+                Next::Row(span) => span,
+            };
+            if !span.is_closed && input.may_grow() && span.content > 0 {
+                return Ok(false);
+            }
+            if span.content > 0 {
+                let row = &window[..span.content];
+                let names = column_names(row, span.quoted, dialect);
+                self.names = names.map_err(|error| location.error(row, &error))?;
+                self.line = location.line;
+                self.written = row.to_vec();
+                input.advance(span.len, span.n_lines);
+                return Ok(true);
+            }
+            input.advance(span.len, span.n_lines);
+        }
+    }
+
+    /// Moves behind the rule that some programs draw under the header.
+    fn skip_rule(&mut self, settings: &Settings) -> Result<()> {
+        let grammar = &settings.dialect.grammar;
+        loop {
+            let window = self.input.window();
+            match next_row(window, grammar, self.input.is_at_end()) {
+                Next::NeedMore => self.input.fill()?,
+                Next::Row(Span { content, len, n_lines, is_closed: true, .. }) if content > 0 => {
+                    let row = &window[..content];
+                    if is_rule(cells(row, grammar).map(|cell| &row[cell])) {
+                        self.input.advance(len, n_lines);
+                        self.has_rule = true;
+                    }
+                    return Ok(());
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+fn empty(name: Name, skip_lines: u64) -> Result<bool> {
+    let skipped =
+        if skip_lines > 0 { format!(" after {skip_lines} lines (`skip_lines`)") } else { String::new() };
+    bail!(
+        "{name} is empty{skipped}, and a header row was expected; for files without one set `header = false` and name \
+         the `columns`"
+    )
+}

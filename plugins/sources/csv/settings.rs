@@ -1,0 +1,32 @@
+//! The validated options of the source.
+
+use std::sync::Arc;
+
+use runner_core::BuildContext;
+
+use super::text::ReadAs;
+use crate::shared::csv::Dialect;
+
+/// The validated options of the source.
+pub(super) struct Settings {
+    pub(super) patterns: Vec<String>,
+    pub(super) dialect: Arc<Dialect>,
+    pub(super) read_as: ReadAs,
+    /// Whether files may have columns that the ones before them do not have.
+    pub(super) adds_columns: bool,
+    pub(super) context: BuildContext,
+}
+
+impl Settings {
+    /// The options that decide where rows begin, besides the delimiter and the header, as a position stores them.
+    pub(super) fn format(&self) -> String {
+        let mut format = self.dialect.grammar.describe();
+        if self.dialect.skip_lines > 0 {
+            format += &format!(" skip_lines {}", self.dialect.skip_lines);
+        }
+        if self.read_as.encoding.name() != "UTF-8" {
+            format += &format!(" encoding {}", self.read_as.encoding.name());
+        }
+        format.trim_start().to_owned()
+    }
+}

@@ -1,0 +1,115 @@
+//! Files that other programs write while they are read.
+
+use super::*;
+
+/// Reads a chunk, lets `change` do something to the file, and reads on to an error.
+fn error_after(files: &TestFiles, change: impl FnOnce()) -> (usize, String) {
+    let mut reader = files.open(None).unwrap();
+    let mut n_rows = reader.next_chunk().unwrap().unwrap().records.len();
+    change();
+    loop {
+        match reader.next_chunk() {
+            Ok(Some(chunk)) => n_rows += chunk.records.len(),
+            Ok(None) => panic!("no error after {n_rows} rows"),
+            Err(error) => return (n_rows, files.shortened(format!("{error:#}"))),
+        }
+    }
+}
+
+fn rows(from: u32, to: u32) -> String {
+    (from..to).map(|n| format!("{n:07}\n")).collect()
+}
+
+#[test]
+fn file_that_is_cut_written_over_or_replaced_while_it_is_read_is_an_error() {
+    let text = format!("n\n{}", rows(0, 200_000));
+    let other = format!("m\n{}", rows(500_000, 800_000));
+    for (what, reason) in [
+        ("cut", "was changed while it was read, after line "),
+        ("written over", "was changed while it was read, after line "),
+        ("replaced", "was replaced by another file while it was read"),
+    ] {
+        let files = TestFiles::of(&text).with("types", json!("string"));
+        let (n_rows, error) = error_after(&files, || match what {
+            "cut" => {
+                let file = std::fs::File::options().write(true).open(files.path("t.csv")).unwrap();
+                file.set_len(600_003).unwrap();
+            }
+            "written over" => std::fs::write(files.path("t.csv"), &other).unwrap(),
+            _ => {
+                files.write("new.csv", &other);
+                std::fs::rename(files.path("new.csv"), files.path("t.csv")).unwrap();
+            }
+        });
+        assert!(error.starts_with(&format!("t.csv {reason}")), "{what}: {error}");
+        match what {
+            "replaced" => assert_eq!(n_rows, 200_000, "the old file can be read to its end"),
+            // What was read before the change is whole: the first block of the file.
+            _ => assert!((1_024..40_000).contains(&n_rows), "{what}: {n_rows}"),
+        }
+    }
+}
+
+#[test]
+fn compressed_file_that_is_cut_while_it_is_read_is_an_error() {
+    let text: String = (0..400_000_u64).map(|n| format!("{}\n", n.wrapping_mul(0x9E37_79B9))).collect();
+    let files = TestFiles::of(zstd::encode_all(format!("n\n{text}").as_bytes(), 1).unwrap());
+    let (_, error) = error_after(&files, || {
+        std::fs::File::options().write(true).open(files.path("t.csv")).unwrap().set_len(900_000).unwrap();
+    });
+    assert!(error.starts_with("t.csv was changed while it was read"), "{error}");
+}
+
+#[test]
+fn file_that_grows_while_it_is_read_is_read_to_its_new_end() {
+    let files = TestFiles::of(format!("n\n{}", rows(0, 100_000)));
+    let mut reader = files.open(None).unwrap();
+    let mut n_rows = reader.next_chunk().unwrap().unwrap().records.len();
+    files.append("t.csv", rows(100_000, 100_100));
+    while let Some(chunk) = reader.next_chunk().unwrap() {
+        n_rows += chunk.records.len();
+    }
+    assert_eq!(n_rows, 100_100);
+}
+
+#[test]
+fn last_row_without_a_line_end_is_left_for_the_next_run_while_it_may_grow() {
+    let files = TestFiles::new(json!({ "path": "t.csv" }));
+    std::fs::write(files.path("t.csv"), "id,v\n1,10\n2,2").unwrap();
+    let all = items(&mut files.open(None).unwrap()).unwrap();
+    assert!(all.iter().map(|(item, _)| item).eq(&ok(&[r#"{"id":1,"v":10}"#])));
+    let position = all[0].1.position();
+    assert!(items(&mut files.open(Some(position.clone())).unwrap()).unwrap().is_empty());
+    files.append("t.csv", "0\n3,30");
+    let rest = [r#"{"id":2,"v":20}"#, r#"{"id":3,"v":30}"#];
+    assert_eq!(files.read_after(Some(position.clone())), ok(&rest), "the file has settled");
+    std::fs::write(files.path("t.csv"), "id,v\n1,10\n2,20\n3,30").unwrap();
+    assert_eq!(files.read_after(Some(position)), ok(&rest[..1]));
+}
+
+#[test]
+fn half_a_header_is_left_for_the_next_run_while_it_may_grow() {
+    let files = TestFiles::new(json!({ "path": "*.csv" }));
+    std::fs::write(files.path("a.csv"), "id,na").unwrap();
+    assert_eq!(files.read(), ok(&[]));
+    files.write("b.csv", "id,name\n1,x\n");
+    assert_eq!(files.read(), ok(&[r#"{"id":1,"name":"x"}"#]));
+    files.append("a.csv", "me\n2,y\n");
+    assert_eq!(files.read(), ok(&[r#"{"id":2,"name":"y"}"#, r#"{"id":1,"name":"x"}"#]));
+}
+
+#[test]
+fn archive_that_was_just_written_is_complete() {
+    let files = TestFiles::new(json!({ "path": "t.csv" }));
+    std::fs::write(files.path("t.csv"), zstd::encode_all(&b"n\n1\n2"[..], 1).unwrap()).unwrap();
+    assert_eq!(files.read(), ok(&[r#"{"n":1}"#, r#"{"n":2}"#]));
+}
+
+#[test]
+fn zeros_behind_an_archive_are_ignored() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(b"n\n1\n2\n").unwrap();
+    let mut archive = encoder.finish().unwrap();
+    archive.resize(archive.len() + 512, 0);
+    assert_eq!(TestFiles::of(archive).read(), ok(&[r#"{"n":1}"#, r#"{"n":2}"#]));
+}
