@@ -13,9 +13,9 @@ use vrl::prelude::{Function, Kind};
 use vrl::value::kind::Collection;
 
 use super::ProgramText;
-use super::functions::{FUNCTIONS, FUNCTIONS_AND_MULTIPLY, is_left_out};
+use super::functions::{FUNCTIONS, FUNCTIONS_OF_EDITED, is_left_out};
 use super::limits::{on_large_stack, without_panic_message};
-use super::multiply::Rewritten;
+use super::rewrite::Rewritten;
 use super::syntax;
 
 /// What a program is for.
@@ -60,8 +60,8 @@ fn compile_text(text: &ProgramText, purpose: Purpose, warnings: &Warnings) -> Re
         return Err(OptionError::new(&*text.option, "the program is empty"));
     }
     // The compiler reports the errors of a text that cannot be parsed.
-    let products = match vrl::parser::parse(&*text.text) {
-        Ok(program) => syntax::products(program).map_err(|refused| {
+    let edits = match vrl::parser::parse(&*text.text) {
+        Ok(program) => syntax::edits(program, purpose).map_err(|refused| {
             let refused = Diagnostic::error(0, refused.message).with_primary("here", refused.span);
             text_error(refused, text)
         })?,
@@ -77,9 +77,9 @@ fn compile_text(text: &ProgramText, purpose: Purpose, warnings: &Warnings) -> Re
     for warning in result.warnings {
         warnings.add(text_error(warning, text));
     }
-    if !products.is_empty() {
-        let rewritten = Rewritten::of(&text.text, &products);
-        if let Ok(result) = compile_with(&rewritten.text, &FUNCTIONS_AND_MULTIPLY, purpose) {
+    if !edits.is_empty() {
+        let rewritten = Rewritten::of(&text.text, edits);
+        if let Ok(result) = compile_with(&rewritten.text, &FUNCTIONS_OF_EDITED, purpose) {
             return Ok(Compiled { program: result.program, rewritten: Some(rewritten) });
         }
     }

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use vrl::prelude::Function;
 
+use super::append::Append;
 use super::guards::guarded;
 use super::multiply::Multiply;
 
@@ -24,9 +25,10 @@ const LEFT_OUT: [&str; 9] = [
 /// What programs can call.
 pub(super) static FUNCTIONS: LazyLock<Vec<Box<dyn Function>>> = LazyLock::new(all);
 
-/// The same, and the function that stands for `*`.
-pub(super) static FUNCTIONS_AND_MULTIPLY: LazyLock<Vec<Box<dyn Function>>> = LazyLock::new(|| {
+/// The same, and the functions that stand in programs that were edited.
+pub(super) static FUNCTIONS_OF_EDITED: LazyLock<Vec<Box<dyn Function>>> = LazyLock::new(|| {
     let mut functions = all();
+    functions.push(Box::new(Append));
     functions.push(Box::new(Multiply));
     functions
 });

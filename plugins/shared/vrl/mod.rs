@@ -10,6 +10,8 @@ mod text;
 #[cfg(not(feature = "remap"))]
 mod absent;
 #[cfg(feature = "remap")]
+mod append;
+#[cfg(feature = "remap")]
 mod compile;
 #[cfg(feature = "remap")]
 mod functions;
@@ -23,6 +25,8 @@ mod multiply;
 mod program;
 #[cfg(feature = "remap")]
 mod reason;
+#[cfg(feature = "remap")]
+mod rewrite;
 #[cfg(feature = "remap")]
 mod syntax;
 #[cfg(test)]

@@ -1,21 +1,31 @@
 //! `*` with a limit. VRL repeats a text that is multiplied by a number: a record with a large
 //! number could ask for any amount of memory, in one step.
 //!
-//! A program is compiled as it is written first. Then every `a * b` is replaced by a call of the
-//! function here, which does the same for operands that are not too large.
+//! Every `a * b` is replaced by a call of the function here, which does the same for operands that
+//! are not too large.
 
 use vrl::diagnostic::Span;
+use vrl::prelude::ExpressionError;
 use vrl::prelude::{
     ArgumentList, Compiled, Context, Example, Expression, Function, FunctionCompileContext,
     FunctionExpression, Kind, Parameter, Resolved, TypeDef, TypeState, Value, VrlValueArithmetic as _, kind,
 };
-// `as_expr` of the function's expression.
-use vrl::prelude::ExpressionError;
+
+use super::rewrite::Edit;
 
 /// The longest text that `*` makes, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
 
 const NAME: &str = "__multiply";
+
+/// The edits for a product of two operands.
+pub(super) fn edits(lhs: Span, operator: Span, rhs: Span) -> [Edit; 3] {
+    [
+        Edit { start: lhs.start(), end: lhs.start(), text: format!("{NAME}(") },
+        Edit { start: operator.start(), end: operator.end(), text: ",".into() },
+        Edit { start: rhs.end(), end: rhs.end(), text: ")".into() },
+    ]
+}
 
 /// The function that stands for `*`.
 #[derive(Clone, Copy, Debug)]
@@ -88,51 +98,5 @@ impl FunctionExpression for MultiplyCall {
         } else {
             lhs.union(rhs).fallible().with_kind(Kind::bytes().or_integer().or_float())
         }
-    }
-}
-
-/// One `a * b` of a program.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Product {
-    pub(super) lhs: Span,
-    pub(super) operator: Span,
-    pub(super) rhs: Span,
-}
-
-/// A program in which calls stand for products.
-#[derive(Debug)]
-pub(super) struct Rewritten {
-    pub(super) text: String,
-    /// Where a byte of the text comes from: pairs of a place in the text and in the original, both
-    /// ascending.
-    places: Vec<(usize, usize)>,
-}
-
-impl Rewritten {
-    /// The program with calls in place of these products.
-    pub(super) fn of(original: &str, products: &[Product]) -> Rewritten {
-        let mut edits: Vec<(usize, usize, String)> = Vec::new();
-        for product in products {
-            edits.push((product.lhs.start(), product.lhs.start(), format!("{NAME}(")));
-            edits.push((product.operator.start(), product.operator.end(), ",".into()));
-            edits.push((product.rhs.end(), product.rhs.end(), ")".into()));
-        }
-        edits.sort_by_key(|(start, ..)| *start);
-        let mut rewritten = Rewritten { text: String::new(), places: vec![(0, 0)] };
-        let mut copied = 0;
-        for (start, end, text) in edits {
-            rewritten.text.push_str(original.get(copied..start).unwrap_or_default());
-            rewritten.text.push_str(&text);
-            rewritten.places.push((rewritten.text.len(), end));
-            copied = end;
-        }
-        rewritten.text.push_str(original.get(copied..).unwrap_or_default());
-        rewritten
-    }
-
-    /// The place in the original program.
-    pub(super) fn original_place(&self, at: usize) -> usize {
-        let last = self.places.iter().rfind(|(place, _)| *place <= at);
-        last.map_or(at, |(place, original)| original + (at - place))
     }
 }

@@ -123,6 +123,27 @@ fn product_is_computed_and_limited() {
 }
 
 #[test]
+fn list_grows_in_place_as_if_it_were_assigned() {
+    let text = "rows = []\nfor_each(array!(.)) -> |i, n| {\n  if n != null { rows = push(rows, {\"n\": n, \"i\": i, \"before\": length(rows)}) }\n}\n\
+        other = rows\nother = push(other, (rows = push(rows, 1)))\n. = [rows, length(other), (rows = push(rows, 2))]";
+    let made = run(text, "[5,null,6]").unwrap();
+    let rows = r#"{"before":0,"i":0,"n":5},{"before":1,"i":2,"n":6}"#;
+    let expected = [format!("[{rows},1]"), "3".into(), format!("[{rows},1,2]")];
+    assert_eq!(made, Made::Many(expected.map(Bytes::from).into()));
+}
+
+#[test]
+fn long_list_takes_linear_time() {
+    let numbers: &'static str = Box::leak(serde_json::to_string(&vec![1; 20_000]).unwrap().into_boxed_str());
+    let text =
+        "rows = []\nfor_each(array!(.)) -> |i, n| { rows = push(rows, {\"i\": i, \"n\": n}) }\n. = rows";
+    let started = std::time::Instant::now();
+    assert!(matches!(run(text, numbers).unwrap(), Made::Many(parts) if parts.len() == 20_000));
+    // Copies of the list for each item would take minutes.
+    assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+#[test]
 fn place_of_an_error_after_a_product_is_that_of_the_text() {
     let reason = reason(".a = 2 * 3 * 4; .b = to_int!(.b)", r#"{"b":"x"}"#);
     assert!(reason.contains("line 1, column 22 of"), "{reason}");
