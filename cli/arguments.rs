@@ -288,18 +288,22 @@ pub(crate) enum DlqAction {
 #[derive(Args, Debug)]
 pub(crate) struct DlqListArguments {
     /// Dead-letter files written by the `file` sink
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "pipeline", conflicts_with = "pipeline")]
     pub(crate) files: Vec<PathBuf>,
+    /// File of a pipeline whose `[dead_letter]` is a `kafka` or `s3` sink: read the letters from there
+    #[arg(long, value_name = "PIPELINE")]
+    pub(crate) pipeline: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct DlqShowArguments {
-    /// Dead-letter file
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// Numbers of the dead letters to show, as printed by `list` [default: all]
-    #[arg(value_name = "NUMBER")]
-    pub(crate) numbers: Vec<usize>,
+    /// Dead-letter file, without `--pipeline`; then numbers of the dead letters to show, as printed by `list`
+    /// [default: all]
+    #[arg(value_name = "FILE|NUMBER", required_unless_present = "pipeline")]
+    pub(crate) words: Vec<String>,
+    /// File of a pipeline whose `[dead_letter]` is a `kafka` or `s3` sink: read the letters from there
+    #[arg(long, value_name = "PIPELINE")]
+    pub(crate) pipeline: Option<PathBuf>,
     /// Write only the body of one record to stdout, unchanged
     #[arg(long)]
     pub(crate) body: bool,
@@ -308,12 +312,14 @@ pub(crate) struct DlqShowArguments {
 #[derive(Args, Debug)]
 #[command(
     after_help = "A record that is rejected again stays in the file with the new reason. What a source rejected cannot \
-                  be replayed; it is reported and stays in the file. The sources of the pipeline are not opened, and \
-                  nothing is written to its `[dead_letter]` sink."
+                  be replayed; it is reported and stays in the file. The sources of the pipeline are not opened. \
+                  With files, nothing is written to its `[dead_letter]` sink. Without files the letters come from \
+                  this sink, and a record that is rejected again is written to it."
 )]
 pub(crate) struct DlqReplayArguments {
-    /// Dead-letter files; no run may be writing to them
-    #[arg(value_name = "FILE", required = true)]
+    /// Dead-letter files; no run may be writing to them [default: the topic or bucket of the pipeline's
+    /// `[dead_letter]`]
+    #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// File of the pipeline that wrote the dead letters
     #[arg(long, value_name = "PIPELINE")]

@@ -106,6 +106,14 @@ impl Pipeline {
         crawlers.collect()
     }
 
+    /// Takes the sink of `[dead_letter]` out of the pipeline.
+    pub fn take_dead_letter(&mut self) -> Option<Box<dyn Sink>> {
+        match self.dead_letter.take()?.built {
+            Built::Sink(sink) => Some(sink),
+            _ => None,
+        }
+    }
+
     /// How large the batches of its sources are.
     pub fn batch(&self) -> BatchLimits {
         self.batch

@@ -1,5 +1,7 @@
 //! The contract of a sink: is it stored?
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -8,6 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::batch::Batch;
 use crate::build_context::BuildContext;
 use crate::error::Failure;
+use crate::letter_store::LetterStore;
 use crate::stop::StopReason;
 use crate::transaction::TransactionalSink;
 
@@ -57,6 +60,11 @@ pub trait Sink: Send + Sync {
     /// Whether a user can find what it was given; if not, it cannot take dead letters.
     fn stores_records(&self) -> bool {
         true
+    }
+
+    /// The ability to return the dead letters that it has stored.
+    fn letter_store(&self) -> Option<Arc<dyn LetterStore>> {
+        None
     }
 
     /// The ability to write in transactions.

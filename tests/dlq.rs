@@ -1,6 +1,7 @@
 //! Dead letters: envelopes, `dlq list`, `dlq show` and `dlq replay`.
 
 mod envelopes;
+mod stores;
 
 use std::time::Duration;
 

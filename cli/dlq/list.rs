@@ -8,14 +8,24 @@ use anyhow::Result;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use console::Term;
-use runner_core::DeadLetter;
+use runner_core::{DeadLetter, Pipeline};
 
-use super::reader::Lines;
-use crate::arguments::DlqListArguments;
+use super::reader::{Line, Lines};
+use super::store::Store;
+use crate::arguments::{Common, DlqListArguments};
 use crate::exit::{Exit, is_stdout_open, print_error, print_message};
+use crate::pipeline_file;
 use crate::summary::count;
 
-pub(super) fn list(arguments: &DlqListArguments) -> Exit {
+pub(super) fn list(arguments: &DlqListArguments, common: &Common) -> Exit {
+    if let Some(pipeline) = &arguments.pipeline {
+        let mut pipeline = match pipeline_file::load(pipeline, None, common) {
+            Ok(pipeline) => pipeline,
+            Err(exit) => return exit,
+        };
+        let shown = show_store(&mut pipeline, &mut io::stdout().lock());
+        return shown.map_or_else(|error| Exit::from_error(&error), exit_of);
+    }
     let mut is_valid = true;
     for path in &arguments.files {
         if arguments.files.len() > 1 {
@@ -26,11 +36,29 @@ pub(super) fn list(arguments: &DlqListArguments) -> Exit {
             Err(error) => return Exit::from_error(&error),
         }
     }
+    exit_of(is_valid)
+}
+
+fn exit_of(is_valid: bool) -> Exit {
     if is_valid { Exit::Done } else { Exit::Failed }
+}
+
+/// Shows the letters of the pipeline's `[dead_letter]`; see [`show_lines`].
+fn show_store(pipeline: &mut Pipeline, out: &mut impl Write) -> Result<bool> {
+    let (store, _) = Store::of(pipeline)?;
+    let lines = store.lines()?.map(|line| line.map(|(_, line)| line));
+    show_lines(&store.location(), lines, out)
 }
 
 /// Shows one file; false if some of its lines are not dead letters. Those errors have been printed.
 fn show(path: &Path, out: &mut impl Write) -> Result<bool> {
+    let mut lines = Lines::open(path)?;
+    let is_valid = show_lines(&path.display().to_string(), lines.by_ref(), out)?;
+    lines.warn_if_truncated();
+    Ok(is_valid)
+}
+
+fn show_lines(place: &str, lines: impl Iterator<Item = Result<Line>>, out: &mut impl Write) -> Result<bool> {
     let mut is_valid = true;
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header([
@@ -46,8 +74,7 @@ fn show(path: &Path, out: &mut impl Write) -> Result<bool> {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     let mut reasons: BTreeMap<(String, String), u64> = BTreeMap::new();
-    let mut lines = Lines::open(path)?;
-    for line in lines.by_ref() {
+    for line in lines {
         let line = line?;
         if line.is_blank() {
             continue;
@@ -59,13 +86,12 @@ fn show(path: &Path, out: &mut impl Write) -> Result<bool> {
             }
             Err(error) => {
                 is_valid = false;
-                print_error(&error.context(format!("{}:{}", path.display(), line.number)));
+                print_error(&error.context(format!("{place}:{}", line.number)));
             }
         }
     }
-    lines.warn_if_truncated();
     if reasons.is_empty() {
-        print_message(&format!("{} has no dead letters", path.display()));
+        print_message(&format!("{place} has no dead letters"));
         return Ok(is_valid);
     }
     let mut reasons: Vec<_> = reasons.into_iter().collect();

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use indicatif::MultiProgress;
-use runner_core::{Pipeline, Source};
+use runner_core::{Pipeline, Sink, Source};
 use tokio::runtime::Runtime;
 use tokio::task::spawn_blocking;
 
-use super::replay_plan::{ReplayPlan, check_into};
+use super::replay_plan::{Letters, ReplayPlan, check_into};
 use super::replay_source::{LetterLines, ReplaySource, lines_of};
-use super::replay_state::{Counts, Rejected, ReplayState};
+use super::replay_state::{Counts, Rejected, ReplayLetters, ReplayState};
+use super::store::{RejectedAgain, Store, StoredLetters};
 use crate::arguments::{Common, DlqReplayArguments};
 use crate::exit::{Exit, print_message};
 use crate::progress::{LineOutput, Progress};
@@ -49,17 +50,22 @@ fn replay_files(
     common: &Common,
     bars: MultiProgress,
 ) -> Result<Exit> {
-    let plan = ReplayPlan::new(&arguments.files, &pipeline, arguments.into.as_deref())?;
+    let (mut pipeline, into) = (pipeline, arguments.into.as_deref());
+    let (plan, sink) = if arguments.files.is_empty() {
+        let (store, sink) = Store::of(&mut pipeline)?;
+        (ReplayPlan::of_store(store, &pipeline, into)?, Some(sink))
+    } else {
+        (ReplayPlan::new(&arguments.files, &pipeline, into)?, None)
+    };
     plan.print_kept();
     let n_letters: u64 = plan.components.values().sum();
     if n_letters == 0 {
         print_message("no dead letters to replay");
         return Ok(if plan.n_kept == 0 { Exit::Done } else { Exit::Failed });
     }
-    let ReplayPlan { files, components, .. } = plan;
-    let components = components.into_keys().map(|component| Ok((component, lines_of(&files)?)));
-    let components = components.collect::<Result<Vec<_>>>()?;
-    let state = Arc::new(ReplayState::new(files));
+    let ReplayPlan { letters, components, .. } = plan;
+    let (components, letters) = readers(letters, components.into_keys())?;
+    let state = Arc::new(ReplayState::new(letters));
     let limits = pipeline.batch();
     let is_for_all = arguments.into.is_some();
     let source = |(component, lines): (String, LetterLines)| -> (String, Box<dyn Source>) {
@@ -67,16 +73,39 @@ fn replay_files(
         (component, Box::new(ReplaySource::new(only, lines, limits, Arc::clone(&state))))
     };
     let sources = components.into_iter().map(source).collect();
-    let pipeline = pipeline.with_replay_sources(sources, Box::new(Rejected(Arc::clone(&state))))?;
+    let again: Box<dyn Sink> = match sink {
+        Some(sink) => Box::new(RejectedAgain { sink, state: Arc::clone(&state) }),
+        None => Box::new(Rejected(Arc::clone(&state))),
+    };
+    let pipeline = pipeline.with_replay_sources(sources, again)?;
     let runtime = Runtime::new().context("starting the async runtime")?;
     let shutdown = Shutdown::default();
     let outcomes = [runtime.block_on(run(pipeline, &state, &shutdown, bars))?];
     shutdown_runtime(runtime, &outcomes);
-    let saved = state.save();
+    let saved = state.end();
     summary::show_all(outcomes.iter().map(|outcome| &outcome.report), common);
     print_message(&result_line(n_letters, state.counts()));
     saved?;
     Ok(exit_code(&outcomes, &shutdown))
+}
+
+/// A reader of all letters for each component, and the letters themselves.
+fn readers(
+    letters: Letters,
+    components: impl Iterator<Item = String>,
+) -> Result<(Vec<(String, LetterLines)>, ReplayLetters)> {
+    match letters {
+        Letters::Files(files) => {
+            let readers = components.map(|component| Ok((component, lines_of(&files)?)));
+            Ok((readers.collect::<Result<_>>()?, ReplayLetters::Files(files)))
+        }
+        Letters::Store { store, numbers, kept } => {
+            let letters = StoredLetters::new(store.clone(), &numbers, kept)?;
+            let numbers = Arc::new(numbers);
+            let readers = components.map(|component| Ok((component, store.replay_lines(&numbers)?)));
+            Ok((readers.collect::<Result<_>>()?, ReplayLetters::Store(letters)))
+        }
+    }
 }
 
 fn result_line(n_letters: u64, counts: Counts) -> String {

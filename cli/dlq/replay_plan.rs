@@ -1,13 +1,14 @@
 //! Decides for each dead letter which component it is sent to, or why it cannot be replayed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use runner_core::{Kind, Pipeline};
+use runner_core::{Kind, LetterId, Pipeline};
 
 use super::locked_file::{LockedFile, Number};
 use super::reader::Line;
+use super::store::Store;
 use crate::exit::print_message;
 use crate::summary::count;
 
@@ -15,7 +16,7 @@ use crate::summary::count;
 const MAX_LISTED: usize = 20;
 
 pub(super) struct ReplayPlan {
-    pub(super) files: Vec<LockedFile>,
+    pub(super) letters: Letters,
     /// The number of dead letters for each component.
     pub(super) components: BTreeMap<String, u64>,
     /// The number of dead letters that cannot be replayed.
@@ -26,51 +27,64 @@ pub(super) struct ReplayPlan {
     has_source_rejects: bool,
 }
 
+/// Where the letters of a replay are.
+pub(super) enum Letters {
+    Files(Vec<LockedFile>),
+    Store {
+        store: Store,
+        /// The letters to be replayed.
+        numbers: BTreeMap<LetterId, Number>,
+        /// Letters of this pipeline that cannot be replayed.
+        kept: BTreeSet<LetterId>,
+    },
+}
+
 enum Decision {
     SendTo(String),
     /// A source rejected it.
     KeepSourceReject(String),
     Keep(String),
+    /// It is not a letter of this pipeline.
+    Ignore(String),
+}
+
+impl Letters {
+    /// Where `n` letters stay, for messages.
+    fn place(&self, n: u64) -> String {
+        match self {
+            Letters::Files(_) if n == 1 => "in the file".into(),
+            Letters::Files(_) => "in their files".into(),
+            Letters::Store { store, .. } => format!("in {}", store.location()),
+        }
+    }
 }
 
 impl ReplayPlan {
     /// Locks the files and reads all of their dead letters. With `into`, all of them are sent to that component.
     pub(super) fn new(paths: &[PathBuf], pipeline: &Pipeline, into: Option<&str>) -> Result<ReplayPlan> {
-        let kinds = kinds_of(pipeline);
-        let mut plan = ReplayPlan {
-            files: Vec::new(),
-            components: BTreeMap::new(),
-            n_kept: 0,
-            listed: Vec::new(),
-            has_source_rejects: false,
-        };
-        let mut n_letters: Number = 0;
+        let mut planner = Planner::new(pipeline, into);
+        let mut files = Vec::new();
         for path in paths {
-            let file = LockedFile::open(path, |line| {
-                if line.is_blank() {
-                    return None;
-                }
-                let reason = match decide(line, &pipeline.name, &kinds, into) {
-                    Decision::SendTo(component) => {
-                        *plan.components.entry(component).or_default() += 1;
-                        n_letters += 1;
-                        return Some(n_letters);
-                    }
-                    Decision::KeepSourceReject(reason) => {
-                        plan.has_source_rejects = true;
-                        reason
-                    }
-                    Decision::Keep(reason) => reason,
-                };
-                plan.n_kept += 1;
-                if plan.listed.len() < MAX_LISTED {
-                    plan.listed.push(format!("{}:{}: {reason}", path.display(), line.number));
-                }
-                None
-            });
-            plan.files.push(file?);
+            let place = path.display().to_string();
+            files.push(LockedFile::open(path, |line| planner.number(&place, line).ok())?);
         }
-        Ok(plan)
+        Ok(planner.plan(Letters::Files(files)))
+    }
+
+    /// Reads all letters of a store.
+    pub(super) fn of_store(store: Store, pipeline: &Pipeline, into: Option<&str>) -> Result<ReplayPlan> {
+        let mut planner = Planner::new(pipeline, into);
+        let (mut numbers, mut kept) = (BTreeMap::new(), BTreeSet::new());
+        let place = store.location();
+        for line in store.lines()? {
+            let (id, line) = line?;
+            match planner.number(&place, &line) {
+                Ok(number) => drop(numbers.insert(id, number)),
+                Err(Unplanned::Kept) => drop(kept.insert(id)),
+                Err(Unplanned::Ignored) => {}
+            }
+        }
+        Ok(planner.plan(Letters::Store { store, numbers, kept }))
     }
 
     /// Prints which dead letters cannot be replayed, and why.
@@ -79,8 +93,8 @@ impl ReplayPlan {
             return;
         }
         print_message(&match self.n_kept {
-            1 => "1 dead letter cannot be replayed and stays in the file:".to_owned(),
-            n => format!("{} dead letters cannot be replayed and stay in their files:", count(n)),
+            1 => format!("1 dead letter cannot be replayed and stays {}:", self.letters.place(1)),
+            n => format!("{} dead letters cannot be replayed and stay {}:", count(n), self.letters.place(n)),
         });
         self.listed.iter().for_each(|line| print_message(&format!("  {line}")));
         let n_more = self.n_kept - self.listed.len() as u64;
@@ -90,9 +104,73 @@ impl ReplayPlan {
         if self.has_source_rejects {
             print_message(
                 "Records that a source rejected cannot be sent to a component: correct the data or the options of \
-                 the source and read the data again. `runner dlq show FILE NUMBER --body` prints the rejected bytes.",
+                 the source and read the data again. `runner dlq show` with `--body` prints the rejected bytes.",
             );
         }
+    }
+}
+
+/// Decides on letters one after another.
+struct Planner<'a> {
+    pipeline: &'a str,
+    kinds: BTreeMap<String, Kind>,
+    into: Option<&'a str>,
+    n_letters: Number,
+    components: BTreeMap<String, u64>,
+    n_kept: u64,
+    listed: Vec<String>,
+    has_source_rejects: bool,
+}
+
+/// A letter that is not replayed.
+enum Unplanned {
+    /// It is of this pipeline.
+    Kept,
+    Ignored,
+}
+
+impl<'a> Planner<'a> {
+    fn new(pipeline: &'a Pipeline, into: Option<&'a str>) -> Self {
+        Planner {
+            pipeline: &pipeline.name,
+            kinds: kinds_of(pipeline),
+            into,
+            n_letters: 0,
+            components: BTreeMap::new(),
+            n_kept: 0,
+            listed: Vec::new(),
+            has_source_rejects: false,
+        }
+    }
+
+    /// The number of a letter to be replayed.
+    fn number(&mut self, place: &str, line: &Line) -> Result<Number, Unplanned> {
+        if line.is_blank() {
+            return Err(Unplanned::Ignored);
+        }
+        let (reason, unplanned) = match decide(line, self.pipeline, &self.kinds, self.into) {
+            Decision::SendTo(component) => {
+                *self.components.entry(component).or_default() += 1;
+                self.n_letters += 1;
+                return Ok(self.n_letters);
+            }
+            Decision::KeepSourceReject(reason) => {
+                self.has_source_rejects = true;
+                (reason, Unplanned::Kept)
+            }
+            Decision::Keep(reason) => (reason, Unplanned::Kept),
+            Decision::Ignore(reason) => (reason, Unplanned::Ignored),
+        };
+        self.n_kept += 1;
+        if self.listed.len() < MAX_LISTED {
+            self.listed.push(format!("{place}:{}: {reason}", line.number));
+        }
+        Err(unplanned)
+    }
+
+    fn plan(self, letters: Letters) -> ReplayPlan {
+        let Planner { components, n_kept, listed, has_source_rejects, .. } = self;
+        ReplayPlan { letters, components, n_kept, listed, has_source_rejects }
     }
 }
 
@@ -116,10 +194,13 @@ pub(super) fn check_into(into: &str, pipeline: &Pipeline) -> Result<()> {
 fn decide(line: &Line, pipeline: &str, kinds: &BTreeMap<String, Kind>, into: Option<&str>) -> Decision {
     let letter = match line.letter() {
         Ok(letter) => letter,
-        Err(error) => return Decision::Keep(format!("{error:#}")),
+        Err(error) => return Decision::Ignore(format!("{error:#}")),
     };
     if letter.pipeline != pipeline {
-        return Decision::Keep(format!("it belongs to pipeline `{}`, not to `{pipeline}`", letter.pipeline));
+        return Decision::Ignore(format!(
+            "it belongs to pipeline `{}`, not to `{pipeline}`",
+            letter.pipeline
+        ));
     }
     let component = letter.component;
     match (kinds.get(&component), into) {

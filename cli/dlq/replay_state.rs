@@ -8,12 +8,25 @@ use bytes::Bytes;
 use runner_core::{Batch, Sink, WriteError, async_trait};
 
 use super::locked_file::{LineEdit, LockedFile, Number};
+use super::store::StoredLetters;
 
 #[derive(Default)]
 pub(super) struct ReplayState {
     entries: Mutex<Entries>,
     /// Locked while the files are written.
-    files: Mutex<Vec<LockedFile>>,
+    letters: Mutex<ReplayLetters>,
+}
+
+/// The letters that are removed once they are settled.
+pub(super) enum ReplayLetters {
+    Files(Vec<LockedFile>),
+    Store(StoredLetters),
+}
+
+impl Default for ReplayLetters {
+    fn default() -> Self {
+        ReplayLetters::Files(Vec::new())
+    }
 }
 
 #[derive(Clone, Default)]
@@ -34,8 +47,8 @@ pub(super) struct Counts {
 }
 
 impl ReplayState {
-    pub(super) fn new(files: Vec<LockedFile>) -> Self {
-        ReplayState { files: Mutex::new(files), ..ReplayState::default() }
+    pub(super) fn new(letters: ReplayLetters) -> Self {
+        ReplayState { letters: Mutex::new(letters), ..ReplayState::default() }
     }
 
     /// Marks a dead letter as settled: its record is acknowledged, so it is delivered or rejected again.
@@ -54,13 +67,27 @@ impl ReplayState {
         entries.has_changed = true;
     }
 
+    /// Notes that a record was rejected again and its new letter is stored.
+    pub(super) fn note_again(&self, letter: Number) {
+        self.entries().again.entry(letter).or_default();
+    }
+
+    /// The last save.
+    pub(super) fn end(&self) -> Result<()> {
+        self.save()?;
+        match &*self.letters.lock().unwrap_or_else(PoisonError::into_inner) {
+            ReplayLetters::Files(_) => Ok(()),
+            ReplayLetters::Store(letters) => letters.end().context("keeping dead letters"),
+        }
+    }
+
     pub(super) fn counts(&self) -> Counts {
         self.entries().counts
     }
 
     /// Removes delivered dead letters from the files, and replaces those that were rejected again.
     pub(super) fn save(&self) -> Result<()> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
         let entries = {
             let mut entries = self.entries();
             if !entries.has_changed {
@@ -69,7 +96,10 @@ impl ReplayState {
             entries.has_changed = false;
             entries.clone()
         };
-        let result = files.iter_mut().try_for_each(|file| entries.write(file));
+        let result = match &mut *letters {
+            ReplayLetters::Files(files) => files.iter_mut().try_for_each(|file| entries.write(file)),
+            ReplayLetters::Store(letters) => letters.save(|letter| entries.is_settled(letter)),
+        };
         let mut now = self.entries();
         match &result {
             Ok(()) => now.again.retain(|letter, _| !entries.is_settled(*letter)),
@@ -130,7 +160,7 @@ mod tests {
         let path = folder.path().join("dead");
         std::fs::write(&path, text).unwrap();
         let file = LockedFile::open(&path, |line| Some(line.number as Number)).unwrap();
-        (folder, path, Arc::new(ReplayState::new(vec![file])))
+        (folder, path, Arc::new(ReplayState::new(ReplayLetters::Files(vec![file]))))
     }
 
     async fn reject(state: &Arc<ReplayState>, letter: Number, envelope: &str) {

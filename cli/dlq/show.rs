@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use base64::Engine as _;
@@ -11,28 +12,63 @@ use runner_core::{Body, DeadLetter};
 use serde_json::value::RawValue;
 
 use super::indent_json::indent_json;
-use super::reader::Lines;
-use crate::arguments::DlqShowArguments;
+use super::reader::{Line, Lines};
+use super::store::Store;
+use crate::arguments::{Common, DlqShowArguments};
 use crate::exit::{Exit, is_stdout_open};
+use crate::pipeline_file;
 
-pub(super) fn show(arguments: &DlqShowArguments) -> Exit {
-    if arguments.body && arguments.numbers.len() != 1 {
+pub(super) fn show(arguments: &DlqShowArguments, common: &Common) -> Exit {
+    let (file, words) = match (&arguments.pipeline, arguments.words.split_first()) {
+        (None, Some((file, numbers))) => (Some(Path::new(file)), numbers),
+        (_, _) => (None, arguments.words.as_slice()),
+    };
+    let numbers: Result<Vec<usize>, _> = words.iter().map(|word| word.parse()).collect();
+    let Ok(numbers) = numbers else {
+        return Exit::usage_error(&anyhow!(
+            "after the file, name dead letters by their numbers, as `list` prints them"
+        ));
+    };
+    if arguments.body && numbers.len() != 1 {
         return Exit::usage_error(&anyhow!("--body needs the NUMBER of exactly one dead letter"));
     }
-    Exit::from_result(show_all(arguments, &mut io::stdout().lock()))
+    let out = &mut io::stdout().lock();
+    let show = |place: &str, lines: &mut dyn Iterator<Item = Result<Line>>, out: &mut _| {
+        show_all(place, lines, &numbers, arguments.body, out)
+    };
+    if let Some(file) = file {
+        let lines = Lines::open(file);
+        let place = file.display().to_string();
+        return Exit::from_result(lines.and_then(|mut lines| show(&place, &mut lines, out)));
+    }
+    let pipeline = arguments.pipeline.as_ref().map(|pipeline| pipeline_file::load(pipeline, None, common));
+    let mut pipeline = match pipeline.transpose() {
+        Ok(pipeline) => pipeline.expect("clap requires a file or a pipeline"),
+        Err(exit) => return exit,
+    };
+    Exit::from_result(Store::of(&mut pipeline).and_then(|(store, _)| {
+        let mut lines = store.lines()?.map(|line| line.map(|(_, line)| line));
+        show(&store.location(), &mut lines, out)
+    }))
 }
 
-fn show_all(arguments: &DlqShowArguments, out: &mut impl Write) -> Result<()> {
-    let path = arguments.file.display();
-    let mut wanted: BTreeSet<usize> = arguments.numbers.iter().copied().collect();
-    for line in Lines::open(&arguments.file)? {
+/// Shows the letters with these numbers, or all.
+fn show_all(
+    path: &str,
+    lines: &mut dyn Iterator<Item = Result<Line>>,
+    numbers: &[usize],
+    is_body_only: bool,
+    out: &mut impl Write,
+) -> Result<()> {
+    let mut wanted: BTreeSet<usize> = numbers.iter().copied().collect();
+    for line in lines {
         let line = line?;
-        let is_wanted = wanted.remove(&line.number) || arguments.numbers.is_empty();
+        let is_wanted = wanted.remove(&line.number) || numbers.is_empty();
         if !is_wanted || line.is_blank() {
             continue;
         }
         let letter = line.letter().with_context(|| format!("{path}:{}", line.number))?;
-        let text = if arguments.body {
+        let text = if is_body_only {
             let body = letter.record.to_bytes();
             body.with_context(|| format!("{path}:{}: the record has no body", line.number))?.to_vec()
         } else {
@@ -43,7 +79,7 @@ fn show_all(arguments: &DlqShowArguments, out: &mut impl Write) -> Result<()> {
         }
     }
     if let Some(number) = wanted.first() {
-        bail!("{path} has no dead letter {number}; `runner dlq list {path}` shows the numbers");
+        bail!("{path} has no dead letter {number}; `runner dlq list` shows the numbers");
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::batch::Batch;
 use crate::error::{Class, Failure};
+use crate::letter_store::LetterStore;
 use crate::record::Record;
 use crate::sink::{Sink, WriteError};
 use crate::stop::StopReason;
@@ -34,6 +35,11 @@ pub trait RecordSink: Send + Sync + 'static {
     /// Finishes what `put` has left for later; see [`Sink::flush`].
     async fn flush(&self, _reason: StopReason) -> Result<(), Failure> {
         Ok(())
+    }
+
+    /// The dead letters that it has stored; see [`Sink::letter_store`].
+    fn letter_store(&self) -> Option<Arc<dyn LetterStore>> {
+        None
     }
 
     /// The folder that it writes to; see [`Sink::location`].
@@ -112,6 +118,10 @@ impl<S: RecordSink> Sink for OneByOne<S> {
 
     async fn flush(&self, reason: StopReason) -> Result<(), Failure> {
         self.sink.flush(reason).await
+    }
+
+    fn letter_store(&self) -> Option<Arc<dyn LetterStore>> {
+        self.sink.letter_store()
     }
 
     fn location(&self) -> Option<String> {

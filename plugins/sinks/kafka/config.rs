@@ -167,6 +167,7 @@ impl SinkConfig for KafkaSinkConfig {
             key,
             timestamp,
             options: self,
+            pipeline: context.pipeline.clone(),
             client: config,
             retry: context.retry,
             transactions: transactions.map(Arc::new),

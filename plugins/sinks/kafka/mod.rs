@@ -5,6 +5,7 @@ mod delivery;
 mod errors;
 mod field;
 mod isolated_retry;
+mod letters;
 mod producer_thread;
 mod template;
 mod timestamp;
@@ -20,12 +21,13 @@ use std::time::Duration;
 
 use config::KafkaSinkConfig;
 use delivery::{Deliveries, DeliveryError, FailedRecord};
+use letters::TopicLetters;
 use producer_thread::{Job, MessageBuilder, Producer};
 use rdkafka::ClientConfig;
 use rdkafka::producer::Producer as _;
 use runner_core::{
-    Batch, Class, Error, Failure, Plugin, Record, Result, RetryLimits, Sink, TransactionalSink, WriteError,
-    async_trait,
+    Batch, Class, Error, Failure, LetterStore, Plugin, Record, Result, RetryLimits, Sink, TransactionalSink,
+    WriteError, async_trait,
 };
 use template::Template;
 use timestamp::TimestampField;
@@ -59,6 +61,8 @@ const LINGER: &str = "10";
 
 struct Kafka {
     options: KafkaSinkConfig,
+    /// The name of the pipeline.
+    pipeline: String,
     topics: Topics,
     /// The key of records, from their fields; without it a record keeps its key.
     key: Option<Template>,
@@ -171,6 +175,18 @@ impl Sink for Kafka {
 
     fn max_in_flight_records(&self) -> usize {
         MAX_IN_FLIGHT
+    }
+
+    fn letter_store(&self) -> Option<Arc<dyn LetterStore>> {
+        let topic = self.topics.single()?.to_owned();
+        Some(Arc::new(TopicLetters {
+            client: self.client.clone(),
+            bootstrap_servers: self.options.bootstrap_servers.clone(),
+            topic,
+            pipeline: self.pipeline.clone(),
+            timeout: request_timeout(self.retry.connect),
+            state: Arc::default(),
+        }))
     }
 
     fn transactional(&self) -> Option<&dyn TransactionalSink> {

@@ -3,19 +3,21 @@
 mod bucket;
 mod dead_letters;
 mod error;
+mod letters;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use runner_core::{
-    BuildContext, Failure, OptionError, OptionErrors, Plugin, Record, RecordSink, Result, Sink, SinkConfig,
-    async_trait, record_sink,
+    BuildContext, Failure, LetterStore, OptionError, OptionErrors, Plugin, Record, RecordSink, Result, Sink,
+    SinkConfig, async_trait, record_sink,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::bucket::Bucket;
+use self::letters::FolderLetters;
 use crate::shared::aws::{Endpoint, check_bucket_name};
 use crate::shared::key_template::KeyTemplate;
 
@@ -132,6 +134,10 @@ impl RecordSink for S3 {
 
     fn max_in_flight(&self) -> usize {
         self.config.concurrency.get()
+    }
+
+    fn letter_store(&self) -> Option<Arc<dyn LetterStore>> {
+        Some(Arc::new(FolderLetters::new(Arc::clone(&self.config))))
     }
 
     fn location(&self) -> Option<String> {
