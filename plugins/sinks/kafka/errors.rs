@@ -108,7 +108,7 @@ impl Kafka {
                     .unwrap_or_default()
             ),
             code if self.is_keyless(record) => {
-                format!("{code}; it has no key, and a compacted topic requires one (`key_field`, `key`)")
+                format!("{code}; it has no key, and a compacted topic requires one (`key_field`)")
             }
             code => format!("{code}; the log of the broker contains the reason"),
         }
