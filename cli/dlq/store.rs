@@ -126,7 +126,9 @@ impl StoredLetters {
         let ids: Vec<LetterId> = settled.iter().filter_map(|number| self.left.get(number).cloned()).collect();
         self.store.remove(&ids)?;
         self.has_removed = true;
-        settled.iter().for_each(|number| drop(self.left.remove(number)));
+        for number in &settled {
+            self.left.remove(number);
+        }
         Ok(())
     }
 

@@ -31,6 +31,7 @@ pub(super) struct Assignment {
 }
 
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 struct State {
     partitions: Vec<AssignedPartition>,
     /// The group membership that holds this assignment.
