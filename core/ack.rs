@@ -265,12 +265,13 @@ impl State {
     fn take_ended_followers(&mut self) -> Vec<(Follower, Outcome)> {
         let (mut ended, mut others) = (Vec::new(), Vec::new());
         for follower in std::mem::take(&mut self.followers) {
-            match self.item(follower.followed) {
-                Item { n_shares: 0, outcome: Outcome::Delivered } => {
-                    ended.push((follower, Outcome::Delivered))
-                }
-                Item { n_shares: 0, .. } => ended.push((follower, Outcome::Released)),
-                _ => others.push(follower),
+            let Item { n_shares, outcome } = self.item(follower.followed);
+            if n_shares > 0 {
+                others.push(follower);
+            } else if outcome == Outcome::Delivered {
+                ended.push((follower, Outcome::Delivered));
+            } else {
+                ended.push((follower, Outcome::Released));
             }
         }
         self.followers = others;

@@ -73,7 +73,7 @@ pub(crate) struct Opened {
 impl AckTracker {
     /// Tracks what the source with this number reads.
     pub(crate) fn new(in_flight: Arc<InFlight>, source: usize) -> Self {
-        let counters = AckCounters { in_flight, source, ..AckCounters::default() };
+        let counters = AckCounters { source, in_flight, ..AckCounters::default() };
         AckTracker { counters: Arc::new(counters), open: Mutex::default() }
     }
 
