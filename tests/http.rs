@@ -1,6 +1,7 @@
 //! The `http` source: responses, pagination, authentication, errors.
 
 mod connect;
+mod polled;
 
 use std::sync::Mutex;
 use std::time::Duration;

@@ -32,6 +32,12 @@ impl Http {
             Codec::Csv if notes::of_text(body).is_some() => {
                 Err(Unreadable::Unexpected("expected CSV, got a line of text".into()))
             }
+            Codec::Json
+                if settings.is_shaped
+                    && let Some(scalar) = Items::of_scalar(body, &settings.records, url()) =>
+            {
+                Ok(scalar)
+            }
             Codec::Json => Items::of_json(body, &settings.records, self.position.offset > 0, url()),
             Codec::Ndjson => Items::of_ndjson(body, url()),
             Codec::Csv => Items::of_csv(body, &mut self.csv_reader, settings.source_name),

@@ -117,6 +117,17 @@ impl Items {
         }
     }
 
+    /// The string, number or boolean at `pointer`, which a program makes a record of.
+    pub(super) fn of_scalar(bytes: &Bytes, pointer: &Pointer, url: String) -> Option<Self> {
+        let text = text(bytes).ok()?;
+        let Ok(Located::At(range)) = pointer.locate(bytes) else { return None };
+        let is_whole = pointer.is_root() || check_outside(text, &range).is_ok();
+        let value = &bytes[range.clone()];
+        let is_scalar = matches!(value.first(), Some(b'"' | b'-' | b'0'..=b'9' | b't' | b'f'));
+        (is_whole && is_scalar && check_value(value).is_ok())
+            .then(|| Items::One { value: Some(bytes.slice(range)), url })
+    }
+
     /// The lines of a response from `url`, which is redacted.
     pub(super) fn of_ndjson(bytes: &Bytes, url: String) -> Result<Self, Unreadable> {
         if matches!(bytes.trim_ascii_start(), [b'[' | b'{', b'\r' | b'\n', ..]) {

@@ -1,5 +1,6 @@
 //! `http`: polls an HTTP API, once or at an interval.
 
+mod add;
 mod answer;
 mod auth;
 mod body;
@@ -7,12 +8,18 @@ mod client;
 mod codec;
 mod connect;
 mod decode;
+mod elements;
+mod emit;
 mod error;
+mod field;
+mod held;
 mod hints;
+mod incremental;
 mod json_text;
 mod link;
 mod next_page;
 mod notes;
+mod packed;
 mod page;
 mod page_history;
 mod page_request;
@@ -20,18 +27,28 @@ mod page_url;
 mod pagination;
 mod parameter;
 mod pointer;
+mod poll;
 mod position;
 mod rate_limit;
 mod redact;
 mod redirect;
+mod remap;
 mod request_options;
+mod request_template;
 mod responses;
 mod scan;
+mod settings;
+mod shape;
 mod source;
+mod template;
 #[cfg(test)]
 mod tests;
+mod unchanged;
 mod url_parameters;
 mod wait;
+mod walk;
+mod walk_options;
+mod walk_request;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -41,11 +58,14 @@ use runner_core::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use self::auth::{Auth, Credentials};
 use self::client::{Client, RequestParts};
 use self::codec::Codec;
 use self::connect::TlsOptions;
+use self::elements::ForEach;
+use self::incremental::Incremental;
 use self::page::END_CHECK_DELAYS;
 use self::pagination::Pagination;
 use self::parameter::Parameter;
@@ -53,9 +73,12 @@ use self::pointer::Pointer;
 use self::rate_limit::{RateLimit, RateLimiter};
 use self::redact::Redactor;
 use self::redirect::Redirects;
-use self::request_options::{Method, identity, without_query};
+use self::remap::RemapConfig;
+use self::request_options::{Method, identity, with_variables, without_query};
+use self::request_template::RequestTemplate;
 use self::responses::Responses;
 use self::source::{Http, Settings};
+use self::unchanged::Unchanged;
 
 /// The maximum size of a response, which is kept in memory.
 const MAX_ANSWER: ByteSize = ByteSize::from_mib(256);
@@ -73,11 +96,16 @@ pagination = { type = "cursor", cursor = "/meta/next", param = "cursor" }
 
 /// Polls an HTTP API, once or at an interval, and follows its pages.
 ///
-/// Every element of a response becomes a record, byte for byte as the API wrote it;
-/// `to_json` puts it on one line. With `pagination`, the next poll and the next run resume
-/// after the last delivered record. If the API returns a different response to the same
-/// request, that response is delivered from its beginning. Without `pagination`, every poll
-/// and every run delivers the whole response.
+/// Every element of a response becomes a record, byte for byte as the API wrote it, unless `remap`
+/// shapes it; `to_json` puts it on one line. Rows that were delivered are skipped at the next poll
+/// and in the next run: by their content, or with `incremental` by a field that tells new rows from
+/// old ones. `for_each` asks for several symbols, one after another, in one stream with one
+/// numbering.
+///
+/// `endpoint` (its path and query), `query`, `headers`, `body` and `add` may contain variables:
+/// `{{ symbol }}`, or another field of `for_each`; `{{ since }}`, the newest delivered value less
+/// `incremental.lag`; `{{ now }}`, read once in each walk; `{{ from }}` and `{{ to }}`, the bounds of a
+/// window of `incremental.step`. Their values are encoded for their place.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HttpConfig {
@@ -120,6 +148,27 @@ struct HttpConfig {
     /// or `{ type = "link" }` for `Link` headers as in RFC 8288. With any of them `last`, `total` and
     /// `has_more`, JSON pointers, and `max_pages` end a walk earlier.
     pagination: Option<Pagination>,
+    /// The elements to ask for, one walk each, in their order: `{ symbol = ["NYA", "IXIC"] }` (of
+    /// several lists every combination), a list of tables such as `[{ symbol = "^nya", index = "NYA" }]`,
+    /// `{ file = "symbols.csv" }` with a header, or `{ endpoint, records, fields = { symbol = "/id" } }`,
+    /// which is asked before each poll with the same `auth` and `headers`. Each element has a position,
+    /// identified by its values. One that fails is tried again after the others.
+    for_each: Option<ForEach>,
+    /// Emits only rows that are newer than what was delivered:
+    /// `{ cursor, start, format, lag, by, key, compare, order, hold, step }`.
+    incremental: Option<Incremental>,
+    /// Without `incremental`: `"skip"` skips a row as often as the last delivered walk of the element
+    /// held it, compared as it is after `remap` and `add`; `"deliver"` delivers every answer.
+    #[serde(default)]
+    unchanged: Unchanged,
+    /// A program in VRL that makes records of each element of the response: a text,
+    /// `{ file = "shape.vrl" }`, or a table with `on = "answer"`, where it gets all elements at once. An
+    /// array gives that many records, null or an empty array none. `%symbol` is a field of `for_each`.
+    /// An error is one bad record, which holds the input.
+    remap: Option<RemapConfig>,
+    /// Fields to add to every record, after `remap`, such as `{ Index = "{{ symbol }}" }`.
+    #[serde(default)]
+    add: Map<String, Value>,
     /// Responses that are not what their status says: `{ retry = ["/Note"], empty = [{ status = 404 }],
     /// fail = [{ at = "/code", is = 429 }, { text = "Invalid key" }] }`. Without it, a response that looks
     /// like an error or a rate limit instead of a record is an error.
@@ -152,6 +201,7 @@ impl SourceConfig for HttpConfig {
 
 impl HttpConfig {
     fn source(self, context: &BuildContext) -> Result<Http> {
+        let walks = self.walk_options(context)?;
         let mut endpoint = OptionErrors::with(self.check().err(), self.endpoint())?;
         let credentials = Credentials::new(self.auth.as_ref())?;
         let source_name = Redactor::new(&[], &[], endpoint.path(), None).url(&without_query(&endpoint));
@@ -163,12 +213,14 @@ impl HttpConfig {
         let redactor = self.redactor(&endpoint, &credentials);
         let headers = self.headers(&credentials)?;
         let method = self.method.into();
-        let body = self.body.map(bytes::Bytes::from);
+        let body = self.body.clone().map(bytes::Bytes::from);
         let identity = identity(&method, &redactor.url(&endpoint), endpoint.query(), body.as_deref());
+        let parts = RequestParts { endpoint, headers, body };
+        let request = RequestTemplate::new(&self, parts.clone());
         let client = Client {
             http: None,
             method,
-            parts: RequestParts { endpoint, headers, body },
+            parts,
             credentials,
             redactor,
             redirects: self.redirects,
@@ -188,12 +240,21 @@ impl HttpConfig {
             pagination: self.pagination,
             interval: self.interval.map(Into::into),
             has_max_answer: self.max_answer.is_some(),
-            is_shaped: false,
+            is_shaped: walks.remap.is_some(),
             end_check_delays: &END_CHECK_DELAYS,
             limits: context.batch,
             gauges: context.gauges.clone(),
-            source_name: Name::new(&source_name),
+            source_name: Name::new(&with_variables(&source_name)),
             identity,
+            folder: context.folder.clone(),
+            request,
+            for_each: walks.for_each,
+            list_endpoint: walks.list_endpoint,
+            incremental: walks.incremental,
+            unchanged: self.unchanged,
+            remap: walks.remap,
+            add: walks.add,
+            shape: walks.shape,
         };
         Ok(Http::new(client, settings))
     }

@@ -1,15 +1,20 @@
 //! Fetches one page: its items, and the request for the next page.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use runner_core::Result;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use super::client::Response;
 use super::decode::Items;
 use super::error::HttpError;
 use super::page_request::PageRequest;
-use super::position::{HttpPosition, RecordsHash};
+use super::position::{RecordsHash, Validators};
+use super::remap::On;
+use super::shape::{Shaped, array_of, made_of_answer};
 use super::source::Http;
 
 /// A missing page (404) and `null` instead of records may be the end of the data or a temporary failure of
@@ -27,18 +32,51 @@ pub(super) const END_CHECK_DELAYS: [Duration; 6] = [
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) items: Items,
-    /// The position before the next item.
-    pub(super) position: HttpPosition,
+    /// Records that were made of an item, and come before the other items.
+    pub(super) shaped: VecDeque<Shaped>,
+    /// How many items the response held.
+    pub(super) n_items: usize,
     /// The request for the next page.
     pub(super) next: Option<PageRequest>,
+    pub(super) validators: Option<Validators>,
+    /// Whether the server says that the response is still the last one.
+    pub(super) is_not_modified: bool,
     /// The size of the response, and about how many of its bytes have been emitted.
     pub(super) size: usize,
     pub(super) n_bytes_emitted: usize,
 }
 
+impl Page {
+    /// Whether no item remains.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.shaped.is_empty() && self.items.is_empty()
+    }
+
+    fn of(items: Items) -> Self {
+        Page {
+            items,
+            shaped: VecDeque::new(),
+            n_items: 0,
+            next: None,
+            validators: None,
+            is_not_modified: false,
+            size: 0,
+            n_bytes_emitted: 0,
+        }
+    }
+}
+
 impl Http {
-    /// Fetches a page. Repeats the request while the response may be the end of the data or a temporary failure.
+    /// Fetches a page and begins it. Repeats the request while the response may be the end of the data or a temporary failure.
     pub(super) async fn fetch(&mut self, request: &PageRequest) -> Result<Page, HttpError> {
+        let page = self.fetch_whole(request).await?;
+        if let Some(walk) = &mut self.walk {
+            walk.begin_page(request, page.n_items);
+        }
+        Ok(page)
+    }
+
+    async fn fetch_whole(&mut self, request: &PageRequest) -> Result<Page, HttpError> {
         loop {
             let (page, why) = self.fetch_once(request).await?;
             // With `interval` the next poll repeats the request.
@@ -57,19 +95,24 @@ impl Http {
         }
     }
 
-    /// Sends the request once and skips delivered records. Also returns why the page may be the end, if it may.
+    /// Sends the request once. Also returns why the page may be the end, if it may.
     async fn fetch_once(&mut self, request: &PageRequest) -> Result<(Page, Option<String>), HttpError> {
         let pagination = self.settings.pagination.as_ref();
         self.history.add(self.client.fingerprint(pagination, request).map_err(HttpError::Fatal)?);
+        let is_entry = self.walk.as_ref().is_none_or(|walk| walk.entry() == request);
         let response = match self.client.request(pagination, request).await {
             Ok(response) => response,
             // Some APIs return 404 after the last page.
-            Err(HttpError::NotFound(error)) if request.is_numbered() && *request != self.position.request => {
+            Err(HttpError::NotFound(error)) if request.is_numbered() && !is_entry => {
                 let error = self.client.redactor.error(error);
-                return Ok((self.empty_page(request), Some(format!("page not found ({error:#})"))));
+                return Ok((Page::of(Items::none()), Some(format!("page not found ({error:#})"))));
             }
             Err(error) => return Err(error),
         };
+        if response.status == StatusCode::NOT_MODIFIED {
+            self.has_succeeded = true;
+            return Ok((Page { is_not_modified: true, ..Page::of(Items::none()) }, None));
+        }
         let mut items = self.decode(&response)?;
         let next = self.next_request(request, &response, &items).await?;
         self.hint(&response, &items);
@@ -79,36 +122,43 @@ impl Http {
             let place = if records.is_root() { "the response".into() } else { format!("`{records}`") };
             format!("{}: {place} is null, but contained records before", response.title)
         });
-        let size = response.body.len();
-        let mut position = HttpPosition::before(request.clone(), self.position.offset);
-        // A possible end of the data is not a changed response.
-        if *request == self.position.request && self.position.taken > 0 && !is_end {
-            if skip_delivered(&mut items, &self.position) {
-                position = self.position.clone();
-            } else {
-                warn!(
-                    "{}: the response no longer begins with the {} records that were delivered; delivering all of it again",
-                    response.title, self.position.taken
-                );
-                items = self.decode(&response)?;
-            }
-        }
+        let n_items = items.len();
         self.has_succeeded = true;
-        Ok((Page { items, position, next, size, n_bytes_emitted: 0 }, why))
+        // A possible end of the data is not a changed response.
+        if !is_end && is_entry {
+            self.skip_prefix(&response, &mut items)?;
+        }
+        let mut page = Page { n_items, next, size: response.body.len(), ..Page::of(Items::none()) };
+        page.validators = self.validators(&response);
+        match (&self.settings.remap, &self.walk) {
+            (Some(remap), Some(walk)) if remap.on == On::Answer && n_items > 0 => {
+                let json = array_of(&mut items).map_err(HttpError::Fatal)?;
+                page.shaped = made_of_answer(json, remap, walk);
+            }
+            _ => page.items = items,
+        }
+        Ok((page, why))
     }
 
-    fn empty_page(&self, request: &PageRequest) -> Page {
-        let position = HttpPosition::before(request.clone(), self.position.offset);
-        Page { items: Items::none(), position, next: None, size: 0, n_bytes_emitted: 0 }
+    /// Skips what an earlier release has delivered of a response.
+    fn skip_prefix(&mut self, response: &Response, items: &mut Items) -> Result<(), HttpError> {
+        let Some(prefix) = self.walk.as_mut().and_then(|walk| walk.prefix.take()) else { return Ok(()) };
+        let (mut hash, mut delivered) = (RecordsHash::default(), Vec::new());
+        while (delivered.len() as u64) < prefix.taken
+            && let Some(item) = items.next()
+        {
+            hash = hash.with(&item.raw);
+            delivered.push(item.raw);
+        }
+        if hash != prefix.hash || delivered.len() as u64 != prefix.taken {
+            warn!(
+                "{}: the response no longer begins with the {} records that were delivered; delivering all of it again",
+                response.title, prefix.taken
+            );
+            *items = self.decode(response)?;
+        } else if let Some(walk) = &mut self.walk {
+            delivered.iter().for_each(|raw| walk.add_delivered(raw));
+        }
+        Ok(())
     }
-}
-
-/// Skips the delivered records; false if the response begins with other records.
-fn skip_delivered(items: &mut Items, delivered: &HttpPosition) -> bool {
-    let mut hash = RecordsHash::default();
-    for _ in 0..delivered.taken {
-        let Some(item) = items.next() else { return false };
-        hash = hash.with(&item.raw);
-    }
-    hash == delivered.hash
 }

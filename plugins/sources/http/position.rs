@@ -1,21 +1,186 @@
-//! The position of the source: the last page request, and how many of its records were delivered.
+//! The position of the source: for each element what was delivered, and how far its walk is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::held::{Held, HeldSnapshot, SavedHeld};
+use super::incremental::{Groups, RowsSnapshot, SavedRows, Window};
 use super::page_request::PageRequest;
 
-/// Where to resume: the first `taken` records of the response to `request` have been delivered.
-///
-/// The API may return a different response after a restart, so their hash is stored: delivered
-/// records are skipped only if the response begins with the same bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The positions of all elements.
+#[derive(Clone, Debug, Default)]
 pub(super) struct HttpPosition {
-    pub(super) request: PageRequest,
-    pub(super) taken: u64,
-    pub(super) hash: RecordsHash,
     /// How many records the source has emitted in all runs.
     pub(super) offset: u64,
+    /// By the identities of the elements.
+    pub(super) elements: Arc<BTreeMap<Arc<str>, ElementPosition>>,
+    /// The walk that is being emitted, which replaces the one in `elements`.
+    pub(super) current: Option<(Arc<str>, WalkSnapshot)>,
+    /// The elements of the present poll that are done, where every answer is delivered.
+    pub(super) done: Arc<Vec<Arc<str>>>,
+}
+
+/// The position of one element.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct ElementPosition {
+    pub(super) state: Arc<ElementState>,
+    /// A walk that was interrupted.
+    pub(super) walk: Option<Arc<SavedWalk>>,
+}
+
+/// What the last whole walk of an element has left.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct ElementState {
+    #[serde(default, skip_serializing_if = "Groups::is_empty")]
+    pub(super) groups: Groups,
+    #[serde(default)]
+    pub(super) held: Held,
+    /// The last page that had rows, if there are pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) tail: Option<PageRequest>,
+    /// How many walks in a row held all rows of the walk before, and more.
+    #[serde(default)]
+    pub(super) n_grown: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) validators: Option<Validators>,
+}
+
+/// What a server needs to tell whether its response has changed (RFC 9110, 8.8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Validators {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) etag: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last_modified: Option<String>,
+    /// The hash of the request, and of the options that shape its records.
+    pub(super) request: String,
+}
+
+/// A walk that is not complete: the pages before `request` were delivered, and of it some rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct SavedWalk {
+    pub(super) request: PageRequest,
+    /// When the walk began, in milliseconds since 1970.
+    pub(super) now: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) window: Option<Window>,
+    #[serde(default)]
+    pub(super) held: SavedHeld,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rows: Option<SavedRows>,
+    /// What an earlier release has saved of `request`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) prefix: Option<Prefix>,
+}
+
+/// The first `taken` records of a response were delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Prefix {
+    pub(super) taken: u64,
+    pub(super) hash: RecordsHash,
+}
+
+/// A walk at some row.
+#[derive(Clone, Debug)]
+pub(super) struct WalkSnapshot {
+    pub(super) request: PageRequest,
+    pub(super) now: i64,
+    pub(super) window: Option<Window>,
+    pub(super) held: HeldSnapshot,
+    pub(super) rows: Option<RowsSnapshot>,
+}
+
+impl WalkSnapshot {
+    pub(super) fn save(&self) -> SavedWalk {
+        SavedWalk {
+            request: self.request.clone(),
+            now: self.now,
+            window: self.window,
+            held: self.held.save(),
+            rows: self.rows.as_ref().map(RowsSnapshot::save),
+            prefix: None,
+        }
+    }
+}
+
+/// The form in a checkpoint; also that of earlier releases, which knew no elements.
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedPosition {
+    offset: u64,
+    #[serde(default)]
+    elements: BTreeMap<String, SavedElement>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    done: Vec<String>,
+    #[serde(default, skip_serializing)]
+    request: Option<PageRequest>,
+    #[serde(default, skip_serializing)]
+    taken: u64,
+    #[serde(default, skip_serializing)]
+    hash: RecordsHash,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedElement {
+    #[serde(default)]
+    state: ElementState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    walk: Option<SavedWalk>,
+}
+
+impl Serialize for HttpPosition {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut elements: BTreeMap<String, SavedElement> = BTreeMap::new();
+        for (id, element) in &*self.elements {
+            let state = ElementState::clone(&element.state);
+            let walk = element.walk.as_ref().map(|walk| SavedWalk::clone(walk));
+            elements.insert(id.to_string(), SavedElement { state, walk });
+        }
+        if let Some((id, walk)) = &self.current {
+            let element = elements.entry(id.to_string());
+            let fresh = || SavedElement { state: ElementState::default(), walk: None };
+            element.or_insert_with(fresh).walk = Some(walk.save());
+        }
+        let done = self.done.iter().map(|id| id.to_string()).collect();
+        let hash = RecordsHash::default();
+        SavedPosition { offset: self.offset, elements, done, request: None, taken: 0, hash }
+            .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for HttpPosition {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let SavedPosition { offset, elements, done, request, taken, hash } =
+            SavedPosition::deserialize(deserializer)?;
+        let mut all: BTreeMap<Arc<str>, ElementPosition> = BTreeMap::new();
+        for (id, SavedElement { state, walk }) in elements {
+            all.insert(id.into(), ElementPosition { state: state.into(), walk: walk.map(Arc::new) });
+        }
+        if let Some(request) = request {
+            let prefix = (taken > 0).then_some(Prefix { taken, hash });
+            let held = SavedHeld::unknown();
+            let walk = SavedWalk { request, now: 0, window: None, held, rows: None, prefix };
+            all.insert("".into(), ElementPosition { walk: Some(walk.into()), ..ElementPosition::default() });
+        }
+        let done = done.into_iter().map(Arc::from).collect::<Vec<_>>().into();
+        Ok(HttpPosition { offset, elements: all.into(), current: None, done })
+    }
+}
+
+impl HttpPosition {
+    /// The position of an element; a fresh one if there is none.
+    pub(super) fn element(&self, id: &str) -> ElementPosition {
+        self.elements.get(id).cloned().unwrap_or_default()
+    }
+
+    /// This position with another one of an element.
+    pub(super) fn with_element(&self, id: &Arc<str>, element: ElementPosition) -> Self {
+        let mut elements = BTreeMap::clone(&self.elements);
+        elements.insert(Arc::clone(id), element);
+        HttpPosition { elements: elements.into(), current: None, ..self.clone() }
+    }
 }
 
 /// The hash of a sequence of records.
@@ -45,34 +210,46 @@ impl TryFrom<String> for RecordsHash {
     }
 }
 
-impl HttpPosition {
-    /// The position before the first record of `request`.
-    pub(super) fn before(request: PageRequest, offset: u64) -> Self {
-        HttpPosition { request, taken: 0, hash: RecordsHash::default(), offset }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::held::HeldWalk;
     use super::super::page_request::Place;
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn position_round_trips() {
-        for request in [PageRequest::first(Place::First), PageRequest::first(Place::Page(7))] {
-            let hash = RecordsHash::default().with(b"{}");
-            let position = HttpPosition { request, taken: 1, hash, offset: 12 };
-            let saved = serde_json::to_value(&position).unwrap();
-            assert_eq!(HttpPosition::deserialize(saved).unwrap(), position);
-        }
+        let mut held = HeldWalk::new(&Held::default(), true);
+        held.begin_page();
+        held.add(7);
+        let walk = WalkSnapshot {
+            request: PageRequest::first(Place::Page(7)),
+            now: 5,
+            window: None,
+            held: held.snapshot(),
+            rows: None,
+        };
+        let state = ElementState { held: held.finish(), n_grown: 1, ..ElementState::default() };
+        let element = ElementPosition { state: state.into(), walk: None };
+        let mut position = HttpPosition { offset: 12, ..HttpPosition::default() };
+        position = position.with_element(&"symbol=NYA".into(), element);
+        position.current = Some(("symbol=IXIC".into(), walk));
+        let saved = serde_json::to_value(&position).unwrap();
+        let read = HttpPosition::deserialize(&saved).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), saved);
+        assert_eq!(read.element("symbol=IXIC").walk.unwrap().request.place, Place::Page(7));
+        assert_eq!(read.element("symbol=NYA").state.held.rows.0, [7]);
     }
 
     #[test]
-    fn position_is_stored_as_plain_json() {
-        let position = HttpPosition::before(PageRequest::first(Place::Page(7)), 3);
-        let expected = json!({"request": {"page": 7}, "taken": 0, "hash": "0000000000000000", "offset": 3});
-        assert_eq!(serde_json::to_value(position).unwrap(), expected);
+    fn position_of_an_earlier_release_is_an_interrupted_walk() {
+        let saved: Value =
+            json!({"request": {"page": 7}, "taken": 2, "hash": "00000000000000ff", "offset": 3});
+        let position = HttpPosition::deserialize(&saved).unwrap();
+        assert_eq!(position.offset, 3);
+        let walk = position.element("").walk.unwrap();
+        assert_eq!(walk.request, PageRequest::first(Place::Page(7)));
+        assert_eq!(walk.prefix, Some(Prefix { taken: 2, hash: RecordsHash(255) }));
     }
 
     #[test]

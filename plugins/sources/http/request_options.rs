@@ -12,6 +12,7 @@ use super::auth::{self, Credentials};
 use super::codec::Codec;
 use super::pagination::Pagination;
 use super::redact::Redactor;
+use super::template::Template;
 
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -71,12 +72,17 @@ impl HttpConfig {
             Some(Pagination::Page { param, .. } | Pagination::Offset { param, .. }) => Some(param.as_str()),
             _ => None,
         };
+        // The names of variables are not sent.
+        let texts =
+            |text: &str| -> Vec<String> { Template::parse(text).texts().map(str::to_owned).collect() };
         let headers = || self.headers.values().map(Secret::expose);
-        let passwords: Vec<String> = headers().filter_map(auth::password).collect();
-        let secrets = credentials.secrets.iter().map(Secret::expose).chain(headers());
-        let secrets: Vec<&str> = secrets.chain(passwords.iter().map(String::as_str)).collect();
+        let passwords = headers().filter_map(auth::password);
+        let more: Vec<String> = headers().flat_map(texts).chain(passwords).collect();
+        let secrets = credentials.secrets.iter().map(Secret::expose);
+        let secrets: Vec<&str> = secrets.chain(more.iter().map(String::as_str)).collect();
         let query = self.query.values().flat_map(|values| &values.0).map(String::as_str);
-        let others: Vec<&str> = query.chain(self.body.as_deref()).collect();
+        let others: Vec<String> = query.chain(self.body.as_deref()).flat_map(texts).collect();
+        let others: Vec<&str> = others.iter().map(String::as_str).collect();
         Redactor::new(&secrets, &others, endpoint.path(), page)
     }
 
@@ -115,6 +121,14 @@ pub(super) fn identity(
     let query = query.map(|query| format!("#{:08x}", xxh3_64(query.as_bytes()) as u32)).unwrap_or_default();
     let body = body.map(|body| format!(" {:08x}", xxh3_64(body) as u32)).unwrap_or_default();
     format!("{method} {url}{query}{body}")
+}
+
+/// A URL as it is written, with variables that the URL parser has encoded.
+pub(super) fn with_variables(url: &str) -> String {
+    match url.contains("%7B%7B") {
+        true => url.replace("%7B", "{").replace("%7D", "}").replace("%20", " "),
+        false => url.to_owned(),
+    }
 }
 
 pub(super) fn without_query(url: &Url) -> Url {

@@ -1,52 +1,34 @@
-//! The source fetches page after page and emits their records in batches.
+//! The source: polls, walks its elements one after another, and fetches their pages.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use runner_core::{
-    BatchLimits, Body, Error, Failure, Gauges, Name, Next, Origin, Position, ReadBatch, Record, Reject,
-    Replay, Source, Start, async_trait,
-};
+use runner_core::{Error, Failure, Next, Replay, Result, Source, Start, async_trait};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use super::client::Client;
-use super::codec::Codec;
+use super::elements::Element;
 use super::error::HttpError;
 use super::hints::Hinted;
 use super::page::Page;
 use super::page_history::PageHistory;
-use super::page_request::{PageRequest, Place};
-use super::pagination::Pagination;
-use super::pointer::Pointer;
-use super::position::{HttpPosition, RecordsHash};
+use super::page_request::PageRequest;
+use super::poll::{Failed, Poll};
+use super::position::HttpPosition;
+use super::walk::Walk;
 use crate::shared::csv::DocumentReader;
 
-/// The validated options.
-#[derive(Debug)]
-pub(super) struct Settings {
-    pub(super) timeout: Option<Duration>,
-    pub(super) codec: Codec,
-    pub(super) records: Pointer,
-    pub(super) pagination: Option<Pagination>,
-    pub(super) interval: Option<Duration>,
-    /// Whether `max_answer` is set.
-    pub(super) has_max_answer: bool,
-    /// Whether a program makes the records from what the response contains.
-    pub(super) is_shaped: bool,
-    /// The delays of repeated requests at a possible end of the data.
-    pub(super) end_check_delays: &'static [Duration],
-    pub(super) limits: BatchLimits,
-    pub(super) gauges: Arc<Gauges>,
-    pub(super) source_name: Name,
-    pub(super) identity: String,
-}
+pub(super) use super::settings::Settings;
 
 pub(super) struct Http {
     pub(super) client: Client,
     pub(super) settings: Settings,
     /// The position after the last emitted record.
     pub(super) position: HttpPosition,
+    pub(super) poll: Poll,
+    /// The walk of the current element.
+    pub(super) walk: Option<Walk>,
     pub(super) history: PageHistory,
     pub(super) hinted: Hinted,
     /// Reads CSV responses, which share their column types.
@@ -55,20 +37,29 @@ pub(super) struct Http {
     pub(super) has_succeeded: bool,
     /// How often in a row a possible end of the data was checked.
     pub(super) n_end_checks: usize,
+    pub(super) warned_of_growth: bool,
+    pub(super) warned_of_size: bool,
     /// Whether to report a success without records: at first, and after a failed request.
     must_report_success: bool,
+    /// Whether a poll of this run has begun.
+    has_polled: bool,
     /// When the current poll started.
     started: Instant,
-    state: State,
+    pub(super) state: State,
 }
 
 /// What `next` does next.
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// Waits, then starts a poll.
     Wait(Instant),
+    /// Finds out which elements there are.
+    Load,
+    NextElement,
     Fetch(PageRequest),
     Emit(Box<Page>),
+    /// The request of an element cannot be made.
+    Refused(HttpError),
     End,
 }
 
@@ -97,24 +88,32 @@ impl Source for Http {
             match &mut self.state {
                 State::Wait(until) => {
                     sleep_until(*until).await;
-                    self.history = PageHistory::default();
-                    let request = self.position.request.clone();
-                    self.started = Instant::now();
-                    self.state = State::Fetch(request);
+                    self.state = State::Load;
                 }
-                State::Fetch(request) => {
+                State::Load => {
+                    self.started = Instant::now();
                     // The state changes only after a response, so a failed or cancelled request is repeated.
-                    let request = request.clone();
-                    match self.fetch(&request).await {
-                        Ok(page) => self.state = State::Emit(page.into()),
+                    match self.load_elements().await {
+                        Ok(elements) => self.begin_poll(elements),
                         Err(error) => {
                             self.must_report_success = true;
-                            return Err(self.failure(&request, error));
+                            return Err(self.failure(error));
                         }
                     }
                 }
-                State::Emit(page) => {
-                    let batch = next_batch(page, &mut self.position, &self.settings);
+                State::NextElement => self.next_element()?,
+                State::Fetch(request) => {
+                    let request = request.clone();
+                    match self.fetch(&request).await {
+                        Ok(page) => self.state = State::Emit(page.into()),
+                        Err(error) => self.element_failed(Some(request), error)?,
+                    }
+                }
+                State::Emit(_) => {
+                    let State::Emit(page) = std::mem::replace(&mut self.state, State::NextElement) else {
+                        continue;
+                    };
+                    let batch = self.emit(page);
                     let must_report_success = std::mem::take(&mut self.must_report_success);
                     if let Some(batch) = batch {
                         return Ok(Next::Batch(batch));
@@ -122,11 +121,12 @@ impl Source for Http {
                     if must_report_success {
                         return Ok(Next::Idle);
                     }
-                    self.state = match (page.next.take(), self.settings.interval) {
-                        (Some(request), _) => State::Fetch(request),
-                        (None, Some(interval)) => State::Wait(self.started + interval),
-                        (None, None) => State::End,
-                    };
+                    yield_now().await;
+                }
+                State::Refused(_) => {
+                    if let State::Refused(error) = std::mem::replace(&mut self.state, State::NextElement) {
+                        self.element_failed(None, error)?;
+                    }
                 }
                 State::End => return Ok(Next::End),
             }
@@ -138,7 +138,9 @@ impl Http {
     pub(super) fn new(client: Client, settings: Settings) -> Self {
         let now = Instant::now();
         Http {
-            position: HttpPosition::before(Pagination::first_request(settings.pagination.as_ref()), 0),
+            position: HttpPosition::default(),
+            poll: Poll::default(),
+            walk: None,
             client,
             settings,
             history: PageHistory::default(),
@@ -146,29 +148,115 @@ impl Http {
             csv_reader: DocumentReader::default(),
             has_succeeded: false,
             n_end_checks: 0,
+            warned_of_growth: false,
+            warned_of_size: false,
             must_report_success: true,
+            has_polled: false,
             started: now,
-            state: State::Wait(now),
+            state: State::Load,
         }
     }
 
-    /// Resumes at a saved position, if it fits the options.
+    /// Resumes at a saved position.
     fn resume(&mut self, start: &Start) {
-        let pagination = self.settings.pagination.as_ref();
         match start.position::<HttpPosition>() {
             Ok(None) => {}
-            Ok(Some(position)) if Pagination::accepts(pagination, &position.request) => {
-                self.position = position;
-            }
-            Ok(Some(position)) => {
-                warn!("the saved position does not match `pagination`; reading from the beginning");
-                self.position.offset = position.offset;
-            }
+            Ok(Some(position)) => self.position = position,
             Err(error) => warn!("the saved position cannot be read ({error:#}); reading from the beginning"),
         }
     }
 
-    fn failure(&self, request: &PageRequest, error: HttpError) -> Failure {
+    /// Begins a poll of these elements.
+    fn begin_poll(&mut self, elements: Vec<Arc<Element>>) {
+        // Only an interrupted poll leaves elements that are done.
+        let done = std::mem::take(&mut self.position.done);
+        let remaining: Vec<_> =
+            elements.iter().filter(|element| !done.contains(&element.id)).cloned().collect();
+        let is_continued = !self.has_polled && !remaining.is_empty() && !done.is_empty();
+        self.has_polled = true;
+        self.poll = if is_continued {
+            self.position.done = done;
+            Poll::new(remaining)
+        } else {
+            Poll::new(elements)
+        };
+        self.state = State::NextElement;
+    }
+
+    /// Begins the walk of the next element, or ends the poll.
+    fn next_element(&mut self) -> Result<(), Failure> {
+        if let Some(element) = self.poll.next() {
+            let position = self.position.element(&element.id);
+            self.begin_pages(Walk::new(&element, &position, &self.settings));
+            return Ok(());
+        }
+        let polls_again = self.settings.interval.is_some();
+        self.state = match self.settings.interval {
+            Some(interval) => State::Wait(self.started + interval),
+            None => State::End,
+        };
+        match self.poll.finish(polls_again) {
+            Some(failure) => {
+                self.state = State::Load;
+                Err(failure)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the request of a walk, or of its next window.
+    pub(super) fn begin_pages(&mut self, mut walk: Walk) {
+        self.history = PageHistory::default();
+        let made = self.make_request(&mut walk);
+        self.state = match made {
+            Ok(()) => State::Fetch(walk.entry().clone()),
+            Err(error) => State::Refused(HttpError::Fatal(error)),
+        };
+        self.walk = Some(walk);
+    }
+
+    /// Decides what to do after a request of an element has failed.
+    fn element_failed(&mut self, request: Option<PageRequest>, error: HttpError) -> Result<(), Failure> {
+        self.must_report_success = true;
+        let Some(mut walk) = self.walk.take() else { return Err(self.failure(error)) };
+        let is_refused = matches!(error, HttpError::Fatal(_) | HttpError::NotFound(_));
+        if let Some(request) = &request
+            && is_refused
+            && walk.is_saved_page(request, &self.settings)
+        {
+            warn!(
+                "{:#}; this is the saved page, so the walk starts again at its first page",
+                self.failure(error).error()
+            );
+            self.history = PageHistory::default();
+            self.state = State::Fetch(walk.restart(&self.settings));
+            self.walk = Some(walk);
+            return Ok(());
+        }
+        let failure = self.failure(error);
+        match self.poll.failed(&walk.element, failure, self.settings.interval.is_some()) {
+            Failed::Retry(failure) => {
+                self.state = match request {
+                    Some(request) => State::Fetch(request),
+                    None => State::Refused(HttpError::Fatal(Error::msg("the request cannot be made"))),
+                };
+                self.walk = Some(walk);
+                Err(failure)
+            }
+            Failed::Later(failure) => {
+                // What was emitted of the walk stays.
+                if let Some((id, snapshot)) = self.position.current.take() {
+                    let mut element = self.position.element(&id);
+                    element.walk = Some(snapshot.save().into());
+                    self.position = self.position.with_element(&id, element);
+                }
+                self.state = State::NextElement;
+                failure.map_or(Ok(()), Err)
+            }
+        }
+    }
+
+    fn failure(&self, error: HttpError) -> Failure {
         let redacted = |error: Error| self.client.redactor.error(error);
         match error {
             HttpError::Retryable(failure) => {
@@ -177,84 +265,8 @@ impl Http {
             }
             HttpError::FatalUntilSuccess(error) if self.has_succeeded => Failure::transient(redacted(error)),
             HttpError::FatalUntilSuccess(error) | HttpError::Fatal(error) | HttpError::NotFound(error) => {
-                let is_resumed = !self.has_succeeded
-                    && *request != Pagination::first_request(self.settings.pagination.as_ref());
-                Failure::fatal(redacted(if is_resumed {
-                    error.context(
-                        "resuming at the saved position; if the API no longer accepts it, \
-                         `--from-start` reads from the beginning",
-                    )
-                } else {
-                    error
-                }))
+                Failure::fatal(redacted(error))
             }
-        }
-    }
-}
-
-/// The next batch of a page; `None` once all of it has been emitted.
-fn next_batch(page: &mut Page, position: &mut HttpPosition, settings: &Settings) -> Option<ReadBatch> {
-    let previous = position.clone();
-    let (mut records, mut rejects, mut hashes) = (Vec::new(), Vec::new(), Vec::new());
-    let first = page.position.clone();
-    let mut n_bytes = 0;
-    while hashes.len() < settings.limits.max_records
-        && n_bytes < settings.limits.max_bytes
-        && let Some(item) = page.items.next()
-    {
-        n_bytes += item.raw.len();
-        let origin = Origin { source: settings.source_name, partition: 0, offset: page.position.offset };
-        page.position.taken += 1;
-        page.position.offset += 1;
-        page.position.hash = page.position.hash.with(&item.raw);
-        hashes.push(page.position.hash);
-        match item.body {
-            Ok(body) => records.push(Record::new(body, origin)),
-            Err(reason) => {
-                let record = Record::new(Body::Bytes(item.raw), origin);
-                rejects.push(Reject { record, reason, n_before: records.len() });
-            }
-        }
-    }
-    page.n_bytes_emitted =
-        if page.items.is_empty() { page.size } else { page.size.min(page.n_bytes_emitted + n_bytes) };
-    settings.gauges.set_position(page.n_bytes_emitted as u64, page.size as u64);
-    // Without pagination the next poll delivers the whole response again.
-    let is_complete = settings.pagination.is_none() && page.items.is_empty();
-    if hashes.is_empty() && !(is_complete && previous.taken > 0) {
-        return None;
-    }
-    let n_items = hashes.len();
-    let positions = BatchPositions { previous, first, hashes, is_complete };
-    *position = positions.position_after(n_items);
-    let batch = ReadBatch::new(records).with_rejects(rejects);
-    Some(batch.with_positions(move |n_items| Position::new(positions.position_after(n_items))))
-}
-
-/// The positions inside and after a batch.
-struct BatchPositions {
-    /// The position before the batch.
-    previous: HttpPosition,
-    first: HttpPosition,
-    /// The hash of the response up to each item of the batch.
-    hashes: Vec<RecordsHash>,
-    is_complete: bool,
-}
-
-impl BatchPositions {
-    fn position_after(&self, n_items: usize) -> HttpPosition {
-        let offset = self.first.offset + n_items as u64;
-        if self.is_complete && n_items == self.hashes.len() {
-            return HttpPosition::before(PageRequest::first(Place::First), offset);
-        }
-        let Some(&hash) = n_items.checked_sub(1).and_then(|last| self.hashes.get(last)) else {
-            return self.previous.clone();
-        };
-        HttpPosition {
-            request: self.first.request.clone(),
-            taken: self.first.taken + n_items as u64,
-            hash,
-            offset,
         }
     }
 }

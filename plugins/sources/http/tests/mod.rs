@@ -1,14 +1,19 @@
 //! The source against a real HTTP server in this process.
 
 mod auth;
+mod elements;
 mod errors;
+mod incremental;
 mod limits;
 mod pages;
 mod pagination;
 mod redirects;
 mod requests;
 mod responses;
+mod shaping;
+mod templates;
 mod tls;
+mod unchanged;
 
 use std::sync::Mutex;
 use std::time::Duration;

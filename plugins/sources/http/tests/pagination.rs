@@ -116,24 +116,11 @@ async fn run_after_the_last_page_returns_only_new_records() {
 }
 
 #[tokio::test]
-async fn run_without_pagination_returns_all_records_again() {
-    let server = serve([json_response(json!([1, 2, 3]))]).await;
-    let first = run(&server, json!({}), None, usize::MAX).await;
-    let second = run(&server, json!({}), first.position, usize::MAX).await;
-    assert_eq!(second.bodies, ["1", "2", "3"]);
-    assert_eq!(second.offsets, [3, 4, 5]);
-}
-
-#[tokio::test]
-async fn changed_response_is_delivered_from_its_beginning() {
-    let server =
-        serve([json_response(json!([1, 2, 3])), json_response(json!([1, 9, 3])), json_response(json!([]))])
-            .await;
+async fn changed_response_repeats_no_delivered_record() {
+    let server = serve([json_response(json!([1, 2, 3])), json_response(json!([1, 9, 3]))]).await;
     let first = run(&server, json!({}), None, 2).await;
-    let second = run(&server, json!({}), first.position.clone(), usize::MAX).await;
-    assert_eq!(second.bodies, ["1", "9", "3"]);
-    let shorter = run(&server, json!({}), first.position, usize::MAX).await;
-    assert_eq!(shorter.position.unwrap()["taken"], 0);
+    let second = run(&server, json!({}), first.position, usize::MAX).await;
+    assert_eq!(second.bodies, ["9", "3"]);
 }
 
 #[tokio::test]
@@ -176,10 +163,10 @@ async fn saved_link_has_no_sent_value_and_asks_with_all_of_them() {
     assert_eq!(rest.bodies, ["3"], "{rest:?}");
     let mut renewed = options;
     renewed["query"]["appid"] = json!("renewed");
-    let rest = run(&server, renewed, part.position, usize::MAX).await;
-    assert!(rest.error.is_some(), "{rest:?}");
+    let n_before = server.received_requests().await.unwrap().len();
+    drop(run(&server, renewed, part.position, usize::MAX).await);
     let requests = server.received_requests().await.unwrap();
-    assert!(requests.last().unwrap().url.query().unwrap().starts_with("appid=renewed&page=2"));
+    assert!(requests[n_before].url.query().unwrap().starts_with("appid=renewed&page=2"));
 }
 
 #[tokio::test]
@@ -233,13 +220,45 @@ async fn polling_waits_for_the_interval_and_returns_new_records() {
 }
 
 #[tokio::test]
-async fn position_of_another_pagination_is_ignored() {
-    let first = run(&page_server(3, 2).await, page_options(), None, usize::MAX).await;
-    let second = run(&cursor_server(3).await, cursor_options(), first.position, usize::MAX).await;
-    assert_eq!(second.bodies, numbers(0..3));
-    assert_eq!(second.offsets, [3, 4, 5]);
-    let forgotten = serve([ResponseTemplate::new(400)]).await;
-    let failure = run(&forgotten, cursor_options(), second.position, usize::MAX).await.failure();
-    assert!(failure.starts_with("fatal: resuming at the saved position"), "{failure}");
-    assert!(failure.contains("--from-start"), "{failure}");
+async fn position_of_another_pagination_reads_all_pages_and_repeats_nothing() {
+    let first = run(&page_server(3, 2).await, page_options(), None, 3).await;
+    let second = run(&cursor_server(4).await, cursor_options(), first.position, usize::MAX).await;
+    assert_eq!(second.bodies, ["3"]);
+    assert_eq!(second.offsets, [3]);
+}
+
+#[tokio::test]
+async fn refused_saved_page_restarts_the_walk_and_repeats_nothing() {
+    let part = run(&cursor_server(7).await, cursor_options(), None, 5).await;
+    let server = cursor_server(7).await;
+    let refused = Mock::given(query_param("after", "at 4")).respond_with(ResponseTemplate::new(400));
+    refused.up_to_n_times(1).with_priority(1).mount(&server).await;
+    let rest = run(&server, cursor_options(), part.position.clone(), usize::MAX).await;
+    assert!(rest.error.is_none() && rest.bodies == numbers(5..7), "{rest:?}");
+    let failure = run(&serve([ResponseTemplate::new(400)]).await, cursor_options(), part.position, 1).await;
+    assert!(failure.failure().starts_with("fatal: "), "{failure:?}");
+}
+
+#[tokio::test]
+async fn newest_first_pages_are_read_again_from_the_front() {
+    let served = |newest: usize| async move {
+        let server = MockServer::builder().start().await;
+        let response = move |request: &Request| {
+            let page = request.url.query_pairs().find(|(name, _)| name == "page").map(|(_, page)| page);
+            let page: usize = page.unwrap_or_default().parse().expect("a page");
+            let rows: Vec<usize> = (0..newest).rev().skip((page - 1) * 2).take(2).collect();
+            json_response(json!({"data": rows}))
+        };
+        Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
+        server
+    };
+    let mut position = None;
+    for (newest, expected) in
+        [(5, vec!["4", "3", "2", "1", "0"]), (5, vec![]), (6, vec!["5"]), (9, vec!["8", "7", "6"])]
+    {
+        let server = served(newest).await;
+        let part = run(&server, page_options(), position, usize::MAX).await;
+        assert!(part.error.is_none() && part.bodies == expected, "{newest}: {part:?}");
+        position = part.position;
+    }
 }

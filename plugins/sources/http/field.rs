@@ -1,0 +1,187 @@
+//! Fields of records: `"Date"`, or a JSON pointer such as `"/bar/date"`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use runner_core::{Body, Result};
+use schemars::JsonSchema;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+/// The place of a field in a record.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(inline, extend("type" = "string"))]
+pub(super) struct Field {
+    text: String,
+    tokens: Vec<String>,
+}
+
+/// One field, or a list of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "serde_json::Value")]
+#[schemars(inline, extend("type" = ["string", "array"], "items" = { "type": "string" }))]
+pub(super) struct Fields(pub(super) Vec<Field>);
+
+impl TryFrom<String> for Field {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let tokens = match text.strip_prefix('/') {
+            Some(rest) => rest.split('/').map(|token| token.replace("~1", "/").replace("~0", "~")).collect(),
+            None if text.is_empty() => return Err("expected the name of a field, got an empty text".into()),
+            None => vec![text.clone()],
+        };
+        Ok(Field { text, tokens })
+    }
+}
+
+impl TryFrom<serde_json::Value> for Fields {
+    type Error = String;
+
+    fn try_from(value: serde_json::Value) -> Result<Self, String> {
+        let names = match value {
+            serde_json::Value::String(name) => vec![name],
+            other => serde_json::from_value(other)
+                .map_err(|_| "expected the name of a field, or a list of such names".to_owned())?,
+        };
+        names.into_iter().map(Field::try_from).collect::<Result<_, _>>().map(Fields)
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The JSON text of a body; a row becomes an object.
+pub(super) fn json_text(body: &Body) -> Cow<'_, [u8]> {
+    match body {
+        Body::Bytes(bytes) | Body::ParsedBytes(bytes, _) => Cow::Borrowed(bytes),
+        Body::Value(value) => Cow::Owned(value.to_string().into_bytes()),
+        Body::Row(row) => {
+            let mut text = Vec::with_capacity(row.size() * 2);
+            row.write_json(&mut text);
+            Cow::Owned(text)
+        }
+        Body::Tombstone => Cow::Borrowed(b""),
+    }
+}
+
+/// The members of a JSON object, in their order, with unparsed values.
+#[derive(Debug)]
+pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some((Key(name), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
+                    members.push((name, value));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+/// A key that is borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> Members<'a> {
+    /// The members of `text`; `None` if it is not an object.
+    pub(super) fn of(text: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(text).ok()
+    }
+
+    /// The text of a field; `None` if it is missing.
+    pub(super) fn get(&self, field: &Field) -> Option<&'a str> {
+        let (first, rest) = field.tokens.split_first()?;
+        // The last of several equal keys counts, as in most JSON parsers.
+        let mut found = self.0.iter().rev().find(|(name, _)| name == first)?.1.get();
+        for token in rest {
+            let inner: &RawValue = if found.starts_with('[') {
+                let items: Vec<&'a RawValue> = serde_json::from_str(found).ok()?;
+                items.get(token.parse::<usize>().ok()?)?
+            } else {
+                let members: Members<'a> = serde_json::from_str(found).ok()?;
+                members.0.into_iter().rev().find(|(name, _)| name == token)?.1
+            };
+            found = inner.get();
+        }
+        Some(found)
+    }
+
+    /// The hash of some fields. A missing field is not an empty one.
+    pub(super) fn hash(&self, fields: &Fields) -> u64 {
+        let mut hash = Xxh3::new();
+        for field in &fields.0 {
+            match self.get(field) {
+                Some(text) => {
+                    hash.update(&(text.len() as u64 + 1).to_le_bytes());
+                    hash.update(text.as_bytes());
+                }
+                None => hash.update(&0_u64.to_le_bytes()),
+            }
+        }
+        hash.digest()
+    }
+}
+
+/// The hash of a whole record.
+pub(super) fn content_hash(text: &[u8]) -> u64 {
+    xxh3_64(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(text: &str) -> Field {
+        Field::try_from(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn field_is_found_by_name_or_pointer() {
+        let text = br#"{"a": 1, "b/c": {"d": [7, {"e": "x"}]}, "a": 2}"#;
+        let members = Members::of(text).unwrap();
+        let get = |name: &str| members.get(&field(name));
+        assert_eq!(get("a"), Some("2"));
+        assert_eq!(get("b/c"), Some(r#"{"d": [7, {"e": "x"}]}"#));
+        assert_eq!(get("/b~1c/d/1/e"), Some("\"x\""));
+        assert_eq!((get("/b~1c/d/9"), get("z"), get("/a/b")), (None, None, None));
+        assert!(Members::of(b"[1]").is_none() && Members::of(b"{").is_none());
+    }
+
+    #[test]
+    fn hash_tells_missing_and_moved_values_apart() {
+        let fields: Fields = serde_json::from_value(serde_json::json!(["a", "b"])).unwrap();
+        let hash = |text: &str| Members::of(text.as_bytes()).unwrap().hash(&fields);
+        assert_eq!(hash(r#"{"a":1,"b":2,"c":3}"#), hash(r#"{"b":2, "a":1}"#));
+        assert_ne!(hash(r#"{"a":12,"b":3}"#), hash(r#"{"a":1,"b":23}"#));
+        assert_ne!(hash(r#"{"a":1}"#), hash(r#"{"b":1}"#));
+        assert_ne!(hash(r#"{"a":1}"#), hash(r#"{"a":1,"b":null}"#));
+    }
+
+    #[test]
+    fn fields_are_one_name_or_a_list() {
+        let read = |value| serde_json::from_value::<Fields>(value).map(|fields| fields.0.len());
+        assert_eq!(read(serde_json::json!("a")).unwrap(), 1);
+        assert_eq!(read(serde_json::json!([])).unwrap(), 0);
+        assert!(read(serde_json::json!([1])).unwrap_err().to_string().contains("a list of such names"));
+        assert!(read(serde_json::json!("")).is_err());
+    }
+}

@@ -1,0 +1,127 @@
+//! The position of one element: the newest value, and the rows near it; one for each value of `by`.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::packed::Hashes;
+use super::Incremental;
+use super::value::CursorValue;
+
+/// The positions of an element, by the values of `by`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Groups(pub(super) BTreeMap<String, Group>);
+
+/// One position.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(into = "SavedGroup", try_from = "SavedGroup")]
+pub(super) struct Group {
+    /// The newest delivered value, unless all of them are more than a day ahead.
+    pub(super) newest: Option<CursorValue>,
+    /// The delivered rows that may come again.
+    pub(super) recent: Vec<KnownRow>,
+}
+
+/// A delivered row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct KnownRow {
+    pub(super) at: CursorValue,
+    pub(super) key: u64,
+    /// The hash of the fields that are compared.
+    pub(super) content: u64,
+}
+
+/// A group in a checkpoint: for each value the keys and contents of its rows.
+#[derive(Serialize, Deserialize)]
+struct SavedGroup {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    newest: Option<CursorValue>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    recent: Vec<(CursorValue, Hashes)>,
+}
+
+impl From<Group> for SavedGroup {
+    fn from(group: Group) -> Self {
+        let mut recent: Vec<(CursorValue, Hashes)> = Vec::new();
+        for KnownRow { at, key, content } in group.recent {
+            match recent.last_mut() {
+                Some((last, hashes)) if *last == at => hashes.0.extend([key, content]),
+                _ => recent.push((at, Hashes(vec![key, content]))),
+            }
+        }
+        SavedGroup { newest: group.newest, recent }
+    }
+}
+
+impl TryFrom<SavedGroup> for Group {
+    type Error = &'static str;
+
+    fn try_from(saved: SavedGroup) -> Result<Self, Self::Error> {
+        let mut recent = Vec::new();
+        for (at, hashes) in saved.recent {
+            let (pairs, rest) = hashes.0.as_chunks::<2>();
+            if !rest.is_empty() {
+                return Err("a row has a key and no content");
+            }
+            recent.extend(pairs.iter().map(|&[key, content]| KnownRow { at: at.clone(), key, content }));
+        }
+        Ok(Group { newest: saved.newest, recent })
+    }
+}
+
+impl Groups {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value of `{{ since }}`: the oldest of the newest values less `lag`, or `start`.
+    pub(crate) fn since(&self, options: &Incremental) -> Option<CursorValue> {
+        let values = self.0.values().filter_map(|group| group.newest.as_ref());
+        let oldest = values.reduce(|a, b| if b.compare(a) == Some(Ordering::Less) { b } else { a });
+        let Some(oldest) = oldest else { return options.start.clone() };
+        let since = options.less_lag(oldest);
+        match &options.start {
+            Some(start) if since.compare(start) == Some(Ordering::Less) => Some(start.clone()),
+            _ => Some(since),
+        }
+    }
+}
+
+impl Group {
+    /// The oldest value that is emitted; anything if there is none.
+    pub(super) fn threshold(&self, options: &Incremental) -> Option<CursorValue> {
+        let newest = self.newest.as_ref().map(|newest| options.less_lag(newest));
+        match (newest, &options.start) {
+            (Some(newest), Some(start)) if newest.compare(start) == Some(Ordering::Less) => {
+                Some(start.clone())
+            }
+            (Some(newest), _) => Some(newest),
+            (None, start) => start.clone(),
+        }
+    }
+
+    /// Adds rows, forgets those that are too old to come again, and moves to `newest`.
+    pub(super) fn update(
+        &mut self,
+        rows: impl IntoIterator<Item = KnownRow>,
+        newest: Option<CursorValue>,
+        options: &Incremental,
+    ) {
+        self.newest = newest;
+        let bound = self.newest.as_ref().map(|newest| options.less_lag(newest));
+        let mut known: BTreeMap<u64, KnownRow> = BTreeMap::new();
+        for row in std::mem::take(&mut self.recent).into_iter().chain(rows) {
+            known.insert(row.key, row);
+        }
+        let is_near =
+            |row: &KnownRow| bound.as_ref().is_none_or(|bound| row.at.compare(bound) != Some(Ordering::Less));
+        self.recent = known.into_values().filter(is_near).collect();
+        // Rows with the same value stand together in a checkpoint.
+        self.recent.sort_by(|a, b| {
+            let order = a.at.compare(&b.at).unwrap_or(Ordering::Equal);
+            order.then_with(|| a.at.text().cmp(b.at.text())).then(a.key.cmp(&b.key))
+        });
+    }
+}

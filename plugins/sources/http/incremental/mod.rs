@@ -1,0 +1,153 @@
+//! The `incremental` option: only rows that are newer than what was delivered.
+
+mod format;
+mod groups;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod value;
+mod window;
+
+use std::time::Duration;
+
+use runner_core::{HumanDuration, OptionError, Result};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::field::{Field, Fields};
+
+pub(super) use self::format::TimeFormat;
+pub(super) use self::groups::Groups;
+pub(super) use self::rows::{Decision, Rows, RowsSnapshot, SavedRows};
+pub(super) use self::value::{CursorValue, Nanos, now};
+pub(super) use self::window::Window;
+
+/// Emits only rows that are newer than what was delivered, in this run and in earlier ones.
+///
+/// The position is the newest delivered value of `cursor`. It moves when a whole walk is
+/// delivered: all pages of an element, or of one window of `step`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Incremental {
+    /// The field that tells new rows from old ones: a date, a time, an epoch, a number or text.
+    /// A name, or a JSON pointer into the record as it is after `remap` and `add`. A record
+    /// without it is rejected.
+    pub(super) cursor: Field,
+    /// The first value: older rows are not emitted. `{{ since }}` has this value until something
+    /// was delivered. Without it all rows are new in the first run.
+    pub(super) start: Option<CursorValue>,
+    /// How `{{ since }}`, `{{ now }}`, `{{ from }}` and `{{ to }}` are written: `"epoch"`,
+    /// `"epoch_ms"`, `"rfc3339"` or a strftime pattern, in UTC. Without it in the form of `start`.
+    pub(super) format: Option<TimeFormat>,
+    /// How far behind the newest value rows may still arrive: a duration, or a number if the values
+    /// are numbers. `{{ since }}` goes back by it. Without it there are no late rows.
+    pub(super) lag: Option<Lag>,
+    /// A field, or several, whose values have a position each, such as the symbol where one answer
+    /// holds several. `{{ since }}` is then the oldest of their positions.
+    #[serde(default)]
+    pub(super) by: Fields,
+    /// The fields that identify a row, among those at the newest value and within `lag`. Without it
+    /// the whole content does.
+    pub(super) key: Option<Fields>,
+    /// A row with a known `key` is emitted again if one of these fields has changed. Without it any
+    /// field counts; with `[]` none.
+    pub(super) compare: Option<Fields>,
+    /// `"newest_first"`: a walk stops after a page whose rows are all older than the newest value
+    /// less `lag`. Otherwise a walk reads all pages.
+    #[serde(default)]
+    pub(super) order: Order,
+    /// Keeps back rows that are younger than this, such as a bar that is still open.
+    pub(super) hold: Option<HumanDuration>,
+    /// Splits the time from the position to now into windows of this length; `{{ from }}` and
+    /// `{{ to }}` are their bounds. Requires `start`.
+    pub(super) step: Option<HumanDuration>,
+}
+
+/// The order of the rows of an API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Order {
+    /// Any order; a walk reads all pages.
+    #[default]
+    Any,
+    /// No page holds a row that is newer than those of the pages before.
+    NewestFirst,
+}
+
+/// A span of time, or a difference of numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(try_from = "Value")]
+#[schemars(inline, extend("type" = ["string", "number"], "examples" = ["2d", 100]))]
+pub(super) enum Lag {
+    Time(Duration),
+    Number(f64),
+}
+
+impl TryFrom<Value> for Lag {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        match value {
+            Value::String(text) => HumanDuration::try_from(text).map(|span| Lag::Time(span.0)),
+            Value::Number(number) => match number.as_f64().filter(|number| *number >= 0.0) {
+                Some(number) => Ok(Lag::Number(number)),
+                None => Err(format!("`{number}` is negative")),
+            },
+            _ => Err("expected a duration such as \"2d\", or a number".into()),
+        }
+    }
+}
+
+impl Incremental {
+    /// Checks combinations of options.
+    pub(super) fn check(&self) -> Result<()> {
+        let error =
+            |option: &str, message: &str| Err(OptionError::new(format!("incremental.{option}"), message));
+        if let Some(step) = self.step {
+            if step.unless_zero().is_none() {
+                return error("step", "must be greater than 0");
+            }
+            match &self.start {
+                None => return error("step", "requires `start`, where the first window begins"),
+                Some(start) if start.time().is_none() => {
+                    return error("start", "must be a point in time, since `step` splits time");
+                }
+                Some(_) => {}
+            }
+        }
+        if matches!(self.lag, Some(Lag::Number(_))) && self.hold.or(self.step).is_some() {
+            return error("lag", "must be a duration, since `hold` and `step` require points in time");
+        }
+        Ok(())
+    }
+
+    /// A value less `lag`.
+    fn less_lag(&self, value: &CursorValue) -> CursorValue {
+        let less = match self.lag {
+            None => None,
+            Some(Lag::Time(span)) => value.minus_time(span),
+            Some(Lag::Number(number)) => value.minus_number(number),
+        };
+        less.unwrap_or_else(|| value.clone())
+    }
+
+    /// The format of points in time in requests, if `format` or `start` determine it.
+    pub(super) fn time_format(&self) -> Option<TimeFormat> {
+        self.format.clone().or_else(|| TimeFormat::of(self.start.as_ref()?.text()))
+    }
+
+    /// A value as requests contain it.
+    pub(super) fn write(&self, value: &CursorValue) -> String {
+        // Numbers that are counted need no unit.
+        let is_number = |value: &CursorValue| value.kind() == "a number";
+        let is_same_kind = self.start.as_ref().is_none_or(|start| is_number(start) && is_number(value));
+        if self.format.is_none() && (is_same_kind || self.start.as_ref() == Some(value)) {
+            return value.text().to_owned();
+        }
+        match (self.time_format(), value.time()) {
+            (Some(format), Some(time)) => format.write(time),
+            _ => value.text().to_owned(),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Lists of hashes, saved as compact text.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Hashes of rows. In a checkpoint each of them takes 11 characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Hashes(pub(super) Vec<u64>);
+
+impl Hashes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Hashes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|hash| hash.to_le_bytes()).collect();
+        serializer.serialize_str(&STANDARD_NO_PAD.encode(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Hashes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = STANDARD_NO_PAD.decode(text).map_err(serde::de::Error::custom)?;
+        let (chunks, rest) = bytes.as_chunks::<8>();
+        if !rest.is_empty() {
+            return Err(serde::de::Error::custom("the hashes are incomplete"));
+        }
+        Ok(Hashes(chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_round_trip() {
+        for hashes in [vec![], vec![0], vec![1, u64::MAX, 7]] {
+            let saved = serde_json::to_string(&Hashes(hashes.clone())).unwrap();
+            assert_eq!(serde_json::from_str::<Hashes>(&saved).unwrap().0, hashes);
+        }
+        assert!(serde_json::from_str::<Hashes>("\"AAAA\"").is_err());
+    }
+}

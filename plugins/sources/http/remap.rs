@@ -1,0 +1,120 @@
+//! The `remap` option: a program in VRL that makes records of elements or of whole answers.
+
+use std::path::PathBuf;
+
+use runner_core::{Body, BuildContext, OptionError, Result};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::elements::Element;
+use crate::shared::vrl::{Program, ProgramText};
+
+pub(super) use crate::shared::vrl::{Made, Metadata};
+
+/// The program, as it is written.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(try_from = "Value")]
+#[schemars(inline, extend("type" = ["string", "object"]))]
+pub(super) struct RemapConfig {
+    source: Option<String>,
+    file: Option<PathBuf>,
+    on: On,
+}
+
+/// What the program runs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum On {
+    /// Each element of the records.
+    #[default]
+    Element,
+    /// All of them at once.
+    Answer,
+}
+
+/// The table form of the option.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    source: Option<String>,
+    file: Option<PathBuf>,
+    #[serde(default)]
+    on: On,
+}
+
+impl TryFrom<Value> for RemapConfig {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        let table = match value {
+            Value::String(source) => Table { source: Some(source), file: None, on: On::Element },
+            table @ Value::Object(_) => serde_json::from_value(table).map_err(|error| error.to_string())?,
+            _ => return Err("expected a program, or a table with `source` or `file`".into()),
+        };
+        let Table { source, file, on } = table;
+        if source.is_some() == file.is_some() {
+            return Err("set one of `source` and `file`".into());
+        }
+        Ok(RemapConfig { source, file, on })
+    }
+}
+
+/// A compiled program.
+pub(super) struct Remap {
+    program: Program,
+    pub(super) on: On,
+    /// The hash of its text.
+    pub(super) hash: u64,
+}
+
+impl std::fmt::Debug for Remap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Remap").field("on", &self.on).finish_non_exhaustive()
+    }
+}
+
+impl RemapConfig {
+    pub(super) fn compile(&self, context: &BuildContext) -> Result<Remap> {
+        let text = match (&self.source, &self.file) {
+            (Some(source), _) => ProgramText::inline("remap", source)?,
+            (None, Some(file)) => ProgramText::read("remap", file, context)?,
+            (None, None) => return Err(OptionError::new("remap", "set one of `source` and `file`")),
+        };
+        let hash = xxh3_64(text.text.as_bytes());
+        Ok(Remap { program: Program::compile(&text, None, context)?, on: self.on, hash })
+    }
+}
+
+impl Remap {
+    pub(super) fn run(&self, body: &Body, metadata: &Metadata) -> Result<Made> {
+        self.program.run(body, metadata)
+    }
+
+    pub(super) fn run_json(&self, json: &[u8], metadata: &Metadata) -> Result<Made> {
+        self.program.run_json(json, metadata)
+    }
+}
+
+/// The fields of an element, which the program reads as `%symbol`.
+pub(super) fn metadata(element: &Element) -> Metadata {
+    Metadata::new(element.fields().iter().map(|(name, value)| (name.as_str(), value.clone())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn program_is_a_text_or_a_table() {
+        let read = |value: Value| RemapConfig::try_from(value);
+        assert_eq!(read(json!(".")).unwrap().on, On::Element);
+        assert_eq!(read(json!({"file": "a.vrl", "on": "answer"})).unwrap().on, On::Answer);
+        assert!(read(json!({"on": "answer"})).unwrap_err().contains("set one of"));
+        assert!(read(json!({"source": ".", "file": "a"})).unwrap_err().contains("set one of"));
+        assert!(read(json!({"source": ".", "x": 1})).unwrap_err().contains("unknown field"));
+        assert!(read(json!(1)).is_err());
+    }
+}

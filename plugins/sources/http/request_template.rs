@@ -1,0 +1,147 @@
+//! The parts of a request with variables, and their values in one walk.
+
+use anyhow::{Context as _, anyhow};
+use reqwest::Url;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
+use runner_core::{OptionError, OptionErrors, Result};
+
+use super::HttpConfig;
+use super::auth;
+use super::client::RequestParts;
+use super::template::{Place, Template, Values, variable_in_host};
+
+/// A request whose parts may have variables.
+#[derive(Clone, Debug)]
+pub(super) struct RequestTemplate {
+    /// The parts as they are written, which are complete if there are no variables.
+    base: RequestParts,
+    has_variables: bool,
+    endpoint: Template,
+    query: Vec<(String, Template)>,
+    headers: Vec<(HeaderName, Template)>,
+    body: Option<(Template, Place)>,
+}
+
+impl RequestTemplate {
+    /// The request of the options, whose parts as they are written are `base`.
+    pub(super) fn new(config: &HttpConfig, base: RequestParts) -> Self {
+        let query = config.query.iter();
+        let query = query.flat_map(|(name, values)| values.0.iter().map(move |value| (name, value)));
+        let query: Vec<(String, Template)> =
+            query.map(|(name, value)| (name.clone(), Template::parse(value))).collect();
+        let header = |(name, value): (&String, &runner_core::Secret)| {
+            let template = Template::parse(value.expose());
+            template.has_variables().then_some((HeaderName::try_from(name).ok()?, template))
+        };
+        let headers: Vec<(HeaderName, Template)> = config.headers.iter().filter_map(header).collect();
+        let is_form = || {
+            let content_type = base.headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+            content_type.is_some_and(|it| it.starts_with("application/x-www-form-urlencoded"))
+        };
+        let body = config.body.as_deref().map(|text| {
+            let place = match text.trim_start().starts_with(['{', '[']) {
+                true => Place::Json,
+                false if is_form() => Place::Form,
+                false => Place::Plain,
+            };
+            (Template::parse(text), place)
+        });
+        let endpoint = Template::parse(config.endpoint.trim());
+        let has_variables = endpoint.has_variables()
+            || query.iter().any(|(_, value)| value.has_variables())
+            || !headers.is_empty()
+            || body.as_ref().is_some_and(|(body, _)| body.has_variables());
+        RequestTemplate { base, has_variables, endpoint, query, headers, body }
+    }
+
+    /// The headers that are the same for all elements.
+    pub(super) fn headers_without_variables(&self) -> HeaderMap {
+        let mut headers = self.base.headers.clone();
+        for (name, _) in &self.headers {
+            headers.remove(name);
+        }
+        headers
+    }
+
+    /// The parts with the values of one walk.
+    pub(super) fn render(&self, values: &Values<'_>) -> Result<RequestParts> {
+        if !self.has_variables {
+            return Ok(self.base.clone());
+        }
+        let text = self.endpoint.render_url(values).context("`endpoint`")?;
+        let mut endpoint = Url::parse(&text).map_err(|error| {
+            anyhow!("`endpoint` is not a valid URL with the values of this element: {error}")
+        })?;
+        endpoint.set_fragment(None);
+        for (name, value) in &self.query {
+            // `append_pair` encodes the value.
+            let value = value.render(values, Place::Plain).with_context(|| format!("`query.{name}`"))?;
+            endpoint.query_pairs_mut().append_pair(name, &value);
+        }
+        let mut headers = self.base.headers.clone();
+        for (name, value) in &self.headers {
+            let option = format!("headers.{name}");
+            let value = value.render(values, Place::Header).with_context(|| format!("`{option}`"))?;
+            headers.insert(name.clone(), auth::header_value(&option, &value)?);
+        }
+        let body = match &self.body {
+            Some((body, place)) => Some(body.render(values, *place).context("`body`")?.into()),
+            None => None,
+        };
+        Ok(RequestParts { endpoint, headers, body })
+    }
+}
+
+/// Refuses variables that have no value, or stand where none may.
+pub(super) fn check(config: &HttpConfig, names: &[String]) -> Result<()> {
+    let mut errors = Vec::new();
+    if let Some(name) = variable_in_host(&config.endpoint) {
+        let message = format!(
+            "`{{{{ {name} }}}}` stands in the scheme, host or port; variables may stand in the path and the query"
+        );
+        return Err(OptionError::new("endpoint", message));
+    }
+    let query =
+        config.query.iter().flat_map(|(name, values)| values.0.iter().map(move |it| (name, it.as_str())));
+    let query = query.map(|(name, value)| (format!("query.{name}"), value));
+    let headers = config.headers.iter().map(|(name, value)| (format!("headers.{name}"), value.expose()));
+    let single = [("endpoint", Some(config.endpoint.as_str())), ("body", config.body.as_deref())];
+    let single = single.into_iter().filter_map(|(option, text)| Some((option.to_owned(), text?)));
+    let add = config.add.iter().filter_map(|(name, value)| Some((format!("add.{name}"), value.as_str()?)));
+    for (option, text) in single.chain(query).chain(headers).chain(add) {
+        let template = Template::parse(text);
+        for name in template.variables() {
+            if let Err(message) = check_variable(config, name, names) {
+                errors.push(OptionError::new(option.clone(), message));
+            }
+        }
+    }
+    OptionErrors::none_of(errors)
+}
+
+fn check_variable(config: &HttpConfig, name: &str, names: &[String]) -> Result<(), String> {
+    let incremental = config.incremental.as_ref();
+    match name {
+        "now" => Ok(()),
+        "since" => match incremental {
+            None => Err("`{{ since }}` requires `incremental`, which knows what was delivered".into()),
+            Some(incremental) if incremental.start.is_none() => {
+                Err("`{{ since }}` requires `incremental.start`, its value in the first run".into())
+            }
+            Some(_) => Ok(()),
+        },
+        "from" | "to" => match incremental {
+            Some(incremental) if incremental.step.is_some() => Ok(()),
+            _ => Err(format!("`{{{{ {name} }}}}` requires `incremental.step`, the length of a window")),
+        },
+        _ if names.iter().any(|known| known == name) => Ok(()),
+        _ => {
+            let mut known: Vec<&str> = names.iter().map(String::as_str).collect();
+            known.extend(super::template::TIMES);
+            let list = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            Err(format!(
+                "`{{{{ {name} }}}}` is not known: the variables are the fields of `for_each` and times ({list})"
+            ))
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Makes records of the items of a response: `remap`, then `add`.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use runner_core::{Body, Error, Result};
+
+use super::add::Added;
+use super::decode::{Item, Items};
+use super::field::json_text;
+use super::page::Page;
+use super::remap::{Made, Remap};
+use super::walk::Walk;
+
+/// A record, or why an input gives none.
+#[derive(Debug)]
+pub(super) struct Shaped {
+    /// The bytes that identify it: the record's, or those of an input that gives none.
+    pub(super) raw: Bytes,
+    pub(super) body: Result<Body, Error>,
+}
+
+impl Page {
+    /// The next record of the page, or input that gives none.
+    pub(super) fn next_shaped(&mut self, remap: Option<&Remap>, walk: &Walk) -> Option<Shaped> {
+        loop {
+            if let Some(shaped) = self.shaped.pop_front() {
+                return Some(shaped);
+            }
+            let item = self.items.next()?;
+            match remap {
+                None => return Some(one(item, &walk.added)),
+                Some(remap) => self.shaped = made(item, remap, walk),
+            }
+        }
+    }
+}
+
+/// An item as it is, with the added fields.
+fn one(item: Item, added: &Added) -> Shaped {
+    if added.is_empty() || item.body.is_err() {
+        return Shaped { raw: item.raw, body: item.body };
+    }
+    let made = item.body.and_then(|body| added.apply(&json_text(&body)));
+    match made {
+        Ok(text) => with_bytes(text.into()),
+        Err(reason) => Shaped { raw: item.raw, body: Err(reason) },
+    }
+}
+
+/// What the program makes of an item. An error is one bad record, the item.
+fn made(item: Item, remap: &Remap, walk: &Walk) -> VecDeque<Shaped> {
+    let Item { raw, body } = item;
+    let made = body.and_then(|body| remap.run(&body, &walk.metadata));
+    all(raw, made, &walk.added)
+}
+
+/// What the program makes of the elements of a whole answer.
+pub(super) fn made_of_answer(json: Bytes, remap: &Remap, walk: &Walk) -> VecDeque<Shaped> {
+    let made = remap.run_json(&json, &walk.metadata);
+    all(json, made, &walk.added)
+}
+
+fn all(raw: Bytes, made: Result<Made>, added: &Added) -> VecDeque<Shaped> {
+    let texts = match made {
+        Ok(Made::Nothing) => Vec::new(),
+        Ok(Made::One(text)) => vec![text],
+        Ok(Made::Many(texts)) => texts,
+        Err(reason) => return VecDeque::from([Shaped { raw, body: Err(reason) }]),
+    };
+    let with_added = |text: Bytes| -> Result<Bytes> {
+        if added.is_empty() { Ok(text) } else { Ok(added.apply(&text)?.into()) }
+    };
+    // All records of an input, or none.
+    match texts.into_iter().map(with_added).collect::<Result<Vec<Bytes>>>() {
+        Ok(texts) => texts.into_iter().map(with_bytes).collect(),
+        Err(reason) => VecDeque::from([Shaped { raw, body: Err(reason) }]),
+    }
+}
+
+fn with_bytes(text: Bytes) -> Shaped {
+    Shaped { raw: text.clone(), body: Ok(Body::Bytes(text)) }
+}
+
+/// All items as one JSON array.
+pub(super) fn array_of(items: &mut Items) -> Result<Bytes> {
+    let mut text = vec![b'['];
+    while let Some(item) = items.next() {
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        text.extend_from_slice(&json_text(&item.body?));
+    }
+    text.push(b']');
+    Ok(text.into())
+}

@@ -1,0 +1,169 @@
+//! `for_each`: one walk per element.
+
+use wiremock::matchers::{header, path, query_param};
+
+use super::*;
+
+/// Three rows per symbol, as `?symbol=` names it.
+async fn symbol_server() -> MockServer {
+    let server = MockServer::builder().start().await;
+    let response = |request: &Request| {
+        let symbol = request.url.query_pairs().find(|(name, _)| name == "symbol");
+        let symbol = symbol.expect("a symbol").1.into_owned();
+        let rows: Vec<Value> = (1..4).map(|n| json!({"s": symbol, "n": n})).collect();
+        json_response(rows.into())
+    };
+    Mock::given(path("/prices")).respond_with(response).with_priority(9).mount(&server).await;
+    server
+}
+
+fn options(for_each: Value) -> Value {
+    json!({"for_each": for_each, "query": {"symbol": "{{ symbol }}"}})
+}
+
+fn rows(symbols: &[&str]) -> Vec<String> {
+    let row = |symbol: &&str, n: usize| json!({"s": symbol, "n": n}).to_string();
+    symbols.iter().flat_map(|symbol| (1..4).map(move |n| row(symbol, n))).collect()
+}
+
+#[tokio::test]
+async fn elements_are_walked_in_order_with_one_numbering() {
+    let server = symbol_server().await;
+    for more in
+        [json!({}), json!({"unchanged": "deliver"}), json!({"incremental": {"cursor": "n", "by": "s"}})]
+    {
+        for n_at_once in 1..9 {
+            let mut options = options(json!({"symbol": ["B", "A", "C"]}));
+            options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let (mut position, mut bodies, mut offsets) = (None, Vec::new(), Vec::new());
+            while bodies.len() < 9 {
+                let part = run(&server, options.clone(), position, n_at_once.min(9 - bodies.len())).await;
+                assert!(part.error.is_none(), "{part:?}");
+                bodies.extend(part.bodies);
+                offsets.extend(part.offsets);
+                position = part.position;
+            }
+            assert_eq!(bodies, rows(&["B", "A", "C"]), "{n_at_once} at once, {options}");
+            assert_eq!(offsets, (0..9).collect::<Vec<u64>>());
+            let again = run(&server, options, position, usize::MAX).await;
+            let n_again = if more.get("unchanged").is_some() { 9 } else { 0 };
+            assert_eq!(again.bodies.len(), n_again, "{n_at_once} at once, {more}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn edited_elements_keep_the_positions_of_the_others() {
+    let server = symbol_server().await;
+    let first = run(&server, options(json!({"symbol": ["A", "B"]})), None, usize::MAX).await;
+    assert_eq!(first.bodies, rows(&["A", "B"]));
+    let edited = options(json!([{"symbol": "C"}, {"symbol": "B"}]));
+    let second = run(&server, edited, first.position, usize::MAX).await;
+    assert_eq!(second.bodies, rows(&["C"]));
+    assert_eq!(second.offsets, [6, 7, 8]);
+    let all = run(&server, options(json!({"symbol": ["A", "B", "C"]})), second.position, usize::MAX).await;
+    assert_eq!(all.bodies, [""; 0]);
+}
+
+#[tokio::test]
+async fn elements_come_from_a_file_or_another_request() {
+    let server = symbol_server().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("symbols.csv");
+    std::fs::write(&file, "symbol\nA\n\"B\"\n").unwrap();
+    let read = run_once(&server, options(json!({"file": file}))).await;
+    assert_eq!(read.bodies, rows(&["A", "B"]));
+
+    let symbols = json!({"data": [{"id": "B"}, {"id": "A"}]});
+    let asked = Mock::given(path("/symbols")).and(header("x-key", "s3cret"));
+    asked.respond_with(json_response(symbols)).expect(1).mount(&server).await;
+    let endpoint = format!("{}/symbols", server.uri());
+    let mut options = options(json!({"endpoint": endpoint, "records": "/data", "fields": {"symbol": "/id"}}));
+    options["auth"] = json!({"strategy": "api_key", "in": "header", "name": "X-Key", "value": "s3cret"});
+    let read = run_once(&server, options).await;
+    assert!(read.error.is_none() && read.bodies == rows(&["B", "A"]), "{read:?}");
+}
+
+#[tokio::test]
+async fn element_that_fails_is_tried_again_after_the_others() {
+    for (status, n_fails, recovers) in [(404, 1, true), (500, 1, true), (404, 9, false)] {
+        let server = symbol_server().await;
+        let bad = Mock::given(query_param("symbol", "A")).respond_with(ResponseTemplate::new(status));
+        bad.up_to_n_times(n_fails).with_priority(1).mount(&server).await;
+        let read = run_once(&server, options(json!({"symbol": ["A", "B", "C"]}))).await;
+        if recovers {
+            assert!(read.error.is_none() && read.bodies == rows(&["B", "C", "A"]), "{status}: {read:?}");
+        } else {
+            assert_eq!(read.bodies, rows(&["B", "C"]));
+            let failure = read.failure();
+            assert!(failure.starts_with("fatal: 1 of 3 elements have failed"), "{failure}");
+            assert!(failure.contains("symbol = `A`") && failure.contains("404"), "{failure}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn transient_failure_of_an_element_is_retried_by_the_engine_in_turn() {
+    let server = symbol_server().await;
+    let busy = Mock::given(query_param("symbol", "A")).respond_with(ResponseTemplate::new(503));
+    busy.up_to_n_times(3).with_priority(1).mount(&server).await;
+    let mut source = build(&server, options(json!({"symbol": ["A", "B"]}))).unwrap();
+    source.open(&Start::default()).await.unwrap();
+    let first = read(&mut *source, usize::MAX).await;
+    assert_eq!(first.bodies, rows(&["B"]));
+    assert!(first.failure().starts_with("retry: "), "{first:?}");
+    assert!(read(&mut *source, usize::MAX).await.failure().starts_with("retry: "));
+    let last = read(&mut *source, usize::MAX).await;
+    assert!(last.error.is_none() && last.bodies == rows(&["A"]), "{last:?}");
+}
+
+#[tokio::test]
+async fn failed_element_is_tried_again_at_the_next_poll() {
+    let server = symbol_server().await;
+    let bad = Mock::given(query_param("symbol", "A")).respond_with(ResponseTemplate::new(404));
+    bad.up_to_n_times(4).with_priority(1).mount(&server).await;
+    let mut options = options(json!({"symbol": ["A", "B"]}));
+    options["interval"] = json!("1ms");
+    let read = run(&server, options, None, 6).await;
+    assert!(read.error.is_none() && read.bodies == rows(&["B", "A"]), "{read:?}");
+}
+
+#[tokio::test]
+async fn interrupted_walk_of_a_failed_element_continues_where_it_was() {
+    let server = MockServer::builder().start().await;
+    let response = |request: &Request| {
+        let parameter =
+            |name: &str| request.url.query_pairs().find(|it| it.0 == name).map(|it| it.1.into_owned());
+        let page: usize = parameter("page").unwrap().parse().unwrap();
+        let rows: Vec<Value> = (1..=2).map(|n| json!([parameter("symbol"), page, n])).collect();
+        json_response(if page < 4 { json!({"data": rows}) } else { json!({"data": []}) })
+    };
+    Mock::given(path("/prices")).respond_with(response).with_priority(9).mount(&server).await;
+    let bad = Mock::given(query_param("symbol", "A")).and(query_param("page", "3"));
+    bad.respond_with(ResponseTemplate::new(500)).up_to_n_times(1).with_priority(1).mount(&server).await;
+    let mut options = page_options();
+    options["for_each"] = json!({"symbol": ["A", "B"]});
+    options["query"] = json!({"symbol": "{{ symbol }}"});
+    let read = run_once(&server, options).await;
+    assert!(read.error.is_none(), "{read:?}");
+    let row = |symbol: &str, page: usize, n: usize| json!([symbol, page, n]).to_string();
+    let pages = |symbol: &'static str, pages: std::ops::Range<usize>| {
+        pages.flat_map(move |page| (1..=2).map(move |n| row(symbol, page, n))).collect::<Vec<_>>()
+    };
+    assert_eq!(read.bodies, [pages("A", 1..3), pages("B", 1..4), pages("A", 3..4)].concat());
+    let requests = server.received_requests().await.unwrap();
+    assert_eq!(requests.iter().filter(|it| it.url.query().unwrap().contains("symbol=A&page=1")).count(), 1);
+}
+
+#[tokio::test]
+async fn list_of_elements_with_unusable_items_is_an_error_with_its_place() {
+    let server = symbol_server().await;
+    let symbols = json!([{"id": {}}]);
+    Mock::given(path("/symbols")).respond_with(json_response(symbols)).mount(&server).await;
+    let endpoint = format!("{}/symbols", server.uri());
+    let failure =
+        run_once(&server, options(json!({"endpoint": endpoint, "fields": {"symbol": "id"}}))).await.failure();
+    assert!(failure.contains("`for_each.fields.symbol` names"), "{failure}");
+    let refused = build(&server, options(json!({"file": "/nowhere/symbols.csv"}))).err().unwrap();
+    assert!(format!("{refused:#}").contains("`for_each`: reading the elements in"), "{refused:#}");
+}

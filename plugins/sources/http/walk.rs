@@ -1,0 +1,371 @@
+//! One walk: the pages of one element, and what is new on them.
+
+use std::sync::Arc;
+
+use runner_core::{Error, Result};
+use tracing::warn;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::add::Added;
+use super::elements::Element;
+use super::field::content_hash;
+use super::held::{HeldWalk, SavedHeld};
+use super::incremental::{CursorValue, Decision, Nanos, Rows, Window, now};
+use super::page_request::PageRequest;
+use super::position::{ElementPosition, ElementState, Prefix, SavedWalk, Validators, WalkSnapshot};
+use super::remap::Metadata;
+use super::source::Settings;
+use super::template::Values;
+use super::unchanged::Unchanged;
+
+const MILLI: Nanos = 1_000_000;
+
+/// So many walks in a row must have grown before a warning.
+const N_GROWN: u8 = 3;
+
+/// A hash of inputs that gave no record, apart from those of records.
+const BAD: u64 = 1;
+
+pub(super) struct Walk {
+    pub(super) element: Arc<Element>,
+    /// What the walk before has left; in a walk with windows, the window before.
+    state: Arc<ElementState>,
+    /// When the walk began, in milliseconds since 1970.
+    now: i64,
+    pub(super) window: Option<Window>,
+    /// The page where this walk or its continuation begins.
+    entry: PageRequest,
+    /// The page that is being emitted.
+    request: PageRequest,
+    /// Whether `entry` was saved, so that some of its rows may have been delivered.
+    is_resumed: bool,
+    /// Whether a page that had rows was begun since then.
+    has_begun: bool,
+    /// Whether the first page decides if all pages are read again.
+    checks_front: bool,
+    /// The row that the continued page must begin with.
+    expected: Option<u64>,
+    has_shifted: bool,
+    n_new_on_page: usize,
+    n_new: usize,
+    held: HeldWalk,
+    rows: Option<Rows>,
+    /// The last page that had rows.
+    tail: Option<PageRequest>,
+    pub(super) prefix: Option<Prefix>,
+    pub(super) added: Added,
+    pub(super) metadata: Metadata,
+}
+
+/// What comes after a page.
+#[derive(Debug)]
+pub(super) enum Follow {
+    Page(PageRequest),
+    /// The pages of the next window.
+    Window,
+    End,
+}
+
+impl Walk {
+    /// Begins the walk of an element, or continues the one that was interrupted.
+    pub(super) fn new(element: &Arc<Element>, position: &ElementPosition, settings: &Settings) -> Self {
+        let state = Arc::clone(&position.state);
+        let first = settings.first_request();
+        let mut walk = Walk {
+            element: Arc::clone(element),
+            now: (now() / MILLI) as i64,
+            window: None,
+            entry: first.clone(),
+            request: first,
+            is_resumed: false,
+            has_begun: false,
+            checks_front: false,
+            expected: None,
+            has_shifted: false,
+            n_new_on_page: 0,
+            n_new: 0,
+            held: HeldWalk::new(&state.held, settings.skips()),
+            rows: None,
+            tail: None,
+            prefix: None,
+            added: Added::default(),
+            metadata: Metadata::default(),
+            state,
+        };
+        match position.walk.as_deref() {
+            Some(saved) => walk.resume(saved, settings),
+            None => walk.begin(settings),
+        }
+        walk
+    }
+
+    fn begin(&mut self, settings: &Settings) {
+        if let Some(options) = &settings.incremental {
+            if options.step.is_some() {
+                self.window =
+                    Window::first(options, self.state.groups.since(options).as_ref(), self.now_nanos());
+            }
+            self.begin_rows(settings, None);
+            return;
+        }
+        let tail = self.state.tail.as_ref().filter(|tail| settings.accepts(tail) && **tail != self.entry);
+        if let Some(tail) = tail.filter(|_| settings.skips()) {
+            if self.state.held.is_partial {
+                // Not all rows are known, so that only the last page can be continued.
+                self.continue_at(tail.clone());
+            } else {
+                self.checks_front = true;
+            }
+        }
+    }
+
+    fn resume(&mut self, saved: &SavedWalk, settings: &Settings) {
+        if saved.now > 0 {
+            self.now = saved.now;
+        }
+        self.window =
+            saved.window.filter(|_| settings.incremental.as_ref().is_some_and(|it| it.step.is_some()));
+        let accepts = settings.accepts(&saved.request) && self.window.is_some() == settings.has_windows();
+        let mut held = saved.held.clone();
+        if accepts {
+            self.entry = saved.request.clone();
+            self.request = saved.request.clone();
+            self.tail = Some(saved.request.clone());
+            self.is_resumed = true;
+            self.prefix = saved.prefix;
+        } else {
+            warn!("the saved position does not match `pagination`; reading from the beginning");
+            held.forget_page();
+            if settings.has_windows()
+                && let Some(options) = &settings.incremental
+            {
+                self.window =
+                    Window::first(options, self.state.groups.since(options).as_ref(), self.now_nanos());
+            }
+        }
+        self.held = HeldWalk::resume(&self.state.held, settings.skips(), held);
+        self.begin_rows(settings, Some(saved));
+    }
+
+    fn begin_rows(&mut self, settings: &Settings, saved: Option<&SavedWalk>) {
+        let Some(options) = &settings.incremental else { return };
+        let saved = saved.and_then(|saved| saved.rows.clone());
+        self.rows = Some(Rows::new(options, &Arc::new(self.state.groups.clone()), self.now_nanos(), saved));
+    }
+
+    /// Continues the walk before at its last page.
+    fn continue_at(&mut self, tail: PageRequest) {
+        let held = &self.state.held;
+        self.held = HeldWalk::resume(held, true, SavedHeld::continuing(held));
+        self.expected = held.first_of_last_page().filter(|_| !held.is_partial);
+        self.entry = tail.clone();
+        self.tail = Some(tail);
+        self.is_resumed = true;
+        self.has_begun = false;
+    }
+
+    /// Restarts the walk at its first page: the API has refused the saved one, or moved its rows.
+    pub(super) fn restart(&mut self, settings: &Settings) -> PageRequest {
+        self.held = if std::mem::take(&mut self.has_shifted) {
+            HeldWalk::new(&self.state.held, true)
+        } else {
+            self.held.restart(&self.state.held)
+        };
+        self.expected = None;
+        self.is_resumed = false;
+        self.checks_front = false;
+        self.prefix = None;
+        self.entry = settings.first_request();
+        self.entry.clone()
+    }
+
+    /// Whether the continued page begins with another row than before, since the API puts new rows in
+    /// front. Then all pages must be read.
+    pub(super) fn has_shifted(&self) -> bool {
+        self.has_shifted
+    }
+
+    /// Whether this page was saved, so that the API may refuse it by now.
+    pub(super) fn is_saved_page(&self, request: &PageRequest, settings: &Settings) -> bool {
+        self.is_resumed && !self.has_begun && *request == self.entry && *request != settings.first_request()
+    }
+
+    /// What the walk before has left.
+    pub(super) fn state(&self) -> &Arc<ElementState> {
+        &self.state
+    }
+
+    /// The validators of the last response, unless this walk continues an interrupted one.
+    pub(super) fn validators(&self) -> Option<&Validators> {
+        self.state.validators.as_ref().filter(|_| !self.is_resumed)
+    }
+
+    /// Adds a record that an earlier release has delivered.
+    pub(super) fn add_delivered(&mut self, raw: &[u8]) {
+        self.held.add(content_hash(raw));
+    }
+
+    /// The page to begin with.
+    pub(super) fn entry(&self) -> &PageRequest {
+        &self.entry
+    }
+
+    /// The values of the variables.
+    pub(super) fn values(&self, settings: &Settings) -> Values<'_> {
+        let format = settings.time_format();
+        let options = settings.incremental.as_deref();
+        let since: Option<CursorValue> = options.and_then(|options| self.state.groups.since(options));
+        Values {
+            element: &self.element,
+            since: since.zip(options).map(|(since, options)| options.write(&since)),
+            now: format.write(self.now_nanos()),
+            window: self.window.map(|window| window.bounds(&format)),
+        }
+    }
+
+    /// Begins to emit a page.
+    pub(super) fn begin_page(&mut self, request: &PageRequest, n_items: usize) {
+        self.n_new_on_page = 0;
+        if let Some(rows) = &mut self.rows {
+            rows.begin_page();
+        }
+        if n_items == 0 {
+            return;
+        }
+        let is_continued = self.is_resumed && !self.has_begun;
+        self.has_begun = true;
+        self.request = request.clone();
+        self.tail = Some(request.clone());
+        if !is_continued {
+            self.held.begin_page();
+        }
+    }
+
+    /// Decides about a record: its JSON text, and its original bytes.
+    pub(super) fn judge(&mut self, text: &[u8], raw: &[u8]) -> Result<Decision, Error> {
+        let is_new = match &mut self.rows {
+            Some(rows) => match rows.add(text) {
+                Ok(Decision::Emit) => true,
+                Ok(Decision::Skip) => false,
+                Err(reason) => {
+                    return if self.is_new_bad(raw) { Err(reason) } else { Ok(Decision::Skip) };
+                }
+            },
+            None => {
+                let row = content_hash(raw);
+                if self.is_shifted(row) {
+                    return Ok(Decision::Skip);
+                }
+                self.held.add(row)
+            }
+        };
+        Ok(self.count(is_new))
+    }
+
+    /// Decides about an input that gives no record.
+    pub(super) fn judge_bad(&mut self, raw: &[u8]) -> Decision {
+        if self.is_new_bad(raw) { Decision::Emit } else { Decision::Skip }
+    }
+
+    fn is_new_bad(&mut self, raw: &[u8]) -> bool {
+        let row = xxh3_64_with_seed(raw, BAD);
+        if self.is_shifted(row) {
+            return false;
+        }
+        let is_new = self.held.add(row);
+        self.count(is_new);
+        is_new
+    }
+
+    /// Whether this is the first row of a continued page, and another one than before.
+    fn is_shifted(&mut self, row: u64) -> bool {
+        let is_other = self.expected.take().is_some_and(|expected| expected != row);
+        self.has_shifted |= is_other;
+        is_other
+    }
+
+    fn count(&mut self, is_new: bool) -> Decision {
+        self.n_new_on_page += usize::from(is_new);
+        self.n_new += usize::from(is_new);
+        if is_new { Decision::Emit } else { Decision::Skip }
+    }
+
+    pub(super) fn snapshot(&self) -> WalkSnapshot {
+        WalkSnapshot {
+            request: self.request.clone(),
+            now: self.now,
+            window: self.window,
+            held: self.held.snapshot(),
+            rows: self.rows.as_ref().map(Rows::snapshot),
+        }
+    }
+
+    /// What comes after a page that held `n_items` elements and names the page `next`.
+    pub(super) fn follow(
+        &mut self,
+        next: Option<PageRequest>,
+        n_items: usize,
+        settings: &Settings,
+    ) -> Follow {
+        if std::mem::take(&mut self.checks_front)
+            && n_items > 0
+            && self.n_new_on_page == 0
+            && let Some(tail) = self.state.tail.clone()
+        {
+            self.continue_at(tail.clone());
+            return Follow::Page(tail);
+        }
+        let is_older = settings.is_newest_first() && self.rows.as_ref().is_some_and(Rows::is_page_older);
+        if let Some(next) = next.filter(|_| !is_older) {
+            return Follow::Page(next);
+        }
+        let options = settings.incremental.as_ref();
+        let window = options.and_then(|options| self.window.and_then(|window| window.next(options)));
+        let Some(window) = window else { return Follow::End };
+        self.state = self.finish(None, settings).into();
+        self.window = Some(window);
+        self.held = HeldWalk::new(&self.state.held, true);
+        self.begin_rows(settings, None);
+        (self.is_resumed, self.has_begun) = (false, false);
+        self.entry = settings.first_request();
+        Follow::Window
+    }
+
+    /// What the whole walk leaves.
+    pub(super) fn finish(&self, validators: Option<Validators>, settings: &Settings) -> ElementState {
+        if let Some(rows) = &self.rows {
+            let validators = validators.filter(|_| !rows.has_held_back());
+            let held = self.held.finish();
+            return ElementState { groups: rows.finish(), held, validators, ..ElementState::default() };
+        }
+        let before = &self.state;
+        let held = self.held.finish();
+        if held.rows.is_empty() && settings.skips() {
+            // An empty answer takes nothing back.
+            return ElementState { validators, ..ElementState::clone(before) };
+        }
+        let had_rows = !before.held.rows.is_empty() && settings.pagination.is_none();
+        let has_grown = had_rows && self.held.n_missing() == 0 && self.n_new > 0;
+        let n_grown = match (has_grown, self.n_new) {
+            (true, _) => before.n_grown.saturating_add(1),
+            (false, 0) => before.n_grown,
+            (false, _) => 0,
+        };
+        let tail = self.tail.clone().filter(|_| settings.pagination.is_some() && settings.skips());
+        ElementState { groups: before.groups.clone(), held, tail, n_grown, validators }
+    }
+
+    /// Whether the answers only grow, so that `incremental` would help.
+    pub(super) fn is_growing(after: &ElementState, settings: &Settings) -> bool {
+        settings.unchanged == Unchanged::Skip && after.n_grown >= N_GROWN
+    }
+
+    /// Whether more rows were read than can be remembered.
+    pub(super) fn has_forgotten_rows(&self, settings: &Settings) -> bool {
+        self.held.is_partial() && settings.pagination.is_none() && settings.skips()
+    }
+
+    fn now_nanos(&self) -> Nanos {
+        Nanos::from(self.now) * MILLI
+    }
+}

@@ -1,0 +1,81 @@
+//! Checks the options that say who is asked, what is new and how records are shaped.
+
+use std::sync::Arc;
+
+use reqwest::Url;
+use runner_core::{BuildContext, OptionError, Result};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::HttpConfig;
+use super::add::Add;
+use super::elements::ForEach;
+use super::incremental::Incremental;
+use super::remap::Remap;
+use super::request_template;
+use super::unchanged::Unchanged;
+
+/// The validated options of walks.
+pub(super) struct WalkOptions {
+    pub(super) for_each: Option<ForEach>,
+    pub(super) list_endpoint: Option<Url>,
+    pub(super) incremental: Option<Arc<Incremental>>,
+    pub(super) remap: Option<Remap>,
+    pub(super) add: Add,
+    pub(super) shape: u64,
+}
+
+impl HttpConfig {
+    /// Checks the options of walks. Comes before the other checks, which take variables for text.
+    pub(super) fn walk_options(&self, context: &BuildContext) -> Result<WalkOptions> {
+        let names = match &self.for_each {
+            Some(for_each) => for_each
+                .names(&context.folder)
+                .map_err(|error| OptionError::new("for_each", format!("{error:#}")))?,
+            None => Vec::new(),
+        };
+        request_template::check(self, &names)?;
+        let list_endpoint = match &self.for_each {
+            Some(ForEach::Request(list)) => Some(list_endpoint(&list.endpoint)?),
+            _ => None,
+        };
+        if let Some(incremental) = &self.incremental {
+            incremental.check()?;
+            if self.unchanged == Unchanged::Deliver {
+                let message = "\"deliver\" is not allowed with `incremental`, which emits new rows only";
+                return Err(OptionError::new("unchanged", message));
+            }
+        }
+        let remap = self.remap.as_ref().map(|remap| remap.compile(context)).transpose()?;
+        let mut shape = Xxh3::new();
+        shape.update(&remap.as_ref().map_or(0, |remap| remap.hash).to_le_bytes());
+        shape.update(serde_json::to_string(&self.add)?.as_bytes());
+        shape.update(self.records.to_string().as_bytes());
+        shape.update(self.codec.name().as_bytes());
+        Ok(WalkOptions {
+            for_each: self.for_each.clone(),
+            list_endpoint,
+            incremental: self.incremental.clone().map(Arc::new),
+            remap,
+            add: Add::new(&self.add)?,
+            shape: shape.digest(),
+        })
+    }
+}
+
+fn list_endpoint(text: &str) -> Result<Url> {
+    let invalid = |message: String| OptionError::new("for_each.endpoint", message);
+    if text.contains("{{") {
+        return Err(invalid("variables have no value before the elements are known".into()));
+    }
+    let url = Url::parse(text.trim()).map_err(|error| {
+        invalid(format!("not a valid URL such as https://api.example.com/symbols: {error}"))
+    })?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(invalid(format!("unsupported scheme `{}`: use http:// or https://", url.scheme())));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        // Not an `OptionError`, which would show the line with the password.
+        anyhow::bail!("`for_each.endpoint` holds a user and a password: set `auth` instead");
+    }
+    Ok(url)
+}

@@ -1,0 +1,131 @@
+//! Makes the request of a walk, and asks for the elements of a poll.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use reqwest::Method;
+use reqwest::header::{
+    ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+};
+use runner_core::Result;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::client::{RequestParts, Response};
+use super::decode::Items;
+use super::elements::{Element, ForEach, ListRequest, read_file};
+use super::error::HttpError;
+use super::page_request::{PageRequest, Place};
+use super::position::Validators;
+use super::remap::metadata;
+use super::source::Http;
+use super::walk::Walk;
+
+/// The positions of so many elements that are not listed any more are kept.
+const MAX_UNLISTED: usize = 10_000;
+
+impl Http {
+    /// The elements of a poll.
+    pub(super) async fn load_elements(&mut self) -> Result<Vec<Arc<Element>>, HttpError> {
+        let elements = match &self.settings.for_each {
+            None => vec![Arc::new(Element::only())],
+            Some(ForEach::Listed(elements)) => elements.clone(),
+            Some(ForEach::File(path)) => {
+                read_file(&self.settings.folder.join(path)).map_err(HttpError::Fatal)?
+            }
+            Some(ForEach::Request(request)) => {
+                let request = request.clone();
+                self.ask_for_elements(&request).await?
+            }
+        };
+        self.forget_unlisted(&elements);
+        Ok(elements)
+    }
+
+    async fn ask_for_elements(&mut self, list: &ListRequest) -> Result<Vec<Arc<Element>>, HttpError> {
+        let Some(endpoint) = self.settings.list_endpoint.clone() else { return Ok(Vec::new()) };
+        let headers = self.settings.request.headers_without_variables();
+        self.client.parts = RequestParts { endpoint, headers, body: None };
+        let method = std::mem::replace(&mut self.client.method, Method::GET);
+        let response = self.client.request(None, &PageRequest::first(Place::First)).await;
+        self.client.method = method;
+        let response = response?;
+        let items = Items::of_json(&response.body, &list.records, true, response.title.clone());
+        let mut items = items.map_err(|unreadable| self.unreadable(&response, unreadable))?;
+        let mut texts = Vec::new();
+        while let Some(item) = items.next() {
+            texts.push(item.raw);
+        }
+        let elements = list.elements(texts.iter().map(|text| &**text));
+        elements.with_context(|| response.title.clone()).map_err(HttpError::FatalUntilSuccess)
+    }
+
+    /// Bounds the positions of elements that are not listed any more.
+    fn forget_unlisted(&mut self, listed: &[Arc<Element>]) {
+        if self.position.elements.len() <= listed.len() + MAX_UNLISTED {
+            return;
+        }
+        let mut kept = BTreeMap::new();
+        for element in listed {
+            if let Some(position) = self.position.elements.get(&element.id) {
+                kept.insert(Arc::clone(&element.id), position.clone());
+            }
+        }
+        self.position.elements = kept.into();
+    }
+
+    /// Makes the request of a walk from its values.
+    pub(super) fn make_request(&mut self, walk: &mut Walk) -> Result<()> {
+        let values = walk.values(&self.settings);
+        let mut parts = self.settings.request.render(&values)?;
+        let added = self.settings.add.render(&values)?;
+        let given = metadata(values.element);
+        drop(values);
+        (walk.added, walk.metadata) = (added, given);
+        if let Some(validators) = walk.validators().filter(|_| self.settings.is_conditional())
+            && validators.request == self.request_hash(&parts)
+        {
+            insert(&mut parts.headers, IF_NONE_MATCH, validators.etag.as_deref());
+            insert(&mut parts.headers, IF_MODIFIED_SINCE, validators.last_modified.as_deref());
+        }
+        self.client.parts = parts;
+        Ok(())
+    }
+
+    /// The validators of a response, to be sent with the same request.
+    pub(super) fn validators(&self, response: &Response) -> Option<Validators> {
+        if !self.settings.is_conditional() {
+            return None;
+        }
+        let header =
+            |name| response.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (etag, last_modified) = (header(ETAG), header(LAST_MODIFIED));
+        (etag.is_some() || last_modified.is_some()).then(|| Validators {
+            etag,
+            last_modified,
+            request: self.request_hash(&self.client.parts),
+        })
+    }
+
+    /// Tells one request from others, and from the same one whose records are shaped in another way.
+    fn request_hash(&self, parts: &RequestParts) -> String {
+        let mut hash = Xxh3::new();
+        hash.update(&self.settings.shape.to_le_bytes());
+        hash.update(parts.endpoint.as_str().as_bytes());
+        hash.update(parts.body.as_deref().unwrap_or_default());
+        for (name, value) in &parts.headers {
+            if !matches!(*name, IF_NONE_MATCH | IF_MODIFIED_SINCE) {
+                hash.update(name.as_str().as_bytes());
+                hash.update(value.as_bytes());
+            }
+        }
+        format!("{:016x}", hash.digest())
+    }
+}
+
+/// Adds a header that the pipeline file does not set.
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
+    if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+        headers.entry(name).or_insert(value);
+    }
+}
