@@ -57,7 +57,10 @@ fn tidy(schema: &mut Value) {
             if fields.get("default") == Some(&Value::Null) {
                 fields.remove("default");
             }
-            fields.remove("format");
+            // An option may be called `format` as well; its schema is not text.
+            if fields.get("format").is_some_and(Value::is_string) {
+                fields.remove("format");
+            }
             fields.values_mut().for_each(tidy);
         }
         Value::Array(items) => items.iter_mut().for_each(tidy),

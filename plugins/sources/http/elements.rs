@@ -256,12 +256,11 @@ impl ListRequest {
             let mut fields = Vec::with_capacity(self.fields.len());
             for (name, place) in &self.fields {
                 let place = place.as_str().unwrap_or_default();
-                let found = match place {
-                    "" => std::str::from_utf8(record).ok(),
-                    _ => {
-                        let field = Field::try_from(place.to_owned()).map_err(anyhow::Error::msg)?;
-                        Members::of(record).and_then(|members| members.get(&field))
-                    }
+                let found = if place.is_empty() {
+                    std::str::from_utf8(record).ok()
+                } else {
+                    let field = Field::try_from(place.to_owned()).map_err(anyhow::Error::msg)?;
+                    Members::of(record).and_then(|members| members.get(&field))
                 };
                 let value = found.and_then(|text| serde_json::from_str::<Value>(text).ok());
                 let value = value.with_context(|| {

@@ -148,14 +148,14 @@ impl Http {
 
     /// Warns, once in a run, of walks that another option would make better.
     fn warn_of(&mut self, walk: &Walk, is_growing: bool) {
-        if is_growing && !std::mem::replace(&mut self.warned_of_growth, true) {
+        if is_growing && !std::mem::replace(&mut self.warned.growth, true) {
             warn!(
                 "{}: every answer holds all rows of the one before, and more; `incremental = {{ cursor = … }}` with \
                  `{{{{ since }}}}` in the request asks for new rows only",
                 self.settings.source_name
             );
         }
-        if walk.has_forgotten_rows(&self.settings) && !std::mem::replace(&mut self.warned_of_size, true) {
+        if walk.has_forgotten_rows(&self.settings) && !std::mem::replace(&mut self.warned.size, true) {
             warn!(
                 "{}: an answer holds more rows than are remembered, so that the others are delivered at every poll; \
                  `incremental = {{ cursor = … }}` knows new rows by a field",

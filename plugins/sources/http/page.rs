@@ -157,7 +157,9 @@ impl Http {
             );
             *items = self.decode(response)?;
         } else if let Some(walk) = &mut self.walk {
-            delivered.iter().for_each(|raw| walk.add_delivered(raw));
+            for raw in &delivered {
+                walk.add_delivered(raw);
+            }
         }
         Ok(())
     }

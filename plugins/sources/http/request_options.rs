@@ -125,10 +125,10 @@ pub(super) fn identity(
 
 /// A URL as it is written, with variables that the URL parser has encoded.
 pub(super) fn with_variables(url: &str) -> String {
-    match url.contains("%7B%7B") {
-        true => url.replace("%7B", "{").replace("%7D", "}").replace("%20", " "),
-        false => url.to_owned(),
+    if !url.contains("%7B%7B") {
+        return url.to_owned();
     }
+    url.replace("%7B", "{").replace("%7D", "}").replace("%20", " ")
 }
 
 pub(super) fn without_query(url: &Url) -> Url {

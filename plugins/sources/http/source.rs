@@ -37,8 +37,7 @@ pub(super) struct Http {
     pub(super) has_succeeded: bool,
     /// How often in a row a possible end of the data was checked.
     pub(super) n_end_checks: usize,
-    pub(super) warned_of_growth: bool,
-    pub(super) warned_of_size: bool,
+    pub(super) warned: Warned,
     /// Whether to report a success without records: at first, and after a failed request.
     must_report_success: bool,
     /// Whether a poll of this run has begun.
@@ -46,6 +45,13 @@ pub(super) struct Http {
     /// When the current poll started.
     started: Instant,
     pub(super) state: State,
+}
+
+/// Which warnings about walks were given.
+#[derive(Debug, Default)]
+pub(super) struct Warned {
+    pub(super) growth: bool,
+    pub(super) size: bool,
 }
 
 /// What `next` does next.
@@ -148,8 +154,7 @@ impl Http {
             csv_reader: DocumentReader::default(),
             has_succeeded: false,
             n_end_checks: 0,
-            warned_of_growth: false,
-            warned_of_size: false,
+            warned: Warned::default(),
             must_report_success: true,
             has_polled: false,
             started: now,

@@ -41,11 +41,7 @@ pub(super) struct Walk {
     is_resumed: bool,
     /// Whether a page that had rows was begun since then.
     has_begun: bool,
-    /// Whether the first page decides if all pages are read again.
-    checks_front: bool,
-    /// The row that the continued page must begin with.
-    expected: Option<u64>,
-    has_shifted: bool,
+    shortcut: Shortcut,
     n_new_on_page: usize,
     n_new: usize,
     held: HeldWalk,
@@ -55,6 +51,18 @@ pub(super) struct Walk {
     pub(super) prefix: Option<Prefix>,
     pub(super) added: Added,
     pub(super) metadata: Metadata,
+}
+
+/// Whether a walk without `incremental` may leave out pages that were read before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shortcut {
+    None,
+    /// If nothing on the first page is new, the walk continues at the last page.
+    AfterFirstPage,
+    /// The last page must begin with this row, as it did before.
+    IfBeginsWith(u64),
+    /// It begins with another row, since the API puts new rows in front: all pages must be read.
+    Refused,
 }
 
 /// What comes after a page.
@@ -79,9 +87,7 @@ impl Walk {
             request: first,
             is_resumed: false,
             has_begun: false,
-            checks_front: false,
-            expected: None,
-            has_shifted: false,
+            shortcut: Shortcut::None,
             n_new_on_page: 0,
             n_new: 0,
             held: HeldWalk::new(&state.held, settings.skips()),
@@ -114,7 +120,7 @@ impl Walk {
                 // Not all rows are known, so that only the last page can be continued.
                 self.continue_at(tail.clone());
             } else {
-                self.checks_front = true;
+                self.shortcut = Shortcut::AfterFirstPage;
             }
         }
     }
@@ -157,7 +163,8 @@ impl Walk {
     fn continue_at(&mut self, tail: PageRequest) {
         let held = &self.state.held;
         self.held = HeldWalk::resume(held, true, SavedHeld::continuing(held));
-        self.expected = held.first_of_last_page().filter(|_| !held.is_partial);
+        let first = held.first_of_last_page().filter(|_| !held.is_partial);
+        self.shortcut = first.map_or(Shortcut::None, Shortcut::IfBeginsWith);
         self.entry = tail.clone();
         self.tail = Some(tail);
         self.is_resumed = true;
@@ -166,14 +173,11 @@ impl Walk {
 
     /// Restarts the walk at its first page: the API has refused the saved one, or moved its rows.
     pub(super) fn restart(&mut self, settings: &Settings) -> PageRequest {
-        self.held = if std::mem::take(&mut self.has_shifted) {
-            HeldWalk::new(&self.state.held, true)
-        } else {
-            self.held.restart(&self.state.held)
+        self.held = match std::mem::replace(&mut self.shortcut, Shortcut::None) {
+            Shortcut::Refused => HeldWalk::new(&self.state.held, true),
+            _ => self.held.restart(&self.state.held),
         };
-        self.expected = None;
         self.is_resumed = false;
-        self.checks_front = false;
         self.prefix = None;
         self.entry = settings.first_request();
         self.entry.clone()
@@ -182,7 +186,7 @@ impl Walk {
     /// Whether the continued page begins with another row than before, since the API puts new rows in
     /// front. Then all pages must be read.
     pub(super) fn has_shifted(&self) -> bool {
-        self.has_shifted
+        self.shortcut == Shortcut::Refused
     }
 
     /// Whether this page was saved, so that the API may refuse it by now.
@@ -243,21 +247,19 @@ impl Walk {
 
     /// Decides about a record: its JSON text, and its original bytes.
     pub(super) fn judge(&mut self, text: &[u8], raw: &[u8]) -> Result<Decision, Error> {
-        let is_new = match &mut self.rows {
-            Some(rows) => match rows.add(text) {
-                Ok(Decision::Emit) => true,
-                Ok(Decision::Skip) => false,
+        let is_new = if let Some(rows) = &mut self.rows {
+            match rows.add(text) {
+                Ok(decision) => decision == Decision::Emit,
                 Err(reason) => {
                     return if self.is_new_bad(raw) { Err(reason) } else { Ok(Decision::Skip) };
                 }
-            },
-            None => {
-                let row = content_hash(raw);
-                if self.is_shifted(row) {
-                    return Ok(Decision::Skip);
-                }
-                self.held.add(row)
             }
+        } else {
+            let row = content_hash(raw);
+            if self.is_shifted(row) {
+                return Ok(Decision::Skip);
+            }
+            self.held.add(row)
         };
         Ok(self.count(is_new))
     }
@@ -279,9 +281,9 @@ impl Walk {
 
     /// Whether this is the first row of a continued page, and another one than before.
     fn is_shifted(&mut self, row: u64) -> bool {
-        let is_other = self.expected.take().is_some_and(|expected| expected != row);
-        self.has_shifted |= is_other;
-        is_other
+        let Shortcut::IfBeginsWith(expected) = self.shortcut else { return false };
+        self.shortcut = if row == expected { Shortcut::None } else { Shortcut::Refused };
+        row != expected
     }
 
     fn count(&mut self, is_new: bool) -> Decision {
@@ -307,13 +309,12 @@ impl Walk {
         n_items: usize,
         settings: &Settings,
     ) -> Follow {
-        if std::mem::take(&mut self.checks_front)
-            && n_items > 0
-            && self.n_new_on_page == 0
-            && let Some(tail) = self.state.tail.clone()
-        {
-            self.continue_at(tail.clone());
-            return Follow::Page(tail);
+        if self.shortcut == Shortcut::AfterFirstPage {
+            self.shortcut = Shortcut::None;
+            if let Some(tail) = self.state.tail.clone().filter(|_| n_items > 0 && self.n_new_on_page == 0) {
+                self.continue_at(tail.clone());
+                return Follow::Page(tail);
+            }
         }
         let is_older = settings.is_newest_first() && self.rows.as_ref().is_some_and(Rows::is_page_older);
         if let Some(next) = next.filter(|_| !is_older) {

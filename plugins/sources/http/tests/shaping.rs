@@ -65,7 +65,7 @@ async fn program_gets_the_whole_answer_or_any_value() {
     let csv = serve([ResponseTemplate::new(200).set_body_string("a,b\n1,x\n2,y\n")]).await;
     let whole = json!({"codec": "csv", "remap": {"source": ". = {\"n\": length!(.), \"b\": .[1].b}", "on": "answer"}});
     assert_eq!(run_once(&csv, whole).await.bodies, [r#"{"b":"y","n":2}"#]);
-    let rows = json!({"codec": "csv", "remap": ". = {\"c\": .a + 1}"});
+    let rows = json!({"codec": "csv", "remap": ". = {\"c\": to_int!(.a) + 1}"});
     assert_eq!(run_once(&csv, rows).await.bodies, [r#"{"c":2}"#, r#"{"c":3}"#]);
     for (value, program, expected) in
         [(json!(7), ". = {\"n\": .}", r#"{"n":7}"#), (json!("x"), ". = {\"s\": .}", r#"{"s":"x"}"#)]
