@@ -64,9 +64,9 @@ fn invalid_option_of_a_field_is_shown_at_its_place() {
     for (field, parts) in [
         ("{ type = \"date\", parse = \"%d/%m\" }", ["p.toml:7:", "needs a year, a month and a day"]),
         ("{ type = \"date\", parse = \"%Q\" }", ["p.toml:7:", "not a valid strftime pattern"]),
-        ("{ type = \"dat\" }", ["p.toml:7:", "\"date\""]),
+        ("{ type = \"dat\" }", ["p.toml:7:21", "string, date, timestamp"]),
         ("{ parse = \"%d/%m/%Y\" }", ["p.toml:7:22", "needs `type"]),
-        ("{ value = 1, from = \"a\" }", ["p.toml:7:31", "cannot be combined with `value`"]),
+        ("{ value = 1, from = \"a\" }", ["p.toml:7:32", "cannot be combined with `value`"]),
         ("{ type = \"integer\", default = \"x\" }", ["p.toml:7:42", "not an integer"]),
         ("7", ["p.toml:7:", "a table"]),
     ] {
