@@ -178,7 +178,9 @@ fn page_is_older_if_all_of_its_rows_are() {
     let is_older = |rows: &[Value]| {
         let mut walk = Rows::new(&options, &after, time(NOW), None);
         walk.begin_page();
-        rows.iter().for_each(|row| drop(walk.add(row.to_string().as_bytes())));
+        for row in rows {
+            drop(walk.add(row.to_string().as_bytes()));
+        }
         walk.is_page_older()
     };
     assert!(is_older(&[day(4, 1), day(3, 1)]));
