@@ -1,5 +1,6 @@
 //! The `http` source: responses, pagination, authentication, errors.
 
+mod auth;
 mod connect;
 mod polled;
 

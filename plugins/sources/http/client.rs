@@ -123,7 +123,11 @@ impl Response {
 impl Client {
     /// Builds the HTTP client; sends no request.
     pub(super) fn open(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.http = Some(connect(&self.parts.endpoint, timeout, &self.tls, self.keeps_cookies)?);
+        let token_url = match &self.credentials.signer {
+            Some(Signer::OAuth2(oauth2)) => Some(&oauth2.token_url),
+            _ => None,
+        };
+        self.http = Some(connect(&self.parts.endpoint, token_url, timeout, &self.tls, self.keeps_cookies)?);
         Ok(())
     }
 

@@ -74,6 +74,7 @@ impl TlsOptions {
 /// Builds the HTTP client for `home`; opens no connection.
 pub(super) fn connect(
     home: &Url,
+    token_url: Option<&Url>,
     timeout: Option<Duration>,
     tls: &Tls,
     keeps_cookies: bool,
@@ -82,6 +83,8 @@ pub(super) fn connect(
     drop(rustls::crypto::ring::default_provider().install_default());
     let authorities = tls.ca_file.as_deref().map(authorities).transpose()?;
     let identity = tls.identity.as_ref().map(|(certificate, key)| identity(certificate, key)).transpose()?;
+    let hosts = [Some(home), token_url].into_iter().flatten().filter_map(Url::host_str);
+    let trusted: Vec<String> = hosts.map(str::to_owned).collect();
     let builder = || {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("runner/", env!("CARGO_PKG_VERSION")))
@@ -91,7 +94,7 @@ pub(super) fn connect(
             // It would decompress only the first member of a gzip body.
             .gzip(false)
             .cookie_store(keeps_cookies)
-            .dns_resolver(GuardedResolver { home: home.host_str().unwrap_or_default().to_owned() })
+            .dns_resolver(GuardedResolver { trusted: trusted.clone() })
             .connect_timeout(timeout.map_or(CONNECT, |timeout| timeout.min(CONNECT)));
         if let Some(authorities) = &authorities {
             builder = builder.tls_certs_only(authorities.iter().cloned());

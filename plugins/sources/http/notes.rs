@@ -115,7 +115,7 @@ pub(super) fn of_json(body: &[u8]) -> Option<Note> {
         "description",
     ];
     let says_limit = |name: &&str| member(name).is_some_and(|value| is_about_limit(&value.to_string()));
-    if texts.iter().any(|name| says_limit(name)) {
+    if texts.iter().any(says_limit) {
         return Some(Note::RateLimit);
     }
     let is_set =

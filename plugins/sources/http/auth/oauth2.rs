@@ -40,7 +40,7 @@ pub(in super::super) enum ClientAuth {
 /// The options, and the current token.
 #[derive(Clone, Debug)]
 pub(in super::super) struct OAuth2 {
-    pub(super) token_url: Url,
+    pub(in super::super) token_url: Url,
     pub(super) client_id: String,
     pub(super) client_secret: Secret,
     pub(super) scope: Option<String>,
