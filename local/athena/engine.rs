@@ -61,7 +61,7 @@ impl Engine {
     }
 
     async fn select(&self, select: &Select, job: &Job) -> Result<QueryResult, String> {
-        let failed = |error: DataFusionError| error.strip_backtrace();
+        let failed = |error: DataFusionError| as_athena_says(&error.strip_backtrace());
         let context = self.session(select, job).map_err(failed)?;
         let plan = select.plan(&context).await.map_err(failed)?;
         let columns: Vec<_> = plan.schema().fields().iter().map(|field| OutputColumn::of(field)).collect();
@@ -109,6 +109,11 @@ impl Engine {
         functions::register(&context);
         Ok(context)
     }
+}
+
+/// An error of Hive without what DataFusion puts in front of it.
+fn as_athena_says(error: &str) -> String {
+    error.find("HIVE_").map_or(error, |start| &error[start..]).to_owned()
 }
 
 /// The databases of the catalogue for `DataFusion`.

@@ -154,6 +154,7 @@ fn show(crawler: &Crawler, runs: &Runs) -> Value {
         shown.remove("Tags");
     }
     shown["State"] = json!(runs.state(&crawler.name));
+    shown["CrawlElapsedTime"] = json!(runs.elapsed(&crawler.name));
     if let Some(last) = crawler.crawls.last() {
         shown["LastCrawl"] = last_crawl(&crawler.name, last);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,7 +27,13 @@ pub(super) struct Runs {
     objects_root: PathBuf,
     tasks: TaskTracker,
     /// The crawls in progress, by the names of their crawlers.
-    running: Mutex<BTreeMap<String, CancellationToken>>,
+    running: Mutex<BTreeMap<String, Run>>,
+    stop: CancellationToken,
+}
+
+/// A crawl in progress.
+struct Run {
+    started: Instant,
     stop: CancellationToken,
 }
 
@@ -87,16 +94,22 @@ impl Runs {
         Runs { catalogue, objects_root, tasks, running: Mutex::default(), stop }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, CancellationToken>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Run>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn state(&self, name: &str) -> &'static str {
         match self.lock().get(name) {
             None => "READY",
-            Some(run) if run.is_cancelled() => "STOPPING",
+            Some(run) if run.stop.is_cancelled() => "STOPPING",
             Some(_) => "RUNNING",
         }
+    }
+
+    /// How long the crawl in progress has been running, in milliseconds; 0 if there is none.
+    pub(super) fn elapsed(&self, name: &str) -> u64 {
+        let elapsed = |run: &Run| u64::try_from(run.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        self.lock().get(name).map_or(0, elapsed)
     }
 
     /// Fails while the crawler is running.
@@ -115,9 +128,9 @@ impl Runs {
         let fault = |code, what| Err(Fault::new(code, format!("Crawler with name {name} {what}")));
         match self.lock().get(name) {
             None => fault("CrawlerNotRunningException", "isn't running"),
-            Some(run) if run.is_cancelled() => fault("CrawlerStoppingException", "is already stopping"),
+            Some(run) if run.stop.is_cancelled() => fault("CrawlerStoppingException", "is already stopping"),
             Some(run) => {
-                run.cancel();
+                run.stop.cancel();
                 Ok(json!({}))
             }
         }
@@ -129,7 +142,7 @@ impl Runs {
         let run = self.stop.child_token();
         match self.lock().entry(name.to_owned()) {
             Entry::Vacant(entry) => {
-                entry.insert(run.clone());
+                entry.insert(Run { started: Instant::now(), stop: run.clone() });
             }
             Entry::Occupied(_) => {
                 let message = format!("Crawler with name {name} has already started");

@@ -1,6 +1,7 @@
 //! A table: the objects in its folder as rows.
 
 mod objects;
+mod row;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +30,8 @@ const ROWS: usize = 8192;
 pub(super) struct Scannable {
     table: Arc<Table>,
     schema: SchemaRef,
+    /// Whether two columns have the same name.
+    has_duplicates: bool,
     root: PathBuf,
     n_scanned: Arc<AtomicU64>,
 }
@@ -37,10 +40,18 @@ impl Scannable {
     /// `has_path` adds the hidden column.
     pub(super) fn new(table: Table, root: &Path, has_path: bool, n_scanned: Arc<AtomicU64>) -> Scannable {
         let field = |name: &str, kind| Field::new(name.to_lowercase(), kind, true);
-        let fields = table.columns().map(|column| field(&column.name, hive::parse(&column.kind)));
-        let path = has_path.then(|| field(PATH, DataType::Utf8));
-        let schema = Arc::new(Schema::new(fields.chain(path).collect::<Vec<_>>()));
-        Scannable { table: Arc::new(table), schema, root: root.to_owned(), n_scanned }
+        let mut fields: Vec<Field> = Vec::new();
+        let mut has_duplicates = false;
+        for column in table.columns() {
+            let field = field(&column.name, hive::parse(&column.kind));
+            match fields.iter().any(|other| other.name() == field.name()) {
+                true => has_duplicates = true,
+                false => fields.push(field),
+            }
+        }
+        fields.extend(has_path.then(|| field(PATH, DataType::Utf8)));
+        let schema = Arc::new(Schema::new(fields));
+        Scannable { table: Arc::new(table), schema, has_duplicates, root: root.to_owned(), n_scanned }
     }
 }
 
@@ -61,6 +72,12 @@ impl TableProvider for Scannable {
         _: &[Expr],
         _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        if self.has_duplicates {
+            return exec_err!(
+                "HIVE_INVALID_METADATA: Hive metadata for table {} is invalid: Table descriptor contains duplicate columns",
+                self.table.name
+            );
+        }
         let serde = self.table.storage_descriptor.serde_info.as_ref();
         let library = serde.and_then(|it| it.serialization_library.as_deref()).unwrap_or_default();
         if !library.to_lowercase().contains("json") {
@@ -74,7 +91,8 @@ impl TableProvider for Scannable {
             None => self.schema.clone(),
         };
         let (table, root, n_scanned) = (self.table.clone(), self.root.clone(), self.n_scanned.clone());
-        let mut rows = Rows { schema: schema.clone(), records: Vec::new(), batches: Vec::new() };
+        let mut rows =
+            Rows { schema: schema.clone(), table: table.clone(), records: Vec::new(), batches: Vec::new() };
         // Every scan lists the objects, so that new ones are read.
         let read = tokio::task::spawn_blocking(move || {
             for object in objects::of(&table, &root)? {
@@ -90,6 +108,7 @@ impl TableProvider for Scannable {
 /// The rows of the objects that have been read.
 struct Rows {
     schema: SchemaRef,
+    table: Arc<Table>,
     /// The records of the next batch, with their objects.
     records: Vec<(Map<String, Value>, Arc<Object>)>,
     batches: Vec<RecordBatch>,
@@ -101,19 +120,33 @@ impl Rows {
         let object = Arc::new(object);
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         for line in lines {
-            let record: Map<String, Value> = match serde_json::from_slice(line) {
-                Ok(record) => hive::lower_keys(record),
+            let record = match row::read(line) {
+                Ok(record) => record,
                 Err(error) => {
                     let url = &object.url;
-                    return exec_err!("HIVE_CURSOR_ERROR: Row is not a valid JSON Object: {error} in {url}");
+                    return exec_err!(
+                        "HIVE_CURSOR_ERROR: Row is not a valid JSON Object - JSONException: {error} ({url})"
+                    );
                 }
             };
+            self.check(&record, &object)?;
             self.records.push((record, object.clone()));
             if self.records.len() == ROWS {
                 self.decode()?;
             }
         }
         Ok(())
+    }
+
+    /// Fails on a value that its column cannot hold, among the columns of the query.
+    fn check(&self, record: &Map<String, Value>, object: &Object) -> Result<()> {
+        let Some((index, value)) = row::bad_value(record, &self.schema.fields) else { return Ok(()) };
+        let name = self.schema.field(index).name();
+        let place = self.table.columns().position(|column| column.name.eq_ignore_ascii_case(name));
+        let (place, url) = (place.unwrap_or(index), &object.url);
+        exec_err!(
+            "HIVE_BAD_DATA: Error parsing field value '{value}' for field {place}: For input string: \"{value}\" ({url})"
+        )
     }
 
     fn finish(mut self) -> Result<Vec<RecordBatch>> {

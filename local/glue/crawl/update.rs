@@ -71,7 +71,6 @@ fn create(name: &str, database: &str, found: Found, crawler: &Crawler) -> Table 
 
 fn update(table: &mut Table, found: Found, crawler: &Crawler) {
     let Found { location, mut shape, partitions, .. } = found;
-    let keys: Vec<&str> = table.partition_keys.iter().map(|key| key.name.as_str()).collect();
     let known: Fields = table
         .storage_descriptor
         .columns
@@ -80,7 +79,8 @@ fn update(table: &mut Table, found: Found, crawler: &Crawler) {
         .collect();
     // A sample may lack columns of an earlier one.
     shape.fields = hive::merge_fields(&known, &shape.fields);
-    let columns = shape.fields.iter().filter(|field| !keys.contains(&field.name().as_str()));
+    // A field may have the name of a partition key: Glue makes both of them columns, and Athena refuses the table.
+    let columns = shape.fields.iter();
     let columns = columns.map(|field| Column::new(field.name(), &hive::name(field.data_type()))).collect();
     let mut parameters = parameters(&shape, crawler);
     if !table.partition_keys.is_empty() {
