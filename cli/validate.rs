@@ -1,10 +1,16 @@
 //! `runner validate`: checks pipeline files without connecting to anything.
 
+use indicatif::MultiProgress;
+
 use crate::arguments::{Common, ValidateArguments};
 use crate::exit::{Exit, print_message};
-use crate::pipeline_file;
+use crate::{logging, pipeline_file};
 
 pub(crate) fn validate(arguments: &ValidateArguments, common: &Common) -> Exit {
+    // For the warnings of plugins.
+    if let Err(error) = logging::start_at("warn", common, &MultiProgress::new()) {
+        return Exit::usage_error(&error);
+    }
     let mut worst = Exit::Done;
     for path in &arguments.files {
         match pipeline_file::load(path, None, common) {

@@ -11,6 +11,7 @@ use crate::batch::Batch;
 use crate::build_context::BuildContext;
 use crate::error::Failure;
 use crate::letter_store::LetterStore;
+use crate::record::Record;
 use crate::stop::StopReason;
 use crate::transaction::TransactionalSink;
 
@@ -57,6 +58,18 @@ pub trait Sink: Send + Sync {
         None
     }
 
+    /// Learns before `open` that a crawler makes a table of `target`, a URL such as
+    /// `s3://bucket/folder/` that holds its [`location`](Sink::location). From then on it rejects what
+    /// such a table cannot hold. An error refuses the pipeline.
+    fn set_crawled(&mut self, _target: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether a record is filtered on purpose: it counts as delivered and is not written.
+    fn skips(&self, _record: &Record) -> bool {
+        false
+    }
+
     /// Whether a user can find what it was given; if not, it cannot take dead letters.
     fn stores_records(&self) -> bool {
         true
@@ -94,8 +107,24 @@ pub trait Background: Sync {
 /// A sink that crawls: `runner crawl` starts it without a run.
 #[async_trait]
 pub trait Crawler: Sync {
+    /// The crawler that it starts, as its options describe it.
+    fn definition(&self) -> CrawlerDefinition;
+
     /// Does on an opened sink what it does at the end of a run, and waits for it.
     async fn crawl(&self) -> Result<(), Failure>;
+}
+
+/// A crawler as the options of a sink describe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrawlerDefinition {
+    /// Which crawler it is: sinks with the same id start the same one.
+    pub id: String,
+    /// The option that names it.
+    pub option: &'static str,
+    /// The folder of which it makes a table, as a URL that ends with `/`.
+    pub target: String,
+    /// The settings in which all definitions of one crawler must agree, as text for messages.
+    pub settings: String,
 }
 
 /// Why records could not be stored.

@@ -1,5 +1,7 @@
 //! The `s3` sink: objects from CSV rows, and the errors of an S3 server.
 
+mod options;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;

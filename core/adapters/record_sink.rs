@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Error;
+use anyhow::{Error, Result};
 use async_trait::async_trait;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::{JoinError, JoinSet};
@@ -45,6 +45,16 @@ pub trait RecordSink: Send + Sync + 'static {
     /// The folder that it writes to; see [`Sink::location`].
     fn location(&self) -> Option<String> {
         None
+    }
+
+    /// Learns that a crawler makes a table of what it writes; see [`Sink::set_crawled`].
+    fn set_crawled(&mut self, _target: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether a record is filtered on purpose; see [`Sink::skips`].
+    fn skips(&self, _record: &Record) -> bool {
+        false
     }
 }
 
@@ -126,6 +136,14 @@ impl<S: RecordSink> Sink for OneByOne<S> {
 
     fn location(&self) -> Option<String> {
         self.sink.location()
+    }
+
+    fn set_crawled(&mut self, target: &str) -> Result<()> {
+        Arc::get_mut(&mut self.sink).expect("nothing is written before it is open").set_crawled(target)
+    }
+
+    fn skips(&self, record: &Record) -> bool {
+        self.sink.skips(record)
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Error;
 
 use super::component::ComponentOptions;
+use super::crawled;
 use super::diagnostic::{Diagnostic, OtherFile};
 use super::graph::{Named, Placed};
 use super::option_spans::OptionSpans;
@@ -164,6 +165,7 @@ impl Assembly<'_> {
             }
             components.push(built.map(|built| Component { input_outputs, ..built }));
         }
+        let crawlers = crawled::definitions(components.iter().flatten());
         let dead_letter = dead_letter.and_then(|DeadLetter { options, at }| {
             let mut numbering: Vec<String> = numbered_by.into_iter().flatten().collect();
             numbering.sort_unstable();
@@ -178,7 +180,8 @@ impl Assembly<'_> {
                 redaction: options.redaction.clone(),
             };
             let built = build(options, context, Vec::new(), Some(&shown), &mut errors, &mut warnings)?;
-            errors.extend(transaction::refuse(&built).iter().flat_map(|error| shown.diagnostics(error)));
+            let refused = transaction::refuse(&built).into_iter().chain(crawled::refuse(&built, &crawlers));
+            errors.extend(refused.flat_map(|error| shown.diagnostics(&error)));
             if let Built::Sink(sink) = &built.built
                 && !sink.stores_records()
             {
@@ -195,6 +198,9 @@ impl Assembly<'_> {
         }
         let mut components: Vec<Component> = components.into_iter().flatten().collect();
         for (sink, error) in transaction::join(&mut components) {
+            errors.extend(shown[sink].diagnostics(&error));
+        }
+        for (sink, error) in crawled::connect(&mut components) {
             errors.extend(shown[sink].diagnostics(&error));
         }
         let data_dir = data_dir(load, top.options.data_dir.as_deref(), &folder, &name)

@@ -5,6 +5,7 @@
 
 mod assembly;
 mod component;
+mod crawled;
 mod diagnostic;
 mod graph;
 mod interpolation;

@@ -9,6 +9,7 @@ use super::node::Node;
 use crate::batch::Batch;
 use crate::error::{Class, Failure};
 use crate::progress::add;
+use crate::record::Record;
 use crate::sink::{Sink, WriteError};
 use crate::stop::StopReason;
 
@@ -24,6 +25,10 @@ impl Writer {
     /// Writes a batch and returns what has been stored of it. Everything else has been rejected,
     /// released or failed.
     pub(crate) async fn write(&self, mut batch: Batch) -> Batch {
+        let skips = |record: &Record| self.sink.skips(record);
+        if batch.records().iter().any(skips) {
+            batch.retain(|record| !skips(record));
+        }
         batch.mark_tried();
         let mut stored = Batch::default();
         let mut backoff = None;

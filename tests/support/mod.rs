@@ -1,6 +1,6 @@
 //! The test environment: a folder, the binary, real servers.
 
-mod api;
+pub mod api;
 pub mod cloud;
 pub mod disk;
 mod env;

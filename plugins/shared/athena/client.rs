@@ -7,8 +7,9 @@ use aws_sdk_athena::types::{
     QueryExecution, QueryExecutionContext, QueryExecutionState, ResultConfiguration, StatementType,
 };
 use tokio::time::{Instant, sleep};
+use tracing::debug;
 
-use crate::shared::aws::{Access, AwsError, Endpoint};
+use crate::shared::aws::{Access, AccessOptions, AwsError, Cause};
 
 /// A query and where to run it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,8 +97,28 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// How long transient errors are retried while a query runs.
-const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long transient errors, such as those of a throttled request, are retried.
+const RETRY_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long an outage may last while a query runs.
+const OUTAGE: Duration = Duration::from_secs(30);
+/// The first and the longest pause before a request is tried again.
+const RETRY_MIN: Duration = Duration::from_millis(200);
+const RETRY_MAX: Duration = Duration::from_secs(3);
+/// The first and the longest pause between two requests for the state of a query. Athena limits the rate of
+/// requests of an account.
+pub(crate) const POLL_MIN: Duration = Duration::from_millis(50);
+pub(crate) const POLL_MAX: Duration = Duration::from_secs(1);
+
+/// The idempotency token of one start of a query.
+#[derive(Debug)]
+pub(crate) struct RequestToken(String);
+
+impl RequestToken {
+    /// A token that no other start has.
+    pub(crate) fn new() -> RequestToken {
+        RequestToken(format!("{:032x}{:032x}", fastrand::u128(..), fastrand::u128(..)))
+    }
+}
 
 /// A client of Athena.
 #[derive(Clone, Debug)]
@@ -109,19 +130,20 @@ pub struct Client {
 impl Client {
     /// A client configured by the environment and the profile; sends no request.
     pub async fn from_env() -> Result<Client> {
-        Client::load(None, None).await
+        Client::load(&AccessOptions::default()).await
     }
 
-    /// The same, except that `region` and `endpoint` take precedence.
-    pub(crate) async fn load(region: Option<&str>, endpoint: Option<&Endpoint>) -> Result<Client> {
-        let access = Access::load("Athena", region, endpoint).await?;
+    /// The same, except that `options` take precedence.
+    pub(crate) async fn load(options: &AccessOptions) -> Result<Client> {
+        let access = Access::load("Athena", options).await?;
         let mut config = aws_sdk_athena::config::Builder::from(&access.config);
         config.set_endpoint_url(access.endpoint.clone());
         Ok(Client { athena: aws_sdk_athena::Client::from_conf(config.build()), access })
     }
 
-    /// Starts a query and returns its id.
-    pub(crate) async fn try_start(&self, query: &Query) -> Result<String, AwsError> {
+    /// Starts a query and returns its id. Athena starts one query for all requests with the same
+    /// `token`: if the response is lost, the query is not billed twice.
+    pub(crate) async fn try_start(&self, query: &Query, token: &RequestToken) -> Result<String, AwsError> {
         let context = QueryExecutionContext::builder()
             .set_catalog(query.catalog.clone())
             .set_database(query.database.clone())
@@ -131,6 +153,7 @@ impl Client {
             .athena
             .start_query_execution()
             .query_string(&query.sql)
+            .client_request_token(&token.0)
             .query_execution_context(context)
             .set_work_group(query.workgroup.clone())
             .set_result_configuration(
@@ -179,37 +202,55 @@ impl Client {
 
     /// Starts a query and returns its id.
     pub async fn start(&self, query: &Query) -> Result<String> {
-        self.try_start(query).await.map_err(|error| self.error(error, "starting the query"))
+        let token = RequestToken::new();
+        self.retry("starting the query", Duration::ZERO, || self.try_start(query, &token)).await
     }
 
     /// Waits until a query has succeeded, and reports its states to `progress`.
     pub async fn wait(&self, id: &str, mut progress: impl FnMut(&QueryState)) -> Result<CompletedQuery> {
-        let mut pause = Duration::from_millis(20);
-        let mut failing_since = None;
+        let mut pause = POLL_MIN;
         loop {
-            match self.state(id).await {
-                Ok(QueryState::Succeeded(query)) => return Ok(query),
-                Ok(QueryState::Failed { reason, .. }) => return Err(anyhow!(reason)),
-                Ok(QueryState::Cancelled) => bail!("the query was cancelled"),
-                Ok(state) => {
-                    failing_since = None;
-                    progress(&state);
-                }
-                Err(error) => {
-                    let since = *failing_since.get_or_insert_with(Instant::now);
-                    if !error.is_transient() || since.elapsed() > RETRY_TIMEOUT {
-                        return Err(self.error(error, "waiting for the query"));
-                    }
-                }
+            match self.retry("waiting for the query", OUTAGE, || self.state(id)).await? {
+                QueryState::Succeeded(query) => return Ok(query),
+                QueryState::Failed { reason, .. } => return Err(anyhow!(reason)),
+                QueryState::Cancelled => bail!("the query was cancelled"),
+                state => progress(&state),
             }
             sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
+            pause = (pause * 2).min(POLL_MAX);
         }
     }
 
     /// Reads a page of up to 1,000 rows; without a token the first one.
     pub async fn read(&self, id: &str, query: &CompletedQuery, token: Option<String>) -> Result<Page> {
-        self.try_read(id, query, token).await.map_err(|error| self.error(error, "reading the rows"))
+        self.retry("reading the rows", OUTAGE, || self.try_read(id, query, token.clone())).await
+    }
+
+    /// Repeats a request that is throttled or fails for a while. A service that cannot be reached is waited
+    /// for only once a query has started.
+    async fn retry<T, F>(&self, action: &str, outage: Duration, request: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, AwsError>>,
+    {
+        let started = Instant::now();
+        let mut pause = RETRY_MIN;
+        loop {
+            let error = match request().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let patience = match error.cause {
+                Cause::Unreachable => outage,
+                Cause::Transient => RETRY_TIMEOUT,
+                _ => Duration::ZERO,
+            };
+            if started.elapsed() >= patience {
+                return Err(self.error(error, action));
+            }
+            debug!("{action}: {error}; retrying");
+            sleep(pause).await;
+            pause = (pause * 2).min(RETRY_MAX);
+        }
     }
 
     pub(crate) fn error(&self, error: AwsError, action: &str) -> anyhow::Error {

@@ -5,3 +5,4 @@ mod client;
 
 pub use cell::write_object;
 pub use client::{Client, Column, CompletedQuery, Page, Query, QueryState};
+pub(crate) use client::{POLL_MAX, POLL_MIN, RequestToken};

@@ -15,6 +15,18 @@ impl Endpoint {
     }
 }
 
+/// The domains of AWS's own hosts. The names of VPC endpoints, such as
+/// `bucket.vpce-0a1b.s3.eu-west-1.vpce.amazonaws.com`, are among them.
+const AWS_DOMAINS: [&str; 5] = ["amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "api.aws", "c2s.ic.gov"];
+
+/// Whether the host of a URL belongs to AWS.
+pub(crate) fn is_aws(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = host.split_once(':').map_or(host, |(host, _)| host).trim_end_matches('.').to_ascii_lowercase();
+    AWS_DOMAINS.iter().any(|domain| host.strip_suffix(domain).is_some_and(|name| name.ends_with('.')))
+}
+
 /// Checks that a URL has no user and no password: messages show endpoints.
 pub(super) fn check_no_password(url: &str) -> Result<(), String> {
     let host = url.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
@@ -51,6 +63,27 @@ mod tests {
         for url in ["127.0.0.1:9000", "s3://bucket", "http://", "https:///x"] {
             let error = Endpoint::try_from(url.to_owned()).unwrap_err();
             assert!(error.contains("http://host:port"), "{error}");
+        }
+    }
+
+    #[test]
+    fn vpc_endpoint_belongs_to_aws_and_a_similar_name_does_not() {
+        for url in [
+            "https://bucket.vpce-0a1b-2c3d.s3.eu-west-1.vpce.amazonaws.com",
+            "https://vpce-0a1b.glue.eu-west-1.vpce.amazonaws.com:443/",
+            "https://s3.dualstack.us-west-2.amazonaws.com",
+            "https://S3.CN-NORTH-1.AMAZONAWS.COM.CN",
+            "https://athena.eu-west-1.api.aws",
+        ] {
+            assert!(is_aws(url), "{url}");
+        }
+        for url in [
+            "http://127.0.0.1:9000",
+            "https://amazonaws.com.example.org",
+            "https://notamazonaws.com",
+            "https://minio/amazonaws.com",
+        ] {
+            assert!(!is_aws(url), "{url}");
         }
     }
 

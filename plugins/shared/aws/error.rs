@@ -85,6 +85,20 @@ impl AwsError {
         self.code == code
     }
 
+    /// The reason that the service gave.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The permission on a KMS key that is missing, such as `kms:Decrypt`, if the service names one.
+    pub(crate) fn kms_right(&self) -> Option<&str> {
+        let start = self.message.find("kms:")?;
+        let right = &self.message[start..];
+        let n_name = right["kms:".len()..].find(|char: char| !char.is_ascii_alphabetic());
+        let right = n_name.map_or(right, |n| &right[.."kms:".len() + n]);
+        (right.len() > "kms:".len()).then_some(right)
+    }
+
     /// Whether the same request may succeed a little later.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self.cause, Cause::Unreachable | Cause::Transient)
@@ -128,15 +142,22 @@ impl AwsError {
 }
 
 /// Codes of transient errors that come with the HTTP status of another error.
-const TRANSIENT: [&str; 8] = [
+const TRANSIENT: [&str; 15] = [
     "BadDigest",
+    "BandwidthLimitExceeded",
     "ConcurrentModificationException",
     "IncompleteBody",
     "InternalError",
     "InternalServiceException",
+    "LimitExceededException",
     "OperationTimeoutException",
+    "PriorRequestNotComplete",
+    "RequestLimitExceeded",
     "RequestTimeout",
+    "RequestTimeoutException",
+    "SchedulerTransitioningException",
     "SlowDown",
+    "TooManyRequestsException",
 ];
 
 /// Codes about the credentials under HTTP status 400.
@@ -156,7 +177,8 @@ fn cause_of(code: &str, message: &str, status: u16, region: Option<&str>) -> Cau
             return Cause::WrongRegion(region.map(Into::into).or_else(|| expected_region(message)));
         }
         _ if TRANSIENT.contains(&code) || code.contains("Throttl") => return Cause::Transient,
-        _ if DENIED.contains(&code) => return Cause::Denied,
+        // `KMS.DisabledException` and the like: the key of the bucket, which its owner may enable again.
+        _ if DENIED.contains(&code) || code.starts_with("KMS.") => return Cause::Denied,
         // Its status is 501, but a retry does not help.
         "NotImplemented" => return Cause::Other,
         _ => {}
@@ -201,8 +223,20 @@ fn no_credentials(error: &CredentialsError) -> String {
                 .into()
         }
         other => {
-            let cause = root_cause(other);
-            format!("the AWS credentials cannot be used: {cause}; try to log in again (`aws sso login`)")
+            let text = chain(other).map(ToString::to_string).collect::<Vec<_>>().join(": ");
+            let lower = text.to_lowercase();
+            let advice = if lower.contains("assumerole")
+                || lower.contains("assume role")
+                || lower.contains("sts:")
+            {
+                "; the role must exist and trust this identity, which needs sts:AssumeRole on it (and, if the role \
+                 demands one, the right `external_id`)"
+            } else if lower.contains("sso") {
+                "; try to log in again (`aws sso login`)"
+            } else {
+                ""
+            };
+            format!("the AWS credentials cannot be used: {}{advice}", root_cause(other))
         }
     }
 }
@@ -228,6 +262,9 @@ impl fmt::Display for AwsError {
             (code, "") => f.write_str(code)?,
             (code, message) => write!(f, "{code}: {message}")?,
         }
+        if let Some(right) = self.kms_right() {
+            write!(f, "; these credentials need {right} on that KMS key")?;
+        }
         f.write_str(advice(&self.code))
     }
 }
@@ -244,15 +281,28 @@ mod tests {
 
     #[test]
     fn cause_follows_from_code_and_status() {
-        for (code, status) in
-            [("SlowDown", 503), ("RequestTimeout", 400), ("ThrottlingException", 400), ("", 502)]
-        {
+        for (code, status) in [
+            ("SlowDown", 503),
+            ("RequestTimeout", 400),
+            ("ThrottlingException", 400),
+            ("TooManyRequestsException", 400),
+            ("RequestLimitExceeded", 400),
+            ("LimitExceededException", 400),
+            ("SchedulerTransitioningException", 400),
+            ("KMS.ThrottlingException", 400),
+            ("", 502),
+        ] {
             assert_eq!(cause(code, status), Cause::Transient, "{code}");
         }
         for (code, status) in [("NotImplemented", 501), ("NoSuchBucket", 404), ("InvalidRequest", 400)] {
             assert_eq!(cause(code, status), Cause::Other, "{code}");
         }
-        for (code, status) in [("AccessDenied", 403), ("ExpiredToken", 400), ("AccessDeniedException", 400)] {
+        for (code, status) in [
+            ("AccessDenied", 403),
+            ("ExpiredToken", 400),
+            ("AccessDeniedException", 400),
+            ("KMS.DisabledException", 400),
+        ] {
             assert_eq!(cause(code, status), Cause::Denied, "{code}");
         }
     }
@@ -264,6 +314,20 @@ mod tests {
         let message = "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-central-1'";
         let malformed = AwsError::from_response("AuthorizationHeaderMalformed", message, 400, None).cause;
         assert_eq!(malformed, Cause::WrongRegion(Some("eu-central-1".into())));
+    }
+
+    #[test]
+    fn missing_right_on_a_kms_key_is_named() {
+        let message = "User: arn:aws:iam::1:user/u is not authorized to perform: kms:GenerateDataKey on resource: \
+                       arn:aws:kms:eu-west-1:1:key/k because no identity-based policy allows it";
+        let error = AwsError::from_response("AccessDenied", message, 403, None);
+        assert_eq!(error.kms_right(), Some("kms:GenerateDataKey"));
+        assert!(
+            error.to_string().ends_with("these credentials need kms:GenerateDataKey on that KMS key"),
+            "{error}"
+        );
+        let other = AwsError::from_response("AccessDenied", "an arn:aws:kms:: key", 403, None);
+        assert_eq!(other.kms_right(), None);
     }
 
     #[test]

@@ -4,8 +4,12 @@ mod access;
 mod bucket_name;
 mod endpoint;
 mod error;
+mod http;
+mod role;
 
-pub(crate) use access::{Access, timeouts};
-pub(crate) use bucket_name::check_bucket_name;
-pub(crate) use endpoint::Endpoint;
+pub(crate) use access::{Access, AccessOptions};
+pub(crate) use bucket_name::{arn_needs_aws, check_bucket_name};
+pub(crate) use endpoint::{Endpoint, is_aws};
 pub(crate) use error::{AwsError, Cause};
+pub(crate) use http::timeouts;
+pub(crate) use role::{Role, RoleArn};

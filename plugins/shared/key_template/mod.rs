@@ -1,5 +1,6 @@
 //! Key templates: the names of objects, unique for each record.
 
+mod folders;
 mod parse;
 
 use std::fmt::{self, Write as _};

@@ -40,18 +40,24 @@ fn parse_field(name: &str) -> Result<Field, String> {
         return Ok(field);
     }
     if name.starts_with('.') {
-        return Err(format!("`{{{{ {name} }}}}`: fields of the record cannot be part of a key yet"));
+        return Err(format!(
+            "`{{{{ {name} }}}}`: fields of the record cannot be part of an object key; there are {}. For a folder by a \
+             field, let the `kafka` sink make it the key of the record (`key_field`) and write `{{{{ key }}}}` here",
+            all_fields()
+        ));
     }
     let closest = Field::ALL
         .map(|field| (strsim::normalized_damerau_levenshtein(&name.to_lowercase(), field.name()), field))
         .into_iter()
         .filter(|(likeness, _)| *likeness >= 0.5)
         .max_by(|a, b| a.0.total_cmp(&b.0));
-    let hint = closest.map_or_else(
-        || format!("there are {}", Field::ALL.map(|field| field.to_string()).join(", ")),
-        |(_, field)| format!("did you mean {field}?"),
-    );
+    let hint = closest
+        .map_or_else(|| format!("there are {}", all_fields()), |(_, field)| format!("did you mean {field}?"));
     Err(format!("unknown placeholder `{{{{ {name} }}}}`; {hint}"))
+}
+
+fn all_fields() -> String {
+    Field::ALL.map(|field| field.to_string()).join(", ")
 }
 
 fn push_literal(text: &str, parts: &mut Vec<Part>) -> Result<(), String> {
@@ -70,7 +76,10 @@ fn push_literal(text: &str, parts: &mut Vec<Part>) -> Result<(), String> {
     let literal = text.replace("%%", "\0");
     if let Some(percent) = literal.find('%') {
         let part: String = literal[percent..].chars().take(2).collect();
-        return Err(format!("`{part}`: dates cannot be part of a key yet; a percent sign is written `%%`"));
+        return Err(format!(
+            "`{part}`: dates cannot be part of an object key; there are {}. A percent sign is written `%%`",
+            all_fields()
+        ));
     }
     parts.push(Part::Literal(literal.replace('\0', "%")));
     Ok(())

@@ -1,15 +1,17 @@
 //! The client of one Glue crawler: creates or checks it, starts it, and reads its status.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use aws_sdk_glue::Client;
+use aws_sdk_glue::primitives::DateTime;
 use aws_sdk_glue::types::{
     Crawler as Description, CrawlerState, DatabaseInput, DeleteBehavior, LastCrawlInfo, LastCrawlStatus,
     SchemaChangePolicy, UpdateBehavior,
 };
 use runner_core::async_trait;
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, sleep};
 use tracing::{info, warn};
 
 use super::scheduler::{CrawlerClient, LastCrawl, Status};
@@ -163,7 +165,11 @@ impl Crawler {
         let id = format!("{started} {}", last.message_prefix().unwrap_or_default());
         let has_failed =
             matches!(last.status(), None | Some(LastCrawlStatus::Failed | LastCrawlStatus::Cancelled));
-        LastCrawl { id, failure: has_failed.then(|| self.failure(last)) }
+        LastCrawl {
+            id,
+            started: last.start_time().and_then(started_at),
+            failure: has_failed.then(|| self.failure(last)),
+        }
     }
 
     fn failure(&self, last: &LastCrawlInfo) -> String {
@@ -171,7 +177,9 @@ impl Crawler {
         let message = last.error_message().unwrap_or("Glue returned no reason");
         let group = last.log_group().unwrap_or("/aws-glue/crawlers");
         let stream = last.log_stream().unwrap_or(&self.spec.config.crawler);
-        let hint = if message.to_lowercase().contains("denied") {
+        let hint = if message.contains("kms:") || message.contains("KMS") {
+            format!("; the role `{}` needs kms:Decrypt on the key of the bucket", self.spec.config.role)
+        } else if message.to_lowercase().contains("denied") {
             let (role, bucket) = (&self.spec.config.role, self.spec.target.bucket());
             format!("; the role `{role}` needs s3:GetObject and s3:ListBucket on `{bucket}`")
         } else {
@@ -188,7 +196,13 @@ impl CrawlerClient for Crawler {
     async fn status(&self) -> Result<Status, AwsError> {
         let found = self.describe().await?;
         let is_ready = found.state() == Some(&CrawlerState::Ready);
-        Ok(Status { is_ready, last_crawl: found.last_crawl().map(|last| self.last_crawl(last)) })
+        // Zero if Glue has not begun to count.
+        let elapsed =
+            u64::try_from(found.crawl_elapsed_time()).ok().filter(|millis| *millis > 0 && !is_ready);
+        let running_since =
+            elapsed.and_then(|millis| Instant::now().checked_sub(Duration::from_millis(millis)));
+        let last_crawl = found.last_crawl().map(|last| self.last_crawl(last));
+        Ok(Status { is_ready, running_since, last_crawl })
     }
 
     async fn start(&self) -> Result<bool, AwsError> {
@@ -222,6 +236,12 @@ impl CrawlerClient for Crawler {
     fn error(&self, error: AwsError) -> Error {
         error.into_error(&self.access)
     }
+}
+
+/// When a crawl has started, on the clock of this process.
+fn started_at(time: &DateTime) -> Option<Instant> {
+    let age = SystemTime::now().duration_since(SystemTime::try_from(*time).ok()?);
+    Instant::now().checked_sub(age.unwrap_or_default())
 }
 
 /// Adds new columns to the table; keeps a table whose objects were deleted.

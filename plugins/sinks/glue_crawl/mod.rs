@@ -10,17 +10,18 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use runner_core::{
-    Background, Batch, BuildContext, Failure, Gauges, HumanDuration, OptionError, OptionErrors, Plugin,
-    Result, Sink, SinkConfig, StopReason, WriteError, async_trait,
+    Background, Batch, BuildContext, CrawlerDefinition, Failure, Gauges, HumanDuration, OptionError,
+    OptionErrors, Plugin, Result, Sink, SinkConfig, StopReason, WriteError, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tracing::warn;
 
 use self::crawler::Crawler;
 use self::options::{Folder, check_schedule};
 use self::scheduler::CrawlScheduler;
 use self::spec::CrawlerSpec;
-use crate::shared::aws::{Access, Endpoint};
+use crate::shared::aws::{Access, AccessOptions, Endpoint, Role, RoleArn};
 
 runner_core::register! { Plugin::sink::<GlueCrawlConfig>("glue_crawl").example(
 r#"type = "glue_crawl"
@@ -35,8 +36,13 @@ role = "AWSGlueServiceRole-stock-market"
 /// Creates the database and the crawler if they are missing. Starts a crawl half a minute after the
 /// first object, then at most once per `every` and only if new objects were stored. At the end of the
 /// input it starts a last crawl, waits for it, and reports the table and its columns. A run that is
-/// stopped starts the last crawl and does not wait. Glue bills at least ten minutes per crawl; SQL
-/// queries see new objects in a known folder without one.
+/// stopped starts a crawl, without waiting for it, only if the last one is older than `every`.
+///
+/// Several runs may share a crawler, as the members of a consumer group do: a crawl that another one has
+/// started counts. A crawl that is newer than the objects of this run is enough. Glue bills at least ten
+/// minutes per crawl; SQL queries see new objects in a known folder without one.
+///
+/// The objects become rows of one table: the sink before this one rejects what Athena could not read.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GlueCrawlConfig {
@@ -63,7 +69,8 @@ struct GlueCrawlConfig {
     #[serde(default)]
     #[schemars(extend("pattern" = r"^\s*cron\(.*\)\s*$|\$\{"))]
     schedule: Option<String>,
-    /// The minimum time from one crawl to the next while records arrive; `0s`: crawl only at the end.
+    /// The minimum time from the start of one crawl, of whichever run, to that of the next while records
+    /// arrive; `0s`: crawl only at the end.
     #[serde(default = "default_every")]
     every: HumanDuration,
     /// Whether to change an existing crawler of that name to these options. Otherwise an existing crawler
@@ -80,6 +87,13 @@ struct GlueCrawlConfig {
     /// The region of the Glue catalog. Default: `AWS_REGION` or the profile.
     #[serde(default)]
     region: Option<String>,
+    /// The role with which the sink calls Glue, by ARN; not that of the crawler. The credentials that were
+    /// found must be allowed to assume it. Default: no role.
+    #[serde(default)]
+    assume_role: Option<RoleArn>,
+    /// The external ID that the trust policy of the role demands. Default: none.
+    #[serde(default)]
+    external_id: Option<String>,
 }
 
 fn default_sample_size() -> i32 {
@@ -110,14 +124,37 @@ impl SinkConfig for GlueCrawlConfig {
             Some(target) => Ok(target),
             None => Folder::upstream(&context.upstream.locations),
         };
+        let role = Role::of(self.assume_role.clone(), self.external_id.clone());
+        let role = role.map_err(|error| errors.push(error)).ok().flatten();
         let target = OptionErrors::with(errors, target)?;
+        warn_of_target(&target, &context.upstream.locations, &context.component);
+        let access = AccessOptions { region: self.region.clone(), endpoint: self.endpoint.clone(), role };
         let spec = Arc::new(CrawlerSpec { target, config: self });
-        Ok(Box::new(GlueCrawl { spec, gauges: Arc::clone(&context.gauges), scheduler: None }))
+        Ok(Box::new(GlueCrawl { spec, access, gauges: Arc::clone(&context.gauges), scheduler: None }))
+    }
+}
+
+/// Warns of a crawl of more, or of other objects than the sinks before it store.
+fn warn_of_target(target: &Folder, locations: &[String], component: &str) {
+    if target.depth() == 1 {
+        let bucket = target.bucket();
+        warn!(
+            component,
+            "the crawler reads the whole bucket `{bucket}`: everything in it becomes rows and columns of one table. \
+             Begin the `key` of the sink before it with a folder, as in \"stocks/\", unless the bucket holds nothing else"
+        );
+    }
+    if let Some(other) = locations.iter().find(|location| !target.contains(location)) {
+        warn!(
+            component,
+            "the crawler reads {target}, but the sink before it writes to {other}: check `target`"
+        );
     }
 }
 
 struct GlueCrawl {
     spec: Arc<CrawlerSpec>,
+    access: AccessOptions,
     gauges: Arc<Gauges>,
     /// Set by `open`.
     scheduler: Option<CrawlScheduler<Crawler>>,
@@ -127,7 +164,7 @@ struct GlueCrawl {
 impl Sink for GlueCrawl {
     async fn open(&mut self) -> Result<(), Failure> {
         let config = &self.spec.config;
-        let access = Access::load("Glue", config.region.as_deref(), config.endpoint.as_ref()).await?;
+        let access = Access::load("Glue", &self.access).await?;
         let crawler = Crawler::open(access, Arc::clone(&self.spec)).await?;
         let (every, timeout) = (config.every.unless_zero(), config.timeout.unless_zero());
         self.scheduler = Some(CrawlScheduler::new(crawler, every, timeout, Arc::clone(&self.gauges)));
@@ -177,6 +214,20 @@ impl Background for GlueCrawl {
 
 #[async_trait]
 impl runner_core::Crawler for GlueCrawl {
+    fn definition(&self) -> CrawlerDefinition {
+        let (config, target) = (&self.spec.config, self.spec.target.as_str());
+        let endpoint = config.endpoint.as_ref().map(Endpoint::as_str).unwrap_or_default();
+        let region = config.region.as_deref().unwrap_or_default();
+        let account = config.assume_role.as_ref().map(RoleArn::as_str).unwrap_or_default();
+        let (database, role) = (config.database.to_lowercase(), spec::role_name(&config.role));
+        CrawlerDefinition {
+            id: format!("{} {region} {endpoint} {account}", config.crawler),
+            option: "crawler",
+            target: target.to_owned(),
+            settings: format!("target {target}, database `{database}`, role `{role}`"),
+        }
+    }
+
     async fn crawl(&self) -> Result<(), Failure> {
         Ok(self.scheduler()?.crawl().await?)
     }

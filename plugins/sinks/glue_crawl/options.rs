@@ -74,7 +74,11 @@ impl TryFrom<String> for Folder {
             return Err(format!("`{url}` has an empty name in it: write it as \"s3://bucket/folder/\""));
         }
         let folder = Folder(format!("s3://{path}/"));
-        check_bucket_name(folder.bucket())?;
+        // A crawler reads a folder, not the alias or the ARN of an access point.
+        if folder.bucket().starts_with("arn:") {
+            return Err(format!("`{url}`: a crawler needs the name of a bucket, not an ARN"));
+        }
+        check_bucket_name(folder.bucket(), true)?;
         Ok(folder)
     }
 }

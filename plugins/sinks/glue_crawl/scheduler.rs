@@ -17,6 +17,8 @@ const FIRST_CRAWL_DELAY: Duration = Duration::from_secs(30);
 /// The first and the longest pause between two status requests; a crawl takes a minute or more.
 const POLL_MIN: Duration = Duration::from_millis(500);
 const POLL_MAX: Duration = Duration::from_secs(5);
+/// By how much the clocks of Glue and of this machine may differ: a crawl is not put off for that.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// How long a stopped run waits until its last crawl has started: the user does not expect a
 /// stopped run to wait, and the records are stored already.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,6 +40,8 @@ pub(super) trait CrawlerClient: Send + Sync {
 pub(super) struct Status {
     /// Whether the crawler is idle.
     pub(super) is_ready: bool,
+    /// When the crawl that is running has started, if Glue says so.
+    pub(super) running_since: Option<Instant>,
     pub(super) last_crawl: Option<LastCrawl>,
 }
 
@@ -46,6 +50,8 @@ pub(super) struct Status {
 pub(super) struct LastCrawl {
     /// Differs from the id of every other crawl.
     pub(super) id: String,
+    /// When it has started, if Glue says so.
+    pub(super) started: Option<Instant>,
     /// The reason and the location of the log, if the crawl has failed.
     pub(super) failure: Option<String>,
 }
@@ -67,11 +73,14 @@ struct State {
     /// How many records have been stored, and how many of them a crawl has covered.
     n_stored: u64,
     n_crawled: u64,
+    /// When the newest of them was stored.
+    last_stored: Option<Instant>,
     /// Stays set when the future that waits for the crawl is dropped, as `run` is at the end of the input.
     in_flight: Option<Crawl>,
 }
 
-/// A crawl that this run has started.
+/// A crawl that is running and covers all records that were stored before it: started by this run or
+/// by another one.
 #[derive(Clone, Debug)]
 struct Crawl {
     /// The id of the crawl before it.
@@ -89,6 +98,20 @@ enum Pending {
     NewRecords,
 }
 
+/// What the crawls that others have started leave to do.
+enum Due {
+    /// A crawl that has ended covers all records of this run.
+    Covered,
+    /// A crawl that is running covers them.
+    Running(Crawl),
+    /// Another crawl is running, which may miss the newest records.
+    Busy,
+    /// The last crawl is younger than `every`: the next one may start then.
+    Later(Instant),
+    /// A crawl may start.
+    Now(Status),
+}
+
 impl<C: CrawlerClient> CrawlScheduler<C> {
     pub(super) fn new(
         crawler: C,
@@ -101,7 +124,11 @@ impl<C: CrawlerClient> CrawlScheduler<C> {
     }
 
     pub(super) fn add_records(&self, n_records: usize) {
-        self.state().n_stored += n_records as u64;
+        {
+            let mut state = self.state();
+            state.n_stored += n_records as u64;
+            state.last_stored = Some(Instant::now());
+        }
         self.new_records.notify_one();
     }
 
@@ -131,21 +158,90 @@ impl<C: CrawlerClient> CrawlScheduler<C> {
                 next.max(now + FIRST_CRAWL_DELAY.min(every))
             });
             sleep_until(earliest).await;
-            next = Some(Instant::now() + every);
-            if let Err(error) = self.crawl().await {
-                let every = human(every);
-                warn!(
-                    "{error:#}; records are still stored, the next crawl starts in {every} or at the end of the run"
-                );
+            let in_time = Instant::now() + every;
+            next = Some(match self.crawl_if_due(every).await {
+                Ok(next) => next.unwrap_or(in_time),
+                Err(error) => {
+                    let every = human(every);
+                    warn!(
+                        "{error:#}; records are still stored, the next crawl starts in {every} or at the end of the run"
+                    );
+                    in_time
+                }
+            });
+        }
+    }
+
+    /// Crawls, unless another run has done so within `every`. Returns when the next crawl may start, if
+    /// that is not `every` from now.
+    async fn crawl_if_due(&self, every: Duration) -> Result<Option<Instant>> {
+        match self.due(Some(every)).await? {
+            Due::Covered => {
+                self.report_tables().await?;
+                Ok(None)
+            }
+            Due::Running(crawl) => self.wait(crawl).await.map(|()| None),
+            Due::Busy => Ok(None),
+            Due::Later(next) => Ok(Some(next)),
+            Due::Now(status) => {
+                // `false`: another run was faster by an instant.
+                if let Some(crawl) = self.start(status).await? {
+                    self.wait(crawl).await?;
+                }
+                Ok(None)
             }
         }
+    }
+
+    /// What is left to do, seen that other runs may have crawled.
+    async fn due(&self, every: Option<Duration>) -> Result<Due> {
+        let name = self.crawler.name();
+        let status =
+            self.retry(&format!("reading the status of the {name}"), || self.crawler.status()).await?;
+        Ok(self.due_by(status, every))
+    }
+
+    fn due_by(&self, status: Status, every: Option<Duration>) -> Due {
+        let (last_stored, n_stored) = {
+            let state = self.state();
+            (state.last_stored, state.n_stored)
+        };
+        let covers = |started: Option<Instant>| {
+            started.zip(last_stored).is_some_and(|(started, stored)| started > stored)
+        };
+        if !status.is_ready {
+            let previous = status.last_crawl.map(|last| last.id);
+            return match covers(status.running_since) {
+                true => Due::Running(Crawl { previous, n_stored }),
+                false => Due::Busy,
+            };
+        }
+        if let Some(last) = &status.last_crawl {
+            if last.failure.is_none() && covers(last.started) {
+                let mut state = self.state();
+                state.n_crawled = state.n_crawled.max(n_stored);
+                return Due::Covered;
+            }
+            let next = last.started.zip(every).map(|(started, every)| started + every);
+            if let Some(next) = next.filter(|next| *next > Instant::now() + CLOCK_TOLERANCE) {
+                return Due::Later(next);
+            }
+        }
+        Due::Now(status)
     }
 
     /// At the end of the input: crawls what has not been crawled, and waits.
     pub(super) async fn finish(&self) -> Result<()> {
         match self.pending() {
             Pending::InFlight(crawl) => self.wait(crawl).await,
-            Pending::NewRecords => self.crawl().await,
+            Pending::NewRecords => match self.due(None).await? {
+                Due::Covered => {
+                    info!("the {} has run since the last object was stored", self.crawler.name());
+                    self.report_tables().await
+                }
+                Due::Running(crawl) => self.wait(crawl).await,
+                Due::Busy | Due::Later(_) | Due::Now(_) => self.crawl().await,
+            },
             Pending::Nothing => {
                 let name = self.crawler.name();
                 info!("nothing was stored since the last crawl, so the {name} is not started");
@@ -154,7 +250,7 @@ impl<C: CrawlerClient> CrawlScheduler<C> {
         }
     }
 
-    /// When the run is stopped: starts a crawl if needed, and does not wait for it.
+    /// When the run is stopped: starts a crawl if one is due, and does not wait for it.
     pub(super) async fn stop(&self) {
         match self.pending() {
             Pending::Nothing => {}
@@ -168,11 +264,35 @@ impl<C: CrawlerClient> CrawlScheduler<C> {
 
     async fn start_without_waiting(&self) {
         let name = self.crawler.name();
-        let problem = match timeout(STOP_TIMEOUT, self.crawler.start()).await {
-            Ok(Ok(true)) => {
-                info!("the {name} has started and continues in Glue; the run does not wait for it");
-                return;
-            }
+        let start = async {
+            let status = self.crawler.status().await?;
+            Ok(match self.due_by(status, self.every) {
+                Due::Covered | Due::Running(_) => {
+                    info!(
+                        "a crawl of another run covers the objects of this one, so the {name} is not started"
+                    );
+                    true
+                }
+                Due::Later(next) => {
+                    let wait = human(next - Instant::now());
+                    info!(
+                        "the {name} is not started: the next crawl is due in {wait} (`every`), by the next run or by \
+                         another one; `runner crawl` starts one at once"
+                    );
+                    true
+                }
+                Due::Busy => false,
+                Due::Now(_) => {
+                    let has_started = self.crawler.start().await?;
+                    if has_started {
+                        info!("the {name} has started and continues in Glue; the run does not wait for it");
+                    }
+                    has_started
+                }
+            })
+        };
+        let problem = match timeout(STOP_TIMEOUT, start).await {
+            Ok(Ok(true)) => return,
             Ok(Ok(false)) => format!("the {name} was running already and may miss the newest objects"),
             Ok(Err(error)) => format!("starting the {name}: {:#}", self.crawler.error(error)),
             Err(_) => {
@@ -185,21 +305,30 @@ impl<C: CrawlerClient> CrawlScheduler<C> {
 
     /// Starts a crawl, waits until it has ended, and reports its tables.
     pub(super) async fn crawl(&self) -> Result<()> {
-        let name = self.crawler.name();
         loop {
             let status = self.poll(|status| status.is_ready).await?;
-            let n_stored = self.state().n_stored;
-            if self.retry(&format!("starting the {name}"), || self.crawler.start()).await? {
-                info!("the {name} has started");
-                let crawl = Crawl { previous: status.last_crawl.map(|last| last.id), n_stored };
-                self.state().in_flight = Some(crawl.clone());
+            if let Some(crawl) = self.start(status).await? {
                 return self.wait(crawl).await;
             }
+            let name = self.crawler.name();
             info!(
                 "the {name} is running already and may miss the newest objects: starting it again afterwards"
             );
             sleep(POLL_MIN).await;
         }
+    }
+
+    /// Starts a crawl; none if the crawler is running already.
+    async fn start(&self, before: Status) -> Result<Option<Crawl>> {
+        let name = self.crawler.name();
+        let n_stored = self.state().n_stored;
+        if !self.retry(&format!("starting the {name}"), || self.crawler.start()).await? {
+            return Ok(None);
+        }
+        info!("the {name} has started");
+        let crawl = Crawl { previous: before.last_crawl.map(|last| last.id), n_stored };
+        self.state().in_flight = Some(crawl.clone());
+        Ok(Some(crawl))
     }
 
     async fn wait(&self, crawl: Crawl) -> Result<()> {
@@ -219,13 +348,19 @@ impl<C: CrawlerClient> CrawlScheduler<C> {
             let mut state = self.state();
             state.n_crawled = state.n_crawled.max(crawl.n_stored);
         }
+        info!("the {name} has crawled for {}", human(started.elapsed()));
+        self.report_tables().await
+    }
+
+    async fn report_tables(&self) -> Result<()> {
+        let name = self.crawler.name();
         let tables =
             self.retry(&format!("reading the tables of the {name}"), || self.crawler.tables()).await?;
         if tables.is_empty() {
             self.gauges.note(format!("{name} has found no table"));
         }
         for table in tables {
-            info!("{table}, crawled in {}", human(started.elapsed()));
+            info!("{table}");
             self.gauges.note(table);
         }
         Ok(())

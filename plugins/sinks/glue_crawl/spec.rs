@@ -94,7 +94,7 @@ fn grouping(configuration: &str) -> [(&'static str, String); 2] {
 }
 
 /// The name without the path: Glue accepts and returns a role by name or ARN, with or without a path.
-fn role_name(role: &str) -> &str {
+pub(super) fn role_name(role: &str) -> &str {
     role.rsplit('/').next().unwrap_or(role)
 }
 

@@ -14,13 +14,18 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::options::tagging;
 use super::{Overwrite, S3Config, dead_letters};
-use crate::shared::aws::{Access, AwsError, Cause, timeouts};
+use crate::shared::aws::{Access, AccessOptions, AwsError, Cause, arn_needs_aws, timeouts};
 
 /// A bucket, and how objects are written to it.
 pub(super) struct Bucket {
     pub(super) config: Arc<S3Config>,
     pub(super) access: Access,
+    /// What `access` was made from.
+    options: AccessOptions,
+    /// The tags of every object.
+    tagging: Option<String>,
     /// Replaced when the credentials are reloaded.
     client: RwLock<Client>,
     /// When the credentials were reloaded last.
@@ -38,14 +43,23 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Bucket {
     /// Loads the credentials; sends no request to the bucket.
-    pub(super) async fn connect(config: Arc<S3Config>, replaces_dead_letters: bool) -> Result<Bucket> {
-        let access = load_access(&config).await?;
-        Ok(Bucket::new(access, config, replaces_dead_letters))
+    pub(super) async fn connect(
+        config: Arc<S3Config>,
+        options: AccessOptions,
+        replaces_dead_letters: bool,
+    ) -> Result<Bucket> {
+        let access = Access::load("S3", &options).await?;
+        if config.bucket.starts_with("arn:") && is_path_style(&access, &config) {
+            bail!(arn_needs_aws(&config.bucket));
+        }
+        Ok(Bucket { options, ..Bucket::new(access, config, replaces_dead_letters) })
     }
 
     pub(super) fn new(access: Access, config: Arc<S3Config>, replaces_dead_letters: bool) -> Bucket {
         Bucket {
             client: RwLock::new(client(&access, &config)),
+            options: AccessOptions::default(),
+            tagging: tagging(&config.tags),
             config,
             access,
             reloaded: Mutex::default(),
@@ -66,7 +80,7 @@ impl Bucket {
         if reloaded.is_some_and(|at| at.elapsed() < RELOAD_INTERVAL) {
             return;
         }
-        match load_access(&self.config).await {
+        match Access::load("S3", &self.options).await {
             Ok(access) => {
                 *self.client.write().unwrap_or_else(PoisonError::into_inner) = client(&access, &self.config);
             }
@@ -96,27 +110,29 @@ impl Bucket {
         Err(self.open_error(if reason.cause == Cause::Other { error } else { reason }))
     }
 
-    /// Stores the object of one record. After `Ok` the object is in the bucket with the bytes of the record.
-    pub(super) async fn put(&self, record: &Record) -> Result<(), Failure> {
-        let (key, body) = self.object(record).map_err(Failure::rejected)?;
+    /// Stores an object. After `Ok` it is in the bucket with these bytes.
+    pub(super) async fn put(&self, key: &str, body: &Bytes) -> Result<(), Failure> {
         let is_conditional = self.config.overwrite.unwrap_or_default() == Overwrite::Same;
-        match self.put_object(&key, &body, is_conditional).await {
-            Err(error) if error.status == 412 && is_conditional => self.compare(&key, &body).await,
-            Err(error) if error.status == 501 && is_conditional && !self.has_stored() => {
+        match self.put_object(key, body, is_conditional).await {
+            Err(error) if error.status == 412 && is_conditional => self.compare(key, body).await,
+            Err(error) if is_conditional && !self.has_stored() && refuses_condition(&error) => {
                 Err(Failure::fatal(anyhow!(error).context(format!(
                     "{} does not support conditional writes (If-None-Match); set `overwrite = \"always\"` to write \
                      without them",
                     self.access.location()
                 ))))
             }
-            stored => self.put_result("writing", &key, stored).await,
+            stored => self.put_result("writing", key, stored).await,
         }
     }
 
     /// The key and the content of the record's object; an error rejects the record.
     pub(super) fn object(&self, record: &Record) -> Result<(String, Bytes)> {
         let Some(body) = record.to_bytes() else {
-            bail!("the record has no body (a tombstone), so it cannot be stored as an object");
+            bail!(
+                "the record has no body (a tombstone), so it cannot be stored as an object; `tombstones = \"skip\"` \
+                 filters such records"
+            );
         };
         let template = &self.config.key;
         if template.is_by_entry_alone()
@@ -137,13 +153,19 @@ impl Bucket {
     }
 
     async fn put_object(&self, key: &str, body: &Bytes, is_conditional: bool) -> Result<(), AwsError> {
+        let config = &*self.config;
         let put = self
             .client()
             .put_object()
-            .bucket(&self.config.bucket)
+            .bucket(&config.bucket)
             .key(key)
-            .content_type(&self.config.content_type)
-            .set_expected_bucket_owner(self.config.expected_bucket_owner.clone())
+            .content_type(&config.content_type)
+            .set_expected_bucket_owner(config.expected_bucket_owner.clone())
+            .set_storage_class(config.storage_class.map(|it| it.as_str().into()))
+            .set_server_side_encryption(config.server_side_encryption.map(|it| it.as_str().into()))
+            .set_ssekms_key_id(config.ssekms_key_id.clone())
+            .set_acl(config.acl.map(|it| it.as_str().into()))
+            .set_tagging(self.tagging.clone())
             .set_if_none_match(is_conditional.then(|| "*".into()))
             .body(ByteStream::from(body.clone()));
         let timeouts = aws_sdk_s3::config::Builder::new().timeout_config(timeouts(body.len()));
@@ -198,22 +220,34 @@ impl Bucket {
     }
 }
 
-async fn load_access(config: &S3Config) -> Result<Access> {
-    Access::load("S3", config.region.as_deref(), config.endpoint.as_ref()).await
+/// Whether a server does not know conditional writes: an old one of another maker.
+fn refuses_condition(error: &AwsError) -> bool {
+    let message = error.message().to_ascii_lowercase();
+    let is_named = message.contains("if-none-match") || message.contains("a header you provided implies");
+    error.status == 501 || (error.status == 400 && is_named)
+}
+
+fn is_path_style(access: &Access, config: &S3Config) -> bool {
+    config.force_path_style.unwrap_or(access.is_other_server())
 }
 
 fn client(access: &Access, config: &S3Config) -> Client {
-    let is_other_server = access.endpoint.is_some();
-    let mut client = aws_sdk_s3::config::Builder::from(&access.config)
-        .force_path_style(config.force_path_style.unwrap_or(is_other_server));
+    let mut client =
+        aws_sdk_s3::config::Builder::from(&access.config).force_path_style(is_path_style(access, config));
     client.set_endpoint_url(access.endpoint.clone());
-    if is_other_server {
-        // Many servers reject the checksums that the SDK adds by default since 2025.
-        let (request, response) =
-            (access.config.request_checksum_calculation(), access.config.response_checksum_validation());
-        client = client
-            .request_checksum_calculation(request.unwrap_or(RequestChecksumCalculation::WhenRequired))
-            .response_checksum_validation(response.unwrap_or(ResponseChecksumValidation::WhenRequired));
+    if access.is_other_server() {
+        // Many servers reject the checksums that the SDK adds by default since 2025. Its configuration
+        // does not tell this default from the choice of the user.
+        let is_asked_for = |variable, profile| {
+            let setting = access.setting(variable, profile);
+            setting.is_some_and(|setting| setting.eq_ignore_ascii_case("when_supported"))
+        };
+        if !is_asked_for("AWS_REQUEST_CHECKSUM_CALCULATION", "request_checksum_calculation") {
+            client = client.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
+        }
+        if !is_asked_for("AWS_RESPONSE_CHECKSUM_VALIDATION", "response_checksum_validation") {
+            client = client.response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        }
     }
     Client::from_conf(client.build())
 }

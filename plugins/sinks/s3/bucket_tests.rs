@@ -7,7 +7,7 @@ use bytes::Bytes;
 use runner_core::testing::write;
 use runner_core::{Body, Class, WriteError};
 
-use super::tests::{bucket, config, numbered};
+use super::tests::{bucket, config, numbered, opened};
 use super::*;
 
 /// A server that sends these responses, one a connection, and then stops.
@@ -58,7 +58,8 @@ fn server(responses: impl Into<Vec<String>>) -> Bucket {
 async fn put(bucket: &Bucket, body: &'static str) -> Result<(), Failure> {
     let mut record = numbered(0, "p/rows");
     record.body = Body::Bytes(Bytes::from_static(body.as_bytes()));
-    bucket.put(&record).await
+    let (key, body) = bucket.object(&record).unwrap();
+    bucket.put(&key, &body).await
 }
 
 #[tokio::test]
@@ -99,8 +100,7 @@ async fn deleted_bucket_is_fatal_after_a_success_too() {
 async fn write_with_a_fatal_error_returns_what_was_not_stored() {
     let bucket = server([response("200 OK", ""), error("400 Bad Request", "InvalidRequest")]);
     let config = S3Config { concurrency: NonZeroUsize::MIN, ..config("{{ entry }}") };
-    let sink =
-        record_sink(S3 { config: Arc::new(config), replaces_dead_letters: false, bucket: Some(bucket) });
+    let sink = record_sink(opened(config, bucket));
     let records = (0..3).map(|n| numbered(n, "p/rows"));
     let Err(WriteError::Records(failures)) = write(&*sink, records).await else {
         panic!("the second object is not stored")

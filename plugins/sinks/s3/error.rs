@@ -69,6 +69,19 @@ impl Bucket {
     /// Advice for an error whose own message is not enough.
     fn explain(&self, error: &AwsError) -> Option<Error> {
         let (bucket, region) = (&self.config.bucket, &self.access.region);
+        let message = error.message().to_ascii_lowercase();
+        if error.is("AccessControlListNotSupported") {
+            return Some(anyhow!(
+                "{error}; the bucket `{bucket}` has no ACLs (its objects belong to its owner anyway): leave out `acl`"
+            ));
+        }
+        if message.contains("checksum") && self.access.is_other_server() && !error.is("BadDigest") {
+            return Some(anyhow!(
+                "{error}; {} does not know the checksums of newer clients: set AWS_REQUEST_CHECKSUM_CALCULATION=\
+                 when_required, the default for servers other than AWS's own",
+                self.access.location()
+            ));
+        }
         if error.is("NoSuchBucket") || (error.status == 404 && !error.is("NoSuchKey")) {
             let endpoint = self.access.endpoint.as_ref();
             let endpoint = endpoint.map(|url| format!(" --endpoint-url {url}")).unwrap_or_default();
@@ -87,7 +100,19 @@ impl Bucket {
                 "the bucket `{bucket}` is not in region {region}: `aws s3api get-bucket-location --bucket {bucket}` \
                  prints its region; set AWS_REGION or the option `region`"
             )),
+            // The error names the permission on the key.
+            Cause::Denied if error.kms_right().is_some() => None,
+            Cause::Denied if error.code.starts_with("KMS.") => Some(anyhow!(
+                "{error}; the KMS key that encrypts the objects of `{bucket}` cannot be used: enable it, or choose another \
+                 one for the bucket or in `ssekms_key_id`"
+            )),
             Cause::Denied if error.is("AccessDenied") => {
+                let extra = [
+                    (self.config.acl.is_some(), ", s3:PutObjectAcl for `acl`"),
+                    (!self.config.tags.is_empty(), ", s3:PutObjectTagging for `tags`"),
+                ];
+                let extra: String =
+                    extra.iter().filter(|(is_set, _)| *is_set).map(|(_, text)| *text).collect();
                 let compare = match self.config.overwrite.unwrap_or_default() {
                     Overwrite::Same => " and, to compare existing objects, s3:GetObject",
                     Overwrite::Always => "",
@@ -97,7 +122,7 @@ impl Bucket {
                     None => "",
                 };
                 Some(anyhow!(
-                    "{error}; these credentials need s3:PutObject{compare} on {bucket}/{}*{owner}",
+                    "{error}; these credentials need s3:PutObject{extra}{compare} on {bucket}/{}*{owner}",
                     self.config.key.folder()
                 ))
             }

@@ -9,11 +9,12 @@ use tokio::sync::OnceCell;
 
 use super::S3Config;
 use super::bucket::Bucket;
-use crate::shared::aws::AwsError;
+use crate::shared::aws::{AccessOptions, AwsError};
 
 /// The dead letters of a folder.
 pub(super) struct FolderLetters {
     config: Arc<S3Config>,
+    access: AccessOptions,
     bucket: OnceCell<Arc<Bucket>>,
 }
 
@@ -21,12 +22,15 @@ pub(super) struct FolderLetters {
 const MAX_LETTERS: usize = 500;
 
 impl FolderLetters {
-    pub(super) fn new(config: Arc<S3Config>) -> Self {
-        FolderLetters { config, bucket: OnceCell::new() }
+    pub(super) fn new(config: Arc<S3Config>, access: AccessOptions) -> Self {
+        FolderLetters { config, access, bucket: OnceCell::new() }
     }
 
     async fn bucket(&self) -> Result<Arc<Bucket>, Failure> {
-        let connect = async || Bucket::connect(Arc::clone(&self.config), true).await.map(Arc::new);
+        let connect = async || {
+            let bucket = Bucket::connect(Arc::clone(&self.config), self.access.clone(), true).await;
+            bucket.map(Arc::new)
+        };
         Ok(Arc::clone(self.bucket.get_or_try_init(connect).await?))
     }
 }

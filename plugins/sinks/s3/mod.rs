@@ -4,13 +4,17 @@ mod bucket;
 mod dead_letters;
 mod error;
 mod letters;
+mod options;
+mod table_rows;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use runner_core::{
-    BuildContext, Failure, LetterStore, OptionError, OptionErrors, Plugin, Record, RecordSink, Result, Sink,
+    Body, BuildContext, Failure, LetterStore, OptionError, OptionErrors, Plugin, Record, RecordSink, Result,
+    Sink,
     SinkConfig, async_trait, record_sink,
 };
 use schemars::JsonSchema;
@@ -18,7 +22,9 @@ use serde::{Deserialize, Serialize};
 
 use self::bucket::Bucket;
 use self::letters::FolderLetters;
-use crate::shared::aws::{Endpoint, check_bucket_name};
+use self::options::{Acl, Encryption, StorageClass, Tombstones, check_key_id, check_tags};
+use self::table_rows::TableRows;
+use crate::shared::aws::{AccessOptions, Endpoint, Role, RoleArn, check_bucket_name, is_aws};
 use crate::shared::key_template::KeyTemplate;
 
 runner_core::register! { Plugin::sink::<S3Config>("s3").example(
@@ -32,6 +38,12 @@ key = "stockmarket_project/stock_market_{{ entry }}.json"
 ///
 /// Credentials, region and endpoint come from the same places as for every AWS tool: the environment,
 /// the profile that `aws configure` writes, single sign-on, or the role of the machine.
+///
+/// A record that no transform has made JSON of is stored as it came in, a row of a CSV file as a CSV
+/// line; under a `key` that ends with `.json` a CSV line is an error. Where a `glue_crawl` follows,
+/// a record must be one JSON object on one line, without keys that differ only in capitals and without
+/// a field with the name of a folder such as `year=2024`; others are rejected, since Athena could then
+/// read no row of the table.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct S3Config {
@@ -42,8 +54,8 @@ struct S3Config {
     /// is its key. The template must not give two records the same name: it needs `{{ entry }}`, or
     /// topic, partition and offset together.
     key: KeyTemplate,
-    /// The URL of a server other than AWS's own, such as `http://127.0.0.1:9000`. Default:
-    /// `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` or the profile.
+    /// The URL of a server other than AWS's own, such as `http://127.0.0.1:9000`, or of a VPC endpoint.
+    /// Default: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` or the profile.
     #[serde(default)]
     endpoint: Option<Endpoint>,
     /// The region of the bucket. Default: `AWS_REGION` or the profile.
@@ -67,6 +79,38 @@ struct S3Config {
     /// default also replaces an earlier letter about the same record.
     #[serde(default)]
     overwrite: Option<Overwrite>,
+    /// The storage class of the objects. Default: that of the bucket, `STANDARD`. Athena does not read
+    /// objects in `GLACIER` and `DEEP_ARCHIVE`. The classes for rare access bill at least 128 KB an object.
+    #[serde(default)]
+    storage_class: Option<StorageClass>,
+    /// The encryption of the objects: `AES256` with keys of S3, `aws:kms` with a KMS key, `aws:kms:dsse`
+    /// in two layers. Default: that of the bucket. With KMS the credentials need `kms:GenerateDataKey`
+    /// and `kms:Decrypt` on the key.
+    #[serde(default)]
+    server_side_encryption: Option<Encryption>,
+    /// The KMS key, by ID, ARN or alias (`alias/NAME`), for `server_side_encryption = "aws:kms"`.
+    /// Default: the key of the bucket, else the key of AWS for S3.
+    #[serde(default)]
+    ssekms_key_id: Option<String>,
+    /// The canned ACL of the objects, such as `bucket-owner-full-control` for a bucket of another account.
+    /// Default: none, as for a bucket that has no ACLs.
+    #[serde(default)]
+    acl: Option<Acl>,
+    /// The tags of the objects, at most 10, as in `{ team = "data" }`. The credentials need
+    /// `s3:PutObjectTagging`.
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    /// The role with which the sink calls AWS, by ARN, such as a role of the account that owns the bucket.
+    /// The credentials that were found must be allowed to assume it. Default: no role.
+    #[serde(default)]
+    assume_role: Option<RoleArn>,
+    /// The external ID that the trust policy of the role demands. Default: none.
+    #[serde(default)]
+    external_id: Option<String>,
+    /// What to do with a record without a body. `reject` (default) makes it a dead letter, `skip` filters
+    /// it, and a record with an empty body as well.
+    #[serde(default)]
+    tombstones: Tombstones,
 }
 
 /// What to do if the object exists.
@@ -90,9 +134,11 @@ fn default_content_type() -> String {
 impl SinkConfig for S3Config {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Sink>> {
         let mut errors = Vec::new();
-        if let Err(message) = check_bucket_name(&self.bucket) {
+        if let Err(message) = check_bucket_name(&self.bucket, self.is_path_style()) {
             errors.push(OptionError::new("bucket", message));
         }
+        errors.extend(check_key_id(self.ssekms_key_id.as_deref(), self.server_side_encryption).err());
+        errors.extend(check_tags(&self.tags).err());
         if self.key.is_by_entry_alone() && context.upstream.counting_sources.len() > 1 {
             let sources = context.upstream.counting_sources.join("`, `");
             let message = format!(
@@ -102,18 +148,32 @@ impl SinkConfig for S3Config {
             );
             errors.push(OptionError::new("key", message));
         }
-        OptionErrors::none_of(errors)?;
+        let role = OptionErrors::with(errors, Role::of(self.assume_role.clone(), self.external_id.clone()))?;
+        let (region, endpoint) = (self.region.clone(), self.endpoint.clone());
         Ok(record_sink(S3 {
             replaces_dead_letters: context.is_dead_letter && self.overwrite.is_none(),
             config: Arc::new(self),
+            access: AccessOptions { region, endpoint, role },
+            table: None,
             bucket: None,
         }))
     }
 }
 
+impl S3Config {
+    /// Whether the options say that requests have the bucket name in the path.
+    fn is_path_style(&self) -> bool {
+        let is_other_server = self.endpoint.as_ref().is_some_and(|endpoint| !is_aws(endpoint.as_str()));
+        self.force_path_style.unwrap_or(is_other_server)
+    }
+}
+
 struct S3 {
     config: Arc<S3Config>,
+    access: AccessOptions,
     replaces_dead_letters: bool,
+    /// What the table can hold that a crawler makes of the objects.
+    table: Option<TableRows>,
     /// Set by `open`.
     bucket: Option<Bucket>,
 }
@@ -121,7 +181,8 @@ struct S3 {
 #[async_trait]
 impl RecordSink for S3 {
     async fn open(&mut self) -> Result<(), Failure> {
-        let bucket = Bucket::connect(Arc::clone(&self.config), self.replaces_dead_letters).await?;
+        let config = Arc::clone(&self.config);
+        let bucket = Bucket::connect(config, self.access.clone(), self.replaces_dead_letters).await?;
         bucket.check().await?;
         self.bucket = Some(bucket);
         Ok(())
@@ -129,7 +190,21 @@ impl RecordSink for S3 {
 
     async fn put(&self, record: &Record) -> Result<(), Failure> {
         let bucket = self.bucket.as_ref().context("the sink has not been opened")?;
-        bucket.put(record).await
+        self.check_is_not_csv(record)?;
+        let (key, body) = bucket.object(record).map_err(Failure::rejected)?;
+        if let Some(table) = &self.table {
+            table.check(&body).map_err(Failure::rejected)?;
+        }
+        bucket.put(&key, &body).await
+    }
+
+    fn skips(&self, record: &Record) -> bool {
+        let is_empty = || match &record.body {
+            Body::Tombstone => true,
+            Body::Bytes(bytes) | Body::ParsedBytes(bytes, _) => bytes.is_empty(),
+            Body::Value(_) | Body::Row(_) => false,
+        };
+        self.config.tombstones == Tombstones::Skip && is_empty()
     }
 
     fn max_in_flight(&self) -> usize {
@@ -137,11 +212,45 @@ impl RecordSink for S3 {
     }
 
     fn letter_store(&self) -> Option<Arc<dyn LetterStore>> {
-        Some(Arc::new(FolderLetters::new(Arc::clone(&self.config))))
+        Some(Arc::new(FolderLetters::new(Arc::clone(&self.config), self.access.clone())))
     }
 
+    /// None for an access point: a crawler cannot read its ARN.
     fn location(&self) -> Option<String> {
-        Some(format!("s3://{}/{}", self.config.bucket, self.config.key.folder()))
+        let S3Config { bucket, key, .. } = &*self.config;
+        (!bucket.starts_with("arn:")).then(|| format!("s3://{bucket}/{}", key.folder()))
+    }
+
+    fn set_crawled(&mut self, target: &str) -> Result<()> {
+        if let Some(class) = self.config.storage_class.filter(|class| class.is_archive()) {
+            let message = format!(
+                "a crawler makes a table of {target}, and Athena does not read objects in {}: take `GLACIER_IR`, or \
+                 leave the class to a lifecycle rule of the bucket",
+                class.as_str()
+            );
+            return Err(OptionError::new("storage_class", message));
+        }
+        // The bucket is not a folder of the key.
+        let n_folders = target.trim_start_matches("s3://").trim_end_matches('/').matches('/').count();
+        self.table = Some(TableRows::new(target, self.config.key.partitions(n_folders)));
+        Ok(())
+    }
+}
+
+impl S3 {
+    /// A CSV line where JSON is expected is a mistake in the pipeline file, not a bad record.
+    fn check_is_not_csv(&self, record: &Record) -> Result<(), Failure> {
+        let is_row = matches!(record.body, Body::Row(_));
+        if !is_row || (self.table.is_none() && !self.config.key.promises_json()) {
+            return Ok(());
+        }
+        let why = match &self.table {
+            Some(table) => format!("a crawler makes a table of JSON of {}", table.target()),
+            None => "`key` ends with `.json`, and the object would hold a CSV line; for CSV lines end it with `.csv`".into(),
+        };
+        Err(Failure::fatal(anyhow!(
+            "the record is a row of a CSV file, and {why}: put the transform `to_json` before this sink"
+        )))
     }
 }
 

@@ -15,6 +15,17 @@ pub(super) fn bucket(url: String, key: &str) -> Bucket {
     Bucket::new(access, Arc::new(config(key)), false)
 }
 
+/// A sink that writes to `bucket`.
+pub(super) fn opened(config: S3Config, bucket: Bucket) -> S3 {
+    S3 {
+        config: Arc::new(config),
+        access: AccessOptions::default(),
+        replaces_dead_letters: false,
+        table: None,
+        bucket: Some(bucket),
+    }
+}
+
 fn counting(sources: &[&str]) -> Upstream {
     let counting_sources = sources.iter().map(|&name| name.to_owned()).collect();
     Upstream { counting_sources, ..Upstream::default() }
@@ -83,4 +94,61 @@ fn key_by_entry_alone_rejects_records_of_a_second_source() {
     let by_origin = unused_bucket("{{ topic }}/{{ partition }}/{{ offset }}");
     by_origin.object(&numbered(0, "producer/stocks")).unwrap();
     by_origin.object(&numbered(5, "other/stocks")).unwrap();
+}
+
+fn refused_option(change: impl FnOnce(&mut serde_json::Value)) -> String {
+    let mut options = serde_json::json!({ "bucket": "lake", "key": "{{ entry }}" });
+    change(&mut options);
+    let config: S3Config = serde_json::from_value(options).unwrap();
+    let error = config.build(&context()).err().unwrap();
+    error.downcast_ref::<OptionError>().unwrap().option.clone()
+}
+
+#[test]
+fn options_that_do_not_fit_together_are_rejected() {
+    assert_eq!(refused_option(|it| it["ssekms_key_id"] = "alias/lake".into()), "ssekms_key_id");
+    assert_eq!(refused_option(|it| it["external_id"] = "x".into()), "external_id");
+    assert_eq!(refused_option(|it| it["tags"] = serde_json::json!({ "aws:a": "" })), "tags");
+    let point = "arn:aws:s3:eu-west-1:123456789012:accesspoint/lake";
+    let at_minio = |it: &mut serde_json::Value| {
+        it["bucket"] = point.into();
+        it["endpoint"] = "http://127.0.0.1:9000".into();
+    };
+    assert_eq!(refused_option(at_minio), "bucket");
+}
+
+#[test]
+fn access_point_has_no_location_for_a_crawler() {
+    let config = S3Config {
+        bucket: "arn:aws:s3:eu-west-1:123456789012:accesspoint/lake".into(),
+        ..config("{{ entry }}")
+    };
+    assert_eq!(config.build(&context()).unwrap().location(), None);
+}
+
+#[test]
+fn archived_objects_cannot_be_crawled() {
+    for (class, is_refused) in
+        [("GLACIER", true), ("DEEP_ARCHIVE", true), ("GLACIER_IR", false), ("STANDARD_IA", false)]
+    {
+        let config =
+            serde_json::json!({ "bucket": "lake", "key": "a/{{ entry }}.json", "storage_class": class });
+        let config: S3Config = serde_json::from_value(config).unwrap();
+        let mut sink = config.build(&context()).unwrap();
+        assert_eq!(sink.set_crawled("s3://lake/a/").is_err(), is_refused, "{class}");
+    }
+}
+
+#[test]
+fn tombstones_and_empty_bodies_are_skipped_only_with_the_option() {
+    let with = |body: Body| {
+        let mut record = numbered(0, "p/s");
+        record.body = body;
+        record
+    };
+    let bodies = || [Body::Tombstone, Body::Bytes("".into()), Body::Bytes("{}".into())].map(with);
+    let reject = config("{{ entry }}").build(&context()).unwrap();
+    assert_eq!(bodies().map(|record| reject.skips(&record)), [false; 3]);
+    let skip = S3Config { tombstones: Tombstones::Skip, ..config("{{ entry }}") }.build(&context()).unwrap();
+    assert_eq!(bodies().map(|record| skip.skips(&record)), [true, true, false]);
 }

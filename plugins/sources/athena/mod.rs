@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use self::reader::Athena;
 use crate::shared::athena::Query;
-use crate::shared::aws::Endpoint;
+use crate::shared::aws::{AccessOptions, Endpoint, Role, RoleArn};
 
 runner_core::register! {
     Plugin::source::<AthenaConfig>("athena").example(
@@ -51,6 +51,11 @@ struct AthenaConfig {
     endpoint: Option<Endpoint>,
     /// The region. Default: `AWS_REGION` or the profile.
     region: Option<String>,
+    /// The role with which the source calls Athena, by ARN. The credentials that were found must be
+    /// allowed to assume it. Default: no role.
+    assume_role: Option<RoleArn>,
+    /// The external ID that the trust policy of the role demands. Default: none.
+    external_id: Option<String>,
 }
 
 fn thirty_minutes() -> HumanDuration {
@@ -83,7 +88,8 @@ impl SourceConfig for AthenaConfig {
             output_location,
         };
         let interval = self.interval.map(Into::into);
-        let (endpoint, region) = (self.endpoint, non_empty(self.region));
-        Ok(Box::new(Athena::new(query, interval, self.timeout.unless_zero(), endpoint, region, context)))
+        let role = Role::of(self.assume_role, self.external_id)?;
+        let access = AccessOptions { region: non_empty(self.region), endpoint: self.endpoint, role };
+        Ok(Box::new(Athena::new(query, interval, self.timeout.unless_zero(), access, context)))
     }
 }

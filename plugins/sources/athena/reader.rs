@@ -12,15 +12,16 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
 use super::position::{AthenaPosition, Execution};
-use crate::shared::athena::{Client, Column, CompletedQuery, Page, Query, QueryState, write_object};
-use crate::shared::aws::{AwsError, Endpoint};
+use crate::shared::athena::{
+    Client, Column, CompletedQuery, POLL_MAX, POLL_MIN, Page, Query, QueryState, RequestToken, write_object,
+};
+use crate::shared::aws::{AccessOptions, AwsError};
 
 pub(super) struct Athena {
     query: Query,
     interval: Option<Duration>,
     timeout: Option<Duration>,
-    endpoint: Option<Endpoint>,
-    region: Option<String>,
+    access: AccessOptions,
     limits: BatchLimits,
     name: Name,
     client: Option<Client>,
@@ -30,6 +31,8 @@ pub(super) struct Athena {
     has_succeeded: bool,
     /// When the current query was started.
     started: Instant,
+    /// The token of the next start, kept until Athena has answered.
+    token: RequestToken,
     step: Step,
 }
 
@@ -67,8 +70,7 @@ impl Athena {
         query: Query,
         interval: Option<Duration>,
         timeout: Option<Duration>,
-        endpoint: Option<Endpoint>,
-        region: Option<String>,
+        access: AccessOptions,
         context: &BuildContext,
     ) -> Self {
         let now = Instant::now();
@@ -77,13 +79,13 @@ impl Athena {
             query,
             interval,
             timeout,
-            endpoint,
-            region,
+            access,
             limits: context.batch,
             client: None,
             offset: 0,
             has_succeeded: false,
             started: now,
+            token: RequestToken::new(),
             step: Step::Wait(now),
         }
     }
@@ -110,7 +112,8 @@ impl Athena {
     }
 
     async fn start(&mut self) -> Result<(), AwsError> {
-        let id = self.client().try_start(&self.query).await?;
+        let id = self.client().try_start(&self.query, &self.token).await?;
+        self.token = RequestToken::new();
         self.has_succeeded = true;
         self.started = Instant::now();
         self.step = Step::Poll(Execution { id, taken: 0 });
@@ -118,7 +121,7 @@ impl Athena {
     }
 
     async fn poll(&mut self, Execution { id, taken }: Execution) -> Result<(), Failure> {
-        let mut pause = Duration::from_millis(20);
+        let mut pause = POLL_MIN;
         loop {
             let state = self.client().state(&id).await;
             match state.map_err(|error| self.failure(error, "waiting for the query"))? {
@@ -146,7 +149,7 @@ impl Athena {
                 return Err(anyhow!("the query {id} has not ended within {timeout} (`timeout`)").into());
             }
             sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
+            pause = (pause * 2).min(POLL_MAX);
         }
     }
 
@@ -177,7 +180,7 @@ impl Source for Athena {
 
     /// Starts the query, so that an error in it or a missing permission ends the run at once.
     async fn open(&mut self, start: &Start) -> Result<(), Failure> {
-        self.client = Some(Client::load(self.region.as_deref(), self.endpoint.as_ref()).await?);
+        self.client = Some(Client::load(&self.access).await?);
         match start.position::<AthenaPosition>() {
             Ok(None) => {}
             Ok(Some(position)) => self.resume(position).await?,

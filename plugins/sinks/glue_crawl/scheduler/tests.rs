@@ -8,6 +8,8 @@ struct FakeCrawler {
     starts: Mutex<Vec<Instant>>,
     /// A crawl of another process runs until then.
     busy_until: Mutex<Option<Instant>>,
+    /// Since when Glue says that it runs.
+    busy_since: Mutex<Option<Instant>>,
     failure: Mutex<Option<String>>,
     network: Mutex<Network>,
     tables: Vec<String>,
@@ -49,9 +51,12 @@ impl CrawlerClient for Arc<FakeCrawler> {
         let ended = starts.iter().rev().find(|start| !is_running(start));
         let last_crawl = ended.map(|start| LastCrawl {
             id: format!("{start:?}"),
+            started: Some(*start),
             failure: self.failure.lock().unwrap().clone(),
         });
-        Ok(Status { is_ready: !is_busy && !starts.last().as_ref().is_some_and(is_running), last_crawl })
+        let running = starts.last().filter(is_running).copied();
+        let running_since = running.or(self.busy_since.lock().unwrap().filter(|_| is_busy));
+        Ok(Status { is_ready: !is_busy && running.is_none(), running_since, last_crawl })
     }
 
     async fn start(&self) -> Result<bool, AwsError> {
@@ -83,6 +88,15 @@ struct TestEnv {
 }
 
 impl TestEnv {
+    /// Another run with the same crawler.
+    fn replica(&self) -> Self {
+        let (crawler, every) = (Arc::clone(&self.crawler), self.scheduler.every);
+        let gauges = Arc::new(Gauges::default());
+        let timeout = Some(Duration::from_mins(15));
+        let scheduler = CrawlScheduler::new(Arc::clone(&crawler), every, timeout, Arc::clone(&gauges));
+        TestEnv { crawler, scheduler, gauges, started: self.started }
+    }
+
     fn new(every: Option<Duration>) -> Self {
         TestEnv::with(FakeCrawler { tables: vec!["table `stocks`".into()], ..FakeCrawler::default() }, every)
     }
@@ -184,6 +198,67 @@ async fn stop_starts_a_crawl_without_waiting_for_it() {
     env.scheduler.stop().await;
     assert_eq!(env.starts(), [10]);
     assert_eq!(env.started.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_runs_with_one_crawler_crawl_once_per_every() {
+    let one = TestEnv::new(ONE_HOUR);
+    let (two, three) = (one.replica(), one.replica());
+    tokio::join!(one.stream(9000, 10), two.stream(9000, 7), async {
+        sleep(Duration::from_secs(300)).await;
+        three.stream(8700, 11).await;
+    });
+    let starts = one.starts();
+    assert_eq!(starts.len(), 3, "{starts:?}");
+    assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= 3590), "{starts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_starts_no_crawl_where_the_next_one_is_not_due() {
+    let one = TestEnv::new(ONE_HOUR);
+    one.stream(200, 10).await;
+    for run in [&one, &one.replica()] {
+        run.scheduler.add_records(1);
+        run.scheduler.stop().await;
+    }
+    assert_eq!(one.starts(), [30], "a rolling restart starts none");
+
+    sleep(Duration::from_hours(2)).await;
+    let later = one.replica();
+    later.scheduler.add_records(1);
+    later.scheduler.stop().await;
+    assert_eq!(one.starts().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn crawl_of_another_run_after_the_last_record_is_enough() {
+    let one = TestEnv::new(None);
+    let two = one.replica();
+    one.scheduler.add_records(1);
+    two.scheduler.add_records(1);
+    sleep(Duration::from_secs(1)).await;
+    one.scheduler.finish().await.unwrap();
+    two.scheduler.finish().await.unwrap();
+    assert_eq!(one.starts().len(), 1);
+    assert_eq!(two.gauges.notes(), ["table `stocks`"], "the table is reported all the same");
+
+    *one.crawler.failure.lock().unwrap() = Some("access denied".into());
+    let three = one.replica();
+    three.scheduler.add_records(1);
+    three.scheduler.finish().await.unwrap_err();
+    assert_eq!(one.starts().len(), 2, "an older crawl does not cover the new record");
+}
+
+#[tokio::test(start_paused = true)]
+async fn running_crawl_of_another_run_that_began_after_the_last_record_is_waited_for() {
+    let env = TestEnv::new(None);
+    env.scheduler.add_records(1);
+    sleep(Duration::from_secs(1)).await;
+    env.crawler.starts.lock().unwrap().push(Instant::now());
+    sleep(Duration::from_secs(1)).await;
+    env.scheduler.finish().await.unwrap();
+    assert_eq!(env.starts(), [1]);
+    assert!(env.started.elapsed() >= CRAWL_TIME);
 }
 
 #[tokio::test(start_paused = true)]

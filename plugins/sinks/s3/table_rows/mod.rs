@@ -1,0 +1,181 @@
+//! What a crawled table can hold: one JSON object on one line, without names that Athena cannot tell apart.
+
+mod scan;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Result, bail};
+use tracing::warn;
+
+use self::scan::{Kinds, scan};
+
+/// How many columns are watched for a change of their type.
+const MAX_COLUMNS: usize = 4096;
+
+/// The rows of a table that a crawler makes of the objects.
+#[derive(Debug)]
+pub(super) struct TableRows {
+    /// The folder that is crawled.
+    target: String,
+    /// The columns that the crawler makes of folders, in lower case.
+    partitions: Vec<String>,
+    /// The kinds of values that each column has had.
+    columns: Mutex<HashMap<String, Kinds>>,
+}
+
+impl TableRows {
+    pub(super) fn new(target: &str, partitions: Vec<String>) -> TableRows {
+        TableRows { target: target.to_owned(), partitions, columns: Mutex::default() }
+    }
+
+    pub(super) fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Checks that Athena can read `body` as one row; the error rejects the record.
+    pub(super) fn check(&self, body: &[u8]) -> Result<()> {
+        let fields = match scan(body) {
+            Ok(fields) => fields,
+            Err(reason) => bail!(
+                "a crawler makes a table of {}, and Athena cannot read this record: {reason}",
+                self.target
+            ),
+        };
+        if let Some((name, _)) = fields.iter().find(|(name, _)| self.partitions.contains(name)) {
+            bail!(
+                "the field `{name}` has the name of a folder in `key`, which becomes a column of the table at {}: \
+                 Athena refuses a table that has a column twice. Rename the field (`select`), or rename the folder",
+                self.target
+            );
+        }
+        self.watch(fields);
+        Ok(())
+    }
+
+    /// Warns once of every column whose values change their kind: the type of the column is that of the
+    /// objects that the crawler happens to sample, and Athena fails on the others.
+    fn watch(&self, fields: Vec<(String, Kinds)>) {
+        let mut columns = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, kinds) in fields {
+            let n_columns = columns.len();
+            let Some(known) = columns.get_mut(&name) else {
+                if n_columns < MAX_COLUMNS {
+                    columns.insert(name, kinds);
+                }
+                continue;
+            };
+            let all = known.with(kinds);
+            if all != *known && known.is_one() {
+                warn!(
+                    "the column `{name}` has {all}: the crawler gives it one type, and Athena fails with \
+                     HIVE_BAD_DATA on values of another. Give it one type, for example with the transform `select` \
+                     (`type = \"float\"`) or `types` of the `csv` source"
+                );
+            }
+            *known = all;
+        }
+    }
+
+    #[cfg(test)]
+    fn kinds(&self, column: &str) -> String {
+        self.columns.lock().unwrap()[column].to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> TableRows {
+        TableRows::new("s3://lake/stocks/", vec!["year".into()])
+    }
+
+    fn rejection(body: &str) -> String {
+        rows().check(body.as_bytes()).expect_err(body).to_string()
+    }
+
+    #[test]
+    fn one_line_object_is_accepted() {
+        for body in [
+            r#"{"Index":"NYA","Open":1.5,"tags":["a"],"o":{"x":null}}"#,
+            "{\"a\": 1}\n",
+            " {} ",
+            "{\"a\":\"x\\ny\"}",
+        ] {
+            rows().check(body.as_bytes()).expect(body);
+        }
+    }
+
+    #[test]
+    fn body_that_is_not_one_object_on_one_line_is_rejected_with_the_way_out() {
+        for (body, part) in [
+            ("", "is empty"),
+            ("  ", "is empty"),
+            ("NYA,1.5", "not JSON"),
+            ("{'Index': 'HSI'}", "not JSON"),
+            ("{\"Close\":NaN}", "not JSON"),
+            ("{\"a\":1", "not JSON"),
+            ("{\"a\":1}{\"a\":2}", "several JSON values"),
+            ("[{\"a\":1}]", "JSON array"),
+            ("42", "not a JSON object"),
+            ("null", "not a JSON object"),
+            ("\"text\"", "not a JSON object"),
+            ("\"{\\\"a\\\":1}\"", "unwrap = true"),
+            ("{\n  \"a\": 1\n}", "`to_json` writes it on one"),
+            ("{\"a\":1}\n{\"a\":2}\n", "several JSON values"),
+            ("{\"a\":\r1}", "several lines"),
+        ] {
+            let error = rejection(body);
+            assert!(error.contains(part) && error.contains("s3://lake/stocks/"), "{body:?}: {error}");
+        }
+        rows().check(b"{\"a\":\"\xff\"}").unwrap_err();
+    }
+
+    #[test]
+    fn error_shows_no_value() {
+        for body in [
+            "{\"pin\":hush}",
+            "hush",
+            "\"hush\"",
+            "{\"a\":\"hush\",\"A\":\"hush\"}",
+            "{\"a\":\"hush\"",
+            "[\"hush\"]",
+        ] {
+            assert!(!rejection(body).contains("hush"), "{body}");
+        }
+    }
+
+    #[test]
+    fn keys_equal_in_lower_case_are_rejected_at_every_depth() {
+        assert!(rejection(r#"{"Close":1.5,"close":100}"#).contains("`Close` and `close`"));
+        assert!(rejection(r#"{"a":1,"a":2}"#).contains("`a` twice"));
+        assert!(rejection(r#"{"o":[{"Url":1,"URL":2}]}"#).contains("`Url` and `URL`"));
+        assert!(rejection(r#"{"Größe":1,"GRÖßE":2}"#).contains("`Größe` and `GRÖßE`"));
+        rows().check(br#"{"a":{"b":1},"b":{"a":1}}"#).unwrap();
+    }
+
+    #[test]
+    fn field_with_the_name_of_a_partition_is_rejected() {
+        assert!(rejection(r#"{"Year":2024}"#).contains("`year` has the name of a folder"));
+        rows().check(br#"{"o":{"year":2024}}"#).unwrap();
+    }
+
+    #[test]
+    fn kinds_of_values_are_collected_by_column() {
+        let rows = rows();
+        for body in
+            [r#"{"price":100,"o":{"n":[1]}}"#, r#"{"PRICE":null}"#, r#"{"Price":100.25,"o":{"n":["x"]}}"#]
+        {
+            rows.check(body.as_bytes()).unwrap();
+        }
+        assert_eq!(rows.kinds("price"), "whole numbers and numbers with a fraction");
+        assert_eq!(rows.kinds("o.n[]"), "whole numbers and texts");
+        rows.check(br#"{"price":1,"PRICE":"x"}"#).unwrap_err();
+        assert_eq!(
+            rows.kinds("price"),
+            "whole numbers and numbers with a fraction",
+            "a rejected record does not count"
+        );
+    }
+}

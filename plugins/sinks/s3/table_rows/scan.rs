@@ -1,0 +1,191 @@
+//! Reads one body as a row: the names of its columns and the kinds of their values.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// Kinds of values, as a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kinds(u8);
+
+impl Kinds {
+    const WHOLE: Kinds = Kinds(1);
+    const FRACTION: Kinds = Kinds(2);
+    const BOOLEAN: Kinds = Kinds(4);
+    const TEXT: Kinds = Kinds(8);
+    const OBJECT: Kinds = Kinds(16);
+    const ARRAY: Kinds = Kinds(32);
+    const NAMES: [(Kinds, &str); 6] = [
+        (Kinds::WHOLE, "whole numbers"),
+        (Kinds::FRACTION, "numbers with a fraction"),
+        (Kinds::BOOLEAN, "booleans"),
+        (Kinds::TEXT, "texts"),
+        (Kinds::OBJECT, "objects"),
+        (Kinds::ARRAY, "arrays"),
+    ];
+
+    pub(super) fn with(self, other: Kinds) -> Kinds {
+        Kinds(self.0 | other.0)
+    }
+
+    pub(super) fn is_one(self) -> bool {
+        self.0.is_power_of_two()
+    }
+}
+
+impl fmt::Display for Kinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = Kinds::NAMES.iter().filter(|(kind, _)| self.0 & kind.0 != 0);
+        let names: Vec<&str> = names.map(|(_, name)| *name).collect();
+        f.write_str(&names.join(" and "))
+    }
+}
+
+/// The columns of a body that is one JSON object on one line, with names in lower case: `a`, `a.b` for a
+/// field of an object, `a[]` for the elements of an array. The error is the reason, without any value.
+pub(super) fn scan(body: &[u8]) -> Result<Vec<(String, Kinds)>, String> {
+    let body = body.trim_ascii_end();
+    match body.trim_ascii_start().first() {
+        None => return Err("it is empty".into()),
+        Some(b'{') => {}
+        Some(_) => return Err(not_an_object(body)),
+    }
+    let mut scan = Scan { path: String::new(), fields: Vec::new(), problem: None };
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = (&mut scan).deserialize(&mut json).and_then(|()| json.end());
+    let has_lines = memchr::memchr2(b'\n', b'\r', body).is_some();
+    match read {
+        Err(_) if scan.problem.is_some() => Err(scan.problem.unwrap_or_default()),
+        Err(_) if is_several(body) => Err(SEVERAL_VALUES.into()),
+        Err(error) => Err(format!("it is not JSON: {error}. {NOT_JSON}")),
+        Ok(()) if has_lines => Err(SEVERAL_LINES.into()),
+        Ok(()) => Ok(scan.fields),
+    }
+}
+
+const NOT_JSON: &str = "A row of a CSV file becomes JSON with `to_json`; another program has to write JSON itself, or \
+                        `[dead_letter]` keeps such records";
+const SEVERAL_VALUES: &str =
+    "it is several JSON values, and a row is one object: whoever writes them has to write each as a record";
+const SEVERAL_LINES: &str =
+    "it is JSON on several lines, and a row is one object on one line: `to_json` writes it on one";
+
+/// Whether a body is several JSON values, one after the other.
+fn is_several(body: &[u8]) -> bool {
+    serde_json::Deserializer::from_slice(body).into_iter::<IgnoredAny>().all(|value| value.is_ok())
+}
+
+fn not_an_object(body: &[u8]) -> String {
+    if body.starts_with(b"\xef\xbb\xbf") {
+        return "it begins with a byte order mark; the program that writes it has to leave that out".into();
+    }
+    if let Ok(inner) = serde_json::from_slice::<String>(body)
+        && serde_json::from_str::<HashMap<String, IgnoredAny>>(&inner).is_ok()
+    {
+        return "it is a JSON text that holds a JSON object, so it was encoded twice: `to_json` with `unwrap = true` \
+                unpacks it"
+            .into();
+    }
+    match serde_json::from_slice::<IgnoredAny>(body) {
+        Ok(_) if body.trim_ascii_start().starts_with(b"[") => {
+            "it is a JSON array, and a row is one object: the transform `remap` makes a record of each element".into()
+        }
+        Ok(_) => "it is JSON, but not a JSON object, and a row is one object".into(),
+        Err(error) => format!("it is not JSON: {error}. {NOT_JSON}"),
+    }
+}
+
+struct Scan {
+    /// The path of the value that is read now.
+    path: String,
+    fields: Vec<(String, Kinds)>,
+    /// The reason for an error that is not one of syntax.
+    problem: Option<String>,
+}
+
+impl Scan {
+    fn add<E>(&mut self, kind: Kinds) -> Result<(), E> {
+        if !self.path.is_empty() {
+            self.fields.push((self.path.clone(), kind));
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Scan {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Scan {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.add(Kinds::BOOLEAN)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.add(Kinds::WHOLE)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.add(Kinds::WHOLE)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.add(Kinds::FRACTION)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.add(Kinds::TEXT)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        self.add(Kinds::ARRAY)?;
+        let n_path = self.path.len();
+        self.path.push_str("[]");
+        while items.next_element_seed(&mut *self)?.is_some() {}
+        self.path.truncate(n_path);
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.add(Kinds::OBJECT)?;
+        let n_path = self.path.len();
+        let mut seen: HashMap<String, String> = HashMap::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let lower = key.to_lowercase();
+            if n_path > 0 {
+                self.path.push('.');
+            }
+            self.path.push_str(&lower);
+            if let Some(other) = seen.insert(lower, key.clone()) {
+                let keys = if other == key {
+                    format!("it has the key `{key}` twice")
+                } else {
+                    format!("its keys `{other}` and `{key}` differ only in capitals, and are one column")
+                };
+                self.problem = Some(format!(
+                    "{keys}: then Athena reads no row of the table. Rename one of them where they come from, or with \
+                     the transform `select`"
+                ));
+                return Err(A::Error::custom("duplicate key"));
+            }
+            map.next_value_seed(&mut *self)?;
+            self.path.truncate(n_path);
+        }
+        Ok(())
+    }
+}
