@@ -13,6 +13,8 @@
 #[allow(dead_code, reason = "the benchmarks share it")]
 mod support;
 
+/// The policies in docs/aws against the calls of the plugins.
+mod aws_policies;
 /// The kill campaign.
 mod campaign;
 /// Independent clients of the offline cloud.
@@ -47,6 +49,8 @@ mod kafka;
 mod kafka_permissions;
 /// A broker with TLS and SASL.
 mod kafka_tls;
+/// What Athena could not read is refused before it is stored.
+mod lake;
 /// Tests of the oracle that the delivery tests use.
 mod oracle;
 /// Pairs of a source and a sink, killed repeatedly.
