@@ -163,6 +163,30 @@ fn signal_starts_last_crawl_without_waiting() {
     assert_eq!(answer["Crawler"]["State"], "RUNNING");
 }
 
+#[needs(moto)]
+#[test]
+fn runs_that_are_stopped_one_after_the_other_start_one_crawl() {
+    let moto = Moto::start();
+    let env = env(&moto, "50", "");
+    for first in [0, 5, 10] {
+        let run = env.start(["run", "lake.toml"]);
+        let key = format!("stockmarket_project/stock_market_{first}.json");
+        wait_until("an object of this run", Duration::from_secs(60), || moto.exists("lake", &key));
+        run.signal(Signal::SIGTERM);
+        let outcome = run.wait(Duration::from_secs(30));
+        outcome.assert_code(0);
+        if first > 0 {
+            outcome.assert_says(&[
+                "is not started",
+                "the next crawl is due",
+                "`runner crawl` starts one at once",
+            ]);
+        }
+    }
+    let answer = moto.glue("ListCrawls", &json!({ "CrawlerName": "stock-market-crawler" }));
+    assert_eq!(answer["Crawls"].as_array().map(Vec::len), Some(1));
+}
+
 /// The outcome of a run whose connection to Glue changes to `network` after the first object, and which gets SIGTERM
 fn ending_under(weather: Network, is_stopped: bool) -> Outcome {
     let moto = Moto::start();

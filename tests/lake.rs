@@ -134,10 +134,13 @@ fn crawl(name: &str, input: &str, crawler: &str, more: &str) -> String {
 #[test]
 fn one_crawler_for_two_folders_is_refused() {
     let two = |second: &str| {
-        s3("a", "lake", "fa/{{ entry }}.json")
-            + &crawl("crawl_a", "a", "one", "")
-            + &s3("b", "lake", "fb/{{ entry }}.json")
-            + &crawl("crawl_b", "b", second, "")
+        [
+            s3("a", "lake", "fa/{{ entry }}.json"),
+            crawl("crawl_a", "a", "one", ""),
+            s3("b", "lake", "fb/{{ entry }}.json"),
+            crawl("crawl_b", "b", second, ""),
+        ]
+        .concat()
     };
     let (_env, outcome) = validate(&two("one"));
     outcome.assert_code(78).assert_says(&[
@@ -147,20 +150,21 @@ fn one_crawler_for_two_folders_is_refused() {
         "a crawler of its own",
     ]);
     validate(&two("two")).1.assert_code(0);
-    let same = s3("a", "lake", "fa/{{ entry }}.json")
-        + &crawl("crawl_a", "a", "one", "")
-        + &crawl("crawl_b", "a", "one", "every = \"2h\"");
-    validate(&same).1.assert_code(0);
+    let same = [
+        s3("a", "lake", "fa/{{ entry }}.json"),
+        crawl("crawl_a", "a", "one", ""),
+        crawl("crawl_b", "a", "one", "every = \"2h\""),
+    ];
+    validate(&same.concat()).1.assert_code(0);
 }
 
 #[test]
 fn dead_letters_in_the_crawled_folder_are_refused() {
     let sinks = |letters: &str| {
-        s3("a", "lake", "fa/{{ entry }}.json")
-            + &crawl("crawl", "a", "one", "")
-            + &format!(
-                "[dead_letter]\ntype = \"s3\"\nbucket = \"lake\"\nkey = \"{letters}/{{{{ entry }}}}.json\"\n"
-            )
+        let letters = format!(
+            "[dead_letter]\ntype = \"s3\"\nbucket = \"lake\"\nkey = \"{letters}/{{{{ entry }}}}.json\"\n"
+        );
+        [s3("a", "lake", "fa/{{ entry }}.json"), crawl("crawl", "a", "one", ""), letters].concat()
     };
     let (_env, outcome) = validate(&sinks("fa/letters"));
     outcome
@@ -172,14 +176,14 @@ fn dead_letters_in_the_crawled_folder_are_refused() {
 #[test]
 fn crawl_of_a_whole_bucket_or_of_another_folder_is_warned_of() {
     let (_env, outcome) =
-        validate(&(s3("a", "lake", "row_{{ entry }}.json") + &crawl("crawl", "a", "c", "")));
+        validate(&[s3("a", "lake", "row_{{ entry }}.json"), crawl("crawl", "a", "c", "")].concat());
     outcome.assert_code(0).assert_says(&["reads the whole bucket `lake`", "Begin the `key`"]);
     let target = "target = \"s3://lake/other/\"";
     let (_env, outcome) =
-        validate(&(s3("a", "lake", "rows/{{ entry }}.json") + &crawl("crawl", "a", "c", target)));
+        validate(&[s3("a", "lake", "rows/{{ entry }}.json"), crawl("crawl", "a", "c", target)].concat());
     outcome.assert_code(0).assert_says(&["reads s3://lake/other/", "writes to s3://lake/rows/"]);
     let (_env, outcome) =
-        validate(&(s3("a", "lake", "rows/{{ entry }}.json") + &crawl("crawl", "a", "c", "")));
+        validate(&[s3("a", "lake", "rows/{{ entry }}.json"), crawl("crawl", "a", "c", "")].concat());
     outcome.assert_code(0);
     assert!(!outcome.stderr.contains("WARN"), "{}", outcome.stderr);
 }

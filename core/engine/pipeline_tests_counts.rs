@@ -41,6 +41,25 @@ async fn bytes_are_counted_before_and_after_a_transform() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn record_that_a_sink_skips_is_filtered_and_delivered() {
+    for skip in ["[0, 4, 9]", "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]"] {
+        let test = TestPipeline::new();
+        let pipeline = format!(
+            "sources.in = {{ type = 'test_count', until = 10 }}
+            sinks.out = {{ type = 'test_keep', name = 'skipped {skip}', skip = {skip}, inputs = ['in'] }}
+            sinks.behind = {{ type = 'test_keep', name = 'behind {skip}', inputs = ['out'] }}"
+        );
+        let finished = test.run(&pipeline).await;
+        assert_eq!(finished.report.status, Status::Completed);
+        let n_skipped = skip.split(',').count() as u64;
+        assert_balanced(&finished, 10, 10 - n_skipped);
+        assert_eq!(finished.report.components[1].filtered, n_skipped);
+        let again = test.run(&pipeline).await;
+        assert_eq!(again.report.components[0].records_out, 0, "a filtered record counts as delivered");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn bad_record_that_ends_the_run_is_counted_where_it_was_rejected() {
     for (name, bad) in [("source", "bad = [7],"), ("transform", ""), ("sink", "")] {
         let reject = if name == "transform" { "reject = 7," } else { "" };

@@ -181,6 +181,9 @@ struct KeepConfig {
     commit_takes: u64,
     /// Commits no position from this one on.
     fail_commit: Option<u64>,
+    /// Filters these records.
+    #[serde(default)]
+    skip: Vec<u64>,
 }
 
 fn one() -> usize {
@@ -220,6 +223,10 @@ impl SinkConfig for KeepConfig {
 
 #[async_trait]
 impl Sink for Keep {
+    fn skips(&self, record: &Record) -> bool {
+        self.config.skip.contains(&record.origin.offset)
+    }
+
     async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
         let records = batch.records();
         let holds = |n: Option<u64>| records.iter().position(|it| Some(it.origin.offset) == n);

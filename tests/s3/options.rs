@@ -118,7 +118,10 @@ fn role_is_assumed_and_its_credentials_sign_the_requests() {
             return ResponseTemplate::new(200);
         }
         if !form.contains("ExternalId=ours") {
-            return error(403, "AccessDenied", "User: u is not authorized to perform: sts:AssumeRole");
+            let body = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+                <Code>AccessDenied</Code><Message>User: u is not authorized to perform: sts:AssumeRole</Message></Error>\
+                </ErrorResponse>";
+            return ResponseTemplate::new(403).set_body_raw(body, "text/xml");
         }
         let body = "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\
             <AssumedRoleUser><AssumedRoleId>A:runner</AssumedRoleId><Arn>arn:aws:sts::123456789012:assumed-role/lake/runner\

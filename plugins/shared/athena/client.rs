@@ -135,10 +135,13 @@ impl Client {
 
     /// The same, except that `options` take precedence.
     pub(crate) async fn load(options: &AccessOptions) -> Result<Client> {
-        let access = Access::load("Athena", options).await?;
+        Ok(Client::new(Access::load("Athena", options).await?))
+    }
+
+    fn new(access: Access) -> Client {
         let mut config = aws_sdk_athena::config::Builder::from(&access.config);
         config.set_endpoint_url(access.endpoint.clone());
-        Ok(Client { athena: aws_sdk_athena::Client::from_conf(config.build()), access })
+        Client { athena: aws_sdk_athena::Client::from_conf(config.build()), access }
     }
 
     /// Starts a query and returns its id. Athena starts one query for all requests with the same
@@ -290,3 +293,6 @@ fn state_of(execution: &QueryExecution) -> QueryState {
         _ => QueryState::Queued,
     }
 }
+
+#[cfg(test)]
+mod tests;

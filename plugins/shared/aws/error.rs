@@ -5,7 +5,7 @@ use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use runner_core::Failure;
 
 use super::Access;
@@ -236,7 +236,12 @@ fn no_credentials(error: &CredentialsError) -> String {
             } else {
                 ""
             };
-            format!("the AWS credentials cannot be used: {}{advice}", root_cause(other))
+            let of_service = find::<ErrorMetadata>(other).and_then(|it| Some((it.code()?, it.message()?)));
+            let cause = match of_service {
+                Some((code, message)) => format!("{code}: {message}"),
+                None => root_cause(other),
+            };
+            format!("the AWS credentials cannot be used: {cause}{advice}")
         }
     }
 }

@@ -1,5 +1,7 @@
 //! When to crawl: at most once per `every` while records arrive, and once at the end of the input.
 
+mod due;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
+use self::due::Due;
 use crate::shared::aws::AwsError;
 
 /// How long after the first new object the first crawl starts: a crawl of one object costs as much
@@ -17,8 +20,6 @@ const FIRST_CRAWL_DELAY: Duration = Duration::from_secs(30);
 /// The first and the longest pause between two status requests; a crawl takes a minute or more.
 const POLL_MIN: Duration = Duration::from_millis(500);
 const POLL_MAX: Duration = Duration::from_secs(5);
-/// By how much the clocks of Glue and of this machine may differ: a crawl is not put off for that.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// How long a stopped run waits until its last crawl has started: the user does not expect a
 /// stopped run to wait, and the records are stored already.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -96,20 +97,6 @@ enum Pending {
     InFlight(Crawl),
     /// Start a crawl.
     NewRecords,
-}
-
-/// What the crawls that others have started leave to do.
-enum Due {
-    /// A crawl that has ended covers all records of this run.
-    Covered,
-    /// A crawl that is running covers them.
-    Running(Crawl),
-    /// Another crawl is running, which may miss the newest records.
-    Busy,
-    /// The last crawl is younger than `every`: the next one may start then.
-    Later(Instant),
-    /// A crawl may start.
-    Now(Status),
 }
 
 impl<C: CrawlerClient> CrawlScheduler<C> {
@@ -193,43 +180,6 @@ impl<C: CrawlerClient> CrawlScheduler<C> {
         }
     }
 
-    /// What is left to do, seen that other runs may have crawled.
-    async fn due(&self, every: Option<Duration>) -> Result<Due> {
-        let name = self.crawler.name();
-        let status =
-            self.retry(&format!("reading the status of the {name}"), || self.crawler.status()).await?;
-        Ok(self.due_by(status, every))
-    }
-
-    fn due_by(&self, status: Status, every: Option<Duration>) -> Due {
-        let (last_stored, n_stored) = {
-            let state = self.state();
-            (state.last_stored, state.n_stored)
-        };
-        let covers = |started: Option<Instant>| {
-            started.zip(last_stored).is_some_and(|(started, stored)| started > stored)
-        };
-        if !status.is_ready {
-            let previous = status.last_crawl.map(|last| last.id);
-            return match covers(status.running_since) {
-                true => Due::Running(Crawl { previous, n_stored }),
-                false => Due::Busy,
-            };
-        }
-        if let Some(last) = &status.last_crawl {
-            if last.failure.is_none() && covers(last.started) {
-                let mut state = self.state();
-                state.n_crawled = state.n_crawled.max(n_stored);
-                return Due::Covered;
-            }
-            let next = last.started.zip(every).map(|(started, every)| started + every);
-            if let Some(next) = next.filter(|next| *next > Instant::now() + CLOCK_TOLERANCE) {
-                return Due::Later(next);
-            }
-        }
-        Due::Now(status)
-    }
-
     /// At the end of the input: crawls what has not been crawled, and waits.
     pub(super) async fn finish(&self) -> Result<()> {
         match self.pending() {
@@ -278,6 +228,15 @@ impl<C: CrawlerClient> CrawlScheduler<C> {
                     info!(
                         "the {name} is not started: the next crawl is due in {wait} (`every`), by the next run or by \
                          another one; `runner crawl` starts one at once"
+                    );
+                    true
+                }
+                // The next crawl covers what this one may miss.
+                Due::Busy if self.every.is_some() => {
+                    let every = human(self.every.unwrap_or_default());
+                    info!(
+                        "the {name} is not started: it is running, and the next crawl is due within {every} (`every`), by \
+                         the next run or by another one; `runner crawl` starts one at once"
                     );
                     true
                 }
