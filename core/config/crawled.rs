@@ -42,8 +42,8 @@ pub(super) fn connect(components: &mut [Component]) -> Vec<(usize, Error)> {
             continue;
         }
         let inputs = components[*index].inputs.clone();
-        for at in 0..components.len() {
-            let Component { built: Built::Sink(sink), .. } = &mut components[at] else { continue };
+        for (at, component) in components.iter_mut().enumerate() {
+            let Built::Sink(sink) = &mut component.built else { continue };
             let is_inside = sink.location().is_some_and(|location| location.starts_with(&crawler.target));
             if at != *index
                 && (is_inside || inputs.contains(&at))

@@ -111,7 +111,7 @@ impl Engine {
     }
 }
 
-/// An error of Hive without what DataFusion puts in front of it.
+/// An error of Hive without what `DataFusion` puts in front of it.
 fn as_athena_says(error: &str) -> String {
     error.find("HIVE_").map_or(error, |start| &error[start..]).to_owned()
 }

@@ -93,10 +93,10 @@ fn old_server_gets_no_checksum_and_its_lack_of_conditions_is_named() {
                 &format!("Unsupported header '{name}' received for this API call."),
             );
         }
-        match request.headers.contains_key("if-none-match") {
-            true => error(400, "InvalidRequest", "Header If-None-Match is not supported."),
-            false => ResponseTemplate::new(200),
+        if request.headers.contains_key("if-none-match") {
+            return error(400, "InvalidRequest", "Header If-None-Match is not supported.");
         }
+        ResponseTemplate::new(200)
     });
     let mut env = env();
     server.configure(&mut env);

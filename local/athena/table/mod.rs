@@ -44,9 +44,10 @@ impl Scannable {
         let mut has_duplicates = false;
         for column in table.columns() {
             let field = field(&column.name, hive::parse(&column.kind));
-            match fields.iter().any(|other| other.name() == field.name()) {
-                true => has_duplicates = true,
-                false => fields.push(field),
+            if fields.iter().any(|other| other.name() == field.name()) {
+                has_duplicates = true;
+            } else {
+                fields.push(field);
             }
         }
         fields.extend(has_path.then(|| field(PATH, DataType::Utf8)));

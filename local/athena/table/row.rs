@@ -1,4 +1,4 @@
-//! One line of an object as a row: what the JSON SerDe of Athena reads, and what it fails on.
+//! One line of an object as a row: what Athena reads, and what it fails on.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Map, Value};
 
 /// Reads a line. Names are in lower case, as Hive has them, so two keys that differ only in capitals are a
-/// duplicate. The error is that of the SerDe.
+/// duplicate. The error is that of Athena.
 pub(super) fn read(line: &[u8]) -> Result<Map<String, Value>, String> {
     let line = line.trim_ascii();
     if !line.starts_with(b"{") {
@@ -25,10 +25,7 @@ pub(super) fn read(line: &[u8]) -> Result<Map<String, Value>, String> {
         Err(error) => {
             let text = error.to_string();
             let place = text.rfind(" at line ").unwrap_or(text.len());
-            Err(match text.strip_prefix(DUPLICATE) {
-                Some(_) => text[..place].to_owned(),
-                None => text,
-            })
+            Err(if text.starts_with(DUPLICATE) { text[..place].to_owned() } else { text })
         }
     }
 }

@@ -68,7 +68,7 @@ fn check_arn(arn: &str, is_path_style: bool) -> Result<(), String> {
         let bucket = resource.split('/').next().unwrap_or(resource);
         return Err(format!("`{arn}` is the ARN of a bucket: write its name, \"{bucket}\""));
     }
-    if resource.ends_with(".mrap") {
+    if resource.rsplit('.').next() == Some("mrap") {
         return Err(format!(
             "`{arn}` is a multi-region access point, whose signatures (SigV4A) this program cannot make: write the \
              name of a bucket behind it, or the ARN of an access point of one region"

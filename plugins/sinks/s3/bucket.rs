@@ -113,8 +113,8 @@ impl Bucket {
     /// Stores an object. After `Ok` it is in the bucket with these bytes.
     pub(super) async fn put(&self, key: &str, body: &Bytes) -> Result<(), Failure> {
         let is_conditional = self.config.overwrite.unwrap_or_default() == Overwrite::Same;
-        match self.put_object(key, body, is_conditional).await {
-            Err(error) if error.status == 412 && is_conditional => self.compare(key, body).await,
+        match Box::pin(self.put_object(key, body, is_conditional)).await {
+            Err(error) if error.status == 412 && is_conditional => Box::pin(self.compare(key, body)).await,
             Err(error) if is_conditional && !self.has_stored() && refuses_condition(&error) => {
                 Err(Failure::fatal(anyhow!(error).context(format!(
                     "{} does not support conditional writes (If-None-Match); set `overwrite = \"always\"` to write \

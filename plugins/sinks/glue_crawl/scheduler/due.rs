@@ -43,10 +43,8 @@ impl<C: CrawlerClient> CrawlScheduler<C> {
         };
         if !status.is_ready {
             let previous = status.last_crawl.map(|last| last.id);
-            return match covers(status.running_since) {
-                true => Due::Running(Crawl { previous, n_stored }),
-                false => Due::Busy,
-            };
+            let is_enough = covers(status.running_since);
+            return if is_enough { Due::Running(Crawl { previous, n_stored }) } else { Due::Busy };
         }
         if let Some(last) = &status.last_crawl {
             if last.failure.is_none() && covers(last.started) {
