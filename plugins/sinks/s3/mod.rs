@@ -14,8 +14,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use runner_core::{
     Body, BuildContext, Failure, LetterStore, OptionError, OptionErrors, Plugin, Record, RecordSink, Result,
-    Sink,
-    SinkConfig, async_trait, record_sink,
+    Sink, SinkConfig, async_trait, record_sink,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
