@@ -2,6 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result};
 use runner_core::{OptionError, OptionErrors, TextError, Warnings};
@@ -14,7 +17,7 @@ use vrl::value::kind::Collection;
 
 use super::ProgramText;
 use super::functions::{FUNCTIONS, FUNCTIONS_OF_EDITED, is_left_out};
-use super::limits::{on_large_stack, without_panic_message};
+use super::limits::{memory_of_process, on_large_stack, without_panic_message};
 use super::rewrite::Rewritten;
 use super::syntax;
 
@@ -42,17 +45,45 @@ impl Compiled {
     }
 }
 
+/// How long the compiler may work on a program. Types that a program doubles again and again would
+/// keep it busy for ever.
+const MAX_TIME: Duration = Duration::from_secs(60);
+/// How much memory the process may take in addition meanwhile.
+const MAX_MEMORY: u64 = 1 << 30;
+
 /// Compiles a program. All its errors are returned together.
+///
+/// The compiler works on a thread of its own. It cannot be interrupted: if it exceeds a limit, the
+/// thread works on until the process ends, which it does as the pipeline file has an error.
 pub(super) fn compile(text: &ProgramText, purpose: Purpose, warnings: &Warnings) -> Result<Compiled> {
-    let compiled = without_panic_message(|| {
-        catch_unwind(AssertUnwindSafe(|| on_large_stack(|| compile_text(text, purpose, warnings))))
-    });
-    compiled.unwrap_or_else(|_| {
-        Err(OptionError::new(
-            &*text.option,
-            "the compiler of VRL has panicked on this program, which is a bug in it",
-        ))
-    })
+    let failed = |message: &str| Err(OptionError::new(&*text.option, message));
+    let (sender, compiled) = mpsc::channel();
+    let (program, found) = (text.clone(), warnings.clone());
+    let work = move || {
+        let compiled = without_panic_message(|| {
+            catch_unwind(AssertUnwindSafe(|| on_large_stack(|| compile_text(&program, purpose, &found))))
+        });
+        // Nobody waits any more once a limit is exceeded.
+        drop(sender.send(compiled));
+    };
+    if let Err(error) = thread::Builder::new().name("vrl compiler".into()).spawn(work) {
+        return failed(&format!("no thread can be started for the compiler: {error}"));
+    }
+    let (started, before) = (Instant::now(), memory_of_process().unwrap_or(0));
+    loop {
+        match compiled.recv_timeout(Duration::from_millis(50)) {
+            Ok(Ok(compiled)) => return compiled,
+            Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => {
+                return failed("the compiler of VRL has panicked on this program, which is a bug in it");
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                let has_grown = memory_of_process().is_some_and(|memory| memory > before + MAX_MEMORY);
+                if has_grown || started.elapsed() > MAX_TIME {
+                    return failed("the program is too complex: compiling it takes more than 60 s or 1 GiB");
+                }
+            }
+        }
+    }
 }
 
 fn compile_text(text: &ProgramText, purpose: Purpose, warnings: &Warnings) -> Result<Compiled> {

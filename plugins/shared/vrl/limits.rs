@@ -74,7 +74,7 @@ impl Limits {
 }
 
 /// The resident memory of this process in bytes; `None` where the system does not say.
-fn memory_of_process() -> Option<u64> {
+pub(super) fn memory_of_process() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

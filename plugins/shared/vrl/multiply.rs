@@ -80,7 +80,7 @@ impl FunctionExpression for MultiplyCall {
             _ => 0,
         };
         if n_bytes > MAX_BYTES {
-            return Err(ExpressionError::from("`*` would make a text of more than 16 MiB"));
+            return Err(ExpressionError::from("the text would be longer than 16 MiB"));
         }
         lhs.try_mul(rhs).map_err(Into::into)
     }

@@ -23,10 +23,19 @@ pub(super) fn of(
     let (call, rest) = innermost_call(&message);
     let at = call.map(|(_, at)| at).or_else(|| error.labels().first().map(|label| label.span.start()));
     let place = at.map_or_else(|| format!("`{}`", text.option), |at| text.place(original(at)));
-    let what = call.map_or_else(|| "the program".to_owned(), |(name, _)| format!("`{name}`"));
+    let what = call.map_or_else(|| "the program".to_owned(), |(name, _)| format!("`{}`", written(name)));
     match without_values(rest, text, values) {
         Some(rest) => anyhow!("{what} has failed at {place}: {rest}"),
         None => anyhow!("{what} has failed at {place}"),
+    }
+}
+
+/// What the text has in the place of a function that stands in an edited program.
+fn written(name: &str) -> &str {
+    match name {
+        "__append" => "push",
+        "__multiply" => "*",
+        name => name,
     }
 }
 
