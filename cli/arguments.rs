@@ -10,9 +10,10 @@ use runner_core::HumanDuration;
 #[command(
     name = "runner",
     version,
+    long_version = crate::version::long(),
     propagate_version = true,
-    after_help = "Exit codes: 0 completed or stopped gracefully · 1 failed · 2 invalid command line · 69 a service \
-                  was unreachable · 78 invalid pipeline file · 130/143 aborted by SIGINT/SIGTERM"
+    after_help = "Exit codes: 0 completed or stopped gracefully · 1 failed · 2 invalid command line · 65 a bad \
+                  record and no [dead_letter] · 69 a service was unreachable · 78 invalid pipeline file · 130/143 aborted by SIGINT/SIGTERM"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -58,7 +59,7 @@ pub(crate) struct Common {
     /// When to use colors
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
-    /// File of environment variables to set, one NAME=value per line. Values are literal: `$` is not expanded.
+    /// File of environment variables to set, one NAME=value per line. A variable that is set already keeps its value. Values are literal: `$` is not expanded.
     /// Single or double quotes, `export` before the name and `#` comments are allowed
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
@@ -106,8 +107,9 @@ pub(crate) struct RunArguments {
     /// Write a JSON report of the run to this file, or to stdout with `-`
     #[arg(long, value_name = "FILE|-")]
     pub(crate) report: Option<PathBuf>,
-    /// How long a graceful stop may take before the run is aborted
-    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    /// How long a graceful stop may take before the run is aborted. A supervisor should wait for longer than this
+    /// before it kills the process
+    #[arg(long, value_name = "DURATION", default_value = "20s")]
     pub(crate) drain_timeout: HumanDuration,
     /// Checkpoint directory (overrides `data_dir` in the file)
     #[arg(long, value_name = "DIR")]

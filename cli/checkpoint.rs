@@ -4,7 +4,6 @@ use std::io::Write as _;
 
 use anyhow::{Result, bail};
 use runner_core::{Checkpoint, Kind, Pipeline, checkpoints, reset_checkpoints};
-use serde_json::Value;
 
 use crate::arguments::{
     CheckpointAction, CheckpointArguments, CheckpointResetArguments, CheckpointShowArguments, Common,
@@ -28,19 +27,20 @@ pub(crate) fn checkpoint(arguments: &CheckpointArguments, common: &Common) -> Ex
 }
 
 fn show(pipeline: &Pipeline) -> Result<()> {
-    let found = checkpoints(&pipeline.data_dir)?;
+    let found = checkpoints(pipeline.data_dir())?;
     let mut text = String::new();
     for it in &found {
         text += &format!("{} ({}) reads {}\n", it.component, it.plugin, it.identity);
         text += &entry_numbers(it, pipeline);
-        let position = it.position.as_ref().map_or("start".to_owned(), Value::to_string);
+        let position =
+            pipeline.shown_position(it).map_or("start".to_owned(), |position| position.to_string());
         text += &format!("  position    {position}\n");
     }
     // A closed stdout (`| head`) is not an error.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
     print_message(&match found.len() {
-        0 => format!("no checkpoint of `{}` in {}", pipeline.name, pipeline.data_dir.display()),
-        _ => format!("checkpoints of `{}` are stored in {}", pipeline.name, pipeline.data_dir.display()),
+        0 => format!("no checkpoint of `{}` in {}", pipeline.name, pipeline.data_dir().display()),
+        _ => format!("checkpoints of `{}` are stored in {}", pipeline.name, pipeline.data_dir().display()),
     });
     if !pipeline.keeps_checkpoints() {
         print_message(NO_CHECKPOINTS);
@@ -78,11 +78,11 @@ fn reset(pipeline: &Pipeline, source: Option<&str>) -> Result<()> {
     let monitors = pipeline.monitors();
     let is_in_file =
         |name: &str| monitors.iter().any(|monitor| monitor.kind == Kind::Source && monitor.name == name);
-    let deleted = reset_checkpoints(&pipeline.data_dir, source)?;
+    let deleted = reset_checkpoints(pipeline.data_dir(), source)?;
     if deleted.is_empty() {
         // A source that was removed from the file may still have a checkpoint.
         if let Some(source) = source.filter(|source| !is_in_file(source)) {
-            let (file, folder) = (pipeline.file.display(), pipeline.data_dir.display());
+            let (file, folder) = (pipeline.file.display(), pipeline.data_dir().display());
             bail!("{file} has no source `{source}`, and there is no checkpoint of that name in {folder}");
         }
         print_message("there are no checkpoints to delete");

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use crate::arguments::{Common, CrawlArguments};
 use crate::exit::{Exit, print_message};
 use crate::progress::spinner;
-use crate::signals::{Shutdown, SignalHandlers};
+use crate::signals::Shutdown;
 use crate::{logging, pipeline_file};
 
 pub(crate) fn crawl(arguments: &CrawlArguments, common: &Common) -> Exit {
@@ -23,10 +23,9 @@ pub(crate) fn crawl(arguments: &CrawlArguments, common: &Common) -> Exit {
     let shutdown = Shutdown::default();
     let result = Runtime::new().context("starting the async runtime").and_then(|runtime| {
         runtime.block_on(async {
-            let handlers = SignalHandlers::install()?;
+            let _signals = shutdown.watch_signals(None)?;
             tokio::select! {
                 result = crawl_all(pipeline, &shutdown, &bars) => result,
-                () = handlers.watch(shutdown.clone()) => Ok(()),
                 () = shutdown.stop.cancelled() => Ok(()),
             }
         })

@@ -8,14 +8,28 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 
+/// Which value a variable has that the environment sets too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wins {
+    /// That of the environment.
+    Environment,
+    /// That of the file.
+    #[cfg(feature = "local")]
+    File,
+}
+
 /// Sets the variables of a file in the environment of this process.
-pub(crate) fn set_variables(path: &Path) -> Result<()> {
+pub(crate) fn set_variables(path: &Path, wins: Wins) -> Result<()> {
     let shown = path.display();
     let bytes = std::fs::read(path).with_context(|| format!("reading {shown}"))?;
     let lines = rewrite(&bytes).map_err(|(line, problem)| anyhow!("{shown}:{line}: {problem}"))?;
     // Setting a variable is `unsafe`, which this package forbids; `dotenvy` does it.
-    dotenvy::from_read_override(lines.as_bytes())
-        .map_err(|_| anyhow!("{shown}: setting its variables failed"))
+    let set = match wins {
+        Wins::Environment => dotenvy::from_read(lines.as_bytes()),
+        #[cfg(feature = "local")]
+        Wins::File => dotenvy::from_read_override(lines.as_bytes()),
+    };
+    set.map_err(|_| anyhow!("{shown}: setting its variables failed"))
 }
 
 /// The lines for `dotenvy`; or the number of the first invalid line, and what is wrong with it.

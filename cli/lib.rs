@@ -15,6 +15,8 @@ mod pipeline_file;
 mod plugins;
 mod progress;
 mod query;
+mod repeats;
+mod report_file;
 mod rows;
 mod run;
 mod run_many;
@@ -22,12 +24,14 @@ mod schema;
 mod signals;
 mod summary;
 mod validate;
+mod version;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use arguments::{Arguments, Verb};
+use arguments::{Arguments, LogFormat, Verb};
+use env_file::Wins;
 use exit::Exit;
 
 /// Runs the command line and returns the exit code of the process.
@@ -42,18 +46,22 @@ pub fn main() -> ExitCode {
 fn arguments() -> Result<Arguments, Exit> {
     let arguments = parse()?;
     let Some(path) = &arguments.common.env_file else { return Ok(arguments) };
-    env_file::set_variables(path)
+    env_file::set_variables(path, Wins::Environment)
         .map_err(|error| Exit::usage_error(&anyhow::anyhow!("--env-file {error:#}")))?;
     // Options such as `--log-level` may take their value from a variable that the file has just set.
     parse()
 }
 
 fn parse() -> Result<Arguments, Exit> {
-    Arguments::try_parse().map_err(|error| {
+    let arguments = Arguments::try_parse().map_err(|error| {
         // clap also returns `--help` and `--version` as errors, and prints those to stdout.
         let _ = error.print();
         if error.use_stderr() { Exit::Usage } else { Exit::Done }
-    })
+    })?;
+    if arguments.common.log_format == LogFormat::Json {
+        exit::set_json_messages();
+    }
+    Ok(arguments)
 }
 
 fn run_verb(arguments: Arguments) -> Exit {

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use crate::arguments::{Common, LocalArguments};
 use crate::exit::{Exit, print_message};
 use crate::logging;
-use crate::signals::{Shutdown, SignalHandlers};
+use crate::signals::Shutdown;
 
 /// The sample data, which the stock API serves.
 pub(crate) const PRICES: &[u8] = include_bytes!("../pipelines/data/stocks.csv");
@@ -35,8 +35,8 @@ fn serve(arguments: &LocalArguments) -> Result<()> {
     let bound = Cloud::bind(Settings { data: data.clone(), ports, prices: PRICES })?;
     let runtime = Runtime::new().context("starting the async runtime")?;
     let result = runtime.block_on(async {
-        let handlers = SignalHandlers::install()?;
         let shutdown = Shutdown::default();
+        let _signals = shutdown.watch_signals(None)?;
         let variables = bound.environment();
         let addresses = addresses(&bound);
         let cloud = bound.start().await?;
@@ -67,7 +67,6 @@ fn serve(arguments: &LocalArguments) -> Result<()> {
             cloud.stop().await;
         };
         tokio::select! {
-            () = handlers.watch(shutdown.clone()) => {}
             () = stopped => {}
             () = shutdown.abort.cancelled() => {}
         }

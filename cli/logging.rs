@@ -2,13 +2,16 @@
 
 use std::io::{self, Write};
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use indicatif::MultiProgress;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::arguments::{Common, LogFormat};
+use crate::repeats;
 
 /// Library messages below these levels are of no use to the user.
 const LIBRARY_LEVELS: &str = "hyper=warn,hyper_util=warn,reqwest=warn,h2=warn,rustls=warn,aws_config=error,\
@@ -27,15 +30,16 @@ pub(crate) fn start_at(default: &str, common: &Common, bars: &MultiProgress) -> 
     let level = common.log_level.as_deref().unwrap_or(default);
     let filter =
         EnvFilter::try_new(directives(level)?).map_err(|error| anyhow!("--log-level {level}: {error}"))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let repeats = repeats::start().context("starting the logger")?;
+    let layer = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(common.color.on_stderr())
         .with_writer(AboveBars(bars.clone()));
-    let started = match common.log_format {
-        LogFormat::Text => builder.compact().try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let layer = match common.log_format {
+        LogFormat::Text => layer.compact().boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
+    let started = tracing_subscriber::registry().with(filter).with(repeats).with(layer).try_init();
     started.map_err(|error| anyhow!("starting the logger: {error}"))
 }
 

@@ -2,24 +2,48 @@
 
 use std::path::{Path, PathBuf};
 
-use runner_core::config::{self, LoadContext};
+use runner_core::config::{self, Diagnostics, LoadContext};
 use runner_core::{Pipeline, Registry};
 
 use crate::arguments::Common;
-use crate::exit::{Exit, print_error, print_message};
+use crate::exit::{Exit, are_messages_json, print_error, print_json, print_message};
 
 /// Reads a file, builds its pipeline and prints its warnings. If this fails, its errors have been printed.
 pub(crate) fn load(path: &Path, data_dir: Option<PathBuf>, common: &Common) -> Result<Pipeline, Exit> {
     let registry = registry()?;
     let surroundings = LoadContext { registry: &registry, lookup: &variable, data_dir };
     let pipeline = config::load(path, &surroundings).map_err(|errors| {
-        print_message(&errors.render(common.color.on_stderr()));
+        print_diagnostics("ERROR", &errors, common);
         Exit::Config
     })?;
     if let Some(warnings) = &pipeline.warnings {
-        print_message(&warnings.render(common.color.on_stderr()));
+        print_diagnostics("WARN", warnings, common);
     }
     Ok(pipeline)
+}
+
+/// Prints the errors or warnings of a file, with `--log-format json` each as a JSON line.
+fn print_diagnostics(level: &str, errors: &Diagnostics, common: &Common) {
+    if !are_messages_json() {
+        return print_message(&errors.render(common.color.on_stderr()));
+    }
+    for (error, (line, column)) in errors.with_positions() {
+        let mut fields = serde_json::Map::new();
+        fields.insert("file".into(), errors.path.as_str().into());
+        if error.span.is_some() {
+            fields.insert("line".into(), line.into());
+            fields.insert("column".into(), column.into());
+        }
+        let suggestion = error.suggestion.as_ref().map(|name| format!("a similar name exists: {name}"));
+        let help: Vec<&str> =
+            [error.label.as_str()].into_iter().chain(error.notes.iter().map(String::as_str)).collect();
+        let help: Vec<&str> =
+            help.into_iter().chain(suggestion.as_deref()).filter(|text| !text.is_empty()).collect();
+        if !help.is_empty() {
+            fields.insert("help".into(), help.join("; ").into());
+        }
+        print_json(level, &error.message, fields);
+    }
 }
 
 /// Loads pipelines that run together. If this fails, the errors of all files have been printed.

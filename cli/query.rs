@@ -15,7 +15,7 @@ use crate::exit::{Exit, is_stdout_open, print_error, print_message};
 use crate::logging;
 use crate::progress::spinner;
 use crate::rows::Rows;
-use crate::signals::{Shutdown, SignalHandlers};
+use crate::signals::Shutdown;
 use crate::summary::bytes;
 
 pub(crate) fn query(arguments: &QueryArguments, common: &Common) -> Exit {
@@ -36,11 +36,10 @@ pub(crate) fn query(arguments: &QueryArguments, common: &Common) -> Exit {
 }
 
 async fn run(arguments: &QueryArguments, shutdown: &Shutdown, bars: &MultiProgress) -> Result<()> {
-    let handlers = SignalHandlers::install()?;
+    let _signals = shutdown.watch_signals(None)?;
     let started = OnceCell::new();
     let result = tokio::select! {
         result = run_query(&started, arguments, bars) => result,
-        () = handlers.watch(shutdown.clone()) => Ok(()),
         // AWS bills what a query scans, so it is cancelled when its result is not needed any more.
         () = cancel(&started, shutdown) => Ok(()),
     };

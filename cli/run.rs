@@ -1,9 +1,5 @@
 //! `runner run`: runs pipeline files until they end or are stopped.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::Path;
-
 use anyhow::{Context as _, Result};
 use indicatif::MultiProgress;
 use runner_core::{HumanDuration, Monitor, Pipeline, PipelineReport};
@@ -13,8 +9,9 @@ use tokio::runtime::Runtime;
 use crate::arguments::{Common, RunArguments};
 use crate::exit::{Exit, print_error};
 use crate::progress::{LineOutput, Progress};
+use crate::report_file::ReportFile;
 use crate::run_many::{Outcome, RunSettings};
-use crate::signals::{Shutdown, SignalHandlers};
+use crate::signals::Shutdown;
 use crate::{logging, pipeline_file, run_many, summary};
 
 /// The JSON of `--report`.
@@ -33,7 +30,7 @@ pub(crate) fn run(arguments: &RunArguments, common: &Common) -> Exit {
         Err(exit) => return exit,
     };
     // Opened first, so that a path that cannot be written fails before anything runs.
-    let mut report = match arguments.report.as_deref().map(open_report).transpose() {
+    let report = match arguments.report.as_deref().map(ReportFile::open).transpose() {
         Ok(report) => report,
         Err(error) => return Exit::usage_error(&error),
     };
@@ -48,7 +45,7 @@ pub(crate) fn run(arguments: &RunArguments, common: &Common) -> Exit {
         Ok(outcomes) => outcomes,
         Err(error) => return Exit::from_error(&error),
     };
-    let written = report.as_mut().map_or(Ok(()), |out| write_report(&outcomes, out));
+    let written = report.map_or(Ok(()), |file| write_report(&outcomes, file));
     summary::show_all(outcomes.iter().map(|outcome| &outcome.report), common);
     if let Err(error) = &written {
         print_error(error);
@@ -65,23 +62,17 @@ async fn run_together(
     shutdown: &Shutdown,
     bars: MultiProgress,
 ) -> Result<Vec<Outcome>> {
-    let handlers = SignalHandlers::install()?;
-    for pipeline in pipelines.iter().filter(|pipeline| pipeline.keeps_checkpoints()) {
-        tracing::info!("checkpoints of `{}` are stored in {}", pipeline.name, pipeline.data_dir.display());
-    }
     let settings =
         RunSettings { from_start: arguments.from_start, drain_timeout: arguments.drain_timeout.into() };
+    let _signals = shutdown.watch_signals(Some(settings.drain_timeout))?;
+    for pipeline in pipelines.iter().filter(|pipeline| pipeline.keeps_checkpoints()) {
+        tracing::info!("checkpoints of `{}` are stored in {}", pipeline.name, pipeline.data_dir().display());
+    }
     let progress = Progress::new(monitors(&pipelines), bars, LineOutput::LOG);
-    let background = async {
-        tokio::join!(
-            handlers.watch(shutdown.clone()),
-            progress.show(),
-            stop_after(arguments.run_for, shutdown)
-        );
-    };
+    let background = async { tokio::join!(progress.show(), stop_after(arguments.run_for, shutdown)) };
     let outcomes = tokio::select! {
         outcomes = run_many::run_all(pipelines, settings, shutdown) => outcomes,
-        () = background => unreachable!("the progress display does not return"),
+        _ = background => unreachable!("the progress display does not return"),
     };
     progress.clear();
     Ok(outcomes)
@@ -101,17 +92,9 @@ async fn stop_after(run_for: Option<HumanDuration>, shutdown: &Shutdown) {
     std::future::pending::<()>().await;
 }
 
-fn open_report(path: &Path) -> Result<Box<dyn Write>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(std::io::stdout()));
-    }
-    let file = File::create(path)
-        .with_context(|| format!("--report {}: the file cannot be written", path.display()))?;
-    Ok(Box::new(file))
-}
-
-fn write_report(outcomes: &[Outcome], out: &mut dyn Write) -> Result<()> {
+fn write_report(outcomes: &[Outcome], file: ReportFile) -> Result<()> {
     let report = Report { pipelines: outcomes.iter().map(|outcome| &outcome.report).collect() };
-    serde_json::to_writer_pretty(&mut *out, &report).context("writing the report")?;
-    out.write_all(b"\n").and_then(|()| out.flush()).context("writing the report")
+    let mut text = serde_json::to_vec_pretty(&report).context("writing the report")?;
+    text.push(b'\n');
+    file.write(&text)
 }

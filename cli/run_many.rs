@@ -77,6 +77,7 @@ pub(crate) fn exit_code(outcomes: &[Outcome], shutdown: &Shutdown) -> Exit {
 fn exit_code_of(outcome: &Outcome, shutdown: &Shutdown) -> Exit {
     match outcome.report.status {
         Status::Failed if outcome.report.is_unreachable() => Exit::Unavailable,
+        Status::Failed if outcome.report.is_bad_record() => Exit::BadRecord,
         Status::Failed => Exit::Failed,
         _ if outcome.was_aborted && shutdown.was_interrupted() => Exit::Interrupted,
         _ if outcome.was_aborted => Exit::Terminated,
@@ -89,6 +90,7 @@ fn severity(exit: Exit) -> u8 {
         Exit::Done => 0,
         Exit::Interrupted | Exit::Terminated => 1,
         Exit::Unavailable => 2,
-        Exit::Failed | Exit::Usage | Exit::Config => 3,
+        Exit::BadRecord => 3,
+        Exit::Failed | Exit::Usage | Exit::Config => 4,
     }
 }

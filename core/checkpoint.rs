@@ -7,13 +7,15 @@
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::durable::{create_folder, sync_folder};
+use crate::durable::{create_private_file, create_private_folder, sync_folder};
+use crate::entry_number::Incarnation;
 use crate::source::{Replay, Source};
 
 /// The format this version writes and reads.
@@ -39,6 +41,12 @@ pub struct Checkpoint {
     /// What transforms know of the records before the position, by their names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) states: BTreeMap<String, Value>,
+    /// Which state this is; none in a checkpoint of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<Incarnation>,
+    /// The folder of the pipeline file when this was written: paths in it have moved if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) folder: Option<String>,
 }
 
 impl Checkpoint {
@@ -53,6 +61,8 @@ impl Checkpoint {
             next_entry: 0,
             reserved: 0,
             states: BTreeMap::new(),
+            incarnation: None,
+            folder: None,
         }
     }
 
@@ -73,7 +83,7 @@ impl Checkpoint {
     pub(crate) fn resume(self, fresh: Checkpoint, replay: Replay) -> Checkpoint {
         let reserved = self.reserved.max(self.next_entry);
         if !self.matches(&fresh) {
-            return Checkpoint { next_entry: reserved, reserved, ..fresh };
+            return Checkpoint { next_entry: reserved, reserved, incarnation: self.incarnation, ..fresh };
         }
         let next_entry = match replay {
             Replay::Deterministic => self.next_entry,
@@ -170,13 +180,13 @@ impl Folder {
                 path.display()
             )
         };
-        create_folder(path).with_context(what)?;
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path.join("lock"))
-            .with_context(what)?;
+        create_private_folder(path).with_context(what)?;
+        let lock = path.join("lock");
+        if lock.is_symlink() {
+            bail!("{} is a symbolic link; remove it", lock.display());
+        }
+        let lock = File::options().create(true).truncate(false).write(true).mode(0o600).open(lock);
+        let lock = lock.with_context(what)?;
         match lock.try_lock() {
             Ok(()) => Ok(Folder { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => bail!(
@@ -201,7 +211,7 @@ impl Folder {
         let path = self.file(&checkpoint.component);
         let temporary = path.with_extension("json.new");
         let write = || -> std::io::Result<()> {
-            let mut file = File::create(&temporary)?;
+            let mut file = create_private_file(&temporary)?;
             file.write_all(serde_json::to_string_pretty(checkpoint)?.as_bytes())?;
             file.write_all(b"\n")?;
             file.sync_all()?;

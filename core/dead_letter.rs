@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::entry_number::EntryNumber;
+use crate::entry_number::{EntryNumber, Incarnation};
 use crate::record::{Body, Header, Headers, Name, Origin, Record};
 use crate::report::rfc3339;
 use crate::table::{Column, ColumnType, Row, TableHeader};
@@ -77,6 +77,9 @@ struct Envelope<'a> {
     entry: Option<EntryText>,
     /// The source that has counted the entry.
     source: Option<Cow<'a, str>>,
+    /// The state in which it has counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    incarnation: Option<Incarnation>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timestamp: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -178,6 +181,7 @@ impl<'a> Envelope<'a> {
             },
             entry: record.entry.as_ref().map(EntryText::of),
             source: record.entry.as_ref().map(|entry| entry.source.as_str().into()),
+            incarnation: record.entry.as_ref().and_then(|entry| entry.incarnation),
             timestamp: record.timestamp,
             key,
             key_base64,
@@ -210,7 +214,9 @@ impl<'a> Envelope<'a> {
         record.headers = Headers::new(self.headers.into_iter().map(header).collect::<Result<_>>()?);
         record.timestamp = self.timestamp;
         record.entry = match (self.entry, self.source) {
-            (Some(entry), Some(source)) => Some(entry.read(Name::new(&source))?),
+            (Some(entry), Some(source)) => {
+                Some(entry.read(Name::new(&source))?.of_incarnation(self.incarnation))
+            }
             (None, None) => None,
             _ => bail!("`entry` needs `source`, and `source` needs `entry`"),
         };

@@ -1,7 +1,9 @@
 //! A pipeline is components that have been built and not been opened.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::Diagnostics;
@@ -9,7 +11,8 @@ use crate::pipeline_options::{BatchLimits, RetryLimits};
 use crate::plugin::{Built, Kind};
 use crate::progress::{Counters, Gauges, get};
 use crate::sink::Sink;
-use crate::source::Replay;
+use crate::source::{Replay, without_text};
+use crate::state_place::StatePlace;
 
 /// Components that have been built from one file, wired by their inputs.
 pub struct Pipeline {
@@ -18,7 +21,7 @@ pub struct Pipeline {
     /// The file it was read from, as the user wrote it.
     pub file: PathBuf,
     /// Where its checkpoints are stored.
-    pub data_dir: PathBuf,
+    pub(crate) state: StatePlace,
     /// What is odd about the file.
     pub warnings: Option<Box<Diagnostics>>,
     pub(crate) batch: BatchLimits,
@@ -79,6 +82,11 @@ impl Pipeline {
         .collect()
     }
 
+    /// The folder of its checkpoints.
+    pub fn data_dir(&self) -> &Path {
+        &self.state.path
+    }
+
     /// Whether any source keeps its position in a checkpoint.
     pub fn keeps_checkpoints(&self) -> bool {
         self.components.iter().any(|component| {
@@ -93,8 +101,18 @@ impl Pipeline {
         let Built::Source(source) = &component.built else { return None };
         let replay = source.replay();
         let fresh = Checkpoint::new(&self.name, &component.name, component.plugin, source.identity());
-        let migrated = checkpoint.clone().migrated_to(source.as_ref());
+        let migrated = self.state.moved_here(checkpoint.clone()).migrated_to(source.as_ref());
         (replay != Replay::External).then(|| migrated.resume(fresh, replay).next_entry)
+    }
+
+    /// The position of a checkpoint as `runner checkpoint show` prints it: without tokens of an API.
+    pub fn shown_position(&self, checkpoint: &Checkpoint) -> Option<Value> {
+        let is_reader = |it: &&Component| it.name == checkpoint.component && it.plugin == checkpoint.plugin;
+        let position = checkpoint.position.as_ref()?;
+        Some(match self.components.iter().find(is_reader).map(|component| &component.built) {
+            Some(Built::Source(source)) => source.shown_position(position),
+            _ => without_text(position),
+        })
     }
 
     /// The sinks of the pipeline that crawl, with their names.

@@ -92,7 +92,7 @@ mod tests {
         Pipeline {
             name: "p".into(),
             file: "p.toml".into(),
-            data_dir: "p".into(),
+            state: std::path::Path::new("p").into(),
             warnings: None,
             batch: BatchLimits::default(),
             retry: RetryLimits::default(),

@@ -96,6 +96,11 @@ impl ComponentReport {
 }
 
 impl PipelineReport {
+    /// Whether a bad record has ended the run.
+    pub fn is_bad_record(&self) -> bool {
+        self.failure.as_ref().is_some_and(|failure| failure.class() == Class::Rejected)
+    }
+
     /// Whether the run failed because a service could not be reached in time.
     pub fn is_unreachable(&self) -> bool {
         self.failure.as_ref().is_some_and(|failure| failure.class() == Class::Unreachable)

@@ -4,6 +4,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::build_context::BuildContext;
 use crate::error::Failure;
@@ -59,6 +60,12 @@ pub trait Source: Send {
         self.identity() == identity
     }
 
+    /// A saved position for people, as `runner checkpoint show` prints it. A cursor may be a token, so by default no
+    /// text is shown.
+    fn shown_position(&self, position: &Value) -> Value {
+        without_text(position)
+    }
+
     /// Connects. While this fails with [`Unreachable`](crate::Class::Unreachable) or
     /// [`Transient`](crate::Class::Transient) it is called again with the same start, until
     /// `retry.connect` has passed.
@@ -91,6 +98,18 @@ pub trait Source: Send {
     /// Called last, after the last commit.
     async fn close(&mut self) -> Result<()> {
         Ok(())
+    }
+}
+
+/// The value with `***` in place of every text.
+pub(crate) fn without_text(value: &Value) -> Value {
+    match value {
+        Value::String(_) => "***".into(),
+        Value::Array(items) => items.iter().map(without_text).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), without_text(value))).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }
 

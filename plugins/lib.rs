@@ -16,3 +16,8 @@ pub mod compression {
 pub mod athena {
     pub use crate::shared::athena::{Client, Column, CompletedQuery, Page, Query, QueryState, write_object};
 }
+
+/// The version of the Kafka client library that is linked in.
+pub fn librdkafka_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}

@@ -186,6 +186,32 @@ fn error_in_an_env_file_shows_nothing_of_its_line() {
 }
 
 #[test]
+fn variable_of_the_environment_wins_over_the_env_file() {
+    let mut env = TestEnv::new();
+    env.write("prod.env", "ROWS=missing.csv\nSINK=null\n");
+    env.write("rows.csv", "n\n1\n");
+    env.write(
+        "p.toml",
+        "[sources.rows]\ntype = \"csv\"\npath = \"${ROWS}\"\n\
+         [sinks.out]\ntype = \"file\"\npath = \"${SINK}\"\ninputs = [\"rows\"]\n",
+    );
+    env.set("ROWS", "rows.csv");
+    env.run(["run", "p.toml", "--env-file", "prod.env"]).assert_code(0);
+    assert_eq!(env.read("null"), "1\n");
+}
+
+#[test]
+fn version_names_commit_features_and_librdkafka() {
+    let env = TestEnv::new();
+    let long = env.run(["--version"]);
+    long.assert_code(0);
+    for part in ["runner 0.1.0", "commit: ", "features: ", "librdkafka: 2."] {
+        assert!(long.stdout.contains(part), "{}", long.stdout);
+    }
+    assert_eq!(env.run(["-V"]).stdout, "runner 0.1.0\n");
+}
+
+#[test]
 fn env_file_gives_values_as_they_are_written() {
     let mut env = TestEnv::new();
     env.set("word1", "never").set("OUT", "never");

@@ -77,7 +77,7 @@ fn bad_row_without_dead_letters_stops_every_run_with_position() {
     let env = env("a,b\n1,2\n3\n4,5\n", "");
     for n_lines in [1, 1] {
         let outcome = run(&env);
-        outcome.assert_code(1);
+        outcome.assert_code(65);
         outcome.assert_says(&["rows.csv:3:2: too few cells: the row has 1, the file has 2 columns"]);
         assert_eq!(out(&env).len(), n_lines);
     }
@@ -122,7 +122,7 @@ fn bad_rows_go_to_dead_letters_and_good_rows_pass() {
 fn type_mismatch_resumes_with_the_suggested_types_option() {
     let env = env(many_rows() + "12000.5,x\n12001,y\n", "");
     let outcome = run(&env);
-    outcome.assert_code(1);
+    outcome.assert_code(65);
     let line = "types = { n = \"float\" }";
     outcome.assert_says(&["rows.csv:12002:1: column `n` is an integer", line]);
     assert_eq!(out(&env).len(), 12_000);
@@ -240,7 +240,7 @@ fn removed_unread_row_gives_its_entry_number_to_no_other_row() {
          [sinks.lake]\ntype = \"s3\"\ninputs = [\"rows\"]\nbucket = \"lake\"\nkey = \"{{ entry }}\"\n",
     );
     server.put("lake", "3", "of somebody else");
-    run(&env).assert_code(1).assert_says(&["s3://lake/3 exists with other content"]);
+    run(&env).assert_code(65).assert_says(&["s3://lake/3 exists with other content"]);
     assert_eq!(server.count("lake"), 20, "the rows after it were in flight");
 
     env.write("rows.csv", format!("n,s\n{}", rows.concat().replace(&rows[3], "")));

@@ -255,7 +255,7 @@ fn aborted_transaction_is_invisible_and_rewritten_once() {
     copy.broker.produce(&copy.from, 0, &bodies);
     let pipeline = copy.env.read("copy.toml").replace("delivery =", "key_field = \"Index\"\ndelivery =");
     copy.env.write("copy.toml", &pipeline);
-    copy.start().wait(SOON).assert_code(1).assert_says(&["`Index`"]);
+    copy.start().wait(SOON).assert_code(65).assert_says(&["`Index`"]);
     let n_seen = copy.broker.read_all(&copy.to).len();
     assert_eq!(n_seen as i64, copy.n_committed(), "records and offsets are committed together");
     let n_written = copy.broker.read_uncommitted(&copy.to).len();

@@ -287,7 +287,7 @@ fn record_with_non_utf8_header_name_is_rejected() {
     let reading = Reading::new(broker, &topic, ["", "stop = \"at_end\"", ""]);
     let place = format!("{topic}/0/1");
     let stopped = reading.env.run(["run", "reads.toml"]);
-    stopped.assert_code(1).assert_says(&[&place, "a header whose name is not UTF-8", "[dead_letter]"]);
+    stopped.assert_code(65).assert_says(&[&place, "a header whose name is not UTF-8", "[dead_letter]"]);
     assert!(!stopped.stderr.contains("panicked"), "the client library panicked: {}", stopped.stderr);
     assert_eq!(reading.lines(), ["before"]);
     assert_eq!(broker.committed(&reading.group, &topic), [Some(1)]);

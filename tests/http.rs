@@ -296,7 +296,7 @@ async fn bad_ndjson_line_goes_to_dead_letters_and_rest_passes() {
     let server = serve(ResponseTemplate::new(200).set_body_string("{\"a\":1}\nnonsense\n{\"a\":2}\n")).await;
     let env = TestEnv::new();
     pipeline(&env, &server, "codec = \"ndjson\"");
-    run(&env).assert_code(1).assert_says(&["line 2 of the response is not JSON"]);
+    run(&env).assert_code(65).assert_says(&["line 2 of the response is not JSON"]);
     let dead = format!("{}\n[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n", env.read("api.toml"));
     env.write("api.toml", dead);
     run(&env).assert_code(0);

@@ -15,6 +15,8 @@ mod support;
 
 /// The policies in docs/aws against the calls of the plugins.
 mod aws_policies;
+/// Bad records: exit code and log.
+mod bad_records;
 /// The kill campaign.
 mod campaign;
 /// Independent clients of the offline cloud.
@@ -71,8 +73,12 @@ mod shaping;
 mod shutdown;
 /// Sustained load with flat memory.
 mod soak;
+/// Where checkpoints are kept, and who may read them.
+mod state;
 /// Records of other programs in the topic of the stock consumer.
 mod strangers;
+/// Licences and origins of the dependencies.
+mod supply_chain;
 /// Output on a terminal.
 mod terminal;
 /// The layout rules of the source tree.

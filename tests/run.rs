@@ -196,7 +196,7 @@ fn row_with_line_break_is_rejected_by_file_sink() {
     env.write("stocks.csv", "a,b\n1,x\n2,\"y\nz\"\n3,w\n");
     let file = pipeline(&[], "type = \"file\"\npath = \"out.csv\"");
     env.write("p.toml", &file);
-    env.run(["run", "p.toml"]).assert_code(1).assert_says(&["line break", "to_json", "end"]);
+    env.run(["run", "p.toml"]).assert_code(65).assert_says(&["line break", "to_json", "end"]);
 
     env.write(
         "q.toml",

@@ -47,7 +47,7 @@ fn failed_pipeline_stops_others_gracefully() {
     env.write("bad.csv", "a,b\n1,2\n3\n");
     write_pipeline(&env, "bad", 1);
     let outcome = env.run(["run", "slow.toml", "bad.toml", "--report", "report.json"]);
-    outcome.assert_code(1).assert_says(&["bad.csv:3:"]);
+    outcome.assert_code(65).assert_says(&["bad.csv:3:"]);
     let first = report(env.path("report.json"));
     assert_eq!(pipeline(&first, "bad")["status"], "failed");
     assert_eq!(pipeline(&first, "slow")["status"], "stopped");

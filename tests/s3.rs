@@ -193,7 +193,7 @@ fn unreachable_endpoint_is_retried_then_exits_69() {
 fn existing_object_with_other_content_is_kept_and_record_rejected() {
     let (server, env) = server_and_env();
     server.put("lake", &key(1), "something else");
-    run(&env).assert_code(1).assert_says(&[
+    run(&env).assert_code(65).assert_says(&[
         "s3://lake/stocks/stock_1.json exists with other content",
         "overwrite = \"always\"",
         "dead_letter",
@@ -380,5 +380,5 @@ fn s3_sink_works_with_moto() {
     env.run(["run", "lake.toml", "--from-start"]).assert_code(0);
     env.write("stocks.csv", ROWS.replace("2540", "2541"));
     let outcome = env.run(["run", "lake.toml", "--from-start"]);
-    outcome.assert_code(1).assert_says(&["stock_1.json exists with other content"]);
+    outcome.assert_code(65).assert_says(&["stock_1.json exists with other content", "was given twice"]);
 }

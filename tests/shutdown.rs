@@ -48,7 +48,7 @@ fn stop(running: Running, signal: Signal) -> (Outcome, Duration) {
 #[test]
 fn signal_ends_slow_run_within_a_second_and_next_run_resumes() {
     let env = paced(5000, 1);
-    for (signal, n_expected) in [(Signal::SIGTERM, 2), (Signal::SIGINT, 4)] {
+    for (signal, n_expected) in [(Signal::SIGTERM, 2), (Signal::SIGINT, 4), (Signal::SIGHUP, 6)] {
         let running = env.start(["run", "paced.toml", "--report", "report.json"]);
         wait_until("another record", SOON, || n_lines(&env) >= n_expected);
         let (outcome, took) = stop(running, signal);
@@ -56,7 +56,7 @@ fn signal_ends_slow_run_within_a_second_and_next_run_resumes() {
         assert!(took < Duration::from_secs(1), "{took:?}");
         assert_eq!(report(env.path("report.json"))["pipelines"][0]["status"], "stopped");
     }
-    assert_counts_up(&env, 4);
+    assert_counts_up(&env, 6);
 }
 
 #[test]
@@ -105,6 +105,19 @@ fn second_signal_stops_at_once() {
         running.wait(SOON).assert_code(code);
         assert!(took < Duration::from_secs(3), "{took:?}");
     }
+}
+
+/// As `nohup` starts a process.
+#[test]
+fn ignored_sighup_stays_ignored() {
+    let env = paced(5000, 10);
+    let nohup = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"].map(str::to_owned);
+    let running = env.start_via(&nohup, ["run", "paced.toml"]);
+    wait_until("a record", SOON, || n_lines(&env) > 0);
+    running.signal(Signal::SIGHUP);
+    let n_before = n_lines(&env);
+    wait_until("more records", SOON, || n_lines(&env) > n_before + 3);
+    stop(running, Signal::SIGTERM).0.assert_code(0);
 }
 
 /// The `timeout` command signals its child and then its process group, so the child gets two signals.

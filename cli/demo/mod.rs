@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::arguments::{Common, DemoArguments, RowFormat};
 use crate::exit::{Exit, print_message};
-use crate::signals::{Shutdown, SignalHandlers};
+use crate::signals::Shutdown;
 use crate::summary::count;
 use crate::{crawl, local, logging, pipeline_file, query, run_many, summary};
 use folder::Folder;
@@ -41,17 +41,14 @@ fn run(arguments: &DemoArguments, common: &Common, bars: MultiProgress) -> Resul
     folder.set_environment(&bound.environment(), arguments)?;
     let runtime = Runtime::new().context("starting the async runtime")?;
     let result = runtime.block_on(async {
-        let handlers = SignalHandlers::install()?;
         let shutdown = Shutdown::default();
+        let _signals = shutdown.watch_signals(None)?;
         let addresses = local::addresses(&bound);
         let cloud = bound.start().await?;
         print_message(&format!(
             "Offline cloud on this machine, for learning, demos and tests. No data leaves the machine.\n{addresses}"
         ));
-        let result = tokio::select! {
-            result = stages(arguments, common, &folder, bars, &shutdown) => result,
-            () = handlers.watch(shutdown.clone()) => unreachable!("the signal handlers do not return"),
-        };
+        let result = stages(arguments, common, &folder, bars, &shutdown).await;
         cloud.stop().await;
         if let Ok(Exit::Done) = result
             && !shutdown.stop.is_cancelled()

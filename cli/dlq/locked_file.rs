@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use runner_core::create_private_file;
 use runner_plugins::compression::Compression;
 
 use super::reader::{Line, Lines};
@@ -57,7 +58,7 @@ impl LockedFile {
         }
         // Fails before anything is delivered if delivered dead letters could not be removed later.
         let new_path = new_path(&path);
-        File::create(&new_path)
+        create_private_file(&new_path)
             .and_then(|_| std::fs::remove_file(&new_path))
             .with_context(|| format!("{shown} cannot be replaced: writing {}", new_path.display()))?;
         let mut reader = Lines::open(&path)?;
@@ -83,7 +84,7 @@ impl LockedFile {
     pub(super) fn rewrite<'a>(&mut self, edit_of: impl Fn(Number) -> LineEdit<'a>) -> Result<()> {
         let new_path = new_path(&self.path);
         let what = || format!("writing {}", new_path.display());
-        let mut new = File::create(&new_path).with_context(what)?;
+        let mut new = create_private_file(&new_path).with_context(what)?;
         new.set_permissions(self.lock.metadata().with_context(what)?.permissions()).with_context(what)?;
         new.lock().with_context(what)?;
         let mut kept = Vec::new();

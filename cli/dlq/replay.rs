@@ -18,10 +18,12 @@ use crate::exit::{Exit, print_message};
 use crate::progress::{LineOutput, Progress};
 use crate::run::monitors;
 use crate::run_many::{Outcome, RunSettings, exit_code, run_one, shutdown_runtime};
-use crate::signals::{Shutdown, SignalHandlers};
+use crate::signals::Shutdown;
 use crate::summary::count;
 use crate::{logging, pipeline_file, summary};
 
+/// How long a graceful stop may take, as for `runner run`.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// The minimum time between two writes of the files.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// The pause after a write is at least this many times as long as the write took.
@@ -128,11 +130,10 @@ async fn run(
     shutdown: &Shutdown,
     bars: MultiProgress,
 ) -> Result<Outcome> {
-    let handlers = SignalHandlers::install()?;
-    let settings = RunSettings { from_start: false, drain_timeout: Duration::from_secs(30) };
+    let settings = RunSettings { from_start: false, drain_timeout: DRAIN_TIMEOUT };
+    let _signals = shutdown.watch_signals(Some(DRAIN_TIMEOUT))?;
     let progress = Progress::new(monitors([&pipeline]), bars, LineOutput::LOG);
-    let background =
-        async { tokio::join!(handlers.watch(shutdown.clone()), progress.show(), save(state, shutdown)) };
+    let background = async { tokio::join!(progress.show(), save(state, shutdown)) };
     let outcome = tokio::select! {
         outcome = run_one(pipeline, settings, shutdown) => outcome,
         _ = background => unreachable!("the progress display does not return"),

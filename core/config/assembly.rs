@@ -13,7 +13,7 @@ use super::graph::{Named, Placed};
 use super::option_spans::OptionSpans;
 use super::text_places::place_in_file;
 use super::{DEAD_LETTER, LoadContext, is_plain_name};
-use super::{outputs, transaction};
+use super::{outputs, state_folder, transaction};
 use crate::build_context::{BuildContext, Upstream};
 use crate::error::{OptionError, OptionErrors};
 use crate::pipeline::{Component, Pipeline};
@@ -203,13 +203,13 @@ impl Assembly<'_> {
         for (sink, error) in crawled::connect(&mut components) {
             errors.extend(shown[sink].diagnostics(&error));
         }
-        let data_dir = data_dir(load, top.options.data_dir.as_deref(), &folder, &name)
+        let state = state_folder::find(load, top.options.data_dir.as_deref(), &folder, &name)
             .map_err(|message| errors.push(Diagnostic::of_file(message)));
-        match data_dir {
-            Ok(data_dir) if errors.is_empty() => {
+        match state {
+            Ok(state) if errors.is_empty() => {
                 let file = path.to_owned();
                 let pipeline =
-                    Pipeline { name, file, data_dir, warnings: None, batch, retry, components, dead_letter };
+                    Pipeline { name, file, state, warnings: None, batch, retry, components, dead_letter };
                 Ok((pipeline, warnings))
             }
             _ => Err(errors),
@@ -308,29 +308,4 @@ fn folder_of(path: &Path) -> PathBuf {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
     }
-}
-
-/// The folder of this pipeline's checkpoints.
-fn data_dir(load: &LoadContext, option: Option<&str>, folder: &Path, name: &str) -> Result<PathBuf, String> {
-    let variable = |name: &str| (load.lookup)(name).filter(|value| !value.is_empty());
-    let given = load
-        .data_dir
-        .clone()
-        .or_else(|| option.map(|option| folder.join(option)))
-        .or_else(|| variable("RUNNER_DATA_DIR").map(PathBuf::from));
-    if let Some(given) = given {
-        return Ok(given.join(name));
-    }
-    let state = variable("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| variable("HOME").map(|home| Path::new(&home).join(".local/state")))
-        .ok_or("there is no HOME to keep checkpoints in: name a folder with `data_dir` or RUNNER_DATA_DIR")?;
-    // Two projects may both have a `producer.toml`: the folder of the file tells them apart.
-    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    Ok(state.join("runner").join(format!("{name}-{:08x}", fingerprint(&folder.to_string_lossy()))))
-}
-
-/// A short, stable name for a text (FNV-1a, 32 bits).
-fn fingerprint(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -123,6 +123,11 @@ impl Diagnostics {
         Diagnostics { path, all, positions, masked: Masked::new(source, hidden) }
     }
 
+    /// Each error with its line and column, from 1.
+    pub fn with_positions(&self) -> impl Iterator<Item = (&Diagnostic, (usize, usize))> {
+        self.all.iter().zip(self.positions.iter().copied())
+    }
+
     /// All of them as rustc would show them, with colours if `styled`.
     pub fn render(&self, styled: bool) -> String {
         let renderer = if styled { Renderer::styled() } else { Renderer::plain() };

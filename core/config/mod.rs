@@ -18,6 +18,7 @@ mod redaction;
 #[cfg(test)]
 mod redaction_tests;
 mod similar;
+mod state_folder;
 #[cfg(test)]
 pub(crate) mod test_plugins;
 #[cfg(test)]

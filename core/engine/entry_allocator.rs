@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::ack_tracker::Progress;
 use crate::checkpoint::{Checkpoint, Folder};
-use crate::entry_number::EntryNumber;
+use crate::entry_number::{EntryNumber, Incarnation};
 use crate::position::{Position, Start};
 use crate::record::Name;
 use crate::saved_state::SourceStates;
@@ -25,6 +25,9 @@ const LAST_STEP: u64 = 1 << 20;
 pub(crate) struct EntryAllocator {
     folder: Arc<Folder>,
     source: Name,
+    /// Whether the source had no checkpoint.
+    is_new: bool,
+    incarnation: Incarnation,
     /// The number of the first item of this run.
     first: u64,
     /// Earlier runs may have stored records under all numbers before this one.
@@ -59,7 +62,8 @@ impl EntryAllocator {
         from_start: bool,
     ) -> Result<(Self, Start)> {
         let saved = if from_start { None } else { folder.read(&fresh.component)? };
-        let checkpoint = match saved.map(migrate) {
+        let is_new = saved.is_none();
+        let mut checkpoint = match saved.map(migrate) {
             None => fresh,
             Some(saved) => {
                 if !saved.matches(&fresh) {
@@ -77,12 +81,16 @@ impl EntryAllocator {
                 saved.resume(fresh, replay)
             }
         };
-        // With `from_start` the file may reserve more, for numbers that are to be forgotten.
-        let reserved_in_file = checkpoint.reserved;
+        // With `from_start` the file may reserve more, for numbers that are to be forgotten. A new incarnation must be
+        // in the file before any record leaves with it.
+        let reserved_in_file = if checkpoint.incarnation.is_some() { checkpoint.reserved } else { 0 };
+        let incarnation = *checkpoint.incarnation.get_or_insert_with(Incarnation::random);
         let start = Start { position: checkpoint.position.clone(), from_start };
         let entries = EntryAllocator {
             folder,
             source: Name::new(&format!("{}/{}", checkpoint.pipeline, checkpoint.component)),
+            is_new,
+            incarnation,
             first: checkpoint.next_entry,
             reserved_before: checkpoint.reserved,
             state: Mutex::new(State {
@@ -103,6 +111,11 @@ impl EntryAllocator {
         states.resume(&self.state().checkpoint.states)?;
         self.states = states;
         Ok(())
+    }
+
+    /// Whether the source had no checkpoint.
+    pub(crate) fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Restarts at `position` with numbers that were never given: those after the saved position
@@ -127,7 +140,7 @@ impl EntryAllocator {
 
     /// The number of an item, counted from the first one of this run.
     pub(crate) fn entry(&self, item: u64) -> EntryNumber {
-        EntryNumber::new(self.first + item, self.source)
+        EntryNumber::new(self.first + item, self.source).of_incarnation(Some(self.incarnation))
     }
 
     /// Makes sure, durably, that the first `n_items` of this run may be numbered.

@@ -62,6 +62,9 @@ use wiring::Wired;
 use crate::error::Failure;
 use crate::pipeline::Pipeline;
 
+/// How long an abort waits for the tasks to end.
+const ABORT_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// What the caller of a run decides.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
@@ -90,7 +93,11 @@ pub(crate) async fn run_to_end(
     };
     drain(&mut tasks, &control, options).await;
     let is_aborted = !tasks.is_empty();
-    tasks.shutdown().await;
+    // A task that does not yield cannot be aborted. It ends with the process, which must not wait for it.
+    if tokio::time::timeout(ABORT_TIMEOUT, tasks.shutdown()).await.is_err() {
+        tracing::error!("a component does not stop, so the run ends without it; this is a bug in its plugin");
+        tasks.detach_all();
+    }
     for (node, tracker) in trackers {
         let n_dropped = tracker.n_dropped();
         if n_dropped > 0 && !is_aborted && !control.has_failed() {

@@ -13,6 +13,7 @@ use crate::dead_letter::DeadLetter;
 use crate::error::Failure;
 use crate::pipeline_options::RetryLimits;
 use crate::progress::{Counters, add};
+use crate::quoting::without_values;
 use crate::record::{Body, Headers, Record};
 use crate::stop::{Flow, StopReason};
 
@@ -63,7 +64,7 @@ impl Node {
         let indices: Vec<usize> = rejects.iter().map(|(index, _)| *index).collect();
         let mut bad = batch.extract(&indices);
         for (record, (_, reason)) in bad.records_mut().iter_mut().zip(&rejects) {
-            tracing::warn!(component = self.name(), "{}: {reason:#}", describe(record));
+            tracing::warn!(component = self.name(), "{}: {}", describe(record), without_values(reason));
             self.turn_into_letter(record, reason);
         }
         let n_bad = bad.len() as u64;
@@ -85,7 +86,13 @@ impl Node {
             described += "; correct it, or add a `[dead_letter]` block, which takes such records";
         }
         add(&self.counters.rejected, 1);
-        self.fail(Failure::rejected(reason.context(described)));
+        // It is printed, so it must not show values of the record; its origin says where they are.
+        let error = Error::msg(without_values(&reason)).context(described);
+        self.fail(match self.rejects {
+            // This letter will be refused again, but the record was not bad for lack of a `[dead_letter]`.
+            RejectsTo::NothingElse => Failure::fatal(error),
+            RejectsTo::Nothing | RejectsTo::DeadLetters(_) => Failure::rejected(error),
+        });
         let front = batch.split_front(index);
         batch.release();
         front

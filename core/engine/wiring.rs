@@ -191,7 +191,12 @@ fn resume(pipeline: &Pipeline, from_start: bool) -> Result<Vec<Option<Resume>>, 
         move |error: anyhow::Error| RunFailure { component, failure: error.into() }
     };
     let folder = if pipeline.keeps_checkpoints() {
-        Some(Arc::new(Folder::open(&pipeline.data_dir).map_err(failed("data_dir"))?))
+        let state = &pipeline.state;
+        let folder = Folder::open(&state.path).map_err(failed("data_dir"))?;
+        if let Err(error) = state.link_aliases() {
+            tracing::warn!("another way to the pipeline file may not find {}: {error}", state.path.display());
+        }
+        Some(Arc::new(folder))
     } else {
         None
     };
@@ -201,10 +206,14 @@ fn resume(pipeline: &Pipeline, from_start: bool) -> Result<Vec<Option<Resume>>, 
         if replay == Replay::External {
             return Ok(None);
         }
-        let fresh = Checkpoint::new(&pipeline.name, &component.name, component.plugin, source.identity());
-        let migrate = |saved: Checkpoint| saved.migrated_to(source.as_ref());
+        let mut fresh = Checkpoint::new(&pipeline.name, &component.name, component.plugin, source.identity());
+        fresh.folder = Some(pipeline.state.base());
+        let migrate = |saved: Checkpoint| pipeline.state.moved_here(saved).migrated_to(source.as_ref());
         let resumed = EntryAllocator::resume(Arc::clone(folder), fresh, migrate, replay, from_start);
         let (entries, start) = resumed.map_err(failed(&component.name))?;
+        if entries.is_new() && !from_start {
+            warn_of_others(pipeline, &component.name);
+        }
         Ok(Some(Resume { entries, start }))
     });
     resumes.collect()
@@ -234,6 +243,22 @@ fn resume_states(components: &[Component], resumes: &mut [Option<Resume>]) -> Re
         }
     }
     Ok(())
+}
+
+/// Names the checkpoints of a source in other folders: the user may have meant one of them.
+fn warn_of_others(pipeline: &Pipeline, component: &str) {
+    let others = pipeline.state.elsewhere(component);
+    if !others.is_empty() {
+        tracing::warn!(
+            component,
+            "no checkpoint in {}, so `{component}` is read from the beginning, and its entry numbers start at 0; other \
+             checkpoints of pipeline `{}` are in {}. To continue from one of them, stop this run, and set `data_dir` \
+             or move the files of that folder",
+            pipeline.state.path.display(),
+            pipeline.name,
+            others.join(", ")
+        );
+    }
 }
 
 /// Lets the sources restart with new entry numbers that have found other records than they had left.

@@ -9,6 +9,7 @@ use super::node::Node;
 use crate::batch::Batch;
 use crate::error::{Class, Failure};
 use crate::progress::add;
+use crate::quoting::copy_of;
 use crate::record::Record;
 use crate::sink::{Sink, WriteError};
 use crate::stop::StopReason;
@@ -42,7 +43,7 @@ impl Writer {
                 Err(WriteError::All(failure)) if failure.is_retryable() => failure,
                 Err(WriteError::All(failure)) if failure.class() == Class::Rejected => {
                     let reason = failure.into_error();
-                    let rejects = (0..batch.len()).map(|index| (index, anyhow::anyhow!("{reason:#}")));
+                    let rejects = (0..batch.len()).map(|index| (index, copy_of(&reason)));
                     self.reject(batch, rejects.collect()).await;
                     return stored;
                 }

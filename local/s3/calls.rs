@@ -88,6 +88,7 @@ impl S3 for Store {
         let staged = self.0.stage(input.body).await?;
         let (if_match, if_none_match) = (input.if_match.as_ref(), input.if_none_match.as_ref());
         let e_tag = self.0.store(staged, (&input.bucket, &input.key), if_match, if_none_match)?;
+        self.0.metadata.set(&input.bucket, &input.key, &e_tag, input.metadata);
         Ok(S3Response::new(dto::PutObjectOutput { e_tag: Some(e_tag), ..Default::default() }))
     }
 
@@ -108,6 +109,7 @@ impl S3 for Store {
             content_length: Some(bytes.len() as i64),
             content_range: input.range.map(|_| content_range()),
             content_type: Some(CONTENT_TYPE.into()),
+            metadata: self.0.metadata.get(&input.bucket, &input.key, &e_tag(&metadata)),
             e_tag: Some(e_tag(&metadata)),
             last_modified: Some(metadata.modified().map_err(failed)?.into()),
             body: Some(dto::StreamingBlob::from(s3s::Body::from(bytes))),
@@ -122,6 +124,7 @@ impl S3 for Store {
             accept_ranges: Some("bytes".into()),
             content_length: Some(metadata.len() as i64),
             content_type: Some(CONTENT_TYPE.into()),
+            metadata: self.0.metadata.get(&input.bucket, &input.key, &e_tag(&metadata)),
             e_tag: Some(e_tag(&metadata)),
             last_modified: Some(metadata.modified().map_err(failed)?.into()),
             ..Default::default()

@@ -1,9 +1,10 @@
 //! A store: S3 over a folder. A bucket is a folder, an object is a plain file in its bucket.
 //!
-//! `s3s` implements the protocol. There is nothing but the files: no content types, metadata or checksums.
+//! `s3s` implements the protocol. There are no content types and no checksums, and metadata are kept in memory only.
 
 mod calls;
 mod listing;
+mod metadata;
 mod object;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use s3s::auth::{S3Auth, SecretKey};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3Result, s3_error};
 
+use self::metadata::UserMetadata;
 use crate::keys::Keys;
 
 /// The folder of staged objects and uploads; it is not a valid bucket name.
@@ -35,6 +37,7 @@ struct Buckets {
     root: PathBuf,
     /// Held while an object is checked and replaced or removed, so that only one conditional PUT succeeds.
     changes: Mutex<()>,
+    metadata: UserMetadata,
 }
 
 impl Store {
@@ -48,7 +51,7 @@ impl Store {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).with_context(what),
             _ => fs::create_dir(root.join(STAGE)).with_context(what)?,
         }
-        Ok(Store(Arc::new(Buckets { root, changes: Mutex::default() })))
+        Ok(Store(Arc::new(Buckets { root, changes: Mutex::default(), metadata: UserMetadata::default() })))
     }
 
     /// Creates a bucket unless it exists.

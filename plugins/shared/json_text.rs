@@ -3,7 +3,7 @@
 
 use anyhow::anyhow;
 use memchr::memchr2;
-use runner_core::{Error, Result};
+use runner_core::{Error, Result, quoting};
 use serde::de::IgnoredAny;
 
 /// How many characters of an invalid body an error shows.
@@ -34,7 +34,11 @@ fn invalid_json(bytes: &[u8], reason: impl std::fmt::Display) -> Error {
     let front = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * EXCERPT_CHARS)]);
     let shown: String = front.chars().take(EXCERPT_CHARS).collect();
     let dots = if shown.len() < bytes.len() { "…" } else { "" };
-    anyhow!("the body is not JSON: {reason}; it begins with {shown:?}{dots}")
+    quoting(
+        format_args!("the body is not JSON: {reason}; it begins with "),
+        format_args!("{shown:?}{dots}"),
+        "",
+    )
 }
 
 /// Appends valid JSON without the white space between its tokens.

@@ -10,6 +10,7 @@ use runner_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
+use tracing::warn;
 
 runner_core::register! {
     Plugin::sink::<ConsoleConfig>("console").example(
@@ -42,6 +43,15 @@ enum Target {
     Stderr,
 }
 
+impl Target {
+    fn name(self) -> &'static str {
+        match self {
+            Target::Stdout => "the standard output",
+            Target::Stderr => "the standard error",
+        }
+    }
+}
+
 impl SinkConfig for ConsoleConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Sink>> {
         let is_terminal = match self.target {
@@ -51,17 +61,33 @@ impl SinkConfig for ConsoleConfig {
         if is_terminal {
             context.gauges.set_writes_to_terminal();
         }
-        Ok(Box::new(Console(self.target)))
+        let keeps_nothing = context.is_dead_letter && !is_terminal;
+        Ok(Box::new(Console { target: self.target, keeps_nothing }))
     }
 }
 
-struct Console(Target);
+struct Console {
+    target: Target,
+    /// Whether dead letters go to the output of another program, where nobody may look for them.
+    keeps_nothing: bool,
+}
 
 #[async_trait]
 impl Sink for Console {
+    async fn open(&mut self) -> Result<(), Failure> {
+        if self.keeps_nothing {
+            warn!(
+                "dead letters go to {}, which is not a terminal: a rejected record counts as delivered once it is \
+                 printed there. Use `file`, `kafka` or `s3` in `[dead_letter]` to keep them",
+                self.target.name()
+            );
+        }
+        Ok(())
+    }
+
     async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
         let lines = lines(batch.records());
-        let target = self.0;
+        let target = self.target;
         // The write may block, for example while a pager waits for input.
         let written = spawn_blocking(move || match target {
             Target::Stdout => write_all(io::stdout().lock(), &lines),
@@ -93,10 +119,7 @@ fn write_all(mut target: impl Write, lines: &[u8]) -> io::Result<()> {
 ///
 /// A closed pipe (`| head`) stops the run without an error; records that were not written are released.
 fn write_error(target: Target, error: io::Error) -> Failure {
-    let name = match target {
-        Target::Stdout => "the standard output",
-        Target::Stderr => "the standard error",
-    };
+    let name = target.name();
     if error.kind() == ErrorKind::BrokenPipe {
         Failure::output_closed(Error::msg(format!("the reader of {name} has closed it")))
     } else {

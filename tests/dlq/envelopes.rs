@@ -37,7 +37,7 @@ fn csv_letter_has_row_position_and_is_not_replayable() {
 fn first_bad_record_without_dead_letters_ends_run_with_position() {
     let env = env([CSV, JSON, &out("json")].concat());
     env.write("rows.csv", "a,b\n1,x\n2\n");
-    run(&env).assert_code(1).assert_says(&["`rows` failed", "entry 1 from rows.csv/0/1", "rows.csv:3:2"]);
+    run(&env).assert_code(65).assert_says(&["`rows` failed", "entry 1 from rows.csv/0/1", "rows.csv:3:2"]);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn compacted_topic_rejects_keyless_records_and_stores_rest_once() {
 fn compacted_topic_error_names_record() {
     let broker = Broker::shared();
     let (env, _) = into_compacted(broker, "");
-    run(&env).assert_code(1).assert_says(&["/0/3 is a bad record", "a compacted topic requires one"]);
+    run(&env).assert_code(65).assert_says(&["/0/3 is a bad record", "a compacted topic requires one"]);
     let (env, to) = into_compacted(broker, "delivery = \"exactly_once\"\n");
     let told = run(&env);
     told.assert_code(1).assert_says(&["rejects the record from", "/0/3", "a compacted topic requires one"]);

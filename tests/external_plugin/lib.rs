@@ -1,6 +1,7 @@
 //! One source, one transform and one sink outside of runner: `docs/writing-a-plugin.md` walks
-//! through them.
+//! through them. `stuck` is for the tests of aborts.
 
 mod lines;
 mod spool;
+mod stuck;
 mod upper;

@@ -1,6 +1,10 @@
 //! Plugins of another crate work like the stock ones.
 
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// Runs the binary of this crate in `folder`.
 fn acme_runner(folder: &tempfile::TempDir, arguments: &[&str]) -> Output {
@@ -77,4 +81,80 @@ fn error_in_an_option_is_shown_at_its_place() {
         output.contains("error.toml:8:1") && output.contains("feild") && output.contains("field"),
         "{output}"
     );
+}
+
+/// A run whose transform blocks all threads of the runtime, of which there are `n_threads`.
+fn stuck_run(folder: &tempfile::TempDir, n_threads: usize, arguments: &[&str]) -> Child {
+    std::fs::write(folder.path().join("rows.csv"), "n\n1\n").expect("writing");
+    let pipeline = r#"
+        [sources.rows]
+        type = "csv"
+        path = "rows.csv"
+
+        [transforms.stuck]
+        type = "acme_stuck"
+        inputs = ["rows"]
+        marker = "marker"
+
+        [sinks.end]
+        type = "null"
+        inputs = ["stuck"]
+    "#;
+    std::fs::write(folder.path().join("stuck.toml"), pipeline).expect("writing");
+    let running = Command::new(env!("CARGO_BIN_EXE_acme-runner"))
+        .args(["run", "stuck.toml"])
+        .args(arguments)
+        .current_dir(folder.path())
+        .env("RUNNER_DATA_DIR", folder.path().join("state"))
+        .env("TOKIO_WORKER_THREADS", n_threads.to_string())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starting the binary");
+    wait_until(|| folder.path().join("marker").exists());
+    running
+}
+
+fn wait_until(mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < deadline, "it did not happen within a minute");
+        std::thread::yield_now();
+    }
+}
+
+fn terminate(running: &Child) {
+    let pid = Pid::from_raw(running.id().try_into().expect("a process id"));
+    kill(pid, Signal::SIGTERM).expect("a running process");
+}
+
+#[test]
+fn second_signal_ends_a_run_whose_plugin_blocks_within_a_second() {
+    for n_threads in [1, 2] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut running = stuck_run(&folder, n_threads, &[]);
+        terminate(&running);
+        // A signal shortly after the first one counts as the same signal.
+        let first = Instant::now();
+        wait_until(|| first.elapsed() > Duration::from_millis(200));
+        terminate(&running);
+        let aborted = Instant::now();
+        wait_until(|| running.try_wait().expect("the process").is_some());
+        let took = aborted.elapsed();
+        assert_eq!(running.wait().expect("the process").code(), Some(143));
+        assert!(took < Duration::from_millis(1100), "{took:?} with {n_threads} threads");
+    }
+}
+
+#[test]
+fn drain_timeout_ends_a_run_whose_plugin_blocks() {
+    for n_threads in [1, 2] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut running = stuck_run(&folder, n_threads, &["--drain-timeout", "500ms"]);
+        terminate(&running);
+        let stopped = Instant::now();
+        wait_until(|| running.try_wait().expect("the process").is_some());
+        let took = stopped.elapsed();
+        assert_eq!(running.wait().expect("the process").code(), Some(143));
+        assert!(took < Duration::from_millis(2000), "{took:?} with {n_threads} threads");
+    }
 }

@@ -78,8 +78,9 @@ impl TestEnv {
         wrapper: &[String],
         arguments: I,
     ) -> Command {
-        let mut command_line =
-            wrapper.iter().map(OsStr::new).chain([OsStr::new(env!("CARGO_BIN_EXE_runner"))]);
+        // Set to test a binary that was built with other features.
+        let binary = std::env::var_os("RUNNER_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_runner").into());
+        let mut command_line = wrapper.iter().map(OsStr::new).chain([binary.as_os_str()]);
         let mut command = Command::new(command_line.next().expect("the binary"));
         command
             .args(command_line)

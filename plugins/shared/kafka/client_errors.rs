@@ -1,7 +1,6 @@
 //! Logs and errors that the client library reports by callback.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -12,25 +11,21 @@ use tracing::{debug, error, trace, warn};
 /// Logs what the client library reports, and keeps the last error: its calls only
 /// return "timed out", the reason comes by callback.
 ///
-/// The library repeats an error with every attempt to connect, so a warning is
-/// logged at most every 30 seconds.
+/// The library repeats an error with every attempt to connect; the log of the command line counts repeated warnings.
 #[derive(Debug, Default)]
 pub(crate) struct ClientErrors(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     last: Option<(RDKafkaErrorCode, String)>,
-    /// When the next warning may be logged. `None` before the first connection, whose
-    /// failures are errors of `open`.
-    next_warning: Option<Instant>,
+    /// Whether the first connection has succeeded; before, its failures are errors of `open`.
+    is_connected: bool,
 }
-
-const WARN_EVERY: Duration = Duration::from_secs(30);
 
 impl ClientErrors {
     /// The first connection has succeeded: from now on errors are logged as warnings.
     pub(crate) fn set_connected(&self) {
-        *self.state() = State { last: None, next_warning: Some(Instant::now()) };
+        *self.state() = State { last: None, is_connected: true };
     }
 
     /// The last error and its reason.
@@ -64,9 +59,7 @@ impl ClientErrors {
         if code != RDKafkaErrorCode::AllBrokersDown || state.last.is_none() {
             state.last = Some((code, reason.to_owned()));
         }
-        let now = Instant::now();
-        if state.next_warning.is_some_and(|next| next <= now) {
-            state.next_warning = Some(now + WARN_EVERY);
+        if state.is_connected {
             warn!("Kafka: {reason}; the client retries");
         } else {
             debug!("Kafka: {reason}");

@@ -18,3 +18,10 @@ pub(crate) use transaction::Transactions;
 pub(crate) const ENTRY_HEADER: &str = "runner-entry";
 /// The header with the source that gave the entry number: `pipeline/component`.
 pub(crate) const SOURCE_HEADER: &str = "runner-source";
+/// The header with the state in which that source has counted, in hexadecimal.
+pub(crate) const INCARNATION_HEADER: &str = "runner-incarnation";
+
+/// Whether a header of this name belongs to the entry number of a record.
+pub(crate) fn is_entry_header(name: &str) -> bool {
+    matches!(name, ENTRY_HEADER | SOURCE_HEADER | INCARNATION_HEADER)
+}

@@ -5,8 +5,8 @@ mod parse;
 
 use std::fmt::{self, Write as _};
 
-use anyhow::{Context as _, Result, bail};
-use runner_core::Record;
+use anyhow::{Context as _, Result};
+use runner_core::{Record, quoting};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -52,11 +52,9 @@ impl KeyTemplate {
             }
         }
         if name.len() > MAX_KEY_BYTES {
-            bail!(
-                "the key has {} bytes, more than the {MAX_KEY_BYTES} that S3 allows: {}…",
-                name.len(),
-                name.chars().take(80).collect::<String>()
-            );
+            let what =
+                format!("the key has {} bytes, more than the {MAX_KEY_BYTES} that S3 allows: ", name.len());
+            return Err(quoting(what, name.chars().take(80).collect::<String>(), "…"));
         }
         Ok(name)
     }

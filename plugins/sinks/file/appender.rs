@@ -2,7 +2,7 @@
 
 use std::fs::{File, FileType, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -18,13 +18,15 @@ pub(super) struct Appender {
     file: File,
     /// Pipes and devices (`/dev/stdout`) cannot be locked, truncated or synced.
     is_regular: bool,
+    /// Whether only the owner may read the files that are created.
+    is_private: bool,
     /// Where a failed write began that could not be truncated yet.
     failed_at: Option<u64>,
 }
 
 impl Appender {
     /// Opens and locks the file, and moves an incomplete tail of an earlier run away.
-    pub(super) fn open(path: &Path, compression: Compression) -> Result<Appender> {
+    pub(super) fn open(path: &Path, compression: Compression, is_private: bool) -> Result<Appender> {
         let shown = path.display();
         let existing = match path.metadata() {
             Ok(metadata) => Some(metadata.file_type()),
@@ -36,12 +38,13 @@ impl Appender {
         }
         let is_regular = existing.is_none_or(|kind: FileType| kind.is_file());
         if existing.is_none() {
-            create_parent(path)?;
+            create_parent(path, is_private)?;
         }
         let file = OpenOptions::new()
             .create(true)
             .append(true)
             .read(is_regular)
+            .mode(mode(is_private))
             .open(path)
             .with_context(|| format!("opening {shown} for writing"))?;
         if is_regular {
@@ -55,13 +58,13 @@ impl Appender {
                     warn!("{shown} cannot be locked against a second run ({error})");
                 }
             }
-            move_incomplete_tail(&file, path, compression)?;
+            move_incomplete_tail(&file, path, compression, is_private)?;
         }
         if existing.is_none() {
             // The folder entry of a new file must be durable as well.
             runner_core::sync_parent(path).with_context(|| format!("creating {shown}"))?;
         }
-        Ok(Appender { path: path.into(), compression, file, is_regular, failed_at: None })
+        Ok(Appender { path: path.into(), compression, file, is_regular, is_private, failed_at: None })
     }
 
     /// Appends the lines and syncs them to disk. A failed write is truncated, so a retry
@@ -95,14 +98,14 @@ impl Appender {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => info!("{} was moved or removed; creating it again", self.path.display()),
         }
-        *self = Appender::open(&self.path, self.compression).map_err(io::Error::other)?;
+        *self = Appender::open(&self.path, self.compression, self.is_private).map_err(io::Error::other)?;
         Ok(())
     }
 }
 
 /// Moves bytes after the last complete line or frame to a separate file. A crash may have left
 /// them, or another program that used the file, so they are not deleted.
-fn move_incomplete_tail(file: &File, path: &Path, compression: Compression) -> Result<()> {
+fn move_incomplete_tail(file: &File, path: &Path, compression: Compression, is_private: bool) -> Result<()> {
     let shown = path.display();
     let length = file.metadata()?.len();
     let complete =
@@ -112,7 +115,7 @@ fn move_incomplete_tail(file: &File, path: &Path, compression: Compression) -> R
         let tail = tail_path(path);
         let (what, shown_tail) =
             (if compression == Compression::None { "line" } else { "frame" }, tail.display());
-        append_tail(file, complete, &tail, compression).with_context(|| {
+        append_tail(file, complete, &tail, compression, is_private).with_context(|| {
             format!(
                 "the last {n_bytes} bytes of {shown} are not a complete {what} and must be moved to {shown_tail}, \
                  which cannot be written: complete the {what}, or choose another `path`"
@@ -130,8 +133,14 @@ fn move_incomplete_tail(file: &File, path: &Path, compression: Compression) -> R
 }
 
 /// Appends the bytes of `file` from `start` to the file at `tail` and syncs it to disk.
-fn append_tail(mut file: &File, start: u64, tail: &Path, compression: Compression) -> io::Result<()> {
-    let mut target = OpenOptions::new().create(true).append(true).open(tail)?;
+fn append_tail(
+    mut file: &File,
+    start: u64,
+    tail: &Path,
+    compression: Compression,
+    is_private: bool,
+) -> io::Result<()> {
+    let mut target = OpenOptions::new().create(true).append(true).mode(mode(is_private)).open(tail)?;
     file.seek(SeekFrom::Start(start))?;
     io::copy(&mut file, &mut target)?;
     if compression == Compression::None {
@@ -148,9 +157,15 @@ fn tail_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn create_parent(path: &Path) -> Result<()> {
+/// The mode of new files, before the umask.
+fn mode(is_private: bool) -> u32 {
+    if is_private { 0o600 } else { 0o666 }
+}
+
+fn create_parent(path: &Path, is_private: bool) -> Result<()> {
     let Some(folder) = path.parent() else { return Ok(()) };
-    runner_core::create_folder(folder).with_context(|| format!("creating the folder {}", folder.display()))
+    let create = if is_private { runner_core::create_private_folder } else { runner_core::create_folder };
+    create(folder).with_context(|| format!("creating the folder {}", folder.display()))
 }
 
 #[cfg(test)]
@@ -168,7 +183,7 @@ mod tests {
             ("never ended", "new\n", Some("thr\nnever ended\n")),
         ] {
             std::fs::write(&path, before).unwrap();
-            Appender::open(&path, Compression::None).unwrap().append(b"new\n").unwrap();
+            Appender::open(&path, Compression::None, false).unwrap().append(b"new\n").unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
             assert_eq!(std::fs::read_to_string(&torn).ok().as_deref(), aside);
         }
@@ -181,7 +196,7 @@ mod tests {
         let frame = Compression::Gzip.compress(b"one\n").unwrap();
         let half = &frame[..frame.len() / 2];
         std::fs::write(&path, [&*frame, half].concat()).unwrap();
-        drop(Appender::open(&path, Compression::Gzip).unwrap());
+        drop(Appender::open(&path, Compression::Gzip, false).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), frame);
         assert_eq!(std::fs::read(&torn).unwrap(), half);
     }
@@ -192,7 +207,7 @@ mod tests {
         let path = folder.path().join("out");
         std::fs::write(&path, "one\ntw").unwrap();
         std::fs::create_dir(folder.path().join("out.torn")).unwrap();
-        let error = Appender::open(&path, Compression::None).err().unwrap();
+        let error = Appender::open(&path, Compression::None, false).err().unwrap();
         assert!(format!("{error:#}").contains("out.torn, which cannot be written"), "{error:#}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntw");
     }
@@ -201,7 +216,7 @@ mod tests {
     fn failed_write_is_truncated_before_the_next_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
-        let mut appender = Appender::open(&path, Compression::None).unwrap();
+        let mut appender = Appender::open(&path, Compression::None, false).unwrap();
         appender.append(b"one\n").unwrap();
         // A full disk leaves part of the lines.
         appender.failed_at = Some(4);

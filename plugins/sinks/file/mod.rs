@@ -54,13 +54,16 @@ impl SinkConfig for FileConfig {
         if self.path.as_os_str().is_empty() {
             return Err(OptionError::new("path", "the path is empty; name the file to append to"));
         }
-        Ok(Box::new(FileSink::new(context.resolve(&self.path), self.compression)))
+        let path = context.resolve(&self.path);
+        Ok(Box::new(FileSink::new(path, self.compression, context.is_dead_letter)))
     }
 }
 
 struct FileSink {
     path: PathBuf,
     compression: Compression,
+    /// Whether the file holds dead letters, which only its owner may read.
+    is_private: bool,
     /// Shared with the blocking thread that writes; there is one write at a time.
     appender: Arc<Mutex<Option<Appender>>>,
 }
@@ -68,8 +71,8 @@ struct FileSink {
 #[async_trait]
 impl Sink for FileSink {
     async fn open(&mut self) -> Result<(), Failure> {
-        let (path, compression) = (self.path.clone(), self.compression);
-        let opening = spawn_blocking(move || Appender::open(&path, compression));
+        let (path, compression, is_private) = (self.path.clone(), self.compression, self.is_private);
+        let opening = spawn_blocking(move || Appender::open(&path, compression, is_private));
         let appender = opening.await.context("opening a file")??;
         *self.appender.lock().unwrap_or_else(PoisonError::into_inner) = Some(appender);
         Ok(())
@@ -91,8 +94,8 @@ impl Sink for FileSink {
 }
 
 impl FileSink {
-    fn new(path: PathBuf, compression: Compression) -> Self {
-        FileSink { compression: compression.for_path(&path), path, appender: Arc::default() }
+    fn new(path: PathBuf, compression: Compression, is_private: bool) -> Self {
+        FileSink { compression: compression.for_path(&path), path, is_private, appender: Arc::default() }
     }
 }
 
@@ -154,7 +157,7 @@ mod tests {
     use super::*;
 
     async fn opened(path: &Path, compression: Compression) -> FileSink {
-        let mut sink = FileSink::new(path.into(), compression);
+        let mut sink = FileSink::new(path.into(), compression, false);
         sink.open().await.unwrap();
         sink
     }
@@ -228,7 +231,7 @@ mod tests {
     #[tokio::test]
     async fn file_sink_refuses_a_folder_as_path() {
         let folder = tempfile::tempdir().unwrap();
-        let mut sink = FileSink::new(folder.path().into(), Compression::None);
+        let mut sink = FileSink::new(folder.path().into(), Compression::None, false);
         let error = format!("{:#}", sink.open().await.unwrap_err());
         assert!(error.contains("is a folder"), "{error}");
     }
@@ -238,7 +241,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         let first = opened(&path, Compression::None).await;
-        let mut second = FileSink::new(path.clone(), Compression::None);
+        let mut second = FileSink::new(path.clone(), Compression::None, false);
         let error = second.open().await.unwrap_err().to_string();
         assert!(error.contains("another run or sink writes to"), "{error}");
         drop(first);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use runner_core::{Body, Record, Result};
+use runner_core::{Body, Record, Result, quoting};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -42,7 +42,8 @@ impl Field {
         let mut json = serde_json::Deserializer::from_slice(bytes);
         let found = json.deserialize_map(Lookup(&self.name)).and_then(|found| json.end().map(|()| found));
         let found = found.map_err(|error| {
-            anyhow::anyhow!("the body is not a JSON object, so it has no field {self}: {error}")
+            // The error quotes the body.
+            quoting(format_args!("the body is not a JSON object, so it has no field {self}: "), error, "")
         })?;
         let Some(raw) = found else { return Ok(None) };
         Ok(match raw.get() {

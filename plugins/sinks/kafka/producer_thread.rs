@@ -19,7 +19,7 @@ use super::delivery::{self, Deliveries, DeliveryError};
 use super::template::Template;
 use super::timestamp::TimestampField;
 use super::topics::Topics;
-use crate::shared::kafka::{ENTRY_HEADER, SOURCE_HEADER};
+use crate::shared::kafka::{ENTRY_HEADER, INCARNATION_HEADER, SOURCE_HEADER, is_entry_header};
 
 /// How often the thread polls for delivery reports while it waits for a batch.
 const POLL: Duration = Duration::from_millis(1);
@@ -181,7 +181,7 @@ impl MessageBuilder {
 
     fn headers(&self, record: &Record) -> Option<OwnedHeaders> {
         let kept = record.headers.iter().filter(|header| {
-            let is_ours = record.entry.is_some() && matches!(&*header.name, ENTRY_HEADER | SOURCE_HEADER);
+            let is_ours = record.entry.is_some() && is_entry_header(&header.name);
             !is_ours && !self.headers.contains_key(&*header.name)
         });
         let kept = kept.map(|header| (&*header.name, header.value.as_deref()));
@@ -193,7 +193,9 @@ impl MessageBuilder {
             let number = split.as_deref().unwrap_or_else(|| digits.format(entry.number)).as_bytes();
             [(ENTRY_HEADER, Some(number)), (SOURCE_HEADER, Some(entry.source.as_str().as_bytes()))]
         });
-        let mut all = kept.chain(fixed).chain(entry.into_iter().flatten()).peekable();
+        let incarnation = record.entry.as_ref().and_then(|entry| entry.incarnation).map(|it| it.to_string());
+        let incarnation = incarnation.as_ref().map(|it| (INCARNATION_HEADER, Some(it.as_bytes())));
+        let mut all = kept.chain(fixed).chain(entry.into_iter().flatten()).chain(incarnation).peekable();
         all.peek()?;
         let headers = OwnedHeaders::new_with_capacity(4);
         Some(all.fold(headers, |headers, (key, value)| headers.insert(Header { key, value })))

@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::incarnation::{States, metadata};
 use super::options::tagging;
 use super::{Overwrite, S3Config, dead_letters};
 use crate::shared::aws::{Access, AccessOptions, AwsError, Cause, arn_needs_aws, timeouts};
@@ -36,6 +37,8 @@ pub(super) struct Bucket {
     has_stored: AtomicBool,
     /// The source that numbered the records of this run.
     numbered_by: OnceLock<Name>,
+    /// The states that numbered the records of this run.
+    states: States,
 }
 
 /// How often credentials are reloaded at most.
@@ -66,6 +69,7 @@ impl Bucket {
             replaces_dead_letters,
             has_stored: AtomicBool::new(false),
             numbered_by: OnceLock::new(),
+            states: States::default(),
         }
     }
 
@@ -110,11 +114,11 @@ impl Bucket {
         Err(self.open_error(if reason.cause == Cause::Other { error } else { reason }))
     }
 
-    /// Stores an object. After `Ok` it is in the bucket with these bytes.
-    pub(super) async fn put(&self, key: &str, body: &Bytes) -> Result<(), Failure> {
+    /// Stores the object of a record. After `Ok` it is in the bucket with these bytes.
+    pub(super) async fn put(&self, key: &str, body: &Bytes, record: &Record) -> Result<(), Failure> {
         let is_conditional = self.config.overwrite.unwrap_or_default() == Overwrite::Same;
-        match Box::pin(self.put_object(key, body, is_conditional)).await {
-            Err(error) if error.status == 412 && is_conditional => Box::pin(self.compare(key, body)).await,
+        match Box::pin(self.put_object(key, body, record, is_conditional)).await {
+            Err(error) if error.status == 412 && is_conditional => Box::pin(self.compare(key, body, record)).await,
             Err(error) if is_conditional && !self.has_stored() && refuses_condition(&error) => {
                 Err(Failure::fatal(anyhow!(error).context(format!(
                     "{} does not support conditional writes (If-None-Match); set `overwrite = \"always\"` to write \
@@ -134,6 +138,7 @@ impl Bucket {
                  filters such records"
             );
         };
+        self.states.add(record);
         let template = &self.config.key;
         if template.is_by_entry_alone()
             && let Some(entry) = &record.entry
@@ -152,7 +157,13 @@ impl Bucket {
         Ok((template.render(record)?, body))
     }
 
-    async fn put_object(&self, key: &str, body: &Bytes, is_conditional: bool) -> Result<(), AwsError> {
+    async fn put_object(
+        &self,
+        key: &str,
+        body: &Bytes,
+        record: &Record,
+        is_conditional: bool,
+    ) -> Result<(), AwsError> {
         let config = &*self.config;
         let put = self
             .client()
@@ -167,6 +178,7 @@ impl Bucket {
             .set_acl(config.acl.map(|it| it.as_str().into()))
             .set_tagging(self.tagging.clone())
             .set_if_none_match(is_conditional.then(|| "*".into()))
+            .set_metadata(metadata(record))
             .body(ByteStream::from(body.clone()));
         let timeouts = aws_sdk_s3::config::Builder::new().timeout_config(timeouts(body.len()));
         put.customize().config_override(timeouts).send().await?;
@@ -180,7 +192,7 @@ impl Bucket {
 
     /// Compares an existing object with the body of the record. Its `ETag` is not enough: with KMS
     /// and on some servers it is not a digest of the content.
-    async fn compare(&self, key: &str, body: &Bytes) -> Result<(), Failure> {
+    async fn compare(&self, key: &str, body: &Bytes, record: &Record) -> Result<(), Failure> {
         let get = self.client().get_object().bucket(&self.config.bucket).key(key);
         let get = get.set_expected_bucket_owner(self.config.expected_bucket_owner.clone());
         let object = match get.send().await.map_err(AwsError::from) {
@@ -193,6 +205,7 @@ impl Bucket {
             Err(error) => return Err(self.put_error("reading", key, error).await),
         };
         // A chunked response does not contain its length.
+        let numbered_twice = self.states.numbered_twice(record, object.metadata());
         let has_other_length = object.content_length().is_some_and(|n| usize::try_from(n) != Ok(body.len()));
         if self.replaces_dead_letters || !has_other_length {
             let existing = object.body.collect().await;
@@ -208,14 +221,20 @@ impl Bucket {
                     let bucket = &self.config.bucket;
                     Failure::rejected(error.context(format!("s3://{bucket}/{key} is not overwritten")))
                 })?;
-                let stored = self.put_object(key, body, false).await;
+                let stored = self.put_object(key, body, record, false).await;
                 return self.put_result("writing", key, stored).await;
             }
         }
+        let bucket = &self.config.bucket;
+        if let Some(reason) = numbered_twice {
+            return Err(Failure::rejected(anyhow!(
+                "s3://{bucket}/{key} exists with other content: {reason}"
+            )));
+        }
         Err(Failure::rejected(anyhow!(
-            "s3://{}/{key} exists with other content: choose another `key` (for example another folder), set \
-             `overwrite = \"always\"` to replace it, or add `[dead_letter]` to keep such records",
-            self.config.bucket
+            "s3://{bucket}/{key} exists with other content: choose another `key` (for example another folder), add \
+             `[dead_letter]` to keep such records, or set `overwrite = \"always\"` to replace the object, whose content \
+             is then lost"
         )))
     }
 }

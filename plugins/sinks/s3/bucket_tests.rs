@@ -59,7 +59,7 @@ async fn put(bucket: &Bucket, body: &'static str) -> Result<(), Failure> {
     let mut record = numbered(0, "p/rows");
     record.body = Body::Bytes(Bytes::from_static(body.as_bytes()));
     let (key, body) = bucket.object(&record).unwrap();
-    bucket.put(&key, &body).await
+    bucket.put(&key, &body, &record).await
 }
 
 #[tokio::test]

@@ -11,7 +11,11 @@ pub(super) fn check_replaces(existing: &[u8], letter: &[u8]) -> Result<()> {
     };
     let (a, b) = (&old.record, &new.record);
     let is_same = (&old.pipeline, &old.component) == (&new.pipeline, &new.component)
-        && (a.origin, a.parts(), &a.entry) == (b.origin, b.parts(), &b.entry)
+        && (a.origin, a.parts()) == (b.origin, b.parts())
+        && match (&a.entry, &b.entry) {
+            (Some(a), Some(b)) => a.names_same_record(b),
+            (a, b) => a.is_none() && b.is_none(),
+        }
         // Without an entry number the origin is not unique: two clusters may have topics of the same name.
         && (a.entry.is_some() || (&a.key, a.to_bytes()) == (&b.key, b.to_bytes()));
     if is_same {

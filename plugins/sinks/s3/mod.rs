@@ -3,6 +3,7 @@
 mod bucket;
 mod dead_letters;
 mod error;
+mod incarnation;
 mod letters;
 mod options;
 mod table_rows;
@@ -194,7 +195,7 @@ impl RecordSink for S3 {
         if let Some(table) = &self.table {
             table.check(&body).map_err(Failure::rejected)?;
         }
-        bucket.put(&key, &body).await
+        bucket.put(&key, &body, record).await
     }
 
     fn skips(&self, record: &Record) -> bool {

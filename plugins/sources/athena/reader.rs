@@ -8,6 +8,7 @@ use runner_core::{
     BatchLimits, Body, BuildContext, Failure, HumanDuration, Name, Next, Origin, Position, ReadBatch, Record,
     Replay, Result, Source, Start, async_trait,
 };
+use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
@@ -176,6 +177,11 @@ impl Source for Athena {
     /// A later execution of the same query may return other rows.
     fn replay(&self) -> Replay {
         Replay::NonDeterministic
+    }
+
+    /// It has the id of an execution and numbers.
+    fn shown_position(&self, position: &Value) -> Value {
+        position.clone()
     }
 
     /// Starts the query, so that an error in it or a missing permission ends the run at once.

@@ -22,6 +22,7 @@ use runner_core::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use self::encoding::TextEncoding;
@@ -203,6 +204,11 @@ impl Source for Csv {
 
     fn can_resume_from(&self, identity: &str) -> bool {
         files::can_resume_from(&self.settings.patterns, &self.settings.context, identity)
+    }
+
+    /// It has paths and numbers.
+    fn shown_position(&self, position: &Value) -> Value {
+        position.clone()
     }
 
     async fn open(&mut self, start: &Start) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use rdkafka::message::Headers as _;
 use runner_core::{Body, EntryNumber, Header, Headers, Name, Origin, ReadBatch, Record, Reject};
 
 use super::offsets::{BatchOffsets, Partition};
-use crate::shared::kafka::{ENTRY_HEADER, SOURCE_HEADER};
+use crate::shared::kafka::{ENTRY_HEADER, INCARNATION_HEADER, is_entry_header};
 
 /// A batch that is being filled. Keys, payloads and header values are slices of shared buffers.
 pub(super) struct BatchBuilder {
@@ -62,11 +62,10 @@ impl BatchBuilder {
         record.timestamp = message.timestamp().to_millis();
         self.offsets.push(partition, message.offset());
         if let Some(headers) = message.headers() {
-            let is_ours = |name: &str| matches!(name, ENTRY_HEADER | SOURCE_HEADER);
             let read = without_panic(|| {
-                let ours = headers.iter().filter(|header| is_ours(header.key));
+                let ours = headers.iter().filter(|header| is_entry_header(header.key));
                 record.entry = sources.entry(ours.map(|header| (header.key, header.value)));
-                let others = headers.iter().filter(|it| record.entry.is_none() || !is_ours(it.key));
+                let others = headers.iter().filter(|it| record.entry.is_none() || !is_entry_header(it.key));
                 others
                     .map(|it| Header { name: it.key.into(), value: it.value.map(|it| self.copy(it)) })
                     .collect()
@@ -122,21 +121,30 @@ pub(super) struct EntrySources(HashMap<Box<str>, Name>);
 impl EntrySources {
     const MAX_NAMES: usize = 64;
 
-    /// The entry number in the two headers; `None` if one is missing, repeated or not in
-    /// the form that the `kafka` sink writes.
+    /// The entry number in its headers; `None` if one is missing, repeated or not in the form that the
+    /// `kafka` sink writes. Earlier versions wrote no incarnation.
     fn entry<'a>(
         &mut self,
         headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>,
     ) -> Option<EntryNumber> {
-        let (mut number, mut source) = (None, None);
+        let (mut number, mut source, mut incarnation) = (None, None, None);
         for (name, value) in headers {
-            let found = if name == ENTRY_HEADER { &mut number } else { &mut source };
+            let found = match name {
+                ENTRY_HEADER => &mut number,
+                INCARNATION_HEADER => &mut incarnation,
+                _ => &mut source,
+            };
             if found.replace(value?).is_some() {
                 return None;
             }
         }
         let source = self.name(std::str::from_utf8(source?).ok()?)?;
-        EntryNumber::parse(std::str::from_utf8(number?).ok()?, source).ok()
+        let incarnation = match incarnation {
+            Some(text) => Some(std::str::from_utf8(text).ok()?.parse().ok()?),
+            None => None,
+        };
+        let entry = EntryNumber::parse(std::str::from_utf8(number?).ok()?, source).ok()?;
+        Some(entry.of_incarnation(incarnation))
     }
 
     fn name(&mut self, text: &str) -> Option<Name> {
@@ -155,6 +163,7 @@ impl EntrySources {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shared::kafka::SOURCE_HEADER;
 
     fn entry(headers: &[(&'static str, &'static str)]) -> Option<EntryNumber> {
         let headers = headers.iter().map(|(name, value)| (*name, Some(value.as_bytes())));
@@ -168,6 +177,11 @@ mod tests {
         assert_eq!(found, Some(EntryNumber::new(1234, source)));
         let part = entry(&[(ENTRY_HEADER, "1234-0-7"), (SOURCE_HEADER, "producer/stocks")]);
         assert_eq!(part, Some(EntryNumber::new(1234, source).part(0).part(7)));
+        let named = |incarnation| {
+            entry(&[(ENTRY_HEADER, "1"), (SOURCE_HEADER, "a/b"), (INCARNATION_HEADER, incarnation)])
+        };
+        assert_eq!(named("00c0ffee").unwrap().incarnation, Some("00c0ffee".parse().unwrap()));
+        assert_eq!(named("coffee"), None);
     }
 
     #[test]

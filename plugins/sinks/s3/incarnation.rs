@@ -1,0 +1,105 @@
+//! Notices that two states have given the same entry number: the metadata of an object names the state of its record.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+use runner_core::{EntryNumber, Incarnation, Name, Record};
+
+/// The name in the metadata of an object (`x-amz-meta-runner-incarnation`). Crawlers and queries do not read metadata.
+const NAME: &str = "runner-incarnation";
+
+/// The metadata of the object of a record, if the state that has numbered the record is known.
+pub(super) fn metadata(record: &Record) -> Option<HashMap<String, String>> {
+    let incarnation = record.entry.as_ref()?.incarnation?;
+    Some(HashMap::from([(NAME.to_owned(), incarnation.to_string())]))
+}
+
+/// The first state that numbered the records of each source in this run.
+///
+/// It is named where an object has no metadata: some servers do not keep them.
+#[derive(Default)]
+pub(super) struct States(RwLock<Vec<(Name, Incarnation)>>);
+
+impl States {
+    /// Notes the state of a record.
+    pub(super) fn add(&self, record: &Record) {
+        let Some(entry) = &record.entry else { return };
+        let Some(incarnation) = entry.incarnation else { return };
+        if self.first(entry.source).is_none() {
+            let mut states = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            if states.iter().all(|(source, _)| *source != entry.source) {
+                states.push((entry.source, incarnation));
+            }
+        }
+    }
+
+    fn first(&self, source: Name) -> Option<Incarnation> {
+        let states = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        states.iter().find(|(known, _)| *known == source).map(|(_, first)| *first)
+    }
+
+    /// Why an existing object has the name of this record, if two states have given its entry number.
+    pub(super) fn numbered_twice(
+        &self,
+        record: &Record,
+        existing: Option<&HashMap<String, String>>,
+    ) -> Option<String> {
+        let entry = record.entry.as_ref()?;
+        let ours = entry.incarnation?;
+        let saved = existing.and_then(|metadata| metadata.get(NAME)?.parse().ok());
+        let theirs = saved.or_else(|| self.first(entry.source))?;
+        (ours != theirs).then(|| explain(entry, theirs, ours))
+    }
+}
+
+fn explain(entry: &EntryNumber, theirs: Incarnation, ours: Incarnation) -> String {
+    format!(
+        "entry {} of `{}` was given twice, by the state {theirs} and by the state {ours}. The checkpoint of that \
+             source was reset, lost or replaced, or two runs of that pipeline use different `data_dir`. Let all runs use \
+             one `data_dir`; then write to another folder (`key`), or give the pipeline another `name`",
+        entry.text(),
+        entry.source
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use runner_core::testing::record;
+
+    use super::*;
+
+    fn numbered_by(incarnation: Option<&str>) -> Record {
+        let mut record = record("{}", 7);
+        let incarnation = incarnation.map(|text| text.parse().unwrap());
+        record.entry = Some(EntryNumber::new(7, Name::new("p/api")).of_incarnation(incarnation));
+        record
+    }
+
+    #[test]
+    fn number_of_two_states_is_noticed_and_both_are_named() {
+        let existing = metadata(&numbered_by(Some("0000000a")));
+        let states = States::default();
+        let reason = states.numbered_twice(&numbered_by(Some("0000000b")), existing.as_ref()).unwrap();
+        for part in ["entry 7 of `p/api`", "0000000a", "0000000b", "data_dir"] {
+            assert!(reason.contains(part), "{reason}");
+        }
+        assert_eq!(states.numbered_twice(&numbered_by(Some("0000000a")), existing.as_ref()), None);
+    }
+
+    #[test]
+    fn server_without_metadata_is_made_up_for_by_the_states_of_the_run() {
+        let states = States::default();
+        states.add(&numbered_by(Some("0000000a")));
+        states.add(&numbered_by(Some("0000000b")));
+        let reason = states.numbered_twice(&numbered_by(Some("0000000b")), None).unwrap();
+        assert!(reason.contains("by the state 0000000a and by the state 0000000b"), "{reason}");
+    }
+
+    #[test]
+    fn unknown_state_says_nothing() {
+        let (states, existing) = (States::default(), metadata(&numbered_by(Some("0000000a"))));
+        assert_eq!(states.numbered_twice(&numbered_by(None), existing.as_ref()), None);
+        assert_eq!(states.numbered_twice(&numbered_by(Some("0000000a")), None), None);
+        assert_eq!(metadata(&numbered_by(None)), None);
+    }
+}
