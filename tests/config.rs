@@ -214,7 +214,7 @@ fn version_names_commit_features_and_librdkafka() {
 #[test]
 fn env_file_gives_values_as_they_are_written() {
     let mut env = TestEnv::new();
-    env.set("word1", "never").set("OUT", "never");
+    env.set("word1", "never");
     env.write("a.csv", "n\n1\n");
     env.write("prod.env", "export OUT=pa$word1.csv # the rows\n");
     env.write("p.toml", around("", "", "").replace("type = \"null\"", "type = \"file\"\npath = \"${OUT}\""));
