@@ -48,7 +48,7 @@ fn run(arguments: &DemoArguments, common: &Common, bars: MultiProgress) -> Resul
         print_message(&format!(
             "Offline cloud on this machine, for learning, demos and tests. No data leaves the machine.\n{addresses}"
         ));
-        let result = stages(arguments, common, &folder, bars, &shutdown).await;
+        let result = Box::pin(stages(arguments, common, &folder, bars, &shutdown)).await;
         cloud.stop().await;
         if let Ok(Exit::Done) = result
             && !shutdown.stop.is_cancelled()

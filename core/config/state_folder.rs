@@ -126,12 +126,10 @@ mod tests {
         }
 
         fn find_with(&self, folder: &Path, variables: &[(&str, PathBuf)]) -> StatePlace {
-            let lookup = |wanted: &str| match wanted {
-                "HOME" => Some(self.path("home").display().to_string()),
-                _ => {
-                    let found = variables.iter().find(|(name, _)| *name == wanted);
-                    found.map(|(_, value)| value.display().to_string())
-                }
+            let home = ("HOME", self.path("home"));
+            let lookup = |wanted: &str| {
+                let found = variables.iter().chain([&home]).find(|(name, _)| *name == wanted);
+                found.map(|(_, value)| value.display().to_string())
             };
             let registry = Registry::collect().unwrap();
             let load = LoadContext { registry: &registry, lookup: &lookup, data_dir: None };
@@ -187,7 +185,7 @@ mod tests {
         let first = machine.run("releases/1");
         let place = machine.find("other");
         assert_ne!(place.path, first);
-        assert_eq!(place.others, [first.clone()]);
+        assert_eq!(place.others, std::slice::from_ref(&first));
         let given = machine.find_with(&machine.path("other"), &[("RUNNER_DATA_DIR", machine.path("state"))]);
         assert_eq!((given.path, given.others), (machine.path("state/p"), vec![first]));
     }
