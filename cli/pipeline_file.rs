@@ -13,23 +13,24 @@ pub(crate) fn load(path: &Path, data_dir: Option<PathBuf>, common: &Common) -> R
     let registry = registry()?;
     let surroundings = LoadContext { registry: &registry, lookup: &variable, data_dir };
     let pipeline = config::load(path, &surroundings).map_err(|errors| {
-        print_diagnostics("ERROR", &errors, common);
+        print_diagnostics(&errors, common);
         Exit::Config
     })?;
     if let Some(warnings) = &pipeline.warnings {
-        print_diagnostics("WARN", warnings, common);
+        print_diagnostics(warnings, common);
     }
     Ok(pipeline)
 }
 
 /// Prints the errors or warnings of a file, with `--log-format json` each as a JSON line.
-fn print_diagnostics(level: &str, errors: &Diagnostics, common: &Common) {
+fn print_diagnostics(errors: &Diagnostics, common: &Common) {
     if !are_messages_json() {
         return print_message(&errors.render(common.color.on_stderr()));
     }
     for (error, (line, column)) in errors.with_positions() {
         let mut fields = serde_json::Map::new();
-        fields.insert("file".into(), errors.path.as_str().into());
+        let file = error.other_file.as_ref().map_or(errors.path.as_str(), |file| &file.path);
+        fields.insert("file".into(), file.into());
         if error.span.is_some() {
             fields.insert("line".into(), line.into());
             fields.insert("column".into(), column.into());
@@ -42,7 +43,7 @@ fn print_diagnostics(level: &str, errors: &Diagnostics, common: &Common) {
         if !help.is_empty() {
             fields.insert("help".into(), help.join("; ").into());
         }
-        print_json(level, &error.message, fields);
+        print_json(if error.is_warning { "WARN" } else { "ERROR" }, &error.message, fields);
     }
 }
 
