@@ -38,7 +38,7 @@ fn log_has_reason_and_place_of_rejects_and_the_letter_has_the_value() {
         .assert_says(&["entry 1 from rows.csv/0/1", "rows.csv:3:1: column `n` is an integer"]);
     assert!(!outcome.stderr.contains("6789"), "{}", outcome.stderr);
     let letter: Value = serde_json::from_str(&env.read("letters.jsonl")).expect("a letter");
-    assert!(letter["reason"].as_str().is_some_and(|reason| reason.contains("SSN 123-45-6789")), "{letter}");
+    assert!(letter["body"].as_str().is_some_and(|body| body.contains("SSN 123-45-6789")), "{letter}");
 }
 
 #[test]
