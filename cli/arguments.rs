@@ -1,5 +1,6 @@
 //! The command line: verbs, options and help texts.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -28,6 +29,8 @@ pub(crate) enum Verb {
     Run(RunArguments),
     /// Check pipeline files without connecting to anything
     Validate(ValidateArguments),
+    /// Run the tests in pipeline files without connecting to anything
+    Test(TestArguments),
     /// List the plugins, or show the documentation, options and an example of one
     Plugins(PluginsArguments),
     /// Write the JSON Schemas of pipeline files and of every plugin
@@ -99,6 +102,40 @@ impl Color {
     }
 }
 
+/// Writes `--dry-run 5` as `--dry-run=5`: what follows `--dry-run` may also be a pipeline file.
+pub(crate) fn join_dry_run(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = Vec::new();
+    for argument in arguments {
+        let is_number = argument.to_str().is_some_and(|text| text.parse::<u64>().is_ok());
+        match joined.last_mut() {
+            Some(last) if is_number && last == "--dry-run" => {
+                last.push("=");
+                last.push(argument);
+            }
+            _ => joined.push(argument),
+        }
+    }
+    joined
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TestArguments {
+    /// Pipeline files with `[[tests]]`
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = TestFormat::Text)]
+    pub(crate) format: TestFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TestFormat {
+    /// One line per test, and the differences of those that fail
+    Text,
+    /// `JUnit` XML, for CI
+    Junit,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct RunArguments {
     /// Pipeline files. They run concurrently; when one fails, the others stop gracefully
@@ -114,6 +151,17 @@ pub(crate) struct RunArguments {
     /// Checkpoint directory (overrides `data_dir` in the file)
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Store nothing and move no position: show what each component would make of the first N records of every
+    /// source, and where each record would be stored [default: 10]
+    #[arg(
+        long,
+        value_name = "N",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "10",
+        conflicts_with = "report"
+    )]
+    pub(crate) dry_run: Option<u64>,
     /// Stop gracefully after this time
     #[arg(long = "for", value_name = "DURATION")]
     pub(crate) run_for: Option<HumanDuration>,

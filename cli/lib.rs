@@ -6,6 +6,7 @@ mod crawl;
 #[cfg(feature = "local")]
 mod demo;
 mod dlq;
+mod dry_run;
 mod env_file;
 mod exit;
 #[cfg(feature = "local")]
@@ -23,6 +24,7 @@ mod run_many;
 mod schema;
 mod signals;
 mod summary;
+mod test;
 mod validate;
 mod version;
 
@@ -53,11 +55,12 @@ fn arguments() -> Result<Arguments, Exit> {
 }
 
 fn parse() -> Result<Arguments, Exit> {
-    let arguments = Arguments::try_parse().map_err(|error| {
-        // clap also returns `--help` and `--version` as errors, and prints those to stdout.
-        let _ = error.print();
-        if error.use_stderr() { Exit::Usage } else { Exit::Done }
-    })?;
+    let arguments =
+        Arguments::try_parse_from(arguments::join_dry_run(std::env::args_os())).map_err(|error| {
+            // clap also returns `--help` and `--version` as errors, and prints those to stdout.
+            let _ = error.print();
+            if error.use_stderr() { Exit::Usage } else { Exit::Done }
+        })?;
     if arguments.common.log_format == LogFormat::Json {
         exit::set_json_messages();
     }
@@ -69,6 +72,7 @@ fn run_verb(arguments: Arguments) -> Exit {
     common.color.write_global();
     match verb {
         Verb::Run(options) => run::run(&options, &common),
+        Verb::Test(options) => test::test(&options, &common),
         Verb::Validate(options) => validate::validate(&options, &common),
         Verb::Plugins(options) => plugins::show(&options),
         Verb::Schema(options) => schema::write(&options),

@@ -12,7 +12,7 @@ use crate::progress::{LineOutput, Progress};
 use crate::report_file::ReportFile;
 use crate::run_many::{Outcome, RunSettings};
 use crate::signals::Shutdown;
-use crate::{logging, pipeline_file, run_many, summary};
+use crate::{dry_run, logging, pipeline_file, run_many, summary};
 
 /// The JSON of `--report`.
 #[derive(Serialize)]
@@ -22,13 +22,17 @@ struct Report<'a> {
 
 pub(crate) fn run(arguments: &RunArguments, common: &Common) -> Exit {
     let bars = MultiProgress::new();
-    if let Err(error) = logging::start(common, &bars) {
+    let default_level = if arguments.dry_run.is_some() { "warn" } else { "info" };
+    if let Err(error) = logging::start_at(default_level, common, &bars) {
         return Exit::usage_error(&error);
     }
     let pipelines = match pipeline_file::load_all(&arguments.files, arguments.data_dir.as_deref(), common) {
         Ok(pipelines) => pipelines,
         Err(exit) => return exit,
     };
+    if let Some(n_records) = arguments.dry_run {
+        return dry_run::run(pipelines, n_records, arguments);
+    }
     // Opened first, so that a path that cannot be written fails before anything runs.
     let report = match arguments.report.as_deref().map(ReportFile::open).transpose() {
         Ok(report) => report,
@@ -83,7 +87,7 @@ pub(crate) fn monitors<'a>(pipelines: impl IntoIterator<Item = &'a Pipeline>) ->
     pipelines.into_iter().map(|pipeline| (pipeline.name.clone(), pipeline.monitors())).collect()
 }
 
-async fn stop_after(run_for: Option<HumanDuration>, shutdown: &Shutdown) {
+pub(crate) async fn stop_after(run_for: Option<HumanDuration>, shutdown: &Shutdown) {
     if let Some(HumanDuration(span)) = run_for {
         tokio::time::sleep(span).await;
         tracing::info!("stopping gracefully after {} (`--for`)", HumanDuration(span));

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::Error;
 
 use crate::ack::{BatchTracker, Outcome};
+use crate::observer::Event;
 use crate::progress::{Counters, add};
 use crate::record::Record;
 pub(crate) use leaving::Leaving;
@@ -135,6 +136,7 @@ impl Batch {
             match f(&mut record) {
                 Mapped::Keep => {}
                 Mapped::Filter => {
+                    self.observe(Event::Filtered(&record));
                     filtered.push(id);
                     continue;
                 }
@@ -144,6 +146,7 @@ impl Batch {
                 }
                 Mapped::Split(parts) => {
                     let Some(n_more) = parts.len().checked_sub(1) else {
+                        self.observe(Event::Filtered(&record));
                         filtered.push(id);
                         continue;
                     };
@@ -179,6 +182,7 @@ impl Batch {
             outputs.clear();
             to(index, &mut outputs);
             let Some((&last, others)) = outputs.split_last() else {
+                self.observe(Event::Filtered(&record));
                 filtered.push(id);
                 continue;
             };
@@ -292,11 +296,13 @@ impl Batch {
     pub(crate) fn enter(&mut self, component: &Arc<Counters>) {
         add(&component.records_in, self.len() as u64);
         add(&component.bytes_in, self.size() as u64);
+        component.observe(Event::Received(&self.records));
         self.holder = Some(Arc::clone(component));
     }
 
     /// Ends the stay at the component that has received the batch; the result counts it.
     pub(crate) fn leave(&mut self) -> Leaving {
+        self.observe(Event::Sent(&self.records));
         Leaving { component: self.holder.take(), n_records: self.len() as u64, n_bytes: self.size() as u64 }
     }
 
@@ -318,6 +324,12 @@ impl Batch {
     fn places_of(&self, tracker: usize, items: &Range<u32>) -> Range<u64> {
         let first = self.trackers[tracker].place(items.start);
         first..first + u64::from(items.end - items.start)
+    }
+
+    fn observe(&self, event: Event<'_>) {
+        if let Some(holder) = &self.holder {
+            holder.observe(event);
+        }
     }
 
     fn tracker(&self, id: AckId) -> &BatchTracker {

@@ -107,7 +107,7 @@ pub fn reset_checkpoints(data_dir: &Path, component: Option<&str>) -> Result<Vec
     if names.is_empty() {
         return Ok(names);
     }
-    let folder = Folder::open(data_dir)?;
+    let folder = Folder::lock(data_dir)?;
     for name in &names {
         let path = folder.file(name);
         std::fs::remove_file(&path).with_context(|| format!("removing the checkpoint {}", path.display()))?;
@@ -164,16 +164,38 @@ fn read(path: &Path) -> Result<Option<Checkpoint>> {
     Ok(Some(checkpoint))
 }
 
-/// The folder of one pipeline's checkpoints, locked for as long as this lives.
+/// What a run does with checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checkpoints {
+    /// It reads and writes them.
+    Saved,
+    /// It resumes from them and writes nothing.
+    ReadOnly,
+    /// It starts at the beginning and writes nothing.
+    Ignored,
+}
+
+/// The folder of one pipeline's checkpoints, locked for as long as this lives if the run writes them.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    _lock: File,
+    use_of: Checkpoints,
+    _lock: Option<File>,
 }
 
 impl Folder {
+    /// The folder, for a run that does this with it.
+    pub(crate) fn open(path: &Path, use_of: Checkpoints) -> Result<Self> {
+        match use_of {
+            Checkpoints::Saved => Folder::lock(path),
+            Checkpoints::ReadOnly | Checkpoints::Ignored => {
+                Ok(Folder { path: path.to_owned(), use_of, _lock: None })
+            }
+        }
+    }
+
     /// Creates the folder if it is missing, and locks it.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn lock(path: &Path) -> Result<Self> {
         let what = || {
             format!(
                 "the folder for checkpoints, {}, cannot be used; name another one with `data_dir` or RUNNER_DATA_DIR",
@@ -188,7 +210,7 @@ impl Folder {
         let lock = File::options().create(true).truncate(false).write(true).mode(0o600).open(lock);
         let lock = lock.with_context(what)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Folder { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Folder { path: path.to_owned(), use_of: Checkpoints::Saved, _lock: Some(lock) }),
             Err(TryLockError::WouldBlock) => bail!(
                 "another run of this pipeline is active: it holds {}; stop it first, or give this one another `name` or `data_dir`",
                 path.join("lock").display()
@@ -203,11 +225,14 @@ impl Folder {
 
     /// What was written last for a component; `None` at its first start.
     pub(crate) fn read(&self, component: &str) -> Result<Option<Checkpoint>> {
-        read(&self.file(component))
+        if self.use_of == Checkpoints::Ignored { Ok(None) } else { read(&self.file(component)) }
     }
 
     /// Replaces the checkpoint of a component; durable once this returns.
     pub(crate) fn write(&self, checkpoint: &Checkpoint) -> Result<()> {
+        if self.use_of != Checkpoints::Saved {
+            return Ok(());
+        }
         let path = self.file(&checkpoint.component);
         let temporary = path.with_extension("json.new");
         let write = || -> std::io::Result<()> {
@@ -233,7 +258,7 @@ mod tests {
     #[test]
     fn written_checkpoint_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let folder = Folder::open(&folder.path().join("deep/er")).unwrap();
+        let folder = Folder::lock(&folder.path().join("deep/er")).unwrap();
         assert_eq!(folder.read("stocks").unwrap(), None);
         folder.write(&checkpoint(1)).unwrap();
         folder.write(&checkpoint(2)).unwrap();
@@ -243,7 +268,7 @@ mod tests {
     #[test]
     fn incomplete_temporary_file_changes_nothing() {
         let path = tempfile::tempdir().unwrap();
-        let folder = Folder::open(path.path()).unwrap();
+        let folder = Folder::lock(path.path()).unwrap();
         folder.write(&checkpoint(1)).unwrap();
         std::fs::write(path.path().join("stocks.json.new"), "{\"ver").unwrap();
         assert_eq!(folder.read("stocks").unwrap(), Some(checkpoint(1)));
@@ -254,7 +279,7 @@ mod tests {
     #[test]
     fn checkpoint_of_another_version_is_refused_with_advice() {
         let path = tempfile::tempdir().unwrap();
-        let folder = Folder::open(path.path()).unwrap();
+        let folder = Folder::lock(path.path()).unwrap();
         folder.write(&Checkpoint { version: 99, ..checkpoint(1) }).unwrap();
         let error = format!("{:#}", folder.read("stocks").unwrap_err());
         assert!(error.contains("version 99") && error.contains("--from-start"), "{error}");
@@ -290,7 +315,7 @@ mod tests {
         let path = tempfile::tempdir().unwrap();
         let stocks = checkpoint(3);
         let other = Checkpoint { component: "other".into(), ..checkpoint(5) };
-        let folder = Folder::open(path.path()).unwrap();
+        let folder = Folder::lock(path.path()).unwrap();
         folder.write(&stocks).unwrap();
         folder.write(&other).unwrap();
         assert_eq!(checkpoints(path.path()).unwrap(), [other.clone(), stocks]);
@@ -306,10 +331,10 @@ mod tests {
     #[test]
     fn second_run_is_refused() {
         let path = tempfile::tempdir().unwrap();
-        let first = Folder::open(path.path()).unwrap();
-        let refused = Folder::open(path.path()).unwrap_err().to_string();
+        let first = Folder::lock(path.path()).unwrap();
+        let refused = Folder::lock(path.path()).unwrap_err().to_string();
         assert!(refused.contains("another run of this pipeline is active"), "{refused}");
         drop(first);
-        Folder::open(path.path()).unwrap();
+        Folder::lock(path.path()).unwrap();
     }
 }

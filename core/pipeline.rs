@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::checkpoint::Checkpoint;
-use crate::config::Diagnostics;
+use crate::checkpoint::{Checkpoint, Checkpoints};
+use crate::config::{Diagnostics, output_of};
 use crate::pipeline_options::{BatchLimits, RetryLimits};
 use crate::plugin::{Built, Kind};
 use crate::progress::{Counters, Gauges, get};
 use crate::sink::Sink;
 use crate::source::{Replay, without_text};
 use crate::state_place::StatePlace;
+use crate::test_case::TestCase;
 
 /// Components that have been built from one file, wired by their inputs.
 pub struct Pipeline {
@@ -29,6 +30,11 @@ pub struct Pipeline {
     /// Every component comes after its inputs.
     pub(crate) components: Vec<Component>,
     pub(crate) dead_letter: Option<Component>,
+    pub(crate) checkpoints: Checkpoints,
+    /// Whether nothing is stored; see `rehearsal.rs`.
+    pub(crate) is_rehearsal: bool,
+    /// The tests of the file.
+    pub tests: Vec<TestCase>,
 }
 
 /// A component that has been built.
@@ -94,6 +100,12 @@ impl Pipeline {
         })
     }
 
+    /// The sources whose positions another system keeps.
+    pub fn external_sources(&self) -> Vec<&str> {
+        let is_external = |component: &&Component| matches!(&component.built, Built::Source(source) if source.replay() == Replay::External);
+        self.components.iter().filter(is_external).map(|component| component.name.as_str()).collect()
+    }
+
     /// The entry number of the next record that a source reads after it has resumed from this
     /// checkpoint; `None` if the file has no source of that name whose records the engine counts.
     pub fn next_entry(&self, checkpoint: &Checkpoint) -> Option<u64> {
@@ -130,6 +142,44 @@ impl Pipeline {
             Built::Sink(sink) => Some(sink),
             _ => None,
         }
+    }
+
+    /// The components that a record passes on its way to `component`, and that component. The name
+    /// may be that of an output, as in `split.nya`.
+    pub fn path_to(&self, component: &str) -> Vec<String> {
+        let named = self.find_output(component).map(|(index, _)| index);
+        let mut is_on_path = vec![false; self.components.len()];
+        let mut waiting: Vec<usize> = named.into_iter().collect();
+        while let Some(index) = waiting.pop() {
+            if !std::mem::replace(&mut is_on_path[index], true) {
+                waiting.extend(&self.components[index].inputs);
+            }
+        }
+        let on_path = self.components.iter().zip(is_on_path).filter(|(_, is_on_path)| *is_on_path);
+        on_path.map(|(component, _)| component.name.clone()).collect()
+    }
+
+    /// The component that a name such as `split` or `split.nya` stands for, and which of its
+    /// outputs, if the name has one.
+    pub fn output_named(&self, name: &str) -> Option<(String, Option<usize>)> {
+        self.find_output(name).map(|(index, output)| (self.components[index].name.clone(), output))
+    }
+
+    fn find_output(&self, name: &str) -> Option<(usize, Option<usize>)> {
+        if let Some(index) = self.components.iter().position(|it| it.name == name) {
+            return Some((index, None));
+        }
+        self.components.iter().enumerate().find_map(|(index, component)| {
+            let output = output_of(name, &component.name)?;
+            let output = component.outputs().iter().position(|known| known == output)?;
+            Some((index, Some(output)))
+        })
+    }
+
+    /// The outputs of a component, if they have names.
+    pub fn outputs(&self, component: &str) -> Vec<String> {
+        let found = self.components.iter().find(|it| it.name == component);
+        found.map_or_else(Vec::new, |it| it.outputs().to_vec())
     }
 
     /// How large the batches of its sources are.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::test_case::TestCase;
 use crate::units::{ByteSize, HumanDuration, as_limit, as_size, as_time};
 
 /// A pipeline: sources, transforms and sinks, wired by their `inputs`.
@@ -22,6 +23,9 @@ pub(crate) struct PipelineOptions {
     /// How often and how long a failed operation is retried.
     #[serde(default)]
     pub(crate) retry: RetryLimits,
+    /// Tests of the pipeline, for `runner test`.
+    #[serde(default)]
+    pub(crate) tests: Vec<TestCase>,
 }
 
 impl PipelineOptions {

@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::observer::{Event, Observation};
+
 /// Counted by the engine, once a batch.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -15,6 +17,21 @@ pub(crate) struct Counters {
     pub(crate) bytes_in: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
     pub(crate) retries: AtomicU64,
+    /// Who is told what happens to the records.
+    observation: Option<Observation>,
+}
+
+impl Counters {
+    /// The counters of a component that is observed.
+    pub(crate) fn observed(observation: Observation) -> Self {
+        Counters { observation: Some(observation), ..Counters::default() }
+    }
+
+    pub(crate) fn observe(&self, event: Event<'_>) {
+        if let Some(observation) = &self.observation {
+            observation.observe(event);
+        }
+    }
 }
 
 pub(crate) fn add(counter: &AtomicU64, n: u64) {

@@ -63,6 +63,22 @@ impl ReadBatch {
         &mut self.records
     }
 
+    /// How many records and rejects there are.
+    pub(crate) fn n_items(&self) -> usize {
+        self.records.len() + self.rejects.len()
+    }
+
+    /// The first `n` records and rejects.
+    pub(crate) fn first(mut self, n: usize) -> Self {
+        while self.n_items() > n {
+            match self.rejects.last() {
+                Some(reject) if reject.n_before >= self.records.len() => drop(self.rejects.pop()),
+                _ => drop(self.records.pop()),
+            }
+        }
+        self
+    }
+
     /// What could not be turned into records.
     pub fn rejects(&self) -> &[Reject] {
         &self.rejects

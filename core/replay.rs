@@ -74,6 +74,7 @@ mod tests {
 
     use super::*;
     use crate::batch::Batch;
+    use crate::checkpoint::Checkpoints;
     use crate::config::test_plugins::Nothing;
     use crate::pipeline_options::{BatchLimits, RetryLimits};
     use crate::sink::WriteError;
@@ -103,6 +104,9 @@ mod tests {
                 component("file", &[0]),
             ],
             dead_letter: None,
+            checkpoints: Checkpoints::Saved,
+            is_rehearsal: false,
+            tests: Vec::new(),
         }
     }
 

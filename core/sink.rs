@@ -70,6 +70,12 @@ pub trait Sink: Send + Sync {
         false
     }
 
+    /// Where it would store a record, in words such as ``topic `stocks`, key `NYA` ``; an error if it would reject the
+    /// record. Called without `open`, for a dry run.
+    fn destination(&self, _record: &Record) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Whether a user can find what it was given; if not, it cannot take dead letters.
     fn stores_records(&self) -> bool {
         true

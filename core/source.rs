@@ -10,6 +10,7 @@ use crate::build_context::BuildContext;
 use crate::error::Failure;
 use crate::position::{Position, Start};
 use crate::read_batch::ReadBatch;
+use crate::rehearsal::Fixture;
 use crate::transaction::TransactionalSource;
 
 /// The options of a source: its documentation, its schema and its constructor.
@@ -88,6 +89,11 @@ pub trait Source: Send {
         None
     }
 
+    /// The ability to read a file in place of its system, for tests of a pipeline.
+    fn fixture(&mut self) -> Option<&mut dyn ReadsFixture> {
+        None
+    }
+
     /// Waits for more records and returns those that are there, without waiting for more.
     ///
     /// The engine calls this only while the pipeline has room, so batches grow by themselves when
@@ -111,6 +117,15 @@ pub(crate) fn without_text(value: &Value) -> Value {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
+}
+
+/// A source that can read a file in place of its system: `runner test` uses it before `open`.
+pub trait ReadsFixture {
+    /// The option of `[[tests.inputs]]` that names such a file, such as `csv`.
+    fn option(&self) -> &'static str;
+
+    /// Makes the source read this file once, from its beginning, and then end.
+    fn read_from(&mut self, fixture: &Fixture) -> Result<()>;
 }
 
 /// Receives the positions up to which everything has been delivered.

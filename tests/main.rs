@@ -57,6 +57,8 @@ mod lake;
 mod oracle;
 /// Pairs of a source and a sink, killed repeatedly.
 mod pairs;
+/// `runner test` and `run --dry-run`.
+mod rehearsal;
 /// The `run` verb: reports, exit codes, limits.
 mod run;
 /// Several files in one `run`.

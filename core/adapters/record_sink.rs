@@ -42,6 +42,11 @@ pub trait RecordSink: Send + Sync + 'static {
         None
     }
 
+    /// Where it would store a record; see [`Sink::destination`].
+    fn destination(&self, _record: &Record) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+
     /// The folder that it writes to; see [`Sink::location`].
     fn location(&self) -> Option<String> {
         None
@@ -132,6 +137,10 @@ impl<S: RecordSink> Sink for OneByOne<S> {
 
     fn letter_store(&self) -> Option<Arc<dyn LetterStore>> {
         self.sink.letter_store()
+    }
+
+    fn destination(&self, record: &Record) -> Result<Option<String>, Error> {
+        self.sink.destination(record)
     }
 
     fn location(&self) -> Option<String> {

@@ -11,10 +11,12 @@ use super::crawled;
 use super::diagnostic::{Diagnostic, OtherFile};
 use super::graph::{Named, Placed};
 use super::option_spans::OptionSpans;
+use super::test_cases::TestCases;
 use super::text_places::place_in_file;
 use super::{DEAD_LETTER, LoadContext, is_plain_name};
 use super::{outputs, state_folder, transaction};
 use crate::build_context::{BuildContext, Upstream};
+use crate::checkpoint::Checkpoints;
 use crate::error::{OptionError, OptionErrors};
 use crate::pipeline::{Component, Pipeline};
 use crate::pipeline_options::PipelineOptions;
@@ -203,13 +205,25 @@ impl Assembly<'_> {
         for (sink, error) in crawled::connect(&mut components) {
             errors.extend(shown[sink].diagnostics(&error));
         }
+        let tests = TestCases { tests: &top.options.tests, spans: &top.spans };
+        errors.extend(tests.check_built(&mut components));
         let state = state_folder::find(load, top.options.data_dir.as_deref(), &folder, &name)
             .map_err(|message| errors.push(Diagnostic::of_file(message)));
         match state {
             Ok(state) if errors.is_empty() => {
-                let file = path.to_owned();
-                let pipeline =
-                    Pipeline { name, file, state, warnings: None, batch, retry, components, dead_letter };
+                let pipeline = Pipeline {
+                    name,
+                    file: path.to_owned(),
+                    state,
+                    warnings: None,
+                    batch,
+                    retry,
+                    components,
+                    dead_letter,
+                    checkpoints: Checkpoints::Saved,
+                    is_rehearsal: false,
+                    tests: top.options.tests,
+                };
                 Ok((pipeline, warnings))
             }
             _ => Err(errors),

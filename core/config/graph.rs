@@ -36,7 +36,7 @@ pub(crate) struct Placed {
 
 /// The component that an input names, by its index. A name with dots can also be that of a
 /// component; the longest name counts.
-fn find(input: &str, components: &[Named]) -> Option<usize> {
+pub(crate) fn find(input: &str, components: &[Named]) -> Option<usize> {
     let ends = std::iter::once(input.len()).chain(input.rmatch_indices('.').map(|(dot, _)| dot));
     ends.map(|end| &input[..end]).find_map(|name| components.iter().position(|other| other.name == name))
 }

@@ -19,6 +19,7 @@ mod redaction;
 mod redaction_tests;
 mod similar;
 mod state_folder;
+mod test_cases;
 #[cfg(test)]
 pub(crate) mod test_plugins;
 #[cfg(test)]
@@ -36,11 +37,13 @@ use toml::de::{DeString, DeTable, DeValue};
 use assembly::{Assembly, DeadLetter, TopLevel};
 use component::{RawComponent, read_component, read_dead_letter};
 pub use diagnostic::{Diagnostic, Diagnostics, OtherFile};
+pub(crate) use graph::output_of;
 use interpolation::Interpolated;
 use option_schema::OptionSchema;
 use option_spans::OptionSpans;
 use options::Options;
 pub use similar::similar;
+use test_cases::TestCases;
 pub use variables::Lookup;
 
 use crate::pipeline::Pipeline;
@@ -94,6 +97,10 @@ fn read(
     let (Some(top), true) = (read.top, errors.is_empty()) else { return Err(errors) };
     let (named, options): (Vec<_>, Vec<_>) = read.components.into_iter().unzip();
     let order = graph::order(&named)?;
+    let tests = TestCases { tests: &top.options.tests, spans: &top.spans }.check(&named);
+    if !tests.is_empty() {
+        return Err(tests);
+    }
     Assembly { path, source, top, named, options, dead_letter: read.dead_letter }.build(order, context)
 }
 

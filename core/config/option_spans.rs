@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 /// The options of a table and of the tables in it, by their names joined with dots. Each has the
 /// place of its value; a table has the place of its name, because its value can span many lines.
@@ -23,7 +23,20 @@ impl OptionSpans {
                 self.0.push((name.clone(), key.span()));
                 self.add(inner, &format!("{name}."));
             } else {
-                self.0.push((name, value.span()));
+                self.0.push((name.clone(), value.span()));
+            }
+            if let DeValue::Array(items) = value.get_ref() {
+                self.add_items(items, &name);
+            }
+        }
+    }
+
+    /// The tables of a list have their numbers as names, from 0: `tests.0.name`.
+    fn add_items(&mut self, items: &DeArray<'_>, name: &str) {
+        for (index, item) in items.iter().enumerate() {
+            if let DeValue::Table(inner) = item.get_ref() {
+                self.0.push((format!("{name}.{index}"), item.span()));
+                self.add(inner, &format!("{name}.{index}."));
             }
         }
     }

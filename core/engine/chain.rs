@@ -11,6 +11,7 @@ use super::node::Node;
 use super::outputs::{Outputs, release_all};
 use crate::batch::Batch;
 use crate::error::Failure;
+use crate::observer::Event;
 use crate::stop::{Flow, StopReason};
 use crate::transform::{Output, Transform};
 
@@ -126,6 +127,7 @@ impl Output for StageOutput<'_> {
 
     async fn send_to(&mut self, output: usize, batch: Batch) -> Result<Flow> {
         // A stage with named outputs is the last of its chain.
+        self.node.counters.observe(Event::Routed(output, batch.records()));
         let flow = self.outputs[output].send(batch).await;
         Ok(self.stopped.map_or(flow, Break))
     }
@@ -141,6 +143,9 @@ impl Output for StageOutput<'_> {
     }
 
     async fn sleep_until_or_stop(&mut self, deadline: Instant) -> Flow {
+        if self.node.is_rehearsal {
+            return if self.node.stop.is_cancelled() { Break(StopReason::Requested) } else { Continue(()) };
+        }
         tokio::select! {
             biased;
             () = self.node.stop.cancelled() => Break(StopReason::Requested),

@@ -11,6 +11,7 @@ use super::control::Control;
 use crate::batch::Batch;
 use crate::dead_letter::DeadLetter;
 use crate::error::Failure;
+use crate::observer::Event;
 use crate::pipeline_options::RetryLimits;
 use crate::progress::{Counters, add};
 use crate::quoting::without_values;
@@ -28,6 +29,8 @@ pub(crate) struct Node {
     pub(crate) retry: RetryLimits,
     pub(crate) pipeline: Arc<str>,
     pub(crate) rejects: RejectsTo,
+    /// Whether nothing is stored and nobody waits; see `rehearsal.rs`.
+    pub(crate) is_rehearsal: bool,
 }
 
 /// Where the records go that a component rejects.
@@ -64,7 +67,10 @@ impl Node {
         let indices: Vec<usize> = rejects.iter().map(|(index, _)| *index).collect();
         let mut bad = batch.extract(&indices);
         for (record, (_, reason)) in bad.records_mut().iter_mut().zip(&rejects) {
-            tracing::warn!(component = self.name(), "{}: {}", describe(record), without_values(reason));
+            if !self.is_rehearsal {
+                tracing::warn!(component = self.name(), "{}: {}", describe(record), without_values(reason));
+            }
+            self.counters.observe(Event::Rejected(record, reason));
             self.turn_into_letter(record, reason);
         }
         let n_bad = bad.len() as u64;

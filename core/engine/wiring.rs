@@ -19,7 +19,7 @@ use super::sink::SinkTask;
 use super::source::SourceTask;
 use super::transaction_gate::TransactionGate;
 use crate::batch::Batch;
-use crate::checkpoint::{Checkpoint, Folder};
+use crate::checkpoint::{Checkpoint, Checkpoints, Folder};
 use crate::in_flight::InFlight;
 use crate::pipeline::{Component, Pipeline};
 use crate::pipeline_options::RetryLimits;
@@ -62,6 +62,7 @@ pub(super) async fn wire(
     control: &Arc<Control>,
 ) -> Result<ControlFlow<StopReason, Wired>, RunFailure> {
     let (retry, batch, name) = (pipeline.retry, pipeline.batch, Arc::from(pipeline.name.as_str()));
+    let is_rehearsal = pipeline.is_rehearsal;
     let mut wires = wires(pipeline, options.from_start)?;
     let is_open = open_all(&mut wires, retry, options.from_start, control).await?;
     if let Break(reason) = is_open {
@@ -82,6 +83,7 @@ pub(super) async fn wire(
             Some(it) if it == index => RejectsTo::NothingElse,
             Some(it) => RejectsTo::DeadLetters(senders[it].clone()),
         },
+        is_rehearsal,
     };
     let in_flight = Arc::new(InFlight::new(batch.in_flight));
     let mut wired = Wired { tasks: JoinSet::new(), trackers: Vec::new() };
@@ -192,8 +194,10 @@ fn resume(pipeline: &Pipeline, from_start: bool) -> Result<Vec<Option<Resume>>, 
     };
     let folder = if pipeline.keeps_checkpoints() {
         let state = &pipeline.state;
-        let folder = Folder::open(&state.path).map_err(failed("data_dir"))?;
-        if let Err(error) = state.link_aliases() {
+        let folder = Folder::open(&state.path, pipeline.checkpoints).map_err(failed("data_dir"))?;
+        if pipeline.checkpoints == Checkpoints::Saved
+            && let Err(error) = state.link_aliases()
+        {
             tracing::warn!("another way to the pipeline file may not find {}: {error}", state.path.display());
         }
         Some(Arc::new(folder))

@@ -22,6 +22,12 @@ impl Api {
         Api { server: Some(server), runtime }
     }
 
+    /// How many requests it has answered.
+    pub fn n_requests(&self) -> usize {
+        let server = self.server.as_ref().expect("until the end");
+        self.runtime.block_on(server.received_requests()).expect("they are recorded").len()
+    }
+
     pub fn url(&self) -> String {
         self.server.as_ref().expect("until the end").uri()
     }

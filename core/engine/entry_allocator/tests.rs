@@ -40,7 +40,7 @@ impl Disk {
     }
 
     fn resume_from(&self, what: &str, replay: Replay) -> (EntryAllocator, Start) {
-        let folder = Arc::new(Folder::open(self.path()).unwrap());
+        let folder = Arc::new(Folder::lock(self.path()).unwrap());
         let fresh = Checkpoint::new("p", "in", "test", what.into());
         EntryAllocator::resume(folder, fresh, |old| old, replay, false).unwrap()
     }

@@ -91,6 +91,14 @@ impl Sink for FileSink {
         }
         WriteError::of_records(failures)
     }
+
+    fn destination(&self, record: &Record) -> Result<Option<String>> {
+        let (_, failures) = lines(std::slice::from_ref(record));
+        match failures.into_iter().next() {
+            Some((_, failure)) => Err(failure.into_error()),
+            None => Ok(Some(format!("a line of {}", self.path.display()))),
+        }
+    }
 }
 
 impl FileSink {

@@ -189,6 +189,16 @@ impl Sink for Kafka {
         }))
     }
 
+    fn destination(&self, record: &Record) -> Result<Option<String>> {
+        let topic = self.topics.render(record)?;
+        let taken = self.key.as_ref().map(|key| key.key(record)).transpose()?;
+        let key = match taken.flatten().or_else(|| record.key.clone()) {
+            Some(key) => format!("key `{}`", key.escape_ascii()),
+            None => "no key".to_owned(),
+        };
+        Ok(Some(format!("topic `{topic}`, {key}")))
+    }
+
     fn transactional(&self) -> Option<&dyn TransactionalSink> {
         self.transactions.as_ref().map(|_| self as _)
     }

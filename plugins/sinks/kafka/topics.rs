@@ -65,7 +65,7 @@ impl Topics {
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(topic);
     }
 
-    fn render(&self, record: &Record) -> Result<String> {
+    pub(super) fn render(&self, record: &Record) -> Result<String> {
         let text = self.template.render(record)?;
         let topic = std::str::from_utf8(&text).context("the fields in `topic` are not UTF-8")?;
         let is_valid = check_topic("topic", topic).is_ok();

@@ -215,6 +215,11 @@ impl RecordSink for S3 {
         Some(Arc::new(FolderLetters::new(Arc::clone(&self.config), self.access.clone())))
     }
 
+    fn destination(&self, record: &Record) -> Result<Option<String>> {
+        let key = self.config.key.render(record)?;
+        Ok(Some(format!("s3://{}/{key}", self.config.bucket)))
+    }
+
     /// None for an access point: a crawler cannot read its ARN.
     fn location(&self) -> Option<String> {
         let S3Config { bucket, key, .. } = &*self.config;

@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use runner_core::{
-    BuildContext, Committer, Failure, Gauges, Next, Plugin, Position, ReadBatch, Result, Source,
-    SourceConfig, Start, async_trait,
+    BuildContext, Committer, Failure, Fixture, Gauges, Next, Plugin, Position, ReadBatch, ReadsFixture,
+    Result, Source, SourceConfig, Start, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -231,6 +231,10 @@ impl Source for Csv {
         Some(Box::new(ProgressGauge(Arc::clone(&self.settings.context.gauges))))
     }
 
+    fn fixture(&mut self) -> Option<&mut dyn ReadsFixture> {
+        Some(self)
+    }
+
     async fn next(&mut self) -> Result<Next, Failure> {
         self.state = match std::mem::replace(&mut self.state, State::Idle) {
             State::Opened(reader) => State::Reading(spawn_reader(*reader)?),
@@ -251,6 +255,19 @@ impl Source for Csv {
     async fn close(&mut self) -> Result<()> {
         // Dropping the channel ends the thread.
         self.state = State::Idle;
+        Ok(())
+    }
+}
+
+impl ReadsFixture for Csv {
+    fn option(&self) -> &'static str {
+        "csv"
+    }
+
+    fn read_from(&mut self, fixture: &Fixture) -> Result<()> {
+        let path = fixture.path.to_str().context("the name of the file is not UTF-8")?;
+        let settings = Arc::get_mut(&mut self.settings).context("the source is already open")?;
+        settings.patterns = vec![glob::Pattern::escape(path)];
         Ok(())
     }
 }

@@ -1,0 +1,67 @@
+//! Prints the way of each record through a pipeline.
+
+use std::fmt::Write as _;
+
+use super::trace::{Step, Trace, Traced};
+
+const DIM: &str = "\x1b[2m";
+const RED: &str = "\x1b[31m";
+const GREEN: &str = "\x1b[32m";
+const BOLD: &str = "\x1b[1m";
+const PLAIN: &str = "\x1b[0m";
+
+/// The trace of a pipeline as text with colours.
+pub(super) fn text(trace: &Trace) -> String {
+    let records = trace.sorted();
+    let mut text = String::new();
+    for (traced, number) in records.iter().zip(1..) {
+        write_record(&mut text, trace, traced, number).expect("writing to a string does not fail");
+    }
+    if records.is_empty() {
+        text += &format!("{}: no source has given a record\n", trace.pipeline);
+    }
+    text
+}
+
+fn write_record(text: &mut String, trace: &Trace, traced: &Traced, number: usize) -> std::fmt::Result {
+    let entry = traced.entry.as_ref().map_or_else(String::new, |entry| format!(", entry {entry}"));
+    writeln!(text, "{BOLD}{}: record {number}{entry}{PLAIN}", trace.pipeline)?;
+    let name_width = trace.components.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0);
+    let type_width = trace.components.iter().map(|(.., plugin)| plugin.len()).max().unwrap_or(0);
+    let mut last: Option<&[u8]> = None;
+    for (component, step) in &traced.steps {
+        let (name, _, plugin) = &trace.components[*component];
+        write!(text, "  {name:<name_width$}  {DIM}{plugin:<type_width$}{PLAIN}  ")?;
+        match step {
+            Step::Sent { body, .. } if last == Some(body) => writeln!(text, "{DIM}unchanged{PLAIN}")?,
+            Step::Sent { entry, body } => {
+                if *entry != traced.entry
+                    && let Some(entry) = entry
+                {
+                    write!(text, "{DIM}entry {entry}{PLAIN}  ")?;
+                }
+                writeln!(text, "{}", shown(body))?;
+                last = Some(body);
+            }
+            Step::Routed(output) => writeln!(text, "to {name}.{output}")?,
+            Step::Filtered => writeln!(text, "{DIM}filtered{PLAIN}")?,
+            Step::Rejected(reason) => writeln!(text, "{RED}rejected{PLAIN}: {reason}")?,
+            Step::Stored(Some(place)) => writeln!(text, "{GREEN}would store{PLAIN}: {place}")?,
+            Step::Stored(None) => writeln!(text, "{GREEN}would receive it{PLAIN}")?,
+        }
+    }
+    text.push('\n');
+    Ok(())
+}
+
+/// A body on one line, with control characters escaped: a terminal would execute them.
+fn shown(body: &[u8]) -> String {
+    if body.is_empty() {
+        return format!("{DIM}(no body){PLAIN}");
+    }
+    let mut shown = String::new();
+    for char in String::from_utf8_lossy(body).chars() {
+        if char.is_control() { shown.extend(char.escape_default()) } else { shown.push(char) }
+    }
+    shown
+}

@@ -1,0 +1,107 @@
+//! What a dry run has observed, sorted by the records of the sources.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use runner_core::{Event, Kind, Observer, Origin, Pipeline, Record};
+
+/// The way of each record through one pipeline.
+pub(super) struct Trace {
+    pub(super) pipeline: String,
+    /// The name of each component, its kind and its type, in the order of the flow.
+    pub(super) components: Vec<(String, Kind, &'static str)>,
+    /// The names of the outputs of each component; none if it has one output without a name.
+    outputs: Vec<Vec<String>>,
+    records: Mutex<Vec<Traced>>,
+}
+
+/// One record of a source.
+pub(super) struct Traced {
+    origin: Origin,
+    /// Its entry number, if it has one.
+    pub(super) entry: Option<String>,
+    /// What has happened, in the order in which it happened, with the index of the component.
+    pub(super) steps: Vec<(usize, Step)>,
+}
+
+/// What has become of a record at one component.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    Sent { entry: Option<String>, body: Vec<u8> },
+    Routed(String),
+    Filtered,
+    Rejected(String),
+    Stored(Option<String>),
+}
+
+impl Trace {
+    pub(super) fn new(pipeline: &Pipeline) -> Self {
+        let monitors = pipeline.monitors();
+        Trace {
+            pipeline: pipeline.name.clone(),
+            outputs: monitors.iter().map(|it| pipeline.outputs(&it.name)).collect(),
+            components: monitors.into_iter().map(|it| (it.name, it.kind, it.plugin)).collect(),
+            records: Mutex::default(),
+        }
+    }
+
+    /// The records, those of each source in the order in which they were read.
+    pub(super) fn sorted(&self) -> MutexGuard<'_, Vec<Traced>> {
+        let mut records = self.records();
+        let mut sources = Vec::new();
+        for traced in records.iter() {
+            if !sources.contains(&traced.origin.source) {
+                sources.push(traced.origin.source);
+            }
+        }
+        records.sort_by_key(|Traced { origin, .. }| {
+            let source = sources.iter().position(|source| *source == origin.source);
+            (source, origin.partition, origin.offset)
+        });
+        records
+    }
+
+    fn records(&self) -> MutexGuard<'_, Vec<Traced>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, component: usize, record: &Record, step: Step) {
+        let mut all = self.records();
+        let mut traced = all.iter().rposition(|traced| traced.origin == record.origin);
+        if traced.is_none() {
+            let entry = record.entry.as_ref().map(|entry| entry.text().to_string());
+            all.push(Traced { origin: record.origin, entry, steps: Vec::new() });
+            traced = Some(all.len() - 1);
+        }
+        let traced = traced.expect("it was just added");
+        all[traced].steps.push((component, step));
+    }
+}
+
+impl Observer for Trace {
+    fn observe(&self, component: &str, event: Event<'_>) {
+        let Some(index) = self.components.iter().position(|(name, ..)| name == component) else { return };
+        let kind = self.components[index].1;
+        match event {
+            Event::Routed(output, records) => {
+                let output = self.outputs[index].get(output).cloned().unwrap_or_default();
+                for record in records {
+                    self.add(index, record, Step::Routed(output.clone()));
+                }
+            }
+            Event::Sent(records) if kind != Kind::Sink && self.outputs[index].is_empty() => {
+                for record in records {
+                    let entry = record.entry.as_ref().map(|entry| entry.text().to_string());
+                    let body = record.to_bytes().unwrap_or_default().to_vec();
+                    self.add(index, record, Step::Sent { entry, body });
+                }
+            }
+            Event::Filtered(record) => self.add(index, record, Step::Filtered),
+            Event::Rejected(record, reason) => self.add(index, record, Step::Rejected(format!("{reason:#}"))),
+            Event::WouldStore(record, Ok(place)) => self.add(index, record, Step::Stored(place)),
+            Event::WouldStore(record, Err(reason)) => {
+                self.add(index, record, Step::Rejected(format!("{reason:#}")));
+            }
+            Event::Received(_) | Event::Sent(_) => {}
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Prints the outcome of tests as `JUnit` XML, for CI.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use super::{Tested, TestedFile};
+use crate::exit::is_stdout_open;
+
+/// One test suite for each file.
+pub(super) fn print(files: &[TestedFile]) -> anyhow::Result<()> {
+    let mut xml = String::new();
+    write_report(&mut xml, files)?;
+    let mut out = io::stdout().lock();
+    is_stdout_open(out.write_all(xml.as_bytes()).and_then(|()| out.flush())).map(drop)
+}
+
+fn write_report(xml: &mut String, files: &[TestedFile]) -> std::fmt::Result {
+    let tests = || files.iter().flat_map(|file| &file.tests);
+    writeln!(xml, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
+    writeln!(xml, "<testsuites name=\"runner test\"{}>", totals(tests()))?;
+    for TestedFile { path, tests } in files {
+        let path = escaped(path);
+        writeln!(xml, "  <testsuite name=\"{path}\"{}>", totals(tests.iter()))?;
+        for test in tests {
+            let (name, seconds) = (escaped(&test.name), test.time.as_secs_f64());
+            write!(xml, "    <testcase name=\"{name}\" classname=\"{path}\" time=\"{seconds:.3}\"")?;
+            if test.failures.is_empty() {
+                writeln!(xml, "/>")?;
+                continue;
+            }
+            let text = anstream::adapter::strip_str(&test.failures.join("\n")).to_string();
+            let message = escaped(text.lines().next().unwrap_or_default());
+            let text = escaped(&text);
+            writeln!(xml, ">\n      <failure message=\"{message}\">{text}</failure>\n    </testcase>")?;
+        }
+        writeln!(xml, "  </testsuite>")?;
+    }
+    writeln!(xml, "</testsuites>")
+}
+
+/// The attributes of a suite.
+fn totals<'a>(tests: impl Iterator<Item = &'a Tested>) -> String {
+    let (mut n, mut n_failed, mut seconds) = (0, 0, 0.0);
+    for test in tests {
+        n += 1;
+        n_failed += usize::from(!test.failures.is_empty());
+        seconds += test.time.as_secs_f64();
+    }
+    format!(" tests=\"{n}\" failures=\"{n_failed}\" errors=\"0\" time=\"{seconds:.3}\"")
+}
+
+/// Text for XML; characters that XML 1.0 cannot hold are replaced.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '"' => out += "&quot;",
+            '\n' | '\t' => out.push(char),
+            control if control.is_control() => out.push('\u{fffd}'),
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn report_escapes_what_xml_does_not_allow() {
+        let failed = vec!["a < \"b\" & \u{1b}[31mc\u{1b}[0m\u{7}".to_owned()];
+        let tests = vec![
+            Tested { name: "one".into(), failures: Vec::new(), time: Duration::from_millis(1500) },
+            Tested { name: "t<o".into(), failures: failed, time: Duration::ZERO },
+        ];
+        let mut xml = String::new();
+        write_report(&mut xml, &[TestedFile { path: "p.toml".into(), tests }]).unwrap();
+        let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>
+<testsuites name=\"runner test\" tests=\"2\" failures=\"1\" errors=\"0\" time=\"1.500\">
+  <testsuite name=\"p.toml\" tests=\"2\" failures=\"1\" errors=\"0\" time=\"1.500\">
+    <testcase name=\"one\" classname=\"p.toml\" time=\"1.500\"/>
+    <testcase name=\"t&lt;o\" classname=\"p.toml\" time=\"0.000\">
+      <failure message=\"a &lt; &quot;b&quot; &amp; c\u{fffd}\">a &lt; &quot;b&quot; &amp; c\u{fffd}</failure>
+    </testcase>
+  </testsuite>
+</testsuites>
+";
+        assert_eq!(xml, expected);
+    }
+}

@@ -1,0 +1,71 @@
+//! The tests in a pipeline file.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A test of the pipeline, for `runner test`: records or files go in, and what comes out is compared.
+///
+/// Nothing is opened: only the components after the inputs run, no sink is written to, and `throttle` does not wait.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TestCase {
+    /// What is tested, in a few words. Names are unique in a file.
+    pub name: String,
+    /// What goes in.
+    #[schemars(length(min = 1))]
+    pub inputs: Vec<TestInput>,
+    /// What must come out.
+    #[schemars(length(min = 1))]
+    pub outputs: Vec<TestOutput>,
+}
+
+/// What goes into a test: one of `records`, `file`, `csv` and `answer`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TestInput {
+    /// A source or transform. The records leave it; it does not run itself, unless it is a source
+    /// that is given `csv` or `answer`.
+    pub at: String,
+    /// The records, each as it would be written: JSON, or a line of text.
+    pub records: Option<Vec<String>>,
+    /// A file with one record a line, relative to the pipeline file.
+    pub file: Option<String>,
+    /// For a `csv` source: a file that it reads with its own options, in place of `path`.
+    pub csv: Option<String>,
+    /// For an `http` source: a file that holds the body of a response. It goes through `records`, `remap` and `add`.
+    pub answer: Option<String>,
+    /// With `answer`, for a source with `for_each`: the element that was asked for, as in `{ symbol = "NYA" }`.
+    #[serde(default)]
+    pub element: BTreeMap<String, String>,
+}
+
+/// What must come out of a test.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TestOutput {
+    /// A transform, whose output is compared, or a sink, whose input is compared.
+    pub at: String,
+    /// The records, in order. JSON is compared as JSON: the order of keys and spaces do not matter.
+    pub records: Option<Vec<String>>,
+    /// A file with the records, one a line, relative to the pipeline file.
+    pub file: Option<String>,
+    /// How many records there are.
+    pub count: Option<u64>,
+    /// How many records are rejected on the way to here, by this component or by those before it.
+    pub rejected: Option<u64>,
+}
+
+impl TestInput {
+    /// Which of `records`, `file`, `csv` and `answer` are given.
+    pub(crate) fn given(&self) -> Vec<&'static str> {
+        let all = [
+            ("records", self.records.is_some()),
+            ("file", self.file.is_some()),
+            ("csv", self.csv.is_some()),
+            ("answer", self.answer.is_some()),
+        ];
+        all.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect()
+    }
+}
