@@ -9,22 +9,26 @@ mod input;
 mod options;
 mod position;
 mod reader;
+mod rotation;
 mod settings;
 mod snapshot;
+mod stdin;
 mod text;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use runner_core::{
-    BuildContext, Committer, Failure, Gauges, Next, Plugin, Position, ReadBatch, Result, Source,
-    SourceConfig, Start, async_trait,
+    BuildContext, Committer, Failure, Gauges, Next, OptionError, Plugin, Position, ReadBatch, Replay, Result,
+    Source, SourceConfig, Start, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use self::encoding::TextEncoding;
+use self::input::STANDARD_INPUT;
 use self::options::{NewColumns, Paths, paths_schema};
 use self::position::{PositionAfter, SharedPositions};
 use self::reader::{Chunk, Reader};
@@ -64,7 +68,8 @@ types = { Volume = "float" }    # the other types are inferred from a sample
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CsvConfig {
-    /// The file, or a list of files. `*`, `?`, `[a-z]` and `**` match as in a shell; matching
+    /// The file, or a list of files; `"-"` is standard input, which is read once: a restart reads what
+    /// comes then, under new entry numbers. `*`, `?`, `[a-z]` and `**` match as in a shell; matching
     /// files are read in the order of their names. Files that appear later or are added to the
     /// list are read last. Removing a path from the list starts reading from the beginning.
     #[schemars(schema_with = "paths_schema")]
@@ -144,7 +149,17 @@ struct CsvConfig {
     /// How the files are compressed; `"auto"` examines their first bytes.
     #[serde(default)]
     compression: Compression,
+    /// Whether the source waits for new rows and new files instead of ending. It looks for them twice a
+    /// second. A row is read once its line has ended. A file that was renamed is read to its end, also
+    /// after a restart, if it is still in its folder under a name that begins in the same way; the file
+    /// that has taken its place is read from its beginning. A file that was truncated or replaced is
+    /// read from its beginning, too.
+    #[serde(default)]
+    follow: bool,
 }
+
+/// How often files are looked at with `follow`.
+const POLL: Duration = Duration::from_millis(500);
 
 impl SourceConfig for CsvConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Source>> {
@@ -170,11 +185,21 @@ impl CsvConfig {
             extra_cells: self.extra_cells,
             missing_cells: self.missing_cells,
         };
+        let is_stream = self.path.0 == [STANDARD_INPUT];
+        if !is_stream && self.path.0.iter().any(|path| path == STANDARD_INPUT) {
+            return Err(OptionError::new(
+                "path",
+                "`-` is standard input, which cannot be read together with files",
+            ));
+        }
+        if is_stream && self.follow {
+            return Err(OptionError::new("follow", "standard input is read until its end in any case"));
+        }
         let dialect = Dialect { encoding: self.encoding.name(), ..options.dialect("")? };
         Ok(Settings {
             patterns: self.path.0,
             dialect: Arc::new(dialect),
-            read_as: ReadAs { compression: self.compression, encoding: self.encoding, follow: false },
+            read_as: ReadAs { compression: self.compression, encoding: self.encoding, follow: self.follow },
             adds_columns: self.new_columns == NewColumns::Add,
             context: context.clone(),
         })
@@ -198,7 +223,14 @@ enum State {
 #[async_trait]
 impl Source for Csv {
     fn identity(&self) -> String {
+        if self.settings.is_standard_input() {
+            return "standard input".into();
+        }
         files::identity(&self.settings.patterns, &self.settings.context)
+    }
+
+    fn replay(&self) -> Replay {
+        if self.settings.is_standard_input() { Replay::NonDeterministic } else { Replay::Deterministic }
     }
 
     fn can_resume_from(&self, identity: &str) -> bool {
@@ -238,8 +270,11 @@ impl Source for Csv {
             self.state = State::Idle;
             return Ok(Next::End);
         };
-        let positions = SharedPositions::new(chunk.positions);
-        Ok(Next::Batch(ReadBatch::new(chunk.records).with_rejects(chunk.rejects).with_positions(positions)))
+        let batch = ReadBatch::new(chunk.records).with_rejects(chunk.rejects);
+        if self.settings.is_standard_input() {
+            return Ok(Next::Batch(batch));
+        }
+        Ok(Next::Batch(batch.with_positions(SharedPositions::new(chunk.positions))))
     }
 
     async fn close(&mut self) -> Result<()> {
@@ -266,9 +301,17 @@ impl Committer for ProgressGauge {
 /// Starts the reader thread. It reads one batch ahead and ends when the channel is closed.
 fn spawn_reader(mut reader: Reader) -> Result<mpsc::Receiver<Result<Option<Chunk>>>> {
     let (sender, chunks) = mpsc::channel(1);
+    let runtime = tokio::runtime::Handle::current();
     let read = move || {
         loop {
-            let chunk = reader.next_chunk();
+            let mut chunk = reader.next_chunk();
+            while reader.follows() && matches!(chunk, Ok(None)) {
+                let closed = runtime.block_on(async { tokio::time::timeout(POLL, sender.closed()).await });
+                if closed.is_ok() {
+                    return;
+                }
+                chunk = reader.refresh().and_then(|()| reader.next_chunk());
+            }
             let has_more = matches!(chunk, Ok(Some(_)));
             if sender.blocking_send(chunk).is_err() || !has_more {
                 break;
