@@ -57,15 +57,15 @@ fn renamed_file_is_read_to_its_end_and_its_successor_from_its_beginning() {
         let mut reader = files.open(None).unwrap();
         assert_eq!(new_rows(&files, &mut reader).0, [r#"{"id":1}"#]);
         for day in 0..3 {
-            append(&files, "quotes.csv", &format!("{day}2\n"));
+            append(&files, "quotes.csv", &format!("{}2\n", day + 1));
             rename(&files, "quotes.csv.1", "quotes.csv.2").unwrap_or_default();
             rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
-            write(&files, "quotes.csv", &format!("id\n{day}3\n"));
-            append(&files, "quotes.csv.1", &format!("{day}4\n"));
+            write(&files, "quotes.csv", &format!("id\n{}3\n", day + 1));
+            append(&files, "quotes.csv.1", &format!("{}4\n", day + 1));
             let (rows, _) = new_rows(&files, &mut reader);
             let mut sorted = rows.clone();
             sorted.sort();
-            let expected = [2, 3, 4].map(|n| format!("{{\"id\":{}}}", day * 10 + n));
+            let expected = [2, 3, 4].map(|n| format!("{{\"id\":{}}}", (day + 1) * 10 + n));
             assert_eq!(sorted, expected, "{pattern}, day {day}");
         }
     }
