@@ -14,7 +14,7 @@ use crate::support::{Outcome, TestEnv, report, wait_until};
 const UPDATE: &str = "UPDATE_SAMPLE_DATA";
 
 /// A pipeline from `rows.csv`, with these options, as JSON lines into `out.jsonl`.
-fn env(text: impl AsRef<[u8]>, options: &str) -> TestEnv {
+pub(crate) fn env(text: impl AsRef<[u8]>, options: &str) -> TestEnv {
     let env = TestEnv::new();
     env.write("rows.csv", text);
     settle(&env, "rows.csv");
@@ -22,7 +22,7 @@ fn env(text: impl AsRef<[u8]>, options: &str) -> TestEnv {
     env
 }
 
-fn set_options(env: &TestEnv, options: &str) {
+pub(crate) fn set_options(env: &TestEnv, options: &str) {
     env.write(
         "p.toml",
         format!(
@@ -33,7 +33,7 @@ fn set_options(env: &TestEnv, options: &str) {
     );
 }
 
-fn append(env: &TestEnv, name: &str, text: &str) {
+pub(crate) fn append(env: &TestEnv, name: &str, text: &str) {
     let mut file = std::fs::File::options().append(true).open(env.path(name)).expect("the file");
     file.write_all(text.as_bytes()).expect("appending");
     settle(env, name);
@@ -45,11 +45,11 @@ fn settle(env: &TestEnv, name: &str) {
     file.set_modified(SystemTime::now() - Duration::from_secs(60)).expect("setting the time");
 }
 
-fn run(env: &TestEnv) -> Outcome {
+pub(crate) fn run(env: &TestEnv) -> Outcome {
     env.run(["run", "p.toml", "--report", "report.json"])
 }
 
-fn out(env: &TestEnv) -> Vec<String> {
+pub(crate) fn out(env: &TestEnv) -> Vec<String> {
     env.read("out.jsonl").lines().map(str::to_owned).collect()
 }
 

@@ -27,6 +27,8 @@ mod cloud;
 mod config;
 /// The `csv` source: rows, types, resuming, bad rows.
 mod csv;
+/// The `csv` source in dialects, on standard input, and on files that live.
+mod csv_living;
 /// The transform `dedupe`.
 mod dedupe;
 /// Every record arrives once, also under kills.

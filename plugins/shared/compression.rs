@@ -33,11 +33,16 @@ impl Compression {
         file.rewind()?;
         (&*file).take(4).read_to_end(&mut magic)?;
         file.rewind()?;
-        Ok(match magic[..] {
+        Ok(Compression::of(&magic))
+    }
+
+    /// Detects the compression of a text that begins with these bytes.
+    pub(crate) fn of(start: &[u8]) -> Compression {
+        match start {
             [0x1F, 0x8B, ..] => Compression::Gzip,
-            [0x28, 0xB5, 0x2F, 0xFD] => Compression::Zstd,
+            [0x28, 0xB5, 0x2F, 0xFD, ..] => Compression::Zstd,
             _ => Compression::None,
-        })
+        }
     }
 
     /// Resolves `Auto` by the file name: `.gz` is gzip, `.zst` is zstd, anything else is not compressed.

@@ -38,7 +38,7 @@ impl RowLocation {
     /// An error for invalid quoting.
     pub(crate) fn bad_quotes(&self, row: &[u8], quote_error: QuoteError) -> Error {
         let (at, message) = match quote_error {
-            QuoteError::Unclosed(at) => (
+            QuoteError::Unclosed(at) | QuoteError::ClosedByAnother(at) => (
                 at,
                 "the quote that opens here is never closed; close it, or double it if it is a character. If quotes \
                  have no meaning in this file, set quote = \"\""

@@ -27,10 +27,12 @@ pub(crate) enum Next {
 /// Invalid quoting. Offsets are in bytes from the start of the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QuoteError {
-    /// The quote of the cell that begins here is not closed: the cell reaches to the end of the input, or
-    /// over a line end to a quote that text follows. The row ends with the line of the opening quote, since
-    /// the next lines are more likely rows than parts of the cell.
+    /// The quote of the cell that begins here is not closed before the end of the input. The row ends with the
+    /// line of the opening quote, since the next lines are more likely rows than parts of the cell.
     Unclosed(usize),
+    /// The quote of the cell that begins here is closed on a later line, by a quote that text follows. The row
+    /// ends with the line of the opening quote, too.
+    ClosedByAnother(usize),
     /// Text follows the closing quote of a cell on the line where the cell begins. The row ends with that line.
     TextAfterQuote {
         /// Where the cell begins.
@@ -88,11 +90,15 @@ fn next_quoted_row(bytes: &[u8], delimiter: u8, at_end: bool) -> Next {
 /// Skips to the end of the line on which the quote opens.
 #[cold]
 pub(super) fn bad_quotes(bytes: &[u8], error: QuoteError, at_end: bool) -> Next {
-    let (QuoteError::Unclosed(cell) | QuoteError::TextAfterQuote { cell, .. }) = error;
+    let (QuoteError::Unclosed(cell)
+    | QuoteError::ClosedByAnother(cell)
+    | QuoteError::TextAfterQuote { cell, .. }) = error;
     let line_end = first_line_end(bytes, cell);
     let error = match error {
-        QuoteError::TextAfterQuote { text, .. } if line_end.is_none_or(|end| text < end) => error,
-        _ => QuoteError::Unclosed(cell),
+        QuoteError::TextAfterQuote { text, .. } if line_end.is_some_and(|end| end < text) => {
+            QuoteError::ClosedByAnother(cell)
+        }
+        error => error,
     };
     let end = match line_end {
         Some(end) => end,

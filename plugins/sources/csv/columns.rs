@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use runner_core::{ColumnType, Name};
@@ -20,6 +21,12 @@ use crate::shared::csv::{
 
 /// How many rows are examined where no types are inferred from them.
 const FEW: usize = 100;
+
+/// How far ahead of the first row standard input is examined, in bytes.
+const MAX_AHEAD: usize = 4 << 20;
+
+/// How long that waits for more rows.
+const SAMPLE_WAIT: Duration = Duration::from_millis(300);
 
 /// All columns of the files, in the order in which they were found.
 pub(super) struct Columns {
@@ -135,7 +142,6 @@ impl Columns {
 /// Infers the column types from the first rows, of as many files as needed. `None` if no file has rows yet, because
 /// others may still be writing them.
 pub(super) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Columns>> {
-    let component = &settings.context.component;
     let mut sample = Sample::new(settings);
     for file in files {
         let Some(opened) = open_after_header(&file.path, settings)? else { continue };
@@ -151,12 +157,8 @@ pub(super) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Colu
             Columns::new(columns).check(&opened.names, name, &files[0].path, settings)?;
         }
         sample.read(opened)?;
-        if is_first && let Some(width) = sample.inference.width_above_header() {
-            let message = wider_rows(&sample.names, width, line);
-            if settings.dialect.has_header && !settings.dialect.drops_extra_cells {
-                bail!("{name}:{line}: {message}");
-            }
-            warn!(component, "{name}:{line}: {message}");
+        if is_first {
+            sample.check_width(name, line)?;
         }
         if sample.is_complete() {
             break;
@@ -166,12 +168,17 @@ pub(super) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Colu
     if sample.names.is_empty() || n_rows == 0 && settings.read_as.follow {
         return Ok(None);
     }
-    let columns = sample.finish();
-    let inferred = inferred(&columns, &settings.dialect.types);
-    if n_rows > 0 && !inferred.is_empty() {
-        info!(component, "types inferred from the first {n_rows} rows: {}", inferred.join(", "));
-    }
-    Ok(Some(Columns::new(columns)))
+    Ok(Some(sample.into_columns()))
+}
+
+/// Infers the column types from the first rows of standard input, as many as come soon.
+pub(super) fn infer_from_stream(settings: &Settings, opened: &mut Opened) -> Result<Columns> {
+    warn_about(opened, settings);
+    check_declared(settings, &opened.names, opened.input.name)?;
+    let mut sample = Sample::new(settings);
+    sample.look_ahead(opened)?;
+    sample.check_width(opened.input.name, opened.line)?;
+    Ok(sample.into_columns())
 }
 
 /// Says what is unusual about the first file.
@@ -207,18 +214,65 @@ impl<'a> Sample<'a> {
         self.inference.is_complete() || !is_inferred && self.inference.n_rows() >= FEW
     }
 
-    /// Adds rows of a file until the sample is complete.
-    fn read(&mut self, opened: Opened) -> Result<()> {
-        let mut columns = Vec::with_capacity(opened.names.len());
-        for name in opened.names {
+    /// The indices of the columns of a file.
+    fn columns_of(&mut self, names: &[String]) -> Vec<usize> {
+        let mut columns = Vec::with_capacity(names.len());
+        for name in names {
             let next = self.names.len();
             let column = *self.index.entry(name.clone()).or_insert(next);
             if column == next {
-                self.names.push(name);
+                self.names.push(name.clone());
             }
             columns.push(column);
         }
         self.inference.add_columns(self.names.len() - self.inference.n_columns());
+        columns
+    }
+
+    /// Adds rows of standard input, which stay to be read.
+    fn look_ahead(&mut self, opened: &mut Opened) -> Result<()> {
+        let columns = self.columns_of(&opened.names);
+        let dialect = &self.settings.dialect;
+        let (input, mut at) = (&mut opened.input, 0);
+        while !self.is_complete() && at < MAX_AHEAD {
+            let window = &input.window()[at..];
+            match next_row(window, &dialect.grammar, input.is_at_end()) {
+                Next::NeedMore => {
+                    let wait = (self.inference.n_rows() > 0).then_some(SAMPLE_WAIT);
+                    if !input.fill_within(wait)? {
+                        break;
+                    }
+                }
+                Next::Row(span) => {
+                    if span.content > 0 {
+                        self.inference.observe(&window[..span.content], span.quoted, &columns, dialect);
+                    }
+                    at += span.len;
+                }
+                Next::BadQuotes(span, _) => at += span.len,
+                Next::End => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails if most rows have more cells than the header on `line`, which then is most likely another line.
+    fn check_width(&self, name: Name, line: u64) -> Result<()> {
+        let Settings { dialect, context, .. } = self.settings;
+        if let Some(width) = self.inference.width_above_header() {
+            let message = wider_rows(&self.names, width, line);
+            if dialect.has_header && !dialect.drops_extra_cells {
+                bail!("{name}:{line}: {message}");
+            }
+            let component = &context.component;
+            warn!(component, "{name}:{line}: {message}");
+        }
+        Ok(())
+    }
+
+    /// Adds rows of a file until the sample is complete.
+    fn read(&mut self, opened: Opened) -> Result<()> {
+        let columns = self.columns_of(&opened.names);
         let dialect = &self.settings.dialect;
         let mut input = opened.input;
         while !self.is_complete() {
@@ -243,6 +297,18 @@ impl<'a> Sample<'a> {
             input.advance(span.len, span.n_lines);
         }
         Ok(())
+    }
+
+    /// The columns, which the log shows.
+    fn into_columns(self) -> Columns {
+        let (settings, n_rows) = (self.settings, self.inference.n_rows());
+        let columns = self.finish();
+        let inferred = inferred(&columns, &settings.dialect.types);
+        if n_rows > 0 && !inferred.is_empty() {
+            let component = &settings.context.component;
+            info!(component, "types inferred from the first {n_rows} rows: {}", inferred.join(", "));
+        }
+        Columns::new(columns)
     }
 
     fn finish(self) -> Vec<(String, ColumnType)> {

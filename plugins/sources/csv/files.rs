@@ -8,6 +8,8 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use glob::{MatchOptions, Pattern, glob_with};
 use runner_core::{BuildContext, Name};
 
+use super::settings::Settings;
+
 /// The absolute paths, independent of the current folder.
 pub(super) fn identity(patterns: &[String], context: &BuildContext) -> String {
     absolute_patterns(patterns, context).join(", ")
@@ -34,23 +36,26 @@ fn absolute_patterns(patterns: &[String], context: &BuildContext) -> Vec<String>
 
 /// Lists the files without duplicates, those of a pattern in the order of their names.
 ///
-/// A missing file is an error unless it is in `known`, the files of a saved position. So is a
+/// With `follow` files may come later. Else a missing file is an error unless it is in `known`, the files of a saved position. So is a
 /// pattern that matches neither a file nor a known path.
-pub(super) fn list(
-    patterns: &[String],
-    context: &BuildContext,
-    known: &HashSet<&Path>,
-) -> Result<Vec<PathBuf>> {
+pub(super) fn list(patterns: &[String], settings: &Settings, known: &HashSet<&Path>) -> Result<Vec<PathBuf>> {
+    let context = &settings.context;
+    let follow = settings.read_as.follow;
     let mut files: Vec<PathBuf> = Vec::new();
+    let mut listed: HashSet<PathBuf> = HashSet::new();
     for pattern in patterns {
         let path = absolute_path(pattern, context);
         let is_pattern = pattern.contains(['*', '?', '[']) && !path.exists();
-        let found = if is_pattern { expand(pattern, context, known)? } else { vec![path] };
+        let found = if is_pattern { expand(pattern, context, known, follow)? } else { vec![path] };
         for path in found {
             if !known.contains(&*path) {
+                // It may come later.
+                if follow && !path.exists() {
+                    continue;
+                }
                 check_readable(&path, pattern, context)?;
             }
-            if !files.contains(&path) {
+            if listed.insert(path.clone()) {
                 files.push(path);
             }
         }
@@ -72,7 +77,12 @@ fn base_folder(context: &BuildContext) -> PathBuf {
     folder
 }
 
-fn expand(pattern: &str, context: &BuildContext, known: &HashSet<&Path>) -> Result<Vec<PathBuf>> {
+fn expand(
+    pattern: &str,
+    context: &BuildContext,
+    known: &HashSet<&Path>,
+    may_be_none: bool,
+) -> Result<Vec<PathBuf>> {
     let folder = base_folder(context);
     // The folder itself may contain characters that have a meaning in patterns.
     let folder = Pattern::escape(folder.to_str().context("the folder's name is not UTF-8")?);
@@ -99,7 +109,7 @@ fn expand(pattern: &str, context: &BuildContext, known: &HashSet<&Path>) -> Resu
     let has_matched = || {
         Pattern::new(whole).is_ok_and(|whole| known.iter().any(|path| whole.matches_path_with(path, options)))
     };
-    if files.is_empty() && !has_matched() {
+    if files.is_empty() && !may_be_none && !has_matched() {
         bail!("no file matches `{pattern}` in {}", context.folder.display());
     }
     Ok(files)
@@ -118,7 +128,10 @@ fn check_readable(path: &Path, pattern: &str, context: &BuildContext) -> Result<
         );
     }
     if !metadata.is_file() {
-        bail!("{name} is not a regular file, so the source could not resume in it after a restart");
+        bail!(
+            "{name} is not a regular file, so the source could not resume in it after a restart; to read a pipe once \
+             set path = \"-\" and connect it to standard input"
+        );
     }
     Ok(())
 }

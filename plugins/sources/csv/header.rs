@@ -25,7 +25,12 @@ pub(super) struct Opened {
 
 /// Opens a file and reads its header. `None` if another program may still be writing it.
 pub(super) fn open_after_header(path: &str, settings: &Settings) -> Result<Option<Opened>> {
-    let mut input = Input::open(path, display_path(Path::new(path)), settings.read_as)?;
+    after_header(Input::open(path, display_path(Path::new(path)), settings.read_as)?, settings)
+}
+
+/// Reads the header of a file that is open at its beginning.
+pub(super) fn after_header(mut input: Input, settings: &Settings) -> Result<Option<Opened>> {
+    input.read_at_least(BYTE_ORDER_MARK.len())?;
     if input.window().starts_with(BYTE_ORDER_MARK) {
         input.advance(BYTE_ORDER_MARK.len(), 0);
     }

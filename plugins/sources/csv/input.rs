@@ -1,9 +1,10 @@
 //! One open file, seen through a window that moves over its text.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
@@ -12,6 +13,7 @@ use runner_core::Name;
 use super::change_guard::ChangeGuard;
 use super::position::{Cursor, End, Fingerprint, HEAD, Head, TAIL};
 use super::snapshot::{FileSnapshot, modified};
+use super::stdin::{StandardInput, WaitLimit};
 use super::text::{ReadAs, Text};
 use crate::shared::csv::{END_OF_TEXT, Span};
 
@@ -23,6 +25,9 @@ const MAX_ROW: usize = 16 << 20;
 pub(super) const REPLACED: &str = "give the new file another name or path: it is then read from its beginning, and entry \
                         numbers continue. `--from-start` reads everything again and numbers it from 0";
 
+/// The path that stands for standard input.
+pub(super) const STANDARD_INPUT: &str = "-";
+
 /// A file that was written to within this time may still be growing.
 const SETTLED: Duration = Duration::from_secs(5);
 
@@ -30,7 +35,10 @@ const SETTLED: Duration = Duration::from_secs(5);
 pub(super) struct Input {
     pub(super) name: Name,
     text: Text,
-    guard: ChangeGuard,
+    /// `None` for standard input.
+    guard: Option<ChangeGuard>,
+    /// How long a read of standard input may wait.
+    wait_limit: WaitLimit,
     /// Whether the rows are read on when the file grows.
     follow: bool,
     /// The window is `buffer[start..end]`; up to `TAIL` bytes before it are kept.
@@ -67,7 +75,8 @@ impl Input {
         let mut input = Input {
             name,
             text,
-            guard,
+            guard: Some(guard),
+            wait_limit: WaitLimit::default(),
             follow: read_as.follow,
             buffer: vec![0; capacity + TAIL],
             start: 0,
@@ -82,6 +91,39 @@ impl Input {
         Ok(input)
     }
 
+    /// Standard input, whose rows cannot be read again.
+    pub(super) fn standard_input(name: Name, read_as: ReadAs) -> Result<Self> {
+        let wait_limit = WaitLimit::default();
+        let stream = StandardInput::open(Arc::clone(&wait_limit)).context("reading standard input")?;
+        Ok(Input {
+            name,
+            text: Text::of_stream(stream, name, read_as)?,
+            guard: None,
+            wait_limit,
+            follow: false,
+            buffer: vec![0; HEAD + TAIL],
+            start: 0,
+            end: 0,
+            is_at_end: false,
+            has_end_mark: false,
+            head: Arc::default(),
+            cursor: Cursor { path: STANDARD_INPUT.into(), ..Cursor::default() },
+        })
+    }
+
+    /// As [`fill`](Self::fill), but gives up after `wait` where standard input is slow. Returns whether it has not.
+    pub(super) fn fill_within(&mut self, wait: Option<Duration>) -> Result<bool> {
+        self.wait_limit.store(wait.map_or(0, |wait| wait.as_millis() as u64), Ordering::Relaxed);
+        let filled = self.fill();
+        let has_waited = |error: &anyhow::Error| {
+            error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::WouldBlock)
+        };
+        match filled {
+            Err(error) if wait.is_some() && has_waited(&error) => Ok(false),
+            filled => filled.map(|()| true),
+        }
+    }
+
     /// Moves the window to the cursor. Returns what has changed before it, if anything.
     pub(super) fn seek_to(&mut self, cursor: &Cursor) -> Result<Option<String>> {
         let (before, now) = (cursor.size, self.cursor.size);
@@ -89,7 +131,7 @@ impl Input {
         let min_size = match self.text {
             _ if cursor.end != End::NotReached => before,
             Text::Plain(_) => cursor.offset,
-            Text::Decoded { .. } => 0,
+            Text::Decoded { .. } | Text::Stream(_) => 0,
         };
         if now < min_size {
             return Ok(Some(format!("it has shrunk from {before} to {now} bytes")));
@@ -119,6 +161,7 @@ impl Input {
         }
         (self.cursor.lines, self.cursor.rows) = (cursor.lines, cursor.rows);
         self.cursor.n_columns = cursor.n_columns;
+        self.cursor.is_moved = cursor.is_moved;
         if self.window().is_empty() {
             self.cursor.end = cursor.end;
         }
@@ -219,9 +262,11 @@ impl Input {
         let window_end = self.cursor.offset + (self.end - self.start) as u64;
         let before = &self.buffer[self.end.saturating_sub(TAIL)..self.end];
         let before = &before[before.len().saturating_sub(window_end as usize)..];
+        let Some(guard) = &mut self.guard else { return Ok(()) };
         let changed = match &self.text {
-            Text::Plain(file) => self.guard.check(file, window_end + n_bytes as u64, before, window_end),
-            Text::Decoded { file, .. } => self.guard.check(file, (&*file).stream_position()?, &[], 0),
+            Text::Plain(file) => guard.check(file, window_end + n_bytes as u64, before, window_end),
+            Text::Decoded { file, .. } => guard.check(file, (&*file).stream_position()?, &[], 0),
+            Text::Stream(_) => Ok(None),
         };
         match changed.with_context(|| format!("reading {}", self.name))? {
             None => Ok(()),
@@ -234,12 +279,27 @@ impl Input {
         }
     }
 
+    /// Whether the path leads to another file by now, or to none.
+    pub(super) fn is_displaced(&self) -> bool {
+        self.is_elsewhere(true)
+    }
+
+    fn is_elsewhere(&self, if_missing: bool) -> bool {
+        let Some(Ok(open)) = self.text.file().map(File::metadata) else { return false };
+        std::fs::metadata(&self.cursor.path)
+            .map_or(if_missing, |now| (open.dev(), open.ino()) != (now.dev(), now.ino()))
+    }
+
+    /// Reads on where the text ended, to its end for good.
+    pub(super) fn read_to_final_end(&mut self) {
+        self.is_at_end = false;
+        self.follow = false;
+        self.cursor.end = End::NotReached;
+    }
+
     /// Fails if the path leads to another file by now.
     pub(super) fn check_not_replaced(&self) -> Result<()> {
-        let is_other = std::fs::metadata(&self.cursor.path).is_ok_and(|now| {
-            self.text.file().metadata().is_ok_and(|open| (open.dev(), open.ino()) != (now.dev(), now.ino()))
-        });
-        if is_other {
+        if self.is_elsewhere(false) {
             bail!(
                 "{} was replaced by another file while it was read; all rows of the old file were read up to line {}. \
                  To read files that are replaced or rotated set follow = true; {REPLACED}",
@@ -252,15 +312,15 @@ impl Input {
 
     /// Whether the text may go on after its present end.
     pub(super) fn may_grow(&self) -> bool {
-        if self.has_end_mark || self.text.is_compressed() {
+        if self.has_end_mark || !self.text.may_go_on() {
             return false;
         }
-        self.follow || self.was_modified_recently()
+        self.follow && !self.cursor.is_moved || self.was_modified_recently()
     }
 
     fn was_modified_recently(&self) -> bool {
-        let modified = self.text.file().metadata().and_then(|metadata| metadata.modified());
-        modified.is_ok_and(|modified| match SystemTime::now().duration_since(modified) {
+        let Some(Ok(metadata)) = self.text.file().map(File::metadata) else { return false };
+        metadata.modified().is_ok_and(|modified| match SystemTime::now().duration_since(modified) {
             Ok(age) => age < SETTLED,
             Err(ahead) => ahead.duration() < SETTLED,
         })
@@ -284,6 +344,11 @@ impl Input {
         if self.cursor.end == End::NotReached {
             self.cursor.end = end;
         }
+    }
+
+    /// Whether the rows are read on when the file grows.
+    pub(super) fn follows(&self) -> bool {
+        self.follow
     }
 
     /// Records how many of the columns the rows have.
@@ -327,6 +392,7 @@ impl Input {
         match &self.text {
             Text::Plain(_) => self.cursor.offset,
             Text::Decoded { file, .. } => (&*file).stream_position().unwrap_or_default(),
+            Text::Stream(_) => 0,
         }
     }
 }

@@ -9,16 +9,19 @@ mod input;
 mod options;
 mod position;
 mod reader;
+mod rotation;
 mod settings;
 mod snapshot;
+mod stdin;
 mod text;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use runner_core::{
-    BuildContext, Committer, Failure, Fixture, Gauges, Next, Plugin, Position, ReadBatch, ReadsFixture,
-    Result, Source, SourceConfig, Start, async_trait,
+    BuildContext, Committer, Failure, Fixture, Gauges, Next, OptionError, Plugin, Position, ReadBatch,
+    ReadsFixture, Replay, Result, Source, SourceConfig, Start, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -26,6 +29,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use self::encoding::TextEncoding;
+use self::input::STANDARD_INPUT;
 use self::options::{NewColumns, Paths, paths_schema};
 use self::position::{PositionAfter, SharedPositions};
 use self::reader::{Chunk, Reader};
@@ -65,7 +69,8 @@ types = { Volume = "float" }    # the other types are inferred from a sample
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CsvConfig {
-    /// The file, or a list of files. `*`, `?`, `[a-z]` and `**` match as in a shell; matching
+    /// The file, or a list of files; `"-"` is standard input, which is read once: a restart reads what
+    /// comes then, under new entry numbers. `*`, `?`, `[a-z]` and `**` match as in a shell; matching
     /// files are read in the order of their names. Files that appear later or are added to the
     /// list are read last. Removing a path from the list starts reading from the beginning.
     #[schemars(schema_with = "paths_schema")]
@@ -145,7 +150,17 @@ struct CsvConfig {
     /// How the files are compressed; `"auto"` examines their first bytes.
     #[serde(default)]
     compression: Compression,
+    /// Whether the source waits for new rows and new files instead of ending. It looks for them twice a
+    /// second. A row is read once its line has ended. A file that was renamed is read to its end, also
+    /// after a restart, if it is still in its folder under a name that begins in the same way; the file
+    /// that has taken its place is read from its beginning. A file that was truncated or replaced is
+    /// read from its beginning, too.
+    #[serde(default)]
+    follow: bool,
 }
+
+/// How often files are looked at with `follow`.
+const POLL: Duration = Duration::from_millis(500);
 
 impl SourceConfig for CsvConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Source>> {
@@ -171,11 +186,21 @@ impl CsvConfig {
             extra_cells: self.extra_cells,
             missing_cells: self.missing_cells,
         };
+        let is_stream = self.path.0 == [STANDARD_INPUT];
+        if !is_stream && self.path.0.iter().any(|path| path == STANDARD_INPUT) {
+            return Err(OptionError::new(
+                "path",
+                "`-` is standard input, which cannot be read together with files",
+            ));
+        }
+        if is_stream && self.follow {
+            return Err(OptionError::new("follow", "standard input is read until its end in any case"));
+        }
         let dialect = Dialect { encoding: self.encoding.name(), ..options.dialect("")? };
         Ok(Settings {
             patterns: self.path.0,
             dialect: Arc::new(dialect),
-            read_as: ReadAs { compression: self.compression, encoding: self.encoding, follow: false },
+            read_as: ReadAs { compression: self.compression, encoding: self.encoding, follow: self.follow },
             adds_columns: self.new_columns == NewColumns::Add,
             context: context.clone(),
         })
@@ -199,7 +224,14 @@ enum State {
 #[async_trait]
 impl Source for Csv {
     fn identity(&self) -> String {
+        if self.settings.is_standard_input() {
+            return "standard input".into();
+        }
         files::identity(&self.settings.patterns, &self.settings.context)
+    }
+
+    fn replay(&self) -> Replay {
+        if self.settings.is_standard_input() { Replay::NonDeterministic } else { Replay::Deterministic }
     }
 
     fn can_resume_from(&self, identity: &str) -> bool {
@@ -248,8 +280,11 @@ impl Source for Csv {
             self.state = State::Idle;
             return Ok(Next::End);
         };
-        let positions = SharedPositions::new(chunk.positions);
-        Ok(Next::Batch(ReadBatch::new(chunk.records).with_rejects(chunk.rejects).with_positions(positions)))
+        let batch = ReadBatch::new(chunk.records).with_rejects(chunk.rejects);
+        if self.settings.is_standard_input() {
+            return Ok(Next::Batch(batch));
+        }
+        Ok(Next::Batch(batch.with_positions(SharedPositions::new(chunk.positions))))
     }
 
     async fn close(&mut self) -> Result<()> {
@@ -268,6 +303,7 @@ impl ReadsFixture for Csv {
         let path = fixture.path.to_str().context("the name of the file is not UTF-8")?;
         let settings = Arc::get_mut(&mut self.settings).context("the source is already open")?;
         settings.patterns = vec![glob::Pattern::escape(path)];
+        settings.read_as.follow = false;
         Ok(())
     }
 }
@@ -289,9 +325,17 @@ impl Committer for ProgressGauge {
 /// Starts the reader thread. It reads one batch ahead and ends when the channel is closed.
 fn spawn_reader(mut reader: Reader) -> Result<mpsc::Receiver<Result<Option<Chunk>>>> {
     let (sender, chunks) = mpsc::channel(1);
+    let runtime = tokio::runtime::Handle::current();
     let read = move || {
         loop {
-            let chunk = reader.next_chunk();
+            let mut chunk = reader.next_chunk();
+            while reader.follows() && matches!(chunk, Ok(None)) {
+                let closed = runtime.block_on(async { tokio::time::timeout(POLL, sender.closed()).await });
+                if closed.is_ok() {
+                    return;
+                }
+                chunk = reader.refresh().and_then(|()| reader.next_chunk());
+            }
             let has_more = matches!(chunk, Ok(Some(_)));
             if sender.blocking_send(chunk).is_err() || !has_more {
                 break;

@@ -75,6 +75,12 @@ pub(super) struct Cursor {
     /// The inode, by which a renamed file is known.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) inode: u64,
+    /// Whether it was renamed since, so that nobody will go on writing it for long.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) is_moved: bool,
+    /// Whether it was removed, or another file is at its path.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) is_gone: bool,
     /// How many of the columns its rows have; 0 for all. Later files may have added others.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) n_columns: usize,

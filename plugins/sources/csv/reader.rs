@@ -1,24 +1,22 @@
 //! Reads the files one after another and splits their rows into chunks, one for each batch.
 
+mod queue;
+
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context as _, Error, Result, bail};
+use anyhow::{Error, Result, bail};
 use runner_core::{Body, Name, Origin, Position, Record, Reject, Row};
-use serde_json::Value;
 use tracing::{info, warn};
 
-use super::columns::{self, Columns};
+use super::columns::Columns;
 use super::files;
-use super::header::open_after_header;
-use super::input::{Input, REPLACED};
-use super::position::{BatchPositions, CsvPosition, Cursor, End, Round};
+use super::input::Input;
+use super::position::{BatchPositions, Cursor, End, Round};
 use super::settings::Settings;
-use super::snapshot::{is_unread_input_unchanged, modified};
-use crate::shared::csv::{
-    Next, QuoteError, RowLayout, RowLocation, TableBuilder, next_row, reject, unknown_column,
-};
+use crate::shared::csv::{Next, QuoteError, RowLayout, RowLocation, TableBuilder, next_row, reject};
 
 /// The content of one batch.
 pub(super) struct Chunk {
@@ -31,9 +29,15 @@ pub(super) struct Chunk {
 struct OpenFile {
     input: Input,
     layout: Arc<RowLayout>,
-    /// Whether the rest is left for the next run, since another program may still be writing it.
+    /// Whether the rest is left for later, since another program may still be writing it.
     is_held: bool,
 }
+
+/// How long a cell with an open quote at the end of a file may be that may still be growing.
+const MAX_OPEN_CELL: usize = 64 << 10;
+
+/// How long rows of standard input wait for others to fill their batch.
+const BATCH_WAIT: Duration = Duration::from_millis(50);
 
 pub(super) struct Reader {
     settings: Arc<Settings>,
@@ -45,6 +49,10 @@ pub(super) struct Reader {
     /// The place in the queue of the round; the open file, if any, is there.
     place: usize,
     open: Option<OpenFile>,
+    /// The file that was read last, which may be renamed while it goes on.
+    last: Option<(usize, OpenFile)>,
+    /// The files whose rests are left for later.
+    held: HashSet<usize>,
     /// An error to return after the rows that come before it.
     failed: Option<Error>,
     /// Rows and bytes of the largest batch so far, the capacity of the next one.
@@ -60,159 +68,10 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Finds the files and the column types, and checks both before the first row is read.
-    pub(super) fn open(settings: Arc<Settings>, position: Option<Value>) -> Result<Self> {
-        let saved = position.map(CsvPosition::read).transpose()?;
-        let started = saved.as_ref().filter(|saved| saved.is_started());
-        let known = started.map_or(&[][..], |started| &started.files);
-        let files = list(&settings, known)?;
-        let columns = match started {
-            Some(started) => Some(columns::from_position(started, &settings)?),
-            None => columns::infer(&settings, &files)?,
-        };
-        let start = CsvPosition {
-            delimiter: settings.dialect.grammar.delimiter.into(),
-            header: settings.dialect.has_header,
-            format: settings.format(),
-            ..CsvPosition::default()
-        };
-        let mut reader = Reader {
-            settings,
-            columns,
-            files,
-            round: Arc::new(Round::new(start, Vec::new())),
-            place: 0,
-            open: None,
-            failed: None,
-            room: (0, 0),
-            n_bytes_done: 0,
-            n_bytes: 0,
-            is_unread_unchanged: false,
-            n_known: 0,
-            replaced_header: None,
-        };
-        if started.is_some() {
-            reader.n_known = reader.columns.as_ref().map_or(0, Columns::len);
-        }
-        reader.queue_files(started.map_or(0, |started| started.file))?;
-        reader.is_unread_unchanged =
-            saved.is_some_and(|saved| is_unread_input_unchanged(&saved, &reader.round.start));
-        Ok(reader)
-    }
-
-    /// Queues the files with unread rows: from the current one to the last, then the ones
-    /// before it, which may have grown.
-    fn queue_files(&mut self, current: usize) -> Result<()> {
-        let mut queue = Vec::new();
-        let n_files = if self.columns.is_some() { self.files.len() } else { 0 };
-        for index in (current..n_files).chain(0..current.min(n_files)) {
-            let cursor = &mut self.files[index];
-            let is_at_end = cursor.end != End::NotReached;
-            let is_done = is_at_end
-                && match std::fs::metadata(&cursor.path) {
-                    Ok(metadata) => cursor.size == metadata.len() && cursor.modified == modified(&metadata),
-                    // A file that was read to its end may be deleted.
-                    Err(_) => true,
-                };
-            if is_done {
-                cursor.snapshot = None;
-                self.n_bytes += cursor.size;
-                self.n_bytes_done += cursor.size;
-                continue;
-            }
-            let Some(open) = self.open_file(index)? else {
-                self.say_held(index, "its header");
-                continue;
-            };
-            let cursor = &mut self.files[index];
-            cursor.snapshot.clone_from(&open.input.cursor().snapshot);
-            cursor.n_columns = open.input.cursor().n_columns;
-            self.n_bytes += open.input.cursor().size;
-            if queue.is_empty() {
-                self.open = Some(open);
-            }
-            queue.push(index);
-        }
-        if let Some(columns) = &self.columns
-            && self.settings.adds_columns
-        {
-            let names = columns.names();
-            if let Some(column) = unknown_column(&self.settings.dialect, &names) {
-                bail!(
-                    "`types` declares column `{column}`, but no file has it; they have {}",
-                    names.join(", ")
-                );
-            }
-        }
-        let types = &self.settings.dialect.types;
-        let start = CsvPosition {
-            columns: self.columns.as_ref().map(|columns| columns.as_json(types)).unwrap_or_default(),
-            file: current,
-            files: self.files.clone(),
-            bytes: (0, 0),
-            ..self.round.start.clone()
-        };
-        self.round = Arc::new(Round::new(start, queue));
-        self.place = 0;
-        Ok(())
-    }
-
-    /// Opens a file at its cursor, or after its header; `None` if that may still be incomplete.
-    fn open_file(&mut self, index: usize) -> Result<Option<OpenFile>> {
-        let Some(columns) = &mut self.columns else { return Ok(None) };
-        let (settings, cursor) = (&self.settings, &self.files[index]);
-        let has_started = cursor.offset > 0;
-        let name = files::display_path(Path::new(&cursor.path));
-        let opened = open_after_header(&cursor.path, settings);
-        let opened = if has_started {
-            // The header is read again, but the first thing to know is whether this is still the file.
-            opened.with_context(|| cannot_resume(name, cursor))?
-        } else {
-            opened?
-        };
-        let Some(mut opened) = opened else { return Ok(None) };
-        if has_started {
-            if let Some(what) = opened.input.seek_to(cursor)? {
-                let n_lines = cursor.lines;
-                bail!(
-                    "{name} has changed since it was read up to line {n_lines}: {what}. Restore the old file, or \
-                     {REPLACED}"
-                );
-            }
-        } else if settings.dialect.columns.is_empty() {
-            columns.check(&opened.names, name, &self.files[0].path, settings)?;
-            if settings.adds_columns {
-                columns.add_new(&opened, settings)?;
-            }
-        } else if settings.dialect.has_header {
-            let first = self.replaced_header.get_or_insert_with(|| (opened.written.clone(), name));
-            if first.0 != opened.written {
-                bail!(
-                    "{name} has a different header than {}, and `columns` replaces the names of both: read files with \
-                     other columns with a separate source",
-                    first.1
-                );
-            }
-        }
-        let n_columns = match cursor.n_columns {
-            0 if settings.adds_columns => {
-                self.n_known = self.n_known.max(columns.n_up_to(&opened.names));
-                self.n_known
-            }
-            0 => columns.len(),
-            n_columns => n_columns,
-        };
-        if settings.adds_columns {
-            opened.input.set_n_columns(n_columns);
-        }
-        let layout = columns.layout(&opened.names, n_columns, settings);
-        Ok(Some(OpenFile { input: opened.input, layout, is_held: false }))
-    }
-
     /// The position, unless a saved one was given and the input after it is unchanged.
     pub(super) fn restart_position(&self) -> Option<Position> {
-        let has_files = !self.round.start.files.is_empty();
-        (has_files && !self.is_unread_unchanged).then(|| Position::new(self.round.start.clone()))
+        let has_columns = !self.round.start.columns.is_empty();
+        (has_columns && !self.is_unread_unchanged).then(|| Position::new(self.round.start.clone()))
     }
 
     /// Bytes on disk that have been read, and in total.
@@ -227,6 +86,9 @@ impl Reader {
             if let Some(error) = self.failed.take() {
                 return Err(error);
             }
+            if self.columns.is_none() && self.settings.is_standard_input() {
+                self.open_stream()?;
+            }
             let Some(&file) = self.round.queue.get(self.place) else { return Ok(None) };
             let mut open = match self.open.take() {
                 Some(open) => open,
@@ -237,13 +99,15 @@ impl Reader {
             };
             let chunk = self.read_chunk(&mut open);
             let is_at_end = open.input.cursor().end != End::NotReached;
-            if self.failed.is_none() && is_at_end {
+            if self.failed.is_none() && is_at_end && !self.follows() {
                 self.failed = open.input.check_not_replaced().err();
             }
             if !is_at_end && !open.is_held || self.failed.is_some() {
                 self.open = Some(open);
             } else {
+                self.held.remove(&file);
                 if open.is_held {
+                    self.held.insert(file);
                     self.say_held(file, &format!("the row in line {}", open.input.line()));
                 }
                 self.n_bytes_done += open.input.cursor().size;
@@ -251,6 +115,7 @@ impl Reader {
                 self.files[file] = cursor.clone();
                 self.round.finish(self.place, cursor);
                 self.place += 1;
+                self.last = self.follows().then_some((file, open)).filter(|(_, open)| open.input.follows());
             }
             if chunk.is_some() {
                 return Ok(chunk);
@@ -259,6 +124,9 @@ impl Reader {
     }
 
     fn say_held(&self, file: usize, what: &str) {
+        if self.follows() {
+            return;
+        }
         let (component, name) =
             (&self.settings.context.component, files::display_path(Path::new(&self.files[file].path)));
         let message = format!(
@@ -287,16 +155,21 @@ impl Reader {
             let window = input.window();
             let location = RowLocation { source: input.name, line: input.line() };
             let next = next_row(window, grammar, input.is_at_end());
-            if let Next::Row(span) | Next::BadQuotes(span, _) = &next
-                && !span.is_closed
-                && input.may_grow()
-            {
+            let may_go_on = match &next {
+                // A cell of so many lines would be unusual.
+                Next::BadQuotes(_, QuoteError::Unclosed(_)) => window.len() < MAX_OPEN_CELL,
+                Next::BadQuotes(span, _) | Next::Row(span) => !span.is_closed,
+                _ => false,
+            };
+            if may_go_on && input.may_grow() {
                 *is_held = true;
                 break;
             }
             let (span, reason, is_unclosed) = match next {
-                Next::NeedMore => match input.fill() {
-                    Ok(()) => continue,
+                Next::NeedMore => match input.fill_within((!items.is_empty()).then_some(BATCH_WAIT)) {
+                    Ok(true) => continue,
+                    // Standard input is slow.
+                    Ok(false) => break,
                     // Return the rows before it first.
                     Err(error) => {
                         self.failed = Some(error);
@@ -356,10 +229,6 @@ impl Reader {
     }
 }
 
-fn cannot_resume(name: Name, cursor: &Cursor) -> String {
-    format!("{name} was read up to line {} and cannot be opened now; restore it, or {REPLACED}", cursor.lines)
-}
-
 /// Turns rows into records. Their offsets skip those of the rejects between them.
 fn to_records(rows: impl Iterator<Item = Row>, first: Origin, rejects: &[Reject]) -> Vec<Record> {
     let mut rejects = rejects.iter().peekable();
@@ -374,16 +243,4 @@ fn to_records(rows: impl Iterator<Item = Row>, first: Origin, rejects: &[Reject]
             record
         })
         .collect()
-}
-
-/// All files: those of a saved position in its order, then new ones.
-fn list(settings: &Settings, known: &[Cursor]) -> Result<Vec<Cursor>> {
-    let paths: HashSet<&Path> = known.iter().map(|cursor| Path::new(&cursor.path)).collect();
-    let found = files::list(&settings.patterns, &settings.context, &paths)?;
-    let mut all = known.to_vec();
-    for path in found.iter().filter(|path| !paths.contains(path.as_path())) {
-        let path = path.to_str().with_context(|| format!("the name of {} is not UTF-8", path.display()))?;
-        all.push(Cursor { path: path.to_owned(), ..Cursor::default() });
-    }
-    Ok(all)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use runner_core::BuildContext;
 
+use super::input::STANDARD_INPUT;
 use super::text::ReadAs;
 use crate::shared::csv::Dialect;
 
@@ -18,6 +19,11 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// Whether standard input is read instead of files.
+    pub(super) fn is_standard_input(&self) -> bool {
+        self.patterns == [STANDARD_INPUT]
+    }
+
     /// The options that decide where rows begin, besides the delimiter and the header, as a position stores them.
     pub(super) fn format(&self) -> String {
         let mut format = self.dialect.grammar.describe();

@@ -61,7 +61,10 @@ pub(super) fn modified(metadata: &Metadata) -> u64 {
 pub(super) fn is_unread_input_unchanged(before: &CsvPosition, now: &CsvPosition) -> bool {
     // Columns that later files add change no row of the files before them.
     let has_same_columns = before.columns.iter().eq(now.columns.iter().take(before.columns.len()));
-    if (before.delimiter, before.header) != (now.delimiter, now.header) || !has_same_columns {
+    if (before.delimiter, before.header) != (now.delimiter, now.header)
+        || before.columns.is_empty()
+        || !has_same_columns
+    {
         return false;
     }
     let current = &before.files[before.file];

@@ -329,6 +329,8 @@ mod compressed;
 mod dialects;
 /// Options and files that cannot be read.
 mod errors;
+/// Files that are followed and rotated.
+mod follow;
 /// Files that are changed while they are read.
 mod growing;
 /// Lists of files: globs, order, new files.

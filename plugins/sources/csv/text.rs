@@ -27,6 +27,8 @@ pub(super) enum Text {
         file: File,
         is_compressed: bool,
     },
+    /// Standard input.
+    Stream(Box<dyn Read + Send>),
 }
 
 impl Text {
@@ -39,23 +41,13 @@ impl Text {
         let is_compressed = compression != Compression::None;
         let mut start = [0; 64];
         let (text, n_start): (Box<dyn Read + Send>, _) = if is_compressed {
-            let mut text = compression.decompress(file.try_clone()?).with_context(reading)?;
-            let (n_start, error) = read_start(&mut text, &mut start);
-            let text = Bytes::new(start[..n_start].to_vec()).chain(ErrorFirst(error)).chain(text);
-            (Box::new(text), n_start)
+            with_start(compression.decompress(file.try_clone()?).with_context(reading)?, &mut start)
         } else {
             let (n_start, error) = read_start(&mut file, &mut start);
             error.map_or(Ok(()), Err).and_then(|()| file.rewind()).with_context(reading)?;
             (Box::new(file.try_clone()?), n_start)
         };
-        let encoding = read_as.encoding.of(&start[..n_start]);
-        if encoding.is_none()
-            && let Some(likely) = likely_utf_16(&start[..n_start])
-        {
-            let label = likely.name().to_ascii_lowercase();
-            bail!("{name} is written in UTF-16; set encoding = \"{label}\"");
-        }
-        Ok(match encoding {
+        Ok(match encoding_of(&start[..n_start], name, read_as)? {
             Some(encoding) => {
                 Text::Decoded { text: Box::new(Transcoder::new(text, encoding)), file, is_compressed }
             }
@@ -64,17 +56,53 @@ impl Text {
         })
     }
 
+    /// The text of standard input.
+    pub(super) fn of_stream(stream: impl Read + Send + 'static, name: Name, read_as: ReadAs) -> Result<Self> {
+        // More bytes may take long to come.
+        let mut start = [0; 4];
+        let (stream, n_start) = with_start(stream, &mut start);
+        let compression = match read_as.compression {
+            Compression::Auto => Compression::of(&start[..n_start]),
+            given => given,
+        };
+        let text = compression.decompress(stream).with_context(|| format!("reading {name}"))?;
+        let (text, n_start) = with_start(text, &mut start);
+        Ok(Text::Stream(match encoding_of(&start[..n_start], name, read_as)? {
+            Some(encoding) => Box::new(Transcoder::new(text, encoding)),
+            None => text,
+        }))
+    }
+
     /// The file on disk.
-    pub(super) fn file(&self) -> &File {
+    pub(super) fn file(&self) -> Option<&File> {
         match self {
-            Text::Plain(file) | Text::Decoded { file, .. } => file,
+            Text::Plain(file) | Text::Decoded { file, .. } => Some(file),
+            Text::Stream(_) => None,
         }
     }
 
-    /// Whether the file ends where its archive says so.
-    pub(super) fn is_compressed(&self) -> bool {
-        matches!(self, Text::Decoded { is_compressed: true, .. })
+    /// Whether the text may go on after its present end.
+    pub(super) fn may_go_on(&self) -> bool {
+        matches!(self, Text::Plain(_) | Text::Decoded { is_compressed: false, .. })
     }
+}
+
+/// The encoding to decode; fails if the text most likely has another one.
+fn encoding_of(start: &[u8], name: Name, read_as: ReadAs) -> Result<Option<&'static encoding_rs::Encoding>> {
+    let encoding = read_as.encoding.of(start);
+    if encoding.is_none()
+        && let Some(likely) = likely_utf_16(start)
+    {
+        let label = likely.name().to_ascii_lowercase();
+        bail!("{name} is written in UTF-16; set encoding = \"{label}\"");
+    }
+    Ok(encoding)
+}
+
+/// Fills `start` with the first bytes of a text, and returns the whole text.
+fn with_start(mut text: impl Read + Send + 'static, start: &mut [u8]) -> (Box<dyn Read + Send>, usize) {
+    let (n_start, error) = read_start(&mut text, start);
+    (Box::new(Bytes::new(start[..n_start].to_vec()).chain(ErrorFirst(error)).chain(text)), n_start)
 }
 
 /// Reads until `start` is full or the text ends. Returns an error with the number of bytes before it.
@@ -104,7 +132,7 @@ impl Read for Text {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Text::Plain(file) => file.read(buffer),
-            Text::Decoded { text, .. } => text.read(buffer),
+            Text::Decoded { text, .. } | Text::Stream(text) => text.read(buffer),
         }
     }
 }

@@ -126,7 +126,7 @@ fn unclosed_quote_is_reported_at_its_start() {
 #[test]
 fn text_after_a_closing_quote_ends_the_row_with_its_line() {
     for (bytes, skipped, error, n_rows) in [
-        (&b"1,\"x\n1,\"q\"\n2,\"q\"\n"[..], 0..5, QuoteError::Unclosed(2), 2),
+        (&b"1,\"x\n1,\"q\"\n2,\"q\"\n"[..], 0..5, QuoteError::ClosedByAnother(2), 2),
         (b"\"x\"y\r\n1\r\n", 0..6, QuoteError::TextAfterQuote { cell: 0, text: 3 }, 1),
         (b"1,\"x\" ,2", 0..8, QuoteError::TextAfterQuote { cell: 2, text: 5 }, 0),
         (b"1,\"\"x\"\n", 0..7, QuoteError::TextAfterQuote { cell: 2, text: 4 }, 0),

@@ -113,3 +113,19 @@ fn zeros_behind_an_archive_are_ignored() {
     archive.resize(archive.len() + 512, 0);
     assert_eq!(TestFiles::of(archive).read(), ok(&[r#"{"n":1}"#, r#"{"n":2}"#]));
 }
+
+#[test]
+fn open_quote_at_the_end_of_a_growing_file_is_left_for_the_next_run() {
+    let files = TestFiles::new(json!({ "path": "t.csv" }));
+    let text = "id,v\n1,a\n2,\"one\n3,two\n";
+    std::fs::write(files.path("t.csv"), text).unwrap();
+    let all = items(&mut files.open(None).unwrap()).unwrap();
+    assert!(all.iter().map(|(item, _)| item).eq(&ok(&[r#"{"id":1,"v":"a"}"#])));
+    let position = all[0].1.position();
+    files.append("t.csv", "end\"\n");
+    assert_eq!(files.read_after(Some(position.clone())), ok(&[r#"{"id":2,"v":"one\n3,two\nend"}"#]));
+    files.write("t.csv", text);
+    let rest = files.read_after(Some(position));
+    assert!(rest[0].as_ref().unwrap_err().contains("the quote that opens here is never closed"), "{rest:?}");
+    assert_eq!(rest[1..], ok(&[r#"{"id":3,"v":"two"}"#]));
+}

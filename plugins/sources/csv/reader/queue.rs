@@ -1,0 +1,258 @@
+//! Which files are read, in which order, and from where.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use runner_core::Name;
+use serde_json::Value;
+
+use super::super::columns::{self, Columns};
+use super::super::files;
+use super::super::header::{after_header, open_after_header};
+use super::super::input::{Input, REPLACED};
+use super::super::position::{CsvPosition, Cursor, End, Round};
+use super::super::rotation::find_moved;
+use super::super::settings::Settings;
+use super::super::snapshot::{is_unread_input_unchanged, modified};
+use super::{OpenFile, Reader};
+use crate::shared::csv::unknown_column;
+
+impl Reader {
+    /// Finds the files and the column types, and checks both before the first row is read.
+    pub(in super::super) fn open(settings: Arc<Settings>, position: Option<Value>) -> Result<Self> {
+        let is_stream = settings.is_standard_input();
+        let mut saved = position.filter(|_| !is_stream).map(CsvPosition::read).transpose()?;
+        let started = saved.as_mut().filter(|saved| saved.is_started());
+        let mut files = started.as_ref().map_or(Vec::new(), |started| started.files.clone());
+        if !is_stream {
+            let found = find(&settings, &files)?;
+            find_moved(&mut files, &found, &settings)?;
+            add_new(&mut files, &found)?;
+        }
+        let (mut current, mut columns) = (0, None);
+        if let Some(started) = started {
+            current = started.file;
+            columns = Some(columns::from_position(started, &settings)?);
+            let n_known = started.files.len();
+            started.files.clone_from_slice(&files[..n_known]);
+        } else if !is_stream {
+            columns = columns::infer(&settings, &files)?;
+        }
+        let start = CsvPosition {
+            delimiter: settings.dialect.grammar.delimiter.into(),
+            header: settings.dialect.has_header,
+            format: settings.format(),
+            ..CsvPosition::default()
+        };
+        let has_started = columns.is_some() && saved.as_ref().is_some_and(CsvPosition::is_started);
+        let mut reader = Reader {
+            n_known: columns.as_ref().filter(|_| has_started).map_or(0, Columns::len),
+            settings,
+            columns,
+            files,
+            round: Arc::new(Round::new(start, Vec::new())),
+            place: 0,
+            open: None,
+            last: None,
+            held: HashSet::new(),
+            failed: None,
+            room: (0, 0),
+            n_bytes_done: 0,
+            n_bytes: 0,
+            is_unread_unchanged: false,
+            replaced_header: None,
+        };
+        if !is_stream {
+            reader.queue_files(current)?;
+            reader.is_unread_unchanged =
+                saved.is_some_and(|saved| is_unread_input_unchanged(&saved, &reader.round.start));
+        }
+        Ok(reader)
+    }
+
+    /// Opens standard input and waits for its first rows.
+    pub(super) fn open_stream(&mut self) -> Result<()> {
+        let settings = Arc::clone(&self.settings);
+        let input = Input::standard_input(Name::new("standard input"), settings.read_as)?;
+        let Some(mut opened) = after_header(input, &settings)? else { return Ok(()) };
+        let mut columns = columns::infer_from_stream(&settings, &mut opened)?;
+        let layout = columns.layout(&opened.names, columns.len(), &settings);
+        self.columns = Some(columns);
+        self.files = vec![opened.input.cursor().clone()];
+        let start = CsvPosition { files: self.files.clone(), ..self.round.start.clone() };
+        self.round = Arc::new(Round::new(start, vec![0]));
+        self.open = Some(OpenFile { input: opened.input, layout, is_held: false });
+        Ok(())
+    }
+
+    /// Whether more rows may come after the last one.
+    pub(in super::super) fn follows(&self) -> bool {
+        self.settings.read_as.follow
+    }
+
+    /// Looks for new rows and new files.
+    pub(in super::super) fn refresh(&mut self) -> Result<()> {
+        // What was written to a file before it was renamed comes first.
+        if let Some((file, mut open)) = self.last.take_if(|(_, open)| open.input.is_displaced()) {
+            open.input.read_to_final_end();
+            open.is_held = false;
+            let start = CsvPosition { file, files: self.files.clone(), ..self.round.start.clone() };
+            self.round = Arc::new(Round::new(start, vec![file]));
+            (self.place, self.open) = (0, Some(open));
+            return Ok(());
+        }
+        let found = find(&self.settings, &self.files)?;
+        find_moved(&mut self.files, &found, &self.settings)?;
+        add_new(&mut self.files, &found)?;
+        if self.columns.is_none() {
+            self.columns = columns::infer(&self.settings, &self.files)?;
+        }
+        let current = self.round.queue.last().copied().unwrap_or(self.round.start.file);
+        self.queue_files(current)
+    }
+
+    /// Queues the files with unread rows: from the current one to the last, then the ones
+    /// before it, which may have grown.
+    fn queue_files(&mut self, current: usize) -> Result<()> {
+        let mut queue = Vec::new();
+        (self.n_bytes, self.n_bytes_done) = (0, 0);
+        let n_files = if self.columns.is_some() { self.files.len() } else { 0 };
+        for index in (current..n_files).chain(0..current.min(n_files)) {
+            let cursor = &mut self.files[index];
+            if cursor.is_gone {
+                continue;
+            }
+            let is_at_end = cursor.end != End::NotReached || self.held.contains(&index);
+            let is_done = is_at_end
+                && match std::fs::metadata(&cursor.path) {
+                    Ok(metadata) => cursor.size == metadata.len() && cursor.modified == modified(&metadata),
+                    // A file that was read to its end may be deleted.
+                    Err(_) => true,
+                };
+            if is_done && self.held.contains(&index) && cursor.is_moved {
+                // Nobody goes on writing it, so its last row is whole after a while.
+            } else if is_done {
+                if cursor.end != End::NotReached {
+                    cursor.snapshot = None;
+                }
+                self.n_bytes += cursor.size;
+                self.n_bytes_done += cursor.size;
+                continue;
+            }
+            self.last.take_if(|(last, _)| *last == index);
+            let Some(open) = self.open_file(index)? else {
+                self.say_held(index, "its header");
+                continue;
+            };
+            let cursor = &mut self.files[index];
+            cursor.snapshot.clone_from(&open.input.cursor().snapshot);
+            cursor.n_columns = open.input.cursor().n_columns;
+            self.n_bytes += open.input.cursor().size;
+            if queue.is_empty() {
+                self.open = Some(open);
+            }
+            queue.push(index);
+        }
+        if let Some(columns) = &self.columns
+            && self.settings.adds_columns
+        {
+            let names = columns.names();
+            if let Some(column) = unknown_column(&self.settings.dialect, &names) {
+                bail!(
+                    "`types` declares column `{column}`, but no file has it; they have {}",
+                    names.join(", ")
+                );
+            }
+        }
+        let types = &self.settings.dialect.types;
+        if queue.is_empty() && !self.round.start.files.is_empty() && self.follows() {
+            return Ok(());
+        }
+        let start = CsvPosition {
+            columns: self.columns.as_ref().map(|columns| columns.as_json(types)).unwrap_or_default(),
+            file: current,
+            files: self.files.clone(),
+            bytes: (0, 0),
+            ..self.round.start.clone()
+        };
+        self.round = Arc::new(Round::new(start, queue));
+        self.place = 0;
+        Ok(())
+    }
+
+    /// Opens a file at its cursor, or after its header; `None` if that may still be incomplete.
+    pub(super) fn open_file(&mut self, index: usize) -> Result<Option<OpenFile>> {
+        let Some(columns) = &mut self.columns else { return Ok(None) };
+        let (settings, cursor) = (&self.settings, &self.files[index]);
+        let has_started = cursor.offset > 0;
+        let name = files::display_path(Path::new(&cursor.path));
+        let opened = open_after_header(&cursor.path, settings);
+        let opened = if has_started {
+            // The header is read again, but the first thing to know is whether this is still the file.
+            opened.with_context(|| cannot_resume(name, cursor))?
+        } else {
+            opened?
+        };
+        let Some(mut opened) = opened else { return Ok(None) };
+        if has_started {
+            if let Some(what) = opened.input.seek_to(cursor)? {
+                let n_lines = cursor.lines;
+                bail!(
+                    "{name} has changed since it was read up to line {n_lines}: {what}. Restore the old file, or \
+                     {REPLACED}"
+                );
+            }
+        } else if settings.dialect.columns.is_empty() {
+            columns.check(&opened.names, name, &self.files[0].path, settings)?;
+            if settings.adds_columns {
+                columns.add_new(&opened, settings)?;
+            }
+        } else if settings.dialect.has_header {
+            let first = self.replaced_header.get_or_insert_with(|| (opened.written.clone(), name));
+            if first.0 != opened.written {
+                bail!(
+                    "{name} has a different header than {}, and `columns` replaces the names of both: read files with \
+                     other columns with a separate source",
+                    first.1
+                );
+            }
+        }
+        let n_columns = match cursor.n_columns {
+            0 if settings.adds_columns => {
+                self.n_known = self.n_known.max(columns.n_up_to(&opened.names));
+                self.n_known
+            }
+            0 => columns.len(),
+            n_columns => n_columns,
+        };
+        if settings.adds_columns {
+            opened.input.set_n_columns(n_columns);
+        }
+        let layout = columns.layout(&opened.names, n_columns, settings);
+        Ok(Some(OpenFile { input: opened.input, layout, is_held: false }))
+    }
+}
+
+fn cannot_resume(name: Name, cursor: &Cursor) -> String {
+    format!("{name} was read up to line {} and cannot be opened now; restore it, or {REPLACED}", cursor.lines)
+}
+
+/// The files that the patterns match.
+fn find(settings: &Settings, known: &[Cursor]) -> Result<Vec<PathBuf>> {
+    let known: HashSet<&Path> =
+        known.iter().filter(|cursor| !cursor.is_gone).map(|cursor| Path::new(&cursor.path)).collect();
+    files::list(&settings.patterns, settings, &known)
+}
+
+/// Adds those of the files that are not known yet.
+fn add_new(files: &mut Vec<Cursor>, found: &[PathBuf]) -> Result<()> {
+    let known: HashSet<PathBuf> =
+        files.iter().filter(|cursor| !cursor.is_gone).map(|cursor| PathBuf::from(&cursor.path)).collect();
+    for path in found.iter().filter(|path| !known.contains(*path)) {
+        let path = path.to_str().with_context(|| format!("the name of {} is not UTF-8", path.display()))?;
+        files.push(Cursor { path: path.to_owned(), ..Cursor::default() });
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! The `csv` source on files that live, in dialects, and on standard input.
+
+use std::io::Write as _;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::csv::{append, env, out, run, set_options};
+use crate::support::wait_until;
+
+const AT_MOST: Duration = Duration::from_secs(60);
+
+#[test]
+fn export_of_a_program_is_read_with_options() {
+    let text = "Report \u{e4}\r\n# made today\r\nTag ;Kurs ;Aktiv\r\n31.12.2024; 1.234,50 ;ja\r\n01.01.2025;;nein;\r\nx;1;y\r\n";
+    let latin: Vec<u8> = text.chars().map(|char| char as u8).collect();
+    let env = env(
+        latin,
+        "delimiter = \";\"\ndecimal = \",\"\nthousands = \".\"\nskip_lines = 1\ncomment = \"#\"\ntrim = true\n\
+         encoding = \"windows-1252\"\nextra_cells = \"drop\"\ncolumns = [\"day\", \"price\", \"active\"]\n\
+         types = { day = { type = \"date\", parse = \"%d.%m.%Y\" }, price = \"float\" }",
+    );
+    let pipeline = env.read("p.toml");
+    env.write("p.toml", pipeline + "[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n");
+    run(&env).assert_code(0);
+    assert_eq!(
+        out(&env),
+        [
+            r#"{"day":"2024-12-31","price":1234.50,"active":"ja"}"#,
+            r#"{"day":"2025-01-01","price":null,"active":"nein"}"#,
+        ]
+    );
+    let letter: Value = serde_json::from_str(env.read("dead.jsonl").trim_end()).expect("one letter");
+    let reason = letter["reason"].as_str().expect("a reason");
+    assert!(
+        reason.contains(
+            "rows.csv:6:1: column `day` is a date in the form `%d.%m.%Y` (declared in the pipeline file)"
+        ),
+        "{reason}"
+    );
+}
+
+#[test]
+fn title_before_the_header_ends_the_run_with_a_question() {
+    let env = env("Prices of 2024\nid,price\n1,2\n2,3\n", "");
+    run(&env).assert_code(1).assert_says(&[
+        "rows.csv:1: the header row has 1 cells, and most rows have 2 or so: is this line the header?",
+        "skip_lines = 1",
+        "comment = \"#\"",
+    ]);
+    set_options(&env, "path = \"rows.csv\"\nskip_lines = 1");
+    run(&env).assert_code(0);
+    assert_eq!(out(&env), [r#"{"id":1,"price":2}"#, r#"{"id":2,"price":3}"#]);
+}
+
+#[test]
+fn standard_input_is_read_as_it_comes() {
+    let env = env("", "");
+    set_options(&env, "path = \"-\"");
+    let mut child = env
+        .command(["run", "p.toml"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starting the binary");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(b"id,v\n1,a\n2,b\n3").expect("writing");
+    wait_until("the first rows arrive", AT_MOST, || out(&env).len() == 2);
+    stdin.write_all(b",c\n4,d").expect("writing");
+    drop(stdin);
+    let output = child.wait_with_output().expect("the run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows =
+        [(1, "a"), (2, "b"), (3, "c"), (4, "d")].map(|(id, v)| format!("{{\"id\":{id},\"v\":\"{v}\"}}"));
+    assert_eq!(out(&env), rows);
+}
+
+#[test]
+fn waiting_for_standard_input_can_be_stopped() {
+    let env = env("", "");
+    set_options(&env, "path = \"-\"");
+    let mut child = env
+        .command(["run", "p.toml", "--for", "1s"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("starting the binary");
+    let stdin = child.stdin.take().expect("piped");
+    wait_until("the run ends", AT_MOST, || child.try_wait().expect("waiting").is_some());
+    assert_eq!(child.wait().expect("the run").code(), Some(0));
+    drop(stdin);
+}
+
+#[test]
+fn followed_file_is_read_across_rotation_and_kill() {
+    let env = env("id\n1\n", "follow = true");
+    let child = env.start(["run", "p.toml"]);
+    wait_until("the first row arrives", AT_MOST, || out(&env).len() == 1);
+    append(&env, "rows.csv", "2\n3");
+    wait_until("the second row arrives", AT_MOST, || out(&env).len() == 2);
+    append(&env, "rows.csv", "3\n");
+    std::fs::rename(env.path("rows.csv"), env.path("rows.csv.1")).expect("renaming");
+    env.write("rows.csv", "id\n4\n");
+    wait_until("rows of both files arrive", AT_MOST, || out(&env).len() == 4);
+    // The checkpoint is written once a second.
+    wait_until("the checkpoint is written", AT_MOST, || {
+        env.run(["checkpoint", "show", "p.toml"]).stdout.contains("rows.csv.1")
+    });
+    child.signal(Signal::SIGKILL);
+    drop(child);
+    append(&env, "rows.csv", "5\n");
+    std::fs::rename(env.path("rows.csv.1"), env.path("rows.csv.2")).expect("renaming");
+    std::fs::rename(env.path("rows.csv"), env.path("rows.csv.1")).expect("renaming");
+    env.write("rows.csv", "id\n6\n");
+    let child = env.start(["run", "p.toml"]);
+    wait_until("the last row arrives", AT_MOST, || out(&env).contains(&r#"{"id":6}"#.to_owned()));
+    child.signal(Signal::SIGTERM);
+    child.wait(AT_MOST).assert_code(0);
+    let mut ids: Vec<String> = out(&env);
+    ids.dedup();
+    let expected = [1, 2, 33, 4, 5, 6].map(|id| format!("{{\"id\":{id}}}"));
+    assert_eq!(ids, expected, "only rows in flight at the kill may come again");
+}
+
+#[test]
+fn many_files_take_time_in_proportion() {
+    let seconds = |n_files: u32| {
+        let env = env("", "");
+        for n in 0..n_files {
+            env.write(format!("data/{n:05}.csv"), format!("n\n{n}\n"));
+        }
+        set_options(&env, "path = \"data/*.csv\"");
+        let started = std::time::Instant::now();
+        run(&env).assert_code(0);
+        let seconds = started.elapsed().as_secs_f64();
+        assert_eq!(out(&env).len(), n_files as usize);
+        seconds
+    };
+    let (few, many) = (seconds(500), seconds(4_000));
+    assert!(many < 24.0 * few.max(0.2), "500 files took {few:.2} s, 4,000 {many:.2} s");
+}
