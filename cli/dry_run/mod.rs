@@ -15,7 +15,7 @@ use crate::arguments::RunArguments;
 use crate::exit::{Exit, is_stdout_open, print_error, print_message};
 use crate::run::stop_after;
 use crate::run_many::{self, Outcome, RunSettings};
-use crate::signals::{Shutdown, SignalHandlers};
+use crate::signals::Shutdown;
 
 /// Runs the pipelines as dry runs, each with the first `n_records` of every source.
 pub(crate) fn run(pipelines: Vec<Pipeline>, n_records: u64, arguments: &RunArguments) -> Exit {
@@ -61,14 +61,12 @@ async fn run_all(
     arguments: &RunArguments,
     shutdown: &Shutdown,
 ) -> Result<Vec<Outcome>> {
-    let handlers = SignalHandlers::install()?;
     let settings =
         RunSettings { from_start: arguments.from_start, drain_timeout: arguments.drain_timeout.into() };
-    let background =
-        async { tokio::join!(handlers.watch(shutdown.clone()), stop_after(arguments.run_for, shutdown)) };
+    let _signals = shutdown.watch_signals(Some(settings.drain_timeout))?;
     tokio::select! {
         outcomes = run_many::run_all(pipelines, settings, shutdown) => Ok(outcomes),
-        _ = background => unreachable!("`stop_after` does not return"),
+        () = stop_after(arguments.run_for, shutdown) => unreachable!("it does not return"),
     }
 }
 
