@@ -47,7 +47,7 @@ error: unknown option `delimeter` for source `csv`
 5 | delimeter = ***
   | ^^^^^^^^^ source `csv` has no such option
   |
-  = note: it has: path, delimiter, header, columns, types, null_values, compression
+  = note: it has: path, delimiter, header, columns, types, null_values, skip_lines, comment, quote, escape, decimal, thousands, trim, encoding, extra_cells, missing_cells, new_columns, compression, follow
 help: a similar name exists
   |
 5 - delimeter = ***

@@ -138,6 +138,9 @@ fn many_files_take_time_in_proportion() {
         assert_eq!(out(&env).len(), n_files as usize);
         seconds
     };
-    let (few, many) = (seconds(500), seconds(4_000));
-    assert!(many < 24.0 * few.max(0.2), "500 files took {few:.2} s, 4,000 {many:.2} s");
+    // Eight times as many files: time that grows with the square would be 64 times as long. Other tests run at the
+    // same time, so one slow try proves nothing.
+    let mut tries = (0..3).map(|_| (seconds(500), seconds(4_000)));
+    let is_linear = tries.any(|(few, many)| many < 24.0 * few.max(0.2));
+    assert!(is_linear, "4,000 files took more than 24 times as long as 500, three times in a row");
 }

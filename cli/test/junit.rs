@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn report_escapes_what_xml_does_not_allow() {
-        let failed = vec!["a < \"b\" & \u{1b}[31mc\u{1b}[0m\u{7}".to_owned()];
+        let failed = vec!["a < \"b\" & \u{1b}[31mc\u{1b}[0m\u{fffe}".to_owned()];
         let tests = vec![
             Tested { name: "one".into(), failures: Vec::new(), time: Duration::from_millis(1500) },
             Tested { name: "t<o".into(), failures: failed, time: Duration::ZERO },

@@ -5,7 +5,6 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
 use tracing::{info, warn};
 
 use super::files::display_path;
@@ -19,11 +18,11 @@ use super::snapshot::modified;
 /// A file is known by what was read of it, and by its inode: a copy with the same beginning is another file, unless
 /// the old path holds something else by now, as after copying and truncating. With `follow` a file that cannot be
 /// found is gone, and what has taken its path is new; otherwise the path stays and opening it says what is wrong.
-pub(super) fn find_moved(cursors: &mut [Cursor], found: &[PathBuf], settings: &Settings) -> Result<()> {
+pub(super) fn find_moved(cursors: &mut [Cursor], found: &[PathBuf], settings: &Settings) {
     let is_lost: Vec<usize> =
         (0..cursors.len()).filter(|&index| !is_in_place(&cursors[index], settings)).collect();
     if is_lost.is_empty() {
-        return Ok(());
+        return;
     }
     let mut claimed: HashSet<PathBuf> = HashSet::new();
     for (index, cursor) in cursors.iter().enumerate() {
@@ -61,7 +60,6 @@ pub(super) fn find_moved(cursors: &mut [Cursor], found: &[PathBuf], settings: &S
             None => {}
         }
     }
-    Ok(())
 }
 
 /// Whether the path of a cursor leads to its file, as far as there is a reason to doubt it.

@@ -77,9 +77,9 @@ mod tests {
         }
         assert_eq!(passed[..4], [0, 10, 10, 60].map(Duration::from_secs));
         for window in passed.windows(4) {
-            assert!(window[3] - window[0] >= Duration::from_secs(60), "{passed:?}");
+            assert!(window[3] >= window[0] + Duration::from_secs(60), "{passed:?}");
         }
-        assert_eq!(passed[7] - passed[6], Duration::ZERO);
+        assert_eq!(passed[7], passed[6]);
     }
 
     #[test]

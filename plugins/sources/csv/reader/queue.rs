@@ -28,7 +28,7 @@ impl Reader {
         let mut files = started.as_ref().map_or(Vec::new(), |started| started.files.clone());
         if !is_stream {
             let found = find(&settings, &files)?;
-            find_moved(&mut files, &found, &settings)?;
+            find_moved(&mut files, &found, &settings);
             add_new(&mut files, &found)?;
         }
         let (mut current, mut columns) = (0, None);
@@ -104,7 +104,7 @@ impl Reader {
             return Ok(());
         }
         let found = find(&self.settings, &self.files)?;
-        find_moved(&mut self.files, &found, &self.settings)?;
+        find_moved(&mut self.files, &found, &self.settings);
         add_new(&mut self.files, &found)?;
         if self.columns.is_none() {
             self.columns = columns::infer(&self.settings, &self.files)?;
