@@ -208,6 +208,27 @@ fn dry_run_names_the_topic_and_the_object_without_a_service() {
 }
 
 #[test]
+fn answer_of_an_api_goes_through_the_options_of_the_source() {
+    let env = env(
+        "[sources.api]\ntype = \"http\"\nendpoint = \"http://127.0.0.1:1/{{ symbol }}\"\nrecords = \"/data\"\n\
+         interval = \"1h\"\nfor_each = [{ symbol = \"^nya\", index = \"NYA\" }, { symbol = \"^hsi\", index = \"HSI\" }]\n\
+         pagination = { type = \"next_url\", next = \"/next\" }\nremap = '.c = to_float!(.c)'\n\
+         add = { Index = \"{{ index }}\" }\n\
+         [sinks.out]\ntype = \"null\"\ninputs = [\"api\"]\n\
+         [[tests]]\nname = \"a page\"\n[[tests.inputs]]\nat = \"api\"\nanswer = \"page.json\"\n\
+         element = { symbol = \"^hsi\" }\n[[tests.outputs]]\nat = \"out\"\n\
+         records = ['{\"c\":1.5,\"Index\":\"HSI\"}', '{\"c\":2.0,\"Index\":\"HSI\"}']\nrejected = 1\n",
+    );
+    env.write(
+        "page.json",
+        "{\"data\":[{\"c\":\"1.5\"},{\"c\":\"x\"},{\"c\":\"2\"}],\"next\":\"http://127.0.0.1:1/2\"}",
+    );
+    let outcome = env.run(["test", "p.toml"]);
+    outcome.assert_code(0);
+    assert_eq!(outcome.stdout, "p.toml\n  ok    a page\n1 passed, 0 failed\n");
+}
+
+#[test]
 fn outputs_of_a_route_are_tested_by_name_and_shown() {
     let routed = |at: &str| {
         format!(

@@ -12,6 +12,7 @@ mod elements;
 mod emit;
 mod error;
 mod field;
+mod fixture;
 mod held;
 mod hints;
 mod incremental;
@@ -232,6 +233,7 @@ impl HttpConfig {
             max_answer: self.max_answer.unwrap_or(MAX_ANSWER).as_usize(),
             has_answered: AtomicBool::new(false),
             lost_cookie: AtomicBool::new(false),
+            fixture: None,
         };
         let settings = Settings {
             timeout: self.timeout.unless_zero(),

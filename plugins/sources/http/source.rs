@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runner_core::{Error, Failure, Next, Replay, Result, Source, Start, async_trait};
+use runner_core::{Error, Failure, Next, ReadsFixture, Replay, Result, Source, Start, async_trait};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
@@ -82,6 +82,10 @@ impl Source for Http {
 
     fn can_resume_from(&self, identity: &str) -> bool {
         self.client.is_former_identity(&self.settings.identity, identity)
+    }
+
+    fn fixture(&mut self) -> Option<&mut dyn ReadsFixture> {
+        Some(self)
     }
 
     async fn open(&mut self, start: &Start) -> Result<(), Failure> {
