@@ -22,7 +22,6 @@ pub(crate) struct DocumentReader {
 
 impl DocumentReader {
     /// A reader of texts in this dialect.
-    #[allow(dead_code, reason = "the option `csv` of the `http` source will need it")]
     pub(crate) fn new(dialect: Dialect) -> Self {
         DocumentReader { dialect: Arc::new(dialect), layout: None }
     }

@@ -55,7 +55,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 use runner_core::{
-    BuildContext, ByteSize, HumanDuration, Name, OptionErrors, Plugin, Result, Secret, Source, SourceConfig,
+    BuildContext, ByteSize, HumanDuration, Name, OptionError, OptionErrors, Plugin, Result, Secret, Source,
+    SourceConfig,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -80,6 +81,7 @@ use self::request_template::RequestTemplate;
 use self::responses::Responses;
 use self::source::{Http, Settings};
 use self::unchanged::Unchanged;
+use crate::shared::csv::{DialectOptions, DocumentReader};
 
 /// The maximum size of a response, which is kept in memory.
 const MAX_ANSWER: ByteSize = ByteSize::from_mib(256);
@@ -138,6 +140,9 @@ struct HttpConfig {
     /// The format of the responses.
     #[serde(default)]
     codec: Codec,
+    /// With `codec = "csv"`: how the rows are written, with options of the `csv` source, as in
+    /// `{ delimiter = ";", decimal = ",", null_values = ["N/D"] }`.
+    csv: Option<DialectOptions>,
     /// The location of the records in a JSON response, as a JSON pointer such as
     /// `"/data/items"`: an array of records, or an object that is one record.
     #[serde(default)]
@@ -201,7 +206,8 @@ impl SourceConfig for HttpConfig {
 }
 
 impl HttpConfig {
-    fn source(self, context: &BuildContext) -> Result<Http> {
+    fn source(mut self, context: &BuildContext) -> Result<Http> {
+        let csv = self.csv_reader()?;
         let walks = self.walk_options(context)?;
         let mut endpoint = OptionErrors::with(self.check().err(), self.endpoint())?;
         let credentials = Credentials::new(self.auth.as_ref())?;
@@ -258,6 +264,18 @@ impl HttpConfig {
             add: walks.add,
             shape: walks.shape,
         };
-        Ok(Http::new(client, settings))
+        let mut http = Http::new(client, settings);
+        http.csv_reader = csv;
+        Ok(http)
+    }
+
+    fn csv_reader(&mut self) -> Result<DocumentReader> {
+        match self.csv.take() {
+            Some(_) if self.codec != Codec::Csv => {
+                Err(OptionError::new("csv", "it describes rows, so it needs `codec = \"csv\"`"))
+            }
+            Some(options) => Ok(DocumentReader::new(options.dialect("csv.")?)),
+            None => Ok(DocumentReader::default()),
+        }
     }
 }

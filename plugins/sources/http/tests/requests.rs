@@ -93,6 +93,11 @@ async fn options_that_do_not_go_together_are_refused() {
     let server = MockServer::builder().start().await;
     let error = |options: Value| build(&server, options).err().expect("an error").to_string();
     assert!(error(json!({"codec": "csv", "records": "/data"})).starts_with("`records`: "));
+    assert!(error(json!({"csv": {"delimiter": ";"}})).starts_with("`csv`: "));
+    assert!(
+        error(json!({"codec": "csv", "csv": {"decimal": ",", "thousands": ","}}))
+            .starts_with("`csv.thousands`: ")
+    );
     let cursor = json!({"type": "cursor", "cursor": "/next", "param": "after"});
     assert!(error(json!({"codec": "ndjson", "pagination": cursor})).starts_with("`pagination`: "));
     assert!(error(json!({"interval": "0s"})).starts_with("`interval`: "));
