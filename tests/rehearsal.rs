@@ -153,6 +153,29 @@ fn stock_pipelines_pass_their_own_tests() {
 }
 
 #[test]
+fn pipelines_of_the_shaping_page_pass_their_tests() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/shaping.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let blocks = page.split("\n```toml\n").skip(1).map(|rest| {
+        let (block, _) = rest.split_once("\n```\n").expect("a block that ends");
+        format!("{block}\n")
+    });
+    let pipelines: Vec<String> = blocks.filter(|block| block.contains("[[tests]]")).collect();
+    assert!(pipelines.len() >= 10, "only {} pipelines were found", pipelines.len());
+    let env = TestEnv::new();
+    let mut arguments = vec!["test".to_owned()];
+    for (pipeline, number) in pipelines.iter().zip(1..) {
+        let name = format!("p{number}.toml");
+        env.write(&name, pipeline);
+        arguments.push(name);
+    }
+    let outcome = env.run(arguments);
+    outcome.assert_code(0);
+    let passed = outcome.stdout.matches("  ok    ").count();
+    assert!(passed >= pipelines.len(), "{}", outcome.stdout);
+}
+
+#[test]
 fn dry_run_shows_every_stage_and_stores_nothing() {
     let env = env(&file_sink());
     let outcome = env.run(["run", "p.toml", "--data-dir", "state", "--dry-run", "2"]);
