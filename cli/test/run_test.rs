@@ -116,12 +116,16 @@ impl<'a> Expected<'a> {
         } else if let Some(count) = self.output.count
             && count != actual.len() as u64
         {
-            failures.push(format!("`{at}`: expected {count} records, found {}", actual.len()));
+            failures.push(format!("`{at}`: expected {}, found {}", n_records(count), actual.len()));
         }
         if let Some(rejected) = self.output.rejected
             && rejected != rejects.len() as u64
         {
-            failures.push(format!("`{at}`: expected {rejected} rejected records, found {}", rejects.len()));
+            failures.push(format!(
+                "`{at}`: expected {} to be rejected, found {}",
+                n_records(rejected),
+                rejects.len()
+            ));
         }
         if !failures.is_empty() {
             let shown = rejects.iter().take(MAX_REJECTS);
@@ -132,4 +136,8 @@ impl<'a> Expected<'a> {
         }
         failures
     }
+}
+
+fn n_records(n: u64) -> String {
+    if n == 1 { "1 record".to_owned() } else { format!("{n} records") }
 }
