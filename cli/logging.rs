@@ -44,6 +44,7 @@ pub(crate) fn start_at(default: &str, common: &Common, bars: &MultiProgress) -> 
 }
 
 /// The default of the demo: warnings, except that its topics have one replica, as its cloud has one broker.
+#[cfg(feature = "local")]
 pub(crate) fn demo_levels() -> String {
     format!("warn,{LIBRARY_LEVELS},runner_plugins::sinks::kafka::topic=error")
 }
