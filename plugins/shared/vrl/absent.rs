@@ -16,11 +16,11 @@ pub(crate) struct Program(Infallible);
 
 /// What a program can read as `%name`.
 #[derive(Default)]
-pub(crate) struct Metadata;
+pub(crate) struct Metadata {}
 
 impl Metadata {
     pub(crate) fn new<'a>(_: impl IntoIterator<Item = (&'a str, Value)>) -> Self {
-        Metadata
+        Metadata {}
     }
 }
 
