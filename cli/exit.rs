@@ -19,7 +19,7 @@ pub(crate) enum Exit {
     Failed,
     /// Invalid command line.
     Usage,
-    /// A bad record ended the run, since there is no `[dead_letter]`: another run ends the same way (sysexits:
+    /// A bad record ended the run, because the file has no `[dead_letter]`: another run ends the same way (sysexits:
     /// `EX_DATAERR`).
     BadRecord,
     /// A service could not be reached in time (sysexits: `EX_UNAVAILABLE`).

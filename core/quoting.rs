@@ -4,7 +4,7 @@ use std::fmt;
 
 use anyhow::Error;
 
-/// What stands in a log in place of a value.
+/// The text that replaces a value in the log.
 const HIDDEN: &str = "***";
 
 /// The reason of a reject that quotes a value of the record.

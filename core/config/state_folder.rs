@@ -30,9 +30,9 @@ pub(super) fn find(
     if let Some(path) = given.next() {
         place.path = path;
     } else {
-        let root = root.as_ref().ok_or(
-            "there is no HOME to keep checkpoints in: name a folder with `data_dir` or RUNNER_DATA_DIR",
-        )?;
+        let root = root
+            .as_ref()
+            .ok_or("HOME is not set, so checkpoints have no folder: set `data_dir` or RUNNER_DATA_DIR")?;
         // Two projects may both have a `producer.toml`: the folder of the file tells them apart. Where a link leads to
         // that folder, as in `current -> releases/2`, the place of the link comes first, since it stays when the link
         // is changed.

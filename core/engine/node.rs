@@ -29,7 +29,7 @@ pub(crate) struct Node {
     pub(crate) retry: RetryLimits,
     pub(crate) pipeline: Arc<str>,
     pub(crate) rejects: RejectsTo,
-    /// Whether nothing is stored and nobody waits; see `rehearsal.rs`.
+    /// Whether this is a rehearsal: no sink stores records, and pauses are skipped. See `rehearsal.rs`.
     pub(crate) is_rehearsal: bool,
 }
 

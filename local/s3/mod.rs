@@ -1,6 +1,6 @@
 //! A store: S3 over a folder. A bucket is a folder, an object is a plain file in its bucket.
 //!
-//! `s3s` implements the protocol. There are no content types and no checksums, and metadata are kept in memory only.
+//! `s3s` implements the protocol. The store keeps no content types and no checksums, and metadata in memory only.
 
 mod calls;
 mod listing;

@@ -8,6 +8,16 @@ use runner_core::TableHeader;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+/// The names in a JSON pointer, without their escapes (RFC 6901). The empty pointer has none.
+pub(crate) fn pointer_names(pointer: &str) -> Vec<String> {
+    pointer.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~")).collect()
+}
+
+/// A name as a JSON pointer writes it.
+pub(crate) fn pointer_name(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
 /// Where a value is in a record: the name of a field, or a JSON pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Path {
@@ -18,10 +28,7 @@ pub(crate) struct Path {
 
 impl From<String> for Path {
     fn from(text: String) -> Self {
-        let names = match text.strip_prefix('/') {
-            None => vec![text.clone()],
-            Some(names) => names.split('/').map(|name| name.replace("~1", "/").replace("~0", "~")).collect(),
-        };
+        let names = if text.starts_with('/') { pointer_names(&text) } else { vec![text.clone()] };
         Path { text, names }
     }
 }

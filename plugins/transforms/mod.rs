@@ -7,5 +7,7 @@ mod remap;
 mod route;
 mod sample;
 mod select;
+#[cfg(test)]
+mod test_rows;
 mod throttle;
 mod to_json;

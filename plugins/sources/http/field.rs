@@ -10,6 +10,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use crate::shared::json_paths::pointer_names;
+
 /// The place of a field in a record.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
@@ -29,11 +31,10 @@ impl TryFrom<String> for Field {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let tokens = match text.strip_prefix('/') {
-            Some(rest) => rest.split('/').map(|token| token.replace("~1", "/").replace("~0", "~")).collect(),
-            None if text.is_empty() => return Err("expected the name of a field, got an empty text".into()),
-            None => vec![text.clone()],
-        };
+        if text.is_empty() {
+            return Err("expected the name of a field, got an empty text".into());
+        }
+        let tokens = if text.starts_with('/') { pointer_names(&text) } else { vec![text.clone()] };
         Ok(Field { text, tokens })
     }
 }

@@ -10,6 +10,7 @@ use super::link::next_target;
 use super::pointer::{Located, Pointer};
 use super::scan::Children;
 use super::source::Http;
+use crate::shared::json_paths::pointer_name;
 
 /// Which warnings were given.
 #[derive(Debug, Default)]
@@ -186,7 +187,7 @@ impl Http {
                 let (name, array) =
                     members.iter().find(|(_, is_array)| *is_array).unwrap_or(members.first()?);
                 let records = &self.settings.records;
-                let path = format!("{records}/{}", name.replace('~', "~0").replace('/', "~1"));
+                let path = format!("{records}/{}", pointer_name(name));
                 let option = if *array {
                     format!("if the records are inside, set `records`, for example to \"{path}\"")
                 } else {

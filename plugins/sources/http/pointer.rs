@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::scan::{self, Children, ScanError};
+use crate::shared::json_paths::{pointer_name, pointer_names};
 
 /// A JSON pointer; the empty one is the whole response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -27,8 +28,7 @@ impl TryFrom<String> for Pointer {
                 "`{text}` is not a JSON pointer: it must begin with a slash, as in \"/{text}\""
             ));
         }
-        let tokens =
-            text.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~")).collect();
+        let tokens = pointer_names(&text);
         Ok(Pointer { text, tokens })
     }
 }
@@ -79,7 +79,7 @@ impl Pointer {
                 }
             }
             path.push('/');
-            path.push_str(&token.replace('~', "~0").replace('/', "~1"));
+            path.push_str(&pointer_name(token));
         }
         Ok(Located::At(value))
     }

@@ -1,35 +1,20 @@
 //! Fields, types and rejections, for rows and for JSON.
 
-use std::sync::Arc;
-
-use runner_core::testing::{Collected, apply, batch, context, record, records};
-use runner_core::{Batch, Body, Column, ColumnType, Row, Table, TableHeader};
+use runner_core::testing::{Collected, apply, batch, context, records};
+use runner_core::{Batch, Body, ColumnType};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::transforms::test_rows;
 
 pub(super) fn select(options: Value) -> Box<dyn Transform> {
     let config: SelectConfig = serde_json::from_value(options).unwrap();
     config.build(&context()).unwrap()
 }
 
-/// Rows of columns that are text unless their name says otherwise; `NA` is null.
+/// Rows in which `NA` is null.
 pub(super) fn rows(columns: &[(&str, ColumnType)], rows: &[&[&str]]) -> Batch {
-    let column = |&(name, kind): &(&str, ColumnType)| Column { name: name.into(), kind, nullable: true };
-    let columns = columns.iter().map(column).collect();
-    let header = Arc::new(TableHeader::new(columns, b',', vec!["NA".into()]));
-    let (mut cells, mut ends) = (Vec::new(), Vec::new());
-    for cell in rows.iter().copied().flatten() {
-        cells.extend_from_slice(cell.as_bytes());
-        ends.push(cells.len() as u32);
-    }
-    let table = Arc::new(Table::new(header, cells, ends));
-    let record = |index| {
-        let mut record = record("", index as u64);
-        record.body = Body::Row(Row::new(Arc::clone(&table), index));
-        record
-    };
-    batch((0..rows.len()).map(record))
+    test_rows::rows(columns, "NA", rows)
 }
 
 /// The bodies as JSON; a row is still a row.

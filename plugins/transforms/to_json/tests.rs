@@ -1,25 +1,14 @@
 //! Rows and JSON become compact JSON on one line.
 
-use runner_core::testing::{Collected, apply, batch, record, records};
-use runner_core::{Column, ColumnType, Record, Table};
+use runner_core::testing::{Collected, apply, records};
+use runner_core::{ColumnType, Record};
 
 use super::*;
+use crate::transforms::test_rows;
 
 fn rows(names: &[&str], kind: ColumnType, rows: &[&[&str]]) -> Batch {
-    let columns = names.iter().map(|&name| Column { name: name.into(), kind, nullable: true }).collect();
-    let header = Arc::new(TableHeader::new(columns, b',', vec!["".into()]));
-    let (mut cells, mut ends) = (Vec::new(), Vec::new());
-    for cell in rows.iter().copied().flatten() {
-        cells.extend_from_slice(cell.as_bytes());
-        ends.push(cells.len() as u32);
-    }
-    let table = Arc::new(Table::new(header, cells, ends));
-    let record = |index| {
-        let mut record = record("", index as u64);
-        record.body = Body::Row(Row::new(Arc::clone(&table), index));
-        record
-    };
-    batch((0..rows.len()).map(record))
+    let columns: Vec<(&str, ColumnType)> = names.iter().map(|&name| (name, kind)).collect();
+    test_rows::rows(&columns, "", rows)
 }
 
 fn to_json(keys: Keys) -> ToJson {
