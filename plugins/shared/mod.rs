@@ -9,5 +9,7 @@ pub(crate) mod json_paths;
 pub(crate) mod json_text;
 pub(crate) mod kafka;
 pub(crate) mod key_template;
+#[cfg(test)]
+pub(crate) mod test_rows;
 pub(crate) mod values;
 pub(crate) mod vrl;

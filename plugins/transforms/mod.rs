@@ -7,7 +7,5 @@ mod remap;
 mod route;
 mod sample;
 mod select;
-#[cfg(test)]
-mod test_rows;
 mod throttle;
 mod to_json;

@@ -5,7 +5,7 @@ use runner_core::{Batch, Body, ColumnType};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::transforms::test_rows;
+use crate::shared::test_rows;
 
 pub(super) fn select(options: Value) -> Box<dyn Transform> {
     let config: SelectConfig = serde_json::from_value(options).unwrap();

@@ -4,7 +4,7 @@ use runner_core::testing::{Collected, apply, records};
 use runner_core::{ColumnType, Record};
 
 use super::*;
-use crate::transforms::test_rows;
+use crate::shared::test_rows;
 
 fn rows(names: &[&str], kind: ColumnType, rows: &[&[&str]]) -> Batch {
     let columns: Vec<(&str, ColumnType)> = names.iter().map(|&name| (name, kind)).collect();

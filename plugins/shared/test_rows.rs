@@ -6,7 +6,7 @@ use runner_core::testing::{batch, record};
 use runner_core::{Batch, Body, Column, ColumnType, Row, Table, TableHeader};
 
 /// A batch of rows; a cell that is `null_value` is null.
-pub(super) fn rows(columns: &[(&str, ColumnType)], null_value: &str, rows: &[&[&str]]) -> Batch {
+pub(crate) fn rows(columns: &[(&str, ColumnType)], null_value: &str, rows: &[&[&str]]) -> Batch {
     let column = |&(name, kind): &(&str, ColumnType)| Column { name: name.into(), kind, nullable: true };
     let columns = columns.iter().map(column).collect();
     let header = Arc::new(TableHeader::new(columns, b',', vec![null_value.into()]));
