@@ -36,6 +36,7 @@ impl S3 for Store {
 
     async fn delete_bucket(&self, request: Asks<dto::DeleteBucketInput>) -> Answers<dto::DeleteBucketOutput> {
         let path = self.0.bucket(&request.input.bucket)?;
+        let _lock = self.0.lock();
         if has_file(&path).map_err(failed)? {
             return Err(s3_error!(
                 BucketNotEmpty,

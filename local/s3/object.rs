@@ -20,7 +20,7 @@ impl Buckets {
         if s3s::path::check_bucket_name(bucket) && path.is_dir() {
             return Ok(path);
         }
-        Err(s3_error!(NoSuchBucket, "The specified bucket does not exist: {bucket}"))
+        Err(no_such_bucket(bucket))
     }
 
     /// The path of an object, which need not exist.
@@ -39,7 +39,8 @@ impl Buckets {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, ()> {
+    /// Held while buckets and objects change.
+    pub(super) fn lock(&self) -> MutexGuard<'_, ()> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -69,7 +70,7 @@ impl Buckets {
         if_match: Option<&ETagCondition>,
         if_none_match: Option<&ETagCondition>,
     ) -> S3Result<ETag> {
-        let path = self.path(bucket, key)?;
+        let (in_bucket, path) = (self.bucket(bucket)?, self.path(bucket, key)?);
         let _lock = self.lock();
         let existing = fs::metadata(&path).ok().filter(Metadata::is_file).map(|it| e_tag(&it));
         if if_match.is_some() && existing.is_none() {
@@ -88,14 +89,18 @@ impl Buckets {
             return Err(conflict("objects below it"));
         }
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|error| match error.kind() {
+            create_folders(&in_bucket, folder).map_err(|error| match error.kind() {
                 ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
                     conflict("one with a prefix of its key")
                 }
+                ErrorKind::NotFound => no_such_bucket(bucket),
                 _ => failed(error),
             })?;
         }
-        let stored = file.persist(&path).map_err(|error| failed(error.error))?;
+        let stored = file.persist(&path).map_err(|error| match error.error.kind() {
+            ErrorKind::NotFound => no_such_bucket(bucket),
+            _ => failed(error.error),
+        })?;
         Ok(e_tag(&stored.metadata().map_err(failed)?))
     }
 
@@ -114,6 +119,22 @@ impl Buckets {
         }
         Ok(())
     }
+}
+
+fn no_such_bucket(bucket: &str) -> S3Error {
+    s3_error!(NoSuchBucket, "The specified bucket does not exist: {bucket}")
+}
+
+/// Creates the folders between a bucket and an object, and never the bucket, which may have been removed meanwhile.
+fn create_folders(bucket: &Path, folder: &Path) -> io::Result<()> {
+    let mut missing: Vec<&Path> = folder.ancestors().take_while(|it| *it != bucket).collect();
+    while let Some(folder) = missing.pop() {
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists || !folder.is_dir() => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Refuses keys that are not a plain path: a file system would read them as another path.
@@ -158,4 +179,27 @@ pub(super) fn has_file(path: &Path) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_created_below_a_bucket_that_exists_only() {
+        let root = tempfile::tempdir().unwrap();
+        let bucket = root.path().join("bucket");
+        let folder = bucket.join("a/b");
+        assert_eq!(create_folders(&bucket, &folder).unwrap_err().kind(), ErrorKind::NotFound);
+        assert!(!bucket.exists());
+
+        fs::create_dir(&bucket).unwrap();
+        create_folders(&bucket, &folder).unwrap();
+        create_folders(&bucket, &folder).unwrap();
+        assert!(folder.is_dir());
+
+        fs::write(folder.join("object"), "x").unwrap();
+        let below = folder.join("object");
+        assert_eq!(create_folders(&bucket, &below).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    }
 }
