@@ -6,9 +6,11 @@ use std::ffi::OsStr;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use rdkafka::producer::BaseRecord;
 use runner_needs::needs;
 
 use crate::support::kafka::Broker;
@@ -56,6 +58,48 @@ impl Reading {
 
 fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|n| n.to_string()).collect()
+}
+
+/// A stop must not move the group past a record that arrives while the consumer leaves.
+#[needs(kafka)]
+#[test]
+fn stops_while_records_arrive_skip_none() {
+    const PARTITIONS: usize = 3;
+    let broker = Broker::shared();
+    let topic = broker.create_topic("arriving", PARTITIONS as i32);
+    let reading = Reading::new(broker, &topic, ["", "", ""]);
+    let (payloads, is_over) = (numbers(0..200_000), AtomicBool::new(false));
+    let n_records = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut n = 0;
+            let records = payloads.iter().take_while(|_| !is_over.load(Ordering::Relaxed)).map(|payload| {
+                // The pace of the records; slower than the consumer, so that it has read all there are.
+                std::thread::sleep(Duration::from_micros(500));
+                n += 1;
+                BaseRecord::to(&topic).partition((n % PARTITIONS) as i32).payload(payload.as_bytes())
+            });
+            broker.produce_records(records);
+            n
+        });
+        for _ in 0..20 {
+            let run = reading.env.start(["run", "reads.toml"]);
+            let size = || std::fs::metadata(reading.env.path("out.txt")).map_or(0, |it| it.len());
+            let before = size();
+            wait_until("more lines", SOON, || size() > before);
+            run.signal(Signal::SIGTERM);
+            run.wait(SOON).assert_code(0);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        writer.join().expect("the writer")
+    });
+    let rest = reading.env.read("reads.toml").replace("group_id", "stop = \"at_end\"\ngroup_id");
+    reading.env.write("reads.toml", rest);
+    reading.env.run(["run", "reads.toml"]).assert_code(0);
+    let mut read: Vec<usize> = reading.lines().iter().map(|line| line.parse().expect("a number")).collect();
+    read.sort_unstable();
+    let missing = (0..n_records).find(|n| read.binary_search(n).is_err());
+    assert_eq!(missing, None, "the first missing of {n_records} records");
+    assert_eq!(read.len(), n_records, "a stop in order repeats no record");
 }
 
 #[needs(kafka)]

@@ -274,7 +274,8 @@ impl Assignment {
     }
 
     /// Stores offsets behind transaction markers, which are not records: `positions` is greater than the
-    /// next offset of the last record. Only where all records have been delivered.
+    /// next offset of the last record. Only where all records have been delivered, and only if no batch was dropped:
+    /// the client is ahead of a dropped batch.
     pub(super) fn skip_markers(
         &self,
         positions: &ClientPositions,
@@ -282,6 +283,9 @@ impl Assignment {
     ) {
         let skipped = {
             let state = self.state();
+            if state.is_recreated {
+                return;
+            }
             let delivered = state.partitions.iter().filter(|it| it.taken == it.stored);
             let next = delivered.map(|it| (it, it.position(positions)));
             let next = next.filter(|(it, position)| *position > it.stored);

@@ -375,8 +375,10 @@ impl Reader {
     /// Commits and leaves the group, so that the other members need not wait for a timeout.
     fn leave(mut self) {
         if self.assignment.is_assigned() {
+            // Before the refresh, which may take a record from the client and drop it.
+            let positions = self.positions();
             self.refresh_topic_ids();
-            self.skip_markers(self.positions(), CommitMode::Sync);
+            self.skip_markers(positions, CommitMode::Sync);
         }
         if !group::commit(&self.client) {
             // Leaving sends a request to the coordinator, and librdkafka 2.12 may crash when

@@ -26,7 +26,8 @@ impl Reader {
         true
     }
 
-    /// Requests the ids of the assigned topics before the last commit.
+    /// Requests the ids of the assigned topics before the last commit. Drops a record if there is one: the positions
+    /// of the client are not those of the batches any more.
     pub(super) fn refresh_topic_ids(&mut self) {
         let mut topics: Vec<&str> = self.assigned.iter().map(|it| it.partition.topic.as_str()).collect();
         topics.sort_unstable();

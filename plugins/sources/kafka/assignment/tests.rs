@@ -141,6 +141,17 @@ fn markers_are_skipped_only_after_all_records_are_delivered() {
     assert_eq!(skip(&assignment), Some(Offset::Offset(13)));
 }
 
+/// The end of a topic drops batches of all topics, so the client is ahead of what the engine has taken.
+#[test]
+fn markers_are_not_skipped_after_batches_were_dropped_for_a_topic_that_was_created_again() {
+    let assignment = assignment();
+    put(&assignment, assignment.epoch(), 10..12);
+    assignment.set_recreated("another");
+    let positions = HashMap::from([(("stock_market".to_owned(), PARTITION), Offset::Offset(12))]);
+    assignment.skip_markers(&positions, |list| panic!("would skip two records: {list:?}"));
+    assert_eq!(assignment.partitions()[0].stored, 10);
+}
+
 #[tokio::test]
 async fn next_returns_batches_before_the_error_and_the_error_before_the_end() {
     let assignment = assignment();
