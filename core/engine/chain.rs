@@ -40,6 +40,9 @@ impl ChainTask {
     pub(crate) async fn run(self) {
         let ChainTask { mut stages, mut inbox, outputs } = self;
         while let Some(batch) = inbox.recv().await {
+            // Taking a batch wakes the source before, but the runtime keeps it for this thread: without a yield the two
+            // would work in turn.
+            tokio::task::yield_now().await;
             match pass(&mut stages, &outputs, batch).await {
                 Ok(Continue(())) => {}
                 Ok(Break(_)) => break,
