@@ -126,11 +126,13 @@ async fn select_and_remap_agree_with_the_reference_on_random_records() {
         Volume = { from = \"volume\", type = \"integer\" }\n\
         Note = { from = \"note\", default = \"none\" }\nSource = { value = \"test\" }\n";
     const REMAP: &str = "type = \"remap\"\nsource = '''\n\
-        if !(is_string(.volume) || is_integer(.volume)) { abort }\n\
+        assert!(is_string(.volume) || is_integer(.volume))\n\
         note = .note\nif is_null(note) { note = \"none\" }\n\
         . = {\"Index\": string!(.symbol), \"Close\": to_float!(.prices.close), \"Volume\": to_int!(.volume),\n\
         \"Note\": note, \"Source\": \"test\"}\n'''\n";
-    let mut random = SplitMix(std::process::id().into());
+    let seed = std::process::id().into();
+    println!("seed {seed}");
+    let mut random = SplitMix(seed);
     let (mut lines, mut expected) = (String::new(), Vec::new());
     let n_records = 3_000;
     for _ in 0..n_records {
