@@ -9,6 +9,10 @@ use super::field::Field;
 #[derive(Clone, Debug)]
 pub(super) struct TimestampField(Field);
 
+/// Whole numbers below this are not taken for milliseconds: they would be in the first years after 1970, and are much
+/// more likely seconds, or a date such as 20240131.
+const LEAST_MILLIS: i64 = 100_000_000_000;
+
 /// Times without a time zone: they are in UTC.
 const FORMATS: [&str; 2] = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
 
@@ -20,6 +24,13 @@ impl TimestampField {
     /// Milliseconds since 1970; an error if the field is missing, or is not a time that Kafka can store.
     pub(super) fn get(&self, record: &Record) -> Result<i64> {
         let text = self.0.get(record)?;
+        let number = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse::<i64>().ok());
+        anyhow::ensure!(
+            !number.is_some_and(|number| (0..LEAST_MILLIS).contains(&number)),
+            "the field {} is a number that is too small for milliseconds since 1970: convert seconds or a date without \
+             dashes first, for example with the transform `select` (`type = \"timestamp\"`, `parse`)",
+            self.0
+        );
         let millis = std::str::from_utf8(&text).ok().and_then(|text| millis(text.trim())).ok_or_else(|| {
             anyhow::anyhow!(
                 "the field {} is not a time: write a date (2024-01-31), a date and time (2024-01-31T10:00:00Z), or \
@@ -58,6 +69,14 @@ mod tests {
 
     fn timestamp(value: &str) -> Result<i64> {
         TimestampField::new("Date").get(&record(format!("{{\"Date\":{value}}}"), 0))
+    }
+
+    #[test]
+    fn numbers_that_are_seconds_or_compact_dates_are_rejected() {
+        for value in ["1704067200", "20240131", "\"20240131\"", "0"] {
+            let error = timestamp(value).unwrap_err().to_string();
+            assert!(error.contains("too small for milliseconds"), "{value}: {error}");
+        }
     }
 
     #[test]

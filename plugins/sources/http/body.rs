@@ -177,6 +177,14 @@ fn to_utf8(body: Vec<u8>, content_type: &str, fixed: Option<&'static Encoding>) 
         (None, None, [0, b'\t'..=b'~', 0, b'\t'..=b'~', ..]) => UTF_16BE,
         (None, None, [b'\t'..=b'~', 0, b'\t'..=b'~', 0, ..]) => UTF_16LE,
         (None, None, _) => UTF_8,
+        // ASCII is UTF-8 as well, and many servers declare it for what is UTF-8; as an encoding of the web it is
+        // windows-1252, which would accept every byte.
+        (None, Some(label), _)
+            if ["us-ascii", "ascii"].contains(&label.to_ascii_lowercase().as_str())
+                && std::str::from_utf8(&body).is_ok() =>
+        {
+            UTF_8
+        }
         (None, Some(label), _) => match Encoding::for_label_no_replacement(label.as_bytes()) {
             Some(encoding) => encoding,
             None if std::str::from_utf8(&body).is_ok() => UTF_8,
