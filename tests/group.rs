@@ -73,7 +73,7 @@ fn stops_while_records_arrive_skip_none() {
         let writer = scope.spawn(|| {
             let mut n = 0;
             let records = payloads.iter().take_while(|_| !is_over.load(Ordering::Relaxed)).map(|payload| {
-                // The pace of the records; slower than the consumer, so that it has read all there are.
+                // The pace: the consumer keeps up, so records arrive while it has no batch in flight.
                 std::thread::sleep(Duration::from_micros(500));
                 n += 1;
                 BaseRecord::to(&topic).partition((n % PARTITIONS) as i32).payload(payload.as_bytes())

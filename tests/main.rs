@@ -71,8 +71,6 @@ mod s3;
 mod schemas;
 /// The transform `select`.
 mod select;
-/// Transforms that shape records, under kills and compared with each other.
-mod shaped;
 /// The transforms `remap`, `filter` and `route`.
 mod shaping;
 /// Signals, deadlines, releasing records.

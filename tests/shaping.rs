@@ -1,5 +1,8 @@
 //! The transforms `remap`, `filter` and `route`: records, errors of programs, outputs.
 
+mod kills;
+mod reference;
+
 use runner_needs::needs;
 use serde_json::Value;
 

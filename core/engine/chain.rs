@@ -40,8 +40,8 @@ impl ChainTask {
     pub(crate) async fn run(self) {
         let ChainTask { mut stages, mut inbox, outputs } = self;
         while let Some(batch) = inbox.recv().await {
-            // Taking a batch wakes the source before, but the runtime keeps it for this thread: without a yield the two
-            // would work in turn.
+            // Receiving makes room in the channel, which wakes the task before this one. tokio would run it next on this
+            // thread; after a yield another thread can take one of the two.
             tokio::task::yield_now().await;
             match pass(&mut stages, &outputs, batch).await {
                 Ok(Continue(())) => {}

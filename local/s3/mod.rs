@@ -35,7 +35,8 @@ pub struct Store(Arc<Buckets>);
 
 struct Buckets {
     root: PathBuf,
-    /// Held while an object is checked and replaced or removed, so that only one conditional PUT succeeds.
+    /// Held while an object is checked and replaced or removed, so that only one conditional PUT succeeds, and while a
+    /// bucket is removed, so that it stays empty.
     changes: Mutex<()>,
     metadata: UserMetadata,
 }

@@ -39,7 +39,6 @@ impl Buckets {
         }
     }
 
-    /// Held while buckets and objects change.
     pub(super) fn lock(&self) -> MutexGuard<'_, ()> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,7 +69,7 @@ impl Buckets {
         if_match: Option<&ETagCondition>,
         if_none_match: Option<&ETagCondition>,
     ) -> S3Result<ETag> {
-        let (in_bucket, path) = (self.bucket(bucket)?, self.path(bucket, key)?);
+        let (root, path) = (self.bucket(bucket)?, self.path(bucket, key)?);
         let _lock = self.lock();
         let existing = fs::metadata(&path).ok().filter(Metadata::is_file).map(|it| e_tag(&it));
         if if_match.is_some() && existing.is_none() {
@@ -89,7 +88,7 @@ impl Buckets {
             return Err(conflict("objects below it"));
         }
         if let Some(folder) = path.parent() {
-            create_folders(&in_bucket, folder).map_err(|error| match error.kind() {
+            create_folders(&root, folder).map_err(|error| match error.kind() {
                 ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
                     conflict("one with a prefix of its key")
                 }

@@ -9,8 +9,8 @@ use super::field::Field;
 #[derive(Clone, Debug)]
 pub(super) struct TimestampField(Field);
 
-/// Whole numbers below this are not taken for milliseconds: they would be in the first years after 1970, and are much
-/// more likely seconds, or a date such as 20240131.
+/// The first whole number that is read as milliseconds, in March 1973. A smaller one is more likely in seconds, or a
+/// date such as 20240131.
 const LEAST_MILLIS: i64 = 100_000_000_000;
 
 /// Times without a time zone: they are in UTC.
@@ -24,14 +24,16 @@ impl TimestampField {
     /// Milliseconds since 1970; an error if the field is missing, or is not a time that Kafka can store.
     pub(super) fn get(&self, record: &Record) -> Result<i64> {
         let text = self.0.get(record)?;
-        let number = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse::<i64>().ok());
-        anyhow::ensure!(
-            !number.is_some_and(|number| (0..LEAST_MILLIS).contains(&number)),
-            "the field {} is a number that is too small for milliseconds since 1970: convert seconds or a date without \
-             dashes first, for example with the transform `select` (`type = \"timestamp\"`, `parse`)",
-            self.0
-        );
-        let millis = std::str::from_utf8(&text).ok().and_then(|text| millis(text.trim())).ok_or_else(|| {
+        let text = std::str::from_utf8(&text).unwrap_or_default().trim();
+        let number = text.parse::<i64>().ok();
+        if number.is_some_and(|number| (0..LEAST_MILLIS).contains(&number)) {
+            anyhow::bail!(
+                "the field {} is a number that is too small for milliseconds since 1970: make a time of it with the \
+                 transform `select`: type = \"timestamp\" with parse = \"epoch\" (seconds), \"epoch_ms\" or \"%Y%m%d\"",
+                self.0
+            );
+        }
+        let millis = number.or_else(|| millis(text)).ok_or_else(|| {
             anyhow::anyhow!(
                 "the field {} is not a time: write a date (2024-01-31), a date and time (2024-01-31T10:00:00Z), or \
                  milliseconds since 1970",
@@ -47,10 +49,8 @@ impl TimestampField {
     }
 }
 
+/// The milliseconds of a date, or of a date and time.
 fn millis(text: &str) -> Option<i64> {
-    if let Ok(millis) = text.parse::<i64>() {
-        return Some(millis);
-    }
     if let Ok(time) = DateTime::parse_from_rfc3339(text)
         .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z"))
     {

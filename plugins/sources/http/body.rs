@@ -177,8 +177,8 @@ fn to_utf8(body: Vec<u8>, content_type: &str, fixed: Option<&'static Encoding>) 
         (None, None, [0, b'\t'..=b'~', 0, b'\t'..=b'~', ..]) => UTF_16BE,
         (None, None, [b'\t'..=b'~', 0, b'\t'..=b'~', 0, ..]) => UTF_16LE,
         (None, None, _) => UTF_8,
-        // ASCII is UTF-8 as well, and many servers declare it for what is UTF-8; as an encoding of the web it is
-        // windows-1252, which would accept every byte.
+        // Servers declare ASCII for UTF-8 too. By the encoding standard of the web the label means windows-1252, in
+        // which almost every byte is a letter.
         (None, Some(label), _)
             if ["us-ascii", "ascii"].contains(&label.to_ascii_lowercase().as_str())
                 && std::str::from_utf8(&body).is_ok() =>
@@ -281,6 +281,10 @@ mod tests {
         let utf8 = "[\"Café\"]";
         assert_eq!(read_as(latin.clone(), &json("application/json; charset=ISO-8859-1")).unwrap(), utf8);
         assert_eq!(read_as(latin.clone(), &json("text/csv; Charset=\"latin1\"")).unwrap(), utf8);
+        for ascii in ["application/json; charset=us-ascii", "text/csv; charset=ASCII"] {
+            assert_eq!(read_as(utf8.into(), &json(ascii)).unwrap(), utf8);
+            assert_eq!(read_as(latin.clone(), &json(ascii)).unwrap(), utf8);
+        }
         let marked = ["\u{feff}", utf8].concat().into_bytes();
         assert_eq!(read_as(marked, &json("application/json; charset=latin1")).unwrap(), utf8);
         for (is_big, mark) in [(false, true), (true, true), (false, false), (true, false)] {

@@ -274,8 +274,8 @@ impl Assignment {
     }
 
     /// Stores offsets behind transaction markers, which are not records: `positions` is greater than the
-    /// next offset of the last record. Only where all records have been delivered, and only if no batch was dropped:
-    /// the client is ahead of a dropped batch.
+    /// next offset of the last record. Only where all records have been delivered. Does nothing once batches
+    /// were dropped for a topic that was created again: the positions include their records.
     pub(super) fn skip_markers(
         &self,
         positions: &ClientPositions,

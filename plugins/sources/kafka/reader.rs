@@ -375,7 +375,7 @@ impl Reader {
     /// Commits and leaves the group, so that the other members need not wait for a timeout.
     fn leave(mut self) {
         if self.assignment.is_assigned() {
-            // Before the refresh, which may take a record from the client and drop it.
+            // Read before the refresh, which may drop a record.
             let positions = self.positions();
             self.refresh_topic_ids();
             self.skip_markers(positions, CommitMode::Sync);

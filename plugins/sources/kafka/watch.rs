@@ -26,8 +26,8 @@ impl Reader {
         true
     }
 
-    /// Requests the ids of the assigned topics before the last commit. Drops a record if there is one: the positions
-    /// of the client are not those of the batches any more.
+    /// Requests the ids of the assigned topics before the last commit. This may take one record from the client and drop
+    /// it; the positions of the client then include a record that is in no batch.
     pub(super) fn refresh_topic_ids(&mut self) {
         let mut topics: Vec<&str> = self.assigned.iter().map(|it| it.partition.topic.as_str()).collect();
         topics.sort_unstable();

@@ -141,7 +141,7 @@ fn markers_are_skipped_only_after_all_records_are_delivered() {
     assert_eq!(skip(&assignment), Some(Offset::Offset(13)));
 }
 
-/// The end of a topic drops batches of all topics, so the client is ahead of what the engine has taken.
+/// A topic that is created again drops the batches of all topics; the positions of the client include their records.
 #[test]
 fn markers_are_not_skipped_after_batches_were_dropped_for_a_topic_that_was_created_again() {
     let assignment = assignment();
