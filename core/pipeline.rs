@@ -100,12 +100,6 @@ impl Pipeline {
         })
     }
 
-    /// The sources whose positions another system keeps.
-    pub fn external_sources(&self) -> Vec<&str> {
-        let is_external = |component: &&Component| matches!(&component.built, Built::Source(source) if source.replay() == Replay::External);
-        self.components.iter().filter(is_external).map(|component| component.name.as_str()).collect()
-    }
-
     /// The entry number of the next record that a source reads after it has resumed from this
     /// checkpoint; `None` if the file has no source of that name whose records the engine counts.
     pub fn next_entry(&self, checkpoint: &Checkpoint) -> Option<u64> {

@@ -51,7 +51,10 @@ impl Pipeline {
         for component in &mut self.components {
             let built = std::mem::replace(&mut component.built, Built::Sink(Box::new(Discard)));
             component.built = match built {
-                Built::Source(source) => Built::Source(Box::new(FirstRecords { source, left: n_records })),
+                Built::Source(mut source) => {
+                    source.set_dry_run();
+                    Built::Source(Box::new(FirstRecords { source, left: n_records }))
+                }
                 other => other,
             };
         }

@@ -67,6 +67,10 @@ pub trait Source: Send {
         without_text(position)
     }
 
+    /// Prepares for a dry run; called once, before `open`. From then on the source must change nothing in the system
+    /// that it reads, also with [`Start::from_start`]: it joins no group and moves no position.
+    fn set_dry_run(&mut self) {}
+
     /// Connects. While this fails with [`Unreachable`](crate::Class::Unreachable) or
     /// [`Transient`](crate::Class::Transient) it is called again with the same start, until
     /// `retry.connect` has passed.

@@ -1,5 +1,6 @@
 //! The `kafka` source as a member of a consumer group, against Apache Kafka.
 
+mod dry_run;
 mod topics;
 
 use std::ffi::OsStr;

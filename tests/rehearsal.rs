@@ -297,12 +297,13 @@ fn dry_run_of_a_source_that_waits_shows_its_records_when_it_is_stopped() {
     use crate::support::Api;
     let api = Api::start("[{\"a\":1}]");
     let env = env(&format!(
-        "[sources.api]\ntype = \"http\"\nendpoint = \"{}\"\ninterval = \"1h\"\n\
+        "[sources.api]\ntype = \"http\"\nendpoint = \"{}\"\ninterval = \"100ms\"\n\
          [sinks.out]\ntype = \"console\"\ninputs = [\"api\"]\n",
         api.url()
     ));
     let running = env.start(["run", "--dry-run", "p.toml", "--log-level", "debug"]);
-    wait_until("the request", std::time::Duration::from_secs(20), || api.n_requests() > 0);
+    // The second request comes after the record of the first.
+    wait_until("two requests", std::time::Duration::from_secs(20), || api.n_requests() > 1);
     running.signal(Signal::SIGINT);
     let outcome = running.wait(std::time::Duration::from_secs(20));
     outcome.assert_code(0);

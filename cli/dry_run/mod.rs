@@ -6,7 +6,7 @@ mod trace;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use runner_core::{Failure, Observer, Pipeline};
 use tokio::runtime::Runtime;
 
@@ -19,13 +19,6 @@ use crate::signals::Shutdown;
 
 /// Runs the pipelines as dry runs, each with the first `n_records` of every source.
 pub(crate) fn run(pipelines: Vec<Pipeline>, n_records: u64, arguments: &RunArguments) -> Exit {
-    if arguments.from_start
-        && let Some(source) = pipelines.iter().flat_map(Pipeline::external_sources).next()
-    {
-        return Exit::usage_error(&anyhow!(
-            "--dry-run --from-start: `{source}` keeps its position in another system, and a dry run does not move it"
-        ));
-    }
     let mut traces = Vec::new();
     let mut rehearsals = Vec::new();
     for pipeline in pipelines {

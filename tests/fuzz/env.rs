@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use runner_core::config::{Diagnostics, LoadContext, load};
+use runner_core::testing::record;
 use runner_core::{
     Batch, Failure, Next, Pipeline, PipelineReport, ReadBatch, Record, Registry, Replay, RunOptions, Sink,
     Source, Start, WriteError, async_trait,
@@ -96,6 +97,25 @@ impl TestEnv {
             .with_replay_sources(feeds, Box::new(Count(Arc::clone(&n_rejected))))
             .expect("no transactions");
         (run(pipeline), n_rejected.load(Ordering::SeqCst))
+    }
+
+    /// Sends bodies through one transform with these options, which reads `rows`: the output lines and the number of
+    /// rejected records; `None` if the options are refused.
+    pub(crate) fn shape(&self, options: &str, bodies: &[&str]) -> Option<(Vec<Vec<u8>>, usize)> {
+        self.remove(&["out.jsonl", "state"]);
+        let file = format!(
+            "[sources.rows]\ntype = \"csv\"\npath = \"none.csv\"\n[sinks.out]\ntype = \"file\"\n\
+             inputs = [\"shape\"]\npath = \"out.jsonl\"\n[transforms.shape]\n{options}\n"
+        );
+        if let Err(errors) = self.load(&file) {
+            // Every error can be shown.
+            errors.render(false);
+            return None;
+        }
+        let records = bodies.iter().zip(0..).map(|(&body, n)| record(body, n)).collect();
+        let (report, n_rejected) = self.run_fed(&file, "shape", records);
+        assert!(report.failure.is_none(), "{report:?}");
+        Some((self.lines("out.jsonl"), n_rejected))
     }
 }
 

@@ -28,17 +28,21 @@ mod targets {
     pub(crate) mod checkpoint;
     pub(crate) mod csv;
     pub(crate) mod dead_letter;
+    pub(crate) mod dedupe;
     pub(crate) mod json;
     pub(crate) mod key;
     pub(crate) mod pipeline_file;
     pub(crate) mod program;
+    pub(crate) mod select;
 }
 
 pub use targets::answer::answer;
 pub use targets::checkpoint::checkpoint;
 pub use targets::csv::csv;
 pub use targets::dead_letter::dead_letter;
+pub use targets::dedupe::dedupe;
 pub use targets::json::json;
 pub use targets::key::key;
 pub use targets::pipeline_file::pipeline_file;
 pub use targets::program::program;
+pub use targets::select::select;

@@ -84,3 +84,13 @@ fn dead_letter_of_any_bytes_is_read_or_refused() {
 fn program_of_any_text_is_refused_or_runs_on_any_record() {
     bounded("program", crate::program);
 }
+
+#[test]
+fn select_of_any_fields_is_refused_or_keeps_its_promise() {
+    bounded("select", crate::select);
+}
+
+#[test]
+fn dedupe_of_any_rows_passes_the_first_in_one_run_and_in_many() {
+    bounded("dedupe", crate::dedupe);
+}

@@ -123,6 +123,7 @@ impl SourceConfig for KafkaSourceConfig {
             retry: context.retry,
             gauges: context.gauges.clone(),
             transactions: None,
+            dry_run: None,
         };
         Ok(Box::new(Kafka { settings, opened: None }))
     }

@@ -41,7 +41,7 @@ impl GroupContext {
         }
     }
 
-    fn assign(&self, client: &Client, partitions: &TopicPartitionList) -> KafkaResult<()> {
+    pub(super) fn assign(&self, client: &Client, partitions: &TopicPartitionList) -> KafkaResult<()> {
         // The membership that holds these partitions, before another rebalance changes it.
         let member = client.group_metadata().map(Arc::new);
         let starts = match self.start_offsets.find(client, partitions, &self.settings, &self.assignment) {
@@ -71,7 +71,7 @@ impl GroupContext {
         let assigned = starts.into_iter().map(|it| AssignedPartition::new(it.partition, it.start, it.end));
         self.assignment.assign(assigned.collect(), member);
         client.assign(&list)?;
-        if new.count() > 0 {
+        if new.count() > 0 && self.settings.dry_run.is_none() {
             // Fixes the start of `auto_offset_reset = "latest"` and of `start`: a restart before the first commit must not skip
             // records.
             match client.commit(&new, CommitMode::Sync) {
@@ -92,7 +92,9 @@ impl GroupContext {
         let Some(first) = skipped.first() else { return };
         let Partition { topic, number } = first.partition;
         warn!(
-            "group `{}` has no offset in {} of its partitions, such as {topic}/{number}: it is new there, or its              offsets have expired. `auto_offset_reset = \"latest\"` skips {n_skipped} records, up to offset {} of              {topic}/{number}",
+            "group `{}` has no offset in {} of its partitions, such as {topic}/{number}: it is new there, or its \
+             offsets have expired. `auto_offset_reset = \"latest\"` skips {n_skipped} records, up to offset {} of \
+             {topic}/{number}",
             self.settings.group_id,
             skipped.len(),
             first.start

@@ -73,6 +73,15 @@ struct Settings {
     gauges: Arc<Gauges>,
     /// The transactions of the sink, which commit the offsets together with the records.
     transactions: Option<Arc<Transactions>>,
+    /// Set for a dry run: the source reads all partitions, does not join the group and commits nothing.
+    dry_run: Option<DryRun>,
+}
+
+/// How a dry run reads.
+#[derive(Clone, Copy, Default)]
+struct DryRun {
+    /// Whether the offsets of the group are ignored.
+    from_start: bool,
 }
 
 struct Kafka {
@@ -103,8 +112,17 @@ impl Source for Kafka {
         Some(&mut self.settings)
     }
 
+    fn set_dry_run(&mut self) {
+        self.settings.dry_run = Some(DryRun::default());
+        self.settings.client.set("enable.auto.commit", "false");
+    }
+
     async fn open(&mut self, start: &Start) -> Result<(), Failure> {
-        let (settings, from_start) = (self.settings.clone(), start.from_start);
+        let from_start = start.from_start;
+        if let Some(dry_run) = &mut self.settings.dry_run {
+            dry_run.from_start = from_start;
+        }
+        let settings = self.settings.clone();
         let assignment = Arc::new(Assignment::default());
         let context = GroupContext::new(&settings, Arc::clone(&assignment));
         let joining = tokio::task::spawn_blocking(move || settings.connect(context, from_start));
@@ -205,7 +223,8 @@ impl Committer for TransactionCommitter {
 }
 
 impl Settings {
-    /// Connects, checks the topics and joins the group; returns the topics too. Blocks.
+    /// Connects, checks the topics and joins the group; returns the topics too. A dry run takes all partitions and does
+    /// not join. Blocks.
     fn connect(&self, context: GroupContext, from_start: bool) -> Result<(Client, Vec<String>)> {
         let client: Client = self.client.create_with_context(context)?;
         let errors = &client.context().errors;
@@ -238,6 +257,11 @@ impl Settings {
             }
         }
         client.context().start_offsets.set_known(&partitions);
+        if self.dry_run.is_some() {
+            errors.set_connected();
+            client.context().assign(&client, &partitions)?;
+            return Ok((client, topics));
+        }
         if from_start {
             self.reset_to_earliest(&client, &partitions)?;
         }

@@ -275,7 +275,7 @@ impl Reader {
     /// Commits offsets behind transaction markers at the end of a partition. Otherwise the group
     /// would seem to have lost records when retention deletes the markers.
     fn skip_markers(&self, mut positions: ClientPositions, mode: CommitMode) {
-        if !self.assignment.is_empty() {
+        if !self.assignment.is_empty() || self.settings.dry_run.is_some() {
             return;
         }
         for (it, _) in self.assigned.iter().zip(&self.is_past_end).filter(|(_, is_past_end)| **is_past_end) {
@@ -379,6 +379,9 @@ impl Reader {
             let positions = self.positions();
             self.refresh_topic_ids();
             self.skip_markers(positions, CommitMode::Sync);
+        }
+        if self.settings.dry_run.is_some() {
+            return;
         }
         if !group::commit(&self.client) {
             // Leaving sends a request to the coordinator, and librdkafka 2.12 may crash when

@@ -120,8 +120,13 @@ impl StartOffsets {
             it.error()?;
             let partition = Partition { topic: Name::new(it.topic()), number: it.partition() };
             let (low, high) = client.fetch_watermarks(it.topic(), it.partition(), TIMEOUT)?;
-            let committed = if let Offset::Offset(offset) = it.offset() { Some(offset) } else { None };
+            let reads_all = settings.dry_run.is_some_and(|it| it.from_start);
+            let committed = match it.offset() {
+                Offset::Offset(offset) if !reads_all => Some(offset),
+                _ => None,
+            };
             let (offset, start) = match (committed, settings.reset) {
+                _ if reads_all => (Offset::Beginning, low),
                 (Some(offset), _) if offset < low || offset > high => {
                     return Ok(Err(out_of_range(settings, partition, offset, low, high)));
                 }
@@ -136,8 +141,10 @@ impl StartOffsets {
                 (None, Reset::Latest) if self.is_added(partition) => (Offset::Beginning, low),
                 (None, Reset::Latest) => (Offset::Offset(high), high),
             };
-            let is_latest =
-                committed.is_none() && settings.start.is_none() && settings.reset == Reset::Latest;
+            let is_latest = !reads_all
+                && committed.is_none()
+                && settings.start.is_none()
+                && settings.reset == Reset::Latest;
             let n_skipped = if is_latest { start - low } else { 0 };
             let end = (settings.stop == Stop::AtEnd).then(|| self.end_of(partition).unwrap_or(high));
             starts.push(StartOffset {

@@ -58,6 +58,7 @@ impl Reader {
     pub(super) fn subscribe_to_new(&mut self) {
         let settings = &self.settings;
         if !settings.topics.has_patterns()
+            || settings.dry_run.is_some()
             || settings.stop == Stop::AtEnd
             || self.last_search.elapsed() < settings.refresh
         {

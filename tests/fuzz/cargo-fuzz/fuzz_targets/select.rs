@@ -1,0 +1,5 @@
+//! `runner_fuzz::select` for libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| runner_fuzz::select(data));
