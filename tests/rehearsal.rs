@@ -256,6 +256,37 @@ fn answer_of_an_api_goes_through_the_options_of_the_source() {
 }
 
 #[test]
+fn answer_that_is_empty_or_an_error_is_treated_as_in_a_run() {
+    let test = |name: &str, count: u32| {
+        format!(
+            "[[tests]]\nname = \"{name}\"\n[[tests.inputs]]\nat = \"api\"\nanswer = \"{name}.json\"\n\
+             [[tests.outputs]]\nat = \"out\"\ncount = {count}\n"
+        )
+    };
+    let env = env(&format!(
+        "[sources.api]\ntype = \"http\"\nendpoint = \"http://127.0.0.1:1/\"\n\
+         responses = {{ empty = [{{ at = \"/s\", is = \"none\" }}], fail = [\"/error\"], retry = [\"/note\"] }}\n\
+         [sinks.out]\ntype = \"null\"\ninputs = [\"api\"]\n{}{}{}",
+        test("empty", 0),
+        test("fail", 1),
+        test("retry", 1)
+    ));
+    env.write("empty.json", r#"{"s":"none"}"#);
+    env.write("fail.json", r#"{"error":"no such symbol"}"#);
+    env.write("retry.json", r#"{"note":"slow down"}"#);
+    let outcome = env.run(["test", "p.toml"]);
+    outcome.assert_code(1);
+    let said = [
+        "  ok    empty",
+        "a run would fail: `responses.fail`",
+        "a run would repeat the request: `responses.retry`",
+    ];
+    for part in said {
+        assert!(outcome.stdout.contains(part), "no {part:?} in:\n{}", outcome.stdout);
+    }
+}
+
+#[test]
 fn outputs_of_a_route_are_tested_by_name_and_shown() {
     let routed = |at: &str| {
         format!(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use runner_core::{Fixture, ReadsFixture, Result};
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::client::Response;
 use super::elements::{Element, ForEach};
+use super::responses::Verdict;
 use super::source::Http;
 
 impl ReadsFixture for Http {
@@ -21,13 +22,20 @@ impl ReadsFixture for Http {
         let path = self.settings.folder.join(&fixture.path);
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         let body = bytes.strip_prefix(b"\xef\xbb\xbf").map_or_else(|| bytes.clone(), <[u8]>::to_vec);
+        let verdict = self.client.responses.as_ref().and_then(|it| it.verdict(StatusCode::OK, &body));
+        let is_empty = match verdict {
+            None => false,
+            Some((Verdict::Empty, _)) => true,
+            Some((Verdict::Retry, why)) => bail!("a run would repeat the request: {why}"),
+            Some((Verdict::Fail, why)) => bail!("a run would fail: {why}"),
+        };
         self.client.fixture = Some(Response {
             title: path.display().to_string(),
             status: StatusCode::OK,
             url: self.client.parts.endpoint.clone(),
             headers: HeaderMap::new(),
             body: body.into(),
-            is_empty: false,
+            is_empty,
         });
         let element = self.element_of(fixture);
         let settings = &mut self.settings;
