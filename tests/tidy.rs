@@ -259,21 +259,35 @@ fn tree_has_no_toolchain_file_and_no_machine_path() {
     out.assert_none();
 }
 
+/// The code blocks of a page that begin with this line.
+fn code_blocks<'a>(page: &'a str, start: &'a str) -> Vec<&'a str> {
+    page.split(start)
+        .skip(1)
+        .map(|block| block.split("\n```").next().expect("the end of the block"))
+        .collect()
+}
+
 #[test]
-fn readme_examples_and_plugins_match_tree() {
+fn examples_and_plugins_of_pages_match_tree() {
     let tree = Tree::read();
     let file = |name: &str| tree.files("").find(|(path, _)| *path == name).expect("a file of the tree").1;
     let readme = file("README.md");
-    let shown = |language: &str| -> Vec<&str> {
-        let blocks = readme.split(language).skip(1);
-        blocks.map(|block| block.split("\n```").next().expect("the end of the block")).collect()
-    };
-    let (plugin, source) = (file("tests/external_plugin/upper.rs"), file("pipelines/producer-http.toml"));
-    assert!(shown("```toml\n").iter().any(|example| source.contains(example)), "the http source");
-    for example in shown("```rust\n") {
+    let source = file("pipelines/producer-http.toml");
+    assert!(
+        code_blocks(readme, "```toml\n").iter().any(|example| source.contains(example)),
+        "the http source"
+    );
+    let code: Vec<&str> = tree
+        .files(".rs")
+        .filter(|(path, _)| path.starts_with("tests/external_plugin/"))
+        .map(|it| it.1)
+        .collect();
+    let examples = code_blocks(file("docs/writing-a-plugin.md"), "```rust\n");
+    assert!(examples.len() > 3, "{examples:?}");
+    for example in examples {
         assert!(
-            plugin.contains(example),
-            "README.md shows code that tests/external_plugin/upper.rs does not contain:\n{example}"
+            code.iter().any(|text| text.contains(example)),
+            "docs/writing-a-plugin.md shows code that tests/external_plugin does not contain:\n{example}"
         );
     }
     for (kind, name) in tree.files(".rs").filter_map(|(path, _)| plugin_of(path)) {
