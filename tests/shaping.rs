@@ -222,3 +222,14 @@ fn program_that_grows_without_bound_rejects_the_record() {
     outcome.assert_code(0);
     assert_eq!(count(&outcome, "shape", "rejected"), 3);
 }
+
+#[test]
+fn program_that_would_keep_the_compiler_busy_is_refused() {
+    // The type of `a` doubles with each line.
+    let lines = "a = {\"x\": a, \"y\": a}\n".repeat(40);
+    let remap = format!(
+        "[transforms.t]\ntype = \"remap\"\ninputs = [\"rows\"]\nsource = '''\na = {{}}\n{lines}. = a\n'''\n"
+    );
+    let outcome = validate(&[ROWS, &remap, &file("out", "t")].concat());
+    outcome.assert_code(78).assert_says(&["p.toml:7:10", "the program is too complex"]);
+}
