@@ -2,6 +2,8 @@
 //!
 //! A binary links them in with `use runner_plugins as _;`.
 
+#[cfg(test)]
+mod conformance_tests;
 mod shared;
 mod sinks;
 mod sources;

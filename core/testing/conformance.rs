@@ -14,10 +14,14 @@ use crate::source::Source;
 use crate::stop::StopReason;
 use crate::transform::Transform;
 
-/// A source whose service cannot be reached fails to open with [`Class::Unreachable`].
+/// A source whose service cannot be reached fails to open, or to read for the first time, with
+/// [`Class::Unreachable`].
 pub async fn source_is_unreachable(mut source: Box<dyn Source>) {
-    let opened = source.open(&Start::default()).await;
-    let class = opened.expect_err("opening must fail while the service is unreachable").class();
+    let failed = match source.open(&Start::default()).await {
+        Ok(()) => source.next().await.map(drop),
+        opened => opened,
+    };
+    let class = failed.expect_err("nothing can be read while the service is unreachable").class();
     assert_eq!(class, Class::Unreachable);
 }
 

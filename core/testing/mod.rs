@@ -2,6 +2,7 @@
 //! do ([`conformance`]).
 
 mod acks;
+mod build;
 pub mod conformance;
 mod drive_sink;
 mod drive_source;
@@ -17,6 +18,7 @@ use crate::record::{Body, Name, Origin, Record};
 use crate::text_error::Warnings;
 
 pub use acks::{Acks, track};
+pub use build::build;
 pub use drive_sink::write;
 pub use drive_source::{Read, SourceDriver, start_at};
 pub use drive_transform::{Collected, apply};
