@@ -193,12 +193,13 @@ pub fn pipeline_schema(registry: &Registry) -> Value {
     fields.insert("additionalProperties".into(), false.into());
     let properties = fields.entry("properties").or_insert_with(|| json!({}));
     properties["dead_letter"] = json!({
-        "description": "The sink that receives what any component rejects; without it the first bad record stops the run.",
+        "description": "The sink that receives the rejected records of all components. Without it the first bad record ends the run.",
         "oneOf": components(Kind::Sink, false),
     });
-    properties["sources"] = section(Kind::Source, "Where records come from.");
-    properties["transforms"] = section(Kind::Transform, "What becomes of records on their way.");
-    properties["sinks"] = section(Kind::Sink, "Where records are stored.");
+    properties["sources"] = section(Kind::Source, "The sources, which read records.");
+    properties["transforms"] =
+        section(Kind::Transform, "The transforms, which change, filter or route records.");
+    properties["sinks"] = section(Kind::Sink, "The sinks, which write records.");
     fields.insert("required".into(), json!(["sources", "sinks"]));
     let mut whole = Map::new();
     whole.insert("$schema".into(), DIALECT.into());

@@ -5,23 +5,23 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// A test of the pipeline, for `runner test`: records or files go in, and what comes out is compared.
+/// A test of the pipeline, for `runner test`: it sends the inputs through the pipeline and compares the outputs.
 ///
-/// Nothing is opened: only the components after the inputs run, no sink is written to, and `throttle` does not wait.
+/// A test opens no source and no sink. Only the components after the inputs run, and `throttle` does not wait.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TestCase {
-    /// What is tested, in a few words. Names are unique in a file.
+    /// What the test checks, in a few words. Names are unique in a file.
     pub name: String,
-    /// What goes in.
+    /// The inputs.
     #[schemars(length(min = 1))]
     pub inputs: Vec<TestInput>,
-    /// What must come out.
+    /// The expected outputs.
     #[schemars(length(min = 1))]
     pub outputs: Vec<TestOutput>,
 }
 
-/// What goes into a test: one of `records`, `file`, `csv` and `answer`.
+/// An input of a test: one of `records`, `file`, `csv` and `answer`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TestInput {
@@ -30,18 +30,18 @@ pub struct TestInput {
     pub at: String,
     /// The records, each as it would be written: JSON, or a line of text.
     pub records: Option<Vec<String>>,
-    /// A file with one record a line, relative to the pipeline file.
+    /// A file with one record per line, relative to the pipeline file.
     pub file: Option<String>,
     /// For a `csv` source: a file that it reads with its own options, in place of `path`.
     pub csv: Option<String>,
-    /// For an `http` source: a file that holds the body of a response. It goes through `records`, `remap` and `add`.
+    /// For an `http` source: a file with the body of a response. It goes through `records`, `remap` and `add`.
     pub answer: Option<String>,
-    /// With `answer`, for a source with `for_each`: the element that was asked for, as in `{ symbol = "NYA" }`.
+    /// With `answer`, for a source with `for_each`: the element of the request, as in `{ symbol = "NYA" }`.
     #[serde(default)]
     pub element: BTreeMap<String, String>,
 }
 
-/// What must come out of a test.
+/// An expected output of a test.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TestOutput {
@@ -49,7 +49,7 @@ pub struct TestOutput {
     pub at: String,
     /// The records, in order. JSON is compared as JSON: the order of keys and spaces do not matter.
     pub records: Option<Vec<String>>,
-    /// A file with the records, one a line, relative to the pipeline file.
+    /// A file with the records, one per line, relative to the pipeline file.
     pub file: Option<String>,
     /// How many records there are.
     pub count: Option<u64>,

@@ -21,7 +21,7 @@ inputs = ["json"]"#,
 
 /// Writes every record to the standard output, one per line.
 ///
-/// A body is written as it is; a row that passed no `to_json` is written as its CSV line.
+/// A body is written as it is. A row that no `to_json` has converted is written as its CSV line.
 /// Logs go to the standard error, so the standard output can be piped into other programs.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

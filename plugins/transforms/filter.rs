@@ -17,15 +17,15 @@ condition = '.Index == "NYA"'"#,
     )
 }
 
-/// Lets the records pass for which a condition holds; the others count as filtered.
+/// Passes the records for which a condition is true, and filters the others.
 ///
-/// Bodies pass as they came in. An error of the condition, or a result that is not a boolean,
-/// rejects the record.
+/// Bodies do not change. An error of the condition, or a result that is not a boolean, rejects the
+/// record.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FilterConfig {
-    /// A program in VRL that gives true or false and changes nothing. `.` is the body: a JSON value
-    /// of any type, or a row; null for a record without a body (a tombstone in Kafka).
+    /// A program in VRL that returns true or false and does not change the record. `.` is the body: a
+    /// JSON value of any type, or a row; null for a record without a body (a tombstone in Kafka).
     condition: String,
 }
 

@@ -23,11 +23,10 @@ source = '''
 
 /// Changes records with a program in VRL, the language of Vector's `remap`.
 ///
-/// `.` is the body: a JSON value of any type, or a row. What the program leaves in `.` is the new
-/// body, as compact JSON with its keys sorted; numbers with a fraction or an exponent are 64-bit
-/// floats. An array makes one record of each of its elements. `abort`, null and an empty array
-/// filter the record; an error rejects it. A record without a body (a tombstone in Kafka) passes
-/// unchanged.
+/// `.` is the body: a JSON value of any type, or a row. The value of `.` at the end of the program is
+/// the new body, as compact JSON with its keys sorted; numbers with a fraction or an exponent are
+/// 64-bit floats. An array becomes one record per element. `abort`, null and an empty array filter
+/// the record; an error rejects it. A record without a body (a tombstone in Kafka) passes unchanged.
 ///
 /// Give `source` or `file`. The program is compiled when the pipeline file is read.
 #[derive(Deserialize, JsonSchema)]
@@ -37,8 +36,8 @@ struct RemapConfig {
     source: Option<String>,
     /// A file with the program. A relative path starts in the folder of the pipeline file.
     file: Option<PathBuf>,
-    /// Where times without a zone are, such as `"Europe/Berlin"`; `"local"` is the zone of this
-    /// machine. `"UTC"` by default.
+    /// The zone of times that have none, such as `"Europe/Berlin"`; `"local"` is the zone of this
+    /// machine. Default: `"UTC"`.
     timezone: Option<String>,
 }
 

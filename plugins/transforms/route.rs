@@ -26,15 +26,15 @@ route = { nya = '.Index == "NYA"', rest = '.Index != "NYA"' }"#,
 ///
 /// The `inputs` of other components name an output: `split.nya` for the output `nya` of the
 /// transform `split`, and `split._unmatched` for the records that match no condition. A record goes
-/// to every output whose condition holds. One that goes only to outputs that no component reads is
-/// filtered. Bodies pass as they came in.
+/// to every output whose condition is true. If no component reads any of these outputs, the record is
+/// filtered. Bodies do not change.
 ///
 /// An error of a condition, or a result that is not a boolean, rejects the record.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RouteConfig {
-    /// The outputs: a name for each condition. A condition is a program in VRL that gives true or
-    /// false and changes nothing. `.` is the body: a JSON value of any type, or a row; null for a
+    /// The outputs: a name for each condition. A condition is a program in VRL that returns true or
+    /// false and does not change the record. `.` is the body: a JSON value of any type, or a row; null for a
     /// record without a body (a tombstone in Kafka).
     route: BTreeMap<String, String>,
 }

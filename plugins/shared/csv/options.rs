@@ -21,7 +21,7 @@ pub(crate) struct DialectOptions {
     /// Whether the first row contains the column names.
     #[serde(default = "default_true")]
     pub(crate) header: bool,
-    /// The column names: instead of a header, or with one instead of its names.
+    /// The column names, for rows without a header. They also replace the names in a header.
     #[serde(default)]
     pub(crate) columns: Vec<String>,
     /// The column types: `"infer"` examines the first 10,000 rows, `"string"` reads every cell as text,

@@ -31,7 +31,7 @@ path = "out/stocks.jsonl""#,
 
 /// Appends every record to a file, one per line.
 ///
-/// A body is written as it is; a row that passed no `to_json` is written as its CSV line.
+/// A body is written as it is. A row that no `to_json` has converted is written as its CSV line.
 /// Each batch is synced to disk (`fsync`) before its records count as delivered, so the disk
 /// limits the number of batches per second. When the file is opened, an incomplete last
 /// line, as after a crash, is moved to the file `PATH.torn`. Lines that were written but not

@@ -31,18 +31,18 @@ crawler = "stock-market-crawler"
 role = "AWSGlueServiceRole-stock-market"
 "#) }
 
-/// Keeps a table in the Glue catalog over what the upstream sink has stored.
+/// Keeps a table in the Glue catalog over the objects that the upstream sink has stored.
 ///
 /// Creates the database and the crawler if they are missing. Starts a crawl half a minute after the
 /// first object, then at most once per `every` and only if new objects were stored. At the end of the
 /// input it starts a last crawl, waits for it, and reports the table and its columns. A run that is
 /// stopped starts a crawl, without waiting for it, only if the last one is older than `every`.
 ///
-/// Several runs may share a crawler, as the members of a consumer group do: a crawl that another one has
-/// started counts. A crawl that is newer than the objects of this run is enough. Glue bills at least ten
-/// minutes per crawl; SQL queries see new objects in a known folder without one.
+/// Several runs may share a crawler, as the members of a consumer group do. A run starts no crawl if another
+/// run has started one that is newer than its objects. Glue bills at least ten minutes per crawl. SQL queries
+/// see new objects in a known folder without a crawl.
 ///
-/// The objects become rows of one table: the sink before this one rejects what Athena could not read.
+/// The objects become rows of one table: the sink before this one rejects records that Athena could not read.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GlueCrawlConfig {
@@ -50,8 +50,8 @@ struct GlueCrawlConfig {
     database: String,
     /// The name of the crawler; created if it is missing.
     crawler: String,
-    /// The role with which Glue reads the bucket, by name or ARN. It must trust `glue.amazonaws.com`,
-    /// have the policy `AWSGlueServiceRole`, and be allowed to read the bucket.
+    /// The role of the crawler, by name or ARN. It must trust `glue.amazonaws.com` and be allowed to read the
+    /// objects and to write the table and its log (`docs/aws/crawler.json`).
     role: String,
     /// The folder to crawl, `s3://bucket/folder/`; the table is named after it. Default: the folder
     /// that the upstream sink writes to.
@@ -69,8 +69,8 @@ struct GlueCrawlConfig {
     #[serde(default)]
     #[schemars(extend("pattern" = r"^\s*cron\(.*\)\s*$|\$\{"))]
     schedule: Option<String>,
-    /// The minimum time from the start of one crawl, of whichever run, to that of the next while records
-    /// arrive; `0s`: crawl only at the end.
+    /// The minimum time between the starts of two crawls while records arrive, also if different runs start
+    /// them; `0s`: crawl only at the end.
     #[serde(default = "default_every")]
     every: HumanDuration,
     /// Whether to change an existing crawler of that name to these options. Otherwise an existing crawler
@@ -87,11 +87,11 @@ struct GlueCrawlConfig {
     /// The region of the Glue catalog. Default: `AWS_REGION` or the profile.
     #[serde(default)]
     region: Option<String>,
-    /// The role with which the sink calls Glue, by ARN; not that of the crawler. The credentials that were
+    /// The role with which the sink calls Glue, by ARN, not the role of the crawler. The credentials that were
     /// found must be allowed to assume it. Default: no role.
     #[serde(default)]
     assume_role: Option<RoleArn>,
-    /// The external ID that the trust policy of the role demands. Default: none.
+    /// The external ID that the trust policy of the role requires. Default: none.
     #[serde(default)]
     external_id: Option<String>,
 }

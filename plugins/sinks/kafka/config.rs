@@ -26,7 +26,7 @@ with_connection_options! {
         /// The field of the record that becomes its key. Records with equal keys stay in order, in
         /// one partition. Without this option a record keeps its key.
         key_field: Option<String>,
-        /// The key of the record from several of its fields: `"{{ .Index }}-{{ .Date }}"`.
+        /// The key of the record, made of several of its fields: `"{{ .Index }}-{{ .Date }}"`.
         key: Option<String>,
         /// The field of the record that becomes its timestamp: a date, a date and time (UTC unless it
         /// has an offset), or milliseconds since 1970. A record without it, or with a time before

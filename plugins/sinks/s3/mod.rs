@@ -39,11 +39,10 @@ key = "stockmarket_project/stock_market_{{ entry }}.json"
 /// Credentials, region and endpoint come from the same places as for every AWS tool: the environment,
 /// the profile that `aws configure` writes, single sign-on, or the role of the machine.
 ///
-/// A record that no transform has made JSON of is stored as it came in, a row of a CSV file as a CSV
-/// line; under a `key` that ends with `.json` a CSV line is an error. Where a `glue_crawl` follows,
-/// a record must be one JSON object on one line, without keys that differ only in capitals and without
-/// a field with the name of a folder such as `year=2024`; others are rejected, since Athena could then
-/// read no row of the table.
+/// The sink stores a body as it is, and a row that no `to_json` has converted as its CSV line. If the
+/// `key` ends with `.json`, a CSV line is an error. If a `glue_crawl` follows, the sink rejects records
+/// with which Athena could not read the table: a record must be one JSON object on one line, without
+/// keys that differ only in case, and without a field with the name of a folder such as `year=2024`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct S3Config {
@@ -71,7 +70,7 @@ struct S3Config {
     /// The media type (`Content-Type`) of the objects.
     #[serde(default = "default_content_type")]
     content_type: String,
-    /// The number of the AWS account that must own the bucket; to another account nothing is written.
+    /// The number of the AWS account that must own the bucket. If another account owns it, writes fail.
     #[serde(default)]
     expected_bucket_owner: Option<String>,
     /// What to do if the object exists. `same` (default) never replaces it: the record counts as stored
@@ -104,11 +103,11 @@ struct S3Config {
     /// The credentials that were found must be allowed to assume it. Default: no role.
     #[serde(default)]
     assume_role: Option<RoleArn>,
-    /// The external ID that the trust policy of the role demands. Default: none.
+    /// The external ID that the trust policy of the role requires. Default: none.
     #[serde(default)]
     external_id: Option<String>,
-    /// What to do with a record without a body. `reject` (default) makes it a dead letter, `skip` filters
-    /// it, and a record with an empty body as well.
+    /// What to do with a record without a body. `reject` (default) rejects it. `skip` filters it, and also a
+    /// record with an empty body.
     #[serde(default)]
     tombstones: Tombstones,
 }

@@ -43,7 +43,7 @@ struct AthenaConfig {
     /// The time from the start of one query to the start of the next. Without it the query runs once,
     /// and the run ends.
     interval: Option<HumanDuration>,
-    /// How long one query may take; after that the run stops it and fails. `"0s"`: no timeout.
+    /// How long one query may take. After that the source stops the query and the run fails. `"0s"`: no timeout.
     #[serde(default = "thirty_minutes")]
     timeout: HumanDuration,
     /// The URL of a server other than AWS's own. Default: `AWS_ENDPOINT_URL_ATHENA`,
@@ -54,7 +54,7 @@ struct AthenaConfig {
     /// The role with which the source calls Athena, by ARN. The credentials that were found must be
     /// allowed to assume it. Default: no role.
     assume_role: Option<RoleArn>,
-    /// The external ID that the trust policy of the role demands. Default: none.
+    /// The external ID that the trust policy of the role requires. Default: none.
     external_id: Option<String>,
 }
 

@@ -56,21 +56,20 @@ types = { Volume = "float" }    # the other types are inferred from a sample
 /// match the type of its column, if it has too few or too many cells, an unclosed quote or
 /// text after a closing quote, or if its encoding is not valid.
 ///
-/// Not rows, and skipped: blank lines, a line of dashes under the header, a count such as
+/// The source skips blank lines, a line of dashes under the header, a count such as
 /// `(2 rows affected)` in files of several columns, and the end mark of DOS.
 ///
-/// A run resumes after the last delivered row. By then a file may have grown, or a bad row may
-/// have been corrected, but the part that was read must not have changed. A file that is cut,
-/// written over or replaced while it is read ends the run. A last row without a line end is
-/// left for the next run if the file was written to within the last 5 seconds, since more of
-/// the row may follow. If the last run ended abnormally and unread rows were added or removed
-/// since, entry numbers continue after all numbers given so far, and rows that were already
-/// stored may be stored twice.
+/// A run resumes after the last delivered row. A file may grow between two runs, and a bad row may
+/// be corrected, but the part that was read must not change. A file that is cut, written over or
+/// replaced while it is read ends the run. A last row without a line end is left for the next run
+/// if the file was written to within the last 5 seconds, because more of the row may follow.
+/// If the last run did not end gracefully and unread rows were added or removed since, entry numbers
+/// continue after all numbers given so far, and rows that were already stored may be stored twice.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CsvConfig {
-    /// The file, or a list of files; `"-"` is standard input, which is read once: a restart reads what
-    /// comes then, under new entry numbers. `*`, `?`, `[a-z]` and `**` match as in a shell; matching
+    /// The file, or a list of files; `"-"` is standard input. It cannot be read again: a restart reads
+    /// only new input, under new entry numbers. `*`, `?`, `[a-z]` and `**` match as in a shell; matching
     /// files are read in the order of their names. Files that appear later or are added to the
     /// list are read last. Removing a path from the list starts reading from the beginning.
     #[schemars(schema_with = "paths_schema")]
@@ -82,7 +81,7 @@ struct CsvConfig {
     /// Whether the first row of each file contains the column names.
     #[serde(default = "default_true")]
     header: bool,
-    /// The column names: for files without a header, or instead of the names in the headers.
+    /// The column names, for files without a header. They also replace the names in a header.
     #[serde(default)]
     columns: Vec<String>,
     /// The column types: `"infer"` examines the first 10,000 rows, `"string"` reads every
@@ -120,7 +119,7 @@ struct CsvConfig {
     #[schemars(extend("default" = "."))]
     decimal: Mark,
     /// The character between groups of digits, such as `"."` in `1.234.567` and `","` in
-    /// `79,54,34,488`; `" "` includes spaces that do not break. A text with groups of other sizes
+    /// `79,54,34,488`; `" "` also stands for no-break spaces. A text with groups of other sizes
     /// is not a number.
     #[serde(default)]
     thousands: Option<Mark>,
@@ -139,12 +138,12 @@ struct CsvConfig {
     #[serde(default)]
     extra_cells: ExtraCells,
     /// What happens to a row with fewer cells than there are columns: `"reject"`, or `"null"`
-    /// fills them up with nulls.
+    /// adds nulls.
     #[serde(default)]
     missing_cells: MissingCells,
-    /// What happens if a file has other columns than the first one: `"error"`, or `"add"`: columns that are
-    /// new are added to the rows of this file and of later ones, and columns that a file does not have are
-    /// null in its rows. In both cases columns are matched by name, in any order.
+    /// What happens if a file has other columns than the first one: `"error"` ends the run. `"add"` adds new
+    /// columns to the rows of this file and of later ones; columns that a file does not have are null in its
+    /// rows. In both cases the source matches columns by name, in any order.
     #[serde(default)]
     new_columns: NewColumns,
     /// How the files are compressed; `"auto"` examines their first bytes.

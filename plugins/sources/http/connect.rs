@@ -25,7 +25,7 @@ pub(super) struct TlsOptions {
     crt_file: Option<String>,
     /// The private key of `crt_file`, a PEM file.
     key_file: Option<String>,
-    /// The password of `key_file`. Not supported for keys of the `http` source: decrypt the key file first.
+    /// The password of `key_file`. The `http` source does not support it: decrypt the key file first.
     key_pass: Option<Secret>,
     /// Whether the certificate of the server must contain its host name. `false` requires `ca_file`.
     #[serde(default = "yes")]

@@ -100,15 +100,15 @@ pagination = { type = "cursor", cursor = "/meta/next", param = "cursor" }
 /// Polls an HTTP API, once or at an interval, and follows its pages.
 ///
 /// Every element of a response becomes a record, byte for byte as the API wrote it, unless `remap`
-/// shapes it; `to_json` puts it on one line. Rows that were delivered are skipped at the next poll
-/// and in the next run: by their content, or with `incremental` by a field that tells new rows from
-/// old ones. `for_each` asks for several symbols, one after another, in one stream with one
-/// numbering.
+/// changes it; `to_json` puts it on one line. At the next poll and in the next run the source skips
+/// rows that it has delivered: by their content, or with `incremental` by a field such as a date.
+/// `for_each` requests several symbols, one after another, in one stream with one numbering.
 ///
 /// `endpoint` (its path and query), `query`, `headers`, `body` and `add` may contain variables:
 /// `{{ symbol }}`, or another field of `for_each`; `{{ since }}`, the newest delivered value less
-/// `incremental.lag`; `{{ now }}`, read once in each walk; `{{ from }}` and `{{ to }}`, the bounds of a
-/// window of `incremental.step`. Their values are encoded for their place.
+/// `incremental.lag`; `{{ now }}`, the time when the walk began; `{{ from }}` and `{{ to }}`, the bounds
+/// of a time span of `incremental.step`. A walk requests all pages once. The source encodes the values
+/// for their place.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HttpConfig {
@@ -154,23 +154,23 @@ struct HttpConfig {
     /// or `{ type = "link" }` for `Link` headers as in RFC 8288. With any of them `last`, `total` and
     /// `has_more`, JSON pointers, and `max_pages` end a walk earlier.
     pagination: Option<Pagination>,
-    /// The elements to ask for, one walk each, in their order: `{ symbol = ["NYA", "IXIC"] }` (of
+    /// The elements to request, one walk each, in their order: `{ symbol = ["NYA", "IXIC"] }` (of
     /// several lists every combination), a list of tables such as `[{ symbol = "^nya", index = "NYA" }]`,
     /// `{ file = "symbols.csv" }` with a header, or `{ endpoint, records, fields = { symbol = "/id" } }`,
-    /// which is asked before each poll with the same `auth` and `headers`. Each element has a position,
-    /// identified by its values. One that fails is tried again after the others.
+    /// which is requested before each poll with the same `auth` and `headers`. Each element has a position,
+    /// identified by its values. If an element fails, the source tries it again after the others.
     for_each: Option<ForEach>,
-    /// Emits only rows that are newer than what was delivered:
+    /// Delivers only rows that are newer than the rows delivered before:
     /// `{ cursor, start, format, lag, by, key, compare, order, hold, step }`.
     incremental: Option<Incremental>,
-    /// Without `incremental`: `"skip"` skips a row as often as the last delivered walk of the element
-    /// held it, compared as it is after `remap` and `add`; `"deliver"` delivers every answer.
+    /// Without `incremental`: `"skip"` skips the rows that the last delivered walk of the element
+    /// contained, compared as they are after `remap` and `add`; `"deliver"` delivers every response.
     #[serde(default)]
     unchanged: Unchanged,
     /// A program in VRL that makes records of each element of the response: a text,
     /// `{ file = "shape.vrl" }`, or a table with `on = "answer"`, where it gets all elements at once. An
-    /// array gives that many records, null or an empty array none. `%symbol` is a field of `for_each`.
-    /// An error is one bad record, which holds the input.
+    /// array becomes one record per element, null or an empty array none. `%symbol` is a field of
+    /// `for_each`. An error rejects the element.
     remap: Option<RemapConfig>,
     /// Fields to add to every record, after `remap`, such as `{ Index = "{{ symbol }}" }`.
     #[serde(default)]

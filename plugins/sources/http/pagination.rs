@@ -70,16 +70,16 @@ pagination! {
     }
     /// Each response except the last has a header `Link: <…>; rel="next"`, as in RFC 8288.
     Link {}
-    /// A page begins behind so many records; the first page without records is the end.
+    /// Pages are named by the number of records before them; the first page without records is the end.
     Offset {
-        /// The query parameter for the number of records to leave out; with `in = "body"` a JSON
+        /// The query parameter for the number of records to skip; with `in = "body"` a JSON
         /// pointer into `body`.
         param: String,
         /// The query parameter for `limit`, or with `in = "body"` a JSON pointer. Without it the limit
         /// is not sent.
         limit_param: Option<String>,
-        /// How many records to request per page. The next page begins behind the records that the page
-        /// really had.
+        /// How many records to request per page. The next offset counts the records that were on the
+        /// page.
         #[schemars(range(min = 1))]
         limit: Option<u64>,
         /// Where the offset and the limit are sent.

@@ -29,7 +29,7 @@ with_connection_options! {
         /// its members.
         group_instance_id: Option<String>,
         /// Where to start in a partition for which the group has not committed an offset, unless
-        /// `start` is set. `"latest"` skips what is there, and logs how many records it skips.
+        /// `start` is set. `"latest"` skips the records that are there, and logs how many.
         #[serde(default)]
         auto_offset_reset: Reset,
         /// Where to start in a partition for which the group has not committed an offset: at the first

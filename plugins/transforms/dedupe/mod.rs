@@ -27,25 +27,25 @@ fields = ["Index", "Date"]"#,
     )
 }
 
-/// Lets the first of equal records pass and filters the others.
+/// Passes the first of equal records and filters the others.
 ///
-/// Records are equal if they have the same values in `fields`. The values are compared as they are
-/// written: `1.0` and `1` differ. The transform knows a number of keys, and forgets the one first
-/// that it has not met for the longest time. A record without one of the fields is rejected, and a
-/// record without a body (a tombstone in Kafka) passes.
+/// Records are equal if they have the same values in `fields`: their key. The transform compares values
+/// as they are written, so `1.0` and `1` differ. It remembers `cache` keys, and first forgets the key
+/// that has not occurred for the longest time. It rejects a record without one of the fields, and
+/// passes a record without a body (a tombstone in Kafka).
 ///
-/// The keys outlive a restart: the checkpoint of a source holds the keys of the records that its
-/// position covers, and of no others, so that a record that is read again passes again. A source
+/// After a restart the transform still knows its keys: the checkpoint of a source contains the keys of
+/// the records before its position. A record that is read again therefore passes again. A source
 /// that keeps its position in another system, such as `kafka`, has no checkpoint: its keys last
 /// until the process ends.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DedupeConfig {
-    /// The fields that are compared: names (`"Date"`) or JSON pointers (`"/day/date"`). Absent: the
-    /// whole body, without the white space between the tokens of JSON.
+    /// The fields that are compared: names (`"Date"`) or JSON pointers (`"/day/date"`). Default: the
+    /// whole body, without the white space between JSON tokens.
     #[serde(default)]
     fields: Option<Vec<String>>,
-    /// How many keys are known. A key takes about 100 bytes of memory and 22 bytes in the
+    /// How many keys the transform remembers. A key takes about 100 bytes of memory and 22 bytes in the
     /// checkpoint, which is written once a second.
     #[serde(default = "default_cache")]
     #[schemars(extend("minimum" = 1, "maximum" = 10_000_000))]

@@ -30,13 +30,12 @@ Source = { value = "nyse" }"#,
     )
 }
 
-/// Makes records of the fields that a table is promised: names, order, types, dates, defaults
-/// and constants.
+/// Gives records the fields of a table: names, order, types, dates, defaults and constants.
 ///
-/// Takes rows of a CSV file and JSON. A row stays a row. Digits are kept, and the fields have the
-/// order of `fields`. A record with a field that is missing or does not fit its type is rejected;
-/// the reason names the field, and only the dead letter holds the value. A record without a body
-/// (a tombstone in Kafka) passes unchanged.
+/// It takes JSON, and rows of a CSV file, which stay rows. It keeps digits, and puts the fields in the
+/// order of `fields`. It rejects a record if a field is missing or does not fit its type. The reason
+/// names the field, and only the dead letter contains the value. A record without a body (a tombstone
+/// in Kafka) passes unchanged.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SelectConfig {
@@ -45,7 +44,7 @@ struct SelectConfig {
     /// more options.
     #[schemars(schema_with = "options::fields_schema")]
     fields: Fields,
-    /// What becomes of the fields of the record that `fields` does not take.
+    /// What happens to the fields of the record that `fields` does not take.
     #[serde(default)]
     rest: Rest,
 }
@@ -55,12 +54,11 @@ struct SelectConfig {
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 enum Rest {
-    /// They are left out.
+    /// They are dropped.
     #[default]
     Drop,
-    /// They follow after `fields`, in their order. A field with the name of one in `fields` is
-    /// left out, and so is one that `fields` takes under another name. A field that `fields` takes
-    /// only a part of stays whole.
+    /// They follow after `fields`, in their order. A field is dropped if `fields` has one of its name,
+    /// or takes it under another name. If `fields` takes only a part of it, it stays whole.
     Keep,
 }
 

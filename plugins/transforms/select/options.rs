@@ -16,31 +16,31 @@ use crate::shared::values::{ReadTime, TypeName, ValueType, WriteTime};
 #[derive(Debug)]
 pub(super) struct Fields(Vec<(String, FieldOptions)>);
 
-/// Where a field comes from, and what it must be. Set `value`, or any of the others.
+/// The origin and the type of a field. Set `value`, or any of the others.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 struct FieldOptions {
     /// The field of the record that is taken: a name, or a JSON pointer such as `"/prices/close"`.
-    /// Absent: the field of the same name.
+    /// Default: the field of the same name.
     #[serde(default)]
     from: Option<String>,
-    /// The type of the value. Text is read as that type, and what does not fit is rejected.
-    /// Absent: the value stays as it is.
+    /// The type of the value. Text is read as that type. A value that does not fit rejects the record.
+    /// Default: the value stays as it is.
     #[serde(default, rename = "type")]
     kind: Option<TypeName>,
     /// How a date or timestamp is read: a strftime pattern such as `"%d/%m/%Y"`, `"rfc3339"`,
     /// `"epoch"` (seconds since 1970) or `"epoch_ms"`. A time without a zone is UTC. A date is taken
-    /// as written, whatever its zone. Absent: ISO 8601, such as `2024-01-31` or
+    /// as written, whatever its zone. Default: ISO 8601, such as `2024-01-31` or
     /// `2024-01-31T09:30:00Z`.
     #[serde(default)]
     parse: Option<ReadTime>,
-    /// How a date or timestamp is written, in UTC; the same forms as for `parse`. Absent:
+    /// How a date or timestamp is written, in UTC; the same forms as for `parse`. Default:
     /// `%Y-%m-%d` for a date and `%Y-%m-%d %H:%M:%S%.3f` for a timestamp, which Athena can cast.
     #[serde(default)]
     format: Option<WriteTime>,
-    /// The value where the record does not have the field. A null stays null. Absent: the record
-    /// is rejected.
+    /// The value if the record does not have the field. A null stays null. Default: the record is
+    /// rejected.
     #[serde(default)]
     #[schemars(with = "Option<Scalar>")]
     default: Option<Constant>,

@@ -35,10 +35,10 @@ keys = "snake_case""#,
 /// A row becomes an object with the column names as keys. Values of a float column always
 /// have a decimal point or an exponent (`1500` becomes `1500.0`); apart from that all digits
 /// are kept. A body that is JSON is checked and compacted; its digits and the order of its
-/// keys are kept. Any other body is rejected, and so is JSON that is not an object, since a table
+/// keys are kept. Any other body is rejected, and so is JSON that is not an object, because a table
 /// needs objects. A record without a body (a tombstone in Kafka) passes unchanged.
 ///
-/// Athena reads names without case: keys such as `Close` and `close` in one object are logged as a
+/// Athena ignores the case of names, so keys such as `Close` and `close` in one object cause a
 /// warning.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -50,8 +50,8 @@ struct ToJsonConfig {
     /// numbers.
     #[serde(default = "yes")]
     objects: bool,
-    /// Whether a JSON string that holds JSON, as programs write it that encode twice, is replaced by
-    /// what it holds.
+    /// Whether a JSON string that contains JSON is replaced by this JSON. Programs that encode twice
+    /// write such strings.
     #[serde(default)]
     unwrap: bool,
 }

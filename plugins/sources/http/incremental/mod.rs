@@ -30,36 +30,36 @@ pub(super) use self::window::Window;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Incremental {
-    /// The field that tells new rows from old ones: a date, a time, an epoch, a number or text.
-    /// A name, or a JSON pointer into the record as it is after `remap` and `add`. A record
-    /// without it is rejected.
+    /// The field by which rows are compared: a date, a time, an epoch, a number or text. A name, or
+    /// a JSON pointer into the record as it is after `remap` and `add`. A record without it is
+    /// rejected.
     pub(super) cursor: Field,
-    /// The first value: older rows are not emitted. `{{ since }}` has this value until something
-    /// was delivered. Without it all rows are new in the first run.
+    /// The first value: older rows are not delivered. `{{ since }}` has this value until a row is
+    /// delivered. Without it all rows are new in the first run.
     pub(super) start: Option<CursorValue>,
     /// How `{{ since }}`, `{{ now }}`, `{{ from }}` and `{{ to }}` are written: `"epoch"`,
     /// `"epoch_ms"`, `"rfc3339"` or a strftime pattern, in UTC. Without it in the form of `start`.
     pub(super) format: Option<TimeFormat>,
-    /// How far behind the newest value rows may still arrive: a duration, or a number if the values
-    /// are numbers. `{{ since }}` goes back by it. Without it there are no late rows.
+    /// How much older than the newest value a new row may be: a duration, or a number if the values
+    /// are numbers. `{{ since }}` is the newest value less this. Default: 0.
     pub(super) lag: Option<Lag>,
-    /// A field, or several, whose values have a position each, such as the symbol where one answer
-    /// holds several. `{{ since }}` is then the oldest of their positions.
+    /// A field, or several, whose values have a position each, such as the symbol if one response
+    /// contains several. `{{ since }}` is then the oldest of their positions.
     #[serde(default)]
     pub(super) by: Fields,
-    /// The fields that identify a row, among those at the newest value and within `lag`. Without it
-    /// the whole content does.
+    /// The fields that identify a row, among the rows at the newest value and within `lag`. Default:
+    /// all fields.
     pub(super) key: Option<Fields>,
-    /// A row with a known `key` is emitted again if one of these fields has changed. Without it any
-    /// field counts; with `[]` none.
+    /// A row with a known `key` is delivered again if one of these fields has changed. Default: any
+    /// field. With `[]` it is never delivered again.
     pub(super) compare: Option<Fields>,
     /// `"newest_first"`: a walk stops after a page whose rows are all older than the newest value
     /// less `lag`. Otherwise a walk reads all pages.
     #[serde(default)]
     pub(super) order: Order,
-    /// Keeps back rows that are younger than this, such as a bar that is still open.
+    /// Does not deliver rows that are younger than this, such as a bar that is still open.
     pub(super) hold: Option<HumanDuration>,
-    /// Splits the time from the position to now into windows of this length; `{{ from }}` and
+    /// Splits the time from the position to now into spans of this length; `{{ from }}` and
     /// `{{ to }}` are their bounds. Requires `start`.
     pub(super) step: Option<HumanDuration>,
 }
