@@ -62,8 +62,8 @@ pub(crate) struct Common {
     /// When to use colors
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
-    /// File of environment variables to set, one NAME=value per line. A variable that is set already keeps its value. Values are literal: `$` is not expanded.
-    /// Single or double quotes, `export` before the name and `#` comments are allowed
+    /// File of environment variables to set, one NAME=value per line. The value in the environment wins. Values are
+    /// literal: `$` is not expanded. Single or double quotes, `export` before the name and `#` comments are allowed
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
 }
@@ -151,8 +151,8 @@ pub(crate) struct RunArguments {
     /// Checkpoint directory (overrides `data_dir` in the file)
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Store nothing and move no position: show what each component would make of the first N records of every
-    /// source, and where each record would be stored [default: 10]
+    /// Store nothing and commit nothing: show the first N records of every source after each component, and where
+    /// each would be stored [default: 10]
     #[arg(
         long,
         value_name = "N",
@@ -237,11 +237,11 @@ pub(crate) enum RowFormat {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "All servers listen on 127.0.0.1 only. Kafka keeps its data in memory and loses it on exit; objects, \
-                  tables and crawlers are kept with --data."
+    after_help = "All servers listen on 127.0.0.1 only. Kafka keeps its data in memory and loses it on exit. With \
+                  --data, objects, tables and crawlers are kept."
 )]
 pub(crate) struct LocalArguments {
-    /// Keep objects and the Glue catalog in this directory; without it they are deleted on exit
+    /// Keep objects and the Glue catalog in this directory. Without this option they are deleted on exit
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Write the environment variables for clients to this file once all servers are ready
@@ -331,7 +331,7 @@ pub(crate) enum DlqAction {
     List(DlqListArguments),
     /// Show dead letters in full
     Show(DlqShowArguments),
-    /// Send the records again to the components that rejected them; delivered ones are removed from the file
+    /// Send the records again to the components that rejected them, and remove delivered ones from the file
     Replay(DlqReplayArguments),
 }
 
@@ -361,10 +361,10 @@ pub(crate) struct DlqShowArguments {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "A record that is rejected again stays in the file with the new reason. What a source rejected cannot \
-                  be replayed; it is reported and stays in the file. The sources of the pipeline are not opened. \
-                  With files, nothing is written to its `[dead_letter]` sink. Without files the letters come from \
-                  this sink, and a record that is rejected again is written to it."
+    after_help = "A record that is rejected again stays in the file with the new reason. A record that a source \
+                  rejected cannot be replayed; it is reported and stays in the file. The replay opens no source of \
+                  the pipeline. With files, it does not write to the `[dead_letter]` sink. Without files, it reads \
+                  the letters from this sink, and writes records that are rejected again to it."
 )]
 pub(crate) struct DlqReplayArguments {
     /// Dead-letter files; no run may be writing to them [default: the topic or bucket of the pipeline's

@@ -43,7 +43,7 @@ pub(crate) fn run(pipelines: Vec<Pipeline>, n_records: u64, arguments: &RunArgum
         if let Some(error) = report.failure.as_ref().map(Failure::error) {
             print_error(error);
         } else {
-            print_message(&format!("{}: dry run, nothing was stored: {}", report.name, report.reason));
+            print_message(&format!("{}: the dry run has ended; nothing was stored", report.name));
         }
     }
     run_many::exit_code(&outcomes, &shutdown)
