@@ -31,7 +31,7 @@ impl Pipeline {
             if let Some((name, source)) = feed.map(|index| feeds.swap_remove(index)) {
                 component.inputs.push(components.len());
                 component.input_outputs.push(0);
-                components.push(new(format!("letters for {name}"), Built::Source(source)));
+                components.push(new(format!("dead letters for {name}"), Built::Source(source)));
             }
             let is_left = !component.inputs.is_empty();
             if let Built::Sink(sink) = &component.built
@@ -120,8 +120,8 @@ mod tests {
 
     #[test]
     fn replay_keeps_only_what_is_downstream() {
-        assert_eq!(replayed(&["lake"]), ["letters for lake []", "lake [0]", "crawl [1]"]);
-        assert_eq!(replayed(&["file"]), ["letters for file []", "file [0]"]);
+        assert_eq!(replayed(&["lake"]), ["dead letters for lake []", "lake [0]", "crawl [1]"]);
+        assert_eq!(replayed(&["file"]), ["dead letters for file []", "file [0]"]);
     }
 
     struct InTransactions;
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn replay_into_two_components_of_a_path_feeds_both() {
-        let left = ["letters for lake []", "lake [0]", "letters for crawl []", "crawl [1, 2]"];
+        let left = ["dead letters for lake []", "lake [0]", "letters for crawl []", "crawl [1, 2]"];
         assert_eq!(replayed(&["crawl", "lake"]), left);
     }
 }
