@@ -27,6 +27,7 @@ mod cloud;
 mod config;
 /// The `csv` source: rows, types, resuming, bad rows.
 mod csv;
+mod csv_advice;
 /// The `csv` source in dialects, on standard input, and on files that live.
 mod csv_living;
 /// The transform `dedupe`.

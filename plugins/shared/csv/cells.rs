@@ -4,7 +4,7 @@ use super::dialect::Dialect;
 use super::scan::{cells, split};
 
 /// The texts of the cells of one row, in a buffer that the next row reuses.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct CellTexts {
     bytes: Vec<u8>,
     ends: Vec<u32>,
@@ -33,6 +33,11 @@ impl CellTexts {
     /// How many cells the row has.
     pub(super) fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// How many bytes the texts of all cells have.
+    pub(super) fn n_bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// The text of a cell.

@@ -6,11 +6,12 @@ use anyhow::{Result, bail};
 use runner_core::{Body, Name, Origin, Record, Reject};
 
 use super::dialect::Dialect;
-use super::header::{BYTE_ORDER_MARK, column_names, unnamed_column, wider_rows};
+use super::header::{BYTE_ORDER_MARK, column_names};
+use super::header_warnings::{Header, wider_rows};
 use super::inference::{Inference, SAMPLE};
 use super::layout::{RowLayout, TableBuilder, reject};
 use super::report_lines::{END_OF_TEXT, is_rule};
-use super::row_error::RowLocation;
+use super::row_error::{RowError, RowLocation};
 use super::scan::{Rows, ScannedRow, cells};
 
 /// Reads CSV texts one after another. The types are inferred from the first one that has rows.
@@ -40,29 +41,34 @@ impl DocumentReader {
         let dialect = Arc::clone(&self.dialect);
         let (bytes, line) = after_skipped_lines(without_marks(bytes), dialect.skip_lines);
         let mut rows = Rows::new(bytes, &dialect.grammar, line);
-        let names = if dialect.has_header {
+        let (names, written, line) = if dialect.has_header {
             let Some(first) = rows.next() else {
                 bail!("{source}: the response is empty, and a header row was expected");
             };
-            self.names_of(first, source)?
+            (self.names_of(first, source)?, first.bytes, first.line)
         } else {
-            dialect.columns.clone()
+            (dialect.columns.clone(), &[][..], line)
         };
         let mut after_rule = rows.clone();
         if dialect.has_header && after_rule.next().is_some_and(|row| is_rule_row(row, &dialect)) {
             rows = after_rule;
         }
-        let layout = self.layout_of(names, rows.clone(), source, line)?;
+        let header = Header { names: &names, written, line };
+        let layout = self.layout_of(header, rows.clone(), source)?;
         let mut table = TableBuilder::new(Arc::clone(&layout), 0, bytes.len());
         let (mut origins, mut rejects) = (Vec::new(), Vec::new());
-        let rows = rows.filter(|row| !layout.is_count(row.bytes));
-        for (row, offset) in rows.zip(offset..) {
+        let mut offset = offset;
+        for row in rows {
             let location = RowLocation { source, line: row.line };
             let origin = Origin { source, partition, offset };
             let pushed = match row.error {
                 Some(error) => Err(location.bad_quotes(row.bytes, error)),
-                None => table.push(row.bytes, row.quoted).map_err(|error| location.error(row.bytes, &error)),
+                None => match table.push(row.bytes, row.quoted) {
+                    Err(RowError { line: Some(_), .. }) => continue,
+                    pushed => pushed.map_err(|error| location.error(row.bytes, &error)),
+                },
             };
+            offset += 1;
             match pushed {
                 Ok(()) => origins.push(origin),
                 Err(reason) => rejects.push(reject(row.bytes, reason, origin, origins.len())),
@@ -78,37 +84,35 @@ impl DocumentReader {
             return Err(location.bad_quotes(first.bytes, error));
         }
         let names = column_names(first.bytes, first.quoted, &self.dialect);
-        let names = names.map_err(|error| location.error(first.bytes, &error))?;
-        if self.layout.as_ref().is_none_or(|layout| !layout.has_columns(&names))
-            && let Some(warning) = unnamed_column(&names)
-        {
-            tracing::warn!("{source}: {warning}");
-        }
-        Ok(names)
+        names.map_err(|error| location.error(first.bytes, &error))
     }
 
-    fn layout_of(
-        &mut self,
-        names: Vec<String>,
-        rows: Rows<'_>,
-        source: Name,
-        line: u64,
-    ) -> Result<Arc<RowLayout>> {
-        if let Some(layout) = self.layout.as_ref().filter(|layout| layout.has_columns(&names)) {
+    fn layout_of(&mut self, header: Header<'_>, rows: Rows<'_>, source: Name) -> Result<Arc<RowLayout>> {
+        let Header { names, written, line } = header;
+        if let Some(layout) = self.layout.as_ref().filter(|layout| layout.has_columns(names)) {
             return Ok(Arc::clone(layout));
         }
         let mut inference = Inference::new(names.len());
+        inference.set_header(written, &self.dialect);
         let columns: Vec<usize> = (0..names.len()).collect();
+        let first_row = rows.clone().next().map(|row| row.line);
         let whole = rows.filter(|row| row.error.is_none());
         whole.take(SAMPLE).for_each(|row| inference.observe(row.bytes, row.quoted, &columns, &self.dialect));
         if let Some(width) = inference.width_above_header()
             && self.dialect.has_header
             && !self.dialect.drops_extra_cells
         {
-            bail!("{source}:{line}: {}", wider_rows(&names, width, line));
+            bail!("{source}:{line}: {}", wider_rows(names, width, line, &self.dialect));
+        }
+        for warning in header.warnings(&self.dialect) {
+            tracing::warn!("{source}: {warning}");
+        }
+        for (line, warning) in header.warnings_about_rows(&inference, first_row, &self.dialect) {
+            tracing::warn!("{source}:{}: {warning}", line.unwrap_or(header.line));
         }
         let n_rows = inference.n_rows();
-        let layout = Arc::new(RowLayout::new(names.into_iter().zip(inference.finish()), &self.dialect));
+        let columns = names.iter().cloned().zip(inference.finish());
+        let layout = Arc::new(RowLayout::new(columns, written, &self.dialect));
         if n_rows > 0 {
             self.layout = Some(Arc::clone(&layout));
         }

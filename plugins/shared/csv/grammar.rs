@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr2};
 
+use super::blanks::{is_part_of_blank, n_blanks, n_blanks_at_end};
 use super::scan::{CellEnd, Next, QuoteError, Span, bad_quotes, finish_row, first_line_end};
 
 /// How the bytes of a file are divided into rows and cells.
@@ -48,6 +49,21 @@ impl Grammar {
     /// Whether the plain grammar applies.
     pub(crate) fn is_plain(&self) -> bool {
         self.is_plain
+    }
+
+    /// Whether lines that begin with some text are ignored.
+    pub(super) fn has_comments(&self) -> bool {
+        self.comment.is_some()
+    }
+
+    /// Whether `quote` stands around cells.
+    pub(super) fn quotes_with(&self, quote: u8) -> bool {
+        self.quote == Some(quote)
+    }
+
+    /// Whether blanks around cells are removed.
+    pub(super) fn trims(&self) -> bool {
+        self.trim
     }
 
     /// What determines the rows of a file, for the checkpoint; empty for the plain grammar.
@@ -109,8 +125,7 @@ impl Grammar {
         if !self.trim {
             return at;
         }
-        let is_blank = |&&byte: &&u8| matches!(byte, b' ' | b'\t') && byte != self.delimiter;
-        at + bytes[at..].iter().take_while(is_blank).count()
+        at + n_blanks(&bytes[at..], self.delimiter)
     }
 
     /// Where the cell that begins at `start` ends.
@@ -160,6 +175,8 @@ impl Grammar {
             return match bytes.get(at) {
                 Some(&byte) if byte == self.delimiter => CellEnd::Delimiter(at),
                 Some(b'\n' | b'\r') => CellEnd::Line(at),
+                // The rest of the blank may follow.
+                Some(_) if self.trim && is_part_of_blank(&bytes[at..]) => CellEnd::Bytes,
                 Some(_) => CellEnd::TextAfterQuote(at),
                 None => CellEnd::Bytes,
             };
@@ -190,8 +207,7 @@ impl Grammar {
         if !self.trim {
             return cell;
         }
-        let n_blank = cell.iter().rev().take_while(|&&byte| matches!(byte, b' ' | b'\t')).count();
-        &cell[..cell.len() - n_blank]
+        &cell[..cell.len() - n_blanks_at_end(cell)]
     }
 
     /// Appends the text of a cell: without blanks around it, quotes and escapes.

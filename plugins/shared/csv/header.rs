@@ -27,13 +27,13 @@ pub(crate) fn column_names(row: &[u8], quoted: bool, dialect: &Dialect) -> Resul
         let message = format!(
             "the header row has {n_named} cells, and a file can have at most {MAX_COLUMNS} columns; check `delimiter`"
         );
-        return Err(RowError { at: start_of(MAX_COLUMNS), message });
+        return Err(RowError::new(start_of(MAX_COLUMNS), message));
     }
     if !dialect.columns.is_empty() {
         let n_columns = dialect.columns.len();
         if n_named < n_columns || n_named > n_columns && !dialect.drops_extra_cells {
             let message = format!("the header row has {n_named} cells, and `columns` has {n_columns} names");
-            return Err(RowError { at: 0, message });
+            return Err(RowError::new(0, message));
         }
         return Ok(dialect.columns.clone());
     }
@@ -47,7 +47,7 @@ pub(crate) fn column_names(row: &[u8], quoted: bool, dialect: &Dialect) -> Resul
                 dialect.encoding,
                 encoding_advice(dialect)
             );
-            return Err(RowError { at: start_of(index), message });
+            return Err(RowError::new(start_of(index), message));
         };
         if let Some(first) = known.insert(name, index) {
             let (one, other) = (first + 1, index + 1);
@@ -59,7 +59,7 @@ pub(crate) fn column_names(row: &[u8], quoted: bool, dialect: &Dialect) -> Resul
                 "{what}; a record can have only one field of that name: name the columns in the pipeline file, \
                  columns = [\"…\", …] with {n_named} names"
             );
-            return Err(RowError { at: start_of(index), message });
+            return Err(RowError::new(start_of(index), message));
         }
         names.push(name.to_owned());
     }
@@ -81,46 +81,6 @@ pub(super) fn duplicate(names: &[String]) -> Option<&str> {
     names.iter().map(String::as_str).find(|name| !known.insert(*name))
 }
 
-/// A warning if a column has no name, as the index column of pandas or one after a trailing delimiter.
-pub(crate) fn unnamed_column(names: &[String]) -> Option<String> {
-    let index = names.iter().position(String::is_empty)?;
-    let is_last = index > 0 && index + 1 == names.len();
-    let advice = if is_last {
-        "if the rows also end with a delimiter, set extra_cells = \"drop\""
-    } else {
-        "give it a name in the header row, or name all columns with `columns` (pandas: `index=False` omits it)"
-    };
-    Some(format!(
-        "column {} of {} has no name, so its field in the records is called \"\"; {advice}",
-        index + 1,
-        names.len()
-    ))
-}
-
-/// A warning if there is one column whose name contains another common delimiter.
-pub(crate) fn likely_delimiter(names: &[String], delimiter: u8) -> Option<String> {
-    let [name] = names else { return None };
-    let other = b";\t|,".iter().find(|&&other| other != delimiter && name.as_bytes().contains(&other))?;
-    let other = char::from(*other).escape_debug();
-    Some(format!(
-        "the header is one column, `{}`; if `{other}` separates its cells, set delimiter = \"{other}\"",
-        name.escape_debug()
-    ))
-}
-
-/// An error message for a file whose rows have more cells than its header, which is on `line`.
-pub(crate) fn wider_rows(names: &[String], width: usize, line: u64) -> String {
-    let name = names.first().map_or("", String::as_str);
-    let first = name.chars().find(|char| !char.is_whitespace());
-    let comment = first.filter(|char| !char.is_alphanumeric()).unwrap_or('#').escape_debug().to_string();
-    format!(
-        "the header row has {} cells, and most rows have {width} or so: is this line the header? If not, set \
-         skip_lines = {line} to ignore the lines before the header, or comment = \"{comment}\" to ignore lines that begin \
-         with `{comment}`. If it is, extra_cells = \"drop\" ignores what is behind the last column",
-        names.len(),
-    )
-}
-
 /// A column that `types` declares and the header does not have.
 pub(crate) fn unknown_column<'a>(dialect: &'a Dialect, names: &[String]) -> Option<&'a str> {
     let declared = dialect.types.declared().iter().map(|declared| declared.name.as_str());
@@ -136,12 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn unnamed_column_warning_names_its_index() {
-        assert_eq!(unnamed_column(&names(&["a", "b"])), None);
-        for (columns, place) in [(["", "a", "b"], "column 1 of 3"), (["a", "b", ""], "column 3 of 3")] {
-            let warning = unnamed_column(&names(&columns)).unwrap();
-            assert!(warning.starts_with(place), "{warning}");
-        }
+    fn two_columns_without_a_name_are_refused() {
         let error = column_names(b",a,", false, &Dialect::default()).unwrap_err();
         assert_eq!((error.at, &error.message[..29]), (3, "columns 1 and 3 have no name;"));
     }
@@ -172,17 +127,5 @@ mod tests {
         let dialect = Dialect { drops_extra_cells: true, ..Dialect::default() };
         assert_eq!(column_names(b"a,b,", false, &dialect).unwrap(), ["a", "b"]);
         assert_eq!(column_names(b"a,b,", false, &Dialect::default()).unwrap(), ["a", "b", ""]);
-    }
-
-    #[test]
-    fn header_with_another_delimiter_suggests_it() {
-        for (column, option) in [("a;b", "\";\""), ("a\tb", "\"\\t\""), ("a|b", "\"|\"")] {
-            let warning = likely_delimiter(&names(&[column]), b',').unwrap();
-            assert!(warning.ends_with(&format!("set delimiter = {option}")), "{warning}");
-        }
-        assert!(likely_delimiter(&names(&["a,b"]), b';').unwrap().contains("`a,b`"));
-        for (columns, delimiter) in [(&["a"][..], b','), (&["a;b", "c"], b','), (&["a;b"], b';')] {
-            assert_eq!(likely_delimiter(&names(columns), delimiter), None);
-        }
     }
 }

@@ -4,6 +4,10 @@ use runner_core::ColumnType;
 
 use super::cells::CellTexts;
 use super::dialect::Dialect;
+use super::header_row::HeaderRow;
+use super::number::is_address;
+use super::readings::Readings;
+use super::report_lines::is_count;
 use super::types::narrowest;
 
 /// How many rows the types are inferred from.
@@ -12,11 +16,19 @@ pub(crate) const SAMPLE: usize = 10_000;
 /// The types of columns, as far as the rows tell them.
 #[derive(Debug)]
 pub(crate) struct Inference {
-    guesses: Vec<Option<ColumnType>>,
+    /// What the first row says.
+    pub(super) first: Vec<Option<ColumnType>>,
+    /// What the other rows say.
+    pub(super) others: Vec<Option<ColumnType>>,
+    /// What the texts of each column would be with other options.
+    pub(super) readings: Vec<Readings>,
     n_rows: usize,
+    /// How many rows are valid.
+    pub(super) n_valid: usize,
     /// How many rows have text behind the last column, and how many cells the last of them has.
     n_wide: usize,
     width: usize,
+    header: HeaderRow,
     cells: CellTexts,
     scratch: Vec<u8>,
 }
@@ -24,10 +36,14 @@ pub(crate) struct Inference {
 impl Inference {
     pub(crate) fn new(n_columns: usize) -> Self {
         Inference {
-            guesses: vec![None; n_columns],
+            first: vec![None; n_columns],
+            others: vec![None; n_columns],
+            readings: vec![Readings::ALL; n_columns],
             n_rows: 0,
+            n_valid: 0,
             n_wide: 0,
             width: 0,
+            header: HeaderRow::default(),
             cells: CellTexts::default(),
             scratch: Vec::new(),
         }
@@ -35,7 +51,7 @@ impl Inference {
 
     /// Number of columns.
     pub(crate) fn n_columns(&self) -> usize {
-        self.guesses.len()
+        self.others.len()
     }
 
     /// Number of rows observed.
@@ -50,15 +66,26 @@ impl Inference {
 
     /// Adds columns that later files have.
     pub(crate) fn add_columns(&mut self, n_columns: usize) {
-        self.guesses.resize(self.guesses.len() + n_columns, None);
+        let n_columns = self.n_columns() + n_columns;
+        self.first.resize(n_columns, None);
+        self.others.resize(n_columns, None);
+        self.readings.resize(n_columns, Readings::ALL);
+    }
+
+    /// The next rows are those of a file with this header, as it is written.
+    pub(crate) fn set_header(&mut self, written: &[u8], dialect: &Dialect) {
+        self.header = HeaderRow::new(written, dialect);
     }
 
     /// Adds a row to the sample. `columns` says to which column each cell belongs; rows that will be
-    /// rejected do not count.
+    /// rejected or skipped do not count.
     pub(crate) fn observe(&mut self, row: &[u8], quoted: bool, columns: &[usize], dialect: &Dialect) {
         self.cells.read(row, quoted, dialect);
-        self.n_rows += 1;
         let (n_cells, n_columns) = (self.cells.len(), columns.len());
+        if self.header.is_repeated_in(&self.cells) || n_columns > 1 && is_count(row) {
+            return;
+        }
+        self.n_rows += 1;
         if n_cells > n_columns && self.cells.has_text_from(n_columns) {
             self.n_wide += 1;
             self.width = n_cells;
@@ -68,12 +95,20 @@ impl Inference {
         if is_rejected || std::str::from_utf8(row).is_err() {
             return;
         }
+        let guesses = if self.n_valid == 0 { &mut self.first } else { &mut self.others };
+        self.n_valid += 1;
         for (index, &column) in columns.iter().enumerate() {
             let Some(text) = self.cells.get(index) else { break };
-            if !dialect.is_null(text) {
-                let kind = narrowest(text, dialect.numbers, &mut self.scratch);
-                let guess = &mut self.guesses[column];
-                *guess = Some(guess.map_or(kind, |guess| widened(guess, kind)));
+            // An address says nothing about the type: it may as well be a number of four groups.
+            if dialect.is_null(text) || dialect.numbers.thousands == Some('.') && is_address(text) {
+                continue;
+            }
+            let kind = narrowest(text, dialect.numbers, &mut self.scratch);
+            let guess = &mut guesses[column];
+            *guess = Some(guess.map_or(kind, |guess| widened(guess, kind)));
+            let readings = &mut self.readings[column];
+            if !readings.is_none() {
+                *readings = readings.and(Readings::of(text, kind, dialect, &mut self.scratch));
             }
         }
     }
@@ -84,9 +119,17 @@ impl Inference {
         (self.n_wide > 1 && self.n_wide > self.n_rows / 2).then_some(self.width)
     }
 
+    /// The inferred type of a column; `None` if it has no value.
+    pub(super) fn guess(&self, column: usize) -> Option<ColumnType> {
+        match (self.first[column], self.others[column]) {
+            (Some(first), Some(other)) => Some(widened(first, other)),
+            (guess, None) | (None, guess) => guess,
+        }
+    }
+
     /// The inferred types; a column without any value is text.
     pub(crate) fn finish(self) -> Vec<ColumnType> {
-        self.guesses.into_iter().map(|guess| guess.unwrap_or(ColumnType::String)).collect()
+        (0..self.n_columns()).map(|column| self.guess(column).unwrap_or(ColumnType::String)).collect()
     }
 }
 
@@ -140,6 +183,38 @@ mod tests {
         assert_eq!(inferred(&["9223372036854775808"]), ColumnType::String);
         assert_eq!(inferred(&["1.5", "9223372036854775808"]), ColumnType::String);
         assert!(fits(b"9223372036854775808", ColumnType::Float), "a declared float column accepts it");
+    }
+
+    #[test]
+    fn addresses_are_text_where_points_separate_thousands() {
+        let options = r#"{ "decimal": ",", "thousands": "." }"#;
+        let options: super::super::DialectOptions = serde_json::from_str(options).unwrap();
+        let dialect = options.dialect("").unwrap();
+        let inferred = |cells: &[&str]| {
+            let mut inference = Inference::new(1);
+            for cell in cells {
+                inference.observe(cell.as_bytes(), false, &[0], &dialect);
+            }
+            inference.finish()[0]
+        };
+        assert_eq!(inferred(&["192.168.100.200", "10.100.200.255"]), ColumnType::String);
+        assert_eq!(inferred(&["192.168.100.200", "10.0.0.1"]), ColumnType::String);
+        assert_eq!(inferred(&["1.234.567.890", "100.200.150.250", "999"]), ColumnType::Integer);
+        for version in ["1.2.3", "1.10.100", "12.34", "1.1000", "2024.01.31", "01.234", "1.234.5678"] {
+            assert_eq!(inferred(&["1.234", version]), ColumnType::String, "{version}");
+        }
+    }
+
+    #[test]
+    fn repeated_header_and_count_are_not_rows_of_the_sample() {
+        let dialect = Dialect::default();
+        let mut inference = Inference::new(2);
+        inference.set_header(b"id,\"name\"", &dialect);
+        for row in ["1,a", "\"id\",name", "2,b", "(1,234 rows affected)"] {
+            inference.observe(row.as_bytes(), true, &[0, 1], &dialect);
+        }
+        assert_eq!(inference.n_rows(), 2);
+        assert_eq!(inference.finish(), [ColumnType::Integer, ColumnType::String]);
     }
 
     #[test]

@@ -7,10 +7,13 @@ use anyhow::Error;
 use bytes::Bytes;
 use runner_core::{ABSENT_CELL, Body, Column, ColumnType, Origin, Record, Reject, Row, Table, TableHeader};
 
+use super::blanks::is_blank;
 use super::cells::CellTexts;
 use super::dialect::Dialect;
-use super::number::{Number, is_blank};
-use super::row_error::RowError;
+use super::header_row::HeaderRow;
+use super::number::Number;
+use super::report_lines::is_count;
+use super::row_error::{OtherLine, RowError};
 use super::scan::split;
 use super::types::{fits, is_boolean};
 use crate::shared::values::{TypeName, ValueType};
@@ -28,6 +31,9 @@ pub(crate) struct RowLayout {
     order: Option<CellOrder>,
     /// Whether most cells are taken as they are.
     is_plain: bool,
+    header_row: HeaderRow,
+    /// Whether a line that is not a row may have cells of all types.
+    accepts_other_lines: bool,
 }
 
 /// Where the cells of a row belong whose file has other columns, or the same ones in another order.
@@ -39,12 +45,14 @@ struct CellOrder {
 }
 
 impl RowLayout {
-    /// A layout with these columns; types that the options declare take precedence.
+    /// A layout with these columns, under a header that is written in this way; types that the options declare
+    /// take precedence.
     pub(crate) fn new(
         columns: impl IntoIterator<Item = (String, ColumnType)>,
+        written: &[u8],
         dialect: &Arc<Dialect>,
     ) -> Self {
-        RowLayout::with_order(columns, None, dialect)
+        RowLayout::with_order(columns, None, written, dialect)
     }
 
     /// A layout for a file with other columns: `column_of` gives for each cell of its rows the index of the
@@ -52,6 +60,7 @@ impl RowLayout {
     pub(crate) fn with_order(
         columns: impl IntoIterator<Item = (String, ColumnType)>,
         column_of: Option<&[usize]>,
+        written: &[u8],
         dialect: &Arc<Dialect>,
     ) -> Self {
         let column = |(name, inferred): (String, ColumnType)| {
@@ -61,7 +70,8 @@ impl RowLayout {
         };
         let columns: Vec<Column> = columns.into_iter().map(column).collect();
         let kinds = columns.iter().map(|column| column.kind).enumerate();
-        let checked = kinds.filter(|&(_, kind)| kind != ColumnType::String).collect();
+        let checked: Box<[(usize, ColumnType)]> =
+            kinds.filter(|&(_, kind)| kind != ColumnType::String).collect();
         let declared = |column: &Column| Some(dialect.types.declaration_of(&column.name)?.value_type.clone());
         let declared: Box<[Option<ValueType>]> = columns.iter().map(declared).collect();
         let has_times = declared.iter().flatten().any(|declared| declared.name().is_time());
@@ -74,7 +84,21 @@ impl RowLayout {
         let header = header_of(columns, dialect, dialect.fills_missing_cells || order.is_some());
         let is_plain =
             dialect.grammar.is_plain() && dialect.numbers.is_plain() && !has_times && order.is_none();
-        RowLayout { header: header.into(), dialect: Arc::clone(dialect), declared, checked, order, is_plain }
+        let header_row = HeaderRow::new(written, dialect);
+        let accepts_header = |&(index, kind): &(usize, ColumnType)| {
+            header_row.cell(index).is_some_and(|cell| fits(cell, kind) || header.is_null(cell))
+        };
+        let accepts_other_lines = checked.is_empty() || checked.iter().all(accepts_header);
+        RowLayout {
+            header: header.into(),
+            dialect: Arc::clone(dialect),
+            declared,
+            checked,
+            order,
+            is_plain,
+            header_row,
+            accepts_other_lines,
+        }
     }
 
     /// What the rows of a table share.
@@ -137,7 +161,10 @@ impl RowLayout {
         }
         let numbers = self.dialect.numbers;
         let written = match (column.kind, declared) {
-            (ColumnType::Integer, _) => {
+            (ColumnType::Integer, Some(_)) => {
+                (numbers.normalize_loosely(text, scratch) == Some(Number::Integer)).then_some(&**scratch)
+            }
+            (ColumnType::Integer, None) => {
                 (numbers.normalize(text, scratch) == Some(Number::Integer)).then_some(&**scratch)
             }
             (ColumnType::Float, _) => numbers.normalize_loosely(text, scratch).map(|_| &**scratch),
@@ -223,7 +250,7 @@ impl TableBuilder {
                 return false;
             }
         }
-        true
+        !(layout.accepts_other_lines && layout.may_be_another_line(row, self.cells.len() - n_bytes))
     }
 
     /// Appends a row cell by cell, each in the form that its type demands.
@@ -232,6 +259,9 @@ impl TableBuilder {
         let dialect = &*layout.dialect;
         let texts = &mut self.texts;
         texts.read(row, quoted, dialect);
+        if let Some(line) = layout.other_line(row, texts) {
+            return Err(RowError::of_line(line));
+        }
         let (n_cells, n_expected) = (texts.len(), layout.n_cells());
         let is_wrong = n_cells > n_expected && !dialect.drops_extra_cells
             || n_cells < n_expected && !dialect.fills_missing_cells;
@@ -275,8 +305,16 @@ impl TableBuilder {
 }
 
 impl RowLayout {
-    /// Whether a line is the count that programs print behind the rows. Of a file with one column it may be a row.
-    pub(crate) fn is_count(&self, row: &[u8]) -> bool {
-        self.n_cells() > 1 && super::report_lines::is_count(row)
+    /// What a line is that is not a row. In a file with one column every line is a row.
+    fn other_line(&self, row: &[u8], texts: &CellTexts) -> Option<OtherLine> {
+        if self.header_row.is_repeated_in(texts) {
+            return Some(OtherLine::Header);
+        }
+        (self.n_cells() > 1 && is_count(row)).then_some(OtherLine::Count)
+    }
+
+    /// A cheap look at a row whose texts have `n_bytes`.
+    fn may_be_another_line(&self, row: &[u8], n_bytes: usize) -> bool {
+        n_bytes == self.header_row.n_bytes() || is_count(row)
     }
 }

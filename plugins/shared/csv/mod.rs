@@ -3,33 +3,38 @@
 //! `scan` and `grammar` divide text into rows and cells, `types`, `number` and `inference` are about column
 //! types, `layout` combines them, and `document` reads a whole CSV text in memory.
 
+mod blanks;
 mod cells;
+mod characters;
 mod dialect;
 mod document;
 mod grammar;
 mod header;
+mod header_row;
+mod header_warnings;
 mod inference;
 mod layout;
 mod number;
 mod options;
+mod readings;
+mod reasons;
 mod report_lines;
 mod row_error;
 mod scan;
 mod types;
 mod types_option;
 
+pub(crate) use characters::{Comment, Delimiter, Escape, Mark, Quote};
 pub(crate) use dialect::Dialect;
 pub(crate) use document::DocumentReader;
-pub(crate) use header::{
-    BYTE_ORDER_MARK, column_names, likely_delimiter, unknown_column, unnamed_column, wider_rows,
-};
+pub(crate) use header::{BYTE_ORDER_MARK, column_names, unknown_column};
+pub(crate) use header_warnings::{Header, wider_rows};
 pub(crate) use inference::Inference;
 pub(crate) use layout::{RowLayout, TableBuilder, reject};
 pub(crate) use options::{
-    Comment, Delimiter, DialectOptions, Escape, ExtraCells, Mark, MissingCells, Quote, default_decimal,
-    default_null_values, default_true, types_schema,
+    DialectOptions, ExtraCells, MissingCells, default_null_values, default_true, types_schema,
 };
 pub(crate) use report_lines::{END_OF_TEXT, is_rule};
-pub(crate) use row_error::RowLocation;
+pub(crate) use row_error::{OtherLine, RowError, RowLocation};
 pub(crate) use scan::{Next, QuoteError, Span, cells, next_row};
 pub(crate) use types::{Types, name_of};

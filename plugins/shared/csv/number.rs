@@ -1,5 +1,7 @@
 //! Numbers: which texts are numbers of JSON, and how others are brought into that form.
 
+use super::blanks::is_blank;
+
 /// A number of JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Number {
@@ -167,9 +169,16 @@ fn is_same_separator(separator: char, char: char) -> bool {
     }
 }
 
-/// Spaces and tabs.
-pub(crate) fn is_blank(char: char) -> bool {
-    matches!(char, ' ' | '\t')
+/// Whether a text is an address such as `192.168.100.200`, which `thousands = "."` makes look like a number.
+pub(super) fn is_address(cell: &[u8]) -> bool {
+    let mut n_groups = 0;
+    for group in cell.split(|&byte| byte == b'.') {
+        n_groups += 1;
+        if group.len() > 3 || !std::str::from_utf8(group).is_ok_and(|group| group.parse::<u8>().is_ok()) {
+            return false;
+        }
+    }
+    n_groups == 4
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use runner_core::{OptionError, Result};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
+use super::characters::{Comment, Delimiter, Escape, Mark, Quote};
 use super::dialect::Dialect;
 use super::grammar::Grammar;
 use super::header::duplicate;
@@ -48,7 +49,7 @@ pub(crate) struct DialectOptions {
     #[serde(default)]
     pub(crate) escape: Option<Escape>,
     /// The character before the fraction of a number, such as `","`.
-    #[serde(default = "default_decimal")]
+    #[serde(default)]
     #[schemars(extend("default" = "."))]
     pub(crate) decimal: Mark,
     /// The character between groups of digits, such as `"."` in `1.234.567`.
@@ -74,10 +75,6 @@ pub(crate) fn default_null_values() -> Vec<String> {
     vec![String::new()]
 }
 
-pub(crate) fn default_decimal() -> Mark {
-    Mark('.')
-}
-
 impl Default for DialectOptions {
     fn default() -> Self {
         DialectOptions {
@@ -90,7 +87,7 @@ impl Default for DialectOptions {
             comment: None,
             quote: Quote::default(),
             escape: None,
-            decimal: default_decimal(),
+            decimal: Mark::default(),
             thousands: None,
             trim: false,
             extra_cells: ExtraCells::default(),
@@ -121,20 +118,11 @@ impl DialectOptions {
             );
             return Err(error("types", message));
         }
-        for (option, character) in [("quote", self.quote.0), ("escape", self.escape.as_ref().map(|it| it.0))]
-        {
-            if character == Some(delimiter) {
-                return Err(error(option, "it is the delimiter".into()));
-            }
+        if let Some((option, message)) = self.contradiction() {
+            return Err(error(option, message));
         }
         let comment = self.comment.map(|comment| comment.0);
-        if comment.as_deref().is_some_and(|comment| comment.as_bytes().starts_with(&[delimiter])) {
-            return Err(error("comment", "it begins with the delimiter".into()));
-        }
         let thousands = self.thousands.map(|mark| mark.0);
-        if thousands == Some(self.decimal.0) {
-            return Err(error("thousands", format!("`{}` is the decimal mark (`decimal`)", self.decimal.0)));
-        }
         let escape = self.escape.map(|escape| escape.0);
         Ok(Dialect {
             grammar: Grammar::new(delimiter, self.quote.0, escape, comment, self.trim),
@@ -148,6 +136,49 @@ impl DialectOptions {
             fills_missing_cells: self.missing_cells == MissingCells::Null,
             encoding: "UTF-8",
         })
+    }
+}
+
+impl DialectOptions {
+    /// Two options that give one character two meanings.
+    fn contradiction(&self) -> Option<(&'static str, String)> {
+        let (delimiter, quote) = (self.delimiter.0, self.quote.0);
+        // An escape that is also the quote is a doubled quote.
+        let escape = self.escape.as_ref().map(|it| it.0).filter(|&escape| Some(escape) != quote);
+        let is_blank = |byte: u8| matches!(byte, b' ' | b'\t');
+        for (option, character) in [("quote", quote), ("escape", escape)] {
+            match character {
+                Some(byte) if byte == delimiter => return Some((option, "it is the delimiter".into())),
+                Some(byte) if self.trim && is_blank(byte) => {
+                    return Some((option, "it is a blank, and `trim` removes blanks".into()));
+                }
+                _ => {}
+            }
+        }
+        let comment = self.comment.as_ref().map_or("", |comment| &*comment.0);
+        if let Some(&first) = comment.as_bytes().first() {
+            let others = [(Some(delimiter), "delimiter"), (quote, "quote"), (escape, "escape character")];
+            if let Some((_, name)) = others.into_iter().find(|&(other, _)| other == Some(first)) {
+                let message = format!(
+                    "it begins with the {name}, so that rows whose first cell begins in this way would be ignored"
+                );
+                return Some(("comment", message));
+            }
+            if self.trim && is_blank(first) {
+                return Some(("comment", "it begins with a blank, and `trim` removes blanks".into()));
+            }
+        }
+        let decimal = self.decimal.0;
+        let thousands = self.thousands.map(|mark| mark.0);
+        if thousands == Some(decimal) {
+            return Some(("thousands", format!("`{decimal}` is the decimal mark (`decimal`)")));
+        }
+        for (option, mark) in [("decimal", Some(decimal)), ("thousands", thousands)] {
+            if mark.is_some() && mark == escape.map(char::from) {
+                return Some((option, "it is the escape character (`escape`)".into()));
+            }
+        }
+        (Some(decimal) == quote.map(char::from)).then(|| ("decimal", "it is the quote (`quote`)".into()))
     }
 }
 
@@ -173,112 +204,6 @@ pub(crate) enum MissingCells {
     Reject,
     /// The missing cells are null.
     Null,
-}
-
-/// One ASCII character that separates, quotes or escapes.
-fn one_ascii_character(text: &str, examples: &str) -> Result<u8, String> {
-    match text.as_bytes() {
-        [b'\n' | b'\r'] => Err("a line end cannot have this meaning".into()),
-        &[byte] if byte.is_ascii() => Ok(byte),
-        _ => Err(format!("`{text}` is not one ASCII character, such as {examples}")),
-    }
-}
-
-/// The character between two cells.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-#[schemars(inline, extend("pattern" = r#"^[^"\r\n]$|\$\{"#))]
-pub(crate) struct Delimiter(pub(super) u8);
-
-impl Default for Delimiter {
-    fn default() -> Self {
-        Delimiter(b',')
-    }
-}
-
-impl TryFrom<String> for Delimiter {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.as_bytes() {
-            [b'"' | b'\n' | b'\r'] => Err("a quote or a line end cannot be the delimiter".into()),
-            _ => one_ascii_character(&text, r#"",", ";", "|" or "\t""#).map(Delimiter),
-        }
-    }
-}
-
-/// The character around cells; none if quoting is off.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-#[schemars(inline, extend("pattern" = r"^[^\r\n]?$|\$\{"))]
-pub(crate) struct Quote(Option<u8>);
-
-impl Default for Quote {
-    fn default() -> Self {
-        Quote(Some(b'"'))
-    }
-}
-
-impl TryFrom<String> for Quote {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        if text.is_empty() {
-            return Ok(Quote(None));
-        }
-        one_ascii_character(&text, r#""'", or "" to switch quoting off"#).map(|byte| Quote(Some(byte)))
-    }
-}
-
-/// The character that takes the meaning from the next one.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-#[schemars(inline, extend("pattern" = r"^[^\r\n]$|\$\{"))]
-pub(crate) struct Escape(u8);
-
-impl TryFrom<String> for Escape {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        one_ascii_character(&text, r#""\\""#).map(Escape)
-    }
-}
-
-/// What a comment line begins with.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-#[schemars(inline, extend("pattern" = r"^[^\r\n]+$|\$\{"))]
-pub(crate) struct Comment(Box<str>);
-
-impl TryFrom<String> for Comment {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        if text.is_empty() || text.contains(['\r', '\n']) {
-            return Err("it must be the text that a comment line begins with, such as \"#\"".into());
-        }
-        Ok(Comment(text.into()))
-    }
-}
-
-/// A character within numbers.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-#[schemars(inline, extend("pattern" = r"^[^0-9A-Za-z+\-\r\n]$|\$\{"))]
-pub(crate) struct Mark(char);
-
-impl TryFrom<String> for Mark {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let mut characters = text.chars();
-        match (characters.next(), characters.next()) {
-            (Some(mark), None) if !mark.is_alphanumeric() && !matches!(mark, '+' | '-' | '\r' | '\n') => {
-                Ok(Mark(mark))
-            }
-            _ => Err(format!("`{text}` is not one character such as \",\", \".\", \" \" or \"'\"")),
-        }
-    }
 }
 
 /// The schema of [`Types`].
@@ -318,16 +243,6 @@ mod tests {
     }
 
     #[test]
-    fn delimiter_must_be_one_ascii_character() {
-        for good in [",", ";", "\t", "|", " "] {
-            assert!(Delimiter::try_from(good.to_owned()).is_ok(), "{good:?}");
-        }
-        for bad in ["", ",,", "\\t", "\"", "\n", "é"] {
-            assert!(Delimiter::try_from(bad.to_owned()).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
     fn characters_that_contradict_each_other_are_refused() {
         for (options, message) in [
             (r#"{ "decimal": ",", "thousands": "," }"#, "`csv.thousands`: `,` is the decimal mark"),
@@ -335,6 +250,17 @@ mod tests {
             (r#"{ "delimiter": "'", "quote": "'" }"#, "`csv.quote`: it is the delimiter"),
             (r#"{ "delimiter": "|", "escape": "|" }"#, "`csv.escape`: it is the delimiter"),
             (r#"{ "delimiter": "|", "comment": "||" }"#, "`csv.comment`: it begins with the delimiter"),
+            (r#"{ "comment": "\"" }"#, "`csv.comment`: it begins with the quote"),
+            (r#"{ "quote": "'", "comment": "'#" }"#, "`csv.comment`: it begins with the quote"),
+            (r#"{ "escape": "\\", "comment": "\\" }"#, "`csv.comment`: it begins with the escape character"),
+            (r#"{ "trim": true, "comment": " #" }"#, "`csv.comment`: it begins with a blank"),
+            (r#"{ "trim": true, "quote": " " }"#, "`csv.quote`: it is a blank"),
+            (r#"{ "trim": true, "escape": "\t" }"#, "`csv.escape`: it is a blank"),
+            (r#"{ "decimal": "\"" }"#, "`csv.decimal`: it is the quote"),
+            (r#"{ "escape": "'", "thousands": "'" }"#, "`csv.thousands`: it is the escape character"),
+            (r#"{ "escape": "\\", "decimal": "\\" }"#, "`csv.decimal`: it is the escape character"),
+            (r#"{ "comment": "\n" }"#, "it must be the text that a comment line begins with"),
+            (r#"{ "quote": "\n" }"#, "a line end cannot have this meaning"),
             (r#"{ "header": false }"#, "`csv.header`: files without a header need the names"),
             (r#"{ "columns": ["a", "a"] }"#, "`csv.columns`: duplicate column `a`"),
             (r#"{ "columns": ["a"], "types": { "b": "date" } }"#, "`csv.types`: declares column `b`"),
@@ -349,6 +275,21 @@ mod tests {
         ] {
             let error = error(options);
             assert!(error.starts_with(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn characters_with_one_meaning_each_are_accepted() {
+        for options in [
+            r#"{ "decimal": ",", "thousands": "." }"#,
+            r#"{ "thousands": "," }"#,
+            r#"{ "quote": "", "comment": "\"" }"#,
+            r#"{ "quote": "'", "thousands": "'" }"#,
+            r#"{ "escape": "\"" }"#,
+            r#"{ "delimiter": " ", "trim": true }"#,
+            r#"{ "delimiter": "\t", "trim": true, "comment": "--" }"#,
+        ] {
+            assert!(toml_like(options).unwrap().dialect("").is_ok(), "{options}");
         }
     }
 

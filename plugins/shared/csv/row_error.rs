@@ -1,14 +1,9 @@
 //! Why a row is not valid, and where.
 
 use anyhow::Error;
-use runner_core::{ColumnType, Name};
+use runner_core::Name;
 
-use super::cells::CellTexts;
-use super::header::encoding_advice;
-use super::layout::RowLayout;
-use super::scan::{QuoteError, cells, count_line_ends};
-use super::types::{name_of, narrowest};
-use crate::shared::values::TypeName;
+use super::scan::{QuoteError, count_line_ends};
 
 /// Why a row is not valid. The message contains no value of the row.
 #[derive(Debug)]
@@ -17,6 +12,27 @@ pub(crate) struct RowError {
     pub(crate) at: usize,
     /// What is wrong and what to do.
     pub(crate) message: String,
+    /// Set if the line is not a row, so that nothing is wrong with it.
+    pub(crate) line: Option<OtherLine>,
+}
+
+/// A line that is not a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OtherLine {
+    /// The header again, as in files that were joined.
+    Header,
+    /// A count of rows, as programs print it behind them.
+    Count,
+}
+
+impl RowError {
+    pub(super) fn new(at: usize, message: String) -> Self {
+        RowError { at, message, line: None }
+    }
+
+    pub(super) fn of_line(line: OtherLine) -> Self {
+        RowError { at: 0, message: "this line is not a row".into(), line: Some(line) }
+    }
 }
 
 /// The location of a row, for messages.
@@ -54,7 +70,7 @@ impl RowLocation {
                 (text, message)
             }
         };
-        self.error(row, &RowError { at, message })
+        self.error(row, &RowError::new(at, message))
     }
 
     /// The physical line and column of the byte at `at`; a row with quoted line ends has several lines.
@@ -63,101 +79,4 @@ impl RowLocation {
         let column = String::from_utf8_lossy(&row[start..at]).chars().count() + 1;
         (self.line + count_line_ends(&row[..start]), column)
     }
-}
-
-impl RowLayout {
-    /// The row has another number of cells than its file has columns.
-    pub(super) fn wrong_width(&self, row: &[u8], texts: &CellTexts) -> RowError {
-        let (n_cells, n_columns) = (texts.len(), self.n_cells());
-        let grammar = &self.dialect().grammar;
-        let delimiter = char::from(grammar.delimiter).escape_debug();
-        let surplus = cells(row, grammar).nth(n_columns);
-        let (what, advice) = match &surplus {
-            Some(_) if texts.has_text_from(n_columns) => {
-                ("too many", format!("remove the extra cells, or quote a cell that contains `{delimiter}`"))
-            }
-            Some(_) => (
-                "too many",
-                format!(
-                    "the row ends with `{delimiter}`, and the header does not: set extra_cells = \"drop\" to ignore it"
-                ),
-            ),
-            None => (
-                "too few",
-                "add the missing cells, which may be empty, or set missing_cells = \"null\"".into(),
-            ),
-        };
-        RowError {
-            at: surplus.map_or(row.len(), |cell| cell.start),
-            message: format!(
-                "{what} cells: the row has {n_cells}, the file has {n_columns} columns; {advice}"
-            ),
-        }
-    }
-
-    /// The row has bytes that are not UTF-8.
-    pub(super) fn not_utf8(&self, row: &[u8]) -> RowError {
-        let dialect = self.dialect();
-        let bad = cells(row, &dialect.grammar)
-            .enumerate()
-            .find_map(|(index, cell)| Some((index, cell.start, std::str::from_utf8(&row[cell]).err()?)));
-        let (index, at, n_valid) =
-            bad.map_or((0, 0, 0), |(index, at, error)| (index, at, error.valid_up_to()));
-        let column = match self.column_of_cell(index) {
-            Some(column) => format!("column `{}`", column.name),
-            None => format!("cell {}", index + 1),
-        };
-        let what = if dialect.encoding == "UTF-8" {
-            let byte = row.get(at + n_valid).copied().unwrap_or_default();
-            format!("byte 0x{byte:02X} at {} of the cell", n_valid + 1)
-        } else {
-            format!("at character {} of the cell", n_valid + 1)
-        };
-        let message = format!("{column} is not {}: {what}; {}", dialect.encoding, encoding_advice(dialect));
-        RowError { at, message }
-    }
-
-    /// The text of a cell does not match the type of its column.
-    pub(super) fn misfit(&self, row: &[u8], cell: usize, column: usize, text: &[u8]) -> RowError {
-        let dialect = self.dialect();
-        let column = &self.header().columns()[column];
-        let kind = narrowest(text, dialect.numbers, &mut Vec::new());
-        let wider = match (column.kind, kind) {
-            (ColumnType::Integer, ColumnType::Integer | ColumnType::Float) => TypeName::Float,
-            _ => TypeName::String,
-        };
-        let expected = match dialect.types.declaration_of(&column.name) {
-            Some(declared) => {
-                let name = declared.value_type.name();
-                let form = match (name, &declared.parse) {
-                    (TypeName::Boolean, _) => " (true/false, yes/no, t/f, y/n or 1/0)".to_owned(),
-                    (TypeName::Date | TypeName::Timestamp, Some(parse)) => format!(" in the form `{parse}`"),
-                    (TypeName::Date | TypeName::Timestamp, None) => {
-                        " in the form of ISO 8601 (another form: `parse`)".to_owned()
-                    }
-                    _ => String::new(),
-                };
-                format!("{}{form} (declared in the pipeline file)", with_article(name.as_str()))
-            }
-            None => format!("{} (inferred from its first rows)", with_article(name_of(column.kind))),
-        };
-        let found = match (kind, text) {
-            (_, b"") => "is empty".to_owned(),
-            (ColumnType::String, _) => "is text".to_owned(),
-            (kind, _) => format!("is {}", with_article(name_of(kind))),
-        };
-        RowError {
-            at: cells(row, &dialect.grammar).nth(cell).map_or(0, |cell| cell.start),
-            message: format!(
-                "column `{}` is {expected}, and this cell {found}; correct the row, or add to the source: {}",
-                column.name,
-                dialect.types.line_with(&column.name, wider),
-            ),
-        }
-    }
-}
-
-fn with_article(name: &str) -> String {
-    let article = if name == "integer" { "an" } else { "a" };
-    format!("{article} {name}")
 }

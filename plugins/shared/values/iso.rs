@@ -5,10 +5,17 @@ use chrono::{NaiveDate, NaiveTime};
 use super::time::Time;
 
 /// Reads `2024-01-31`, or that date with a time: after `T` or a space, with or without seconds,
-/// a fraction and a zone. `needs_zone` is what RFC 3339 asks for: seconds and a zone.
-pub(super) fn read(text: &[u8], needs_zone: bool) -> Option<Time> {
+/// a fraction and a zone. The basic form of both is `20240131` and `20240131T093015`. `is_rfc3339` asks for
+/// separators, seconds and a zone.
+pub(super) fn read(text: &[u8], is_rfc3339: bool) -> Option<Time> {
+    let needs_zone = is_rfc3339;
     let mut rest = Rest(text);
-    let (year, month, day) = (rest.number(4)?, rest.after(b'-', 2)?, rest.after(b'-', 2)?);
+    let is_basic = !is_rfc3339 && text.get(4).is_some_and(u8::is_ascii_digit);
+    let (year, month, day) = if is_basic {
+        (rest.number(4)?, rest.number(2)?, rest.number(2)?)
+    } else {
+        (rest.number(4)?, rest.after(b'-', 2)?, rest.after(b'-', 2)?)
+    };
     let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
     let Some((separator, after)) = rest.0.split_first() else {
         return (!needs_zone).then(|| Time::new(date.and_time(NaiveTime::MIN), 0));
@@ -17,9 +24,14 @@ pub(super) fn read(text: &[u8], needs_zone: bool) -> Option<Time> {
         return None;
     }
     rest = Rest(after);
-    let (hour, minute) = (rest.number(2)?, rest.after(b':', 2)?);
+    let hour = rest.number(2)?;
+    let is_basic = is_basic && rest.0.first() != Some(&b':');
+    let minute = if is_basic { rest.number(2)? } else { rest.after(b':', 2)? };
     let (mut second, mut nanos) = (0, 0);
-    if rest.0.first() == Some(&b':') {
+    if is_basic && rest.0.first().is_some_and(u8::is_ascii_digit) {
+        second = rest.number(2)?;
+        nanos = rest.fraction()?;
+    } else if !is_basic && rest.0.first() == Some(&b':') {
         second = rest.after(b':', 2)?;
         nanos = rest.fraction()?;
     } else if needs_zone {

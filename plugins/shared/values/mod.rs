@@ -4,6 +4,7 @@
 mod boolean;
 mod iso;
 mod number;
+mod pattern;
 mod time;
 mod time_format;
 

@@ -1,62 +1,14 @@
 //! How dates and times are read and written: strftime patterns and a few named forms.
 
-use std::fmt::{self, Write as _};
-use std::sync::Arc;
+use std::fmt;
 
-use chrono::format::{Item, Parsed, StrftimeItems, parse};
-use chrono::{Datelike as _, NaiveTime, SecondsFormat, TimeZone as _, Utc};
+use chrono::{NaiveTime, SecondsFormat};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::iso;
+use super::pattern::Pattern;
 use super::time::{Time, write_date, write_timestamp};
-
-/// A year of a pattern has four digits.
-const FIRST_YEAR: i32 = 1000;
-
-/// A strftime pattern, compiled once.
-#[derive(Clone, Debug, PartialEq)]
-struct Pattern {
-    text: Box<str>,
-    items: Arc<[Item<'static>]>,
-}
-
-impl Pattern {
-    fn new(text: &str) -> Result<Self, String> {
-        let items = StrftimeItems::new(text).parse_to_owned().map_err(|_| {
-            format!("`{text}` is not a valid strftime pattern; one for 31/01/2024 is \"%d/%m/%Y\"")
-        })?;
-        if !items.iter().any(|item| matches!(item, Item::Numeric(..) | Item::Fixed(_))) {
-            return Err(format!(
-                "`{text}` is not \"rfc3339\", \"epoch\" or \"epoch_ms\", and has no strftime specifier, as \
-                 \"%d/%m/%Y\" has"
-            ));
-        }
-        Ok(Pattern { text: text.into(), items: items.into() })
-    }
-
-    fn read(&self, text: &str) -> Option<Time> {
-        let mut parsed = Parsed::new();
-        parse(&mut parsed, text, self.items.iter()).ok()?;
-        let offset = parsed.offset().unwrap_or(0);
-        let local = match parsed.to_naive_datetime_with_offset(offset) {
-            Ok(local) => local,
-            Err(_) if parsed.hour_div_12().is_none() && parsed.timestamp().is_none() => {
-                parsed.to_naive_date().ok()?.and_time(NaiveTime::MIN)
-            }
-            Err(_) => return None,
-        };
-        // `%Y` reads `24` as the year 24, while 2024 is meant.
-        (local.year() >= FIRST_YEAR).then(|| Time::new(local, offset))
-    }
-
-    fn write(&self, utc: chrono::NaiveDateTime, out: &mut Vec<u8>) -> Option<()> {
-        let mut text = String::new();
-        write!(text, "{}", utc.and_utc().format_with_items(self.items.iter())).ok()?;
-        out.extend_from_slice(text.as_bytes());
-        Some(())
-    }
-}
 
 /// How dates and times are read.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -98,18 +50,7 @@ impl TryFrom<String> for ReadTime {
     fn try_from(text: String) -> Result<Self, String> {
         let form = Form::new(&text)?;
         if let Form::Strftime(pattern) = &form {
-            let sample = Utc.with_ymd_and_hms(2023, 11, 24, 13, 45, 56).single();
-            let sample = sample.ok_or("there is no sample date")?.naive_utc();
-            let mut written = Vec::new();
-            let read = pattern.write(sample, &mut written).and_then(|()| {
-                let read = pattern.read(std::str::from_utf8(&written).ok()?)?;
-                Some(read.date()? == sample.date())
-            });
-            if read != Some(true) {
-                return Err(format!(
-                    "`{text}` does not give a whole date: it needs a year, a month and a day, as \"%d/%m/%Y\" has"
-                ));
-            }
+            pattern.check_reading()?;
         }
         Ok(ReadTime(form))
     }

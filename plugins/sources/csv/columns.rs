@@ -3,30 +3,18 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use runner_core::{ColumnType, Name};
 use serde_json::{Map, Value};
-use tracing::{info, warn};
+use tracing::info;
 
 use super::files::display_path;
 use super::header::{Opened, open_after_header};
-use super::position::{CsvPosition, Cursor};
+use super::position::CsvPosition;
+use super::sample::Sample;
 use super::settings::Settings;
-use crate::shared::csv::{
-    Inference, Next, RowLayout, Types, likely_delimiter, name_of, next_row, unknown_column, unnamed_column,
-    wider_rows,
-};
-
-/// How many rows are examined where no types are inferred from them.
-const FEW: usize = 100;
-
-/// How far ahead of the first row standard input is examined, in bytes.
-const MAX_AHEAD: usize = 4 << 20;
-
-/// How long that waits for more rows.
-const SAMPLE_WAIT: Duration = Duration::from_millis(300);
+use crate::shared::csv::{RowLayout, Types, name_of, unknown_column};
 
 /// All columns of the files, in the order in which they were found.
 pub(super) struct Columns {
@@ -118,212 +106,37 @@ impl Columns {
         Ok(())
     }
 
-    /// The layout of a file with these names; its rows have the first `n_columns` of all columns.
+    /// The layout of a file with this header; its rows have the first `n_columns` of all columns.
     pub(super) fn layout(
         &mut self,
-        names: &[String],
+        opened: &Opened,
         n_columns: usize,
         settings: &Settings,
     ) -> Arc<RowLayout> {
         if let Some((of, n_known, layout)) = &self.layout
-            && of == names
+            && *of == opened.names
             && *n_known == n_columns
         {
             return Arc::clone(layout);
         }
+        let names = &opened.names;
         let column_of: Vec<usize> = names.iter().filter_map(|name| self.index.get(name).copied()).collect();
         let columns = self.all.iter().take(n_columns).cloned();
-        let layout = Arc::new(RowLayout::with_order(columns, Some(&column_of), &settings.dialect));
-        self.layout = Some((names.to_vec(), n_columns, Arc::clone(&layout)));
+        let layout =
+            Arc::new(RowLayout::with_order(columns, Some(&column_of), &opened.written, &settings.dialect));
+        self.layout = Some((names.clone(), n_columns, Arc::clone(&layout)));
         layout
     }
 }
 
-/// Infers the column types from the first rows, of as many files as needed. `None` if no file has rows yet, because
-/// others may still be writing them.
-pub(super) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Columns>> {
-    let mut sample = Sample::new(settings);
-    for file in files {
-        let Some(opened) = open_after_header(&file.path, settings)? else { continue };
-        let is_first = sample.names.is_empty();
-        let (name, line) = (opened.input.name, opened.line);
-        if is_first {
-            warn_about(&opened, settings);
-            if !settings.adds_columns {
-                check_declared(settings, &opened.names, name)?;
-            }
-        } else if !settings.adds_columns {
-            let columns = sample.names.iter().map(|name| (name.clone(), ColumnType::String)).collect();
-            Columns::new(columns).check(&opened.names, name, &files[0].path, settings)?;
-        }
-        sample.read(opened)?;
-        if is_first {
-            sample.check_width(name, line)?;
-        }
-        if sample.is_complete() {
-            break;
-        }
-    }
-    let n_rows = sample.inference.n_rows();
-    if sample.names.is_empty() || n_rows == 0 && settings.read_as.follow {
-        return Ok(None);
-    }
-    Ok(Some(sample.into_columns()))
-}
-
-/// Infers the column types from the first rows of standard input, as many as come soon.
-pub(super) fn infer_from_stream(settings: &Settings, opened: &mut Opened) -> Result<Columns> {
-    warn_about(opened, settings);
-    check_declared(settings, &opened.names, opened.input.name)?;
-    let mut sample = Sample::new(settings);
-    sample.look_ahead(opened)?;
-    sample.check_width(opened.input.name, opened.line)?;
-    Ok(sample.into_columns())
-}
-
-/// Says what is unusual about the first file.
-fn warn_about(opened: &Opened, settings: &Settings) {
-    let (component, name) = (&settings.context.component, opened.input.name);
-    if settings.dialect.has_header && settings.dialect.columns.is_empty() {
-        let delimiter = settings.dialect.grammar.delimiter;
-        for warning in [unnamed_column(&opened.names), likely_delimiter(&opened.names, delimiter)] {
-            warning.inspect(|warning| warn!(component, "{name}: {warning}"));
-        }
-    }
-    if opened.has_rule {
-        let line = opened.input.line() - 1;
-        info!(component, "{name}:{line}: the line of dashes under the header is not a row and was skipped");
-    }
-}
-
-/// The rows from which types are inferred.
-struct Sample<'a> {
-    settings: &'a Settings,
-    names: Vec<String>,
-    index: HashMap<String, usize>,
-    inference: Inference,
-}
-
-impl<'a> Sample<'a> {
-    fn new(settings: &'a Settings) -> Self {
-        Sample { settings, names: Vec::new(), index: HashMap::new(), inference: Inference::new(0) }
-    }
-
-    fn is_complete(&self) -> bool {
-        let is_inferred = !matches!(self.settings.dialect.types, Types::String);
-        self.inference.is_complete() || !is_inferred && self.inference.n_rows() >= FEW
-    }
-
-    /// The indices of the columns of a file.
-    fn columns_of(&mut self, names: &[String]) -> Vec<usize> {
-        let mut columns = Vec::with_capacity(names.len());
-        for name in names {
-            let next = self.names.len();
-            let column = *self.index.entry(name.clone()).or_insert(next);
-            if column == next {
-                self.names.push(name.clone());
-            }
-            columns.push(column);
-        }
-        self.inference.add_columns(self.names.len() - self.inference.n_columns());
-        columns
-    }
-
-    /// Adds rows of standard input, which stay to be read.
-    fn look_ahead(&mut self, opened: &mut Opened) -> Result<()> {
-        let columns = self.columns_of(&opened.names);
-        let dialect = &self.settings.dialect;
-        let (input, mut at) = (&mut opened.input, 0);
-        while !self.is_complete() && at < MAX_AHEAD {
-            let window = &input.window()[at..];
-            match next_row(window, &dialect.grammar, input.is_at_end()) {
-                Next::NeedMore => {
-                    let wait = (self.inference.n_rows() > 0).then_some(SAMPLE_WAIT);
-                    if !input.fill_within(wait)? {
-                        break;
-                    }
-                }
-                Next::Row(span) => {
-                    if span.content > 0 {
-                        self.inference.observe(&window[..span.content], span.quoted, &columns, dialect);
-                    }
-                    at += span.len;
-                }
-                Next::BadQuotes(span, _) => at += span.len,
-                Next::End => break,
-            }
-        }
-        Ok(())
-    }
-
-    /// Fails if most rows have more cells than the header on `line`, which then is most likely another line.
-    fn check_width(&self, name: Name, line: u64) -> Result<()> {
-        let Settings { dialect, context, .. } = self.settings;
-        if let Some(width) = self.inference.width_above_header() {
-            let message = wider_rows(&self.names, width, line);
-            if dialect.has_header && !dialect.drops_extra_cells {
-                bail!("{name}:{line}: {message}");
-            }
-            let component = &context.component;
-            warn!(component, "{name}:{line}: {message}");
-        }
-        Ok(())
-    }
-
-    /// Adds rows of a file until the sample is complete.
-    fn read(&mut self, opened: Opened) -> Result<()> {
-        let columns = self.columns_of(&opened.names);
-        let dialect = &self.settings.dialect;
-        let mut input = opened.input;
-        while !self.is_complete() {
-            let window = input.window();
-            let span = match next_row(window, &dialect.grammar, input.is_at_end()) {
-                Next::NeedMore => {
-                    input.fill()?;
-                    continue;
-                }
-                Next::Row(span) => {
-                    if !span.is_closed && input.may_grow() {
-                        break;
-                    }
-                    if span.content > 0 {
-                        self.inference.observe(&window[..span.content], span.quoted, &columns, dialect);
-                    }
-                    span
-                }
-                Next::BadQuotes(span, _) => span,
-                Next::End => break,
-            };
-            input.advance(span.len, span.n_lines);
-        }
-        Ok(())
-    }
-
-    /// The columns, which the log shows.
-    fn into_columns(self) -> Columns {
-        let (settings, n_rows) = (self.settings, self.inference.n_rows());
-        let columns = self.finish();
-        let inferred = inferred(&columns, &settings.dialect.types);
-        if n_rows > 0 && !inferred.is_empty() {
-            let component = &settings.context.component;
-            info!(component, "types inferred from the first {n_rows} rows: {}", inferred.join(", "));
-        }
-        Columns::new(columns)
-    }
-
-    fn finish(self) -> Vec<(String, ColumnType)> {
-        self.names.into_iter().zip(self.inference.finish()).collect()
-    }
-}
-
 /// The columns with inferred types.
-fn inferred(columns: &[(String, ColumnType)], types: &Types) -> Vec<String> {
+pub(super) fn inferred(columns: &[(String, ColumnType)], types: &Types) -> Vec<String> {
     let inferred = columns.iter().filter(|(name, _)| types.of(name).is_none());
     inferred.map(|(name, kind)| format!("{name} {}", name_of(*kind))).collect()
 }
 
 /// Fails if the options declare a column that the files do not have.
-fn check_declared(settings: &Settings, names: &[String], name: Name) -> Result<()> {
+pub(super) fn check_declared(settings: &Settings, names: &[String], name: Name) -> Result<()> {
     if let Some(column) = unknown_column(&settings.dialect, names) {
         bail!(
             "`types` declares column `{column}`, but {name} has no such column; it has {}",

@@ -56,32 +56,28 @@ impl TextEncoding {
         (given != UTF_8).then_some(given)
     }
 
+    /// Whether it is said to be UTF-16.
+    pub(super) fn is_utf_16(self) -> bool {
+        matches!(self, TextEncoding::Given(encoding) if encoding == UTF_16LE || encoding == UTF_16BE)
+    }
+
+    /// Whether a decoded text has letters outside of ASCII, and if it has, whether its bytes are UTF-8. `None` if it
+    /// has none, or if the encoding has more than one byte for a letter.
+    pub(super) fn was_utf_8(self, decoded: &[u8]) -> Option<bool> {
+        let TextEncoding::Given(encoding) = self else { return None };
+        if !encoding.is_single_byte() || decoded.is_ascii() {
+            return None;
+        }
+        let (bytes, _, has_failed) = encoding.encode(std::str::from_utf8(decoded).ok()?);
+        Some(!has_failed && std::str::from_utf8(&bytes).is_ok())
+    }
+
     /// The name, for messages and the checkpoint.
     pub(super) fn name(self) -> &'static str {
         match self {
             TextEncoding::Auto => "UTF-8",
             TextEncoding::Given(encoding) => encoding.name(),
         }
-    }
-}
-
-/// The encoding that a file most likely has which is read as UTF-8; `None` if that is right as far as its first
-/// bytes tell.
-pub(super) fn likely_utf_16(start: &[u8]) -> Option<&'static Encoding> {
-    match start {
-        [0xFF, 0xFE, ..] => return Some(UTF_16LE),
-        [0xFE, 0xFF, ..] => return Some(UTF_16BE),
-        _ => {}
-    }
-    // Without a mark: in most scripts every second byte of a header is zero.
-    let start = &start[..start.len().min(64) & !1];
-    let n_zeros = |offset: usize| start.iter().skip(offset).step_by(2).filter(|&&byte| byte == 0).count();
-    let (n_even, n_odd, n_pairs) = (n_zeros(0), n_zeros(1), start.len() / 2);
-    match n_pairs {
-        0..4 => None,
-        _ if n_even == 0 && n_odd * 4 > n_pairs * 3 => Some(UTF_16LE),
-        _ if n_odd == 0 && n_even * 4 > n_pairs * 3 => Some(UTF_16BE),
-        _ => None,
     }
 }
 
@@ -199,12 +195,18 @@ mod tests {
     }
 
     #[test]
-    fn encoding_without_a_mark_is_guessed_by_its_zeros() {
-        let text = "id\tname\tprice\n1\ta\t2\n";
-        assert_eq!(likely_utf_16(&utf_16(text, u16::to_le_bytes)), Some(UTF_16LE));
-        assert_eq!(likely_utf_16(&utf_16(text, u16::to_be_bytes)), Some(UTF_16BE));
-        assert_eq!(likely_utf_16(text.as_bytes()), None);
-        assert_eq!(likely_utf_16(b"a,b\n1,\0\0\0\0\0\0\0\0"), None);
+    fn text_that_was_utf_8_is_known_by_its_letters() {
+        let latin = TextEncoding::try_from("windows-1252".to_owned()).unwrap();
+        let was_utf_8 = |bytes: &[u8]| latin.was_utf_8(&transcoded(bytes, "windows-1252"));
+        assert_eq!(was_utf_8("Größe,Straße".as_bytes()), Some(true));
+        assert_eq!(was_utf_8("5 €".as_bytes()), Some(true));
+        assert_eq!(was_utf_8(b"Gr\xF6\xDFe"), Some(false));
+        assert_eq!(was_utf_8(b"size"), None);
+        assert_eq!(TextEncoding::default().was_utf_8("Größe".as_bytes()), None);
+    }
+
+    #[test]
+    fn byte_order_mark_determines_the_encoding_with_auto() {
         assert_eq!(TextEncoding::Auto.of(b"\xEF\xBB\xBFa"), None);
         assert_eq!(TextEncoding::Auto.of(b"\xFF\xFEa\0"), Some(UTF_16LE));
     }

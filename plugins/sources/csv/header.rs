@@ -1,14 +1,19 @@
 //! Opens a file and reads what stands before its first row.
 
+use std::error::Error;
+use std::fmt;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use runner_core::Name;
 
 use super::files::display_path;
 use super::input::Input;
 use super::settings::Settings;
 use crate::shared::csv::{BYTE_ORDER_MARK, Next, RowLocation, Span, cells, column_names, is_rule, next_row};
+
+/// A header in UTF-16 has a delimiter or a line end within so many bytes.
+const MAX_WITHOUT_ASCII: usize = 16 << 10;
 
 /// A file at its first row.
 pub(super) struct Opened {
@@ -80,11 +85,18 @@ impl Opened {
             let location = RowLocation { source: name, line: input.line() };
             let span = match next_row(window, &dialect.grammar, input.is_at_end()) {
                 Next::NeedMore => {
+                    let n_bytes = window.len();
+                    if n_bytes > MAX_WITHOUT_ASCII
+                        && settings.read_as.encoding.is_utf_16()
+                        && has_no_ascii(window)
+                    {
+                        return Err(not_utf_16(name, dialect.encoding));
+                    }
                     input.fill()?;
                     continue;
                 }
                 Next::End if settings.read_as.follow => return Ok(false),
-                Next::End => return empty(name, dialect.skip_lines),
+                Next::End => return Err(EmptyFile { name, skip_lines: dialect.skip_lines }.into()),
                 Next::BadQuotes(_, error) => return Err(location.bad_quotes(window, error)),
                 Next::Row(span) => span,
             };
@@ -93,6 +105,9 @@ impl Opened {
             }
             if span.content > 0 {
                 let row = &window[..span.content];
+                if !span.is_closed && settings.read_as.encoding.is_utf_16() && has_no_ascii(row) {
+                    return Err(not_utf_16(name, dialect.encoding));
+                }
                 let names = column_names(row, span.quoted, dialect);
                 self.names = names.map_err(|error| location.error(row, &error))?;
                 self.line = location.line;
@@ -125,11 +140,35 @@ impl Opened {
     }
 }
 
-fn empty(name: Name, skip_lines: u64) -> Result<bool> {
-    let skipped =
-        if skip_lines > 0 { format!(" after {skip_lines} lines (`skip_lines`)") } else { String::new() };
-    bail!(
-        "{name} is empty{skipped}, and a header row was expected; for files without one set `header = false` and name \
-         the `columns`"
+/// A file without a header.
+#[derive(Debug)]
+pub(super) struct EmptyFile {
+    name: Name,
+    skip_lines: u64,
+}
+
+impl fmt::Display for EmptyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is empty", self.name)?;
+        if self.skip_lines > 0 {
+            write!(f, " after {} lines (`skip_lines`)", self.skip_lines)?;
+        }
+        f.write_str(
+            ", and a header row was expected; for files without one set `header = false` and name the `columns`",
+        )
+    }
+}
+
+impl Error for EmptyFile {}
+
+fn not_utf_16(name: Name, encoding: &str) -> anyhow::Error {
+    anyhow!(
+        "{name} has no line end and no delimiter of ASCII if it is read as {encoding}: most likely it has another \
+         encoding; set encoding = \"auto\", or the right one"
     )
+}
+
+/// Whether a text of some length has no character of ASCII, not even a delimiter.
+fn has_no_ascii(text: &[u8]) -> bool {
+    !text.is_empty() && !text.iter().any(u8::is_ascii)
 }

@@ -3,13 +3,16 @@
 mod change_guard;
 mod columns;
 mod encoding;
+mod file_kind;
 mod files;
+mod guessed_encoding;
 mod header;
 mod input;
 mod options;
 mod position;
 mod reader;
 mod rotation;
+mod sample;
 mod settings;
 mod snapshot;
 mod stdin;
@@ -38,7 +41,7 @@ use self::text::ReadAs;
 use crate::shared::compression::Compression;
 use crate::shared::csv::{
     Comment, Delimiter, Dialect, DialectOptions, Escape, ExtraCells, Mark, MissingCells, Quote, Types,
-    default_decimal, default_null_values, default_true, types_schema,
+    default_null_values, default_true, types_schema,
 };
 
 runner_core::register! {
@@ -56,8 +59,9 @@ types = { Volume = "float" }    # the other types are inferred from a sample
 /// match the type of its column, if it has too few or too many cells, an unclosed quote or
 /// text after a closing quote, or if its encoding is not valid.
 ///
-/// The source skips blank lines, a line of dashes under the header, a count such as
-/// `(2 rows affected)` in files of several columns, and the end mark of DOS.
+/// The source skips blank lines and the end mark of DOS. In files of several columns it also skips a
+/// line of dashes under the header, a count such as `(2 rows affected)`, and a repeated header, as
+/// in concatenated files. It leaves out an empty file in a list of files, with a warning.
 ///
 /// A run resumes after the last delivered row. A file may grow between two runs, and a bad row may
 /// be corrected, but the part that was read must not change. A file that is cut, written over or
@@ -86,10 +90,10 @@ struct CsvConfig {
     columns: Vec<String>,
     /// The column types: `"infer"` examines the first 10,000 rows, `"string"` reads every
     /// cell as text, and a table such as `{ Volume = "float" }` declares some columns and
-    /// infers the others. Types are `"integer"`, `"float"` (also `.5`, `5.` and `+5`), `"boolean"`
-    /// (true/false, yes/no, t/f, y/n and 1/0 in any case), `"string"`, `"date"`, which is written
-    /// as `2024-01-31`, and `"timestamp"`, written in UTC as `2024-01-31 16:00:00.000`. Dates and
-    /// timestamps are read in the forms of ISO 8601, or as `parse` says:
+    /// infers the others. Types are `"integer"` (also `+5`), `"float"` (also `.5`, `5.` and `+5`),
+    /// `"boolean"` (true/false, yes/no, t/f, y/n and 1/0 in any case), `"string"`, `"date"`, which is
+    /// written as `2024-01-31`, and `"timestamp"`, written in UTC as `2024-01-31 16:00:00.000`. Dates
+    /// and timestamps are read in the forms of ISO 8601, or as `parse` says:
     /// `{ Date = { type = "date", parse = "%d/%m/%Y" } }`, with a strftime pattern, `"rfc3339"`,
     /// `"epoch"` or `"epoch_ms"`.
     #[serde(default)]
@@ -115,7 +119,7 @@ struct CsvConfig {
     #[serde(default)]
     escape: Option<Escape>,
     /// The character before the fraction of a number, such as `","`.
-    #[serde(default = "default_decimal")]
+    #[serde(default)]
     #[schemars(extend("default" = "."))]
     decimal: Mark,
     /// The character between groups of digits, such as `"."` in `1.234.567` and `","` in
@@ -123,7 +127,8 @@ struct CsvConfig {
     /// is not a number.
     #[serde(default)]
     thousands: Option<Mark>,
-    /// Whether blanks at both ends of names and cells are removed, inside quotes as well.
+    /// Whether blanks at both ends of names and cells are removed, inside quotes as well: spaces, tabs,
+    /// and spaces that do not break.
     #[serde(default)]
     trim: bool,
     /// The encoding of the files: a label of the WHATWG encoding standard such as

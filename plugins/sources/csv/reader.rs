@@ -16,7 +16,9 @@ use super::files;
 use super::input::Input;
 use super::position::{BatchPositions, Cursor, End, Round};
 use super::settings::Settings;
-use crate::shared::csv::{Next, QuoteError, RowLayout, RowLocation, TableBuilder, next_row, reject};
+use crate::shared::csv::{
+    Next, OtherLine, QuoteError, RowError, RowLayout, RowLocation, TableBuilder, next_row, reject,
+};
 
 /// The content of one batch.
 pub(super) struct Chunk {
@@ -137,6 +139,18 @@ impl Reader {
         warn!(component, "{message}");
     }
 
+    fn say_skipped(&self, RowLocation { source, line }: RowLocation, what: OtherLine) {
+        let component = &self.settings.context.component;
+        match what {
+            OtherLine::Header => warn!(
+                component,
+                "{source}:{line}: the header comes again here, as in files that were joined; it is not a row and was \
+                 skipped"
+            ),
+            OtherLine::Count => info!(component, "{source}:{line}: a count of rows was skipped"),
+        }
+    }
+
     /// Reads rows until the batch is full or the file ends; `None` if there are none.
     fn read_chunk(&mut self, open: &mut OpenFile) -> Option<Chunk> {
         let OpenFile { input, layout, is_held } = open;
@@ -190,9 +204,8 @@ impl Reader {
                     let row = &window[..span.content];
                     match table.push(row, span.quoted) {
                         Ok(()) => (span, None, false),
-                        Err(_) if layout.is_count(row) => {
-                            let component = &self.settings.context.component;
-                            info!(component, "{}:{}: a count of rows was skipped", input.name, input.line());
+                        Err(RowError { line: Some(line), .. }) => {
+                            self.say_skipped(location, line);
                             input.advance(span.len, span.n_lines);
                             continue;
                         }

@@ -335,6 +335,8 @@ mod follow;
 mod growing;
 /// Lists of files: globs, order, new files.
 mod many;
+/// Lines and files that are not what they seem: headers between rows, empty files, other encodings.
+mod odd;
 /// The progress gauge.
 mod progress;
 /// Random files against the csv crate.

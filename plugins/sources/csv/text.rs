@@ -4,9 +4,12 @@ use std::fs::File;
 use std::io::{self, Cursor as Bytes, ErrorKind, Read, Seek as _};
 
 use anyhow::{Context as _, Result, bail};
+use encoding_rs::Encoding;
 use runner_core::Name;
 
-use super::encoding::{TextEncoding, Transcoder, likely_utf_16};
+use super::encoding::{TextEncoding, Transcoder};
+use super::file_kind::{MIN_START, START, other_compression, other_kind};
+use super::guessed_encoding::misread;
 use crate::shared::compression::Compression;
 
 /// How files are read.
@@ -34,17 +37,15 @@ pub(super) enum Text {
 impl Text {
     pub(super) fn open(mut file: File, name: Name, read_as: ReadAs) -> Result<Self> {
         let reading = || format!("reading {name}");
-        let compression = match read_as.compression {
-            Compression::Auto => Compression::detect(&mut file).with_context(reading)?,
-            given => given,
-        };
+        let mut start = [0; START];
+        file.rewind().with_context(reading)?;
+        let (n_start, error) = read_start(&mut file, &mut start, START);
+        error.map_or(Ok(()), Err).and_then(|()| file.rewind()).with_context(reading)?;
+        let compression = compression_of(&start[..n_start], name, read_as)?;
         let is_compressed = compression != Compression::None;
-        let mut start = [0; 64];
         let (text, n_start): (Box<dyn Read + Send>, _) = if is_compressed {
-            with_start(compression.decompress(file.try_clone()?).with_context(reading)?, &mut start)
+            with_start(compression.decompress(file.try_clone()?).with_context(reading)?, &mut start, START)
         } else {
-            let (n_start, error) = read_start(&mut file, &mut start);
-            error.map_or(Ok(()), Err).and_then(|()| file.rewind()).with_context(reading)?;
             (Box::new(file.try_clone()?), n_start)
         };
         Ok(match encoding_of(&start[..n_start], name, read_as)? {
@@ -59,14 +60,11 @@ impl Text {
     /// The text of standard input.
     pub(super) fn of_stream(stream: impl Read + Send + 'static, name: Name, read_as: ReadAs) -> Result<Self> {
         // More bytes may take long to come.
-        let mut start = [0; 4];
-        let (stream, n_start) = with_start(stream, &mut start);
-        let compression = match read_as.compression {
-            Compression::Auto => Compression::of(&start[..n_start]),
-            given => given,
-        };
+        let mut start = [0; START];
+        let (stream, n_start) = with_start(stream, &mut start, MIN_START);
+        let compression = compression_of(&start[..n_start], name, read_as)?;
         let text = compression.decompress(stream).with_context(|| format!("reading {name}"))?;
-        let (text, n_start) = with_start(text, &mut start);
+        let (text, n_start) = with_start(text, &mut start, MIN_START);
         Ok(Text::Stream(match encoding_of(&start[..n_start], name, read_as)? {
             Some(encoding) => Box::new(Transcoder::new(text, encoding)),
             None => text,
@@ -87,28 +85,45 @@ impl Text {
     }
 }
 
-/// The encoding to decode; fails if the text most likely has another one.
-fn encoding_of(start: &[u8], name: Name, read_as: ReadAs) -> Result<Option<&'static encoding_rs::Encoding>> {
-    let encoding = read_as.encoding.of(start);
-    if encoding.is_none()
-        && let Some(likely) = likely_utf_16(start)
-    {
-        let label = likely.name().to_ascii_lowercase();
-        bail!("{name} is written in UTF-16; set encoding = \"{label}\"");
+/// The compression of a text that begins with these bytes; fails if it has another one than the options say.
+fn compression_of(start: &[u8], name: Name, read_as: ReadAs) -> Result<Compression> {
+    match read_as.compression {
+        Compression::Auto => Ok(Compression::of(start)),
+        given => match other_kind(start).or_else(|| other_compression(start, given)) {
+            Some(what) => bail!("{name} is {what}"),
+            None => Ok(given),
+        },
     }
-    Ok(encoding)
 }
 
-/// Fills `start` with the first bytes of a text, and returns the whole text.
-fn with_start(mut text: impl Read + Send + 'static, start: &mut [u8]) -> (Box<dyn Read + Send>, usize) {
-    let (n_start, error) = read_start(&mut text, start);
+/// The encoding to decode; fails if the text most likely has another one, or is not text.
+fn encoding_of(start: &[u8], name: Name, read_as: ReadAs) -> Result<Option<&'static Encoding>> {
+    if let Some(what) = other_kind(start) {
+        bail!("{name} is {what}");
+    }
+    if Compression::of(start) != Compression::None {
+        bail!("{name} is compressed twice; decompress it once before");
+    }
+    if let Some(what) = misread(start, read_as.encoding) {
+        bail!("{name} {what}");
+    }
+    Ok(read_as.encoding.of(start))
+}
+
+/// Fills `start` with the first bytes of a text, at least `n_min` if it has so many, and returns the whole text.
+fn with_start(
+    mut text: impl Read + Send + 'static,
+    start: &mut [u8],
+    n_min: usize,
+) -> (Box<dyn Read + Send>, usize) {
+    let (n_start, error) = read_start(&mut text, start, n_min);
     (Box::new(Bytes::new(start[..n_start].to_vec()).chain(ErrorFirst(error)).chain(text)), n_start)
 }
 
-/// Reads until `start` is full or the text ends. Returns an error with the number of bytes before it.
-fn read_start(text: &mut impl Read, start: &mut [u8]) -> (usize, Option<io::Error>) {
+/// Reads until `start` has `n_min` bytes or the text ends. Returns an error with the number of bytes before it.
+fn read_start(text: &mut impl Read, start: &mut [u8], n_min: usize) -> (usize, Option<io::Error>) {
     let mut n_read = 0;
-    while n_read < start.len() {
+    while n_read < n_min {
         match text.read(&mut start[n_read..]) {
             Ok(0) => break,
             Ok(n) => n_read += n,

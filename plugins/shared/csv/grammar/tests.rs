@@ -114,13 +114,21 @@ fn after_line_end(bytes: &[u8], at: usize) -> usize {
     if bytes[at..].starts_with(b"\r\n") { at + 2 } else { (at + 1).min(bytes.len()) }
 }
 
-fn trimmed_start(bytes: &[u8]) -> &[u8] {
-    &bytes[bytes.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()..]
+const BLANKS: [&str; 4] = [" ", "\t", "\u{a0}", "\u{202f}"];
+
+fn trimmed_start(mut bytes: &[u8]) -> &[u8] {
+    while let Some(rest) = BLANKS.iter().find_map(|blank| bytes.strip_prefix(blank.as_bytes())) {
+        bytes = rest;
+    }
+    bytes
 }
 
 fn trimmed(bytes: &[u8]) -> &[u8] {
-    let bytes = trimmed_start(bytes);
-    &bytes[..bytes.len() - bytes.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count()]
+    let mut bytes = trimmed_start(bytes);
+    while let Some(rest) = BLANKS.iter().find_map(|blank| bytes.strip_suffix(blank.as_bytes())) {
+        bytes = rest;
+    }
+    bytes
 }
 
 /// The rows up to the first invalid quoting, and where that row begins, when the bytes arrive in blocks.
@@ -172,7 +180,8 @@ proptest! {
         dialect in any_dialect(),
         pieces in prop::collection::vec(
             prop::sample::select(vec![
-                "a", "bc", ",", ",", "\"", "\"", "'", "\\", "\n", "\n", "\r\n", "\r", " ", "\t", "#", "--", "-", "é",
+                "a", "bc", ",", ",", "\"", "\"", "'", "\\", "\n", "\n", "\r\n", "\r", " ", "\t", "#", "--", "-", "é", "\u{a0}",
+                "\u{202f}",
             ]),
             0..60,
         ),
@@ -217,6 +226,8 @@ fn comments_are_lines_and_may_contain_quotes() {
 #[test]
 fn blanks_around_cells_and_quotes_do_not_count_with_trim() {
     let grammar = Grammar::new(b',', Some(b'"'), None, None, true);
-    let text = "month,  day , \"air, line \" \n \t\n1,  2,\" x\"\n";
-    assert_eq!(rows(&grammar, text), [["month", "day", "air, line"], ["1", "2", "x"]]);
+    let text = "month,  day , \"air, line \" \n \t\n1,  2,\" x\"\n\u{a0}3,4\u{202f},\"\u{3000}y\"\u{a0}\n";
+    assert_eq!(rows(&grammar, text), [["month", "day", "air, line"], ["1", "2", "x"], ["3", "4", "y"]]);
+    let tabs = Grammar::new(b'\t', Some(b'"'), None, None, true);
+    assert_eq!(rows(&tabs, "a \t\t c\n"), [["a", "", "c"]]);
 }

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use runner_core::Name;
 use serde_json::Value;
+use tracing::warn;
 
 use super::super::columns::{self, Columns};
 use super::super::files;
-use super::super::header::{after_header, open_after_header};
+use super::super::header::{EmptyFile, after_header, open_after_header};
 use super::super::input::{Input, REPLACED};
 use super::super::position::{CsvPosition, Cursor, End, Round};
 use super::super::rotation::find_moved;
+use super::super::sample;
 use super::super::settings::Settings;
 use super::super::snapshot::{is_unread_input_unchanged, modified};
 use super::{OpenFile, Reader};
@@ -38,7 +40,7 @@ impl Reader {
             let n_known = started.files.len();
             started.files.clone_from_slice(&files[..n_known]);
         } else if !is_stream {
-            columns = columns::infer(&settings, &files)?;
+            columns = sample::infer(&settings, &files)?;
         }
         let start = CsvPosition {
             delimiter: settings.dialect.grammar.delimiter.into(),
@@ -77,8 +79,8 @@ impl Reader {
         let settings = Arc::clone(&self.settings);
         let input = Input::standard_input(Name::new("standard input"), settings.read_as)?;
         let Some(mut opened) = after_header(input, &settings)? else { return Ok(()) };
-        let mut columns = columns::infer_from_stream(&settings, &mut opened)?;
-        let layout = columns.layout(&opened.names, columns.len(), &settings);
+        let mut columns = sample::infer_from_stream(&settings, &mut opened)?;
+        let layout = columns.layout(&opened, columns.len(), &settings);
         self.columns = Some(columns);
         self.files = vec![opened.input.cursor().clone()];
         let start = CsvPosition { files: self.files.clone(), ..self.round.start.clone() };
@@ -107,7 +109,7 @@ impl Reader {
         find_moved(&mut self.files, &found, &self.settings);
         add_new(&mut self.files, &found)?;
         if self.columns.is_none() {
-            self.columns = columns::infer(&self.settings, &self.files)?;
+            self.columns = sample::infer(&self.settings, &self.files)?;
         }
         let current = self.round.queue.last().copied().unwrap_or(self.round.start.file);
         self.queue_files(current)
@@ -142,10 +144,7 @@ impl Reader {
                 continue;
             }
             self.last.take_if(|(last, _)| *last == index);
-            let Some(open) = self.open_file(index)? else {
-                self.say_held(index, "its header");
-                continue;
-            };
+            let Some(open) = self.open_file(index)? else { continue };
             let cursor = &mut self.files[index];
             cursor.snapshot.clone_from(&open.input.cursor().snapshot);
             cursor.n_columns = open.input.cursor().n_columns;
@@ -188,20 +187,30 @@ impl Reader {
         let (settings, cursor) = (&self.settings, &self.files[index]);
         let has_started = cursor.offset > 0;
         let name = files::display_path(Path::new(&cursor.path));
-        let opened = open_after_header(&cursor.path, settings);
+        let opened = match open_after_header(&cursor.path, settings) {
+            Err(error) if !has_started && self.files.len() > 1 && error.is::<EmptyFile>() => {
+                warn!(component = settings.context.component, "{name} is empty, and was left out");
+                return Ok(None);
+            }
+            opened => opened,
+        };
         let opened = if has_started {
             // The header is read again, but the first thing to know is whether this is still the file.
-            opened.with_context(|| cannot_resume(name, cursor))?
+            opened.with_context(|| cannot_resume(name, cursor, settings))?
         } else {
             opened?
         };
-        let Some(mut opened) = opened else { return Ok(None) };
+        let Some(mut opened) = opened else {
+            self.say_held(index, "its header");
+            return Ok(None);
+        };
         if has_started {
             if let Some(what) = opened.input.seek_to(cursor)? {
                 let n_lines = cursor.lines;
+                let follow = advice_to_follow(settings);
                 bail!(
                     "{name} has changed since it was read up to line {n_lines}: {what}. Restore the old file, or \
-                     {REPLACED}"
+                     {REPLACED}{follow}"
                 );
             }
         } else if settings.dialect.columns.is_empty() {
@@ -230,13 +239,24 @@ impl Reader {
         if settings.adds_columns {
             opened.input.set_n_columns(n_columns);
         }
-        let layout = columns.layout(&opened.names, n_columns, settings);
+        let layout = columns.layout(&opened, n_columns, settings);
         Ok(Some(OpenFile { input: opened.input, layout, is_held: false }))
     }
 }
 
-fn cannot_resume(name: Name, cursor: &Cursor) -> String {
-    format!("{name} was read up to line {} and cannot be opened now; restore it, or {REPLACED}", cursor.lines)
+/// Advice for files that other programs write while they are read.
+const FOLLOW: &str = ". For files that are rotated, or written while they are read, set follow = true";
+
+fn cannot_resume(name: Name, cursor: &Cursor, settings: &Settings) -> String {
+    let n_lines = cursor.lines;
+    let follow = advice_to_follow(settings);
+    format!(
+        "{name} was read up to line {n_lines} and cannot be opened now; restore it, or {REPLACED}{follow}"
+    )
+}
+
+fn advice_to_follow(settings: &Settings) -> &'static str {
+    if settings.read_as.follow { "" } else { FOLLOW }
 }
 
 /// The files that the patterns match.

@@ -34,7 +34,10 @@ fn open_error_explains_why_a_file_cannot_be_read() {
             json!({ "path": "t.csv", "types": { "b": "float" } }),
             "`types` declares column `b`, but t.csv has no such column; it has a",
         ),
-        (json!({ "path": "t.csv", "compression": "gzip" }), "reading t.csv: "),
+        (
+            json!({ "path": "t.csv", "compression": "gzip" }),
+            "t.csv is not compressed with gzip; set compression = \"auto\"",
+        ),
     ] {
         let files = TestFiles { options, ..TestFiles::of("a\n") };
         std::fs::create_dir(files.path("data")).unwrap();

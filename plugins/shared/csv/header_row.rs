@@ -1,0 +1,74 @@
+//! The header as a row: where files are joined, it comes again between their rows.
+
+use runner_core::ColumnType;
+
+use super::cells::CellTexts;
+use super::dialect::Dialect;
+use super::readings::is_like_a_date;
+use super::types::narrowest;
+
+/// The texts of the cells of the header; none if rows cannot be told from it.
+#[derive(Debug, Default)]
+pub(super) struct HeaderRow(CellTexts);
+
+impl HeaderRow {
+    /// The header as it is written; empty if there is none. A header of one cell is not told from a row, nor
+    /// is one of values.
+    pub(super) fn new(written: &[u8], dialect: &Dialect) -> Self {
+        let mut cells = CellTexts::default();
+        if dialect.has_header && !written.is_empty() {
+            cells.read(written, true, dialect);
+        }
+        HeaderRow(if cells.len() > 1 && has_names(&cells, dialect) { cells } else { CellTexts::default() })
+    }
+
+    /// The text of a cell.
+    pub(super) fn cell(&self, index: usize) -> Option<&[u8]> {
+        self.0.get(index)
+    }
+
+    /// Whether a row has the same cells.
+    pub(super) fn is_repeated_in(&self, row: &CellTexts) -> bool {
+        self.0.len() > 0 && self.0 == *row
+    }
+
+    /// How many bytes its cells have; more than any row if there is no header.
+    pub(super) fn n_bytes(&self) -> usize {
+        if self.0.len() > 0 { self.0.n_bytes() } else { usize::MAX }
+    }
+}
+
+/// Whether the cells are names: not all of them numbers, and none a measured value or a date.
+fn has_names(cells: &CellTexts, dialect: &Dialect) -> bool {
+    let mut n_texts = 0;
+    for text in (0..cells.len()).filter_map(|index| cells.get(index)) {
+        match narrowest(text, dialect.numbers, &mut Vec::new()) {
+            ColumnType::Integer => {}
+            ColumnType::Float | ColumnType::Boolean => return false,
+            ColumnType::String if std::str::from_utf8(text).is_ok_and(is_like_a_date) => return false,
+            ColumnType::String => n_texts += usize::from(!text.is_empty()),
+        }
+    }
+    n_texts > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_repeats_the_header_cell_by_cell() {
+        let dialect = Dialect::default();
+        let repeats = |header: &str, row: &str| {
+            let mut cells = CellTexts::default();
+            cells.read(row.as_bytes(), true, &dialect);
+            HeaderRow::new(header.as_bytes(), &dialect).is_repeated_in(&cells)
+        };
+        assert!(repeats("a,b", "a,b") && repeats("a,\"b\"", "\"a\",b") && repeats("id,2020", "id,2020"));
+        for (header, row) in
+            [("a,b", "ab,"), ("a,b", "a,B"), ("a,b", "a,b,"), ("a", "a"), ("1,2", "1,2"), ("x,1.5", "x,1.5")]
+        {
+            assert!(!repeats(header, row), "{header} {row}");
+        }
+    }
+}

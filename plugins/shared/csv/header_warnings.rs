@@ -1,0 +1,290 @@
+//! What is unusual about a header, and about the rows under it.
+
+use runner_core::ColumnType;
+
+use super::cells::CellTexts;
+use super::dialect::Dialect;
+use super::inference::Inference;
+use super::readings::{Readings, is_like_a_date};
+use super::types::narrowest;
+
+/// What comment lines begin with in most files.
+const COMMENTS: [&str; 6] = ["#", "//", "--", "%", ";", "!"];
+
+/// A header as it is written, and the names of the columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header<'a> {
+    pub(crate) names: &'a [String],
+    /// Empty if there is none.
+    pub(crate) written: &'a [u8],
+    /// Its line.
+    pub(crate) line: u64,
+}
+
+impl Header<'_> {
+    /// Warnings about the header alone.
+    pub(crate) fn warnings(&self, dialect: &Dialect) -> Vec<String> {
+        if self.written.is_empty() {
+            return Vec::new();
+        }
+        let mut warnings = Vec::new();
+        warnings.extend(self.comment(dialect));
+        if dialect.columns.is_empty() {
+            warnings.extend(unnamed_column(self.names));
+            warnings.extend(self.likely_delimiter(dialect));
+            if warnings.is_empty() {
+                warnings.extend(self.blanks(dialect));
+            }
+        }
+        warnings
+    }
+
+    fn cells(&self, dialect: &Dialect) -> CellTexts {
+        let mut cells = CellTexts::default();
+        if !self.written.is_empty() {
+            cells.read(self.written, true, dialect);
+        }
+        cells
+    }
+
+    /// The line may be a comment.
+    fn comment(&self, dialect: &Dialect) -> Option<String> {
+        let written = self.written.trim_ascii_start();
+        let comment = COMMENTS.into_iter().find(|comment| written.starts_with(comment.as_bytes()))?;
+        // A column may be called `#`.
+        let is_name = written[comment.len()..].first().is_none_or(|&next| next == dialect.grammar.delimiter);
+        if dialect.grammar.has_comments() || is_name {
+            return None;
+        }
+        Some(format!(
+            "the header begins with `{comment}`: if this line is a comment, set comment = \"{comment}\" to ignore lines \
+             that begin so, or skip_lines = {} to ignore the lines before the header",
+            self.line
+        ))
+    }
+
+    /// Another delimiter may be meant.
+    fn likely_delimiter(&self, dialect: &Dialect) -> Option<String> {
+        let delimiter = dialect.grammar.delimiter;
+        let n_own = self.names.len() - 1;
+        let others = b",|\t;".iter().copied().filter(|&other| other != delimiter);
+        let count = |other| match self.names {
+            [name] => name.bytes().filter(|&byte| byte == other).count(),
+            _ => count_unquoted(self.written, other),
+        };
+        let (n_other, other) = others.map(|other| (count(other), other)).max_by_key(|&(count, _)| count)?;
+        if n_other <= n_own {
+            return None;
+        }
+        let other = char::from(other).escape_debug();
+        let what = match self.names {
+            [name] => format!("the header is one column, `{}`", name.escape_debug()),
+            names => format!("the header has {} columns, and `{other}` {n_other} times", names.len()),
+        };
+        Some(format!("{what}; if `{other}` separates its cells, set delimiter = \"{other}\""))
+    }
+
+    /// Names may have blanks that nobody means.
+    fn blanks(&self, dialect: &Dialect) -> Option<String> {
+        let mut with_blanks =
+            self.names.iter().filter(|name| name.trim() != name.as_str() && !name.is_empty());
+        let first = with_blanks.next().filter(|_| !dialect.grammar.trims())?;
+        Some(format!(
+            "the name of column `{}`{} begins or ends with a blank; trim = true removes blanks around names and cells",
+            first.escape_debug(),
+            and_others(with_blanks.count()),
+        ))
+    }
+
+    /// What the first rows say about the header and the options, with the line it is about.
+    pub(crate) fn warnings_about_rows(
+        &self,
+        rows: &Inference,
+        first_row: Option<u64>,
+        dialect: &Dialect,
+    ) -> Vec<(Option<u64>, String)> {
+        let mut warnings = Vec::new();
+        if !self.written.is_empty() && self.is_like_a_row(rows, dialect) {
+            let advice = match &*dialect.columns {
+                [] => format!("header = false and name the {} columns with `columns`", self.names.len()),
+                _ => "header = false: `columns` names the columns in any case, and this line is read".into(),
+            };
+            let message = format!(
+                "this line is taken for the header, and its cells look like those of a row; if the file has no header, \
+                 set {advice}"
+            );
+            warnings.push((Some(self.line), message));
+        }
+        if let Some(column) = rows.column_with_a_text_in_the_first_row(self.names.len()) {
+            let name = self.names[column].escape_debug();
+            let before = first_row.map_or(self.line, |line| line.saturating_sub(1));
+            let advice = if self.written.is_empty() {
+                "If this line is the header, set header = true".to_owned()
+            } else {
+                format!(
+                    "If this line is the header, set skip_lines = {before}; if it has the units, set skip_lines = \
+                     {before} and name the columns with `columns`"
+                )
+            };
+            let message = format!(
+                "this row has a text in columns whose other cells are not text, such as `{name}`, so they are read as \
+                 text. {advice}; if the text stands for null, add it to `null_values`"
+            );
+            warnings.push((first_row, message));
+        }
+        warnings.extend(self.readings(rows, dialect).into_iter().map(|warning| (None, warning)));
+        warnings
+    }
+
+    /// Columns of text that other options would read as something else.
+    fn readings(&self, rows: &Inference, dialect: &Dialect) -> Vec<String> {
+        let mut found: Vec<(String, &str, usize)> = Vec::new();
+        for (index, name) in self.names.iter().enumerate() {
+            let readings = rows.readings[index];
+            if rows.guess(index) != Some(ColumnType::String) || dialect.types.of(name).is_some() {
+                continue;
+            }
+            let mut options = Vec::new();
+            options
+                .extend(readings.number_options().map(|options| format!("would be numbers with {options}")));
+            if readings.has_blanks() {
+                options.push(
+                    "would be numbers or booleans without the blanks around them: set trim = true".into(),
+                );
+            }
+            if readings.has_single_quotes() {
+                options.push("are in single quotes, which quote = \"'\" removes".into());
+            }
+            for option in options {
+                match found.iter_mut().find(|(known, ..)| *known == option) {
+                    Some((_, _, n_columns)) => *n_columns += 1,
+                    None => found.push((option, name, 0)),
+                }
+            }
+        }
+        let warning = |(options, name, n_others): (String, &str, usize)| {
+            format!(
+                "column `{}`{} is text, and its cells {options}",
+                name.escape_debug(),
+                and_others(n_others)
+            )
+        };
+        found.into_iter().map(warning).collect()
+    }
+
+    /// Whether the header is most likely the first row of a file without one: it has values, and no text over a
+    /// column without text.
+    fn is_like_a_row(&self, rows: &Inference, dialect: &Dialect) -> bool {
+        let cells = self.cells(dialect);
+        let (mut integers, mut n_dates, mut has_value) = (Vec::new(), 0, false);
+        for index in 0..cells.len().min(self.names.len()) {
+            let text = cells.get(index).unwrap_or_default();
+            if text.is_empty() {
+                // pandas leaves out the first name, and rows may end with a delimiter.
+                has_value |= index > 0 && index + 1 < cells.len() && !dialect.columns.is_empty();
+                continue;
+            }
+            let kind = narrowest(text, dialect.numbers, &mut Vec::new());
+            let text = String::from_utf8_lossy(text);
+            let is_date = is_like_a_date(&text);
+            match kind {
+                ColumnType::Integer => integers.push(text.parse::<i64>().unwrap_or(i64::MAX)),
+                ColumnType::Float | ColumnType::Boolean => has_value = true,
+                ColumnType::String if is_date => n_dates += 1,
+                ColumnType::String => {
+                    let readings = Readings::of(text.as_bytes(), kind, dialect, &mut Vec::new());
+                    let is_number = readings.number_options().is_some() || readings.has_blanks();
+                    has_value |= is_number;
+                    if !is_number && !matches!(rows.guess(index), None | Some(ColumnType::String)) {
+                        return false;
+                    }
+                }
+            }
+        }
+        if !dialect.columns.is_empty() {
+            return has_value || n_dates > 0 || !integers.is_empty();
+        }
+        // Years, dates and numbers in order may be names.
+        let is_sequence = match *integers {
+            [] => true,
+            [one] => one == 0 || (1800..2200).contains(&one),
+            _ => integers.is_sorted_by(|one, next| one < next),
+        };
+        has_value || (1..=2).contains(&n_dates) || !is_sequence
+    }
+}
+
+impl Inference {
+    /// A column in which the first row alone has a text, if that row has nothing but texts.
+    fn column_with_a_text_in_the_first_row(&self, n_columns: usize) -> Option<usize> {
+        let is_text = |kind: &Option<ColumnType>| matches!(kind, None | Some(ColumnType::String));
+        if self.n_valid < 3 || !self.first.iter().all(is_text) {
+            return None;
+        }
+        (0..n_columns).find(|&column| {
+            self.first[column].is_some()
+                && matches!(self.others[column], Some(kind) if kind != ColumnType::String)
+        })
+    }
+}
+
+fn and_others(n_others: usize) -> String {
+    match n_others {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    }
+}
+
+/// How often a byte occurs outside double quotes.
+fn count_unquoted(bytes: &[u8], byte: u8) -> usize {
+    let mut is_quoted = false;
+    let is_counted = |&&other: &&u8| {
+        is_quoted ^= other == b'"';
+        other == byte && !is_quoted
+    };
+    bytes.iter().filter(is_counted).count()
+}
+
+/// A warning if a column has no name, as the index column of pandas or one after a trailing delimiter.
+pub(crate) fn unnamed_column(names: &[String]) -> Option<String> {
+    let index = names.iter().position(String::is_empty)?;
+    let is_last = index > 0 && index + 1 == names.len();
+    let advice = if is_last {
+        "if the rows also end with a delimiter, set extra_cells = \"drop\""
+    } else {
+        "give it a name in the header row, or name all columns with `columns` (pandas: `index=False` omits it)"
+    };
+    Some(format!(
+        "column {} of {} has no name, so its field in the records is called \"\"; {advice}",
+        index + 1,
+        names.len()
+    ))
+}
+
+/// A message about a file whose rows have more cells than its header, which is on `line`.
+pub(crate) fn wider_rows(names: &[String], width: usize, line: u64, dialect: &Dialect) -> String {
+    let name = names.first().map_or("", String::as_str);
+    let first = name.chars().find(|char| !char.is_whitespace());
+    let comment = first.filter(|char| !char.is_alphanumeric()).unwrap_or('#').escape_debug().to_string();
+    let what = if dialect.has_header { "the header row" } else { "`columns`" };
+    let n_names = names.len();
+    if dialect.drops_extra_cells {
+        return format!(
+            "{what} has {n_names} names, and most rows have {width} cells or so, the last of which are ignored \
+             (`extra_cells`)"
+        );
+    }
+    if !dialect.has_header {
+        return format!(
+            "{what} has {n_names} names, and most rows have {width} cells or so; name all columns"
+        );
+    }
+    format!(
+        "the header row has {n_names} cells, and most rows have {width} or so: is this line the header? If not, set \
+         skip_lines = {line} to ignore the lines before the header, or comment = \"{comment}\" to ignore lines that begin \
+         with `{comment}`. If it is, extra_cells = \"drop\" ignores what is behind the last column"
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! Which headers and rows give a warning, and which do not.
+
+use super::super::DialectOptions;
+use super::super::header::column_names;
+use super::super::scan::Rows;
+use super::*;
+
+/// The warnings about a text, with these options.
+fn warnings(text: &str, options: &str) -> Vec<String> {
+    let options: DialectOptions = serde_json::from_str(options).unwrap();
+    let dialect = options.dialect("").unwrap();
+    let mut rows = Rows::new(text.as_bytes(), &dialect.grammar, 1);
+    let first = rows.next().unwrap();
+    let (names, written) = if dialect.has_header {
+        (column_names(first.bytes, true, &dialect).unwrap(), first.bytes)
+    } else {
+        rows = Rows::new(text.as_bytes(), &dialect.grammar, 1);
+        (dialect.columns.clone(), &[][..])
+    };
+    let mut inference = Inference::new(names.len());
+    inference.set_header(written, &dialect);
+    let columns: Vec<usize> = (0..names.len()).collect();
+    let first_row = rows.clone().next().map(|row| row.line);
+    for row in rows {
+        inference.observe(row.bytes, true, &columns, &dialect);
+    }
+    let header = Header { names: &names, written, line: 1 };
+    let mut warnings = header.warnings(&dialect);
+    let about_rows = header.warnings_about_rows(&inference, first_row, &dialect);
+    warnings.extend(about_rows.into_iter().map(|(line, text)| format!("{}: {text}", line.unwrap_or(0))));
+    warnings
+}
+
+#[track_caller]
+fn assert_warning(text: &str, options: &str, part: &str) {
+    let warnings = warnings(text, options);
+    assert!(matches!(&*warnings, [warning] if warning.contains(part)), "{text:?}: {warnings:?}");
+}
+
+#[track_caller]
+fn assert_quiet(text: &str, options: &str) {
+    assert_eq!(warnings(text, options), [""; 0], "{text:?}");
+}
+
+#[test]
+fn header_that_looks_like_a_row_asks_whether_there_is_one() {
+    let columns = r#"{ "columns": ["s", "n", "t"] }"#;
+    for text in [
+        "NYA,1,x\nN225,2,y\n",
+        "NYA,1.5,x\n",
+        "NYA,2024-01-31,x\nN225,2024-02-01,y\n",
+        "NYA,true,x\nN225,false,y\n",
+        "NYA,,x\nN225,z,y\n",
+        "NYA,\"2,649.00\",x\nN225,\"1,000.50\",y\n",
+        "NYA,02.01.2024,x\nN225,03.01.2024,y\n",
+    ] {
+        let all = warnings(text, columns);
+        let warning = all.iter().find(|warning| warning.contains("look like those of a row"));
+        assert!(
+            warning.is_some_and(|it| it.starts_with("1: ") && it.contains("header = false")),
+            "{text}: {all:?}"
+        );
+    }
+    for text in [
+        "NYA,1,x\nN225,2,y\n",
+        "NYA,1.5,x\nN225,2,y\n",
+        "NYA,2024-01-31,x\nN225,2024-02-01,y\n",
+        "NYA,100,7\nN225,200,8\n",
+    ] {
+        assert_warning(text, "{}", "header = false and name the 3 columns with `columns`");
+    }
+    for text in [
+        "s,n,t\nNYA,1,x\n",
+        "Name,Address,Address\nx,y,z\n",
+        ",Name,Address\n0,x,y\n",
+        "s,1,x\nNYA,y,z\n7,n,n",
+    ] {
+        let all = warnings(text, columns);
+        let is_about_it = |it: &String| it.contains("look like those of a row");
+        assert_eq!(all.iter().any(is_about_it), text.starts_with("s,1"), "{text}: {all:?}");
+    }
+    for text in [
+        "Country,2019,2020\nChina,1.5,2\n",
+        "id,0,1,2\n1,2,3,4\n",
+        "name,1/22/20,1/23/20,1/24/20\nx,1,2,3\n",
+        "id,2020\n1,5\n",
+        "a,price 2\nx,1\n",
+    ] {
+        assert_quiet(text, "{}");
+    }
+    assert_quiet("NYA,1,x\nN225,2,y\n", r#"{ "header": false, "columns": ["s", "n", "t"] }"#);
+}
+
+#[test]
+fn comment_that_is_taken_for_the_header_names_the_options() {
+    assert_warning("# station 7, Basel\ntime,temp\n", "{}", "comment = \"#\"");
+    assert_warning("# station 7, Basel\ntime,temp\n", "{}", "skip_lines = 1");
+    assert_warning("// a,b\ntime,temp\n", "{}", "comment = \"//\"");
+    assert_warning("#x,b\ntime,temp\n", r#"{ "columns": ["a", "b"] }"#, "comment = \"#\"");
+    assert_quiet("#,name\n1,x\n", "{}");
+    assert_quiet("# made today\na,b\n1,x\n", r##"{ "comment": "#" }"##);
+}
+
+#[test]
+fn first_row_of_texts_over_numbers_asks_for_the_header() {
+    assert_warning("Prices,2024 (EUR)\nday,price\n1,2.5\n2,3.5\n", "{}", "2: this row has a text in columns");
+    assert_warning("day,price\nd,EUR\n1,2.5\n2,3.5\n", "{}", "set skip_lines = 1");
+    assert_warning(
+        "day,price\n1,2.5\n2,3.5\n",
+        r#"{ "header": false, "columns": ["d", "p"] }"#,
+        "set header = true",
+    );
+    assert_quiet("day,price\nMon,EUR\nTue,USD\nWed,3\n", "{}");
+    assert_quiet("day,price\nMon,n/a\n1,2.5\n", "{}");
+}
+
+#[test]
+fn header_with_another_delimiter_suggests_it() {
+    for (text, option) in [
+        ("a;b\n", "delimiter = \";\""),
+        ("a\tb\n", "delimiter = \"\\t\""),
+        ("a|b\n", "delimiter = \"|\""),
+        ("a;b,c;d\n", "delimiter = \";\""),
+        ("id\tname, first\tprice\n", "delimiter = \"\\t\""),
+    ] {
+        assert_warning(text, "{}", option);
+    }
+    assert_warning("a,b\n", r#"{ "delimiter": ";" }"#, "`a,b`");
+    assert_warning("a,b;c,d\n", r#"{ "delimiter": ";" }"#, "delimiter = \",\"");
+    for (text, options) in
+        [("a\n", "{}"), ("a;b,c,d\n", "{}"), ("\"a;b;c\",d\n", "{}"), ("a;b\n", r#"{ "delimiter": ";" }"#)]
+    {
+        assert_quiet(text, options);
+    }
+}
+
+#[test]
+fn column_of_text_names_the_option_that_reads_it() {
+    for (text, part) in [
+        (
+            "a\n\"2,649.00\"\n990.00\n",
+            "column `a` is text, and its cells would be numbers with thousands = \",\"",
+        ),
+        ("a,b\n1, 2\n3, 4\n", "set trim = true"),
+        ("a,b\n1,'x'\n2,'it''s'\n", "quote = \"'\""),
+    ] {
+        assert_warning(text, "{}", part);
+    }
+    assert_warning(
+        "a;b\n1.234,5;0,5\n2,5;0,25\n",
+        r#"{ "delimiter": ";" }"#,
+        "numbers with decimal = \",\" and thousands = \".\"",
+    );
+    assert_warning(
+        "\"a \",b\nx,y\n",
+        "{}",
+        "the name of column `a ` begins or ends with a blank; trim = true",
+    );
+    for (text, options) in [
+        ("a\n\"2,649.00\"\n", r#"{ "thousands": "," }"#),
+        ("a\n\"2,649.00\"\n", r#"{ "types": { "a": "string" } }"#),
+        ("a\n\"2,649.00\"\n", r#"{ "types": "string" }"#),
+        ("a\n\"1,2,3\"\n", "{}"),
+        ("id\n99999999999999999999\n11898508762506083287\n", "{}"),
+        ("a,b\n1,'x'\n2,y\n", "{}"),
+        ("a,b\n1,\n2,\n", "{}"),
+    ] {
+        assert_quiet(text, options);
+    }
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+#[test]
+fn unnamed_column_warning_names_its_index() {
+    assert_eq!(unnamed_column(&names(&["a", "b"])), None);
+    for (columns, place) in [(["", "a", "b"], "column 1 of 3"), (["a", "b", ""], "column 3 of 3")] {
+        let warning = unnamed_column(&names(&columns)).unwrap();
+        assert!(warning.starts_with(place), "{warning}");
+    }
+}
+
+#[test]
+fn wider_rows_advise_no_option_that_is_set() {
+    let drops = Dialect { drops_extra_cells: true, ..Dialect::default() };
+    let message = wider_rows(&names(&["a"]), 3, 1, &drops);
+    assert!(
+        !message.contains("extra_cells = \"drop\"") && message.contains("ignored (`extra_cells`)"),
+        "{message}"
+    );
+    let message = wider_rows(&names(&["a"]), 3, 1, &Dialect::default());
+    assert!(message.contains("skip_lines = 1") && message.contains("extra_cells = \"drop\""), "{message}");
+}

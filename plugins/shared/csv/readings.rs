@@ -1,0 +1,160 @@
+//! How a text would be read with other options: for the advice in warnings and errors.
+
+use super::blanks::is_blank;
+use super::dialect::Dialect;
+use super::number::NumberFormat;
+use super::types::narrowest;
+use runner_core::ColumnType;
+
+/// Ways to write numbers that people use, and the options for them. The first three have a decimal comma.
+const FORMATS: [(NumberFormat, &str); 6] = [
+    (NumberFormat { decimal: ',', thousands: None }, "decimal = \",\""),
+    (NumberFormat { decimal: ',', thousands: Some('.') }, "decimal = \",\" and thousands = \".\""),
+    (NumberFormat { decimal: ',', thousands: Some(' ') }, "decimal = \",\" and thousands = \" \""),
+    (NumberFormat { decimal: '.', thousands: Some(',') }, "thousands = \",\""),
+    (NumberFormat { decimal: '.', thousands: Some(' ') }, "thousands = \" \""),
+    (NumberFormat { decimal: '.', thousands: Some('\'') }, "thousands = \"'\""),
+];
+const N_WITH_COMMA: usize = 3;
+
+const BLANKS: u8 = 1 << 6;
+const SINGLE_QUOTES: u8 = 1 << 7;
+
+/// With which options a text, or every text of a column, would be a number, a boolean or a quoted cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Readings(u8);
+
+impl Readings {
+    /// Of no text at all.
+    pub(super) const ALL: Readings = Readings(u8::MAX);
+    const NONE: Readings = Readings(0);
+    const POINT: Readings = Readings(BLANKS | 0b11_1000);
+
+    /// The readings of a text that is of type `kind` as it is.
+    pub(super) fn of(text: &[u8], kind: ColumnType, dialect: &Dialect, scratch: &mut Vec<u8>) -> Self {
+        match kind {
+            ColumnType::Integer => return Readings(!SINGLE_QUOTES),
+            ColumnType::Float => return Readings::POINT,
+            ColumnType::Boolean => return Readings(BLANKS),
+            ColumnType::String => {}
+        }
+        let Ok(text) = std::str::from_utf8(text) else { return Readings::NONE };
+        let mut readings = 0;
+        if text.len() > 1
+            && text.starts_with('\'')
+            && text.ends_with('\'')
+            && !dialect.grammar.quotes_with(b'\'')
+        {
+            readings |= SINGLE_QUOTES;
+        }
+        let trimmed = text.trim_matches(is_blank);
+        if !trimmed.is_empty()
+            && narrowest(trimmed.as_bytes(), dialect.numbers, scratch) != ColumnType::String
+        {
+            return Readings(readings | BLANKS);
+        }
+        // A number of more than 64 bits is text in any form.
+        let is_huge = dialect.numbers.normalize(trimmed.as_bytes(), scratch).is_some();
+        let may_be_number =
+            trimmed.starts_with(|first: char| first.is_ascii_digit() || first == '-' || first == ',');
+        if may_be_number && !is_huge {
+            for (index, (format, _)) in FORMATS.iter().enumerate() {
+                if *format != dialect.numbers && format.normalize(trimmed.as_bytes(), scratch).is_some() {
+                    readings |= 1 << index;
+                }
+            }
+        }
+        Readings(readings)
+    }
+
+    /// The readings that both have.
+    pub(super) fn and(self, other: Readings) -> Self {
+        Readings(self.0 & other.0)
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_none(self) -> bool {
+        self == Readings::NONE
+    }
+
+    /// Whether a text in single quotes is one cell.
+    pub(super) fn has_single_quotes(self) -> bool {
+        self.0 & SINGLE_QUOTES != 0
+    }
+
+    /// Whether it is a number or a boolean between blanks.
+    pub(super) fn has_blanks(self) -> bool {
+        self.0 & BLANKS != 0
+    }
+
+    /// The options with which it is a number.
+    pub(super) fn number_options(self) -> Option<String> {
+        let first = |mut range: std::ops::Range<usize>| {
+            range.find(|&index| self.0 & (1 << index) != 0).map(|index| FORMATS[index].1)
+        };
+        let options = [first(0..N_WITH_COMMA), first(N_WITH_COMMA..FORMATS.len())];
+        let options: Vec<&str> = options.into_iter().flatten().collect();
+        (!options.is_empty()).then(|| options.join(", or "))
+    }
+}
+
+/// Whether a text has the form of a date or a time of day: digits, with separators between them.
+pub(super) fn is_like_a_date(text: &str) -> bool {
+    let n_digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let is_separator = |byte: u8| matches!(byte, b'-' | b'/' | b'.' | b':' | b' ' | b'T' | b'Z' | b'+');
+    let is_whole = text.bytes().all(|byte| byte.is_ascii_digit() || is_separator(byte));
+    let starts_and_ends = text.starts_with(|first: char| first.is_ascii_digit())
+        && text.ends_with(|last: char| last.is_ascii_digit() || last == 'Z');
+    is_whole && starts_and_ends && n_digits >= 4 && text.len() > n_digits && !text.contains("..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Readings {
+        let kind = narrowest(text.as_bytes(), NumberFormat::default(), &mut Vec::new());
+        Readings::of(text.as_bytes(), kind, &Dialect::default(), &mut Vec::new())
+    }
+
+    #[test]
+    fn number_of_another_country_names_its_options() {
+        for (text, options) in [
+            ("1.234,56", Some("decimal = \",\" and thousands = \".\"")),
+            ("-0,5", Some("decimal = \",\"")),
+            ("2,649.00", Some("thousands = \",\"")),
+            ("1,234", Some("decimal = \",\", or thousands = \",\"")),
+            ("1 234,5", Some("decimal = \",\" and thousands = \" \"")),
+            ("1'234'567", Some("thousands = \"'\"")),
+            ("19-Feb-2020", None),
+            ("10.0.0.1", None),
+            ("1,2,3", None),
+            ("Total", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(of(text).number_options().as_deref(), options, "{text}");
+        }
+        assert_eq!(of("2,649.00").and(of("990.50")).number_options().as_deref(), Some("thousands = \",\""));
+        assert_eq!(of("19,5").and(of("990.50")).number_options(), None);
+    }
+
+    #[test]
+    fn blanks_and_single_quotes_are_noticed() {
+        assert!(of(" 5").has_blanks() && of("\u{a0}5.5").has_blanks() && of(" true ").has_blanks());
+        assert!(!of(" x").has_blanks() && !of("  ").has_blanks());
+        assert!(of("'it''s'").has_single_quotes() && !of("'").has_single_quotes());
+        assert!(!of("5").has_single_quotes(), "a column of numbers is not quoted");
+    }
+
+    #[test]
+    fn date_is_known_by_its_form() {
+        for text in
+            ["2024-01-31", "31/01/2024", "1.2.24", "2024-01-31T09:30:00Z", "09:30:00", "2024-01-31 09:30"]
+        {
+            assert!(is_like_a_date(text), "{text}");
+        }
+        for text in ["2024", "T", "Q1-2024", "-2024", "1.5", "A-1", "12-", "52W H"] {
+            assert!(!is_like_a_date(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Why a row does not match its layout, and which option helps. The messages contain no value of the row.
+
+use runner_core::ColumnType;
+
+use super::cells::CellTexts;
+use super::dialect::Dialect;
+use super::grammar::Grammar;
+use super::header::encoding_advice;
+use super::layout::RowLayout;
+use super::readings::Readings;
+use super::row_error::RowError;
+use super::scan::cells;
+use super::types::{name_of, narrowest};
+use crate::shared::values::TypeName;
+
+impl RowLayout {
+    /// The row has another number of cells than its file has columns.
+    pub(super) fn wrong_width(&self, row: &[u8], texts: &CellTexts) -> RowError {
+        let (n_cells, n_columns) = (texts.len(), self.n_cells());
+        let grammar = &self.dialect().grammar;
+        let delimiter = char::from(grammar.delimiter).escape_debug();
+        let surplus = cells(row, grammar).nth(n_columns);
+        let (what, advice) = match &surplus {
+            Some(_) if texts.has_text_from(n_columns) => {
+                ("too many", format!("remove the extra cells, or quote a cell that contains `{delimiter}`"))
+            }
+            Some(_) => (
+                "too many",
+                format!(
+                    "the row ends with `{delimiter}`, and the header does not: set extra_cells = \"drop\" to ignore it"
+                ),
+            ),
+            None => (
+                "too few",
+                "add the missing cells, which may be empty, or set missing_cells = \"null\"".into(),
+            ),
+        };
+        let advice = match self.other_reading(row, texts) {
+            Some(reading) => format!("{reading}. Else {advice}"),
+            None => advice,
+        };
+        RowError::new(
+            surplus.map_or(row.len(), |cell| cell.start),
+            format!("{what} cells: the row has {n_cells}, the file has {n_columns} columns; {advice}"),
+        )
+    }
+
+    /// What a row of another width may be, and the option for it.
+    fn other_reading(&self, row: &[u8], texts: &CellTexts) -> Option<String> {
+        let grammar = &self.dialect().grammar;
+        let start = row.trim_ascii_start();
+        let first = char::from(*start.first()?);
+        let begins_with_a_sign = matches!(first, '+' | '-' | '.')
+            && start.get(1).is_some_and(|next| next.is_ascii_digit() || *next == b'.');
+        let is_value = first.is_alphanumeric() || !first.is_ascii() || begins_with_a_sign;
+        let has_other_meaning = start[0] == grammar.delimiter || matches!(first, '"' | '\'' | '\\');
+        if !is_value && !has_other_meaning && !grammar.has_comments() {
+            let first = first.escape_debug();
+            return Some(format!(
+                "if this line is a comment or a note, and not a row, set comment = \"{first}\" to ignore lines that begin \
+                 with `{first}`"
+            ));
+        }
+        let n_columns = self.n_cells();
+        if texts.len() > n_columns && !grammar.quotes_with(b'\'') && has_split_quotes(row, grammar) {
+            return Some("if cells are in single quotes, set quote = \"'\"".into());
+        }
+        let others = b";\t|,".iter().copied().filter(|&other| other != grammar.delimiter);
+        let count = |other| memchr::memchr_iter(other, row).count();
+        let other = others.into_iter().find(|&other| {
+            let n_others = count(other);
+            n_others > 0
+                && (n_others + 1 == n_columns || texts.len() == 1 || n_others >= texts.len() && n_others > 1)
+        })?;
+        let other = char::from(other).escape_debug();
+        let header = if self.dialect().has_header && n_columns > 1 {
+            ". If the header alone has another one, skip it with `skip_lines`, set header = false and name the columns \
+             with `columns`"
+        } else {
+            ""
+        };
+        Some(format!("if `{other}` separates the cells of this row, set delimiter = \"{other}\"{header}"))
+    }
+
+    /// The row has bytes that are not UTF-8.
+    pub(super) fn not_utf8(&self, row: &[u8]) -> RowError {
+        let dialect = self.dialect();
+        let bad = cells(row, &dialect.grammar)
+            .enumerate()
+            .find_map(|(index, cell)| Some((index, cell.start, std::str::from_utf8(&row[cell]).err()?)));
+        let (index, at, n_valid) =
+            bad.map_or((0, 0, 0), |(index, at, error)| (index, at, error.valid_up_to()));
+        let column = match self.column_of_cell(index) {
+            Some(column) => format!("column `{}`", column.name),
+            None => format!("cell {}", index + 1),
+        };
+        let what = if dialect.encoding == "UTF-8" {
+            let byte = row.get(at + n_valid).copied().unwrap_or_default();
+            format!("byte 0x{byte:02X} at {} of the cell", n_valid + 1)
+        } else {
+            format!("at character {} of the cell", n_valid + 1)
+        };
+        let message = format!("{column} is not {}: {what}; {}", dialect.encoding, encoding_advice(dialect));
+        RowError::new(at, message)
+    }
+
+    /// The text of a cell does not match the type of its column.
+    pub(super) fn misfit(&self, row: &[u8], cell: usize, column: usize, text: &[u8]) -> RowError {
+        let dialect = self.dialect();
+        let column = &self.header().columns()[column];
+        let kind = narrowest(text, dialect.numbers, &mut Vec::new());
+        let wider = match (column.kind, kind) {
+            (ColumnType::Integer, ColumnType::Integer | ColumnType::Float) => TypeName::Float,
+            _ => TypeName::String,
+        };
+        let expected = match dialect.types.declaration_of(&column.name) {
+            Some(declared) => {
+                let name = declared.value_type.name();
+                let form = match (name, &declared.parse) {
+                    (TypeName::Boolean, _) => " (true/false, yes/no, t/f, y/n or 1/0)".to_owned(),
+                    (TypeName::Date | TypeName::Timestamp, Some(parse)) => format!(" in the form `{parse}`"),
+                    (TypeName::Date | TypeName::Timestamp, None) => {
+                        " in the form of ISO 8601 (another form: `parse`)".to_owned()
+                    }
+                    _ => String::new(),
+                };
+                format!("{}{form} (declared in the pipeline file)", with_article(name.as_str()))
+            }
+            None => format!("{} (inferred from its first rows)", with_article(name_of(column.kind))),
+        };
+        let is_number = matches!(column.kind, ColumnType::Integer | ColumnType::Float);
+        let found = match (kind, text) {
+            (_, b"") => "is empty".to_owned(),
+            (ColumnType::String, _) if is_number => not_a_number(text, dialect),
+            (ColumnType::String, _) => "is text".to_owned(),
+            (kind, _) => format!("is {}", with_article(name_of(kind))),
+        };
+        let null =
+            if stands_for_null(text) { "; if it stands for null, add it to `null_values`" } else { "" };
+        let numbers = Readings::of(text, kind, dialect, &mut Vec::new()).number_options();
+        let numbers = numbers.filter(|_| is_number && kind == ColumnType::String);
+        let numbers = numbers.map_or_else(String::new, |options| format!("; it is a number with {options}"));
+        RowError::new(
+            cells(row, &dialect.grammar).nth(cell).map_or(0, |cell| cell.start),
+            format!(
+                "column `{}` is {expected}, and this cell {found}{numbers}{null}; correct the row, or add to the source: {}",
+                column.name,
+                dialect.types.line_with(&column.name, wider),
+            ),
+        )
+    }
+}
+
+/// Whether a cell in single quotes was divided: one cell begins with such a quote, and a later one ends with it.
+fn has_split_quotes(row: &[u8], grammar: &Grammar) -> bool {
+    let mut is_open = false;
+    cells(row, grammar).map(|cell| row[cell].trim_ascii()).any(|cell| {
+        let (opens, closes) = (cell.starts_with(b"'"), cell.ends_with(b"'") && (cell.len() > 1 || is_open));
+        let is_closed = is_open && closes && !opens;
+        is_open = !closes && (opens || is_open);
+        is_closed
+    })
+}
+
+/// Why a text is not a number, although it may look like one.
+fn not_a_number(text: &[u8], dialect: &Dialect) -> String {
+    let text = String::from_utf8_lossy(text);
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(&text);
+    let whole = unsigned.split([dialect.numbers.decimal, 'e', 'E']).next().unwrap_or_default();
+    let has_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let value = unsigned.replace(dialect.numbers.decimal, ".").parse::<f64>();
+    let is_long = has_digits(unsigned) && unsigned.trim_start_matches('0').len() > 18;
+    if !unsigned.starts_with(|first: char| first.is_ascii_digit() || first == dialect.numbers.decimal) {
+        return "is text".into();
+    }
+    match value {
+        Ok(value) if value.is_infinite() => "is larger than a number can be".into(),
+        Ok(_) if whole.len() > 1 && whole.starts_with('0') => {
+            "has a zero in front, as codes have: as a number it would lose it".into()
+        }
+        Ok(_) if is_long => "is an integer of more than 64 bits".into(),
+        Ok(_) if text.starts_with('+') => "has a plus sign".into(),
+        Ok(_) => "is not written as a number is in JSON".into(),
+        Err(_) => "is text".into(),
+    }
+}
+
+/// Whether programs write this where they have no value.
+fn stands_for_null(text: &[u8]) -> bool {
+    const NULLS: [&str; 12] = ["null", "none", "nan", "na", "n/a", "#n/a", "nil", "-", "--", "?", ".", "\\N"];
+    NULLS.iter().any(|null| text.eq_ignore_ascii_case(null.as_bytes()))
+}
+
+fn with_article(name: &str) -> String {
+    let article = if name == "integer" { "an" } else { "a" };
+    format!("{article} {name}")
+}
+
+#[cfg(test)]
+mod tests;

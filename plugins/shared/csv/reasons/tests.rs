@@ -1,0 +1,84 @@
+//! Which option a rejected row names.
+
+use std::sync::Arc;
+
+use super::super::DialectOptions;
+use super::super::layout::TableBuilder;
+use super::*;
+
+/// Why a row is rejected under a header of text columns, with these options.
+fn reason(header: &str, row: &str, options: &str) -> String {
+    let options: DialectOptions = serde_json::from_str(options).unwrap();
+    let dialect = Arc::new(options.dialect("").unwrap());
+    let names = super::super::header::column_names(header.as_bytes(), true, &dialect).unwrap();
+    let columns = names.into_iter().map(|name| (name, ColumnType::String));
+    let layout = RowLayout::new(columns, header.as_bytes(), &dialect);
+    let mut table = TableBuilder::new(Arc::new(layout), 1, 100);
+    let error = table.push(row.as_bytes(), true).unwrap_err();
+    assert!(error.line.is_none(), "{row} is not a row");
+    error.message
+}
+
+#[test]
+fn row_of_another_width_names_the_option_for_it() {
+    for (row, part) in [
+        ("# restarted", "comment = \"#\""),
+        ("# restarted, at night, by hand, again", "comment = \"#\""),
+        ("// note", "comment = \"/\""),
+        ("(1,234 lines)", "comment = \"(\""),
+        ("1;2;3", "set delimiter = \";\""),
+        ("1\t2\t3", "set delimiter = \"\\t\""),
+        ("1,5;2;3", "set delimiter = \";\""),
+        ("1,'a, b',3", "quote = \"'\""),
+        ("1,2,'a, b'", "quote = \"'\""),
+        ("1,2", "set missing_cells = \"null\""),
+        ("1,2,3,", "set extra_cells = \"drop\""),
+        ("1,2,3,4", "quote a cell that contains `,`"),
+    ] {
+        let reason = reason("a,b,c", row, "{}");
+        assert!(reason.contains(part), "{row}: {reason}");
+    }
+    for row in ["-1,2", "-.5,2", "1,2", "a;b,c", "\\N,2", "\"x\",2", "'x',2"] {
+        let reason = reason("a,b,c", row, "{}");
+        assert!(reason.contains("; add the missing cells"), "{row}: {reason}");
+    }
+    let reason = reason("a;b;c", "1,2,3", r#"{ "delimiter": ";" }"#);
+    assert!(reason.contains("set delimiter = \",\""), "{reason}");
+}
+
+#[test]
+fn cell_that_is_not_a_number_names_the_cause() {
+    let integer = r#"{ "types": { "n": "integer" } }"#;
+    let float = r#"{ "types": { "n": "float" } }"#;
+    for (cell, options, part) in [
+        ("007", integer, "has a zero in front"),
+        ("-007", integer, "has a zero in front"),
+        ("007.5", float, "has a zero in front"),
+        ("9223372036854775808", integer, "is an integer of more than 64 bits"),
+        ("+9223372036854775808", integer, "is an integer of more than 64 bits"),
+        ("1e999", float, "is larger than a number can be"),
+        ("1.5", integer, "is a float; correct the row"),
+        ("five", integer, "is text; correct the row"),
+        ("1-2", integer, "is text; correct the row"),
+        ("N/A", float, "is text; if it stands for null, add it to `null_values`"),
+        ("NaN", float, "if it stands for null"),
+        ("1.234,56", float, "it is a number with decimal = \",\" and thousands = \".\""),
+        ("12,5", float, "it is a number with decimal = \",\""),
+        ("1,234", integer, "decimal = \",\", or thousands = \",\""),
+        ("1'234", integer, "thousands = \"'\""),
+    ] {
+        let reason = reason("s;n", &format!("x;{cell}"), &options.replacen('{', r#"{ "delimiter": ";","#, 1));
+        assert!(reason.contains(part) && !reason.contains(cell), "{cell}: {reason}");
+    }
+}
+
+#[test]
+fn declared_integer_takes_a_plus_sign() {
+    let options: DialectOptions = serde_json::from_str(r#"{ "types": { "n": "integer" } }"#).unwrap();
+    let dialect = Arc::new(options.dialect("").unwrap());
+    let columns = [("s".to_owned(), ColumnType::String), ("n".to_owned(), ColumnType::String)];
+    let mut table = TableBuilder::new(Arc::new(RowLayout::new(columns, b"s,n", &dialect)), 1, 100);
+    for row in ["x,+5", "x, 5 ", "x,-0"] {
+        assert!(table.push(row.as_bytes(), false).is_ok(), "{row}");
+    }
+}

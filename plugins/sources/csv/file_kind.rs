@@ -1,0 +1,182 @@
+//! Files that are not CSV, known by their first bytes, and what to do about them.
+
+use crate::shared::compression::Compression;
+
+/// How many bytes at the beginning of a file are looked at; the mark of tar ends at byte 262.
+pub(super) const START: usize = 512;
+
+/// How many bytes a file needs before it is told from others.
+pub(super) const MIN_START: usize = 4;
+
+/// What a file is that begins with these bytes, and what to do; `None` if it may be text.
+pub(super) fn other_kind(start: &[u8]) -> Option<String> {
+    let (what, advice) = match start {
+        [b'P', b'K', 3, 4, ..] => match zip_content(start) {
+            Some(content) => (content, "save the sheet as CSV in UTF-8"),
+            None => (
+                "a zip archive",
+                "unpack it; `unzip -p FILE` writes its content to standard output, which path = \"-\" reads",
+            ),
+        },
+        [b'P', b'K', 5 | 7, ..] => {
+            ("a zip archive without files, or a part of one", "unpack the whole archive")
+        }
+        [0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1, ..] => {
+            ("an old Excel workbook (xls) or another Office document", "save the sheet as CSV in UTF-8")
+        }
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, ..]
+        | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, ..] => {
+            ("compressed with bzip2", "unpack it with `bunzip2`, or read `bzcat FILE` with path = \"-\"")
+        }
+        [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => {
+            ("compressed with xz", "unpack it with `unxz`, or read `xzcat FILE` with path = \"-\"")
+        }
+        [b'7', b'z', 0xBC, 0xAF, 0x27, 0x1C, ..] => ("a 7z archive", "unpack it"),
+        [b'R', b'a', b'r', b'!', 0x1A, 0x07, ..] => ("a rar archive", "unpack it"),
+        [0x04, 0x22, 0x4D, 0x18, ..] => {
+            ("compressed with lz4", "unpack it with `unlz4`, or read `lz4 -dc FILE` with path = \"-\"")
+        }
+        [0xFF, 0x06, 0x00, 0x00, b's', b'N', b'a', b'P', b'p', b'Y', ..] => {
+            ("compressed with snappy", "unpack it first")
+        }
+        [0x1F, 0x9D, ..] => ("compressed with compress (.Z)", "unpack it with `gunzip`"),
+        [b'P', b'A', b'R', b'1', ..] => ("a Parquet file", "write it as CSV, or crawl it where it is"),
+        [b'O', b'b', b'j', 1, ..] => ("an Avro file", "write it as CSV or JSON first"),
+        [b'O', b'R', b'C', 0..32, ..] => ("an ORC file", "write it as CSV, or crawl it where it is"),
+        [b'A', b'R', b'R', b'O', b'W', b'1', 0, ..] => ("an Arrow file", "write it as CSV first"),
+        [b'%', b'P', b'D', b'F', b'-', ..] => ("a PDF document", "ask for the table as CSV"),
+        _ if start.starts_with(b"SQLite format 3\0") => {
+            ("a SQLite database", "write the table as CSV: `sqlite3 -header -csv FILE 'select …'`")
+        }
+        _ if start.get(257..262) == Some(b"ustar") => ("a tar archive", "unpack it with `tar -xf`"),
+        _ if is_html(start) => (
+            "an HTML page",
+            "it may be an error page or a login form instead of the file: download the file again",
+        ),
+        _ => return None,
+    };
+    Some(format!("{what}, not CSV; {advice}"))
+}
+
+/// What is in a zip archive, by the name of its first file.
+fn zip_content(start: &[u8]) -> Option<&'static str> {
+    let name = start.get(30..).unwrap_or_default();
+    let has = |part: &[u8]| memchr::memmem::find(start, part).is_some();
+    if name.starts_with(b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet") {
+        return Some("an OpenDocument spreadsheet (ods)");
+    }
+    let is_office = [&b"[Content_Types].xml"[..], b"_rels/", b"docProps/", b"xl/"]
+        .iter()
+        .any(|&part| name.starts_with(part));
+    (is_office || has(b"xl/workbook")).then_some("an Excel workbook (xlsx)")
+}
+
+fn is_html(start: &[u8]) -> bool {
+    let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start).trim_ascii_start();
+    let has_tag = |tag: &[u8]| {
+        start.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag))
+            && start.get(tag.len()).is_some_and(|next| next.is_ascii_whitespace() || *next == b'>')
+    };
+    has_tag(b"<!doctype") || has_tag(b"<html")
+}
+
+/// Why a file that begins with these bytes is not compressed as the pipeline file says, and what to do.
+pub(super) fn other_compression(start: &[u8], given: Compression) -> Option<String> {
+    let is_skippable = matches!(start, [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..]);
+    let (found, given_name) = (Compression::of(start), name_of(given));
+    match (given, found) {
+        _ if start.is_empty() || given == found => None,
+        (Compression::Auto, _) => None,
+        (Compression::Zstd, _) if is_skippable => None,
+        (Compression::None, _) => {
+            let found = name_of(found);
+            Some(format!("compressed with {found}; set compression = \"auto\" or \"{found}\""))
+        }
+        (_, Compression::None) => Some(format!(
+            "not compressed with {given_name}; set compression = \"auto\", which looks at each file, or \"none\""
+        )),
+        _ => Some(format!(
+            "compressed with {}, not with {given_name}; set compression = \"auto\", which looks at each file",
+            name_of(found)
+        )),
+    }
+}
+
+fn name_of(compression: Compression) -> &'static str {
+    match compression {
+        Compression::Auto => "auto",
+        Compression::None => "none",
+        Compression::Gzip => "gzip",
+        Compression::Zstd => "zstd",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_that_is_not_csv_is_known_by_its_first_bytes() {
+        let zip = |name: &str| [b"PK\x03\x04", &[0; 26][..], name.as_bytes()].concat();
+        let mut tar = b"prices.csv".to_vec();
+        tar.resize(257, 0);
+        tar.extend_from_slice(b"ustar\x0000");
+        for (start, what) in [
+            (zip("prices.csv"), "a zip archive, not CSV; unpack it"),
+            (zip("[Content_Types].xml"), "an Excel workbook (xlsx)"),
+            (zip("mimetypeapplication/vnd.oasis.opendocument.spreadsheet"), "an OpenDocument spreadsheet"),
+            (b"BZh91AY&SY".to_vec(), "compressed with bzip2"),
+            (b"\xFD7zXZ\0\0".to_vec(), "compressed with xz"),
+            (b"PAR1\x15\x04".to_vec(), "a Parquet file"),
+            (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1".to_vec(), "an old Excel workbook"),
+            (b"Obj\x01\x04".to_vec(), "an Avro file"),
+            (b"ORC\x08".to_vec(), "an ORC file"),
+            (b"%PDF-1.7\n".to_vec(), "a PDF document"),
+            (b"SQLite format 3\0\x10".to_vec(), "a SQLite database"),
+            (b"\n<!DOCTYPE html><html>".to_vec(), "an HTML page"),
+            (tar, "a tar archive"),
+        ] {
+            let found = other_kind(&start);
+            assert!(found.as_deref().is_some_and(|found| found.starts_with(what)), "{what}: {found:?}");
+        }
+        for text in [
+            "",
+            "a,b\n",
+            "PK,name\n",
+            "BZh,x\n",
+            "BZh91,x\n",
+            "ORC,PAR\n",
+            "PAR,1\n",
+            "<html_id>,x\n",
+            "Obj,1\n",
+            "%PDF,x\n",
+        ] {
+            assert_eq!(other_kind(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_compression_names_the_right_one() {
+        let gzip = Compression::Gzip.compress(b"a\n").unwrap();
+        let zstd = Compression::Zstd.compress(b"a\n").unwrap();
+        for (start, given, what) in [
+            (&gzip[..], Compression::None, "compressed with gzip; set compression = \"auto\""),
+            (&zstd, Compression::None, "compressed with zstd; set"),
+            (&zstd, Compression::Gzip, "compressed with zstd, not with gzip; set compression = \"auto\""),
+            (b"a,b\n", Compression::Gzip, "not compressed with gzip; set compression = \"auto\""),
+            (b"a,b\n", Compression::Zstd, "not compressed with zstd"),
+        ] {
+            let found = other_compression(start, given);
+            assert!(found.as_deref().is_some_and(|found| found.starts_with(what)), "{what}: {found:?}");
+        }
+        for (start, given) in [
+            (&gzip[..], Compression::Gzip),
+            (&zstd, Compression::Zstd),
+            (b"\x50\x2A\x4D\x18", Compression::Zstd),
+            (b"a,b\n", Compression::None),
+            (b"", Compression::Gzip),
+        ] {
+            assert_eq!(other_compression(start, given), None);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The `csv` source: warnings and errors name the option that helps.
+
+use crate::csv::{env, out, run, set_options};
+
+#[test]
+fn first_rows_that_suggest_an_option_give_a_warning() {
+    for (text, options, parts) in [
+        (
+            "NYA,100\nN225,200\n",
+            "columns = [\"index\", \"volume\"]",
+            &["rows.csv:1: this line is taken for the header", "header = false"][..],
+        ),
+        ("NYA,1.5\nN225,2.5\n", "", &["rows.csv:1: this line is taken for the header", "with `columns`"]),
+        (
+            "# station 7, Basel\ntime,temp\n00:00,1.5\n00:10,1.6\n00:20,1.7\n",
+            "",
+            &["comment = \"#\"", "skip_lines = 1"],
+        ),
+        ("a;b,c;d\n1;2,3;4\n", "", &["set delimiter = \";\""]),
+        ("day,price\nd,EUR\n1,2.5\n2,3.5\n", "", &["rows.csv:2: this row has a text", "skip_lines = 1"]),
+        ("id,price\n1,\"2,649.00\"\n2,990.00\n", "", &["column `price` is text", "thousands = \",\""]),
+        ("id,  name\n1,  a\n", "", &["column `  name` begins or ends with a blank", "trim = true"]),
+        ("id,text\n1,'a'\n2,'it''s'\n", "", &["column `text` is text", "quote = \"'\""]),
+        (
+            "id,s\n1,Größe\n",
+            "encoding = \"windows-1252\"",
+            &["has the bytes of UTF-8", "encoding = \"utf-8\""],
+        ),
+        ("id,s\na,x\nid,s\nb,y\n", "", &["rows.csv:3: the header comes again here", "was skipped"]),
+    ] {
+        let env = env(text, options);
+        run(&env).assert_code(0).assert_says(parts);
+        let again = run(&env);
+        assert!(
+            !again.stderr.contains("set "),
+            "a warning is given at the first run alone: {}",
+            again.stderr
+        );
+    }
+}
+
+#[test]
+fn usual_files_give_no_warning() {
+    for (text, options) in [
+        ("Index,Date,Close,Volume\nNYA,1965-12-31,528.690002,0\nN225,2024-01-31,3.5,1\n", ""),
+        ("Country,2019,2020\nChina,1.5,2\n", ""),
+        ("Name,Address,Address\nx,y,z\n", "columns = [\"name\", \"home\", \"work\"]"),
+        ("price;n\n1.234,56;1\n0,5;2\n", "delimiter = \";\"\ndecimal = \",\"\nthousands = \".\""),
+        ("s,t\nx,y\n,\n\"a, b\",\"it's\"\n", ""),
+    ] {
+        let env = env(text, options);
+        let outcome = run(&env);
+        outcome.assert_code(0);
+        assert!(!outcome.stderr.contains("WARN"), "{text}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn options_that_lose_a_part_of_the_data_are_refused() {
+    for (options, message) in [
+        (
+            "types = { t = { type = \"timestamp\", parse = \"%Y-%m-%d %H:%M %Z\" } }",
+            "the name of a time zone does not tell its offset",
+        ),
+        ("types = { t = { type = \"timestamp\", parse = \"%d/%m/%Y %I:%M\" } }", "add `%p`"),
+        ("types = { t = { type = \"timestamp\", parse = \"%Y-%m-%d %H:%M:%S.%f\" } }", "`%.f`"),
+        ("comment = \"\\\"\"", "it begins with the quote"),
+        ("comment = \",\"", "it begins with the delimiter"),
+        ("comment = \"\\n\"", "the text that a comment line begins with"),
+    ] {
+        let env = env("t\n1\n", options);
+        env.run(["validate", "p.toml"]).assert_code(78).assert_says(&["p.toml:", message]);
+    }
+}
+
+#[test]
+fn empty_file_in_a_list_is_left_out_with_a_warning() {
+    let env = env("n\n1\n", "");
+    env.write("empty.csv", "");
+    set_options(&env, "path = [\"empty.csv\", \"rows.csv\"]");
+    run(&env).assert_code(0).assert_says(&["empty.csv is empty, and was left out"]);
+    assert_eq!(out(&env), [r#"{"n":1}"#]);
+    set_options(&env, "path = \"empty.csv\"");
+    env.run(["run", "p.toml", "--from-start"])
+        .assert_code(1)
+        .assert_says(&["empty.csv is empty, and a header row"]);
+}
+
+#[test]
+fn wrong_encoding_or_kind_of_file_ends_the_run_with_the_cause() {
+    for (bytes, options, parts) in [
+        (&b"a,b\n1,2\n"[..], "encoding = \"utf-16le\"", &["is not written in UTF-16LE", "ASCII"][..]),
+        (b"PK\x03\x04\x14\0\0\0\x08\0", "", &["is a zip archive, not CSV", "unzip"]),
+        (b"a,b\n1,2\n", "compression = \"gzip\"", &["is not compressed with gzip", "compression = \"auto\""]),
+        (b"\xFF\xFE\0\0a\0\0\0\n\0\0\0", "", &["is written in UTF-32", "iconv"]),
+    ] {
+        run(&env(bytes, options)).assert_code(1).assert_says(parts);
+    }
+}
