@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::cells::CellTexts;
 use super::dialect::Dialect;
+use super::readings::is_like_a_value;
 use super::row_error::RowError;
 use super::scan::cells;
 
@@ -55,9 +56,17 @@ pub(crate) fn column_names(row: &[u8], quoted: bool, dialect: &Dialect) -> Resul
                 "" => format!("columns {one} and {other} have no name"),
                 _ => format!("columns {one} and {other} are both called `{name}`"),
             };
+            let other = match name {
+                "" => "If this line is a title, set `skip_lines` to ignore the lines before the header",
+                _ if is_like_a_value(name) => {
+                    "If this line is a row, and the file has no header, set header = false as well"
+                }
+                _ => "",
+            };
+            let separator = if other.is_empty() { "" } else { ". " };
             let message = format!(
                 "{what}; a record can have only one field of that name: name the columns in the pipeline file, \
-                 columns = [\"…\", …] with {n_named} names"
+                 columns = [\"…\", …] with {n_named} names{separator}{other}"
             );
             return Err(RowError::new(start_of(index), message));
         }
@@ -99,6 +108,9 @@ mod tests {
     fn two_columns_without_a_name_are_refused() {
         let error = column_names(b",a,", false, &Dialect::default()).unwrap_err();
         assert_eq!((error.at, &error.message[..29]), (3, "columns 1 and 3 have no name;"));
+        assert!(error.message.contains("set `skip_lines`"), "{}", error.message);
+        let error = column_names(b"x,1.5,1.5", false, &Dialect::default()).unwrap_err();
+        assert!(error.message.contains("set header = false"), "{}", error.message);
     }
 
     #[test]

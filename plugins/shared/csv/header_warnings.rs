@@ -5,7 +5,7 @@ use runner_core::ColumnType;
 use super::cells::CellTexts;
 use super::dialect::Dialect;
 use super::inference::Inference;
-use super::readings::{Readings, is_like_a_date};
+use super::readings::{DELIMITERS, Readings, is_like_a_date, is_like_a_value};
 use super::types::narrowest;
 
 /// What comment lines begin with in most files.
@@ -132,21 +132,47 @@ impl Header<'_> {
             );
             warnings.push((first_row, message));
         }
+        if dialect.columns.is_empty() && self.likely_delimiter(dialect).is_none() {
+            warnings.extend(self.delimiter_of_rows(rows, dialect).map(|warning| (None, warning)));
+        }
         warnings.extend(self.readings(rows, dialect).into_iter().map(|warning| (None, warning)));
         warnings
     }
 
+    /// A delimiter in the name of a column and in all its cells.
+    fn delimiter_of_rows(&self, rows: &Inference, dialect: &Dialect) -> Option<String> {
+        let has_it = |index: usize, name: &str, delimiter| {
+            name.as_bytes().contains(&delimiter)
+                && rows.guess(index).is_some()
+                && rows.readings[index].has_delimiter(delimiter)
+        };
+        let (name, delimiter) = self.names.iter().enumerate().find_map(|(index, name)| {
+            let others = DELIMITERS.into_iter().filter(|&other| other != dialect.grammar.delimiter);
+            others.into_iter().find(|&other| has_it(index, name, other)).map(|other| (name, other))
+        })?;
+        let delimiter = char::from(delimiter).escape_debug();
+        Some(format!(
+            "column `{}` and all its cells contain `{delimiter}`; if it separates cells, set delimiter = \"{delimiter}\"",
+            name.escape_debug()
+        ))
+    }
+
     /// Columns of text that other options would read as something else.
     fn readings(&self, rows: &Inference, dialect: &Dialect) -> Vec<String> {
+        let columns = self.names.iter().zip(&rows.readings).enumerate().filter(|(index, (name, _))| {
+            rows.guess(*index) == Some(ColumnType::String) && dialect.types.of(name).is_none()
+        });
+        let columns = columns.map(|(_, (name, &readings))| (name, readings));
+        // Where all columns of numbers agree, they share their options.
+        let of_numbers = columns.clone().map(|(_, readings)| readings);
+        let common = of_numbers.filter(|readings| readings.number_options().is_some()).reduce(Readings::and);
+        let common = common.and_then(Readings::number_options);
         let mut found: Vec<(String, &str, usize)> = Vec::new();
-        for (index, name) in self.names.iter().enumerate() {
-            let readings = rows.readings[index];
-            if rows.guess(index) != Some(ColumnType::String) || dialect.types.of(name).is_some() {
-                continue;
-            }
+        for (name, readings) in columns {
             let mut options = Vec::new();
-            options
-                .extend(readings.number_options().map(|options| format!("would be numbers with {options}")));
+            if let Some(own) = readings.number_options() {
+                options.push(format!("would be numbers with {}", common.as_ref().unwrap_or(&own)));
+            }
             if readings.has_blanks() {
                 options.push(
                     "would be numbers or booleans without the blanks around them: set trim = true".into(),
@@ -193,7 +219,9 @@ impl Header<'_> {
                 ColumnType::String if is_date => n_dates += 1,
                 ColumnType::String => {
                     let readings = Readings::of(text.as_bytes(), kind, dialect, &mut Vec::new());
-                    let is_number = readings.number_options().is_some() || readings.has_blanks();
+                    let is_number = readings.number_options().is_some()
+                        || readings.has_blanks()
+                        || !dialect.columns.is_empty() && is_like_a_value(&text);
                     has_value |= is_number;
                     if !is_number && !matches!(rows.guess(index), None | Some(ColumnType::String)) {
                         return false;

@@ -17,29 +17,40 @@ const FORMATS: [(NumberFormat, &str); 6] = [
 ];
 const N_WITH_COMMA: usize = 3;
 
-const BLANKS: u8 = 1 << 6;
-const SINGLE_QUOTES: u8 = 1 << 7;
+const BLANKS: u16 = 1 << 6;
+const SINGLE_QUOTES: u16 = 1 << 7;
+/// The first bit of those for [`DELIMITERS`].
+const WITH_DELIMITER: usize = 8;
 
-/// With which options a text, or every text of a column, would be a number, a boolean or a quoted cell.
+/// What often separates cells, besides a comma.
+pub(super) const DELIMITERS: [u8; 3] = [b';', b'\t', b'|'];
+
+/// With which options a text, or every text of a column, would be a number, a boolean, a quoted cell or several
+/// cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Readings(u8);
+pub(super) struct Readings(u16);
 
 impl Readings {
     /// Of no text at all.
-    pub(super) const ALL: Readings = Readings(u8::MAX);
+    pub(super) const ALL: Readings = Readings(u16::MAX);
     const NONE: Readings = Readings(0);
     const POINT: Readings = Readings(BLANKS | 0b11_1000);
 
     /// The readings of a text that is of type `kind` as it is.
     pub(super) fn of(text: &[u8], kind: ColumnType, dialect: &Dialect, scratch: &mut Vec<u8>) -> Self {
         match kind {
-            ColumnType::Integer => return Readings(!SINGLE_QUOTES),
+            ColumnType::Integer => return Readings(BLANKS | 0b11_1111),
             ColumnType::Float => return Readings::POINT,
             ColumnType::Boolean => return Readings(BLANKS),
             ColumnType::String => {}
         }
         let Ok(text) = std::str::from_utf8(text) else { return Readings::NONE };
         let mut readings = 0;
+        for (index, &delimiter) in DELIMITERS.iter().enumerate() {
+            if text.as_bytes().contains(&delimiter) {
+                readings |= 1 << (WITH_DELIMITER + index);
+            }
+        }
         if text.len() > 1
             && text.starts_with('\'')
             && text.ends_with('\'')
@@ -87,6 +98,14 @@ impl Readings {
         self.0 & BLANKS != 0
     }
 
+    /// Whether it contains this delimiter.
+    pub(super) fn has_delimiter(self, delimiter: u8) -> bool {
+        DELIMITERS
+            .iter()
+            .position(|&it| it == delimiter)
+            .is_some_and(|index| self.0 & (1 << (WITH_DELIMITER + index)) != 0)
+    }
+
     /// The options with which it is a number.
     pub(super) fn number_options(self) -> Option<String> {
         let first = |mut range: std::ops::Range<usize>| {
@@ -96,6 +115,14 @@ impl Readings {
         let options: Vec<&str> = options.into_iter().flatten().collect();
         (!options.is_empty()).then(|| options.join(", or "))
     }
+}
+
+/// Whether a text is more likely a value than a name: it has more digits than letters, as `007`, `$1.50` or `12%`.
+pub(super) fn is_like_a_value(text: &str) -> bool {
+    let n_digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let n_letters = text.chars().filter(|char| char.is_alphabetic()).count();
+    let first = text.chars().find(|char| !matches!(char, '$' | '€' | '£' | '¥' | '-' | '+' | ' ' | '.'));
+    n_digits > n_letters && first.is_some_and(|first| first.is_ascii_digit()) || text.contains('@')
 }
 
 /// Whether a text has the form of a date or a time of day: digits, with separators between them.
@@ -144,6 +171,19 @@ mod tests {
         assert!(!of(" x").has_blanks() && !of("  ").has_blanks());
         assert!(of("'it''s'").has_single_quotes() && !of("'").has_single_quotes());
         assert!(!of("5").has_single_quotes(), "a column of numbers is not quoted");
+        assert!(
+            of("a;b").has_delimiter(b';') && !of("a;b").has_delimiter(b'|') && !of("5").has_delimiter(b';')
+        );
+    }
+
+    #[test]
+    fn value_has_more_digits_than_letters() {
+        for text in ["007", "$1.50", "-€ 5", "12%", "5kg12", "x@example.com"] {
+            assert!(is_like_a_value(text), "{text}");
+        }
+        for text in ["52W H", "2nd quarter", "Q1", "A7", "Price (EUR)", "", "%", "x1", "P/E 2024"] {
+            assert!(!is_like_a_value(text), "{text}");
+        }
     }
 
     #[test]

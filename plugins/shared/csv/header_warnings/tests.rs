@@ -52,6 +52,8 @@ fn header_that_looks_like_a_row_asks_whether_there_is_one() {
         "NYA,true,x\nN225,false,y\n",
         "NYA,,x\nN225,z,y\n",
         "NYA,\"2,649.00\",x\nN225,\"1,000.50\",y\n",
+        "NYA,007,x\nN225,008,y\n",
+        "NYA,$1.50,x\nN225,$2.50,y\n",
         "NYA,02.01.2024,x\nN225,03.01.2024,y\n",
     ] {
         let all = warnings(text, columns);
