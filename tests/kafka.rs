@@ -1,5 +1,7 @@
 //! The `kafka` source and sink against Apache Kafka.
 
+mod templates;
+
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;

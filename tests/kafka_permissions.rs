@@ -96,8 +96,12 @@ fn denied_topic_creation_names_topic_and_permission() {
             broker.bootstrap()
         ),
     );
-    let message =
-        ["does not let this user create topic `forbidden`", "grant the user Create", broker.bootstrap()];
+    let message = [
+        "topic `forbidden` cannot be used",
+        "does not let this user create it",
+        "grant the user Create",
+        broker.bootstrap(),
+    ];
     env.run(["run", "writes.toml"]).assert_code(1).assert_says(&message);
     assert_eq!(broker.partitions("forbidden"), None);
 }

@@ -152,6 +152,23 @@ storage! {
             Ok(answers)
         }
 
+        /// Refuses the names that Kafka refuses.
+        async fn create_topic(&self, topic: CreatableTopic, validate_only: bool) -> Result<Uuid> {
+            let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+            let is_valid = !matches!(&*topic.name, "" | "." | "..")
+                && topic.name.len() <= 249
+                && topic.name.chars().all(is_allowed);
+            // The metrics of Kafka have `_` for `.`.
+            let plain = |name: &str| name.replace('.', "_");
+            let all = self.records.metadata(None).await?;
+            let mut others = all.topics().iter().filter_map(|other| other.name.as_deref());
+            let collides = |other: &str| other != topic.name && plain(other) == plain(&topic.name);
+            if !is_valid || others.any(collides) {
+                return Err(Error::Api(ErrorCode::InvalidTopicException));
+            }
+            self.records.create_topic(topic, validate_only).await
+        }
+
         async fn delete_topic(&self, topic: &TopicId) -> Result<ErrorCode> {
             let metadata = self.records.metadata(Some(std::slice::from_ref(topic))).await?;
             let names: Vec<_> = metadata.topics().iter().filter_map(|topic| topic.name.clone()).collect();
@@ -175,7 +192,6 @@ storage! {
     }
     fn delete_records(topics: &[DeleteRecordsTopic]) -> Result<Vec<DeleteRecordsTopicResult>>;
     fn register_broker(registration: BrokerRegistrationRequest) -> Result<()>;
-    fn create_topic(topic: CreatableTopic, validate_only: bool) -> Result<Uuid>;
     fn incremental_alter_resource(resource: AlterConfigsResource) -> Result<AlterConfigsResourceResponse>;
     fn brokers() -> Result<Vec<DescribeClusterBroker>>;
     fn offset_stage(topition: &Topition) -> Result<OffsetStage>;

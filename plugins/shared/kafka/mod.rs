@@ -11,7 +11,7 @@ pub(crate) use connection::{
     Connection, LibrdkafkaOptions, Sasl, SecurityProtocol, Tls, check_topic, with_connection_options,
 };
 pub(crate) use error_codes::{is_denied, is_outage};
-pub(crate) use probe::{Probe, misadvertised, request_timeout, unreachable};
+pub(crate) use probe::{Probe, RefusedTopic, misadvertised, request_timeout, unreachable};
 pub(crate) use transaction::Transactions;
 
 /// The header with the entry number, in ASCII decimal.

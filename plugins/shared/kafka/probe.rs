@@ -1,10 +1,11 @@
 //! The first connection to a cluster.
 
+use std::fmt;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::metadata::Metadata;
+use rdkafka::metadata::{Metadata, MetadataTopic};
 use runner_core::{Error, Failure, Result};
 
 use super::{ClientErrors, is_denied, is_outage};
@@ -45,6 +46,14 @@ impl<C: ConsumerContext> Probe<'_, C> {
         Ok(found.and_then(|topic| topic.partitions().iter().map(|it| it.replicas().len()).min()))
     }
 
+    /// Another topic whose name differs from `name` only in `.` and `_`.
+    pub(crate) fn topic_like(&self, name: &str) -> Result<Option<String>> {
+        let metadata = self.client.fetch_metadata(None, self.timeout)?;
+        let plain = |name: &str| name.replace('.', "_");
+        let mut names = metadata.topics().iter().map(MetadataTopic::name);
+        Ok(names.find(|other| *other != name && plain(other) == plain(name)).map(str::to_owned))
+    }
+
     /// The partitions of a topic, and the address that a broker of the cluster advertises.
     pub(crate) fn topic(&self, topic: &str) -> Result<(Option<Vec<i32>>, Option<String>)> {
         let metadata = self.client.fetch_metadata(Some(topic), self.timeout);
@@ -65,11 +74,11 @@ impl<C: ConsumerContext> Probe<'_, C> {
                 return Err(unreachable(format!("topic `{topic}` has no leader")));
             }
             Some(code) if is_denied(code) => {
-                return Err(anyhow::anyhow!(
-                    "the cluster at {} does not let this user see topic `{topic}` ({code}): \
-                     grant the user Describe on the topic",
+                let reason = format!(
+                    "the cluster at {} does not let this user see it ({code}): grant the user Describe on the topic",
                     self.bootstrap_servers
-                ));
+                );
+                return Err(RefusedTopic::error(format!("`{topic}`"), reason));
             }
             Some(code) => {
                 return Err(KafkaError::MetadataFetch(code)).map_err(|error| {
@@ -132,6 +141,29 @@ impl<C: ConsumerContext> Probe<'_, C> {
         self.errors.last()
     }
 }
+
+/// The cluster refuses one topic, and will refuse it again; others may be usable.
+#[derive(Debug)]
+pub(crate) struct RefusedTopic {
+    /// The name of the topic, and of another one that is the cause. It may be from a record.
+    pub(crate) name: String,
+    /// Why, and what to do.
+    pub(crate) reason: String,
+}
+
+impl RefusedTopic {
+    pub(crate) fn error(name: String, reason: String) -> Error {
+        Error::new(RefusedTopic { name, reason })
+    }
+}
+
+impl fmt::Display for RefusedTopic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "topic {} cannot be used: {}", self.name, self.reason)
+    }
+}
+
+impl std::error::Error for RefusedTopic {}
 
 /// The error for a cluster that cannot be reached.
 pub(crate) fn unreachable(message: String) -> Error {

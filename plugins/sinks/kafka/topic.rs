@@ -10,13 +10,13 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::error::RDKafkaErrorCode;
-use runner_core::Result;
+use runner_core::{Error, Result};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use tracing::{info, warn};
 
 use crate::shared::kafka::{
-    ClientErrors, LibrdkafkaOptions, Probe, is_denied, is_outage, misadvertised, unreachable,
+    ClientErrors, LibrdkafkaOptions, Probe, RefusedTopic, is_denied, is_outage, misadvertised, unreachable,
 };
 
 /// Whether a missing topic is created, and how.
@@ -107,12 +107,11 @@ impl Topic {
             return Ok(self.settings().await.max_bytes);
         }
         let CreateTopic::Yes(layout) = create else {
-            anyhow::bail!(
-                "topic `{}` does not exist in the cluster at {}, and `create_topic` is false: \
-                 create it, or set `create_topic = true`",
-                self.name,
+            return Err(self.refused(format!(
+                "it does not exist in the cluster at {}, and `create_topic` is false: create it, or set \
+                 `create_topic = true`",
                 self.bootstrap_servers
-            );
+            )));
         };
         let is_new = self.create(layout, advertised.as_deref()).await?;
         // The metadata of a new topic reaches the brokers one after another.
@@ -172,15 +171,39 @@ impl Topic {
                 }
                 Err(unreachable(format!("creating topic `{name}` at {at}: {code}")))
             }
-            Err(code) if is_denied(code) => anyhow::bail!(
-                "the cluster at {at} does not let this user create topic `{name}` ({code}): \
-                 create it, or grant the user Create on the topic"
-            ),
+            Err(code) if is_denied(code) => Err(self.refused(format!(
+                "the cluster at {at} does not let this user create it ({code}): create it, or grant the user Create on the \
+                 topic"
+            ))),
+            Err(RDKafkaErrorCode::InvalidTopic) => Err(self.collides().await),
+            Err(RDKafkaErrorCode::PolicyViolation) => Err(self.refused(format!(
+                "the policy for new topics of the cluster at {at} refuses it: create it, or ask the administrator which \
+                 names, partitions and replicas the policy allows"
+            ))),
             Err(code) => anyhow::bail!(
                 "the cluster at {at} does not create topic `{name}` ({code}): \
                  create it, or set `create_topic = {{ partitions = …, replication_factor = … }}`"
             ),
         }
+    }
+
+    fn refused(&self, reason: String) -> Error {
+        RefusedTopic::error(format!("`{}`", self.name), reason)
+    }
+
+    /// The error for a name of valid characters that the cluster refuses.
+    async fn collides(&self) -> Error {
+        let name = self.name.clone();
+        let other = self.probe(move |probe| probe.topic_like(&name)).await.ok().flatten();
+        let other = other.map(|other| format!(" (topic `{other}` exists)")).unwrap_or_default();
+        RefusedTopic::error(
+            format!("`{}`{other}", self.name),
+            format!(
+                "the cluster at {} refuses names that differ only in `.` and `_`, which are one name in its metrics. Use \
+                 either `.` or `_` in all names of topics",
+                self.bootstrap_servers
+            ),
+        )
     }
 
     async fn try_create(

@@ -1,24 +1,37 @@
 //! The topics of a template: finds or creates each of them before its first record.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use runner_core::{Record, Result};
+use runner_core::{Record, Result, quoting};
+use tokio::time::Instant;
 
 use super::template::Template;
-use crate::shared::kafka::check_topic;
+use crate::shared::kafka::{RefusedTopic, check_topic};
 
 /// The topic of each record.
 #[derive(Clone, Debug)]
 pub(super) struct Topics {
     template: Template,
-    /// Those that exist, of a template.
-    known: Arc<RwLock<BTreeSet<String>>>,
+    /// Those that were looked for, of a template: whether records can be written to them.
+    known: Arc<RwLock<BTreeMap<String, Known>>>,
 }
 
-/// The limit of topics of a template: a topic costs the cluster memory and files, and a field with an unlimited number
-/// of values must not create one for each.
+/// What the cluster said about a topic.
+#[derive(Debug)]
+enum Known {
+    Exists,
+    /// Why it cannot be written to, and when the cluster said so.
+    Refused(RefusedTopic, Instant),
+}
+
+/// How long a refusal holds, before the cluster is asked again: somebody may create the topic, or grant a permission.
+const REFUSED_FOR: Duration = Duration::from_secs(30);
+
+/// The limit of topics of a template, with those that the cluster refuses: a topic costs the cluster memory and files,
+/// and a field with an unlimited number of values must not create one for each.
 const MAX_TOPICS: usize = 1_000;
 
 impl Topics {
@@ -37,12 +50,17 @@ impl Topics {
             return Ok(topic.to_owned());
         }
         let topic = self.render(record)?;
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        anyhow::ensure!(
-            known.contains(&topic),
-            "the sink has written to {MAX_TOPICS} topics, which is its limit for a template in `topic`"
-        );
-        Ok(topic)
+        match self.read().get(&topic) {
+            Some(Known::Exists) => Ok(topic),
+            Some(Known::Refused(RefusedTopic { name, reason }, _)) => Err(quoting(
+                "the topic of the record, ",
+                name,
+                format_args!(", cannot be used (`topic`): {reason}"),
+            )),
+            None => anyhow::bail!(
+                "the sink has written to {MAX_TOPICS} topics, which is its limit for a template in `topic`"
+            ),
+        }
     }
 
     /// The topics of these records that are not known yet, up to the limit.
@@ -51,10 +69,14 @@ impl Topics {
         if self.single().is_some() {
             return unknown;
         }
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.read();
+        let is_refused_no_more =
+            |it: &Known| matches!(it, Known::Refused(_, since) if since.elapsed() >= REFUSED_FOR);
         for topic in records.iter().filter_map(|record| self.render(record).ok()) {
-            if !known.contains(&topic) && known.len() + unknown.len() < MAX_TOPICS {
-                unknown.insert(topic);
+            match known.get(&topic) {
+                Some(it) if !is_refused_no_more(it) => {}
+                None if known.len() + unknown.len() >= MAX_TOPICS => {}
+                _ => drop(unknown.insert(topic)),
             }
         }
         unknown
@@ -62,7 +84,20 @@ impl Topics {
 
     /// Notes that a topic exists.
     pub(super) fn add(&self, topic: String) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(topic);
+        self.write().insert(topic, Known::Exists);
+    }
+
+    /// Notes why the records of a topic are rejected.
+    pub(super) fn refuse(&self, topic: String, reason: RefusedTopic) {
+        self.write().insert(topic, Known::Refused(reason, Instant::now()));
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Known>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Known>> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn render(&self, record: &Record) -> Result<String> {
@@ -105,6 +140,20 @@ mod tests {
             let error = topics().of(&record(body, 0)).unwrap_err().to_string();
             assert!(error.contains("`topic`") && !error.contains("secret"), "{error}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn record_of_a_refused_topic_is_rejected_and_the_cluster_is_asked_again_later() {
+        let (topics, records) = (topics(), [record(r#"{"Index":"a.b"}"#, 0)]);
+        let refused = RefusedTopic { name: "`px.a.b`".into(), reason: "grant the user Create".into() };
+        topics.refuse("px.a.b".into(), refused);
+        let error = topics.of(&records[0]).unwrap_err().to_string();
+        assert!(error.contains("`px.a.b`, cannot be used (`topic`): grant the user Create"), "{error}");
+        assert!(topics.unknown(&records).is_empty());
+        tokio::time::advance(REFUSED_FOR).await;
+        assert_eq!(topics.unknown(&records).len(), 1);
+        topics.add("px.a.b".into());
+        assert_eq!(topics.of(&records[0]).unwrap(), "px.a.b");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
@@ -64,6 +66,14 @@ impl Broker {
         let name = self.name(purpose);
         self.create(&NewTopic::new(&name, 1, TopicReplication::Fixed(1)).set(setting, value));
         name
+    }
+
+    /// The value of a setting of a topic.
+    pub fn setting(&self, topic: &str, name: &str) -> String {
+        let topic = ResourceSpecifier::Topic(topic);
+        let described = wait_for(self.admin().describe_configs([&topic], &AdminOptions::new()));
+        let found = described.expect("asking for settings").remove(0).expect("the topic exists");
+        found.get(name).and_then(|it| it.value.clone()).expect("the setting exists")
     }
 
     /// Creates a topic; false if it cannot be created now, for example while it is being deleted.

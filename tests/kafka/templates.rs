@@ -1,0 +1,123 @@
+//! The `kafka` sink: topics, keys and timestamps from fields of the records, against Apache Kafka.
+
+use runner_needs::needs;
+
+use crate::support::TestEnv;
+use crate::support::kafka::Broker;
+
+/// A pipeline from rows to a sink, with dead letters in a file.
+fn producer(rows: &str, bootstrap: &str, sink: &str) -> TestEnv {
+    let env = TestEnv::new();
+    env.write("rows.csv", rows);
+    env.write(
+        "producer.toml",
+        format!(
+            "[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n\
+             [transforms.json]\ntype = \"to_json\"\ninputs = [\"rows\"]\n\
+             [sinks.topic]\ntype = \"kafka\"\ninputs = [\"json\"]\nbootstrap_servers = \"{bootstrap}\"\n{sink}\n\
+             [dead_letter]\ntype = \"file\"\npath = \"rejected.jsonl\"\n",
+        ),
+    );
+    env
+}
+
+fn reasons(env: &TestEnv) -> Vec<String> {
+    let letters = env.read("rejected.jsonl");
+    let reason = |line: &str| {
+        let letter: serde_json::Value = serde_json::from_str(line).expect("a dead letter");
+        letter["reason"].as_str().expect("a reason").to_owned()
+    };
+    letters.lines().map(reason).collect()
+}
+
+#[needs(kafka)]
+#[test]
+fn topic_key_and_timestamp_come_from_fields_and_the_topic_has_its_settings() {
+    let broker = Broker::shared();
+    let prefix = broker.name("by-index");
+    let rows =
+        "Index,Date,Close\nNYA,2024-01-31,1.5\nHSI,2024-02-01T10:00:00Z,2\nNYA,1704067200000,3\nNYA,soon,4\n";
+    let env = producer(
+        rows,
+        broker.bootstrap(),
+        &format!(
+            "topic = \"{prefix}.{{{{ .Index }}}}\"\nkey = \"{{{{ .Index }}}}/{{{{ .Date }}}}\"\ntimestamp_field = \"Date\"\n\
+             create_topic = {{ partitions = 1, config = {{ \"retention.ms\" = -1, \"max.message.bytes\" = 2000000 }} }}"
+        ),
+    );
+    env.run(["run", "producer.toml"]).assert_code(0);
+    let found = |index: &str| {
+        let stored = broker.read_all(&format!("{prefix}.{index}"));
+        let show = |it: &crate::support::kafka::StoredRecord| {
+            (String::from_utf8(it.key.clone().expect("a key")).expect("text"), it.timestamp.expect("a time"))
+        };
+        stored.iter().map(show).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        found("NYA"),
+        [("NYA/2024-01-31".into(), 1_706_659_200_000), ("NYA/1704067200000".into(), 1_704_067_200_000)]
+    );
+    assert_eq!(found("HSI"), [("HSI/2024-02-01T10:00:00Z".into(), 1_706_781_600_000)]);
+    assert_eq!(broker.setting(&format!("{prefix}.NYA"), "retention.ms"), "-1");
+    assert_eq!(broker.setting(&format!("{prefix}.HSI"), "max.message.bytes"), "2000000");
+    let reasons = reasons(&env);
+    assert_eq!(reasons.len(), 1);
+    assert!(reasons[0].contains("`Date` (`timestamp_field`) is not a time"), "{reasons:?}");
+}
+
+/// The records that name a topic which the cluster refuses are rejected, and the others are written.
+fn refused_topics_are_rejected(broker: &Broker) {
+    let prefix = broker.name("px");
+    broker.create_topic_named(&format!("{prefix}.a_b"), 1);
+    let long = "x".repeat(250);
+    let rows = format!("Index,n\na_b,1\na.b,2\nfine,3\nno topic,4\n{long},5\na.b,6\nfine,7\n");
+    let sink = format!("topic = \"{prefix}.{{{{ .Index }}}}\"");
+    let env = producer(&rows, broker.bootstrap(), &sink);
+    env.run(["run", "producer.toml"]).assert_code(0);
+    let n_stored = |index: &str| broker.read_all(&format!("{prefix}.{index}")).len();
+    assert_eq!((n_stored("a_b"), n_stored("fine")), (1, 2));
+    assert_eq!(broker.partitions(&format!("{prefix}.a.b")), None);
+    let reasons = reasons(&env);
+    assert_eq!(reasons.len(), 4, "{reasons:?}");
+    let collides = format!("`{prefix}.a.b` (topic `{prefix}.a_b` exists)");
+    assert_eq!(reasons.iter().filter(|it| it.contains(&collides)).count(), 2, "{reasons:?}");
+    assert_eq!(reasons.iter().filter(|it| it.contains("a valid topic name")).count(), 2, "{reasons:?}");
+
+    // Without dead letters the reason is in the log, without the value.
+    let without = env.read("producer.toml").split("[dead_letter]").next().expect("a part").to_owned();
+    env.write("producer.toml", without);
+    let outcome = env.run(["run", "producer.toml", "--from-start"]);
+    outcome.assert_code(65).assert_says(&["differ only in `.` and `_`"]);
+
+    // One topic for all records: nothing can be written.
+    let env = producer(&rows, broker.bootstrap(), &format!("topic = \"{prefix}.a.b\""));
+    let outcome = env.run(["run", "producer.toml"]);
+    outcome.assert_code(1).assert_says(&[&collides, "differ only in `.` and `_`"]);
+    assert!(!outcome.stderr.contains("create_topic"), "{}", outcome.stderr);
+}
+
+#[needs(kafka)]
+#[test]
+fn topic_that_the_cluster_refuses_rejects_its_records_only() {
+    refused_topics_are_rejected(Broker::shared());
+}
+
+#[test]
+fn topic_that_the_embedded_broker_refuses_rejects_its_records_only() {
+    refused_topics_are_rejected(Broker::embedded());
+}
+
+#[needs(kafka)]
+#[test]
+fn missing_topic_of_a_template_without_create_topic_rejects_its_records_only() {
+    let broker = Broker::shared();
+    let prefix = broker.name("made");
+    broker.create_topic_named(&format!("{prefix}-NYA"), 1);
+    let sink = format!("topic = \"{prefix}-{{{{ .Index }}}}\"\ncreate_topic = false");
+    let env = producer("Index\nHSI\nNYA\n", broker.bootstrap(), &sink);
+    env.run(["run", "producer.toml"]).assert_code(0);
+    assert_eq!(broker.read_all(&format!("{prefix}-NYA")).len(), 1);
+    assert_eq!(broker.partitions(&format!("{prefix}-HSI")), None);
+    let reasons = reasons(&env);
+    assert!(reasons.len() == 1 && reasons[0].contains("`create_topic` is false"), "{reasons:?}");
+}
