@@ -63,7 +63,7 @@ impl Engine {
     async fn select(&self, select: &Select, job: &Job) -> Result<QueryResult, String> {
         let failed = |error: DataFusionError| as_athena_says(&error.strip_backtrace());
         let context = self.session(select, job).map_err(failed)?;
-        let plan = select.plan(&context).await.map_err(failed)?;
+        let plan = select.plan(&context, &self.catalogue, &job.database).await.map_err(failed)?;
         let columns: Vec<_> = plan.schema().fields().iter().map(|field| OutputColumn::of(field)).collect();
         let frame = Box::pin(context.execute_logical_plan(plan)).await.map_err(failed)?;
         let mut batches = frame.execute_stream().await.map_err(failed)?;
@@ -111,9 +111,15 @@ impl Engine {
     }
 }
 
-/// An error of Hive without what `DataFusion` puts in front of it.
+/// An error with the code of Athena, without what `DataFusion` puts in front of it.
 fn as_athena_says(error: &str) -> String {
-    error.find("HIVE_").map_or(error, |start| &error[start..]).to_owned()
+    let is_code = |start: usize| {
+        let name = error[start..].split(':').next().unwrap_or_default();
+        let is_start = start == 0 || error[..start].ends_with(' ');
+        is_start && name.len() > 5 && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+    };
+    let start = error.char_indices().map(|(at, _)| at).find(|at| is_code(*at));
+    error[start.unwrap_or_default()..].to_owned()
 }
 
 /// The databases of the catalogue for `DataFusion`.

@@ -1,7 +1,7 @@
 //! Values: their text in a result, and the names of their types.
 
 use datafusion::arrow::array::{Array as _, ArrayRef};
-use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::{Value, json};
 
@@ -62,6 +62,23 @@ pub(super) fn type_name(kind: &DataType) -> String {
     }
 }
 
+/// What `typeof` says: the name of a type with those of its parts.
+pub(super) fn type_of(kind: &DataType) -> String {
+    match kind {
+        DataType::Float16 | DataType::Float32 => "real".into(),
+        DataType::Timestamp(_, None) => "timestamp(3)".into(),
+        DataType::Timestamp(_, Some(_)) => "timestamp(3) with time zone".into(),
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            format!("array({})", type_of(item.data_type()))
+        }
+        DataType::Struct(fields) => {
+            let part = |field: &FieldRef| format!("{} {}", field.name(), type_of(field.data_type()));
+            format!("row({})", fields.iter().map(part).collect::<Vec<_>>().join(", "))
+        }
+        other => type_name(other),
+    }
+}
+
 /// The text of one value, none for NULL.
 pub(super) fn text(array: &ArrayRef, row: usize) -> Option<String> {
     if array.is_null(row) || *array.data_type() == DataType::Null {
@@ -71,8 +88,13 @@ pub(super) fn text(array: &ArrayRef, row: usize) -> Option<String> {
         .with_null("null")
         .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.3f"))
         .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.3f UTC"));
-    Some(match ArrayFormatter::try_new(array, &options) {
+    let text = match ArrayFormatter::try_new(array, &options) {
         Ok(formatter) => formatter.value(row).to_string(),
         Err(error) => error.to_string(),
+    };
+    Some(match &*text {
+        "inf" if array.data_type().is_floating() => "Infinity".into(),
+        "-inf" if array.data_type().is_floating() => "-Infinity".into(),
+        _ => text,
     })
 }

@@ -1,5 +1,6 @@
 //! Functions: those of Trino that `DataFusion` lacks, or has with another meaning.
 
+mod any;
 mod dates;
 mod json;
 mod patterns;
@@ -112,6 +113,7 @@ struct Function {
 
 /// Registers all functions; a function of `DataFusion` with the same name is replaced.
 pub(super) fn register(context: &SessionContext) {
+    any::register(context);
     for function in all() {
         for is_lenient in [false, true] {
             let name = if is_lenient { format!("{TRY}{}", function.name) } else { function.name.to_owned() };

@@ -1,5 +1,6 @@
 //! SQL: from the text of a query to a plan of `DataFusion`.
 
+mod missing;
 mod names;
 mod rewrite;
 mod types;
@@ -12,9 +13,11 @@ use datafusion::sql::parser::Statement as Planned;
 use datafusion::sql::sqlparser::ast::{Expr, Statement as Ast};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::statements::Statement;
 use super::table::PATH;
+use crate::Catalogue;
 
 /// A query, parsed without the catalogue.
 pub(super) enum Query {
@@ -38,6 +41,7 @@ impl Query {
         if let Some(statement) = Statement::parse(sql) {
             return Ok(Query::Statement(statement));
         }
+        check_identifiers(sql)?;
         let mut statements =
             Parser::parse_sql(&GenericDialect {}, sql).map_err(|error| syntax_error(&error))?;
         let statement = statements.pop();
@@ -62,17 +66,47 @@ impl Query {
 }
 
 impl Select {
-    pub(super) async fn plan(&self, context: &SessionContext) -> Result<LogicalPlan> {
+    pub(super) async fn plan(
+        &self,
+        context: &SessionContext,
+        catalogue: &Catalogue,
+        database: &str,
+    ) -> Result<LogicalPlan> {
         let mut ast = self.ast.clone();
         names::prepare(&mut ast, self.has_path);
         unnest::inline(&mut ast)?;
         rewrite::functions(&mut ast)?;
         let state = context.state();
         // On the heap: these futures hold whole statements.
-        let plan = Box::pin(state.statement_to_plan(Planned::Statement(Box::new(ast)))).await?;
+        let plan = Box::pin(state.statement_to_plan(Planned::Statement(Box::new(ast)))).await;
+        let plan = plan.map_err(|error| missing::explain(error, &self.ast, catalogue, database))?;
         types::check(&plan)?;
         Ok(plan)
     }
+}
+
+/// Refuses identifiers that `DataFusion` reads and Athena does not: `52_weeks` would be the number 52 with an alias.
+fn check_identifiers(sql: &str) -> Result<(), String> {
+    // The parser has a better error for what has no tokens.
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location() else { return Ok(()) };
+    let mut number = None;
+    for found in tokens {
+        let problem = match &found.token {
+            Token::Word(word) if word.quote_style == Some('`') => Some((
+                found.span.start,
+                "backquoted identifiers are not supported; use double quotes to quote identifiers",
+            )),
+            Token::Word(word) if word.quote_style.is_none() => number.map(|at| {
+                (at, "identifiers must not start with a digit; surround the identifier with double quotes")
+            }),
+            _ => None,
+        };
+        if let Some((at, message)) = problem {
+            return Err(format!("line {}:{}: {message}", at.line, at.column));
+        }
+        number = matches!(found.token, Token::Number(..)).then_some(found.span.start);
+    }
+    Ok(())
 }
 
 /// Puts the position in front, as Athena does.

@@ -30,6 +30,10 @@ const REWRITTEN: &[(&str, usize, &str)] = &[
     ("hour", 1, "CAST(date_part('hour', $1) AS bigint)"),
     ("if", 2, "(CASE WHEN $1 THEN $2 END)"),
     ("if", 3, "(CASE WHEN $1 THEN $2 ELSE $3 END)"),
+    ("infinity", 0, "CAST('Infinity' AS double)"),
+    ("is_finite", 1, "(abs(CAST($1 AS double)) < CAST('Infinity' AS double))"),
+    ("is_infinite", 1, "(abs(CAST($1 AS double)) = CAST('Infinity' AS double))"),
+    ("is_nan", 1, "isnan(CAST($1 AS double))"),
     ("json_parse", 1, "$1"),
     ("localtimestamp", 0, "now()"),
     ("max_by", 2, "first_value($1 ORDER BY $2 DESC NULLS LAST) FILTER (WHERE $2 IS NOT NULL)"),
@@ -37,6 +41,7 @@ const REWRITTEN: &[(&str, usize, &str)] = &[
     ("minute", 1, "CAST(date_part('minute', $1) AS bigint)"),
     ("mod", 2, "($1 % $2)"),
     ("month", 1, "CAST(date_part('month', $1) AS bigint)"),
+    ("nan", 0, "CAST('NaN' AS double)"),
     ("quarter", 1, "CAST(date_part('quarter', $1) AS bigint)"),
     // The whole match becomes the first group.
     ("regexp_extract", 2, "array_element(regexp_match($1, concat('(', $2, ')')), 1)"),

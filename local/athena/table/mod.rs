@@ -146,7 +146,7 @@ impl Rows {
         let place = self.table.columns().position(|column| column.name.eq_ignore_ascii_case(name));
         let (place, url) = (place.unwrap_or(index), &object.url);
         exec_err!(
-            "HIVE_BAD_DATA: Error parsing field value '{value}' for field {place}: For input string: \"{value}\" ({url})"
+            "HIVE_BAD_DATA: Error parsing field value '{value}' for field {place}: For input string: \"{value}\" (column `{name}` of {url})"
         )
     }
 
@@ -163,6 +163,7 @@ impl Rows {
             return Ok(());
         }
         let complete = records.into_iter().map(|(mut record, object)| {
+            row::write_as_text(&mut record, &self.schema.fields);
             record.extend(object.partition.iter().map(|(key, value)| (key.clone(), value.as_str().into())));
             record.insert(PATH.into(), object.url.as_str().into());
             (record, object)

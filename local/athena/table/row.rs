@@ -115,6 +115,7 @@ fn misfit(value: &Value, kind: &DataType) -> Option<String> {
         (Value::Object(fields), DataType::Struct(columns)) => {
             return bad_value(fields, columns).map(|(_, text)| text);
         }
+        (_, DataType::Struct(_) | DataType::List(_)) => false,
         (Value::Number(number), DataType::Int64) => number.is_i64(),
         (Value::Number(number), DataType::Int32) => is_within::<i32>(number.as_i64()),
         (Value::Number(number), DataType::Int16) => is_within::<i16>(number.as_i64()),
@@ -129,6 +130,28 @@ fn misfit(value: &Value, kind: &DataType) -> Option<String> {
         _ => true,
     };
     (!fits).then(|| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned))
+}
+
+/// Writes objects and arrays as JSON where the column is a text, as the `SerDe` of Athena does.
+pub(super) fn write_as_text(row: &mut Map<String, Value>, columns: &Fields) {
+    for column in columns {
+        if let Some(value) = row.get_mut(column.name()) {
+            write_value(value, column.data_type());
+        }
+    }
+}
+
+fn write_value(value: &mut Value, kind: &DataType) {
+    match (&mut *value, kind) {
+        (Value::Object(_) | Value::Array(_), DataType::Utf8) => *value = value.to_string().into(),
+        (Value::Object(fields), DataType::Struct(columns)) => write_as_text(fields, columns),
+        (Value::Array(items), DataType::List(element)) => {
+            for item in items {
+                write_value(item, element.data_type());
+            }
+        }
+        _ => {}
+    }
 }
 
 fn is_within<T: TryFrom<i64>>(number: Option<i64>) -> bool {
@@ -171,6 +194,7 @@ mod tests {
             Field::new("x", DataType::Float64, true),
             Field::new("list", DataType::new_list(DataType::Int64, true), true),
             Field::new("text", DataType::Utf8, true),
+            Field::new("row", DataType::Struct(Fields::empty()), true),
         ]
         .into();
         let bad = |line: &str| bad_value(&read(line.as_bytes()).unwrap(), &columns);
@@ -186,6 +210,8 @@ mod tests {
             (r#"{"x":"much"}"#, 2, "much"),
             (r#"{"x":true}"#, 2, "true"),
             (r#"{"list":[1,1.5]}"#, 3, "1.5"),
+            (r#"{"list":{"a":1}}"#, 3, r#"{"a":1}"#),
+            (r#"{"row":[1]}"#, 5, "[1]"),
         ] {
             assert_eq!(bad(line), Some((index, text.into())), "{line}");
         }

@@ -66,6 +66,26 @@ async fn nested_values_are_read_by_name() {
 }
 
 #[tokio::test]
+async fn objects_and_arrays_in_one_column_are_json_texts_or_an_error_that_names_it() {
+    let scene = Scene::new();
+    scene.write("lake/t/0.json", r#"{"n":1,"tags":{"a":1}}"#);
+    scene.write("lake/t/1.json", r#"{"n":2,"tags":["a",2]}"#);
+    scene.write("lake/t/2.json", r#"{"n":3,"tags":"none"}"#);
+    scene.crawl("s3://lake/t/").await;
+    let rows = r#"n|tags; 1|{"a":1}; 2|["a",2]; 3|none"#;
+    judge(&scene, &[("SELECT n, tags FROM t ORDER BY n", rows)]).await;
+
+    scene.write("lake/one/0.json", r#"{"n":1,"tags":{"a":1}}"#);
+    scene.crawl("s3://lake/one/").await;
+    scene.write("lake/one/1.json", r#"{"n":2,"tags":["a"]}"#);
+    let error = scene.rows("SELECT tags FROM one").await.unwrap_err();
+    assert!(
+        error.contains("HIVE_BAD_DATA") && error.contains("column `tags` of s3://lake/one/1.json"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn whole_numbers_with_a_late_fraction_fail_and_give_no_wrong_sum() {
     let scene = Scene::new();
     scene.write("lake/t/0.json", r#"{"price":100}"#);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use datafusion::arrow::datatypes::Fields;
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::json::reader::infer_json_schema_from_iterator;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{Halt, check};
@@ -72,11 +72,17 @@ impl Shape {
     }
 
     fn add(&mut self, records: &mut Vec<Value>) -> Result<(), Halt> {
-        let inferred = infer_json_schema_from_iterator(records.iter().map(Ok::<_, ArrowError>));
-        let schema = inferred.map_err(|error| {
-            Halt::Failed(format!("the records have a column with values of different types: {error}"))
-        })?;
-        self.fields = hive::merge_fields(&self.fields, &schema.fields);
+        match infer(records) {
+            Ok(fields) => self.fields = hive::merge_fields(&self.fields, &fields),
+            // Some column has objects and arrays: their type is found record by record, and is text.
+            Err(_) => {
+                for record in &*records {
+                    let fields =
+                        infer(std::slice::from_ref(record)).map_err(|error| column_error(record, &error))?;
+                    self.fields = hive::merge_fields(&self.fields, &fields);
+                }
+            }
+        }
         self.n_records += records.len() as u64;
         records.clear();
         Ok(())
@@ -88,4 +94,17 @@ impl Shape {
         self.n_records += other.n_records;
         self.n_objects += other.n_objects;
     }
+}
+
+/// The columns of records.
+fn infer(records: &[Value]) -> Result<Fields, ArrowError> {
+    Ok(infer_json_schema_from_iterator(records.iter().map(Ok::<_, ArrowError>))?.fields)
+}
+
+/// Names the column of a record for which there is no type, such as an array with objects and numbers.
+fn column_error(record: &Value, error: &ArrowError) -> Halt {
+    let mut columns = record.as_object().into_iter().flatten();
+    let wrong = columns.find(|(name, value)| infer(&[json!({ name.as_str(): value })]).is_err());
+    let column = wrong.map_or_else(|| "a column".into(), |(name, _)| format!("the column `{name}`"));
+    Halt::Failed(format!("{column} has values of types that do not go together: {error}"))
 }

@@ -41,6 +41,16 @@ async fn objects_of_one_folder_are_one_table() {
 }
 
 #[tokio::test]
+async fn array_of_values_without_a_common_type_fails_the_crawl_and_names_the_column() {
+    let scene = Scene::new();
+    scene.write("lake/t/a.json", r#"{"ok":1,"mixed":[1,{"a":1}]}"#);
+    scene.crawler(target("s3://lake/t/")).await;
+    let crawler = scene.crawl().await;
+    let message = crawler["LastCrawl"]["ErrorMessage"].as_str().unwrap();
+    assert!(message.starts_with("the column `mixed` has values"), "{message}");
+}
+
+#[tokio::test]
 async fn folders_with_values_are_partitions() {
     let scene = Scene::new();
     for (year, month) in [("2023", "12"), ("2024", "01"), ("2024", "02")] {
