@@ -1,6 +1,7 @@
 //! The `kafka` source as a member of a consumer group, against Apache Kafka.
 
 mod dry_run;
+mod rolling;
 mod topics;
 
 use std::ffi::OsStr;

@@ -200,7 +200,7 @@ fn without_crawler(pipeline: &str) -> String {
 
 /// The expected object of each row, made without the runner: the generator writes
 /// every number in JSON form.
-fn expected_objects(csv: &str) -> Vec<String> {
+pub fn expected_objects(csv: &str) -> Vec<String> {
     let mut lines = csv.lines();
     let names: Vec<&str> = lines.next().expect("a header").split(',').collect();
     let object = |line: &str| {
