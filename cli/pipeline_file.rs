@@ -76,7 +76,32 @@ pub(crate) fn load_all(
             return Err(Exit::Config);
         }
     }
+    check_crawlers(&pipelines)?;
     Ok(pipelines)
+}
+
+/// Checks that no two files describe one crawler differently. If this fails, the errors have been printed.
+pub(crate) fn check_crawlers(pipelines: &[Pipeline]) -> Result<(), Exit> {
+    let crawlers = || pipelines.iter().flat_map(|it| it.crawlers().into_iter().map(move |found| (it, found)));
+    let mut checked = Ok(());
+    for (place, (pipeline, (sink, crawler))) in crawlers().enumerate() {
+        let other = crawlers().take(place).find(|(other, (_, theirs))| {
+            other.file != pipeline.file && theirs.id == crawler.id && theirs.settings != crawler.settings
+        });
+        if let Some((other, (their_sink, theirs))) = other {
+            print_error(&anyhow::anyhow!(
+                "sink `{sink}` of {} describes the same crawler as sink `{their_sink}` of {} with other settings \
+                 ({}, there {}): give each its own name in `{}`",
+                pipeline.file.display(),
+                other.file.display(),
+                crawler.settings,
+                theirs.settings,
+                crawler.option
+            ));
+            checked = Err(Exit::Config);
+        }
+    }
+    checked
 }
 
 /// All plugins that are linked into this binary.

@@ -12,6 +12,7 @@ pub(crate) fn validate(arguments: &ValidateArguments, common: &Common) -> Exit {
         return Exit::usage_error(&error);
     }
     let mut worst = Exit::Done;
+    let mut valid = Vec::new();
     for path in &arguments.files {
         match pipeline_file::load(path, None, common) {
             Ok(pipeline) => {
@@ -22,9 +23,10 @@ pub(crate) fn validate(arguments: &ValidateArguments, common: &Common) -> Exit {
                     pipeline.name,
                     names.join(", ")
                 ));
+                valid.push(pipeline);
             }
             Err(exit) => worst = worst.max(exit),
         }
     }
-    worst
+    pipeline_file::check_crawlers(&valid).err().map_or(worst, |exit| worst.max(exit))
 }

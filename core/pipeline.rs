@@ -10,7 +10,7 @@ use crate::config::{Diagnostics, output_of};
 use crate::pipeline_options::{BatchLimits, RetryLimits};
 use crate::plugin::{Built, Kind};
 use crate::progress::{Counters, Gauges, get};
-use crate::sink::Sink;
+use crate::sink::{CrawlerDefinition, Sink};
 use crate::source::{Replay, without_text};
 use crate::state_place::StatePlace;
 use crate::test_case::TestCase;
@@ -86,6 +86,16 @@ impl Pipeline {
             counters: Arc::clone(&component.counters),
         })
         .collect()
+    }
+
+    /// The crawlers that its sinks describe, with the names of the sinks.
+    pub fn crawlers(&self) -> Vec<(&str, CrawlerDefinition)> {
+        let definition = |built: &Built| match built {
+            Built::Sink(sink) => Some(sink.crawler()?.definition()),
+            Built::Source(_) | Built::Transform(_) => None,
+        };
+        let all = self.components.iter();
+        all.filter_map(|it| Some((it.name.as_str(), definition(&it.built)?))).collect()
     }
 
     /// The folder of its checkpoints.

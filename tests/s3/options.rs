@@ -1,5 +1,8 @@
 //! Options that change the requests: headers, roles, other servers. A server of the test answers and keeps them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::json;
 use tokio::runtime::Runtime;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
@@ -226,4 +229,44 @@ fn csv_row_under_a_name_that_ends_with_json_is_an_error() {
     run(&env).assert_code(0);
     assert_eq!(server.requests("PUT").len(), 3);
     assert!(server.requests("PUT").iter().any(|put| put.body == b"HSI,1986-12-31,2568.3"));
+}
+
+#[test]
+fn crawler_is_started_with_credentials_that_were_renewed_during_the_run() {
+    let mut env = env();
+    let credentials = env.write(".aws/credentials", "");
+    let log_in = move |token: &str| {
+        let text = format!(
+            "[default]\naws_access_key_id=AKIDUSER\naws_secret_access_key=secret\naws_session_token={token}\n"
+        );
+        std::fs::write(&credentials, text).expect("the credentials");
+    };
+    log_in("old");
+    let n_calls = AtomicUsize::new(0);
+    let server = Server::start(move |request| {
+        let is_old = header(request, "x-amz-security-token") == "old";
+        let answer = match header(request, "x-amz-target").trim_start_matches("AWSGlue.") {
+            "" => return ResponseTemplate::new(200),
+            // The credentials expire after the crawler is found, when the user logs in again.
+            "GetCrawler" | "StartCrawler" if is_old && n_calls.fetch_add(1, Ordering::Relaxed) > 0 => {
+                log_in("new");
+                let expired = json!({ "__type": "ExpiredTokenException", "Message": "expired" });
+                return ResponseTemplate::new(400).set_body_json(expired);
+            }
+            "GetCrawler" => json!({ "Crawler": {
+                "Name": "c", "Role": "r", "DatabaseName": "d", "State": "READY",
+                "Targets": { "S3Targets": [{ "Path": "s3://lake/stocks/", "SampleSize": 100 }] },
+                "LastCrawl": { "Status": "SUCCEEDED", "StartTime": if is_old { 1_767_225_600 } else { 4_000_000_000_u64 } },
+            }}),
+            _ => json!({}),
+        };
+        ResponseTemplate::new(200).set_body_json(answer)
+    });
+    let url = server.server.as_ref().expect("until the end").uri();
+    env.set("AWS_ENDPOINT_URL", url).set("AWS_REGION", "eu-central-1");
+    let crawl = "\n[sinks.crawl]\ntype = \"glue_crawl\"\ninputs = [\"lake\"]\ndatabase = \"d\"\ncrawler = \"c\"\nrole = \"r\"";
+    pipeline(&env, crawl);
+    let outcome = run(&env);
+    outcome.assert_code(0);
+    assert!(!outcome.stderr.contains("Expired"), "{}", outcome.stderr);
 }

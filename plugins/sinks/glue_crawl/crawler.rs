@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
-use aws_sdk_glue::Client;
 use aws_sdk_glue::primitives::DateTime;
 use aws_sdk_glue::types::{
     Crawler as Description, CrawlerState, DatabaseInput, DeleteBehavior, LastCrawlInfo, LastCrawlStatus,
@@ -15,51 +14,54 @@ use tokio::time::{Duration, Instant, sleep};
 use tracing::{info, warn};
 
 use super::scheduler::{CrawlerClient, LastCrawl, Status};
+use super::session::Session;
 use super::spec::CrawlerSpec;
 use super::tables;
-use crate::shared::aws::{Access, AwsError};
+use crate::shared::aws::AwsError;
 
 /// A crawler that exists.
 pub(super) struct Crawler {
-    client: Client,
-    access: Access,
+    session: Session,
     spec: Arc<CrawlerSpec>,
 }
 
 impl Crawler {
     /// Creates the database and the crawler if they are missing.
-    pub(super) async fn open(access: Access, spec: Arc<CrawlerSpec>) -> Result<Crawler> {
-        let mut config = aws_sdk_glue::config::Builder::from(&access.config);
-        config.set_endpoint_url(access.endpoint.clone());
-        let client = Client::from_conf(config.build());
-        let crawler = Crawler { client, access, spec };
+    pub(super) async fn open(session: Session, spec: Arc<CrawlerSpec>) -> Result<Crawler> {
+        let crawler = Crawler { session, spec };
         crawler.ensure_database().await?;
-        match crawler.describe().await {
-            Ok(existing) => crawler.reconcile(&existing).await?,
+        let is_created = match crawler.describe().await {
             Err(error) if error.is("EntityNotFoundException") => crawler.create().await?,
-            Err(error) => {
-                return Err(crawler.open_error(error, &format!("looking for the {}", crawler.name())));
+            existing => {
+                crawler.reconcile(existing).await?;
+                return Ok(crawler);
             }
+        };
+        if !is_created {
+            // Another process was faster, perhaps with another pipeline file.
+            crawler.reconcile(crawler.describe().await).await?;
         }
         Ok(crawler)
     }
 
     async fn ensure_database(&self) -> Result<()> {
         let name = &self.spec.config.database;
-        match self.client.get_database().name(name).send().await.map_err(AwsError::from) {
+        let client = self.session.client();
+        match client.get_database().name(name).send().await.map_err(AwsError::from) {
             Ok(_) => return Ok(()),
             Err(error) if error.is("EntityNotFoundException") => {}
             Err(error) => return Err(self.open_error(error, &format!("looking for the database `{name}`"))),
         }
         let input = DatabaseInput::builder().name(name).build().context("describing the database")?;
-        let create = self.client.create_database().database_input(input).send().await;
-        self.created(create.map_err(AwsError::from), &format!("database `{name}`"))
+        let create = client.create_database().database_input(input).send().await;
+        self.created(create.map_err(AwsError::from), &format!("database `{name}`")).map(drop)
     }
 
-    async fn create(&self) -> Result<()> {
+    async fn create(&self) -> Result<bool> {
         let (spec, config) = (&*self.spec, &self.spec.config);
         let create = self
-            .client
+            .session
+            .client()
             .create_crawler()
             .name(&config.crawler)
             .description("Created by runner")
@@ -73,19 +75,22 @@ impl Crawler {
         self.created(create.send().await.map_err(AwsError::from), &self.name())
     }
 
-    /// Accepts that another process has created it first.
-    fn created<T>(&self, created: Result<T, AwsError>, what: &str) -> Result<()> {
+    /// False if another process has created it first.
+    fn created<T>(&self, created: Result<T, AwsError>, what: &str) -> Result<bool> {
         match created {
-            Ok(_) => info!("created the {what}"),
-            Err(error) if error.is("AlreadyExistsException") => {}
-            Err(error) => return Err(self.open_error(error, &format!("creating the {what}"))),
+            Ok(_) => {
+                info!("created the {what}");
+                Ok(true)
+            }
+            Err(error) if error.is("AlreadyExistsException") => Ok(false),
+            Err(error) => Err(self.open_error(error, &format!("creating the {what}"))),
         }
-        Ok(())
     }
 
     /// Compares an existing crawler with the pipeline file.
-    async fn reconcile(&self, existing: &Description) -> Result<()> {
-        let differences = self.spec.differences(existing);
+    async fn reconcile(&self, existing: Result<Description, AwsError>) -> Result<()> {
+        let looking = |error| self.open_error(error, &format!("looking for the {}", self.name()));
+        let differences = self.spec.differences(&existing.map_err(looking)?);
         if differences.is_empty() {
             return Ok(());
         }
@@ -110,9 +115,12 @@ impl Crawler {
 
     async fn update(&self, differences: &str) -> Result<()> {
         let (spec, config) = (&*self.spec, &self.spec.config);
+        let (started, timeout) = (Instant::now(), config.timeout.unless_zero());
+        let mut is_waiting = false;
         loop {
             let update = self
-                .client
+                .session
+                .client()
                 .update_crawler()
                 .name(&config.crawler)
                 .role(&config.role)
@@ -129,8 +137,19 @@ impl Crawler {
                     return Ok(());
                 }
                 Err(error) if error.is("CrawlerRunningException") => {
-                    info!("the {} cannot be changed while it is running: waiting", self.name());
-                    sleep(Duration::from_secs(5)).await;
+                    if let Some(timeout) = timeout.filter(|timeout| started.elapsed() >= *timeout) {
+                        bail!(
+                            "the {} cannot be changed (`update = true`) while it is running, and it has been running for \
+                             {timeout:?} (`timeout`): stop it (`aws glue stop-crawler --name {}`), or start the run again \
+                             when it has ended",
+                            self.name(),
+                            config.crawler
+                        );
+                    }
+                    if !std::mem::replace(&mut is_waiting, true) {
+                        info!("the {} cannot be changed while it is running: waiting", self.name());
+                    }
+                    sleep(Duration::from_secs(5).min(timeout.unwrap_or(Duration::MAX))).await;
                 }
                 Err(error) => return Err(self.open_error(error, &format!("changing the {}", self.name()))),
             }
@@ -138,8 +157,12 @@ impl Crawler {
     }
 
     async fn describe(&self) -> Result<Description, AwsError> {
-        let found = self.client.get_crawler().name(&self.spec.config.crawler).send().await?;
-        Ok(found.crawler.unwrap_or_else(|| Description::builder().build()))
+        let find = || async {
+            let found = self.session.client().get_crawler().name(&self.spec.config.crawler).send().await?;
+            Ok(found.crawler.unwrap_or_else(|| Description::builder().build()))
+        };
+        let found = find().await;
+        if self.session.is_renewed(&found).await { find().await } else { found }
     }
 
     fn open_error(&self, error: AwsError, action: &str) -> Error {
@@ -157,7 +180,7 @@ impl Crawler {
                  role can be used after some seconds"
             ));
         }
-        error.into_open_failure(&self.access, action).into()
+        error.into_open_failure(&self.session.access, action).into()
     }
 
     fn last_crawl(&self, last: &LastCrawlInfo) -> LastCrawl {
@@ -175,8 +198,6 @@ impl Crawler {
     fn failure(&self, last: &LastCrawlInfo) -> String {
         let status = last.status().map_or("no status", LastCrawlStatus::as_str);
         let message = last.error_message().unwrap_or("Glue returned no reason");
-        let group = last.log_group().unwrap_or("/aws-glue/crawlers");
-        let stream = last.log_stream().unwrap_or(&self.spec.config.crawler);
         let hint = if message.contains("kms:") || message.contains("KMS") {
             format!("; the role `{}` needs kms:Decrypt on the key of the bucket", self.spec.config.role)
         } else if message.to_lowercase().contains("denied") {
@@ -185,9 +206,17 @@ impl Crawler {
         } else {
             String::new()
         };
-        format!(
-            "{status}: {message}{hint}; log: `aws logs tail {group} --log-stream-names {stream} --since 1h`"
-        )
+        format!("{status}: {message}{hint}{}", self.log_of(last))
+    }
+
+    /// Where the log of a crawl is; other servers than AWS's own do not write one.
+    fn log_of(&self, last: &LastCrawlInfo) -> String {
+        if self.session.access.is_other_server() {
+            return String::new();
+        }
+        let group = last.log_group().unwrap_or("/aws-glue/crawlers");
+        let stream = last.log_stream().unwrap_or(&self.spec.config.crawler);
+        format!("; log: `aws logs tail {group} --log-stream-names {stream} --since 1h`")
     }
 }
 
@@ -206,8 +235,13 @@ impl CrawlerClient for Crawler {
     }
 
     async fn start(&self) -> Result<bool, AwsError> {
-        match self.client.start_crawler().name(&self.spec.config.crawler).send().await.map_err(AwsError::from)
-        {
+        let start = || async {
+            let start = self.session.client().start_crawler().name(&self.spec.config.crawler);
+            start.send().await.map_err(AwsError::from)
+        };
+        let started = start().await;
+        let started = if self.session.is_renewed(&started).await { start().await } else { started };
+        match started {
             Ok(_) => Ok(true),
             Err(error) if error.is("CrawlerRunningException") => Ok(false),
             Err(error) => Err(error),
@@ -215,7 +249,7 @@ impl CrawlerClient for Crawler {
     }
 
     async fn tables(&self) -> Result<Vec<String>, AwsError> {
-        let tables = tables::find(&self.client, &self.spec).await?;
+        let tables = tables::find(&self.session.client(), &self.spec).await?;
         if tables.is_empty() {
             let (target, role) = (&self.spec.target, &self.spec.config.role);
             warn!(
@@ -234,7 +268,7 @@ impl CrawlerClient for Crawler {
     }
 
     fn error(&self, error: AwsError) -> Error {
-        error.into_error(&self.access)
+        error.into_error(&self.session.access)
     }
 }
 

@@ -3,6 +3,7 @@
 mod crawler;
 mod options;
 mod scheduler;
+mod session;
 mod spec;
 mod tables;
 
@@ -11,17 +12,17 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use runner_core::{
     Background, Batch, BuildContext, CrawlerDefinition, Failure, Gauges, HumanDuration, OptionError,
-    OptionErrors, Plugin, Result, Sink, SinkConfig, StopReason, WriteError, async_trait,
+    OptionErrors, Plugin, Result, Sink, SinkConfig, StopReason, Warnings, WriteError, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tracing::warn;
 
 use self::crawler::Crawler;
 use self::options::{Folder, check_schedule};
 use self::scheduler::CrawlScheduler;
+use self::session::Session;
 use self::spec::CrawlerSpec;
-use crate::shared::aws::{Access, AccessOptions, Endpoint, Role, RoleArn};
+use crate::shared::aws::{AccessOptions, Endpoint, Role, RoleArn};
 
 runner_core::register! { Plugin::sink::<GlueCrawlConfig>("glue_crawl").example(
 r#"type = "glue_crawl"
@@ -54,7 +55,7 @@ struct GlueCrawlConfig {
     /// objects and to write the table and its log (`docs/aws/crawler.json`).
     role: String,
     /// The folder to crawl, `s3://bucket/folder/`; the table is named after it. Default: the folder
-    /// that the upstream sink writes to.
+    /// that the upstream sink writes to, without folders such as `year=2024`, which become columns.
     #[serde(default)]
     target: Option<Folder>,
     /// A prefix for the name of the table.
@@ -74,7 +75,8 @@ struct GlueCrawlConfig {
     #[serde(default = "default_every")]
     every: HumanDuration,
     /// Whether to change an existing crawler of that name to these options. Otherwise an existing crawler
-    /// with another target, role or database is an error that shows the difference.
+    /// with another target, role, database or prefix is an error that shows the difference. A crawler that
+    /// is running is waited for, at most for `timeout`.
     #[serde(default)]
     update: bool,
     /// How long to wait for a crawl; `0s`: no timeout.
@@ -127,7 +129,7 @@ impl SinkConfig for GlueCrawlConfig {
         let role = Role::of(self.assume_role.clone(), self.external_id.clone());
         let role = role.map_err(|error| errors.push(error)).ok().flatten();
         let target = OptionErrors::with(errors, target)?;
-        warn_of_target(&target, &context.upstream.locations, &context.component);
+        warn_of_target(&target, &context.upstream.locations, &context.warnings);
         let access = AccessOptions { region: self.region.clone(), endpoint: self.endpoint.clone(), role };
         let spec = Arc::new(CrawlerSpec { target, config: self });
         Ok(Box::new(GlueCrawl { spec, access, gauges: Arc::clone(&context.gauges), scheduler: None }))
@@ -135,20 +137,18 @@ impl SinkConfig for GlueCrawlConfig {
 }
 
 /// Warns of a crawl of more, or of other objects than the sinks before it store.
-fn warn_of_target(target: &Folder, locations: &[String], component: &str) {
+fn warn_of_target(target: &Folder, locations: &[String], warnings: &Warnings) {
     if target.depth() == 1 {
         let bucket = target.bucket();
-        warn!(
-            component,
+        let message = format!(
             "the crawler reads the whole bucket `{bucket}`: everything in it becomes rows and columns of one table. \
              Begin the `key` of the sink before it with a folder, as in \"stocks/\", unless the bucket holds nothing else"
         );
+        warnings.add(OptionError::new("target", message));
     }
     if let Some(other) = locations.iter().find(|location| !target.contains(location)) {
-        warn!(
-            component,
-            "the crawler reads {target}, but the sink before it writes to {other}: check `target`"
-        );
+        let message = format!("the crawler reads {target}, but the sink before it writes to {other}");
+        warnings.add(OptionError::new("target", message));
     }
 }
 
@@ -164,8 +164,8 @@ struct GlueCrawl {
 impl Sink for GlueCrawl {
     async fn open(&mut self) -> Result<(), Failure> {
         let config = &self.spec.config;
-        let access = Access::load("Glue", &self.access).await?;
-        let crawler = Crawler::open(access, Arc::clone(&self.spec)).await?;
+        let session = Session::open(self.access.clone()).await?;
+        let crawler = Crawler::open(session, Arc::clone(&self.spec)).await?;
         let (every, timeout) = (config.every.unless_zero(), config.timeout.unless_zero());
         self.scheduler = Some(CrawlScheduler::new(crawler, every, timeout, Arc::clone(&self.gauges)));
         Ok(())
@@ -220,11 +220,15 @@ impl runner_core::Crawler for GlueCrawl {
         let region = config.region.as_deref().unwrap_or_default();
         let account = config.assume_role.as_ref().map(RoleArn::as_str).unwrap_or_default();
         let (database, role) = (config.database.to_lowercase(), spec::role_name(&config.role));
+        let prefix = match &*config.table_prefix {
+            "" => String::new(),
+            prefix => format!(", table_prefix `{prefix}`"),
+        };
         CrawlerDefinition {
             id: format!("{} {region} {endpoint} {account}", config.crawler),
             option: "crawler",
             target: target.to_owned(),
-            settings: format!("target {target}, database `{database}`, role `{role}`"),
+            settings: format!("target {target}, database `{database}`, role `{role}`{prefix}"),
         }
     }
 

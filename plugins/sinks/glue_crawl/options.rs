@@ -15,9 +15,10 @@ use crate::shared::aws::check_bucket_name;
 pub(super) struct Folder(String);
 
 impl Folder {
-    /// The folder that the upstream sinks write to, if it is the same one.
+    /// The folder that the upstream sinks write to, if it is the same one. A folder such as `year=2024` is a partition of
+    /// the table, not the table.
     pub(super) fn upstream(locations: &[String]) -> Result<Folder> {
-        let mut folders = locations.to_vec();
+        let mut folders: Vec<String> = locations.iter().map(|it| without_partitions(it).to_owned()).collect();
         folders.sort_unstable();
         folders.dedup();
         let message = match &*folders {
@@ -60,6 +61,11 @@ impl Folder {
     pub(super) fn is(&self, location: &str) -> bool {
         location.trim_end_matches('/') == self.0.trim_end_matches('/')
     }
+}
+
+/// The part of a location before its first folder with a `=`.
+fn without_partitions(location: &str) -> &str {
+    location.find('=').map_or(location, |at| &location[..=location[..at].rfind('/').unwrap_or_default()])
 }
 
 impl TryFrom<String> for Folder {
@@ -138,6 +144,9 @@ mod tests {
         let locations = |urls: &[&str]| urls.iter().map(|url| (*url).to_owned()).collect::<Vec<_>>();
         let same = locations(&["s3://lake/a/", "s3://lake/a/"]);
         assert_eq!(Folder::upstream(&same).unwrap(), folder("s3://lake/a/"));
+        let years = locations(&["s3://lake/a/year=2023/m=1/", "s3://lake/a/year=2024/"]);
+        assert_eq!(Folder::upstream(&years).unwrap(), folder("s3://lake/a/"));
+        assert_eq!(Folder::upstream(&locations(&["s3://lake/y=1/"])).unwrap(), folder("s3://lake/"));
         for (urls, text) in
             [(vec![], "no component in `inputs`"), (vec!["s3://lake/a/", "s3://lake/b/"], "different")]
         {

@@ -16,7 +16,7 @@ pub(super) struct CrawlerSpec {
 /// A setting of an existing crawler that differs from the pipeline file.
 pub(super) struct Difference {
     pub(super) text: String,
-    /// Whether the crawler would crawl another folder, into another database, or with another role.
+    /// Whether the crawler would crawl another folder, into another database or table, or with another role.
     pub(super) is_serious: bool,
 }
 
@@ -64,7 +64,7 @@ impl CrawlerSpec {
         add("database", database, &config.database, database.eq_ignore_ascii_case(&config.database), true);
 
         let prefix = existing.table_prefix().unwrap_or_default();
-        add("table_prefix", prefix, &config.table_prefix, prefix == config.table_prefix, false);
+        add("table_prefix", prefix, &config.table_prefix, prefix == config.table_prefix, true);
 
         let schedule = existing.schedule().and_then(|it| it.schedule_expression()).unwrap_or_default();
         let wanted = config.schedule.as_deref().unwrap_or_default();
@@ -146,6 +146,14 @@ mod tests {
         assert_eq!(differences.len(), 1);
         assert!(!differences[0].is_serious);
         assert_eq!(differences[0].text, "its schedule is `cron(0 3 * * ? *)`, the pipeline file has none");
+    }
+
+    #[test]
+    fn other_table_prefix_is_serious() {
+        let differences = spec(&json!({ "table_prefix": "raw_" })).differences(&same());
+        let texts: Vec<&str> = differences.iter().map(|difference| &*difference.text).collect();
+        assert_eq!(texts, ["its table_prefix is none, the pipeline file has `raw_`"]);
+        assert!(differences[0].is_serious);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::super::tests::spec;
 use super::*;
+use crate::shared::aws::Access;
 
 /// A server with one response for each operation: a status and JSON.
 async fn glue(responses: &[(&str, u16, Value)]) -> MockServer {
@@ -20,8 +21,12 @@ async fn glue(responses: &[(&str, u16, Value)]) -> MockServer {
 }
 
 async fn open(server: &MockServer, update: bool) -> Result<Crawler> {
-    let spec = Arc::new(spec(&json!({ "update": update })));
-    Crawler::open(Access::to_test_server("Glue", server.uri()), spec).await
+    open_with(server, &json!({ "update": update })).await
+}
+
+async fn open_with(server: &MockServer, options: &Value) -> Result<Crawler> {
+    let spec = Arc::new(spec(options));
+    Crawler::open(Session::new(Access::to_test_server("Glue", server.uri())), spec).await
 }
 
 fn crawler(path: &str, last: &Value) -> Value {
@@ -67,6 +72,39 @@ async fn different_crawler_is_changed_only_with_update() {
 }
 
 #[tokio::test]
+async fn crawler_that_another_process_creates_meanwhile_is_compared() {
+    let exists = json!({ "__type": "AlreadyExistsException", "Message": "exists" });
+    for (path, is_same) in [("s3://lake/stockmarket_project/", true), ("s3://lake/other/", false)] {
+        let server = glue(&[("GetDatabase", 200, json!({})), ("CreateCrawler", 400, exists.clone())]).await;
+        let get = || Mock::given(header("x-amz-target", "AWSGlue.GetCrawler"));
+        let missing = ResponseTemplate::new(400).set_body_json(not_found());
+        get().respond_with(missing).up_to_n_times(1).mount(&server).await;
+        let found = ResponseTemplate::new(200).set_body_json(crawler(path, &Value::Null));
+        get().respond_with(found).mount(&server).await;
+        let opened = open(&server, false).await.map(drop).map_err(|error| error.to_string());
+        match opened {
+            Ok(()) => assert!(is_same),
+            Err(error) => assert!(!is_same && error.contains("its target is `s3://lake/other/`"), "{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn change_of_a_crawler_that_keeps_running_is_given_up_after_the_timeout() {
+    let running = json!({ "__type": "CrawlerRunningException", "Message": "running" });
+    let server = glue(&[
+        ("GetDatabase", 200, json!({})),
+        ("GetCrawler", 200, crawler("s3://lake/other/", &Value::Null)),
+        ("UpdateCrawler", 400, running),
+    ])
+    .await;
+    let options = json!({ "update": true, "timeout": "20ms" });
+    let error = open_with(&server, &options).await.err().unwrap().to_string();
+    assert!(error.contains("`update = true`") && error.contains("20ms (`timeout`)"), "{error}");
+    assert!(requests(&server, "UpdateCrawler").await.len() > 1);
+}
+
+#[tokio::test]
 async fn role_that_may_not_be_passed_is_named() {
     let denied = json!({
         "__type": "AccessDeniedException",
@@ -95,9 +133,12 @@ async fn failed_crawl_has_its_reason_and_log() {
     });
     let found = crawler("s3://lake/stockmarket_project/", &last);
     let server = glue(&[("GetDatabase", 200, json!({})), ("GetCrawler", 200, found)]).await;
-    let crawler = open(&server, false).await.unwrap();
+    let mut crawler = open(&server, false).await.unwrap();
     let failure = crawler.status().await.unwrap().last_crawl.unwrap().failure.unwrap();
     assert!(failure.contains("FAILED: Access Denied") && failure.contains("s3:GetObject"), "{failure}");
+    assert!(!failure.contains("aws logs"), "another server writes no log there: {failure}");
+    crawler.session.access.endpoint = None;
+    let failure = crawler.status().await.unwrap().last_crawl.unwrap().failure.unwrap();
     assert!(
         failure.contains("aws logs tail /aws-glue/crawlers --log-stream-names stock-market-crawler"),
         "{failure}"
