@@ -1,5 +1,7 @@
 //! The lake stays readable: what Athena could not read is refused before it is stored.
 
+mod keys;
+
 use serde_json::json;
 
 use crate::support::api::Api;
@@ -159,6 +161,29 @@ fn one_crawler_for_two_folders_is_refused() {
 }
 
 #[test]
+fn one_crawler_for_two_folders_in_two_files_is_refused_before_anything_runs() {
+    let env = TestEnv::new();
+    env.write("rows.csv", "id\n1\n");
+    let write = |file: &str, folder: &str, crawler: &str| {
+        let key = format!("{folder}/{{{{ entry }}}}.json");
+        let sinks = [s3("a", "lake", &key), crawl("crawl", "a", crawler, "")].concat();
+        env.write(file, format!("[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n\n{sinks}"));
+    };
+    write("a.toml", "fa", "one");
+    for (folder, crawler, code) in [("fb", "one", 78), ("fb", "two", 0), ("fa", "one", 0)] {
+        write("b.toml", folder, crawler);
+        let outcome = env.run(["validate", "a.toml", "b.toml"]);
+        outcome.assert_code(code);
+        if code == 78 {
+            let says =
+                ["of b.toml", "of a.toml", "s3://lake/fa/", "s3://lake/fb/", "its own name in `crawler`"];
+            outcome.assert_says(&says);
+            env.run(["run", "a.toml", "b.toml"]).assert_code(code).assert_says(&says);
+        }
+    }
+}
+
+#[test]
 fn dead_letters_in_the_crawled_folder_are_refused() {
     let sinks = |letters: &str| {
         let letters = format!(
@@ -185,7 +210,7 @@ fn crawl_of_a_whole_bucket_or_of_another_folder_is_warned_of() {
     let (_env, outcome) =
         validate(&[s3("a", "lake", "rows/{{ entry }}.json"), crawl("crawl", "a", "c", "")].concat());
     outcome.assert_code(0);
-    assert!(!outcome.stderr.contains("WARN"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("warning"), "{}", outcome.stderr);
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn stock_consumer_survives_records_of_strangers() {
 
     // By its place in the topic every record has an object of its own.
     env.set("STOCKS_GROUP", broker.name("lake"))
-        .set("STOCKS_KEY", "stockmarket_project/{{ topic }}-{{ partition }}-{{ offset }}.json");
+        .set("STOCKS_KEY", "stockmarket_project/{{ topic }}_{{ partition }}_{{ offset }}.json");
     env.run(["run", "consumer.toml"]).assert_code(0);
     assert_eq!(letters(3).len(), 2);
     assert_rows(&env, "11");

@@ -16,6 +16,10 @@ use super::option_spans::option_at;
 use super::similar::similar;
 use crate::redaction::Redaction;
 
+/// The keyword in the schema of a table for what helps where an option is wrong, by its name; also for options that the
+/// table does not have.
+const HINTS: &str = "x-hints";
+
 /// A table of options, its variables filled in.
 pub(crate) struct Options<'i, 'a> {
     pub(crate) table: DeTable<'i>,
@@ -112,6 +116,7 @@ impl Check<'_> {
         chosen: &Value,
     ) {
         for (key, value) in table {
+            let n_errors = self.errors.len();
             // An option of another alternative is still unknown in this one.
             let is_known = chosen["properties"].get(&**key.get_ref()).is_some();
             match schema.property(key.get_ref()) {
@@ -120,6 +125,9 @@ impl Check<'_> {
                 }
                 Some(schema) => self.value(&joined(path, key.get_ref()), &key.span(), value, &schema),
                 None => {}
+            }
+            if let Some(hint) = chosen[HINTS][&**key.get_ref()].as_str() {
+                self.errors[n_errors..].iter_mut().for_each(|error| error.notes.insert(0, hint.to_owned()));
             }
         }
         let required = chosen["required"].as_array().into_iter().flatten().filter_map(Value::as_str);

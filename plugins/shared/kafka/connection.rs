@@ -134,8 +134,8 @@ macro_rules! with_connection_options {
         $(#[$librdkafka_options:meta])*
         librdkafka_options
     ) => {
-        $(#[$meta])*
         #[derive(serde::Deserialize, schemars::JsonSchema)]
+        $(#[$meta])*
         #[serde(deny_unknown_fields)]
         $vis struct $name {
             /// Addresses of brokers, separated by commas: `"broker-1:9092,broker-2:9092"`.

@@ -8,9 +8,13 @@ const VALUE: char = '\0';
 impl KeyTemplate {
     /// Whether every object has a name that promises JSON.
     pub(crate) fn promises_json(&self) -> bool {
-        let Some(Part::Literal(ending)) = self.parts.last() else { return false };
-        let ending = ending.to_ascii_lowercase();
+        let ending = self.ending().to_ascii_lowercase();
         [".json", ".jsonl", ".ndjson"].iter().any(|json| ending.ends_with(json))
+    }
+
+    /// The text behind the last placeholder.
+    pub(crate) fn ending(&self) -> &str {
+        if let Some(Part::Literal(ending)) = self.parts.last() { ending } else { "" }
     }
 
     /// The columns that a crawler makes of the folders after the first `n_folders`, in lower case: of

@@ -5,17 +5,20 @@ mod parse;
 
 use std::fmt::{self, Write as _};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use runner_core::{Record, quoting};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::record_field;
+
 /// The longest object key in bytes of UTF-8 (Amazon S3 user guide, "Naming objects").
 const MAX_KEY_BYTES: usize = 1024;
 
-/// A template for object names that gives no two records the same name.
+/// A template for object names that gives no two records the same name, and a record that is delivered again the name
+/// that it had.
 ///
-/// A single `%` is reserved for dates; a literal one is written `%%`.
+/// A single `%` is reserved; a literal one is written `%%`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(into = "String", inline, extend("minLength" = 1))]
@@ -32,13 +35,15 @@ enum Part {
 }
 
 /// The value of a placeholder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Field {
     Entry,
     Topic,
     Partition,
     Offset,
     Key,
+    /// A field of the record.
+    Record(record_field::Field),
 }
 
 impl KeyTemplate {
@@ -67,6 +72,14 @@ impl KeyTemplate {
         }
     }
 
+    /// The names of the fields of the record in it.
+    pub(crate) fn record_fields(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Field(Field::Record(field)) => Some(&*field.name),
+            Part::Field(_) | Part::Literal(_) => None,
+        })
+    }
+
     /// Whether only the entry number distinguishes two records, so that one source must have
     /// numbered all of them.
     pub(crate) fn is_by_entry_alone(&self) -> bool {
@@ -75,24 +88,26 @@ impl KeyTemplate {
 }
 
 impl Field {
-    const ALL: [Field; 5] = [Field::Entry, Field::Topic, Field::Partition, Field::Offset, Field::Key];
+    /// Those that every record has.
+    const FIXED: [Field; 5] = [Field::Entry, Field::Topic, Field::Partition, Field::Offset, Field::Key];
 
-    fn name(self) -> &'static str {
+    fn name(&self) -> &str {
         match self {
             Field::Entry => "entry",
             Field::Topic => "topic",
             Field::Partition => "partition",
             Field::Offset => "offset",
             Field::Key => "key",
+            Field::Record(field) => &field.name,
         }
     }
 
     /// Whether it is rendered as decimal digits, so that any other character ends it.
-    fn is_number(self) -> bool {
+    fn is_number(&self) -> bool {
         matches!(self, Field::Entry | Field::Partition | Field::Offset)
     }
 
-    fn render(self, record: &Record, out: &mut String) -> Result<()> {
+    fn render(&self, record: &Record, out: &mut String) -> Result<()> {
         match self {
             Field::Entry => {
                 let entry = record.entry.as_ref().context(
@@ -112,6 +127,14 @@ impl Field {
                 let key = record.key.as_deref().filter(|key| !key.is_empty());
                 push_text(key.context("the record has no key for `{{ key }}`")?, out);
             }
+            Field::Record(field) => {
+                let text = field.get(record)?;
+                ensure!(
+                    !text.is_empty(),
+                    "the field {field} of the record is empty, and it is part of the name of the object"
+                );
+                push_text(&text, out);
+            }
         }
         Ok(())
     }
@@ -119,7 +142,8 @@ impl Field {
 
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{{{{ {} }}}}`", self.name())
+        let dot = if matches!(self, Field::Record(_)) { "." } else { "" };
+        write!(f, "`{{{{ {dot}{} }}}}`", self.name())
     }
 }
 
@@ -174,6 +198,40 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_the_record_are_parts_of_the_name() {
+        let named = |pattern: &str, body: &'static str| {
+            let mut record = record("t", 0, 7);
+            record.entry = Some(EntryNumber::new(3, Name::new("p/s")));
+            record.body = Body::Bytes(Bytes::from_static(body.as_bytes()));
+            template(pattern).render(&record)
+        };
+        let pattern = "by_index={{ .Index }}/day={{.Date}}/{{ entry }}.json";
+        assert_eq!(
+            named(pattern, r#"{"Index":"N/Y","Date":"2024-01-31","n":1}"#).unwrap(),
+            "by_index=N%2FY/day=2024-01-31/3.json"
+        );
+        assert_eq!(named("{{ .n }}/{{ entry }}", r#"{"n":1.50}"#).unwrap(), "1.50/3");
+        for (body, part) in [
+            (r#"{"Index":"NYA"}"#, "no field `Date` (`key`)"),
+            (r#"{"Index":"","Date":"x"}"#, "`Index` (`key`) of the record is empty"),
+            ("NYA", "not a JSON object"),
+        ] {
+            let error = format!("{:#}", named(pattern, body).unwrap_err());
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(
+            rejection("{{ .Index }}.json").contains("the same name"),
+            "a field does not make a name unique"
+        );
+        assert!(rejection("{{ .a }}{{ entry }}").contains("not a digit"));
+        assert!(rejection("{{ .a }}-{{ .b }}-{{ entry }}").contains("need a `/`"));
+        for pattern in ["{{ .a }}-{{ entry }}", "{{ entry }}-0-{{ .a }}"] {
+            assert!(rejection(pattern).contains("other than `-`"), "{pattern}");
+        }
+        template("{{ .a }}_{{ entry }}-{{ partition }}.json");
+    }
+
+    #[test]
     fn record_without_entry_number_is_rejected_with_advice() {
         let error = template("{{ entry }}.json").render(&record("t", 0, 0)).unwrap_err().to_string();
         assert!(error.contains("`{{ topic }}`, `{{ partition }}` and `{{ offset }}`"), "{error}");
@@ -203,14 +261,16 @@ mod tests {
         assert!(rejection("{{ entri }}").contains("did you mean `{{ entry }}`?"));
         assert!(rejection("{{ Offset }}").contains("did you mean `{{ offset }}`?"));
         assert!(rejection("{{ colour }}").contains("there are `{{ entry }}`, `{{ topic }}`"));
-        assert!(rejection("{{ .Index }}/{{ entry }}").contains("fields of the record"));
+        assert!(rejection("{{ Index }}/{{ entry }}").contains("`{{ .Index }}`, with a dot"));
+        assert!(rejection("{{ . }}/{{ entry }}").contains("with a dot"));
         assert!(rejection("{{ entry").contains("no closing"));
         assert!(rejection("{entry}").contains("two braces"));
     }
 
     #[test]
     fn single_percent_sign_is_rejected_and_double_one_is_literal() {
-        assert!(rejection("%Y/{{ entry }}").contains("dates"));
+        let error = rejection("day=%Y-%m-%d/{{ entry }}");
+        assert!(error.contains("another name") && error.contains("`day={{ .Date }}`"), "{error}");
         assert_eq!(template("100%%/{{ entry }}").folder(), "100%/");
     }
 

@@ -1,6 +1,6 @@
 //! Parses a key template, and rejects one that could give two records the same name.
 
-use super::{Field, KeyTemplate, Part};
+use super::{Field, KeyTemplate, Part, record_field};
 
 impl TryFrom<String> for KeyTemplate {
     type Error = String;
@@ -12,8 +12,9 @@ impl TryFrom<String> for KeyTemplate {
         let has = |field| parts.iter().any(|part| matches!(part, Part::Field(it) if *it == field));
         let by_origin = has(Field::Topic) && has(Field::Partition) && has(Field::Offset);
         if !by_origin && !has(Field::Entry) {
+            let what = if pattern.is_empty() { "an empty key".to_owned() } else { format!("`{pattern}`") };
             return Err(format!(
-                "`{pattern}` could give two records the same name: it needs \
+                "{what} could give two records the same name: it needs \
                  `{{{{ entry }}}}`, or `{{{{ topic }}}}`, `{{{{ partition }}}}` and `{{{{ offset }}}}` together"
             ));
         }
@@ -36,28 +37,25 @@ fn parse(pattern: &str) -> Result<Vec<Part>, String> {
 }
 
 fn parse_field(name: &str) -> Result<Field, String> {
-    if let Some(field) = Field::ALL.into_iter().find(|field| field.name() == name) {
+    if let Some(field) = Field::FIXED.into_iter().find(|field| field.name() == name) {
         return Ok(field);
     }
-    if name.starts_with('.') {
-        return Err(format!(
-            "`{{{{ {name} }}}}`: fields of the record cannot be part of an object key; there are {}. For a folder by a \
-             field, let the `kafka` sink make it the key of the record (`key_field`) and write `{{{{ key }}}}` here",
-            all_fields()
-        ));
+    if let Some(field) = name.strip_prefix('.').filter(|field| !field.is_empty()) {
+        return Ok(Field::Record(record_field::Field { name: field.to_owned(), option: "key" }));
     }
-    let closest = Field::ALL
+    let closest = Field::FIXED
         .map(|field| (strsim::normalized_damerau_levenshtein(&name.to_lowercase(), field.name()), field))
         .into_iter()
         .filter(|(likeness, _)| *likeness >= 0.5)
         .max_by(|a, b| a.0.total_cmp(&b.0));
-    let hint = closest
-        .map_or_else(|| format!("there are {}", all_fields()), |(_, field)| format!("did you mean {field}?"));
+    let hint = if let Some((_, field)) = closest {
+        format!("did you mean {field}?")
+    } else {
+        let field = if name.is_empty() || name == "." { "Index" } else { name };
+        let fixed = Field::FIXED.map(|field| field.to_string()).join(", ");
+        format!("there are {fixed}, and fields of the record, written `{{{{ .{field} }}}}`, with a dot")
+    };
     Err(format!("unknown placeholder `{{{{ {name} }}}}`; {hint}"))
-}
-
-fn all_fields() -> String {
-    Field::ALL.map(|field| field.to_string()).join(", ")
 }
 
 fn push_literal(text: &str, parts: &mut Vec<Part>) -> Result<(), String> {
@@ -71,14 +69,15 @@ fn push_literal(text: &str, parts: &mut Vec<Part>) -> Result<(), String> {
         ));
     }
     if text.contains(char::is_control) {
-        return Err("a key cannot contain control characters".into());
+        return Err("it cannot contain control characters".into());
     }
     let literal = text.replace("%%", "\0");
     if let Some(percent) = literal.find('%') {
         let part: String = literal[percent..].chars().take(2).collect();
         return Err(format!(
-            "`{part}`: dates cannot be part of an object key; there are {}. A percent sign is written `%%`",
-            all_fields()
+            "`{part}`: the time of the clock cannot be part of an object key, since a record that is delivered again later \
+             would get another name. Take a field of the record, as in `day={{{{ .Date }}}}`; the transform `remap` makes \
+             parts of a date into fields (`.month = slice!(.Date, 0, 7)`). A percent sign is written `%%`"
         ));
     }
     parts.push(Part::Literal(literal.replace('\0', "%")));
@@ -95,13 +94,13 @@ fn check_path(parts: &[Part]) -> Result<(), String> {
         }
     }
     if path.starts_with('/') {
-        return Err("a key must not start with `/`: leave it out".into());
+        return Err("it must not start with `/`: leave that out".into());
     }
     if path.ends_with('/') {
-        return Err("a key must not end with `/`: add a name for the object".into());
+        return Err("it must not end with `/`: add a name for the object".into());
     }
     match path.split('/').find(|segment| matches!(*segment, "" | "." | "..")) {
-        Some("") if !path.is_empty() => Err("a key must not contain `//`: leave one `/` out".into()),
+        Some("") if !path.is_empty() => Err("it must not contain `//`: leave one `/` out".into()),
         Some(dots @ ("." | "..")) => Err(format!("`{dots}` cannot be a folder of a key")),
         _ => Ok(()),
     }
@@ -114,13 +113,16 @@ fn check_path(parts: &[Part]) -> Result<(), String> {
 /// first character that is not a digit. A segment may have one text: what remains once the
 /// numbers are known.
 fn check_separators(parts: &[Part]) -> Result<(), String> {
-    let mut before: Option<Field> = None;
-    let mut text_before: Option<Field> = None;
-    let mut is_separated = false;
+    let mut before: Option<&Field> = None;
+    let mut text_before: Option<&Field> = None;
+    let (mut is_separated, mut is_dashed) = (false, false);
     for part in parts {
         match part {
             Part::Literal(literal) if literal.contains('/') => (before, text_before) = (None, None),
-            Part::Literal(literal) => is_separated = literal.contains(|char: char| !char.is_ascii_digit()),
+            Part::Literal(literal) => {
+                is_separated = literal.contains(|char: char| !char.is_ascii_digit());
+                is_dashed = !literal.contains(|char: char| !char.is_ascii_digit() && char != '-');
+            }
             Part::Field(field) => {
                 if let Some(other) = before.filter(|_| !is_separated) {
                     return Err(format!(
@@ -133,10 +135,19 @@ fn check_separators(parts: &[Part]) -> Result<(), String> {
                         "{other} and {field} need a `/` between them: either may contain any text"
                     ));
                 }
-                if !field.is_number() {
-                    text_before = Some(*field);
+                let is_of_record = |field: &Field| matches!(field, Field::Record(_));
+                if let Some(other) =
+                    before.filter(|other| is_dashed && (is_of_record(other) || is_of_record(field)))
+                {
+                    return Err(format!(
+                        "{other} and {field} need a separator other than `-`, such as `_`: the parts of a record that \
+                         `remap` has split have the numbers 12-0, 12-1 and so on"
+                    ));
                 }
-                (before, is_separated) = (Some(*field), false);
+                if !field.is_number() {
+                    text_before = Some(field);
+                }
+                (before, is_separated, is_dashed) = (Some(field), false, false);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
-use runner_core::{BuildContext, Error, OptionError, OptionErrors, Result, Sink, SinkConfig};
+use runner_core::{BuildContext, Error, OptionError, OptionErrors, Result, Sink, SinkConfig, Warnings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,10 @@ use crate::shared::kafka::{Transactions, check_topic, with_connection_options};
 with_connection_options! {
     /// Writes records to a Kafka topic. A record is delivered after all in-sync replicas have
     /// stored it. Batches keep their order in each partition, except a batch that is written again.
+    #[schemars(extend("x-hints" = {
+        "key_field": "a key of several fields is a template: `key = \"{{ .Index }}-{{ .Date }}\"`",
+        "topics": "a sink writes to `topic`; `topic = \"px.{{ .Index }}\"` takes it from fields of the record",
+    }))]
     pub(super) struct KafkaSinkConfig {
         /// The topic to write to. `"px.{{ .Index }}"` takes the name from fields of each record; such
         /// topics are found or created before their first record, up to 1,000 of them.
@@ -125,10 +129,11 @@ impl SinkConfig for KafkaSinkConfig {
                 None
             }
             (Some(field), None) => Some(Template::field(field, "key_field")),
-            (None, key) => {
-                let key = key.as_deref().map(|key| Template::parse(key, "key")).transpose();
-                key.map_err(|message| errors.push(OptionError::new("key", message))).ok().flatten()
+            (None, Some(key)) => {
+                let template = key_template(key, &context.warnings);
+                template.map_err(|message| errors.push(OptionError::new("key", message))).ok()
             }
+            (None, None) => None,
         };
         // After a crash, consumers that read only committed records wait this long.
         let transaction_timeout = (self.delivery == Delivery::ExactlyOnce).then(|| {
@@ -176,6 +181,23 @@ impl SinkConfig for KafkaSinkConfig {
             requires_keys: AtomicBool::new(false),
         }))
     }
+}
+
+/// The template of the key; warns of one that is the same for all records.
+fn key_template(text: &str, warnings: &Warnings) -> Result<Template, String> {
+    let template = Template::parse(text, "key")?;
+    match template.literal() {
+        Some("") => return Err("name a field, as in `{{ .Index }}`, or leave the option out".into()),
+        Some(text) => warnings.add(OptionError::new(
+            "key",
+            format!(
+                "every record gets the key `{text}`, and so all of them are in one partition: a field of the record is \
+                 written `{{{{ .{text} }}}}`"
+            ),
+        )),
+        None => {}
+    }
+    Ok(template)
 }
 
 /// The template of the topic; checks the name, or what of it is fixed.

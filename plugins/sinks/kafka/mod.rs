@@ -3,7 +3,6 @@
 mod config;
 mod delivery;
 mod errors;
-mod field;
 mod isolated_retry;
 mod letters;
 mod producer_thread;
@@ -35,7 +34,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use topic::Topic;
 use topics::Topics;
 
-use crate::shared::kafka::{ClientErrors, Transactions, is_denied, request_timeout};
+use crate::shared::kafka::{ClientErrors, RefusedTopic, Transactions, is_denied, request_timeout};
 
 runner_core::register! {
     Plugin::sink::<KafkaSinkConfig>("kafka").example(
@@ -224,11 +223,14 @@ impl Kafka {
         }
     }
 
-    /// Finds or creates the topics of these records that were not used before.
+    /// Finds or creates the topics of these records that were not used before. The records of a topic that the
+    /// cluster refuses are rejected: other topics may be usable.
     async fn find_topics(&self, records: &[Record]) -> Result<()> {
         for topic in self.topics.unknown(records) {
-            self.topic(&topic).prepare(&self.options.create_topic).await?;
-            self.topics.add(topic);
+            match self.topic(&topic).prepare(&self.options.create_topic).await {
+                Ok(_) => self.topics.add(topic),
+                Err(error) => self.topics.refuse(topic, error.downcast::<RefusedTopic>()?),
+            }
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use runner_core::{Body, Record, Result};
 
-use super::field::Field;
+use crate::shared::record_field::Field;
 
 /// The template of a topic or of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]

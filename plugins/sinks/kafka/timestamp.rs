@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use runner_core::{Record, Result};
 
-use super::field::Field;
+use crate::shared::record_field::Field;
 
 /// The field `timestamp_field`.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ mod error;
 mod incarnation;
 mod letters;
 mod options;
+mod promise;
 mod table_rows;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use self::bucket::Bucket;
 use self::letters::FolderLetters;
 use self::options::{Acl, Encryption, StorageClass, Tombstones, check_key_id, check_tags};
+use self::promise::{Promise, unpacked_by_name};
 use self::table_rows::TableRows;
 use crate::shared::aws::{AccessOptions, Endpoint, Role, RoleArn, check_bucket_name, is_aws};
 use crate::shared::key_template::KeyTemplate;
@@ -39,19 +41,24 @@ key = "stockmarket_project/stock_market_{{ entry }}.json"
 /// Credentials, region and endpoint come from the same places as for every AWS tool: the environment,
 /// the profile that `aws configure` writes, single sign-on, or the role of the machine.
 ///
-/// The sink stores a body as it is, and a row that no `to_json` has converted as its CSV line. If the
-/// `key` ends with `.json`, a CSV line is an error. If a `glue_crawl` follows, the sink rejects records
-/// with which Athena could not read the table: a record must be one JSON object on one line, without
-/// keys that differ only in case, and without a field with the name of a folder such as `year=2024`.
+/// The sink stores a body as it is, and a row that no `to_json` has converted as its CSV line. It
+/// compresses nothing. If the `key` ends with `.json`, a CSV line is an error. If a `glue_crawl` follows,
+/// the sink rejects records with which Athena could not read the table: a record must be one JSON object
+/// on one line, without keys that differ only in case, and without a field with the name of a folder such
+/// as `year=2024`. If none follows, the sink warns once of a record that is not what the end of the `key`
+/// promises, such as `.json` or `.gz`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("x-hints" = options::hints()))]
 struct S3Config {
     /// The bucket to write to; it must exist.
     bucket: String,
     /// The key (name) of each object. `{{ entry }}` is the number that the first source gave to the
     /// record; `{{ topic }}`, `{{ partition }}` and `{{ offset }}` say where it was read; `{{ key }}`
-    /// is its key. The template must not give two records the same name: it needs `{{ entry }}`, or
-    /// topic, partition and offset together.
+    /// is its key; `{{ .NAME }}` is a field of it, as in `day={{ .Date }}/{{ entry }}.json`, and a record
+    /// without that field is rejected. The template must not give two records the same name: it needs
+    /// `{{ entry }}`, or topic, partition and offset together. A record that is delivered again gets the
+    /// same name, so the time of the clock cannot be in it.
     key: KeyTemplate,
     /// The URL of a server other than AWS's own, such as `http://127.0.0.1:9000`, or of a VPC endpoint.
     /// Default: `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` or the profile.
@@ -147,10 +154,16 @@ impl SinkConfig for S3Config {
             );
             errors.push(OptionError::new("key", message));
         }
+        if context.is_dead_letter && self.key.record_fields().next().is_some() {
+            let message = "a dead letter has no fields of the record: take `{{ entry }}`, `{{ topic }}`, `{{ partition }}` or \
+                           `{{ offset }}`";
+            errors.push(OptionError::new("key", message));
+        }
         let role = OptionErrors::with(errors, Role::of(self.assume_role.clone(), self.external_id.clone()))?;
         let (region, endpoint) = (self.region.clone(), self.endpoint.clone());
         Ok(record_sink(S3 {
             replaces_dead_letters: context.is_dead_letter && self.overwrite.is_none(),
+            promise: Promise::new(self.key.ending(), self.key.promises_json()),
             config: Arc::new(self),
             access: AccessOptions { region, endpoint, role },
             table: None,
@@ -171,6 +184,7 @@ struct S3 {
     config: Arc<S3Config>,
     access: AccessOptions,
     replaces_dead_letters: bool,
+    promise: Promise,
     /// What the table can hold that a crawler makes of the objects.
     table: Option<TableRows>,
     /// Set by `open`.
@@ -191,8 +205,9 @@ impl RecordSink for S3 {
         let bucket = self.bucket.as_ref().context("the sink has not been opened")?;
         self.check_is_not_csv(record)?;
         let (key, body) = bucket.object(record).map_err(Failure::rejected)?;
-        if let Some(table) = &self.table {
-            table.check(&body).map_err(Failure::rejected)?;
+        match &self.table {
+            Some(table) => table.check(&body).map_err(Failure::rejected)?,
+            None => self.promise.check(record, &body),
         }
         bucket.put(&key, &body, record).await
     }
@@ -234,9 +249,26 @@ impl RecordSink for S3 {
             );
             return Err(OptionError::new("storage_class", message));
         }
+        if let Some(ending) = unpacked_by_name(self.config.key.ending()) {
+            let message = format!(
+                "a crawler makes a table of {target}, and Athena unpacks objects whose names end with `{ending}`. This sink \
+                 stores each record as plain JSON: end the key with `.json`"
+            );
+            return Err(OptionError::new("key", message));
+        }
         // The bucket is not a folder of the key.
         let n_folders = target.trim_start_matches("s3://").trim_end_matches('/').matches('/').count();
-        self.table = Some(TableRows::new(target, self.config.key.partitions(n_folders)));
+        let partitions = self.config.key.partitions(n_folders);
+        let both = self.config.key.record_fields().find(|field| partitions.contains(&field.to_lowercase()));
+        if let Some(field) = both {
+            let message = format!(
+                "the folder `{}=` and the field `{field}` would be two columns of one name in the table of {target}, which \
+                 Athena refuses: give the folder another name, as in `by_{0}={{{{ .{field} }}}}`",
+                field.to_lowercase()
+            );
+            return Err(OptionError::new("key", message));
+        }
+        self.table = Some(TableRows::new(target, partitions));
         Ok(())
     }
 }

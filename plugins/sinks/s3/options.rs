@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use runner_core::{Error, OptionError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// An enum whose variants have S3's own names.
 macro_rules! named_by_s3 {
@@ -64,6 +65,19 @@ named_by_s3! {
         BucketOwnerFullControl = "bucket-owner-full-control",
         LogDeliveryWrite = "log-delivery-write",
     }
+}
+
+/// What to do instead of options that other sinks for S3 have.
+pub(super) fn hints() -> Value {
+    const BATCHES: &str = "this sink stores each record as one object, and does not compress it. \"Estimate the cost\" in \
+                           docs/aws.md says what that costs, and names programs that write many records into one object";
+    const KEY: &str =
+        "`key` is the whole name of the object: `key = \"folder/day={{ .Date }}/{{ entry }}.json\"`";
+    json!({
+        "batch": BATCHES, "compression": BATCHES, "encoding": BATCHES, "framing": BATCHES,
+        "key_prefix": KEY, "prefix": KEY, "filename_time_format": KEY, "filename_append_uuid": KEY,
+        "filename_extension": KEY,
+    })
 }
 
 /// What becomes of a record without a body.

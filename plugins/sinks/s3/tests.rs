@@ -21,6 +21,7 @@ pub(super) fn opened(config: S3Config, bucket: Bucket) -> S3 {
         config: Arc::new(config),
         access: AccessOptions::default(),
         replaces_dead_letters: false,
+        promise: Promise::new("", false),
         table: None,
         bucket: Some(bucket),
     }

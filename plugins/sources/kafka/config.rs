@@ -16,6 +16,10 @@ use crate::shared::kafka::with_connection_options;
 with_connection_options! {
     /// Reads Kafka topics as a member of a consumer group. The offset of a record is committed
     /// only after this record and all before it in the partition are delivered.
+    #[schemars(extend("x-hints" = {
+        "auto_offset_reset": "to start at a time, set `start = \"2024-01-31T00:00:00Z\"` instead",
+        "topic": "a source reads a list: `topics = [\"stock_market\"]`",
+    }))]
     pub(super) struct KafkaSourceConfig {
         /// The topics to read. A name that begins with `^` is a regular expression: `"^px\\..*"` reads
         /// all topics whose names begin with `px.`, also those that are created during the run.

@@ -69,8 +69,8 @@ impl TableRows {
             if all != *known && known.is_one() {
                 warn!(
                     "the column `{name}` has {all}: the crawler gives it one type, and Athena fails with \
-                     HIVE_BAD_DATA on values of another. Give it one type, for example with the transform `select` \
-                     (`type = \"float\"`) or `types` of the `csv` source"
+                     HIVE_BAD_DATA on values of another. {}",
+                    all.advice()
                 );
             }
             *known = all;
@@ -171,6 +171,13 @@ mod tests {
         }
         assert_eq!(rows.kinds("price"), "whole numbers and numbers with a fraction");
         assert_eq!(rows.kinds("o.n[]"), "whole numbers and texts");
+        rows.check(br#"{"tags":[1]}"#).unwrap();
+        rows.check(br#"{"tags":{"a":1}}"#).unwrap();
+        assert_eq!(rows.kinds("tags"), "objects and arrays");
+        let advice = |column: &str| rows.columns.lock().unwrap()[column].advice();
+        assert!(advice("price").contains("`type = \"float\"`"));
+        assert!(advice("o.n[]").contains("`type = \"string\"`"));
+        assert!(advice("tags").contains("encode_json") && !advice("tags").contains("float"));
         rows.check(br#"{"price":1,"PRICE":"x"}"#).unwrap_err();
         assert_eq!(
             rows.kinds("price"),

@@ -33,6 +33,22 @@ impl Kinds {
     pub(super) fn is_one(self) -> bool {
         self.0.is_power_of_two()
     }
+
+    /// How a column of these kinds gets one type.
+    pub(super) fn advice(self) -> &'static str {
+        let numbers = Kinds::WHOLE.with(Kinds::FRACTION).0;
+        let nested = Kinds::OBJECT.with(Kinds::ARRAY).0;
+        if self.0 & !numbers == 0 {
+            "Make all of them numbers with a fraction, with the transform `select` (`type = \"float\"`) or with `types` of \
+             the `csv` source"
+        } else if self.0 & nested == 0 {
+            "Make texts of all of them, with the transform `select` (`type = \"string\"`) or with `types` of the `csv` \
+             source; or make what does not belong there null (`null_values`)"
+        } else {
+            "Give it one shape with the transform `remap`, or keep it as a JSON text, as in \
+             `.name = encode_json(.name)`, that Athena reads with `json_extract`"
+        }
+    }
 }
 
 impl fmt::Display for Kinds {

@@ -10,15 +10,15 @@ use serde_json::value::RawValue;
 
 /// The name of a field of a JSON object or of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Field {
-    pub(super) name: String,
+pub(crate) struct Field {
+    pub(crate) name: String,
     /// The option that names the field, for errors.
-    pub(super) option: &'static str,
+    pub(crate) option: &'static str,
 }
 
 impl Field {
     /// The value of the field: text without quotes, other values as JSON. It is an error if there is none.
-    pub(super) fn get(&self, record: &Record) -> Result<Bytes> {
+    pub(crate) fn get(&self, record: &Record) -> Result<Bytes> {
         let found = match &record.body {
             Body::Tombstone => {
                 anyhow::bail!("the record has no body, so it has no field {self}")
@@ -34,7 +34,13 @@ impl Field {
                     .map(|(_, cell)| Bytes::copy_from_slice(cell))
             }
         };
-        found.ok_or_else(|| anyhow::anyhow!("the record has no field {self}, or the field is null"))
+        found.ok_or_else(|| {
+            let hint = match self.name.split_once('.') {
+                Some(_) => "; a field of an object in the record first becomes one of the record, with the transform `select`",
+                None => "",
+            };
+            anyhow::anyhow!("the record has no field {self}, or the field is null{hint}")
+        })
     }
 
     /// Finds one field without parsing the others into values.
@@ -141,6 +147,14 @@ mod tests {
         let mut tombstone = record("", 0);
         tombstone.body = Body::Tombstone;
         assert!(index().get(&tombstone).is_err());
+    }
+
+    #[test]
+    fn missing_field_with_a_dot_in_its_name_says_how_to_reach_into_an_object() {
+        let nested = Field { name: "quote.symbol".into(), option: "topic" };
+        let error = nested.get(&record(r#"{"quote":{"symbol":"NYA"}}"#, 0)).unwrap_err().to_string();
+        assert!(error.contains("`quote.symbol` (`topic`)") && error.contains("`select`"), "{error}");
+        assert_eq!(nested.get(&record(r#"{"quote.symbol":"NYA"}"#, 0)).unwrap(), "NYA");
     }
 
     #[test]

@@ -1,0 +1,147 @@
+//! What the ending of `key` promises about the content of the objects.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use runner_core::{Body, Record};
+use serde::de::IgnoredAny;
+use tracing::warn;
+
+/// How many records are looked at.
+const LOOKS: u32 = 100;
+
+/// Formats by the endings of their names, with their first bytes.
+const FORMATS: [(&str, &str, &[u8]); 6] = [
+    (".gz", "gzip data", b"\x1f\x8b"),
+    (".zst", "Zstandard data", b"\x28\xb5\x2f\xfd"),
+    (".bz2", "bzip2 data", b"BZh"),
+    (".parquet", "a Parquet file", b"PAR1"),
+    (".orc", "an ORC file", b"ORC"),
+    (".avro", "an Avro file", b"Obj\x01"),
+];
+
+/// Compressions that Athena expects by the name of an object.
+const UNPACKED: [&str; 7] = [".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate", ".lzo"];
+
+/// The ending in lower case, if Athena unpacks objects of that name.
+pub(super) fn unpacked_by_name(ending: &str) -> Option<&'static str> {
+    let ending = ending.to_ascii_lowercase();
+    UNPACKED.into_iter().find(|packed| ending.ends_with(packed))
+}
+
+/// Compares the first objects with their names.
+#[derive(Debug)]
+pub(super) struct Promise {
+    /// Where the template ends with a name that promises a format, that format.
+    format: Option<Format>,
+    n_looks: AtomicU32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Format {
+    Json,
+    /// An index in [`FORMATS`].
+    Other(usize),
+}
+
+impl Promise {
+    /// `ending` is the end of the template, `is_json` whether it promises JSON.
+    pub(super) fn new(ending: &str, is_json: bool) -> Promise {
+        let ending = ending.to_ascii_lowercase();
+        let other = || FORMATS.iter().position(|(name, ..)| ending.ends_with(name));
+        let format = if is_json { Some(Format::Json) } else { other().map(Format::Other) };
+        Promise { format, n_looks: AtomicU32::new(0) }
+    }
+
+    /// Warns of the first object that is not what its name promises, among the first objects of a run.
+    pub(super) fn check(&self, record: &Record, body: &[u8]) {
+        let Some(format) = self.format else { return };
+        if self.n_looks.load(Ordering::Relaxed) >= LOOKS {
+            return;
+        }
+        self.n_looks.fetch_add(1, Ordering::Relaxed);
+        let is_written_as_json = matches!(record.body, Body::Value(_));
+        if let Some(problem) = problem(format, body, is_written_as_json)
+            && self.n_looks.swap(LOOKS, Ordering::Relaxed) < LOOKS
+        {
+            warn!("{problem}");
+        }
+    }
+}
+
+fn problem(format: Format, body: &[u8], is_json: bool) -> Option<String> {
+    match format {
+        Format::Json if is_json || is_json_text(body) => None,
+        Format::Json => {
+            let packed = FORMATS.iter().find(|(_, _, magic)| body.starts_with(magic));
+            let (what, advice) = match packed {
+                Some((ending, what, _)) => {
+                    (format!("is {what}"), format!("End `key` with `{ending}` after `.json`"))
+                }
+                None => (
+                    "is not JSON".to_owned(),
+                    "Make JSON of the records with `to_json`, which rejects what is none, or end `key` with another name"
+                        .to_owned(),
+                ),
+            };
+            Some(format!(
+                "`key` ends as the name of JSON, and a record {what}: it is stored as it came in, and programs that go by \
+                 the name cannot read it. {advice}"
+            ))
+        }
+        Format::Other(index) => {
+            let (ending, what, magic) = FORMATS[index];
+            (!body.starts_with(magic)).then(|| {
+                format!(
+                    "`key` ends with `{ending}`, and a record is not {what}: it is stored as it came in, and programs that \
+                     go by the name cannot read it. This sink stores records as they are and compresses nothing: end `key` \
+                     with the name of what the records are, such as `.json`"
+                )
+            })
+        }
+    }
+}
+
+/// Whether a body is one JSON value, or several of them.
+fn is_json_text(body: &[u8]) -> bool {
+    let mut values = serde_json::Deserializer::from_slice(body).into_iter::<IgnoredAny>().peekable();
+    values.peek().is_some() && values.all(|value| value.is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem_of(ending: &str, is_json: bool, body: &[u8]) -> Option<String> {
+        problem(Promise::new(ending, is_json).format?, body, false)
+    }
+
+    #[test]
+    fn content_that_its_name_does_not_promise_is_a_problem_with_the_way_out() {
+        for (ending, is_json, body, part) in [
+            (".json", true, &b"NYA,1.5"[..], "`to_json`"),
+            (".json", true, b"", "is not JSON"),
+            (".jsonl", true, b"{\"a\":1}\n{", "is not JSON"),
+            (".json", true, b"\x1f\x8b\x08\x00", "End `key` with `.gz` after `.json`"),
+            (".json.gz", false, b"{\"a\":1}", "`.gz`, and a record is not gzip data"),
+            (".PARQUET", false, b"{\"a\":1}", "not a Parquet file"),
+        ] {
+            let found = problem_of(ending, is_json, body).expect(ending);
+            assert!(found.contains(part) && !found.contains("NYA"), "{found}");
+        }
+    }
+
+    #[test]
+    fn content_that_its_name_promises_is_none() {
+        for (ending, is_json, body) in [
+            (".json", true, &b"[1, 2]\n"[..]),
+            (".jsonl", true, b"{\"a\":1}\n{\"a\":2}\n"),
+            (".json.gz", false, b"\x1f\x8b\x08\x00"),
+            (".csv", false, b"NYA,1.5"),
+            ("", false, b"\x00"),
+        ] {
+            assert_eq!(problem_of(ending, is_json, body), None, "{ending}");
+        }
+        assert_eq!(unpacked_by_name("x.JSON.GZ"), Some(".gz"));
+        assert_eq!(unpacked_by_name(".json"), None);
+    }
+}
