@@ -91,10 +91,11 @@ fn stale_checkpoints_warning(data: &Path) -> Option<String> {
 /// The address of each server, one per line.
 pub(crate) fn addresses(bound: &Bound) -> String {
     format!(
-        "  Kafka              {}\n  S3, Glue, Athena   {}\n  stock API          {}",
+        "  Kafka              {}\n  S3, Glue, Athena   {}\n  stock API          {}\n  daily prices       {}, like Alpha Vantage",
         bound.kafka(),
         bound.aws_url(),
-        bound.api_url()
+        bound.api_url(),
+        bound.daily_api_url()
     )
 }
 

@@ -28,7 +28,7 @@ pub struct Settings {
     pub data: PathBuf,
     /// The ports of the services.
     pub ports: Ports,
-    /// The prices of the stock API: a CSV text with a header.
+    /// The prices of the stock APIs: a CSV text with a header.
     pub prices: &'static [u8],
 }
 
@@ -39,7 +39,7 @@ pub struct Ports {
     pub kafka: u16,
     /// S3, Glue and Athena.
     pub aws: u16,
-    /// The stock API.
+    /// The stock APIs.
     pub api: u16,
 }
 
@@ -116,6 +116,11 @@ impl Bound {
         format!("http://{}/prices", self.api.address)
     }
 
+    /// The address of the API that answers like Alpha Vantage.
+    pub fn daily_api_url(&self) -> String {
+        format!("http://{}/query", self.api.address)
+    }
+
     /// The variables for pipelines and AWS tools; they override what the user has set for another cloud.
     /// Checkpoints of this cloud are stored in its folder.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
@@ -130,6 +135,7 @@ impl Bound {
             ("AWS_SECRET_ACCESS_KEY", self.keys.secret_key.clone()),
             ("STOCKS_BUCKET", BUCKET.into()),
             ("STOCKS_API", self.api_url()),
+            ("STOCKS_DAILY_API", self.daily_api_url()),
             ("RUNNER_DATA_DIR", state.display().to_string()),
             ("AWS_ENDPOINT_URL_S3", self.aws_url()),
             ("AWS_ENDPOINT_URL_GLUE", self.aws_url()),

@@ -71,13 +71,18 @@ fn demo_runs_whole_flow_and_checks_count() {
 }
 
 #[test]
-fn demo_with_http_source_checks_count() {
+fn demo_shows_the_same_prices_from_the_file_and_from_the_api() {
     let env = TestEnv::new();
-    let outcome = env.run(["demo", "--records", "120", "--rate", "400", "--source", "http"]);
-    outcome.assert_code(0).assert_says(&[
+    let demo = |source| env.run(["demo", "--records", "600", "--rate", "2000", "--source", source]);
+    let (csv, http) = (demo("csv"), demo("http"));
+    csv.assert_code(0).assert_says(&["source stocks (csv): "]);
+    http.assert_code(0).assert_says(&[
         "source stocks (http): ",
-        "The counts match: 120 records written, 120 rows in the table.",
+        "an API like Alpha Vantage",
+        "The counts match: 600 records written, 600 rows in the table.",
     ]);
+    assert!(http.stdout.contains("│ IXIC  ┆  100 "), "{}", http.stdout);
+    assert_eq!(csv.stdout, http.stdout);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod auth;
 mod connect;
+mod large;
 mod polled;
 
 use std::sync::Mutex;

@@ -13,6 +13,8 @@
 #[allow(dead_code, reason = "the benchmarks share it")]
 mod support;
 
+/// The producers in `pipelines/apis` against servers that answer like their APIs.
+mod apis;
 /// The policies in docs/aws against the calls of the plugins.
 mod aws_policies;
 /// Bad records: exit code and log.

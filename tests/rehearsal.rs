@@ -137,7 +137,9 @@ fn mistake_in_a_test_is_shown_at_its_place() {
 #[test]
 fn stock_pipelines_pass_their_own_tests() {
     let mut env = TestEnv::new();
-    env.set("STOCKS_BUCKET", "my-lake").set("STOCKS_API", "http://127.0.0.1:1");
+    env.set("STOCKS_BUCKET", "my-lake")
+        .set("STOCKS_API", "http://127.0.0.1:1")
+        .set("STOCKS_DAILY_API", "http://127.0.0.1:1");
     for api in ["ALPHAVANTAGE", "EODHD", "FINNHUB", "FRED", "MARKETSTACK", "POLYGON", "TIINGO"] {
         env.set(&format!("{api}_KEY"), "key");
     }

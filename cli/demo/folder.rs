@@ -10,9 +10,10 @@ use crate::env_file::{self, Wins};
 use crate::local;
 
 /// The stock pipelines and their data, copied from the repository.
-const FILES: [(&str, &[u8]); 4] = [
+const FILES: [(&str, &[u8]); 5] = [
     ("pipelines/producer.toml", include_bytes!("../../pipelines/producer.toml")),
     ("pipelines/producer-http.toml", include_bytes!("../../pipelines/producer-http.toml")),
+    ("pipelines/apis/local.toml", include_bytes!("../../pipelines/apis/local.toml")),
     ("pipelines/consumer.toml", include_bytes!("../../pipelines/consumer.toml")),
     ("pipelines/data/stocks.csv", local::PRICES),
 ];
@@ -58,10 +59,7 @@ impl Folder {
     }
 
     pub(super) fn producer(&self, source: DemoSource) -> PathBuf {
-        self.path.join(match source {
-            DemoSource::Csv => "pipelines/producer.toml",
-            DemoSource::Http => "pipelines/producer-http.toml",
-        })
+        self.path.join("pipelines").join(producer_name(source))
     }
 
     pub(super) fn consumer(&self) -> PathBuf {
@@ -101,38 +99,58 @@ impl Folder {
     }
 
     /// Commands to try after the demo.
-    pub(super) fn next_steps(&self) -> String {
+    pub(super) fn next_steps(&self, source: DemoSource) -> String {
         let runner = std::env::args().next().unwrap_or_else(|| "runner".into());
+        let producer = producer_name(source);
         let (first, data, pipelines) = if self.is_kept {
             let path = self.path.display();
             let look = format!("look around        the objects are in {path}/cloud/s3");
             (look, format!("'{path}/cloud'"), format!("'{path}/pipelines'"))
         } else if Path::new(FILES[0].0).is_file() {
-            let read =
-                "look around        the pipelines are pipelines/producer.toml and pipelines/consumer.toml";
-            (read.to_owned(), "cloud".into(), "pipelines".into())
+            let read = format!(
+                "look around        the pipelines are pipelines/{producer} and pipelines/consumer.toml"
+            );
+            (read, "cloud".into(), "pipelines".into())
         } else {
             let keep = format!(
                 "keep the data      {runner} demo --keep demo keeps the files and objects for the next steps"
             );
             (keep, "demo/cloud".into(), "demo/pipelines".into())
         };
-        let files = format!("{pipelines}/producer.toml {pipelines}/consumer.toml");
+        let swap = match source {
+            DemoSource::Csv => {
+                format!("{runner} demo --source http reads the same prices from {}", name(DemoSource::Http))
+            }
+            DemoSource::Http => {
+                format!("{runner} demo --source csv reads the same prices from {}", name(DemoSource::Csv))
+            }
+        };
+        let files = format!("{pipelines}/{producer} {pipelines}/consumer.toml");
+        let stock_files = format!("{pipelines}/producer.toml {pipelines}/consumer.toml");
         format!(
             "\nNext steps\n  {first}\n  \
              keep it running    {runner} local --write-env local.env --data {data}\n  \
              use it             STOCKS_RATE=100 {runner} run --env-file local.env {files}\n  \
-             swap the source    {runner} demo --source http: the same pipelines, reading from an HTTP API\n  \
+             swap the source    {swap}:\n                     \
+             {pipelines}/apis/local.toml has another source block, and a `select` behind it\n  \
              edit a pipeline    {runner} plugins lists the plugins; {runner} validate FILE reports errors\n  \
-             go to the cloud    run `aws configure`, then the same files with\n                     \
-             KAFKA_BOOTSTRAP_SERVERS=HOST:9092 STOCKS_BUCKET=NAME {runner} run {files}"
+             go to the cloud    run `aws configure`, then the stock files with\n                     \
+             KAFKA_BOOTSTRAP_SERVERS=HOST:9092 STOCKS_BUCKET=NAME {runner} run {stock_files}"
         )
     }
 }
 
-pub(super) fn source_name(source: DemoSource) -> &'static str {
+/// The pipeline file of the producer.
+fn producer_name(source: DemoSource) -> &'static str {
+    match source {
+        DemoSource::Csv => "producer.toml",
+        DemoSource::Http => "apis/local.toml",
+    }
+}
+
+pub(super) fn name(source: DemoSource) -> &'static str {
     match source {
         DemoSource::Csv => "a CSV file",
-        DemoSource::Http => "an HTTP API",
+        DemoSource::Http => "an API like Alpha Vantage",
     }
 }

@@ -53,7 +53,7 @@ fn run(arguments: &DemoArguments, common: &Common, bars: MultiProgress) -> Resul
         if let Ok(Exit::Done) = result
             && !shutdown.stop.is_cancelled()
         {
-            print_message(&folder.next_steps());
+            print_message(&folder.next_steps(arguments.source));
         }
         result
     });
@@ -76,7 +76,7 @@ async fn stages(
             "{} stock prices, {} per second: {} → Kafka → one S3 object per record",
             count(arguments.records.into()),
             count(arguments.rate.into()),
-            folder::source_name(arguments.source),
+            folder::name(arguments.source),
         ),
     );
     let (producer, consumer) = (folder.producer(arguments.source), folder.consumer());

@@ -9,10 +9,13 @@ use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, Request};
 
 use super::answer;
+use crate::support::stocks::SplitMix;
 use crate::support::{TestEnv, amount, wait_until};
 
-/// A row is added this often.
+/// A row is added this often to what is polled many times a second.
 const GROWTH: Duration = Duration::from_millis(200);
+/// What is polled every second grows this often.
+const SLOW_GROWTH: Duration = Duration::from_millis(900);
 
 /// Rows that a kill may repeat: those of the second before it, when the checkpoint was written last, and what
 /// was in flight.
@@ -64,10 +67,10 @@ fn parameter(request: &Request, name: &str) -> usize {
     found.map_or(0, |(_, value)| value.parse().expect("a number"))
 }
 
-/// A list with one row more every 200 ms, as three endpoints give it.
-async fn growing_api(started: Instant) -> MockServer {
+/// A list with one row more every `growth`, as three endpoints give it.
+async fn growing_api(started: Instant, growth: Duration) -> MockServer {
     let server = MockServer::builder().start().await;
-    let n_rows = move || (started.elapsed().as_millis() / GROWTH.as_millis()) as usize + 1;
+    let n_rows = move || (started.elapsed().as_millis() / growth.as_millis()) as usize + 1;
     let row = |t: usize| json!({"t": t + 1});
     let whole = move |_: &Request| answer((0..n_rows()).map(row).collect::<Vec<Value>>());
     Mock::given(path("/whole")).respond_with(whole).mount(&server).await;
@@ -104,7 +107,7 @@ fn n_lines(env: &TestEnv, file: &str) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn polled_rows_survive_kills_and_are_not_repeated_by_polls() {
     let started = Instant::now();
-    let server = growing_api(started).await;
+    let server = growing_api(started, GROWTH).await;
     let env = TestEnv::new();
     env.write("polled.toml", PIPELINE.replace("SERVER", &server.uri()));
     let n_kills = amount("RUNNER_KILLS", 6, 60) as usize;
@@ -118,16 +121,45 @@ async fn polled_rows_survive_kills_and_are_not_repeated_by_polls() {
         drop(run.wait(Duration::from_mins(1)));
     }
     env.run(["run", "polled.toml", "--for", "3s"]).assert_code(0);
+    assert_every_row(&env, n_kills, AT_MOST_REPEATED);
+}
+
+/// Fails the test if a row is missing, or if more rows are repeated than so many kills explain.
+fn assert_every_row(env: &TestEnv, n_kills: usize, at_most_repeated: usize) {
     for (file, n_symbols) in [("whole.jsonl", 1), ("paged.jsonl", 1), ("since.jsonl", 2)] {
-        let counts = counts(&env, file);
+        let counts = counts(env, file);
         let newest = counts.keys().map(|(_, t)| *t).max().expect("rows");
         // The last row may have come to one symbol only.
         assert!(counts.len() as u64 + 1 >= newest * n_symbols, "{file}: a row is missing: {counts:?}");
         let n_repeated: usize = counts.values().map(|count| count - 1).sum();
-        let allowed = n_kills * AT_MOST_REPEATED * n_symbols as usize;
+        eprintln!("{file}: {} rows, {n_kills} kills, {n_repeated} rows repeated", counts.len());
+        let allowed = n_kills * at_most_repeated * n_symbols as usize;
         assert!(n_repeated <= allowed, "{file}: {n_repeated} rows repeated by {n_kills} stops: {counts:?}");
         assert!(counts.values().all(|count| *count <= n_kills), "{file}: {counts:?}");
     }
+}
+
+/// `RUNNER_POLL_SECONDS` sets its length (20, with `RUNNER_LONG` 600). A kill repeats the row that was in flight.
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoint_polled_every_second_under_kills_shows_each_row_once() {
+    let length = Duration::from_secs(amount("RUNNER_POLL_SECONDS", 20, 600));
+    let started = Instant::now();
+    let server = growing_api(started, SLOW_GROWTH).await;
+    let env = TestEnv::new();
+    env.write("polled.toml", PIPELINE.replace("SERVER", &server.uri()).replace("50ms", "1s"));
+    let mut random = SplitMix(17);
+    let mut n_kills = 0;
+    while started.elapsed() < length {
+        let run = env.start(["run", "polled.toml"]);
+        // Any moment between two polls is as likely as another.
+        let killed_at = Instant::now() + Duration::from_millis(1_500 + random.next() % 4_000);
+        wait_until("the moment of the kill", Duration::from_mins(1), || Instant::now() > killed_at);
+        run.signal(Signal::SIGKILL);
+        drop(run.wait(Duration::from_mins(1)));
+        n_kills += 1;
+    }
+    env.run(["run", "polled.toml", "--for", "3s"]).assert_code(0);
+    assert_every_row(&env, n_kills, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -72,7 +72,7 @@ fn decimals(number: f64, at_most: usize) -> String {
 }
 
 /// The date `days` days after 1970-01-01, with Howard Hinnant's `civil_from_days`.
-fn date(days: u32) -> String {
+pub fn date(days: u32) -> String {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

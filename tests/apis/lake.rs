@@ -1,0 +1,54 @@
+//! One table in the lake, filled from the CSV file and from every API.
+
+use super::{APIS, DAYS, market, set_keys};
+use crate::support::TestEnv;
+use crate::support::cloud::Cloud;
+use crate::support::flow::stock_pipeline;
+use crate::support::stocks::stocks_csv;
+use market::{Market, Today};
+
+const N_CSV_ROWS: usize = 120;
+const TABLE: &str = "stockmarket_project";
+
+/// The rows of a query, as CSV.
+fn query(env: &TestEnv, sql: &str) -> String {
+    let outcome = env.run(["query", "--database", "realtime-de-db", "--format", "csv", sql]);
+    outcome.assert_code(0);
+    outcome.stdout
+}
+
+#[test]
+fn one_query_counts_every_row_of_the_csv_file_and_of_all_apis() {
+    let opened = Today { n_days: DAYS[0], is_newest_first: false, is_weekend: false, n_refusals: 0 };
+    let (market, mut env) = (Market::open(opened), TestEnv::new());
+    let cloud = Cloud::start(&env, &[]);
+    cloud.configure(&mut env);
+    set_keys(&mut env);
+    let csv = env.write("stocks.csv", stocks_csv(N_CSV_ROWS, 7)).display().to_string();
+    env.set("STOCKS_CSV", csv)
+        .set("STOCKS_RATE", "1000000")
+        .set("STOCKS_LIMIT", "1000")
+        .set("STOCKS_STOP", "at_end");
+    env.write("producer.toml", stock_pipeline("producer.toml"));
+    env.write("consumer.toml", stock_pipeline("consumer.toml"));
+    let types = "SELECT column_name, data_type FROM information_schema.columns \
+                 WHERE table_name = 'stockmarket_project' ORDER BY column_name";
+
+    env.run(["run", "producer.toml"]).assert_code(0);
+    env.run(["run", "consumer.toml"]).assert_code(0);
+    let types_of_csv = query(&env, types);
+    assert_eq!(types_of_csv.lines().count(), 1 + 9, "{types_of_csv}");
+    for api in APIS {
+        // Its name and that of its source are those of the file that read the CSV.
+        env.write("producer.toml", api.pipeline(&market.url()));
+        env.run(["run", "producer.toml"]).assert_code(0);
+    }
+    env.run(["run", "consumer.toml"]).assert_code(0);
+
+    let n_rows = N_CSV_ROWS + APIS.iter().map(|api| api.rows(DAYS[0]).len()).sum::<usize>();
+    let counts = format!("SELECT count(*), count(index), count(date), count(close) FROM {TABLE}");
+    let counts = query(&env, &counts);
+    let counts = counts.lines().nth(1).expect("a row");
+    assert_eq!(counts, [n_rows; 4].map(|n| format!("\"{n}\"")).join(","));
+    assert_eq!(query(&env, types), types_of_csv);
+}
