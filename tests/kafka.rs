@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use rdkafka::producer::BaseRecord;
 use runner_needs::needs;
 
-use crate::support::kafka::{Broker, free_port};
+use crate::support::kafka::{Broker, free_ports};
 use crate::support::{TestEnv, report, wait_until};
 
 const SOON: Duration = Duration::from_secs(120);
@@ -166,7 +166,8 @@ fn topic_copy_keeps_tombstones_keys_headers_and_timestamps() {
 
 #[test]
 fn unreachable_broker_is_retried_then_exits_69() {
-    let address = format!("127.0.0.1:{}", free_port());
+    let [port] = free_ports();
+    let address = format!("127.0.0.1:{port}");
     let env = producer(&format!("bootstrap_servers = \"{address}\"\ntopic = \"t\""));
     let started = Instant::now();
     env.run(["run", "producer.toml"]).assert_code(69).assert_says(&[
@@ -180,7 +181,8 @@ fn unreachable_broker_is_retried_then_exits_69() {
 #[needs(java)]
 #[test]
 fn unreachable_advertised_listener_is_shown_with_both_addresses() {
-    let told = format!("127.0.0.1:{}", free_port());
+    let [port] = free_ports();
+    let told = format!("127.0.0.1:{port}");
     let listener = format!("PLAINTEXT://{told}");
     let broker = Broker::start_with(&[("advertised.listeners", &listener)]);
     let env = producer(&format!("bootstrap_servers = \"{}\"\ntopic = \"t\"", broker.bootstrap()));

@@ -13,7 +13,7 @@ use jars::Jars;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use server::Server;
-pub use server::free_port;
+pub use server::free_ports;
 pub use topics::StoredRecord;
 
 use super::proxy::Proxy;
@@ -138,7 +138,7 @@ impl Broker {
 
     fn start_kraft(jars: &Jars, settings: &[(&str, &str)]) -> Broker {
         let folder = tempfile::tempdir().expect("a folder for the broker");
-        let (port, controller, second) = (free_port(), free_port(), free_port());
+        let [port, controller, second] = free_ports();
         let mut file = format!(
             "process.roles=broker,controller\nnode.id=1\n\
              listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
@@ -171,7 +171,7 @@ impl Broker {
 
     fn start_zookeeper(jars: &Jars) -> Broker {
         let folder = tempfile::tempdir().expect("a folder for the broker");
-        let (port, zookeeper) = (free_port(), free_port());
+        let [port, zookeeper] = free_ports();
         let file = format!(
             "dataDir={}\nclientPort={zookeeper}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n",
             folder.path().join("zookeeper").display()

@@ -69,9 +69,10 @@ pub fn log(name: &str, folder: &Path) -> String {
     lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
-/// A port that was free a moment ago. Another process may take it before the
-/// server does; then the caller must try again.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("binding a free port");
-    listener.local_addr().expect("the address of a bound socket").port()
+/// Different ports that were free a moment ago. Another process may take one before the server does; then the caller
+/// must try again.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    // All are held at once: a port that is given back may be given out again.
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("binding a free port"));
+    listeners.map(|listener| listener.local_addr().expect("the address of a bound socket").port())
 }
