@@ -122,6 +122,6 @@ fn daily_series_answers_errors_and_its_limit_with_status_200() {
     assert!((0..daily::PER_SECOND).all(|_| limit.allows(now)));
     assert!(!limit.allows(now) && limit.allows(now + Duration::from_secs(1)));
     let uri = "/query?function=TIME_SERIES_DAILY&symbol=NYA&apikey=any";
-    let answers = (0..daily::PER_SECOND).map(|_| ask(&stocks, uri).1);
-    assert!(answers.last().unwrap()["Note"].is_string(), "five of these were errors, and counted");
+    let mut answers = (0..daily::PER_SECOND).map(|_| ask(&stocks, uri).1);
+    assert!(answers.any(|answer| answer["Note"].is_string()), "the five errors counted too");
 }
