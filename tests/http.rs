@@ -3,6 +3,7 @@
 mod auth;
 mod connect;
 mod large;
+mod misleading;
 mod polled;
 
 use std::sync::Mutex;

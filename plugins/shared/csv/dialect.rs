@@ -27,6 +27,8 @@ pub(crate) struct Dialect {
     pub(crate) fills_missing_cells: bool,
     /// The encoding that the text had before it became UTF-8, for messages.
     pub(crate) encoding: &'static str,
+    /// What messages put before the name of an option, such as `csv.`.
+    pub(crate) prefix: &'static str,
 }
 
 impl Default for Dialect {
@@ -42,6 +44,7 @@ impl Default for Dialect {
             drops_extra_cells: false,
             fills_missing_cells: false,
             encoding: "UTF-8",
+            prefix: "",
         }
     }
 }

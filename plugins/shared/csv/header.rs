@@ -77,10 +77,12 @@ pub(crate) fn column_names(row: &[u8], quoted: bool, dialect: &Dialect) -> Resul
 
 /// What to do about text that is not in the expected encoding.
 pub(super) fn encoding_advice(dialect: &Dialect) -> &'static str {
-    if dialect.encoding == "UTF-8" {
-        "set `encoding`, such as encoding = \"windows-1252\", or convert the file with `iconv -t UTF-8`"
-    } else {
-        "check `encoding`"
+    match (dialect.encoding, dialect.prefix) {
+        ("UTF-8", "") => {
+            "set `encoding`, such as encoding = \"windows-1252\", or convert the file with `iconv -t UTF-8`"
+        }
+        ("UTF-8", _) => "set `encoding`, such as encoding = \"windows-1252\"",
+        _ => "check `encoding`",
     }
 }
 

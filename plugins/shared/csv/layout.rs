@@ -313,6 +313,23 @@ impl RowLayout {
         (self.n_cells() > 1 && is_count(row)).then_some(OtherLine::Count)
     }
 
+    /// Whether a line is not a row. `texts` is a buffer.
+    pub(super) fn is_another_line(&self, row: &[u8], quoted: bool, texts: &mut CellTexts) -> bool {
+        let header = &self.header_row;
+        // A plain cell is a part of its row as it is.
+        let may_be_header = row.len() >= header.n_bytes()
+            && header.cell(0).is_some_and(|cell| {
+                !self.dialect.grammar.is_plain()
+                    || cell.contains(&b'"')
+                    || memchr::memmem::find(row, cell).is_some()
+            });
+        if !may_be_header && !is_count(row) {
+            return false;
+        }
+        texts.read(row, quoted, &self.dialect);
+        self.other_line(row, texts).is_some()
+    }
+
     /// A cheap look at a row whose texts have `n_bytes`.
     fn may_be_another_line(&self, row: &[u8], n_bytes: usize) -> bool {
         n_bytes == self.header_row.n_bytes() || is_count(row)

@@ -1,13 +1,15 @@
 //! CSV parsing: rows, cells, and the types of columns.
 //!
 //! `scan` and `grammar` divide text into rows and cells, `types`, `number` and `inference` are about column
-//! types, `layout` combines them, and `document` reads a whole CSV text in memory.
+//! types, `layout` combines them, and `document` reads a whole CSV text in memory. `encoding` turns other
+//! encodings into UTF-8.
 
 mod blanks;
 mod cells;
 mod characters;
 mod dialect;
 mod document;
+mod encoding;
 mod grammar;
 mod header;
 mod header_row;
@@ -26,7 +28,8 @@ mod types_option;
 
 pub(crate) use characters::{Comment, Delimiter, Escape, Mark, Quote};
 pub(crate) use dialect::Dialect;
-pub(crate) use document::DocumentReader;
+pub(crate) use document::{Document, DocumentReader};
+pub(crate) use encoding::{TextEncoding, Transcoder};
 pub(crate) use header::{BYTE_ORDER_MARK, column_names, unknown_column};
 pub(crate) use header_warnings::{Header, wider_rows};
 pub(crate) use inference::Inference;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::characters::{Comment, Delimiter, Escape, Mark, Quote};
 use super::dialect::Dialect;
+use super::encoding::TextEncoding;
 use super::grammar::Grammar;
 use super::header::duplicate;
 use super::number::NumberFormat;
@@ -58,6 +59,11 @@ pub(crate) struct DialectOptions {
     /// Whether blanks at both ends of names and cells are removed, inside quotes as well.
     #[serde(default)]
     pub(crate) trim: bool,
+    /// The encoding of the text, whatever the server declares: a label of the WHATWG encoding standard such as
+    /// `"windows-1252"`, or `"auto"` for UTF-8. A byte order mark takes precedence. Default: what the server
+    /// declares, else UTF-8. Bytes that are not valid in it reject their row.
+    #[serde(default)]
+    pub(crate) encoding: Option<TextEncoding>,
     /// What happens to a row with more cells than there are columns: `"reject"`, or `"drop"` ignores the
     /// cells after the last column.
     #[serde(default)]
@@ -90,6 +96,7 @@ impl Default for DialectOptions {
             decimal: Mark::default(),
             thousands: None,
             trim: false,
+            encoding: None,
             extra_cells: ExtraCells::default(),
             missing_cells: MissingCells::default(),
         }
@@ -98,7 +105,7 @@ impl Default for DialectOptions {
 
 impl DialectOptions {
     /// The dialect. Errors name an option with `prefix` before it, such as `csv.`.
-    pub(crate) fn dialect(self, prefix: &str) -> Result<Dialect> {
+    pub(crate) fn dialect(self, prefix: &'static str) -> Result<Dialect> {
         let error = |option: &str, message: String| OptionError::new(format!("{prefix}{option}"), message);
         let delimiter = self.delimiter.0;
         if !self.header && self.columns.is_empty() {
@@ -134,7 +141,8 @@ impl DialectOptions {
             numbers: NumberFormat { decimal: self.decimal.0, thousands },
             drops_extra_cells: self.extra_cells == ExtraCells::Drop,
             fills_missing_cells: self.missing_cells == MissingCells::Null,
-            encoding: "UTF-8",
+            encoding: self.encoding.unwrap_or_default().name(),
+            prefix,
         })
     }
 }

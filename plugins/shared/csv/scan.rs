@@ -142,6 +142,16 @@ impl<'a> Rows<'a> {
     pub(crate) fn new(bytes: &'a [u8], grammar: &'a Grammar, line: u64) -> Self {
         Rows { rest: bytes, grammar, line }
     }
+
+    /// What follows the last row that was taken.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The physical line on which that begins.
+    pub(super) fn line(&self) -> u64 {
+        self.line
+    }
 }
 
 impl<'a> Iterator for Rows<'a> {

@@ -2,7 +2,7 @@
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
-use super::encoding::TextEncoding;
+use crate::shared::csv::TextEncoding;
 
 /// How many bytes are looked at for UTF-16.
 const SAMPLE: usize = 64;

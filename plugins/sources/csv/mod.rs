@@ -2,7 +2,6 @@
 
 mod change_guard;
 mod columns;
-mod encoding;
 mod file_kind;
 mod files;
 mod guessed_encoding;
@@ -31,7 +30,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use self::encoding::TextEncoding;
 use self::input::STANDARD_INPUT;
 use self::options::{NewColumns, Paths, paths_schema};
 use self::position::{PositionAfter, SharedPositions};
@@ -40,7 +38,7 @@ use self::settings::Settings;
 use self::text::ReadAs;
 use crate::shared::compression::Compression;
 use crate::shared::csv::{
-    Comment, Delimiter, Dialect, DialectOptions, Escape, ExtraCells, Mark, MissingCells, Quote, Types,
+    Comment, Delimiter, DialectOptions, Escape, ExtraCells, Mark, MissingCells, Quote, TextEncoding, Types,
     default_null_values, default_true, types_schema,
 };
 
@@ -187,6 +185,7 @@ impl CsvConfig {
             decimal: self.decimal,
             thousands: self.thousands,
             trim: self.trim,
+            encoding: Some(self.encoding),
             extra_cells: self.extra_cells,
             missing_cells: self.missing_cells,
         };
@@ -200,7 +199,7 @@ impl CsvConfig {
         if is_stream && self.follow {
             return Err(OptionError::new("follow", "standard input is read until its end in any case"));
         }
-        let dialect = Dialect { encoding: self.encoding.name(), ..options.dialect("")? };
+        let dialect = options.dialect("")?;
         Ok(Settings {
             patterns: self.path.0,
             dialect: Arc::new(dialect),

@@ -8,10 +8,10 @@ use runner_core::{ColumnType, Name};
 use tracing::{info, warn};
 
 use super::columns::{Columns, check_declared, inferred};
-use super::encoding::TextEncoding;
 use super::header::{EmptyFile, Opened, open_after_header};
 use super::position::Cursor;
 use super::settings::Settings;
+use crate::shared::csv::TextEncoding;
 use crate::shared::csv::{Header, Inference, Next, Types, next_row, wider_rows};
 
 /// How many rows are examined where no types are inferred from them.

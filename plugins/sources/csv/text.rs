@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result, bail};
 use encoding_rs::Encoding;
 use runner_core::Name;
 
-use super::encoding::{TextEncoding, Transcoder};
 use super::file_kind::{MIN_START, START, other_compression, other_kind};
 use super::guessed_encoding::misread;
 use crate::shared::compression::Compression;
+use crate::shared::csv::{TextEncoding, Transcoder};
 
 /// How files are read.
 #[derive(Clone, Copy, Debug, Default)]

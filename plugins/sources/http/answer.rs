@@ -1,14 +1,17 @@
 //! Decodes a response, and explains one that cannot be decoded.
 
 use anyhow::anyhow;
+use reqwest::StatusCode;
 use runner_core::ByteSize;
 use serde::de::IgnoredAny;
 use tracing::warn;
 
+use super::binary;
 use super::client::Response;
 use super::codec::Codec;
 use super::decode::{Items, Unreadable};
 use super::error::{Answered, HttpError};
+use super::hints::Hint;
 use super::notes::{self, Note};
 use super::source::Http;
 
@@ -24,9 +27,12 @@ impl Http {
         let settings = &self.settings;
         let decoded = match settings.codec {
             _ if response.has_no_records() => return Ok(Items::none()),
-            Codec::Ndjson | Codec::Csv if is_blank => return Ok(Items::none()),
+            Codec::Ndjson | Codec::Csv if is_blank => Ok(Items::none()),
             Codec::Ndjson | Codec::Csv if is_web_page(response) => {
                 Err(Unreadable::Unexpected("the response is a web page".into()))
+            }
+            _ if let Some(what) = binary::of_bytes(body) => {
+                Err(Unreadable::Unexpected(format!("the response is {what}")))
             }
             Codec::Csv if is_json(response) => Err(Unreadable::Unexpected("expected CSV, got JSON".into())),
             Codec::Csv if notes::of_text(body).is_some() => {
@@ -40,11 +46,17 @@ impl Http {
             }
             Codec::Json => Items::of_json(body, &settings.records, self.position.offset > 0, url()),
             Codec::Ndjson => Items::of_ndjson(body, url()),
-            Codec::Csv => Items::of_csv(body, &mut self.csv_reader, settings.source_name),
+            Codec::Csv => {
+                Items::of_csv(body, &mut self.csv_reader, settings.source_name, response.is_delimited)
+            }
         };
+        match self.note_of(response, &decoded) {
+            Some(Note::Empty) => return Ok(Items::none()),
+            Some(note) => return Err(self.note_error(response, note)),
+            None => {}
+        }
         match decoded {
             Ok(items) => {
-                self.refuse_note(response, &items)?;
                 self.refuse_large_value(response, &items)?;
                 Ok(items)
             }
@@ -52,26 +64,43 @@ impl Http {
         }
     }
 
-    /// Fails if the only record is an error or a rate limit.
-    fn refuse_note(&self, response: &Response, items: &Items) -> Result<(), HttpError> {
-        let is_one = match items {
-            Items::One { .. } => self.settings.records.is_root(),
-            Items::Lines { .. } => items.len() == 1,
-            _ => false,
-        };
+    /// What the response says if it holds no record, or one alone.
+    fn note_of(&self, response: &Response, decoded: &Result<Items, Unreadable>) -> Option<Note> {
         // With `responses`, the user has said what an error looks like.
-        if !is_one || self.client.responses.is_some() {
-            return Ok(());
+        if self.client.responses.is_some() {
+            return None;
         }
-        let title = &response.title;
-        let excerpt = self.client.response_body(&response.body);
-        match notes::of_json(&response.body) {
-            None => Ok(()),
-            Some(Note::RateLimit) => Err(self.limit_error(response)),
-            Some(Note::Error) => Err(HttpError::FatalUntilSuccess(anyhow!(
+        let is_accepted = response.status == StatusCode::ACCEPTED;
+        match decoded {
+            Ok(Items::Elements { n_left: 0, .. }) => {
+                let has_error = notes::has_error(&response.body);
+                has_error.then_some(notes::of_json(&response.body)).flatten()
+            }
+            Ok(Items::One { .. }) if !self.settings.records.is_root() => None,
+            Ok(Items::Lines { .. }) if decoded.as_ref().is_ok_and(|lines| lines.len() > 1) => None,
+            Ok(Items::Elements { .. } | Items::Rows(_)) => None,
+            _ if is_accepted => Some(Note::Pending),
+            Err(Unreadable::Truncated(_)) => None,
+            _ => notes::of_json(&response.body),
+        }
+    }
+
+    /// The error for a response that is a note.
+    fn note_error(&self, response: &Response, note: Note) -> HttpError {
+        let Response { title, status, headers, body, .. } = response;
+        let excerpt = self.client.response_body(body);
+        match note {
+            Note::RateLimit => self.limit_error(response),
+            Note::Pending => {
+                let why = "the API has accepted the request and has no records yet";
+                let answered = Answered { title, status: *status, headers, body };
+                let error = || HttpError::transient(anyhow!("{title}: {why}{excerpt}"));
+                self.client.wait_error(&answered, why).unwrap_or_else(error)
+            }
+            Note::Error | Note::Empty => HttpError::FatalUntilSuccess(anyhow!(
                 "{title}: the response is an error, not a record; name such responses in `responses.fail`, \
                  `responses.retry` or `responses.empty`, or set `responses = {{}}` if it is a record{excerpt}"
-            ))),
+            )),
         }
     }
 
@@ -107,16 +136,33 @@ impl Http {
             "" => "no content type".to_owned(),
             content_type => redactor.text(content_type),
         };
+        let advice = match &unreadable {
+            _ if self.has_succeeded => {
+                ". Responses before it could be read: if this one is an error, name it in `responses.retry` or \
+                 `responses.fail`, and if it means that there are no more records, in `responses.empty`"
+                    .to_owned()
+            }
+            Unreadable::Missing { advice, .. } => [advice, &*self.advice(response)].concat(),
+            _ => self.advice(response),
+        };
         match unreadable {
+            Unreadable::Truncated(why) if response.body.trim_ascii().is_empty() => {
+                HttpError::transient(anyhow!(
+                    "{title} ({content_type}): {why}; if it means that there are no records, set \
+                     `responses = {{ empty = [{{ text = \"\" }}] }}`"
+                ))
+            }
             Unreadable::Truncated(why) => HttpError::transient(anyhow!("{title} ({content_type}): {why}")),
-            Unreadable::Unexpected(_) if is_limit(response) => self.limit_error(response),
-            Unreadable::Unexpected(why) => {
+            Unreadable::Unexpected(_) | Unreadable::Missing { .. } if is_limit(response) => {
+                self.limit_error(response)
+            }
+            Unreadable::Unexpected(why) | Unreadable::Missing { why, .. } => {
                 // It may contain keys of the response.
                 let why = redactor.text(&why);
-                let advice = self.advice(response);
                 let dot = if advice.ends_with('?') { "" } else { "." };
                 let excerpt = match self.client.excerpt(&response.body) {
                     excerpt if excerpt.is_empty() => excerpt,
+                    _ if binary::of_bytes(&response.body).is_some() => String::new(),
                     excerpt => format!("{dot} The response begins with {excerpt}"),
                 };
                 HttpError::FatalUntilSuccess(anyhow!("{title} ({content_type}): {why}{advice}{excerpt}"))
@@ -153,7 +199,7 @@ impl Http {
             && items.is_empty()
             && !body.is_empty()
             && !body.iter().any(|byte| b",;\t|\n".contains(byte));
-        if is_text && !std::mem::replace(&mut self.hinted.text, true) {
+        if is_text && self.hinted.add(Hint::Text) {
             warn!(
                 "{}: the response is a line of text without rows, taken as no records; if it means that there is \
                  nothing, name it in `responses.empty`, else in `responses.fail` or `responses.retry`, as in \

@@ -10,6 +10,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use runner_core::ByteSize;
 
 use super::error::{HttpError, without_url};
+use crate::shared::csv::Transcoder;
 
 /// From this size on, a body is decompressed and decoded on a thread of its own.
 const LARGE: usize = 1 << 20;
@@ -195,7 +196,17 @@ fn to_utf8(body: Vec<u8>, content_type: &str, fixed: Option<&'static Encoding>) 
             }
         },
     };
-    if encoding == UTF_8 { Ok(body.into()) } else { converted(&body, encoding) }
+    match fixed {
+        _ if encoding == UTF_8 => Ok(body.into()),
+        // What is not valid makes its row invalid, and not the whole response.
+        Some(encoding) => {
+            let mut text = Vec::with_capacity(body.len());
+            let read = Transcoder::new(&body[..], encoding).read_to_end(&mut text);
+            read.map_err(|error| Broken::Wrong(error.to_string()))?;
+            Ok(text.into())
+        }
+        None => converted(&body, encoding),
+    }
 }
 
 fn converted(body: &[u8], encoding: &'static Encoding) -> Result<Bytes, Broken> {
@@ -298,5 +309,16 @@ mod tests {
         assert_eq!(read_as(utf8.into(), &unknown).unwrap(), utf8);
         assert!(read_as(latin.clone(), &unknown).unwrap_err().contains("`klingon`"));
         assert!(read_as(latin, &json("a/b; charset=shift_jis")).unwrap_err().contains("not valid Shift_JIS"));
+    }
+
+    #[test]
+    fn given_encoding_wins_over_the_declared_one_and_marks_what_is_not_valid() {
+        let read = |body: &[u8], label: &str| {
+            let encoding = Encoding::for_label(label.as_bytes());
+            to_utf8(body.to_vec(), "text/csv; charset=utf-8", encoding).unwrap()
+        };
+        assert_eq!(read(b"a\nCaf\xE9\n", "windows-1252"), "a\nCafé\n");
+        assert_eq!(read(b"\xEF\xBB\xBFa\n\xC3\xA9\n", "windows-1252"), "a\né\n", "the mark takes precedence");
+        assert_eq!(read(b"a\nx\x81,\n\x93\xFA\n", "shift_jis"), &b"a\nx\xFF,\n\xE6\x97\xA5\n"[..]);
     }
 }

@@ -7,9 +7,10 @@ use anyhow::anyhow;
 use bytes::Bytes;
 use encoding_rs::Encoding;
 use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION, SET_COOKIE,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION,
+    SET_COOKIE, TRANSFER_ENCODING,
 };
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Method, StatusCode, Url, Version};
 use runner_core::Result;
 
 use super::auth::{Credentials, Signer};
@@ -101,6 +102,8 @@ pub(super) struct Response {
     pub(super) headers: HeaderMap,
     /// Decompressed, and without a byte order mark.
     pub(super) body: Bytes,
+    /// Whether its end is known other than by the end of the connection.
+    pub(super) is_delimited: bool,
     /// Whether `responses.empty` says that it contains no records.
     pub(super) is_empty: bool,
 }
@@ -294,6 +297,9 @@ impl Client {
         let status = response.status();
         let headers = response.headers().clone();
         let title = format!("{} returned {status}", self.describe(&method, &url));
+        let is_delimited = response.version() > Version::HTTP_11
+            || headers.contains_key(CONTENT_LENGTH)
+            || headers.contains_key(TRANSFER_ENCODING);
         let is_page = status.is_success() || status == StatusCode::NOT_MODIFIED;
         let body = if is_page {
             body::read(&title, response, self.max_answer, self.encoding).await?
@@ -316,7 +322,7 @@ impl Client {
             None if !is_page => return Err(self.status_error(&answered, &url)),
             None => {}
         }
-        Ok(Response { title, status, url, headers, body, is_empty })
+        Ok(Response { title, status, url, headers, body, is_delimited, is_empty })
     }
 
     /// The request for messages, redacted.

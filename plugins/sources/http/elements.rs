@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
-use runner_core::{Body, Name, Result};
+use runner_core::{Name, Result};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -227,13 +227,10 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<Arc<Element>>> {
     let what = || format!("reading the elements in {}", path.display());
     let bytes = std::fs::read(path).with_context(what)?;
     let source = Name::new(&path.display().to_string());
-    let (records, rejects) = DocumentReader::default().read(&bytes, source, 0, 0).with_context(what)?;
-    if let Some(reject) = rejects.into_iter().next() {
-        return Err(reject.reason).with_context(what);
-    }
-    let mut elements = Vec::with_capacity(records.len());
-    for record in records {
-        let Body::Row(row) = &record.body else { continue };
+    let rows = DocumentReader::default().open(&bytes.into(), source).with_context(what)?;
+    let mut elements = Vec::with_capacity(rows.len());
+    for row in rows {
+        let row = row.map_err(|bad| bad.reason).with_context(what)?;
         let names = row.header().columns().iter().map(|column| column.name.to_string());
         let cells = row.cells().map(|cell| Value::String(String::from_utf8_lossy(cell).trim().to_owned()));
         let fields: Vec<(String, Value)> = names.zip(cells).collect();

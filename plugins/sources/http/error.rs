@@ -116,7 +116,8 @@ impl Client {
         let excerpt = self.response_body(body);
         let asked = wait::asked(status, headers, SystemTime::now());
         let is_limit = matches!(status.as_u16(), 418 | 429)
-            || wait::is_exhausted(headers)
+            // The last request that is allowed may be for something that does not exist.
+            || status != StatusCode::NOT_FOUND && wait::is_exhausted(headers)
             || matches!(status.as_u16(), 402 | 403) && is_about_limit(&String::from_utf8_lossy(body));
         let what = match status {
             _ if !why.is_empty() => why,
@@ -131,6 +132,9 @@ impl Client {
         };
         let after = wait::in_words(asked.duration);
         let header = asked.header;
+        if asked.duration > wait::LONGEST && status == StatusCode::NOT_FOUND && why.is_empty() {
+            return None;
+        }
         if asked.duration > wait::LONGEST {
             return Some(HttpError::Fatal(anyhow!(
                 "{title}: {what}; the API asks to wait {after} (`{header}`), more than the hour that is accepted; \

@@ -35,6 +35,7 @@ impl ReadsFixture for Http {
             url: self.client.parts.endpoint.clone(),
             headers: HeaderMap::new(),
             body: body.into(),
+            is_delimited: true,
             is_empty,
         });
         let element = self.element_of(fixture);

@@ -1,5 +1,7 @@
 //! Warnings where a first run would mislead, each once per run, with the option that helps.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use tracing::warn;
 
@@ -12,12 +14,37 @@ use super::scan::Children;
 use super::source::Http;
 use crate::shared::json_paths::pointer_name;
 
+/// A warning that is given once in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Hint {
+    /// A line of text in place of CSV.
+    Text,
+    /// Other pages, which are not read. Examined once.
+    Pages,
+    Shape,
+    /// Errors beside records.
+    Errors,
+    /// Pages with the same records.
+    Overlap,
+    /// Options that end a walk and count something else.
+    Ends,
+    /// Records behind the end of a walk.
+    Missed,
+}
+
 /// Which warnings were given.
 #[derive(Debug, Default)]
-pub(super) struct Hinted {
-    pub(super) text: bool,
-    pages: bool,
-    shape: bool,
+pub(super) struct Hinted(HashSet<Hint>);
+
+impl Hinted {
+    pub(super) fn has(&self, hint: Hint) -> bool {
+        self.0.contains(&hint)
+    }
+
+    /// Adds a warning. Returns whether it is given for the first time.
+    pub(super) fn add(&mut self, hint: Hint) -> bool {
+        self.0.insert(hint)
+    }
 }
 
 /// Where APIs put the URL or the cursor of the next page.
@@ -58,7 +85,7 @@ const NEXT: [&str; 33] = [
 ];
 
 /// Where APIs say whether there is more.
-const HAS_MORE: [&str; 9] = [
+pub(super) const HAS_MORE: [&str; 9] = [
     "/has_more",
     "/hasMore",
     "/has_next",
@@ -71,7 +98,7 @@ const HAS_MORE: [&str; 9] = [
 ];
 
 /// Where APIs count all records.
-const TOTAL: [&str; 13] = [
+pub(super) const TOTAL: [&str; 13] = [
     "/total",
     "/count",
     "/total_count",
@@ -88,14 +115,26 @@ const TOTAL: [&str; 13] = [
 ];
 
 /// Where APIs count their pages.
-const PAGES: [&str; 9] = [
+pub(super) const PAGES: [&str; 21] = [
     "/pages",
     "/total_pages",
     "/totalPages",
+    "/last_page",
+    "/lastPage",
+    "/page_count",
+    "/pageCount",
+    "/num_pages",
+    "/numPages",
+    "/info/pages",
+    "/meta/pages",
     "/meta/total_pages",
+    "/meta/totalPages",
     "/meta/last_page",
+    "/meta/pagination/total_pages",
     "/pagination/pages",
     "/pagination/total_pages",
+    "/pagination/last_page",
+    "/paging/pages",
     "/page/totalPages",
     "/0/pages",
 ];
@@ -109,16 +148,19 @@ impl Http {
         }
         // Only the first response with records is examined, since this takes time.
         if self.settings.pagination.is_none()
-            && !std::mem::replace(&mut self.hinted.pages, true)
+            && self.hinted.add(Hint::Pages)
             && let Some((why, option)) = self.other_pages(response, items)
         {
             warn!("{}: {why}, and only this page is read; to read all pages set {option}", response.title);
         }
+        if !self.hinted.has(Hint::Errors) {
+            self.warn_of_errors(response);
+        }
         if !self.settings.is_shaped
-            && !self.hinted.shape
+            && !self.hinted.has(Hint::Shape)
             && let Some((why, option)) = self.odd_shape(items)
         {
-            self.hinted.shape = true;
+            self.hinted.add(Hint::Shape);
             warn!("{}: {why}; {option}", response.title);
         }
     }
@@ -132,18 +174,14 @@ impl Http {
             ));
         }
         let around = self.around_records(response)?;
-        let at = |path: &str| {
-            let pointer = Pointer::try_from(path.to_owned()).ok()?;
-            let Ok(Located::At(range)) = pointer.locate(around.as_bytes()) else { return None };
-            serde_json::from_str::<Value>(&around[range]).ok()
-        };
+        let at = |path: &str| around.at(path);
         for path in NEXT {
             let option = match at(path) {
                 Some(Value::String(next)) if next.starts_with("http") || next.starts_with(['/', '?']) => {
                     format!("`pagination = {{ type = \"next_url\", next = \"{path}\" }}`")
                 }
-                Some(Value::String(next)) if !next.is_empty() => cursor_option(path),
-                Some(Value::Number(_)) => cursor_option(path),
+                Some(Value::String(next)) if !next.is_empty() => self.cursor_option(path),
+                Some(Value::Number(_)) => self.cursor_option(path),
                 _ => continue,
             };
             return Some((format!("`{path}` names a next page"), option));
@@ -156,7 +194,7 @@ impl Http {
                 format!("{counted}, with `has_more = \"{path}\"`"),
             ));
         }
-        let number = |path: &&str| at(path).and_then(|value| value.as_u64());
+        let number = |path: &&str| around.number_at(path);
         let n_items = items.len() as u64;
         if let Some(path) = TOTAL.into_iter().find(|path| number(path).is_some_and(|total| total > n_items)) {
             let why = format!("`{path}` is greater than the {n_items} records of the response");
@@ -170,13 +208,46 @@ impl Http {
     }
 
     /// The response with an empty array in the place of the records.
-    fn around_records(&self, response: &Response) -> Option<String> {
-        let text = std::str::from_utf8(&response.body).ok()?;
-        let Ok(Located::At(range)) = self.settings.records.locate(text.as_bytes()) else { return None };
-        if self.settings.records.is_root() && text[range.clone()].starts_with('{') {
-            return Some(text.to_owned());
+    pub(super) fn around_records(&self, response: &Response) -> Option<Around> {
+        let body = &response.body;
+        let Ok(Located::At(range)) = self.settings.records.locate(body) else { return None };
+        let around = if self.settings.records.is_root() && body[range.start] == b'{' {
+            body.to_vec()
+        } else {
+            [&body[..range.start], b"[]", &body[range.end..]].concat()
+        };
+        Some(Around(String::from_utf8(around).ok()?))
+    }
+
+    fn cursor_option(&self, path: &str) -> String {
+        let place = if self.client.parts.body.is_some() {
+            "; if the API reads it in the body, with `in = \"body\"` and `param` as a JSON pointer into `body`"
+        } else {
+            ""
+        };
+        format!(
+            "`pagination = {{ type = \"cursor\", cursor = \"{path}\", param = \"…\" }}` with the parameter that takes \
+             it{place}"
+        )
+    }
+
+    /// Warns of records beside errors, as GraphQL returns them.
+    fn warn_of_errors(&mut self, response: &Response) {
+        if self.client.parts.body.is_none()
+            || self.client.responses.is_some()
+            || self.settings.records.is_root()
+        {
+            return;
         }
-        Some([&text[..range.start], "[]", &text[range.end..]].concat())
+        let errors = self.around_records(response).and_then(|around| around.at("/errors"));
+        if errors.is_some_and(|errors| errors.as_array().is_some_and(|errors| !errors.is_empty())) {
+            self.hinted.add(Hint::Errors);
+            warn!(
+                "{}: the response has records and `/errors`, so that records may be missing; to make it an error set \
+                 `responses = {{ fail = [\"/errors\"] }}`",
+                response.title
+            );
+        }
     }
 
     /// What is odd about the records, and what to do.
@@ -205,10 +276,22 @@ impl Http {
     }
 }
 
-fn cursor_option(path: &str) -> String {
-    format!(
-        "`pagination = {{ type = \"cursor\", cursor = \"{path}\", param = \"…\" }}` with the parameter that takes it"
-    )
+/// A response with an empty array in the place of the records.
+pub(super) struct Around(String);
+
+impl Around {
+    /// The value at a path.
+    pub(super) fn at(&self, path: &str) -> Option<Value> {
+        let pointer = Pointer::try_from(path.to_owned()).ok()?;
+        let Ok(Located::At(range)) = pointer.locate(self.0.as_bytes()) else { return None };
+        serde_json::from_str(&self.0[range]).ok()
+    }
+
+    /// The number at a path, which may also be written as a string.
+    pub(super) fn number_at(&self, path: &str) -> Option<u64> {
+        let value = self.at(path)?;
+        value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
+    }
 }
 
 /// The names of the members of an object, and whether each is an array; `None` if one is neither object nor array.

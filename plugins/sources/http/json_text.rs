@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
 use serde::de::IgnoredAny;
 
 use super::decode::Unreadable;
@@ -11,7 +10,7 @@ use super::scan::{self, ScanError};
 /// Checks that a line is JSON. The error contains the column.
 pub(super) fn check_line(line: &[u8]) -> Result<(), String> {
     if let Err(error) = std::str::from_utf8(line) {
-        return Err(format!("at column {}: it is not UTF-8", error.valid_up_to() + 1));
+        return Err(format!("at column {}: it is not UTF-8; {NOT_UTF8}", error.valid_up_to() + 1));
     }
     check_value(line).map_err(|(at, why)| format!("at column {}: {why}", at + 1))
 }
@@ -51,19 +50,32 @@ fn bare_message(error: &serde_json::Error) -> String {
 }
 
 /// Checks what surrounds the records, whose bounds are `range`; `NaN` is accepted there.
-pub(super) fn check_outside(text: &str, range: &Range<usize>) -> Result<(), Unreadable> {
-    let around = [&text[..range.start], "[]", &text[range.end..]].concat();
+pub(super) fn check_outside(bytes: &[u8], range: &Range<usize>) -> Result<(), Unreadable> {
+    let around = String::from_utf8([&bytes[..range.start], b"[]", &bytes[range.end..]].concat());
+    let around = around.map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        not_utf8(if at <= range.start { at } else { at + range.len() - 2 })
+    })?;
     if serde_json::from_str::<IgnoredAny>(&around).is_ok() {
         return Ok(());
     }
     let Err(error) = serde_json::from_str::<IgnoredAny>(&scan::without_nan(&around)) else { return Ok(()) };
     let at = offset(around.as_bytes(), &error);
     let at = if at <= range.start { at } else { at + range.len() - 2 };
-    Err(not_json(text, ScanError::Unexpected(at.min(text.len()))))
+    let found = ScanError::Unexpected(at.min(bytes.len()));
+    // What is said about the place needs the text before it only.
+    Err(not_json(&String::from_utf8_lossy(bytes), found))
+}
+
+/// What to do about text that is not UTF-8.
+pub(super) const NOT_UTF8: &str = "an API that writes another encoding must name it in its header `Content-Type`, as in `; charset=iso-8859-1`";
+
+fn not_utf8(at: usize) -> Unreadable {
+    Unreadable::Unexpected(format!("it is not UTF-8 at byte {at}; {NOT_UTF8}"))
 }
 
 /// The response as text, without a byte order mark.
-pub(super) fn text(bytes: &Bytes) -> Result<&str, Unreadable> {
+pub(super) fn text(bytes: &[u8]) -> Result<&str, Unreadable> {
     let body = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     std::str::from_utf8(body).map_err(|error| {
         let at = bytes.len() - body.len() + error.valid_up_to();
@@ -71,7 +83,7 @@ pub(super) fn text(bytes: &Bytes) -> Result<&str, Unreadable> {
             None => {
                 Unreadable::Truncated(format!("the response ends at byte {at}, in the middle of a character"))
             }
-            Some(_) => Unreadable::Unexpected(format!("it is not UTF-8 at byte {at}")),
+            Some(_) => not_utf8(at),
         }
     })
 }

@@ -3,11 +3,13 @@
 mod add;
 mod answer;
 mod auth;
+mod binary;
 mod body;
 mod client;
 mod codec;
 mod connect;
 mod decode;
+mod element_use;
 mod elements;
 mod emit;
 mod error;
@@ -22,6 +24,7 @@ mod next_page;
 mod notes;
 mod packed;
 mod page;
+mod page_checks;
 mod page_history;
 mod page_request;
 mod page_url;
@@ -81,7 +84,7 @@ use self::request_template::RequestTemplate;
 use self::responses::Responses;
 use self::source::{Http, Settings};
 use self::unchanged::Unchanged;
-use crate::shared::csv::{DialectOptions, DocumentReader};
+use crate::shared::csv::{DialectOptions, DocumentReader, TextEncoding};
 
 /// The maximum size of a response, which is kept in memory.
 const MAX_ANSWER: ByteSize = ByteSize::from_mib(256);
@@ -113,6 +116,7 @@ pagination = { type = "cursor", cursor = "/meta/next", param = "cursor" }
 #[serde(deny_unknown_fields)]
 struct HttpConfig {
     /// The URL of the API, `http://` or `https://`.
+    #[serde(deserialize_with = "one_url")]
     endpoint: String,
     /// The HTTP method.
     #[serde(default)]
@@ -195,6 +199,18 @@ struct HttpConfig {
     cookies: bool,
 }
 
+/// Reads `endpoint`.
+fn one_url<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(url) => Ok(url),
+        Value::Array(_) => Err(serde::de::Error::custom(
+            "one URL is expected; to ask for several elements set for_each = { symbol = [\"NYA\", \"IXIC\"] } and \
+             write `{{ symbol }}` into the path or the query of `endpoint`",
+        )),
+        _ => Err(serde::de::Error::custom("a URL such as \"https://api.example.com/prices\" is expected")),
+    }
+}
+
 fn thirty_seconds() -> HumanDuration {
     HumanDuration::from_secs(30)
 }
@@ -207,6 +223,7 @@ impl SourceConfig for HttpConfig {
 
 impl HttpConfig {
     fn source(mut self, context: &BuildContext) -> Result<Http> {
+        let encoding = self.csv.as_ref().and_then(|csv| csv.encoding).map(TextEncoding::encoding);
         let csv = self.csv_reader()?;
         let walks = self.walk_options(context)?;
         let mut endpoint = OptionErrors::with(self.check().err(), self.endpoint())?;
@@ -235,7 +252,7 @@ impl HttpConfig {
             rate_limiter: self.rate_limit.map(RateLimiter::new).transpose()?,
             tls: self.tls.map(|tls| tls.check(context)).transpose()?.unwrap_or_default(),
             keeps_cookies: self.cookies,
-            encoding: None,
+            encoding,
             max_answer: self.max_answer.unwrap_or(MAX_ANSWER).as_usize(),
             has_answered: AtomicBool::new(false),
             lost_cookie: AtomicBool::new(false),
@@ -275,7 +292,7 @@ impl HttpConfig {
                 Err(OptionError::new("csv", "it describes rows, so it needs `codec = \"csv\"`"))
             }
             Some(options) => Ok(DocumentReader::new(options.dialect("csv.")?)),
-            None => Ok(DocumentReader::default()),
+            None => Ok(DocumentReader::new(DialectOptions::default().dialect("csv.")?)),
         }
     }
 }

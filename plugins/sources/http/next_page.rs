@@ -1,7 +1,5 @@
 //! Finds the request for the next page in a response.
 
-use std::collections::HashSet;
-
 use anyhow::anyhow;
 use tracing::warn;
 
@@ -11,7 +9,7 @@ use super::decode::{Items, Unreadable};
 use super::error::HttpError;
 use super::json_text::{not_json, text};
 use super::link::next_target;
-use super::page_history::hashes;
+use super::page_checks::{n_elements, n_pages};
 use super::page_request::{PageRequest, Place};
 use super::pagination::{Ends, Pagination};
 use super::pointer::{Located, Pointer, type_name};
@@ -29,41 +27,17 @@ impl Http {
             return Ok(None);
         }
         let next = self.named_next(request, response, items)?;
-        let Some(next) = next else { return Ok(None) };
-        let has_ended = self.has_ended(request, response, items);
-        if has_ended.map_err(|unreadable| self.unreadable(response, unreadable))? {
+        let has_ended = next.is_none() || {
+            let has_ended = self.has_ended(request, response, items);
+            has_ended.map_err(|unreadable| self.unreadable(response, unreadable))?
+        };
+        self.check_overlap(request, response, items, next.as_ref()).await?;
+        self.check_ends(request, response, items);
+        if has_ended {
+            self.warn_of_missed(request, response, items);
             return Ok(None);
         }
-        if self.history.repeats(request, hashes(items)) && self.holds_this_page(&next).await? {
-            return Err(HttpError::Fatal(anyhow!(
-                "{}: this page and the next one hold every record of the page before; {}",
-                response.title,
-                self.repeat_advice()
-            )));
-        }
-        Ok(Some(next))
-    }
-
-    /// Whether the page of `next` holds every record of the page before it.
-    async fn holds_this_page(&mut self, next: &PageRequest) -> Result<bool, HttpError> {
-        let response = match self.client.request(self.settings.pagination.as_ref(), next).await {
-            Ok(response) => response,
-            Err(HttpError::NotFound(_)) => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        let items = self.decode(&response)?;
-        Ok(self.history.holds_last(&HashSet::from_iter(hashes(&items))))
-    }
-
-    fn repeat_advice(&self) -> String {
-        let pagination = self.settings.pagination.as_ref();
-        match pagination.and_then(|it| it.param()) {
-            Some(param) => format!(
-                "does the API read `{param}`? If it returns its last page again and again, say where it ends \
-                 with `last`, `total`, `has_more` or `max_pages` of `pagination`"
-            ),
-            None => "the source would never end".into(),
-        }
+        Ok(next)
     }
 
     /// The request for the page that the response names, or that follows in counting.
@@ -167,10 +141,7 @@ impl Http {
     ) -> Result<bool, Unreadable> {
         let Some(pagination) = &self.settings.pagination else { return Ok(true) };
         let Ends { last, total, has_more, max_pages } = pagination.ends();
-        let n_pages = match (&request.place, pagination) {
-            (Place::Page(page), Pagination::Page { start, .. }) => page.saturating_sub(*start) + 1,
-            _ => request.n_pages + 1,
-        };
+        let n_pages = n_pages(pagination, request);
         if max_pages.is_some_and(|max_pages| n_pages >= max_pages) {
             return Ok(true);
         }
@@ -195,12 +166,8 @@ impl Http {
             }
         }
         let total = total.map(|pointer| read_number(pointer, response, "total")).transpose()?.flatten();
-        let n_elements = items.len() as u64
-            + match request.place {
-                Place::Offset(offset) => offset,
-                _ => request.n_elements,
-            };
-        Ok(total.is_some_and(|total| n_elements >= total))
+        // A smaller number does not count the records.
+        Ok(total == Some(n_elements(request, items)))
     }
 }
 
@@ -211,10 +178,9 @@ fn read_next(
     is_first: bool,
     what: &str,
 ) -> Result<Option<String>, Unreadable> {
-    let text = text(&response.body)?;
-    match pointer.locate(text.as_bytes()).map_err(|found| not_json(text, found))? {
+    match locate(pointer, response)? {
         Located::At(range) => {
-            let found = &text[range];
+            let found = text(&response.body[range])?;
             Ok((!matches!(found, "null" | "false" | "\"\"" | "[]" | "{}")).then(|| found.to_owned()))
         }
         Located::Nowhere(why) => {
@@ -228,11 +194,8 @@ fn read_next(
 
 /// The number at `pointer`, which may also be written as a string; `None` if it is missing or null.
 fn read_number(pointer: &Pointer, response: &Response, option: &str) -> Result<Option<u64>, Unreadable> {
-    let text = text(&response.body)?;
-    let Located::At(range) = pointer.locate(text.as_bytes()).map_err(|found| not_json(text, found))? else {
-        return Ok(None);
-    };
-    let found = &text[range];
+    let Located::At(range) = locate(pointer, response)? else { return Ok(None) };
+    let found = text(&response.body[range])?;
     if found == "null" {
         return Ok(None);
     }
@@ -240,4 +203,9 @@ fn read_number(pointer: &Pointer, response: &Response, option: &str) -> Result<O
         Ok(number) if number >= 0.0 => Ok(Some(number as u64)),
         _ => Err(Unreadable::Unexpected(format!("`{pointer}` is not a number; check `pagination.{option}`"))),
     }
+}
+
+fn locate(pointer: &Pointer, response: &Response) -> Result<Located, Unreadable> {
+    let body = &response.body;
+    pointer.locate(body).or_else(|found| Err(not_json(text(body)?, found)))
 }

@@ -1,4 +1,4 @@
-//! Detects an API that returns the same pages forever.
+//! Detects an API that returns the same pages forever, or pages that overlap.
 
 use std::collections::HashSet;
 
@@ -18,10 +18,23 @@ pub(super) struct PageHistory {
 #[derive(Debug)]
 struct SeenPage {
     request: PageRequest,
-    /// The hashes of its records.
-    hashes: HashSet<u64>,
-    /// Whether it holds every record of the page before it.
-    repeats: bool,
+    /// The hashes of its records, in their order.
+    rows: Vec<u64>,
+    /// The same hashes.
+    set: HashSet<u64>,
+    overlap: Overlap,
+}
+
+/// What a page has in common with the page before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overlap {
+    Nothing,
+    /// It begins with so many records with which that page ends.
+    Front(usize),
+    /// It begins with the second record of that page, and holds all that follow.
+    AllButFirst,
+    /// It holds every record of that page.
+    Whole,
 }
 
 impl PageHistory {
@@ -35,20 +48,39 @@ impl PageHistory {
         self.requested.contains(&fingerprint)
     }
 
-    /// Adds a page. Returns whether it holds every record of the page before it.
-    pub(super) fn repeats(&mut self, request: &PageRequest, hashes: Vec<u64>) -> bool {
+    /// Adds a page. Returns what it has in common with the page before it.
+    pub(super) fn overlap(&mut self, request: &PageRequest, rows: Vec<u64>) -> Overlap {
         if let Some(last) = self.last.as_ref().filter(|last| last.request == *request) {
-            return last.repeats;
+            return last.overlap;
         }
-        let hashes = HashSet::from_iter(hashes);
-        let repeats = self.holds_last(&hashes);
-        self.last = Some(SeenPage { request: request.clone(), hashes, repeats });
-        repeats
+        let set: HashSet<u64> = rows.iter().copied().collect();
+        let overlap = match &self.last {
+            Some(_) if self.holds_last(&set) => Overlap::Whole,
+            Some(last) => last.overlap_with(&rows),
+            None => Overlap::Nothing,
+        };
+        self.last = Some(SeenPage { request: request.clone(), rows, set, overlap });
+        overlap
     }
 
     /// Whether a page with these records holds every record of the last page.
-    pub(super) fn holds_last(&self, hashes: &HashSet<u64>) -> bool {
-        self.last.as_ref().is_some_and(|last| !last.hashes.is_empty() && last.hashes.is_subset(hashes))
+    pub(super) fn holds_last(&self, set: &HashSet<u64>) -> bool {
+        self.last.as_ref().is_some_and(|last| !last.set.is_empty() && last.set.is_subset(set))
+    }
+}
+
+impl SeenPage {
+    fn overlap_with(&self, next: &[u64]) -> Overlap {
+        let Some(first) = next.first().filter(|first| self.set.contains(first)) else {
+            return Overlap::Nothing;
+        };
+        let starts = self.rows.iter().enumerate().filter(|(_, row)| *row == first).map(|(start, _)| start);
+        match starts.take(100).find(|&start| next.starts_with(&self.rows[start..])) {
+            // Two records may be equal by chance.
+            Some(1) if self.rows.len() > 3 => Overlap::AllButFirst,
+            Some(start) => Overlap::Front(self.rows.len() - start),
+            None => Overlap::Nothing,
+        }
     }
 }
 
@@ -62,17 +94,41 @@ mod tests {
     use super::super::page_request::Place;
     use super::*;
 
+    fn request(page: u64) -> PageRequest {
+        PageRequest::first(Place::Page(page))
+    }
+
     #[test]
     fn page_that_holds_the_page_before_it_is_noticed() {
         let mut history = PageHistory::default();
-        let request = |page| PageRequest::first(Place::Page(page));
-        assert!(!history.repeats(&request(1), vec![1, 2]));
+        let mut repeats = |page, rows| history.overlap(&request(page), rows) == Overlap::Whole;
+        assert!(!repeats(1, vec![1, 2]));
         // The same request again, after an error.
-        assert!(!history.repeats(&request(1), vec![1, 2]));
-        assert!(history.repeats(&request(2), vec![2, 1, 3]));
-        assert!(history.repeats(&request(2), vec![2, 1, 3]));
-        assert!(!history.repeats(&request(3), vec![2, 1]));
-        assert!(!history.repeats(&request(4), vec![]));
-        assert!(!history.repeats(&request(5), vec![1]));
+        assert!(!repeats(1, vec![1, 2]));
+        assert!(repeats(2, vec![2, 1, 3]));
+        assert!(repeats(2, vec![2, 1, 3]));
+        assert!(!repeats(3, vec![2, 1]));
+        assert!(!repeats(4, vec![]));
+        assert!(!repeats(5, vec![1]));
+    }
+
+    #[test]
+    fn page_that_begins_inside_the_page_before_it_is_noticed() {
+        for (first, second, overlap) in [
+            (vec![1, 2, 3, 4], vec![2, 3, 4, 5], Overlap::AllButFirst),
+            (vec![1, 2, 3, 4], vec![2, 3, 4, 5, 6, 7], Overlap::AllButFirst),
+            (vec![1, 2, 3, 4], vec![3, 4, 5, 6], Overlap::Front(2)),
+            (vec![1, 2, 3, 4], vec![4, 5, 6, 7], Overlap::Front(1)),
+            (vec![1, 2], vec![2, 3], Overlap::Front(1)),
+            (vec![1, 2, 3, 4], vec![2, 3, 5, 6], Overlap::Nothing),
+            (vec![1, 2, 3, 4], vec![5, 2, 3, 4], Overlap::Nothing),
+            (vec![1, 2, 3, 4], vec![2, 3], Overlap::Nothing),
+            (vec![1, 1, 1, 1], vec![1, 1, 1], Overlap::Whole),
+            (vec![1, 2, 3, 4], vec![], Overlap::Nothing),
+        ] {
+            let mut history = PageHistory::default();
+            history.overlap(&request(1), first.clone());
+            assert_eq!(history.overlap(&request(2), second.clone()), overlap, "{first:?} {second:?}");
+        }
     }
 }

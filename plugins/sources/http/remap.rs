@@ -65,6 +65,7 @@ impl TryFrom<Value> for RemapConfig {
 pub(super) struct Remap {
     program: Program,
     pub(super) on: On,
+    pub(super) text: String,
     /// The hash of its text.
     pub(super) hash: u64,
 }
@@ -83,7 +84,8 @@ impl RemapConfig {
             (None, None) => return Err(OptionError::new("remap", "set one of `source` and `file`")),
         };
         let hash = xxh3_64(text.text.as_bytes());
-        Ok(Remap { program: Program::compile(&text, None, context)?, on: self.on, hash })
+        let program = Program::compile(&text, None, context)?;
+        Ok(Remap { program, on: self.on, text: text.text.to_string(), hash })
     }
 }
 

@@ -14,7 +14,7 @@ use super::pointer::{Located, Pointer};
 ///
 /// A matcher is a JSON pointer such as `"/Note"`, which must lead to a value other than null, or a
 /// table. All conditions of a table must hold: `status`, the status code; `at`, a JSON pointer; `is`,
-/// the value at `at`; `text`, a part of the response.
+/// the value at `at`; `text`, a part of the response, where `""` is a response without a body.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Responses {
@@ -71,7 +71,7 @@ impl JsonSchema for Matcher {
                             "type": ["string", "number", "boolean"],
                             "description": "The value at `at`."
                         },
-                        "text": { "type": "string", "description": "A part of the response." }
+                        "text": { "type": "string", "description": "A part of the response; \"\" is a response without a body." }
                     },
                     "additionalProperties": false
                 }
@@ -92,13 +92,20 @@ impl TryFrom<Value> for Matcher {
             Value::Object(table) => table,
             _ => return Err(EXPECTED.into()),
         };
-        let mut string = |name: &str| match table.remove(name) {
+        let string = |table: &mut Map<String, Value>, name: &str| match table.remove(name) {
             None => Ok(None),
             Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
             Some(_) => Err(format!("`{name}` must be a string that is not empty")),
         };
-        let at = string("at")?.map(Pointer::try_from).transpose()?;
-        let text = string("text")?;
+        let at = string(&mut table, "at")?.map(Pointer::try_from).transpose()?;
+        let text = match table.get("text") {
+            // A body without text.
+            Some(Value::String(text)) if text.is_empty() => {
+                table.remove("text");
+                Some(String::new())
+            }
+            _ => string(&mut table, "text")?,
+        };
         let is = table.remove("is");
         let status = match table.remove("status") {
             None => None,
@@ -121,7 +128,10 @@ impl TryFrom<Value> for Matcher {
 impl Matcher {
     fn matches(&self, status: StatusCode, body: &[u8]) -> bool {
         self.status.is_none_or(|it| it == status)
-            && self.text.as_ref().is_none_or(|text| memchr::memmem::find(body, text.as_bytes()).is_some())
+            && self.text.as_ref().is_none_or(|text| match text.as_str() {
+                "" => body.trim_ascii().is_empty(),
+                text => memchr::memmem::find(body, text.as_bytes()).is_some(),
+            })
             && self.at.as_ref().is_none_or(|at| self.is_at(at, body))
     }
 
@@ -180,6 +190,8 @@ mod tests {
         assert!(!matches(code.clone(), 200, r#"{"code": "429"}"#));
         assert!(!matches(code, 200, r#"{"code": 200}"#));
         assert!(matches(json!({"at": "/s", "is": "no_data"}), 200, r#"{"s":"no_data"}"#));
+        let blank = json!({"status": 200, "text": ""});
+        assert!(matches(blank.clone(), 200, " \n") && !matches(blank, 200, "[]"));
         let both = json!({"status": 200, "text": "Exceeded the daily"});
         assert!(matches(both.clone(), 200, "Exceeded the daily hits limit"));
         assert!(!matches(both, 500, "Exceeded the daily hits limit"));

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::HttpConfig;
 use super::add::Add;
+use super::element_use;
 use super::elements::ForEach;
 use super::incremental::Incremental;
 use super::remap::Remap;
@@ -46,6 +47,7 @@ impl HttpConfig {
             }
         }
         let remap = self.remap.as_ref().map(|remap| remap.compile(context)).transpose()?;
+        element_use::check(self, &names, remap.as_ref().map_or("", |remap| &remap.text), context)?;
         let mut shape = Xxh3::new();
         shape.update(&remap.as_ref().map_or(0, |remap| remap.hash).to_le_bytes());
         shape.update(serde_json::to_string(&self.add)?.as_bytes());

@@ -5,6 +5,8 @@ mod elements;
 mod errors;
 mod incremental;
 mod limits;
+mod notes;
+mod overlaps;
 mod pages;
 mod pagination;
 mod redirects;

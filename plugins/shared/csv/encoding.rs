@@ -16,7 +16,7 @@ const INVALID: u8 = 0xFF;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(with = "String", inline, extend("minLength" = 1))]
-pub(super) enum TextEncoding {
+pub(crate) enum TextEncoding {
     /// UTF-16 where a file begins with its byte order mark, else UTF-8.
     Auto,
     /// This one; a byte order mark takes precedence.
@@ -48,7 +48,7 @@ impl TryFrom<String> for TextEncoding {
 
 impl TextEncoding {
     /// The encoding of a file that begins with these bytes; `None` for UTF-8, which is not decoded.
-    pub(super) fn of(self, start: &[u8]) -> Option<&'static Encoding> {
+    pub(crate) fn of(self, start: &[u8]) -> Option<&'static Encoding> {
         let given = match self {
             TextEncoding::Auto => Encoding::for_bom(start).map_or(UTF_8, |(encoding, _)| encoding),
             TextEncoding::Given(encoding) => encoding,
@@ -57,13 +57,13 @@ impl TextEncoding {
     }
 
     /// Whether it is said to be UTF-16.
-    pub(super) fn is_utf_16(self) -> bool {
+    pub(crate) fn is_utf_16(self) -> bool {
         matches!(self, TextEncoding::Given(encoding) if encoding == UTF_16LE || encoding == UTF_16BE)
     }
 
     /// Whether a decoded text has letters outside of ASCII, and if it has, whether its bytes are UTF-8. `None` if it
     /// has none, or if the encoding has more than one byte for a letter.
-    pub(super) fn was_utf_8(self, decoded: &[u8]) -> Option<bool> {
+    pub(crate) fn was_utf_8(self, decoded: &[u8]) -> Option<bool> {
         let TextEncoding::Given(encoding) = self else { return None };
         if !encoding.is_single_byte() || decoded.is_ascii() {
             return None;
@@ -72,8 +72,16 @@ impl TextEncoding {
         Some(!has_failed && std::str::from_utf8(&bytes).is_ok())
     }
 
+    /// The encoding of text without a byte order mark.
+    pub(crate) fn encoding(self) -> &'static Encoding {
+        match self {
+            TextEncoding::Auto => UTF_8,
+            TextEncoding::Given(encoding) => encoding,
+        }
+    }
+
     /// The name, for messages and the checkpoint.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             TextEncoding::Auto => "UTF-8",
             TextEncoding::Given(encoding) => encoding.name(),
@@ -82,7 +90,7 @@ impl TextEncoding {
 }
 
 /// Turns text of another encoding into UTF-8, without its byte order mark.
-pub(super) struct Transcoder<R> {
+pub(crate) struct Transcoder<R> {
     reader: R,
     decoder: encoding_rs::Decoder,
     /// Bytes that are not decoded yet.
@@ -97,7 +105,7 @@ pub(super) struct Transcoder<R> {
 }
 
 impl<R: Read> Transcoder<R> {
-    pub(super) fn new(reader: R, encoding: &'static Encoding) -> Self {
+    pub(crate) fn new(reader: R, encoding: &'static Encoding) -> Self {
         Transcoder {
             reader,
             decoder: encoding.new_decoder(),

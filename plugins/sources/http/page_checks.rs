@@ -1,0 +1,214 @@
+//! Checks pages against each other, and the end of a walk against what the API counts.
+
+use std::collections::HashSet;
+
+use anyhow::anyhow;
+use tracing::warn;
+
+use super::client::Response;
+use super::codec::Codec;
+use super::decode::Items;
+use super::error::HttpError;
+use super::hints::{HAS_MORE, Hint, PAGES, TOTAL};
+use super::page_history::{Overlap, hashes};
+use super::page_request::{PageRequest, Place};
+use super::pagination::{Ends, Pagination};
+use super::pointer::{Located, Pointer};
+use super::source::Http;
+
+impl Http {
+    /// Compares a page with the one before it. Pages that repeat, and pages whose numbers the API takes for something
+    /// else, are an error.
+    pub(super) async fn check_overlap(
+        &mut self,
+        request: &PageRequest,
+        response: &Response,
+        items: &Items,
+        next: Option<&PageRequest>,
+    ) -> Result<(), HttpError> {
+        let title = &response.title;
+        let overlap = self.history.overlap(request, hashes(items));
+        let why = match overlap {
+            Overlap::Nothing => return Ok(()),
+            Overlap::Whole => {
+                if let Some(next) = next
+                    && self.holds_this_page(next).await?
+                {
+                    return Err(HttpError::Fatal(anyhow!(
+                        "{title}: this page and the next one hold every record of the page before; {}",
+                        self.repeat_advice()
+                    )));
+                }
+                "this page holds every record of the page before, and both are delivered".to_owned()
+            }
+            Overlap::AllButFirst if let Place::Page(_) = request.place => {
+                let param = self.settings.pagination.as_ref().and_then(Pagination::param).unwrap_or_default();
+                return Err(HttpError::Fatal(anyhow!(
+                    "{title}: this page begins with the second record of the page before, so that the API takes \
+                     `{param}` for the number of records to leave out; set \
+                     `pagination = {{ type = \"offset\", param = \"{param}\" }}`"
+                )));
+            }
+            Overlap::AllButFirst | Overlap::Front(_) if self.settings.incremental.is_some() => return Ok(()),
+            Overlap::AllButFirst => {
+                "this page holds all but the first record of the page before, and both are delivered"
+                    .to_owned()
+            }
+            Overlap::Front(1) => "this page begins with the last record of the page before".to_owned(),
+            Overlap::Front(n) => format!("this page begins with the last {n} records of the page before"),
+        };
+        if self.hinted.add(Hint::Overlap) {
+            let advice = match (&self.settings.pagination, overlap) {
+                (Some(Pagination::Page { param, start, .. }), Overlap::Whole) => format!(
+                    "check that the API reads `{param}`, and whether its first page is {}: `start = {}`",
+                    1 - start.min(&1),
+                    1 - start.min(&1)
+                ),
+                (_, Overlap::Whole) => self.repeat_advice(),
+                _ => "check `pagination`. If the API puts new records in front while its pages are read, \
+                      `incremental = { cursor = …, key = … }` delivers each once"
+                    .to_owned(),
+            };
+            warn!("{title}: {why}; {advice}");
+        }
+        Ok(())
+    }
+
+    /// Whether the page of `next` holds every record of the page before it.
+    async fn holds_this_page(&mut self, next: &PageRequest) -> Result<bool, HttpError> {
+        let response = match self.client.request(self.settings.pagination.as_ref(), next).await {
+            Ok(response) => response,
+            Err(HttpError::NotFound(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let items = self.decode(&response)?;
+        Ok(self.history.holds_last(&HashSet::from_iter(hashes(&items))))
+    }
+
+    pub(super) fn repeat_advice(&self) -> String {
+        let pagination = self.settings.pagination.as_ref();
+        let Some(param) = pagination.and_then(|it| it.param()) else {
+            return "the source would never end".into();
+        };
+        let place = match pagination {
+            Some(pagination) if !pagination.is_in_body() && self.client.parts.body.is_some() => format!(
+                "does the API read `{param}` in the query? If it reads it in the body, set `in = \"body\"` and `param` \
+                 to a JSON pointer into `body`."
+            ),
+            _ => format!("does the API read `{param}`?"),
+        };
+        format!(
+            "{place} If it returns its last page again and again, say where it ends with `last`, `total`, `has_more` or \
+             `max_pages` of `pagination`"
+        )
+    }
+
+    /// Warns, once in a run, of `last` and `total` that are not there, or that count something else.
+    pub(super) fn check_ends(&mut self, request: &PageRequest, response: &Response, items: &Items) {
+        if self.hinted.has(Hint::Ends) || self.settings.codec != Codec::Json || items.is_empty() {
+            return;
+        }
+        let Some(pagination) = &self.settings.pagination else { return };
+        let Ends { last, total, .. } = pagination.ends();
+        let is_named = |pointer: &Pointer, names: &[&str]| names.contains(&pointer.to_string().as_str());
+        let why = match (last, total) {
+            (_, Some(total)) if is_named(total, &PAGES) => {
+                format!(
+                    "`pagination.total` is `{total}`, which looks like a number of pages; `last` is for that"
+                )
+            }
+            (Some(last), _) if is_named(last, &TOTAL) => {
+                format!(
+                    "`pagination.last` is `{last}`, which looks like a number of records; `total` is for that"
+                )
+            }
+            (_, Some(total))
+                if number_at(total, response).is_some_and(|it| it < n_elements(request, items)) =>
+            {
+                format!(
+                    "`{total}` is smaller than the {} records that were read, so it does not end the walk; if it is the \
+                     number of the last page, set `last` instead of `total`",
+                    n_elements(request, items)
+                )
+            }
+            _ if self.has_succeeded => return,
+            _ => {
+                let missing = [("last", last), ("total", total)].into_iter().find_map(|(option, pointer)| {
+                    let pointer = pointer?;
+                    let Ok(Located::Nowhere(why)) = pointer.locate(&response.body) else { return None };
+                    Some(format!("no value at `{pointer}`, which `pagination.{option}` names ({why})"))
+                });
+                let Some(missing) = missing else { return };
+                format!("{missing}; the walk ends without it")
+            }
+        };
+        self.hinted.add(Hint::Ends);
+        warn!("{}: {why}", response.title);
+    }
+
+    /// Warns, once in a run, if a walk has ended and the API counts more than was read.
+    pub(super) fn warn_of_missed(&mut self, request: &PageRequest, response: &Response, items: &Items) {
+        if self.hinted.has(Hint::Missed) || self.settings.codec != Codec::Json {
+            return;
+        }
+        let Some(pagination) = &self.settings.pagination else { return };
+        let Ends { last, total, has_more, max_pages } = pagination.ends();
+        let Some(around) = self.around_records(response) else { return };
+        if max_pages.is_some_and(|max_pages| n_pages(pagination, request) >= max_pages) {
+            return;
+        }
+        let is_set = |path: &str, option: Option<&Pointer>| option.is_some_and(|it| it.to_string() == path);
+        let n_read = n_elements(request, items);
+        let n_pages = n_pages(pagination, request);
+        let counts_records = TOTAL
+            .into_iter()
+            .find(|path| around.number_at(path).is_some_and(|total| total > n_read) && !is_set(path, last));
+        let counts_pages = PAGES
+            .into_iter()
+            .find(|path| around.number_at(path).is_some_and(|pages| pages > n_pages) && !is_set(path, total));
+        let says_more = HAS_MORE
+            .into_iter()
+            .find(|path| !is_set(path, has_more) && around.at(path) == Some(serde_json::Value::Bool(true)));
+        let why = match (counts_records, counts_pages, says_more) {
+            (Some(path), ..) => format!("`{path}` is greater than the {n_read} records that were read"),
+            (None, Some(path), _) => format!("`{path}` says that there are more pages than were read"),
+            (None, None, Some(path)) => format!("`{path}` says that there are more records"),
+            (None, None, None) => return,
+        };
+        let advice = match pagination {
+            Pagination::Page { param, start, .. } => format!(
+                "check that the API reads `{param}`, that it counts pages with it from {start} on (`start`), and not \
+                 records (type = \"offset\")"
+            ),
+            Pagination::Offset { param, .. } => format!(
+                "check that the API counts records with `{param}`, and not pages (type = \"page\"), and what `total`, \
+                 `last` and `has_more` say"
+            ),
+            _ => "check `pagination`, and what its `total`, `last` and `has_more` say".to_owned(),
+        };
+        self.hinted.add(Hint::Missed);
+        warn!("{}: the walk has ended, and {why}; {advice}", response.title);
+    }
+}
+
+fn number_at(pointer: &Pointer, response: &Response) -> Option<u64> {
+    let Ok(Located::At(range)) = pointer.locate(&response.body) else { return None };
+    std::str::from_utf8(&response.body[range]).ok()?.trim_matches('"').trim().parse().ok()
+}
+
+/// The number of the page, counted from 1.
+pub(super) fn n_pages(pagination: &Pagination, request: &PageRequest) -> u64 {
+    match (&request.place, pagination) {
+        (Place::Page(page), Pagination::Page { start, .. }) => page.saturating_sub(*start) + 1,
+        _ => request.n_pages + 1,
+    }
+}
+
+/// How many elements the pages up to this one held.
+pub(super) fn n_elements(request: &PageRequest, items: &Items) -> u64 {
+    let before = match request.place {
+        Place::Offset(offset) => offset,
+        _ => request.n_elements,
+    };
+    before + items.len() as u64
+}

@@ -1,0 +1,116 @@
+//! Responses with a success status that hold something else than records.
+
+use super::*;
+
+fn text(body: &str) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_raw(body, "application/json")
+}
+
+#[tokio::test]
+async fn error_in_place_of_the_records_is_named_and_not_delivered() {
+    for (body, records) in [
+        (r#"{"errors": [{"message": "no field x"}], "data": null}"#, "/data/items"),
+        (r#"{"errors": [{"message": "no field x"}], "data": null}"#, ""),
+        (r#"{"code": -1121, "msg": "Invalid symbol."}"#, ""),
+        (r#"{"code": "51001", "msg": "Instrument ID does not exist", "data": []}"#, "/data"),
+        (r#"{"retCode": 10001, "retMsg": "symbol invalid", "result": {}}"#, "/result/list"),
+        (r#"{"detail": "Not authenticated"}"#, "/items"),
+    ] {
+        let options = json!({"records": records});
+        let run = run_once(&serve([text(body)]).await, options.clone()).await;
+        assert_eq!(run.bodies, [""; 0], "{body}");
+        let failure = run.failure();
+        assert!(failure.starts_with("fatal: ") && failure.contains("the response is an error"), "{failure}");
+        assert!(!failure.contains("set `records`"), "{failure}");
+        // After a success it may be a temporary failure of the API.
+        let good = json_response(json!({"data": {"items": [1]}, "result": {"list": [1]}, "items": [1]}));
+        if ["/data/items", "/result/list", "/items"].contains(&records) {
+            let mut polled = options;
+            polled["interval"] = json!("1ms");
+            let run = run_once(&serve([good, text(body)]).await, polled).await;
+            assert!(run.bodies == ["1"] && run.failure().starts_with("retry: "), "{run:?}");
+        }
+    }
+    let body = r#"{"code": "51001", "msg": "no data", "data": []}"#;
+    let run = run_once(&serve([text(body)]).await, json!({"records": "/data", "responses": {}})).await;
+    assert!(run.error.is_none(), "{run:?}");
+}
+
+#[tokio::test]
+async fn errors_with_null_after_good_pages_are_not_the_end() {
+    let good = json_response(json!({"data": [1]}));
+    let bad = text(r#"{"errors": [{"message": "timeout"}], "data": null}"#);
+    let rest = [json_response(json!({"data": [2]})), json_response(json!({"data": []}))];
+    let server = serve([good, bad].into_iter().chain(rest)).await;
+    let mut source = build(&server, page_options()).unwrap();
+    source.open(&Start::default()).await.unwrap();
+    let first = read(&mut *source, usize::MAX).await;
+    assert!(first.bodies == ["1"] && first.failure().contains("the response is an error"), "{first:?}");
+    let second = read(&mut *source, usize::MAX).await;
+    assert!(second.error.is_none() && second.bodies == ["2"], "{second:?}");
+}
+
+#[tokio::test]
+async fn answer_that_says_no_data_is_no_records() {
+    for (codec, body) in [("json", r#"{"s": "no_data"}"#), ("csv", r#"{"s": "no_data", "nextTime": 1}"#)] {
+        let run = run_once(&serve([text(body)]).await, json!({"codec": codec})).await;
+        assert!(run.error.is_none() && run.bodies.is_empty(), "{run:?}");
+    }
+}
+
+#[tokio::test]
+async fn accepted_request_without_records_is_repeated() {
+    let accepted = |body: &str| ResponseTemplate::new(202).set_body_raw(body, "application/json");
+    for body in ["", r#"{"id": 7, "status": "pending"}"#] {
+        for codec in ["json", "ndjson"] {
+            let failure = run_once(&serve([accepted(body)]).await, json!({"codec": codec})).await.failure();
+            assert!(failure.starts_with("retry: ") && failure.contains("no records yet"), "{failure}");
+        }
+    }
+    let run = run_once(&serve([accepted("[1, 2]")]).await, json!({})).await;
+    assert!(run.error.is_none() && run.bodies == ["1", "2"], "{run:?}");
+}
+
+#[tokio::test]
+async fn response_without_a_body_can_be_named() {
+    let server = serve([text("")]).await;
+    let failure = run_once(&server, json!({})).await.failure();
+    assert!(failure.contains(r#"responses = { empty = [{ text = "" }] }"#), "{failure}");
+    let run = run_once(&server, json!({"responses": {"empty": [{"text": ""}]}})).await;
+    assert!(run.error.is_none() && run.bodies.is_empty(), "{run:?}");
+}
+
+#[tokio::test]
+async fn unknown_response_after_good_ones_names_responses() {
+    let server = serve([json_response(json!({"data": [1]})), text(r#"{"price": 7}"#)]).await;
+    let failure = run_once(&server, page_options()).await.failure();
+    assert!(failure.starts_with("retry: ") && failure.contains("`responses.empty`"), "{failure}");
+    assert!(failure.contains("page=2"), "{failure}");
+}
+
+#[tokio::test]
+async fn file_of_another_format_is_named() {
+    let zip =
+        ResponseTemplate::new(200).set_body_raw(&b"PK\x03\x04\x14\0\0\0\x08\0prices.csv"[..], "text/csv");
+    for codec in ["csv", "json"] {
+        let failure = run_once(&serve([zip.clone()]).await, json!({"codec": codec})).await.failure();
+        assert!(failure.contains("a ZIP archive") && !failure.contains("encoding"), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn csv_encoding_wins_over_what_the_server_declares() {
+    let body = b"a,b\n1,Caf\xE9\n2,x\n".to_vec();
+    let answer = ResponseTemplate::new(200).set_body_raw(body, "text/csv; charset=utf-8");
+    let run = run_once(&serve([answer.clone()]).await, json!({"codec": "csv"})).await;
+    assert_eq!(run.bodies, ["2,x"]);
+    assert!(
+        run.rejected[0].contains(r#"encoding = "windows-1252" (options of rows go into the table `csv`)"#),
+        "{run:?}"
+    );
+    let options = json!({"codec": "csv", "csv": {"encoding": "windows-1252"}});
+    assert_eq!(run_once(&serve([answer]).await, options).await.bodies, ["1,Café", "2,x"]);
+    let short = ResponseTemplate::new(200).set_body_raw("a,b\n1\n2,x\n", "text/csv");
+    let run = run_once(&serve([short]).await, json!({"codec": "csv"})).await;
+    assert!(run.rejected[0].contains("missing_cells = \"null\" (options of rows"), "{run:?}");
+}

@@ -1,0 +1,66 @@
+//! Pages that overlap, and ends that count something else.
+
+use super::*;
+
+/// Answers with what `page` makes from the parameter `page`, or with the first page.
+async fn paged(page: impl Fn(usize) -> Value + Send + Sync + 'static) -> MockServer {
+    let server = MockServer::builder().start().await;
+    let response = move |request: &Request| {
+        let number = request.url.query_pairs().find(|(name, _)| name == "page");
+        json_response(page(number.map_or(1, |(_, value)| value.parse().expect("a number"))))
+    };
+    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
+    server
+}
+
+fn options(more: Value) -> Value {
+    let mut options = page_options();
+    options["pagination"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    options
+}
+
+#[tokio::test]
+async fn page_number_that_the_api_takes_for_an_offset_is_an_error() {
+    let server = paged(|first| json!({"data": (first..25.min(first + 10)).collect::<Vec<_>>()})).await;
+    let run = run_once(&server, page_options()).await;
+    assert_eq!(run.bodies, numbers(1..11), "no copy is delivered");
+    let failure = run.failure();
+    assert!(
+        failure.starts_with("fatal: ") && failure.contains("type = \"offset\", param = \"page\""),
+        "{failure}"
+    );
+    // The other type reads all of them, and none twice.
+    let pagination = json!({"type": "offset", "param": "page"});
+    let whole = run_once(&server, json!({"records": "/data", "pagination": pagination})).await;
+    assert!(whole.error.is_none() && whole.bodies == numbers(0..25), "{whole:?}");
+}
+
+#[tokio::test]
+async fn ignored_page_is_an_error_even_if_the_walk_would_end() {
+    for ends in [json!({"total": "/count"}), json!({"max_pages": 2}), json!({"last": "/pages"})] {
+        let server = paged(|_| json!({"data": [1, 2, 3], "count": 6, "pages": 2})).await;
+        let run = run_once(&server, options(ends.clone())).await;
+        assert_eq!(run.bodies, numbers(1..4), "{ends}");
+        assert!(run.failure().contains("does the API read `page`?"), "{ends} {}", run.failure());
+    }
+}
+
+#[tokio::test]
+async fn total_that_counts_pages_ends_no_walk() {
+    let pages = |page: usize| (page * 10 - 10..25.min(page * 10)).collect::<Vec<_>>();
+    let server = paged(move |page| json!({"data": pages(page), "n": 3, "count": 25})).await;
+    let run = run_once(&server, options(json!({"total": "/n"}))).await;
+    assert!(run.error.is_none() && run.bodies == numbers(0..25), "{run:?}");
+    let run = run_once(&server, options(json!({"total": "/count"}))).await;
+    assert!(run.error.is_none() && run.bodies == numbers(0..25), "{run:?}");
+}
+
+#[tokio::test]
+async fn ignored_parameter_of_a_request_with_a_body_names_the_body() {
+    let server = paged(|_| json!({"data": [1, 2, 3]})).await;
+    let mut options = page_options();
+    options["body"] = json!("{}");
+    options["method"] = json!("POST");
+    let failure = run_once(&server, options).await.failure();
+    assert!(failure.contains("`in = \"body\"`"), "{failure}");
+}

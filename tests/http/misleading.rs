@@ -1,0 +1,74 @@
+//! Warnings where pages are repeated or missed, once in a run, with the option that helps.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// 25 records in pages of ten, with what `around` adds for the number of a page, which is counted from 0.
+async fn paged(param: &'static str, around: fn(usize) -> Value) -> MockServer {
+    serve(move |request: &Request| {
+        let page = parameter(request, param).unwrap_or(0);
+        let mut body = around(page);
+        body["data"] = (page * 10..25.min(page * 10 + 10)).map(|n| json!({"n": n})).collect();
+        answer(body)
+    })
+    .await
+}
+
+fn rows(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|n| json!({"n": n}).to_string()).collect()
+}
+
+fn run_with(server: &MockServer, pagination: &str) -> (TestEnv, Outcome) {
+    let env = TestEnv::new();
+    pipeline(&env, server, &format!("records = \"/data\"\npagination = {{ {pagination} }}"));
+    let outcome = run(&env);
+    (env, outcome)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_before_the_first_page_are_missed_with_a_warning() {
+    let server = paged("page", |_| json!({"total": 25})).await;
+    let (env, outcome) = run_with(&server, r#"type = "page", param = "page""#);
+    outcome.assert_code(0).assert_says(&["`/total` is greater than the 15 records", "(`start`)"]);
+    assert_eq!(lines(&env), rows(10..25));
+    let (env, outcome) = run_with(&server, r#"type = "page", param = "page", start = 0"#);
+    assert!(!outcome.stderr.contains("WARN"), "{}", outcome.stderr);
+    assert_eq!(lines(&env), rows(0..25));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offset_that_the_api_takes_for_a_page_is_warned_of() {
+    let server = paged("at", |_| json!({"meta": {"total_pages": 3}})).await;
+    let (_, outcome) = run_with(&server, r#"type = "offset", param = "at""#);
+    outcome.assert_code(0).assert_says(&["`/meta/total_pages` says", r#"not pages (type = "page")"#]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn total_without_a_value_or_of_pages_is_warned_of_once() {
+    let server = paged("page", |_| json!({"n_pages": 3, "pages": 3})).await;
+    for (total, warning) in [
+        ("/missing", "no value at `/missing`, which `pagination.total` names"),
+        ("/n_pages", "`/n_pages` is smaller than the 10 records"),
+        ("/pages", "looks like a number of pages; `last` is for that"),
+    ] {
+        let pagination = format!(r#"type = "page", param = "page", start = 0, total = "{total}""#);
+        let (env, outcome) = run_with(&server, &pagination);
+        outcome.assert_code(0).assert_says(&[warning]);
+        assert_eq!(outcome.stderr.matches("WARN").count(), 1, "{}", outcome.stderr);
+        assert_eq!(lines(&env), rows(0..25));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn page_that_repeats_another_is_warned_of() {
+    // As an API that counts from 1, and takes 0 for 1.
+    let server = serve(|request: &Request| {
+        let page = parameter(request, "page").unwrap_or(0).max(1);
+        answer(json!({"data": if page < 3 { vec![page * 2, page * 2 + 1] } else { Vec::new() }}))
+    })
+    .await;
+    let (env, outcome) = run_with(&server, r#"type = "page", param = "page", start = 0"#);
+    outcome.assert_code(0).assert_says(&["holds every record of the page before", "`start = 1`"]);
+    assert_eq!(lines(&env), ["2", "3", "2", "3", "4", "5"]);
+}
