@@ -18,9 +18,13 @@ fn first_rows_that_suggest_an_option_give_a_warning() {
         ),
         ("a;b,c;d\n1;2,3;4\n", "", &["set delimiter = \";\""]),
         ("day,price\nd,EUR\n1,2.5\n2,3.5\n", "", &["rows.csv:2: this row has a text", "skip_lines = 1"]),
-        ("id,price\n1,\"2,649.00\"\n2,990.00\n", "", &["column `price` is text", "thousands = \",\""]),
+        (
+            "id,price\n1,\"2,649.00\"\n2,990.00\n",
+            "",
+            &["column `price`: the cells are text", "thousands = \",\""],
+        ),
         ("id,  name\n1,  a\n", "", &["column `  name` begins or ends with a blank", "trim = true"]),
-        ("id,text\n1,'a'\n2,'it''s'\n", "", &["column `text` is text", "quote = \"'\""]),
+        ("id,text\n1,'a'\n2,'it''s'\n", "", &["column `text`: the cells are text", "quote = \"'\""]),
         (
             "id,s\n1,Größe\n",
             "encoding = \"windows-1252\"",

@@ -4,6 +4,7 @@ use runner_core::ColumnType;
 
 use super::cells::CellTexts;
 use super::dialect::Dialect;
+use super::header::BYTE_ORDER_MARK;
 use super::readings::is_like_a_date;
 use super::types::narrowest;
 
@@ -27,13 +28,25 @@ impl HeaderRow {
         self.0.get(index)
     }
 
-    /// Whether a row has the same cells.
-    pub(super) fn is_repeated_in(&self, row: &CellTexts) -> bool {
-        self.0.len() > 0 && self.0 == *row
+    /// Whether a row, whose cells have these texts, has the cells of the header. Where files were joined that begin
+    /// with a byte order mark, it stands before the row.
+    pub(super) fn is_repeated_in(&self, row: &[u8], texts: &CellTexts, dialect: &Dialect) -> bool {
+        if self.0.len() == 0 {
+            return false;
+        }
+        let Some(row) = row.strip_prefix(BYTE_ORDER_MARK) else { return self.0 == *texts };
+        let mut texts = CellTexts::default();
+        texts.read(row, true, dialect);
+        self.0 == texts
+    }
+
+    /// Whether a row with `n_bytes` of text may repeat the header.
+    pub(super) fn may_be_repeated_in(&self, row: &[u8], n_bytes: usize) -> bool {
+        n_bytes == self.n_bytes() || row.starts_with(BYTE_ORDER_MARK)
     }
 
     /// How many bytes its cells have; more than any row if there is no header.
-    pub(super) fn n_bytes(&self) -> usize {
+    fn n_bytes(&self) -> usize {
         if self.0.len() > 0 { self.0.n_bytes() } else { usize::MAX }
     }
 }
@@ -62,7 +75,7 @@ mod tests {
         let repeats = |header: &str, row: &str| {
             let mut cells = CellTexts::default();
             cells.read(row.as_bytes(), true, &dialect);
-            HeaderRow::new(header.as_bytes(), &dialect).is_repeated_in(&cells)
+            HeaderRow::new(header.as_bytes(), &dialect).is_repeated_in(row.as_bytes(), &cells, &dialect)
         };
         assert!(repeats("a,b", "a,b") && repeats("a,\"b\"", "\"a\",b") && repeats("id,2020", "id,2020"));
         for (header, row) in

@@ -173,6 +173,9 @@ impl Header<'_> {
             if let Some(own) = readings.number_options() {
                 options.push(format!("would be numbers with {}", common.as_ref().unwrap_or(&own)));
             }
+            if readings.is_loose_number() && !readings.has_blanks() {
+                options.push("would be numbers in a column that is declared as \"float\" (`types`)".into());
+            }
             if readings.has_blanks() {
                 options.push(
                     "would be numbers or booleans without the blanks around them: set trim = true".into(),
@@ -190,7 +193,7 @@ impl Header<'_> {
         }
         let warning = |(options, name, n_others): (String, &str, usize)| {
             format!(
-                "column `{}`{} is text, and its cells {options}",
+                "column `{}`{}: the cells are text, and {options}",
                 name.escape_debug(),
                 and_others(n_others)
             )
@@ -259,7 +262,7 @@ impl Inference {
 fn and_others(n_others: usize) -> String {
     match n_others {
         0 => String::new(),
-        n => format!(" and {n} more"),
+        n => format!(" (and {n} more)"),
     }
 }
 

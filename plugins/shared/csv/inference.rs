@@ -82,7 +82,7 @@ impl Inference {
     pub(crate) fn observe(&mut self, row: &[u8], quoted: bool, columns: &[usize], dialect: &Dialect) {
         self.cells.read(row, quoted, dialect);
         let (n_cells, n_columns) = (self.cells.len(), columns.len());
-        if self.header.is_repeated_in(&self.cells) || n_columns > 1 && is_count(row) {
+        if self.header.is_repeated_in(row, &self.cells, dialect) || n_columns > 1 && is_count(row) {
             return;
         }
         self.n_rows += 1;

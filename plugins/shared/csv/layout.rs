@@ -307,7 +307,7 @@ impl TableBuilder {
 impl RowLayout {
     /// What a line is that is not a row. In a file with one column every line is a row.
     fn other_line(&self, row: &[u8], texts: &CellTexts) -> Option<OtherLine> {
-        if self.header_row.is_repeated_in(texts) {
+        if self.header_row.is_repeated_in(row, texts, &self.dialect) {
             return Some(OtherLine::Header);
         }
         (self.n_cells() > 1 && is_count(row)).then_some(OtherLine::Count)
@@ -332,6 +332,6 @@ impl RowLayout {
 
     /// A cheap look at a row whose texts have `n_bytes`.
     fn may_be_another_line(&self, row: &[u8], n_bytes: usize) -> bool {
-        n_bytes == self.header_row.n_bytes() || is_count(row)
+        self.header_row.may_be_repeated_in(row, n_bytes) || is_count(row)
     }
 }

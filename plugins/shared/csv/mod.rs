@@ -7,6 +7,7 @@
 mod blanks;
 mod cells;
 mod characters;
+mod date_pattern;
 mod dialect;
 mod document;
 mod encoding;

@@ -19,6 +19,8 @@ const N_WITH_COMMA: usize = 3;
 
 const BLANKS: u16 = 1 << 6;
 const SINGLE_QUOTES: u16 = 1 << 7;
+/// A number that a declared float takes, such as `.5`.
+const LOOSE: u16 = 1 << 11;
 /// The first bit of those for [`DELIMITERS`].
 const WITH_DELIMITER: usize = 8;
 
@@ -34,12 +36,12 @@ impl Readings {
     /// Of no text at all.
     pub(super) const ALL: Readings = Readings(u16::MAX);
     const NONE: Readings = Readings(0);
-    const POINT: Readings = Readings(BLANKS | 0b11_1000);
+    const POINT: Readings = Readings(BLANKS | LOOSE | 0b11_1000);
 
     /// The readings of a text that is of type `kind` as it is.
     pub(super) fn of(text: &[u8], kind: ColumnType, dialect: &Dialect, scratch: &mut Vec<u8>) -> Self {
         match kind {
-            ColumnType::Integer => return Readings(BLANKS | 0b11_1111),
+            ColumnType::Integer => return Readings(BLANKS | LOOSE | 0b11_1111),
             ColumnType::Float => return Readings::POINT,
             ColumnType::Boolean => return Readings(BLANKS),
             ColumnType::String => {}
@@ -64,8 +66,14 @@ impl Readings {
         {
             return Readings(readings | BLANKS);
         }
+        if dialect.numbers.normalize_loosely(trimmed.as_bytes(), scratch).is_some() {
+            readings |= LOOSE;
+        }
         // A number of more than 64 bits is text in any form.
         let is_huge = dialect.numbers.normalize(trimmed.as_bytes(), scratch).is_some();
+        if is_huge {
+            readings &= !LOOSE;
+        }
         let may_be_number =
             trimmed.starts_with(|first: char| first.is_ascii_digit() || first == '-' || first == ',');
         if may_be_number && !is_huge {
@@ -91,6 +99,11 @@ impl Readings {
     /// Whether a text in single quotes is one cell.
     pub(super) fn has_single_quotes(self) -> bool {
         self.0 & SINGLE_QUOTES != 0
+    }
+
+    /// Whether a declared float takes it.
+    pub(super) fn is_loose_number(self) -> bool {
+        self.0 & LOOSE != 0
     }
 
     /// Whether it is a number or a boolean between blanks.

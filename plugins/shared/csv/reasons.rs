@@ -3,6 +3,7 @@
 use runner_core::ColumnType;
 
 use super::cells::CellTexts;
+use super::date_pattern::likely_pattern;
 use super::dialect::Dialect;
 use super::grammar::Grammar;
 use super::header::encoding_advice;
@@ -113,7 +114,11 @@ impl RowLayout {
             (ColumnType::Integer, ColumnType::Integer | ColumnType::Float) => TypeName::Float,
             _ => TypeName::String,
         };
-        let expected = match dialect.types.declaration_of(&column.name) {
+        let declared = dialect.types.declaration_of(&column.name);
+        let time = declared.filter(|it| it.value_type.name().is_time()).map(|it| it.value_type.name());
+        let parse = time.and_then(|_| likely_pattern(text));
+        let wider = time.filter(|_| parse.is_some()).unwrap_or(wider);
+        let expected = match declared {
             Some(declared) => {
                 let name = declared.value_type.name();
                 let form = match (name, &declared.parse) {
@@ -145,7 +150,7 @@ impl RowLayout {
             format!(
                 "column `{}` is {expected}, and this cell {found}{numbers}{null}; correct the row, or add to the source: {}",
                 column.name,
-                dialect.types.line_with(&column.name, wider),
+                dialect.types.line_with(&column.name, wider, parse),
             ),
         )
     }

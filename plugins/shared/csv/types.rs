@@ -53,11 +53,13 @@ impl Types {
         }
     }
 
-    /// The line of a pipeline file that declares `column` in addition to the declared ones.
-    pub(crate) fn line_with(&self, column: &str, kind: TypeName) -> String {
+    /// The line of a pipeline file that declares `column` in addition to the declared ones, with the form of its
+    /// dates if it has any.
+    pub(crate) fn line_with(&self, column: &str, kind: TypeName, parse: Option<String>) -> String {
         let others = self.declared().iter().filter(|declared| declared.name != column);
         let mut entries: Vec<String> = others.map(DeclaredColumn::as_toml).collect();
-        entries.push(format!("{} = \"{}\"", toml_key(column), kind.as_str()));
+        let value_type = ValueType::new(kind, None, None);
+        entries.push(DeclaredColumn { name: column.into(), value_type, parse }.as_toml());
         format!("types = {{ {} }}", entries.join(", "))
     }
 }
@@ -136,11 +138,11 @@ mod tests {
             declared("n", TypeName::Integer, None),
         ]);
         assert_eq!(
-            types.line_with("Adj Close", TypeName::Float),
+            types.line_with("Adj Close", TypeName::Float, None),
             r#"types = { Date = { type = "date", parse = "%d/%m/%Y" }, n = "integer", "Adj Close" = "float" }"#
         );
         assert_eq!(
-            types.line_with("n", TypeName::String),
+            types.line_with("n", TypeName::String, None),
             r#"types = { Date = { type = "date", parse = "%d/%m/%Y" }, n = "string" }"#
         );
     }

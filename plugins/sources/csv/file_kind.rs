@@ -85,7 +85,10 @@ pub(super) fn other_compression(start: &[u8], given: Compression) -> Option<Stri
     let is_skippable = matches!(start, [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..]);
     let (found, given_name) = (Compression::of(start), name_of(given));
     match (given, found) {
-        _ if start.is_empty() || given == found => None,
+        _ if given == found => None,
+        // Another program may still be writing the first bytes.
+        (Compression::Gzip, _) if b"\x1F\x8B".starts_with(start) => None,
+        (Compression::Zstd, _) if b"\x28\xB5\x2F\xFD".starts_with(start) => None,
         (Compression::Auto, _) => None,
         (Compression::Zstd, _) if is_skippable => None,
         (Compression::None, _) => {
@@ -175,6 +178,7 @@ mod tests {
             (b"\x50\x2A\x4D\x18", Compression::Zstd),
             (b"a,b\n", Compression::None),
             (b"", Compression::Gzip),
+            (b"\x1F", Compression::Gzip),
         ] {
             assert_eq!(other_compression(start, given), None);
         }

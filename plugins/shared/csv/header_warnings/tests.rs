@@ -141,10 +141,11 @@ fn column_of_text_names_the_option_that_reads_it() {
     for (text, part) in [
         (
             "a\n\"2,649.00\"\n990.00\n",
-            "column `a` is text, and its cells would be numbers with thousands = \",\"",
+            "column `a`: the cells are text, and would be numbers with thousands = \",\"",
         ),
         ("a,b\n1, 2\n3, 4\n", "set trim = true"),
         ("a,b\n1,'x'\n2,'it''s'\n", "quote = \"'\""),
+        ("a,b\nx,.5\ny,-.25\nz,1\n", "declared as \"float\""),
     ] {
         assert_warning(text, "{}", part);
     }

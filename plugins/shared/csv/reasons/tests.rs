@@ -82,3 +82,23 @@ fn declared_integer_takes_a_plus_sign() {
         assert!(table.push(row.as_bytes(), false).is_ok(), "{row}");
     }
 }
+
+#[test]
+fn date_in_another_form_names_the_pattern() {
+    for (cell, options, part) in [
+        (
+            "31.01.2024",
+            r#"{ "types": { "d": "date" } }"#,
+            r#"types = { d = { type = "date", parse = "%d.%m.%Y" } }"#,
+        ),
+        (
+            "1704153600",
+            r#"{ "types": { "d": "timestamp" } }"#,
+            r#"d = { type = "timestamp", parse = "epoch" }"#,
+        ),
+        ("soon", r#"{ "types": { "d": "date" } }"#, r#"types = { d = "string" }"#),
+    ] {
+        let reason = reason("s,d", &format!("x,{cell}"), options);
+        assert!(reason.contains(part) && !reason.contains(cell), "{cell}: {reason}");
+    }
+}

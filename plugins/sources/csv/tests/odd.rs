@@ -16,6 +16,8 @@ fn header_between_rows_is_not_a_row() {
         assert!(all.iter().map(|(item, _)| item).eq(&ok(&rows)), "{text}");
         assert_eq!(files.read_after(Some(all[0].1.position())), ok(&rows[1..]), "{text}");
     }
+    let joined = TestFiles::of("\u{feff}id,s\na,x\n\u{feff}id,s\nb,y\n");
+    assert_eq!(joined.read(), ok(&[r#"{"id":"a","s":"x"}"#, r#"{"id":"b","s":"y"}"#]));
     let trimmed = TestFiles::of("id , s\n1,x\n id,s\n2,y\n").with("trim", json!(true));
     assert_eq!(trimmed.read(), ok(&[r#"{"id":1,"s":"x"}"#, r#"{"id":2,"s":"y"}"#]));
     let renamed = TestFiles::of("id,s\na,x\nid,s\nc,d\n").with("columns", json!(["c", "d"]));
