@@ -159,6 +159,7 @@ pub(crate) struct RunArguments {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "10",
+        value_parser = clap::value_parser!(u64).range(1..),
         conflicts_with = "report"
     )]
     pub(crate) dry_run: Option<u64>,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::trace::{Step, Trace, Traced};
+use super::trace::{Step, Trace, Traced, TracedStep};
 
 const DIM: &str = "\x1b[2m";
 const RED: &str = "\x1b[31m";
@@ -28,20 +28,28 @@ fn write_record(text: &mut String, trace: &Trace, traced: &Traced, number: usize
     writeln!(text, "{BOLD}{}: record {number}{entry}{PLAIN}", trace.pipeline)?;
     let name_width = trace.components.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0);
     let type_width = trace.components.iter().map(|(.., plugin)| plugin.len()).max().unwrap_or(0);
-    let mut last: Option<&[u8]> = None;
-    for (component, step) in &traced.steps {
+    let mut last = None;
+    for TracedStep { component, entry, step } in &traced.steps {
         let (name, _, plugin) = &trace.components[*component];
         write!(text, "  {name:<name_width$}  {DIM}{plugin:<type_width$}{PLAIN}  ")?;
+        // A part of a record has a number of its own.
+        if *entry != traced.entry
+            && let Some(entry) = entry
+        {
+            write!(text, "{DIM}entry {entry}{PLAIN}  ")?;
+        }
         match step {
-            Step::Sent { body, .. } if last == Some(body) => writeln!(text, "{DIM}unchanged{PLAIN}")?,
-            Step::Sent { entry, body } => {
-                if *entry != traced.entry
-                    && let Some(entry) = entry
+            Step::Sent { .. } if last == Some((entry, step)) => writeln!(text, "{DIM}unchanged{PLAIN}")?,
+            Step::Sent { body, columns } => {
+                write!(text, "{}", shown(body))?;
+                // A transform may give other names to the same cells.
+                if let (Some(columns), Some((_, Step::Sent { columns: Some(before), .. }))) = (columns, last)
+                    && columns != before
                 {
-                    write!(text, "{DIM}entry {entry}{PLAIN}  ")?;
+                    write!(text, "  {DIM}columns {}{PLAIN}", shown(columns.as_bytes()))?;
                 }
-                writeln!(text, "{}", shown(body))?;
-                last = Some(body);
+                text.push('\n');
+                last = Some((entry, step));
             }
             Step::Routed(output) => writeln!(text, "to {name}.{output}")?,
             Step::Filtered => writeln!(text, "{DIM}filtered{PLAIN}")?,

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use runner_core::{Event, Kind, Observer, Origin, Pipeline, Record};
+use runner_core::{Body, Event, Kind, Observer, Origin, Pipeline, Record};
 
 /// The way of each record through one pipeline.
 pub(super) struct Trace {
@@ -19,14 +19,27 @@ pub(super) struct Traced {
     origin: Origin,
     /// Its entry number, if it has one.
     pub(super) entry: Option<String>,
-    /// What has happened, in the order in which it happened, with the index of the component.
-    pub(super) steps: Vec<(usize, Step)>,
+    /// What has happened, in the order in which it happened.
+    pub(super) steps: Vec<TracedStep>,
 }
 
-/// What has become of a record at one component.
+/// What has become of a record, or of a part of it, at one component.
+pub(super) struct TracedStep {
+    /// The index of the component.
+    pub(super) component: usize,
+    /// The entry number of the record or part, if it has one.
+    pub(super) entry: Option<String>,
+    pub(super) step: Step,
+}
+
+/// What a component has done.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {
-    Sent { entry: Option<String>, body: Vec<u8> },
+    /// The columns are those of a row.
+    Sent {
+        body: Vec<u8>,
+        columns: Option<String>,
+    },
     Routed(String),
     Filtered,
     Rejected(String),
@@ -67,13 +80,13 @@ impl Trace {
     fn add(&self, component: usize, record: &Record, step: Step) {
         let mut all = self.records();
         let mut traced = all.iter().rposition(|traced| traced.origin == record.origin);
+        let entry = record.entry.as_ref().map(|entry| entry.text().to_string());
         if traced.is_none() {
-            let entry = record.entry.as_ref().map(|entry| entry.text().to_string());
-            all.push(Traced { origin: record.origin, entry, steps: Vec::new() });
+            all.push(Traced { origin: record.origin, entry: entry.clone(), steps: Vec::new() });
             traced = Some(all.len() - 1);
         }
         let traced = traced.expect("it was just added");
-        all[traced].steps.push((component, step));
+        all[traced].steps.push(TracedStep { component, entry, step });
     }
 }
 
@@ -90,9 +103,8 @@ impl Observer for Trace {
             }
             Event::Sent(records) if kind != Kind::Sink && self.outputs[index].is_empty() => {
                 for record in records {
-                    let entry = record.entry.as_ref().map(|entry| entry.text().to_string());
                     let body = record.to_bytes().unwrap_or_default().to_vec();
-                    self.add(index, record, Step::Sent { entry, body });
+                    self.add(index, record, Step::Sent { body, columns: columns(record) });
                 }
             }
             Event::Filtered(record) => self.add(index, record, Step::Filtered),
@@ -104,4 +116,11 @@ impl Observer for Trace {
             Event::Received(_) | Event::Sent(_) => {}
         }
     }
+}
+
+/// The names of the columns of a row.
+fn columns(record: &Record) -> Option<String> {
+    let Body::Row(row) = &record.body else { return None };
+    let names: Vec<&str> = row.header().columns().iter().map(|column| &*column.name).collect();
+    Some(names.join(", "))
 }

@@ -1,6 +1,10 @@
 //! Compares records as JSON, and shows how they differ.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use serde_json::Value;
+use serde_json::value::RawValue;
 use similar::{ChangeTag, TextDiff};
 
 /// How many equal lines are shown around a difference.
@@ -13,11 +17,48 @@ pub(super) fn is_same(expected: &[String], actual: &[Vec<u8>]) -> bool {
 }
 
 fn is_same_record(expected: &str, actual: &[u8]) -> bool {
-    expected.as_bytes() == actual
-        || matches!(
-            (serde_json::from_str::<Value>(expected), serde_json::from_slice::<Value>(actual)),
-            (Ok(expected), Ok(actual)) if expected == actual
-        )
+    if expected.as_bytes() == actual {
+        return true;
+    }
+    let json = |text| serde_json::from_str::<&RawValue>(text).ok();
+    let actual = std::str::from_utf8(actual).ok().and_then(json);
+    json(expected).zip(actual).is_some_and(|(expected, actual)| is_same_json(expected, actual))
+}
+
+/// Whether two JSON texts have the same value. Whole numbers are compared digit by digit: as floats, those beyond 64 bits
+/// would be equal to others near them.
+fn is_same_json(expected: &RawValue, actual: &RawValue) -> bool {
+    type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+    let (one, other) = (expected.get(), actual.get());
+    match (one.as_bytes().first(), other.as_bytes().first()) {
+        (Some(b'{'), Some(b'{')) => {
+            let read = |text| serde_json::from_str::<Fields<'_>>(text).ok();
+            read(one).zip(read(other)).is_some_and(|(one, other)| {
+                one.len() == other.len()
+                    && one
+                        .iter()
+                        .all(|(name, value)| other.get(name).is_some_and(|it| is_same_json(value, it)))
+            })
+        }
+        (Some(b'['), Some(b'[')) => {
+            let read = |text| serde_json::from_str::<Vec<&RawValue>>(text).ok();
+            read(one).zip(read(other)).is_some_and(|(one, other)| {
+                one.len() == other.len()
+                    && one.iter().zip(&other).all(|(one, other)| is_same_json(one, other))
+            })
+        }
+        // An integer does not equal a float.
+        _ if is_whole_number(one) || is_whole_number(other) => one == other,
+        _ => {
+            let read = |text| serde_json::from_str::<Value>(text).ok();
+            read(one).is_some_and(|one| Some(one) == read(other))
+        }
+    }
+}
+
+fn is_whole_number(json: &str) -> bool {
+    let digits = json.strip_prefix('-').unwrap_or(json);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The differences, in words and as lines: `-` was expected, `+` came out.
@@ -75,6 +116,14 @@ mod tests {
         assert!(!is_same(&expected, &actual(&[r#"{"b":[1.5],"a":1}"#, "x,1.0"])));
         assert!(!is_same(&expected, &actual(&[r#"{"b":[1.5],"a":1}"#])));
         assert!(!is_same(&["1".to_owned()], &actual(&["1.0"])), "a column of Athena is one or the other");
+        let large = r#"{"a": [100000000000000000777]}"#.to_owned();
+        assert!(is_same(std::slice::from_ref(&large), &actual(&[r#"{"a":[100000000000000000777]}"#])));
+        for other in ["100000000000000000001", "1e20", "1.00000000000000000777e20"] {
+            assert!(
+                !is_same(std::slice::from_ref(&large), &actual(&[&format!("{{\"a\":[{other}]}}")])),
+                "{other}"
+            );
+        }
     }
 
     #[test]

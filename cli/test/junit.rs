@@ -16,11 +16,19 @@ pub(super) fn print(files: &[TestedFile]) -> anyhow::Result<()> {
 
 fn write_report(xml: &mut String, files: &[TestedFile]) -> std::fmt::Result {
     let tests = || files.iter().flat_map(|file| &file.tests);
+    let n_invalid = files.iter().filter(|file| file.is_invalid).count();
     writeln!(xml, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
-    writeln!(xml, "<testsuites name=\"runner test\"{}>", totals(tests()))?;
-    for TestedFile { path, tests } in files {
+    writeln!(xml, "<testsuites name=\"runner test\"{}>", totals(tests(), n_invalid))?;
+    for TestedFile { path, tests, is_invalid } in files {
         let path = escaped(path);
-        writeln!(xml, "  <testsuite name=\"{path}\"{}>", totals(tests.iter()))?;
+        writeln!(xml, "  <testsuite name=\"{path}\"{}>", totals(tests.iter(), usize::from(*is_invalid)))?;
+        if *is_invalid {
+            writeln!(xml, "    <testcase name=\"the file is valid\" classname=\"{path}\" time=\"0.000\">")?;
+            writeln!(
+                xml,
+                "      <error message=\"the file is invalid: see the errors on stderr\"/>\n    </testcase>"
+            )?;
+        }
         for test in tests {
             let (name, seconds) = (escaped(&test.name), test.time.as_secs_f64());
             write!(xml, "    <testcase name=\"{name}\" classname=\"{path}\" time=\"{seconds:.3}\"")?;
@@ -39,14 +47,14 @@ fn write_report(xml: &mut String, files: &[TestedFile]) -> std::fmt::Result {
 }
 
 /// The attributes of a suite.
-fn totals<'a>(tests: impl Iterator<Item = &'a Tested>) -> String {
-    let (mut n, mut n_failed, mut seconds) = (0, 0, 0.0);
+fn totals<'a>(tests: impl Iterator<Item = &'a Tested>, n_invalid: usize) -> String {
+    let (mut n, mut n_failed, mut seconds) = (n_invalid, 0, 0.0);
     for test in tests {
         n += 1;
         n_failed += usize::from(!test.failures.is_empty());
         seconds += test.time.as_secs_f64();
     }
-    format!(" tests=\"{n}\" failures=\"{n_failed}\" errors=\"0\" time=\"{seconds:.3}\"")
+    format!(" tests=\"{n}\" failures=\"{n_failed}\" errors=\"{n_invalid}\" time=\"{seconds:.3}\"")
 }
 
 /// Text for XML; characters that XML 1.0 cannot hold are replaced.
@@ -81,13 +89,20 @@ mod tests {
             Tested { name: "t<o".into(), failures: failed, time: Duration::ZERO },
         ];
         let mut xml = String::new();
-        write_report(&mut xml, &[TestedFile { path: "p.toml".into(), tests }]).unwrap();
+        let valid = TestedFile { path: "p.toml".into(), tests, is_invalid: false };
+        let invalid = TestedFile { path: "q.toml".into(), tests: Vec::new(), is_invalid: true };
+        write_report(&mut xml, &[valid, invalid]).unwrap();
         let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>
-<testsuites name=\"runner test\" tests=\"2\" failures=\"1\" errors=\"0\" time=\"1.500\">
+<testsuites name=\"runner test\" tests=\"3\" failures=\"1\" errors=\"1\" time=\"1.500\">
   <testsuite name=\"p.toml\" tests=\"2\" failures=\"1\" errors=\"0\" time=\"1.500\">
     <testcase name=\"one\" classname=\"p.toml\" time=\"1.500\"/>
     <testcase name=\"t&lt;o\" classname=\"p.toml\" time=\"0.000\">
       <failure message=\"a &lt; &quot;b&quot; &amp; c\u{fffd}\">a &lt; &quot;b&quot; &amp; c\u{fffd}</failure>
+    </testcase>
+  </testsuite>
+  <testsuite name=\"q.toml\" tests=\"1\" failures=\"0\" errors=\"1\" time=\"0.000\">
+    <testcase name=\"the file is valid\" classname=\"q.toml\" time=\"0.000\">
+      <error message=\"the file is invalid: see the errors on stderr\"/>
     </testcase>
   </testsuite>
 </testsuites>

@@ -30,6 +30,8 @@ struct Tested {
 struct TestedFile {
     path: String,
     tests: Vec<Tested>,
+    /// Whether the file could not be loaded; its errors are on stderr.
+    is_invalid: bool,
 }
 
 pub(crate) fn test(arguments: &TestArguments, common: &Common) -> Exit {
@@ -46,7 +48,14 @@ pub(crate) fn test(arguments: &TestArguments, common: &Common) -> Exit {
     for path in &arguments.files {
         match test_file(path, &runtime, common) {
             Ok(file) => files.push(file),
-            Err(exit) => worst = worst.max(exit),
+            Err(exit) => {
+                files.push(TestedFile {
+                    path: path.display().to_string(),
+                    tests: Vec::new(),
+                    is_invalid: true,
+                });
+                worst = worst.max(exit);
+            }
         }
     }
     if files.iter().flat_map(|file| &file.tests).any(|test| !test.failures.is_empty()) {
@@ -73,13 +82,16 @@ fn test_file(path: &Path, runtime: &Runtime, common: &Common) -> Result<TestedFi
     if tests.is_empty() {
         print_message(&format!("{}: it has no tests; add a `[[tests]]` table", path.display()));
     }
-    Ok(TestedFile { path: path.display().to_string(), tests })
+    Ok(TestedFile { path: path.display().to_string(), tests, is_invalid: false })
 }
 
 fn print_text(files: &[TestedFile]) -> anyhow::Result<()> {
     let mut text = String::new();
     for file in files {
         text += &format!("{}\n", file.path);
+        if file.is_invalid {
+            text += "  \x1b[1;31mERROR\x1b[0m the file is invalid\n";
+        }
         for test in &file.tests {
             if test.failures.is_empty() {
                 text += &format!("  \x1b[32mok\x1b[0m    {}\n", test.name);
@@ -94,7 +106,13 @@ fn print_text(files: &[TestedFile]) -> anyhow::Result<()> {
     let tests = || files.iter().flat_map(|file| &file.tests);
     let n_failed = tests().filter(|test| !test.failures.is_empty()).count();
     let n_passed = tests().count() - n_failed;
-    text += &format!("{} passed, {} failed\n", count(n_passed as u64), count(n_failed as u64));
+    text += &format!("{} passed, {} failed", count(n_passed as u64), count(n_failed as u64));
+    match files.iter().filter(|file| file.is_invalid).count() {
+        0 => {}
+        1 => text += ", 1 file is invalid",
+        n => text += &format!(", {} files are invalid", count(n as u64)),
+    }
+    text.push('\n');
     let mut out = anstream::stdout().lock();
     is_stdout_open(out.write_all(text.as_bytes()).and_then(|()| out.flush())).map(drop)
 }

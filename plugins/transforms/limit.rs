@@ -21,6 +21,9 @@ records = 100"#,
 /// Records that were read beyond the limit are released: the next run resumes after the
 /// last record that passed. With a limit of 100, the first run delivers the records 0 to 99
 /// and the second run 100 to 199.
+///
+/// Behind a transform that makes several records of one, all records made of the last one pass, so
+/// a few more than the limit may pass.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LimitConfig {
@@ -47,6 +50,7 @@ impl Transform for Limit {
             return out.send(batch).await;
         }
         // The last record ends the run, without waiting for a batch after it.
+        let n_passing = with_other_parts(&batch, n_passing);
         let sent =
             if n_passing > 0 { out.send(batch.split_front(n_passing)).await.map(drop) } else { Ok(()) };
         batch.release();
@@ -54,9 +58,16 @@ impl Transform for Limit {
     }
 }
 
+/// The first `n` records, and those after them that were made of the same record as the last one. The position of a
+/// source moves on only when all of them are delivered: without this the next run would deliver the first ones again.
+fn with_other_parts(batch: &Batch, n: usize) -> usize {
+    let Some(last) = n.checked_sub(1).and_then(|last| batch.records().get(last)) else { return n };
+    n + batch.records()[n..].iter().take_while(|record| record.origin == last.origin).count()
+}
+
 #[cfg(test)]
 mod tests {
-    use runner_core::testing::{apply, records};
+    use runner_core::testing::{apply, batch, record, records};
 
     use super::*;
 
@@ -77,6 +88,15 @@ mod tests {
         assert!(out.stopped.is_some());
         let out = apply(&mut limit, records(["e"])).await.unwrap();
         assert!(out.bodies().is_empty() && out.stopped.is_some());
+    }
+
+    #[tokio::test]
+    async fn limit_passes_all_parts_of_the_last_record() {
+        let mut limit = Limit { n_left: 3 };
+        let parts = [("0-0", 0), ("0-1", 0), ("1-0", 1), ("1-1", 1), ("1-2", 1), ("2-0", 2)];
+        let out = apply(&mut limit, batch(parts.map(|(body, offset)| record(body, offset)))).await.unwrap();
+        assert_eq!(out.bodies(), ["0-0", "0-1", "1-0", "1-1", "1-2"]);
+        assert_eq!(out.stopped, Some(StopReason::LimitReached));
     }
 
     #[tokio::test]

@@ -13,6 +13,10 @@ use vrl::prelude::{
 const MAX_BYTES: usize = 64 << 20;
 /// The largest sum of the indices of a path: VRL fills arrays with nulls up to an index.
 const MAX_INDEX: usize = 100_000;
+/// The longest text that a function puts between, or in the place of, parts of a text.
+const MAX_INSERTED: usize = 64;
+/// How many digits `format_number` may write after the decimal point.
+const MAX_SCALE: i64 = 99;
 /// How many fields and indices a path may have.
 const MAX_PATH: usize = 100;
 
@@ -25,6 +29,10 @@ struct Guarded {
 
 #[derive(Clone, Copy, Debug)]
 enum Guard {
+    Flatten,
+    FormatNumber,
+    /// The function inserts a text again and again: the one of this argument.
+    Inserts(&'static [&'static str]),
     Join,
     Replace,
     Set,
@@ -34,7 +42,11 @@ enum Guard {
 /// The same function, with a limit if it needs one.
 pub(super) fn guarded(inner: Box<dyn Function>) -> Box<dyn Function> {
     let guard = match inner.identifier() {
+        "encode_key_value" => Guard::Inserts(&["key_value_delimiter", "field_delimiter"]),
+        "flatten" => Guard::Flatten,
+        "format_number" => Guard::FormatNumber,
         "join" => Guard::Join,
+        "redact" => Guard::Inserts(&["redactor"]),
         "replace" => Guard::Replace,
         "set" => Guard::Set,
         "unnest" => Guard::Unnest,
@@ -80,6 +92,9 @@ impl Function for Guarded {
     ) -> Compiled {
         let inner = self.inner.compile(state, context, arguments.clone())?;
         let names: &[&'static str] = match self.guard {
+            Guard::Flatten => &["value", "separator"],
+            Guard::FormatNumber => &["scale"],
+            Guard::Inserts(names) => names,
             Guard::Join => &["value", "separator"],
             Guard::Replace => &["value", "pattern", "with", "count"],
             Guard::Set => &["path", "value", "data"],
@@ -117,6 +132,23 @@ impl FunctionExpression for Call {
         });
         let mut next = || values.next().transpose().map(Option::flatten);
         match self.guard {
+            Guard::Flatten => {
+                check_flatten(&required(next()?)?, next()?)?;
+                self.inner.resolve(context)
+            }
+            Guard::FormatNumber => {
+                let scale = next()?.map_or(Ok(0), |scale| scale.try_integer())?;
+                if scale > MAX_SCALE {
+                    return Err(format!("the scale is larger than {MAX_SCALE}").into());
+                }
+                self.inner.resolve(context)
+            }
+            Guard::Inserts(names) => {
+                for _ in names {
+                    next()?.as_ref().map_or(Ok(()), check_inserted)?;
+                }
+                self.inner.resolve(context)
+            }
             Guard::Join => join(required(next()?)?, next()?),
             Guard::Replace => replace(&required(next()?)?, required(next()?)?, &required(next()?)?, next()?),
             Guard::Set => set(required(next()?)?, required(next()?)?, required(next()?)?),
@@ -138,6 +170,37 @@ fn check_size(n_bytes: usize) -> Result<(), ExpressionError> {
         return Err(ExpressionError::from("the result would be larger than 64 MiB"));
     }
     Ok(())
+}
+
+/// Refuses a long text; that of a redactor is in its option `replacement`.
+fn check_inserted(value: &Value) -> Result<(), ExpressionError> {
+    let text = value.as_object().and_then(|options| options.get("replacement")).unwrap_or(value);
+    if text.to_str_lossy().is_some_and(|text| text.len() > MAX_INSERTED) {
+        return Err(format!("a text that is inserted is longer than {MAX_INSERTED} bytes").into());
+    }
+    Ok(())
+}
+
+/// `flatten` writes the names of all objects around a value in front of its own.
+fn check_flatten(value: &Value, separator: Option<Value>) -> Result<(), ExpressionError> {
+    fn names(value: &Value, length: usize, separator: usize) -> usize {
+        let inner = |name: usize, item: &Value| {
+            let length = length.saturating_add(name).saturating_add(separator);
+            match item {
+                Value::Object(_) | Value::Array(_) => names(item, length, separator),
+                _ => length,
+            }
+        };
+        match value {
+            Value::Object(fields) => {
+                fields.iter().fold(0, |sum, (name, item)| sum.saturating_add(inner(name.len(), item)))
+            }
+            Value::Array(items) => items.iter().fold(0, |sum, item| sum.saturating_add(inner(8, item))),
+            _ => 0,
+        }
+    }
+    let separator = separator.as_ref().and_then(|it| it.to_str_lossy()).map_or(1, |it| it.len());
+    check_size(names(value, 0, separator))
 }
 
 fn join(array: Value, separator: Option<Value>) -> Resolved {

@@ -24,7 +24,7 @@ pub(super) fn of(
     let at = call.map(|(_, at)| at).or_else(|| error.labels().first().map(|label| label.span.start()));
     let place = at.map_or_else(|| format!("`{}`", text.option), |at| text.place(original(at)));
     let what = call.map_or_else(|| "the program".to_owned(), |(name, _)| format!("`{}`", written(name)));
-    match without_values(rest, text, values) {
+    match without_values(call.map(|(name, _)| name), rest, text, values) {
         Some(rest) => anyhow!("{what} has failed at {place}: {rest}"),
         None => anyhow!("{what} has failed at {place}"),
     }
@@ -56,11 +56,64 @@ fn read_call(message: &str) -> Option<(Option<(&str, usize)>, &str)> {
     Some((Some((name, at)), rest))
 }
 
+/// The functions whose messages quote what comes from a record, or do not contain it.
+const QUOTES: [&str; 33] = [
+    "__append",
+    "__multiply",
+    "array",
+    "assert",
+    "assert_eq",
+    "bool",
+    "encode_key_value",
+    "flatten",
+    "float",
+    "format_number",
+    "format_timestamp",
+    "get",
+    "int",
+    "join",
+    "merge",
+    "object",
+    "parse_csv",
+    "parse_duration",
+    "parse_float",
+    "parse_int",
+    "parse_json",
+    "parse_timestamp",
+    "parse_url",
+    "push",
+    "redact",
+    "replace",
+    "set",
+    "string",
+    "timestamp",
+    "to_bool",
+    "to_float",
+    "to_int",
+    "to_string",
+];
+
 /// The message with `…` in the place of what may come from a record; `None` if it may be anything.
-fn without_values(message: &str, text: &ProgramText, record: &[&Value]) -> Option<String> {
+fn without_values(
+    function: Option<&str>,
+    message: &str,
+    text: &ProgramText,
+    record: &[&Value],
+) -> Option<String> {
     if text.text.contains(message) {
         return Some(message.to_owned());
     }
+    // The types of the fields of an object are listed with their names.
+    let message = match (message.find('{'), message.rfind('}')) {
+        (Some(first), Some(last)) if first < last => {
+            format!("{}an object{}", &message[..first], &message[last + 1..])
+        }
+        _ => message.to_owned(),
+    };
+    if function.is_some_and(|name| !QUOTES.contains(&name)) && !is_about_types(&message) {
+        return None;
+    }
+    let message = message.lines().next().unwrap_or_default();
     let mut values = Vec::new();
     if !record.iter().all(|value| add_values(value, &mut values)) {
         return None;
@@ -68,6 +121,12 @@ fn without_values(message: &str, text: &ProgramText, record: &[&Value]) -> Optio
     let mut shown = without_quoted(message);
     shown = Redaction::new(values.into_iter().map(|value| (value, "…".to_owned()))).apply(&shown);
     Some(without_numbers(&shown))
+}
+
+/// Whether it only says that the type of an argument is wrong.
+fn is_about_types(message: &str) -> bool {
+    let is_plain = |char: char| char.is_ascii_lowercase() || matches!(char, ' ' | ',');
+    message.starts_with("expected ") && message.contains(", got ") && message.chars().all(is_plain)
 }
 
 /// Adds the texts and numbers in a value; false if there are too many.
@@ -134,6 +193,13 @@ mod tests {
         ] {
             assert_eq!(shown(&message(rest), &record), format!("{at}{expected}"));
         }
+        let unknown = |rest: &str| shown(&message(rest).replace("to_int", "parse_cef"), &record);
+        let at_unknown = at.replace("to_int", "parse_cef");
+        assert_eq!(unknown("SECRET\nword"), at_unknown.trim_end_matches(": "));
+        assert_eq!(
+            unknown("expected string, got { secret: integer }"),
+            format!("{at_unknown}expected string, got an object")
+        );
         let nested = message(&message("no price"));
         assert_eq!(shown(&nested, &record), format!("{at}no price"));
         assert_eq!(shown("no price", &record), "the program has failed at `source`: no price");

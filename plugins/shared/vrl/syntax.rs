@@ -13,7 +13,11 @@ use super::rewrite::Edit;
 use super::{append, guards, multiply};
 
 /// How deep expressions may be nested. The compiler walks through them by recursion.
-const MAX_DEPTH: usize = 40;
+const MAX_DEPTH: usize = 1_000;
+/// How much a level of nesting counts.
+const NESTED: usize = 25;
+/// How much a further part of a chain counts: another `else if`, another operator after an operand.
+const CHAINED: usize = 2;
 
 /// What is wrong with a program, and where.
 pub(super) struct Refused {
@@ -43,10 +47,15 @@ impl Walk {
     fn expression(&mut self, node: Node<Expr>, depth: usize, is_unused: bool) -> Result<(), Refused> {
         let (span, expression) = node.take();
         if depth >= MAX_DEPTH {
-            let message = format!("the program is nested more than {MAX_DEPTH} deep");
+            let message = format!(
+                "the program is nested more than {} deep, or has a chain of more than {} `else if` or operators",
+                MAX_DEPTH / NESTED,
+                MAX_DEPTH / CHAINED
+            );
             return Err(Refused { message, span });
         }
-        let depth = depth + 1;
+        let chained = depth + CHAINED;
+        let depth = depth + NESTED;
         match expression {
             Expr::Container(container) => self.container(container.into_inner(), depth, is_unused),
             Expr::IfStatement(statement) => {
@@ -57,7 +66,7 @@ impl Walk {
                 };
                 self.all(predicate, depth)?;
                 self.block(statement.if_node, depth, is_unused)?;
-                statement.else_node.map_or(Ok(()), |block| self.block(block, depth, is_unused))
+                statement.else_node.map_or(Ok(()), |block| self.block(block, chained, is_unused))
             }
             Expr::Op(operation) => {
                 let operation = operation.into_inner();
@@ -65,7 +74,8 @@ impl Walk {
                     let (lhs, operator, rhs) = (operation.0.span(), operation.1.span(), operation.2.span());
                     self.edits.extend(multiply::edits(lhs, operator, rhs));
                 }
-                self.expression(*operation.0, depth, false)?;
+                // `a + b + c` is `(a + b) + c`.
+                self.expression(*operation.0, chained, false)?;
                 self.expression(*operation.2, depth, false)
             }
             Expr::Assignment(assignment) => {

@@ -150,6 +150,35 @@ fn place_of_an_error_after_a_product_is_that_of_the_text() {
 }
 
 #[test]
+fn function_that_would_make_too_much_of_its_arguments_is_refused() {
+    let long = "s".repeat(100);
+    let nested = format!("{{\"{long}\":{}}}", "[1,2]");
+    let nested = (0..60).fold(nested, |inner, _| format!("{{\"{}\":{inner}}}", "k".repeat(10_000)));
+    let wide: Vec<String> = (0..200).map(|n| format!("\"{n}\":1")).collect();
+    let nested = nested.replace("[1,2]", &format!("{{{}}}", wide.join(",")));
+    let nested: &'static str = Box::leak(nested.into_boxed_str());
+    for (text, record, why) in [
+        (".x = format_number!(1.5, scale: int!(.n))", "{\"n\":3000000000}", "larger than 99"),
+        (
+            ". = encode_key_value!(object!(.), field_delimiter: \"LONG\")",
+            "{\"a\":1,\"b\":2}",
+            "longer than 64",
+        ),
+        (". = flatten!(., separator: \"LONG\")", nested, "64 MiB"),
+        (
+            ". = redact!(string!(.s), filters: [r'x'], redactor: {\"type\": \"text\", \"replacement\": \"LONG\"})",
+            "{\"s\":\"xx\"}",
+            "longer than 64",
+        ),
+    ] {
+        let reason = reason(&text.replace("LONG", &long), record);
+        assert!(reason.contains(why), "{text}: {reason}");
+    }
+    let short = ". = encode_key_value!(., field_delimiter: \"; \") + format_number!(1.25, scale: 1)";
+    assert_eq!(one(short, "{\"a\":1,\"b\":2}"), "\"a=1; b=21.3\"");
+}
+
+#[test]
 fn growing_program_is_ended() {
     let text = "s = \"0123456789\"\nfor_each(array!(.)) -> |_, _| { s = s + s }\n. = s";
     let numbers: &'static str = Box::leak(serde_json::to_string(&vec![1; 100]).unwrap().into_boxed_str());
@@ -163,6 +192,11 @@ fn nested_values_and_programs_are_refused() {
     let numbers: &'static str = Box::leak(serde_json::to_string(&vec![1; 2000]).unwrap().into_boxed_str());
     let reason = reason(text, numbers);
     assert!(reason.contains("nested more than") || reason.contains("512 MiB"), "{reason}");
+    let branches: String = (0..450).map(|n| format!(" else if .a == {n} {{ .b = {n} }}")).collect();
+    assert_eq!(one(&format!("if .a == -1 {{ .b = -1 }}{branches}"), r#"{"a":449}"#), r#"{"a":449,"b":449}"#);
+    assert_eq!(one(&format!(". = 0{}", " + 1".repeat(450)), "{}"), "450");
+    let long = format!(". = 0{}", " + 1".repeat(600));
+    assert!(compile_error(&long).message.contains("a chain of more than 500"));
     let deep = format!(". = {}1{}", "(".repeat(30_000), ")".repeat(30_000));
     assert!(compile_error(&deep).message.contains("nested more than"));
     let deep = format!(". = {}true", "!".repeat(60_000));

@@ -35,6 +35,7 @@ impl ProgramText {
         };
         check_size(option, std::fs::metadata(&file).map_err(failed)?.len())?;
         let text = std::fs::read_to_string(&file).map_err(failed)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let shown = file.strip_prefix(".").unwrap_or(&file).display().to_string();
         Ok(ProgramText { option: option.into(), text: text.into(), file: Some(shown.into()) })
     }

@@ -50,8 +50,18 @@ pub(super) fn of_body(body: &Body) -> Result<Value> {
 pub(super) fn of_json(json: &[u8]) -> Result<Value> {
     serde_json::from_slice(json).map_err(|error| {
         // The message of the library may quote the text.
-        let what =
-            if error.is_eof() { "ends too early" } else { "is not valid JSON, or is nested too deeply" };
+        let message = error.to_string();
+        let what = if error.is_eof() {
+            "ends too early"
+        } else if message.starts_with("recursion limit") {
+            "is nested more than 128 deep"
+        } else if message.starts_with("number out of range") {
+            "holds a number that does not fit into a 64-bit float; `select` keeps its digits"
+        } else if message.contains("surrogate") || message.contains("hex escape") {
+            "holds half of a surrogate pair, which is not a character"
+        } else {
+            "is not valid JSON"
+        };
         anyhow!("the body {what} (line {}, column {})", error.line(), error.column())
     })
 }
