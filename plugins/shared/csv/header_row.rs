@@ -46,7 +46,7 @@ impl HeaderRow {
     }
 
     /// How many bytes its cells have; more than any row if there is no header.
-    fn n_bytes(&self) -> usize {
+    pub(super) fn n_bytes(&self) -> usize {
         if self.0.len() > 0 { self.0.n_bytes() } else { usize::MAX }
     }
 }
