@@ -163,10 +163,11 @@ impl SinkConfig for S3Config {
         let (region, endpoint) = (self.region.clone(), self.endpoint.clone());
         Ok(record_sink(S3 {
             replaces_dead_letters: context.is_dead_letter && self.overwrite.is_none(),
-            promise: Promise::new(self.key.ending(), self.key.promises_json()),
+            promise: Promise::new(&context.component, self.key.ending(), self.key.promises_json()),
             config: Arc::new(self),
             access: AccessOptions { region, endpoint, role },
             table: None,
+            component: context.component.clone(),
             bucket: None,
         }))
     }
@@ -187,6 +188,8 @@ struct S3 {
     promise: Promise,
     /// What the table can hold that a crawler makes of the objects.
     table: Option<TableRows>,
+    /// The name of the sink.
+    component: String,
     /// Set by `open`.
     bucket: Option<Bucket>,
 }
@@ -268,7 +271,7 @@ impl RecordSink for S3 {
             );
             return Err(OptionError::new("key", message));
         }
-        self.table = Some(TableRows::new(target, partitions));
+        self.table = Some(TableRows::new(&self.component, target, partitions));
         Ok(())
     }
 }

@@ -31,6 +31,8 @@ pub(super) fn unpacked_by_name(ending: &str) -> Option<&'static str> {
 /// Compares the first objects with their names.
 #[derive(Debug)]
 pub(super) struct Promise {
+    /// The sink, for the warning.
+    component: String,
     /// Where the template ends with a name that promises a format, that format.
     format: Option<Format>,
     n_looks: AtomicU32,
@@ -45,11 +47,11 @@ enum Format {
 
 impl Promise {
     /// `ending` is the end of the template, `is_json` whether it promises JSON.
-    pub(super) fn new(ending: &str, is_json: bool) -> Promise {
+    pub(super) fn new(component: &str, ending: &str, is_json: bool) -> Promise {
         let ending = ending.to_ascii_lowercase();
         let other = || FORMATS.iter().position(|(name, ..)| ending.ends_with(name));
         let format = if is_json { Some(Format::Json) } else { other().map(Format::Other) };
-        Promise { format, n_looks: AtomicU32::new(0) }
+        Promise { component: component.to_owned(), format, n_looks: AtomicU32::new(0) }
     }
 
     /// Warns of the first object that is not what its name promises, among the first objects of a run.
@@ -63,7 +65,7 @@ impl Promise {
         if let Some(problem) = problem(format, body, is_written_as_json)
             && self.n_looks.swap(LOOKS, Ordering::Relaxed) < LOOKS
         {
-            warn!("{problem}");
+            warn!(component = self.component, "{problem}");
         }
     }
 }
@@ -112,7 +114,7 @@ mod tests {
     use super::*;
 
     fn problem_of(ending: &str, is_json: bool, body: &[u8]) -> Option<String> {
-        problem(Promise::new(ending, is_json).format?, body, false)
+        problem(Promise::new("lake", ending, is_json).format?, body, false)
     }
 
     #[test]

@@ -16,6 +16,8 @@ const MAX_COLUMNS: usize = 4096;
 /// The rows of a table that a crawler makes of the objects.
 #[derive(Debug)]
 pub(super) struct TableRows {
+    /// The sink, for warnings.
+    component: String,
     /// The folder that is crawled.
     target: String,
     /// The columns that the crawler makes of folders, in lower case.
@@ -25,8 +27,9 @@ pub(super) struct TableRows {
 }
 
 impl TableRows {
-    pub(super) fn new(target: &str, partitions: Vec<String>) -> TableRows {
-        TableRows { target: target.to_owned(), partitions, columns: Mutex::default() }
+    pub(super) fn new(component: &str, target: &str, partitions: Vec<String>) -> TableRows {
+        let component = component.to_owned();
+        TableRows { component, target: target.to_owned(), partitions, columns: Mutex::default() }
     }
 
     pub(super) fn target(&self) -> &str {
@@ -68,6 +71,7 @@ impl TableRows {
             let all = known.with(kinds);
             if all != *known && known.is_one() {
                 warn!(
+                    component = self.component,
                     "the column `{name}` has {all}: the crawler gives it one type, and Athena fails with \
                      HIVE_BAD_DATA on values of another. {}",
                     all.advice()
@@ -88,7 +92,7 @@ mod tests {
     use super::*;
 
     fn rows() -> TableRows {
-        TableRows::new("s3://lake/stocks/", vec!["year".into()])
+        TableRows::new("lake", "s3://lake/stocks/", vec!["year".into()])
     }
 
     fn rejection(body: &str) -> String {
