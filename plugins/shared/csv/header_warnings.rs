@@ -115,7 +115,11 @@ impl Header<'_> {
             );
             warnings.push((Some(self.line), message));
         }
-        if let Some(column) = rows.column_with_a_text_in_the_first_row(self.names.len()) {
+        if rows.has_names_in_the_first_row {
+            let message = "this row has the names of the columns, and is read as a row; if it is the header, set \
+                           header = true";
+            warnings.push((first_row, message.into()));
+        } else if let Some(column) = rows.column_with_a_text_in_the_first_row(self.names.len()) {
             let name = self.names[column].escape_debug();
             let before = first_row.map_or(self.line, |line| line.saturating_sub(1));
             let advice = if self.written.is_empty() {

@@ -25,6 +25,8 @@ pub(crate) struct Inference {
     n_rows: usize,
     /// How many rows are valid.
     pub(super) n_valid: usize,
+    /// Whether the first row has the names of the columns, in a file that is said to have no header.
+    pub(super) has_names_in_the_first_row: bool,
     /// How many rows have text behind the last column, and how many cells the last of them has.
     n_wide: usize,
     width: usize,
@@ -41,6 +43,7 @@ impl Inference {
             readings: vec![Readings::ALL; n_columns],
             n_rows: 0,
             n_valid: 0,
+            has_names_in_the_first_row: false,
             n_wide: 0,
             width: 0,
             header: HeaderRow::default(),
@@ -94,6 +97,12 @@ impl Inference {
             || n_cells < n_columns && !dialect.fills_missing_cells;
         if is_rejected || std::str::from_utf8(row).is_err() {
             return;
+        }
+        if self.n_valid == 0 && !dialect.has_header {
+            let is_name = |(index, name): (usize, &String)| {
+                self.cells.get(index).is_some_and(|text| text.eq_ignore_ascii_case(name.as_bytes()))
+            };
+            self.has_names_in_the_first_row = dialect.columns.iter().enumerate().all(is_name);
         }
         let guesses = if self.n_valid == 0 { &mut self.first } else { &mut self.others };
         self.n_valid += 1;

@@ -112,6 +112,9 @@ fn first_row_of_texts_over_numbers_asks_for_the_header() {
         r#"{ "header": false, "columns": ["d", "p"] }"#,
         "set header = true",
     );
+    let no_header = r#"{ "header": false, "columns": ["day", "price"] }"#;
+    assert_warning("Day,Price\nMon,x\n", no_header, "1: this row has the names of the columns");
+    assert_quiet("Mon,x\nTue,y\n", no_header);
     assert_quiet("day,price\nMon,EUR\nTue,USD\nWed,3\n", "{}");
     assert_quiet("day,price\nMon,n/a\n1,2.5\n", "{}");
 }
