@@ -92,10 +92,9 @@ impl Function for Guarded {
     ) -> Compiled {
         let inner = self.inner.compile(state, context, arguments.clone())?;
         let names: &[&'static str] = match self.guard {
-            Guard::Flatten => &["value", "separator"],
+            Guard::Flatten | Guard::Join => &["value", "separator"],
             Guard::FormatNumber => &["scale"],
             Guard::Inserts(names) => names,
-            Guard::Join => &["value", "separator"],
             Guard::Replace => &["value", "pattern", "with", "count"],
             Guard::Set => &["path", "value", "data"],
             Guard::Unnest => &[],

@@ -116,7 +116,6 @@ pagination = { type = "cursor", cursor = "/meta/next", param = "cursor" }
 #[serde(deny_unknown_fields)]
 struct HttpConfig {
     /// The URL of the API, `http://` or `https://`.
-    #[serde(deserialize_with = "one_url")]
     endpoint: String,
     /// The HTTP method.
     #[serde(default)]
@@ -197,18 +196,6 @@ struct HttpConfig {
     /// Whether cookies that the API sets are sent back, until the run ends.
     #[serde(default)]
     cookies: bool,
-}
-
-/// Reads `endpoint`.
-fn one_url<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    match Value::deserialize(deserializer)? {
-        Value::String(url) => Ok(url),
-        Value::Array(_) => Err(serde::de::Error::custom(
-            "one URL is expected; to ask for several elements set for_each = { symbol = [\"NYA\", \"IXIC\"] } and \
-             write `{{ symbol }}` into the path or the query of `endpoint`",
-        )),
-        _ => Err(serde::de::Error::custom("a URL such as \"https://api.example.com/prices\" is expected")),
-    }
 }
 
 fn thirty_seconds() -> HumanDuration {
