@@ -50,7 +50,7 @@ fn query(env: &TestEnv, sql: &str, more: &[&str]) -> Outcome {
 
 #[test]
 fn demo_runs_whole_flow_and_checks_count() {
-    let env = TestEnv::new();
+    let mut env = TestEnv::new();
     let began = Instant::now();
     let outcome = env.run(["demo", "--records", "2000", "--rate", "200", "--keep", "kept here"]);
     assert!(began.elapsed() < Duration::from_secs(60), "the demo took {:?}", began.elapsed());
@@ -68,6 +68,8 @@ fn demo_runs_whole_flow_and_checks_count() {
     assert!(outcome.stdout.contains("│ HSI"), "{}", outcome.stdout);
     let objects = env.path("kept here/cloud/s3/stock-market-local/stockmarket_project");
     assert_eq!(std::fs::read_dir(objects).expect("the objects").count(), 2_000);
+    env.set("STOCKS_DAILY_API", "http://127.0.0.1:1/query");
+    env.run(["test", "kept here/pipelines/apis/local.toml"]).assert_code(0);
 }
 
 #[test]

@@ -10,10 +10,14 @@ use crate::env_file::{self, Wins};
 use crate::local;
 
 /// The stock pipelines and their data, copied from the repository.
-const FILES: [(&str, &[u8]); 5] = [
+const FILES: [(&str, &[u8]); 6] = [
     ("pipelines/producer.toml", include_bytes!("../../pipelines/producer.toml")),
     ("pipelines/producer-http.toml", include_bytes!("../../pipelines/producer-http.toml")),
     ("pipelines/apis/local.toml", include_bytes!("../../pipelines/apis/local.toml")),
+    (
+        "pipelines/apis/answers/alphavantage.json",
+        include_bytes!("../../pipelines/apis/answers/alphavantage.json"),
+    ),
     ("pipelines/consumer.toml", include_bytes!("../../pipelines/consumer.toml")),
     ("pipelines/data/stocks.csv", local::PRICES),
 ];
