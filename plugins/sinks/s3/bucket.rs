@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::primitives::ByteStream;
@@ -43,6 +43,14 @@ pub(super) struct Bucket {
 
 /// How often credentials are reloaded at most.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The content of the record's object.
+pub(super) fn body_of(record: &Record) -> Result<Bytes> {
+    record.to_bytes().context(
+        "the record has no body (a tombstone), so it cannot be stored as an object; `tombstones = \"skip\"` filters such \
+         records",
+    )
+}
 
 impl Bucket {
     /// Loads the credentials; sends no request to the bucket.
@@ -132,12 +140,7 @@ impl Bucket {
 
     /// The key and the content of the record's object; an error rejects the record.
     pub(super) fn object(&self, record: &Record) -> Result<(String, Bytes)> {
-        let Some(body) = record.to_bytes() else {
-            bail!(
-                "the record has no body (a tombstone), so it cannot be stored as an object; `tombstones = \"skip\"` \
-                 filters such records"
-            );
-        };
+        let body = body_of(record)?;
         self.states.add(record);
         let template = &self.config.key;
         if template.is_by_entry_alone()

@@ -21,7 +21,7 @@ use runner_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::bucket::Bucket;
+use self::bucket::{Bucket, body_of};
 use self::letters::FolderLetters;
 use self::options::{Acl, Encryption, StorageClass, Tombstones, check_key_id, check_tags};
 use self::promise::{Promise, unpacked_by_name};
@@ -233,7 +233,14 @@ impl RecordSink for S3 {
     }
 
     fn destination(&self, record: &Record) -> Result<Option<String>> {
+        if self.skips(record) {
+            return Ok(None);
+        }
+        let body = body_of(record)?;
         let key = self.config.key.render(record)?;
+        if let Some(table) = &self.table {
+            table.check(&body)?;
+        }
         Ok(Some(format!("s3://{}/{key}", self.config.bucket)))
     }
 

@@ -52,14 +52,25 @@ impl TableRows {
                 self.target
             );
         }
-        self.watch(fields);
-        Ok(())
+        self.watch(fields)
     }
 
     /// Warns once of every column whose values change their kind: the type of the column is that of the
-    /// objects that the crawler happens to sample, and Athena fails on the others.
-    fn watch(&self, fields: Vec<(String, Kinds)>) {
+    /// objects that the crawler happens to sample, and Athena fails on the others. An object or array in a column of
+    /// numbers or booleans is an error, which rejects the record.
+    fn watch(&self, fields: Vec<(String, Kinds)>) -> Result<()> {
         let mut columns = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_misfit = |(name, kinds): &&(String, Kinds)| {
+            kinds.are_nested() && columns.get(name).is_some_and(|known| known.have_numbers_or_booleans())
+        };
+        if let Some((name, kinds)) = fields.iter().find(is_misfit) {
+            bail!(
+                "the column `{name}` has had {}, and this record has {kinds} there: Athena would fail with HIVE_BAD_DATA \
+                 on the table at {}. Give the field another name, or keep it as a text with `encode_json` in a `remap`",
+                columns[name],
+                self.target
+            );
+        }
         for (name, kinds) in fields {
             let n_columns = columns.len();
             let Some(known) = columns.get_mut(&name) else {
@@ -79,6 +90,7 @@ impl TableRows {
             }
             *known = all;
         }
+        Ok(())
     }
 
     #[cfg(test)]
@@ -97,6 +109,24 @@ mod tests {
 
     fn rejection(body: &str) -> String {
         rows().check(body.as_bytes()).expect_err(body).to_string()
+    }
+
+    #[test]
+    fn object_or_array_in_a_column_of_numbers_is_rejected() {
+        let rows = rows();
+        let check = |body: &str| rows.check(body.as_bytes()).map_err(|error| error.to_string());
+        check(r#"{"Close":1,"name":"x","o":{"n":1}}"#).unwrap();
+        for (body, part) in [
+            (r#"{"Close":{"raw":1}}"#, "`close` has had whole numbers, and this record has objects"),
+            (r#"{"Close":[1]}"#, "this record has arrays"),
+            (r#"{"o":{"n":[2]}}"#, "`o.n` has had whole numbers"),
+        ] {
+            let reason = check(body).unwrap_err();
+            assert!(reason.contains(part), "{reason}");
+        }
+        // Athena reads an object in a column of texts as text.
+        check(r#"{"name":{"x":1}}"#).unwrap();
+        assert_eq!(rows.kinds("close"), "whole numbers");
     }
 
     #[test]

@@ -34,6 +34,14 @@ impl Kinds {
         self.0.is_power_of_two()
     }
 
+    pub(super) fn are_nested(self) -> bool {
+        self.0 & (Kinds::OBJECT.0 | Kinds::ARRAY.0) != 0
+    }
+
+    pub(super) fn have_numbers_or_booleans(self) -> bool {
+        self.0 & (Kinds::WHOLE.0 | Kinds::FRACTION.0 | Kinds::BOOLEAN.0) != 0
+    }
+
     /// How a column of these kinds gets one type.
     pub(super) fn advice(self) -> &'static str {
         let numbers = Kinds::WHOLE.with(Kinds::FRACTION).0;
