@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn replay_into_two_components_of_a_path_feeds_both() {
-        let left = ["dead letters for lake []", "lake [0]", "letters for crawl []", "crawl [1, 2]"];
+        let left = ["dead letters for lake []", "lake [0]", "dead letters for crawl []", "crawl [1, 2]"];
         assert_eq!(replayed(&["crawl", "lake"]), left);
     }
 }
