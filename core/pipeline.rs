@@ -82,6 +82,10 @@ impl Pipeline {
             name: component.name.clone(),
             kind: component.kind(),
             plugin: component.plugin,
+            filter_reason: match &component.built {
+                Built::Transform(transform) => transform.filter_reason(),
+                Built::Source(_) | Built::Sink(_) => "",
+            },
             gauges: Arc::clone(&component.gauges),
             counters: Arc::clone(&component.counters),
         })
@@ -206,6 +210,8 @@ pub struct Monitor {
     pub kind: Kind,
     /// The name of its plugin.
     pub plugin: &'static str,
+    /// Why it filters a record; empty if it is not a transform or does not say so.
+    pub filter_reason: &'static str,
     /// What the component sets itself.
     pub gauges: Arc<Gauges>,
     pub(crate) counters: Arc<Counters>,

@@ -36,6 +36,11 @@ pub trait Transform: Send {
         &[]
     }
 
+    /// Why it filters a record, in a few words; a dry run shows it.
+    fn filter_reason(&self) -> &'static str {
+        ""
+    }
+
     /// What the transform needs to know after a restart; see [`SavedState`].
     fn saved_state(&self) -> Option<Arc<dyn SavedState>> {
         None

@@ -203,6 +203,28 @@ fn dry_run_shows_every_stage_and_stores_nothing() {
 }
 
 #[test]
+fn dry_run_shows_parts_new_columns_and_why_a_record_is_filtered() {
+    let env = env("[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n\
+         [transforms.names]\ntype = \"select\"\ninputs = [\"rows\"]\nfields = { i = \"Index\", c = \"Close\" }\n\
+         [transforms.parts]\ntype = \"remap\"\ninputs = [\"names\"]\nsource = '. = [., {\"i\": \"x\"}]'\n\
+         [transforms.known]\ntype = \"filter\"\ninputs = [\"parts\"]\ncondition = '.i == \"NYA\"'\n\
+         [sinks.out]\ntype = \"console\"\ninputs = [\"known\"]\n");
+    let outcome = env.run(["run", "--dry-run=1", "p.toml"]);
+    outcome.assert_code(0);
+    for part in [
+        "rows   csv      NYA,1.50",
+        "names  select   NYA,1.50  columns i, c",
+        "parts  remap    entry 0-0  {\"c\":\"1.50\",\"i\":\"NYA\"}",
+        "parts  remap    entry 0-1  {\"i\":\"x\"}",
+        "known  filter   entry 0-1  filtered: the condition is false",
+        "out    console  entry 0-0  would receive it",
+    ] {
+        assert!(outcome.stdout.contains(part), "no {part:?} in:\n{}", outcome.stdout);
+    }
+    env.run(["run", "--dry-run=0", "p.toml"]).assert_code(2);
+}
+
+#[test]
 fn dry_run_starts_where_the_next_run_would_and_moves_nothing() {
     let env = env(&pipeline(
         "[transforms.first]\ntype = \"limit\"\ninputs = [\"json\"]\nrecords = 1\n\

@@ -52,7 +52,11 @@ fn write_record(text: &mut String, trace: &Trace, traced: &Traced, number: usize
                 last = Some((entry, step));
             }
             Step::Routed(output) => writeln!(text, "to {name}.{output}")?,
-            Step::Filtered => writeln!(text, "{DIM}filtered{PLAIN}")?,
+            Step::Filtered => {
+                let reason = trace.filter_reasons[*component];
+                let colon = if reason.is_empty() { "" } else { ": " };
+                writeln!(text, "{DIM}filtered{colon}{reason}{PLAIN}")?;
+            }
             Step::Rejected(reason) => writeln!(text, "{RED}rejected{PLAIN}: {reason}")?,
             Step::Stored(Some(place)) => writeln!(text, "{GREEN}would store{PLAIN}: {place}")?,
             Step::Stored(None) => writeln!(text, "{GREEN}would receive it{PLAIN}")?,

@@ -9,6 +9,8 @@ pub(super) struct Trace {
     pub(super) pipeline: String,
     /// The name of each component, its kind and its type, in the order of the flow.
     pub(super) components: Vec<(String, Kind, &'static str)>,
+    /// Why each component filters a record.
+    pub(super) filter_reasons: Vec<&'static str>,
     /// The names of the outputs of each component; none if it has one output without a name.
     outputs: Vec<Vec<String>>,
     records: Mutex<Vec<Traced>>,
@@ -51,6 +53,7 @@ impl Trace {
         let monitors = pipeline.monitors();
         Trace {
             pipeline: pipeline.name.clone(),
+            filter_reasons: monitors.iter().map(|it| it.filter_reason).collect(),
             outputs: monitors.iter().map(|it| pipeline.outputs(&it.name)).collect(),
             components: monitors.into_iter().map(|it| (it.name, it.kind, it.plugin)).collect(),
             records: Mutex::default(),

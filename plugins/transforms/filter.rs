@@ -42,6 +42,10 @@ struct Filter {
 
 #[async_trait]
 impl Transform for Filter {
+    fn filter_reason(&self) -> &'static str {
+        "the condition is false"
+    }
+
     async fn apply(&mut self, mut batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         let rejects = on_large_stack(|| batch.map(|record| self.map(record)));
         if !rejects.is_empty() {

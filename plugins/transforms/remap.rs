@@ -66,6 +66,10 @@ struct Remap {
 
 #[async_trait]
 impl Transform for Remap {
+    fn filter_reason(&self) -> &'static str {
+        "the program makes no record of it"
+    }
+
     async fn apply(&mut self, mut batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         let rejects = on_large_stack(|| batch.map(|record| self.map(record)));
         if !rejects.is_empty() {

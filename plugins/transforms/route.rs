@@ -83,6 +83,10 @@ struct Route {
 
 #[async_trait]
 impl Transform for Route {
+    fn filter_reason(&self) -> &'static str {
+        "no component reads its output"
+    }
+
     async fn apply(&mut self, mut batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         let is_read: Vec<bool> = (0..self.outputs.len()).map(|output| out.is_read(output)).collect();
         let rejects = on_large_stack(|| self.match_all(batch.records(), &is_read));

@@ -91,6 +91,10 @@ enum Choice {
 
 #[async_trait]
 impl Transform for Sample {
+    fn filter_reason(&self) -> &'static str {
+        "not in the sample"
+    }
+
     async fn apply(&mut self, mut batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         batch.retain(|_| self.is_chosen());
         out.send(batch).await

@@ -82,6 +82,10 @@ struct Dedupe {
 
 #[async_trait]
 impl Transform for Dedupe {
+    fn filter_reason(&self) -> &'static str {
+        "an equal record has passed"
+    }
+
     async fn apply(&mut self, mut batch: Batch, out: &mut dyn Output) -> Result<Flow> {
         let mut handles = batch.handles().into_iter();
         let rejects = {
