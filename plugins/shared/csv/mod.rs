@@ -2,7 +2,8 @@
 //!
 //! `scan` and `grammar` divide text into rows and cells, `types`, `number` and `inference` are about column
 //! types, `layout` combines them, and `document` reads a whole CSV text in memory. `encoding` turns other
-//! encodings into UTF-8.
+//! encodings into UTF-8. `report_lines` and `header_row` recognize lines that are not rows. `header_warnings`, `reasons`,
+//! `readings` and `date_pattern` name the option that would read what does not fit.
 
 mod blanks;
 mod cells;
