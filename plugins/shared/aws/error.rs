@@ -121,7 +121,11 @@ impl AwsError {
     /// The error for the engine; a [`Failure`] inside says whether the service could not be reached.
     pub(crate) fn into_error(self, access: &Access) -> anyhow::Error {
         if self.cause == Cause::Unreachable {
-            let message = format!("cannot reach {}: {}", access.location(), self.message);
+            let mut message = format!("cannot reach {}: {}", access.location(), self.message);
+            if message.contains("UnknownIssuer") {
+                message += "; this machine does not trust the authority of its certificate: set the variable SSL_CERT_FILE to \
+                            a PEM file with the certificate of that authority";
+            }
             return Failure::unreachable(anyhow::Error::msg(message)).into();
         }
         anyhow::Error::new(self)
@@ -282,6 +286,18 @@ mod tests {
 
     fn cause(code: &str, status: u16) -> Cause {
         AwsError::from_response(code, "", status, None).cause
+    }
+
+    #[test]
+    fn unknown_authority_of_a_certificate_names_the_variable() {
+        let access = Access::to_test_server("S3", "https://127.0.0.1:9".into());
+        let error = |message: &str| {
+            let error =
+                AwsError { cause: Cause::Unreachable, ..AwsError::from_response("", message, 0, None) };
+            error.into_error(&access).to_string()
+        };
+        assert!(error("invalid peer certificate: UnknownIssuer").contains("SSL_CERT_FILE"));
+        assert!(!error("connection refused").contains("SSL_CERT_FILE"));
     }
 
     #[test]

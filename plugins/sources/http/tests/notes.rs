@@ -15,6 +15,8 @@ async fn error_in_place_of_the_records_is_named_and_not_delivered() {
         (r#"{"code": "51001", "msg": "Instrument ID does not exist", "data": []}"#, "/data"),
         (r#"{"retCode": 10001, "retMsg": "symbol invalid", "result": {}}"#, "/result/list"),
         (r#"{"detail": "Not authenticated"}"#, "/items"),
+        (r#"{"error": "x", "timestamp": 1, "data": {}}"#, "/data"),
+        (r#"{"retCode": 10006, "retMsg": "x", "result": {}, "time": 1}"#, "/result"),
     ] {
         let options = json!({"records": records});
         let run = run_once(&serve([text(body)]).await, options.clone()).await;
@@ -34,6 +36,10 @@ async fn error_in_place_of_the_records_is_named_and_not_delivered() {
     let body = r#"{"code": "51001", "msg": "no data", "data": []}"#;
     let run = run_once(&serve([text(body)]).await, json!({"records": "/data", "responses": {}})).await;
     assert!(run.error.is_none(), "{run:?}");
+    for body in [r#"{"code": 0, "msg": "ok", "data": {}}"#, r#"{"error": null, "data": {"a": 1}}"#] {
+        let run = run_once(&serve([text(body)]).await, json!({"records": "/data"})).await;
+        assert!(run.error.is_none() && run.bodies.len() == 1, "{run:?}");
+    }
 }
 
 #[tokio::test]
