@@ -79,6 +79,19 @@ fn standard_input_is_read_as_it_comes() {
 }
 
 #[test]
+fn standard_input_has_one_reader() {
+    let env = env("", "");
+    set_options(&env, "path = \"-\"");
+    let second =
+        "[sources.more]\ntype = \"csv\"\npath = \"-\"\n[sinks.rest]\ntype = \"null\"\ninputs = [\"more\"]\n";
+    env.write("p.toml", env.read("p.toml") + second);
+    let output = env.command(["run", "p.toml"]).stdin(Stdio::null()).output().expect("the run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("another source of this run reads it"), "{said}");
+}
+
+#[test]
 fn waiting_for_standard_input_can_be_stopped() {
     let env = env("", "");
     set_options(&env, "path = \"-\"");

@@ -50,6 +50,26 @@ fn lines(env: &TestEnv) -> Vec<String> {
 
 #[needs(kafka)]
 #[test]
+fn kafka_sink_warns_once_of_rows_without_names() {
+    let broker = Broker::shared();
+    let env = TestEnv::new();
+    env.write("rows.csv", "Index,Close\nNYA,1\nHSI,2\n");
+    env.write(
+        "p.toml",
+        format!(
+            "[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n[sinks.topic]\ntype = \"kafka\"\ninputs = [\"rows\"]\n\
+             bootstrap_servers = \"{}\"\ntopic = \"{}\"\n",
+            broker.bootstrap(),
+            broker.name("rows")
+        ),
+    );
+    let outcome = env.run(["run", "p.toml"]);
+    outcome.assert_code(0);
+    assert_eq!(outcome.stderr.matches("`to_json` in front of this sink").count(), 1, "{}", outcome.stderr);
+}
+
+#[needs(kafka)]
+#[test]
 fn kafka_sink_writes_key_headers_and_entry() {
     let broker = Broker::shared();
     let topic = broker.name("made");

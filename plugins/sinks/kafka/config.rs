@@ -178,6 +178,7 @@ impl SinkConfig for KafkaSinkConfig {
             transactions: transactions.map(Arc::new),
             opened: None,
             has_succeeded: AtomicBool::new(false),
+            has_warned_of_rows: AtomicBool::new(false),
             requires_keys: AtomicBool::new(false),
         }))
     }

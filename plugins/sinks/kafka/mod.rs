@@ -25,14 +25,15 @@ use producer_thread::{Job, MessageBuilder, Producer};
 use rdkafka::ClientConfig;
 use rdkafka::producer::Producer as _;
 use runner_core::{
-    Batch, Class, Error, Failure, LetterStore, Plugin, Record, Result, RetryLimits, Sink, TransactionalSink,
-    WriteError, async_trait,
+    Batch, Body, Class, Error, Failure, LetterStore, Plugin, Record, Result, RetryLimits, Sink,
+    TransactionalSink, WriteError, async_trait,
 };
 use template::Template;
 use timestamp::TimestampField;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use topic::Topic;
 use topics::Topics;
+use tracing::warn;
 
 use crate::shared::kafka::{ClientErrors, RefusedTopic, Transactions, is_denied, request_timeout};
 
@@ -73,6 +74,8 @@ struct Kafka {
     opened: Option<Opened>,
     /// After the first success a denial is transient: the pipeline file is correct.
     has_succeeded: AtomicBool,
+    /// Whether the user was warned of rows that are not JSON.
+    has_warned_of_rows: AtomicBool,
     /// Whether the topic has rejected a record because it has no key.
     requires_keys: AtomicBool,
 }
@@ -133,6 +136,13 @@ impl Sink for Kafka {
     async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
         let opened = self.opened.as_ref().expect("opened before it is written to");
         let records = batch.records();
+        let is_row = records.first().is_some_and(|record| matches!(record.body, Body::Row(_)));
+        if is_row && !self.has_warned_of_rows.swap(true, Ordering::Relaxed) {
+            warn!(
+                "rows of a CSV file are written as lines without the names of their columns; put the transform `to_json` in \
+                 front of this sink to write JSON"
+            );
+        }
         let pending = {
             let mut free = opened.free.lock().await;
             // Under the lock, so that later records of the same topics do not overtake these.

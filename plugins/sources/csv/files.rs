@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf, absolute};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use glob::{MatchOptions, Pattern, glob_with};
 use runner_core::{BuildContext, Name};
+use tracing::debug;
 
 use super::settings::Settings;
 
@@ -43,6 +45,7 @@ pub(super) fn list(patterns: &[String], settings: &Settings, known: &HashSet<&Pa
     let follow = settings.read_as.follow;
     let mut files: Vec<PathBuf> = Vec::new();
     let mut listed: HashSet<PathBuf> = HashSet::new();
+    let mut same_file: HashSet<(u64, u64)> = known.iter().filter_map(|path| file_id(path)).collect();
     for pattern in patterns {
         let path = absolute_path(pattern, context);
         let is_pattern = pattern.contains(['*', '?', '[']) && !path.exists();
@@ -54,6 +57,11 @@ pub(super) fn list(patterns: &[String], settings: &Settings, known: &HashSet<&Pa
                     continue;
                 }
                 check_readable(&path, pattern, context)?;
+                // A link, or a file in a folder that is reached twice.
+                if !listed.contains(&path) && file_id(&path).is_some_and(|id| !same_file.insert(id)) {
+                    debug!("{} is another name of a file that is read already", display_path(&path));
+                    continue;
+                }
             }
             if listed.insert(path.clone()) {
                 files.push(path);
@@ -61,6 +69,12 @@ pub(super) fn list(patterns: &[String], settings: &Settings, known: &HashSet<&Pa
         }
     }
     Ok(files)
+}
+
+/// Device and number of the file at a path.
+fn file_id(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 fn absolute_path(pattern: &str, context: &BuildContext) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
@@ -21,8 +21,13 @@ pub(super) struct StandardInput {
 }
 
 impl StandardInput {
-    /// Starts a thread that reads ahead. It ends with the input, or with the process.
+    /// Starts a thread that reads ahead. It ends with the input, or with the process. A second reader would get
+    /// parts of the rows of the first, so it is refused.
     pub(super) fn open(limit: WaitLimit) -> io::Result<Self> {
+        static IS_READ: AtomicBool = AtomicBool::new(false);
+        if IS_READ.swap(true, Ordering::Relaxed) {
+            return Err(io::Error::other("another source of this run reads it (`path = \"-\"`)"));
+        }
         Self::of(io::stdin(), limit)
     }
 

@@ -67,6 +67,7 @@ impl GroupContext {
             info!("reads nothing: all partitions are assigned to other members of the group");
         }
         self.warn_of_skipped(&starts);
+        self.warn_of_start(&starts);
         self.ends.clear();
         let assigned = starts.into_iter().map(|it| AssignedPartition::new(it.partition, it.start, it.end));
         self.assignment.assign(assigned.collect(), member);
@@ -99,6 +100,21 @@ impl GroupContext {
             skipped.len(),
             first.start
         );
+    }
+
+    /// `start` is about a group without offsets.
+    fn warn_of_start(&self, starts: &[StartOffset]) {
+        let group = &self.settings.group_id;
+        if self.settings.start.is_some()
+            && let Some(first) = starts.iter().find(|it| !it.is_new)
+        {
+            let Partition { topic, number } = first.partition;
+            warn!(
+                "`start` is not used where the group has an offset: group `{group}` continues {topic}/{number} at offset \
+                 {}. To read from `start`, set another `group_id`, or delete the offsets of the group",
+                first.start
+            );
+        }
     }
 
     fn revoke(&self, client: &Client, partitions: &TopicPartitionList) -> KafkaResult<()> {

@@ -33,6 +33,16 @@ fn new_files_are_read_last_and_grown_ones_resume() {
 }
 
 #[test]
+fn file_that_has_several_names_is_read_once() {
+    let files = files();
+    let position = files.last_position();
+    std::os::unix::fs::symlink(files.path("a1.csv"), files.path("a0.csv")).unwrap();
+    std::fs::hard_link(files.path("a2.csv"), files.path("a3.csv")).unwrap();
+    assert_eq!(files.read_after(Some(position)), ok(&[]), "names that come later");
+    assert_eq!(files.read(), ok(&[r#"{"n":1.0}"#, r#"{"n":2.5}"#, r#"{"n":3.0}"#]));
+}
+
+#[test]
 fn only_files_that_were_read_may_be_deleted() {
     let files = files();
     let all = items(&mut files.open(None).unwrap()).unwrap();
