@@ -314,6 +314,19 @@ pub(crate) fn wider_rows(names: &[String], width: usize, line: u64, dialect: &Di
             "{what} has {n_names} names, and most rows have {width} cells or so; name all columns"
         );
     }
+    let delimiter = dialect.grammar.delimiter;
+    let others =
+        b";\t|,".iter().map(|&other| char::from(other)).filter(|&other| other != char::from(delimiter));
+    if let Some(other) = others.into_iter().find(|&other| names.iter().any(|name| name.contains(other))) {
+        let other = other.escape_debug();
+        let decimal =
+            if delimiter == b',' { ", and decimal = \",\" if numbers have a decimal comma" } else { "" };
+        return format!(
+            "the header row has {n_names} cells, and most rows have {width} or so; a name in it contains `{other}`: if that \
+             separates the cells, set delimiter = \"{other}\"{decimal}. If the line is not the header, set \
+             skip_lines = {line} to ignore the lines before the header"
+        );
+    }
     format!(
         "the header row has {n_names} cells, and most rows have {width} or so: is this line the header? If not, set \
          skip_lines = {line} to ignore the lines before the header, or comment = \"{comment}\" to ignore lines that begin \

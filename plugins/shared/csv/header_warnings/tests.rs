@@ -198,4 +198,7 @@ fn wider_rows_advise_no_option_that_is_set() {
     );
     let message = wider_rows(&names(&["a"]), 3, 1, &Dialect::default());
     assert!(message.contains("skip_lines = 1") && message.contains("extra_cells = \"drop\""), "{message}");
+    let message = wider_rows(&names(&["Index;Close"]), 2, 1, &Dialect::default());
+    assert!(message.contains("delimiter = \";\"") && message.contains("decimal = \",\""), "{message}");
+    assert!(!message.contains("extra_cells"), "{message}");
 }
