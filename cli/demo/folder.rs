@@ -116,8 +116,12 @@ impl Folder {
             );
             (read, "cloud".into(), "pipelines".into())
         } else {
+            let source = match source {
+                DemoSource::Csv => "",
+                DemoSource::Http => " --source http",
+            };
             let keep = format!(
-                "keep the data      {runner} demo --keep demo keeps the files and objects for the next steps"
+                "keep the data      {runner} demo{source} --keep demo keeps the files and objects for the next steps"
             );
             (keep, "demo/cloud".into(), "demo/pipelines".into())
         };

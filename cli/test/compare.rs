@@ -28,32 +28,36 @@ fn is_same_record(expected: &str, actual: &[u8]) -> bool {
 /// Whether two JSON texts have the same value. Whole numbers are compared digit by digit: as floats, those beyond 64 bits
 /// would be equal to others near them.
 fn is_same_json(expected: &RawValue, actual: &RawValue) -> bool {
-    type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
     let (one, other) = (expected.get(), actual.get());
     match (one.as_bytes().first(), other.as_bytes().first()) {
         (Some(b'{'), Some(b'{')) => {
-            let read = |text| serde_json::from_str::<Fields<'_>>(text).ok();
-            read(one).zip(read(other)).is_some_and(|(one, other)| {
-                one.len() == other.len()
-                    && one
-                        .iter()
-                        .all(|(name, value)| other.get(name).is_some_and(|it| is_same_json(value, it)))
-            })
+            let (Some(one), Some(other)) = (fields(one), fields(other)) else { return false };
+            let is_same_field = |((name, one), (other_name, other)): ((&_, &&_), (&_, &&_))| {
+                name == other_name && is_same_json(one, other)
+            };
+            one.len() == other.len() && one.iter().zip(&other).all(is_same_field)
         }
         (Some(b'['), Some(b'[')) => {
-            let read = |text| serde_json::from_str::<Vec<&RawValue>>(text).ok();
-            read(one).zip(read(other)).is_some_and(|(one, other)| {
-                one.len() == other.len()
-                    && one.iter().zip(&other).all(|(one, other)| is_same_json(one, other))
-            })
+            let (Some(one), Some(other)) = (items(one), items(other)) else { return false };
+            one.len() == other.len() && one.iter().zip(&other).all(|(one, other)| is_same_json(one, other))
         }
         // An integer does not equal a float.
         _ if is_whole_number(one) || is_whole_number(other) => one == other,
-        _ => {
-            let read = |text| serde_json::from_str::<Value>(text).ok();
-            read(one).is_some_and(|one| Some(one) == read(other))
-        }
+        _ => value(one).is_some_and(|one| Some(one) == value(other)),
     }
+}
+
+/// The fields of an object, by name.
+fn fields(json: &str) -> Option<BTreeMap<Cow<'_, str>, &RawValue>> {
+    serde_json::from_str(json).ok()
+}
+
+fn items(json: &str) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(json).ok()
+}
+
+fn value(json: &str) -> Option<Value> {
+    serde_json::from_str(json).ok()
 }
 
 fn is_whole_number(json: &str) -> bool {

@@ -79,7 +79,7 @@ fn days(prices: &Prices, parameter: impl Fn(&str) -> Option<String>) -> Result<S
     };
     let rows = prices.newest_first(Some(&symbol));
     let Some(newest) = rows.first() else {
-        return Err(format!("There are no prices of the symbol {symbol}"));
+        return Err(format!("The symbol {symbol} has no prices"));
     };
     let about = json!({
         "1. Information": "Daily prices (open, high, low, close) and volumes",

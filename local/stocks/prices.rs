@@ -28,7 +28,7 @@ impl Prices {
         &self.objects
     }
 
-    /// The cell of a row; empty if there is no such column.
+    /// The cell of a row; empty if the column does not exist.
     pub(super) fn cell(&self, row: usize, column: &str) -> &str {
         let at = self.columns.iter().position(|name| name == column);
         at.and_then(|at| self.rows[row].get(at)).unwrap_or_default()

@@ -17,13 +17,11 @@ fn query(env: &TestEnv, sql: &str) -> String {
     outcome.stdout
 }
 
-#[test]
-fn one_query_counts_every_row_of_the_csv_file_and_of_all_apis() {
-    let opened = Today { n_days: DAYS[0], is_newest_first: false, is_weekend: false, n_refusals: 0 };
-    let (market, mut env) = (Market::open(opened), TestEnv::new());
+/// An environment with the stock pipelines, which read the CSV file and end when they have read everything.
+fn stock_env() -> (TestEnv, Cloud) {
+    let mut env = TestEnv::new();
     let cloud = Cloud::start(&env, &[]);
     cloud.configure(&mut env);
-    set_keys(&mut env);
     let csv = env.write("stocks.csv", stocks_csv(N_CSV_ROWS, 7)).display().to_string();
     env.set("STOCKS_CSV", csv)
         .set("STOCKS_RATE", "1000000")
@@ -31,6 +29,15 @@ fn one_query_counts_every_row_of_the_csv_file_and_of_all_apis() {
         .set("STOCKS_STOP", "at_end");
     env.write("producer.toml", stock_pipeline("producer.toml"));
     env.write("consumer.toml", stock_pipeline("consumer.toml"));
+    (env, cloud)
+}
+
+#[test]
+fn one_query_counts_every_row_of_the_csv_file_and_of_all_apis() {
+    let opened = Today { n_days: DAYS[0], is_newest_first: false, is_weekend: false, n_refusals: 0 };
+    let market = Market::open(opened);
+    let (mut env, _cloud) = stock_env();
+    set_keys(&mut env);
     let types = "SELECT column_name, data_type FROM information_schema.columns \
                  WHERE table_name = 'stockmarket_project' ORDER BY column_name";
 
@@ -56,16 +63,7 @@ fn one_query_counts_every_row_of_the_csv_file_and_of_all_apis() {
 /// An array, a scalar and a nested series, once as `producer-http.toml` reads them and once with any JSON let through.
 #[test]
 fn values_of_an_api_that_are_not_rows_leave_the_table_as_it_is() {
-    let mut env = TestEnv::new();
-    let cloud = Cloud::start(&env, &[]);
-    cloud.configure(&mut env);
-    let csv = env.write("stocks.csv", stocks_csv(N_CSV_ROWS, 7)).display().to_string();
-    env.set("STOCKS_CSV", csv)
-        .set("STOCKS_RATE", "1000000")
-        .set("STOCKS_LIMIT", "1000")
-        .set("STOCKS_STOP", "at_end");
-    env.write("producer.toml", stock_pipeline("producer.toml"));
-    env.write("consumer.toml", stock_pipeline("consumer.toml"));
+    let (mut env, _cloud) = stock_env();
     env.run(["run", "producer.toml"]).assert_code(0);
     env.run(["run", "consumer.toml"]).assert_code(0);
     let sums = format!("SELECT count(close), round(sum(close), 2), count(index), max(date) FROM {TABLE}");

@@ -101,7 +101,7 @@ fn infer(records: &[Value]) -> Result<Fields, ArrowError> {
     Ok(infer_json_schema_from_iterator(records.iter().map(Ok::<_, ArrowError>))?.fields)
 }
 
-/// Names the column of a record for which there is no type, such as an array with objects and numbers.
+/// Names the column of a record whose values have no common type, such as an array with objects and numbers.
 fn column_error(record: &Value, error: &ArrowError) -> Halt {
     let mut columns = record.as_object().into_iter().flatten();
     let wrong = columns.find(|(name, value)| infer(&[json!({ name.as_str(): value })]).is_err());

@@ -21,8 +21,9 @@ const DATES: [&str; 12] = [
 ];
 const TIMES: [&str; 6] = ["", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p"];
 
-/// The pattern that reads a text; `None` if no usual one does.
-pub(super) fn likely_pattern(text: &[u8]) -> Option<String> {
+/// The pattern that reads a text; `None` if no usual one does, or if day and month may be the other way round and
+/// the pattern `given` for other cells does not tell.
+pub(super) fn likely_pattern(text: &[u8], given: Option<&str>) -> Option<String> {
     let n_digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
     if n_digits == text.len() {
         return match n_digits {
@@ -32,7 +33,14 @@ pub(super) fn likely_pattern(text: &[u8]) -> Option<String> {
         };
     }
     let reads = |(_, form): &&(String, ValueType)| form.write_cell(text, &mut Vec::new()).is_ok();
-    PATTERNS.iter().find(reads).map(|(pattern, _)| pattern.clone())
+    let (first, _) = PATTERNS.iter().find(reads)?;
+    let swapped = first.strip_prefix("%d/%m").map(|rest| format!("%m/%d{rest}"));
+    let Some(swapped) = swapped.filter(|swapped| PATTERNS.iter().filter(reads).any(|(it, _)| it == swapped))
+    else {
+        return Some(first.clone());
+    };
+    let day_is_first = given.and_then(|given| Some(given.find("%d")? < given.find("%m")?))?;
+    Some(if day_is_first { first.clone() } else { swapped })
 }
 
 /// All combinations, compiled once.
@@ -63,7 +71,19 @@ mod tests {
             ("soon", None),
             ("12", None),
         ] {
-            assert_eq!(likely_pattern(text.as_bytes()).as_deref(), pattern, "{text}");
+            assert_eq!(likely_pattern(text.as_bytes(), None).as_deref(), pattern, "{text}");
+        }
+    }
+
+    #[test]
+    fn day_and_month_are_not_swapped() {
+        for (given, pattern) in [
+            (None, None),
+            (Some("%m/%d/%Y"), Some("%m/%d/%Y %H:%M")),
+            (Some("%d/%m/%Y"), Some("%d/%m/%Y %H:%M")),
+            (Some("rfc3339"), None),
+        ] {
+            assert_eq!(likely_pattern(b"1/2/2024 0:00", given).as_deref(), pattern, "{given:?}");
         }
     }
 }

@@ -50,6 +50,12 @@ impl Default for Dialect {
 }
 
 impl Dialect {
+    /// What often separates cells and is not its delimiter, the likelier first.
+    pub(crate) fn other_delimiters(&self) -> impl Iterator<Item = u8> {
+        let own = self.grammar.delimiter;
+        b";\t|,".iter().copied().filter(move |&other| other != own)
+    }
+
     /// Whether a text means null in a column that is not declared as text.
     pub(crate) fn is_null(&self, text: &[u8]) -> bool {
         self.null_values.iter().any(|null| null.as_bytes() == text)

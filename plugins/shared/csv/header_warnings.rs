@@ -1,11 +1,13 @@
 //! What is unusual about a header, and about the rows under it.
 
+use std::cmp::Reverse;
+
 use runner_core::ColumnType;
 
 use super::cells::CellTexts;
 use super::dialect::Dialect;
 use super::inference::Inference;
-use super::readings::{DELIMITERS, Readings, is_like_a_date, is_like_a_value};
+use super::readings::{Readings, is_like_a_date, is_like_a_value};
 use super::types::narrowest;
 
 /// What comment lines begin with in most files.
@@ -65,14 +67,13 @@ impl Header<'_> {
 
     /// Another delimiter may be meant.
     fn likely_delimiter(&self, dialect: &Dialect) -> Option<String> {
-        let delimiter = dialect.grammar.delimiter;
         let n_own = self.names.len() - 1;
-        let others = b",|\t;".iter().copied().filter(|&other| other != delimiter);
         let count = |other| match self.names {
             [name] => name.bytes().filter(|&byte| byte == other).count(),
             _ => count_unquoted(self.written, other),
         };
-        let (n_other, other) = others.map(|other| (count(other), other)).max_by_key(|&(count, _)| count)?;
+        let counts = dialect.other_delimiters().map(|other| (count(other), other));
+        let (n_other, other) = counts.min_by_key(|&(count, _)| Reverse(count))?;
         if n_other <= n_own {
             return None;
         }
@@ -151,8 +152,7 @@ impl Header<'_> {
                 && rows.readings[index].has_delimiter(delimiter)
         };
         let (name, delimiter) = self.names.iter().enumerate().find_map(|(index, name)| {
-            let others = DELIMITERS.into_iter().filter(|&other| other != dialect.grammar.delimiter);
-            others.into_iter().find(|&other| has_it(index, name, other)).map(|other| (name, other))
+            dialect.other_delimiters().find(|&other| has_it(index, name, other)).map(|other| (name, other))
         })?;
         let delimiter = char::from(delimiter).escape_debug();
         Some(format!(
@@ -314,13 +314,14 @@ pub(crate) fn wider_rows(names: &[String], width: usize, line: u64, dialect: &Di
             "{what} has {n_names} names, and most rows have {width} cells or so; name all columns"
         );
     }
-    let delimiter = dialect.grammar.delimiter;
-    let others =
-        b";\t|,".iter().map(|&other| char::from(other)).filter(|&other| other != char::from(delimiter));
-    if let Some(other) = others.into_iter().find(|&other| names.iter().any(|name| name.contains(other))) {
+    let is_in_a_name = |other: &char| names.iter().any(|name| name.contains(*other));
+    if let Some(other) = dialect.other_delimiters().map(char::from).find(is_in_a_name) {
         let other = other.escape_debug();
-        let decimal =
-            if delimiter == b',' { ", and decimal = \",\" if numbers have a decimal comma" } else { "" };
+        let decimal = if dialect.grammar.delimiter == b',' {
+            ", and decimal = \",\" if numbers have a decimal comma"
+        } else {
+            ""
+        };
         return format!(
             "the header row has {n_names} cells, and most rows have {width} or so; a name in it contains `{other}`: if that \
              separates the cells, set delimiter = \"{other}\"{decimal}. If the line is not the header, set \

@@ -25,7 +25,7 @@ const LOOSE: u16 = 1 << 11;
 const WITH_DELIMITER: usize = 8;
 
 /// What often separates cells, besides a comma.
-pub(super) const DELIMITERS: [u8; 3] = [b';', b'\t', b'|'];
+const DELIMITERS: [u8; 3] = [b';', b'\t', b'|'];
 
 /// With which options a text, or every text of a column, would be a number, a boolean, a quoted cell or several
 /// cells.

@@ -66,9 +66,8 @@ impl RowLayout {
         if texts.len() > n_columns && !grammar.quotes_with(b'\'') && has_split_quotes(row, grammar) {
             return Some("if cells are in single quotes, set quote = \"'\"".into());
         }
-        let others = b";\t|,".iter().copied().filter(|&other| other != grammar.delimiter);
         let count = |other| memchr::memchr_iter(other, row).count();
-        let other = others.into_iter().find(|&other| {
+        let other = self.dialect().other_delimiters().find(|&other| {
             let n_others = count(other);
             n_others > 0
                 && (n_others + 1 == n_columns || texts.len() == 1 || n_others >= texts.len() && n_others > 1)
@@ -116,7 +115,8 @@ impl RowLayout {
         };
         let declared = dialect.types.declaration_of(&column.name);
         let time = declared.filter(|it| it.value_type.name().is_time()).map(|it| it.value_type.name());
-        let parse = time.and_then(|_| likely_pattern(text));
+        let given = declared.and_then(|it| it.parse.as_deref());
+        let parse = time.and_then(|_| likely_pattern(text, given));
         let wider = time.filter(|_| parse.is_some()).unwrap_or(wider);
         let expected = match declared {
             Some(declared) => {

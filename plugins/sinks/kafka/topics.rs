@@ -27,7 +27,7 @@ enum Known {
     Refused(RefusedTopic, Instant),
 }
 
-/// How long a refusal holds, before the cluster is asked again: somebody may create the topic, or grant a permission.
+/// How long a refusal holds, before the cluster is asked again: a user may create the topic, or grant a permission.
 const REFUSED_FOR: Duration = Duration::from_secs(30);
 
 /// The limit of topics of a template, with those that the cluster refuses: a topic costs the cluster memory and files,

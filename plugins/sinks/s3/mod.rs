@@ -44,8 +44,8 @@ key = "stockmarket_project/stock_market_{{ entry }}.json"
 /// The sink stores a body as it is, and a row that no `to_json` has converted as its CSV line. It
 /// compresses nothing. If the `key` ends with `.json`, a CSV line is an error. If a `glue_crawl` follows,
 /// the sink rejects records with which Athena could not read the table: a record must be one JSON object
-/// on one line, without keys that differ only in case, and without a field with the name of a folder such
-/// as `year=2024`. If none follows, the sink warns once of a record that is not what the end of the `key`
+/// on one line, without keys that differ only in case, without a field with the name of a folder such as
+/// `year=2024`, and without an object or array in a column that has had numbers or booleans. If none follows, the sink warns once of a record that is not what the end of the `key`
 /// promises, such as `.json` or `.gz`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -236,6 +236,7 @@ impl RecordSink for S3 {
         if self.skips(record) {
             return Ok(None);
         }
+        self.check_is_not_csv(record)?;
         let body = body_of(record)?;
         let key = self.config.key.render(record)?;
         if let Some(table) = &self.table {

@@ -81,7 +81,7 @@ fn problem(format: Format, body: &[u8], is_json: bool) -> Option<String> {
                 }
                 None => (
                     "is not JSON".to_owned(),
-                    "Make JSON of the records with `to_json`, which rejects what is none, or end `key` with another name"
+                    "Make JSON of the records with `to_json`, which rejects bodies that are not JSON, or end `key` with another name"
                         .to_owned(),
                 ),
             };

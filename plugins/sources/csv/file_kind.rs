@@ -1,74 +1,38 @@
-//! Files that are not CSV, known by their first bytes, and what to do about them.
+//! Files that are not CSV, and what to do about them.
 
 use crate::shared::compression::Compression;
-
-/// How many bytes at the beginning of a file are looked at; the mark of tar ends at byte 262.
-pub(super) const START: usize = 512;
+use crate::shared::file_kind::FileKind;
 
 /// How many bytes a file needs before it is told from others.
 pub(super) const MIN_START: usize = 4;
 
 /// What a file is that begins with these bytes, and what to do; `None` if it may be text.
 pub(super) fn other_kind(start: &[u8]) -> Option<String> {
-    let (what, advice) = match start {
-        [b'P', b'K', 3, 4, ..] => match zip_content(start) {
-            Some(content) => (content, "save the sheet as CSV in UTF-8"),
-            None => (
-                "a zip archive",
-                "unpack it; `unzip -p FILE` writes its content to standard output, which path = \"-\" reads",
-            ),
-        },
-        [b'P', b'K', 5 | 7, ..] => {
-            ("a zip archive without files, or a part of one", "unpack the whole archive")
-        }
-        [0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1, ..] => {
-            ("an old Excel workbook (xls) or another Office document", "save the sheet as CSV in UTF-8")
-        }
-        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, ..]
-        | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, ..] => {
-            ("compressed with bzip2", "unpack it with `bunzip2`, or read `bzcat FILE` with path = \"-\"")
-        }
-        [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => {
-            ("compressed with xz", "unpack it with `unxz`, or read `xzcat FILE` with path = \"-\"")
-        }
-        [b'7', b'z', 0xBC, 0xAF, 0x27, 0x1C, ..] => ("a 7z archive", "unpack it"),
-        [b'R', b'a', b'r', b'!', 0x1A, 0x07, ..] => ("a rar archive", "unpack it"),
-        [0x04, 0x22, 0x4D, 0x18, ..] => {
-            ("compressed with lz4", "unpack it with `unlz4`, or read `lz4 -dc FILE` with path = \"-\"")
-        }
-        [0xFF, 0x06, 0x00, 0x00, b's', b'N', b'a', b'P', b'p', b'Y', ..] => {
-            ("compressed with snappy", "unpack it first")
-        }
-        [0x1F, 0x9D, ..] => ("compressed with compress (.Z)", "unpack it with `gunzip`"),
-        [b'P', b'A', b'R', b'1', ..] => ("a Parquet file", "write it as CSV, or crawl it where it is"),
-        [b'O', b'b', b'j', 1, ..] => ("an Avro file", "write it as CSV or JSON first"),
-        [b'O', b'R', b'C', 0..32, ..] => ("an ORC file", "write it as CSV, or crawl it where it is"),
-        [b'A', b'R', b'R', b'O', b'W', b'1', 0, ..] => ("an Arrow file", "write it as CSV first"),
-        [b'%', b'P', b'D', b'F', b'-', ..] => ("a PDF document", "ask for the table as CSV"),
-        _ if start.starts_with(b"SQLite format 3\0") => {
-            ("a SQLite database", "write the table as CSV: `sqlite3 -header -csv FILE 'select …'`")
-        }
-        _ if start.get(257..262) == Some(b"ustar") => ("a tar archive", "unpack it with `tar -xf`"),
-        _ if is_html(start) => (
-            "an HTML page",
-            "it may be an error page or a login form instead of the file: download the file again",
-        ),
-        _ => return None,
+    const SAVE: &str = "save the sheet as CSV in UTF-8";
+    let Some(kind) = FileKind::of(start) else {
+        return is_html(start).then(|| {
+            "an HTML page, not CSV; it may be an error page or a login form instead of the file: download the file again"
+                .into()
+        });
     };
-    Some(format!("{what}, not CSV; {advice}"))
-}
-
-/// What is in a zip archive, by the name of its first file.
-fn zip_content(start: &[u8]) -> Option<&'static str> {
-    let name = start.get(30..).unwrap_or_default();
-    let has = |part: &[u8]| memchr::memmem::find(start, part).is_some();
-    if name.starts_with(b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet") {
-        return Some("an OpenDocument spreadsheet (ods)");
-    }
-    let is_office = [&b"[Content_Types].xml"[..], b"_rels/", b"docProps/", b"xl/"]
-        .iter()
-        .any(|&part| name.starts_with(part));
-    (is_office || has(b"xl/workbook")).then_some("an Excel workbook (xlsx)")
+    let advice = match kind {
+        FileKind::Excel | FileKind::OldOffice | FileKind::OpenDocument => SAVE,
+        FileKind::Zip => {
+            "unpack it; `unzip -p FILE` writes its content to standard output, which path = \"-\" reads"
+        }
+        FileKind::ZipPart => "unpack the whole archive",
+        FileKind::Bzip2 => "unpack it with `bunzip2`, or read `bzcat FILE` with path = \"-\"",
+        FileKind::Xz => "unpack it with `unxz`, or read `xzcat FILE` with path = \"-\"",
+        FileKind::Lz4 => "unpack it with `unlz4`, or read `lz4 -dc FILE` with path = \"-\"",
+        FileKind::Compress => "unpack it with `gunzip`",
+        FileKind::Tar => "unpack it with `tar -xf`",
+        FileKind::SevenZip | FileKind::Rar | FileKind::Snappy => "unpack it",
+        FileKind::Parquet | FileKind::Orc => "write it as CSV, or crawl it where it is",
+        FileKind::Avro | FileKind::Arrow => "write it as CSV first",
+        FileKind::Sqlite => "write the table as CSV: `sqlite3 -header -csv FILE 'select …'`",
+        FileKind::Pdf | FileKind::Picture => "ask for the table as CSV",
+    };
+    Some(format!("{}, not CSV; {advice}", kind.name()))
 }
 
 fn is_html(start: &[u8]) -> bool {

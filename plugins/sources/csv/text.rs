@@ -7,10 +7,11 @@ use anyhow::{Context as _, Result, bail};
 use encoding_rs::Encoding;
 use runner_core::Name;
 
-use super::file_kind::{MIN_START, START, other_compression, other_kind};
+use super::file_kind::{MIN_START, other_compression, other_kind};
 use super::guessed_encoding::misread;
 use crate::shared::compression::Compression;
 use crate::shared::csv::{TextEncoding, Transcoder};
+use crate::shared::file_kind::FileKind;
 
 /// How files are read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,14 +38,18 @@ pub(super) enum Text {
 impl Text {
     pub(super) fn open(mut file: File, name: Name, read_as: ReadAs) -> Result<Self> {
         let reading = || format!("reading {name}");
-        let mut start = [0; START];
+        let mut start = [0; FileKind::START];
         file.rewind().with_context(reading)?;
-        let (n_start, error) = read_start(&mut file, &mut start, START);
+        let (n_start, error) = read_start(&mut file, &mut start, FileKind::START);
         error.map_or(Ok(()), Err).and_then(|()| file.rewind()).with_context(reading)?;
         let compression = compression_of(&start[..n_start], name, read_as)?;
         let is_compressed = compression != Compression::None;
         let (text, n_start): (Box<dyn Read + Send>, _) = if is_compressed {
-            with_start(compression.decompress(file.try_clone()?).with_context(reading)?, &mut start, START)
+            with_start(
+                compression.decompress(file.try_clone()?).with_context(reading)?,
+                &mut start,
+                FileKind::START,
+            )
         } else {
             (Box::new(file.try_clone()?), n_start)
         };
@@ -60,7 +65,7 @@ impl Text {
     /// The text of standard input.
     pub(super) fn of_stream(stream: impl Read + Send + 'static, name: Name, read_as: ReadAs) -> Result<Self> {
         // More bytes may take long to come.
-        let mut start = [0; START];
+        let mut start = [0; FileKind::START];
         let (stream, n_start) = with_start(stream, &mut start, MIN_START);
         let compression = compression_of(&start[..n_start], name, read_as)?;
         let text = compression.decompress(stream).with_context(|| format!("reading {name}"))?;

@@ -71,14 +71,12 @@ impl Http {
             return None;
         }
         let is_accepted = response.status == StatusCode::ACCEPTED;
+        let error_beside_records =
+            || notes::of_json(&response.body).filter(|_| notes::has_error(&response.body));
         match decoded {
-            // No record, or one value where `records` points: an error may be beside an empty object.
-            Ok(Items::Elements { n_left: 0, .. } | Items::One { .. })
-                if !self.settings.records.is_root() || matches!(decoded, Ok(Items::Elements { .. })) =>
-            {
-                let has_error = notes::has_error(&response.body);
-                has_error.then_some(notes::of_json(&response.body)).flatten()
-            }
+            Ok(Items::Elements { n_left: 0, .. }) => error_beside_records(),
+            // An error may be beside an empty object.
+            Ok(Items::One { .. }) if !self.settings.records.is_root() => error_beside_records(),
             Ok(Items::Lines { .. }) if decoded.as_ref().is_ok_and(|lines| lines.len() > 1) => None,
             Ok(Items::Elements { .. } | Items::Rows(_)) => None,
             _ if is_accepted => Some(Note::Pending),

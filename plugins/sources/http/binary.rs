@@ -1,35 +1,32 @@
-//! Recognizes files of other formats by their first bytes.
+//! Responses that are files of other formats.
+
+use crate::shared::file_kind::FileKind;
+
+/// How much of a response is looked at: an Excel workbook is told from other archives by the names in it.
+const START: usize = 4096;
 
 /// What a response is that is neither text nor compressed text, and what to do about it.
-pub(super) fn of_bytes(body: &[u8]) -> Option<&'static str> {
-    let begins = |with: &[u8]| body.starts_with(with);
-    let names = |name: &[u8]| memchr::memmem::find(&body[..body.len().min(4096)], name).is_some();
-    if begins(b"PK\x03\x04") && (names(b"[Content_Types].xml") || names(b"xl/"))
-        || begins(b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1")
-    {
-        return Some("an Excel workbook, which is not supported; ask the API for CSV or JSON");
-    }
-    if begins(b"PK\x03\x04") || begins(b"PK\x05\x06") {
-        return Some(
-            "a ZIP archive, which is not supported; ask the API for CSV or JSON, alone or as gzip, or unpack the \
-             archive and read its files with the `csv` source",
-        );
-    }
-    let is_parquet = begins(b"PAR1") && body.ends_with(b"PAR1");
-    let is_bzip2 = begins(b"BZh") && body.get(4..10) == Some(b"1AY&SY");
-    Some(match () {
-        () if is_parquet => "a Parquet file, which is not supported; ask the API for CSV or JSON",
-        () if begins(b"%PDF-") => "a PDF document, not data; ask the API for CSV or JSON",
-        () if is_bzip2 => "compressed with bzip2, which is not supported; ask the API for gzip",
-        () if begins(b"\xFD7zXZ\0") => "compressed with xz, which is not supported; ask the API for gzip",
-        () if begins(b"7z\xBC\xAF\x27\x1C") => {
-            "a 7z archive, which is not supported; ask the API for CSV or JSON"
+pub(super) fn of_bytes(body: &[u8]) -> Option<String> {
+    let kind = FileKind::of(&body[..body.len().min(START)])?;
+    let advice = match kind {
+        FileKind::Bzip2 | FileKind::Xz | FileKind::Lz4 | FileKind::Snappy | FileKind::Compress => {
+            "ask the API for gzip"
         }
-        () if begins(b"\x89PNG\r\n") || begins(b"\xFF\xD8\xFF") || begins(b"GIF8") => {
-            "a picture, not data; check `endpoint`"
+        FileKind::Zip | FileKind::ZipPart | FileKind::SevenZip | FileKind::Rar | FileKind::Tar => {
+            "ask the API for CSV or JSON, alone or as gzip, or unpack the archive and read its files with the `csv` source"
         }
-        () => return None,
-    })
+        FileKind::Picture => "check `endpoint`",
+        FileKind::Excel
+        | FileKind::OldOffice
+        | FileKind::OpenDocument
+        | FileKind::Parquet
+        | FileKind::Avro
+        | FileKind::Orc
+        | FileKind::Arrow
+        | FileKind::Sqlite
+        | FileKind::Pdf => "ask the API for CSV or JSON",
+    };
+    Some(format!("{}, which is not supported; {advice}", kind.name()))
 }
 
 #[cfg(test)]
@@ -39,7 +36,7 @@ mod tests {
     #[test]
     fn file_of_another_format_is_named() {
         for (body, name) in [
-            (&b"PK\x03\x04\x14\0\0\0\x08\0prices.csv"[..], "ZIP archive"),
+            (&b"PK\x03\x04\x14\0\0\0\x08\0prices.csv"[..], "zip archive"),
             (b"PK\x03\x04\x14\0\0\0\x08\0[Content_Types].xml", "Excel workbook"),
             (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1\0\0", "Excel workbook"),
             (b"PAR1\x15PAR1", "Parquet"),

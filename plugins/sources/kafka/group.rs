@@ -102,10 +102,12 @@ impl GroupContext {
         );
     }
 
-    /// `start` is about a group without offsets.
+    /// `start` is about a group without offsets. Said once a run: later assignments continue at its own offsets.
     fn warn_of_start(&self, starts: &[StartOffset]) {
         let group = &self.settings.group_id;
-        if self.settings.start.is_some()
+        let is_first = self.assignment.epoch() == 0;
+        if is_first
+            && self.settings.start.is_some()
             && let Some(first) = starts.iter().find(|it| !it.is_new)
         {
             let Partition { topic, number } = first.partition;

@@ -100,7 +100,7 @@ async fn file_of_another_format_is_named() {
         ResponseTemplate::new(200).set_body_raw(&b"PK\x03\x04\x14\0\0\0\x08\0prices.csv"[..], "text/csv");
     for codec in ["csv", "json"] {
         let failure = run_once(&serve([zip.clone()]).await, json!({"codec": codec})).await.failure();
-        assert!(failure.contains("a ZIP archive") && !failure.contains("encoding"), "{failure}");
+        assert!(failure.contains("a zip archive") && !failure.contains("encoding"), "{failure}");
     }
 }
 
