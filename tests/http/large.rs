@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wiremock::Request;
+use wiremock::{Request, ResponseTemplate};
 
 use super::{answer, lines, serve, write_pipeline};
 use crate::support::{TestEnv, wait_until};
@@ -50,6 +50,21 @@ async fn answer_of_100000_records_is_read_in_bounded_memory() {
         assert_eq!(lines(&env).len(), N_RECORDS, "{options}");
         assert!(peaks.iter().all(|peak| *peak <= AT_MOST_MIB), "{peaks:?} MiB with {options:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answer_of_60_megabytes_takes_as_much_memory_as_a_small_one() {
+    const N_RECORDS: usize = 410_000;
+    let rows: Vec<Value> = (0..N_RECORDS).map(|n| row("A", n)).collect();
+    let body = json!({"data": rows, "total": N_RECORDS}).to_string();
+    assert!(body.len() > 60_000_000, "{}", body.len());
+    let server = serve(ResponseTemplate::new(200).set_body_raw(body, "application/json")).await;
+    let env = TestEnv::new();
+    write_pipeline(&env, &server.uri(), "records = \"/data\"", "");
+    let peak = peak_of(&env);
+    eprintln!("{N_RECORDS} records: {peak} MiB");
+    assert_eq!(lines(&env).len(), N_RECORDS);
+    assert!(peak <= AT_MOST_MIB, "{peak} MiB");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,6 +27,7 @@ impl Http {
         let settings = &self.settings;
         let decoded = match settings.codec {
             _ if response.has_no_records() => return Ok(Items::none()),
+            _ if let Some(large) = &response.large => return Ok(Items::of_large(large, url())),
             Codec::Ndjson | Codec::Csv if is_blank => Ok(Items::none()),
             Codec::Ndjson | Codec::Csv if is_web_page(response) => {
                 Err(Unreadable::Unexpected("the response is a web page".into()))
@@ -115,8 +116,11 @@ impl Http {
     }
 
     fn refuse_large_value(&self, response: &Response, items: &Items) -> Result<(), HttpError> {
-        let maximum =
-            self.client.max_answer.min(if self.settings.has_max_answer { usize::MAX } else { MAX_ONE_VALUE });
+        let maximum = self.client.reading.max_answer.min(if self.settings.has_max_answer {
+            usize::MAX
+        } else {
+            MAX_ONE_VALUE
+        });
         match items {
             Items::One { value: Some(value), .. } if value.len() > maximum => Err(HttpError::Fatal(anyhow!(
                 "{}: the response is one record of {}, and at most {} are kept in memory for one; \

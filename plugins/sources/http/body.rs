@@ -1,55 +1,102 @@
 //! Reads the body of a response: its size, compression and encoding.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use bytes::Bytes;
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
-use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use runner_core::ByteSize;
 
 use super::error::{HttpError, without_url};
+use super::large::{Buffer, Large, Layout};
+use super::unpack;
 use crate::shared::csv::Transcoder;
 
 /// From this size on, a body is decompressed and decoded on a thread of its own.
-const LARGE: usize = 1 << 20;
-
-/// How often a body may be compressed.
-const MAX_LAYERS: usize = 3;
+const LARGE: u64 = 1 << 20;
 
 /// Why a body cannot be read.
 #[derive(Debug)]
-enum Broken {
+pub(super) enum Broken {
     TooLarge,
     /// The body is incomplete.
     Cut(String),
     /// The body is not what it should be.
     Wrong(String),
+    /// The file that keeps it cannot be written or read.
+    File(io::Error),
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Broken::File(error)
+    }
+}
+
+/// How the body of a response is read.
+#[derive(Clone, Debug)]
+pub(super) struct Reading {
+    /// The maximum size, decompressed.
+    pub(super) max_answer: usize,
+    /// The encoding, if an option says so.
+    pub(super) encoding: Option<&'static Encoding>,
+    /// How a large body is divided into records; `None` if all of it is needed in memory.
+    pub(super) layout: Option<Layout>,
+    /// From this size on a body is large.
+    pub(super) max_in_memory: usize,
+}
+
+/// A body in UTF-8, without a byte order mark.
+#[derive(Debug)]
+pub(super) struct Text {
+    /// The text; of a large one, what surrounds the records.
+    pub(super) bytes: Bytes,
+    pub(super) large: Option<Arc<Large>>,
+    /// The size of the whole text.
+    pub(super) size: usize,
+}
+
+impl From<Bytes> for Text {
+    fn from(bytes: Bytes) -> Self {
+        Text { size: bytes.len(), bytes, large: None }
+    }
 }
 
 /// Reads the whole body, decompresses it, and converts it to UTF-8 without a byte order mark.
 pub(super) async fn read(
     title: &str,
     mut response: reqwest::Response,
-    maximum: usize,
-    encoding: Option<&'static Encoding>,
-) -> Result<Bytes, HttpError> {
-    let too_large = || {
-        HttpError::Fatal(anyhow!(
+    reading: &Arc<Reading>,
+) -> Result<Text, HttpError> {
+    let maximum = reading.max_answer;
+    let to_error = |broken| match broken {
+        Broken::TooLarge => HttpError::Fatal(anyhow!(
             "{title}: the response is larger than {}, the maximum; request smaller responses with `pagination` \
              or a parameter in `query`, or increase `max_answer`",
             ByteSize(maximum as u64)
-        ))
+        )),
+        Broken::Cut(why) => HttpError::transient(anyhow!("{title}: {why}")),
+        Broken::Wrong(why) => HttpError::FatalUntilSuccess(anyhow!("{title}: {why}")),
+        Broken::File(error) => HttpError::transient(anyhow!(
+            "{title}: a large response is kept in a temporary file, in the folder that TMPDIR names or in {}: {error}",
+            std::env::temp_dir().display()
+        )),
     };
-    if response.content_length().is_some_and(|length| length > maximum as u64) {
-        return Err(too_large());
+    let length = response.content_length();
+    if length.is_some_and(|length| length > maximum as u64) {
+        return Err(to_error(Broken::TooLarge));
     }
-    let mut raw = Vec::with_capacity(response.content_length().unwrap_or(0).min(64 << 20) as usize);
+    let mut raw = Buffer::new(reading.max_in_memory());
+    raw.reserve(length.unwrap_or(0).min(64 << 20));
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if raw.len() + chunk.len() > maximum => return Err(too_large()),
-            Ok(Some(chunk)) => raw.extend_from_slice(&chunk),
+            Ok(Some(chunk)) if raw.len() + chunk.len() as u64 > maximum as u64 => {
+                return Err(to_error(Broken::TooLarge));
+            }
+            Ok(Some(chunk)) => raw.push(&chunk).map_err(|error| to_error(error.into()))?,
             Ok(None) => break,
             Err(error) => {
                 let why = if error.is_timeout() { "exceeded `timeout`" } else { "was interrupted" };
@@ -60,16 +107,13 @@ pub(super) async fn read(
     }
     let headers = response.headers().clone();
     let decoded = if raw.len() < LARGE {
-        decode(raw, &headers, maximum, encoding)
+        decode(raw, &headers, reading)
     } else {
-        let decoding = tokio::task::spawn_blocking(move || decode(raw, &headers, maximum, encoding));
+        let reading = Arc::clone(reading);
+        let decoding = tokio::task::spawn_blocking(move || decode(raw, &headers, &reading));
         decoding.await.map_err(|error| HttpError::Fatal(error.into()))?
     };
-    decoded.map_err(|broken| match broken {
-        Broken::TooLarge => too_large(),
-        Broken::Cut(why) => HttpError::transient(anyhow!("{title}: {why}")),
-        Broken::Wrong(why) => HttpError::FatalUntilSuccess(anyhow!("{title}: {why}")),
-    })
+    decoded.map_err(to_error)
 }
 
 /// The first bytes of a body, for messages and matchers; what can be read of it if it is broken.
@@ -80,86 +124,56 @@ pub(super) async fn read_beginning(mut response: reqwest::Response, at_most: usi
     {
         raw.extend_from_slice(&chunk);
     }
-    decode(raw.clone(), response.headers(), at_most, None).unwrap_or_else(|_| raw.into())
+    let decoded = decode(Buffer::of(raw.clone()), response.headers(), &Reading::in_memory(at_most));
+    decoded.map_or_else(|_| raw.into(), |text| text.bytes)
 }
 
-fn decode(
-    raw: Vec<u8>,
-    headers: &HeaderMap,
-    maximum: usize,
-    encoding: Option<&'static Encoding>,
-) -> Result<Bytes, Broken> {
+impl Reading {
+    /// Of bodies that are not pages, up to this size.
+    pub(super) fn in_memory(max_answer: usize) -> Self {
+        Reading { max_answer, encoding: None, layout: None, max_in_memory: usize::MAX }
+    }
+
+    fn max_in_memory(&self) -> usize {
+        if self.layout.is_some() { self.max_in_memory } else { usize::MAX }
+    }
+}
+
+fn decode(raw: Buffer, headers: &HeaderMap, reading: &Reading) -> Result<Text, Broken> {
     let header = |name| headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default();
-    let mut body = raw;
-    if header(CONTENT_ENCODING).eq_ignore_ascii_case("deflate") && !body.is_empty() {
-        body = inflate(&body, maximum)?;
-    }
-    for _ in 0..MAX_LAYERS {
-        body = match body[..] {
-            [0x1F, 0x8B, 0x08, ..] => gunzip(&body, maximum)?,
-            [0x28, 0xB5, 0x2F, 0xFD, ..] => {
-                let decoder = zstd::Decoder::with_buffer(&body[..]).map_err(|error| wrong("zstd", &error))?;
-                unpack(decoder, Vec::new(), maximum, "zstd")?
-            }
-            _ => break,
-        };
-    }
-    let name = header(CONTENT_ENCODING).to_ascii_lowercase();
-    if ["br", "compress", "x-compress"].contains(&name.as_str()) {
+    let encoding = header(CONTENT_ENCODING).to_ascii_lowercase();
+    let unpacked = unpack::unpack(raw, &encoding, reading.max_answer, reading.max_in_memory())?;
+    if ["br", "compress", "x-compress"].contains(&encoding.as_str()) {
         return Err(Broken::Wrong(format!(
-            "the response is compressed as `{name}`, which is not supported; \
+            "the response is compressed as `{encoding}`, which is not supported; \
              remove `Accept-Encoding` from `headers`, or set it to \"gzip\""
         )));
     }
-    to_utf8(body, header(CONTENT_TYPE), encoding)
+    let content_type = header(CONTENT_TYPE);
+    let in_memory = match (unpacked, &reading.layout) {
+        (Buffer::File { file, len }, Some(layout)) => match divided(file, len, content_type, layout)? {
+            Ok(text) => return Ok(text),
+            Err(whole) => whole,
+        },
+        (buffer, _) => buffer.into_bytes()?,
+    };
+    Ok(to_utf8(in_memory, content_type, reading.encoding)?.into())
 }
 
-/// Decompresses all members of a gzip file. Zeros behind the last one are padding.
-fn gunzip(body: &[u8], maximum: usize) -> Result<Vec<u8>, Broken> {
-    let mut rest = body;
-    let mut unpacked = Vec::new();
-    loop {
-        let mut decoder = GzDecoder::new(rest);
-        unpacked = unpack(&mut decoder, unpacked, maximum, "gzip")?;
-        rest = decoder.into_inner();
-        let n_zeros = rest.iter().take_while(|&&byte| byte == 0).count();
-        rest = &rest[n_zeros..];
-        if rest.is_empty() {
-            return Ok(unpacked);
-        }
-        if !rest.starts_with(&[0x1F, 0x8B]) {
-            let at = body.len() - rest.len();
-            return Err(Broken::Wrong(format!("the gzip data is followed by other data at its byte {at}")));
-        }
-    }
-}
-
-fn inflate(body: &[u8], maximum: usize) -> Result<Vec<u8>, Broken> {
-    // Some servers leave out the header of zlib.
-    let has_header =
-        body[0] & 0x0F == 8 && body.len() > 1 && u16::from_be_bytes([body[0], body[1]]).is_multiple_of(31);
-    if has_header {
-        unpack(ZlibDecoder::new(body), Vec::new(), maximum, "deflate")
-    } else {
-        unpack(DeflateDecoder::new(body), Vec::new(), maximum, "deflate")
-    }
-}
-
-/// Appends what `decoder` returns to `unpacked`.
-fn unpack(decoder: impl Read, mut unpacked: Vec<u8>, maximum: usize, name: &str) -> Result<Vec<u8>, Broken> {
-    let at_most = (maximum - unpacked.len().min(maximum)) as u64;
-    match decoder.take(at_most + 1).read_to_end(&mut unpacked) {
-        Ok(_) if unpacked.len() > maximum => Err(Broken::TooLarge),
-        Ok(_) => Ok(unpacked),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(Broken::Cut(format!("the response is incomplete: its {name} data ends in the middle")))
-        }
-        Err(error) => Err(wrong(name, &error)),
-    }
-}
-
-fn wrong(name: &str, error: &io::Error) -> Broken {
-    Broken::Wrong(format!("the response is not valid {name} data: {error}"))
+/// A large text in UTF-8, divided into its records; the whole text if it is another one.
+fn divided(file: File, len: u64, content_type: &str, layout: &Layout) -> io::Result<Result<Text, Vec<u8>>> {
+    let mut buffer = Buffer::File { file: file.try_clone()?, len };
+    let front = buffer.start(4)?;
+    let start = if front.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+    let is_utf8 = start > 0
+        || Encoding::for_bom(&front).is_none()
+            && !front.contains(&0)
+            && charset(content_type).is_none_or(|label| Encoding::for_label(label.as_bytes()) == Some(UTF_8));
+    let large = if is_utf8 { Large::divide(file, start, len, layout)? } else { None };
+    Ok(match large {
+        Some((bytes, large)) => Ok(Text { bytes, large: Some(large.into()), size: (len - start) as usize }),
+        None => Err(buffer.into_bytes()?),
+    })
 }
 
 /// The text in UTF-8. What is UTF-8 already stays as it is, even if parts of it are invalid.
@@ -245,8 +259,9 @@ mod tests {
         let pair =
             |&(name, value): &(&'static str, &'static str)| (name.parse().unwrap(), value.parse().unwrap());
         let headers: HeaderMap = headers.iter().map(pair).collect();
-        match decode(raw, &headers, 1000, None) {
-            Ok(body) => Ok(String::from_utf8_lossy(&body).into_owned()),
+        match decode(Buffer::of(raw), &headers, &Reading::in_memory(1000)) {
+            Ok(text) => Ok(String::from_utf8_lossy(&text.bytes).into_owned()),
+            Err(Broken::File(error)) => Err(error.to_string()),
             Err(Broken::TooLarge) => Err("too large".into()),
             Err(Broken::Cut(why)) => Err(format!("cut: {why}")),
             Err(Broken::Wrong(why)) => Err(why),

@@ -1,11 +1,11 @@
 //! Sends one request, follows redirects, and reads the response.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::anyhow;
 use bytes::Bytes;
-use encoding_rs::Encoding;
 use reqwest::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION,
     SET_COOKIE, TRANSFER_ENCODING,
@@ -14,9 +14,10 @@ use reqwest::{Method, StatusCode, Url, Version};
 use runner_core::Result;
 
 use super::auth::{Credentials, Signer};
-use super::body;
+use super::body::{self, Reading, Text};
 use super::connect::{Tls, connect};
 use super::error::{Answered, HttpError};
+use super::large::Large;
 use super::page_request::PageRequest;
 use super::pagination::Pagination;
 use super::rate_limit::RateLimiter;
@@ -63,10 +64,10 @@ pub(super) struct Client {
     pub(super) rate_limiter: Option<RateLimiter>,
     pub(super) tls: Tls,
     pub(super) keeps_cookies: bool,
-    /// The encoding of the responses, if an option says so.
-    pub(super) encoding: Option<&'static Encoding>,
-    /// The maximum size of a response, which is kept in memory.
-    pub(super) max_answer: usize,
+    /// How the bodies of pages are read.
+    pub(super) reading: Arc<Reading>,
+    /// How the list of `for_each` is read.
+    pub(super) list_reading: Arc<Reading>,
     /// Whether the API has sent any response in this run.
     pub(super) has_answered: AtomicBool,
     /// Whether the API has set a cookie that was not kept.
@@ -100,8 +101,12 @@ pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
-    /// Decompressed, and without a byte order mark.
+    /// Decompressed, and without a byte order mark. Of a large response, what surrounds the records.
     pub(super) body: Bytes,
+    /// The records of a large response.
+    pub(super) large: Option<Arc<Large>>,
+    /// The size of the whole body.
+    pub(super) size: usize,
     /// Whether its end is known other than by the end of the connection.
     pub(super) is_delimited: bool,
     /// Whether `responses.empty` says that it contains no records.
@@ -301,10 +306,10 @@ impl Client {
             || headers.contains_key(CONTENT_LENGTH)
             || headers.contains_key(TRANSFER_ENCODING);
         let is_page = status.is_success() || status == StatusCode::NOT_MODIFIED;
-        let body = if is_page {
-            body::read(&title, response, self.max_answer, self.encoding).await?
+        let Text { bytes: body, large, size } = if is_page {
+            body::read(&title, response, &self.reading).await?
         } else {
-            body::read_beginning(response, MAX_ERROR_BYTES).await
+            body::read_beginning(response, MAX_ERROR_BYTES).await.into()
         };
         let answered = Answered { title: &title, status, headers: &headers, body: &body };
         let mut is_empty = false;
@@ -322,7 +327,7 @@ impl Client {
             None if !is_page => return Err(self.status_error(&answered, &url)),
             None => {}
         }
-        Ok(Response { title, status, url, headers, body, is_delimited, is_empty })
+        Ok(Response { title, status, url, headers, body, large, size, is_delimited, is_empty })
     }
 
     /// The request for messages, redacted.

@@ -1,13 +1,16 @@
 //! Decodes a response into items: records, and rejects.
 
-use anyhow::anyhow;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
-use runner_core::{Body, Error, Name};
+use runner_core::{Body, Error, Name, Result};
 use serde::de::IgnoredAny;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::field::json_text;
 use super::json_text::{NOT_UTF8, check_line, check_outside, check_value, not_json, text};
+use super::large::{Large, Rest};
 use super::pointer::{Located, Pointer, describe, type_name};
 use super::scan::{Children, ScanError};
 use crate::shared::csv::{Document, DocumentReader};
@@ -50,6 +53,8 @@ pub(super) enum Items {
     },
     /// One JSON value that is a record.
     One { value: Option<Bytes>, url: String },
+    /// Elements or lines of a large response.
+    Large { large: Arc<Large>, rest: Box<Rest>, n_left: usize, number: u64, url: String },
     /// Lines of JSON.
     Lines { rest: Bytes, number: u64, url: String },
     /// Rows of CSV.
@@ -185,6 +190,21 @@ impl Items {
         Ok(Items::Rows(document.into()))
     }
 
+    /// The records of a large response from `url`, which is redacted.
+    pub(super) fn of_large(large: &Arc<Large>, url: String) -> Self {
+        let (rest, n_left) = (large.records().into(), large.n_records);
+        Items::Large { large: Arc::clone(large), rest, n_left, number: 0, url }
+    }
+
+    /// The type of an element that is not an object, if there is one.
+    pub(super) fn other_type(&self) -> Option<&'static str> {
+        match self {
+            Items::Elements { other_type, .. } => *other_type,
+            Items::Large { large, .. } => large.other_type,
+            _ => None,
+        }
+    }
+
     /// No items.
     pub(super) fn none() -> Self {
         Items::Lines { rest: Bytes::new(), number: 0, url: String::new() }
@@ -199,6 +219,11 @@ impl Items {
                 std::iter::from_fn(&mut hash).take(at_most).collect()
             }
             Items::One { value, .. } => value.iter().map(|value| xxh3_64(value)).collect(),
+            Items::Large { rest, .. } => {
+                let mut rest = rest.clone();
+                let mut hash = || Some(xxh3_64(&rest.next().ok()??.bytes));
+                std::iter::from_fn(&mut hash).take(at_most).collect()
+            }
             Items::Lines { rest, .. } => {
                 let (mut rest, mut number) = (rest.clone(), 0);
                 let mut hash = || take_line(&mut rest, &mut number).map(|line| xxh3_64(&line));
@@ -209,60 +234,58 @@ impl Items {
         }
     }
 
-    /// The next item.
-    pub(super) fn next(&mut self) -> Option<Item> {
-        match self {
+    /// The next item. Fails if a large response cannot be read back.
+    pub(super) fn next(&mut self) -> Result<Option<Item>> {
+        let item = match self {
             Items::Elements { bytes, rest, n_left, number, is_utf8, url, .. } => {
                 // The response was scanned to its end before.
-                let range = rest.next_element(bytes).ok()??;
+                let Ok(Some(range)) = rest.next_element(bytes) else { return Ok(None) };
                 *n_left = n_left.saturating_sub(1);
                 *number += 1;
-                let raw = bytes.slice(range.clone());
-                let not_utf8 = if *is_utf8 { None } else { std::str::from_utf8(&raw).err() };
-                let body = match (not_utf8, check_value(&raw)) {
-                    (Some(error), _) => Err(anyhow!(
-                        "{url}: element {number} of the response is not UTF-8 at byte {}; {NOT_UTF8}",
-                        range.start + error.valid_up_to()
-                    )),
-                    (None, Ok(())) => Ok(Body::Bytes(raw.clone())),
-                    (None, Err((at, why))) => Err(anyhow!(
-                        "{url}: element {number} of the response is not JSON at byte {}: {why}",
-                        range.start + at
-                    )),
+                element(bytes.slice(range.clone()), range.start as u64, *number, *is_utf8, url)
+            }
+            Items::Large { large, rest, n_left, number, url } => {
+                let Some(part) =
+                    rest.next().context("reading a large response back from its temporary file")?
+                else {
+                    return Ok(None);
                 };
-                Some(Item { raw, body })
+                *n_left = n_left.saturating_sub(1);
+                *number += 1;
+                match part.line {
+                    0 => element(part.bytes, part.place, *number, large.is_utf8, url),
+                    line_number => line(part.bytes, line_number, url),
+                }
             }
             Items::One { value, url } => {
-                let raw = value.take()?;
+                let Some(raw) = value.take() else { return Ok(None) };
                 let body = match check_value(&raw) {
                     Ok(()) => Ok(Body::Bytes(raw.clone())),
                     Err((at, why)) => Err(anyhow!("{url}: the record is not JSON at its byte {at}: {why}")),
                 };
-                Some(Item { raw, body })
+                Item { raw, body }
             }
-            Items::Lines { rest, number, url } => {
-                let raw = take_line(rest, number)?;
-                let body = match check_line(&raw) {
-                    Ok(()) => Ok(Body::Bytes(raw.clone())),
-                    Err(why) => Err(anyhow!("{url}: line {number} of the response is not JSON {why}")),
-                };
-                Some(Item { raw, body })
-            }
-            Items::Rows(document) => Some(match document.next()? {
-                Ok(row) => {
+            Items::Lines { rest, number, url } => match take_line(rest, number) {
+                Some(raw) => line(raw, *number, url),
+                None => return Ok(None),
+            },
+            Items::Rows(document) => match document.next() {
+                Some(Ok(row)) => {
                     let body = Body::Row(row);
                     Item { raw: json_text(&body).into_owned().into(), body: Ok(body) }
                 }
-                Err(bad) => Item { raw: bad.bytes, body: Err(bad.reason) },
-            }),
-            Items::Null => None,
-        }
+                Some(Err(bad)) => Item { raw: bad.bytes, body: Err(bad.reason) },
+                None => return Ok(None),
+            },
+            Items::Null => return Ok(None),
+        };
+        Ok(Some(item))
     }
 
     /// How many items remain.
     pub(super) fn len(&self) -> usize {
         match self {
-            Items::Elements { n_left, .. } => *n_left,
+            Items::Elements { n_left, .. } | Items::Large { n_left, .. } => *n_left,
             Items::One { value, .. } => usize::from(value.is_some()),
             Items::Lines { rest, .. } => {
                 rest.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count()
@@ -275,13 +298,38 @@ impl Items {
     /// Whether no item remains.
     pub(super) fn is_empty(&self) -> bool {
         match self {
-            Items::Elements { n_left, .. } => *n_left == 0,
+            Items::Elements { n_left, .. } | Items::Large { n_left, .. } => *n_left == 0,
             Items::One { value, .. } => value.is_none(),
             Items::Lines { rest, .. } => rest.trim_ascii().is_empty(),
             Items::Rows(document) => document.len() == 0,
             Items::Null => true,
         }
     }
+}
+
+/// The element of an array, at a place of the response.
+fn element(raw: Bytes, place: u64, number: u64, is_utf8: bool, url: &str) -> Item {
+    let not_utf8 = if is_utf8 { None } else { std::str::from_utf8(&raw).err() };
+    let body = match (not_utf8, check_value(&raw)) {
+        (Some(error), _) => Err(anyhow!(
+            "{url}: element {number} of the response is not UTF-8 at byte {}; {NOT_UTF8}",
+            place + error.valid_up_to() as u64
+        )),
+        (None, Ok(())) => Ok(Body::Bytes(raw.clone())),
+        (None, Err((at, why))) => Err(anyhow!(
+            "{url}: element {number} of the response is not JSON at byte {}: {why}",
+            place + at as u64
+        )),
+    };
+    Item { raw, body }
+}
+
+fn line(raw: Bytes, number: u64, url: &str) -> Item {
+    let body = match check_line(&raw) {
+        Ok(()) => Ok(Body::Bytes(raw.clone())),
+        Err(why) => Err(anyhow!("{url}: line {number} of the response is not JSON {why}")),
+    };
+    Item { raw, body }
 }
 
 /// Takes the next line that is not blank, without its line end.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runner_core::{Body, Origin, Position, ReadBatch, Record, Reject};
+use runner_core::{Body, Origin, Position, ReadBatch, Record, Reject, Result};
 use tracing::warn;
 
 use super::field::json_text;
@@ -18,10 +18,12 @@ const N_INPUTS: usize = 16;
 
 impl Http {
     /// The next batch of a page; `None` if nothing on it, or on a part of it, is new. Moves the state.
-    pub(super) fn emit(&mut self, mut page: Box<Page>) -> Option<ReadBatch> {
+    ///
+    /// Fails for good if a large response cannot be read back.
+    pub(super) fn emit(&mut self, mut page: Box<Page>) -> Result<Option<ReadBatch>> {
         let Some(mut walk) = self.walk.take() else {
             self.state = State::NextElement;
-            return None;
+            return Ok(None);
         };
         let limits = self.settings.limits;
         let before = self.position.clone();
@@ -32,7 +34,7 @@ impl Http {
             && n_inputs < N_INPUTS * limits.max_records
         {
             n_inputs += 1;
-            let Some(shaped) = page.next_shaped(self.settings.remap.as_ref(), &walk) else {
+            let Some(shaped) = page.next_shaped(self.settings.remap.as_ref(), &walk)? else {
                 is_whole = true;
                 break;
             };
@@ -49,7 +51,7 @@ impl Http {
             if walk.has_shifted() {
                 self.state = State::Fetch(walk.restart(&self.settings));
                 self.walk = Some(walk);
-                return None;
+                return Ok(None);
             }
             let body = match judged {
                 Ok((Decision::Skip, _)) => continue,
@@ -82,10 +84,10 @@ impl Http {
             self.state = State::Emit(page);
         }
         if positions.snapshots.is_empty() && positions.last.is_none() {
-            return None;
+            return Ok(None);
         }
         let batch = ReadBatch::new(records).with_rejects(rejects);
-        Some(batch.with_positions(move |n_items| Position::new(positions.after(n_items))))
+        Ok(Some(batch.with_positions(move |n_items| Position::new(positions.after(n_items)))))
     }
 
     /// Continues after a page. Returns the position after it, if that is another one than after

@@ -34,7 +34,9 @@ impl ReadsFixture for Http {
             status: StatusCode::OK,
             url: self.client.parts.endpoint.clone(),
             headers: HeaderMap::new(),
+            size: body.len(),
             body: body.into(),
+            large: None,
             is_delimited: true,
             is_empty,
         });

@@ -252,27 +252,25 @@ impl Http {
 
     /// What is odd about the records, and what to do.
     fn odd_shape(&self, items: &Items) -> Option<(String, String)> {
-        match items {
-            Items::One { value: Some(value), .. } => {
-                let members = nested_members(value)?;
-                let (name, array) =
-                    members.iter().find(|(_, is_array)| *is_array).unwrap_or(members.first()?);
-                let records = &self.settings.records;
-                let path = format!("{records}/{}", pointer_name(name));
-                let option = if *array {
-                    format!("if the records are inside, set `records`, for example to \"{path}\"")
-                } else {
-                    "if the records are inside, set `records` to their place, or make them with `remap`"
-                        .to_owned()
-                };
-                Some(("the response is one record whose members are all objects or arrays".into(), option))
-            }
-            Items::Elements { other_type: Some(other), .. } => {
-                let why = format!("a record is {other}, not an object, which SQL does not read as a row");
-                Some((why, "make an object from it with `remap`".into()))
-            }
-            _ => None,
+        if let Items::One { value: Some(value), .. } = items {
+            let members = nested_members(value)?;
+            let (name, array) = members.iter().find(|(_, is_array)| *is_array).unwrap_or(members.first()?);
+            let records = &self.settings.records;
+            let path = format!("{records}/{}", pointer_name(name));
+            let option = if *array {
+                format!("if the records are inside, set `records`, for example to \"{path}\"")
+            } else {
+                "if the records are inside, set `records` to their place, or make them with `remap`"
+                    .to_owned()
+            };
+            return Some((
+                "the response is one record whose members are all objects or arrays".into(),
+                option,
+            ));
         }
+        let other = items.other_type()?;
+        let why = format!("a record is {other}, not an object, which SQL does not read as a row");
+        Some((why, "make an object from it with `remap`".into()))
     }
 }
 

@@ -19,6 +19,7 @@ mod held;
 mod hints;
 mod incremental;
 mod json_text;
+mod large;
 mod link;
 mod next_page;
 mod notes;
@@ -48,6 +49,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod unchanged;
+mod unpack;
 mod url_parameters;
 mod wait;
 mod walk;
@@ -66,11 +68,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use self::auth::{Auth, Credentials};
+use self::body::Reading;
 use self::client::{Client, RequestParts};
 use self::codec::Codec;
 use self::connect::TlsOptions;
 use self::elements::ForEach;
 use self::incremental::Incremental;
+use self::large::MAX_IN_MEMORY;
 use self::page::END_CHECK_DELAYS;
 use self::pagination::Pagination;
 use self::parameter::Parameter;
@@ -86,7 +90,7 @@ use self::source::{Http, Settings};
 use self::unchanged::Unchanged;
 use crate::shared::csv::{DialectOptions, DocumentReader, TextEncoding};
 
-/// The maximum size of a response, which is kept in memory.
+/// The maximum size of a response.
 const MAX_ANSWER: ByteSize = ByteSize::from_mib(256);
 
 runner_core::register! {
@@ -228,6 +232,12 @@ impl HttpConfig {
         let identity = identity(&method, &redactor.url(&endpoint), endpoint.query(), body.as_deref());
         let parts = RequestParts { endpoint, headers, body };
         let request = RequestTemplate::new(&self, parts.clone());
+        let reading = Reading {
+            max_answer: self.max_answer.unwrap_or(MAX_ANSWER).as_usize(),
+            encoding,
+            layout: self.layout(),
+            max_in_memory: MAX_IN_MEMORY,
+        };
         let client = Client {
             http: None,
             method,
@@ -239,8 +249,8 @@ impl HttpConfig {
             rate_limiter: self.rate_limit.map(RateLimiter::new).transpose()?,
             tls: self.tls.map(|tls| tls.check(context)).transpose()?.unwrap_or_default(),
             keeps_cookies: self.cookies,
-            encoding,
-            max_answer: self.max_answer.unwrap_or(MAX_ANSWER).as_usize(),
+            list_reading: Reading { layout: None, ..reading.clone() }.into(),
+            reading: reading.into(),
             has_answered: AtomicBool::new(false),
             lost_cookie: AtomicBool::new(false),
             fixture: None,

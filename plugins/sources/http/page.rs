@@ -128,7 +128,7 @@ impl Http {
         if !is_end && is_entry {
             self.skip_prefix(&response, &mut items)?;
         }
-        let mut page = Page { n_items, next, size: response.body.len(), ..Page::of(Items::none()) };
+        let mut page = Page { n_items, next, size: response.size, ..Page::of(Items::none()) };
         page.validators = self.validators(&response);
         match (&self.settings.remap, &self.walk) {
             (Some(remap), Some(walk)) if remap.on == On::Answer && n_items > 0 => {
@@ -145,7 +145,7 @@ impl Http {
         let Some(prefix) = self.walk.as_mut().and_then(|walk| walk.prefix.take()) else { return Ok(()) };
         let (mut hash, mut delivered) = (RecordsHash::default(), Vec::new());
         while (delivered.len() as u64) < prefix.taken
-            && let Some(item) = items.next()
+            && let Some(item) = items.next().map_err(HttpError::Fatal)?
         {
             hash = hash.with(&item.raw);
             delivered.push(item.raw);

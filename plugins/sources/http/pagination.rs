@@ -136,6 +136,17 @@ impl Pagination {
         }
     }
 
+    /// The places in a response that tell whether there is another page, and which.
+    pub(super) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
+        let next = match self {
+            Pagination::Cursor { cursor, .. } => Some(cursor),
+            Pagination::NextUrl { next, .. } => Some(next),
+            Pagination::Page { .. } | Pagination::Link { .. } | Pagination::Offset { .. } => None,
+        };
+        let Ends { last, total, has_more, .. } = self.ends();
+        [next, last, total, has_more].into_iter().flatten()
+    }
+
     /// The option `param`, if there is one.
     pub(super) fn param(&self) -> Option<&str> {
         match self {

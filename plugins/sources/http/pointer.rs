@@ -84,6 +84,48 @@ impl Pointer {
         Ok(Located::At(value))
     }
 
+    /// Where the array at this place begins in a JSON text whose end may be missing; `None` if there is none, or if only
+    /// the whole text tells.
+    ///
+    /// Takes the first of several members of one name, where [`Self::locate`] takes the last.
+    pub(super) fn array_start(&self, text: &[u8]) -> Result<Option<usize>, ScanError> {
+        let mut start = scan::skip_white(text, 0);
+        for token in &self.tokens {
+            let mut children = Children::of(start);
+            let found = match text.get(start).ok_or(ScanError::End)? {
+                b'{' => loop {
+                    match children.next_key(text)? {
+                        Some((key, value)) if is_key(&text[key.clone()], token) => break Some(value),
+                        Some((_, value)) => children.skip_value(text, value)?,
+                        None => break None,
+                    }
+                },
+                b'[' => {
+                    let Ok(mut n_before) = token.parse::<usize>() else { return Ok(None) };
+                    loop {
+                        match children.next_element_start(text)? {
+                            Some(value) if n_before == 0 => break Some(value),
+                            Some(value) => children.skip_value(text, value)?,
+                            None => break None,
+                        }
+                        n_before -= 1;
+                    }
+                }
+                _ => None,
+            };
+            match found {
+                Some(value) => start = value,
+                None => return Ok(None),
+            }
+        }
+        Ok((*text.get(start).ok_or(ScanError::End)? == b'[').then_some(start))
+    }
+
+    /// Whether the value at one of the two places holds the other.
+    pub(super) fn overlaps(&self, other: &Pointer) -> bool {
+        self.tokens.iter().zip(&other.tokens).all(|(one, another)| one == another)
+    }
+
     /// The text with `json` at this place, in the objects and arrays that exist; members that do not
     /// exist are added. Fails with the reason if there can be no such place.
     pub(super) fn replace(&self, text: &str, json: &str) -> Result<String, String> {
@@ -122,15 +164,18 @@ fn member(text: &[u8], start: usize, name: &str) -> Result<Option<Range<usize>>,
     let mut members = Children::of(start);
     let mut found = None;
     while let Some((key, value)) = members.next_member(text)? {
-        let key = &text[key];
-        let is_plain = !key.contains(&b'\\');
-        if is_plain && key[1..key.len() - 1] == *name.as_bytes()
-            || !is_plain && serde_json::from_slice::<String>(key).is_ok_and(|key| key == name)
-        {
+        if is_key(&text[key], name) {
             found = Some(value);
         }
     }
     Ok(found)
+}
+
+/// Whether a key, with its quotes, is this name.
+fn is_key(key: &[u8], name: &str) -> bool {
+    let is_plain = !key.contains(&b'\\');
+    is_plain && key[1..key.len() - 1] == *name.as_bytes()
+        || !is_plain && serde_json::from_slice::<String>(key).is_ok_and(|key| key == name)
 }
 
 /// The element with this index; a negative one counts from the end.

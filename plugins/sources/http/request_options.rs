@@ -10,8 +10,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::HttpConfig;
 use super::auth::{self, Credentials};
 use super::codec::Codec;
+use super::large::Layout;
 use super::pagination::Pagination;
 use super::redact::Redactor;
+use super::responses::Responses;
 use super::template::Template;
 
 /// An HTTP method.
@@ -26,6 +28,20 @@ pub(super) enum Method {
 }
 
 impl HttpConfig {
+    /// How a large response is divided; `None` if an option looks at text of the records, so that all of it is needed.
+    pub(super) fn layout(&self) -> Option<Layout> {
+        let layout = match self.codec {
+            Codec::Json => Layout::Array(self.records.clone()),
+            Codec::Ndjson => Layout::Lines,
+            Codec::Csv => return None,
+        };
+        let of_pages = self.pagination.iter().flat_map(Pagination::pointers);
+        let of_matchers = self.responses.iter().flat_map(Responses::pointers);
+        let is_inside = of_pages.chain(of_matchers).any(|pointer| pointer.overlaps(&self.records));
+        let matches_text = self.responses.as_ref().is_some_and(Responses::matches_text);
+        (!is_inside && !matches_text).then_some(layout)
+    }
+
     /// Checks combinations of options.
     pub(super) fn check(&self) -> Result<()> {
         if self.codec != Codec::Json {

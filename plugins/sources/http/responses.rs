@@ -150,6 +150,20 @@ impl Matcher {
 }
 
 impl Responses {
+    fn matchers(&self) -> impl Iterator<Item = &Matcher> {
+        [&self.fail, &self.retry, &self.empty].into_iter().flatten()
+    }
+
+    /// The places that matchers look at.
+    pub(super) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
+        self.matchers().filter_map(|matcher| matcher.at.as_ref())
+    }
+
+    /// Whether a matcher looks for a text anywhere.
+    pub(super) fn matches_text(&self) -> bool {
+        self.matchers().any(|matcher| matcher.text.as_ref().is_some_and(|text| !text.is_empty()))
+    }
+
     /// What to do with a response, and the option that says so; `None` if no matcher matches.
     pub(super) fn verdict(&self, status: StatusCode, body: &[u8]) -> Option<(Verdict, String)> {
         let lists = [

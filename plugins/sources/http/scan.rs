@@ -32,6 +32,16 @@ impl Children {
         Children { at: start + 1, is_first: true, is_closed: false }
     }
 
+    /// Where the rest begins; behind the closing bracket if there is none.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// For a text without its first `n_bytes` bytes.
+    pub(super) fn move_back(&mut self, n_bytes: usize) {
+        self.at -= n_bytes;
+    }
+
     /// The next element of an array.
     pub(super) fn next_element(&mut self, text: &[u8]) -> Result<Option<Range<usize>>, ScanError> {
         let Some(start) = self.next_start(text, b']')? else { return Ok(None) };
@@ -41,6 +51,14 @@ impl Children {
 
     /// The key, with its quotes, and the value of the next member of an object.
     pub(super) fn next_member(&mut self, text: &[u8]) -> Result<Option<Member>, ScanError> {
+        let Some((key, start)) = self.next_key(text)? else { return Ok(None) };
+        self.at = value_end(text, start)?;
+        Ok(Some((key, start..self.at)))
+    }
+
+    /// The key, with its quotes, of the next member of an object, and where the value begins. The value is not taken:
+    /// [`Self::skip_value`] does.
+    pub(super) fn next_key(&mut self, text: &[u8]) -> Result<Option<(Range<usize>, usize)>, ScanError> {
         let Some(key_start) = self.next_start(text, b'}')? else { return Ok(None) };
         if text[key_start] != b'"' {
             return Err(ScanError::Unexpected(key_start));
@@ -52,9 +70,18 @@ impl Children {
             Some(_) => return Err(ScanError::Unexpected(colon)),
             None => return Err(ScanError::End),
         }
-        let start = skip_white(text, colon + 1);
+        Ok(Some((key_start..key_end, skip_white(text, colon + 1))))
+    }
+
+    /// Takes the value that begins at `start`.
+    pub(super) fn skip_value(&mut self, text: &[u8], start: usize) -> Result<(), ScanError> {
         self.at = value_end(text, start)?;
-        Ok(Some((key_start..key_end, start..self.at)))
+        Ok(())
+    }
+
+    /// Where the next element of an array begins. The element is not taken: [`Self::skip_value`] does.
+    pub(super) fn next_element_start(&mut self, text: &[u8]) -> Result<Option<usize>, ScanError> {
+        self.next_start(text, b']')
     }
 
     /// Where the next child begins; `None` behind the last one.
@@ -67,6 +94,7 @@ impl Children {
         let start = match byte {
             _ if byte == closing => {
                 self.is_closed = true;
+                self.at = at + 1;
                 return Ok(None);
             }
             _ if self.is_first => at,
@@ -148,7 +176,7 @@ fn string_end(text: &[u8], start: usize) -> Result<usize, ScanError> {
 }
 
 /// The index of the first byte from `at` that is not white space.
-fn skip_white(text: &[u8], at: usize) -> usize {
+pub(super) fn skip_white(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     at + rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).unwrap_or(rest.len())
 }

@@ -21,15 +21,15 @@ pub(super) struct Shaped {
 }
 
 impl Page {
-    /// The next record of the page, or input that gives none.
-    pub(super) fn next_shaped(&mut self, remap: Option<&Remap>, walk: &Walk) -> Option<Shaped> {
+    /// The next record of the page, or input that gives none. Fails if a large response cannot be read back.
+    pub(super) fn next_shaped(&mut self, remap: Option<&Remap>, walk: &Walk) -> Result<Option<Shaped>> {
         loop {
             if let Some(shaped) = self.shaped.pop_front() {
-                return Some(shaped);
+                return Ok(Some(shaped));
             }
-            let item = self.items.next()?;
+            let Some(item) = self.items.next()? else { return Ok(None) };
             match remap {
-                None => return Some(one(item, &walk.added)),
+                None => return Ok(Some(one(item, &walk.added))),
                 Some(remap) => self.shaped = made(item, remap, walk),
             }
         }
@@ -85,7 +85,7 @@ fn with_bytes(text: Bytes) -> Shaped {
 /// All items as one JSON array.
 pub(super) fn array_of(items: &mut Items) -> Result<Bytes> {
     let mut text = vec![b'['];
-    while let Some(item) = items.next() {
+    while let Some(item) = items.next()? {
         if text.len() > 1 {
             text.push(b',');
         }

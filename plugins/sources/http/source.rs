@@ -123,7 +123,8 @@ impl Source for Http {
                     let State::Emit(page) = std::mem::replace(&mut self.state, State::NextElement) else {
                         continue;
                     };
-                    let batch = self.emit(page);
+                    let emitted = self.emit(page);
+                    let batch = emitted.map_err(|error| self.failure(HttpError::Fatal(error)))?;
                     let must_report_success = std::mem::take(&mut self.must_report_success);
                     if let Some(batch) = batch {
                         return Ok(Next::Batch(batch));

@@ -47,13 +47,15 @@ impl Http {
         let headers = self.settings.request.headers_without_variables();
         self.client.parts = RequestParts { endpoint, headers, body: None };
         let method = std::mem::replace(&mut self.client.method, Method::GET);
+        let list_reading = Arc::clone(&self.client.list_reading);
+        let reading = std::mem::replace(&mut self.client.reading, list_reading);
         let response = self.client.request(None, &PageRequest::first(Place::First)).await;
-        self.client.method = method;
+        (self.client.method, self.client.reading) = (method, reading);
         let response = response?;
         let items = Items::of_json(&response.body, &list.records, true, response.title.clone());
         let mut items = items.map_err(|unreadable| self.unreadable(&response, unreadable))?;
         let mut texts = Vec::new();
-        while let Some(item) = items.next() {
+        while let Some(item) = items.next().map_err(HttpError::Fatal)? {
             texts.push(item.raw);
         }
         let elements = list.elements(texts.iter().map(|text| &**text));

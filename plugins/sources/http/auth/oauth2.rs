@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use super::super::body;
+use super::super::body::{self, Reading};
 use super::super::client::Client;
 use super::super::error::{Answered, HttpError};
 
@@ -135,7 +135,7 @@ impl OAuth2 {
             let answered = Answered { title: &title, status, headers: &headers, body: &body };
             return Err(client.token_error(&answered));
         }
-        let body = body::read(&title, response, MAX_RESPONSE, None).await?;
+        let body = body::read(&title, response, &Reading::in_memory(MAX_RESPONSE).into()).await?.bytes;
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
         let Some(text) = answer["access_token"].as_str().filter(|token| !token.is_empty()) else {
             return Err(HttpError::FatalUntilSuccess(anyhow!(

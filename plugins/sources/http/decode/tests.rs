@@ -4,7 +4,7 @@ use super::*;
 
 fn raws(mut items: Items) -> Vec<String> {
     let mut raws = Vec::new();
-    while let Some(item) = items.next() {
+    while let Some(item) = items.next().unwrap() {
         let prefix = if item.body.is_ok() { "" } else { "bad: " };
         raws.push(format!("{prefix}{}", String::from_utf8_lossy(&item.raw)));
     }
@@ -65,7 +65,7 @@ fn invalid_element_is_a_separate_item() {
     let mut items = Items::of_json(&bytes, &pointer, false, "http://a".into()).unwrap();
     let (mut good, mut reasons) = (Vec::new(), Vec::new());
     assert_eq!((items.len(), items.hashes(9).len()), (6, 6));
-    while let Some(item) = items.next() {
+    while let Some(item) = items.next().unwrap() {
         match item.body {
             Ok(_) => good.push(item.raw),
             Err(reason) => reasons.push(reason.to_string()),
@@ -103,10 +103,10 @@ fn element_that_is_not_utf_8_is_rejected_alone() {
     let bytes = Bytes::from_static(b"{\"data\": [{\"a\": \"Caf\xE9\"}, {\"a\": \"\xC3\xA9\"}], \"next\": 2}");
     let mut items = Items::of_json(&bytes, &pointer, false, "http://a".into()).unwrap();
     assert_eq!(items.len(), 2);
-    let reason = items.next().unwrap().body.unwrap_err().to_string();
+    let reason = items.next().unwrap().unwrap().body.unwrap_err().to_string();
     assert!(reason.starts_with("http://a: element 1 of the response is not UTF-8 at byte 20"), "{reason}");
     assert!(reason.contains("Content-Type"), "{reason}");
-    assert_eq!(items.next().unwrap().raw, "{\"a\": \"é\"}");
+    assert_eq!(items.next().unwrap().unwrap().raw, "{\"a\": \"é\"}");
     let outside = Bytes::from_static(b"{\"data\": [{\"a\": 1}], \"by\": \"Caf\xE9\"}");
     let error = Items::of_json(&outside, &pointer, false, "http://a".into()).unwrap_err();
     assert!(matches!(error, Unreadable::Unexpected(why) if why.contains("not UTF-8 at byte 31")));
@@ -121,8 +121,10 @@ fn csv_that_ends_inside_a_row_is_truncated_unless_the_server_says_where_it_ends(
     assert!(matches!(read(false), Err(Unreadable::Truncated(why)) if why.contains("byte 9")));
     let mut items = read(true).unwrap();
     assert_eq!((items.len(), items.hashes(9).len()), (2, 2));
-    assert_eq!(items.next().unwrap().raw, r#"{"a":1,"b":2}"#);
-    assert!(items.next().unwrap().body.is_err() && items.next().is_none() && items.is_empty());
+    assert_eq!(items.next().unwrap().unwrap().raw, r#"{"a":1,"b":2}"#);
+    assert!(
+        items.next().unwrap().unwrap().body.is_err() && items.next().unwrap().is_none() && items.is_empty()
+    );
 }
 
 #[test]

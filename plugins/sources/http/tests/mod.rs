@@ -4,6 +4,7 @@ mod auth;
 mod elements;
 mod errors;
 mod incremental;
+mod large;
 mod limits;
 mod notes;
 mod overlaps;

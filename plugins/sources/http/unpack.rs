@@ -1,0 +1,120 @@
+//! Decompresses the body of a response.
+
+use std::io::{self, Read, Seek as _, SeekFrom};
+
+use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
+
+use super::body::Broken;
+use super::large::{Buffer, Reader};
+
+/// How often a body may be compressed.
+const MAX_LAYERS: usize = 3;
+
+/// How many bytes are decompressed at once.
+const CHUNK: usize = 64 << 10;
+
+/// Decompresses what is compressed by its first bytes, or by the header `Content-Encoding`, to at most `maximum` bytes;
+/// at most `max_in_memory` of them are kept in memory.
+pub(super) fn unpack(
+    raw: Buffer,
+    content_encoding: &str,
+    maximum: usize,
+    max_in_memory: usize,
+) -> Result<Buffer, Broken> {
+    let into = || Output { buffer: Buffer::new(max_in_memory), maximum };
+    let mut body = raw;
+    if content_encoding == "deflate" && body.len() > 0 {
+        body = inflate(body, into())?;
+    }
+    for _ in 0..MAX_LAYERS {
+        body = match body.start(4)?[..] {
+            [0x1F, 0x8B, 0x08, ..] => gunzip(body.into_reader()?, into())?,
+            [0x28, 0xB5, 0x2F, 0xFD] => {
+                let decoder = zstd::Decoder::with_buffer(body.into_reader()?);
+                let mut output = into();
+                output.fill(decoder.map_err(|error| wrong("zstd", &error))?, "zstd")?;
+                output.buffer
+            }
+            _ => break,
+        };
+    }
+    Ok(body)
+}
+
+/// Decompresses all members of a gzip file. Zeros behind the last one are padding.
+fn gunzip(mut rest: Box<dyn Reader>, mut output: Output) -> Result<Buffer, Broken> {
+    loop {
+        let mut decoder = GzDecoder::new(rest);
+        output.fill(&mut decoder, "gzip")?;
+        rest = decoder.into_inner();
+        let next = loop {
+            match rest.fill_buf()?.iter().position(|&byte| byte != 0) {
+                Some(n_zeros) => {
+                    rest.consume(n_zeros);
+                    break rest.fill_buf()?.first().copied();
+                }
+                None if rest.fill_buf()?.is_empty() => break None,
+                None => {
+                    let n_zeros = rest.fill_buf()?.len();
+                    rest.consume(n_zeros);
+                }
+            }
+        };
+        let at = rest.stream_position()?;
+        if next.is_none() {
+            return Ok(output.buffer);
+        }
+        let mut magic = [0; 2];
+        let is_member = rest.read_exact(&mut magic).is_ok() && magic == [0x1F, 0x8B];
+        if !is_member {
+            return Err(Broken::Wrong(format!("the gzip data is followed by other data at its byte {at}")));
+        }
+        rest.seek(SeekFrom::Start(at))?;
+    }
+}
+
+fn inflate(mut body: Buffer, mut output: Output) -> Result<Buffer, Broken> {
+    // Some servers leave out the header of zlib.
+    let has_header = match body.start(2)?[..] {
+        [first, second] => first & 0x0F == 8 && u16::from_be_bytes([first, second]).is_multiple_of(31),
+        _ => false,
+    };
+    let reader = body.into_reader()?;
+    if has_header {
+        output.fill(ZlibDecoder::new(reader), "deflate")?;
+    } else {
+        output.fill(DeflateDecoder::new(reader), "deflate")?;
+    }
+    Ok(output.buffer)
+}
+
+/// What has been decompressed.
+struct Output {
+    buffer: Buffer,
+    maximum: usize,
+}
+
+impl Output {
+    /// Appends all that `decoder` returns.
+    fn fill(&mut self, mut decoder: impl Read, name: &str) -> Result<(), Broken> {
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            match decoder.read(&mut chunk) {
+                Ok(0) => return Ok(()),
+                Ok(n) if self.buffer.len() + n as u64 > self.maximum as u64 => return Err(Broken::TooLarge),
+                Ok(n) => self.buffer.push(&chunk[..n])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Err(Broken::Cut(format!(
+                        "the response is incomplete: its {name} data ends in the middle"
+                    )));
+                }
+                Err(error) => return Err(wrong(name, &error)),
+            }
+        }
+    }
+}
+
+fn wrong(name: &str, error: &io::Error) -> Broken {
+    Broken::Wrong(format!("the response is not valid {name} data: {error}"))
+}
