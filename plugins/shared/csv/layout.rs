@@ -7,15 +7,13 @@ use anyhow::Error;
 use bytes::Bytes;
 use runner_core::{ABSENT_CELL, Body, Column, ColumnType, Origin, Record, Reject, Row, Table, TableHeader};
 
-use super::blanks::is_blank;
 use super::cells::CellTexts;
 use super::dialect::Dialect;
 use super::header_row::HeaderRow;
-use super::number::Number;
 use super::report_lines::is_count;
 use super::row_error::{OtherLine, RowError};
 use super::scan::split;
-use super::types::{fits, is_boolean};
+use super::types::{converted, fits, without_blanks};
 use crate::shared::values::{TypeName, ValueType};
 
 /// The columns of a file and their types.
@@ -101,6 +99,12 @@ impl RowLayout {
         }
     }
 
+    /// The same layout for rows that may be under a rule of dashes, as a report has it.
+    pub(crate) fn under_rule(mut self, has_rule: bool) -> Self {
+        self.header_row.has_rule = has_rule;
+        self
+    }
+
     /// What the rows of a table share.
     pub(crate) fn header(&self) -> &Arc<TableHeader> {
         &self.header
@@ -154,26 +158,12 @@ impl RowLayout {
             out.extend_from_slice(text);
             return true;
         }
-        let text = std::str::from_utf8(text).map_or(text, |text| text.trim_matches(is_blank).as_bytes());
+        let text = without_blanks(text);
         if self.header.is_null_in(index, text) {
             out.extend_from_slice(text);
             return true;
         }
-        let numbers = self.dialect.numbers;
-        let written = match (column.kind, declared) {
-            (ColumnType::Integer, Some(_)) => {
-                (numbers.normalize_loosely(text, scratch) == Some(Number::Integer)).then_some(&**scratch)
-            }
-            (ColumnType::Integer, None) => {
-                (numbers.normalize(text, scratch) == Some(Number::Integer)).then_some(&**scratch)
-            }
-            (ColumnType::Float, _) => numbers.normalize_loosely(text, scratch).map(|_| &**scratch),
-            (_, Some(declared)) => {
-                scratch.clear();
-                declared.write_cell(text, scratch).is_ok().then_some(&**scratch)
-            }
-            _ => is_boolean(text).then_some(text),
-        };
+        let written = converted(text, column.kind, declared, self.dialect.numbers, scratch);
         written.map(|written| out.extend_from_slice(written)).is_some()
     }
 }
@@ -305,12 +295,12 @@ impl TableBuilder {
 }
 
 impl RowLayout {
-    /// What a line is that is not a row. In a file with one column every line is a row.
+    /// What a line is that is not a row. In a file with one column every line is a row, unless there is a rule.
     fn other_line(&self, row: &[u8], texts: &CellTexts) -> Option<OtherLine> {
         if self.header_row.is_repeated_in(row, texts, &self.dialect) {
             return Some(OtherLine::Header);
         }
-        (self.n_cells() > 1 && is_count(row)).then_some(OtherLine::Count)
+        (self.header_row.may_have_counts(self.n_cells()) && is_count(row)).then_some(OtherLine::Count)
     }
 
     /// Whether a line is not a row. `texts` is a buffer.

@@ -8,11 +8,12 @@ use super::dialect::Dialect;
 use super::grammar::Grammar;
 use super::header::encoding_advice;
 use super::layout::RowLayout;
+use super::number::Number;
 use super::readings::Readings;
 use super::row_error::RowError;
 use super::scan::cells;
-use super::types::{name_of, narrowest};
-use crate::shared::values::TypeName;
+use super::types::{DeclaredColumn, converted, name_of, narrowest, toml_string, without_blanks};
+use crate::shared::values::{ReadTime, TypeName, ValueType};
 
 impl RowLayout {
     /// The row has another number of cells than its file has columns.
@@ -56,15 +57,23 @@ impl RowLayout {
         let is_value = first.is_alphanumeric() || !first.is_ascii() || begins_with_a_sign;
         let has_other_meaning = start[0] == grammar.delimiter || matches!(first, '"' | '\'' | '\\');
         if !is_value && !has_other_meaning && !grammar.has_comments() {
+            let quoted = toml_string(first.encode_utf8(&mut [0; 4]));
             let first = first.escape_debug();
             return Some(format!(
-                "if this line is a comment or a note, and not a row, set comment = \"{first}\" to ignore lines that begin \
+                "if this line is a comment or a note, and not a row, set comment = {quoted} to ignore lines that begin \
                  with `{first}`"
             ));
         }
         let n_columns = self.n_cells();
         if texts.len() > n_columns && !grammar.quotes_with(b'\'') && has_split_quotes(row, grammar) {
             return Some("if cells are in single quotes, set quote = \"'\"".into());
+        }
+        let is_escaped =
+            memchr::memmem::find(row, &[b'\\', grammar.delimiter]).is_some() || row.ends_with(b"\\");
+        if is_escaped && !grammar.has_escape() {
+            return Some(
+                "if `\\` takes the meaning from the delimiter or the line end behind it, set escape = \"\\\\\"".into(),
+            );
         }
         let count = |other| memchr::memchr_iter(other, row).count();
         let other = self.dialect().other_delimiters().find(|&other| {
@@ -109,15 +118,18 @@ impl RowLayout {
         let dialect = self.dialect();
         let column = &self.header().columns()[column];
         let kind = narrowest(text, dialect.numbers, &mut Vec::new());
-        let wider = match (column.kind, kind) {
-            (ColumnType::Integer, ColumnType::Integer | ColumnType::Float) => TypeName::Float,
-            _ => TypeName::String,
-        };
         let declared = dialect.types.declaration_of(&column.name);
+        let wider = wider_type(column.kind, declared, text, dialect);
+        let loses_time = declared.is_some_and(|it| it.value_type.loses_time_of(without_blanks(text)));
         let time = declared.filter(|it| it.value_type.name().is_time()).map(|it| it.value_type.name());
         let given = declared.and_then(|it| it.parse.as_deref());
-        let parse = time.and_then(|_| likely_pattern(text, given));
-        let wider = time.filter(|_| parse.is_some()).unwrap_or(wider);
+        let parse = time.filter(|_| wider == TypeName::String).and_then(|_| likely_pattern(text, given));
+        let wider = match &parse {
+            // A date would lose the time of day.
+            Some(parse) if parse.contains("%H") || parse.contains("%I") => TypeName::Timestamp,
+            Some(_) => time.unwrap_or(wider),
+            None => wider,
+        };
         let expected = match declared {
             Some(declared) => {
                 let name = declared.value_type.name();
@@ -136,6 +148,7 @@ impl RowLayout {
         let is_number = matches!(column.kind, ColumnType::Integer | ColumnType::Float);
         let found = match (kind, text) {
             (_, b"") => "is empty".to_owned(),
+            _ if loses_time => "has a time of day, which a date would lose".to_owned(),
             (ColumnType::String, _) if is_number => not_a_number(text, dialect),
             (ColumnType::String, _) => "is text".to_owned(),
             (kind, _) => format!("is {}", with_article(name_of(kind))),
@@ -145,15 +158,64 @@ impl RowLayout {
         let numbers = Readings::of(text, kind, dialect, &mut Vec::new()).number_options();
         let numbers = numbers.filter(|_| is_number && kind == ColumnType::String);
         let numbers = numbers.map_or_else(String::new, |options| format!("; it is a number with {options}"));
+        let without_time = with_time_of_day(without_blanks(text)).filter(|_| loses_time).map(|parse| {
+            let line = dialect.types.line_with(&column.name, TypeName::Date, Some(parse));
+            format!("; {line} drops the time of day")
+        });
         RowError::new(
             cells(row, &dialect.grammar).nth(cell).map_or(0, |cell| cell.start),
             format!(
-                "column `{}` is {expected}, and this cell {found}{numbers}{null}; correct the row, or add to the source: {}",
+                "column `{}` is {expected}, and this cell {found}{numbers}{null}; correct the row, or add to the source: \
+                 {}{}",
                 column.name,
                 dialect.types.line_with(&column.name, wider, parse),
+                without_time.unwrap_or_default(),
             ),
         )
     }
+}
+
+/// The narrowest type that takes this cell and, as far as is known, all cells that the column has taken.
+fn wider_type(
+    kind: ColumnType,
+    declared: Option<&DeclaredColumn>,
+    text: &[u8],
+    dialect: &Dialect,
+) -> TypeName {
+    let candidates: &[TypeName] = match (kind, declared) {
+        (ColumnType::Integer, _) => &[TypeName::Integer, TypeName::Float],
+        (ColumnType::Float, _) => &[TypeName::Float],
+        (ColumnType::Boolean, _) => &[TypeName::Boolean],
+        // The forms of ISO 8601 are those of timestamps, too.
+        (_, Some(DeclaredColumn { value_type, parse: None, .. })) if value_type.name() == TypeName::Date => {
+            &[TypeName::Timestamp]
+        }
+        _ => &[],
+    };
+    let text = without_blanks(text);
+    let mut scratch = Vec::new();
+    // As a float it would lose digits.
+    if dialect.numbers.normalize_loosely(text, &mut scratch) == Some(Number::Huge) {
+        return TypeName::String;
+    }
+    let takes = |name: &&TypeName| {
+        let value_type = ValueType::new(**name, None, None);
+        converted(text, name.column_type(), Some(&value_type), dialect.numbers, &mut scratch).is_some()
+    };
+    candidates.iter().find(takes).copied().unwrap_or(TypeName::String)
+}
+
+/// The pattern of a date with a time of day in a usual form of ISO 8601.
+fn with_time_of_day(text: &[u8]) -> Option<String> {
+    const TIMES: [&str; 7] =
+        ["%H:%M:%S", "%H:%M", "%H:%M:%S%.f", "%H:%M:%SZ", "%H:%M:%S%.fZ", "%H:%M:%S%z", "%H:%M:%S%.f%z"];
+    let patterns =
+        TIMES.iter().flat_map(|time| [' ', 'T'].map(|separator| format!("%Y-%m-%d{separator}{time}")));
+    patterns.into_iter().find(|pattern| {
+        let read = ReadTime::try_from(pattern.clone()).ok();
+        let read = read.map(|read| ValueType::new(TypeName::Date, Some(read), None));
+        read.is_some_and(|read| read.write_cell(text, &mut Vec::new()).is_ok())
+    })
 }
 
 /// Whether a cell in single quotes was divided: one cell begins with such a quote, and a later one ends with it.

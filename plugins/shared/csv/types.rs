@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use runner_core::ColumnType;
 
+use super::blanks::is_blank;
 use super::number::{Number, NumberFormat, number};
 use crate::shared::values::{TypeName, ValueType};
 
@@ -76,13 +77,18 @@ impl DeclaredColumn {
     }
 }
 
+/// A text as a string of TOML, in quotes.
+pub(super) fn toml_string(text: &str) -> String {
+    // A JSON string is a basic string of TOML, except for one character.
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
 fn toml_key(name: &str) -> Cow<'_, str> {
     let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if !name.is_empty() && name.bytes().all(is_bare) {
         return name.into();
     }
-    // A JSON string is a basic string of TOML, except for one character.
-    serde_json::Value::from(name).to_string().replace('\u{7f}', "\\u007f").into()
+    toml_string(name).into()
 }
 
 /// The name of a type, as pipeline files and checkpoints write it.
@@ -114,6 +120,39 @@ pub(crate) fn fits(cell: &[u8], kind: ColumnType) -> bool {
         ColumnType::Boolean => is_boolean(cell),
         ColumnType::String => true,
     }
+}
+
+/// A cell as a table stores it in a column of this type, which the pipeline file may declare; `None` if it does not
+/// match. Columns of text take every cell as it is.
+pub(super) fn converted<'a>(
+    text: &'a [u8],
+    kind: ColumnType,
+    declared: Option<&ValueType>,
+    numbers: NumberFormat,
+    scratch: &'a mut Vec<u8>,
+) -> Option<&'a [u8]> {
+    match (kind, declared) {
+        (ColumnType::Integer, declared) => {
+            let number = match declared {
+                Some(_) => numbers.normalize_loosely(text, scratch),
+                None => numbers.normalize(text, scratch),
+            };
+            (number == Some(Number::Integer)).then_some(&**scratch)
+        }
+        (ColumnType::Float, _) => numbers.normalize_loosely(text, scratch).map(|_| &**scratch),
+        (_, Some(declared)) => {
+            scratch.clear();
+            let is_written = !declared.loses_time_of(text) && declared.write_cell(text, scratch).is_ok();
+            is_written.then_some(&**scratch)
+        }
+        (ColumnType::Boolean, None) => is_boolean(text).then_some(text),
+        (ColumnType::String, None) => Some(text),
+    }
+}
+
+/// A cell without blanks at its ends.
+pub(super) fn without_blanks(text: &[u8]) -> &[u8] {
+    std::str::from_utf8(text).map_or(text, |text| text.trim_matches(is_blank).as_bytes())
 }
 
 /// Whether `cell` is a boolean without being declared as one.

@@ -92,6 +92,14 @@ impl ValueType {
         self.name.column_type()
     }
 
+    /// Whether the text has a time of day other than midnight that a date would drop, although no pattern asks
+    /// for that.
+    pub(crate) fn loses_time_of(&self, text: &[u8]) -> bool {
+        self.name == TypeName::Date
+            && self.read == ReadTime::default()
+            && self.read.read(text).is_some_and(|time| time.has_time_of_day())
+    }
+
     /// Appends a text as a value of this type: a number or a boolean as JSON writes it, other
     /// values as text without quotes. A float without a fraction stays without a decimal point,
     /// which a table adds. After an error `out` is as it was.

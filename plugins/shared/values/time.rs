@@ -1,6 +1,6 @@
 //! A date and a time of day, with the offset of its zone.
 
-use chrono::{Datelike as _, NaiveDate, NaiveDateTime, TimeDelta, Timelike as _};
+use chrono::{Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike as _};
 
 /// A date and a time of day as they were written, and the offset of their zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,11 @@ impl Time {
     /// The date as it was written, whatever the zone. Years have four digits.
     pub(super) fn date(&self) -> Option<NaiveDate> {
         Some(self.local.date()).filter(|date| (0..=9999).contains(&date.year()))
+    }
+
+    /// Whether the time of day, as it was written, is another one than midnight.
+    pub(super) fn has_time_of_day(&self) -> bool {
+        self.local.time() != NaiveTime::MIN
     }
 
     /// The time in UTC. Years have four digits.

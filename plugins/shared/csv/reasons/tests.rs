@@ -31,6 +31,9 @@ fn row_of_another_width_names_the_option_for_it() {
         ("1,5;2;3", "set delimiter = \";\""),
         ("1,'a, b',3", "quote = \"'\""),
         ("1,2,'a, b'", "quote = \"'\""),
+        ("1,a\\, b,2", "set escape = \"\\\\\""),
+        ("1,a\\", "set escape = \"\\\\\""),
+        ("\0\0", "comment = \"\\u0000\""),
         ("1,2", "set missing_cells = \"null\""),
         ("1,2,3,", "set extra_cells = \"drop\""),
         ("1,2,3,4", "quote a cell that contains `,`"),
@@ -97,8 +100,55 @@ fn date_in_another_form_names_the_pattern() {
             r#"d = { type = "timestamp", parse = "epoch" }"#,
         ),
         ("soon", r#"{ "types": { "d": "date" } }"#, r#"types = { d = "string" }"#),
+        (
+            "2024-01-02 10:00:00",
+            r#"{ "types": { "d": "date" } }"#,
+            r#"has a time of day, which a date would lose; correct the row, or add to the source: types = { d = "timestamp" }; types = { d = { type = "date", parse = "%Y-%m-%d %H:%M:%S" } } drops the time of day"#,
+        ),
+        ("2024-01-02T10:00:00.5Z", r#"{ "types": { "d": "date" } }"#, r#"parse = "%Y-%m-%dT%H:%M:%S%.fZ""#),
+        (
+            "31.01.2024 10:00",
+            r#"{ "types": { "d": "date" } }"#,
+            r#"d = { type = "timestamp", parse = "%d.%m.%Y %H:%M" }"#,
+        ),
     ] {
         let reason = reason("s,d", &format!("x,{cell}"), options);
         assert!(reason.contains(part) && !reason.contains(cell), "{cell}: {reason}");
     }
+}
+
+#[test]
+fn late_cell_names_the_narrowest_type_that_takes_it() {
+    for (kind, cell, name) in [
+        (ColumnType::Integer, "1.5", "float"),
+        (ColumnType::Integer, "+5", "integer"),
+        (ColumnType::Integer, ".5", "float"),
+        (ColumnType::Integer, "5.", "integer"),
+        (ColumnType::Integer, "9223372036854775808", "string"),
+        (ColumnType::Integer, "007", "string"),
+        (ColumnType::Integer, "true", "string"),
+        (ColumnType::Float, "x", "string"),
+        (ColumnType::Boolean, "yes", "boolean"),
+        (ColumnType::Boolean, "1", "boolean"),
+        (ColumnType::Boolean, "2", "string"),
+    ] {
+        let dialect = Arc::new(Dialect::default());
+        let layout =
+            RowLayout::new([("a".to_owned(), kind), ("b".to_owned(), ColumnType::String)], b"a,b", &dialect);
+        let mut table = TableBuilder::new(Arc::new(layout), 1, 100);
+        let message = table.push(format!("{cell},x").as_bytes(), false).unwrap_err().message;
+        assert!(message.ends_with(&format!("types = {{ a = \"{name}\" }}")), "{cell}: {message}");
+    }
+}
+
+#[test]
+fn date_at_midnight_loses_nothing() {
+    let options: DialectOptions = serde_json::from_str(r#"{ "types": { "d": "date" } }"#).unwrap();
+    let dialect = Arc::new(options.dialect("").unwrap());
+    let columns = [("d".to_owned(), ColumnType::String), ("b".to_owned(), ColumnType::String)];
+    let mut table = TableBuilder::new(Arc::new(RowLayout::new(columns, b"d,b", &dialect)), 1, 100);
+    for cell in ["2024-01-02", "2024-01-02 00:00:00", "2024-01-02T00:00:00-05:00", "20240102", ""] {
+        assert!(table.push(format!("{cell},x").as_bytes(), false).is_ok(), "{cell}");
+    }
+    assert!(table.push(b"2024-01-02 00:00:01,x", false).is_err());
 }
