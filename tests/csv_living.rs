@@ -85,7 +85,12 @@ fn standard_input_has_one_reader() {
     let second =
         "[sources.more]\ntype = \"csv\"\npath = \"-\"\n[sinks.rest]\ntype = \"null\"\ninputs = [\"more\"]\n";
     env.write("p.toml", env.read("p.toml") + second);
-    let output = env.command(["run", "p.toml"]).stdin(Stdio::null()).output().expect("the run");
+    let mut command = env.command(["run", "p.toml"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the run");
+    // The first reader waits for rows until the second one has failed.
+    let _open = child.stdin.take();
+    let output = child.wait_with_output().expect("the run");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("another source of this run reads it"), "{said}");

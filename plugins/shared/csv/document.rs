@@ -13,7 +13,7 @@ use super::header::{BYTE_ORDER_MARK, column_names};
 use super::header_warnings::{Header, wider_rows};
 use super::inference::{Inference, SAMPLE};
 use super::layout::{RowLayout, TableBuilder};
-use super::report_lines::{END_OF_TEXT, is_rule};
+use super::report_lines::{END_OF_TEXT, check_separator, is_rule, separator_line};
 use super::row_error::{RowError, RowLocation};
 use super::scan::{QuoteError, Rows, ScannedRow, cells};
 
@@ -60,7 +60,14 @@ impl DocumentReader {
     /// A text without a header is an error. Types are inferred again when the columns change.
     pub(crate) fn open(&mut self, bytes: &Bytes, source: Name) -> Result<Document> {
         let dialect = Arc::clone(&self.dialect);
-        let (text, line) = after_skipped_lines(without_marks(bytes), dialect.skip_lines);
+        let text = without_marks(bytes);
+        let mut n_skipped = dialect.skip_lines;
+        if let (0, Some(named)) = (n_skipped, separator_line(text)) {
+            let at = RowLocation { source, line: 1 };
+            check_separator(named, &dialect).map_err(|error| in_table(&dialect, at.error(text, &error)))?;
+            n_skipped = 1;
+        }
+        let (text, line) = after_skipped_lines(text, n_skipped);
         let mut rows = Rows::new(text, &dialect.grammar, line);
         let (names, written, line) = if dialect.has_header {
             let Some(first) = rows.next() else {
@@ -71,11 +78,12 @@ impl DocumentReader {
             (dialect.columns.clone(), &[][..], line)
         };
         let mut after_rule = rows.clone();
-        if dialect.has_header && after_rule.next().is_some_and(|row| is_rule_row(row, &dialect)) {
+        let has_rule = dialect.has_header && after_rule.next().is_some_and(|row| is_rule_row(row, &dialect));
+        if has_rule {
             rows = after_rule;
         }
         let header = Header { names: &names, written, line };
-        let layout = self.layout_of(header, rows.clone(), source)?;
+        let layout = self.layout_of(header, has_rule, rows.clone(), source)?;
         let (mut n_left, mut has_open_quote, mut last) = (0, false, None);
         let mut texts = CellTexts::default();
         for row in rows.clone() {
@@ -104,17 +112,27 @@ impl DocumentReader {
         names.map_err(|error| in_table(&self.dialect, location.error(first.bytes, &error)))
     }
 
-    fn layout_of(&mut self, header: Header<'_>, rows: Rows<'_>, source: Name) -> Result<Arc<RowLayout>> {
+    fn layout_of(
+        &mut self,
+        header: Header<'_>,
+        has_rule: bool,
+        rows: Rows<'_>,
+        source: Name,
+    ) -> Result<Arc<RowLayout>> {
         let Header { names, written, line } = header;
         if let Some(layout) = self.layout.as_ref().filter(|layout| layout.has_columns(names)) {
             return Ok(Arc::clone(layout));
         }
-        let mut inference = Inference::new(names.len());
+        let mut inference = Inference::new(0);
+        inference.add_columns(names, &self.dialect);
         inference.set_header(written, &self.dialect);
+        inference.set_rule(has_rule);
         let columns: Vec<usize> = (0..names.len()).collect();
-        let first_row = rows.clone().next().map(|row| row.line);
         let whole = rows.filter(|row| row.error.is_none());
-        whole.take(SAMPLE).for_each(|row| inference.observe(row.bytes, row.quoted, &columns, &self.dialect));
+        for row in whole.take(SAMPLE) {
+            inference.set_line(row.line);
+            inference.observe(row.bytes, row.quoted, &columns, &self.dialect);
+        }
         if let Some(width) = inference.width_above_header()
             && self.dialect.has_header
             && !self.dialect.drops_extra_cells
@@ -125,13 +143,13 @@ impl DocumentReader {
         for warning in header.warnings(&self.dialect) {
             tracing::warn!("{}", in_table(&self.dialect, anyhow!("{source}: {warning}")));
         }
-        for (line, warning) in header.warnings_about_rows(&inference, first_row, &self.dialect) {
+        for (line, warning) in header.warnings_about_rows(&inference, &self.dialect) {
             let line = line.unwrap_or(header.line);
             tracing::warn!("{}", in_table(&self.dialect, anyhow!("{source}:{line}: {warning}")));
         }
         let n_rows = inference.n_rows();
         let columns = names.iter().cloned().zip(inference.finish());
-        let layout = Arc::new(RowLayout::new(columns, written, &self.dialect));
+        let layout = Arc::new(RowLayout::new(columns, written, &self.dialect).under_rule(has_rule));
         if n_rows > 0 {
             self.layout = Some(Arc::clone(&layout));
         }
@@ -236,7 +254,7 @@ fn after_skipped_lines(mut bytes: &[u8], n_lines: u64) -> (&[u8], u64) {
 }
 
 fn is_rule_row(row: ScannedRow<'_>, dialect: &Dialect) -> bool {
-    row.error.is_none() && is_rule(cells(row.bytes, &dialect.grammar).map(|cell| &row.bytes[cell]))
+    row.error.is_none() && is_rule(row.bytes, &dialect.grammar)
 }
 
 #[cfg(test)]
@@ -347,6 +365,14 @@ mod tests {
             json_of(&read(&mut reader, text).unwrap()),
             [r#"{"a":1.5,"b":"x"}"#, r#"{"a":2.0,"b":"y"}"#]
         );
+    }
+
+    #[test]
+    fn line_that_names_the_delimiter_is_skipped() {
+        let text = "sep=,\r\nn,s\r\n1,x\r\n";
+        assert_eq!(json_of(&read(&mut DocumentReader::default(), text).unwrap()), [r#"{"n":1,"s":"x"}"#]);
+        let error = read(&mut DocumentReader::default(), "sep=;\nn;s\n1;x\n").unwrap_err().to_string();
+        assert!(error.contains(":1:1: this line says") && error.contains("delimiter = \";\""), "{error}");
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl Grammar {
         self.comment.is_some()
     }
 
+    /// Whether a character takes the meaning from the next one.
+    pub(super) fn has_escape(&self) -> bool {
+        self.escape.is_some()
+    }
+
     /// Whether `quote` stands around cells.
     pub(super) fn quotes_with(&self, quote: u8) -> bool {
         self.quote == Some(quote)

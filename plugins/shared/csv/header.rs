@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::cells::CellTexts;
 use super::dialect::Dialect;
 use super::readings::is_like_a_value;
+use super::report_lines::is_border;
 use super::row_error::RowError;
 use super::scan::cells;
 
@@ -16,6 +17,12 @@ const MAX_COLUMNS: usize = 65_536;
 
 /// Reads the column names from the header row; the option `columns` takes precedence.
 pub(crate) fn column_names(row: &[u8], quoted: bool, dialect: &Dialect) -> Result<Vec<String>, RowError> {
+    if is_border(row) {
+        let message = "this line is the border of a table that a program has drawn for people; write the rows without \
+                       borders: `mysql --batch` separates the cells by tabs (delimiter = \"\\t\"), `psql --csv`, `sqlite3 \
+                       -csv` and `duckdb -csv` write CSV";
+        return Err(RowError::new(0, message.into()));
+    }
     let start_of = |index| cells(row, &dialect.grammar).nth(index).map_or(0, |cell| cell.start);
     let mut texts = CellTexts::default();
     texts.read(row, quoted, dialect);
@@ -113,6 +120,12 @@ mod tests {
         assert!(error.message.contains("set `skip_lines`"), "{}", error.message);
         let error = column_names(b"x,1.5,1.5", false, &Dialect::default()).unwrap_err();
         assert!(error.message.contains("set header = false"), "{}", error.message);
+    }
+
+    #[test]
+    fn border_of_a_drawn_table_is_not_a_header() {
+        let error = column_names(b"+----+-------+", false, &Dialect::default()).unwrap_err();
+        assert!(error.message.contains("`mysql --batch`"), "{}", error.message);
     }
 
     #[test]

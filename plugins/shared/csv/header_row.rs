@@ -10,7 +10,11 @@ use super::types::narrowest;
 
 /// The texts of the cells of the header; none if rows cannot be told from it.
 #[derive(Debug, Default)]
-pub(super) struct HeaderRow(CellTexts);
+pub(super) struct HeaderRow {
+    cells: CellTexts,
+    /// Whether a rule of dashes is under it.
+    pub(super) has_rule: bool,
+}
 
 impl HeaderRow {
     /// The header as it is written; empty if there is none. A header of one cell is not told from a row, nor
@@ -20,24 +24,30 @@ impl HeaderRow {
         if dialect.has_header && !written.is_empty() {
             cells.read(written, true, dialect);
         }
-        HeaderRow(if cells.len() > 1 && has_names(&cells, dialect) { cells } else { CellTexts::default() })
+        let is_told = cells.len() > 1 && has_names(&cells, dialect);
+        HeaderRow { cells: if is_told { cells } else { CellTexts::default() }, has_rule: false }
     }
 
     /// The text of a cell.
     pub(super) fn cell(&self, index: usize) -> Option<&[u8]> {
-        self.0.get(index)
+        self.cells.get(index)
+    }
+
+    /// Whether a count of rows, such as `(2 rows affected)`, is not a row among rows of `n_cells` cells.
+    pub(super) fn may_have_counts(&self, n_cells: usize) -> bool {
+        n_cells > 1 || self.has_rule
     }
 
     /// Whether a row, whose cells have these texts, has the cells of the header. Where files were joined that begin
     /// with a byte order mark, it stands before the row.
     pub(super) fn is_repeated_in(&self, row: &[u8], texts: &CellTexts, dialect: &Dialect) -> bool {
-        if self.0.len() == 0 {
+        if self.cells.len() == 0 {
             return false;
         }
-        let Some(row) = row.strip_prefix(BYTE_ORDER_MARK) else { return self.0 == *texts };
+        let Some(row) = row.strip_prefix(BYTE_ORDER_MARK) else { return self.cells == *texts };
         let mut texts = CellTexts::default();
         texts.read(row, true, dialect);
-        self.0 == texts
+        self.cells == texts
     }
 
     /// Whether a row with `n_bytes` of text may repeat the header.
@@ -47,7 +57,7 @@ impl HeaderRow {
 
     /// How many bytes its cells have; more than any row if there is no header.
     pub(super) fn n_bytes(&self) -> usize {
-        if self.0.len() > 0 { self.0.n_bytes() } else { usize::MAX }
+        if self.cells.len() > 0 { self.cells.n_bytes() } else { usize::MAX }
     }
 }
 

@@ -8,7 +8,7 @@ use super::cells::CellTexts;
 use super::dialect::Dialect;
 use super::inference::Inference;
 use super::readings::{Readings, is_like_a_date, is_like_a_value};
-use super::types::narrowest;
+use super::types::{narrowest, toml_string};
 
 /// What comment lines begin with in most files.
 const COMMENTS: [&str; 6] = ["#", "//", "--", "%", ";", "!"];
@@ -101,10 +101,10 @@ impl Header<'_> {
     pub(crate) fn warnings_about_rows(
         &self,
         rows: &Inference,
-        first_row: Option<u64>,
         dialect: &Dialect,
     ) -> Vec<(Option<u64>, String)> {
         let mut warnings = Vec::new();
+        let first_row = rows.first_line;
         if !self.written.is_empty() && self.is_like_a_row(rows, dialect) {
             let advice = match &*dialect.columns {
                 [] => format!("header = false and name the {} columns with `columns`", self.names.len()),
@@ -140,12 +140,24 @@ impl Header<'_> {
         if dialect.columns.is_empty() && self.likely_delimiter(dialect).is_none() {
             warnings.extend(self.delimiter_of_rows(rows, dialect).map(|warning| (None, warning)));
         }
+        warnings.extend(rows.signs.comment_warning());
         warnings.extend(self.readings(rows, dialect).into_iter().map(|warning| (None, warning)));
+        warnings.extend(self.thousands(rows, dialect).map(|warning| (None, warning)));
         warnings
     }
 
     /// A delimiter in the name of a column and in all its cells.
     fn delimiter_of_rows(&self, rows: &Inference, dialect: &Dialect) -> Option<String> {
+        if let [name] = self.names
+            && let Some(delimiter) = rows.signs.delimiter()
+        {
+            let delimiter = toml_string(char::from(delimiter).encode_utf8(&mut [0; 4]));
+            return Some(format!(
+                "the header is one column, `{}`, and every row has as many {delimiter} as it has; if that separates cells, \
+                 set delimiter = {delimiter}",
+                name.escape_debug()
+            ));
+        }
         let has_it = |index: usize, name: &str, delimiter| {
             name.as_bytes().contains(&delimiter)
                 && rows.guess(index).is_some()
@@ -202,7 +214,34 @@ impl Header<'_> {
                 and_others(n_others)
             )
         };
-        found.into_iter().map(warning).collect()
+        let mut warnings: Vec<String> = found.into_iter().map(warning).collect();
+        let is_said =
+            rows.readings.iter().any(|readings| readings.has_single_quotes() && !readings.is_of_no_text());
+        if rows.signs.has_single_quotes() && !is_said {
+            warnings.push("some cells are in single quotes, which quote = \"'\" removes".into());
+        }
+        warnings
+    }
+
+    /// Columns of numbers whose dot most likely separates thousands, since other columns have a decimal comma.
+    fn thousands(&self, rows: &Inference, dialect: &Dialect) -> Option<String> {
+        let has_comma = |index: usize| {
+            rows.guess(index) == Some(ColumnType::String) && rows.readings[index].has_decimal_comma()
+        };
+        let is_suspect = |index: usize| {
+            rows.guess(index) == Some(ColumnType::Float)
+                && rows.readings[index].is_grouped()
+                && dialect.types.of(&self.names[index]).is_none()
+        };
+        let mut suspects = (0..self.names.len()).filter(|&index| is_suspect(index));
+        let first = suspects.next().filter(|_| (0..self.names.len()).any(has_comma))?;
+        Some(format!(
+            "column `{}`{}: the cells have the form 1.234 and are read as numbers between 1 and 1000, but other cells of \
+             the file have a decimal comma or several dots: if the dot separates thousands, set decimal = \",\" and \
+             thousands = \".\"",
+            self.names[first].escape_debug(),
+            and_others(suspects.count())
+        ))
     }
 
     /// Whether the header is most likely the first row of a file without one: it has values, and no text over a
@@ -300,7 +339,8 @@ pub(crate) fn unnamed_column(names: &[String]) -> Option<String> {
 pub(crate) fn wider_rows(names: &[String], width: usize, line: u64, dialect: &Dialect) -> String {
     let name = names.first().map_or("", String::as_str);
     let first = name.chars().find(|char| !char.is_whitespace());
-    let comment = first.filter(|char| !char.is_alphanumeric()).unwrap_or('#').escape_debug().to_string();
+    let is_sign = |char: &char| !char.is_alphanumeric() && !char.is_control() && !matches!(char, '"' | '\'');
+    let comment = first.filter(is_sign).unwrap_or('#');
     let what = if dialect.has_header { "the header row" } else { "`columns`" };
     let n_names = names.len();
     if dialect.drops_extra_cells {
@@ -315,7 +355,11 @@ pub(crate) fn wider_rows(names: &[String], width: usize, line: u64, dialect: &Di
         );
     }
     let is_in_a_name = |other: &char| names.iter().any(|name| name.contains(*other));
-    if let Some(other) = dialect.other_delimiters().map(char::from).find(is_in_a_name) {
+    let rare = if n_names == 1 { &['\u{1}', '\u{1f}', '~', '^'][..] } else { &[] };
+    if let Some(other) =
+        dialect.other_delimiters().map(char::from).chain(rare.iter().copied()).find(is_in_a_name)
+    {
+        let quoted = toml_string(other.encode_utf8(&mut [0; 4]));
         let other = other.escape_debug();
         let decimal = if dialect.grammar.delimiter == b',' {
             ", and decimal = \",\" if numbers have a decimal comma"
@@ -324,14 +368,15 @@ pub(crate) fn wider_rows(names: &[String], width: usize, line: u64, dialect: &Di
         };
         return format!(
             "the header row has {n_names} cells, and most rows have {width} or so; a name in it contains `{other}`: if that \
-             separates the cells, set delimiter = \"{other}\"{decimal}. If the line is not the header, set \
+             separates the cells, set delimiter = {quoted}{decimal}. If the line is not the header, set \
              skip_lines = {line} to ignore the lines before the header"
         );
     }
     format!(
         "the header row has {n_names} cells, and most rows have {width} or so: is this line the header? If not, set \
-         skip_lines = {line} to ignore the lines before the header, or comment = \"{comment}\" to ignore lines that begin \
-         with `{comment}`. If it is, extra_cells = \"drop\" ignores what is behind the last column"
+         skip_lines = {line} to ignore the lines before the header, or comment = {} to ignore lines that begin \
+         with `{comment}`. If it is, extra_cells = \"drop\" ignores what is behind the last column",
+        toml_string(comment.encode_utf8(&mut [0; 4]))
     )
 }
 

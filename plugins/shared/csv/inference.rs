@@ -8,7 +8,9 @@ use super::header_row::HeaderRow;
 use super::number::is_address;
 use super::readings::Readings;
 use super::report_lines::is_count;
-use super::types::narrowest;
+use super::row_signs::RowSigns;
+use super::types::{converted, narrowest, without_blanks};
+use crate::shared::values::{TypeName, ValueType};
 
 /// How many rows the types are inferred from.
 pub(crate) const SAMPLE: usize = 10_000;
@@ -22,7 +24,14 @@ pub(crate) struct Inference {
     pub(super) others: Vec<Option<ColumnType>>,
     /// What the texts of each column would be with other options.
     pub(super) readings: Vec<Readings>,
+    /// The types that the pipeline file declares for columns. A row that does not match them is rejected.
+    declared: Vec<(usize, ValueType)>,
+    /// What else the rows suggest.
+    pub(super) signs: RowSigns,
     n_rows: usize,
+    /// The line of the next row, and of the first valid one, if they are known.
+    line: Option<u64>,
+    pub(super) first_line: Option<u64>,
     /// How many rows are valid.
     pub(super) n_valid: usize,
     /// Whether the first row has the names of the columns, in a file that is said to have no header.
@@ -41,7 +50,11 @@ impl Inference {
             first: vec![None; n_columns],
             others: vec![None; n_columns],
             readings: vec![Readings::ALL; n_columns],
+            declared: Vec::new(),
+            signs: RowSigns::default(),
             n_rows: 0,
+            line: None,
+            first_line: None,
             n_valid: 0,
             has_names_in_the_first_row: false,
             n_wide: 0,
@@ -67,9 +80,14 @@ impl Inference {
         self.n_rows >= SAMPLE
     }
 
-    /// Adds columns that later files have.
-    pub(crate) fn add_columns(&mut self, n_columns: usize) {
-        let n_columns = self.n_columns() + n_columns;
+    /// Adds columns, such as those that later files have.
+    pub(crate) fn add_columns(&mut self, names: &[String], dialect: &Dialect) {
+        for (name, index) in names.iter().zip(self.n_columns()..) {
+            let declared = dialect.types.declaration_of(name).map(|declared| declared.value_type.clone());
+            let declared = declared.filter(|declared| declared.name() != TypeName::String);
+            self.declared.extend(declared.map(|declared| (index, declared)));
+        }
+        let n_columns = self.n_columns() + names.len();
         self.first.resize(n_columns, None);
         self.others.resize(n_columns, None);
         self.readings.resize(n_columns, Readings::ALL);
@@ -78,6 +96,17 @@ impl Inference {
     /// The next rows are those of a file with this header, as it is written.
     pub(crate) fn set_header(&mut self, written: &[u8], dialect: &Dialect) {
         self.header = HeaderRow::new(written, dialect);
+        self.signs.set_header(written);
+    }
+
+    /// The next rows may be under a rule of dashes, as in a report.
+    pub(crate) fn set_rule(&mut self, has_rule: bool) {
+        self.header.has_rule = has_rule;
+    }
+
+    /// The next row is on this line.
+    pub(crate) fn set_line(&mut self, line: u64) {
+        self.line = Some(line);
     }
 
     /// Adds a row to the sample. `columns` says to which column each cell belongs; rows that will be
@@ -85,7 +114,9 @@ impl Inference {
     pub(crate) fn observe(&mut self, row: &[u8], quoted: bool, columns: &[usize], dialect: &Dialect) {
         self.cells.read(row, quoted, dialect);
         let (n_cells, n_columns) = (self.cells.len(), columns.len());
-        if self.header.is_repeated_in(row, &self.cells, dialect) || n_columns > 1 && is_count(row) {
+        if self.header.is_repeated_in(row, &self.cells, dialect)
+            || self.header.may_have_counts(n_columns) && is_count(row)
+        {
             return;
         }
         self.n_rows += 1;
@@ -95,14 +126,18 @@ impl Inference {
         }
         let is_rejected = n_cells > n_columns && !dialect.drops_extra_cells
             || n_cells < n_columns && !dialect.fills_missing_cells;
-        if is_rejected || std::str::from_utf8(row).is_err() {
+        if is_rejected || std::str::from_utf8(row).is_err() || !self.has_declared_types(columns, dialect) {
             return;
         }
+        self.signs.observe(row, self.line, &self.cells, dialect);
         if self.n_valid == 0 && !dialect.has_header {
             let is_name = |(index, name): (usize, &String)| {
                 self.cells.get(index).is_some_and(|text| text.eq_ignore_ascii_case(name.as_bytes()))
             };
             self.has_names_in_the_first_row = dialect.columns.iter().enumerate().all(is_name);
+        }
+        if self.n_valid == 0 {
+            self.first_line = self.line;
         }
         let guesses = if self.n_valid == 0 { &mut self.first } else { &mut self.others };
         self.n_valid += 1;
@@ -122,6 +157,18 @@ impl Inference {
         }
     }
 
+    /// Whether the cells of the row match the declared types of their columns.
+    fn has_declared_types(&mut self, columns: &[usize], dialect: &Dialect) -> bool {
+        let (cells, scratch) = (&self.cells, &mut self.scratch);
+        self.declared.iter().all(|(column, declared)| {
+            let cell = columns.iter().position(|of| of == column).and_then(|cell| cells.get(cell));
+            let Some(text) = cell.filter(|text| !dialect.is_null(text)) else { return true };
+            let text = without_blanks(text);
+            let kind = declared.column_type();
+            dialect.is_null(text) || converted(text, kind, Some(declared), dialect.numbers, scratch).is_some()
+        })
+    }
+
     /// The number of cells of most rows, if it is larger than that of the header, which then is most likely
     /// another line.
     pub(crate) fn width_above_header(&self) -> Option<usize> {
@@ -134,6 +181,11 @@ impl Inference {
             (Some(first), Some(other)) => Some(widened(first, other)),
             (guess, None) | (None, guess) => guess,
         }
+    }
+
+    /// The inferred types; `None` for a column without any value.
+    pub(crate) fn guesses(&self) -> impl Iterator<Item = Option<ColumnType>> {
+        (0..self.n_columns()).map(|column| self.guess(column))
     }
 
     /// The inferred types; a column without any value is text.
@@ -224,6 +276,20 @@ mod tests {
         }
         assert_eq!(inference.n_rows(), 2);
         assert_eq!(inference.finish(), [ColumnType::Integer, ColumnType::String]);
+    }
+
+    #[test]
+    fn row_that_a_declared_type_rejects_says_nothing_about_other_columns() {
+        let options = r#"{ "types": { "Date": { "type": "date", "parse": "%d/%m/%Y" }, "n": "integer", "s": "string" } }"#;
+        let options: super::super::DialectOptions = serde_json::from_str(options).unwrap();
+        let dialect = options.dialect("").unwrap();
+        let mut inference = Inference::new(0);
+        inference.add_columns(&["Close", "Date", "n", "s"].map(str::to_owned), &dialect);
+        for row in ["1.5,02/01/2024,+1,x", "sum,Total,,x", "average,03/01/2024,x,x", "2,, 2 ,Total"] {
+            inference.observe(row.as_bytes(), false, &[0, 1, 2, 3], &dialect);
+        }
+        assert_eq!((inference.n_rows(), inference.n_valid), (4, 2));
+        assert_eq!(inference.finish()[0], ColumnType::Float);
     }
 
     #[test]

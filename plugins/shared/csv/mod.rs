@@ -24,6 +24,7 @@ mod readings;
 mod reasons;
 mod report_lines;
 mod row_error;
+mod row_signs;
 mod scan;
 mod types;
 mod types_option;
@@ -39,7 +40,7 @@ pub(crate) use layout::{RowLayout, TableBuilder, reject};
 pub(crate) use options::{
     DialectOptions, ExtraCells, MissingCells, default_null_values, default_true, types_schema,
 };
-pub(crate) use report_lines::{END_OF_TEXT, is_rule};
+pub(crate) use report_lines::{END_OF_TEXT, check_separator, is_rule, separator_line};
 pub(crate) use row_error::{OtherLine, RowError, RowLocation};
-pub(crate) use scan::{Next, QuoteError, Span, cells, next_row};
+pub(crate) use scan::{Next, QuoteError, Span, next_row};
 pub(crate) use types::{Types, name_of};

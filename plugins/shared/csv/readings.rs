@@ -2,7 +2,7 @@
 
 use super::blanks::is_blank;
 use super::dialect::Dialect;
-use super::number::NumberFormat;
+use super::number::{NumberFormat, is_address};
 use super::types::narrowest;
 use runner_core::ColumnType;
 
@@ -21,6 +21,10 @@ const BLANKS: u16 = 1 << 6;
 const SINGLE_QUOTES: u16 = 1 << 7;
 /// A number that a declared float takes, such as `.5`.
 const LOOSE: u16 = 1 << 11;
+/// A number whose digits behind the dot are three, as those between separators of thousands.
+const GROUPED: u16 = 1 << 12;
+/// The format with a decimal comma and dots between thousands.
+const WITH_DOTS: usize = 1;
 /// The first bit of those for [`DELIMITERS`].
 const WITH_DELIMITER: usize = 8;
 
@@ -41,7 +45,14 @@ impl Readings {
     /// The readings of a text that is of type `kind` as it is.
     pub(super) fn of(text: &[u8], kind: ColumnType, dialect: &Dialect, scratch: &mut Vec<u8>) -> Self {
         match kind {
-            ColumnType::Integer => return Readings(BLANKS | LOOSE | 0b11_1111),
+            ColumnType::Integer => {
+                let n_digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
+                let grouped = if n_digits <= 3 { GROUPED } else { 0 };
+                return Readings(BLANKS | LOOSE | grouped | 0b11_1111);
+            }
+            ColumnType::Float if dialect.numbers.is_plain() && is_group(text) => {
+                return Readings(Readings::POINT.0 | GROUPED | 1 << WITH_DOTS);
+            }
             ColumnType::Float => return Readings::POINT,
             ColumnType::Boolean => return Readings(BLANKS),
             ColumnType::String => {}
@@ -78,7 +89,10 @@ impl Readings {
             trimmed.starts_with(|first: char| first.is_ascii_digit() || first == '-' || first == ',');
         if may_be_number && !is_huge {
             for (index, (format, _)) in FORMATS.iter().enumerate() {
-                if *format != dialect.numbers && format.normalize(trimmed.as_bytes(), scratch).is_some() {
+                if *format != dialect.numbers
+                    && format.normalize(trimmed.as_bytes(), scratch).is_some()
+                    && !(index == WITH_DOTS && is_address(trimmed.as_bytes()))
+                {
                     readings |= 1 << index;
                 }
             }
@@ -89,6 +103,11 @@ impl Readings {
     /// The readings that both have.
     pub(super) fn and(self, other: Readings) -> Self {
         Readings(self.0 & other.0)
+    }
+
+    /// Whether there was no text.
+    pub(super) fn is_of_no_text(self) -> bool {
+        self == Readings::ALL
     }
 
     /// Whether there is none.
@@ -111,6 +130,17 @@ impl Readings {
         self.0 & BLANKS != 0
     }
 
+    /// Whether it is a number as it is, in whose place thousands may be meant: `1.234` for 1234.
+    pub(super) fn is_grouped(self) -> bool {
+        self.0 & GROUPED != 0
+    }
+
+    /// Whether it is a number with a decimal comma, or with several dots between thousands, and not otherwise.
+    pub(super) fn has_decimal_comma(self) -> bool {
+        let formats = self.0 & 0b11_1111;
+        formats & 0b111 != 0 && formats & 0b11_1000 == 0
+    }
+
     /// Whether it contains this delimiter.
     pub(super) fn has_delimiter(self, delimiter: u8) -> bool {
         DELIMITERS
@@ -128,6 +158,17 @@ impl Readings {
         let options: Vec<&str> = options.into_iter().flatten().collect();
         (!options.is_empty()).then(|| options.join(", or "))
     }
+}
+
+/// Whether a number has three digits behind its dot and no more than three before it, such as `-12.500`.
+fn is_group(number: &[u8]) -> bool {
+    let number = number.strip_prefix(b"-").unwrap_or(number);
+    let Some(point) = number.iter().position(|&byte| byte == b'.') else { return false };
+    let (whole, fraction) = (&number[..point], &number[point + 1..]);
+    (1..=3).contains(&whole.len())
+        && whole[0] != b'0'
+        && fraction.len() == 3
+        && fraction.iter().all(u8::is_ascii_digit)
 }
 
 /// Whether a text is more likely a value than a name: it has more digits than letters, as `007`, `$1.50` or `12%`.
@@ -168,6 +209,8 @@ mod tests {
             ("1'234'567", Some("thousands = \"'\"")),
             ("19-Feb-2020", None),
             ("10.0.0.1", None),
+            ("192.168.100.200", None),
+            ("1.234.567", Some("decimal = \",\" and thousands = \".\"")),
             ("1,2,3", None),
             ("Total", None),
             ("99999999999999999999", None),
@@ -176,6 +219,18 @@ mod tests {
         }
         assert_eq!(of("2,649.00").and(of("990.50")).number_options().as_deref(), Some("thousands = \",\""));
         assert_eq!(of("19,5").and(of("990.50")).number_options(), None);
+        let with_dots = of("1.234").and(of("1.234.567")).and(of("999"));
+        assert_eq!(with_dots.number_options().as_deref(), Some("decimal = \",\" and thousands = \".\""));
+        assert!(with_dots.has_decimal_comma() && of("0,5").has_decimal_comma());
+        assert!(!of("1,234").has_decimal_comma(), "it may as well be 1234");
+    }
+
+    #[test]
+    fn number_that_may_be_thousands_has_three_digits_behind_its_dot() {
+        assert!(of("1.234").and(of("-12.500")).and(of("999")).is_grouped());
+        for text in ["0.234", "1234.567", "1.5", "1.2345", "1000", "1.234e5"] {
+            assert!(!of(text).is_grouped(), "{text}");
+        }
     }
 
     #[test]

@@ -1,10 +1,60 @@
-//! Lines that programs print around the rows of a result: a rule under the header, a count at the end.
+//! Lines that programs print around the rows of a result: the delimiter before them, a rule under the header, a
+//! count at the end.
+
+use super::dialect::Dialect;
+use super::grammar::Grammar;
+use super::row_error::RowError;
+use super::scan::cells;
+use super::types::toml_string;
 
 /// The control character with which files of DOS end (Ctrl-Z).
 pub(crate) const END_OF_TEXT: u8 = 0x1A;
 
-/// Whether a row is the rule that sqlcmd and others draw under the header: dashes in every cell.
-pub(crate) fn is_rule<'a>(cells: impl Iterator<Item = &'a [u8]>) -> bool {
+/// The delimiter that the first line of a text names for Excel: `sep=;`.
+pub(crate) fn separator_line(text: &[u8]) -> Option<u8> {
+    let end = memchr::memchr2(b'\n', b'\r', text).unwrap_or(text.len());
+    let line = &text[..end];
+    let inner = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\""));
+    match inner.unwrap_or(line) {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter]
+            if delimiter.is_ascii_punctuation() || matches!(delimiter, b'\t' | b' ') =>
+        {
+            Some(*delimiter)
+        }
+        _ => None,
+    }
+}
+
+/// Fails if the first line of a text names another delimiter than the options.
+pub(crate) fn check_separator(named: u8, dialect: &Dialect) -> Result<(), RowError> {
+    if named == dialect.grammar.delimiter {
+        return Ok(());
+    }
+    let named = toml_string(char::from(named).encode_utf8(&mut [0; 4]));
+    let message = format!(
+        "this line says that {named} separates the cells, as Excel reads it; set delimiter = {named}, then the line is \
+         skipped, or skip_lines = 1 to ignore it"
+    );
+    Err(RowError::new(0, message))
+}
+
+/// Whether a line is the border of a table that a program has drawn for people: `+----+----+`.
+pub(super) fn is_border(line: &[u8]) -> bool {
+    let is_drawn = line.starts_with(b"\xE2\x94") || line.starts_with(b"\xE2\x95");
+    let is_line = matches!(line.trim_ascii(), [b'+', b'-' | b'=', .., b'+'])
+        && line.iter().all(|byte| matches!(byte, b'+' | b'-' | b'=' | b' '));
+    is_drawn || is_line
+}
+
+/// Whether a row is the rule that sqlcmd, psql and others draw under the header: dashes in every cell, or with `+`
+/// where columns meet.
+pub(crate) fn is_rule(row: &[u8], grammar: &Grammar) -> bool {
+    let is_crossed = matches!(row.trim_ascii(), [b'-', inner @ .., b'-']
+        if inner.contains(&b'+') && inner.iter().all(|byte| matches!(byte, b'-' | b'+')));
+    is_crossed || has_dashes_only(cells(row, grammar).map(|cell| &row[cell]))
+}
+
+fn has_dashes_only<'a>(cells: impl Iterator<Item = &'a [u8]>) -> bool {
     let mut longest = 0;
     for cell in cells {
         let cell = cell.trim_ascii();
@@ -63,11 +113,48 @@ mod tests {
 
     #[test]
     fn rule_has_dashes_in_every_cell() {
-        let rule = |cells: &[&str]| is_rule(cells.iter().map(|cell| cell.as_bytes()));
+        let rule = |cells: &[&str]| has_dashes_only(cells.iter().map(|cell| cell.as_bytes()));
         assert!(rule(&["---", "-", "--------  "]));
         for cells in [&["-", "-"][..], &["---", ""], &["--", "1"], &["- -"], &["–––"]] {
             assert!(!rule(cells), "{cells:?}");
         }
+    }
+
+    #[test]
+    fn rule_may_have_crosses_where_columns_meet() {
+        let grammar = Grammar::plain(b'|');
+        assert!(is_rule(b"----+------", &grammar) && is_rule(b"---|---", &grammar));
+        for line in ["+---+", "-1+-2", "a-+-b", "-"] {
+            assert!(!is_rule(line.as_bytes(), &grammar), "{line}");
+        }
+    }
+
+    #[test]
+    fn border_is_a_line_without_text() {
+        for line in ["+----+-----+", "+===+", "\u{250c}\u{2500}\u{2510}", "\u{2554}\u{2550}"] {
+            assert!(is_border(line.as_bytes()), "{line}");
+        }
+        for line in ["+", "++", "+1,+2", "+49-30-1+", "----+----", "a", ""] {
+            assert!(!is_border(line.as_bytes()), "{line}");
+        }
+    }
+
+    #[test]
+    fn first_line_may_name_the_delimiter() {
+        for (text, delimiter) in [
+            ("sep=;\na;b\n", Some(b';')),
+            ("\"sep=,\"\r\na\n", Some(b',')),
+            ("SEP=\t", Some(b'\t')),
+            ("sep=;;\n", None),
+            ("sep=a\n", None),
+            ("sep\n=;", None),
+            ("sepal=;\n", None),
+        ] {
+            assert_eq!(separator_line(text.as_bytes()), delimiter, "{text:?}");
+        }
+        assert!(check_separator(b',', &Dialect::default()).is_ok());
+        let error = check_separator(b'\t', &Dialect::default()).unwrap_err();
+        assert!(error.message.contains(r#"set delimiter = "\t""#), "{}", error.message);
     }
 
     #[test]

@@ -67,6 +67,9 @@ impl RowLocation {
                      inside a quoted cell is written twice (\"\"), and one that opens a cell must be closed. See \
                      the options `escape`, `quote` and `trim`"
                 );
+                let is_escaped = memchr::memmem::find(&row[cell..text], b"\\\"").is_some();
+                let escape = if is_escaped { ": if `\\\"` is a quote in a cell, set escape = \"\\\\\"" } else { "" };
+                let message = message + escape;
                 (text, message)
             }
         };

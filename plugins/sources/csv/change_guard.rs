@@ -1,10 +1,28 @@
-//! Notices that a file is cut or rewritten while it is read.
+//! Notices that a file is cut or rewritten while it is read, and says what has changed between two runs.
 
+use std::fmt;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 use super::position::TAIL;
+
+/// What has changed in a file since its rows were read.
+pub(super) enum Changed {
+    /// A part that was read.
+    Read(String),
+    /// The last row had no line end and goes on.
+    LastRow,
+}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Changed::Read(what) => f.write_str(what),
+            Changed::LastRow => f.write_str("its last row had no line end and has been continued"),
+        }
+    }
+}
 
 /// What every write to a file changes.
 #[derive(Clone, Copy, PartialEq, Eq)]

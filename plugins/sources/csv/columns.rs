@@ -7,12 +7,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail, ensure};
 use runner_core::{ColumnType, Name};
 use serde_json::{Map, Value};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::files::display_path;
 use super::header::{Opened, open_after_header};
-use super::position::CsvPosition;
-use super::sample::Sample;
+use super::position::{CsvPosition, Cursor};
+use super::sample::{self, Sample};
 use super::settings::Settings;
 use crate::shared::csv::{RowLayout, Types, name_of, unknown_column};
 
@@ -21,7 +21,14 @@ pub(super) struct Columns {
     all: Vec<(String, ColumnType)>,
     index: HashMap<String, usize>,
     /// The layout of the last file; most files have the same.
-    layout: Option<(Vec<String>, usize, Arc<RowLayout>)>,
+    layout: Option<LastLayout>,
+}
+
+struct LastLayout {
+    names: Vec<String>,
+    n_columns: usize,
+    has_rule: bool,
+    layout: Arc<RowLayout>,
 }
 
 impl Columns {
@@ -51,6 +58,56 @@ impl Columns {
             .iter()
             .map(|(name, inferred)| (name.clone(), name_of(kind(name, *inferred)).into()))
             .collect()
+    }
+
+    /// The columns whose types the options declare, as a position stores them.
+    pub(super) fn declared(&self, types: &Types) -> Vec<String> {
+        self.all.iter().map(|(name, _)| name).filter(|name| types.of(name).is_some()).cloned().collect()
+    }
+
+    /// Infers types anew where options have changed since the position was saved, and says so: those of all columns
+    /// if cells mean something else by now, and those of columns that are not declared any more.
+    pub(super) fn infer_again(&mut self, saved: &CsvPosition, files: &[Cursor], settings: &Settings) {
+        let now = settings.reading();
+        let mut options: Vec<String> = saved
+            .reading
+            .keys()
+            .chain(now.keys())
+            .filter(|option| saved.reading.get(*option) != now.get(*option))
+            .map(|option| format!("`{option}`"))
+            .collect();
+        options.sort();
+        options.dedup();
+        let is_changed = !options.is_empty();
+        let types = &settings.dialect.types;
+        let was_declared = |name: &String| saved.declared.contains(name);
+        let is_open = |name: &String| types.of(name).is_none() && (is_changed || was_declared(name));
+        if !self.all.iter().any(|(name, _)| is_open(name)) {
+            return;
+        }
+        if self.all.iter().any(|(name, _)| types.of(name).is_none() && was_declared(name)) {
+            options.push("`types`".into());
+        }
+        let guesses = sample::infer_again(settings, files);
+        let mut changes = Vec::new();
+        for (name, kind) in self.all.iter_mut().filter(|(name, _)| is_open(name)) {
+            if let Some(&guess) = guesses.get(name)
+                && guess != *kind
+            {
+                changes.push(format!("{name} {} instead of {}", name_of(guess), name_of(*kind)));
+                *kind = guess;
+            }
+        }
+        if !changes.is_empty() {
+            let component = &settings.context.component;
+            warn!(
+                component,
+                "{} changed since the last run, so the types were inferred again from the first rows: {}; records that were \
+                 delivered before keep their types, and `--from-start` reads everything again",
+                options.join(", "),
+                changes.join(", ")
+            );
+        }
     }
 
     /// Adds the columns of a file that no file before it has, with the types of its first rows.
@@ -113,18 +170,20 @@ impl Columns {
         n_columns: usize,
         settings: &Settings,
     ) -> Arc<RowLayout> {
-        if let Some((of, n_known, layout)) = &self.layout
-            && *of == opened.names
-            && *n_known == n_columns
+        let has_rule = opened.has_rule;
+        if let Some(last) = &self.layout
+            && last.names == opened.names
+            && (last.n_columns, last.has_rule) == (n_columns, has_rule)
         {
-            return Arc::clone(layout);
+            return Arc::clone(&last.layout);
         }
         let names = &opened.names;
         let column_of: Vec<usize> = names.iter().filter_map(|name| self.index.get(name).copied()).collect();
         let columns = self.all.iter().take(n_columns).cloned();
-        let layout =
-            Arc::new(RowLayout::with_order(columns, Some(&column_of), &opened.written, &settings.dialect));
-        self.layout = Some((names.clone(), n_columns, Arc::clone(&layout)));
+        let layout = RowLayout::with_order(columns, Some(&column_of), &opened.written, &settings.dialect);
+        let layout = Arc::new(layout.under_rule(has_rule));
+        self.layout =
+            Some(LastLayout { names: names.clone(), n_columns, has_rule, layout: Arc::clone(&layout) });
         layout
     }
 }

@@ -4,13 +4,16 @@ use std::error::Error;
 use std::fmt;
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use runner_core::Name;
 
 use super::files::display_path;
 use super::input::Input;
 use super::settings::Settings;
-use crate::shared::csv::{BYTE_ORDER_MARK, Next, RowLocation, Span, cells, column_names, is_rule, next_row};
+use crate::shared::csv::{
+    BYTE_ORDER_MARK, Next, RowLocation, Span, check_separator, column_names, is_rule, next_row,
+    separator_line,
+};
 
 /// A header in UTF-16 has a delimiter or a line end within so many bytes.
 const MAX_WITHOUT_ASCII: usize = 16 << 10;
@@ -26,6 +29,10 @@ pub(super) struct Opened {
     pub(super) written: Vec<u8>,
     /// Whether a rule of dashes under the header was skipped.
     pub(super) has_rule: bool,
+    /// Whether a line that names the delimiter was skipped.
+    pub(super) has_separator: bool,
+    /// How many NUL bytes before the text were skipped.
+    pub(super) n_nuls: u64,
 }
 
 /// Opens a file and reads its header. `None` if another program may still be writing it.
@@ -39,12 +46,25 @@ pub(super) fn after_header(mut input: Input, settings: &Settings) -> Result<Opti
     if input.window().starts_with(BYTE_ORDER_MARK) {
         input.advance(BYTE_ORDER_MARK.len(), 0);
     }
+    let n_nuls = skip_nuls(&mut input)?;
+    if n_nuls > 0 && input.window().is_empty() {
+        if settings.read_as.follow {
+            return Ok(None);
+        }
+        bail!(
+            "{} has {n_nuls} NUL bytes and no text, as a file has after a power failure; restore it, or write it again",
+            input.name
+        );
+    }
     skip_lines(&mut input, settings.dialect.skip_lines)?;
+    let has_separator = settings.dialect.skip_lines == 0 && skip_separator(&mut input, settings)?;
     let mut opened = Opened {
         names: settings.dialect.columns.clone(),
         line: input.line(),
         written: Vec::new(),
         has_rule: false,
+        has_separator,
+        n_nuls,
         input,
     };
     if settings.dialect.has_header {
@@ -54,6 +74,37 @@ pub(super) fn after_header(mut input: Input, settings: &Settings) -> Result<Opti
         opened.skip_rule(settings)?;
     }
     Ok(Some(opened))
+}
+
+/// Moves behind the NUL bytes at the beginning, as a file has them that was truncated while a program wrote it.
+fn skip_nuls(input: &mut Input) -> Result<u64> {
+    let mut n_nuls = 0;
+    loop {
+        let window = input.window();
+        let n_bytes = window.iter().take_while(|&&byte| byte == 0).count();
+        let is_over = n_bytes < window.len() || input.is_at_end();
+        input.advance(n_bytes, 0);
+        n_nuls += n_bytes as u64;
+        if is_over {
+            return Ok(n_nuls);
+        }
+        input.fill()?;
+    }
+}
+
+/// Moves behind a line that names the delimiter for Excel.
+fn skip_separator(input: &mut Input, settings: &Settings) -> Result<bool> {
+    const MARK: &[u8] = b"\"sep=;\"\r\n";
+    let may_be_mark =
+        |window: &[u8]| matches!(window.first(), Some(b's' | b'S' | b'"')) && window.len() < MARK.len();
+    while may_be_mark(input.window()) && !input.window().contains(&b'\n') && !input.is_at_end() {
+        input.fill()?;
+    }
+    let Some(named) = separator_line(input.window()) else { return Ok(false) };
+    let location = RowLocation { source: input.name, line: input.line() };
+    check_separator(named, &settings.dialect).map_err(|error| location.error(input.window(), &error))?;
+    skip_lines(input, 1)?;
+    Ok(true)
 }
 
 /// Moves behind `n_lines` lines, whatever they contain.
@@ -128,7 +179,7 @@ impl Opened {
                 Next::NeedMore => self.input.fill()?,
                 Next::Row(Span { content, len, n_lines, is_closed: true, .. }) if content > 0 => {
                     let row = &window[..content];
-                    if is_rule(cells(row, grammar).map(|cell| &row[cell])) {
+                    if is_rule(row, grammar) {
                         self.input.advance(len, n_lines);
                         self.has_rule = true;
                     }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, bail};
 use runner_core::Name;
 
-use super::change_guard::ChangeGuard;
+use super::change_guard::{ChangeGuard, Changed};
 use super::position::{Cursor, End, Fingerprint, HEAD, Head, TAIL};
 use super::snapshot::{FileSnapshot, modified};
 use super::stdin::{StandardInput, WaitLimit};
@@ -125,7 +125,7 @@ impl Input {
     }
 
     /// Moves the window to the cursor. Returns what has changed before it, if anything.
-    pub(super) fn seek_to(&mut self, cursor: &Cursor) -> Result<Option<String>> {
+    pub(super) fn seek_to(&mut self, cursor: &Cursor) -> Result<Option<Changed>> {
         let (before, now) = (cursor.size, self.cursor.size);
         // The unread part may shrink, for example when a bad row is corrected.
         let min_size = match self.text {
@@ -134,21 +134,22 @@ impl Input {
             Text::Decoded { .. } | Text::Stream(_) => 0,
         };
         if now < min_size {
-            return Ok(Some(format!("it has shrunk from {before} to {now} bytes")));
+            return Ok(Some(Changed::Read(format!("it has shrunk from {before} to {now} bytes"))));
         }
         if !self.has_head_of(cursor) {
             let n_bytes = cursor.head.as_ref().map_or(0, |head| head.bytes);
-            return Ok(Some(format!("its first {n_bytes} bytes have changed")));
+            return Ok(Some(Changed::Read(format!("its first {n_bytes} bytes have changed"))));
         }
         if let Some(fingerprint) = &cursor.tail
             && !(self.skip_to(fingerprint.end)?
                 && fingerprint.matches(self.before(fingerprint.bytes as usize)))
         {
             let start = fingerprint.end - fingerprint.bytes;
-            return Ok(Some(format!("bytes {start} to {} have changed", fingerprint.end)));
+            let what = format!("bytes {start} to {} have changed", fingerprint.end);
+            return Ok(Some(Changed::Read(what)));
         }
         if !self.skip_to(cursor.offset)? {
-            return Ok(Some(format!("it has fewer than {} bytes of text", cursor.offset)));
+            return Ok(Some(Changed::Read(format!("it has fewer than {} bytes of text", cursor.offset))));
         }
         self.read_at_least(1)?;
         let was_row_continued = match (cursor.end, self.window().first()) {
@@ -157,13 +158,13 @@ impl Input {
             _ => false,
         };
         if was_row_continued {
-            return Ok(Some("its last row had no line end and has been continued".into()));
+            return Ok(Some(Changed::LastRow));
         }
         (self.cursor.lines, self.cursor.rows) = (cursor.lines, cursor.rows);
         self.cursor.n_columns = cursor.n_columns;
         self.cursor.is_moved = cursor.is_moved;
         if self.window().is_empty() {
-            self.cursor.end = cursor.end;
+            (self.cursor.end, self.cursor.open_row) = (cursor.end, cursor.open_row);
         }
         Ok(None)
     }
@@ -294,7 +295,7 @@ impl Input {
     pub(super) fn read_to_final_end(&mut self) {
         self.is_at_end = false;
         self.follow = false;
-        self.cursor.end = End::NotReached;
+        (self.cursor.end, self.cursor.open_row) = (End::NotReached, None);
     }
 
     /// Fails if the path leads to another file by now.
@@ -335,6 +336,7 @@ impl Input {
 
     /// Moves the window forward by a row.
     pub(super) fn advance_row(&mut self, span: Span) {
+        self.cursor.open_row = (!span.is_closed).then_some((self.cursor.offset, self.cursor.lines));
         self.advance(span.len, span.n_lines);
         self.cursor.rows += 1;
     }

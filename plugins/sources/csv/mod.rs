@@ -52,14 +52,15 @@ types = { Volume = "float" }    # the other types are inferred from a sample
 
 /// Reads the rows of CSV files.
 ///
-/// The column types are inferred from the first rows and kept for all later runs.
+/// The column types are inferred from the first rows and kept for all later runs. They are inferred again, with a
+/// warning, if an option has changed that decides what a cell means.
 /// Numbers keep the digits that they have in the file. A row is rejected if a cell does not
 /// match the type of its column, if it has too few or too many cells, an unclosed quote or
 /// text after a closing quote, or if its encoding is not valid.
 ///
 /// The source skips blank lines and the end mark of DOS. In files of several columns it also skips a
 /// line of dashes under the header, a count such as `(2 rows affected)`, and a repeated header, as
-/// in concatenated files. It leaves out an empty file in a list of files, with a warning.
+/// in concatenated files. A first line such as `sep=;` is skipped if it names the delimiter. It leaves out an empty file in a list of files, with a warning.
 ///
 /// A run resumes after the last delivered row. A file may grow between two runs, and a bad row may
 /// be corrected, but the part that was read must not change. A file that is cut, written over or
@@ -91,7 +92,7 @@ struct CsvConfig {
     /// infers the others. Types are `"integer"` (also `+5`), `"float"` (also `.5`, `5.` and `+5`),
     /// `"boolean"` (true/false, yes/no, t/f, y/n and 1/0 in any case), `"string"`, `"date"`, which is
     /// written as `2024-01-31`, and `"timestamp"`, written in UTC as `2024-01-31 16:00:00.000`. Dates
-    /// and timestamps are read in the forms of ISO 8601, or as `parse` says:
+    /// and timestamps are read in the forms of ISO 8601, where a date takes no time of day but midnight, or as `parse` says:
     /// `{ Date = { type = "date", parse = "%d/%m/%Y" } }`, with a strftime pattern, `"rfc3339"`,
     /// `"epoch"` or `"epoch_ms"`.
     #[serde(default)]
@@ -156,7 +157,8 @@ struct CsvConfig {
     /// second. A row is read once its line has ended. A file that was renamed is read to its end, also
     /// after a restart, if it is still in its folder under a name that begins in the same way; the file
     /// that has taken its place is read from its beginning. A file that was truncated or replaced is
-    /// read from its beginning, too.
+    /// read from its beginning, too. A last row that an earlier run read without its line end is read again
+    /// if it goes on.
     #[serde(default)]
     follow: bool,
 }

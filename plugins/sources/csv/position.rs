@@ -29,6 +29,12 @@ pub(super) struct CsvPosition {
     /// The other options that do; empty for the plain format.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) format: String,
+    /// The options that decide what a cell means, apart from those with their defaults.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) reading: Map<String, Value>,
+    /// The columns whose types the options declare.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) declared: Vec<String>,
     /// The columns and their types.
     pub(super) columns: Map<String, Value>,
     /// Index of the file that is being read.
@@ -98,9 +104,21 @@ pub(super) struct Cursor {
     pub(super) tail: Option<Fingerprint>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) end: End,
+    /// Where the last row begins if it has no line end: its offset, and the lines before it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) open_row: Option<(u64, u64)>,
     /// The file as it was when it was queued; `None` once it has been read to its end.
     #[serde(default, skip_serializing_if = "is_default", rename = "ahead")]
     pub(super) snapshot: Option<FileSnapshot>,
+}
+
+impl Cursor {
+    /// The cursor before the last row, if that had no line end. Nothing before it is compared again.
+    pub(super) fn before_open_row(&self) -> Option<Cursor> {
+        let (offset, lines) = self.open_row?;
+        let (head, tail, end, open_row) = (None, None, End::NotReached, None);
+        Some(Cursor { offset, lines, head, tail, end, open_row, ..self.clone() })
+    }
 }
 
 /// Whether the cursor is at the end of the file, and what the file ended with.
@@ -216,8 +234,9 @@ pub(super) struct BatchPositions {
     pub(super) head: Arc<Head>,
     /// Offset and number of lines after each item.
     pub(super) items: Vec<(u64, u64)>,
-    /// What the file ends with, if it ends after the last item.
+    /// What the file ends with, if it ends after the last item, and where a row without a line end begins.
     pub(super) end: End,
+    pub(super) open_row: Option<(u64, u64)>,
     /// Bytes on disk before and including the batch, and in total.
     pub(super) bytes: Range<u64>,
     pub(super) n_bytes: u64,
@@ -240,7 +259,7 @@ impl BatchPositions {
         }
         cursor.head = Some(self.head.before(cursor.offset));
         if n_items == self.items.len() {
-            cursor.end = self.end;
+            (cursor.end, cursor.open_row) = (self.end, self.open_row);
         }
         if cursor.end != End::NotReached {
             cursor.snapshot = None;

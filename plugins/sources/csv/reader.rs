@@ -233,11 +233,11 @@ impl Reader {
         }
         self.room = (self.room.0.max(items.len()), self.room.1.max(table.n_bytes()));
         let records = to_records(table.finish(), Origin { offset: start.rows, ..origin }, &rejects);
-        let (end, head) = (input.cursor().end, Arc::clone(input.head()));
+        let (end, open_row, head) = (input.cursor().end, input.cursor().open_row, Arc::clone(input.head()));
         let bytes = bytes_before..self.n_bytes_done + input.n_bytes_read();
         let n_bytes = self.n_bytes.max(bytes.end);
         let (round, place) = (Arc::clone(&self.round), self.place);
-        let positions = BatchPositions { round, place, start, head, items, end, bytes, n_bytes };
+        let positions = BatchPositions { round, place, start, head, items, end, open_row, bytes, n_bytes };
         Some(Chunk { records, rejects, positions })
     }
 }

@@ -70,6 +70,21 @@ pub(super) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Colu
     Ok(Some(sample.into_columns()))
 }
 
+/// What the first rows of the files say about the types of columns, as far as the files can still be read.
+pub(super) fn infer_again(settings: &Settings, files: &[Cursor]) -> HashMap<String, ColumnType> {
+    let mut sample = Sample::new(settings);
+    for file in files.iter().filter(|file| !file.is_gone) {
+        // What is wrong with a file is said when its rows are read.
+        if let Ok(Some(opened)) = open_after_header(&file.path, settings) {
+            drop(sample.read(opened));
+        }
+        if sample.is_complete() {
+            break;
+        }
+    }
+    sample.into_guesses().collect()
+}
+
 /// Infers the column types from the first rows of standard input, as many as come soon.
 pub(super) fn infer_from_stream(settings: &Settings, opened: &mut Opened) -> Result<Columns> {
     warn_about(opened, settings);
@@ -87,6 +102,17 @@ fn warn_about(opened: &Opened, settings: &Settings) {
     for warning in header.warnings(&settings.dialect) {
         warn!(component, "{name}: {warning}");
     }
+    if opened.n_nuls > 0 {
+        warn!(
+            component,
+            "{name}: {} NUL bytes at the beginning were skipped, as a file has them after a power failure, or if it was \
+             truncated while a program wrote it",
+            opened.n_nuls
+        );
+    }
+    if opened.has_separator {
+        info!(component, "{name}:1: the line that names the delimiter is not a row and was skipped");
+    }
     if opened.has_rule {
         let line = opened.input.line() - 1;
         info!(component, "{name}:{line}: the line of dashes under the header is not a row and was skipped");
@@ -99,8 +125,6 @@ pub(super) struct Sample<'a> {
     names: Vec<String>,
     index: HashMap<String, usize>,
     inference: Inference,
-    /// The line of the first row.
-    first_row: Option<u64>,
     /// How many rows in an encoding with one byte for a letter were UTF-8, and how many were not.
     n_utf_8: (usize, usize),
 }
@@ -112,7 +136,6 @@ impl<'a> Sample<'a> {
             names: Vec::new(),
             index: HashMap::new(),
             inference: Inference::new(0),
-            first_row: None,
             n_utf_8: (0, 0),
         }
     }
@@ -124,6 +147,7 @@ impl<'a> Sample<'a> {
 
     /// The indices of the columns of a file.
     fn columns_of(&mut self, names: &[String]) -> Vec<usize> {
+        let n_known = self.names.len();
         let mut columns = Vec::with_capacity(names.len());
         for name in names {
             let next = self.names.len();
@@ -133,15 +157,29 @@ impl<'a> Sample<'a> {
             }
             columns.push(column);
         }
-        self.inference.add_columns(self.names.len() - self.inference.n_columns());
+        self.inference.add_columns(&self.names[n_known..], &self.settings.dialect);
         columns
+    }
+
+    /// The columns of the next rows, which are those of this file.
+    fn begin(&mut self, opened: &Opened) -> Vec<usize> {
+        let columns = self.columns_of(&opened.names);
+        self.inference.set_header(&opened.written, &self.settings.dialect);
+        self.inference.set_rule(opened.has_rule);
+        columns
+    }
+
+    fn observe(&mut self, row: &[u8], quoted: bool, line: u64, columns: &[usize]) {
+        self.inference.set_line(line);
+        self.inference.observe(row, quoted, columns, &self.settings.dialect);
+        self.n_utf_8 = counted(self.n_utf_8, self.settings.read_as.encoding, row);
     }
 
     /// Adds rows of standard input, which stay to be read.
     fn look_ahead(&mut self, opened: &mut Opened) -> Result<()> {
-        let columns = self.columns_of(&opened.names);
-        let dialect = &self.settings.dialect;
-        self.inference.set_header(&opened.written, dialect);
+        let columns = self.begin(opened);
+        let settings = self.settings;
+        let dialect = &settings.dialect;
         let (input, mut at) = (&mut opened.input, 0);
         let mut line = input.line();
         while !self.is_complete() && at < MAX_AHEAD {
@@ -155,10 +193,7 @@ impl<'a> Sample<'a> {
                 }
                 Next::Row(span) => {
                     if span.content > 0 {
-                        self.first_row.get_or_insert(line);
-                        let row = &window[..span.content];
-                        self.inference.observe(row, span.quoted, &columns, dialect);
-                        self.n_utf_8 = counted(self.n_utf_8, self.settings.read_as.encoding, row);
+                        self.observe(&window[..span.content], span.quoted, line, &columns);
                     }
                     (at, line) = (at + span.len, line + span.n_lines);
                 }
@@ -189,7 +224,7 @@ impl<'a> Sample<'a> {
             );
         }
         let header = Header { names: &self.names, written, line };
-        let warnings = header.warnings_about_rows(&self.inference, self.first_row, dialect);
+        let warnings = header.warnings_about_rows(&self.inference, dialect);
         if !written.is_empty() && !dialect.columns.is_empty() && warnings.is_empty() {
             info!(
                 component,
@@ -205,9 +240,9 @@ impl<'a> Sample<'a> {
 
     /// Adds rows of a file until the sample is complete.
     pub(super) fn read(&mut self, opened: Opened) -> Result<()> {
-        let columns = self.columns_of(&opened.names);
-        let dialect = &self.settings.dialect;
-        self.inference.set_header(&opened.written, dialect);
+        let columns = self.begin(&opened);
+        let settings = self.settings;
+        let dialect = &settings.dialect;
         let mut input = opened.input;
         while !self.is_complete() {
             let window = input.window();
@@ -221,10 +256,7 @@ impl<'a> Sample<'a> {
                         break;
                     }
                     if span.content > 0 {
-                        self.first_row.get_or_insert(input.line());
-                        let row = &window[..span.content];
-                        self.inference.observe(row, span.quoted, &columns, dialect);
-                        self.n_utf_8 = counted(self.n_utf_8, self.settings.read_as.encoding, row);
+                        self.observe(&window[..span.content], span.quoted, input.line(), &columns);
                     }
                     span
                 }
@@ -246,6 +278,12 @@ impl<'a> Sample<'a> {
             info!(component, "types inferred from the first {n_rows} rows: {}", inferred.join(", "));
         }
         Columns::new(columns)
+    }
+
+    /// The types that the rows tell, by the name of the column.
+    pub(super) fn into_guesses(self) -> impl Iterator<Item = (String, ColumnType)> {
+        let guesses: Vec<Option<ColumnType>> = self.inference.guesses().collect();
+        self.names.into_iter().zip(guesses).filter_map(|(name, guess)| Some((name, guess?)))
     }
 
     pub(super) fn finish(self) -> Vec<(String, ColumnType)> {

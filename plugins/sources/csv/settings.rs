@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use runner_core::BuildContext;
+use serde_json::{Map, Value, json};
 
 use super::input::STANDARD_INPUT;
 use super::text::ReadAs;
@@ -22,6 +23,21 @@ impl Settings {
     /// Whether standard input is read instead of files.
     pub(super) fn is_standard_input(&self) -> bool {
         self.patterns == [STANDARD_INPUT]
+    }
+
+    /// The options that decide what a cell means, apart from those with their defaults, as a position stores them.
+    pub(super) fn reading(&self) -> Map<String, Value> {
+        let (dialect, default) = (&*self.dialect, Dialect::default());
+        let numbers = dialect.numbers;
+        let options = [
+            ("decimal", json!(numbers.decimal), numbers.decimal == default.numbers.decimal),
+            ("thousands", json!(numbers.thousands), numbers.thousands.is_none()),
+            ("null_values", json!(dialect.null_values), dialect.null_values == default.null_values),
+            ("extra_cells", json!("drop"), !dialect.drops_extra_cells),
+            ("missing_cells", json!("null"), !dialect.fills_missing_cells),
+        ];
+        let changed = options.into_iter().filter(|(_, _, is_default)| !is_default);
+        changed.map(|(option, value, _)| (option.to_owned(), value)).collect()
     }
 
     /// The options that decide where rows begin, besides the delimiter and the header, as a position stores them.

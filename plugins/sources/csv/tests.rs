@@ -337,6 +337,8 @@ mod growing;
 mod many;
 /// Lines and files that are not what they seem: headers between rows, empty files, other encodings.
 mod odd;
+/// Options that change between two runs.
+mod options;
 /// The progress gauge.
 mod progress;
 /// Random files against the csv crate.

@@ -17,16 +17,17 @@ fn warnings(text: &str, options: &str) -> Vec<String> {
         rows = Rows::new(text.as_bytes(), &dialect.grammar, 1);
         (dialect.columns.clone(), &[][..])
     };
-    let mut inference = Inference::new(names.len());
+    let mut inference = Inference::new(0);
+    inference.add_columns(&names, &dialect);
     inference.set_header(written, &dialect);
     let columns: Vec<usize> = (0..names.len()).collect();
-    let first_row = rows.clone().next().map(|row| row.line);
     for row in rows {
+        inference.set_line(row.line);
         inference.observe(row.bytes, true, &columns, &dialect);
     }
     let header = Header { names: &names, written, line: 1 };
     let mut warnings = header.warnings(&dialect);
-    let about_rows = header.warnings_about_rows(&inference, first_row, &dialect);
+    let about_rows = header.warnings_about_rows(&inference, &dialect);
     warnings.extend(about_rows.into_iter().map(|(line, text)| format!("{}: {text}", line.unwrap_or(0))));
     warnings
 }
@@ -173,6 +174,82 @@ fn column_of_text_names_the_option_that_reads_it() {
     ] {
         assert_quiet(text, options);
     }
+}
+
+#[test]
+fn numbers_with_three_digits_behind_the_dot_are_doubted_only_beside_a_decimal_comma() {
+    let semicolon = r#"{ "delimiter": ";" }"#;
+    for text in ["a;b\n1.234;0,5\n12.500;1,25\n", "a;b\n1.234;1.234.567\n999;2.500\n", "a;b\n1.234;1.234,5\n"]
+    {
+        let all = warnings(text, semicolon);
+        let doubt = all.iter().find(|it| it.contains("column `a`: the cells have the form 1.234"));
+        assert!(
+            doubt.is_some_and(|it| it.contains("decimal = \",\" and thousands = \".\"")),
+            "{text}: {all:?}"
+        );
+    }
+    for text in [
+        "a;b\n1.234;5\n12.500;6\n",
+        "a;b\n1.234;0.5\n",
+        "a;b\n1.234;x\n",
+        "a;b\n1.234;192.168.100.200\n",
+        "a;b\n1.234;02.01.2024\n",
+    ] {
+        assert_quiet(text, semicolon);
+    }
+    for text in ["a;b\n0.234;0,5\n", "a;b\n1.5;0,5\n1.234;0,5\n", "a;b\n1.234;1,234\n"] {
+        let all = warnings(text, semicolon);
+        assert!(!all.iter().any(|it| it.contains("have the form")), "{text}: {all:?}");
+    }
+    assert_warning(
+        "a;b\n1.234;x\n1.234.567;y\n",
+        semicolon,
+        "`a`: the cells are text, and would be numbers with decimal",
+    );
+}
+
+#[test]
+fn rows_that_begin_as_comments_are_named_once() {
+    let text = "id,s\n1,x\n# a,b\n2,y\n# c,d\n3,z\n";
+    assert_warning(text, "{}", "3: this row and 1 more begin with `#` and is read as a row");
+    assert_warning("id,s\na,x\n// off,on\nb,z\nc,z\n", "{}", "comment = \"//\"");
+    for text in
+        ["tag,n\n#a,1\n#b,2\n", "tag,n\n--,1\nx,2\ny,3\n", "tag,n\nx#,1\ny,2\n", "n,m\n--1,2\n3,4\n5,6\n"]
+    {
+        assert_quiet(text, "{}");
+    }
+    assert_quiet("id,s\n1,x\n# a,b\n2,y\n", r##"{ "comment": "#" }"##);
+}
+
+#[test]
+fn single_quotes_around_some_cells_are_noticed() {
+    assert_warning("a,b\nx,'y z'\nw,v\n'u','it''s'\n", "{}", "some cells are in single quotes");
+    for text in ["a,b\nx,'y'\nw,v\n", "a,b\n'x','y'\ndon't,z\nw,v\n", "a,b\n'x','y'\n\"q\",z\nw,v\n"] {
+        assert_quiet(text, "{}");
+    }
+}
+
+#[test]
+fn rare_delimiter_of_header_and_rows_is_named() {
+    for (text, option) in [
+        ("a\u{1}b\n1\u{1}2\n", "delimiter = \"\\u0001\""),
+        ("a~b\n1~2\n3~4\n", "delimiter = \"~\""),
+        ("a^b\n1^2\n", "delimiter = \"^\""),
+        ("a:b\n1:2\n", "delimiter = \":\""),
+    ] {
+        assert_warning(text, "{}", option);
+    }
+    for text in ["a:b\n1\n", "a:b\n09:30:00\n", "a,b\nx:y,1\n", "a~b\n"] {
+        assert_quiet(text, "{}");
+    }
+}
+
+#[test]
+fn advice_about_control_characters_is_toml() {
+    let message = wider_rows(&names(&["\0a"]), 3, 1, &Dialect::default());
+    assert!(message.contains("comment = \"#\""), "{message}");
+    let message = wider_rows(&names(&["a\u{1}b"]), 2, 1, &Dialect::default());
+    assert!(message.contains("delimiter = \"\\u0001\""), "{message}");
 }
 
 fn names(names: &[&str]) -> Vec<String> {

@@ -9,9 +9,10 @@ use runner_core::Name;
 use serde_json::Value;
 use tracing::warn;
 
+use super::super::change_guard::Changed;
 use super::super::columns::{self, Columns};
 use super::super::files;
-use super::super::header::{EmptyFile, after_header, open_after_header};
+use super::super::header::{EmptyFile, Opened, after_header, open_after_header};
 use super::super::input::{Input, REPLACED};
 use super::super::position::{CsvPosition, Cursor, End, Round};
 use super::super::rotation::find_moved;
@@ -36,7 +37,9 @@ impl Reader {
         let (mut current, mut columns) = (0, None);
         if let Some(started) = started {
             current = started.file;
-            columns = Some(columns::from_position(started, &settings)?);
+            let mut known = columns::from_position(started, &settings)?;
+            known.infer_again(started, &files, &settings);
+            columns = Some(known);
             let n_known = started.files.len();
             started.files.clone_from_slice(&files[..n_known]);
         } else if !is_stream {
@@ -46,6 +49,7 @@ impl Reader {
             delimiter: settings.dialect.grammar.delimiter.into(),
             header: settings.dialect.has_header,
             format: settings.format(),
+            reading: settings.reading(),
             ..CsvPosition::default()
         };
         let has_started = columns.is_some() && saved.as_ref().is_some_and(CsvPosition::is_started);
@@ -171,6 +175,7 @@ impl Reader {
         }
         let start = CsvPosition {
             columns: self.columns.as_ref().map(|columns| columns.as_json(types)).unwrap_or_default(),
+            declared: self.columns.as_ref().map(|columns| columns.declared(types)).unwrap_or_default(),
             file: current,
             files: self.files.clone(),
             bytes: (0, 0),
@@ -205,13 +210,22 @@ impl Reader {
             return Ok(None);
         };
         if has_started {
-            if let Some(what) = opened.input.seek_to(cursor)? {
-                let n_lines = cursor.lines;
-                let follow = advice_to_follow(settings);
-                bail!(
-                    "{name} has changed since it was read up to line {n_lines}: {what}. Restore the old file, or \
-                     {REPLACED}{follow}"
-                );
+            match opened.input.seek_to(cursor)? {
+                None => {}
+                Some(Changed::LastRow) if settings.read_as.follow && cursor.open_row.is_some() => {
+                    match open_at_last_row(cursor, name, settings)? {
+                        Some(again) => opened = again,
+                        None => return Ok(None),
+                    }
+                }
+                Some(what) => {
+                    let n_lines = cursor.lines;
+                    let follow = advice_to_follow(settings);
+                    bail!(
+                        "{name} has changed since it was read up to line {n_lines}: {what}. Restore the old file, or \
+                         {REPLACED}{follow}"
+                    );
+                }
             }
         } else if settings.dialect.columns.is_empty() {
             columns.check(&opened.names, name, &self.files[0].path, settings)?;
@@ -242,6 +256,23 @@ impl Reader {
         let layout = columns.layout(&opened, n_columns, settings);
         Ok(Some(OpenFile { input: opened.input, layout, is_held: false }))
     }
+}
+
+/// A file before its last row, which was delivered before its line had ended; `None` if the file may still be incomplete.
+fn open_at_last_row(cursor: &Cursor, name: Name, settings: &Settings) -> Result<Option<Opened>> {
+    let Some(mut opened) = open_after_header(&cursor.path, settings)? else { return Ok(None) };
+    let before = cursor.before_open_row().unwrap_or_default();
+    if let Some(what) = opened.input.seek_to(&before)? {
+        bail!("{name} was changed while it was read: {what}");
+    }
+    let component = &settings.context.component;
+    warn!(
+        component,
+        "{name}:{}: this row was read before its line had ended, and has been continued since: the whole row is read \
+         again, as a new record",
+        before.lines + 1
+    );
+    Ok(Some(opened))
 }
 
 /// Advice for files that other programs write while they are read.

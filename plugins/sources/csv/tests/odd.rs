@@ -28,6 +28,58 @@ fn header_between_rows_is_not_a_row() {
 }
 
 #[test]
+fn count_in_a_report_of_one_column_is_not_a_row() {
+    let report = TestFiles::of("id \n---\n1\n2\n\n(2 rows affected)\n");
+    assert_eq!(report.read(), ok(&[r#"{"id ":1}"#, r#"{"id ":2}"#]));
+    let text = TestFiles::of("name\n----\nx\n(1 row)\n");
+    assert_eq!(text.read(), ok(&[r#"{"name":"x"}"#]));
+    let no_report = TestFiles::of("name\nx\n(1 row)\n");
+    assert_eq!(no_report.read().len(), 2, "every line is a row");
+    let psql = TestFiles::of(" id | name \n----+------\n  1 | x\n(1 row)\n\n");
+    let psql = psql.with("delimiter", json!("|")).with("trim", json!(true));
+    assert_eq!(psql.read(), ok(&[r#"{"id":1,"name":"x"}"#]));
+}
+
+#[test]
+fn line_that_names_the_delimiter_is_skipped_if_it_names_the_right_one() {
+    let files = TestFiles::of("\u{feff}sep=;\r\na;b\r\n1;x\r\n2;y\r\n").with("delimiter", json!(";"));
+    let all = items(&mut files.open(None).unwrap()).unwrap();
+    assert!(all.iter().map(|(item, _)| item).eq(&ok(&[r#"{"a":1,"b":"x"}"#, r#"{"a":2,"b":"y"}"#])));
+    assert_eq!(files.read_after(Some(all[0].1.position())), ok(&[r#"{"a":2,"b":"y"}"#]));
+    let skipped = TestFiles::of("sep=;\na,b\n1,x\n").with("skip_lines", json!(1));
+    assert_eq!(skipped.read(), ok(&[r#"{"a":1,"b":"x"}"#]));
+    let error = TestFiles::of("sep=;\na;b\n1;x\n").open_error(None);
+    assert!(
+        error.starts_with("t.csv:1:1: this line says that \";\"") && error.contains("delimiter = \";\""),
+        "{error}"
+    );
+}
+
+#[test]
+fn nul_bytes_before_the_text_are_skipped() {
+    let nuls = "\0".repeat(300_000);
+    let files = TestFiles::of(format!("{nuls}a,b\n1,x\n2,y\n"));
+    let all = items(&mut files.open(None).unwrap()).unwrap();
+    assert!(all.iter().map(|(item, _)| item).eq(&ok(&[r#"{"a":1,"b":"x"}"#, r#"{"a":2,"b":"y"}"#])));
+    assert_eq!(files.read_after(Some(all[0].1.position())), ok(&[r#"{"a":2,"b":"y"}"#]));
+    let error = TestFiles::of(nuls).open_error(None);
+    assert_eq!(
+        error,
+        "t.csv has 300000 NUL bytes and no text, as a file has after a power failure; restore it, or write it again"
+    );
+}
+
+#[test]
+fn drawn_table_is_an_error_that_names_the_way_out() {
+    let error =
+        TestFiles::of("+----+---+\n| id | s |\n+----+---+\n|  1 | x |\n+----+---+\n").open_error(None);
+    assert!(
+        error.starts_with("t.csv:1:1: this line is the border") && error.contains("`mysql --batch`"),
+        "{error}"
+    );
+}
+
+#[test]
 fn row_that_only_resembles_the_header_is_a_row() {
     let one_column = TestFiles::of("word\nword\nother\n");
     assert_eq!(one_column.read(), ok(&[r#"{"word":"word"}"#, r#"{"word":"other"}"#]));

@@ -1,0 +1,91 @@
+//! Options that change between two runs: what cells mean by then.
+
+use super::*;
+
+/// The rows of `more`, appended after a first run over `text` whose options were changed by `change`.
+fn after_change(text: &str, more: &str, change: impl FnOnce(&mut Value)) -> Vec<Item> {
+    changed_after(TestFiles::of(text), more, change)
+}
+
+fn changed_after(mut files: TestFiles, more: &str, change: impl FnOnce(&mut Value)) -> Vec<Item> {
+    let position = files.last_position();
+    change(&mut files.options);
+    files.append("t.csv", more);
+    files.read_after(Some(position))
+}
+
+#[test]
+fn types_are_inferred_again_if_cells_mean_something_else() {
+    for (text, more, option, value, row) in [
+        ("s,n\nx,\"1,5\"\n", "y,\"2,5\"\n", "decimal", json!(","), r#"{"s":"y","n":2.5}"#),
+        ("s,n\nx,\"1,500\"\n", "y,\"2,500\"\n", "thousands", json!(","), r#"{"s":"y","n":2500}"#),
+        ("s,n\nx,n/a\ny,5\n", "z,6\n", "null_values", json!(["", "n/a"]), r#"{"s":"z","n":6}"#),
+        ("s,n\nx,5,\ny,6,\n", "z,7,\n", "extra_cells", json!("drop"), r#"{"s":"z","n":7}"#),
+        ("s,n,t\nx,5\ny,6\n", "z,7\n", "missing_cells", json!("null"), r#"{"s":"z","n":7,"t":null}"#),
+    ] {
+        assert_eq!(after_change(text, more, |options| options[option] = value), ok(&[row]), "{option}");
+    }
+}
+
+#[test]
+fn types_are_inferred_if_they_are_not_declared_any_more() {
+    for types in [json!("string"), json!({ "n": "string" })] {
+        let files = TestFiles::of("s,n\nx,5\n").with("types", types);
+        let rows = changed_after(files, "y,6\n", |options| options["types"] = json!("infer"));
+        assert_eq!(rows, ok(&[r#"{"s":"y","n":6}"#]));
+    }
+}
+
+#[test]
+fn types_stay_if_no_option_says_otherwise() {
+    // The file may be corrected, and options that say nothing about cells may change.
+    let rows = after_change("s,n\nx,5\n", "y,1.5\nz,2\n", |options| options["follow"] = json!(true));
+    assert!(rows[0].as_ref().unwrap_err().contains("types = { n = \"float\" }"), "{rows:?}");
+    let rows = after_change("s,n\nx,5\n", "y,1.5\n", |options| options["types"] = json!({ "n": "float" }));
+    assert_eq!(rows, ok(&[r#"{"s":"y","n":1.5}"#]));
+}
+
+#[test]
+fn types_stay_if_the_first_rows_are_gone() {
+    let mut files = TestFiles::new(json!({ "path": "*.csv" }));
+    files.write("a.csv", "s,n\nx,5\n");
+    let position = files.last_position();
+    std::fs::remove_file(files.path("a.csv")).unwrap();
+    files.options["null_values"] = json!(["", "n/a"]);
+    files.write("b.csv", "s,n\nn/a,n/a\ny,6\n");
+    assert_eq!(files.read_after(Some(position)), ok(&[r#"{"s":null,"n":null}"#, r#"{"s":"y","n":6}"#]));
+}
+
+#[test]
+fn half_a_row_that_was_read_is_read_again_when_it_is_whole_and_followed() {
+    for (half, rest, rows) in [
+        ("2,b,2", "0\n3,c,30\n", [r#"{"id":2,"s":"b","n":20}"#, r#"{"id":3,"s":"c","n":30}"#]),
+        ("2,b", ",20\n3,c,30\n", [r#"{"id":2,"s":"b","n":20}"#, r#"{"id":3,"s":"c","n":30}"#]),
+        ("2,\"b", "\",20\n3,c,30\n", [r#"{"id":2,"s":"b","n":20}"#, r#"{"id":3,"s":"c","n":30}"#]),
+    ] {
+        let mut files = TestFiles::of(format!("id,s,n\n1,a,10\n\n{half}"));
+        let position = files.last_position();
+        files.append("t.csv", rest);
+        let error = files.open_error(Some(position.clone()));
+        assert!(error.contains("has been continued") && error.contains("set follow = true"), "{error}");
+        files.options["follow"] = json!(true);
+        let all = items(&mut files.open(Some(position)).unwrap()).unwrap();
+        assert!(
+            all.iter().map(|(item, _)| item).eq(&ok(&rows)),
+            "{half}: {all:?}",
+            all = all.iter().map(|it| &it.0).collect::<Vec<_>>()
+        );
+        assert_eq!(files.read_after(Some(all[0].1.position())), ok(&rows[1..]), "{half}");
+    }
+}
+
+#[test]
+fn half_a_row_that_goes_on_is_not_read_before_it_is_whole() {
+    let mut files = TestFiles::of("id,n\n1,10\n2,2");
+    let position = files.last_position();
+    files.options["follow"] = json!(true);
+    files.append("t.csv", "0");
+    assert_eq!(files.read_after(Some(position.clone())), ok(&[]));
+    files.append("t.csv", "5\n");
+    assert_eq!(files.read_after(Some(position)), ok(&[r#"{"id":2,"n":205}"#]));
+}
