@@ -1,5 +1,7 @@
 //! Recognizes errors, rate limits and "no data" in responses with a success status.
 
+mod nested;
+
 use serde_json::{Map, Value};
 
 /// A larger response is not examined.
@@ -128,15 +130,21 @@ const ERRORS: [&str; 13] = [
 ];
 
 /// Members with a code, or with the status of HTTP.
-const CODES: [&str; 5] = ["cod", "code", "retcode", "status", "statuscode"];
+const CODES: [&str; 8] =
+    ["cod", "code", "rcode", "resultcode", "retcode", "returncode", "status", "statuscode"];
 
 /// Members with a word for the outcome.
 const OUTCOMES: [&str; 5] = ["response", "result", "s", "status", "statustext"];
 
+/// Members with the name of an error, such as `INVALID_SYMBOL`.
+const LABELS: [&str; 3] = ["kind", "label", "name"];
+
 /// Members with a text for people.
-const TEXTS: [&str; 16] = [
+const TEXTS: [&str; 20] = [
+    "bcodemessage",
     "description",
     "detail",
+    "developermessage",
     "error",
     "errordescription",
     "errmsg",
@@ -150,6 +158,8 @@ const TEXTS: [&str; 16] = [
     "msg",
     "note",
     "reason",
+    "resultmessage",
+    "resultmsg",
     "retmsg",
 ];
 
@@ -158,35 +168,44 @@ struct Members(Map<String, Value>);
 
 /// What a JSON object says that has the members of an error and none of a record.
 pub(super) fn of_json(body: &[u8]) -> Option<Note> {
-    let members = Members::of(body)?;
-    match () {
-        () if members.is_empty_answer() => Some(Note::Empty),
-        () if members.is_about_limit() => Some(Note::RateLimit),
-        () if members.is_error() => Some(Note::Error),
-        () => None,
-    }
+    let object = object(body)?;
+    Members::of(&object).and_then(|members| members.note()).or_else(|| nested::note(&object))
 }
 
 /// Whether a JSON object says that there is an error, beside an empty list of records.
 pub(super) fn has_error(body: &[u8]) -> bool {
-    Members::of(body).is_some_and(|members| members.is_error())
+    let Some(object) = object(body) else { return false };
+    Members::of(&object).is_some_and(|members| members.is_error()) || nested::note(&object).is_some()
+}
+
+fn object(body: &[u8]) -> Option<Map<String, Value>> {
+    (body.len() <= MAX_BYTES).then(|| serde_json::from_slice(body).ok())?
+}
+
+/// A name as [`MEMBERS`] writes it.
+fn plain(name: &str) -> String {
+    name.to_ascii_lowercase().replace(['_', '-', ' '], "")
 }
 
 impl Members {
-    fn of(body: &[u8]) -> Option<Self> {
-        if body.len() > MAX_BYTES {
-            return None;
+    /// The members, if all of them may be those of an error.
+    fn of(object: &Map<String, Value>) -> Option<Self> {
+        let members = Members::all_of(object);
+        (!members.0.is_empty() && members.0.iter().all(|(name, value)| is_known(name, value)))
+            .then_some(members)
+    }
+
+    fn all_of(object: &Map<String, Value>) -> Self {
+        Members(object.iter().map(|(name, value)| (plain(name), value.clone())).collect())
+    }
+
+    fn note(&self) -> Option<Note> {
+        match () {
+            () if self.is_empty_answer() => Some(Note::Empty),
+            () if self.is_about_limit() => Some(Note::RateLimit),
+            () if self.is_error() => Some(Note::Error),
+            () => None,
         }
-        let object: Map<String, Value> = serde_json::from_slice(body).ok()?;
-        let plain = |name: &str| name.to_ascii_lowercase().replace(['_', '-', ' '], "");
-        let members: Map<String, Value> =
-            object.into_iter().map(|(name, value)| (plain(&name), value)).collect();
-        let is_known = |(name, value): (&String, &Value)| {
-            let (name, holds_records) =
-                (name.as_str(), PAYLOADS.contains(&name.as_str()) && !value.is_string());
-            if holds_records { is_void(value) } else { MEMBERS.contains(&name) }
-        };
-        (!members.is_empty() && members.iter().all(is_known)).then_some(Members(members))
     }
 
     fn all<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = &'a Value> {
@@ -204,6 +223,11 @@ impl Members {
     }
 
     fn is_error(&self) -> bool {
+        self.is_marked() || self.0.len() == 1 && self.all(&["detail"]).any(|value| !is_void(value))
+    }
+
+    /// Whether a code, a word or a text says that there is an error.
+    fn is_marked(&self) -> bool {
         let is_failure = |value: &Value| *value == false || is_word(value, &["false", "no"]) || *value == 0;
         self.all(&ERRORS).any(|value| !is_void(value) && !is_success(value))
             || self.all(&CODES).any(is_bad_code)
@@ -213,7 +237,6 @@ impl Members {
                 is_word(value, &["error", "err", "fail", "failed", "failure", "false", "ko", "nok", "not_ok"])
             })
             || self.all(&["success", "ok"]).any(is_failure)
-            || self.0.len() == 1 && self.all(&["detail"]).any(|value| !is_void(value))
     }
 
     /// A code of the API's own with a text: `{"code": "51001", "msg": "Instrument ID does not exist"}`
@@ -225,7 +248,18 @@ impl Members {
         let has_text = self
             .all(&["message", "msg"])
             .any(|value| value.is_string() && !is_void(value) && !is_success(value));
-        has_text && self.all(&["code", "cod"]).any(is_own_code)
+        has_text
+            && (self.all(&["code", "cod"]).any(is_own_code)
+                || self.all(&LABELS).any(|value| value.as_str().is_some_and(is_error_word)))
+    }
+}
+
+/// Whether a member may be part of an error.
+fn is_known(name: &str, value: &Value) -> bool {
+    match name {
+        _ if PAYLOADS.contains(&name) && !value.is_string() => is_void(value),
+        _ if LABELS.contains(&name) => value.as_str().is_some_and(is_error_word),
+        _ => MEMBERS.contains(&name),
     }
 }
 
@@ -251,12 +285,27 @@ fn is_word(value: &Value, words: &[&str]) -> bool {
     value.as_str().is_some_and(|text| words.iter().any(|word| text.trim().eq_ignore_ascii_case(word)))
 }
 
+/// Parts of the names of errors, without `_`, `-` and blanks.
+const ERROR_WORDS: [&str; 13] = [
+    "ERROR",
+    "INVALID",
+    "NOTFOUND",
+    "UNAUTHORIZED",
+    "FORBIDDEN",
+    "DENIED",
+    "EXCEED",
+    "FAIL",
+    "EXCEPTION",
+    "MISSING",
+    "UNKNOWN",
+    "UNSUPPORTED",
+    "TOOMANY",
+];
+
 /// Whether a text is the name of an error, such as `INVALID_SYMBOL`.
 fn is_error_word(text: &str) -> bool {
     let text = text.to_ascii_uppercase().replace(['_', '-', ' '], "");
-    ["ERROR", "INVALID", "NOTFOUND", "UNAUTHORIZED", "FORBIDDEN", "DENIED", "EXCEED", "FAIL", "EXCEPTION"]
-        .iter()
-        .any(|word| text.contains(word))
+    ERROR_WORDS.iter().any(|word| text.contains(word))
 }
 
 /// Whether a value is a status of HTTP for an error, or a negative number.
@@ -275,73 +324,4 @@ pub(super) fn of_text(body: &[u8]) -> Option<Note> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_limits_and_no_data_are_told_from_records() {
-        let (limit, error, empty) = (Some(Note::RateLimit), Some(Note::Error), Some(Note::Empty));
-        for (body, note) in [
-            (r#"{"Note": "our standard API call frequency is 5 calls per minute"}"#, limit),
-            (r#"{"code": 429, "message": "You have run out of API credits.", "status": "error"}"#, limit),
-            (r#"{"Information": "The limit is 25 requests per day."}"#, limit),
-            (r#"{"retCode": 10006, "retMsg": "Too many requests", "result": {}, "time": 1}"#, limit),
-            (r#"{"Error Message": "Invalid API call."}"#, error),
-            (r#"{"error": {"code": 400, "reason": "x"}}"#, error),
-            (r#"{"status": "error", "message": "no such symbol"}"#, error),
-            (r#"{"success": false, "errors": []}"#, error),
-            (r#"{"success": false}"#, error),
-            (r#"{"statusCode": 500, "message": "oops"}"#, error),
-            (
-                r#"{"errors": [{"message": "unknown field", "locations": [{"line": 1}]}], "data": null}"#,
-                error,
-            ),
-            (r#"{"errors": [{"message": "x"}], "data": {"prices": null}, "extensions": {"a": 1}}"#, error),
-            (r#"{"code": -1121, "msg": "Invalid symbol."}"#, error),
-            (r#"{"code": "51001", "msg": "Instrument ID does not exist", "data": []}"#, error),
-            (r#"{"code": "INVALID_SYMBOL", "message": "x"}"#, error),
-            (
-                r#"{"retCode": 10001, "retMsg": "symbol invalid", "result": {}, "retExtInfo": {}, "time": 1672}"#,
-                error,
-            ),
-            (r#"{"detail": "Not authenticated"}"#, error),
-            (r#"{"detail": [{"loc": ["query", "q"], "msg": "field required"}]}"#, error),
-            (r#"{"type": "about:blank", "title": "Not Found", "status": 404, "instance": "/x"}"#, error),
-            (r#"{"error": ["EQuery:Unknown asset pair"]}"#, error),
-            (r#"{"Response": "False", "Error": "Movie not found!"}"#, error),
-            (r#"{"result": "error", "error-type": "invalid-key", "terms-of-use": "http://a"}"#, error),
-            (r#"{"cod": "401", "message": "Invalid key"}"#, error),
-            (r#"{"s": "error", "errmsg": "x"}"#, error),
-            (r#"{"s": "no_data"}"#, empty),
-            (r#"{"s": "no_data", "nextTime": 1522108800}"#, empty),
-            (r#"{"message": "hello", "timestamp": 5}"#, None),
-            (r#"{"status": "ok", "code": 0}"#, None),
-            (r#"{"error": null, "status": "ok"}"#, None),
-            (r#"{"error": [], "result": {}}"#, None),
-            (r#"{"errcode": 0, "errmsg": "ok", "data": []}"#, None),
-            (r#"{"retCode": 0, "retMsg": "OK", "result": {}}"#, None),
-            (r#"{"code": "200000", "msg": "", "data": null}"#, None),
-            (r#"{"code": 10001, "message": "Request was a success"}"#, None),
-            (r#"{"code": "0", "msg": "", "data": []}"#, None),
-            (r#"{"error": "x", "price": 1}"#, None),
-            (r#"{"error": "x", "data": [{"a": 1}]}"#, None),
-            (r#"{"code": -1, "msg": "x", "result": [1]}"#, None),
-            (r#"{"code": "NYA", "type": "index"}"#, None),
-            (r#"{"code": "NYA", "description": "NYSE Composite"}"#, None),
-            (r#"{"code": 1003, "type": "index"}"#, None),
-            (r#"{"detail": "x", "title": "y"}"#, None),
-            (r#"{"s": "ok", "status": "pending"}"#, None),
-            ("{}", None),
-            ("[]", None),
-        ] {
-            assert_eq!(of_json(body.as_bytes()), note, "{body}");
-        }
-    }
-
-    #[test]
-    fn single_line_about_a_limit_is_not_a_table() {
-        assert_eq!(of_text(b"Exceeded the daily hits limit\n"), Some(Note::RateLimit));
-        assert_eq!(of_text(b"No data"), None);
-        assert_eq!(of_text(b"quota\n1\n"), None);
-    }
-}
+mod tests;

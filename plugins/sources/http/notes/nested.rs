@@ -1,0 +1,149 @@
+//! Errors that stand among other members, or one level deeper.
+
+use serde_json::{Map, Value};
+
+use super::{
+    CODES, ERRORS, LABELS, Members, Note, PAYLOADS, TEXTS, integer, is_about_limit, is_known, is_success,
+    is_void, plain,
+};
+
+/// Members that repeat the request, or describe the response; they hold no record.
+const ECHOES: [&str; 28] = [
+    "api",
+    "apiversion",
+    "context",
+    "copyright",
+    "count",
+    "duration",
+    "elapsed",
+    "endpoint",
+    "headers",
+    "id",
+    "jsonapi",
+    "jsonrpc",
+    "license",
+    "links",
+    "method",
+    "page",
+    "pagination",
+    "parameters",
+    "params",
+    "query",
+    "request",
+    "took",
+    "total",
+    "url",
+    "usdiff",
+    "usin",
+    "usout",
+    "version",
+];
+
+/// Members whose object may say how the request went.
+const ENVELOPES: [&str; 8] =
+    ["base", "baseresp", "head", "header", "meta", "metadata", "responsestatus", "status"];
+
+/// How deep the only member of an object is opened.
+const MAX_DEPTH: usize = 2;
+
+/// What an object says that holds an error and no record.
+pub(super) fn note(object: &Map<String, Value>) -> Option<Note> {
+    note_at(object, 0)
+}
+
+fn note_at(object: &Map<String, Value>, depth: usize) -> Option<Note> {
+    let (mut evidence, mut others) = (Vec::new(), Vec::new());
+    for (name, value) in object {
+        let name = plain(name);
+        if is_error_name(&name) && is_error_value(value) || says_error(&name, value) {
+            evidence.push(value);
+        } else {
+            others.push((name, value));
+        }
+    }
+    if evidence.is_empty() {
+        // {"chart": {"result": null, "error": {…}}}
+        let (Some((_, Value::Object(inner))), 1) = (object.iter().next(), object.len()) else { return None };
+        return (depth < MAX_DEPTH).then(|| inner_note(inner, depth + 1))?;
+    }
+    let is_other = |(name, value): &(String, &Value)| {
+        is_known(name, value)
+            || ECHOES.contains(&name.as_str())
+            || is_void(value)
+            || !PAYLOADS.contains(&name.as_str()) && !holds_data(value)
+    };
+    if !others.iter().all(is_other) {
+        return None;
+    }
+    let is_limit = evidence.iter().any(|value| is_about_limit(&value.to_string()));
+    Some(if is_limit { Note::RateLimit } else { Note::Error })
+}
+
+/// What the only member of an object says. A code without a text may be part of a record.
+fn inner_note(inner: &Map<String, Value>, depth: usize) -> Option<Note> {
+    let has_text = |members: &Members| {
+        members.all(&TEXTS).chain(members.all(&ERRORS)).any(|value| !is_void(value) && !value.is_number())
+    };
+    let members = Members::of(inner).filter(has_text);
+    let note = members.and_then(|members| members.note()).filter(|note| *note != Note::Empty);
+    note.or_else(|| note_at(inner, depth))
+}
+
+/// Whether a member is called an error, such as `quandl_error`.
+fn is_error_name(name: &str) -> bool {
+    ["error", "errors", "exception", "fault"].iter().any(|word| {
+        name.ends_with(word) || name.strip_prefix(word).is_some_and(|rest| ERROR_PARTS.contains(&rest))
+    })
+}
+
+/// What follows `error` in the names of objects, as in `errorResponse`.
+const ERROR_PARTS: [&str; 5] = ["body", "details", "info", "response", "status"];
+
+/// Whether a value is an object with the text or the code of an error, or a list of them.
+fn is_error_value(value: &Value) -> bool {
+    match value {
+        Value::Array(values) => values.iter().any(is_error_value),
+        Value::Object(object) => {
+            let members = Members::all_of(object);
+            let is_well = |value: &Value| {
+                is_void(value) || integer(value).is_some_and(|code| (200..300).contains(&code))
+            };
+            let mut codes = members.all(&CODES).filter(|value| !value.is_object()).peekable();
+            let has_code = codes.peek().is_some();
+            if has_code && codes.all(is_well) {
+                return false;
+            }
+            let is_text = |value: &Value| !is_void(value) && !is_success(value) && !value.is_number();
+            has_code
+                || members.all(&TEXTS).chain(members.all(&ERRORS)).any(is_text)
+                || members.all(&["faultstring", "type"]).any(is_text)
+                || members.all(&LABELS).any(is_text)
+        }
+        _ => false,
+    }
+}
+
+/// Whether a member describes the response and says that there is an error:
+/// `{"status": {"error_code": 1001, "error_message": "…"}}`
+fn says_error(name: &str, value: &Value) -> bool {
+    let Value::Object(object) = value else { return false };
+    if !ENVELOPES.contains(&name) {
+        return false;
+    }
+    let members = Members::all_of(object);
+    let has_text = members.all(&TEXTS).any(|value| !is_void(value) && !is_success(value));
+    let has_code = members
+        .all(&["resultcode", "returncode"])
+        .any(|code| !is_void(code) && integer(code).is_none_or(|code| !(200..300).contains(&code)));
+    members.is_marked() || has_text && has_code
+}
+
+/// Whether a value may hold a record: a number, also as text, or a list that holds something.
+fn holds_data(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) => false,
+        Value::Number(_) | Value::Array(_) => !is_void(value),
+        Value::String(text) => !is_void(value) && text.trim().parse::<f64>().is_ok(),
+        Value::Object(object) => object.values().any(holds_data),
+    }
+}
