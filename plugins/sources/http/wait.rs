@@ -21,6 +21,13 @@ const REMAINING: [&str; 4] = [
     "x-ratelimit-remaining-requests",
 ];
 
+/// The header of the IETF draft with what is left and until when: `"default";r=0;t=30`, or in an earlier draft
+/// `limit=10, remaining=0, reset=30`.
+const LIMIT: &str = "ratelimit";
+
+/// The header with the periods of the limits: `"default";q=100;w=60`.
+const POLICY: &str = "ratelimit-policy";
+
 /// A wait that a response asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wait {
@@ -32,6 +39,7 @@ pub(super) struct Wait {
 /// Whether the response says that no requests are left.
 pub(super) fn is_exhausted(headers: &HeaderMap) -> bool {
     REMAINING.iter().filter_map(|name| text(headers, name)).any(|text| text == "0")
+        || limits(headers).iter().any(|limit| limit.remaining == Some(0))
 }
 
 /// The wait that a response with an error status asks for.
@@ -43,16 +51,79 @@ pub(super) fn asked(status: StatusCode, headers: &HeaderMap, now: SystemTime) ->
         return Some(Wait { duration, header: "retry-after" });
     }
     let is_limit = matches!(status.as_u16(), 418 | 429 | 503);
-    let has_remaining = REMAINING.iter().any(|name| headers.contains_key(*name));
+    let limits = limits(headers);
+    let has_remaining = REMAINING.iter().any(|name| headers.contains_key(*name)) || !limits.is_empty();
     // Many APIs send these headers with every response, also with one that has another cause.
     let may_be_limit = !has_remaining && !matches!(status.as_u16(), 401 | 404);
     if !is_limit && !is_exhausted(headers) && !may_be_limit {
         return None;
     }
-    RESETS.into_iter().find_map(|header| {
+    let reset = RESETS.into_iter().find_map(|header| {
         let duration = duration(text(headers, header)?, now)?;
         Some(Wait { duration, header })
+    });
+    reset.or_else(|| {
+        // Of several limits, the one that is used up last ends the wait.
+        let exhausted = limits.iter().filter(|limit| limit.remaining == Some(0));
+        let seconds = exhausted.filter_map(|limit| limit.reset).max();
+        let seconds = seconds.or_else(|| limits.iter().filter_map(|limit| limit.reset).max())?;
+        Some(Wait { duration: Duration::from_secs(seconds), header: LIMIT })
     })
+}
+
+/// A limit of the header `RateLimit`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Limit {
+    remaining: Option<u64>,
+    /// The seconds until it ends.
+    reset: Option<u64>,
+}
+
+/// The limits of the headers `RateLimit`.
+fn limits(headers: &HeaderMap) -> Vec<Limit> {
+    let values = |name: &str| -> Vec<String> {
+        headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+    };
+    let values_of_policies = values(POLICY);
+    let policies: Vec<_> = values_of_policies.iter().flat_map(|value| items(value)).collect();
+    let period = |name: &str| {
+        let policy = policies.iter().find(|(known, _)| *known == name)?;
+        parameter(&policy.1, "w")
+    };
+    let mut found = Vec::new();
+    for value in values(LIMIT) {
+        let items = items(&value);
+        // The earlier draft has one limit for the whole header.
+        let is_earlier = items.iter().any(|(name, _)| name.contains('='));
+        if is_earlier {
+            let pairs: Vec<_> = items.iter().filter_map(|(pair, _)| pair.split_once('=')).collect();
+            let limit =
+                Limit { remaining: parameter(&pairs, "remaining"), reset: parameter(&pairs, "reset") };
+            found.push(limit);
+            continue;
+        }
+        for (name, parameters) in items {
+            let remaining = parameter(&parameters, "r");
+            found.push(Limit { remaining, reset: parameter(&parameters, "t").or_else(|| period(name)) });
+        }
+    }
+    found
+}
+
+/// The items of a list (RFC 9651), each with its parameters.
+fn items(value: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
+    value.split(',').filter_map(item).collect()
+}
+
+fn item(text: &str) -> Option<(&str, Vec<(&str, &str)>)> {
+    let mut parts = text.split(';').map(str::trim);
+    let name = parts.next().filter(|name| !name.is_empty())?;
+    Some((name, parts.filter_map(|part| part.split_once('=')).collect()))
+}
+
+fn parameter(parameters: &[(&str, &str)], name: &str) -> Option<u64> {
+    let (_, value) = parameters.iter().find(|(known, _)| known.trim() == name)?;
+    value.trim().parse().ok()
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -133,6 +204,31 @@ mod tests {
         assert_eq!(wait(429, &headers("59")), Some(90));
         assert_eq!(wait(403, &[("x-ratelimit-reset", "90")]), Some(90));
         assert_eq!(wait(404, &[("x-ratelimit-reset", "90")]), None);
+    }
+
+    #[test]
+    fn header_of_the_draft_is_read_in_both_its_forms() {
+        let limit = |value| [("ratelimit", value)];
+        for value in [
+            "\"default\";r=0;t=30",
+            "\"burst\";r=0;t=5, \"day\" ; r=0; t=30",
+            "\"burst\";r=7;t=60, \"day\";r=0;t=30",
+            "limit=10, remaining=0, reset=30",
+        ] {
+            assert_eq!(wait(429, &limit(value)), Some(30), "{value}");
+            assert_eq!(wait(403, &limit(value)), Some(30), "{value}");
+        }
+        let period =
+            [("ratelimit", "\"day\";r=0"), ("ratelimit-policy", "\"hour\";q=9;w=60, \"day\";q=99;w=90")];
+        assert_eq!(wait(429, &period), Some(90));
+        assert_eq!(wait(403, &limit("\"default\";r=9;t=30")), None);
+        assert_eq!(wait(429, &limit("\"default\";r=9;t=30")), Some(30));
+        assert_eq!(wait(429, &limit("soon")), None);
+        assert_eq!(wait(429, &[("ratelimit-policy", "100;w=60")]), None);
+        let before = [("ratelimit-remaining", "0"), ("ratelimit-reset", "30")];
+        assert_eq!(wait(403, &before), Some(30));
+        let both = [("ratelimit", "\"default\";r=0;t=30"), ("retry-after", "5")];
+        assert_eq!(wait(429, &both), Some(5));
     }
 
     #[test]
