@@ -88,20 +88,23 @@ fn replace(inner: &str, lookup: Lookup) -> Result<(String, String, bool), String
     let is_set = value.is_some();
     let value = match (value, otherwise) {
         (Some(value), _) => value,
-        (None, None) => match lookup(name) {
-            Some(empty) => empty,
-            None => {
-                return Err(format!(
-                    "the variable {name} is not set; set it, or give a default as in `${{{name}:-default}}`"
-                ));
-            }
-        },
+        (None, None) => lookup(name).ok_or_else(|| not_set(name))?,
         (None, Some(otherwise)) => match otherwise.strip_prefix('-') {
             Some(default) => default.to_owned(),
             None => return Err(format!("set the variable {name}: {}", &otherwise[1..])),
         },
     };
     Ok((name.to_owned(), value, is_set))
+}
+
+fn not_set(name: &str) -> String {
+    let message =
+        format!("the variable {name} is not set; set it, or give a default as in `${{{name}:-default}}`");
+    if name.contains(|c: char| c.is_ascii_uppercase()) {
+        return message;
+    }
+    // Variables of the environment are written in upper case.
+    format!("{message}. A value of a record or of a request is written `{{{{ {name} }}}}`")
 }
 
 #[cfg(test)]
@@ -140,6 +143,7 @@ mod tests {
     #[test]
     fn missing_or_invalid_variable_is_an_error() {
         assert!(expand("${B}", &lookup).unwrap_err().contains("B is not set"));
+        assert!(expand("${since}", &lookup).unwrap_err().ends_with("is written `{{ since }}`"));
         assert_eq!(expand("${B:?the bucket}", &lookup).unwrap_err(), "set the variable B: the bucket");
         assert!(expand("${EMPTY:?the bucket}", &lookup).is_err());
         for open in ["${A", "${B:-{{ x }}", "${B:-{{ x }"] {
