@@ -72,3 +72,48 @@ async fn page_that_repeats_another_is_warned_of() {
     outcome.assert_code(0).assert_says(&["holds every record of the page before", "`start = 1`"]);
     assert_eq!(lines(&env), ["2", "3", "2", "3", "4", "5"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_beside_records_are_warned_of_whatever_the_method() {
+    let errors = json!({"data": [{"n": 1}], "errors": [{"message": "one source is late"}]});
+    let server = serve_in_turn(vec![answer(errors)]).await;
+    let env = TestEnv::new();
+    pipeline(&env, &server, "records = \"/data\"");
+    let outcome = run(&env);
+    outcome.assert_code(0).assert_says(&["has records and `/errors`", "fail = [\"/errors\"]"]);
+    assert_eq!(lines(&env), [r#"{"n":1}"#]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relative_address_of_the_next_page_is_told_from_a_cursor() {
+    for next in ["prices?page=2", "prices/page/2", "./prices?page=2"] {
+        let server = serve_in_turn(vec![answer(json!({"data": [{"n": 1}], "next": next}))]).await;
+        let env = TestEnv::new();
+        pipeline(&env, &server, "records = \"/data\"");
+        let outcome = run(&env);
+        outcome.assert_code(0).assert_says(&[r#"{ type = "next_url", next = "/next" }"#]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_that_is_not_a_variable_is_warned_of_before_the_run() {
+    let server = serve_in_turn(vec![answer(json!([{"n": 1}]))]).await;
+    let env = TestEnv::new();
+    pipeline(&env, &server, "query = { from = \"%Y-%m-%d\", format = \"%Y-%m-%d\", where = \"x%20y\" }");
+    let checked = env.run(["validate", "api.toml"]);
+    checked.assert_code(0).assert_says(&["`query.from`", "{{ since }}", "format = \"%Y-%m-%d\""]);
+    assert_eq!(checked.stderr.matches("is sent as it is").count(), 1, "{}", checked.stderr);
+    assert_eq!(run(&env).assert_code(0).stderr.matches("is sent as it is").count(), 1);
+}
+
+#[test]
+fn list_as_the_endpoint_names_for_each() {
+    let env = TestEnv::new();
+    env.write(
+        "api.toml",
+        "[sources.api]\ntype = \"http\"\nendpoint = [\"http://a/1\", \"http://a/2\"]\n\n\
+         [sinks.out]\ntype = \"null\"\ninputs = [\"api\"]\n",
+    );
+    let outcome = env.run(["validate", "api.toml"]);
+    outcome.assert_code(78).assert_says(&["`endpoint`", "for_each = { symbol = ["]);
+}

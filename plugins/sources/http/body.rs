@@ -116,6 +116,17 @@ pub(super) async fn read(
     decoded.map_err(to_error)
 }
 
+/// The content of a file as the body of a response without headers.
+pub(super) fn of_file(raw: Vec<u8>, encoding: Option<&'static Encoding>) -> Result<Bytes, String> {
+    let reading = Reading { encoding, ..Reading::in_memory(usize::MAX >> 1) };
+    let decoded = decode(Buffer::of(raw), &HeaderMap::new(), &reading);
+    decoded.map(|text| text.bytes).map_err(|broken| match broken {
+        Broken::TooLarge => "it is too large".into(),
+        Broken::Cut(why) | Broken::Wrong(why) => why,
+        Broken::File(error) => error.to_string(),
+    })
+}
+
 /// The first bytes of a body, for messages and matchers; what can be read of it if it is broken.
 pub(super) async fn read_beginning(mut response: reqwest::Response, at_most: usize) -> Bytes {
     let mut raw = Vec::new();

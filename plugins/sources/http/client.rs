@@ -12,6 +12,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, StatusCode, Url, Version};
 use runner_core::Result;
+use tracing::warn;
 
 use super::auth::{Credentials, Signer};
 use super::body::{self, Reading, Text};
@@ -22,7 +23,7 @@ use super::page_request::PageRequest;
 use super::pagination::Pagination;
 use super::rate_limit::RateLimiter;
 use super::redact::Redactor;
-use super::redirect::{Redirects, is_same_host};
+use super::redirect::{Redirects, is_same_host, over_tls};
 use super::responses::{Responses, Verdict};
 use super::url_parameters::set_parameter;
 
@@ -72,6 +73,8 @@ pub(super) struct Client {
     pub(super) has_answered: AtomicBool,
     /// Whether the API has set a cookie that was not kept.
     pub(super) lost_cookie: AtomicBool,
+    /// Whether an address was asked over TLS that the API named without.
+    pub(super) stayed_on_tls: AtomicBool,
     /// The only response, in a test of a pipeline.
     pub(super) fixture: Option<Response>,
 }
@@ -175,6 +178,7 @@ impl Client {
                     self.redactor.text(target)
                 ))
             })?;
+            let next = self.on_tls(&title, &outgoing.url, &next, "a redirect").unwrap_or(next);
             outgoing = self.redirected(outgoing, next, status).map_err(HttpError::FatalUntilSuccess)?;
         }
         let error = anyhow!(
@@ -289,6 +293,20 @@ impl Client {
     /// to the same host after a redirect from HTTP to HTTPS.
     pub(super) fn may_receive_credentials(&self, url: &Url) -> bool {
         is_same_host(&self.parts.endpoint, url)
+    }
+
+    /// The address to ask in the place of an unencrypted one on the host of `endpoint`, unless it is the one that named
+    /// it. Warns once in a run.
+    pub(super) fn on_tls(&self, title: &str, from: &Url, url: &Url, what: &str) -> Option<Url> {
+        let secure = over_tls(&self.parts.endpoint, url).filter(|secure| secure != from)?;
+        if !self.stayed_on_tls.swap(true, Ordering::Relaxed) {
+            warn!(
+                "{title}: {what} leads to {}, and `endpoint` is encrypted; asking the same address over https:// instead. \
+                 The server most likely stands behind a proxy and does not know that it is asked over https://",
+                self.redactor.url(url)
+            );
+        }
+        Some(secure)
     }
 
     /// Checks that a link from a page at `from` to another page may be followed.

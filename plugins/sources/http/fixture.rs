@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use runner_core::{Fixture, ReadsFixture, Result};
 use serde_json::Value;
 
+use super::body::of_file;
 use super::client::Response;
 use super::elements::{Element, ForEach};
 use super::responses::Verdict;
@@ -21,7 +22,8 @@ impl ReadsFixture for Http {
     fn read_from(&mut self, fixture: &Fixture) -> Result<()> {
         let path = self.settings.folder.join(&fixture.path);
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        let body = bytes.strip_prefix(b"\xef\xbb\xbf").map_or_else(|| bytes.clone(), <[u8]>::to_vec);
+        let body = of_file(bytes, self.client.reading.encoding)
+            .map_err(|why| anyhow!("reading {}: {why}", path.display()))?;
         let verdict = self.client.responses.as_ref().and_then(|it| it.verdict(StatusCode::OK, &body));
         let is_empty = match verdict {
             None => false,
@@ -35,7 +37,7 @@ impl ReadsFixture for Http {
             url: self.client.parts.endpoint.clone(),
             headers: HeaderMap::new(),
             size: body.len(),
-            body: body.into(),
+            body,
             large: None,
             is_delimited: true,
             is_empty,

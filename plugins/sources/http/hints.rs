@@ -8,7 +8,7 @@ use tracing::warn;
 use super::client::Response;
 use super::codec::Codec;
 use super::decode::Items;
-use super::link::next_target;
+use super::link::{is_url, next_target};
 use super::pointer::{Located, Pointer};
 use super::scan::Children;
 use super::source::Http;
@@ -177,7 +177,7 @@ impl Http {
         let at = |path: &str| around.at(path);
         for path in NEXT {
             let option = match at(path) {
-                Some(Value::String(next)) if next.starts_with("http") || next.starts_with(['/', '?']) => {
+                Some(Value::String(next)) if is_url(&next, &response.url) => {
                     format!("`pagination = {{ type = \"next_url\", next = \"{path}\" }}`")
                 }
                 Some(Value::String(next)) if !next.is_empty() => self.cursor_option(path),
@@ -231,16 +231,19 @@ impl Http {
         )
     }
 
-    /// Warns of records beside errors, as GraphQL returns them.
+    /// Warns of records beside errors, as GraphQL and JSON:API return them.
     fn warn_of_errors(&mut self, response: &Response) {
-        if self.client.parts.body.is_none()
-            || self.client.responses.is_some()
-            || self.settings.records.is_root()
-        {
+        let is_named = memchr::memmem::find(&response.body, b"\"errors\"").is_some();
+        if !is_named || self.client.responses.is_some() || self.settings.records.is_root() {
             return;
         }
         let errors = self.around_records(response).and_then(|around| around.at("/errors"));
-        if errors.is_some_and(|errors| errors.as_array().is_some_and(|errors| !errors.is_empty())) {
+        let has_errors = errors.is_some_and(|errors| match errors {
+            Value::Array(errors) => !errors.is_empty(),
+            Value::Object(errors) => !errors.is_empty(),
+            _ => false,
+        });
+        if has_errors {
             self.hinted.add(Hint::Errors);
             warn!(
                 "{}: the response has records and `/errors`, so that records may be missing; to make it an error set \

@@ -68,7 +68,8 @@ pub(super) fn check_outside(bytes: &[u8], range: &Range<usize>) -> Result<(), Un
 }
 
 /// What to do about text that is not UTF-8.
-pub(super) const NOT_UTF8: &str = "an API that writes another encoding must name it in its header `Content-Type`, as in `; charset=iso-8859-1`";
+pub(super) const NOT_UTF8: &str =
+    "if the API writes another encoding than it declares, set it, as in `encoding = \"windows-1252\"`";
 
 fn not_utf8(at: usize) -> Unreadable {
     Unreadable::Unexpected(format!("it is not UTF-8 at byte {at}; {NOT_UTF8}"))

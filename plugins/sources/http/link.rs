@@ -1,5 +1,7 @@
 //! Finds the target of `rel="next"` in `Link` headers (RFC 8288).
 
+use reqwest::Url;
+
 /// The target of the first `next` link as written, often relative to the URL of the request.
 pub(super) fn next_target<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     headers.into_iter().find_map(|header| {
@@ -11,6 +13,24 @@ pub(super) fn next_target<'a>(headers: impl IntoIterator<Item = &'a str>) -> Opt
         }
         None
     })
+}
+
+/// Whether a text is a URL rather than a cursor: absolute, or relative to `endpoint`.
+pub(super) fn is_url(text: &str, endpoint: &Url) -> bool {
+    let is_absolute = |text: &str| text.starts_with("http://") || text.starts_with("https://");
+    let path = text.split('?').next().unwrap_or_default();
+    // Base64 has slashes and `=`, and no question mark.
+    let has_query = text.split_once('?').is_some_and(|(_, query)| query.contains('='));
+    let is_relative = text.len() > 1
+        && (text.starts_with('/') && !text.ends_with('=')
+            || text.starts_with("./")
+            || text.starts_with("../"));
+    let mut segments = endpoint.path().split('/').filter(|segment| !segment.is_empty());
+    let mut begins_as_path = || {
+        let (first, rest) = path.split_once('/').unwrap_or_default();
+        !rest.is_empty() && segments.any(|segment| segment == first)
+    };
+    !text.contains(char::is_whitespace) && (is_absolute(text) || has_query || is_relative || begins_as_path())
 }
 
 struct Link<'a> {
@@ -65,7 +85,7 @@ fn take_parameter<'a>(rest: &mut &'a str) -> Option<(&'a str, &'a str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::next_target;
+    use super::*;
     use proptest::prelude::*;
 
     #[test]
@@ -73,6 +93,38 @@ mod tests {
         let header = r#"<https://api.example.com/items?page=1>; rel="prev", </items?page=3>; title="a, b; c"; rel="next""#;
         assert_eq!(next_target([header]), Some("/items?page=3"));
         assert_eq!(next_target([r#"</a>; rel="last""#, "</b>;rel=next"]), Some("/b"));
+    }
+
+    #[test]
+    fn url_is_told_from_a_cursor() {
+        let endpoint = Url::parse("https://a/api/items?limit=1").unwrap();
+        for url in [
+            "https://a/api/items?page=2",
+            "/api/items/page/2",
+            "?page=2",
+            "items?page=2",
+            "./items?page=2",
+            "items/page/2",
+            "api/items/2",
+        ] {
+            assert!(is_url(url, &endpoint), "{url}");
+        }
+        for cursor in [
+            "abc",
+            "a/b+c==",
+            "eyJhIjoxfQ==",
+            "2024-01-31",
+            "items",
+            "https",
+            "a b?c=d",
+            "/",
+            "12",
+            "a?",
+            "/w8AAA==",
+            ".x",
+        ] {
+            assert!(!is_url(cursor, &endpoint), "{cursor}");
+        }
     }
 
     #[test]

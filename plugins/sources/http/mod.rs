@@ -21,6 +21,7 @@ mod incremental;
 mod json_text;
 mod large;
 mod link;
+mod lookalikes;
 mod next_page;
 mod notes;
 mod packed;
@@ -59,6 +60,7 @@ mod walk_request;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
+use encoding_rs::{Encoding, UTF_8};
 use runner_core::{
     BuildContext, ByteSize, HumanDuration, Name, OptionError, OptionErrors, Plugin, Result, Secret, Source,
     SourceConfig,
@@ -118,6 +120,22 @@ pagination = { type = "cursor", cursor = "/meta/next", param = "cursor" }
 /// for their place.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("x-hints" = {
+    "endpoint": "to request several symbols, put `{{ symbol }}` into one URL and list them in \
+                 `for_each = { symbol = [\"NYA\", \"IXIC\"] }`",
+    "url": "the URL is `endpoint`",
+    "urls": "one URL is `endpoint`; to request several symbols, put `{{ symbol }}` into it and list them in `for_each`",
+    "uri": "the URL is `endpoint`",
+    "params": "query parameters are `query`",
+    "parameters": "query parameters are `query`",
+    "verb": "the HTTP method is `method`",
+    "scrape_interval_secs": "the time between polls is `interval`, as in `interval = \"1m\"`",
+    "scrape_timeout_secs": "the timeout is `timeout`, as in `timeout = \"30s\"`",
+    "decoding": "the format of the responses is `codec`: \"json\", \"ndjson\" or \"csv\"",
+    "token": "a token belongs into `auth = { strategy = \"bearer\", token = \"…\" }`",
+    "api_key": "a key belongs into `auth = { strategy = \"api_key\", in = \"header\", name = \"…\", value = \"…\" }`",
+    "next": "the place of the next page's URL belongs into `pagination = { type = \"next_url\", next = \"/next\" }`",
+}))]
 struct HttpConfig {
     /// The URL of the API, `http://` or `https://`.
     endpoint: String,
@@ -150,6 +168,9 @@ struct HttpConfig {
     /// With `codec = "csv"`: how the rows are written, with options of the `csv` source, as in
     /// `{ delimiter = ";", decimal = ",", null_values = ["N/D"] }`.
     csv: Option<DialectOptions>,
+    /// The encoding of the responses, such as `"windows-1252"`, in place of the one that they declare; a byte
+    /// order mark takes precedence. Default: the charset of the content type, else UTF-8.
+    encoding: Option<TextEncoding>,
     /// The location of the records in a JSON response, as a JSON pointer such as
     /// `"/data/items"`: an array of records, or an object that is one record.
     #[serde(default)]
@@ -214,7 +235,7 @@ impl SourceConfig for HttpConfig {
 
 impl HttpConfig {
     fn source(mut self, context: &BuildContext) -> Result<Http> {
-        let encoding = self.csv.as_ref().and_then(|csv| csv.encoding).map(TextEncoding::encoding);
+        let encoding = self.encoding()?;
         let csv = self.csv_reader()?;
         let walks = self.walk_options(context)?;
         let mut endpoint = OptionErrors::with(self.check().err(), self.endpoint())?;
@@ -235,7 +256,8 @@ impl HttpConfig {
         let reading = Reading {
             max_answer: self.max_answer.unwrap_or(MAX_ANSWER).as_usize(),
             encoding,
-            layout: self.layout(),
+            // A large response is divided as it is received, and so in UTF-8 only.
+            layout: self.layout().filter(|_| encoding.is_none_or(|encoding| encoding == UTF_8)),
             max_in_memory: MAX_IN_MEMORY,
         };
         let client = Client {
@@ -253,6 +275,7 @@ impl HttpConfig {
             reading: reading.into(),
             has_answered: AtomicBool::new(false),
             lost_cookie: AtomicBool::new(false),
+            stayed_on_tls: AtomicBool::new(false),
             fixture: None,
         };
         let settings = Settings {
@@ -266,7 +289,7 @@ impl HttpConfig {
             end_check_delays: &END_CHECK_DELAYS,
             limits: context.batch,
             gauges: context.gauges.clone(),
-            source_name: Name::new(&with_variables(&source_name)),
+            source_name: Name::new(with_variables(&source_name).trim_end_matches('/')),
             identity,
             folder: context.folder.clone(),
             request,
@@ -281,6 +304,17 @@ impl HttpConfig {
         let mut http = Http::new(client, settings);
         http.csv_reader = csv;
         Ok(http)
+    }
+
+    /// The encoding of the responses, if an option says so.
+    fn encoding(&self) -> Result<Option<&'static Encoding>> {
+        let of_rows = self.csv.as_ref().and_then(|csv| csv.encoding);
+        if self.encoding.is_some() && of_rows.is_some() {
+            return Err(OptionError::new("encoding", "`csv.encoding` says the same; keep one of the two"));
+        }
+        // The default is the one that is declared.
+        let given = self.encoding.filter(|given| *given != TextEncoding::Auto);
+        Ok(of_rows.or(given).map(TextEncoding::encoding))
     }
 
     fn csv_reader(&mut self) -> Result<DocumentReader> {

@@ -106,12 +106,7 @@ impl Http {
         if self.has_ended(request, response, items).is_ok_and(|has_ended| has_ended) {
             return Ok(None);
         }
-        let advice = match &next.place {
-            Place::Cursor(cursor) if cursor.trim_matches('"').starts_with("http") => {
-                "it is a URL, which type = \"next_url\" follows".to_owned()
-            }
-            _ => self.repeat_advice(),
-        };
+        let advice = self.repeat_advice(Some(&next));
         Err(HttpError::Fatal(anyhow!(
             "{}: {named} repeats and leads to a page that was already read; {advice}",
             response.title
@@ -127,9 +122,10 @@ impl Http {
                 "{title}: {what} `{target}` is not a valid URL"
             )));
         };
+        let link = self.client.on_tls(title, url, &link, what).unwrap_or(link);
         let checked = self.client.check_link(url, &link, what);
         checked.map_err(|error| HttpError::Fatal(error.context(title.clone())))?;
-        self.client.link(response, target).map_err(HttpError::Fatal)
+        Ok(self.client.link(link))
     }
 
     /// Whether the options that all types of pagination have say that this is the last page.
@@ -167,7 +163,7 @@ impl Http {
         }
         let total = total.map(|pointer| read_number(pointer, response, "total")).transpose()?.flatten();
         // A smaller number does not count the records.
-        Ok(total == Some(n_elements(request, items)))
+        Ok(total == Some(n_elements(pagination, request, items)))
     }
 }
 

@@ -10,6 +10,7 @@ use super::codec::Codec;
 use super::decode::Items;
 use super::error::HttpError;
 use super::hints::{HAS_MORE, Hint, PAGES, TOTAL};
+use super::link::is_url;
 use super::page_history::{Overlap, hashes};
 use super::page_request::{PageRequest, Place};
 use super::pagination::{Ends, Pagination};
@@ -28,6 +29,12 @@ impl Http {
     ) -> Result<(), HttpError> {
         let title = &response.title;
         let overlap = self.history.overlap(request, hashes(items));
+        if self.counts_from_one(request, overlap).await? {
+            return Err(HttpError::Fatal(anyhow!(
+                "{title}: this page begins with the last record of the page before, and the API counts records from 1; \
+                 set `start = 1` in `pagination`"
+            )));
+        }
         let why = match overlap {
             Overlap::Nothing => return Ok(()),
             Overlap::Whole => {
@@ -36,7 +43,7 @@ impl Http {
                 {
                     return Err(HttpError::Fatal(anyhow!(
                         "{title}: this page and the next one hold every record of the page before; {}",
-                        self.repeat_advice()
+                        self.repeat_advice(Some(next))
                     )));
                 }
                 "this page holds every record of the page before, and both are delivered".to_owned()
@@ -64,7 +71,7 @@ impl Http {
                     1 - start.min(&1),
                     1 - start.min(&1)
                 ),
-                (_, Overlap::Whole) => self.repeat_advice(),
+                (_, Overlap::Whole) => self.repeat_advice(next),
                 _ => "check `pagination`. If the API puts new records in front while its pages are read, \
                       `incremental = { cursor = …, key = … }` delivers each once"
                     .to_owned(),
@@ -85,10 +92,53 @@ impl Http {
         Ok(self.history.holds_last(&HashSet::from_iter(hashes(&items))))
     }
 
-    pub(super) fn repeat_advice(&self) -> String {
+    /// Whether the API takes offset 0 for its first record, which is 1, so that the second page begins with the last
+    /// record of the first one.
+    async fn counts_from_one(&mut self, request: &PageRequest, overlap: Overlap) -> Result<bool, HttpError> {
+        let Place::Offset(offset) = request.place else { return Ok(false) };
+        let is_from_zero = matches!(self.settings.pagination, Some(Pagination::Offset { start: 0, .. }));
+        if !is_from_zero || request.n_pages != 1 || self.settings.incremental.is_some() {
+            return Ok(false);
+        }
+        match overlap {
+            Overlap::Front(1) => Ok(self.hashes_at(0).await? == self.hashes_at(1).await?),
+            // The first page held one record.
+            Overlap::Whole if offset == 1 => Ok(self.hashes_at(1).await? != self.hashes_at(2).await?),
+            _ => Ok(false),
+        }
+    }
+
+    /// The hashes of the records of the page at an offset.
+    async fn hashes_at(&mut self, offset: u64) -> Result<Vec<u64>, HttpError> {
+        let request = PageRequest::first(Place::Offset(offset));
+        let response = self.client.request(self.settings.pagination.as_ref(), &request).await?;
+        let items = self.decode(&response)?;
+        Ok(hashes(&items))
+    }
+
+    /// What to do about a page that repeats, and that names the page `next`.
+    pub(super) fn repeat_advice(&self, next: Option<&PageRequest>) -> String {
+        const END: &str = "say where it ends with `last`, `total`, `has_more` or `max_pages` of `pagination`";
         let pagination = self.settings.pagination.as_ref();
+        if let Some(Place::Cursor(cursor)) = next.map(|next| &next.place)
+            && is_url(cursor.trim_matches('"'), &self.client.parts.endpoint)
+        {
+            let cursor = match pagination {
+                Some(Pagination::Cursor { cursor, .. }) => cursor.to_string(),
+                _ => String::new(),
+            };
+            return format!(
+                "it is a URL, which `pagination = {{ type = \"next_url\", next = \"{cursor}\" }}` follows"
+            );
+        }
         let Some(param) = pagination.and_then(|it| it.param()) else {
-            return "the source would never end".into();
+            let place = match pagination {
+                Some(Pagination::NextUrl { next, .. }) => format!(
+                    "does `pagination.next` (`{next}`) hold the URL of the next page, and not of this one?"
+                ),
+                _ => "the API names this page as its own next page.".into(),
+            };
+            return format!("{place} If the last page names itself, {END}");
         };
         let place = match pagination {
             Some(pagination) if !pagination.is_in_body() && self.client.parts.body.is_some() => format!(
@@ -97,10 +147,7 @@ impl Http {
             ),
             _ => format!("does the API read `{param}`?"),
         };
-        format!(
-            "{place} If it returns its last page again and again, say where it ends with `last`, `total`, `has_more` or \
-             `max_pages` of `pagination`"
-        )
+        format!("{place} If it returns its last page again and again, {END}")
     }
 
     /// Warns, once in a run, of `last` and `total` that are not there, or that count something else.
@@ -123,12 +170,13 @@ impl Http {
                 )
             }
             (_, Some(total))
-                if number_at(total, response).is_some_and(|it| it < n_elements(request, items)) =>
+                if number_at(total, response)
+                    .is_some_and(|it| it < n_elements(pagination, request, items)) =>
             {
                 format!(
                     "`{total}` is smaller than the {} records that were read, so it does not end the walk; if it is the \
                      number of the last page, set `last` instead of `total`",
-                    n_elements(request, items)
+                    n_elements(pagination, request, items)
                 )
             }
             _ if self.has_succeeded => return,
@@ -158,7 +206,7 @@ impl Http {
             return;
         }
         let is_set = |path: &str, option: Option<&Pointer>| option.is_some_and(|it| it.to_string() == path);
-        let n_read = n_elements(request, items);
+        let n_read = n_elements(pagination, request, items);
         let n_pages = n_pages(pagination, request);
         let counts_records = TOTAL
             .into_iter()
@@ -205,9 +253,9 @@ pub(super) fn n_pages(pagination: &Pagination, request: &PageRequest) -> u64 {
 }
 
 /// How many elements the pages up to this one held.
-pub(super) fn n_elements(request: &PageRequest, items: &Items) -> u64 {
-    let before = match request.place {
-        Place::Offset(offset) => offset,
+pub(super) fn n_elements(pagination: &Pagination, request: &PageRequest, items: &Items) -> u64 {
+    let before = match (&request.place, pagination) {
+        (Place::Offset(offset), Pagination::Offset { start, .. }) => offset.saturating_sub(*start),
         _ => request.n_elements,
     };
     before + items.len() as u64

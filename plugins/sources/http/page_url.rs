@@ -6,7 +6,7 @@ use reqwest::Url;
 use runner_core::Result;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::client::{Client, Outgoing, Response};
+use super::client::{Client, Outgoing};
 use super::page_request::{PageRequest, Place};
 use super::pagination::{Pagination, Parameter};
 use super::redact::HIDDEN;
@@ -79,8 +79,7 @@ impl Client {
     }
 
     /// The target of a link, to be saved: without the API key, and with marks for other values that were sent.
-    pub(super) fn link(&self, response: &Response, target: &str) -> Result<Place> {
-        let mut url = response.url.join(target)?;
+    pub(super) fn link(&self, mut url: Url) -> Place {
         if let Some((name, _)) = &self.credentials.parameter {
             set_parameter(&mut url, name, None);
         }
@@ -89,7 +88,7 @@ impl Client {
             Some(sent.iter().find(|it| (&*it.name, &*it.value) == (name, value))?.mark.clone())
         });
         url.set_fragment(None);
-        Ok(Place::Link(url.into()))
+        Place::Link(url.into())
     }
 
     /// Whether `former` is the identity of this source in an earlier release, which kept the values

@@ -82,6 +82,10 @@ pagination! {
         /// page.
         #[schemars(range(min = 1))]
         limit: Option<u64>,
+        /// The number that the API gives to its first record: 0 or 1.
+        #[serde(default)]
+        #[schemars(range(max = 1))]
+        start: u64,
         /// Where the offset and the limit are sent.
         #[serde(rename = "in", default)]
         sent_in: SentIn,
@@ -185,9 +189,12 @@ impl Pagination {
         if max_pages == Some(0) {
             return Err(OptionError::new("pagination.max_pages", "must be greater than 0"));
         }
-        if let Pagination::Offset { limit_param, limit, .. } = self {
+        if let Pagination::Offset { limit_param, limit, start, .. } = self {
             if limit_param.is_some() && limit.is_none() {
                 return Err(OptionError::new("pagination.limit_param", "requires `pagination.limit`"));
+            }
+            if *start > 1 {
+                return Err(OptionError::new("pagination.start", "must be 0 or 1"));
             }
             if *limit == Some(0) {
                 return Err(OptionError::new("pagination.limit", "must be greater than 0"));
@@ -217,7 +224,7 @@ impl Pagination {
     pub(super) fn first_request(pagination: Option<&Pagination>) -> PageRequest {
         PageRequest::first(match pagination {
             Some(Pagination::Page { start, .. }) => Place::Page(*start),
-            Some(Pagination::Offset { .. }) => Place::Offset(0),
+            Some(Pagination::Offset { start, .. }) => Place::Offset(*start),
             _ => Place::First,
         })
     }
@@ -226,7 +233,7 @@ impl Pagination {
     pub(super) fn accepts(pagination: Option<&Pagination>, request: &PageRequest) -> bool {
         match (pagination, &request.place) {
             (Some(Pagination::Page { start, .. }), Place::Page(page)) => page >= start,
-            (Some(Pagination::Offset { .. }), Place::Offset(_)) => true,
+            (Some(Pagination::Offset { start, .. }), Place::Offset(offset)) => offset >= start,
             (Some(Pagination::Page { .. } | Pagination::Offset { .. }), _) => false,
             (_, Place::First)
             | (Some(Pagination::Cursor { .. }), Place::Cursor(_))
@@ -332,6 +339,8 @@ mod tests {
         };
         let offset = json!({"type": "offset", "param": "skip", "limit_param": "top"});
         assert!(check(offset, Codec::Json, None).starts_with("`pagination.limit_param`"));
+        let far = json!({"type": "offset", "param": "skip", "start": 2});
+        assert_eq!(check(far, Codec::Json, None), "`pagination.start`: must be 0 or 1");
         let body = json!({"type": "page", "param": "/page", "in": "body"});
         assert!(check(body.clone(), Codec::Json, None).starts_with("`pagination.param`"));
         assert!(check(body.clone(), Codec::Json, Some("page=1")).contains("not valid JSON"));

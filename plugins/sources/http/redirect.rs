@@ -31,6 +31,17 @@ pub(super) fn is_same_host(home: &Url, url: &Url) -> bool {
     url.host_str() == home.host_str() && (is_same_port || is_upgrade)
 }
 
+/// The same address over TLS, if `url` is on the host of an endpoint with `https://` and not encrypted: a server behind a
+/// proxy may not know that the connection is encrypted. As in a browser with HSTS (RFC 6797, 8.3).
+pub(super) fn over_tls(home: &Url, url: &Url) -> Option<Url> {
+    if (home.scheme(), url.scheme()) != ("https", "http") {
+        return None;
+    }
+    let mut secure = url.clone();
+    secure.set_scheme("https").ok()?;
+    is_same_host(home, &secure).then_some(secure)
+}
+
 impl Redirects {
     /// Checks a redirect or a link from `from` to `to`; `home` is the endpoint. The error is the reason
     /// and what to do, to be added to a sentence that names both URLs.
@@ -130,6 +141,26 @@ mod tests {
             assert!(!same("http://a/", to), "{to}");
         }
         assert!(!same("https://a/", "http://a/"));
+    }
+
+    #[test]
+    fn unencrypted_address_of_the_endpoint_is_asked_over_tls() {
+        let over_tls = |home: &str, url: &str| {
+            over_tls(&Url::parse(home).unwrap(), &Url::parse(url).unwrap()).map(String::from)
+        };
+        assert_eq!(over_tls("https://a/x", "http://a/y?z=1").unwrap(), "https://a/y?z=1");
+        assert_eq!(over_tls("https://a/x", "http://a:80/y").unwrap(), "https://a/y");
+        assert_eq!(over_tls("https://a/x", "http://a:443/y").unwrap(), "https://a/y");
+        assert_eq!(over_tls("https://a:8443/x", "http://a:8443/y").unwrap(), "https://a:8443/y");
+        for (home, url) in [
+            ("https://a/x", "http://b/y"),
+            ("https://a/x", "http://a:8080/y"),
+            ("https://a:8443/x", "http://a/y"),
+            ("http://a/x", "http://a/y"),
+            ("https://a/x", "https://a/y"),
+        ] {
+            assert_eq!(over_tls(home, url), None, "{home} {url}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::add::Add;
 use super::element_use;
 use super::elements::ForEach;
 use super::incremental::Incremental;
+use super::lookalikes;
 use super::remap::Remap;
 use super::request_template;
 use super::unchanged::Unchanged;
@@ -35,6 +36,7 @@ impl HttpConfig {
             None => Vec::new(),
         };
         request_template::check(self, &names)?;
+        lookalikes::warn(self, &names, context);
         let list_endpoint = match &self.for_each {
             Some(ForEach::Request(list)) => Some(list_endpoint(&list.endpoint)?),
             _ => None,

@@ -17,6 +17,15 @@ async fn error_in_place_of_the_records_is_named_and_not_delivered() {
         (r#"{"detail": "Not authenticated"}"#, "/items"),
         (r#"{"error": "x", "timestamp": 1, "data": {}}"#, "/data"),
         (r#"{"retCode": 10006, "retMsg": "x", "result": {}, "time": 1}"#, "/result"),
+        (r#"{"chart": {"result": null, "error": {"code": "Not Found", "description": "x"}}}"#, ""),
+        (
+            r#"{"chart": {"result": null, "error": {"code": "Not Found", "description": "x"}}}"#,
+            "/chart/result",
+        ),
+        (r#"{"chart": {"result": [], "error": {"code": "Not Found", "description": "x"}}}"#, "/chart/result"),
+        (r#"{"status": {"error_code": 400, "error_message": "x", "elapsed": 3}, "data": {}}"#, "/data"),
+        (r#"{"request": {"query": "x"}, "error": {"code": 601, "info": "no query"}}"#, ""),
+        (r#"{"quandl_error": {"code": "QECx02", "message": "a bad code"}}"#, "/dataset/data"),
     ] {
         let options = json!({"records": records});
         let run = run_once(&serve([text(body)]).await, options.clone()).await;
@@ -102,6 +111,29 @@ async fn file_of_another_format_is_named() {
         let failure = run_once(&serve([zip.clone()]).await, json!({"codec": codec})).await.failure();
         assert!(failure.contains("a zip archive") && !failure.contains("encoding"), "{failure}");
     }
+}
+
+#[tokio::test]
+async fn encoding_holds_for_json_and_ndjson() {
+    let latin = |body: &[u8]| ResponseTemplate::new(200).set_body_raw(body, "application/json");
+    for (codec, body) in [("json", &b"[{\"a\":\"Caf\xE9\"}]"[..]), ("ndjson", b"{\"a\":\"Caf\xE9\"}\n")] {
+        let server = serve([latin(body)]).await;
+        let refused = run_once(&server, json!({"codec": codec})).await;
+        assert!(refused.rejected[0].contains(r#"`encoding = "windows-1252"`"#), "{refused:?}");
+        for encoding in ["windows-1252", "iso-8859-1"] {
+            let run = run_once(&server, json!({"codec": codec, "encoding": encoding})).await;
+            assert!(run.error.is_none() && run.bodies == [r#"{"a":"Café"}"#], "{run:?}");
+        }
+    }
+    let declared = ResponseTemplate::new(200).set_body_raw(&b"[\"Caf\xE9\"]"[..], "a/json; charset=latin1");
+    let run = run_once(&serve([declared]).await, json!({"encoding": "auto"})).await;
+    assert_eq!(run.bodies, [r#""Café""#]);
+    let server = MockServer::builder().start().await;
+    let both = json!({"codec": "csv", "encoding": "latin1", "csv": {"encoding": "latin1"}});
+    assert!(build(&server, both).err().unwrap().to_string().starts_with("`encoding`"));
+    let options = json!({"codec": "csv", "encoding": "windows-1252"});
+    let rows = ResponseTemplate::new(200).set_body_raw(&b"a,b\n1,Caf\xE9\n"[..], "text/csv");
+    assert_eq!(run_once(&serve([rows]).await, options).await.bodies, ["1,Café"]);
 }
 
 #[tokio::test]

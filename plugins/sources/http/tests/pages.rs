@@ -48,6 +48,57 @@ async fn offset_steps_by_the_records_of_the_page_until_one_is_empty() {
 }
 
 #[tokio::test]
+async fn offset_from_one_is_an_error_that_repeats_no_record() {
+    // The API takes 0 for its first record, whose number is 1.
+    async fn counted(size: usize) -> MockServer {
+        paged(move |parameter| {
+            let first = parameter("offset").unwrap_or(0).max(1);
+            json!({"data": (first..8.min(first + size)).collect::<Vec<_>>(), "count": 7})
+        })
+        .await
+    }
+    for size in [3, 2, 1] {
+        let options = |more: Value| offset_options(more);
+        let failed = run_once(&counted(size).await, options(json!({}))).await;
+        assert_eq!(failed.bodies, numbers(1..size + 1), "size {size}");
+        let failure = failed.failure();
+        assert!(failure.starts_with("fatal: ") && failure.contains("set `start = 1`"), "{failure}");
+        for ends in [json!({"start": 1}), json!({"start": 1, "total": "/count"})] {
+            let whole = run_once(&counted(size).await, options(ends.clone())).await;
+            assert!(whole.error.is_none() && whole.bodies == numbers(1..8), "{ends} {whole:?}");
+            // The run after the one that failed repeats nothing.
+            let rest = run(&counted(size).await, options(ends), failed.position.clone(), usize::MAX).await;
+            assert!(rest.error.is_none() && rest.bodies == numbers(size + 1..8), "{rest:?}");
+        }
+    }
+    // Records that are equal by chance are not taken for it.
+    let records = [1, 2, 2, 3, 4];
+    let equal = paged(move |parameter| {
+        let first = parameter("offset").unwrap_or(0).min(5);
+        json!({"data": records[first..5.min(first + 2)]})
+    });
+    let whole = run_once(&equal.await, offset_options(json!({}))).await;
+    assert!(whole.error.is_none() && whole.bodies == ["1", "2", "2", "3", "4"], "{whole:?}");
+}
+
+#[tokio::test]
+async fn next_page_that_is_this_page_names_the_option() {
+    let server = paged(|parameter| {
+        let page = parameter("page").unwrap_or(1);
+        json!({"data": [page], "self": format!("/prices?page={page}"), "next": format!("/prices?page={}", page + 1)})
+    })
+    .await;
+    let failure = |pagination: Value| {
+        let server = &server;
+        async move { run_once(server, json!({"records": "/data", "pagination": pagination})).await.failure() }
+    };
+    let own = failure(json!({"type": "next_url", "next": "/self"})).await;
+    assert!(own.contains("does `pagination.next` (`/self`) hold the URL of the next page"), "{own}");
+    let cursor = failure(json!({"type": "cursor", "cursor": "/self", "param": "after"})).await;
+    assert!(cursor.contains(r#"{ type = "next_url", next = "/self" }"#), "{cursor}");
+}
+
+#[tokio::test]
 async fn total_has_more_and_max_pages_save_the_empty_page() {
     for (ends, n_pages, n_records) in [
         (json!({"total": "/count"}), 4, 25),

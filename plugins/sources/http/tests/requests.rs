@@ -110,3 +110,14 @@ async fn options_that_do_not_go_together_are_refused() {
     let message = error(json!({"endpoint": "http://ada:hidden@a/"}));
     assert!(message.contains("strategy = \"basic\"") && !message.contains("hidden"), "{message}");
 }
+
+#[tokio::test]
+async fn place_of_a_record_joins_the_endpoint_without_an_empty_part() {
+    let server = serve([json_response(json!([{"a": 1}]))]).await;
+    for (path, place) in [("", "/0/0"), ("/", "/0/0"), ("/v1/", "/v1/0/0"), ("/v1", "/v1/0/0")] {
+        let mut source = build(&server, json!({"endpoint": format!("{}{path}", server.uri())})).unwrap();
+        source.open(&Start::default()).await.unwrap();
+        let batch = next_batch(&mut *source).await;
+        assert_eq!(batch.records()[0].origin.to_string(), format!("{}{place}", server.uri()));
+    }
+}
