@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::error::without_url;
+use super::private_key::decrypted;
 use super::redirect::GuardedResolver;
 
 /// Connect timeout, for hosts that drop packets.
@@ -25,7 +26,7 @@ pub(super) struct TlsOptions {
     crt_file: Option<String>,
     /// The private key of `crt_file`, a PEM file.
     key_file: Option<String>,
-    /// The password of `key_file`. The `http` source does not support it: decrypt the key file first.
+    /// The password of `key_file`, if it is encrypted (PKCS#8, `BEGIN ENCRYPTED PRIVATE KEY`).
     key_pass: Option<Secret>,
     /// Whether the certificate of the server must contain its host name. `false` requires `ca_file`.
     #[serde(default = "yes")]
@@ -40,8 +41,16 @@ fn yes() -> bool {
 #[derive(Clone, Debug)]
 pub(super) struct Tls {
     ca_file: Option<PathBuf>,
-    identity: Option<(PathBuf, PathBuf)>,
+    identity: Option<ClientCertificate>,
     verify_hostname: bool,
+}
+
+/// The files of a client certificate.
+#[derive(Clone, Debug)]
+struct ClientCertificate {
+    certificate: PathBuf,
+    key: PathBuf,
+    password: Option<Secret>,
 }
 
 impl Default for Tls {
@@ -52,12 +61,15 @@ impl Default for Tls {
 
 impl TlsOptions {
     pub(super) fn check(&self, context: &BuildContext) -> Result<Tls> {
-        if self.key_pass.is_some() {
-            let message = "encrypted key files are not supported; decrypt the file with `openssl pkey` and omit this option";
-            return Err(OptionError::new("tls.key_pass", message));
+        if self.key_pass.is_some() && self.key_file.is_none() {
+            return Err(OptionError::new("tls.key_pass", "requires `tls.key_file`"));
         }
         let identity = match (&self.crt_file, &self.key_file) {
-            (Some(certificate), Some(key)) => Some((context.resolve(certificate), context.resolve(key))),
+            (Some(certificate), Some(key)) => Some(ClientCertificate {
+                certificate: context.resolve(certificate),
+                key: context.resolve(key),
+                password: self.key_pass.clone(),
+            }),
             (None, None) => None,
             (Some(_), None) => return Err(OptionError::new("tls.crt_file", "requires `tls.key_file`")),
             (None, Some(_)) => return Err(OptionError::new("tls.key_file", "requires `tls.crt_file`")),
@@ -82,7 +94,7 @@ pub(super) fn connect(
     // Fails if a provider is installed already, which is fine.
     drop(rustls::crypto::ring::default_provider().install_default());
     let authorities = tls.ca_file.as_deref().map(authorities).transpose()?;
-    let identity = tls.identity.as_ref().map(|(certificate, key)| identity(certificate, key)).transpose()?;
+    let identity = tls.identity.as_ref().map(identity).transpose()?;
     let hosts = [Some(home), token_url].into_iter().flatten().filter_map(Url::host_str);
     let trusted: Vec<String> = hosts.map(str::to_owned).collect();
     let builder = || {
@@ -127,14 +139,9 @@ fn authorities(path: &Path) -> Result<Vec<Certificate>> {
     Ok(found)
 }
 
-fn identity(certificate: &Path, key: &Path) -> Result<Identity> {
-    let key_text = read("tls.key_file", key)?;
-    let is_encrypted = String::from_utf8_lossy(&key_text).contains("ENCRYPTED");
-    anyhow::ensure!(
-        !is_encrypted,
-        "`tls.key_file`: {} is encrypted, which is not supported; decrypt it with `openssl pkey`",
-        key.display()
-    );
+fn identity(files: &ClientCertificate) -> Result<Identity> {
+    let ClientCertificate { certificate, key, password } = files;
+    let key_text = decrypted(read("tls.key_file", key)?, password.as_ref(), key)?;
     let pem = [read("tls.crt_file", certificate)?, b"\n".to_vec(), key_text].concat();
     Identity::from_pem(&pem).with_context(|| {
         format!(

@@ -35,6 +35,7 @@ mod parameter;
 mod pointer;
 mod poll;
 mod position;
+mod private_key;
 mod rate_limit;
 mod redact;
 mod redirect;
