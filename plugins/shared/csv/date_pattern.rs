@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use crate::shared::values::{ReadTime, TypeName, ValueType};
 
 /// Forms of dates that people write, the likelier first.
-const DATES: [&str; 12] = [
+const DATES: [&str; 15] = [
     "%d/%m/%Y",
     "%m/%d/%Y",
     "%d.%m.%Y",
@@ -16,8 +16,11 @@ const DATES: [&str; 12] = [
     "%m/%d/%y",
     "%d.%m.%y",
     "%d-%b-%Y",
+    "%d-%b-%y",
     "%d %B %Y",
     "%B %d, %Y",
+    "%B %d %Y",
+    "%Y %b %d",
 ];
 const TIMES: [&str; 6] = ["", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p"];
 
@@ -66,6 +69,8 @@ mod tests {
             ("01/31/2024 09:30 PM", Some("%m/%d/%Y %I:%M %p")),
             ("19-Feb-2020", Some("%d-%b-%Y")),
             ("January 2, 2024", Some("%B %d, %Y")),
+            ("2-Jan-24", Some("%d-%b-%y")),
+            ("Jan 2 2024", Some("%B %d %Y")),
             ("1704153600", Some("epoch")),
             ("1704153600000", Some("epoch_ms")),
             ("soon", None),

@@ -10,12 +10,13 @@ use runner_core::{Name, Row};
 use super::cells::CellTexts;
 use super::dialect::Dialect;
 use super::header::{BYTE_ORDER_MARK, column_names};
-use super::header_warnings::{Header, wider_rows};
+use super::header_warnings::Header;
 use super::inference::{Inference, SAMPLE};
 use super::layout::{RowLayout, TableBuilder};
 use super::report_lines::{END_OF_TEXT, check_separator, is_rule, separator_line};
 use super::row_error::{RowError, RowLocation};
 use super::scan::{QuoteError, Rows, ScannedRow, cells};
+use super::wide_rows::wider_rows;
 
 /// How many rows, and how many bytes of them, are read at once.
 const CHUNK_ROWS: usize = 1024;
@@ -133,11 +134,11 @@ impl DocumentReader {
             inference.set_line(row.line);
             inference.observe(row.bytes, row.quoted, &columns, &self.dialect);
         }
-        if let Some(width) = inference.width_above_header()
+        if let Some(wide) = inference.wider_than_header()
             && self.dialect.has_header
             && !self.dialect.drops_extra_cells
         {
-            let error = anyhow!("{source}:{line}: {}", wider_rows(names, width, line, &self.dialect));
+            let error = anyhow!("{source}:{line}: {}", wider_rows(names, wide, line, &self.dialect));
             return Err(in_table(&self.dialect, error));
         }
         for warning in header.warnings(&self.dialect) {

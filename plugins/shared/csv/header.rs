@@ -18,7 +18,7 @@ const MAX_COLUMNS: usize = 65_536;
 /// Reads the column names from the header row; the option `columns` takes precedence.
 pub(crate) fn column_names(row: &[u8], quoted: bool, dialect: &Dialect) -> Result<Vec<String>, RowError> {
     if is_border(row) {
-        let message = "this line is the border of a table that a program has drawn for people; write the rows without \
+        let message = "this line is the border of a table or a row that a program has drawn for people; write the rows without \
                        borders: `mysql --batch` separates the cells by tabs (delimiter = \"\\t\"), `psql --csv`, `sqlite3 \
                        -csv` and `duckdb -csv` write CSV";
         return Err(RowError::new(0, message.into()));

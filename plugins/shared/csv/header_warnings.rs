@@ -11,7 +11,7 @@ use super::readings::{Readings, is_like_a_date, is_like_a_value};
 use super::types::{narrowest, toml_string};
 
 /// What comment lines begin with in most files.
-const COMMENTS: [&str; 6] = ["#", "//", "--", "%", ";", "!"];
+pub(super) const COMMENTS: [&str; 6] = ["#", "//", "--", "%", ";", "!"];
 
 /// A header as it is written, and the names of the columns.
 #[derive(Clone, Copy, Debug)]
@@ -141,6 +141,7 @@ impl Header<'_> {
             warnings.extend(self.delimiter_of_rows(rows, dialect).map(|warning| (None, warning)));
         }
         warnings.extend(rows.signs.comment_warning());
+        warnings.extend(rows.signs.escape_warning().map(|warning| (None, warning)));
         warnings.extend(self.readings(rows, dialect).into_iter().map(|warning| (None, warning)));
         warnings.extend(self.thousands(rows, dialect).map(|warning| (None, warning)));
         warnings
@@ -187,9 +188,18 @@ impl Header<'_> {
         for (name, readings) in columns {
             let mut options = Vec::new();
             if let Some(own) = readings.number_options() {
-                options.push(format!("would be numbers with {}", common.as_ref().unwrap_or(&own)));
+                let null = if readings.has_null() {
+                    ", and the text for a missing value in `null_values`"
+                } else {
+                    ""
+                };
+                options.push(format!("would be numbers with {}{null}", common.as_ref().unwrap_or(&own)));
             }
-            if readings.is_loose_number() && !readings.has_blanks() {
+            if readings.is_number_or_null() && rows.n_valid > 2 {
+                let null = "would be numbers without a text that usually stands for a missing value: add it to `null_values`";
+                options.push(null.into());
+            }
+            if readings.is_loose_number() && !readings.has_blanks() && !readings.is_number_or_null() {
                 options.push("would be numbers in a column that is declared as \"float\" (`types`)".into());
             }
             if readings.has_blanks() {
@@ -333,51 +343,6 @@ pub(crate) fn unnamed_column(names: &[String]) -> Option<String> {
         index + 1,
         names.len()
     ))
-}
-
-/// A message about a file whose rows have more cells than its header, which is on `line`.
-pub(crate) fn wider_rows(names: &[String], width: usize, line: u64, dialect: &Dialect) -> String {
-    let name = names.first().map_or("", String::as_str);
-    let first = name.chars().find(|char| !char.is_whitespace());
-    let is_sign = |char: &char| !char.is_alphanumeric() && !char.is_control() && !matches!(char, '"' | '\'');
-    let comment = first.filter(is_sign).unwrap_or('#');
-    let what = if dialect.has_header { "the header row" } else { "`columns`" };
-    let n_names = names.len();
-    if dialect.drops_extra_cells {
-        return format!(
-            "{what} has {n_names} names, and most rows have {width} cells or so, the last of which are ignored \
-             (`extra_cells`)"
-        );
-    }
-    if !dialect.has_header {
-        return format!(
-            "{what} has {n_names} names, and most rows have {width} cells or so; name all columns"
-        );
-    }
-    let is_in_a_name = |other: &char| names.iter().any(|name| name.contains(*other));
-    let rare = if n_names == 1 { &['\u{1}', '\u{1f}', '~', '^'][..] } else { &[] };
-    if let Some(other) =
-        dialect.other_delimiters().map(char::from).chain(rare.iter().copied()).find(is_in_a_name)
-    {
-        let quoted = toml_string(other.encode_utf8(&mut [0; 4]));
-        let other = other.escape_debug();
-        let decimal = if dialect.grammar.delimiter == b',' {
-            ", and decimal = \",\" if numbers have a decimal comma"
-        } else {
-            ""
-        };
-        return format!(
-            "the header row has {n_names} cells, and most rows have {width} or so; a name in it contains `{other}`: if that \
-             separates the cells, set delimiter = {quoted}{decimal}. If the line is not the header, set \
-             skip_lines = {line} to ignore the lines before the header"
-        );
-    }
-    format!(
-        "the header row has {n_names} cells, and most rows have {width} or so: is this line the header? If not, set \
-         skip_lines = {line} to ignore the lines before the header, or comment = {} to ignore lines that begin \
-         with `{comment}`. If it is, extra_cells = \"drop\" ignores what is behind the last column",
-        toml_string(comment.encode_utf8(&mut [0; 4]))
-    )
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::readings::Readings;
 use super::report_lines::is_count;
 use super::row_signs::RowSigns;
 use super::types::{converted, narrowest, without_blanks};
+use super::wide_rows::{WideRows, WidthCounts};
 use crate::shared::values::{TypeName, ValueType};
 
 /// How many rows the types are inferred from.
@@ -36,9 +37,8 @@ pub(crate) struct Inference {
     pub(super) n_valid: usize,
     /// Whether the first row has the names of the columns, in a file that is said to have no header.
     pub(super) has_names_in_the_first_row: bool,
-    /// How many rows have text behind the last column, and how many cells the last of them has.
-    n_wide: usize,
-    width: usize,
+    /// The rows that have text behind the last column.
+    wide: WidthCounts,
     header: HeaderRow,
     cells: CellTexts,
     scratch: Vec<u8>,
@@ -57,8 +57,7 @@ impl Inference {
             first_line: None,
             n_valid: 0,
             has_names_in_the_first_row: false,
-            n_wide: 0,
-            width: 0,
+            wide: WidthCounts::default(),
             header: HeaderRow::default(),
             cells: CellTexts::default(),
             scratch: Vec::new(),
@@ -121,8 +120,7 @@ impl Inference {
         }
         self.n_rows += 1;
         if n_cells > n_columns && self.cells.has_text_from(n_columns) {
-            self.n_wide += 1;
-            self.width = n_cells;
+            self.wide.add(n_cells, self.line);
         }
         let is_rejected = n_cells > n_columns && !dialect.drops_extra_cells
             || n_cells < n_columns && !dialect.fills_missing_cells;
@@ -171,8 +169,13 @@ impl Inference {
 
     /// The number of cells of most rows, if it is larger than that of the header, which then is most likely
     /// another line.
-    pub(crate) fn width_above_header(&self) -> Option<usize> {
-        (self.n_wide > 1 && self.n_wide > self.n_rows / 2).then_some(self.width)
+    pub(crate) fn wider_than_header(&self) -> Option<WideRows> {
+        self.wide.of_most(self.n_rows)
+    }
+
+    /// Number of rows that types were inferred from.
+    pub(crate) fn n_valid(&self) -> usize {
+        self.n_valid
     }
 
     /// The inferred type of a column; `None` if it has no value.
@@ -299,7 +302,7 @@ mod tests {
             for row in rows {
                 inference.observe(row.as_bytes(), false, &[0], &Dialect::default());
             }
-            inference.width_above_header()
+            inference.wider_than_header().map(|rows| rows.width)
         };
         assert_eq!(width(&["a,b,c", "1,2,3", "4"]), Some(3));
         assert_eq!(width(&["a,b,c", "1", "4"]), None);

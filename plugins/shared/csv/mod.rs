@@ -28,13 +28,14 @@ mod row_signs;
 mod scan;
 mod types;
 mod types_option;
+mod wide_rows;
 
 pub(crate) use characters::{Comment, Delimiter, Escape, Mark, Quote};
 pub(crate) use dialect::Dialect;
 pub(crate) use document::{Document, DocumentReader};
 pub(crate) use encoding::{TextEncoding, Transcoder};
 pub(crate) use header::{BYTE_ORDER_MARK, column_names, unknown_column};
-pub(crate) use header_warnings::{Header, wider_rows};
+pub(crate) use header_warnings::Header;
 pub(crate) use inference::Inference;
 pub(crate) use layout::{RowLayout, TableBuilder, reject};
 pub(crate) use options::{
@@ -44,3 +45,4 @@ pub(crate) use report_lines::{END_OF_TEXT, check_separator, is_rule, separator_l
 pub(crate) use row_error::{OtherLine, RowError, RowLocation};
 pub(crate) use scan::{Next, QuoteError, Span, next_row};
 pub(crate) use types::{Types, name_of};
+pub(crate) use wide_rows::wider_rows;

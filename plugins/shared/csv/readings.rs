@@ -23,6 +23,12 @@ const SINGLE_QUOTES: u16 = 1 << 7;
 const LOOSE: u16 = 1 << 11;
 /// A number whose digits behind the dot are three, as those between separators of thousands.
 const GROUPED: u16 = 1 << 12;
+/// No number in any form.
+const NO_NUMBER: u16 = 1 << 13;
+/// No text that stands for a missing value.
+const NO_NULL: u16 = 1 << 14;
+/// A number as it is, or a text that stands for a missing value.
+const NUMBER_OR_NULL: u16 = 1 << 15;
 /// The format with a decimal comma and dots between thousands.
 const WITH_DOTS: usize = 1;
 /// The first bit of those for [`DELIMITERS`].
@@ -40,7 +46,7 @@ impl Readings {
     /// Of no text at all.
     pub(super) const ALL: Readings = Readings(u16::MAX);
     const NONE: Readings = Readings(0);
-    const POINT: Readings = Readings(BLANKS | LOOSE | 0b11_1000);
+    const POINT: Readings = Readings(BLANKS | LOOSE | NO_NULL | NUMBER_OR_NULL | 0b11_1000);
 
     /// The readings of a text that is of type `kind` as it is.
     pub(super) fn of(text: &[u8], kind: ColumnType, dialect: &Dialect, scratch: &mut Vec<u8>) -> Self {
@@ -48,17 +54,20 @@ impl Readings {
             ColumnType::Integer => {
                 let n_digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
                 let grouped = if n_digits <= 3 { GROUPED } else { 0 };
-                return Readings(BLANKS | LOOSE | grouped | 0b11_1111);
+                return Readings(Readings::POINT.0 | grouped | 0b111);
             }
             ColumnType::Float if dialect.numbers.is_plain() && is_group(text) => {
                 return Readings(Readings::POINT.0 | GROUPED | 1 << WITH_DOTS);
             }
             ColumnType::Float => return Readings::POINT,
-            ColumnType::Boolean => return Readings(BLANKS),
+            ColumnType::Boolean => return Readings(BLANKS | NO_NUMBER | NO_NULL),
             ColumnType::String => {}
         }
+        if stands_for_null(text) {
+            return Readings(LOOSE | NO_NUMBER | NUMBER_OR_NULL | 0b11_1111);
+        }
         let Ok(text) = std::str::from_utf8(text) else { return Readings::NONE };
-        let mut readings = 0;
+        let mut readings = NO_NULL;
         for (index, &delimiter) in DELIMITERS.iter().enumerate() {
             if text.as_bytes().contains(&delimiter) {
                 readings |= 1 << (WITH_DELIMITER + index);
@@ -75,7 +84,7 @@ impl Readings {
         if !trimmed.is_empty()
             && narrowest(trimmed.as_bytes(), dialect.numbers, scratch) != ColumnType::String
         {
-            return Readings(readings | BLANKS);
+            return Readings(readings | BLANKS | NO_NUMBER);
         }
         if dialect.numbers.normalize_loosely(trimmed.as_bytes(), scratch).is_some() {
             readings |= LOOSE;
@@ -97,6 +106,9 @@ impl Readings {
                 }
             }
         }
+        if readings & (LOOSE | 0b11_1111) == 0 {
+            readings |= NO_NUMBER;
+        }
         Readings(readings)
     }
 
@@ -112,7 +124,7 @@ impl Readings {
 
     /// Whether there is none.
     pub(super) fn is_none(self) -> bool {
-        self == Readings::NONE
+        self.0 & !(NO_NUMBER | NO_NULL) == 0
     }
 
     /// Whether a text in single quotes is one cell.
@@ -122,7 +134,7 @@ impl Readings {
 
     /// Whether a declared float takes it.
     pub(super) fn is_loose_number(self) -> bool {
-        self.0 & LOOSE != 0
+        self.0 & LOOSE != 0 && self.has_numbers()
     }
 
     /// Whether it is a number or a boolean between blanks.
@@ -138,7 +150,22 @@ impl Readings {
     /// Whether it is a number with a decimal comma, or with several dots between thousands, and not otherwise.
     pub(super) fn has_decimal_comma(self) -> bool {
         let formats = self.0 & 0b11_1111;
-        formats & 0b111 != 0 && formats & 0b11_1000 == 0
+        formats & 0b111 != 0 && formats & 0b11_1000 == 0 && self.has_numbers()
+    }
+
+    /// Whether at least one text is a number in some form.
+    fn has_numbers(self) -> bool {
+        self.0 & NO_NUMBER == 0
+    }
+
+    /// Whether it is a number as it is, but for a text that stands for a missing value.
+    pub(super) fn is_number_or_null(self) -> bool {
+        self.0 & NUMBER_OR_NULL != 0 && self.has_numbers() && self.has_null()
+    }
+
+    /// Whether at least one text stands for a missing value.
+    pub(super) fn has_null(self) -> bool {
+        self.0 & NO_NULL == 0
     }
 
     /// Whether it contains this delimiter.
@@ -151,6 +178,9 @@ impl Readings {
 
     /// The options with which it is a number.
     pub(super) fn number_options(self) -> Option<String> {
+        if !self.has_numbers() || self.is_number_or_null() {
+            return None;
+        }
         let first = |mut range: std::ops::Range<usize>| {
             range.find(|&index| self.0 & (1 << index) != 0).map(|index| FORMATS[index].1)
         };
@@ -169,6 +199,12 @@ fn is_group(number: &[u8]) -> bool {
         && whole[0] != b'0'
         && fraction.len() == 3
         && fraction.iter().all(u8::is_ascii_digit)
+}
+
+/// Whether programs write this where they have no value.
+pub(super) fn stands_for_null(text: &[u8]) -> bool {
+    const NULLS: [&str; 12] = ["null", "none", "nan", "na", "n/a", "#n/a", "nil", "-", "--", "?", ".", "\\N"];
+    NULLS.iter().any(|null| text.eq_ignore_ascii_case(null.as_bytes()))
 }
 
 /// Whether a text is more likely a value than a name: it has more digits than letters, as `007`, `$1.50` or `12%`.
@@ -231,6 +267,16 @@ mod tests {
         for text in ["0.234", "1234.567", "1.5", "1.2345", "1000", "1.234e5"] {
             assert!(!of(text).is_grouped(), "{text}");
         }
+    }
+
+    #[test]
+    fn text_for_a_missing_value_is_neutral_beside_numbers() {
+        let with_null = of("1.5").and(of("n/a"));
+        assert!(with_null.is_number_or_null() && with_null.number_options().is_none());
+        assert!(!of("n/a").is_number_or_null() && of("-").number_options().is_none());
+        assert!(!of("1.5").is_number_or_null() && !of("1.5").and(of("x")).is_number_or_null());
+        let other = of("2,649.00").and(of("-"));
+        assert!(other.number_options().as_deref() == Some("thousands = \",\"") && other.has_null());
     }
 
     #[test]

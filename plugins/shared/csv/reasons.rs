@@ -9,10 +9,11 @@ use super::grammar::Grammar;
 use super::header::encoding_advice;
 use super::layout::RowLayout;
 use super::number::Number;
-use super::readings::Readings;
+use super::readings::{Readings, stands_for_null};
 use super::row_error::RowError;
 use super::scan::cells;
 use super::types::{DeclaredColumn, converted, name_of, narrowest, toml_string, without_blanks};
+use super::wide_rows::comment_mark;
 use crate::shared::values::{ReadTime, TypeName, ValueType};
 
 impl RowLayout {
@@ -57,8 +58,8 @@ impl RowLayout {
         let is_value = first.is_alphanumeric() || !first.is_ascii() || begins_with_a_sign;
         let has_other_meaning = start[0] == grammar.delimiter || matches!(first, '"' | '\'' | '\\');
         if !is_value && !has_other_meaning && !grammar.has_comments() {
-            let quoted = toml_string(first.encode_utf8(&mut [0; 4]));
-            let first = first.escape_debug();
+            let mark = comment_mark(&String::from_utf8_lossy(start)).unwrap_or_else(|| first.into());
+            let (quoted, first) = (toml_string(&mark), mark.escape_debug());
             return Some(format!(
                 "if this line is a comment or a note, and not a row, set comment = {quoted} to ignore lines that begin \
                  with `{first}`"
@@ -158,6 +159,9 @@ impl RowLayout {
         let numbers = Readings::of(text, kind, dialect, &mut Vec::new()).number_options();
         let numbers = numbers.filter(|_| is_number && kind == ColumnType::String);
         let numbers = numbers.map_or_else(String::new, |options| format!("; it is a number with {options}"));
+        let is_comment =
+            cell == 0 && row.trim_ascii_start().starts_with(b"#") && !dialect.grammar.has_comments();
+        let comment = if is_comment { "; if this line is a comment, set comment = \"#\"" } else { "" };
         let without_time = with_time_of_day(without_blanks(text)).filter(|_| loses_time).map(|parse| {
             let line = dialect.types.line_with(&column.name, TypeName::Date, Some(parse));
             format!("; {line} drops the time of day")
@@ -165,7 +169,7 @@ impl RowLayout {
         RowError::new(
             cells(row, &dialect.grammar).nth(cell).map_or(0, |cell| cell.start),
             format!(
-                "column `{}` is {expected}, and this cell {found}{numbers}{null}; correct the row, or add to the source: \
+                "column `{}` is {expected}, and this cell {found}{numbers}{null}{comment}; correct the row, or add to the source: \
                  {}{}",
                 column.name,
                 dialect.types.line_with(&column.name, wider, parse),
@@ -250,12 +254,6 @@ fn not_a_number(text: &[u8], dialect: &Dialect) -> String {
         Ok(_) => "is not written as a number is in JSON".into(),
         Err(_) => "is text".into(),
     }
-}
-
-/// Whether programs write this where they have no value.
-fn stands_for_null(text: &[u8]) -> bool {
-    const NULLS: [&str; 12] = ["null", "none", "nan", "na", "n/a", "#n/a", "nil", "-", "--", "?", ".", "\\N"];
-    NULLS.iter().any(|null| text.eq_ignore_ascii_case(null.as_bytes()))
 }
 
 fn with_article(name: &str) -> String {

@@ -38,19 +38,31 @@ pub(crate) fn check_separator(named: u8, dialect: &Dialect) -> Result<(), RowErr
     Err(RowError::new(0, message))
 }
 
-/// Whether a line is the border of a table that a program has drawn for people: `+----+----+`.
+/// Whether a line is the border of a table or a row that a program has drawn for people: `+----+----+`.
 pub(super) fn is_border(line: &[u8]) -> bool {
     let is_drawn = line.starts_with(b"\xE2\x94") || line.starts_with(b"\xE2\x95");
+    // One cell on each line, as `mysql -E` and `psql -x` write rows.
+    let is_expanded = line.starts_with(b"-[ RECORD ")
+        || line.starts_with(b"****") && memchr::memmem::find(line, b"1. row ****").is_some();
     let is_line = matches!(line.trim_ascii(), [b'+', b'-' | b'=', .., b'+'])
         && line.iter().all(|byte| matches!(byte, b'+' | b'-' | b'=' | b' '));
-    is_drawn || is_line
+    is_drawn || is_expanded || is_line
 }
 
 /// Whether a row is the rule that sqlcmd, psql and others draw under the header: dashes in every cell, or with `+`
 /// where columns meet.
 pub(crate) fn is_rule(row: &[u8], grammar: &Grammar) -> bool {
-    let is_crossed = matches!(row.trim_ascii(), [b'-', inner @ .., b'-']
-        if inner.contains(&b'+') && inner.iter().all(|byte| matches!(byte, b'-' | b'+')));
+    // The last one is that of Markdown.
+    let is_crossed = match row.trim_ascii() {
+        [b'-', inner @ .., b'-'] => {
+            inner.contains(&b'+') && inner.iter().all(|byte| matches!(byte, b'-' | b'+'))
+        }
+        [b'|', inner @ .., b'|'] => {
+            inner.windows(2).any(|pair| pair == b"--")
+                && inner.iter().all(|byte| matches!(byte, b'-' | b'|' | b':' | b' '))
+        }
+        _ => false,
+    };
     is_crossed || has_dashes_only(cells(row, grammar).map(|cell| &row[cell]))
 }
 
@@ -124,14 +136,22 @@ mod tests {
     fn rule_may_have_crosses_where_columns_meet() {
         let grammar = Grammar::plain(b'|');
         assert!(is_rule(b"----+------", &grammar) && is_rule(b"---|---", &grammar));
-        for line in ["+---+", "-1+-2", "a-+-b", "-"] {
+        assert!(is_rule(b"| --- |:---:|", &Grammar::default()));
+        for line in ["+---+", "-1+-2", "a-+-b", "-", "|-|1|", "||"] {
             assert!(!is_rule(line.as_bytes(), &grammar), "{line}");
         }
     }
 
     #[test]
     fn border_is_a_line_without_text() {
-        for line in ["+----+-----+", "+===+", "\u{250c}\u{2500}\u{2510}", "\u{2554}\u{2550}"] {
+        for line in [
+            "+----+-----+",
+            "+===+",
+            "-[ RECORD 1 ]---",
+            "****** 1. row ******",
+            "\u{250c}\u{2500}\u{2510}",
+            "\u{2554}\u{2550}",
+        ] {
             assert!(is_border(line.as_bytes()), "{line}");
         }
         for line in ["+", "++", "+1,+2", "+49-30-1+", "----+----", "a", ""] {

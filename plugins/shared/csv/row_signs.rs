@@ -21,6 +21,9 @@ pub(super) struct RowSigns {
     n_in_single_quotes: usize,
     n_with_apostrophe: usize,
     has_double_quotes: bool,
+    /// Cells in which a backslash escapes the line end, and cells `\N`, which databases write for null.
+    n_escaped_line_ends: usize,
+    n_mysql_nulls: usize,
     /// Delimiters that the header and every row have equally often.
     delimiters: Vec<(u8, usize)>,
 }
@@ -45,6 +48,9 @@ impl RowSigns {
             self.comment.get_or_insert((comment, line));
         }
         self.has_double_quotes |= row.contains(&b'"');
+        if row.contains(&b'\\') {
+            self.observe_escapes(row, cells, dialect);
+        }
         if dialect.grammar.quotes_with(b'\'') || !row.contains(&b'\'') {
             return;
         }
@@ -54,6 +60,30 @@ impl RowSigns {
                 _ if text.contains(&b'\'') => self.n_with_apostrophe += 1,
                 _ => {}
             }
+        }
+    }
+
+    fn observe_escapes(&mut self, row: &[u8], cells: &CellTexts, dialect: &Dialect) {
+        let is_escaped = row.windows(2).any(|pair| matches!(pair, [b'\\', b'\n' | b'\r']));
+        if is_escaped && !dialect.grammar.has_escape() {
+            self.n_escaped_line_ends += 1;
+        }
+        if !dialect.is_null(b"\\N") {
+            let texts = (0..cells.len()).filter_map(|index| cells.get(index));
+            self.n_mysql_nulls += texts.filter(|text| text == b"\\N").count();
+        }
+    }
+
+    /// A warning about cells as databases write them.
+    pub(super) fn escape_warning(&self) -> Option<String> {
+        let null = "cells `\\N`, which stand for null in exports of MySQL and PostgreSQL, are read as text: add \"\\\\N\" to \
+                    `null_values`";
+        let escape = "cells contain `\\` before a line end; if it takes the meaning from the line end, set escape = \"\\\\\"";
+        match (self.n_mysql_nulls, self.n_escaped_line_ends) {
+            (0, 0) => None,
+            (0, _) => Some(escape.into()),
+            (_, 0) => Some(null.into()),
+            _ => Some(format!("{null}; {escape}")),
         }
     }
 

@@ -89,6 +89,16 @@ impl Columns {
             options.push("`types`".into());
         }
         let guesses = sample::infer_again(settings, files);
+        let component = &settings.context.component;
+        if guesses.is_empty() {
+            warn!(
+                component,
+                "{} changed since the last run, and no file is left from which types could be inferred again: they stay; \
+                 declare columns in `types` if they should have another one",
+                options.join(", ")
+            );
+            return;
+        }
         let mut changes = Vec::new();
         for (name, kind) in self.all.iter_mut().filter(|(name, _)| is_open(name)) {
             if let Some(&guess) = guesses.get(name)
@@ -99,7 +109,6 @@ impl Columns {
             }
         }
         if !changes.is_empty() {
-            let component = &settings.context.component;
             warn!(
                 component,
                 "{} changed since the last run, so the types were inferred again from the first rows: {}; records that were \

@@ -336,15 +336,14 @@ impl Input {
 
     /// Moves the window forward by a row.
     pub(super) fn advance_row(&mut self, span: Span) {
-        self.cursor.open_row = (!span.is_closed).then_some((self.cursor.offset, self.cursor.lines));
         self.advance(span.len, span.n_lines);
         self.cursor.rows += 1;
     }
 
-    /// Records how the text ends, unless that is known.
-    pub(super) fn end_with(&mut self, end: End) {
+    /// Records how the text ends, unless that is known, and where its last row begins if that has no line end.
+    pub(super) fn end_with(&mut self, end: End, open_row: Option<(u64, u64)>) {
         if self.cursor.end == End::NotReached {
-            self.cursor.end = end;
+            (self.cursor.end, self.cursor.open_row) = (end, open_row);
         }
     }
 

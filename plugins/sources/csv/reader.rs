@@ -191,7 +191,7 @@ impl Reader {
                     }
                 },
                 Next::End => {
-                    input.end_with(End::Closed);
+                    input.end_with(End::Closed, None);
                     break;
                 }
                 Next::Row(span) if span.content == 0 => {
@@ -224,7 +224,10 @@ impl Reader {
             n_bytes += span.len;
             input.advance_row(span);
             if !span.is_closed {
-                input.end_with(if is_unclosed { End::OpenQuote } else { End::OpenRow });
+                let end = if is_unclosed { End::OpenQuote } else { End::OpenRow };
+                // Only lines that are not rows may be between them.
+                let after_last = items.last().copied().unwrap_or((start.offset, start.lines));
+                input.end_with(end, Some(after_last));
             }
             items.push((input.cursor().offset, input.cursor().lines));
         }

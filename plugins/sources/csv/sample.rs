@@ -209,8 +209,8 @@ impl<'a> Sample<'a> {
     fn check(&self, name: Name, written: &[u8], line: u64) -> Result<()> {
         let Settings { dialect, context, .. } = self.settings;
         let component = &context.component;
-        if let Some(width) = self.inference.width_above_header() {
-            let message = wider_rows(&self.names, width, line, dialect);
+        if let Some(wide) = self.inference.wider_than_header() {
+            let message = wider_rows(&self.names, wide, line, dialect);
             if dialect.has_header && !dialect.drops_extra_cells {
                 bail!("{name}:{line}: {message}");
             }
@@ -270,7 +270,7 @@ impl<'a> Sample<'a> {
 
     /// The columns, which the log shows.
     fn into_columns(self) -> Columns {
-        let (settings, n_rows) = (self.settings, self.inference.n_rows());
+        let (settings, n_rows) = (self.settings, self.inference.n_valid());
         let columns = self.finish();
         let inferred = inferred(&columns, &settings.dialect.types);
         if n_rows > 0 && !inferred.is_empty() {

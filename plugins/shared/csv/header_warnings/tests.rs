@@ -209,6 +209,33 @@ fn numbers_with_three_digits_behind_the_dot_are_doubted_only_beside_a_decimal_co
 }
 
 #[test]
+fn text_for_a_missing_value_in_a_column_of_numbers_names_null_values() {
+    assert_warning(
+        "a,b\nx,1.5\ny,n/a\nz,2\n",
+        "{}",
+        "column `b`: the cells are text, and would be numbers without a text",
+    );
+    assert_warning("a,b\nx,.5\ny,n/a\nz,2\n", "{}", "declared as \"float\"");
+    assert_warning(
+        "a,b\nx,\"2,649.00\"\ny,-\nz,\"1,000\"\n",
+        "{}",
+        "thousands = \",\", and the text for a missing value",
+    );
+    for text in ["a,b\nx,-\ny,-\nz,-\n", "a,b\nx,NA\ny,SA\nz,1\n", "a,b\nx,true\ny,n/a\nz,false\n"] {
+        assert_quiet(text, "{}");
+    }
+    assert_quiet("a,b\nx,1.5\ny,n/a\nz,2\n", r#"{ "null_values": ["n/a"] }"#);
+}
+
+#[test]
+fn texts_of_mysql_name_their_options() {
+    assert_warning("a,b\nx,\\N\ny,z\n", "{}", "`null_values`");
+    assert_warning("a,b\nx,\"one\\\ntwo\"\n", "{}", "escape = \"\\\\\"");
+    assert_quiet("a,b\nx,C:\\data\ny,\\\\server\\data\\\n", "{}");
+    assert_quiet("a,b\nx,\\N\ny,\"one\\\ntwo\"\n", r#"{ "escape": "\\", "null_values": ["\\N"] }"#);
+}
+
+#[test]
 fn rows_that_begin_as_comments_are_named_once() {
     let text = "id,s\n1,x\n# a,b\n2,y\n# c,d\n3,z\n";
     assert_warning(text, "{}", "3: this row and 1 more begin with `#` and is read as a row");
@@ -244,14 +271,6 @@ fn rare_delimiter_of_header_and_rows_is_named() {
     }
 }
 
-#[test]
-fn advice_about_control_characters_is_toml() {
-    let message = wider_rows(&names(&["\0a"]), 3, 1, &Dialect::default());
-    assert!(message.contains("comment = \"#\""), "{message}");
-    let message = wider_rows(&names(&["a\u{1}b"]), 2, 1, &Dialect::default());
-    assert!(message.contains("delimiter = \"\\u0001\""), "{message}");
-}
-
 fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
@@ -263,19 +282,4 @@ fn unnamed_column_warning_names_its_index() {
         let warning = unnamed_column(&names(&columns)).unwrap();
         assert!(warning.starts_with(place), "{warning}");
     }
-}
-
-#[test]
-fn wider_rows_advise_no_option_that_is_set() {
-    let drops = Dialect { drops_extra_cells: true, ..Dialect::default() };
-    let message = wider_rows(&names(&["a"]), 3, 1, &drops);
-    assert!(
-        !message.contains("extra_cells = \"drop\"") && message.contains("ignored (`extra_cells`)"),
-        "{message}"
-    );
-    let message = wider_rows(&names(&["a"]), 3, 1, &Dialect::default());
-    assert!(message.contains("skip_lines = 1") && message.contains("extra_cells = \"drop\""), "{message}");
-    let message = wider_rows(&names(&["Index;Close"]), 2, 1, &Dialect::default());
-    assert!(message.contains("delimiter = \";\"") && message.contains("decimal = \",\""), "{message}");
-    assert!(!message.contains("extra_cells"), "{message}");
 }

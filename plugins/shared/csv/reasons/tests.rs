@@ -24,7 +24,7 @@ fn row_of_another_width_names_the_option_for_it() {
     for (row, part) in [
         ("# restarted", "comment = \"#\""),
         ("# restarted, at night, by hand, again", "comment = \"#\""),
-        ("// note", "comment = \"/\""),
+        ("// note", "comment = \"//\""),
         ("(1,234 lines)", "comment = \"(\""),
         ("1;2;3", "set delimiter = \";\""),
         ("1\t2\t3", "set delimiter = \"\\t\""),
@@ -120,6 +120,7 @@ fn date_in_another_form_names_the_pattern() {
 #[test]
 fn late_cell_names_the_narrowest_type_that_takes_it() {
     for (kind, cell, name) in [
+        (ColumnType::Integer, "# restarted", "string"),
         (ColumnType::Integer, "1.5", "float"),
         (ColumnType::Integer, "+5", "integer"),
         (ColumnType::Integer, ".5", "float"),
@@ -138,6 +139,7 @@ fn late_cell_names_the_narrowest_type_that_takes_it() {
         let mut table = TableBuilder::new(Arc::new(layout), 1, 100);
         let message = table.push(format!("{cell},x").as_bytes(), false).unwrap_err().message;
         assert!(message.ends_with(&format!("types = {{ a = \"{name}\" }}")), "{cell}: {message}");
+        assert_eq!(message.contains("set comment = \"#\""), cell.starts_with('#'), "{message}");
     }
 }
 
