@@ -35,6 +35,11 @@ impl Http {
             _ if let Some(what) = binary::of_bytes(body) => {
                 Err(Unreadable::Unexpected(format!("the response is {what}")))
             }
+            _ if binary::is_xml(body) => Err(Unreadable::Unexpected(
+                "the response is XML, which is not supported; ask the API for JSON or CSV, by a parameter or \
+                 the header `Accept`"
+                    .into(),
+            )),
             Codec::Csv if is_json(response) => Err(Unreadable::Unexpected("expected CSV, got JSON".into())),
             Codec::Csv if notes::of_text(body).is_some() => {
                 Err(Unreadable::Unexpected("expected CSV, got a line of text".into()))

@@ -29,6 +29,11 @@ pub(super) fn of_bytes(body: &[u8]) -> Option<String> {
     Some(format!("{}, which is not supported; {advice}", kind.name()))
 }
 
+/// Whether a response is XML.
+pub(super) fn is_xml(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"<?xml")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -210,6 +210,23 @@ impl Items {
         Items::Lines { rest: Bytes::new(), number: 0, url: String::new() }
     }
 
+    /// The first elements of an array, at most `at_most`; none of another response.
+    pub(super) fn front(&self, at_most: usize) -> Vec<Bytes> {
+        match self {
+            Items::Elements { bytes, rest, .. } => {
+                let mut rest = *rest;
+                let mut next = || Some(bytes.slice(rest.next_element(bytes).ok()??));
+                std::iter::from_fn(&mut next).take(at_most).collect()
+            }
+            Items::Large { rest, .. } => {
+                let mut rest = rest.clone();
+                let mut next = || Some(rest.next().ok()??.bytes);
+                std::iter::from_fn(&mut next).take(at_most).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The hashes of the items, at most `at_most`, to compare pages.
     pub(super) fn hashes(&self, at_most: usize) -> Vec<u64> {
         match self {

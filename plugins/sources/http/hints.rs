@@ -26,6 +26,8 @@ pub(super) enum Hint {
     Errors,
     /// Pages with the same records.
     Overlap,
+    /// Pages whose records differ in one member only.
+    Alike,
     /// Options that end a walk and count something else.
     Ends,
     /// Records behind the end of a walk.

@@ -28,6 +28,7 @@ mod packed;
 mod page;
 mod page_checks;
 mod page_history;
+mod page_likeness;
 mod page_request;
 mod page_url;
 mod pagination;

@@ -36,7 +36,10 @@ impl Http {
             )));
         }
         let why = match overlap {
-            Overlap::Nothing => return Ok(()),
+            Overlap::Nothing => {
+                self.warn_of_likeness(request, response, items, next);
+                return Ok(());
+            }
             Overlap::Whole => {
                 if let Some(next) = next
                     && self.holds_this_page(next).await?
@@ -106,6 +109,26 @@ impl Http {
             Overlap::Whole if offset == 1 => Ok(self.hashes_at(1).await? != self.hashes_at(2).await?),
             _ => Ok(false),
         }
+    }
+
+    /// Warns, once in a run, of pages that are most likely the same page again.
+    fn warn_of_likeness(
+        &mut self,
+        request: &PageRequest,
+        response: &Response,
+        items: &Items,
+        next: Option<&PageRequest>,
+    ) {
+        if !request.is_numbered() || self.hinted.has(Hint::Alike) {
+            return;
+        }
+        let Some(member) = self.history.likeness.add(request, items) else { return };
+        self.hinted.add(Hint::Alike);
+        warn!(
+            "{}: three pages in a row hold the same records, but for the member `{member}`; {}",
+            response.title,
+            self.repeat_advice(next)
+        );
     }
 
     /// The hashes of the records of the page at an offset.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::decode::Items;
+use super::page_likeness::Likeness;
 use super::page_request::PageRequest;
 
 /// How many records of a page are compared with the page before.
@@ -13,6 +14,7 @@ const COMPARED: usize = 100_000;
 pub(super) struct PageHistory {
     requested: HashSet<u64>,
     last: Option<SeenPage>,
+    pub(super) likeness: Likeness,
 }
 
 #[derive(Debug)]

@@ -50,6 +50,11 @@ impl HttpConfig {
                 return Err(OptionError::new("records", format!("a JSON pointer {required}")));
             }
         }
+        if self.records.to_string().contains("{{") {
+            let message = "variables have no value here; where the place differs from element to element, set the \
+                           place above it, and take the array with `remap`, as in `. = get!(., [%symbol])`";
+            return Err(OptionError::new("records", message));
+        }
         if let Some(pagination) = &self.pagination {
             pagination.check(self.codec, self.body.as_deref())?;
         }

@@ -137,6 +137,17 @@ async fn encoding_holds_for_json_and_ndjson() {
 }
 
 #[tokio::test]
+async fn xml_is_named() {
+    let xml = "<?xml version=\"1.0\"?>\n<prices>\n<price>1</price>\n</prices>\n";
+    for codec in ["csv", "json", "ndjson"] {
+        let answer = ResponseTemplate::new(200).set_body_raw(xml, "application/xml");
+        let run = run_once(&serve([answer]).await, json!({"codec": codec})).await;
+        assert_eq!(run.bodies, [""; 0]);
+        assert!(run.failure().contains("the response is XML"), "{}", run.failure());
+    }
+}
+
+#[tokio::test]
 async fn csv_encoding_wins_over_what_the_server_declares() {
     let body = b"a,b\n1,Caf\xE9\n2,x\n".to_vec();
     let answer = ResponseTemplate::new(200).set_body_raw(body, "text/csv; charset=utf-8");

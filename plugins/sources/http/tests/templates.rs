@@ -43,6 +43,7 @@ async fn unusable_variables_are_refused_with_their_place() {
             "`headers.X-A`: `{{ from }}` requires `incremental.step`",
         ),
         (json!({"add": {"a": "{{ b }}"}}), "`add.a`: `{{ b }}` is not known"),
+        (json!({"records": "/result/{{ s }}"}), "`records`: variables have no value here"),
         (json!({"add": {"a": []}}), "`add.a`: expected a string, a number or a boolean"),
         (
             json!({"endpoint": "http://{{ host }}/a"}),
