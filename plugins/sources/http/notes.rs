@@ -250,7 +250,8 @@ impl Members {
             .any(|value| value.is_string() && !is_void(value) && !is_success(value));
         has_text
             && (self.all(&["code", "cod"]).any(is_own_code)
-                || self.all(&LABELS).any(|value| value.as_str().is_some_and(is_error_word)))
+                || self.all(&LABELS).any(|value| value.as_str().is_some_and(is_error_word))
+                || self.all(&OUTCOMES).filter_map(Value::as_str).any(|text| contains_any(text, &ERROR_WORDS)))
     }
 }
 
@@ -286,26 +287,30 @@ fn is_word(value: &Value, words: &[&str]) -> bool {
 }
 
 /// Parts of the names of errors, without `_`, `-` and blanks.
-const ERROR_WORDS: [&str; 13] = [
+const ERROR_WORDS: [&str; 10] = [
     "ERROR",
     "INVALID",
     "NOTFOUND",
+    "NOTAUTHORIZED",
     "UNAUTHORIZED",
     "FORBIDDEN",
     "DENIED",
     "EXCEED",
     "FAIL",
     "EXCEPTION",
-    "MISSING",
-    "UNKNOWN",
-    "UNSUPPORTED",
-    "TOOMANY",
 ];
+
+/// More of them, which may also be the state of something.
+const ERROR_STATES: [&str; 4] = ["MISSING", "UNKNOWN", "UNSUPPORTED", "TOOMANY"];
 
 /// Whether a text is the name of an error, such as `INVALID_SYMBOL`.
 fn is_error_word(text: &str) -> bool {
+    contains_any(text, &ERROR_WORDS) || contains_any(text, &ERROR_STATES)
+}
+
+fn contains_any(text: &str, words: &[&str]) -> bool {
     let text = text.to_ascii_uppercase().replace(['_', '-', ' '], "");
-    ERROR_WORDS.iter().any(|word| text.contains(word))
+    words.iter().any(|word| text.contains(word))
 }
 
 /// Whether a value is a status of HTTP for an error, or a negative number.

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Members that repeat the request, or describe the response; they hold no record.
-const ECHOES: [&str; 28] = [
+const ECHOES: [&str; 29] = [
     "api",
     "apiversion",
     "context",
@@ -26,6 +26,7 @@ const ECHOES: [&str; 28] = [
     "method",
     "page",
     "pagination",
+    "paging",
     "parameters",
     "params",
     "query",
@@ -55,7 +56,8 @@ fn note_at(object: &Map<String, Value>, depth: usize) -> Option<Note> {
     let (mut evidence, mut others) = (Vec::new(), Vec::new());
     for (name, value) in object {
         let name = plain(name);
-        if is_error_name(&name) && is_error_value(value) || says_error(&name, value) {
+        let is_named = is_error_name(&name) && (is_error_value(value) || is_list_of_texts(&name, value));
+        if is_named || says_error(&name, value) {
             evidence.push(value);
         } else {
             others.push((name, value));
@@ -121,6 +123,17 @@ fn is_error_value(value: &Value) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether an object has a text for each wrong field: `{"errors": {"token": "it is missing"}}`
+fn is_list_of_texts(name: &str, value: &Value) -> bool {
+    let is_text = |value: &Value| value.is_string() && !is_void(value) && !is_success(value);
+    let are_texts = |value: &Value| match value {
+        Value::Array(values) => !values.is_empty() && values.iter().all(is_text),
+        other => is_text(other),
+    };
+    let Value::Object(object) = value else { return false };
+    matches!(name, "error" | "errors") && !object.is_empty() && object.values().all(are_texts)
 }
 
 /// Whether a member describes the response and says that there is an error:

@@ -79,6 +79,9 @@ fn error_among_other_members_or_one_level_deeper_is_recognized() {
         r#"{"meta": {"code": 403, "errorType": "invalid_auth", "errorDetail": "x"}, "response": {}}"#,
         r#"{"meta": {"status": 500, "msg": "x", "response_id": "a"}, "data": []}"#,
         r#"{"Error": {"Code": "AccessDenied", "Message": "x", "HostId": "h"}}"#,
+        r#"{"get": "prices", "parameters": [], "errors": {"token": "it is missing"}, "results": 0, "paging": {"current": 1, "total": 1}, "response": []}"#,
+        r#"{"errors": {"symbol": ["is not valid"]}, "trace": "a"}"#,
+        r#"{"status": "NOT_AUTHORIZED", "request_id": "a", "message": "not in this plan"}"#,
         r#"{"errors": [{"status": "404", "title": "x", "detail": "y"}], "jsonapi": {"version": "1.1"}}"#,
     ] {
         assert_eq!(of_json(body.as_bytes()), Some(Note::Error), "{body}");
@@ -109,6 +112,8 @@ fn record_beside_what_describes_the_response_is_not_an_error() {
         r#"{"error": {"message": "x"}, "data": {"symbol": "NYA"}}"#,
         r#"{"error": {"message": "x"}, "data": {"bid": null, "symbol": "NYA"}}"#,
         r#"{"standard_error": 0.25}"#,
+        r#"{"errors": {"read": 1, "write": 2}, "host": "a"}"#,
+        r#"{"status": "unknown", "message": "no heartbeat"}"#,
         r#"{"standard_error": 0.25, "mean": 4}"#,
         r#"{"tracking_error": {"value": 0.25, "window": "1y"}}"#,
         r#"{"job": "a", "error": null, "errors": []}"#,
