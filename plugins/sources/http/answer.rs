@@ -84,7 +84,7 @@ impl Http {
             // An error may be beside an empty object.
             Ok(Items::One { .. }) if !self.settings.records.is_root() => error_beside_records(),
             Ok(Items::Lines { .. }) if decoded.as_ref().is_ok_and(|lines| lines.len() > 1) => None,
-            Ok(Items::Elements { .. } | Items::Rows(_)) => None,
+            Ok(Items::Elements { .. } | Items::Large { .. } | Items::Rows(_)) => None,
             _ if is_accepted => Some(Note::Pending),
             Err(Unreadable::Truncated(_)) => None,
             _ => notes::of_json(&response.body),

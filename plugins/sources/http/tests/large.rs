@@ -117,3 +117,23 @@ async fn other_encodings_of_a_large_response_are_read() {
         assert_eq!(format!("[{}]", run.bodies.join(",")), text, "{content_type}");
     }
 }
+
+#[tokio::test]
+async fn errors_beside_the_records_of_a_large_response_and_its_encoding_are_as_of_a_small_one() {
+    let partial = json_response(json!({"data": rows(50), "errors": [{"message": "one source is late"}]}));
+    let latin =
+        [&b"[{\"a\": \"Caf\xE9\"}, "[..], &b"{\"a\": \"x\"}, ".repeat(50), b"{\"a\": \"y\"}]"].concat();
+    let latin = ResponseTemplate::new(200).set_body_raw(latin, "application/json");
+    for max_in_memory in [100, usize::MAX] {
+        let server = serve([partial.clone()]).await;
+        let run = run_with(&server, json!({"records": "/data"}), None, max_in_memory).await;
+        assert!(run.error.is_none() && run.bodies.len() == 50, "{max_in_memory} {:?}", run.error);
+        let accepted = serve([ResponseTemplate::new(202).set_body_json(json!(rows(50)))]).await;
+        let run = run_with(&accepted, json!({}), None, max_in_memory).await;
+        assert!(run.error.is_none() && run.bodies.len() == 50, "{max_in_memory} {:?}", run.error);
+        let options = json!({"encoding": "windows-1252"});
+        let run = run_with(&serve([latin.clone()]).await, options, None, max_in_memory).await;
+        assert!(run.error.is_none() && run.bodies.len() == 52, "{max_in_memory} {:?}", run.error);
+        assert_eq!(run.bodies[0], r#"{"a": "Café"}"#);
+    }
+}
