@@ -141,6 +141,7 @@ impl Header<'_> {
             warnings.extend(self.delimiter_of_rows(rows, dialect).map(|warning| (None, warning)));
         }
         warnings.extend(rows.signs.comment_warning());
+        warnings.extend(rows.signs.nul_warning());
         warnings.extend(rows.signs.escape_warning().map(|warning| (None, warning)));
         warnings.extend(self.readings(rows, dialect).into_iter().map(|warning| (None, warning)));
         warnings.extend(self.thousands(rows, dialect).map(|warning| (None, warning)));
@@ -307,6 +308,7 @@ impl Inference {
         }
         (0..n_columns).find(|&column| {
             self.first[column].is_some()
+                && !self.readings[column].is_number_or_null()
                 && matches!(self.others[column], Some(kind) if kind != ColumnType::String)
         })
     }

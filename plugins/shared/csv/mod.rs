@@ -41,7 +41,7 @@ pub(crate) use layout::{RowLayout, TableBuilder, reject};
 pub(crate) use options::{
     DialectOptions, ExtraCells, MissingCells, default_null_values, default_true, types_schema,
 };
-pub(crate) use report_lines::{END_OF_TEXT, check_separator, is_rule, separator_line};
+pub(crate) use report_lines::{END_OF_TEXT, check_separator, is_fixed_width_rule, is_rule, separator_line};
 pub(crate) use row_error::{OtherLine, RowError, RowLocation};
 pub(crate) use scan::{Next, QuoteError, Span, next_row};
 pub(crate) use types::{Types, name_of};

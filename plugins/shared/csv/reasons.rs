@@ -53,6 +53,12 @@ impl RowLayout {
         let grammar = &self.dialect().grammar;
         let start = row.trim_ascii_start();
         let first = char::from(*start.first()?);
+        if row.contains(&0) {
+            return Some(
+                "it has NUL bytes, as a file has them after a power failure; `tr -d '\\0'` removes them"
+                    .into(),
+            );
+        }
         let begins_with_a_sign = matches!(first, '+' | '-' | '.')
             && start.get(1).is_some_and(|next| next.is_ascii_digit() || *next == b'.');
         let is_value = first.is_alphanumeric() || !first.is_ascii() || begins_with_a_sign;

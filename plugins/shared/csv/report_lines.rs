@@ -38,6 +38,13 @@ pub(crate) fn check_separator(named: u8, dialect: &Dialect) -> Result<(), RowErr
     Err(RowError::new(0, message))
 }
 
+/// Whether a rule shows columns of a fixed width that no delimiter separates: `--- --------`.
+pub(crate) fn is_fixed_width_rule(row: &[u8]) -> bool {
+    let row = row.trim_ascii();
+    let is_drawn = row.iter().all(|byte| matches!(byte, b'-' | b' '));
+    is_drawn && row.starts_with(b"-") && row.windows(2).any(|pair| pair == b"--") && row.contains(&b' ')
+}
+
 /// Whether a line is the border of a table or a row that a program has drawn for people: `+----+----+`.
 pub(super) fn is_border(line: &[u8]) -> bool {
     let is_drawn = line.starts_with(b"\xE2\x94") || line.starts_with(b"\xE2\x95");
@@ -139,6 +146,14 @@ mod tests {
         assert!(is_rule(b"| --- |:---:|", &Grammar::default()));
         for line in ["+---+", "-1+-2", "a-+-b", "-", "|-|1|", "||"] {
             assert!(!is_rule(line.as_bytes(), &grammar), "{line}");
+        }
+    }
+
+    #[test]
+    fn rule_of_columns_of_fixed_width_has_blanks() {
+        assert!(is_fixed_width_rule(b"--- -------- -") && is_fixed_width_rule(b" -- --  "));
+        for line in ["----", "- -", "-- x --", "--\t--", "", "  "] {
+            assert!(!is_fixed_width_rule(line.as_bytes()), "{line}");
         }
     }
 

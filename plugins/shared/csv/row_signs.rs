@@ -17,6 +17,9 @@ pub(super) struct RowSigns {
     /// The first row that looks like a comment: what it begins with, and its line.
     comment: Option<(&'static str, Option<u64>)>,
     n_comments: usize,
+    /// The line of the first row with a NUL byte, and how many have one.
+    nul_line: Option<u64>,
+    n_with_nuls: usize,
     /// Cells in single quotes, and cells with such a character elsewhere.
     n_in_single_quotes: usize,
     n_with_apostrophe: usize,
@@ -47,6 +50,10 @@ impl RowSigns {
             self.n_comments += 1;
             self.comment.get_or_insert((comment, line));
         }
+        if row.contains(&0) {
+            self.nul_line = self.nul_line.or(line);
+            self.n_with_nuls += 1;
+        }
         self.has_double_quotes |= row.contains(&b'"');
         if row.contains(&b'\\') {
             self.observe_escapes(row, cells, dialect);
@@ -61,6 +68,19 @@ impl RowSigns {
                 _ => {}
             }
         }
+    }
+
+    /// A warning about rows with NUL bytes, with the line of the first one.
+    pub(super) fn nul_warning(&self) -> Option<(Option<u64>, String)> {
+        let others = match self.n_with_nuls {
+            0 => return None,
+            1 => "this row has".to_owned(),
+            n => format!("this row and {} more have", n - 1),
+        };
+        let message = format!(
+            "{others} NUL bytes, as a file has them after a power failure; they are read as characters. `tr -d '\\0'` removes them"
+        );
+        Some((self.nul_line, message))
     }
 
     fn observe_escapes(&mut self, row: &[u8], cells: &CellTexts, dialect: &Dialect) {

@@ -11,8 +11,8 @@ use super::files::display_path;
 use super::input::Input;
 use super::settings::Settings;
 use crate::shared::csv::{
-    BYTE_ORDER_MARK, Next, RowLocation, Span, check_separator, column_names, is_rule, next_row,
-    separator_line,
+    BYTE_ORDER_MARK, Next, RowLocation, Span, check_separator, column_names, is_fixed_width_rule, is_rule,
+    next_row, separator_line,
 };
 
 /// A header in UTF-16 has a delimiter or a line end within so many bytes.
@@ -29,6 +29,8 @@ pub(super) struct Opened {
     pub(super) written: Vec<u8>,
     /// Whether a rule of dashes under the header was skipped.
     pub(super) has_rule: bool,
+    /// Whether that rule shows columns of a fixed width that no delimiter separates.
+    pub(super) is_fixed_width: bool,
     /// Whether a line that names the delimiter was skipped.
     pub(super) has_separator: bool,
     /// How many NUL bytes before the text were skipped.
@@ -63,6 +65,7 @@ pub(super) fn after_header(mut input: Input, settings: &Settings) -> Result<Opti
         line: input.line(),
         written: Vec::new(),
         has_rule: false,
+        is_fixed_width: false,
         has_separator,
         n_nuls,
         input,
@@ -179,7 +182,8 @@ impl Opened {
                 Next::NeedMore => self.input.fill()?,
                 Next::Row(Span { content, len, n_lines, is_closed: true, .. }) if content > 0 => {
                     let row = &window[..content];
-                    if is_rule(row, grammar) {
+                    self.is_fixed_width = self.names.len() == 1 && is_fixed_width_rule(row);
+                    if self.is_fixed_width || is_rule(row, grammar) {
                         self.input.advance(len, n_lines);
                         self.has_rule = true;
                     }

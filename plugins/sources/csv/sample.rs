@@ -113,6 +113,14 @@ fn warn_about(opened: &Opened, settings: &Settings) {
     if opened.has_separator {
         info!(component, "{name}:1: the line that names the delimiter is not a row and was skipped");
     }
+    if opened.is_fixed_width {
+        warn!(
+            component,
+            "{name}:{}: the line of dashes shows several columns of a fixed width, and no delimiter separates them; write the \
+             file with one, as `sqlcmd -s \",\" -W` does",
+            opened.input.line() - 1
+        );
+    }
     if opened.has_rule {
         let line = opened.input.line() - 1;
         info!(component, "{name}:{line}: the line of dashes under the header is not a row and was skipped");

@@ -228,6 +228,17 @@ fn text_for_a_missing_value_in_a_column_of_numbers_names_null_values() {
 }
 
 #[test]
+fn rows_with_nul_bytes_are_named() {
+    assert_warning("a,b\nx,y\n\0\0z,w\nu,\0v\n", "{}", "3: this row and 1 more have NUL bytes");
+}
+
+#[test]
+fn text_for_a_missing_value_in_the_first_row_is_not_a_header() {
+    let all = warnings("a,b\nx,NaN\ny,1.5\nz,2\n", "{}");
+    assert!(matches!(&*all, [one] if one.contains("add it to `null_values`")), "{all:?}");
+}
+
+#[test]
 fn texts_of_mysql_name_their_options() {
     assert_warning("a,b\nx,\\N\ny,z\n", "{}", "`null_values`");
     assert_warning("a,b\nx,\"one\\\ntwo\"\n", "{}", "escape = \"\\\\\"");

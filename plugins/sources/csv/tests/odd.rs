@@ -70,6 +70,12 @@ fn nul_bytes_before_the_text_are_skipped() {
 }
 
 #[test]
+fn report_of_fixed_width_has_no_rows_of_dashes() {
+    let report = TestFiles::of("id  name\n--- ------\n  1 x     \n\n(1 row affected)\n");
+    assert_eq!(report.read(), ok(&[r#"{"id  name":"  1 x     "}"#]));
+}
+
+#[test]
 fn drawn_table_is_an_error_that_names_the_way_out() {
     let error =
         TestFiles::of("+----+---+\n| id | s |\n+----+---+\n|  1 | x |\n+----+---+\n").open_error(None);
