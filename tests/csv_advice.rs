@@ -23,6 +23,12 @@ fn first_rows_that_suggest_an_option_give_a_warning() {
             "",
             &["column `price`: the cells are text", "thousands = \",\""],
         ),
+        (
+            "sym;price;qty\nA;1.234;1,5\nB;12.500;2,5\n",
+            "delimiter = \";\"",
+            &["column `price`: the cells have the form 1.234", "thousands = \".\""],
+        ),
+        ("id,s\n1,x\n# a,b\n2,y\n", "", &["rows.csv:3: this row begins with `#`", "comment = \"#\""]),
         ("id,  name\n1,  a\n", "", &["column `  name` begins or ends with a blank", "trim = true"]),
         ("id,text\n1,'a'\n2,'it''s'\n", "", &["column `text`: the cells are text", "quote = \"'\""]),
         (

@@ -56,6 +56,27 @@ fn title_before_the_header_ends_the_run_with_a_question() {
 }
 
 #[test]
+fn types_follow_the_options_between_two_runs() {
+    let env = env("s;n\nx;1,5\n", "delimiter = \";\"");
+    run(&env).assert_code(0);
+    append(&env, "rows.csv", "y;2,5\n");
+    set_options(&env, "path = \"rows.csv\"\ndelimiter = \";\"\ndecimal = \",\"");
+    run(&env)
+        .assert_code(0)
+        .assert_says(&["`decimal` changed since the last run", "n float instead of string"]);
+    assert_eq!(out(&env), [r#"{"s":"x","n":"1,5"}"#, r#"{"s":"y","n":2.5}"#]);
+}
+
+#[test]
+fn date_with_a_time_of_day_ends_the_run_with_the_way_out() {
+    let env = env("d\n2024-01-02\n2024-01-03 10:00:00\n", "types = { d = \"date\" }");
+    run(&env).assert_code(65).assert_says(&["rows.csv:3:1:", "would lose", "types = { d = \"timestamp\" }"]);
+    set_options(&env, "path = \"rows.csv\"\ntypes = { d = \"timestamp\" }");
+    run(&env).assert_code(0);
+    assert_eq!(out(&env), [r#"{"d":"2024-01-02"}"#, r#"{"d":"2024-01-03 10:00:00.000"}"#]);
+}
+
+#[test]
 fn standard_input_is_read_as_it_comes() {
     let env = env("", "");
     set_options(&env, "path = \"-\"");
