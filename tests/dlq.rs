@@ -189,8 +189,9 @@ fn stopped_dlq_replay_keeps_undelivered_letters() {
     let (server, env) = lake(ROWS, "concurrency = 2");
     small_batches(&env);
     reject_all(&server, &env, ROWS);
-    server.respond_with(|request| match request.operation {
-        "PutObject" if request.n_before > ROWS + 10 => Response::Error("SlowDown"),
+    let n_requests = server.requests("PutObject");
+    server.respond_with(move |request| match request.operation {
+        "PutObject" if request.n_before > n_requests + 10 => Response::Error("SlowDown"),
         _ => Response::Normal,
     });
     let running = env.start(["dlq", "replay", "dead.jsonl", "--pipeline", "p.toml"]);

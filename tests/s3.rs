@@ -1,5 +1,6 @@
 //! The `s3` sink: objects from CSV rows, and the errors of an S3 server.
 
+mod conditions;
 mod options;
 
 use std::io::{BufRead as _, BufReader, Write as _};

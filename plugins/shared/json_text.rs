@@ -11,14 +11,8 @@ const EXCERPT_CHARS: usize = 40;
 
 /// Returns the bytes if they are one JSON value in UTF-8.
 pub(crate) fn checked(bytes: &[u8]) -> Result<&[u8]> {
-    // The wire format of Confluent's serializers. JSON never begins with a zero byte.
-    if let [0, a, b, c, d, ..] = *bytes {
-        let schema = u32::from_be_bytes([a, b, c, d]);
-        return Err(anyhow!(
-            "the body is not JSON: it begins with a zero byte and the number {schema} of a schema, as programs write that \
-             use a schema registry (Avro, Protobuf or JSON Schema); runner does not decode it: let the producer write \
-             plain JSON, or convert the topic first"
-        ));
+    if let Some(schema) = schema_id(bytes) {
+        return Err(anyhow!("the body is not JSON: {schema}"));
     }
     let text = std::str::from_utf8(bytes)
         .map_err(|error| invalid_json(bytes, format_args!("byte {} is not UTF-8", error.valid_up_to())))?;
@@ -27,6 +21,18 @@ pub(crate) fn checked(bytes: &[u8]) -> Result<&[u8]> {
         Err(_) if bytes.is_empty() => Err(anyhow!("the body is not JSON: it is empty")),
         Err(error) => Err(invalid_json(bytes, error)),
     }
+}
+
+/// What a body is that was written with a schema registry, in the wire format of Confluent's serializers. JSON never
+/// begins with a zero byte.
+pub(crate) fn schema_id(bytes: &[u8]) -> Option<String> {
+    let [0, a, b, c, d, ..] = *bytes else { return None };
+    let schema = u32::from_be_bytes([a, b, c, d]);
+    Some(format!(
+        "it begins with a zero byte and the number {schema} of a schema, as programs write that use a schema registry \
+         (Avro, Protobuf or JSON Schema); runner does not decode it: let the producer write plain JSON, or convert the \
+         topic first"
+    ))
 }
 
 fn invalid_json(bytes: &[u8], reason: impl std::fmt::Display) -> Error {

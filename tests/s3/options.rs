@@ -1,5 +1,7 @@
 //! Options that change the requests: headers, roles, other servers. A server of the test answers and keeps them.
 
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
@@ -43,6 +45,41 @@ impl Server {
     }
 }
 
+/// The objects of a server: a conditional write of one that exists fails.
+#[derive(Default)]
+struct Objects(Mutex<HashMap<String, Vec<u8>>>);
+
+impl Objects {
+    fn answer(&self, request: &Request) -> ResponseTemplate {
+        let mut objects = self.0.lock().expect("no test has failed");
+        let mut query = request.url.query_pairs();
+        if let Some((_, prefix)) = query.find(|(name, _)| name == "prefix") {
+            let path = format!("{}/{prefix}", request.url.path().trim_end_matches('/'));
+            let found =
+                objects.contains_key(&path).then(|| format!("<Contents><Key>{prefix}</Key></Contents>"));
+            let list = format!("<ListBucketResult>{}</ListBucketResult>", found.unwrap_or_default());
+            return ResponseTemplate::new(200).set_body_raw(list, "application/xml");
+        }
+        let existing = objects.get(request.url.path());
+        match request.method.as_str() {
+            "PUT" if existing.is_some() && request.headers.contains_key("if-none-match") => error(
+                412,
+                "PreconditionFailed",
+                "At least one of the pre-conditions you specified did not hold",
+            ),
+            "PUT" => {
+                objects.insert(request.url.path().to_owned(), request.body.clone());
+                ResponseTemplate::new(200)
+            }
+            "GET" => existing.map_or_else(
+                || error(404, "NoSuchKey", "The specified key does not exist."),
+                |body| ResponseTemplate::new(200).set_body_bytes(body.clone()),
+            ),
+            _ => ResponseTemplate::new(200),
+        }
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let server = self.server.take();
@@ -62,7 +99,8 @@ fn header<'a>(request: &'a Request, name: &str) -> &'a str {
 
 #[test]
 fn object_is_stored_with_class_encryption_acl_and_tags() {
-    let server = Server::start(|_| ResponseTemplate::new(200));
+    let objects = Objects::default();
+    let server = Server::start(move |request| objects.answer(request));
     let mut env = env();
     server.configure(&mut env);
     pipeline(
@@ -72,7 +110,7 @@ fn object_is_stored_with_class_encryption_acl_and_tags() {
     );
     run(&env).assert_code(0);
     let puts = server.requests("PUT");
-    assert_eq!(puts.len(), 3);
+    assert_eq!(puts.len(), 4, "the first object is written twice, to try the condition");
     for put in &puts {
         assert_eq!(header(put, "x-amz-storage-class"), "STANDARD_IA");
         assert_eq!(header(put, "x-amz-server-side-encryption"), "aws:kms");
@@ -86,7 +124,8 @@ fn object_is_stored_with_class_encryption_acl_and_tags() {
 
 #[test]
 fn old_server_gets_no_checksum_and_its_lack_of_conditions_is_named() {
-    let server = Server::start(|request| {
+    let objects = Objects::default();
+    let server = Server::start(move |request| {
         let is_new =
             |name: &str| name.starts_with("x-amz-checksum") || name.starts_with("x-amz-sdk-checksum");
         if let Some((name, _)) = request.headers.iter().find(|(name, _)| is_new(name.as_str())) {
@@ -99,7 +138,7 @@ fn old_server_gets_no_checksum_and_its_lack_of_conditions_is_named() {
         if request.headers.contains_key("if-none-match") {
             return error(400, "InvalidRequest", "Header If-None-Match is not supported.");
         }
-        ResponseTemplate::new(200)
+        objects.answer(request)
     });
     let mut env = env();
     server.configure(&mut env);
@@ -115,10 +154,11 @@ fn old_server_gets_no_checksum_and_its_lack_of_conditions_is_named() {
 
 #[test]
 fn role_is_assumed_and_its_credentials_sign_the_requests() {
-    let server = Server::start(|request| {
+    let objects = Objects::default();
+    let server = Server::start(move |request| {
         let form = String::from_utf8_lossy(&request.body);
         if !form.contains("Action=AssumeRole") {
-            return ResponseTemplate::new(200);
+            return objects.answer(request);
         }
         if !form.contains("ExternalId=ours") {
             let body = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
@@ -139,7 +179,7 @@ fn role_is_assumed_and_its_credentials_sign_the_requests() {
     pipeline(&env, &format!("{role}external_id = \"ours\"\n"));
     run(&env).assert_code(0);
     let puts = server.requests("PUT");
-    assert_eq!(puts.len(), 3);
+    assert_eq!(puts.len(), 4, "the first object is written twice, to try the condition");
     for put in &puts {
         assert!(
             header(put, "authorization").contains("Credential=ASIAROLE/"),
@@ -154,9 +194,17 @@ fn role_is_assumed_and_its_credentials_sign_the_requests() {
 
     pipeline(&env, role);
     env.run(["run", "lake.toml", "--from-start"]).assert_code(1).assert_says(&[
+        "the role arn:aws:iam::123456789012:role/lake (`assume_role`) cannot be assumed (STS at http",
         "not authorized to perform: sts:AssumeRole",
         "must exist and trust this identity",
         "external_id",
+    ]);
+    // A port without a server: the error names STS, and is one of the network.
+    env.set("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9");
+    env.run(["run", "lake.toml", "--from-start"]).assert_code(69).assert_says(&[
+        "cannot reach STS at http://127.0.0.1:9",
+        "for `assume_role`",
+        "AWS_ENDPOINT_URL_STS",
     ]);
     pipeline(&env, "assume_role = \"lake\"\n");
     env.run(["validate", "lake.toml"]).assert_code(78).assert_says(&["`assume_role`", "ARN of a role"]);
@@ -183,6 +231,7 @@ fn denied_kms_key_is_named_with_its_right() {
             "AccessDenied",
             "User: arn:aws:iam::1:user/u is not authorized to perform: kms:GenerateDataKey on resource: k",
         ),
+        "GET" => error(404, "NoSuchKey", "The specified key does not exist."),
         _ => ResponseTemplate::new(200),
     });
     let mut env = env();
@@ -196,6 +245,7 @@ fn denied_kms_key_is_named_with_its_right() {
 fn number_of_attempts_of_the_user_counts() {
     let server = Server::start(|request| match request.method.as_str() {
         "PUT" => error(503, "SlowDown", "Please reduce your request rate."),
+        "GET" => error(404, "NoSuchKey", "The specified key does not exist."),
         _ => ResponseTemplate::new(200),
     });
     for (attempts, n_requests) in [("1", 1), ("4", 4)] {
@@ -217,7 +267,8 @@ fn number_of_attempts_of_the_user_counts() {
 
 #[test]
 fn csv_row_under_a_name_that_ends_with_json_is_an_error() {
-    let server = Server::start(|_| ResponseTemplate::new(200));
+    let objects = Objects::default();
+    let server = Server::start(move |request| objects.answer(request));
     let mut env = env();
     server.configure(&mut env);
     let direct = env.read("lake.toml").replace("inputs = [\"json\"]", "inputs = [\"stocks\"]");
@@ -227,7 +278,7 @@ fn csv_row_under_a_name_that_ends_with_json_is_an_error() {
     assert!(server.requests("PUT").is_empty());
     env.write("lake.toml", direct.replace("}}.json", "}}.csv"));
     run(&env).assert_code(0);
-    assert_eq!(server.requests("PUT").len(), 3);
+    assert_eq!(server.requests("PUT").len(), 4, "the first is written twice");
     assert!(server.requests("PUT").iter().any(|put| put.body == b"HSI,1986-12-31,2568.3"));
 }
 
@@ -242,11 +293,11 @@ fn crawler_is_started_with_credentials_that_were_renewed_during_the_run() {
         std::fs::write(&credentials, text).expect("the credentials");
     };
     log_in("old");
-    let n_calls = AtomicUsize::new(0);
+    let (n_calls, objects) = (AtomicUsize::new(0), Objects::default());
     let server = Server::start(move |request| {
         let is_old = header(request, "x-amz-security-token") == "old";
         let answer = match header(request, "x-amz-target").trim_start_matches("AWSGlue.") {
-            "" => return ResponseTemplate::new(200),
+            "" => return objects.answer(request),
             // The credentials expire after the crawler is found, when the user logs in again.
             "GetCrawler" | "StartCrawler" if is_old && n_calls.fetch_add(1, Ordering::Relaxed) > 0 => {
                 log_in("new");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use runner_core::async_trait;
 use runner_local::web::Server;
 use runner_local::{Keys, Store};
 use s3s::access::{S3Access, S3AccessContext};
-use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
+use s3s::dto::PutObjectInput;
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, s3_error};
 use tokio::sync::oneshot;
 
 use super::TestEnv;
@@ -59,6 +61,7 @@ type Rule = dyn Fn(&Request<'_>) -> Response + Send + Sync;
 struct Rules {
     rule: RwLock<Option<Box<Rule>>>,
     counts: Mutex<BTreeMap<String, usize>>,
+    ignores_conditions: AtomicBool,
 }
 
 impl S3 {
@@ -168,6 +171,11 @@ impl S3 {
         *self.rules.rule.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(rule));
     }
 
+    /// Ignores the header If-None-Match from now on, as some old servers do.
+    pub fn ignore_conditions(&self) {
+        self.rules.ignores_conditions.store(true, Ordering::Relaxed);
+    }
+
     /// The number of requests of an operation.
     pub fn requests(&self, operation: &str) -> usize {
         let counts = self.rules.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,6 +187,13 @@ struct Access(Arc<Rules>);
 
 #[async_trait]
 impl S3Access for Access {
+    async fn put_object(&self, request: &mut S3Request<PutObjectInput>) -> S3Result<()> {
+        if self.0.ignores_conditions.load(Ordering::Relaxed) {
+            request.input.if_none_match = None;
+        }
+        Ok(())
+    }
+
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         let operation = context.s3_op().name().to_owned();
         let n_before = {

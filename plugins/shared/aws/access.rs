@@ -12,7 +12,7 @@ use aws_types::service_config::ServiceConfigKey;
 
 use super::endpoint::{Endpoint, check_no_password, is_aws};
 use super::http::{http_client, timeouts};
-use super::role::Role;
+use super::role::{Role, RoleProvider};
 
 /// The options that every AWS component has.
 #[derive(Clone, Debug, Default)]
@@ -123,8 +123,13 @@ async fn assume(role: &Role, config: SdkConfig) -> SdkConfig {
     if let Some(id) = &role.external_id {
         provider = provider.external_id(id);
     }
-    let provider = SharedCredentialsProvider::new(provider.build().await);
-    config.into_builder().credentials_provider(provider).build()
+    let endpoint = setting(&config, "STS", ("AWS_ENDPOINT_URL", "endpoint_url"));
+    let sts = match endpoint.as_deref().or(config.endpoint_url()).filter(|url| !url.is_empty()) {
+        Some(url) => format!("STS at {url}"),
+        None => format!("STS in region {}", config.region().map_or("unknown", AsRef::as_ref)),
+    };
+    let provider = RoleProvider { inner: provider.build().await, role: role.clone(), sts };
+    config.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
 }
 
 /// The value of a variable (also of `AWS_ENDPOINT_URL_S3` and the like), or of the setting of a profile.

@@ -1,5 +1,7 @@
 //! The rules for bucket names.
 
+use super::endpoint::is_aws;
+
 /// Checks a bucket name by the rules of S3 for new buckets.
 ///
 /// With `is_old`, when requests have the bucket in their path, the rules are those of older buckets and other
@@ -17,6 +19,13 @@ pub(crate) fn check_bucket_name(name: &str, is_old: bool) -> Result<(), String> 
     if name.contains('/') {
         return Err(not_a_path(name, name));
     }
+    if let Some(host) = s3_host(name) {
+        let advice = match host {
+            Some(bucket) => format!("write \"{bucket}\""),
+            None => "write the name of the bucket alone, and the region in `region`".into(),
+        };
+        return Err(format!("`{name}` is not a bucket name but a host of S3: {advice}"));
+    }
     let refuse = |why: String| {
         Err(format!(
             "`{name}` is not a bucket name: {why}; it has 3 to 63 characters, a to z, 0 to 9, `.` and `-`"
@@ -33,7 +42,8 @@ pub(crate) fn check_bucket_name(name: &str, is_old: bool) -> Result<(), String> 
         return refuse(format!("it contains `{bad}`")).map_err(|error| error + hint);
     }
     if !(3..=if is_old { 255 } else { 63 }).contains(&name.len()) {
-        return refuse(format!("it has {} characters", name.len()));
+        let n = name.len();
+        return refuse(format!("it has {n} character{}", if n == 1 { "" } else { "s" }));
     }
     if name.contains("..") || !name.starts_with(is_end) || !name.ends_with(is_end) {
         return refuse("it begins or ends with `.`, `-` or `_`, or has two `.` in a row".into());
@@ -50,11 +60,38 @@ fn is_end(char: char) -> bool {
 
 /// Where the parts of a URL or a path belong.
 fn not_a_path(name: &str, path: &str) -> String {
-    let (bucket, folder) = path.split_once('/').unwrap_or((path, ""));
+    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+    let scheme = name.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+    let mut server = None;
+    let (bucket, folder) = match s3_host(first) {
+        Some(Some(bucket)) => (bucket, rest),
+        Some(None) => rest.split_once('/').unwrap_or((rest, "")),
+        // A server of another maker has the bucket in the path.
+        None if scheme.starts_with("http") => {
+            server = Some(format!("{scheme}://{first}"));
+            rest.split_once('/').unwrap_or((rest, ""))
+        }
+        None => (first, rest),
+    };
     let folder = folder.trim_matches('/');
-    let bucket = bucket.split(".s3").next().unwrap_or(bucket);
+    let bucket =
+        if bucket.is_empty() { "the name of the bucket".to_owned() } else { format!("\"{bucket}\"") };
     let key = if folder.is_empty() { String::new() } else { format!(", and begin `key` with \"{folder}/\"") };
-    format!("`{name}` is not a bucket name but an address: write \"{bucket}\"{key}")
+    let endpoint = server.map_or_else(String::new, |url| format!(", set `endpoint = \"{url}\"`"));
+    format!("`{name}` is not a bucket name but an address: write {bucket}{endpoint}{key}")
+}
+
+/// For a host of S3 the bucket in it, if it has one: `lake.s3.eu-west-1.amazonaws.com`.
+fn s3_host(host: &str) -> Option<Option<&str>> {
+    let host = host.split(':').next().unwrap_or(host);
+    if !is_aws(host) {
+        return None;
+    }
+    if host.starts_with("s3.") || host.starts_with("s3-") {
+        return Some(None);
+    }
+    let bucket = [".s3.", ".s3-"].iter().filter_map(|service| host.find(service)).min();
+    Some(bucket.map(|end| &host[..end]))
 }
 
 /// Checks that an ARN in place of a bucket name can be written to: access points of one region can.
@@ -66,6 +103,9 @@ fn check_arn(arn: &str, is_path_style: bool) -> Result<(), String> {
     let _ = partition;
     if service == "s3" && account.is_empty() {
         let bucket = resource.split('/').next().unwrap_or(resource);
+        if bucket.is_empty() {
+            return Err(format!("`{arn}` is an ARN without a name: write the name of the bucket"));
+        }
         return Err(format!("`{arn}` is the ARN of a bucket: write its name, \"{bucket}\""));
     }
     if resource.rsplit('.').next() == Some("mrap") {
@@ -140,10 +180,22 @@ mod tests {
             ("s3://lake/raw/x/", "write \"lake\"", "begin `key` with \"raw/x/\""),
             ("lake/raw", "write \"lake\"", "begin `key` with \"raw/\""),
             ("https://lake.s3.eu-west-1.amazonaws.com/raw", "write \"lake\"", "begin `key` with \"raw/\""),
+            ("https://s3.eu-west-1.amazonaws.com/lake/raw", "write \"lake\"", "begin `key` with \"raw/\""),
+            ("S3a://lake/raw", "write \"lake\"", "begin `key` with \"raw/\""),
+            ("http://127.0.0.1:9000/lake/raw", "write \"lake\"", "`endpoint = \"http://127.0.0.1:9000\"`"),
+            ("http://minio:9000", "write the name of the bucket", "`endpoint = \"http://minio:9000\"`"),
+            ("lake.s3.amazonaws.com", "a host of S3: write \"lake\"", ""),
+            ("my.lake.s3-eu-west-1.amazonaws.com", "write \"my.lake\"", ""),
+            ("lake.s3-website.eu-west-1.amazonaws.com", "write \"lake\"", ""),
+            ("s3.eu-west-1.amazonaws.com", "the name of the bucket alone", "`region`"),
+            ("lake.s3.amazonaws.com/raw", "write \"lake\"", "begin `key` with \"raw/\""),
         ] {
-            let error = check_bucket_name(name, false).unwrap_err();
-            assert!(error.contains(bucket) && error.contains(key), "{error}");
+            for is_old in [false, true] {
+                let error = check_bucket_name(name, is_old).unwrap_err();
+                assert!(error.contains(bucket) && error.contains(key), "{error}");
+            }
         }
+        assert!(check_bucket_name("x", false).unwrap_err().contains("it has 1 character;"));
     }
 
     #[test]
@@ -151,6 +203,8 @@ mod tests {
         for (arn, reason) in [
             ("arn:aws:s3:::lake", "write its name, \"lake\""),
             ("arn:aws:s3:::lake/raw/*", "write its name, \"lake\""),
+            ("arn:aws:s3:::", "an ARN without a name"),
+            ("arn:aws:iam::123456789012:role/lake", "takes no objects"),
             ("arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap", "SigV4A"),
             ("arn:aws:s3-object-lambda:eu-west-1:123456789012:accesspoint/x", "takes no objects"),
             ("arn:aws:s3:eu-west-1:123456789012:bucket/x", "is not the ARN of an access point"),

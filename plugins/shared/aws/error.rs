@@ -5,10 +5,11 @@ use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ConnectorError, ErrorMetadata, ProvideErrorMetadata, SdkError};
 use runner_core::Failure;
 
 use super::Access;
+use super::role::RoleError;
 
 /// Why a request failed.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct AwsError {
     /// The HTTP status; 0 if there was no response.
     pub(crate) status: u16,
     message: String,
+    /// The service that could not be reached, if it is not the one of the request.
+    other_service: Option<String>,
 }
 
 /// The cause of a failed request, as far as it decides what to do next.
@@ -44,6 +47,9 @@ where
 {
     fn from(error: SdkError<E, HttpResponse>) -> Self {
         if let Some(credentials) = find::<CredentialsError>(&error) {
+            if let Some(role) = find::<RoleError>(credentials) {
+                return AwsError::of_role(role);
+            }
             return AwsError::without_response(Cause::NoCredentials, no_credentials(credentials));
         }
         match &error {
@@ -66,13 +72,33 @@ where
 }
 
 impl AwsError {
-    fn from_response(code: &str, message: &str, status: u16, region: Option<&str>) -> AwsError {
+    pub(crate) fn from_response(code: &str, message: &str, status: u16, region: Option<&str>) -> AwsError {
         let cause = cause_of(code, message, status, region);
-        AwsError { cause, code: code.to_owned(), status, message: message.to_owned() }
+        AwsError { cause, code: code.to_owned(), status, message: message.to_owned(), other_service: None }
     }
 
     fn without_response(cause: Cause, message: String) -> AwsError {
-        AwsError { cause, code: String::new(), status: 0, message }
+        AwsError { cause, code: String::new(), status: 0, message, other_service: None }
+    }
+
+    /// The credentials of a role could not be had.
+    fn of_role(role: &RoleError) -> AwsError {
+        if find::<ConnectorError>(role).is_some() {
+            let message = format!(
+                "{}; this machine must reach it for `assume_role`: allow the connection, or set AWS_ENDPOINT_URL_STS, for \
+                 example to a VPC endpoint",
+                root_cause(role)
+            );
+            let other_service = Some(role.sts.clone());
+            return AwsError { other_service, ..AwsError::without_response(Cause::Unreachable, message) };
+        }
+        let metadata = find::<ErrorMetadata>(role);
+        let code = metadata.and_then(ErrorMetadata::code).unwrap_or_default();
+        let cause = match metadata.and_then(ErrorMetadata::message) {
+            Some(message) if !code.is_empty() => format!("{code}: {message}"),
+            _ => root_cause(role),
+        };
+        AwsError::without_response(Cause::NoCredentials, role.explain(code, &cause))
     }
 
     /// The error of a server that refuses connections.
@@ -121,7 +147,8 @@ impl AwsError {
     /// The error for the engine; a [`Failure`] inside says whether the service could not be reached.
     pub(crate) fn into_error(self, access: &Access) -> anyhow::Error {
         if self.cause == Cause::Unreachable {
-            let mut message = format!("cannot reach {}: {}", access.location(), self.message);
+            let place = self.other_service.unwrap_or_else(|| access.location());
+            let mut message = format!("cannot reach {place}: {}", self.message);
             if message.contains("UnknownIssuer") {
                 message += "; this machine does not trust the authority of its certificate: set the variable SSL_CERT_FILE to \
                             a PEM file with the certificate of that authority";

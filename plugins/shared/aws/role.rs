@@ -1,5 +1,11 @@
 //! The option `assume_role`: the role with which a component calls AWS.
 
+use std::error::Error as StdError;
+use std::fmt;
+
+use aws_config::sts::AssumeRoleProvider;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
 use runner_core::{OptionError, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -34,6 +40,82 @@ impl Role {
 impl RoleArn {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Assumes the role; its errors name the role and STS.
+#[derive(Debug)]
+pub(super) struct RoleProvider {
+    pub(super) inner: AssumeRoleProvider,
+    pub(super) role: Role,
+    /// Where STS is: `STS in region …`.
+    pub(super) sts: String,
+}
+
+impl ProvideCredentials for RoleProvider {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async move {
+            let provided = self.inner.provide_credentials().await;
+            provided.map_err(|source| {
+                let (role, sts) = (self.role.clone(), self.sts.clone());
+                CredentialsError::provider_error(RoleError { role, sts, source })
+            })
+        })
+    }
+}
+
+/// A role could not be assumed.
+#[derive(Debug)]
+pub(super) struct RoleError {
+    pub(super) role: Role,
+    pub(super) sts: String,
+    source: CredentialsError,
+}
+
+impl fmt::Display for RoleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the role {} could not be assumed", self.role.arn.as_str())
+    }
+}
+
+impl StdError for RoleError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.source)
+    }
+}
+
+impl RoleError {
+    /// What is wrong, and what to do, if STS has responded. `code` is that of its error, and `cause` says the rest.
+    pub(super) fn explain(&self, code: &str, cause: &str) -> String {
+        let (arn, sts) = (self.role.arn.as_str(), &self.sts);
+        let advice = match code {
+            _ if cause.contains("no credentials found") => {
+                return format!(
+                    "the role {arn} (`assume_role`) cannot be assumed, because there are no AWS credentials to assume it \
+                     with: run `aws configure`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                );
+            }
+            "" => {
+                "that is not a response of STS. AWS_ENDPOINT_URL also counts for STS: set AWS_ENDPOINT_URL_STS to a server \
+                 with STS, or leave out `assume_role`"
+            }
+            "AccessDenied" if self.role.external_id.is_none() => {
+                "the role must exist and trust this identity, which needs sts:AssumeRole on it; if the role demands an \
+                 external ID, set `external_id`"
+            }
+            "AccessDenied" => {
+                "the role must exist and trust this identity with this `external_id`, and the identity needs \
+                 sts:AssumeRole on it"
+            }
+            "RegionDisabledException" => "activate STS in this region, or set `region` to another one",
+            _ => {
+                "these are the credentials that `assume_role` starts from: check them with `aws sts get-caller-identity`"
+            }
+        };
+        format!("the role {arn} (`assume_role`) cannot be assumed ({sts}): {cause}; {advice}")
     }
 }
 

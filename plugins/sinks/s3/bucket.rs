@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use runner_core::{Failure, Name, Record};
@@ -14,6 +15,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::condition::Condition;
 use super::incarnation::{States, metadata};
 use super::options::tagging;
 use super::{Overwrite, S3Config, dead_letters};
@@ -33,6 +35,8 @@ pub(super) struct Bucket {
     reloaded: Mutex<Option<Instant>>,
     /// Whether a later dead letter about the same record replaces the earlier one.
     replaces_dead_letters: bool,
+    /// Whether conditional writes are known to work.
+    pub(super) condition: Condition,
     /// Set by the first stored object. From then on a denial is retried: the configuration was right before.
     has_stored: AtomicBool,
     /// The source that numbered the records of this run.
@@ -71,6 +75,7 @@ impl Bucket {
             client: RwLock::new(client(&access, &config)),
             options: AccessOptions::default(),
             tagging: tagging(&config.tags),
+            condition: Condition::new(!access.is_other_server() || !is_conditional(&config)),
             config,
             access,
             reloaded: Mutex::default(),
@@ -124,15 +129,35 @@ impl Bucket {
 
     /// Stores the object of a record. After `Ok` it is in the bucket with these bytes.
     pub(super) async fn put(&self, key: &str, body: &Bytes, record: &Record) -> Result<(), Failure> {
-        let is_conditional = self.config.overwrite.unwrap_or_default() == Overwrite::Same;
-        match Box::pin(self.put_object(key, body, record, is_conditional)).await {
-            Err(error) if error.status == 412 && is_conditional => Box::pin(self.compare(key, body, record)).await,
-            Err(error) if is_conditional && !self.has_stored() && refuses_condition(&error) => {
-                Err(Failure::fatal(anyhow!(error).context(format!(
-                    "{} does not support conditional writes (If-None-Match); set `overwrite = \"always\"` to write \
-                     without them",
-                    self.access.location()
-                ))))
+        if !self.condition.is_proven()
+            && let Some(_trial) = self.condition.trial().await
+        {
+            return Box::pin(self.put_and_prove(key, body, record)).await;
+        }
+        if is_conditional(&self.config) {
+            return self.put_if_none_exists(key, body, record).await;
+        }
+        let stored = Box::pin(self.put_object(key, body, record, false)).await;
+        self.put_result("writing", key, stored).await
+    }
+
+    /// Writes an object unless it exists; an existing one must have the same bytes.
+    pub(super) async fn put_if_none_exists(
+        &self,
+        key: &str,
+        body: &Bytes,
+        record: &Record,
+    ) -> Result<(), Failure> {
+        match Box::pin(self.put_object(key, body, record, true)).await {
+            Err(error) if error.status == 412 => {
+                let object = match Box::pin(self.existing(key)).await {
+                    Ok(object) => object,
+                    Err(error) => {
+                        let action = if error.is_denied() { NEEDS_GET } else { "reading" };
+                        return Err(self.put_error(action, key, error).await);
+                    }
+                };
+                Box::pin(self.compare(object, key, body, record)).await
             }
             stored => self.put_result("writing", key, stored).await,
         }
@@ -160,7 +185,7 @@ impl Bucket {
         Ok((template.render(record)?, body))
     }
 
-    async fn put_object(
+    pub(super) async fn put_object(
         &self,
         key: &str,
         body: &Bytes,
@@ -193,20 +218,20 @@ impl Bucket {
         self.has_stored.load(Ordering::Relaxed)
     }
 
+    pub(super) async fn existing(&self, key: &str) -> Result<GetObjectOutput, AwsError> {
+        let get = self.client().get_object().bucket(&self.config.bucket).key(key);
+        Ok(get.set_expected_bucket_owner(self.config.expected_bucket_owner.clone()).send().await?)
+    }
+
     /// Compares an existing object with the body of the record. Its `ETag` is not enough: with KMS
     /// and on some servers it is not a digest of the content.
-    async fn compare(&self, key: &str, body: &Bytes, record: &Record) -> Result<(), Failure> {
-        let get = self.client().get_object().bucket(&self.config.bucket).key(key);
-        let get = get.set_expected_bucket_owner(self.config.expected_bucket_owner.clone());
-        let object = match get.send().await.map_err(AwsError::from) {
-            Ok(object) => object,
-            Err(error) if error.is_denied() => {
-                let action = "the object exists, and comparing it needs s3:GetObject (or set `overwrite = \
-                              \"always\"`): reading";
-                return Err(self.put_error(action, key, error).await);
-            }
-            Err(error) => return Err(self.put_error("reading", key, error).await),
-        };
+    pub(super) async fn compare(
+        &self,
+        object: GetObjectOutput,
+        key: &str,
+        body: &Bytes,
+        record: &Record,
+    ) -> Result<(), Failure> {
         // A chunked response does not contain its length.
         let numbered_twice = self.states.numbered_twice(record, object.metadata());
         let has_other_length = object.content_length().is_some_and(|n| usize::try_from(n) != Ok(body.len()));
@@ -242,11 +267,12 @@ impl Bucket {
     }
 }
 
-/// Whether a server does not know conditional writes: an old one of another maker.
-fn refuses_condition(error: &AwsError) -> bool {
-    let message = error.message().to_ascii_lowercase();
-    let is_named = message.contains("if-none-match") || message.contains("a header you provided implies");
-    error.status == 501 || (error.status == 400 && is_named)
+/// What reading an existing object is for, if it is denied.
+const NEEDS_GET: &str =
+    "the object exists, and comparing it needs s3:GetObject (or set `overwrite = \"always\"`): reading";
+
+pub(super) fn is_conditional(config: &S3Config) -> bool {
+    config.overwrite.unwrap_or_default() == Overwrite::Same
 }
 
 fn is_path_style(access: &Access, config: &S3Config) -> bool {

@@ -62,6 +62,66 @@ async fn put(bucket: &Bucket, body: &'static str) -> Result<(), Failure> {
     bucket.put(&key, &body, &record).await
 }
 
+/// A server that has not shown yet that it keeps conditions.
+fn unproven(responses: impl Into<Vec<String>>) -> Bucket {
+    let server = server(responses);
+    let (access, config) = (server.access.clone(), Arc::clone(&server.config));
+    Bucket::new(access, config, false)
+}
+
+/// The list of the objects whose names begin with the key `0`.
+fn listed(keys: &[&str]) -> String {
+    let keys: String = keys.iter().map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
+    response("200 OK", &format!("<?xml version=\"1.0\"?><ListBucketResult>{keys}</ListBucketResult>"))
+}
+
+#[tokio::test]
+async fn first_object_is_compared_and_written_twice() {
+    let written = || response("200 OK", "");
+    let refused = || error("412 Precondition Failed", "PreconditionFailed");
+    let keeps = unproven([listed(&[]), written(), refused(), written()]);
+    put(&keeps, "{}").await.unwrap();
+    put(&keeps, "{}").await.unwrap();
+
+    let ignores = put(&unproven([listed(&["01"]), written(), written()]), "{}").await.unwrap_err();
+    assert_eq!(ignores.class(), Class::Fatal);
+    assert!(format!("{:#}", ignores.error()).contains("overwrite = \"always\""), "{ignores:?}");
+
+    let other = put(&unproven([listed(&["0"]), response("200 OK", "other")]), "{}").await.unwrap_err();
+    assert_eq!(other.class(), Class::Rejected, "nothing is written");
+    let same = unproven([listed(&["0"]), response("200 OK", "{}"), refused(), written()]);
+    put(&same, "{}").await.unwrap();
+    put(&same, "{}").await.unwrap();
+}
+
+#[tokio::test]
+async fn object_itself_says_whether_it_exists_where_the_list_is_denied() {
+    let denied = || error("403 Forbidden", "AccessDenied");
+    let other = put(&unproven([denied(), response("200 OK", "other")]), "{}").await.unwrap_err();
+    assert_eq!(other.class(), Class::Rejected);
+    let (missing, refused) =
+        (error("404 Not Found", "NoSuchKey"), error("412 Precondition Failed", "PreconditionFailed"));
+    put(&unproven([denied(), missing, response("200 OK", ""), refused]), "{}").await.unwrap();
+}
+
+#[tokio::test]
+async fn server_without_conditions_is_named_at_the_first_object() {
+    let refuses = put(&unproven([listed(&[]), error("501 Not Implemented", "NotImplemented")]), "{}").await;
+    let refuses = refuses.unwrap_err();
+    assert_eq!(refuses.class(), Class::Fatal);
+    assert!(format!("{:#}", refuses.error()).contains("does not support conditional writes"), "{refuses:?}");
+}
+
+#[tokio::test]
+async fn condition_that_could_not_be_tried_is_tried_again() {
+    let written = || response("200 OK", "");
+    let busy = error("503 Slow Down", "SlowDown");
+    let again = [listed(&["0"]), response("200 OK", "{}"), written()];
+    let bucket = unproven([vec![listed(&[]), written(), busy], again.into()].concat());
+    assert_eq!(put(&bucket, "{}").await.unwrap_err().class(), Class::Transient);
+    assert_eq!(put(&bucket, "{}").await.unwrap_err().class(), Class::Fatal);
+}
+
 #[tokio::test]
 async fn existing_object_in_a_chunked_response_is_compared_by_its_bytes() {
     let existing = || [error("412 Precondition Failed", "PreconditionFailed"), chunked("{}")];

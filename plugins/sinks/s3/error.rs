@@ -3,8 +3,8 @@
 use anyhow::{Error, anyhow};
 use runner_core::Failure;
 
-use super::Overwrite;
-use super::bucket::Bucket;
+use super::bucket::{Bucket, is_conditional};
+use super::{Overwrite, S3Config};
 use crate::shared::aws::{AwsError, Cause};
 
 impl Bucket {
@@ -33,7 +33,15 @@ impl Bucket {
             || error.is("NoSuchKey")
             || (self.has_stored() && (is_denied || is_from_proxy || error.status == 307));
         let is_about_the_object = error.is("KeyTooLongError") || error.is("EntityTooLarge");
-        let error = if is_from_proxy {
+        let unsupported = if self.has_stored() { None } else { unsupported(&error, &self.config) };
+        let error = if let Some(options) = unsupported {
+            let location = self.access.location();
+            return Failure::fatal(self.about(
+                action,
+                key,
+                anyhow!(error).context(format!("{location} does not support {options}")),
+            ));
+        } else if is_from_proxy {
             let (status, location) = (error.status, self.access.location());
             anyhow!(error).context(format!(
                 "HTTP status {status} without an S3 error code: most likely from a proxy or a load balancer before \
@@ -128,5 +136,66 @@ impl Bucket {
             }
             _ => None,
         }
+    }
+}
+
+/// What a server of another maker does not support of a write, with the way out; `None` for other errors.
+fn unsupported(error: &AwsError, config: &S3Config) -> Option<String> {
+    let message = error.message().to_ascii_lowercase();
+    let options = [
+        (
+            "if-none-match",
+            is_conditional(config),
+            "conditional writes (If-None-Match): set `overwrite = \"always\"`",
+        ),
+        ("tagging", !config.tags.is_empty(), "`tags`: leave them out"),
+        ("acl", config.acl.is_some(), "`acl`: leave it out"),
+        ("storage", config.storage_class.is_some(), "`storage_class`: leave it out"),
+        ("encryption", config.server_side_encryption.is_some(), "`server_side_encryption`: leave it out"),
+    ];
+    let is_named = |name: &str| message.contains(name);
+    let is_refused = error.status == 501
+        || (error.status == 400
+            && (message.contains("a header you provided implies") || is_named("if-none-match")));
+    if !is_refused {
+        return None;
+    }
+    let used = || options.iter().filter(|(_, is_used, _)| *is_used);
+    if let Some((_, _, advice)) = used().find(|(name, ..)| is_named(name)) {
+        return Some((*advice).to_owned());
+    }
+    let all: Vec<&str> = used().map(|(.., advice)| *advice).collect();
+    match &*all {
+        [] => None,
+        [one] => Some((*one).to_owned()),
+        several => Some(format!("one of these, and does not say which: {}", several.join("; "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(status: u16, message: &str, options: serde_json::Value) -> Option<String> {
+        let mut all = serde_json::json!({ "bucket": "lake", "key": "{{ entry }}" });
+        all.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+        let config = serde_json::from_value(all).unwrap();
+        unsupported(&AwsError::from_response("NotImplemented", message, status, None), &config)
+    }
+
+    #[test]
+    fn option_that_a_server_does_not_support_is_named() {
+        let generic = "A header you provided implies functionality that is not implemented";
+        let tags = || serde_json::json!({ "tags": { "team": "data" } });
+        assert!(said(501, generic, serde_json::json!({})).unwrap().contains("`overwrite = \"always\"`"));
+        let both = said(501, generic, tags()).unwrap();
+        assert!(both.contains("`overwrite = \"always\"`; `tags`"), "{both}");
+        let named = said(501, "Header 'x-amz-tagging' is not implemented", tags()).unwrap();
+        assert!(named.starts_with("`tags`"), "{named}");
+        let alone = serde_json::json!({ "overwrite": "always", "acl": "private" });
+        assert!(said(501, generic, alone).unwrap().starts_with("`acl`"));
+        assert_eq!(said(501, generic, serde_json::json!({ "overwrite": "always" })), None);
+        assert_eq!(said(400, "Unsupported header 'x-amz-sdk-checksum-algorithm'", tags()), None);
+        assert_eq!(said(503, generic, tags()), None);
     }
 }

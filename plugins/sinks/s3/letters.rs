@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use runner_core::{Failure, LetterId, LetterReader, LetterStore, StoredLetter, async_trait};
 use tokio::sync::OnceCell;
+use tracing::info;
 
 use super::S3Config;
 use super::bucket::Bucket;
@@ -48,6 +49,10 @@ impl LetterStore for FolderLetters {
     }
 
     async fn begin(&self, _: Vec<LetterId>) -> Result<(), Failure> {
+        info!(
+            "{} cannot be locked: do not start another replay of it before this one ends, or both deliver all letters",
+            self.location()
+        );
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! `s3`: writes every record as an object of its own.
 
 mod bucket;
+mod condition;
 mod dead_letters;
 mod error;
 mod incarnation;
@@ -74,14 +75,16 @@ struct S3Config {
     /// The maximum number of objects in flight.
     #[serde(default = "default_concurrency")]
     concurrency: NonZeroUsize,
-    /// The media type (`Content-Type`) of the objects.
+    /// The media type (`Content-Type`) of the objects. For CSV lines set `text/csv`.
     #[serde(default = "default_content_type")]
     content_type: String,
     /// The number of the AWS account that must own the bucket. If another account owns it, writes fail.
     #[serde(default)]
     expected_bucket_owner: Option<String>,
     /// What to do if the object exists. `same` (default) never replaces it: the record counts as stored
-    /// if the bytes are the same, and is rejected otherwise. `always` replaces it. For dead letters the
+    /// if the bytes are the same, and is rejected otherwise. On a server other than AWS's own, the first
+    /// object of a run is compared and written twice, and the run ends if the server does not refuse the
+    /// second write. `always` replaces it. For dead letters the
     /// default also replaces an earlier letter about the same record.
     #[serde(default)]
     overwrite: Option<Overwrite>,
@@ -159,11 +162,24 @@ impl SinkConfig for S3Config {
                            `{{ offset }}`";
             errors.push(OptionError::new("key", message));
         }
+        if let Some(other) = options::other_content_type(self.key.ending(), &self.content_type) {
+            let message = format!(
+                "the objects are stored as `{}`, and `key` ends with `{}`: set `content_type = \"{other}\"`",
+                self.content_type,
+                self.key.ending()
+            );
+            context.warnings.add(OptionError::new("key", message));
+        }
         let role = OptionErrors::with(errors, Role::of(self.assume_role.clone(), self.external_id.clone()))?;
         let (region, endpoint) = (self.region.clone(), self.endpoint.clone());
         Ok(record_sink(S3 {
             replaces_dead_letters: context.is_dead_letter && self.overwrite.is_none(),
-            promise: Promise::new(&context.component, self.key.ending(), self.key.promises_json()),
+            promise: Promise::new(
+                &context.component,
+                self.key.ending(),
+                self.key.promises_json(),
+                &self.content_type,
+            ),
             config: Arc::new(self),
             access: AccessOptions { region, endpoint, role },
             table: None,

@@ -73,7 +73,10 @@ pub(super) fn hints() -> Value {
                            docs/aws.md says what that costs, and names programs that write many records into one object";
     const KEY: &str =
         "`key` is the whole name of the object: `key = \"folder/day={{ .Date }}/{{ entry }}.json\"`";
+    const AUTH: &str = "a role is `assume_role = \"arn:aws:iam::123456789012:role/NAME\"`; keys come from the environment \
+                        or from a profile, as in every AWS tool";
     json!({
+        "auth": AUTH, "role_arn": AUTH, "access_key_id": AUTH, "secret_access_key": AUTH,
         "batch": BATCHES, "compression": BATCHES, "encoding": BATCHES, "framing": BATCHES,
         "key_prefix": KEY, "prefix": KEY, "filename_time_format": KEY, "filename_append_uuid": KEY,
         "filename_extension": KEY,
@@ -95,6 +98,15 @@ impl StorageClass {
     pub(super) fn is_archive(self) -> bool {
         matches!(self, StorageClass::Glacier | StorageClass::DeepArchive)
     }
+}
+
+/// The media type of objects whose names end like this, if `content_type` is not one of that format.
+pub(super) fn other_content_type(ending: &str, content_type: &str) -> Option<&'static str> {
+    const TYPES: [(&str, &str); 3] =
+        [(".csv", "text/csv"), (".tsv", "text/tab-separated-values"), (".xml", "application/xml")];
+    let ending = ending.to_ascii_lowercase();
+    let (_, right) = TYPES.into_iter().find(|(name, _)| ending.ends_with(name))?;
+    content_type.to_ascii_lowercase().contains("json").then_some(right)
 }
 
 /// A KMS key belongs to an encryption with KMS.
@@ -119,7 +131,7 @@ pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Error> {
         let (n_name, n_value) = (name.chars().count(), value.chars().count());
         if !(1..=128).contains(&n_name) || n_value > 256 {
             return refuse(format!(
-                "the name of a tag has 1 to 128 characters and its value at most 256; `{name}` has {n_name} and {n_value}"
+                "the name of a tag has 1 to 128 characters and its value at most 256; those of `{name}` have {n_name} and {n_value}"
             ));
         }
         if name.starts_with("aws:") {

@@ -6,6 +6,8 @@ use runner_core::{Body, Record};
 use serde::de::IgnoredAny;
 use tracing::warn;
 
+use crate::shared::json_text::schema_id;
+
 /// How many records are looked at.
 const LOOKS: u32 = 100;
 
@@ -35,6 +37,8 @@ pub(super) struct Promise {
     component: String,
     /// Where the template ends with a name that promises a format, that format.
     format: Option<Format>,
+    /// The media type of the objects, if the name promises no format and the type says JSON.
+    json_type: Option<String>,
     n_looks: AtomicU32,
 }
 
@@ -47,22 +51,32 @@ enum Format {
 
 impl Promise {
     /// `ending` is the end of the template, `is_json` whether it promises JSON.
-    pub(super) fn new(component: &str, ending: &str, is_json: bool) -> Promise {
+    pub(super) fn new(component: &str, ending: &str, is_json: bool, content_type: &str) -> Promise {
         let ending = ending.to_ascii_lowercase();
         let other = || FORMATS.iter().position(|(name, ..)| ending.ends_with(name));
         let format = if is_json { Some(Format::Json) } else { other().map(Format::Other) };
-        Promise { component: component.to_owned(), format, n_looks: AtomicU32::new(0) }
+        let json_type = (format.is_none() && content_type.contains("json")).then(|| content_type.to_owned());
+        Promise { component: component.to_owned(), format, json_type, n_looks: AtomicU32::new(0) }
     }
 
     /// Warns of the first object that is not what its name promises, among the first objects of a run.
     pub(super) fn check(&self, record: &Record, body: &[u8]) {
-        let Some(format) = self.format else { return };
-        if self.n_looks.load(Ordering::Relaxed) >= LOOKS {
+        let promises = self.format.is_some() || self.json_type.is_some();
+        if !promises || self.n_looks.load(Ordering::Relaxed) >= LOOKS {
             return;
         }
         self.n_looks.fetch_add(1, Ordering::Relaxed);
         let is_written_as_json = matches!(record.body, Body::Value(_));
-        if let Some(problem) = problem(format, body, is_written_as_json)
+        let problem = match (self.format, &self.json_type) {
+            (Some(format), _) => problem(format, body, is_written_as_json),
+            (None, Some(content_type)) if matches!(record.body, Body::Row(_)) => Some(format!(
+                "a record is a row of a CSV file: it is stored as a CSV line without a header, as `{content_type}`. For JSON \
+                 put the transform `to_json` before this sink; for CSV lines end `key` with `.csv` and set `content_type = \
+                 \"text/csv\"`"
+            )),
+            _ => None,
+        };
+        if let Some(problem) = problem
             && self.n_looks.swap(LOOKS, Ordering::Relaxed) < LOOKS
         {
             warn!(component = self.component, "{problem}");
@@ -73,6 +87,9 @@ impl Promise {
 fn problem(format: Format, body: &[u8], is_json: bool) -> Option<String> {
     match format {
         Format::Json if is_json || is_json_text(body) => None,
+        Format::Json if schema_id(body).is_some() => schema_id(body).map(|schema| {
+            format!("`key` ends as the name of JSON, and a record is not JSON: {schema}. It is stored as it came in")
+        }),
         Format::Json => {
             let packed = FORMATS.iter().find(|(_, _, magic)| body.starts_with(magic));
             let (what, advice) = match packed {
@@ -114,7 +131,7 @@ mod tests {
     use super::*;
 
     fn problem_of(ending: &str, is_json: bool, body: &[u8]) -> Option<String> {
-        problem(Promise::new("lake", ending, is_json).format?, body, false)
+        problem(Promise::new("lake", ending, is_json, "application/json").format?, body, false)
     }
 
     #[test]
@@ -122,6 +139,7 @@ mod tests {
         for (ending, is_json, body, part) in [
             (".json", true, &b"NYA,1.5"[..], "`to_json`"),
             (".json", true, b"", "is not JSON"),
+            (".json", true, b"\0\0\0\x01\x07NYA", "the number 263 of a schema"),
             (".jsonl", true, b"{\"a\":1}\n{", "is not JSON"),
             (".json", true, b"\x1f\x8b\x08\x00", "End `key` with `.gz` after `.json`"),
             (".json.gz", false, b"{\"a\":1}", "`.gz`, and a record is not gzip data"),

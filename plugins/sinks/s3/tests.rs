@@ -3,6 +3,7 @@
 use runner_core::testing::{context, record};
 use runner_core::{Body, EntryNumber, Name, Upstream};
 
+use super::condition::Condition;
 use super::*;
 use crate::shared::aws::Access;
 
@@ -12,7 +13,9 @@ pub(super) fn config(key: &str) -> S3Config {
 
 pub(super) fn bucket(url: String, key: &str) -> Bucket {
     let access = Access::to_test_server("S3", url);
-    Bucket::new(access, Arc::new(config(key)), false)
+    let mut bucket = Bucket::new(access, Arc::new(config(key)), false);
+    bucket.condition = Condition::new(true);
+    bucket
 }
 
 /// A sink that writes to `bucket`.
@@ -21,7 +24,7 @@ pub(super) fn opened(config: S3Config, bucket: Bucket) -> S3 {
         config: Arc::new(config),
         access: AccessOptions::default(),
         replaces_dead_letters: false,
-        promise: Promise::new("lake", "", false),
+        promise: Promise::new("lake", "", false, ""),
         table: None,
         component: "lake".into(),
         bucket: Some(bucket),
@@ -55,6 +58,26 @@ fn bucket_given_as_url_is_rejected() {
     config.bucket = "s3://lake/".into();
     let error = config.build(&context()).err().unwrap();
     assert_eq!(error.downcast_ref::<OptionError>().unwrap().option, "bucket");
+}
+
+#[test]
+fn content_type_that_the_key_contradicts_is_a_warning() {
+    let warnings = |key: &str, content_type: &str| {
+        let context = context();
+        let config = S3Config { content_type: content_type.into(), ..config(key) };
+        config.build(&context).unwrap();
+        context.warnings.take().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let csv = warnings("a/{{ entry }}.CSV", "application/json");
+    assert!(csv.len() == 1 && csv[0].contains("content_type = \"text/csv\""), "{csv:?}");
+    for (key, content_type) in [
+        ("a/{{ entry }}.csv", "text/csv"),
+        ("a/{{ entry }}.json", "application/json"),
+        ("a/{{ entry }}.json.gz", "application/json"),
+        ("a/{{ entry }}", "application/json"),
+    ] {
+        assert!(warnings(key, content_type).is_empty(), "{key}");
+    }
 }
 
 #[test]

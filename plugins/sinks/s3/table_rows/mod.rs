@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Result, bail};
 use tracing::warn;
 
-use self::scan::{Kinds, scan};
+use self::scan::{Kinds, Verdict, scan};
 
 /// How many columns are watched for a change of their type.
 const MAX_COLUMNS: usize = 4096;
@@ -55,7 +55,7 @@ impl TableRows {
         self.watch(fields)
     }
 
-    /// Warns once of every column whose values change their kind: the type of the column is that of the
+    /// Warns of every column whose values change their kind: the type of the column is that of the
     /// objects that the crawler happens to sample, and Athena fails on the others. An object or array in a column of
     /// numbers or booleans is an error, which rejects the record.
     fn watch(&self, fields: Vec<(String, Kinds)>) -> Result<()> {
@@ -80,11 +80,19 @@ impl TableRows {
                 continue;
             };
             let all = known.with(kinds);
-            if all != *known && known.is_one() {
+            if all.verdict() > known.verdict() {
+                let effect = match all.verdict() {
+                    Verdict::NumbersInTexts => {
+                        "Athena reads the texts as numbers if the crawler makes it a column of numbers, but the crawler may \
+                         make it one of texts, in which `sum` and `avg` fail"
+                    }
+                    _ => {
+                        "the crawler gives it one type, and Athena fails with HIVE_BAD_DATA on values of another"
+                    }
+                };
                 warn!(
                     component = self.component,
-                    "the column `{name}` has {all}: the crawler gives it one type, and Athena fails with \
-                     HIVE_BAD_DATA on values of another. {}",
+                    "the column `{name}` has {all}: {effect}. {}",
                     all.advice()
                 );
             }
@@ -159,6 +167,8 @@ mod tests {
             ("{\n  \"a\": 1\n}", "`to_json` writes it on one"),
             ("{\"a\":1}\n{\"a\":2}\n", "several JSON values"),
             ("{\"a\":\r1}", "several lines"),
+            ("\u{feff}{\"a\":1}", "`to_json` before this sink"),
+            ("\0\0\0\u{1}\u{7}{\"a\":1}", "the number 263 of a schema"),
         ] {
             let error = rejection(body);
             assert!(error.contains(part) && error.contains("s3://lake/stocks/"), "{body:?}: {error}");
@@ -193,6 +203,29 @@ mod tests {
     fn field_with_the_name_of_a_partition_is_rejected() {
         assert!(rejection(r#"{"Year":2024}"#).contains("`year` has the name of a folder"));
         rows().check(br#"{"o":{"year":2024}}"#).unwrap();
+    }
+
+    #[test]
+    fn text_that_is_a_number_is_told_from_other_texts() {
+        let rows = rows();
+        let verdict = |body: &str| {
+            rows.check(body.as_bytes()).unwrap();
+            rows.columns.lock().unwrap()["close"].verdict()
+        };
+        assert_eq!(verdict(r#"{"Close":102.5}"#), Verdict::OneType);
+        assert_eq!(verdict(r#"{"Close":"-1.5e3"}"#), Verdict::NumbersInTexts);
+        assert!(rows.kinds("close").ends_with("and texts that are numbers with a fraction"));
+        assert_eq!(verdict(r#"{"Close":"n/a"}"#), Verdict::Unreadable);
+        assert_eq!(rows.kinds("close"), "numbers with a fraction and texts");
+        let verdict = |bodies: [&str; 2]| {
+            let rows = self::rows();
+            bodies.iter().for_each(|body| rows.check(body.as_bytes()).unwrap());
+            rows.columns.lock().unwrap()["a"].verdict()
+        };
+        assert_eq!(verdict([r#"{"a":"12"}"#, r#"{"a":"x"}"#]), Verdict::OneType, "both are texts");
+        assert_eq!(verdict([r#"{"a":1}"#, r#"{"a":" 12 "}"#]), Verdict::NumbersInTexts);
+        assert_eq!(verdict([r#"{"a":1}"#, r#"{"a":"1.5"}"#]), Verdict::Unreadable, "a fraction");
+        assert_eq!(verdict([r#"{"a":true}"#, r#"{"a":"1"}"#]), Verdict::Unreadable);
     }
 
     #[test]

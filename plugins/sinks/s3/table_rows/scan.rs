@@ -6,6 +6,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::shared::json_text::schema_id;
+
 /// Kinds of values, as a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kinds(u8);
@@ -17,21 +19,50 @@ impl Kinds {
     const TEXT: Kinds = Kinds(8);
     const OBJECT: Kinds = Kinds(16);
     const ARRAY: Kinds = Kinds(32);
-    const NAMES: [(Kinds, &str); 6] = [
+    /// Texts that Athena reads as numbers where the column is one of numbers.
+    const WHOLE_TEXT: Kinds = Kinds(64);
+    const FRACTION_TEXT: Kinds = Kinds(128);
+    const NAMES: [(Kinds, &str); 8] = [
         (Kinds::WHOLE, "whole numbers"),
         (Kinds::FRACTION, "numbers with a fraction"),
         (Kinds::BOOLEAN, "booleans"),
         (Kinds::TEXT, "texts"),
         (Kinds::OBJECT, "objects"),
         (Kinds::ARRAY, "arrays"),
+        (Kinds::WHOLE_TEXT, "texts that are whole numbers"),
+        (Kinds::FRACTION_TEXT, "texts that are numbers with a fraction"),
     ];
+    const TEXTS: u8 = Kinds::TEXT.0 | Kinds::WHOLE_TEXT.0 | Kinds::FRACTION_TEXT.0;
+
+    fn of_text(text: &str) -> Kinds {
+        let text = text.trim();
+        if !text.starts_with(['+', '-', '.', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) {
+            Kinds::TEXT
+        } else if text.parse::<i64>().is_ok() {
+            Kinds::WHOLE_TEXT
+        } else if text.parse::<f64>().is_ok() {
+            Kinds::FRACTION_TEXT
+        } else {
+            Kinds::TEXT
+        }
+    }
 
     pub(super) fn with(self, other: Kinds) -> Kinds {
         Kinds(self.0 | other.0)
     }
 
-    pub(super) fn is_one(self) -> bool {
-        self.0.is_power_of_two()
+    /// What becomes of a column of these kinds.
+    pub(super) fn verdict(self) -> Verdict {
+        let is_all_in = |kinds: u8| self.0 & !kinds == 0;
+        let whole = Kinds::WHOLE.0 | Kinds::WHOLE_TEXT.0;
+        let fraction = Kinds::FRACTION.0 | Kinds::FRACTION_TEXT.0;
+        if self.0.is_power_of_two() || is_all_in(Kinds::TEXTS) {
+            Verdict::OneType
+        } else if is_all_in(whole) || is_all_in(fraction) {
+            Verdict::NumbersInTexts
+        } else {
+            Verdict::Unreadable
+        }
     }
 
     pub(super) fn are_nested(self) -> bool {
@@ -44,10 +75,10 @@ impl Kinds {
 
     /// How a column of these kinds gets one type.
     pub(super) fn advice(self) -> &'static str {
-        let numbers = Kinds::WHOLE.with(Kinds::FRACTION).0;
+        let numbers = !(Kinds::BOOLEAN.0 | Kinds::TEXT.0 | Kinds::OBJECT.0 | Kinds::ARRAY.0);
         let nested = Kinds::OBJECT.with(Kinds::ARRAY).0;
         if self.0 & !numbers == 0 {
-            "Make all of them numbers with a fraction, with the transform `select` (`type = \"float\"`) or with `types` of \
+            "Make all of them numbers of one type, with the transform `select` (`type = \"float\"`) or with `types` of \
              the `csv` source"
         } else if self.0 & nested == 0 {
             "Make texts of all of them, with the transform `select` (`type = \"string\"`) or with `types` of the `csv` \
@@ -59,9 +90,22 @@ impl Kinds {
     }
 }
 
+/// What becomes of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Verdict {
+    /// The crawler has no choice of types.
+    OneType,
+    /// Athena reads texts that are numbers as numbers; but the crawler may make the column one of texts.
+    NumbersInTexts,
+    /// Queries fail if the crawler samples objects of another kind.
+    Unreadable,
+}
+
 impl fmt::Display for Kinds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = Kinds::NAMES.iter().filter(|(kind, _)| self.0 & kind.0 != 0);
+        // Where there are other texts, those that are numbers are texts too.
+        let hidden = if self.0 & Kinds::TEXT.0 != 0 { Kinds::TEXTS & !Kinds::TEXT.0 } else { 0 };
+        let names = Kinds::NAMES.iter().filter(|(kind, _)| self.0 & !hidden & kind.0 != 0);
         let names: Vec<&str> = names.map(|(_, name)| *name).collect();
         f.write_str(&names.join(" and "))
     }
@@ -103,7 +147,10 @@ fn is_several(body: &[u8]) -> bool {
 
 fn not_an_object(body: &[u8]) -> String {
     if body.starts_with(b"\xef\xbb\xbf") {
-        return "it begins with a byte order mark; the program that writes it has to leave that out".into();
+        return "it begins with a byte order mark: `to_json` before this sink leaves that out".into();
+    }
+    if let Some(schema) = schema_id(body) {
+        return schema;
     }
     if let Ok(inner) = serde_json::from_slice::<String>(body)
         && serde_json::from_str::<Map<String, Value>>(&inner).is_ok()
@@ -176,8 +223,8 @@ impl<'de> Visitor<'de> for &mut Scan {
         Ok(())
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        self.add(Kinds::TEXT);
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.add(Kinds::of_text(text));
         Ok(())
     }
 
