@@ -1,6 +1,7 @@
 //! `to_json`: converts every body to compact JSON on one line.
 
 mod keys;
+mod known_names;
 mod same_keys;
 mod sql_name;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::shared::json_text::{checked, compact, kind_of};
+use known_names::{KnownNames, SameName};
 use same_keys::SameKeys;
 
 runner_core::register! {
@@ -35,7 +37,7 @@ keys = "snake_case""#,
 /// A row becomes an object with the column names as keys. Values of a float column always
 /// have a decimal point or an exponent (`1500` becomes `1500.0`); apart from that all digits
 /// are kept. A body that is JSON is checked and compacted; its digits and the order of its
-/// keys are kept. Any other body is rejected, and so is JSON that is not an object, because a table
+/// keys are kept, a byte order mark before it is left out. Any other body is rejected, and so is JSON that is not an object, because a table
 /// needs objects. A record without a body (a tombstone in Kafka) passes unchanged.
 ///
 /// Athena ignores the case of names, so keys such as `Close` and `close` in one object cause a
@@ -56,6 +58,9 @@ struct ToJsonConfig {
     unwrap: bool,
 }
 
+/// Some programs begin a text in UTF-8 with it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 fn yes() -> bool {
     true
 }
@@ -70,8 +75,10 @@ enum Keys {
     AsIs,
     /// Names that Athena takes without quotes, at every depth: `Adj Close` becomes `adj_close`,
     /// `CloseUSD` becomes `close_usd`, `52W H` becomes `n_52_w_h`, the reserved word `Date` becomes
-    /// `date_`, and letters become ASCII (`Δ` becomes `delta`). Two names in one object that would
-    /// become the same are an error.
+    /// `date_`, and letters become ASCII (`Δ` becomes `delta`). A name without letters and digits
+    /// becomes the codes of its characters (`%` becomes `u25`), an empty one `field`. Two names in one
+    /// object that would become the same are an error; of two names in different records the
+    /// transform warns.
     SnakeCase,
 }
 
@@ -87,6 +94,7 @@ struct ToJson {
     /// The last header, and its columns if they are renamed.
     header: Option<(Arc<TableHeader>, Option<JsonKeys>)>,
     same_keys: SameKeys,
+    known_names: KnownNames,
     /// The size of the last buffer, to allocate the next one.
     capacity: usize,
     /// Where the body of each record ends in the buffer.
@@ -111,6 +119,7 @@ impl ToJson {
             component: component.to_owned(),
             header: None,
             same_keys: SameKeys::default(),
+            known_names: KnownNames::default(),
             capacity: 0,
             ends: Vec::new(),
         }
@@ -150,7 +159,11 @@ impl ToJson {
         let header = row.header();
         if !self.header.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, header)) {
             let renamed = match self.config.keys {
-                Keys::SnakeCase => Some(keys::of_columns(header)?),
+                Keys::SnakeCase => {
+                    let (keys, same) = keys::of_columns(header, &mut self.known_names)?;
+                    self.warn_of_one_name(same);
+                    Some(keys)
+                }
                 Keys::AsIs => {
                     let same = self.same_keys.of_columns(header);
                     self.warn_of(same, "columns");
@@ -169,13 +182,19 @@ impl ToJson {
     /// Appends the body, or nothing if it is unchanged or rejected.
     fn write_json(&mut self, body: &Body, buffer: &mut Vec<u8>) -> Result<()> {
         let start = buffer.len();
+        let mut is_changed = matches!(body, Body::Value(_));
         let mut json: Cow<'_, [u8]> = match body {
-            Body::Bytes(bytes) => checked(bytes)?.into(),
+            Body::Bytes(bytes) => match bytes.strip_prefix(BYTE_ORDER_MARK) {
+                Some(rest) => {
+                    is_changed = true;
+                    checked(rest)?.into()
+                }
+                None => checked(bytes)?.into(),
+            },
             Body::ParsedBytes(bytes, _) => (&bytes[..]).into(),
             Body::Value(value) => value.to_string().into_bytes().into(),
             Body::Tombstone | Body::Row(_) => return Ok(()),
         };
-        let mut is_changed = matches!(body, Body::Value(_));
         if self.config.unwrap {
             while let Some(inner) = unwrapped(&json) {
                 (json, is_changed) = (inner.into(), true);
@@ -202,13 +221,25 @@ impl ToJson {
                 self.warn_of(same, "keys");
                 Ok(())
             }
-            Keys::SnakeCase => keys::rename(&json, buffer),
+            Keys::SnakeCase => {
+                keys::rename(&json, buffer, &mut self.known_names).map(|same| self.warn_of_one_name(same))
+            }
         };
         let is_unchanged = !is_changed && buffer[start..] == *json;
         if written.is_err() || is_unchanged {
             buffer.truncate(start);
         }
         written
+    }
+
+    fn warn_of_one_name(&self, same: Vec<SameName>) {
+        for SameName { one, other, name } in same {
+            tracing::warn!(
+                component = self.component,
+                "the names `{one}` and `{other}` of different records both become `{name}`, and so one column: if they are \
+                 not the same field, rename one of them before, as the transform `select` does"
+            );
+        }
     }
 
     fn warn_of(&self, same: Option<(String, String)>, what: &str) {

@@ -26,7 +26,7 @@ const RESERVED: &[&str] = &[
     "window", "with",
 ];
 
-/// What a name without any letter or digit becomes.
+/// What an empty name becomes.
 const NAMELESS: &str = "field";
 
 /// A name in snake case that SQL takes without quotes.
@@ -34,7 +34,8 @@ const NAMELESS: &str = "field";
 /// Words of lower-case letters and digits are joined by `_`. A word begins after any character
 /// that is neither, at a capital after a small letter or a digit (`closeUSD`), and at the last
 /// capital before a small letter (`USDClose`). Letters of other scripts become ASCII. A name that
-/// begins with a digit gets `n_` before it, and a reserved word `_` after it.
+/// begins with a digit gets `n_` before it, and a reserved word `_` after it. A name without letters
+/// and digits becomes the codes of its characters.
 pub(super) fn sql_name(name: &str) -> String {
     let mut out = String::with_capacity(name.len() + 4);
     let mut characters = name.chars().peekable();
@@ -57,6 +58,9 @@ pub(super) fn sql_name(name: &str) -> String {
         }
         push_ascii(character, &mut out);
         before = Some(if character.is_uppercase() { 'A' } else { 'a' });
+    }
+    if out.is_empty() {
+        name.chars().for_each(|character| push_code(character, &mut out));
     }
     if out.is_empty() {
         out.push_str(NAMELESS);
@@ -88,9 +92,13 @@ fn push_ascii(character: char, out: &mut String) {
             out.push_str(ascii);
         } else if small.is_alphanumeric() {
             // Different for every letter, so that two names do not become one.
-            out.push_str(&format!("u{:x}", u32::from(small)));
+            push_code(small, out);
         }
     }
+}
+
+fn push_code(character: char, out: &mut String) {
+    out.push_str(&format!("u{:x}", u32::from(character)));
 }
 
 /// The ASCII letters for a small Latin or Greek letter.
@@ -182,9 +190,10 @@ mod tests {
             ("order", "order_"),
             ("Date", "date_"),
             ("currentDate", "current_date_"),
-            ("%", "field"),
+            ("%", "u25"),
+            ("🙂", "u1f642"),
             ("", "field"),
-            ("_", "field"),
+            ("_", "u5f"),
             ("_private", "private"),
             ("Größe", "grosse"),
             ("Cafe\u{301} Bar", "cafe_bar"),

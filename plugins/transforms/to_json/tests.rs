@@ -135,3 +135,21 @@ async fn unwrap_replaces_a_string_by_the_json_that_it_holds() {
     assert!(reasons[0].contains("a string"), "{}", reasons[0]);
     assert_eq!(with(false, true, &[r#""[1, 2]""#, r#""text""#]).await.0, ["[1,2]", r#""text""#]);
 }
+
+#[tokio::test]
+async fn byte_order_mark_is_left_out() {
+    for keys in [Keys::AsIs, Keys::SnakeCase] {
+        let out = convert(keys, records(["\u{feff}{\"a\":1}", "\u{feff}", "\u{feff}\u{feff}{}"])).await;
+        assert_eq!(out.bodies(), [r#"{"a":1}"#]);
+        assert_eq!(out.rejected.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn columns_of_two_headers_with_one_name_keep_their_values() {
+    let mut batch = rows(&["Change"], ColumnType::Integer, &[&["1"]]);
+    batch.absorb(rows(&["Change %"], ColumnType::Integer, &[&["2"]]));
+    batch.absorb(rows(&["%", "#"], ColumnType::Integer, &[&["3", "4"]]));
+    let bodies = convert(Keys::SnakeCase, batch).await.bodies();
+    assert_eq!(bodies, [r#"{"change":1}"#, r#"{"change":2}"#, r#"{"u25":3,"u23":4}"#]);
+}
