@@ -34,7 +34,7 @@ pub trait LetterStore: Send + Sync {
     async fn read(&self) -> Result<Box<dyn LetterReader>, Failure>;
 
     /// A replay begins. `pending` are all letters of its pipeline: those that it delivers and then removes, and those
-    /// that it cannot deliver.
+    /// that it cannot deliver. Fails if another replay delivers them now, where the store can tell.
     async fn begin(&self, pending: Vec<LetterId>) -> Result<(), Failure>;
 
     /// Removes letters that have been delivered, or written again; durable once this returns. A letter that has been

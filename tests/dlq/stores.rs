@@ -149,6 +149,26 @@ fn killed_replay_of_letters_in_topic_is_completed_by_next_one() {
     kill_and_replay(&server, &env);
 }
 
+#[needs(kafka)]
+#[test]
+fn second_replay_of_letters_in_topic_is_refused_while_the_first_runs() {
+    let (server, env, _) = in_topic(Broker::shared());
+    reject(&server, &env, 0..ROWS);
+    let n_before = server.requests("PutObject");
+    server.respond_with(|request| match request.operation {
+        "PutObject" => Response::Delayed(Duration::from_secs(3)),
+        _ => Response::Normal,
+    });
+    let first = env.start(["dlq", "replay", "--pipeline", "p.toml"]);
+    wait_until("the first object", SOON, || server.count("lake") > 0);
+    replay(&env).assert_code(1).assert_says(&["another replay delivers the letters", "wait until it ends"]);
+    server.respond_with(|_| Response::Normal);
+    first.wait(SOON).assert_code(0).assert_says(&["20 of 20 dead letters delivered and removed"]);
+    assert_stored(&server, 0..ROWS);
+    assert_eq!(server.requests("PutObject") - n_before, ROWS + 1, "the condition is tried once");
+    replay(&env).assert_code(0).assert_says(&["no dead letters to replay"]);
+}
+
 #[test]
 fn killed_replay_of_letters_in_bucket_is_completed_by_next_one() {
     let (server, env) = lake(IN_BUCKET);

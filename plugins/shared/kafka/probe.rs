@@ -39,11 +39,13 @@ impl<C: ConsumerContext> Probe<'_, C> {
         self.client.fetch_metadata(None, self.timeout).map(drop).map_err(|error| self.unreachable(error))
     }
 
-    /// The number of replicas of the partition that has the fewest; `None` if the topic does not exist.
-    pub(crate) fn replicas(&self, topic: &str) -> Result<Option<usize>> {
+    /// The number of replicas of the partition that has the fewest, and the number of brokers; `None` if the topic does
+    /// not exist.
+    pub(crate) fn replicas(&self, topic: &str) -> Result<Option<(usize, usize)>> {
         let metadata = self.client.fetch_metadata(Some(topic), self.timeout)?;
         let found = metadata.topics().first();
-        Ok(found.and_then(|topic| topic.partitions().iter().map(|it| it.replicas().len()).min()))
+        let fewest = found.and_then(|topic| topic.partitions().iter().map(|it| it.replicas().len()).min());
+        Ok(fewest.map(|n_replicas| (n_replicas, metadata.brokers().len())))
     }
 
     /// Another topic whose name differs from `name` only in `.` and `_`.

@@ -173,6 +173,7 @@ impl SinkConfig for KafkaSinkConfig {
             timestamp,
             options: self,
             pipeline: context.pipeline.clone(),
+            is_dead_letter: context.is_dead_letter,
             client: config,
             retry: context.retry,
             transactions: transactions.map(Arc::new),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
@@ -18,6 +18,7 @@ use runner_core::{
 };
 use tokio::task::spawn_blocking;
 
+use super::replay_lock::ReplayLock;
 use crate::shared::kafka::{ClientErrors, ENTRY_HEADER, Probe, SOURCE_HEADER};
 
 /// A letter in the topic.
@@ -39,12 +40,16 @@ pub(super) struct TopicLetters {
 pub(super) struct State {
     /// The letters of the replay that have not been removed.
     pending: BTreeSet<Place>,
+    /// Where the letters began in each partition when they were last read.
+    starts: BTreeMap<i32, i64>,
     /// The end of each partition when the letters were last read.
     ends: BTreeMap<i32, i64>,
     /// The same when the replay began. What is written later belongs to the next one.
     limits: BTreeMap<i32, i64>,
     /// The offsets that were committed last.
     committed: BTreeMap<i32, i64>,
+    /// Held by a replay.
+    lock: Option<Arc<ReplayLock>>,
 }
 
 /// How long a reader waits for the next record of a partition that has more.
@@ -56,11 +61,34 @@ impl TopicLetters {
         format!("runner-dlq-{}", self.pipeline)
     }
 
-    fn consumer(&self) -> Result<BaseConsumer<ClientErrors>> {
+    fn consumer_config(&self) -> ClientConfig {
         let mut config = self.client.clone();
         config.set("group.id", self.group()).set("enable.auto.commit", "false");
         config.remove("transactional.id");
-        Ok(config.create_with_context(ClientErrors::default())?)
+        config
+    }
+
+    fn consumer(&self) -> Result<BaseConsumer<ClientErrors>> {
+        Ok(self.consumer_config().create_with_context(ClientErrors::default())?)
+    }
+
+    /// Makes sure that no other replay delivers the letters, and that none has done so since they were read. Blocks.
+    fn lock(&self) -> Result<()> {
+        let lock = ReplayLock::acquire(self.consumer_config(), &self.group(), &self.topic)?;
+        let (starts, ends) = {
+            let state = self.state();
+            (state.starts.clone(), state.ends.clone())
+        };
+        drop(self.start()?);
+        let mut state = self.state();
+        anyhow::ensure!(
+            state.starts == starts,
+            "another replay has delivered letters in the meantime: start this one again"
+        );
+        // Letters that were written since then belong to the next replay.
+        state.ends = ends;
+        state.lock = Some(Arc::new(lock));
+        Ok(())
     }
 
     /// Assigns the letters that have not been replayed. Blocks.
@@ -78,7 +106,7 @@ impl TopicLetters {
             list.add_partition(&self.topic, partition);
         }
         let mut starts = TopicPartitionList::new();
-        let mut ends = BTreeMap::new();
+        let (mut positions, mut ends) = (BTreeMap::new(), BTreeMap::new());
         if !partitions.is_empty() {
             let committed = client
                 .committed_offsets(list, self.timeout)
@@ -91,13 +119,16 @@ impl TopicLetters {
                 if start < high {
                     starts.add_partition_offset(&self.topic, it.partition(), Offset::Offset(start))?;
                 }
+                positions.insert(it.partition(), start);
                 ends.insert(it.partition(), high);
             }
         }
         client.assign(&starts)?;
         let assigned = starts.elements();
         let unread = assigned.iter().map(|it| (it.partition(), ends[&it.partition()])).collect();
-        self.state().ends = ends;
+        let mut state = self.state();
+        (state.starts, state.ends) = (positions, ends);
+        drop(state);
         Ok(TopicReader { client: Arc::new(client), unread })
     }
 
@@ -117,9 +148,8 @@ impl TopicLetters {
         for (&partition, &offset) in &next {
             list.add_partition_offset(&self.topic, partition, Offset::Offset(offset))?;
         }
-        self.consumer()?
-            .commit(&list, CommitMode::Sync)
-            .with_context(|| format!("committing the offsets of group `{}`", self.group()))?;
+        let lock = self.state().lock.clone().context("a replay holds the lock")?;
+        lock.commit(&list).with_context(|| format!("committing the offsets of group `{}`", self.group()))?;
         self.state().committed.extend(next);
         Ok(())
     }
@@ -173,6 +203,7 @@ impl LetterStore for TopicLetters {
 
     async fn begin(&self, pending: Vec<LetterId>) -> Result<(), Failure> {
         let pending = pending.iter().map(place).collect::<Result<_>>()?;
+        self.blocking(TopicLetters::lock).await?;
         let mut state = self.state();
         state.pending = pending;
         state.limits = state.ends.clone();

@@ -6,6 +6,7 @@ mod errors;
 mod isolated_retry;
 mod letters;
 mod producer_thread;
+mod replay_lock;
 mod template;
 mod timestamp;
 mod topic;
@@ -63,6 +64,8 @@ struct Kafka {
     options: KafkaSinkConfig,
     /// The name of the pipeline.
     pipeline: String,
+    /// Whether it writes dead letters.
+    is_dead_letter: bool,
     topics: Topics,
     /// The key of records, from their fields; without it a record keeps its key.
     key: Option<Template>,
@@ -230,6 +233,7 @@ impl Kafka {
             bootstrap_servers: self.options.bootstrap_servers.clone(),
             name: name.to_owned(),
             timeout: request_timeout(self.retry.connect),
+            is_dead_letter: self.is_dead_letter,
         }
     }
 

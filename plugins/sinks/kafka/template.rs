@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use runner_core::{Body, Record, Result};
 
-use crate::shared::record_field::Field;
+use crate::shared::record_field::{Field, check_placeholder};
 
 /// The template of a topic or of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,7 @@ impl Template {
             let name = inner[..end].trim();
             match name.strip_prefix('.') {
                 Some(field) if !field.is_empty() => {
+                    check_placeholder(field)?;
                     parts.push(Part::Field(Field { name: field.to_owned(), option }));
                 }
                 _ => {
@@ -150,6 +151,7 @@ mod tests {
         );
         assert!(error("px.{{ .Index").contains("no closing"));
         assert!(error("px.{.Index}").contains("two braces"));
+        assert!(error("px.{{ .Index[:2] }}").contains("`remap`"));
         assert!(error("{{ . }}").contains("`{{ .Index }}`"));
     }
 }

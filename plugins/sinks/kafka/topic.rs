@@ -96,6 +96,8 @@ pub(super) struct Topic {
     pub(super) name: String,
     /// The timeout of one request.
     pub(super) timeout: Duration,
+    /// Whether it holds dead letters.
+    pub(super) is_dead_letter: bool,
 }
 
 impl Topic {
@@ -245,10 +247,13 @@ impl Topic {
         tokio::task::spawn_blocking(run).await?
     }
 
-    /// Warns if a topic that this sink has created loses acknowledged records with one broker.
+    /// Warns if a topic that this sink has created loses acknowledged records with one broker. Where the cluster has only
+    /// one, nothing else is possible, and the topic of the records has said it: that of the dead letters does not.
     async fn warn_of_replicas(&self, min_insync_replicas: Option<u32>) {
         let name = self.name.clone();
-        let Ok(Some(n_replicas)) = self.probe(move |probe| probe.replicas(&name)).await else { return };
+        let Ok(Some((n_replicas, n_brokers))) = self.probe(move |probe| probe.replicas(&name)).await else {
+            return;
+        };
         let min_insync = min_insync_replicas.unwrap_or(2);
         if n_replicas >= 2 && min_insync >= 2 {
             return;
@@ -258,16 +263,20 @@ impl Topic {
             "set `create_topic = { replication_factor = 3, config = { \
              \"min.insync.replicas\" = 2 } }` before it is created, or change the topic",
         );
-        if n_replicas < 2 {
-            warn!(
+        match (n_replicas, n_brokers) {
+            (_, 1) if self.is_dead_letter => {}
+            (_, 1) => warn!(
+                "the cluster has one broker, so topic `{name}` was created with one replica: its records are lost with the \
+                 disk of this broker, and cannot be written while it is down. Three brokers keep them"
+            ),
+            (0 | 1, _) => warn!(
                 "topic `{name}` was created with one replica of each partition: its records are lost with the disk of \
                  their broker, and cannot be written while this broker is down; {advice}"
-            );
-        } else {
-            warn!(
+            ),
+            _ => warn!(
                 "topic `{name}` was created with `min.insync.replicas` = {min_insync}: a record that is acknowledged by \
                  one broker alone is lost with it; {advice}"
-            );
+            ),
         }
     }
 

@@ -68,6 +68,7 @@ impl GroupContext {
         }
         self.warn_of_skipped(&starts);
         self.warn_of_start(&starts);
+        self.warn_of_late_start(&starts);
         self.ends.clear();
         let assigned = starts.into_iter().map(|it| AssignedPartition::new(it.partition, it.start, it.end));
         self.assignment.assign(assigned.collect(), member);
@@ -117,6 +118,20 @@ impl GroupContext {
                 first.start
             );
         }
+    }
+
+    /// No record is as new as `start`: said once a run, since the group then has an offset.
+    fn warn_of_late_start(&self, starts: &[StartOffset]) {
+        let n_older: i64 = starts.iter().map(|it| it.n_older).sum();
+        let have_newer = starts.iter().any(|it| it.n_older == 0 && it.start > 0);
+        if self.assignment.epoch() != 0 || n_older == 0 || have_newer {
+            return;
+        }
+        warn!(
+            "no record of {} is as new as `start`: all {n_older} are older, and reading begins behind them. To read them, \
+             set an earlier `start` and another `group_id`, since group `{}` now has its offsets at the end",
+            self.settings.topics, self.settings.group_id
+        );
     }
 
     fn revoke(&self, client: &Client, partitions: &TopicPartitionList) -> KafkaResult<()> {

@@ -30,6 +30,8 @@ pub(super) struct StartOffset {
     pub(super) is_new: bool,
     /// How many records `auto_offset_reset = "latest"` skips at most.
     pub(super) n_skipped: i64,
+    /// How many records there are at most, if all of them are older than `start`.
+    pub(super) n_older: i64,
 }
 
 /// Finds the start offsets, and keeps the end offsets at the start of the source.
@@ -146,6 +148,8 @@ impl StartOffsets {
                 && settings.start.is_none()
                 && settings.reset == Reset::Latest;
             let n_skipped = if is_latest { start - low } else { 0 };
+            let is_by_time = !reads_all && committed.is_none() && settings.start.is_some();
+            let n_older = if is_by_time && start == high { high - low } else { 0 };
             let end = (settings.stop == Stop::AtEnd).then(|| self.end_of(partition).unwrap_or(high));
             starts.push(StartOffset {
                 partition,
@@ -154,6 +158,7 @@ impl StartOffsets {
                 end,
                 is_new: committed.is_none(),
                 n_skipped,
+                n_older,
             });
         }
         Ok(Ok(starts))
