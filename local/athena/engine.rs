@@ -14,6 +14,7 @@ use futures_util::StreamExt as _;
 
 use super::execution::QueryResult;
 use super::output::Output;
+use super::sql::mismatch::explain_cast;
 use super::sql::{Query, Select};
 use super::table::Scannable;
 use super::value::{OutputColumn, text};
@@ -113,6 +114,9 @@ impl Engine {
 
 /// An error with the code of Athena, without what `DataFusion` puts in front of it.
 fn as_athena_says(error: &str) -> String {
+    if let Some(explained) = explain_cast(error) {
+        return explained;
+    }
     let is_code = |start: usize| {
         let name = error[start..].split(':').next().unwrap_or_default();
         let is_start = start == 0 || error[..start].ends_with(' ');

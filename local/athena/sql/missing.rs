@@ -6,6 +6,7 @@ use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Statement, Visit as _, Visitor};
 use datafusion::sql::sqlparser::tokenizer::Location;
 
+use super::mismatch;
 use crate::Catalogue;
 use crate::athena::CATALOG;
 
@@ -41,6 +42,8 @@ pub(super) fn explain(
         }
         _ => None,
     };
+    let place = |function: &str| Names::find(ast, Kind::Function, function).map(|(at, _)| at);
+    let explained = explained.or_else(|| mismatch::explain(&error.strip_backtrace(), place));
     explained.map_or(error, DataFusionError::Plan)
 }
 

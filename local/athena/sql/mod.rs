@@ -1,5 +1,6 @@
 //! SQL: from the text of a query to a plan of `DataFusion`.
 
+pub(super) mod mismatch;
 mod missing;
 mod names;
 mod rewrite;
