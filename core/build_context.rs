@@ -16,6 +16,9 @@ pub struct Upstream {
     /// The folders that the sinks before this component write to; see
     /// [`Sink::location`](crate::Sink::location).
     pub locations: Vec<String>,
+    /// Whether records of its sources may also go to components that it does not feed: a component before it has
+    /// several readers.
+    pub has_branches: bool,
 }
 
 /// What a component is told when it is built.

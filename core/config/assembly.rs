@@ -9,7 +9,7 @@ use anyhow::Error;
 use super::component::ComponentOptions;
 use super::crawled;
 use super::diagnostic::{Diagnostic, OtherFile};
-use super::graph::{Named, Placed};
+use super::graph::{self, Named, Placed};
 use super::option_spans::OptionSpans;
 use super::test_cases::TestCases;
 use super::text_places::place_in_file;
@@ -121,6 +121,7 @@ impl Assembly<'_> {
         let mut numbered_by: Vec<Vec<String>> = Vec::new();
         let mut shown = Vec::new();
         let mut is_sink = Vec::new();
+        let branched = graph::branched(&order);
         for Placed { index, inputs } in order {
             let Named { name: component, kind, at, inputs: input_names } = &named[index];
             let Some(options) = options[index].take() else { continue };
@@ -141,7 +142,8 @@ impl Assembly<'_> {
                 redaction: options.redaction.clone(),
             });
             numbered_by.push(numbering.clone());
-            let upstream = Upstream { counting_sources: numbering, locations };
+            let has_branches = branched[components.len()];
+            let upstream = Upstream { counting_sources: numbering, locations, has_branches };
             let context = BuildContext { upstream, ..context(component) };
             // What a component needs to know about a sink before it is not known if that has failed.
             let has_failed_sink = |input: &usize| is_sink[*input] && components[*input].is_none();
@@ -172,7 +174,7 @@ impl Assembly<'_> {
             let mut numbering: Vec<String> = numbered_by.into_iter().flatten().collect();
             numbering.sort_unstable();
             numbering.dedup();
-            let upstream = Upstream { counting_sources: numbering, locations: Vec::new() };
+            let upstream = Upstream { counting_sources: numbering, ..Upstream::default() };
             let context = BuildContext { is_dead_letter: true, upstream, ..context(DEAD_LETTER) };
             let shown = Shown {
                 component: format!("`[{DEAD_LETTER}]` ({})", options.plugin),

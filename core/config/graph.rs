@@ -46,6 +46,22 @@ pub(crate) fn output_of<'a>(input: &'a str, component: &str) -> Option<&'a str> 
     input.strip_prefix(component)?.strip_prefix('.')
 }
 
+/// For each component, whether one before it has several readers.
+pub(crate) fn branched(order: &[Placed]) -> Vec<bool> {
+    let mut n_readers = vec![0; order.len()];
+    for placed in order {
+        let mut inputs = placed.inputs.clone();
+        inputs.sort_unstable();
+        inputs.dedup();
+        inputs.into_iter().for_each(|input| n_readers[input] += 1);
+    }
+    let mut branched: Vec<bool> = Vec::with_capacity(order.len());
+    for placed in order {
+        branched.push(placed.inputs.iter().any(|&input| n_readers[input] > 1 || branched[input]));
+    }
+    branched
+}
+
 /// Puts the components into the order of the flow, or returns all that is wrong with the wiring.
 pub(crate) fn order(components: &[Named]) -> Result<Vec<Placed>, Vec<Diagnostic>> {
     let mut errors = Vec::new();

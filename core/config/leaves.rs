@@ -46,8 +46,11 @@ pub(crate) fn add<'t, 'i>(
     match value.get_ref() {
         DeValue::Table(table) => add_table(table, schema, leaves),
         DeValue::Array(items) => {
-            let schema = schema.filter(|_| is_known).and_then(OptionSchema::items);
-            items.iter().for_each(|item| add(item, schema.as_ref(), leaves));
+            let schema = schema.filter(|_| is_known);
+            // In a list that was written for one value, each item is such a value.
+            let of_item = schema.and_then(OptionSchema::items);
+            let of_item = of_item.as_ref().or(schema.filter(|_| !accepts("array") && !accepts("object")));
+            items.iter().for_each(|item| add(item, of_item, leaves));
         }
         _ => leaves.push(Leaf { value, is_secret: !is_known }),
     }

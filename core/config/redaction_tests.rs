@@ -184,6 +184,13 @@ fn value_of_an_unknown_option_is_hidden() {
 }
 
 #[test]
+fn list_in_place_of_a_plain_value_is_shown() {
+    let text = printed(&source("topic = [\"Index\", \"Date\"]"));
+    assert!(text.contains("3 | topic = [\"Index\", \"Date\"]"), "{text}");
+    assert_hidden(&source("password = [[\"HUNTER2\"], { a = 424242 }]"));
+}
+
+#[test]
 fn invalid_toml_is_shown_without_values() {
     for options in [
         "password = HUNTER2",

@@ -60,6 +60,30 @@ impl Field {
     }
 }
 
+/// Checks the name of a field in a placeholder `{{ .NAME }}`: it names one field, and is not an expression. Languages of
+/// other programs cut and convert there, as in `.Date[:4]`, `.Date | upper` or `.Date.slice(0, 4)`.
+pub(crate) fn check_placeholder(name: &str) -> Result<(), String> {
+    let slice = name.rsplit_once('[').and_then(|(field, rest)| Some((field, rest.strip_suffix(']')?)));
+    let is_slice = |range: &str| {
+        range.contains(':')
+            && range.chars().all(|char| char.is_ascii_digit() || matches!(char, ':' | '-' | ' '))
+    };
+    let call = name.strip_suffix(')').and_then(|rest| rest.split_once('('));
+    let format = name.split_once(":%").or_else(|| name.split_once(": %"));
+    let field = match (slice, name.split_once('|').or(format), call) {
+        (Some((field, range)), ..) if is_slice(range) => field,
+        (_, Some((field, _)), _) => field,
+        (_, _, Some((field, _))) if field.contains('.') => field.split('.').next().unwrap_or(field),
+        _ => return Ok(()),
+    };
+    let field = field.trim();
+    Err(format!(
+        "`{{{{ .{name} }}}}` is not a field: a placeholder takes a whole field and does not change it. The transform `remap` \
+         makes a part of a field into a field of its own, as in `.part = slice!(.{field}, 0, 4)`; then write \
+         `{{{{ .part }}}}`. A field that has this name gets another one with the transform `select`"
+    ))
+}
+
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` (`{}`)", self.name, self.option)
@@ -155,6 +179,21 @@ mod tests {
         let error = nested.get(&record(r#"{"quote":{"symbol":"NYA"}}"#, 0)).unwrap_err().to_string();
         assert!(error.contains("`quote.symbol` (`topic`)") && error.contains("`select`"), "{error}");
         assert_eq!(nested.get(&record(r#"{"quote.symbol":"NYA"}"#, 0)).unwrap(), "NYA");
+    }
+
+    #[test]
+    fn placeholder_with_an_expression_is_refused_with_the_way_out() {
+        for name in
+            ["Date[:4]", "Date[0:4]", "Date[-4:]", "Date | upper", "Date|slice(0,4)", "Date.slice(0, 4)"]
+        {
+            let error = check_placeholder(name).unwrap_err();
+            assert!(error.contains("slice!(.Date, 0, 4)"), "{error}");
+        }
+        for name in
+            ["Date", "Adj Close", "1. open", "Price [USD]", "rows[0]", "Close (USD)", "quote.symbol", "%"]
+        {
+            check_placeholder(name).unwrap();
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::num::NonZeroU64;
 
 use runner_core::{
-    Batch, BuildContext, Flow, Output, Plugin, Result, StopReason, Transform, TransformConfig, async_trait,
+    Batch, BuildContext, Flow, OptionError, Output, Plugin, Result, StopReason, Transform, TransformConfig,
+    async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,6 +23,9 @@ records = 100"#,
 /// last record that passed. With a limit of 100, the first run delivers the records 0 to 99
 /// and the second run 100 to 199.
 ///
+/// Put it before a `route` and other branches: it ends the run for all of them, and the next run
+/// delivers again what the others have delivered of later records.
+///
 /// Behind a transform that makes several records of one, all records made of the last one pass, so
 /// a few more than the limit may pass.
 #[derive(Deserialize, JsonSchema)]
@@ -32,7 +36,13 @@ struct LimitConfig {
 }
 
 impl TransformConfig for LimitConfig {
-    fn build(self, _: &BuildContext) -> Result<Box<dyn Transform>> {
+    fn build(self, context: &BuildContext) -> Result<Box<dyn Transform>> {
+        if context.upstream.has_branches {
+            let message = "the records before it also go to other components, and it ends the run for all of them: what \
+                           they have delivered of later records is delivered again by the next run. Put `limit` before \
+                           the branches, next to the source";
+            context.warnings.add(OptionError::new("type", message));
+        }
         Ok(Box::new(Limit { n_left: self.records.get() }))
     }
 }
@@ -67,9 +77,20 @@ fn with_other_parts(batch: &Batch, n: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use runner_core::testing::{apply, batch, record, records};
+    use runner_core::Upstream;
+    use runner_core::testing::{apply, batch, context, record, records};
 
     use super::*;
+
+    #[test]
+    fn limit_in_a_branch_is_a_warning() {
+        for (has_branches, n_warnings) in [(false, 0), (true, 1)] {
+            let upstream = Upstream { has_branches, ..Upstream::default() };
+            let context = BuildContext { upstream, ..context() };
+            LimitConfig { records: NonZeroU64::MIN }.build(&context).unwrap();
+            assert_eq!(context.warnings.take().len(), n_warnings);
+        }
+    }
 
     #[tokio::test]
     async fn limit_stops_with_the_last_record() {

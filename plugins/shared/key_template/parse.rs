@@ -41,6 +41,7 @@ fn parse_field(name: &str) -> Result<Field, String> {
         return Ok(field);
     }
     if let Some(field) = name.strip_prefix('.').filter(|field| !field.is_empty()) {
+        record_field::check_placeholder(field)?;
         return Ok(Field::Record(record_field::Field { name: field.to_owned(), option: "key" }));
     }
     let closest = Field::FIXED
@@ -51,7 +52,8 @@ fn parse_field(name: &str) -> Result<Field, String> {
     let hint = if let Some((_, field)) = closest {
         format!("did you mean {field}?")
     } else {
-        let field = if name.is_empty() || name == "." { "Index" } else { name };
+        let is_name = !name.is_empty() && !name.contains(['.', '(', '|', '[', '{', '"']);
+        let field = if is_name { name } else { "Index" };
         let fixed = Field::FIXED.map(|field| field.to_string()).join(", ");
         format!("there are {fixed}, and fields of the record, written `{{{{ .{field} }}}}`, with a dot")
     };

@@ -51,6 +51,9 @@ const MAX_TIME: Duration = Duration::from_secs(60);
 /// How much memory the process may take in addition meanwhile.
 const MAX_MEMORY: u64 = 1 << 30;
 
+/// The code of a change where nothing may be changed, as in a condition.
+const READ_ONLY: usize = 315;
+
 /// Compiles a program. All its errors are returned together.
 ///
 /// The compiler works on a thread of its own. It cannot be interrupted: if it exceeds a limit, the
@@ -160,6 +163,9 @@ fn text_error(found: Diagnostic, text: &ProgramText) -> Error {
         notes.push(format!(
             "runner leaves out `{name}`: a small record could make it take any amount of memory"
         ));
+    }
+    if found.code == READ_ONLY {
+        notes.push("`=` assigns a value: to compare two, write `==`".into());
     }
     let message = match found.code {
         0 => found.message,

@@ -98,7 +98,10 @@ fn condition_gives_a_boolean_and_changes_nothing() {
     assert!(condition(".Index == \"NYA\"").unwrap().holds(&body).unwrap());
     assert!(!condition(".Index == \"IXIC\"").unwrap().holds(&body).unwrap());
     assert!(condition("1 + 1").err().unwrap().to_string().contains("not a boolean"));
-    assert!(condition(".Index = 1\ntrue").err().unwrap().to_string().contains("read-only"));
+    let assigned = condition(".Index = 1\ntrue").err().unwrap();
+    assert!(assigned.to_string().contains("read-only"));
+    let notes = &assigned.downcast_ref::<TextError>().expect("an error of the compiler").notes;
+    assert!(notes.iter().any(|note| note.contains("write `==`")), "{notes:?}");
     assert!(condition(".Index").unwrap().holds(&body).unwrap_err().to_string().contains("gives string"));
 }
 
