@@ -53,7 +53,9 @@ pub(crate) fn branched(order: &[Placed]) -> Vec<bool> {
         let mut inputs = placed.inputs.clone();
         inputs.sort_unstable();
         inputs.dedup();
-        inputs.into_iter().for_each(|input| n_readers[input] += 1);
+        for input in inputs {
+            n_readers[input] += 1;
+        }
     }
     let mut branched: Vec<bool> = Vec::with_capacity(order.len());
     for placed in order {

@@ -19,11 +19,12 @@ pub(crate) fn check_bucket_name(name: &str, is_old: bool) -> Result<(), String> 
     if name.contains('/') {
         return Err(not_a_path(name, name));
     }
-    if let Some(host) = s3_host(name) {
-        let advice = match host {
-            Some(bucket) => format!("write \"{bucket}\""),
-            None => "write the name of the bucket alone, and the region in `region`".into(),
-        };
+    let advice = match Host::of(name) {
+        Host::Bucket(bucket) => Some(format!("write \"{bucket}\"")),
+        Host::Service => Some("write the name of the bucket alone, and the region in `region`".into()),
+        Host::Other => None,
+    };
+    if let Some(advice) = advice {
         return Err(format!("`{name}` is not a bucket name but a host of S3: {advice}"));
     }
     let refuse = |why: String| {
@@ -63,15 +64,15 @@ fn not_a_path(name: &str, path: &str) -> String {
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
     let scheme = name.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
     let mut server = None;
-    let (bucket, folder) = match s3_host(first) {
-        Some(Some(bucket)) => (bucket, rest),
-        Some(None) => rest.split_once('/').unwrap_or((rest, "")),
+    let (bucket, folder) = match Host::of(first) {
+        Host::Bucket(bucket) => (bucket, rest),
+        Host::Service => rest.split_once('/').unwrap_or((rest, "")),
         // A server of another maker has the bucket in the path.
-        None if scheme.starts_with("http") => {
+        Host::Other if scheme.starts_with("http") => {
             server = Some(format!("{scheme}://{first}"));
             rest.split_once('/').unwrap_or((rest, ""))
         }
-        None => (first, rest),
+        Host::Other => (first, rest),
     };
     let folder = folder.trim_matches('/');
     let bucket =
@@ -81,17 +82,28 @@ fn not_a_path(name: &str, path: &str) -> String {
     format!("`{name}` is not a bucket name but an address: write {bucket}{endpoint}{key}")
 }
 
-/// For a host of S3 the bucket in it, if it has one: `lake.s3.eu-west-1.amazonaws.com`.
-fn s3_host(host: &str) -> Option<Option<&str>> {
-    let host = host.split(':').next().unwrap_or(host);
-    if !is_aws(host) {
-        return None;
+/// What the name of a host says.
+enum Host<'a> {
+    /// One of a bucket: `lake.s3.eu-west-1.amazonaws.com`.
+    Bucket(&'a str),
+    /// One of AWS without a bucket.
+    Service,
+    /// Not one of AWS.
+    Other,
+}
+
+impl Host<'_> {
+    fn of(host: &str) -> Host<'_> {
+        let host = host.split(':').next().unwrap_or(host);
+        if !is_aws(host) {
+            return Host::Other;
+        }
+        if host.starts_with("s3.") || host.starts_with("s3-") {
+            return Host::Service;
+        }
+        let end = [".s3.", ".s3-"].iter().filter_map(|service| host.find(service)).min();
+        end.map_or(Host::Service, |end| Host::Bucket(&host[..end]))
     }
-    if host.starts_with("s3.") || host.starts_with("s3-") {
-        return Some(None);
-    }
-    let bucket = [".s3.", ".s3-"].iter().filter_map(|service| host.find(service)).min();
-    Some(bucket.map(|end| &host[..end]))
 }
 
 /// Checks that an ARN in place of a bucket name can be written to: access points of one region can.

@@ -71,7 +71,7 @@ impl ReplayLock {
         loop {
             match self.client.commit(offsets, CommitMode::Sync) {
                 // Another replay tries to join.
-                Err(error) if is_rebalancing(&error) && began.elapsed() < PATIENCE => thread::sleep(POLL),
+                Err(error) if is_rebalancing(&error) && began.elapsed() < PATIENCE => poll(&self.client),
                 committed => return committed,
             }
         }
@@ -87,13 +87,18 @@ impl Drop for ReplayLock {
 
 /// Waits as long as a replay that was killed counts as a member.
 fn wait_for_others(client: &BaseConsumer<Member>, group: &str, topic: &str) -> Result<()> {
-    let began = Instant::now();
+    let (began, mut is_told) = (Instant::now(), false);
     loop {
         match refuse_others(client, group, topic, 0) {
             Err(error) if began.elapsed() > SESSION + Duration::from_secs(2) => return Err(error),
             Err(_) => {
-                info!("group `{group}` has a member; waiting in case that it is a replay that was killed");
-                thread::sleep(Duration::from_secs(1));
+                if !is_told {
+                    info!(
+                        "group `{group}` has a member; waiting in case that it is a replay that was killed"
+                    );
+                }
+                is_told = true;
+                poll(client);
             }
             Ok(()) => return Ok(()),
         }

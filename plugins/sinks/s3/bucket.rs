@@ -149,17 +149,28 @@ impl Bucket {
         record: &Record,
     ) -> Result<(), Failure> {
         match Box::pin(self.put_object(key, body, record, true)).await {
-            Err(error) if error.status == 412 => {
-                let object = match Box::pin(self.existing(key)).await {
-                    Ok(object) => object,
-                    Err(error) => {
-                        let action = if error.is_denied() { NEEDS_GET } else { "reading" };
-                        return Err(self.put_error(action, key, error).await);
-                    }
-                };
-                Box::pin(self.compare(object, key, body, record)).await
+            Ok(()) => Ok(()),
+            Err(error) => Box::pin(self.not_written(error, key, body, record)).await,
+        }
+    }
+
+    /// What becomes of a record whose object could not be written.
+    async fn not_written(
+        &self,
+        error: AwsError,
+        key: &str,
+        body: &Bytes,
+        record: &Record,
+    ) -> Result<(), Failure> {
+        if error.status != 412 {
+            return Err(self.put_error("writing", key, error).await);
+        }
+        match self.existing(key).await {
+            Ok(object) => Box::pin(self.compare(object, key, body, record)).await,
+            Err(error) => {
+                let action = if error.is_denied() { NEEDS_GET } else { "reading" };
+                Err(self.put_error(action, key, error).await)
             }
-            stored => self.put_result("writing", key, stored).await,
         }
     }
 

@@ -68,7 +68,7 @@ impl Bucket {
             },
         };
         match object {
-            Some(object) => self.compare(object, key, body, record).await?,
+            Some(object) => Box::pin(self.compare(object, key, body, record)).await?,
             None => self.put_if_none_exists(key, body, record).await?,
         }
         match self.put_object(key, body, record, true).await {

@@ -85,23 +85,19 @@ pub(super) fn rename(json: &[u8], out: &mut Vec<u8>, known: &mut KnownNames) -> 
                     let key = &json[at..end];
                     // Letters, digits and underscores need no escapes.
                     out.push(b'"');
-                    level = match known.find(*of_object, key) {
-                        Some((renamed, inner)) => {
-                            used.add(renamed)?;
-                            out.extend_from_slice(renamed.name.as_bytes());
-                            inner
-                        }
-                        None => {
-                            let original: String = serde_json::from_slice(key).context(
-                                "the body is not JSON: a key contains an incomplete surrogate pair",
-                            )?;
-                            let renamed = Renamed::of(&original);
-                            used.add(&renamed)?;
-                            out.extend_from_slice(renamed.name.as_bytes());
-                            let (inner, other) = known.add(*of_object, key, &renamed);
-                            same.extend(other);
-                            inner
-                        }
+                    level = if let Some((renamed, inner)) = known.find(*of_object, key) {
+                        used.add(renamed)?;
+                        out.extend_from_slice(renamed.name.as_bytes());
+                        inner
+                    } else {
+                        let original: String = serde_json::from_slice(key)
+                            .context("the body is not JSON: a key contains an incomplete surrogate pair")?;
+                        let renamed = Renamed::of(&original);
+                        used.add(&renamed)?;
+                        out.extend_from_slice(renamed.name.as_bytes());
+                        let (inner, other) = known.add(*of_object, key, &renamed);
+                        same.extend(other);
+                        inner
                     };
                     out.push(b'"');
                 }

@@ -219,7 +219,9 @@ mod tests {
         assert_eq!(rows.kinds("close"), "numbers with a fraction and texts");
         let verdict = |bodies: [&str; 2]| {
             let rows = self::rows();
-            bodies.iter().for_each(|body| rows.check(body.as_bytes()).unwrap());
+            for body in bodies {
+                rows.check(body.as_bytes()).unwrap();
+            }
             rows.columns.lock().unwrap()["a"].verdict()
         };
         assert_eq!(verdict([r#"{"a":"12"}"#, r#"{"a":"x"}"#]), Verdict::OneType, "both are texts");
