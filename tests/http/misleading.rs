@@ -117,3 +117,19 @@ fn list_as_the_endpoint_names_for_each() {
     let outcome = env.run(["validate", "api.toml"]);
     outcome.assert_code(78).assert_says(&["`endpoint`", "for_each = { symbol = ["]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_element_of_nested_members_is_warned_of() {
+    let columns = json!({"meta": {"symbol": "NYA"}, "time": [1, 2], "close": [1.5, 2.5]});
+    for (body, place) in [(json!({"data": [columns]}), "/data/0/"), (json!({"data": columns}), "/data/")] {
+        let server = serve_in_turn(vec![answer(body)]).await;
+        let env = TestEnv::new();
+        pipeline(&env, &server, "records = \"/data\"");
+        let outcome = run(&env);
+        outcome.assert_code(0).assert_says(&["members are all objects or arrays", place, "with `remap`"]);
+    }
+    let server = serve_in_turn(vec![answer(json!({"data": [{"n": 1, "legs": []}]}))]).await;
+    let env = TestEnv::new();
+    pipeline(&env, &server, "records = \"/data\"");
+    assert!(!run(&env).stderr.contains("WARN"));
+}

@@ -257,13 +257,25 @@ impl Http {
 
     /// What is odd about the records, and what to do.
     fn odd_shape(&self, items: &Items) -> Option<(String, String)> {
-        if let Items::One { value: Some(value), .. } = items {
-            let members = nested_members(value)?;
+        let only = match items {
+            Items::One { value: Some(value), .. } => Some((value.clone(), "")),
+            // The last page often holds one record.
+            _ if items.len() == 1 && !self.has_succeeded => items.front(1).pop().map(|value| (value, "/0")),
+            _ => None,
+        };
+        if let Some((value, place)) = only.filter(|(value, _)| value.starts_with(b"{")) {
+            let members = nested_members(&value)?;
             let (name, array) = members.iter().find(|(_, is_array)| *is_array).unwrap_or(members.first()?);
+            if !place.is_empty() && !array {
+                return None;
+            }
             let records = &self.settings.records;
-            let path = format!("{records}/{}", pointer_name(name));
+            let path = format!("{records}{place}/{}", pointer_name(name));
             let option = if *array {
-                format!("if the records are inside, set `records`, for example to \"{path}\"")
+                format!(
+                    "if the records are inside, set `records`, for example to \"{path}\", or make them of several arrays \
+                     with `remap`"
+                )
             } else {
                 "if the records are inside, set `records` to their place, or make them with `remap`"
                     .to_owned()
