@@ -32,12 +32,20 @@ pub struct Failure {
     retry_after: Option<Duration>,
     /// Whether a client library has retried it already, as long as it may.
     has_been_retried: bool,
+    /// Whether the records that the source has returned cannot be read again.
+    delivers_first: bool,
 }
 
 impl Failure {
     /// A failure of this class.
     pub fn new(class: Class, error: impl Into<Error>) -> Self {
-        Failure { class, error: error.into(), retry_after: None, has_been_retried: false }
+        Failure {
+            class,
+            error: error.into(),
+            retry_after: None,
+            has_been_retried: false,
+            delivers_first: false,
+        }
     }
 
     /// A service cannot be reached.
@@ -80,6 +88,14 @@ impl Failure {
         self
     }
 
+    /// Says that the records that this source has returned before may not exist any more when the next run would
+    /// read them again. The run then ends once they are delivered, as at the end of the input, however long that takes.
+    #[must_use]
+    pub fn deliver_first(mut self) -> Self {
+        self.delivers_first = true;
+        self
+    }
+
     /// Adds what was being done; the class stays.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display + Send + Sync + 'static) -> Self {
@@ -105,6 +121,11 @@ impl Failure {
     /// What went wrong.
     pub fn into_error(self) -> Error {
         self.error
+    }
+
+    /// Whether the records that the source has returned cannot be read again.
+    pub(crate) fn delivers_first(&self) -> bool {
+        self.delivers_first
     }
 
     /// Whether another try may succeed.
@@ -140,8 +161,8 @@ impl From<Error> for Failure {
         // The failure may be inside, with context around it that must be kept.
         match error.downcast_ref::<Failure>() {
             None => Failure::fatal(error),
-            Some(&Failure { class, retry_after, has_been_retried, .. }) => {
-                Failure { class, error, retry_after, has_been_retried }
+            Some(&Failure { class, retry_after, has_been_retried, delivers_first, .. }) => {
+                Failure { class, error, retry_after, has_been_retried, delivers_first }
             }
         }
     }

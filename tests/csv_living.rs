@@ -183,3 +183,24 @@ fn many_files_take_time_in_proportion() {
     let is_linear = tries.any(|(few, many)| many < 24.0 * few.max(0.2));
     assert!(is_linear, "4,000 files took more than 24 times as long as 500, three times in a row");
 }
+
+#[test]
+fn rows_of_a_file_that_is_replaced_while_it_is_read_are_all_stored() {
+    const N_ROWS: usize = 16_000;
+    let rows: String = (0..N_ROWS).map(|n| format!("{n}\n")).collect();
+    let env = env(format!("id\n{rows}"), "");
+    let throttle = "[transforms.slow]\ntype = \"throttle\"\ninputs = [\"rows\"]\nrate = 2000\n";
+    env.write("p.toml", env.read("p.toml").replace("[\"rows\"]", "[\"slow\"]") + throttle);
+    let child = env.start(["run", "p.toml", "--drain-timeout", "1s"]);
+    wait_until("the first rows arrive", AT_MOST, || out(&env).len() > 100);
+    env.write("new.csv", "id\n-1\n");
+    std::fs::rename(env.path("new.csv"), env.path("rows.csv")).expect("replacing the file");
+    let said = format!(
+        "rows.csv was replaced by another file while it was read; all rows of the old file were read up to line {}",
+        N_ROWS + 1
+    );
+    child.wait(AT_MOST).assert_code(1).assert_says(&[&said]);
+    let expected: Vec<String> = (0..N_ROWS).map(|n| format!("{{\"id\":{n}}}")).collect();
+    assert!(out(&env) == expected, "{} rows are stored", out(&env).len());
+    run(&env).assert_code(1).assert_says(&["rows.csv", "give the new file another name"]);
+}

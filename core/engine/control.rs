@@ -1,4 +1,4 @@
-//! Stops: one token for the run, and one for each component below it.
+//! Stops: one token for the run, one for its sources, and one for each component below them.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -19,6 +19,11 @@ pub(crate) struct RunFailure {
 pub(crate) struct Control {
     /// Cancelled when the whole run must stop: by a signal, or by a failure.
     pub(crate) stop: CancellationToken,
+    /// Cancelled with `stop`, or when a source has failed: the rest of the run may take the drain timeout.
+    pub(crate) draining: CancellationToken,
+    /// Cancelled with `draining`, or when a source has failed whose records cannot be read again: no source
+    /// reads any more, and what was read is delivered.
+    pub(crate) input_ended: CancellationToken,
     /// Cancelled by the caller of the run.
     requested: CancellationToken,
     nodes: Vec<Node>,
@@ -42,10 +47,17 @@ impl Control {
     ) -> Self {
         let requested = stop.clone();
         let stop = stop.child_token();
-        let node = |(name, inputs)| Node { name, stop: stop.child_token(), inputs };
+        let draining = stop.child_token();
+        let input_ended = draining.child_token();
+        let node = |(name, inputs): (String, Vec<usize>)| {
+            let parent = if inputs.is_empty() { &input_ended } else { &stop };
+            Node { name, stop: parent.child_token(), inputs }
+        };
         Control {
             nodes: components.into_iter().map(node).collect(),
             stop: stop.clone(),
+            draining: draining.clone(),
+            input_ended: input_ended.clone(),
             requested,
             failure: Mutex::default(),
             limit: OnceLock::new(),
@@ -84,14 +96,26 @@ impl Control {
         self.fail_as(self.name(node).to_owned(), failure);
     }
 
+    /// Ends the run because a source cannot read on. What the sources have returned before is delivered.
+    pub(crate) fn fail_source(&self, node: usize, failure: Failure) {
+        let ended = if failure.delivers_first() { &self.input_ended } else { &self.draining };
+        self.note(self.name(node).to_owned(), failure);
+        ended.cancel();
+    }
+
     pub(crate) fn fail_as(&self, component: String, failure: Failure) {
+        self.note(component, failure);
+        self.stop.cancel();
+    }
+
+    /// Keeps the first failure, and logs the others.
+    fn note(&self, component: String, failure: Failure) {
         let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         if first.is_none() {
             *first = Some(RunFailure { component, failure });
         } else if failure.class() != Class::OutputClosed {
             tracing::warn!(component, "failed as well: {:#}", failure.error());
         }
-        self.stop.cancel();
     }
 
     pub(crate) fn has_failed(&self) -> bool {

@@ -25,6 +25,8 @@ mod pipeline_tests_counts;
 #[cfg(test)]
 mod pipeline_tests_crashes;
 #[cfg(test)]
+mod pipeline_tests_failures;
+#[cfg(test)]
 mod pipeline_tests_rejects;
 #[cfg(test)]
 mod pipeline_tests_routes;
@@ -64,6 +66,9 @@ use crate::pipeline::Pipeline;
 
 /// How long an abort waits for the tasks to end.
 const ABORT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A run that delivers records after a failure for longer than this says so.
+const NOTICE_AFTER: Duration = Duration::from_secs(1);
 
 /// What the caller of a run decides.
 #[derive(Clone, Debug)]
@@ -115,10 +120,16 @@ pub(crate) async fn run_to_end(
 /// Waits until every task has ended, or the run is abandoned.
 async fn drain(tasks: &mut JoinSet<()>, control: &Control, options: &RunOptions) {
     let deadline = async {
-        control.stop.cancelled().await;
+        control.draining.cancelled().await;
         tokio::time::sleep(options.drain_timeout).await;
     };
     tokio::pin!(deadline);
+    let notice = async {
+        control.input_ended.cancelled().await;
+        tokio::time::sleep(NOTICE_AFTER).await;
+    };
+    tokio::pin!(notice);
+    let mut may_notice = true;
     loop {
         tokio::select! {
             biased;
@@ -131,6 +142,12 @@ async fn drain(tasks: &mut JoinSet<()>, control: &Control, options: &RunOptions)
                     control.fail_as("engine".into(), Failure::fatal(error));
                 }
             },
+            () = &mut notice, if may_notice => {
+                may_notice = false;
+                if !control.stop.is_cancelled() {
+                    tracing::warn!("a source has failed; the run ends when the records that it has read are delivered");
+                }
+            }
             () = &mut deadline => {
                 tracing::error!(
                     "not everything in flight was written within {:.1} s (--drain-timeout); the rest will be read again",

@@ -53,6 +53,11 @@ impl Node {
         self.control.fail(self.index, failure.into());
     }
 
+    /// Fails as a source that cannot read on.
+    pub(crate) fn fail_source(&self, failure: Failure) {
+        self.control.fail_source(self.index, failure);
+    }
+
     /// Sends the records at the given indices to the dead letters and returns the others.
     ///
     /// Without dead letters the run fails, the records before the first bad one are returned, and

@@ -105,7 +105,7 @@ impl SinkTask {
 
     /// Flushes after the input has ended; the reason changes if the run is stopped meanwhile.
     async fn flush(&self) -> Result<(), Failure> {
-        let stop = &self.node.control.stop;
+        let stop = &self.node.control.input_ended;
         let completed = async {
             if stop.is_cancelled() {
                 return None;

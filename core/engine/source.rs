@@ -92,15 +92,22 @@ impl SourceTask {
                         return Ok(reason);
                     }
                 }
-                Err(failure) if !failure.is_retryable() => return Err(failure),
+                Err(failure) if !failure.is_retryable() => {
+                    self.node.fail_source(failure);
+                    return Ok(StopReason::Failed);
+                }
                 Err(failure) => {
                     let is_first_contact = !had_contact && failure.class() == Class::Unreachable;
                     let budget = if is_first_contact { RetryBudget::Connect } else { RetryBudget::Timeout };
                     let backoff = failing.get_or_insert_with(|| Backoff::new(&self.node.retry, budget));
-                    if let Break(reason) = backoff.wait(self.node.name(), failure, &stop).await? {
-                        return Ok(reason);
+                    match backoff.wait(self.node.name(), failure, &stop).await {
+                        Ok(Continue(())) => add(&self.node.counters.retries, 1),
+                        Ok(Break(reason)) => return Ok(reason),
+                        Err(failure) => {
+                            self.node.fail_source(failure);
+                            return Ok(StopReason::Failed);
+                        }
                     }
-                    add(&self.node.counters.retries, 1);
                 }
             }
         }

@@ -37,6 +37,12 @@ struct CountConfig {
     /// Never ends.
     #[serde(default)]
     endless: bool,
+    /// Fails for good at its end.
+    #[serde(default)]
+    breaks: bool,
+    /// What it has returned cannot be read again when it breaks.
+    #[serde(default)]
+    once: bool,
     /// Cannot commit its position in a transaction.
     #[serde(default)]
     no_transactions: bool,
@@ -91,6 +97,10 @@ impl Source for Count {
         if self.next >= self.config.until {
             if self.config.endless {
                 std::future::pending::<()>().await;
+            }
+            if self.config.breaks {
+                let failure = Failure::fatal(anyhow::anyhow!("cannot read on"));
+                return Err(if self.config.once { failure.deliver_first() } else { failure });
             }
             return Ok(Next::End);
         }

@@ -5,7 +5,14 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
+use runner_core::{Error, Failure};
+
 use super::position::TAIL;
+
+/// The error of a file whose rows cannot be read again: those that were read are delivered before the run ends.
+pub(super) fn unrepeatable(message: String) -> Error {
+    Failure::fatal(Error::msg(message)).deliver_first().into()
+}
 
 /// What has changed in a file since its rows were read.
 pub(super) enum Changed {

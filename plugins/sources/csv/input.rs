@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, bail};
 use runner_core::Name;
 
-use super::change_guard::{ChangeGuard, Changed};
+use super::change_guard::{ChangeGuard, Changed, unrepeatable};
 use super::position::{Cursor, End, Fingerprint, HEAD, Head, TAIL};
 use super::snapshot::{FileSnapshot, modified};
 use super::stdin::{StandardInput, WaitLimit};
@@ -271,12 +271,11 @@ impl Input {
         };
         match changed.with_context(|| format!("reading {}", self.name))? {
             None => Ok(()),
-            Some(what) => bail!(
+            Some(what) => Err(unrepeatable(format!(
                 "{} was changed while it was read, after line {}: {what}. No row of the changed part was delivered. \
                  Write new files under another name and rename them; restore this one, or {REPLACED}",
-                self.name,
-                self.cursor.lines
-            ),
+                self.name, self.cursor.lines
+            ))),
         }
     }
 
@@ -301,12 +300,11 @@ impl Input {
     /// Fails if the path leads to another file by now.
     pub(super) fn check_not_replaced(&self) -> Result<()> {
         if self.is_elsewhere(false) {
-            bail!(
+            return Err(unrepeatable(format!(
                 "{} was replaced by another file while it was read; all rows of the old file were read up to line {}. \
                  To read files that are replaced or rotated set follow = true; {REPLACED}",
-                self.name,
-                self.cursor.lines
-            );
+                self.name, self.cursor.lines
+            )));
         }
         Ok(())
     }
