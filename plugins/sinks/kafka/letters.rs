@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaResult;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
@@ -19,7 +20,7 @@ use runner_core::{
 use tokio::task::spawn_blocking;
 
 use super::replay_lock::ReplayLock;
-use crate::shared::kafka::{ClientErrors, ENTRY_HEADER, Probe, SOURCE_HEADER};
+use crate::shared::kafka::{ClientErrors, ENTRY_HEADER, Probe, SOURCE_HEADER, is_outage};
 
 /// A letter in the topic.
 type Place = (i32, i64);
@@ -54,6 +55,8 @@ pub(super) struct State {
 
 /// How long a reader waits for the next record of a partition that has more.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The pause between two tries of a request.
+const RETRY: Duration = Duration::from_millis(200);
 const MAX_LETTERS: usize = 500;
 
 impl TopicLetters {
@@ -108,12 +111,16 @@ impl TopicLetters {
         let mut starts = TopicPartitionList::new();
         let (mut positions, mut ends) = (BTreeMap::new(), BTreeMap::new());
         if !partitions.is_empty() {
-            let committed = client
-                .committed_offsets(list, self.timeout)
+            let fetch = || {
+                let committed = client.committed_offsets(list.clone(), self.timeout)?;
+                committed.elements().iter().try_for_each(|it| it.error())?;
+                Ok(committed)
+            };
+            let committed = retried(&client, fetch)
                 .with_context(|| format!("fetching the offsets of group `{}`", self.group()))?;
             for it in committed.elements() {
-                it.error()?;
-                let (low, high) = client.fetch_watermarks(&self.topic, it.partition(), self.timeout)?;
+                let watermarks = || client.fetch_watermarks(&self.topic, it.partition(), self.timeout);
+                let (low, high) = retried(&client, watermarks)?;
                 let start =
                     if let Offset::Offset(offset) = it.offset() { offset.clamp(low, high) } else { low };
                 if start < high {
@@ -245,6 +252,21 @@ impl LetterStore for TopicLetters {
         }
         self.state().pending.retain(|place| !passed.contains(place));
         self.blocking(TopicLetters::commit).await
+    }
+}
+
+/// Repeats a request while the group has no coordinator, as a new group has for a moment, or no broker answers. Blocks.
+fn retried<T>(client: &BaseConsumer<ClientErrors>, request: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
+    let began = Instant::now();
+    loop {
+        match request() {
+            Err(error) if error.rdkafka_error_code().is_some_and(is_outage) && began.elapsed() < PATIENCE => {
+                tracing::debug!("{error}; retrying");
+                // Serves the client, which looks for the coordinator meanwhile. Records are not assigned here, or were read.
+                client.poll(RETRY);
+            }
+            result => return result,
+        }
     }
 }
 
