@@ -118,7 +118,9 @@ impl AwsError {
 
     /// The permission on a KMS key that is missing, such as `kms:Decrypt`, if the service names one.
     pub(crate) fn kms_right(&self) -> Option<&str> {
-        let start = self.message.find("kms:")?;
+        // An ARN contains `:kms:` and then a region.
+        let mut found = self.message.match_indices("kms:").map(|(at, _)| at);
+        let start = found.find(|&at| !self.message[..at].ends_with(':'))?;
         let right = &self.message[start..];
         let n_name = right["kms:".len()..].find(|char: char| !char.is_ascii_alphabetic());
         let right = n_name.map_or(right, |n| &right[.."kms:".len() + n]);
@@ -376,6 +378,18 @@ mod tests {
         );
         let other = AwsError::from_response("AccessDenied", "an arn:aws:kms:: key", 403, None);
         assert_eq!(other.kms_right(), None);
+    }
+
+    #[test]
+    fn region_in_the_arn_of_a_kms_key_is_not_a_right() {
+        let key = "arn:aws:kms:eu-west-1:1:key/k";
+        let disabled =
+            AwsError::from_response("KMS.DisabledException", &format!("{key} is disabled."), 400, None);
+        assert_eq!(disabled.kms_right(), None);
+        assert_eq!(disabled.to_string(), format!("KMS.DisabledException: {key} is disabled."));
+        let denied =
+            AwsError::from_response("AccessDenied", &format!("{key}: kms:Decrypt denied"), 403, None);
+        assert_eq!(denied.kms_right(), Some("kms:Decrypt"));
     }
 
     #[test]
