@@ -178,6 +178,11 @@ impl Bucket {
     pub(super) fn object(&self, record: &Record) -> Result<(String, Bytes)> {
         let body = body_of(record)?;
         self.states.add(record);
+        if self.config.overwrite == Some(Overwrite::Always)
+            && let Some(reason) = self.states.replaces(record)
+        {
+            warn!("{reason}");
+        }
         let template = &self.config.key;
         if template.is_by_entry_alone()
             && let Some(entry) = &record.entry

@@ -1,6 +1,7 @@
 //! Notices that two states have given the same entry number: the metadata of an object names the state of its record.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use runner_core::{EntryNumber, Incarnation, Name, Record};
@@ -18,7 +19,10 @@ pub(super) fn metadata(record: &Record) -> Option<HashMap<String, String>> {
 ///
 /// It is named where an object has no metadata: some servers do not keep them.
 #[derive(Default)]
-pub(super) struct States(RwLock<Vec<(Name, Incarnation)>>);
+pub(super) struct States {
+    first: RwLock<Vec<(Name, Incarnation)>>,
+    has_said: AtomicBool,
+}
 
 impl States {
     /// Notes the state of a record.
@@ -26,15 +30,30 @@ impl States {
         let Some(entry) = &record.entry else { return };
         let Some(incarnation) = entry.incarnation else { return };
         if self.first(entry.source).is_none() {
-            let mut states = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            let mut states = self.first.write().unwrap_or_else(PoisonError::into_inner);
             if states.iter().all(|(source, _)| *source != entry.source) {
                 states.push((entry.source, incarnation));
             }
         }
     }
 
+    /// Why objects may be replaced by other records, where existing ones are replaced; once a run.
+    pub(super) fn replaces(&self, record: &Record) -> Option<String> {
+        let entry = record.entry.as_ref()?;
+        let (first, ours) = (self.first(entry.source)?, entry.incarnation?);
+        if first == ours || self.has_said.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        Some(format!(
+            "the entry numbers of `{}` were given by the state {first} and by the state {ours}, so two records can \
+             have one number; `overwrite = \"always\"` then keeps the later record alone. Let all runs use one \
+             `data_dir`, and write to another folder (`key`)",
+            entry.source
+        ))
+    }
+
     fn first(&self, source: Name) -> Option<Incarnation> {
-        let states = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let states = self.first.read().unwrap_or_else(PoisonError::into_inner);
         states.iter().find(|(known, _)| *known == source).map(|(_, first)| *first)
     }
 
@@ -93,6 +112,20 @@ mod tests {
         states.add(&numbered_by(Some("0000000b")));
         let reason = states.numbered_twice(&numbered_by(Some("0000000b")), None).unwrap();
         assert!(reason.contains("by the state 0000000a and by the state 0000000b"), "{reason}");
+    }
+
+    #[test]
+    fn second_state_of_a_run_is_said_once() {
+        let states = States::default();
+        let replaces = |incarnation| {
+            let record = numbered_by(Some(incarnation));
+            states.add(&record);
+            states.replaces(&record)
+        };
+        assert_eq!(replaces("0000000a"), None);
+        let reason = replaces("0000000b").unwrap();
+        assert!(reason.contains("by the state 0000000a and by the state 0000000b"), "{reason}");
+        assert_eq!(replaces("0000000b"), None);
     }
 
     #[test]
