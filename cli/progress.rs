@@ -1,10 +1,11 @@
 //! Progress of running pipelines: a live line per component on a terminal, log lines elsewhere.
 
 use std::io::IsTerminal as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use runner_core::Monitor;
+use tokio::time::Instant;
 
 use crate::summary::{bytes, count};
 
@@ -14,16 +15,34 @@ const REDRAW_INTERVAL: Duration = Duration::from_millis(250);
 /// How progress is reported without a terminal.
 #[derive(Clone, Copy)]
 pub(crate) struct LineOutput {
-    /// The time between two lines; a line that has not changed is left out.
+    /// The time between two lines.
     pub(crate) interval: Duration,
+    /// The time after which a line is printed again though no record has moved.
+    pub(crate) idle_interval: Duration,
     /// Prints a line.
-    pub(crate) print: fn(&str),
+    pub(crate) print: fn(&ProgressLine),
+}
+
+/// What a pipeline has done so far.
+pub(crate) struct ProgressLine {
+    /// The name of the pipeline.
+    pub(crate) pipeline: String,
+    /// The records that each component has sent on or stored.
+    pub(crate) text: String,
+    /// How many records wait in the topics of its sources, where that is known.
+    pub(crate) lag: Option<u64>,
 }
 
 impl LineOutput {
     /// Reports progress in the log.
-    pub(crate) const LOG: LineOutput =
-        LineOutput { interval: Duration::from_secs(30), print: |line| tracing::info!("{line}") };
+    pub(crate) const LOG: LineOutput = LineOutput {
+        interval: Duration::from_secs(30),
+        idle_interval: Duration::from_mins(5),
+        print: |line| {
+            let ProgressLine { pipeline, text, lag } = line;
+            tracing::info!(pipeline, lag, "{text}");
+        },
+    };
 }
 
 /// The progress display of one or more pipelines.
@@ -75,15 +94,21 @@ impl Progress {
     }
 
     async fn print_lines(&self) {
-        let mut printed = vec![String::new(); self.pipelines.len()];
+        let mut printed = vec![(String::new(), Instant::now()); self.pipelines.len()];
         loop {
             tokio::time::sleep(self.output.interval).await;
-            for ((pipeline, monitors), printed) in self.pipelines.iter().zip(&mut printed) {
-                let line = pipeline_line(pipeline, monitors);
-                if *printed != line {
-                    (self.output.print)(&line);
-                    *printed = line;
+            for ((pipeline, monitors), (printed, at)) in self.pipelines.iter().zip(&mut printed) {
+                let mut line = pipeline_line(pipeline, monitors);
+                let idle = at.elapsed();
+                if *printed == line.text && idle < self.output.idle_interval {
+                    continue;
                 }
+                let is_idle = std::mem::replace(printed, line.text.clone()) == line.text;
+                *at = Instant::now();
+                if is_idle {
+                    line.text += &format!("; no record for {} s", idle.as_secs());
+                }
+                (self.output.print)(&line);
             }
         }
     }
@@ -126,11 +151,14 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// One line for a pipeline: the records that each component has sent on or stored.
-fn pipeline_line(pipeline: &str, monitors: &[Monitor]) -> String {
+fn pipeline_line(pipeline: &str, monitors: &[Monitor]) -> ProgressLine {
     let component = |monitor: &Monitor| format!("{} {}", monitor.name, count(monitor.counts().records_out));
     let components: Vec<_> = monitors.iter().map(component).collect();
-    format!("{pipeline}: records out: {}", components.join(", "))
+    ProgressLine {
+        pipeline: pipeline.to_owned(),
+        text: format!("records out: {}", components.join(", ")),
+        lag: monitors.iter().filter_map(|monitor| monitor.gauges.lag()).reduce(|sum, lag| sum + lag),
+    }
 }
 
 fn component_line(monitor: &Monitor, rate: f64) -> String {
@@ -155,4 +183,32 @@ fn component_line(monitor: &Monitor, rate: f64) -> String {
         }
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    static PRINTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_pipeline_is_reported_every_few_minutes() {
+        let output = LineOutput {
+            print: |line| PRINTED.lock().expect("no panic").push(line.text.clone()),
+            ..LineOutput::LOG
+        };
+        let progress = Progress {
+            live: Vec::new(),
+            bars: MultiProgress::new(),
+            output,
+            pipelines: vec![("p".into(), Vec::new())],
+        };
+        let ended = tokio::time::timeout(Duration::from_mins(11), progress.print_lines()).await;
+        assert!(ended.is_err());
+        let printed = PRINTED.lock().expect("no panic");
+        assert_eq!(printed.len(), 3, "{printed:?}");
+        assert!(printed[1].contains("no record for 300 s"), "{printed:?}");
+    }
 }

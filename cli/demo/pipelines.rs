@@ -16,8 +16,11 @@ use crate::signals::Shutdown;
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Progress without a terminal.
-const LINES: LineOutput =
-    LineOutput { interval: Duration::from_secs(2), print: |line| print_message(&format!("  {line}")) };
+const LINES: LineOutput = LineOutput {
+    interval: Duration::from_secs(2),
+    idle_interval: Duration::MAX,
+    print: |line| print_message(&format!("  {}: {}", line.pipeline, line.text)),
+};
 
 /// The outcome of both pipelines.
 pub(super) struct DemoOutcome {
