@@ -380,3 +380,15 @@ pub(crate) struct DlqReplayArguments {
     #[arg(long, value_name = "COMPONENT")]
     pub(crate) into: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drain_ends_before_the_usual_30_seconds_of_a_supervisor() {
+        let arguments = Arguments::try_parse_from(["runner", "run", "p.toml"]).expect("valid");
+        let Verb::Run(run) = arguments.verb else { panic!("it is `run`") };
+        assert_eq!(std::time::Duration::from(run.drain_timeout), std::time::Duration::from_secs(20));
+    }
+}

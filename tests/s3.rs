@@ -2,6 +2,7 @@
 
 mod conditions;
 mod options;
+mod outage;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;

@@ -121,3 +121,16 @@ fn missing_topic_of_a_template_without_create_topic_rejects_its_records_only() {
     let reasons = reasons(&env);
     assert!(reasons.len() == 1 && reasons[0].contains("`create_topic` is false"), "{reasons:?}");
 }
+
+#[test]
+fn topic_that_is_created_with_one_replica_is_warned_of() {
+    let broker = Broker::embedded();
+    let topic = broker.name("alone");
+    let env = producer("Index\nNYA\n", broker.bootstrap(), &format!("topic = \"{topic}\""));
+    let warning = format!("topic `{topic}` was created with one replica of each partition");
+    env.run(["run", "producer.toml"]).assert_code(0).assert_says(&[&warning, "replication_factor = 3"]);
+    // An existing topic is the choice of its owner.
+    let again = env.run(["run", "producer.toml", "--from-start"]);
+    again.assert_code(0);
+    assert!(!again.stderr.contains("was created"), "{}", again.stderr);
+}

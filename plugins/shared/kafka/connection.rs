@@ -302,8 +302,8 @@ fn needs_tls_build() -> Result<()> {
     }
     Err(OptionError::new(
         "security_protocol",
-        "this runner was built without TLS and SASL for Kafka: use one of the releases, \
-         or build with `cargo build --release --features kafka-tls`",
+        "this runner was built without TLS and SASL for Kafka: build one with them, `cargo build --release \
+         --features kafka-tls`",
     ))
 }
 

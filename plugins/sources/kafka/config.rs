@@ -174,6 +174,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn new_partitions_are_found_within_seconds_unless_the_user_sets_another_time() {
+        let refresh = |options: serde_json::Value| {
+            let config: KafkaSourceConfig = serde_json::from_value(serde_json::json!({
+                "bootstrap_servers": "h:1", "topics": ["t"], "group_id": "g", "librdkafka_options": options,
+            }))
+            .unwrap();
+            let client = config.client(&context()).unwrap();
+            client.get("topic.metadata.refresh.interval.ms").unwrap().parse::<u64>().unwrap()
+        };
+        assert!((1_000..=30_000).contains(&refresh(serde_json::json!({}))));
+        let given = refresh(serde_json::json!({ "topic.metadata.refresh.interval.ms": 60_000 }));
+        assert_eq!(given, 60_000);
+    }
+
+    #[test]
     fn checksums_are_checked_unless_the_user_disables_them() {
         let checks = |options: serde_json::Value| {
             let config: KafkaSourceConfig = serde_json::from_value(serde_json::json!({
