@@ -44,5 +44,5 @@ pub(crate) use options::{
 pub(crate) use report_lines::{END_OF_TEXT, check_separator, is_fixed_width_rule, is_rule, separator_line};
 pub(crate) use row_error::{OtherLine, RowError, RowLocation};
 pub(crate) use scan::{Next, QuoteError, Span, next_row};
-pub(crate) use types::{Types, name_of};
+pub(crate) use types::{DeclaredColumn, Types, name_of};
 pub(crate) use wide_rows::wider_rows;

@@ -41,6 +41,15 @@ impl Types {
         }
     }
 
+    /// Whether all types are inferred.
+    pub(crate) fn is_inferred(&self) -> bool {
+        match self {
+            Types::Infer => true,
+            Types::String => false,
+            Types::Declared(columns) => columns.is_empty(),
+        }
+    }
+
     /// The declaration of a column.
     pub(crate) fn declaration_of(&self, column: &str) -> Option<&DeclaredColumn> {
         self.declared().iter().find(|declared| declared.name == column)

@@ -60,13 +60,8 @@ impl Columns {
             .collect()
     }
 
-    /// The columns whose types the options declare, as a position stores them.
-    pub(super) fn declared(&self, types: &Types) -> Vec<String> {
-        self.all.iter().map(|(name, _)| name).filter(|name| types.of(name).is_some()).cloned().collect()
-    }
-
     /// Infers types anew where options have changed since the position was saved, and says so: those of all columns
-    /// if cells mean something else by now, and those of columns that are not declared any more.
+    /// if cells mean something else by now, and those of columns of text if other types are declared.
     pub(super) fn infer_again(&mut self, saved: &CsvPosition, files: &[Cursor], settings: &Settings) {
         let now = settings.reading();
         let mut options: Vec<String> = saved
@@ -78,19 +73,17 @@ impl Columns {
             .collect();
         options.sort();
         options.dedup();
-        let is_changed = !options.is_empty();
         let types = &settings.dialect.types;
-        let was_declared = |name: &String| saved.declared.contains(name);
-        let is_open = |name: &String| types.of(name).is_none() && (is_changed || was_declared(name));
-        if !self.all.iter().any(|(name, _)| is_open(name)) {
+        // Rows that were rejected may be valid by now, so a column of text may have been one without a valid row.
+        let is_about_types = options == ["`types`"];
+        let is_open =
+            |name: &str, kind| types.of(name).is_none() && (!is_about_types || kind == ColumnType::String);
+        if options.is_empty() || !self.all.iter().any(|(name, kind)| is_open(name, *kind)) {
             return;
-        }
-        if self.all.iter().any(|(name, _)| types.of(name).is_none() && was_declared(name)) {
-            options.push("`types`".into());
         }
         let guesses = sample::infer_again(settings, files);
         let component = &settings.context.component;
-        if guesses.is_empty() {
+        if guesses.is_empty() && !is_about_types {
             warn!(
                 component,
                 "{} changed since the last run, and no file is left from which types could be inferred again: they stay; \
@@ -100,7 +93,7 @@ impl Columns {
             return;
         }
         let mut changes = Vec::new();
-        for (name, kind) in self.all.iter_mut().filter(|(name, _)| is_open(name)) {
+        for (name, kind) in self.all.iter_mut().filter(|(name, kind)| is_open(name, *kind)) {
             if let Some(&guess) = guesses.get(name)
                 && guess != *kind
             {

@@ -32,9 +32,6 @@ pub(super) struct CsvPosition {
     /// The options that decide what a cell means, apart from those with their defaults.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) reading: Map<String, Value>,
-    /// The columns whose types the options declare.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub(super) declared: Vec<String>,
     /// The columns and their types.
     pub(super) columns: Map<String, Value>,
     /// Index of the file that is being read.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::input::STANDARD_INPUT;
 use super::text::ReadAs;
-use crate::shared::csv::Dialect;
+use crate::shared::csv::{DeclaredColumn, Dialect, Types};
 
 /// The validated options of the source.
 pub(super) struct Settings {
@@ -34,10 +34,21 @@ impl Settings {
             ("thousands", json!(numbers.thousands), numbers.thousands.is_none()),
             ("null_values", json!(dialect.null_values), dialect.null_values == default.null_values),
             ("extra_cells", json!("drop"), !dialect.drops_extra_cells),
+            ("types", self.declared_types(), dialect.types.is_inferred()),
             ("missing_cells", json!("null"), !dialect.fills_missing_cells),
         ];
         let changed = options.into_iter().filter(|(_, _, is_default)| !is_default);
         changed.map(|(option, value, _)| (option.to_owned(), value)).collect()
+    }
+
+    /// The declared types, by column.
+    fn declared_types(&self) -> Value {
+        let types = &self.dialect.types;
+        if matches!(types, Types::String) {
+            return json!("string");
+        }
+        let entry = |it: &DeclaredColumn| (it.name.clone(), json!([it.value_type.name(), it.parse]));
+        types.declared().iter().map(entry).collect()
     }
 
     /// The options that decide where rows begin, besides the delimiter and the header, as a position stores them.

@@ -175,7 +175,6 @@ impl Reader {
         }
         let start = CsvPosition {
             columns: self.columns.as_ref().map(|columns| columns.as_json(types)).unwrap_or_default(),
-            declared: self.columns.as_ref().map(|columns| columns.declared(types)).unwrap_or_default(),
             file: current,
             files: self.files.clone(),
             bytes: (0, 0),

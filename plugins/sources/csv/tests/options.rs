@@ -37,6 +37,14 @@ fn types_are_inferred_if_they_are_not_declared_any_more() {
 }
 
 #[test]
+fn types_are_inferred_if_a_declaration_had_rejected_all_rows() {
+    let files = TestFiles::of("d,n\n02/01/2024,5\n").with("types", json!({ "d": "date" }));
+    let date = json!({ "d": { "type": "date", "parse": "%d/%m/%Y" } });
+    let rows = changed_after(files, "03/01/2024,6\n", |options| options["types"] = date);
+    assert_eq!(rows, ok(&[r#"{"d":"2024-01-03","n":6}"#]));
+}
+
+#[test]
 fn types_stay_if_no_option_says_otherwise() {
     // The file may be corrected, and options that say nothing about cells may change.
     let rows = after_change("s,n\nx,5\n", "y,1.5\nz,2\n", |options| options["follow"] = json!(true));
