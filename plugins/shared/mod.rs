@@ -15,3 +15,4 @@ pub(crate) mod record_field;
 pub(crate) mod test_rows;
 pub(crate) mod values;
 pub(crate) mod vrl;
+pub(crate) mod window;

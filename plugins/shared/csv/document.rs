@@ -1,9 +1,10 @@
-//! Reads a whole CSV text in memory, such as the response of an API.
+//! Reads a whole CSV text, such as the response of an API, in parts.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
-use anyhow::{Error, Result, anyhow, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 use bytes::Bytes;
 use runner_core::{Name, Row};
 
@@ -17,23 +18,35 @@ use super::report_lines::{END_OF_TEXT, check_separator, is_rule, separator_line}
 use super::row_error::{RowError, RowLocation};
 use super::scan::{QuoteError, Rows, ScannedRow, cells};
 use super::wide_rows::wider_rows;
+use crate::shared::window::Window;
 
 /// How many rows, and how many bytes of them, are read at once.
 const CHUNK_ROWS: usize = 1024;
 const CHUNK_BYTES: usize = 256 << 10;
 
+/// The front of a large text, with the header and the rows from which the types are inferred.
+const FRONT: usize = 4 << 20;
+
 /// Reads CSV texts one after another. The types are inferred from the first one that has rows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct DocumentReader {
     dialect: Arc<Dialect>,
     layout: Option<Arc<RowLayout>>,
+    /// In how many bytes the header is looked for, and the types are inferred.
+    front: usize,
+}
+
+impl Default for DocumentReader {
+    fn default() -> Self {
+        DocumentReader::new(Dialect::default())
+    }
 }
 
 /// The rows of a text that were not taken. They are read in chunks, since a row takes more memory than its text.
 #[derive(Debug)]
 pub(crate) struct Document {
     /// What was not read, and the physical line that it begins on.
-    rest: Bytes,
+    rest: Window,
     line: u64,
     source: Name,
     layout: Arc<RowLayout>,
@@ -53,15 +66,19 @@ pub(crate) struct BadRow {
 impl DocumentReader {
     /// A reader of texts in this dialect.
     pub(crate) fn new(dialect: Dialect) -> Self {
-        DocumentReader { dialect: Arc::new(dialect), layout: None }
+        DocumentReader { dialect: Arc::new(dialect), layout: None, front: FRONT }
     }
 
     /// Reads the header of a text from `source`, and counts its rows.
     ///
     /// A text without a header is an error. Types are inferred again when the columns change.
-    pub(crate) fn open(&mut self, bytes: &Bytes, source: Name) -> Result<Document> {
+    pub(crate) fn open(&mut self, mut text: Window, source: Name) -> Result<Document> {
         let dialect = Arc::clone(&self.dialect);
-        let text = without_marks(bytes);
+        text.fill(self.front)?;
+        text.without_last(END_OF_TEXT)?;
+        let mut rest = text.clone();
+        let is_last = text.is_last();
+        let text = text.bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text.bytes);
         let mut n_skipped = dialect.skip_lines;
         if let (0, Some(named)) = (n_skipped, separator_line(text)) {
             let at = RowLocation { source, line: 1 };
@@ -69,9 +86,15 @@ impl DocumentReader {
             n_skipped = 1;
         }
         let (text, line) = after_skipped_lines(text, n_skipped);
-        let mut rows = Rows::new(text, &dialect.grammar, line);
+        let mut rows = Rows::of_part(text, &dialect.grammar, line, is_last);
         let (names, written, line) = if dialect.has_header {
             let Some(first) = rows.next() else {
+                if !is_last {
+                    bail!(
+                        "{source}: no line ends in the first {} MiB, and a header row was expected",
+                        FRONT >> 20
+                    );
+                }
                 bail!("{source}: the response is empty, and a header row was expected");
             };
             (self.names_of(first, source)?, first.bytes, first.line)
@@ -85,23 +108,12 @@ impl DocumentReader {
         }
         let header = Header { names: &names, written, line };
         let layout = self.layout_of(header, has_rule, rows.clone(), source)?;
-        let (mut n_left, mut has_open_quote, mut last) = (0, false, None);
-        let mut texts = CellTexts::default();
-        for row in rows.clone() {
-            if row.error.is_none() && layout.is_another_line(row.bytes, row.quoted, &mut texts) {
-                continue;
-            }
-            n_left += 1;
-            has_open_quote |= matches!(row.error, Some(QuoteError::Unclosed(_)));
-            last = Some(row);
-        }
-        let is_short = |row: ScannedRow<'_>| {
-            !dialect.fills_missing_cells && cells(row.bytes, &dialect.grammar).count() < layout.n_cells()
-        };
-        let has_line_end = matches!(text.last(), Some(b'\n' | b'\r'));
-        let is_cut = has_open_quote || !has_line_end && last.is_some_and(is_short);
-        let (rest, line) = (bytes.slice_ref(rows.rest()), rows.line());
-        Ok(Document { rest, line, source, layout, chunk: VecDeque::new(), n_left, is_cut })
+        let (n_rest, line) = (rows.rest().len(), rows.line());
+        rest.skip(rest.bytes.len() - n_rest);
+        let mut document =
+            Document { rest, line, source, layout, chunk: VecDeque::new(), n_left: 0, is_cut: false };
+        document.count_rows().with_context(|| format!("{source}: reading the response"))?;
+        Ok(document)
     }
 
     fn names_of(&self, first: ScannedRow<'_>, source: Name) -> Result<Vec<String>> {
@@ -158,20 +170,54 @@ impl DocumentReader {
     }
 }
 
-impl Iterator for Document {
-    type Item = Result<Row, BadRow>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.chunk.is_empty() {
-            self.read_chunk();
-        }
-        let row = self.chunk.pop_front()?;
-        self.n_left -= 1;
-        Some(row)
-    }
-}
-
 impl Document {
+    /// The next row. Fails if the file of a large text cannot be read.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Result<Row, BadRow>>> {
+        while self.chunk.is_empty() {
+            self.read_chunk();
+            if self.chunk.is_empty() {
+                if self.rest.is_last() {
+                    return Ok(None);
+                }
+                self.rest.grow(0)?;
+            }
+        }
+        self.n_left -= 1;
+        Ok(self.chunk.pop_front())
+    }
+
+    /// Counts the rows, and finds out whether the text is cut.
+    fn count_rows(&mut self) -> io::Result<()> {
+        let layout = Arc::clone(&self.layout);
+        let dialect = layout.dialect();
+        let mut texts = CellTexts::default();
+        let (mut part, mut line) = (self.rest.clone(), self.line);
+        let (mut has_open_quote, mut is_last_short) = (false, false);
+        loop {
+            let mut rows = Rows::of_part(&part.bytes, &dialect.grammar, line, part.is_last());
+            while let Some(row) = rows.next() {
+                if row.error.is_none() && layout.is_another_line(row.bytes, row.quoted, &mut texts) {
+                    continue;
+                }
+                self.n_left += 1;
+                has_open_quote |= matches!(row.error, Some(QuoteError::Unclosed(_)));
+                if part.is_last() && rows.rest().is_empty() {
+                    is_last_short = !dialect.fills_missing_cells
+                        && cells(row.bytes, &dialect.grammar).count() < layout.n_cells();
+                }
+            }
+            let n_used = part.bytes.len() - rows.rest().len();
+            line = rows.line();
+            if part.is_last() {
+                break;
+            }
+            part.grow(n_used)?;
+        }
+        let has_line_end = matches!(part.bytes.last(), Some(b'\n' | b'\r'));
+        self.is_cut = has_open_quote || !has_line_end && is_last_short;
+        Ok(())
+    }
+
     /// How many rows remain.
     pub(crate) fn len(&self) -> usize {
         self.n_left
@@ -183,9 +229,10 @@ impl Document {
         self.is_cut
     }
 
-    /// The texts of the rows that were not read, as they are written. For a document none of whose rows was taken.
+    /// The texts of the first rows, as they are written. For a document none of whose rows was taken.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &[u8]> {
-        let rows = Rows::new(&self.rest, &self.layout.dialect().grammar, self.line);
+        let rest = &self.rest;
+        let rows = Rows::of_part(&rest.bytes, &self.layout.dialect().grammar, self.line, rest.is_last());
         let mut texts = CellTexts::default();
         let is_row = move |row: &ScannedRow<'_>| {
             row.error.is_some() || !self.layout.is_another_line(row.bytes, row.quoted, &mut texts)
@@ -195,11 +242,12 @@ impl Document {
 
     fn read_chunk(&mut self) {
         let layout = Arc::clone(&self.layout);
-        let mut rows = Rows::new(&self.rest, &layout.dialect().grammar, self.line);
+        let mut rows =
+            Rows::of_part(&self.rest.bytes, &layout.dialect().grammar, self.line, self.rest.is_last());
         let mut table = TableBuilder::new(
             Arc::clone(&layout),
             CHUNK_ROWS.min(self.n_left),
-            CHUNK_BYTES.min(self.rest.len()),
+            CHUNK_BYTES.min(self.rest.bytes.len()),
         );
         // For each row why it is not valid, if it is not.
         let mut read: Vec<Option<BadRow>> = Vec::new();
@@ -216,15 +264,18 @@ impl Document {
                 },
             };
             let pushed = pushed.map_err(|error| in_table(layout.dialect(), error));
-            read.push(pushed.err().map(|reason| BadRow { bytes: self.rest.slice_ref(row.bytes), reason }));
+            read.push(
+                pushed.err().map(|reason| BadRow { bytes: self.rest.bytes.slice_ref(row.bytes), reason }),
+            );
         }
-        let (rest, line) = (self.rest.slice_ref(rows.rest()), rows.line());
+        let (n_used, line) = (self.rest.bytes.len() - rows.rest().len(), rows.line());
         let mut valid = table.finish();
         self.chunk = read
             .into_iter()
             .filter_map(|bad| bad.map_or_else(|| valid.next().map(Ok), |bad| Some(Err(bad))))
             .collect();
-        (self.rest, self.line) = (rest, line);
+        self.line = line;
+        self.rest.skip(n_used);
     }
 }
 
@@ -234,12 +285,6 @@ fn in_table(dialect: &Dialect, error: Error) -> Error {
         Some(table) => anyhow!("{error:#} (options of rows go into the table `{table}`)"),
         None => error,
     }
-}
-
-/// The text without the marks that some systems put at its beginning and its end.
-fn without_marks(bytes: &[u8]) -> &[u8] {
-    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-    bytes.strip_suffix(&[END_OF_TEXT]).unwrap_or(bytes)
 }
 
 /// The text after `n_lines` lines, and the number of its first line.
@@ -259,138 +304,4 @@ fn is_rule_row(row: ScannedRow<'_>, dialect: &Dialect) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use runner_core::{Body, Origin, Record};
-
-    fn open(text: &'static str) -> Document {
-        let text = Bytes::from_static(text.as_bytes());
-        DocumentReader::default().open(&text, Name::new("http://api")).unwrap()
-    }
-
-    fn read(reader: &mut DocumentReader, text: &str) -> Result<Vec<Row>> {
-        let rows = reader.open(&Bytes::copy_from_slice(text.as_bytes()), Name::new("http://api/prices"))?;
-        Ok(rows.filter_map(Result::ok).collect())
-    }
-
-    fn json_of(rows: &[Row]) -> Vec<String> {
-        let origin = Origin { source: Name::new("http://api"), partition: 0, offset: 0 };
-        let record = |row: &Row| Record::new(Body::Row(row.clone()), origin);
-        rows.iter().map(|row| record(row).value().unwrap().to_string()).collect()
-    }
-
-    #[test]
-    fn document_rows_become_typed_records() {
-        let text = "\u{feff}Index,Close,ok\r\nNYA,528.690002,true\r\n\r\n\"N,225\",1,\r\n";
-        let records = read(&mut DocumentReader::default(), text).unwrap();
-        assert_eq!(
-            json_of(&records),
-            [r#"{"Index":"NYA","Close":528.690002,"ok":true}"#, r#"{"Index":"N,225","Close":1.0,"ok":null}"#]
-        );
-    }
-
-    #[test]
-    fn first_document_with_rows_determines_the_types() {
-        let mut reader = DocumentReader::default();
-        drop(read(&mut reader, "n\n").unwrap());
-        drop(read(&mut reader, "n\n1.5\n").unwrap());
-        assert_eq!(json_of(&read(&mut reader, "n\n2\n").unwrap()), [r#"{"n":2.0}"#]);
-    }
-
-    #[test]
-    fn open_quote_rejects_its_line_only() {
-        let mut rows = open("a,b\n1,\"x\n1,\"q\"\n2,\"q\"\n");
-        assert_eq!(rows.len(), 3);
-        let bad = rows.next().unwrap().unwrap_err();
-        let reason = bad.reason.to_string();
-        assert!(reason.starts_with("http://api:2:3: the quote that opens here is never closed"), "{reason}");
-        assert_eq!(bad.bytes, "1,\"x");
-        let rest: Vec<Row> = rows.map(Result::unwrap).collect();
-        assert_eq!(json_of(&rest), [r#"{"a":1,"b":"q"}"#, r#"{"a":2,"b":"q"}"#]);
-    }
-
-    #[test]
-    fn rows_of_many_chunks_keep_their_order_and_their_lines() {
-        use std::fmt::Write as _;
-        let mut text = "n,t\n".to_owned();
-        for n in 0..5_000 {
-            writeln!(text, "{}", if n % 1_000 == 7 { "x".into() } else { format!("{n},\"a\nb\"") }).unwrap();
-        }
-        let mut rows = DocumentReader::default().open(&text.clone().into(), Name::new("http://api")).unwrap();
-        assert_eq!((rows.len(), rows.texts().count()), (5_000, 5_000));
-        for n in 0..5_000 {
-            assert_eq!(rows.len(), 5_000 - n);
-            match rows.next().unwrap() {
-                Ok(row) => assert_eq!(json_of(&[row]), [format!(r#"{{"n":{n},"t":"a\nb"}}"#)]),
-                Err(bad) => {
-                    // The rows before have two lines each, apart from the bad ones.
-                    let line = 2 + 2 * n - n / 1_000;
-                    let reason = bad.reason.to_string();
-                    assert!(n % 1_000 == 7 && reason.starts_with(&format!("http://api:{line}:")), "{reason}");
-                }
-            }
-        }
-        assert!(rows.next().is_none());
-    }
-
-    #[test]
-    fn line_that_is_not_a_row_is_not_counted() {
-        let rows = open("a,b\n1,2\n\"a\",b\n3,4\n(2 rows)\n");
-        assert_eq!((rows.len(), rows.texts().count()), (2, 2));
-        let rows: Vec<Row> = rows.map(Result::unwrap).collect();
-        assert_eq!(json_of(&rows), [r#"{"a":1,"b":2}"#, r#"{"a":3,"b":4}"#]);
-    }
-
-    #[test]
-    fn text_that_ends_inside_a_row_is_noticed() {
-        for (text, is_cut) in [
-            ("a,b\n1,2\n3", true),
-            ("a,b\n1,2\n3,\"x\ny,z\n", true),
-            ("a,b\n1,2\n3,4", false),
-            ("a,b\n1,2\n3\n", false),
-            ("a,b\n1,2\n(1 row)", false),
-            ("a,b\n", false),
-        ] {
-            assert_eq!(open(text).is_cut(), is_cut, "{text}");
-        }
-    }
-
-    #[test]
-    fn document_is_read_in_its_dialect() {
-        let options =
-            r##"{ "delimiter": ";", "decimal": ",", "comment": "#", "skip_lines": 1, "trim": true }"##;
-        let options: super::super::DialectOptions = serde_json::from_str(options).unwrap();
-        let mut reader = DocumentReader::new(options.dialect("csv.").unwrap());
-        let text = "Title; of the report\r\n# made today\r\na ; b\r\n--;---\r\n1,5 ; x\r\n# a pause\r\n2;y\r\n(2 rows)\r\n\u{1a}";
-        assert_eq!(
-            json_of(&read(&mut reader, text).unwrap()),
-            [r#"{"a":1.5,"b":"x"}"#, r#"{"a":2.0,"b":"y"}"#]
-        );
-    }
-
-    #[test]
-    fn line_that_names_the_delimiter_is_skipped() {
-        let text = "sep=,\r\nn,s\r\n1,x\r\n";
-        assert_eq!(json_of(&read(&mut DocumentReader::default(), text).unwrap()), [r#"{"n":1,"s":"x"}"#]);
-        let error = read(&mut DocumentReader::default(), "sep=;\nn;s\n1;x\n").unwrap_err().to_string();
-        assert!(error.contains(":1:1: this line says") && error.contains("delimiter = \";\""), "{error}");
-    }
-
-    #[test]
-    fn title_before_the_header_is_an_error_that_asks_for_it() {
-        let error = read(&mut DocumentReader::default(), "Prices\na,b\n1,2\n").unwrap_err().to_string();
-        assert!(error.contains("is this line the header?") && error.contains("skip_lines = 1"), "{error}");
-    }
-
-    #[test]
-    fn document_without_a_header_is_an_error() {
-        for (text, message) in [
-            ("", "http://api/prices: the response is empty, and a header row was expected"),
-            ("\n\"a\n", "http://api/prices:2:1: the quote that opens here is never closed"),
-            ("a,b,a\n", "http://api/prices:1:5: columns 1 and 3 are both called `a`"),
-        ] {
-            let error = read(&mut DocumentReader::default(), text).unwrap_err().to_string();
-            assert!(error.starts_with(message), "{error}");
-        }
-    }
-}
+mod tests;

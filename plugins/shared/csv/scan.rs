@@ -116,12 +116,13 @@ pub(super) fn first_line_end(bytes: &[u8], from: usize) -> Option<usize> {
     memchr2(b'\n', b'\r', &bytes[from..]).map(|n| from + n)
 }
 
-/// The rows of a complete text, without blank lines.
+/// The rows of a text, or of a part of one, without blank lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows<'a> {
     rest: &'a [u8],
     grammar: &'a Grammar,
     line: u64,
+    is_last: bool,
 }
 
 /// A row of [`Rows`].
@@ -138,9 +139,10 @@ pub(crate) struct ScannedRow<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// The rows of `bytes`, whose first line is `line`.
-    pub(crate) fn new(bytes: &'a [u8], grammar: &'a Grammar, line: u64) -> Self {
-        Rows { rest: bytes, grammar, line }
+    /// The rows of `bytes`, whose first line is `line`. If they are not the last part of a text, a row that may continue
+    /// behind them is not among the rows.
+    pub(crate) fn of_part(bytes: &'a [u8], grammar: &'a Grammar, line: u64, is_last: bool) -> Self {
+        Rows { rest: bytes, grammar, line, is_last }
     }
 
     /// What follows the last row that was taken.
@@ -160,7 +162,7 @@ impl<'a> Iterator for Rows<'a> {
     fn next(&mut self) -> Option<ScannedRow<'a>> {
         loop {
             let (row, line) = (self.rest, self.line);
-            let (span, error) = match next_row(row, self.grammar, true) {
+            let (span, error) = match next_row(row, self.grammar, self.is_last) {
                 Next::Row(span) => (span, None),
                 Next::BadQuotes(span, error) => (span, Some(error)),
                 Next::End | Next::NeedMore => return None,

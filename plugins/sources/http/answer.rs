@@ -27,7 +27,9 @@ impl Http {
         let settings = &self.settings;
         let decoded = match settings.codec {
             _ if response.has_no_records() => return Ok(Items::none()),
-            _ if let Some(large) = &response.large => return Ok(Items::of_large(large, url())),
+            _ if let Some(large) = response.large.as_ref().filter(|large| !large.is_rows()) => {
+                return Ok(Items::of_large(large, url()));
+            }
             Codec::Ndjson | Codec::Csv if is_blank => Ok(Items::none()),
             Codec::Ndjson | Codec::Csv if is_web_page(response) => {
                 Err(Unreadable::Unexpected("the response is a web page".into()))
@@ -53,7 +55,9 @@ impl Http {
             Codec::Json => Items::of_json(body, &settings.records, self.position.offset > 0, url()),
             Codec::Ndjson => Items::of_ndjson(body, url()),
             Codec::Csv => {
-                Items::of_csv(body, &mut self.csv_reader, settings.source_name, response.is_delimited)
+                let text =
+                    response.large.as_ref().map_or_else(|| body.clone().into(), |large| large.window());
+                Items::of_csv(text, &mut self.csv_reader, settings.source_name, response.is_delimited)
             }
         };
         match self.note_of(response, &decoded) {

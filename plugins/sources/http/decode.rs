@@ -14,6 +14,9 @@ use super::large::{Large, Rest};
 use super::pointer::{Located, Pointer, describe, type_name};
 use super::scan::{Children, ScanError};
 use crate::shared::csv::{Document, DocumentReader};
+use crate::shared::window::Window;
+
+const READ_BACK: &str = "reading a large response back from its temporary file";
 
 /// One element, line or row of a response.
 #[derive(Debug)]
@@ -174,17 +177,17 @@ impl Items {
     /// The rows of a CSV response; the first one with rows determines the column types. If the response is not
     /// `is_delimited`, it ends where the connection does, so that a row that is not whole may be cut.
     pub(super) fn of_csv(
-        bytes: &Bytes,
+        text: Window,
         csv_reader: &mut DocumentReader,
         source_name: Name,
         is_delimited: bool,
     ) -> Result<Self, Unreadable> {
-        let document = csv_reader.open(bytes, source_name);
+        let size = text.n_left();
+        let document = csv_reader.open(text, source_name);
         let document = document.map_err(|error| Unreadable::Unexpected(format!("{error:#}")))?;
         if !is_delimited && document.is_cut() {
             return Err(Unreadable::Truncated(format!(
-                "the response ends at byte {}, in the middle of a row",
-                bytes.len()
+                "the response ends at byte {size}, in the middle of a row"
             )));
         }
         Ok(Items::Rows(document.into()))
@@ -262,9 +265,7 @@ impl Items {
                 element(bytes.slice(range.clone()), range.start as u64, *number, *is_utf8, url)
             }
             Items::Large { large, rest, n_left, number, url } => {
-                let Some(part) =
-                    rest.next().context("reading a large response back from its temporary file")?
-                else {
+                let Some(part) = rest.next().context(READ_BACK)? else {
                     return Ok(None);
                 };
                 *n_left = n_left.saturating_sub(1);
@@ -286,7 +287,7 @@ impl Items {
                 Some(raw) => line(raw, *number, url),
                 None => return Ok(None),
             },
-            Items::Rows(document) => match document.next() {
+            Items::Rows(document) => match document.next().context(READ_BACK)? {
                 Some(Ok(row)) => {
                     let body = Body::Row(row);
                     Item { raw: json_text(&body).into_owned().into(), body: Ok(body) }

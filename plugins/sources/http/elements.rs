@@ -227,9 +227,10 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<Arc<Element>>> {
     let what = || format!("reading the elements in {}", path.display());
     let bytes = std::fs::read(path).with_context(what)?;
     let source = Name::new(&path.display().to_string());
-    let rows = DocumentReader::default().open(&bytes.into(), source).with_context(what)?;
+    let mut rows =
+        DocumentReader::default().open(bytes::Bytes::from(bytes).into(), source).with_context(what)?;
     let mut elements = Vec::with_capacity(rows.len());
-    for row in rows {
+    while let Some(row) = rows.next().with_context(what)? {
         let row = row.map_err(|bad| bad.reason).with_context(what)?;
         let names = row.header().columns().iter().map(|column| column.name.to_string());
         let cells = row.cells().map(|cell| Value::String(String::from_utf8_lossy(cell).trim().to_owned()));

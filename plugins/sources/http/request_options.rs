@@ -33,7 +33,7 @@ impl HttpConfig {
         let layout = match self.codec {
             Codec::Json => Layout::Array(self.records.clone()),
             Codec::Ndjson => Layout::Lines,
-            Codec::Csv => return None,
+            Codec::Csv => Layout::Rows,
         };
         let of_pages = self.pagination.iter().flat_map(Pagination::pointers);
         let of_matchers = self.responses.iter().flat_map(Responses::pointers);

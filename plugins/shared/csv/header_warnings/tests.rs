@@ -9,12 +9,12 @@ use super::*;
 fn warnings(text: &str, options: &str) -> Vec<String> {
     let options: DialectOptions = serde_json::from_str(options).unwrap();
     let dialect = options.dialect("").unwrap();
-    let mut rows = Rows::new(text.as_bytes(), &dialect.grammar, 1);
+    let mut rows = Rows::of_part(text.as_bytes(), &dialect.grammar, 1, true);
     let first = rows.next().unwrap();
     let (names, written) = if dialect.has_header {
         (column_names(first.bytes, true, &dialect).unwrap(), first.bytes)
     } else {
-        rows = Rows::new(text.as_bytes(), &dialect.grammar, 1);
+        rows = Rows::of_part(text.as_bytes(), &dialect.grammar, 1, true);
         (dialect.columns.clone(), &[][..])
     };
     let mut inference = Inference::new(0);

@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 
 use super::super::scan::{Children, ScanError};
-use super::window::Window;
+use crate::shared::window::Window;
 
 /// Why there is no next element.
 #[derive(Debug)]

@@ -5,7 +5,6 @@
 
 mod buffer;
 mod elements;
-mod window;
 
 use std::fs::File;
 use std::io;
@@ -17,10 +16,10 @@ use serde::de::IgnoredAny;
 
 pub(super) use self::buffer::{Buffer, Reader};
 use self::elements::{Elements, Failed, Lines};
-use self::window::{CHUNK, Window};
 use super::json_text::check_outside;
 use super::pointer::{Located, Pointer, type_name};
 use super::scan::ScanError;
+use crate::shared::window::{CHUNK, Window};
 
 /// Up to this size a response is kept in memory.
 pub(super) const MAX_IN_MEMORY: usize = 8 << 20;
@@ -28,7 +27,7 @@ pub(super) const MAX_IN_MEMORY: usize = 8 << 20;
 /// Of what surrounds the records, at most so many bytes on each side are kept; a response with more is kept in memory.
 const MAX_AROUND: u64 = 16 << 20;
 
-/// How many bytes of a text of lines stand for it in messages.
+/// How many bytes of a text of lines or rows stand for it in messages.
 const FRONT: u64 = 64 << 10;
 
 /// How a large response is divided into records.
@@ -38,6 +37,8 @@ pub(super) enum Layout {
     Array(Pointer),
     /// One record a line.
     Lines,
+    /// Rows of CSV.
+    Rows,
 }
 
 /// The records of a large response, in a file.
@@ -47,7 +48,8 @@ pub(super) struct Large {
     /// Where the array, or the first line, begins.
     start: u64,
     end: u64,
-    is_array: bool,
+    layout: Layout,
+    /// How many elements or lines it has.
     pub(super) n_records: usize,
     /// The type of an element that is not an object, if there is one.
     pub(super) other_type: Option<&'static str>,
@@ -97,12 +99,12 @@ impl Large {
         layout: &Layout,
         chunk: usize,
     ) -> io::Result<Option<(Bytes, Large)>> {
-        let window = Window::new(Arc::clone(&file), start, end, chunk);
+        let window = Window::of_file(Arc::clone(&file), start, end, chunk);
         let large = Large {
             file,
             start,
             end,
-            is_array: matches!(layout, Layout::Array(_)),
+            layout: layout.clone(),
             n_records: 0,
             other_type: None,
             is_utf8: true,
@@ -111,6 +113,11 @@ impl Large {
         match layout {
             Layout::Array(records) => large.divide_array(window, records),
             Layout::Lines => large.divide_lines(Lines::new(window)),
+            Layout::Rows => {
+                let front = large.front()?;
+                let is_json = matches!(front.trim_ascii_start(), [b'[' | b'{', ..] | []);
+                Ok((!is_json).then_some((front, large)))
+            }
         }
     }
 
@@ -160,22 +167,33 @@ impl Large {
             self.n_records += 1;
             is_whole = has_end || serde_json::from_slice::<IgnoredAny>(&line).is_ok();
         }
+        let front = self.front()?;
+        let is_one_value = matches!(front.trim_ascii_start(), [b'[' | b'{', b'\r' | b'\n', ..] | []);
+        Ok((is_whole && !is_one_value).then_some((front, self)))
+    }
+
+    /// What stands for a text of lines.
+    fn front(&self) -> io::Result<Bytes> {
         let mut front = vec![0; FRONT.min(self.end - self.start) as usize];
         self.file.read_exact_at(&mut front, self.start)?;
-        let is_one_value = matches!(front.trim_ascii_start(), [b'[' | b'{', b'\r' | b'\n', ..] | []);
-        Ok((is_whole && !is_one_value).then_some((front.into(), self)))
+        Ok(front.into())
     }
 
-    fn window(&self) -> Window {
-        Window::new(Arc::clone(&self.file), self.start, self.end, self.chunk)
+    /// All of it, from the records on.
+    pub(super) fn window(&self) -> Window {
+        Window::of_file(Arc::clone(&self.file), self.start, self.end, self.chunk)
     }
 
-    /// All records.
+    /// Whether it is CSV.
+    pub(super) fn is_rows(&self) -> bool {
+        matches!(self.layout, Layout::Rows)
+    }
+
+    /// All elements or lines.
     pub(super) fn records(&self) -> Rest {
-        Rest(if self.is_array {
-            Kind::Elements(Elements::new(self.window()))
-        } else {
-            Kind::Lines(Lines::new(self.window()))
+        Rest(match self.layout {
+            Layout::Array(_) => Kind::Elements(Elements::new(self.window())),
+            Layout::Lines | Layout::Rows => Kind::Lines(Lines::new(self.window())),
         })
     }
 }

@@ -54,7 +54,13 @@ async fn large_response_resumes_at_the_next_record() {
 #[tokio::test]
 async fn compressed_response_that_is_large_when_unpacked_is_read() {
     let text = rows(2000).iter().map(|row| format!("{row}\n")).collect::<String>();
-    for (body, codec) in [(gzip(&text), "ndjson"), (gzip(&json!(rows(2000)).to_string()), "json")] {
+    let csv = rows(2000).iter().map(|row| format!("{},{}\n", row["n"], row["text"])).collect::<String>();
+    let bodies = [
+        (gzip(&text), "ndjson"),
+        (gzip(&json!(rows(2000)).to_string()), "json"),
+        (gzip(&format!("n,text\n{csv}")), "csv"),
+    ];
+    for (body, codec) in bodies {
         assert!(body.len() < 20_000);
         for max_in_memory in [1000, 20_000] {
             let server = serve([ResponseTemplate::new(200).set_body_bytes(body.clone())]).await;
