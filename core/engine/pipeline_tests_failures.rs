@@ -10,9 +10,9 @@ use super::test_plugins::{kept, numbers};
 use crate::Status;
 
 /// A source that breaks after 12 records, before a transform that waits `pause` seconds before each.
-fn pipeline(name: &str, source: &str, pause: u64) -> String {
+fn pipeline(name: &str, breaks: &str, pause: u64) -> String {
     format!(
-        "sources.in = {{ type = 'test_count', until = 12, breaks = true{source} }}
+        "sources.in = {{ type = 'test_count', until = 12, breaks = '{breaks}' }}
         transforms.slow = {{ type = 'test_meddle', pause = {pause}, inputs = ['in'] }}
         sinks.out = {{ type = 'test_keep', name = '{name}', inputs = ['slow'] }}"
     )
@@ -21,7 +21,7 @@ fn pipeline(name: &str, source: &str, pause: u64) -> String {
 #[tokio::test(start_paused = true)]
 async fn records_read_before_a_source_fails_are_delivered_and_committed() {
     let test = TestPipeline::new();
-    let finished = test.run(&pipeline("before the failure", "", 1)).await;
+    let finished = test.run(&pipeline("before the failure", "kept", 1)).await;
     finished.assert(Status::Failed, 12);
     assert!(finished.report.reason.contains("cannot read on"), "{}", finished.report.reason);
     assert_eq!(finished.checkpoint["position"], 12);
@@ -32,7 +32,7 @@ async fn records_read_before_a_source_fails_are_delivered_and_committed() {
 #[tokio::test(start_paused = true)]
 async fn failed_source_lets_the_others_stop_in_order() {
     let test = TestPipeline::new();
-    let pipeline = "sources.in = { type = 'test_count', until = 12, breaks = true }
+    let pipeline = "sources.in = { type = 'test_count', until = 12, breaks = 'kept' }
         sources.other = { type = 'test_count', until = 5, endless = true }
         transforms.slow = { type = 'test_meddle', pause = 1, inputs = ['in', 'other'] }
         sinks.out = { type = 'test_keep', name = 'of both', inputs = ['slow'] }";
@@ -45,7 +45,7 @@ async fn failed_source_lets_the_others_stop_in_order() {
 #[tokio::test(start_paused = true)]
 async fn delivery_after_a_failure_ends_with_the_drain_timeout() {
     let (test, started) = (TestPipeline::new(), Instant::now());
-    let pipeline = pipeline("too slow", "", 60);
+    let pipeline = pipeline("too slow", "kept", 60);
     let finished = test.run_with(&pipeline, CancellationToken::new(), Duration::from_secs(150)).await;
     finished.assert(Status::Failed, 2);
     assert!(finished.report.reason.contains("cannot read on"), "{}", finished.report.reason);
@@ -56,7 +56,7 @@ async fn delivery_after_a_failure_ends_with_the_drain_timeout() {
 #[tokio::test(start_paused = true)]
 async fn records_that_cannot_be_read_again_are_delivered_however_long_it_takes() {
     let test = TestPipeline::new();
-    let pipeline = pipeline("without a deadline", ", once = true", 60);
+    let pipeline = pipeline("without a deadline", "lost", 60);
     let finished = test.run_with(&pipeline, CancellationToken::new(), Duration::from_secs(150)).await;
     finished.assert(Status::Failed, 12);
     assert_eq!(kept("without a deadline"), numbers(0..12));
@@ -65,7 +65,7 @@ async fn records_that_cannot_be_read_again_are_delivered_however_long_it_takes()
 #[tokio::test(start_paused = true)]
 async fn stop_ends_the_delivery_after_a_failure() {
     let test = TestPipeline::new();
-    let finished = test.run_until(&pipeline("stopped", ", once = true", 60), Duration::from_secs(150)).await;
+    let finished = test.run_until(&pipeline("stopped", "lost", 60), Duration::from_secs(150)).await;
     finished.assert(Status::Failed, 2);
     assert_eq!(kept("stopped"), numbers(0..2));
 }

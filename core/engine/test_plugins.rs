@@ -20,6 +20,18 @@ use crate::{
 crate::register! { Plugin::source::<CountConfig>("test_count") }
 crate::register! { Plugin::sink::<KeepConfig>("test_keep") }
 
+/// How a source fails at its end.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Breaks {
+    #[default]
+    Never,
+    /// What it has returned can be read again.
+    Kept,
+    /// What it has returned cannot be read again.
+    Lost,
+}
+
 /// Counts: record `n` has the body `n`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -37,12 +49,9 @@ struct CountConfig {
     /// Never ends.
     #[serde(default)]
     endless: bool,
-    /// Fails for good at its end.
+    /// Whether it fails for good at its end.
     #[serde(default)]
-    breaks: bool,
-    /// What it has returned cannot be read again when it breaks.
-    #[serde(default)]
-    once: bool,
+    breaks: Breaks,
     /// Cannot commit its position in a transaction.
     #[serde(default)]
     no_transactions: bool,
@@ -98,9 +107,13 @@ impl Source for Count {
             if self.config.endless {
                 std::future::pending::<()>().await;
             }
-            if self.config.breaks {
+            if self.config.breaks != Breaks::Never {
                 let failure = Failure::fatal(anyhow::anyhow!("cannot read on"));
-                return Err(if self.config.once { failure.deliver_first() } else { failure });
+                return Err(if self.config.breaks == Breaks::Lost {
+                    failure.deliver_first()
+                } else {
+                    failure
+                });
             }
             return Ok(Next::End);
         }
