@@ -76,30 +76,20 @@ impl DocumentReader {
         let dialect = Arc::clone(&self.dialect);
         text.fill(self.front)?;
         text.without_last(END_OF_TEXT)?;
-        let mut rest = text.clone();
-        let is_last = text.is_last();
-        let text = text.bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text.bytes);
-        let mut n_skipped = dialect.skip_lines;
-        if let (0, Some(named)) = (n_skipped, separator_line(text)) {
-            let at = RowLocation { source, line: 1 };
-            check_separator(named, &dialect).map_err(|error| in_table(&dialect, at.error(text, &error)))?;
-            n_skipped = 1;
+        let n_skipped = n_skipped_lines(&text, &dialect, source)?;
+        // The header may be longer than the front.
+        while !text.is_last() && front_rows(&text, &dialect, n_skipped).next().is_none() {
+            text.grow(0)?;
         }
-        let (text, line) = after_skipped_lines(text, n_skipped);
-        let mut rows = Rows::of_part(text, &dialect.grammar, line, is_last);
+        let mut rest = text.clone();
+        let mut rows = front_rows(&text, &dialect, n_skipped);
         let (names, written, line) = if dialect.has_header {
             let Some(first) = rows.next() else {
-                if !is_last {
-                    bail!(
-                        "{source}: no line ends in the first {} MiB, and a header row was expected",
-                        FRONT >> 20
-                    );
-                }
                 bail!("{source}: the response is empty, and a header row was expected");
             };
             (self.names_of(first, source)?, first.bytes, first.line)
         } else {
-            (dialect.columns.clone(), &[][..], line)
+            (dialect.columns.clone(), &[][..], rows.line())
         };
         let mut after_rule = rows.clone();
         let has_rule = dialect.has_header && after_rule.next().is_some_and(|row| is_rule_row(row, &dialect));
@@ -285,6 +275,26 @@ fn in_table(dialect: &Dialect, error: Error) -> Error {
         Some(table) => anyhow!("{error:#} (options of rows go into the table `{table}`)"),
         None => error,
     }
+}
+
+/// How many lines come before the header: those of `skip_lines`, or one that names the delimiter.
+fn n_skipped_lines(text: &Window, dialect: &Dialect, source: Name) -> Result<u64> {
+    let text = without_mark(text);
+    let named = separator_line(text).filter(|_| dialect.skip_lines == 0);
+    let Some(named) = named else { return Ok(dialect.skip_lines) };
+    let at = RowLocation { source, line: 1 };
+    check_separator(named, dialect).map_err(|error| in_table(dialect, at.error(text, &error)))?;
+    Ok(1)
+}
+
+/// The rows of the front of a text, whose first one is the header if there is one.
+fn front_rows<'a>(text: &'a Window, dialect: &'a Dialect, n_skipped: u64) -> Rows<'a> {
+    let (front, line) = after_skipped_lines(without_mark(text), n_skipped);
+    Rows::of_part(front, &dialect.grammar, line, text.is_last())
+}
+
+fn without_mark(text: &Window) -> &[u8] {
+    text.bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text.bytes)
 }
 
 /// The text after `n_lines` lines, and the number of its first line.
