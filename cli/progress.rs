@@ -94,20 +94,23 @@ impl Progress {
     }
 
     async fn print_lines(&self) {
-        let mut printed = vec![(String::new(), Instant::now()); self.pipelines.len()];
+        // The last line of each pipeline, when it was printed, and when it had changed.
+        let mut printed = vec![(String::new(), Instant::now(), Instant::now()); self.pipelines.len()];
         loop {
             tokio::time::sleep(self.output.interval).await;
-            for ((pipeline, monitors), (printed, at)) in self.pipelines.iter().zip(&mut printed) {
+            for ((pipeline, monitors), (printed, printed_at, moved_at)) in
+                self.pipelines.iter().zip(&mut printed)
+            {
                 let mut line = pipeline_line(pipeline, monitors);
-                let idle = at.elapsed();
-                if *printed == line.text && idle < self.output.idle_interval {
+                if *printed != line.text {
+                    printed.clone_from(&line.text);
+                    *moved_at = Instant::now();
+                } else if printed_at.elapsed() < self.output.idle_interval {
                     continue;
+                } else {
+                    line.text += &format!("; no record for {} s", moved_at.elapsed().as_secs());
                 }
-                let is_idle = std::mem::replace(printed, line.text.clone()) == line.text;
-                *at = Instant::now();
-                if is_idle {
-                    line.text += &format!("; no record for {} s", idle.as_secs());
-                }
+                *printed_at = Instant::now();
                 (self.output.print)(&line);
             }
         }
@@ -209,6 +212,8 @@ mod tests {
         assert!(ended.is_err());
         let printed = PRINTED.lock().expect("no panic");
         assert_eq!(printed.len(), 3, "{printed:?}");
-        assert!(printed[1].contains("no record for 300 s"), "{printed:?}");
+        for (line, idle) in printed[1..].iter().zip(["no record for 300 s", "no record for 600 s"]) {
+            assert!(line.contains(idle), "{printed:?}");
+        }
     }
 }

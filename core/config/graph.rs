@@ -46,22 +46,19 @@ pub(crate) fn output_of<'a>(input: &'a str, component: &str) -> Option<&'a str> 
     input.strip_prefix(component)?.strip_prefix('.')
 }
 
-/// For each component, whether one before it has several readers.
+/// For each component, whether records before it also reach others without passing through it.
 pub(crate) fn branched(order: &[Placed]) -> Vec<bool> {
-    let mut n_readers = vec![0; order.len()];
-    for placed in order {
-        let mut inputs = placed.inputs.clone();
-        inputs.sort_unstable();
-        inputs.dedup();
-        for input in inputs {
-            n_readers[input] += 1;
+    let is_branched = |place: usize| {
+        let mut is_before = vec![false; order.len()];
+        for at in (0..=place).rev() {
+            if at == place || is_before[at] {
+                order[at].inputs.iter().for_each(|&input| is_before[input] = true);
+            }
         }
-    }
-    let mut branched: Vec<bool> = Vec::with_capacity(order.len());
-    for placed in order {
-        branched.push(placed.inputs.iter().any(|&input| n_readers[input] > 1 || branched[input]));
-    }
-    branched
+        let mut others = (0..order.len()).filter(|&other| other != place && !is_before[other]);
+        others.any(|other| order[other].inputs.iter().any(|&input| is_before[input]))
+    };
+    (0..order.len()).map(is_branched).collect()
 }
 
 /// Puts the components into the order of the flow, or returns all that is wrong with the wiring.
@@ -180,4 +177,34 @@ fn shown(cycle: &[usize], components: &[Named]) -> Diagnostic {
     names.push(names[0]);
     let message = format!("the components form a cycle: {}", names.join(" -> "));
     Diagnostic::new(message, components[cycle[0]].at.clone(), "part of the cycle")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn has_branches(place: usize, inputs: &[&[usize]]) -> bool {
+        let placed = |(index, inputs): (usize, &&[usize])| Placed { index, inputs: inputs.to_vec() };
+        branched(&inputs.iter().enumerate().map(placed).collect::<Vec<_>>())[place]
+    }
+
+    #[test]
+    fn component_that_joins_all_branches_is_not_in_a_branch() {
+        // in -> route -> two transforms -> limit -> sink
+        assert!(!has_branches(4, &[&[], &[0], &[1], &[1], &[2, 3], &[4]]));
+        // in -> limit -> two sinks
+        assert!(!has_branches(1, &[&[], &[0], &[1], &[1]]));
+        // A second source with its own sink.
+        assert!(!has_branches(2, &[&[], &[], &[0], &[2], &[1]]));
+    }
+
+    #[test]
+    fn component_that_records_bypass_is_in_a_branch() {
+        // in -> limit -> sink, in -> sink
+        assert!(has_branches(1, &[&[], &[0], &[1], &[0]]));
+        // in -> route -> two transforms -> limit -> sink, and one of them -> sink
+        assert!(has_branches(4, &[&[], &[0], &[1], &[1], &[2, 3], &[4], &[3]]));
+        // The sink behind it also reads the source.
+        assert!(has_branches(1, &[&[], &[0], &[0, 1]]));
+    }
 }

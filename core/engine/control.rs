@@ -37,24 +37,28 @@ struct Node {
     name: String,
     stop: CancellationToken,
     inputs: Vec<usize>,
+    is_source: bool,
 }
 
 impl Control {
-    /// For components given by name and inputs, the inputs as indices.
+    /// For components given by name and inputs, the inputs as indices. The sink of `[dead_letter]` has none, and comes
+    /// behind the first `n_components`, which are those of the file.
     pub(crate) fn new(
         components: impl IntoIterator<Item = (String, Vec<usize>)>,
+        n_components: usize,
         stop: &CancellationToken,
     ) -> Self {
         let requested = stop.clone();
         let stop = stop.child_token();
         let draining = stop.child_token();
         let input_ended = draining.child_token();
-        let node = |(name, inputs): (String, Vec<usize>)| {
-            let parent = if inputs.is_empty() { &input_ended } else { &stop };
-            Node { name, stop: parent.child_token(), inputs }
+        let node = |(index, (name, inputs)): (usize, (String, Vec<usize>))| {
+            let is_source = inputs.is_empty() && index < n_components;
+            let parent = if is_source { &input_ended } else { &stop };
+            Node { name, stop: parent.child_token(), inputs, is_source }
         };
         Control {
-            nodes: components.into_iter().map(node).collect(),
+            nodes: components.into_iter().enumerate().map(node).collect(),
             stop: stop.clone(),
             draining: draining.clone(),
             input_ended: input_ended.clone(),
@@ -122,6 +126,12 @@ impl Control {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
+    /// The first failure, for messages.
+    pub(crate) fn describe_failure(&self) -> Option<String> {
+        let first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        first.as_ref().map(|it| format!("`{}` has failed: {:#}", it.component, it.failure.error()))
+    }
+
     /// The component whose limit has ended the run, if there is one.
     pub(crate) fn limit(&self) -> Option<&str> {
         self.limit.get().map(String::as_str)
@@ -139,7 +149,7 @@ impl Control {
         }
         let above = self.reach(node, |from, to| self.nodes[from].inputs.contains(&to));
         let below = self.reach(node, |from, to| self.nodes[to].inputs.contains(&from));
-        for source in (0..self.nodes.len()).filter(|&it| above[it] && self.nodes[it].inputs.is_empty()) {
+        for source in (0..self.nodes.len()).filter(|&it| above[it] && self.nodes[it].is_source) {
             let fed = self.reach(source, |from, to| self.nodes[to].inputs.contains(&from));
             for it in (0..self.nodes.len()).filter(|&it| fed[it] && !below[it]) {
                 self.nodes[it].stop.cancel();
@@ -169,7 +179,7 @@ mod tests {
         // source 0 feeds the limit 1 and the sink 3; the limit feeds the sink 2; 4 feeds 5.
         let inputs: [&[usize]; 6] = [&[], &[0], &[1], &[0], &[], &[4]];
         let stop = CancellationToken::new();
-        let control = Control::new(inputs.map(|inputs| (String::new(), inputs.to_vec())), &stop);
+        let control = Control::new(inputs.map(|inputs| (String::new(), inputs.to_vec())), 6, &stop);
         control.stop_upstream(1);
         let is_stopped: Vec<bool> = (0..6).map(|node| control.token(node).is_cancelled()).collect();
         assert_eq!(is_stopped, [true, false, false, true, false, false]);

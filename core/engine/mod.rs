@@ -91,7 +91,7 @@ pub(crate) async fn run_to_end(
 ) -> Result<Option<String>, RunFailure> {
     let components = pipeline.components.iter().chain(&pipeline.dead_letter);
     let nodes = components.map(|component| (component.name.clone(), component.inputs.clone()));
-    let control = Arc::new(Control::new(nodes, &options.stop));
+    let control = Arc::new(Control::new(nodes, pipeline.components.len(), &options.stop));
     let Wired { mut tasks, trackers } = match wiring::wire(pipeline, options, &control).await? {
         Continue(wired) => wired,
         Break(_) => return Ok(None),
@@ -144,8 +144,10 @@ async fn drain(tasks: &mut JoinSet<()>, control: &Control, options: &RunOptions)
             },
             () = &mut notice, if may_notice => {
                 may_notice = false;
-                if !control.stop.is_cancelled() {
-                    tracing::warn!("a source has failed; the run ends when the records that it has read are delivered");
+                if !control.stop.is_cancelled()
+                    && let Some(why) = control.describe_failure()
+                {
+                    tracing::warn!("{why}. The run ends when the records that it has read are delivered");
                 }
             }
             () = &mut deadline => {

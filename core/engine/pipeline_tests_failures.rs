@@ -30,6 +30,23 @@ async fn records_read_before_a_source_fails_are_delivered_and_committed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn dead_letters_of_a_failed_source_are_written_in_spite_of_an_outage() {
+    for breaks in ["kept", "lost"] {
+        let test = TestPipeline::new();
+        let name = format!("letters {breaks}");
+        let finished = test
+            .run(&format!(
+                "dead_letter = {{ type = 'test_keep', name = '{name}', stumble = 5 }}
+                sources.in = {{ type = 'test_count', until = 12, bad = [11], breaks = '{breaks}' }}
+                sinks.out = {{ type = 'test_keep', name = 'beside {name}', inputs = ['in'] }}"
+            ))
+            .await;
+        finished.assert(Status::Failed, 12);
+        assert_eq!((kept(&name).len(), kept(&format!("beside {name}")).len()), (1, 11), "{breaks}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn failed_source_lets_the_others_stop_in_order() {
     let test = TestPipeline::new();
     let pipeline = "sources.in = { type = 'test_count', until = 12, breaks = 'kept' }

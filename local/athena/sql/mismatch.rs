@@ -105,8 +105,13 @@ fn expected_type(name: &str) -> Option<&'static str> {
 
 /// The error of Athena for a text that a cast does not take.
 pub(in crate::athena) fn explain_cast(text: &str) -> Option<String> {
-    let rest = &text[text.find("Cast error: Cannot cast string '")?..];
-    let value = between(rest, "Cannot cast string '", "' to value of ")?;
+    if let Some(value) = between(text, "Parser error: Error parsing timestamp from '", "': ") {
+        return Some(format!("INVALID_CAST_ARGUMENT: Value cannot be cast to timestamp: {value}"));
+    }
+    let starts = ["Cast error: Cannot cast string '", "Cast error: Cannot cast value '"];
+    let (start, at) = starts.into_iter().find_map(|start| Some((start, text.find(start)?)))?;
+    let rest = &text[at..];
+    let value = between(rest, start, "' to value of ")?;
     let kind = between(rest, "' to value of ", " type")?;
     Some(format!("INVALID_CAST_ARGUMENT: Cannot cast '{value}' to {}", trino_type(kind).to_uppercase()))
 }

@@ -213,6 +213,12 @@ async fn wrong_queries_fail_with_a_reason() {
         ("SELECT date AND true FROM stocks", "must evaluate to a boolean (actual: varchar)"),
         ("SELECT 1 FROM stocks WHERE date", "WHERE clause must evaluate to a boolean: actual type varchar"),
         ("SELECT sum(cast(date AS double)) FROM stocks", "INVALID_CAST_ARGUMENT: Cannot cast '"),
+        ("SELECT cast('maybe' AS boolean)", "INVALID_CAST_ARGUMENT: Cannot cast 'maybe' to BOOLEAN"),
+        ("SELECT cast('abc' AS timestamp)", "INVALID_CAST_ARGUMENT: Value cannot be cast to timestamp: abc"),
+        (
+            "SELECT cast(\"index\" AS timestamp) FROM stocks WHERE volume = 10",
+            "INVALID_CAST_ARGUMENT: Value cannot be cast to timestamp: HSI",
+        ),
         ("SELECT format('%d', 1.5e0)", "INVALID_FUNCTION_ARGUMENT"),
         ("SELECT format('%s')", "INVALID_FUNCTION_ARGUMENT"),
         ("SELECT date_parse('x', '%Y')", "INVALID_FUNCTION_ARGUMENT"),

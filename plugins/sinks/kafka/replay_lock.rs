@@ -14,7 +14,7 @@ use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 use runner_core::Result;
 use tracing::{debug, info};
 
-use crate::shared::kafka::ClientErrors;
+use crate::shared::kafka::{ClientErrors, is_outage};
 
 /// Held by a replay. The group accepts offsets from its member alone.
 pub(super) struct ReplayLock {
@@ -52,7 +52,7 @@ impl ReplayLock {
             }
         }
         // Two replays may have started at the same time. At least one of them sees both.
-        refuse_others(&client, group, topic, 1)?;
+        refuse_others(&hosts(&client, group)?, group, topic, 1)?;
         let (client, is_over) = (Arc::new(client), Arc::new(AtomicBool::new(false)));
         let (member, stops) = (Arc::clone(&client), Arc::clone(&is_over));
         let beat = move || {
@@ -89,29 +89,51 @@ impl Drop for ReplayLock {
 fn wait_for_others(client: &BaseConsumer<Member>, group: &str, topic: &str) -> Result<()> {
     let (began, mut is_told) = (Instant::now(), false);
     loop {
-        match refuse_others(client, group, topic, 0) {
-            Err(error) if began.elapsed() > SESSION + Duration::from_secs(2) => return Err(error),
-            Err(_) => {
-                if !is_told {
-                    info!(
-                        "group `{group}` has a member; waiting in case that it is a replay that was killed"
-                    );
-                }
-                is_told = true;
-                poll(client);
+        let refused = refuse_others(&hosts(client, group)?, group, topic, 0);
+        if refused.is_ok() || began.elapsed() > SESSION + Duration::from_secs(2) {
+            return refused;
+        }
+        if !is_told {
+            info!("group `{group}` has a member; waiting in case that it is a replay that was killed");
+        }
+        is_told = true;
+        poll(client);
+    }
+}
+
+/// The hosts of the members of a group.
+fn hosts(client: &BaseConsumer<Member>, group: &str) -> Result<Vec<String>> {
+    let list = |timeout: Duration| client.fetch_group_list(Some(group), timeout);
+    let groups = retried(PATIENCE, list, || poll(client))
+        .with_context(|| format!("the members of group `{group}` could not be listed"))?;
+    let members = groups.groups().iter().flat_map(|it| it.members());
+    Ok(members.map(|it| it.client_host().trim_start_matches('/').to_owned()).collect())
+}
+
+/// Repeats a request while no broker answers it. `request` gets its timeout.
+fn retried<T>(
+    patience: Duration,
+    request: impl Fn(Duration) -> KafkaResult<T>,
+    wait: impl Fn(),
+) -> KafkaResult<T> {
+    let began = Instant::now();
+    // Some brokers have not answered: the members may be known to those.
+    let is_outage = |code| is_outage(code) || code == RDKafkaErrorCode::Partial;
+    loop {
+        match request(patience.saturating_sub(began.elapsed()).max(POLL)) {
+            Err(error) if error.rdkafka_error_code().is_some_and(is_outage) && began.elapsed() < patience => {
+                debug!("a request of a replay: {error}; retrying");
+                wait();
             }
-            Ok(()) => return Ok(()),
+            result => return result,
         }
     }
 }
 
-fn refuse_others(client: &BaseConsumer<Member>, group: &str, topic: &str, n_allowed: usize) -> Result<()> {
-    let groups = client.fetch_group_list(Some(group), PATIENCE)?;
-    let members = groups.groups().iter().flat_map(|it| it.members()).collect::<Vec<_>>();
-    if members.len() <= n_allowed {
+fn refuse_others(hosts: &[String], group: &str, topic: &str, n_allowed: usize) -> Result<()> {
+    if hosts.len() <= n_allowed {
         return Ok(());
     }
-    let hosts: Vec<&str> = members.iter().map(|it| it.client_host().trim_start_matches('/')).collect();
     bail!(
         "another replay delivers the letters of topic `{topic}` (group `{group}`, from {}): wait until it ends, or stop it",
         hosts.join(" and ")
@@ -151,5 +173,39 @@ impl ConsumerContext for Member {
         if let Err(error) = done {
             debug!("the partitions of a replay: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn after_failures(n: u32, code: RDKafkaErrorCode, patience: Duration) -> (KafkaResult<u32>, u32) {
+        let n_tries = Cell::new(0);
+        let request = |_| {
+            n_tries.set(n_tries.get() + 1);
+            if n_tries.get() > n { Ok(n_tries.get()) } else { Err(KafkaError::GroupListFetch(code)) }
+        };
+        (retried(patience, request, || ()), n_tries.get())
+    }
+
+    #[test]
+    fn group_list_is_retried_in_an_outage_alone() {
+        let outage = RDKafkaErrorCode::BrokerTransportFailure;
+        assert_eq!(after_failures(2, outage, PATIENCE), (Ok(3), 3));
+        let (failed, n_tries) = after_failures(2, outage, Duration::ZERO);
+        assert!(failed.is_err() && n_tries == 1, "the time is over");
+        let (failed, n_tries) = after_failures(2, RDKafkaErrorCode::GroupAuthorizationFailed, PATIENCE);
+        assert!(failed.is_err() && n_tries == 1, "a denial stays");
+    }
+
+    #[test]
+    fn members_of_the_group_are_refused_by_their_hosts() {
+        let hosts = ["10.0.0.1".to_owned(), "10.0.0.2".to_owned()];
+        refuse_others(&hosts[..1], "g", "letters", 1).unwrap();
+        let refused = refuse_others(&hosts, "g", "letters", 1).unwrap_err().to_string();
+        assert!(refused.contains("from 10.0.0.1 and 10.0.0.2"), "{refused}");
     }
 }

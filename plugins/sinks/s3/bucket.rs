@@ -37,7 +37,8 @@ pub(super) struct Bucket {
     replaces_dead_letters: bool,
     /// Whether conditional writes are known to work.
     pub(super) condition: Condition,
-    /// Set by the first stored object. From then on a denial is retried: the configuration was right before.
+    /// Set by the first write that was stored, or refused since its object exists. From then on a denial is retried:
+    /// the configuration was right before.
     has_stored: AtomicBool,
     /// The source that numbered the records of this run.
     numbered_by: OnceLock<Name>,
@@ -129,10 +130,12 @@ impl Bucket {
 
     /// Stores the object of a record. After `Ok` it is in the bucket with these bytes.
     pub(super) async fn put(&self, key: &str, body: &Bytes, record: &Record) -> Result<(), Failure> {
-        if !self.condition.is_proven()
-            && let Some(_trial) = self.condition.trial().await
-        {
-            return Box::pin(self.put_and_prove(key, body, record)).await;
+        if !self.condition.is_proven() {
+            let trial = self.condition.trial().await;
+            let about = || format!("writing s3://{}/{key}", self.config.bucket);
+            if let Some(trial) = trial.map_err(|failure| failure.context(about()))? {
+                return trial.end(Box::pin(self.put_and_prove(key, body, record)).await);
+            }
         }
         if is_conditional(&self.config) {
             return self.put_if_none_exists(key, body, record).await;
@@ -166,7 +169,10 @@ impl Bucket {
             return Err(self.put_error("writing", key, error).await);
         }
         match self.existing(key).await {
-            Ok(object) => Box::pin(self.compare(object, key, body, record)).await,
+            Ok(object) => {
+                self.set_stored();
+                Box::pin(self.compare(object, key, body, record)).await
+            }
             Err(error) => {
                 let action = if error.is_denied() { NEEDS_GET } else { "reading" };
                 Err(self.put_error(action, key, error).await)
@@ -226,8 +232,13 @@ impl Bucket {
             .body(ByteStream::from(body.clone()));
         let timeouts = aws_sdk_s3::config::Builder::new().timeout_config(timeouts(body.len()));
         put.customize().config_override(timeouts).send().await?;
-        self.has_stored.store(true, Ordering::Relaxed);
+        self.set_stored();
         Ok(())
+    }
+
+    /// The bucket has answered a write as it should: it stored the object, or has one of this name that can be read.
+    pub(super) fn set_stored(&self) {
+        self.has_stored.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn has_stored(&self) -> bool {
@@ -257,7 +268,6 @@ impl Bucket {
                 .map_err(|error| Failure::transient(self.about("reading", key, error.into())))?
                 .into_bytes();
             if existing == body {
-                self.has_stored.store(true, Ordering::Relaxed);
                 return Ok(());
             }
             if self.replaces_dead_letters {

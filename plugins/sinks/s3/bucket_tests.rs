@@ -123,6 +123,38 @@ async fn condition_that_could_not_be_tried_is_tried_again() {
 }
 
 #[tokio::test]
+async fn write_that_waits_for_a_failing_trial_fails_without_requests() {
+    let busy = || error("503 Slow Down", "SlowDown");
+    let refused = error("412 Precondition Failed", "PreconditionFailed");
+    let bucket = unproven([listed(&[]), busy(), listed(&[]), response("200 OK", ""), refused]);
+    let failed = tokio::join!(put(&bucket, "{}"), put(&bucket, "{}"), put(&bucket, "{}"));
+    for failed in [failed.0, failed.1, failed.2] {
+        let failed = failed.unwrap_err();
+        assert_eq!(failed.class(), Class::Transient);
+        assert!(format!("{:#}", failed.error()).contains("SlowDown"), "{failed:?}");
+    }
+    put(&bucket, "{}").await.unwrap();
+}
+
+#[tokio::test]
+async fn denial_of_the_first_write_is_fatal_where_its_object_exists() {
+    let exists = |second| unproven([listed(&["0"]), response("200 OK", "{}"), second]);
+    let denied = put(&exists(error("403 Forbidden", "AccessDenied")), "{}").await.unwrap_err();
+    assert_eq!(denied.class(), Class::Fatal, "{denied:?}");
+    let refuses = put(&exists(error("501 Not Implemented", "NotImplemented")), "{}").await.unwrap_err();
+    assert_eq!(refuses.class(), Class::Fatal);
+    assert!(format!("{:#}", refuses.error()).contains("overwrite = \"always\""), "{refuses:?}");
+}
+
+#[tokio::test]
+async fn response_of_a_proxy_is_transient_after_a_write_that_found_its_object() {
+    let refused = error("412 Precondition Failed", "PreconditionFailed");
+    let bucket = server([refused, response("200 OK", "{}"), response("404 Not Found", "")]);
+    put(&bucket, "{}").await.unwrap();
+    assert_eq!(put(&bucket, "{}").await.unwrap_err().class(), Class::Transient);
+}
+
+#[tokio::test]
 async fn existing_object_in_a_chunked_response_is_compared_by_its_bytes() {
     let existing = || [error("412 Precondition Failed", "PreconditionFailed"), chunked("{}")];
     put(&server(existing()), "{}").await.unwrap();

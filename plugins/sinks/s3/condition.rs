@@ -7,11 +7,12 @@
 //! The list of objects says whether the first one exists: a request for a missing object is denied where the right to
 //! list is missing.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use bytes::Bytes;
-use runner_core::{Failure, Record};
+use runner_core::{Class, Failure, Record};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::bucket::Bucket;
@@ -21,24 +22,72 @@ use crate::shared::aws::AwsError;
 #[derive(Debug)]
 pub(super) struct Condition {
     is_proven: AtomicBool,
-    /// Held by the write that tries it.
-    trial: Mutex<()>,
+    /// How many trials have failed in a way that a retry may mend.
+    n_failed: AtomicU64,
+    /// Held by the write that tries it. Why the last of these trials failed.
+    trial: Mutex<Option<Reason>>,
+}
+
+/// A failure that can be given to several writes.
+#[derive(Debug)]
+struct Reason {
+    class: Class,
+    text: String,
+    retry_after: Option<Duration>,
+}
+
+/// The right to try the condition.
+pub(super) struct Trial<'a> {
+    condition: &'a Condition,
+    last: MutexGuard<'a, Option<Reason>>,
+}
+
+impl Trial<'_> {
+    /// Ends the trial. The writes that wait for it share a failure that a retry may mend.
+    pub(super) fn end(mut self, outcome: Result<(), Failure>) -> Result<(), Failure> {
+        if let Err(failure) = &outcome
+            && failure.is_retryable()
+        {
+            *self.last = Some(Reason {
+                class: failure.class(),
+                text: format!("{:#}", failure.error()),
+                retry_after: failure.retry_after(),
+            });
+            self.condition.n_failed.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
+    }
 }
 
 impl Condition {
     /// `is_trusted`: no proof is needed.
     pub(super) fn new(is_trusted: bool) -> Condition {
-        Condition { is_proven: AtomicBool::new(is_trusted), trial: Mutex::default() }
+        Condition {
+            is_proven: AtomicBool::new(is_trusted),
+            n_failed: AtomicU64::default(),
+            trial: Mutex::default(),
+        }
     }
 
     pub(super) fn is_proven(&self) -> bool {
         self.is_proven.load(Ordering::Relaxed)
     }
 
-    /// Waits for the write that tries the condition; `None` if it has proven it.
-    pub(super) async fn trial(&self) -> Option<MutexGuard<'_, ()>> {
-        let trial = self.trial.lock().await;
-        (!self.is_proven()).then_some(trial)
+    /// Waits for the write that tries the condition; `None` if it has proven it. If it failed, this one fails with
+    /// it: many writes that wait would otherwise repeat the failure one after the other.
+    pub(super) async fn trial(&self) -> Result<Option<Trial<'_>>, Failure> {
+        let n_failed = self.n_failed.load(Ordering::Relaxed);
+        let last = self.trial.lock().await;
+        if self.is_proven() {
+            return Ok(None);
+        }
+        if self.n_failed.load(Ordering::Relaxed) != n_failed
+            && let Some(Reason { class, text, retry_after }) = &*last
+        {
+            let error = anyhow!("not tried, since the write of another object has failed: {text}");
+            return Err(Failure::new(*class, error).with_retry_after(*retry_after));
+        }
+        Ok(Some(Trial { condition: self, last }))
     }
 }
 
@@ -73,6 +122,7 @@ impl Bucket {
         }
         match self.put_object(key, body, record, true).await {
             Err(error) if error.status == 412 => {
+                self.set_stored();
                 self.condition.is_proven.store(true, Ordering::Relaxed);
                 Ok(())
             }

@@ -61,14 +61,15 @@ impl Columns {
     }
 
     /// Infers types anew where options have changed since the position was saved, and says so: those of all columns
-    /// if cells mean something else by now, and those of columns of text if other types are declared.
+    /// if cells mean something else by now, and those of columns of text if other types are declared. A type changes
+    /// only if the same rows tell another one with the options of now than with those of then: the rows from which
+    /// it was inferred may be gone.
     pub(super) fn infer_again(&mut self, saved: &CsvPosition, files: &[Cursor], settings: &Settings) {
-        let now = settings.reading();
-        let mut options: Vec<String> = saved
-            .reading
+        let (Some(then), now) = (&saved.reading, settings.reading()) else { return };
+        let mut options: Vec<String> = then
             .keys()
             .chain(now.keys())
-            .filter(|option| saved.reading.get(*option) != now.get(*option))
+            .filter(|option| then.get(*option) != now.get(*option))
             .map(|option| format!("`{option}`"))
             .collect();
         options.sort();
@@ -81,6 +82,7 @@ impl Columns {
         if options.is_empty() || !self.all.iter().any(|(name, kind)| is_open(name, *kind)) {
             return;
         }
+        let Some(settings_then) = settings.with_reading(then) else { return };
         let guesses = sample::infer_again(settings, files);
         let component = &settings.context.component;
         if guesses.is_empty() && !is_about_types {
@@ -92,10 +94,19 @@ impl Columns {
             );
             return;
         }
+        let guesses_then = sample::infer_again(&settings_then, files);
         let mut changes = Vec::new();
         for (name, kind) in self.all.iter_mut().filter(|(name, kind)| is_open(name, *kind)) {
+            let guess_then = match settings_then.dialect.types.of(name) {
+                // It was declared. Only text may become narrower.
+                Some(_) => Some(*kind).filter(|kind| *kind == ColumnType::String),
+                // A column without any value is text.
+                None => Some(guesses_then.get(name).copied().unwrap_or(ColumnType::String)),
+            };
             if let Some(&guess) = guesses.get(name)
                 && guess != *kind
+                && guess_then != Some(guess)
+                && (guess_then == Some(*kind) || is_wider(guess, *kind))
             {
                 changes.push(format!("{name} {} instead of {}", name_of(guess), name_of(*kind)));
                 *kind = guess;
@@ -188,6 +199,11 @@ impl Columns {
             Some(LastLayout { names: names.clone(), n_columns, has_rule, layout: Arc::clone(&layout) });
         layout
     }
+}
+
+/// Whether a type accepts all values of another one.
+fn is_wider(kind: ColumnType, other: ColumnType) -> bool {
+    matches!((kind, other), (ColumnType::String, _) | (ColumnType::Float, ColumnType::Integer))
 }
 
 /// The columns with inferred types.

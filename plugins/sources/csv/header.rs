@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 use runner_core::Name;
@@ -11,8 +12,8 @@ use super::files::display_path;
 use super::input::Input;
 use super::settings::Settings;
 use crate::shared::csv::{
-    BYTE_ORDER_MARK, Next, RowLocation, Span, check_separator, column_names, is_fixed_width_rule, is_rule,
-    next_row, separator_line,
+    BYTE_ORDER_MARK, Next, RowError, RowLayout, RowLocation, Span, TableBuilder, check_separator,
+    column_names, is_fixed_width_rule, is_rule, next_row, separator_line,
 };
 
 /// A header in UTF-16 has a delimiter or a line end within so many bytes.
@@ -191,6 +192,31 @@ impl Opened {
                 }
                 _ => return Ok(()),
             }
+        }
+    }
+
+    /// The line of the next row, after blank lines, comments and other lines that are not rows. They stay to be read.
+    pub(super) fn line_of_row(&mut self, layout: &Arc<RowLayout>, settings: &Settings) -> Result<u64> {
+        let (input, mut at) = (&mut self.input, 0);
+        let mut line = input.line();
+        let mut table = TableBuilder::new(Arc::clone(layout), 0, 0);
+        loop {
+            let window = &input.window()[at..];
+            let span = match next_row(window, &settings.dialect.grammar, input.is_at_end()) {
+                Next::NeedMore => {
+                    input.fill()?;
+                    continue;
+                }
+                Next::Row(span) if span.is_closed => span,
+                _ => return Ok(line),
+            };
+            if span.content > 0 {
+                let pushed = table.push(&window[..span.content], span.quoted);
+                if !matches!(pushed, Err(RowError { line: Some(_), .. })) {
+                    return Ok(line);
+                }
+            }
+            (at, line) = (at + span.len, line + span.n_lines);
         }
     }
 }

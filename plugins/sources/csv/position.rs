@@ -29,9 +29,10 @@ pub(super) struct CsvPosition {
     /// The other options that do; empty for the plain format.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) format: String,
-    /// The options that decide what a cell means, apart from those with their defaults.
+    /// The options that decide what a cell means, apart from those with their defaults; `None` if an earlier release
+    /// wrote the position, so that they are unknown.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub(super) reading: Map<String, Value>,
+    pub(super) reading: Option<Map<String, Value>>,
     /// The columns and their types.
     pub(super) columns: Map<String, Value>,
     /// Index of the file that is being read.

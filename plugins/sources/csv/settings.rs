@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use runner_core::BuildContext;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::input::STANDARD_INPUT;
@@ -41,6 +42,26 @@ impl Settings {
         changed.map(|(option, value, _)| (option.to_owned(), value)).collect()
     }
 
+    /// The settings with other options that decide what a cell means, as [`reading`](Self::reading) has returned
+    /// them; `None` if they are not understood.
+    pub(super) fn with_reading(&self, reading: &Map<String, Value>) -> Option<Settings> {
+        let default = Dialect::default();
+        let mut dialect = (*self.dialect).clone();
+        dialect.numbers.decimal = option_of(reading, "decimal", default.numbers.decimal)?;
+        dialect.numbers.thousands = option_of(reading, "thousands", default.numbers.thousands)?;
+        dialect.null_values = option_of(reading, "null_values", default.null_values)?;
+        dialect.drops_extra_cells = reading.contains_key("extra_cells");
+        dialect.fills_missing_cells = reading.contains_key("missing_cells");
+        dialect.types = reading.get("types").map_or(Some(Types::Infer), types_of)?;
+        Some(Settings {
+            patterns: self.patterns.clone(),
+            dialect: Arc::new(dialect),
+            read_as: self.read_as,
+            adds_columns: self.adds_columns,
+            context: self.context.clone(),
+        })
+    }
+
     /// The declared types, by column.
     fn declared_types(&self) -> Value {
         let types = &self.dialect.types;
@@ -62,4 +83,23 @@ impl Settings {
         }
         format.trim_start().to_owned()
     }
+}
+
+/// A stored option; `None` if it is not understood.
+fn option_of<T: DeserializeOwned>(reading: &Map<String, Value>, option: &str, default: T) -> Option<T> {
+    reading.get(option).map_or(Some(default), |value| serde_json::from_value(value.clone()).ok())
+}
+
+/// The types that [`Settings::declared_types`] has returned.
+fn types_of(stored: &Value) -> Option<Types> {
+    let Some(columns) = stored.as_object() else { return serde_json::from_value(stored.clone()).ok() };
+    let declared = |(name, entry): (&String, &Value)| {
+        let declared = match (entry.get(0)?, entry.get(1)?) {
+            (kind, Value::Null) => kind.clone(),
+            (kind, parse) => json!({ "type": kind, "parse": parse }),
+        };
+        Some((name.clone(), declared))
+    };
+    let declared = columns.iter().map(declared).collect::<Option<Map<String, Value>>>()?;
+    serde_json::from_value(declared.into()).ok()
 }

@@ -314,7 +314,7 @@ fn position_json_keeps_its_field_names() {
         keys.sort();
         keys.join(" ")
     };
-    assert_eq!(keys(&position), "bytes columns delimiter file files header");
+    assert_eq!(keys(&position), "bytes columns delimiter file files header reading");
     let cursor = &position["files"][0];
     assert_eq!(keys(cursor), "ahead front inode lines modified offset path rows size");
     assert_eq!(keys(&cursor["ahead"]), "is_closed modified size tail");

@@ -43,7 +43,7 @@ impl Http {
                     .into(),
             )),
             Codec::Csv if is_json(response) => Err(Unreadable::Unexpected("expected CSV, got JSON".into())),
-            Codec::Csv if notes::of_text(body).is_some() => {
+            Codec::Csv if notes::of_text(body, true).is_some() => {
                 Err(Unreadable::Unexpected("expected CSV, got a line of text".into()))
             }
             Codec::Json
@@ -118,7 +118,8 @@ impl Http {
     fn limit_error(&self, response: &Response) -> HttpError {
         let Response { title, status, headers, body, .. } = response;
         let why = "this looks like a rate limit in a response with a success status; set `rate_limit` to what \
-                   the API allows, and name such responses in `responses.retry`";
+                   the API allows, and name such responses in `responses.retry`, or set `responses = {}` if it is \
+                   a record";
         let answered = Answered { title, status: *status, headers, body };
         let error = || HttpError::transient(anyhow!("{title}: {why}{}", self.client.response_body(body)));
         self.client.wait_error(&answered, why).unwrap_or_else(error)
@@ -166,7 +167,9 @@ impl Http {
                 ))
             }
             Unreadable::Truncated(why) => HttpError::transient(anyhow!("{title} ({content_type}): {why}")),
-            Unreadable::Unexpected(_) | Unreadable::Missing { .. } if is_limit(response) => {
+            Unreadable::Unexpected(_) | Unreadable::Missing { .. }
+                if is_limit(response, self.settings.codec) =>
+            {
                 self.limit_error(response)
             }
             Unreadable::Unexpected(why) | Unreadable::Missing { why, .. } => {
@@ -231,8 +234,9 @@ fn is_web_page(response: &Response) -> bool {
 }
 
 /// Whether a response without records says that there were too many requests.
-fn is_limit(response: &Response) -> bool {
-    let notes = [notes::of_json(&response.body), notes::of_text(&response.body)];
+fn is_limit(response: &Response, codec: Codec) -> bool {
+    let text = notes::of_text(&response.body, codec == Codec::Csv);
+    let notes = [notes::of_json(&response.body), text];
     !is_web_page(response) && notes.contains(&Some(Note::RateLimit))
 }
 

@@ -1,8 +1,11 @@
 //! Recognizes errors, rate limits and "no data" in responses with a success status.
 
 mod nested;
+mod words;
 
 use serde_json::{Map, Value};
+
+use self::words::{ERROR_WORDS, contains_any, is_error_word, is_success, is_word, says_done};
 
 /// A larger response is not examined.
 const MAX_BYTES: usize = 64 << 10;
@@ -49,7 +52,7 @@ pub(super) fn is_about_limit(text: &str) -> bool {
 }
 
 /// Members that a response with an error has, and nothing else; in lower case, without `_`, `-` and blanks.
-const MEMBERS: [&str; 56] = [
+const MEMBERS: [&str; 55] = [
     "cod",
     "code",
     "description",
@@ -68,7 +71,6 @@ const MEMBERS: [&str; 56] = [
     "errormsg",
     "errors",
     "errortype",
-    "exception",
     "extensions",
     "fault",
     "help",
@@ -113,7 +115,7 @@ const PAYLOADS: [&str; 9] =
     ["content", "data", "items", "payload", "records", "response", "result", "results", "rows"];
 
 /// Members that are absent, or void, in a response without an error.
-const ERRORS: [&str; 13] = [
+const ERRORS: [&str; 12] = [
     "err",
     "errcode",
     "errmsg",
@@ -125,7 +127,6 @@ const ERRORS: [&str; 13] = [
     "errormsg",
     "errors",
     "errortype",
-    "exception",
     "fault",
 ];
 
@@ -137,7 +138,14 @@ const CODES: [&str; 8] =
 const OUTCOMES: [&str; 5] = ["response", "result", "s", "status", "statustext"];
 
 /// Members with the name of an error, such as `INVALID_SYMBOL`.
-const LABELS: [&str; 3] = ["kind", "label", "name"];
+const LABELS: [&str; 4] = ["exception", "kind", "label", "name"];
+
+/// Members that a record has as often as an error.
+const SHARED: [&str; 8] = ["description", "path", "state", "time", "timestamp", "title", "ts", "type"];
+
+/// Phrases that say that a limit is used up, and not what it is.
+const EXHAUSTED: [&str; 6] =
+    ["too many requests", "too many calls", "limit exceeded", "limit reached", "hits limit", "exceeded your"];
 
 /// Members with a text for people.
 const TEXTS: [&str; 20] = [
@@ -219,7 +227,14 @@ impl Members {
     }
 
     fn is_about_limit(&self) -> bool {
-        self.all(&TEXTS).any(|value| is_about_limit(&value.to_string()))
+        let is_used_up = |text: &str| {
+            let text = text.to_ascii_lowercase();
+            EXHAUSTED.iter().any(|phrase| text.contains(phrase))
+        };
+        let may_be_record = self.all(&SHARED).next().is_some() && !self.is_marked();
+        self.all(&TEXTS)
+            .map(Value::to_string)
+            .any(|text| is_about_limit(&text) && (!may_be_record || is_used_up(&text)))
     }
 
     fn is_error(&self) -> bool {
@@ -239,6 +254,11 @@ impl Members {
             || self.all(&["success", "ok"]).any(is_failure)
     }
 
+    /// Whether a member with the outcome says that all is well.
+    fn says_ok(&self) -> bool {
+        self.all(&OUTCOMES).any(is_success) || self.all(&["ok", "success"]).any(|value| *value == true)
+    }
+
     /// A code of the API's own with a text: `{"code": "51001", "msg": "Instrument ID does not exist"}`
     fn is_coded_message(&self) -> bool {
         let is_own_code = |value: &Value| {
@@ -247,19 +267,25 @@ impl Members {
         };
         let has_text = self
             .all(&["message", "msg"])
-            .any(|value| value.is_string() && !is_void(value) && !is_success(value));
+            .any(|value| value.is_string() && !is_void(value) && !says_done(value));
         has_text
+            && !self.says_ok()
             && (self.all(&["code", "cod"]).any(is_own_code)
-                || self.all(&LABELS).any(|value| value.as_str().is_some_and(is_error_word))
+                || self.all(&LABELS).any(is_label)
                 || self.all(&OUTCOMES).filter_map(Value::as_str).any(|text| contains_any(text, &ERROR_WORDS)))
     }
+}
+
+/// Whether a value is the name of an error, and not a text with such a word.
+fn is_label(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| !text.trim().contains(' ') && is_error_word(text))
 }
 
 /// Whether a member may be part of an error.
 fn is_known(name: &str, value: &Value) -> bool {
     match name {
         _ if PAYLOADS.contains(&name) && !value.is_string() => is_void(value),
-        _ if LABELS.contains(&name) => value.as_str().is_some_and(is_error_word),
+        _ if LABELS.contains(&name) => value.is_null() || is_label(value),
         _ => MEMBERS.contains(&name),
     }
 }
@@ -276,43 +302,6 @@ fn is_void(value: &Value) -> bool {
     }
 }
 
-/// Whether a value is a text that says that all is well.
-fn is_success(value: &Value) -> bool {
-    let is_well = |text: &str| text.to_ascii_lowercase().contains("success");
-    value.as_str().is_some_and(is_well) || is_word(value, &["ok", "none", "no error", "n/a"])
-}
-
-fn is_word(value: &Value, words: &[&str]) -> bool {
-    value.as_str().is_some_and(|text| words.iter().any(|word| text.trim().eq_ignore_ascii_case(word)))
-}
-
-/// Parts of the names of errors, without `_`, `-` and blanks.
-const ERROR_WORDS: [&str; 10] = [
-    "ERROR",
-    "INVALID",
-    "NOTFOUND",
-    "NOTAUTHORIZED",
-    "UNAUTHORIZED",
-    "FORBIDDEN",
-    "DENIED",
-    "EXCEED",
-    "FAIL",
-    "EXCEPTION",
-];
-
-/// More of them, which may also be the state of something.
-const ERROR_STATES: [&str; 4] = ["MISSING", "UNKNOWN", "UNSUPPORTED", "TOOMANY"];
-
-/// Whether a text is the name of an error, such as `INVALID_SYMBOL`.
-fn is_error_word(text: &str) -> bool {
-    contains_any(text, &ERROR_WORDS) || contains_any(text, &ERROR_STATES)
-}
-
-fn contains_any(text: &str, words: &[&str]) -> bool {
-    let text = text.to_ascii_uppercase().replace(['_', '-', ' '], "");
-    words.iter().any(|word| text.contains(word))
-}
-
 /// Whether a value is a status of HTTP for an error, or a negative number.
 fn is_bad_code(value: &Value) -> bool {
     integer(value).is_some_and(|code| code < 0 || (400..600).contains(&code))
@@ -322,10 +311,12 @@ fn integer(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
-/// What a text says that is a single line without one of these delimiters, where a table was expected.
-pub(super) fn of_text(body: &[u8]) -> Option<Note> {
+/// What a text says that is a single line. A header or a row, where a table was expected (`is_table`), may hold any
+/// words.
+pub(super) fn of_text(body: &[u8], is_table: bool) -> Option<Note> {
     let text = std::str::from_utf8(body.get(..MAX_BYTES).unwrap_or(body)).ok()?.trim();
-    (text.lines().count() == 1 && is_about_limit(text)).then_some(Note::RateLimit)
+    let is_row = is_table && (text.contains([',', ';', '\t', '|']) || !text.contains(' '));
+    (!is_row && text.lines().count() == 1 && is_about_limit(text)).then_some(Note::RateLimit)
 }
 
 #[cfg(test)]

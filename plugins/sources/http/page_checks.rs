@@ -17,6 +17,12 @@ use super::pagination::{Ends, Pagination};
 use super::pointer::{Located, Pointer};
 use super::source::Http;
 
+/// Pages of at most so many different records may be equal by chance.
+const FEW: usize = 10;
+
+/// So many pages further on, a list of pages that repeat by chance is most likely at its end.
+const FAR: u64 = 1000;
+
 impl Http {
     /// Compares a page with the one before it. Pages that repeat, and pages whose numbers the API takes for something
     /// else, are an error.
@@ -43,10 +49,12 @@ impl Http {
             Overlap::Whole => {
                 if let Some(next) = next
                     && self.holds_this_page(next).await?
+                    && !self.ends_far_behind(next, items).await?
                 {
                     return Err(HttpError::Fatal(anyhow!(
-                        "{title}: this page and the next one hold every record of the page before; {}",
-                        self.repeat_advice(Some(next))
+                        "{title}: this page and the next one hold every record of the page before; {}. If they are \
+                         other records with the same content, request larger pages, or a member that tells them apart",
+                        self.repeat_advice(Some(next)).trim_end_matches('.')
                     )));
                 }
                 "this page holds every record of the page before, and both are delivered".to_owned()
@@ -74,6 +82,11 @@ impl Http {
                     1 - start.min(&1),
                     1 - start.min(&1)
                 ),
+                (Some(Pagination::Offset { start: 0, .. }), Overlap::Whole)
+                    if request.place == Place::Offset(1) =>
+                {
+                    "if they are not two equal records, the API counts records from 1: `start = 1`".to_owned()
+                }
                 (_, Overlap::Whole) => self.repeat_advice(next),
                 _ => "check `pagination`. If the API puts new records in front while its pages are read, \
                       `incremental = { cursor = …, key = … }` delivers each once"
@@ -95,20 +108,41 @@ impl Http {
         Ok(self.history.holds_last(&HashSet::from_iter(hashes(&items))))
     }
 
+    /// Whether there is no page far behind `next`, so that the API reads the parameter, and pages of few different
+    /// records are equal by chance.
+    async fn ends_far_behind(&mut self, next: &PageRequest, items: &Items) -> Result<bool, HttpError> {
+        if self.history.n_distinct() > FEW {
+            return Ok(false);
+        }
+        let place = match next.place {
+            Place::Page(page) => Place::Page(page.saturating_add(FAR)),
+            Place::Offset(offset) => {
+                Place::Offset(offset.saturating_add((items.len() as u64).saturating_mul(FAR)))
+            }
+            _ => return Ok(false),
+        };
+        match self.holds_this_page(&PageRequest::first(place)).await {
+            Ok(is_same) => Ok(!is_same),
+            // The API refuses the number.
+            Err(HttpError::Fatal(_) | HttpError::FatalUntilSuccess(_)) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether the API takes offset 0 for its first record, which is 1, so that the second page begins with the last
     /// record of the first one.
     async fn counts_from_one(&mut self, request: &PageRequest, overlap: Overlap) -> Result<bool, HttpError> {
-        let Place::Offset(offset) = request.place else { return Ok(false) };
         let is_from_zero = matches!(self.settings.pagination, Some(Pagination::Offset { start: 0, .. }));
         if !is_from_zero || request.n_pages != 1 || self.settings.incremental.is_some() {
             return Ok(false);
         }
-        match overlap {
-            Overlap::Front(1) => Ok(self.hashes_at(0).await? == self.hashes_at(1).await?),
-            // The first page held one record.
-            Overlap::Whole if offset == 1 => Ok(self.hashes_at(1).await? != self.hashes_at(2).await?),
-            _ => Ok(false),
+        if overlap != Overlap::Front(1) {
+            return Ok(false);
         }
+        let first = self.hashes_at(0).await?;
+        // Pages of equal records are the same at every offset, and so are two pages of one record each.
+        let differ = first.iter().any(|row| *row != first[0]);
+        Ok(differ && first == self.hashes_at(1).await?)
     }
 
     /// Warns, once in a run, of pages that are most likely the same page again.
@@ -131,10 +165,14 @@ impl Http {
         );
     }
 
-    /// The hashes of the records of the page at an offset.
+    /// The hashes of the records of the page at an offset, none if there is no such page.
     async fn hashes_at(&mut self, offset: u64) -> Result<Vec<u64>, HttpError> {
         let request = PageRequest::first(Place::Offset(offset));
-        let response = self.client.request(self.settings.pagination.as_ref(), &request).await?;
+        let response = match self.client.request(self.settings.pagination.as_ref(), &request).await {
+            Ok(response) => response,
+            Err(HttpError::NotFound(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
         let items = self.decode(&response)?;
         Ok(hashes(&items))
     }

@@ -65,6 +65,11 @@ impl PageHistory {
         overlap
     }
 
+    /// How many records of the last page differ.
+    pub(super) fn n_distinct(&self) -> usize {
+        self.last.as_ref().map_or(0, |last| last.set.len())
+    }
+
     /// Whether a page with these records holds every record of the last page.
     pub(super) fn holds_last(&self, set: &HashSet<u64>) -> bool {
         self.last.as_ref().is_some_and(|last| !last.set.is_empty() && last.set.is_subset(set))
@@ -78,8 +83,8 @@ impl SeenPage {
         };
         let starts = self.rows.iter().enumerate().filter(|(_, row)| *row == first).map(|(start, _)| start);
         match starts.take(100).find(|&start| next.starts_with(&self.rows[start..])) {
-            // Two records may be equal by chance.
-            Some(1) if self.rows.len() > 3 => Overlap::AllButFirst,
+            // Records may be equal by chance.
+            Some(1) if self.rows.len() > 3 && self.set.len() == self.rows.len() => Overlap::AllButFirst,
             Some(start) => Overlap::Front(self.rows.len() - start),
             None => Overlap::Nothing,
         }
@@ -126,6 +131,7 @@ mod tests {
             (vec![1, 2, 3, 4], vec![5, 2, 3, 4], Overlap::Nothing),
             (vec![1, 2, 3, 4], vec![2, 3], Overlap::Nothing),
             (vec![1, 1, 1, 1], vec![1, 1, 1], Overlap::Whole),
+            (vec![5, 0, 0, 0], vec![0, 0, 0, 2], Overlap::Front(3)),
             (vec![1, 2, 3, 4], vec![], Overlap::Nothing),
         ] {
             let mut history = PageHistory::default();

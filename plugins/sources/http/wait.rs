@@ -50,25 +50,28 @@ pub(super) fn asked(status: StatusCode, headers: &HeaderMap, now: SystemTime) ->
     if let Some(duration) = text(headers, RETRY_AFTER.as_str()).and_then(|text| duration(text, now)) {
         return Some(Wait { duration, header: "retry-after" });
     }
-    let is_limit = matches!(status.as_u16(), 418 | 429 | 503);
+    let is_limit = matches!(status.as_u16(), 418 | 429);
+    let is_exhausted = is_exhausted(headers);
     let limits = limits(headers);
     let has_remaining = REMAINING.iter().any(|name| headers.contains_key(*name)) || !limits.is_empty();
     // Many APIs send these headers with every response, also with one that has another cause.
     let may_be_limit = !has_remaining && !matches!(status.as_u16(), 401 | 404);
-    if !is_limit && !is_exhausted(headers) && !may_be_limit {
+    if !is_limit && !is_exhausted && !may_be_limit {
         return None;
     }
     let reset = RESETS.into_iter().find_map(|header| {
         let duration = duration(text(headers, header)?, now)?;
         Some(Wait { duration, header })
     });
-    reset.or_else(|| {
+    let wait = reset.or_else(|| {
         // Of several limits, the one that is used up last ends the wait.
         let exhausted = limits.iter().filter(|limit| limit.remaining == Some(0));
         let seconds = exhausted.filter_map(|limit| limit.reset).max();
-        let seconds = seconds.or_else(|| limits.iter().filter_map(|limit| limit.reset).max())?;
+        let seconds = seconds.or_else(|| limits.iter().filter_map(|limit| limit.reset).min())?;
         Some(Wait { duration: Duration::from_secs(seconds), header: LIMIT })
-    })
+    });
+    // With requests left, the limit is another one than that of these headers.
+    wait.filter(|wait| is_exhausted || !has_remaining || wait.duration <= LONGEST)
 }
 
 /// A limit of the header `RateLimit`.
@@ -88,7 +91,8 @@ fn limits(headers: &HeaderMap) -> Vec<Limit> {
     let policies: Vec<_> = values_of_policies.iter().flat_map(|value| items(value)).collect();
     let period = |name: &str| {
         let policy = policies.iter().find(|(known, _)| *known == name)?;
-        parameter(&policy.1, "w")
+        // The window may end long before its length has passed.
+        Some(parameter(&policy.1, "w")?.min(LONGEST.as_secs()))
     };
     let mut found = Vec::new();
     for value in values(LIMIT) {
@@ -229,6 +233,24 @@ mod tests {
         assert_eq!(wait(403, &before), Some(30));
         let both = [("ratelimit", "\"default\";r=0;t=30"), ("retry-after", "5")];
         assert_eq!(wait(429, &both), Some(5));
+    }
+
+    #[test]
+    fn limit_with_requests_left_asks_for_the_shortest_wait_or_none() {
+        let limits = [("ratelimit", "\"burst\";r=9;t=1, \"daily\";r=900;t=40000")];
+        assert_eq!(wait(503, &limits), None);
+        assert_eq!(wait(429, &limits), Some(1));
+        let before = [("x-ratelimit-remaining", "900"), ("x-ratelimit-reset", "40000")];
+        assert_eq!(wait(503, &before), None);
+        assert_eq!(wait(429, &before), None);
+        assert_eq!(wait(503, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "40")]), Some(40));
+    }
+
+    #[test]
+    fn window_of_a_policy_is_waited_for_at_most_the_longest_wait() {
+        let daily = [("ratelimit", "\"daily\";r=0"), ("ratelimit-policy", "\"daily\";q=10;w=86400")];
+        assert_eq!(wait(429, &daily), Some(LONGEST.as_secs()));
+        assert_eq!(wait(429, &[("ratelimit", "\"daily\";r=0;t=40000")]), Some(40000));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::assignment::{AssignedPartition, Assignment};
 use super::log_ends::LogEnds;
 use super::offsets::Partition;
-use super::start_offsets::{StartOffset, StartOffsets};
+use super::start_offsets::{StartOffset, StartOffsets, older_alone};
 use super::topic_ids::TopicIds;
 use super::{Client, Reset, Settings};
 use crate::shared::kafka::ClientErrors;
@@ -122,15 +122,20 @@ impl GroupContext {
 
     /// No record is as new as `start`: said once a run, since the group then has an offset.
     fn warn_of_late_start(&self, starts: &[StartOffset]) {
-        let n_older: i64 = starts.iter().map(|it| it.n_older).sum();
-        let have_newer = starts.iter().any(|it| it.n_older == 0 && it.start > 0);
-        if self.assignment.epoch() != 0 || n_older == 0 || have_newer {
+        if self.assignment.epoch() != 0 {
             return;
         }
+        let Some((n_older, partitions)) = older_alone(starts) else { return };
+        // Other members of the group may have newer records.
+        let place = if self.start_offsets.has_all(starts) {
+            self.settings.topics.to_string()
+        } else {
+            format!("the partitions {partitions}, which this member of the group reads,")
+        };
         warn!(
-            "no record of {} is as new as `start`: all {n_older} are older, and reading begins behind them. To read them, \
+            "no record of {place} is as new as `start`: all {n_older} are older, and reading begins behind them. To read them, \
              set an earlier `start` and another `group_id`, since group `{}` now has its offsets at the end",
-            self.settings.topics, self.settings.group_id
+            self.settings.group_id
         );
     }
 

@@ -32,7 +32,29 @@ pub(super) struct StartOffset {
     pub(super) n_skipped: i64,
     /// How many records there are at most, if all of them are older than `start`.
     pub(super) n_older: i64,
+    /// Whether there is a record that is as new as `start`, wherever it is; true too where `start` is not used.
+    pub(super) has_newer: bool,
 }
+
+/// How many records are all older than `start`, and in which partitions; `None` if there is a newer one.
+pub(super) fn older_alone(starts: &[StartOffset]) -> Option<(i64, String)> {
+    let older: Vec<_> = starts.iter().filter(|it| it.n_older > 0).collect();
+    if older.is_empty() || starts.iter().any(|it| it.has_newer) {
+        return None;
+    }
+    let shown = older.iter().take(MAX_SHOWN).map(|it| {
+        let Partition { topic, number } = it.partition;
+        format!("{topic}/{number}")
+    });
+    let mut places = shown.collect::<Vec<_>>().join(", ");
+    if older.len() > MAX_SHOWN {
+        places.push_str(&format!(" and {} more", older.len() - MAX_SHOWN));
+    }
+    Some((older.iter().map(|it| it.n_older).sum(), places))
+}
+
+/// How many partitions a message names.
+const MAX_SHOWN: usize = 5;
 
 /// Finds the start offsets, and keeps the end offsets at the start of the source.
 #[derive(Default)]
@@ -55,6 +77,12 @@ impl StartOffsets {
     pub(super) fn set_known(&self, partitions: &TopicPartitionList) {
         let partitions = partitions.elements().into_iter().map(|it| (it.topic().to_owned(), it.partition()));
         let _ = self.known.set(partitions.collect());
+    }
+
+    /// Whether `starts` has all partitions at the start of the source.
+    pub(super) fn has_all(&self, starts: &[StartOffset]) -> bool {
+        let own: BTreeSet<_> = starts.iter().map(|it| it.partition.key()).collect();
+        self.known.get().is_some_and(|known| known.is_subset(&own))
     }
 
     /// Whether a partition was added after the start: all its records are newer than the start.
@@ -116,15 +144,25 @@ impl StartOffsets {
             return Ok(Ok(Vec::new()));
         }
         let committed = client.committed_offsets(partitions.clone(), TIMEOUT)?;
+        committed.elements().iter().try_for_each(|it| it.error())?;
+        // Before the offsets by time: a record that arrives in between is behind the end.
+        let watermarks = committed
+            .elements()
+            .iter()
+            .map(|it| client.fetch_watermarks(it.topic(), it.partition(), TIMEOUT))
+            .collect::<KafkaResult<Vec<(i64, i64)>>>()?;
         let by_time = offsets_by_time(client, &committed, settings)?;
         let mut starts = Vec::with_capacity(partitions.count());
-        for it in committed.elements() {
-            it.error()?;
+        for (it, (low, high)) in committed.elements().into_iter().zip(watermarks) {
             let partition = Partition { topic: Name::new(it.topic()), number: it.partition() };
-            let (low, high) = client.fetch_watermarks(it.topic(), it.partition(), TIMEOUT)?;
             let reads_all = settings.dry_run.is_some_and(|it| it.from_start);
             let committed = match it.offset() {
                 Offset::Offset(offset) if !reads_all => Some(offset),
+                _ => None,
+            };
+            // `None`: no record has the time `start` or a later one.
+            let found = match by_time.get(&partition.key()) {
+                Some(&Offset::Offset(offset)) => Some(offset),
                 _ => None,
             };
             let (offset, start) = match (committed, settings.reset) {
@@ -133,11 +171,10 @@ impl StartOffsets {
                     return Ok(Err(out_of_range(settings, partition, offset, low, high)));
                 }
                 (Some(offset), _) => (Offset::Offset(offset), offset),
-                (None, _) if settings.start.is_some() => match by_time.get(&partition.key()) {
-                    Some(&Offset::Offset(offset)) => (Offset::Offset(offset), offset),
-                    // No record has this time or a later one.
-                    _ => (Offset::Offset(high), high),
-                },
+                (None, _) if settings.start.is_some() => {
+                    let start = found.unwrap_or(high);
+                    (Offset::Offset(start), start)
+                }
                 // Not as a number: retention may delete the oldest record in the meantime.
                 (None, Reset::Earliest) => (Offset::Beginning, low),
                 (None, Reset::Latest) if self.is_added(partition) => (Offset::Beginning, low),
@@ -149,7 +186,7 @@ impl StartOffsets {
                 && settings.reset == Reset::Latest;
             let n_skipped = if is_latest { start - low } else { 0 };
             let is_by_time = !reads_all && committed.is_none() && settings.start.is_some();
-            let n_older = if is_by_time && start == high { high - low } else { 0 };
+            let n_older = if is_by_time && found.is_none() { high - low } else { 0 };
             let end = (settings.stop == Stop::AtEnd).then(|| self.end_of(partition).unwrap_or(high));
             starts.push(StartOffset {
                 partition,
@@ -159,6 +196,7 @@ impl StartOffsets {
                 is_new: committed.is_none(),
                 n_skipped,
                 n_older,
+                has_newer: !is_by_time || found.is_some(),
             });
         }
         Ok(Ok(starts))
@@ -276,4 +314,43 @@ pub(super) fn find_out_of_range(client: &Client, settings: &Settings, assignment
     }
     let error = KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset);
     Error::new(error).context(format!("reading {}", settings.topics))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(number: i32, start: i64, n_older: i64, has_newer: bool) -> StartOffset {
+        StartOffset {
+            partition: Partition { topic: Name::new("late"), number },
+            offset: Offset::Offset(start),
+            start,
+            end: None,
+            is_new: true,
+            n_skipped: 0,
+            n_older,
+            has_newer,
+        }
+    }
+
+    #[test]
+    fn newer_record_at_offset_0_counts() {
+        assert_eq!(older_alone(&[start(0, 2, 2, false), start(1, 0, 0, true)]), None);
+        assert_eq!(older_alone(&[start(0, 0, 0, false)]), None, "an empty partition");
+        let late = older_alone(&[start(0, 2, 2, false), start(1, 0, 0, false), start(2, 3, 3, false)]);
+        assert_eq!(late, Some((5, "late/0, late/2".to_owned())));
+        let many: Vec<_> = (0..7).map(|number| start(number, 1, 1, false)).collect();
+        assert!(older_alone(&many).unwrap().1.ends_with("late/4 and 2 more"));
+    }
+
+    #[test]
+    fn member_with_some_partitions_does_not_have_all() {
+        let mut all = TopicPartitionList::new();
+        all.add_partition("late", 0);
+        all.add_partition("late", 1);
+        let offsets = StartOffsets::default();
+        offsets.set_known(&all);
+        assert!(!offsets.has_all(&[start(0, 2, 2, false)]));
+        assert!(offsets.has_all(&[start(0, 2, 2, false), start(1, 0, 0, false)]));
+    }
 }

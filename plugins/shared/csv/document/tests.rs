@@ -87,7 +87,9 @@ fn rows_of_many_chunks_keep_their_order_and_their_lines() {
 #[test]
 fn text_in_parts_gives_what_it_gives_as_a_whole() {
     let quoted = "a,b\r\np,\"x\r\n,y\"\r\n\r\nq,\"open\r\nr,z\r\ns,\"a\"b\r\n(4 rows)\r\n\u{1a}";
-    for text in [quoted, "\n\na longer header,b\np,q\n", "a,b\rp,x\rq,y\r", "a\np", "a,b\np,q\nr", "a\n", "a\n\n\n"] {
+    for text in
+        [quoted, "\n\na longer header,b\np,q\n", "a,b\rp,x\rq,y\r", "a\np", "a,b\np,q\nr", "a\n", "a\n\n\n"]
+    {
         let seen = |window: Window, is_small: bool| {
             let mut reader =
                 DocumentReader { front: if is_small { 8 } else { FRONT }, ..DocumentReader::default() };

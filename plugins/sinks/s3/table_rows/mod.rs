@@ -227,6 +227,7 @@ mod tests {
         assert_eq!(verdict([r#"{"a":"12"}"#, r#"{"a":"x"}"#]), Verdict::OneType, "both are texts");
         assert_eq!(verdict([r#"{"a":1}"#, r#"{"a":" 12 "}"#]), Verdict::NumbersInTexts);
         assert_eq!(verdict([r#"{"a":1}"#, r#"{"a":"1.5"}"#]), Verdict::Unreadable, "a fraction");
+        assert_eq!(verdict([r#"{"a":1.5}"#, r#"{"a":"12"}"#]), Verdict::NumbersInTexts, "a double reads it");
         assert_eq!(verdict([r#"{"a":true}"#, r#"{"a":"1"}"#]), Verdict::Unreadable);
     }
 

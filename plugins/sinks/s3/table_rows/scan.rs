@@ -55,7 +55,8 @@ impl Kinds {
     pub(super) fn verdict(self) -> Verdict {
         let is_all_in = |kinds: u8| self.0 & !kinds == 0;
         let whole = Kinds::WHOLE.0 | Kinds::WHOLE_TEXT.0;
-        let fraction = Kinds::FRACTION.0 | Kinds::FRACTION_TEXT.0;
+        // A column of fractions reads whole numbers in texts as well.
+        let fraction = Kinds::FRACTION.0 | Kinds::FRACTION_TEXT.0 | Kinds::WHOLE_TEXT.0;
         if self.0.is_power_of_two() || is_all_in(Kinds::TEXTS) {
             Verdict::OneType
         } else if is_all_in(whole) || is_all_in(fraction) {

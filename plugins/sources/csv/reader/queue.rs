@@ -49,7 +49,7 @@ impl Reader {
             delimiter: settings.dialect.grammar.delimiter.into(),
             header: settings.dialect.has_header,
             format: settings.format(),
-            reading: settings.reading(),
+            reading: Some(settings.reading()),
             ..CsvPosition::default()
         };
         let has_started = columns.is_some() && saved.as_ref().is_some_and(CsvPosition::is_started);
@@ -208,12 +208,13 @@ impl Reader {
             self.say_held(index, "its header");
             return Ok(None);
         };
+        let mut was_row_continued = false;
         if has_started {
             match opened.input.seek_to(cursor)? {
                 None => {}
                 Some(Changed::LastRow) if settings.read_as.follow && cursor.open_row.is_some() => {
                     match open_at_last_row(cursor, name, settings)? {
-                        Some(again) => opened = again,
+                        Some(again) => (opened, was_row_continued) = (again, true),
                         None => return Ok(None),
                     }
                 }
@@ -253,6 +254,15 @@ impl Reader {
             opened.input.set_n_columns(n_columns);
         }
         let layout = columns.layout(&opened, n_columns, settings);
+        if was_row_continued {
+            let line = opened.line_of_row(&layout, settings)?;
+            let component = &settings.context.component;
+            warn!(
+                component,
+                "{name}:{line}: this row was read before its line had ended, and has been continued since: the whole \
+                 row is read again, as a new record"
+            );
+        }
         Ok(Some(OpenFile { input: opened.input, layout, is_held: false }))
     }
 }
@@ -264,13 +274,6 @@ fn open_at_last_row(cursor: &Cursor, name: Name, settings: &Settings) -> Result<
     if let Some(what) = opened.input.seek_to(&before)? {
         bail!("{name} was changed while it was read: {what}");
     }
-    let component = &settings.context.component;
-    warn!(
-        component,
-        "{name}:{}: this row was read before its line had ended, and has been continued since: the whole row is read \
-         again, as a new record",
-        before.lines + 1
-    );
     Ok(Some(opened))
 }
 

@@ -1,5 +1,7 @@
 //! Options that change between two runs: what cells mean by then.
 
+use super::header::open_after_header;
+use super::position::CsvPosition;
 use super::*;
 
 /// The rows of `more`, appended after a first run over `text` whose options were changed by `change`.
@@ -62,6 +64,90 @@ fn types_stay_if_the_first_rows_are_gone() {
     files.options["null_values"] = json!(["", "n/a"]);
     files.write("b.csv", "s,n\nn/a,n/a\ny,6\n");
     assert_eq!(files.read_after(Some(position)), ok(&[r#"{"s":null,"n":null}"#, r#"{"s":"y","n":6}"#]));
+}
+
+#[test]
+fn types_stay_if_an_option_changes_nothing_about_the_rows_that_are_left() {
+    let first = |text: &str| {
+        let mut files = TestFiles::new(json!({ "path": "*.csv" }));
+        files.write("1.csv", text);
+        let position = files.last_position();
+        std::fs::remove_file(files.path("1.csv")).unwrap();
+        files.options["null_values"] = json!(["-"]);
+        (files, position)
+    };
+    // The rows that are left say the same with both options.
+    let (files, position) = first("code,v\n0071,1\n0452,-\n");
+    files.write("2.csv", "code,v\n98,3\n");
+    assert_eq!(files.read_after(Some(position)), ok(&[r#"{"code":"98","v":"3"}"#]));
+    // They say less than those that are gone.
+    let (files, position) = first("v\n1.5\n");
+    files.write("2.csv", "v\n1\n-\n");
+    assert_eq!(files.read_after(Some(position)), ok(&[r#"{"v":1.0}"#, r#"{"v":null}"#]));
+}
+
+#[test]
+fn type_becomes_wider_if_an_option_says_so_of_rows_of_a_later_file() {
+    let mut files = TestFiles::new(json!({ "path": "*.csv" }));
+    files.write("1.csv", "s,n\nx,5\n");
+    let position = files.last_position();
+    files.write("2.csv", "s,n\ny,\"1,5\"\n");
+    files.options["decimal"] = json!(",");
+    assert_eq!(files.read_after(Some(position)), ok(&[r#"{"s":"y","n":1.5}"#]));
+}
+
+#[test]
+fn types_stay_if_the_options_of_the_last_run_are_unknown() {
+    let mut files = TestFiles::of("s,n\nx,\"1,5\"\n");
+    let mut position = files.last_position().to_json().unwrap();
+    assert_eq!(position["reading"], json!({}), "all options had their defaults");
+    position.as_object_mut().unwrap().remove("reading");
+    files.options["decimal"] = json!(",");
+    files.append("t.csv", "y,\"2,5\"\n");
+    let read = items(&mut Reader::open(files.settings(), Some(position)).unwrap()).unwrap();
+    assert_eq!(read[0].0, Ok(r#"{"s":"y","n":"2,5"}"#.into()));
+    assert_eq!(read[0].1.position().to_json().unwrap()["reading"], json!({ "decimal": "," }));
+}
+
+#[test]
+fn stored_options_are_read_as_they_were() {
+    let types = json!({ "a": "string", "d": { "type": "date", "parse": "%d/%m/%Y" } });
+    for options in [
+        json!({}),
+        json!({ "decimal": ",", "thousands": ".", "null_values": ["-"] }),
+        json!({ "extra_cells": "drop", "missing_cells": "null", "types": types }),
+        json!({ "types": "string" }),
+    ] {
+        let mut files = TestFiles::new(options);
+        files.options["path"] = json!("t.csv");
+        let reading = files.settings().reading();
+        let plain = TestFiles::of("").settings();
+        assert_eq!(plain.with_reading(&reading).unwrap().reading(), reading);
+    }
+    let plain = TestFiles::of("").settings();
+    let unknown = json!({ "types": { "a": ["money", null] } });
+    assert!(plain.with_reading(unknown.as_object().unwrap()).is_none());
+}
+
+#[test]
+fn row_that_is_read_again_has_its_own_line() {
+    for (text, line) in [
+        ("#x\na,b\n1,2\n3,4", 4),
+        ("#x\na,b\n1,2\n\n\n# c\n3,4", 7),
+        ("a,b\n1,2\n\na,b\n3,4", 5),
+        ("a,b\n3,4", 2),
+    ] {
+        let files = TestFiles::of(text).with("comment", json!("#"));
+        let saved = CsvPosition::read(files.last_position().to_json().unwrap()).unwrap();
+        files.append("t.csv", "5\n6,7\n");
+        let files = files.with("follow", json!(true));
+        let (settings, cursor) = (files.settings(), &saved.files[0]);
+        let mut opened = open_after_header(&cursor.path, &settings).unwrap().unwrap();
+        assert!(opened.input.seek_to(&cursor.before_open_row().unwrap()).unwrap().is_none());
+        let mut columns = columns::from_position(&saved, &settings).unwrap();
+        let layout = columns.layout(&opened, columns.len(), &settings);
+        assert_eq!(opened.line_of_row(&layout, &settings).unwrap(), line, "{text:?}");
+    }
 }
 
 #[test]

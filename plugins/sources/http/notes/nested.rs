@@ -2,13 +2,14 @@
 
 use serde_json::{Map, Value};
 
+use super::words::says_none;
 use super::{
-    CODES, ERRORS, LABELS, Members, Note, PAYLOADS, TEXTS, integer, is_about_limit, is_known, is_success,
+    CODES, ERRORS, LABELS, Members, Note, SHARED, TEXTS, integer, is_about_limit, is_known, is_success,
     is_void, plain,
 };
 
 /// Members that repeat the request, or describe the response; they hold no record.
-const ECHOES: [&str; 29] = [
+const ECHOES: [&str; 31] = [
     "api",
     "apiversion",
     "context",
@@ -17,8 +18,8 @@ const ECHOES: [&str; 29] = [
     "duration",
     "elapsed",
     "endpoint",
+    "get",
     "headers",
-    "id",
     "jsonapi",
     "jsonrpc",
     "license",
@@ -31,8 +32,10 @@ const ECHOES: [&str; 29] = [
     "params",
     "query",
     "request",
+    "symbol",
     "took",
     "total",
+    "trace",
     "url",
     "usdiff",
     "usin",
@@ -54,10 +57,12 @@ pub(super) fn note(object: &Map<String, Value>) -> Option<Note> {
 
 fn note_at(object: &Map<String, Value>, depth: usize) -> Option<Note> {
     let (mut evidence, mut others) = (Vec::new(), Vec::new());
+    let mut is_clear = true;
     for (name, value) in object {
         let name = plain(name);
         let is_named = is_error_name(&name) && (is_error_value(value) || is_list_of_texts(&name, value));
         if is_named || says_error(&name, value) {
+            is_clear &= is_clear_name(&name);
             evidence.push(value);
         } else {
             others.push((name, value));
@@ -68,11 +73,16 @@ fn note_at(object: &Map<String, Value>, depth: usize) -> Option<Note> {
         let (Some((_, Value::Object(inner))), 1) = (object.iter().next(), object.len()) else { return None };
         return (depth < MAX_DEPTH).then(|| inner_note(inner, depth + 1))?;
     }
+    let is_call = ["jsonrpc", "result"].iter().any(|name| object.contains_key(*name));
     let is_other = |(name, value): &(String, &Value)| {
-        is_known(name, value)
-            || ECHOES.contains(&name.as_str())
-            || is_void(value)
-            || !PAYLOADS.contains(&name.as_str()) && !holds_data(value)
+        let name = name.as_str();
+        let is_about_request = || {
+            is_known(name, value) && !SHARED.contains(&name)
+                || matches!(name, "path" | "time" | "timestamp" | "ts")
+                || ECHOES.contains(&name)
+                || name == "id" && is_call
+        };
+        is_void(value) || is_clear && is_about_request()
     };
     if !others.iter().all(is_other) {
         return None;
@@ -93,9 +103,15 @@ fn inner_note(inner: &Map<String, Value>, depth: usize) -> Option<Note> {
 
 /// Whether a member is called an error, such as `quandl_error`.
 fn is_error_name(name: &str) -> bool {
-    ["error", "errors", "exception", "fault"].iter().any(|word| {
-        name.ends_with(word) || name.strip_prefix(word).is_some_and(|rest| ERROR_PARTS.contains(&rest))
-    })
+    name == "fault"
+        || ["error", "errors", "exception"].iter().any(|word| {
+            name.ends_with(word) || name.strip_prefix(word).is_some_and(|rest| ERROR_PARTS.contains(&rest))
+        })
+}
+
+/// Whether a member with this name is not part of a record, as `last_error` and `status` may be.
+fn is_clear_name(name: &str) -> bool {
+    matches!(name, "error" | "errors" | "fault") || ENVELOPES.contains(&name) && name != "status"
 }
 
 /// What follows `error` in the names of objects, as in `errorResponse`.
@@ -144,19 +160,12 @@ fn says_error(name: &str, value: &Value) -> bool {
         return false;
     }
     let members = Members::all_of(object);
-    let has_text = members.all(&TEXTS).any(|value| !is_void(value) && !is_success(value));
-    let has_code = members
-        .all(&["resultcode", "returncode"])
-        .any(|code| !is_void(code) && integer(code).is_none_or(|code| !(200..300).contains(&code)));
-    members.is_marked() || has_text && has_code
-}
-
-/// Whether a value may hold a record: a number, also as text, or a list that holds something.
-fn holds_data(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(_) => false,
-        Value::Number(_) | Value::Array(_) => !is_void(value),
-        Value::String(text) => !is_void(value) && text.trim().parse::<f64>().is_ok(),
-        Value::Object(object) => object.values().any(holds_data),
-    }
+    let has_text = members
+        .all(&TEXTS)
+        .any(|value| !is_void(value) && !is_success(value) && !value.as_str().is_some_and(says_none));
+    let has_code = members.all(&["resultcode", "returncode"]).any(|code| {
+        let is_bad = |code: i64| code != 1 && !(200..300).contains(&code);
+        !is_void(code) && !is_success(code) && integer(code).is_none_or(is_bad)
+    });
+    members.is_marked() || has_text && has_code && !members.says_ok()
 }

@@ -131,7 +131,76 @@ fn record_beside_what_describes_the_response_is_not_an_error() {
 
 #[test]
 fn single_line_about_a_limit_is_not_a_table() {
-    assert_eq!(of_text(b"Exceeded the daily hits limit\n"), Some(Note::RateLimit));
-    assert_eq!(of_text(b"No data"), None);
-    assert_eq!(of_text(b"quota\n1\n"), None);
+    let limit = b"Exceeded the daily hits limit\n";
+    assert_eq!((of_text(limit, true), of_text(limit, false)), (Some(Note::RateLimit), Some(Note::RateLimit)));
+    assert_eq!(of_text(b"No data", true), None);
+    assert_eq!(of_text(b"quota\n1\n", true), None);
+}
+
+#[test]
+fn header_or_row_with_the_words_of_a_limit_is_a_table() {
+    for line in [
+        "time,speed,throttle",
+        "2024-01-01,carbon credits,12.5",
+        "a;my quota",
+        "a\tmy quota",
+        "a|my quota",
+        "quota",
+    ] {
+        assert_eq!(of_text(line.as_bytes(), true), None, "{line}");
+    }
+    assert_eq!(of_text(b"Quota used up, slow down", false), Some(Note::RateLimit));
+}
+
+#[test]
+fn record_with_the_words_of_an_error_or_a_limit_is_not_a_note() {
+    for body in [
+        // A name that ends as that of an error.
+        r#"{"items": [], "default": {"name": "standard", "description": "x"}}"#,
+        r#"{"default": {"name": "EUR", "type": "currency"}, "locale": "de"}"#,
+        r#"{"name": "svc", "is_default": {"name": "x", "description": "y"}}"#,
+        r#"{"user": {"name": "Bob", "mail": "b@x"}, "default": {"name": "home"}}"#,
+        // Texts and dates are data.
+        r#"{"job": "etl", "started": "2024-01-01T00:00:00Z", "state": "failed", "last_error": {"message": "late"}}"#,
+        r#"{"device": "pump-1", "status": {"error": "E1 overheating", "state": "stopped"}}"#,
+        r#"{"id": "pump-1", "type": "pump", "status": {"error": "E1 overheating"}}"#,
+        r#"{"id": 7, "state": "failed", "error": {"message": "late"}}"#,
+        r#"{"type": "holiday", "title": "Closing", "exception": {"description": "early close 13:00"}}"#,
+        r#"{"job": "etl", "error": {"message": "late"}}"#,
+        // Parts of words, and texts that say that there is nothing.
+        r#"{"name": "failover-1", "message": "standby ready", "status": "ok"}"#,
+        r#"{"name": "failover-1", "message": "standby ready"}"#,
+        r#"{"name": "Failed logins", "message": "x"}"#,
+        r#"{"data": [], "status": "No failures found", "message": "0 rows"}"#,
+        r#"{"data": [], "result": "no exceptions", "message": "done"}"#,
+        // Successes.
+        r#"{"results": [], "meta": {"status": "ok", "returncode": "OK", "message": "no rows"}}"#,
+        r#"{"items": [], "meta": {"message": "No trades", "result_code": 1}}"#,
+        r#"{"code": 1000, "message": "Request processed", "data": []}"#,
+        r#"{"code": 51001, "message": "x", "status": "ok", "data": []}"#,
+        // Words of a limit.
+        r#"{"title": "Basic", "description": "60 requests per minute", "type": "plan"}"#,
+        r#"{"timestamp": 1, "type": "access", "message": "GET /v1/quota 200"}"#,
+    ] {
+        assert_eq!(of_json(body.as_bytes()), None, "{body}");
+        assert!(!has_error(body.as_bytes()), "{body}");
+    }
+}
+
+#[test]
+fn error_or_limit_beside_members_of_records_is_recognized() {
+    for (body, note) in [
+        (
+            r#"{"type": "about:blank", "title": "Too Many Requests", "detail": "rate limit", "status": 429}"#,
+            Note::RateLimit,
+        ),
+        (r#"{"timestamp": 1, "message": "API rate limit exceeded"}"#, Note::RateLimit),
+        (r#"{"id": 1, "result": null, "error": {"message": "x"}}"#, Note::Error),
+        (r#"{"fault": {"faultstring": "x"}}"#, Note::Error),
+        (r#"{"exception": "java.io.IOException", "message": "x"}"#, Note::Error),
+        (r#"{"data": [], "error": "No data found"}"#, Note::Error),
+        (r#"{"code": 51001, "message": "Request not processed", "data": []}"#, Note::Error),
+    ] {
+        assert_eq!(of_json(body.as_bytes()), Some(note), "{body}");
+    }
 }

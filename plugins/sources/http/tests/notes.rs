@@ -52,6 +52,30 @@ async fn error_in_place_of_the_records_is_named_and_not_delivered() {
 }
 
 #[tokio::test]
+async fn success_beside_no_or_other_records_is_not_an_error() {
+    for (body, records, n) in [
+        (r#"{"items": [], "default": {"name": "standard", "description": "x"}}"#, "/items", 0),
+        (r#"{"user": {"name": "Bob"}, "default": {"name": "home"}}"#, "/user", 1),
+        (r#"{"job": "etl", "state": "failed", "last_error": {"message": "late"}}"#, "", 1),
+        (r#"{"data": [], "status": "No failures found", "message": "0 rows"}"#, "/data", 0),
+        (r#"{"data": [], "result": "no exceptions", "message": "done"}"#, "/data", 0),
+        (
+            r#"{"results": [], "meta": {"status": "ok", "returncode": "OK", "message": "no rows"}}"#,
+            "/results",
+            0,
+        ),
+        (r#"{"items": [], "meta": {"message": "No trades", "result_code": 1}}"#, "/items", 0),
+        (r#"{"code": 1000, "message": "Request processed", "data": []}"#, "/data", 0),
+    ] {
+        let run = run_once(&serve([text(body)]).await, json!({"records": records})).await;
+        assert!(run.error.is_none() && run.bodies.len() == n, "{body} {run:?}");
+    }
+    let nothing = text(r#"{"data": [], "error": "No data found"}"#);
+    let failure = run_once(&serve([nothing]).await, json!({"records": "/data"})).await.failure();
+    assert!(failure.contains("`responses.empty`"), "{failure}");
+}
+
+#[tokio::test]
 async fn errors_with_null_after_good_pages_are_not_the_end() {
     let good = json_response(json!({"data": [1]}));
     let bad = text(r#"{"errors": [{"message": "timeout"}], "data": null}"#);

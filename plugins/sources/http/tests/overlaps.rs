@@ -42,6 +42,46 @@ async fn ignored_page_is_an_error_even_if_the_walk_would_end() {
         let run = run_once(&server, options(ends.clone())).await;
         assert_eq!(run.bodies, numbers(1..4), "{ends}");
         assert!(run.failure().contains("does the API read `page`?"), "{ends} {}", run.failure());
+        assert!(run.failure().contains("a member that tells them apart"), "{ends} {}", run.failure());
+    }
+}
+
+/// An API that reads `page`, or an `offset` at which a page begins.
+async fn listed(records: &'static [u32], size: usize) -> MockServer {
+    let server = MockServer::builder().start().await;
+    let response = move |request: &Request| {
+        let (name, value) = request.url.query_pairs().next().expect("a place");
+        let number: usize = value.parse().expect("a number");
+        let first = if name == "page" { (number - 1) * size } else { number };
+        if first % size != 0 {
+            return ResponseTemplate::new(404);
+        }
+        let first = first.min(records.len());
+        json_response(json!({"data": records[first..records.len().min(first + size)]}))
+    };
+    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
+    server
+}
+
+#[tokio::test]
+async fn records_that_are_equal_by_chance_end_no_run() {
+    let lists: [(&[u32], usize); 6] = [
+        (&[1, 1, 2, 3], 1),
+        (&[7, 7, 7, 8], 2),
+        // The API has no page at offset 1.
+        (&[1, 2, 2, 3], 2),
+        (&[5, 0, 0, 0, 0, 0, 0, 2], 4),
+        (&[0, 0, 0, 0, 0, 0, 0, 2], 4),
+        (&[1, 2, 1, 2, 1, 2], 2),
+    ];
+    for (records, size) in lists {
+        let all: Vec<String> = records.iter().map(ToString::to_string).collect();
+        for place in ["page", "offset"] {
+            let server = listed(records, size).await;
+            let pagination = json!({"type": place, "param": place});
+            let run = run_once(&server, json!({"records": "/data", "pagination": pagination})).await;
+            assert!(run.error.is_none() && run.bodies == all, "{place} {run:?}");
+        }
     }
 }
 

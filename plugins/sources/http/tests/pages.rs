@@ -57,7 +57,7 @@ async fn offset_from_one_is_an_error_that_repeats_no_record() {
         })
         .await
     }
-    for size in [3, 2, 1] {
+    for size in [3, 2] {
         let options = |more: Value| offset_options(more);
         let failed = run_once(&counted(size).await, options(json!({}))).await;
         assert_eq!(failed.bodies, numbers(1..size + 1), "size {size}");
@@ -71,6 +71,9 @@ async fn offset_from_one_is_an_error_that_repeats_no_record() {
             assert!(rest.error.is_none() && rest.bodies == numbers(size + 1..8), "{rest:?}");
         }
     }
+    // Pages of one record cannot be told from equal records.
+    let single = run_once(&counted(1).await, offset_options(json!({}))).await;
+    assert!(single.error.is_none() && single.bodies[..3] == ["1", "1", "2"], "{single:?}");
     // Records that are equal by chance are not taken for it.
     let records = [1, 2, 2, 3, 4];
     let equal = paged(move |parameter| {
