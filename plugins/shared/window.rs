@@ -54,6 +54,14 @@ impl Window {
         self.start += n_bytes as u64;
     }
 
+    /// What is left without its first bytes, as many as `n_bytes`, which may not be in this part.
+    pub(crate) fn behind(&self, n_bytes: u64) -> Window {
+        let mut behind = self.clone();
+        behind.bytes = self.bytes.slice(self.bytes.len().min(n_bytes as usize)..);
+        behind.start += n_bytes;
+        behind
+    }
+
     /// Drops the first `n_used` bytes, and reads more: as many as remain, so that a long value is not read many times.
     pub(crate) fn grow(&mut self, n_used: usize) -> io::Result<()> {
         self.skip(n_used);

@@ -94,8 +94,8 @@ impl RoleError {
         let advice = match code {
             _ if cause.contains("no credentials found") => {
                 return format!(
-                    "the role {arn} (`assume_role`) cannot be assumed, because there are no AWS credentials to assume it \
-                     with: run `aws configure`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                    "the role {arn} (`assume_role`) cannot be assumed without AWS credentials, and none were \
+                     found: run `aws configure`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
                 );
             }
             "" => {

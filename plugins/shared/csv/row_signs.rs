@@ -147,7 +147,7 @@ fn comment_of(row: &[u8]) -> Option<&'static str> {
     is_text.then_some(comment)
 }
 
-/// Whether a text stands in single quotes: those in it are doubled.
+/// Whether the text between two single quotes is a quoted cell: every single quote in it is doubled.
 fn is_quoted(inner: &[u8]) -> bool {
     let mut quotes = inner.iter().enumerate().filter(|&(_, &byte)| byte == b'\'').map(|(at, _)| at);
     while let Some(at) = quotes.next() {

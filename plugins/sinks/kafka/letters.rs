@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaResult;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
@@ -20,7 +19,8 @@ use runner_core::{
 use tokio::task::spawn_blocking;
 
 use super::replay_lock::ReplayLock;
-use crate::shared::kafka::{ClientErrors, ENTRY_HEADER, Probe, SOURCE_HEADER, is_outage};
+use super::retried::{PATIENCE, retried};
+use crate::shared::kafka::{ClientErrors, ENTRY_HEADER, Probe, SOURCE_HEADER};
 
 /// A letter in the topic.
 type Place = (i32, i64);
@@ -53,8 +53,6 @@ pub(super) struct State {
     lock: Option<Arc<ReplayLock>>,
 }
 
-/// How long a reader waits for the next record of a partition that has more.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// The pause between two tries of a request.
 const RETRY: Duration = Duration::from_millis(200);
 const MAX_LETTERS: usize = 500;
@@ -111,16 +109,20 @@ impl TopicLetters {
         let mut starts = TopicPartitionList::new();
         let (mut positions, mut ends) = (BTreeMap::new(), BTreeMap::new());
         if !partitions.is_empty() {
-            let fetch = || {
-                let committed = client.committed_offsets(list.clone(), self.timeout)?;
+            // Records are not assigned yet, so polling serves the client alone.
+            let wait = || drop(client.poll(RETRY));
+            let fetch = |timeout: Duration| {
+                let committed = client.committed_offsets(list.clone(), timeout.min(self.timeout))?;
                 committed.elements().iter().try_for_each(|it| it.error())?;
                 Ok(committed)
             };
-            let committed = retried(&client, fetch)
+            let committed = retried(PATIENCE, fetch, wait)
                 .with_context(|| format!("fetching the offsets of group `{}`", self.group()))?;
             for it in committed.elements() {
-                let watermarks = || client.fetch_watermarks(&self.topic, it.partition(), self.timeout);
-                let (low, high) = retried(&client, watermarks)?;
+                let watermarks = |timeout: Duration| {
+                    client.fetch_watermarks(&self.topic, it.partition(), timeout.min(self.timeout))
+                };
+                let (low, high) = retried(PATIENCE, watermarks, wait)?;
                 let start =
                     if let Offset::Offset(offset) = it.offset() { offset.clamp(low, high) } else { low };
                 if start < high {
@@ -252,21 +254,6 @@ impl LetterStore for TopicLetters {
         }
         self.state().pending.retain(|place| !passed.contains(place));
         self.blocking(TopicLetters::commit).await
-    }
-}
-
-/// Repeats a request while the group has no coordinator, as a new group has for a moment, or no broker answers. Blocks.
-fn retried<T>(client: &BaseConsumer<ClientErrors>, request: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
-    let began = Instant::now();
-    loop {
-        match request() {
-            Err(error) if error.rdkafka_error_code().is_some_and(is_outage) && began.elapsed() < PATIENCE => {
-                tracing::debug!("{error}; retrying");
-                // Serves the client, which looks for the coordinator meanwhile. Records are not assigned here, or were read.
-                client.poll(RETRY);
-            }
-            result => return result,
-        }
     }
 }
 

@@ -7,6 +7,7 @@ mod isolated_retry;
 mod letters;
 mod producer_thread;
 mod replay_lock;
+mod retried;
 mod template;
 mod timestamp;
 mod topic;

@@ -14,7 +14,8 @@ use rdkafka::{ClientConfig, ClientContext, TopicPartitionList};
 use runner_core::Result;
 use tracing::{debug, info};
 
-use crate::shared::kafka::{ClientErrors, is_outage};
+use super::retried::{PATIENCE, retried};
+use crate::shared::kafka::ClientErrors;
 
 /// Held by a replay. The group accepts offsets from its member alone.
 pub(super) struct ReplayLock {
@@ -32,8 +33,6 @@ struct Member {
 
 /// After this time without a heartbeat the group is free again.
 const SESSION: Duration = Duration::from_secs(10);
-/// How long joining the group may take, and a commit while the group changes.
-const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
 
 impl ReplayLock {
@@ -110,26 +109,6 @@ fn hosts(client: &BaseConsumer<Member>, group: &str) -> Result<Vec<String>> {
     Ok(members.map(|it| it.client_host().trim_start_matches('/').to_owned()).collect())
 }
 
-/// Repeats a request while no broker answers it. `request` gets its timeout.
-fn retried<T>(
-    patience: Duration,
-    request: impl Fn(Duration) -> KafkaResult<T>,
-    wait: impl Fn(),
-) -> KafkaResult<T> {
-    let began = Instant::now();
-    // Some brokers have not answered: the members may be known to those.
-    let is_outage = |code| is_outage(code) || code == RDKafkaErrorCode::Partial;
-    loop {
-        match request(patience.saturating_sub(began.elapsed()).max(POLL)) {
-            Err(error) if error.rdkafka_error_code().is_some_and(is_outage) && began.elapsed() < patience => {
-                debug!("a request of a replay: {error}; retrying");
-                wait();
-            }
-            result => return result,
-        }
-    }
-}
-
 fn refuse_others(hosts: &[String], group: &str, topic: &str, n_allowed: usize) -> Result<()> {
     if hosts.len() <= n_allowed {
         return Ok(());
@@ -178,28 +157,7 @@ impl ConsumerContext for Member {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::*;
-
-    fn after_failures(n: u32, code: RDKafkaErrorCode, patience: Duration) -> (KafkaResult<u32>, u32) {
-        let n_tries = Cell::new(0);
-        let request = |_| {
-            n_tries.set(n_tries.get() + 1);
-            if n_tries.get() > n { Ok(n_tries.get()) } else { Err(KafkaError::GroupListFetch(code)) }
-        };
-        (retried(patience, request, || ()), n_tries.get())
-    }
-
-    #[test]
-    fn group_list_is_retried_in_an_outage_alone() {
-        let outage = RDKafkaErrorCode::BrokerTransportFailure;
-        assert_eq!(after_failures(2, outage, PATIENCE), (Ok(3), 3));
-        let (failed, n_tries) = after_failures(2, outage, Duration::ZERO);
-        assert!(failed.is_err() && n_tries == 1, "the time is over");
-        let (failed, n_tries) = after_failures(2, RDKafkaErrorCode::GroupAuthorizationFailed, PATIENCE);
-        assert!(failed.is_err() && n_tries == 1, "a denial stays");
-    }
 
     #[test]
     fn members_of_the_group_are_refused_by_their_hosts() {

@@ -130,11 +130,11 @@ impl Bucket {
 
     /// Stores the object of a record. After `Ok` it is in the bucket with these bytes.
     pub(super) async fn put(&self, key: &str, body: &Bytes, record: &Record) -> Result<(), Failure> {
-        if !self.condition.is_proven() {
-            let trial = self.condition.trial().await;
+        if !self.condition.is_checked() {
+            let check = self.condition.check().await;
             let about = || format!("writing s3://{}/{key}", self.config.bucket);
-            if let Some(trial) = trial.map_err(|failure| failure.context(about()))? {
-                return trial.end(Box::pin(self.put_and_prove(key, body, record)).await);
+            if let Some(check) = check.map_err(|failure| failure.context(about()))? {
+                return check.end(Box::pin(self.put_first(key, body, record)).await);
             }
         }
         if is_conditional(&self.config) {

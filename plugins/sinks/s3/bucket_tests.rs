@@ -63,7 +63,7 @@ async fn put(bucket: &Bucket, body: &'static str) -> Result<(), Failure> {
 }
 
 /// A server that has not shown yet that it keeps conditions.
-fn unproven(responses: impl Into<Vec<String>>) -> Bucket {
+fn unchecked(responses: impl Into<Vec<String>>) -> Bucket {
     let server = server(responses);
     let (access, config) = (server.access.clone(), Arc::clone(&server.config));
     Bucket::new(access, config, false)
@@ -79,17 +79,17 @@ fn listed(keys: &[&str]) -> String {
 async fn first_object_is_compared_and_written_twice() {
     let written = || response("200 OK", "");
     let refused = || error("412 Precondition Failed", "PreconditionFailed");
-    let keeps = unproven([listed(&[]), written(), refused(), written()]);
+    let keeps = unchecked([listed(&[]), written(), refused(), written()]);
     put(&keeps, "{}").await.unwrap();
     put(&keeps, "{}").await.unwrap();
 
-    let ignores = put(&unproven([listed(&["01"]), written(), written()]), "{}").await.unwrap_err();
+    let ignores = put(&unchecked([listed(&["01"]), written(), written()]), "{}").await.unwrap_err();
     assert_eq!(ignores.class(), Class::Fatal);
     assert!(format!("{:#}", ignores.error()).contains("overwrite = \"always\""), "{ignores:?}");
 
-    let other = put(&unproven([listed(&["0"]), response("200 OK", "other")]), "{}").await.unwrap_err();
+    let other = put(&unchecked([listed(&["0"]), response("200 OK", "other")]), "{}").await.unwrap_err();
     assert_eq!(other.class(), Class::Rejected, "nothing is written");
-    let same = unproven([listed(&["0"]), response("200 OK", "{}"), refused(), written()]);
+    let same = unchecked([listed(&["0"]), response("200 OK", "{}"), refused(), written()]);
     put(&same, "{}").await.unwrap();
     put(&same, "{}").await.unwrap();
 }
@@ -97,16 +97,16 @@ async fn first_object_is_compared_and_written_twice() {
 #[tokio::test]
 async fn object_itself_says_whether_it_exists_where_the_list_is_denied() {
     let denied = || error("403 Forbidden", "AccessDenied");
-    let other = put(&unproven([denied(), response("200 OK", "other")]), "{}").await.unwrap_err();
+    let other = put(&unchecked([denied(), response("200 OK", "other")]), "{}").await.unwrap_err();
     assert_eq!(other.class(), Class::Rejected);
     let (missing, refused) =
         (error("404 Not Found", "NoSuchKey"), error("412 Precondition Failed", "PreconditionFailed"));
-    put(&unproven([denied(), missing, response("200 OK", ""), refused]), "{}").await.unwrap();
+    put(&unchecked([denied(), missing, response("200 OK", ""), refused]), "{}").await.unwrap();
 }
 
 #[tokio::test]
 async fn server_without_conditions_is_named_at_the_first_object() {
-    let refuses = put(&unproven([listed(&[]), error("501 Not Implemented", "NotImplemented")]), "{}").await;
+    let refuses = put(&unchecked([listed(&[]), error("501 Not Implemented", "NotImplemented")]), "{}").await;
     let refuses = refuses.unwrap_err();
     assert_eq!(refuses.class(), Class::Fatal);
     assert!(format!("{:#}", refuses.error()).contains("does not support conditional writes"), "{refuses:?}");
@@ -117,16 +117,16 @@ async fn condition_that_could_not_be_tried_is_tried_again() {
     let written = || response("200 OK", "");
     let busy = error("503 Slow Down", "SlowDown");
     let again = [listed(&["0"]), response("200 OK", "{}"), written()];
-    let bucket = unproven([vec![listed(&[]), written(), busy], again.into()].concat());
+    let bucket = unchecked([vec![listed(&[]), written(), busy], again.into()].concat());
     assert_eq!(put(&bucket, "{}").await.unwrap_err().class(), Class::Transient);
     assert_eq!(put(&bucket, "{}").await.unwrap_err().class(), Class::Fatal);
 }
 
 #[tokio::test]
-async fn write_that_waits_for_a_failing_trial_fails_without_requests() {
+async fn write_that_waits_for_a_failing_check_fails_without_requests() {
     let busy = || error("503 Slow Down", "SlowDown");
     let refused = error("412 Precondition Failed", "PreconditionFailed");
-    let bucket = unproven([listed(&[]), busy(), listed(&[]), response("200 OK", ""), refused]);
+    let bucket = unchecked([listed(&[]), busy(), listed(&[]), response("200 OK", ""), refused]);
     let failed = tokio::join!(put(&bucket, "{}"), put(&bucket, "{}"), put(&bucket, "{}"));
     for failed in [failed.0, failed.1, failed.2] {
         let failed = failed.unwrap_err();
@@ -138,7 +138,7 @@ async fn write_that_waits_for_a_failing_trial_fails_without_requests() {
 
 #[tokio::test]
 async fn denial_of_the_first_write_is_fatal_where_its_object_exists() {
-    let exists = |second| unproven([listed(&["0"]), response("200 OK", "{}"), second]);
+    let exists = |second| unchecked([listed(&["0"]), response("200 OK", "{}"), second]);
     let denied = put(&exists(error("403 Forbidden", "AccessDenied")), "{}").await.unwrap_err();
     assert_eq!(denied.class(), Class::Fatal, "{denied:?}");
     let refuses = put(&exists(error("501 Not Implemented", "NotImplemented")), "{}").await.unwrap_err();

@@ -1,11 +1,12 @@
-//! Whether a server keeps the condition of a write (`If-None-Match`).
+//! Checks that a server supports conditional writes (`If-None-Match`).
 //!
-//! Some servers and proxies ignore the header and replace objects. So the first object of a run is compared before it
-//! is written, and then written twice: the second write must be refused. This needs no other object and no other
-//! right, and costs two requests. AWS keeps the condition, so nothing is tried there.
+//! Some servers and proxies ignore the header and replace objects. So the first object of a run is compared with an
+//! existing one before it is written, and then written twice: the server must refuse the second write. This needs no
+//! additional object and no additional permission, and costs two requests. AWS supports the header, so nothing is
+//! checked there.
 //!
-//! The list of objects says whether the first one exists: a request for a missing object is denied where the right to
-//! list is missing.
+//! Whether the first object exists is looked up in a list, since without the permission to list a server denies a
+//! request for a missing object.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,14 +19,14 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::bucket::Bucket;
 use crate::shared::aws::AwsError;
 
-/// Whether the server has shown that it keeps the condition.
+/// Whether the server has shown that it supports conditional writes.
 #[derive(Debug)]
 pub(super) struct Condition {
-    is_proven: AtomicBool,
-    /// How many trials have failed in a way that a retry may mend.
+    is_checked: AtomicBool,
+    /// How many checks have failed with an error that is retried.
     n_failed: AtomicU64,
-    /// Held by the write that tries it. Why the last of these trials failed.
-    trial: Mutex<Option<Reason>>,
+    /// Held by the write that checks it. Holds why the last check failed.
+    check: Mutex<Option<Reason>>,
 }
 
 /// A failure that can be given to several writes.
@@ -36,14 +37,14 @@ struct Reason {
     retry_after: Option<Duration>,
 }
 
-/// The right to try the condition.
-pub(super) struct Trial<'a> {
+/// The check, which one write at a time makes.
+pub(super) struct Check<'a> {
     condition: &'a Condition,
     last: MutexGuard<'a, Option<Reason>>,
 }
 
-impl Trial<'_> {
-    /// Ends the trial. The writes that wait for it share a failure that a retry may mend.
+impl Check<'_> {
+    /// Ends the check. If it has failed with an error that is retried, the writes that wait for it fail with it too.
     pub(super) fn end(mut self, outcome: Result<(), Failure>) -> Result<(), Failure> {
         if let Err(failure) = &outcome
             && failure.is_retryable()
@@ -60,34 +61,34 @@ impl Trial<'_> {
 }
 
 impl Condition {
-    /// `is_trusted`: no proof is needed.
+    /// `is_trusted`: nothing is checked.
     pub(super) fn new(is_trusted: bool) -> Condition {
         Condition {
-            is_proven: AtomicBool::new(is_trusted),
+            is_checked: AtomicBool::new(is_trusted),
             n_failed: AtomicU64::default(),
-            trial: Mutex::default(),
+            check: Mutex::default(),
         }
     }
 
-    pub(super) fn is_proven(&self) -> bool {
-        self.is_proven.load(Ordering::Relaxed)
+    pub(super) fn is_checked(&self) -> bool {
+        self.is_checked.load(Ordering::Relaxed)
     }
 
-    /// Waits for the write that tries the condition; `None` if it has proven it. If it failed, this one fails with
-    /// it: many writes that wait would otherwise repeat the failure one after the other.
-    pub(super) async fn trial(&self) -> Result<Option<Trial<'_>>, Failure> {
+    /// Waits for the write that makes the check; `None` if it has succeeded. If it has failed, this write fails with it:
+    /// the waiting writes would otherwise repeat the failing check one after another.
+    pub(super) async fn check(&self) -> Result<Option<Check<'_>>, Failure> {
         let n_failed = self.n_failed.load(Ordering::Relaxed);
-        let last = self.trial.lock().await;
-        if self.is_proven() {
+        let last = self.check.lock().await;
+        if self.is_checked() {
             return Ok(None);
         }
         if self.n_failed.load(Ordering::Relaxed) != n_failed
             && let Some(Reason { class, text, retry_after }) = &*last
         {
-            let error = anyhow!("not tried, since the write of another object has failed: {text}");
+            let error = anyhow!("not written yet, because the first write to the bucket has failed: {text}");
             return Err(Failure::new(*class, error).with_retry_after(*retry_after));
         }
-        Ok(Some(Trial { condition: self, last }))
+        Ok(Some(Check { condition: self, last }))
     }
 }
 
@@ -100,16 +101,11 @@ impl Bucket {
         Ok(list.contents().first().is_none_or(|first| first.key() != Some(key)))
     }
 
-    /// Stores the object of a record, and proves that the server keeps the condition. Until then it replaces no object.
-    pub(super) async fn put_and_prove(
-        &self,
-        key: &str,
-        body: &Bytes,
-        record: &Record,
-    ) -> Result<(), Failure> {
+    /// Stores the object of a record, and checks that the server supports conditional writes. Replaces no object.
+    pub(super) async fn put_first(&self, key: &str, body: &Bytes, record: &Record) -> Result<(), Failure> {
         let object = match self.is_missing(key).await {
             Ok(true) => None,
-            // Without the right to list, the object itself says it.
+            // Without the permission to list, request the object itself.
             _ => match self.existing(key).await {
                 Ok(object) => Some(object),
                 Err(error) if error.status == 404 || error.is_denied() => None,
@@ -123,7 +119,7 @@ impl Bucket {
         match self.put_object(key, body, record, true).await {
             Err(error) if error.status == 412 => {
                 self.set_stored();
-                self.condition.is_proven.store(true, Ordering::Relaxed);
+                self.condition.is_checked.store(true, Ordering::Relaxed);
                 Ok(())
             }
             Err(error) => Err(self.put_error("writing", key, error).await),

@@ -27,8 +27,10 @@ impl Http {
         let settings = &self.settings;
         let decoded = match settings.codec {
             _ if response.has_no_records() => return Ok(Items::none()),
-            _ if let Some(large) = response.large.as_ref().filter(|large| !large.is_rows()) => {
-                return Ok(Items::of_large(large, url()));
+            _ if let Some(large) = &response.large
+                && let Some(items) = Items::of_large(large, url()) =>
+            {
+                return Ok(items);
             }
             Codec::Ndjson | Codec::Csv if is_blank => Ok(Items::none()),
             Codec::Ndjson | Codec::Csv if is_web_page(response) => {
@@ -55,8 +57,10 @@ impl Http {
             Codec::Json => Items::of_json(body, &settings.records, self.position.offset > 0, url()),
             Codec::Ndjson => Items::of_ndjson(body, url()),
             Codec::Csv => {
-                let text =
-                    response.large.as_ref().map_or_else(|| body.clone().into(), |large| large.window());
+                let text = match &response.large {
+                    Some(large) => large.window.clone(),
+                    None => body.clone().into(),
+                };
                 Items::of_csv(text, &mut self.csv_reader, settings.source_name, response.is_delimited)
             }
         };
@@ -84,11 +88,11 @@ impl Http {
         let error_beside_records =
             || notes::of_json(&response.body).filter(|_| notes::has_error(&response.body));
         match decoded {
-            Ok(Items::Elements { n_left: 0, .. }) => error_beside_records(),
+            Ok(items @ Items::Elements { .. }) if items.is_empty() => error_beside_records(),
             // An error may be beside an empty object.
             Ok(Items::One { .. }) if !self.settings.records.is_root() => error_beside_records(),
             Ok(Items::Lines { .. }) if decoded.as_ref().is_ok_and(|lines| lines.len() > 1) => None,
-            Ok(Items::Elements { .. } | Items::Large { .. } | Items::Rows(_)) => None,
+            Ok(Items::Elements { .. } | Items::Rows(_)) => None,
             _ if is_accepted => Some(Note::Pending),
             Err(Unreadable::Truncated(_)) => None,
             _ => notes::of_json(&response.body),

@@ -301,8 +301,8 @@ impl Client {
         let secure = over_tls(&self.parts.endpoint, url).filter(|secure| secure != from)?;
         if !self.stayed_on_tls.swap(true, Ordering::Relaxed) {
             warn!(
-                "{title}: {what} leads to {}, and `endpoint` is encrypted; asking the same address over https:// instead. \
-                 The server most likely stands behind a proxy and does not know that it is asked over https://",
+                "{title}: {what} leads to {}, and `endpoint` uses https://; requesting the same address over https:// instead. \
+                 The server is most likely behind a proxy and does not know that its clients use https://",
                 self.redactor.url(url)
             );
         }

@@ -1,8 +1,6 @@
 //! Decodes a response into items: records, and rejects.
 
-use std::sync::Arc;
-
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use runner_core::{Body, Error, Name, Result};
 use serde::de::IgnoredAny;
@@ -10,9 +8,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::field::json_text;
 use super::json_text::{NOT_UTF8, check_line, check_outside, check_value, not_json, text};
-use super::large::{Large, Rest};
+use super::large::{Content, Large};
+use super::parts::{Counted, Elements, Failed, Lines};
 use super::pointer::{Located, Pointer, describe, type_name};
-use super::scan::{Children, ScanError};
+use super::scan::ScanError;
 use crate::shared::csv::{Document, DocumentReader};
 use crate::shared::window::Window;
 
@@ -42,24 +41,11 @@ pub(super) enum Unreadable {
 #[derive(Debug)]
 pub(super) enum Items {
     /// Elements of a JSON array.
-    Elements {
-        bytes: Bytes,
-        rest: Children,
-        n_left: usize,
-        /// How many elements were taken.
-        number: u64,
-        /// The type of an element that is not an object, if there is one.
-        other_type: Option<&'static str>,
-        /// Whether all of them are UTF-8.
-        is_utf8: bool,
-        url: String,
-    },
+    Elements { elements: Elements, counted: Counted, n_taken: usize, url: String },
     /// One JSON value that is a record.
     One { value: Option<Bytes>, url: String },
-    /// Elements or lines of a large response.
-    Large { large: Arc<Large>, rest: Box<Rest>, n_left: usize, number: u64, url: String },
     /// Lines of JSON.
-    Lines { rest: Bytes, number: u64, url: String },
+    Lines { lines: Lines, n_left: usize, url: String },
     /// Rows of CSV.
     Rows(Box<Document>),
     /// `null` instead of records.
@@ -99,24 +85,12 @@ impl Items {
         let value = &bytes[range.clone()];
         match value.first() {
             Some(b'[') => {
-                let rest = Children::of(range.start);
-                let mut elements = rest;
-                let (mut n_left, mut other_type) = (0, None);
-                while let Some(element) = elements.next_element(bytes).map_err(scanned)? {
-                    n_left += 1;
-                    if other_type.is_none() && bytes[element.start] != b'{' {
-                        other_type = Some(type_name(&bytes[element]));
-                    }
+                let elements = Elements::new(Window::from(bytes.clone()).behind(range.start as u64));
+                match elements.clone().count() {
+                    Ok(counted) => Ok(Items::Elements { elements, counted, n_taken: 0, url }),
+                    Err(Failed::Scan(found)) => Err(scanned(found)),
+                    Err(Failed::Read(error)) => Err(Unreadable::Unexpected(error.to_string())),
                 }
-                Ok(Items::Elements {
-                    bytes: bytes.clone(),
-                    rest,
-                    n_left,
-                    number: 0,
-                    other_type,
-                    is_utf8,
-                    url,
-                })
             }
             _ if !is_utf8 => Err(scanned(ScanError::End)),
             Some(b'{') => Ok(Items::One { value: Some(bytes.slice(range)), url }),
@@ -171,7 +145,12 @@ impl Items {
             let message = format!("the response ends at byte {}, in the middle of a line", bytes.len());
             return Err(Unreadable::Truncated(message));
         }
-        Ok(Items::Lines { rest: bytes.clone(), number: 0, url })
+        let lines = Lines::new(bytes.clone().into());
+        let (mut rest, mut n_left) = (lines.clone(), 0);
+        while let Ok(Some(_)) = rest.next() {
+            n_left += 1;
+        }
+        Ok(Items::Lines { lines, n_left, url })
     }
 
     /// The rows of a CSV response; the first one with rows determines the column types. If the response is not
@@ -193,37 +172,39 @@ impl Items {
         Ok(Items::Rows(document.into()))
     }
 
-    /// The records of a large response from `url`, which is redacted.
-    pub(super) fn of_large(large: &Arc<Large>, url: String) -> Self {
-        let (rest, n_left) = (large.records().into(), large.n_records);
-        Items::Large { large: Arc::clone(large), rest, n_left, number: 0, url }
+    /// The elements or lines of a large response from `url`, which is redacted; `None` for rows of CSV.
+    pub(super) fn of_large(large: &Large, url: String) -> Option<Self> {
+        let window = large.window.clone();
+        match large.content {
+            Content::Elements(counted) => {
+                Some(Items::Elements { elements: Elements::new(window), counted, n_taken: 0, url })
+            }
+            Content::Lines { n_lines } => {
+                Some(Items::Lines { lines: Lines::new(window), n_left: n_lines, url })
+            }
+            Content::Rows => None,
+        }
     }
 
     /// The type of an element that is not an object, if there is one.
     pub(super) fn other_type(&self) -> Option<&'static str> {
         match self {
-            Items::Elements { other_type, .. } => *other_type,
-            Items::Large { large, .. } => large.other_type,
+            Items::Elements { counted, .. } => counted.other_type,
             _ => None,
         }
     }
 
     /// No items.
     pub(super) fn none() -> Self {
-        Items::Lines { rest: Bytes::new(), number: 0, url: String::new() }
+        Items::Lines { lines: Lines::new(Bytes::new().into()), n_left: 0, url: String::new() }
     }
 
     /// The first elements of an array, at most `at_most`; none of another response.
     pub(super) fn front(&self, at_most: usize) -> Vec<Bytes> {
         match self {
-            Items::Elements { bytes, rest, .. } => {
-                let mut rest = *rest;
-                let mut next = || Some(bytes.slice(rest.next_element(bytes).ok()??));
-                std::iter::from_fn(&mut next).take(at_most).collect()
-            }
-            Items::Large { rest, .. } => {
-                let mut rest = rest.clone();
-                let mut next = || Some(rest.next().ok()??.bytes);
+            Items::Elements { elements, .. } => {
+                let mut elements = elements.clone();
+                let mut next = || Some(elements.next().ok()??.1);
                 std::iter::from_fn(&mut next).take(at_most).collect()
             }
             _ => Vec::new(),
@@ -233,20 +214,11 @@ impl Items {
     /// The hashes of the items, at most `at_most`, to compare pages.
     pub(super) fn hashes(&self, at_most: usize) -> Vec<u64> {
         match self {
-            Items::Elements { bytes, rest, .. } => {
-                let mut rest = *rest;
-                let mut hash = || Some(xxh3_64(&bytes[rest.next_element(bytes).ok()??]));
-                std::iter::from_fn(&mut hash).take(at_most).collect()
-            }
+            Items::Elements { .. } => self.front(at_most).iter().map(|element| xxh3_64(element)).collect(),
             Items::One { value, .. } => value.iter().map(|value| xxh3_64(value)).collect(),
-            Items::Large { rest, .. } => {
-                let mut rest = rest.clone();
-                let mut hash = || Some(xxh3_64(&rest.next().ok()??.bytes));
-                std::iter::from_fn(&mut hash).take(at_most).collect()
-            }
-            Items::Lines { rest, .. } => {
-                let (mut rest, mut number) = (rest.clone(), 0);
-                let mut hash = || take_line(&mut rest, &mut number).map(|line| xxh3_64(&line));
+            Items::Lines { lines, .. } => {
+                let mut lines = lines.clone();
+                let mut hash = || Some(xxh3_64(&lines.next().ok()??.0));
                 std::iter::from_fn(&mut hash).take(at_most).collect()
             }
             Items::Rows(document) => document.texts().take(at_most).map(xxh3_64).collect(),
@@ -257,24 +229,15 @@ impl Items {
     /// The next item. Fails if a large response cannot be read back.
     pub(super) fn next(&mut self) -> Result<Option<Item>> {
         let item = match self {
-            Items::Elements { bytes, rest, n_left, number, is_utf8, url, .. } => {
-                // The response was scanned to its end before.
-                let Ok(Some(range)) = rest.next_element(bytes) else { return Ok(None) };
-                *n_left = n_left.saturating_sub(1);
-                *number += 1;
-                element(bytes.slice(range.clone()), range.start as u64, *number, *is_utf8, url)
-            }
-            Items::Large { large, rest, n_left, number, url } => {
-                let Some(part) = rest.next().context(READ_BACK)? else {
-                    return Ok(None);
-                };
-                *n_left = n_left.saturating_sub(1);
-                *number += 1;
-                match part.line {
-                    0 => element(part.bytes, part.place, *number, large.is_utf8, url),
-                    line_number => line(part.bytes, line_number, url),
+            Items::Elements { elements, counted, n_taken, url } => match elements.next() {
+                Ok(Some((place, raw))) => {
+                    *n_taken += 1;
+                    element(raw, place, *n_taken, counted.is_utf8, url)
                 }
-            }
+                Ok(None) => return Ok(None),
+                Err(Failed::Read(error)) => return Err(Error::from(error).context(READ_BACK)),
+                Err(Failed::Scan(_)) => bail!("{READ_BACK}: it has changed"),
+            },
             Items::One { value, url } => {
                 let Some(raw) = value.take() else { return Ok(None) };
                 let body = match check_value(&raw) {
@@ -283,8 +246,11 @@ impl Items {
                 };
                 Item { raw, body }
             }
-            Items::Lines { rest, number, url } => match take_line(rest, number) {
-                Some(raw) => line(raw, *number, url),
+            Items::Lines { lines, n_left, url } => match lines.next().context(READ_BACK)? {
+                Some((raw, _)) => {
+                    *n_left -= 1;
+                    line(raw, lines.number, url)
+                }
                 None => return Ok(None),
             },
             Items::Rows(document) => match document.next().context(READ_BACK)? {
@@ -303,11 +269,9 @@ impl Items {
     /// How many items remain.
     pub(super) fn len(&self) -> usize {
         match self {
-            Items::Elements { n_left, .. } | Items::Large { n_left, .. } => *n_left,
+            Items::Elements { counted, n_taken, .. } => counted.n_elements - n_taken,
             Items::One { value, .. } => usize::from(value.is_some()),
-            Items::Lines { rest, .. } => {
-                rest.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count()
-            }
+            Items::Lines { n_left, .. } => *n_left,
             Items::Rows(document) => document.len(),
             Items::Null => 0,
         }
@@ -315,18 +279,12 @@ impl Items {
 
     /// Whether no item remains.
     pub(super) fn is_empty(&self) -> bool {
-        match self {
-            Items::Elements { n_left, .. } | Items::Large { n_left, .. } => *n_left == 0,
-            Items::One { value, .. } => value.is_none(),
-            Items::Lines { rest, .. } => rest.trim_ascii().is_empty(),
-            Items::Rows(document) => document.len() == 0,
-            Items::Null => true,
-        }
+        self.len() == 0
     }
 }
 
 /// The element of an array, at a place of the response.
-fn element(raw: Bytes, place: u64, number: u64, is_utf8: bool, url: &str) -> Item {
+fn element(raw: Bytes, place: u64, number: usize, is_utf8: bool, url: &str) -> Item {
     let not_utf8 = if is_utf8 { None } else { std::str::from_utf8(&raw).err() };
     let body = match (not_utf8, check_value(&raw)) {
         (Some(error), _) => Err(anyhow!(
@@ -348,23 +306,6 @@ fn line(raw: Bytes, number: u64, url: &str) -> Item {
         Err(why) => Err(anyhow!("{url}: line {number} of the response is not JSON {why}")),
     };
     Item { raw, body }
-}
-
-/// Takes the next line that is not blank, without its line end.
-fn take_line(rest: &mut Bytes, number: &mut u64) -> Option<Bytes> {
-    while !rest.is_empty() {
-        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-        let line = rest.split_to(end);
-        if !rest.is_empty() {
-            drop(rest.split_to(1));
-        }
-        *number += 1;
-        let trimmed = line.trim_ascii();
-        if !trimmed.is_empty() {
-            return Some(line.slice_ref(trimmed));
-        }
-    }
-    None
 }
 
 #[cfg(test)]

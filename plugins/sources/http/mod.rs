@@ -33,6 +33,7 @@ mod page_request;
 mod page_url;
 mod pagination;
 mod parameter;
+mod parts;
 mod pointer;
 mod poll;
 mod position;

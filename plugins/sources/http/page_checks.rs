@@ -20,7 +20,7 @@ use super::source::Http;
 /// Pages of at most so many different records may be equal by chance.
 const FEW: usize = 10;
 
-/// So many pages further on, a list of pages that repeat by chance is most likely at its end.
+/// So many pages further on, a list whose pages are equal by chance most likely has other records, or has ended.
 const FAR: u64 = 1000;
 
 impl Http {
@@ -49,7 +49,7 @@ impl Http {
             Overlap::Whole => {
                 if let Some(next) = next
                     && self.holds_this_page(next).await?
-                    && !self.ends_far_behind(next, items).await?
+                    && !self.may_be_chance(next, items).await?
                 {
                     return Err(HttpError::Fatal(anyhow!(
                         "{title}: this page and the next one hold every record of the page before; {}. If they are \
@@ -108,9 +108,9 @@ impl Http {
         Ok(self.history.holds_last(&HashSet::from_iter(hashes(&items))))
     }
 
-    /// Whether there is no page far behind `next`, so that the API reads the parameter, and pages of few different
-    /// records are equal by chance.
-    async fn ends_far_behind(&mut self, next: &PageRequest, items: &Items) -> Result<bool, HttpError> {
+    /// Whether two equal pages may hold equal records by chance: they have few distinct records, and a page far behind
+    /// `next` is another one or does not exist, so that the API reads the parameter.
+    async fn may_be_chance(&mut self, next: &PageRequest, items: &Items) -> Result<bool, HttpError> {
         if self.history.n_distinct() > FEW {
             return Ok(false);
         }
@@ -165,7 +165,7 @@ impl Http {
         );
     }
 
-    /// The hashes of the records of the page at an offset, none if there is no such page.
+    /// The hashes of the records of the page at an offset. A page that does not exist has none.
     async fn hashes_at(&mut self, offset: u64) -> Result<Vec<u64>, HttpError> {
         let request = PageRequest::first(Place::Offset(offset));
         let response = match self.client.request(self.settings.pagination.as_ref(), &request).await {

@@ -31,9 +31,10 @@ fn all(mut items: Items) -> Vec<String> {
 fn by_file(text: &[u8], layout: &Layout, chunk: usize) -> Option<Divided> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(text).unwrap();
-    let divided = Large::divide_by(file.into(), 0, text.len() as u64, layout, chunk).unwrap();
+    let divided =
+        Large::divide_by(Window::of_file(file.into(), 0, text.len() as u64, chunk), layout).unwrap();
     divided.map(|(around, large)| {
-        let items = Items::of_large(&large.into(), "http://a".into());
+        let items = Items::of_large(&large, "http://a".into()).unwrap();
         assert_eq!(items.hashes(2).len(), items.len().min(2));
         (String::from_utf8(around.to_vec()).unwrap(), all(items))
     })

@@ -1,24 +1,35 @@
-//! The elements of a JSON array, and the lines of a text, in a file.
+//! The elements of a JSON array, and the lines of a text, in memory or in a file.
 
 use std::io;
 
 use bytes::Bytes;
 
-use super::super::scan::{Children, ScanError};
+use super::pointer::type_name;
+use super::scan::{Children, ScanError};
 use crate::shared::window::Window;
 
-/// Why there is no next element.
+/// Why the next element cannot be read.
 #[derive(Debug)]
 pub(super) enum Failed {
     Read(io::Error),
-    /// The text is not an array, or it ends inside of it.
-    Scan,
+    /// The text is not an array, or it ends inside of it. The place is that in the file.
+    Scan(ScanError),
 }
 
 impl From<io::Error> for Failed {
     fn from(error: io::Error) -> Self {
         Failed::Read(error)
     }
+}
+
+/// What is known of the elements of an array before they are taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counted {
+    pub(super) n_elements: usize,
+    /// The type of an element that is not an object, if there is one.
+    pub(super) other_type: Option<&'static str>,
+    /// Whether all of them are UTF-8.
+    pub(super) is_utf8: bool,
 }
 
 /// The elements of an array that were not taken.
@@ -54,14 +65,31 @@ impl Elements {
                     self.window.grow(n_used)?;
                     self.rest.move_back(n_used);
                 }
-                Ok(Some(_)) | Err(_) => return Err(Failed::Scan),
+                Ok(Some(_)) | Err(ScanError::End) => return Err(Failed::Scan(ScanError::End)),
+                Err(ScanError::Unexpected(at)) => {
+                    let place = self.window.place(at) as usize;
+                    return Err(Failed::Scan(ScanError::Unexpected(place)));
+                }
             }
         }
     }
 
-    /// The place behind the array, all of whose elements were taken.
-    pub(super) fn end(&self) -> u64 {
-        self.window.place(self.rest.at())
+    /// Takes all elements.
+    pub(super) fn count(&mut self) -> Result<Counted, Failed> {
+        let mut counted = Counted { n_elements: 0, other_type: None, is_utf8: true };
+        while let Some((_, element)) = self.next()? {
+            counted.n_elements += 1;
+            if counted.other_type.is_none() && !element.starts_with(b"{") {
+                counted.other_type = Some(type_name(&element));
+            }
+            counted.is_utf8 = counted.is_utf8 && std::str::from_utf8(&element).is_ok();
+        }
+        Ok(counted)
+    }
+
+    /// What follows the array, all of whose elements were taken.
+    pub(super) fn behind(&self) -> Window {
+        self.window.behind(self.rest.at() as u64)
     }
 }
 
