@@ -1,4 +1,4 @@
-//! Bodies that may be JSON: each becomes the same JSON on one line, or is rejected.
+//! Bodies that may be JSON: each becomes the same JSON on one line, without a byte order mark, or is rejected.
 
 use runner_core::testing::record;
 use serde::de::IgnoredAny;
@@ -11,7 +11,8 @@ pub fn json(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let bodies: Vec<&str> = text.split('\n').collect();
     let is_json = |body: &&str| serde_json::from_str::<IgnoredAny>(body).is_ok();
-    let compact: Vec<Vec<u8>> = bodies.iter().copied().filter(is_json).map(compact).collect();
+    let unmarked = bodies.iter().map(|body| body.strip_prefix('\u{feff}').unwrap_or(body));
+    let compact: Vec<Vec<u8>> = unmarked.filter(is_json).map(compact).collect();
     assert_eq!(through(&env, "as_is", &bodies), compact);
 
     let renamed = through(&env, "snake_case", &bodies);
