@@ -1,7 +1,8 @@
 //! The storage: tansu's records in memory, with corrections of its version 0.6.
 //!
 //! Without them a fetch from inside a batch skips the rest of that batch, records for missing topics are
-//! accepted, a fetch can skip a batch that is still being stored, and the end offset is the first offset of the last batch.
+//! accepted, a fetch can skip a batch that is still being stored, and the end offset is the first offset
+//! of the last batch.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};

@@ -2,8 +2,9 @@
 //!
 //! The plain grammar is that of the `csv` crate (a property test compares both), except that text after
 //! the closing quote of a cell is an error, as in RFC 4180: the crate appends it to the cell, so an
-//! unclosed quote swallows the rows up to the next quote. Here it affects the line it is on. `csv-core` cannot be used because it returns
-//! only unescaped cells: errors and positions need the byte offsets of rows and cells.
+//! unclosed quote swallows the rows up to the next quote. Here it affects the line it is on. `csv-core`
+//! cannot be used because it returns only unescaped cells: errors and positions need the byte offsets
+//! of rows and cells.
 
 use std::ops::Range;
 

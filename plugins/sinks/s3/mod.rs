@@ -46,8 +46,9 @@ key = "stockmarket_project/stock_market_{{ entry }}.json"
 /// compresses nothing. If the `key` ends with `.json`, a CSV line is an error. If a `glue_crawl` follows,
 /// the sink rejects records with which Athena could not read the table: a record must be one JSON object
 /// on one line, without keys that differ only in case, without a field with the name of a folder such as
-/// `year=2024`, and without an object or array in a column that has had numbers or booleans. If none follows, the sink warns once of a record that is not what the end of the `key`
-/// promises, such as `.json` or `.gz`.
+/// `year=2024`, and without an object or array in a column that has had numbers or booleans. If none
+/// follows, the sink warns once of a record that is not what the end of the `key` promises, such as
+/// `.json` or `.gz`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-hints" = options::hints()))]

@@ -38,8 +38,8 @@ fn absolute_patterns(patterns: &[String], context: &BuildContext) -> Vec<String>
 
 /// Lists the files without duplicates, those of a pattern in the order of their names.
 ///
-/// With `follow` files may come later. Else a missing file is an error unless it is in `known`, the files of a saved position. So is a
-/// pattern that matches neither a file nor a known path.
+/// With `follow` files may come later. Else a missing file is an error unless it is in `known`, the
+/// files of a saved position. So is a pattern that matches neither a file nor a known path.
 pub(super) fn list(patterns: &[String], settings: &Settings, known: &HashSet<&Path>) -> Result<Vec<PathBuf>> {
     let context = &settings.context;
     let follow = settings.read_as.follow;

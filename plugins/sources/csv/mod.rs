@@ -60,7 +60,8 @@ types = { Volume = "float" }    # the other types are inferred from a sample
 ///
 /// The source skips blank lines and the end mark of DOS. In files of several columns it also skips a
 /// line of dashes under the header, a count such as `(2 rows affected)`, and a repeated header, as
-/// in concatenated files. A first line such as `sep=;` is skipped if it names the delimiter. It leaves out an empty file in a list of files, with a warning.
+/// in concatenated files. A first line such as `sep=;` is skipped if it names the delimiter. It
+/// leaves out an empty file in a list of files, with a warning.
 ///
 /// A run resumes after the last delivered row. A file may grow between two runs, and a bad row may
 /// be corrected, but the part that was read must not change. A file that is cut, written over or
@@ -92,9 +93,9 @@ struct CsvConfig {
     /// infers the others. Types are `"integer"` (also `+5`), `"float"` (also `.5`, `5.` and `+5`),
     /// `"boolean"` (true/false, yes/no, t/f, y/n and 1/0 in any case), `"string"`, `"date"`, which is
     /// written as `2024-01-31`, and `"timestamp"`, written in UTC as `2024-01-31 16:00:00.000`. Dates
-    /// and timestamps are read in the forms of ISO 8601, where a date takes no time of day but midnight, or as `parse` says:
-    /// `{ Date = { type = "date", parse = "%d/%m/%Y" } }`, with a strftime pattern, `"rfc3339"`,
-    /// `"epoch"` or `"epoch_ms"`.
+    /// and timestamps are read in the forms of ISO 8601, where a date takes no time of day but
+    /// midnight, or as `parse` says: `{ Date = { type = "date", parse = "%d/%m/%Y" } }`, with a
+    /// strftime pattern, `"rfc3339"`, `"epoch"` or `"epoch_ms"`.
     #[serde(default)]
     #[schemars(schema_with = "types_schema", extend("default" = "infer"))]
     types: Types,

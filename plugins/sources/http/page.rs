@@ -67,7 +67,8 @@ impl Page {
 }
 
 impl Http {
-    /// Fetches a page and begins it. Repeats the request while the response may be the end of the data or a temporary failure.
+    /// Fetches a page and begins it. Repeats the request while the response may be the end of the data or a
+    /// temporary failure.
     pub(super) async fn fetch(&mut self, request: &PageRequest) -> Result<Page, HttpError> {
         let page = self.fetch_whole(request).await?;
         if let Some(walk) = &mut self.walk {

@@ -74,8 +74,8 @@ impl GroupContext {
         self.assignment.assign(assigned.collect(), member);
         client.assign(&list)?;
         if new.count() > 0 && self.settings.dry_run.is_none() {
-            // Fixes the start of `auto_offset_reset = "latest"` and of `start`: a restart before the first commit must not skip
-            // records.
+            // Fixes the start of `auto_offset_reset = "latest"` and of `start`: a restart before the first commit
+            // must not skip records.
             match client.commit(&new, CommitMode::Sync) {
                 Err(error) if self.settings.transactions.is_none() => {
                     warn!("the start offsets could not be committed, the next commit includes them: {error}");

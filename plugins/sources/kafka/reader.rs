@@ -251,6 +251,9 @@ impl Reader {
             };
             info!("the source ends: {reason}");
             self.assignment.finish();
+            // A broker answers the requests of a connection in turn: the ones of the last commit would wait behind a
+            // fetch that waits for new records.
+            self.pause(true);
         }
         self.skip_markers(positions, CommitMode::Async);
         self.check_connection();

@@ -38,7 +38,8 @@ keys = "snake_case""#,
 /// have a decimal point or an exponent (`1500` becomes `1500.0`); apart from that all digits
 /// are kept. A body that is JSON is checked and compacted; its digits and the order of its
 /// keys are kept, and a byte order mark before it is left out. Any other body is rejected, and so
-/// is JSON that is not an object, because a table needs objects. A record without a body (a tombstone in Kafka) passes unchanged.
+/// is JSON that is not an object, because a table needs objects. A record without a body (a
+/// tombstone in Kafka) passes unchanged.
 ///
 /// Athena ignores the case of names, so keys such as `Close` and `close` in one object cause a
 /// warning.
