@@ -164,14 +164,16 @@ async fn endpoint_polled_every_second_under_kills_shows_each_row_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_only_grow_are_warned_of_once_with_the_option() {
-    let answers = (1..8).map(|n| answer((0..n).collect::<Vec<usize>>())).collect();
-    let server = super::serve_in_turn(answers).await;
-    let env = TestEnv::new();
-    super::pipeline(&env, &server, "interval = \"20ms\"");
-    let outcome = env.run(["run", "api.toml", "--for", "3s"]);
-    outcome.assert_code(0).assert_says(&["every answer holds all rows of the one before", "`incremental"]);
-    assert_eq!(outcome.stderr.matches("holds all rows of the one before").count(), 1);
-    assert_eq!(super::lines(&env), super::numbers(0..7));
+    for options in ["", "pagination = { type = \"link\" }"] {
+        let answers = (1..8).map(|n| answer((0..n).collect::<Vec<usize>>())).collect();
+        let server = super::serve_in_turn(answers).await;
+        let env = TestEnv::new();
+        super::pipeline(&env, &server, &format!("interval = \"20ms\"\n{options}"));
+        let outcome = env.run(["run", "api.toml", "--for", "3s"]);
+        outcome.assert_code(0).assert_says(&["reads all rows of the one before", "`incremental"]);
+        assert_eq!(outcome.stderr.matches("reads all rows of the one before").count(), 1);
+        assert_eq!(super::lines(&env), super::numbers(0..7));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,11 +48,6 @@ impl Http {
                 }
                 Err(reason) => Ok((walk.judge_bad(&shaped.raw), Err(reason))),
             };
-            if walk.has_shifted() {
-                self.state = State::Fetch(walk.restart(&self.settings));
-                self.walk = Some(walk);
-                return Ok(None);
-            }
             let body = match judged {
                 Ok((Decision::Skip, _)) => continue,
                 Ok((Decision::Emit, body)) => body,
@@ -97,7 +92,7 @@ impl Http {
             self.complete(&walk);
             return None;
         }
-        match walk.follow(page.next, page.n_items, &self.settings) {
+        match walk.follow(page.next, &self.settings) {
             Follow::Page(next) => {
                 self.state = State::Fetch(next);
                 self.walk = Some(walk);
@@ -152,14 +147,14 @@ impl Http {
     fn warn_of(&mut self, walk: &Walk, is_growing: bool) {
         if is_growing && !std::mem::replace(&mut self.warned.growth, true) {
             warn!(
-                "{}: every answer holds all rows of the one before, and more; `incremental = {{ cursor = … }}` with \
+                "{}: every poll reads all rows of the one before, and more; `incremental = {{ cursor = … }}` with \
                  `{{{{ since }}}}` in the request asks for new rows only",
                 self.settings.source_name
             );
         }
         if walk.has_forgotten_rows(&self.settings) && !std::mem::replace(&mut self.warned.size, true) {
             warn!(
-                "{}: an answer holds more rows than are remembered, so that the others are delivered at every poll; \
+                "{}: a walk reads more rows than are remembered, so that the others are delivered at every poll; \
                  `incremental = {{ cursor = … }}` knows new rows by a field",
                 self.settings.source_name
             );

@@ -15,19 +15,6 @@ pub(super) const MAX_ROWS: usize = 1_000_000;
 pub(super) struct Held {
     #[serde(default, skip_serializing_if = "Hashes::is_empty")]
     pub(super) rows: Hashes,
-    /// How many of them, at the end, the last page with rows held.
-    #[serde(default)]
-    pub(super) n_last_page: usize,
-    /// Whether earlier rows of the walk were forgotten, since there were too many.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) is_partial: bool,
-}
-
-impl Held {
-    pub(super) fn first_of_last_page(&self) -> Option<u64> {
-        let rows = &self.rows.0;
-        rows.get(rows.len().checked_sub(self.n_last_page)?).copied()
-    }
 }
 
 /// How often each row is there.
@@ -45,7 +32,7 @@ pub(super) struct HeldWalk {
     remaining: Counts,
     /// Whether rows of the previous walk are skipped.
     skips: bool,
-    /// Whether the walk continues the previous one at its last page.
+    /// Whether rows of the previous walk are not looked for, since the saved ones hold them.
     continues: bool,
     max_rows: usize,
 }
@@ -84,16 +71,6 @@ pub(super) struct SavedHeld {
 }
 
 impl SavedHeld {
-    /// A walk that continues `previous` at its last page.
-    pub(super) fn continuing(previous: &Held) -> Self {
-        SavedHeld {
-            rows: previous.rows.clone(),
-            page_start: previous.rows.0.len().saturating_sub(previous.n_last_page),
-            is_partial: previous.is_partial,
-            continues: true,
-        }
-    }
-
     /// Takes all rows for rows of the page that is read next.
     pub(super) fn forget_page(&mut self) {
         self.page_start = 0;
@@ -101,7 +78,7 @@ impl SavedHeld {
 
     /// A walk whose earlier rows are not known.
     pub(super) fn unknown() -> Self {
-        SavedHeld { is_partial: true, continues: true, ..SavedHeld::default() }
+        SavedHeld { continues: true, ..SavedHeld::default() }
     }
 }
 
@@ -212,8 +189,7 @@ impl HeldWalk {
         if !self.skips {
             return Held::default();
         }
-        let n_last_page = log.len().saturating_sub(self.page_start);
-        Held { rows: Hashes(log.clone()), n_last_page, is_partial: self.is_partial }
+        Held { rows: Hashes(log.clone()) }
     }
 }
 
@@ -252,19 +228,13 @@ mod tests {
     }
 
     #[test]
-    fn continued_walk_skips_the_rows_of_the_last_page_only() {
-        let mut first = HeldWalk::new(&Held::default(), true);
-        for page in [[1, 2], [3, 4]] {
-            first.begin_page();
-            read(&mut first, &page);
-        }
-        let held = first.finish();
-        assert_eq!(held.n_last_page, 2);
-        let mut next = HeldWalk::resume(&held, true, SavedHeld::continuing(&held));
-        assert_eq!(read(&mut next, &[3, 4, 5]), [5]);
-        next.begin_page();
-        assert_eq!(read(&mut next, &[1]), [1]);
-        assert_eq!(next.finish().rows.0, [1, 2, 3, 4, 5, 1]);
+    fn state_of_an_earlier_release_is_read_and_its_last_page_ignored() {
+        let held = serde_json::to_value(Held { rows: Hashes(vec![1, 2, 3]) }).unwrap();
+        let mut earlier = held.clone();
+        earlier["n_last_page"] = 2.into();
+        earlier["is_partial"] = true.into();
+        let read: Held = serde_json::from_value(earlier).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), held);
     }
 
     #[test]
@@ -274,9 +244,8 @@ mod tests {
             walk.begin_page();
             read(&mut walk, &page);
         }
-        let held = walk.finish();
-        assert!(held.is_partial);
-        assert_eq!((held.rows.0, held.n_last_page), (vec![5, 6], 2));
+        assert!(walk.is_partial());
+        assert_eq!(walk.finish().rows.0, [5, 6]);
     }
 
     proptest! {

@@ -38,9 +38,6 @@ pub(super) struct ElementState {
     pub(super) groups: Groups,
     #[serde(default)]
     pub(super) held: Held,
-    /// The last page that had rows, if there are pages.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) tail: Option<PageRequest>,
     /// How many walks in a row held all rows of the walk before, and more.
     #[serde(default)]
     pub(super) n_grown: u8,

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::add::Added;
 use super::elements::Element;
 use super::field::content_hash;
-use super::held::{HeldWalk, SavedHeld};
+use super::held::HeldWalk;
 use super::incremental::{CursorValue, Decision, Nanos, Rows, Window, now};
 use super::page_request::PageRequest;
 use super::position::{ElementPosition, ElementState, Prefix, SavedWalk, Validators, WalkSnapshot};
@@ -41,28 +41,12 @@ pub(super) struct Walk {
     is_resumed: bool,
     /// Whether a page that had rows was begun since then.
     has_begun: bool,
-    shortcut: Shortcut,
-    n_new_on_page: usize,
     n_new: usize,
     held: HeldWalk,
     rows: Option<Rows>,
-    /// The last page that had rows.
-    tail: Option<PageRequest>,
     pub(super) prefix: Option<Prefix>,
     pub(super) added: Added,
     pub(super) metadata: Metadata,
-}
-
-/// Whether a walk without `incremental` may leave out pages that were read before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shortcut {
-    None,
-    /// If nothing on the first page is new, the walk continues at the last page.
-    AfterFirstPage,
-    /// The last page must begin with this row, as it did before.
-    IfBeginsWith(u64),
-    /// It begins with another row, since the API puts new rows in front: all pages must be read.
-    Refused,
 }
 
 /// What comes after a page.
@@ -87,12 +71,9 @@ impl Walk {
             request: first,
             is_resumed: false,
             has_begun: false,
-            shortcut: Shortcut::None,
-            n_new_on_page: 0,
             n_new: 0,
             held: HeldWalk::new(&state.held, settings.skips()),
             rows: None,
-            tail: None,
             prefix: None,
             added: Added::default(),
             metadata: Metadata::default(),
@@ -112,16 +93,6 @@ impl Walk {
                     Window::first(options, self.state.groups.since(options).as_ref(), self.now_nanos());
             }
             self.begin_rows(settings, None);
-            return;
-        }
-        let tail = self.state.tail.as_ref().filter(|tail| settings.accepts(tail) && **tail != self.entry);
-        if let Some(tail) = tail.filter(|_| settings.skips()) {
-            if self.state.held.is_partial {
-                // Not all rows are known, so that only the last page can be continued.
-                self.continue_at(tail.clone());
-            } else {
-                self.shortcut = Shortcut::AfterFirstPage;
-            }
         }
     }
 
@@ -136,7 +107,6 @@ impl Walk {
         if accepts {
             self.entry = saved.request.clone();
             self.request = saved.request.clone();
-            self.tail = Some(saved.request.clone());
             self.is_resumed = true;
             self.prefix = saved.prefix;
         } else {
@@ -159,34 +129,13 @@ impl Walk {
         self.rows = Some(Rows::new(options, &Arc::new(self.state.groups.clone()), self.now_nanos(), saved));
     }
 
-    /// Continues the walk before at its last page.
-    fn continue_at(&mut self, tail: PageRequest) {
-        let held = &self.state.held;
-        self.held = HeldWalk::resume(held, true, SavedHeld::continuing(held));
-        let first = held.first_of_last_page().filter(|_| !held.is_partial);
-        self.shortcut = first.map_or(Shortcut::None, Shortcut::IfBeginsWith);
-        self.entry = tail.clone();
-        self.tail = Some(tail);
-        self.is_resumed = true;
-        self.has_begun = false;
-    }
-
-    /// Restarts the walk at its first page: the API has refused the saved one, or moved its rows.
+    /// Restarts the walk at its first page, since the API has refused the saved one.
     pub(super) fn restart(&mut self, settings: &Settings) -> PageRequest {
-        self.held = match std::mem::replace(&mut self.shortcut, Shortcut::None) {
-            Shortcut::Refused => HeldWalk::new(&self.state.held, true),
-            _ => self.held.restart(&self.state.held),
-        };
+        self.held = self.held.restart(&self.state.held);
         self.is_resumed = false;
         self.prefix = None;
         self.entry = settings.first_request();
         self.entry.clone()
-    }
-
-    /// Whether the continued page begins with another row than before, since the API puts new rows in
-    /// front. Then all pages must be read.
-    pub(super) fn has_shifted(&self) -> bool {
-        self.shortcut == Shortcut::Refused
     }
 
     /// Whether this page was saved, so that the API may refuse it by now.
@@ -229,7 +178,6 @@ impl Walk {
 
     /// Begins to emit a page.
     pub(super) fn begin_page(&mut self, request: &PageRequest, n_items: usize) {
-        self.n_new_on_page = 0;
         if let Some(rows) = &mut self.rows {
             rows.begin_page();
         }
@@ -239,7 +187,6 @@ impl Walk {
         let is_continued = self.is_resumed && !self.has_begun;
         self.has_begun = true;
         self.request = request.clone();
-        self.tail = Some(request.clone());
         if !is_continued {
             self.held.begin_page();
         }
@@ -255,11 +202,7 @@ impl Walk {
                 }
             }
         } else {
-            let row = content_hash(raw);
-            if self.is_shifted(row) {
-                return Ok(Decision::Skip);
-            }
-            self.held.add(row)
+            self.held.add(content_hash(raw))
         };
         Ok(self.count(is_new))
     }
@@ -270,24 +213,12 @@ impl Walk {
     }
 
     fn is_new_bad(&mut self, raw: &[u8]) -> bool {
-        let row = xxh3_64_with_seed(raw, BAD);
-        if self.is_shifted(row) {
-            return false;
-        }
-        let is_new = self.held.add(row);
+        let is_new = self.held.add(xxh3_64_with_seed(raw, BAD));
         self.count(is_new);
         is_new
     }
 
-    /// Whether this is the first row of a continued page, and another one than before.
-    fn is_shifted(&mut self, row: u64) -> bool {
-        let Shortcut::IfBeginsWith(expected) = self.shortcut else { return false };
-        self.shortcut = if row == expected { Shortcut::None } else { Shortcut::Refused };
-        row != expected
-    }
-
     fn count(&mut self, is_new: bool) -> Decision {
-        self.n_new_on_page += usize::from(is_new);
         self.n_new += usize::from(is_new);
         if is_new { Decision::Emit } else { Decision::Skip }
     }
@@ -302,20 +233,8 @@ impl Walk {
         }
     }
 
-    /// What comes after a page that held `n_items` elements and names the page `next`.
-    pub(super) fn follow(
-        &mut self,
-        next: Option<PageRequest>,
-        n_items: usize,
-        settings: &Settings,
-    ) -> Follow {
-        if self.shortcut == Shortcut::AfterFirstPage {
-            self.shortcut = Shortcut::None;
-            if let Some(tail) = self.state.tail.clone().filter(|_| n_items > 0 && self.n_new_on_page == 0) {
-                self.continue_at(tail.clone());
-                return Follow::Page(tail);
-            }
-        }
+    /// What comes after a page that names the page `next`.
+    pub(super) fn follow(&mut self, next: Option<PageRequest>, settings: &Settings) -> Follow {
         let is_older = settings.is_newest_first() && self.rows.as_ref().is_some_and(Rows::is_page_older);
         if let Some(next) = next.filter(|_| !is_older) {
             return Follow::Page(next);
@@ -345,15 +264,13 @@ impl Walk {
             // An empty answer takes nothing back.
             return ElementState { validators, ..ElementState::clone(before) };
         }
-        let had_rows = !before.held.rows.is_empty() && settings.pagination.is_none();
-        let has_grown = had_rows && self.held.n_missing() == 0 && self.n_new > 0;
+        let has_grown = !before.held.rows.is_empty() && self.held.n_missing() == 0 && self.n_new > 0;
         let n_grown = match (has_grown, self.n_new) {
             (true, _) => before.n_grown.saturating_add(1),
             (false, 0) => before.n_grown,
             (false, _) => 0,
         };
-        let tail = self.tail.clone().filter(|_| settings.pagination.is_some() && settings.skips());
-        ElementState { groups: before.groups.clone(), held, tail, n_grown, validators }
+        ElementState { groups: before.groups.clone(), held, n_grown, validators }
     }
 
     /// Whether the answers only grow, so that `incremental` would help.
@@ -363,7 +280,7 @@ impl Walk {
 
     /// Whether more rows were read than can be remembered.
     pub(super) fn has_forgotten_rows(&self, settings: &Settings) -> bool {
-        self.held.is_partial() && settings.pagination.is_none() && settings.skips()
+        self.held.is_partial() && settings.skips()
     }
 
     fn now_nanos(&self) -> Nanos {

@@ -267,3 +267,41 @@ async fn newest_first_pages_are_read_again_from_the_front() {
         position = part.position;
     }
 }
+
+/// An API of rows sorted by their name, with two rows per page, by page, cursor and URL.
+async fn sorted_server(rows: &'static [&'static str]) -> MockServer {
+    let server = MockServer::builder().start().await;
+    let response = move |request: &Request| {
+        let parameter = |name: &str| {
+            let found = request.url.query_pairs().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.into_owned())
+        };
+        let first = match (parameter("page"), parameter("after")) {
+            (Some(page), _) => 2 * (page.parse::<usize>().expect("a page") - 1),
+            (None, after) => rows.iter().filter(|row| Some(**row) <= after.as_deref()).count(),
+        };
+        let page: Vec<&str> = rows.iter().skip(first).take(2).copied().collect();
+        let next = page.last().filter(|_| first + 2 < rows.len());
+        let url = next.map(|next| format!("/prices?after={next}"));
+        json_response(json!({"data": page, "meta": {"next": next}, "url": url}))
+    };
+    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
+    server
+}
+
+#[tokio::test]
+async fn row_that_is_new_on_any_page_is_delivered_by_the_next_walk() {
+    let next_url = json!({"records": "/data", "pagination": {"type": "next_url", "next": "/url"}});
+    for options in [page_options(), cursor_options(), next_url] {
+        let first = run(&sorted_server(&["a", "c", "e", "g"]).await, options.clone(), None, usize::MAX).await;
+        assert_eq!(first.bodies.len(), 4, "{options} {first:?}");
+        let mut position = first.position.unwrap();
+        // An earlier release saved the last page that had rows.
+        position["elements"][""]["state"]["tail"] = json!({"cursor": "e", "page": 2});
+        let server = sorted_server(&["a", "c", "d", "e", "g"]).await;
+        let second = run(&server, options.clone(), Some(position), usize::MAX).await;
+        assert_eq!(second.bodies, ["\"d\""], "{options} {second:?}");
+        let third = run(&server, options.clone(), second.position, usize::MAX).await;
+        assert!(third.error.is_none() && third.bodies.is_empty(), "{options} {third:?}");
+    }
+}
