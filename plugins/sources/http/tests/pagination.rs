@@ -139,7 +139,7 @@ async fn links_are_followed_to_the_last_page() {
     let run = run_once(&server, json!({"pagination": {"type": "link"}, "auth": auth})).await;
     assert_eq!(run.bodies, ["1", "2"]);
     let position = run.position.unwrap().to_string();
-    assert!(position.contains("page=2") && !position.contains("s3cret"), "{position}");
+    assert!(!position.contains("s3cret"), "{position}");
     let requests = server.received_requests().await.unwrap();
     assert!(
         requests.iter().all(|request| request.url.query_pairs().filter(|(name, _)| name == "k").count() == 1)
