@@ -13,7 +13,7 @@ use crate::listen::bind;
 use crate::s3::Store;
 use crate::stocks::Stocks;
 use crate::web::{Aws, Server};
-use crate::{Athena, AthenaSettings, Catalogue, Glue};
+use crate::{Athena, Catalogue, Glue};
 
 /// The bucket that the stock consumer writes to.
 pub const BUCKET: &str = "stock-market-local";
@@ -159,10 +159,9 @@ impl Bound {
         for bucket in [BUCKET, RESULTS] {
             store.create_bucket(bucket)?;
         }
-        let catalogue = Catalogue::open(Some(&self.data))?;
-        let settings = AthenaSettings { output_location: Some(format!("s3://{RESULTS}/")) };
+        let catalogue = Catalogue::open(&self.data)?;
         let glue = Arc::new(Glue::start(Arc::clone(&catalogue), store.root().to_owned()));
-        let athena = Arc::new(Athena::start(catalogue, store.root().to_owned(), settings));
+        let athena = Arc::new(Athena::start(catalogue, store.root().to_owned(), format!("s3://{RESULTS}/")));
         let aws = Aws::new(store.service(&self.keys), glue.clone(), athena.clone(), self.keys);
         Ok(Cloud {
             broker: Broker::start(self.kafka.listener).await?,

@@ -18,7 +18,7 @@ mod s3;
 mod stocks;
 pub mod web;
 
-pub use athena::{Athena, AthenaSettings};
+pub use athena::Athena;
 pub use catalogue::Catalogue;
 pub use cloud::{BUCKET, Bound, Cloud, Ports, RESULTS, Settings};
 pub use fault::Fault;

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider as _,
+};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -12,9 +14,8 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures_util::StreamExt as _;
 
-use super::execution::QueryResult;
 use super::output::Output;
-use super::sql::mismatch::explain_cast;
+use super::sql::mismatch::explain;
 use super::sql::{Query, Select};
 use super::table::Scannable;
 use super::value::{OutputColumn, text};
@@ -44,24 +45,23 @@ impl Engine {
         Engine { catalogue, objects_root, memory: MEMORY }
     }
 
-    /// Runs one query; the error is the reason that the client gets.
-    pub(super) async fn run(self: Arc<Self>, job: Job) -> Result<QueryResult, String> {
+    /// Runs one query and returns the columns of its result; the error is the reason that the client gets.
+    pub(super) async fn run(self: Arc<Self>, job: Job) -> Result<Vec<OutputColumn>, String> {
         match &job.query {
             Query::Select(select) => self.select(select, &job).await,
             Query::Statement(statement) => {
-                let lines = statements::run(&self.catalogue, statement, &job.database)?;
+                let (name, lines) = statements::run(&self.catalogue, statement, &job.database)?;
                 let mut writer = job.output.create()?;
-                for line in lines.lines {
+                for line in lines {
                     writer.row([Some(line)].into_iter())?;
                 }
                 writer.finish()?;
-                let columns = vec![OutputColumn { name: lines.name.into(), kind: "string".into() }];
-                Ok(QueryResult { columns, file: job.output.path() })
+                Ok(vec![OutputColumn { name: name.into(), kind: "string".into() }])
             }
         }
     }
 
-    async fn select(&self, select: &Select, job: &Job) -> Result<QueryResult, String> {
+    async fn select(&self, select: &Select, job: &Job) -> Result<Vec<OutputColumn>, String> {
         let failed = |error: DataFusionError| as_athena_says(&error.strip_backtrace());
         let context = self.session(select, job).map_err(failed)?;
         let plan = select.plan(&context, &self.catalogue, &job.database).await.map_err(failed)?;
@@ -77,7 +77,7 @@ impl Engine {
             }
         }
         writer.finish()?;
-        Ok(QueryResult { columns, file: job.output.path() })
+        Ok(columns)
     }
 
     fn session(&self, select: &Select, job: &Job) -> Result<SessionContext> {
@@ -100,21 +100,32 @@ impl Engine {
             .with_physical_optimizer_rule(Arc::new(YieldingJoins))
             .build();
         let context = SessionContext::new_with_state(state);
-        let databases = Databases {
-            catalogue: self.catalogue.clone(),
-            objects_root: self.objects_root.clone(),
-            has_path: select.has_path,
-            n_scanned: job.n_scanned.clone(),
-        };
-        context.register_catalog(CATALOG, Arc::new(databases));
+        context.register_catalog(CATALOG, self.databases(select.has_path, &job.n_scanned)?);
         functions::register(&context);
         Ok(context)
+    }
+
+    /// The databases of the catalogue for `DataFusion`.
+    fn databases(&self, has_path: bool, n_scanned: &Arc<AtomicU64>) -> Result<Arc<dyn CatalogProvider>> {
+        let databases = MemoryCatalogProvider::new();
+        self.catalogue.read(|entries| {
+            for (name, database) in &entries.databases {
+                let tables = MemorySchemaProvider::new();
+                for (name, table) in &database.tables {
+                    let table =
+                        Scannable::new(table.clone(), &self.objects_root, has_path, n_scanned.clone());
+                    tables.register_table(name.clone(), Arc::new(table))?;
+                }
+                databases.register_schema(name, Arc::new(tables))?;
+            }
+            Ok(Arc::new(databases) as _)
+        })
     }
 }
 
 /// An error with the code of Athena, without what `DataFusion` puts in front of it.
 fn as_athena_says(error: &str) -> String {
-    if let Some(explained) = explain_cast(error) {
+    if let Some(explained) = explain(error) {
         return explained;
     }
     let is_code = |start: usize| {
@@ -124,57 +135,4 @@ fn as_athena_says(error: &str) -> String {
     };
     let start = error.char_indices().map(|(at, _)| at).find(|at| is_code(*at));
     error[start.unwrap_or_default()..].to_owned()
-}
-
-/// The databases of the catalogue for `DataFusion`.
-#[derive(Clone)]
-struct Databases {
-    catalogue: Arc<Catalogue>,
-    objects_root: PathBuf,
-    has_path: bool,
-    n_scanned: Arc<AtomicU64>,
-}
-
-impl std::fmt::Debug for Databases {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Databases")
-    }
-}
-
-impl CatalogProvider for Databases {
-    fn schema_names(&self) -> Vec<String> {
-        self.catalogue.read(|entries| entries.databases.keys().cloned().collect())
-    }
-
-    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        let is_known = self.catalogue.read(|entries| entries.databases.contains_key(name));
-        is_known.then(|| Arc::new(Tables { database: name.to_owned(), databases: self.clone() }) as _)
-    }
-}
-
-#[derive(Debug)]
-struct Tables {
-    database: String,
-    databases: Databases,
-}
-
-#[async_trait::async_trait]
-impl SchemaProvider for Tables {
-    fn table_names(&self) -> Vec<String> {
-        self.databases.catalogue.read(|entries| {
-            let database = entries.database(&self.database);
-            database.map(|it| it.tables.keys().cloned().collect()).unwrap_or_default()
-        })
-    }
-
-    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let Databases { catalogue, objects_root, has_path, n_scanned } = &self.databases;
-        let table = catalogue.read(|entries| entries.table(&self.database, name).cloned());
-        let scannable = |table| Scannable::new(table, objects_root, *has_path, n_scanned.clone());
-        Ok(table.ok().map(|table| Arc::new(scannable(table)) as Arc<dyn TableProvider>))
-    }
-
-    fn table_exist(&self, name: &str) -> bool {
-        self.databases.catalogue.read(|entries| entries.table(&self.database, name).is_ok())
-    }
 }

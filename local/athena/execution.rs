@@ -1,6 +1,5 @@
 //! An execution: one query from its start to its result.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,6 +7,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::CATALOG;
+use super::output::Output;
 use super::value::OutputColumn;
 use crate::catalogue::now;
 
@@ -21,14 +21,8 @@ pub(super) enum State {
 }
 
 impl State {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            State::Queued => "QUEUED",
-            State::Running => "RUNNING",
-            State::Succeeded => "SUCCEEDED",
-            State::Failed => "FAILED",
-            State::Cancelled => "CANCELLED",
-        }
+    pub(super) fn name(self) -> String {
+        format!("{self:?}").to_uppercase()
     }
 
     pub(super) fn has_ended(self) -> bool {
@@ -36,25 +30,20 @@ impl State {
     }
 }
 
-/// The result of a query: rows in a file.
-#[derive(Clone, Debug)]
-pub(super) struct QueryResult {
-    pub(super) columns: Vec<OutputColumn>,
-    pub(super) file: PathBuf,
-}
-
 #[derive(Clone)]
 pub(super) struct Execution {
     pub(super) id: String,
+    /// The token of the client: a request that is sent twice starts one query.
+    pub(super) token: Option<String>,
     pub(super) sql: String,
-    /// `DML`, `DDL` or `UTILITY`.
+    /// `DML` or `UTILITY`.
     pub(super) kind: &'static str,
-    pub(super) database: Option<String>,
-    /// The file of the result, as `s3://…`.
-    pub(super) output: String,
+    pub(super) database: String,
+    pub(super) output: Output,
     pub(super) state: State,
     pub(super) reason: Option<String>,
-    pub(super) result: Option<QueryResult>,
+    /// The columns of the result, empty before it exists.
+    pub(super) columns: Vec<OutputColumn>,
     pub(super) submitted: f64,
     pub(super) completed: Option<f64>,
     pub(super) n_scanned: Arc<AtomicU64>,
@@ -62,62 +51,29 @@ pub(super) struct Execution {
 }
 
 impl Execution {
-    pub(super) fn new(
-        id: String,
-        sql: String,
-        kind: &'static str,
-        cancelled: CancellationToken,
-    ) -> Execution {
-        Execution {
-            id,
-            sql,
-            kind,
-            database: None,
-            output: String::new(),
-            state: State::Queued,
-            reason: None,
-            result: None,
-            submitted: now(),
-            completed: None,
-            n_scanned: Arc::default(),
-            cancelled,
-        }
-    }
-
-    pub(super) fn begin(&mut self) {
-        if !self.state.has_ended() {
-            self.state = State::Running;
-        }
-    }
-
-    pub(super) fn cancel(&mut self) {
-        self.end(State::Cancelled, Some("Query cancelled by user".into()));
-    }
-
     /// Only the first end counts: a query that was cancelled does not succeed afterwards.
-    pub(super) fn end(&mut self, state: State, reason: Option<String>) {
+    pub(super) fn change(&mut self, state: State, reason: Option<String>) {
         if self.state.has_ended() {
             return;
         }
         self.state = state;
         self.reason = reason;
-        self.completed = Some(now());
+        self.completed = state.has_ended().then(now);
     }
 
     pub(super) fn show(&self) -> Value {
-        let status = json!({
-            "State": self.state.name(), "StateChangeReason": self.reason,
-            "SubmissionDateTime": self.submitted, "CompletionDateTime": self.completed,
-        });
         let seconds = self.completed.unwrap_or_else(now) - self.submitted;
         let millis = (seconds * 1000.0) as u64;
         json!({
             "QueryExecutionId": self.id,
             "Query": self.sql,
             "StatementType": self.kind,
-            "ResultConfiguration": { "OutputLocation": self.output },
+            "ResultConfiguration": { "OutputLocation": self.output.url() },
             "QueryExecutionContext": { "Database": self.database, "Catalog": CATALOG },
-            "Status": status,
+            "Status": {
+                "State": self.state.name(), "StateChangeReason": self.reason,
+                "SubmissionDateTime": self.submitted, "CompletionDateTime": self.completed,
+            },
             "Statistics": {
                 "EngineExecutionTimeInMillis": millis,
                 "DataScannedInBytes": self.n_scanned.load(Ordering::Relaxed),

@@ -28,22 +28,16 @@ const ATHENA: Requests = Requests { invalid: "InvalidRequestException", page: 50
 /// The only catalog.
 const CATALOG: &str = "awsdatacatalog";
 
-/// The settings of an Athena.
-#[derive(Clone, Debug, Default)]
-pub struct AthenaSettings {
-    /// Where results are stored unless the query says otherwise, such as `s3://athena-results-local/`.
-    pub output_location: Option<String>,
-}
-
 /// An Athena that reads the folders of buckets from the disk.
 pub struct Athena {
     queries: Arc<Queries>,
 }
 
 impl Athena {
-    /// Buckets are the folders in `objects_root`.
-    pub fn start(catalogue: Arc<Catalogue>, objects_root: PathBuf, settings: AthenaSettings) -> Athena {
-        Athena { queries: Arc::new(Queries::new(catalogue, objects_root, settings)) }
+    /// Buckets are the folders in `objects_root`; results are stored in `results`, such as
+    /// `s3://athena-results-local/`, unless the query says otherwise.
+    pub fn start(catalogue: Arc<Catalogue>, objects_root: PathBuf, results: String) -> Athena {
+        Athena { queries: Arc::new(Queries::new(catalogue, objects_root, results)) }
     }
 
     /// Cancels the running queries and waits for them.

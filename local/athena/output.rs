@@ -10,44 +10,25 @@ use super::engine::Engine;
 use crate::Fault;
 use crate::catalogue::Location;
 
-/// The location of one result.
+/// The file of one result.
 #[derive(Clone, Debug)]
 pub(super) struct Output {
-    location: Location,
-    file: String,
-    folder: PathBuf,
-    bucket: PathBuf,
+    folder: Location,
+    name: String,
+    /// The folder with the buckets.
     root: PathBuf,
 }
 
 impl Output {
-    pub(super) fn choose(
-        engine: &Engine,
-        location: Option<&str>,
-        id: &str,
-        has_rows: bool,
-    ) -> Result<Output, Fault> {
-        let location = location.filter(|it| !it.is_empty()).ok_or_else(|| {
-            ATHENA.invalid(
-                "No output location provided. An output location is required either through the Workgroup result \
-                 configuration setting or as an API input.",
-            )
-        })?;
-        let url = location;
-        let location =
+    /// A file in the folder `url`, which must not hold the data of a table.
+    pub(super) fn choose(engine: &Engine, url: &str, name: String) -> Result<Output, Fault> {
+        let folder =
             Location::parse(url).map_err(|error| ATHENA.invalid(format!("outputLocation: {error}")))?;
         // The next query would read a result there as data.
         let conflict = engine.catalogue.read(|entries| {
             let tables = entries.databases.values().flat_map(|database| database.tables.values());
-            let tables = tables
-                .filter_map(|it| Some((format!("table `{}.{}`", it.database_name, it.name), it.location()?)));
-            let crawlers =
-                entries.crawlers.values().flat_map(|it| it.targets.s3.iter().map(move |target| (it, target)));
-            let crawlers = crawlers
-                .map(|(it, target)| (format!("target of crawler `{}`", it.name), target.path.clone()));
-            tables
-                .chain(crawlers)
-                .find(|(_, url)| Location::parse(url).is_ok_and(|data| data.contains(&location)))
+            let mut tables = tables.map(|it| (format!("table `{}.{}`", it.database, it.name), &it.location));
+            tables.find(|(_, data)| data.contains(&folder)).map(|(whose, data)| (whose, data.url()))
         });
         if let Some((whose, data)) = conflict {
             return Err(ATHENA.invalid(format!(
@@ -55,46 +36,40 @@ impl Output {
                  the results as its data; choose another folder"
             )));
         }
-        let suffix = if has_rows { "csv" } else { "txt" };
-        let folder = location.on_disk(&engine.objects_root);
-        let bucket = engine.objects_root.join(&location.bucket);
-        Ok(Output {
-            location,
-            file: format!("{id}.{suffix}"),
-            folder,
-            bucket,
-            root: engine.objects_root.clone(),
-        })
+        Ok(Output { folder, name, root: engine.objects_root.clone() })
     }
 
     pub(super) fn url(&self) -> String {
-        format!("{}{}", self.location.url(), self.file)
+        format!("{}{}", self.folder.url(), self.name)
     }
 
     pub(super) fn path(&self) -> PathBuf {
-        self.folder.join(&self.file)
+        self.folder.on_disk(&self.root).join(&self.name)
     }
 
     pub(super) fn create(&self) -> Result<Writer, String> {
-        if !self.bucket.is_dir() {
+        let bucket = &self.folder.bucket;
+        if !self.root.join(bucket).is_dir() {
             return Err(format!(
-                "Unable to verify/create output bucket {}: the bucket does not exist; create it first",
-                self.location.bucket
+                "Unable to verify/create output bucket {bucket}: the bucket does not exist; create it first"
             ));
         }
-        let failed = |error: std::io::Error| format!("writing the result to {}: {error}", self.url());
-        std::fs::create_dir_all(&self.folder).map_err(failed)?;
+        let failed = |error| self.failed(&error);
+        std::fs::create_dir_all(self.folder.on_disk(&self.root)).map_err(failed)?;
         // In the root, which holds no objects: the result appears when it is complete.
         let file = NamedTempFile::new_in(&self.root).map_err(failed)?;
-        Ok(Writer { file: BufWriter::new(file), path: self.path(), url: self.url() })
+        Ok(Writer { file: BufWriter::new(file), output: self.clone() })
+    }
+
+    fn failed(&self, error: &std::io::Error) -> String {
+        format!("writing the result to {}: {error}", self.url())
     }
 }
 
 /// Writes a result row by row.
 pub(super) struct Writer {
     file: BufWriter<NamedTempFile>,
-    path: PathBuf,
-    url: String,
+    output: Output,
 }
 
 impl Writer {
@@ -103,13 +78,12 @@ impl Writer {
         let values = values
             .map(|value| value.map_or_else(String::new, |it| format!("\"{}\"", it.replace('"', "\"\""))));
         let line = values.collect::<Vec<_>>().join(",");
-        writeln!(self.file, "{line}").map_err(|error| format!("writing the result to {}: {error}", self.url))
+        writeln!(self.file, "{line}").map_err(|error| self.output.failed(&error))
     }
 
     pub(super) fn finish(self) -> Result<(), String> {
-        let failed = |error: std::io::Error| format!("writing the result to {}: {error}", self.url);
-        let file = self.file.into_inner().map_err(|error| failed(error.into_error()))?;
-        file.persist(&self.path).map_err(|error| failed(error.error))?;
+        let file = self.file.into_inner().map_err(|error| self.output.failed(error.error()))?;
+        file.persist(self.output.path()).map_err(|error| self.output.failed(&error.error))?;
         Ok(())
     }
 }

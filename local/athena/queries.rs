@@ -14,22 +14,21 @@ use super::engine::{Engine, Job};
 use super::execution::{Execution, State};
 use super::output::Output;
 use super::sql::Query;
-use super::{ATHENA, AthenaSettings, big_stack};
+use super::{ATHENA, big_stack};
+use crate::catalogue::now;
 use crate::{Catalogue, Fault};
 
+/// The reason of a query that was stopped.
+const CANCELLED: &str = "Query cancelled by user";
+
 pub(super) struct Queries {
-    pub(super) settings: AthenaSettings,
+    /// Where results are stored by default.
+    results: String,
     engine: Arc<Engine>,
-    kept: Mutex<Kept>,
+    /// By their ids.
+    executions: Mutex<BTreeMap<String, Execution>>,
     tasks: TaskTracker,
     stop: CancellationToken,
-}
-
-#[derive(Default)]
-struct Kept {
-    executions: BTreeMap<String, Execution>,
-    /// The query of each client token: a request that is sent twice starts one query.
-    tokens: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -39,11 +38,11 @@ pub(super) struct ById {
 }
 
 impl Queries {
-    pub(super) fn new(catalogue: Arc<Catalogue>, objects_root: PathBuf, settings: AthenaSettings) -> Queries {
+    pub(super) fn new(catalogue: Arc<Catalogue>, objects_root: PathBuf, results: String) -> Queries {
         Queries {
-            settings,
+            results,
             engine: Arc::new(Engine::new(catalogue, objects_root)),
-            kept: Mutex::default(),
+            executions: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         }
@@ -55,13 +54,13 @@ impl Queries {
         self.tasks.wait().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Execution>> {
+        self.executions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn find(&self, id: &str) -> Result<Execution, Fault> {
         let missing = || ATHENA.invalid(format!("QueryExecution {id} was not found"));
-        self.lock().executions.get(id).cloned().ok_or_else(missing)
+        self.lock().get(id).cloned().ok_or_else(missing)
     }
 
     pub(super) fn start(self: &Arc<Self>, input: &Value) -> Result<Value, Fault> {
@@ -72,56 +71,66 @@ impl Queries {
             .ok_or_else(|| ATHENA.invalid("the query cannot be parsed"))?
             .map_err(|error| ATHENA.invalid(error))?;
         let id = Uuid::new_v4().to_string();
-        let location = text(&input["ResultConfiguration"]["OutputLocation"]);
-        let location = location.or(self.settings.output_location.clone());
-        let output = Output::choose(&self.engine, location.as_deref(), &id, query.kind() == "DML")?;
+        let location = text(&input["ResultConfiguration"]["OutputLocation"]).filter(|it| !it.is_empty());
+        let suffix = if query.kind() == "DML" { "csv" } else { "txt" };
+        let location = location.as_deref().unwrap_or(&self.results);
+        let output = Output::choose(&self.engine, location, format!("{id}.{suffix}"))?;
+        let database = input["QueryExecutionContext"]["Database"].as_str().unwrap_or("default");
 
         let cancel = self.stop.child_token();
-        let mut execution = Execution::new(id.clone(), sql, query.kind(), cancel.clone());
-        let database = input["QueryExecutionContext"]["Database"].as_str();
-        execution.database = database.map(str::to_lowercase);
-        execution.output = output.url();
-        let job = Job {
-            database: execution.database.clone().unwrap_or_else(|| "default".into()),
-            n_scanned: execution.n_scanned.clone(),
-            query,
-            output,
+        let execution = Execution {
+            id: id.clone(),
+            token: text(&input["ClientRequestToken"]),
+            sql,
+            kind: query.kind(),
+            database: database.to_lowercase(),
+            output: output.clone(),
+            state: State::Queued,
+            reason: None,
+            columns: Vec::new(),
+            submitted: now(),
+            completed: None,
+            n_scanned: Arc::default(),
+            cancelled: cancel.clone(),
         };
-        if let Some(earlier) = self.lock().insert(execution, text(&input["ClientRequestToken"])) {
-            return Ok(json!({ "QueryExecutionId": earlier }));
+        let (database, n_scanned) = (execution.database.clone(), execution.n_scanned.clone());
+        let job = Job { database, n_scanned, query, output };
+        let mut executions = self.lock();
+        let is_same = |it: &&Execution| it.token.is_some() && it.token == execution.token;
+        if let Some(earlier) = executions.values().find(is_same) {
+            return Ok(json!({ "QueryExecutionId": earlier.id }));
         }
+        executions.insert(id.clone(), execution);
+        drop(executions);
         let (queries, of) = (self.clone(), id.clone());
         self.tasks.spawn(async move { queries.run(&of, job, cancel).await });
         Ok(json!({ "QueryExecutionId": id }))
     }
 
     async fn run(self: &Arc<Self>, id: &str, job: Job, cancel: CancellationToken) {
-        let (queries, of) = (self.clone(), id.to_owned());
+        self.with(id, |execution| execution.change(State::Running, None));
+        let engine = self.engine.clone();
         let outcome = big_stack::run(async move {
-            let work = async {
-                queries.with(&of, Execution::begin);
-                Box::pin(queries.engine.clone().run(job)).await
-            };
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => None,
-                outcome = work => Some(outcome),
+                outcome = Box::pin(engine.run(job)) => Some(outcome),
             }
         });
         let panicked = || Some(Err("GENERIC_INTERNAL_ERROR: the engine panicked".into()));
         let outcome = outcome.await.unwrap_or_else(panicked);
         self.with(id, |execution| match outcome {
-            None => execution.cancel(),
-            Some(Err(message)) => execution.end(State::Failed, Some(message)),
-            Some(Ok(result)) => {
-                execution.result = Some(result);
-                execution.end(State::Succeeded, None);
+            None => execution.change(State::Cancelled, Some(CANCELLED.into())),
+            Some(Err(message)) => execution.change(State::Failed, Some(message)),
+            Some(Ok(columns)) => {
+                execution.columns = columns;
+                execution.change(State::Succeeded, None);
             }
         });
     }
 
     fn with(&self, id: &str, change: impl FnOnce(&mut Execution)) {
-        if let Some(execution) = self.lock().executions.get_mut(id) {
+        if let Some(execution) = self.lock().get_mut(id) {
             change(execution);
         }
     }
@@ -133,21 +142,7 @@ impl Queries {
     pub(super) fn cancel(&self, input: ById) -> Result<Value, Fault> {
         let execution = self.find(&input.query_execution_id)?;
         execution.cancelled.cancel();
-        self.with(&execution.id, Execution::cancel);
+        self.with(&execution.id, |it| it.change(State::Cancelled, Some(CANCELLED.into())));
         Ok(json!({}))
-    }
-}
-
-impl Kept {
-    /// Keeps a query, or returns the id of the query that was started with the same token.
-    fn insert(&mut self, execution: Execution, token: Option<String>) -> Option<String> {
-        if let Some(token) = token {
-            if let Some(earlier) = self.tokens.get(&token) {
-                return Some(earlier.clone());
-            }
-            self.tokens.insert(token, execution.id.clone());
-        }
-        self.executions.insert(execution.id.clone(), execution);
-        None
     }
 }

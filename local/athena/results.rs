@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ATHENA;
-use super::execution::{QueryResult, State};
+use super::execution::State;
 use super::queries::Queries;
 use super::value::OutputColumn;
 use crate::Fault;
@@ -35,12 +36,11 @@ pub(super) fn get(queries: &Queries, input: Input) -> Result<Value, Fault> {
     if !(1..=1000).contains(&at_most) {
         return Err(ATHENA.invalid("MaxResults is more than the 1000 rows that a page may have, or 0"));
     }
-    let result = execution.result.ok_or_else(|| ATHENA.invalid("the query has no result"))?;
+    let output = &execution.output;
     // A token is the position in the file where the next page starts.
-    let (rows, next) = read(&result, ATHENA.start(&input.page)? as u64, at_most).map_err(|error| {
-        ATHENA.invalid(format!("the result {} cannot be read: {error}", execution.output))
-    })?;
-    let columns: Vec<Value> = result.columns.iter().map(OutputColumn::show).collect();
+    let (rows, next) = read(&output.path(), ATHENA.start(&input.page)? as u64, at_most)
+        .map_err(|error| ATHENA.invalid(format!("the result {} cannot be read: {error}", output.url())))?;
+    let columns: Vec<Value> = execution.columns.iter().map(OutputColumn::show).collect();
     let mut answer = json!({
         "UpdateCount": 0,
         "ResultSet": { "Rows": rows, "ResultSetMetadata": { "ColumnInfo": columns } },
@@ -51,8 +51,8 @@ pub(super) fn get(queries: &Queries, input: Input) -> Result<Value, Fault> {
     Ok(answer)
 }
 
-fn read(result: &QueryResult, from: u64, at_most: usize) -> std::io::Result<(Vec<Value>, Option<u64>)> {
-    let mut file = BufReader::new(File::open(&result.file)?);
+fn read(result: &Path, from: u64, at_most: usize) -> std::io::Result<(Vec<Value>, Option<u64>)> {
+    let mut file = BufReader::new(File::open(result)?);
     file.seek(SeekFrom::Start(from))?;
     let mut rows = Vec::new();
     let mut at = from;

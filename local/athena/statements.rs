@@ -5,71 +5,48 @@ use regex::Regex;
 use crate::Catalogue;
 use crate::catalogue::{Column, Table};
 
-/// A parsed statement. Names are in lower case, those of tables with or without their database.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Statement {
-    ShowDatabases { like: Option<String> },
-    ShowTables { database: Option<String>, like: Option<String> },
-    ShowColumns(String),
-    ShowPartitions(String),
-    Describe(String),
+/// Whether a query is one of these statements.
+pub(super) fn is_statement(sql: &str) -> bool {
+    let first = sql.split_whitespace().next().unwrap_or_default().to_lowercase();
+    matches!(&*first, "show" | "describe" | "desc")
 }
 
-/// The result of a statement: one column of text.
-pub(super) struct Lines {
-    pub(super) name: &'static str,
-    pub(super) lines: Vec<String>,
-}
-
-impl Statement {
-    pub(super) fn parse(sql: &str) -> Option<Statement> {
-        let sql = sql.to_lowercase();
-        let words: Vec<&str> = sql.split_whitespace().collect();
-        let like = |rest: &[&str]| {
-            let pattern = rest.last().filter(|word| word.starts_with('\''));
-            pattern.map(|word| word.trim_matches('\'').to_owned())
-        };
-        Some(match &*words {
-            ["show", "databases" | "schemas", rest @ ..] => Statement::ShowDatabases { like: like(rest) },
-            ["show", "tables", "in" | "from", database, rest @ ..] => {
-                Statement::ShowTables { database: Some(plain(database)), like: like(rest) }
-            }
-            ["show", "tables", rest @ ..] => Statement::ShowTables { database: None, like: like(rest) },
-            ["show", "columns", "in" | "from", table] => Statement::ShowColumns((*table).to_owned()),
-            ["show", "partitions", table] => Statement::ShowPartitions((*table).to_owned()),
-            ["describe" | "desc", .., table] => Statement::Describe((*table).to_owned()),
-            _ => return None,
-        })
-    }
-}
-
-pub(super) fn run(catalogue: &Catalogue, statement: &Statement, database: &str) -> Result<Lines, String> {
+/// The result of a statement: the name of its only column, and its lines.
+pub(super) fn run(
+    catalogue: &Catalogue,
+    sql: &str,
+    database: &str,
+) -> Result<(&'static str, Vec<String>), String> {
     let table = |name: &str| {
         let (database, name) = name.split_once('.').unwrap_or((database, name));
         let (database, name) = (plain(database), plain(name));
         let missing =
             |_| format!("FAILED: SemanticException [Error 10001]: Table not found {database}.{name}");
-        catalogue.read(|entries| entries.table(&database, &name).cloned()).map_err(missing)
+        catalogue.read(|entries| entries.table(database, name).cloned()).map_err(missing)
     };
-    let (name, lines) = match statement {
-        Statement::ShowDatabases { like } => {
+    let sql = sql.to_lowercase();
+    let words: Vec<&str> = sql.split_whitespace().collect();
+    Ok(match &*words {
+        ["show", "databases" | "schemas", rest @ ..] => {
             let names = catalogue.read(|entries| entries.databases.keys().cloned().collect());
-            ("database_name", matching(names, like.as_deref()))
+            ("database_name", matching(names, rest))
         }
-        Statement::ShowTables { database: wanted, like } => {
-            let wanted = wanted.as_deref().unwrap_or(database);
+        ["show", "tables", rest @ ..] => {
+            let wanted = match rest {
+                ["in" | "from", wanted, ..] => plain(wanted),
+                _ => database,
+            };
             let names = catalogue.read(|entries| {
                 entries.database(wanted).map(|it| it.tables.keys().cloned().collect::<Vec<_>>())
             });
             let missing =
                 |_| format!("FAILED: SemanticException [Error 10072]: Database does not exist: {wanted}");
-            ("tab_name", matching(names.map_err(missing)?, like.as_deref()))
+            ("tab_name", matching(names.map_err(missing)?, rest))
         }
-        Statement::ShowColumns(name) => {
-            ("field", table(name)?.columns().map(|column| column.name.clone()).collect())
+        ["show", "columns", "in" | "from", name] => {
+            ("field", table(name)?.all_columns().map(|column| column.name.clone()).collect())
         }
-        Statement::Describe(name) => ("col_name", describe(&table(name)?)),
-        Statement::ShowPartitions(name) => {
+        ["show", "partitions", name] => {
             let table = table(name)?;
             let show = |values: &[String]| {
                 let pairs = table.partition_keys.iter().zip(values);
@@ -77,28 +54,30 @@ pub(super) fn run(catalogue: &Catalogue, statement: &Statement, database: &str) 
             };
             ("partition", table.partitions.values().map(|it| show(&it.values)).collect())
         }
-    };
-    Ok(Lines { name, lines })
+        ["describe" | "desc", .., name] => ("col_name", describe(&table(name)?)),
+        _ => {
+            let known = "SHOW DATABASES, TABLES, COLUMNS and PARTITIONS, and DESCRIBE";
+            return Err(format!("NOT_SUPPORTED: the offline Athena has {known}"));
+        }
+    })
 }
 
-fn plain(name: &str) -> String {
-    name.trim_matches(['`', '"']).to_owned()
+fn plain(name: &str) -> &str {
+    name.trim_matches(['`', '"'])
 }
 
-/// Hive's patterns: `*` is any text, `|` separates alternatives.
-fn matching(names: Vec<String>, pattern: Option<&str>) -> Vec<String> {
-    let Some(pattern) = pattern else { return names };
+/// The names that match a pattern at the end of a statement: `*` is any text, `|` separates alternatives.
+fn matching(names: Vec<String>, words: &[&str]) -> Vec<String> {
+    let Some(pattern) = words.last().filter(|word| word.starts_with('\'')) else { return names };
+    let pattern = pattern.trim_matches('\'');
     let pattern = regex::escape(&pattern.replace('%', "*")).replace(r"\*", ".*").replace(r"\|", "|");
     let Ok(pattern) = Regex::new(&format!("^(?:{pattern})$")) else { return Vec::new() };
     names.into_iter().filter(|name| pattern.is_match(name)).collect()
 }
 
 fn describe(table: &Table) -> Vec<String> {
-    let row = |column: &Column| {
-        let comment = column.comment.as_deref().unwrap_or_default();
-        format!("{:<20}\t{:<20}\t{comment:<20}", column.name, column.kind)
-    };
-    let mut lines: Vec<String> = table.columns().map(row).collect();
+    let row = |column: &Column| format!("{:<20}\t{:<20}\t{:<20}", column.name, column.kind, "");
+    let mut lines: Vec<String> = table.all_columns().map(row).collect();
     if !table.partition_keys.is_empty() {
         let heads = ["", "# Partition Information", "# col_name", ""];
         lines.extend(heads.map(|head| format!("{head:<20}\t{:<20}\t{:<20}", "", "")));

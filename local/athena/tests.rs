@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Athena, AthenaSettings};
-use crate::Catalogue;
+use super::Athena;
 
 struct Scene {
     athena: Athena,
@@ -29,8 +28,8 @@ impl Scene {
     fn new() -> Scene {
         let glue = crate::glue::tests::Scene::new();
         fs::create_dir(glue.root.path().join("results")).unwrap();
-        let settings = AthenaSettings { output_location: Some("s3://results/".into()) };
-        let athena = Athena::start(glue.catalogue.clone(), glue.root.path().to_owned(), settings);
+        let root = glue.root.path().to_owned();
+        let athena = Athena::start(glue.catalogue.clone(), root, "s3://results/".into());
         Scene { athena, glue }
     }
 

@@ -21,7 +21,9 @@ impl OutputColumn {
     }
 
     pub(super) fn show(&self) -> Value {
-        let (kind, parts) = self.kind.split_once('(').unwrap_or((&self.kind, ""));
+        // Without the precision of a timestamp.
+        let kind = self.kind.replace("(3)", "");
+        let (kind, parts) = kind.split_once('(').unwrap_or((&kind, ""));
         let digits = parts.trim_end_matches(')').split_once(',').filter(|_| kind == "decimal");
         let number = |text: &str| text.parse::<i32>().unwrap_or_default();
         let (precision, scale) =
@@ -34,7 +36,7 @@ impl OutputColumn {
     }
 }
 
-/// Trino's name of a type.
+/// Trino's name of a type, with the types of its parts.
 pub(super) fn type_name(kind: &DataType) -> String {
     match kind {
         DataType::Null => "unknown".into(),
@@ -43,39 +45,25 @@ pub(super) fn type_name(kind: &DataType) -> String {
         DataType::Int16 | DataType::UInt8 => "smallint".into(),
         DataType::Int32 | DataType::UInt16 => "integer".into(),
         DataType::Int64 | DataType::UInt32 | DataType::UInt64 => "bigint".into(),
-        DataType::Float16 | DataType::Float32 => "float".into(),
+        DataType::Float16 | DataType::Float32 => "real".into(),
         DataType::Float64 => "double".into(),
         DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
             format!("decimal({precision},{scale})")
         }
         DataType::Date32 | DataType::Date64 => "date".into(),
-        DataType::Timestamp(_, None) => "timestamp".into(),
-        DataType::Timestamp(_, Some(_)) => "timestamp with time zone".into(),
+        DataType::Timestamp(_, None) => "timestamp(3)".into(),
+        DataType::Timestamp(_, Some(_)) => "timestamp(3) with time zone".into(),
         DataType::Interval(_) | DataType::Duration(_) => "interval day to second".into(),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "varbinary".into(),
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
             format!("array({})", type_name(item.data_type()))
         }
-        DataType::Struct(_) => "row".into(),
-        DataType::Map(..) => "map".into(),
-        _ => "varchar".into(),
-    }
-}
-
-/// What `typeof` says: the name of a type with those of its parts.
-pub(super) fn type_of(kind: &DataType) -> String {
-    match kind {
-        DataType::Float16 | DataType::Float32 => "real".into(),
-        DataType::Timestamp(_, None) => "timestamp(3)".into(),
-        DataType::Timestamp(_, Some(_)) => "timestamp(3) with time zone".into(),
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            format!("array({})", type_of(item.data_type()))
-        }
         DataType::Struct(fields) => {
-            let part = |field: &FieldRef| format!("{} {}", field.name(), type_of(field.data_type()));
+            let part = |field: &FieldRef| format!("{} {}", field.name(), type_name(field.data_type()));
             format!("row({})", fields.iter().map(part).collect::<Vec<_>>().join(", "))
         }
-        other => type_name(other),
+        DataType::Map(..) => "map".into(),
+        _ => "varchar".into(),
     }
 }
 

@@ -19,16 +19,12 @@ impl Folder {
         if !root.join(bucket).is_dir() {
             return Err(format!("the bucket `{bucket}` does not exist (NoSuchBucket)"));
         }
-        let path = location.on_disk(root);
-        if path.is_dir() {
-            return Folder::read_folder(&path, location.clone());
-        }
-        Ok(Folder { location: location.clone(), files: Vec::new(), folders: Vec::new() })
-    }
-
-    fn read_folder(path: &Path, location: Location) -> Result<Folder, String> {
-        let failed = |error: std::io::Error| format!("reading {}: {error}", location.url());
         let mut folder = Folder { location: location.clone(), files: Vec::new(), folders: Vec::new() };
+        let path = location.on_disk(root);
+        if !path.is_dir() {
+            return Ok(folder);
+        }
+        let failed = |error: std::io::Error| format!("reading {}: {error}", location.url());
         let entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let mut entries = entries.map_err(failed)?;
         entries.sort_by_key(fs::DirEntry::file_name);
@@ -39,7 +35,7 @@ impl Folder {
                 continue;
             }
             if entry.file_type().map_err(failed)?.is_dir() {
-                folder.folders.push(Folder::read_folder(&entry.path(), location.below(&name))?);
+                folder.folders.push(Folder::read(root, &location.below(&name))?);
             } else {
                 folder.files.push(entry.path());
             }

@@ -1,24 +1,16 @@
-//! Hive types: Glue's names of column types, and the Arrow type of each.
+//! Hive types: Glue's names of the column types that crawlers make, and the Arrow type of each.
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, Fields, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, Fields};
 use serde_json::{Map, Value};
 
 /// The Hive type that a column of this Arrow type gets.
 pub(crate) fn name(kind: &DataType) -> String {
     match kind {
         DataType::Boolean => "boolean".into(),
-        DataType::Int8 => "tinyint".into(),
-        DataType::Int16 => "smallint".into(),
-        DataType::Int32 => "int".into(),
         DataType::Int64 => "bigint".into(),
-        DataType::Float32 => "float".into(),
         DataType::Float64 => "double".into(),
-        DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
-        DataType::Date32 => "date".into(),
-        DataType::Timestamp(..) => "timestamp".into(),
-        DataType::Binary => "binary".into(),
         DataType::List(element) => format!("array<{}>", name(element.data_type())),
         DataType::Struct(fields) => {
             let fields: Vec<String> =
@@ -29,48 +21,25 @@ pub(crate) fn name(kind: &DataType) -> String {
     }
 }
 
-/// The Arrow type of a Hive type; an unknown type is read as text.
+/// The Arrow type of a Hive type.
 pub(crate) fn parse(text: &str) -> DataType {
-    let text = text.trim();
-    let lower = text.to_lowercase();
-    if let Some(element) = inside(text, &lower, "array") {
+    if let Some(element) = inside(text, "array") {
         return list_of(parse(element));
     }
-    if let Some(fields) = inside(text, &lower, "struct") {
-        let fields: Fields = split(fields)
-            .into_iter()
-            .filter_map(|field| field.split_once(':'))
-            .map(|(name, kind)| Field::new(name.trim().to_lowercase(), parse(kind), true))
-            .collect();
-        return DataType::Struct(fields);
+    if let Some(fields) = inside(text, "struct") {
+        let fields = split(fields).into_iter().filter_map(|field| field.split_once(':'));
+        return DataType::Struct(fields.map(|(name, kind)| Field::new(name, parse(kind), true)).collect());
     }
-    match lower.as_str() {
+    match text {
         "boolean" => DataType::Boolean,
-        "tinyint" => DataType::Int8,
-        "smallint" => DataType::Int16,
-        "int" | "integer" => DataType::Int32,
         "bigint" => DataType::Int64,
-        "float" | "real" => DataType::Float32,
-        "double" | "double precision" => DataType::Float64,
-        "date" => DataType::Date32,
-        "timestamp" => DataType::Timestamp(TimeUnit::Millisecond, None),
-        "binary" | "varbinary" => DataType::Binary,
-        "decimal" => DataType::Decimal128(10, 0),
-        _ => decimal(&lower).unwrap_or(DataType::Utf8),
+        "double" => DataType::Float64,
+        _ => DataType::Utf8,
     }
 }
 
-fn decimal(text: &str) -> Option<DataType> {
-    let (precision, scale) = text.strip_prefix("decimal(")?.strip_suffix(')')?.split_once(',')?;
-    Some(DataType::Decimal128(precision.trim().parse().ok()?, scale.trim().parse().ok()?))
-}
-
-fn inside<'a>(text: &'a str, lower: &str, outer: &str) -> Option<&'a str> {
-    let is_outer = lower.strip_prefix(outer)?.trim_start().starts_with('<') && lower.ends_with('>');
-    if !is_outer {
-        return None;
-    }
-    Some(&text[text.find('<')? + 1..text.len() - 1])
+fn inside<'a>(text: &'a str, outer: &str) -> Option<&'a str> {
+    text.strip_prefix(outer)?.strip_prefix('<')?.strip_suffix('>')
 }
 
 /// Splits at the commas outside of brackets.
@@ -78,8 +47,8 @@ fn split(text: &str) -> Vec<&str> {
     let (mut depth, mut start, mut parts) = (0_i32, 0, Vec::new());
     for (at, letter) in text.char_indices() {
         match letter {
-            '<' | '(' => depth += 1,
-            '>' | ')' => depth -= 1,
+            '<' => depth += 1,
+            '>' => depth -= 1,
             ',' if depth == 0 => {
                 parts.push(&text[start..at]);
                 start = at + 1;
@@ -101,8 +70,7 @@ pub(crate) fn merge(left: &DataType, right: &DataType) -> DataType {
     match (left, right) {
         _ if left == right => left.clone(),
         (Null, other) | (other, Null) => other.clone(),
-        _ if left.is_integer() && right.is_integer() => Int64,
-        _ if left.is_numeric() && right.is_numeric() => Float64,
+        (Int64, Float64) | (Float64, Int64) => Float64,
         (List(left), List(right)) => list_of(merge(left.data_type(), right.data_type())),
         (Struct(left), Struct(right)) => Struct(merge_fields(left, right)),
         _ => DataType::Utf8,
@@ -144,9 +112,8 @@ mod tests {
             "bigint",
             "double",
             "string",
-            "decimal(12,2)",
-            "array<struct<a:int,b:array<string>>>",
-            "struct<a:bigint,b:struct<c:decimal(3,1),d:boolean>>",
+            "array<struct<a:bigint,b:array<string>>>",
+            "struct<a:bigint,b:struct<c:double,d:boolean>>",
         ] {
             assert_eq!(name(&parse(text)), text);
         }
@@ -157,10 +124,9 @@ mod tests {
         for (left, right, both) in [
             ("bigint", "double", "double"),
             ("bigint", "string", "string"),
-            ("int", "bigint", "bigint"),
             ("array<bigint>", "array<double>", "array<double>"),
             ("struct<a:bigint>", "struct<b:string,a:double>", "struct<a:double,b:string>"),
-            ("boolean", "struct<a:int>", "string"),
+            ("boolean", "struct<a:bigint>", "string"),
         ] {
             assert_eq!(name(&merge(&parse(left), &parse(right))), both);
         }

@@ -7,41 +7,35 @@ mod location;
 mod store;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::entry::{
-    Column, Crawl, Crawler, Database, Partition, Schedule, SerDe, Storage, Table, Target, Targets, now,
-};
+pub(crate) use self::entry::{Column, Crawler, Database, Description, Partition, Table, now};
 pub(crate) use self::folder::Folder;
 pub(crate) use self::location::Location;
-use self::store::Store;
 use crate::Fault;
 
-/// The state that Glue and Athena share, stored in a file if there is a folder for it.
+/// The state that Glue and Athena share, stored in a file.
 pub struct Catalogue {
     entries: RwLock<Entries>,
-    store: Option<Store>,
+    folder: PathBuf,
 }
 
 /// The entries of the catalogue. The names of databases and tables are in lower case.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Entries {
-    #[serde(default)]
     pub(crate) databases: BTreeMap<String, Database>,
-    #[serde(default)]
     pub(crate) crawlers: BTreeMap<String, Crawler>,
 }
 
 impl Catalogue {
-    /// Reads the catalogue in `folder`; without a folder it is in memory only.
-    pub fn open(folder: Option<&Path>) -> Result<Arc<Catalogue>> {
-        let store = folder.map(Store::open).transpose()?;
-        let entries = store.as_ref().map(Store::read).transpose()?.unwrap_or_default();
-        Ok(Arc::new(Catalogue { entries: RwLock::new(entries), store }))
+    /// Reads the catalogue in `folder`.
+    pub fn open(folder: &Path) -> Result<Arc<Catalogue>> {
+        let entries = RwLock::new(store::read(folder)?);
+        Ok(Arc::new(Catalogue { entries, folder: folder.to_owned() }))
     }
 
     pub(crate) fn read<T>(&self, look: impl FnOnce(&Entries) -> T) -> T {
@@ -56,11 +50,8 @@ impl Catalogue {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let mut changed = entries.clone();
         let outcome = change(&mut changed)?;
-        if let Some(store) = &self.store {
-            store
-                .write(&changed)
-                .map_err(|error| Fault::new("InternalServiceException", format!("{error:#}")))?;
-        }
+        store::write(&self.folder, &changed)
+            .map_err(|error| Fault::new("InternalServiceException", format!("{error:#}")))?;
         *entries = changed;
         Ok(outcome)
     }
@@ -105,28 +96,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changes_survive_a_restart() {
+    fn change_survives_a_restart_and_refused_one_has_no_effect() {
         let folder = tempfile::tempdir().unwrap();
-        let catalogue = Catalogue::open(Some(folder.path())).unwrap();
-        catalogue
-            .change(|entries| {
-                entries.databases.insert("lake".into(), Database::new("lake"));
-                Ok(())
-            })
-            .unwrap();
-        drop(catalogue);
-        let again = Catalogue::open(Some(folder.path())).unwrap();
-        assert!(again.read(|entries| entries.database("LAKE").is_ok()));
-    }
-
-    #[test]
-    fn refused_change_has_no_effect() {
-        let catalogue = Catalogue::open(None).unwrap();
-        let refused = catalogue.change(|entries| {
-            entries.databases.insert("lake".into(), Database::new("lake"));
-            Err::<(), _>(Fault::new("InvalidInputException", "no"))
-        });
-        assert!(refused.is_err());
-        assert!(catalogue.read(|entries| entries.databases.is_empty()));
+        let insert = |name: &str, outcome| {
+            let catalogue = Catalogue::open(folder.path()).unwrap();
+            let changed = catalogue.change(|entries| {
+                entries.databases.insert(name.into(), Database::new(name, Description::new()));
+                outcome
+            });
+            (changed.is_ok(), catalogue.read(|entries| entries.database(name).is_ok()))
+        };
+        assert_eq!(insert("lake", Ok(())), (true, true));
+        assert_eq!(insert("sea", Err(Fault::new("InvalidInputException", "no"))), (false, false));
+        let again = Catalogue::open(folder.path()).unwrap();
+        assert!(again.read(|entries| entries.database("LAKE").is_ok() && entries.database("sea").is_err()));
     }
 }

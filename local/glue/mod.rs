@@ -68,14 +68,22 @@ fn exists(message: impl Into<String>) -> Fault {
 
 fn answer(catalogue: &Catalogue, runs: &Arc<Runs>, operation: &str, input: Value) -> Result<Value, Fault> {
     match operation {
-        "CreateDatabase" | "GetDatabase" | "GetDatabases" | "DeleteDatabase" => {
-            databases::call(catalogue, operation, input)
-        }
-        "CreateTable" | "GetTable" | "GetTables" | "DeleteTable" => tables::call(catalogue, operation, input),
-        "GetPartitions" => tables::partitions(catalogue, input),
-        "CreateCrawler" | "UpdateCrawler" | "GetCrawler" | "GetCrawlers" | "ListCrawlers"
-        | "DeleteCrawler" => crawlers::call(catalogue, runs, operation, input),
-        "StartCrawler" | "StopCrawler" | "ListCrawls" => runs::call(catalogue, runs, operation, input),
+        "CreateDatabase" => databases::create(catalogue, GLUE.read(input["DatabaseInput"].clone())?),
+        "GetDatabase" => databases::get(catalogue, &GLUE.read(input)?),
+        "GetDatabases" => databases::list(catalogue, &GLUE.read(input)?),
+        "DeleteDatabase" => databases::delete(catalogue, &GLUE.read(input)?),
+        "GetTable" => tables::get(catalogue, &GLUE.read(input)?),
+        "GetTables" => tables::list(catalogue, &GLUE.read(input)?),
+        "DeleteTable" => tables::delete(catalogue, &GLUE.read(input)?),
+        "GetPartitions" => tables::partitions(catalogue, &GLUE.read(input)?),
+        "CreateCrawler" => crawlers::create(catalogue, GLUE.read(input)?),
+        "UpdateCrawler" => crawlers::update(catalogue, runs, GLUE.read(input)?),
+        "GetCrawler" => crawlers::get(catalogue, runs, &GLUE.read(input)?),
+        "GetCrawlers" => crawlers::list(catalogue, runs, &GLUE.read(input)?),
+        "ListCrawlers" => crawlers::names(catalogue, &GLUE.read(input)?),
+        "DeleteCrawler" => crawlers::delete(catalogue, runs, &GLUE.read(input)?),
+        "StartCrawler" => runs.begin(&GLUE.read(input)?),
+        "StopCrawler" => runs.cancel(&GLUE.read(input)?),
         _ => Err(Fault::new(
             "UnknownOperationException",
             format!(

@@ -1,4 +1,4 @@
-//! Runs: the crawls in progress, and the history of those that have ended.
+//! Runs: the crawls in progress.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -6,18 +6,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::crawl::{self, Outcome};
-use super::{GLUE, Named};
+use super::Named;
+use super::crawl::{self, Halt};
 use crate::Fault;
-use crate::catalogue::{Catalogue, Crawl, now};
-use crate::request::Page;
+use crate::catalogue::{Catalogue, now};
 
 /// How many crawls of a crawler are kept.
 const MAX_KEPT: usize = 100;
@@ -35,57 +33,6 @@ pub(super) struct Runs {
 struct Run {
     started: Instant,
     stop: CancellationToken,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct History {
-    crawler_name: String,
-    #[serde(flatten)]
-    page: Page,
-}
-
-pub(super) fn call(
-    catalogue: &Catalogue,
-    runs: &Arc<Runs>,
-    operation: &str,
-    input: Value,
-) -> Result<Value, Fault> {
-    match operation {
-        "StartCrawler" => {
-            let Named { name } = GLUE.read(input)?;
-            runs.begin(&name)
-        }
-        "StopCrawler" => {
-            let Named { name } = GLUE.read(input)?;
-            catalogue.read(|entries| entries.crawler(&name).map(drop))?;
-            runs.cancel(&name)
-        }
-        _ => {
-            let History { crawler_name, page } = GLUE.read(input)?;
-            catalogue.read(|entries| {
-                let crawls = entries.crawler(&crawler_name)?.crawls.iter().rev();
-                GLUE.cut(&page, "Crawls", crawls, |crawl| show(&crawler_name, crawl))
-            })
-        }
-    }
-}
-
-/// The name of a status in the history.
-fn state(crawl: &Crawl) -> &str {
-    match crawl.status.as_str() {
-        "SUCCEEDED" => "COMPLETED",
-        "CANCELLED" => "STOPPED",
-        other => other,
-    }
-}
-
-fn show(crawler: &str, crawl: &Crawl) -> Value {
-    json!({
-        "CrawlId": crawl.id, "State": state(crawl), "StartTime": crawl.start_time, "EndTime": crawl.end_time,
-        "ErrorMessage": crawl.error_message, "LogGroup": "/aws-glue/crawlers", "LogStream": crawler,
-        "MessagePrefix": crawl.id,
-    })
 }
 
 impl Runs {
@@ -124,7 +71,8 @@ impl Runs {
         self.stop.cancel();
     }
 
-    fn cancel(&self, name: &str) -> Result<Value, Fault> {
+    pub(super) fn cancel(&self, Named { name }: &Named) -> Result<Value, Fault> {
+        self.catalogue.read(|entries| entries.crawler(name).map(drop))?;
         let fault = |code, what| Err(Fault::new(code, format!("Crawler with name {name} {what}")));
         match self.lock().get(name) {
             None => fault("CrawlerNotRunningException", "isn't running"),
@@ -137,7 +85,7 @@ impl Runs {
     }
 
     /// Starts one crawl in the background.
-    pub(super) fn begin(self: &Arc<Self>, name: &str) -> Result<Value, Fault> {
+    pub(super) fn begin(self: &Arc<Self>, Named { name }: &Named) -> Result<Value, Fault> {
         let crawler = self.catalogue.read(|entries| entries.crawler(name).cloned())?;
         let run = self.stop.child_token();
         match self.lock().entry(name.to_owned()) {
@@ -155,31 +103,32 @@ impl Runs {
             let (catalogue, root) = (runs.catalogue.clone(), runs.objects_root.clone());
             let name = crawler.name.clone();
             let work = runs.tasks.spawn_blocking(move || crawl::run(&catalogue, &root, &crawler, &run));
-            let outcome = work.await.unwrap_or_else(|panic| Outcome::failed(panic.to_string()));
-            runs.finish(&name, start_time, outcome);
+            let ended = work.await.unwrap_or_else(|panic| Err(Halt::Failed(panic.to_string())));
+            runs.finish(&name, start_time, ended);
         });
         Ok(json!({}))
     }
 
-    /// The history is written before the crawler is READY: a client that waits for READY finds this crawl.
-    fn finish(&self, name: &str, start_time: f64, outcome: Outcome) {
-        info!("crawler `{name}`: {outcome}");
-        let crawl = Crawl {
-            id: Uuid::new_v4().to_string(),
-            status: outcome.status.into(),
-            error_message: outcome.message,
-            start_time,
-            end_time: now(),
+    /// The crawl is stored before the crawler is READY: a client that waits for READY finds it.
+    fn finish(&self, name: &str, start_time: f64, ended: Result<(), Halt>) {
+        let (status, message) = match ended {
+            Ok(()) => ("SUCCEEDED", None),
+            Err(Halt::Cancelled) => ("CANCELLED", None),
+            Err(Halt::Failed(message)) => ("FAILED", Some(message)),
         };
-        let recorded = self.catalogue.change(|entries| {
+        info!("crawler `{name}`: {status} {}", message.as_deref().unwrap_or_default());
+        let crawl = json!({
+            "Status": status, "ErrorMessage": message, "LogGroup": "/aws-glue/crawlers", "LogStream": name,
+            "MessagePrefix": Uuid::new_v4().to_string(), "StartTime": start_time,
+        });
+        let stored = self.catalogue.change(|entries| {
             let crawls = &mut entries.crawler_mut(name)?.crawls;
             crawls.push(crawl);
-            let n_dropped = crawls.len().saturating_sub(MAX_KEPT);
-            crawls.drain(..n_dropped);
+            crawls.drain(..crawls.len().saturating_sub(MAX_KEPT));
             Ok(())
         });
-        if let Err(fault) = recorded {
-            warn!("crawler `{name}`: its crawl could not be added to the history: {fault}");
+        if let Err(fault) = stored {
+            warn!("crawler `{name}`: its crawl could not be stored: {fault}");
         }
         self.lock().remove(name);
     }

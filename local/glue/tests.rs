@@ -24,7 +24,7 @@ impl Scene {
     pub(crate) fn new() -> Scene {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("lake")).unwrap();
-        let catalogue = Catalogue::open(None).unwrap();
+        let catalogue = Catalogue::open(root.path()).unwrap();
         let glue = Glue::start(catalogue.clone(), root.path().to_owned());
         Scene { glue, catalogue, root }
     }
@@ -67,12 +67,7 @@ impl Scene {
 
     /// Creates the tables of a target in the database `db`.
     pub(crate) async fn crawl_target(&self, path: &str) {
-        let targets = json!({ "S3Targets": [{ "Path": path }] });
-        self.ask(
-            "CreateCrawler",
-            json!({ "Name": "c", "Role": "r", "DatabaseName": "db", "Targets": targets }),
-        )
-        .await;
+        self.crawler(target(path)).await;
         assert_eq!(self.crawl().await["LastCrawl"]["Status"], "SUCCEEDED");
         self.ask("DeleteCrawler", json!({ "Name": "c" })).await;
     }
@@ -81,6 +76,10 @@ impl Scene {
         let answer = self.ask("GetTables", json!({ "DatabaseName": "db" })).await;
         answer["TableList"].as_array().unwrap().clone()
     }
+}
+
+fn target(path: &str) -> Value {
+    json!({ "Targets": { "S3Targets": [{ "Path": path }] } })
 }
 
 /// The columns of a table as `name type, name type`.

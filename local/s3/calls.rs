@@ -8,6 +8,7 @@ use s3s::dto;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 use super::Store;
+use super::listing::first_version;
 use super::object::{e_tag, failed, has_file};
 
 /// The region of all buckets.
@@ -181,14 +182,18 @@ impl S3 for Store {
     }
 
     async fn list_objects(&self, request: Asks<dto::ListObjectsInput>) -> Answers<dto::ListObjectsOutput> {
-        self.list_first_version(request.input).await.map(S3Response::new)
+        let listed = self.list_objects_v2(request.map_input(Into::into)).await?;
+        Ok(listed.map_output(first_version))
     }
 
     async fn list_objects_v2(
         &self,
         request: Asks<dto::ListObjectsV2Input>,
     ) -> Answers<dto::ListObjectsV2Output> {
-        self.list_second_version(request.input).await.map(S3Response::new)
+        let buckets = self.0.clone();
+        // Reads thousands of files, which would block the connections of this thread.
+        let listed = tokio::task::spawn_blocking(move || buckets.list(request.input)).await;
+        listed.map_err(|error| s3_error!(InternalError, "The listing failed: {error}"))?.map(S3Response::new)
     }
 
     async fn create_multipart_upload(

@@ -1,127 +1,75 @@
-//! A listing: the two calls that list the objects of a bucket, page by page.
+//! Listings: the objects and common prefixes of a bucket, page by page, in the order of keys.
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 
 use s3s::dto;
 use s3s::{S3Result, s3_error};
 
+use super::Buckets;
 use super::object::{e_tag, failed};
-use super::walk::{Item, Wanted, walk};
-use super::{Buckets, Store};
 
 /// The default and largest number of items on a page.
 const PAGE: i32 = 1_000;
 
-/// The page for both calls.
-struct Listed {
-    objects: Vec<dto::Object>,
-    groups: Vec<dto::CommonPrefix>,
-    /// The last item, if there are more.
-    last: Option<String>,
-    max_keys: i32,
-}
-
-impl Store {
-    pub(super) async fn list_first_version(
-        &self,
-        input: dto::ListObjectsInput,
-    ) -> S3Result<dto::ListObjectsOutput> {
-        let encoding = Encoding::of(input.encoding_type.as_ref())?;
-        let (prefix, delimiter) = (input.prefix.clone(), input.delimiter.clone());
-        let after = input.marker.clone();
-        let listed = self.list(&input.bucket, prefix, delimiter, after, input.max_keys, encoding).await?;
-        Ok(dto::ListObjectsOutput {
-            is_truncated: Some(listed.last.is_some()),
-            next_marker: listed.last.map(|it| encoding.write(it)),
-            contents: Some(listed.objects),
-            common_prefixes: Some(listed.groups),
-            marker: input.marker.map(|it| encoding.write(it)),
-            max_keys: Some(listed.max_keys),
-            name: Some(input.bucket),
-            prefix: input.prefix.map(|it| encoding.write(it)),
-            delimiter: input.delimiter.map(|it| encoding.write(it)),
-            encoding_type: input.encoding_type,
-            ..Default::default()
-        })
-    }
-
-    pub(super) async fn list_second_version(
-        &self,
-        input: dto::ListObjectsV2Input,
-    ) -> S3Result<dto::ListObjectsV2Output> {
-        let encoding = Encoding::of(input.encoding_type.as_ref())?;
-        let (prefix, delimiter) = (input.prefix.clone(), input.delimiter.clone());
-        // A continuation token is the last item of the page before.
-        let after = input.continuation_token.clone().or(input.start_after.clone());
-        let listed = self.list(&input.bucket, prefix, delimiter, after, input.max_keys, encoding).await?;
-        Ok(dto::ListObjectsV2Output {
-            is_truncated: Some(listed.last.is_some()),
-            next_continuation_token: listed.last,
-            key_count: Some((listed.objects.len() + listed.groups.len()) as i32),
-            contents: Some(listed.objects),
-            common_prefixes: Some(listed.groups),
-            continuation_token: input.continuation_token,
-            start_after: input.start_after.map(|it| encoding.write(it)),
-            max_keys: Some(listed.max_keys),
-            name: Some(input.bucket),
-            prefix: input.prefix.map(|it| encoding.write(it)),
-            delimiter: input.delimiter.map(|it| encoding.write(it)),
-            encoding_type: input.encoding_type,
-            ..Default::default()
-        })
-    }
-
-    async fn list(
-        &self,
-        bucket: &str,
-        prefix: Option<String>,
-        delimiter: Option<String>,
-        after: Option<String>,
-        max_keys: Option<i32>,
-        encoding: Encoding,
-    ) -> S3Result<Listed> {
-        self.0.bucket(bucket)?;
-        let max_keys = max_keys.unwrap_or(PAGE).min(PAGE);
-        let Ok(limit) = usize::try_from(max_keys) else {
-            return Err(s3_error!(InvalidArgument, "max-keys is {max_keys}, and must not be negative."));
-        };
-        let wanted = Wanted {
-            prefix: prefix.unwrap_or_default(),
-            delimiter: delimiter.filter(|it| !it.is_empty()),
-            after: after.unwrap_or_default(),
-            limit,
-        };
-        let (buckets, bucket) = (self.0.clone(), bucket.to_owned());
-        // Reads thousands of files, which would block the connections of this thread.
-        let listed = tokio::task::spawn_blocking(move || buckets.page(&bucket, &wanted, encoding)).await;
-        let listed = listed.map_err(|error| s3_error!(InternalError, "The listing failed: {error}"))?;
-        listed.map(|listed| Listed { max_keys, ..listed })
+/// The answer to the first version of the call.
+pub(super) fn first_version(listed: dto::ListObjectsV2Output) -> dto::ListObjectsOutput {
+    let is_encoded = listed.encoding_type.is_some();
+    dto::ListObjectsOutput {
+        is_truncated: listed.is_truncated,
+        next_marker: listed.next_continuation_token.map(|it| if is_encoded { encoded(&it) } else { it }),
+        contents: listed.contents,
+        common_prefixes: listed.common_prefixes,
+        marker: listed.start_after,
+        max_keys: listed.max_keys,
+        name: listed.name,
+        prefix: listed.prefix,
+        delimiter: listed.delimiter,
+        encoding_type: listed.encoding_type,
+        ..Default::default()
     }
 }
 
 impl Buckets {
-    fn page(&self, bucket: &str, wanted: &Wanted, encoding: Encoding) -> S3Result<Listed> {
-        let folder = self.root.join(bucket);
-        let page = walk(&folder, wanted).map_err(failed)?;
-        let last = page.items.last().filter(|_| page.is_truncated).map(|item| item.name().to_owned());
-        let mut listed = Listed { objects: Vec::new(), groups: Vec::new(), last, max_keys: 0 };
-        for item in page.items {
-            let key = match item {
-                Item::Object(key) => key,
-                Item::Group(prefix) => {
-                    listed.groups.push(dto::CommonPrefix { prefix: Some(encoding.write(prefix)) });
-                    continue;
-                }
-            };
-            let metadata = match fs::metadata(folder.join(&key)) {
+    /// The answer to the second version of the call.
+    pub(super) fn list(&self, input: dto::ListObjectsV2Input) -> S3Result<dto::ListObjectsV2Output> {
+        let bucket = self.bucket(&input.bucket)?;
+        let is_encoded = match input.encoding_type.as_ref().map(dto::EncodingType::as_str) {
+            None => false,
+            Some("url") => true,
+            Some(other) => {
+                return Err(s3_error!(
+                    InvalidArgument,
+                    "The encoding type is {other:?}; only \"url\" is supported."
+                ));
+            }
+        };
+        let write = |name: String| if is_encoded { encoded(&name) } else { name };
+        let max_keys = input.max_keys.unwrap_or(PAGE).min(PAGE);
+        let Ok(limit) = usize::try_from(max_keys) else {
+            return Err(s3_error!(InvalidArgument, "max-keys is {max_keys}, and must not be negative."));
+        };
+        let delimiter = input.delimiter.as_deref().filter(|it| !it.is_empty());
+        let mut items = items(&bucket, input.prefix.as_deref().unwrap_or_default(), delimiter)?;
+        // A continuation token is the last item of the page before.
+        if let Some(after) = input.continuation_token.as_ref().or(input.start_after.as_ref()) {
+            items.retain(|item| item.name > *after);
+        }
+        let is_truncated = limit > 0 && items.len() > limit;
+        items.truncate(limit);
+        let last = items.last().filter(|_| is_truncated).map(|item| item.name.clone());
+        let (groups, objects): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| item.is_group);
+        let mut contents = Vec::new();
+        for Item { name, .. } in objects {
+            let metadata = match fs::metadata(bucket.join(&name)) {
                 // Deleted in the meantime.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 metadata => metadata.map_err(failed)?,
             };
-            listed.objects.push(dto::Object {
-                key: Some(encoding.write(key)),
+            contents.push(dto::Object {
+                key: Some(write(name)),
                 size: Some(metadata.len() as i64),
                 last_modified: Some(metadata.modified().map_err(failed)?.into()),
                 e_tag: Some(e_tag(&metadata)),
@@ -129,40 +77,81 @@ impl Buckets {
                 ..Default::default()
             });
         }
-        Ok(listed)
+        let groups = groups.into_iter().map(|it| dto::CommonPrefix { prefix: Some(write(it.name)) });
+        let groups: Vec<_> = groups.collect();
+        Ok(dto::ListObjectsV2Output {
+            is_truncated: Some(is_truncated),
+            next_continuation_token: last,
+            key_count: Some((contents.len() + groups.len()) as i32),
+            contents: Some(contents),
+            common_prefixes: Some(groups),
+            continuation_token: input.continuation_token,
+            start_after: input.start_after.map(write),
+            max_keys: Some(max_keys),
+            name: Some(input.bucket),
+            prefix: input.prefix.map(write),
+            delimiter: input.delimiter.map(write),
+            encoding_type: input.encoding_type,
+            ..Default::default()
+        })
     }
 }
 
-/// The encoding of names in an answer.
-#[derive(Clone, Copy)]
-enum Encoding {
-    Plain,
-    /// Percent-encoded, for names that are not valid in XML; boto3 always asks for it.
-    Url,
+/// The key of an object, or a common prefix.
+#[derive(PartialEq)]
+struct Item {
+    name: String,
+    is_group: bool,
 }
 
-impl Encoding {
-    fn of(asked: Option<&dto::EncodingType>) -> S3Result<Encoding> {
-        match asked.map(dto::EncodingType::as_str) {
-            None => Ok(Encoding::Plain),
-            Some("url") => Ok(Encoding::Url),
-            Some(other) => {
-                Err(s3_error!(InvalidArgument, "The encoding type is {other:?}; only \"url\" is supported."))
-            }
-        }
-    }
+/// All items with a prefix, sorted. Keys with the same text up to the delimiter after the prefix are one item.
+fn items(bucket: &Path, prefix: &str, delimiter: Option<&str>) -> S3Result<Vec<Item>> {
+    let mut keys = Vec::new();
+    // Only the folder of the prefix can have items.
+    let folder = prefix.rfind('/').map_or("", |end| &prefix[..=end]);
+    gather(bucket, folder, &mut keys).map_err(failed)?;
+    keys.retain(|key| key.starts_with(prefix));
+    keys.sort_unstable();
+    let items = keys.into_iter().map(|mut name| {
+        let rest = &name[prefix.len()..];
+        let end = delimiter.and_then(|it| Some(prefix.len() + rest.find(it)? + it.len()));
+        name.truncate(end.unwrap_or(name.len()));
+        Item { name, is_group: end.is_some() }
+    });
+    let mut items: Vec<Item> = items.collect();
+    items.dedup();
+    Ok(items)
+}
 
-    fn write(self, name: String) -> String {
-        let Encoding::Url = self else { return name };
-        let mut text = String::with_capacity(name.len());
-        for byte in name.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
-                text.push(byte.into());
-            } else {
-                // Writing to a string cannot fail.
-                let _ = write!(text, "%{byte:02X}");
-            }
+/// Collects the keys of all objects in a folder of a bucket.
+fn gather(bucket: &Path, folder: &str, keys: &mut Vec<String>) -> io::Result<()> {
+    let entries = match fs::read_dir(bucket.join(folder)) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        // A name that is not UTF-8 is not a key.
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if entry.file_type()?.is_dir() {
+            gather(bucket, &format!("{folder}{name}/"), keys)?;
+        } else {
+            keys.push(format!("{folder}{name}"));
         }
-        text
     }
+    Ok(())
+}
+
+/// Percent-encoded, for names that are not valid in XML; boto3 always asks for it.
+fn encoded(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
+            text.push(byte.into());
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
 }

@@ -9,7 +9,6 @@ mod object;
 #[cfg(test)]
 mod tests;
 mod uploads;
-mod walk;
 
 use std::fs;
 use std::io::ErrorKind;

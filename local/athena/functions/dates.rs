@@ -1,69 +1,47 @@
 //! Dates: their arithmetic and their texts.
 
-use chrono::{DateTime, Datelike as _, Days, Months, NaiveDate, NaiveDateTime, TimeDelta};
+use chrono::{DateTime, Datelike as _, Months, NaiveDateTime, NaiveTime, TimeDelta};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 
 use super::patterns::{read, translate};
-use super::{Argument, Cell, Function, TIMESTAMP, invalid};
+use super::{Cell, Function, TIMESTAMP, invalid};
 
 pub(super) const ALL: &[Function] = &[
     Function {
         name: "date_trunc",
-        arguments: &[Argument::Text, Argument::When],
+        arguments: &[DataType::Utf8, TIMESTAMP],
         result: |given| given[1].clone(),
         compute: |it| Ok(Some(Cell::When(truncate(it[0].text(), it[1].when())?))),
     },
     Function {
         name: "date_add",
-        arguments: &[Argument::Text, Argument::Number, Argument::When],
+        arguments: &[DataType::Utf8, DataType::Int64, TIMESTAMP],
         result: |given| given[2].clone(),
         compute: |it| Ok(Some(Cell::When(add(it[0].text(), it[1].number(), it[2].when())?))),
     },
     Function {
         name: "date_diff",
-        arguments: &[Argument::Text, Argument::When, Argument::When],
+        arguments: &[DataType::Utf8, TIMESTAMP, TIMESTAMP],
         result: |_| DataType::Int64,
         compute: |it| Ok(Some(Cell::Number(diff(it[0].text(), it[1].when(), it[2].when())?))),
     },
     Function {
         name: "date_parse",
-        arguments: &[Argument::Text, Argument::Text],
+        arguments: &[DataType::Utf8, DataType::Utf8],
         result: |_| TIMESTAMP,
         compute: |it| Ok(Some(Cell::When(read(it[0].text(), &translate(it[1].text())?)?))),
     },
     Function {
         name: "date_format",
-        arguments: &[Argument::When, Argument::Text],
+        arguments: &[TIMESTAMP, DataType::Utf8],
         result: |_| DataType::Utf8,
         compute: |it| Ok(Some(Cell::Text(it[0].when().format(&translate(it[1].text())?).to_string()))),
     },
 ];
 
-fn unknown_unit(unit: &str) -> datafusion::common::DataFusionError {
-    invalid(format!("'{unit}' is not a valid DATE field"))
-}
-
-fn truncate(unit: &str, time: NaiveDateTime) -> Result<NaiveDateTime> {
-    let day = time.date();
-    let millis = time.and_utc().timestamp_millis();
-    let floor = |step: i64| {
-        DateTime::from_timestamp_millis(millis - millis.rem_euclid(step)).map(|it| it.naive_utc())
-    };
-    let first = match unit.to_lowercase().as_str() {
-        "millisecond" => return Ok(time),
-        "second" => return floor(1000).ok_or_else(|| unknown_unit(unit)),
-        "minute" => return floor(60_000).ok_or_else(|| unknown_unit(unit)),
-        "hour" => return floor(3_600_000).ok_or_else(|| unknown_unit(unit)),
-        "day" => Some(day),
-        "week" => day.checked_sub_days(Days::new(u64::from(day.weekday().num_days_from_monday()))),
-        "month" => day.with_day(1),
-        "quarter" => NaiveDate::from_ymd_opt(day.year(), day.month0() / 3 * 3 + 1, 1),
-        "year" => NaiveDate::from_ymd_opt(day.year(), 1, 1),
-        _ => None,
-    };
-    first.and_then(|day| day.and_hms_opt(0, 0, 0)).ok_or_else(|| unknown_unit(unit))
-}
+const DAY: i64 = 86_400_000;
+const WEEK: i64 = 7 * DAY;
 
 /// The length of a unit: fixed, or in months.
 enum Length {
@@ -77,13 +55,32 @@ fn length(unit: &str) -> Result<Length> {
         "second" => Length::Millis(1000),
         "minute" => Length::Millis(60_000),
         "hour" => Length::Millis(3_600_000),
-        "day" => Length::Millis(86_400_000),
-        "week" => Length::Millis(604_800_000),
+        "day" => Length::Millis(DAY),
+        "week" => Length::Millis(WEEK),
         "month" => Length::Months(1),
         "quarter" => Length::Months(3),
         "year" => Length::Months(12),
-        _ => return Err(unknown_unit(unit)),
+        _ => return Err(invalid(format!("'{unit}' is not a valid DATE field"))),
     })
+}
+
+/// The begin of the unit that a time is in.
+fn truncate(unit: &str, time: NaiveDateTime) -> Result<NaiveDateTime> {
+    let begin = match length(unit)? {
+        Length::Millis(length) => {
+            // Weeks begin on a Monday: the first of them is January 5, 1970.
+            let first = if length == WEEK { 4 * DAY } else { 0 };
+            let millis = time.and_utc().timestamp_millis();
+            let begin = millis - (millis - first).rem_euclid(length);
+            DateTime::from_timestamp_millis(begin).map(|it| it.naive_utc())
+        }
+        Length::Months(length) => {
+            let midnight = time.date().and_time(NaiveTime::MIN);
+            let n = months_of(time).rem_euclid(length);
+            midnight.with_day(1).and_then(|first| months_later(first, -n))
+        }
+    };
+    begin.ok_or_else(|| invalid(format!("{time} is out of range")))
 }
 
 fn add(unit: &str, n: i64, time: NaiveDateTime) -> Result<NaiveDateTime> {
@@ -97,6 +94,11 @@ fn add(unit: &str, n: i64, time: NaiveDateTime) -> Result<NaiveDateTime> {
     moved.ok_or_else(|| invalid(format!("{time} plus {n} {unit} is out of range")))
 }
 
+/// The months since the year 0.
+fn months_of(time: NaiveDateTime) -> i64 {
+    i64::from(time.year()) * 12 + i64::from(time.month0())
+}
+
 fn months_later(time: NaiveDateTime, n: i64) -> Option<NaiveDateTime> {
     let months = Months::new(u32::try_from(n.unsigned_abs()).ok()?);
     if n < 0 { time.checked_sub_months(months) } else { time.checked_add_months(months) }
@@ -107,8 +109,7 @@ fn diff(unit: &str, from: NaiveDateTime, to: NaiveDateTime) -> Result<i64> {
     Ok(match length(unit)? {
         Length::Millis(length) => (to - from).num_milliseconds() / length,
         Length::Months(length) => {
-            let months = |it: NaiveDateTime| i64::from(it.year()) * 12 + i64::from(it.month0());
-            let n = months(to) - months(from);
+            let n = months_of(to) - months_of(from);
             let reached = months_later(from, n).unwrap_or(to);
             let n = if n > 0 && reached > to {
                 n - 1

@@ -1,15 +1,18 @@
 //! JSON in a text: values at a path.
 
+use std::sync::LazyLock;
+
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
+use regex::Regex;
 use serde_json::Value;
 
-use super::{Argument, Cell, Function, invalid};
+use super::{Cell, Function, invalid};
 
 pub(super) const ALL: &[Function] = &[
     Function {
         name: "json_extract_scalar",
-        arguments: &[Argument::Text, Argument::Text],
+        arguments: &[DataType::Utf8, DataType::Utf8],
         result: |_| DataType::Utf8,
         compute: |it| {
             let value = extract(it[0].text(), it[1].text())?;
@@ -22,7 +25,7 @@ pub(super) const ALL: &[Function] = &[
     },
     Function {
         name: "json_extract",
-        arguments: &[Argument::Text, Argument::Text],
+        arguments: &[DataType::Utf8, DataType::Utf8],
         result: |_| DataType::Utf8,
         compute: |it| Ok(extract(it[0].text(), it[1].text())?.map(|value| Cell::Text(value.to_string()))),
     },
@@ -30,38 +33,26 @@ pub(super) const ALL: &[Function] = &[
 
 /// The value at a path; none if it is missing or the text is not JSON.
 fn extract(text: &str, path: &str) -> Result<Option<Value>> {
-    let steps = steps(path).ok_or_else(|| invalid(format!("Invalid JSON path: '{path}'")))?;
+    let pointer = pointer(path).ok_or_else(|| invalid(format!("Invalid JSON path: '{path}'")))?;
     let Ok(value) = serde_json::from_str::<Value>(text) else { return Ok(None) };
-    let found = steps.iter().try_fold(&value, |value, step| match (value, step.parse::<usize>()) {
-        (Value::Array(items), Ok(at)) => items.get(at),
-        _ => value.get(step),
-    });
-    Ok(found.cloned())
+    Ok(value.pointer(&pointer).cloned())
 }
 
-/// The steps of `$.a.b[0]["c"]`.
-fn steps(path: &str) -> Option<Vec<String>> {
-    let is_plain = |it: char| it.is_alphanumeric() || matches!(it, '_' | '-');
+/// A step of `$.a.b[0]["c"]`.
+static STEP: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"^(?:\.([\w-]+)|\[(\d+)\]|\["(.*?)"\])"#).ok());
+
+/// The JSON pointer of a path.
+fn pointer(path: &str) -> Option<String> {
     let mut rest = path.strip_prefix('$')?;
-    let mut steps = Vec::new();
+    let mut pointer = String::new();
     while !rest.is_empty() {
-        let (step, after) = if let Some(name) = rest.strip_prefix('.') {
-            name.split_at(name.find(['.', '[']).unwrap_or(name.len()))
-        } else if let Some(quoted) = rest.strip_prefix("[\"") {
-            let (step, after) = quoted.split_once("\"]")?;
-            steps.push(step.to_owned());
-            rest = after;
-            continue;
-        } else {
-            rest.strip_prefix('[')?.split_once(']')?
-        };
-        if step.is_empty() || !step.chars().all(is_plain) {
-            return None;
-        }
-        steps.push(step.to_owned());
-        rest = after;
+        let step = STEP.as_ref()?.captures(rest)?;
+        let name = step.iter().skip(1).flatten().next()?.as_str();
+        pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+        rest = &rest[step.get_match().end()..];
     }
-    Some(steps)
+    Some(pointer)
 }
 
 #[cfg(test)]
@@ -69,12 +60,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_paths_have_steps() {
-        assert_eq!(steps("$.a.b[0][\"c d\"]").unwrap(), ["a", "b", "0", "c d"]);
-        assert_eq!(steps("$").unwrap(), Vec::<String>::new());
-        assert_eq!(steps("$[\"a]b\"].c-d").unwrap(), ["a]b", "c-d"]);
+    fn json_paths_are_pointers() {
+        for (path, expected) in [
+            ("$.a.b[0][\"c d\"]", "/a/b/0/c d"),
+            ("$", ""),
+            ("$[\"a]b\"].c-d", "/a]b/c-d"),
+            ("$[\"a/b~c\"]", "/a~1b~0c"),
+        ] {
+            assert_eq!(pointer(path).unwrap(), expected);
+        }
         for wrong in ["a.b", "$..a", "$.a[*]", "$.*", "$.a b", " $.a", "$['a']", "$[]"] {
-            assert!(steps(wrong).is_none(), "{wrong}");
+            assert!(pointer(wrong).is_none(), "{wrong}");
         }
     }
 }

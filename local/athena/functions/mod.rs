@@ -1,7 +1,7 @@
 //! Functions: those of Trino that `DataFusion` lacks, or has with another meaning.
 
-mod any;
 mod dates;
+mod format;
 mod json;
 mod patterns;
 
@@ -24,26 +24,6 @@ use datafusion::prelude::SessionContext;
 pub(super) const TRY: &str = "try$";
 
 const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
-
-/// The type of an argument; values of other types are converted to it.
-#[derive(Clone, Copy, Debug)]
-enum Argument {
-    Text,
-    Number,
-    /// A date or a timestamp.
-    When,
-}
-
-impl Argument {
-    fn data_type(self, given: &DataType) -> DataType {
-        match self {
-            Argument::Text => DataType::Utf8,
-            Argument::Number => DataType::Int64,
-            Argument::When if *given == DataType::Date32 => DataType::Date32,
-            Argument::When => TIMESTAMP,
-        }
-    }
-}
 
 /// One argument or result. A date is its midnight.
 #[derive(Clone, Debug)]
@@ -106,14 +86,15 @@ fn to_array(cells: &[Option<Cell>], kind: &DataType) -> ArrayRef {
 #[derive(Clone)]
 struct Function {
     name: &'static str,
-    arguments: &'static [Argument],
+    /// The types of the arguments; values of other types are converted. A date may stand for a timestamp.
+    arguments: &'static [DataType],
     result: fn(&[DataType]) -> DataType,
     compute: fn(&[Cell]) -> Result<Option<Cell>>,
 }
 
 /// Registers all functions; a function of `DataFusion` with the same name is replaced.
 pub(super) fn register(context: &SessionContext) {
-    any::register(context);
+    format::register(context);
     for function in all() {
         for is_lenient in [false, true] {
             let name = if is_lenient { format!("{TRY}{}", function.name) } else { function.name.to_owned() };
@@ -181,7 +162,10 @@ impl ScalarUDFImpl for Registered {
                 given.len()
             );
         }
-        Ok(arguments.iter().zip(given).map(|(kind, given)| kind.data_type(given)).collect())
+        let kind = |(kind, given): (&DataType, &DataType)| {
+            if *kind == TIMESTAMP && *given == DataType::Date32 { DataType::Date32 } else { kind.clone() }
+        };
+        Ok(arguments.iter().zip(given).map(kind).collect())
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {

@@ -6,7 +6,7 @@ use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Statement, Visit as _, Visitor};
 use datafusion::sql::sqlparser::tokenizer::Location;
 
-use super::mismatch;
+use super::mismatch::{groups, trino_type};
 use crate::Catalogue;
 use crate::athena::CATALOG;
 
@@ -31,9 +31,9 @@ pub(super) fn explain(
             _ => None,
         },
         DataFusionError::Plan(text) => {
-            if let Some(name) = between(text, "table '", "' not found") {
+            if let Some([name]) = groups("table '(.*?)' not found", text) {
                 table_not_found(name, ast, catalogue, database)
-            } else if let Some(name) = between(text, "Invalid function '", "'") {
+            } else if let Some([name]) = groups("Invalid function '(.*?)'", text) {
                 let at = Names::find(ast, Kind::Function, name);
                 at.map(|(at, shown)| format!("FUNCTION_NOT_FOUND: {at}: Function '{shown}' not registered"))
             } else {
@@ -42,9 +42,20 @@ pub(super) fn explain(
         }
         _ => None,
     };
-    let place = |function: &str| Names::find(ast, Kind::Function, function).map(|(at, _)| at);
-    let explained = explained.or_else(|| mismatch::explain(&error.strip_backtrace(), place));
+    let explained = explained.or_else(|| unexpected_parameters(&error.strip_backtrace(), ast));
     explained.map_or(error, DataFusionError::Plan)
+}
+
+/// The error of a function with values of types that it does not take.
+fn unexpected_parameters(text: &str, ast: &Statement) -> Option<String> {
+    let [function, given] =
+        groups(r"the given name and argument types '(\w+)\((.*)\)'\. You might need", text)?;
+    // Some functions have another name in `DataFusion`.
+    let function = function.trim_end_matches("_cont");
+    let at = Names::find(ast, Kind::Function, function).map(|(at, _)| format!("{at}: "));
+    let given = given.split(", ").map(trino_type).collect::<Vec<_>>().join(", ");
+    let at = at.unwrap_or_default();
+    Some(format!("FUNCTION_NOT_FOUND: {at}Unexpected parameters ({given}) for function {function}"))
 }
 
 fn table_not_found(name: &str, ast: &Statement, catalogue: &Catalogue, database: &str) -> Option<String> {
@@ -60,11 +71,6 @@ fn table_not_found(name: &str, ast: &Statement, catalogue: &Catalogue, database:
     } else {
         format!("SCHEMA_NOT_FOUND: {at}: Schema '{schema}' does not exist")
     })
-}
-
-fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
-    let rest = &text[text.find(before)? + before.len()..];
-    Some(&rest[..rest.find(after)?])
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -16,14 +16,15 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
-use super::statements::Statement;
+use super::statements::is_statement;
 use super::table::PATH;
 use crate::Catalogue;
 
 /// A query, parsed without the catalogue.
 pub(super) enum Query {
     Select(Box<Select>),
-    Statement(Statement),
+    /// SHOW or DESCRIBE.
+    Statement(String),
 }
 
 /// A query that returns rows.
@@ -39,8 +40,8 @@ impl Query {
         if sql.trim().is_empty() {
             return Err("line 1:1: the query is empty".into());
         }
-        if let Some(statement) = Statement::parse(sql) {
-            return Ok(Query::Statement(statement));
+        if is_statement(sql) {
+            return Ok(Query::Statement(sql.to_owned()));
         }
         check_identifiers(sql)?;
         let mut statements =

@@ -39,10 +39,10 @@ pub(super) struct Scannable {
 impl Scannable {
     /// `has_path` adds the hidden column.
     pub(super) fn new(table: Table, root: &Path, has_path: bool, n_scanned: Arc<AtomicU64>) -> Scannable {
-        let field = |name: &str, kind| Field::new(name.to_lowercase(), kind, true);
+        let field = |name: &str, kind| Field::new(name, kind, true);
         let mut fields: Vec<Field> = Vec::new();
         let mut has_duplicates = false;
-        for column in table.columns() {
+        for column in table.all_columns() {
             let field = field(&column.name, hive::parse(&column.kind));
             if fields.iter().any(|other| other.name() == field.name()) {
                 has_duplicates = true;
@@ -76,14 +76,6 @@ impl TableProvider for Scannable {
         if self.has_duplicates {
             return exec_err!(
                 "HIVE_INVALID_METADATA: Hive metadata for table {} is invalid: Table descriptor contains duplicate columns",
-                self.table.name
-            );
-        }
-        let serde = self.table.storage_descriptor.serde_info.as_ref();
-        let library = serde.and_then(|it| it.serialization_library.as_deref()).unwrap_or_default();
-        if !library.to_lowercase().contains("json") {
-            return exec_err!(
-                "HIVE_UNSUPPORTED_FORMAT: the offline Athena reads JSON, and table {} has the SerDe `{library}`",
                 self.table.name
             );
         }
@@ -143,7 +135,7 @@ impl Rows {
     fn check(&self, record: &Map<String, Value>, object: &Object) -> Result<()> {
         let Some((index, value)) = row::bad_value(record, &self.schema.fields) else { return Ok(()) };
         let name = self.schema.field(index).name();
-        let place = self.table.columns().position(|column| column.name.eq_ignore_ascii_case(name));
+        let place = self.table.all_columns().position(|column| column.name == *name);
         let (place, url) = (place.unwrap_or(index), &object.url);
         exec_err!(
             "HIVE_BAD_DATA: Error parsing field value '{value}' for field {place}: For input string: \"{value}\" (column `{name}` of {url})"
@@ -166,28 +158,13 @@ impl Rows {
             row::write_as_text(&mut record, &self.schema.fields);
             record.extend(object.partition.iter().map(|(key, value)| (key.clone(), value.as_str().into())));
             record.insert(PATH.into(), object.url.as_str().into());
-            (record, object)
+            record
         });
-        let (records, objects): (Vec<_>, Vec<_>) = complete.unzip();
-        match self.batch(&records) {
-            Ok(batch) => self.batches.extend(batch),
-            Err(error) => {
-                // One of the records does not have the types of the columns.
-                let wrong = records.iter().zip(objects).find_map(|(record, object)| {
-                    let error = self.batch(std::slice::from_ref(record)).err()?;
-                    Some(format!("HIVE_BAD_DATA: {} in {}", error.strip_backtrace(), object.url))
-                });
-                return Err(wrong.map_or(error, DataFusionError::Execution));
-            }
-        }
-        Ok(())
-    }
-
-    fn batch(&self, records: &[Map<String, Value>]) -> Result<Option<RecordBatch>> {
         let reader =
             ReaderBuilder::new(self.schema.clone()).with_batch_size(ROWS).with_coerce_primitive(true);
         let mut decoder = reader.build_decoder()?;
-        decoder.serialize(records)?;
-        Ok(decoder.flush()?)
+        decoder.serialize(&complete.collect::<Vec<_>>())?;
+        self.batches.extend(decoder.flush()?);
+        Ok(())
     }
 }

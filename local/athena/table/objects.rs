@@ -36,25 +36,24 @@ impl Object {
 pub(super) fn of(table: &Table, root: &Path) -> Result<Vec<Object>> {
     let mut objects = Vec::new();
     if table.partition_keys.is_empty() {
-        gather(table.storage_descriptor.location.as_ref(), root, &Arc::default(), &mut objects)?;
+        gather(&table.location, root, &Arc::default(), &mut objects)?;
         return Ok(objects);
     }
     for partition in table.partitions.values() {
-        let keys = table.partition_keys.iter().map(|key| key.name.to_lowercase());
+        let keys = table.partition_keys.iter().map(|key| key.name.clone());
         let values = Arc::new(keys.zip(partition.values.iter().cloned()).collect());
-        gather(partition.storage_descriptor.location.as_ref(), root, &values, &mut objects)?;
+        gather(&partition.location, root, &values, &mut objects)?;
     }
     Ok(objects)
 }
 
 fn gather(
-    location: Option<&String>,
+    location: &Location,
     root: &Path,
     values: &Arc<Vec<(String, String)>>,
     objects: &mut Vec<Object>,
 ) -> Result<()> {
-    let location = Location::parse(location.map_or("", String::as_str));
-    let folder = location.and_then(|location| Folder::read(root, &location));
+    let folder = Folder::read(root, location);
     let folder =
         folder.map_err(|error| DataFusionError::Execution(format!("HIVE_METASTORE_ERROR: {error}")))?;
     flatten(&folder, values, objects);

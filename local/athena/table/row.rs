@@ -108,25 +108,19 @@ pub(super) fn bad_value(row: &Map<String, Value>, columns: &Fields) -> Option<(u
 
 fn misfit(value: &Value, kind: &DataType) -> Option<String> {
     let fits = match (value, kind) {
-        (Value::Null, _) => true,
+        (Value::Null, _) | (Value::Number(_), DataType::Float64) => true,
         (Value::Array(items), DataType::List(element)) => {
             return items.iter().find_map(|item| misfit(item, element.data_type()));
         }
         (Value::Object(fields), DataType::Struct(columns)) => {
             return bad_value(fields, columns).map(|(_, text)| text);
         }
-        (_, DataType::Struct(_) | DataType::List(_)) => false,
         (Value::Number(number), DataType::Int64) => number.is_i64(),
-        (Value::Number(number), DataType::Int32) => is_within::<i32>(number.as_i64()),
-        (Value::Number(number), DataType::Int16) => is_within::<i16>(number.as_i64()),
-        (Value::Number(number), DataType::Int8) => is_within::<i8>(number.as_i64()),
         // A text that is a number is read as one.
         (Value::String(text), DataType::Int64) => text.parse::<i64>().is_ok(),
-        (Value::String(text), DataType::Int32) => text.parse::<i32>().is_ok(),
-        (Value::String(text), DataType::Int16) => text.parse::<i16>().is_ok(),
-        (Value::String(text), DataType::Int8) => text.parse::<i8>().is_ok(),
-        (Value::String(text), DataType::Float64 | DataType::Float32) => text.trim().parse::<f64>().is_ok(),
-        (_, kind) if kind.is_numeric() => value.is_number() || value.is_string(),
+        (Value::String(text), DataType::Float64) => text.trim().parse::<f64>().is_ok(),
+        (_, DataType::Boolean) => value.is_boolean(),
+        (_, DataType::Struct(_) | DataType::List(_) | DataType::Int64 | DataType::Float64) => false,
         _ => true,
     };
     (!fits).then(|| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned))
@@ -152,10 +146,6 @@ fn write_value(value: &mut Value, kind: &DataType) {
         }
         _ => {}
     }
-}
-
-fn is_within<T: TryFrom<i64>>(number: Option<i64>) -> bool {
-    number.is_some_and(|number| T::try_from(number).is_ok())
 }
 
 #[cfg(test)]
@@ -190,7 +180,7 @@ mod tests {
     fn value_that_its_column_cannot_hold_is_found() {
         let columns: Fields = vec![
             Field::new("n", DataType::Int64, true),
-            Field::new("small", DataType::Int32, true),
+            Field::new("flag", DataType::Boolean, true),
             Field::new("x", DataType::Float64, true),
             Field::new("list", DataType::new_list(DataType::Int64, true), true),
             Field::new("text", DataType::Utf8, true),
@@ -199,14 +189,15 @@ mod tests {
         .into();
         let bad = |line: &str| bad_value(&read(line.as_bytes()).unwrap(), &columns);
         for line in
-            [r#"{"n":1,"x":2,"text":5}"#, r#"{"n":"12","x":"1.5","list":null}"#, r#"{"n":null,"small":7}"#]
+            [r#"{"n":1,"x":2,"text":5}"#, r#"{"n":"12","x":"1.5","list":null}"#, r#"{"n":null,"flag":true}"#]
         {
             assert_eq!(bad(line), None, "{line}");
         }
         for (line, index, text) in [
             (r#"{"n":100.25}"#, 0, "100.25"),
             (r#"{"n":"much"}"#, 0, "much"),
-            (r#"{"small":3000000000}"#, 1, "3000000000"),
+            (r#"{"n":10000000000000000000}"#, 0, "10000000000000000000"),
+            (r#"{"flag":"maybe"}"#, 1, "maybe"),
             (r#"{"x":"much"}"#, 2, "much"),
             (r#"{"x":true}"#, 2, "true"),
             (r#"{"list":[1,1.5]}"#, 3, "1.5"),

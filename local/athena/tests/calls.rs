@@ -39,7 +39,7 @@ async fn result_is_a_file_of_quoted_values_in_pages() {
 async fn columns_have_the_types_of_trino() {
     let scene = Scene::with_stocks().await;
     let sql = "SELECT \"index\", open, volume, true AS t, date '2020-01-01' AS d, ARRAY[1] AS a, \
-               CAST(1 AS decimal(7,2)) AS n FROM stocks";
+               CAST(1 AS decimal(7,2)) AS n, timestamp '2020-01-01 00:00:00' AS s FROM stocks";
     let execution = scene.execute(sql).await.unwrap();
     assert_eq!(execution["StatementType"], "DML");
     assert!(execution["Statistics"]["DataScannedInBytes"].as_u64().unwrap() > 100);
@@ -47,7 +47,8 @@ async fn columns_have_the_types_of_trino() {
         scene.ask("GetQueryResults", json!({ "QueryExecutionId": execution["QueryExecutionId"] })).await;
     let columns = results["ResultSet"]["ResultSetMetadata"]["ColumnInfo"].as_array().unwrap().clone();
     let kinds: Vec<&str> = columns.iter().map(|column| column["Type"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["varchar", "double", "bigint", "boolean", "date", "array", "decimal"]);
+    let expected = ["varchar", "double", "bigint", "boolean", "date", "array", "decimal", "timestamp"];
+    assert_eq!(kinds, expected);
     assert_eq!((&columns[6]["Precision"], &columns[6]["Scale"]), (&json!(7), &json!(2)));
 }
 
@@ -72,11 +73,6 @@ async fn wrong_output_location_is_refused() {
     scene.execute("SELECT CAST(\"index\" AS double) FROM stocks").await.unwrap_err();
     let left = fs::read_dir(scene.glue.root.path().join("results")).unwrap().count();
     assert_eq!(left, 0, "a query that fails leaves no result");
-
-    let catalogue = Catalogue::open(None).unwrap();
-    let bare = Athena::start(catalogue, scene.glue.root.path().to_owned(), AthenaSettings::default());
-    let none = bare.call("StartQueryExecution", json!({ "QueryString": "SELECT 1" })).await.unwrap_err();
-    assert!(none.to_string().starts_with("InvalidRequestException: No output location provided."), "{none}");
 }
 
 #[tokio::test]
@@ -104,7 +100,7 @@ async fn running_query_can_be_stopped() {
 async fn query_has_limited_memory() {
     let run = async |memory: usize| {
         let scene = Scene::new();
-        let mut engine = Engine::new(Catalogue::open(None).unwrap(), scene.glue.root.path().to_owned());
+        let mut engine = Engine::new(scene.glue.catalogue.clone(), scene.glue.root.path().to_owned());
         engine.memory = memory;
         let sql = "SELECT count(DISTINCT a * 10000 + b) FROM UNNEST(sequence(1, 1000)) AS t(a) CROSS JOIN \
                    UNNEST(sequence(1, 100)) AS u(b)";
@@ -112,7 +108,7 @@ async fn query_has_limited_memory() {
             database: "db".into(),
             n_scanned: Arc::default(),
             query: Query::parse(sql).unwrap(),
-            output: Output::choose(&engine, Some("s3://results/"), "x", true).unwrap(),
+            output: Output::choose(&engine, "s3://results/", "x.csv".into()).unwrap(),
         };
         Arc::new(engine).run(job).await.map(drop)
     };
@@ -138,6 +134,12 @@ async fn statements_show_the_catalogue() {
     .await;
     let described = scene.rows("DESCRIBE db.stocks").await.unwrap();
     assert!(described[2].starts_with("open ") && described[2].contains("double"), "{described:?}");
-    let missing = scene.rows("DESCRIBE nothing").await.unwrap_err();
-    assert!(missing.contains("Table not found db.nothing"), "{missing}");
+    for (sql, expected) in [
+        ("DESCRIBE nothing", "Table not found db.nothing"),
+        ("SHOW TABLES IN nothing", "Database does not exist: nothing"),
+        ("SHOW CREATE TABLE stocks", "NOT_SUPPORTED"),
+    ] {
+        let error = scene.rows(sql).await.unwrap_err();
+        assert!(error.contains(expected), "{sql}: {error}");
+    }
 }

@@ -1,23 +1,19 @@
 //! Tables that a crawl finds: which folders are a table, and which ones are its partitions.
 
+use datafusion::arrow::datatypes::Fields;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::Halt;
-use super::shape::Shape;
-use crate::catalogue::{Folder, Location};
+use super::{Halt, columns};
+use crate::catalogue::{Folder, Location, hive};
 
 /// A table that a crawl has found.
 pub(super) struct Found {
     pub(super) location: Location,
-    pub(super) shape: Shape,
+    pub(super) columns: Fields,
     pub(super) keys: Vec<String>,
-    pub(super) partitions: Vec<FoundPartition>,
-}
-
-pub(super) struct FoundPartition {
-    pub(super) values: Vec<String>,
-    pub(super) location: Location,
+    /// The values and the folder of each partition.
+    pub(super) partitions: Vec<(Vec<String>, Location)>,
 }
 
 /// The level of tables in the configuration of a crawler; the bucket is 1.
@@ -48,7 +44,7 @@ pub(super) fn tables(
 /// A folder with objects of its own.
 struct Leaf {
     location: Location,
-    shape: Shape,
+    columns: Fields,
 }
 
 fn gather(
@@ -57,8 +53,9 @@ fn gather(
     stop: &CancellationToken,
     leaves: &mut Vec<Leaf>,
 ) -> Result<(), Halt> {
-    if let Some(shape) = Shape::infer(&folder.files, sample, stop)? {
-        leaves.push(Leaf { location: folder.location.clone(), shape });
+    let columns = columns::of(&folder.files, sample, stop)?;
+    if !columns.is_empty() {
+        leaves.push(Leaf { location: folder.location.clone(), columns });
     }
     folder.folders.iter().try_for_each(|below| gather(below, sample, stop, leaves))
 }
@@ -72,15 +69,14 @@ fn table(location: Location, leaves: Vec<Leaf>) -> Option<Found> {
     let keys = first.iter().enumerate().filter(|_| is_even);
     let keys: Vec<String> = keys.map(|(at, name)| key(at, name)).collect();
     let mut partitions = Vec::new();
-    let mut shape = Shape::default();
+    let mut columns = Fields::empty();
     for leaf in leaves {
+        columns = hive::merge_fields(&columns, &leaf.columns);
         if !keys.is_empty() {
-            let values = names(&leaf).iter().map(|name| value(name)).collect();
-            partitions.push(FoundPartition { values, location: leaf.location });
+            partitions.push((names(&leaf).iter().map(|name| value(name)).collect(), leaf.location));
         }
-        shape.merge(leaf.shape);
     }
-    Some(Found { location, shape, keys, partitions })
+    Some(Found { location, columns, keys, partitions })
 }
 
 /// `year=2024` is the partition column `year`; other folders get Glue's generated names.

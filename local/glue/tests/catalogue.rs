@@ -1,4 +1,4 @@
-//! Databases and tables of clients.
+//! Databases of clients.
 
 use super::*;
 
@@ -39,25 +39,6 @@ async fn long_lists_have_pages() {
         }
     }
     assert_eq!(names, ["d0", "d1", "d2", "d3", "d4"]);
-}
-
-#[tokio::test]
-async fn table_is_returned_as_it_was_created() {
-    let scene = Scene::new();
-    scene.ask("CreateDatabase", json!({ "DatabaseInput": { "Name": "db" } })).await;
-    let input = json!({
-        "Name": "Stocks", "Parameters": { "classification": "json" }, "Owner": "me",
-        "StorageDescriptor": { "Location": "s3://lake/stocks/", "Columns": [{ "Name": "Open", "Type": "double" }] },
-        "PartitionKeys": [{ "Name": "year", "Type": "string" }],
-    });
-    scene.ask("CreateTable", json!({ "DatabaseName": "db", "TableInput": input })).await;
-    let table =
-        scene.ask("GetTable", json!({ "DatabaseName": "db", "Name": "STOCKS" })).await["Table"].clone();
-    assert_eq!((columns(&table).as_str(), &table["Owner"]), ("open double", &json!("me")));
-    assert_eq!(table["PartitionKeys"][0]["Name"], "year");
-
-    scene.ask("DeleteTable", json!({ "DatabaseName": "db", "Name": "stocks" })).await;
-    assert!(scene.tables().await.is_empty());
 }
 
 #[tokio::test]

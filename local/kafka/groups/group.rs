@@ -211,17 +211,10 @@ impl Group {
         code
     }
 
-    /// Removes a member, by its id or by its static name.
-    pub(super) fn leave(&mut self, now: Instant, id: &str, instance: Option<&str>) -> ErrorCode {
-        let id = match instance {
-            Some(instance) if id.is_empty() => {
-                let named = self.members.iter().find(|(_, it)| it.instance.as_deref() == Some(instance));
-                named.map(|(id, _)| id.clone()).unwrap_or_default()
-            }
-            _ => id.to_owned(),
-        };
-        let was_pending = self.pending.remove(&id).is_some();
-        if self.members.remove(&id).is_some() {
+    /// Removes a member.
+    pub(super) fn leave(&mut self, now: Instant, id: &str) -> ErrorCode {
+        let was_pending = self.pending.remove(id).is_some();
+        if self.members.remove(id).is_some() {
             self.rebalance(now);
             return ErrorCode::None;
         }

@@ -114,7 +114,7 @@ impl Groups {
         let leaving = one.iter().chain(ask.members.as_deref().unwrap_or_default());
         let left: Vec<_> = self.with(&ask.group_id, |group, now| {
             let left = leaving.map(|it| {
-                let code = group.leave(now, &it.member_id, it.group_instance_id.as_deref());
+                let code = group.leave(now, &it.member_id);
                 MemberResponse::default()
                     .member_id(it.member_id.clone())
                     .group_instance_id(it.group_instance_id.clone())

@@ -39,6 +39,16 @@ impl Scene {
         Scene { group: Group::default(), now: Instant::now() }
     }
 
+    /// A settled group of two members, with its generation.
+    fn with_two_members() -> (Scene, String, String, i32) {
+        let mut scene = Scene::new();
+        let (first, second) = (scene.invite(), scene.invite());
+        drop(scene.join(&first));
+        drop(scene.join(&second));
+        let generation = scene.settle(&[&first, &second]);
+        (scene, first, second, generation)
+    }
+
     fn pass(&mut self, time: Duration) {
         self.now += time;
         self.group.expire(self.now);
@@ -131,11 +141,7 @@ fn silent_member_is_removed_and_the_others_rebalance() {
 
 #[test]
 fn member_that_does_not_rejoin_in_time_is_removed() {
-    let mut scene = Scene::new();
-    let (first, second) = (scene.invite(), scene.invite());
-    drop(scene.join(&first));
-    drop(scene.join(&second));
-    let generation = scene.settle(&[&first, &second]);
+    let (mut scene, first, second, generation) = Scene::with_two_members();
     let third = scene.invite();
     let mut waiting = [scene.join(&first), scene.join(&third)];
     // The second member sends heartbeats, but does not rejoin.
@@ -170,28 +176,20 @@ fn dead_leader_is_replaced() {
 
 #[test]
 fn leaving_member_starts_a_rebalance() {
-    let mut scene = Scene::new();
-    let (first, second) = (scene.invite(), scene.invite());
-    drop(scene.join(&first));
-    drop(scene.join(&second));
-    let generation = scene.settle(&[&first, &second]);
+    let (mut scene, first, second, generation) = Scene::with_two_members();
     assert_eq!(scene.group.commit(scene.now, "", -1), ErrorCode::UnknownMemberId);
-    assert_eq!(scene.group.leave(scene.now, &first, None), ErrorCode::None);
-    assert_eq!(scene.group.leave(scene.now, &first, None), ErrorCode::UnknownMemberId);
+    assert_eq!(scene.group.leave(scene.now, &first), ErrorCode::None);
+    assert_eq!(scene.group.leave(scene.now, &first), ErrorCode::UnknownMemberId);
     assert_eq!(scene.beat(&second, generation), ErrorCode::RebalanceInProgress);
     scene.settle(&[&second]);
-    assert_eq!(scene.group.leave(scene.now, &second, None), ErrorCode::None);
+    assert_eq!(scene.group.leave(scene.now, &second), ErrorCode::None);
     assert_eq!((scene.group.state(), scene.group.next_deadline()), ("Empty", None));
     assert_eq!(scene.group.commit(scene.now, "", -1), ErrorCode::None);
 }
 
 #[test]
 fn member_whose_answer_was_lost_gets_it_again() {
-    let mut scene = Scene::new();
-    let (first, second) = (scene.invite(), scene.invite());
-    drop(scene.join(&first));
-    drop(scene.join(&second));
-    let generation = scene.settle(&[&first, &second]);
+    let (mut scene, first, second, generation) = Scene::with_two_members();
     let again = answer(scene.join(&second));
     assert_eq!((again.error_code, again.generation_id), (OK, generation));
     assert_eq!(answer(scene.group.sync(scene.now, &second, generation, Vec::new())).assignment, second);

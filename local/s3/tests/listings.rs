@@ -47,29 +47,41 @@ async fn listing_agrees_with_head() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn common_prefixes_are_paged() {
+async fn pages_of_all_sizes_have_the_same_sorted_items() {
     let scene = Scene::new();
-    for key in ["a", "dir/1", "dir/2", "dir2/1", "z"] {
-        scene.put(key, b"x".to_vec()).await;
+    for key in ["a", "b-1", "b/1", "b/2/x", "b/2/y", "b0", "c d/e", "ä"] {
+        scene.put(key, key.as_bytes().to_vec()).await;
     }
-    let list = || scene.client.list_objects_v2().bucket(BUCKET).delimiter("/");
-    let listed = list().send().await.unwrap();
-    let groups: Vec<_> = listed.common_prefixes().iter().filter_map(|it| it.prefix()).collect();
-    let keys: Vec<_> = listed.contents().iter().filter_map(|it| it.key()).collect();
-    assert_eq!((groups, keys, listed.key_count()), (vec!["dir/", "dir2/"], vec!["a", "z"], Some(4)));
-
-    let mut pages = list().max_keys(1).into_paginator().send();
-    let mut names = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page = page.unwrap();
-        names.extend(page.contents().iter().filter_map(|it| it.key().map(str::to_owned)));
-        names.extend(page.common_prefixes().iter().filter_map(|it| it.prefix().map(str::to_owned)));
+    std::fs::create_dir_all(scene.folder.path().join(BUCKET).join("b/empty/empty")).unwrap();
+    for (prefix, delimiter, after, expected) in [
+        ("", None, "", "a b-1 b/1 b/2/x b/2/y b0 c d/e ä"),
+        ("", Some("/"), "", "a b-1 b/ b0 c d/ ä"),
+        ("", Some("/"), "b/", "b0 c d/ ä"),
+        ("b", None, "b/2/x", "b/2/y b0"),
+        ("b/", Some("/"), "", "b/1 b/2/"),
+        ("b/2", Some("-"), "", "b/2/x b/2/y"),
+        ("x/", None, "", ""),
+    ] {
+        for limit in [1, 2, 100] {
+            let list = scene.client.list_objects_v2().bucket(BUCKET).prefix(prefix).start_after(after);
+            let list = list.set_delimiter(delimiter.map(Into::into)).max_keys(limit);
+            let mut pages = list.into_paginator().send();
+            let mut names = Vec::new();
+            while let Some(page) = pages.next().await {
+                let page = page.unwrap();
+                let mut of_page: Vec<String> =
+                    page.contents().iter().filter_map(|it| it.key.clone()).collect();
+                of_page.extend(page.common_prefixes().iter().filter_map(|it| it.prefix.clone()));
+                of_page.sort_unstable();
+                assert_eq!(page.key_count(), Some(of_page.len() as i32));
+                assert!(of_page.len() == limit as usize || page.next_continuation_token().is_none());
+                names.extend(of_page);
+            }
+            assert_eq!(names.join(" "), expected, "{prefix:?} after {after:?}, {limit} a page");
+        }
     }
-    assert_eq!(names, ["a", "dir/", "dir2/", "z"]);
-
-    let below = scene.client.list_objects_v2().bucket(BUCKET).prefix("dir/").start_after("dir/1");
-    assert_eq!(below.send().await.unwrap().contents()[0].key(), Some("dir/2"));
-    assert_eq!(code(list().max_keys(-1).send().await), "InvalidArgument");
+    let negative = scene.client.list_objects_v2().bucket(BUCKET).max_keys(-1).send().await;
+    assert_eq!(code(negative), "InvalidArgument");
 }
 
 #[tokio::test(flavor = "multi_thread")]
