@@ -19,7 +19,8 @@ pub(crate) struct RunFailure {
 pub(crate) struct Control {
     /// Cancelled when the whole run must stop: by a signal, or by a failure.
     pub(crate) stop: CancellationToken,
-    /// Cancelled with `stop`, or when a source has failed: the rest of the run may take the drain timeout.
+    /// Cancelled with `stop`, or when a source has failed or a bad record ends the run: the rest of the run may
+    /// take the drain timeout.
     pub(crate) draining: CancellationToken,
     /// Cancelled with `draining`, or when a source has failed whose records cannot be read again: no source
     /// reads any more, and what was read is delivered.
@@ -105,6 +106,17 @@ impl Control {
         let ended = if failure.delivers_first() { &self.input_ended } else { &self.draining };
         self.note(self.name(node).to_owned(), failure);
         ended.cancel();
+    }
+
+    /// Ends the run because of a record that `node` has rejected. What `node` has passed on before it is
+    /// delivered, in the drain timeout; everything else stops.
+    pub(crate) fn fail_for_record(&self, node: usize, failure: Failure) {
+        self.note(self.name(node).to_owned(), failure);
+        self.draining.cancel();
+        let below = self.reach(node, |from, to| self.nodes[to].inputs.contains(&from));
+        for (it, _) in self.nodes.iter().zip(&below).filter(|(_, is_below)| !**is_below) {
+            it.stop.cancel();
+        }
     }
 
     pub(crate) fn fail_as(&self, component: String, failure: Failure) {

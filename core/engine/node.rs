@@ -60,8 +60,8 @@ impl Node {
 
     /// Sends the records at the given indices to the dead letters and returns the others.
     ///
-    /// Without dead letters the run fails, the records before the first bad one are returned, and
-    /// the rest is released.
+    /// Without dead letters the run ends: the records before the first bad one are returned and still
+    /// delivered, and the rest is released.
     pub(crate) async fn reject(&self, mut batch: Batch, rejects: Vec<(usize, Error)>) -> (Batch, Flow) {
         if rejects.is_empty() {
             return (batch, Continue(()));
@@ -99,11 +99,13 @@ impl Node {
         add(&self.counters.rejected, 1);
         // It is printed, so it must not show values of the record; its origin says where they are.
         let error = Error::msg(without_values(&reason)).context(described);
-        self.fail(match self.rejects {
+        match self.rejects {
             // This letter will be refused again, but the record was not bad for lack of a `[dead_letter]`.
-            RejectsTo::NothingElse => Failure::fatal(error),
-            RejectsTo::Nothing | RejectsTo::DeadLetters(_) => Failure::rejected(error),
-        });
+            RejectsTo::NothingElse => self.fail(Failure::fatal(error)),
+            RejectsTo::Nothing | RejectsTo::DeadLetters(_) => {
+                self.control.fail_for_record(self.index, Failure::rejected(error));
+            }
+        }
         let front = batch.split_front(index);
         batch.release();
         front

@@ -32,6 +32,27 @@ async fn bad_record_without_dead_letters_ends_the_run_after_the_records_before_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn records_before_a_bad_one_are_delivered_by_slow_transforms_within_the_drain_timeout() {
+    let test = TestPipeline::new();
+    let pipeline = |name: &str, bad: u64, pause: u64| {
+        format!(
+            "sources.in = {{ type = 'test_count', until = 100, bad = [{bad}] }}
+            sources.other = {{ type = 'test_count', until = 5, endless = true }}
+            transforms.slow = {{ type = 'test_meddle', pause = {pause}, inputs = ['in'] }}
+            sinks.out = {{ type = 'test_keep', name = '{name}', inputs = ['slow'] }}
+            sinks.too = {{ type = 'test_keep', name = 'beside {name}', inputs = ['other'] }}"
+        )
+    };
+    let finished = test.run(&pipeline("all before", 15, 1)).await;
+    finished.assert(Status::Failed, 15);
+    assert!(finished.report.reason.contains("entry 15 from"), "{}", finished.report.reason);
+    assert_eq!(kept("all before"), numbers(0..15));
+    let slow = TestPipeline::new().run(&pipeline("some before", 15, 20)).await;
+    slow.assert(Status::Failed, 1);
+    assert_eq!(kept("some before"), numbers(0..1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn dead_letters_take_rejected_records_and_the_run_continues() {
     let test = TestPipeline::new();
     let finished = test
