@@ -30,7 +30,13 @@ pub(crate) fn crawl(arguments: &CrawlArguments, common: &Common) -> Exit {
             }
         })
     });
-    Exit::from_result(result)
+    match result {
+        Ok(()) if shutdown.stop.is_cancelled() => {
+            print_message("stopped; a crawl that has started goes on in Glue");
+            if shutdown.was_interrupted() { Exit::Interrupted } else { Exit::Terminated }
+        }
+        result => Exit::from_result(result),
+    }
 }
 
 /// Starts the crawlers of a pipeline one after the other and waits for each, with a spinner on a terminal.

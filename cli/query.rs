@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use indicatif::MultiProgress;
 use runner_core::HumanDuration;
-use runner_plugins::athena::{Client, CompletedQuery, Page, Query, QueryState};
+use runner_plugins::athena::{Client, CompletedQuery, Page, Query, QueryState, rename_repeated};
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Common, QueryArguments, RowFormat};
@@ -109,6 +109,15 @@ pub(crate) async fn print(
 ) -> Result<Page> {
     let mut rows = Rows::new(format, out);
     let first = client.read(id, answered, None).await?;
+    if format == RowFormat::Json {
+        let repeated = rename_repeated(&mut first.columns.clone());
+        if let Some(name) = repeated.first() {
+            print_message(&format!(
+                "more than one column is named `{}`: the later ones are printed as `{name}_2` and so on; name them with `AS`",
+                repeated.join("`, `")
+            ));
+        }
+    }
     let mut is_open = is_stdout_open(rows.add(&first))?;
     let mut next = first.next.clone();
     while let Some(token) = next.filter(|_| is_open) {

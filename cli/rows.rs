@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
-use runner_plugins::athena::{Column, Page, write_object};
+use runner_plugins::athena::{Column, Page, rename_repeated, write_object};
 
 use crate::arguments::RowFormat;
 
@@ -48,10 +48,11 @@ impl<W: Write> Rows<W> {
                 }
             }
             RowFormat::Json => {
-                let mut line = Vec::new();
+                let (mut line, mut columns) = (Vec::new(), page.columns.clone());
+                rename_repeated(&mut columns);
                 for row in &page.rows {
                     line.clear();
-                    write_object(&page.columns, row, &mut line);
+                    write_object(&columns, row, &mut line);
                     line.push(b'\n');
                     self.out.write_all(&line)?;
                 }

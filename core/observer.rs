@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Error, Result};
+use anyhow::Error;
 
 use crate::record::Record;
 
@@ -27,9 +27,9 @@ pub enum Event<'a> {
     Filtered(&'a Record),
     /// It rejects this record, for this reason.
     Rejected(&'a Record, &'a Error),
-    /// As a sink of a dry run it would store this record: where, or why it would reject it. `None`
-    /// if the sink has no name for a place.
-    WouldStore(&'a Record, Result<Option<String>>),
+    /// As a sink of a dry run it would store this record: where, or `None` if the sink has no name for a
+    /// place.
+    WouldStore(&'a Record, Option<String>),
 }
 
 /// The observer of one component.

@@ -253,10 +253,14 @@ struct Unopened {
 #[async_trait]
 impl Sink for Unopened {
     async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
-        for record in batch.records() {
-            self.observation.observe(Event::WouldStore(record, self.sink.destination(record)));
+        let mut failures = Vec::new();
+        for (index, record) in batch.records().iter().enumerate() {
+            match self.sink.destination(record) {
+                Ok(place) => self.observation.observe(Event::WouldStore(record, place)),
+                Err(reason) => failures.push((index, Failure::rejected(reason))),
+            }
         }
-        Ok(())
+        WriteError::of_records(failures)
     }
 }
 

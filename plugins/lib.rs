@@ -16,7 +16,9 @@ pub mod compression {
 
 /// Queries Athena outside of a pipeline, as `runner query` does.
 pub mod athena {
-    pub use crate::shared::athena::{Client, Column, CompletedQuery, Page, Query, QueryState, write_object};
+    pub use crate::shared::athena::{
+        Client, Column, CompletedQuery, Page, Query, QueryState, rename_repeated, write_object,
+    };
 }
 
 /// The version of the Kafka client library that is linked in.

@@ -149,6 +149,24 @@ fn crawl_verb_starts_crawler_without_reading_records() {
 
 #[needs(moto)]
 #[test]
+fn stopped_crawl_verb_exits_by_the_signal() {
+    let moto = Moto::start();
+    moto.set_crawl_time(600);
+    let env = env(&moto, "1000", "");
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let crawl = env.start(["crawl", "lake.toml"]);
+        let is_running = || {
+            let answer = moto.glue("GetCrawlers", &json!({}));
+            answer["Crawlers"][0]["State"] == "RUNNING"
+        };
+        wait_until("a running crawler", Duration::from_secs(60), is_running);
+        crawl.signal(signal);
+        crawl.wait(Duration::from_secs(30)).assert_code(code).assert_says(&["goes on in Glue"]);
+    }
+}
+
+#[needs(moto)]
+#[test]
 fn signal_starts_last_crawl_without_waiting() {
     let moto = Moto::start();
     moto.set_crawl_time(600);

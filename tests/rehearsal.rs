@@ -203,6 +203,17 @@ fn dry_run_shows_every_stage_and_stores_nothing() {
 }
 
 #[test]
+fn dry_run_feeds_a_crawl_only_what_its_bucket_would_store() {
+    let env = env("[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n\
+         [sinks.lake]\ntype = \"s3\"\ninputs = [\"rows\"]\nbucket = \"lake\"\nkey = \"rows/{{ entry }}.json\"\n\
+         [sinks.crawl]\ntype = \"glue_crawl\"\ninputs = [\"lake\"]\ndatabase = \"d\"\ncrawler = \"c\"\nrole = \"r\"\n");
+    let outcome = env.run(["run", "--dry-run=1", "p.toml"]);
+    outcome.assert_code(0);
+    assert!(outcome.stdout.contains("lake   s3          rejected: "), "{}", outcome.stdout);
+    assert!(!outcome.stdout.contains("would receive it"), "{}", outcome.stdout);
+}
+
+#[test]
 fn dry_run_shows_parts_new_columns_and_why_a_record_is_filtered() {
     let env = env("[sources.rows]\ntype = \"csv\"\npath = \"rows.csv\"\n\
          [transforms.names]\ntype = \"select\"\ninputs = [\"rows\"]\nfields = { i = \"Index\", c = \"Close\" }\n\

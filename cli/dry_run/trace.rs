@@ -112,10 +112,7 @@ impl Observer for Trace {
             }
             Event::Filtered(record) => self.add(index, record, Step::Filtered),
             Event::Rejected(record, reason) => self.add(index, record, Step::Rejected(format!("{reason:#}"))),
-            Event::WouldStore(record, Ok(place)) => self.add(index, record, Step::Stored(place)),
-            Event::WouldStore(record, Err(reason)) => {
-                self.add(index, record, Step::Rejected(format!("{reason:#}")));
-            }
+            Event::WouldStore(record, place) => self.add(index, record, Step::Stored(place)),
             Event::Received(_) | Event::Sent(_) => {}
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use runner_core::{Error, Event, Observer, Record};
+use runner_core::{Event, Observer, Record};
 
 /// The records that left or reached each component, and the reasons of rejects.
 #[derive(Default)]
@@ -36,15 +36,9 @@ impl Observer for Observed {
                 at.routed.entry(output).or_default().extend(records.iter().map(body));
             }
             Event::Rejected(_, reason) => at.rejected.push(format!("{reason:#}")),
-            // A sink that cannot store a record rejects it.
-            Event::WouldStore(_, Err(reason)) => at.rejected.push(full(&reason)),
-            Event::Filtered(_) | Event::WouldStore(_, Ok(_)) => {}
+            Event::Filtered(_) | Event::WouldStore(..) => {}
         }
     }
-}
-
-fn full(reason: &Error) -> String {
-    format!("{reason:#}")
 }
 
 fn body(record: &Record) -> Vec<u8> {

@@ -2,7 +2,9 @@
 
 mod cell;
 mod client;
+mod column_names;
 
 pub use cell::write_object;
 pub use client::{Client, Column, CompletedQuery, Page, Query, QueryState};
 pub(crate) use client::{POLL_MAX, POLL_MIN, RequestToken};
+pub use column_names::rename_repeated;

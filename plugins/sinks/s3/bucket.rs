@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::condition::Condition;
-use super::incarnation::{States, metadata};
+use super::incarnation::{Clash, States, metadata};
 use super::options::tagging;
 use super::{Overwrite, S3Config, dead_letters};
 use crate::shared::aws::{Access, AccessOptions, AwsError, Cause, arn_needs_aws, timeouts};
@@ -260,15 +260,25 @@ impl Bucket {
         record: &Record,
     ) -> Result<(), Failure> {
         // A chunked response does not contain its length.
-        let numbered_twice = self.states.numbered_twice(record, object.metadata());
+        let clash = self.states.clash(record, object.metadata()).filter(|_| !self.replaces_dead_letters);
         let has_other_length = object.content_length().is_some_and(|n| usize::try_from(n) != Ok(body.len()));
+        let mut problem = "exists with other content";
         if self.replaces_dead_letters || !has_other_length {
             let existing = object.body.collect().await;
             let existing = existing
                 .map_err(|error| Failure::transient(self.about("reading", key, error.into())))?
                 .into_bytes();
             if existing == body {
-                return Ok(());
+                match &clash {
+                    None => return Ok(()),
+                    Some(Clash::State(reason)) => {
+                        self.states.warn_of_same(reason, &format!("s3://{}/{key}", self.config.bucket));
+                        return Ok(());
+                    }
+                    Some(Clash::Source(_)) => {
+                        problem = "is the object of another record, which has the same content"
+                    }
+                }
             }
             if self.replaces_dead_letters {
                 dead_letters::check_replaces(&existing, body).map_err(|error| {
@@ -280,10 +290,8 @@ impl Bucket {
             }
         }
         let bucket = &self.config.bucket;
-        if let Some(reason) = numbered_twice {
-            return Err(Failure::rejected(anyhow!(
-                "s3://{bucket}/{key} exists with other content: {reason}"
-            )));
+        if let Some(Clash::Source(reason) | Clash::State(reason)) = clash {
+            return Err(Failure::rejected(anyhow!("s3://{bucket}/{key} {problem}: {reason}")));
         }
         Err(Failure::rejected(anyhow!(
             "s3://{bucket}/{key} exists with other content: choose another `key` (for example another folder), add \

@@ -83,6 +83,12 @@ impl Bucket {
                 "{error}; the bucket `{bucket}` has no ACLs (its objects belong to its owner anyway): leave out `acl`"
             ));
         }
+        if message.contains("required") && message.contains("checksum") && self.access.is_other_server() {
+            return Some(anyhow!(
+                "{error}; the bucket needs a checksum with every object, as buckets with Object Lock do, and to servers \
+                 other than AWS's own none is sent by default: set AWS_REQUEST_CHECKSUM_CALCULATION=when_supported"
+            ));
+        }
         if message.contains("checksum") && self.access.is_other_server() && !error.is("BadDigest") {
             return Some(anyhow!(
                 "{error}; {} does not know the checksums of newer clients: set AWS_REQUEST_CHECKSUM_CALCULATION=\

@@ -1,18 +1,43 @@
-//! Notices that two states have given the same entry number: the metadata of an object names the state of its record.
+//! Notices that one name stands for two records: the metadata of an object names the source of its record, and the
+//! state that has numbered it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use runner_core::{EntryNumber, Incarnation, Name, Record};
+use tracing::warn;
 
-/// The name in the metadata of an object (`x-amz-meta-runner-incarnation`). Crawlers and queries do not read metadata.
-const NAME: &str = "runner-incarnation";
+/// The names in the metadata of an object (`x-amz-meta-runner-incarnation`). Crawlers and queries do not read metadata.
+const STATE: &str = "runner-incarnation";
+const SOURCE: &str = "runner-source";
 
-/// The metadata of the object of a record, if the state that has numbered the record is known.
+/// The metadata of the object of a record, if the record has an entry number.
 pub(super) fn metadata(record: &Record) -> Option<HashMap<String, String>> {
-    let incarnation = record.entry.as_ref()?.incarnation?;
-    Some(HashMap::from([(NAME.to_owned(), incarnation.to_string())]))
+    let entry = record.entry.as_ref()?;
+    let mut metadata = HashMap::from([(SOURCE.to_owned(), encoded(entry.source))]);
+    if let Some(incarnation) = entry.incarnation {
+        metadata.insert(STATE.to_owned(), incarnation.to_string());
+    }
+    Some(metadata)
+}
+
+/// Metadata are headers, and so ASCII.
+fn encoded(source: Name) -> String {
+    let mut text = String::new();
+    for char in source.to_string().chars() {
+        if char.is_ascii_graphic() { text.push(char) } else { text.extend(char.escape_unicode()) }
+    }
+    text
+}
+
+/// Why the object of another record has the name of this one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Clash {
+    /// Another source has numbered it.
+    Source(String),
+    /// The same source has numbered it in another state. If the content is the same, it may be the same record.
+    State(String),
 }
 
 /// The first state that numbered the records of each source in this run.
@@ -22,6 +47,7 @@ pub(super) fn metadata(record: &Record) -> Option<HashMap<String, String>> {
 pub(super) struct States {
     first: RwLock<Vec<(Name, Incarnation)>>,
     has_said: AtomicBool,
+    has_said_same: AtomicBool,
 }
 
 impl States {
@@ -57,17 +83,28 @@ impl States {
         states.iter().find(|(known, _)| *known == source).map(|(_, first)| *first)
     }
 
-    /// Why an existing object has the name of this record, if two states have given its entry number.
-    pub(super) fn numbered_twice(
-        &self,
-        record: &Record,
-        existing: Option<&HashMap<String, String>>,
-    ) -> Option<String> {
+    /// Why an existing object has the name of this record, if its metadata tells.
+    pub(super) fn clash(&self, record: &Record, existing: Option<&HashMap<String, String>>) -> Option<Clash> {
         let entry = record.entry.as_ref()?;
+        let (source, saved) = (encoded(entry.source), |name| existing.and_then(|it| it.get(name)));
+        if let Some(theirs) = saved(SOURCE).filter(|theirs| **theirs != source) {
+            return Some(Clash::Source(format!(
+                "entry {} was numbered by `{theirs}`, this record by `{source}`; both count from 0: give each source its \
+                 own folder in `key`, or use `{{{{ topic }}}}`, `{{{{ partition }}}}` and `{{{{ offset }}}}`",
+                entry.text()
+            )));
+        }
         let ours = entry.incarnation?;
-        let saved = existing.and_then(|metadata| metadata.get(NAME)?.parse().ok());
+        let saved = saved(STATE).and_then(|state| state.parse().ok());
         let theirs = saved.or_else(|| self.first(entry.source))?;
-        (ours != theirs).then(|| explain(entry, theirs, ours))
+        (ours != theirs).then(|| Clash::State(explain(entry, theirs, ours)))
+    }
+
+    /// Warns once a run that a record counts as stored, since an object of another state has its content.
+    pub(super) fn warn_of_same(&self, reason: &str, object: &str) {
+        if !self.has_said_same.swap(true, Ordering::Relaxed) {
+            warn!("{object} has the content of this record, which therefore counts as stored, but {reason}");
+        }
     }
 }
 
@@ -98,11 +135,23 @@ mod tests {
     fn number_of_two_states_is_noticed_and_both_are_named() {
         let existing = metadata(&numbered_by(Some("0000000a")));
         let states = States::default();
-        let reason = states.numbered_twice(&numbered_by(Some("0000000b")), existing.as_ref()).unwrap();
+        let clash = states.clash(&numbered_by(Some("0000000b")), existing.as_ref());
+        let Some(Clash::State(reason)) = clash else { panic!("{clash:?}") };
         for part in ["entry 7 of `p/api`", "0000000a", "0000000b", "data_dir"] {
             assert!(reason.contains(part), "{reason}");
         }
-        assert_eq!(states.numbered_twice(&numbered_by(Some("0000000a")), existing.as_ref()), None);
+        assert_eq!(states.clash(&numbered_by(Some("0000000a")), existing.as_ref()), None);
+    }
+
+    #[test]
+    fn number_of_two_sources_is_noticed_and_both_are_named() {
+        let (states, mut other) = (States::default(), numbered_by(Some("0000000a")));
+        let existing = metadata(&other);
+        other.entry = Some(EntryNumber::new(7, Name::new("p/höhe")));
+        let Some(Clash::Source(reason)) = states.clash(&other, existing.as_ref()) else { panic!("no clash") };
+        assert!(reason.contains("numbered by `p/api`, this record by `p/h\\u{f6}he`"), "{reason}");
+        assert_eq!(states.clash(&other, metadata(&other).as_ref()), None);
+        assert!(metadata(&other).unwrap().values().all(|value| value.is_ascii()));
     }
 
     #[test]
@@ -110,7 +159,8 @@ mod tests {
         let states = States::default();
         states.add(&numbered_by(Some("0000000a")));
         states.add(&numbered_by(Some("0000000b")));
-        let reason = states.numbered_twice(&numbered_by(Some("0000000b")), None).unwrap();
+        let clash = states.clash(&numbered_by(Some("0000000b")), None);
+        let Some(Clash::State(reason)) = clash else { panic!("{clash:?}") };
         assert!(reason.contains("by the state 0000000a and by the state 0000000b"), "{reason}");
     }
 
@@ -131,8 +181,8 @@ mod tests {
     #[test]
     fn unknown_state_says_nothing() {
         let (states, existing) = (States::default(), metadata(&numbered_by(Some("0000000a"))));
-        assert_eq!(states.numbered_twice(&numbered_by(None), existing.as_ref()), None);
-        assert_eq!(states.numbered_twice(&numbered_by(Some("0000000a")), None), None);
-        assert_eq!(metadata(&numbered_by(None)), None);
+        assert_eq!(states.clash(&numbered_by(None), existing.as_ref()), None);
+        assert_eq!(states.clash(&numbered_by(Some("0000000a")), None), None);
+        assert_eq!(metadata(&record("{}", 7)), None);
     }
 }

@@ -14,7 +14,8 @@ use tracing::{info, warn};
 
 use super::position::{AthenaPosition, Execution};
 use crate::shared::athena::{
-    Client, Column, CompletedQuery, POLL_MAX, POLL_MIN, Page, Query, QueryState, RequestToken, write_object,
+    Client, Column, CompletedQuery, POLL_MAX, POLL_MIN, Page, Query, QueryState, RequestToken,
+    rename_repeated, write_object,
 };
 use crate::shared::aws::{AccessOptions, AwsError};
 
@@ -276,7 +277,16 @@ impl Rows {
 
     fn add(&mut self, page: Page) {
         self.has_first_page = true;
+        let is_first = self.columns.is_empty();
         self.columns = page.columns;
+        let repeated = rename_repeated(&mut self.columns);
+        if is_first && !repeated.is_empty() {
+            warn!(
+                "the query names more than one column `{}`: the later ones become `{}_2` and so on; name them with `AS`",
+                repeated.join("`, `"),
+                repeated[0]
+            );
+        }
         self.next_page = page.next;
         let n_skipped = self.to_skip.min(page.rows.len() as u64);
         self.to_skip -= n_skipped;
