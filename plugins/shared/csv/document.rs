@@ -14,7 +14,7 @@ use super::header::{BYTE_ORDER_MARK, column_names};
 use super::header_warnings::Header;
 use super::inference::{Inference, SAMPLE};
 use super::layout::{RowLayout, TableBuilder};
-use super::report_lines::{END_OF_TEXT, check_separator, is_rule, separator_line};
+use super::report_lines::{END_OF_TEXT, check_separator, is_rule_under, separator_line};
 use super::row_error::{RowError, RowLocation};
 use super::scan::{QuoteError, Rows, ScannedRow, cells};
 use super::wide_rows::wider_rows;
@@ -92,7 +92,10 @@ impl DocumentReader {
             (dialect.columns.clone(), &[][..], rows.line())
         };
         let mut after_rule = rows.clone();
-        let has_rule = dialect.has_header && after_rule.next().is_some_and(|row| is_rule_row(row, &dialect));
+        let has_rule = dialect.has_header
+            && after_rule
+                .next()
+                .is_some_and(|row| row.error.is_none() && is_rule_under(&names, row.bytes, &dialect));
         if has_rule {
             rows = after_rule;
         }
@@ -307,10 +310,6 @@ fn after_skipped_lines(mut bytes: &[u8], n_lines: u64) -> (&[u8], u64) {
         line += 1;
     }
     (bytes, line)
-}
-
-fn is_rule_row(row: ScannedRow<'_>, dialect: &Dialect) -> bool {
-    row.error.is_none() && is_rule(row.bytes, &dialect.grammar)
 }
 
 #[cfg(test)]

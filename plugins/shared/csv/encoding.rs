@@ -36,7 +36,8 @@ impl TryFrom<String> for TextEncoding {
         if label == "auto" {
             return Ok(TextEncoding::Auto);
         }
-        let encoding = Encoding::for_label_no_replacement(label.as_bytes());
+        let known = |label: &str| Encoding::for_label_no_replacement(label.as_bytes());
+        let encoding = known(&label).or_else(|| known(&usual_label(&label)));
         encoding.map(TextEncoding::Given).ok_or_else(|| {
             format!(
                 "`{label}` is not the label of an encoding, such as \"utf-8\", \"utf-16le\", \"windows-1252\", \
@@ -44,6 +45,41 @@ impl TryFrom<String> for TextEncoding {
             )
         })
     }
+}
+
+/// The label of the standard for a name that other programs use, such as `latin-1`, `ISO8859_1` or `utf-8-sig`.
+fn usual_label(name: &str) -> String {
+    let key: String =
+        name.chars().filter(char::is_ascii_alphanumeric).map(|char| char.to_ascii_lowercase()).collect();
+    let label = match key.as_str() {
+        "utf8sig" | "utf8bom" | "utf8mb4" => "utf-8",
+        "ucs2" | "ucs2le" | "utf16" | "utf16le" => "utf-16le",
+        "ucs2be" | "utf16be" => "utf-16be",
+        "ansi" => "windows-1252",
+        "latin7" => "iso-8859-13",
+        "latin8" => "iso-8859-14",
+        "latin9" => "iso-8859-15",
+        "latin10" => "iso-8859-16",
+        "macroman" => "macintosh",
+        "sjis" | "shiftjis" | "cp932" | "windows932" => "shift_jis",
+        "eucjp" => "euc-jp",
+        "euckr" | "cp949" | "windows949" => "euc-kr",
+        "cp936" | "windows936" => "gbk",
+        "big5hkscs" | "cp950" | "windows950" => "big5",
+        "koi8r" => "koi8-r",
+        "koi8u" => "koi8-u",
+        key => {
+            let number = |start: &str| key.strip_prefix(start).filter(|rest| rest.parse::<u16>().is_ok());
+            let windows = || ["windows", "win", "cp", "ms"].iter().find_map(|start| number(start));
+            return match (number("iso8859"), windows()) {
+                (Some(part), _) => format!("iso-8859-{part}"),
+                (None, Some("866")) => "ibm866".into(),
+                (None, Some(page)) => format!("windows-{page}"),
+                (None, None) => key.to_owned(),
+            };
+        }
+    };
+    label.to_owned()
 }
 
 impl TextEncoding {
@@ -191,6 +227,42 @@ mod tests {
         }
         let marked = utf_16("\u{feff}x", u16::to_be_bytes);
         assert_eq!(transcoded(&marked, "utf-16le"), b"x", "the mark takes precedence");
+    }
+
+    #[test]
+    fn encoding_has_the_names_that_programs_use() {
+        let name = |label: &str| TextEncoding::try_from(label.to_owned()).map(TextEncoding::name);
+        for (labels, expected) in [
+            (&["utf8", "UTF-8", "utf_8", "utf-8-sig"][..], "UTF-8"),
+            (
+                &[
+                    "latin-1",
+                    "latin1",
+                    "Latin_1",
+                    "iso8859-1",
+                    "ISO8859_1",
+                    "iso_8859-1",
+                    "cp1252",
+                    "win-1252",
+                    "ansi",
+                ],
+                "windows-1252",
+            ),
+            (&["utf-16le", "utf16le", "utf-16-le", "UTF-16", "ucs-2"], "UTF-16LE"),
+            (&["utf_16_be"], "UTF-16BE"),
+            (&["latin-2", "iso8859-2"], "ISO-8859-2"),
+            (&["latin-9", "iso8859-15"], "ISO-8859-15"),
+            (&["cp1250", "windows1250"], "windows-1250"),
+            (&["cp932", "shift-jis", "sjis"], "Shift_JIS"),
+            (&["cp866"], "IBM866"),
+        ] {
+            for label in labels {
+                assert_eq!(name(label), Ok(expected), "{label}");
+            }
+        }
+        for label in ["", "cp850", "utf-32", "latin", "iso8859-99", "cp"] {
+            assert!(name(label).is_err(), "{label}");
+        }
     }
 
     #[test]

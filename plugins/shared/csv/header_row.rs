@@ -6,6 +6,7 @@ use super::cells::CellTexts;
 use super::dialect::Dialect;
 use super::header::BYTE_ORDER_MARK;
 use super::readings::is_like_a_date;
+use super::report_lines::END_OF_TEXT;
 use super::types::narrowest;
 
 /// The texts of the cells of the header; none if rows cannot be told from it.
@@ -39,12 +40,16 @@ impl HeaderRow {
     }
 
     /// Whether a row, whose cells have these texts, has the cells of the header. Where files were joined that begin
-    /// with a byte order mark, it stands before the row.
+    /// with a byte order mark, or end with the mark of DOS, it stands before the row.
     pub(super) fn is_repeated_in(&self, row: &[u8], texts: &CellTexts, dialect: &Dialect) -> bool {
         if self.cells.len() == 0 {
             return false;
         }
-        let Some(row) = row.strip_prefix(BYTE_ORDER_MARK) else { return self.cells == *texts };
+        if !begins_with_a_mark(row) {
+            return self.cells == *texts;
+        }
+        let row = &row[row.iter().take_while(|&&byte| byte == END_OF_TEXT).count()..];
+        let row = row.strip_prefix(BYTE_ORDER_MARK).unwrap_or(row);
         let mut texts = CellTexts::default();
         texts.read(row, true, dialect);
         self.cells == texts
@@ -52,13 +57,18 @@ impl HeaderRow {
 
     /// Whether a row with `n_bytes` of text may repeat the header.
     pub(super) fn may_be_repeated_in(&self, row: &[u8], n_bytes: usize) -> bool {
-        n_bytes == self.n_bytes() || row.starts_with(BYTE_ORDER_MARK)
+        n_bytes == self.n_bytes() || begins_with_a_mark(row)
     }
 
     /// How many bytes its cells have; more than any row if there is no header.
     pub(super) fn n_bytes(&self) -> usize {
         if self.cells.len() > 0 { self.cells.n_bytes() } else { usize::MAX }
     }
+}
+
+/// Whether a row may begin with the mark of a file that was joined to others; other rows rarely begin with its first byte.
+fn begins_with_a_mark(row: &[u8]) -> bool {
+    matches!(row.first(), Some(&(END_OF_TEXT | 0xEF)))
 }
 
 /// Whether the cells are names: not all of them numbers, and none a measured value or a date.
@@ -87,6 +97,7 @@ mod tests {
             cells.read(row.as_bytes(), true, &dialect);
             HeaderRow::new(header.as_bytes(), &dialect).is_repeated_in(row.as_bytes(), &cells, &dialect)
         };
+        assert!(repeats("a,b", "\u{1a}a,b") && repeats("a,b", "\u{1a}\u{feff}\"a\",b"));
         assert!(repeats("a,b", "a,b") && repeats("a,\"b\"", "\"a\",b") && repeats("id,2020", "id,2020"));
         for (header, row) in
             [("a,b", "ab,"), ("a,b", "a,B"), ("a,b", "a,b,"), ("a", "a"), ("1,2", "1,2"), ("x,1.5", "x,1.5")]

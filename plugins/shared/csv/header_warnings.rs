@@ -120,7 +120,11 @@ impl Header<'_> {
             let message = "this row has the names of the columns, and is read as a row; if it is the header, set \
                            header = true";
             warnings.push((first_row, message.into()));
-        } else if let Some(column) = rows.column_with_a_text_in_the_first_row(self.names.len()) {
+        } else if let Some(column) = rows
+            .column_with_a_text_in_the_first_row(self.names.len())
+            // A number with other marks is not a unit.
+            .filter(|&column| rows.readings[column].number_options(dialect.numbers).is_none())
+        {
             let name = self.names[column].escape_debug();
             let before = first_row.map_or(self.line, |line| line.saturating_sub(1));
             let advice = if self.written.is_empty() {
@@ -183,12 +187,14 @@ impl Header<'_> {
         let columns = columns.map(|(_, (name, &readings))| (name, readings));
         // Where all columns of numbers agree, they share their options.
         let of_numbers = columns.clone().map(|(_, readings)| readings);
-        let common = of_numbers.filter(|readings| readings.number_options().is_some()).reduce(Readings::and);
-        let common = common.and_then(Readings::number_options);
+        let common = of_numbers
+            .filter(|readings| readings.number_options(dialect.numbers).is_some())
+            .reduce(Readings::and);
+        let common = common.and_then(|common| common.number_options(dialect.numbers));
         let mut found: Vec<(String, &str, usize)> = Vec::new();
         for (name, readings) in columns {
             let mut options = Vec::new();
-            if let Some(own) = readings.number_options() {
+            if let Some(own) = readings.number_options(dialect.numbers) {
                 let null = if readings.has_null() {
                     ", and the text for a missing value in `null_values`"
                 } else {
@@ -276,7 +282,7 @@ impl Header<'_> {
                 ColumnType::String if is_date => n_dates += 1,
                 ColumnType::String => {
                     let readings = Readings::of(text.as_bytes(), kind, dialect, &mut Vec::new());
-                    let is_number = readings.number_options().is_some()
+                    let is_number = readings.number_options(dialect.numbers).is_some()
                         || readings.has_blanks()
                         || !dialect.columns.is_empty() && is_like_a_value(&text);
                     has_value |= is_number;

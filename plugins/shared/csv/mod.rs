@@ -34,6 +34,7 @@ pub(crate) use characters::{Comment, Delimiter, Escape, Mark, Quote};
 pub(crate) use dialect::Dialect;
 pub(crate) use document::{Document, DocumentReader};
 pub(crate) use encoding::{TextEncoding, Transcoder};
+pub(crate) use grammar::Grammar;
 pub(crate) use header::{BYTE_ORDER_MARK, column_names, unknown_column};
 pub(crate) use header_warnings::Header;
 pub(crate) use inference::Inference;
@@ -41,8 +42,10 @@ pub(crate) use layout::{RowLayout, TableBuilder, reject};
 pub(crate) use options::{
     DialectOptions, ExtraCells, MissingCells, default_null_values, default_true, types_schema,
 };
-pub(crate) use report_lines::{END_OF_TEXT, check_separator, is_fixed_width_rule, is_rule, separator_line};
+pub(crate) use report_lines::{
+    END_OF_TEXT, check_separator, is_fixed_width_rule, is_rule_under, separator_line,
+};
 pub(crate) use row_error::{OtherLine, RowError, RowLocation};
-pub(crate) use scan::{Next, QuoteError, Span, next_row};
+pub(crate) use scan::{Next, QuoteError, Span, count_line_ends, next_row};
 pub(crate) use types::{DeclaredColumn, Types, name_of};
 pub(crate) use wide_rows::wider_rows;

@@ -6,16 +6,18 @@ use super::number::{NumberFormat, is_address};
 use super::types::narrowest;
 use runner_core::ColumnType;
 
-/// Ways to write numbers that people use, and the options for them. The first three have a decimal comma.
-const FORMATS: [(NumberFormat, &str); 6] = [
-    (NumberFormat { decimal: ',', thousands: None }, "decimal = \",\""),
-    (NumberFormat { decimal: ',', thousands: Some('.') }, "decimal = \",\" and thousands = \".\""),
-    (NumberFormat { decimal: ',', thousands: Some(' ') }, "decimal = \",\" and thousands = \" \""),
-    (NumberFormat { decimal: '.', thousands: Some(',') }, "thousands = \",\""),
-    (NumberFormat { decimal: '.', thousands: Some(' ') }, "thousands = \" \""),
-    (NumberFormat { decimal: '.', thousands: Some('\'') }, "thousands = \"'\""),
+/// Ways to write numbers that people use. The first three have a decimal comma.
+const FORMATS: [NumberFormat; 6] = [
+    NumberFormat { decimal: ',', thousands: None },
+    NumberFormat { decimal: ',', thousands: Some('.') },
+    NumberFormat { decimal: ',', thousands: Some(' ') },
+    NumberFormat { decimal: '.', thousands: Some(',') },
+    NumberFormat { decimal: '.', thousands: Some(' ') },
+    NumberFormat { decimal: '.', thousands: Some('\'') },
 ];
 const N_WITH_COMMA: usize = 3;
+const WITH_COMMA: u16 = 0b111;
+const WITH_POINT: u16 = 0b11_1000;
 
 const BLANKS: u16 = 1 << 6;
 const SINGLE_QUOTES: u16 = 1 << 7;
@@ -46,20 +48,21 @@ impl Readings {
     /// Of no text at all.
     pub(super) const ALL: Readings = Readings(u16::MAX);
     const NONE: Readings = Readings(0);
-    const POINT: Readings = Readings(BLANKS | LOOSE | NO_NULL | NUMBER_OR_NULL | 0b11_1000);
 
     /// The readings of a text that is of type `kind` as it is.
     pub(super) fn of(text: &[u8], kind: ColumnType, dialect: &Dialect, scratch: &mut Vec<u8>) -> Self {
+        const AS_IT_IS: u16 = BLANKS | LOOSE | NO_NULL | NUMBER_OR_NULL;
         match kind {
             ColumnType::Integer => {
                 let n_digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
                 let grouped = if n_digits <= 3 { GROUPED } else { 0 };
-                return Readings(Readings::POINT.0 | grouped | 0b111);
+                return Readings(AS_IT_IS | grouped | WITH_COMMA | WITH_POINT);
             }
             ColumnType::Float if dialect.numbers.is_plain() && is_group(text) => {
-                return Readings(Readings::POINT.0 | GROUPED | 1 << WITH_DOTS);
+                return Readings(AS_IT_IS | WITH_POINT | GROUPED | 1 << WITH_DOTS);
             }
-            ColumnType::Float => return Readings::POINT,
+            ColumnType::Float if dialect.numbers.decimal == ',' => return Readings(AS_IT_IS | WITH_COMMA),
+            ColumnType::Float => return Readings(AS_IT_IS | WITH_POINT),
             ColumnType::Boolean => return Readings(BLANKS | NO_NUMBER | NO_NULL),
             ColumnType::String => {}
         }
@@ -97,7 +100,7 @@ impl Readings {
         let may_be_number =
             trimmed.starts_with(|first: char| first.is_ascii_digit() || first == '-' || first == ',');
         if may_be_number && !is_huge {
-            for (index, (format, _)) in FORMATS.iter().enumerate() {
+            for (index, format) in FORMATS.iter().enumerate() {
                 if *format != dialect.numbers
                     && format.normalize(trimmed.as_bytes(), scratch).is_some()
                     && !(index == WITH_DOTS && is_address(trimmed.as_bytes()))
@@ -176,17 +179,31 @@ impl Readings {
             .is_some_and(|index| self.0 & (1 << (WITH_DELIMITER + index)) != 0)
     }
 
-    /// The options with which it is a number.
-    pub(super) fn number_options(self) -> Option<String> {
+    /// The options with which it is a number, apart from those that are set: the numbers are read as `given`.
+    pub(super) fn number_options(self, given: NumberFormat) -> Option<String> {
         if !self.has_numbers() || self.is_number_or_null() {
             return None;
         }
         let first = |mut range: std::ops::Range<usize>| {
-            range.find(|&index| self.0 & (1 << index) != 0).map(|index| FORMATS[index].1)
+            range.find_map(|index| options_of(FORMATS[index], given).filter(|_| self.0 & (1 << index) != 0))
         };
         let options = [first(0..N_WITH_COMMA), first(N_WITH_COMMA..FORMATS.len())];
-        let options: Vec<&str> = options.into_iter().flatten().collect();
+        let options: Vec<String> = options.into_iter().flatten().collect();
         (!options.is_empty()).then(|| options.join(", or "))
+    }
+}
+
+/// The options for a format, apart from those that are set.
+fn options_of(format: NumberFormat, given: NumberFormat) -> Option<String> {
+    let decimal = Some(format.decimal).filter(|decimal| *decimal != given.decimal);
+    let thousands = format.thousands.filter(|thousands| Some(*thousands) != given.thousands);
+    match (decimal, thousands) {
+        (Some(decimal), Some(thousands)) => {
+            Some(format!("decimal = \"{decimal}\" and thousands = \"{thousands}\""))
+        }
+        (Some(decimal), None) => Some(format!("decimal = \"{decimal}\"")),
+        (None, Some(thousands)) => Some(format!("thousands = \"{thousands}\"")),
+        (None, None) => None,
     }
 }
 
@@ -251,12 +268,18 @@ mod tests {
             ("Total", None),
             ("99999999999999999999", None),
         ] {
-            assert_eq!(of(text).number_options().as_deref(), options, "{text}");
+            assert_eq!(of(text).number_options(NumberFormat::default()).as_deref(), options, "{text}");
         }
-        assert_eq!(of("2,649.00").and(of("990.50")).number_options().as_deref(), Some("thousands = \",\""));
-        assert_eq!(of("19,5").and(of("990.50")).number_options(), None);
+        assert_eq!(
+            of("2,649.00").and(of("990.50")).number_options(NumberFormat::default()).as_deref(),
+            Some("thousands = \",\"")
+        );
+        assert_eq!(of("19,5").and(of("990.50")).number_options(NumberFormat::default()), None);
         let with_dots = of("1.234").and(of("1.234.567")).and(of("999"));
-        assert_eq!(with_dots.number_options().as_deref(), Some("decimal = \",\" and thousands = \".\""));
+        assert_eq!(
+            with_dots.number_options(NumberFormat::default()).as_deref(),
+            Some("decimal = \",\" and thousands = \".\"")
+        );
         assert!(with_dots.has_decimal_comma() && of("0,5").has_decimal_comma());
         assert!(!of("1,234").has_decimal_comma(), "it may as well be 1234");
     }
@@ -272,11 +295,14 @@ mod tests {
     #[test]
     fn text_for_a_missing_value_is_neutral_beside_numbers() {
         let with_null = of("1.5").and(of("n/a"));
-        assert!(with_null.is_number_or_null() && with_null.number_options().is_none());
-        assert!(!of("n/a").is_number_or_null() && of("-").number_options().is_none());
+        assert!(with_null.is_number_or_null() && with_null.number_options(NumberFormat::default()).is_none());
+        assert!(!of("n/a").is_number_or_null() && of("-").number_options(NumberFormat::default()).is_none());
         assert!(!of("1.5").is_number_or_null() && !of("1.5").and(of("x")).is_number_or_null());
         let other = of("2,649.00").and(of("-"));
-        assert!(other.number_options().as_deref() == Some("thousands = \",\"") && other.has_null());
+        assert!(
+            other.number_options(NumberFormat::default()).as_deref() == Some("thousands = \",\"")
+                && other.has_null()
+        );
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl RowLayout {
         };
         let null =
             if stands_for_null(text) { "; if it stands for null, add it to `null_values`" } else { "" };
-        let numbers = Readings::of(text, kind, dialect, &mut Vec::new()).number_options();
+        let numbers = Readings::of(text, kind, dialect, &mut Vec::new()).number_options(dialect.numbers);
         let numbers = numbers.filter(|_| is_number && kind == ColumnType::String);
         let numbers = numbers.map_or_else(String::new, |options| format!("; it is a number with {options}"));
         let is_comment =

@@ -58,7 +58,7 @@ pub(super) fn is_border(line: &[u8]) -> bool {
 
 /// Whether a row is the rule that sqlcmd, psql and others draw under the header: dashes in every cell, or with `+`
 /// where columns meet.
-pub(crate) fn is_rule(row: &[u8], grammar: &Grammar) -> bool {
+fn is_rule(row: &[u8], grammar: &Grammar) -> bool {
     // The last one is that of Markdown.
     let is_crossed = match row.trim_ascii() {
         [b'-', inner @ .., b'-'] => {
@@ -71,6 +71,15 @@ pub(crate) fn is_rule(row: &[u8], grammar: &Grammar) -> bool {
         _ => false,
     };
     is_crossed || has_dashes_only(cells(row, grammar).map(|cell| &row[cell]))
+}
+
+/// Whether the line under a header with these names is a rule, and not a row: a row may consist of texts for null, and
+/// in a file of one column a rule is as long as the name.
+pub(crate) fn is_rule_under(names: &[String], row: &[u8], dialect: &Dialect) -> bool {
+    let grammar = &dialect.grammar;
+    let is_short = || matches!(names, [name] if row.trim_ascii().len() < name.chars().count());
+    let is_null = || cells(row, grammar).all(|cell| dialect.is_null(grammar.trimmed(&row[cell])));
+    is_rule(row, grammar) && !is_short() && !is_null()
 }
 
 fn has_dashes_only<'a>(cells: impl Iterator<Item = &'a [u8]>) -> bool {
@@ -147,6 +156,19 @@ mod tests {
         for line in ["+---+", "-1+-2", "a-+-b", "-", "|-|1|", "||"] {
             assert!(!is_rule(line.as_bytes(), &grammar), "{line}");
         }
+    }
+
+    #[test]
+    fn row_of_texts_for_null_is_not_a_rule() {
+        let is_rule = |names: &[&str], row: &str, nulls: &[&str]| {
+            let nulls = nulls.iter().map(|&null| null.into()).collect();
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            is_rule_under(&names, row.as_bytes(), &Dialect { null_values: nulls, ..Dialect::default() })
+        };
+        assert!(is_rule(&["value"], "-----", &[""]) && is_rule(&["a", "b"], "--,---", &["--"]));
+        assert!(is_rule(&["id"], "--", &[""]) && is_rule(&["a", "value"], "-,--", &[""]));
+        assert!(!is_rule(&["id"], "--", &["", "--"]) && !is_rule(&["a", "b"], "--,--", &["--"]));
+        assert!(!is_rule(&["value"], "--", &[""]), "it is shorter than the name");
     }
 
     #[test]

@@ -51,11 +51,11 @@ pub(super) fn list(patterns: &[String], settings: &Settings, known: &HashSet<&Pa
         let is_pattern = pattern.contains(['*', '?', '[']) && !path.exists();
         let found = if is_pattern { expand(pattern, context, known, follow)? } else { vec![path] };
         for path in found {
+            // It may come later, or come back.
+            if follow && !path.exists() {
+                continue;
+            }
             if !known.contains(&*path) {
-                // It may come later.
-                if follow && !path.exists() {
-                    continue;
-                }
                 check_readable(&path, pattern, context)?;
                 // A link, or a file in a folder that is reached twice.
                 if !listed.contains(&path) && file_id(&path).is_some_and(|id| !same_file.insert(id)) {

@@ -13,7 +13,7 @@ use super::input::Input;
 use super::settings::Settings;
 use crate::shared::csv::{
     BYTE_ORDER_MARK, Next, RowError, RowLayout, RowLocation, Span, TableBuilder, check_separator,
-    column_names, is_fixed_width_rule, is_rule, next_row, separator_line,
+    column_names, is_fixed_width_rule, is_rule_under, next_row, separator_line,
 };
 
 /// A header in UTF-16 has a delimiter or a line end within so many bytes.
@@ -138,7 +138,7 @@ impl Opened {
         loop {
             let (name, window) = (input.name, input.window());
             let location = RowLocation { source: name, line: input.line() };
-            let span = match next_row(window, &dialect.grammar, input.is_at_end()) {
+            let span = match input.next_row(&dialect.grammar) {
                 Next::NeedMore => {
                     let n_bytes = window.len();
                     if n_bytes > MAX_WITHOUT_ASCII
@@ -179,12 +179,12 @@ impl Opened {
         let grammar = &settings.dialect.grammar;
         loop {
             let window = self.input.window();
-            match next_row(window, grammar, self.input.is_at_end()) {
+            match self.input.next_row(grammar) {
                 Next::NeedMore => self.input.fill()?,
                 Next::Row(Span { content, len, n_lines, is_closed: true, .. }) if content > 0 => {
                     let row = &window[..content];
                     self.is_fixed_width = self.names.len() == 1 && is_fixed_width_rule(row);
-                    if self.is_fixed_width || is_rule(row, grammar) {
+                    if self.is_fixed_width || is_rule_under(&self.names, row, &settings.dialect) {
                         self.input.advance(len, n_lines);
                         self.has_rule = true;
                     }
@@ -203,6 +203,7 @@ impl Opened {
         loop {
             let window = &input.window()[at..];
             let span = match next_row(window, &settings.dialect.grammar, input.is_at_end()) {
+                Next::NeedMore if input.is_full() => return Ok(line),
                 Next::NeedMore => {
                     input.fill()?;
                     continue;

@@ -5,21 +5,22 @@ use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use runner_core::Name;
 
 use super::change_guard::{ChangeGuard, Changed, unrepeatable};
+use super::incomplete::IncompleteArchive;
 use super::position::{Cursor, End, Fingerprint, HEAD, Head, TAIL};
-use super::snapshot::{FileSnapshot, modified};
+use super::snapshot::{FileSnapshot, born, is_being_written, modified};
 use super::stdin::{StandardInput, WaitLimit};
 use super::text::{ReadAs, Text};
 use crate::shared::csv::{END_OF_TEXT, Span};
 
 /// The maximum length of a row. A longer one nearly always has an unclosed quote and
 /// would read the rest of the file into memory.
-const MAX_ROW: usize = 16 << 20;
+pub(super) const MAX_ROW: usize = 16 << 20;
 
 /// Advice for a file that was replaced. Under a new name its rows get unused entry numbers.
 pub(super) const REPLACED: &str = "give the new file another name or path: it is then read from its beginning, and entry \
@@ -27,9 +28,6 @@ pub(super) const REPLACED: &str = "give the new file another name or path: it is
 
 /// The path that stands for standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
-
-/// A file that was written to within this time may still be growing.
-const SETTLED: Duration = Duration::from_secs(5);
 
 /// One open file.
 pub(super) struct Input {
@@ -68,6 +66,7 @@ impl Input {
             size: metadata.len(),
             modified: modified(&metadata),
             inode: metadata.ino(),
+            born: born(&metadata),
             snapshot: Some(snapshot.with_context(|| format!("reading {name}"))?),
             ..Cursor::default()
         };
@@ -220,29 +219,36 @@ impl Input {
     }
 
     /// Reads more into the window, or sets `is_at_end`.
+    ///
+    /// The window never gets longer than a row may be, so that it does not depend on the way of reading where one is cut.
     pub(super) fn fill(&mut self) -> Result<()> {
+        let n_free = MAX_ROW.saturating_sub(self.window().len());
+        if n_free == 0 {
+            bail!(
+                "{}:{}: the row that begins here is longer than 16 MiB, without a line end or a quote that is never closed",
+                self.name,
+                self.line()
+            );
+        }
         if self.end == self.buffer.len() {
             let kept = self.start.saturating_sub(TAIL);
             self.buffer.copy_within(kept..self.end, 0);
             (self.start, self.end) = (self.start - kept, self.end - kept);
-            if self.end - self.start > MAX_ROW {
-                bail!(
-                    "{}:{}: the row that begins here is longer than 16 MiB; is a quote in it never closed?",
-                    self.name,
-                    self.line()
-                );
-            }
             if self.end > self.buffer.len() / 2 {
                 self.buffer.resize(self.buffer.len() * 2, 0);
             }
         }
         let n_bytes = loop {
-            match self.text.read(&mut self.buffer[self.end..]) {
+            let until = self.buffer.len().min(self.end + n_free);
+            match self.text.read(&mut self.buffer[self.end..until]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => bail!(
-                    "reading {}: the archive is incomplete, it ends in the middle of its data; fetch or copy it again",
-                    self.name
-                ),
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    let incomplete = IncompleteArchive(self.name);
+                    if self.follow || self.was_modified_recently() {
+                        return Err(incomplete.into());
+                    }
+                    bail!("{incomplete}");
+                }
                 read => break read.with_context(|| format!("reading {}", self.name))?,
             }
         };
@@ -319,10 +325,7 @@ impl Input {
 
     fn was_modified_recently(&self) -> bool {
         let Some(Ok(metadata)) = self.text.file().map(File::metadata) else { return false };
-        metadata.modified().is_ok_and(|modified| match SystemTime::now().duration_since(modified) {
-            Ok(age) => age < SETTLED,
-            Err(ahead) => ahead.duration() < SETTLED,
-        })
+        is_being_written(&metadata)
     }
 
     /// Moves the window forward by `n_bytes`, which contain `n_lines` line ends.

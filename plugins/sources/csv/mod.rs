@@ -2,10 +2,12 @@
 
 mod change_guard;
 mod columns;
+mod cut_row;
 mod file_kind;
 mod files;
 mod guessed_encoding;
 mod header;
+mod incomplete;
 mod input;
 mod options;
 mod position;
@@ -58,15 +60,18 @@ types = { Volume = "float" }    # the other types are inferred from a sample
 /// match the type of its column, if it has too few or too many cells, an unclosed quote or
 /// text after a closing quote, or if its encoding is not valid.
 ///
-/// The source skips blank lines and the end mark of DOS. In files of several columns it also skips a
-/// line of dashes under the header, a count such as `(2 rows affected)`, and a repeated header, as
-/// in concatenated files. A first line such as `sep=;` is skipped if it names the delimiter. It
-/// leaves out an empty file in a list of files, with a warning.
+/// The source skips blank lines and the end mark of DOS, and a line of dashes under the header, unless the
+/// dashes stand for null, or are shorter than the name of the only column. In files of several columns it
+/// also skips a count such as `(2 rows affected)`, and a repeated header, as in concatenated files. A first
+/// line such as `sep=;` is skipped if it names the delimiter. It leaves out an empty file in a list of files,
+/// with a warning.
 ///
 /// A run resumes after the last delivered row. A file may grow between two runs, and a bad row may
 /// be corrected, but the part that was read must not change. A file that is cut, written over or
-/// replaced while it is read ends the run. A last row without a line end is left for the next run
-/// if the file was written to within the last 5 seconds, because more of the row may follow.
+/// replaced while it is read ends the run. A last row without a line end, a cell whose quote is not closed, and
+/// an archive that ends in the middle of its data are left for the next run if the file was written to within
+/// the last 5 seconds, because more may follow. A file that was renamed or compressed after it was read is not
+/// read again.
 /// If the last run did not end gracefully and unread rows were added or removed since, entry numbers
 /// continue after all numbers given so far, and rows that were already stored may be stored twice.
 #[derive(Deserialize, JsonSchema)]
@@ -155,11 +160,11 @@ struct CsvConfig {
     #[serde(default)]
     compression: Compression,
     /// Whether the source waits for new rows and new files instead of ending. It looks for them twice a
-    /// second. A row is read once its line has ended. A file that was renamed is read to its end, also
-    /// after a restart, if it is still in its folder under a name that begins in the same way; the file
-    /// that has taken its place is read from its beginning. A file that was truncated or replaced is
-    /// read from its beginning, too. A last row that an earlier run read without its line end is read again
-    /// if it goes on.
+    /// second, and waits for a file that is absent for a while. A row is read once its line has ended. A file
+    /// that was renamed or compressed is read to its end, also after a restart, if it is still in its folder
+    /// under a name that begins in the same way; the file that has taken its place is read from its beginning,
+    /// and so is one that was rotated in between. A file that was truncated or replaced is read from its
+    /// beginning, too. A last row that an earlier run read without its line end is read again if it goes on.
     #[serde(default)]
     follow: bool,
 }

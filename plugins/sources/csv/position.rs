@@ -4,7 +4,9 @@
 //! fingerprints of bytes that were read, at the head of the file and before the current batch,
 //! which tell a file that has grown from one that was replaced.
 
+use std::fs::Metadata;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, Result};
@@ -13,7 +15,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::snapshot::FileSnapshot;
+use super::snapshot::{FileSnapshot, born};
 
 /// How many bytes at the head of a file a fingerprint covers at most.
 pub(super) const HEAD: usize = 256 << 10;
@@ -79,6 +81,9 @@ pub(super) struct Cursor {
     /// The inode, by which a renamed file is known.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) inode: u64,
+    /// When it was made, which tells it from a later file with the same inode.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) born: u64,
     /// Whether it was renamed since, so that nobody will go on writing it for long.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) is_moved: bool,
@@ -111,6 +116,12 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
+    /// Whether a file is the one of the cursor, as far as the file system knows.
+    pub(super) fn is_of(&self, file: &Metadata) -> bool {
+        let born = born(file);
+        self.inode == file.ino() && (self.born == born || self.born == 0 || born == 0)
+    }
+
     /// The cursor before the last row, if that had no line end. Nothing before it is compared again.
     pub(super) fn before_open_row(&self) -> Option<Cursor> {
         let (offset, lines) = self.open_row?;

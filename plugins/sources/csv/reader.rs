@@ -1,8 +1,8 @@
 //! Reads the files one after another and splits their rows into chunks, one for each batch.
 
+mod holds;
 mod queue;
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,16 @@ use anyhow::{Error, Result, bail};
 use runner_core::{Body, Name, Origin, Position, Record, Reject, Row};
 use tracing::{info, warn};
 
+use self::holds::{Hold, Holds};
 use super::columns::Columns;
 use super::files;
-use super::input::Input;
+use super::incomplete::IncompleteArchive;
+use super::input::{Input, MAX_ROW};
 use super::position::{BatchPositions, Cursor, End, Round};
 use super::settings::Settings;
 use crate::shared::csv::{
-    Next, OtherLine, QuoteError, RowError, RowLayout, RowLocation, TableBuilder, next_row, reject,
+    Next, OtherLine, QuoteError, RowError, RowLayout, RowLocation, TableBuilder, count_line_ends, next_row,
+    reject,
 };
 
 /// The content of one batch.
@@ -31,12 +34,9 @@ pub(super) struct Chunk {
 struct OpenFile {
     input: Input,
     layout: Arc<RowLayout>,
-    /// Whether the rest is left for later, since another program may still be writing it.
-    is_held: bool,
+    /// Why the rest is left for later, since another program may still be writing it.
+    held: Option<Hold>,
 }
-
-/// How long a cell with an open quote at the end of a file may be that may still be growing.
-const MAX_OPEN_CELL: usize = 64 << 10;
 
 /// How long rows of standard input wait for others to fill their batch.
 const BATCH_WAIT: Duration = Duration::from_millis(50);
@@ -54,7 +54,7 @@ pub(super) struct Reader {
     /// The file that was read last, which may be renamed while it goes on.
     last: Option<(usize, OpenFile)>,
     /// The files whose rests are left for later.
-    held: HashSet<usize>,
+    holds: Holds,
     /// An error to return after the rows that come before it.
     failed: Option<Error>,
     /// Rows and bytes of the largest batch so far, the capacity of the next one.
@@ -72,8 +72,10 @@ pub(super) struct Reader {
 impl Reader {
     /// The position, unless a saved one was given and the input after it is unchanged.
     pub(super) fn restart_position(&self) -> Option<Position> {
-        let has_columns = !self.round.start.columns.is_empty();
-        (has_columns && !self.is_unread_unchanged).then(|| Position::new(self.round.start.clone()))
+        let start = &self.round.start;
+        // A followed file is known by its inode before it has rows.
+        let has_begun = !start.columns.is_empty() || self.follows() && !start.files.is_empty();
+        (has_begun && !self.is_unread_unchanged).then(|| Position::new(self.round.start.clone()))
     }
 
     /// Bytes on disk that have been read, and in total.
@@ -92,32 +94,39 @@ impl Reader {
                 self.open_stream()?;
             }
             let Some(&file) = self.round.queue.get(self.place) else { return Ok(None) };
-            let mut open = match self.open.take() {
-                Some(open) => open,
-                None => match self.open_file(file)? {
-                    Some(open) => open,
-                    None => bail!("{} was changed while it was read", self.files[file].path),
-                },
+            let opened = match self.open.take() {
+                Some(open) => Some(open),
+                None => self.open_file(file)?,
+            };
+            let Some(mut open) = opened else {
+                if !self.follows() {
+                    bail!("{} was changed while it was read", self.files[file].path);
+                }
+                // It was renamed, or is being written anew: it is looked at again.
+                self.round.finish(self.place, self.files[file].clone());
+                self.place += 1;
+                continue;
             };
             let chunk = self.read_chunk(&mut open);
             let is_at_end = open.input.cursor().end != End::NotReached;
             if self.failed.is_none() && is_at_end && !self.follows() {
                 self.failed = open.input.check_not_replaced().err();
             }
-            if !is_at_end && !open.is_held || self.failed.is_some() {
+            if !is_at_end && open.held.is_none() || self.failed.is_some() {
                 self.open = Some(open);
             } else {
-                self.held.remove(&file);
-                if open.is_held {
-                    self.held.insert(file);
-                    self.say_held(file, &format!("the row in line {}", open.input.line()));
+                match open.held {
+                    Some(why) => self.hold(file, why, open.input.cursor().offset, open.input.line()),
+                    None => self.holds.remove(file),
                 }
                 self.n_bytes_done += open.input.cursor().size;
                 let cursor = open.input.cursor_with_fingerprints();
                 self.files[file] = cursor.clone();
                 self.round.finish(self.place, cursor);
                 self.place += 1;
-                self.last = self.follows().then_some((file, open)).filter(|(_, open)| open.input.follows());
+                let may_go_on =
+                    |(_, open): &(usize, OpenFile)| open.input.follows() && open.held != Some(Hold::Archive);
+                self.last = self.follows().then_some((file, open)).filter(may_go_on);
             }
             if chunk.is_some() {
                 return Ok(chunk);
@@ -125,18 +134,49 @@ impl Reader {
         }
     }
 
-    fn say_held(&self, file: usize, what: &str) {
+    /// Leaves the rest of a file, from `offset` in `line` on, for later.
+    fn hold(&mut self, file: usize, why: Hold, offset: u64, line: u64) {
+        self.holds.insert(file, why, offset, line);
+        match why {
+            Hold::OpenRow => self.say_held(file, &format!("the row in line {line} has no line end"), "it is"),
+            Hold::OpenQuote { .. } => {
+                let what = format!("a quote that opens in the row in line {line} is not closed");
+                self.say_held(file, &what, "the row and those behind it are");
+            }
+            Hold::Archive => {
+                self.say_held(file, "the archive is incomplete", "what was not read of it is");
+            }
+        }
+    }
+
+    fn say_held(&self, file: usize, what: &str, rest: &str) {
         if self.follows() {
             return;
         }
-        let (component, name) =
-            (&self.settings.context.component, files::display_path(Path::new(&self.files[file].path)));
         let message = format!(
-            "{name}: {what} has no line end, and the file was written to within the last seconds: it is left for the \
-             next run, in case more of it follows"
+            "{}: {what}, and the file was written to within the last seconds: {rest} left for the next run, in case more of \
+             it follows",
+            self.display_name(file)
         );
         self.settings.context.gauges.note(message.clone());
-        warn!(component, "{message}");
+        warn!(component = self.settings.context.component, "{message}");
+    }
+
+    fn display_name(&self, file: usize) -> Name {
+        files::display_path(Path::new(&self.files[file].path))
+    }
+
+    /// Says of followed files, once, that rows of them have been waiting for long.
+    fn say_long_holds(&mut self) {
+        for (file, what) in self.holds.take_long() {
+            warn!(component = self.settings.context.component, "{}: {what}", self.display_name(file));
+        }
+    }
+
+    /// Lets all rests of files have waited for as long as possible.
+    #[cfg(test)]
+    pub(super) fn age_holds(&mut self) {
+        self.holds.age();
     }
 
     fn say_skipped(&self, RowLocation { source, line }: RowLocation, what: OtherLine) {
@@ -153,14 +193,14 @@ impl Reader {
 
     /// Reads rows until the batch is full or the file ends; `None` if there are none.
     fn read_chunk(&mut self, open: &mut OpenFile) -> Option<Chunk> {
-        let OpenFile { input, layout, is_held } = open;
+        let OpenFile { input, layout, held } = open;
         let limits = self.settings.context.batch;
         let grammar = &self.settings.dialect.grammar;
         let start = input.cursor_with_fingerprints();
         let bytes_before = self.n_bytes_done + input.n_bytes_read();
         let source = files::origin_name(&start.path, &self.settings.context);
-        let partition = self.round.queue[self.place] as i32;
-        let mut origin = Origin { source, partition, offset: start.rows };
+        let file = self.round.queue[self.place];
+        let mut origin = Origin { source, partition: file as i32, offset: start.rows };
         let mut table = TableBuilder::new(Arc::clone(layout), self.room.0, self.room.1);
         let mut items = Vec::with_capacity(self.room.0);
         let mut rejects: Vec<Reject> = Vec::new();
@@ -170,25 +210,35 @@ impl Reader {
             let location = RowLocation { source: input.name, line: input.line() };
             let next = next_row(window, grammar, input.is_at_end());
             let may_go_on = match &next {
-                // A cell of so many lines would be unusual.
-                Next::BadQuotes(_, QuoteError::Unclosed(_)) => window.len() < MAX_OPEN_CELL,
-                Next::BadQuotes(span, _) | Next::Row(span) => !span.is_closed,
-                _ => false,
+                Next::BadQuotes(_, QuoteError::Unclosed(_)) if window.len() < MAX_ROW => {
+                    let n_bytes = window.len();
+                    Some(Hold::OpenQuote { n_bytes, n_lines: count_line_ends(window) })
+                }
+                Next::BadQuotes(span, _) | Next::Row(span) if !span.is_closed => Some(Hold::OpenRow),
+                _ => None,
             };
-            if may_go_on && input.may_grow() {
-                *is_held = true;
+            if may_go_on.is_some() && input.may_grow() && !self.holds.is_over_at(file, input.cursor().offset)
+            {
+                *held = may_go_on;
                 break;
             }
             let (span, reason, is_unclosed) = match next {
-                Next::NeedMore => match input.fill_within((!items.is_empty()).then_some(BATCH_WAIT)) {
-                    Ok(true) => continue,
-                    // Standard input is slow.
-                    Ok(false) => break,
-                    // Return the rows before it first.
-                    Err(error) => {
-                        self.failed = Some(error);
-                        break;
-                    }
+                Next::NeedMore => match input.cut_row(grammar) {
+                    Some((span, error)) => (span, Some(location.bad_quotes(window, error)), false),
+                    None => match input.fill_within((!items.is_empty()).then_some(BATCH_WAIT)) {
+                        Ok(true) => continue,
+                        // Standard input is slow.
+                        Ok(false) => break,
+                        Err(error) if error.is::<IncompleteArchive>() => {
+                            *held = Some(Hold::Archive);
+                            break;
+                        }
+                        // Return the rows before it first.
+                        Err(error) => {
+                            self.failed = Some(error);
+                            break;
+                        }
+                    },
                 },
                 Next::End => {
                     input.end_with(End::Closed, None);

@@ -1,129 +1,204 @@
 //! Finds files again that were renamed, and notices that others took their places.
 
-use std::collections::HashSet;
-use std::fs::Metadata;
+mod candidates;
+mod missed;
+mod names;
+
+use std::cmp::Reverse;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use tracing::{info, warn};
 
+use self::candidates::{Candidate, Candidates};
+pub(super) use self::names::uncompressed;
+use self::names::{is_backup, is_compressed, is_rotated};
 use super::files::display_path;
 use super::input::Input;
 use super::position::{Cursor, End};
 use super::settings::Settings;
-use super::snapshot::modified;
+use super::snapshot::{born, modified};
 
 /// Gives every cursor the path under which its file is now. `found` are the files that the patterns match.
 ///
-/// A file is known by what was read of it, and by its inode: a copy with the same beginning is another file, unless
-/// the old path holds something else by now, as after copying and truncating. With `follow` a file that cannot be
-/// found is gone, and what has taken its path is new; otherwise the path stays and opening it says what is wrong.
-pub(super) fn find_moved(cursors: &mut [Cursor], found: &[PathBuf], settings: &Settings) {
-    let is_lost: Vec<usize> =
-        (0..cursors.len()).filter(|&index| !is_in_place(&cursors[index], settings)).collect();
-    if is_lost.is_empty() {
+/// A file is known by its inode together with what was read of it; where no file has the inode, what was read
+/// decides: a file that was copied, restored or compressed. With `follow` a file that cannot be found is gone, and what
+/// has taken its path is new; otherwise the path stays and opening it says what is wrong. With `follow` this also adds
+/// files that were rotated out before any of their rows was read.
+pub(super) fn find_moved(cursors: &mut Vec<Cursor>, found: &[PathBuf], settings: &Settings) {
+    let mut lost: Vec<usize> =
+        (0..cursors.len()).filter(|&index| !is_surely_in_place(&cursors[index], settings)).collect();
+    if lost.is_empty() {
         return;
     }
-    let mut claimed: HashSet<PathBuf> = HashSet::new();
-    for (index, cursor) in cursors.iter().enumerate() {
-        if !cursor.is_gone && is_lost.binary_search(&index).is_err() {
-            claimed.insert(PathBuf::from(&cursor.path));
+    let mut candidates = Candidates::new(cursors, &lost, found, settings.read_as.follow);
+    // A file of which much was read is known better than one of which little was.
+    lost.sort_by_key(|&index| Reverse(cursors[index].offset));
+    let mut rotated = Vec::new();
+    let mut unknown = Vec::new();
+    for index in lost {
+        let cursor = &mut cursors[index];
+        match with_its_inode(cursor, &candidates, settings) {
+            Some(to) => rotated.push(move_to(cursor, to, &mut candidates, settings)),
+            None => unknown.push(index),
         }
     }
-    // A file of which much was read is known better than one of which little was.
-    let mut by_length = is_lost;
-    by_length.sort_by_key(|&index| std::cmp::Reverse(cursors[index].offset));
-    for index in by_length {
+    for index in unknown {
         let cursor = &mut cursors[index];
-        let name = display_path(Path::new(&cursor.path));
-        let component = &settings.context.component;
-        match moved_to(cursor, found, &claimed, settings) {
-            Some(path) => {
-                info!(component, "{name} is {} now", display_path(&path));
-                if let Some(path) = path.to_str() {
-                    path.clone_into(&mut cursor.path);
-                }
-                cursor.is_moved = true;
-                claimed.insert(path);
+        if let Some(to) = its_archive(cursor, &candidates, settings) {
+            rotated.push(move_to(cursor, to, &mut candidates, settings));
+        } else if is_at_its_path(cursor, &candidates, settings) {
+            if let Ok(now) = std::fs::metadata(&cursor.path) {
+                (cursor.inode, cursor.born) = (now.ino(), born(&now));
             }
-            None if settings.read_as.follow => {
-                if cursor.end == End::NotReached {
-                    warn!(
-                        component,
-                        "{name} was read up to line {}, then another file took its place or it was removed: rows after that \
-                         line were not read. Rotate files by renaming them, in the same folder",
-                        cursor.lines
-                    );
-                }
-                cursor.is_gone = true;
-            }
-            None => {}
+            candidates.claim(PathBuf::from(&cursor.path));
+        } else if let Some(to) = with_its_content(cursor, &candidates, settings) {
+            rotated.push(move_to(cursor, to, &mut candidates, settings));
+        } else if settings.read_as.follow {
+            rotated.push(Rotated { before: cursor.clone(), to: None });
+            say_gone(cursor, settings);
+            cursor.is_gone = true;
+        }
+    }
+    if settings.read_as.follow {
+        // A file that was renamed before has its successor among the known ones.
+        for rotated in rotated.iter().filter(|rotated| !rotated.before.is_moved) {
+            missed::add(cursors, rotated, &mut candidates, settings);
         }
     }
 }
 
-/// Whether the path of a cursor leads to its file, as far as there is a reason to doubt it.
-fn is_in_place(cursor: &Cursor, settings: &Settings) -> bool {
-    if cursor.is_gone || cursor.offset == 0 {
+/// A file that is not at its path any more.
+struct Rotated {
+    before: Cursor,
+    /// Where it is now.
+    to: Option<Candidate>,
+}
+
+fn move_to(cursor: &mut Cursor, to: Candidate, candidates: &mut Candidates, settings: &Settings) -> Rotated {
+    let before = cursor.clone();
+    let component = &settings.context.component;
+    info!(component, "{} is {} now", display_path(Path::new(&cursor.path)), display_path(&to.path));
+    if let Some(path) = to.path.to_str() {
+        path.clone_into(&mut cursor.path);
+    }
+    cursor.is_moved = true;
+    if !cursor.is_of(&to.metadata) {
+        // A copy, perhaps a compressed one: its size says nothing about how far it was read.
+        (cursor.inode, cursor.born, cursor.size) = (to.inode(), born(&to.metadata), 0);
+    }
+    candidates.claim(to.path.clone());
+    Rotated { before, to: Some(to) }
+}
+
+fn say_gone(cursor: &Cursor, settings: &Settings) {
+    if cursor.end != End::NotReached || cursor.offset == 0 && cursor.size == 0 {
+        return;
+    }
+    let (component, name) = (&settings.context.component, display_path(Path::new(&cursor.path)));
+    warn!(
+        component,
+        "{name} was read up to line {}, then another file took its place or it was removed: rows after that line were \
+         not read. Rotate files by renaming them, in the same folder",
+        cursor.lines
+    );
+}
+
+/// Whether the path of a cursor leads to its file, as far as that can be told without looking for others.
+fn is_surely_in_place(cursor: &Cursor, settings: &Settings) -> bool {
+    if cursor.is_gone {
         return true;
     }
-    let Ok(now) = std::fs::metadata(&cursor.path) else {
-        // A file that was read to its end may be removed; one that was not may have been renamed.
-        return cursor.end != End::NotReached && !settings.read_as.follow;
-    };
-    let is_same_inode = cursor.inode == 0 || cursor.inode == now.ino();
-    if is_same_inode && cursor.size == now.len() && cursor.modified == modified(&now) {
-        return true;
-    }
-    is_continued_by(cursor, &cursor.path, settings)
+    let Ok(now) = std::fs::metadata(&cursor.path) else { return false };
+    let is_same_inode = cursor.inode == 0 || cursor.is_of(&now);
+    let is_unchanged = cursor.size == now.len() && cursor.modified == modified(&now);
+    is_same_inode && (is_unchanged || has_content(cursor, Path::new(&cursor.path), settings))
 }
 
 /// Whether a file has everything that was read up to the cursor.
-fn is_continued_by(cursor: &Cursor, path: &str, settings: &Settings) -> bool {
-    let name = display_path(Path::new(path));
-    Input::open(path, name, settings.read_as).is_ok_and(|mut input| {
-        // The text counts here, however it is compressed.
-        let text_only = Cursor { size: 0, end: End::NotReached, ..cursor.clone() };
-        matches!(input.seek_to(&text_only), Ok(None))
+fn has_content(cursor: &Cursor, path: &Path, settings: &Settings) -> bool {
+    cursor.offset == 0 || open_at(cursor, path, settings).is_some()
+}
+
+/// Whether a file has what was read up to the cursor, and nothing else.
+fn has_exact_content(cursor: &Cursor, path: &Path, settings: &Settings) -> bool {
+    open_at(cursor, path, settings).is_some_and(|mut input| {
+        let has_more = input.read_at_least(1).is_err() || !input.window().is_empty();
+        cursor.offset > 0 && cursor.end != End::NotReached && !has_more
     })
 }
 
-fn moved_to(
-    cursor: &Cursor,
-    found: &[PathBuf],
-    claimed: &HashSet<PathBuf>,
-    settings: &Settings,
-) -> Option<PathBuf> {
-    let old = Path::new(&cursor.path);
-    let is_replaced = old.exists();
-    let siblings = if settings.read_as.follow { siblings(old) } else { Vec::new() };
-    let candidates: Vec<(&PathBuf, Metadata)> = found
-        .iter()
-        .chain(&siblings)
-        .filter(|path| path.as_path() != old && !claimed.contains(*path))
-        .filter_map(|path| Some((path, std::fs::metadata(path).ok().filter(Metadata::is_file)?)))
-        .collect();
-    let has_content = |path: &Path| path.to_str().is_some_and(|path| is_continued_by(cursor, path, settings));
-    let is_same_inode = |now: &Metadata| {
-        // Of a file with the same length nothing was written since.
-        now.ino() == cursor.inode && (now.len() != cursor.size || modified(now) == cursor.modified)
-    };
-    let by_inode = candidates.iter().find(|(path, now)| is_same_inode(now) && has_content(path));
-    let by_content = || candidates.iter().find(|(path, _)| is_replaced && has_content(path));
-    by_inode.or_else(by_content).map(|(path, _)| (*path).clone())
+/// A file at the cursor, if it has everything that was read up to there.
+fn open_at(cursor: &Cursor, path: &Path, settings: &Settings) -> Option<Input> {
+    let mut input = Input::open(path.to_str()?, display_path(path), settings.read_as).ok()?;
+    // The text counts here, however it is compressed.
+    let text_only = Cursor { size: 0, end: End::NotReached, ..cursor.clone() };
+    matches!(input.seek_to(&text_only), Ok(None)).then_some(input)
 }
 
-/// Files beside `path` with a name that begins like its own: where rotation puts them.
-fn siblings(path: &Path) -> Vec<PathBuf> {
-    let (Some(folder), Some(stem)) = (path.parent(), path.file_stem().and_then(|stem| stem.to_str())) else {
-        return Vec::new();
+/// The file elsewhere that has the inode of the cursor, and what was read.
+fn with_its_inode(cursor: &Cursor, candidates: &Candidates, settings: &Settings) -> Option<Candidate> {
+    let old = Path::new(&cursor.path);
+    let to = candidates.with_inode(cursor.inode).find(|to| {
+        let is_grown = to.metadata.len() > cursor.size;
+        // Of a file with the same length nothing was written since.
+        let is_unchanged = to.metadata.len() == cursor.size && to.modified() == cursor.modified;
+        let may_be_it = match cursor.offset {
+            0 => (is_grown || is_unchanged) && (to.is_found || is_rotated(name_of(old), to.name())),
+            _ => to.metadata.len() != cursor.size || is_unchanged,
+        };
+        to.path != old && cursor.is_of(&to.metadata) && may_be_it && has_content(cursor, &to.path, settings)
+    })?;
+    // An editor keeps what the file was, and writes it anew.
+    let is_backup = cursor.offset > 0 && is_backup(to.name()) && has_content(cursor, old, settings);
+    (!is_backup).then(|| to.clone())
+}
+
+/// The file that rotation has compressed, while another one took its path.
+fn its_archive(cursor: &Cursor, candidates: &Candidates, settings: &Settings) -> Option<Candidate> {
+    let old = Path::new(&cursor.path);
+    let now = std::fs::metadata(old).ok()?;
+    if !settings.read_as.follow || cursor.inode == 0 || cursor.is_of(&now) {
+        return None;
+    }
+    let is_archive = |to: &&Candidate| {
+        // Where no row was read, the age alone tells it from older archives.
+        (cursor.offset > 0 || to.modified() > cursor.modified)
+            && !is_compressed(name_of(old))
+            && is_rotated(name_of(old), to.name())
+            && has_content(cursor, &to.path, settings)
     };
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let is_sibling = |path: &PathBuf| {
-        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(stem))
+    candidates.archives_beside(old, cursor.modified).find(is_archive).cloned()
+}
+
+/// Whether what was read is at the path of the cursor, though its file may have been written anew.
+fn is_at_its_path(cursor: &Cursor, candidates: &Candidates, settings: &Settings) -> bool {
+    let path = Path::new(&cursor.path);
+    path.exists() && !candidates.is_claimed(path) && has_content(cursor, path, settings)
+}
+
+/// The file elsewhere that has what was read.
+fn with_its_content(cursor: &Cursor, candidates: &Candidates, settings: &Settings) -> Option<Candidate> {
+    let old = Path::new(&cursor.path);
+    if cursor.offset == 0 {
+        return None;
+    }
+    if old.exists() {
+        // Something else is at the path, as after copying and truncating.
+        let mut others = candidates.all().filter(|to| to.path != old);
+        return others.find(|to| has_content(cursor, &to.path, settings)).cloned();
+    }
+    // The file was compressed in its folder, or moved to another file system.
+    let name = name_of(old);
+    let is_archive = |to: &&Candidate| {
+        (uncompressed(to.name()) == name || is_rotated(name, to.name()))
+            && has_content(cursor, &to.path, settings)
     };
-    let mut siblings: Vec<PathBuf> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_sibling).collect();
-    siblings.sort();
-    siblings
+    let is_copy = |to: &&Candidate| has_exact_content(cursor, &to.path, settings);
+    let archive = candidates.archives_beside(old, cursor.modified).find(is_archive);
+    archive.or_else(|| candidates.as_old_as(cursor.modified).find(is_copy)).cloned()
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }

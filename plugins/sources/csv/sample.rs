@@ -1,6 +1,7 @@
 //! The first rows of the files, from which column types are inferred.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -8,11 +9,13 @@ use runner_core::{ColumnType, Name};
 use tracing::{info, warn};
 
 use super::columns::{Columns, check_declared, inferred};
+use super::files::display_path;
 use super::header::{EmptyFile, Opened, open_after_header};
+use super::incomplete::{IncompleteArchive, is_missing};
 use super::position::Cursor;
 use super::settings::Settings;
 use crate::shared::csv::TextEncoding;
-use crate::shared::csv::{Header, Inference, Next, Types, next_row, wider_rows};
+use crate::shared::csv::{Header, Inference, Next, QuoteError, Types, next_row, wider_rows};
 
 /// How many rows are examined where no types are inferred from them.
 const FEW: usize = 100;
@@ -27,11 +30,21 @@ const SAMPLE_WAIT: Duration = Duration::from_millis(300);
 /// others may still be writing them.
 pub(super) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Columns>> {
     let mut sample = Sample::new(settings);
-    let (mut empty, mut is_held) = (None, false);
-    for file in files {
+    let (mut empty, mut archive, mut is_held) = (None, None, false);
+    for file in files.iter().filter(|file| !file.is_gone) {
         let opened = match open_after_header(&file.path, settings) {
             Ok(Some(opened)) => opened,
             Ok(None) => {
+                is_held = true;
+                continue;
+            }
+            Err(error) if error.is::<IncompleteArchive>() => {
+                is_held = true;
+                archive.get_or_insert_with(|| display_path(Path::new(&file.path)));
+                continue;
+            }
+            // It was renamed since it was found.
+            Err(error) if settings.read_as.follow && is_missing(&error) => {
                 is_held = true;
                 continue;
             }
@@ -62,6 +75,13 @@ pub(super) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Colu
     }
     if let Some(empty) = empty.filter(|_| sample.names.is_empty() && !is_held) {
         return Err(empty);
+    }
+    // Beside files that are read it is said when its turn comes.
+    if let Some(name) = archive.filter(|_| sample.names.is_empty() && !settings.read_as.follow) {
+        warn!(
+            component = settings.context.component,
+            "{name}: the archive is incomplete, and the file was written to within the last seconds: it is left for the next run"
+        );
     }
     let n_rows = sample.inference.n_rows();
     if sample.names.is_empty() || n_rows == 0 && settings.read_as.follow {
@@ -193,6 +213,7 @@ impl<'a> Sample<'a> {
         while !self.is_complete() && at < MAX_AHEAD {
             let window = &input.window()[at..];
             match next_row(window, &dialect.grammar, input.is_at_end()) {
+                Next::NeedMore if input.is_full() => break,
                 Next::NeedMore => {
                     let wait = (self.inference.n_rows() > 0).then_some(SAMPLE_WAIT);
                     if !input.fill_within(wait)? {
@@ -254,11 +275,14 @@ impl<'a> Sample<'a> {
         let mut input = opened.input;
         while !self.is_complete() {
             let window = input.window();
-            let span = match next_row(window, &dialect.grammar, input.is_at_end()) {
-                Next::NeedMore => {
-                    input.fill()?;
-                    continue;
-                }
+            let span = match input.next_row(&dialect.grammar) {
+                Next::NeedMore => match input.fill() {
+                    Err(error) if error.is::<IncompleteArchive>() => break,
+                    filled => {
+                        filled?;
+                        continue;
+                    }
+                },
                 Next::Row(span) => {
                     if !span.is_closed && input.may_grow() {
                         break;
@@ -267,6 +291,14 @@ impl<'a> Sample<'a> {
                         self.observe(&window[..span.content], span.quoted, input.line(), &columns);
                     }
                     span
+                }
+                // The lines behind it may be parts of the cell. A followed file needs a row before its rows are read.
+                Next::BadQuotes(_, QuoteError::Unclosed(_))
+                    if !input.is_full()
+                        && input.may_grow()
+                        && (self.inference.n_rows() > 0 || !input.follows()) =>
+                {
+                    break;
                 }
                 Next::BadQuotes(span, _) => span,
                 Next::End => break,

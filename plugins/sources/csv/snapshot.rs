@@ -6,7 +6,7 @@
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,24 @@ impl FileSnapshot {
 /// The modification time in nanoseconds since 1970; 0 if it is unknown.
 pub(super) fn modified(metadata: &Metadata) -> u64 {
     let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |since| since.as_nanos() as u64)
+}
+
+/// A file that was written to within this time may still be growing.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// Whether a file was written to within the last seconds.
+pub(super) fn is_being_written(metadata: &Metadata) -> bool {
+    metadata.modified().is_ok_and(|modified| match SystemTime::now().duration_since(modified) {
+        Ok(age) => age < SETTLED,
+        Err(ahead) => ahead.duration() < SETTLED,
+    })
+}
+
+/// The time in nanoseconds since 1970 at which the file was made, which tells it from an earlier one with its inode; 0 if
+/// the file system does not know it.
+pub(super) fn born(metadata: &Metadata) -> u64 {
+    let since = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     since.map_or(0, |since| since.as_nanos() as u64)
 }
 

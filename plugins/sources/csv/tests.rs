@@ -284,8 +284,9 @@ fn batch_respects_its_limits() {
 }
 
 #[test]
-fn row_longer_than_16_mib_is_an_error() {
-    let files = TestFiles::of("a,b\n1,2\n\"3,".to_owned() + &"x\n".repeat(9 << 20));
+fn line_longer_than_16_mib_is_an_error() {
+    let files =
+        TestFiles::of("a,b\n1,2\n3,".to_owned() + &"x".repeat(17 << 20)).with("types", json!("string"));
     let mut reader = files.open(None);
     let error = match &mut reader {
         Ok(reader) => {
@@ -306,6 +307,28 @@ fn row_longer_than_16_mib_is_an_error() {
 }
 
 #[test]
+fn open_quote_before_more_than_16_mib_rejects_only_its_line() {
+    let n_rows = 3 << 20;
+    let text = "a\n1\n\"3 inch\n".to_owned() + &"12345\n".repeat(n_rows);
+    for compressed in [false, true] {
+        let bytes =
+            if compressed { zstd::encode_all(text.as_bytes(), 1).unwrap() } else { text.clone().into() };
+        let files = TestFiles::of(bytes);
+        let mut reader = files.open(None).unwrap();
+        let (mut n_read, mut reasons) = (0, Vec::new());
+        while let Some(chunk) = reader.next_chunk().unwrap() {
+            n_read += chunk.records.len();
+            reasons.extend(chunk.rejects.iter().map(|reject| files.shortened(reject.reason.to_string())));
+        }
+        assert_eq!((n_read, reasons.len()), (n_rows + 1, 1));
+        assert!(
+            reasons[0].starts_with("t.csv:3:1: the quote that opens here is never closed"),
+            "{reasons:?}"
+        );
+    }
+}
+
+#[test]
 fn position_json_keeps_its_field_names() {
     let files = TestFiles::of("n\n1\n2\n");
     let position = items(&mut files.open(None).unwrap()).unwrap()[0].1.position().to_json().unwrap();
@@ -316,7 +339,8 @@ fn position_json_keeps_its_field_names() {
     };
     assert_eq!(keys(&position), "bytes columns delimiter file files header reading");
     let cursor = &position["files"][0];
-    assert_eq!(keys(cursor), "ahead front inode lines modified offset path rows size");
+    // Not all file systems know when a file was made.
+    assert_eq!(keys(cursor).replace("born ", ""), "ahead front inode lines modified offset path rows size");
     assert_eq!(keys(&cursor["ahead"]), "is_closed modified size tail");
     assert_eq!(keys(&cursor["front"]), "bytes end xxh3");
 }
@@ -343,6 +367,8 @@ mod options;
 mod progress;
 /// Random files against the csv crate.
 mod random;
+/// Files that are rotated, compressed or moved.
+mod rotation;
 /// Unread input that has changed since the last run.
 mod snapshot;
 

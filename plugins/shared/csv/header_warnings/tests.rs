@@ -209,6 +209,22 @@ fn numbers_with_three_digits_behind_the_dot_are_doubted_only_beside_a_decimal_co
 }
 
 #[test]
+fn thousands_are_named_though_the_decimal_comma_is_set() {
+    let options = r#"{ "delimiter": ";", "decimal": "," }"#;
+    for text in ["a;b\nx;1.234,56\ny;7,50\nz;12,00\n", "a;b\nx;1.234.567\ny;8,5\nz;12\n"] {
+        assert_warning(
+            text,
+            options,
+            "column `b`: the cells are text, and would be numbers with thousands = \".\"",
+        );
+    }
+    assert_warning("a;b\nx;2,649.00\ny;12\n", options, "numbers with decimal = \".\" and thousands = \",\"");
+    assert_quiet("a;b\nx;7,50\ny;x\n", options);
+    let options = r#"{ "delimiter": ";", "decimal": ",", "thousands": "." }"#;
+    assert_quiet("a;b\nx;1.234,56\ny;7,50\n", options);
+}
+
+#[test]
 fn text_for_a_missing_value_in_a_column_of_numbers_names_null_values() {
     assert_warning(
         "a,b\nx,1.5\ny,n/a\nz,2\n",

@@ -1,6 +1,7 @@
 //! Which files are read, in which order, and from where.
 
 use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,12 +14,14 @@ use super::super::change_guard::Changed;
 use super::super::columns::{self, Columns};
 use super::super::files;
 use super::super::header::{EmptyFile, Opened, after_header, open_after_header};
+use super::super::incomplete::{IncompleteArchive, is_missing};
 use super::super::input::{Input, REPLACED};
 use super::super::position::{CsvPosition, Cursor, End, Round};
-use super::super::rotation::find_moved;
+use super::super::rotation::{find_moved, uncompressed};
 use super::super::sample;
 use super::super::settings::Settings;
-use super::super::snapshot::{is_unread_input_unchanged, modified};
+use super::super::snapshot::{born, is_being_written, is_unread_input_unchanged, modified};
+use super::holds::{Hold, Holds};
 use super::{OpenFile, Reader};
 use crate::shared::csv::unknown_column;
 
@@ -27,12 +30,14 @@ impl Reader {
     pub(in super::super) fn open(settings: Arc<Settings>, position: Option<Value>) -> Result<Self> {
         let is_stream = settings.is_standard_input();
         let mut saved = position.filter(|_| !is_stream).map(CsvPosition::read).transpose()?;
+        // Before the first row only files that are followed are known.
+        let known = saved.as_ref().filter(|saved| saved.is_started() || settings.read_as.follow);
+        let mut files = known.map_or(Vec::new(), |known| known.files.clone());
         let started = saved.as_mut().filter(|saved| saved.is_started());
-        let mut files = started.as_ref().map_or(Vec::new(), |started| started.files.clone());
         if !is_stream {
             let found = find(&settings, &files)?;
             find_moved(&mut files, &found, &settings);
-            add_new(&mut files, &found)?;
+            add_new(&mut files, &found, &settings)?;
         }
         let (mut current, mut columns) = (0, None);
         if let Some(started) = started {
@@ -62,7 +67,7 @@ impl Reader {
             place: 0,
             open: None,
             last: None,
-            held: HashSet::new(),
+            holds: Holds::default(),
             failed: None,
             room: (0, 0),
             n_bytes_done: 0,
@@ -89,7 +94,7 @@ impl Reader {
         self.files = vec![opened.input.cursor().clone()];
         let start = CsvPosition { files: self.files.clone(), ..self.round.start.clone() };
         self.round = Arc::new(Round::new(start, vec![0]));
-        self.open = Some(OpenFile { input: opened.input, layout, is_held: false });
+        self.open = Some(OpenFile { input: opened.input, layout, held: None });
         Ok(())
     }
 
@@ -100,10 +105,11 @@ impl Reader {
 
     /// Looks for new rows and new files.
     pub(in super::super) fn refresh(&mut self) -> Result<()> {
+        self.say_long_holds();
         // What was written to a file before it was renamed comes first.
         if let Some((file, mut open)) = self.last.take_if(|(_, open)| open.input.is_displaced()) {
             open.input.read_to_final_end();
-            open.is_held = false;
+            open.held = None;
             let start = CsvPosition { file, files: self.files.clone(), ..self.round.start.clone() };
             self.round = Arc::new(Round::new(start, vec![file]));
             (self.place, self.open) = (0, Some(open));
@@ -111,7 +117,7 @@ impl Reader {
         }
         let found = find(&self.settings, &self.files)?;
         find_moved(&mut self.files, &found, &self.settings);
-        add_new(&mut self.files, &found)?;
+        add_new(&mut self.files, &found, &self.settings)?;
         if self.columns.is_none() {
             self.columns = sample::infer(&self.settings, &self.files)?;
         }
@@ -130,14 +136,14 @@ impl Reader {
             if cursor.is_gone {
                 continue;
             }
-            let is_at_end = cursor.end != End::NotReached || self.held.contains(&index);
+            let is_at_end = cursor.end != End::NotReached || self.holds.contains(index);
             let is_done = is_at_end
                 && match std::fs::metadata(&cursor.path) {
                     Ok(metadata) => cursor.size == metadata.len() && cursor.modified == modified(&metadata),
                     // A file that was read to its end may be deleted.
                     Err(_) => true,
                 };
-            if is_done && self.held.contains(&index) && cursor.is_moved {
+            if is_done && self.holds.contains(index) && (cursor.is_moved || self.holds.is_over(index)) {
                 // Nobody goes on writing it, so its last row is whole after a while.
             } else if is_done {
                 if cursor.end != End::NotReached {
@@ -187,6 +193,19 @@ impl Reader {
 
     /// Opens a file at its cursor, or after its header; `None` if that may still be incomplete.
     pub(super) fn open_file(&mut self, index: usize) -> Result<Option<OpenFile>> {
+        match self.open_whole_file(index) {
+            Err(error) if error.is::<IncompleteArchive>() => {
+                let cursor = &self.files[index];
+                self.hold(index, Hold::Archive, cursor.offset, cursor.lines + 1);
+                Ok(None)
+            }
+            // It was renamed since it was found.
+            Err(error) if self.follows() && is_missing(&error) => Ok(None),
+            opened => opened,
+        }
+    }
+
+    fn open_whole_file(&mut self, index: usize) -> Result<Option<OpenFile>> {
         let Some(columns) = &mut self.columns else { return Ok(None) };
         let (settings, cursor) = (&self.settings, &self.files[index]);
         let has_started = cursor.offset > 0;
@@ -205,7 +224,7 @@ impl Reader {
             opened?
         };
         let Some(mut opened) = opened else {
-            self.say_held(index, "its header");
+            self.say_held(index, "its header has no line end", "it is");
             return Ok(None);
         };
         let mut was_row_continued = false;
@@ -263,7 +282,7 @@ impl Reader {
                  row is read again, as a new record"
             );
         }
-        Ok(Some(OpenFile { input: opened.input, layout, is_held: false }))
+        Ok(Some(OpenFile { input: opened.input, layout, held: None }))
     }
 }
 
@@ -300,12 +319,38 @@ fn find(settings: &Settings, known: &[Cursor]) -> Result<Vec<PathBuf>> {
 }
 
 /// Adds those of the files that are not known yet.
-fn add_new(files: &mut Vec<Cursor>, found: &[PathBuf]) -> Result<()> {
-    let known: HashSet<PathBuf> =
-        files.iter().filter(|cursor| !cursor.is_gone).map(|cursor| PathBuf::from(&cursor.path)).collect();
-    for path in found.iter().filter(|path| !known.contains(*path)) {
-        let path = path.to_str().with_context(|| format!("the name of {} is not UTF-8", path.display()))?;
-        files.push(Cursor { path: path.to_owned(), ..Cursor::default() });
+fn add_new(cursors: &mut Vec<Cursor>, found: &[PathBuf], settings: &Settings) -> Result<()> {
+    let mut known: HashSet<PathBuf> =
+        cursors.iter().filter(|cursor| !cursor.is_gone).map(|cursor| PathBuf::from(&cursor.path)).collect();
+    for path in found {
+        if known.contains(path) {
+            continue;
+        }
+        // A file that was read may be deleted or renamed.
+        let Ok(now) = std::fs::metadata(path) else { continue };
+        if is_being_written(&now) && is_archive_of(path, &known) {
+            if !settings.read_as.follow {
+                warn!(
+                    component = settings.context.component,
+                    "{} was written to within the last seconds, beside the file without that ending: it is left for the next \
+                     run, in case a program is compressing that file",
+                    files::display_path(path)
+                );
+            }
+            continue;
+        }
+        let name = path.to_str().with_context(|| format!("the name of {} is not UTF-8", path.display()))?;
+        let (size, modified) = (now.len(), modified(&now));
+        let (inode, born) = (now.ino(), born(&now));
+        cursors.push(Cursor { path: name.to_owned(), size, modified, inode, born, ..Cursor::default() });
+        known.insert(path.clone());
     }
     Ok(())
+}
+
+/// Whether a program is compressing a known file into this one, and will then remove that file.
+fn is_archive_of(path: &Path, known: &HashSet<PathBuf>) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+    let original = path.with_file_name(uncompressed(name));
+    original != path && known.contains(&original) && original.exists()
 }

@@ -3,12 +3,12 @@
 use super::*;
 
 /// A reader of `quotes.csv` and what it is called after a rotation.
-fn followed(pattern: &str) -> TestFiles {
+pub(super) fn followed(pattern: &str) -> TestFiles {
     TestFiles::new(json!({ "path": pattern, "follow": true }))
 }
 
 /// The rows that have come since the last call, and the position after them.
-fn new_rows(files: &TestFiles, reader: &mut Reader) -> (Vec<String>, Option<Position>) {
+pub(super) fn new_rows(files: &TestFiles, reader: &mut Reader) -> (Vec<String>, Option<Position>) {
     let (mut rows, mut position) = (Vec::new(), None);
     // A renamed file comes first, its successor after it.
     for _ in 0..3 {
@@ -21,16 +21,16 @@ fn new_rows(files: &TestFiles, reader: &mut Reader) -> (Vec<String>, Option<Posi
     (rows, position)
 }
 
-fn write(files: &TestFiles, name: &str, text: &str) {
+pub(super) fn write(files: &TestFiles, name: &str, text: &str) {
     std::fs::write(files.path(name), text).unwrap();
 }
 
-fn append(files: &TestFiles, name: &str, text: &str) {
+pub(super) fn append(files: &TestFiles, name: &str, text: &str) {
     let mut file = std::fs::File::options().append(true).open(files.path(name)).unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
 
-fn rename(files: &TestFiles, from: &str, to: &str) -> std::io::Result<()> {
+pub(super) fn rename(files: &TestFiles, from: &str, to: &str) -> std::io::Result<()> {
     std::fs::rename(files.path(from), files.path(to))
 }
 

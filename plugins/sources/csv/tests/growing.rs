@@ -129,3 +129,72 @@ fn open_quote_at_the_end_of_a_growing_file_is_left_for_the_next_run() {
     assert!(rest[0].as_ref().unwrap_err().contains("the quote that opens here is never closed"), "{rest:?}");
     assert_eq!(rest[1..], ok(&[r#"{"id":3,"v":"two"}"#]));
 }
+
+#[test]
+fn long_cell_that_is_half_written_is_left_for_later() {
+    let lines: String = (0..20_000).map(|n| format!("line {n},z\n")).collect();
+    for follow in [false, true] {
+        let files = TestFiles::new(json!({ "path": "t.csv", "follow": follow }));
+        std::fs::write(files.path("t.csv"), format!("id,v\n1,a\n2,\"{lines}")).unwrap();
+        let mut reader = files.open(None).unwrap();
+        let mut all = items(&mut reader).unwrap();
+        assert!(all.iter().map(|(item, _)| item).eq(&ok(&[r#"{"id":1,"v":"a"}"#])), "{follow}");
+        files.append("t.csv", "end\"\n3,c\n");
+        let rest = if follow {
+            reader.refresh().unwrap();
+            items(&mut reader).unwrap()
+        } else {
+            items(&mut files.open(Some(all.pop().unwrap().1.position())).unwrap()).unwrap()
+        };
+        assert_eq!(rest.len(), 2, "{follow}");
+        assert_eq!(rest[1].0, Ok(r#"{"id":3,"v":"c"}"#.into()), "{follow}");
+    }
+}
+
+#[test]
+fn long_cell_of_a_followed_file_is_not_waited_for_without_end() {
+    let rows: String = (0..10_000).map(|n| format!("{n},z\n")).collect();
+    let files = TestFiles::new(json!({ "path": "t.csv", "follow": true }));
+    std::fs::write(files.path("t.csv"), format!("id,v\n1,a\n2,\"{rows}")).unwrap();
+    let mut reader = files.open(None).unwrap();
+    assert_eq!(items(&mut reader).unwrap().len(), 1);
+    reader.refresh().unwrap();
+    assert!(items(&mut reader).unwrap().is_empty());
+    reader.age_holds();
+    reader.refresh().unwrap();
+    let rest = items(&mut reader).unwrap();
+    assert!(rest[0].0.as_ref().unwrap_err().contains("the quote that opens here is never closed"));
+    assert_eq!(rest.len(), 10_000, "the line of the quote, and the rows behind it");
+}
+
+#[test]
+fn archive_that_is_being_copied_is_left_for_later() {
+    let text: String = (0..60_000_u64).map(|n| format!("{}\n", n.wrapping_mul(0x9E37_79B9))).collect();
+    let text = format!("n\n{text}");
+    let archives = [super::compressed::gzip(text.as_bytes()), zstd::encode_all(text.as_bytes(), 1).unwrap()];
+    for (archive, follow) in archives.iter().zip([false, true]).chain(archives.iter().zip([true, false])) {
+        // In the header of the archive, in the first rows, and far behind them.
+        for n_bytes in [5, 3_000, archive.len() - 9] {
+            let files = TestFiles::new(json!({ "path": "*.csv*", "follow": follow }));
+            files.write("a.csv", "n\n1\n");
+            std::fs::write(files.path("b.csv.gz"), &archive[..n_bytes]).unwrap();
+            let mut reader = files.open(None).unwrap();
+            let mut all = items(&mut reader).unwrap();
+            assert_eq!(all[0].0, Ok(r#"{"n":1}"#.into()));
+            if follow {
+                reader.refresh().unwrap();
+                assert!(items(&mut reader).unwrap().is_empty(), "{n_bytes}");
+            }
+            files.append("b.csv.gz", &archive[n_bytes..]);
+            let rest = if follow {
+                reader.refresh().unwrap();
+                items(&mut reader).unwrap()
+            } else {
+                let position = all.last().unwrap().1.position();
+                items(&mut files.open(Some(position)).unwrap()).unwrap()
+            };
+            all.extend(rest);
+            assert_eq!(all.len(), 60_001, "{n_bytes} {follow}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The files among which a renamed one may be.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::super::position::Cursor;
+use super::super::snapshot::modified;
+use super::names::is_compressed;
+
+/// A file that may be one which was renamed.
+#[derive(Clone)]
+pub(super) struct Candidate {
+    pub(super) path: PathBuf,
+    pub(super) metadata: Metadata,
+    /// Whether a pattern matches it.
+    pub(super) is_found: bool,
+}
+
+impl Candidate {
+    pub(super) fn inode(&self) -> u64 {
+        self.metadata.ino()
+    }
+
+    pub(super) fn modified(&self) -> u64 {
+        modified(&self.metadata)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+}
+
+/// The files that the patterns match and, with `follow`, those beside a lost file, without those of other cursors.
+pub(super) struct Candidates {
+    files: Vec<Candidate>,
+    by_inode: HashMap<u64, Vec<usize>>,
+    by_second: HashMap<u64, Vec<usize>>,
+    archives: Vec<usize>,
+    /// The paths of cursors.
+    claimed: HashSet<PathBuf>,
+}
+
+impl Candidates {
+    /// The files for the cursors at the indices `lost`.
+    pub(super) fn new(cursors: &[Cursor], lost: &[usize], found: &[PathBuf], follow: bool) -> Self {
+        let is_lost: HashSet<usize> = lost.iter().copied().collect();
+        let known = cursors.iter().enumerate().filter(|(index, it)| !it.is_gone && !is_lost.contains(index));
+        let claimed = known.map(|(_, cursor)| PathBuf::from(&cursor.path)).collect();
+        let mut it = Candidates {
+            files: Vec::new(),
+            by_inode: HashMap::new(),
+            by_second: HashMap::new(),
+            archives: Vec::new(),
+            claimed,
+        };
+        let mut listed = HashSet::new();
+        for path in found {
+            it.add(path, true, &mut listed);
+        }
+        for &index in lost.iter().filter(|_| follow) {
+            for path in siblings(Path::new(&cursors[index].path)) {
+                it.add(&path, false, &mut listed);
+            }
+        }
+        it
+    }
+
+    fn add(&mut self, path: &Path, is_found: bool, listed: &mut HashSet<PathBuf>) {
+        if self.claimed.contains(path) || !listed.insert(path.to_owned()) {
+            return;
+        }
+        let Some(metadata) = std::fs::metadata(path).ok().filter(Metadata::is_file) else { return };
+        let (index, candidate) = (self.files.len(), Candidate { path: path.to_owned(), metadata, is_found });
+        self.by_inode.entry(candidate.inode()).or_default().push(index);
+        self.by_second.entry(second(candidate.modified())).or_default().push(index);
+        if is_compressed(candidate.name()) {
+            self.archives.push(index);
+        }
+        self.files.push(candidate);
+    }
+
+    /// Gives a path to a cursor.
+    pub(super) fn claim(&mut self, path: PathBuf) {
+        self.claimed.insert(path);
+    }
+
+    pub(super) fn is_claimed(&self, path: &Path) -> bool {
+        self.claimed.contains(path)
+    }
+
+    /// All files without a cursor.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Candidate> {
+        self.files.iter().filter(|file| !self.is_claimed(&file.path))
+    }
+
+    fn at<'a>(&'a self, indices: &'a [usize]) -> impl Iterator<Item = &'a Candidate> {
+        indices.iter().map(|&index| &self.files[index]).filter(|file| !self.is_claimed(&file.path))
+    }
+
+    pub(super) fn with_inode(&self, inode: u64) -> impl Iterator<Item = &Candidate> {
+        self.at(self.by_inode.get(&inode).map_or(&[], Vec::as_slice))
+    }
+
+    /// Those that were modified in the same second.
+    pub(super) fn as_old_as(&self, modified: u64) -> impl Iterator<Item = &Candidate> {
+        self.at(self.by_second.get(&second(modified)).map_or(&[], Vec::as_slice))
+    }
+
+    /// The archives in the folder of a file, by their names, that were not modified before it.
+    pub(super) fn archives_beside(&self, path: &Path, modified: u64) -> impl Iterator<Item = &Candidate> {
+        let is_beside = move |file: &&Candidate| {
+            second(file.modified()) >= second(modified) && file.path.parent() == path.parent()
+        };
+        self.at(&self.archives).filter(is_beside)
+    }
+}
+
+/// The seconds of a time in nanoseconds: some programs that copy a file keep no more of its time.
+fn second(modified: u64) -> u64 {
+    modified / 1_000_000_000
+}
+
+/// Files beside `path` with a name that begins like its own: where rotation puts them.
+fn siblings(path: &Path) -> Vec<PathBuf> {
+    let (Some(folder), Some(stem)) = (path.parent(), path.file_stem().and_then(|stem| stem.to_str())) else {
+        return Vec::new();
+    };
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let is_sibling = |path: &PathBuf| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(stem))
+    };
+    let mut siblings: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_sibling).collect();
+    siblings.sort();
+    siblings
+}

@@ -1,0 +1,95 @@
+//! Files that were rotated out before the source has seen them, as while it was stopped.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use tracing::{info, warn};
+
+use super::super::files::display_path;
+use super::super::header::open_after_header;
+use super::super::position::Cursor;
+use super::super::settings::Settings;
+use super::super::snapshot::born;
+use super::candidates::{Candidate, Candidates};
+use super::names::{is_compressed, is_rotated, uncompressed};
+use super::{Rotated, has_content, name_of};
+
+/// Adds the files that had the path of a rotated one after it, and were renamed as well: they are newer, and nobody has
+/// read them. Where that is not certain, a warning names them.
+pub(super) fn add(
+    cursors: &mut Vec<Cursor>,
+    rotated: &Rotated,
+    candidates: &mut Candidates,
+    settings: &Settings,
+) {
+    let Rotated { before, to } = rotated;
+    let path = Path::new(&before.path);
+    let is_same = |to: &&Candidate| before.is_of(&to.metadata);
+    // What was written to the file since the cursor is older than its successor.
+    let since = to.as_ref().filter(is_same).map_or(before.modified, Candidate::modified);
+    if since == 0 {
+        return;
+    }
+    let mut newer: Vec<Candidate> = candidates
+        .all()
+        .filter(|file| !file.is_found && file.path.parent() == path.parent() && file.path != path)
+        .filter(|file| is_rotated(name_of(path), file.name()) && file.modified() >= since)
+        .filter(|file| !is_being_compressed(file))
+        .cloned()
+        .collect();
+    // Of files of one age the higher number is the older one.
+    newer.sort_by(|one, other| (one.modified(), other.name()).cmp(&(other.modified(), one.name())));
+    let names = to.iter().map(|to| &*to.path).chain([path]).find_map(|path| names(path, settings).ok()?);
+    let mut doubtful = Vec::new();
+    for file in newer {
+        let Ok(found) = self::names(&file.path, settings) else {
+            doubtful.push(file);
+            continue;
+        };
+        // It has no row.
+        let Some(found) = found else { continue };
+        let is_copy = before.rows > 0 && has_content(before, &file.path, settings);
+        let is_like = settings.adds_columns || names.as_ref().is_some_and(|names| *names == found);
+        match file.path.to_str() {
+            Some(path) if is_like && !is_copy => {
+                info!(
+                    component = settings.context.component,
+                    "{} was rotated before any of it was read, and is read now",
+                    display_path(&file.path)
+                );
+                let (path, is_moved) = (path.to_owned(), true);
+                let (inode, born) = (file.inode(), born(&file.metadata));
+                let (size, modified) = (file.metadata.len(), file.modified());
+                cursors.push(Cursor { path, size, modified, inode, born, is_moved, ..Cursor::default() });
+                candidates.claim(file.path);
+            }
+            _ => doubtful.push(file),
+        }
+    }
+    if !doubtful.is_empty() {
+        say_not_read(path, &doubtful, settings);
+    }
+}
+
+/// Whether the file is the archive that a program is making of another one.
+fn is_being_compressed(file: &Candidate) -> bool {
+    is_compressed(file.name()) && file.path.with_file_name(uncompressed(file.name())).exists()
+}
+
+/// The names of the columns of a file; `None` if it has no header yet.
+fn names(path: &Path, settings: &Settings) -> Result<Option<Vec<String>>> {
+    let path = path.to_str().context("the name is not UTF-8")?;
+    Ok(open_after_header(path, settings)?.map(|opened| opened.names))
+}
+
+fn say_not_read(path: &Path, files: &[Candidate], settings: &Settings) {
+    let component = &settings.context.component;
+    let names: Vec<String> = files.iter().map(|file| display_path(&file.path).to_string()).collect();
+    let (name, pattern) = (display_path(path), name_of(path));
+    warn!(
+        component,
+        "{}: not read, though newer than what was read of {name}: perhaps {name} was rotated several times. To read every \
+         file that rotation leaves, let `path` match them: path = [\"{pattern}\", \"{pattern}*\"]",
+        names.join(", ")
+    );
+}

@@ -1,0 +1,220 @@
+//! Files that rotation renames or compresses, and those that are moved between two runs.
+
+use std::fs::rename as move_file;
+
+use super::compressed::gzip;
+use super::follow::{append, followed, new_rows, rename, write};
+use super::*;
+
+fn ids(ids: &[u32]) -> Vec<String> {
+    ids.iter().map(|id| format!("{{\"id\":{id}}}")).collect()
+}
+
+/// Compresses a file as gzip does: the archive keeps its time.
+fn compress(files: &TestFiles, from: &str, to: &str) {
+    let (text, time) = (std::fs::read(files.path(from)).unwrap(), modified(files, from));
+    std::fs::write(files.path(to), gzip(&text)).unwrap();
+    std::fs::File::options().append(true).open(files.path(to)).unwrap().set_modified(time).unwrap();
+    std::fs::remove_file(files.path(from)).unwrap();
+}
+
+fn modified(files: &TestFiles, name: &str) -> SystemTime {
+    std::fs::metadata(files.path(name)).unwrap().modified().unwrap()
+}
+
+#[test]
+fn file_that_had_only_a_header_is_read_after_its_rotation() {
+    for is_restarted in [false, true] {
+        let files = followed("quotes.csv");
+        write(&files, "quotes.csv", "id\n");
+        let mut reader = files.open(None).unwrap();
+        assert_eq!(new_rows(&files, &mut reader).0, [""; 0]);
+        let position = reader.restart_position();
+        append(&files, "quotes.csv", "1\n");
+        rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
+        write(&files, "quotes.csv", "id\n2\n");
+        if is_restarted {
+            reader = files.open(position).unwrap();
+        }
+        assert_eq!(new_rows(&files, &mut reader).0, ids(&[1, 2]), "restarted: {is_restarted}");
+    }
+}
+
+#[test]
+fn new_file_that_begins_as_the_renamed_one_is_read_from_its_beginning() {
+    for is_restarted in [false, true] {
+        let files = followed("quotes.csv");
+        write(&files, "quotes.csv", "id\n1\n1\n");
+        let mut reader = files.open(None).unwrap();
+        let (_, position) = new_rows(&files, &mut reader);
+        append(&files, "quotes.csv", "2\n");
+        rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
+        write(&files, "quotes.csv", "id\n1\n1\n3\n");
+        if is_restarted {
+            reader = files.open(position).unwrap();
+        }
+        assert_eq!(new_rows(&files, &mut reader).0, ids(&[2, 1, 1, 3]), "restarted: {is_restarted}");
+    }
+}
+
+#[test]
+fn file_that_was_copied_over_itself_continues() {
+    for backup in [None, Some("quotes.csv~"), Some("quotes.csv.bak")] {
+        let files = followed("quotes.csv");
+        write(&files, "quotes.csv", "id\n1\n");
+        let mut reader = files.open(None).unwrap();
+        new_rows(&files, &mut reader);
+        write(&files, "new", "id\n1\n2\n");
+        if let Some(backup) = backup {
+            rename(&files, "quotes.csv", backup).unwrap();
+        }
+        rename(&files, "new", "quotes.csv").unwrap();
+        assert_eq!(new_rows(&files, &mut reader).0, ids(&[2]), "{backup:?}");
+    }
+}
+
+#[test]
+fn file_between_two_rotations_is_read() {
+    let files = followed("quotes.csv");
+    files.write("quotes.csv.1", "id\n90\n");
+    write(&files, "quotes.csv", "id\n1\n");
+    let mut reader = files.open(None).unwrap();
+    let (_, position) = new_rows(&files, &mut reader);
+    append(&files, "quotes.csv", "2\n");
+    rename(&files, "quotes.csv.1", "quotes.csv.4").unwrap();
+    rename(&files, "quotes.csv", "quotes.csv.3").unwrap();
+    write(&files, "quotes.csv.2", "id\n3\n");
+    write(&files, "quotes.csv.1", "id\n4\n");
+    write(&files, "quotes.csv", "id\n5\n");
+    for (name, second) in [("quotes.csv.3", 1), ("quotes.csv.2", 2), ("quotes.csv.1", 3)] {
+        let file = std::fs::File::options().append(true).open(files.path(name)).unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_secs(second)).unwrap();
+    }
+    let mut reader = files.open(position).unwrap();
+    let (rows, position) = new_rows(&files, &mut reader);
+    assert_eq!(rows, ids(&[2, 3, 4, 5]), "quotes.csv.4 is older than what was read");
+    let mut reader = files.open(position).unwrap();
+    assert_eq!(new_rows(&files, &mut reader).0, [""; 0]);
+}
+
+#[test]
+fn file_that_may_not_be_a_rotated_one_is_not_read() {
+    for (name, text) in [
+        ("quotes.csv.2", "other\n3\n"),
+        ("quotes.csv.2", "id\n1\n3\n"),
+        ("quotes.csv.bak", "id\n3\n"),
+        ("quotes2.csv", "id\n3\n"),
+    ] {
+        let files = followed("quotes.csv");
+        write(&files, "quotes.csv", "id\n1\n");
+        let mut reader = files.open(None).unwrap();
+        let (_, position) = new_rows(&files, &mut reader);
+        rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
+        write(&files, name, text);
+        write(&files, "quotes.csv", "id\n5\n");
+        let mut reader = files.open(position).unwrap();
+        assert_eq!(new_rows(&files, &mut reader).0, ids(&[5]), "{name}");
+    }
+}
+
+#[test]
+fn compressed_file_is_read_to_its_end_and_its_successor_from_its_beginning() {
+    // The new file begins as the old one did, or not.
+    for (new, after) in [("id\n5\n", &[2, 5][..]), ("id\n1\n5\n", &[2, 1, 5])] {
+        let files = followed("quotes.csv");
+        write(&files, "quotes.csv", &format!("id\n1\n{}", "1\n".repeat(1000)));
+        let mut reader = files.open(None).unwrap();
+        let (_, position) = new_rows(&files, &mut reader);
+        append(&files, "quotes.csv", "2\n");
+        rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
+        write(&files, "quotes.csv", new);
+        compress(&files, "quotes.csv.1", "quotes.csv.1.gz");
+        let mut reader = files.open(position).unwrap();
+        let (rows, position) = new_rows(&files, &mut reader);
+        assert_eq!(rows, ids(after));
+        let mut reader = files.open(position).unwrap();
+        assert_eq!(new_rows(&files, &mut reader).0, [""; 0]);
+    }
+}
+
+#[test]
+fn file_that_is_renamed_and_then_compressed_is_read_once() {
+    for pattern in ["quotes.csv", "quotes.csv*"] {
+        let files = followed(pattern);
+        write(&files, "quotes.csv", "id\n1\n");
+        let mut reader = files.open(None).unwrap();
+        new_rows(&files, &mut reader);
+        rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
+        write(&files, "quotes.csv", "id\n2\n");
+        assert_eq!(new_rows(&files, &mut reader).0, ids(&[2]), "{pattern}");
+        // While gzip writes the archive, both are there.
+        std::fs::write(files.path("quotes.csv.1.gz"), gzip(b"id\n1\n")).unwrap();
+        assert_eq!(new_rows(&files, &mut reader).0, [""; 0], "{pattern}");
+        compress(&files, "quotes.csv.1", "quotes.csv.1.gz");
+        assert_eq!(new_rows(&files, &mut reader).0, [""; 0], "{pattern}");
+        rename(&files, "quotes.csv.1.gz", "quotes.csv.2.gz").unwrap();
+        rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
+        write(&files, "quotes.csv", "id\n3\n");
+        assert_eq!(new_rows(&files, &mut reader).0, ids(&[3]), "{pattern}");
+    }
+}
+
+#[test]
+fn followed_file_may_be_absent_for_a_while() {
+    let files = followed("quotes.csv");
+    write(&files, "quotes.csv", "id\n1\n");
+    let mut reader = files.open(None).unwrap();
+    let (_, position) = new_rows(&files, &mut reader);
+    append(&files, "quotes.csv", "2\n");
+    rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
+    assert_eq!(new_rows(&files, &mut reader).0, ids(&[2]));
+    let mut restarted = files.open(position).unwrap();
+    assert_eq!(new_rows(&files, &mut restarted).0, ids(&[2]), "after a restart");
+    write(&files, "quotes.csv", "id\n3\n");
+    for reader in [&mut reader, &mut restarted] {
+        assert_eq!(new_rows(&files, reader).0, ids(&[3]));
+    }
+    std::fs::remove_file(files.path("quotes.csv")).unwrap();
+    assert_eq!(new_rows(&files, &mut reader).0, [""; 0]);
+    write(&files, "quotes.csv", "id\n4\n");
+    assert_eq!(new_rows(&files, &mut reader).0, ids(&[4]));
+}
+
+#[test]
+fn file_that_was_read_and_moved_is_not_read_again() {
+    for (pattern, to) in [
+        ("k.csv*", "k.csv.1"),
+        ("k.csv*", "k.csv.gz"),
+        ("**/*.csv", "done/k.csv"),
+        ("**/*.csv*", "done/k.csv.gz"),
+    ] {
+        let files = TestFiles::new(json!({ "path": pattern }));
+        std::fs::create_dir(files.path("done")).unwrap();
+        files.write("k.csv", "id\n1\n2\n");
+        let position = files.last_position();
+        if to.contains(".gz") {
+            compress(&files, "k.csv", to);
+        } else {
+            move_file(files.path("k.csv"), files.path(to)).unwrap();
+        }
+        assert_eq!(files.read_after(Some(position.clone())), ok(&[]), "{to}");
+        files.write("k.csv", "id\n3\n");
+        assert_eq!(files.read_after(Some(position)), ok(&[r#"{"id":3}"#]), "{to}");
+    }
+}
+
+#[test]
+fn file_on_another_file_system_is_known_by_its_content_and_age() {
+    for (text, is_same_age, n_rows) in
+        [("id\n1\n2\n", true, 0), ("id\n1\n2\n", false, 2), ("id\n1\n2\n3\n", true, 3)]
+    {
+        let files = TestFiles::new(json!({ "path": "*.csv" }));
+        files.write("a.csv", "id\n1\n2\n");
+        let (position, time) = (files.last_position(), modified(&files, "a.csv"));
+        files.write("b.csv", text);
+        std::fs::remove_file(files.path("a.csv")).unwrap();
+        let time = if is_same_age { time } else { time - Duration::from_secs(20) };
+        std::fs::File::options().append(true).open(files.path("b.csv")).unwrap().set_modified(time).unwrap();
+        assert_eq!(files.read_after(Some(position)).len(), n_rows, "{text:?} {is_same_age}");
+    }
+}
