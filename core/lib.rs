@@ -76,7 +76,7 @@ pub use report::{ComponentReport, PipelineReport, Status};
 pub use run::run;
 pub use saved_state::{Place, SavedState};
 pub use secret::Secret;
-pub use sink::{Background, Crawler, CrawlerDefinition, Sink, SinkConfig, WriteError};
+pub use sink::{Background, Crawler, CrawlerDefinition, Sink, SinkConfig, WriteError, Written};
 pub use source::{Committer, Next, ReadsFixture, Replay, Source, SourceConfig};
 pub use stop::{Flow, StopReason};
 pub use table::{ABSENT_CELL, Column, ColumnType, JsonKeys, Row, Table, TableHeader};

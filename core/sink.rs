@@ -58,6 +58,11 @@ pub trait Sink: Send + Sync {
         None
     }
 
+    /// Where it writes to, if a source can read it there: a pipeline whose records come back is refused.
+    fn written(&self) -> Option<Written> {
+        None
+    }
+
     /// Learns before `open` that a crawler makes a table of `target`, a URL such as
     /// `s3://bucket/folder/` that holds its [`location`](Sink::location). From then on it rejects what
     /// such a table cannot hold. An error refuses the pipeline.
@@ -100,6 +105,20 @@ pub trait Sink: Send + Sync {
     fn crawler(&self) -> Option<&dyn Crawler> {
         None
     }
+}
+
+/// Where a sink writes to, as its options name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The option that names it.
+    pub option: &'static str,
+    /// The kind of system.
+    pub system: &'static str,
+    /// The addresses of its servers; any of them stands for the system.
+    pub servers: Vec<String>,
+    /// The names there. Those of a template are examples: a source that reads all of them reads everything that the
+    /// template gives.
+    pub names: Vec<String>,
 }
 
 /// Work of a sink that runs next to its writes.

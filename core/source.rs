@@ -11,6 +11,7 @@ use crate::error::Failure;
 use crate::position::{Position, Start};
 use crate::read_batch::ReadBatch;
 use crate::rehearsal::Fixture;
+use crate::sink::Written;
 use crate::transaction::TransactionalSource;
 
 /// The options of a source: its documentation, its schema and its constructor.
@@ -59,6 +60,11 @@ pub trait Source: Send {
     /// one that has read a shorter list of files, for example.
     fn can_resume_from(&self, identity: &str) -> bool {
         self.identity() == identity
+    }
+
+    /// What makes it read everything that a sink writes there, such as `` `topics` contains `stocks` ``; `None` if it does not.
+    fn reads(&self, _written: &Written) -> Option<String> {
+        None
     }
 
     /// A saved position for people, as `runner checkpoint show` prints it. A cursor may be a token, so by default no

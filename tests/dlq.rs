@@ -64,6 +64,30 @@ fn assert_says(letter: &Value, component: &str, reason: &str, origin: &Value, bo
 }
 
 #[test]
+fn letters_about_one_record_are_counted_and_delivered_once() {
+    let env = env([CSV, &out("rows"), FILE].concat());
+    env.write("rows.csv", "a,b\n1,x\n2,\"y\nz\"\n3,\"v\nw\"\n");
+    run(&env).assert_code(0);
+    let letters = env.read("dead.jsonl");
+    assert_eq!(letters.lines().count(), 2);
+    let later = letters.replace("\"time\":\"2", "\"time\":\"3");
+    env.write("dead.jsonl", [&*letters, &later, &later].concat());
+    let listed = env.run(["dlq", "list", "dead.jsonl"]);
+    listed.assert_code(0);
+    assert!(listed.stdout.contains("4  repeat one of these"), "{}", listed.stdout);
+    assert!(listed.stdout.contains("2  out: "), "{}", listed.stdout);
+    env.write("p.toml", [CSV, JSON, &out("json"), FILE].concat());
+    env.write("out.jsonl", "");
+    let told = env.run(["dlq", "replay", "dead.jsonl", "--pipeline", "p.toml", "--into", "json"]);
+    told.assert_code(0).assert_says(&[
+        "dead letters that repeat another one: 4;",
+        "2 of 2 dead letters delivered and removed, 4 that repeat others removed",
+    ]);
+    assert_eq!(env.read("out.jsonl"), "{\"a\":2,\"b\":\"y\\nz\"}\n{\"a\":3,\"b\":\"v\\nw\"}\n");
+    assert_eq!(env.read("dead.jsonl"), "");
+}
+
+#[test]
 fn dlq_replay_into_named_component_delivers_row() {
     let env = env([CSV, &out("rows"), FILE].concat());
     env.write("rows.csv", "a,b\n1,x\n2,\"y\nz\"\n");

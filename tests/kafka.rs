@@ -1,5 +1,6 @@
 //! The `kafka` source and sink against Apache Kafka.
 
+mod refused;
 mod templates;
 
 use std::time::{Duration, Instant};

@@ -77,11 +77,18 @@ fn denied_topic_creation_names_topic_and_permission() {
         ("allow.everyone.if.no.acl.found", "true"),
     ];
     let broker = Broker::start_with(&settings);
+    for topic in ["open", "closed"] {
+        broker.create_topic_named(topic, 1);
+    }
     // The allow rule comes first: as soon as one rule exists, everything else is denied.
-    for (rule, operation) in [("--allow-principal", "All"), ("--deny-principal", "Create")] {
+    for (rule, operation, on) in [
+        ("--allow-principal", "All", &["--cluster", "--topic", "*"][..]),
+        ("--deny-principal", "Create", &["--cluster", "--topic", "*"]),
+        ("--deny-principal", "Write", &["--topic", "closed"]),
+    ] {
         let mut rules = tool("org.apache.kafka.tools.AclCommand");
         rules.args(["--bootstrap-server", broker.bootstrap(), "--add", rule, "User:ANONYMOUS"]);
-        rules.args(["--operation", operation, "--cluster", "--topic", "*"]);
+        rules.args(["--operation", operation]).args(on);
         let ruled = rules.output().expect("Kafka's own program");
         assert!(ruled.status.success(), "{ruled:?}");
     }
@@ -104,4 +111,14 @@ fn denied_topic_creation_names_topic_and_permission() {
     ];
     env.run(["run", "writes.toml"]).assert_code(1).assert_says(&message);
     assert_eq!(broker.partitions("forbidden"), None);
+
+    // With a topic for each value, the records of a topic without the permission Write are rejected.
+    env.write("rows.csv", "topic,n\nopen,1\nclosed,2\nopen,3\nclosed,4\n");
+    let templated = env.read("writes.toml").replace("\"forbidden\"", "\"{{ .topic }}\"");
+    let dead = "[dead_letter]\ntype = \"file\"\npath = \"dead.jsonl\"\n";
+    env.write("writes.toml", templated + dead);
+    env.run(["run", "writes.toml"]).assert_code(0);
+    assert_eq!((broker.read_all("open").len(), broker.read_all("closed").len()), (2, 0));
+    let letters = env.read("dead.jsonl");
+    assert_eq!(letters.matches("grant the user Write on the topic").count(), 2, "{letters}");
 }

@@ -1,6 +1,6 @@
 //! `runner dlq list`: one line per dead letter, and counts by component and reason.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use console::Term;
 use runner_core::{DeadLetter, Pipeline};
 
 use super::reader::{Line, Lines};
+use super::repeats::subject;
 use super::store::Store;
 use crate::arguments::{Common, DlqListArguments};
 use crate::exit::{Exit, is_stdout_open, print_error, print_message};
@@ -46,7 +47,9 @@ fn exit_of(is_valid: bool) -> Exit {
 /// Shows the letters of the pipeline's `[dead_letter]`; see [`show_lines`].
 fn show_store(pipeline: &mut Pipeline, out: &mut impl Write) -> Result<bool> {
     let (store, _) = Store::of(pipeline)?;
-    let lines = store.lines()?.map(|line| line.map(|(_, line)| line));
+    let lines = store.lines()?;
+    lines.notes().iter().for_each(|note| print_message(note));
+    let lines = lines.map(|line| line.map(|(_, line)| line));
     show_lines(&store.location(), lines, out)
 }
 
@@ -74,12 +77,15 @@ fn show_lines(place: &str, lines: impl Iterator<Item = Result<Line>>, out: &mut 
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     let mut reasons: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut subjects = HashSet::new();
+    let mut n_repeats = 0;
     for line in lines {
         let line = line?;
         if line.is_blank() {
             continue;
         }
         match line.letter() {
+            Ok(letter) if !subjects.insert(subject(&letter)) => n_repeats += 1,
             Ok(letter) => {
                 table.add_row(row(line.number, &letter));
                 *reasons.entry((letter.component, without_numbers(&letter.reason))).or_default() += 1;
@@ -91,15 +97,22 @@ fn show_lines(place: &str, lines: impl Iterator<Item = Result<Line>>, out: &mut 
         }
     }
     if reasons.is_empty() {
-        print_message(&format!("{place} has no dead letters"));
+        let other = if is_valid { "" } else { " that this version can read" };
+        print_message(&format!("{place} has no dead letters{other}"));
         return Ok(is_valid);
     }
     let mut reasons: Vec<_> = reasons.into_iter().collect();
     reasons.sort_by_key(|(_, n_letters)| std::cmp::Reverse(*n_letters));
-    let text: String = reasons
+    let mut text: String = reasons
         .into_iter()
         .map(|((component, reason), n_letters)| format!("{:>8}  {component}: {reason}\n", count(n_letters)))
         .collect();
+    if n_repeats > 0 {
+        text += &format!(
+            "{:>8}  repeat one of these: the same record, rejected again by the same component\n",
+            count(n_repeats)
+        );
+    }
     is_stdout_open(write!(out, "{table}\n{text}").and_then(|()| out.flush()))?;
     Ok(is_valid)
 }

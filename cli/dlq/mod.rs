@@ -4,6 +4,7 @@ mod indent_json;
 mod list;
 mod locked_file;
 mod reader;
+mod repeats;
 mod replay;
 mod replay_plan;
 mod replay_source;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use runner_core::DeadLetter;
 use runner_plugins::compression::Compression;
+use serde::Deserialize;
 
 use crate::exit::print_message;
 
@@ -84,5 +85,14 @@ impl Line {
 
     pub(super) fn letter(&self) -> Result<DeadLetter> {
         DeadLetter::read(&self.bytes)
+    }
+
+    /// The pipeline that a letter names which need not be valid, such as one of a newer version.
+    pub(super) fn pipeline(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct OfPipeline {
+            pipeline: String,
+        }
+        serde_json::from_slice(&self.bytes).ok().map(|OfPipeline { pipeline }| pipeline)
     }
 }

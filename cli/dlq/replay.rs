@@ -65,9 +65,15 @@ fn replay_files(
         print_message("no dead letters to replay");
         return Ok(if plan.n_kept == 0 { Exit::Done } else { Exit::Failed });
     }
-    let ReplayPlan { letters, components, .. } = plan;
+    let ReplayPlan { letters, components, repeats, .. } = plan;
+    if repeats.len() > 0 {
+        print_message(&format!(
+            "dead letters that repeat another one: {}; the record is sent once, and all letters about it are removed",
+            count(repeats.len() as u64)
+        ));
+    }
     let (components, letters) = readers(letters, components.into_keys())?;
-    let state = Arc::new(ReplayState::new(letters));
+    let state = Arc::new(ReplayState::new(letters, repeats));
     let limits = pipeline.batch();
     let is_for_all = arguments.into.is_some();
     let source = |(component, lines): (String, LetterLines)| -> (String, Box<dyn Source>) {
@@ -111,7 +117,7 @@ fn readers(
 }
 
 fn result_line(n_letters: u64, counts: Counts) -> String {
-    let Counts { n_delivered, n_again } = counts;
+    let Counts { n_delivered, n_again, n_repeats } = counts;
     let mut text =
         format!("{} of {} dead letters delivered and removed", count(n_delivered), count(n_letters));
     for (n_kept, reason) in
@@ -120,6 +126,9 @@ fn result_line(n_letters: u64, counts: Counts) -> String {
         if n_kept > 0 {
             text += &format!(", {} {reason}", count(n_kept));
         }
+    }
+    if n_repeats > 0 {
+        text += &format!(", {} that repeat others removed", count(n_repeats));
     }
     text
 }

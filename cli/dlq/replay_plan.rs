@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use runner_core::{Kind, LetterId, Pipeline};
+use runner_core::{DeadLetter, Kind, LetterId, Pipeline};
 
 use super::locked_file::{LockedFile, Number};
 use super::reader::Line;
+use super::repeats::{RepeatFinder, Repeats, subject};
 use super::store::Store;
 use crate::exit::print_message;
 use crate::summary::count;
@@ -17,8 +18,9 @@ const MAX_LISTED: usize = 20;
 
 pub(super) struct ReplayPlan {
     pub(super) letters: Letters,
-    /// The number of dead letters for each component.
+    /// The number of dead letters for each component, without repeats.
     pub(super) components: BTreeMap<String, u64>,
+    pub(super) repeats: Repeats,
     /// The number of dead letters that cannot be replayed.
     pub(super) n_kept: u64,
     /// The first of them: file, line and reason.
@@ -34,17 +36,17 @@ pub(super) enum Letters {
         store: Store,
         /// The letters to be replayed.
         numbers: BTreeMap<LetterId, Number>,
-        /// Letters of this pipeline that cannot be replayed.
+        /// Letters of this pipeline that cannot be replayed, and those that cannot be read.
         kept: BTreeSet<LetterId>,
     },
 }
 
 enum Decision {
-    SendTo(String),
+    SendTo(String, Box<DeadLetter>),
     /// A source rejected it.
     KeepSourceReject(String),
     Keep(String),
-    /// It is not a letter of this pipeline.
+    /// It is a letter of another pipeline.
     Ignore(String),
 }
 
@@ -76,7 +78,9 @@ impl ReplayPlan {
         let mut planner = Planner::new(pipeline, into);
         let (mut numbers, mut kept) = (BTreeMap::new(), BTreeSet::new());
         let place = store.location();
-        for line in store.lines()? {
+        let lines = store.lines()?;
+        lines.notes().iter().for_each(|note| print_message(note));
+        for line in lines {
             let (id, line) = line?;
             match planner.number(&place, &line) {
                 Ok(number) => drop(numbers.insert(id, number)),
@@ -116,6 +120,7 @@ struct Planner<'a> {
     kinds: BTreeMap<String, Kind>,
     into: Option<&'a str>,
     n_letters: Number,
+    repeats: RepeatFinder,
     components: BTreeMap<String, u64>,
     n_kept: u64,
     listed: Vec<String>,
@@ -124,7 +129,7 @@ struct Planner<'a> {
 
 /// A letter that is not replayed.
 enum Unplanned {
-    /// It is of this pipeline.
+    /// It is of this pipeline, or of none that is known.
     Kept,
     Ignored,
 }
@@ -136,6 +141,7 @@ impl<'a> Planner<'a> {
             kinds: kinds_of(pipeline),
             into,
             n_letters: 0,
+            repeats: RepeatFinder::default(),
             components: BTreeMap::new(),
             n_kept: 0,
             listed: Vec::new(),
@@ -149,9 +155,11 @@ impl<'a> Planner<'a> {
             return Err(Unplanned::Ignored);
         }
         let (reason, unplanned) = match decide(line, self.pipeline, &self.kinds, self.into) {
-            Decision::SendTo(component) => {
-                *self.components.entry(component).or_default() += 1;
+            Decision::SendTo(component, letter) => {
                 self.n_letters += 1;
+                if !self.repeats.add(self.n_letters, subject(&letter)) {
+                    *self.components.entry(component).or_default() += 1;
+                }
                 return Ok(self.n_letters);
             }
             Decision::KeepSourceReject(reason) => {
@@ -169,8 +177,8 @@ impl<'a> Planner<'a> {
     }
 
     fn plan(self, letters: Letters) -> ReplayPlan {
-        let Planner { components, n_kept, listed, has_source_rejects, .. } = self;
-        ReplayPlan { letters, components, n_kept, listed, has_source_rejects }
+        let Planner { components, repeats, n_kept, listed, has_source_rejects, .. } = self;
+        ReplayPlan { letters, components, repeats: repeats.finish(), n_kept, listed, has_source_rejects }
     }
 }
 
@@ -192,23 +200,25 @@ pub(super) fn check_into(into: &str, pipeline: &Pipeline) -> Result<()> {
 }
 
 fn decide(line: &Line, pipeline: &str, kinds: &BTreeMap<String, Kind>, into: Option<&str>) -> Decision {
+    let foreign =
+        |other: &str| Decision::Ignore(format!("it belongs to pipeline `{other}`, not to `{pipeline}`"));
     let letter = match line.letter() {
-        Ok(letter) => letter,
-        Err(error) => return Decision::Ignore(format!("{error:#}")),
+        Ok(letter) => Box::new(letter),
+        Err(error) => {
+            let other = line.pipeline().filter(|other| other != pipeline);
+            return other.map_or_else(|| Decision::Keep(format!("{error:#}")), |other| foreign(&other));
+        }
     };
     if letter.pipeline != pipeline {
-        return Decision::Ignore(format!(
-            "it belongs to pipeline `{}`, not to `{pipeline}`",
-            letter.pipeline
-        ));
+        return foreign(&letter.pipeline);
     }
-    let component = letter.component;
+    let component = letter.component.clone();
     match (kinds.get(&component), into) {
         (Some(Kind::Source), _) => {
             Decision::KeepSourceReject(format!("rejected by source `{component}`: {}", letter.reason))
         }
-        (_, Some(into)) => Decision::SendTo(into.to_owned()),
-        (Some(Kind::Transform | Kind::Sink), None) => Decision::SendTo(component),
+        (_, Some(into)) => Decision::SendTo(into.to_owned(), letter),
+        (Some(Kind::Transform | Kind::Sink), None) => Decision::SendTo(component, letter),
         (None, None) => Decision::Keep(format!(
             "the pipeline no longer has a component `{component}`; `--into` sends the record to another one"
         )),

@@ -66,7 +66,8 @@ impl Source for ReplaySource {
     async fn next(&mut self) -> Result<Next, Failure> {
         let Some(mut lines) = self.lines.take() else { return Ok(Next::End) };
         let (only, limits) = (self.only.clone(), self.limits);
-        let read = move || read(&mut lines, only.as_deref(), limits).map(|records| (lines, records));
+        let state = Arc::clone(&self.state);
+        let read = move || read(&mut lines, only.as_deref(), limits, &state).map(|records| (lines, records));
         let (lines, records) = spawn_blocking(read).await.context("reading dead letters")??;
         if records.is_empty() {
             return Ok(Next::End);
@@ -82,13 +83,21 @@ impl Source for ReplaySource {
     }
 }
 
-/// The next records; empty at the end.
-fn read(lines: &mut LetterLines, only: Option<&str>, limits: BatchLimits) -> Result<Vec<Record>> {
+/// The next records, without those of repeated letters; empty at the end.
+fn read(
+    lines: &mut LetterLines,
+    only: Option<&str>,
+    limits: BatchLimits,
+    state: &ReplayState,
+) -> Result<Vec<Record>> {
     let mut records = Vec::new();
     let mut n_bytes = 0;
     while records.len() < limits.max_records && n_bytes < limits.max_bytes {
         let Some(line) = lines.next() else { break };
         let (line, Some(number)) = line? else { continue };
+        if state.is_repeat(number) {
+            continue;
+        }
         let DeadLetter { component, mut record, .. } = line.letter()?;
         if only.is_none_or(|only| only == component) {
             record.set_dead_letter(number);

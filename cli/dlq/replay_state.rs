@@ -8,6 +8,7 @@ use bytes::Bytes;
 use runner_core::{Batch, Sink, WriteError, async_trait};
 
 use super::locked_file::{LineEdit, LockedFile, Number};
+use super::repeats::Repeats;
 use super::store::StoredLetters;
 
 #[derive(Default)]
@@ -15,6 +16,7 @@ pub(super) struct ReplayState {
     entries: Mutex<Entries>,
     /// Locked while the files are written.
     letters: Mutex<ReplayLetters>,
+    repeats: Repeats,
 }
 
 /// The letters that are removed once they are settled.
@@ -44,21 +46,33 @@ struct Entries {
 pub(super) struct Counts {
     pub(super) n_delivered: u64,
     pub(super) n_again: u64,
+    /// Removed with the letters that they repeat.
+    pub(super) n_repeats: u64,
 }
 
 impl ReplayState {
-    pub(super) fn new(letters: ReplayLetters) -> Self {
-        ReplayState { letters: Mutex::new(letters), ..ReplayState::default() }
+    pub(super) fn new(letters: ReplayLetters, repeats: Repeats) -> Self {
+        ReplayState { letters: Mutex::new(letters), repeats, ..ReplayState::default() }
     }
 
-    /// Marks a dead letter as settled: its record is acknowledged, so it is delivered or rejected again.
+    /// Whether the letter repeats another one, with which it is settled.
+    pub(super) fn is_repeat(&self, letter: Number) -> bool {
+        self.repeats.contains(letter)
+    }
+
+    /// Marks a dead letter and its repeats as settled: its record is acknowledged, so it is delivered or rejected
+    /// again.
     pub(super) fn settle(&self, letter: Number) {
         let mut entries = self.entries();
-        let index = letter as usize;
-        if entries.is_settled.len() <= index {
-            entries.is_settled.resize(index + 1, false);
+        let repeats = self.repeats.of(letter);
+        for settled in repeats.iter().chain([&letter]) {
+            let index = *settled as usize;
+            if entries.is_settled.len() <= index {
+                entries.is_settled.resize(index + 1, false);
+            }
+            entries.is_settled[index] = true;
         }
-        entries.is_settled[index] = true;
+        entries.counts.n_repeats += repeats.len() as u64;
         if entries.again.contains_key(&letter) {
             entries.counts.n_again += 1;
         } else {
@@ -152,15 +166,16 @@ impl Sink for Rejected {
 
 #[cfg(test)]
 mod tests {
+    use super::super::repeats::RepeatFinder;
     use super::*;
     use runner_core::testing::records;
 
-    fn state_of(text: &str) -> (tempfile::TempDir, std::path::PathBuf, Arc<ReplayState>) {
+    fn state_of(text: &str, repeats: Repeats) -> (tempfile::TempDir, std::path::PathBuf, Arc<ReplayState>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead");
         std::fs::write(&path, text).unwrap();
         let file = LockedFile::open(&path, |line| Some(line.number as Number)).unwrap();
-        (folder, path, Arc::new(ReplayState::new(ReplayLetters::Files(vec![file]))))
+        (folder, path, Arc::new(ReplayState::new(ReplayLetters::Files(vec![file]), repeats)))
     }
 
     async fn reject(state: &Arc<ReplayState>, letter: Number, envelope: &str) {
@@ -172,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn letter_is_kept_until_settled_and_then_removed_or_replaced() {
-        let (_folder, path, state) = state_of("1\n2\n3\n");
+        let (_folder, path, state) = state_of("1\n2\n3\n", Repeats::default());
         let text = || {
             state.save().unwrap();
             std::fs::read_to_string(&path).unwrap()
@@ -185,17 +200,34 @@ mod tests {
         assert_eq!(text(), "2 again\n3\n");
         state.settle(3);
         assert_eq!(text(), "2 again\n");
-        assert_eq!(state.counts(), Counts { n_delivered: 2, n_again: 1 });
+        assert_eq!(state.counts(), Counts { n_delivered: 2, n_again: 1, n_repeats: 0 });
     }
 
     #[tokio::test]
     async fn letter_rejected_by_two_branches_becomes_two() {
-        let (_folder, path, state) = state_of("1\n2\n");
+        let (_folder, path, state) = state_of("1\n2\n", Repeats::default());
         reject(&state, 1, "1 by lake").await;
         reject(&state, 1, "1 by broker").await;
         state.settle(1);
         state.save().unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "1 by lake\n1 by broker\n2\n");
-        assert_eq!(state.counts(), Counts { n_delivered: 0, n_again: 1 });
+        assert_eq!(state.counts(), Counts { n_delivered: 0, n_again: 1, n_repeats: 0 });
+    }
+
+    #[tokio::test]
+    async fn repeats_are_removed_with_the_letter_that_they_repeat() {
+        let mut finder = RepeatFinder::default();
+        for (letter, subject) in [(1, 7), (2, 8), (3, 7), (4, 8)] {
+            finder.add(letter, subject);
+        }
+        let (_folder, path, state) = state_of("1\n2\n1\n2\n", finder.finish());
+        reject(&state, 2, "2 again").await;
+        state.settle(2);
+        state.save().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n2 again\n1\n");
+        state.settle(1);
+        state.save().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "2 again\n");
+        assert_eq!(state.counts(), Counts { n_delivered: 1, n_again: 1, n_repeats: 2 });
     }
 }

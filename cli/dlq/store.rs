@@ -76,6 +76,11 @@ pub(super) struct StoredLines {
 }
 
 impl StoredLines {
+    /// What a user must know about letters that are not there any more.
+    pub(super) fn notes(&self) -> &[String] {
+        self.reader.notes()
+    }
+
     fn read(&mut self) -> Result<Option<(LetterId, Line)>> {
         if self.waiting.is_empty() {
             self.waiting = self.store.runtime.block_on(self.reader.next())?.into();

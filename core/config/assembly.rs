@@ -14,7 +14,7 @@ use super::option_spans::OptionSpans;
 use super::test_cases::TestCases;
 use super::text_places::place_in_file;
 use super::{DEAD_LETTER, LoadContext, is_plain_name};
-use super::{outputs, state_folder, transaction};
+use super::{loops, outputs, state_folder, transaction};
 use crate::build_context::{BuildContext, Upstream};
 use crate::checkpoint::Checkpoints;
 use crate::error::{OptionError, OptionErrors};
@@ -184,7 +184,10 @@ impl Assembly<'_> {
                 redaction: options.redaction.clone(),
             };
             let built = build(options, context, Vec::new(), Some(&shown), &mut errors, &mut warnings)?;
-            let refused = transaction::refuse(&built).into_iter().chain(crawled::refuse(&built, &crawlers));
+            let refused = transaction::refuse(&built)
+                .into_iter()
+                .chain(crawled::refuse(&built, &crawlers))
+                .chain(loops::refuse(&built, components.iter().flatten()));
             errors.extend(refused.flat_map(|error| shown.diagnostics(&error)));
             if let Built::Sink(sink) = &built.built
                 && !sink.stores_records()
@@ -205,6 +208,9 @@ impl Assembly<'_> {
             errors.extend(shown[sink].diagnostics(&error));
         }
         for (sink, error) in crawled::connect(&mut components) {
+            errors.extend(shown[sink].diagnostics(&error));
+        }
+        for (sink, error) in loops::find(&components) {
             errors.extend(shown[sink].diagnostics(&error));
         }
         let tests = TestCases { tests: &top.options.tests, spans: &top.spans };

@@ -10,6 +10,7 @@ mod diagnostic;
 mod graph;
 mod interpolation;
 mod leaves;
+mod loops;
 mod option_schema;
 mod option_spans;
 mod options;

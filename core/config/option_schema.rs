@@ -61,7 +61,10 @@ impl<'s> OptionSchema<'s> {
             let property = table["properties"].get(name).or_else(|| table.get("additionalProperties"));
             property.filter(|schema| **schema != false)
         };
-        OptionSchema::of(self.root, self.alternatives.iter().copied().filter_map(of_table))
+        let mut property =
+            OptionSchema::of(self.root, self.alternatives.iter().copied().filter_map(of_table))?;
+        property.is_secret |= self.alternatives.iter().any(|table| holds_secret(table, name));
+        Some(property)
     }
 
     /// The schema of the items of this list.
@@ -113,6 +116,13 @@ impl<'s> OptionSchema<'s> {
         }
         words.join(", or ")
     }
+}
+
+/// Whether an option that the schema does not name is a secret by its name: `x-secrets` lists parts of such names.
+fn holds_secret(table: &Value, name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let parts = table["x-secrets"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    table["properties"].get(&name).is_none() && parts.into_iter().any(|part| name.contains(part))
 }
 
 fn strings_in_words(schema: &Value) -> String {
@@ -177,6 +187,15 @@ mod tests {
         let mode = schema.property("mode").unwrap();
         assert_eq!((mode.in_words(), mode.choices()), ("true or false, or \"on\"".into(), Some(vec!["on"])));
         assert!(schema.property("other").is_none());
+    }
+
+    #[test]
+    fn option_that_the_schema_does_not_name_is_a_secret_by_its_name() {
+        let root =
+            json!({ "type": "object", "additionalProperties": { "type": "string" }, "x-secrets": ["pass"] });
+        let schema = OptionSchema::new(&root);
+        let is_secret = |name: &str| schema.property(name).unwrap().is_secret;
+        assert!(is_secret("sasl.Password") && is_secret("bypass") && !is_secret("linger.ms"));
     }
 
     #[test]

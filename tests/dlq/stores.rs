@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::BaseRecord;
 use runner_needs::needs;
 
 use super::{CSV, JSON, SOON, letters, small_batches};
@@ -122,6 +124,104 @@ fn letters_in_topic_that_are_rejected_again_or_not_replayable_stay() {
     assert_stored(&server, 1..ROWS);
     let listed = list(&env).stdout;
     assert!(listed.contains("rows.csv:2:3") && !listed.contains("rows/7"), "{listed}");
+}
+
+#[needs(kafka)]
+#[test]
+fn letters_in_topic_that_cannot_be_read_stay_as_they_are() {
+    let broker = Broker::shared();
+    let (server, env, topic) = in_topic(broker);
+    reject(&server, &env, [3]);
+    let letter = broker.read_all(&topic)[0].text().to_owned();
+    let newer = letter.replace("\"version\":1", "\"version\":2");
+    let foreign = newer.replace(&format!("\"pipeline\":\"{topic}\""), "\"pipeline\":\"q\"");
+    let headers = OwnedHeaders::new().insert(Header { key: "h", value: Some("v") });
+    let nonsense = BaseRecord::<[u8], [u8]>::to(&topic).partition(0).key(b"k").payload(b"\xffnonsense");
+    broker.produce_record(nonsense.headers(headers));
+    broker.produce(&topic, 0, [&newer, &foreign]);
+    replay(&env).assert_code(0).assert_says(&[
+        "3 dead letters cannot be replayed",
+        "version 2",
+        "1 of 1 dead letters delivered and removed",
+    ]);
+    let kept = list(&env);
+    kept.assert_code(1).assert_says(&["version 2", "not a dead letter"]);
+    let stored = broker.read_all(&topic);
+    let again: Vec<_> = stored.iter().filter(|it| it.payload.as_deref() == Some(b"\xffnonsense")).collect();
+    assert_eq!(again.len(), 2);
+    assert!(
+        again.iter().all(|it| it.key.as_deref() == Some(b"k") && it.header("h") == Some("v")),
+        "{again:?}"
+    );
+    let n_stored =
+        |text: &str| stored.iter().filter(|it| it.payload.as_deref() == Some(text.as_bytes())).count();
+    assert_eq!(
+        (n_stored(&newer), n_stored(&foreign)),
+        (2, 1),
+        "that of another pipeline is read where it is"
+    );
+}
+
+#[needs(kafka)]
+#[test]
+fn letters_in_topic_that_retention_has_deleted_are_told() {
+    let broker = Broker::shared();
+    let (server, env, topic) = in_topic(broker);
+    broker.create_topic_named(&topic, 1);
+    reject(&server, &env, [3]);
+    let letter = broker.read_all(&topic)[0].text().to_owned();
+    replay(&env).assert_code(0);
+    let other = |n: u64| letter.replace("\"offset\":3", &format!("\"offset\":{n}"));
+    broker.produce(&topic, 0, (100..110).map(other));
+    broker.delete_records(&topic, 0, 7);
+    let lost =
+        ["up to 6 dead letters (offsets 1 to 6) were deleted before they were replayed", "partition 0"];
+    list(&env).assert_code(0).assert_says(&lost);
+    replay(&env)
+        .assert_code(0)
+        .assert_says(&lost)
+        .assert_says(&["4 of 4 dead letters delivered and removed"]);
+    let listed = list(&env);
+    assert!(!listed.stderr.contains("were deleted"), "{}", listed.stderr);
+    assert_stored(&server, 0..ROWS);
+}
+
+#[needs(kafka)]
+#[test]
+fn letter_of_the_largest_record_fits_into_its_topic_or_the_error_says_what_to_raise() {
+    let broker = Broker::shared();
+    let (topic, dead) = (broker.create_topic("large", 1), broker.name("dead"));
+    let env = TestEnv::new();
+    let pipeline = |dead: &str| {
+        let at = broker.bootstrap();
+        let server = format!("type = \"kafka\"\nbootstrap_servers = \"{at}\"\n");
+        format!(
+            "[sources.a]\n{server}topics = [\"{topic}\"]\ngroup_id = \"{dead}\"\nstop = \"at_end\"\n\
+             [transforms.json]\ntype = \"to_json\"\ninputs = [\"a\"]\n\
+             [sinks.o]\ntype = \"file\"\ninputs = [\"json\"]\npath = \"out.jsonl\"\n\
+             [dead_letter]\n{server}topic = \"{dead}\"\n"
+        )
+    };
+    let fill = [b'\xff', 1, b'"', b'x'].map(|byte| vec![byte; 1_000_000]);
+    // One after another: together they would be too large for a request.
+    for body in &fill {
+        broker.produce(&topic, 0, [body]);
+    }
+    env.write("p.toml", pipeline(&dead));
+    env.run(["run", "p.toml"]).assert_code(0);
+    assert_eq!(broker.setting(&dead, "max.message.bytes"), "100000000");
+    list(&env).assert_code(0);
+    for (number, bytes) in (1..).zip(&fill) {
+        let number = number.to_string();
+        let body = env.command(["dlq", "show", "--pipeline", "p.toml", &number, "--body"]).output();
+        assert!(body.expect("the binary").stdout == *bytes, "letter {number}");
+    }
+
+    let small = broker.create_topic_with("small", "max.message.bytes", "1048588");
+    env.write("p.toml", pipeline(&small));
+    let outcome = env.run(["run", "p.toml"]);
+    assert_ne!(outcome.code(), 0, "{}", outcome.stderr);
+    outcome.assert_says(&["the dead letter has 13", &small, "--add-config max.message.bytes="]);
 }
 
 /// Kills a replay after its first deliveries; what it has not removed is delivered by the next one.

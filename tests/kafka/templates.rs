@@ -109,6 +109,26 @@ fn topic_that_the_embedded_broker_refuses_rejects_its_records_only() {
 
 #[needs(kafka)]
 #[test]
+fn topic_of_kafka_itself_rejects_its_records_only_and_ends_a_run_at_once() {
+    let broker = Broker::shared();
+    let prefix = broker.name("ours");
+    broker.create_topic_named(&prefix, 1);
+    // The broker creates its topic of offsets when the first group is asked for.
+    broker.committed(&prefix, &prefix);
+    let rows = format!("t,n\n__consumer_offsets,1\n{prefix},2\n__consumer_offsets,3\n{prefix},4\n");
+    let env = producer(&rows, broker.bootstrap(), "topic = \"{{ .t }}\"");
+    env.run(["run", "producer.toml"]).assert_code(0);
+    assert_eq!(broker.read_all(&prefix).len(), 2);
+    let reasons = reasons(&env);
+    assert!(reasons.len() == 2 && reasons[0].contains("a topic of Kafka itself"), "{reasons:?}");
+    let env = producer(&rows, broker.bootstrap(), "topic = \"__consumer_offsets\"");
+    let outcome = env.run(["run", "producer.toml"]);
+    outcome.assert_code(1).assert_says(&["topic `__consumer_offsets` cannot be written to", "another topic"]);
+    assert_eq!(env.read("rejected.jsonl"), "");
+}
+
+#[needs(kafka)]
+#[test]
 fn missing_topic_of_a_template_without_create_topic_rejects_its_records_only() {
     let broker = Broker::shared();
     let prefix = broker.name("made");

@@ -117,9 +117,15 @@ impl<'de> Deserialize<'de> for Setting {
     }
 }
 
+/// Parts of the names of settings whose values are secrets, or may be: errors do not show them. They include names that
+/// the library does not know, such as those of Java clients.
+const SECRETS: [&str; 10] =
+    ["sasl.", "ssl.", "pass", "pasw", "secret", "token", "credential", "jaas", "auth", "pem"];
+
 fn settings_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
+        "x-secrets": SECRETS,
         "additionalProperties": { "type": ["string", "integer", "number", "boolean"] }
     })
 }
@@ -150,7 +156,7 @@ macro_rules! with_connection_options {
             sasl: Option<$crate::shared::kafka::Sasl>,
             $(#[$librdkafka_options])*
             #[serde(default)]
-            librdkafka_options: $crate::shared::kafka::LibrdkafkaOptions,
+            pub(super) librdkafka_options: $crate::shared::kafka::LibrdkafkaOptions,
         }
 
         impl $name {
@@ -305,6 +311,13 @@ fn needs_tls_build() -> Result<()> {
         "this runner was built without TLS and SASL for Kafka: build one with them, `cargo build --release \
          --features kafka-tls`",
     ))
+}
+
+/// The addresses in `bootstrap_servers`, sorted.
+pub(crate) fn servers_of(list: &str) -> Vec<String> {
+    let mut servers: Vec<String> = list.split(',').map(|server| server.trim().to_owned()).collect();
+    servers.sort();
+    servers
 }
 
 /// Why the client library rejects a setting, without its value.

@@ -8,12 +8,15 @@ mod transaction;
 
 pub(crate) use client_errors::ClientErrors;
 pub(crate) use connection::{
-    Connection, LibrdkafkaOptions, Sasl, SecurityProtocol, Tls, check_topic, with_connection_options,
+    Connection, LibrdkafkaOptions, Sasl, SecurityProtocol, Tls, check_topic, servers_of,
+    with_connection_options,
 };
 pub(crate) use error_codes::{is_denied, is_outage};
 pub(crate) use probe::{Probe, RefusedTopic, misadvertised, request_timeout, unreachable};
 pub(crate) use transaction::Transactions;
 
+/// What a source and a sink call the system where they find the same topics.
+pub(crate) const SYSTEM: &str = "kafka";
 /// The header with the entry number, in ASCII decimal.
 pub(crate) const ENTRY_HEADER: &str = "runner-entry";
 /// The header with the source that gave the entry number: `pipeline/component`.

@@ -7,16 +7,34 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::producer::Producer as _;
 use runner_core::{Error, Failure, Record};
 
+use super::delivery::FailedRecord;
+use super::topics::rejection;
 use super::{Kafka, Opened};
-use crate::shared::kafka::is_denied;
+use crate::shared::kafka::{RefusedTopic, is_denied};
 
 impl Kafka {
     /// The failure of a record with this error code.
     pub(super) fn classify(&self, opened: &Opened, record: &Record, code: Code) -> Failure {
-        let topic = self.topics.of(record).unwrap_or_else(|_| self.options.topic.clone());
+        let topic = self.topics.render(record).unwrap_or_else(|_| self.options.topic.clone());
         let at = &self.options.bootstrap_servers;
         let unreachable = |message| Failure::unreachable(Error::msg::<String>(message)).after_retries();
         match code {
+            Code::MessageSizeTooLarge | Code::MessageBatchTooLarge if self.is_dead_letter => {
+                // With room for what the client adds to a record.
+                let (size, needed) = (record.size(), record.size().next_multiple_of(1 << 20) + (1 << 20));
+                let error = anyhow!(
+                    "the dead letter has {size} bytes, which is more than `max.message.bytes` of topic `{topic}` allows \
+                     ({}): raise it, for example kafka-configs.sh --bootstrap-server {at} --alter --entity-type topics \
+                     --entity-name {topic} --add-config max.message.bytes={needed}{}",
+                    opened.max_bytes,
+                    match self.options.librdkafka_options.get("message.max.bytes") {
+                        Some(_) =>
+                            ", and `message.max.bytes` in `librdkafka_options`, or leave that option out",
+                        None => "",
+                    }
+                );
+                Failure::rejected(error)
+            }
             Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge => {
                 let (size, limit) = (record.size(), opened.max_bytes);
                 let at_most = if size < limit { "fewer".into() } else { format!("{limit} at most") };
@@ -69,6 +87,20 @@ impl Kafka {
                 let error = anyhow!("topic `{topic}` is gone from the cluster at {at}: it was deleted");
                 Failure::fatal(error)
             }
+            code if is_refusal(code) && self.topics.single().is_none() => {
+                let refused = self.refused(topic, code);
+                if self.transactions.is_none() {
+                    return Failure::rejected(rejection(&refused));
+                }
+                Failure::fatal(rejection(&refused).context(
+                    "a transaction commits all its records or none, so it is aborted: filter such records before this \
+                     sink, or set `delivery = \"at_least_once\"` and write them to `[dead_letter]`",
+                ))
+            }
+            Code::InvalidTopic => Failure::fatal(anyhow!(
+                "topic `{topic}` cannot be written to: {}",
+                self.refused(String::new(), code).reason
+            )),
             code if is_denied(code) && !self.has_succeeded.load(Ordering::Relaxed) => {
                 let error = anyhow!(
                     "the cluster at {at} does not let this user write to topic `{topic}` ({code}): \
@@ -96,6 +128,36 @@ impl Kafka {
         }
     }
 
+    /// Notes the topics of a template that the brokers refuse to write to: their records are rejected, and those of
+    /// other topics are written.
+    pub(super) fn refuse_topics(&self, records: &[Record], failed: &[FailedRecord]) {
+        if self.topics.single().is_some() {
+            return;
+        }
+        for FailedRecord { index, error } in failed {
+            if let Some(code) = error.code().filter(|&code| is_refusal(code))
+                && let Ok(topic) = self.topics.render(&records[*index])
+            {
+                self.topics.refuse(topic.clone(), self.refused(topic, code));
+            }
+        }
+    }
+
+    /// Why nothing can be written to a topic that exists.
+    fn refused(&self, topic: String, code: Code) -> RefusedTopic {
+        let at = &self.options.bootstrap_servers;
+        let reason = match code {
+            Code::InvalidTopic => format!(
+                "the cluster at {at} takes no records for it ({code}): it is a topic of Kafka itself, such as \
+                 `__consumer_offsets`, or its name is not valid there. Write to another topic"
+            ),
+            _ => format!(
+                "the cluster at {at} does not let this user write to it ({code}): grant the user Write on the topic"
+            ),
+        };
+        RefusedTopic { name: format!("`{topic}`"), reason }
+    }
+
     /// Why the brokers reject a record, and what to do.
     fn explain_rejection(&self, record: &Record, code: Code) -> String {
         match code {
@@ -119,4 +181,9 @@ impl Kafka {
         let key = self.key.as_ref().and_then(|key| key.key(record).ok().flatten());
         key.is_none() && record.key.is_none()
     }
+}
+
+/// Whether the brokers refuse every record of this topic, and not those of others.
+fn is_refusal(code: Code) -> bool {
+    matches!(code, Code::InvalidTopic | Code::TopicAuthorizationFailed)
 }

@@ -10,17 +10,15 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::message::OwnedMessage;
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
-use runner_core::{
-    DeadLetter, Failure, LetterId, LetterReader, LetterStore, Result, StoredLetter, async_trait,
-};
+use runner_core::{Failure, LetterId, LetterReader, LetterStore, Result, StoredLetter, async_trait};
 use tokio::task::spawn_blocking;
 
 use super::replay_lock::ReplayLock;
 use super::retried::{PATIENCE, retried};
-use crate::shared::kafka::{ClientErrors, ENTRY_HEADER, Probe, SOURCE_HEADER};
+use super::rewrite;
+use crate::shared::kafka::{ClientErrors, Probe};
 
 /// A letter in the topic.
 type Place = (i32, i64);
@@ -55,7 +53,12 @@ pub(super) struct State {
 
 /// The pause between two tries of a request.
 const RETRY: Duration = Duration::from_millis(200);
+/// How many letters are read at once, and how many bytes of them, about.
 const MAX_LETTERS: usize = 500;
+const MAX_BYTES: usize = 8 << 20;
+
+/// The setting of the client library that limits the size of a response.
+const RECEIVE_LIMIT: &str = "receive.message.max.bytes";
 
 impl TopicLetters {
     fn group(&self) -> String {
@@ -66,6 +69,10 @@ impl TopicLetters {
         let mut config = self.client.clone();
         config.set("group.id", self.group()).set("enable.auto.commit", "false");
         config.remove("transactional.id");
+        if config.get(RECEIVE_LIMIT).is_none() {
+            // A letter may be larger than the default of the library, 100 MB.
+            config.set(RECEIVE_LIMIT, "1000000000");
+        }
         config
     }
 
@@ -108,6 +115,7 @@ impl TopicLetters {
         }
         let mut starts = TopicPartitionList::new();
         let (mut positions, mut ends) = (BTreeMap::new(), BTreeMap::new());
+        let mut notes = Vec::new();
         if !partitions.is_empty() {
             // Records are not assigned yet, so polling serves the client alone.
             let wait = || drop(client.poll(RETRY));
@@ -123,8 +131,11 @@ impl TopicLetters {
                     client.fetch_watermarks(&self.topic, it.partition(), timeout.min(self.timeout))
                 };
                 let (low, high) = retried(PATIENCE, watermarks, wait)?;
-                let start =
-                    if let Offset::Offset(offset) = it.offset() { offset.clamp(low, high) } else { low };
+                let committed = if let Offset::Offset(offset) = it.offset() { Some(offset) } else { None };
+                let (start, note) = first_letter(committed, low, high);
+                notes.extend(
+                    note.map(|note| format!("topic `{}`, partition {}: {note}", self.topic, it.partition())),
+                );
                 if start < high {
                     starts.add_partition_offset(&self.topic, it.partition(), Offset::Offset(start))?;
                 }
@@ -138,7 +149,7 @@ impl TopicLetters {
         let mut state = self.state();
         (state.starts, state.ends) = (positions, ends);
         drop(state);
-        Ok(TopicReader { client: Arc::new(client), unread })
+        Ok(TopicReader { client: Arc::new(client), unread, notes })
     }
 
     /// Commits how far the letters are removed: up to the first pending one. Blocks.
@@ -160,29 +171,6 @@ impl TopicLetters {
         let lock = self.state().lock.clone().context("a replay holds the lock")?;
         lock.commit(&list).with_context(|| format!("committing the offsets of group `{}`", self.group()))?;
         self.state().committed.extend(next);
-        Ok(())
-    }
-
-    /// Writes letters to the end of the topic. Blocks.
-    fn append(&self, letters: &[StoredLetter]) -> Result<()> {
-        let producer: BaseProducer = self.client.create()?;
-        for StoredLetter { bytes, .. } in letters {
-            let letter = DeadLetter::read(bytes)?;
-            let mut record =
-                BaseRecord::<[u8], [u8]>::to(&self.topic).payload(bytes).key(letter.component.as_bytes());
-            if let Some(entry) = &letter.record.entry {
-                let (number, source) = (entry.text().to_string(), entry.source.as_str());
-                record = record.headers(
-                    OwnedHeaders::new()
-                        .insert(Header { key: ENTRY_HEADER, value: Some(&number) })
-                        .insert(Header { key: SOURCE_HEADER, value: Some(source) }),
-                );
-            }
-            producer.send(record).map_err(|(error, _)| error)?;
-            producer.poll(Duration::ZERO);
-        }
-        // Delivered when it returns: the client retries without a limit.
-        producer.flush(PATIENCE)?;
         Ok(())
     }
 
@@ -243,14 +231,16 @@ impl LetterStore for TopicLetters {
         if passed.is_empty() {
             return self.blocking(TopicLetters::commit).await;
         }
-        let mut reader = self.read().await?;
+        let mut reader = self.blocking(TopicLetters::start).await?;
         loop {
-            let mut letters = reader.next().await?;
+            let mut letters = reader.messages().await?;
             if letters.is_empty() {
                 break;
             }
-            letters.retain(|letter| place(&letter.id).is_ok_and(|place| passed.contains(&place)));
-            self.blocking(move |it| it.append(&letters)).await?;
+            letters.retain(|letter| passed.contains(&(letter.partition(), letter.offset())));
+            if !letters.is_empty() {
+                self.blocking(move |it| rewrite::append(&it.client, &it.topic, &letters)).await?;
+            }
         }
         self.state().pending.retain(|place| !passed.contains(place));
         self.blocking(TopicLetters::commit).await
@@ -269,11 +259,12 @@ struct TopicReader {
     client: Arc<BaseConsumer<ClientErrors>>,
     /// The ends of the partitions that are not read to their end yet.
     unread: BTreeMap<i32, i64>,
+    notes: Vec<String>,
 }
 
-#[async_trait]
-impl LetterReader for TopicReader {
-    async fn next(&mut self) -> Result<Vec<StoredLetter>, Failure> {
+impl TopicReader {
+    /// The next messages; none at the end.
+    async fn messages(&mut self) -> Result<Vec<OwnedMessage>, Failure> {
         let (client, mut unread) = (Arc::clone(&self.client), std::mem::take(&mut self.unread));
         let read = move || read(&client, &mut unread).map(|letters| (letters, unread));
         let (letters, unread) = spawn_blocking(read).await.context("a thread for the Kafka client")??;
@@ -282,22 +273,69 @@ impl LetterReader for TopicReader {
     }
 }
 
+#[async_trait]
+impl LetterReader for TopicReader {
+    async fn next(&mut self) -> Result<Vec<StoredLetter>, Failure> {
+        let letters = self.messages().await?.into_iter().map(|message| StoredLetter {
+            id: LetterId {
+                place: format!("{}/{}", message.partition(), message.offset()),
+                version: String::new(),
+            },
+            bytes: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
+        });
+        Ok(letters.collect())
+    }
+
+    fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+/// Where the letters of a partition begin that have not been replayed, given the offset that was committed; and what a
+/// user must know about those that are gone.
+fn first_letter(committed: Option<i64>, low: i64, high: i64) -> (i64, Option<String>) {
+    const LOST: &str =
+        "They are lost; raise `retention.ms` and `retention.bytes` of the topic, or replay sooner";
+    match committed {
+        Some(offset) if offset > high => {
+            let note = format!(
+                "the last replay has ended at offset {offset}, and the partition ends at {high}: the topic was created \
+                 again, or has lost records. All letters that it has now count as not replayed"
+            );
+            (low, Some(note))
+        }
+        Some(offset) if offset < low => {
+            let letters = match low - offset {
+                1 => format!("1 dead letter (offset {offset}) was"),
+                n => format!("up to {n} dead letters (offsets {offset} to {}) were", low - 1),
+            };
+            (low, Some(format!("{letters} deleted before they were replayed. {LOST}")))
+        }
+        Some(offset) => (offset, None),
+        None if low > 0 => {
+            let note = format!(
+                "the records before offset {low} were deleted, and no replay of this pipeline has committed an offset: \
+                 dead letters among them that were not replayed are gone"
+            );
+            (low, Some(note))
+        }
+        None => (low, None),
+    }
+}
+
 /// Reads up to [`MAX_LETTERS`]; none at the end.
-fn read(client: &BaseConsumer<ClientErrors>, unread: &mut BTreeMap<i32, i64>) -> Result<Vec<StoredLetter>> {
-    let mut letters = Vec::new();
+fn read(client: &BaseConsumer<ClientErrors>, unread: &mut BTreeMap<i32, i64>) -> Result<Vec<OwnedMessage>> {
+    let (mut letters, mut n_bytes) = (Vec::new(), 0);
     let began = Instant::now();
-    while !unread.is_empty() && letters.len() < MAX_LETTERS {
+    while !unread.is_empty() && letters.len() < MAX_LETTERS && n_bytes < MAX_BYTES {
         if let Some(message) = client.poll(Duration::from_millis(100)) {
             let message = message?;
             let (partition, offset) = (message.partition(), message.offset());
             if unread.get(&partition).is_none_or(|&end| offset >= end) {
                 continue;
             }
-            let id = LetterId { place: format!("{partition}/{offset}"), version: String::new() };
-            letters.push(StoredLetter {
-                id,
-                bytes: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
-            });
+            n_bytes += message.payload_len();
+            letters.push(message.detach());
             if unread.get(&partition) == Some(&(offset + 1)) {
                 unread.remove(&partition);
             }
@@ -319,4 +357,26 @@ fn read(client: &BaseConsumer<ClientErrors>, unread: &mut BTreeMap<i32, i64>) ->
         }
     }
     Ok(letters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_begin_at_the_committed_offset_and_losses_are_told() {
+        let first = |committed, low, high| {
+            let (start, note) = first_letter(committed, low, high);
+            (start, note.unwrap_or_default())
+        };
+        assert_eq!(first(None, 0, 9), (0, String::new()));
+        assert_eq!(first(Some(4), 0, 9), (4, String::new()));
+        assert_eq!(first(Some(9), 9, 9), (9, String::new()));
+        let (start, note) = first(Some(10), 90, 100);
+        assert!(start == 90 && note.contains("80 dead letters (offsets 10 to 89) were deleted"), "{note}");
+        let (start, note) = first(Some(1_000), 0, 20);
+        assert!(start == 0 && note.contains("created again"), "{note}");
+        let (start, note) = first(None, 5, 9);
+        assert!(start == 5 && note.contains("before offset 5 were deleted"), "{note}");
+    }
 }

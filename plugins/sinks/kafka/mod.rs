@@ -8,6 +8,7 @@ mod letters;
 mod producer_thread;
 mod replay_lock;
 mod retried;
+mod rewrite;
 mod template;
 mod timestamp;
 mod topic;
@@ -28,7 +29,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::Producer as _;
 use runner_core::{
     Batch, Body, Class, Error, Failure, LetterStore, Plugin, Record, Result, RetryLimits, Sink,
-    TransactionalSink, WriteError, async_trait,
+    TransactionalSink, WriteError, Written, async_trait,
 };
 use template::Template;
 use timestamp::TimestampField;
@@ -37,7 +38,9 @@ use topic::Topic;
 use topics::Topics;
 use tracing::warn;
 
-use crate::shared::kafka::{ClientErrors, RefusedTopic, Transactions, is_denied, request_timeout};
+use crate::shared::kafka::{
+    ClientErrors, RefusedTopic, SYSTEM, Transactions, is_denied, request_timeout, servers_of,
+};
 
 runner_core::register! {
     Plugin::sink::<KafkaSinkConfig>("kafka").example(
@@ -164,6 +167,7 @@ impl Sink for Kafka {
             let topics = denied.filter_map(|it| self.topics.of(&records[it.index]).ok()).collect();
             self.refresh_topics(opened, topics).await;
         }
+        self.refuse_topics(records, &failed);
         let mut failures = Vec::with_capacity(failed.len());
         for FailedRecord { index, error } in failed {
             let failure = match error {
@@ -200,6 +204,11 @@ impl Sink for Kafka {
             timeout: request_timeout(self.retry.connect),
             state: Arc::default(),
         }))
+    }
+
+    fn written(&self) -> Option<Written> {
+        let servers = servers_of(&self.options.bootstrap_servers);
+        Some(Written { option: "topic", system: SYSTEM, servers, names: self.topics.examples() })
     }
 
     fn destination(&self, record: &Record) -> Result<Option<String>> {

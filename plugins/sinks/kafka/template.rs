@@ -63,6 +63,11 @@ impl Template {
         self.0.iter().filter_map(|part| if let Part::Literal(text) = part { Some(&**text) } else { None })
     }
 
+    /// The text with this value for every field.
+    pub(super) fn with(&self, value: &str) -> String {
+        self.0.iter().map(|part| if let Part::Literal(text) = part { &**text } else { value }).collect()
+    }
+
     /// The text for a record; an error if the record does not have a field.
     pub(super) fn render(&self, record: &Record) -> Result<Bytes> {
         if let [Part::Field(field)] = self.0.as_slice() {

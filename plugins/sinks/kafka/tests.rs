@@ -210,6 +210,41 @@ async fn kafka_sink_retries_a_denial_only_after_the_first_success() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn kafka_sink_rejects_the_records_of_a_topic_of_a_template_that_it_may_not_write_to() {
+    let produce = rdkafka::types::RDKafkaApiKey::Produce;
+    for (refused, reason) in [
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "grant the user Write"),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, "a topic of Kafka itself"),
+    ] {
+        let cluster = cluster();
+        cluster.create_topic("other", 1, 1).unwrap();
+        let sink = sink(&cluster, json!({ "topic": "{{ .t }}" })).await;
+        let to = |topic: &str| write(&*sink, [record(format!(r#"{{"t":"{topic}"}}"#), 0)]);
+        to(TOPIC).await.unwrap();
+        cluster.request_errors(produce, &[refused]);
+        for _ in 0..2 {
+            let failure = failures(to("other").await).remove(0).1;
+            assert_eq!(failure.class(), Class::Rejected, "{failure}");
+            assert!(failure.to_string().contains(reason), "{failure}");
+        }
+        to(TOPIC).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafka_sink_ends_at_a_topic_that_takes_no_records() {
+    let cluster = cluster();
+    let sink = sink(&cluster, json!({})).await;
+    let write = async || write(&*sink, [record("a", 0)]).await;
+    write().await.unwrap();
+    let invalid = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
+    cluster.request_errors(rdkafka::types::RDKafkaApiKey::Produce, &[invalid]);
+    let failure = failures(write().await).remove(0).1;
+    assert_eq!(failure.class(), Class::Fatal);
+    assert!(failure.to_string().contains("takes no records"), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn kafka_sink_frees_the_slot_of_a_cancelled_write() {
     let cluster = cluster();
     let sink = sink(&cluster, json!({})).await;

@@ -1,5 +1,6 @@
 //! Finds or creates the topic of the sink, and reads its size limit.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -79,8 +80,14 @@ pub(super) fn create_topic_schema(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({ "oneOf": [{ "type": "boolean" }, Layout::json_schema(generator)] })
 }
 
+/// The setting of a topic that limits its batches, and so its records.
+const MAX_BYTES: &str = "max.message.bytes";
 /// The default of `message.max.bytes` in Apache Kafka.
 const DEFAULT_MAX_BYTES: usize = 1_048_588;
+
+/// `max.message.bytes` of a topic of dead letters that the sink creates. A letter is larger than its record, by a third
+/// in base64 and up to twice in text; brokers take requests of up to 100 MiB (`socket.request.max.bytes`).
+const LETTER_MAX_BYTES: usize = 100_000_000;
 
 /// Settings of an existing topic.
 struct TopicSettings {
@@ -145,7 +152,25 @@ impl Topic {
         let (name, at) = (&self.name, &self.bootstrap_servers);
         let partitions = layout.partitions.map_or(-1, |n| n.get().into());
         let replicas = layout.replication_factor.map_or(-1, |n| n.get().into());
-        let mut created = self.try_create(partitions, replicas, &layout.config).await?;
+        let mut settings: BTreeMap<&str, String> =
+            layout.config.iter().map(|(name, value)| (name, value.to_owned())).collect();
+        let is_own_limit = self.is_dead_letter && !settings.contains_key(MAX_BYTES);
+        if is_own_limit {
+            settings.insert(MAX_BYTES, LETTER_MAX_BYTES.to_string());
+        }
+        let mut created = self.try_create(partitions, replicas, &settings).await?;
+        if is_own_limit
+            && matches!(
+                created,
+                Err(RDKafkaErrorCode::InvalidConfig
+                    | RDKafkaErrorCode::PolicyViolation
+                    | RDKafkaErrorCode::InvalidRequest)
+            )
+        {
+            // Some clusters limit it.
+            settings.remove(MAX_BYTES);
+            created = self.try_create(partitions, replicas, &settings).await?;
+        }
         if matches!(
             created,
             Err(RDKafkaErrorCode::InvalidPartitions
@@ -155,7 +180,7 @@ impl Topic {
         ) && (partitions < 0 || replicas < 0)
         {
             // Brokers before 2.4 do not have defaults.
-            created = self.try_create(partitions.max(1), replicas.max(1), &layout.config).await?;
+            created = self.try_create(partitions.max(1), replicas.max(1), &settings).await?;
         }
         match created {
             Ok(()) => {
@@ -212,7 +237,7 @@ impl Topic {
         &self,
         partitions: i32,
         replicas: i32,
-        config: &LibrdkafkaOptions,
+        config: &BTreeMap<&str, String>,
     ) -> Result<Result<(), RDKafkaErrorCode>> {
         let new = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(replicas));
         let new = config.iter().fold(new, |new, (name, value)| new.set(name, value));
@@ -292,8 +317,10 @@ impl Topic {
         // A user without DescribeConfigs may still write.
         let found = described.await;
         let get = |name| found.as_ref()?.get(name)?.value.as_deref();
+        // The brokers refuse a letter that is too large, if the limit cannot be read.
+        let unknown = if self.is_dead_letter { LETTER_MAX_BYTES } else { DEFAULT_MAX_BYTES };
         TopicSettings {
-            max_bytes: get("max.message.bytes").and_then(|it| it.parse().ok()).unwrap_or(DEFAULT_MAX_BYTES),
+            max_bytes: get(MAX_BYTES).and_then(|it| it.parse().ok()).unwrap_or(unknown),
             min_insync_replicas: get("min.insync.replicas").and_then(|it| it.parse().ok()),
         }
     }

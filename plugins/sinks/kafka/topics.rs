@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use runner_core::{Record, Result, quoting};
+use runner_core::{Error, Record, Result, quoting};
 use tokio::time::Instant;
 
 use super::template::Template;
@@ -52,14 +52,19 @@ impl Topics {
         let topic = self.render(record)?;
         match self.read().get(&topic) {
             Some(Known::Exists) => Ok(topic),
-            Some(Known::Refused(RefusedTopic { name, reason }, _)) => Err(quoting(
-                "the topic of the record, ",
-                name,
-                format_args!(", cannot be used (`topic`): {reason}"),
-            )),
+            Some(Known::Refused(refused, _)) => Err(rejection(refused)),
             None => anyhow::bail!(
                 "the sink has written to {MAX_TOPICS} topics, which is its limit for a template in `topic`"
             ),
+        }
+    }
+
+    /// The topic, or examples of what a template gives: values that a pattern of topics must match if it matches all.
+    pub(super) fn examples(&self) -> Vec<String> {
+        const VALUES: [&str; 6] = ["a", "0", "Zz", "eu-west_1", "a.b", "2024.Q1-x"];
+        match self.single() {
+            Some(topic) => vec![topic.to_owned()],
+            None => VALUES.into_iter().map(|value| self.template.with(value)).collect(),
         }
     }
 
@@ -111,6 +116,11 @@ impl Topics {
         );
         Ok(topic.to_owned())
     }
+}
+
+/// Why a record of this topic is rejected.
+pub(super) fn rejection(RefusedTopic { name, reason }: &RefusedTopic) -> Error {
+    quoting("the topic of the record, ", name, format_args!(", cannot be used (`topic`): {reason}"))
 }
 
 #[cfg(test)]

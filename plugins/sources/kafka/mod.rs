@@ -31,13 +31,13 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use reader::Reader;
 use runner_core::{
     BatchLimits, Committer, Error, Failure, Gauges, Next, Plugin, Position, Replay, Result, RetryLimits,
-    Source, Start, TransactionalSource, async_trait,
+    Source, Start, TransactionalSource, Written, async_trait,
 };
 use tokio::sync::oneshot;
 use topics::Topics;
 use tracing::{debug, info, warn};
 
-use crate::shared::kafka::{Probe, Transactions, request_timeout};
+use crate::shared::kafka::{Probe, SYSTEM, Transactions, request_timeout, servers_of};
 
 runner_core::register! {
     Plugin::source::<config::KafkaSourceConfig>("kafka").example(
@@ -110,6 +110,13 @@ impl Source for Kafka {
 
     fn transactional(&mut self) -> Option<&mut dyn TransactionalSource> {
         Some(&mut self.settings)
+    }
+
+    fn reads(&self, written: &Written) -> Option<String> {
+        let servers = servers_of(&self.settings.bootstrap_servers);
+        let is_same = written.system == SYSTEM && servers.iter().any(|it| written.servers.contains(it));
+        let entry = is_same.then(|| self.settings.topics.reading(&written.names))??;
+        Some(format!("`topics` contains `{entry}`"))
     }
 
     fn set_dry_run(&mut self) {
@@ -301,12 +308,7 @@ impl TransactionalSource for Settings {
         let Ok(transactions) = handle.downcast::<Transactions>() else {
             anyhow::bail!("its offsets can only be part of the transactions of a `kafka` sink");
         };
-        let servers = |list: &str| {
-            let mut servers: Vec<String> = list.split(',').map(|server| server.trim().to_owned()).collect();
-            servers.sort();
-            servers
-        };
-        if servers(&self.bootstrap_servers) != servers(&transactions.bootstrap_servers) {
+        if servers_of(&self.bootstrap_servers) != servers_of(&transactions.bootstrap_servers) {
             anyhow::bail!(
                 "it reads from {} and the sink writes to {}: offsets and records can only be committed together \
                  in one cluster, with the same `bootstrap_servers`",

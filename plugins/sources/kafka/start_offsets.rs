@@ -284,21 +284,34 @@ fn offsets_by_time(
 fn out_of_range(settings: &Settings, partition: Partition, offset: i64, low: i64, high: i64) -> Error {
     let Partition { topic, number } = partition;
     let group = &settings.group_id;
-    let (found, reset) = if offset < low {
-        let n_lost = low - offset;
-        (
-            format!("the oldest record there is {low}: {n_lost} records were deleted before they were read"),
-            low,
-        )
-    } else {
-        (format!("the topic ends at {high}: it was deleted and created again, or has lost records"), high)
-    };
     anyhow::anyhow!(
-        "group `{group}` would continue in {topic}/{number} at offset {offset}, but {found}; to continue with the \
-         records that exist, run with `--from-start` or set another offset of the group: kafka-consumer-groups.sh \
-         --bootstrap-server {} --group {group} --topic {topic}:{number} --reset-offsets --to-offset {reset} --execute",
-        settings.bootstrap_servers
+        "group `{group}` would continue in {topic}/{number} at offset {offset}, but {}; to continue with the records \
+         that exist, run with `--from-start` or set another offset of the group: kafka-consumer-groups.sh \
+         --bootstrap-server {} --group {group} --topic {topic}:{number} --reset-offsets --to-earliest --execute{}",
+        what_exists(offset, low, high),
+        settings.bootstrap_servers,
+        what_the_end_skips(offset, low, high)
     )
+}
+
+fn what_exists(offset: i64, low: i64, high: i64) -> String {
+    if offset < low {
+        let n_lost = low - offset;
+        return format!(
+            "the oldest record there is {low}: {n_lost} records were deleted before they were read"
+        );
+    }
+    format!("the topic ends at {high}: it was deleted and created again, or has lost records")
+}
+
+/// Behind the end of the topic a user may think of its end: the records before it would never be read.
+fn what_the_end_skips(offset: i64, low: i64, high: i64) -> String {
+    match high - low {
+        n if n > 0 && offset > high => {
+            format!(". `--to-offset {high}` would go on at the end and skip the {n} records that exist")
+        }
+        _ => String::new(),
+    }
 }
 
 /// The error for a position that is not in its partition any more; finds the partition.
@@ -341,6 +354,16 @@ mod tests {
         assert_eq!(late, Some((5, "late/0, late/2".to_owned())));
         let many: Vec<_> = (0..7).map(|number| start(number, 1, 1, false)).collect();
         assert!(older_alone(&many).unwrap().1.ends_with("late/4 and 2 more"));
+    }
+
+    #[test]
+    fn advice_for_an_offset_behind_the_end_says_what_the_end_skips() {
+        assert!(what_exists(1_000, 0, 20).contains("ends at 20"));
+        let skipped = what_the_end_skips(1_000, 5, 20);
+        assert!(skipped.contains("`--to-offset 20`") && skipped.contains("skip the 15 records"), "{skipped}");
+        assert_eq!(what_the_end_skips(1_000, 20, 20), "");
+        assert!(what_exists(3, 5, 20).contains("2 records were deleted"));
+        assert_eq!(what_the_end_skips(3, 5, 20), "");
     }
 
     #[test]

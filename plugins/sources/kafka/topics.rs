@@ -58,12 +58,16 @@ impl Topics {
         !self.patterns.is_empty()
     }
 
+    /// The entry that reads all of these topics.
+    pub(super) fn reading(&self, topics: &[String]) -> Option<&str> {
+        let name = self.names().find(|name| topics.iter().all(|topic| topic == *name)).map(String::as_str);
+        let pattern = self.patterns.iter().find(|it| topics.iter().all(|topic| it.matches(topic)));
+        name.or_else(|| pattern.map(|it| it.regex.as_str()))
+    }
+
     /// The named topics, and those of `existing` that match a pattern, sorted.
     fn select<'a>(&self, existing: impl Iterator<Item = &'a str>) -> Vec<String> {
-        let is_match = |topic: &str| {
-            let is_internal = topic.starts_with("__");
-            self.patterns.iter().any(|it| (it.is_internal || !is_internal) && it.regex.is_match(topic))
-        };
+        let is_match = |topic: &str| self.patterns.iter().any(|it| it.matches(topic));
         let mut topics: Vec<String> = existing.filter(|topic| is_match(topic)).map(str::to_owned).collect();
         topics.extend(self.names().cloned());
         topics.sort();
@@ -80,6 +84,12 @@ impl Topics {
         // A topic that is being deleted has no partitions.
         let existing = metadata.topics().iter().filter(|topic| !topic.partitions().is_empty());
         Ok(self.select(existing.map(|topic| topic.name())))
+    }
+}
+
+impl Pattern {
+    fn matches(&self, topic: &str) -> bool {
+        (self.is_internal || !topic.starts_with("__")) && self.regex.is_match(topic)
     }
 }
 
@@ -112,6 +122,20 @@ mod tests {
         let existing = ["__consumer_offsets", "a"];
         assert_eq!(select(&["^.*"], &existing), ["a"]);
         assert_eq!(select(&["^__con"], &existing), ["__consumer_offsets"]);
+    }
+
+    #[test]
+    fn entry_that_reads_all_topics_is_found() {
+        let list = ["orders.eu", r"^orders\.\w+$", "^_"].map(str::to_owned).to_vec();
+        let topics = Topics::new(list).0;
+        let reading = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            topics.reading(&names).map(str::to_owned)
+        };
+        assert_eq!(reading(&["orders.eu"]).as_deref(), Some("orders.eu"));
+        assert_eq!(reading(&["orders.rejected", "orders.0"]).as_deref(), Some(r"^orders\.\w+$"));
+        assert_eq!(reading(&["orders.a", "orders.a.b"]), None, "not every value of the template");
+        assert_eq!((reading(&["other"]), reading(&["__consumer_offsets"])), (None, None));
     }
 
     #[test]
