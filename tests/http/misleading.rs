@@ -133,3 +133,94 @@ async fn only_element_of_nested_members_is_warned_of() {
     pipeline(&env, &server, "records = \"/data\"");
     assert!(!run(&env).stderr.contains("WARN"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_that_a_header_names_are_warned_of_on_whichever_response_shows_it() {
+    let rows = |n: usize| answer((0..n).map(|n| json!({"n": n})).collect::<Vec<_>>());
+    let csv = ResponseTemplate::new(200).set_body_raw("n\n0\n1\n", "text/csv");
+    let partial = ResponseTemplate::new(206).set_body_json([{ json!({"n": 1}) }]);
+    for (options, cut_off, warning) in [
+        ("", rows(2).insert_header("X-Total-Count", "5"), "`x-total-count` is greater than the 2 records"),
+        ("", rows(2).insert_header("X-Next-Page", "2"), "`x-next-page` names a next page"),
+        ("", partial.insert_header("Content-Range", "0-0/5"), "`Content-Range` says"),
+        (
+            "codec = \"csv\"",
+            csv.insert_header("Link", "</prices?page=2>; rel=\"next\""),
+            "{ type = \"link\" }",
+        ),
+    ] {
+        let whole = rows(3).insert_header("X-Total-Count", "3").insert_header("X-Next-Page", "");
+        let whole = whole.insert_header("Content-Range", "0-2/3");
+        let whole = if options.is_empty() {
+            whole
+        } else {
+            ResponseTemplate::new(200).set_body_raw("n\n5\n", "text/csv")
+        };
+        let server = serve_in_turn(vec![whole.clone(), cut_off, whole]).await;
+        let env = TestEnv::new();
+        pipeline(
+            &env,
+            &server,
+            &format!("for_each = {{ s = [1, 2, 3] }}\nquery = {{ s = \"{{{{ s }}}}\" }}\n{options}"),
+        );
+        let outcome = run(&env);
+        outcome.assert_code(0).assert_says(&[warning, "only this page is read"]);
+        assert_eq!(outcome.stderr.matches("WARN").count(), 1, "{}", outcome.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn object_of_as_many_rows_as_the_total_is_not_warned_of() {
+    let rows: Value =
+        (0..25).map(|n| (format!("k{n}"), json!({"n": n}))).collect::<serde_json::Map<_, _>>().into();
+    let server = serve_in_turn(vec![answer(json!({"total": 25, "data": rows}))]).await;
+    let env = TestEnv::new();
+    pipeline(&env, &server, "records = \"/data\"\nremap = \". = values(object!(.))\"");
+    let outcome = run(&env);
+    assert!(!outcome.assert_code(0).stderr.contains("WARN"), "{}", outcome.stderr);
+    assert_eq!(lines(&env).len(), 25);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn empty_pages_that_name_pages_forever_are_warned_of_with_the_way_out() {
+    let endless = |request: &Request| {
+        let at = parameter(request, "at").unwrap_or(0);
+        let rows: Vec<Value> = (at..25.min(at + 10)).map(|n| json!({"n": n})).collect();
+        answer(json!({"rows": rows, "next": format!("/prices?at={}", at + 10)}))
+    };
+    let server = serve(endless).await;
+    let env = TestEnv::new();
+    let options = |more: &str| {
+        format!("records = \"/rows\"\npagination = {{ type = \"next_url\", next = \"/next\"{more} }}")
+    };
+    pipeline(&env, &server, &options(""));
+    let outcome = env.run(["run", "api.toml", "--for", "3s"]);
+    outcome.assert_says(&["10 pages in a row hold no records", "`has_more = \"/rows/0\"`"]);
+    assert_eq!(outcome.stderr.matches("hold no records").count(), 1, "{}", outcome.stderr);
+    let env = TestEnv::new();
+    pipeline(&env, &server, &options(", has_more = \"/rows/0\""));
+    let outcome = run(&env);
+    assert!(!outcome.assert_code(0).stderr.contains("WARN"), "{}", outcome.stderr);
+    assert_eq!(lines(&env), rows(0..25));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn elements_on_other_pages_are_warned_of() {
+    let server = serve(|request: &Request| match request.url.path() {
+        "/list" => answer(json!({"list": [{"id": 1}], "meta": {"next_cursor": "abc"}})),
+        _ => answer([json!({"n": 1})]),
+    })
+    .await;
+    let env = TestEnv::new();
+    let each = format!(
+        "{{ endpoint = \"{}/list\", records = \"/list\", fields = {{ id = \"/id\" }} }}",
+        server.uri()
+    );
+    pipeline(&env, &server, &format!("for_each = {each}\nquery = {{ id = \"{{{{ id }}}}\" }}"));
+    let outcome = run(&env);
+    outcome.assert_code(0).assert_says(&[
+        "`/meta/next_cursor` names a next page",
+        "in the table `for_each`, `pagination = { type = \"cursor\"",
+    ]);
+    assert_eq!(outcome.stderr.matches("WARN").count(), 1, "{}", outcome.stderr);
+}

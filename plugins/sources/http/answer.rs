@@ -13,10 +13,15 @@ use super::decode::{Items, Unreadable};
 use super::error::{Answered, HttpError};
 use super::hints::Hint;
 use super::notes::{self, Note};
+use super::page_count::{PageCount, is_hollow};
 use super::source::Http;
 
 /// The maximum size of a response that is one value, unless `max_answer` is set.
 const MAX_ONE_VALUE: usize = 32 << 20;
+
+/// What to do about a response that cannot be read, after others that could be.
+const OTHER_THAN_BEFORE: &str = ". Responses before it could be read: if this one is an error, name it in \
+    `responses.retry` or `responses.fail`, and if it means that there are no more records, in `responses.empty`";
 
 impl Http {
     /// The items of a response.
@@ -54,7 +59,12 @@ impl Http {
             {
                 Ok(scalar)
             }
-            Codec::Json => Items::of_json(body, &settings.records, self.position.offset > 0, url()),
+            Codec::Json => {
+                match Items::of_json(body, &settings.records, self.position.offset > 0, url()) {
+                    Err(Unreadable::Missing { .. }) if self.leaves_out_records(body) => Ok(Items::Null),
+                    decoded => decoded,
+                }
+            }
             Codec::Ndjson => Items::of_ndjson(body, url()),
             Codec::Csv => {
                 let text = match &response.large {
@@ -70,11 +80,36 @@ impl Http {
             None => {}
         }
         match decoded {
+            // Behind its last page an API may return an object that holds nothing.
+            Ok(Items::One { value: Some(value), .. })
+                if self.settings.pagination.is_some() && is_hollow(&value) =>
+            {
+                Ok(Items::none())
+            }
             Ok(items) => {
                 self.refuse_large_value(response, &items)?;
                 Ok(items)
             }
             Err(unreadable) => Err(self.unreadable(response, unreadable)),
+        }
+    }
+
+    /// Whether an object without a value at `records`, where this source has found records, is a response without records.
+    fn leaves_out_records(&self, body: &[u8]) -> bool {
+        let records = self.settings.records.to_string();
+        self.position.records.as_deref() == Some(&*records)
+            && body.trim_ascii_start().starts_with(b"{")
+            && matches!(notes::of_json(body), None | Some(Note::Empty))
+    }
+
+    /// Remembers that there are records at `records`.
+    pub(super) fn found_records(&mut self, count: PageCount) {
+        if count.n_items == 0 || self.settings.codec != Codec::Json {
+            return;
+        }
+        let records = self.settings.records.to_string();
+        if self.position.records.as_deref() != Some(&*records) {
+            self.position.records = Some(records.into());
         }
     }
 
@@ -155,12 +190,14 @@ impl Http {
             content_type => redactor.text(content_type),
         };
         let advice = match &unreadable {
-            _ if self.has_succeeded => {
-                ". Responses before it could be read: if this one is an error, name it in `responses.retry` or \
-                 `responses.fail`, and if it means that there are no more records, in `responses.empty`"
-                    .to_owned()
+            Unreadable::Missing { if_left_out, .. } if self.has_succeeded => {
+                [OTHER_THAN_BEFORE, if_left_out].concat()
             }
-            Unreadable::Missing { advice, .. } => [advice, &*self.advice(response)].concat(),
+            _ if self.has_succeeded => OTHER_THAN_BEFORE.to_owned(),
+            Unreadable::Missing { advice, if_left_out, .. } => match self.advice(response) {
+                other if other.is_empty() => [advice, &**if_left_out].concat(),
+                other => [advice, &*other].concat(),
+            },
             _ => self.advice(response),
         };
         match unreadable {

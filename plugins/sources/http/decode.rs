@@ -34,7 +34,7 @@ pub(super) enum Unreadable {
     /// It has another format or content than expected.
     Unexpected(String),
     /// There is nothing at `records`.
-    Missing { why: String, advice: &'static str },
+    Missing { why: String, advice: &'static str, if_left_out: String },
 }
 
 /// The remaining items of one response. Items share the bytes of the response.
@@ -76,6 +76,7 @@ impl Items {
                 return Err(Unreadable::Missing {
                     why: format!("the response has no `{pointer}`: {why}"),
                     advice: "; set `records` to the location of the records",
+                    if_left_out: if_left_out(pointer),
                 });
             }
         };
@@ -105,6 +106,7 @@ impl Items {
                 Err(Unreadable::Missing {
                     why: format!("`{pointer}` is null in the response, and {place} {why}"),
                     advice: "; set `records` to the array of records",
+                    if_left_out: if_left_out(pointer),
                 })
             }
             _ => {
@@ -281,6 +283,14 @@ impl Items {
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// What to do where an API leaves out its records if there are none.
+fn if_left_out(records: &Pointer) -> String {
+    format!(
+        ". If the API leaves it out where there are no records, name that with `responses = {{ empty = [{{ missing = \
+         \"{records}\" }}] }}`"
+    )
 }
 
 /// The element of an array, at a place of the response.

@@ -13,7 +13,9 @@ use serde_json::{Map, Value};
 use url::form_urlencoded::Serializer;
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::codec::Codec;
 use super::field::{Field, Members};
+use super::pagination::Pagination;
 use super::pointer::Pointer;
 use super::template::TIMES;
 use crate::shared::csv::DocumentReader;
@@ -45,6 +47,7 @@ pub(super) struct ListRequest {
     pub(super) endpoint: String,
     #[serde(default)]
     pub(super) records: Pointer,
+    pub(super) pagination: Option<Box<Pagination>>,
     pub(super) fields: Map<String, Value>,
 }
 
@@ -144,7 +147,7 @@ impl TryFrom<Value> for ForEach {
 }
 
 const EXPECTED: &str = "expected a table of lists such as { symbol = [\"NYA\", \"IXIC\"] }, a list of tables such as \
-    [{ symbol = \"NYA\" }], { file = \"symbols.csv\" }, or { endpoint, records, fields = { symbol = \"/id\" } }";
+    [{ symbol = \"NYA\" }], { file = \"symbols.csv\" }, or { endpoint, records, pagination, fields = { symbol = \"/id\" } }";
 
 /// Every combination of the values of several lists; those of the last list follow each other.
 fn combinations(lists: Map<String, Value>) -> Result<Vec<Map<String, Value>>, String> {
@@ -193,6 +196,9 @@ fn check_name(name: &str) -> Result<(), String> {
 fn check_request(request: &ListRequest) -> Result<(), String> {
     if request.fields.is_empty() {
         return Err("`fields` must name at least one field, as in { symbol = \"/id\" }".into());
+    }
+    if let Some(pagination) = &request.pagination {
+        pagination.check(Codec::Json, None).map_err(|error| error.to_string())?;
     }
     for (name, place) in &request.fields {
         check_name(name)?;
@@ -327,6 +333,15 @@ mod tests {
             (json!("a"), "table of lists"),
             (json!({"endpoint": "http://a", "fields": {}}), "at least one field"),
             (json!({"file": "a.csv", "x": 1}), "no other key"),
+            (
+                json!({"endpoint": "http://a", "fields": {"a": "/b"}, "pagination": {"type": "pages"}}),
+                "pages",
+            ),
+            (
+                json!({"endpoint": "http://a", "fields": {"a": "/b"},
+                    "pagination": {"type": "page", "param": "p", "max_pages": 0}}),
+                "`pagination.max_pages`",
+            ),
         ] {
             let error = ForEach::try_from(value.clone()).unwrap_err();
             assert!(error.contains(part), "{value}: {error}");

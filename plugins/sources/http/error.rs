@@ -26,6 +26,8 @@ pub(super) enum HttpError {
     Fatal(Error),
     /// 404, which may mark the end of numbered pages.
     NotFound(Error),
+    /// The API does not accept the request, which may be for a page behind the last one.
+    Refused(StatusCode, Error),
 }
 
 impl HttpError {
@@ -86,6 +88,9 @@ impl Client {
         let error = anyhow!("{title}: {advice}{excerpt}");
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => HttpError::FatalUntilSuccess(error),
+            StatusCode::BAD_REQUEST
+            | StatusCode::RANGE_NOT_SATISFIABLE
+            | StatusCode::UNPROCESSABLE_ENTITY => HttpError::Refused(status, error),
             _ => HttpError::Fatal(error),
         }
     }

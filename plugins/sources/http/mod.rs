@@ -21,12 +21,15 @@ mod incremental;
 mod json_text;
 mod large;
 mod link;
+mod list_request;
 mod lookalikes;
+mod more_pages;
 mod next_page;
 mod notes;
 mod packed;
 mod page;
 mod page_checks;
+mod page_count;
 mod page_history;
 mod page_likeness;
 mod page_request;
@@ -183,13 +186,14 @@ struct HttpConfig {
     /// `{ type = "offset", param, limit_param, limit }` until a page is empty,
     /// `{ type = "next_url", next }` with the JSON pointer to the URL of the next page,
     /// or `{ type = "link" }` for `Link` headers as in RFC 8288. With any of them `last`, `total` and
-    /// `has_more`, JSON pointers, and `max_pages` end a walk earlier.
+    /// `has_more`, JSON pointers, and `max_pages` end a walk earlier. Every poll reads all pages.
     pagination: Option<Pagination>,
     /// The elements to request, one walk each, in their order: `{ symbol = ["NYA", "IXIC"] }` (of
     /// several lists every combination), a list of tables such as `[{ symbol = "^nya", index = "NYA" }]`,
     /// `{ file = "symbols.csv" }` with a header, or `{ endpoint, records, fields = { symbol = "/id" } }`,
-    /// which is requested before each poll with the same `auth` and `headers`. Each element has a position,
-    /// identified by its values. If an element fails, the source tries it again after the others.
+    /// which is requested before each poll with the same `auth` and `headers`, and with a `pagination` of its
+    /// own, as that of the source. Each element has a position, identified by its values. If an element
+    /// fails, the source tries it again after the others.
     for_each: Option<ForEach>,
     /// Delivers only rows that are newer than the rows delivered before:
     /// `{ cursor, start, format, lag, by, key, compare, order, hold, step }`.

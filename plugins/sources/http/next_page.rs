@@ -7,13 +7,19 @@ use super::client::Response;
 use super::codec::Codec;
 use super::decode::{Items, Unreadable};
 use super::error::HttpError;
+use super::hints::Hint;
 use super::json_text::{not_json, text};
 use super::link::next_target;
-use super::page_checks::{n_elements, n_pages};
+use super::page_checks::{is_end_cursor, n_elements, n_pages};
+use super::page_count::PageCount;
+use super::page_history::PageHistory;
 use super::page_request::{PageRequest, Place};
 use super::pagination::{Ends, Pagination};
 use super::pointer::{Located, Pointer, type_name};
 use super::source::Http;
+
+/// So many pages in a row without records are warned of.
+const N_EMPTY: usize = 10;
 
 impl Http {
     /// The request for the next page. Pages that repeat are an error.
@@ -22,48 +28,74 @@ impl Http {
         request: &PageRequest,
         response: &Response,
         items: &Items,
+        count: PageCount,
     ) -> Result<Option<PageRequest>, HttpError> {
-        if self.settings.pagination.is_none() || response.has_no_records() {
+        let Some(pagination) = self.settings.pagination.as_ref().filter(|_| !response.has_no_records())
+        else {
             return Ok(None);
-        }
-        let next = self.named_next(request, response, items)?;
-        let has_ended = next.is_none() || {
-            let has_ended = self.has_ended(request, response, items);
-            has_ended.map_err(|unreadable| self.unreadable(response, unreadable))?
         };
-        self.check_overlap(request, response, items, next.as_ref()).await?;
-        self.check_ends(request, response, items);
+        let next = self.named_next(pagination, &self.history, request, response, count)?;
+        let has_ended = next.is_none() || self.has_ended(pagination, request, response, count)?;
+        // A program may make nothing of pages that repeat.
+        if count.n_items > 0 || items.is_empty() {
+            self.check_overlap(request, response, items, next.as_ref()).await?;
+        }
+        self.check_ends(request, response, count);
         if has_ended {
-            self.warn_of_missed(request, response, items);
+            self.warn_of_missed(request, response, count);
             return Ok(None);
         }
+        self.warn_of_empty_pages(response, count);
         Ok(next)
     }
 
-    /// The request for the page that the response names, or that follows in counting.
-    fn named_next(
+    /// Warns, once in a run, of an API that names a next page on every page without records.
+    fn warn_of_empty_pages(&mut self, response: &Response, count: PageCount) {
+        self.n_empty_pages = if count.n_items > 0 { 0 } else { self.n_empty_pages + 1 };
+        if self.n_empty_pages < N_EMPTY || !self.hinted.add(Hint::EmptyPages) {
+            return;
+        }
+        let records = &self.settings.records;
+        let advice = if self.settings.codec == Codec::Json {
+            format!(
+                "if an empty page is the end of the data, set `has_more = \"{records}/0\"` in `pagination`, which ends a \
+                 walk at a page without a first record"
+            )
+        } else {
+            "if an empty page is the end of the data, name it in `responses.empty`, or set `max_pages` in `pagination`"
+                .to_owned()
+        };
+        warn!(
+            "{}: {N_EMPTY} pages in a row hold no records, and each names another next page; {advice}",
+            response.title
+        );
+    }
+
+    /// The request for the page that the response names, or that follows in counting, unless `history` has it.
+    pub(super) fn named_next(
         &self,
+        pagination: &Pagination,
+        history: &PageHistory,
         request: &PageRequest,
         response: &Response,
-        items: &Items,
+        count: PageCount,
     ) -> Result<Option<PageRequest>, HttpError> {
         let unreadable = |why| self.unreadable(response, why);
-        let is_first = !self.has_succeeded && !items.is_empty();
-        let (place, named) = match &self.settings.pagination {
-            None => return Ok(None),
-            Some(Pagination::Page { .. } | Pagination::Offset { .. }) => {
+        let is_first = !self.has_succeeded && count.n_items > 0;
+        let (place, named) = match pagination {
+            Pagination::Page { .. } | Pagination::Offset { .. } => {
                 let place = match request.place {
                     Place::Page(page) => Place::Page(page + 1),
-                    Place::Offset(offset) => Place::Offset(offset + items.len() as u64),
+                    Place::Offset(offset) => Place::Offset(offset + count.step),
                     _ => return Ok(None),
                 };
-                return Ok((!items.is_empty()).then(|| request.next(place, items)));
+                return Ok((count.n_items > 0).then(|| request.next(place, count)));
             }
-            Some(Pagination::Link { .. }) => {
+            Pagination::Link { .. } => {
                 let Some(target) = next_target(response.links()) else { return Ok(None) };
                 (self.linked(response, target, "the next link")?, "the next link".to_owned())
             }
-            Some(Pagination::NextUrl { next, .. }) => {
+            Pagination::NextUrl { next, .. } => {
                 let found = read_next(next, response, is_first, "URL").map_err(unreadable)?;
                 let Some(found) = found else { return Ok(None) };
                 let Ok(target) = serde_json::from_str::<String>(&found) else {
@@ -76,7 +108,7 @@ impl Http {
                 let what = format!("the URL at `{next}`");
                 (self.linked(response, &target, &what)?, what)
             }
-            Some(pagination @ Pagination::Cursor { cursor, .. }) => {
+            Pagination::Cursor { cursor, .. } => {
                 let found = read_next(cursor, response, is_first, "cursor").map_err(unreadable)?;
                 let Some(found) = found else { return Ok(None) };
                 let is_scalar = !found.starts_with(['[', '{']) && found != "true";
@@ -92,21 +124,26 @@ impl Http {
                 (Place::Cursor(if pagination.is_in_body() { found } else { plain }), named)
             }
         };
-        let next = request.next(place, items);
-        let pagination = self.settings.pagination.as_ref();
-        let fingerprint = self.client.fingerprint(pagination, &next).map_err(HttpError::Fatal)?;
-        if !self.history.has_requested(fingerprint) {
+        let next = request.next(place, count);
+        let fingerprint = self.client.fingerprint(Some(pagination), &next).map_err(HttpError::Fatal)?;
+        if !history.has_requested(fingerprint) {
             return Ok(Some(next));
         }
         // The last page of some APIs contains its own cursor.
-        if items.is_empty() {
+        if count.n_items == 0 {
             return Ok(None);
         }
         // An API may name the last page as its own next one, and say elsewhere that it is the last one.
-        if self.has_ended(request, response, items).is_ok_and(|has_ended| has_ended) {
+        if self.has_ended(pagination, request, response, count).is_ok_and(|has_ended| has_ended) {
             return Ok(None);
         }
-        let advice = self.repeat_advice(Some(&next));
+        let advice = match (pagination, &request.place) {
+            (Pagination::Cursor { cursor, .. }, Place::Cursor(sent)) if is_end_cursor(sent) => format!(
+                "the cursor before it is `{}`, which most likely marks the end: set `has_more = \"{cursor}\"`",
+                sent.trim_matches('"')
+            ),
+            _ => self.repeat_advice(Some(pagination), Some(&next)),
+        };
         Err(HttpError::Fatal(anyhow!(
             "{}: {named} repeats and leads to a page that was already read; {advice}",
             response.title
@@ -129,25 +166,35 @@ impl Http {
     }
 
     /// Whether the options that all types of pagination have say that this is the last page.
-    fn has_ended(
+    pub(super) fn has_ended(
         &self,
+        pagination: &Pagination,
         request: &PageRequest,
         response: &Response,
-        items: &Items,
+        count: PageCount,
+    ) -> Result<bool, HttpError> {
+        let has_ended = self.is_last(pagination, request, response, count);
+        has_ended.map_err(|unreadable| self.unreadable(response, unreadable))
+    }
+
+    fn is_last(
+        &self,
+        pagination: &Pagination,
+        request: &PageRequest,
+        response: &Response,
+        count: PageCount,
     ) -> Result<bool, Unreadable> {
-        let Some(pagination) = &self.settings.pagination else { return Ok(true) };
         let Ends { last, total, has_more, max_pages } = pagination.ends();
         let n_pages = n_pages(pagination, request);
         if max_pages.is_some_and(|max_pages| n_pages >= max_pages) {
             return Ok(true);
         }
-        if self.settings.codec != Codec::Json {
-            return Ok(false);
-        }
         if let Some(pointer) = has_more {
-            let is_first = !self.has_succeeded && !items.is_empty();
+            let is_first = !self.has_succeeded && count.n_items > 0;
             let found = read_next(pointer, response, is_first, "value of `has_more`")?;
-            if found.is_none_or(|found| matches!(found.trim_matches('"'), "false" | "False" | "0" | "no")) {
+            if found
+                .is_none_or(|found| matches!(found.trim_matches('"'), "false" | "False" | "0" | "-1" | "no"))
+            {
                 return Ok(true);
             }
         }
@@ -163,7 +210,7 @@ impl Http {
         }
         let total = total.map(|pointer| read_number(pointer, response, "total")).transpose()?.flatten();
         // A smaller number does not count the records.
-        Ok(total == Some(n_elements(pagination, request, items)))
+        Ok(total == Some(n_elements(pagination, request, count)))
     }
 }
 

@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use runner_core::Result;
+use runner_core::{Error, Result};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::client::Response;
 use super::decode::Items;
 use super::error::HttpError;
+use super::page_count::PageCount;
 use super::page_request::PageRequest;
 use super::position::{RecordsHash, Validators};
 use super::remap::On;
@@ -108,6 +109,9 @@ impl Http {
                 let error = self.client.redactor.error(error);
                 return Ok((Page::of(Items::none()), Some(format!("page not found ({error:#})"))));
             }
+            Err(HttpError::Refused(status, error)) if request.is_numbered() && !is_entry => {
+                return Err(HttpError::Refused(status, behind_the_end(status, error)));
+            }
             Err(error) => return Err(error),
         };
         if response.status == StatusCode::NOT_MODIFIED {
@@ -115,24 +119,39 @@ impl Http {
             return Ok((Page { is_not_modified: true, ..Page::of(Items::none()) }, None));
         }
         let mut items = self.decode(&response)?;
-        let next = self.next_request(request, &response, &items).await?;
+        let is_first_again = self.is_first_again(request, &items).await?;
+        if is_first_again {
+            items = Items::none();
+        }
+        let made = self.made_of_page(&items).map_err(HttpError::Fatal)?;
+        let pagination = self.settings.pagination.as_ref();
+        let count = PageCount::of(&items, made.as_ref().map(VecDeque::len), pagination);
+        let next =
+            if is_first_again { None } else { self.next_request(request, &response, &items, count).await? };
         self.hint(&response, &items);
-        let is_end = matches!(items, Items::Null) && next.is_none();
+        let is_null = matches!(items, Items::Null);
+        // Nothing on the first page is an answer without records; behind it, it may be a failure that cuts off the walk.
+        let is_end = is_null && next.is_none() && *request != self.settings.first_request();
         let why = is_end.then(|| {
             let records = &self.settings.records;
             let place = if records.is_root() { "the response".into() } else { format!("`{records}`") };
-            format!("{}: {place} is null, but contained records before", response.title)
+            format!("{}: {place} is missing or null, but contained records before", response.title)
         });
-        let n_items = items.len();
         self.has_succeeded = true;
+        self.found_records(count);
         // A possible end of the data is not a changed response.
-        if !is_end && is_entry {
+        if !is_null && is_entry {
             self.skip_prefix(&response, &mut items)?;
         }
-        let mut page = Page { n_items, next, size: response.size, ..Page::of(Items::none()) };
+        let mut page = Page { n_items: count.n_items, next, size: response.size, ..Page::of(Items::none()) };
         page.validators = self.validators(&response);
-        match (&self.settings.remap, &self.walk) {
-            (Some(remap), Some(walk)) if remap.on == On::Answer && n_items > 0 => {
+        match (made, &self.settings.remap, &self.walk) {
+            (Some(made), ..) => {
+                if !items.is_empty() {
+                    page.shaped = made;
+                }
+            }
+            (None, Some(remap), Some(walk)) if remap.on == On::Answer && count.n_items > 0 => {
                 let json = array_of(&mut items).map_err(HttpError::Fatal)?;
                 page.shaped = made_of_answer(json, remap, walk);
             }
@@ -164,4 +183,13 @@ impl Http {
         }
         Ok(())
     }
+}
+
+/// The error for a page that may be behind the last one.
+pub(super) fn behind_the_end(status: StatusCode, error: Error) -> Error {
+    error.context(format!(
+        "if the page before this one is the last, name its number with `last` (or the number of all records with \
+         `total`) of `pagination`, or this response with `responses = {{ empty = [{{ status = {} }}] }}`",
+        status.as_u16()
+    ))
 }

@@ -9,8 +9,10 @@ use super::client::Response;
 use super::codec::Codec;
 use super::decode::Items;
 use super::error::HttpError;
-use super::hints::{HAS_MORE, Hint, PAGES, TOTAL};
+use super::hints::Hint;
 use super::link::is_url;
+use super::more_pages::{HAS_MORE, PAGES, TOTAL, around_records};
+use super::page_count::PageCount;
 use super::page_history::{Overlap, hashes};
 use super::page_request::{PageRequest, Place};
 use super::pagination::{Ends, Pagination};
@@ -54,7 +56,8 @@ impl Http {
                     return Err(HttpError::Fatal(anyhow!(
                         "{title}: this page and the next one hold every record of the page before; {}. If they are \
                          other records with the same content, request larger pages, or a member that tells them apart",
-                        self.repeat_advice(Some(next)).trim_end_matches('.')
+                        self.repeat_advice(self.settings.pagination.as_ref(), Some(next))
+                            .trim_end_matches('.')
                     )));
                 }
                 "this page holds every record of the page before, and both are delivered".to_owned()
@@ -87,7 +90,7 @@ impl Http {
                 {
                     "if they are not two equal records, the API counts records from 1: `start = 1`".to_owned()
                 }
-                (_, Overlap::Whole) => self.repeat_advice(next),
+                (_, Overlap::Whole) => self.repeat_advice(self.settings.pagination.as_ref(), next),
                 _ => "check `pagination`. If the API puts new records in front while its pages are read, \
                       `incremental = { cursor = …, key = … }` delivers each once"
                     .to_owned(),
@@ -101,7 +104,7 @@ impl Http {
     async fn holds_this_page(&mut self, next: &PageRequest) -> Result<bool, HttpError> {
         let response = match self.client.request(self.settings.pagination.as_ref(), next).await {
             Ok(response) => response,
-            Err(HttpError::NotFound(_)) => return Ok(false),
+            Err(HttpError::NotFound(_) | HttpError::Refused(..)) => return Ok(false),
             Err(error) => return Err(error),
         };
         let items = self.decode(&response)?;
@@ -139,10 +142,23 @@ impl Http {
         if overlap != Overlap::Front(1) {
             return Ok(false);
         }
-        let first = self.hashes_at(0).await?;
+        let first = self.hashes_at(Place::Offset(0)).await?;
         // Pages of equal records are the same at every offset, and so are two pages of one record each.
         let differ = first.iter().any(|row| *row != first[0]);
-        Ok(differ && first == self.hashes_at(1).await?)
+        Ok(differ && first == self.hashes_at(Place::Offset(1)).await?)
+    }
+
+    /// Whether this page is the first one again, since the API ends its pages with the cursor 0 or -1.
+    pub(super) async fn is_first_again(
+        &mut self,
+        request: &PageRequest,
+        items: &Items,
+    ) -> Result<bool, HttpError> {
+        let ends = matches!(&request.place, Place::Cursor(cursor) if is_end_cursor(cursor));
+        if !ends || request.n_pages == 0 || items.is_empty() {
+            return Ok(false);
+        }
+        Ok(self.hashes_at(Place::First).await? == hashes(items))
     }
 
     /// Warns, once in a run, of pages that are most likely the same page again.
@@ -161,16 +177,16 @@ impl Http {
         warn!(
             "{}: three pages in a row hold the same records, but for the member `{member}`; {}",
             response.title,
-            self.repeat_advice(next)
+            self.repeat_advice(self.settings.pagination.as_ref(), next)
         );
     }
 
-    /// The hashes of the records of the page at an offset. A page that does not exist has none.
-    async fn hashes_at(&mut self, offset: u64) -> Result<Vec<u64>, HttpError> {
-        let request = PageRequest::first(Place::Offset(offset));
+    /// The hashes of the records of the page at a place. A page that does not exist has none.
+    async fn hashes_at(&mut self, place: Place) -> Result<Vec<u64>, HttpError> {
+        let request = PageRequest::first(place);
         let response = match self.client.request(self.settings.pagination.as_ref(), &request).await {
             Ok(response) => response,
-            Err(HttpError::NotFound(_)) => return Ok(Vec::new()),
+            Err(HttpError::NotFound(_) | HttpError::Refused(..)) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
         let items = self.decode(&response)?;
@@ -178,9 +194,12 @@ impl Http {
     }
 
     /// What to do about a page that repeats, and that names the page `next`.
-    pub(super) fn repeat_advice(&self, next: Option<&PageRequest>) -> String {
+    pub(super) fn repeat_advice(
+        &self,
+        pagination: Option<&Pagination>,
+        next: Option<&PageRequest>,
+    ) -> String {
         const END: &str = "say where it ends with `last`, `total`, `has_more` or `max_pages` of `pagination`";
-        let pagination = self.settings.pagination.as_ref();
         if let Some(Place::Cursor(cursor)) = next.map(|next| &next.place)
             && is_url(cursor.trim_matches('"'), &self.client.parts.endpoint)
         {
@@ -212,8 +231,8 @@ impl Http {
     }
 
     /// Warns, once in a run, of `last` and `total` that are not there, or that count something else.
-    pub(super) fn check_ends(&mut self, request: &PageRequest, response: &Response, items: &Items) {
-        if self.hinted.has(Hint::Ends) || self.settings.codec != Codec::Json || items.is_empty() {
+    pub(super) fn check_ends(&mut self, request: &PageRequest, response: &Response, count: PageCount) {
+        if self.hinted.has(Hint::Ends) || self.settings.codec != Codec::Json || count.n_items == 0 {
             return;
         }
         let Some(pagination) = &self.settings.pagination else { return };
@@ -232,12 +251,12 @@ impl Http {
             }
             (_, Some(total))
                 if number_at(total, response)
-                    .is_some_and(|it| it < n_elements(pagination, request, items)) =>
+                    .is_some_and(|it| it < n_elements(pagination, request, count)) =>
             {
                 format!(
                     "`{total}` is smaller than the {} records that were read, so it does not end the walk; if it is the \
                      number of the last page, set `last` instead of `total`",
-                    n_elements(pagination, request, items)
+                    n_elements(pagination, request, count)
                 )
             }
             _ if self.has_succeeded => return,
@@ -256,18 +275,18 @@ impl Http {
     }
 
     /// Warns, once in a run, if a walk has ended and the API counts more than was read.
-    pub(super) fn warn_of_missed(&mut self, request: &PageRequest, response: &Response, items: &Items) {
+    pub(super) fn warn_of_missed(&mut self, request: &PageRequest, response: &Response, count: PageCount) {
         if self.hinted.has(Hint::Missed) || self.settings.codec != Codec::Json {
             return;
         }
         let Some(pagination) = &self.settings.pagination else { return };
         let Ends { last, total, has_more, max_pages } = pagination.ends();
-        let Some(around) = self.around_records(response) else { return };
+        let Some(around) = around_records(response, &self.settings.records) else { return };
         if max_pages.is_some_and(|max_pages| n_pages(pagination, request) >= max_pages) {
             return;
         }
         let is_set = |path: &str, option: Option<&Pointer>| option.is_some_and(|it| it.to_string() == path);
-        let n_read = n_elements(pagination, request, items);
+        let n_read = n_elements(pagination, request, count);
         let n_pages = n_pages(pagination, request);
         let counts_records = TOTAL
             .into_iter()
@@ -277,7 +296,7 @@ impl Http {
             .find(|path| around.number_at(path).is_some_and(|pages| pages > n_pages) && !is_set(path, total));
         let says_more = HAS_MORE
             .into_iter()
-            .find(|path| !is_set(path, has_more) && around.at(path) == Some(serde_json::Value::Bool(true)));
+            .find(|path| !is_set(path, has_more) && around.at(path) == Some(&serde_json::Value::Bool(true)));
         let why = match (counts_records, counts_pages, says_more) {
             (Some(path), ..) => format!("`{path}` is greater than the {n_read} records that were read"),
             (None, Some(path), _) => format!("`{path}` says that there are more pages than were read"),
@@ -300,6 +319,11 @@ impl Http {
     }
 }
 
+/// Whether a cursor is a number with which many APIs say that there is no other page.
+pub(super) fn is_end_cursor(cursor: &str) -> bool {
+    matches!(cursor.trim_matches('"'), "0" | "-1")
+}
+
 fn number_at(pointer: &Pointer, response: &Response) -> Option<u64> {
     let Ok(Located::At(range)) = pointer.locate(&response.body) else { return None };
     std::str::from_utf8(&response.body[range]).ok()?.trim_matches('"').trim().parse().ok()
@@ -314,10 +338,10 @@ pub(super) fn n_pages(pagination: &Pagination, request: &PageRequest) -> u64 {
 }
 
 /// How many elements the pages up to this one held.
-pub(super) fn n_elements(pagination: &Pagination, request: &PageRequest, items: &Items) -> u64 {
+pub(super) fn n_elements(pagination: &Pagination, request: &PageRequest, count: PageCount) -> u64 {
     let before = match (&request.place, pagination) {
         (Place::Offset(offset), Pagination::Offset { start, .. }) => offset.saturating_sub(*start),
         _ => request.n_elements,
     };
-    before + items.len() as u64
+    before + count.step
 }

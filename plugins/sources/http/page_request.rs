@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::decode::Items;
+use super::page_count::PageCount;
 
 /// A request for one page of a walk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,9 +36,9 @@ impl PageRequest {
         PageRequest { place, n_pages: 0, n_elements: 0 }
     }
 
-    /// The request for the page after this one, whose response contained `items`.
-    pub(super) fn next(&self, place: Place, items: &Items) -> Self {
-        PageRequest { place, n_pages: self.n_pages + 1, n_elements: self.n_elements + items.len() as u64 }
+    /// The request for the page after this one, whose response contained `count`.
+    pub(super) fn next(&self, place: Place, count: PageCount) -> Self {
+        PageRequest { place, n_pages: self.n_pages + 1, n_elements: self.n_elements + count.step }
     }
 
     /// Whether pages are counted, so that one that does not exist may be the end.

@@ -23,7 +23,8 @@ macro_rules! pagination {
                 last: Option<Pointer>,
                 /// The location of the number of all records in the response, as a JSON pointer.
                 total: Option<Pointer>,
-                /// The location of a value that is true if there is another page, as a JSON pointer.
+                /// The location of a value that is true if there is another page, as a JSON pointer; false, 0, -1
+                /// or missing on the last page. With the place of the first record, a walk ends at an empty page.
                 has_more: Option<Pointer>,
                 /// How many pages a walk reads at most.
                 max_pages: Option<u64>,
@@ -79,7 +80,7 @@ pagination! {
         /// is not sent.
         limit_param: Option<String>,
         /// How many records to request per page. The next offset counts the records that were on the
-        /// page.
+        /// page; of a response that is one value it counts `limit`, or the rows of a page with fewer.
         #[schemars(range(min = 1))]
         limit: Option<u64>,
         /// The number that the API gives to its first record: 0 or 1.

@@ -126,6 +126,11 @@ impl Pointer {
         self.tokens.iter().zip(&other.tokens).all(|(one, another)| one == another)
     }
 
+    /// Whether this place is inside of the value at the other one.
+    pub(super) fn is_below(&self, other: &Pointer) -> bool {
+        self.tokens.len() > other.tokens.len() && self.overlaps(other)
+    }
+
     /// The text with `json` at this place, in the objects and arrays that exist; members that do not
     /// exist are added. Fails with the reason if there can be no such place.
     pub(super) fn replace(&self, text: &str, json: &str) -> Result<String, String> {

@@ -19,6 +19,8 @@ pub(super) struct HttpPosition {
     pub(super) elements: Arc<BTreeMap<Arc<str>, ElementPosition>>,
     /// The walk that is being emitted, which replaces the one in `elements`.
     pub(super) current: Option<(Arc<str>, WalkSnapshot)>,
+    /// The place where records were found last in a response, as a JSON pointer.
+    pub(super) records: Option<Arc<str>>,
     /// The elements of the present poll that are done, where every answer is delivered.
     pub(super) done: Arc<Vec<Arc<str>>>,
 }
@@ -111,6 +113,8 @@ struct SavedPosition {
     elements: BTreeMap<String, SavedElement>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     done: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    records: Option<String>,
     #[serde(default, skip_serializing)]
     request: Option<PageRequest>,
     #[serde(default, skip_serializing)]
@@ -141,15 +145,15 @@ impl Serialize for HttpPosition {
             element.or_insert_with(fresh).walk = Some(walk.save());
         }
         let done = self.done.iter().map(|id| id.to_string()).collect();
-        let hash = RecordsHash::default();
-        SavedPosition { offset: self.offset, elements, done, request: None, taken: 0, hash }
+        let (hash, records) = (RecordsHash::default(), self.records.as_deref().map(str::to_owned));
+        SavedPosition { offset: self.offset, elements, done, records, request: None, taken: 0, hash }
             .serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for HttpPosition {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let SavedPosition { offset, elements, done, request, taken, hash } =
+        let SavedPosition { offset, elements, done, records, request, taken, hash } =
             SavedPosition::deserialize(deserializer)?;
         let mut all: BTreeMap<Arc<str>, ElementPosition> = BTreeMap::new();
         for (id, SavedElement { state, walk }) in elements {
@@ -162,7 +166,8 @@ impl<'de> Deserialize<'de> for HttpPosition {
             all.insert("".into(), ElementPosition { walk: Some(walk.into()), ..ElementPosition::default() });
         }
         let done = done.into_iter().map(Arc::from).collect::<Vec<_>>().into();
-        Ok(HttpPosition { offset, elements: all.into(), current: None, done })
+        let records = records.map(Arc::from);
+        Ok(HttpPosition { offset, elements: all.into(), current: None, records, done })
     }
 }
 

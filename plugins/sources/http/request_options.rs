@@ -37,7 +37,9 @@ impl HttpConfig {
         };
         let of_pages = self.pagination.iter().flat_map(Pagination::pointers);
         let of_matchers = self.responses.iter().flat_map(Responses::pointers);
-        let is_inside = of_pages.chain(of_matchers).any(|pointer| pointer.overlaps(&self.records));
+        let mut of_missing = self.responses.iter().flat_map(Responses::missing);
+        let is_inside = of_pages.chain(of_matchers).any(|pointer| pointer.overlaps(&self.records))
+            || of_missing.any(|pointer| pointer.is_below(&self.records));
         let matches_text = self.responses.as_ref().is_some_and(Responses::matches_text);
         (!is_inside && !matches_text).then_some(layout)
     }

@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use reqwest::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
+use super::notes::{self, Note};
 use super::pointer::{Located, Pointer};
 
 /// Responses that are not what their status says. The first list with a match decides, in the order
@@ -14,7 +16,9 @@ use super::pointer::{Located, Pointer};
 ///
 /// A matcher is a JSON pointer such as `"/Note"`, which must lead to a value other than null, or a
 /// table. All conditions of a table must hold: `status`, the status code; `at`, a JSON pointer; `is`,
-/// the value at `at`; `text`, a part of the response, where `""` is a response without a body.
+/// the value at `at`; `missing`, a JSON pointer that leads to no value or to null; `text`, a part of the
+/// response, where `""` is a response without a body. In `empty`, `missing` matches no response that looks
+/// like an error.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Responses {
@@ -44,6 +48,7 @@ struct Matcher {
     status: Option<StatusCode>,
     at: Option<Pointer>,
     is: Option<Value>,
+    missing: Option<Pointer>,
     text: Option<String>,
     /// The condition as written, for messages.
     written: String,
@@ -71,6 +76,10 @@ impl JsonSchema for Matcher {
                             "type": ["string", "number", "boolean"],
                             "description": "The value at `at`."
                         },
+                        "missing": {
+                            "type": "string",
+                            "description": "A JSON pointer that leads to no value, or to null."
+                        },
                         "text": { "type": "string", "description": "A part of the response; \"\" is a response without a body." }
                     },
                     "additionalProperties": false
@@ -84,8 +93,7 @@ impl TryFrom<Value> for Matcher {
     type Error = String;
 
     fn try_from(value: Value) -> Result<Self, String> {
-        const EXPECTED: &str =
-            "expected a JSON pointer such as \"/Note\", or a table with `status`, `at`, `is` or `text`";
+        const EXPECTED: &str = "expected a JSON pointer such as \"/Note\", or a table with `status`, `at`, `is`, `missing` or `text`";
         let written = value.to_string();
         let mut table = match value {
             Value::String(pointer) => Map::from_iter([("at".to_owned(), Value::String(pointer))]),
@@ -98,6 +106,7 @@ impl TryFrom<Value> for Matcher {
             Some(_) => Err(format!("`{name}` must be a string that is not empty")),
         };
         let at = string(&mut table, "at")?.map(Pointer::try_from).transpose()?;
+        let missing = string(&mut table, "missing")?.map(Pointer::try_from).transpose()?;
         let text = match table.get("text") {
             // A body without text.
             Some(Value::String(text)) if text.is_empty() => {
@@ -118,10 +127,11 @@ impl TryFrom<Value> for Matcher {
         if is.is_some() && at.is_none() {
             return Err("`is` requires `at`, the place of the value".into());
         }
-        if !table.is_empty() || status.is_none() && at.is_none() && text.is_none() {
+        let says_nothing = status.is_none() && at.is_none() && missing.is_none() && text.is_none();
+        if !table.is_empty() || says_nothing {
             return Err(EXPECTED.into());
         }
-        Ok(Matcher { status, at, is, text, written })
+        Ok(Matcher { status, at, is, missing, text, written })
     }
 }
 
@@ -133,6 +143,7 @@ impl Matcher {
                 text => memchr::memmem::find(body, text.as_bytes()).is_some(),
             })
             && self.at.as_ref().is_none_or(|at| self.is_at(at, body))
+            && self.missing.as_ref().is_none_or(|missing| is_missing(missing, body))
     }
 
     fn is_at(&self, at: &Pointer, body: &[u8]) -> bool {
@@ -149,6 +160,17 @@ impl Matcher {
     }
 }
 
+/// Whether a JSON object or array has no value at a place, or null.
+fn is_missing(place: &Pointer, body: &[u8]) -> bool {
+    match place.locate(body) {
+        Ok(Located::At(range)) => body[range] == *b"null",
+        Ok(Located::Nowhere(_)) => {
+            body.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(body).is_ok()
+        }
+        Err(_) => false,
+    }
+}
+
 impl Responses {
     fn matchers(&self) -> impl Iterator<Item = &Matcher> {
         [&self.fail, &self.retry, &self.empty].into_iter().flatten()
@@ -157,6 +179,11 @@ impl Responses {
     /// The places that matchers look at.
     pub(super) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
         self.matchers().filter_map(|matcher| matcher.at.as_ref())
+    }
+
+    /// The places where matchers look for no value.
+    pub(super) fn missing(&self) -> impl Iterator<Item = &Pointer> {
+        self.matchers().filter_map(|matcher| matcher.missing.as_ref())
     }
 
     /// Whether a matcher looks for a text anywhere.
@@ -172,7 +199,13 @@ impl Responses {
             (Verdict::Empty, "empty", &self.empty),
         ];
         lists.into_iter().find_map(|(verdict, name, list)| {
-            let matcher = list.iter().find(|matcher| matcher.matches(status, body))?;
+            let matcher = list.iter().find(|matcher| {
+                // An error has no records either.
+                let may_be_error =
+                    verdict == Verdict::Empty && matcher.missing.is_some() && matcher.at.is_none();
+                matcher.matches(status, body)
+                    && !(may_be_error && matches!(notes::of_json(body), Some(note) if note != Note::Empty))
+            })?;
             Some((verdict, format!("`responses.{name}` matches it ({})", matcher.written)))
         })
     }
@@ -209,6 +242,27 @@ mod tests {
         let both = json!({"status": 200, "text": "Exceeded the daily"});
         assert!(matches(both.clone(), 200, "Exceeded the daily hits limit"));
         assert!(!matches(both, 500, "Exceeded the daily hits limit"));
+    }
+
+    #[test]
+    fn missing_matches_a_json_response_without_the_value() {
+        let verdict = |list: &str, body: &str| {
+            let responses = read(json!({list: [{"missing": "/items"}]})).unwrap();
+            responses.verdict(StatusCode::OK, body.as_bytes()).is_some()
+        };
+        for body in [r#"{"total": 0}"#, r#"{"items": null}"#, "{}"] {
+            assert!(verdict("empty", body) && verdict("retry", body), "{body}");
+        }
+        for body in
+            [r#"{"items": []}"#, r#"{"items": 0}"#, "no items", "\"text\"", "<html></html>", "", "{\"a\":"]
+        {
+            assert!(!verdict("empty", body) && !verdict("retry", body), "{body}");
+        }
+        let error = r#"{"error": {"code": 500, "message": "Backend Error"}}"#;
+        assert!(!verdict("empty", error) && verdict("fail", error));
+        for bad in [json!({"missing": "items"}), json!({"missing": ""}), json!({"missing": 1})] {
+            assert!(read(json!({"empty": [bad.clone()]})).is_err(), "{bad}");
+        }
     }
 
     #[test]

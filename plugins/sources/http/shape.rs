@@ -9,7 +9,7 @@ use super::add::Added;
 use super::decode::{Item, Items};
 use super::field::json_text;
 use super::page::Page;
-use super::remap::{Made, Remap};
+use super::remap::{Made, On, Remap};
 use super::walk::Walk;
 
 /// A record, or why an input gives none.
@@ -53,6 +53,14 @@ fn made(item: Item, remap: &Remap, walk: &Walk) -> VecDeque<Shaped> {
     let Item { raw, body } = item;
     let made = body.and_then(|body| remap.run(&body, &walk.metadata));
     all(raw, made, &walk.added)
+}
+
+/// What the program makes of a response that is one value.
+pub(super) fn made_of_value(mut value: Items, remap: &Remap, walk: &Walk) -> Result<VecDeque<Shaped>> {
+    if remap.on == On::Answer {
+        return Ok(made_of_answer(array_of(&mut value)?, remap, walk));
+    }
+    Ok(value.next()?.map(|item| made(item, remap, walk)).unwrap_or_default())
 }
 
 /// What the program makes of the elements of a whole answer.

@@ -38,6 +38,8 @@ pub(super) struct Http {
     /// How often in a row a possible end of the data was checked.
     pub(super) n_end_checks: usize,
     pub(super) warned: Warned,
+    /// How many pages in a row held no record, though each names another one.
+    pub(super) n_empty_pages: usize,
     /// Whether to report a success without records: at first, and after a failed request.
     must_report_success: bool,
     /// Whether a poll of this run has begun.
@@ -160,6 +162,7 @@ impl Http {
             has_succeeded: false,
             n_end_checks: 0,
             warned: Warned::default(),
+            n_empty_pages: 0,
             must_report_success: true,
             has_polled: false,
             started: now,
@@ -217,6 +220,7 @@ impl Http {
     /// Makes the request of a walk, or of its next window.
     pub(super) fn begin_pages(&mut self, mut walk: Walk) {
         self.history = PageHistory::default();
+        self.n_empty_pages = 0;
         let made = self.make_request(&mut walk);
         self.state = match made {
             Ok(()) => State::Fetch(walk.entry().clone()),
@@ -229,7 +233,8 @@ impl Http {
     fn element_failed(&mut self, request: Option<PageRequest>, error: HttpError) -> Result<(), Failure> {
         self.must_report_success = true;
         let Some(mut walk) = self.walk.take() else { return Err(self.failure(error)) };
-        let is_refused = matches!(error, HttpError::Fatal(_) | HttpError::NotFound(_));
+        let is_refused =
+            matches!(error, HttpError::Fatal(_) | HttpError::NotFound(_) | HttpError::Refused(..));
         if let Some(request) = &request
             && is_refused
             && walk.is_saved_page(request, &self.settings)
@@ -274,9 +279,10 @@ impl Http {
                 Failure::new(class, redacted(failure.into_error())).with_retry_after(after)
             }
             HttpError::FatalUntilSuccess(error) if self.has_succeeded => Failure::transient(redacted(error)),
-            HttpError::FatalUntilSuccess(error) | HttpError::Fatal(error) | HttpError::NotFound(error) => {
-                Failure::fatal(redacted(error))
-            }
+            HttpError::FatalUntilSuccess(error)
+            | HttpError::Fatal(error)
+            | HttpError::NotFound(error)
+            | HttpError::Refused(_, error) => Failure::fatal(redacted(error)),
         }
     }
 }

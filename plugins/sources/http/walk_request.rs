@@ -1,10 +1,8 @@
-//! Makes the request of a walk, and asks for the elements of a poll.
+//! Makes the request of a walk, and finds the elements of a poll.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use reqwest::Method;
 use reqwest::header::{
     ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
 };
@@ -12,10 +10,8 @@ use runner_core::Result;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::client::{RequestParts, Response};
-use super::decode::Items;
-use super::elements::{Element, ForEach, ListRequest, read_file};
+use super::elements::{Element, ForEach, read_file};
 use super::error::HttpError;
-use super::page_request::{PageRequest, Place};
 use super::position::Validators;
 use super::remap::metadata;
 use super::source::Http;
@@ -40,26 +36,6 @@ impl Http {
         };
         self.forget_unlisted(&elements);
         Ok(elements)
-    }
-
-    async fn ask_for_elements(&mut self, list: &ListRequest) -> Result<Vec<Arc<Element>>, HttpError> {
-        let Some(endpoint) = self.settings.list_endpoint.clone() else { return Ok(Vec::new()) };
-        let headers = self.settings.request.headers_without_variables();
-        self.client.parts = RequestParts { endpoint, headers, body: None };
-        let method = std::mem::replace(&mut self.client.method, Method::GET);
-        let list_reading = Arc::clone(&self.client.list_reading);
-        let reading = std::mem::replace(&mut self.client.reading, list_reading);
-        let response = self.client.request(None, &PageRequest::first(Place::First)).await;
-        (self.client.method, self.client.reading) = (method, reading);
-        let response = response?;
-        let items = Items::of_json(&response.body, &list.records, true, response.title.clone());
-        let mut items = items.map_err(|unreadable| self.unreadable(&response, unreadable))?;
-        let mut texts = Vec::new();
-        while let Some(item) = items.next().map_err(HttpError::Fatal)? {
-            texts.push(item.raw);
-        }
-        let elements = list.elements(texts.iter().map(|text| &**text));
-        elements.with_context(|| response.title.clone()).map_err(HttpError::FatalUntilSuccess)
     }
 
     /// Bounds the positions of elements that are not listed any more.

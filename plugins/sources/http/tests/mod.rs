@@ -2,10 +2,12 @@
 
 mod auth;
 mod elements;
+mod ends;
 mod errors;
 mod incremental;
 mod large;
 mod limits;
+mod lists;
 mod notes;
 mod overlaps;
 mod pages;
@@ -17,6 +19,7 @@ mod shaping;
 mod templates;
 mod tls;
 mod unchanged;
+mod values;
 
 use std::sync::Mutex;
 use std::time::Duration;

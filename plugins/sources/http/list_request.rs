@@ -1,0 +1,132 @@
+//! Asks for the elements of `for_each`, page by page.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use reqwest::Method;
+use runner_core::Result;
+use tracing::warn;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::client::{RequestParts, Response};
+use super::decode::Items;
+use super::elements::{Element, ListRequest};
+use super::error::HttpError;
+use super::hints::Hint;
+use super::page::behind_the_end;
+use super::page_count::PageCount;
+use super::page_history::PageHistory;
+use super::page_request::PageRequest;
+use super::pagination::Pagination;
+use super::source::Http;
+
+impl Http {
+    /// The elements in the responses to the request of `for_each`.
+    pub(super) async fn ask_for_elements(
+        &mut self,
+        list: &ListRequest,
+    ) -> Result<Vec<Arc<Element>>, HttpError> {
+        let Some(endpoint) = self.settings.list_endpoint.clone() else { return Ok(Vec::new()) };
+        let headers = self.settings.request.headers_without_variables();
+        self.client.parts = RequestParts { endpoint, headers, body: None };
+        let pagination = list.pagination.as_deref();
+        let mut request = Pagination::first_request(pagination);
+        let (mut history, mut seen, mut texts) = (PageHistory::default(), HashSet::new(), Vec::new());
+        let title = loop {
+            history.add(self.client.fingerprint(pagination, &request).map_err(HttpError::Fatal)?);
+            let is_behind = request.is_numbered() && request.n_pages > 0;
+            let response = match self.ask_for_list(pagination, &request).await {
+                // Some APIs return 404 after the last page.
+                Err(HttpError::NotFound(_)) if is_behind => break "the elements of `for_each`".to_owned(),
+                Err(HttpError::Refused(status, error)) if is_behind => {
+                    return Err(HttpError::Refused(status, behind_the_end(status, error)));
+                }
+                response => response?,
+            };
+            let mut items = self.items_of_list(list, &response)?;
+            let count = PageCount::of(&items, None, pagination);
+            let next = if let Some(pagination) = pagination {
+                self.next_of_list(pagination, &history, &request, &response, count)?
+            } else {
+                self.warn_of_more_elements(list, &response, &items);
+                None
+            };
+            let mut has_new = false;
+            let n_before = texts.len();
+            while let Some(item) = items.next().map_err(HttpError::Fatal)? {
+                has_new |= seen.insert(xxh3_64(&item.raw));
+                texts.push(item.raw);
+            }
+            if is_behind && count.n_items > 0 && !has_new {
+                texts.truncate(n_before);
+                warn!(
+                    "{}: this page of elements for `for_each` repeats elements of the pages before it, and is taken as \
+                     the end; {}",
+                    response.title,
+                    self.repeat_advice(pagination, next.as_ref())
+                );
+                break response.title;
+            }
+            match next {
+                Some(next) => request = next,
+                None => break response.title,
+            }
+        };
+        let elements = list.elements(texts.iter().map(|text| &**text));
+        elements.with_context(|| title).map_err(HttpError::FatalUntilSuccess)
+    }
+
+    /// Sends one request for elements.
+    async fn ask_for_list(
+        &mut self,
+        pagination: Option<&Pagination>,
+        request: &PageRequest,
+    ) -> Result<Response, HttpError> {
+        let method = std::mem::replace(&mut self.client.method, Method::GET);
+        let list_reading = Arc::clone(&self.client.list_reading);
+        let reading = std::mem::replace(&mut self.client.reading, list_reading);
+        let response = self.client.request(pagination, request).await;
+        (self.client.method, self.client.reading) = (method, reading);
+        response
+    }
+
+    fn items_of_list(&self, list: &ListRequest, response: &Response) -> Result<Items, HttpError> {
+        if response.has_no_records() {
+            return Ok(Items::none());
+        }
+        let items = Items::of_json(&response.body, &list.records, true, response.title.clone());
+        items.map_err(|unreadable| self.unreadable(response, unreadable))
+    }
+
+    /// The request for the next page of elements.
+    fn next_of_list(
+        &self,
+        pagination: &Pagination,
+        history: &PageHistory,
+        request: &PageRequest,
+        response: &Response,
+        count: PageCount,
+    ) -> Result<Option<PageRequest>, HttpError> {
+        if response.has_no_records() {
+            return Ok(None);
+        }
+        let next = self.named_next(pagination, history, request, response, count)?;
+        let has_ended = next.is_none() || self.has_ended(pagination, request, response, count)?;
+        Ok(next.filter(|_| !has_ended))
+    }
+
+    /// Warns, once in a run, of elements on other pages.
+    fn warn_of_more_elements(&mut self, list: &ListRequest, response: &Response, items: &Items) {
+        if items.is_empty() || self.hinted.has(Hint::PagesOfElements) {
+            return;
+        }
+        let Some((why, option)) = self.other_pages(response, items, Some(&list.records)) else { return };
+        self.hinted.add(Hint::PagesOfElements);
+        warn!(
+            "{}: {why}, and `for_each` reads the elements of this page only; to read all pages set, in the table \
+             `for_each`, {option}",
+            response.title
+        );
+    }
+}

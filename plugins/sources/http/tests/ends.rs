@@ -1,0 +1,135 @@
+//! Where walks end: missing records, pages that the API refuses, and cursors that mark the end.
+
+use wiremock::matchers::query_param;
+
+use super::*;
+
+#[tokio::test]
+async fn missing_records_are_an_empty_answer_once_there_were_records() {
+    for empty in [json!({"total": 0}), json!({"items": null}), json!({"page": {"n": 0}})] {
+        let answers = || [json!({"items": [1]}), empty.clone(), json!({"items": [1, 2]})].map(json_response);
+        let polled = json!({"records": "/items", "interval": "1ms"});
+        let read = run(&serve(answers()).await, polled, None, 2).await;
+        assert!(read.error.is_none() && read.bodies == ["1", "2"], "{empty} {read:?}");
+        let server = serve(answers()).await;
+        let (mut position, mut bodies) = (None, Vec::new());
+        for _ in 0..3 {
+            let part = run(&server, json!({"records": "/items"}), position, usize::MAX).await;
+            assert!(part.error.is_none(), "{empty} {part:?}");
+            bodies.push(part.bodies);
+            position = part.position;
+        }
+        assert_eq!(bodies, [vec!["1"], vec![], vec!["2"]], "{empty}");
+        assert_eq!(
+            server.received_requests().await.unwrap().len(),
+            3,
+            "an empty answer is not requested again"
+        );
+    }
+}
+
+#[tokio::test]
+async fn missing_records_are_an_error_where_no_record_was_found() {
+    let empty = || json_response(json!({"total": 0}));
+    let first = run_once(&serve([empty()]).await, json!({"records": "/items"})).await;
+    let failure = first.failure();
+    assert!(failure.starts_with("fatal: ") && failure.contains("set `records`"), "{failure}");
+    assert!(failure.contains(r#"responses = { empty = [{ missing = "/items" }] }"#), "{failure}");
+    // The place was edited, and is not that of the records.
+    let server = serve([json_response(json!({"items": [1]}))]).await;
+    let found = run_once(&server, json!({"records": "/items"})).await;
+    let edited = run(&server, json!({"records": "/itmes"}), found.position.clone(), usize::MAX).await;
+    assert!(edited.failure().contains("no `/itmes`"), "{edited:?}");
+    // An error has no records either.
+    let error = json_response(json!({"error": {"code": 500, "message": "Backend Error"}}));
+    for options in [json!({"records": "/items"}), json!({"records": "/items", "responses": {}})] {
+        let failed = run(&serve([error.clone()]).await, options, found.position.clone(), usize::MAX).await;
+        assert!(failed.error.is_some(), "{failed:?}");
+    }
+}
+
+#[tokio::test]
+async fn missing_matcher_names_an_answer_without_records() {
+    let responses = json!({"empty": [{"missing": "/items"}]});
+    let options = json!({"records": "/items", "responses": responses});
+    let read = run_once(&serve([json_response(json!({"total": 0}))]).await, options.clone()).await;
+    assert!(read.error.is_none() && read.bodies.is_empty(), "{read:?}");
+    let error = json_response(json!({"error": {"code": 500, "message": "Backend Error"}}));
+    assert!(run_once(&serve([error]).await, options).await.failure().contains("no `/items`"));
+}
+
+#[tokio::test]
+async fn refused_page_names_what_ends_the_pages() {
+    let server = page_server(4, 2).await;
+    let refused = ResponseTemplate::new(400).set_body_json(json!({"code": "invalid_page_number"}));
+    Mock::given(query_param("page", "3")).respond_with(refused).with_priority(1).mount(&server).await;
+    let failed = run_once(&server, page_options()).await;
+    assert_eq!(failed.bodies, numbers(0..4));
+    let failure = failed.failure();
+    assert!(failure.starts_with("fatal: ") && failure.contains("400 Bad Request"), "{failure}");
+    assert!(failure.contains("`last`") && failure.contains("empty = [{ status = 400 }]"), "{failure}");
+    let mut options = page_options();
+    options["responses"] = json!({"empty": [{"status": 400}]});
+    let read = run_once(&server, options).await;
+    assert!(read.error.is_none() && read.bodies == numbers(0..4), "{read:?}");
+    // On the first page it is a mistake in the request.
+    let first = run_once(&serve([ResponseTemplate::new(400)]).await, page_options()).await;
+    assert!(!first.failure().contains("`last`"), "{}", first.failure());
+}
+
+/// Records of an API whose last page has the cursor `end`, which is also that of the first page.
+async fn circle_server(end: &'static str) -> MockServer {
+    let server = MockServer::builder().start().await;
+    let response = move |request: &Request| {
+        let after =
+            request.url.query_pairs().find(|(name, _)| name == "after").map(|(_, it)| it.into_owned());
+        let first: usize =
+            after.filter(|after| after != end).map_or(0, |after| after.parse().expect("a cursor"));
+        let next = if first + 2 < 5 { json!(first + 2) } else { serde_json::from_str(end).unwrap() };
+        json_response(json!({"data": (first..5.min(first + 2)).collect::<Vec<_>>(), "meta": {"next": next}}))
+    };
+    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
+    server
+}
+
+#[tokio::test]
+async fn cursor_that_leads_back_to_the_first_page_is_the_end() {
+    for end in ["0", "-1", "\"0\""] {
+        let server = circle_server(end).await;
+        let first = run(&server, cursor_options(), None, 3).await;
+        let rest = run(&server, cursor_options(), first.position.clone(), usize::MAX).await;
+        assert!(rest.error.is_none() && rest.bodies == numbers(3..5), "{end} {rest:?}");
+        let whole = run_once(&server, cursor_options()).await;
+        assert!(whole.error.is_none() && whole.bodies == numbers(0..5), "{end} {whole:?}");
+        let mut options = cursor_options();
+        options["pagination"]["has_more"] = json!("/meta/next");
+        let n_before = server.received_requests().await.unwrap().len();
+        let whole = run_once(&server, options).await;
+        assert!(whole.error.is_none() && whole.bodies == numbers(0..5), "{end} {whole:?}");
+        assert_eq!(server.received_requests().await.unwrap().len() - n_before, 3);
+    }
+}
+
+#[tokio::test]
+async fn cursor_0_of_another_page_is_followed() {
+    // The cursor counts down to the last page.
+    let pages = [
+        json!({"data": [5, 4], "meta": {"next": 2}}),
+        json!({"data": [3, 2], "meta": {"next": 0}}),
+        json!({"data": [1, 0], "meta": {"next": null}}),
+    ];
+    let server = MockServer::builder().start().await;
+    let response = move |request: &Request| {
+        let after =
+            request.url.query_pairs().find(|(name, _)| name == "after").map(|(_, it)| it.into_owned());
+        let index = match after.as_deref() {
+            None => 0,
+            Some("2") => 1,
+            _ => 2,
+        };
+        json_response(pages[index].clone())
+    };
+    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
+    let whole = run_once(&server, cursor_options()).await;
+    assert!(whole.error.is_none() && whole.bodies == ["5", "4", "3", "2", "1", "0"], "{whole:?}");
+}
