@@ -15,7 +15,8 @@ pub fn rename_repeated(columns: &mut [Column]) -> Vec<String> {
         if !repeated.contains(&column.name) {
             repeated.push(column.name.clone());
         }
-        let free = (2..).map(|n| format!("{}_{n}", column.name)).find(|name| !taken.contains(name));
+        let free =
+            (2..=taken.len() + 2).map(|n| format!("{}_{n}", column.name)).find(|name| !taken.contains(name));
         column.name = free.expect("a number is always left");
         taken.insert(column.name.clone());
     }

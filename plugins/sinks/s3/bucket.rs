@@ -276,7 +276,7 @@ impl Bucket {
                         return Ok(());
                     }
                     Some(Clash::Source(_)) => {
-                        problem = "is the object of another record, which has the same content"
+                        problem = "is the object of another record, which has the same content";
                     }
                 }
             }
