@@ -1,7 +1,7 @@
 //! The `for_each` option: the elements that are asked for, one walk each.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ const MAX_ID: usize = 200;
 /// What one walk is for: the values of its variables.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Element {
-    /// Identifies the element in positions: its values.
+    /// Identifies the element in positions: its values, or those that its request contains.
     pub(super) id: Arc<str>,
     fields: Vec<(String, Value)>,
 }
@@ -54,14 +54,25 @@ pub(super) struct ListRequest {
 impl Element {
     pub(super) fn new(fields: impl IntoIterator<Item = (String, Value)>) -> Self {
         let fields: Vec<(String, Value)> = fields.into_iter().collect();
-        let mut sorted: Vec<(&str, String)> =
-            fields.iter().map(|(name, value)| (name.as_str(), text_of(value))).collect();
-        sorted.sort_unstable();
-        let mut id = Serializer::new(String::new()).extend_pairs(sorted).finish();
-        if id.len() > MAX_ID {
-            id = format!("{:032x}", xxh3_128(id.as_bytes()));
-        }
-        Element { id: id.into(), fields }
+        let id = id_of(fields.iter().map(|(name, value)| (name, text_of(value))));
+        Element { id, fields }
+    }
+
+    /// The same element under another identity.
+    pub(super) fn with_id(&self, id: Arc<str>) -> Self {
+        Element { id, fields: self.fields.clone() }
+    }
+
+    /// Its identity by all fields.
+    pub(super) fn id_by_all(&self) -> Arc<str> {
+        id_of(self.fields.iter().map(|(name, value)| (name, text_of(value))))
+    }
+
+    /// Its identity by some fields; `None` if it has none of them.
+    pub(super) fn id_by(&self, names: &BTreeSet<&str>) -> Option<Arc<str>> {
+        let fields = || self.fields.iter().filter(|(name, _)| names.contains(&**name));
+        fields().next()?;
+        Some(id_of(fields().map(|(name, value)| (name, text_of(value)))))
     }
 
     /// The element of a source without `for_each`.
@@ -89,6 +100,17 @@ impl Element {
         let pair = |(name, value): &(String, Value)| format!("{name} = `{}`", text_of(value));
         self.fields.iter().map(pair).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// The identity of these values, in any order.
+pub(super) fn id_of(fields: impl Iterator<Item = (impl AsRef<str>, impl AsRef<str>)>) -> Arc<str> {
+    let mut fields: Vec<_> = fields.collect();
+    fields.sort_unstable_by(|a, b| (a.0.as_ref(), a.1.as_ref()).cmp(&(b.0.as_ref(), b.1.as_ref())));
+    let id = Serializer::new(String::new()).extend_pairs(fields).finish();
+    if id.len() > MAX_ID {
+        return format!("{:032x}", xxh3_128(id.as_bytes())).into();
+    }
+    id.into()
 }
 
 fn text_of(value: &Value) -> String {

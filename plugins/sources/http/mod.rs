@@ -9,6 +9,7 @@ mod client;
 mod codec;
 mod connect;
 mod decode;
+mod element_ids;
 mod element_use;
 mod elements;
 mod emit;
@@ -155,7 +156,9 @@ struct HttpConfig {
     /// Query parameters to add to `endpoint`. A list repeats the parameter.
     #[serde(default)]
     query: BTreeMap<String, Parameter>,
-    /// The request body. If it looks like JSON, `Content-Type` is `application/json`.
+    /// The request body. Without a header `Content-Type` it is sent as `application/json` if it looks like
+    /// JSON, and as `application/x-www-form-urlencoded` if it looks like a form, `a=1&b=2`. The values of
+    /// variables are encoded for JSON and forms, and stand as they are in other text.
     body: Option<String>,
     /// Credentials: `{ strategy = "basic", user, password }`, `{ strategy = "bearer", token }`,
     /// `{ strategy = "api_key", in = "header", name, value }`, where `in` may also be `"query"`,
@@ -192,8 +195,8 @@ struct HttpConfig {
     /// several lists every combination), a list of tables such as `[{ symbol = "^nya", index = "NYA" }]`,
     /// `{ file = "symbols.csv" }` with a header, or `{ endpoint, records, fields = { symbol = "/id" } }`,
     /// which is requested before each poll with the same `auth` and `headers`, and with a `pagination` of its
-    /// own, as that of the source. Each element has a position, identified by its values. If an element
-    /// fails, the source tries it again after the others.
+    /// own, as that of the source. Each element has a position, identified by the values that its request
+    /// contains. If an element fails, the source tries it again after the others.
     for_each: Option<ForEach>,
     /// Delivers only rows that are newer than the rows delivered before:
     /// `{ cursor, start, format, lag, by, key, compare, order, hold, step }`.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::held::{Held, HeldSnapshot, SavedHeld};
-use super::incremental::{Groups, RowsSnapshot, SavedRows, Window};
+use super::incremental::{Groups, RowsSnapshot, SavedRows, TimeFormat, Window};
 use super::page_request::PageRequest;
 
 /// The positions of all elements.
@@ -175,6 +175,18 @@ impl HttpPosition {
     /// The position of an element; a fresh one if there is none.
     pub(super) fn element(&self, id: &str) -> ElementPosition {
         self.elements.get(id).cloned().unwrap_or_default()
+    }
+
+    /// This position with the values of `cursor` read as `format` says.
+    pub(super) fn read_as(mut self, format: &TimeFormat) -> Self {
+        for element in Arc::make_mut(&mut self.elements).values_mut() {
+            Arc::make_mut(&mut element.state).groups.read_as(Some(format));
+            let rows = element.walk.as_mut().and_then(|walk| Arc::make_mut(walk).rows.as_mut());
+            if let Some(rows) = rows {
+                rows.read_as(Some(format));
+            }
+        }
+        self
     }
 
     /// This position with another one of an element.

@@ -16,11 +16,24 @@ pub(super) use crate::shared::vrl::{Made, Metadata};
 /// The program, as it is written.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "Value")]
-#[schemars(inline, extend("type" = ["string", "object"]))]
+#[schemars(inline, extend("type" = ["string", "object"], "properties" = {
+    "source": { "type": "string", "description": "The program." },
+    "file": {
+        "type": "string",
+        "description": "A file with the program. A relative path starts in the folder of the pipeline file.",
+    },
+    "on": {
+        "enum": ["element", "answer"],
+        "default": "element",
+        "description": "`\"answer\"`: the program gets all elements of a response at once, as an array.",
+    },
+}))]
 pub(super) struct RemapConfig {
     source: Option<String>,
     file: Option<PathBuf>,
     on: On,
+    /// Whether the option is the program itself.
+    is_text: bool,
 }
 
 /// What the program runs on.
@@ -48,6 +61,7 @@ impl TryFrom<Value> for RemapConfig {
     type Error = String;
 
     fn try_from(value: Value) -> Result<Self, String> {
+        let is_text = value.is_string();
         let table = match value {
             Value::String(source) => Table { source: Some(source), file: None, on: On::Element },
             table @ Value::Object(_) => serde_json::from_value(table).map_err(|error| error.to_string())?,
@@ -57,7 +71,7 @@ impl TryFrom<Value> for RemapConfig {
         if source.is_some() == file.is_some() {
             return Err("set one of `source` and `file`".into());
         }
-        Ok(RemapConfig { source, file, on })
+        Ok(RemapConfig { source, file, on, is_text })
     }
 }
 
@@ -79,8 +93,9 @@ impl std::fmt::Debug for Remap {
 impl RemapConfig {
     pub(super) fn compile(&self, context: &BuildContext) -> Result<Remap> {
         let text = match (&self.source, &self.file) {
-            (Some(source), _) => ProgramText::inline("remap", source)?,
-            (None, Some(file)) => ProgramText::read("remap", file, context)?,
+            (Some(source), _) if self.is_text => ProgramText::inline("remap", source)?,
+            (Some(source), _) => ProgramText::inline("remap.source", source)?,
+            (None, Some(file)) => ProgramText::read("remap.file", file, context)?,
             (None, None) => return Err(OptionError::new("remap", "set one of `source` and `file`")),
         };
         let hash = xxh3_64(text.text.as_bytes());

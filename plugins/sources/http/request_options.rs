@@ -112,8 +112,8 @@ impl HttpConfig {
     pub(super) fn headers(&self, credentials: &Credentials) -> Result<HeaderMap> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static(self.codec.accepts()));
-        if self.body.as_ref().is_some_and(|body| body.trim_start().starts_with(['{', '['])) {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(content_type) = self.body.as_deref().and_then(content_type) {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
         for (name, value) in &self.headers {
             let option = format!("headers.{name}");
@@ -132,6 +132,14 @@ impl HttpConfig {
         }
         Ok(headers)
     }
+}
+
+/// The content type of a body, if its form tells.
+fn content_type(body: &str) -> Option<&'static str> {
+    if Template::parse(body).is_form() {
+        return Some("application/x-www-form-urlencoded");
+    }
+    body.trim_start().starts_with(['{', '[']).then_some("application/json")
 }
 
 /// What tells this source from others: the request, with hashes for values, which may be secrets.

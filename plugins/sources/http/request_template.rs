@@ -1,5 +1,7 @@
 //! The parts of a request with variables, and their values in one walk.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, anyhow};
 use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
@@ -39,12 +41,14 @@ impl RequestTemplate {
             content_type.is_some_and(|it| it.starts_with("application/x-www-form-urlencoded"))
         };
         let body = config.body.as_deref().map(|text| {
-            let place = match text.trim_start().starts_with(['{', '[']) {
+            let template = Template::parse(text);
+            let is_json = text.trim_start().starts_with(['{', '[']) && !template.is_form();
+            let place = match is_json {
                 true => Place::Json,
                 false if is_form() => Place::Form,
                 false => Place::Plain,
             };
-            (Template::parse(text), place)
+            (template, place)
         });
         let endpoint = Template::parse(config.endpoint.trim());
         let has_variables = endpoint.has_variables()
@@ -52,6 +56,15 @@ impl RequestTemplate {
             || !headers.is_empty()
             || body.as_ref().is_some_and(|(body, _)| body.has_variables());
         RequestTemplate { base, has_variables, endpoint, query, headers, body }
+    }
+
+    /// The names of its variables.
+    pub(super) fn variables(&self) -> BTreeSet<&str> {
+        let query = self.query.iter().map(|(_, value)| value);
+        let headers = self.headers.iter().map(|(_, value)| value);
+        let body = self.body.iter().map(|(body, _)| body);
+        let all = query.chain(headers).chain(body).chain([&self.endpoint]);
+        all.flat_map(Template::variables).collect()
     }
 
     /// The headers that are the same for all elements.

@@ -174,7 +174,13 @@ impl Http {
     fn resume(&mut self, start: &Start) {
         match start.position::<HttpPosition>() {
             Ok(None) => {}
-            Ok(Some(position)) => self.position = position,
+            Ok(Some(position)) => {
+                let format = self.settings.incremental.as_ref().and_then(|options| options.format.as_ref());
+                self.position = match format {
+                    Some(format) => position.read_as(format),
+                    None => position,
+                };
+            }
             Err(error) => warn!("the saved position cannot be read ({error:#}); reading from the beginning"),
         }
     }

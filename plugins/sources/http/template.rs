@@ -108,6 +108,26 @@ impl Template {
         })
     }
 
+    /// Whether it has the form of a web form, `a=1&b={{ x }}`.
+    pub(super) fn is_form(&self) -> bool {
+        let text_of = |part: &Part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Variable(_) => "0".to_owned(),
+        };
+        let text: String = self.0.iter().map(text_of).collect();
+        let is_pair = |pair: &str| {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || "._-[]%+*$".contains(c);
+            let is_value = |c: char| c.is_ascii_graphic() && !"<>{}\"".contains(c);
+            let pair = pair.split_once('=');
+            pair.is_some_and(|(name, value)| {
+                !name.is_empty() && name.chars().all(is_name) && value.chars().all(is_value)
+            })
+        };
+        // Base64 may end with `=`.
+        let has_value = text.contains('&') || !text.trim_end().ends_with('=');
+        has_value && text.trim().split('&').all(is_pair)
+    }
+
     /// The text with the values, encoded for `place`.
     pub(super) fn render(&self, values: &Values<'_>, place: Place) -> Result<String> {
         self.render_each(values, |_| place)
@@ -207,6 +227,18 @@ mod tests {
         let url = Template::parse("http://h/{{ s }}?s={{ s }}&t={{ since }}").render_url(&values).unwrap();
         assert_eq!(url, "http://h/%5Ea%2Fb?s=%5Ea%2Fb&t=1%2B2");
         assert!(Place::Path.encode("..").is_err() && Place::Header.encode("a\nb").is_err());
+    }
+
+    #[test]
+    fn form_is_recognized() {
+        for text in ["a=1", "a={{ x }}&b[]=2", "grant=x&empty=&u=http%3A//h/?q=1\n", "{{ name }}={{ x }}"] {
+            assert!(Template::parse(text).is_form(), "{text}");
+        }
+        for text in
+            ["", "a", "{{ x }}", "{\"a\": 1}", "<a b=\"c\">", "a = 1", "a=1&b", "YWJj==", "cpu,h=a v=1"]
+        {
+            assert!(!Template::parse(text).is_form(), "{text}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use runner_core::Result;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::client::{RequestParts, Response};
+use super::element_ids::identify;
 use super::elements::{Element, ForEach, read_file};
 use super::error::HttpError;
 use super::position::Validators;
@@ -34,6 +35,9 @@ impl Http {
                 self.ask_for_elements(&request).await?
             }
         };
+        let used = self.settings.request.variables();
+        let elements = identify(elements, &used);
+        self.position.take_over(&elements, &used);
         self.forget_unlisted(&elements);
         Ok(elements)
     }

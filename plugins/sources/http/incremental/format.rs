@@ -1,11 +1,12 @@
 //! How points in time are written in requests.
 
-use chrono::format::{Item, StrftimeItems};
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
+use chrono::NaiveTime;
+use chrono::format::{Item, Parsed, StrftimeItems, parse};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::value::{Nanos, date_time, nanos};
+use super::value::{Nanos, SECOND, date_time, nanos};
+use super::{digits, forms};
 
 /// `"epoch"`, `"epoch_ms"`, `"rfc3339"`, or a strftime pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -23,7 +24,7 @@ impl TryFrom<String> for TimeFormat {
 
     fn try_from(text: String) -> Result<Self, String> {
         match text.as_str() {
-            "epoch" => Ok(TimeFormat::Epoch),
+            "epoch" | "%s" => Ok(TimeFormat::Epoch),
             "epoch_ms" => Ok(TimeFormat::EpochMs),
             "rfc3339" => Ok(TimeFormat::Rfc3339),
             _ if !text.contains('%') || StrftimeItems::new(&text).any(|item| item == Item::Error) => {
@@ -40,24 +41,14 @@ impl TryFrom<String> for TimeFormat {
 impl TimeFormat {
     /// The form of a written point in time; `None` if it is none.
     pub(crate) fn of(text: &str) -> Option<Self> {
-        let strftime = |pattern: &str| Some(TimeFormat::Strftime(pattern.to_owned()));
-        let is_time = |pattern| NaiveDateTime::parse_from_str(text, pattern).is_ok();
-        match text.len() {
-            10 if NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok() => strftime("%Y-%m-%d"),
-            8 if NaiveDate::parse_from_str(text, "%Y%m%d").is_ok() => strftime("%Y%m%d"),
-            _ if DateTime::parse_from_rfc3339(text).is_ok() => Some(TimeFormat::Rfc3339),
-            _ if is_time("%Y-%m-%dT%H:%M:%S") => strftime("%Y-%m-%dT%H:%M:%S"),
-            _ if is_time("%Y-%m-%d %H:%M:%S") => strftime("%Y-%m-%d %H:%M:%S"),
-            _ if is_time("%Y-%m-%dT%H:%M:%S%.f") => strftime("%Y-%m-%dT%H:%M:%S%.3f"),
-            _ if is_time("%Y-%m-%d %H:%M:%S%.f") => strftime("%Y-%m-%d %H:%M:%S%.3f"),
-            _ if DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%z").is_ok() => {
-                strftime("%Y-%m-%dT%H:%M:%S%z")
-            }
-            _ => {
-                let number: f64 = text.parse().ok()?;
-                Some(if number.abs() < 1e11 { TimeFormat::Epoch } else { TimeFormat::EpochMs })
-            }
+        if let Some(pattern) = forms::pattern(text) {
+            return Some(TimeFormat::Strftime(pattern));
         }
+        if let Some((_, pattern)) = text.parse().ok().and_then(digits::date) {
+            return Some(TimeFormat::Strftime(pattern.to_owned()));
+        }
+        let number: f64 = text.parse().ok().filter(|number: &f64| number.is_finite())?;
+        Some(if number.abs() < 1e11 { TimeFormat::Epoch } else { TimeFormat::EpochMs })
     }
 
     /// A point in time, written in UTC. What the format has no place for is cut off.
@@ -74,13 +65,32 @@ impl TimeFormat {
         }
     }
 
-    /// Reads a text in this format.
+    /// Reads a text in this format. What the format leaves out is the first: January, the first day of
+    /// a month, Monday of a week, 0 o'clock.
     pub(super) fn read(&self, text: &str) -> Option<Nanos> {
         let TimeFormat::Strftime(pattern) = self else { return None };
-        let with_zone = || DateTime::parse_from_str(text, pattern).ok().map(|time| time.naive_utc());
-        let without = || NaiveDateTime::parse_from_str(text, pattern).ok();
-        let date = || NaiveDate::parse_from_str(text, pattern).ok().map(|date| date.and_time(NaiveTime::MIN));
-        with_zone().or_else(without).or_else(date).map(nanos)
+        let mut parsed = Parsed::new();
+        parse(&mut parsed, text, StrftimeItems::new(pattern)).ok()?;
+        if parsed.timestamp().is_some() {
+            return Some(nanos(parsed.to_naive_datetime_with_offset(0).ok()?));
+        }
+        let date = parsed.to_naive_date().or_else(|_| {
+            let mut parsed = parsed.clone();
+            if parsed.isoweek().is_some() {
+                parsed.set_weekday(chrono::Weekday::Mon)?;
+                return parsed.to_naive_date();
+            }
+            parsed.set_month(parsed.month().map_or(1, i64::from))?;
+            parsed.set_day(parsed.day().map_or(1, i64::from))?;
+            parsed.to_naive_date()
+        });
+        let has_hour = parsed.hour_mod_12().is_some();
+        if has_hour && parsed.minute().is_none() {
+            parsed.set_minute(0).ok()?;
+        }
+        let time = if has_hour { parsed.to_naive_time().ok()? } else { NaiveTime::MIN };
+        let offset = Nanos::from(parsed.offset().unwrap_or(0)) * SECOND;
+        Some(nanos(date.ok()?.and_time(time)) - offset)
     }
 }
 
@@ -100,28 +110,42 @@ mod tests {
         assert_eq!(format("epoch_ms").write(TIME), "1704189845250");
         assert_eq!(format("rfc3339").write(TIME), "2024-01-02T10:04:05.250Z");
         assert_eq!(format("%d/%m/%Y %H:%M").write(TIME), "02/01/2024 10:04");
-        assert_eq!(format("%d/%m/%Y").read("02/01/2024"), Some(1_704_153_600_000_000_000));
         for bad in ["", "date", "%", "%Q"] {
             assert!(TimeFormat::try_from(bad.to_owned()).is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn form_of_a_text_is_recognized() {
-        for text in [
-            "2024-01-02",
-            "20240102",
-            "2024-01-02T10:04:05Z",
-            "2024-01-02T10:04:05",
-            "2024-01-02 10:04:05",
-            "2024-01-02T10:04:05.250",
-            "2024-01-02T10:04:05+0000",
+    fn text_in_a_format_is_read_with_the_first_of_what_it_leaves_out() {
+        for (pattern, text, time) in [
+            ("%d/%m/%Y", "02/01/2024", "2024-01-02"),
+            ("%m/%d/%Y %I:%M:%S %p", "01/02/2024 01:30:00 PM", "2024-01-02 13:30"),
+            ("%a, %d %b %Y %H:%M:%S %z", "Tue, 02 Jan 2024 10:00:00 +0100", "2024-01-02 09:00"),
+            ("%Y", "2024", "2024-01-01"),
+            ("%Y%m", "202402", "2024-02-01"),
+            ("%b %Y", "Feb 2024", "2024-02-01"),
+            ("%Y%m%d%H", "2024010510", "2024-01-05 10:00"),
+            ("%G-W%V", "2024-W02", "2024-01-08"),
+            ("%Y-%j", "2024-032", "2024-02-01"),
+            ("%s%z", "1704153600+0000", "2024-01-02"),
         ] {
+            assert_eq!(format(pattern).read(text), forms::read(time), "{pattern}");
+        }
+        for (pattern, text) in [("%H:%M", "10:00"), ("%Y", "soon"), ("%d.%m.%Y", "01.13.2024")] {
+            assert_eq!(format(pattern).read(text), None, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn form_of_a_text_is_recognized() {
+        for text in ["2024-01-02", "20240102", "202401021004", "2024-01-02T10:04:05Z", "2024-01-02 10:04"] {
             let value = super::super::value::CursorValue::of_text(text, None).unwrap();
             assert_eq!(TimeFormat::of(text).unwrap().write(value.time().unwrap()), text);
         }
         assert_eq!(TimeFormat::of("0"), Some(TimeFormat::Epoch));
         assert_eq!(TimeFormat::of("1704153600000"), Some(TimeFormat::EpochMs));
-        assert_eq!(TimeFormat::of("abc"), None);
+        for text in ["abc", "inf", "NaN"] {
+            assert_eq!(TimeFormat::of(text), None);
+        }
     }
 }

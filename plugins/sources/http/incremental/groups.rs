@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::packed::Hashes;
-use super::Incremental;
 use super::value::CursorValue;
+use super::{Incremental, TimeFormat};
 
 /// The positions of an element, by the values of `by`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -80,11 +80,19 @@ impl Groups {
     pub(crate) fn since(&self, options: &Incremental) -> Option<CursorValue> {
         let values = self.0.values().filter_map(|group| group.newest.as_ref());
         let oldest = values.reduce(|a, b| if b.compare(a) == Some(Ordering::Less) { b } else { a });
-        let Some(oldest) = oldest else { return options.start.clone() };
+        let start = options.start();
+        let Some(oldest) = oldest else { return start };
         let since = options.less_lag(oldest);
-        match &options.start {
-            Some(start) if since.compare(start) == Some(Ordering::Less) => Some(start.clone()),
-            _ => Some(since),
+        start.filter(|start| since.compare(start) == Some(Ordering::Less)).or(Some(since))
+    }
+
+    /// Reads the values of a checkpoint as `format` says.
+    pub(crate) fn read_as(&mut self, format: Option<&TimeFormat>) {
+        for group in self.0.values_mut() {
+            let recent = group.recent.iter_mut().map(|row| &mut row.at);
+            for value in recent.chain(&mut group.newest) {
+                *value = value.read_as(format);
+            }
         }
     }
 }
@@ -92,14 +100,9 @@ impl Groups {
 impl Group {
     /// The oldest value that is emitted; anything if there is none.
     pub(super) fn threshold(&self, options: &Incremental) -> Option<CursorValue> {
-        let newest = self.newest.as_ref().map(|newest| options.less_lag(newest));
-        match (newest, &options.start) {
-            (Some(newest), Some(start)) if newest.compare(start) == Some(Ordering::Less) => {
-                Some(start.clone())
-            }
-            (Some(newest), _) => Some(newest),
-            (None, start) => start.clone(),
-        }
+        let start = options.start();
+        let Some(newest) = self.newest.as_ref().map(|newest| options.less_lag(newest)) else { return start };
+        start.filter(|start| newest.compare(start) == Some(Ordering::Less)).or(Some(newest))
     }
 
     /// Adds rows, forgets those that are too old to come again, and moves to `newest`.

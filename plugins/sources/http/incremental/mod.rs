@@ -1,10 +1,14 @@
 //! The `incremental` option: only rows that are newer than what was delivered.
 
+mod digits;
 mod format;
+mod forms;
 mod groups;
+mod reading;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod unread;
 mod value;
 mod window;
 
@@ -38,7 +42,9 @@ pub(super) struct Incremental {
     /// delivered. Without it all rows are new in the first run.
     pub(super) start: Option<CursorValue>,
     /// How `{{ since }}`, `{{ now }}`, `{{ from }}` and `{{ to }}` are written: `"epoch"`,
-    /// `"epoch_ms"`, `"rfc3339"` or a strftime pattern, in UTC. Without it in the form of `start`.
+    /// `"epoch_ms"`, `"rfc3339"` or a strftime pattern, in UTC. Without it in the form of `start`. `start`
+    /// and the field are read in this form, too; without it they are read as ISO dates, RFC 3339, RFC 2822,
+    /// epochs, numbers such as 20240105, other numbers and text.
     pub(super) format: Option<TimeFormat>,
     /// How much older than the newest value a new row may be: a duration, or a number if the values
     /// are numbers. `{{ since }}` is the newest value less this. Default: 0.
@@ -108,7 +114,7 @@ impl Incremental {
             if step.unless_zero().is_none() {
                 return error("step", "must be greater than 0");
             }
-            match &self.start {
+            match self.start() {
                 None => return error("step", "requires `start`, where the first window begins"),
                 Some(start) if start.time().is_none() => {
                     return error("start", "must be a point in time, since `step` splits time");
@@ -120,6 +126,11 @@ impl Incremental {
             return error("lag", "must be a duration, since `hold` and `step` require points in time");
         }
         Ok(())
+    }
+
+    /// The value of `start`, read with `format`.
+    pub(super) fn start(&self) -> Option<CursorValue> {
+        Some(self.start.as_ref()?.as_start(self.format.as_ref()))
     }
 
     /// A value less `lag`.
@@ -139,13 +150,16 @@ impl Incremental {
 
     /// A value as requests contain it.
     pub(super) fn write(&self, value: &CursorValue) -> String {
+        let start = self.start();
+        let is_start = start.as_ref() == Some(value);
         // Numbers that are counted need no unit.
         let is_number = |value: &CursorValue| value.kind() == "a number";
-        let is_same_kind = self.start.as_ref().is_none_or(|start| is_number(start) && is_number(value));
-        if self.format.is_none() && (is_same_kind || self.start.as_ref() == Some(value)) {
+        let is_same_kind = start.is_none_or(|start| is_number(&start) && is_number(value));
+        if self.format.is_none() && (is_same_kind || is_start) {
             return value.text().to_owned();
         }
-        match (self.time_format(), value.time()) {
+        let time = if is_start { value.time() } else { value.moment() };
+        match (self.time_format(), time) {
             (Some(format), Some(time)) => format.write(time),
             _ => value.text().to_owned(),
         }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use runner_core::Result;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
@@ -13,9 +13,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::super::field::{Members, content_hash};
 use super::super::held::MAX_ROWS;
 use super::super::packed::Hashes;
-use super::Incremental;
 use super::groups::{Group, Groups, KnownRow};
 use super::value::{CursorValue, Nanos};
+use super::{Incremental, TimeFormat};
 
 /// A value further ahead than this does not move the position: 24 hours.
 const DAY: Nanos = 86_400_000_000_000;
@@ -50,6 +50,8 @@ pub(crate) struct Rows {
 struct GroupWalk {
     /// Rows with an older value are not emitted.
     threshold: Option<CursorValue>,
+    /// Whether this is the value of `start`, since no row was delivered before the walk.
+    is_start: bool,
     /// The newest value so far.
     newest: Option<CursorValue>,
 }
@@ -98,6 +100,13 @@ pub(crate) struct SavedRows {
     /// The other delivered rows.
     #[serde(default, skip_serializing_if = "Groups::is_empty")]
     groups: Groups,
+}
+
+impl SavedRows {
+    /// Reads the values of a checkpoint as `format` says.
+    pub(crate) fn read_as(&mut self, format: Option<&TimeFormat>) {
+        self.groups.read_as(format);
+    }
 }
 
 impl Rows {
@@ -164,33 +173,19 @@ impl Rows {
                 "the record is not an object, so it has no field `{cursor}`, which `incremental.cursor` names"
             )
         })?;
-        let value = members.get(cursor).with_context(|| {
-            format!("the record has no field `{cursor}`, which `incremental.cursor` names")
-        })?;
-        let at = CursorValue::parse(value, options.format.as_ref()).with_context(|| {
-            format!(
-                "the field `{cursor}`, which `incremental.cursor` names, is neither a string nor a number"
-            )
-        })?;
+        let at = options.value_of(&members)?;
         let name = group_name(&members, &options)?;
         if let Some(hold) = options.hold {
-            let time = at.time().with_context(|| {
-                format!("the field `{cursor}` is not a point in time, which `incremental.hold` requires")
-            })?;
+            let time = at.moment().ok_or_else(|| options.not_a_time("hold"))?;
             if time > self.now - hold.0.as_nanos() as Nanos {
                 self.has_held_back = true;
                 return Ok(Decision::Skip);
             }
         }
         let group = self.group(&name);
-        if let Some(threshold) = &self.groups[group].threshold {
-            let order = at.compare(threshold).ok_or_else(|| {
-                anyhow!(
-                    "the field `{cursor}` is {}, but the values before it are {}",
-                    at.kind(),
-                    threshold.kind()
-                )
-            })?;
+        let GroupWalk { threshold, is_start, .. } = &self.groups[group];
+        if let Some(threshold) = threshold {
+            let order = at.compare(threshold).ok_or_else(|| options.mismatch(&at, threshold, *is_start))?;
             if order == Ordering::Less {
                 self.n_older_on_page += 1;
                 return Ok(Decision::Skip);
@@ -215,7 +210,9 @@ impl Rows {
         }
         let fresh = Group::default();
         let before = self.before.0.get(name).unwrap_or(&fresh);
-        let walk = GroupWalk { threshold: before.threshold(&self.options), newest: before.newest.clone() };
+        let newest = before.newest.clone();
+        let walk =
+            GroupWalk { threshold: before.threshold(&self.options), is_start: newest.is_none(), newest };
         self.groups.push(walk);
         self.group_of.insert(name.to_owned(), self.groups.len() - 1);
         self.log.lock().groups.push(name.to_owned());

@@ -152,6 +152,24 @@ fn since_is_the_newest_value_less_lag_and_never_before_start() {
     assert_eq!(since(json!({"cursor": "Date", "start": 0}), &rows).unwrap(), "1709596800");
     assert_eq!(since(json!({"cursor": "Date", "start": "20240301"}), &rows).unwrap(), "20240305");
     assert_eq!(since(json!({"cursor": "n", "start": 0}), &[json!({"n": 17})]).unwrap(), "17");
+    let number = [json!({"n": 20_240_305})];
+    assert_eq!(since(json!({"cursor": "n", "start": "2024-01-01"}), &number).unwrap(), "2024-03-05");
+    assert_eq!(
+        since(json!({"cursor": "n", "start": "01/01/2024", "format": "%d/%m/%Y"}), &number).unwrap(),
+        "05/03/2024"
+    );
+    let exact = [json!({"t": "2024-03-05T10:30:15.250Z"})];
+    for (start, expected) in [
+        ("2024-01-01 00:00", "2024-03-05 10:30"),
+        ("2024-01-01T00:00Z", "2024-03-05T10:30Z"),
+        ("2024-01-01 00:00:00 UTC", "2024-03-05 10:30:15 UTC"),
+        ("2024-01-01T00:00:00.000+0000", "2024-03-05T10:30:15.250+0000"),
+        ("2024-01-01T00:00:00Z", "2024-03-05T10:30:15Z"),
+        ("Mon, 01 Jan 2024 00:00:00 GMT", "Tue, 05 Mar 2024 10:30:15 GMT"),
+    ] {
+        assert_eq!(since(json!({"cursor": "t", "start": start}), &exact).unwrap(), expected);
+        assert_eq!(since(json!({"cursor": "t", "start": start}), &[]).unwrap(), start);
+    }
 }
 
 #[test]
@@ -169,6 +187,84 @@ fn record_without_a_usable_cursor_is_bad() {
     let mut walk = Rows::new(&options, &after, time(NOW), None);
     let mixed = walk.add(br#"{"s": "A", "Date": "soon"}"#).unwrap_err().to_string();
     assert!(mixed.contains("is text, but the values before it are a point in time"), "{mixed}");
+}
+
+/// What each row of a first walk gives: whether it is emitted, or the reason why it is rejected.
+fn judged(table: Value, rows: &[Value]) -> Vec<Result<Decision, String>> {
+    let mut walk = Rows::new(&options(table), &Arc::default(), time(NOW), None);
+    let judge = |row: &Value| walk.add(row.to_string().as_bytes()).map_err(|error| error.to_string());
+    rows.iter().map(judge).collect()
+}
+
+#[test]
+fn number_in_the_form_of_a_date_is_compared_with_dates() {
+    let row = |day: u32| json!({"d": day});
+    let rows = [row(20_231_231), row(20_240_101), row(20_240_319), row(20_240_320)];
+    for start in [json!("2024-01-01"), json!("20240101"), json!(20_240_101), json!("2024-01-01T00:00:00Z")] {
+        let emitted = walks(json!({"cursor": "d", "start": start}), &[&rows]);
+        assert_eq!(emitted[0], rows[1..], "{start}");
+    }
+    let emitted = walks(json!({"cursor": "d", "hold": "1d"}), &[&rows]);
+    assert_eq!(emitted[0], rows[..3]);
+    let late = [row(20_240_317), row(20_240_318)];
+    let emitted = walks(json!({"cursor": "d", "lag": "2d"}), &[&rows[3..], &late]);
+    assert_eq!(emitted[1], late[1..]);
+}
+
+#[test]
+fn ids_of_eight_digits_are_no_dates() {
+    let row = |id: u32| json!({"id": id.to_string()});
+    let answers: [&[Value]; 2] = [&[row(20_240_130), row(20_240_131)], &[row(20_240_132), row(20_240_199)]];
+    assert_eq!(walks(json!({"cursor": "id"}), &answers)[1], answers[1]);
+    let emitted = walks(json!({"cursor": "id", "start": 20_240_131}), &answers);
+    assert_eq!((&emitted[0][..], &emitted[1][..]), (&answers[0][1..], answers[1]));
+}
+
+#[test]
+fn number_that_may_mean_anything_is_rejected_beside_a_date() {
+    for value in [json!("2003"), json!(2003), json!(45292), json!(202_401), json!("20240132")] {
+        for (table, part) in [
+            (json!({"start": "1990-01-01"}), "is a number, but `incremental.start` is a point in time"),
+            (json!({"hold": "1d"}), "is not a point in time, which `incremental.hold` requires"),
+            (json!({"lag": "1d"}), "is not a point in time, which `incremental.lag` requires"),
+        ] {
+            let mut table = table;
+            table["cursor"] = json!("year");
+            let reason = judged(table, &[json!({"year": value})]).remove(0).unwrap_err();
+            assert!(reason.contains(part) && reason.contains("`incremental.format`"), "{value}: {reason}");
+        }
+    }
+    let years = json!({"cursor": "year", "start": "1990-01-01", "format": "%Y"});
+    assert_eq!(judged(years, &[json!({"year": "2003"})]), [Ok(Decision::Emit)]);
+    let epochs = json!({"cursor": "t", "start": "1970-01-01", "format": "epoch"});
+    assert_eq!(judged(epochs, &[json!({"t": 86_400})]), [Ok(Decision::Emit)]);
+    let lag = judged(json!({"cursor": "Date", "lag": 3}), &[day(1, 1)]).remove(0).unwrap_err();
+    assert!(lag.contains("is a point in time, but `incremental.lag` is a number"), "{lag}");
+}
+
+#[test]
+fn text_that_sorts_in_another_order_than_its_date_is_rejected() {
+    let reason = |table: Value, date: &str| judged(table, &[json!({"d": date})]).remove(0).unwrap_err();
+    let german = reason(json!({"cursor": "d"}), "31.01.2024");
+    assert!(german.contains("looks like a date, whose order") && german.contains("\"%d.%m.%Y\""), "{german}");
+    assert!(!german.contains("31.01"), "{german}");
+    let other = reason(json!({"cursor": "d", "format": "%d/%m/%Y"}), "31.01.2024");
+    assert!(other.contains("which `incremental.format` does not read"), "{other}");
+    assert!(reason(json!({"cursor": "d"}), "01:00:00 PM").contains("time of the day"));
+    for (table, dates) in [
+        (json!({}), ["2024/01/31", "2024/02/01"]),
+        (json!({}), ["Tue, 31 Jan 2024 16:00:00 +0000", "Thu, 01 Feb 2024 16:00:00 +0000"]),
+        (json!({}), ["2024-1-9", "2024-1-10"]),
+        (json!({}), ["2024-W05", "2024-W06"]),
+        (json!({}), ["2024-01", "2024-02"]),
+        (json!({"format": "%d.%m.%Y"}), ["31.01.2024", "01.02.2024"]),
+        (json!({"format": "%I:%M:%S %p %F"}), ["11:00:00 AM 2024-01-05", "01:00:00 PM 2024-01-05"]),
+    ] {
+        let mut table = table;
+        table["cursor"] = json!("d");
+        let [first, second] = dates.map(|date| [json!({"d": date})]);
+        assert_eq!(walks(table, &[&first, &second])[1], second, "{dates:?}");
+    }
 }
 
 #[test]

@@ -2,19 +2,31 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
+use chrono::{DateTime, NaiveDateTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::format::TimeFormat;
+use super::{digits, forms};
+
+#[cfg(test)]
+mod tests;
 
 /// Nanoseconds since 1970 UTC.
 pub(crate) type Nanos = i128;
 
-const SECOND: Nanos = 1_000_000_000;
+pub(super) const SECOND: Nanos = 1_000_000_000;
+
+/// From 1900 to 2100: a larger number is hardly a date in the form of `format`.
+const AGE: RangeInclusive<Nanos> = -2_208_988_800 * SECOND..=4_102_444_800 * SECOND;
+
+/// A number of so many seconds, or more, is an epoch beside points in time; smaller ones may be years,
+/// days or counters.
+const MIN_EPOCH: Nanos = 100_000_000 * SECOND;
 
 /// A value of the cursor field, as the API wrote it and as it is compared.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +37,8 @@ pub(crate) struct CursorValue {
     text: Box<str>,
     is_string: bool,
     order: Order,
+    /// Whether numbers are epochs, small ones too: `format` says so, or it is the value of `start`.
+    is_epoch: bool,
 }
 
 /// What a value is compared as.
@@ -37,37 +51,62 @@ enum Order {
 }
 
 impl CursorValue {
-    /// Reads the JSON text of a field; `None` if it is neither a string nor a number. Text that is
-    /// not a date in a usual form is read with `format` if possible.
+    /// Reads the JSON text of a field; `None` if it is neither a string nor a number. What `format`
+    /// reads is a point in time, and so is a text in a usual form of dates.
     pub(crate) fn parse(json: &str, format: Option<&TimeFormat>) -> Option<Self> {
         match json.as_bytes().first()? {
             b'"' => {
                 let text: String = serde_json::from_str(json).ok()?;
                 Self::of_text(text.trim(), format)
             }
-            b'-' | b'0'..=b'9' => {
-                Some(CursorValue { text: json.into(), is_string: false, order: number(json)? })
-            }
+            b'-' | b'0'..=b'9' => Self::new(json, false, format),
             _ => None,
         }
     }
 
     /// A value that the API writes as a string.
     pub(crate) fn of_text(text: &str, format: Option<&TimeFormat>) -> Option<Self> {
-        if text.is_empty() {
-            return None;
+        if text.is_empty() { None } else { Self::new(text, true, format) }
+    }
+
+    fn new(text: &str, is_string: bool, format: Option<&TimeFormat>) -> Option<Self> {
+        let in_format = || format.and_then(|format| format.read(text));
+        let order = match number(text) {
+            Some(number) => {
+                let is_date = |time: &Nanos| number.is_small() || AGE.contains(time);
+                in_format().filter(is_date).map_or(number, Order::Time)
+            }
+            None if is_string => forms::read(text).or_else(in_format).map_or(Order::Text, Order::Time),
+            None => return None,
+        };
+        let is_epoch = matches!(format, Some(TimeFormat::Epoch | TimeFormat::EpochMs));
+        Some(CursorValue { text: text.into(), is_string, order, is_epoch })
+    }
+
+    /// The same value, read with `format`: in a pipeline file and a checkpoint it stands alone.
+    pub(crate) fn read_as(&self, format: Option<&TimeFormat>) -> Self {
+        Self::new(&self.text, self.is_string, format).unwrap_or_else(|| self.clone())
+    }
+
+    /// The value of `start`: a text such as `"20240105"` is a date there, and not an id; a small number such
+    /// as 0 is an epoch beside dates.
+    pub(super) fn as_start(&self, format: Option<&TimeFormat>) -> Self {
+        let mut start = self.read_as(format);
+        start.is_epoch = true;
+        if let (true, Some((time, _))) = (start.is_string, start.date_of_digits()) {
+            start.order = Order::Time(time);
         }
-        let order = time(text)
-            .or_else(|| format.and_then(|format| format.read(text)))
-            .map(Order::Time)
-            .or_else(|| number(text))
-            .unwrap_or(Order::Text);
-        Some(CursorValue { text: text.into(), is_string: true, order })
+        start
     }
 
     /// The value as it was written.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The text, if it is compared as text.
+    pub(super) fn plain_text(&self) -> Option<&str> {
+        matches!(self.order, Order::Text).then_some(&*self.text)
     }
 
     /// Compares two values; `None` if they are of different kinds.
@@ -76,14 +115,17 @@ impl CursorValue {
             (Order::Integer(a), Order::Integer(b)) | (Order::Time(a), Order::Time(b)) => Some(a.cmp(b)),
             (Order::Text, Order::Text) => Some(self.text.cmp(&other.text)),
             (Order::Text, _) | (_, Order::Text) => None,
-            (Order::Time(_), _) | (_, Order::Time(_)) => Some(self.time()?.cmp(&other.time()?)),
+            (Order::Time(_), _) | (_, Order::Time(_)) => Some(self.moment()?.cmp(&other.moment()?)),
             _ => self.float()?.partial_cmp(&other.float()?),
         }
     }
 
-    /// The point in time. Numbers are seconds, milliseconds, microseconds or nanoseconds since
-    /// 1970, by their size.
+    /// The point in time. A number is one in the form of a date, such as 20240105, else it is in seconds,
+    /// milliseconds, microseconds or nanoseconds since 1970, by its size.
     pub(crate) fn time(&self) -> Option<Nanos> {
+        if let Some((time, _)) = self.date_of_digits() {
+            return Some(time);
+        }
         match self.order {
             Order::Time(nanos) => Some(nanos),
             Order::Integer(number) => number.checked_mul(unit(number.unsigned_abs())),
@@ -92,10 +134,20 @@ impl CursorValue {
         }
     }
 
-    /// The point in time, if the value can only mean one: a number is one if it is in seconds or
-    /// milliseconds between 2000 and 2100.
+    /// The point in time, unless the value is a number that may mean anything, such as a year.
+    pub(crate) fn moment(&self) -> Option<Nanos> {
+        let is_epoch = |time: &Nanos| self.is_epoch || (MIN_EPOCH..=*AGE.end()).contains(&time.abs());
+        let is_sure = matches!(self.order, Order::Time(_)) || self.date_of_digits().is_some();
+        self.time().filter(|time| is_sure || is_epoch(time))
+    }
+
+    /// The point in time, if the value can only mean one: a number is one if it has the form of a date, or
+    /// is in seconds or milliseconds between 2000 and 2100.
     pub(crate) fn certain_time(&self) -> Option<Nanos> {
-        const PLAUSIBLE: std::ops::RangeInclusive<Nanos> = 946_684_800 * SECOND..=4_102_444_800 * SECOND;
+        const PLAUSIBLE: RangeInclusive<Nanos> = 946_684_800 * SECOND..=4_102_444_800 * SECOND;
+        if let Some((time, _)) = self.date_of_digits() {
+            return Some(time);
+        }
         match self.order {
             Order::Time(nanos) => Some(nanos),
             Order::Text => None,
@@ -105,9 +157,22 @@ impl CursorValue {
         }
     }
 
+    /// The point in time of a number such as 20240105, and the pattern of its form.
+    fn date_of_digits(&self) -> Option<(Nanos, &'static str)> {
+        match self.order {
+            Order::Integer(number) => digits::date(number),
+            Order::Float(number) if number.fract() == 0.0 => digits::date(number as i128),
+            _ => None,
+        }
+    }
+
     /// The value less a span of time; `None` if it is not a point in time.
     pub(crate) fn minus_time(&self, span: Duration) -> Option<Self> {
         let nanos = span.as_nanos() as Nanos;
+        if let Some((time, pattern)) = self.date_of_digits() {
+            let less = TimeFormat::Strftime(pattern.to_owned()).write(time - nanos);
+            return Self::new(&less, self.is_string, None);
+        }
         let order = match self.order {
             Order::Time(time) => Order::Time(time - nanos),
             Order::Integer(number) => Order::Integer(number - nanos / unit(number.unsigned_abs())),
@@ -136,7 +201,7 @@ impl CursorValue {
             Order::Time(nanos) => TimeFormat::of(&self.text).unwrap_or(TimeFormat::Rfc3339).write(nanos),
             Order::Text => self.text.to_string(),
         };
-        CursorValue { text: text.into(), is_string: self.is_string, order }
+        CursorValue { text: text.into(), order, ..*self }
     }
 
     fn float(&self) -> Option<f64> {
@@ -190,6 +255,17 @@ impl TryFrom<Value> for CursorValue {
     }
 }
 
+impl Order {
+    /// Whether it is a number that is too small for an epoch of our time.
+    fn is_small(&self) -> bool {
+        match self {
+            Order::Integer(number) => number.unsigned_abs() < 100_000_000,
+            Order::Float(number) => number.abs() < 1e8,
+            Order::Time(_) | Order::Text => false,
+        }
+    }
+}
+
 fn number(text: &str) -> Option<Order> {
     if !text.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
         return None;
@@ -206,41 +282,6 @@ fn unit(size: u128) -> Nanos {
         100_000_000_000_000..100_000_000_000_000_000 => SECOND / 1_000_000,
         _ => 1,
     }
-}
-
-/// Reads ISO dates, RFC 3339 and its usual variants. Without a zone it is UTC.
-fn time(text: &str) -> Option<Nanos> {
-    let bytes = text.as_bytes();
-    if !text.is_ascii() || bytes.len() < 8 || !bytes[..4].iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    if bytes.len() == 8 {
-        let is_this_age = matches!(&bytes[..2], b"19" | b"20");
-        let date = NaiveDate::parse_from_str(text, "%Y%m%d").ok().filter(|_| is_this_age)?;
-        return Some(nanos(date.and_time(NaiveTime::MIN)));
-    }
-    if bytes[4] != b'-' {
-        return None;
-    }
-    if bytes.len() == 10 {
-        let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-        return Some(nanos(date.and_time(NaiveTime::MIN)));
-    }
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(nanos(time.naive_utc()));
-    }
-    let text = text.strip_suffix(" UTC").or(text.strip_suffix(" GMT")).unwrap_or(text);
-    for form in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"] {
-        if let Ok(time) = NaiveDateTime::parse_from_str(text, form) {
-            return Some(nanos(time));
-        }
-        for zone in ["%#z", " %#z"] {
-            if let Ok(time) = DateTime::parse_from_str(text, &format!("{form}{zone}")) {
-                return Some(nanos(time.naive_utc()));
-            }
-        }
-    }
-    None
 }
 
 /// Nanoseconds since 1970 of a time in UTC.
@@ -260,74 +301,5 @@ pub(crate) fn now() -> Nanos {
     match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => since.as_nanos() as Nanos,
         Err(error) => -(error.duration().as_nanos() as Nanos),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn value(json: &str) -> CursorValue {
-        CursorValue::parse(json, None).unwrap()
-    }
-
-    fn compare(a: &str, b: &str) -> Option<Ordering> {
-        value(a).compare(&value(b))
-    }
-
-    #[test]
-    fn values_compare_as_what_they_are() {
-        use Ordering::{Equal, Greater, Less};
-        for (a, b, expected) in [
-            ("\"2024-01-02\"", "\"2024-01-10\"", Less),
-            ("\"2024-01-02\"", "\"2024-01-02T00:00:00.000Z\"", Equal),
-            ("\"2024-01-02T00:00:00+0000\"", "\"2024-01-02T00:00:00Z\"", Equal),
-            ("\"2024-01-02T01:00:00+01:00\"", "\"2024-01-02 00:00:00\"", Equal),
-            ("\"2024-01-02 10:00\"", "\"2024-01-02T09:59:59.5Z\"", Greater),
-            ("\"20240102\"", "\"2024-01-02\"", Equal),
-            ("1704153600", "\"2024-01-02\"", Equal),
-            ("1704153600000", "\"2024-01-02\"", Equal),
-            ("9", "10", Less),
-            ("\"9\"", "\"10\"", Less),
-            ("1.5", "1", Greater),
-            ("12345678901234567891", "12345678901234567890", Greater),
-            ("\"b\"", "\"a\"", Greater),
-        ] {
-            assert_eq!(compare(a, b), Some(expected), "{a} {b}");
-        }
-        assert_eq!(compare("\"b\"", "1"), None);
-        for none in ["null", "true", "{}", "[]", "\"\""] {
-            assert!(CursorValue::parse(none, None).is_none(), "{none}");
-        }
-    }
-
-    #[test]
-    fn value_less_a_span_keeps_its_form() {
-        let day = Duration::from_hours(24);
-        let less = |json: &str| value(json).minus_time(day).unwrap().to_string();
-        assert_eq!(less("\"2024-03-01\""), "2024-02-29");
-        assert_eq!(less("\"2024-03-01T10:00:00Z\""), "2024-02-29T10:00:00Z");
-        assert_eq!(less("1704153600"), "1704067200");
-        assert_eq!(less("1704153600000"), "1704067200000");
-        assert!(value("\"x\"").minus_time(day).is_none());
-        assert_eq!(value("10").minus_number(3.0).unwrap().to_string(), "7");
-    }
-
-    #[test]
-    fn only_plausible_numbers_are_certain_times() {
-        assert!(value("1704153600").certain_time().is_some());
-        assert!(value("1704153600000").certain_time().is_some());
-        for number in ["7", "20240102", "99999999999999999", "1704153600000000"] {
-            assert!(value(number).certain_time().is_none(), "{number}");
-        }
-    }
-
-    #[test]
-    fn value_round_trips_through_json() {
-        for json in ["\"2024-01-02\"", "17", "1.5", "\"a\\\"b\"", "\"007\""] {
-            let saved = serde_json::to_string(&value(json)).unwrap();
-            assert_eq!(saved, json);
-            assert_eq!(serde_json::from_str::<CursorValue>(&saved).unwrap(), value(json));
-        }
     }
 }

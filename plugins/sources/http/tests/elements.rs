@@ -66,6 +66,30 @@ async fn edited_elements_keep_the_positions_of_the_others() {
 }
 
 #[tokio::test]
+async fn field_that_no_request_contains_may_change() {
+    let server = symbol_server().await;
+    let with_rank = |ranks: [u32; 2]| {
+        let [a, b] = ranks.map(|rank| json!(rank));
+        let mut options = options(json!([{"symbol": "A", "rank": a}, {"symbol": "B", "rank": b}]));
+        options["incremental"] = json!({"cursor": "n", "key": "n"});
+        options
+    };
+    let first = run(&server, with_rank([1, 2]), None, usize::MAX).await;
+    assert_eq!(first.bodies, rows(&["A", "B"]));
+    let second = run(&server, with_rank([2, 1]), first.position.clone(), usize::MAX).await;
+    assert_eq!(second.bodies, [""; 0]);
+    // A position under all fields is the one of the same element.
+    let mut saved = first.position.unwrap();
+    let elements = saved["elements"].as_object_mut().unwrap();
+    for (new, old) in [("symbol=A", "rank=1&symbol=A"), ("symbol=B", "rank=2&symbol=B")] {
+        let element = elements.remove(new).unwrap();
+        elements.insert(old.to_owned(), element);
+    }
+    let third = run(&server, with_rank([2, 1]), Some(saved), usize::MAX).await;
+    assert_eq!(third.bodies, [""; 0]);
+}
+
+#[tokio::test]
 async fn elements_come_from_a_file_or_another_request() {
     let server = symbol_server().await;
     let folder = tempfile::tempdir().unwrap();

@@ -41,6 +41,38 @@ async fn since_asks_for_what_is_new_only() {
 }
 
 #[tokio::test]
+async fn start_and_saved_values_are_read_with_format() {
+    let dates = |dates: &[&str]| json_response(dates.iter().map(|date| json!({"d": date})).collect());
+    for start in [json!("01/01/2024"), json!("2024-01-01"), Value::Null] {
+        let server =
+            serve([dates(&["30/01/2024", "31/01/2024"]), dates(&["31/01/2024", "01/02/2024"])]).await;
+        let mut options =
+            json!({"incremental": {"cursor": "d", "format": "%d/%m/%Y"}, "query": {"to": "{{ now }}"}});
+        if !start.is_null() {
+            options["incremental"]["start"] = start.clone();
+            options["query"] = json!({"from": "{{ since }}"});
+        }
+        let first = run(&server, options.clone(), None, usize::MAX).await;
+        assert!(first.bodies.len() == 2 && first.rejected.is_empty(), "{start}: {first:?}");
+        let second = run(&server, options, first.position, usize::MAX).await;
+        assert!(second.rejected.is_empty(), "{start}: {second:?}");
+        assert_eq!(second.bodies, [json!({"d": "01/02/2024"}).to_string()], "{start}");
+        if start.as_str().is_some_and(|start| start.contains('/')) {
+            assert_eq!(queries(&server).await, ["from=01%2F01%2F2024", "from=31%2F01%2F2024"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn dates_that_are_not_read_are_rejected_and_not_skipped() {
+    let dates = |dates: &[&str]| json_response(dates.iter().map(|date| json!({"d": date})).collect());
+    let server = serve([dates(&["30.01.2024", "31.01.2024", "01.02.2024"])]).await;
+    let read = run_once(&server, json!({"incremental": {"cursor": "d"}})).await;
+    assert_eq!((read.bodies.len(), read.rejected.len()), (0, 3), "{read:?}");
+    assert!(read.rejected[0].contains("set `incremental.format`, such as \"%d.%m.%Y\""), "{read:?}");
+}
+
+#[tokio::test]
 async fn position_moves_only_when_the_whole_walk_is_delivered() {
     let server = serve([json_response(json!([row(2), row(1), row(0)]))]).await;
     let options = json!({

@@ -83,3 +83,23 @@ async fn added_field_of_a_record_that_is_not_an_object_is_a_bad_record_once() {
     let second = run(&server, options, first.position, usize::MAX).await;
     assert!(second.bodies.is_empty() && second.rejected.is_empty(), "{second:?}");
 }
+
+#[tokio::test]
+async fn body_in_the_form_of_a_web_form_is_sent_as_one() {
+    for (headers, content_type, body) in [
+        (json!({}), Some("application/x-www-form-urlencoded"), "symbol=a%26b%3D%C3%A9+%2B&x=1"),
+        (json!({"Content-Type": "text/plain"}), Some("text/plain"), "symbol=a&b=é +&x=1"),
+    ] {
+        let server = serve([json_response(json!([1]))]).await;
+        let options = json!({
+            "method": "POST",
+            "headers": headers,
+            "body": "symbol={{ symbol }}&x=1",
+            "for_each": {"symbol": ["a&b=é +"]},
+        });
+        assert_eq!(run_once(&server, options).await.bodies, ["1"]);
+        let request = &server.received_requests().await.unwrap()[0];
+        assert_eq!(request.headers.get("content-type").and_then(|it| it.to_str().ok()), content_type);
+        assert_eq!(String::from_utf8(request.body.clone()).unwrap(), body);
+    }
+}

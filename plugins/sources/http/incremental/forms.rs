@@ -1,0 +1,289 @@
+//! The texts that are read as points in time: ISO dates, RFC 3339 with its variants, and RFC 2822.
+//!
+//! One reader finds the time and the form, so that every text that is read can be written again.
+
+use chrono::{DateTime, NaiveDate, NaiveTime};
+
+use super::value::{Nanos, SECOND, nanos};
+
+/// The point in time that a text means; without a zone it is in UTC.
+pub(super) fn read(text: &str) -> Option<Nanos> {
+    Reader { rest: text, pattern: None }.read()
+}
+
+/// The strftime pattern that writes a time in UTC in the form of this text.
+pub(super) fn pattern(text: &str) -> Option<String> {
+    let mut pattern = String::new();
+    Reader { rest: text, pattern: Some(&mut pattern) }.read()?;
+    Some(pattern)
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+    /// The form of what was read.
+    pattern: Option<&'a mut String>,
+}
+
+impl Reader<'_> {
+    fn read(mut self) -> Option<Nanos> {
+        if !self.rest.is_ascii() {
+            return None;
+        }
+        let begins_with_year = self.rest.len() >= 7 && self.rest.bytes().take(4).all(|c| c.is_ascii_digit());
+        if begins_with_year { self.iso() } else { self.rfc2822() }
+    }
+
+    fn iso(&mut self) -> Option<Nanos> {
+        let (year, _) = self.number(4, 4)?;
+        self.form("%Y");
+        let separator = self.rest.chars().next()?;
+        let date = match separator {
+            '-' | '/' => self.date(year, separator)?,
+            _ => {
+                let ((month, _), (day, _)) = (self.number(2, 2)?, self.number(2, 2)?);
+                self.form("%m%d");
+                // Digits alone are a number.
+                if !self.rest.starts_with(['T', 't']) {
+                    return None;
+                }
+                date_of(year, month, day)?
+            }
+        };
+        let (mut time, mut has_time) = (0, false);
+        let has_digit = |rest: &str| rest.bytes().nth(1).is_some_and(|c| c.is_ascii_digit());
+        if has_digit(self.rest)
+            && let Some(between) = self.eat(&['T', 't', ' '])
+        {
+            self.form(between.encode_utf8(&mut [0; 4]));
+            (time, has_time) = (self.time()?, true);
+        }
+        Some(date + time - self.zone(has_time)?)
+    }
+
+    /// The rest of a date: a month, or a month and a day.
+    fn date(&mut self, year: u32, separator: char) -> Option<Nanos> {
+        self.eat(&[separator])?;
+        let (month, n_month) = self.number(1, 2)?;
+        if self.rest.is_empty() {
+            self.form("-%m");
+            return date_of(year, month, 1).filter(|_| separator == '-' && n_month == 2);
+        }
+        self.eat(&[separator])?;
+        let (day, n_day) = self.number(1, 2)?;
+        self.form(match (separator, n_month.min(n_day)) {
+            ('-', 1) => "-%-m-%-d",
+            ('-', _) => "-%m-%d",
+            (_, 1) => "/%-m/%-d",
+            _ => "/%m/%d",
+        });
+        date_of(year, month, day)
+    }
+
+    /// An hour, with minutes, seconds and their parts if they follow.
+    fn time(&mut self) -> Option<Nanos> {
+        let (hour, n_hour) = self.number(1, 2)?;
+        self.form(if n_hour == 1 { "%-H" } else { "%H" });
+        let (mut minute, mut second, mut part) = (0, 0, 0);
+        let has_colons = self.rest.starts_with(':');
+        if has_colons || self.begins_with_digit() {
+            minute = self.two_digits(has_colons, "%M")?;
+            if self.rest.starts_with(':') == has_colons && (has_colons || self.begins_with_digit()) {
+                second = self.two_digits(has_colons, "%S")?;
+                if let Some(point) = self.eat(&['.', ',']) {
+                    part = self.part_of_second(point)?;
+                }
+            }
+        }
+        let is_time = hour < 24 && minute < 60 && second <= 60;
+        let seconds = Nanos::from(hour * 3600 + minute * 60 + second);
+        is_time.then_some(seconds * SECOND + part)
+    }
+
+    fn two_digits(&mut self, has_colon: bool, form: &str) -> Option<u32> {
+        if has_colon {
+            self.eat(&[':'])?;
+            self.form(":");
+        }
+        self.form(form);
+        Some(self.number(2, 2)?.0)
+    }
+
+    /// What stands behind the point, in nanoseconds.
+    fn part_of_second(&mut self, point: char) -> Option<Nanos> {
+        let n_digits = self.rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (digits, rest) = self.rest.split_at(n_digits);
+        self.rest = rest;
+        self.form(point.encode_utf8(&mut [0; 4]));
+        self.form(match n_digits {
+            0 => return None,
+            1..6 => "%3f",
+            6..9 => "%6f",
+            _ => "%9f",
+        });
+        format!("{digits:0<9}")[..9].parse().ok()
+    }
+
+    /// The offset from UTC, up to the end of the text.
+    fn zone(&mut self, has_time: bool) -> Option<Nanos> {
+        if self.rest.is_empty() {
+            return Some(0);
+        }
+        if self.eat(&[' ']).is_some() {
+            self.form(" ");
+        }
+        let sign = match self.rest {
+            "Z" | "z" | "UTC" | "GMT" => {
+                let name = self.rest;
+                self.form(name);
+                return Some(0);
+            }
+            _ => {
+                if self.eat(&['+', '-'])? == '-' {
+                    -1
+                } else {
+                    1
+                }
+            }
+        };
+        let (hours, _) = self.number(2, 2)?;
+        let has_colon = self.eat(&[':']).is_some();
+        // A day of two digits may be followed by a third number, which is not a zone.
+        let has_minutes = has_colon || !(self.rest.is_empty() && has_time);
+        let minutes = if has_minutes { self.number(2, 2)?.0 } else { 0 };
+        self.form(match (has_colon, has_minutes) {
+            (true, _) => "+00:00",
+            (_, true) => "+0000",
+            _ => "+00",
+        });
+        let is_zone = self.rest.is_empty() && hours < 24 && minutes < 60;
+        is_zone.then_some(sign * Nanos::from(hours * 3600 + minutes * 60) * SECOND)
+    }
+
+    /// Such as `Wed, 31 Jan 2024 16:00:00 +0000`, whatever the day of the week.
+    fn rfc2822(&mut self) -> Option<Nanos> {
+        let is_name = |name: &str| name.len() == 3 && name.bytes().all(|c| c.is_ascii_alphabetic());
+        let day_of_week = self.rest.split_once(", ").filter(|(name, _)| is_name(name));
+        let text = day_of_week.map_or(self.rest, |(_, rest)| rest);
+        let (front, zone) = text.rsplit_once(' ')?;
+        if !text.starts_with(|c: char| c.is_ascii_digit()) || !is_name(text.split(' ').nth(1)?) {
+            return None;
+        }
+        let time = match zone {
+            "UTC" => DateTime::parse_from_rfc2822(&format!("{front} +0000")),
+            _ => DateTime::parse_from_rfc2822(text),
+        };
+        if day_of_week.is_some() {
+            self.form("%a, ");
+        }
+        self.form(if front.matches(':').count() > 1 { "%d %b %Y %H:%M:%S " } else { "%d %b %Y %H:%M " });
+        self.form(if matches!(zone, "UTC" | "GMT" | "Z") { zone } else { "+0000" });
+        Some(nanos(time.ok()?.naive_utc()))
+    }
+
+    fn form(&mut self, part: &str) {
+        if let Some(pattern) = &mut self.pattern {
+            pattern.push_str(part);
+        }
+    }
+
+    fn begins_with_digit(&self) -> bool {
+        self.rest.starts_with(|c: char| c.is_ascii_digit())
+    }
+
+    /// Takes one of these characters.
+    fn eat(&mut self, any: &[char]) -> Option<char> {
+        let first = self.rest.chars().next().filter(|first| any.contains(first))?;
+        self.rest = &self.rest[1..];
+        Some(first)
+    }
+
+    /// Takes a number of so many digits, and says how many there were.
+    fn number(&mut self, min_digits: usize, max_digits: usize) -> Option<(u32, usize)> {
+        let n_digits = self.rest.bytes().take(max_digits).take_while(u8::is_ascii_digit).count();
+        let (digits, rest) = self.rest.split_at(n_digits);
+        self.rest = rest;
+        Some((digits.parse().ok().filter(|_| n_digits >= min_digits)?, n_digits))
+    }
+}
+
+/// The beginning of a day.
+pub(super) fn date_of(year: u32, month: u32, day: u32) -> Option<Nanos> {
+    let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
+    Some(nanos(date.and_time(NaiveTime::MIN)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::format::TimeFormat;
+    use super::*;
+
+    #[test]
+    fn text_that_is_read_is_written_in_its_form() {
+        for text in [
+            "2024-01-02",
+            "2024-01",
+            "2024/01/02",
+            "2024-1-2",
+            "2024/1/12",
+            "2024-01-02Z",
+            "2024-01-02+00:00",
+            "2024-01-02T10",
+            "2024-01-02T10:04",
+            "2024-01-02 10:04",
+            "2024-01-02 9:04",
+            "2024-01-02T10:04:05Z",
+            "2024-01-02t10:04:05z",
+            "2024-01-02 10:04:05",
+            "2024-01-02 10:04:05 UTC",
+            "2024-01-02 10:04:05 GMT",
+            "2024-01-02T10:04:05+0000",
+            "2024-01-02T10:04:05.250+0000",
+            "2024-01-02 10:04:05 +00:00",
+            "2024-01-02 10:04:05+00",
+            "2024-01-02T10:04:05.250",
+            "2024-01-02T10:04:05,250Z",
+            "2024-01-02T10:04:05.250001Z",
+            "2024-01-02T10:04:05.250001002Z",
+            "20240102T100405Z",
+            "20240102T1004",
+            "Tue, 02 Jan 2024 10:04:05 +0000",
+            "Tue, 02 Jan 2024 10:04:05 GMT",
+            "02 Jan 2024 10:04 UTC",
+        ] {
+            let time = read(text).unwrap_or_else(|| panic!("{text} is not read"));
+            assert_eq!(TimeFormat::Strftime(pattern(text).unwrap()).write(time), text);
+        }
+        // The day of the week is not checked, and a zone is written as UTC in its form.
+        let written = |text: &str| TimeFormat::Strftime(pattern(text).unwrap()).write(read(text).unwrap());
+        assert_eq!(written("Mon, 31 Jan 2024 18:00:00 +0200"), "Wed, 31 Jan 2024 16:00:00 +0000");
+        assert_eq!(written("2024-01-01T00:00:00+02:00"), "2023-12-31T22:00:00+00:00");
+        assert_eq!(written("2024-01-01T00:00:00.0000000"), "2024-01-01T00:00:00.000000");
+    }
+
+    #[test]
+    fn text_that_is_not_a_date_is_not_read() {
+        for text in [
+            "",
+            "20240102",
+            "202401",
+            "2024",
+            "2024-13",
+            "2024-1",
+            "2024/01",
+            "2024-02-30",
+            "2024-01-02-05",
+            "2024-01-02T",
+            "2024-01-02T25:00",
+            "2024-01-02 10:04:05 PM",
+            "2024-01-02 10:04:05.",
+            "2024-01-02x",
+            "20240102100405",
+            "31.01.2024",
+            "31 Jan 2024",
+            "soon, or later",
+            "2024-01-02T10:04:05ä",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}
