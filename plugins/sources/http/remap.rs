@@ -122,6 +122,8 @@ pub(super) fn metadata(element: &Element) -> Metadata {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "remap")]
+    use runner_core::{TextError, testing::context};
     use serde_json::json;
 
     #[test]
@@ -133,5 +135,18 @@ mod tests {
         assert!(read(json!({"source": ".", "file": "a"})).unwrap_err().contains("set one of"));
         assert!(read(json!({"source": ".", "x": 1})).unwrap_err().contains("unknown field"));
         assert!(read(json!(1)).is_err());
+    }
+
+    #[cfg(feature = "remap")]
+    #[test]
+    fn error_names_the_option_that_holds_the_program() {
+        for (value, option) in [
+            (json!(". = foo(.)"), "remap"),
+            (json!({"source": ". = foo(.)", "on": "answer"}), "remap.source"),
+        ] {
+            let error = RemapConfig::try_from(value).unwrap().compile(&context()).unwrap_err();
+            let error = error.downcast_ref::<TextError>().unwrap();
+            assert_eq!((&*error.option, error.span.clone()), (option, 4..7));
+        }
     }
 }

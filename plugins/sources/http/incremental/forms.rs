@@ -50,7 +50,7 @@ impl Reader<'_> {
             }
         };
         let (mut time, mut has_time) = (0, false);
-        let has_digit = |rest: &str| rest.bytes().nth(1).is_some_and(|c| c.is_ascii_digit());
+        let has_digit = |rest: &str| rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
         if has_digit(self.rest)
             && let Some(between) = self.eat(&['T', 't', ' '])
         {

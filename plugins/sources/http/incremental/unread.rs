@@ -118,7 +118,7 @@ fn names(text: &str) -> Option<Unread> {
         } else {
             return None;
         }
-        let n_separators = after.find(|c| is_part(c)).unwrap_or(after.len());
+        let n_separators = after.find(is_part).unwrap_or(after.len());
         let (separators, next) = after.split_at(n_separators);
         if separators.contains(|c| !matches!(c, ' ' | ',' | '-' | '/' | '.')) {
             return None;
