@@ -122,8 +122,8 @@ pub(super) fn metadata(element: &Element) -> Metadata {
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[cfg(feature = "remap")]
-    use runner_core::{TextError, testing::context};
+    use runner_core::TextError;
+    use runner_core::testing::context;
     use serde_json::json;
 
     #[test]
@@ -137,7 +137,6 @@ mod tests {
         assert!(read(json!(1)).is_err());
     }
 
-    #[cfg(feature = "remap")]
     #[test]
     fn error_names_the_option_that_holds_the_program() {
         for (value, option) in [
