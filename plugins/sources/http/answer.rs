@@ -1,5 +1,7 @@
 //! Decodes a response, and explains one that cannot be decoded.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use anyhow::anyhow;
 use reqwest::StatusCode;
 use runner_core::ByteSize;
@@ -14,14 +16,24 @@ use super::error::{Answered, HttpError};
 use super::hints::Hint;
 use super::notes::{self, Note};
 use super::page_count::{PageCount, is_hollow};
+use super::position::FoundRecords;
 use super::source::Http;
 
 /// The maximum size of a response that is one value, unless `max_answer` is set.
 const MAX_ONE_VALUE: usize = 32 << 20;
 
+/// The most members that a response with records may have, to be remembered.
+const MAX_NAMES: usize = 100;
+
 /// What to do about a response that cannot be read, after others that could be.
 const OTHER_THAN_BEFORE: &str = ". Responses before it could be read: if this one is an error, name it in \
     `responses.retry` or `responses.fail`, and if it means that there are no more records, in `responses.empty`";
+
+/// The names of the members of an object.
+fn names_of(body: &[u8]) -> Option<BTreeSet<String>> {
+    let object: BTreeMap<String, IgnoredAny> = serde_json::from_slice(body).ok()?;
+    Some(object.into_keys().collect())
+}
 
 impl Http {
     /// The items of a response.
@@ -94,22 +106,28 @@ impl Http {
         }
     }
 
-    /// Whether an object without a value at `records`, where this source has found records, is a response without records.
+    /// Whether an object without a value at `records` is a response without records: it has no member that a response
+    /// with records did not have. Any other object may be an error.
     fn leaves_out_records(&self, body: &[u8]) -> bool {
-        let records = self.settings.records.to_string();
-        self.position.records.as_deref() == Some(&*records)
-            && body.trim_ascii_start().starts_with(b"{")
+        let known = self.position.records.as_ref().filter(|it| it.at == self.settings.records.to_string());
+        known.is_some_and(|known| names_of(body).is_some_and(|names| names.is_subset(&known.names)))
             && matches!(notes::of_json(body), None | Some(Note::Empty))
     }
 
-    /// Remembers that there are records at `records`.
-    pub(super) fn found_records(&mut self, count: PageCount) {
-        if count.n_items == 0 || self.settings.codec != Codec::Json {
+    /// Remembers what the first response with records of this run looked like.
+    pub(super) fn found_records(&mut self, response: &Response, count: PageCount) {
+        if count.n_items == 0 || self.has_found_records || self.settings.codec != Codec::Json {
             return;
         }
-        let records = self.settings.records.to_string();
-        if self.position.records.as_deref() != Some(&*records) {
-            self.position.records = Some(records.into());
+        self.has_found_records = true;
+        let Some(mut names) = names_of(&response.body) else { return };
+        let at = self.settings.records.to_string();
+        if let Some(before) = self.position.records.as_ref().filter(|it| it.at == at) {
+            names.extend(before.names.iter().cloned());
+        }
+        // A response with more members than this is keyed by its data.
+        if names.len() <= MAX_NAMES {
+            self.position.records = Some(FoundRecords { at, names }.into());
         }
     }
 

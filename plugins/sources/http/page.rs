@@ -138,7 +138,7 @@ impl Http {
             format!("{}: {place} is missing or null, but contained records before", response.title)
         });
         self.has_succeeded = true;
-        self.found_records(count);
+        self.found_records(&response, count);
         // A possible end of the data is not a changed response.
         if !is_null && is_entry {
             self.skip_prefix(&response, &mut items)?;

@@ -1,6 +1,6 @@
 //! The position of the source: for each element what was delivered, and how far its walk is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -19,10 +19,19 @@ pub(super) struct HttpPosition {
     pub(super) elements: Arc<BTreeMap<Arc<str>, ElementPosition>>,
     /// The walk that is being emitted, which replaces the one in `elements`.
     pub(super) current: Option<(Arc<str>, WalkSnapshot)>,
-    /// The place where records were found last in a response, as a JSON pointer.
-    pub(super) records: Option<Arc<str>>,
+    /// The last response with records of this run, or of one before.
+    pub(super) records: Option<Arc<FoundRecords>>,
     /// The elements of the present poll that are done, where every answer is delivered.
     pub(super) done: Arc<Vec<Arc<str>>>,
+}
+
+/// What a response with records looked like.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct FoundRecords {
+    /// The place of the records, as a JSON pointer.
+    pub(super) at: String,
+    /// The names of the members of the response.
+    pub(super) names: BTreeSet<String>,
 }
 
 /// The position of one element.
@@ -114,7 +123,7 @@ struct SavedPosition {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     done: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    records: Option<String>,
+    records: Option<FoundRecords>,
     #[serde(default, skip_serializing)]
     request: Option<PageRequest>,
     #[serde(default, skip_serializing)]
@@ -145,7 +154,7 @@ impl Serialize for HttpPosition {
             element.or_insert_with(fresh).walk = Some(walk.save());
         }
         let done = self.done.iter().map(|id| id.to_string()).collect();
-        let (hash, records) = (RecordsHash::default(), self.records.as_deref().map(str::to_owned));
+        let (hash, records) = (RecordsHash::default(), self.records.as_deref().cloned());
         SavedPosition { offset: self.offset, elements, done, records, request: None, taken: 0, hash }
             .serialize(serializer)
     }
@@ -166,7 +175,7 @@ impl<'de> Deserialize<'de> for HttpPosition {
             all.insert("".into(), ElementPosition { walk: Some(walk.into()), ..ElementPosition::default() });
         }
         let done = done.into_iter().map(Arc::from).collect::<Vec<_>>().into();
-        let records = records.map(Arc::from);
+        let records = records.map(Arc::new);
         Ok(HttpPosition { offset, elements: all.into(), current: None, records, done })
     }
 }

@@ -6,8 +6,11 @@ use super::*;
 
 #[tokio::test]
 async fn missing_records_are_an_empty_answer_once_there_were_records() {
-    for empty in [json!({"total": 0}), json!({"items": null}), json!({"page": {"n": 0}})] {
-        let answers = || [json!({"items": [1]}), empty.clone(), json!({"items": [1, 2]})].map(json_response);
+    for empty in
+        [json!({}), json!({"total": 0}), json!({"total": 0, "items": null}), json!({"page": {"n": 0}})]
+    {
+        let found = |items: &[u8]| json!({"items": items, "total": items.len(), "page": {"n": 1}});
+        let answers = || [found(&[1]), empty.clone(), found(&[1, 2])].map(json_response);
         let polled = json!({"records": "/items", "interval": "1ms"});
         let read = run(&serve(answers()).await, polled, None, 2).await;
         assert!(read.error.is_none() && read.bodies == ["1", "2"], "{empty} {read:?}");

@@ -121,11 +121,14 @@ async fn response_without_a_body_can_be_named() {
 
 #[tokio::test]
 async fn unknown_response_after_good_ones_names_responses() {
-    let server = serve([json_response(json!({"data": [1]})), text(r#"[{"price": 7}]"#)]).await;
-    let failure = run_once(&server, page_options()).await.failure();
-    assert!(failure.starts_with("retry: ") && failure.contains("`responses.empty`"), "{failure}");
-    assert!(failure.contains(r#"{ missing = "/data" }"#), "{failure}");
-    assert!(failure.contains("page=2"), "{failure}");
+    // An object of other members than those before may be an error.
+    for other in [r#"[{"price": 7}]"#, r#"{"data_of": "tomorrow"}"#] {
+        let server = serve([json_response(json!({"data": [1]})), text(other)]).await;
+        let failure = run_once(&server, page_options()).await.failure();
+        assert!(failure.starts_with("retry: ") && failure.contains("`responses.empty`"), "{failure}");
+        assert!(failure.contains(r#"{ missing = "/data" }"#), "{failure}");
+        assert!(failure.contains("page=2"), "{failure}");
+    }
 }
 
 #[tokio::test]
