@@ -10,11 +10,12 @@ use super::component::ComponentOptions;
 use super::crawled;
 use super::diagnostic::{Diagnostic, OtherFile};
 use super::graph::{self, Named, Placed};
+use super::loops::{self, Loop};
 use super::option_spans::OptionSpans;
 use super::test_cases::TestCases;
 use super::text_places::place_in_file;
 use super::{DEAD_LETTER, LoadContext, is_plain_name};
-use super::{loops, outputs, state_folder, transaction};
+use super::{outputs, state_folder, transaction};
 use crate::build_context::{BuildContext, Upstream};
 use crate::checkpoint::Checkpoints;
 use crate::error::{OptionError, OptionErrors};
@@ -210,8 +211,13 @@ impl Assembly<'_> {
         for (sink, error) in crawled::connect(&mut components) {
             errors.extend(shown[sink].diagnostics(&error));
         }
-        for (sink, error) in loops::find(&components) {
-            errors.extend(shown[sink].diagnostics(&error));
+        for Loop { sink, why, is_endless } in loops::find(&components) {
+            let found = shown[sink].diagnostics(&why).into_iter();
+            if is_endless {
+                errors.extend(found);
+            } else {
+                warnings.extend(found.map(|it| Diagnostic { is_warning: true, ..it }));
+            }
         }
         let tests = TestCases { tests: &top.options.tests, spans: &top.spans };
         errors.extend(tests.check_built(&mut components));

@@ -1,4 +1,4 @@
-//! Refuses pipelines whose records come back: a sink writes to what a source before it reads.
+//! Finds pipelines whose records come back: a sink writes to what a source before it reads.
 
 use anyhow::Error;
 
@@ -16,8 +16,16 @@ struct Back {
     why: String,
 }
 
-/// The sinks whose records would reach them again and again, and why.
-pub(super) fn find(components: &[Component]) -> Vec<(usize, Error)> {
+/// A sink whose records come back to it.
+pub(super) struct Loop {
+    pub(super) sink: usize,
+    pub(super) why: Error,
+    /// No transform on the way filters records, so each comes back.
+    pub(super) is_endless: bool,
+}
+
+/// The sinks whose records come back to them, and why.
+pub(super) fn find(components: &[Component]) -> Vec<Loop> {
     let mut ways: Vec<Back> = Vec::new();
     for (sink, component) in components.iter().enumerate() {
         let Some(written) = written(component) else { continue };
@@ -25,16 +33,27 @@ pub(super) fn find(components: &[Component]) -> Vec<(usize, Error)> {
             ways.push(Back { sink, source, written: written.clone(), why });
         }
     }
-    let is_loop = |way: &&Back| reaches(components, &ways, way.source, way.sink);
-    let refused = ways.iter().filter(is_loop).map(|way| {
-        let message = format!(
-            "source `{}` reads what this sink writes ({}), and its records reach this sink: each would be written again \
-             and again. Write to a name that the source does not read",
-            components[way.source].name, way.why
-        );
-        (way.sink, OptionError::new(way.written.option, message))
+    let passes_all = |component: &Component| match &component.built {
+        Built::Transform(transform) => transform.filter_reason().is_empty(),
+        Built::Source(_) | Built::Sink(_) => true,
+    };
+    let found = ways.iter().filter(|way| reaches(components, &ways, way, |_| true)).map(|way| {
+        let is_endless = reaches(components, &ways, way, passes_all);
+        let (name, read) = (&components[way.source].name, &way.why);
+        let message = if is_endless {
+            format!(
+                "source `{name}` reads what this sink writes ({read}), and its records reach this sink: each would be \
+                 written again and again. Write to a name that the source does not read"
+            )
+        } else {
+            format!(
+                "source `{name}` reads what this sink writes ({read}): a record that no transform in between filters is \
+                 written again and again"
+            )
+        };
+        Loop { sink: way.sink, why: OptionError::new(way.written.option, message), is_endless }
     });
-    refused.collect()
+    found.collect()
 }
 
 /// Why dead letters cannot be stored where they are to be: a source of the pipeline would read them.
@@ -68,18 +87,20 @@ fn readers<'a>(components: impl Iterator<Item = &'a Component>, written: &Writte
     components.enumerate().filter_map(reader).collect()
 }
 
-/// Whether records of one component reach another one, also through what sinks write and sources read.
-fn reaches(components: &[Component], ways: &[Back], from: usize, to: usize) -> bool {
+/// Whether records of the source of `way` reach its sink through components that pass them, also through what other
+/// sinks write and sources read.
+fn reaches(components: &[Component], ways: &[Back], way: &Back, passes: impl Fn(&Component) -> bool) -> bool {
     let mut is_reached = vec![false; components.len()];
-    is_reached[from] = true;
+    is_reached[way.source] = true;
     loop {
         let takes = |at: usize| {
-            let from_inputs = components[at].inputs.iter().any(|&input| is_reached[input]);
+            let from_inputs =
+                passes(&components[at]) && components[at].inputs.iter().any(|&input| is_reached[input]);
             from_inputs || ways.iter().any(|way| way.source == at && is_reached[way.sink])
         };
         let more: Vec<usize> = (0..components.len()).filter(|&at| !is_reached[at] && takes(at)).collect();
         if more.is_empty() {
-            return is_reached[to];
+            return is_reached[way.sink];
         }
         for at in more {
             is_reached[at] = true;

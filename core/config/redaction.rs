@@ -143,8 +143,7 @@ pub(crate) fn of_table(
 ) -> Redaction {
     let mut texts = Vec::new();
     let mut hide = |text: &str, shown: &str| {
-        let escaped = text.escape_debug().to_string();
-        texts.extend([text.trim().to_owned(), escaped].map(|text| (text, shown.to_owned())));
+        texts.extend(forms_of(text).map(|text| (text, shown.to_owned())));
     };
     for leaf in leaves_of(table, Some(schema)) {
         let DeValue::String(text) = leaf.value.get_ref() else { continue };
@@ -159,6 +158,18 @@ pub(crate) fn of_table(
         }
     }
     Redaction::new(texts)
+}
+
+/// The forms that a text takes in messages: as it is, as `{:?}` of the text and of its characters, and in JSON.
+fn forms_of(text: &str) -> [String; 4] {
+    let without_quotes = |quoted: String| quoted[1..quoted.len() - 1].to_owned();
+    let json = Value::from(text).to_string();
+    [
+        text.trim().to_owned(),
+        without_quotes(format!("{text:?}")),
+        text.escape_debug().to_string(),
+        without_quotes(json),
+    ]
 }
 
 /// A source text without its secrets.

@@ -119,6 +119,7 @@ fn value_of_a_secret_option_is_hidden() {
         "password = \"HUNTER2\"",
         "password = '''\nHUNTER2\nHUNTER3'''",
         "password = \"\\u0048UNTER2 \\\"HUNTER\\\"\"",
+        "password = \"it's\\nHUNTER2\\u0007\"",
         "tokens = [\"HUNTER2\", 'HUNTER3']",
         "headers = { X-Key = \"HUNTER2\", \"X Y\" = \"HUNTER3\" }",
         "headers.X-Key = \"HUNTER2\"",

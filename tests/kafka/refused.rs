@@ -122,3 +122,19 @@ fn secret_in_librdkafka_options_is_not_shown() {
     );
     env.run(["validate", "p.toml"]).assert_code(78).assert_says(&["\"fetch.wait.max.mss\" = \"500\""]);
 }
+
+#[test]
+fn topic_for_a_second_try_behind_a_filter_is_warned_of_only() {
+    let env = TestEnv::new();
+    env.write(
+        "p.toml",
+        "[sources.orders]\ntype = \"kafka\"\nbootstrap_servers = \"one:9092\"\n\
+         topics = [\"orders\", \"orders.again\"]\ngroup_id = \"g\"\n\
+         [transforms.split]\ntype = \"route\"\ninputs = [\"orders\"]\nroute = { late = '.is_late == true' }\n\
+         [sinks.again]\ntype = \"kafka\"\ninputs = [\"split.late\"]\nbootstrap_servers = \"one:9092\"\n\
+         topic = \"orders.again\"\n\
+         [sinks.done]\ntype = \"file\"\ninputs = [\"split._unmatched\"]\npath = \"done.jsonl\"\n",
+    );
+    let outcome = env.run(["validate", "p.toml"]);
+    outcome.assert_code(0).assert_says(&["source `orders` reads what this sink writes", "warning"]);
+}
