@@ -166,12 +166,14 @@ impl Sink for Count {
     }
 }
 
-/// The values of JSON lines; each line must be valid JSON. Bodies nested deeper than the parser's limit
-/// are omitted.
+/// The values of JSON lines; each line must be valid JSON. Bodies nested deeper than the parser's limit, and
+/// those with numbers beyond its range such as `1e999`, are omitted.
 pub(crate) fn values(lines: &[Vec<u8>]) -> Vec<Value> {
+    let is_limit =
+        |error: &str| ["recursion limit", "number out of range"].iter().any(|limit| error.starts_with(limit));
     let value = |line: &Vec<u8>| match serde_json::from_slice(line) {
         Ok(value) => Some(value),
-        Err(error) if error.to_string().starts_with("recursion limit") => None,
+        Err(error) if is_limit(&error.to_string()) => None,
         Err(error) => panic!("{error}: {:?}", String::from_utf8_lossy(line)),
     };
     lines.iter().filter_map(value).collect()
