@@ -188,7 +188,7 @@ fn runs_that_are_stopped_one_after_the_other_start_one_crawl() {
     let env = env(&moto, "10", "");
     let is_stored = |row: usize| moto.exists("lake", &format!("stockmarket_project/stock_market_{row}.json"));
     for run in 0..3 {
-        let first = (0..).find(|&row| !is_stored(row)).expect("a row is left");
+        let first = (0..100).find(|&row| !is_stored(row)).expect("a row is left");
         let is_first = run == 0;
         let run = env.start(["run", "lake.toml"]);
         wait_until("an object of this run", Duration::from_secs(60), || is_stored(first));

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use reqwest::StatusCode;
 use runner_core::ByteSize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use tracing::warn;
 
 use super::binary;
@@ -31,7 +32,7 @@ const OTHER_THAN_BEFORE: &str = ". Responses before it could be read: if this on
 
 /// The names of the members of an object.
 fn names_of(body: &[u8]) -> Option<BTreeSet<String>> {
-    let object: BTreeMap<String, IgnoredAny> = serde_json::from_slice(body).ok()?;
+    let object: BTreeMap<String, &RawValue> = serde_json::from_slice(body).ok()?;
     Some(object.into_keys().collect())
 }
 
@@ -116,10 +117,10 @@ impl Http {
 
     /// Remembers what the first response with records of this run looked like.
     pub(super) fn found_records(&mut self, response: &Response, count: PageCount) {
-        if count.n_items == 0 || self.has_found_records || self.settings.codec != Codec::Json {
+        self.n_with_records += usize::from(count.n_items > 0);
+        if count.n_items == 0 || self.n_with_records > 1 || self.settings.codec != Codec::Json {
             return;
         }
-        self.has_found_records = true;
         let Some(mut names) = names_of(&response.body) else { return };
         let at = self.settings.records.to_string();
         if let Some(before) = self.position.records.as_ref().filter(|it| it.at == at) {

@@ -40,8 +40,8 @@ pub(super) struct Http {
     pub(super) warned: Warned,
     /// How many pages in a row held no record, though each names another one.
     pub(super) n_empty_pages: usize,
-    /// Whether a response of this run held records.
-    pub(super) has_found_records: bool,
+    /// How many responses of this run held records.
+    pub(super) n_with_records: usize,
     /// Whether to report a success without records: at first, and after a failed request.
     must_report_success: bool,
     /// Whether a poll of this run has begun.
@@ -165,7 +165,7 @@ impl Http {
             n_end_checks: 0,
             warned: Warned::default(),
             n_empty_pages: 0,
-            has_found_records: false,
+            n_with_records: 0,
             must_report_success: true,
             has_polled: false,
             started: now,
