@@ -230,8 +230,12 @@ impl Bucket {
             .set_if_none_match(is_conditional.then(|| "*".into()))
             .set_metadata(metadata(record))
             .body(ByteStream::from(body.clone()));
-        let timeouts = aws_sdk_s3::config::Builder::new().timeout_config(timeouts(body.len()));
-        put.customize().config_override(timeouts).send().await?;
+        if body.len() > SMALL {
+            let timeouts = aws_sdk_s3::config::Builder::new().timeout_config(timeouts(body.len()));
+            put.customize().config_override(timeouts).send().await?;
+        } else {
+            put.send().await?;
+        }
         self.set_stored();
         Ok(())
     }
@@ -305,6 +309,9 @@ impl Bucket {
 const NEEDS_GET: &str =
     "the object exists, and comparing it needs s3:GetObject (or set `overwrite = \"always\"`): reading";
 
+/// Objects up to this size have the timeouts of the client: others for a request take as long as signing it.
+const SMALL: usize = 64 << 10;
+
 pub(super) fn is_conditional(config: &S3Config) -> bool {
     config.overwrite.unwrap_or_default() == Overwrite::Same
 }
@@ -316,6 +323,7 @@ fn is_path_style(access: &Access, config: &S3Config) -> bool {
 fn client(access: &Access, config: &S3Config) -> Client {
     let mut client =
         aws_sdk_s3::config::Builder::from(&access.config).force_path_style(is_path_style(access, config));
+    client.set_timeout_config(Some(timeouts(SMALL)));
     client.set_endpoint_url(access.endpoint.clone());
     if access.is_other_server() {
         // Many servers reject the checksums that the SDK adds by default since 2025. Its configuration

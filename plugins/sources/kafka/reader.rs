@@ -56,6 +56,8 @@ pub(super) struct Reader {
 const BEFORE_PAUSE: Duration = Duration::from_secs(3);
 /// The timeout of a poll, and so the longest wait of a close.
 const POLL: Duration = Duration::from_millis(100);
+/// The same once all has been read: no record ends such a poll early.
+const END_POLL: Duration = Duration::from_millis(10);
 /// How often the state is checked that no message changes.
 pub(super) const CHECK: Duration = Duration::from_secs(1);
 /// The time without another error after which the reader has recovered.
@@ -143,7 +145,7 @@ impl Reader {
     /// next step adds more messages to the same batch.
     fn step(&mut self) {
         let client = Arc::clone(&self.client);
-        let mut polled = client.poll(POLL);
+        let mut polled = client.poll(if self.has_ended { END_POLL } else { POLL });
         let mut batch = None;
         loop {
             if self.epoch != self.assignment.epoch() {
