@@ -51,7 +51,7 @@ pub trait LetterReader: Send {
     /// The next letters; none at the end.
     async fn next(&mut self) -> Result<Vec<StoredLetter>, Failure>;
 
-    /// What a user must know about letters that are not there any more; known before the first one is read.
+    /// Notes for the user about letters that retention has deleted; known before the first one is read.
     fn notes(&self) -> &[String] {
         &[]
     }

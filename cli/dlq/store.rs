@@ -76,7 +76,7 @@ pub(super) struct StoredLines {
 }
 
 impl StoredLines {
-    /// What a user must know about letters that are not there any more.
+    /// Notes for the user about letters that retention has deleted.
     pub(super) fn notes(&self) -> &[String] {
         self.reader.notes()
     }

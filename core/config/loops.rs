@@ -1,4 +1,4 @@
-//! Finds pipelines whose records come back: a sink writes to what a source before it reads.
+//! Finds loops through an external system: a sink writes to a place that a source before it reads.
 
 use anyhow::Error;
 

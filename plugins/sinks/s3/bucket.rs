@@ -309,7 +309,7 @@ impl Bucket {
 const NEEDS_GET: &str =
     "the object exists, and comparing it needs s3:GetObject (or set `overwrite = \"always\"`): reading";
 
-/// Objects up to this size have the timeouts of the client: others for a request take as long as signing it.
+/// Objects up to this size use the timeouts of the client. To override them for a request takes CPU time.
 const SMALL: usize = 64 << 10;
 
 pub(super) fn is_conditional(config: &S3Config) -> bool {

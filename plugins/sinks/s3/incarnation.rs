@@ -1,4 +1,4 @@
-//! Notices that one name stands for two records: the metadata of an object names the source of its record, and the
+//! Notices that two records have the same key: the metadata of an object names the source of its record, and the
 //! state that has numbered it.
 
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ fn encoded(source: Name) -> String {
     text
 }
 
-/// Why the object of another record has the name of this one.
+/// Why an object has the key of this record but belongs to another one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Clash {
     /// Another source has numbered it.

@@ -1,4 +1,4 @@
-//! Errors of files that may be whole a little later.
+//! Errors of files that another program may still be writing.
 
 use std::error::Error;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 
 use runner_core::Name;
 
-/// The error of an archive that may still be in the making: it ends in the middle of its data.
+/// The error of an archive that ends in the middle of its data: another program may still be writing it.
 #[derive(Debug)]
 pub(super) struct IncompleteArchive(pub(super) Name);
 
@@ -22,7 +22,7 @@ impl fmt::Display for IncompleteArchive {
 
 impl Error for IncompleteArchive {}
 
-/// Whether the cause of an error is that there is no such file.
+/// Whether the error says that a file does not exist.
 pub(super) fn is_missing(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound)
 }

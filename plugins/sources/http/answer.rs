@@ -23,12 +23,12 @@ use super::source::Http;
 /// The maximum size of a response that is one value, unless `max_answer` is set.
 const MAX_ONE_VALUE: usize = 32 << 20;
 
-/// The most members that a response with records may have, to be remembered.
+/// The maximum number of members that are remembered of a response with records.
 const MAX_NAMES: usize = 100;
 
-/// What to do about a response that cannot be read, after others that could be.
-const OTHER_THAN_BEFORE: &str = ". Responses before it could be read: if this one is an error, name it in \
-    `responses.retry` or `responses.fail`, and if it means that there are no more records, in `responses.empty`";
+/// The advice about an unreadable response that follows readable ones.
+const OTHER_THAN_BEFORE: &str = ". Earlier responses were readable. If this one is an error, add it to \
+    `responses.retry` or `responses.fail`. If it means that there are no more records, add it to `responses.empty`";
 
 /// The names of the members of an object.
 fn names_of(body: &[u8]) -> Option<BTreeSet<String>> {
@@ -126,7 +126,7 @@ impl Http {
         if let Some(before) = self.position.records.as_ref().filter(|it| it.at == at) {
             names.extend(before.names.iter().cloned());
         }
-        // A response with more members than this is keyed by its data.
+        // The members of a larger object are most likely records themselves.
         if names.len() <= MAX_NAMES {
             self.position.records = Some(FoundRecords { at, names }.into());
         }

@@ -285,10 +285,10 @@ impl Items {
     }
 }
 
-/// What to do where an API leaves out its records if there are none.
+/// The advice for an API that omits the array when there are no records.
 fn if_left_out(records: &Pointer) -> String {
     format!(
-        ". If the API leaves it out where there are no records, name that with `responses = {{ empty = [{{ missing = \
+        ". If the API omits it when there are no records, set `responses = {{ empty = [{{ missing = \
          \"{records}\" }}] }}`"
     )
 }

@@ -135,7 +135,10 @@ impl Http {
         let why = is_end.then(|| {
             let records = &self.settings.records;
             let place = if records.is_root() { "the response".into() } else { format!("`{records}`") };
-            format!("{}: {place} is missing or null, but contained records before", response.title)
+            format!(
+                "{}: {place} is missing or null, but contained records in an earlier response",
+                response.title
+            )
         });
         self.has_succeeded = true;
         self.found_records(&response, count);

@@ -319,7 +319,7 @@ impl Http {
     }
 }
 
-/// Whether a cursor is a number with which many APIs say that there is no other page.
+/// Whether a cursor is 0 or -1, which many APIs send on the last page.
 pub(super) fn is_end_cursor(cursor: &str) -> bool {
     matches!(cursor.trim_matches('"'), "0" | "-1")
 }

@@ -21,7 +21,7 @@ const LONG: usize = 64 << 10;
 /// How long a followed file is left before a long cell with an open quote.
 const AT_MOST: Duration = Duration::from_secs(60);
 
-/// After which time it is said that rows wait.
+/// How long rows wait before a warning says so.
 const SAID_AFTER: Duration = Duration::from_secs(10);
 
 struct Held {
@@ -54,7 +54,7 @@ impl Holds {
         self.0.contains_key(&file)
     }
 
-    /// Whether a long cell with an open quote is no longer waited for.
+    /// Whether the reader has stopped waiting for the closing quote of a long cell.
     pub(super) fn is_over(&self, file: usize) -> bool {
         self.0.get(&file).is_some_and(|held| {
             matches!(held.why, Hold::OpenQuote { n_bytes: LONG.., .. }) && held.since.elapsed() > AT_MOST
@@ -66,7 +66,7 @@ impl Holds {
         self.is_over(file) && self.0.get(&file).is_some_and(|held| held.offset == offset)
     }
 
-    /// What is to be said, once, about the rests that have been waiting for long.
+    /// The warnings, each given once, about rests that have been waiting for long.
     pub(super) fn take_long(&mut self) -> Vec<(usize, String)> {
         let mut said = Vec::new();
         for (&file, held) in &mut self.0 {

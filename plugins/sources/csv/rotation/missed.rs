@@ -14,8 +14,8 @@ use super::candidates::{Candidate, Candidates};
 use super::names::{is_compressed, is_rotated, uncompressed};
 use super::{Rotated, has_content, name_of};
 
-/// Adds the files that had the path of a rotated one after it, and were renamed as well: they are newer, and nobody has
-/// read them. Where that is not certain, a warning names them.
+/// Adds the files that were created after a rotated one, and were rotated too before the source has read them. Where
+/// that is not certain, a warning names them.
 pub(super) fn add(
     cursors: &mut Vec<Cursor>,
     rotated: &Rotated,

@@ -108,7 +108,7 @@ impl Reader<'_> {
         Some(self.number(2, 2)?.0)
     }
 
-    /// What stands behind the point, in nanoseconds.
+    /// The fraction of the second, in nanoseconds.
     fn part_of_second(&mut self, point: char) -> Option<Nanos> {
         let n_digits = self.rest.bytes().take_while(u8::is_ascii_digit).count();
         let (digits, rest) = self.rest.split_at(n_digits);
