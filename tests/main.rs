@@ -27,6 +27,8 @@ mod clients;
 mod cloud;
 /// Validation of pipeline files, and how errors are shown.
 mod config;
+/// The plugin contract of the plugins that need a server.
+mod conformance;
 /// The `csv` source: rows, types, resuming, bad rows.
 mod csv;
 mod csv_advice;

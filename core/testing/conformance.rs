@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::drive_source::SourceDriver;
+use super::drive_source::{Read, SourceDriver};
 use super::{track, write};
 use crate::error::Class;
 use crate::position::Start;
 use crate::record::Record;
 use crate::sink::{Sink, WriteError};
-use crate::source::Source;
+use crate::source::{Replay, Source};
 use crate::stop::StopReason;
 use crate::transform::Transform;
 
@@ -29,22 +29,36 @@ pub async fn source_is_unreachable(mut source: Box<dyn Source>) {
 /// position. `build` gives a new source on the same input each time.
 ///
 /// A source that is not deterministic must at least end, and resume from its last position with
-/// nothing more to read.
+/// nothing more to read. If another system keeps the position, the source resumes after every
+/// position that it has committed; its records must come in one order.
 pub async fn source_resumes(mut build: impl AsyncFnMut() -> Box<dyn Source>) {
+    let replay = build().await.replay();
     let mut whole = SourceDriver::open(build().await, &Start::default()).await.expect("opening");
     let all = whole.read(usize::MAX).await.expect("reading");
     assert!(all.has_ended, "the source must end");
     let n_items = all.records.len() + all.n_rejects;
     assert!(n_items > 1, "the input must have several records");
-    let is_deterministic = build().await.replay() == crate::source::Replay::Deterministic;
-    for n_delivered in if is_deterministic { 0..=n_items } else { n_items..=n_items } {
-        let start = whole.start_after(n_delivered).expect("a position");
-        let mut resumed = SourceDriver::open(build().await, &start).await.expect("opening again");
-        let rest = resumed.read(usize::MAX).await.expect("reading again");
+    let is_rest_after = |n_delivered: usize, rest: &Read| {
         assert_eq!(rest.records.len() + rest.n_rejects, n_items - n_delivered, "after {n_delivered} items");
         let n_before = all.records.len() - rest.records.len();
         assert_eq!(rest.bodies(), all.bodies()[n_before..], "after {n_delivered} items");
-        resumed.close().await.expect("closing");
+    };
+    let first = if replay == Replay::NonDeterministic { n_items } else { 0 };
+    for n_delivered in first..=n_items {
+        if replay == Replay::External {
+            // A second reader would share the input with the first one.
+            if n_delivered > 0 {
+                whole.commit_after(1).await.expect("committing");
+            }
+            whole.close().await.expect("closing");
+            whole = SourceDriver::open(build().await, &Start::default()).await.expect("opening again");
+            is_rest_after(n_delivered, &whole.read(usize::MAX).await.expect("reading again"));
+        } else {
+            let start = whole.start_after(n_delivered).expect("a position");
+            let mut resumed = SourceDriver::open(build().await, &start).await.expect("opening again");
+            is_rest_after(n_delivered, &resumed.read(usize::MAX).await.expect("reading again"));
+            resumed.close().await.expect("closing");
+        }
     }
     whole.close().await.expect("closing");
 }
@@ -55,8 +69,10 @@ pub async fn source_survives_cancelled_reads(
     mut build: impl AsyncFnMut() -> Box<dyn Source>,
     patience: Duration,
 ) {
+    let keeps_position = build().await.replay() != Replay::External;
     let mut whole = SourceDriver::open(build().await, &Start::default()).await.expect("opening");
     let all = whole.read(usize::MAX).await.expect("reading").bodies();
+    whole.close().await.expect("closing");
     let (mut read, mut start) = (Vec::new(), Start::default());
     let mut patience = patience;
     while read.len() < all.len() {
@@ -65,14 +81,16 @@ pub async fn source_survives_cancelled_reads(
             let some = some.expect("reading");
             let n_items = some.records.len() + some.n_rejects;
             read.extend(some.bodies());
-            start = source.start_after(n_items).expect("a position");
+            source.commit_after(n_items).await.expect("committing");
+            if keeps_position {
+                start = source.start_after(n_items).expect("a position");
+            }
         }
         // The first reads are cancelled at once, the later ones after some time.
         patience = (patience * 2).max(Duration::from_millis(1));
         source.close().await.expect("closing");
     }
     assert_eq!(read, all);
-    whole.close().await.expect("closing");
 }
 
 /// A sink whose service cannot be reached fails to open with [`Class::Unreachable`].
