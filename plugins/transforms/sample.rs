@@ -24,14 +24,13 @@ one_in = 10"#,
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SampleConfig {
-    /// One random record of every `one_in` consecutive records passes. The share is exact, and
-    /// periodic data is not sampled at one phase only.
+    /// One random record of every `one_in` consecutive records passes, so the share is exact.
     #[serde(default)]
     one_in: Option<NonZeroU32>,
     /// The probability of each record to pass, from 0 to 1.
     #[serde(default)]
     ratio: Option<Ratio>,
-    /// Seed of the random choice; with it every run makes the same choice.
+    /// The seed of the random choice: with it every run makes the same choice. Default: a random seed.
     #[serde(default)]
     seed: Option<u64>,
 }

@@ -85,10 +85,10 @@ struct S3Config {
     /// What to do if the object exists. `same` (default) never replaces it: the record counts as stored
     /// if the bytes are the same, and is rejected otherwise. On a server other than AWS's own, the first
     /// object of a run is compared and written twice, and the run ends if the server does not refuse the
-    /// second write. `always` replaces it, also by another record with the same key: if two states number
-    /// records of one source, only the later record of a number is kept. The sink does not read the object
-    /// before, so it warns only if both states are in one run. For dead letters the default also replaces
-    /// an earlier letter about the same record.
+    /// second write. `always` replaces it, also by another record with the same key: if a pipeline has run
+    /// with two folders of checkpoints, only the later record of an entry number is kept. The sink does not
+    /// read the object before, so it warns only if both records are in one run. For dead letters the default
+    /// also replaces an earlier letter about the same record.
     #[serde(default)]
     overwrite: Option<Overwrite>,
     /// The storage class of the objects. Default: that of the bucket, `STANDARD`. Athena does not read

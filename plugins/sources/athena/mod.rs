@@ -24,9 +24,9 @@ output_location = "s3://my-athena-results/"
 /// Runs an SQL query in Athena, once or at an interval, and reads its rows.
 ///
 /// Every row becomes a JSON object with the columns as keys. Numbers and booleans keep their
-/// type, NULL becomes `null`, and everything else becomes text. After a crash the source resumes
-/// the same execution as long as its rows are in the output location, so no row is missing and the
-/// query is billed once. A new run starts the query again.
+/// type, NULL becomes `null`, and everything else becomes text. After a crash the source continues with
+/// the rows of the same execution, if they are still in the output location: no row is missing, and the
+/// query is billed once. Once all rows are delivered, the next run starts the query again.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AthenaConfig {

@@ -46,7 +46,9 @@ keys = "snake_case""#,
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ToJsonConfig {
-    /// The names of keys.
+    /// The names of keys: `"as_is"`, or `"snake_case"`, which makes names that Athena takes without quotes:
+    /// `Adj Close` becomes `adj_close`, `CloseUSD` becomes `close_usd`, and the reserved word `Date` `date_`.
+    /// Two names in one object that become the same are an error.
     #[serde(default)]
     keys: Keys,
     /// Whether JSON that is not an object is rejected. With false any JSON passes: arrays, text,
