@@ -57,7 +57,7 @@ pub struct BatchLimits {
     #[serde(with = "as_size")]
     #[schemars(with = "ByteSize")]
     pub max_bytes: usize,
-    /// How long a source may wait for a batch to fill. No stock source waits: a batch becomes larger
+    /// How long a source may wait for a batch to fill. No built-in source waits: a batch becomes larger
     /// only while the next component is busy.
     #[serde(with = "as_time")]
     #[schemars(with = "HumanDuration")]
