@@ -23,8 +23,8 @@ records = 100"#,
 /// last record that passed. With a limit of 100, the first run delivers the records 0 to 99
 /// and the second run 100 to 199.
 ///
-/// Put it before a `route` and other branches: it ends the run for all of them, and the next run
-/// delivers again what the others have delivered of later records.
+/// A limit ends the run for all branches. If it stands in one branch, the next run delivers again what
+/// the other branches have delivered beyond it. So put it before a `route` and before other branches.
 ///
 /// Behind a transform that makes several records of one, all records made of the last one pass, so
 /// a few more than the limit may pass.

@@ -30,14 +30,12 @@ fields = ["Index", "Date"]"#,
 /// Passes the first of equal records and filters the others.
 ///
 /// Records are equal if they have the same values in `fields`: their key. The transform compares values
-/// as they are written, so `1.0` and `1` differ. It remembers `cache` keys, and first forgets the key
-/// that has not occurred for the longest time. It rejects a record without one of the fields, and
-/// passes a record without a body (a tombstone in Kafka).
+/// as they are written, so `1.0` and `1` differ. It keeps the `cache` most recent keys. It rejects a
+/// record without one of the fields, and passes a record without a body (a tombstone in Kafka).
 ///
-/// After a restart the transform still knows its keys: the checkpoint of a source contains the keys of
-/// the records before its position. A record that is read again therefore passes again. A source
-/// that keeps its position in another system, such as `kafka`, has no checkpoint: its keys last
-/// until the process ends.
+/// The keys survive a restart: the checkpoint of a source contains the keys of the records before its
+/// position. A record that is read again therefore passes again. A source that keeps its position in
+/// another system, such as `kafka`, has no checkpoint: its keys last until the process ends.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DedupeConfig {
@@ -45,8 +43,8 @@ struct DedupeConfig {
     /// whole body, without the white space between JSON tokens.
     #[serde(default)]
     fields: Option<Vec<String>>,
-    /// How many keys the transform remembers. A key takes about 100 bytes of memory and 22 bytes in the
-    /// checkpoint, which is written once a second.
+    /// How many keys the transform keeps. It drops the key that has not occurred for the longest time. A key
+    /// takes about 100 bytes of memory, and 22 bytes in the checkpoint, which is written once a second.
     #[serde(default = "default_cache")]
     #[schemars(extend("minimum" = 1, "maximum" = 10_000_000))]
     cache: u32,
