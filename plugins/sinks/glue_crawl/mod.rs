@@ -34,16 +34,17 @@ role = "AWSGlueServiceRole-stock-market"
 
 /// Keeps a table in the Glue catalog over the objects that the upstream sink has stored.
 ///
-/// Creates the database and the crawler if they are missing. Starts a crawl half a minute after the
-/// first object, then at most once per `every` and only if new objects were stored. At the end of the
-/// input it starts a last crawl, waits for it, and reports the table and its columns. A run that is
-/// stopped starts a crawl, without waiting for it, only if the last one is older than `every`.
+/// The sink creates the database and the crawler if they are missing. It starts a crawl half a minute after
+/// the first object, then at most once per `every` and only if new objects were stored. At the end of the
+/// input it starts a last crawl, waits for it, and reports the table and its columns. A run that is stopped
+/// starts a crawl only if the last one is older than `every`, and does not wait for it.
 ///
 /// Several runs may share a crawler, as the members of a consumer group do. A run starts no crawl if another
 /// run has started one that is newer than its objects. Glue bills at least ten minutes per crawl. SQL queries
 /// see new objects in a known folder without a crawl.
 ///
-/// The objects become rows of one table: the sink before this one rejects records that Athena could not read.
+/// The upstream sink rejects records that Athena could not read, because one of them makes every query over
+/// the table fail.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GlueCrawlConfig {
