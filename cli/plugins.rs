@@ -77,6 +77,9 @@ fn options(schema: &Value, tag: &str, indent: &str) -> String {
         };
         out += &format!("{indent}\x1b[1m{name}\x1b[0m ({}, {presence})\n", type_name(option));
         out += &indented(text_of(option, "description"), &inner);
+        for (value, meaning) in values(option) {
+            out += &indented(&format!("{value}: {}", meaning.replace('\n', " ")), &inner);
+        }
         for table in tables(option) {
             match properties(table).find_map(|(name, option)| Some((name, option.get("const")?))) {
                 None => out += &options(table, "", &inner),
@@ -96,10 +99,22 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema["properties"].as_object().into_iter().flatten()
 }
 
-/// The tables that an option accepts: none, one, or one for each value of a tag.
+fn branches(schema: &Value) -> impl Iterator<Item = &Value> {
+    ["oneOf", "anyOf"].iter().filter_map(|key| schema[*key].as_array()).flatten()
+}
+
+/// The values of an option that are described, with their descriptions.
+fn values(option: &Value) -> impl Iterator<Item = (&Value, &str)> {
+    let described = branches(option).filter_map(|it| Some((it.get("const")?, text_of(it, "description"))));
+    described.filter(|(_, meaning)| !meaning.is_empty())
+}
+
+/// The tables that an option accepts: none, one, or one for each value of a tag. The values of a map and the items of a
+/// list count too.
 fn tables(option: &Value) -> Vec<&Value> {
-    let branches = ["oneOf", "anyOf"].iter().filter_map(|key| option[*key].as_array()).flatten();
-    branches.chain([option]).filter(|table| table["properties"].is_object()).collect()
+    let parts = [option, &option["additionalProperties"], &option["items"]];
+    let all = parts.into_iter().flat_map(|part| branches(part).chain([part]));
+    all.filter(|table| table["properties"].is_object()).collect()
 }
 
 fn text_of<'a>(schema: &'a Value, key: &str) -> &'a str {
@@ -138,10 +153,12 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn options_of_a_nested_table_are_indented() {
+    fn values_and_options_of_nested_tables_are_indented() {
         let text = json!({ "type": "string" });
         let schema = json!({ "properties": {
             "tls": { "type": "object", "description": "Certificates.", "properties": { "ca_file": text } },
+            "fields": { "type": "object", "additionalProperties": { "properties": { "from": text } } },
+            "keys": { "oneOf": [{ "const": "keep", "description": "As they\nare." }, { "const": "snake_case" }] },
             "auth": { "oneOf": [{
                 "type": "object",
                 "description": "A token.",
@@ -150,7 +167,7 @@ mod tests {
             }] },
         } });
         let plain = options(&schema, "", "  ").replace("\x1b[1m", "").replace("\x1b[0m", "");
-        let expected = "  tls (table, optional)\n      Certificates.\n      ca_file (string, optional)\n  auth (table, optional)\n      strategy = \"bearer\"\n          A token.\n          token (string, required)\n";
+        let expected = "  tls (table, optional)\n      Certificates.\n      ca_file (string, optional)\n  fields (table, optional)\n      from (string, optional)\n  keys (\"keep\" or \"snake_case\", optional)\n      \"keep\": As they are.\n  auth (table, optional)\n      strategy = \"bearer\"\n          A token.\n          token (string, required)\n";
         assert_eq!(plain, expected);
     }
 }

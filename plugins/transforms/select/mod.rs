@@ -41,14 +41,6 @@ Source = { value = "nyse" }"#,
 struct SelectConfig {
     /// The fields of the new record, by their names. Each is taken from a field of the record: a
     /// name (`"close"`), a JSON pointer into it (`"/prices/close"`, `"/rows/0"`), or a table of options:
-    /// - `from`: the field that is taken, a name or a JSON pointer. Default: the field of the same name.
-    /// - `type`: `"integer"`, `"float"`, `"boolean"`, `"string"`, `"date"` or `"timestamp"`. Default: the
-    ///   value stays as it is.
-    /// - `parse`, `format`: how a date or timestamp is read and written: a strftime pattern, `"rfc3339"`,
-    ///   `"epoch"` or `"epoch_ms"`. Default: it is read as ISO 8601, and written so that Athena can cast it.
-    /// - `null_values`: texts that mean null.
-    /// - `default`: the value of a missing field. `required = false`: a missing field is null.
-    /// - `value`: a constant, in place of all other options.
     #[schemars(schema_with = "options::fields_schema")]
     fields: Fields,
     /// What happens to the fields of the record that `fields` does not take: `"drop"`, or `"keep"`, which
