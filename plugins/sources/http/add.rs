@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use runner_core::{OptionError, Result};
 use serde_json::{Map, Value};
 
-use super::field::Members;
+use super::json::Members;
 use super::template::{Place, Template, Values};
 
 /// The fields to add, in their order.

@@ -9,16 +9,16 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tracing::warn;
 
-use super::binary;
 use super::client::Response;
 use super::codec::Codec;
 use super::decode::{Items, Unreadable};
 use super::error::{Answered, HttpError};
 use super::hints::Hint;
-use super::notes::{self, Note};
+use super::notes::Note;
 use super::page_count::{PageCount, is_hollow};
 use super::position::FoundRecords;
 use super::source::Http;
+use super::{binary, notes};
 
 /// The maximum size of a response that is one value, unless `max_answer` is set.
 const MAX_ONE_VALUE: usize = 32 << 20;

@@ -11,7 +11,8 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use runner_core::ByteSize;
 
 use super::error::{HttpError, without_url};
-use super::large::{Buffer, Large, Layout};
+use super::large::buffer::Buffer;
+use super::large::{Large, Layout};
 use super::unpack;
 use crate::shared::csv::Transcoder;
 

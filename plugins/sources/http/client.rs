@@ -15,7 +15,8 @@ use runner_core::Result;
 use tracing::warn;
 
 use super::auth::{Credentials, Signer};
-use super::body::{self, Reading, Text};
+use super::body;
+use super::body::{Reading, Text};
 use super::connect::{Tls, connect};
 use super::error::{Answered, HttpError};
 use super::large::Large;

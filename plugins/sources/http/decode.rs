@@ -6,12 +6,10 @@ use runner_core::{Body, Error, Name, Result};
 use serde::de::IgnoredAny;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::field::json_text;
+use super::json::{Located, Pointer, ScanError, describe, json_text, type_name};
 use super::json_text::{NOT_UTF8, check_line, check_outside, check_value, not_json, text};
 use super::large::{Content, Large};
 use super::parts::{Counted, Elements, Failed, Lines};
-use super::pointer::{Located, Pointer, describe, type_name};
-use super::scan::ScanError;
 use crate::shared::csv::{Document, DocumentReader};
 use crate::shared::window::Window;
 

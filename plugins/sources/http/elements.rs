@@ -14,9 +14,8 @@ use url::form_urlencoded::Serializer;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::codec::Codec;
-use super::field::{Field, Members};
+use super::json::{Field, Members, Pointer};
 use super::pagination::Pagination;
-use super::pointer::Pointer;
 use super::template::TIMES;
 use crate::shared::csv::DocumentReader;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use runner_core::{Body, Origin, Position, ReadBatch, Record, Reject, Result};
 use tracing::warn;
 
-use super::field::json_text;
 use super::incremental::Decision;
+use super::json::json_text;
 use super::page::Page;
 use super::position::{ElementPosition, HttpPosition, WalkSnapshot};
 use super::source::{Http, State};

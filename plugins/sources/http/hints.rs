@@ -8,8 +8,8 @@ use tracing::warn;
 use super::client::Response;
 use super::codec::Codec;
 use super::decode::Items;
+use super::json::Children;
 use super::more_pages::around_records;
-use super::scan::Children;
 use super::source::Http;
 use crate::shared::json_paths::pointer_name;
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::de::IgnoredAny;
 
 use super::decode::Unreadable;
-use super::scan::{self, ScanError};
+use super::json::{ScanError, scan};
 
 /// Checks that a line is JSON. The error contains the column.
 pub(super) fn check_line(line: &[u8]) -> Result<(), String> {

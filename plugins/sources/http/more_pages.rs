@@ -5,10 +5,9 @@ use serde_json::Value;
 
 use super::client::Response;
 use super::decode::Items;
+use super::json::{Located, Pointer, without_nan};
 use super::link::{is_url, next_target};
 use super::page_count::Inside;
-use super::pointer::{Located, Pointer};
-use super::scan::without_nan;
 use super::source::Http;
 
 /// Where APIs put the URL or the cursor of the next page.

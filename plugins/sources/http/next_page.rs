@@ -8,6 +8,7 @@ use super::codec::Codec;
 use super::decode::{Items, Unreadable};
 use super::error::HttpError;
 use super::hints::Hint;
+use super::json::{Located, Pointer, type_name};
 use super::json_text::{not_json, text};
 use super::link::next_target;
 use super::page_checks::{is_end_cursor, n_elements, n_pages};
@@ -15,7 +16,6 @@ use super::page_count::PageCount;
 use super::page_history::PageHistory;
 use super::page_request::{PageRequest, Place};
 use super::pagination::{Ends, Pagination};
-use super::pointer::{Located, Pointer, type_name};
 use super::source::Http;
 
 /// So many pages in a row without records are warned of.

@@ -10,13 +10,13 @@ use super::codec::Codec;
 use super::decode::Items;
 use super::error::HttpError;
 use super::hints::Hint;
+use super::json::{Located, Pointer};
 use super::link::is_url;
 use super::more_pages::{HAS_MORE, PAGES, TOTAL, around_records};
 use super::page_count::PageCount;
 use super::page_history::{Overlap, hashes};
 use super::page_request::{PageRequest, Place};
 use super::pagination::{Ends, Pagination};
-use super::pointer::{Located, Pointer};
 use super::source::Http;
 
 /// Pages of at most so many different records may be equal by chance.

@@ -6,8 +6,8 @@ use runner_core::Result;
 use serde_json::Value;
 
 use super::decode::Items;
+use super::json::{Children, ScanError};
 use super::pagination::Pagination;
-use super::scan::{Children, ScanError};
 use super::shape::{Shaped, made_of_value};
 use super::source::Http;
 

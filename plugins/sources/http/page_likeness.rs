@@ -60,8 +60,8 @@ fn only_difference<'a>(before: &[Map<String, Value>], now: &'a [Map<String, Valu
 
 #[cfg(test)]
 mod tests {
+    use super::super::json::Pointer;
     use super::super::page_request::Place;
-    use super::super::pointer::Pointer;
     use super::*;
     use serde_json::json;
 

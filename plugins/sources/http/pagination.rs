@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::codec::Codec;
+use super::json::Pointer;
 use super::page_request::{PageRequest, Place};
-use super::pointer::Pointer;
 
 /// Defines the pagination types with the options that all of them have.
 ///

@@ -4,8 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::pointer::type_name;
-use super::scan::{Children, ScanError};
+use super::json::{Children, ScanError, type_name};
 use crate::shared::window::Window;
 
 /// Why the next element cannot be read.

@@ -7,10 +7,9 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use runner_core::{OptionError, OptionErrors, Result};
 
-use super::HttpConfig;
-use super::auth;
 use super::client::RequestParts;
 use super::template::{Place, Template, Values, variable_in_host};
+use super::{HttpConfig, auth};
 
 /// A request whose parts may have variables.
 #[derive(Clone, Debug)]

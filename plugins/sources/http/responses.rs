@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::notes::{self, Note};
-use super::pointer::{Located, Pointer};
+use super::json::{Located, Pointer};
+use super::notes;
+use super::notes::Note;
 
 /// Responses that are not what their status says. The first list with a match decides, in the order
 /// `fail`, `retry`, `empty`.

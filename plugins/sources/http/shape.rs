@@ -7,7 +7,7 @@ use runner_core::{Body, Error, Result};
 
 use super::add::Added;
 use super::decode::{Item, Items};
-use super::field::json_text;
+use super::json::json_text;
 use super::page::Page;
 use super::remap::{Made, On, Remap};
 use super::walk::Walk;

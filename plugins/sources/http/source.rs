@@ -16,10 +16,9 @@ use super::page_history::PageHistory;
 use super::page_request::PageRequest;
 use super::poll::{Failed, Poll};
 use super::position::HttpPosition;
+use super::settings::Settings;
 use super::walk::Walk;
 use crate::shared::csv::DocumentReader;
-
-pub(super) use super::settings::Settings;
 
 pub(super) struct Http {
     pub(super) client: Client,

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek as _, SeekFrom};
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 
 use super::body::Broken;
-use super::large::{Buffer, Reader};
+use super::large::buffer::{Buffer, Reader};
 
 /// How often a body may be compressed.
 const MAX_LAYERS: usize = 3;

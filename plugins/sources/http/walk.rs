@@ -8,13 +8,13 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::add::Added;
 use super::elements::Element;
-use super::field::content_hash;
 use super::held::HeldWalk;
 use super::incremental::{CursorValue, Decision, Nanos, Rows, Window, now};
+use super::json::content_hash;
 use super::page_request::PageRequest;
 use super::position::{ElementPosition, ElementState, Prefix, SavedWalk, Validators, WalkSnapshot};
 use super::remap::Metadata;
-use super::source::Settings;
+use super::settings::Settings;
 use super::template::Values;
 use super::unchanged::Unchanged;
 

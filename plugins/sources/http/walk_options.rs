@@ -6,15 +6,12 @@ use reqwest::Url;
 use runner_core::{BuildContext, OptionError, Result};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::HttpConfig;
 use super::add::Add;
-use super::element_use;
 use super::elements::ForEach;
 use super::incremental::Incremental;
-use super::lookalikes;
 use super::remap::Remap;
-use super::request_template;
 use super::unchanged::Unchanged;
+use super::{HttpConfig, element_use, lookalikes, request_template};
 
 /// The validated options of walks.
 pub(super) struct WalkOptions {

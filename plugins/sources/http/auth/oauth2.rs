@@ -16,7 +16,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use super::super::body::{self, Reading};
+use super::super::body;
+use super::super::body::Reading;
 use super::super::client::Client;
 use super::super::error::{Answered, HttpError};
 

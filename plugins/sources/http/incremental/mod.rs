@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::field::{Field, Fields};
+use super::json::{Field, Fields};
 
 pub(super) use self::format::TimeFormat;
 pub(super) use self::groups::Groups;

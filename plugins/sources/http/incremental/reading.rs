@@ -3,7 +3,7 @@
 use anyhow::{Context as _, anyhow};
 use runner_core::{Error, Result};
 
-use super::super::field::Members;
+use super::super::json::Members;
 use super::unread::Unread;
 use super::value::CursorValue;
 use super::{Incremental, Lag};

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::super::field::{Members, content_hash};
 use super::super::held::MAX_ROWS;
+use super::super::json::{Members, content_hash};
 use super::super::packed::Hashes;
 use super::groups::{Group, Groups, KnownRow};
 use super::value::{CursorValue, Nanos};

@@ -13,10 +13,9 @@ use bytes::Bytes;
 use serde::de::IgnoredAny;
 
 pub(super) use self::buffer::{Buffer, Reader};
+use super::json::{Located, Pointer, ScanError};
 use super::json_text::check_outside;
 use super::parts::{Counted, Elements, Failed, Lines};
-use super::pointer::{Located, Pointer};
-use super::scan::ScanError;
 use crate::shared::window::{CHUNK, Window};
 
 /// Up to this size a response is kept in memory.

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 /// Why a text has no further value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ScanError {
+pub(crate) enum ScanError {
     /// The text ends inside a value.
     End,
     /// The byte at this index is not allowed there.
@@ -14,11 +14,11 @@ pub(super) enum ScanError {
 }
 
 /// The bounds of the key, with its quotes, and of the value of a member.
-pub(super) type Member = (Range<usize>, Range<usize>);
+pub(crate) type Member = (Range<usize>, Range<usize>);
 
 /// Members or elements that have not been taken from an object or an array.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Children {
+pub(crate) struct Children {
     /// Behind the opening bracket, or behind the last taken value.
     at: usize,
     is_first: bool,
@@ -28,29 +28,29 @@ pub(super) struct Children {
 
 impl Children {
     /// Of the object or array whose opening bracket is at `start`.
-    pub(super) fn of(start: usize) -> Self {
+    pub(crate) fn of(start: usize) -> Self {
         Children { at: start + 1, is_first: true, is_closed: false }
     }
 
     /// Where the rest begins; behind the closing bracket if there is none.
-    pub(super) fn at(&self) -> usize {
+    pub(crate) fn at(&self) -> usize {
         self.at
     }
 
     /// For a text without its first `n_bytes` bytes.
-    pub(super) fn move_back(&mut self, n_bytes: usize) {
+    pub(crate) fn move_back(&mut self, n_bytes: usize) {
         self.at -= n_bytes;
     }
 
     /// The next element of an array.
-    pub(super) fn next_element(&mut self, text: &[u8]) -> Result<Option<Range<usize>>, ScanError> {
+    pub(crate) fn next_element(&mut self, text: &[u8]) -> Result<Option<Range<usize>>, ScanError> {
         let Some(start) = self.next_start(text, b']')? else { return Ok(None) };
         self.at = value_end(text, start)?;
         Ok(Some(start..self.at))
     }
 
     /// The key, with its quotes, and the value of the next member of an object.
-    pub(super) fn next_member(&mut self, text: &[u8]) -> Result<Option<Member>, ScanError> {
+    pub(crate) fn next_member(&mut self, text: &[u8]) -> Result<Option<Member>, ScanError> {
         let Some((key, start)) = self.next_key(text)? else { return Ok(None) };
         self.at = value_end(text, start)?;
         Ok(Some((key, start..self.at)))
@@ -58,7 +58,7 @@ impl Children {
 
     /// The key, with its quotes, of the next member of an object, and where the value begins. The value is not taken:
     /// [`Self::skip_value`] does.
-    pub(super) fn next_key(&mut self, text: &[u8]) -> Result<Option<(Range<usize>, usize)>, ScanError> {
+    pub(crate) fn next_key(&mut self, text: &[u8]) -> Result<Option<(Range<usize>, usize)>, ScanError> {
         let Some(key_start) = self.next_start(text, b'}')? else { return Ok(None) };
         if text[key_start] != b'"' {
             return Err(ScanError::Unexpected(key_start));
@@ -74,13 +74,13 @@ impl Children {
     }
 
     /// Takes the value that begins at `start`.
-    pub(super) fn skip_value(&mut self, text: &[u8], start: usize) -> Result<(), ScanError> {
+    pub(crate) fn skip_value(&mut self, text: &[u8], start: usize) -> Result<(), ScanError> {
         self.at = value_end(text, start)?;
         Ok(())
     }
 
     /// Where the next element of an array begins. The element is not taken: [`Self::skip_value`] does.
-    pub(super) fn next_element_start(&mut self, text: &[u8]) -> Result<Option<usize>, ScanError> {
+    pub(crate) fn next_element_start(&mut self, text: &[u8]) -> Result<Option<usize>, ScanError> {
         self.next_start(text, b']')
     }
 
@@ -110,7 +110,7 @@ impl Children {
 }
 
 /// The bounds of the only value in a text.
-pub(super) fn only_value(text: &[u8]) -> Result<Range<usize>, ScanError> {
+pub(crate) fn only_value(text: &[u8]) -> Result<Range<usize>, ScanError> {
     let start = skip_white(text, 0);
     match text.get(start) {
         Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {}
@@ -176,13 +176,13 @@ fn string_end(text: &[u8], start: usize) -> Result<usize, ScanError> {
 }
 
 /// The index of the first byte from `at` that is not white space.
-pub(super) fn skip_white(text: &[u8], at: usize) -> usize {
+pub(crate) fn skip_white(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     at + rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).unwrap_or(rest.len())
 }
 
 /// The text with `null` in the place of every bare `NaN`, `Infinity` and `-Infinity`.
-pub(super) fn without_nan(text: &str) -> String {
+pub(crate) fn without_nan(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut shown = String::with_capacity(text.len());
     let (mut at, mut kept) = (0, 0);

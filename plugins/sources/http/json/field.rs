@@ -16,7 +16,7 @@ use crate::shared::json_paths::pointer_names;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(inline, extend("type" = "string"))]
-pub(super) struct Field {
+pub(crate) struct Field {
     text: String,
     tokens: Vec<String>,
 }
@@ -25,7 +25,7 @@ pub(super) struct Field {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "serde_json::Value")]
 #[schemars(inline, extend("type" = ["string", "array"], "items" = { "type": "string" }))]
-pub(super) struct Fields(pub(super) Vec<Field>);
+pub(crate) struct Fields(pub(crate) Vec<Field>);
 
 impl TryFrom<String> for Field {
     type Error = String;
@@ -59,7 +59,7 @@ impl fmt::Display for Field {
 }
 
 /// The JSON text of a body; a row becomes an object.
-pub(super) fn json_text(body: &Body) -> Cow<'_, [u8]> {
+pub(crate) fn json_text(body: &Body) -> Cow<'_, [u8]> {
     match body {
         Body::Bytes(bytes) | Body::ParsedBytes(bytes, _) => Cow::Borrowed(bytes),
         Body::Value(value) => Cow::Owned(value.to_string().into_bytes()),
@@ -74,7 +74,7 @@ pub(super) fn json_text(body: &Body) -> Cow<'_, [u8]> {
 
 /// The members of a JSON object, in their order, with unparsed values.
 #[derive(Debug)]
-pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) struct Members<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -104,12 +104,12 @@ struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'a> Members<'a> {
     /// The members of `text`; `None` if it is not an object.
-    pub(super) fn of(text: &'a [u8]) -> Option<Self> {
+    pub(crate) fn of(text: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(text).ok()
     }
 
     /// The text of a field; `None` if it is missing.
-    pub(super) fn get(&self, field: &Field) -> Option<&'a str> {
+    pub(crate) fn get(&self, field: &Field) -> Option<&'a str> {
         let (first, rest) = field.tokens.split_first()?;
         // The last of several equal keys counts, as in most JSON parsers.
         let mut found = self.0.iter().rev().find(|(name, _)| name == first)?.1.get();
@@ -127,7 +127,7 @@ impl<'a> Members<'a> {
     }
 
     /// The hash of some fields. A missing field is not an empty one.
-    pub(super) fn hash(&self, fields: &Fields) -> u64 {
+    pub(crate) fn hash(&self, fields: &Fields) -> u64 {
         let mut hash = Xxh3::new();
         for field in &fields.0 {
             match self.get(field) {
@@ -143,7 +143,7 @@ impl<'a> Members<'a> {
 }
 
 /// The hash of a whole record.
-pub(super) fn content_hash(text: &[u8]) -> u64 {
+pub(crate) fn content_hash(text: &[u8]) -> u64 {
     xxh3_64(text)
 }
 

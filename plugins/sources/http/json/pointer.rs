@@ -7,14 +7,15 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::scan::{self, Children, ScanError};
+use super::scan;
+use super::scan::{Children, ScanError};
 use crate::shared::json_paths::{pointer_name, pointer_names};
 
 /// A JSON pointer; the empty one is the whole response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(inline, extend("pattern" = r"^(/.*)?$|\$\{"))]
-pub(super) struct Pointer {
+pub(crate) struct Pointer {
     text: String,
     tokens: Vec<String>,
 }
@@ -47,19 +48,19 @@ impl fmt::Display for Pointer {
 
 impl Pointer {
     /// Whether it points to the whole response.
-    pub(super) fn is_root(&self) -> bool {
+    pub(crate) fn is_root(&self) -> bool {
         self.tokens.is_empty()
     }
 
     /// The pointer to the parent value.
-    pub(super) fn parent(&self) -> Pointer {
+    pub(crate) fn parent(&self) -> Pointer {
         let text = self.text.rsplit_once('/').map_or("", |(front, _)| front).to_owned();
         let tokens = self.tokens.split_last().map_or(Vec::new(), |(_, front)| front.to_vec());
         Pointer { text, tokens }
     }
 
     /// Finds the value in a JSON text by brackets and strings alone. The value itself may be invalid.
-    pub(super) fn locate(&self, text: &[u8]) -> Result<Located, ScanError> {
+    pub(crate) fn locate(&self, text: &[u8]) -> Result<Located, ScanError> {
         let mut value = scan::only_value(text)?;
         let mut path = String::new();
         for token in &self.tokens {
@@ -88,7 +89,7 @@ impl Pointer {
     /// the whole text tells.
     ///
     /// Takes the first of several members of one name, where [`Self::locate`] takes the last.
-    pub(super) fn array_start(&self, text: &[u8]) -> Result<Option<usize>, ScanError> {
+    pub(crate) fn array_start(&self, text: &[u8]) -> Result<Option<usize>, ScanError> {
         let mut start = scan::skip_white(text, 0);
         for token in &self.tokens {
             let mut children = Children::of(start);
@@ -122,18 +123,18 @@ impl Pointer {
     }
 
     /// Whether the value at one of the two places holds the other.
-    pub(super) fn overlaps(&self, other: &Pointer) -> bool {
+    pub(crate) fn overlaps(&self, other: &Pointer) -> bool {
         self.tokens.iter().zip(&other.tokens).all(|(one, another)| one == another)
     }
 
     /// Whether this place is inside of the value at the other one.
-    pub(super) fn is_below(&self, other: &Pointer) -> bool {
+    pub(crate) fn is_below(&self, other: &Pointer) -> bool {
         self.tokens.len() > other.tokens.len() && self.overlaps(other)
     }
 
     /// The text with `json` at this place, in the objects and arrays that exist; members that do not
     /// exist are added. Fails with the reason if there can be no such place.
-    pub(super) fn replace(&self, text: &str, json: &str) -> Result<String, String> {
+    pub(crate) fn replace(&self, text: &str, json: &str) -> Result<String, String> {
         let invalid = |_| "it is not valid JSON".to_owned();
         if let Located::At(range) = self.locate(text.as_bytes()).map_err(invalid)? {
             return Ok([&text[..range.start], json, &text[range.end..]].concat());
@@ -157,7 +158,7 @@ impl Pointer {
 
 /// Where a value is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Located {
+pub(crate) enum Located {
     /// Its bounds.
     At(Range<usize>),
     /// The reason why there is no value, for messages.
@@ -202,7 +203,7 @@ fn element(text: &[u8], start: usize, token: &str) -> Result<Result<Range<usize>
 }
 
 /// The type of a JSON value, for messages.
-pub(super) fn type_name(value: &[u8]) -> &'static str {
+pub(crate) fn type_name(value: &[u8]) -> &'static str {
     match value.first() {
         Some(b'{') => "an object",
         Some(b'[') => "an array",
@@ -214,7 +215,7 @@ pub(super) fn type_name(value: &[u8]) -> &'static str {
 }
 
 /// Describes a value for messages: "has the keys …".
-pub(super) fn describe(value: &[u8]) -> String {
+pub(crate) fn describe(value: &[u8]) -> String {
     let keys = if value.starts_with(b"{") { keys(value, 0) } else { Err(ScanError::End) };
     keys.unwrap_or_else(|_| format!("is {}", type_name(value)))
 }
