@@ -14,18 +14,15 @@ use reqwest::{Method, StatusCode, Url, Version};
 use runner_core::Result;
 use tracing::warn;
 
+use super::answer::{Large, Reading, Responses, Text, Verdict, body};
 use super::auth::{Credentials, Signer};
-use super::body;
-use super::body::{Reading, Text};
 use super::connect::{Tls, connect};
 use super::error::{Answered, HttpError};
-use super::large::Large;
 use super::page_request::PageRequest;
 use super::pagination::Pagination;
 use super::rate_limit::RateLimiter;
 use super::redact::Redactor;
 use super::redirect::{Redirects, is_same_host, over_tls};
-use super::responses::{Responses, Verdict};
 use super::url_parameters::set_parameter;
 
 /// About as many as browsers and curl follow.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use url::form_urlencoded::Serializer;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::codec::Codec;
+use super::answer::Codec;
 use super::json::{Field, Members, Pointer};
 use super::pagination::Pagination;
 use super::template::TIMES;

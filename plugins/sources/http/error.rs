@@ -10,8 +10,8 @@ use reqwest::{Method, StatusCode, Url};
 use runner_core::{Error, Failure};
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 
+use super::answer::is_about_limit;
 use super::client::Client;
-use super::notes::is_about_limit;
 use super::wait;
 
 /// Why a request failed.

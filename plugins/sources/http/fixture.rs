@@ -8,10 +8,9 @@ use reqwest::header::HeaderMap;
 use runner_core::{Fixture, ReadsFixture, Result};
 use serde_json::Value;
 
-use super::body::of_file;
+use super::answer::{Verdict, of_file};
 use super::client::Response;
 use super::elements::{Element, ForEach};
-use super::responses::Verdict;
 use super::source::Http;
 
 impl ReadsFixture for Http {

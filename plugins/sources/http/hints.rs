@@ -5,9 +5,8 @@ use std::collections::HashSet;
 use serde_json::Value;
 use tracing::warn;
 
+use super::answer::{Codec, Items};
 use super::client::Response;
-use super::codec::Codec;
-use super::decode::Items;
 use super::json::Children;
 use super::more_pages::around_records;
 use super::source::Http;

@@ -9,8 +9,8 @@ use runner_core::Result;
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::answer::Items;
 use super::client::{RequestParts, Response};
-use super::decode::Items;
 use super::elements::{Element, ListRequest};
 use super::error::HttpError;
 use super::hints::Hint;

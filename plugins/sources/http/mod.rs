@@ -2,32 +2,31 @@
 
 mod add;
 mod answer;
+mod json;
+
 mod auth;
-mod binary;
-mod body;
+
 mod client;
-mod codec;
+
 mod connect;
-mod decode;
+
 mod element_ids;
 mod element_use;
 mod elements;
 mod emit;
 mod error;
-mod json;
 
 mod fixture;
 mod held;
 mod hints;
 mod incremental;
-mod json_text;
-mod large;
+
 mod link;
 mod list_request;
 mod lookalikes;
 mod more_pages;
 mod next_page;
-mod notes;
+
 mod packed;
 mod page;
 mod page_checks;
@@ -38,7 +37,6 @@ mod page_request;
 mod page_url;
 mod pagination;
 mod parameter;
-mod parts;
 
 mod poll;
 mod position;
@@ -49,7 +47,6 @@ mod redirect;
 mod remap;
 mod request_options;
 mod request_template;
-mod responses;
 
 mod settings;
 mod shape;
@@ -58,7 +55,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod unchanged;
-mod unpack;
+
 mod url_parameters;
 mod wait;
 mod walk;
@@ -77,15 +74,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use self::answer::{Codec, MAX_IN_MEMORY, Reading, Responses};
 use self::auth::{Auth, Credentials};
-use self::body::Reading;
 use self::client::{Client, RequestParts};
-use self::codec::Codec;
 use self::connect::TlsOptions;
 use self::elements::ForEach;
 use self::incremental::Incremental;
 use self::json::Pointer;
-use self::large::MAX_IN_MEMORY;
 use self::page::END_CHECK_DELAYS;
 use self::pagination::Pagination;
 use self::parameter::Parameter;
@@ -95,7 +90,6 @@ use self::redirect::Redirects;
 use self::remap::RemapConfig;
 use self::request_options::{Method, identity, with_variables, without_query};
 use self::request_template::RequestTemplate;
-use self::responses::Responses;
 use self::settings::Settings;
 use self::source::Http;
 use self::unchanged::Unchanged;

@@ -3,8 +3,8 @@
 use reqwest::header::{CONTENT_RANGE, HeaderMap};
 use serde_json::Value;
 
+use super::answer::Items;
 use super::client::Response;
-use super::decode::Items;
 use super::json::{Located, Pointer, without_nan};
 use super::link::{is_url, next_target};
 use super::page_count::Inside;

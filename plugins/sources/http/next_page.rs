@@ -3,13 +3,11 @@
 use anyhow::anyhow;
 use tracing::warn;
 
+use super::answer::{Codec, Items, Unreadable, not_json, text};
 use super::client::Response;
-use super::codec::Codec;
-use super::decode::{Items, Unreadable};
 use super::error::HttpError;
 use super::hints::Hint;
 use super::json::{Located, Pointer, type_name};
-use super::json_text::{not_json, text};
 use super::link::next_target;
 use super::page_checks::{is_end_cursor, n_elements, n_pages};
 use super::page_count::PageCount;

@@ -8,8 +8,8 @@ use runner_core::{Error, Result};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use super::answer::Items;
 use super::client::Response;
-use super::decode::Items;
 use super::error::HttpError;
 use super::page_count::PageCount;
 use super::page_request::PageRequest;

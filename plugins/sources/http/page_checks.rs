@@ -5,9 +5,8 @@ use std::collections::HashSet;
 use anyhow::anyhow;
 use tracing::warn;
 
+use super::answer::{Codec, Items};
 use super::client::Response;
-use super::codec::Codec;
-use super::decode::Items;
 use super::error::HttpError;
 use super::hints::Hint;
 use super::json::{Located, Pointer};

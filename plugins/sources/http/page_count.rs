@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use runner_core::Result;
 use serde_json::Value;
 
-use super::decode::Items;
+use super::answer::Items;
 use super::json::{Children, ScanError};
 use super::pagination::Pagination;
 use super::shape::{Shaped, made_of_value};

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::decode::Items;
+use super::answer::Items;
 use super::page_likeness::Likeness;
 use super::page_request::PageRequest;
 

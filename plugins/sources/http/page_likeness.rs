@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::decode::Items;
+use super::answer::Items;
 use super::page_request::PageRequest;
 
 /// How many records of a page are compared.

@@ -4,7 +4,7 @@ use runner_core::{OptionError, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::codec::Codec;
+use super::answer::Codec;
 use super::json::Pointer;
 use super::page_request::{PageRequest, Place};
 

@@ -7,12 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::answer::{Codec, Layout, Responses};
 use super::auth::Credentials;
-use super::codec::Codec;
-use super::large::Layout;
 use super::pagination::Pagination;
 use super::redact::Redactor;
-use super::responses::Responses;
 use super::template::Template;
 use super::{HttpConfig, auth};
 

@@ -8,7 +8,7 @@ use reqwest::Url;
 use runner_core::{BatchLimits, Gauges, Name};
 
 use super::add::Add;
-use super::codec::Codec;
+use super::answer::Codec;
 use super::elements::ForEach;
 use super::incremental::{Incremental, Order, TimeFormat};
 use super::json::Pointer;

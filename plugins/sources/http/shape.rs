@@ -6,7 +6,7 @@ use bytes::Bytes;
 use runner_core::{Body, Error, Result};
 
 use super::add::Added;
-use super::decode::{Item, Items};
+use super::answer::{Item, Items};
 use super::json::json_text;
 use super::page::Page;
 use super::remap::{Made, On, Remap};

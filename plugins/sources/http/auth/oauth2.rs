@@ -16,8 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use super::super::body;
-use super::super::body::Reading;
+use super::super::answer::{Reading, body};
 use super::super::client::Client;
 use super::super::error::{Answered, HttpError};
 

@@ -1,6 +1,6 @@
 //! Errors of the API: denied access, other formats, no response.
 
-use super::super::body::Reading;
+use super::super::answer::Reading;
 use super::*;
 
 #[tokio::test]

@@ -4,12 +4,12 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::json::{Children, ScanError, type_name};
+use super::super::json::{Children, ScanError, type_name};
 use crate::shared::window::Window;
 
 /// Why the next element cannot be read.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub(crate) enum Failed {
     Read(io::Error),
     /// The text is not an array, or it ends inside of it. The place is that in the file.
     Scan(ScanError),
@@ -23,29 +23,29 @@ impl From<io::Error> for Failed {
 
 /// What is known of the elements of an array before they are taken.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Counted {
-    pub(super) n_elements: usize,
+pub(crate) struct Counted {
+    pub(crate) n_elements: usize,
     /// The type of an element that is not an object, if there is one.
-    pub(super) other_type: Option<&'static str>,
+    pub(crate) other_type: Option<&'static str>,
     /// Whether all of them are UTF-8.
-    pub(super) is_utf8: bool,
+    pub(crate) is_utf8: bool,
 }
 
 /// The elements of an array that were not taken.
 #[derive(Clone, Debug)]
-pub(super) struct Elements {
+pub(crate) struct Elements {
     window: Window,
     rest: Children,
 }
 
 impl Elements {
     /// Of the array at the start of the window.
-    pub(super) fn new(window: Window) -> Self {
+    pub(crate) fn new(window: Window) -> Self {
         Elements { window, rest: Children::of(0) }
     }
 
     /// The place in the file of the next element, and its bytes.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Bytes)>, Failed> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, Bytes)>, Failed> {
         loop {
             let mut rest = self.rest;
             let text = &self.window.bytes;
@@ -74,7 +74,7 @@ impl Elements {
     }
 
     /// Takes all elements.
-    pub(super) fn count(&mut self) -> Result<Counted, Failed> {
+    pub(crate) fn count(&mut self) -> Result<Counted, Failed> {
         let mut counted = Counted { n_elements: 0, other_type: None, is_utf8: true };
         while let Some((_, element)) = self.next()? {
             counted.n_elements += 1;
@@ -87,28 +87,28 @@ impl Elements {
     }
 
     /// What follows the array, all of whose elements were taken.
-    pub(super) fn behind(&self) -> Window {
+    pub(crate) fn behind(&self) -> Window {
         self.window.behind(self.rest.at() as u64)
     }
 }
 
 /// The lines that were not taken, without blank ones.
 #[derive(Clone, Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     window: Window,
     /// Where the next line begins.
     at: usize,
     /// How many lines were taken, blank ones included.
-    pub(super) number: u64,
+    pub(crate) number: u64,
 }
 
 impl Lines {
-    pub(super) fn new(window: Window) -> Self {
+    pub(crate) fn new(window: Window) -> Self {
         Lines { window, at: 0, number: 0 }
     }
 
     /// The next line without its line end, and whether it has one.
-    pub(super) fn next(&mut self) -> io::Result<Option<(Bytes, bool)>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<(Bytes, bool)>> {
         loop {
             let rest = &self.window.bytes[self.at..];
             let end = memchr::memchr(b'\n', rest);

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek as _, SeekFrom};
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 
 use super::body::Broken;
-use super::large::buffer::{Buffer, Reader};
+use super::spill_buffer::{Buffer, Reader};
 
 /// How often a body may be compressed.
 const MAX_LAYERS: usize = 3;
@@ -15,7 +15,7 @@ const CHUNK: usize = 64 << 10;
 
 /// Decompresses what is compressed by its first bytes, or by the header `Content-Encoding`, to at most `maximum` bytes;
 /// at most `max_in_memory` of them are kept in memory.
-pub(super) fn unpack(
+pub(crate) fn unpack(
     raw: Buffer,
     content_encoding: &str,
     maximum: usize,

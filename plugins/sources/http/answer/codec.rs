@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// The format of responses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Codec {
+pub(crate) enum Codec {
     /// One JSON value; `records` is the location of the records in it.
     #[default]
     Json,
@@ -18,7 +18,7 @@ pub(super) enum Codec {
 
 impl Codec {
     /// The value of the header `Accept`.
-    pub(super) fn accepts(self) -> &'static str {
+    pub(crate) fn accepts(self) -> &'static str {
         match self {
             Codec::Json => "application/json, */*;q=0.1",
             Codec::Ndjson => "application/x-ndjson, application/jsonl, application/json;q=0.5, */*;q=0.1",
@@ -27,7 +27,7 @@ impl Codec {
     }
 
     /// The name in a pipeline file.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Codec::Json => "json",
             Codec::Ndjson => "ndjson",

@@ -6,7 +6,7 @@ use crate::shared::file_kind::FileKind;
 const START: usize = 4096;
 
 /// What a response is that is neither text nor compressed text, and what to do about it.
-pub(super) fn of_bytes(body: &[u8]) -> Option<String> {
+pub(crate) fn of_bytes(body: &[u8]) -> Option<String> {
     let kind = FileKind::of(&body[..body.len().min(START)])?;
     let advice = match kind {
         FileKind::Bzip2 | FileKind::Xz | FileKind::Lz4 | FileKind::Snappy | FileKind::Compress => {
@@ -30,7 +30,7 @@ pub(super) fn of_bytes(body: &[u8]) -> Option<String> {
 }
 
 /// Whether a response is XML.
-pub(super) fn is_xml(body: &[u8]) -> bool {
+pub(crate) fn is_xml(body: &[u8]) -> bool {
     body.trim_ascii_start().starts_with(b"<?xml")
 }
 

@@ -6,10 +6,10 @@ use runner_core::{Body, Error, Name, Result};
 use serde::de::IgnoredAny;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::json::{Located, Pointer, ScanError, describe, json_text, type_name};
-use super::json_text::{NOT_UTF8, check_line, check_outside, check_value, not_json, text};
-use super::large::{Content, Large};
-use super::parts::{Counted, Elements, Failed, Lines};
+use super::super::json::{Located, Pointer, ScanError, describe, json_text, type_name};
+use super::json_check::{NOT_UTF8, check_line, check_outside, check_value, not_json, text};
+use super::large_body::{Content, Large};
+use super::record_reader::{Counted, Elements, Failed, Lines};
 use crate::shared::csv::{Document, DocumentReader};
 use crate::shared::window::Window;
 
@@ -17,16 +17,16 @@ const READ_BACK: &str = "reading a large response back from its temporary file";
 
 /// One element, line or row of a response.
 #[derive(Debug)]
-pub(super) struct Item {
+pub(crate) struct Item {
     /// The original bytes.
-    pub(super) raw: Bytes,
+    pub(crate) raw: Bytes,
     /// The body of the record, or why the item is rejected.
-    pub(super) body: Result<Body, Error>,
+    pub(crate) body: Result<Body, Error>,
 }
 
 /// Why a response cannot be decoded.
 #[derive(Debug)]
-pub(super) enum Unreadable {
+pub(crate) enum Unreadable {
     /// It is incomplete; a retry may return all of it.
     Truncated(String),
     /// It has another format or content than expected.
@@ -37,7 +37,7 @@ pub(super) enum Unreadable {
 
 /// The remaining items of one response. Items share the bytes of the response.
 #[derive(Debug)]
-pub(super) enum Items {
+pub(crate) enum Items {
     /// Elements of a JSON array.
     Elements { elements: Elements, counted: Counted, n_taken: usize, url: String },
     /// One JSON value that is a record.
@@ -54,7 +54,7 @@ impl Items {
     /// The records at `pointer` in a response from `url`, which is redacted; `null` is no records if `null_is_empty`.
     ///
     /// An element that is not valid JSON is a separate item.
-    pub(super) fn of_json(
+    pub(crate) fn of_json(
         bytes: &Bytes,
         pointer: &Pointer,
         null_is_empty: bool,
@@ -119,7 +119,7 @@ impl Items {
     }
 
     /// The string, number or boolean at `pointer`, which a program makes a record of.
-    pub(super) fn of_scalar(bytes: &Bytes, pointer: &Pointer, url: String) -> Option<Self> {
+    pub(crate) fn of_scalar(bytes: &Bytes, pointer: &Pointer, url: String) -> Option<Self> {
         text(bytes).ok()?;
         let Ok(Located::At(range)) = pointer.locate(bytes) else { return None };
         let is_whole = pointer.is_root() || check_outside(bytes, &range).is_ok();
@@ -130,7 +130,7 @@ impl Items {
     }
 
     /// The lines of a response from `url`, which is redacted.
-    pub(super) fn of_ndjson(bytes: &Bytes, url: String) -> Result<Self, Unreadable> {
+    pub(crate) fn of_ndjson(bytes: &Bytes, url: String) -> Result<Self, Unreadable> {
         if matches!(bytes.trim_ascii_start(), [b'[' | b'{', b'\r' | b'\n', ..]) {
             return Err(Unreadable::Unexpected(
                 "it is one JSON value over many lines, not one per line".into(),
@@ -155,7 +155,7 @@ impl Items {
 
     /// The rows of a CSV response; the first one with rows determines the column types. If the response is not
     /// `is_delimited`, it ends where the connection does, so that a row that is not whole may be cut.
-    pub(super) fn of_csv(
+    pub(crate) fn of_csv(
         text: Window,
         csv_reader: &mut DocumentReader,
         source_name: Name,
@@ -173,7 +173,7 @@ impl Items {
     }
 
     /// The elements or lines of a large response from `url`, which is redacted; `None` for rows of CSV.
-    pub(super) fn of_large(large: &Large, url: String) -> Option<Self> {
+    pub(crate) fn of_large(large: &Large, url: String) -> Option<Self> {
         let window = large.window.clone();
         match large.content {
             Content::Elements(counted) => {
@@ -187,7 +187,7 @@ impl Items {
     }
 
     /// The type of an element that is not an object, if there is one.
-    pub(super) fn other_type(&self) -> Option<&'static str> {
+    pub(crate) fn other_type(&self) -> Option<&'static str> {
         match self {
             Items::Elements { counted, .. } => counted.other_type,
             _ => None,
@@ -195,12 +195,12 @@ impl Items {
     }
 
     /// No items.
-    pub(super) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Items::Lines { lines: Lines::new(Bytes::new().into()), n_left: 0, url: String::new() }
     }
 
     /// The first elements of an array, at most `at_most`; none of another response.
-    pub(super) fn front(&self, at_most: usize) -> Vec<Bytes> {
+    pub(crate) fn front(&self, at_most: usize) -> Vec<Bytes> {
         match self {
             Items::Elements { elements, .. } => {
                 let mut elements = elements.clone();
@@ -212,7 +212,7 @@ impl Items {
     }
 
     /// The hashes of the items, at most `at_most`, to compare pages.
-    pub(super) fn hashes(&self, at_most: usize) -> Vec<u64> {
+    pub(crate) fn hashes(&self, at_most: usize) -> Vec<u64> {
         match self {
             Items::Elements { .. } => self.front(at_most).iter().map(|element| xxh3_64(element)).collect(),
             Items::One { value, .. } => value.iter().map(|value| xxh3_64(value)).collect(),
@@ -227,7 +227,7 @@ impl Items {
     }
 
     /// The next item. Fails if a large response cannot be read back.
-    pub(super) fn next(&mut self) -> Result<Option<Item>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Item>> {
         let item = match self {
             Items::Elements { elements, counted, n_taken, url } => match elements.next() {
                 Ok(Some((place, raw))) => {
@@ -267,7 +267,7 @@ impl Items {
     }
 
     /// How many items remain.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Items::Elements { counted, n_taken, .. } => counted.n_elements - n_taken,
             Items::One { value, .. } => usize::from(value.is_some()),
@@ -278,7 +278,7 @@ impl Items {
     }
 
     /// Whether no item remains.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }

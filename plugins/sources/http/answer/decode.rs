@@ -9,16 +9,16 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tracing::warn;
 
-use super::client::Response;
+use super::super::client::Response;
+use super::super::error::{Answered, HttpError};
+use super::super::hints::Hint;
+use super::super::page_count::{PageCount, is_hollow};
+use super::super::position::FoundRecords;
+use super::super::source::Http;
+use super::api_message::Note;
 use super::codec::Codec;
-use super::decode::{Items, Unreadable};
-use super::error::{Answered, HttpError};
-use super::hints::Hint;
-use super::notes::Note;
-use super::page_count::{PageCount, is_hollow};
-use super::position::FoundRecords;
-use super::source::Http;
-use super::{binary, notes};
+use super::items::{Items, Unreadable};
+use super::{api_message, other_formats};
 
 /// The maximum size of a response that is one value, unless `max_answer` is set.
 const MAX_ONE_VALUE: usize = 32 << 20;
@@ -38,7 +38,7 @@ fn names_of(body: &[u8]) -> Option<BTreeSet<String>> {
 
 impl Http {
     /// The items of a response.
-    pub(super) fn decode(&mut self, response: &Response) -> Result<Items, HttpError> {
+    pub(crate) fn decode(&mut self, response: &Response) -> Result<Items, HttpError> {
         let body = &response.body;
         let is_blank = body.trim_ascii().is_empty();
         let url = || self.client.redactor.url(&response.url);
@@ -54,16 +54,16 @@ impl Http {
             Codec::Ndjson | Codec::Csv if is_web_page(response) => {
                 Err(Unreadable::Unexpected("the response is a web page".into()))
             }
-            _ if let Some(what) = binary::of_bytes(body) => {
+            _ if let Some(what) = other_formats::of_bytes(body) => {
                 Err(Unreadable::Unexpected(format!("the response is {what}")))
             }
-            _ if binary::is_xml(body) => Err(Unreadable::Unexpected(
+            _ if other_formats::is_xml(body) => Err(Unreadable::Unexpected(
                 "the response is XML, which is not supported; ask the API for JSON or CSV, by a parameter or \
                  the header `Accept`"
                     .into(),
             )),
             Codec::Csv if is_json(response) => Err(Unreadable::Unexpected("expected CSV, got JSON".into())),
-            Codec::Csv if notes::of_text(body, true).is_some() => {
+            Codec::Csv if api_message::of_text(body, true).is_some() => {
                 Err(Unreadable::Unexpected("expected CSV, got a line of text".into()))
             }
             Codec::Json
@@ -112,11 +112,11 @@ impl Http {
     fn leaves_out_records(&self, body: &[u8]) -> bool {
         let known = self.position.records.as_ref().filter(|it| it.at == self.settings.records.to_string());
         known.is_some_and(|known| names_of(body).is_some_and(|names| names.is_subset(&known.names)))
-            && matches!(notes::of_json(body), None | Some(Note::Empty))
+            && matches!(api_message::of_json(body), None | Some(Note::Empty))
     }
 
     /// Remembers what the first response with records of this run looked like.
-    pub(super) fn found_records(&mut self, response: &Response, count: PageCount) {
+    pub(crate) fn found_records(&mut self, response: &Response, count: PageCount) {
         self.n_with_records += usize::from(count.n_items > 0);
         if count.n_items == 0 || self.n_with_records > 1 || self.settings.codec != Codec::Json {
             return;
@@ -140,7 +140,7 @@ impl Http {
         }
         let is_accepted = response.status == StatusCode::ACCEPTED;
         let error_beside_records =
-            || notes::of_json(&response.body).filter(|_| notes::has_error(&response.body));
+            || api_message::of_json(&response.body).filter(|_| api_message::has_error(&response.body));
         match decoded {
             Ok(items @ Items::Elements { .. }) if items.is_empty() => error_beside_records(),
             // An error may be beside an empty object.
@@ -149,7 +149,7 @@ impl Http {
             Ok(Items::Elements { .. } | Items::Rows(_)) => None,
             _ if is_accepted => Some(Note::Pending),
             Err(Unreadable::Truncated(_)) => None,
-            _ => notes::of_json(&response.body),
+            _ => api_message::of_json(&response.body),
         }
     }
 
@@ -201,7 +201,7 @@ impl Http {
         }
     }
 
-    pub(super) fn unreadable(&self, response: &Response, unreadable: Unreadable) -> HttpError {
+    pub(crate) fn unreadable(&self, response: &Response, unreadable: Unreadable) -> HttpError {
         let title = &response.title;
         let redactor = &self.client.redactor;
         let content_type = match response.content_type() {
@@ -238,7 +238,7 @@ impl Http {
                 let dot = if advice.ends_with('?') { "" } else { "." };
                 let excerpt = match self.client.excerpt(&response.body) {
                     excerpt if excerpt.is_empty() => excerpt,
-                    _ if binary::of_bytes(&response.body).is_some() => String::new(),
+                    _ if other_formats::of_bytes(&response.body).is_some() => String::new(),
                     excerpt => format!("{dot} The response begins with {excerpt}"),
                 };
                 HttpError::FatalUntilSuccess(anyhow!("{title} ({content_type}): {why}{advice}{excerpt}"))
@@ -269,7 +269,7 @@ impl Http {
     }
 
     /// Warns once of a CSV response that is most likely not a table.
-    pub(super) fn warn_of_text(&mut self, response: &Response, items: &Items) {
+    pub(crate) fn warn_of_text(&mut self, response: &Response, items: &Items) {
         let body = response.body.trim_ascii();
         let is_text = self.settings.codec == Codec::Csv
             && items.is_empty()
@@ -295,8 +295,8 @@ fn is_web_page(response: &Response) -> bool {
 
 /// Whether a response without records says that there were too many requests.
 fn is_limit(response: &Response, codec: Codec) -> bool {
-    let text = notes::of_text(&response.body, codec == Codec::Csv);
-    let notes = [notes::of_json(&response.body), text];
+    let text = api_message::of_text(&response.body, codec == Codec::Csv);
+    let notes = [api_message::of_json(&response.body), text];
     !is_web_page(response) && notes.contains(&Some(Note::RateLimit))
 }
 

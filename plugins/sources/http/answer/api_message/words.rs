@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Words in the names of errors, as [`words`] writes them.
-pub(super) const ERROR_WORDS: [&str; 15] = [
+pub(crate) const ERROR_WORDS: [&str; 15] = [
     "ERROR",
     "ERRORS",
     "INVALID",
@@ -28,12 +28,12 @@ const ERROR_STATES: [&str; 5] = ["MISSING", "UNKNOWN", "UNSUPPORTED", "TOO MANY"
 const NEGATIONS: [&str; 5] = ["0", "NO", "NONE", "WITHOUT", "ZERO"];
 
 /// Whether a text is the name of an error, such as `INVALID_SYMBOL`.
-pub(super) fn is_error_word(text: &str) -> bool {
+pub(crate) fn is_error_word(text: &str) -> bool {
     contains_any(text, &ERROR_WORDS) || contains_any(text, &ERROR_STATES)
 }
 
 /// Whether a text has one of these words, and does not say that there is none of them, as in `No errors`.
-pub(super) fn contains_any(text: &str, of: &[&str]) -> bool {
+pub(crate) fn contains_any(text: &str, of: &[&str]) -> bool {
     !says_none(text) && {
         let text = words(text);
         of.iter().any(|word| text.contains(&format!(" {word} ")))
@@ -41,12 +41,12 @@ pub(super) fn contains_any(text: &str, of: &[&str]) -> bool {
 }
 
 /// Whether a text says that there is nothing, as in `No trades`.
-pub(super) fn says_none(text: &str) -> bool {
+pub(crate) fn says_none(text: &str) -> bool {
     words(text).split_whitespace().next().is_some_and(|first| NEGATIONS.contains(&first))
 }
 
 /// Whether a value is a text that says that all is well.
-pub(super) fn is_success(value: &Value) -> bool {
+pub(crate) fn is_success(value: &Value) -> bool {
     let is_well = |text: &str| {
         let text = words(text);
         text.contains(" SUCCESS") && !text.contains(" NOT ")
@@ -55,7 +55,7 @@ pub(super) fn is_success(value: &Value) -> bool {
 }
 
 /// Whether a value is a message that says that all is well, as in `Request processed`.
-pub(super) fn says_done(value: &Value) -> bool {
+pub(crate) fn says_done(value: &Value) -> bool {
     let is_done = |text: &str| {
         let words = words(text);
         let is_negative =
@@ -68,7 +68,7 @@ pub(super) fn says_done(value: &Value) -> bool {
     is_success(value) || value.as_str().is_some_and(is_done)
 }
 
-pub(super) fn is_word(value: &Value, words: &[&str]) -> bool {
+pub(crate) fn is_word(value: &Value, words: &[&str]) -> bool {
     value.as_str().is_some_and(|text| words.iter().any(|word| text.trim().eq_ignore_ascii_case(word)))
 }
 

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::json::{Located, Pointer};
-use super::notes;
-use super::notes::Note;
+use super::super::json::{Located, Pointer};
+use super::api_message;
+use super::api_message::Note;
 
 /// Responses that are not what their status says. The first list with a match decides, in the order
 /// `fail`, `retry`, `empty`.
@@ -22,7 +22,7 @@ use super::notes::Note;
 /// like an error.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Responses {
+pub(crate) struct Responses {
     /// The request is repeated, as after a temporary failure.
     #[serde(default)]
     retry: Vec<Matcher>,
@@ -36,7 +36,7 @@ pub(super) struct Responses {
 
 /// What to do with a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Retry,
     Empty,
     Fail,
@@ -178,22 +178,22 @@ impl Responses {
     }
 
     /// The places that matchers look at.
-    pub(super) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
+    pub(crate) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
         self.matchers().filter_map(|matcher| matcher.at.as_ref())
     }
 
     /// The places where matchers look for no value.
-    pub(super) fn missing(&self) -> impl Iterator<Item = &Pointer> {
+    pub(crate) fn missing(&self) -> impl Iterator<Item = &Pointer> {
         self.matchers().filter_map(|matcher| matcher.missing.as_ref())
     }
 
     /// Whether a matcher looks for a text anywhere.
-    pub(super) fn matches_text(&self) -> bool {
+    pub(crate) fn matches_text(&self) -> bool {
         self.matchers().any(|matcher| matcher.text.as_ref().is_some_and(|text| !text.is_empty()))
     }
 
     /// What to do with a response, and the option that says so; `None` if no matcher matches.
-    pub(super) fn verdict(&self, status: StatusCode, body: &[u8]) -> Option<(Verdict, String)> {
+    pub(crate) fn verdict(&self, status: StatusCode, body: &[u8]) -> Option<(Verdict, String)> {
         let lists = [
             (Verdict::Fail, "fail", &self.fail),
             (Verdict::Retry, "retry", &self.retry),
@@ -205,7 +205,8 @@ impl Responses {
                 let may_be_error =
                     verdict == Verdict::Empty && matcher.missing.is_some() && matcher.at.is_none();
                 matcher.matches(status, body)
-                    && !(may_be_error && matches!(notes::of_json(body), Some(note) if note != Note::Empty))
+                    && !(may_be_error
+                        && matches!(api_message::of_json(body), Some(note) if note != Note::Empty))
             })?;
             Some((verdict, format!("`responses.{name}` matches it ({})", matcher.written)))
         })

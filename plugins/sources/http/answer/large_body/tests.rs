@@ -5,7 +5,7 @@ use std::io::Write as _;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::decode::Items;
+use super::super::items::Items;
 use super::*;
 
 /// What surrounds the records, and the records with their reasons if they are not valid.

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use serde::de::IgnoredAny;
 
-use super::decode::Unreadable;
-use super::json::{ScanError, scan};
+use super::super::json::{ScanError, scan};
+use super::items::Unreadable;
 
 /// Checks that a line is JSON. The error contains the column.
-pub(super) fn check_line(line: &[u8]) -> Result<(), String> {
+pub(crate) fn check_line(line: &[u8]) -> Result<(), String> {
     if let Err(error) = std::str::from_utf8(line) {
         return Err(format!("at column {}: it is not UTF-8; {NOT_UTF8}", error.valid_up_to() + 1));
     }
@@ -16,7 +16,7 @@ pub(super) fn check_line(line: &[u8]) -> Result<(), String> {
 }
 
 /// Checks that a value is JSON. The error contains the index of the byte, and what is wrong.
-pub(super) fn check_value(value: &[u8]) -> Result<(), (usize, String)> {
+pub(crate) fn check_value(value: &[u8]) -> Result<(), (usize, String)> {
     let Err(error) = serde_json::from_slice::<IgnoredAny>(value) else { return Ok(()) };
     let at = offset(value, &error);
     let word = |word: &str| value.get(at..).is_some_and(|rest| rest.starts_with(word.as_bytes()));
@@ -50,7 +50,7 @@ fn bare_message(error: &serde_json::Error) -> String {
 }
 
 /// Checks what surrounds the records, whose bounds are `range`; `NaN` is accepted there.
-pub(super) fn check_outside(bytes: &[u8], range: &Range<usize>) -> Result<(), Unreadable> {
+pub(crate) fn check_outside(bytes: &[u8], range: &Range<usize>) -> Result<(), Unreadable> {
     let around = String::from_utf8([&bytes[..range.start], b"[]", &bytes[range.end..]].concat());
     let around = around.map_err(|error| {
         let at = error.utf8_error().valid_up_to();
@@ -68,7 +68,7 @@ pub(super) fn check_outside(bytes: &[u8], range: &Range<usize>) -> Result<(), Un
 }
 
 /// What to do about text that is not UTF-8.
-pub(super) const NOT_UTF8: &str =
+pub(crate) const NOT_UTF8: &str =
     "if the API writes another encoding than it declares, set it, as in `encoding = \"windows-1252\"`";
 
 fn not_utf8(at: usize) -> Unreadable {
@@ -76,7 +76,7 @@ fn not_utf8(at: usize) -> Unreadable {
 }
 
 /// The response as text, without a byte order mark.
-pub(super) fn text(bytes: &[u8]) -> Result<&str, Unreadable> {
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, Unreadable> {
     let body = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     std::str::from_utf8(body).map_err(|error| {
         let at = bytes.len() - body.len() + error.valid_up_to();
@@ -90,7 +90,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, Unreadable> {
 }
 
 /// The error for a text that is not JSON.
-pub(super) fn not_json(text: &str, found: ScanError) -> Unreadable {
+pub(crate) fn not_json(text: &str, found: ScanError) -> Unreadable {
     let at = match found {
         _ if text.trim_ascii().is_empty() => {
             return Unreadable::Truncated("expected JSON, got an empty response".into());

@@ -10,10 +10,10 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use runner_core::ByteSize;
 
-use super::error::{HttpError, without_url};
-use super::large::buffer::Buffer;
-use super::large::{Large, Layout};
-use super::unpack;
+use super::super::error::{HttpError, without_url};
+use super::decompress;
+use super::large_body::{Large, Layout};
+use super::spill_buffer::Buffer;
 use crate::shared::csv::Transcoder;
 
 /// From this size on, a body is decompressed and decoded on a thread of its own.
@@ -21,7 +21,7 @@ const LARGE: u64 = 1 << 20;
 
 /// Why a body cannot be read.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(crate) enum Broken {
     TooLarge,
     /// The body is incomplete.
     Cut(String),
@@ -39,25 +39,25 @@ impl From<io::Error> for Broken {
 
 /// How the body of a response is read.
 #[derive(Clone, Debug)]
-pub(super) struct Reading {
+pub(crate) struct Reading {
     /// The maximum size, decompressed.
-    pub(super) max_answer: usize,
+    pub(crate) max_answer: usize,
     /// The encoding, if an option says so.
-    pub(super) encoding: Option<&'static Encoding>,
+    pub(crate) encoding: Option<&'static Encoding>,
     /// How a large body is divided into records; `None` if all of it is needed in memory.
-    pub(super) layout: Option<Layout>,
+    pub(crate) layout: Option<Layout>,
     /// From this size on a body is large.
-    pub(super) max_in_memory: usize,
+    pub(crate) max_in_memory: usize,
 }
 
 /// A body in UTF-8, without a byte order mark.
 #[derive(Debug)]
-pub(super) struct Text {
+pub(crate) struct Text {
     /// The text; of a large one, what surrounds the records.
-    pub(super) bytes: Bytes,
-    pub(super) large: Option<Arc<Large>>,
+    pub(crate) bytes: Bytes,
+    pub(crate) large: Option<Arc<Large>>,
     /// The size of the whole text.
-    pub(super) size: usize,
+    pub(crate) size: usize,
 }
 
 impl From<Bytes> for Text {
@@ -67,7 +67,7 @@ impl From<Bytes> for Text {
 }
 
 /// Reads the whole body, decompresses it, and converts it to UTF-8 without a byte order mark.
-pub(super) async fn read(
+pub(crate) async fn read(
     title: &str,
     mut response: reqwest::Response,
     reading: &Arc<Reading>,
@@ -118,7 +118,7 @@ pub(super) async fn read(
 }
 
 /// The content of a file as the body of a response without headers.
-pub(super) fn of_file(raw: Vec<u8>, encoding: Option<&'static Encoding>) -> Result<Bytes, String> {
+pub(crate) fn of_file(raw: Vec<u8>, encoding: Option<&'static Encoding>) -> Result<Bytes, String> {
     let reading = Reading { encoding, ..Reading::in_memory(usize::MAX >> 1) };
     let decoded = decode(Buffer::of(raw), &HeaderMap::new(), &reading);
     decoded.map(|text| text.bytes).map_err(|broken| match broken {
@@ -129,7 +129,7 @@ pub(super) fn of_file(raw: Vec<u8>, encoding: Option<&'static Encoding>) -> Resu
 }
 
 /// The first bytes of a body, for messages and matchers; what can be read of it if it is broken.
-pub(super) async fn read_beginning(mut response: reqwest::Response, at_most: usize) -> Bytes {
+pub(crate) async fn read_beginning(mut response: reqwest::Response, at_most: usize) -> Bytes {
     let mut raw = Vec::new();
     while raw.len() < at_most
         && let Ok(Some(chunk)) = response.chunk().await
@@ -142,7 +142,7 @@ pub(super) async fn read_beginning(mut response: reqwest::Response, at_most: usi
 
 impl Reading {
     /// Of bodies that are not pages, up to this size.
-    pub(super) fn in_memory(max_answer: usize) -> Self {
+    pub(crate) fn in_memory(max_answer: usize) -> Self {
         Reading { max_answer, encoding: None, layout: None, max_in_memory: usize::MAX }
     }
 
@@ -154,7 +154,7 @@ impl Reading {
 fn decode(raw: Buffer, headers: &HeaderMap, reading: &Reading) -> Result<Text, Broken> {
     let header = |name| headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let encoding = header(CONTENT_ENCODING).to_ascii_lowercase();
-    let unpacked = unpack::unpack(raw, &encoding, reading.max_answer, reading.max_in_memory())?;
+    let unpacked = decompress::unpack(raw, &encoding, reading.max_answer, reading.max_in_memory())?;
     if ["br", "compress", "x-compress"].contains(&encoding.as_str()) {
         return Err(Broken::Wrong(format!(
             "the response is compressed as `{encoding}`, which is not supported; \

@@ -12,7 +12,7 @@ const MAX_BYTES: usize = 64 << 10;
 
 /// What a response says instead of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Note {
+pub(crate) enum Note {
     RateLimit,
     Error,
     /// There are no records.
@@ -46,7 +46,7 @@ const LIMITS: [&str; 20] = [
 ];
 
 /// Whether a text says that the client has sent too many requests.
-pub(super) fn is_about_limit(text: &str) -> bool {
+pub(crate) fn is_about_limit(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     LIMITS.iter().any(|phrase| text.contains(phrase))
 }
@@ -175,13 +175,13 @@ const TEXTS: [&str; 20] = [
 struct Members(Map<String, Value>);
 
 /// What a JSON object says that has the members of an error and none of a record.
-pub(super) fn of_json(body: &[u8]) -> Option<Note> {
+pub(crate) fn of_json(body: &[u8]) -> Option<Note> {
     let object = object(body)?;
     Members::of(&object).and_then(|members| members.note()).or_else(|| nested::note(&object))
 }
 
 /// Whether a JSON object says that there is an error, beside an empty list of records.
-pub(super) fn has_error(body: &[u8]) -> bool {
+pub(crate) fn has_error(body: &[u8]) -> bool {
     let Some(object) = object(body) else { return false };
     Members::of(&object).is_some_and(|members| members.is_error()) || nested::note(&object).is_some()
 }
@@ -313,7 +313,7 @@ fn integer(value: &Value) -> Option<i64> {
 
 /// What a text says that is a single line. A header or a row, where a table was expected (`is_table`), may hold any
 /// words.
-pub(super) fn of_text(body: &[u8], is_table: bool) -> Option<Note> {
+pub(crate) fn of_text(body: &[u8], is_table: bool) -> Option<Note> {
     let text = std::str::from_utf8(body.get(..MAX_BYTES).unwrap_or(body)).ok()?.trim();
     let is_row = is_table && (text.contains([',', ';', '\t', '|']) || !text.contains(' '));
     (!is_row && text.lines().count() == 1 && is_about_limit(text)).then_some(Note::RateLimit)

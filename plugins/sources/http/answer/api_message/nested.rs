@@ -51,7 +51,7 @@ const ENVELOPES: [&str; 8] =
 const MAX_DEPTH: usize = 2;
 
 /// What an object says that holds an error and no record.
-pub(super) fn note(object: &Map<String, Value>) -> Option<Note> {
+pub(crate) fn note(object: &Map<String, Value>) -> Option<Note> {
     note_at(object, 0)
 }
 

@@ -3,8 +3,6 @@
 //! A response is received whole before its first record is delivered, so that one that breaks off delivers nothing. What
 //! surrounds the records stays in memory, since pagination and warnings look at it.
 
-mod buffer;
-
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -12,14 +10,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-pub(super) use self::buffer::{Buffer, Reader};
-use super::json::{Located, Pointer, ScanError};
-use super::json_text::check_outside;
-use super::parts::{Counted, Elements, Failed, Lines};
+use super::super::json::{Located, Pointer, ScanError};
+use super::json_check::check_outside;
+use super::record_reader::{Counted, Elements, Failed, Lines};
 use crate::shared::window::{CHUNK, Window};
 
 /// Up to this size a response is kept in memory.
-pub(super) const MAX_IN_MEMORY: usize = 8 << 20;
+pub(crate) const MAX_IN_MEMORY: usize = 8 << 20;
 
 /// Of what surrounds the records, at most so many bytes on each side are kept; a response with more is kept in memory.
 const MAX_AROUND: usize = 16 << 20;
@@ -29,7 +26,7 @@ const FRONT: usize = 64 << 10;
 
 /// How a large response is divided into records.
 #[derive(Clone, Debug)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// The elements of the array at this place.
     Array(Pointer),
     /// One record a line.
@@ -40,15 +37,15 @@ pub(super) enum Layout {
 
 /// The records of a large response, in a file.
 #[derive(Debug)]
-pub(super) struct Large {
+pub(crate) struct Large {
     /// The file from the first record on.
-    pub(super) window: Window,
-    pub(super) content: Content,
+    pub(crate) window: Window,
+    pub(crate) content: Content,
 }
 
 /// What is known of the records.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Elements(Counted),
     Lines { n_lines: usize },
     Rows,
@@ -59,7 +56,7 @@ impl Large {
     /// records, with `[]` in their place, or of a text of lines the front.
     ///
     /// `None` if it is not what `layout` says, or not valid: the response in memory then tells why.
-    pub(super) fn divide(
+    pub(crate) fn divide(
         file: File,
         start: u64,
         end: u64,

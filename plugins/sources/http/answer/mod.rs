@@ -1,0 +1,27 @@
+//! What an API answers, from the bytes on the wire to items: records, and inputs that give none.
+//!
+//! `body` reads the bytes, decompresses them (`decompress`) and makes UTF-8 of them; a large body lies in a temporary file
+//! (`spill_buffer`, `large_body`). `responses` is the option that names responses which are not what their status says, and
+//! `api_message` recognizes errors that have a success status. `items` are the elements, lines or rows (`record_reader`), and
+//! `decode` chooses among them by `codec` and explains what cannot be decoded (`json_check`, `other_formats`).
+
+mod api_message;
+pub(crate) mod body;
+mod codec;
+mod decode;
+mod decompress;
+mod items;
+mod json_check;
+mod large_body;
+mod other_formats;
+mod record_reader;
+mod responses;
+mod spill_buffer;
+
+pub(crate) use self::api_message::is_about_limit;
+pub(crate) use self::body::{Reading, Text, of_file};
+pub(crate) use self::codec::Codec;
+pub(crate) use self::items::{Item, Items, Unreadable};
+pub(crate) use self::json_check::{not_json, text};
+pub(crate) use self::large_body::{Large, Layout, MAX_IN_MEMORY};
+pub(crate) use self::responses::{Responses, Verdict};
