@@ -5,7 +5,7 @@ use runner_core::{OptionError, Result};
 use serde_json::{Map, Value};
 
 use super::json::Members;
-use super::template::{Place, Template, Values};
+use super::request::{Place, Template, Values};
 
 /// The fields to add, in their order.
 #[derive(Clone, Debug, Default)]

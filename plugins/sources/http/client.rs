@@ -23,7 +23,7 @@ use super::pagination::Pagination;
 use super::rate_limit::RateLimiter;
 use super::redact::Redactor;
 use super::redirect::{Redirects, is_same_host, over_tls};
-use super::url_parameters::set_parameter;
+use super::request::set_parameter;
 
 /// About as many as browsers and curl follow.
 const MAX_REDIRECTS: usize = 10;

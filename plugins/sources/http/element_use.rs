@@ -6,7 +6,7 @@ use runner_core::{BuildContext, OptionError, Result};
 
 use super::HttpConfig;
 use super::elements::{ForEach, read_file};
-use super::template::Template;
+use super::request::Template;
 
 /// Refuses elements that differ in nothing that the request or the records contain. `program` is the text of `remap`.
 pub(super) fn check(

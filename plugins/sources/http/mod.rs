@@ -3,6 +3,7 @@
 mod add;
 mod answer;
 mod json;
+mod request;
 
 mod auth;
 
@@ -23,7 +24,7 @@ mod incremental;
 
 mod link;
 mod list_request;
-mod lookalikes;
+
 mod more_pages;
 mod next_page;
 
@@ -36,7 +37,6 @@ mod page_likeness;
 mod page_request;
 mod page_url;
 mod pagination;
-mod parameter;
 
 mod poll;
 mod position;
@@ -46,17 +46,15 @@ mod redact;
 mod redirect;
 mod remap;
 mod request_options;
-mod request_template;
 
 mod settings;
 mod shape;
 mod source;
-mod template;
+
 #[cfg(test)]
 mod tests;
 mod unchanged;
 
-mod url_parameters;
 mod wait;
 mod walk;
 mod walk_options;
@@ -83,13 +81,12 @@ use self::incremental::Incremental;
 use self::json::Pointer;
 use self::page::END_CHECK_DELAYS;
 use self::pagination::Pagination;
-use self::parameter::Parameter;
 use self::rate_limit::{RateLimit, RateLimiter};
 use self::redact::Redactor;
 use self::redirect::Redirects;
 use self::remap::RemapConfig;
+use self::request::{Parameter, RequestTemplate};
 use self::request_options::{Method, identity, with_variables, without_query};
-use self::request_template::RequestTemplate;
 use self::settings::Settings;
 use self::source::Http;
 use self::unchanged::Unchanged;

@@ -10,7 +10,7 @@ use super::client::{Client, Outgoing};
 use super::page_request::{PageRequest, Place};
 use super::pagination::{Pagination, Parameter};
 use super::redact::HIDDEN;
-use super::url_parameters::{replace_values, set_parameter};
+use super::request::{replace_values, set_parameter};
 
 /// A query parameter of the pipeline file.
 struct SentParameter {

@@ -11,7 +11,7 @@ use super::answer::{Codec, Layout, Responses};
 use super::auth::Credentials;
 use super::pagination::Pagination;
 use super::redact::Redactor;
-use super::template::Template;
+use super::request::Template;
 use super::{HttpConfig, auth};
 
 /// An HTTP method.

@@ -15,7 +15,7 @@ use super::json::Pointer;
 use super::page_request::PageRequest;
 use super::pagination::Pagination;
 use super::remap::Remap;
-use super::request_template::RequestTemplate;
+use super::request::RequestTemplate;
 use super::unchanged::Unchanged;
 
 /// The validated options.

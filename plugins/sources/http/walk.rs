@@ -14,8 +14,8 @@ use super::json::content_hash;
 use super::page_request::PageRequest;
 use super::position::{ElementPosition, ElementState, Prefix, SavedWalk, Validators, WalkSnapshot};
 use super::remap::Metadata;
+use super::request::Values;
 use super::settings::Settings;
-use super::template::Values;
 use super::unchanged::Unchanged;
 
 const MILLI: Nanos = 1_000_000;

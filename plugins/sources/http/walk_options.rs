@@ -10,8 +10,9 @@ use super::add::Add;
 use super::elements::ForEach;
 use super::incremental::Incremental;
 use super::remap::Remap;
+use super::request::{placeholder_warnings, request_template};
 use super::unchanged::Unchanged;
-use super::{HttpConfig, element_use, lookalikes, request_template};
+use super::{HttpConfig, element_use};
 
 /// The validated options of walks.
 pub(super) struct WalkOptions {
@@ -33,7 +34,7 @@ impl HttpConfig {
             None => Vec::new(),
         };
         request_template::check(self, &names)?;
-        lookalikes::warn(self, &names, context);
+        placeholder_warnings::warn(self, &names, context);
         let list_endpoint = match &self.for_each {
             Some(ForEach::Request(list)) => Some(list_endpoint(&list.endpoint)?),
             _ => None,

@@ -2,11 +2,11 @@
 
 use runner_core::{BuildContext, OptionError};
 
-use super::HttpConfig;
+use super::super::HttpConfig;
 use super::template::TIMES;
 
 /// Warns, once for each option, of what was most likely meant as a variable. `names` are those of `for_each`.
-pub(super) fn warn(config: &HttpConfig, names: &[String], context: &BuildContext) {
+pub(crate) fn warn(config: &HttpConfig, names: &[String], context: &BuildContext) {
     let add = |option: &str, message: Option<String>| {
         if let Some(message) = message {
             context.warnings.add(OptionError::new(option, message));

@@ -8,7 +8,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "Value")]
 #[schemars(inline, extend("type" = ["string", "number", "boolean", "array"]))]
-pub(super) struct Parameter(pub(super) Vec<String>);
+pub(crate) struct Parameter(pub(crate) Vec<String>);
 
 impl TryFrom<Value> for Parameter {
     type Error = &'static str;

@@ -7,13 +7,13 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use runner_core::{OptionError, OptionErrors, Result};
 
-use super::client::RequestParts;
+use super::super::client::RequestParts;
+use super::super::{HttpConfig, auth};
 use super::template::{Place, Template, Values, variable_in_host};
-use super::{HttpConfig, auth};
 
 /// A request whose parts may have variables.
 #[derive(Clone, Debug)]
-pub(super) struct RequestTemplate {
+pub(crate) struct RequestTemplate {
     /// The parts as they are written, which are complete if there are no variables.
     base: RequestParts,
     has_variables: bool,
@@ -25,7 +25,7 @@ pub(super) struct RequestTemplate {
 
 impl RequestTemplate {
     /// The request of the options, whose parts as they are written are `base`.
-    pub(super) fn new(config: &HttpConfig, base: RequestParts) -> Self {
+    pub(crate) fn new(config: &HttpConfig, base: RequestParts) -> Self {
         let query = config.query.iter();
         let query = query.flat_map(|(name, values)| values.0.iter().map(move |value| (name, value)));
         let query: Vec<(String, Template)> =
@@ -58,7 +58,7 @@ impl RequestTemplate {
     }
 
     /// The names of its variables.
-    pub(super) fn variables(&self) -> BTreeSet<&str> {
+    pub(crate) fn variables(&self) -> BTreeSet<&str> {
         let query = self.query.iter().map(|(_, value)| value);
         let headers = self.headers.iter().map(|(_, value)| value);
         let body = self.body.iter().map(|(body, _)| body);
@@ -67,7 +67,7 @@ impl RequestTemplate {
     }
 
     /// The headers that are the same for all elements.
-    pub(super) fn headers_without_variables(&self) -> HeaderMap {
+    pub(crate) fn headers_without_variables(&self) -> HeaderMap {
         let mut headers = self.base.headers.clone();
         for (name, _) in &self.headers {
             headers.remove(name);
@@ -76,7 +76,7 @@ impl RequestTemplate {
     }
 
     /// The parts with the values of one walk.
-    pub(super) fn render(&self, values: &Values<'_>) -> Result<RequestParts> {
+    pub(crate) fn render(&self, values: &Values<'_>) -> Result<RequestParts> {
         if !self.has_variables {
             return Ok(self.base.clone());
         }
@@ -105,7 +105,7 @@ impl RequestTemplate {
 }
 
 /// Refuses variables that have no value, or stand where none may.
-pub(super) fn check(config: &HttpConfig, names: &[String]) -> Result<()> {
+pub(crate) fn check(config: &HttpConfig, names: &[String]) -> Result<()> {
     let mut errors = Vec::new();
     if let Some(name) = variable_in_host(&config.endpoint) {
         let message = format!(

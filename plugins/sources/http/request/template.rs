@@ -4,11 +4,11 @@ use anyhow::{anyhow, bail};
 use runner_core::Result;
 use url::form_urlencoded::byte_serialize;
 
-use super::elements::Element;
+use super::super::elements::Element;
 
 /// A text with variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Template(Vec<Part>);
+pub(crate) struct Template(Vec<Part>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
@@ -18,7 +18,7 @@ enum Part {
 
 /// Where a value is put, and so how it is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Path,
     Query,
     Header,
@@ -29,15 +29,15 @@ pub(super) enum Place {
 
 /// The values of the variables in one walk.
 #[derive(Clone, Debug)]
-pub(super) struct Values<'a> {
-    pub(super) element: &'a Element,
-    pub(super) since: Option<String>,
-    pub(super) now: String,
-    pub(super) window: Option<(String, String)>,
+pub(crate) struct Values<'a> {
+    pub(crate) element: &'a Element,
+    pub(crate) since: Option<String>,
+    pub(crate) now: String,
+    pub(crate) window: Option<(String, String)>,
 }
 
 /// The names of the variables that do not come from `for_each`.
-pub(super) const TIMES: [&str; 4] = ["since", "now", "from", "to"];
+pub(crate) const TIMES: [&str; 4] = ["since", "now", "from", "to"];
 
 impl Values<'_> {
     fn get(&self, name: &str) -> Option<String> {
@@ -53,7 +53,7 @@ impl Values<'_> {
 
 impl Template {
     /// Reads a text. Braces that do not surround a name on one line are text.
-    pub(super) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut parts = Vec::new();
         let mut plain = String::new();
         let mut rest = text;
@@ -81,19 +81,19 @@ impl Template {
     }
 
     /// The names of its variables.
-    pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {
             Part::Variable(name) => Some(name.as_str()),
             Part::Text(_) => None,
         })
     }
 
-    pub(super) fn has_variables(&self) -> bool {
+    pub(crate) fn has_variables(&self) -> bool {
         self.variables().next().is_some()
     }
 
     /// The name of the variable that is all of the text.
-    pub(super) fn single_variable(&self) -> Option<&str> {
+    pub(crate) fn single_variable(&self) -> Option<&str> {
         match self.0.as_slice() {
             [Part::Variable(name)] => Some(name),
             _ => None,
@@ -101,7 +101,7 @@ impl Template {
     }
 
     /// The parts that are not variables.
-    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {
             Part::Text(text) => Some(text.as_str()),
             Part::Variable(_) => None,
@@ -109,7 +109,7 @@ impl Template {
     }
 
     /// Whether it has the form of a web form, `a=1&b={{ x }}`.
-    pub(super) fn is_form(&self) -> bool {
+    pub(crate) fn is_form(&self) -> bool {
         let text_of = |part: &Part| match part {
             Part::Text(text) => text.clone(),
             Part::Variable(_) => "0".to_owned(),
@@ -129,12 +129,12 @@ impl Template {
     }
 
     /// The text with the values, encoded for `place`.
-    pub(super) fn render(&self, values: &Values<'_>, place: Place) -> Result<String> {
+    pub(crate) fn render(&self, values: &Values<'_>, place: Place) -> Result<String> {
         self.render_each(values, |_| place)
     }
 
     /// The text of a URL with the values: those before the first `?` are parts of the path.
-    pub(super) fn render_url(&self, values: &Values<'_>) -> Result<String> {
+    pub(crate) fn render_url(&self, values: &Values<'_>) -> Result<String> {
         self.render_each(values, |before| if before.contains('?') { Place::Query } else { Place::Path })
     }
 
@@ -189,7 +189,7 @@ fn encode_path(value: &str) -> String {
 }
 
 /// The first variable in the scheme, host or port of a URL.
-pub(super) fn variable_in_host(url: &str) -> Option<String> {
+pub(crate) fn variable_in_host(url: &str) -> Option<String> {
     let authority = url.find("://").map_or(0, |at| at + 3);
     let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |at| authority + at);
     // A `/` inside braces does not end the host.

@@ -3,7 +3,7 @@
 use reqwest::Url;
 
 /// Replaces values of query parameters; the others stay byte for byte.
-pub(super) fn replace_values(url: &mut Url, new_value: impl Fn(&str, &str) -> Option<String>) {
+pub(crate) fn replace_values(url: &mut Url, new_value: impl Fn(&str, &str) -> Option<String>) {
     let Some(query) = url.query() else { return };
     let piece = |piece: &str| {
         let (name, value) = url::form_urlencoded::parse(piece.as_bytes()).next()?;
@@ -15,7 +15,7 @@ pub(super) fn replace_values(url: &mut Url, new_value: impl Fn(&str, &str) -> Op
 }
 
 /// Replaces a query parameter; the others stay byte for byte.
-pub(super) fn set_parameter(url: &mut Url, name: &str, value: Option<&str>) {
+pub(crate) fn set_parameter(url: &mut Url, name: &str, value: Option<&str>) {
     let is_other = |piece: &&str| {
         !piece.is_empty() && url::form_urlencoded::parse(piece.as_bytes()).all(|(known, _)| known != name)
     };
@@ -29,7 +29,7 @@ pub(super) fn set_parameter(url: &mut Url, name: &str, value: Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::redact::HIDDEN;
+    use super::super::super::redact::HIDDEN;
     use super::*;
 
     #[test]

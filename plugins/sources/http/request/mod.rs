@@ -1,0 +1,15 @@
+//! What is requested: the endpoint, query, headers and body of the pipeline file, with variables.
+//!
+//! `template` is one text with variables, `request_template` all parts of a request, filled in for each walk. `query` changes
+//! parameters of a URL. `placeholder_warnings` warns of variables of other languages.
+
+pub(crate) mod placeholder_warnings;
+mod query;
+mod query_values;
+pub(crate) mod request_template;
+mod template;
+
+pub(crate) use self::query::{replace_values, set_parameter};
+pub(crate) use self::query_values::Parameter;
+pub(crate) use self::request_template::RequestTemplate;
+pub(crate) use self::template::{Place, TIMES, Template, Values};
