@@ -11,8 +11,7 @@ use runner_core::{Error, Failure};
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 
 use super::answer::is_about_limit;
-use super::client::Client;
-use super::wait;
+use super::client::{Client, retry_after};
 
 /// Why a request failed.
 #[derive(Debug)]
@@ -119,10 +118,10 @@ impl Client {
     pub(super) fn wait_error(&self, answered: &Answered<'_>, why: &str) -> Option<HttpError> {
         let Answered { title, status, headers, body } = *answered;
         let excerpt = self.response_body(body);
-        let asked = wait::asked(status, headers, SystemTime::now());
+        let asked = retry_after::asked(status, headers, SystemTime::now());
         let is_limit = matches!(status.as_u16(), 418 | 429)
             // The last request that is allowed may be for something that does not exist.
-            || status != StatusCode::NOT_FOUND && wait::is_exhausted(headers)
+            || status != StatusCode::NOT_FOUND && retry_after::is_exhausted(headers)
             || matches!(status.as_u16(), 402 | 403) && is_about_limit(&String::from_utf8_lossy(body));
         let what = match status {
             _ if !why.is_empty() => why,
@@ -135,12 +134,12 @@ impl Client {
             let error = || HttpError::transient(anyhow!("{title}: {what}: {advice}{excerpt}"));
             return is_limit.then(error);
         };
-        let after = wait::in_words(asked.duration);
+        let after = retry_after::in_words(asked.duration);
         let header = asked.header;
-        if asked.duration > wait::LONGEST && status == StatusCode::NOT_FOUND && why.is_empty() {
+        if asked.duration > retry_after::LONGEST && status == StatusCode::NOT_FOUND && why.is_empty() {
             return None;
         }
-        if asked.duration > wait::LONGEST {
+        if asked.duration > retry_after::LONGEST {
             return Some(HttpError::Fatal(anyhow!(
                 "{title}: {what}; the API asks to wait {after} (`{header}`), more than the hour that is accepted; \
                  start again later, or send fewer requests with `rate_limit`{excerpt}"

@@ -2,14 +2,9 @@
 
 mod add;
 mod answer;
+mod client;
 mod json;
 mod request;
-
-mod auth;
-
-mod client;
-
-mod connect;
 
 mod element_ids;
 mod element_use;
@@ -40,12 +35,8 @@ mod pagination;
 
 mod poll;
 mod position;
-mod private_key;
-mod rate_limit;
-mod redact;
-mod redirect;
+
 mod remap;
-mod request_options;
 
 mod settings;
 mod shape;
@@ -55,7 +46,6 @@ mod source;
 mod tests;
 mod unchanged;
 
-mod wait;
 mod walk;
 mod walk_options;
 mod walk_request;
@@ -73,20 +63,17 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use self::answer::{Codec, MAX_IN_MEMORY, Reading, Responses};
-use self::auth::{Auth, Credentials};
-use self::client::{Client, RequestParts};
-use self::connect::TlsOptions;
+use self::client::{
+    Auth, Client, Credentials, Method, RateLimit, RateLimiter, Redactor, Redirects, RequestParts, TlsOptions,
+    identity, with_variables, without_query,
+};
 use self::elements::ForEach;
 use self::incremental::Incremental;
 use self::json::Pointer;
 use self::page::END_CHECK_DELAYS;
 use self::pagination::Pagination;
-use self::rate_limit::{RateLimit, RateLimiter};
-use self::redact::Redactor;
-use self::redirect::Redirects;
 use self::remap::RemapConfig;
 use self::request::{Parameter, RequestTemplate};
-use self::request_options::{Method, identity, with_variables, without_query};
 use self::settings::Settings;
 use self::source::Http;
 use self::unchanged::Unchanged;

@@ -6,10 +6,9 @@ use reqwest::Url;
 use runner_core::Result;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::client::{Client, Outgoing};
+use super::client::{Client, HIDDEN, Outgoing};
 use super::page_request::{PageRequest, Place};
 use super::pagination::{Pagination, Parameter};
-use super::redact::HIDDEN;
 use super::request::{replace_values, set_parameter};
 
 /// A query parameter of the pipeline file.

@@ -29,7 +29,7 @@ pub(crate) fn set_parameter(url: &mut Url, name: &str, value: Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::redact::HIDDEN;
+    use super::super::super::client::HIDDEN;
     use super::*;
 
     #[test]

@@ -7,8 +7,8 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use runner_core::{OptionError, OptionErrors, Result};
 
-use super::super::client::RequestParts;
-use super::super::{HttpConfig, auth};
+use super::super::HttpConfig;
+use super::super::client::{RequestParts, auth};
 use super::template::{Place, Template, Values, variable_in_host};
 
 /// A request whose parts may have variables.

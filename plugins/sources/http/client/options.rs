@@ -7,17 +7,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::answer::{Codec, Layout, Responses};
+use super::super::HttpConfig;
+use super::super::answer::{Codec, Layout, Responses};
+use super::super::pagination::Pagination;
+use super::super::request::Template;
+use super::auth;
 use super::auth::Credentials;
-use super::pagination::Pagination;
 use super::redact::Redactor;
-use super::request::Template;
-use super::{HttpConfig, auth};
 
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
-pub(super) enum Method {
+pub(crate) enum Method {
     #[default]
     Get,
     Post,
@@ -27,7 +28,7 @@ pub(super) enum Method {
 
 impl HttpConfig {
     /// How a large response is divided; `None` if an option looks at text of the records, so that all of it is needed.
-    pub(super) fn layout(&self) -> Option<Layout> {
+    pub(crate) fn layout(&self) -> Option<Layout> {
         let layout = match self.codec {
             Codec::Json => Layout::Array(self.records.clone()),
             Codec::Ndjson => Layout::Lines,
@@ -43,7 +44,7 @@ impl HttpConfig {
     }
 
     /// Checks combinations of options.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.codec != Codec::Json {
             let required = "requires codec = \"json\"";
             if !self.records.is_root() {
@@ -68,7 +69,7 @@ impl HttpConfig {
         Ok(())
     }
 
-    pub(super) fn endpoint(&self) -> Result<Url> {
+    pub(crate) fn endpoint(&self) -> Result<Url> {
         let invalid = |message: String| OptionError::new("endpoint", message);
         let mut url = Url::parse(self.endpoint.trim()).map_err(|error| {
             invalid(format!("not a valid URL such as https://api.example.com/prices: {error}"))
@@ -88,7 +89,7 @@ impl HttpConfig {
     }
 
     /// Knows all that requests send in `auth`, `headers`, `query` and `body`.
-    pub(super) fn redactor(&self, endpoint: &Url, credentials: &Credentials) -> Redactor {
+    pub(crate) fn redactor(&self, endpoint: &Url, credentials: &Credentials) -> Redactor {
         let page = match &self.pagination {
             Some(Pagination::Page { param, .. } | Pagination::Offset { param, .. }) => Some(param.as_str()),
             _ => None,
@@ -107,7 +108,7 @@ impl HttpConfig {
         Redactor::new(&secrets, &others, endpoint.path(), page)
     }
 
-    pub(super) fn headers(&self, credentials: &Credentials) -> Result<HeaderMap> {
+    pub(crate) fn headers(&self, credentials: &Credentials) -> Result<HeaderMap> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static(self.codec.accepts()));
         if let Some(content_type) = self.body.as_deref().and_then(content_type) {
@@ -141,7 +142,7 @@ fn content_type(body: &str) -> Option<&'static str> {
 }
 
 /// What tells this source from others: the request, with hashes for values, which may be secrets.
-pub(super) fn identity(
+pub(crate) fn identity(
     method: &reqwest::Method,
     url: &str,
     query: Option<&str>,
@@ -153,14 +154,14 @@ pub(super) fn identity(
 }
 
 /// A URL as it is written, with variables that the URL parser has encoded.
-pub(super) fn with_variables(url: &str) -> String {
+pub(crate) fn with_variables(url: &str) -> String {
     if !url.contains("%7B%7B") {
         return url.to_owned();
     }
     url.replace("%7B", "{").replace("%7D", "}").replace("%20", " ")
 }
 
-pub(super) fn without_query(url: &Url) -> Url {
+pub(crate) fn without_query(url: &Url) -> Url {
     let mut url = url.clone();
     url.set_query(None);
     url

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Where redirects and links to the next page may lead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Redirects {
+pub(crate) enum Redirects {
     /// To the host and port of `endpoint`, or from `http://` to `https://` of the same host.
     #[default]
     SameHost,
@@ -22,7 +22,7 @@ pub(super) enum Redirects {
 
 /// Whether two URLs have the same host and port, or differ only in that the second one is `https://`
 /// and both have the default port.
-pub(super) fn is_same_host(home: &Url, url: &Url) -> bool {
+pub(crate) fn is_same_host(home: &Url, url: &Url) -> bool {
     let is_same_port =
         url.scheme() == home.scheme() && url.port_or_known_default() == home.port_or_known_default();
     let is_upgrade = (home.scheme(), url.scheme()) == ("http", "https")
@@ -33,7 +33,7 @@ pub(super) fn is_same_host(home: &Url, url: &Url) -> bool {
 
 /// The same address over TLS, if `url` is on the host of an endpoint with `https://` and not encrypted: a server behind a
 /// proxy may not know that the connection is encrypted. As in a browser with HSTS (RFC 6797, 8.3).
-pub(super) fn over_tls(home: &Url, url: &Url) -> Option<Url> {
+pub(crate) fn over_tls(home: &Url, url: &Url) -> Option<Url> {
     if (home.scheme(), url.scheme()) != ("https", "http") {
         return None;
     }
@@ -45,7 +45,7 @@ pub(super) fn over_tls(home: &Url, url: &Url) -> Option<Url> {
 impl Redirects {
     /// Checks a redirect or a link from `from` to `to`; `home` is the endpoint. The error is the reason
     /// and what to do, to be added to a sentence that names both URLs.
-    pub(super) fn check(self, home: &Url, from: &Url, to: &Url) -> Result<(), &'static str> {
+    pub(crate) fn check(self, home: &Url, from: &Url, to: &Url) -> Result<(), &'static str> {
         if !matches!(to.scheme(), "http" | "https") {
             return Err("only http:// and https:// are followed");
         }
@@ -102,8 +102,8 @@ fn is_local_address(address: IpAddr) -> bool {
 
 /// Resolves names; only those of the pipeline file may have a local address.
 #[derive(Debug)]
-pub(super) struct GuardedResolver {
-    pub(super) trusted: Vec<String>,
+pub(crate) struct GuardedResolver {
+    pub(crate) trusted: Vec<String>,
 }
 
 impl Resolve for GuardedResolver {

@@ -8,14 +8,14 @@ use runner_core::{Error, Redaction};
 use url::form_urlencoded::byte_serialize;
 
 /// What is shown in the place of a value.
-pub(super) const HIDDEN: &str = "***";
+pub(crate) const HIDDEN: &str = "***";
 
 /// A shorter secret is most likely also a word of a message that has nothing to do with it.
 const SHORTEST_IN_MESSAGES: usize = 6;
 
 /// Knows what requests send in `auth`, `headers`, `query` and `body`.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Redactor {
+pub(crate) struct Redactor {
     /// For texts of the API.
     texts: Redaction,
     /// For messages of ours that have texts of the API in them.
@@ -31,7 +31,7 @@ pub(super) struct Redactor {
 impl Redactor {
     /// For requests that send these `secrets` and `others`. An endpoint has this `path`, and `page`
     /// is the parameter that counts pages.
-    pub(super) fn new(secrets: &[&str], others: &[&str], path: &str, page: Option<&str>) -> Self {
+    pub(crate) fn new(secrets: &[&str], others: &[&str], path: &str, page: Option<&str>) -> Self {
         let hidden = |text: String| (text, HIDDEN.to_owned());
         let is_word_end = |c: char| !c.is_alphanumeric();
         let mut texts = BTreeSet::new();
@@ -52,7 +52,7 @@ impl Redactor {
     }
 
     /// Hides this secret as well.
-    pub(super) fn learn(&self, secret: &str) {
+    pub(crate) fn learn(&self, secret: &str) {
         let mut learned = self.learned.write().unwrap_or_else(PoisonError::into_inner);
         learned.0.extend(forms(secret));
         learned.1 = Redaction::new(learned.0.iter().map(|text| (text.clone(), HIDDEN.to_owned())));
@@ -63,12 +63,12 @@ impl Redactor {
     }
 
     /// A text of the API without what was sent.
-    pub(super) fn text(&self, text: &str) -> String {
+    pub(crate) fn text(&self, text: &str) -> String {
         self.texts.apply(&self.without_learned(text))
     }
 
     /// The URL without user and password, and without the values of its parameters.
-    pub(super) fn url(&self, url: &Url) -> String {
+    pub(crate) fn url(&self, url: &Url) -> String {
         let mut shown = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
         if let Some(port) = url.port() {
             shown.push_str(&format!(":{port}"));
@@ -89,7 +89,7 @@ impl Redactor {
     }
 
     /// The error without what was sent; it stays what it was if there is nothing to hide in it.
-    pub(super) fn error(&self, error: Error) -> Error {
+    pub(crate) fn error(&self, error: Error) -> Error {
         let message = format!("{error:#}");
         let shown = self.messages.apply(&self.without_learned(&message));
         if shown == message {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 /// How many requests the API allows in a period.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RateLimit {
+pub(crate) struct RateLimit {
     /// The number of requests.
     #[schemars(range(min = 1, max = 1_000_000))]
     requests: u32,
@@ -27,7 +27,7 @@ fn one_second() -> HumanDuration {
 
 /// Lets requests pass. Any period as long as that of the limit contains at most as many requests.
 #[derive(Debug)]
-pub(super) struct RateLimiter {
+pub(crate) struct RateLimiter {
     n_requests: usize,
     period: Duration,
     /// When the last requests were sent.
@@ -35,7 +35,7 @@ pub(super) struct RateLimiter {
 }
 
 impl RateLimiter {
-    pub(super) fn new(limit: RateLimit) -> Result<Self> {
+    pub(crate) fn new(limit: RateLimit) -> Result<Self> {
         let Some(period) = limit.per.unless_zero() else {
             return Err(OptionError::new("rate_limit.per", "must be greater than 0"));
         };
@@ -46,7 +46,7 @@ impl RateLimiter {
     }
 
     /// Waits until the next request may be sent, and counts it.
-    pub(super) async fn pass(&self) {
+    pub(crate) async fn pass(&self) {
         let mut sent = self.sent.lock().await;
         if sent.len() >= self.n_requests {
             let until = sent[sent.len() - self.n_requests] + self.period;

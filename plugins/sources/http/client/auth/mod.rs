@@ -13,13 +13,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::hmac::{Algorithm, Hmac, SecretEncoding, SignatureEncoding, TimestampFormat};
-pub(super) use self::oauth2::OAuth2;
+pub(crate) use self::oauth2::OAuth2;
 use self::oauth2::{ClientAuth, basic_pair};
 
 /// Credentials. Sent only to the host of the endpoint, and never shown.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(tag = "strategy", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Auth {
+pub(crate) enum Auth {
     /// A user name and a password, as in RFC 7617.
     Basic {
         /// The user name.
@@ -86,7 +86,7 @@ pub(super) enum Auth {
 /// Where an API key is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum KeyPlace {
+pub(crate) enum KeyPlace {
     /// In a header.
     Header,
     /// In the query of the URL.
@@ -95,32 +95,32 @@ pub(super) enum KeyPlace {
 
 /// The credentials of a request.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Credentials {
-    pub(super) header: Option<(HeaderName, HeaderValue)>,
-    pub(super) parameter: Option<(String, Secret)>,
+pub(crate) struct Credentials {
+    pub(crate) header: Option<(HeaderName, HeaderValue)>,
+    pub(crate) parameter: Option<(String, Secret)>,
     /// What is computed for each request.
-    pub(super) signer: Option<Signer>,
+    pub(crate) signer: Option<Signer>,
     /// All forms in which a secret may appear in a response or an error.
-    pub(super) secrets: Vec<Secret>,
+    pub(crate) secrets: Vec<Secret>,
     /// Advice for the case that the API denies access.
-    pub(super) advice: &'static str,
+    pub(crate) advice: &'static str,
 }
 
 /// Credentials that differ from request to request.
 #[derive(Clone, Debug)]
-pub(super) enum Signer {
+pub(crate) enum Signer {
     OAuth2(OAuth2),
     Hmac(Hmac),
 }
 
 impl Credentials {
     /// Whether requests carry credentials.
-    pub(super) fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.header.is_some() || self.parameter.is_some() || self.signer.is_some()
     }
 
     /// Whether requests carry this header with credentials.
-    pub(super) fn sets(&self, header: &HeaderName) -> bool {
+    pub(crate) fn sets(&self, header: &HeaderName) -> bool {
         match &self.signer {
             Some(Signer::OAuth2(_)) => *header == AUTHORIZATION,
             Some(Signer::Hmac(hmac)) => hmac.names().any(|name| name == header),
@@ -129,7 +129,7 @@ impl Credentials {
     }
 
     /// Fails if an option cannot be sent in a request.
-    pub(super) fn new(auth: Option<&Auth>) -> Result<Self> {
+    pub(crate) fn new(auth: Option<&Auth>) -> Result<Self> {
         let Some(auth) = auth else {
             let advice = "authentication is required: set `auth`";
             return Ok(Credentials { advice, ..Credentials::default() });
@@ -220,14 +220,14 @@ impl Credentials {
 }
 
 /// The password in a header such as `Basic YWRhOng=`.
-pub(super) fn password(header: &str) -> Option<String> {
+pub(crate) fn password(header: &str) -> Option<String> {
     let (scheme, pair) = header.trim().split_once(' ')?;
     let pair = BASE64_STANDARD.decode(pair.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
     Some(String::from_utf8(pair).ok()?.split_once(':')?.1.to_owned())
 }
 
 /// A header value that client libraries do not log.
-pub(super) fn header_value(option: &str, text: &str) -> Result<HeaderValue> {
+pub(crate) fn header_value(option: &str, text: &str) -> Result<HeaderValue> {
     let Ok(mut value) = HeaderValue::from_str(text) else {
         let message = "it contains a character that is not allowed in a header (a line break at its end?)";
         return Err(OptionError::new(option, message));

@@ -9,7 +9,7 @@ use runner_core::{BuildContext, OptionError, Result, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::error::without_url;
+use super::super::error::without_url;
 use super::private_key::decrypted;
 use super::redirect::GuardedResolver;
 
@@ -19,7 +19,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Certificates and keys for `https://`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TlsOptions {
+pub(crate) struct TlsOptions {
     /// The trusted CA certificates, a PEM file. Default: those of the system, or of `SSL_CERT_FILE`.
     ca_file: Option<String>,
     /// The client certificate, with intermediate certificates behind it, a PEM file.
@@ -39,7 +39,7 @@ fn yes() -> bool {
 
 /// The checked options; files are read when the source is opened.
 #[derive(Clone, Debug)]
-pub(super) struct Tls {
+pub(crate) struct Tls {
     ca_file: Option<PathBuf>,
     identity: Option<ClientCertificate>,
     verify_hostname: bool,
@@ -60,7 +60,7 @@ impl Default for Tls {
 }
 
 impl TlsOptions {
-    pub(super) fn check(&self, context: &BuildContext) -> Result<Tls> {
+    pub(crate) fn check(&self, context: &BuildContext) -> Result<Tls> {
         if self.key_pass.is_some() && self.key_file.is_none() {
             return Err(OptionError::new("tls.key_pass", "requires `tls.key_file`"));
         }
@@ -84,7 +84,7 @@ impl TlsOptions {
 }
 
 /// Builds the HTTP client for `home`; opens no connection.
-pub(super) fn connect(
+pub(crate) fn connect(
     home: &Url,
     token_url: Option<&Url>,
     timeout: Option<Duration>,

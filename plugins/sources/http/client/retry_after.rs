@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 /// The longest wait that is accepted.
-pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// Headers with the time at which a rate limit ends.
 const RESETS: [&str; 4] =
@@ -30,20 +30,20 @@ const POLICY: &str = "ratelimit-policy";
 
 /// A wait that a response asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wait {
-    pub(super) duration: Duration,
+pub(crate) struct Wait {
+    pub(crate) duration: Duration,
     /// The header that says so.
-    pub(super) header: &'static str,
+    pub(crate) header: &'static str,
 }
 
 /// Whether the response says that no requests are left.
-pub(super) fn is_exhausted(headers: &HeaderMap) -> bool {
+pub(crate) fn is_exhausted(headers: &HeaderMap) -> bool {
     REMAINING.iter().filter_map(|name| text(headers, name)).any(|text| text == "0")
         || limits(headers).iter().any(|limit| limit.remaining == Some(0))
 }
 
 /// The wait that a response with an error status asks for.
-pub(super) fn asked(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Option<Wait> {
+pub(crate) fn asked(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Option<Wait> {
     // Relative to the server's clock, if it sends `Date`; the local clock may be wrong.
     let date = text(headers, DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
     let now = date.unwrap_or(now);
@@ -156,7 +156,7 @@ fn duration(text: &str, now: SystemTime) -> Option<Duration> {
 }
 
 /// A duration for messages, in whole seconds.
-pub(super) fn in_words(duration: Duration) -> String {
+pub(crate) fn in_words(duration: Duration) -> String {
     match duration.as_secs() {
         seconds if seconds < 120 => format!("{seconds} s"),
         seconds if seconds < 7200 => format!("{} min {} s", seconds / 60, seconds % 60),

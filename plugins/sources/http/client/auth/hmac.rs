@@ -20,7 +20,7 @@ use super::header_value;
 /// How the secret is written in the pipeline file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(in super::super) enum SecretEncoding {
+pub(crate) enum SecretEncoding {
     /// As it is.
     #[default]
     Text,
@@ -33,7 +33,7 @@ pub(in super::super) enum SecretEncoding {
 /// The hash function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(in super::super) enum Algorithm {
+pub(crate) enum Algorithm {
     /// SHA-1, for old APIs.
     Sha1,
     /// SHA-256.
@@ -48,7 +48,7 @@ pub(in super::super) enum Algorithm {
 /// How the signature is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(in super::super) enum SignatureEncoding {
+pub(crate) enum SignatureEncoding {
     /// In hexadecimal digits, in lower case.
     #[default]
     Hex,
@@ -59,7 +59,7 @@ pub(in super::super) enum SignatureEncoding {
 /// How `{{ timestamp }}` is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(in super::super) enum TimestampFormat {
+pub(crate) enum TimestampFormat {
     /// Seconds since 1970.
     #[default]
     Epoch,
@@ -71,7 +71,7 @@ pub(in super::super) enum TimestampFormat {
 
 /// Signs requests.
 #[derive(Clone)]
-pub(in super::super) struct Hmac {
+pub(crate) struct Hmac {
     key: Vec<u8>,
     algorithm: Algorithm,
     encoding: SignatureEncoding,
@@ -91,7 +91,7 @@ const IN_HEADERS: [&str; 5] = ["timestamp", "method", "path_and_query", "body", 
 
 impl Hmac {
     #[allow(clippy::too_many_arguments, reason = "they are the options")]
-    pub(super) fn new(
+    pub(crate) fn new(
         secret: &Secret,
         secret_encoding: SecretEncoding,
         algorithm: Algorithm,
@@ -132,12 +132,12 @@ impl Hmac {
     }
 
     /// The headers that `auth.headers` sets.
-    pub(super) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
         self.headers.iter().map(|(name, _)| name)
     }
 
     /// The headers of a signed request.
-    pub(in super::super) fn sign(
+    pub(crate) fn sign(
         &self,
         method: &Method,
         url: &Url,

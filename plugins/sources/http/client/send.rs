@@ -14,16 +14,16 @@ use reqwest::{Method, StatusCode, Url, Version};
 use runner_core::Result;
 use tracing::warn;
 
-use super::answer::{Large, Reading, Responses, Text, Verdict, body};
+use super::super::answer::{Large, Reading, Responses, Text, Verdict, body};
+use super::super::error::{Answered, HttpError};
+use super::super::page_request::PageRequest;
+use super::super::pagination::Pagination;
+use super::super::request::set_parameter;
 use super::auth::{Credentials, Signer};
 use super::connect::{Tls, connect};
-use super::error::{Answered, HttpError};
-use super::page_request::PageRequest;
-use super::pagination::Pagination;
 use super::rate_limit::RateLimiter;
 use super::redact::Redactor;
 use super::redirect::{Redirects, is_same_host, over_tls};
-use super::request::set_parameter;
 
 /// About as many as browsers and curl follow.
 const MAX_REDIRECTS: usize = 10;
@@ -50,90 +50,90 @@ const HEADERS_FOR_ALL_HOSTS: [&str; 7] = [
 
 /// Sends the requests of a source.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     /// `None` until the source is opened.
-    pub(super) http: Option<reqwest::Client>,
-    pub(super) method: Method,
-    pub(super) parts: RequestParts,
-    pub(super) credentials: Credentials,
-    pub(super) redactor: Redactor,
-    pub(super) redirects: Redirects,
+    pub(crate) http: Option<reqwest::Client>,
+    pub(crate) method: Method,
+    pub(crate) parts: RequestParts,
+    pub(crate) credentials: Credentials,
+    pub(crate) redactor: Redactor,
+    pub(crate) redirects: Redirects,
     /// `None` without the option.
-    pub(super) responses: Option<Responses>,
-    pub(super) rate_limiter: Option<RateLimiter>,
-    pub(super) tls: Tls,
-    pub(super) keeps_cookies: bool,
+    pub(crate) responses: Option<Responses>,
+    pub(crate) rate_limiter: Option<RateLimiter>,
+    pub(crate) tls: Tls,
+    pub(crate) keeps_cookies: bool,
     /// How the bodies of pages are read.
-    pub(super) reading: Arc<Reading>,
+    pub(crate) reading: Arc<Reading>,
     /// How the list of `for_each` is read.
-    pub(super) list_reading: Arc<Reading>,
+    pub(crate) list_reading: Arc<Reading>,
     /// Whether the API has sent any response in this run.
-    pub(super) has_answered: AtomicBool,
+    pub(crate) has_answered: AtomicBool,
     /// Whether the API has set a cookie that was not kept.
-    pub(super) lost_cookie: AtomicBool,
+    pub(crate) lost_cookie: AtomicBool,
     /// Whether an address was asked over TLS that the API named without.
-    pub(super) stayed_on_tls: AtomicBool,
+    pub(crate) stayed_on_tls: AtomicBool,
     /// The only response, in a test of a pipeline.
-    pub(super) fixture: Option<Response>,
+    pub(crate) fixture: Option<Response>,
 }
 
 /// The parts of a request that templates may change from walk to walk.
 #[derive(Clone, Debug)]
-pub(super) struct RequestParts {
+pub(crate) struct RequestParts {
     /// With the parameters of `query`.
-    pub(super) endpoint: Url,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Option<Bytes>,
+    pub(crate) endpoint: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Bytes>,
 }
 
 /// One request, before credentials are added.
 #[derive(Clone, Debug)]
-pub(super) struct Outgoing {
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) body: Option<Bytes>,
+pub(crate) struct Outgoing {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) body: Option<Bytes>,
 }
 
 /// A response that is a page of records.
 #[derive(Clone, Debug)]
-pub(super) struct Response {
+pub(crate) struct Response {
     /// The request and the status, for messages.
-    pub(super) title: String,
-    pub(super) status: StatusCode,
-    pub(super) url: Url,
-    pub(super) headers: HeaderMap,
+    pub(crate) title: String,
+    pub(crate) status: StatusCode,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
     /// Decompressed, and without a byte order mark. Of a large response, what surrounds the records.
-    pub(super) body: Bytes,
+    pub(crate) body: Bytes,
     /// The records of a large response.
-    pub(super) large: Option<Arc<Large>>,
+    pub(crate) large: Option<Arc<Large>>,
     /// The size of the whole body.
-    pub(super) size: usize,
+    pub(crate) size: usize,
     /// Whether its end is known other than by the end of the connection.
-    pub(super) is_delimited: bool,
+    pub(crate) is_delimited: bool,
     /// Whether `responses.empty` says that it contains no records.
-    pub(super) is_empty: bool,
+    pub(crate) is_empty: bool,
 }
 
 impl Response {
     /// The content type; empty without one.
-    pub(super) fn content_type(&self) -> &str {
+    pub(crate) fn content_type(&self) -> &str {
         self.headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default()
     }
 
     /// The values of the headers `Link`.
-    pub(super) fn links(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn links(&self) -> impl Iterator<Item = &str> {
         self.headers.get_all(LINK).iter().filter_map(|link| link.to_str().ok())
     }
 
     /// Whether it contains no records, whatever its body is.
-    pub(super) fn has_no_records(&self) -> bool {
+    pub(crate) fn has_no_records(&self) -> bool {
         self.is_empty || matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
     }
 }
 
 impl Client {
     /// Builds the HTTP client; sends no request.
-    pub(super) fn open(&mut self, timeout: Option<Duration>) -> Result<()> {
+    pub(crate) fn open(&mut self, timeout: Option<Duration>) -> Result<()> {
         if self.fixture.is_some() {
             return Ok(());
         }
@@ -146,12 +146,12 @@ impl Client {
     }
 
     /// The HTTP client.
-    pub(super) fn http(&self) -> Result<&reqwest::Client, HttpError> {
+    pub(crate) fn http(&self) -> Result<&reqwest::Client, HttpError> {
         self.http.as_ref().ok_or_else(|| HttpError::Fatal(anyhow!("the source has not been opened")))
     }
 
     /// Sends a request, follows redirects, and reads the whole response.
-    pub(super) async fn request(
+    pub(crate) async fn request(
         &self,
         pagination: Option<&Pagination>,
         request: &PageRequest,
@@ -289,13 +289,13 @@ impl Client {
 
     /// Whether credentials may be sent to `url`: only to the host and port of `endpoint`, or
     /// to the same host after a redirect from HTTP to HTTPS.
-    pub(super) fn may_receive_credentials(&self, url: &Url) -> bool {
+    pub(crate) fn may_receive_credentials(&self, url: &Url) -> bool {
         is_same_host(&self.parts.endpoint, url)
     }
 
     /// The address to ask in the place of an unencrypted one on the host of `endpoint`, unless it is the one that named
     /// it. Warns once in a run.
-    pub(super) fn on_tls(&self, title: &str, from: &Url, url: &Url, what: &str) -> Option<Url> {
+    pub(crate) fn on_tls(&self, title: &str, from: &Url, url: &Url, what: &str) -> Option<Url> {
         let secure = over_tls(&self.parts.endpoint, url).filter(|secure| secure != from)?;
         if !self.stayed_on_tls.swap(true, Ordering::Relaxed) {
             warn!(
@@ -308,7 +308,7 @@ impl Client {
     }
 
     /// Checks that a link from a page at `from` to another page may be followed.
-    pub(super) fn check_link(&self, from: &Url, link: &Url, what: &str) -> Result<()> {
+    pub(crate) fn check_link(&self, from: &Url, link: &Url, what: &str) -> Result<()> {
         let checked = self.redirects.check(&self.parts.endpoint, from, link);
         checked.map_err(|why| anyhow!("{what} leads to {}: {why}", self.redactor.url(link)))
     }
@@ -347,12 +347,12 @@ impl Client {
     }
 
     /// The request for messages, redacted.
-    pub(super) fn describe(&self, method: &Method, url: &Url) -> String {
+    pub(crate) fn describe(&self, method: &Method, url: &Url) -> String {
         format!("{method} {}", self.redactor.url(url))
     }
 
     /// The first characters of a response, on one line, quoted; empty for an empty response.
-    pub(super) fn excerpt(&self, body: &[u8]) -> String {
+    pub(crate) fn excerpt(&self, body: &[u8]) -> String {
         let front = &body[..body.len().min(MAX_EXCERPT_BYTES)];
         let text = String::from_utf8_lossy(front);
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");

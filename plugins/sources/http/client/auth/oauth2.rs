@@ -16,9 +16,9 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use super::super::answer::{Reading, body};
-use super::super::client::Client;
-use super::super::error::{Answered, HttpError};
+use super::super::super::answer::{Reading, body};
+use super::super::super::error::{Answered, HttpError};
+use super::super::send::Client;
 
 /// A token is renewed this long before it expires, or after nine tenths of its life.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ const MAX_RESPONSE: usize = 1 << 20;
 /// How the client credentials are sent to the token endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(in super::super) enum ClientAuth {
+pub(crate) enum ClientAuth {
     /// In the body of the request.
     #[default]
     Body,
@@ -39,13 +39,13 @@ pub(in super::super) enum ClientAuth {
 
 /// The options, and the current token.
 #[derive(Clone, Debug)]
-pub(in super::super) struct OAuth2 {
-    pub(in super::super) token_url: Url,
-    pub(super) client_id: String,
-    pub(super) client_secret: Secret,
-    pub(super) scope: Option<String>,
-    pub(super) audience: Option<String>,
-    pub(super) client_auth: ClientAuth,
+pub(crate) struct OAuth2 {
+    pub(crate) token_url: Url,
+    pub(crate) client_id: String,
+    pub(crate) client_secret: Secret,
+    pub(crate) scope: Option<String>,
+    pub(crate) audience: Option<String>,
+    pub(crate) client_auth: ClientAuth,
     token: Arc<Mutex<Option<Token>>>,
 }
 
@@ -57,7 +57,7 @@ struct Token {
 }
 
 impl OAuth2 {
-    pub(super) fn new(
+    pub(crate) fn new(
         token_url: &str,
         client_id: &str,
         client_secret: &Secret,
@@ -84,7 +84,7 @@ impl OAuth2 {
     }
 
     /// The header `Authorization` with a token that has not expired.
-    pub(in super::super) async fn header(&self, client: &Client) -> Result<HeaderValue, HttpError> {
+    pub(crate) async fn header(&self, client: &Client) -> Result<HeaderValue, HttpError> {
         let mut token = self.token.lock().await;
         let is_fresh = |token: &&Token| token.renew_at.is_none_or(|renew_at| Instant::now() < renew_at);
         if let Some(token) = token.as_ref().filter(is_fresh) {
@@ -95,7 +95,7 @@ impl OAuth2 {
     }
 
     /// Forgets a token that the API has rejected.
-    pub(in super::super) async fn forget(&self, rejected: &HeaderValue) {
+    pub(crate) async fn forget(&self, rejected: &HeaderValue) {
         self.token.lock().await.take_if(|token| token.header == rejected);
     }
 
@@ -153,7 +153,7 @@ impl OAuth2 {
 }
 
 /// The client credentials as RFC 6749, 2.3.1 wants them in a header.
-pub(super) fn basic_pair(client_id: &str, client_secret: &Secret) -> String {
+pub(crate) fn basic_pair(client_id: &str, client_secret: &Secret) -> String {
     let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
     BASE64_STANDARD.encode(format!("{}:{}", encoded(client_id), encoded(client_secret.expose())))
 }

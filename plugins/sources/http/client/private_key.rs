@@ -15,7 +15,7 @@ const END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
 const OLD_FORM: &str = "Proc-Type: 4,ENCRYPTED";
 
 /// The content of the key file at `path`, decrypted with `password` if it is encrypted.
-pub(super) fn decrypted(content: Vec<u8>, password: Option<&Secret>, path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn decrypted(content: Vec<u8>, password: Option<&Secret>, path: &Path) -> Result<Vec<u8>> {
     let shown = path.display();
     let text = String::from_utf8_lossy(&content);
     if text.contains(OLD_FORM) {

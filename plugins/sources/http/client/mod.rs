@@ -1,0 +1,24 @@
+//! How a request is sent: to one host, with credentials, within its limits.
+//!
+//! `options` makes the parts from the pipeline file. `connect` builds the HTTP client with its certificates (`private_key`).
+//! `send` waits for `rate_limit`, adds credentials (`auth`), sends, and follows redirects as far as `redirect` allows.
+//! `errors` says what a failed request means, and `retry_after` how long the API asks to wait. `redact` hides what was sent
+//! from messages.
+
+pub(crate) mod auth;
+mod connect;
+mod options;
+mod private_key;
+mod rate_limit;
+mod redact;
+mod redirect;
+pub(crate) mod retry_after;
+mod send;
+
+pub(crate) use self::auth::{Auth, Credentials};
+pub(crate) use self::connect::TlsOptions;
+pub(crate) use self::options::{Method, identity, with_variables, without_query};
+pub(crate) use self::rate_limit::{RateLimit, RateLimiter};
+pub(crate) use self::redact::{HIDDEN, Redactor};
+pub(crate) use self::redirect::Redirects;
+pub(crate) use self::send::{Client, Outgoing, RequestParts, Response};
