@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::answer::Codec;
 use super::json::{Field, Members, Pointer};
-use super::pagination::Pagination;
+use super::pages::Pagination;
 use super::request::TIMES;
 use crate::shared::csv::DocumentReader;
 

@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::incremental::Decision;
 use super::json::json_text;
-use super::page::Page;
+use super::pages::Page;
 use super::position::{ElementPosition, HttpPosition, WalkSnapshot};
 use super::source::{Http, State};
 use super::unchanged::Unchanged;

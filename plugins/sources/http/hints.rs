@@ -8,7 +8,7 @@ use tracing::warn;
 use super::answer::{Codec, Items};
 use super::client::Response;
 use super::json::Children;
-use super::more_pages::around_records;
+use super::pages::around_records;
 use super::source::Http;
 use crate::shared::json_paths::pointer_name;
 

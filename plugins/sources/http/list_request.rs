@@ -14,11 +14,7 @@ use super::client::{RequestParts, Response};
 use super::elements::{Element, ListRequest};
 use super::error::HttpError;
 use super::hints::Hint;
-use super::page::behind_the_end;
-use super::page_count::PageCount;
-use super::page_history::PageHistory;
-use super::page_request::PageRequest;
-use super::pagination::Pagination;
+use super::pages::{PageCount, PageHistory, PageRequest, Pagination, behind_the_end};
 use super::source::Http;
 
 impl Http {

@@ -4,6 +4,7 @@ mod add;
 mod answer;
 mod client;
 mod json;
+mod pages;
 mod request;
 
 mod element_ids;
@@ -17,21 +18,9 @@ mod held;
 mod hints;
 mod incremental;
 
-mod link;
 mod list_request;
 
-mod more_pages;
-mod next_page;
-
 mod packed;
-mod page;
-mod page_checks;
-mod page_count;
-mod page_history;
-mod page_likeness;
-mod page_request;
-mod page_url;
-mod pagination;
 
 mod poll;
 mod position;
@@ -70,8 +59,7 @@ use self::client::{
 use self::elements::ForEach;
 use self::incremental::Incremental;
 use self::json::Pointer;
-use self::page::END_CHECK_DELAYS;
-use self::pagination::Pagination;
+use self::pages::{END_CHECK_DELAYS, Pagination};
 use self::remap::RemapConfig;
 use self::request::{Parameter, RequestTemplate};
 use self::settings::Settings;

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::held::{Held, HeldSnapshot, SavedHeld};
 use super::incremental::{Groups, RowsSnapshot, SavedRows, TimeFormat, Window};
-use super::page_request::PageRequest;
+use super::pages::PageRequest;
 
 /// The positions of all elements.
 #[derive(Clone, Debug, Default)]
@@ -236,7 +236,7 @@ impl TryFrom<String> for RecordsHash {
 #[cfg(test)]
 mod tests {
     use super::super::held::HeldWalk;
-    use super::super::page_request::Place;
+    use super::super::pages::Place;
     use super::*;
     use serde_json::{Value, json};
 

@@ -8,7 +8,7 @@ use runner_core::{Body, Error, Result};
 use super::add::Added;
 use super::answer::{Item, Items};
 use super::json::json_text;
-use super::page::Page;
+use super::pages::Page;
 use super::remap::{Made, On, Remap};
 use super::walk::Walk;
 

@@ -11,7 +11,7 @@ use super::elements::Element;
 use super::held::HeldWalk;
 use super::incremental::{CursorValue, Decision, Nanos, Rows, Window, now};
 use super::json::content_hash;
-use super::page_request::PageRequest;
+use super::pages::PageRequest;
 use super::position::{ElementPosition, ElementState, Prefix, SavedWalk, Validators, WalkSnapshot};
 use super::remap::Metadata;
 use super::request::Values;

@@ -12,7 +12,7 @@ use tracing::warn;
 use super::super::client::Response;
 use super::super::error::{Answered, HttpError};
 use super::super::hints::Hint;
-use super::super::page_count::{PageCount, is_hollow};
+use super::super::pages::{PageCount, is_hollow};
 use super::super::position::FoundRecords;
 use super::super::source::Http;
 use super::api_message::Note;

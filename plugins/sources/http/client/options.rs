@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::HttpConfig;
 use super::super::answer::{Codec, Layout, Responses};
-use super::super::pagination::Pagination;
+use super::super::pages::Pagination;
 use super::super::request::Template;
 use super::auth;
 use super::auth::Credentials;

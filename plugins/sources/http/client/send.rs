@@ -16,8 +16,7 @@ use tracing::warn;
 
 use super::super::answer::{Large, Reading, Responses, Text, Verdict, body};
 use super::super::error::{Answered, HttpError};
-use super::super::page_request::PageRequest;
-use super::super::pagination::Pagination;
+use super::super::pages::{PageRequest, Pagination};
 use super::super::request::set_parameter;
 use super::auth::{Credentials, Signer};
 use super::connect::{Tls, connect};

@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::HttpConfig;
-use super::page::END_CHECK_DELAYS;
+use super::pages::END_CHECK_DELAYS;
 use super::source::Http;
 
 /// What a source returned until it ended, failed, or enough was read.

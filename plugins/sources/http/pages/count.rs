@@ -5,27 +5,27 @@ use std::collections::VecDeque;
 use runner_core::Result;
 use serde_json::Value;
 
-use super::answer::Items;
-use super::json::{Children, ScanError};
+use super::super::answer::Items;
+use super::super::json::{Children, ScanError};
+use super::super::shape::{Shaped, made_of_value};
+use super::super::source::Http;
 use super::pagination::Pagination;
-use super::shape::{Shaped, made_of_value};
-use super::source::Http;
 
 /// A longer value holds something.
 const MAX_HOLLOW: usize = 16 << 10;
 
 /// How many records a page holds, as its API counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PageCount {
+pub(crate) struct PageCount {
     /// The elements; of a response that is one value, the records that it makes. A page without any is empty.
-    pub(super) n_items: usize,
+    pub(crate) n_items: usize,
     /// How far the next offset is, and so how many records of the API come before the next page.
-    pub(super) step: u64,
+    pub(crate) step: u64,
 }
 
 impl PageCount {
     /// Counts a page. If the response is one value, a program has made `n_made` records of it.
-    pub(super) fn of(items: &Items, n_made: Option<usize>, pagination: Option<&Pagination>) -> Self {
+    pub(crate) fn of(items: &Items, n_made: Option<usize>, pagination: Option<&Pagination>) -> Self {
         let n_items = n_made.unwrap_or_else(|| items.len());
         let limit = match pagination {
             Some(Pagination::Offset { limit, .. }) => *limit,
@@ -46,7 +46,7 @@ impl PageCount {
 impl Http {
     /// What the program makes of a response that is one value, where the number of its records is needed to go on to
     /// the next page.
-    pub(super) fn made_of_page(&self, items: &Items) -> Result<Option<VecDeque<Shaped>>> {
+    pub(crate) fn made_of_page(&self, items: &Items) -> Result<Option<VecDeque<Shaped>>> {
         match (items, &self.settings.remap, &self.walk) {
             (Items::One { value: Some(value), url }, Some(remap), Some(walk))
                 if self.settings.pagination.is_some() =>
@@ -61,16 +61,16 @@ impl Http {
 
 /// What an object holds, which may be rows: members that are objects, or an array for each column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Inside {
-    pub(super) n_members: usize,
+pub(crate) struct Inside {
+    pub(crate) n_members: usize,
     /// How many of the members are objects.
     n_objects: usize,
     /// The length of the longest array among them.
-    pub(super) longest: usize,
+    pub(crate) longest: usize,
 }
 
 impl Inside {
-    pub(super) fn of(value: &[u8]) -> Result<Self, ScanError> {
+    pub(crate) fn of(value: &[u8]) -> Result<Self, ScanError> {
         let mut inside = Inside::default();
         if !value.starts_with(b"{") {
             return Ok(inside);
@@ -101,7 +101,7 @@ impl Inside {
 }
 
 /// Whether a JSON value holds nothing: `{}`, or an object of nothing but empty arrays and objects.
-pub(super) fn is_hollow(value: &[u8]) -> bool {
+pub(crate) fn is_hollow(value: &[u8]) -> bool {
     fn is_empty(value: &Value) -> bool {
         match value {
             Value::Array(elements) => elements.is_empty(),

@@ -6,10 +6,10 @@ use reqwest::Url;
 use runner_core::Result;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::client::{Client, HIDDEN, Outgoing};
+use super::super::client::{Client, HIDDEN, Outgoing};
+use super::super::request::{replace_values, set_parameter};
 use super::page_request::{PageRequest, Place};
 use super::pagination::{Pagination, Parameter};
-use super::request::{replace_values, set_parameter};
 
 /// A query parameter of the pipeline file.
 struct SentParameter {
@@ -21,7 +21,7 @@ struct SentParameter {
 
 impl Client {
     /// The request for a page, without credentials.
-    pub(super) fn outgoing(
+    pub(crate) fn outgoing(
         &self,
         pagination: Option<&Pagination>,
         request: &PageRequest,
@@ -55,7 +55,7 @@ impl Client {
     }
 
     /// Tells the request for a page from those for others.
-    pub(super) fn fingerprint(&self, pagination: Option<&Pagination>, request: &PageRequest) -> Result<u64> {
+    pub(crate) fn fingerprint(&self, pagination: Option<&Pagination>, request: &PageRequest) -> Result<u64> {
         let outgoing = self.outgoing(pagination, request)?;
         let mut hash = Xxh3::new();
         hash.update(outgoing.url.as_str().as_bytes());
@@ -78,7 +78,7 @@ impl Client {
     }
 
     /// The target of a link, to be saved: without the API key, and with marks for other values that were sent.
-    pub(super) fn link(&self, mut url: Url) -> Place {
+    pub(crate) fn link(&self, mut url: Url) -> Place {
         if let Some((name, _)) = &self.credentials.parameter {
             set_parameter(&mut url, name, None);
         }
@@ -92,7 +92,7 @@ impl Client {
 
     /// Whether `former` is the identity of this source in an earlier release, which kept the values
     /// of most parameters in identities; `own` is its present identity.
-    pub(super) fn is_former_identity(&self, own: &str, former: &str) -> bool {
+    pub(crate) fn is_former_identity(&self, own: &str, former: &str) -> bool {
         let split = |identity: &'_ str| -> Option<(String, String, String)> {
             let (method, rest) = identity.split_once(' ')?;
             let (url, body) = rest.split_once(' ').unwrap_or((rest, ""));

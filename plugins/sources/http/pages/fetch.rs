@@ -8,19 +8,19 @@ use runner_core::{Error, Result};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::answer::Items;
-use super::client::Response;
-use super::error::HttpError;
-use super::page_count::PageCount;
+use super::super::answer::Items;
+use super::super::client::Response;
+use super::super::error::HttpError;
+use super::super::position::{RecordsHash, Validators};
+use super::super::remap::On;
+use super::super::shape::{Shaped, array_of, made_of_answer};
+use super::super::source::Http;
+use super::count::PageCount;
 use super::page_request::PageRequest;
-use super::position::{RecordsHash, Validators};
-use super::remap::On;
-use super::shape::{Shaped, array_of, made_of_answer};
-use super::source::Http;
 
 /// A missing page (404) and `null` instead of records may be the end of the data or a temporary failure of
 /// the API. The request is repeated after these delays, about ten seconds in all, before it is taken as the end.
-pub(super) const END_CHECK_DELAYS: [Duration; 6] = [
+pub(crate) const END_CHECK_DELAYS: [Duration; 6] = [
     Duration::from_millis(250),
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -31,25 +31,25 @@ pub(super) const END_CHECK_DELAYS: [Duration; 6] = [
 
 /// The items of one response that have not been emitted.
 #[derive(Debug)]
-pub(super) struct Page {
-    pub(super) items: Items,
+pub(crate) struct Page {
+    pub(crate) items: Items,
     /// Records that were made of an item, and come before the other items.
-    pub(super) shaped: VecDeque<Shaped>,
+    pub(crate) shaped: VecDeque<Shaped>,
     /// How many items the response held.
-    pub(super) n_items: usize,
+    pub(crate) n_items: usize,
     /// The request for the next page.
-    pub(super) next: Option<PageRequest>,
-    pub(super) validators: Option<Validators>,
+    pub(crate) next: Option<PageRequest>,
+    pub(crate) validators: Option<Validators>,
     /// Whether the server says that the response is still the last one.
-    pub(super) is_not_modified: bool,
+    pub(crate) is_not_modified: bool,
     /// The size of the response, and about how many of its bytes have been emitted.
-    pub(super) size: usize,
-    pub(super) n_bytes_emitted: usize,
+    pub(crate) size: usize,
+    pub(crate) n_bytes_emitted: usize,
 }
 
 impl Page {
     /// Whether no item remains.
-    pub(super) fn is_exhausted(&self) -> bool {
+    pub(crate) fn is_exhausted(&self) -> bool {
         self.shaped.is_empty() && self.items.is_empty()
     }
 
@@ -70,7 +70,7 @@ impl Page {
 impl Http {
     /// Fetches a page and begins it. Repeats the request while the response may be the end of the data or a
     /// temporary failure.
-    pub(super) async fn fetch(&mut self, request: &PageRequest) -> Result<Page, HttpError> {
+    pub(crate) async fn fetch(&mut self, request: &PageRequest) -> Result<Page, HttpError> {
         let page = self.fetch_whole(request).await?;
         if let Some(walk) = &mut self.walk {
             walk.begin_page(request, page.n_items);
@@ -189,7 +189,7 @@ impl Http {
 }
 
 /// The error for a page that may be behind the last one.
-pub(super) fn behind_the_end(status: StatusCode, error: Error) -> Error {
+pub(crate) fn behind_the_end(status: StatusCode, error: Error) -> Error {
     error.context(format!(
         "if the page before this one is the last, name its number with `last` (or the number of all records with \
          `total`) of `pagination`, or this response with `responses = {{ empty = [{{ status = {} }}] }}`",

@@ -3,25 +3,25 @@
 use anyhow::anyhow;
 use tracing::warn;
 
-use super::answer::{Codec, Items, Unreadable, not_json, text};
-use super::client::Response;
-use super::error::HttpError;
-use super::hints::Hint;
-use super::json::{Located, Pointer, type_name};
-use super::link::next_target;
-use super::page_checks::{is_end_cursor, n_elements, n_pages};
-use super::page_count::PageCount;
-use super::page_history::PageHistory;
+use super::super::answer::{Codec, Items, Unreadable, not_json, text};
+use super::super::client::Response;
+use super::super::error::HttpError;
+use super::super::hints::Hint;
+use super::super::json::{Located, Pointer, type_name};
+use super::super::source::Http;
+use super::checks::{is_end_cursor, n_elements, n_pages};
+use super::count::PageCount;
+use super::history::PageHistory;
+use super::link_header::next_target;
 use super::page_request::{PageRequest, Place};
 use super::pagination::{Ends, Pagination};
-use super::source::Http;
 
 /// So many pages in a row without records are warned of.
 const N_EMPTY: usize = 10;
 
 impl Http {
     /// The request for the next page. Pages that repeat are an error.
-    pub(super) async fn next_request(
+    pub(crate) async fn next_request(
         &mut self,
         request: &PageRequest,
         response: &Response,
@@ -70,7 +70,7 @@ impl Http {
     }
 
     /// The request for the page that the response names, or that follows in counting, unless `history` has it.
-    pub(super) fn named_next(
+    pub(crate) fn named_next(
         &self,
         pagination: &Pagination,
         history: &PageHistory,
@@ -164,7 +164,7 @@ impl Http {
     }
 
     /// Whether the options that all types of pagination have say that this is the last page.
-    pub(super) fn has_ended(
+    pub(crate) fn has_ended(
         &self,
         pagination: &Pagination,
         request: &PageRequest,

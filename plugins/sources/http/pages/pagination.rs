@@ -4,8 +4,8 @@ use runner_core::{OptionError, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::answer::Codec;
-use super::json::Pointer;
+use super::super::answer::Codec;
+use super::super::json::Pointer;
 use super::page_request::{PageRequest, Place};
 
 /// Defines the pagination types with the options that all of them have.
@@ -16,7 +16,7 @@ macro_rules! pagination {
         /// How to request the next page.
         #[derive(Clone, Debug, Deserialize, JsonSchema)]
         #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-        pub(super) enum Pagination {
+        pub(crate) enum Pagination {
             $($(#[$meta])* $name {
                 $($fields)*
                 /// The location of the number of the last page in the response, as a JSON pointer.
@@ -33,7 +33,7 @@ macro_rules! pagination {
 
         impl Pagination {
             /// The options that all types have.
-            pub(super) fn ends(&self) -> Ends<'_> {
+            pub(crate) fn ends(&self) -> Ends<'_> {
                 match self {
                     $(Pagination::$name { last, total, has_more, max_pages, .. } => Ends {
                         last: last.as_ref(),
@@ -101,7 +101,7 @@ pagination! {
 /// Where cursor, page or offset are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum SentIn {
+pub(crate) enum SentIn {
     /// In the query of the URL.
     #[default]
     Query,
@@ -111,16 +111,16 @@ pub(super) enum SentIn {
 
 /// What ends a walk before the page that the type of pagination ends with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ends<'a> {
-    pub(super) last: Option<&'a Pointer>,
-    pub(super) total: Option<&'a Pointer>,
-    pub(super) has_more: Option<&'a Pointer>,
-    pub(super) max_pages: Option<u64>,
+pub(crate) struct Ends<'a> {
+    pub(crate) last: Option<&'a Pointer>,
+    pub(crate) total: Option<&'a Pointer>,
+    pub(crate) has_more: Option<&'a Pointer>,
+    pub(crate) max_pages: Option<u64>,
 }
 
 /// What tells the API which page is requested.
 #[derive(Debug)]
-pub(super) enum Parameter<'a> {
+pub(crate) enum Parameter<'a> {
     Query { name: &'a str, value: String },
     Body { pointer: Pointer, json: String },
 }
@@ -131,7 +131,7 @@ fn first_page() -> u64 {
 
 impl Pagination {
     /// The name in a pipeline file.
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Pagination::Cursor { .. } => "cursor",
             Pagination::Page { .. } => "page",
@@ -142,7 +142,7 @@ impl Pagination {
     }
 
     /// The places in a response that tell whether there is another page, and which.
-    pub(super) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
+    pub(crate) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
         let next = match self {
             Pagination::Cursor { cursor, .. } => Some(cursor),
             Pagination::NextUrl { next, .. } => Some(next),
@@ -153,7 +153,7 @@ impl Pagination {
     }
 
     /// The option `param`, if there is one.
-    pub(super) fn param(&self) -> Option<&str> {
+    pub(crate) fn param(&self) -> Option<&str> {
         match self {
             Pagination::Cursor { param, .. }
             | Pagination::Page { param, .. }
@@ -163,7 +163,7 @@ impl Pagination {
     }
 
     /// Whether cursor, page or offset are sent in the body.
-    pub(super) fn is_in_body(&self) -> bool {
+    pub(crate) fn is_in_body(&self) -> bool {
         match self {
             Pagination::Cursor { sent_in, .. }
             | Pagination::Page { sent_in, .. }
@@ -173,7 +173,7 @@ impl Pagination {
     }
 
     /// Checks the option against `codec` and `body`.
-    pub(super) fn check(&self, codec: Codec, body: Option<&str>) -> Result<()> {
+    pub(crate) fn check(&self, codec: Codec, body: Option<&str>) -> Result<()> {
         let Ends { last, total, has_more, max_pages } = self.ends();
         let reads_json = matches!(self, Pagination::Cursor { .. } | Pagination::NextUrl { .. });
         if codec != Codec::Json && (reads_json || last.or(total).or(has_more).is_some()) {
@@ -222,7 +222,7 @@ impl Pagination {
     }
 
     /// The request for the first page.
-    pub(super) fn first_request(pagination: Option<&Pagination>) -> PageRequest {
+    pub(crate) fn first_request(pagination: Option<&Pagination>) -> PageRequest {
         PageRequest::first(match pagination {
             Some(Pagination::Page { start, .. }) => Place::Page(*start),
             Some(Pagination::Offset { start, .. }) => Place::Offset(*start),
@@ -231,7 +231,7 @@ impl Pagination {
     }
 
     /// Whether a saved request fits this pagination; the option may have been edited.
-    pub(super) fn accepts(pagination: Option<&Pagination>, request: &PageRequest) -> bool {
+    pub(crate) fn accepts(pagination: Option<&Pagination>, request: &PageRequest) -> bool {
         match (pagination, &request.place) {
             (Some(Pagination::Page { start, .. }), Place::Page(page)) => page >= start,
             (Some(Pagination::Offset { start, .. }), Place::Offset(offset)) => offset >= start,
@@ -244,7 +244,7 @@ impl Pagination {
     }
 
     /// What a request for the page at `place` sends in addition to the endpoint and the body.
-    pub(super) fn parameters(&self, place: &Place) -> Vec<Parameter<'_>> {
+    pub(crate) fn parameters(&self, place: &Place) -> Vec<Parameter<'_>> {
         let value = match place {
             Place::Page(number) | Place::Offset(number) => number.to_string(),
             Place::Cursor(cursor) => cursor.clone(),

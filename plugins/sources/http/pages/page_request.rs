@@ -2,22 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::page_count::PageCount;
+use super::count::PageCount;
 
 /// A request for one page of a walk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Saved", try_from = "Saved")]
-pub(super) struct PageRequest {
-    pub(super) place: Place,
+pub(crate) struct PageRequest {
+    pub(crate) place: Place,
     /// How many pages of the walk come before this one.
-    pub(super) n_pages: u64,
+    pub(crate) n_pages: u64,
     /// How many elements these pages held.
-    pub(super) n_elements: u64,
+    pub(crate) n_elements: u64,
 }
 
 /// What tells one page from the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// The endpoint of the pipeline file.
     First,
     /// The page with this number.
@@ -32,17 +32,17 @@ pub(super) enum Place {
 
 impl PageRequest {
     /// The request for the first page of a walk.
-    pub(super) fn first(place: Place) -> Self {
+    pub(crate) fn first(place: Place) -> Self {
         PageRequest { place, n_pages: 0, n_elements: 0 }
     }
 
     /// The request for the page after this one, whose response contained `count`.
-    pub(super) fn next(&self, place: Place, count: PageCount) -> Self {
+    pub(crate) fn next(&self, place: Place, count: PageCount) -> Self {
         PageRequest { place, n_pages: self.n_pages + 1, n_elements: self.n_elements + count.step }
     }
 
     /// Whether pages are counted, so that one that does not exist may be the end.
-    pub(super) fn is_numbered(&self) -> bool {
+    pub(crate) fn is_numbered(&self) -> bool {
         matches!(self.place, Place::Page(_) | Place::Offset(_))
     }
 }

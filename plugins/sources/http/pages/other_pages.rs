@@ -3,12 +3,12 @@
 use reqwest::header::{CONTENT_RANGE, HeaderMap};
 use serde_json::Value;
 
-use super::answer::Items;
-use super::client::Response;
-use super::json::{Located, Pointer, without_nan};
-use super::link::{is_url, next_target};
-use super::page_count::Inside;
-use super::source::Http;
+use super::super::answer::Items;
+use super::super::client::Response;
+use super::super::json::{Located, Pointer, without_nan};
+use super::super::source::Http;
+use super::count::Inside;
+use super::link_header::{is_url, next_target};
 
 /// Where APIs put the URL or the cursor of the next page.
 const NEXT: [&str; 33] = [
@@ -48,7 +48,7 @@ const NEXT: [&str; 33] = [
 ];
 
 /// Where APIs say whether there is more.
-pub(super) const HAS_MORE: [&str; 9] = [
+pub(crate) const HAS_MORE: [&str; 9] = [
     "/has_more",
     "/hasMore",
     "/has_next",
@@ -61,7 +61,7 @@ pub(super) const HAS_MORE: [&str; 9] = [
 ];
 
 /// Where APIs count all records.
-pub(super) const TOTAL: [&str; 13] = [
+pub(crate) const TOTAL: [&str; 13] = [
     "/total",
     "/count",
     "/total_count",
@@ -78,7 +78,7 @@ pub(super) const TOTAL: [&str; 13] = [
 ];
 
 /// Where APIs count their pages.
-pub(super) const PAGES: [&str; 21] = [
+pub(crate) const PAGES: [&str; 21] = [
     "/pages",
     "/total_pages",
     "/totalPages",
@@ -132,7 +132,7 @@ const COUNTED: &str = "`pagination`, for example `{ type = \"page\", param = \"p
 impl Http {
     /// What says that there are other pages, and the option that reads them. `records` is the place of the records in
     /// JSON.
-    pub(super) fn other_pages(
+    pub(crate) fn other_pages(
         &self,
         response: &Response,
         items: &Items,
@@ -237,7 +237,7 @@ fn is_cut_off(range: &str) -> bool {
 }
 
 /// The response with an empty array in the place of the records.
-pub(super) fn around_records(response: &Response, records: &Pointer) -> Option<Around> {
+pub(crate) fn around_records(response: &Response, records: &Pointer) -> Option<Around> {
     let body = &response.body;
     let Ok(Located::At(range)) = records.locate(body) else { return None };
     let around = if records.is_root() && body[range.start] == b'{' {
@@ -256,16 +256,16 @@ pub(super) fn around_records(response: &Response, records: &Pointer) -> Option<A
 }
 
 /// A response with an empty array in the place of the records.
-pub(super) struct Around(Value);
+pub(crate) struct Around(Value);
 
 impl Around {
     /// The value at a path.
-    pub(super) fn at(&self, path: &str) -> Option<&Value> {
+    pub(crate) fn at(&self, path: &str) -> Option<&Value> {
         self.0.pointer(path)
     }
 
     /// The number at a path, which may also be written as a string.
-    pub(super) fn number_at(&self, path: &str) -> Option<u64> {
+    pub(crate) fn number_at(&self, path: &str) -> Option<u64> {
         let value = self.at(path)?;
         value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
     }

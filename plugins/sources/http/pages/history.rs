@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::answer::Items;
-use super::page_likeness::Likeness;
+use super::super::answer::Items;
+use super::likeness::Likeness;
 use super::page_request::PageRequest;
 
 /// How many records of a page are compared with the page before.
@@ -11,10 +11,10 @@ const COMPARED: usize = 100_000;
 
 /// The pages of one poll, to detect an API that returns the same pages forever.
 #[derive(Debug, Default)]
-pub(super) struct PageHistory {
+pub(crate) struct PageHistory {
     requested: HashSet<u64>,
     last: Option<SeenPage>,
-    pub(super) likeness: Likeness,
+    pub(crate) likeness: Likeness,
 }
 
 #[derive(Debug)]
@@ -29,7 +29,7 @@ struct SeenPage {
 
 /// What a page has in common with the page before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Overlap {
+pub(crate) enum Overlap {
     Nothing,
     /// It begins with so many records with which that page ends.
     Front(usize),
@@ -41,17 +41,17 @@ pub(super) enum Overlap {
 
 impl PageHistory {
     /// Adds the fingerprint of a request.
-    pub(super) fn add(&mut self, fingerprint: u64) {
+    pub(crate) fn add(&mut self, fingerprint: u64) {
         self.requested.insert(fingerprint);
     }
 
     /// Whether a request with this fingerprint was already made.
-    pub(super) fn has_requested(&self, fingerprint: u64) -> bool {
+    pub(crate) fn has_requested(&self, fingerprint: u64) -> bool {
         self.requested.contains(&fingerprint)
     }
 
     /// Adds a page. Returns what it has in common with the page before it.
-    pub(super) fn overlap(&mut self, request: &PageRequest, rows: Vec<u64>) -> Overlap {
+    pub(crate) fn overlap(&mut self, request: &PageRequest, rows: Vec<u64>) -> Overlap {
         if let Some(last) = self.last.as_ref().filter(|last| last.request == *request) {
             return last.overlap;
         }
@@ -66,12 +66,12 @@ impl PageHistory {
     }
 
     /// How many records of the last page differ.
-    pub(super) fn n_distinct(&self) -> usize {
+    pub(crate) fn n_distinct(&self) -> usize {
         self.last.as_ref().map_or(0, |last| last.set.len())
     }
 
     /// Whether a page with these records holds every record of the last page.
-    pub(super) fn holds_last(&self, set: &HashSet<u64>) -> bool {
+    pub(crate) fn holds_last(&self, set: &HashSet<u64>) -> bool {
         self.last.as_ref().is_some_and(|last| !last.set.is_empty() && last.set.is_subset(set))
     }
 }
@@ -92,7 +92,7 @@ impl SeenPage {
 }
 
 /// The hashes of the records of a page, to compare it with others.
-pub(super) fn hashes(items: &Items) -> Vec<u64> {
+pub(crate) fn hashes(items: &Items) -> Vec<u64> {
     items.hashes(COMPARED)
 }
 

@@ -5,18 +5,18 @@ use std::collections::HashSet;
 use anyhow::anyhow;
 use tracing::warn;
 
-use super::answer::{Codec, Items};
-use super::client::Response;
-use super::error::HttpError;
-use super::hints::Hint;
-use super::json::{Located, Pointer};
-use super::link::is_url;
-use super::more_pages::{HAS_MORE, PAGES, TOTAL, around_records};
-use super::page_count::PageCount;
-use super::page_history::{Overlap, hashes};
+use super::super::answer::{Codec, Items};
+use super::super::client::Response;
+use super::super::error::HttpError;
+use super::super::hints::Hint;
+use super::super::json::{Located, Pointer};
+use super::super::source::Http;
+use super::count::PageCount;
+use super::history::{Overlap, hashes};
+use super::link_header::is_url;
+use super::other_pages::{HAS_MORE, PAGES, TOTAL, around_records};
 use super::page_request::{PageRequest, Place};
 use super::pagination::{Ends, Pagination};
-use super::source::Http;
 
 /// Pages of at most so many different records may be equal by chance.
 const FEW: usize = 10;
@@ -27,7 +27,7 @@ const FAR: u64 = 1000;
 impl Http {
     /// Compares a page with the one before it. Pages that repeat, and pages whose numbers the API takes for something
     /// else, are an error.
-    pub(super) async fn check_overlap(
+    pub(crate) async fn check_overlap(
         &mut self,
         request: &PageRequest,
         response: &Response,
@@ -148,7 +148,7 @@ impl Http {
     }
 
     /// Whether this page is the first one again, since the API ends its pages with the cursor 0 or -1.
-    pub(super) async fn is_first_again(
+    pub(crate) async fn is_first_again(
         &mut self,
         request: &PageRequest,
         items: &Items,
@@ -193,7 +193,7 @@ impl Http {
     }
 
     /// What to do about a page that repeats, and that names the page `next`.
-    pub(super) fn repeat_advice(
+    pub(crate) fn repeat_advice(
         &self,
         pagination: Option<&Pagination>,
         next: Option<&PageRequest>,
@@ -230,7 +230,7 @@ impl Http {
     }
 
     /// Warns, once in a run, of `last` and `total` that are not there, or that count something else.
-    pub(super) fn check_ends(&mut self, request: &PageRequest, response: &Response, count: PageCount) {
+    pub(crate) fn check_ends(&mut self, request: &PageRequest, response: &Response, count: PageCount) {
         if self.hinted.has(Hint::Ends) || self.settings.codec != Codec::Json || count.n_items == 0 {
             return;
         }
@@ -274,7 +274,7 @@ impl Http {
     }
 
     /// Warns, once in a run, if a walk has ended and the API counts more than was read.
-    pub(super) fn warn_of_missed(&mut self, request: &PageRequest, response: &Response, count: PageCount) {
+    pub(crate) fn warn_of_missed(&mut self, request: &PageRequest, response: &Response, count: PageCount) {
         if self.hinted.has(Hint::Missed) || self.settings.codec != Codec::Json {
             return;
         }
@@ -319,7 +319,7 @@ impl Http {
 }
 
 /// Whether a cursor is 0 or -1, which many APIs send on the last page.
-pub(super) fn is_end_cursor(cursor: &str) -> bool {
+pub(crate) fn is_end_cursor(cursor: &str) -> bool {
     matches!(cursor.trim_matches('"'), "0" | "-1")
 }
 
@@ -329,7 +329,7 @@ fn number_at(pointer: &Pointer, response: &Response) -> Option<u64> {
 }
 
 /// The number of the page, counted from 1.
-pub(super) fn n_pages(pagination: &Pagination, request: &PageRequest) -> u64 {
+pub(crate) fn n_pages(pagination: &Pagination, request: &PageRequest) -> u64 {
     match (&request.place, pagination) {
         (Place::Page(page), Pagination::Page { start, .. }) => page.saturating_sub(*start) + 1,
         _ => request.n_pages + 1,
@@ -337,7 +337,7 @@ pub(super) fn n_pages(pagination: &Pagination, request: &PageRequest) -> u64 {
 }
 
 /// How many elements the pages up to this one held.
-pub(super) fn n_elements(pagination: &Pagination, request: &PageRequest, count: PageCount) -> u64 {
+pub(crate) fn n_elements(pagination: &Pagination, request: &PageRequest, count: PageCount) -> u64 {
     let before = match (&request.place, pagination) {
         (Place::Offset(offset), Pagination::Offset { start, .. }) => offset.saturating_sub(*start),
         _ => request.n_elements,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::answer::Items;
+use super::super::answer::Items;
 use super::page_request::PageRequest;
 
 /// How many records of a page are compared.
@@ -16,7 +16,7 @@ const MIN_MEMBERS: usize = 3;
 
 /// The front of the last page.
 #[derive(Debug, Default)]
-pub(super) struct Likeness {
+pub(crate) struct Likeness {
     request: Option<PageRequest>,
     front: Vec<Map<String, Value>>,
     n_alike: usize,
@@ -24,7 +24,7 @@ pub(super) struct Likeness {
 
 impl Likeness {
     /// Adds a page. Returns the member in which it differs from those before it, if all else is the same.
-    pub(super) fn add(&mut self, request: &PageRequest, items: &Items) -> Option<String> {
+    pub(crate) fn add(&mut self, request: &PageRequest, items: &Items) -> Option<String> {
         if self.request.as_ref() == Some(request) {
             return None;
         }
@@ -60,7 +60,7 @@ fn only_difference<'a>(before: &[Map<String, Value>], now: &'a [Map<String, Valu
 
 #[cfg(test)]
 mod tests {
-    use super::super::json::Pointer;
+    use super::super::super::json::Pointer;
     use super::super::page_request::Place;
     use super::*;
     use serde_json::json;

@@ -1,0 +1,26 @@
+//! The pages of one walk: which one is fetched, whether it is the last, and which comes next.
+//!
+//! `pagination` is the option. A `page_request` names a page, and `page_url` makes a request of it. `fetch` fetches the page,
+//! `count` says how many records it holds, and `next` finds the next one (`link_header`). `history` and `checks` detect pages
+//! that repeat and ends that count something else; `other_pages` tells users of pages that are not read.
+
+mod checks;
+mod count;
+mod fetch;
+mod history;
+mod likeness;
+mod link_header;
+mod next;
+mod other_pages;
+mod page_request;
+mod page_url;
+mod pagination;
+
+pub(crate) use self::count::{PageCount, is_hollow};
+pub(crate) use self::fetch::{END_CHECK_DELAYS, Page, behind_the_end};
+pub(crate) use self::history::PageHistory;
+pub(crate) use self::other_pages::around_records;
+pub(crate) use self::page_request::PageRequest;
+#[cfg(test)]
+pub(crate) use self::page_request::Place;
+pub(crate) use self::pagination::Pagination;
