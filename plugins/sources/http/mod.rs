@@ -3,13 +3,11 @@
 mod add;
 mod answer;
 mod client;
+mod elements;
 mod json;
 mod pages;
 mod request;
 
-mod element_ids;
-mod element_use;
-mod elements;
 mod emit;
 mod error;
 
@@ -17,8 +15,6 @@ mod fixture;
 mod held;
 mod hints;
 mod incremental;
-
-mod list_request;
 
 mod packed;
 

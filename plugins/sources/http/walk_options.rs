@@ -6,13 +6,13 @@ use reqwest::Url;
 use runner_core::{BuildContext, OptionError, Result};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::HttpConfig;
 use super::add::Add;
-use super::elements::ForEach;
+use super::elements::{ForEach, used_fields};
 use super::incremental::Incremental;
 use super::remap::Remap;
 use super::request::{placeholder_warnings, request_template};
 use super::unchanged::Unchanged;
-use super::{HttpConfig, element_use};
 
 /// The validated options of walks.
 pub(super) struct WalkOptions {
@@ -47,7 +47,7 @@ impl HttpConfig {
             }
         }
         let remap = self.remap.as_ref().map(|remap| remap.compile(context)).transpose()?;
-        element_use::check(self, &names, remap.as_ref().map_or("", |remap| &remap.text), context)?;
+        used_fields::check(self, &names, remap.as_ref().map_or("", |remap| &remap.text), context)?;
         let mut shape = Xxh3::new();
         shape.update(&remap.as_ref().map_or(0, |remap| remap.hash).to_le_bytes());
         shape.update(serde_json::to_string(&self.add)?.as_bytes());

@@ -10,8 +10,7 @@ use runner_core::Result;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::client::{RequestParts, Response};
-use super::element_ids::identify;
-use super::elements::{Element, ForEach, read_file};
+use super::elements::{Element, ForEach, identify, read_file};
 use super::error::HttpError;
 use super::position::Validators;
 use super::remap::metadata;

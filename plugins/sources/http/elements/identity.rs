@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use url::form_urlencoded;
 
-use super::elements::{Element, id_of};
-use super::position::HttpPosition;
+use super::super::position::HttpPosition;
+use super::for_each::{Element, id_of};
 
 /// Identifies elements by the fields that requests use, so that other fields may change. Elements that make
 /// the same request, and those whose fields are not used, are identified by all fields.
-pub(super) fn identify(elements: Vec<Arc<Element>>, used: &BTreeSet<&str>) -> Vec<Arc<Element>> {
+pub(crate) fn identify(elements: Vec<Arc<Element>>, used: &BTreeSet<&str>) -> Vec<Arc<Element>> {
     let ids: Vec<Option<Arc<str>>> = elements.iter().map(|element| element.id_by(used)).collect();
     let mut n_elements: HashMap<Arc<str>, usize> = HashMap::new();
     for id in ids.iter().flatten() {
@@ -26,7 +26,7 @@ pub(super) fn identify(elements: Vec<Arc<Element>>, used: &BTreeSet<&str>) -> Ve
 impl HttpPosition {
     /// Takes over the positions of elements that were saved under all of their fields. If none was saved under
     /// the present values, the only one of the same request is meant.
-    pub(super) fn take_over(&mut self, elements: &[Arc<Element>], used: &BTreeSet<&str>) {
+    pub(crate) fn take_over(&mut self, elements: &[Arc<Element>], used: &BTreeSet<&str>) {
         let is_missing = |element: &&Arc<Element>| !self.elements.contains_key(&element.id);
         let missing: Vec<&Arc<Element>> = elements.iter().filter(is_missing).collect();
         if missing.is_empty() || self.elements.is_empty() {
@@ -64,7 +64,7 @@ impl HttpPosition {
 
 #[cfg(test)]
 mod tests {
-    use super::super::position::{ElementPosition, ElementState};
+    use super::super::super::position::{ElementPosition, ElementState};
     use super::*;
     use serde_json::json;
 

@@ -9,17 +9,17 @@ use runner_core::Result;
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::answer::Items;
-use super::client::{RequestParts, Response};
-use super::elements::{Element, ListRequest};
-use super::error::HttpError;
-use super::hints::Hint;
-use super::pages::{PageCount, PageHistory, PageRequest, Pagination, behind_the_end};
-use super::source::Http;
+use super::super::answer::Items;
+use super::super::client::{RequestParts, Response};
+use super::super::error::HttpError;
+use super::super::hints::Hint;
+use super::super::pages::{PageCount, PageHistory, PageRequest, Pagination, behind_the_end};
+use super::super::source::Http;
+use super::for_each::{Element, ListRequest};
 
 impl Http {
     /// The elements in the responses to the request of `for_each`.
-    pub(super) async fn ask_for_elements(
+    pub(crate) async fn ask_for_elements(
         &mut self,
         list: &ListRequest,
     ) -> Result<Vec<Arc<Element>>, HttpError> {

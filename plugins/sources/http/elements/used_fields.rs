@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use runner_core::{BuildContext, OptionError, Result};
 
-use super::HttpConfig;
-use super::elements::{ForEach, read_file};
-use super::request::Template;
+use super::super::HttpConfig;
+use super::super::request::Template;
+use super::for_each::{ForEach, read_file};
 
 /// Refuses elements that differ in nothing that the request or the records contain. `program` is the text of `remap`.
-pub(super) fn check(
+pub(crate) fn check(
     config: &HttpConfig,
     names: &[String],
     program: &str,

@@ -13,10 +13,10 @@ use serde_json::{Map, Value};
 use url::form_urlencoded::Serializer;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::answer::Codec;
-use super::json::{Field, Members, Pointer};
-use super::pages::Pagination;
-use super::request::TIMES;
+use super::super::answer::Codec;
+use super::super::json::{Field, Members, Pointer};
+use super::super::pages::Pagination;
+use super::super::request::TIMES;
 use crate::shared::csv::DocumentReader;
 
 /// A longer identity is saved as a hash.
@@ -24,16 +24,16 @@ const MAX_ID: usize = 200;
 
 /// What one walk is for: the values of its variables.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Element {
+pub(crate) struct Element {
     /// Identifies the element in positions: its values, or those that its request contains.
-    pub(super) id: Arc<str>,
+    pub(crate) id: Arc<str>,
     fields: Vec<(String, Value)>,
 }
 
 /// Where the elements come from.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Value")]
-pub(super) enum ForEach {
+pub(crate) enum ForEach {
     Listed(Vec<Arc<Element>>),
     File(PathBuf),
     Request(ListRequest),
@@ -42,67 +42,67 @@ pub(super) enum ForEach {
 /// The elements are in the response to another request.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListRequest {
-    pub(super) endpoint: String,
+pub(crate) struct ListRequest {
+    pub(crate) endpoint: String,
     #[serde(default)]
-    pub(super) records: Pointer,
-    pub(super) pagination: Option<Box<Pagination>>,
-    pub(super) fields: Map<String, Value>,
+    pub(crate) records: Pointer,
+    pub(crate) pagination: Option<Box<Pagination>>,
+    pub(crate) fields: Map<String, Value>,
 }
 
 impl Element {
-    pub(super) fn new(fields: impl IntoIterator<Item = (String, Value)>) -> Self {
+    pub(crate) fn new(fields: impl IntoIterator<Item = (String, Value)>) -> Self {
         let fields: Vec<(String, Value)> = fields.into_iter().collect();
         let id = id_of(fields.iter().map(|(name, value)| (name, text_of(value))));
         Element { id, fields }
     }
 
     /// The same element under another identity.
-    pub(super) fn with_id(&self, id: Arc<str>) -> Self {
+    pub(crate) fn with_id(&self, id: Arc<str>) -> Self {
         Element { id, fields: self.fields.clone() }
     }
 
     /// Its identity by all fields.
-    pub(super) fn id_by_all(&self) -> Arc<str> {
+    pub(crate) fn id_by_all(&self) -> Arc<str> {
         id_of(self.fields.iter().map(|(name, value)| (name, text_of(value))))
     }
 
     /// Its identity by some fields; `None` if it has none of them.
-    pub(super) fn id_by(&self, names: &BTreeSet<&str>) -> Option<Arc<str>> {
+    pub(crate) fn id_by(&self, names: &BTreeSet<&str>) -> Option<Arc<str>> {
         let fields = || self.fields.iter().filter(|(name, _)| names.contains(&**name));
         fields().next()?;
         Some(id_of(fields().map(|(name, value)| (name, text_of(value)))))
     }
 
     /// The element of a source without `for_each`.
-    pub(super) fn only() -> Self {
+    pub(crate) fn only() -> Self {
         Element::new([])
     }
 
     /// The text of a field.
-    pub(super) fn text(&self, name: &str) -> Option<String> {
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
         self.value(name).map(text_of)
     }
 
     /// The value of a field.
-    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn value(&self, name: &str) -> Option<&Value> {
         self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     /// The fields, in their order.
-    pub(super) fn fields(&self) -> &[(String, Value)] {
+    pub(crate) fn fields(&self) -> &[(String, Value)] {
         &self.fields
     }
 
     /// The element in messages.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let pair = |(name, value): &(String, Value)| format!("{name} = `{}`", text_of(value));
         self.fields.iter().map(pair).collect::<Vec<_>>().join(", ")
     }
 }
 
 /// The identity of these values, in any order.
-pub(super) fn id_of(fields: impl Iterator<Item = (impl AsRef<str>, impl AsRef<str>)>) -> Arc<str> {
+pub(crate) fn id_of(fields: impl Iterator<Item = (impl AsRef<str>, impl AsRef<str>)>) -> Arc<str> {
     let mut fields: Vec<_> = fields.collect();
     fields.sort_unstable_by(|a, b| (a.0.as_ref(), a.1.as_ref()).cmp(&(b.0.as_ref(), b.1.as_ref())));
     let id = Serializer::new(String::new()).extend_pairs(fields).finish();
@@ -235,7 +235,7 @@ fn check_request(request: &ListRequest) -> Result<(), String> {
 
 impl ForEach {
     /// The names of the fields that every element has.
-    pub(super) fn names(&self, folder: &Path) -> Result<Vec<String>> {
+    pub(crate) fn names(&self, folder: &Path) -> Result<Vec<String>> {
         let names = |element: &Arc<Element>| element.fields.iter().map(|(name, _)| name.clone()).collect();
         match self {
             ForEach::Listed(elements) => {
@@ -250,7 +250,7 @@ impl ForEach {
 }
 
 /// The elements in a CSV file with a header.
-pub(super) fn read_file(path: &Path) -> Result<Vec<Arc<Element>>> {
+pub(crate) fn read_file(path: &Path) -> Result<Vec<Arc<Element>>> {
     let what = || format!("reading the elements in {}", path.display());
     let bytes = std::fs::read(path).with_context(what)?;
     let source = Name::new(&path.display().to_string());
@@ -275,7 +275,7 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<Arc<Element>>> {
 
 impl ListRequest {
     /// The elements in the records of a response.
-    pub(super) fn elements<'a>(&self, records: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Arc<Element>>> {
+    pub(crate) fn elements<'a>(&self, records: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Arc<Element>>> {
         let mut elements = Vec::new();
         for (index, record) in records.enumerate() {
             let mut fields = Vec::with_capacity(self.fields.len());
