@@ -5,12 +5,11 @@ use std::sync::Arc;
 use runner_core::{Body, Origin, Position, ReadBatch, Record, Reject, Result};
 use tracing::warn;
 
-use super::incremental::Decision;
+use super::incremental::{Decision, Unchanged};
 use super::json::json_text;
 use super::pages::Page;
 use super::position::{ElementPosition, HttpPosition, WalkSnapshot};
 use super::source::{Http, State};
-use super::unchanged::Unchanged;
 use super::walk::{Follow, Walk};
 
 /// After so many inputs without a batch the task gives way to others, for each record of a batch.

@@ -12,11 +12,9 @@ mod emit;
 mod error;
 
 mod fixture;
-mod held;
+
 mod hints;
 mod incremental;
-
-mod packed;
 
 mod poll;
 mod position;
@@ -29,7 +27,6 @@ mod source;
 
 #[cfg(test)]
 mod tests;
-mod unchanged;
 
 mod walk;
 mod walk_options;
@@ -53,14 +50,13 @@ use self::client::{
     identity, with_variables, without_query,
 };
 use self::elements::ForEach;
-use self::incremental::Incremental;
+use self::incremental::{Incremental, Unchanged};
 use self::json::Pointer;
 use self::pages::{END_CHECK_DELAYS, Pagination};
 use self::remap::RemapConfig;
 use self::request::{Parameter, RequestTemplate};
 use self::settings::Settings;
 use self::source::Http;
-use self::unchanged::Unchanged;
 use crate::shared::csv::{DialectOptions, DocumentReader, TextEncoding};
 
 /// The maximum size of a response.

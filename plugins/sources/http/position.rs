@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::held::{Held, HeldSnapshot, SavedHeld};
-use super::incremental::{Groups, RowsSnapshot, SavedRows, TimeFormat, Window};
+use super::incremental::{
+    Groups, Held, HeldSnapshot, RowsSnapshot, SavedHeld, SavedRows, TimeFormat, Window,
+};
 use super::pages::PageRequest;
 
 /// The positions of all elements.
@@ -235,7 +236,7 @@ impl TryFrom<String> for RecordsHash {
 
 #[cfg(test)]
 mod tests {
-    use super::super::held::HeldWalk;
+    use super::super::incremental::HeldWalk;
     use super::super::pages::Place;
     use super::*;
     use serde_json::{Value, json};

@@ -10,12 +10,11 @@ use runner_core::{BatchLimits, Gauges, Name};
 use super::add::Add;
 use super::answer::Codec;
 use super::elements::ForEach;
-use super::incremental::{Incremental, Order, TimeFormat};
+use super::incremental::{Incremental, Order, TimeFormat, Unchanged};
 use super::json::Pointer;
 use super::pages::{PageRequest, Pagination};
 use super::remap::Remap;
 use super::request::RequestTemplate;
-use super::unchanged::Unchanged;
 
 /// The validated options.
 #[derive(Debug)]

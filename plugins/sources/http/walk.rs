@@ -8,15 +8,13 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::add::Added;
 use super::elements::Element;
-use super::held::HeldWalk;
-use super::incremental::{CursorValue, Decision, Nanos, Rows, Window, now};
+use super::incremental::{CursorValue, Decision, HeldWalk, Nanos, Rows, Unchanged, Window, now};
 use super::json::content_hash;
 use super::pages::PageRequest;
 use super::position::{ElementPosition, ElementState, Prefix, SavedWalk, Validators, WalkSnapshot};
 use super::remap::Metadata;
 use super::request::Values;
 use super::settings::Settings;
-use super::unchanged::Unchanged;
 
 const MILLI: Nanos = 1_000_000;
 

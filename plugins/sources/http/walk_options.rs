@@ -9,10 +9,9 @@ use xxhash_rust::xxh3::Xxh3;
 use super::HttpConfig;
 use super::add::Add;
 use super::elements::{ForEach, used_fields};
-use super::incremental::Incremental;
+use super::incremental::{Incremental, Unchanged};
 use super::remap::Remap;
 use super::request::{placeholder_warnings, request_template};
-use super::unchanged::Unchanged;
 
 /// The validated options of walks.
 pub(super) struct WalkOptions {

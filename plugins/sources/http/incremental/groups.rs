@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::packed::Hashes;
-use super::value::CursorValue;
+use super::cursor_value::CursorValue;
+use super::row_hashes::Hashes;
 use super::{Incremental, TimeFormat};
 
 /// The positions of an element, by the values of `by`.

@@ -1,16 +1,19 @@
 //! The `incremental` option: only rows that are newer than what was delivered.
 
-mod digits;
-mod format;
-mod forms;
+mod cursor_field;
+mod cursor_value;
+mod date_number;
+mod date_text;
 mod groups;
-mod reading;
-mod rows;
+mod newer_rows;
+mod row_hashes;
 #[cfg(test)]
 mod tests;
-mod unread;
-mod value;
-mod window;
+mod time_format;
+mod time_window;
+mod unchanged;
+mod unchanged_rows;
+mod unsupported_date;
 
 use std::time::Duration;
 
@@ -21,11 +24,13 @@ use serde_json::Value;
 
 use super::json::{Field, Fields};
 
-pub(super) use self::format::TimeFormat;
+pub(super) use self::cursor_value::{CursorValue, Nanos, now};
 pub(super) use self::groups::Groups;
-pub(super) use self::rows::{Decision, Rows, RowsSnapshot, SavedRows};
-pub(super) use self::value::{CursorValue, Nanos, now};
-pub(super) use self::window::Window;
+pub(super) use self::newer_rows::{Decision, Rows, RowsSnapshot, SavedRows};
+pub(super) use self::time_format::TimeFormat;
+pub(super) use self::time_window::Window;
+pub(super) use self::unchanged::Unchanged;
+pub(super) use self::unchanged_rows::{Held, HeldSnapshot, HeldWalk, SavedHeld};
 
 /// Emits only rows that are newer than what was delivered, in this run and in earlier ones.
 ///

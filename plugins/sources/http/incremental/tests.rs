@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::rows::{Decision, Rows, SavedRows};
+use super::newer_rows::{Decision, Rows, SavedRows};
 use super::*;
 
 const NOW: &str = "2024-03-20T12:00:00Z";

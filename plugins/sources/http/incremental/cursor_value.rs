@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::format::TimeFormat;
-use super::{digits, forms};
+use super::time_format::TimeFormat;
+use super::{date_number, date_text};
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +19,7 @@ mod tests;
 /// Nanoseconds since 1970 UTC.
 pub(crate) type Nanos = i128;
 
-pub(super) const SECOND: Nanos = 1_000_000_000;
+pub(crate) const SECOND: Nanos = 1_000_000_000;
 
 /// From 1900 to 2100: a larger number is hardly a date in the form of `format`.
 const AGE: RangeInclusive<Nanos> = -2_208_988_800 * SECOND..=4_102_444_800 * SECOND;
@@ -76,7 +76,7 @@ impl CursorValue {
                 let is_date = |time: &Nanos| number.is_small() || AGE.contains(time);
                 in_format().filter(is_date).map_or(number, Order::Time)
             }
-            None if is_string => forms::read(text).or_else(in_format).map_or(Order::Text, Order::Time),
+            None if is_string => date_text::read(text).or_else(in_format).map_or(Order::Text, Order::Time),
             None => return None,
         };
         let is_epoch = matches!(format, Some(TimeFormat::Epoch | TimeFormat::EpochMs));
@@ -90,7 +90,7 @@ impl CursorValue {
 
     /// The value of `start`: a text such as `"20240105"` is a date there, and not an id; a small number such
     /// as 0 is an epoch beside dates.
-    pub(super) fn as_start(&self, format: Option<&TimeFormat>) -> Self {
+    pub(crate) fn as_start(&self, format: Option<&TimeFormat>) -> Self {
         let mut start = self.read_as(format);
         start.is_epoch = true;
         if let (true, Some((time, _))) = (start.is_string, start.date_of_digits()) {
@@ -105,7 +105,7 @@ impl CursorValue {
     }
 
     /// The text, if it is compared as text.
-    pub(super) fn plain_text(&self) -> Option<&str> {
+    pub(crate) fn plain_text(&self) -> Option<&str> {
         matches!(self.order, Order::Text).then_some(&*self.text)
     }
 
@@ -160,8 +160,8 @@ impl CursorValue {
     /// The point in time of a number such as 20240105, and the pattern of its form.
     fn date_of_digits(&self) -> Option<(Nanos, &'static str)> {
         match self.order {
-            Order::Integer(number) => digits::date(number),
-            Order::Float(number) if number.fract() == 0.0 => digits::date(number as i128),
+            Order::Integer(number) => date_number::date(number),
+            Order::Float(number) if number.fract() == 0.0 => date_number::date(number as i128),
             _ => None,
         }
     }
@@ -285,13 +285,13 @@ fn unit(size: u128) -> Nanos {
 }
 
 /// Nanoseconds since 1970 of a time in UTC.
-pub(super) fn nanos(time: NaiveDateTime) -> Nanos {
+pub(crate) fn nanos(time: NaiveDateTime) -> Nanos {
     let time = time.and_utc();
     Nanos::from(time.timestamp()) * SECOND + Nanos::from(time.timestamp_subsec_nanos())
 }
 
 /// The time in UTC.
-pub(super) fn date_time(nanos: Nanos) -> Option<DateTime<chrono::Utc>> {
+pub(crate) fn date_time(nanos: Nanos) -> Option<DateTime<chrono::Utc>> {
     let seconds = i64::try_from(nanos.div_euclid(SECOND)).ok()?;
     DateTime::from_timestamp(seconds, nanos.rem_euclid(SECOND) as u32)
 }

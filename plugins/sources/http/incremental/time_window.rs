@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::value::{CursorValue, Nanos};
+use super::cursor_value::{CursorValue, Nanos};
 use super::{Incremental, TimeFormat};
 
 const MILLI: Nanos = 1_000_000;

@@ -1,6 +1,6 @@
 //! Texts that look like a date or a time, are not read as one, and sort in another order.
 
-use super::forms;
+use super::date_text;
 
 /// A text longer than this is not a date.
 const MAX_LEN: usize = 48;
@@ -24,7 +24,7 @@ const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday",
 
 /// What a text looks like.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(crate) enum Unread {
     /// A date, and the strftime pattern that reads it if there is one.
     Date(Option<String>),
     /// A time without a date.
@@ -33,7 +33,7 @@ pub(super) enum Unread {
 
 impl Unread {
     /// Looks at a text that is compared as text.
-    pub(super) fn of(text: &str) -> Option<Self> {
+    pub(crate) fn of(text: &str) -> Option<Self> {
         if text.len() > MAX_LEN || !text.is_ascii() || !text.starts_with(|c: char| c.is_ascii_alphanumeric())
         {
             return None;
@@ -71,7 +71,7 @@ fn clock(text: &str) -> Option<Unread> {
         return time(text).map(|_| Unread::Time);
     }
     let (date, rest) = text.split_at(text.find([' ', 'T'])?);
-    let date = forms::pattern(date)?;
+    let date = date_text::pattern(date)?;
     let time = time(rest).filter(|time| time.contains("%p"))?;
     Some(Unread::Date(Some(date + &time)))
 }
@@ -182,7 +182,7 @@ fn is_in(digits: &str, max: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::format::TimeFormat;
+    use super::super::time_format::TimeFormat;
     use super::*;
 
     #[test]

@@ -5,16 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::packed::Hashes;
+use super::row_hashes::Hashes;
 
 /// So many rows of a walk are remembered.
-pub(super) const MAX_ROWS: usize = 1_000_000;
+pub(crate) const MAX_ROWS: usize = 1_000_000;
 
 /// The rows of the last whole walk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Held {
+pub(crate) struct Held {
     #[serde(default, skip_serializing_if = "Hashes::is_empty")]
-    pub(super) rows: Hashes,
+    pub(crate) rows: Hashes,
 }
 
 /// How often each row is there.
@@ -22,7 +22,7 @@ type Counts = HashMap<u64, u32>;
 
 /// The rows of one walk, as far as they have been read.
 #[derive(Debug)]
-pub(super) struct HeldWalk {
+pub(crate) struct HeldWalk {
     log: Log,
     page_start: usize,
     is_partial: bool,
@@ -49,7 +49,7 @@ impl Log {
 
 /// The state of a [`HeldWalk`] at some row.
 #[derive(Clone, Debug, Default)]
-pub(super) struct HeldSnapshot {
+pub(crate) struct HeldSnapshot {
     log: Log,
     len: usize,
     page_start: usize,
@@ -59,9 +59,9 @@ pub(super) struct HeldSnapshot {
 
 /// The state of a [`HeldWalk`] in a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SavedHeld {
+pub(crate) struct SavedHeld {
     #[serde(default, skip_serializing_if = "Hashes::is_empty")]
-    pub(super) rows: Hashes,
+    pub(crate) rows: Hashes,
     #[serde(default)]
     page_start: usize,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -72,12 +72,12 @@ pub(super) struct SavedHeld {
 
 impl SavedHeld {
     /// Takes all rows for rows of the page that is read next.
-    pub(super) fn forget_page(&mut self) {
+    pub(crate) fn forget_page(&mut self) {
         self.page_start = 0;
     }
 
     /// A walk whose earlier rows are not known.
-    pub(super) fn unknown() -> Self {
+    pub(crate) fn unknown() -> Self {
         SavedHeld { continues: true, ..SavedHeld::default() }
     }
 }
@@ -103,12 +103,12 @@ fn take(counts: &mut Counts, row: u64) -> bool {
 
 impl HeldWalk {
     /// A walk after `previous`. If `skips`, its rows are skipped as often as it held them.
-    pub(super) fn new(previous: &Held, skips: bool) -> Self {
+    pub(crate) fn new(previous: &Held, skips: bool) -> Self {
         Self::resume(previous, skips, SavedHeld::default())
     }
 
     /// A walk that was begun before a restart, at the page of the last row in `saved`.
-    pub(super) fn resume(previous: &Held, skips: bool, saved: SavedHeld) -> Self {
+    pub(crate) fn resume(previous: &Held, skips: bool, saved: SavedHeld) -> Self {
         let SavedHeld { rows: Hashes(mut rows), page_start, is_partial, continues } = saved;
         let page_start = page_start.min(rows.len());
         let mut remaining = if skips && !continues { count(&previous.rows.0) } else { Counts::new() };
@@ -130,7 +130,7 @@ impl HeldWalk {
     }
 
     /// The same walk, read again from its first page.
-    pub(super) fn restart(&self, previous: &Held) -> Self {
+    pub(crate) fn restart(&self, previous: &Held) -> Self {
         let mut rows = self.log.lock().clone();
         rows.extend(
             self.page_done.iter().flat_map(|(row, count)| std::iter::repeat_n(*row, *count as usize)),
@@ -140,7 +140,7 @@ impl HeldWalk {
     }
 
     /// Begins a page that has rows.
-    pub(super) fn begin_page(&mut self) {
+    pub(crate) fn begin_page(&mut self) {
         let n_rows = self.log.lock().len();
         // Positions before this page keep the log that they have.
         if !self.skips {
@@ -153,7 +153,7 @@ impl HeldWalk {
     }
 
     /// Adds a row. Returns whether it is new.
-    pub(super) fn add(&mut self, row: u64) -> bool {
+    pub(crate) fn add(&mut self, row: u64) -> bool {
         let mut log = self.log.lock();
         if log.len() < self.max_rows {
             log.push(row);
@@ -164,16 +164,16 @@ impl HeldWalk {
     }
 
     /// Whether rows were forgotten.
-    pub(super) fn is_partial(&self) -> bool {
+    pub(crate) fn is_partial(&self) -> bool {
         self.is_partial
     }
 
     /// How many rows of the previous walk this one has not met.
-    pub(super) fn n_missing(&self) -> usize {
+    pub(crate) fn n_missing(&self) -> usize {
         self.remaining.len()
     }
 
-    pub(super) fn snapshot(&self) -> HeldSnapshot {
+    pub(crate) fn snapshot(&self) -> HeldSnapshot {
         HeldSnapshot {
             len: self.log.lock().len(),
             log: self.log.clone(),
@@ -184,7 +184,7 @@ impl HeldWalk {
     }
 
     /// The rows of the whole walk.
-    pub(super) fn finish(&self) -> Held {
+    pub(crate) fn finish(&self) -> Held {
         let log = self.log.lock();
         if !self.skips {
             return Held::default();
@@ -194,7 +194,7 @@ impl HeldWalk {
 }
 
 impl HeldSnapshot {
-    pub(super) fn save(&self) -> SavedHeld {
+    pub(crate) fn save(&self) -> SavedHeld {
         SavedHeld {
             rows: Hashes(self.log.lock()[..self.len].to_vec()),
             page_start: self.page_start,

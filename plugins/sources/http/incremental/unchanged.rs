@@ -6,7 +6,7 @@ use serde::Deserialize;
 /// What becomes of rows that the element's last delivered walk held as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Unchanged {
+pub(crate) enum Unchanged {
     /// They are skipped, as often as that walk held them.
     #[default]
     Skip,

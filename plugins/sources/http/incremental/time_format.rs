@@ -5,8 +5,8 @@ use chrono::format::{Item, Parsed, StrftimeItems, parse};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::value::{Nanos, SECOND, date_time, nanos};
-use super::{digits, forms};
+use super::cursor_value::{Nanos, SECOND, date_time, nanos};
+use super::{date_number, date_text};
 
 /// `"epoch"`, `"epoch_ms"`, `"rfc3339"`, or a strftime pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -41,10 +41,10 @@ impl TryFrom<String> for TimeFormat {
 impl TimeFormat {
     /// The form of a written point in time; `None` if it is none.
     pub(crate) fn of(text: &str) -> Option<Self> {
-        if let Some(pattern) = forms::pattern(text) {
+        if let Some(pattern) = date_text::pattern(text) {
             return Some(TimeFormat::Strftime(pattern));
         }
-        if let Some((_, pattern)) = text.parse().ok().and_then(digits::date) {
+        if let Some((_, pattern)) = text.parse().ok().and_then(date_number::date) {
             return Some(TimeFormat::Strftime(pattern.to_owned()));
         }
         let number: f64 = text.parse().ok().filter(|number: &f64| number.is_finite())?;
@@ -67,7 +67,7 @@ impl TimeFormat {
 
     /// Reads a text in this format. What the format leaves out is the first: January, the first day of
     /// a month, Monday of a week, 0 o'clock.
-    pub(super) fn read(&self, text: &str) -> Option<Nanos> {
+    pub(crate) fn read(&self, text: &str) -> Option<Nanos> {
         let TimeFormat::Strftime(pattern) = self else { return None };
         let mut parsed = Parsed::new();
         parse(&mut parsed, text, StrftimeItems::new(pattern)).ok()?;
@@ -129,7 +129,7 @@ mod tests {
             ("%Y-%j", "2024-032", "2024-02-01"),
             ("%s%z", "1704153600+0000", "2024-01-02"),
         ] {
-            assert_eq!(format(pattern).read(text), forms::read(time), "{pattern}");
+            assert_eq!(format(pattern).read(text), date_text::read(time), "{pattern}");
         }
         for (pattern, text) in [("%H:%M", "10:00"), ("%Y", "soon"), ("%d.%m.%Y", "01.13.2024")] {
             assert_eq!(format(pattern).read(text), None, "{pattern}");
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn form_of_a_text_is_recognized() {
         for text in ["2024-01-02", "20240102", "202401021004", "2024-01-02T10:04:05Z", "2024-01-02 10:04"] {
-            let value = super::super::value::CursorValue::of_text(text, None).unwrap();
+            let value = super::super::cursor_value::CursorValue::of_text(text, None).unwrap();
             assert_eq!(TimeFormat::of(text).unwrap().write(value.time().unwrap()), text);
         }
         assert_eq!(TimeFormat::of("0"), Some(TimeFormat::Epoch));

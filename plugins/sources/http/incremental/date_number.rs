@@ -1,12 +1,12 @@
 //! Dates that are written as numbers, such as 20240105.
 
-use super::forms::date_of;
-use super::value::{Nanos, SECOND};
+use super::cursor_value::{Nanos, SECOND};
+use super::date_text::date_of;
 
 /// The point in time of a number in the form year, month, day, with hour, minute and second if it
 /// has so many digits; and the strftime pattern of its form. Epochs of this size are hardly met: those of
 /// 8 digits are in August 1970.
-pub(super) fn date(number: i128) -> Option<(Nanos, &'static str)> {
+pub(crate) fn date(number: i128) -> Option<(Nanos, &'static str)> {
     let (pattern, number) = match number {
         19_000_101..=20_991_231 => ("%Y%m%d", number * 1_000_000),
         190_001_010_000..=209_912_312_359 => ("%Y%m%d%H%M", number * 100),
@@ -23,7 +23,7 @@ pub(super) fn date(number: i128) -> Option<(Nanos, &'static str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::format::TimeFormat;
+    use super::super::time_format::TimeFormat;
     use super::*;
 
     #[test]

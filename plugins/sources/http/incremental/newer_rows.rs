@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::super::held::MAX_ROWS;
 use super::super::json::{Members, content_hash};
-use super::super::packed::Hashes;
+use super::cursor_value::{CursorValue, Nanos};
 use super::groups::{Group, Groups, KnownRow};
-use super::value::{CursorValue, Nanos};
+use super::row_hashes::Hashes;
+use super::unchanged_rows::MAX_ROWS;
 use super::{Incremental, TimeFormat};
 
 /// A value further ahead than this does not move the position: 24 hours.
@@ -272,7 +272,7 @@ impl Rows {
 
     /// Remembers fewer rows, for tests.
     #[cfg(test)]
-    pub(super) fn limit_rows(&mut self, max_rows: usize) {
+    pub(crate) fn limit_rows(&mut self, max_rows: usize) {
         self.max_rows = max_rows;
     }
 

@@ -6,10 +6,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Hashes of rows. In a checkpoint each of them takes 11 characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Hashes(pub(super) Vec<u64>);
+pub(crate) struct Hashes(pub(crate) Vec<u64>);
 
 impl Hashes {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }

@@ -4,15 +4,15 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime};
 
-use super::value::{Nanos, SECOND, nanos};
+use super::cursor_value::{Nanos, SECOND, nanos};
 
 /// The point in time that a text means; without a zone it is in UTC.
-pub(super) fn read(text: &str) -> Option<Nanos> {
+pub(crate) fn read(text: &str) -> Option<Nanos> {
     Reader { rest: text, pattern: None }.read()
 }
 
 /// The strftime pattern that writes a time in UTC in the form of this text.
-pub(super) fn pattern(text: &str) -> Option<String> {
+pub(crate) fn pattern(text: &str) -> Option<String> {
     let mut pattern = String::new();
     Reader { rest: text, pattern: Some(&mut pattern) }.read()?;
     Some(pattern)
@@ -207,14 +207,14 @@ impl Reader<'_> {
 }
 
 /// The beginning of a day.
-pub(super) fn date_of(year: u32, month: u32, day: u32) -> Option<Nanos> {
+pub(crate) fn date_of(year: u32, month: u32, day: u32) -> Option<Nanos> {
     let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
     Some(nanos(date.and_time(NaiveTime::MIN)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::format::TimeFormat;
+    use super::super::time_format::TimeFormat;
     use super::*;
 
     #[test]
