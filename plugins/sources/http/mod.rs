@@ -1,15 +1,13 @@
 //! `http`: polls an HTTP API, once or at an interval.
 
-mod add;
 mod answer;
 mod client;
 mod elements;
+mod error;
 mod json;
 mod pages;
+mod records;
 mod request;
-
-mod emit;
-mod error;
 
 mod fixture;
 
@@ -19,10 +17,8 @@ mod incremental;
 mod poll;
 mod position;
 
-mod remap;
-
 mod settings;
-mod shape;
+
 mod source;
 
 #[cfg(test)]
@@ -53,7 +49,7 @@ use self::elements::ForEach;
 use self::incremental::{Incremental, Unchanged};
 use self::json::Pointer;
 use self::pages::{END_CHECK_DELAYS, Pagination};
-use self::remap::RemapConfig;
+use self::records::RemapConfig;
 use self::request::{Parameter, RequestTemplate};
 use self::settings::Settings;
 use self::source::Http;

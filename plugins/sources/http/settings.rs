@@ -7,13 +7,12 @@ use std::time::Duration;
 use reqwest::Url;
 use runner_core::{BatchLimits, Gauges, Name};
 
-use super::add::Add;
 use super::answer::Codec;
 use super::elements::ForEach;
 use super::incremental::{Incremental, Order, TimeFormat, Unchanged};
 use super::json::Pointer;
 use super::pages::{PageRequest, Pagination};
-use super::remap::Remap;
+use super::records::{Add, Remap};
 use super::request::RequestTemplate;
 
 /// The validated options.

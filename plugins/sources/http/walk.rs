@@ -6,13 +6,12 @@ use runner_core::{Error, Result};
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::add::Added;
 use super::elements::Element;
 use super::incremental::{CursorValue, Decision, HeldWalk, Nanos, Rows, Unchanged, Window, now};
 use super::json::content_hash;
 use super::pages::PageRequest;
 use super::position::{ElementPosition, ElementState, Prefix, SavedWalk, Validators, WalkSnapshot};
-use super::remap::Metadata;
+use super::records::{Added, Metadata};
 use super::request::Values;
 use super::settings::Settings;
 

@@ -7,10 +7,9 @@ use runner_core::{BuildContext, OptionError, Result};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::HttpConfig;
-use super::add::Add;
 use super::elements::{ForEach, used_fields};
 use super::incremental::{Incremental, Unchanged};
-use super::remap::Remap;
+use super::records::{Add, Remap};
 use super::request::{placeholder_warnings, request_template};
 
 /// The validated options of walks.

@@ -13,7 +13,7 @@ use super::client::{RequestParts, Response};
 use super::elements::{Element, ForEach, identify, read_file};
 use super::error::HttpError;
 use super::position::Validators;
-use super::remap::metadata;
+use super::records::metadata;
 use super::source::Http;
 use super::walk::Walk;
 

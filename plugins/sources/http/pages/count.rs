@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::answer::Items;
 use super::super::json::{Children, ScanError};
-use super::super::shape::{Shaped, made_of_value};
+use super::super::records::{Shaped, made_of_value};
 use super::super::source::Http;
 use super::pagination::Pagination;
 

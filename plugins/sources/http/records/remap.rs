@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::elements::Element;
+use super::super::elements::Element;
 use crate::shared::vrl::{Program, ProgramText};
 
-pub(super) use crate::shared::vrl::{Made, Metadata};
+pub(crate) use crate::shared::vrl::{Made, Metadata};
 
 /// The program, as it is written.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -28,7 +28,7 @@ pub(super) use crate::shared::vrl::{Made, Metadata};
         "description": "`\"answer\"`: the program gets all elements of a response at once, as an array.",
     },
 }))]
-pub(super) struct RemapConfig {
+pub(crate) struct RemapConfig {
     source: Option<String>,
     file: Option<PathBuf>,
     on: On,
@@ -39,7 +39,7 @@ pub(super) struct RemapConfig {
 /// What the program runs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum On {
+pub(crate) enum On {
     /// Each element of the records.
     #[default]
     Element,
@@ -76,12 +76,12 @@ impl TryFrom<Value> for RemapConfig {
 }
 
 /// A compiled program.
-pub(super) struct Remap {
+pub(crate) struct Remap {
     program: Program,
-    pub(super) on: On,
-    pub(super) text: String,
+    pub(crate) on: On,
+    pub(crate) text: String,
     /// The hash of its text.
-    pub(super) hash: u64,
+    pub(crate) hash: u64,
 }
 
 impl std::fmt::Debug for Remap {
@@ -91,7 +91,7 @@ impl std::fmt::Debug for Remap {
 }
 
 impl RemapConfig {
-    pub(super) fn compile(&self, context: &BuildContext) -> Result<Remap> {
+    pub(crate) fn compile(&self, context: &BuildContext) -> Result<Remap> {
         let text = match (&self.source, &self.file) {
             (Some(source), _) if self.is_text => ProgramText::inline("remap", source)?,
             (Some(source), _) => ProgramText::inline("remap.source", source)?,
@@ -105,17 +105,17 @@ impl RemapConfig {
 }
 
 impl Remap {
-    pub(super) fn run(&self, body: &Body, metadata: &Metadata) -> Result<Made> {
+    pub(crate) fn run(&self, body: &Body, metadata: &Metadata) -> Result<Made> {
         self.program.run(body, metadata)
     }
 
-    pub(super) fn run_json(&self, json: &[u8], metadata: &Metadata) -> Result<Made> {
+    pub(crate) fn run_json(&self, json: &[u8], metadata: &Metadata) -> Result<Made> {
         self.program.run_json(json, metadata)
     }
 }
 
 /// The fields of an element, which the program reads as `%symbol`.
-pub(super) fn metadata(element: &Element) -> Metadata {
+pub(crate) fn metadata(element: &Element) -> Metadata {
     Metadata::new(element.fields().iter().map(|(name, value)| (name.as_str(), value.clone())))
 }
 

@@ -4,12 +4,12 @@ use anyhow::{Context as _, bail};
 use runner_core::{OptionError, Result};
 use serde_json::{Map, Value};
 
-use super::json::Members;
-use super::request::{Place, Template, Values};
+use super::super::json::Members;
+use super::super::request::{Place, Template, Values};
 
 /// The fields to add, in their order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Add(Vec<(String, AddedValue)>);
+pub(crate) struct Add(Vec<(String, AddedValue)>);
 
 #[derive(Clone, Debug)]
 enum AddedValue {
@@ -19,10 +19,10 @@ enum AddedValue {
 
 /// The fields of one walk as JSON texts.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Added(Vec<(String, String)>);
+pub(crate) struct Added(Vec<(String, String)>);
 
 impl Add {
-    pub(super) fn new(table: &Map<String, Value>) -> Result<Self> {
+    pub(crate) fn new(table: &Map<String, Value>) -> Result<Self> {
         let mut fields = Vec::new();
         for (name, value) in table {
             let value = match value {
@@ -39,7 +39,7 @@ impl Add {
     }
 
     /// The fields for one walk. A value of the element keeps its type.
-    pub(super) fn render(&self, values: &Values<'_>) -> Result<Added> {
+    pub(crate) fn render(&self, values: &Values<'_>) -> Result<Added> {
         let mut fields = Vec::with_capacity(self.0.len());
         for (name, value) in &self.0 {
             let json = match value {
@@ -59,12 +59,12 @@ impl Add {
 }
 
 impl Added {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The record with the fields. Its other bytes stay as they are; a field of that name is replaced.
-    pub(super) fn apply(&self, text: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn apply(&self, text: &[u8]) -> Result<Vec<u8>> {
         let text = text.trim_ascii();
         let Some(members) = Members::of(text) else {
             bail!("the record is not an object, so `add` cannot add fields to it; `remap` can make it one");
@@ -103,7 +103,7 @@ fn push(out: &mut Vec<u8>, is_empty: &mut bool, name: &str, value: &str) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use super::super::elements::Element;
+    use super::super::super::elements::Element;
     use super::*;
     use serde_json::json;
 

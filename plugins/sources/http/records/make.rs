@@ -5,24 +5,24 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use runner_core::{Body, Error, Result};
 
+use super::super::answer::{Item, Items};
+use super::super::json::json_text;
+use super::super::pages::Page;
+use super::super::walk::Walk;
 use super::add::Added;
-use super::answer::{Item, Items};
-use super::json::json_text;
-use super::pages::Page;
 use super::remap::{Made, On, Remap};
-use super::walk::Walk;
 
 /// A record, or why an input gives none.
 #[derive(Debug)]
-pub(super) struct Shaped {
+pub(crate) struct Shaped {
     /// The bytes that identify it: the record's, or those of an input that gives none.
-    pub(super) raw: Bytes,
-    pub(super) body: Result<Body, Error>,
+    pub(crate) raw: Bytes,
+    pub(crate) body: Result<Body, Error>,
 }
 
 impl Page {
     /// The next record of the page, or input that gives none. Fails if a large response cannot be read back.
-    pub(super) fn next_shaped(&mut self, remap: Option<&Remap>, walk: &Walk) -> Result<Option<Shaped>> {
+    pub(crate) fn next_shaped(&mut self, remap: Option<&Remap>, walk: &Walk) -> Result<Option<Shaped>> {
         loop {
             if let Some(shaped) = self.shaped.pop_front() {
                 return Ok(Some(shaped));
@@ -56,7 +56,7 @@ fn made(item: Item, remap: &Remap, walk: &Walk) -> VecDeque<Shaped> {
 }
 
 /// What the program makes of a response that is one value.
-pub(super) fn made_of_value(mut value: Items, remap: &Remap, walk: &Walk) -> Result<VecDeque<Shaped>> {
+pub(crate) fn made_of_value(mut value: Items, remap: &Remap, walk: &Walk) -> Result<VecDeque<Shaped>> {
     if remap.on == On::Answer {
         return Ok(made_of_answer(array_of(&mut value)?, remap, walk));
     }
@@ -64,7 +64,7 @@ pub(super) fn made_of_value(mut value: Items, remap: &Remap, walk: &Walk) -> Res
 }
 
 /// What the program makes of the elements of a whole answer.
-pub(super) fn made_of_answer(json: Bytes, remap: &Remap, walk: &Walk) -> VecDeque<Shaped> {
+pub(crate) fn made_of_answer(json: Bytes, remap: &Remap, walk: &Walk) -> VecDeque<Shaped> {
     let made = remap.run_json(&json, &walk.metadata);
     all(json, made, &walk.added)
 }
@@ -91,7 +91,7 @@ fn with_bytes(text: Bytes) -> Shaped {
 }
 
 /// All items as one JSON array.
-pub(super) fn array_of(items: &mut Items) -> Result<Bytes> {
+pub(crate) fn array_of(items: &mut Items) -> Result<Bytes> {
     let mut text = vec![b'['];
     while let Some(item) = items.next()? {
         if text.len() > 1 {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use runner_core::{Body, Origin, Position, ReadBatch, Record, Reject, Result};
 use tracing::warn;
 
-use super::incremental::{Decision, Unchanged};
-use super::json::json_text;
-use super::pages::Page;
-use super::position::{ElementPosition, HttpPosition, WalkSnapshot};
-use super::source::{Http, State};
-use super::walk::{Follow, Walk};
+use super::super::incremental::{Decision, Unchanged};
+use super::super::json::json_text;
+use super::super::pages::Page;
+use super::super::position::{ElementPosition, HttpPosition, WalkSnapshot};
+use super::super::source::{Http, State};
+use super::super::walk::{Follow, Walk};
 
 /// After so many inputs without a batch the task gives way to others, for each record of a batch.
 const N_INPUTS: usize = 16;
@@ -19,7 +19,7 @@ impl Http {
     /// The next batch of a page; `None` if nothing on it, or on a part of it, is new. Moves the state.
     ///
     /// Fails for good if a large response cannot be read back.
-    pub(super) fn emit(&mut self, mut page: Box<Page>) -> Result<Option<ReadBatch>> {
+    pub(crate) fn emit(&mut self, mut page: Box<Page>) -> Result<Option<ReadBatch>> {
         let Some(mut walk) = self.walk.take() else {
             self.state = State::NextElement;
             return Ok(None);
