@@ -8,25 +8,12 @@ mod json;
 mod pages;
 mod records;
 mod request;
-
-mod fixture;
-
-mod hints;
-mod incremental;
-
-mod poll;
-mod position;
-
-mod settings;
-
 mod source;
+
+mod incremental;
 
 #[cfg(test)]
 mod tests;
-
-mod walk;
-mod walk_options;
-mod walk_request;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -51,8 +38,7 @@ use self::json::Pointer;
 use self::pages::{END_CHECK_DELAYS, Pagination};
 use self::records::RemapConfig;
 use self::request::{Parameter, RequestTemplate};
-use self::settings::Settings;
-use self::source::Http;
+use self::source::{Http, Settings};
 use crate::shared::csv::{DialectOptions, DocumentReader, TextEncoding};
 
 /// The maximum size of a response.

@@ -11,10 +11,8 @@ use tracing::warn;
 
 use super::super::client::Response;
 use super::super::error::{Answered, HttpError};
-use super::super::hints::Hint;
 use super::super::pages::{PageCount, is_hollow};
-use super::super::position::FoundRecords;
-use super::super::source::Http;
+use super::super::source::{FoundRecords, Hint, Http};
 use super::api_message::Note;
 use super::codec::Codec;
 use super::items::{Items, Unreadable};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use url::form_urlencoded;
 
-use super::super::position::HttpPosition;
+use super::super::source::HttpPosition;
 use super::for_each::{Element, id_of};
 
 /// Identifies elements by the fields that requests use, so that other fields may change. Elements that make
@@ -64,7 +64,7 @@ impl HttpPosition {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::position::{ElementPosition, ElementState};
+    use super::super::super::source::{ElementPosition, ElementState};
     use super::*;
     use serde_json::json;
 

@@ -12,9 +12,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::super::answer::Items;
 use super::super::client::{RequestParts, Response};
 use super::super::error::HttpError;
-use super::super::hints::Hint;
 use super::super::pages::{PageCount, PageHistory, PageRequest, Pagination, behind_the_end};
-use super::super::source::Http;
+use super::super::source::{Hint, Http};
 use super::for_each::{Element, ListRequest};
 
 impl Http {

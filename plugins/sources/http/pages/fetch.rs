@@ -11,9 +11,8 @@ use tracing::{info, warn};
 use super::super::answer::Items;
 use super::super::client::Response;
 use super::super::error::HttpError;
-use super::super::position::{RecordsHash, Validators};
 use super::super::records::{On, Shaped, array_of, made_of_answer};
-use super::super::source::Http;
+use super::super::source::{Http, RecordsHash, Validators};
 use super::count::PageCount;
 use super::page_request::PageRequest;
 

@@ -8,9 +8,7 @@ use tracing::warn;
 use super::super::incremental::{Decision, Unchanged};
 use super::super::json::json_text;
 use super::super::pages::Page;
-use super::super::position::{ElementPosition, HttpPosition, WalkSnapshot};
-use super::super::source::{Http, State};
-use super::super::walk::{Follow, Walk};
+use super::super::source::{ElementPosition, Follow, Http, HttpPosition, State, Walk, WalkSnapshot};
 
 /// After so many inputs without a batch the task gives way to others, for each record of a batch.
 const N_INPUTS: usize = 16;

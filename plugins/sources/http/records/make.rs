@@ -8,7 +8,7 @@ use runner_core::{Body, Error, Result};
 use super::super::answer::{Item, Items};
 use super::super::json::json_text;
 use super::super::pages::Page;
-use super::super::walk::Walk;
+use super::super::source::Walk;
 use super::add::Added;
 use super::remap::{Made, On, Remap};
 

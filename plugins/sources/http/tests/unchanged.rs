@@ -82,7 +82,7 @@ async fn not_modified_answers_a_condition_of_the_pipeline_file() {
 
 #[tokio::test]
 async fn position_of_an_earlier_release_is_continued() {
-    use super::super::position::RecordsHash;
+    use super::super::source::RecordsHash;
     let hash = |records: &[&str]| {
         let hash = records.iter().fold(RecordsHash::default(), |hash, record| hash.with(record.as_bytes()));
         serde_json::to_value(hash).unwrap()

@@ -6,13 +6,13 @@ use runner_core::{Error, Result};
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::elements::Element;
-use super::incremental::{CursorValue, Decision, HeldWalk, Nanos, Rows, Unchanged, Window, now};
-use super::json::content_hash;
-use super::pages::PageRequest;
+use super::super::elements::Element;
+use super::super::incremental::{CursorValue, Decision, HeldWalk, Nanos, Rows, Unchanged, Window, now};
+use super::super::json::content_hash;
+use super::super::pages::PageRequest;
+use super::super::records::{Added, Metadata};
+use super::super::request::Values;
 use super::position::{ElementPosition, ElementState, Prefix, SavedWalk, Validators, WalkSnapshot};
-use super::records::{Added, Metadata};
-use super::request::Values;
 use super::settings::Settings;
 
 const MILLI: Nanos = 1_000_000;
@@ -23,13 +23,13 @@ const N_GROWN: u8 = 3;
 /// A hash of inputs that gave no record, apart from those of records.
 const BAD: u64 = 1;
 
-pub(super) struct Walk {
-    pub(super) element: Arc<Element>,
+pub(crate) struct Walk {
+    pub(crate) element: Arc<Element>,
     /// What the walk before has left; in a walk with windows, the window before.
     state: Arc<ElementState>,
     /// When the walk began, in milliseconds since 1970.
     now: i64,
-    pub(super) window: Option<Window>,
+    pub(crate) window: Option<Window>,
     /// The page where this walk or its continuation begins.
     entry: PageRequest,
     /// The page that is being emitted.
@@ -41,14 +41,14 @@ pub(super) struct Walk {
     n_new: usize,
     held: HeldWalk,
     rows: Option<Rows>,
-    pub(super) prefix: Option<Prefix>,
-    pub(super) added: Added,
-    pub(super) metadata: Metadata,
+    pub(crate) prefix: Option<Prefix>,
+    pub(crate) added: Added,
+    pub(crate) metadata: Metadata,
 }
 
 /// What comes after a page.
 #[derive(Debug)]
-pub(super) enum Follow {
+pub(crate) enum Follow {
     Page(PageRequest),
     /// The pages of the next window.
     Window,
@@ -57,7 +57,7 @@ pub(super) enum Follow {
 
 impl Walk {
     /// Begins the walk of an element, or continues the one that was interrupted.
-    pub(super) fn new(element: &Arc<Element>, position: &ElementPosition, settings: &Settings) -> Self {
+    pub(crate) fn new(element: &Arc<Element>, position: &ElementPosition, settings: &Settings) -> Self {
         let state = Arc::clone(&position.state);
         let first = settings.first_request();
         let mut walk = Walk {
@@ -127,7 +127,7 @@ impl Walk {
     }
 
     /// Restarts the walk at its first page, since the API has refused the saved one.
-    pub(super) fn restart(&mut self, settings: &Settings) -> PageRequest {
+    pub(crate) fn restart(&mut self, settings: &Settings) -> PageRequest {
         self.held = self.held.restart(&self.state.held);
         self.is_resumed = false;
         self.prefix = None;
@@ -136,32 +136,32 @@ impl Walk {
     }
 
     /// Whether this page was saved, so that the API may refuse it by now.
-    pub(super) fn is_saved_page(&self, request: &PageRequest, settings: &Settings) -> bool {
+    pub(crate) fn is_saved_page(&self, request: &PageRequest, settings: &Settings) -> bool {
         self.is_resumed && !self.has_begun && *request == self.entry && *request != settings.first_request()
     }
 
     /// What the walk before has left.
-    pub(super) fn state(&self) -> &Arc<ElementState> {
+    pub(crate) fn state(&self) -> &Arc<ElementState> {
         &self.state
     }
 
     /// The validators of the last response, unless this walk continues an interrupted one.
-    pub(super) fn validators(&self) -> Option<&Validators> {
+    pub(crate) fn validators(&self) -> Option<&Validators> {
         self.state.validators.as_ref().filter(|_| !self.is_resumed)
     }
 
     /// Adds a record that an earlier release has delivered.
-    pub(super) fn add_delivered(&mut self, raw: &[u8]) {
+    pub(crate) fn add_delivered(&mut self, raw: &[u8]) {
         self.held.add(content_hash(raw));
     }
 
     /// The page to begin with.
-    pub(super) fn entry(&self) -> &PageRequest {
+    pub(crate) fn entry(&self) -> &PageRequest {
         &self.entry
     }
 
     /// The values of the variables.
-    pub(super) fn values(&self, settings: &Settings) -> Values<'_> {
+    pub(crate) fn values(&self, settings: &Settings) -> Values<'_> {
         let format = settings.time_format();
         let options = settings.incremental.as_deref();
         let since: Option<CursorValue> = options.and_then(|options| self.state.groups.since(options));
@@ -174,7 +174,7 @@ impl Walk {
     }
 
     /// Begins to emit a page.
-    pub(super) fn begin_page(&mut self, request: &PageRequest, n_items: usize) {
+    pub(crate) fn begin_page(&mut self, request: &PageRequest, n_items: usize) {
         if let Some(rows) = &mut self.rows {
             rows.begin_page();
         }
@@ -190,7 +190,7 @@ impl Walk {
     }
 
     /// Decides about a record: its JSON text, and its original bytes.
-    pub(super) fn judge(&mut self, text: &[u8], raw: &[u8]) -> Result<Decision, Error> {
+    pub(crate) fn judge(&mut self, text: &[u8], raw: &[u8]) -> Result<Decision, Error> {
         let is_new = if let Some(rows) = &mut self.rows {
             match rows.add(text) {
                 Ok(decision) => decision == Decision::Emit,
@@ -205,7 +205,7 @@ impl Walk {
     }
 
     /// Decides about an input that gives no record.
-    pub(super) fn judge_bad(&mut self, raw: &[u8]) -> Decision {
+    pub(crate) fn judge_bad(&mut self, raw: &[u8]) -> Decision {
         if self.is_new_bad(raw) { Decision::Emit } else { Decision::Skip }
     }
 
@@ -220,7 +220,7 @@ impl Walk {
         if is_new { Decision::Emit } else { Decision::Skip }
     }
 
-    pub(super) fn snapshot(&self) -> WalkSnapshot {
+    pub(crate) fn snapshot(&self) -> WalkSnapshot {
         WalkSnapshot {
             request: self.request.clone(),
             now: self.now,
@@ -231,7 +231,7 @@ impl Walk {
     }
 
     /// What comes after a page that names the page `next`.
-    pub(super) fn follow(&mut self, next: Option<PageRequest>, settings: &Settings) -> Follow {
+    pub(crate) fn follow(&mut self, next: Option<PageRequest>, settings: &Settings) -> Follow {
         let is_older = settings.is_newest_first() && self.rows.as_ref().is_some_and(Rows::is_page_older);
         if let Some(next) = next.filter(|_| !is_older) {
             return Follow::Page(next);
@@ -249,7 +249,7 @@ impl Walk {
     }
 
     /// What the whole walk leaves.
-    pub(super) fn finish(&self, validators: Option<Validators>, settings: &Settings) -> ElementState {
+    pub(crate) fn finish(&self, validators: Option<Validators>, settings: &Settings) -> ElementState {
         if let Some(rows) = &self.rows {
             let validators = validators.filter(|_| !rows.has_held_back());
             let held = self.held.finish();
@@ -271,12 +271,12 @@ impl Walk {
     }
 
     /// Whether the answers only grow, so that `incremental` would help.
-    pub(super) fn is_growing(after: &ElementState, settings: &Settings) -> bool {
+    pub(crate) fn is_growing(after: &ElementState, settings: &Settings) -> bool {
         settings.unchanged == Unchanged::Skip && after.n_grown >= N_GROWN
     }
 
     /// Whether more rows were read than can be remembered.
-    pub(super) fn has_forgotten_rows(&self, settings: &Settings) -> bool {
+    pub(crate) fn has_forgotten_rows(&self, settings: &Settings) -> bool {
         self.held.is_partial() && settings.skips()
     }
 

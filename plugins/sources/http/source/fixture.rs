@@ -8,10 +8,10 @@ use reqwest::header::HeaderMap;
 use runner_core::{Fixture, ReadsFixture, Result};
 use serde_json::Value;
 
-use super::answer::{Verdict, of_file};
-use super::client::Response;
-use super::elements::{Element, ForEach};
-use super::source::Http;
+use super::super::answer::{Verdict, of_file};
+use super::super::client::Response;
+use super::super::elements::{Element, ForEach};
+use super::http::Http;
 
 impl ReadsFixture for Http {
     fn option(&self) -> &'static str {

@@ -6,25 +6,25 @@ use reqwest::Url;
 use runner_core::{BuildContext, OptionError, Result};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::HttpConfig;
-use super::elements::{ForEach, used_fields};
-use super::incremental::{Incremental, Unchanged};
-use super::records::{Add, Remap};
-use super::request::{placeholder_warnings, request_template};
+use super::super::HttpConfig;
+use super::super::elements::{ForEach, used_fields};
+use super::super::incremental::{Incremental, Unchanged};
+use super::super::records::{Add, Remap};
+use super::super::request::{placeholder_warnings, request_template};
 
 /// The validated options of walks.
-pub(super) struct WalkOptions {
-    pub(super) for_each: Option<ForEach>,
-    pub(super) list_endpoint: Option<Url>,
-    pub(super) incremental: Option<Arc<Incremental>>,
-    pub(super) remap: Option<Remap>,
-    pub(super) add: Add,
-    pub(super) shape: u64,
+pub(crate) struct WalkOptions {
+    pub(crate) for_each: Option<ForEach>,
+    pub(crate) list_endpoint: Option<Url>,
+    pub(crate) incremental: Option<Arc<Incremental>>,
+    pub(crate) remap: Option<Remap>,
+    pub(crate) add: Add,
+    pub(crate) shape: u64,
 }
 
 impl HttpConfig {
     /// Checks the options of walks. Comes before the other checks, which take variables for text.
-    pub(super) fn walk_options(&self, context: &BuildContext) -> Result<WalkOptions> {
+    pub(crate) fn walk_options(&self, context: &BuildContext) -> Result<WalkOptions> {
         let names = match &self.for_each {
             Some(for_each) => for_each
                 .names(&context.folder)

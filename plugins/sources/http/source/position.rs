@@ -6,104 +6,104 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::incremental::{
+use super::super::incremental::{
     Groups, Held, HeldSnapshot, RowsSnapshot, SavedHeld, SavedRows, TimeFormat, Window,
 };
-use super::pages::PageRequest;
+use super::super::pages::PageRequest;
 
 /// The positions of all elements.
 #[derive(Clone, Debug, Default)]
-pub(super) struct HttpPosition {
+pub(crate) struct HttpPosition {
     /// How many records the source has emitted in all runs.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// By the identities of the elements.
-    pub(super) elements: Arc<BTreeMap<Arc<str>, ElementPosition>>,
+    pub(crate) elements: Arc<BTreeMap<Arc<str>, ElementPosition>>,
     /// The walk that is being emitted, which replaces the one in `elements`.
-    pub(super) current: Option<(Arc<str>, WalkSnapshot)>,
+    pub(crate) current: Option<(Arc<str>, WalkSnapshot)>,
     /// The last response with records of this run, or of one before.
-    pub(super) records: Option<Arc<FoundRecords>>,
+    pub(crate) records: Option<Arc<FoundRecords>>,
     /// The elements of the present poll that are done, where every answer is delivered.
-    pub(super) done: Arc<Vec<Arc<str>>>,
+    pub(crate) done: Arc<Vec<Arc<str>>>,
 }
 
 /// What a response with records looked like.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct FoundRecords {
+pub(crate) struct FoundRecords {
     /// The place of the records, as a JSON pointer.
-    pub(super) at: String,
+    pub(crate) at: String,
     /// The names of the members of the response.
-    pub(super) names: BTreeSet<String>,
+    pub(crate) names: BTreeSet<String>,
 }
 
 /// The position of one element.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct ElementPosition {
-    pub(super) state: Arc<ElementState>,
+pub(crate) struct ElementPosition {
+    pub(crate) state: Arc<ElementState>,
     /// A walk that was interrupted.
-    pub(super) walk: Option<Arc<SavedWalk>>,
+    pub(crate) walk: Option<Arc<SavedWalk>>,
 }
 
 /// What the last whole walk of an element has left.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct ElementState {
+pub(crate) struct ElementState {
     #[serde(default, skip_serializing_if = "Groups::is_empty")]
-    pub(super) groups: Groups,
+    pub(crate) groups: Groups,
     #[serde(default)]
-    pub(super) held: Held,
+    pub(crate) held: Held,
     /// How many walks in a row held all rows of the walk before, and more.
     #[serde(default)]
-    pub(super) n_grown: u8,
+    pub(crate) n_grown: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) validators: Option<Validators>,
+    pub(crate) validators: Option<Validators>,
 }
 
 /// What a server needs to tell whether its response has changed (RFC 9110, 8.8).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Validators {
+pub(crate) struct Validators {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) etag: Option<String>,
+    pub(crate) etag: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) last_modified: Option<String>,
+    pub(crate) last_modified: Option<String>,
     /// The hash of the request, and of the options that shape its records.
-    pub(super) request: String,
+    pub(crate) request: String,
 }
 
 /// A walk that is not complete: the pages before `request` were delivered, and of it some rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct SavedWalk {
-    pub(super) request: PageRequest,
+pub(crate) struct SavedWalk {
+    pub(crate) request: PageRequest,
     /// When the walk began, in milliseconds since 1970.
-    pub(super) now: i64,
+    pub(crate) now: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) window: Option<Window>,
+    pub(crate) window: Option<Window>,
     #[serde(default)]
-    pub(super) held: SavedHeld,
+    pub(crate) held: SavedHeld,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) rows: Option<SavedRows>,
+    pub(crate) rows: Option<SavedRows>,
     /// What an earlier release has saved of `request`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) prefix: Option<Prefix>,
+    pub(crate) prefix: Option<Prefix>,
 }
 
 /// The first `taken` records of a response were delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Prefix {
-    pub(super) taken: u64,
-    pub(super) hash: RecordsHash,
+pub(crate) struct Prefix {
+    pub(crate) taken: u64,
+    pub(crate) hash: RecordsHash,
 }
 
 /// A walk at some row.
 #[derive(Clone, Debug)]
-pub(super) struct WalkSnapshot {
-    pub(super) request: PageRequest,
-    pub(super) now: i64,
-    pub(super) window: Option<Window>,
-    pub(super) held: HeldSnapshot,
-    pub(super) rows: Option<RowsSnapshot>,
+pub(crate) struct WalkSnapshot {
+    pub(crate) request: PageRequest,
+    pub(crate) now: i64,
+    pub(crate) window: Option<Window>,
+    pub(crate) held: HeldSnapshot,
+    pub(crate) rows: Option<RowsSnapshot>,
 }
 
 impl WalkSnapshot {
-    pub(super) fn save(&self) -> SavedWalk {
+    pub(crate) fn save(&self) -> SavedWalk {
         SavedWalk {
             request: self.request.clone(),
             now: self.now,
@@ -183,12 +183,12 @@ impl<'de> Deserialize<'de> for HttpPosition {
 
 impl HttpPosition {
     /// The position of an element; a fresh one if there is none.
-    pub(super) fn element(&self, id: &str) -> ElementPosition {
+    pub(crate) fn element(&self, id: &str) -> ElementPosition {
         self.elements.get(id).cloned().unwrap_or_default()
     }
 
     /// This position with the values of `cursor` read as `format` says.
-    pub(super) fn read_as(mut self, format: &TimeFormat) -> Self {
+    pub(crate) fn read_as(mut self, format: &TimeFormat) -> Self {
         for element in Arc::make_mut(&mut self.elements).values_mut() {
             Arc::make_mut(&mut element.state).groups.read_as(Some(format));
             let rows = element.walk.as_mut().and_then(|walk| Arc::make_mut(walk).rows.as_mut());
@@ -200,7 +200,7 @@ impl HttpPosition {
     }
 
     /// This position with another one of an element.
-    pub(super) fn with_element(&self, id: &Arc<str>, element: ElementPosition) -> Self {
+    pub(crate) fn with_element(&self, id: &Arc<str>, element: ElementPosition) -> Self {
         let mut elements = BTreeMap::clone(&self.elements);
         elements.insert(Arc::clone(id), element);
         HttpPosition { elements: elements.into(), current: None, ..self.clone() }
@@ -210,11 +210,11 @@ impl HttpPosition {
 /// The hash of a sequence of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub(super) struct RecordsHash(u64);
+pub(crate) struct RecordsHash(u64);
 
 impl RecordsHash {
     /// The hash with one more record.
-    pub(super) fn with(self, record: &[u8]) -> Self {
+    pub(crate) fn with(self, record: &[u8]) -> Self {
         RecordsHash(xxh3_64_with_seed(record, self.0))
     }
 }
@@ -236,8 +236,8 @@ impl TryFrom<String> for RecordsHash {
 
 #[cfg(test)]
 mod tests {
-    use super::super::incremental::HeldWalk;
-    use super::super::pages::Place;
+    use super::super::super::incremental::HeldWalk;
+    use super::super::super::pages::Place;
     use super::*;
     use serde_json::{Value, json};
 

@@ -7,11 +7,11 @@ use anyhow::anyhow;
 use runner_core::{Class, Failure};
 use tracing::warn;
 
-use super::elements::Element;
+use super::super::elements::Element;
 
 /// The elements of one poll.
 #[derive(Debug, Default)]
-pub(super) struct Poll {
+pub(crate) struct Poll {
     queue: VecDeque<Arc<Element>>,
     /// Those that are tried again after the others.
     failed: VecDeque<Arc<Element>>,
@@ -24,7 +24,7 @@ pub(super) struct Poll {
 
 /// What becomes of an element that has failed.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub(crate) enum Failed {
     /// The walk is tried again as it is, as soon as the engine asks.
     Retry(Failure),
     /// Other elements come first; the failure is passed on, if there is one.
@@ -32,13 +32,13 @@ pub(super) enum Failed {
 }
 
 impl Poll {
-    pub(super) fn new(elements: impl IntoIterator<Item = Arc<Element>>) -> Self {
+    pub(crate) fn new(elements: impl IntoIterator<Item = Arc<Element>>) -> Self {
         let queue: VecDeque<Arc<Element>> = elements.into_iter().collect();
         Poll { n_elements: queue.len(), queue, ..Poll::default() }
     }
 
     /// The next element to walk.
-    pub(super) fn next(&mut self) -> Option<Arc<Element>> {
+    pub(crate) fn next(&mut self) -> Option<Arc<Element>> {
         let next = self.queue.pop_front();
         next.or_else(|| {
             self.is_retrying = true;
@@ -46,21 +46,21 @@ impl Poll {
         })
     }
 
-    pub(super) fn has_several(&self) -> bool {
+    pub(crate) fn has_several(&self) -> bool {
         self.n_elements > 1
     }
 
     /// Whether no element remains to be walked.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.queue.is_empty() && self.failed.is_empty() && self.refused.is_empty()
     }
 
-    pub(super) fn succeeded(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         self.n_succeeded += 1;
     }
 
     /// Decides about an element that has failed. `polls_again` if there is an `interval`.
-    pub(super) fn failed(&mut self, element: &Arc<Element>, failure: Failure, polls_again: bool) -> Failed {
+    pub(crate) fn failed(&mut self, element: &Arc<Element>, failure: Failure, polls_again: bool) -> Failed {
         // What is unreachable for one element is so for all.
         if !self.has_several() || failure.class() == Class::Unreachable {
             return Failed::Retry(failure);
@@ -85,7 +85,7 @@ impl Poll {
 
     /// The failure of the whole poll, if there is one. With an `interval` it is only a warning, as
     /// long as another element succeeds.
-    pub(super) fn finish(&mut self, polls_again: bool) -> Option<Failure> {
+    pub(crate) fn finish(&mut self, polls_again: bool) -> Option<Failure> {
         let refused = std::mem::take(&mut self.refused);
         let (n_refused, n_elements) = (refused.len(), self.n_elements);
         if polls_again && self.n_succeeded == 0 {

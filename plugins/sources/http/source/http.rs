@@ -7,57 +7,57 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
-use super::client::Client;
-use super::elements::Element;
-use super::error::HttpError;
-use super::hints::Hinted;
-use super::pages::{Page, PageHistory, PageRequest};
+use super::super::client::Client;
+use super::super::elements::Element;
+use super::super::error::HttpError;
+use super::super::pages::{Page, PageHistory, PageRequest};
+use super::page_walk::Walk;
 use super::poll::{Failed, Poll};
 use super::position::HttpPosition;
 use super::settings::Settings;
-use super::walk::Walk;
+use super::warnings::Hinted;
 use crate::shared::csv::DocumentReader;
 
-pub(super) struct Http {
-    pub(super) client: Client,
-    pub(super) settings: Settings,
+pub(crate) struct Http {
+    pub(crate) client: Client,
+    pub(crate) settings: Settings,
     /// The position after the last emitted record.
-    pub(super) position: HttpPosition,
-    pub(super) poll: Poll,
+    pub(crate) position: HttpPosition,
+    pub(crate) poll: Poll,
     /// The walk of the current element.
-    pub(super) walk: Option<Walk>,
-    pub(super) history: PageHistory,
-    pub(super) hinted: Hinted,
+    pub(crate) walk: Option<Walk>,
+    pub(crate) history: PageHistory,
+    pub(crate) hinted: Hinted,
     /// Reads CSV responses, which share their column types.
-    pub(super) csv_reader: DocumentReader,
+    pub(crate) csv_reader: DocumentReader,
     /// Whether a request has succeeded in this run.
-    pub(super) has_succeeded: bool,
+    pub(crate) has_succeeded: bool,
     /// How often in a row a possible end of the data was checked.
-    pub(super) n_end_checks: usize,
-    pub(super) warned: Warned,
+    pub(crate) n_end_checks: usize,
+    pub(crate) warned: Warned,
     /// How many pages in a row held no record, though each names another one.
-    pub(super) n_empty_pages: usize,
+    pub(crate) n_empty_pages: usize,
     /// How many responses of this run held records.
-    pub(super) n_with_records: usize,
+    pub(crate) n_with_records: usize,
     /// Whether to report a success without records: at first, and after a failed request.
     must_report_success: bool,
     /// Whether a poll of this run has begun.
     has_polled: bool,
     /// When the current poll started.
     started: Instant,
-    pub(super) state: State,
+    pub(crate) state: State,
 }
 
 /// Which warnings about walks were given.
 #[derive(Debug, Default)]
-pub(super) struct Warned {
-    pub(super) growth: bool,
-    pub(super) size: bool,
+pub(crate) struct Warned {
+    pub(crate) growth: bool,
+    pub(crate) size: bool,
 }
 
 /// What `next` does next.
 #[derive(Debug)]
-pub(super) enum State {
+pub(crate) enum State {
     /// Waits, then starts a poll.
     Wait(Instant),
     /// Finds out which elements there are.
@@ -147,7 +147,7 @@ impl Source for Http {
 }
 
 impl Http {
-    pub(super) fn new(client: Client, settings: Settings) -> Self {
+    pub(crate) fn new(client: Client, settings: Settings) -> Self {
         let now = Instant::now();
         Http {
             position: HttpPosition::default(),
@@ -224,7 +224,7 @@ impl Http {
     }
 
     /// Makes the request of a walk, or of its next window.
-    pub(super) fn begin_pages(&mut self, mut walk: Walk) {
+    pub(crate) fn begin_pages(&mut self, mut walk: Walk) {
         self.history = PageHistory::default();
         self.n_empty_pages = 0;
         let made = self.make_request(&mut walk);

@@ -9,20 +9,20 @@ use reqwest::header::{
 use runner_core::Result;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::client::{RequestParts, Response};
-use super::elements::{Element, ForEach, identify, read_file};
-use super::error::HttpError;
+use super::super::client::{RequestParts, Response};
+use super::super::elements::{Element, ForEach, identify, read_file};
+use super::super::error::HttpError;
+use super::super::records::metadata;
+use super::http::Http;
+use super::page_walk::Walk;
 use super::position::Validators;
-use super::records::metadata;
-use super::source::Http;
-use super::walk::Walk;
 
 /// The positions of so many elements that are not listed any more are kept.
 const MAX_UNLISTED: usize = 10_000;
 
 impl Http {
     /// The elements of a poll.
-    pub(super) async fn load_elements(&mut self) -> Result<Vec<Arc<Element>>, HttpError> {
+    pub(crate) async fn load_elements(&mut self) -> Result<Vec<Arc<Element>>, HttpError> {
         let elements = match &self.settings.for_each {
             None => vec![Arc::new(Element::only())],
             Some(ForEach::Listed(elements)) => elements.clone(),
@@ -56,7 +56,7 @@ impl Http {
     }
 
     /// Makes the request of a walk from its values.
-    pub(super) fn make_request(&mut self, walk: &mut Walk) -> Result<()> {
+    pub(crate) fn make_request(&mut self, walk: &mut Walk) -> Result<()> {
         let values = walk.values(&self.settings);
         let mut parts = self.settings.request.render(&values)?;
         let added = self.settings.add.render(&values)?;
@@ -74,7 +74,7 @@ impl Http {
     }
 
     /// The validators of a response, to be sent with the same request.
-    pub(super) fn validators(&self, response: &Response) -> Option<Validators> {
+    pub(crate) fn validators(&self, response: &Response) -> Option<Validators> {
         if !self.settings.is_conditional() {
             return None;
         }

@@ -5,16 +5,16 @@ use std::collections::HashSet;
 use serde_json::Value;
 use tracing::warn;
 
-use super::answer::{Codec, Items};
-use super::client::Response;
-use super::json::Children;
-use super::pages::around_records;
-use super::source::Http;
+use super::super::answer::{Codec, Items};
+use super::super::client::Response;
+use super::super::json::Children;
+use super::super::pages::around_records;
+use super::http::Http;
 use crate::shared::json_paths::pointer_name;
 
 /// A warning that is given once in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Hint {
+pub(crate) enum Hint {
     /// A line of text in place of CSV.
     Text,
     /// Other pages, which are not read.
@@ -38,22 +38,22 @@ pub(super) enum Hint {
 
 /// Which warnings were given.
 #[derive(Debug, Default)]
-pub(super) struct Hinted(HashSet<Hint>);
+pub(crate) struct Hinted(HashSet<Hint>);
 
 impl Hinted {
-    pub(super) fn has(&self, hint: Hint) -> bool {
+    pub(crate) fn has(&self, hint: Hint) -> bool {
         self.0.contains(&hint)
     }
 
     /// Adds a warning. Returns whether it is given for the first time.
-    pub(super) fn add(&mut self, hint: Hint) -> bool {
+    pub(crate) fn add(&mut self, hint: Hint) -> bool {
         self.0.insert(hint)
     }
 }
 
 impl Http {
     /// Warns of what looks like a misunderstanding between the API and the options.
-    pub(super) fn hint(&mut self, response: &Response, items: &Items) {
+    pub(crate) fn hint(&mut self, response: &Response, items: &Items) {
         self.warn_of_text(response, items);
         if items.is_empty() {
             return;
