@@ -29,15 +29,15 @@ use serde_json::{Map, Value};
 
 use self::answer::{Codec, MAX_IN_MEMORY, Reading, Responses};
 use self::client::{
-    Auth, Client, Credentials, Method, RateLimit, RateLimiter, Redactor, Redirects, RequestParts, TlsOptions,
-    identity, with_variables, without_query,
+    Auth, Client, Credentials, Method, RateLimit, RateLimiter, Redactor, Redirects, TlsOptions, identity,
+    with_variables, without_query,
 };
 use self::elements::ForEach;
 use self::incremental::{Incremental, Unchanged};
 use self::json::Pointer;
 use self::pages::{END_CHECK_DELAYS, Pagination};
 use self::records::RemapConfig;
-use self::request::{Parameter, RequestTemplate};
+use self::request::{Parameter, RequestParts, RequestTemplate};
 use self::source::{Http, Settings};
 use crate::shared::csv::{DialectOptions, DocumentReader, TextEncoding};
 

@@ -9,13 +9,13 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tracing::warn;
 
-use super::super::client::Response;
-use super::super::error::{Answered, HttpError};
+use super::super::error::HttpError;
 use super::super::pages::{PageCount, is_hollow};
 use super::super::source::{FoundRecords, Hint, Http};
 use super::api_message::Note;
 use super::codec::Codec;
 use super::items::{Items, Unreadable};
+use super::response::Response;
 use super::{api_message, other_formats};
 
 /// The maximum size of a response that is one value, unless `max_answer` is set.
@@ -153,32 +153,27 @@ impl Http {
 
     /// The error for a response that is a note.
     fn note_error(&self, response: &Response, note: Note) -> HttpError {
-        let Response { title, status, headers, body, .. } = response;
-        let excerpt = self.client.response_body(body);
         match note {
             Note::RateLimit => self.limit_error(response),
             Note::Pending => {
                 let why = "the API has accepted the request and has no records yet";
-                let answered = Answered { title, status: *status, headers, body };
-                let error = || HttpError::transient(anyhow!("{title}: {why}{excerpt}"));
-                self.client.wait_error(&answered, why).unwrap_or_else(error)
+                self.client.retry_error(&response.answered(), why)
             }
             Note::Error | Note::Empty => HttpError::FatalUntilSuccess(anyhow!(
-                "{title}: the response is an error, not a record; name such responses in `responses.fail`, \
-                 `responses.retry` or `responses.empty`, or set `responses = {{}}` if it is a record{excerpt}"
+                "{}: the response is an error, not a record; name such responses in `responses.fail`, \
+                 `responses.retry` or `responses.empty`, or set `responses = {{}}` if it is a record{}",
+                response.title,
+                self.client.response_body(&response.body)
             )),
         }
     }
 
     /// The error for a rate limit in a response with a success status.
     fn limit_error(&self, response: &Response) -> HttpError {
-        let Response { title, status, headers, body, .. } = response;
         let why = "this looks like a rate limit in a response with a success status; set `rate_limit` to what \
                    the API allows, and name such responses in `responses.retry`, or set `responses = {}` if it is \
                    a record";
-        let answered = Answered { title, status: *status, headers, body };
-        let error = || HttpError::transient(anyhow!("{title}: {why}{}", self.client.response_body(body)));
-        self.client.wait_error(&answered, why).unwrap_or_else(error)
+        self.client.retry_error(&response.answered(), why)
     }
 
     fn refuse_large_value(&self, response: &Response, items: &Items) -> Result<(), HttpError> {

@@ -15,6 +15,7 @@ mod json_check;
 mod large_body;
 mod other_formats;
 mod record_reader;
+mod response;
 mod responses;
 mod spill_buffer;
 
@@ -23,5 +24,6 @@ pub(crate) use self::body::{Reading, Text, of_file};
 pub(crate) use self::codec::Codec;
 pub(crate) use self::items::{Item, Items, Unreadable};
 pub(crate) use self::json_check::{not_json, text};
-pub(crate) use self::large_body::{Large, Layout, MAX_IN_MEMORY};
+pub(crate) use self::large_body::{Layout, MAX_IN_MEMORY};
+pub(crate) use self::response::{Answered, Response};
 pub(crate) use self::responses::{Responses, Verdict};

@@ -5,14 +5,15 @@
 //! `errors` says what a failed request means, and `retry_after` how long the API asks to wait. `redact` hides what was sent
 //! from messages.
 
-pub(crate) mod auth;
+mod auth;
 mod connect;
+mod errors;
 mod options;
 mod private_key;
 mod rate_limit;
 mod redact;
 mod redirect;
-pub(crate) mod retry_after;
+mod retry_after;
 mod send;
 
 pub(crate) use self::auth::{Auth, Credentials};
@@ -21,4 +22,4 @@ pub(crate) use self::options::{Method, identity, with_variables, without_query};
 pub(crate) use self::rate_limit::{RateLimit, RateLimiter};
 pub(crate) use self::redact::{HIDDEN, Redactor};
 pub(crate) use self::redirect::Redirects;
-pub(crate) use self::send::{Client, Outgoing, RequestParts, Response};
+pub(crate) use self::send::Client;

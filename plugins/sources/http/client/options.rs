@@ -10,10 +10,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::super::HttpConfig;
 use super::super::answer::{Codec, Layout, Responses};
 use super::super::pages::Pagination;
-use super::super::request::Template;
+use super::super::request::{Template, header_value};
 use super::auth;
 use super::auth::Credentials;
-use super::redact::Redactor;
+use super::redact::{HIDDEN, Redactor};
+use super::send::Client;
 
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -127,7 +128,7 @@ impl HttpConfig {
                 };
                 return Err(OptionError::new(option, format!("{message}; keep one of the two")));
             }
-            headers.insert(header, auth::header_value(&option, value.expose())?);
+            headers.insert(header, header_value(&option, value.expose())?);
         }
         Ok(headers)
     }
@@ -151,6 +152,31 @@ pub(crate) fn identity(
     let query = query.map(|query| format!("#{:08x}", xxh3_64(query.as_bytes()) as u32)).unwrap_or_default();
     let body = body.map(|body| format!(" {:08x}", xxh3_64(body) as u32)).unwrap_or_default();
     format!("{method} {url}{query}{body}")
+}
+
+impl Client {
+    /// Whether `former` is the identity of this source in an earlier release, which kept the values
+    /// of most parameters in identities; `own` is its present identity.
+    pub(crate) fn is_former_identity(&self, own: &str, former: &str) -> bool {
+        let split = |identity: &'_ str| -> Option<(String, String, String)> {
+            let (method, rest) = identity.split_once(' ')?;
+            let (url, body) = rest.split_once(' ').unwrap_or((rest, ""));
+            let (base, query) = url.split_once('?')?;
+            Some((format!("{method} {base}"), query.to_owned(), body.to_owned()))
+        };
+        let (Some((own_base, _, own_body)), Some((base, query, body))) = (split(own), split(former)) else {
+            return false;
+        };
+        let pieces: Vec<&str> = self.parts.endpoint.query().unwrap_or_default().split('&').collect();
+        let former_pieces: Vec<&str> = query.split('&').collect();
+        let is_same = |(piece, former): (&&str, &&str)| {
+            let name = piece.split('=').next().unwrap_or_default();
+            piece == former || **former == format!("{name}={HIDDEN}")
+        };
+        (own_base, own_body) == (base, body)
+            && pieces.len() == former_pieces.len()
+            && pieces.iter().zip(&former_pieces).all(is_same)
+    }
 }
 
 /// A URL as it is written, with variables that the URL parser has encoded.

@@ -5,19 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LINK, LOCATION,
-    SET_COOKIE, TRANSFER_ENCODING,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HeaderValue, LOCATION, SET_COOKIE, TRANSFER_ENCODING,
 };
 use reqwest::{Method, StatusCode, Url, Version};
 use runner_core::Result;
 use tracing::warn;
 
-use super::super::answer::{Large, Reading, Responses, Text, Verdict, body};
-use super::super::error::{Answered, HttpError};
-use super::super::pages::{PageRequest, Pagination};
-use super::super::request::set_parameter;
+use super::super::answer::{Reading, Response, Responses, Text, Verdict, body};
+use super::super::error::HttpError;
+use super::super::request::{Outgoing, RequestParts, set_parameter};
 use super::auth::{Credentials, Signer};
 use super::connect::{Tls, connect};
 use super::rate_limit::RateLimiter;
@@ -76,60 +73,6 @@ pub(crate) struct Client {
     pub(crate) fixture: Option<Response>,
 }
 
-/// The parts of a request that templates may change from walk to walk.
-#[derive(Clone, Debug)]
-pub(crate) struct RequestParts {
-    /// With the parameters of `query`.
-    pub(crate) endpoint: Url,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Option<Bytes>,
-}
-
-/// One request, before credentials are added.
-#[derive(Clone, Debug)]
-pub(crate) struct Outgoing {
-    pub(crate) method: Method,
-    pub(crate) url: Url,
-    pub(crate) body: Option<Bytes>,
-}
-
-/// A response that is a page of records.
-#[derive(Clone, Debug)]
-pub(crate) struct Response {
-    /// The request and the status, for messages.
-    pub(crate) title: String,
-    pub(crate) status: StatusCode,
-    pub(crate) url: Url,
-    pub(crate) headers: HeaderMap,
-    /// Decompressed, and without a byte order mark. Of a large response, what surrounds the records.
-    pub(crate) body: Bytes,
-    /// The records of a large response.
-    pub(crate) large: Option<Arc<Large>>,
-    /// The size of the whole body.
-    pub(crate) size: usize,
-    /// Whether its end is known other than by the end of the connection.
-    pub(crate) is_delimited: bool,
-    /// Whether `responses.empty` says that it contains no records.
-    pub(crate) is_empty: bool,
-}
-
-impl Response {
-    /// The content type; empty without one.
-    pub(crate) fn content_type(&self) -> &str {
-        self.headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default()
-    }
-
-    /// The values of the headers `Link`.
-    pub(crate) fn links(&self) -> impl Iterator<Item = &str> {
-        self.headers.get_all(LINK).iter().filter_map(|link| link.to_str().ok())
-    }
-
-    /// Whether it contains no records, whatever its body is.
-    pub(crate) fn has_no_records(&self) -> bool {
-        self.is_empty || matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-    }
-}
-
 impl Client {
     /// Builds the HTTP client; sends no request.
     pub(crate) fn open(&mut self, timeout: Option<Duration>) -> Result<()> {
@@ -150,15 +93,10 @@ impl Client {
     }
 
     /// Sends a request, follows redirects, and reads the whole response.
-    pub(crate) async fn request(
-        &self,
-        pagination: Option<&Pagination>,
-        request: &PageRequest,
-    ) -> Result<Response, HttpError> {
+    pub(crate) async fn request(&self, mut outgoing: Outgoing) -> Result<Response, HttpError> {
         if let Some(response) = &self.fixture {
             return Ok(response.clone());
         }
-        let mut outgoing = self.outgoing(pagination, request).map_err(HttpError::Fatal)?;
         self.check_link(&self.parts.endpoint, &outgoing.url, "the saved link").map_err(HttpError::Fatal)?;
         let title = self.describe(&outgoing.method, &outgoing.url);
         for _ in 0..=MAX_REDIRECTS {
@@ -326,23 +264,19 @@ impl Client {
         } else {
             body::read_beginning(response, MAX_ERROR_BYTES).await.into()
         };
-        let answered = Answered { title: &title, status, headers: &headers, body: &body };
-        let mut is_empty = false;
-        match self.responses.as_ref().and_then(|responses| responses.verdict(status, &body)) {
-            Some((Verdict::Empty, _)) => is_empty = true,
+        let mut response =
+            Response { title, status, url, headers, body, large, size, is_delimited, is_empty: false };
+        match self.responses.as_ref().and_then(|responses| responses.verdict(status, &response.body)) {
+            Some((Verdict::Empty, _)) => response.is_empty = true,
             Some((Verdict::Fail, why)) => {
-                let excerpt = self.response_body(&body);
-                return Err(HttpError::Fatal(anyhow!("{title}: {why}{excerpt}")));
+                let excerpt = self.response_body(&response.body);
+                return Err(HttpError::Fatal(anyhow!("{}: {why}{excerpt}", response.title)));
             }
-            Some((Verdict::Retry, why)) => {
-                let excerpt = self.response_body(&body);
-                let error = || HttpError::transient(anyhow!("{title}: {why}{excerpt}"));
-                return Err(self.wait_error(&answered, &why).unwrap_or_else(error));
-            }
-            None if !is_page => return Err(self.status_error(&answered, &url)),
+            Some((Verdict::Retry, why)) => return Err(self.retry_error(&response.answered(), &why)),
+            None if !is_page => return Err(self.status_error(&response.answered(), &response.url)),
             None => {}
         }
-        Ok(Response { title, status, url, headers, body, large, size, is_delimited, is_empty })
+        Ok(response)
     }
 
     /// The request for messages, redacted.

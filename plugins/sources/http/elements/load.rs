@@ -1,6 +1,6 @@
-//! Asks for the elements of `for_each`, page by page.
+//! Finds the elements of a poll, listed, in a file, or requested page by page.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -9,19 +9,54 @@ use runner_core::Result;
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::super::answer::Items;
-use super::super::client::{RequestParts, Response};
+use super::super::answer::{Items, Response};
 use super::super::error::HttpError;
 use super::super::pages::{PageCount, PageHistory, PageRequest, Pagination, behind_the_end};
+use super::super::request::RequestParts;
 use super::super::source::{Hint, Http};
-use super::for_each::{Element, ListRequest};
+use super::for_each::{Element, ForEach, ListRequest, read_file};
+use super::identity::identify;
+
+/// The positions of so many elements that are not listed any more are kept.
+const MAX_UNLISTED: usize = 10_000;
 
 impl Http {
+    /// The elements of a poll.
+    pub(crate) async fn load_elements(&mut self) -> Result<Vec<Arc<Element>>, HttpError> {
+        let elements = match &self.settings.for_each {
+            None => vec![Arc::new(Element::only())],
+            Some(ForEach::Listed(elements)) => elements.clone(),
+            Some(ForEach::File(path)) => {
+                read_file(&self.settings.folder.join(path)).map_err(HttpError::Fatal)?
+            }
+            Some(ForEach::Request(request)) => {
+                let request = request.clone();
+                self.request_elements(&request).await?
+            }
+        };
+        let used = self.settings.request.variables();
+        let elements = identify(elements, &used);
+        self.position.take_over(&elements, &used);
+        self.forget_unlisted(&elements);
+        Ok(elements)
+    }
+
+    /// Bounds the positions of elements that are not listed any more.
+    fn forget_unlisted(&mut self, listed: &[Arc<Element>]) {
+        if self.position.elements.len() <= listed.len() + MAX_UNLISTED {
+            return;
+        }
+        let mut kept = BTreeMap::new();
+        for element in listed {
+            if let Some(position) = self.position.elements.get(&element.id) {
+                kept.insert(Arc::clone(&element.id), position.clone());
+            }
+        }
+        self.position.elements = kept.into();
+    }
+
     /// The elements in the responses to the request of `for_each`.
-    pub(crate) async fn ask_for_elements(
-        &mut self,
-        list: &ListRequest,
-    ) -> Result<Vec<Arc<Element>>, HttpError> {
+    async fn request_elements(&mut self, list: &ListRequest) -> Result<Vec<Arc<Element>>, HttpError> {
         let Some(endpoint) = self.settings.list_endpoint.clone() else { return Ok(Vec::new()) };
         let headers = self.settings.request.headers_without_variables();
         self.client.parts = RequestParts { endpoint, headers, body: None };
@@ -31,7 +66,7 @@ impl Http {
         let title = loop {
             history.add(self.client.fingerprint(pagination, &request).map_err(HttpError::Fatal)?);
             let is_behind = request.is_numbered() && request.n_pages > 0;
-            let response = match self.ask_for_list(pagination, &request).await {
+            let response = match self.request_list_page(pagination, &request).await {
                 // Some APIs return 404 after the last page.
                 Err(HttpError::NotFound(_)) if is_behind => break "the elements of `for_each`".to_owned(),
                 Err(HttpError::Refused(status, error)) if is_behind => {
@@ -73,7 +108,7 @@ impl Http {
     }
 
     /// Sends one request for elements.
-    async fn ask_for_list(
+    async fn request_list_page(
         &mut self,
         pagination: Option<&Pagination>,
         request: &PageRequest,
@@ -81,7 +116,7 @@ impl Http {
         let method = std::mem::replace(&mut self.client.method, Method::GET);
         let list_reading = Arc::clone(&self.client.list_reading);
         let reading = std::mem::replace(&mut self.client.reading, list_reading);
-        let response = self.client.request(pagination, request).await;
+        let response = self.client.request_page(pagination, request).await;
         (self.client.method, self.client.reading) = (method, reading);
         response
     }

@@ -8,5 +8,4 @@ mod identity;
 mod load;
 pub(crate) mod used_fields;
 
-pub(crate) use self::for_each::{Element, ForEach, read_file};
-pub(crate) use self::identity::identify;
+pub(crate) use self::for_each::{Element, ForEach};

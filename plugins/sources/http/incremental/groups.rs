@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Incremental;
 use super::cursor_value::CursorValue;
 use super::row_hashes::Hashes;
-use super::{Incremental, TimeFormat};
+use super::time_format::TimeFormat;
 
 /// The positions of an element, by the values of `by`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

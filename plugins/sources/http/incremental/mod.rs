@@ -24,13 +24,13 @@ use serde_json::Value;
 
 use super::json::{Field, Fields};
 
-pub(super) use self::cursor_value::{CursorValue, Nanos, now};
-pub(super) use self::groups::Groups;
-pub(super) use self::newer_rows::{Decision, Rows, RowsSnapshot, SavedRows};
-pub(super) use self::time_format::TimeFormat;
-pub(super) use self::time_window::Window;
-pub(super) use self::unchanged::Unchanged;
-pub(super) use self::unchanged_rows::{Held, HeldSnapshot, HeldWalk, SavedHeld};
+pub(crate) use self::cursor_value::{CursorValue, Nanos, now};
+pub(crate) use self::groups::Groups;
+pub(crate) use self::newer_rows::{Decision, Rows, RowsSnapshot, SavedRows};
+pub(crate) use self::time_format::TimeFormat;
+pub(crate) use self::time_window::Window;
+pub(crate) use self::unchanged::Unchanged;
+pub(crate) use self::unchanged_rows::{Held, HeldSnapshot, HeldWalk, SavedHeld};
 
 /// Emits only rows that are newer than what was delivered, in this run and in earlier ones.
 ///

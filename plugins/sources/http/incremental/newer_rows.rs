@@ -11,11 +11,12 @@ use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::super::json::{Members, content_hash};
+use super::Incremental;
 use super::cursor_value::{CursorValue, Nanos};
 use super::groups::{Group, Groups, KnownRow};
 use super::row_hashes::Hashes;
+use super::time_format::TimeFormat;
 use super::unchanged_rows::MAX_ROWS;
-use super::{Incremental, TimeFormat};
 
 /// A value further ahead than this does not move the position: 24 hours.
 const DAY: Nanos = 86_400_000_000_000;

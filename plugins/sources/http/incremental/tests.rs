@@ -6,6 +6,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::Incremental;
+use super::cursor_value::{CursorValue, Nanos};
+use super::groups::Groups;
 use super::newer_rows::{Decision, Rows, SavedRows};
 use super::*;
 

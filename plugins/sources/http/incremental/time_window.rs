@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Incremental;
 use super::cursor_value::{CursorValue, Nanos};
-use super::{Incremental, TimeFormat};
+use super::time_format::TimeFormat;
 
 const MILLI: Nanos = 1_000_000;
 

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use anyhow::anyhow;
 use tracing::warn;
 
-use super::super::answer::{Codec, Items};
-use super::super::client::Response;
+use super::super::answer::{Codec, Items, Response};
 use super::super::error::HttpError;
 use super::super::json::{Located, Pointer};
 use super::super::source::{Hint, Http};
@@ -100,7 +99,7 @@ impl Http {
 
     /// Whether the page of `next` holds every record of the page before it.
     async fn holds_this_page(&mut self, next: &PageRequest) -> Result<bool, HttpError> {
-        let response = match self.client.request(self.settings.pagination.as_ref(), next).await {
+        let response = match self.client.request_page(self.settings.pagination.as_ref(), next).await {
             Ok(response) => response,
             Err(HttpError::NotFound(_) | HttpError::Refused(..)) => return Ok(false),
             Err(error) => return Err(error),
@@ -182,7 +181,7 @@ impl Http {
     /// The hashes of the records of the page at a place. A page that does not exist has none.
     async fn hashes_at(&mut self, place: Place) -> Result<Vec<u64>, HttpError> {
         let request = PageRequest::first(place);
-        let response = match self.client.request(self.settings.pagination.as_ref(), &request).await {
+        let response = match self.client.request_page(self.settings.pagination.as_ref(), &request).await {
             Ok(response) => response,
             Err(HttpError::NotFound(_) | HttpError::Refused(..)) => return Ok(Vec::new()),
             Err(error) => return Err(error),

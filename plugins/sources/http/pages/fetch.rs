@@ -8,8 +8,7 @@ use runner_core::{Error, Result};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::super::answer::Items;
-use super::super::client::Response;
+use super::super::answer::{Items, Response};
 use super::super::error::HttpError;
 use super::super::records::{On, Shaped, array_of, made_of_answer};
 use super::super::source::{Http, RecordsHash, Validators};
@@ -100,7 +99,7 @@ impl Http {
         let pagination = self.settings.pagination.as_ref();
         self.history.add(self.client.fingerprint(pagination, request).map_err(HttpError::Fatal)?);
         let is_entry = self.walk.as_ref().is_none_or(|walk| walk.entry() == request);
-        let response = match self.client.request(pagination, request).await {
+        let response = match self.client.request_page(pagination, request).await {
             Ok(response) => response,
             // Some APIs return 404 after the last page.
             Err(HttpError::NotFound(error)) if request.is_numbered() && !is_entry => {

@@ -3,8 +3,7 @@
 use anyhow::anyhow;
 use tracing::warn;
 
-use super::super::answer::{Codec, Items, Unreadable, not_json, text};
-use super::super::client::Response;
+use super::super::answer::{Codec, Items, Response, Unreadable, not_json, text};
 use super::super::error::HttpError;
 use super::super::json::{Located, Pointer, type_name};
 use super::super::source::{Hint, Http};

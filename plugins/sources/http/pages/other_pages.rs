@@ -3,8 +3,7 @@
 use reqwest::header::{CONTENT_RANGE, HeaderMap};
 use serde_json::Value;
 
-use super::super::answer::Items;
-use super::super::client::Response;
+use super::super::answer::{Items, Response};
 use super::super::json::{Located, Pointer, without_nan};
 use super::super::source::Http;
 use super::count::Inside;

@@ -6,8 +6,10 @@ use reqwest::Url;
 use runner_core::Result;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::super::client::{Client, HIDDEN, Outgoing};
-use super::super::request::{replace_values, set_parameter};
+use super::super::answer::Response;
+use super::super::client::{Client, HIDDEN};
+use super::super::error::HttpError;
+use super::super::request::{Outgoing, replace_values, set_parameter};
 use super::page_request::{PageRequest, Place};
 use super::pagination::{Pagination, Parameter};
 
@@ -20,6 +22,15 @@ struct SentParameter {
 }
 
 impl Client {
+    /// Requests a page.
+    pub(crate) async fn request_page(
+        &self,
+        pagination: Option<&Pagination>,
+        request: &PageRequest,
+    ) -> Result<Response, HttpError> {
+        self.request(self.outgoing(pagination, request).map_err(HttpError::Fatal)?).await
+    }
+
     /// The request for a page, without credentials.
     pub(crate) fn outgoing(
         &self,
@@ -88,28 +99,5 @@ impl Client {
         });
         url.set_fragment(None);
         Place::Link(url.into())
-    }
-
-    /// Whether `former` is the identity of this source in an earlier release, which kept the values
-    /// of most parameters in identities; `own` is its present identity.
-    pub(crate) fn is_former_identity(&self, own: &str, former: &str) -> bool {
-        let split = |identity: &'_ str| -> Option<(String, String, String)> {
-            let (method, rest) = identity.split_once(' ')?;
-            let (url, body) = rest.split_once(' ').unwrap_or((rest, ""));
-            let (base, query) = url.split_once('?')?;
-            Some((format!("{method} {base}"), query.to_owned(), body.to_owned()))
-        };
-        let (Some((own_base, _, own_body)), Some((base, query, body))) = (split(own), split(former)) else {
-            return false;
-        };
-        let pieces: Vec<&str> = self.parts.endpoint.query().unwrap_or_default().split('&').collect();
-        let former_pieces: Vec<&str> = query.split('&').collect();
-        let is_same = |(piece, former): (&&str, &&str)| {
-            let name = piece.split('=').next().unwrap_or_default();
-            piece == former || **former == format!("{name}={HIDDEN}")
-        };
-        (own_base, own_body) == (base, body)
-            && pieces.len() == former_pieces.len()
-            && pieces.iter().zip(&former_pieces).all(is_same)
     }
 }

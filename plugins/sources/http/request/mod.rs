@@ -3,12 +3,14 @@
 //! `template` is one text with variables, `request_template` all parts of a request, filled in for each walk. `query` changes
 //! parameters of a URL. `placeholder_warnings` warns of variables of other languages.
 
+mod parts;
 pub(crate) mod placeholder_warnings;
 mod query;
 mod query_values;
 pub(crate) mod request_template;
 mod template;
 
+pub(crate) use self::parts::{Outgoing, RequestParts, header_value};
 pub(crate) use self::query::{replace_values, set_parameter};
 pub(crate) use self::query_values::Parameter;
 pub(crate) use self::request_template::RequestTemplate;

@@ -8,7 +8,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use runner_core::{OptionError, OptionErrors, Result};
 
 use super::super::HttpConfig;
-use super::super::client::{RequestParts, auth};
+use super::parts::{RequestParts, header_value};
 use super::template::{Place, Template, Values, variable_in_host};
 
 /// A request whose parts may have variables.
@@ -94,7 +94,7 @@ impl RequestTemplate {
         for (name, value) in &self.headers {
             let option = format!("headers.{name}");
             let value = value.render(values, Place::Header).with_context(|| format!("`{option}`"))?;
-            headers.insert(name.clone(), auth::header_value(&option, &value)?);
+            headers.insert(name.clone(), header_value(&option, &value)?);
         }
         let body = match &self.body {
             Some((body, place)) => Some(body.render(values, *place).context("`body`")?.into()),

@@ -8,8 +8,7 @@ use reqwest::header::HeaderMap;
 use runner_core::{Fixture, ReadsFixture, Result};
 use serde_json::Value;
 
-use super::super::answer::{Verdict, of_file};
-use super::super::client::Response;
+use super::super::answer::{Response, Verdict, of_file};
 use super::super::elements::{Element, ForEach};
 use super::http::Http;
 

@@ -1,7 +1,4 @@
-//! Makes the request of a walk, and finds the elements of a poll.
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
+//! Makes the request of a walk, on condition that the response has changed where it can be.
 
 use reqwest::header::{
     ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
@@ -9,52 +6,14 @@ use reqwest::header::{
 use runner_core::Result;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::super::client::{RequestParts, Response};
-use super::super::elements::{Element, ForEach, identify, read_file};
-use super::super::error::HttpError;
+use super::super::answer::Response;
 use super::super::records::metadata;
+use super::super::request::RequestParts;
 use super::http::Http;
 use super::page_walk::Walk;
 use super::position::Validators;
 
-/// The positions of so many elements that are not listed any more are kept.
-const MAX_UNLISTED: usize = 10_000;
-
 impl Http {
-    /// The elements of a poll.
-    pub(crate) async fn load_elements(&mut self) -> Result<Vec<Arc<Element>>, HttpError> {
-        let elements = match &self.settings.for_each {
-            None => vec![Arc::new(Element::only())],
-            Some(ForEach::Listed(elements)) => elements.clone(),
-            Some(ForEach::File(path)) => {
-                read_file(&self.settings.folder.join(path)).map_err(HttpError::Fatal)?
-            }
-            Some(ForEach::Request(request)) => {
-                let request = request.clone();
-                self.ask_for_elements(&request).await?
-            }
-        };
-        let used = self.settings.request.variables();
-        let elements = identify(elements, &used);
-        self.position.take_over(&elements, &used);
-        self.forget_unlisted(&elements);
-        Ok(elements)
-    }
-
-    /// Bounds the positions of elements that are not listed any more.
-    fn forget_unlisted(&mut self, listed: &[Arc<Element>]) {
-        if self.position.elements.len() <= listed.len() + MAX_UNLISTED {
-            return;
-        }
-        let mut kept = BTreeMap::new();
-        for element in listed {
-            if let Some(position) = self.position.elements.get(&element.id) {
-                kept.insert(Arc::clone(&element.id), position.clone());
-            }
-        }
-        self.position.elements = kept.into();
-    }
-
     /// Makes the request of a walk from its values.
     pub(crate) fn make_request(&mut self, walk: &mut Walk) -> Result<()> {
         let values = walk.values(&self.settings);

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 use tracing::warn;
 
-use super::super::answer::{Codec, Items};
-use super::super::client::Response;
+use super::super::answer::{Codec, Items, Response};
 use super::super::json::Children;
 use super::super::pages::around_records;
 use super::http::Http;

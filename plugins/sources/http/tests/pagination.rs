@@ -2,6 +2,7 @@
 
 use wiremock::matchers::{query_param, query_param_is_missing};
 
+use super::super::pages::END_CHECK_DELAYS;
 use super::*;
 
 #[tokio::test]

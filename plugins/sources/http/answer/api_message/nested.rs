@@ -2,10 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::words::says_none;
+use super::words::{is_success, says_none};
 use super::{
-    CODES, ERRORS, LABELS, Members, Note, SHARED, TEXTS, integer, is_about_limit, is_known, is_success,
-    is_void, plain,
+    CODES, ERRORS, LABELS, Members, Note, SHARED, TEXTS, integer, is_about_limit, is_known, is_void, plain,
 };
 
 /// Members that repeat the request, or describe the response; they hold no record.

@@ -1,6 +1,8 @@
 //! Tests of decoding.
 
+use super::super::super::json::Pointer;
 use super::*;
+use super::{Items, Unreadable};
 
 fn raws(mut items: Items) -> Vec<String> {
     let mut raws = Vec::new();

@@ -5,7 +5,9 @@ use std::io::Write as _;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::super::super::json::{Located, Pointer};
 use super::super::items::Items;
+use super::Layout;
 use super::*;
 
 /// What surrounds the records, and the records with their reasons if they are not valid.

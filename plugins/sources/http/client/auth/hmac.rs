@@ -15,7 +15,7 @@ use serde::Deserialize;
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
 
-use super::header_value;
+use super::super::super::request::header_value;
 
 /// How the secret is written in the pipeline file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]

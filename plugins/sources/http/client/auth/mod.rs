@@ -15,6 +15,7 @@ use serde::Deserialize;
 use self::hmac::{Algorithm, Hmac, SecretEncoding, SignatureEncoding, TimestampFormat};
 pub(crate) use self::oauth2::OAuth2;
 use self::oauth2::{ClientAuth, basic_pair};
+use super::super::request::header_value;
 
 /// Credentials. Sent only to the host of the endpoint, and never shown.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -224,16 +225,6 @@ pub(crate) fn password(header: &str) -> Option<String> {
     let (scheme, pair) = header.trim().split_once(' ')?;
     let pair = BASE64_STANDARD.decode(pair.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
     Some(String::from_utf8(pair).ok()?.split_once(':')?.1.to_owned())
-}
-
-/// A header value that client libraries do not log.
-pub(crate) fn header_value(option: &str, text: &str) -> Result<HeaderValue> {
-    let Ok(mut value) = HeaderValue::from_str(text) else {
-        let message = "it contains a character that is not allowed in a header (a line break at its end?)";
-        return Err(OptionError::new(option, message));
-    };
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 fn require_value(option: &str, secret: &Secret) -> Result<()> {

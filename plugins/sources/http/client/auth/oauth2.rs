@@ -16,8 +16,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use super::super::super::answer::{Reading, body};
-use super::super::super::error::{Answered, HttpError};
+use super::super::super::answer::{Answered, Reading, body};
+use super::super::super::error::HttpError;
 use super::super::send::Client;
 
 /// A token is renewed this long before it expires, or after nine tenths of its life.

@@ -1,5 +1,7 @@
 //! How values are read and compared.
 
+use super::super::time_format::TimeFormat;
+use super::CursorValue;
 use super::*;
 
 fn value(json: &str) -> CursorValue {
