@@ -1,48 +1,48 @@
 //! `http`: polls an HTTP API, once or at an interval.
+//!
+//! This file holds the options, and `build` checks them and makes the source. A poll runs through the folders in this order:
+//!
+//! 1. `source` begins a poll at its interval, and walks the pages of one element after another.
+//! 2. `elements` lists what `for_each` names.
+//! 3. `request` fills in the variables of the request, and `client` sends it with credentials and within limits.
+//! 4. `answer` reads the response and finds the items in it, with the places and checks of `json`.
+//! 5. `pages` detects pages that repeat, and finds the request for the next page.
+//! 6. `records` makes records of the items, and emits those that are new by the rules of `incremental`.
+//! 7. `source` gives each record the position after it.
+//!
+//! `HttpSource`, the state of a source, is in `source`; each folder adds the methods of its step. Otherwise a folder depends
+//! only on those of later numbers and on `json`, and on small types of the others, such as `Element` and `PageRequest`.
 
 mod answer;
+mod build;
 mod client;
 mod elements;
 mod error;
+mod incremental;
 mod json;
 mod pages;
 mod records;
 mod request;
 mod source;
-
-mod incremental;
-
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
 
-use encoding_rs::{Encoding, UTF_8};
-use runner_core::{
-    BuildContext, ByteSize, HumanDuration, Name, OptionError, OptionErrors, Plugin, Result, Secret, Source,
-    SourceConfig,
-};
+use runner_core::{BuildContext, ByteSize, HumanDuration, Plugin, Result, Secret, Source, SourceConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use self::answer::{Codec, MAX_IN_MEMORY, Reading, Responses};
-use self::client::{
-    Auth, Client, Credentials, Method, RateLimit, RateLimiter, Redactor, Redirects, TlsOptions, identity,
-    with_variables, without_query,
-};
+use self::answer::{Codec, Responses};
+use self::client::{Auth, Method, RateLimit, Redirects, TlsOptions};
 use self::elements::ForEach;
 use self::incremental::{Incremental, Unchanged};
 use self::json::Pointer;
-use self::pages::{END_CHECK_DELAYS, Pagination};
+use self::pages::Pagination;
 use self::records::RemapConfig;
-use self::request::{Parameter, RequestParts, RequestTemplate};
-use self::source::{Http, Settings};
-use crate::shared::csv::{DialectOptions, DocumentReader, TextEncoding};
-
-/// The maximum size of a response.
-const MAX_ANSWER: ByteSize = ByteSize::from_mib(256);
+use self::request::QueryValues;
+use crate::shared::csv::{DialectOptions, TextEncoding};
 
 runner_core::register! {
     Plugin::source::<HttpConfig>("http").example(r#"
@@ -97,7 +97,7 @@ struct HttpConfig {
     headers: BTreeMap<String, Secret>,
     /// Query parameters to add to `endpoint`. A list repeats the parameter.
     #[serde(default)]
-    query: BTreeMap<String, Parameter>,
+    query: BTreeMap<String, QueryValues>,
     /// The request body. Without a header `Content-Type` it is sent as `application/json` if it looks like
     /// JSON, and as `application/x-www-form-urlencoded` if it looks like a form, `a=1&b=2`. The values of
     /// variables are encoded for JSON and forms, and stand as they are in other text.
@@ -182,100 +182,5 @@ fn thirty_seconds() -> HumanDuration {
 impl SourceConfig for HttpConfig {
     fn build(self, context: &BuildContext) -> Result<Box<dyn Source>> {
         Ok(Box::new(self.source(context)?))
-    }
-}
-
-impl HttpConfig {
-    fn source(mut self, context: &BuildContext) -> Result<Http> {
-        let encoding = self.encoding()?;
-        let csv = self.csv_reader()?;
-        let walks = self.walk_options(context)?;
-        let mut endpoint = OptionErrors::with(self.check().err(), self.endpoint())?;
-        let credentials = Credentials::new(self.auth.as_ref())?;
-        let source_name = Redactor::new(&[], &[], endpoint.path(), None).url(&without_query(&endpoint));
-        for (name, value) in
-            self.query.iter().flat_map(|(name, values)| values.0.iter().map(move |it| (name, it)))
-        {
-            endpoint.query_pairs_mut().append_pair(name, value);
-        }
-        let redactor = self.redactor(&endpoint, &credentials);
-        let headers = self.headers(&credentials)?;
-        let method = self.method.into();
-        let body = self.body.clone().map(bytes::Bytes::from);
-        let identity = identity(&method, &redactor.url(&endpoint), endpoint.query(), body.as_deref());
-        let parts = RequestParts { endpoint, headers, body };
-        let request = RequestTemplate::new(&self, parts.clone());
-        let reading = Reading {
-            max_answer: self.max_answer.unwrap_or(MAX_ANSWER).as_usize(),
-            encoding,
-            // A large response is divided as it is received, and so in UTF-8 only.
-            layout: self.layout().filter(|_| encoding.is_none_or(|encoding| encoding == UTF_8)),
-            max_in_memory: MAX_IN_MEMORY,
-        };
-        let client = Client {
-            http: None,
-            method,
-            parts,
-            credentials,
-            redactor,
-            redirects: self.redirects,
-            responses: self.responses,
-            rate_limiter: self.rate_limit.map(RateLimiter::new).transpose()?,
-            tls: self.tls.map(|tls| tls.check(context)).transpose()?.unwrap_or_default(),
-            keeps_cookies: self.cookies,
-            list_reading: Reading { layout: None, ..reading.clone() }.into(),
-            reading: reading.into(),
-            has_answered: AtomicBool::new(false),
-            lost_cookie: AtomicBool::new(false),
-            stayed_on_tls: AtomicBool::new(false),
-            fixture: None,
-        };
-        let settings = Settings {
-            timeout: self.timeout.unless_zero(),
-            codec: self.codec,
-            records: self.records,
-            pagination: self.pagination,
-            interval: self.interval.map(Into::into),
-            has_max_answer: self.max_answer.is_some(),
-            is_shaped: walks.remap.is_some(),
-            end_check_delays: &END_CHECK_DELAYS,
-            limits: context.batch,
-            gauges: context.gauges.clone(),
-            source_name: Name::new(with_variables(&source_name).trim_end_matches('/')),
-            identity,
-            folder: context.folder.clone(),
-            request,
-            for_each: walks.for_each,
-            list_endpoint: walks.list_endpoint,
-            incremental: walks.incremental,
-            unchanged: self.unchanged,
-            remap: walks.remap,
-            add: walks.add,
-            shape: walks.shape,
-        };
-        let mut http = Http::new(client, settings);
-        http.csv_reader = csv;
-        Ok(http)
-    }
-
-    /// The encoding of the responses, if an option says so.
-    fn encoding(&self) -> Result<Option<&'static Encoding>> {
-        let of_rows = self.csv.as_ref().and_then(|csv| csv.encoding);
-        if self.encoding.is_some() && of_rows.is_some() {
-            return Err(OptionError::new("encoding", "`csv.encoding` says the same; keep one of the two"));
-        }
-        // The default is the one that is declared.
-        let given = self.encoding.filter(|given| *given != TextEncoding::Auto);
-        Ok(of_rows.or(given).map(TextEncoding::encoding))
-    }
-
-    fn csv_reader(&mut self) -> Result<DocumentReader> {
-        match self.csv.take() {
-            Some(_) if self.codec != Codec::Csv => {
-                Err(OptionError::new("csv", "it describes rows, so it needs `codec = \"csv\"`"))
-            }
-            Some(options) => Ok(DocumentReader::new(options.dialect("csv.")?)),
-            None => Ok(DocumentReader::new(DialectOptions::default().dialect("csv.")?)),
-        }
     }
 }

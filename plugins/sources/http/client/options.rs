@@ -1,4 +1,4 @@
-//! Checks the options, and makes the parts of a request from them.
+//! Makes the parts of the client from the options: headers, what is redacted, and the identity of the source.
 
 use reqwest::Url;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::HttpConfig;
-use super::super::answer::{Codec, Layout, Responses};
 use super::super::pages::Pagination;
 use super::super::request::{Template, header_value};
 use super::auth;
@@ -28,67 +27,6 @@ pub(crate) enum Method {
 }
 
 impl HttpConfig {
-    /// How a large response is divided; `None` if an option looks at text of the records, so that all of it is needed.
-    pub(crate) fn layout(&self) -> Option<Layout> {
-        let layout = match self.codec {
-            Codec::Json => Layout::Array(self.records.clone()),
-            Codec::Ndjson => Layout::Lines,
-            Codec::Csv => Layout::Rows,
-        };
-        let of_pages = self.pagination.iter().flat_map(Pagination::pointers);
-        let of_matchers = self.responses.iter().flat_map(Responses::pointers);
-        let mut of_missing = self.responses.iter().flat_map(Responses::missing);
-        let is_inside = of_pages.chain(of_matchers).any(|pointer| pointer.overlaps(&self.records))
-            || of_missing.any(|pointer| pointer.is_below(&self.records));
-        let matches_text = self.responses.as_ref().is_some_and(Responses::matches_text);
-        (!is_inside && !matches_text).then_some(layout)
-    }
-
-    /// Checks combinations of options.
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.codec != Codec::Json {
-            let required = "requires codec = \"json\"";
-            if !self.records.is_root() {
-                return Err(OptionError::new("records", format!("a JSON pointer {required}")));
-            }
-        }
-        if self.records.to_string().contains("{{") {
-            let message = "variables have no value here; where the place differs from element to element, set the \
-                           place above it, and take the array with `remap`, as in `. = get!(., [%symbol])`";
-            return Err(OptionError::new("records", message));
-        }
-        if let Some(pagination) = &self.pagination {
-            pagination.check(self.codec, self.body.as_deref())?;
-        }
-        if self.max_answer.is_some_and(|size| size.as_usize() == 0) {
-            return Err(OptionError::new("max_answer", "must be greater than 0"));
-        }
-        if self.interval.is_some_and(|interval| interval.unless_zero().is_none()) {
-            let message = "must be greater than 0; omit it to poll once";
-            return Err(OptionError::new("interval", message));
-        }
-        Ok(())
-    }
-
-    pub(crate) fn endpoint(&self) -> Result<Url> {
-        let invalid = |message: String| OptionError::new("endpoint", message);
-        let mut url = Url::parse(self.endpoint.trim()).map_err(|error| {
-            invalid(format!("not a valid URL such as https://api.example.com/prices: {error}"))
-        })?;
-        if !matches!(url.scheme(), "http" | "https") {
-            let message = format!("unsupported scheme `{}`: use http:// or https://", url.scheme());
-            return Err(invalid(message));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            // Not an `OptionError`, which would show the line with the password.
-            anyhow::bail!(
-                "`endpoint` holds a user and a password: set `auth = {{ strategy = \"basic\", … }}` instead"
-            );
-        }
-        url.set_fragment(None);
-        Ok(url)
-    }
-
     /// Knows all that requests send in `auth`, `headers`, `query` and `body`.
     pub(crate) fn redactor(&self, endpoint: &Url, credentials: &Credentials) -> Redactor {
         let page = match &self.pagination {
@@ -103,7 +41,7 @@ impl HttpConfig {
         let more: Vec<String> = headers().flat_map(texts).chain(passwords).collect();
         let secrets = credentials.secrets.iter().map(Secret::expose);
         let secrets: Vec<&str> = secrets.chain(more.iter().map(String::as_str)).collect();
-        let query = self.query.values().flat_map(|values| &values.0).map(String::as_str);
+        let query = self.query_pairs().map(|(_, value)| value);
         let others: Vec<String> = query.chain(self.body.as_deref()).flat_map(texts).collect();
         let others: Vec<&str> = others.iter().map(String::as_str).collect();
         Redactor::new(&secrets, &others, endpoint.path(), page)

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::answer::{Items, Response};
 use super::super::error::HttpError;
-use super::super::pages::{PageCount, PageHistory, PageRequest, Pagination, behind_the_end};
+use super::super::pages::{PageCount, PageHistory, PageRequest, Pagination, ReceivedPage, behind_the_end};
 use super::super::request::RequestParts;
 use super::super::source::{Hint, Http};
 use super::for_each::{Element, ForEach, ListRequest, read_file};
@@ -76,11 +76,18 @@ impl Http {
             };
             let mut items = self.items_of_list(list, &response)?;
             let count = PageCount::of(&items, None, pagination);
-            let next = if let Some(pagination) = pagination {
-                self.next_of_list(pagination, &history, &request, &response, count)?
-            } else {
-                self.warn_of_more_elements(list, &response, &items);
-                None
+            let next = match pagination {
+                Some(pagination) if !response.has_no_records() => {
+                    let page = ReceivedPage { pagination, request: &request, response: &response, count };
+                    let next = self.named_next(&page, &history)?;
+                    let has_ended = next.is_none() || self.has_ended(&page)?;
+                    next.filter(|_| !has_ended)
+                }
+                Some(_) => None,
+                None => {
+                    self.warn_of_more_elements(list, &response, &items);
+                    None
+                }
             };
             let mut has_new = false;
             let n_before = texts.len();
@@ -88,7 +95,11 @@ impl Http {
                 has_new |= seen.insert(xxh3_64(&item.raw));
                 texts.push(item.raw);
             }
-            if is_behind && count.n_items > 0 && !has_new {
+            if let Some(pagination) = pagination
+                && is_behind
+                && count.n_items > 0
+                && !has_new
+            {
                 texts.truncate(n_before);
                 warn!(
                     "{}: this page of elements for `for_each` repeats elements of the pages before it, and is taken as \
@@ -127,23 +138,6 @@ impl Http {
         }
         let items = Items::of_json(&response.body, &list.records, true, response.title.clone());
         items.map_err(|unreadable| self.unreadable(response, unreadable))
-    }
-
-    /// The request for the next page of elements.
-    fn next_of_list(
-        &self,
-        pagination: &Pagination,
-        history: &PageHistory,
-        request: &PageRequest,
-        response: &Response,
-        count: PageCount,
-    ) -> Result<Option<PageRequest>, HttpError> {
-        if response.has_no_records() {
-            return Ok(None);
-        }
-        let next = self.named_next(pagination, history, request, response, count)?;
-        let has_ended = next.is_none() || self.has_ended(pagination, request, response, count)?;
-        Ok(next.filter(|_| !has_ended))
     }
 
     /// Warns, once in a run, of elements on other pages.

@@ -16,7 +16,7 @@ pub(crate) fn check(
     context: &BuildContext,
 ) -> Result<()> {
     let Some(for_each) = &config.for_each else { return Ok(()) };
-    let mut used = fields_of_request(config);
+    let mut used: BTreeSet<String> = config.request_texts().flat_map(|(_, text)| variables(text)).collect();
     let is_in_request = names.iter().any(|name| used.contains(name));
     let is_in_program = |name: &&String| program.contains(&format!("%{name}"));
     used.extend(names.iter().filter(is_in_program).cloned());
@@ -56,14 +56,6 @@ pub(crate) fn check(
         return Err(OptionError::new("for_each", message));
     }
     Ok(())
-}
-
-/// The variables of the request.
-fn fields_of_request(config: &HttpConfig) -> BTreeSet<String> {
-    let query = config.query.values().flat_map(|values| &values.0).map(String::as_str);
-    let headers = config.headers.values().map(|value| value.expose());
-    let single = [Some(config.endpoint.as_str()), config.body.as_deref()].into_iter().flatten();
-    single.chain(query).chain(headers).flat_map(variables).collect()
 }
 
 fn variables(text: &str) -> Vec<String> {

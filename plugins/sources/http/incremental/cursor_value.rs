@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::date_text;
 use super::time_format::TimeFormat;
-use super::{date_number, date_text};
 
 #[cfg(test)]
 mod tests;
@@ -160,8 +160,8 @@ impl CursorValue {
     /// The point in time of a number such as 20240105, and the pattern of its form.
     fn date_of_digits(&self) -> Option<(Nanos, &'static str)> {
         match self.order {
-            Order::Integer(number) => date_number::date(number),
-            Order::Float(number) if number.fract() == 0.0 => date_number::date(number as i128),
+            Order::Integer(number) => date_text::of_digits(number),
+            Order::Float(number) if number.fract() == 0.0 => date_text::of_digits(number as i128),
             _ => None,
         }
     }

@@ -2,7 +2,6 @@
 
 mod cursor_field;
 mod cursor_value;
-mod date_number;
 mod date_text;
 mod groups;
 mod newer_rows;
@@ -12,7 +11,6 @@ mod tests;
 mod time_format;
 mod time_window;
 mod unchanged;
-mod unchanged_rows;
 mod unsupported_date;
 
 use std::time::Duration;
@@ -29,8 +27,7 @@ pub(crate) use self::groups::Groups;
 pub(crate) use self::newer_rows::{Decision, Rows, RowsSnapshot, SavedRows};
 pub(crate) use self::time_format::TimeFormat;
 pub(crate) use self::time_window::Window;
-pub(crate) use self::unchanged::Unchanged;
-pub(crate) use self::unchanged_rows::{Held, HeldSnapshot, HeldWalk, SavedHeld};
+pub(crate) use self::unchanged::{Held, HeldSnapshot, HeldWalk, SavedHeld, Unchanged};
 
 /// Emits only rows that are newer than what was delivered, in this run and in earlier ones.
 ///

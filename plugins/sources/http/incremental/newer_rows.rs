@@ -16,7 +16,7 @@ use super::cursor_value::{CursorValue, Nanos};
 use super::groups::{Group, Groups, KnownRow};
 use super::row_hashes::Hashes;
 use super::time_format::TimeFormat;
-use super::unchanged_rows::MAX_ROWS;
+use super::unchanged::MAX_ROWS;
 
 /// A value further ahead than this does not move the position: 24 hours.
 const DAY: Nanos = 86_400_000_000_000;

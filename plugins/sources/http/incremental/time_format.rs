@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::cursor_value::{Nanos, SECOND, date_time, nanos};
-use super::{date_number, date_text};
+use super::date_text;
 
 /// `"epoch"`, `"epoch_ms"`, `"rfc3339"`, or a strftime pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -44,7 +44,7 @@ impl TimeFormat {
         if let Some(pattern) = date_text::pattern(text) {
             return Some(TimeFormat::Strftime(pattern));
         }
-        if let Some((_, pattern)) = text.parse().ok().and_then(date_number::date) {
+        if let Some((_, pattern)) = text.parse().ok().and_then(date_text::of_digits) {
             return Some(TimeFormat::Strftime(pattern.to_owned()));
         }
         let number: f64 = text.parse().ok().filter(|number: &f64| number.is_finite())?;

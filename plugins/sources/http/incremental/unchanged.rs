@@ -1,7 +1,12 @@
-//! The `unchanged` option.
+//! The `unchanged` option: skips the rows that the walk before held as well, by their content.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use super::row_hashes::Hashes;
 
 /// What becomes of rows that the element's last delivered walk held as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -12,4 +17,285 @@ pub(crate) enum Unchanged {
     Skip,
     /// Every answer is delivered.
     Deliver,
+}
+
+/// So many rows of a walk are remembered.
+pub(crate) const MAX_ROWS: usize = 1_000_000;
+
+/// The rows of the last whole walk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    #[serde(default, skip_serializing_if = "Hashes::is_empty")]
+    pub(crate) rows: Hashes,
+}
+
+/// How often each row is there.
+type Counts = HashMap<u64, u32>;
+
+/// The rows of one walk, as far as they have been read.
+#[derive(Debug)]
+pub(crate) struct HeldWalk {
+    log: Log,
+    page_start: usize,
+    is_partial: bool,
+    /// Rows of the current page that were read before a restart.
+    page_done: Counts,
+    /// Rows of the previous walk that have not been met in this one.
+    remaining: Counts,
+    /// Whether rows of the previous walk are skipped.
+    skips: bool,
+    /// Whether rows of the previous walk are not looked for, since the saved ones hold them.
+    continues: bool,
+    max_rows: usize,
+}
+
+/// A log that only grows, so that a position needs to know no more than its length.
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<Mutex<Vec<u64>>>);
+
+impl Log {
+    fn lock(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The state of a [`HeldWalk`] at some row.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HeldSnapshot {
+    log: Log,
+    len: usize,
+    page_start: usize,
+    is_partial: bool,
+    continues: bool,
+}
+
+/// The state of a [`HeldWalk`] in a checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedHeld {
+    #[serde(default, skip_serializing_if = "Hashes::is_empty")]
+    pub(crate) rows: Hashes,
+    #[serde(default)]
+    page_start: usize,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_partial: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    continues: bool,
+}
+
+impl SavedHeld {
+    /// Takes all rows for rows of the page that is read next.
+    pub(crate) fn forget_page(&mut self) {
+        self.page_start = 0;
+    }
+
+    /// A walk whose earlier rows are not known.
+    pub(crate) fn unknown() -> Self {
+        SavedHeld { continues: true, ..SavedHeld::default() }
+    }
+}
+
+fn count(rows: &[u64]) -> Counts {
+    let mut counts = Counts::new();
+    for row in rows {
+        *counts.entry(*row).or_default() += 1;
+    }
+    counts
+}
+
+fn take(counts: &mut Counts, row: u64) -> bool {
+    match counts.get_mut(&row) {
+        Some(1) => counts.remove(&row).is_some(),
+        Some(count) => {
+            *count -= 1;
+            true
+        }
+        None => false,
+    }
+}
+
+impl HeldWalk {
+    /// A walk after `previous`. If `skips`, its rows are skipped as often as it held them.
+    pub(crate) fn new(previous: &Held, skips: bool) -> Self {
+        Self::resume(previous, skips, SavedHeld::default())
+    }
+
+    /// A walk that was begun before a restart, at the page of the last row in `saved`.
+    pub(crate) fn resume(previous: &Held, skips: bool, saved: SavedHeld) -> Self {
+        let SavedHeld { rows: Hashes(mut rows), page_start, is_partial, continues } = saved;
+        let page_start = page_start.min(rows.len());
+        let mut remaining = if skips && !continues { count(&previous.rows.0) } else { Counts::new() };
+        for row in &rows {
+            take(&mut remaining, *row);
+        }
+        let page_done = count(&rows[page_start..]);
+        rows.truncate(page_start);
+        HeldWalk {
+            log: Log(Arc::new(Mutex::new(rows))),
+            page_start,
+            is_partial,
+            page_done,
+            remaining,
+            skips,
+            continues,
+            max_rows: MAX_ROWS,
+        }
+    }
+
+    /// The same walk, read again from its first page.
+    pub(crate) fn restart(&self, previous: &Held) -> Self {
+        let mut rows = self.log.lock().clone();
+        rows.extend(
+            self.page_done.iter().flat_map(|(row, count)| std::iter::repeat_n(*row, *count as usize)),
+        );
+        let saved = SavedHeld { rows: Hashes(rows), is_partial: self.is_partial, ..SavedHeld::default() };
+        Self::resume(previous, self.skips, saved)
+    }
+
+    /// Begins a page that has rows.
+    pub(crate) fn begin_page(&mut self) {
+        let n_rows = self.log.lock().len();
+        // Positions before this page keep the log that they have.
+        if !self.skips {
+            self.log = Log::default();
+        } else if n_rows >= self.max_rows {
+            self.log = Log::default();
+            self.is_partial = true;
+        }
+        self.page_start = self.log.lock().len();
+    }
+
+    /// Adds a row. Returns whether it is new.
+    pub(crate) fn add(&mut self, row: u64) -> bool {
+        let mut log = self.log.lock();
+        if log.len() < self.max_rows {
+            log.push(row);
+        } else {
+            self.is_partial = true;
+        }
+        !take(&mut self.page_done, row) && !take(&mut self.remaining, row)
+    }
+
+    /// Whether rows were forgotten.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.is_partial
+    }
+
+    /// How many rows of the previous walk this one has not met.
+    pub(crate) fn n_missing(&self) -> usize {
+        self.remaining.len()
+    }
+
+    pub(crate) fn snapshot(&self) -> HeldSnapshot {
+        HeldSnapshot {
+            len: self.log.lock().len(),
+            log: self.log.clone(),
+            page_start: self.page_start,
+            is_partial: self.is_partial,
+            continues: self.continues,
+        }
+    }
+
+    /// The rows of the whole walk.
+    pub(crate) fn finish(&self) -> Held {
+        let log = self.log.lock();
+        if !self.skips {
+            return Held::default();
+        }
+        Held { rows: Hashes(log.clone()) }
+    }
+}
+
+impl HeldSnapshot {
+    pub(crate) fn save(&self) -> SavedHeld {
+        SavedHeld {
+            rows: Hashes(self.log.lock()[..self.len].to_vec()),
+            page_start: self.page_start,
+            is_partial: self.is_partial,
+            continues: self.continues,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(walk: &mut HeldWalk, rows: &[u64]) -> Vec<u64> {
+        rows.iter().copied().filter(|row| walk.add(*row)).collect()
+    }
+
+    #[test]
+    fn row_is_skipped_as_often_as_the_previous_walk_held_it() {
+        let mut first = HeldWalk::new(&Held::default(), true);
+        first.begin_page();
+        assert_eq!(read(&mut first, &[1, 1, 2]), [1, 1, 2]);
+        let mut second = HeldWalk::new(&first.finish(), true);
+        assert_eq!(read(&mut second, &[1, 2, 1, 1, 2, 3]), [1, 2, 3]);
+        let mut third = HeldWalk::new(&second.finish(), true);
+        assert_eq!(read(&mut third, &[3, 1]), [0; 0]);
+        assert_eq!(third.n_missing(), 2);
+        let mut all = HeldWalk::new(&second.finish(), false);
+        assert_eq!(read(&mut all, &[3, 1]), [3, 1]);
+    }
+
+    #[test]
+    fn state_of_an_earlier_release_is_read_and_its_last_page_ignored() {
+        let held = serde_json::to_value(Held { rows: Hashes(vec![1, 2, 3]) }).unwrap();
+        let mut earlier = held.clone();
+        earlier["n_last_page"] = 2.into();
+        earlier["is_partial"] = true.into();
+        let read: Held = serde_json::from_value(earlier).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), held);
+    }
+
+    #[test]
+    fn rows_beyond_the_limit_are_forgotten_page_by_page() {
+        let mut walk = HeldWalk { max_rows: 3, ..HeldWalk::new(&Held::default(), true) };
+        for page in [[1, 2], [3, 4], [5, 6]] {
+            walk.begin_page();
+            read(&mut walk, &page);
+        }
+        assert!(walk.is_partial());
+        assert_eq!(walk.finish().rows.0, [5, 6]);
+    }
+
+    proptest! {
+        /// A walk that is killed after any row delivers the rest of it and nothing twice.
+        #[test]
+        fn resumed_walk_delivers_what_an_uninterrupted_one_does(
+            previous in prop::collection::vec(0_u64..6, 0..8),
+            pages in prop::collection::vec(prop::collection::vec(0_u64..6, 1..6), 1..4),
+            kill_at in 0_usize..20,
+            skips in any::<bool>(),
+        ) {
+            let mut walk = HeldWalk::new(&Held::default(), true);
+            read(&mut walk, &previous);
+            let held = walk.finish();
+            let mut whole = HeldWalk::new(&held, skips);
+            let mut expected = Vec::new();
+            let mut positions = vec![(0, 0, HeldSnapshot::default().save())];
+            for (index, page) in pages.iter().enumerate() {
+                whole.begin_page();
+                for row in page {
+                    if whole.add(*row) {
+                        expected.push(*row);
+                    }
+                    positions.push((index, expected.len(), whole.snapshot().save()));
+                }
+            }
+            let (page, n_delivered, saved) = positions.swap_remove(kill_at % positions.len());
+            let saved: SavedHeld = serde_json::from_value(serde_json::to_value(saved).unwrap()).unwrap();
+            let mut resumed = HeldWalk::resume(&held, skips, saved);
+            let mut delivered = expected[..n_delivered].to_vec();
+            for (index, rows) in pages.iter().enumerate().skip(page) {
+                if index > page {
+                    resumed.begin_page();
+                }
+                delivered.extend(read(&mut resumed, rows));
+            }
+            prop_assert_eq!(delivered, expected);
+            prop_assert_eq!(resumed.finish(), whole.finish());
+        }
+    }
 }

@@ -96,7 +96,7 @@ impl Http {
 
     /// Sends the request once. Also returns why the page may be the end, if it may.
     async fn fetch_once(&mut self, request: &PageRequest) -> Result<(Page, Option<String>), HttpError> {
-        let pagination = self.settings.pagination.as_ref();
+        let pagination = self.settings.pagination.as_deref();
         self.history.add(self.client.fingerprint(pagination, request).map_err(HttpError::Fatal)?);
         let is_entry = self.walk.as_ref().is_none_or(|walk| walk.entry() == request);
         let response = match self.client.request_page(pagination, request).await {
@@ -121,7 +121,7 @@ impl Http {
             items = Items::none();
         }
         let made = self.made_of_page(&items).map_err(HttpError::Fatal)?;
-        let pagination = self.settings.pagination.as_ref();
+        let pagination = self.settings.pagination.as_deref();
         let count = PageCount::of(&items, made.as_ref().map(VecDeque::len), pagination);
         let next =
             if is_first_again { None } else { self.next_request(request, &response, &items, count).await? };

@@ -4,17 +4,18 @@
 //! `count` says how many records it holds, and `next` finds the next one (`link_header`). `history` and `checks` detect pages
 //! that repeat and ends that count something else; `other_pages` tells users of pages that are not read.
 
-mod checks;
 mod count;
+mod end_checks;
 mod fetch;
 mod history;
-mod likeness;
 mod link_header;
 mod next;
 mod other_pages;
 mod page_request;
 mod page_url;
 mod pagination;
+mod received_page;
+mod repeats;
 
 pub(crate) use self::count::{PageCount, is_hollow};
 pub(crate) use self::fetch::{END_CHECK_DELAYS, Page, behind_the_end};
@@ -24,3 +25,4 @@ pub(crate) use self::page_request::PageRequest;
 #[cfg(test)]
 pub(crate) use self::page_request::Place;
 pub(crate) use self::pagination::Pagination;
+pub(crate) use self::received_page::ReceivedPage;

@@ -7,12 +7,13 @@ use super::super::answer::{Codec, Items, Response, Unreadable, not_json, text};
 use super::super::error::HttpError;
 use super::super::json::{Located, Pointer, type_name};
 use super::super::source::{Hint, Http};
-use super::checks::{is_end_cursor, n_elements, n_pages};
 use super::count::PageCount;
+use super::end_checks::is_end_cursor;
 use super::history::PageHistory;
 use super::link_header::next_target;
 use super::page_request::{PageRequest, Place};
 use super::pagination::{Ends, Pagination};
+use super::received_page::ReceivedPage;
 
 /// So many pages in a row without records are warned of.
 const N_EMPTY: usize = 10;
@@ -26,19 +27,19 @@ impl Http {
         items: &Items,
         count: PageCount,
     ) -> Result<Option<PageRequest>, HttpError> {
-        let Some(pagination) = self.settings.pagination.as_ref().filter(|_| !response.has_no_records())
-        else {
+        let Some(pagination) = self.settings.pagination.clone().filter(|_| !response.has_no_records()) else {
             return Ok(None);
         };
-        let next = self.named_next(pagination, &self.history, request, response, count)?;
-        let has_ended = next.is_none() || self.has_ended(pagination, request, response, count)?;
+        let page = ReceivedPage { pagination: &pagination, request, response, count };
+        let next = self.named_next(&page, &self.history)?;
+        let has_ended = next.is_none() || self.has_ended(&page)?;
         // A program may make nothing of pages that repeat.
         if count.n_items > 0 || items.is_empty() {
-            self.check_overlap(request, response, items, next.as_ref()).await?;
+            self.check_overlap(&page, items, next.as_ref()).await?;
         }
-        self.check_ends(request, response, count);
+        self.check_ends(&page);
         if has_ended {
-            self.warn_of_missed(request, response, count);
+            self.warn_of_missed(&page);
             return Ok(None);
         }
         self.warn_of_empty_pages(response, count);
@@ -70,12 +71,10 @@ impl Http {
     /// The request for the page that the response names, or that follows in counting, unless `history` has it.
     pub(crate) fn named_next(
         &self,
-        pagination: &Pagination,
+        page: &ReceivedPage<'_>,
         history: &PageHistory,
-        request: &PageRequest,
-        response: &Response,
-        count: PageCount,
     ) -> Result<Option<PageRequest>, HttpError> {
+        let ReceivedPage { pagination, request, response, count } = *page;
         let unreadable = |why| self.unreadable(response, why);
         let is_first = !self.has_succeeded && count.n_items > 0;
         let (place, named) = match pagination {
@@ -130,7 +129,7 @@ impl Http {
             return Ok(None);
         }
         // An API may name the last page as its own next one, and say elsewhere that it is the last one.
-        if self.has_ended(pagination, request, response, count).is_ok_and(|has_ended| has_ended) {
+        if self.has_ended(page).is_ok_and(|has_ended| has_ended) {
             return Ok(None);
         }
         let advice = match (pagination, &request.place) {
@@ -138,7 +137,7 @@ impl Http {
                 "the cursor before it is `{}`, which most likely marks the end: set `has_more = \"{cursor}\"`",
                 sent.trim_matches('"')
             ),
-            _ => self.repeat_advice(Some(pagination), Some(&next)),
+            _ => self.repeat_advice(pagination, Some(&next)),
         };
         Err(HttpError::Fatal(anyhow!(
             "{}: {named} repeats and leads to a page that was already read; {advice}",
@@ -162,31 +161,18 @@ impl Http {
     }
 
     /// Whether the options that all types of pagination have say that this is the last page.
-    pub(crate) fn has_ended(
-        &self,
-        pagination: &Pagination,
-        request: &PageRequest,
-        response: &Response,
-        count: PageCount,
-    ) -> Result<bool, HttpError> {
-        let has_ended = self.is_last(pagination, request, response, count);
-        has_ended.map_err(|unreadable| self.unreadable(response, unreadable))
+    pub(crate) fn has_ended(&self, page: &ReceivedPage<'_>) -> Result<bool, HttpError> {
+        self.is_last(page).map_err(|unreadable| self.unreadable(page.response, unreadable))
     }
 
-    fn is_last(
-        &self,
-        pagination: &Pagination,
-        request: &PageRequest,
-        response: &Response,
-        count: PageCount,
-    ) -> Result<bool, Unreadable> {
-        let Ends { last, total, has_more, max_pages } = pagination.ends();
-        let n_pages = n_pages(pagination, request);
-        if max_pages.is_some_and(|max_pages| n_pages >= max_pages) {
+    fn is_last(&self, page: &ReceivedPage<'_>) -> Result<bool, Unreadable> {
+        let response = page.response;
+        let Ends { last, total, has_more, max_pages } = page.pagination.ends();
+        if max_pages.is_some_and(|max_pages| page.number() >= max_pages) {
             return Ok(true);
         }
         if let Some(pointer) = has_more {
-            let is_first = !self.has_succeeded && count.n_items > 0;
+            let is_first = !self.has_succeeded && page.count.n_items > 0;
             let found = read_next(pointer, response, is_first, "value of `has_more`")?;
             if found
                 .is_none_or(|found| matches!(found.trim_matches('"'), "false" | "False" | "0" | "-1" | "no"))
@@ -196,9 +182,9 @@ impl Http {
         }
         if let Some(last) = last.map(|pointer| read_number(pointer, response, "last")).transpose()?.flatten()
         {
-            let number = match request.place {
-                Place::Page(page) => page,
-                _ => n_pages,
+            let number = match page.request.place {
+                Place::Page(number) => number,
+                _ => page.number(),
             };
             if number >= last {
                 return Ok(true);
@@ -206,7 +192,7 @@ impl Http {
         }
         let total = total.map(|pointer| read_number(pointer, response, "total")).transpose()?.flatten();
         // A smaller number does not count the records.
-        Ok(total == Some(n_elements(pagination, request, count)))
+        Ok(total == Some(page.n_elements()))
     }
 }
 

@@ -8,7 +8,7 @@ use tracing::warn;
 use super::super::incremental::{Decision, Unchanged};
 use super::super::json::json_text;
 use super::super::pages::Page;
-use super::super::source::{ElementPosition, Follow, Http, HttpPosition, State, Walk, WalkSnapshot};
+use super::super::source::{ElementPosition, Follow, Hint, Http, HttpPosition, State, Walk, WalkSnapshot};
 
 /// After so many inputs without a batch the task gives way to others, for each record of a batch.
 const N_INPUTS: usize = 16;
@@ -142,14 +142,14 @@ impl Http {
 
     /// Warns, once in a run, of walks that another option would make better.
     fn warn_of(&mut self, walk: &Walk, is_growing: bool) {
-        if is_growing && !std::mem::replace(&mut self.warned.growth, true) {
+        if is_growing && self.hinted.add(Hint::Growing) {
             warn!(
                 "{}: every poll reads all rows of the one before, and more; `incremental = {{ cursor = … }}` with \
                  `{{{{ since }}}}` in the request asks for new rows only",
                 self.settings.source_name
             );
         }
-        if walk.has_forgotten_rows(&self.settings) && !std::mem::replace(&mut self.warned.size, true) {
+        if walk.has_forgotten_rows(&self.settings) && self.hinted.add(Hint::Forgotten) {
             warn!(
                 "{}: a walk reads more rows than are remembered, so that the others are delivered at every poll; \
                  `incremental = {{ cursor = … }}` knows new rows by a field",

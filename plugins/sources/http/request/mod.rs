@@ -6,12 +6,10 @@
 mod parts;
 pub(crate) mod placeholder_warnings;
 mod query;
-mod query_values;
 pub(crate) mod request_template;
 mod template;
 
 pub(crate) use self::parts::{Outgoing, RequestParts, header_value};
-pub(crate) use self::query::{replace_values, set_parameter};
-pub(crate) use self::query_values::Parameter;
+pub(crate) use self::query::{QueryValues, replace_values, set_parameter};
 pub(crate) use self::request_template::RequestTemplate;
 pub(crate) use self::template::{Place, TIMES, Template, Values};

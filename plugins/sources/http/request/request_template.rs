@@ -26,10 +26,8 @@ pub(crate) struct RequestTemplate {
 impl RequestTemplate {
     /// The request of the options, whose parts as they are written are `base`.
     pub(crate) fn new(config: &HttpConfig, base: RequestParts) -> Self {
-        let query = config.query.iter();
-        let query = query.flat_map(|(name, values)| values.0.iter().map(move |value| (name, value)));
         let query: Vec<(String, Template)> =
-            query.map(|(name, value)| (name.clone(), Template::parse(value))).collect();
+            config.query_pairs().map(|(name, value)| (name.to_owned(), Template::parse(value))).collect();
         let header = |(name, value): (&String, &runner_core::Secret)| {
             let template = Template::parse(value.expose());
             template.has_variables().then_some((HeaderName::try_from(name).ok()?, template))
@@ -104,6 +102,23 @@ impl RequestTemplate {
     }
 }
 
+impl HttpConfig {
+    /// The parameters of `query`; a list is several.
+    pub(crate) fn query_pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.query.iter();
+        pairs.flat_map(|(name, values)| values.0.iter().map(move |value| (name.as_str(), value.as_str())))
+    }
+
+    /// The texts of a request, each with the option that holds it.
+    pub(crate) fn request_texts(&self) -> impl Iterator<Item = (String, &str)> {
+        let single = [("endpoint", Some(self.endpoint.as_str())), ("body", self.body.as_deref())];
+        let single = single.into_iter().filter_map(|(option, text)| Some((option.to_owned(), text?)));
+        let query = self.query_pairs().map(|(name, value)| (format!("query.{name}"), value));
+        let headers = self.headers.iter().map(|(name, value)| (format!("headers.{name}"), value.expose()));
+        single.chain(query).chain(headers)
+    }
+}
+
 /// Refuses variables that have no value, or stand where none may.
 pub(crate) fn check(config: &HttpConfig, names: &[String]) -> Result<()> {
     let mut errors = Vec::new();
@@ -113,14 +128,8 @@ pub(crate) fn check(config: &HttpConfig, names: &[String]) -> Result<()> {
         );
         return Err(OptionError::new("endpoint", message));
     }
-    let query =
-        config.query.iter().flat_map(|(name, values)| values.0.iter().map(move |it| (name, it.as_str())));
-    let query = query.map(|(name, value)| (format!("query.{name}"), value));
-    let headers = config.headers.iter().map(|(name, value)| (format!("headers.{name}"), value.expose()));
-    let single = [("endpoint", Some(config.endpoint.as_str())), ("body", config.body.as_deref())];
-    let single = single.into_iter().filter_map(|(option, text)| Some((option.to_owned(), text?)));
     let add = config.add.iter().filter_map(|(name, value)| Some((format!("add.{name}"), value.as_str()?)));
-    for (option, text) in single.chain(query).chain(headers).chain(add) {
+    for (option, text) in config.request_texts().chain(add) {
         let template = Template::parse(text);
         for name in template.variables() {
             if let Err(message) = check_variable(config, name, names) {

@@ -34,7 +34,6 @@ pub(crate) struct Http {
     pub(crate) has_succeeded: bool,
     /// How often in a row a possible end of the data was checked.
     pub(crate) n_end_checks: usize,
-    pub(crate) warned: Warned,
     /// How many pages in a row held no record, though each names another one.
     pub(crate) n_empty_pages: usize,
     /// How many responses of this run held records.
@@ -46,13 +45,6 @@ pub(crate) struct Http {
     /// When the current poll started.
     started: Instant,
     pub(crate) state: State,
-}
-
-/// Which warnings about walks were given.
-#[derive(Debug, Default)]
-pub(crate) struct Warned {
-    pub(crate) growth: bool,
-    pub(crate) size: bool,
 }
 
 /// What `next` does next.
@@ -147,7 +139,7 @@ impl Source for Http {
 }
 
 impl Http {
-    pub(crate) fn new(client: Client, settings: Settings) -> Self {
+    pub(crate) fn new(client: Client, settings: Settings, csv_reader: DocumentReader) -> Self {
         let now = Instant::now();
         Http {
             position: HttpPosition::default(),
@@ -157,10 +149,9 @@ impl Http {
             settings,
             history: PageHistory::default(),
             hinted: Hinted::default(),
-            csv_reader: DocumentReader::default(),
+            csv_reader,
             has_succeeded: false,
             n_end_checks: 0,
-            warned: Warned::default(),
             n_empty_pages: 0,
             n_with_records: 0,
             must_report_success: true,

@@ -10,7 +10,6 @@ mod page_walk;
 mod poll;
 mod position;
 mod settings;
-mod walk_options;
 mod walk_request;
 mod warnings;
 

@@ -21,7 +21,7 @@ pub(crate) struct Settings {
     pub(crate) timeout: Option<Duration>,
     pub(crate) codec: Codec,
     pub(crate) records: Pointer,
-    pub(crate) pagination: Option<Pagination>,
+    pub(crate) pagination: Option<Arc<Pagination>>,
     pub(crate) interval: Option<Duration>,
     /// Whether `max_answer` is set.
     pub(crate) has_max_answer: bool,
@@ -50,12 +50,12 @@ pub(crate) struct Settings {
 impl Settings {
     /// The request for the first page of a walk.
     pub(crate) fn first_request(&self) -> PageRequest {
-        Pagination::first_request(self.pagination.as_ref())
+        Pagination::first_request(self.pagination.as_deref())
     }
 
     /// Whether a saved request fits `pagination`.
     pub(crate) fn accepts(&self, request: &PageRequest) -> bool {
-        Pagination::accepts(self.pagination.as_ref(), request)
+        Pagination::accepts(self.pagination.as_deref(), request)
     }
 
     /// Whether rows of the walk before are skipped.

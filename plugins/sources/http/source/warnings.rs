@@ -33,6 +33,10 @@ pub(crate) enum Hint {
     Ends,
     /// Records behind the end of a walk.
     Missed,
+    /// Walks that read all rows of the walk before, and more.
+    Growing,
+    /// Walks with more rows than are remembered.
+    Forgotten,
 }
 
 /// Which warnings were given.

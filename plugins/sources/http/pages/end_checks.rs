@@ -1,0 +1,106 @@
+//! Checks the end of a walk against what the API counts.
+
+use tracing::warn;
+
+use super::super::answer::{Codec, Response};
+use super::super::json::{Located, Pointer};
+use super::super::source::{Hint, Http};
+use super::other_pages::{HAS_MORE, PAGES, TOTAL, around_records};
+use super::pagination::{Ends, Pagination};
+use super::received_page::ReceivedPage;
+
+impl Http {
+    /// Warns, once in a run, of `last` and `total` that are not there, or that count something else.
+    pub(super) fn check_ends(&mut self, page: &ReceivedPage<'_>) {
+        let ReceivedPage { pagination, response, count, .. } = *page;
+        if self.hinted.has(Hint::Ends) || self.settings.codec != Codec::Json || count.n_items == 0 {
+            return;
+        }
+        let Ends { last, total, .. } = pagination.ends();
+        let is_named = |pointer: &Pointer, names: &[&str]| names.contains(&pointer.to_string().as_str());
+        let why = match (last, total) {
+            (_, Some(total)) if is_named(total, &PAGES) => {
+                format!(
+                    "`pagination.total` is `{total}`, which looks like a number of pages; `last` is for that"
+                )
+            }
+            (Some(last), _) if is_named(last, &TOTAL) => {
+                format!(
+                    "`pagination.last` is `{last}`, which looks like a number of records; `total` is for that"
+                )
+            }
+            (_, Some(total)) if number_at(total, response).is_some_and(|it| it < page.n_elements()) => {
+                format!(
+                    "`{total}` is smaller than the {} records that were read, so it does not end the walk; if it is the \
+                     number of the last page, set `last` instead of `total`",
+                    page.n_elements()
+                )
+            }
+            _ if self.has_succeeded => return,
+            _ => {
+                let missing = [("last", last), ("total", total)].into_iter().find_map(|(option, pointer)| {
+                    let pointer = pointer?;
+                    let Ok(Located::Nowhere(why)) = pointer.locate(&response.body) else { return None };
+                    Some(format!("no value at `{pointer}`, which `pagination.{option}` names ({why})"))
+                });
+                let Some(missing) = missing else { return };
+                format!("{missing}; the walk ends without it")
+            }
+        };
+        self.hinted.add(Hint::Ends);
+        warn!("{}: {why}", response.title);
+    }
+
+    /// Warns, once in a run, if a walk has ended and the API counts more than was read.
+    pub(super) fn warn_of_missed(&mut self, page: &ReceivedPage<'_>) {
+        let ReceivedPage { pagination, response, .. } = *page;
+        if self.hinted.has(Hint::Missed) || self.settings.codec != Codec::Json {
+            return;
+        }
+        let Ends { last, total, has_more, max_pages } = pagination.ends();
+        let Some(around) = around_records(response, &self.settings.records) else { return };
+        if max_pages.is_some_and(|max_pages| page.number() >= max_pages) {
+            return;
+        }
+        let is_set = |path: &str, option: Option<&Pointer>| option.is_some_and(|it| it.to_string() == path);
+        let (n_read, n_pages) = (page.n_elements(), page.number());
+        let counts_records = TOTAL
+            .into_iter()
+            .find(|path| around.number_at(path).is_some_and(|total| total > n_read) && !is_set(path, last));
+        let counts_pages = PAGES
+            .into_iter()
+            .find(|path| around.number_at(path).is_some_and(|pages| pages > n_pages) && !is_set(path, total));
+        let says_more = HAS_MORE
+            .into_iter()
+            .find(|path| !is_set(path, has_more) && around.at(path) == Some(&serde_json::Value::Bool(true)));
+        let why = match (counts_records, counts_pages, says_more) {
+            (Some(path), ..) => format!("`{path}` is greater than the {n_read} records that were read"),
+            (None, Some(path), _) => format!("`{path}` says that there are more pages than were read"),
+            (None, None, Some(path)) => format!("`{path}` says that there are more records"),
+            (None, None, None) => return,
+        };
+        let advice = match pagination {
+            Pagination::Page { param, start, .. } => format!(
+                "check that the API reads `{param}`, that it counts pages with it from {start} on (`start`), and not \
+                 records (type = \"offset\")"
+            ),
+            Pagination::Offset { param, .. } => format!(
+                "check that the API counts records with `{param}`, and not pages (type = \"page\"), and what `total`, \
+                 `last` and `has_more` say"
+            ),
+            _ => "check `pagination`, and what its `total`, `last` and `has_more` say".to_owned(),
+        };
+        self.hinted.add(Hint::Missed);
+        warn!("{}: the walk has ended, and {why}; {advice}", response.title);
+    }
+}
+
+/// Whether a cursor is 0 or -1, which many APIs send on the last page.
+pub(crate) fn is_end_cursor(cursor: &str) -> bool {
+    matches!(cursor.trim_matches('"'), "0" | "-1")
+}
+
+fn number_at(pointer: &Pointer, response: &Response) -> Option<u64> {
+    let Ok(Located::At(range)) = pointer.locate(&response.body) else { return None };
+    std::str::from_utf8(&response.body[range]).ok()?.trim_matches('"').trim().parse().ok()
+}
