@@ -9,21 +9,21 @@ use runner_core::{BuildContext, ByteSize, Name, OptionError, OptionErrors, Resul
 use xxhash_rust::xxh3::Xxh3;
 
 use super::HttpConfig;
-use super::answer::{Codec, Layout, MAX_IN_MEMORY, Reading, Responses};
+use super::answer::{BodyOptions, Codec, MAX_IN_MEMORY, RecordLayout, Responses};
 use super::client::{Client, Credentials, RateLimiter, Redactor, identity, with_variables, without_query};
 use super::elements::{ForEach, used_fields};
 use super::incremental::Unchanged;
 use super::pages::{END_CHECK_DELAYS, Pagination};
 use super::records::Add;
 use super::request::{RequestParts, RequestTemplate, placeholder_warnings, request_template};
-use super::source::{Http, Settings};
+use super::source::{HttpSource, Settings};
 use crate::shared::csv::{DialectOptions, DocumentReader, TextEncoding};
 
 /// The maximum size of a response.
 const MAX_ANSWER: ByteSize = ByteSize::from_mib(256);
 
 impl HttpConfig {
-    pub(super) fn source(mut self, context: &BuildContext) -> Result<Http> {
+    pub(super) fn source(mut self, context: &BuildContext) -> Result<HttpSource> {
         let encoding = self.encoding()?;
         let csv_reader = self.csv_reader()?;
         // The checks of variables come before the others, which take variables for text.
@@ -64,7 +64,7 @@ impl HttpConfig {
         let identity = identity(&method, &redactor.url(&endpoint), endpoint.query(), body.as_deref());
         let parts = RequestParts { endpoint, headers, body };
         let request = RequestTemplate::new(&self, parts.clone());
-        let reading = Reading {
+        let body_options = BodyOptions {
             max_answer: self.max_answer.unwrap_or(MAX_ANSWER).as_usize(),
             encoding,
             // A large response is divided as it is received, and so in UTF-8 only.
@@ -82,8 +82,8 @@ impl HttpConfig {
             rate_limiter: self.rate_limit.map(RateLimiter::new).transpose()?,
             tls: self.tls.map(|tls| tls.check(context)).transpose()?.unwrap_or_default(),
             keeps_cookies: self.cookies,
-            list_reading: Reading { layout: None, ..reading.clone() }.into(),
-            reading: reading.into(),
+            list_body_options: BodyOptions { layout: None, ..body_options.clone() }.into(),
+            body_options: body_options.into(),
             has_answered: AtomicBool::new(false),
             lost_cookie: AtomicBool::new(false),
             stayed_on_tls: AtomicBool::new(false),
@@ -112,15 +112,15 @@ impl HttpConfig {
             add,
             shape: shape.digest(),
         };
-        Ok(Http::new(client, settings, csv_reader))
+        Ok(HttpSource::new(client, settings, csv_reader))
     }
 
     /// How a large response is divided; `None` if an option looks at text of the records, so that all of it is needed.
-    fn layout(&self) -> Option<Layout> {
+    fn layout(&self) -> Option<RecordLayout> {
         let layout = match self.codec {
-            Codec::Json => Layout::Array(self.records.clone()),
-            Codec::Ndjson => Layout::Lines,
-            Codec::Csv => Layout::Rows,
+            Codec::Json => RecordLayout::Array(self.records.clone()),
+            Codec::Ndjson => RecordLayout::Lines,
+            Codec::Csv => RecordLayout::Rows,
         };
         let of_pages = self.pagination.iter().flat_map(Pagination::pointers);
         let of_matchers = self.responses.iter().flat_map(Responses::pointers);

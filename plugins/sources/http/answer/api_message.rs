@@ -12,7 +12,7 @@ const MAX_BYTES: usize = 64 << 10;
 
 /// What a response says instead of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Note {
+pub(crate) enum ApiMessage {
     RateLimit,
     Error,
     /// There are no records.
@@ -172,18 +172,18 @@ const TEXTS: [&str; 20] = [
 ];
 
 /// The members of a response that holds no record, by their names as [`MEMBERS`] writes them.
-struct Members(Map<String, Value>);
+struct ErrorMembers(Map<String, Value>);
 
 /// What a JSON object says that has the members of an error and none of a record.
-pub(crate) fn of_json(body: &[u8]) -> Option<Note> {
+pub(crate) fn of_json(body: &[u8]) -> Option<ApiMessage> {
     let object = object(body)?;
-    Members::of(&object).and_then(|members| members.note()).or_else(|| nested::note(&object))
+    ErrorMembers::of(&object).and_then(|members| members.message()).or_else(|| nested::message(&object))
 }
 
 /// Whether a JSON object says that there is an error, beside an empty list of records.
 pub(crate) fn has_error(body: &[u8]) -> bool {
     let Some(object) = object(body) else { return false };
-    Members::of(&object).is_some_and(|members| members.is_error()) || nested::note(&object).is_some()
+    ErrorMembers::of(&object).is_some_and(|members| members.is_error()) || nested::message(&object).is_some()
 }
 
 fn object(body: &[u8]) -> Option<Map<String, Value>> {
@@ -195,23 +195,23 @@ fn plain(name: &str) -> String {
     name.to_ascii_lowercase().replace(['_', '-', ' '], "")
 }
 
-impl Members {
+impl ErrorMembers {
     /// The members, if all of them may be those of an error.
     fn of(object: &Map<String, Value>) -> Option<Self> {
-        let members = Members::all_of(object);
+        let members = ErrorMembers::all_of(object);
         (!members.0.is_empty() && members.0.iter().all(|(name, value)| is_known(name, value)))
             .then_some(members)
     }
 
     fn all_of(object: &Map<String, Value>) -> Self {
-        Members(object.iter().map(|(name, value)| (plain(name), value.clone())).collect())
+        ErrorMembers(object.iter().map(|(name, value)| (plain(name), value.clone())).collect())
     }
 
-    fn note(&self) -> Option<Note> {
+    fn message(&self) -> Option<ApiMessage> {
         match () {
-            () if self.is_empty_answer() => Some(Note::Empty),
-            () if self.is_about_limit() => Some(Note::RateLimit),
-            () if self.is_error() => Some(Note::Error),
+            () if self.is_empty_answer() => Some(ApiMessage::Empty),
+            () if self.is_about_limit() => Some(ApiMessage::RateLimit),
+            () if self.is_error() => Some(ApiMessage::Error),
             () => None,
         }
     }
@@ -313,10 +313,10 @@ fn integer(value: &Value) -> Option<i64> {
 
 /// What a text says that is a single line. A header or a row, where a table was expected (`is_table`), may hold any
 /// words.
-pub(crate) fn of_text(body: &[u8], is_table: bool) -> Option<Note> {
+pub(crate) fn of_text(body: &[u8], is_table: bool) -> Option<ApiMessage> {
     let text = std::str::from_utf8(body.get(..MAX_BYTES).unwrap_or(body)).ok()?.trim();
     let is_row = is_table && (text.contains([',', ';', '\t', '|']) || !text.contains(' '));
-    (!is_row && text.lines().count() == 1 && is_about_limit(text)).then_some(Note::RateLimit)
+    (!is_row && text.lines().count() == 1 && is_about_limit(text)).then_some(ApiMessage::RateLimit)
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use runner_core::ByteSize;
 
 use super::super::error::{HttpError, without_url};
-use super::decompress;
-use super::large_body::{Large, Layout};
-use super::spill_buffer::Buffer;
+use super::decompress::decompress;
+use super::large_body::{LargeBody, RecordLayout};
+use super::spill_buffer::SpillBuffer;
 use crate::shared::csv::Transcoder;
 
 /// From this size on, a body is decompressed and decoded on a thread of its own.
@@ -21,7 +21,7 @@ const LARGE: u64 = 1 << 20;
 
 /// Why a body cannot be read.
 #[derive(Debug)]
-pub(crate) enum Broken {
+pub(crate) enum BodyError {
     TooLarge,
     /// The body is incomplete.
     Cut(String),
@@ -31,38 +31,38 @@ pub(crate) enum Broken {
     File(io::Error),
 }
 
-impl From<io::Error> for Broken {
+impl From<io::Error> for BodyError {
     fn from(error: io::Error) -> Self {
-        Broken::File(error)
+        BodyError::File(error)
     }
 }
 
 /// How the body of a response is read.
 #[derive(Clone, Debug)]
-pub(crate) struct Reading {
+pub(crate) struct BodyOptions {
     /// The maximum size, decompressed.
     pub(crate) max_answer: usize,
     /// The encoding, if an option says so.
     pub(crate) encoding: Option<&'static Encoding>,
     /// How a large body is divided into records; `None` if all of it is needed in memory.
-    pub(crate) layout: Option<Layout>,
+    pub(crate) layout: Option<RecordLayout>,
     /// From this size on a body is large.
     pub(crate) max_in_memory: usize,
 }
 
 /// A body in UTF-8, without a byte order mark.
 #[derive(Debug)]
-pub(crate) struct Text {
+pub(crate) struct BodyText {
     /// The text; of a large one, what surrounds the records.
     pub(crate) bytes: Bytes,
-    pub(crate) large: Option<Arc<Large>>,
+    pub(crate) large: Option<Arc<LargeBody>>,
     /// The size of the whole text.
     pub(crate) size: usize,
 }
 
-impl From<Bytes> for Text {
+impl From<Bytes> for BodyText {
     fn from(bytes: Bytes) -> Self {
-        Text { size: bytes.len(), bytes, large: None }
+        BodyText { size: bytes.len(), bytes, large: None }
     }
 }
 
@@ -70,32 +70,32 @@ impl From<Bytes> for Text {
 pub(crate) async fn read(
     title: &str,
     mut response: reqwest::Response,
-    reading: &Arc<Reading>,
-) -> Result<Text, HttpError> {
-    let maximum = reading.max_answer;
+    options: &Arc<BodyOptions>,
+) -> Result<BodyText, HttpError> {
+    let maximum = options.max_answer;
     let to_error = |broken| match broken {
-        Broken::TooLarge => HttpError::Fatal(anyhow!(
+        BodyError::TooLarge => HttpError::Fatal(anyhow!(
             "{title}: the response is larger than {}, the maximum; request smaller responses with `pagination` \
              or a parameter in `query`, or increase `max_answer`",
             ByteSize(maximum as u64)
         )),
-        Broken::Cut(why) => HttpError::transient(anyhow!("{title}: {why}")),
-        Broken::Wrong(why) => HttpError::FatalUntilSuccess(anyhow!("{title}: {why}")),
-        Broken::File(error) => HttpError::transient(anyhow!(
+        BodyError::Cut(why) => HttpError::transient(anyhow!("{title}: {why}")),
+        BodyError::Wrong(why) => HttpError::FatalUntilSuccess(anyhow!("{title}: {why}")),
+        BodyError::File(error) => HttpError::transient(anyhow!(
             "{title}: a large response is kept in a temporary file, in the folder that TMPDIR names or in {}: {error}",
             std::env::temp_dir().display()
         )),
     };
     let length = response.content_length();
     if length.is_some_and(|length| length > maximum as u64) {
-        return Err(to_error(Broken::TooLarge));
+        return Err(to_error(BodyError::TooLarge));
     }
-    let mut raw = Buffer::new(reading.max_in_memory());
+    let mut raw = SpillBuffer::new(options.max_in_memory());
     raw.reserve(length.unwrap_or(0).min(64 << 20));
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if raw.len() + chunk.len() as u64 > maximum as u64 => {
-                return Err(to_error(Broken::TooLarge));
+                return Err(to_error(BodyError::TooLarge));
             }
             Ok(Some(chunk)) => raw.push(&chunk).map_err(|error| to_error(error.into()))?,
             Ok(None) => break,
@@ -108,10 +108,10 @@ pub(crate) async fn read(
     }
     let headers = response.headers().clone();
     let decoded = if raw.len() < LARGE {
-        decode(raw, &headers, reading)
+        decode(raw, &headers, options)
     } else {
-        let reading = Arc::clone(reading);
-        let decoding = tokio::task::spawn_blocking(move || decode(raw, &headers, &reading));
+        let options = Arc::clone(options);
+        let decoding = tokio::task::spawn_blocking(move || decode(raw, &headers, &options));
         decoding.await.map_err(|error| HttpError::Fatal(error.into()))?
     };
     decoded.map_err(to_error)
@@ -119,12 +119,12 @@ pub(crate) async fn read(
 
 /// The content of a file as the body of a response without headers.
 pub(crate) fn of_file(raw: Vec<u8>, encoding: Option<&'static Encoding>) -> Result<Bytes, String> {
-    let reading = Reading { encoding, ..Reading::in_memory(usize::MAX >> 1) };
-    let decoded = decode(Buffer::of(raw), &HeaderMap::new(), &reading);
+    let options = BodyOptions { encoding, ..BodyOptions::in_memory(usize::MAX >> 1) };
+    let decoded = decode(SpillBuffer::of(raw), &HeaderMap::new(), &options);
     decoded.map(|text| text.bytes).map_err(|broken| match broken {
-        Broken::TooLarge => "it is too large".into(),
-        Broken::Cut(why) | Broken::Wrong(why) => why,
-        Broken::File(error) => error.to_string(),
+        BodyError::TooLarge => "it is too large".into(),
+        BodyError::Cut(why) | BodyError::Wrong(why) => why,
+        BodyError::File(error) => error.to_string(),
     })
 }
 
@@ -136,14 +136,14 @@ pub(crate) async fn read_beginning(mut response: reqwest::Response, at_most: usi
     {
         raw.extend_from_slice(&chunk);
     }
-    let decoded = decode(Buffer::of(raw.clone()), response.headers(), &Reading::in_memory(at_most));
+    let decoded = decode(SpillBuffer::of(raw.clone()), response.headers(), &BodyOptions::in_memory(at_most));
     decoded.map_or_else(|_| raw.into(), |text| text.bytes)
 }
 
-impl Reading {
+impl BodyOptions {
     /// Of bodies that are not pages, up to this size.
     pub(crate) fn in_memory(max_answer: usize) -> Self {
-        Reading { max_answer, encoding: None, layout: None, max_in_memory: usize::MAX }
+        BodyOptions { max_answer, encoding: None, layout: None, max_in_memory: usize::MAX }
     }
 
     fn max_in_memory(&self) -> usize {
@@ -151,45 +151,52 @@ impl Reading {
     }
 }
 
-fn decode(raw: Buffer, headers: &HeaderMap, reading: &Reading) -> Result<Text, Broken> {
+fn decode(raw: SpillBuffer, headers: &HeaderMap, options: &BodyOptions) -> Result<BodyText, BodyError> {
     let header = |name| headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let encoding = header(CONTENT_ENCODING).to_ascii_lowercase();
-    let unpacked = decompress::unpack(raw, &encoding, reading.max_answer, reading.max_in_memory())?;
+    let decompressed = decompress(raw, &encoding, options.max_answer, options.max_in_memory())?;
     if ["br", "compress", "x-compress"].contains(&encoding.as_str()) {
-        return Err(Broken::Wrong(format!(
+        return Err(BodyError::Wrong(format!(
             "the response is compressed as `{encoding}`, which is not supported; \
              remove `Accept-Encoding` from `headers`, or set it to \"gzip\""
         )));
     }
     let content_type = header(CONTENT_TYPE);
-    let in_memory = match (unpacked, &reading.layout) {
-        (Buffer::File { file, len }, Some(layout)) => match divided(file, len, content_type, layout)? {
+    let in_memory = match (decompressed, &options.layout) {
+        (SpillBuffer::File { file, len }, Some(layout)) => match divided(file, len, content_type, layout)? {
             Ok(text) => return Ok(text),
             Err(whole) => whole,
         },
         (buffer, _) => buffer.into_bytes()?,
     };
-    Ok(to_utf8(in_memory, content_type, reading.encoding)?.into())
+    Ok(to_utf8(in_memory, content_type, options.encoding)?.into())
 }
 
 /// A large text in UTF-8, divided into its records; the whole text if it is another one.
-fn divided(file: File, len: u64, content_type: &str, layout: &Layout) -> io::Result<Result<Text, Vec<u8>>> {
-    let mut buffer = Buffer::File { file: file.try_clone()?, len };
+fn divided(
+    file: File,
+    len: u64,
+    content_type: &str,
+    layout: &RecordLayout,
+) -> io::Result<Result<BodyText, Vec<u8>>> {
+    let mut buffer = SpillBuffer::File { file: file.try_clone()?, len };
     let front = buffer.start(4)?;
     let start = if front.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
     let is_utf8 = start > 0
         || Encoding::for_bom(&front).is_none()
             && !front.contains(&0)
             && charset(content_type).is_none_or(|label| Encoding::for_label(label.as_bytes()) == Some(UTF_8));
-    let large = if is_utf8 { Large::divide(file, start, len, layout)? } else { None };
+    let large = if is_utf8 { LargeBody::divide(file, start, len, layout)? } else { None };
     Ok(match large {
-        Some((bytes, large)) => Ok(Text { bytes, large: Some(large.into()), size: (len - start) as usize }),
+        Some((bytes, large)) => {
+            Ok(BodyText { bytes, large: Some(large.into()), size: (len - start) as usize })
+        }
         None => Err(buffer.into_bytes()?),
     })
 }
 
 /// The text in UTF-8. What is UTF-8 already stays as it is, even if parts of it are invalid.
-fn to_utf8(body: Vec<u8>, content_type: &str, fixed: Option<&'static Encoding>) -> Result<Bytes, Broken> {
+fn to_utf8(body: Vec<u8>, content_type: &str, fixed: Option<&'static Encoding>) -> Result<Bytes, BodyError> {
     if let Some((encoding, length)) = Encoding::for_bom(&body) {
         return if encoding == UTF_8 {
             Ok(Bytes::from(body).slice(length..))
@@ -216,7 +223,7 @@ fn to_utf8(body: Vec<u8>, content_type: &str, fixed: Option<&'static Encoding>) 
             Some(encoding) => encoding,
             None if std::str::from_utf8(&body).is_ok() => UTF_8,
             None => {
-                return Err(Broken::Wrong(format!(
+                return Err(BodyError::Wrong(format!(
                     "the response is in the charset `{label}`, which is not known, and is not UTF-8"
                 )));
             }
@@ -228,17 +235,17 @@ fn to_utf8(body: Vec<u8>, content_type: &str, fixed: Option<&'static Encoding>) 
         Some(encoding) => {
             let mut text = Vec::with_capacity(body.len());
             let read = Transcoder::new(&body[..], encoding).read_to_end(&mut text);
-            read.map_err(|error| Broken::Wrong(error.to_string()))?;
+            read.map_err(|error| BodyError::Wrong(error.to_string()))?;
             Ok(text.into())
         }
         None => converted(&body, encoding),
     }
 }
 
-fn converted(body: &[u8], encoding: &'static Encoding) -> Result<Bytes, Broken> {
+fn converted(body: &[u8], encoding: &'static Encoding) -> Result<Bytes, BodyError> {
     match encoding.decode_without_bom_handling_and_without_replacement(body) {
         Some(text) => Ok(text.into_owned().into_bytes().into()),
-        None => Err(Broken::Wrong(format!(
+        None => Err(BodyError::Wrong(format!(
             "the response is not valid {}, the encoding that it declares",
             encoding.name()
         ))),
@@ -271,12 +278,12 @@ mod tests {
         let pair =
             |&(name, value): &(&'static str, &'static str)| (name.parse().unwrap(), value.parse().unwrap());
         let headers: HeaderMap = headers.iter().map(pair).collect();
-        match decode(Buffer::of(raw), &headers, &Reading::in_memory(1000)) {
+        match decode(SpillBuffer::of(raw), &headers, &BodyOptions::in_memory(1000)) {
             Ok(text) => Ok(String::from_utf8_lossy(&text.bytes).into_owned()),
-            Err(Broken::File(error)) => Err(error.to_string()),
-            Err(Broken::TooLarge) => Err("too large".into()),
-            Err(Broken::Cut(why)) => Err(format!("cut: {why}")),
-            Err(Broken::Wrong(why)) => Err(why),
+            Err(BodyError::File(error)) => Err(error.to_string()),
+            Err(BodyError::TooLarge) => Err("too large".into()),
+            Err(BodyError::Cut(why)) => Err(format!("cut: {why}")),
+            Err(BodyError::Wrong(why)) => Err(why),
         }
     }
 

@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 use tracing::warn;
 
 use super::super::error::HttpError;
-use super::super::pages::{PageCount, is_hollow};
-use super::super::source::{FoundRecords, Hint, Http};
-use super::api_message::Note;
+use super::super::pages::{PageCount, holds_nothing};
+use super::super::source::{FoundRecords, HttpSource, Warning};
+use super::api_message::ApiMessage;
 use super::codec::Codec;
 use super::items::{Items, Unreadable};
 use super::response::Response;
@@ -34,7 +34,7 @@ fn names_of(body: &[u8]) -> Option<BTreeSet<String>> {
     Some(object.into_keys().collect())
 }
 
-impl Http {
+impl HttpSource {
     /// The items of a response.
     pub(crate) fn decode(&mut self, response: &Response) -> Result<Items, HttpError> {
         let body = &response.body;
@@ -85,15 +85,15 @@ impl Http {
                 Items::of_csv(text, &mut self.csv_reader, settings.source_name, response.is_delimited)
             }
         };
-        match self.note_of(response, &decoded) {
-            Some(Note::Empty) => return Ok(Items::none()),
-            Some(note) => return Err(self.note_error(response, note)),
+        match self.message_of(response, &decoded) {
+            Some(ApiMessage::Empty) => return Ok(Items::none()),
+            Some(note) => return Err(self.message_error(response, note)),
             None => {}
         }
         match decoded {
             // Behind its last page an API may return an object that holds nothing.
             Ok(Items::One { value: Some(value), .. })
-                if self.settings.pagination.is_some() && is_hollow(&value) =>
+                if self.settings.pagination.is_some() && holds_nothing(&value) =>
             {
                 Ok(Items::none())
             }
@@ -110,7 +110,7 @@ impl Http {
     fn leaves_out_records(&self, body: &[u8]) -> bool {
         let known = self.position.records.as_ref().filter(|it| it.at == self.settings.records.to_string());
         known.is_some_and(|known| names_of(body).is_some_and(|names| names.is_subset(&known.names)))
-            && matches!(api_message::of_json(body), None | Some(Note::Empty))
+            && matches!(api_message::of_json(body), None | Some(ApiMessage::Empty))
     }
 
     /// Remembers what the first response with records of this run looked like.
@@ -131,7 +131,7 @@ impl Http {
     }
 
     /// What the response says if it holds no record, or one alone.
-    fn note_of(&self, response: &Response, decoded: &Result<Items, Unreadable>) -> Option<Note> {
+    fn message_of(&self, response: &Response, decoded: &Result<Items, Unreadable>) -> Option<ApiMessage> {
         // With `responses`, the user has said what an error looks like.
         if self.client.responses.is_some() {
             return None;
@@ -145,21 +145,21 @@ impl Http {
             Ok(Items::One { .. }) if !self.settings.records.is_root() => error_beside_records(),
             Ok(Items::Lines { .. }) if decoded.as_ref().is_ok_and(|lines| lines.len() > 1) => None,
             Ok(Items::Elements { .. } | Items::Rows(_)) => None,
-            _ if is_accepted => Some(Note::Pending),
+            _ if is_accepted => Some(ApiMessage::Pending),
             Err(Unreadable::Truncated(_)) => None,
             _ => api_message::of_json(&response.body),
         }
     }
 
     /// The error for a response that is a note.
-    fn note_error(&self, response: &Response, note: Note) -> HttpError {
+    fn message_error(&self, response: &Response, note: ApiMessage) -> HttpError {
         match note {
-            Note::RateLimit => self.limit_error(response),
-            Note::Pending => {
+            ApiMessage::RateLimit => self.limit_error(response),
+            ApiMessage::Pending => {
                 let why = "the API has accepted the request and has no records yet";
-                self.client.retry_error(&response.answered(), why)
+                self.client.retry_error(&response.summary(), why)
             }
-            Note::Error | Note::Empty => HttpError::FatalUntilSuccess(anyhow!(
+            ApiMessage::Error | ApiMessage::Empty => HttpError::FatalUntilSuccess(anyhow!(
                 "{}: the response is an error, not a record; name such responses in `responses.fail`, \
                  `responses.retry` or `responses.empty`, or set `responses = {{}}` if it is a record{}",
                 response.title,
@@ -173,11 +173,11 @@ impl Http {
         let why = "this looks like a rate limit in a response with a success status; set `rate_limit` to what \
                    the API allows, and name such responses in `responses.retry`, or set `responses = {}` if it is \
                    a record";
-        self.client.retry_error(&response.answered(), why)
+        self.client.retry_error(&response.summary(), why)
     }
 
     fn refuse_large_value(&self, response: &Response, items: &Items) -> Result<(), HttpError> {
-        let maximum = self.client.reading.max_answer.min(if self.settings.has_max_answer {
+        let maximum = self.client.body_options.max_answer.min(if self.settings.has_max_answer {
             usize::MAX
         } else {
             MAX_ONE_VALUE
@@ -268,7 +268,7 @@ impl Http {
             && items.is_empty()
             && !body.is_empty()
             && !body.iter().any(|byte| b",;\t|\n".contains(byte));
-        if is_text && self.hinted.add(Hint::Text) {
+        if is_text && self.given_warnings.add(Warning::Text) {
             warn!(
                 "{}: the response is a line of text without rows, taken as no records; if it means that there is \
                  nothing, name it in `responses.empty`, else in `responses.fail` or `responses.retry`, as in \
@@ -290,7 +290,7 @@ fn is_web_page(response: &Response) -> bool {
 fn is_limit(response: &Response, codec: Codec) -> bool {
     let text = api_message::of_text(&response.body, codec == Codec::Csv);
     let notes = [api_message::of_json(&response.body), text];
-    !is_web_page(response) && notes.contains(&Some(Note::RateLimit))
+    !is_web_page(response) && notes.contains(&Some(ApiMessage::RateLimit))
 }
 
 /// Whether a response is JSON, as an error is, where CSV was requested.

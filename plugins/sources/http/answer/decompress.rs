@@ -4,8 +4,8 @@ use std::io::{self, Read, Seek as _, SeekFrom};
 
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 
-use super::body::Broken;
-use super::spill_buffer::{Buffer, Reader};
+use super::body::BodyError;
+use super::spill_buffer::{BufferReader, SpillBuffer};
 
 /// How often a body may be compressed.
 const MAX_LAYERS: usize = 3;
@@ -15,13 +15,13 @@ const CHUNK: usize = 64 << 10;
 
 /// Decompresses what is compressed by its first bytes, or by the header `Content-Encoding`, to at most `maximum` bytes;
 /// at most `max_in_memory` of them are kept in memory.
-pub(crate) fn unpack(
-    raw: Buffer,
+pub(crate) fn decompress(
+    raw: SpillBuffer,
     content_encoding: &str,
     maximum: usize,
     max_in_memory: usize,
-) -> Result<Buffer, Broken> {
-    let into = || Output { buffer: Buffer::new(max_in_memory), maximum };
+) -> Result<SpillBuffer, BodyError> {
+    let into = || Output { buffer: SpillBuffer::new(max_in_memory), maximum };
     let mut body = raw;
     if content_encoding == "deflate" && body.len() > 0 {
         body = inflate(body, into())?;
@@ -42,7 +42,7 @@ pub(crate) fn unpack(
 }
 
 /// Decompresses all members of a gzip file. Zeros behind the last one are padding.
-fn gunzip(mut rest: Box<dyn Reader>, mut output: Output) -> Result<Buffer, Broken> {
+fn gunzip(mut rest: Box<dyn BufferReader>, mut output: Output) -> Result<SpillBuffer, BodyError> {
     loop {
         let mut decoder = GzDecoder::new(rest);
         output.fill(&mut decoder, "gzip")?;
@@ -67,13 +67,15 @@ fn gunzip(mut rest: Box<dyn Reader>, mut output: Output) -> Result<Buffer, Broke
         let mut magic = [0; 2];
         let is_member = rest.read_exact(&mut magic).is_ok() && magic == [0x1F, 0x8B];
         if !is_member {
-            return Err(Broken::Wrong(format!("the gzip data is followed by other data at its byte {at}")));
+            return Err(BodyError::Wrong(format!(
+                "the gzip data is followed by other data at its byte {at}"
+            )));
         }
         rest.seek(SeekFrom::Start(at))?;
     }
 }
 
-fn inflate(mut body: Buffer, mut output: Output) -> Result<Buffer, Broken> {
+fn inflate(mut body: SpillBuffer, mut output: Output) -> Result<SpillBuffer, BodyError> {
     // Some servers leave out the header of zlib.
     let has_header = match body.start(2)?[..] {
         [first, second] => first & 0x0F == 8 && u16::from_be_bytes([first, second]).is_multiple_of(31),
@@ -90,22 +92,24 @@ fn inflate(mut body: Buffer, mut output: Output) -> Result<Buffer, Broken> {
 
 /// What has been decompressed.
 struct Output {
-    buffer: Buffer,
+    buffer: SpillBuffer,
     maximum: usize,
 }
 
 impl Output {
     /// Appends all that `decoder` returns.
-    fn fill(&mut self, mut decoder: impl Read, name: &str) -> Result<(), Broken> {
+    fn fill(&mut self, mut decoder: impl Read, name: &str) -> Result<(), BodyError> {
         let mut chunk = vec![0; CHUNK];
         loop {
             match decoder.read(&mut chunk) {
                 Ok(0) => return Ok(()),
-                Ok(n) if self.buffer.len() + n as u64 > self.maximum as u64 => return Err(Broken::TooLarge),
+                Ok(n) if self.buffer.len() + n as u64 > self.maximum as u64 => {
+                    return Err(BodyError::TooLarge);
+                }
                 Ok(n) => self.buffer.push(&chunk[..n])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Err(Broken::Cut(format!(
+                    return Err(BodyError::Cut(format!(
                         "the response is incomplete: its {name} data ends in the middle"
                     )));
                 }
@@ -115,6 +119,6 @@ impl Output {
     }
 }
 
-fn wrong(name: &str, error: &io::Error) -> Broken {
-    Broken::Wrong(format!("the response is not valid {name} data: {error}"))
+fn wrong(name: &str, error: &io::Error) -> BodyError {
+    BodyError::Wrong(format!("the response is not valid {name} data: {error}"))
 }

@@ -8,8 +8,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::json::{Located, Pointer, ScanError, describe, json_text, type_name};
 use super::json_check::{NOT_UTF8, check_line, check_outside, check_value, not_json, text};
-use super::large_body::{Content, Large};
-use super::record_reader::{Counted, Elements, Failed, Lines};
+use super::large_body::{LargeBody, LargeContent};
+use super::record_reader::{ElementSummary, JsonElements, ReadError, TextLines};
 use crate::shared::csv::{Document, DocumentReader};
 use crate::shared::window::Window;
 
@@ -39,11 +39,11 @@ pub(crate) enum Unreadable {
 #[derive(Debug)]
 pub(crate) enum Items {
     /// Elements of a JSON array.
-    Elements { elements: Elements, counted: Counted, n_taken: usize, url: String },
+    Elements { elements: JsonElements, counted: ElementSummary, n_taken: usize, url: String },
     /// One JSON value that is a record.
     One { value: Option<Bytes>, url: String },
     /// Lines of JSON.
-    Lines { lines: Lines, n_left: usize, url: String },
+    Lines { lines: TextLines, n_left: usize, url: String },
     /// Rows of CSV.
     Rows(Box<Document>),
     /// `null` instead of records.
@@ -84,11 +84,11 @@ impl Items {
         let value = &bytes[range.clone()];
         match value.first() {
             Some(b'[') => {
-                let elements = Elements::new(Window::from(bytes.clone()).behind(range.start as u64));
+                let elements = JsonElements::new(Window::from(bytes.clone()).behind(range.start as u64));
                 match elements.clone().count() {
                     Ok(counted) => Ok(Items::Elements { elements, counted, n_taken: 0, url }),
-                    Err(Failed::Scan(found)) => Err(scanned(found)),
-                    Err(Failed::Read(error)) => Err(Unreadable::Unexpected(error.to_string())),
+                    Err(ReadError::Scan(found)) => Err(scanned(found)),
+                    Err(ReadError::Read(error)) => Err(Unreadable::Unexpected(error.to_string())),
                 }
             }
             _ if !is_utf8 => Err(scanned(ScanError::End)),
@@ -145,7 +145,7 @@ impl Items {
             let message = format!("the response ends at byte {}, in the middle of a line", bytes.len());
             return Err(Unreadable::Truncated(message));
         }
-        let lines = Lines::new(bytes.clone().into());
+        let lines = TextLines::new(bytes.clone().into());
         let (mut rest, mut n_left) = (lines.clone(), 0);
         while let Ok(Some(_)) = rest.next() {
             n_left += 1;
@@ -173,16 +173,16 @@ impl Items {
     }
 
     /// The elements or lines of a large response from `url`, which is redacted; `None` for rows of CSV.
-    pub(crate) fn of_large(large: &Large, url: String) -> Option<Self> {
+    pub(crate) fn of_large(large: &LargeBody, url: String) -> Option<Self> {
         let window = large.window.clone();
         match large.content {
-            Content::Elements(counted) => {
-                Some(Items::Elements { elements: Elements::new(window), counted, n_taken: 0, url })
+            LargeContent::Elements(counted) => {
+                Some(Items::Elements { elements: JsonElements::new(window), counted, n_taken: 0, url })
             }
-            Content::Lines { n_lines } => {
-                Some(Items::Lines { lines: Lines::new(window), n_left: n_lines, url })
+            LargeContent::Lines { n_lines } => {
+                Some(Items::Lines { lines: TextLines::new(window), n_left: n_lines, url })
             }
-            Content::Rows => None,
+            LargeContent::Rows => None,
         }
     }
 
@@ -196,7 +196,7 @@ impl Items {
 
     /// No items.
     pub(crate) fn none() -> Self {
-        Items::Lines { lines: Lines::new(Bytes::new().into()), n_left: 0, url: String::new() }
+        Items::Lines { lines: TextLines::new(Bytes::new().into()), n_left: 0, url: String::new() }
     }
 
     /// The first elements of an array, at most `at_most`; none of another response.
@@ -235,8 +235,8 @@ impl Items {
                     element(raw, place, *n_taken, counted.is_utf8, url)
                 }
                 Ok(None) => return Ok(None),
-                Err(Failed::Read(error)) => return Err(Error::from(error).context(READ_BACK)),
-                Err(Failed::Scan(_)) => bail!("{READ_BACK}: it has changed"),
+                Err(ReadError::Read(error)) => return Err(Error::from(error).context(READ_BACK)),
+                Err(ReadError::Scan(_)) => bail!("{READ_BACK}: it has changed"),
             },
             Items::One { value, url } => {
                 let Some(raw) = value.take() else { return Ok(None) };

@@ -20,10 +20,10 @@ mod responses;
 mod spill_buffer;
 
 pub(crate) use self::api_message::is_about_limit;
-pub(crate) use self::body::{Reading, Text, of_file};
+pub(crate) use self::body::{BodyOptions, BodyText, of_file};
 pub(crate) use self::codec::Codec;
 pub(crate) use self::items::{Item, Items, Unreadable};
 pub(crate) use self::json_check::{not_json, text};
-pub(crate) use self::large_body::{Layout, MAX_IN_MEMORY};
-pub(crate) use self::response::{Answered, Response};
+pub(crate) use self::large_body::{MAX_IN_MEMORY, RecordLayout};
+pub(crate) use self::response::{Response, ResponseSummary};
 pub(crate) use self::responses::{Responses, Verdict};

@@ -9,21 +9,21 @@ use crate::shared::window::Window;
 
 /// Why the next element cannot be read.
 #[derive(Debug)]
-pub(crate) enum Failed {
+pub(crate) enum ReadError {
     Read(io::Error),
     /// The text is not an array, or it ends inside of it. The place is that in the file.
     Scan(ScanError),
 }
 
-impl From<io::Error> for Failed {
+impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> Self {
-        Failed::Read(error)
+        ReadError::Read(error)
     }
 }
 
 /// What is known of the elements of an array before they are taken.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Counted {
+pub(crate) struct ElementSummary {
     pub(crate) n_elements: usize,
     /// The type of an element that is not an object, if there is one.
     pub(crate) other_type: Option<&'static str>,
@@ -33,19 +33,19 @@ pub(crate) struct Counted {
 
 /// The elements of an array that were not taken.
 #[derive(Clone, Debug)]
-pub(crate) struct Elements {
+pub(crate) struct JsonElements {
     window: Window,
     rest: Children,
 }
 
-impl Elements {
+impl JsonElements {
     /// Of the array at the start of the window.
     pub(crate) fn new(window: Window) -> Self {
-        Elements { window, rest: Children::of(0) }
+        JsonElements { window, rest: Children::of(0) }
     }
 
     /// The place in the file of the next element, and its bytes.
-    pub(crate) fn next(&mut self) -> Result<Option<(u64, Bytes)>, Failed> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, Bytes)>, ReadError> {
         loop {
             let mut rest = self.rest;
             let text = &self.window.bytes;
@@ -64,18 +64,18 @@ impl Elements {
                     self.window.grow(n_used)?;
                     self.rest.move_back(n_used);
                 }
-                Ok(Some(_)) | Err(ScanError::End) => return Err(Failed::Scan(ScanError::End)),
+                Ok(Some(_)) | Err(ScanError::End) => return Err(ReadError::Scan(ScanError::End)),
                 Err(ScanError::Unexpected(at)) => {
                     let place = self.window.place(at) as usize;
-                    return Err(Failed::Scan(ScanError::Unexpected(place)));
+                    return Err(ReadError::Scan(ScanError::Unexpected(place)));
                 }
             }
         }
     }
 
     /// Takes all elements.
-    pub(crate) fn count(&mut self) -> Result<Counted, Failed> {
-        let mut counted = Counted { n_elements: 0, other_type: None, is_utf8: true };
+    pub(crate) fn count(&mut self) -> Result<ElementSummary, ReadError> {
+        let mut counted = ElementSummary { n_elements: 0, other_type: None, is_utf8: true };
         while let Some((_, element)) = self.next()? {
             counted.n_elements += 1;
             if counted.other_type.is_none() && !element.starts_with(b"{") {
@@ -94,7 +94,7 @@ impl Elements {
 
 /// The lines that were not taken, without blank ones.
 #[derive(Clone, Debug)]
-pub(crate) struct Lines {
+pub(crate) struct TextLines {
     window: Window,
     /// Where the next line begins.
     at: usize,
@@ -102,9 +102,9 @@ pub(crate) struct Lines {
     pub(crate) number: u64,
 }
 
-impl Lines {
+impl TextLines {
     pub(crate) fn new(window: Window) -> Self {
-        Lines { window, at: 0, number: 0 }
+        TextLines { window, at: 0, number: 0 }
     }
 
     /// The next line without its line end, and whether it has one.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LINK};
 use reqwest::{StatusCode, Url};
 
-use super::large_body::Large;
+use super::large_body::LargeBody;
 
 /// A response that is a page of records.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Response {
     /// Decompressed, and without a byte order mark. Of a large response, what surrounds the records.
     pub(crate) body: Bytes,
     /// The records of a large response.
-    pub(crate) large: Option<Arc<Large>>,
+    pub(crate) large: Option<Arc<LargeBody>>,
     /// The size of the whole body.
     pub(crate) size: usize,
     /// Whether its end is known other than by the end of the connection.
@@ -45,15 +45,15 @@ impl Response {
     }
 
     /// What errors say about it.
-    pub(crate) fn answered(&self) -> Answered<'_> {
+    pub(crate) fn summary(&self) -> ResponseSummary<'_> {
         let Response { title, status, headers, body, .. } = self;
-        Answered { title, status: *status, headers, body }
+        ResponseSummary { title, status: *status, headers, body }
     }
 }
 
 /// A response, as far as it decides what an error is.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answered<'a> {
+pub(crate) struct ResponseSummary<'a> {
     /// The request and the status, for messages.
     pub(crate) title: &'a str,
     pub(crate) status: StatusCode,

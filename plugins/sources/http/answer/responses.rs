@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::super::json::{Located, Pointer};
 use super::api_message;
-use super::api_message::Note;
+use super::api_message::ApiMessage;
 
 /// Responses that are not what their status says. The first list with a match decides, in the order
 /// `fail`, `retry`, `empty`.
@@ -206,7 +206,7 @@ impl Responses {
                     verdict == Verdict::Empty && matcher.missing.is_some() && matcher.at.is_none();
                 matcher.matches(status, body)
                     && !(may_be_error
-                        && matches!(api_message::of_json(body), Some(note) if note != Note::Empty))
+                        && matches!(api_message::of_json(body), Some(note) if note != ApiMessage::Empty))
             })?;
             Some((verdict, format!("`responses.{name}` matches it ({})", matcher.written)))
         })

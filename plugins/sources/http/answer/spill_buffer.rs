@@ -7,7 +7,7 @@ use tracing::debug;
 
 /// Bytes that are written once and then read from the front.
 #[derive(Debug)]
-pub(crate) enum Buffer {
+pub(crate) enum SpillBuffer {
     Memory {
         bytes: Vec<u8>,
         /// From this length on they move to a file.
@@ -18,23 +18,23 @@ pub(crate) enum Buffer {
 }
 
 /// Reads a buffer, and knows the place.
-pub(crate) trait Reader: BufRead + Seek + Send {}
-impl<T: BufRead + Seek + Send> Reader for T {}
+pub(crate) trait BufferReader: BufRead + Seek + Send {}
+impl<T: BufRead + Seek + Send> BufferReader for T {}
 
-impl Buffer {
+impl SpillBuffer {
     /// An empty buffer that holds at most `at_most` bytes in memory.
     pub(crate) fn new(at_most: usize) -> Self {
-        Buffer::Memory { bytes: Vec::new(), at_most }
+        SpillBuffer::Memory { bytes: Vec::new(), at_most }
     }
 
     /// These bytes, in memory.
     pub(crate) fn of(bytes: Vec<u8>) -> Self {
-        Buffer::Memory { bytes, at_most: usize::MAX }
+        SpillBuffer::Memory { bytes, at_most: usize::MAX }
     }
 
     /// Makes room for a buffer that will have this length, if it stays in memory.
     pub(crate) fn reserve(&mut self, len: u64) {
-        if let Buffer::Memory { bytes, at_most } = self
+        if let SpillBuffer::Memory { bytes, at_most } = self
             && len <= *at_most as u64
         {
             bytes.reserve_exact(len as usize);
@@ -43,20 +43,20 @@ impl Buffer {
 
     pub(crate) fn len(&self) -> u64 {
         match self {
-            Buffer::Memory { bytes, .. } => bytes.len() as u64,
-            Buffer::File { len, .. } => *len,
+            SpillBuffer::Memory { bytes, .. } => bytes.len() as u64,
+            SpillBuffer::File { len, .. } => *len,
         }
     }
 
     /// Appends bytes. Where no temporary file can be created, everything stays in memory.
     pub(crate) fn push(&mut self, more: &[u8]) -> io::Result<()> {
-        if let Buffer::Memory { bytes, at_most } = self
+        if let SpillBuffer::Memory { bytes, at_most } = self
             && bytes.len() + more.len() > *at_most
         {
             match tempfile::tempfile() {
                 Ok(mut file) => {
                     file.write_all(bytes)?;
-                    *self = Buffer::File { file, len: bytes.len() as u64 };
+                    *self = SpillBuffer::File { file, len: bytes.len() as u64 };
                 }
                 Err(error) => {
                     debug!("no temporary file ({error}); a large response stays in memory");
@@ -65,8 +65,8 @@ impl Buffer {
             }
         }
         match self {
-            Buffer::Memory { bytes, .. } => bytes.extend_from_slice(more),
-            Buffer::File { file, len } => {
+            SpillBuffer::Memory { bytes, .. } => bytes.extend_from_slice(more),
+            SpillBuffer::File { file, len } => {
                 file.write_all(more)?;
                 *len += more.len() as u64;
             }
@@ -77,8 +77,8 @@ impl Buffer {
     /// The first bytes, as many of `at_most` as there are.
     pub(crate) fn start(&mut self, at_most: usize) -> io::Result<Vec<u8>> {
         match self {
-            Buffer::Memory { bytes, .. } => Ok(bytes[..bytes.len().min(at_most)].to_vec()),
-            Buffer::File { file, .. } => {
+            SpillBuffer::Memory { bytes, .. } => Ok(bytes[..bytes.len().min(at_most)].to_vec()),
+            SpillBuffer::File { file, .. } => {
                 file.rewind()?;
                 let mut start = Vec::new();
                 file.take(at_most as u64).read_to_end(&mut start)?;
@@ -89,10 +89,10 @@ impl Buffer {
     }
 
     /// Reads it from the front.
-    pub(crate) fn into_reader(self) -> io::Result<Box<dyn Reader>> {
+    pub(crate) fn into_reader(self) -> io::Result<Box<dyn BufferReader>> {
         match self {
-            Buffer::Memory { bytes, .. } => Ok(Box::new(Cursor::new(bytes))),
-            Buffer::File { mut file, .. } => {
+            SpillBuffer::Memory { bytes, .. } => Ok(Box::new(Cursor::new(bytes))),
+            SpillBuffer::File { mut file, .. } => {
                 file.rewind()?;
                 Ok(Box::new(BufReader::with_capacity(64 << 10, file)))
             }
@@ -102,8 +102,8 @@ impl Buffer {
     /// All bytes, in memory.
     pub(crate) fn into_bytes(self) -> io::Result<Vec<u8>> {
         match self {
-            Buffer::Memory { bytes, .. } => Ok(bytes),
-            Buffer::File { mut file, len } => {
+            SpillBuffer::Memory { bytes, .. } => Ok(bytes),
+            SpillBuffer::File { mut file, len } => {
                 file.rewind()?;
                 let mut bytes = Vec::with_capacity(len as usize);
                 file.read_to_end(&mut bytes)?;
@@ -120,11 +120,11 @@ mod tests {
     #[test]
     fn bytes_are_the_same_in_memory_and_in_a_file() {
         for at_most in [0, 3, 4, 100] {
-            let mut buffer = Buffer::new(at_most);
+            let mut buffer = SpillBuffer::new(at_most);
             for part in ["one", "", "two", "three"] {
                 buffer.push(part.as_bytes()).unwrap();
             }
-            assert_eq!(matches!(buffer, Buffer::File { .. }), at_most < 11, "{at_most}");
+            assert_eq!(matches!(buffer, SpillBuffer::File { .. }), at_most < 11, "{at_most}");
             assert_eq!(buffer.len(), 11);
             assert_eq!(buffer.start(4).unwrap(), b"onet");
             assert_eq!(buffer.start(50).unwrap(), b"onetwothree");

@@ -9,15 +9,15 @@ use reqwest::{Method, StatusCode, Url};
 use runner_core::Failure;
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 
-use super::super::answer::{Answered, is_about_limit};
+use super::super::answer::{ResponseSummary, is_about_limit};
 use super::super::error::{HttpError, without_url};
 use super::retry_after;
 use super::send::Client;
 
 impl Client {
     /// The error for a status other than success in a response from `url`.
-    pub(crate) fn status_error(&self, answered: &Answered<'_>, url: &Url) -> HttpError {
-        let Answered { title, status, .. } = *answered;
+    pub(crate) fn status_error(&self, answered: &ResponseSummary<'_>, url: &Url) -> HttpError {
+        let ResponseSummary { title, status, .. } = *answered;
         let excerpt = self.response_body(answered.body);
         if let Some(error) = self.wait_error(answered, "") {
             return error;
@@ -62,8 +62,8 @@ impl Client {
     }
 
     /// The error for a status other than success of a token endpoint.
-    pub(crate) fn token_error(&self, answered: &Answered<'_>) -> HttpError {
-        let Answered { title, status, .. } = *answered;
+    pub(crate) fn token_error(&self, answered: &ResponseSummary<'_>) -> HttpError {
+        let ResponseSummary { title, status, .. } = *answered;
         let excerpt = self.response_body(answered.body);
         if let Some(error) = self.wait_error(answered, "") {
             return error;
@@ -82,7 +82,7 @@ impl Client {
     }
 
     /// The error for a response that may be another one later, for the reason `why`.
-    pub(crate) fn retry_error(&self, answered: &Answered<'_>, why: &str) -> HttpError {
+    pub(crate) fn retry_error(&self, answered: &ResponseSummary<'_>, why: &str) -> HttpError {
         let error = || {
             HttpError::transient(anyhow!("{}: {why}{}", answered.title, self.response_body(answered.body)))
         };
@@ -90,8 +90,8 @@ impl Client {
     }
 
     /// The error for a response that asks to wait, or that is a rate limit; `why` is added to it.
-    fn wait_error(&self, answered: &Answered<'_>, why: &str) -> Option<HttpError> {
-        let Answered { title, status, headers, body } = *answered;
+    fn wait_error(&self, answered: &ResponseSummary<'_>, why: &str) -> Option<HttpError> {
+        let ResponseSummary { title, status, headers, body } = *answered;
         let excerpt = self.response_body(body);
         let asked = retry_after::asked(status, headers, SystemTime::now());
         let is_limit = matches!(status.as_u16(), 418 | 429)

@@ -12,7 +12,7 @@ use reqwest::{Method, StatusCode, Url, Version};
 use runner_core::Result;
 use tracing::warn;
 
-use super::super::answer::{Reading, Response, Responses, Text, Verdict, body};
+use super::super::answer::{BodyOptions, BodyText, Response, Responses, Verdict, body};
 use super::super::error::HttpError;
 use super::super::request::{Outgoing, RequestParts, set_parameter};
 use super::auth::{Credentials, Signer};
@@ -60,9 +60,9 @@ pub(crate) struct Client {
     pub(crate) tls: Tls,
     pub(crate) keeps_cookies: bool,
     /// How the bodies of pages are read.
-    pub(crate) reading: Arc<Reading>,
+    pub(crate) body_options: Arc<BodyOptions>,
     /// How the list of `for_each` is read.
-    pub(crate) list_reading: Arc<Reading>,
+    pub(crate) list_body_options: Arc<BodyOptions>,
     /// Whether the API has sent any response in this run.
     pub(crate) has_answered: AtomicBool,
     /// Whether the API has set a cookie that was not kept.
@@ -259,8 +259,8 @@ impl Client {
             || headers.contains_key(CONTENT_LENGTH)
             || headers.contains_key(TRANSFER_ENCODING);
         let is_page = status.is_success() || status == StatusCode::NOT_MODIFIED;
-        let Text { bytes: body, large, size } = if is_page {
-            body::read(&title, response, &self.reading).await?
+        let BodyText { bytes: body, large, size } = if is_page {
+            body::read(&title, response, &self.body_options).await?
         } else {
             body::read_beginning(response, MAX_ERROR_BYTES).await.into()
         };
@@ -272,8 +272,8 @@ impl Client {
                 let excerpt = self.response_body(&response.body);
                 return Err(HttpError::Fatal(anyhow!("{}: {why}{excerpt}", response.title)));
             }
-            Some((Verdict::Retry, why)) => return Err(self.retry_error(&response.answered(), &why)),
-            None if !is_page => return Err(self.status_error(&response.answered(), &response.url)),
+            Some((Verdict::Retry, why)) => return Err(self.retry_error(&response.summary(), &why)),
+            None if !is_page => return Err(self.status_error(&response.summary(), &response.url)),
             None => {}
         }
         Ok(response)

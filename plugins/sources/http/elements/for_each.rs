@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::super::answer::Codec;
 use super::super::json::{Field, Members, Pointer};
 use super::super::pages::Pagination;
-use super::super::request::TIMES;
+use super::super::request::TIME_VARIABLES;
 use crate::shared::csv::DocumentReader;
 
 /// A longer identity is saved as a hash.
@@ -206,7 +206,7 @@ fn table_of(value: Value) -> Result<Map<String, Value>, String> {
 }
 
 fn check_name(name: &str) -> Result<(), String> {
-    if TIMES.contains(&name) {
+    if TIME_VARIABLES.contains(&name) {
         return Err(format!(
             "`{name}` cannot be the name of a field: `{{{{ {name} }}}}` has a meaning already"
         ));

@@ -26,7 +26,7 @@ pub(crate) fn identify(elements: Vec<Arc<Element>>, used: &BTreeSet<&str>) -> Ve
 impl HttpPosition {
     /// Takes over the positions of elements that were saved under all of their fields. If none was saved under
     /// the present values, the only one of the same request is meant.
-    pub(crate) fn take_over(&mut self, elements: &[Arc<Element>], used: &BTreeSet<&str>) {
+    pub(crate) fn adopt_positions(&mut self, elements: &[Arc<Element>], used: &BTreeSet<&str>) {
         let is_missing = |element: &&Arc<Element>| !self.elements.contains_key(&element.id);
         let missing: Vec<&Arc<Element>> = elements.iter().filter(is_missing).collect();
         if missing.is_empty() || self.elements.is_empty() {
@@ -109,13 +109,13 @@ mod tests {
             (&["id=1", "id=1&stars=5"][..], [1, 0, 0]),
         ] {
             let mut position = saved(before);
-            position.take_over(&elements, &used);
+            position.adopt_positions(&elements, &used);
             let found = elements.iter().map(|element| position.element(&element.id).state.n_grown);
             assert_eq!(found.collect::<Vec<_>>(), taken, "{before:?}");
         }
         let mut position = saved(&["id=1&stars=5"]);
         position.done = Arc::new(vec!["id=1&stars=5".into()]);
-        position.take_over(&elements, &used);
+        position.adopt_positions(&elements, &used);
         assert_eq!(*position.done, [Arc::from("id=1")]);
         assert_eq!(position.elements.len(), 1);
     }

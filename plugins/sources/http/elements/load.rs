@@ -11,16 +11,16 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::answer::{Items, Response};
 use super::super::error::HttpError;
-use super::super::pages::{PageCount, PageHistory, PageRequest, Pagination, ReceivedPage, behind_the_end};
+use super::super::pages::{PageCount, PageHistory, PageRequest, Pagination, ReceivedPage, with_end_advice};
 use super::super::request::RequestParts;
-use super::super::source::{Hint, Http};
+use super::super::source::{HttpSource, Warning};
 use super::for_each::{Element, ForEach, ListRequest, read_file};
 use super::identity::identify;
 
 /// The positions of so many elements that are not listed any more are kept.
 const MAX_UNLISTED: usize = 10_000;
 
-impl Http {
+impl HttpSource {
     /// The elements of a poll.
     pub(crate) async fn load_elements(&mut self) -> Result<Vec<Arc<Element>>, HttpError> {
         let elements = match &self.settings.for_each {
@@ -36,7 +36,7 @@ impl Http {
         };
         let used = self.settings.request.variables();
         let elements = identify(elements, &used);
-        self.position.take_over(&elements, &used);
+        self.position.adopt_positions(&elements, &used);
         self.forget_unlisted(&elements);
         Ok(elements)
     }
@@ -70,7 +70,7 @@ impl Http {
                 // Some APIs return 404 after the last page.
                 Err(HttpError::NotFound(_)) if is_behind => break "the elements of `for_each`".to_owned(),
                 Err(HttpError::Refused(status, error)) if is_behind => {
-                    return Err(HttpError::Refused(status, behind_the_end(status, error)));
+                    return Err(HttpError::Refused(status, with_end_advice(status, error)));
                 }
                 response => response?,
             };
@@ -125,10 +125,10 @@ impl Http {
         request: &PageRequest,
     ) -> Result<Response, HttpError> {
         let method = std::mem::replace(&mut self.client.method, Method::GET);
-        let list_reading = Arc::clone(&self.client.list_reading);
-        let reading = std::mem::replace(&mut self.client.reading, list_reading);
+        let list_body_options = Arc::clone(&self.client.list_body_options);
+        let reading = std::mem::replace(&mut self.client.body_options, list_body_options);
         let response = self.client.request_page(pagination, request).await;
-        (self.client.method, self.client.reading) = (method, reading);
+        (self.client.method, self.client.body_options) = (method, reading);
         response
     }
 
@@ -142,11 +142,11 @@ impl Http {
 
     /// Warns, once in a run, of elements on other pages.
     fn warn_of_more_elements(&mut self, list: &ListRequest, response: &Response, items: &Items) {
-        if items.is_empty() || self.hinted.has(Hint::PagesOfElements) {
+        if items.is_empty() || self.given_warnings.has(Warning::PagesOfElements) {
             return;
         }
         let Some((why, option)) = self.other_pages(response, items, Some(&list.records)) else { return };
-        self.hinted.add(Hint::PagesOfElements);
+        self.given_warnings.add(Warning::PagesOfElements);
         warn!(
             "{}: {why}, and `for_each` reads the elements of this page only; to read all pages set, in the table \
              `for_each`, {option}",

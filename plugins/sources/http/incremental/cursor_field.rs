@@ -5,7 +5,7 @@ use runner_core::{Error, Result};
 
 use super::super::json::Members;
 use super::cursor_value::CursorValue;
-use super::unsupported_date::Unread;
+use super::unsupported_date::UnsupportedDate;
 use super::{Incremental, Lag};
 
 /// What makes a date of a value.
@@ -24,7 +24,7 @@ impl Incremental {
                 "the field `{cursor}`, which `incremental.cursor` names, is neither a string nor a number"
             )
         })?;
-        if let Some(unread) = at.plain_text().and_then(Unread::of) {
+        if let Some(unread) = at.plain_text().and_then(UnsupportedDate::of) {
             return Err(self.unread(&unread));
         }
         match self.lag {
@@ -64,19 +64,19 @@ impl Incremental {
     }
 
     /// A date or time whose order as text is another one.
-    fn unread(&self, unread: &Unread) -> Error {
+    fn unread(&self, unread: &UnsupportedDate) -> Error {
         let cursor = &self.cursor;
         let not_read = if self.format.is_some() { ", which `incremental.format` does not read" } else { "" };
         let what = "whose order is not that of its text";
         match unread {
-            Unread::Date(Some(form)) => anyhow!(
+            UnsupportedDate::Date(Some(form)) => anyhow!(
                 "the field `{cursor}` looks like a date{not_read}, {what}: set `incremental.format`, such as \"{form}\", \
                  which is then also the form in requests, or make it an ISO date with `remap`"
             ),
-            Unread::Date(None) => anyhow!(
+            UnsupportedDate::Date(None) => anyhow!(
                 "the field `{cursor}` looks like a date{not_read}, {what}: make it an ISO date with `remap`"
             ),
-            Unread::Time => anyhow!(
+            UnsupportedDate::Time => anyhow!(
                 "the field `{cursor}` looks like a time of the day, so that the rows of the next day would be older: \
                  add the date to it with `remap`"
             ),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Incremental;
 use super::cursor_value::CursorValue;
-use super::row_hashes::Hashes;
+use super::row_hashes::RowHashes;
 use super::time_format::TimeFormat;
 
 /// The positions of an element, by the values of `by`.
@@ -40,16 +40,16 @@ struct SavedGroup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     newest: Option<CursorValue>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    recent: Vec<(CursorValue, Hashes)>,
+    recent: Vec<(CursorValue, RowHashes)>,
 }
 
 impl From<Group> for SavedGroup {
     fn from(group: Group) -> Self {
-        let mut recent: Vec<(CursorValue, Hashes)> = Vec::new();
+        let mut recent: Vec<(CursorValue, RowHashes)> = Vec::new();
         for KnownRow { at, key, content } in group.recent {
             match recent.last_mut() {
                 Some((last, hashes)) if *last == at => hashes.0.extend([key, content]),
-                _ => recent.push((at, Hashes(vec![key, content]))),
+                _ => recent.push((at, RowHashes(vec![key, content]))),
             }
         }
         SavedGroup { newest: group.newest, recent }

@@ -4,7 +4,7 @@ mod cursor_field;
 mod cursor_value;
 mod date_text;
 mod groups;
-mod newer_rows;
+mod incremental_filter;
 mod row_hashes;
 #[cfg(test)]
 mod tests;
@@ -24,10 +24,14 @@ use super::json::{Field, Fields};
 
 pub(crate) use self::cursor_value::{CursorValue, Nanos, now};
 pub(crate) use self::groups::Groups;
-pub(crate) use self::newer_rows::{Decision, Rows, RowsSnapshot, SavedRows};
+pub(crate) use self::incremental_filter::{
+    Decision, IncrementalFilter, IncrementalSnapshot, SavedIncremental,
+};
 pub(crate) use self::time_format::TimeFormat;
-pub(crate) use self::time_window::Window;
-pub(crate) use self::unchanged::{Held, HeldSnapshot, HeldWalk, SavedHeld, Unchanged};
+pub(crate) use self::time_window::TimeWindow;
+pub(crate) use self::unchanged::{
+    DeliveredRows, SavedUnchanged, Unchanged, UnchangedFilter, UnchangedSnapshot,
+};
 
 /// Emits only rows that are newer than what was delivered, in this run and in earlier ones.
 ///

@@ -6,22 +6,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Hashes of rows. In a checkpoint each of them takes 11 characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Hashes(pub(crate) Vec<u64>);
+pub(crate) struct RowHashes(pub(crate) Vec<u64>);
 
-impl Hashes {
+impl RowHashes {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-impl Serialize for Hashes {
+impl Serialize for RowHashes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let bytes: Vec<u8> = self.0.iter().flat_map(|hash| hash.to_le_bytes()).collect();
         serializer.serialize_str(&STANDARD_NO_PAD.encode(bytes))
     }
 }
 
-impl<'de> Deserialize<'de> for Hashes {
+impl<'de> Deserialize<'de> for RowHashes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let bytes = STANDARD_NO_PAD.decode(text).map_err(serde::de::Error::custom)?;
@@ -29,7 +29,7 @@ impl<'de> Deserialize<'de> for Hashes {
         if !rest.is_empty() {
             return Err(serde::de::Error::custom("the hashes are incomplete"));
         }
-        Ok(Hashes(chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect()))
+        Ok(RowHashes(chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect()))
     }
 }
 
@@ -40,9 +40,9 @@ mod tests {
     #[test]
     fn hashes_round_trip() {
         for hashes in [vec![], vec![0], vec![1, u64::MAX, 7]] {
-            let saved = serde_json::to_string(&Hashes(hashes.clone())).unwrap();
-            assert_eq!(serde_json::from_str::<Hashes>(&saved).unwrap().0, hashes);
+            let saved = serde_json::to_string(&RowHashes(hashes.clone())).unwrap();
+            assert_eq!(serde_json::from_str::<RowHashes>(&saved).unwrap().0, hashes);
         }
-        assert!(serde_json::from_str::<Hashes>("\"AAAA\"").is_err());
+        assert!(serde_json::from_str::<RowHashes>("\"AAAA\"").is_err());
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Incremental;
 use super::cursor_value::{CursorValue, Nanos};
 use super::groups::Groups;
-use super::newer_rows::{Decision, Rows, SavedRows};
+use super::incremental_filter::{Decision, IncrementalFilter, SavedIncremental};
 use super::*;
 
 const NOW: &str = "2024-03-20T12:00:00Z";
@@ -29,7 +29,7 @@ fn walk_at(
     now: &str,
     rows: &[Value],
 ) -> (Vec<Value>, Arc<Groups>) {
-    let mut walk = Rows::new(options, before, time(now), None);
+    let mut walk = IncrementalFilter::new(options, before, time(now), None);
     let is_new = |row: &&Value| walk.add(row.to_string().as_bytes()).unwrap() == Decision::Emit;
     let emitted = rows.iter().filter(is_new).cloned().collect();
     let after = walk.finish();
@@ -179,7 +179,7 @@ fn since_is_the_newest_value_less_lag_and_never_before_start() {
 fn record_without_a_usable_cursor_is_bad() {
     let options = options(json!({"cursor": "Date", "by": "s"}));
     let error = |row: Value| {
-        let mut walk = Rows::new(&options, &Arc::default(), 0, None);
+        let mut walk = IncrementalFilter::new(&options, &Arc::default(), 0, None);
         walk.add(row.to_string().as_bytes()).unwrap_err().to_string()
     };
     assert!(error(json!({"s": 1})).contains("no field `Date`"));
@@ -187,14 +187,14 @@ fn record_without_a_usable_cursor_is_bad() {
     assert!(error(json!([1])).contains("not an object"));
     assert!(error(json!({"Date": "2024-03-01"})).contains("no field `s`"));
     let (_, after) = walk_at(&options, &Arc::default(), NOW, &[json!({"s": "A", "Date": "2024-03-01"})]);
-    let mut walk = Rows::new(&options, &after, time(NOW), None);
+    let mut walk = IncrementalFilter::new(&options, &after, time(NOW), None);
     let mixed = walk.add(br#"{"s": "A", "Date": "soon"}"#).unwrap_err().to_string();
     assert!(mixed.contains("is text, but the values before it are a point in time"), "{mixed}");
 }
 
 /// What each row of a first walk gives: whether it is emitted, or the reason why it is rejected.
 fn judged(table: Value, rows: &[Value]) -> Vec<Result<Decision, String>> {
-    let mut walk = Rows::new(&options(table), &Arc::default(), time(NOW), None);
+    let mut walk = IncrementalFilter::new(&options(table), &Arc::default(), time(NOW), None);
     let judge = |row: &Value| walk.add(row.to_string().as_bytes()).map_err(|error| error.to_string());
     rows.iter().map(judge).collect()
 }
@@ -275,7 +275,7 @@ fn page_is_older_if_all_of_its_rows_are() {
     let options = options(json!({"cursor": "Date", "order": "newest_first"}));
     let (_, after) = walk_at(&options, &Arc::default(), NOW, &[day(5, 1)]);
     let is_older = |rows: &[Value]| {
-        let mut walk = Rows::new(&options, &after, time(NOW), None);
+        let mut walk = IncrementalFilter::new(&options, &after, time(NOW), None);
         walk.begin_page();
         for row in rows {
             drop(walk.add(row.to_string().as_bytes()));
@@ -290,7 +290,7 @@ fn page_is_older_if_all_of_its_rows_are() {
 #[test]
 fn long_walk_forgets_its_older_rows_and_not_its_position() {
     let options = options(json!({"cursor": "n"}));
-    let mut walk = Rows::new(&options, &Arc::default(), 0, None);
+    let mut walk = IncrementalFilter::new(&options, &Arc::default(), 0, None);
     walk.limit_rows(10);
     for n in 0..95 {
         assert_eq!(walk.add(json!({"n": n}).to_string().as_bytes()).unwrap(), Decision::Emit);
@@ -362,8 +362,8 @@ proptest! {
             let answer: Vec<_> = rows.filter(|row| ids.insert(row.1)).collect();
             let expected = reference.walk(&answer, lag);
             let mut emitted = Vec::new();
-            let mut rows = Rows::new(&options, &before, 0, None);
-            let mut saved = SavedRows::default();
+            let mut rows = IncrementalFilter::new(&options, &before, 0, None);
+            let mut saved = SavedIncremental::default();
             for row_ in answer.iter().take(kill) {
                 if rows.add(row(*row_).as_bytes()).unwrap() == Decision::Emit {
                     emitted.push(*row_);
@@ -372,7 +372,7 @@ proptest! {
             }
             if kill < answer.len() {
                 let saved = serde_json::from_value(serde_json::to_value(saved).unwrap()).unwrap();
-                rows = Rows::new(&options, &before, 0, Some(saved));
+                rows = IncrementalFilter::new(&options, &before, 0, Some(saved));
                 let n_read = emitted.len();
                 for row_ in &answer {
                     if rows.add(row(*row_).as_bytes()).unwrap() == Decision::Emit {

@@ -10,30 +10,30 @@ const MILLI: Nanos = 1_000_000;
 
 /// A part of the time from the position to now, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Window {
+pub(crate) struct TimeWindow {
     from: i64,
     to: i64,
     /// The end of the last window.
     end: i64,
 }
 
-impl Window {
+impl TimeWindow {
     /// The first window of a walk.
     pub(crate) fn first(options: &Incremental, since: Option<&CursorValue>, now: Nanos) -> Option<Self> {
         let from = (since?.time()? / MILLI) as i64;
         let end = ((now / MILLI) as i64).max(from);
-        Some(Window { from, to: from, end }.advanced(options))
+        Some(TimeWindow { from, to: from, end }.advanced(options))
     }
 
     /// The window after this one.
     pub(crate) fn next(self, options: &Incremental) -> Option<Self> {
-        (self.to < self.end).then(|| Window { from: self.to, ..self }.advanced(options))
+        (self.to < self.end).then(|| TimeWindow { from: self.to, ..self }.advanced(options))
     }
 
     fn advanced(self, options: &Incremental) -> Self {
         let step =
             options.step.map_or(i64::MAX, |step| i64::try_from(step.0.as_millis()).unwrap_or(i64::MAX));
-        Window { to: self.from.saturating_add(step.max(1)).min(self.end), ..self }
+        TimeWindow { to: self.from.saturating_add(step.max(1)).min(self.end), ..self }
     }
 
     /// The bounds as requests contain them.
@@ -56,7 +56,7 @@ mod tests {
         let options = options(step);
         let now = CursorValue::of_text(now, None).unwrap().time().unwrap();
         let format = options.time_format().unwrap();
-        let first = Window::first(&options, options.start.as_ref(), now);
+        let first = TimeWindow::first(&options, options.start.as_ref(), now);
         std::iter::successors(first, |window| window.next(&options)).map(|it| it.bounds(&format)).collect()
     }
 

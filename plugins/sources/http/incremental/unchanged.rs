@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::row_hashes::Hashes;
+use super::row_hashes::RowHashes;
 
 /// What becomes of rows that the element's last delivered walk held as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -24,9 +24,9 @@ pub(crate) const MAX_ROWS: usize = 1_000_000;
 
 /// The rows of the last whole walk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Held {
-    #[serde(default, skip_serializing_if = "Hashes::is_empty")]
-    pub(crate) rows: Hashes,
+pub(crate) struct DeliveredRows {
+    #[serde(default, skip_serializing_if = "RowHashes::is_empty")]
+    pub(crate) rows: RowHashes,
 }
 
 /// How often each row is there.
@@ -34,7 +34,7 @@ type Counts = HashMap<u64, u32>;
 
 /// The rows of one walk, as far as they have been read.
 #[derive(Debug)]
-pub(crate) struct HeldWalk {
+pub(crate) struct UnchangedFilter {
     log: Log,
     page_start: usize,
     is_partial: bool,
@@ -59,9 +59,9 @@ impl Log {
     }
 }
 
-/// The state of a [`HeldWalk`] at some row.
+/// The state of a [`UnchangedFilter`] at some row.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct HeldSnapshot {
+pub(crate) struct UnchangedSnapshot {
     log: Log,
     len: usize,
     page_start: usize,
@@ -69,11 +69,11 @@ pub(crate) struct HeldSnapshot {
     continues: bool,
 }
 
-/// The state of a [`HeldWalk`] in a checkpoint.
+/// The state of a [`UnchangedFilter`] in a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SavedHeld {
-    #[serde(default, skip_serializing_if = "Hashes::is_empty")]
-    pub(crate) rows: Hashes,
+pub(crate) struct SavedUnchanged {
+    #[serde(default, skip_serializing_if = "RowHashes::is_empty")]
+    pub(crate) rows: RowHashes,
     #[serde(default)]
     page_start: usize,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -82,7 +82,7 @@ pub(crate) struct SavedHeld {
     continues: bool,
 }
 
-impl SavedHeld {
+impl SavedUnchanged {
     /// Takes all rows for rows of the page that is read next.
     pub(crate) fn forget_page(&mut self) {
         self.page_start = 0;
@@ -90,7 +90,7 @@ impl SavedHeld {
 
     /// A walk whose earlier rows are not known.
     pub(crate) fn unknown() -> Self {
-        SavedHeld { continues: true, ..SavedHeld::default() }
+        SavedUnchanged { continues: true, ..SavedUnchanged::default() }
     }
 }
 
@@ -113,15 +113,15 @@ fn take(counts: &mut Counts, row: u64) -> bool {
     }
 }
 
-impl HeldWalk {
+impl UnchangedFilter {
     /// A walk after `previous`. If `skips`, its rows are skipped as often as it held them.
-    pub(crate) fn new(previous: &Held, skips: bool) -> Self {
-        Self::resume(previous, skips, SavedHeld::default())
+    pub(crate) fn new(previous: &DeliveredRows, skips: bool) -> Self {
+        Self::resume(previous, skips, SavedUnchanged::default())
     }
 
     /// A walk that was begun before a restart, at the page of the last row in `saved`.
-    pub(crate) fn resume(previous: &Held, skips: bool, saved: SavedHeld) -> Self {
-        let SavedHeld { rows: Hashes(mut rows), page_start, is_partial, continues } = saved;
+    pub(crate) fn resume(previous: &DeliveredRows, skips: bool, saved: SavedUnchanged) -> Self {
+        let SavedUnchanged { rows: RowHashes(mut rows), page_start, is_partial, continues } = saved;
         let page_start = page_start.min(rows.len());
         let mut remaining = if skips && !continues { count(&previous.rows.0) } else { Counts::new() };
         for row in &rows {
@@ -129,7 +129,7 @@ impl HeldWalk {
         }
         let page_done = count(&rows[page_start..]);
         rows.truncate(page_start);
-        HeldWalk {
+        UnchangedFilter {
             log: Log(Arc::new(Mutex::new(rows))),
             page_start,
             is_partial,
@@ -142,12 +142,16 @@ impl HeldWalk {
     }
 
     /// The same walk, read again from its first page.
-    pub(crate) fn restart(&self, previous: &Held) -> Self {
+    pub(crate) fn restart(&self, previous: &DeliveredRows) -> Self {
         let mut rows = self.log.lock().clone();
         rows.extend(
             self.page_done.iter().flat_map(|(row, count)| std::iter::repeat_n(*row, *count as usize)),
         );
-        let saved = SavedHeld { rows: Hashes(rows), is_partial: self.is_partial, ..SavedHeld::default() };
+        let saved = SavedUnchanged {
+            rows: RowHashes(rows),
+            is_partial: self.is_partial,
+            ..SavedUnchanged::default()
+        };
         Self::resume(previous, self.skips, saved)
     }
 
@@ -185,8 +189,8 @@ impl HeldWalk {
         self.remaining.len()
     }
 
-    pub(crate) fn snapshot(&self) -> HeldSnapshot {
-        HeldSnapshot {
+    pub(crate) fn snapshot(&self) -> UnchangedSnapshot {
+        UnchangedSnapshot {
             len: self.log.lock().len(),
             log: self.log.clone(),
             page_start: self.page_start,
@@ -196,19 +200,19 @@ impl HeldWalk {
     }
 
     /// The rows of the whole walk.
-    pub(crate) fn finish(&self) -> Held {
+    pub(crate) fn finish(&self) -> DeliveredRows {
         let log = self.log.lock();
         if !self.skips {
-            return Held::default();
+            return DeliveredRows::default();
         }
-        Held { rows: Hashes(log.clone()) }
+        DeliveredRows { rows: RowHashes(log.clone()) }
     }
 }
 
-impl HeldSnapshot {
-    pub(crate) fn save(&self) -> SavedHeld {
-        SavedHeld {
-            rows: Hashes(self.log.lock()[..self.len].to_vec()),
+impl UnchangedSnapshot {
+    pub(crate) fn save(&self) -> SavedUnchanged {
+        SavedUnchanged {
+            rows: RowHashes(self.log.lock()[..self.len].to_vec()),
             page_start: self.page_start,
             is_partial: self.is_partial,
             continues: self.continues,
@@ -221,37 +225,38 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read(walk: &mut HeldWalk, rows: &[u64]) -> Vec<u64> {
+    fn read(walk: &mut UnchangedFilter, rows: &[u64]) -> Vec<u64> {
         rows.iter().copied().filter(|row| walk.add(*row)).collect()
     }
 
     #[test]
     fn row_is_skipped_as_often_as_the_previous_walk_held_it() {
-        let mut first = HeldWalk::new(&Held::default(), true);
+        let mut first = UnchangedFilter::new(&DeliveredRows::default(), true);
         first.begin_page();
         assert_eq!(read(&mut first, &[1, 1, 2]), [1, 1, 2]);
-        let mut second = HeldWalk::new(&first.finish(), true);
+        let mut second = UnchangedFilter::new(&first.finish(), true);
         assert_eq!(read(&mut second, &[1, 2, 1, 1, 2, 3]), [1, 2, 3]);
-        let mut third = HeldWalk::new(&second.finish(), true);
+        let mut third = UnchangedFilter::new(&second.finish(), true);
         assert_eq!(read(&mut third, &[3, 1]), [0; 0]);
         assert_eq!(third.n_missing(), 2);
-        let mut all = HeldWalk::new(&second.finish(), false);
+        let mut all = UnchangedFilter::new(&second.finish(), false);
         assert_eq!(read(&mut all, &[3, 1]), [3, 1]);
     }
 
     #[test]
     fn state_of_an_earlier_release_is_read_and_its_last_page_ignored() {
-        let held = serde_json::to_value(Held { rows: Hashes(vec![1, 2, 3]) }).unwrap();
+        let held = serde_json::to_value(DeliveredRows { rows: RowHashes(vec![1, 2, 3]) }).unwrap();
         let mut earlier = held.clone();
         earlier["n_last_page"] = 2.into();
         earlier["is_partial"] = true.into();
-        let read: Held = serde_json::from_value(earlier).unwrap();
+        let read: DeliveredRows = serde_json::from_value(earlier).unwrap();
         assert_eq!(serde_json::to_value(&read).unwrap(), held);
     }
 
     #[test]
     fn rows_beyond_the_limit_are_forgotten_page_by_page() {
-        let mut walk = HeldWalk { max_rows: 3, ..HeldWalk::new(&Held::default(), true) };
+        let mut walk =
+            UnchangedFilter { max_rows: 3, ..UnchangedFilter::new(&DeliveredRows::default(), true) };
         for page in [[1, 2], [3, 4], [5, 6]] {
             walk.begin_page();
             read(&mut walk, &page);
@@ -269,12 +274,12 @@ mod tests {
             kill_at in 0_usize..20,
             skips in any::<bool>(),
         ) {
-            let mut walk = HeldWalk::new(&Held::default(), true);
+            let mut walk = UnchangedFilter::new(&DeliveredRows::default(), true);
             read(&mut walk, &previous);
             let held = walk.finish();
-            let mut whole = HeldWalk::new(&held, skips);
+            let mut whole = UnchangedFilter::new(&held, skips);
             let mut expected = Vec::new();
-            let mut positions = vec![(0, 0, HeldSnapshot::default().save())];
+            let mut positions = vec![(0, 0, UnchangedSnapshot::default().save())];
             for (index, page) in pages.iter().enumerate() {
                 whole.begin_page();
                 for row in page {
@@ -285,8 +290,8 @@ mod tests {
                 }
             }
             let (page, n_delivered, saved) = positions.swap_remove(kill_at % positions.len());
-            let saved: SavedHeld = serde_json::from_value(serde_json::to_value(saved).unwrap()).unwrap();
-            let mut resumed = HeldWalk::resume(&held, skips, saved);
+            let saved: SavedUnchanged = serde_json::from_value(serde_json::to_value(saved).unwrap()).unwrap();
+            let mut resumed = UnchangedFilter::resume(&held, skips, saved);
             let mut delivered = expected[..n_delivered].to_vec();
             for (index, rows) in pages.iter().enumerate().skip(page) {
                 if index > page {

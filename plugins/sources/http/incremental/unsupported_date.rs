@@ -24,14 +24,14 @@ const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday",
 
 /// What a text looks like.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unread {
+pub(crate) enum UnsupportedDate {
     /// A date, and the strftime pattern that reads it if there is one.
     Date(Option<String>),
     /// A time without a date.
     Time,
 }
 
-impl Unread {
+impl UnsupportedDate {
     /// Looks at a text that is compared as text.
     pub(crate) fn of(text: &str) -> Option<Self> {
         if text.len() > MAX_LEN || !text.is_ascii() || !text.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -43,12 +43,12 @@ impl Unread {
 }
 
 /// Such as `31.01.2024`, `1/31/24 10:00 PM` or `01/2024`.
-fn numbers(text: &str) -> Option<Unread> {
+fn numbers(text: &str) -> Option<UnsupportedDate> {
     let (first, rest) = number(text, 2)?;
     let separator = rest.chars().next().filter(|c| matches!(c, '.' | '/' | '-'))?;
     let (second, rest) = number(&rest[1..], 4)?;
     if rest.is_empty() && is_year(second) && is_in(first, 12) {
-        return Some(Unread::Date(Some(format!("%m{separator}%Y"))));
+        return Some(UnsupportedDate::Date(Some(format!("%m{separator}%Y"))));
     }
     let (year, rest) = number(rest.strip_prefix(separator)?, 4)?;
     let is_year = is_year(year) || year.len() == 2 && separator == '/';
@@ -62,22 +62,22 @@ fn numbers(text: &str) -> Option<Unread> {
     let (a, b) = if is_day_first { ("%d", "%m") } else { ("%m", "%d") };
     let year = if year.len() == 2 { "%y" } else { "%Y" };
     let time = time(rest).unwrap_or_default();
-    Some(Unread::Date(Some(format!("{a}{separator}{b}{separator}{year}{time}"))))
+    Some(UnsupportedDate::Date(Some(format!("{a}{separator}{b}{separator}{year}{time}"))))
 }
 
 /// A time without a date, or a date before a clock of 12 hours.
-fn clock(text: &str) -> Option<Unread> {
+fn clock(text: &str) -> Option<UnsupportedDate> {
     if text.split_once(':')?.0.len() <= 2 {
-        return time(text).map(|_| Unread::Time);
+        return time(text).map(|_| UnsupportedDate::Time);
     }
     let (date, rest) = text.split_at(text.find([' ', 'T'])?);
     let date = date_text::pattern(date)?;
     let time = time(rest).filter(|time| time.contains("%p"))?;
-    Some(Unread::Date(Some(date + &time)))
+    Some(UnsupportedDate::Date(Some(date + &time)))
 }
 
 /// Such as `Jan 31, 2024`, `31-JAN-24`, `Wed Jan 31 16:00:00 +0000 2024` or `Q1 2024`.
-fn names(text: &str) -> Option<Unread> {
+fn names(text: &str) -> Option<UnsupportedDate> {
     let mut pattern = String::new();
     let (mut n_months, mut n_years, mut n_numbers, mut has_clock, mut can_read) = (0, 0, 0, false, true);
     let mut rest = text;
@@ -127,7 +127,7 @@ fn names(text: &str) -> Option<Unread> {
         rest = next;
     }
     let has_date = n_months == 1 && (n_years == 1 && n_numbers <= 1 || n_years == 0 && n_numbers == 2);
-    has_date.then(|| Unread::Date(can_read.then_some(pattern)))
+    has_date.then(|| UnsupportedDate::Date(can_read.then_some(pattern)))
 }
 
 /// The strftime pattern of a time of the day, behind a space, a comma or a `T`.
@@ -207,15 +207,19 @@ mod tests {
             ("Wed, 31-Jan-24 16:00:00 GMT", "%a, %d-%b-%y %H:%M:%S GMT"),
             ("Jan 31, 2024 4:00 PM", "%b %d, %Y %I:%M %p"),
         ] {
-            assert_eq!(Unread::of(text), Some(Unread::Date(Some(pattern.to_owned()))), "{text}");
+            assert_eq!(
+                UnsupportedDate::of(text),
+                Some(UnsupportedDate::Date(Some(pattern.to_owned()))),
+                "{text}"
+            );
             let format = TimeFormat::try_from(pattern.to_owned()).unwrap();
             assert!(format.read(text).is_some(), "{text} is not read as {pattern}");
         }
         for text in ["Q1 2024", "Q4/2024", "Jan 31, 2024 16:00:00 EST"] {
-            assert_eq!(Unread::of(text), Some(Unread::Date(None)), "{text}");
+            assert_eq!(UnsupportedDate::of(text), Some(UnsupportedDate::Date(None)), "{text}");
         }
         for text in ["10:00", "9:30", "01:00:00 PM", "10:00:00.250"] {
-            assert_eq!(Unread::of(text), Some(Unread::Time), "{text}");
+            assert_eq!(UnsupportedDate::of(text), Some(UnsupportedDate::Time), "{text}");
         }
     }
 
@@ -246,7 +250,7 @@ mod tests {
             "7d9f2c1e-5b1a-4c3d-9e8f-0a1b2c3d4e5f",
             "/Date(1704067200000)/",
         ] {
-            assert_eq!(Unread::of(text), None, "{text}");
+            assert_eq!(UnsupportedDate::of(text), None, "{text}");
         }
     }
 }

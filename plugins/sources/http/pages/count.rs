@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::super::answer::Items;
 use super::super::json::{Children, ScanError};
-use super::super::records::{Shaped, made_of_value};
-use super::super::source::Http;
+use super::super::records::{ShapedRecord, made_of_value};
+use super::super::source::HttpSource;
 use super::pagination::Pagination;
 
 /// A longer value holds something.
-const MAX_HOLLOW: usize = 16 << 10;
+const MAX_EXAMINED: usize = 16 << 10;
 
 /// How many records a page holds, as its API counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl PageCount {
         let step = match (items, limit) {
             // A program may make fewer or more records than the API counts.
             (Items::One { value: Some(value), .. }, Some(limit)) => {
-                let n_inside = Inside::of(value).map_or(0, |inside| inside.n_rows());
+                let n_inside = ValueShape::of(value).map_or(0, |inside| inside.n_rows());
                 limit.min(n_items.max(n_inside) as u64)
             }
             _ => n_items as u64,
@@ -43,10 +43,10 @@ impl PageCount {
     }
 }
 
-impl Http {
+impl HttpSource {
     /// What the program makes of a response that is one value, where the number of its records is needed to go on to
     /// the next page.
-    pub(crate) fn made_of_page(&self, items: &Items) -> Result<Option<VecDeque<Shaped>>> {
+    pub(crate) fn made_of_page(&self, items: &Items) -> Result<Option<VecDeque<ShapedRecord>>> {
         match (items, &self.settings.remap, &self.walk) {
             (Items::One { value: Some(value), url }, Some(remap), Some(walk))
                 if self.settings.pagination.is_some() =>
@@ -61,7 +61,7 @@ impl Http {
 
 /// What an object holds, which may be rows: members that are objects, or an array for each column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Inside {
+pub(crate) struct ValueShape {
     pub(crate) n_members: usize,
     /// How many of the members are objects.
     n_objects: usize,
@@ -69,9 +69,9 @@ pub(crate) struct Inside {
     pub(crate) longest: usize,
 }
 
-impl Inside {
+impl ValueShape {
     pub(crate) fn of(value: &[u8]) -> Result<Self, ScanError> {
-        let mut inside = Inside::default();
+        let mut inside = ValueShape::default();
         if !value.starts_with(b"{") {
             return Ok(inside);
         }
@@ -101,7 +101,7 @@ impl Inside {
 }
 
 /// Whether a JSON value holds nothing: `{}`, or an object of nothing but empty arrays and objects.
-pub(crate) fn is_hollow(value: &[u8]) -> bool {
+pub(crate) fn holds_nothing(value: &[u8]) -> bool {
     fn is_empty(value: &Value) -> bool {
         match value {
             Value::Array(elements) => elements.is_empty(),
@@ -109,7 +109,7 @@ pub(crate) fn is_hollow(value: &[u8]) -> bool {
             _ => false,
         }
     }
-    value.len() <= MAX_HOLLOW && serde_json::from_slice(value).is_ok_and(|value: Value| is_empty(&value))
+    value.len() <= MAX_EXAMINED && serde_json::from_slice(value).is_ok_and(|value: Value| is_empty(&value))
 }
 
 #[cfg(test)]
@@ -153,10 +153,10 @@ mod tests {
     #[test]
     fn object_of_empty_arrays_is_hollow() {
         for value in [json!({}), json!({"t": [], "c": []}), json!({"series": {"t": [], "c": {}}})] {
-            assert!(is_hollow(value.to_string().as_bytes()), "{value}");
+            assert!(holds_nothing(value.to_string().as_bytes()), "{value}");
         }
         for value in [json!({"t": [], "name": "x"}), json!({"t": [null]}), json!({"t": null}), json!(0)] {
-            assert!(!is_hollow(value.to_string().as_bytes()), "{value}");
+            assert!(!holds_nothing(value.to_string().as_bytes()), "{value}");
         }
     }
 }

@@ -4,19 +4,20 @@ use tracing::warn;
 
 use super::super::answer::{Codec, Response};
 use super::super::json::{Located, Pointer};
-use super::super::source::{Hint, Http};
-use super::other_pages::{HAS_MORE, PAGES, TOTAL, around_records};
-use super::pagination::{Ends, Pagination};
+use super::super::source::{HttpSource, Warning};
+use super::other_pages::{HAS_MORE, PAGES, TOTAL, envelope_of};
+use super::pagination::{EndOptions, Pagination};
 use super::received_page::ReceivedPage;
 
-impl Http {
+impl HttpSource {
     /// Warns, once in a run, of `last` and `total` that are not there, or that count something else.
     pub(super) fn check_ends(&mut self, page: &ReceivedPage<'_>) {
         let ReceivedPage { pagination, response, count, .. } = *page;
-        if self.hinted.has(Hint::Ends) || self.settings.codec != Codec::Json || count.n_items == 0 {
+        if self.given_warnings.has(Warning::Ends) || self.settings.codec != Codec::Json || count.n_items == 0
+        {
             return;
         }
-        let Ends { last, total, .. } = pagination.ends();
+        let EndOptions { last, total, .. } = pagination.ends();
         let is_named = |pointer: &Pointer, names: &[&str]| names.contains(&pointer.to_string().as_str());
         let why = match (last, total) {
             (_, Some(total)) if is_named(total, &PAGES) => {
@@ -47,18 +48,18 @@ impl Http {
                 format!("{missing}; the walk ends without it")
             }
         };
-        self.hinted.add(Hint::Ends);
+        self.given_warnings.add(Warning::Ends);
         warn!("{}: {why}", response.title);
     }
 
     /// Warns, once in a run, if a walk has ended and the API counts more than was read.
     pub(super) fn warn_of_missed(&mut self, page: &ReceivedPage<'_>) {
         let ReceivedPage { pagination, response, .. } = *page;
-        if self.hinted.has(Hint::Missed) || self.settings.codec != Codec::Json {
+        if self.given_warnings.has(Warning::Missed) || self.settings.codec != Codec::Json {
             return;
         }
-        let Ends { last, total, has_more, max_pages } = pagination.ends();
-        let Some(around) = around_records(response, &self.settings.records) else { return };
+        let EndOptions { last, total, has_more, max_pages } = pagination.ends();
+        let Some(around) = envelope_of(response, &self.settings.records) else { return };
         if max_pages.is_some_and(|max_pages| page.number() >= max_pages) {
             return;
         }
@@ -90,7 +91,7 @@ impl Http {
             ),
             _ => "check `pagination`, and what its `total`, `last` and `has_more` say".to_owned(),
         };
-        self.hinted.add(Hint::Missed);
+        self.given_warnings.add(Warning::Missed);
         warn!("{}: the walk has ended, and {why}; {advice}", response.title);
     }
 }

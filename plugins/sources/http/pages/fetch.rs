@@ -10,8 +10,8 @@ use tracing::{info, warn};
 
 use super::super::answer::{Items, Response};
 use super::super::error::HttpError;
-use super::super::records::{On, Shaped, array_of, made_of_answer};
-use super::super::source::{Http, RecordsHash, Validators};
+use super::super::records::{On, ShapedRecord, array_of, made_of_answer};
+use super::super::source::{HttpSource, RecordsHash, Validators};
 use super::count::PageCount;
 use super::page_request::PageRequest;
 
@@ -31,7 +31,7 @@ pub(crate) const END_CHECK_DELAYS: [Duration; 6] = [
 pub(crate) struct Page {
     pub(crate) items: Items,
     /// Records that were made of an item, and come before the other items.
-    pub(crate) shaped: VecDeque<Shaped>,
+    pub(crate) shaped: VecDeque<ShapedRecord>,
     /// How many items the response held.
     pub(crate) n_items: usize,
     /// The request for the next page.
@@ -64,7 +64,7 @@ impl Page {
     }
 }
 
-impl Http {
+impl HttpSource {
     /// Fetches a page and begins it. Repeats the request while the response may be the end of the data or a
     /// temporary failure.
     pub(crate) async fn fetch(&mut self, request: &PageRequest) -> Result<Page, HttpError> {
@@ -107,7 +107,7 @@ impl Http {
                 return Ok((Page::of(Items::none()), Some(format!("page not found ({error:#})"))));
             }
             Err(HttpError::Refused(status, error)) if request.is_numbered() && !is_entry => {
-                return Err(HttpError::Refused(status, behind_the_end(status, error)));
+                return Err(HttpError::Refused(status, with_end_advice(status, error)));
             }
             Err(error) => return Err(error),
         };
@@ -125,7 +125,7 @@ impl Http {
         let count = PageCount::of(&items, made.as_ref().map(VecDeque::len), pagination);
         let next =
             if is_first_again { None } else { self.next_request(request, &response, &items, count).await? };
-        self.hint(&response, &items);
+        self.warn_of_misfits(&response, &items);
         let is_null = matches!(items, Items::Null);
         // Nothing on the first page is an answer without records; behind it, it may be a failure that cuts off the walk.
         let is_end = is_null && next.is_none() && *request != self.settings.first_request();
@@ -186,7 +186,7 @@ impl Http {
 }
 
 /// The error for a page that may be behind the last one.
-pub(crate) fn behind_the_end(status: StatusCode, error: Error) -> Error {
+pub(crate) fn with_end_advice(status: StatusCode, error: Error) -> Error {
     error.context(format!(
         "if the page before this one is the last, name its number with `last` (or the number of all records with \
          `total`) of `pagination`, or this response with `responses = {{ empty = [{{ status = {} }}] }}`",

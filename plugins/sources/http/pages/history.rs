@@ -153,12 +153,12 @@ fn only_difference<'a>(before: &[Map<String, Value>], now: &'a [Map<String, Valu
 #[cfg(test)]
 mod tests {
     use super::super::super::json::Pointer;
-    use super::super::page_request::Place;
+    use super::super::page_request::PagePlace;
     use super::*;
     use serde_json::json;
 
     fn request(page: u64) -> PageRequest {
-        PageRequest::first(Place::Page(page))
+        PageRequest::first(PagePlace::Page(page))
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
         let add = |(number, page): (usize, &Value)| {
             let body = bytes::Bytes::from(page.to_string());
             let items = Items::of_json(&body, &Pointer::default(), false, String::new()).unwrap();
-            let request = PageRequest::first(Place::Page(number as u64));
+            let request = PageRequest::first(PagePlace::Page(number as u64));
             let found = near_copies.add(&request, &items);
             assert_eq!(near_copies.add(&request, &items), None, "the same page again");
             found

@@ -17,12 +17,12 @@ mod pagination;
 mod received_page;
 mod repeats;
 
-pub(crate) use self::count::{PageCount, is_hollow};
-pub(crate) use self::fetch::{END_CHECK_DELAYS, Page, behind_the_end};
+pub(crate) use self::count::{PageCount, holds_nothing};
+pub(crate) use self::fetch::{END_CHECK_DELAYS, Page, with_end_advice};
 pub(crate) use self::history::PageHistory;
-pub(crate) use self::other_pages::around_records;
-pub(crate) use self::page_request::PageRequest;
+pub(crate) use self::other_pages::envelope_of;
 #[cfg(test)]
-pub(crate) use self::page_request::Place;
+pub(crate) use self::page_request::PagePlace;
+pub(crate) use self::page_request::PageRequest;
 pub(crate) use self::pagination::Pagination;
 pub(crate) use self::received_page::ReceivedPage;

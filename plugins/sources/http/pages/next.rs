@@ -6,19 +6,19 @@ use tracing::warn;
 use super::super::answer::{Codec, Items, Response, Unreadable, not_json, text};
 use super::super::error::HttpError;
 use super::super::json::{Located, Pointer, type_name};
-use super::super::source::{Hint, Http};
+use super::super::source::{HttpSource, Warning};
 use super::count::PageCount;
 use super::end_checks::is_end_cursor;
 use super::history::PageHistory;
 use super::link_header::next_target;
-use super::page_request::{PageRequest, Place};
-use super::pagination::{Ends, Pagination};
+use super::page_request::{PagePlace, PageRequest};
+use super::pagination::{EndOptions, Pagination};
 use super::received_page::ReceivedPage;
 
 /// So many pages in a row without records are warned of.
 const N_EMPTY: usize = 10;
 
-impl Http {
+impl HttpSource {
     /// The request for the next page. Pages that repeat are an error.
     pub(crate) async fn next_request(
         &mut self,
@@ -49,7 +49,7 @@ impl Http {
     /// Warns, once in a run, of an API that names a next page on every page without records.
     fn warn_of_empty_pages(&mut self, response: &Response, count: PageCount) {
         self.n_empty_pages = if count.n_items > 0 { 0 } else { self.n_empty_pages + 1 };
-        if self.n_empty_pages < N_EMPTY || !self.hinted.add(Hint::EmptyPages) {
+        if self.n_empty_pages < N_EMPTY || !self.given_warnings.add(Warning::EmptyPages) {
             return;
         }
         let records = &self.settings.records;
@@ -80,8 +80,8 @@ impl Http {
         let (place, named) = match pagination {
             Pagination::Page { .. } | Pagination::Offset { .. } => {
                 let place = match request.place {
-                    Place::Page(page) => Place::Page(page + 1),
-                    Place::Offset(offset) => Place::Offset(offset + count.step),
+                    PagePlace::Page(page) => PagePlace::Page(page + 1),
+                    PagePlace::Offset(offset) => PagePlace::Offset(offset + count.step),
                     _ => return Ok(None),
                 };
                 return Ok((count.n_items > 0).then(|| request.next(place, count)));
@@ -116,7 +116,7 @@ impl Http {
                 }
                 let plain = serde_json::from_str::<String>(&found).unwrap_or_else(|_| found.clone());
                 let named = format!("the cursor `{}` at `{cursor}`", self.client.redactor.text(&plain));
-                (Place::Cursor(if pagination.is_in_body() { found } else { plain }), named)
+                (PagePlace::Cursor(if pagination.is_in_body() { found } else { plain }), named)
             }
         };
         let next = request.next(place, count);
@@ -133,7 +133,7 @@ impl Http {
             return Ok(None);
         }
         let advice = match (pagination, &request.place) {
-            (Pagination::Cursor { cursor, .. }, Place::Cursor(sent)) if is_end_cursor(sent) => format!(
+            (Pagination::Cursor { cursor, .. }, PagePlace::Cursor(sent)) if is_end_cursor(sent) => format!(
                 "the cursor before it is `{}`, which most likely marks the end: set `has_more = \"{cursor}\"`",
                 sent.trim_matches('"')
             ),
@@ -146,7 +146,7 @@ impl Http {
     }
 
     /// The place that a link leads to, if it may be followed.
-    fn linked(&self, response: &Response, target: &str, what: &str) -> Result<Place, HttpError> {
+    fn linked(&self, response: &Response, target: &str, what: &str) -> Result<PagePlace, HttpError> {
         let Response { title, url, .. } = response;
         let Ok(link) = url.join(target) else {
             let target = self.client.redactor.text(target);
@@ -167,7 +167,7 @@ impl Http {
 
     fn is_last(&self, page: &ReceivedPage<'_>) -> Result<bool, Unreadable> {
         let response = page.response;
-        let Ends { last, total, has_more, max_pages } = page.pagination.ends();
+        let EndOptions { last, total, has_more, max_pages } = page.pagination.ends();
         if max_pages.is_some_and(|max_pages| page.number() >= max_pages) {
             return Ok(true);
         }
@@ -183,7 +183,7 @@ impl Http {
         if let Some(last) = last.map(|pointer| read_number(pointer, response, "last")).transpose()?.flatten()
         {
             let number = match page.request.place {
-                Place::Page(number) => number,
+                PagePlace::Page(number) => number,
                 _ => page.number(),
             };
             if number >= last {

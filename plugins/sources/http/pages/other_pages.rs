@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::super::answer::{Items, Response};
 use super::super::json::{Located, Pointer, without_nan};
-use super::super::source::Http;
-use super::count::Inside;
+use super::super::source::HttpSource;
+use super::count::ValueShape;
 use super::link_header::{is_url, next_target};
 
 /// Where APIs put the URL or the cursor of the next page.
@@ -128,7 +128,7 @@ const MAX_AROUND: usize = 4 << 20;
 const COUNTED: &str = "`pagination`, for example `{ type = \"page\", param = \"page\" }` or \
                        `{ type = \"offset\", param = \"offset\" }`";
 
-impl Http {
+impl HttpSource {
     /// What says that there are other pages, and the option that reads them. `records` is the place of the records in
     /// JSON.
     pub(crate) fn other_pages(
@@ -144,13 +144,18 @@ impl Http {
             ));
         }
         let n_items = at_least(items);
-        let around = records.and_then(|records| around_records(response, records));
+        let around = records.and_then(|records| envelope_of(response, records));
         let named = around.and_then(|around| self.named_in_body(response, &around, n_items));
         named.or_else(|| Some((named_by_header(&response.headers, n_items)?, COUNTED.to_owned())))
     }
 
     /// What members beside the records say about other pages, and the option that reads them.
-    fn named_in_body(&self, response: &Response, around: &Around, n_items: u64) -> Option<(String, String)> {
+    fn named_in_body(
+        &self,
+        response: &Response,
+        around: &Envelope,
+        n_items: u64,
+    ) -> Option<(String, String)> {
         let at = |path: &str| around.at(path);
         for path in NEXT {
             let option = match at(path) {
@@ -200,8 +205,8 @@ impl Http {
 /// At least so many records the response holds, also if it is one value whose members are records.
 fn at_least(items: &Items) -> u64 {
     let inside = match items {
-        Items::One { value: Some(value), .. } => Inside::of(value).unwrap_or_default(),
-        _ => Inside::default(),
+        Items::One { value: Some(value), .. } => ValueShape::of(value).unwrap_or_default(),
+        _ => ValueShape::default(),
     };
     items.len().max(inside.n_members).max(inside.longest) as u64
 }
@@ -236,7 +241,7 @@ fn is_cut_off(range: &str) -> bool {
 }
 
 /// The response with an empty array in the place of the records.
-pub(crate) fn around_records(response: &Response, records: &Pointer) -> Option<Around> {
+pub(crate) fn envelope_of(response: &Response, records: &Pointer) -> Option<Envelope> {
     let body = &response.body;
     let Ok(Located::At(range)) = records.locate(body) else { return None };
     let around = if records.is_root() && body[range.start] == b'{' {
@@ -251,13 +256,13 @@ pub(crate) fn around_records(response: &Response, records: &Pointer) -> Option<A
         [&body[..range.start], b"[]", &body[range.end..]].concat()
     };
     let around = String::from_utf8(around).ok()?;
-    serde_json::from_str(&around).or_else(|_| serde_json::from_str(&without_nan(&around))).ok().map(Around)
+    serde_json::from_str(&around).or_else(|_| serde_json::from_str(&without_nan(&around))).ok().map(Envelope)
 }
 
 /// A response with an empty array in the place of the records.
-pub(crate) struct Around(Value);
+pub(crate) struct Envelope(Value);
 
-impl Around {
+impl Envelope {
     /// The value at a path.
     pub(crate) fn at(&self, path: &str) -> Option<&Value> {
         self.0.pointer(path)

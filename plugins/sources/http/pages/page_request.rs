@@ -8,7 +8,7 @@ use super::count::PageCount;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Saved", try_from = "Saved")]
 pub(crate) struct PageRequest {
-    pub(crate) place: Place,
+    pub(crate) place: PagePlace,
     /// How many pages of the walk come before this one.
     pub(crate) n_pages: u64,
     /// How many elements these pages held.
@@ -17,7 +17,7 @@ pub(crate) struct PageRequest {
 
 /// What tells one page from the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum PagePlace {
     /// The endpoint of the pipeline file.
     First,
     /// The page with this number.
@@ -32,18 +32,18 @@ pub(crate) enum Place {
 
 impl PageRequest {
     /// The request for the first page of a walk.
-    pub(crate) fn first(place: Place) -> Self {
+    pub(crate) fn first(place: PagePlace) -> Self {
         PageRequest { place, n_pages: 0, n_elements: 0 }
     }
 
     /// The request for the page after this one, whose response contained `count`.
-    pub(crate) fn next(&self, place: Place, count: PageCount) -> Self {
+    pub(crate) fn next(&self, place: PagePlace, count: PageCount) -> Self {
         PageRequest { place, n_pages: self.n_pages + 1, n_elements: self.n_elements + count.step }
     }
 
     /// Whether pages are counted, so that one that does not exist may be the end.
     pub(crate) fn is_numbered(&self) -> bool {
-        matches!(self.place, Place::Page(_) | Place::Offset(_))
+        matches!(self.place, PagePlace::Page(_) | PagePlace::Offset(_))
     }
 }
 
@@ -84,11 +84,11 @@ impl From<PageRequest> for Saved {
         let PageRequest { place, n_pages, n_elements } = request;
         let (mut page, mut offset, mut cursor, mut link) = (None, None, None, None);
         match place {
-            Place::First => return Saved::First(First::First),
-            Place::Page(number) => page = Some(number),
-            Place::Offset(number) => offset = Some(number),
-            Place::Cursor(text) => cursor = Some(text),
-            Place::Link(text) => link = Some(text),
+            PagePlace::First => return Saved::First(First::First),
+            PagePlace::Page(number) => page = Some(number),
+            PagePlace::Offset(number) => offset = Some(number),
+            PagePlace::Cursor(text) => cursor = Some(text),
+            PagePlace::Link(text) => link = Some(text),
         }
         Saved::Place { page, offset, cursor, link, n_pages, n_elements }
     }
@@ -99,10 +99,10 @@ impl TryFrom<Saved> for PageRequest {
 
     fn try_from(saved: Saved) -> Result<Self, Self::Error> {
         let (place, n_pages, n_elements) = match saved {
-            Saved::First(First::First) => (Place::First, 0, 0),
+            Saved::First(First::First) => (PagePlace::First, 0, 0),
             Saved::Place { page, offset, cursor, link, n_pages, n_elements } => {
-                let place = page.map(Place::Page).or(offset.map(Place::Offset));
-                let place = place.or(cursor.map(Place::Cursor)).or(link.map(Place::Link));
+                let place = page.map(PagePlace::Page).or(offset.map(PagePlace::Offset));
+                let place = place.or(cursor.map(PagePlace::Cursor)).or(link.map(PagePlace::Link));
                 (place.ok_or("the request names no page")?, n_pages, n_elements)
             }
         };
@@ -118,24 +118,24 @@ mod tests {
     #[test]
     fn request_round_trips_and_earlier_forms_are_read() {
         for place in [
-            Place::First,
-            Place::Page(7),
-            Place::Offset(40),
-            Place::Cursor("b=".into()),
-            Place::Link("http://a/?x=1".into()),
+            PagePlace::First,
+            PagePlace::Page(7),
+            PagePlace::Offset(40),
+            PagePlace::Cursor("b=".into()),
+            PagePlace::Link("http://a/?x=1".into()),
         ] {
             let request = PageRequest::first(place.clone());
             let saved = serde_json::to_value(&request).unwrap();
             assert_eq!(serde_json::from_value::<PageRequest>(saved).unwrap(), request);
             let counted = PageRequest { n_pages: 2, n_elements: 9, ..request };
-            if place != Place::First {
+            if place != PagePlace::First {
                 let saved = serde_json::to_value(&counted).unwrap();
                 assert_eq!(serde_json::from_value::<PageRequest>(saved).unwrap(), counted);
             }
         }
         let read = |saved: Value| serde_json::from_value::<PageRequest>(saved);
-        assert_eq!(read(json!("first")).unwrap().place, Place::First);
-        assert_eq!(read(json!({"page": 7})).unwrap(), PageRequest::first(Place::Page(7)));
+        assert_eq!(read(json!("first")).unwrap().place, PagePlace::First);
+        assert_eq!(read(json!({"page": 7})).unwrap(), PageRequest::first(PagePlace::Page(7)));
         assert!(read(json!({"n_pages": 1})).is_err());
     }
 }

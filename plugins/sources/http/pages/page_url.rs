@@ -10,8 +10,8 @@ use super::super::answer::Response;
 use super::super::client::{Client, HIDDEN};
 use super::super::error::HttpError;
 use super::super::request::{Outgoing, replace_values, set_parameter};
-use super::page_request::{PageRequest, Place};
-use super::pagination::{Pagination, Parameter};
+use super::page_request::{PagePlace, PageRequest};
+use super::pagination::{PageParameter, Pagination};
 
 /// A query parameter of the pipeline file.
 struct SentParameter {
@@ -38,7 +38,7 @@ impl Client {
         request: &PageRequest,
     ) -> Result<Outgoing> {
         let mut url = match &request.place {
-            Place::Link(link) => {
+            PagePlace::Link(link) => {
                 let mut url = Url::parse(link)?;
                 let sent = self.sent();
                 replace_values(&mut url, |name, value| {
@@ -52,8 +52,8 @@ impl Client {
         let mut body = self.parts.body.clone();
         for parameter in pagination.map(|it| it.parameters(&request.place)).unwrap_or_default() {
             match parameter {
-                Parameter::Query { name, value } => set_parameter(&mut url, name, Some(&value)),
-                Parameter::Body { pointer, json } => {
+                PageParameter::Query { name, value } => set_parameter(&mut url, name, Some(&value)),
+                PageParameter::Body { pointer, json } => {
                     let text = std::str::from_utf8(body.as_deref().unwrap_or_default())?;
                     let filled = pointer.replace(text, &json);
                     let filled =
@@ -89,7 +89,7 @@ impl Client {
     }
 
     /// The target of a link, to be saved: without the API key, and with marks for other values that were sent.
-    pub(crate) fn link(&self, mut url: Url) -> Place {
+    pub(crate) fn link(&self, mut url: Url) -> PagePlace {
         if let Some((name, _)) = &self.credentials.parameter {
             set_parameter(&mut url, name, None);
         }
@@ -98,6 +98,6 @@ impl Client {
             Some(sent.iter().find(|it| (&*it.name, &*it.value) == (name, value))?.mark.clone())
         });
         url.set_fragment(None);
-        Place::Link(url.into())
+        PagePlace::Link(url.into())
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::super::answer::Codec;
 use super::super::json::Pointer;
-use super::page_request::{PageRequest, Place};
+use super::page_request::{PagePlace, PageRequest};
 
 /// Defines the pagination types with the options that all of them have.
 ///
@@ -33,9 +33,9 @@ macro_rules! pagination {
 
         impl Pagination {
             /// The options that all types have.
-            pub(crate) fn ends(&self) -> Ends<'_> {
+            pub(crate) fn ends(&self) -> EndOptions<'_> {
                 match self {
-                    $(Pagination::$name { last, total, has_more, max_pages, .. } => Ends {
+                    $(Pagination::$name { last, total, has_more, max_pages, .. } => EndOptions {
                         last: last.as_ref(),
                         total: total.as_ref(),
                         has_more: has_more.as_ref(),
@@ -111,7 +111,7 @@ pub(crate) enum SentIn {
 
 /// What ends a walk before the page that the type of pagination ends with.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends<'a> {
+pub(crate) struct EndOptions<'a> {
     pub(crate) last: Option<&'a Pointer>,
     pub(crate) total: Option<&'a Pointer>,
     pub(crate) has_more: Option<&'a Pointer>,
@@ -120,7 +120,7 @@ pub(crate) struct Ends<'a> {
 
 /// What tells the API which page is requested.
 #[derive(Debug)]
-pub(crate) enum Parameter<'a> {
+pub(crate) enum PageParameter<'a> {
     Query { name: &'a str, value: String },
     Body { pointer: Pointer, json: String },
 }
@@ -148,7 +148,7 @@ impl Pagination {
             Pagination::NextUrl { next, .. } => Some(next),
             Pagination::Page { .. } | Pagination::Link { .. } | Pagination::Offset { .. } => None,
         };
-        let Ends { last, total, has_more, .. } = self.ends();
+        let EndOptions { last, total, has_more, .. } = self.ends();
         [next, last, total, has_more].into_iter().flatten()
     }
 
@@ -174,7 +174,7 @@ impl Pagination {
 
     /// Checks the option against `codec` and `body`.
     pub(crate) fn check(&self, codec: Codec, body: Option<&str>) -> Result<()> {
-        let Ends { last, total, has_more, max_pages } = self.ends();
+        let EndOptions { last, total, has_more, max_pages } = self.ends();
         let reads_json = matches!(self, Pagination::Cursor { .. } | Pagination::NextUrl { .. });
         if codec != Codec::Json && (reads_json || last.or(total).or(has_more).is_some()) {
             let message = if reads_json {
@@ -224,31 +224,31 @@ impl Pagination {
     /// The request for the first page.
     pub(crate) fn first_request(pagination: Option<&Pagination>) -> PageRequest {
         PageRequest::first(match pagination {
-            Some(Pagination::Page { start, .. }) => Place::Page(*start),
-            Some(Pagination::Offset { start, .. }) => Place::Offset(*start),
-            _ => Place::First,
+            Some(Pagination::Page { start, .. }) => PagePlace::Page(*start),
+            Some(Pagination::Offset { start, .. }) => PagePlace::Offset(*start),
+            _ => PagePlace::First,
         })
     }
 
     /// Whether a saved request fits this pagination; the option may have been edited.
     pub(crate) fn accepts(pagination: Option<&Pagination>, request: &PageRequest) -> bool {
         match (pagination, &request.place) {
-            (Some(Pagination::Page { start, .. }), Place::Page(page)) => page >= start,
-            (Some(Pagination::Offset { start, .. }), Place::Offset(offset)) => offset >= start,
+            (Some(Pagination::Page { start, .. }), PagePlace::Page(page)) => page >= start,
+            (Some(Pagination::Offset { start, .. }), PagePlace::Offset(offset)) => offset >= start,
             (Some(Pagination::Page { .. } | Pagination::Offset { .. }), _) => false,
-            (_, Place::First)
-            | (Some(Pagination::Cursor { .. }), Place::Cursor(_))
-            | (Some(Pagination::Link { .. } | Pagination::NextUrl { .. }), Place::Link(_)) => true,
+            (_, PagePlace::First)
+            | (Some(Pagination::Cursor { .. }), PagePlace::Cursor(_))
+            | (Some(Pagination::Link { .. } | Pagination::NextUrl { .. }), PagePlace::Link(_)) => true,
             _ => false,
         }
     }
 
     /// What a request for the page at `place` sends in addition to the endpoint and the body.
-    pub(crate) fn parameters(&self, place: &Place) -> Vec<Parameter<'_>> {
+    pub(crate) fn parameters(&self, place: &PagePlace) -> Vec<PageParameter<'_>> {
         let value = match place {
-            Place::Page(number) | Place::Offset(number) => number.to_string(),
-            Place::Cursor(cursor) => cursor.clone(),
-            Place::First | Place::Link(_) => return Vec::new(),
+            PagePlace::Page(number) | PagePlace::Offset(number) => number.to_string(),
+            PagePlace::Cursor(cursor) => cursor.clone(),
+            PagePlace::First | PagePlace::Link(_) => return Vec::new(),
         };
         let Some(param) = self.param() else { return Vec::new() };
         let mut parameters = vec![self.parameter(param, value)];
@@ -258,10 +258,10 @@ impl Pagination {
         parameters
     }
 
-    fn parameter<'a>(&self, name: &'a str, value: String) -> Parameter<'a> {
+    fn parameter<'a>(&self, name: &'a str, value: String) -> PageParameter<'a> {
         match Pointer::try_from(name.to_owned()) {
-            Ok(pointer) if self.is_in_body() => Parameter::Body { pointer, json: value },
-            _ => Parameter::Query { name, value },
+            Ok(pointer) if self.is_in_body() => PageParameter::Body { pointer, json: value },
+            _ => PageParameter::Query { name, value },
         }
     }
 }
@@ -304,28 +304,30 @@ mod tests {
     #[test]
     fn pagination_does_not_accept_a_request_of_another_type() {
         let page = read(json!({"type": "page", "param": "p", "start": 1})).unwrap();
-        assert!(Pagination::accepts(Some(&page), &PageRequest::first(Place::Page(3))));
-        assert!(!Pagination::accepts(Some(&page), &PageRequest::first(Place::Cursor("x".into()))));
-        assert!(!Pagination::accepts(Some(&page), &PageRequest::first(Place::First)));
-        assert!(Pagination::accepts(None, &PageRequest::first(Place::First)));
-        assert!(!Pagination::accepts(None, &PageRequest::first(Place::Link("http://a/".into()))));
+        assert!(Pagination::accepts(Some(&page), &PageRequest::first(PagePlace::Page(3))));
+        assert!(!Pagination::accepts(Some(&page), &PageRequest::first(PagePlace::Cursor("x".into()))));
+        assert!(!Pagination::accepts(Some(&page), &PageRequest::first(PagePlace::First)));
+        assert!(Pagination::accepts(None, &PageRequest::first(PagePlace::First)));
+        assert!(!Pagination::accepts(None, &PageRequest::first(PagePlace::Link("http://a/".into()))));
     }
 
     #[test]
     fn parameters_are_sent_in_the_query_or_the_body() {
-        let shown = |table: Value, place: Place| -> Vec<String> {
-            let shown = |parameter: Parameter<'_>| match parameter {
-                Parameter::Query { name, value } => format!("{name}={value}"),
-                Parameter::Body { pointer, json } => format!("{pointer}: {json}"),
+        let shown = |table: Value, place: PagePlace| -> Vec<String> {
+            let shown = |parameter: PageParameter<'_>| match parameter {
+                PageParameter::Query { name, value } => format!("{name}={value}"),
+                PageParameter::Body { pointer, json } => format!("{pointer}: {json}"),
             };
             read(table).unwrap().parameters(&place).into_iter().map(shown).collect()
         };
         let offset = json!({"type": "offset", "param": "skip", "limit_param": "top", "limit": 10});
-        assert_eq!(shown(offset, Place::Offset(20)), ["skip=20", "top=10"]);
+        assert_eq!(shown(offset, PagePlace::Offset(20)), ["skip=20", "top=10"]);
         let body = json!({"type": "cursor", "cursor": "/c", "param": "/v/after", "in": "body"});
-        assert_eq!(shown(body.clone(), Place::Cursor("[1]".into())), ["/v/after: [1]"]);
-        assert!(shown(body, Place::First).is_empty());
-        assert!(shown(json!({"type": "next_url", "next": "/n"}), Place::Link("http://a/".into())).is_empty());
+        assert_eq!(shown(body.clone(), PagePlace::Cursor("[1]".into())), ["/v/after: [1]"]);
+        assert!(shown(body, PagePlace::First).is_empty());
+        assert!(
+            shown(json!({"type": "next_url", "next": "/n"}), PagePlace::Link("http://a/".into())).is_empty()
+        );
     }
 
     #[test]

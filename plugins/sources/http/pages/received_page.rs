@@ -2,7 +2,7 @@
 
 use super::super::answer::Response;
 use super::count::PageCount;
-use super::page_request::{PageRequest, Place};
+use super::page_request::{PagePlace, PageRequest};
 use super::pagination::Pagination;
 
 /// A page of a walk as it was received.
@@ -18,7 +18,7 @@ impl ReceivedPage<'_> {
     /// The number of the page, counted from 1.
     pub(super) fn number(&self) -> u64 {
         match (&self.request.place, self.pagination) {
-            (Place::Page(page), Pagination::Page { start, .. }) => page.saturating_sub(*start) + 1,
+            (PagePlace::Page(page), Pagination::Page { start, .. }) => page.saturating_sub(*start) + 1,
             _ => self.request.n_pages + 1,
         }
     }
@@ -26,7 +26,7 @@ impl ReceivedPage<'_> {
     /// How many elements the pages up to this one held.
     pub(super) fn n_elements(&self) -> u64 {
         let before = match (&self.request.place, self.pagination) {
-            (Place::Offset(offset), Pagination::Offset { start, .. }) => offset.saturating_sub(*start),
+            (PagePlace::Offset(offset), Pagination::Offset { start, .. }) => offset.saturating_sub(*start),
             _ => self.request.n_elements,
         };
         before + self.count.step

@@ -7,11 +7,11 @@ use tracing::warn;
 
 use super::super::answer::Items;
 use super::super::error::HttpError;
-use super::super::source::{Hint, Http};
+use super::super::source::{HttpSource, Warning};
 use super::end_checks::is_end_cursor;
 use super::history::{Overlap, hashes};
 use super::link_header::is_url;
-use super::page_request::{PageRequest, Place};
+use super::page_request::{PagePlace, PageRequest};
 use super::pagination::Pagination;
 use super::received_page::ReceivedPage;
 
@@ -21,7 +21,7 @@ const FEW: usize = 10;
 /// So many pages further on, a list whose pages are equal by chance most likely has other records, or has ended.
 const FAR: u64 = 1000;
 
-impl Http {
+impl HttpSource {
     /// Compares a page with the one before it. Pages that repeat, and pages whose numbers the API takes for something
     /// else, are an error.
     pub(super) async fn check_overlap(
@@ -57,7 +57,7 @@ impl Http {
                 }
                 "this page holds every record of the page before, and both are delivered".to_owned()
             }
-            Overlap::AllButFirst if let Place::Page(_) = request.place => {
+            Overlap::AllButFirst if let PagePlace::Page(_) = request.place => {
                 let param = pagination.param().unwrap_or_default();
                 return Err(HttpError::Fatal(anyhow!(
                     "{title}: this page begins with the second record of the page before, so that the API takes \
@@ -73,7 +73,7 @@ impl Http {
             Overlap::Front(1) => "this page begins with the last record of the page before".to_owned(),
             Overlap::Front(n) => format!("this page begins with the last {n} records of the page before"),
         };
-        if self.hinted.add(Hint::Overlap) {
+        if self.given_warnings.add(Warning::Overlap) {
             let advice = match (pagination, overlap) {
                 (Pagination::Page { param, start, .. }, Overlap::Whole) => format!(
                     "check that the API reads `{param}`, and whether its first page is {}: `start = {}`",
@@ -81,7 +81,7 @@ impl Http {
                     1 - start.min(&1)
                 ),
                 (Pagination::Offset { start: 0, .. }, Overlap::Whole)
-                    if request.place == Place::Offset(1) =>
+                    if request.place == PagePlace::Offset(1) =>
                 {
                     "if they are not two equal records, the API counts records from 1: `start = 1`".to_owned()
                 }
@@ -108,9 +108,9 @@ impl Http {
             return Ok(false);
         }
         let place = match next.place {
-            Place::Page(page) => Place::Page(page.saturating_add(FAR)),
-            Place::Offset(offset) => {
-                Place::Offset(offset.saturating_add((items.len() as u64).saturating_mul(FAR)))
+            PagePlace::Page(page) => PagePlace::Page(page.saturating_add(FAR)),
+            PagePlace::Offset(offset) => {
+                PagePlace::Offset(offset.saturating_add((items.len() as u64).saturating_mul(FAR)))
             }
             _ => return Ok(false),
         };
@@ -136,10 +136,10 @@ impl Http {
         if overlap != Overlap::Front(1) {
             return Ok(false);
         }
-        let first = self.hashes_of(&PageRequest::first(Place::Offset(0))).await?;
+        let first = self.hashes_of(&PageRequest::first(PagePlace::Offset(0))).await?;
         // Pages of equal records are the same at every offset, and so are two pages of one record each.
         let differ = first.iter().any(|row| *row != first[0]);
-        Ok(differ && first == self.hashes_of(&PageRequest::first(Place::Offset(1))).await?)
+        Ok(differ && first == self.hashes_of(&PageRequest::first(PagePlace::Offset(1))).await?)
     }
 
     /// Whether this page is the first one again, since the API ends its pages with the cursor 0 or -1.
@@ -148,20 +148,20 @@ impl Http {
         request: &PageRequest,
         items: &Items,
     ) -> Result<bool, HttpError> {
-        let ends = matches!(&request.place, Place::Cursor(cursor) if is_end_cursor(cursor));
+        let ends = matches!(&request.place, PagePlace::Cursor(cursor) if is_end_cursor(cursor));
         if !ends || request.n_pages == 0 || items.is_empty() {
             return Ok(false);
         }
-        Ok(self.hashes_of(&PageRequest::first(Place::First)).await? == hashes(items))
+        Ok(self.hashes_of(&PageRequest::first(PagePlace::First)).await? == hashes(items))
     }
 
     /// Warns, once in a run, of pages that are most likely the same page again.
     fn warn_of_near_copies(&mut self, page: &ReceivedPage<'_>, items: &Items, next: Option<&PageRequest>) {
-        if !page.request.is_numbered() || self.hinted.has(Hint::Alike) {
+        if !page.request.is_numbered() || self.given_warnings.has(Warning::Alike) {
             return;
         }
         let Some(member) = self.history.near_copies.add(page.request, items) else { return };
-        self.hinted.add(Hint::Alike);
+        self.given_warnings.add(Warning::Alike);
         warn!(
             "{}: three pages in a row hold the same records, but for the member `{member}`; {}",
             page.response.title,
@@ -181,7 +181,7 @@ impl Http {
     /// What to do about a page that repeats, and that names the page `next`.
     pub(crate) fn repeat_advice(&self, pagination: &Pagination, next: Option<&PageRequest>) -> String {
         const END: &str = "say where it ends with `last`, `total`, `has_more` or `max_pages` of `pagination`";
-        if let Some(Place::Cursor(cursor)) = next.map(|next| &next.place)
+        if let Some(PagePlace::Cursor(cursor)) = next.map(|next| &next.place)
             && is_url(cursor.trim_matches('"'), &self.client.parts.endpoint)
         {
             let cursor = match pagination {

@@ -5,7 +5,7 @@ use runner_core::{OptionError, Result};
 use serde_json::{Map, Value};
 
 use super::super::json::Members;
-use super::super::request::{Place, Template, Values};
+use super::super::request::{Template, ValuePlace, Values};
 
 /// The fields to add, in their order.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +19,7 @@ enum AddedValue {
 
 /// The fields of one walk as JSON texts.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Added(Vec<(String, String)>);
+pub(crate) struct AddedFields(Vec<(String, String)>);
 
 impl Add {
     pub(crate) fn new(table: &Map<String, Value>) -> Result<Self> {
@@ -39,7 +39,7 @@ impl Add {
     }
 
     /// The fields for one walk. A value of the element keeps its type.
-    pub(crate) fn render(&self, values: &Values<'_>) -> Result<Added> {
+    pub(crate) fn render(&self, values: &Values<'_>) -> Result<AddedFields> {
         let mut fields = Vec::with_capacity(self.0.len());
         for (name, value) in &self.0 {
             let json = match value {
@@ -48,17 +48,17 @@ impl Add {
                     let typed = template.single_variable().and_then(|name| values.element.value(name));
                     match typed {
                         Some(value) => value.to_string(),
-                        None => serde_json::to_string(&template.render(values, Place::Plain)?)?,
+                        None => serde_json::to_string(&template.render(values, ValuePlace::Plain)?)?,
                     }
                 }
             };
             fields.push((name.clone(), json));
         }
-        Ok(Added(fields))
+        Ok(AddedFields(fields))
     }
 }
 
-impl Added {
+impl AddedFields {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn added(add: Value) -> Added {
+    fn added(add: Value) -> AddedFields {
         let Value::Object(table) = add else { panic!("a table") };
         let element = Element::new([("symbol".to_owned(), json!("N\"YA")), ("year".to_owned(), json!(2024))]);
         let values = Values { element: &element, since: None, now: String::new(), window: None };

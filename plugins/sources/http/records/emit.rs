@@ -8,12 +8,14 @@ use tracing::warn;
 use super::super::incremental::{Decision, Unchanged};
 use super::super::json::json_text;
 use super::super::pages::Page;
-use super::super::source::{ElementPosition, Follow, Hint, Http, HttpPosition, State, Walk, WalkSnapshot};
+use super::super::source::{
+    ElementPosition, HttpPosition, HttpSource, NextStep, PageWalk, State, WalkSnapshot, Warning,
+};
 
 /// After so many inputs without a batch the task gives way to others, for each record of a batch.
 const N_INPUTS: usize = 16;
 
-impl Http {
+impl HttpSource {
     /// The next batch of a page; `None` if nothing on it, or on a part of it, is new. Moves the state.
     ///
     /// Fails for good if a large response cannot be read back.
@@ -35,17 +37,17 @@ impl Http {
                 is_whole = true;
                 break;
             };
-            let judged = match shaped.body {
+            let decided = match shaped.body {
                 Ok(body) => {
                     let decision = match &self.settings.incremental {
-                        Some(_) => walk.judge(&json_text(&body), &shaped.raw),
-                        None => walk.judge(&shaped.raw, &shaped.raw),
+                        Some(_) => walk.decide(&json_text(&body), &shaped.raw),
+                        None => walk.decide(&shaped.raw, &shaped.raw),
                     };
                     decision.map(|decision| (decision, Ok(body)))
                 }
-                Err(reason) => Ok((walk.judge_bad(&shaped.raw), Err(reason))),
+                Err(reason) => Ok((walk.decide_bad(&shaped.raw), Err(reason))),
             };
-            let body = match judged {
+            let body = match decided {
                 Ok((Decision::Skip, _)) => continue,
                 Ok((Decision::Emit, body)) => body,
                 Err(reason) => Err(reason),
@@ -84,26 +86,26 @@ impl Http {
 
     /// Continues after a page. Returns the position after it, if that is another one than after
     /// its last record.
-    fn after_page(&mut self, mut walk: Walk, page: Page) -> Option<HttpPosition> {
+    fn after_page(&mut self, mut walk: PageWalk, page: Page) -> Option<HttpPosition> {
         if page.is_not_modified {
             self.complete(&walk);
             return None;
         }
-        match walk.follow(page.next, &self.settings) {
-            Follow::Page(next) => {
+        match walk.next_step(page.next, &self.settings) {
+            NextStep::Page(next) => {
                 self.state = State::Fetch(next);
                 self.walk = Some(walk);
                 None
             }
-            Follow::Window => {
+            NextStep::Window => {
                 // The position moves with each window.
                 let state = Arc::clone(walk.state());
                 self.begin_pages(walk);
                 self.moved_to(ElementPosition { state, walk: None })
             }
-            Follow::End => {
+            NextStep::End => {
                 let after = walk.finish(page.validators, &self.settings);
-                self.warn_of(&walk, Walk::is_growing(&after, &self.settings));
+                self.warn_of(&walk, PageWalk::is_growing(&after, &self.settings));
                 let element = ElementPosition { state: after.into(), walk: None };
                 let id = Arc::clone(&walk.element.id);
                 self.complete(&walk);
@@ -113,7 +115,7 @@ impl Http {
     }
 
     /// Ends the walk of an element.
-    fn complete(&mut self, walk: &Walk) {
+    fn complete(&mut self, walk: &PageWalk) {
         self.poll.succeeded();
         self.state = State::NextElement;
         if self.settings.unchanged == Unchanged::Deliver {
@@ -141,15 +143,15 @@ impl Http {
     }
 
     /// Warns, once in a run, of walks that another option would make better.
-    fn warn_of(&mut self, walk: &Walk, is_growing: bool) {
-        if is_growing && self.hinted.add(Hint::Growing) {
+    fn warn_of(&mut self, walk: &PageWalk, is_growing: bool) {
+        if is_growing && self.given_warnings.add(Warning::Growing) {
             warn!(
                 "{}: every poll reads all rows of the one before, and more; `incremental = {{ cursor = … }}` with \
                  `{{{{ since }}}}` in the request asks for new rows only",
                 self.settings.source_name
             );
         }
-        if walk.has_forgotten_rows(&self.settings) && self.hinted.add(Hint::Forgotten) {
+        if walk.has_forgotten_rows(&self.settings) && self.given_warnings.add(Warning::Forgotten) {
             warn!(
                 "{}: a walk reads more rows than are remembered, so that the others are delivered at every poll; \
                  `incremental = {{ cursor = … }}` knows new rows by a field",

@@ -8,13 +8,13 @@ use runner_core::{Body, Error, Result};
 use super::super::answer::{Item, Items};
 use super::super::json::json_text;
 use super::super::pages::Page;
-use super::super::source::Walk;
-use super::add::Added;
+use super::super::source::PageWalk;
+use super::add::AddedFields;
 use super::remap::{Made, On, Remap};
 
 /// A record, or why an input gives none.
 #[derive(Debug)]
-pub(crate) struct Shaped {
+pub(crate) struct ShapedRecord {
     /// The bytes that identify it: the record's, or those of an input that gives none.
     pub(crate) raw: Bytes,
     pub(crate) body: Result<Body, Error>,
@@ -22,7 +22,11 @@ pub(crate) struct Shaped {
 
 impl Page {
     /// The next record of the page, or input that gives none. Fails if a large response cannot be read back.
-    pub(crate) fn next_shaped(&mut self, remap: Option<&Remap>, walk: &Walk) -> Result<Option<Shaped>> {
+    pub(crate) fn next_shaped(
+        &mut self,
+        remap: Option<&Remap>,
+        walk: &PageWalk,
+    ) -> Result<Option<ShapedRecord>> {
         loop {
             if let Some(shaped) = self.shaped.pop_front() {
                 return Ok(Some(shaped));
@@ -37,26 +41,30 @@ impl Page {
 }
 
 /// An item as it is, with the added fields.
-fn one(item: Item, added: &Added) -> Shaped {
+fn one(item: Item, added: &AddedFields) -> ShapedRecord {
     if added.is_empty() || item.body.is_err() {
-        return Shaped { raw: item.raw, body: item.body };
+        return ShapedRecord { raw: item.raw, body: item.body };
     }
     let made = item.body.and_then(|body| added.apply(&json_text(&body)));
     match made {
         Ok(text) => with_bytes(text.into()),
-        Err(reason) => Shaped { raw: item.raw, body: Err(reason) },
+        Err(reason) => ShapedRecord { raw: item.raw, body: Err(reason) },
     }
 }
 
 /// What the program makes of an item. An error is one bad record, the item.
-fn made(item: Item, remap: &Remap, walk: &Walk) -> VecDeque<Shaped> {
+fn made(item: Item, remap: &Remap, walk: &PageWalk) -> VecDeque<ShapedRecord> {
     let Item { raw, body } = item;
     let made = body.and_then(|body| remap.run(&body, &walk.metadata));
     all(raw, made, &walk.added)
 }
 
 /// What the program makes of a response that is one value.
-pub(crate) fn made_of_value(mut value: Items, remap: &Remap, walk: &Walk) -> Result<VecDeque<Shaped>> {
+pub(crate) fn made_of_value(
+    mut value: Items,
+    remap: &Remap,
+    walk: &PageWalk,
+) -> Result<VecDeque<ShapedRecord>> {
     if remap.on == On::Answer {
         return Ok(made_of_answer(array_of(&mut value)?, remap, walk));
     }
@@ -64,17 +72,17 @@ pub(crate) fn made_of_value(mut value: Items, remap: &Remap, walk: &Walk) -> Res
 }
 
 /// What the program makes of the elements of a whole answer.
-pub(crate) fn made_of_answer(json: Bytes, remap: &Remap, walk: &Walk) -> VecDeque<Shaped> {
+pub(crate) fn made_of_answer(json: Bytes, remap: &Remap, walk: &PageWalk) -> VecDeque<ShapedRecord> {
     let made = remap.run_json(&json, &walk.metadata);
     all(json, made, &walk.added)
 }
 
-fn all(raw: Bytes, made: Result<Made>, added: &Added) -> VecDeque<Shaped> {
+fn all(raw: Bytes, made: Result<Made>, added: &AddedFields) -> VecDeque<ShapedRecord> {
     let texts = match made {
         Ok(Made::Nothing) => Vec::new(),
         Ok(Made::One(text)) => vec![text],
         Ok(Made::Many(texts)) => texts,
-        Err(reason) => return VecDeque::from([Shaped { raw, body: Err(reason) }]),
+        Err(reason) => return VecDeque::from([ShapedRecord { raw, body: Err(reason) }]),
     };
     let with_added = |text: Bytes| -> Result<Bytes> {
         if added.is_empty() { Ok(text) } else { Ok(added.apply(&text)?.into()) }
@@ -82,12 +90,12 @@ fn all(raw: Bytes, made: Result<Made>, added: &Added) -> VecDeque<Shaped> {
     // All records of an input, or none.
     match texts.into_iter().map(with_added).collect::<Result<Vec<Bytes>>>() {
         Ok(texts) => texts.into_iter().map(with_bytes).collect(),
-        Err(reason) => VecDeque::from([Shaped { raw, body: Err(reason) }]),
+        Err(reason) => VecDeque::from([ShapedRecord { raw, body: Err(reason) }]),
     }
 }
 
-fn with_bytes(text: Bytes) -> Shaped {
-    Shaped { raw: text.clone(), body: Ok(Body::Bytes(text)) }
+fn with_bytes(text: Bytes) -> ShapedRecord {
+    ShapedRecord { raw: text.clone(), body: Ok(Body::Bytes(text)) }
 }
 
 /// All items as one JSON array.

@@ -8,6 +8,6 @@ mod emit;
 mod make;
 mod remap;
 
-pub(crate) use self::add::{Add, Added};
-pub(crate) use self::make::{Shaped, array_of, made_of_answer, made_of_value};
+pub(crate) use self::add::{Add, AddedFields};
+pub(crate) use self::make::{ShapedRecord, array_of, made_of_answer, made_of_value};
 pub(crate) use self::remap::{Metadata, On, Remap, RemapConfig, metadata};

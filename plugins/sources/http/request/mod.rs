@@ -12,4 +12,4 @@ mod template;
 pub(crate) use self::parts::{Outgoing, RequestParts, header_value};
 pub(crate) use self::query::{QueryValues, replace_values, set_parameter};
 pub(crate) use self::request_template::RequestTemplate;
-pub(crate) use self::template::{Place, TIMES, Template, Values};
+pub(crate) use self::template::{TIME_VARIABLES, Template, ValuePlace, Values};

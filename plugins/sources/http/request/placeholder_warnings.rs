@@ -3,7 +3,7 @@
 use runner_core::{BuildContext, OptionError};
 
 use super::super::HttpConfig;
-use super::template::TIMES;
+use super::template::TIME_VARIABLES;
 
 /// Warns, once for each option, of what was most likely meant as a variable. `names` are those of `for_each`.
 pub(crate) fn warn(config: &HttpConfig, names: &[String], context: &BuildContext) {
@@ -12,7 +12,7 @@ pub(crate) fn warn(config: &HttpConfig, names: &[String], context: &BuildContext
             context.warnings.add(OptionError::new(option, message));
         }
     };
-    let is_known = |name: &str| TIMES.contains(&name) || names.iter().any(|known| known == name);
+    let is_known = |name: &str| TIME_VARIABLES.contains(&name) || names.iter().any(|known| known == name);
     let endpoint = config.endpoint.trim();
     let (path, query) = endpoint.split_once('?').unwrap_or((endpoint, ""));
     let in_path = path.split('/').find_map(|segment| in_value(segment, is_known));

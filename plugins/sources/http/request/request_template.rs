@@ -9,7 +9,7 @@ use runner_core::{OptionError, OptionErrors, Result};
 
 use super::super::HttpConfig;
 use super::parts::{RequestParts, header_value};
-use super::template::{Place, Template, Values, variable_in_host};
+use super::template::{Template, ValuePlace, Values, variable_in_host};
 
 /// A request whose parts may have variables.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct RequestTemplate {
     endpoint: Template,
     query: Vec<(String, Template)>,
     headers: Vec<(HeaderName, Template)>,
-    body: Option<(Template, Place)>,
+    body: Option<(Template, ValuePlace)>,
 }
 
 impl RequestTemplate {
@@ -41,9 +41,9 @@ impl RequestTemplate {
             let template = Template::parse(text);
             let is_json = text.trim_start().starts_with(['{', '[']) && !template.is_form();
             let place = match is_json {
-                true => Place::Json,
-                false if is_form() => Place::Form,
-                false => Place::Plain,
+                true => ValuePlace::Json,
+                false if is_form() => ValuePlace::Form,
+                false => ValuePlace::Plain,
             };
             (template, place)
         });
@@ -85,13 +85,13 @@ impl RequestTemplate {
         endpoint.set_fragment(None);
         for (name, value) in &self.query {
             // `append_pair` encodes the value.
-            let value = value.render(values, Place::Plain).with_context(|| format!("`query.{name}`"))?;
+            let value = value.render(values, ValuePlace::Plain).with_context(|| format!("`query.{name}`"))?;
             endpoint.query_pairs_mut().append_pair(name, &value);
         }
         let mut headers = self.base.headers.clone();
         for (name, value) in &self.headers {
             let option = format!("headers.{name}");
-            let value = value.render(values, Place::Header).with_context(|| format!("`{option}`"))?;
+            let value = value.render(values, ValuePlace::Header).with_context(|| format!("`{option}`"))?;
             headers.insert(name.clone(), header_value(&option, &value)?);
         }
         let body = match &self.body {
@@ -158,7 +158,7 @@ fn check_variable(config: &HttpConfig, name: &str, names: &[String]) -> Result<(
         _ if names.iter().any(|known| known == name) => Ok(()),
         _ => {
             let mut known: Vec<&str> = names.iter().map(String::as_str).collect();
-            known.extend(super::template::TIMES);
+            known.extend(super::template::TIME_VARIABLES);
             let list = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             Err(format!(
                 "`{{{{ {name} }}}}` is not known: the variables are the fields of `for_each` and times ({list})"

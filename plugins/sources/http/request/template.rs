@@ -18,7 +18,7 @@ enum Part {
 
 /// Where a value is put, and so how it is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum ValuePlace {
     Path,
     Query,
     Header,
@@ -37,7 +37,7 @@ pub(crate) struct Values<'a> {
 }
 
 /// The names of the variables that do not come from `for_each`.
-pub(crate) const TIMES: [&str; 4] = ["since", "now", "from", "to"];
+pub(crate) const TIME_VARIABLES: [&str; 4] = ["since", "now", "from", "to"];
 
 impl Values<'_> {
     fn get(&self, name: &str) -> Option<String> {
@@ -129,16 +129,19 @@ impl Template {
     }
 
     /// The text with the values, encoded for `place`.
-    pub(crate) fn render(&self, values: &Values<'_>, place: Place) -> Result<String> {
+    pub(crate) fn render(&self, values: &Values<'_>, place: ValuePlace) -> Result<String> {
         self.render_each(values, |_| place)
     }
 
     /// The text of a URL with the values: those before the first `?` are parts of the path.
     pub(crate) fn render_url(&self, values: &Values<'_>) -> Result<String> {
-        self.render_each(values, |before| if before.contains('?') { Place::Query } else { Place::Path })
+        self.render_each(
+            values,
+            |before| if before.contains('?') { ValuePlace::Query } else { ValuePlace::Path },
+        )
     }
 
-    fn render_each(&self, values: &Values<'_>, place: impl Fn(&str) -> Place) -> Result<String> {
+    fn render_each(&self, values: &Values<'_>, place: impl Fn(&str) -> ValuePlace) -> Result<String> {
         let mut text = String::new();
         for part in &self.0 {
             match part {
@@ -154,20 +157,20 @@ impl Template {
     }
 }
 
-impl Place {
+impl ValuePlace {
     fn encode(self, value: &str) -> Result<String> {
         Ok(match self {
             // A browser's URL rules take even the encoded dots as steps.
-            Place::Path if matches!(value, "." | ".." | "") => {
+            ValuePlace::Path if matches!(value, "." | ".." | "") => {
                 bail!("the value `{value}` cannot be a part of the path of a URL")
             }
-            Place::Path => encode_path(value),
-            Place::Query | Place::Form => byte_serialize(value.as_bytes()).collect(),
-            Place::Header if value.contains(|c: char| c.is_control()) => {
+            ValuePlace::Path => encode_path(value),
+            ValuePlace::Query | ValuePlace::Form => byte_serialize(value.as_bytes()).collect(),
+            ValuePlace::Header if value.contains(|c: char| c.is_control()) => {
                 bail!("a value with a control character cannot be a part of a header")
             }
-            Place::Header | Place::Plain => value.to_owned(),
-            Place::Json => {
+            ValuePlace::Header | ValuePlace::Plain => value.to_owned(),
+            ValuePlace::Json => {
                 let text = serde_json::to_string(value)?;
                 text[1..text.len() - 1].to_owned()
             }
@@ -208,7 +211,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn render(text: &str, value: &str, place: Place) -> String {
+    fn render(text: &str, value: &str, place: ValuePlace) -> String {
         let element = Element::new([("s".to_owned(), json!(value))]);
         let values = Values { element: &element, since: None, now: "N".into(), window: None };
         Template::parse(text).render(&values, place).unwrap()
@@ -217,16 +220,16 @@ mod tests {
     #[test]
     fn value_is_encoded_for_its_place() {
         let odd = "a/b ?&\"%ä";
-        assert_eq!(render("{{ s }}", odd, Place::Path), "a%2Fb%20%3F%26%22%25%C3%A4");
-        assert_eq!(render("{{s}}", odd, Place::Query), "a%2Fb+%3F%26%22%25%C3%A4");
-        assert_eq!(render(r#"{"s": "{{ s }}"}"#, odd, Place::Json), r#"{"s": "a/b ?&\"%ä"}"#);
-        assert_eq!(render("x {{ s }} {{now}}", odd, Place::Plain), format!("x {odd} N"));
+        assert_eq!(render("{{ s }}", odd, ValuePlace::Path), "a%2Fb%20%3F%26%22%25%C3%A4");
+        assert_eq!(render("{{s}}", odd, ValuePlace::Query), "a%2Fb+%3F%26%22%25%C3%A4");
+        assert_eq!(render(r#"{"s": "{{ s }}"}"#, odd, ValuePlace::Json), r#"{"s": "a/b ?&\"%ä"}"#);
+        assert_eq!(render("x {{ s }} {{now}}", odd, ValuePlace::Plain), format!("x {odd} N"));
         let element = Element::new([("s".to_owned(), json!("^a/b"))]);
         let values =
             Values { element: &element, since: Some("1+2".into()), now: String::new(), window: None };
         let url = Template::parse("http://h/{{ s }}?s={{ s }}&t={{ since }}").render_url(&values).unwrap();
         assert_eq!(url, "http://h/%5Ea%2Fb?s=%5Ea%2Fb&t=1%2B2");
-        assert!(Place::Path.encode("..").is_err() && Place::Header.encode("a\nb").is_err());
+        assert!(ValuePlace::Path.encode("..").is_err() && ValuePlace::Header.encode("a\nb").is_err());
     }
 
     #[test]
@@ -245,9 +248,9 @@ mod tests {
     fn braces_without_a_name_are_text() {
         for text in ["{ a }", "{{", "}}", "{\"a\": {\"b\": {}}}", "{{ \"a\" }}", "{{\n}}"] {
             assert!(!Template::parse(text).has_variables(), "{text}");
-            assert_eq!(render(text, "v", Place::Plain), text);
+            assert_eq!(render(text, "v", ValuePlace::Plain), text);
         }
-        assert_eq!(render("{{{ s }}}", "v", Place::Plain), "{v}");
+        assert_eq!(render("{{{ s }}}", "v", ValuePlace::Plain), "{v}");
         assert_eq!(Template::parse("{{ last.id }}").single_variable(), Some("last.id"));
     }
 

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::super::answer::{Response, Verdict, of_file};
 use super::super::elements::{Element, ForEach};
-use super::http::Http;
+use super::http_source::HttpSource;
 
-impl ReadsFixture for Http {
+impl ReadsFixture for HttpSource {
     fn option(&self) -> &'static str {
         "answer"
     }
@@ -20,7 +20,7 @@ impl ReadsFixture for Http {
     fn read_from(&mut self, fixture: &Fixture) -> Result<()> {
         let path = self.settings.folder.join(&fixture.path);
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        let body = of_file(bytes, self.client.reading.encoding)
+        let body = of_file(bytes, self.client.body_options.encoding)
             .map_err(|why| anyhow!("reading {}: {why}", path.display()))?;
         let verdict = self.client.responses.as_ref().and_then(|it| it.verdict(StatusCode::OK, &body));
         let is_empty = match verdict {
@@ -49,7 +49,7 @@ impl ReadsFixture for Http {
     }
 }
 
-impl Http {
+impl HttpSource {
     /// The element of `for_each` that has the values of the fixture, or one that has these values alone.
     fn element_of(&self, fixture: &Fixture) -> Arc<Element> {
         let is_meant = |element: &&Arc<Element>| {

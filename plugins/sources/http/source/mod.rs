@@ -4,21 +4,21 @@
 //! `walk_request`. `position` is what a checkpoint saves. `warnings` are given once per run. `fixture` reads a file in place of
 //! the API in tests of a pipeline.
 
+mod conditional_request;
 mod fixture;
-mod http;
+mod http_source;
 mod page_walk;
 mod poll;
 mod position;
 mod settings;
-mod walk_request;
 mod warnings;
 
-pub(crate) use self::http::{Http, State};
-pub(crate) use self::page_walk::{Follow, Walk};
+pub(crate) use self::http_source::{HttpSource, State};
+pub(crate) use self::page_walk::{NextStep, PageWalk};
 #[cfg(test)]
 pub(crate) use self::position::ElementState;
 pub(crate) use self::position::{
     ElementPosition, FoundRecords, HttpPosition, RecordsHash, Validators, WalkSnapshot,
 };
 pub(crate) use self::settings::Settings;
-pub(crate) use self::warnings::Hint;
+pub(crate) use self::warnings::Warning;

@@ -7,12 +7,14 @@ use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::super::elements::Element;
-use super::super::incremental::{CursorValue, Decision, HeldWalk, Nanos, Rows, Unchanged, Window, now};
+use super::super::incremental::{
+    CursorValue, Decision, IncrementalFilter, Nanos, TimeWindow, Unchanged, UnchangedFilter, now,
+};
 use super::super::json::content_hash;
 use super::super::pages::PageRequest;
-use super::super::records::{Added, Metadata};
+use super::super::records::{AddedFields, Metadata};
 use super::super::request::Values;
-use super::position::{ElementPosition, ElementState, Prefix, SavedWalk, Validators, WalkSnapshot};
+use super::position::{DeliveredPrefix, ElementPosition, ElementState, SavedWalk, Validators, WalkSnapshot};
 use super::settings::Settings;
 
 const MILLI: Nanos = 1_000_000;
@@ -23,13 +25,13 @@ const N_GROWN: u8 = 3;
 /// A hash of inputs that gave no record, apart from those of records.
 const BAD: u64 = 1;
 
-pub(crate) struct Walk {
+pub(crate) struct PageWalk {
     pub(crate) element: Arc<Element>,
     /// What the walk before has left; in a walk with windows, the window before.
     state: Arc<ElementState>,
     /// When the walk began, in milliseconds since 1970.
     now: i64,
-    pub(crate) window: Option<Window>,
+    pub(crate) window: Option<TimeWindow>,
     /// The page where this walk or its continuation begins.
     entry: PageRequest,
     /// The page that is being emitted.
@@ -39,28 +41,28 @@ pub(crate) struct Walk {
     /// Whether a page that had rows was begun since then.
     has_begun: bool,
     n_new: usize,
-    held: HeldWalk,
-    rows: Option<Rows>,
-    pub(crate) prefix: Option<Prefix>,
-    pub(crate) added: Added,
+    unchanged: UnchangedFilter,
+    rows: Option<IncrementalFilter>,
+    pub(crate) prefix: Option<DeliveredPrefix>,
+    pub(crate) added: AddedFields,
     pub(crate) metadata: Metadata,
 }
 
 /// What comes after a page.
 #[derive(Debug)]
-pub(crate) enum Follow {
+pub(crate) enum NextStep {
     Page(PageRequest),
     /// The pages of the next window.
     Window,
     End,
 }
 
-impl Walk {
+impl PageWalk {
     /// Begins the walk of an element, or continues the one that was interrupted.
     pub(crate) fn new(element: &Arc<Element>, position: &ElementPosition, settings: &Settings) -> Self {
         let state = Arc::clone(&position.state);
         let first = settings.first_request();
-        let mut walk = Walk {
+        let mut walk = PageWalk {
             element: Arc::clone(element),
             now: (now() / MILLI) as i64,
             window: None,
@@ -69,10 +71,10 @@ impl Walk {
             is_resumed: false,
             has_begun: false,
             n_new: 0,
-            held: HeldWalk::new(&state.held, settings.skips()),
+            unchanged: UnchangedFilter::new(&state.delivered, settings.skips()),
             rows: None,
             prefix: None,
-            added: Added::default(),
+            added: AddedFields::default(),
             metadata: Metadata::default(),
             state,
         };
@@ -87,7 +89,7 @@ impl Walk {
         if let Some(options) = &settings.incremental {
             if options.step.is_some() {
                 self.window =
-                    Window::first(options, self.state.groups.since(options).as_ref(), self.now_nanos());
+                    TimeWindow::first(options, self.state.groups.since(options).as_ref(), self.now_nanos());
             }
             self.begin_rows(settings, None);
         }
@@ -100,7 +102,7 @@ impl Walk {
         self.window =
             saved.window.filter(|_| settings.incremental.as_ref().is_some_and(|it| it.step.is_some()));
         let accepts = settings.accepts(&saved.request) && self.window.is_some() == settings.has_windows();
-        let mut held = saved.held.clone();
+        let mut unchanged = saved.unchanged.clone();
         if accepts {
             self.entry = saved.request.clone();
             self.request = saved.request.clone();
@@ -108,27 +110,32 @@ impl Walk {
             self.prefix = saved.prefix;
         } else {
             warn!("the saved position does not match `pagination`; reading from the beginning");
-            held.forget_page();
+            unchanged.forget_page();
             if settings.has_windows()
                 && let Some(options) = &settings.incremental
             {
                 self.window =
-                    Window::first(options, self.state.groups.since(options).as_ref(), self.now_nanos());
+                    TimeWindow::first(options, self.state.groups.since(options).as_ref(), self.now_nanos());
             }
         }
-        self.held = HeldWalk::resume(&self.state.held, settings.skips(), held);
+        self.unchanged = UnchangedFilter::resume(&self.state.delivered, settings.skips(), unchanged);
         self.begin_rows(settings, Some(saved));
     }
 
     fn begin_rows(&mut self, settings: &Settings, saved: Option<&SavedWalk>) {
         let Some(options) = &settings.incremental else { return };
         let saved = saved.and_then(|saved| saved.rows.clone());
-        self.rows = Some(Rows::new(options, &Arc::new(self.state.groups.clone()), self.now_nanos(), saved));
+        self.rows = Some(IncrementalFilter::new(
+            options,
+            &Arc::new(self.state.groups.clone()),
+            self.now_nanos(),
+            saved,
+        ));
     }
 
     /// Restarts the walk at its first page, since the API has refused the saved one.
     pub(crate) fn restart(&mut self, settings: &Settings) -> PageRequest {
-        self.held = self.held.restart(&self.state.held);
+        self.unchanged = self.unchanged.restart(&self.state.delivered);
         self.is_resumed = false;
         self.prefix = None;
         self.entry = settings.first_request();
@@ -152,7 +159,7 @@ impl Walk {
 
     /// Adds a record that an earlier release has delivered.
     pub(crate) fn add_delivered(&mut self, raw: &[u8]) {
-        self.held.add(content_hash(raw));
+        self.unchanged.add(content_hash(raw));
     }
 
     /// The page to begin with.
@@ -185,12 +192,12 @@ impl Walk {
         self.has_begun = true;
         self.request = request.clone();
         if !is_continued {
-            self.held.begin_page();
+            self.unchanged.begin_page();
         }
     }
 
     /// Decides about a record: its JSON text, and its original bytes.
-    pub(crate) fn judge(&mut self, text: &[u8], raw: &[u8]) -> Result<Decision, Error> {
+    pub(crate) fn decide(&mut self, text: &[u8], raw: &[u8]) -> Result<Decision, Error> {
         let is_new = if let Some(rows) = &mut self.rows {
             match rows.add(text) {
                 Ok(decision) => decision == Decision::Emit,
@@ -199,18 +206,18 @@ impl Walk {
                 }
             }
         } else {
-            self.held.add(content_hash(raw))
+            self.unchanged.add(content_hash(raw))
         };
         Ok(self.count(is_new))
     }
 
     /// Decides about an input that gives no record.
-    pub(crate) fn judge_bad(&mut self, raw: &[u8]) -> Decision {
+    pub(crate) fn decide_bad(&mut self, raw: &[u8]) -> Decision {
         if self.is_new_bad(raw) { Decision::Emit } else { Decision::Skip }
     }
 
     fn is_new_bad(&mut self, raw: &[u8]) -> bool {
-        let is_new = self.held.add(xxh3_64_with_seed(raw, BAD));
+        let is_new = self.unchanged.add(xxh3_64_with_seed(raw, BAD));
         self.count(is_new);
         is_new
     }
@@ -225,49 +232,51 @@ impl Walk {
             request: self.request.clone(),
             now: self.now,
             window: self.window,
-            held: self.held.snapshot(),
-            rows: self.rows.as_ref().map(Rows::snapshot),
+            unchanged: self.unchanged.snapshot(),
+            rows: self.rows.as_ref().map(IncrementalFilter::snapshot),
         }
     }
 
     /// What comes after a page that names the page `next`.
-    pub(crate) fn follow(&mut self, next: Option<PageRequest>, settings: &Settings) -> Follow {
-        let is_older = settings.is_newest_first() && self.rows.as_ref().is_some_and(Rows::is_page_older);
+    pub(crate) fn next_step(&mut self, next: Option<PageRequest>, settings: &Settings) -> NextStep {
+        let is_older =
+            settings.is_newest_first() && self.rows.as_ref().is_some_and(IncrementalFilter::is_page_older);
         if let Some(next) = next.filter(|_| !is_older) {
-            return Follow::Page(next);
+            return NextStep::Page(next);
         }
         let options = settings.incremental.as_ref();
         let window = options.and_then(|options| self.window.and_then(|window| window.next(options)));
-        let Some(window) = window else { return Follow::End };
+        let Some(window) = window else { return NextStep::End };
         self.state = self.finish(None, settings).into();
         self.window = Some(window);
-        self.held = HeldWalk::new(&self.state.held, true);
+        self.unchanged = UnchangedFilter::new(&self.state.delivered, true);
         self.begin_rows(settings, None);
         (self.is_resumed, self.has_begun) = (false, false);
         self.entry = settings.first_request();
-        Follow::Window
+        NextStep::Window
     }
 
     /// What the whole walk leaves.
     pub(crate) fn finish(&self, validators: Option<Validators>, settings: &Settings) -> ElementState {
         if let Some(rows) = &self.rows {
             let validators = validators.filter(|_| !rows.has_held_back());
-            let held = self.held.finish();
-            return ElementState { groups: rows.finish(), held, validators, ..ElementState::default() };
+            let delivered = self.unchanged.finish();
+            return ElementState { groups: rows.finish(), delivered, validators, ..ElementState::default() };
         }
         let before = &self.state;
-        let held = self.held.finish();
-        if held.rows.is_empty() && settings.skips() {
+        let delivered = self.unchanged.finish();
+        if delivered.rows.is_empty() && settings.skips() {
             // An empty answer takes nothing back.
             return ElementState { validators, ..ElementState::clone(before) };
         }
-        let has_grown = !before.held.rows.is_empty() && self.held.n_missing() == 0 && self.n_new > 0;
+        let has_grown =
+            !before.delivered.rows.is_empty() && self.unchanged.n_missing() == 0 && self.n_new > 0;
         let n_grown = match (has_grown, self.n_new) {
             (true, _) => before.n_grown.saturating_add(1),
             (false, 0) => before.n_grown,
             (false, _) => 0,
         };
-        ElementState { groups: before.groups.clone(), held, n_grown, validators }
+        ElementState { groups: before.groups.clone(), delivered, n_grown, validators }
     }
 
     /// Whether the answers only grow, so that `incremental` would help.
@@ -277,7 +286,7 @@ impl Walk {
 
     /// Whether more rows were read than can be remembered.
     pub(crate) fn has_forgotten_rows(&self, settings: &Settings) -> bool {
-        self.held.is_partial() && settings.skips()
+        self.unchanged.is_partial() && settings.skips()
     }
 
     fn now_nanos(&self) -> Nanos {

@@ -24,7 +24,7 @@ pub(crate) struct Poll {
 
 /// What becomes of an element that has failed.
 #[derive(Debug)]
-pub(crate) enum Failed {
+pub(crate) enum AfterFailure {
     /// The walk is tried again as it is, as soon as the engine asks.
     Retry(Failure),
     /// Other elements come first; the failure is passed on, if there is one.
@@ -60,10 +60,15 @@ impl Poll {
     }
 
     /// Decides about an element that has failed. `polls_again` if there is an `interval`.
-    pub(crate) fn failed(&mut self, element: &Arc<Element>, failure: Failure, polls_again: bool) -> Failed {
+    pub(crate) fn failed(
+        &mut self,
+        element: &Arc<Element>,
+        failure: Failure,
+        polls_again: bool,
+    ) -> AfterFailure {
         // What is unreachable for one element is so for all.
         if !self.has_several() || failure.class() == Class::Unreachable {
-            return Failed::Retry(failure);
+            return AfterFailure::Retry(failure);
         }
         let element = Arc::clone(element);
         if !self.is_retrying {
@@ -73,14 +78,14 @@ impl Poll {
                 failure.error()
             );
             self.failed.push_back(element);
-            return Failed::Later(None);
+            return AfterFailure::Later(None);
         }
         if failure.is_retryable() && !polls_again {
             self.failed.push_back(element);
-            return Failed::Later(Some(failure));
+            return AfterFailure::Later(Some(failure));
         }
         self.refused.push((element, failure));
-        Failed::Later(None)
+        AfterFailure::Later(None)
     }
 
     /// The failure of the whole poll, if there is one. With an `interval` it is only a warning, as
@@ -129,12 +134,12 @@ mod tests {
         let mut poll = poll(&["a", "b"]);
         let (a, _) = next(&mut poll).unwrap();
         let refused = || Failure::fatal(anyhow!("no such symbol"));
-        assert!(matches!(poll.failed(&a, refused(), false), Failed::Later(None)));
+        assert!(matches!(poll.failed(&a, refused(), false), AfterFailure::Later(None)));
         assert_eq!(next(&mut poll).unwrap().1, "b");
         poll.succeeded();
         let (a, name) = next(&mut poll).unwrap();
         assert_eq!(name, "a");
-        assert!(matches!(poll.failed(&a, refused(), false), Failed::Later(None)));
+        assert!(matches!(poll.failed(&a, refused(), false), AfterFailure::Later(None)));
         assert!(next(&mut poll).is_none());
         let failure = poll.finish(false).unwrap();
         assert!(!failure.is_retryable());
@@ -156,7 +161,7 @@ mod tests {
             drop(b);
             let (a, _) = next(&mut poll).unwrap();
             let again = poll.failed(&a, transient(), polls_again);
-            assert_eq!(matches!(again, Failed::Later(Some(_))), !polls_again);
+            assert_eq!(matches!(again, AfterFailure::Later(Some(_))), !polls_again);
             assert_eq!(next(&mut poll).is_some(), !polls_again);
             assert!(poll.finish(polls_again).is_none());
         }
@@ -175,9 +180,9 @@ mod tests {
     fn only_element_and_unreachable_host_are_left_to_the_engine() {
         let mut one = poll(&["a"]);
         let (a, _) = next(&mut one).unwrap();
-        assert!(matches!(one.failed(&a, Failure::fatal(anyhow!("x")), true), Failed::Retry(_)));
+        assert!(matches!(one.failed(&a, Failure::fatal(anyhow!("x")), true), AfterFailure::Retry(_)));
         let mut two = poll(&["a", "b"]);
         let (a, _) = next(&mut two).unwrap();
-        assert!(matches!(two.failed(&a, Failure::unreachable(anyhow!("x")), true), Failed::Retry(_)));
+        assert!(matches!(two.failed(&a, Failure::unreachable(anyhow!("x")), true), AfterFailure::Retry(_)));
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::super::incremental::{
-    Groups, Held, HeldSnapshot, RowsSnapshot, SavedHeld, SavedRows, TimeFormat, Window,
+    DeliveredRows, Groups, IncrementalSnapshot, SavedIncremental, SavedUnchanged, TimeFormat, TimeWindow,
+    UnchangedSnapshot,
 };
 use super::super::pages::PageRequest;
 
@@ -48,8 +49,8 @@ pub(crate) struct ElementPosition {
 pub(crate) struct ElementState {
     #[serde(default, skip_serializing_if = "Groups::is_empty")]
     pub(crate) groups: Groups,
-    #[serde(default)]
-    pub(crate) held: Held,
+    #[serde(default, rename = "held")]
+    pub(crate) delivered: DeliveredRows,
     /// How many walks in a row held all rows of the walk before, and more.
     #[serde(default)]
     pub(crate) n_grown: u8,
@@ -75,19 +76,19 @@ pub(crate) struct SavedWalk {
     /// When the walk began, in milliseconds since 1970.
     pub(crate) now: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) window: Option<Window>,
-    #[serde(default)]
-    pub(crate) held: SavedHeld,
+    pub(crate) window: Option<TimeWindow>,
+    #[serde(default, rename = "held")]
+    pub(crate) unchanged: SavedUnchanged,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) rows: Option<SavedRows>,
+    pub(crate) rows: Option<SavedIncremental>,
     /// What an earlier release has saved of `request`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) prefix: Option<Prefix>,
+    pub(crate) prefix: Option<DeliveredPrefix>,
 }
 
 /// The first `taken` records of a response were delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Prefix {
+pub(crate) struct DeliveredPrefix {
     pub(crate) taken: u64,
     pub(crate) hash: RecordsHash,
 }
@@ -97,9 +98,9 @@ pub(crate) struct Prefix {
 pub(crate) struct WalkSnapshot {
     pub(crate) request: PageRequest,
     pub(crate) now: i64,
-    pub(crate) window: Option<Window>,
-    pub(crate) held: HeldSnapshot,
-    pub(crate) rows: Option<RowsSnapshot>,
+    pub(crate) window: Option<TimeWindow>,
+    pub(crate) unchanged: UnchangedSnapshot,
+    pub(crate) rows: Option<IncrementalSnapshot>,
 }
 
 impl WalkSnapshot {
@@ -108,8 +109,8 @@ impl WalkSnapshot {
             request: self.request.clone(),
             now: self.now,
             window: self.window,
-            held: self.held.save(),
-            rows: self.rows.as_ref().map(RowsSnapshot::save),
+            unchanged: self.unchanged.save(),
+            rows: self.rows.as_ref().map(IncrementalSnapshot::save),
             prefix: None,
         }
     }
@@ -170,9 +171,9 @@ impl<'de> Deserialize<'de> for HttpPosition {
             all.insert(id.into(), ElementPosition { state: state.into(), walk: walk.map(Arc::new) });
         }
         if let Some(request) = request {
-            let prefix = (taken > 0).then_some(Prefix { taken, hash });
-            let held = SavedHeld::unknown();
-            let walk = SavedWalk { request, now: 0, window: None, held, rows: None, prefix };
+            let prefix = (taken > 0).then_some(DeliveredPrefix { taken, hash });
+            let unchanged = SavedUnchanged::unknown();
+            let walk = SavedWalk { request, now: 0, window: None, unchanged, rows: None, prefix };
             all.insert("".into(), ElementPosition { walk: Some(walk.into()), ..ElementPosition::default() });
         }
         let done = done.into_iter().map(Arc::from).collect::<Vec<_>>().into();
@@ -236,24 +237,24 @@ impl TryFrom<String> for RecordsHash {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::incremental::HeldWalk;
-    use super::super::super::pages::Place;
+    use super::super::super::incremental::UnchangedFilter;
+    use super::super::super::pages::PagePlace;
     use super::*;
     use serde_json::{Value, json};
 
     #[test]
     fn position_round_trips() {
-        let mut held = HeldWalk::new(&Held::default(), true);
-        held.begin_page();
-        held.add(7);
+        let mut unchanged = UnchangedFilter::new(&DeliveredRows::default(), true);
+        unchanged.begin_page();
+        unchanged.add(7);
         let walk = WalkSnapshot {
-            request: PageRequest::first(Place::Page(7)),
+            request: PageRequest::first(PagePlace::Page(7)),
             now: 5,
             window: None,
-            held: held.snapshot(),
+            unchanged: unchanged.snapshot(),
             rows: None,
         };
-        let state = ElementState { held: held.finish(), n_grown: 1, ..ElementState::default() };
+        let state = ElementState { delivered: unchanged.finish(), n_grown: 1, ..ElementState::default() };
         let element = ElementPosition { state: state.into(), walk: None };
         let mut position = HttpPosition { offset: 12, ..HttpPosition::default() };
         position = position.with_element(&"symbol=NYA".into(), element);
@@ -261,8 +262,8 @@ mod tests {
         let saved = serde_json::to_value(&position).unwrap();
         let read = HttpPosition::deserialize(&saved).unwrap();
         assert_eq!(serde_json::to_value(&read).unwrap(), saved);
-        assert_eq!(read.element("symbol=IXIC").walk.unwrap().request.place, Place::Page(7));
-        assert_eq!(read.element("symbol=NYA").state.held.rows.0, [7]);
+        assert_eq!(read.element("symbol=IXIC").walk.unwrap().request.place, PagePlace::Page(7));
+        assert_eq!(read.element("symbol=NYA").state.delivered.rows.0, [7]);
     }
 
     #[test]
@@ -272,8 +273,8 @@ mod tests {
         let position = HttpPosition::deserialize(&saved).unwrap();
         assert_eq!(position.offset, 3);
         let walk = position.element("").walk.unwrap();
-        assert_eq!(walk.request, PageRequest::first(Place::Page(7)));
-        assert_eq!(walk.prefix, Some(Prefix { taken: 2, hash: RecordsHash(255) }));
+        assert_eq!(walk.request, PageRequest::first(PagePlace::Page(7)));
+        assert_eq!(walk.prefix, Some(DeliveredPrefix { taken: 2, hash: RecordsHash(255) }));
     }
 
     #[test]

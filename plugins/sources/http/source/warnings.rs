@@ -7,13 +7,13 @@ use tracing::warn;
 
 use super::super::answer::{Codec, Items, Response};
 use super::super::json::Children;
-use super::super::pages::around_records;
-use super::http::Http;
+use super::super::pages::envelope_of;
+use super::http_source::HttpSource;
 use crate::shared::json_paths::pointer_name;
 
 /// A warning that is given once in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Hint {
+pub(crate) enum Warning {
     /// A line of text in place of CSV.
     Text,
     /// Other pages, which are not read.
@@ -41,47 +41,47 @@ pub(crate) enum Hint {
 
 /// Which warnings were given.
 #[derive(Debug, Default)]
-pub(crate) struct Hinted(HashSet<Hint>);
+pub(crate) struct GivenWarnings(HashSet<Warning>);
 
-impl Hinted {
-    pub(crate) fn has(&self, hint: Hint) -> bool {
+impl GivenWarnings {
+    pub(crate) fn has(&self, hint: Warning) -> bool {
         self.0.contains(&hint)
     }
 
     /// Adds a warning. Returns whether it is given for the first time.
-    pub(crate) fn add(&mut self, hint: Hint) -> bool {
+    pub(crate) fn add(&mut self, hint: Warning) -> bool {
         self.0.insert(hint)
     }
 }
 
-impl Http {
+impl HttpSource {
     /// Warns of what looks like a misunderstanding between the API and the options.
-    pub(crate) fn hint(&mut self, response: &Response, items: &Items) {
+    pub(crate) fn warn_of_misfits(&mut self, response: &Response, items: &Items) {
         self.warn_of_text(response, items);
         if items.is_empty() {
             return;
         }
-        if self.settings.pagination.is_none() && !self.hinted.has(Hint::Pages) {
+        if self.settings.pagination.is_none() && !self.given_warnings.has(Warning::Pages) {
             let records = (self.settings.codec == Codec::Json).then_some(&self.settings.records);
             if let Some((why, option)) = self.other_pages(response, items, records) {
                 warn!(
                     "{}: {why}, and only this page is read; to read all pages set {option}",
                     response.title
                 );
-                self.hinted.add(Hint::Pages);
+                self.given_warnings.add(Warning::Pages);
             }
         }
         if self.settings.codec != Codec::Json {
             return;
         }
-        if !self.hinted.has(Hint::Errors) {
+        if !self.given_warnings.has(Warning::Errors) {
             self.warn_of_errors(response);
         }
         if !self.settings.is_shaped
-            && !self.hinted.has(Hint::Shape)
+            && !self.given_warnings.has(Warning::Shape)
             && let Some((why, option)) = self.odd_shape(items)
         {
-            self.hinted.add(Hint::Shape);
+            self.given_warnings.add(Warning::Shape);
             warn!("{}: {why}; {option}", response.title);
         }
     }
@@ -92,14 +92,14 @@ impl Http {
         if !is_named || self.client.responses.is_some() || self.settings.records.is_root() {
             return;
         }
-        let around = around_records(response, &self.settings.records);
+        let around = envelope_of(response, &self.settings.records);
         let has_errors = around.as_ref().and_then(|around| around.at("/errors")).is_some_and(|it| match it {
             Value::Array(errors) => !errors.is_empty(),
             Value::Object(errors) => !errors.is_empty(),
             _ => false,
         });
         if has_errors {
-            self.hinted.add(Hint::Errors);
+            self.given_warnings.add(Warning::Errors);
             warn!(
                 "{}: the response has records and `/errors`, so that records may be missing; to make it an error set \
                  `responses = {{ fail = [\"/errors\"] }}`",

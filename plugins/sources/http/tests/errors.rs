@@ -1,6 +1,6 @@
 //! Errors of the API: denied access, other formats, no response.
 
-use super::super::answer::Reading;
+use super::super::answer::BodyOptions;
 use super::*;
 
 #[tokio::test]
@@ -154,12 +154,12 @@ async fn response_above_the_maximum_size_is_fatal() {
     for answer in [ResponseTemplate::new(200).set_body_string(body), packed] {
         let server = serve([answer]).await;
         let mut http = build_http(&server, json!({})).unwrap();
-        http.client.reading = Reading::in_memory(1 << 10).into();
+        http.client.body_options = BodyOptions::in_memory(1 << 10).into();
         http.open(&Start::default()).await.unwrap();
         let failure = read(&mut http, usize::MAX).await.failure();
         assert!(failure.starts_with("fatal: ") && failure.contains("larger than 1KiB"), "{failure}");
         assert!(failure.contains("`pagination`"), "{failure}");
-        http.client.reading = Reading::in_memory(4 << 10).into();
+        http.client.body_options = BodyOptions::in_memory(4 << 10).into();
         assert_eq!(read(&mut http, usize::MAX).await.bodies, ["1", "2"]);
     }
 }

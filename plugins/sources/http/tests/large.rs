@@ -7,8 +7,9 @@ use super::*;
 /// A source for which responses of more than `max_in_memory` bytes are large.
 async fn run_with(server: &MockServer, options: Value, position: Option<Value>, max_in_memory: usize) -> Run {
     let mut http = build_http(server, options).unwrap();
-    let reading = super::super::answer::Reading { max_in_memory, ..(*http.client.reading).clone() };
-    http.client.reading = reading.into();
+    let body_options =
+        super::super::answer::BodyOptions { max_in_memory, ..(*http.client.body_options).clone() };
+    http.client.body_options = body_options.into();
     http.open(&Start { position, from_start: false }).await.unwrap();
     read(&mut http, usize::MAX).await
 }

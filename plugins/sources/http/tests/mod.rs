@@ -1,5 +1,6 @@
 //! The source against a real HTTP server in this process.
 
+mod api_messages;
 mod auth;
 mod elements;
 mod ends;
@@ -8,7 +9,6 @@ mod incremental;
 mod large;
 mod limits;
 mod lists;
-mod notes;
 mod overlaps;
 mod pages;
 mod pagination;
@@ -31,7 +31,7 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::HttpConfig;
 use super::pages::END_CHECK_DELAYS;
-use super::source::Http;
+use super::source::HttpSource;
 
 /// What a source returned until it ended, failed, or enough was read.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ fn build(server: &MockServer, options: Value) -> anyhow::Result<Box<dyn Source>>
 }
 
 /// A source with short delays at a possible end of the data.
-fn build_http(server: &MockServer, options: Value) -> anyhow::Result<Http> {
+fn build_http(server: &MockServer, options: Value) -> anyhow::Result<HttpSource> {
     let mut table = json!({"endpoint": format!("{}/prices", server.uri())});
     let Value::Object(options) = options else { panic!("options are a table") };
     table.as_object_mut().expect("a table").extend(options);

@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 use super::words::{is_success, says_none};
 use super::{
-    CODES, ERRORS, LABELS, Members, Note, SHARED, TEXTS, integer, is_about_limit, is_known, is_void, plain,
+    ApiMessage, CODES, ERRORS, ErrorMembers, LABELS, SHARED, TEXTS, integer, is_about_limit, is_known,
+    is_void, plain,
 };
 
 /// Members that repeat the request, or describe the response; they hold no record.
@@ -50,11 +51,11 @@ const ENVELOPES: [&str; 8] =
 const MAX_DEPTH: usize = 2;
 
 /// What an object says that holds an error and no record.
-pub(crate) fn note(object: &Map<String, Value>) -> Option<Note> {
-    note_at(object, 0)
+pub(crate) fn message(object: &Map<String, Value>) -> Option<ApiMessage> {
+    message_at(object, 0)
 }
 
-fn note_at(object: &Map<String, Value>, depth: usize) -> Option<Note> {
+fn message_at(object: &Map<String, Value>, depth: usize) -> Option<ApiMessage> {
     let (mut evidence, mut others) = (Vec::new(), Vec::new());
     let mut is_clear = true;
     for (name, value) in object {
@@ -70,7 +71,7 @@ fn note_at(object: &Map<String, Value>, depth: usize) -> Option<Note> {
     if evidence.is_empty() {
         // {"chart": {"result": null, "error": {…}}}
         let (Some((_, Value::Object(inner))), 1) = (object.iter().next(), object.len()) else { return None };
-        return (depth < MAX_DEPTH).then(|| inner_note(inner, depth + 1))?;
+        return (depth < MAX_DEPTH).then(|| inner_message(inner, depth + 1))?;
     }
     let is_call = ["jsonrpc", "result"].iter().any(|name| object.contains_key(*name));
     let is_other = |(name, value): &(String, &Value)| {
@@ -87,17 +88,17 @@ fn note_at(object: &Map<String, Value>, depth: usize) -> Option<Note> {
         return None;
     }
     let is_limit = evidence.iter().any(|value| is_about_limit(&value.to_string()));
-    Some(if is_limit { Note::RateLimit } else { Note::Error })
+    Some(if is_limit { ApiMessage::RateLimit } else { ApiMessage::Error })
 }
 
 /// What the only member of an object says. A code without a text may be part of a record.
-fn inner_note(inner: &Map<String, Value>, depth: usize) -> Option<Note> {
-    let has_text = |members: &Members| {
+fn inner_message(inner: &Map<String, Value>, depth: usize) -> Option<ApiMessage> {
+    let has_text = |members: &ErrorMembers| {
         members.all(&TEXTS).chain(members.all(&ERRORS)).any(|value| !is_void(value) && !value.is_number())
     };
-    let members = Members::of(inner).filter(has_text);
-    let note = members.and_then(|members| members.note()).filter(|note| *note != Note::Empty);
-    note.or_else(|| note_at(inner, depth))
+    let members = ErrorMembers::of(inner).filter(has_text);
+    let note = members.and_then(|members| members.message()).filter(|note| *note != ApiMessage::Empty);
+    note.or_else(|| message_at(inner, depth))
 }
 
 /// Whether a member is called an error, such as `quandl_error`.
@@ -121,7 +122,7 @@ fn is_error_value(value: &Value) -> bool {
     match value {
         Value::Array(values) => values.iter().any(is_error_value),
         Value::Object(object) => {
-            let members = Members::all_of(object);
+            let members = ErrorMembers::all_of(object);
             let is_well = |value: &Value| {
                 is_void(value) || integer(value).is_some_and(|code| (200..300).contains(&code))
             };
@@ -158,7 +159,7 @@ fn says_error(name: &str, value: &Value) -> bool {
     if !ENVELOPES.contains(&name) {
         return false;
     }
-    let members = Members::all_of(object);
+    let members = ErrorMembers::all_of(object);
     let has_text = members
         .all(&TEXTS)
         .any(|value| !is_void(value) && !is_success(value) && !value.as_str().is_some_and(says_none));

@@ -4,7 +4,8 @@ use super::*;
 
 #[test]
 fn errors_limits_and_no_data_are_told_from_records() {
-    let (limit, error, empty) = (Some(Note::RateLimit), Some(Note::Error), Some(Note::Empty));
+    let (limit, error, empty) =
+        (Some(ApiMessage::RateLimit), Some(ApiMessage::Error), Some(ApiMessage::Empty));
     for (body, note) in [
         (r#"{"Note": "our standard API call frequency is 5 calls per minute"}"#, limit),
         (r#"{"code": 429, "message": "You have run out of API credits.", "status": "error"}"#, limit),
@@ -84,14 +85,14 @@ fn error_among_other_members_or_one_level_deeper_is_recognized() {
         r#"{"status": "NOT_AUTHORIZED", "request_id": "a", "message": "not in this plan"}"#,
         r#"{"errors": [{"status": "404", "title": "x", "detail": "y"}], "jsonapi": {"version": "1.1"}}"#,
     ] {
-        assert_eq!(of_json(body.as_bytes()), Some(Note::Error), "{body}");
+        assert_eq!(of_json(body.as_bytes()), Some(ApiMessage::Error), "{body}");
         assert!(has_error(body.as_bytes()), "{body}");
     }
     for body in [
         r#"{"status": {"error_code": 1008, "error_message": "You've exceeded your minute rate limit."}}"#,
         r#"{"quandl_error": {"code": "QELx01", "message": "You have exceeded the anonymous user limit"}}"#,
     ] {
-        assert_eq!(of_json(body.as_bytes()), Some(Note::RateLimit), "{body}");
+        assert_eq!(of_json(body.as_bytes()), Some(ApiMessage::RateLimit), "{body}");
     }
 }
 
@@ -132,7 +133,10 @@ fn record_beside_what_describes_the_response_is_not_an_error() {
 #[test]
 fn single_line_about_a_limit_is_not_a_table() {
     let limit = b"Exceeded the daily hits limit\n";
-    assert_eq!((of_text(limit, true), of_text(limit, false)), (Some(Note::RateLimit), Some(Note::RateLimit)));
+    assert_eq!(
+        (of_text(limit, true), of_text(limit, false)),
+        (Some(ApiMessage::RateLimit), Some(ApiMessage::RateLimit))
+    );
     assert_eq!(of_text(b"No data", true), None);
     assert_eq!(of_text(b"quota\n1\n", true), None);
 }
@@ -149,7 +153,7 @@ fn header_or_row_with_the_words_of_a_limit_is_a_table() {
     ] {
         assert_eq!(of_text(line.as_bytes(), true), None, "{line}");
     }
-    assert_eq!(of_text(b"Quota used up, slow down", false), Some(Note::RateLimit));
+    assert_eq!(of_text(b"Quota used up, slow down", false), Some(ApiMessage::RateLimit));
 }
 
 #[test]
@@ -192,14 +196,14 @@ fn error_or_limit_beside_members_of_records_is_recognized() {
     for (body, note) in [
         (
             r#"{"type": "about:blank", "title": "Too Many Requests", "detail": "rate limit", "status": 429}"#,
-            Note::RateLimit,
+            ApiMessage::RateLimit,
         ),
-        (r#"{"timestamp": 1, "message": "API rate limit exceeded"}"#, Note::RateLimit),
-        (r#"{"id": 1, "result": null, "error": {"message": "x"}}"#, Note::Error),
-        (r#"{"fault": {"faultstring": "x"}}"#, Note::Error),
-        (r#"{"exception": "java.io.IOException", "message": "x"}"#, Note::Error),
-        (r#"{"data": [], "error": "No data found"}"#, Note::Error),
-        (r#"{"code": 51001, "message": "Request not processed", "data": []}"#, Note::Error),
+        (r#"{"timestamp": 1, "message": "API rate limit exceeded"}"#, ApiMessage::RateLimit),
+        (r#"{"id": 1, "result": null, "error": {"message": "x"}}"#, ApiMessage::Error),
+        (r#"{"fault": {"faultstring": "x"}}"#, ApiMessage::Error),
+        (r#"{"exception": "java.io.IOException", "message": "x"}"#, ApiMessage::Error),
+        (r#"{"data": [], "error": "No data found"}"#, ApiMessage::Error),
+        (r#"{"code": 51001, "message": "Request not processed", "data": []}"#, ApiMessage::Error),
     ] {
         assert_eq!(of_json(body.as_bytes()), Some(note), "{body}");
     }

@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 
 use super::super::json::{Located, Pointer, ScanError};
 use super::json_check::check_outside;
-use super::record_reader::{Counted, Elements, Failed, Lines};
+use super::record_reader::{ElementSummary, JsonElements, ReadError, TextLines};
 use crate::shared::window::{CHUNK, Window};
 
 /// Up to this size a response is kept in memory.
@@ -26,7 +26,7 @@ const FRONT: usize = 64 << 10;
 
 /// How a large response is divided into records.
 #[derive(Clone, Debug)]
-pub(crate) enum Layout {
+pub(crate) enum RecordLayout {
     /// The elements of the array at this place.
     Array(Pointer),
     /// One record a line.
@@ -37,21 +37,21 @@ pub(crate) enum Layout {
 
 /// The records of a large response, in a file.
 #[derive(Debug)]
-pub(crate) struct Large {
+pub(crate) struct LargeBody {
     /// The file from the first record on.
     pub(crate) window: Window,
-    pub(crate) content: Content,
+    pub(crate) content: LargeContent,
 }
 
 /// What is known of the records.
 #[derive(Debug)]
-pub(crate) enum Content {
-    Elements(Counted),
+pub(crate) enum LargeContent {
+    Elements(ElementSummary),
     Lines { n_lines: usize },
     Rows,
 }
 
-impl Large {
+impl LargeBody {
     /// Divides a response that is in a file of `end` bytes, and begins at `start` with UTF-8. Returns what surrounds the
     /// records, with `[]` in their place, or of a text of lines the front.
     ///
@@ -60,26 +60,28 @@ impl Large {
         file: File,
         start: u64,
         end: u64,
-        layout: &Layout,
-    ) -> io::Result<Option<(Bytes, Large)>> {
+        layout: &RecordLayout,
+    ) -> io::Result<Option<(Bytes, LargeBody)>> {
         Self::divide_by(Window::of_file(Arc::new(file), start, end, CHUNK), layout)
     }
 
-    fn divide_by(window: Window, layout: &Layout) -> io::Result<Option<(Bytes, Large)>> {
-        if let Layout::Array(records) = layout {
+    fn divide_by(window: Window, layout: &RecordLayout) -> io::Result<Option<(Bytes, LargeBody)>> {
+        if let RecordLayout::Array(records) = layout {
             return Self::divide_array(window, records);
         }
         let mut front = window.clone();
         front.fill(FRONT)?;
         let front = front.bytes;
         let content = match layout {
-            Layout::Rows if matches!(front.trim_ascii_start(), [b'[' | b'{', ..] | []) => return Ok(None),
-            Layout::Rows => Content::Rows,
+            RecordLayout::Rows if matches!(front.trim_ascii_start(), [b'[' | b'{', ..] | []) => {
+                return Ok(None);
+            }
+            RecordLayout::Rows => LargeContent::Rows,
             _ if matches!(front.trim_ascii_start(), [b'[' | b'{', b'\r' | b'\n', ..] | []) => {
                 return Ok(None);
             }
             _ => {
-                let mut lines = Lines::new(window.clone());
+                let mut lines = TextLines::new(window.clone());
                 let (mut n_lines, mut is_whole) = (0, true);
                 while let Some((line, has_end)) = lines.next()? {
                     n_lines += 1;
@@ -88,13 +90,13 @@ impl Large {
                 if !is_whole {
                     return Ok(None);
                 }
-                Content::Lines { n_lines }
+                LargeContent::Lines { n_lines }
             }
         };
-        Ok(Some((front, Large { window, content })))
+        Ok(Some((front, LargeBody { window, content })))
     }
 
-    fn divide_array(window: Window, records: &Pointer) -> io::Result<Option<(Bytes, Large)>> {
+    fn divide_array(window: Window, records: &Pointer) -> io::Result<Option<(Bytes, LargeBody)>> {
         let mut part = window.clone();
         let front = loop {
             match records.array_start(&part.bytes) {
@@ -104,11 +106,11 @@ impl Large {
             }
         };
         let window = window.behind(front.len() as u64);
-        let mut elements = Elements::new(window.clone());
+        let mut elements = JsonElements::new(window.clone());
         let counted = match elements.count() {
             Ok(counted) => counted,
-            Err(Failed::Read(error)) => return Err(error),
-            Err(Failed::Scan(_)) => return Ok(None),
+            Err(ReadError::Read(error)) => return Err(error),
+            Err(ReadError::Scan(_)) => return Ok(None),
         };
         let mut behind = elements.behind();
         if behind.n_left() > MAX_AROUND as u64 || counted.n_elements == 0 {
@@ -120,7 +122,7 @@ impl Large {
         // A later member of the same name would hold the records.
         let is_whole = records.locate(&around) == Ok(Located::At(range.clone()))
             && check_outside(&around, &range).is_ok();
-        let large = Large { window, content: Content::Elements(counted) };
+        let large = LargeBody { window, content: LargeContent::Elements(counted) };
         Ok(is_whole.then_some((around, large)))
     }
 }

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::super::super::json::{Located, Pointer};
 use super::super::items::Items;
-use super::Layout;
 use super::*;
 
 /// What surrounds the records, and the records with their reasons if they are not valid.
@@ -30,11 +29,11 @@ fn all(mut items: Items) -> Vec<String> {
 }
 
 /// Through a file, in parts of `chunk` bytes.
-fn by_file(text: &[u8], layout: &Layout, chunk: usize) -> Option<Divided> {
+fn by_file(text: &[u8], layout: &RecordLayout, chunk: usize) -> Option<Divided> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(text).unwrap();
     let divided =
-        Large::divide_by(Window::of_file(file.into(), 0, text.len() as u64, chunk), layout).unwrap();
+        LargeBody::divide_by(Window::of_file(file.into(), 0, text.len() as u64, chunk), layout).unwrap();
     divided.map(|(around, large)| {
         let items = Items::of_large(&large, "http://a".into()).unwrap();
         assert_eq!(items.hashes(2).len(), items.len().min(2));
@@ -49,7 +48,7 @@ fn in_memory(text: &[u8], records: &str) -> Vec<String> {
 }
 
 fn array(text: &str, records: &str) -> Option<Divided> {
-    by_file(text.as_bytes(), &Layout::Array(pointer(records)), 3)
+    by_file(text.as_bytes(), &RecordLayout::Array(pointer(records)), 3)
 }
 
 #[test]
@@ -89,11 +88,11 @@ fn record_that_is_not_valid_is_rejected_with_its_place() {
     let text = br#"{"a": [1, NaN, "x\xff", {"b": 2}]}"#;
     let text: Vec<u8> = text.to_vec();
     for chunk in 1..40 {
-        let (_, records) = by_file(&text, &Layout::Array(pointer("/a")), chunk).unwrap();
+        let (_, records) = by_file(&text, &RecordLayout::Array(pointer("/a")), chunk).unwrap();
         assert_eq!(records, in_memory(&text, "/a"), "{chunk}");
     }
     let invalid = b"[\"ok\", \"\xff\", 1]";
-    let (_, records) = by_file(invalid, &Layout::Array(pointer("")), 4).unwrap();
+    let (_, records) = by_file(invalid, &RecordLayout::Array(pointer("")), 4).unwrap();
     assert!(records[1].contains("element 2 of the response is not UTF-8 at byte 8"), "{records:?}");
     assert_eq!(records, in_memory(invalid, ""));
 }
@@ -104,11 +103,11 @@ fn lines_are_numbered_with_blank_ones() {
     let expected = in_lines(text);
     assert!(expected[2].contains("line 4 of the response is not JSON"), "{expected:?}");
     for chunk in 1..30 {
-        let (front, records) = by_file(text.as_bytes(), &Layout::Lines, chunk).unwrap();
+        let (front, records) = by_file(text.as_bytes(), &RecordLayout::Lines, chunk).unwrap();
         assert_eq!((front.as_str(), &records), (text, &expected), "{chunk}");
     }
     for text in ["{\"a\": 1}\n{\"a\"", "[\n1]", "\n \n"] {
-        assert_eq!(by_file(text.as_bytes(), &Layout::Lines, 5), None, "{text}");
+        assert_eq!(by_file(text.as_bytes(), &RecordLayout::Lines, 5), None, "{text}");
     }
 }
 
@@ -148,7 +147,7 @@ proptest! {
             _ => ("/\"\\", json!({"\"": before, "\"\\": records, "~": behind})),
         };
         let text = if is_pretty { format!("{document:#}") } else { document.to_string() };
-        let (around, taken) = by_file(text.as_bytes(), &Layout::Array(pointer(path)), chunk).unwrap();
+        let (around, taken) = by_file(text.as_bytes(), &RecordLayout::Array(pointer(path)), chunk).unwrap();
         prop_assert_eq!(taken, in_memory(text.as_bytes(), path));
         let Ok(Located::At(range)) = pointer(path).locate(text.as_bytes()) else { panic!("{text}") };
         prop_assert_eq!(around, [&text[..range.start], "[]", &text[range.end..]].concat());
@@ -160,11 +159,11 @@ proptest! {
         chunk in 1_usize..9,
     ) {
         for path in ["", "/a"] {
-            if let Some((_, taken)) = by_file(text.as_bytes(), &Layout::Array(pointer(path)), chunk) {
+            if let Some((_, taken)) = by_file(text.as_bytes(), &RecordLayout::Array(pointer(path)), chunk) {
                 prop_assert_eq!(taken, in_memory(text.as_bytes(), path));
             }
         }
-        if let Some((_, taken)) = by_file(text.as_bytes(), &Layout::Lines, chunk) {
+        if let Some((_, taken)) = by_file(text.as_bytes(), &RecordLayout::Lines, chunk) {
             prop_assert_eq!(taken, in_lines(&text));
         }
     }

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use super::super::super::answer::{Answered, Reading, body};
+use super::super::super::answer::{BodyOptions, ResponseSummary, body};
 use super::super::super::error::HttpError;
 use super::super::send::Client;
 
@@ -132,10 +132,10 @@ impl OAuth2 {
         let title = format!("{} returned {status}", client.describe(&Method::POST, &self.token_url));
         if !status.is_success() {
             let body = body::read_beginning(response, MAX_RESPONSE).await;
-            let answered = Answered { title: &title, status, headers: &headers, body: &body };
+            let answered = ResponseSummary { title: &title, status, headers: &headers, body: &body };
             return Err(client.token_error(&answered));
         }
-        let body = body::read(&title, response, &Reading::in_memory(MAX_RESPONSE).into()).await?.bytes;
+        let body = body::read(&title, response, &BodyOptions::in_memory(MAX_RESPONSE).into()).await?.bytes;
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
         let Some(text) = answer["access_token"].as_str().filter(|token| !token.is_empty()) else {
             return Err(HttpError::FatalUntilSuccess(anyhow!(

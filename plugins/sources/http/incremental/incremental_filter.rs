@@ -14,7 +14,7 @@ use super::super::json::{Members, content_hash};
 use super::Incremental;
 use super::cursor_value::{CursorValue, Nanos};
 use super::groups::{Group, Groups, KnownRow};
-use super::row_hashes::Hashes;
+use super::row_hashes::RowHashes;
 use super::time_format::TimeFormat;
 use super::unchanged::MAX_ROWS;
 
@@ -30,13 +30,13 @@ pub(crate) enum Decision {
 
 /// The rows of one walk, as far as they have been read.
 #[derive(Debug)]
-pub(crate) struct Rows {
+pub(crate) struct IncrementalFilter {
     options: Arc<Incremental>,
     /// When the walk began.
     now: Nanos,
     /// The positions before the walk.
     before: Arc<Groups>,
-    groups: Vec<GroupWalk>,
+    groups: Vec<GroupProgress>,
     group_of: HashMap<String, usize>,
     /// The delivered rows that may be met again: key and content.
     known: HashMap<u64, u64>,
@@ -48,7 +48,7 @@ pub(crate) struct Rows {
 }
 
 #[derive(Debug)]
-struct GroupWalk {
+struct GroupProgress {
     /// Rows with an older value are not emitted.
     threshold: Option<CursorValue>,
     /// Whether this is the value of `start`, since no row was delivered before the walk.
@@ -83,42 +83,42 @@ impl Log {
     }
 }
 
-/// The state of [`Rows`] at some row.
+/// The state of [`IncrementalFilter`] at some row.
 #[derive(Clone, Debug)]
-pub(crate) struct RowsSnapshot {
+pub(crate) struct IncrementalSnapshot {
     options: Arc<Incremental>,
     now: Nanos,
     log: Log,
     len: usize,
 }
 
-/// The state of [`Rows`] in a checkpoint.
+/// The state of [`IncrementalFilter`] in a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct SavedRows {
+pub(crate) struct SavedIncremental {
     /// Keys and contents of delivered rows that are older than the newest value less `lag`.
-    #[serde(default, skip_serializing_if = "Hashes::is_empty")]
-    older: Hashes,
+    #[serde(default, skip_serializing_if = "RowHashes::is_empty")]
+    older: RowHashes,
     /// The other delivered rows.
     #[serde(default, skip_serializing_if = "Groups::is_empty")]
     groups: Groups,
 }
 
-impl SavedRows {
+impl SavedIncremental {
     /// Reads the values of a checkpoint as `format` says.
     pub(crate) fn read_as(&mut self, format: Option<&TimeFormat>) {
         self.groups.read_as(format);
     }
 }
 
-impl Rows {
+impl IncrementalFilter {
     /// A walk that began at `now` and, if it continues after a restart, has delivered `saved`.
     pub(crate) fn new(
         options: &Arc<Incremental>,
         before: &Arc<Groups>,
         now: Nanos,
-        saved: Option<SavedRows>,
+        saved: Option<SavedIncremental>,
     ) -> Self {
-        let mut rows = Rows {
+        let mut rows = IncrementalFilter {
             options: Arc::clone(options),
             now,
             before: Arc::clone(before),
@@ -184,7 +184,7 @@ impl Rows {
             }
         }
         let group = self.group(&name);
-        let GroupWalk { threshold, is_start, .. } = &self.groups[group];
+        let GroupProgress { threshold, is_start, .. } = &self.groups[group];
         if let Some(threshold) = threshold {
             let order = at.compare(threshold).ok_or_else(|| options.mismatch(&at, threshold, *is_start))?;
             if order == Ordering::Less {
@@ -213,7 +213,7 @@ impl Rows {
         let before = self.before.0.get(name).unwrap_or(&fresh);
         let newest = before.newest.clone();
         let walk =
-            GroupWalk { threshold: before.threshold(&self.options), is_start: newest.is_none(), newest };
+            GroupProgress { threshold: before.threshold(&self.options), is_start: newest.is_none(), newest };
         self.groups.push(walk);
         self.group_of.insert(name.to_owned(), self.groups.len() - 1);
         self.log.lock().groups.push(name.to_owned());
@@ -277,8 +277,8 @@ impl Rows {
         self.max_rows = max_rows;
     }
 
-    pub(crate) fn snapshot(&self) -> RowsSnapshot {
-        RowsSnapshot {
+    pub(crate) fn snapshot(&self) -> IncrementalSnapshot {
+        IncrementalSnapshot {
             options: Arc::clone(&self.options),
             now: self.now,
             len: self.log.lock().rows.len(),
@@ -307,8 +307,8 @@ impl Rows {
     }
 }
 
-impl RowsSnapshot {
-    pub(crate) fn save(&self) -> SavedRows {
+impl IncrementalSnapshot {
+    pub(crate) fn save(&self) -> SavedIncremental {
         let log = self.log.lock();
         let rows = &log.rows[..self.len];
         let mut newest: Vec<Option<&CursorValue>> = vec![None; log.groups.len()];
@@ -321,7 +321,7 @@ impl RowsSnapshot {
         }
         let bounds: Vec<Option<CursorValue>> =
             newest.iter().map(|newest| newest.map(|newest| self.options.less_lag(newest))).collect();
-        let mut saved = SavedRows::default();
+        let mut saved = SavedIncremental::default();
         for LoggedRow { group, key, content, at } in rows {
             let bound = bounds.get(*group as usize).and_then(Option::as_ref);
             let near =

@@ -11,23 +11,23 @@ use super::super::client::Client;
 use super::super::elements::Element;
 use super::super::error::HttpError;
 use super::super::pages::{Page, PageHistory, PageRequest};
-use super::page_walk::Walk;
-use super::poll::{Failed, Poll};
+use super::page_walk::PageWalk;
+use super::poll::{AfterFailure, Poll};
 use super::position::HttpPosition;
 use super::settings::Settings;
-use super::warnings::Hinted;
+use super::warnings::GivenWarnings;
 use crate::shared::csv::DocumentReader;
 
-pub(crate) struct Http {
+pub(crate) struct HttpSource {
     pub(crate) client: Client,
     pub(crate) settings: Settings,
     /// The position after the last emitted record.
     pub(crate) position: HttpPosition,
     pub(crate) poll: Poll,
     /// The walk of the current element.
-    pub(crate) walk: Option<Walk>,
+    pub(crate) walk: Option<PageWalk>,
     pub(crate) history: PageHistory,
-    pub(crate) hinted: Hinted,
+    pub(crate) given_warnings: GivenWarnings,
     /// Reads CSV responses, which share their column types.
     pub(crate) csv_reader: DocumentReader,
     /// Whether a request has succeeded in this run.
@@ -63,7 +63,7 @@ pub(crate) enum State {
 }
 
 #[async_trait]
-impl Source for Http {
+impl Source for HttpSource {
     fn identity(&self) -> String {
         self.settings.identity.clone()
     }
@@ -138,17 +138,17 @@ impl Source for Http {
     }
 }
 
-impl Http {
+impl HttpSource {
     pub(crate) fn new(client: Client, settings: Settings, csv_reader: DocumentReader) -> Self {
         let now = Instant::now();
-        Http {
+        HttpSource {
             position: HttpPosition::default(),
             poll: Poll::default(),
             walk: None,
             client,
             settings,
             history: PageHistory::default(),
-            hinted: Hinted::default(),
+            given_warnings: GivenWarnings::default(),
             csv_reader,
             has_succeeded: false,
             n_end_checks: 0,
@@ -197,7 +197,7 @@ impl Http {
     fn next_element(&mut self) -> Result<(), Failure> {
         if let Some(element) = self.poll.next() {
             let position = self.position.element(&element.id);
-            self.begin_pages(Walk::new(&element, &position, &self.settings));
+            self.begin_pages(PageWalk::new(&element, &position, &self.settings));
             return Ok(());
         }
         let polls_again = self.settings.interval.is_some();
@@ -215,7 +215,7 @@ impl Http {
     }
 
     /// Makes the request of a walk, or of its next window.
-    pub(crate) fn begin_pages(&mut self, mut walk: Walk) {
+    pub(crate) fn begin_pages(&mut self, mut walk: PageWalk) {
         self.history = PageHistory::default();
         self.n_empty_pages = 0;
         let made = self.make_request(&mut walk);
@@ -247,7 +247,7 @@ impl Http {
         }
         let failure = self.failure(error);
         match self.poll.failed(&walk.element, failure, self.settings.interval.is_some()) {
-            Failed::Retry(failure) => {
+            AfterFailure::Retry(failure) => {
                 self.state = match request {
                     Some(request) => State::Fetch(request),
                     None => State::Refused(HttpError::Fatal(Error::msg("the request cannot be made"))),
@@ -255,7 +255,7 @@ impl Http {
                 self.walk = Some(walk);
                 Err(failure)
             }
-            Failed::Later(failure) => {
+            AfterFailure::Later(failure) => {
                 // What was emitted of the walk stays.
                 if let Some((id, snapshot)) = self.position.current.take() {
                     let mut element = self.position.element(&id);

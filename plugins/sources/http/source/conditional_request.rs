@@ -9,13 +9,13 @@ use xxhash_rust::xxh3::Xxh3;
 use super::super::answer::Response;
 use super::super::records::metadata;
 use super::super::request::RequestParts;
-use super::http::Http;
-use super::page_walk::Walk;
+use super::http_source::HttpSource;
+use super::page_walk::PageWalk;
 use super::position::Validators;
 
-impl Http {
+impl HttpSource {
     /// Makes the request of a walk from its values.
-    pub(crate) fn make_request(&mut self, walk: &mut Walk) -> Result<()> {
+    pub(crate) fn make_request(&mut self, walk: &mut PageWalk) -> Result<()> {
         let values = walk.values(&self.settings);
         let mut parts = self.settings.request.render(&values)?;
         let added = self.settings.add.render(&values)?;
