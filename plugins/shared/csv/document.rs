@@ -8,16 +8,13 @@ use anyhow::{Context as _, Error, Result, anyhow, bail};
 use bytes::Bytes;
 use runner_core::{Name, Row};
 
-use super::cells::CellTexts;
-use super::dialect::Dialect;
-use super::header::{BYTE_ORDER_MARK, column_names};
-use super::header_warnings::Header;
-use super::inference::{Inference, SAMPLE};
-use super::layout::{RowLayout, TableBuilder};
-use super::report_lines::{END_OF_TEXT, check_separator, is_rule_under, separator_line};
-use super::row_error::{RowError, RowLocation};
-use super::scan::{QuoteError, Rows, ScannedRow, cells};
-use super::wide_rows::wider_rows;
+use crate::shared::csv::dialect::{CellTexts, Dialect};
+use crate::shared::csv::header::{
+    BYTE_ORDER_MARK, END_OF_TEXT, check_separator, column_names, is_rule_under, separator_line,
+};
+use crate::shared::csv::rows::{QuoteError, RowError, RowLocation, Rows, ScannedRow, cells};
+use crate::shared::csv::sample::{Header, Inference, SAMPLE, wider_rows};
+use crate::shared::csv::table::{RowLayout, TableBuilder};
 use crate::shared::window::Window;
 
 /// How many rows, and how many bytes of them, are read at once.

@@ -141,7 +141,7 @@ fn text_that_ends_inside_a_row_is_noticed() {
 #[test]
 fn document_is_read_in_its_dialect() {
     let options = r##"{ "delimiter": ";", "decimal": ",", "comment": "#", "skip_lines": 1, "trim": true }"##;
-    let options: super::super::DialectOptions = serde_json::from_str(options).unwrap();
+    let options: crate::shared::csv::DialectOptions = serde_json::from_str(options).unwrap();
     let mut reader = DocumentReader::new(options.dialect("csv.").unwrap());
     let text = "Title; of the report\r\n# made today\r\na ; b\r\n--;---\r\n1,5 ; x\r\n# a pause\r\n2;y\r\n(2 rows)\r\n\u{1a}";
     assert_eq!(json_of(&read(&mut reader, text).unwrap()), [r#"{"a":1.5,"b":"x"}"#, r#"{"a":2.0,"b":"y"}"#]);

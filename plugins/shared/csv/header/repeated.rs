@@ -1,0 +1,106 @@
+//! The header as a row: where files are joined, it comes again between their rows.
+
+use runner_core::ColumnType;
+
+use super::names::BYTE_ORDER_MARK;
+use super::non_row_lines::END_OF_TEXT;
+use crate::shared::csv::dialect::{CellTexts, Dialect};
+use crate::shared::csv::types::{is_like_a_date, narrowest};
+
+/// The texts of the cells of the header; none if rows cannot be told from it.
+#[derive(Debug, Default)]
+pub(crate) struct HeaderRow {
+    cells: CellTexts,
+    /// Whether a rule of dashes is under it.
+    pub(crate) has_rule: bool,
+}
+
+impl HeaderRow {
+    /// The header as it is written; empty if there is none. A header of one cell is not told from a row, nor
+    /// is one of values.
+    pub(crate) fn new(written: &[u8], dialect: &Dialect) -> Self {
+        let mut cells = CellTexts::default();
+        if dialect.has_header && !written.is_empty() {
+            cells.read(written, true, dialect);
+        }
+        let is_told = cells.len() > 1 && has_names(&cells, dialect);
+        HeaderRow { cells: if is_told { cells } else { CellTexts::default() }, has_rule: false }
+    }
+
+    /// The text of a cell.
+    pub(crate) fn cell(&self, index: usize) -> Option<&[u8]> {
+        self.cells.get(index)
+    }
+
+    /// Whether a count of rows, such as `(2 rows affected)`, is not a row among rows of `n_cells` cells.
+    pub(crate) fn may_have_counts(&self, n_cells: usize) -> bool {
+        n_cells > 1 || self.has_rule
+    }
+
+    /// Whether a row, whose cells have these texts, has the cells of the header. Where files were joined that begin
+    /// with a byte order mark, or end with the mark of DOS, it stands before the row.
+    pub(crate) fn is_repeated_in(&self, row: &[u8], texts: &CellTexts, dialect: &Dialect) -> bool {
+        if self.cells.len() == 0 {
+            return false;
+        }
+        if !begins_with_a_mark(row) {
+            return self.cells == *texts;
+        }
+        let row = &row[row.iter().take_while(|&&byte| byte == END_OF_TEXT).count()..];
+        let row = row.strip_prefix(BYTE_ORDER_MARK).unwrap_or(row);
+        let mut texts = CellTexts::default();
+        texts.read(row, true, dialect);
+        self.cells == texts
+    }
+
+    /// Whether a row with `n_bytes` of text may repeat the header.
+    pub(crate) fn may_be_repeated_in(&self, row: &[u8], n_bytes: usize) -> bool {
+        n_bytes == self.n_bytes() || begins_with_a_mark(row)
+    }
+
+    /// How many bytes its cells have; more than any row if there is no header.
+    pub(crate) fn n_bytes(&self) -> usize {
+        if self.cells.len() > 0 { self.cells.n_bytes() } else { usize::MAX }
+    }
+}
+
+/// Whether a row may begin with the mark of a file that was joined to others; other rows rarely begin with its first byte.
+fn begins_with_a_mark(row: &[u8]) -> bool {
+    matches!(row.first(), Some(&(END_OF_TEXT | 0xEF)))
+}
+
+/// Whether the cells are names: not all of them numbers, and none a measured value or a date.
+fn has_names(cells: &CellTexts, dialect: &Dialect) -> bool {
+    let mut n_texts = 0;
+    for text in (0..cells.len()).filter_map(|index| cells.get(index)) {
+        match narrowest(text, dialect.numbers, &mut Vec::new()) {
+            ColumnType::Integer => {}
+            ColumnType::Float | ColumnType::Boolean => return false,
+            ColumnType::String if std::str::from_utf8(text).is_ok_and(is_like_a_date) => return false,
+            ColumnType::String => n_texts += usize::from(!text.is_empty()),
+        }
+    }
+    n_texts > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_repeats_the_header_cell_by_cell() {
+        let dialect = Dialect::default();
+        let repeats = |header: &str, row: &str| {
+            let mut cells = CellTexts::default();
+            cells.read(row.as_bytes(), true, &dialect);
+            HeaderRow::new(header.as_bytes(), &dialect).is_repeated_in(row.as_bytes(), &cells, &dialect)
+        };
+        assert!(repeats("a,b", "\u{1a}a,b") && repeats("a,b", "\u{1a}\u{feff}\"a\",b"));
+        assert!(repeats("a,b", "a,b") && repeats("a,\"b\"", "\"a\",b") && repeats("id,2020", "id,2020"));
+        for (header, row) in
+            [("a,b", "ab,"), ("a,b", "a,B"), ("a,b", "a,b,"), ("a", "a"), ("1,2", "1,2"), ("x,1.5", "x,1.5")]
+        {
+            assert!(!repeats(header, row), "{header} {row}");
+        }
+    }
+}

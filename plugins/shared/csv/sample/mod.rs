@@ -1,0 +1,15 @@
+//! The first rows of a text: the types that they suggest, and what is unusual about them.
+//!
+//! `inference` observes the rows one by one. From each it takes the types of the columns, and the hints at options that are
+//! missing: `option_hints` for each column, `row_hints` and `row_width` for the rows. `warnings` puts the hints into words.
+
+mod inference;
+mod option_hints;
+mod row_hints;
+mod row_width;
+mod warnings;
+
+pub(crate) use inference::{Inference, SAMPLE};
+pub(crate) use option_hints::Readings;
+pub(crate) use row_width::{comment_mark, wider_rows};
+pub(crate) use warnings::Header;

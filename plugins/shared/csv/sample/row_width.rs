@@ -1,0 +1,150 @@
+//! Rows with more cells than the header: most likely another line is the header, or another delimiter is meant.
+
+use super::warnings::COMMENTS;
+use crate::shared::csv::dialect::Dialect;
+use crate::shared::csv::types::toml_string;
+
+/// More widths than these do not count.
+const MAX_WIDTHS: usize = 16;
+
+/// The rows of a sample that have more cells than there are columns.
+#[derive(Debug, Default)]
+pub(crate) struct WidthCounts {
+    n_rows: usize,
+    /// For each width the first row and how many have it.
+    widths: Vec<(WideRows, usize)>,
+}
+
+/// How wide most rows are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WideRows {
+    /// How many cells they have.
+    pub(crate) width: usize,
+    /// The line of the first one, if it is known.
+    pub(crate) first_line: Option<u64>,
+}
+
+impl WidthCounts {
+    /// Adds a row with so many cells, on a line.
+    pub(crate) fn add(&mut self, width: usize, line: Option<u64>) {
+        self.n_rows += 1;
+        let n_widths = self.widths.len();
+        match self.widths.iter_mut().find(|(rows, _)| rows.width == width) {
+            Some((_, n_rows)) => *n_rows += 1,
+            None if n_widths < MAX_WIDTHS => {
+                self.widths.push((WideRows { width, first_line: line }, 1));
+            }
+            None => {}
+        }
+    }
+
+    /// The width of most of `n_rows` rows.
+    pub(crate) fn of_most(&self, n_rows: usize) -> Option<WideRows> {
+        let most = self.widths.iter().max_by_key(|(_, n_rows)| *n_rows);
+        most.filter(|_| self.n_rows > 1 && self.n_rows > n_rows / 2).map(|(rows, _)| *rows)
+    }
+}
+
+/// What a line begins with if it looks like a comment.
+pub(crate) fn comment_mark(line: &str) -> Option<String> {
+    let line = line.trim_start();
+    if let Some(mark) = COMMENTS.into_iter().find(|mark| line.starts_with(mark)) {
+        return Some(mark.to_owned());
+    }
+    let is_sign = |char: &char| !char.is_alphanumeric() && !char.is_control() && !matches!(char, '"' | '\'');
+    line.chars().next().filter(is_sign).map(String::from)
+}
+
+/// A message about a file whose rows have more cells than its header, which is on `line`.
+pub(crate) fn wider_rows(names: &[String], rows: WideRows, line: u64, dialect: &Dialect) -> String {
+    let width = rows.width;
+    let comment = names.first().and_then(|name| comment_mark(name)).unwrap_or_else(|| "#".into());
+    let what = if dialect.has_header { "the header row" } else { "`columns`" };
+    let n_names = names.len();
+    if dialect.drops_extra_cells {
+        return format!(
+            "{what} has {n_names} names, and most rows have {width} cells or so, the last of which are ignored \
+             (`extra_cells`)"
+        );
+    }
+    if !dialect.has_header {
+        return format!(
+            "{what} has {n_names} names, and most rows have {width} cells or so; name all columns"
+        );
+    }
+    // The header has most likely as many cells as most rows.
+    let n_lines = rows.first_line.map_or(line, |first| first.saturating_sub(1).max(line));
+    let is_in_a_name = |other: &char| names.iter().any(|name| name.contains(*other));
+    let rare = if n_names == 1 { &['\u{1}', '\u{1f}', '~', '^'][..] } else { &[] };
+    if let Some(other) =
+        dialect.other_delimiters().map(char::from).chain(rare.iter().copied()).find(is_in_a_name)
+    {
+        let quoted = toml_string(other.encode_utf8(&mut [0; 4]));
+        let other = other.escape_debug();
+        let decimal = if dialect.grammar.delimiter == b',' {
+            ", and decimal = \",\" if numbers have a decimal comma"
+        } else {
+            ""
+        };
+        return format!(
+            "the header row has {n_names} cells, and most rows have {width} or so; a name in it contains `{other}`: if that \
+             separates the cells, set delimiter = {quoted}{decimal}. If the line is not the header, set \
+             skip_lines = {n_lines} to ignore the lines before the header"
+        );
+    }
+    format!(
+        "the header row has {n_names} cells, and most rows have {width} or so: is this line the header? If not, set \
+         skip_lines = {n_lines} to ignore the lines before the header, or comment = {} to ignore lines that begin \
+         with `{comment}`. If it is, extra_cells = \"drop\" ignores what is behind the last column",
+        toml_string(&comment)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(names: &[&str], dialect: &Dialect) -> String {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        wider_rows(&names, WideRows { width: 3, first_line: Some(5) }, 1, dialect)
+    }
+
+    #[test]
+    fn wider_rows_advise_no_option_that_is_set() {
+        let drops = Dialect { drops_extra_cells: true, ..Dialect::default() };
+        let message_drops = message(&["a"], &drops);
+        assert!(
+            !message_drops.contains("extra_cells = \"drop\"")
+                && message_drops.contains("ignored (`extra_cells`)"),
+            "{message_drops}"
+        );
+        let plain = message(&["a"], &Dialect::default());
+        assert!(plain.contains("skip_lines = 4") && plain.contains("extra_cells = \"drop\""), "{plain}");
+        let other = message(&["Index;Close"], &Dialect::default());
+        assert!(other.contains("delimiter = \";\"") && other.contains("decimal = \",\""), "{other}");
+        assert!(!other.contains("extra_cells"), "{other}");
+    }
+
+    #[test]
+    fn advice_is_toml_whatever_the_header_begins_with() {
+        for (name, part) in [
+            ("\0a", "comment = \"#\""),
+            ("// made today", "comment = \"//\""),
+            ("*note", "comment = \"*\""),
+            ("a\u{1}b", "delimiter = \"\\u0001\""),
+        ] {
+            let message = message(&[name], &Dialect::default());
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn width_of_most_rows_is_that_of_the_header() {
+        let mut counts = WidthCounts::default();
+        for (width, line) in [(2, 2), (3, 4), (3, 5), (3, 6)] {
+            counts.add(width, Some(line));
+        }
+        assert_eq!(counts.of_most(5), Some(WideRows { width: 3, first_line: Some(4) }));
+        assert_eq!(counts.of_most(8), None);
+    }
+}

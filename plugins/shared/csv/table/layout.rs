@@ -1,0 +1,324 @@
+//! The layout of rows: columns and their types, inferred or declared once. Rows that
+//! match it are added to a table, others are rejected.
+
+use std::sync::Arc;
+
+use anyhow::Error;
+use bytes::Bytes;
+use runner_core::{ABSENT_CELL, Body, Column, ColumnType, Origin, Record, Reject, Row, Table, TableHeader};
+
+use crate::shared::csv::dialect::{CellTexts, Dialect};
+use crate::shared::csv::header::{HeaderRow, is_count};
+use crate::shared::csv::rows::{OtherLine, RowError, split};
+use crate::shared::csv::types::{converted, fits, without_blanks};
+use crate::shared::values::{TypeName, ValueType};
+
+/// The columns of a file and their types.
+#[derive(Debug)]
+pub(crate) struct RowLayout {
+    header: Arc<TableHeader>,
+    dialect: Arc<Dialect>,
+    /// What the pipeline file declares for a column.
+    declared: Box<[Option<ValueType>]>,
+    /// The columns that do not accept arbitrary text.
+    checked: Box<[(usize, ColumnType)]>,
+    /// For each cell the index of its column; `None` if cells and columns are in the same order.
+    order: Option<CellOrder>,
+    /// Whether most cells are taken as they are.
+    is_plain: bool,
+    header_row: HeaderRow,
+    /// Whether a line that is not a row may have cells of all types.
+    accepts_other_lines: bool,
+}
+
+/// Where the cells of a row belong whose file has other columns, or the same ones in another order.
+#[derive(Debug)]
+struct CellOrder {
+    n_cells: usize,
+    /// For each column the index of its cell.
+    cell_of: Box<[Option<usize>]>,
+}
+
+impl RowLayout {
+    /// A layout with these columns, under a header that is written in this way; types that the options declare
+    /// take precedence.
+    pub(crate) fn new(
+        columns: impl IntoIterator<Item = (String, ColumnType)>,
+        written: &[u8],
+        dialect: &Arc<Dialect>,
+    ) -> Self {
+        RowLayout::with_order(columns, None, written, dialect)
+    }
+
+    /// A layout for a file with other columns: `column_of` gives for each cell of its rows the index of the
+    /// column. Columns without a cell are null.
+    pub(crate) fn with_order(
+        columns: impl IntoIterator<Item = (String, ColumnType)>,
+        column_of: Option<&[usize]>,
+        written: &[u8],
+        dialect: &Arc<Dialect>,
+    ) -> Self {
+        let column = |(name, inferred): (String, ColumnType)| {
+            let declared = dialect.types.of(&name);
+            let nullable = declared != Some(TypeName::String);
+            Column { kind: declared.map_or(inferred, TypeName::column_type), nullable, name: name.into() }
+        };
+        let columns: Vec<Column> = columns.into_iter().map(column).collect();
+        let kinds = columns.iter().map(|column| column.kind).enumerate();
+        let checked: Box<[(usize, ColumnType)]> =
+            kinds.filter(|&(_, kind)| kind != ColumnType::String).collect();
+        let declared = |column: &Column| Some(dialect.types.declaration_of(&column.name)?.value_type.clone());
+        let declared: Box<[Option<ValueType>]> = columns.iter().map(declared).collect();
+        let has_times = declared.iter().flatten().any(|declared| declared.name().is_time());
+        let order =
+            column_of.filter(|column_of| !column_of.iter().copied().eq(0..columns.len())).map(|column_of| {
+                let mut cell_of = vec![None; columns.len()];
+                column_of.iter().enumerate().for_each(|(cell, &column)| cell_of[column] = Some(cell));
+                CellOrder { n_cells: column_of.len(), cell_of: cell_of.into() }
+            });
+        let header = header_of(columns, dialect, dialect.fills_missing_cells || order.is_some());
+        let is_plain =
+            dialect.grammar.is_plain() && dialect.numbers.is_plain() && !has_times && order.is_none();
+        let header_row = HeaderRow::new(written, dialect);
+        let accepts_header = |&(index, kind): &(usize, ColumnType)| {
+            header_row.cell(index).is_some_and(|cell| fits(cell, kind) || header.is_null(cell))
+        };
+        let accepts_other_lines = checked.is_empty() || checked.iter().all(accepts_header);
+        RowLayout {
+            header: header.into(),
+            dialect: Arc::clone(dialect),
+            declared,
+            checked,
+            order,
+            is_plain,
+            header_row,
+            accepts_other_lines,
+        }
+    }
+
+    /// The same layout for rows that may be under a rule of dashes, as a report has it.
+    pub(crate) fn under_rule(mut self, has_rule: bool) -> Self {
+        self.header_row.has_rule = has_rule;
+        self
+    }
+
+    /// What the rows of a table share.
+    pub(crate) fn header(&self) -> &Arc<TableHeader> {
+        &self.header
+    }
+
+    pub(crate) fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    pub(crate) fn has_columns(&self, names: &[String]) -> bool {
+        self.order.is_none() && self.columns().iter().map(|column| &*column.name).eq(names)
+    }
+
+    /// How many cells a row has.
+    pub(crate) fn n_cells(&self) -> usize {
+        self.order.as_ref().map_or(self.columns().len(), |order| order.n_cells)
+    }
+
+    /// The column of a cell, if the row has not more cells than there are columns.
+    pub(crate) fn column_of_cell(&self, cell: usize) -> Option<&Column> {
+        let index = match &self.order {
+            None => cell,
+            Some(order) => order.cell_of.iter().position(|&of| of == Some(cell))?,
+        };
+        self.columns().get(index)
+    }
+
+    fn columns(&self) -> &[Column] {
+        self.header.columns()
+    }
+
+    /// What stands for a cell that the row does not have.
+    fn absent_text(&self, column: usize) -> &str {
+        let nulls = &self.dialect.null_values;
+        if self.header.own_null_values(column).is_some() {
+            return ABSENT_CELL;
+        }
+        let empty = nulls.iter().find(|null| null.is_empty());
+        empty.or(nulls.first()).map_or(ABSENT_CELL, |null| null)
+    }
+
+    /// Appends the text of a cell as the table stores it; `false` if it does not match the type of its column.
+    fn write_cell(&self, index: usize, text: &[u8], out: &mut Vec<u8>, scratch: &mut Vec<u8>) -> bool {
+        let column = &self.columns()[index];
+        if self.header.is_null_in(index, text) {
+            out.extend_from_slice(text);
+            return true;
+        }
+        let declared = self.declared[index].as_ref();
+        if column.kind == ColumnType::String && !declared.is_some_and(|declared| declared.name().is_time()) {
+            out.extend_from_slice(text);
+            return true;
+        }
+        let text = without_blanks(text);
+        if self.header.is_null_in(index, text) {
+            out.extend_from_slice(text);
+            return true;
+        }
+        let written = converted(text, column.kind, declared, self.dialect.numbers, scratch);
+        written.map(|written| out.extend_from_slice(written)).is_some()
+    }
+}
+
+/// A header for rows, some of which may not have all cells.
+fn header_of(columns: Vec<Column>, dialect: &Dialect, has_absent_cells: bool) -> TableHeader {
+    let every_text: Vec<usize> = (0..columns.len()).filter(|&index| !columns[index].nullable).collect();
+    let mut nulls = dialect.null_values.clone();
+    if has_absent_cells && nulls.is_empty() {
+        nulls.push(ABSENT_CELL.into());
+    }
+    let header = TableHeader::new(columns, dialect.grammar.delimiter, nulls);
+    let every_text = every_text.into_iter().filter(|_| has_absent_cells);
+    every_text.fold(header, |header, column| header.with_null_values(column, vec![ABSENT_CELL.into()]))
+}
+
+/// A reject with the bytes of the row as they were read.
+pub(crate) fn reject(row: &[u8], reason: Error, origin: Origin, n_before: usize) -> Reject {
+    Reject { record: Record::new(Body::Bytes(Bytes::copy_from_slice(row)), origin), reason, n_before }
+}
+
+/// A table under construction.
+pub(crate) struct TableBuilder {
+    layout: Arc<RowLayout>,
+    cells: Vec<u8>,
+    ends: Vec<u32>,
+    texts: CellTexts,
+    scratch: Vec<u8>,
+}
+
+impl TableBuilder {
+    /// An empty table, with room for about `n_bytes` of cells in `n_rows` rows.
+    pub(crate) fn new(layout: Arc<RowLayout>, n_rows: usize, n_bytes: usize) -> Self {
+        let ends = Vec::with_capacity(n_rows * layout.columns().len());
+        TableBuilder {
+            cells: Vec::with_capacity(n_bytes),
+            ends,
+            layout,
+            texts: CellTexts::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Appends a row. On an error the table stays unchanged.
+    pub(crate) fn push(&mut self, row: &[u8], quoted: bool) -> Result<(), RowError> {
+        let (n_bytes, n_ends) = (self.cells.len(), self.ends.len());
+        if self.layout.is_plain {
+            split(row, &self.layout.dialect.grammar, quoted, &mut self.cells, &mut self.ends);
+            if self.is_valid(row, n_bytes, n_ends) {
+                return Ok(());
+            }
+            self.cells.truncate(n_bytes);
+            self.ends.truncate(n_ends);
+        }
+        let result = self.push_converted(row, quoted);
+        if result.is_err() {
+            self.cells.truncate(n_bytes);
+            self.ends.truncate(n_ends);
+        }
+        result
+    }
+
+    /// Whether the row whose cells begin at `n_bytes` and end as `ends[n_ends..]` say is valid as it is.
+    fn is_valid(&self, row: &[u8], n_bytes: usize, n_ends: usize) -> bool {
+        let layout = &*self.layout;
+        let ends = &self.ends[n_ends..];
+        if ends.len() != layout.columns().len() || std::str::from_utf8(row).is_err() {
+            return false;
+        }
+        for &(index, kind) in &layout.checked {
+            let start = if index == 0 { n_bytes } else { ends[index - 1] as usize };
+            let cell = &self.cells[start..ends[index] as usize];
+            if !fits(cell, kind) && !layout.header.is_null(cell) {
+                return false;
+            }
+        }
+        !(layout.accepts_other_lines && layout.may_be_another_line(row, self.cells.len() - n_bytes))
+    }
+
+    /// Appends a row cell by cell, each in the form that its type demands.
+    fn push_converted(&mut self, row: &[u8], quoted: bool) -> Result<(), RowError> {
+        let layout = Arc::clone(&self.layout);
+        let dialect = &*layout.dialect;
+        let texts = &mut self.texts;
+        texts.read(row, quoted, dialect);
+        if let Some(line) = layout.other_line(row, texts) {
+            return Err(RowError::of_line(line));
+        }
+        let (n_cells, n_expected) = (texts.len(), layout.n_cells());
+        let is_wrong = n_cells > n_expected && !dialect.drops_extra_cells
+            || n_cells < n_expected && !dialect.fills_missing_cells;
+        if is_wrong {
+            return Err(layout.wrong_width(row, texts));
+        }
+        if std::str::from_utf8(row).is_err() {
+            return Err(layout.not_utf8(row));
+        }
+        for index in 0..layout.columns().len() {
+            let cell = layout.order.as_ref().map_or(Some(index), |order| order.cell_of[index]);
+            match cell.and_then(|cell| Some((cell, texts.get(cell)?))) {
+                None => self.cells.extend_from_slice(layout.absent_text(index).as_bytes()),
+                Some((cell, text)) => {
+                    if !layout.write_cell(index, text, &mut self.cells, &mut self.scratch) {
+                        return Err(layout.misfit(row, cell, index, text));
+                    }
+                }
+            }
+            self.ends.push(self.cells.len() as u32);
+        }
+        Ok(())
+    }
+
+    /// How many rows there are.
+    pub(crate) fn n_rows(&self) -> usize {
+        self.ends.len() / self.layout.columns().len()
+    }
+
+    /// How many bytes the cells take.
+    pub(crate) fn n_bytes(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// The rows, in order.
+    pub(crate) fn finish(self) -> impl Iterator<Item = Row> {
+        let n_rows = self.n_rows();
+        let table = Arc::new(Table::new(Arc::clone(&self.layout.header), self.cells, self.ends));
+        (0..n_rows).map(move |index| Row::new(Arc::clone(&table), index))
+    }
+}
+
+impl RowLayout {
+    /// What a line is that is not a row. In a file with one column every line is a row, unless there is a rule.
+    fn other_line(&self, row: &[u8], texts: &CellTexts) -> Option<OtherLine> {
+        if self.header_row.is_repeated_in(row, texts, &self.dialect) {
+            return Some(OtherLine::Header);
+        }
+        (self.header_row.may_have_counts(self.n_cells()) && is_count(row)).then_some(OtherLine::Count)
+    }
+
+    /// Whether a line is not a row. `texts` is a buffer.
+    pub(crate) fn is_another_line(&self, row: &[u8], quoted: bool, texts: &mut CellTexts) -> bool {
+        let header = &self.header_row;
+        // A plain cell is a part of its row as it is.
+        let may_be_header = row.len() >= header.n_bytes()
+            && header.cell(0).is_some_and(|cell| {
+                !self.dialect.grammar.is_plain()
+                    || cell.contains(&b'"')
+                    || memchr::memmem::find(row, cell).is_some()
+            });
+        if !may_be_header && !is_count(row) {
+            return false;
+        }
+        texts.read(row, quoted, &self.dialect);
+        self.other_line(row, texts).is_some()
+    }
+
+    /// A cheap look at a row whose texts have `n_bytes`.
+    fn may_be_another_line(&self, row: &[u8], n_bytes: usize) -> bool {
+        self.header_row.may_be_repeated_in(row, n_bytes) || is_count(row)
+    }
+}
