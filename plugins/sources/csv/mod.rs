@@ -1,23 +1,23 @@
 //! `csv`: reads the rows of CSV files.
+//!
+//! A [`reader::Reader`] on a thread of its own reads the rows in batches. Each module uses only those before it:
+//!
+//! 1. [`options`] and [`settings`]: the options, and what follows from them.
+//! 2. [`files`]: which files there are, and how a file is known again.
+//! 3. [`position`]: how far each file has been read, as the checkpoint stores it.
+//! 4. [`input`]: one open file, decompressed and in UTF-8.
+//! 5. [`columns`]: the header of a file, and the types of its columns.
+//! 6. [`rotation`]: files that were renamed or compressed after they were read.
+//! 7. [`reader`]: the files one after another, and their rows in batches.
 
-mod change_guard;
 mod columns;
-mod cut_row;
-mod file_kind;
 mod files;
-mod guessed_encoding;
-mod header;
-mod incomplete;
 mod input;
 mod options;
 mod position;
 mod reader;
 mod rotation;
-mod sample;
 mod settings;
-mod snapshot;
-mod stdin;
-mod text;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,12 +32,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use self::input::STANDARD_INPUT;
 use self::options::{NewColumns, Paths, paths_schema};
 use self::position::{PositionAfter, SharedPositions};
 use self::reader::{Chunk, Reader};
-use self::settings::Settings;
-use self::text::ReadAs;
+use self::settings::{ReadAs, STANDARD_INPUT, Settings};
 use crate::shared::compression::Compression;
 use crate::shared::csv::{
     Comment, Delimiter, DialectOptions, Escape, ExtraCells, Mark, MissingCells, Quote, TextEncoding, Types,

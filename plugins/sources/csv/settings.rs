@@ -6,9 +6,20 @@ use runner_core::BuildContext;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::input::STANDARD_INPUT;
-use super::text::ReadAs;
-use crate::shared::csv::{DeclaredColumn, Dialect, Types};
+use crate::shared::compression::Compression;
+use crate::shared::csv::{DeclaredColumn, Dialect, TextEncoding, Types};
+
+/// The path that stands for standard input.
+pub(super) const STANDARD_INPUT: &str = "-";
+
+/// How files are read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ReadAs {
+    pub(super) compression: Compression,
+    pub(super) encoding: TextEncoding,
+    /// Whether the files are read on when they grow.
+    pub(super) follow: bool,
+}
 
 /// The validated options of the source.
 pub(super) struct Settings {

@@ -10,18 +10,13 @@ use runner_core::Name;
 use serde_json::Value;
 use tracing::warn;
 
-use super::super::change_guard::Changed;
-use super::super::columns::{self, Columns};
-use super::super::files;
-use super::super::header::{EmptyFile, Opened, after_header, open_after_header};
-use super::super::incomplete::{IncompleteArchive, is_missing};
-use super::super::input::{Input, REPLACED};
-use super::super::position::{CsvPosition, Cursor, End, Round};
-use super::super::rotation::{find_moved, uncompressed};
-use super::super::sample;
+use super::super::columns::{self, Columns, EmptyFile, Opened, after_header, open_after_header};
+use super::super::files::{self, born, is_being_written, is_missing, modified, uncompressed};
+use super::super::input::{Changed, IncompleteArchive, Input, REPLACED};
+use super::super::position::{CsvPosition, Cursor, End, Round, is_unread_input_unchanged};
+use super::super::rotation::find_moved;
 use super::super::settings::Settings;
-use super::super::snapshot::{born, is_being_written, is_unread_input_unchanged, modified};
-use super::holds::{Hold, Holds};
+use super::unfinished::{Hold, Holds};
 use super::{OpenFile, Reader};
 use crate::shared::csv::unknown_column;
 
@@ -48,7 +43,7 @@ impl Reader {
             let n_known = started.files.len();
             started.files.clone_from_slice(&files[..n_known]);
         } else if !is_stream {
-            columns = sample::infer(&settings, &files)?;
+            columns = columns::infer(&settings, &files)?;
         }
         let start = CsvPosition {
             delimiter: settings.dialect.grammar.delimiter.into(),
@@ -88,7 +83,7 @@ impl Reader {
         let settings = Arc::clone(&self.settings);
         let input = Input::standard_input(Name::new("standard input"), settings.read_as)?;
         let Some(mut opened) = after_header(input, &settings)? else { return Ok(()) };
-        let mut columns = sample::infer_from_stream(&settings, &mut opened)?;
+        let mut columns = columns::infer_from_stream(&settings, &mut opened)?;
         let layout = columns.layout(&opened, columns.len(), &settings);
         self.columns = Some(columns);
         self.files = vec![opened.input.cursor().clone()];
@@ -119,7 +114,7 @@ impl Reader {
         find_moved(&mut self.files, &found, &self.settings);
         add_new(&mut self.files, &found, &self.settings)?;
         if self.columns.is_none() {
-            self.columns = sample::infer(&self.settings, &self.files)?;
+            self.columns = columns::infer(&self.settings, &self.files)?;
         }
         let current = self.round.queue.last().copied().unwrap_or(self.round.start.file);
         self.queue_files(current)

@@ -5,9 +5,8 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::super::files::{is_compressed, modified};
 use super::super::position::Cursor;
-use super::super::snapshot::modified;
-use super::names::is_compressed;
 
 /// A file that may be one which was renamed.
 #[derive(Clone)]

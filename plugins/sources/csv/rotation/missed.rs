@@ -5,13 +5,11 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use tracing::{info, warn};
 
-use super::super::files::display_path;
-use super::super::header::open_after_header;
+use super::super::columns::open_after_header;
+use super::super::files::{born, display_path, is_compressed, is_rotated, uncompressed};
 use super::super::position::Cursor;
 use super::super::settings::Settings;
-use super::super::snapshot::born;
 use super::candidates::{Candidate, Candidates};
-use super::names::{is_compressed, is_rotated, uncompressed};
 use super::{Rotated, has_content, name_of};
 
 /// Adds the files that were created after a rotated one, and were rotated too before the source has read them. Where

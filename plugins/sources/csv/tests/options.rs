@@ -1,6 +1,6 @@
 //! Options that change between two runs: what cells mean by then.
 
-use super::header::open_after_header;
+use super::columns::open_after_header;
 use super::position::CsvPosition;
 use super::*;
 

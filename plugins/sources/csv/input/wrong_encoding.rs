@@ -9,7 +9,7 @@ const SAMPLE: usize = 64;
 
 /// Why a text that begins with these bytes most likely has another encoding than the one that it is read in, and
 /// what to do; `None` if that is right as far as they tell.
-pub(super) fn misread(start: &[u8], encoding: TextEncoding) -> Option<String> {
+pub(crate) fn misread(start: &[u8], encoding: TextEncoding) -> Option<String> {
     if is_utf_32(start) {
         return Some(
             "is written in UTF-32, which cannot be read; convert it with `iconv -f UTF-32 -t UTF-8`".into(),

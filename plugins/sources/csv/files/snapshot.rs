@@ -10,12 +10,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::change_guard::last_bytes;
-use super::position::{CsvPosition, End, Fingerprint};
+use super::fingerprint::{Fingerprint, last_bytes};
 
 /// The state of a file when it was queued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FileSnapshot {
+pub(crate) struct FileSnapshot {
     size: u64,
     modified: u64,
     /// Fingerprint of the last bytes on disk; it moves when rows before them are added or removed.
@@ -26,7 +25,7 @@ pub(super) struct FileSnapshot {
 
 impl FileSnapshot {
     /// Takes a snapshot. How the text of a compressed file ends is unknown.
-    pub(super) fn of(file: &File, metadata: &Metadata, is_compressed: bool) -> io::Result<FileSnapshot> {
+    pub(crate) fn of(file: &File, metadata: &Metadata, is_compressed: bool) -> io::Result<FileSnapshot> {
         let size = metadata.len();
         let tail = last_bytes(file, size)?;
         Ok(FileSnapshot {
@@ -40,7 +39,7 @@ impl FileSnapshot {
     /// Whether the rows of the snapshot are still the first rows of the file, as far as can be told without
     /// reading it all: a file that was copied back has the same tail. A row replaced by one of the same
     /// length goes unnoticed, which is harmless: the number of rows is the same.
-    fn is_prefix_of(&self, now: &FileSnapshot, path: &str, may_have_grown: bool) -> bool {
+    pub(crate) fn is_prefix_of(&self, now: &FileSnapshot, path: &str, may_have_grown: bool) -> bool {
         let is_same = self.size == now.size && (self.modified == now.modified || self.tail == now.tail);
         is_same || (may_have_grown && self.is_closed && now.size > self.size && self.has_same_tail(path))
     }
@@ -52,7 +51,7 @@ impl FileSnapshot {
 }
 
 /// The modification time in nanoseconds since 1970; 0 if it is unknown.
-pub(super) fn modified(metadata: &Metadata) -> u64 {
+pub(crate) fn modified(metadata: &Metadata) -> u64 {
     let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     since.map_or(0, |since| since.as_nanos() as u64)
 }
@@ -61,7 +60,7 @@ pub(super) fn modified(metadata: &Metadata) -> u64 {
 const SETTLED: Duration = Duration::from_secs(5);
 
 /// Whether a file was written to within the last seconds.
-pub(super) fn is_being_written(metadata: &Metadata) -> bool {
+pub(crate) fn is_being_written(metadata: &Metadata) -> bool {
     metadata.modified().is_ok_and(|modified| match SystemTime::now().duration_since(modified) {
         Ok(age) => age < SETTLED,
         Err(ahead) => ahead.duration() < SETTLED,
@@ -70,42 +69,7 @@ pub(super) fn is_being_written(metadata: &Metadata) -> bool {
 
 /// The time in nanoseconds since 1970 at which the file was made, which tells it from an earlier one with its inode; 0 if
 /// the file system does not know it.
-pub(super) fn born(metadata: &Metadata) -> u64 {
+pub(crate) fn born(metadata: &Metadata) -> u64 {
     let since = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     since.map_or(0, |since| since.as_nanos() as u64)
-}
-
-/// Whether a run that resumes at `now` reads all rows that were unread at `before` again, first and in the same order.
-pub(super) fn is_unread_input_unchanged(before: &CsvPosition, now: &CsvPosition) -> bool {
-    // Columns that later files add change no row of the files before them.
-    let has_same_columns = before.columns.iter().eq(now.columns.iter().take(before.columns.len()));
-    if (before.delimiter, before.header) != (now.delimiter, now.header)
-        || before.columns.is_empty()
-        || !has_same_columns
-    {
-        return false;
-    }
-    let current = &before.files[before.file];
-    // An earlier release wrote this position, without snapshots.
-    if current.end == End::NotReached && current.snapshot.is_none() {
-        return false;
-    }
-    let mut files = unread_files(before).peekable();
-    let mut now = unread_files(now);
-    while let Some((path, snapshot)) = files.next() {
-        let is_last = files.peek().is_none();
-        let is_unchanged = now.next().is_some_and(|(path_now, snapshot_now)| {
-            path_now == path && snapshot.is_prefix_of(snapshot_now, path, is_last)
-        });
-        if !is_unchanged {
-            return false;
-        }
-    }
-    true
-}
-
-/// The files with unread rows, in reading order.
-fn unread_files(position: &CsvPosition) -> impl Iterator<Item = (&str, &FileSnapshot)> {
-    let (before, rest) = position.files.split_at(position.file);
-    rest.iter().chain(before).filter_map(|cursor| Some((&*cursor.path, cursor.snapshot.as_ref()?)))
 }

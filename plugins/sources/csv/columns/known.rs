@@ -7,19 +7,17 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail, ensure};
 use runner_core::{ColumnType, Name};
 use serde_json::{Map, Value};
-use tracing::{info, warn};
 
-use super::files::display_path;
-use super::header::{Opened, open_after_header};
-use super::position::{CsvPosition, Cursor};
-use super::sample::{self, Sample};
-use super::settings::Settings;
+use super::super::files::display_path;
+use super::super::position::CsvPosition;
+use super::super::settings::Settings;
+use super::header::Opened;
 use crate::shared::csv::{RowLayout, Types, name_of, unknown_column};
 
 /// All columns of the files, in the order in which they were found.
-pub(super) struct Columns {
-    all: Vec<(String, ColumnType)>,
-    index: HashMap<String, usize>,
+pub(crate) struct Columns {
+    pub(super) all: Vec<(String, ColumnType)>,
+    pub(super) index: HashMap<String, usize>,
     /// The layout of the last file; most files have the same.
     layout: Option<LastLayout>,
 }
@@ -32,27 +30,27 @@ struct LastLayout {
 }
 
 impl Columns {
-    pub(super) fn new(all: Vec<(String, ColumnType)>) -> Self {
+    pub(crate) fn new(all: Vec<(String, ColumnType)>) -> Self {
         let index = all.iter().enumerate().map(|(index, (name, _))| (name.clone(), index)).collect();
         Columns { all, index, layout: None }
     }
 
     /// How many columns there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
 
     /// How many columns there are up to the last one of a file with these names.
-    pub(super) fn n_up_to(&self, names: &[String]) -> usize {
+    pub(crate) fn n_up_to(&self, names: &[String]) -> usize {
         names.iter().filter_map(|name| self.index.get(name)).max().map_or(0, |last| last + 1)
     }
 
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.all.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// The types as a position stores them.
-    pub(super) fn as_json(&self, types: &Types) -> Map<String, Value> {
+    pub(crate) fn as_json(&self, types: &Types) -> Map<String, Value> {
         let kind = |name: &str, inferred| types.of(name).map_or(inferred, |declared| declared.column_type());
         self.all
             .iter()
@@ -60,92 +58,8 @@ impl Columns {
             .collect()
     }
 
-    /// Infers types anew where options have changed since the position was saved, and says so: those of all columns
-    /// if cells mean something else by now, and those of columns of text if other types are declared. A type changes
-    /// only if the same rows tell another one with the options of now than with those of then: the rows from which
-    /// it was inferred may be gone.
-    pub(super) fn infer_again(&mut self, saved: &CsvPosition, files: &[Cursor], settings: &Settings) {
-        let (Some(then), now) = (&saved.reading, settings.reading()) else { return };
-        let mut options: Vec<String> = then
-            .keys()
-            .chain(now.keys())
-            .filter(|option| then.get(*option) != now.get(*option))
-            .map(|option| format!("`{option}`"))
-            .collect();
-        options.sort();
-        options.dedup();
-        let types = &settings.dialect.types;
-        // Rows that were rejected may be valid by now, so a column of text may have been one without a valid row.
-        let is_about_types = options == ["`types`"];
-        let is_open =
-            |name: &str, kind| types.of(name).is_none() && (!is_about_types || kind == ColumnType::String);
-        if options.is_empty() || !self.all.iter().any(|(name, kind)| is_open(name, *kind)) {
-            return;
-        }
-        let Some(settings_then) = settings.with_reading(then) else { return };
-        let guesses = sample::infer_again(settings, files);
-        let component = &settings.context.component;
-        if guesses.is_empty() && !is_about_types {
-            warn!(
-                component,
-                "{} changed since the last run, and no file is left from which types could be inferred again: they stay; \
-                 declare columns in `types` if they should have another one",
-                options.join(", ")
-            );
-            return;
-        }
-        let guesses_then = sample::infer_again(&settings_then, files);
-        let mut changes = Vec::new();
-        for (name, kind) in self.all.iter_mut().filter(|(name, kind)| is_open(name, *kind)) {
-            let guess_then = match settings_then.dialect.types.of(name) {
-                // It was declared. Only text may become narrower.
-                Some(_) => Some(*kind).filter(|kind| *kind == ColumnType::String),
-                // A column without any value is text.
-                None => Some(guesses_then.get(name).copied().unwrap_or(ColumnType::String)),
-            };
-            if let Some(&guess) = guesses.get(name)
-                && guess != *kind
-                && guess_then != Some(guess)
-                && (guess_then == Some(*kind) || is_wider(guess, *kind))
-            {
-                changes.push(format!("{name} {} instead of {}", name_of(guess), name_of(*kind)));
-                *kind = guess;
-            }
-        }
-        if !changes.is_empty() {
-            warn!(
-                component,
-                "{} changed since the last run, so the types were inferred again from the first rows: {}; records that were \
-                 delivered before keep their types, and `--from-start` reads everything again",
-                options.join(", "),
-                changes.join(", ")
-            );
-        }
-    }
-
-    /// Adds the columns of a file that no file before it has, with the types of its first rows.
-    pub(super) fn add_new(&mut self, opened: &Opened, settings: &Settings) -> Result<()> {
-        if opened.names.iter().all(|name| self.index.contains_key(name)) {
-            return Ok(());
-        }
-        let Some(own) = open_after_header(&opened.input.cursor().path, settings)? else { return Ok(()) };
-        let mut sample = Sample::new(settings);
-        sample.read(own)?;
-        let mut added = Vec::new();
-        for (name, kind) in sample.finish() {
-            if !self.index.contains_key(&name) {
-                self.index.insert(name.clone(), self.all.len());
-                added.push(format!("{name} {}", name_of(kind)));
-                self.all.push((name, kind));
-            }
-        }
-        let component = &settings.context.component;
-        info!(component, "{} adds columns: {}", opened.input.name, added.join(", "));
-        Ok(())
-    }
-
     /// Fails if a file has other columns than the first one, unless they may be added.
-    pub(super) fn check(
+    pub(crate) fn check(
         &self,
         names: &[String],
         source: Name,
@@ -177,7 +91,7 @@ impl Columns {
     }
 
     /// The layout of a file with this header; its rows have the first `n_columns` of all columns.
-    pub(super) fn layout(
+    pub(crate) fn layout(
         &mut self,
         opened: &Opened,
         n_columns: usize,
@@ -201,19 +115,14 @@ impl Columns {
     }
 }
 
-/// Whether a type accepts all values of another one.
-fn is_wider(kind: ColumnType, other: ColumnType) -> bool {
-    matches!((kind, other), (ColumnType::String, _) | (ColumnType::Float, ColumnType::Integer))
-}
-
 /// The columns with inferred types.
-pub(super) fn inferred(columns: &[(String, ColumnType)], types: &Types) -> Vec<String> {
+pub(crate) fn inferred(columns: &[(String, ColumnType)], types: &Types) -> Vec<String> {
     let inferred = columns.iter().filter(|(name, _)| types.of(name).is_none());
     inferred.map(|(name, kind)| format!("{name} {}", name_of(*kind))).collect()
 }
 
 /// Fails if the options declare a column that the files do not have.
-pub(super) fn check_declared(settings: &Settings, names: &[String], name: Name) -> Result<()> {
+pub(crate) fn check_declared(settings: &Settings, names: &[String], name: Name) -> Result<()> {
     if let Some(column) = unknown_column(&settings.dialect, names) {
         bail!(
             "`types` declares column `{column}`, but {name} has no such column; it has {}",
@@ -224,7 +133,7 @@ pub(super) fn check_declared(settings: &Settings, names: &[String], name: Name) 
 }
 
 /// The columns of a saved position.
-pub(super) fn from_position(saved: &CsvPosition, settings: &Settings) -> Result<Columns> {
+pub(crate) fn from_position(saved: &CsvPosition, settings: &Settings) -> Result<Columns> {
     let columns = saved.columns().context("the checkpoint is damaged; start over with `--from-start`")?;
     let names: HashSet<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
     let dialect = &settings.dialect;

@@ -1,7 +1,7 @@
 //! Reads the files one after another and splits their rows into chunks, one for each batch.
 
-mod holds;
 mod queue;
+mod unfinished;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,11 +11,10 @@ use anyhow::{Error, Result, bail};
 use runner_core::{Body, Name, Origin, Position, Record, Reject, Row};
 use tracing::{info, warn};
 
-use self::holds::{Hold, Holds};
+use self::unfinished::{Hold, Holds};
 use super::columns::Columns;
 use super::files;
-use super::incomplete::IncompleteArchive;
-use super::input::{Input, MAX_ROW};
+use super::input::{IncompleteArchive, Input, MAX_ROW};
 use super::position::{BatchPositions, Cursor, End, Round};
 use super::settings::Settings;
 use crate::shared::csv::{

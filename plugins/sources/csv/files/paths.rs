@@ -10,15 +10,15 @@ use glob::{MatchOptions, Pattern, glob_with};
 use runner_core::{BuildContext, Name};
 use tracing::debug;
 
-use super::settings::Settings;
+use super::super::settings::Settings;
 
 /// The absolute paths, independent of the current folder.
-pub(super) fn identity(patterns: &[String], context: &BuildContext) -> String {
+pub(crate) fn identity(patterns: &[String], context: &BuildContext) -> String {
     absolute_patterns(patterns, context).join(", ")
 }
 
 /// Whether an identity consists of a subset of these paths, in the same order. New paths are read last.
-pub(super) fn can_resume_from(patterns: &[String], context: &BuildContext, identity: &str) -> bool {
+pub(crate) fn can_resume_from(patterns: &[String], context: &BuildContext, identity: &str) -> bool {
     is_join_of_subset(identity, &absolute_patterns(patterns, context))
 }
 
@@ -40,7 +40,7 @@ fn absolute_patterns(patterns: &[String], context: &BuildContext) -> Vec<String>
 ///
 /// With `follow` files may come later. Else a missing file is an error unless it is in `known`, the
 /// files of a saved position. So is a pattern that matches neither a file nor a known path.
-pub(super) fn list(patterns: &[String], settings: &Settings, known: &HashSet<&Path>) -> Result<Vec<PathBuf>> {
+pub(crate) fn list(patterns: &[String], settings: &Settings, known: &HashSet<&Path>) -> Result<Vec<PathBuf>> {
     let context = &settings.context;
     let follow = settings.read_as.follow;
     let mut files: Vec<PathBuf> = Vec::new();
@@ -151,13 +151,13 @@ fn check_readable(path: &Path, pattern: &str, context: &BuildContext) -> Result<
 }
 
 /// The path in the origin of records, independent of the current folder.
-pub(super) fn origin_name(path: &str, context: &BuildContext) -> Name {
+pub(crate) fn origin_name(path: &str, context: &BuildContext) -> Name {
     let path = Path::new(path);
     Name::new(&path.strip_prefix(base_folder(context)).unwrap_or(path).display().to_string())
 }
 
 /// The path for messages: relative to the current folder if it is inside it.
-pub(super) fn display_path(path: &Path) -> Name {
+pub(crate) fn display_path(path: &Path) -> Name {
     let relative =
         std::env::current_dir().ok().and_then(|folder| Some(path.strip_prefix(folder).ok()?.to_owned()));
     Name::new(&relative.as_deref().unwrap_or(path).display().to_string())

@@ -10,10 +10,10 @@ use std::time::Duration;
 const BLOCK: usize = 64 << 10;
 
 /// How long a read may wait, in milliseconds; 0 is no limit.
-pub(super) type WaitLimit = Arc<AtomicU64>;
+pub(crate) type WaitLimit = Arc<AtomicU64>;
 
 /// Reads standard input. A read that waits for longer than the limit fails with [`ErrorKind::WouldBlock`].
-pub(super) struct StandardInput {
+pub(crate) struct StandardInput {
     blocks: Receiver<io::Result<Vec<u8>>>,
     block: Vec<u8>,
     n_read: usize,
@@ -23,7 +23,7 @@ pub(super) struct StandardInput {
 impl StandardInput {
     /// Starts a thread that reads ahead. It ends with the input, or with the process. A second reader would get
     /// parts of the rows of the first, so it is refused.
-    pub(super) fn open(limit: WaitLimit) -> io::Result<Self> {
+    pub(crate) fn open(limit: WaitLimit) -> io::Result<Self> {
         static IS_READ: AtomicBool = AtomicBool::new(false);
         if IS_READ.swap(true, Ordering::Relaxed) {
             return Err(io::Error::other("another source of this run reads it (`path = \"-\"`)"));

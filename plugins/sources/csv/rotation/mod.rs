@@ -2,7 +2,6 @@
 
 mod candidates;
 mod missed;
-mod names;
 
 use std::cmp::Reverse;
 use std::os::unix::fs::MetadataExt as _;
@@ -11,13 +10,10 @@ use std::path::{Path, PathBuf};
 use tracing::{info, warn};
 
 use self::candidates::{Candidate, Candidates};
-pub(super) use self::names::uncompressed;
-use self::names::{is_backup, is_compressed, is_rotated};
-use super::files::display_path;
+use super::files::{born, display_path, is_backup, is_compressed, is_rotated, modified, uncompressed};
 use super::input::Input;
 use super::position::{Cursor, End};
 use super::settings::Settings;
-use super::snapshot::{born, modified};
 
 /// Gives every cursor the path under which its file is now. `found` are the files that the patterns match.
 ///

@@ -1,7 +1,20 @@
 //! One open file, seen through a window that moves over its text.
+//!
+//! `text` opens the file and turns it into UTF-8; `other_formats` and `wrong_encoding` say why it cannot. `stdin` is
+//! standard input. `resume` moves the window to the position of an earlier run. `change_detector` compares the file with what
+//! it was before each read.
 
+mod change_detector;
+mod other_formats;
+mod resume;
+mod stdin;
+mod text;
+mod wrong_encoding;
+
+use std::error::Error;
+use std::fmt;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
+use std::io::{self, ErrorKind, Read as _, Seek as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,28 +23,26 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use runner_core::Name;
 
-use super::change_guard::{ChangeGuard, Changed, unrepeatable};
-use super::incomplete::IncompleteArchive;
-use super::position::{Cursor, End, Fingerprint, HEAD, Head, TAIL};
-use super::snapshot::{FileSnapshot, born, is_being_written, modified};
-use super::stdin::{StandardInput, WaitLimit};
-use super::text::{ReadAs, Text};
-use crate::shared::csv::{END_OF_TEXT, Span};
+use self::change_detector::{ChangeGuard, unrepeatable};
+pub(super) use self::resume::Changed;
+use self::stdin::{StandardInput, WaitLimit};
+use self::text::Text;
+use super::files::{FileSnapshot, HEAD, Head, TAIL, born, is_being_written, modified};
+use super::position::{Cursor, End};
+use super::settings::{ReadAs, STANDARD_INPUT};
+use crate::shared::csv::{END_OF_TEXT, Grammar, Next, QuoteError, Span, next_row};
 
 /// The maximum length of a row. A longer one nearly always has an unclosed quote and
 /// would read the rest of the file into memory.
 pub(super) const MAX_ROW: usize = 16 << 20;
 
 /// Advice for a file that was replaced. Under a new name its rows get unused entry numbers.
-pub(super) const REPLACED: &str = "give the new file another name or path: it is then read from its beginning, and entry \
+pub(crate) const REPLACED: &str = "give the new file another name or path: it is then read from its beginning, and entry \
                         numbers continue. `--from-start` reads everything again and numbers it from 0";
 
-/// The path that stands for standard input.
-pub(super) const STANDARD_INPUT: &str = "-";
-
 /// One open file.
-pub(super) struct Input {
-    pub(super) name: Name,
+pub(crate) struct Input {
+    pub(crate) name: Name,
     text: Text,
     /// `None` for standard input.
     guard: Option<ChangeGuard>,
@@ -53,7 +64,7 @@ pub(super) struct Input {
 
 impl Input {
     /// Opens a file at its beginning.
-    pub(super) fn open(path: &str, name: Name, read_as: ReadAs) -> Result<Self> {
+    pub(crate) fn open(path: &str, name: Name, read_as: ReadAs) -> Result<Self> {
         let opening = || format!("opening {name}");
         let file = File::open(path).with_context(opening)?;
         let metadata = file.metadata().with_context(opening)?;
@@ -91,7 +102,7 @@ impl Input {
     }
 
     /// Standard input, whose rows cannot be read again.
-    pub(super) fn standard_input(name: Name, read_as: ReadAs) -> Result<Self> {
+    pub(crate) fn standard_input(name: Name, read_as: ReadAs) -> Result<Self> {
         let wait_limit = WaitLimit::default();
         let stream = StandardInput::open(Arc::clone(&wait_limit)).context("reading standard input")?;
         Ok(Input {
@@ -111,7 +122,7 @@ impl Input {
     }
 
     /// As [`fill`](Self::fill), but gives up after `wait` where standard input is slow. Returns whether it has not.
-    pub(super) fn fill_within(&mut self, wait: Option<Duration>) -> Result<bool> {
+    pub(crate) fn fill_within(&mut self, wait: Option<Duration>) -> Result<bool> {
         self.wait_limit.store(wait.map_or(0, |wait| wait.as_millis() as u64), Ordering::Relaxed);
         let filled = self.fill();
         let has_waited = |error: &anyhow::Error| {
@@ -123,95 +134,18 @@ impl Input {
         }
     }
 
-    /// Moves the window to the cursor. Returns what has changed before it, if anything.
-    pub(super) fn seek_to(&mut self, cursor: &Cursor) -> Result<Option<Changed>> {
-        let (before, now) = (cursor.size, self.cursor.size);
-        // The unread part may shrink, for example when a bad row is corrected.
-        let min_size = match self.text {
-            _ if cursor.end != End::NotReached => before,
-            Text::Plain(_) => cursor.offset,
-            Text::Decoded { .. } | Text::Stream(_) => 0,
-        };
-        if now < min_size {
-            return Ok(Some(Changed::Read(format!("it has shrunk from {before} to {now} bytes"))));
-        }
-        if !self.has_head_of(cursor) {
-            let n_bytes = cursor.head.as_ref().map_or(0, |head| head.bytes);
-            return Ok(Some(Changed::Read(format!("its first {n_bytes} bytes have changed"))));
-        }
-        if let Some(fingerprint) = &cursor.tail
-            && !(self.skip_to(fingerprint.end)?
-                && fingerprint.matches(self.before(fingerprint.bytes as usize)))
-        {
-            let start = fingerprint.end - fingerprint.bytes;
-            let what = format!("bytes {start} to {} have changed", fingerprint.end);
-            return Ok(Some(Changed::Read(what)));
-        }
-        if !self.skip_to(cursor.offset)? {
-            return Ok(Some(Changed::Read(format!("it has fewer than {} bytes of text", cursor.offset))));
-        }
-        self.read_at_least(1)?;
-        let was_row_continued = match (cursor.end, self.window().first()) {
-            (End::OpenRow, Some(next)) => !matches!(next, b'\n' | b'\r'),
-            (End::OpenQuote, Some(_)) => true,
-            _ => false,
-        };
-        if was_row_continued {
-            return Ok(Some(Changed::LastRow));
-        }
-        (self.cursor.lines, self.cursor.rows) = (cursor.lines, cursor.rows);
-        self.cursor.n_columns = cursor.n_columns;
-        self.cursor.is_moved = cursor.is_moved;
-        if self.window().is_empty() {
-            (self.cursor.end, self.cursor.open_row) = (cursor.end, cursor.open_row);
-        }
-        Ok(None)
-    }
-
-    /// Whether the file begins as the one that was read up to the cursor.
-    pub(super) fn has_head_of(&self, cursor: &Cursor) -> bool {
-        cursor.head.as_ref().is_none_or(|fingerprint| {
-            let head = self.head.bytes().get(..fingerprint.bytes as usize);
-            head.is_some_and(|head| fingerprint.matches(head))
-        })
-    }
-
-    /// Moves the window forward to `offset`; `false` if the text ends before it.
-    fn skip_to(&mut self, offset: u64) -> Result<bool> {
-        if let Text::Plain(file) = &mut self.text
-            && offset > self.cursor.offset + (self.end - self.start) as u64
-        {
-            let from = offset - (TAIL as u64).min(offset);
-            let doing = || format!("seeking in {}", self.name);
-            file.seek(SeekFrom::Start(from)).with_context(doing)?;
-            (self.start, self.end, self.is_at_end) = (0, 0, false);
-            self.cursor.offset = from;
-        }
-        while self.cursor.offset < offset {
-            let n_bytes = self.window().len().min((offset - self.cursor.offset) as usize);
-            self.advance(n_bytes, 0);
-            if self.window().is_empty() && self.cursor.offset < offset {
-                if self.is_at_end {
-                    return Ok(false);
-                }
-                self.fill()?;
-            }
-        }
-        Ok(true)
-    }
-
     /// The next text, as far as it has been read from disk.
-    pub(super) fn window(&self) -> &[u8] {
+    pub(crate) fn window(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
     /// Whether the window reaches to the end of the text.
-    pub(super) fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.is_at_end
     }
 
     /// Reads until the window has `n_bytes` or reaches the end.
-    pub(super) fn read_at_least(&mut self, n_bytes: usize) -> Result<()> {
+    pub(crate) fn read_at_least(&mut self, n_bytes: usize) -> Result<()> {
         while self.end - self.start < n_bytes && !self.is_at_end {
             self.fill()?;
         }
@@ -221,7 +155,7 @@ impl Input {
     /// Reads more into the window, or sets `is_at_end`.
     ///
     /// The window never gets longer than a row may be, so that it does not depend on the way of reading where one is cut.
-    pub(super) fn fill(&mut self) -> Result<()> {
+    pub(crate) fn fill(&mut self) -> Result<()> {
         let n_free = MAX_ROW.saturating_sub(self.window().len());
         if n_free == 0 {
             bail!(
@@ -264,6 +198,32 @@ impl Input {
         Ok(())
     }
 
+    /// The first row of the window.
+    pub(crate) fn next_row(&self, grammar: &Grammar) -> Next {
+        match next_row(self.window(), grammar, self.is_at_end()) {
+            Next::NeedMore => {
+                self.cut_row(grammar).map_or(Next::NeedMore, |(span, error)| Next::BadQuotes(span, error))
+            }
+            next => next,
+        }
+    }
+
+    /// The first row if it is as long as the window may be: the quote in it counts as unclosed, and rejects its line.
+    pub(crate) fn cut_row(&self, grammar: &Grammar) -> Option<(Span, QuoteError)> {
+        if !self.is_full() {
+            return None;
+        }
+        match next_row(self.window(), grammar, true) {
+            Next::BadQuotes(span, error) if span.is_closed => Some((span, error)),
+            _ => None,
+        }
+    }
+
+    /// Whether the window is as long as a row may be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.window().len() >= MAX_ROW
+    }
+
     /// Fails if the file has changed, so that the last `n_bytes` read may belong to other rows.
     fn check_unchanged(&mut self, n_bytes: usize) -> Result<()> {
         let window_end = self.cursor.offset + (self.end - self.start) as u64;
@@ -286,7 +246,7 @@ impl Input {
     }
 
     /// Whether the path leads to another file by now, or to none.
-    pub(super) fn is_displaced(&self) -> bool {
+    pub(crate) fn is_displaced(&self) -> bool {
         self.is_elsewhere(true)
     }
 
@@ -297,14 +257,14 @@ impl Input {
     }
 
     /// Reads on where the text ended, to its end for good.
-    pub(super) fn read_to_final_end(&mut self) {
+    pub(crate) fn read_to_final_end(&mut self) {
         self.is_at_end = false;
         self.follow = false;
         (self.cursor.end, self.cursor.open_row) = (End::NotReached, None);
     }
 
     /// Fails if the path leads to another file by now.
-    pub(super) fn check_not_replaced(&self) -> Result<()> {
+    pub(crate) fn check_not_replaced(&self) -> Result<()> {
         if self.is_elsewhere(false) {
             return Err(unrepeatable(format!(
                 "{} was replaced by another file while it was read; all rows of the old file were read up to line {}. \
@@ -316,7 +276,7 @@ impl Input {
     }
 
     /// Whether the text may go on after its present end.
-    pub(super) fn may_grow(&self) -> bool {
+    pub(crate) fn may_grow(&self) -> bool {
         if self.has_end_mark || !self.text.may_go_on() {
             return false;
         }
@@ -329,68 +289,51 @@ impl Input {
     }
 
     /// Moves the window forward by `n_bytes`, which contain `n_lines` line ends.
-    pub(super) fn advance(&mut self, n_bytes: usize, n_lines: u64) {
+    pub(crate) fn advance(&mut self, n_bytes: usize, n_lines: u64) {
         self.start += n_bytes;
         self.cursor.offset += n_bytes as u64;
         self.cursor.lines += n_lines;
     }
 
     /// Moves the window forward by a row.
-    pub(super) fn advance_row(&mut self, span: Span) {
+    pub(crate) fn advance_row(&mut self, span: Span) {
         self.advance(span.len, span.n_lines);
         self.cursor.rows += 1;
     }
 
     /// Records how the text ends, unless that is known, and where its last row begins if that has no line end.
-    pub(super) fn end_with(&mut self, end: End, open_row: Option<(u64, u64)>) {
+    pub(crate) fn end_with(&mut self, end: End, open_row: Option<(u64, u64)>) {
         if self.cursor.end == End::NotReached {
             (self.cursor.end, self.cursor.open_row) = (end, open_row);
         }
     }
 
     /// Whether the rows are read on when the file grows.
-    pub(super) fn follows(&self) -> bool {
+    pub(crate) fn follows(&self) -> bool {
         self.follow
     }
 
     /// Records how many of the columns the rows have.
-    pub(super) fn set_n_columns(&mut self, n_columns: usize) {
+    pub(crate) fn set_n_columns(&mut self, n_columns: usize) {
         self.cursor.n_columns = n_columns;
     }
 
     /// The physical line at the start of the window, counted from 1.
-    pub(super) fn line(&self) -> u64 {
+    pub(crate) fn line(&self) -> u64 {
         self.cursor.lines + 1
     }
 
     /// The cursor at the start of the window.
-    pub(super) fn cursor(&self) -> &Cursor {
+    pub(crate) fn cursor(&self) -> &Cursor {
         &self.cursor
     }
 
-    /// The cursor at the start of the window, with fingerprints of the text before it.
-    pub(super) fn cursor_with_fingerprints(&self) -> Cursor {
-        let offset = self.cursor.offset;
-        let has_tail = offset > self.head.bytes().len() as u64;
-        Cursor {
-            head: Some(self.head.before(offset)),
-            tail: has_tail.then(|| Fingerprint::of(self.before(TAIL), offset)),
-            snapshot: self.cursor.snapshot.clone().filter(|_| self.cursor.end == End::NotReached),
-            ..self.cursor.clone()
-        }
-    }
-
-    pub(super) fn head(&self) -> &Arc<Head> {
+    pub(crate) fn head(&self) -> &Arc<Head> {
         &self.head
     }
 
-    /// Up to `n_bytes` before the window.
-    fn before(&self, n_bytes: usize) -> &[u8] {
-        &self.buffer[self.start.saturating_sub(n_bytes)..self.start]
-    }
-
     /// How many bytes on disk have been read.
-    pub(super) fn n_bytes_read(&self) -> u64 {
+    pub(crate) fn n_bytes_read(&self) -> u64 {
         match &self.text {
             Text::Plain(_) => self.cursor.offset,
             Text::Decoded { file, .. } => (&*file).stream_position().unwrap_or_default(),
@@ -398,3 +341,19 @@ impl Input {
         }
     }
 }
+
+/// The error of an archive that ends in the middle of its data: another program may still be writing it.
+#[derive(Debug)]
+pub(crate) struct IncompleteArchive(pub(crate) Name);
+
+impl fmt::Display for IncompleteArchive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.0;
+        write!(
+            f,
+            "reading {name}: the archive is incomplete, it ends in the middle of its data; fetch or copy it again"
+        )
+    }
+}
+
+impl Error for IncompleteArchive {}

@@ -4,18 +4,18 @@
 const COMPRESSED: [&str; 2] = [".gz", ".zst"];
 
 /// A name without the end that says how the file is compressed.
-pub(in super::super) fn uncompressed(name: &str) -> &str {
+pub(crate) fn uncompressed(name: &str) -> &str {
     COMPRESSED.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name)
 }
 
 /// Whether a name says that the file is compressed.
-pub(super) fn is_compressed(name: &str) -> bool {
+pub(crate) fn is_compressed(name: &str) -> bool {
     uncompressed(name).len() < name.len()
 }
 
 /// Whether rotation gives such a `name` to a file that was called `original`: `k.csv.1`, `k.csv-20240131`, `k.1.csv`,
 /// `k-2024-01-31.csv` or `k.csv.old`, perhaps compressed.
-pub(super) fn is_rotated(original: &str, name: &str) -> bool {
+pub(crate) fn is_rotated(original: &str, name: &str) -> bool {
     let (original, name) = (uncompressed(original), uncompressed(name));
     let within = || {
         let (stem, extension) = original.rsplit_once('.')?;
@@ -32,7 +32,7 @@ fn is_marker(text: &str) -> bool {
 }
 
 /// Whether editors and copying programs give such names to what a file was before they wrote it anew.
-pub(super) fn is_backup(name: &str) -> bool {
+pub(crate) fn is_backup(name: &str) -> bool {
     [".bak", ".orig", "~"].iter().any(|end| name.ends_with(end))
 }
 

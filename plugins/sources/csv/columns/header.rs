@@ -8,9 +8,9 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow, bail};
 use runner_core::Name;
 
-use super::files::display_path;
-use super::input::Input;
-use super::settings::Settings;
+use super::super::files::display_path;
+use super::super::input::Input;
+use super::super::settings::Settings;
 use crate::shared::csv::{
     BYTE_ORDER_MARK, Next, RowError, RowLayout, RowLocation, Span, TableBuilder, check_separator,
     column_names, is_fixed_width_rule, is_rule_under, next_row, separator_line,
@@ -20,31 +20,31 @@ use crate::shared::csv::{
 const MAX_WITHOUT_ASCII: usize = 16 << 10;
 
 /// A file at its first row.
-pub(super) struct Opened {
-    pub(super) input: Input,
+pub(crate) struct Opened {
+    pub(crate) input: Input,
     /// The names of its columns.
-    pub(super) names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// The line of the header.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     /// The header as it is written.
-    pub(super) written: Vec<u8>,
+    pub(crate) written: Vec<u8>,
     /// Whether a rule of dashes under the header was skipped.
-    pub(super) has_rule: bool,
+    pub(crate) has_rule: bool,
     /// Whether that rule shows columns of a fixed width that no delimiter separates.
-    pub(super) is_fixed_width: bool,
+    pub(crate) is_fixed_width: bool,
     /// Whether a line that names the delimiter was skipped.
-    pub(super) has_separator: bool,
+    pub(crate) has_separator: bool,
     /// How many NUL bytes before the text were skipped.
-    pub(super) n_nuls: u64,
+    pub(crate) n_nuls: u64,
 }
 
 /// Opens a file and reads its header. `None` if another program may still be writing it.
-pub(super) fn open_after_header(path: &str, settings: &Settings) -> Result<Option<Opened>> {
+pub(crate) fn open_after_header(path: &str, settings: &Settings) -> Result<Option<Opened>> {
     after_header(Input::open(path, display_path(Path::new(path)), settings.read_as)?, settings)
 }
 
 /// Reads the header of a file that is open at its beginning.
-pub(super) fn after_header(mut input: Input, settings: &Settings) -> Result<Option<Opened>> {
+pub(crate) fn after_header(mut input: Input, settings: &Settings) -> Result<Option<Opened>> {
     input.read_at_least(BYTE_ORDER_MARK.len())?;
     if input.window().starts_with(BYTE_ORDER_MARK) {
         input.advance(BYTE_ORDER_MARK.len(), 0);
@@ -196,7 +196,7 @@ impl Opened {
     }
 
     /// The line of the next row, after blank lines, comments and other lines that are not rows. They stay to be read.
-    pub(super) fn line_of_row(&mut self, layout: &Arc<RowLayout>, settings: &Settings) -> Result<u64> {
+    pub(crate) fn line_of_row(&mut self, layout: &Arc<RowLayout>, settings: &Settings) -> Result<u64> {
         let (input, mut at) = (&mut self.input, 0);
         let mut line = input.line();
         let mut table = TableBuilder::new(Arc::clone(layout), 0, 0);
@@ -224,7 +224,7 @@ impl Opened {
 
 /// A file without a header.
 #[derive(Debug)]
-pub(super) struct EmptyFile {
+pub(crate) struct EmptyFile {
     name: Name,
     skip_lines: u64,
 }

@@ -4,10 +4,10 @@ use crate::shared::compression::Compression;
 use crate::shared::file_kind::FileKind;
 
 /// How many bytes a file needs before it is told from others.
-pub(super) const MIN_START: usize = 4;
+pub(crate) const MIN_START: usize = 4;
 
 /// What a file is that begins with these bytes, and what to do; `None` if it may be text.
-pub(super) fn other_kind(start: &[u8]) -> Option<String> {
+pub(crate) fn other_kind(start: &[u8]) -> Option<String> {
     const SAVE: &str = "save the sheet as CSV in UTF-8";
     let Some(kind) = FileKind::of(start) else {
         return is_html(start).then(|| {
@@ -45,7 +45,7 @@ fn is_html(start: &[u8]) -> bool {
 }
 
 /// Why a file that begins with these bytes is not compressed as the pipeline file says, and what to do.
-pub(super) fn other_compression(start: &[u8], given: Compression) -> Option<String> {
+pub(crate) fn other_compression(start: &[u8], given: Compression) -> Option<String> {
     let is_skippable = matches!(start, [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..]);
     let (found, given_name) = (Compression::of(start), name_of(given));
     match (given, found) {

@@ -7,23 +7,15 @@ use anyhow::{Context as _, Result, bail};
 use encoding_rs::Encoding;
 use runner_core::Name;
 
-use super::file_kind::{MIN_START, other_compression, other_kind};
-use super::guessed_encoding::misread;
+use super::super::settings::ReadAs;
+use super::other_formats::{MIN_START, other_compression, other_kind};
+use super::wrong_encoding::misread;
 use crate::shared::compression::Compression;
-use crate::shared::csv::{TextEncoding, Transcoder};
+use crate::shared::csv::Transcoder;
 use crate::shared::file_kind::FileKind;
 
-/// How files are read.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ReadAs {
-    pub(super) compression: Compression,
-    pub(super) encoding: TextEncoding,
-    /// Whether the files are read on when they grow.
-    pub(super) follow: bool,
-}
-
 /// The text of a file in UTF-8.
-pub(super) enum Text {
+pub(crate) enum Text {
     Plain(File),
     /// Decompressed or of another encoding, and a handle that shares the offset of the file.
     Decoded {
@@ -36,7 +28,7 @@ pub(super) enum Text {
 }
 
 impl Text {
-    pub(super) fn open(mut file: File, name: Name, read_as: ReadAs) -> Result<Self> {
+    pub(crate) fn open(mut file: File, name: Name, read_as: ReadAs) -> Result<Self> {
         let reading = || format!("reading {name}");
         let mut start = [0; FileKind::START];
         file.rewind().with_context(reading)?;
@@ -63,7 +55,7 @@ impl Text {
     }
 
     /// The text of standard input.
-    pub(super) fn of_stream(stream: impl Read + Send + 'static, name: Name, read_as: ReadAs) -> Result<Self> {
+    pub(crate) fn of_stream(stream: impl Read + Send + 'static, name: Name, read_as: ReadAs) -> Result<Self> {
         // More bytes may take long to come.
         let mut start = [0; FileKind::START];
         let (stream, n_start) = with_start(stream, &mut start, MIN_START);
@@ -77,7 +69,7 @@ impl Text {
     }
 
     /// The file on disk.
-    pub(super) fn file(&self) -> Option<&File> {
+    pub(crate) fn file(&self) -> Option<&File> {
         match self {
             Text::Plain(file) | Text::Decoded { file, .. } => Some(file),
             Text::Stream(_) => None,
@@ -85,7 +77,7 @@ impl Text {
     }
 
     /// Whether the text may go on after its present end.
-    pub(super) fn may_go_on(&self) -> bool {
+    pub(crate) fn may_go_on(&self) -> bool {
         matches!(self, Text::Plain(_) | Text::Decoded { is_compressed: false, .. })
     }
 }

@@ -1,0 +1,241 @@
+//! Infers the types of columns: before the first row, of columns that later files add, and again when options change.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::Result;
+use runner_core::ColumnType;
+use tracing::{info, warn};
+
+use super::super::files::{display_path, is_missing};
+use super::super::input::IncompleteArchive;
+use super::super::position::{CsvPosition, Cursor};
+use super::super::settings::Settings;
+use super::header::{EmptyFile, Opened, open_after_header};
+use super::known::{Columns, check_declared, inferred};
+use super::sample::Sample;
+use crate::shared::csv::{Header, name_of};
+
+/// Infers the column types from the first rows, of as many files as needed. `None` if no file has rows yet, because
+/// others may still be writing them.
+pub(crate) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Columns>> {
+    let mut sample = Sample::new(settings);
+    let (mut empty, mut archive, mut is_held) = (None, None, false);
+    for file in files.iter().filter(|file| !file.is_gone) {
+        let opened = match open_after_header(&file.path, settings) {
+            Ok(Some(opened)) => opened,
+            Ok(None) => {
+                is_held = true;
+                continue;
+            }
+            Err(error) if error.is::<IncompleteArchive>() => {
+                is_held = true;
+                archive.get_or_insert_with(|| display_path(Path::new(&file.path)));
+                continue;
+            }
+            // It was renamed since it was found.
+            Err(error) if settings.read_as.follow && is_missing(&error) => {
+                is_held = true;
+                continue;
+            }
+            Err(error) if error.is::<EmptyFile>() => {
+                empty.get_or_insert(error);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let is_first = sample.names.is_empty();
+        let (name, header) = (opened.input.name, is_first.then(|| (opened.written.clone(), opened.line)));
+        if is_first {
+            warn_about(&opened, settings);
+            if !settings.adds_columns {
+                check_declared(settings, &opened.names, name)?;
+            }
+        } else if !settings.adds_columns {
+            let columns = sample.names.iter().map(|name| (name.clone(), ColumnType::String)).collect();
+            Columns::new(columns).check(&opened.names, name, &files[0].path, settings)?;
+        }
+        sample.read(opened)?;
+        if let Some((written, line)) = header {
+            sample.check(name, &written, line)?;
+        }
+        if sample.is_complete() {
+            break;
+        }
+    }
+    if let Some(empty) = empty.filter(|_| sample.names.is_empty() && !is_held) {
+        return Err(empty);
+    }
+    // Beside files that are read it is said when its turn comes.
+    if let Some(name) = archive.filter(|_| sample.names.is_empty() && !settings.read_as.follow) {
+        warn!(
+            component = settings.context.component,
+            "{name}: the archive is incomplete, and the file was written to within the last seconds: it is left for the next run"
+        );
+    }
+    let n_rows = sample.inference.n_rows();
+    if sample.names.is_empty() || n_rows == 0 && settings.read_as.follow {
+        return Ok(None);
+    }
+    Ok(Some(columns_of(sample, settings)))
+}
+
+/// What the first rows of the files say about the types of columns, as far as the files can still be read.
+fn guesses_of_files(settings: &Settings, files: &[Cursor]) -> HashMap<String, ColumnType> {
+    let mut sample = Sample::new(settings);
+    for file in files.iter().filter(|file| !file.is_gone) {
+        // What is wrong with a file is said when its rows are read.
+        if let Ok(Some(opened)) = open_after_header(&file.path, settings) {
+            drop(sample.read(opened));
+        }
+        if sample.is_complete() {
+            break;
+        }
+    }
+    sample.into_guesses().collect()
+}
+
+/// Infers the column types from the first rows of standard input, as many as come soon.
+pub(crate) fn infer_from_stream(settings: &Settings, opened: &mut Opened) -> Result<Columns> {
+    warn_about(opened, settings);
+    check_declared(settings, &opened.names, opened.input.name)?;
+    let mut sample = Sample::new(settings);
+    sample.look_ahead(opened)?;
+    sample.check(opened.input.name, &opened.written, opened.line)?;
+    Ok(columns_of(sample, settings))
+}
+
+/// Says what is unusual about the first file.
+fn warn_about(opened: &Opened, settings: &Settings) {
+    let (component, name) = (&settings.context.component, opened.input.name);
+    let header = Header { names: &opened.names, written: &opened.written, line: opened.line };
+    for warning in header.warnings(&settings.dialect) {
+        warn!(component, "{name}: {warning}");
+    }
+    if opened.n_nuls > 0 {
+        warn!(
+            component,
+            "{name}: {} NUL bytes at the beginning were skipped, as a file has them after a power failure, or if it was \
+             truncated while a program wrote it",
+            opened.n_nuls
+        );
+    }
+    if opened.has_separator {
+        info!(component, "{name}:1: the line that names the delimiter is not a row and was skipped");
+    }
+    if opened.is_fixed_width {
+        warn!(
+            component,
+            "{name}:{}: the line of dashes shows several columns of a fixed width, and no delimiter separates them; write the \
+             file with one, as `sqlcmd -s \",\" -W` does",
+            opened.input.line() - 1
+        );
+    }
+    if opened.has_rule {
+        let line = opened.input.line() - 1;
+        info!(component, "{name}:{line}: the line of dashes under the header is not a row and was skipped");
+    }
+}
+
+/// The columns of a sample, which the log shows.
+fn columns_of(sample: Sample<'_>, settings: &Settings) -> Columns {
+    let n_rows = sample.inference.n_valid();
+    let columns = sample.finish();
+    let inferred = inferred(&columns, &settings.dialect.types);
+    if n_rows > 0 && !inferred.is_empty() {
+        let component = &settings.context.component;
+        info!(component, "types inferred from the first {n_rows} rows: {}", inferred.join(", "));
+    }
+    Columns::new(columns)
+}
+
+impl Columns {
+    /// Infers types anew where options have changed since the position was saved, and says so: those of all columns
+    /// if cells mean something else by now, and those of columns of text if other types are declared. A type changes
+    /// only if the same rows tell another one with the options of now than with those of then: the rows from which
+    /// it was inferred may be gone.
+    pub(crate) fn infer_again(&mut self, saved: &CsvPosition, files: &[Cursor], settings: &Settings) {
+        let (Some(then), now) = (&saved.reading, settings.reading()) else { return };
+        let mut options: Vec<String> = then
+            .keys()
+            .chain(now.keys())
+            .filter(|option| then.get(*option) != now.get(*option))
+            .map(|option| format!("`{option}`"))
+            .collect();
+        options.sort();
+        options.dedup();
+        let types = &settings.dialect.types;
+        // Rows that were rejected may be valid by now, so a column of text may have been one without a valid row.
+        let is_about_types = options == ["`types`"];
+        let is_open =
+            |name: &str, kind| types.of(name).is_none() && (!is_about_types || kind == ColumnType::String);
+        if options.is_empty() || !self.all.iter().any(|(name, kind)| is_open(name, *kind)) {
+            return;
+        }
+        let Some(settings_then) = settings.with_reading(then) else { return };
+        let guesses = guesses_of_files(settings, files);
+        let component = &settings.context.component;
+        if guesses.is_empty() && !is_about_types {
+            warn!(
+                component,
+                "{} changed since the last run, and no file is left from which types could be inferred again: they stay; \
+                 declare columns in `types` if they should have another one",
+                options.join(", ")
+            );
+            return;
+        }
+        let guesses_then = guesses_of_files(&settings_then, files);
+        let mut changes = Vec::new();
+        for (name, kind) in self.all.iter_mut().filter(|(name, kind)| is_open(name, *kind)) {
+            let guess_then = match settings_then.dialect.types.of(name) {
+                // It was declared. Only text may become narrower.
+                Some(_) => Some(*kind).filter(|kind| *kind == ColumnType::String),
+                // A column without any value is text.
+                None => Some(guesses_then.get(name).copied().unwrap_or(ColumnType::String)),
+            };
+            if let Some(&guess) = guesses.get(name)
+                && guess != *kind
+                && guess_then != Some(guess)
+                && (guess_then == Some(*kind) || is_wider(guess, *kind))
+            {
+                changes.push(format!("{name} {} instead of {}", name_of(guess), name_of(*kind)));
+                *kind = guess;
+            }
+        }
+        if !changes.is_empty() {
+            warn!(
+                component,
+                "{} changed since the last run, so the types were inferred again from the first rows: {}; records that were \
+                 delivered before keep their types, and `--from-start` reads everything again",
+                options.join(", "),
+                changes.join(", ")
+            );
+        }
+    }
+
+    /// Adds the columns of a file that no file before it has, with the types of its first rows.
+    pub(crate) fn add_new(&mut self, opened: &Opened, settings: &Settings) -> Result<()> {
+        if opened.names.iter().all(|name| self.index.contains_key(name)) {
+            return Ok(());
+        }
+        let Some(own) = open_after_header(&opened.input.cursor().path, settings)? else { return Ok(()) };
+        let mut sample = Sample::new(settings);
+        sample.read(own)?;
+        let mut added = Vec::new();
+        for (name, kind) in sample.finish() {
+            if !self.index.contains_key(&name) {
+                self.index.insert(name.clone(), self.all.len());
+                added.push(format!("{name} {}", name_of(kind)));
+                self.all.push((name, kind));
+            }
+        }
+        let component = &settings.context.component;
+        info!(component, "{} adds columns: {}", opened.input.name, added.join(", "));
+        Ok(())
+    }
+}
+
+/// Whether a type accepts all values of another one.
+fn is_wider(kind: ColumnType, other: ColumnType) -> bool {
+    matches!((kind, other), (ColumnType::String, _) | (ColumnType::Float, ColumnType::Integer))
+}
