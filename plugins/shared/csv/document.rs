@@ -10,10 +10,10 @@ use runner_core::{Name, Row};
 
 use crate::shared::csv::dialect::{CellTexts, Dialect};
 use crate::shared::csv::header::{
-    BYTE_ORDER_MARK, END_OF_TEXT, check_separator, column_names, is_rule_under, separator_line,
+    BYTE_ORDER_MARK, END_OF_TEXT, Header, check_sep_line, column_names, is_underline_of, sep_line_delimiter,
 };
-use crate::shared::csv::rows::{QuoteError, RowError, RowLocation, Rows, ScannedRow, cells};
-use crate::shared::csv::sample::{Header, Inference, SAMPLE, wider_rows};
+use crate::shared::csv::rows::{QuoteError, RowError, RowLocation, Rows, ScannedRow, first_line_end};
+use crate::shared::csv::sample::{Inference, SAMPLE, wider_rows};
 use crate::shared::csv::table::{RowLayout, TableBuilder};
 use crate::shared::window::Window;
 
@@ -49,7 +49,7 @@ pub(crate) struct Document {
     layout: Arc<RowLayout>,
     chunk: VecDeque<Result<Row, BadRow>>,
     n_left: usize,
-    is_cut: bool,
+    is_truncated: bool,
 }
 
 /// A row that is not valid.
@@ -80,28 +80,26 @@ impl DocumentReader {
         }
         let mut rest = text.clone();
         let mut rows = front_rows(&text, &dialect, n_skipped);
-        let (names, written, line) = if dialect.has_header {
+        let mut header = Header { names: dialect.columns.clone(), line: rows.line, ..Header::default() };
+        if dialect.has_header {
             let Some(first) = rows.next() else {
                 bail!("{source}: the response is empty, and a header row was expected");
             };
-            (self.names_of(first, source)?, first.bytes, first.line)
-        } else {
-            (dialect.columns.clone(), &[][..], rows.line())
-        };
-        let mut after_rule = rows.clone();
-        let has_rule = dialect.has_header
-            && after_rule
-                .next()
-                .is_some_and(|row| row.error.is_none() && is_rule_under(&names, row.bytes, &dialect));
-        if has_rule {
-            rows = after_rule;
+            header.names = self.names_of(first, source)?;
+            (header.raw, header.line) = (first.bytes.to_vec(), first.line);
+            let mut after_underline = rows.clone();
+            header.is_underlined = after_underline.next().is_some_and(|row| {
+                row.error.is_none() && is_underline_of(&header.names, row.bytes, &dialect)
+            });
+            if header.is_underlined {
+                rows = after_underline;
+            }
         }
-        let header = Header { names: &names, written, line };
-        let layout = self.layout_of(header, has_rule, rows.clone(), source)?;
-        let (n_rest, line) = (rows.rest().len(), rows.line());
+        let layout = self.layout_of(&header, rows.clone(), source)?;
+        let (n_rest, line) = (rows.rest.len(), rows.line);
         rest.skip(rest.bytes.len() - n_rest);
         let mut document =
-            Document { rest, line, source, layout, chunk: VecDeque::new(), n_left: 0, is_cut: false };
+            Document { rest, line, source, layout, chunk: VecDeque::new(), n_left: 0, is_truncated: false };
         document.count_rows().with_context(|| format!("{source}: reading the response"))?;
         Ok(document)
     }
@@ -115,44 +113,31 @@ impl DocumentReader {
         names.map_err(|error| in_table(&self.dialect, location.error(first.bytes, &error)))
     }
 
-    fn layout_of(
-        &mut self,
-        header: Header<'_>,
-        has_rule: bool,
-        rows: Rows<'_>,
-        source: Name,
-    ) -> Result<Arc<RowLayout>> {
-        let Header { names, written, line } = header;
-        if let Some(layout) = self.layout.as_ref().filter(|layout| layout.has_columns(names)) {
+    fn layout_of(&mut self, header: &Header, rows: Rows<'_>, source: Name) -> Result<Arc<RowLayout>> {
+        if let Some(layout) = self.layout.as_ref().filter(|layout| layout.has_columns(&header.names)) {
             return Ok(Arc::clone(layout));
         }
-        let mut inference = Inference::new(0);
-        inference.add_columns(names, &self.dialect);
-        inference.set_header(written, &self.dialect);
-        inference.set_rule(has_rule);
-        let columns: Vec<usize> = (0..names.len()).collect();
-        let whole = rows.filter(|row| row.error.is_none());
-        for row in whole.take(SAMPLE) {
-            inference.set_line(row.line);
-            inference.observe(row.bytes, row.quoted, &columns, &self.dialect);
+        let mut inference = Inference::new(&self.dialect);
+        inference.begin(header);
+        for row in rows.filter(|row| row.error.is_none()).take(SAMPLE) {
+            inference.observe(row.bytes, row.quoted, row.line);
         }
         if let Some(wide) = inference.wider_than_header()
             && self.dialect.has_header
             && !self.dialect.drops_extra_cells
         {
-            let error = anyhow!("{source}:{line}: {}", wider_rows(names, wide, line, &self.dialect));
+            let error = anyhow!("{source}:{}: {}", header.line, wider_rows(header, wide, &self.dialect));
             return Err(in_table(&self.dialect, error));
         }
         for warning in header.warnings(&self.dialect) {
             tracing::warn!("{}", in_table(&self.dialect, anyhow!("{source}: {warning}")));
         }
-        for (line, warning) in header.warnings_about_rows(&inference, &self.dialect) {
+        for (line, warning) in header.warnings_about_rows(&inference) {
             let line = line.unwrap_or(header.line);
             tracing::warn!("{}", in_table(&self.dialect, anyhow!("{source}:{line}: {warning}")));
         }
-        let n_rows = inference.n_rows();
-        let columns = names.iter().cloned().zip(inference.finish());
-        let layout = Arc::new(RowLayout::new(columns, written, &self.dialect).under_rule(has_rule));
+        let n_rows = inference.n_rows;
+        let layout = Arc::new(RowLayout::new(inference.finish(), None, header, &self.dialect));
         if n_rows > 0 {
             self.layout = Some(Arc::clone(&layout));
         }
@@ -176,7 +161,7 @@ impl Document {
         Ok(self.chunk.pop_front())
     }
 
-    /// Counts the rows, and finds out whether the text is cut.
+    /// Counts the rows, and finds out whether the text is truncated.
     fn count_rows(&mut self) -> io::Result<()> {
         let layout = Arc::clone(&self.layout);
         let dialect = layout.dialect();
@@ -186,25 +171,25 @@ impl Document {
         loop {
             let mut rows = Rows::of_part(&part.bytes, &dialect.grammar, line, part.is_last());
             while let Some(row) = rows.next() {
-                if row.error.is_none() && layout.is_another_line(row.bytes, row.quoted, &mut texts) {
+                if row.error.is_none() && layout.is_non_row(row.bytes, row.quoted, &mut texts) {
                     continue;
                 }
                 self.n_left += 1;
                 has_open_quote |= matches!(row.error, Some(QuoteError::Unclosed(_)));
-                if part.is_last() && rows.rest().is_empty() {
+                if part.is_last() && rows.rest.is_empty() {
                     is_last_short = !dialect.fills_missing_cells
-                        && cells(row.bytes, &dialect.grammar).count() < layout.n_cells();
+                        && dialect.grammar.cells(row.bytes).count() < layout.n_cells();
                 }
             }
-            let n_used = part.bytes.len() - rows.rest().len();
-            line = rows.line();
+            let n_used = part.bytes.len() - rows.rest.len();
+            line = rows.line;
             if part.is_last() {
                 break;
             }
             part.grow(n_used)?;
         }
         let has_line_end = matches!(part.bytes.last(), Some(b'\n' | b'\r'));
-        self.is_cut = has_open_quote || !has_line_end && is_last_short;
+        self.is_truncated = has_open_quote || !has_line_end && is_last_short;
         Ok(())
     }
 
@@ -215,17 +200,17 @@ impl Document {
 
     /// Whether the text seems to end inside a row: a quote is not closed, or the last row has no line end and not
     /// all cells.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.is_cut
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.is_truncated
     }
 
     /// The texts of the first rows, as they are written. For a document none of whose rows was taken.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn raw_rows(&self) -> impl Iterator<Item = &[u8]> {
         let rest = &self.rest;
         let rows = Rows::of_part(&rest.bytes, &self.layout.dialect().grammar, self.line, rest.is_last());
         let mut texts = CellTexts::default();
         let is_row = move |row: &ScannedRow<'_>| {
-            row.error.is_some() || !self.layout.is_another_line(row.bytes, row.quoted, &mut texts)
+            row.error.is_some() || !self.layout.is_non_row(row.bytes, row.quoted, &mut texts)
         };
         rows.filter(is_row).map(|row| row.bytes)
     }
@@ -249,7 +234,7 @@ impl Document {
             let pushed = match row.error {
                 Some(error) => Err(location.bad_quotes(row.bytes, error)),
                 None => match table.push(row.bytes, row.quoted) {
-                    Err(RowError { line: Some(_), .. }) => continue,
+                    Err(RowError { non_row: Some(_), .. }) => continue,
                     pushed => pushed.map_err(|error| location.error(row.bytes, &error)),
                 },
             };
@@ -258,7 +243,7 @@ impl Document {
                 pushed.err().map(|reason| BadRow { bytes: self.rest.bytes.slice_ref(row.bytes), reason }),
             );
         }
-        let (n_used, line) = (self.rest.bytes.len() - rows.rest().len(), rows.line());
+        let (n_used, line) = (self.rest.bytes.len() - rows.rest.len(), rows.line);
         let mut valid = table.finish();
         self.chunk = read
             .into_iter()
@@ -280,10 +265,10 @@ fn in_table(dialect: &Dialect, error: Error) -> Error {
 /// How many lines come before the header: those of `skip_lines`, or one that names the delimiter.
 fn n_skipped_lines(text: &Window, dialect: &Dialect, source: Name) -> Result<u64> {
     let text = without_mark(text);
-    let named = separator_line(text).filter(|_| dialect.skip_lines == 0);
+    let named = sep_line_delimiter(text).filter(|_| dialect.skip_lines == 0);
     let Some(named) = named else { return Ok(dialect.skip_lines) };
     let at = RowLocation { source, line: 1 };
-    check_separator(named, dialect).map_err(|error| in_table(dialect, at.error(text, &error)))?;
+    check_sep_line(named, dialect).map_err(|error| in_table(dialect, at.error(text, &error)))?;
     Ok(1)
 }
 
@@ -301,7 +286,7 @@ fn without_mark(text: &Window) -> &[u8] {
 fn after_skipped_lines(mut bytes: &[u8], n_lines: u64) -> (&[u8], u64) {
     let mut line = 1;
     while line <= n_lines && !bytes.is_empty() {
-        let end = memchr::memchr2(b'\n', b'\r', bytes).unwrap_or(bytes.len());
+        let end = first_line_end(bytes, 0).unwrap_or(bytes.len());
         let n_end = if bytes[end..].starts_with(b"\r\n") { 2 } else { 1 };
         bytes = bytes.get(end + n_end..).unwrap_or_default();
         line += 1;

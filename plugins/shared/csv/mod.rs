@@ -21,18 +21,18 @@ mod table;
 mod types;
 
 pub(crate) use dialect::{
-    Comment, Delimiter, Dialect, DialectOptions, Escape, ExtraCells, Mark, MissingCells, Quote,
+    Comment, Delimiter, Dialect, DialectOptions, Escape, ExtraCells, MissingCells, NumberSeparator, Quote,
     default_null_values, default_true,
 };
 pub(crate) use document::{Document, DocumentReader};
 pub(crate) use encoding::{TextEncoding, Transcoder};
 pub(crate) use header::{
-    BYTE_ORDER_MARK, END_OF_TEXT, check_separator, column_names, is_fixed_width_rule, is_rule_under,
-    separator_line, unknown_column,
+    BYTE_ORDER_MARK, END_OF_TEXT, Header, check_sep_line, column_names, is_fixed_width_underline,
+    is_underline_of, sep_line_delimiter, unknown_column,
 };
 pub(crate) use rows::{
-    Grammar, Next, OtherLine, QuoteError, RowError, RowLocation, Span, count_line_ends, next_row,
+    Grammar, Next, NonRow, QuoteError, RowError, RowLocation, Span, count_line_ends, first_line_end,
 };
-pub(crate) use sample::{Header, Inference, wider_rows};
+pub(crate) use sample::{Inference, wider_rows};
 pub(crate) use table::{RowLayout, TableBuilder, reject};
-pub(crate) use types::{DeclaredColumn, Types, name_of, types_schema};
+pub(crate) use types::{DeclaredColumn, Types, type_name, types_schema};

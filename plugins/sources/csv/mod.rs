@@ -35,11 +35,11 @@ use tokio::sync::mpsc;
 use self::options::{NewColumns, Paths, paths_schema};
 use self::position::{PositionAfter, SharedPositions};
 use self::reader::{Chunk, Reader};
-use self::settings::{ReadAs, STANDARD_INPUT, Settings};
+use self::settings::{STANDARD_INPUT, Settings};
 use crate::shared::compression::Compression;
 use crate::shared::csv::{
-    Comment, Delimiter, DialectOptions, Escape, ExtraCells, Mark, MissingCells, Quote, TextEncoding, Types,
-    default_null_values, default_true, types_schema,
+    Comment, Delimiter, DialectOptions, Escape, ExtraCells, MissingCells, NumberSeparator, Quote,
+    TextEncoding, Types, default_null_values, default_true, types_schema,
 };
 
 runner_core::register! {
@@ -124,12 +124,12 @@ struct CsvConfig {
     /// The character before the fraction of a number, such as `","`.
     #[serde(default)]
     #[schemars(extend("default" = "."))]
-    decimal: Mark,
+    decimal: NumberSeparator,
     /// The character between groups of digits, such as `"."` in `1.234.567` and `","` in
     /// `79,54,34,488`; `" "` also stands for no-break spaces. A text with groups of other sizes
     /// is not a number.
     #[serde(default)]
-    thousands: Option<Mark>,
+    thousands: Option<NumberSeparator>,
     /// Whether blanks at both ends of names and cells are removed, inside quotes as well: spaces, tabs,
     /// and spaces that do not break.
     #[serde(default)]
@@ -209,7 +209,9 @@ impl CsvConfig {
         Ok(Settings {
             patterns: self.path.0,
             dialect: Arc::new(dialect),
-            read_as: ReadAs { compression: self.compression, encoding: self.encoding, follow: self.follow },
+            compression: self.compression,
+            encoding: self.encoding,
+            follow: self.follow,
             adds_columns: self.new_columns == NewColumns::Add,
             context: context.clone(),
         })
@@ -312,7 +314,7 @@ impl ReadsFixture for Csv {
         let path = fixture.path.to_str().context("the name of the file is not UTF-8")?;
         let settings = Arc::get_mut(&mut self.settings).context("the source is already open")?;
         settings.patterns = vec![glob::Pattern::escape(path)];
-        settings.read_as.follow = false;
+        settings.follow = false;
         Ok(())
     }
 }

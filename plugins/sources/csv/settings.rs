@@ -12,20 +12,14 @@ use crate::shared::csv::{DeclaredColumn, Dialect, TextEncoding, Types};
 /// The path that stands for standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
 
-/// How files are read.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ReadAs {
-    pub(super) compression: Compression,
-    pub(super) encoding: TextEncoding,
-    /// Whether the files are read on when they grow.
-    pub(super) follow: bool,
-}
-
 /// The validated options of the source.
 pub(super) struct Settings {
     pub(super) patterns: Vec<String>,
     pub(super) dialect: Arc<Dialect>,
-    pub(super) read_as: ReadAs,
+    pub(super) compression: Compression,
+    pub(super) encoding: TextEncoding,
+    /// Whether the files are read on when they grow.
+    pub(super) follow: bool,
     /// Whether files may have columns that the ones before them do not have.
     pub(super) adds_columns: bool,
     pub(super) context: BuildContext,
@@ -38,7 +32,7 @@ impl Settings {
     }
 
     /// The options that decide what a cell means, apart from those with their defaults, as a position stores them.
-    pub(super) fn reading(&self) -> Map<String, Value> {
+    pub(super) fn cell_options(&self) -> Map<String, Value> {
         let (dialect, default) = (&*self.dialect, Dialect::default());
         let numbers = dialect.numbers;
         let options = [
@@ -53,23 +47,22 @@ impl Settings {
         changed.map(|(option, value, _)| (option.to_owned(), value)).collect()
     }
 
-    /// The settings with other options that decide what a cell means, as [`reading`](Self::reading) has returned
+    /// The settings with other options that decide what a cell means, as [`cell_options`](Self::cell_options) has returned
     /// them; `None` if they are not understood.
-    pub(super) fn with_reading(&self, reading: &Map<String, Value>) -> Option<Settings> {
+    pub(super) fn with_cell_options(&self, stored: &Map<String, Value>) -> Option<Settings> {
         let default = Dialect::default();
         let mut dialect = (*self.dialect).clone();
-        dialect.numbers.decimal = option_of(reading, "decimal", default.numbers.decimal)?;
-        dialect.numbers.thousands = option_of(reading, "thousands", default.numbers.thousands)?;
-        dialect.null_values = option_of(reading, "null_values", default.null_values)?;
-        dialect.drops_extra_cells = reading.contains_key("extra_cells");
-        dialect.fills_missing_cells = reading.contains_key("missing_cells");
-        dialect.types = reading.get("types").map_or(Some(Types::Infer), types_of)?;
+        dialect.numbers.decimal = option_of(stored, "decimal", default.numbers.decimal)?;
+        dialect.numbers.thousands = option_of(stored, "thousands", default.numbers.thousands)?;
+        dialect.null_values = option_of(stored, "null_values", default.null_values)?;
+        dialect.drops_extra_cells = stored.contains_key("extra_cells");
+        dialect.fills_missing_cells = stored.contains_key("missing_cells");
+        dialect.types = stored.get("types").map_or(Some(Types::Infer), types_of)?;
         Some(Settings {
             patterns: self.patterns.clone(),
             dialect: Arc::new(dialect),
-            read_as: self.read_as,
-            adds_columns: self.adds_columns,
             context: self.context.clone(),
+            ..*self
         })
     }
 
@@ -84,21 +77,21 @@ impl Settings {
     }
 
     /// The options that decide where rows begin, besides the delimiter and the header, as a position stores them.
-    pub(super) fn format(&self) -> String {
-        let mut format = self.dialect.grammar.describe();
+    pub(super) fn row_options(&self) -> String {
+        let mut options = self.dialect.grammar.describe();
         if self.dialect.skip_lines > 0 {
-            format += &format!(" skip_lines {}", self.dialect.skip_lines);
+            options += &format!(" skip_lines {}", self.dialect.skip_lines);
         }
-        if self.read_as.encoding.name() != "UTF-8" {
-            format += &format!(" encoding {}", self.read_as.encoding.name());
+        if self.encoding.name() != "UTF-8" {
+            options += &format!(" encoding {}", self.encoding.name());
         }
-        format.trim_start().to_owned()
+        options.trim_start().to_owned()
     }
 }
 
 /// A stored option; `None` if it is not understood.
-fn option_of<T: DeserializeOwned>(reading: &Map<String, Value>, option: &str, default: T) -> Option<T> {
-    reading.get(option).map_or(Some(default), |value| serde_json::from_value(value.clone()).ok())
+fn option_of<T: DeserializeOwned>(stored: &Map<String, Value>, option: &str, default: T) -> Option<T> {
+    stored.get(option).map_or(Some(default), |value| serde_json::from_value(value.clone()).ok())
 }
 
 /// The types that [`Settings::declared_types`] has returned.

@@ -17,7 +17,7 @@ use super::pages::{END_CHECK_DELAYS, Pagination};
 use super::records::Add;
 use super::request::{RequestParts, RequestTemplate, placeholder_warnings, request_template};
 use super::source::{HttpSource, Settings};
-use crate::shared::csv::{DialectOptions, DocumentReader, TextEncoding};
+use crate::shared::csv::{Dialect, DocumentReader, TextEncoding};
 
 /// The maximum size of a response.
 const MAX_ANSWER: ByteSize = ByteSize::from_mib(256);
@@ -191,7 +191,7 @@ impl HttpConfig {
                 Err(OptionError::new("csv", "it describes rows, so it needs `codec = \"csv\"`"))
             }
             Some(options) => Ok(DocumentReader::new(options.dialect("csv.")?)),
-            None => Ok(DocumentReader::new(DialectOptions::default().dialect("csv.")?)),
+            None => Ok(DocumentReader::new(Dialect { prefix: "csv.", ..Dialect::default() })),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The texts of the cells of one row.
 
 use super::Dialect;
-use crate::shared::csv::rows::{cells, split};
+use crate::shared::csv::rows::split;
 
 /// The texts of the cells of one row, in a buffer that the next row reuses.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,9 +17,9 @@ impl CellTexts {
         self.ends.clear();
         let grammar = &dialect.grammar;
         if grammar.is_plain() {
-            return split(row, grammar, quoted, &mut self.bytes, &mut self.ends);
+            return split(row, grammar.delimiter, quoted, &mut self.bytes, &mut self.ends);
         }
-        for cell in cells(row, grammar) {
+        for cell in grammar.cells(row) {
             let written = grammar.trimmed(&row[cell.clone()]);
             if dialect.is_null(written) {
                 self.bytes.extend_from_slice(written);
@@ -47,8 +47,13 @@ impl CellTexts {
         Some(&self.bytes[start..end])
     }
 
+    /// The texts of all cells.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        (0..self.len()).filter_map(|index| self.get(index))
+    }
+
     /// Whether any cell from `index` on has more than blanks.
     pub(crate) fn has_text_from(&self, index: usize) -> bool {
-        (index..self.len()).filter_map(|index| self.get(index)).any(|text| !text.trim_ascii().is_empty())
+        self.iter().skip(index).any(|text| !text.trim_ascii().is_empty())
     }
 }

@@ -93,22 +93,22 @@ impl TryFrom<String> for Comment {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(inline, extend("pattern" = r"^[^0-9A-Za-z+\-\r\n]$|\$\{"))]
-pub(crate) struct Mark(pub(crate) char);
+pub(crate) struct NumberSeparator(pub(crate) char);
 
-impl Default for Mark {
+impl Default for NumberSeparator {
     fn default() -> Self {
-        Mark('.')
+        NumberSeparator('.')
     }
 }
 
-impl TryFrom<String> for Mark {
+impl TryFrom<String> for NumberSeparator {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         let mut characters = text.chars();
         match (characters.next(), characters.next()) {
             (Some(mark), None) if !mark.is_alphanumeric() && !matches!(mark, '+' | '-' | '\r' | '\n') => {
-                Ok(Mark(mark))
+                Ok(NumberSeparator(mark))
             }
             _ => Err(format!("`{text}` is not one character such as \",\", \".\", \" \" or \"'\"")),
         }

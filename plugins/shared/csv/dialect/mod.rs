@@ -8,8 +8,10 @@ mod characters;
 mod options;
 
 pub(crate) use cells::CellTexts;
-pub(crate) use characters::{Comment, Delimiter, Escape, Mark, Quote};
+pub(crate) use characters::{Comment, Delimiter, Escape, NumberSeparator, Quote};
 pub(crate) use options::{DialectOptions, ExtraCells, MissingCells, default_null_values, default_true};
+
+use std::cmp::Ordering;
 
 use crate::shared::csv::rows::Grammar;
 use crate::shared::csv::types::{NumberFormat, Types};
@@ -64,6 +66,15 @@ impl Dialect {
     pub(crate) fn other_delimiters(&self) -> impl Iterator<Item = u8> {
         let own = self.grammar.delimiter;
         b";\t|,".iter().copied().filter(move |&other| other != own)
+    }
+
+    /// Whether a row may have so many cells where there are `n_columns` columns.
+    pub(crate) fn accepts_width(&self, n_cells: usize, n_columns: usize) -> bool {
+        match n_cells.cmp(&n_columns) {
+            Ordering::Less => self.fills_missing_cells,
+            Ordering::Equal => true,
+            Ordering::Greater => self.drops_extra_cells,
+        }
     }
 
     /// Whether a text means null in a column that is not declared as text.

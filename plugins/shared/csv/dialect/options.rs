@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Dialect;
-use super::characters::{Comment, Delimiter, Escape, Mark, Quote};
+use super::characters::{Comment, Delimiter, Escape, NumberSeparator, Quote};
 use crate::shared::csv::encoding::TextEncoding;
 use crate::shared::csv::rows::Grammar;
 use crate::shared::csv::types::{NumberFormat, Types, types_schema};
@@ -52,10 +52,10 @@ pub(crate) struct DialectOptions {
     /// The character before the fraction of a number, such as `","`.
     #[serde(default)]
     #[schemars(extend("default" = "."))]
-    pub(crate) decimal: Mark,
+    pub(crate) decimal: NumberSeparator,
     /// The character between groups of digits, such as `"."` in `1.234.567`.
     #[serde(default)]
-    pub(crate) thousands: Option<Mark>,
+    pub(crate) thousands: Option<NumberSeparator>,
     /// Whether blanks at both ends of names and cells are removed, inside quotes as well.
     #[serde(default)]
     pub(crate) trim: bool,
@@ -79,28 +79,6 @@ pub(crate) fn default_true() -> bool {
 
 pub(crate) fn default_null_values() -> Vec<String> {
     vec![String::new()]
-}
-
-impl Default for DialectOptions {
-    fn default() -> Self {
-        DialectOptions {
-            delimiter: Delimiter::default(),
-            header: true,
-            columns: Vec::new(),
-            types: Types::default(),
-            null_values: default_null_values(),
-            skip_lines: 0,
-            comment: None,
-            quote: Quote::default(),
-            escape: None,
-            decimal: Mark::default(),
-            thousands: None,
-            trim: false,
-            encoding: None,
-            extra_cells: ExtraCells::default(),
-            missing_cells: MissingCells::default(),
-        }
-    }
 }
 
 impl DialectOptions {
@@ -288,9 +266,8 @@ mod tests {
 
     #[test]
     fn default_options_give_the_plain_dialect() {
-        let dialect = DialectOptions::default().dialect("").unwrap();
+        let dialect = toml_like("{}").unwrap().dialect("").unwrap();
         assert!(dialect.grammar.is_plain() && dialect.numbers.is_plain());
-        let options = toml_like("{}").unwrap().dialect("").unwrap();
-        assert_eq!(format!("{options:?}"), format!("{dialect:?}"));
+        assert_eq!(format!("{dialect:?}"), format!("{:?}", Dialect::default()));
     }
 }

@@ -67,7 +67,7 @@ fn rows_of_many_chunks_keep_their_order_and_their_lines() {
     for (text, is_whole) in [(Bytes::from(text).into(), true), (in_file, false)] {
         let mut rows = DocumentReader::default().open(text, Name::new("http://api")).unwrap();
         assert_eq!(rows.len(), 5_000);
-        assert!(!is_whole || rows.texts().count() == 5_000);
+        assert!(!is_whole || rows.raw_rows().count() == 5_000);
         for n in 0..5_000 {
             assert_eq!(rows.len(), 5_000 - n);
             match rows.next().unwrap().unwrap() {
@@ -94,7 +94,7 @@ fn text_in_parts_gives_what_it_gives_as_a_whole() {
             let mut reader =
                 DocumentReader { front: if is_small { 8 } else { FRONT }, ..DocumentReader::default() };
             let document = reader.open(window, Name::new("a")).unwrap();
-            let counted = (document.len(), document.is_cut());
+            let counted = (document.len(), document.is_truncated());
             let rows: Vec<String> = all(document)
                 .into_iter()
                 .map(|row| match row {
@@ -119,14 +119,14 @@ fn text_in_parts_gives_what_it_gives_as_a_whole() {
 #[test]
 fn line_that_is_not_a_row_is_not_counted() {
     let rows = open("a,b\n1,2\n\"a\",b\n3,4\n(2 rows)\n");
-    assert_eq!((rows.len(), rows.texts().count()), (2, 2));
+    assert_eq!((rows.len(), rows.raw_rows().count()), (2, 2));
     let rows: Vec<Row> = all(rows).into_iter().map(Result::unwrap).collect();
     assert_eq!(json_of(&rows), [r#"{"a":1,"b":2}"#, r#"{"a":3,"b":4}"#]);
 }
 
 #[test]
 fn text_that_ends_inside_a_row_is_noticed() {
-    for (text, is_cut) in [
+    for (text, is_truncated) in [
         ("a,b\n1,2\n3", true),
         ("a,b\n1,2\n3,\"x\ny,z\n", true),
         ("a,b\n1,2\n3,4", false),
@@ -134,7 +134,7 @@ fn text_that_ends_inside_a_row_is_noticed() {
         ("a,b\n1,2\n(1 row)", false),
         ("a,b\n", false),
     ] {
-        assert_eq!(open(text).is_cut(), is_cut, "{text}");
+        assert_eq!(open(text).is_truncated(), is_truncated, "{text}");
     }
 }
 

@@ -9,6 +9,19 @@ mod repeated;
 
 pub(crate) use names::{BYTE_ORDER_MARK, column_names, encoding_advice, unknown_column};
 pub(crate) use non_row_lines::{
-    END_OF_TEXT, check_separator, is_count, is_fixed_width_rule, is_rule_under, separator_line,
+    END_OF_TEXT, check_sep_line, is_fixed_width_underline, is_row_count, is_underline_of, sep_line_delimiter,
 };
 pub(crate) use repeated::HeaderRow;
+
+/// The header of a text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Header {
+    /// The names of the columns, which the options may replace.
+    pub(crate) names: Vec<String>,
+    /// The row as it is written; empty if there is none.
+    pub(crate) raw: Vec<u8>,
+    /// Its line, or that of the first row if there is none.
+    pub(crate) line: u64,
+    /// Whether a line of dashes is under it, as in a report.
+    pub(crate) is_underlined: bool,
+}

@@ -1,8 +1,8 @@
 //! The header: the row that names the columns.
 
-use super::non_row_lines::is_border;
+use super::non_row_lines::is_table_border;
 use crate::shared::csv::dialect::{CellTexts, Dialect};
-use crate::shared::csv::rows::{RowError, cells};
+use crate::shared::csv::rows::RowError;
 use crate::shared::csv::types::is_like_a_value;
 use std::collections::HashMap;
 
@@ -14,13 +14,13 @@ const MAX_COLUMNS: usize = 65_536;
 
 /// Reads the column names from the header row; the option `columns` takes precedence.
 pub(crate) fn column_names(row: &[u8], quoted: bool, dialect: &Dialect) -> Result<Vec<String>, RowError> {
-    if is_border(row) {
+    if is_table_border(row) {
         let message = "this line is the border of a table or a row that a program has drawn for people; write the rows without \
                        borders: `mysql --batch` separates the cells by tabs (delimiter = \"\\t\"), `psql --csv`, `sqlite3 \
                        -csv` and `duckdb -csv` write CSV";
         return Err(RowError::new(0, message.into()));
     }
-    let start_of = |index| cells(row, &dialect.grammar).nth(index).map_or(0, |cell| cell.start);
+    let start_of = |index| dialect.grammar.cells(row).nth(index).map_or(0, |cell| cell.start);
     let mut texts = CellTexts::default();
     texts.read(row, quoted, dialect);
     let n_named = match texts.get(texts.len() - 1) {
@@ -44,7 +44,7 @@ pub(crate) fn column_names(row: &[u8], quoted: bool, dialect: &Dialect) -> Resul
     }
     let mut known: HashMap<&str, usize> = HashMap::with_capacity(n_named);
     let mut names = Vec::with_capacity(n_named);
-    for (index, bytes) in (0..n_named).filter_map(|index| Some((index, texts.get(index)?))) {
+    for (index, bytes) in texts.iter().take(n_named).enumerate() {
         let Ok(name) = std::str::from_utf8(bytes) else {
             let message = format!(
                 "the name of column {} is not {}; {}",

@@ -1,17 +1,16 @@
-//! Lines that programs print around the rows of a result: the delimiter before them, a rule under the header, a
+//! Lines that programs print around the rows of a result: the delimiter before them, dashes under the header, a
 //! count at the end.
 
 use crate::shared::csv::dialect::Dialect;
-use crate::shared::csv::rows::{Grammar, RowError, cells};
+use crate::shared::csv::rows::{Grammar, RowError, first_line_end};
 use crate::shared::csv::types::toml_string;
 
 /// The control character with which files of DOS end (Ctrl-Z).
 pub(crate) const END_OF_TEXT: u8 = 0x1A;
 
 /// The delimiter that the first line of a text names for Excel: `sep=;`.
-pub(crate) fn separator_line(text: &[u8]) -> Option<u8> {
-    let end = memchr::memchr2(b'\n', b'\r', text).unwrap_or(text.len());
-    let line = &text[..end];
+pub(crate) fn sep_line_delimiter(text: &[u8]) -> Option<u8> {
+    let line = &text[..first_line_end(text, 0).unwrap_or(text.len())];
     let inner = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\""));
     match inner.unwrap_or(line) {
         [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter]
@@ -24,7 +23,7 @@ pub(crate) fn separator_line(text: &[u8]) -> Option<u8> {
 }
 
 /// Fails if the first line of a text names another delimiter than the options.
-pub(crate) fn check_separator(named: u8, dialect: &Dialect) -> Result<(), RowError> {
+pub(crate) fn check_sep_line(named: u8, dialect: &Dialect) -> Result<(), RowError> {
     if named == dialect.grammar.delimiter {
         return Ok(());
     }
@@ -36,15 +35,15 @@ pub(crate) fn check_separator(named: u8, dialect: &Dialect) -> Result<(), RowErr
     Err(RowError::new(0, message))
 }
 
-/// Whether a rule shows columns of a fixed width that no delimiter separates: `--- --------`.
-pub(crate) fn is_fixed_width_rule(row: &[u8]) -> bool {
+/// Whether a line of dashes shows columns of a fixed width that no delimiter separates: `--- --------`.
+pub(crate) fn is_fixed_width_underline(row: &[u8]) -> bool {
     let row = row.trim_ascii();
     let is_drawn = row.iter().all(|byte| matches!(byte, b'-' | b' '));
     is_drawn && row.starts_with(b"-") && row.windows(2).any(|pair| pair == b"--") && row.contains(&b' ')
 }
 
 /// Whether a line is the border of a table or a row that a program has drawn for people: `+----+----+`.
-pub(crate) fn is_border(line: &[u8]) -> bool {
+pub(crate) fn is_table_border(line: &[u8]) -> bool {
     let is_drawn = line.starts_with(b"\xE2\x94") || line.starts_with(b"\xE2\x95");
     // One cell on each line, as `mysql -E` and `psql -x` write rows.
     let is_expanded = line.starts_with(b"-[ RECORD ")
@@ -54,9 +53,9 @@ pub(crate) fn is_border(line: &[u8]) -> bool {
     is_drawn || is_expanded || is_line
 }
 
-/// Whether a row is the rule that sqlcmd, psql and others draw under the header: dashes in every cell, or with `+`
+/// Whether a row is the line that sqlcmd, psql and others draw under the header: dashes in every cell, or with `+`
 /// where columns meet.
-fn is_rule(row: &[u8], grammar: &Grammar) -> bool {
+fn is_underline(row: &[u8], grammar: &Grammar) -> bool {
     // The last one is that of Markdown.
     let is_crossed = match row.trim_ascii() {
         [b'-', inner @ .., b'-'] => {
@@ -68,16 +67,16 @@ fn is_rule(row: &[u8], grammar: &Grammar) -> bool {
         }
         _ => false,
     };
-    is_crossed || has_dashes_only(cells(row, grammar).map(|cell| &row[cell]))
+    is_crossed || has_dashes_only(grammar.cells(row).map(|cell| &row[cell]))
 }
 
-/// Whether the line under a header with these names is a rule, and not a row: a row may consist of texts for null, and
-/// in a file of one column a rule is as long as the name.
-pub(crate) fn is_rule_under(names: &[String], row: &[u8], dialect: &Dialect) -> bool {
+/// Whether the line under a header with these names underlines it, and is not a row: a row may consist of texts for null,
+/// and in a file of one column the line is as long as the name.
+pub(crate) fn is_underline_of(names: &[String], row: &[u8], dialect: &Dialect) -> bool {
     let grammar = &dialect.grammar;
     let is_short = || matches!(names, [name] if row.trim_ascii().len() < name.chars().count());
-    let is_null = || cells(row, grammar).all(|cell| dialect.is_null(grammar.trimmed(&row[cell])));
-    is_rule(row, grammar) && !is_short() && !is_null()
+    let is_null = || grammar.cells(row).all(|cell| dialect.is_null(grammar.trimmed(&row[cell])));
+    is_underline(row, grammar) && !is_short() && !is_null()
 }
 
 fn has_dashes_only<'a>(cells: impl Iterator<Item = &'a [u8]>) -> bool {
@@ -96,7 +95,7 @@ fn has_dashes_only<'a>(cells: impl Iterator<Item = &'a [u8]>) -> bool {
 const MAX_COUNT: usize = 64;
 
 /// Whether a line is the count that programs print behind the rows, such as `(2 rows affected)`.
-pub(crate) fn is_count(line: &[u8]) -> bool {
+pub(crate) fn is_row_count(line: &[u8]) -> bool {
     // Nearly all rows end here.
     let (true, [first, .., last]) = (line.len() <= MAX_COUNT, line.trim_ascii()) else { return false };
     if !matches!((first, last), (b'(', b')') | (b'0'..=b'9', b'd' | b'D' | b'.')) {
@@ -149,31 +148,31 @@ mod tests {
     #[test]
     fn rule_may_have_crosses_where_columns_meet() {
         let grammar = Grammar::plain(b'|');
-        assert!(is_rule(b"----+------", &grammar) && is_rule(b"---|---", &grammar));
-        assert!(is_rule(b"| --- |:---:|", &Grammar::default()));
+        assert!(is_underline(b"----+------", &grammar) && is_underline(b"---|---", &grammar));
+        assert!(is_underline(b"| --- |:---:|", &Grammar::default()));
         for line in ["+---+", "-1+-2", "a-+-b", "-", "|-|1|", "||"] {
-            assert!(!is_rule(line.as_bytes(), &grammar), "{line}");
+            assert!(!is_underline(line.as_bytes(), &grammar), "{line}");
         }
     }
 
     #[test]
     fn row_of_texts_for_null_is_not_a_rule() {
-        let is_rule = |names: &[&str], row: &str, nulls: &[&str]| {
+        let is_underline = |names: &[&str], row: &str, nulls: &[&str]| {
             let nulls = nulls.iter().map(|&null| null.into()).collect();
             let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-            is_rule_under(&names, row.as_bytes(), &Dialect { null_values: nulls, ..Dialect::default() })
+            is_underline_of(&names, row.as_bytes(), &Dialect { null_values: nulls, ..Dialect::default() })
         };
-        assert!(is_rule(&["value"], "-----", &[""]) && is_rule(&["a", "b"], "--,---", &["--"]));
-        assert!(is_rule(&["id"], "--", &[""]) && is_rule(&["a", "value"], "-,--", &[""]));
-        assert!(!is_rule(&["id"], "--", &["", "--"]) && !is_rule(&["a", "b"], "--,--", &["--"]));
-        assert!(!is_rule(&["value"], "--", &[""]), "it is shorter than the name");
+        assert!(is_underline(&["value"], "-----", &[""]) && is_underline(&["a", "b"], "--,---", &["--"]));
+        assert!(is_underline(&["id"], "--", &[""]) && is_underline(&["a", "value"], "-,--", &[""]));
+        assert!(!is_underline(&["id"], "--", &["", "--"]) && !is_underline(&["a", "b"], "--,--", &["--"]));
+        assert!(!is_underline(&["value"], "--", &[""]), "it is shorter than the name");
     }
 
     #[test]
     fn rule_of_columns_of_fixed_width_has_blanks() {
-        assert!(is_fixed_width_rule(b"--- -------- -") && is_fixed_width_rule(b" -- --  "));
+        assert!(is_fixed_width_underline(b"--- -------- -") && is_fixed_width_underline(b" -- --  "));
         for line in ["----", "- -", "-- x --", "--\t--", "", "  "] {
-            assert!(!is_fixed_width_rule(line.as_bytes()), "{line}");
+            assert!(!is_fixed_width_underline(line.as_bytes()), "{line}");
         }
     }
 
@@ -187,10 +186,10 @@ mod tests {
             "\u{250c}\u{2500}\u{2510}",
             "\u{2554}\u{2550}",
         ] {
-            assert!(is_border(line.as_bytes()), "{line}");
+            assert!(is_table_border(line.as_bytes()), "{line}");
         }
         for line in ["+", "++", "+1,+2", "+49-30-1+", "----+----", "a", ""] {
-            assert!(!is_border(line.as_bytes()), "{line}");
+            assert!(!is_table_border(line.as_bytes()), "{line}");
         }
     }
 
@@ -205,10 +204,10 @@ mod tests {
             ("sep\n=;", None),
             ("sepal=;\n", None),
         ] {
-            assert_eq!(separator_line(text.as_bytes()), delimiter, "{text:?}");
+            assert_eq!(sep_line_delimiter(text.as_bytes()), delimiter, "{text:?}");
         }
-        assert!(check_separator(b',', &Dialect::default()).is_ok());
-        let error = check_separator(b'\t', &Dialect::default()).unwrap_err();
+        assert!(check_sep_line(b',', &Dialect::default()).is_ok());
+        let error = check_sep_line(b'\t', &Dialect::default()).unwrap_err();
         assert!(error.message.contains(r#"set delimiter = "\t""#), "{}", error.message);
     }
 
@@ -224,7 +223,7 @@ mod tests {
             "14 rows selected.",
             "  3 record(s) selected. ",
         ] {
-            assert!(is_count(line.as_bytes()), "{line}");
+            assert!(is_row_count(line.as_bytes()), "{line}");
         }
         for line in [
             "2",
@@ -238,7 +237,7 @@ mod tests {
             "(2 rows affected) x",
             "2020-01-01",
         ] {
-            assert!(!is_count(line.as_bytes()), "{line}");
+            assert!(!is_row_count(line.as_bytes()), "{line}");
         }
     }
 }

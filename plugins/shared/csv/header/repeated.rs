@@ -2,6 +2,7 @@
 
 use runner_core::ColumnType;
 
+use super::Header;
 use super::names::BYTE_ORDER_MARK;
 use super::non_row_lines::END_OF_TEXT;
 use crate::shared::csv::dialect::{CellTexts, Dialect};
@@ -11,20 +12,19 @@ use crate::shared::csv::types::{is_like_a_date, narrowest};
 #[derive(Debug, Default)]
 pub(crate) struct HeaderRow {
     cells: CellTexts,
-    /// Whether a rule of dashes is under it.
-    pub(crate) has_rule: bool,
+    is_underlined: bool,
 }
 
 impl HeaderRow {
-    /// The header as it is written; empty if there is none. A header of one cell is not told from a row, nor
-    /// is one of values.
-    pub(crate) fn new(written: &[u8], dialect: &Dialect) -> Self {
+    /// A header of one cell is not told from a row, nor is one of values.
+    pub(crate) fn new(header: &Header, dialect: &Dialect) -> Self {
         let mut cells = CellTexts::default();
-        if dialect.has_header && !written.is_empty() {
-            cells.read(written, true, dialect);
+        if dialect.has_header && !header.raw.is_empty() {
+            cells.read(&header.raw, true, dialect);
         }
         let is_told = cells.len() > 1 && has_names(&cells, dialect);
-        HeaderRow { cells: if is_told { cells } else { CellTexts::default() }, has_rule: false }
+        let cells = if is_told { cells } else { CellTexts::default() };
+        HeaderRow { cells, is_underlined: header.is_underlined }
     }
 
     /// The text of a cell.
@@ -33,8 +33,8 @@ impl HeaderRow {
     }
 
     /// Whether a count of rows, such as `(2 rows affected)`, is not a row among rows of `n_cells` cells.
-    pub(crate) fn may_have_counts(&self, n_cells: usize) -> bool {
-        n_cells > 1 || self.has_rule
+    pub(crate) fn may_have_row_counts(&self, n_cells: usize) -> bool {
+        n_cells > 1 || self.is_underlined
     }
 
     /// Whether a row, whose cells have these texts, has the cells of the header. Where files were joined that begin
@@ -72,7 +72,7 @@ fn begins_with_a_mark(row: &[u8]) -> bool {
 /// Whether the cells are names: not all of them numbers, and none a measured value or a date.
 fn has_names(cells: &CellTexts, dialect: &Dialect) -> bool {
     let mut n_texts = 0;
-    for text in (0..cells.len()).filter_map(|index| cells.get(index)) {
+    for text in cells.iter() {
         match narrowest(text, dialect.numbers, &mut Vec::new()) {
             ColumnType::Integer => {}
             ColumnType::Float | ColumnType::Boolean => return false,
@@ -93,7 +93,8 @@ mod tests {
         let repeats = |header: &str, row: &str| {
             let mut cells = CellTexts::default();
             cells.read(row.as_bytes(), true, &dialect);
-            HeaderRow::new(header.as_bytes(), &dialect).is_repeated_in(row.as_bytes(), &cells, &dialect)
+            let header = Header { raw: header.into(), ..Header::default() };
+            HeaderRow::new(&header, &dialect).is_repeated_in(row.as_bytes(), &cells, &dialect)
         };
         assert!(repeats("a,b", "\u{1a}a,b") && repeats("a,b", "\u{1a}\u{feff}\"a\",b"));
         assert!(repeats("a,b", "a,b") && repeats("a,\"b\"", "\"a\",b") && repeats("id,2020", "id,2020"));

@@ -3,7 +3,7 @@
 use anyhow::Error;
 use runner_core::Name;
 
-use super::scan::{QuoteError, count_line_ends};
+use super::row::{QuoteError, count_line_ends};
 
 /// Why a row is not valid. The message contains no value of the row.
 #[derive(Debug)]
@@ -13,25 +13,25 @@ pub(crate) struct RowError {
     /// What is wrong and what to do.
     pub(crate) message: String,
     /// Set if the line is not a row, so that nothing is wrong with it.
-    pub(crate) line: Option<OtherLine>,
+    pub(crate) non_row: Option<NonRow>,
 }
 
 /// A line that is not a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OtherLine {
+pub(crate) enum NonRow {
     /// The header again, as in files that were joined.
-    Header,
+    RepeatedHeader,
     /// A count of rows, as programs print it behind them.
-    Count,
+    RowCount,
 }
 
 impl RowError {
     pub(crate) fn new(at: usize, message: String) -> Self {
-        RowError { at, message, line: None }
+        RowError { at, message, non_row: None }
     }
 
-    pub(crate) fn of_line(line: OtherLine) -> Self {
-        RowError { at: 0, message: "this line is not a row".into(), line: Some(line) }
+    pub(crate) fn of_non_row(line: NonRow) -> Self {
+        RowError { at: 0, message: "this line is not a row".into(), non_row: Some(line) }
     }
 }
 

@@ -1,14 +1,14 @@
 //! The grammar of a dialect: what separates, quotes and escapes cells, and which lines are comments.
 //!
-//! The plain grammar (`"` quotes, a doubled quote inside) is in `scan`; here is the general one. It is
-//! slower, and as exact about where rows and cells are.
+//! The plain grammar is in `plain`; here is the general one. It is slower, and as exact about where rows and cells are.
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memchr3};
 
 use super::blanks::{is_part_of_blank, n_blanks, n_blanks_at_end};
-use super::scan::{CellEnd, Next, QuoteError, Span, bad_quotes, finish_row, first_line_end};
+use super::plain;
+use super::row::{CellEnd, Next, Span, cells_of_row, finish_row, first_line_end, next_row_of_cells};
 
 /// How the bytes of a file are divided into rows and cells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,25 +81,28 @@ impl Grammar {
         format!("quote {} escape {} comment {comment} trim {}", of(self.quote), of(self.escape), self.trim)
     }
 
-    /// Scans the first row of `bytes`, as [`next_row`](super::scan::next_row) does.
+    /// Scans the first row of `bytes`; `at_end` means that no more bytes follow.
     pub(crate) fn next_row(&self, bytes: &[u8], at_end: bool) -> Next {
-        if let Some(next) = self.ignored_line(bytes, at_end) {
-            return next;
+        if !self.is_plain {
+            let ignored = self.ignored_line(bytes, at_end);
+            return ignored
+                .unwrap_or_else(|| next_row_of_cells(bytes, at_end, |at| self.cell_end(bytes, at)));
         }
-        let mut at = 0;
-        loop {
-            match self.cell_end(bytes, at) {
-                CellEnd::Delimiter(end) => at = end + 1,
-                CellEnd::Line(end) => return finish_row(bytes, end, at_end, true),
-                CellEnd::TextAfterQuote(text) => {
-                    return bad_quotes(bytes, QuoteError::TextAfterQuote { cell: at, text }, at_end);
-                }
-                _ if !at_end => return Next::NeedMore,
-                CellEnd::Bytes if bytes.is_empty() => return Next::End,
-                CellEnd::Bytes => return finish_row(bytes, bytes.len(), at_end, true),
-                CellEnd::OpenQuote => return bad_quotes(bytes, QuoteError::Unclosed(at), at_end),
-            }
+        match memchr3(b'\n', b'\r', b'"', bytes) {
+            Some(end) if bytes[end] != b'"' => finish_row(bytes, end, at_end, false),
+            Some(_) => next_row_of_cells(bytes, at_end, |at| plain::cell_end(bytes, at, self.delimiter)),
+            None if !at_end => Next::NeedMore,
+            None if bytes.is_empty() => Next::End,
+            None => finish_row(bytes, bytes.len(), at_end, false),
         }
+    }
+
+    /// The byte ranges of the cells of a whole row, with quotes and blanks.
+    pub(crate) fn cells<'a>(&'a self, row: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
+        cells_of_row(row, |at| match self.is_plain {
+            true => plain::cell_end(row, at, self.delimiter),
+            false => self.cell_end(row, at),
+        })
     }
 
     /// A comment, or a line of blanks where blanks do not count.
@@ -188,24 +191,6 @@ impl Grammar {
         }
     }
 
-    /// The byte ranges of the cells of a whole row, with quotes and blanks.
-    pub(crate) fn cells(&self, row: &[u8]) -> impl Iterator<Item = Range<usize>> {
-        let mut next = Some(0);
-        std::iter::from_fn(move || {
-            let start = next?;
-            let end = match self.cell_end(row, start) {
-                CellEnd::Delimiter(end) => {
-                    next = Some(end + 1);
-                    return Some(start..end);
-                }
-                CellEnd::Line(end) => end,
-                CellEnd::Bytes | CellEnd::OpenQuote | CellEnd::TextAfterQuote(_) => row.len(),
-            };
-            next = None;
-            Some(start..end)
-        })
-    }
-
     /// A cell without the blanks around it, as it is written.
     pub(crate) fn trimmed<'a>(&self, cell: &'a [u8]) -> &'a [u8] {
         let cell = &cell[self.after_blanks(cell, 0)..];
@@ -287,6 +272,3 @@ impl Grammar {
 fn n_escaped(text: &[u8]) -> usize {
     if text[1..].starts_with(b"\r\n") { 3 } else { 2 }
 }
-
-#[cfg(test)]
-mod tests;

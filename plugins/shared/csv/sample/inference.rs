@@ -1,74 +1,94 @@
 //! Infers the types of columns from a sample of the rows.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use runner_core::ColumnType;
 
-use super::option_hints::Readings;
-use super::row_hints::RowSigns;
+use super::option_hints::OptionHints;
+use super::row_hints::RowHints;
 use super::row_width::{WideRows, WidthCounts};
 use crate::shared::csv::dialect::{CellTexts, Dialect};
-use crate::shared::csv::header::{HeaderRow, is_count};
+use crate::shared::csv::header::{Header, HeaderRow, is_row_count};
 use crate::shared::csv::types::{converted, is_address, narrowest, without_blanks};
 use crate::shared::values::{TypeName, ValueType};
 
 /// How many rows the types are inferred from.
 pub(crate) const SAMPLE: usize = 10_000;
 
-/// The types of columns, as far as the rows tell them.
+/// What the first rows of one or more texts tell about their columns.
 #[derive(Debug)]
 pub(crate) struct Inference {
-    /// What the first row says.
-    pub(crate) first: Vec<Option<ColumnType>>,
-    /// What the other rows say.
-    pub(crate) others: Vec<Option<ColumnType>>,
-    /// What the texts of each column would be with other options.
-    pub(crate) readings: Vec<Readings>,
-    /// The types that the pipeline file declares for columns. A row that does not match them is rejected.
-    declared: Vec<(usize, ValueType)>,
-    /// What else the rows suggest.
-    pub(crate) signs: RowSigns,
-    n_rows: usize,
-    /// The line of the next row, and of the first valid one, if they are known.
-    line: Option<u64>,
-    pub(crate) first_line: Option<u64>,
-    /// How many rows are valid.
+    pub(super) dialect: Arc<Dialect>,
+    pub(super) columns: Vec<SampledColumn>,
+    /// The index of each column by its name.
+    index: HashMap<String, usize>,
+    /// The header of the next rows, and the index of the column of each of their cells.
+    header: HeaderRow,
+    cell_columns: Vec<usize>,
+    /// How many rows were observed, and how many of them are valid.
+    pub(crate) n_rows: usize,
     pub(crate) n_valid: usize,
+    /// The line of the first valid row.
+    pub(super) first_line: Option<u64>,
     /// Whether the first row has the names of the columns, in a file that is said to have no header.
-    pub(crate) has_names_in_the_first_row: bool,
+    pub(super) has_names_in_the_first_row: bool,
     /// The rows that have text behind the last column.
     wide: WidthCounts,
-    header: HeaderRow,
+    /// What else the rows suggest.
+    pub(super) row_hints: RowHints,
     cells: CellTexts,
     scratch: Vec<u8>,
 }
 
-impl Inference {
-    pub(crate) fn new(n_columns: usize) -> Self {
-        Inference {
-            first: vec![None; n_columns],
-            others: vec![None; n_columns],
-            readings: vec![Readings::ALL; n_columns],
-            declared: Vec::new(),
-            signs: RowSigns::default(),
-            n_rows: 0,
-            line: None,
-            first_line: None,
-            n_valid: 0,
-            has_names_in_the_first_row: false,
-            wide: WidthCounts::default(),
-            header: HeaderRow::default(),
-            cells: CellTexts::default(),
-            scratch: Vec::new(),
+/// What the rows tell about a column.
+#[derive(Debug)]
+pub(super) struct SampledColumn {
+    name: String,
+    /// The type that the pipeline file declares. A row that does not match it is rejected.
+    declared: Option<ValueType>,
+    /// The type of the cell in the first row.
+    pub(super) first: Option<ColumnType>,
+    /// The type of the cells in the other rows.
+    pub(super) others: Option<ColumnType>,
+    /// What its texts would be with other options.
+    pub(super) hints: OptionHints,
+}
+
+impl SampledColumn {
+    /// The inferred type; `None` if it has no value.
+    pub(super) fn inferred(&self) -> Option<ColumnType> {
+        match (self.first, self.others) {
+            (Some(first), Some(other)) => Some(widened(first, other)),
+            (inferred, None) | (None, inferred) => inferred,
         }
     }
 
-    /// Number of columns.
-    pub(crate) fn n_columns(&self) -> usize {
-        self.others.len()
+    /// Whether a cell matches the declared type.
+    fn takes(&self, text: &[u8], dialect: &Dialect, scratch: &mut Vec<u8>) -> bool {
+        let Some(declared) = self.declared.as_ref().filter(|_| !dialect.is_null(text)) else { return true };
+        let (text, kind) = (without_blanks(text), declared.column_type());
+        dialect.is_null(text) || converted(text, kind, Some(declared), dialect.numbers, scratch).is_some()
     }
+}
 
-    /// Number of rows observed.
-    pub(crate) fn n_rows(&self) -> usize {
-        self.n_rows
+impl Inference {
+    pub(crate) fn new(dialect: &Arc<Dialect>) -> Self {
+        Inference {
+            dialect: Arc::clone(dialect),
+            columns: Vec::new(),
+            index: HashMap::new(),
+            header: HeaderRow::default(),
+            cell_columns: Vec::new(),
+            n_rows: 0,
+            n_valid: 0,
+            first_line: None,
+            has_names_in_the_first_row: false,
+            wide: WidthCounts::default(),
+            row_hints: RowHints::default(),
+            cells: CellTexts::default(),
+            scratch: Vec::new(),
+        }
     }
 
     /// Whether the sample is complete.
@@ -76,92 +96,74 @@ impl Inference {
         self.n_rows >= SAMPLE
     }
 
-    /// Adds columns, such as those that later files have.
-    pub(crate) fn add_columns(&mut self, names: &[String], dialect: &Dialect) {
-        for (name, index) in names.iter().zip(self.n_columns()..) {
-            let declared = dialect.types.declaration_of(name).map(|declared| declared.value_type.clone());
-            let declared = declared.filter(|declared| declared.name() != TypeName::String);
-            self.declared.extend(declared.map(|declared| (index, declared)));
+    /// The next rows are those of a text with this header, which may add columns.
+    pub(crate) fn begin(&mut self, header: &Header) {
+        self.header = HeaderRow::new(header, &self.dialect);
+        self.row_hints.set_header(&header.raw);
+        self.cell_columns.clear();
+        for name in &header.names {
+            let column = *self.index.entry(name.clone()).or_insert(self.columns.len());
+            self.cell_columns.push(column);
+            if column == self.columns.len() {
+                let declared = self.dialect.types.declaration_of(name).map(|it| it.value_type.clone());
+                self.columns.push(SampledColumn {
+                    name: name.clone(),
+                    declared: declared.filter(|declared| declared.name() != TypeName::String),
+                    first: None,
+                    others: None,
+                    hints: OptionHints::ALL,
+                });
+            }
         }
-        let n_columns = self.n_columns() + names.len();
-        self.first.resize(n_columns, None);
-        self.others.resize(n_columns, None);
-        self.readings.resize(n_columns, Readings::ALL);
     }
 
-    /// The next rows are those of a file with this header, as it is written.
-    pub(crate) fn set_header(&mut self, written: &[u8], dialect: &Dialect) {
-        self.header = HeaderRow::new(written, dialect);
-        self.signs.set_header(written);
-    }
-
-    /// The next rows may be under a rule of dashes, as in a report.
-    pub(crate) fn set_rule(&mut self, has_rule: bool) {
-        self.header.has_rule = has_rule;
-    }
-
-    /// The next row is on this line.
-    pub(crate) fn set_line(&mut self, line: u64) {
-        self.line = Some(line);
-    }
-
-    /// Adds a row to the sample. `columns` says to which column each cell belongs; rows that will be
-    /// rejected or skipped do not count.
-    pub(crate) fn observe(&mut self, row: &[u8], quoted: bool, columns: &[usize], dialect: &Dialect) {
+    /// Adds a row to the sample. Rows that will be rejected or skipped do not count.
+    pub(crate) fn observe(&mut self, row: &[u8], quoted: bool, line: u64) {
+        let dialect = &*self.dialect;
         self.cells.read(row, quoted, dialect);
-        let (n_cells, n_columns) = (self.cells.len(), columns.len());
+        let (n_cells, n_columns) = (self.cells.len(), self.cell_columns.len());
         if self.header.is_repeated_in(row, &self.cells, dialect)
-            || self.header.may_have_counts(n_columns) && is_count(row)
+            || self.header.may_have_row_counts(n_columns) && is_row_count(row)
         {
             return;
         }
         self.n_rows += 1;
         if n_cells > n_columns && self.cells.has_text_from(n_columns) {
-            self.wide.add(n_cells, self.line);
+            self.wide.add(n_cells, line);
         }
-        let is_rejected = n_cells > n_columns && !dialect.drops_extra_cells
-            || n_cells < n_columns && !dialect.fills_missing_cells;
-        if is_rejected || std::str::from_utf8(row).is_err() || !self.has_declared_types(columns, dialect) {
+        let cells = self.cell_columns.iter().zip(self.cells.iter());
+        let is_valid = dialect.accepts_width(n_cells, n_columns)
+            && std::str::from_utf8(row).is_ok()
+            && cells
+                .clone()
+                .all(|(&column, text)| self.columns[column].takes(text, dialect, &mut self.scratch));
+        if !is_valid {
             return;
         }
-        self.signs.observe(row, self.line, &self.cells, dialect);
-        if self.n_valid == 0 && !dialect.has_header {
-            let is_name = |(index, name): (usize, &String)| {
-                self.cells.get(index).is_some_and(|text| text.eq_ignore_ascii_case(name.as_bytes()))
-            };
-            self.has_names_in_the_first_row = dialect.columns.iter().enumerate().all(is_name);
+        self.row_hints.observe(row, line, &self.cells, dialect);
+        let is_first = self.n_valid == 0;
+        if is_first {
+            self.first_line = Some(line);
+            let mut names = dialect.columns.iter().enumerate();
+            self.has_names_in_the_first_row = !dialect.has_header
+                && names.all(|(index, name)| {
+                    self.cells.get(index).is_some_and(|text| text.eq_ignore_ascii_case(name.as_bytes()))
+                });
         }
-        if self.n_valid == 0 {
-            self.first_line = self.line;
-        }
-        let guesses = if self.n_valid == 0 { &mut self.first } else { &mut self.others };
         self.n_valid += 1;
-        for (index, &column) in columns.iter().enumerate() {
-            let Some(text) = self.cells.get(index) else { break };
+        for (&column, text) in cells {
             // An address says nothing about the type: it may as well be a number of four groups.
             if dialect.is_null(text) || dialect.numbers.thousands == Some('.') && is_address(text) {
                 continue;
             }
             let kind = narrowest(text, dialect.numbers, &mut self.scratch);
-            let guess = &mut guesses[column];
-            *guess = Some(guess.map_or(kind, |guess| widened(guess, kind)));
-            let readings = &mut self.readings[column];
-            if !readings.is_none() {
-                *readings = readings.and(Readings::of(text, kind, dialect, &mut self.scratch));
+            let SampledColumn { first, others, hints, .. } = &mut self.columns[column];
+            let inferred = if is_first { first } else { others };
+            *inferred = Some(inferred.map_or(kind, |inferred| widened(inferred, kind)));
+            if !hints.is_none() {
+                *hints = hints.and(OptionHints::of(text, kind, dialect, &mut self.scratch));
             }
         }
-    }
-
-    /// Whether the cells of the row match the declared types of their columns.
-    fn has_declared_types(&mut self, columns: &[usize], dialect: &Dialect) -> bool {
-        let (cells, scratch) = (&self.cells, &mut self.scratch);
-        self.declared.iter().all(|(column, declared)| {
-            let cell = columns.iter().position(|of| of == column).and_then(|cell| cells.get(cell));
-            let Some(text) = cell.filter(|text| !dialect.is_null(text)) else { return true };
-            let text = without_blanks(text);
-            let kind = declared.column_type();
-            dialect.is_null(text) || converted(text, kind, Some(declared), dialect.numbers, scratch).is_some()
-        })
     }
 
     /// The number of cells of most rows, if it is larger than that of the header, which then is most likely
@@ -170,27 +172,17 @@ impl Inference {
         self.wide.of_most(self.n_rows)
     }
 
-    /// Number of rows that types were inferred from.
-    pub(crate) fn n_valid(&self) -> usize {
-        self.n_valid
+    /// The columns with their inferred types; `None` for a column without any value.
+    pub(crate) fn inferred(self) -> impl Iterator<Item = (String, Option<ColumnType>)> {
+        self.columns.into_iter().map(|column| {
+            let kind = column.inferred();
+            (column.name, kind)
+        })
     }
 
-    /// The inferred type of a column; `None` if it has no value.
-    pub(crate) fn guess(&self, column: usize) -> Option<ColumnType> {
-        match (self.first[column], self.others[column]) {
-            (Some(first), Some(other)) => Some(widened(first, other)),
-            (guess, None) | (None, guess) => guess,
-        }
-    }
-
-    /// The inferred types; `None` for a column without any value.
-    pub(crate) fn guesses(&self) -> impl Iterator<Item = Option<ColumnType>> {
-        (0..self.n_columns()).map(|column| self.guess(column))
-    }
-
-    /// The inferred types; a column without any value is text.
-    pub(crate) fn finish(self) -> Vec<ColumnType> {
-        (0..self.n_columns()).map(|column| self.guess(column).unwrap_or(ColumnType::String)).collect()
+    /// The columns with their inferred types; a column without any value is text.
+    pub(crate) fn finish(self) -> Vec<(String, ColumnType)> {
+        self.inferred().map(|(name, kind)| (name, kind.unwrap_or(ColumnType::String))).collect()
     }
 }
 
@@ -207,14 +199,23 @@ fn widened(one: ColumnType, other: ColumnType) -> ColumnType {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shared::csv::DialectOptions;
     use crate::shared::csv::types::fits;
 
-    fn inferred(cells: &[&str]) -> ColumnType {
-        let mut inference = Inference::new(1);
-        for cell in cells {
-            inference.observe(cell.as_bytes(), false, &[0], &Dialect::default());
+    /// What these rows tell, under a header with these names.
+    fn observed(header: &str, rows: &[&str], options: &str) -> Inference {
+        let options: DialectOptions = serde_json::from_str(options).unwrap();
+        let mut inference = Inference::new(&Arc::new(options.dialect("").unwrap()));
+        let names = header.split(',').map(|name| name.trim_matches('"').to_owned()).collect();
+        inference.begin(&Header { names, raw: header.into(), ..Header::default() });
+        for row in rows {
+            inference.observe(row.as_bytes(), true, 1);
         }
-        inference.finish()[0]
+        inference
+    }
+
+    fn inferred(cells: &[&str]) -> ColumnType {
+        observed("n", cells, "{}").finish()[0].1
     }
 
     #[test]
@@ -248,16 +249,8 @@ mod tests {
 
     #[test]
     fn addresses_are_text_where_points_separate_thousands() {
-        let options = r#"{ "decimal": ",", "thousands": "." }"#;
-        let options: crate::shared::csv::DialectOptions = serde_json::from_str(options).unwrap();
-        let dialect = options.dialect("").unwrap();
-        let inferred = |cells: &[&str]| {
-            let mut inference = Inference::new(1);
-            for cell in cells {
-                inference.observe(cell.as_bytes(), false, &[0], &dialect);
-            }
-            inference.finish()[0]
-        };
+        let options = r#"{ "delimiter": ";", "decimal": ",", "thousands": "." }"#;
+        let inferred = |cells: &[&str]| observed("n", cells, options).finish()[0].1;
         assert_eq!(inferred(&["192.168.100.200", "10.100.200.255"]), ColumnType::String);
         assert_eq!(inferred(&["192.168.100.200", "10.0.0.1"]), ColumnType::String);
         assert_eq!(inferred(&["1.234.567.890", "100.200.150.250", "999"]), ColumnType::Integer);
@@ -268,39 +261,25 @@ mod tests {
 
     #[test]
     fn repeated_header_and_count_are_not_rows_of_the_sample() {
-        let dialect = Dialect::default();
-        let mut inference = Inference::new(2);
-        inference.set_header(b"id,\"name\"", &dialect);
-        for row in ["1,a", "\"id\",name", "2,b", "(1,234 rows affected)"] {
-            inference.observe(row.as_bytes(), true, &[0, 1], &dialect);
-        }
-        assert_eq!(inference.n_rows(), 2);
-        assert_eq!(inference.finish(), [ColumnType::Integer, ColumnType::String]);
+        let rows = ["1,a", "\"id\",name", "2,b", "(1,234 rows affected)"];
+        let inference = observed("id,\"name\"", &rows, "{}");
+        assert_eq!(inference.n_rows, 2);
+        let kinds: Vec<ColumnType> = inference.finish().into_iter().map(|(_, kind)| kind).collect();
+        assert_eq!(kinds, [ColumnType::Integer, ColumnType::String]);
     }
 
     #[test]
     fn row_that_a_declared_type_rejects_says_nothing_about_other_columns() {
         let options = r#"{ "types": { "Date": { "type": "date", "parse": "%d/%m/%Y" }, "n": "integer", "s": "string" } }"#;
-        let options: crate::shared::csv::DialectOptions = serde_json::from_str(options).unwrap();
-        let dialect = options.dialect("").unwrap();
-        let mut inference = Inference::new(0);
-        inference.add_columns(&["Close", "Date", "n", "s"].map(str::to_owned), &dialect);
-        for row in ["1.5,02/01/2024,+1,x", "sum,Total,,x", "average,03/01/2024,x,x", "2,, 2 ,Total"] {
-            inference.observe(row.as_bytes(), false, &[0, 1, 2, 3], &dialect);
-        }
-        assert_eq!((inference.n_rows(), inference.n_valid), (4, 2));
-        assert_eq!(inference.finish()[0], ColumnType::Float);
+        let rows = ["1.5,02/01/2024,+1,x", "sum,Total,,x", "average,03/01/2024,x,x", "2,, 2 ,Total"];
+        let inference = observed("Close,Date,n,s", &rows, options);
+        assert_eq!((inference.n_rows, inference.n_valid), (4, 2));
+        assert_eq!(inference.finish()[0].1, ColumnType::Float);
     }
 
     #[test]
     fn rows_that_are_wider_than_the_header_are_noticed_if_they_are_most() {
-        let width = |rows: &[&str]| {
-            let mut inference = Inference::new(1);
-            for row in rows {
-                inference.observe(row.as_bytes(), false, &[0], &Dialect::default());
-            }
-            inference.wider_than_header().map(|rows| rows.width)
-        };
+        let width = |rows: &[&str]| observed("n", rows, "{}").wider_than_header().map(|rows| rows.width);
         assert_eq!(width(&["a,b,c", "1,2,3", "4"]), Some(3));
         assert_eq!(width(&["a,b,c", "1", "4"]), None);
         assert_eq!(width(&["a,b"]), None, "one row proves nothing");

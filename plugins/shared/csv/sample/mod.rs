@@ -10,6 +10,6 @@ mod row_width;
 mod warnings;
 
 pub(crate) use inference::{Inference, SAMPLE};
-pub(crate) use option_hints::Readings;
-pub(crate) use row_width::{comment_mark, wider_rows};
-pub(crate) use warnings::Header;
+pub(crate) use option_hints::OptionHints;
+pub(crate) use row_hints::comment_mark;
+pub(crate) use row_width::wider_rows;

@@ -41,38 +41,38 @@ const DELIMITERS: [u8; 3] = [b';', b'\t', b'|'];
 /// With which options a text, or every text of a column, would be a number, a boolean, a quoted cell or several
 /// cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Readings(u16);
+pub(crate) struct OptionHints(u16);
 
-impl Readings {
+impl OptionHints {
     /// Of no text at all.
-    pub(crate) const ALL: Readings = Readings(u16::MAX);
-    const NONE: Readings = Readings(0);
+    pub(crate) const ALL: OptionHints = OptionHints(u16::MAX);
+    const NONE: OptionHints = OptionHints(0);
 
-    /// The readings of a text that is of type `kind` as it is.
+    /// The hints of a text that is of type `kind` as it is.
     pub(crate) fn of(text: &[u8], kind: ColumnType, dialect: &Dialect, scratch: &mut Vec<u8>) -> Self {
         const AS_IT_IS: u16 = BLANKS | LOOSE | NO_NULL | NUMBER_OR_NULL;
         match kind {
             ColumnType::Integer => {
                 let n_digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
                 let grouped = if n_digits <= 3 { GROUPED } else { 0 };
-                return Readings(AS_IT_IS | grouped | WITH_COMMA | WITH_POINT);
+                return OptionHints(AS_IT_IS | grouped | WITH_COMMA | WITH_POINT);
             }
             ColumnType::Float if dialect.numbers.is_plain() && is_group(text) => {
-                return Readings(AS_IT_IS | WITH_POINT | GROUPED | 1 << WITH_DOTS);
+                return OptionHints(AS_IT_IS | WITH_POINT | GROUPED | 1 << WITH_DOTS);
             }
-            ColumnType::Float if dialect.numbers.decimal == ',' => return Readings(AS_IT_IS | WITH_COMMA),
-            ColumnType::Float => return Readings(AS_IT_IS | WITH_POINT),
-            ColumnType::Boolean => return Readings(BLANKS | NO_NUMBER | NO_NULL),
+            ColumnType::Float if dialect.numbers.decimal == ',' => return OptionHints(AS_IT_IS | WITH_COMMA),
+            ColumnType::Float => return OptionHints(AS_IT_IS | WITH_POINT),
+            ColumnType::Boolean => return OptionHints(BLANKS | NO_NUMBER | NO_NULL),
             ColumnType::String => {}
         }
         if stands_for_null(text) {
-            return Readings(LOOSE | NO_NUMBER | NUMBER_OR_NULL | 0b11_1111);
+            return OptionHints(LOOSE | NO_NUMBER | NUMBER_OR_NULL | 0b11_1111);
         }
-        let Ok(text) = std::str::from_utf8(text) else { return Readings::NONE };
-        let mut readings = NO_NULL;
+        let Ok(text) = std::str::from_utf8(text) else { return OptionHints::NONE };
+        let mut hints = NO_NULL;
         for (index, &delimiter) in DELIMITERS.iter().enumerate() {
             if text.as_bytes().contains(&delimiter) {
-                readings |= 1 << (WITH_DELIMITER + index);
+                hints |= 1 << (WITH_DELIMITER + index);
             }
         }
         if text.len() > 1
@@ -80,21 +80,21 @@ impl Readings {
             && text.ends_with('\'')
             && !dialect.grammar.quotes_with(b'\'')
         {
-            readings |= SINGLE_QUOTES;
+            hints |= SINGLE_QUOTES;
         }
         let trimmed = text.trim_matches(is_blank);
         if !trimmed.is_empty()
             && narrowest(trimmed.as_bytes(), dialect.numbers, scratch) != ColumnType::String
         {
-            return Readings(readings | BLANKS | NO_NUMBER);
+            return OptionHints(hints | BLANKS | NO_NUMBER);
         }
         if dialect.numbers.normalize_loosely(trimmed.as_bytes(), scratch).is_some() {
-            readings |= LOOSE;
+            hints |= LOOSE;
         }
         // A number of more than 64 bits is text in any form.
         let is_huge = dialect.numbers.normalize(trimmed.as_bytes(), scratch).is_some();
         if is_huge {
-            readings &= !LOOSE;
+            hints &= !LOOSE;
         }
         let may_be_number =
             trimmed.starts_with(|first: char| first.is_ascii_digit() || first == '-' || first == ',');
@@ -104,24 +104,24 @@ impl Readings {
                     && format.normalize(trimmed.as_bytes(), scratch).is_some()
                     && !(index == WITH_DOTS && is_address(trimmed.as_bytes()))
                 {
-                    readings |= 1 << index;
+                    hints |= 1 << index;
                 }
             }
         }
-        if readings & (LOOSE | 0b11_1111) == 0 {
-            readings |= NO_NUMBER;
+        if hints & (LOOSE | 0b11_1111) == 0 {
+            hints |= NO_NUMBER;
         }
-        Readings(readings)
+        OptionHints(hints)
     }
 
-    /// The readings that both have.
-    pub(crate) fn and(self, other: Readings) -> Self {
-        Readings(self.0 & other.0)
+    /// The hints that both have.
+    pub(crate) fn and(self, other: OptionHints) -> Self {
+        OptionHints(self.0 & other.0)
     }
 
     /// Whether there was no text.
     pub(crate) fn is_of_no_text(self) -> bool {
-        self == Readings::ALL
+        self == OptionHints::ALL
     }
 
     /// Whether there is none.
@@ -145,7 +145,7 @@ impl Readings {
     }
 
     /// Whether it is a number as it is, in whose place thousands may be meant: `1.234` for 1234.
-    pub(crate) fn is_grouped(self) -> bool {
+    pub(crate) fn may_have_thousands(self) -> bool {
         self.0 & GROUPED != 0
     }
 
@@ -221,9 +221,9 @@ fn is_group(number: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn of(text: &str) -> Readings {
+    fn of(text: &str) -> OptionHints {
         let kind = narrowest(text.as_bytes(), NumberFormat::default(), &mut Vec::new());
-        Readings::of(text.as_bytes(), kind, &Dialect::default(), &mut Vec::new())
+        OptionHints::of(text.as_bytes(), kind, &Dialect::default(), &mut Vec::new())
     }
 
     #[test]
@@ -261,9 +261,9 @@ mod tests {
 
     #[test]
     fn number_that_may_be_thousands_has_three_digits_behind_its_dot() {
-        assert!(of("1.234").and(of("-12.500")).and(of("999")).is_grouped());
+        assert!(of("1.234").and(of("-12.500")).and(of("999")).may_have_thousands());
         for text in ["0.234", "1234.567", "1.5", "1.2345", "1000", "1.234e5"] {
-            assert!(!of(text).is_grouped(), "{text}");
+            assert!(!of(text).may_have_thousands(), "{text}");
         }
     }
 

@@ -3,18 +3,18 @@
 use crate::shared::csv::dialect::{CellTexts, Dialect};
 use crate::shared::csv::types::toml_string;
 
-/// What comment lines begin with that may also have as many cells as a row.
-const COMMENTS: [&str; 3] = ["#", "//", "--"];
+/// What comment lines begin with in most files. A line with one of the first three may also have as many cells as a row.
+pub(super) const COMMENTS: [&str; 6] = ["#", "//", "--", "%", ";", "!"];
 
 /// Delimiters that are too unusual to be looked for in files of several columns: those of Hive, and three more.
 const RARE_DELIMITERS: &[u8] = b"\x01\x1F~^:";
 
 /// What the first rows suggest.
 #[derive(Debug, Default)]
-pub(crate) struct RowSigns {
+pub(crate) struct RowHints {
     n_rows: usize,
     /// The first row that looks like a comment: what it begins with, and its line.
-    comment: Option<(&'static str, Option<u64>)>,
+    comment: Option<(&'static str, u64)>,
     n_comments: usize,
     /// The line of the first row with a NUL byte, and how many have one.
     nul_line: Option<u64>,
@@ -30,17 +30,17 @@ pub(crate) struct RowSigns {
     delimiters: Vec<(u8, usize)>,
 }
 
-impl RowSigns {
+impl RowHints {
     /// The next rows are those of a file with this header, as it is written; empty if there is none.
-    pub(crate) fn set_header(&mut self, written: &[u8]) {
+    pub(crate) fn set_header(&mut self, raw: &[u8]) {
         if self.n_rows == 0 {
-            let counts = RARE_DELIMITERS.iter().map(|&delimiter| (delimiter, count(written, delimiter)));
+            let counts = RARE_DELIMITERS.iter().map(|&delimiter| (delimiter, count(raw, delimiter)));
             self.delimiters = counts.filter(|&(_, n_times)| n_times > 0).collect();
         }
     }
 
     /// Adds a valid row.
-    pub(crate) fn observe(&mut self, row: &[u8], line: Option<u64>, cells: &CellTexts, dialect: &Dialect) {
+    pub(crate) fn observe(&mut self, row: &[u8], line: u64, cells: &CellTexts, dialect: &Dialect) {
         self.n_rows += 1;
         self.delimiters.retain(|&(delimiter, n_times)| count(row, delimiter) == n_times);
         if !dialect.grammar.has_comments()
@@ -50,7 +50,7 @@ impl RowSigns {
             self.comment.get_or_insert((comment, line));
         }
         if row.contains(&0) {
-            self.nul_line = self.nul_line.or(line);
+            self.nul_line.get_or_insert(line);
             self.n_with_nuls += 1;
         }
         self.has_double_quotes |= row.contains(&b'"');
@@ -60,7 +60,7 @@ impl RowSigns {
         if dialect.grammar.quotes_with(b'\'') || !row.contains(&b'\'') {
             return;
         }
-        for text in (0..cells.len()).filter_map(|index| cells.get(index)) {
+        for text in cells.iter() {
             match text {
                 [b'\'', inner @ .., b'\''] if is_quoted(inner) => self.n_in_single_quotes += 1,
                 _ if text.contains(&b'\'') => self.n_with_apostrophe += 1,
@@ -70,16 +70,16 @@ impl RowSigns {
     }
 
     /// A warning about rows with NUL bytes, with the line of the first one.
-    pub(crate) fn nul_warning(&self) -> Option<(Option<u64>, String)> {
+    pub(crate) fn nul_warning(&self) -> Option<(u64, String)> {
+        let line = self.nul_line?;
         let others = match self.n_with_nuls {
-            0 => return None,
             1 => "this row has".to_owned(),
             n => format!("this row and {} more have", n - 1),
         };
         let message = format!(
             "{others} NUL bytes, as a file has them after a power failure; they are read as characters. `tr -d '\\0'` removes them"
         );
-        Some((self.nul_line, message))
+        Some((line, message))
     }
 
     fn observe_escapes(&mut self, row: &[u8], cells: &CellTexts, dialect: &Dialect) {
@@ -88,8 +88,7 @@ impl RowSigns {
             self.n_escaped_line_ends += 1;
         }
         if !dialect.is_null(b"\\N") {
-            let texts = (0..cells.len()).filter_map(|index| cells.get(index));
-            self.n_mysql_nulls += texts.filter(|text| text == b"\\N").count();
+            self.n_mysql_nulls += cells.iter().filter(|text| text == b"\\N").count();
         }
     }
 
@@ -118,7 +117,7 @@ impl RowSigns {
     }
 
     /// A warning about rows that look like comments, where most rows do not, with the line of the first one.
-    pub(crate) fn comment_warning(&self) -> Option<(Option<u64>, String)> {
+    pub(crate) fn comment_warning(&self) -> Option<(u64, String)> {
         let (comment, line) = self.comment?;
         if self.n_comments * 2 >= self.n_rows {
             return None;
@@ -139,7 +138,7 @@ impl RowSigns {
 /// What a row begins with if it looks like a comment.
 fn comment_of(row: &[u8]) -> Option<&'static str> {
     let row = row.trim_ascii_start();
-    let comment = COMMENTS.into_iter().find(|comment| row.starts_with(comment.as_bytes()))?;
+    let comment = COMMENTS.into_iter().take(3).find(|comment| row.starts_with(comment.as_bytes()))?;
     // Dashes alone stand for a missing value.
     let is_text = comment == "#"
         || row[comment.len()..].first().is_some_and(|next| *next == b' ' || next.is_ascii_alphabetic());
@@ -159,4 +158,14 @@ fn is_quoted(inner: &[u8]) -> bool {
 
 fn count(text: &[u8], byte: u8) -> usize {
     memchr::memchr_iter(byte, text).count()
+}
+
+/// What a line begins with if it looks like a comment.
+pub(crate) fn comment_mark(line: &str) -> Option<String> {
+    let line = line.trim_start();
+    if let Some(mark) = COMMENTS.into_iter().find(|mark| line.starts_with(mark)) {
+        return Some(mark.to_owned());
+    }
+    let is_sign = |char: &char| !char.is_alphanumeric() && !char.is_control() && !matches!(char, '"' | '\'');
+    line.chars().next().filter(is_sign).map(String::from)
 }

@@ -1,7 +1,8 @@
 //! Rows with more cells than the header: most likely another line is the header, or another delimiter is meant.
 
-use super::warnings::COMMENTS;
+use super::row_hints::comment_mark;
 use crate::shared::csv::dialect::Dialect;
+use crate::shared::csv::header::Header;
 use crate::shared::csv::types::toml_string;
 
 /// More widths than these do not count.
@@ -20,13 +21,13 @@ pub(crate) struct WidthCounts {
 pub(crate) struct WideRows {
     /// How many cells they have.
     pub(crate) width: usize,
-    /// The line of the first one, if it is known.
-    pub(crate) first_line: Option<u64>,
+    /// The line of the first one.
+    pub(crate) first_line: u64,
 }
 
 impl WidthCounts {
     /// Adds a row with so many cells, on a line.
-    pub(crate) fn add(&mut self, width: usize, line: Option<u64>) {
+    pub(crate) fn add(&mut self, width: usize, line: u64) {
         self.n_rows += 1;
         let n_widths = self.widths.len();
         match self.widths.iter_mut().find(|(rows, _)| rows.width == width) {
@@ -45,19 +46,9 @@ impl WidthCounts {
     }
 }
 
-/// What a line begins with if it looks like a comment.
-pub(crate) fn comment_mark(line: &str) -> Option<String> {
-    let line = line.trim_start();
-    if let Some(mark) = COMMENTS.into_iter().find(|mark| line.starts_with(mark)) {
-        return Some(mark.to_owned());
-    }
-    let is_sign = |char: &char| !char.is_alphanumeric() && !char.is_control() && !matches!(char, '"' | '\'');
-    line.chars().next().filter(is_sign).map(String::from)
-}
-
-/// A message about a file whose rows have more cells than its header, which is on `line`.
-pub(crate) fn wider_rows(names: &[String], rows: WideRows, line: u64, dialect: &Dialect) -> String {
-    let width = rows.width;
+/// A message about a file whose rows have more cells than its header.
+pub(crate) fn wider_rows(header: &Header, rows: WideRows, dialect: &Dialect) -> String {
+    let (names, width) = (&header.names, rows.width);
     let comment = names.first().and_then(|name| comment_mark(name)).unwrap_or_else(|| "#".into());
     let what = if dialect.has_header { "the header row" } else { "`columns`" };
     let n_names = names.len();
@@ -73,7 +64,7 @@ pub(crate) fn wider_rows(names: &[String], rows: WideRows, line: u64, dialect: &
         );
     }
     // The header has most likely as many cells as most rows.
-    let n_lines = rows.first_line.map_or(line, |first| first.saturating_sub(1).max(line));
+    let n_lines = rows.first_line.saturating_sub(1).max(header.line);
     let is_in_a_name = |other: &char| names.iter().any(|name| name.contains(*other));
     let rare = if n_names == 1 { &['\u{1}', '\u{1f}', '~', '^'][..] } else { &[] };
     if let Some(other) =
@@ -105,8 +96,9 @@ mod tests {
     use super::*;
 
     fn message(names: &[&str], dialect: &Dialect) -> String {
-        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        wider_rows(&names, WideRows { width: 3, first_line: Some(5) }, 1, dialect)
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        let header = Header { names, line: 1, ..Header::default() };
+        wider_rows(&header, WideRows { width: 3, first_line: 5 }, dialect)
     }
 
     #[test]
@@ -142,9 +134,9 @@ mod tests {
     fn width_of_most_rows_is_that_of_the_header() {
         let mut counts = WidthCounts::default();
         for (width, line) in [(2, 2), (3, 4), (3, 5), (3, 6)] {
-            counts.add(width, Some(line));
+            counts.add(width, line);
         }
-        assert_eq!(counts.of_most(5), Some(WideRows { width: 3, first_line: Some(4) }));
+        assert_eq!(counts.of_most(5), Some(WideRows { width: 3, first_line: 4 }));
         assert_eq!(counts.of_most(8), None);
     }
 }

@@ -4,34 +4,23 @@ use std::cmp::Reverse;
 
 use runner_core::ColumnType;
 
-use super::inference::Inference;
-use super::option_hints::Readings;
+use super::inference::{Inference, SampledColumn};
+use super::option_hints::OptionHints;
+use super::row_hints::COMMENTS;
 use crate::shared::csv::dialect::{CellTexts, Dialect};
+use crate::shared::csv::header::Header;
 use crate::shared::csv::types::{is_like_a_date, is_like_a_value, narrowest, toml_string};
 
-/// What comment lines begin with in most files.
-pub(crate) const COMMENTS: [&str; 6] = ["#", "//", "--", "%", ";", "!"];
-
-/// A header as it is written, and the names of the columns.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Header<'a> {
-    pub(crate) names: &'a [String],
-    /// Empty if there is none.
-    pub(crate) written: &'a [u8],
-    /// Its line.
-    pub(crate) line: u64,
-}
-
-impl Header<'_> {
+impl Header {
     /// Warnings about the header alone.
     pub(crate) fn warnings(&self, dialect: &Dialect) -> Vec<String> {
-        if self.written.is_empty() {
+        if self.raw.is_empty() {
             return Vec::new();
         }
         let mut warnings = Vec::new();
         warnings.extend(self.comment(dialect));
         if dialect.columns.is_empty() {
-            warnings.extend(unnamed_column(self.names));
+            warnings.extend(unnamed_column(&self.names));
             warnings.extend(self.likely_delimiter(dialect));
             if warnings.is_empty() {
                 warnings.extend(self.blanks(dialect));
@@ -42,15 +31,15 @@ impl Header<'_> {
 
     fn cells(&self, dialect: &Dialect) -> CellTexts {
         let mut cells = CellTexts::default();
-        if !self.written.is_empty() {
-            cells.read(self.written, true, dialect);
+        if !self.raw.is_empty() {
+            cells.read(&self.raw, true, dialect);
         }
         cells
     }
 
     /// The line may be a comment.
     fn comment(&self, dialect: &Dialect) -> Option<String> {
-        let written = self.written.trim_ascii_start();
+        let written = self.raw.trim_ascii_start();
         let comment = COMMENTS.into_iter().find(|comment| written.starts_with(comment.as_bytes()))?;
         // A column may be called `#`.
         let is_name = written[comment.len()..].first().is_none_or(|&next| next == dialect.grammar.delimiter);
@@ -67,9 +56,9 @@ impl Header<'_> {
     /// Another delimiter may be meant.
     fn likely_delimiter(&self, dialect: &Dialect) -> Option<String> {
         let n_own = self.names.len() - 1;
-        let count = |other| match self.names {
+        let count = |other| match &*self.names {
             [name] => name.bytes().filter(|&byte| byte == other).count(),
-            _ => count_unquoted(self.written, other),
+            _ => count_unquoted(&self.raw, other),
         };
         let counts = dialect.other_delimiters().map(|other| (count(other), other));
         let (n_other, other) = counts.min_by_key(|&(count, _)| Reverse(count))?;
@@ -77,7 +66,7 @@ impl Header<'_> {
             return None;
         }
         let other = char::from(other).escape_debug();
-        let what = match self.names {
+        let what = match &*self.names {
             [name] => format!("the header is one column, `{}`", name.escape_debug()),
             names => format!("the header has {} columns, and `{other}` {n_other} times", names.len()),
         };
@@ -97,14 +86,11 @@ impl Header<'_> {
     }
 
     /// What the first rows say about the header and the options, with the line it is about.
-    pub(crate) fn warnings_about_rows(
-        &self,
-        rows: &Inference,
-        dialect: &Dialect,
-    ) -> Vec<(Option<u64>, String)> {
+    pub(crate) fn warnings_about_rows(&self, rows: &Inference) -> Vec<(Option<u64>, String)> {
+        let dialect = &*rows.dialect;
         let mut warnings = Vec::new();
         let first_row = rows.first_line;
-        if !self.written.is_empty() && self.is_like_a_row(rows, dialect) {
+        if !self.raw.is_empty() && self.is_like_a_row(rows, dialect) {
             let advice = match &*dialect.columns {
                 [] => format!("header = false and name the {} columns with `columns`", self.names.len()),
                 _ => "header = false: `columns` names the columns in any case, and this line is read".into(),
@@ -120,13 +106,13 @@ impl Header<'_> {
                            header = true";
             warnings.push((first_row, message.into()));
         } else if let Some(column) = rows
-            .column_with_a_text_in_the_first_row(self.names.len())
+            .column_with_a_text_in_the_first_row()
             // A number with other marks is not a unit.
-            .filter(|&column| rows.readings[column].number_options(dialect.numbers).is_none())
+            .filter(|&column| rows.columns[column].hints.number_options(dialect.numbers).is_none())
         {
             let name = self.names[column].escape_debug();
             let before = first_row.map_or(self.line, |line| line.saturating_sub(1));
-            let advice = if self.written.is_empty() {
+            let advice = if self.raw.is_empty() {
                 "If this line is the header, set header = true".to_owned()
             } else {
                 format!(
@@ -143,18 +129,18 @@ impl Header<'_> {
         if dialect.columns.is_empty() && self.likely_delimiter(dialect).is_none() {
             warnings.extend(self.delimiter_of_rows(rows, dialect).map(|warning| (None, warning)));
         }
-        warnings.extend(rows.signs.comment_warning());
-        warnings.extend(rows.signs.nul_warning());
-        warnings.extend(rows.signs.escape_warning().map(|warning| (None, warning)));
-        warnings.extend(self.readings(rows, dialect).into_iter().map(|warning| (None, warning)));
+        let of_rows = rows.row_hints.comment_warning().into_iter().chain(rows.row_hints.nul_warning());
+        warnings.extend(of_rows.map(|(line, warning)| (Some(line), warning)));
+        warnings.extend(rows.row_hints.escape_warning().map(|warning| (None, warning)));
+        warnings.extend(self.hints(rows, dialect).into_iter().map(|warning| (None, warning)));
         warnings.extend(self.thousands(rows, dialect).map(|warning| (None, warning)));
         warnings
     }
 
     /// A delimiter in the name of a column and in all its cells.
     fn delimiter_of_rows(&self, rows: &Inference, dialect: &Dialect) -> Option<String> {
-        if let [name] = self.names
-            && let Some(delimiter) = rows.signs.delimiter()
+        if let [name] = &*self.names
+            && let Some(delimiter) = rows.row_hints.delimiter()
         {
             let delimiter = toml_string(char::from(delimiter).encode_utf8(&mut [0; 4]));
             return Some(format!(
@@ -165,8 +151,8 @@ impl Header<'_> {
         }
         let has_it = |index: usize, name: &str, delimiter| {
             name.as_bytes().contains(&delimiter)
-                && rows.guess(index).is_some()
-                && rows.readings[index].has_delimiter(delimiter)
+                && rows.columns[index].inferred().is_some()
+                && rows.columns[index].hints.has_delimiter(delimiter)
         };
         let (name, delimiter) = self.names.iter().enumerate().find_map(|(index, name)| {
             dialect.other_delimiters().find(|&other| has_it(index, name, other)).map(|other| (name, other))
@@ -179,41 +165,38 @@ impl Header<'_> {
     }
 
     /// Columns of text that other options would read as something else.
-    fn readings(&self, rows: &Inference, dialect: &Dialect) -> Vec<String> {
-        let columns = self.names.iter().zip(&rows.readings).enumerate().filter(|(index, (name, _))| {
-            rows.guess(*index) == Some(ColumnType::String) && dialect.types.of(name).is_none()
+    fn hints(&self, rows: &Inference, dialect: &Dialect) -> Vec<String> {
+        let columns = self.names.iter().zip(&rows.columns).filter(|(name, column)| {
+            column.inferred() == Some(ColumnType::String) && dialect.types.of(name).is_none()
         });
-        let columns = columns.map(|(_, (name, &readings))| (name, readings));
+        let columns = columns.map(|(name, column)| (name, column.hints));
         // Where all columns of numbers agree, they share their options.
-        let of_numbers = columns.clone().map(|(_, readings)| readings);
+        let of_numbers = columns.clone().map(|(_, hints)| hints);
         let common = of_numbers
-            .filter(|readings| readings.number_options(dialect.numbers).is_some())
-            .reduce(Readings::and);
+            .filter(|hints| hints.number_options(dialect.numbers).is_some())
+            .reduce(OptionHints::and);
         let common = common.and_then(|common| common.number_options(dialect.numbers));
         let mut found: Vec<(String, &str, usize)> = Vec::new();
-        for (name, readings) in columns {
+        for (name, hints) in columns {
             let mut options = Vec::new();
-            if let Some(own) = readings.number_options(dialect.numbers) {
-                let null = if readings.has_null() {
-                    ", and the text for a missing value in `null_values`"
-                } else {
-                    ""
-                };
+            if let Some(own) = hints.number_options(dialect.numbers) {
+                let null =
+                    if hints.has_null() { ", and the text for a missing value in `null_values`" } else { "" };
                 options.push(format!("would be numbers with {}{null}", common.as_ref().unwrap_or(&own)));
             }
-            if readings.is_number_or_null() && rows.n_valid > 2 {
+            if hints.is_number_or_null() && rows.n_valid > 2 {
                 let null = "would be numbers without a text that usually stands for a missing value: add it to `null_values`";
                 options.push(null.into());
             }
-            if readings.is_loose_number() && !readings.has_blanks() && !readings.is_number_or_null() {
+            if hints.is_loose_number() && !hints.has_blanks() && !hints.is_number_or_null() {
                 options.push("would be numbers in a column that is declared as \"float\" (`types`)".into());
             }
-            if readings.has_blanks() {
+            if hints.has_blanks() {
                 options.push(
                     "would be numbers or booleans without the blanks around them: set trim = true".into(),
                 );
             }
-            if readings.has_single_quotes() {
+            if hints.has_single_quotes() {
                 options.push("are in single quotes, which quote = \"'\" removes".into());
             }
             for option in options {
@@ -231,9 +214,8 @@ impl Header<'_> {
             )
         };
         let mut warnings: Vec<String> = found.into_iter().map(warning).collect();
-        let is_said =
-            rows.readings.iter().any(|readings| readings.has_single_quotes() && !readings.is_of_no_text());
-        if rows.signs.has_single_quotes() && !is_said {
+        let is_said = rows.columns.iter().any(|it| it.hints.has_single_quotes() && !it.hints.is_of_no_text());
+        if rows.row_hints.has_single_quotes() && !is_said {
             warnings.push("some cells are in single quotes, which quote = \"'\" removes".into());
         }
         warnings
@@ -242,11 +224,12 @@ impl Header<'_> {
     /// Columns of numbers whose dot most likely separates thousands, since other columns have a decimal comma.
     fn thousands(&self, rows: &Inference, dialect: &Dialect) -> Option<String> {
         let has_comma = |index: usize| {
-            rows.guess(index) == Some(ColumnType::String) && rows.readings[index].has_decimal_comma()
+            rows.columns[index].inferred() == Some(ColumnType::String)
+                && rows.columns[index].hints.has_decimal_comma()
         };
         let is_suspect = |index: usize| {
-            rows.guess(index) == Some(ColumnType::Float)
-                && rows.readings[index].is_grouped()
+            rows.columns[index].inferred() == Some(ColumnType::Float)
+                && rows.columns[index].hints.may_have_thousands()
                 && dialect.types.of(&self.names[index]).is_none()
         };
         let mut suspects = (0..self.names.len()).filter(|&index| is_suspect(index));
@@ -280,12 +263,17 @@ impl Header<'_> {
                 ColumnType::Float | ColumnType::Boolean => has_value = true,
                 ColumnType::String if is_date => n_dates += 1,
                 ColumnType::String => {
-                    let readings = Readings::of(text.as_bytes(), kind, dialect, &mut Vec::new());
-                    let is_number = readings.number_options(dialect.numbers).is_some()
-                        || readings.has_blanks()
+                    let hints = OptionHints::of(text.as_bytes(), kind, dialect, &mut Vec::new());
+                    let is_number = hints.number_options(dialect.numbers).is_some()
+                        || hints.has_blanks()
                         || !dialect.columns.is_empty() && is_like_a_value(&text);
                     has_value |= is_number;
-                    if !is_number && !matches!(rows.guess(index), None | Some(ColumnType::String)) {
+                    if !is_number
+                        && !matches!(
+                            rows.columns.get(index).and_then(SampledColumn::inferred),
+                            None | Some(ColumnType::String)
+                        )
+                    {
                         return false;
                     }
                 }
@@ -306,15 +294,15 @@ impl Header<'_> {
 
 impl Inference {
     /// A column in which the first row alone has a text, if that row has nothing but texts.
-    fn column_with_a_text_in_the_first_row(&self, n_columns: usize) -> Option<usize> {
+    fn column_with_a_text_in_the_first_row(&self) -> Option<usize> {
         let is_text = |kind: &Option<ColumnType>| matches!(kind, None | Some(ColumnType::String));
-        if self.n_valid < 3 || !self.first.iter().all(is_text) {
+        if self.n_valid < 3 || !self.columns.iter().all(|column| is_text(&column.first)) {
             return None;
         }
-        (0..n_columns).find(|&column| {
-            self.first[column].is_some()
-                && !self.readings[column].is_number_or_null()
-                && matches!(self.others[column], Some(kind) if kind != ColumnType::String)
+        self.columns.iter().position(|SampledColumn { first, others, hints, .. }| {
+            first.is_some()
+                && !hints.is_number_or_null()
+                && matches!(others, Some(kind) if *kind != ColumnType::String)
         })
     }
 }

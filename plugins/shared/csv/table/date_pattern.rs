@@ -24,7 +24,7 @@ const DATES: [&str; 15] = [
 ];
 const TIMES: [&str; 6] = ["", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p"];
 
-/// The pattern that reads a text; `None` if no usual one does, or if day and month may be the other way round and
+/// The pattern that reads a text; `None` if no usual one does, or if day and month may be the other way pass and
 /// the pattern `given` for other cells does not tell.
 pub(crate) fn likely_pattern(text: &[u8], given: Option<&str>) -> Option<String> {
     let n_digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use runner_core::{ABSENT_CELL, Body, Column, ColumnType, Origin, Record, Reject, Row, Table, TableHeader};
 
 use crate::shared::csv::dialect::{CellTexts, Dialect};
-use crate::shared::csv::header::{HeaderRow, is_count};
-use crate::shared::csv::rows::{OtherLine, RowError, split};
+use crate::shared::csv::header::{Header, HeaderRow, is_row_count};
+use crate::shared::csv::rows::{NonRow, RowError, split};
 use crate::shared::csv::types::{converted, fits, without_blanks};
 use crate::shared::values::{TypeName, ValueType};
 
@@ -28,7 +28,7 @@ pub(crate) struct RowLayout {
     is_plain: bool,
     header_row: HeaderRow,
     /// Whether a line that is not a row may have cells of all types.
-    accepts_other_lines: bool,
+    accepts_non_rows: bool,
 }
 
 /// Where the cells of a row belong whose file has other columns, or the same ones in another order.
@@ -40,22 +40,13 @@ struct CellOrder {
 }
 
 impl RowLayout {
-    /// A layout with these columns, under a header that is written in this way; types that the options declare
-    /// take precedence.
+    /// A layout with these columns; types that the options declare take precedence. For a file that has other columns, or
+    /// has them in another order, `column_of` gives for each cell of its rows the index of the column. Columns without a
+    /// cell are null.
     pub(crate) fn new(
         columns: impl IntoIterator<Item = (String, ColumnType)>,
-        written: &[u8],
-        dialect: &Arc<Dialect>,
-    ) -> Self {
-        RowLayout::with_order(columns, None, written, dialect)
-    }
-
-    /// A layout for a file with other columns: `column_of` gives for each cell of its rows the index of the
-    /// column. Columns without a cell are null.
-    pub(crate) fn with_order(
-        columns: impl IntoIterator<Item = (String, ColumnType)>,
         column_of: Option<&[usize]>,
-        written: &[u8],
+        header: &Header,
         dialect: &Arc<Dialect>,
     ) -> Self {
         let column = |(name, inferred): (String, ColumnType)| {
@@ -76,14 +67,14 @@ impl RowLayout {
                 column_of.iter().enumerate().for_each(|(cell, &column)| cell_of[column] = Some(cell));
                 CellOrder { n_cells: column_of.len(), cell_of: cell_of.into() }
             });
+        let header_row = HeaderRow::new(header, dialect);
         let header = header_of(columns, dialect, dialect.fills_missing_cells || order.is_some());
         let is_plain =
             dialect.grammar.is_plain() && dialect.numbers.is_plain() && !has_times && order.is_none();
-        let header_row = HeaderRow::new(written, dialect);
         let accepts_header = |&(index, kind): &(usize, ColumnType)| {
             header_row.cell(index).is_some_and(|cell| fits(cell, kind) || header.is_null(cell))
         };
-        let accepts_other_lines = checked.is_empty() || checked.iter().all(accepts_header);
+        let accepts_non_rows = checked.is_empty() || checked.iter().all(accepts_header);
         RowLayout {
             header: header.into(),
             dialect: Arc::clone(dialect),
@@ -92,14 +83,8 @@ impl RowLayout {
             order,
             is_plain,
             header_row,
-            accepts_other_lines,
+            accepts_non_rows,
         }
-    }
-
-    /// The same layout for rows that may be under a rule of dashes, as a report has it.
-    pub(crate) fn under_rule(mut self, has_rule: bool) -> Self {
-        self.header_row.has_rule = has_rule;
-        self
     }
 
     /// What the rows of a table share.
@@ -208,7 +193,7 @@ impl TableBuilder {
     pub(crate) fn push(&mut self, row: &[u8], quoted: bool) -> Result<(), RowError> {
         let (n_bytes, n_ends) = (self.cells.len(), self.ends.len());
         if self.layout.is_plain {
-            split(row, &self.layout.dialect.grammar, quoted, &mut self.cells, &mut self.ends);
+            split(row, self.layout.dialect.grammar.delimiter, quoted, &mut self.cells, &mut self.ends);
             if self.is_valid(row, n_bytes, n_ends) {
                 return Ok(());
             }
@@ -237,7 +222,7 @@ impl TableBuilder {
                 return false;
             }
         }
-        !(layout.accepts_other_lines && layout.may_be_another_line(row, self.cells.len() - n_bytes))
+        !(layout.accepts_non_rows && layout.may_be_non_row(row, self.cells.len() - n_bytes))
     }
 
     /// Appends a row cell by cell, each in the form that its type demands.
@@ -246,13 +231,10 @@ impl TableBuilder {
         let dialect = &*layout.dialect;
         let texts = &mut self.texts;
         texts.read(row, quoted, dialect);
-        if let Some(line) = layout.other_line(row, texts) {
-            return Err(RowError::of_line(line));
+        if let Some(line) = layout.non_row(row, texts) {
+            return Err(RowError::of_non_row(line));
         }
-        let (n_cells, n_expected) = (texts.len(), layout.n_cells());
-        let is_wrong = n_cells > n_expected && !dialect.drops_extra_cells
-            || n_cells < n_expected && !dialect.fills_missing_cells;
-        if is_wrong {
+        if !dialect.accepts_width(texts.len(), layout.n_cells()) {
             return Err(layout.wrong_width(row, texts));
         }
         if std::str::from_utf8(row).is_err() {
@@ -264,7 +246,7 @@ impl TableBuilder {
                 None => self.cells.extend_from_slice(layout.absent_text(index).as_bytes()),
                 Some((cell, text)) => {
                     if !layout.write_cell(index, text, &mut self.cells, &mut self.scratch) {
-                        return Err(layout.misfit(row, cell, index, text));
+                        return Err(layout.wrong_type(row, cell, index, text));
                     }
                 }
             }
@@ -293,15 +275,15 @@ impl TableBuilder {
 
 impl RowLayout {
     /// What a line is that is not a row. In a file with one column every line is a row, unless there is a rule.
-    fn other_line(&self, row: &[u8], texts: &CellTexts) -> Option<OtherLine> {
+    fn non_row(&self, row: &[u8], texts: &CellTexts) -> Option<NonRow> {
         if self.header_row.is_repeated_in(row, texts, &self.dialect) {
-            return Some(OtherLine::Header);
+            return Some(NonRow::RepeatedHeader);
         }
-        (self.header_row.may_have_counts(self.n_cells()) && is_count(row)).then_some(OtherLine::Count)
+        (self.header_row.may_have_row_counts(self.n_cells()) && is_row_count(row)).then_some(NonRow::RowCount)
     }
 
     /// Whether a line is not a row. `texts` is a buffer.
-    pub(crate) fn is_another_line(&self, row: &[u8], quoted: bool, texts: &mut CellTexts) -> bool {
+    pub(crate) fn is_non_row(&self, row: &[u8], quoted: bool, texts: &mut CellTexts) -> bool {
         let header = &self.header_row;
         // A plain cell is a part of its row as it is.
         let may_be_header = row.len() >= header.n_bytes()
@@ -310,15 +292,15 @@ impl RowLayout {
                     || cell.contains(&b'"')
                     || memchr::memmem::find(row, cell).is_some()
             });
-        if !may_be_header && !is_count(row) {
+        if !may_be_header && !is_row_count(row) {
             return false;
         }
         texts.read(row, quoted, &self.dialect);
-        self.other_line(row, texts).is_some()
+        self.non_row(row, texts).is_some()
     }
 
     /// A cheap look at a row whose texts have `n_bytes`.
-    fn may_be_another_line(&self, row: &[u8], n_bytes: usize) -> bool {
-        self.header_row.may_be_repeated_in(row, n_bytes) || is_count(row)
+    fn may_be_non_row(&self, row: &[u8], n_bytes: usize) -> bool {
+        self.header_row.may_be_repeated_in(row, n_bytes) || is_row_count(row)
     }
 }

@@ -6,10 +6,10 @@ use super::date_pattern::likely_pattern;
 use super::layout::RowLayout;
 use crate::shared::csv::dialect::{CellTexts, Dialect};
 use crate::shared::csv::header::encoding_advice;
-use crate::shared::csv::rows::{Grammar, RowError, cells};
-use crate::shared::csv::sample::{Readings, comment_mark};
+use crate::shared::csv::rows::{Grammar, RowError};
+use crate::shared::csv::sample::{OptionHints, comment_mark};
 use crate::shared::csv::types::{
-    DeclaredColumn, Number, converted, name_of, narrowest, stands_for_null, toml_string, without_blanks,
+    DeclaredColumn, Number, converted, narrowest, stands_for_null, toml_string, type_name, without_blanks,
 };
 use crate::shared::values::{ReadTime, TypeName, ValueType};
 
@@ -19,7 +19,7 @@ impl RowLayout {
         let (n_cells, n_columns) = (texts.len(), self.n_cells());
         let grammar = &self.dialect().grammar;
         let delimiter = char::from(grammar.delimiter).escape_debug();
-        let surplus = cells(row, grammar).nth(n_columns);
+        let surplus = grammar.cells(row).nth(n_columns);
         let (what, advice) = match &surplus {
             Some(_) if texts.has_text_from(n_columns) => {
                 ("too many", format!("remove the extra cells, or quote a cell that contains `{delimiter}`"))
@@ -35,7 +35,7 @@ impl RowLayout {
                 "add the missing cells, which may be empty, or set missing_cells = \"null\"".into(),
             ),
         };
-        let advice = match self.other_reading(row, texts) {
+        let advice = match self.likely_cause(row, texts) {
             Some(reading) => format!("{reading}. Else {advice}"),
             None => advice,
         };
@@ -46,7 +46,7 @@ impl RowLayout {
     }
 
     /// What a row of another width may be, and the option for it.
-    fn other_reading(&self, row: &[u8], texts: &CellTexts) -> Option<String> {
+    fn likely_cause(&self, row: &[u8], texts: &CellTexts) -> Option<String> {
         let grammar = &self.dialect().grammar;
         let start = row.trim_ascii_start();
         let first = char::from(*start.first()?);
@@ -98,7 +98,9 @@ impl RowLayout {
     /// The row has bytes that are not UTF-8.
     pub(crate) fn not_utf8(&self, row: &[u8]) -> RowError {
         let dialect = self.dialect();
-        let bad = cells(row, &dialect.grammar)
+        let bad = dialect
+            .grammar
+            .cells(row)
             .enumerate()
             .find_map(|(index, cell)| Some((index, cell.start, std::str::from_utf8(&row[cell]).err()?)));
         let (index, at, n_valid) =
@@ -118,7 +120,7 @@ impl RowLayout {
     }
 
     /// The text of a cell does not match the type of its column.
-    pub(crate) fn misfit(&self, row: &[u8], cell: usize, column: usize, text: &[u8]) -> RowError {
+    pub(crate) fn wrong_type(&self, row: &[u8], cell: usize, column: usize, text: &[u8]) -> RowError {
         let dialect = self.dialect();
         let column = &self.header().columns()[column];
         let kind = narrowest(text, dialect.numbers, &mut Vec::new());
@@ -147,7 +149,7 @@ impl RowLayout {
                 };
                 format!("{}{form} (declared in the pipeline file)", with_article(name.as_str()))
             }
-            None => format!("{} (inferred from its first rows)", with_article(name_of(column.kind))),
+            None => format!("{} (inferred from its first rows)", with_article(type_name(column.kind))),
         };
         let is_number = matches!(column.kind, ColumnType::Integer | ColumnType::Float);
         let found = match (kind, text) {
@@ -155,27 +157,27 @@ impl RowLayout {
             _ if loses_time => "has a time of day, which a date would lose".to_owned(),
             (ColumnType::String, _) if is_number => not_a_number(text, dialect),
             (ColumnType::String, _) => "is text".to_owned(),
-            (kind, _) => format!("is {}", with_article(name_of(kind))),
+            (kind, _) => format!("is {}", with_article(type_name(kind))),
         };
         let null =
             if stands_for_null(text) { "; if it stands for null, add it to `null_values`" } else { "" };
-        let numbers = Readings::of(text, kind, dialect, &mut Vec::new()).number_options(dialect.numbers);
+        let numbers = OptionHints::of(text, kind, dialect, &mut Vec::new()).number_options(dialect.numbers);
         let numbers = numbers.filter(|_| is_number && kind == ColumnType::String);
         let numbers = numbers.map_or_else(String::new, |options| format!("; it is a number with {options}"));
         let is_comment =
             cell == 0 && row.trim_ascii_start().starts_with(b"#") && !dialect.grammar.has_comments();
         let comment = if is_comment { "; if this line is a comment, set comment = \"#\"" } else { "" };
         let without_time = with_time_of_day(without_blanks(text)).filter(|_| loses_time).map(|parse| {
-            let line = dialect.types.line_with(&column.name, TypeName::Date, Some(parse));
+            let line = dialect.types.toml_line(&column.name, TypeName::Date, Some(parse));
             format!("; {line} drops the time of day")
         });
         RowError::new(
-            cells(row, &dialect.grammar).nth(cell).map_or(0, |cell| cell.start),
+            dialect.grammar.cells(row).nth(cell).map_or(0, |cell| cell.start),
             format!(
                 "column `{}` is {expected}, and this cell {found}{numbers}{null}{comment}; correct the row, or add to the source: \
                  {}{}",
                 column.name,
-                dialect.types.line_with(&column.name, wider, parse),
+                dialect.types.toml_line(&column.name, wider, parse),
                 without_time.unwrap_or_default(),
             ),
         )
@@ -228,7 +230,7 @@ fn with_time_of_day(text: &[u8]) -> Option<String> {
 /// Whether a cell in single quotes was divided: one cell begins with such a quote, and a later one ends with it.
 fn has_split_quotes(row: &[u8], grammar: &Grammar) -> bool {
     let mut is_open = false;
-    cells(row, grammar).map(|cell| row[cell].trim_ascii()).any(|cell| {
+    grammar.cells(row).map(|cell| row[cell].trim_ascii()).any(|cell| {
         let (opens, closes) = (cell.starts_with(b"'"), cell.ends_with(b"'") && (cell.len() > 1 || is_open));
         let is_closed = is_open && closes && !opens;
         is_open = !closes && (opens || is_open);

@@ -75,7 +75,7 @@ impl Types {
 
     /// The line of a pipeline file that declares `column` in addition to the declared ones, with the form of its
     /// dates if it has any.
-    pub(crate) fn line_with(&self, column: &str, kind: TypeName, parse: Option<String>) -> String {
+    pub(crate) fn toml_line(&self, column: &str, kind: TypeName, parse: Option<String>) -> String {
         let others = self.declared().iter().filter(|declared| declared.name != column);
         let mut entries: Vec<String> = others.map(DeclaredColumn::as_toml).collect();
         let value_type = ValueType::new(kind, None, None);
@@ -111,7 +111,7 @@ fn toml_key(name: &str) -> Cow<'_, str> {
 }
 
 /// The name of a type, as pipeline files and checkpoints write it.
-pub(crate) fn name_of(kind: ColumnType) -> &'static str {
+pub(crate) fn type_name(kind: ColumnType) -> &'static str {
     match kind {
         ColumnType::Integer => "integer",
         ColumnType::Float => "float",
@@ -196,11 +196,11 @@ mod tests {
             declared("n", TypeName::Integer, None),
         ]);
         assert_eq!(
-            types.line_with("Adj Close", TypeName::Float, None),
+            types.toml_line("Adj Close", TypeName::Float, None),
             r#"types = { Date = { type = "date", parse = "%d/%m/%Y" }, n = "integer", "Adj Close" = "float" }"#
         );
         assert_eq!(
-            types.line_with("n", TypeName::String, None),
+            types.toml_line("n", TypeName::String, None),
             r#"types = { Date = { type = "date", parse = "%d/%m/%Y" }, n = "string" }"#
         );
     }

@@ -12,46 +12,39 @@ use super::super::files::display_path;
 use super::super::input::Input;
 use super::super::settings::Settings;
 use crate::shared::csv::{
-    BYTE_ORDER_MARK, Next, RowError, RowLayout, RowLocation, Span, TableBuilder, check_separator,
-    column_names, is_fixed_width_rule, is_rule_under, next_row, separator_line,
+    BYTE_ORDER_MARK, Header, Next, RowError, RowLayout, RowLocation, Span, TableBuilder, check_sep_line,
+    column_names, first_line_end, is_fixed_width_underline, is_underline_of, sep_line_delimiter,
 };
 
 /// A header in UTF-16 has a delimiter or a line end within so many bytes.
 const MAX_WITHOUT_ASCII: usize = 16 << 10;
 
 /// A file at its first row.
-pub(crate) struct Opened {
+pub(crate) struct FileWithHeader {
     pub(crate) input: Input,
-    /// The names of its columns.
-    pub(crate) names: Vec<String>,
-    /// The line of the header.
-    pub(crate) line: u64,
-    /// The header as it is written.
-    pub(crate) written: Vec<u8>,
-    /// Whether a rule of dashes under the header was skipped.
-    pub(crate) has_rule: bool,
-    /// Whether that rule shows columns of a fixed width that no delimiter separates.
+    pub(crate) header: Header,
+    /// Whether a skipped line of dashes shows columns of a fixed width that no delimiter separates.
     pub(crate) is_fixed_width: bool,
     /// Whether a line that names the delimiter was skipped.
-    pub(crate) has_separator: bool,
+    pub(crate) has_sep_line: bool,
     /// How many NUL bytes before the text were skipped.
     pub(crate) n_nuls: u64,
 }
 
 /// Opens a file and reads its header. `None` if another program may still be writing it.
-pub(crate) fn open_after_header(path: &str, settings: &Settings) -> Result<Option<Opened>> {
-    after_header(Input::open(path, display_path(Path::new(path)), settings.read_as)?, settings)
+pub(crate) fn open_with_header(path: &str, settings: &Settings) -> Result<Option<FileWithHeader>> {
+    read_header(Input::open(path, display_path(Path::new(path)), settings)?, settings)
 }
 
 /// Reads the header of a file that is open at its beginning.
-pub(crate) fn after_header(mut input: Input, settings: &Settings) -> Result<Option<Opened>> {
+pub(crate) fn read_header(mut input: Input, settings: &Settings) -> Result<Option<FileWithHeader>> {
     input.read_at_least(BYTE_ORDER_MARK.len())?;
     if input.window().starts_with(BYTE_ORDER_MARK) {
         input.advance(BYTE_ORDER_MARK.len(), 0);
     }
     let n_nuls = skip_nuls(&mut input)?;
     if n_nuls > 0 && input.window().is_empty() {
-        if settings.read_as.follow {
+        if settings.follow {
             return Ok(None);
         }
         bail!(
@@ -60,22 +53,19 @@ pub(crate) fn after_header(mut input: Input, settings: &Settings) -> Result<Opti
         );
     }
     skip_lines(&mut input, settings.dialect.skip_lines)?;
-    let has_separator = settings.dialect.skip_lines == 0 && skip_separator(&mut input, settings)?;
-    let mut opened = Opened {
-        names: settings.dialect.columns.clone(),
-        line: input.line(),
-        written: Vec::new(),
-        has_rule: false,
+    let has_sep_line = settings.dialect.skip_lines == 0 && skip_sep_line(&mut input, settings)?;
+    let mut opened = FileWithHeader {
+        header: Header { names: settings.dialect.columns.clone(), line: input.line(), ..Header::default() },
         is_fixed_width: false,
-        has_separator,
+        has_sep_line,
         n_nuls,
         input,
     };
     if settings.dialect.has_header {
-        if !opened.read_header(settings)? {
+        if !opened.read_names(settings)? {
             return Ok(None);
         }
-        opened.skip_rule(settings)?;
+        opened.skip_underline(settings)?;
     }
     Ok(Some(opened))
 }
@@ -97,16 +87,16 @@ fn skip_nuls(input: &mut Input) -> Result<u64> {
 }
 
 /// Moves behind a line that names the delimiter for Excel.
-fn skip_separator(input: &mut Input, settings: &Settings) -> Result<bool> {
+fn skip_sep_line(input: &mut Input, settings: &Settings) -> Result<bool> {
     const MARK: &[u8] = b"\"sep=;\"\r\n";
     let may_be_mark =
         |window: &[u8]| matches!(window.first(), Some(b's' | b'S' | b'"')) && window.len() < MARK.len();
     while may_be_mark(input.window()) && !input.window().contains(&b'\n') && !input.is_at_end() {
         input.fill()?;
     }
-    let Some(named) = separator_line(input.window()) else { return Ok(false) };
+    let Some(named) = sep_line_delimiter(input.window()) else { return Ok(false) };
     let location = RowLocation { source: input.name, line: input.line() };
-    check_separator(named, &settings.dialect).map_err(|error| location.error(input.window(), &error))?;
+    check_sep_line(named, &settings.dialect).map_err(|error| location.error(input.window(), &error))?;
     skip_lines(input, 1)?;
     Ok(true)
 }
@@ -115,7 +105,7 @@ fn skip_separator(input: &mut Input, settings: &Settings) -> Result<bool> {
 fn skip_lines(input: &mut Input, n_lines: u64) -> Result<()> {
     while input.line() <= n_lines {
         let window = input.window();
-        let n_bytes = match memchr::memchr2(b'\n', b'\r', window) {
+        let n_bytes = match first_line_end(window, 0) {
             Some(end) if window[end] == b'\n' => end + 1,
             Some(end) if window.get(end + 1) == Some(&b'\n') => end + 2,
             Some(end) if end + 1 < window.len() || input.is_at_end() => end + 1,
@@ -130,9 +120,9 @@ fn skip_lines(input: &mut Input, n_lines: u64) -> Result<()> {
     Ok(())
 }
 
-impl Opened {
+impl FileWithHeader {
     /// Reads the first row as the header; `false` if it may be incomplete.
-    fn read_header(&mut self, settings: &Settings) -> Result<bool> {
+    fn read_names(&mut self, settings: &Settings) -> Result<bool> {
         let dialect = &settings.dialect;
         let input = &mut self.input;
         loop {
@@ -141,16 +131,13 @@ impl Opened {
             let span = match input.next_row(&dialect.grammar) {
                 Next::NeedMore => {
                     let n_bytes = window.len();
-                    if n_bytes > MAX_WITHOUT_ASCII
-                        && settings.read_as.encoding.is_utf_16()
-                        && has_no_ascii(window)
-                    {
+                    if n_bytes > MAX_WITHOUT_ASCII && settings.encoding.is_utf_16() && has_no_ascii(window) {
                         return Err(not_utf_16(name, dialect.encoding));
                     }
                     input.fill()?;
                     continue;
                 }
-                Next::End if settings.read_as.follow => return Ok(false),
+                Next::End if settings.follow => return Ok(false),
                 Next::End => return Err(EmptyFile { name, skip_lines: dialect.skip_lines }.into()),
                 Next::BadQuotes(_, error) => return Err(location.bad_quotes(window, error)),
                 Next::Row(span) => span,
@@ -160,13 +147,12 @@ impl Opened {
             }
             if span.content > 0 {
                 let row = &window[..span.content];
-                if !span.is_closed && settings.read_as.encoding.is_utf_16() && has_no_ascii(row) {
+                if !span.is_closed && settings.encoding.is_utf_16() && has_no_ascii(row) {
                     return Err(not_utf_16(name, dialect.encoding));
                 }
                 let names = column_names(row, span.quoted, dialect);
-                self.names = names.map_err(|error| location.error(row, &error))?;
-                self.line = location.line;
-                self.written = row.to_vec();
+                self.header.names = names.map_err(|error| location.error(row, &error))?;
+                (self.header.raw, self.header.line) = (row.to_vec(), location.line);
                 input.advance(span.len, span.n_lines);
                 return Ok(true);
             }
@@ -174,8 +160,8 @@ impl Opened {
         }
     }
 
-    /// Moves behind the rule that some programs draw under the header.
-    fn skip_rule(&mut self, settings: &Settings) -> Result<()> {
+    /// Moves behind the line of dashes that some programs draw under the header.
+    fn skip_underline(&mut self, settings: &Settings) -> Result<()> {
         let grammar = &settings.dialect.grammar;
         loop {
             let window = self.input.window();
@@ -183,10 +169,10 @@ impl Opened {
                 Next::NeedMore => self.input.fill()?,
                 Next::Row(Span { content, len, n_lines, is_closed: true, .. }) if content > 0 => {
                     let row = &window[..content];
-                    self.is_fixed_width = self.names.len() == 1 && is_fixed_width_rule(row);
-                    if self.is_fixed_width || is_rule_under(&self.names, row, &settings.dialect) {
+                    self.is_fixed_width = self.header.names.len() == 1 && is_fixed_width_underline(row);
+                    if self.is_fixed_width || is_underline_of(&self.header.names, row, &settings.dialect) {
                         self.input.advance(len, n_lines);
-                        self.has_rule = true;
+                        self.header.is_underlined = true;
                     }
                     return Ok(());
                 }
@@ -202,7 +188,7 @@ impl Opened {
         let mut table = TableBuilder::new(Arc::clone(layout), 0, 0);
         loop {
             let window = &input.window()[at..];
-            let span = match next_row(window, &settings.dialect.grammar, input.is_at_end()) {
+            let span = match settings.dialect.grammar.next_row(window, input.is_at_end()) {
                 Next::NeedMore if input.is_full() => return Ok(line),
                 Next::NeedMore => {
                     input.fill()?;
@@ -213,7 +199,7 @@ impl Opened {
             };
             if span.content > 0 {
                 let pushed = table.push(&window[..span.content], span.quoted);
-                if !matches!(pushed, Err(RowError { line: Some(_), .. })) {
+                if !matches!(pushed, Err(RowError { non_row: Some(_), .. })) {
                     return Ok(line);
                 }
             }

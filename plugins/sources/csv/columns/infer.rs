@@ -11,31 +11,32 @@ use super::super::files::{display_path, is_missing};
 use super::super::input::IncompleteArchive;
 use super::super::position::{CsvPosition, Cursor};
 use super::super::settings::Settings;
-use super::header::{EmptyFile, Opened, open_after_header};
+use super::header::{EmptyFile, FileWithHeader, open_with_header};
 use super::known::{Columns, check_declared, inferred};
 use super::sample::Sample;
-use crate::shared::csv::{Header, name_of};
+use crate::shared::csv::type_name;
 
 /// Infers the column types from the first rows, of as many files as needed. `None` if no file has rows yet, because
 /// others may still be writing them.
 pub(crate) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Columns>> {
     let mut sample = Sample::new(settings);
-    let (mut empty, mut archive, mut is_held) = (None, None, false);
+    let (mut empty, mut archive, mut is_unfinished) = (None, None, false);
+    let mut first_names: Option<Vec<String>> = None;
     for file in files.iter().filter(|file| !file.is_gone) {
-        let opened = match open_after_header(&file.path, settings) {
+        let opened = match open_with_header(&file.path, settings) {
             Ok(Some(opened)) => opened,
             Ok(None) => {
-                is_held = true;
+                is_unfinished = true;
                 continue;
             }
             Err(error) if error.is::<IncompleteArchive>() => {
-                is_held = true;
+                is_unfinished = true;
                 archive.get_or_insert_with(|| display_path(Path::new(&file.path)));
                 continue;
             }
             // It was renamed since it was found.
-            Err(error) if settings.read_as.follow && is_missing(&error) => {
-                is_held = true;
+            Err(error) if settings.follow && is_missing(&error) => {
+                is_unfinished = true;
                 continue;
             }
             Err(error) if error.is::<EmptyFile>() => {
@@ -44,37 +45,37 @@ pub(crate) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Colu
             }
             Err(error) => return Err(error),
         };
-        let is_first = sample.names.is_empty();
-        let (name, header) = (opened.input.name, is_first.then(|| (opened.written.clone(), opened.line)));
+        let (name, header) = (opened.input.name, opened.header.clone());
+        let is_first = first_names.is_none();
+        let first_names = first_names.get_or_insert_with(|| header.names.clone());
         if is_first {
             warn_about(&opened, settings);
             if !settings.adds_columns {
-                check_declared(settings, &opened.names, name)?;
+                check_declared(settings, &header.names, name)?;
             }
         } else if !settings.adds_columns {
-            let columns = sample.names.iter().map(|name| (name.clone(), ColumnType::String)).collect();
-            Columns::new(columns).check(&opened.names, name, &files[0].path, settings)?;
+            let columns = first_names.iter().map(|name| (name.clone(), ColumnType::String)).collect();
+            Columns::new(columns).check(&header.names, name, &files[0].path, settings)?;
         }
         sample.read(opened)?;
-        if let Some((written, line)) = header {
-            sample.check(name, &written, line)?;
+        if is_first {
+            sample.check(name, &header)?;
         }
         if sample.is_complete() {
             break;
         }
     }
-    if let Some(empty) = empty.filter(|_| sample.names.is_empty() && !is_held) {
+    if let Some(empty) = empty.filter(|_| first_names.is_none() && !is_unfinished) {
         return Err(empty);
     }
     // Beside files that are read it is said when its turn comes.
-    if let Some(name) = archive.filter(|_| sample.names.is_empty() && !settings.read_as.follow) {
+    if let Some(name) = archive.filter(|_| first_names.is_none() && !settings.follow) {
         warn!(
             component = settings.context.component,
             "{name}: the archive is incomplete, and the file was written to within the last seconds: it is left for the next run"
         );
     }
-    let n_rows = sample.inference.n_rows();
-    if sample.names.is_empty() || n_rows == 0 && settings.read_as.follow {
+    if first_names.is_none() || sample.inference.n_rows == 0 && settings.follow {
         return Ok(None);
     }
     Ok(Some(columns_of(sample, settings)))
@@ -85,31 +86,30 @@ fn guesses_of_files(settings: &Settings, files: &[Cursor]) -> HashMap<String, Co
     let mut sample = Sample::new(settings);
     for file in files.iter().filter(|file| !file.is_gone) {
         // What is wrong with a file is said when its rows are read.
-        if let Ok(Some(opened)) = open_after_header(&file.path, settings) {
+        if let Ok(Some(opened)) = open_with_header(&file.path, settings) {
             drop(sample.read(opened));
         }
         if sample.is_complete() {
             break;
         }
     }
-    sample.into_guesses().collect()
+    sample.inference.inferred().filter_map(|(name, kind)| Some((name, kind?))).collect()
 }
 
 /// Infers the column types from the first rows of standard input, as many as come soon.
-pub(crate) fn infer_from_stream(settings: &Settings, opened: &mut Opened) -> Result<Columns> {
+pub(crate) fn infer_from_stream(settings: &Settings, opened: &mut FileWithHeader) -> Result<Columns> {
     warn_about(opened, settings);
-    check_declared(settings, &opened.names, opened.input.name)?;
+    check_declared(settings, &opened.header.names, opened.input.name)?;
     let mut sample = Sample::new(settings);
     sample.look_ahead(opened)?;
-    sample.check(opened.input.name, &opened.written, opened.line)?;
+    sample.check(opened.input.name, &opened.header)?;
     Ok(columns_of(sample, settings))
 }
 
 /// Says what is unusual about the first file.
-fn warn_about(opened: &Opened, settings: &Settings) {
+fn warn_about(opened: &FileWithHeader, settings: &Settings) {
     let (component, name) = (&settings.context.component, opened.input.name);
-    let header = Header { names: &opened.names, written: &opened.written, line: opened.line };
-    for warning in header.warnings(&settings.dialect) {
+    for warning in opened.header.warnings(&settings.dialect) {
         warn!(component, "{name}: {warning}");
     }
     if opened.n_nuls > 0 {
@@ -120,7 +120,7 @@ fn warn_about(opened: &Opened, settings: &Settings) {
             opened.n_nuls
         );
     }
-    if opened.has_separator {
+    if opened.has_sep_line {
         info!(component, "{name}:1: the line that names the delimiter is not a row and was skipped");
     }
     if opened.is_fixed_width {
@@ -131,7 +131,7 @@ fn warn_about(opened: &Opened, settings: &Settings) {
             opened.input.line() - 1
         );
     }
-    if opened.has_rule {
+    if opened.header.is_underlined {
         let line = opened.input.line() - 1;
         info!(component, "{name}:{line}: the line of dashes under the header is not a row and was skipped");
     }
@@ -139,8 +139,8 @@ fn warn_about(opened: &Opened, settings: &Settings) {
 
 /// The columns of a sample, which the log shows.
 fn columns_of(sample: Sample<'_>, settings: &Settings) -> Columns {
-    let n_rows = sample.inference.n_valid();
-    let columns = sample.finish();
+    let n_rows = sample.inference.n_valid;
+    let columns = sample.inference.finish();
     let inferred = inferred(&columns, &settings.dialect.types);
     if n_rows > 0 && !inferred.is_empty() {
         let component = &settings.context.component;
@@ -155,7 +155,7 @@ impl Columns {
     /// only if the same rows tell another one with the options of now than with those of then: the rows from which
     /// it was inferred may be gone.
     pub(crate) fn infer_again(&mut self, saved: &CsvPosition, files: &[Cursor], settings: &Settings) {
-        let (Some(then), now) = (&saved.reading, settings.reading()) else { return };
+        let (Some(then), now) = (&saved.cell_options, settings.cell_options()) else { return };
         let mut options: Vec<String> = then
             .keys()
             .chain(now.keys())
@@ -172,7 +172,7 @@ impl Columns {
         if options.is_empty() || !self.all.iter().any(|(name, kind)| is_open(name, *kind)) {
             return;
         }
-        let Some(settings_then) = settings.with_reading(then) else { return };
+        let Some(settings_then) = settings.with_cell_options(then) else { return };
         let guesses = guesses_of_files(settings, files);
         let component = &settings.context.component;
         if guesses.is_empty() && !is_about_types {
@@ -198,7 +198,7 @@ impl Columns {
                 && guess_then != Some(guess)
                 && (guess_then == Some(*kind) || is_wider(guess, *kind))
             {
-                changes.push(format!("{name} {} instead of {}", name_of(guess), name_of(*kind)));
+                changes.push(format!("{name} {} instead of {}", type_name(guess), type_name(*kind)));
                 *kind = guess;
             }
         }
@@ -214,18 +214,18 @@ impl Columns {
     }
 
     /// Adds the columns of a file that no file before it has, with the types of its first rows.
-    pub(crate) fn add_new(&mut self, opened: &Opened, settings: &Settings) -> Result<()> {
-        if opened.names.iter().all(|name| self.index.contains_key(name)) {
+    pub(crate) fn add_new(&mut self, opened: &FileWithHeader, settings: &Settings) -> Result<()> {
+        if opened.header.names.iter().all(|name| self.index.contains_key(name)) {
             return Ok(());
         }
-        let Some(own) = open_after_header(&opened.input.cursor().path, settings)? else { return Ok(()) };
+        let Some(own) = open_with_header(&opened.input.cursor().path, settings)? else { return Ok(()) };
         let mut sample = Sample::new(settings);
         sample.read(own)?;
         let mut added = Vec::new();
-        for (name, kind) in sample.finish() {
+        for (name, kind) in sample.inference.finish() {
             if !self.index.contains_key(&name) {
                 self.index.insert(name.clone(), self.all.len());
-                added.push(format!("{name} {}", name_of(kind)));
+                added.push(format!("{name} {}", type_name(kind)));
                 self.all.push((name, kind));
             }
         }

@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 use super::super::files::display_path;
 use super::super::position::CsvPosition;
 use super::super::settings::Settings;
-use super::header::Opened;
-use crate::shared::csv::{RowLayout, Types, name_of, unknown_column};
+use super::header::FileWithHeader;
+use crate::shared::csv::{RowLayout, Types, type_name, unknown_column};
 
 /// All columns of the files, in the order in which they were found.
 pub(crate) struct Columns {
@@ -25,7 +25,7 @@ pub(crate) struct Columns {
 struct LastLayout {
     names: Vec<String>,
     n_columns: usize,
-    has_rule: bool,
+    is_underlined: bool,
     layout: Arc<RowLayout>,
 }
 
@@ -54,7 +54,7 @@ impl Columns {
         let kind = |name: &str, inferred| types.of(name).map_or(inferred, |declared| declared.column_type());
         self.all
             .iter()
-            .map(|(name, inferred)| (name.clone(), name_of(kind(name, *inferred)).into()))
+            .map(|(name, inferred)| (name.clone(), type_name(kind(name, *inferred)).into()))
             .collect()
     }
 
@@ -93,24 +93,27 @@ impl Columns {
     /// The layout of a file with this header; its rows have the first `n_columns` of all columns.
     pub(crate) fn layout(
         &mut self,
-        opened: &Opened,
+        opened: &FileWithHeader,
         n_columns: usize,
         settings: &Settings,
     ) -> Arc<RowLayout> {
-        let has_rule = opened.has_rule;
+        let header = &opened.header;
         if let Some(last) = &self.layout
-            && last.names == opened.names
-            && (last.n_columns, last.has_rule) == (n_columns, has_rule)
+            && last.names == header.names
+            && (last.n_columns, last.is_underlined) == (n_columns, header.is_underlined)
         {
             return Arc::clone(&last.layout);
         }
-        let names = &opened.names;
-        let column_of: Vec<usize> = names.iter().filter_map(|name| self.index.get(name).copied()).collect();
+        let column_of = header.names.iter().filter_map(|name| self.index.get(name).copied());
+        let column_of: Vec<usize> = column_of.collect();
         let columns = self.all.iter().take(n_columns).cloned();
-        let layout = RowLayout::with_order(columns, Some(&column_of), &opened.written, &settings.dialect);
-        let layout = Arc::new(layout.under_rule(has_rule));
-        self.layout =
-            Some(LastLayout { names: names.clone(), n_columns, has_rule, layout: Arc::clone(&layout) });
+        let layout = Arc::new(RowLayout::new(columns, Some(&column_of), header, &settings.dialect));
+        self.layout = Some(LastLayout {
+            names: header.names.clone(),
+            n_columns,
+            is_underlined: header.is_underlined,
+            layout: Arc::clone(&layout),
+        });
         layout
     }
 }
@@ -118,7 +121,7 @@ impl Columns {
 /// The columns with inferred types.
 pub(crate) fn inferred(columns: &[(String, ColumnType)], types: &Types) -> Vec<String> {
     let inferred = columns.iter().filter(|(name, _)| types.of(name).is_none());
-    inferred.map(|(name, kind)| format!("{name} {}", name_of(*kind))).collect()
+    inferred.map(|(name, kind)| format!("{name} {}", type_name(*kind))).collect()
 }
 
 /// Fails if the options declare a column that the files do not have.
@@ -139,7 +142,7 @@ pub(crate) fn from_position(saved: &CsvPosition, settings: &Settings) -> Result<
     let dialect = &settings.dialect;
     let is_same_format = saved.delimiter == char::from(dialect.grammar.delimiter)
         && saved.header == dialect.has_header
-        && saved.format == settings.format()
+        && saved.row_options == settings.row_options()
         && (dialect.columns.is_empty() || columns.iter().map(|(name, _)| name).eq(&dialect.columns));
     ensure!(
         is_same_format && names.len() == columns.len(),

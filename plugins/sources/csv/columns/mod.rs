@@ -8,6 +8,6 @@ mod infer;
 mod known;
 mod sample;
 
-pub(super) use self::header::{EmptyFile, Opened, after_header, open_after_header};
+pub(super) use self::header::{EmptyFile, FileWithHeader, open_with_header, read_header};
 pub(super) use self::infer::{infer, infer_from_stream};
 pub(super) use self::known::{Columns, from_position};

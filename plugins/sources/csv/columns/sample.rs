@@ -1,16 +1,15 @@
 //! The first rows of the files, from which column types are inferred.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use runner_core::{ColumnType, Name};
+use runner_core::Name;
 use tracing::{info, warn};
 
 use super::super::input::IncompleteArchive;
 use super::super::settings::Settings;
-use super::header::Opened;
-use crate::shared::csv::{Header, Inference, Next, QuoteError, TextEncoding, Types, next_row, wider_rows};
+use super::header::FileWithHeader;
+use crate::shared::csv::{Header, Inference, Next, QuoteError, TextEncoding, Types, wider_rows};
 
 /// How many rows are examined where no types are inferred from them.
 const FEW: usize = 100;
@@ -24,8 +23,6 @@ const SAMPLE_WAIT: Duration = Duration::from_millis(300);
 /// The rows from which types are inferred.
 pub(crate) struct Sample<'a> {
     settings: &'a Settings,
-    pub(crate) names: Vec<String>,
-    index: HashMap<String, usize>,
     pub(crate) inference: Inference,
     /// How many rows in an encoding with one byte for a letter were UTF-8, and how many were not.
     n_utf_8: (usize, usize),
@@ -33,70 +30,39 @@ pub(crate) struct Sample<'a> {
 
 impl<'a> Sample<'a> {
     pub(crate) fn new(settings: &'a Settings) -> Self {
-        Sample {
-            settings,
-            names: Vec::new(),
-            index: HashMap::new(),
-            inference: Inference::new(0),
-            n_utf_8: (0, 0),
-        }
+        Sample { settings, inference: Inference::new(&settings.dialect), n_utf_8: (0, 0) }
     }
 
     pub(crate) fn is_complete(&self) -> bool {
         let is_inferred = !matches!(self.settings.dialect.types, Types::String);
-        self.inference.is_complete() || !is_inferred && self.inference.n_rows() >= FEW
+        self.inference.is_complete() || !is_inferred && self.inference.n_rows >= FEW
     }
 
-    /// The indices of the columns of a file.
-    fn columns_of(&mut self, names: &[String]) -> Vec<usize> {
-        let n_known = self.names.len();
-        let mut columns = Vec::with_capacity(names.len());
-        for name in names {
-            let next = self.names.len();
-            let column = *self.index.entry(name.clone()).or_insert(next);
-            if column == next {
-                self.names.push(name.clone());
-            }
-            columns.push(column);
-        }
-        self.inference.add_columns(&self.names[n_known..], &self.settings.dialect);
-        columns
-    }
-
-    /// The columns of the next rows, which are those of this file.
-    fn begin(&mut self, opened: &Opened) -> Vec<usize> {
-        let columns = self.columns_of(&opened.names);
-        self.inference.set_header(&opened.written, &self.settings.dialect);
-        self.inference.set_rule(opened.has_rule);
-        columns
-    }
-
-    fn observe(&mut self, row: &[u8], quoted: bool, line: u64, columns: &[usize]) {
-        self.inference.set_line(line);
-        self.inference.observe(row, quoted, columns, &self.settings.dialect);
-        self.n_utf_8 = counted(self.n_utf_8, self.settings.read_as.encoding, row);
+    fn observe(&mut self, row: &[u8], quoted: bool, line: u64) {
+        self.inference.observe(row, quoted, line);
+        self.n_utf_8 = counted(self.n_utf_8, self.settings.encoding, row);
     }
 
     /// Adds rows of standard input, which stay to be read.
-    pub(crate) fn look_ahead(&mut self, opened: &mut Opened) -> Result<()> {
-        let columns = self.begin(opened);
+    pub(crate) fn look_ahead(&mut self, opened: &mut FileWithHeader) -> Result<()> {
+        self.inference.begin(&opened.header);
         let settings = self.settings;
         let dialect = &settings.dialect;
         let (input, mut at) = (&mut opened.input, 0);
         let mut line = input.line();
         while !self.is_complete() && at < MAX_AHEAD {
             let window = &input.window()[at..];
-            match next_row(window, &dialect.grammar, input.is_at_end()) {
+            match dialect.grammar.next_row(window, input.is_at_end()) {
                 Next::NeedMore if input.is_full() => break,
                 Next::NeedMore => {
-                    let wait = (self.inference.n_rows() > 0).then_some(SAMPLE_WAIT);
+                    let wait = (self.inference.n_rows > 0).then_some(SAMPLE_WAIT);
                     if !input.fill_within(wait)? {
                         break;
                     }
                 }
                 Next::Row(span) => {
                     if span.content > 0 {
-                        self.observe(&window[..span.content], span.quoted, line, &columns);
+                        self.observe(&window[..span.content], span.quoted, line);
                     }
                     (at, line) = (at + span.len, line + span.n_lines);
                 }
@@ -107,28 +73,27 @@ impl<'a> Sample<'a> {
         Ok(())
     }
 
-    /// Fails if most rows have more cells than the header on `line`, which then is most likely another line, and
-    /// warns of what else is unusual about the first file.
-    pub(crate) fn check(&self, name: Name, written: &[u8], line: u64) -> Result<()> {
+    /// Fails if most rows have more cells than the header of the first file, which then is most likely another line, and
+    /// warns of what else is unusual about it.
+    pub(crate) fn check(&self, name: Name, header: &Header) -> Result<()> {
         let Settings { dialect, context, .. } = self.settings;
-        let component = &context.component;
+        let (component, line) = (&context.component, header.line);
         if let Some(wide) = self.inference.wider_than_header() {
-            let message = wider_rows(&self.names, wide, line, dialect);
+            let message = wider_rows(header, wide, dialect);
             if dialect.has_header && !dialect.drops_extra_cells {
                 bail!("{name}:{line}: {message}");
             }
             warn!(component, "{name}:{line}: {message}");
         }
-        if let (1.., 0) = counted(self.n_utf_8, self.settings.read_as.encoding, written) {
+        if let (1.., 0) = counted(self.n_utf_8, self.settings.encoding, &header.raw) {
             let encoding = dialect.encoding;
             warn!(
                 component,
                 "{name}: every letter outside of ASCII has the bytes of UTF-8, and is read as {encoding}; set encoding = \"utf-8\""
             );
         }
-        let header = Header { names: &self.names, written, line };
-        let warnings = header.warnings_about_rows(&self.inference, dialect);
-        if !written.is_empty() && !dialect.columns.is_empty() && warnings.is_empty() {
+        let warnings = header.warnings_about_rows(&self.inference);
+        if !header.raw.is_empty() && !dialect.columns.is_empty() && warnings.is_empty() {
             info!(
                 component,
                 "{name}:{line}: this line is the header, and `columns` replaces its names; if it is a row, set header = false"
@@ -142,8 +107,8 @@ impl<'a> Sample<'a> {
     }
 
     /// Adds rows of a file until the sample is complete.
-    pub(crate) fn read(&mut self, opened: Opened) -> Result<()> {
-        let columns = self.begin(&opened);
+    pub(crate) fn read(&mut self, opened: FileWithHeader) -> Result<()> {
+        self.inference.begin(&opened.header);
         let settings = self.settings;
         let dialect = &settings.dialect;
         let mut input = opened.input;
@@ -162,7 +127,7 @@ impl<'a> Sample<'a> {
                         break;
                     }
                     if span.content > 0 {
-                        self.observe(&window[..span.content], span.quoted, input.line(), &columns);
+                        self.observe(&window[..span.content], span.quoted, input.line());
                     }
                     span
                 }
@@ -170,7 +135,7 @@ impl<'a> Sample<'a> {
                 Next::BadQuotes(_, QuoteError::Unclosed(_))
                     if !input.is_full()
                         && input.may_grow()
-                        && (self.inference.n_rows() > 0 || !input.follows()) =>
+                        && (self.inference.n_rows > 0 || !input.follows()) =>
                 {
                     break;
                 }
@@ -180,16 +145,6 @@ impl<'a> Sample<'a> {
             input.advance(span.len, span.n_lines);
         }
         Ok(())
-    }
-
-    /// The types that the rows tell, by the name of the column.
-    pub(crate) fn into_guesses(self) -> impl Iterator<Item = (String, ColumnType)> {
-        let guesses: Vec<Option<ColumnType>> = self.inference.guesses().collect();
-        self.names.into_iter().zip(guesses).filter_map(|(name, guess)| Some((name, guess?)))
-    }
-
-    pub(crate) fn finish(self) -> Vec<(String, ColumnType)> {
-        self.names.into_iter().zip(self.inference.finish()).collect()
     }
 }
 

@@ -42,7 +42,7 @@ fn absolute_patterns(patterns: &[String], context: &BuildContext) -> Vec<String>
 /// files of a saved position. So is a pattern that matches neither a file nor a known path.
 pub(crate) fn list(patterns: &[String], settings: &Settings, known: &HashSet<&Path>) -> Result<Vec<PathBuf>> {
     let context = &settings.context;
-    let follow = settings.read_as.follow;
+    let follow = settings.follow;
     let mut files: Vec<PathBuf> = Vec::new();
     let mut listed: HashSet<PathBuf> = HashSet::new();
     let mut same_file: HashSet<(u64, u64)> = known.iter().filter_map(|path| file_id(path)).collect();

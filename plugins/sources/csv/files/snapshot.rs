@@ -69,7 +69,7 @@ pub(crate) fn is_being_written(metadata: &Metadata) -> bool {
 
 /// The time in nanoseconds since 1970 at which the file was made, which tells it from an earlier one with its inode; 0 if
 /// the file system does not know it.
-pub(crate) fn born(metadata: &Metadata) -> u64 {
+pub(crate) fn created(metadata: &Metadata) -> u64 {
     let since = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     since.map_or(0, |since| since.as_nanos() as u64)
 }

@@ -9,7 +9,7 @@ use runner_core::{Error, Failure};
 use super::super::files::{TAIL, bytes_at, last_bytes};
 
 /// The error of a file whose rows cannot be read again: those that were read are delivered before the run ends.
-pub(crate) fn unrepeatable(message: String) -> Error {
+pub(crate) fn cannot_read_again(message: String) -> Error {
     Failure::fatal(Error::msg(message)).deliver_first().into()
 }
 
@@ -32,7 +32,7 @@ impl Stamp {
 }
 
 /// Compares an open file with what it was, after every read. A file may grow; what was there must stay.
-pub(crate) struct ChangeGuard {
+pub(crate) struct ChangeDetector {
     stamp: Stamp,
     /// The first bytes, as they were.
     first: Vec<u8>,
@@ -40,11 +40,11 @@ pub(crate) struct ChangeGuard {
     last: Vec<u8>,
 }
 
-impl ChangeGuard {
+impl ChangeDetector {
     pub(crate) fn new(file: &File, metadata: &Metadata) -> io::Result<Self> {
         let stamp = Stamp::of(metadata);
         let first = bytes_at(file, 0, stamp.size.min(TAIL as u64) as usize)?;
-        Ok(ChangeGuard { stamp, first, last: last_bytes(file, stamp.size)? })
+        Ok(ChangeDetector { stamp, first, last: last_bytes(file, stamp.size)? })
     }
 
     /// What has changed since the last call, if anything. `before` are the bytes that end at `offset`, as they
@@ -73,7 +73,7 @@ impl ChangeGuard {
         if !is_same {
             return Ok(Some("another program has written over it".into()));
         }
-        *self = ChangeGuard {
+        *self = ChangeDetector {
             stamp,
             first: std::mem::take(&mut self.first),
             last: last_bytes(file, stamp.size)?,

@@ -23,14 +23,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use runner_core::Name;
 
-use self::change_detector::{ChangeGuard, unrepeatable};
+use self::change_detector::{ChangeDetector, cannot_read_again};
 pub(super) use self::resume::Changed;
 use self::stdin::{StandardInput, WaitLimit};
 use self::text::Text;
-use super::files::{FileSnapshot, HEAD, Head, TAIL, born, is_being_written, modified};
+use super::files::{FileSnapshot, HEAD, Head, TAIL, created, is_being_written, modified};
 use super::position::{Cursor, End};
-use super::settings::{ReadAs, STANDARD_INPUT};
-use crate::shared::csv::{END_OF_TEXT, Grammar, Next, QuoteError, Span, next_row};
+use super::settings::{STANDARD_INPUT, Settings};
+use crate::shared::csv::{END_OF_TEXT, Grammar, Next, QuoteError, Span};
 
 /// The maximum length of a row. A longer one nearly always has an unclosed quote and
 /// would read the rest of the file into memory.
@@ -45,7 +45,7 @@ pub(crate) struct Input {
     pub(crate) name: Name,
     text: Text,
     /// `None` for standard input.
-    guard: Option<ChangeGuard>,
+    change_detector: Option<ChangeDetector>,
     /// How long a read of standard input may wait.
     wait_limit: WaitLimit,
     /// Whether the rows are read on when the file grows.
@@ -64,12 +64,12 @@ pub(crate) struct Input {
 
 impl Input {
     /// Opens a file at its beginning.
-    pub(crate) fn open(path: &str, name: Name, read_as: ReadAs) -> Result<Self> {
+    pub(crate) fn open(path: &str, name: Name, settings: &Settings) -> Result<Self> {
         let opening = || format!("opening {name}");
         let file = File::open(path).with_context(opening)?;
         let metadata = file.metadata().with_context(opening)?;
-        let guard = ChangeGuard::new(&file, &metadata).with_context(opening)?;
-        let text = Text::open(file.try_clone().with_context(opening)?, name, read_as)?;
+        let change_detector = ChangeDetector::new(&file, &metadata).with_context(opening)?;
+        let text = Text::open(file.try_clone().with_context(opening)?, name, settings)?;
         let is_plain = matches!(text, Text::Plain(_));
         let snapshot = FileSnapshot::of(&file, &metadata, !is_plain);
         let cursor = Cursor {
@@ -77,17 +77,34 @@ impl Input {
             size: metadata.len(),
             modified: modified(&metadata),
             inode: metadata.ino(),
-            born: born(&metadata),
+            created: created(&metadata),
             snapshot: Some(snapshot.with_context(|| format!("reading {name}"))?),
             ..Cursor::default()
         };
         let capacity = if is_plain { (metadata.len() as usize + 1).clamp(TAIL, HEAD) } else { HEAD };
-        let mut input = Input {
+        let mut input = Input::new(name, text, capacity, cursor);
+        (input.change_detector, input.follow) = (Some(change_detector), settings.follow);
+        input.read_at_least(HEAD)?;
+        input.head = Head::new(&input.window()[..input.end.min(HEAD)]);
+        Ok(input)
+    }
+
+    /// Standard input, whose rows cannot be read again.
+    pub(crate) fn standard_input(name: Name, settings: &Settings) -> Result<Self> {
+        let wait_limit = WaitLimit::default();
+        let stream = StandardInput::open(Arc::clone(&wait_limit)).context("reading standard input")?;
+        let text = Text::of_stream(stream, name, settings)?;
+        let cursor = Cursor { path: STANDARD_INPUT.into(), ..Cursor::default() };
+        Ok(Input { wait_limit, ..Input::new(name, text, HEAD, cursor) })
+    }
+
+    fn new(name: Name, text: Text, capacity: usize, cursor: Cursor) -> Self {
+        Input {
             name,
             text,
-            guard: Some(guard),
+            change_detector: None,
             wait_limit: WaitLimit::default(),
-            follow: read_as.follow,
+            follow: false,
             buffer: vec![0; capacity + TAIL],
             start: 0,
             end: 0,
@@ -95,30 +112,7 @@ impl Input {
             has_end_mark: false,
             head: Arc::default(),
             cursor,
-        };
-        input.read_at_least(HEAD)?;
-        input.head = Head::new(&input.window()[..input.end.min(HEAD)]);
-        Ok(input)
-    }
-
-    /// Standard input, whose rows cannot be read again.
-    pub(crate) fn standard_input(name: Name, read_as: ReadAs) -> Result<Self> {
-        let wait_limit = WaitLimit::default();
-        let stream = StandardInput::open(Arc::clone(&wait_limit)).context("reading standard input")?;
-        Ok(Input {
-            name,
-            text: Text::of_stream(stream, name, read_as)?,
-            guard: None,
-            wait_limit,
-            follow: false,
-            buffer: vec![0; HEAD + TAIL],
-            start: 0,
-            end: 0,
-            is_at_end: false,
-            has_end_mark: false,
-            head: Arc::default(),
-            cursor: Cursor { path: STANDARD_INPUT.into(), ..Cursor::default() },
-        })
+        }
     }
 
     /// As [`fill`](Self::fill), but gives up after `wait` where standard input is slow. Returns whether it has not.
@@ -200,20 +194,20 @@ impl Input {
 
     /// The first row of the window.
     pub(crate) fn next_row(&self, grammar: &Grammar) -> Next {
-        match next_row(self.window(), grammar, self.is_at_end()) {
-            Next::NeedMore => {
-                self.cut_row(grammar).map_or(Next::NeedMore, |(span, error)| Next::BadQuotes(span, error))
-            }
+        match grammar.next_row(self.window(), self.is_at_end()) {
+            Next::NeedMore => self
+                .too_long_row(grammar)
+                .map_or(Next::NeedMore, |(span, error)| Next::BadQuotes(span, error)),
             next => next,
         }
     }
 
     /// The first row if it is as long as the window may be: the quote in it counts as unclosed, and rejects its line.
-    pub(crate) fn cut_row(&self, grammar: &Grammar) -> Option<(Span, QuoteError)> {
+    pub(crate) fn too_long_row(&self, grammar: &Grammar) -> Option<(Span, QuoteError)> {
         if !self.is_full() {
             return None;
         }
-        match next_row(self.window(), grammar, true) {
+        match grammar.next_row(self.window(), true) {
             Next::BadQuotes(span, error) if span.is_closed => Some((span, error)),
             _ => None,
         }
@@ -229,15 +223,15 @@ impl Input {
         let window_end = self.cursor.offset + (self.end - self.start) as u64;
         let before = &self.buffer[self.end.saturating_sub(TAIL)..self.end];
         let before = &before[before.len().saturating_sub(window_end as usize)..];
-        let Some(guard) = &mut self.guard else { return Ok(()) };
+        let Some(detector) = &mut self.change_detector else { return Ok(()) };
         let changed = match &self.text {
-            Text::Plain(file) => guard.check(file, window_end + n_bytes as u64, before, window_end),
-            Text::Decoded { file, .. } => guard.check(file, (&*file).stream_position()?, &[], 0),
+            Text::Plain(file) => detector.check(file, window_end + n_bytes as u64, before, window_end),
+            Text::Decoded { file, .. } => detector.check(file, (&*file).stream_position()?, &[], 0),
             Text::Stream(_) => Ok(None),
         };
         match changed.with_context(|| format!("reading {}", self.name))? {
             None => Ok(()),
-            Some(what) => Err(unrepeatable(format!(
+            Some(what) => Err(cannot_read_again(format!(
                 "{} was changed while it was read, after line {}: {what}. No row of the changed part was delivered. \
                  Write new files under another name and rename them; restore this one, or {REPLACED}",
                 self.name, self.cursor.lines
@@ -246,7 +240,7 @@ impl Input {
     }
 
     /// Whether the path leads to another file by now, or to none.
-    pub(crate) fn is_displaced(&self) -> bool {
+    pub(crate) fn was_moved_or_removed(&self) -> bool {
         self.is_elsewhere(true)
     }
 
@@ -257,7 +251,7 @@ impl Input {
     }
 
     /// Reads on where the text ended, to its end for good.
-    pub(crate) fn read_to_final_end(&mut self) {
+    pub(crate) fn read_on_to_end(&mut self) {
         self.is_at_end = false;
         self.follow = false;
         (self.cursor.end, self.cursor.open_row) = (End::NotReached, None);
@@ -266,7 +260,7 @@ impl Input {
     /// Fails if the path leads to another file by now.
     pub(crate) fn check_not_replaced(&self) -> Result<()> {
         if self.is_elsewhere(false) {
-            return Err(unrepeatable(format!(
+            return Err(cannot_read_again(format!(
                 "{} was replaced by another file while it was read; all rows of the old file were read up to line {}. \
                  To read files that are replaced or rotated set follow = true; {REPLACED}",
                 self.name, self.cursor.lines

@@ -7,7 +7,7 @@ use crate::shared::file_kind::FileKind;
 pub(crate) const MIN_START: usize = 4;
 
 /// What a file is that begins with these bytes, and what to do; `None` if it may be text.
-pub(crate) fn other_kind(start: &[u8]) -> Option<String> {
+pub(crate) fn other_format(start: &[u8]) -> Option<String> {
     const SAVE: &str = "save the sheet as CSV in UTF-8";
     let Some(kind) = FileKind::of(start) else {
         return is_html(start).then(|| {
@@ -103,7 +103,7 @@ mod tests {
             (b"\n<!DOCTYPE html><html>".to_vec(), "an HTML page"),
             (tar, "a tar archive"),
         ] {
-            let found = other_kind(&start);
+            let found = other_format(&start);
             assert!(found.as_deref().is_some_and(|found| found.starts_with(what)), "{what}: {found:?}");
         }
         for text in [
@@ -118,7 +118,7 @@ mod tests {
             "Obj,1\n",
             "%PDF,x\n",
         ] {
-            assert_eq!(other_kind(text.as_bytes()), None, "{text}");
+            assert_eq!(other_format(text.as_bytes()), None, "{text}");
         }
     }
 

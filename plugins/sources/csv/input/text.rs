@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result, bail};
 use encoding_rs::Encoding;
 use runner_core::Name;
 
-use super::super::settings::ReadAs;
-use super::other_formats::{MIN_START, other_compression, other_kind};
-use super::wrong_encoding::misread;
+use super::super::settings::Settings;
+use super::other_formats::{MIN_START, other_compression, other_format};
+use super::wrong_encoding::wrong_encoding;
 use crate::shared::compression::Compression;
 use crate::shared::csv::Transcoder;
 use crate::shared::file_kind::FileKind;
@@ -28,13 +28,13 @@ pub(crate) enum Text {
 }
 
 impl Text {
-    pub(crate) fn open(mut file: File, name: Name, read_as: ReadAs) -> Result<Self> {
+    pub(crate) fn open(mut file: File, name: Name, settings: &Settings) -> Result<Self> {
         let reading = || format!("reading {name}");
         let mut start = [0; FileKind::START];
         file.rewind().with_context(reading)?;
         let (n_start, error) = read_start(&mut file, &mut start, FileKind::START);
         error.map_or(Ok(()), Err).and_then(|()| file.rewind()).with_context(reading)?;
-        let compression = compression_of(&start[..n_start], name, read_as)?;
+        let compression = compression_of(&start[..n_start], name, settings)?;
         let is_compressed = compression != Compression::None;
         let (text, n_start): (Box<dyn Read + Send>, _) = if is_compressed {
             with_start(
@@ -45,7 +45,7 @@ impl Text {
         } else {
             (Box::new(file.try_clone()?), n_start)
         };
-        Ok(match encoding_of(&start[..n_start], name, read_as)? {
+        Ok(match encoding_of(&start[..n_start], name, settings)? {
             Some(encoding) => {
                 Text::Decoded { text: Box::new(Transcoder::new(text, encoding)), file, is_compressed }
             }
@@ -55,14 +55,18 @@ impl Text {
     }
 
     /// The text of standard input.
-    pub(crate) fn of_stream(stream: impl Read + Send + 'static, name: Name, read_as: ReadAs) -> Result<Self> {
+    pub(crate) fn of_stream(
+        stream: impl Read + Send + 'static,
+        name: Name,
+        settings: &Settings,
+    ) -> Result<Self> {
         // More bytes may take long to come.
         let mut start = [0; FileKind::START];
         let (stream, n_start) = with_start(stream, &mut start, MIN_START);
-        let compression = compression_of(&start[..n_start], name, read_as)?;
+        let compression = compression_of(&start[..n_start], name, settings)?;
         let text = compression.decompress(stream).with_context(|| format!("reading {name}"))?;
         let (text, n_start) = with_start(text, &mut start, MIN_START);
-        Ok(Text::Stream(match encoding_of(&start[..n_start], name, read_as)? {
+        Ok(Text::Stream(match encoding_of(&start[..n_start], name, settings)? {
             Some(encoding) => Box::new(Transcoder::new(text, encoding)),
             None => text,
         }))
@@ -83,10 +87,10 @@ impl Text {
 }
 
 /// The compression of a text that begins with these bytes; fails if it has another one than the options say.
-fn compression_of(start: &[u8], name: Name, read_as: ReadAs) -> Result<Compression> {
-    match read_as.compression {
+fn compression_of(start: &[u8], name: Name, settings: &Settings) -> Result<Compression> {
+    match settings.compression {
         Compression::Auto => Ok(Compression::of(start)),
-        given => match other_kind(start).or_else(|| other_compression(start, given)) {
+        given => match other_format(start).or_else(|| other_compression(start, given)) {
             Some(what) => bail!("{name} is {what}"),
             None => Ok(given),
         },
@@ -94,17 +98,17 @@ fn compression_of(start: &[u8], name: Name, read_as: ReadAs) -> Result<Compressi
 }
 
 /// The encoding to decode; fails if the text most likely has another one, or is not text.
-fn encoding_of(start: &[u8], name: Name, read_as: ReadAs) -> Result<Option<&'static Encoding>> {
-    if let Some(what) = other_kind(start) {
+fn encoding_of(start: &[u8], name: Name, settings: &Settings) -> Result<Option<&'static Encoding>> {
+    if let Some(what) = other_format(start) {
         bail!("{name} is {what}");
     }
     if Compression::of(start) != Compression::None {
         bail!("{name} is compressed twice; decompress it once before");
     }
-    if let Some(what) = misread(start, read_as.encoding) {
+    if let Some(what) = wrong_encoding(start, settings.encoding) {
         bail!("{name} {what}");
     }
-    Ok(read_as.encoding.of(start))
+    Ok(settings.encoding.of(start))
 }
 
 /// Fills `start` with the first bytes of a text, at least `n_min` if it has so many, and returns the whole text.

@@ -9,7 +9,7 @@ const SAMPLE: usize = 64;
 
 /// Why a text that begins with these bytes most likely has another encoding than the one that it is read in, and
 /// what to do; `None` if that is right as far as they tell.
-pub(crate) fn misread(start: &[u8], encoding: TextEncoding) -> Option<String> {
+pub(crate) fn wrong_encoding(start: &[u8], encoding: TextEncoding) -> Option<String> {
     if is_utf_32(start) {
         return Some(
             "is written in UTF-32, which cannot be read; convert it with `iconv -f UTF-32 -t UTF-8`".into(),
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn read_as(start: &[u8], label: &str) -> Option<String> {
-        misread(start, TextEncoding::try_from(label.to_owned()).unwrap())
+        wrong_encoding(start, TextEncoding::try_from(label.to_owned()).unwrap())
     }
 
     fn utf_16(text: &str, to_bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {

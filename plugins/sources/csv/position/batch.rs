@@ -13,8 +13,8 @@ use super::{CsvPosition, Cursor, End};
 ///
 /// It is shared by all positions: a copy of all cursors for each file would take time in proportion to the square of
 /// their number.
-pub(crate) struct Round {
-    /// The position before the round.
+pub(crate) struct Pass {
+    /// The position before the pass.
     pub(crate) start: CsvPosition,
     /// The indices of the files to read, in order.
     pub(crate) queue: Vec<usize>,
@@ -22,36 +22,36 @@ pub(crate) struct Round {
     finished: Vec<OnceLock<Cursor>>,
 }
 
-impl Round {
+impl Pass {
     pub(crate) fn new(start: CsvPosition, queue: Vec<usize>) -> Self {
         let finished = queue.iter().map(|_| OnceLock::new()).collect();
-        Round { start, queue, finished }
+        Pass { start, queue, finished }
     }
 
-    /// Records how far the file at `place` of the queue was read.
-    pub(crate) fn finish(&self, place: usize, cursor: Cursor) {
-        // It is read once in a round.
-        drop(self.finished[place].set(cursor));
+    /// Records how far the file at this index of the queue was read.
+    pub(crate) fn finish(&self, queue_index: usize, cursor: Cursor) {
+        // It is read once in a pass.
+        drop(self.finished[queue_index].set(cursor));
     }
 
-    /// The position within the file at `place` of the queue; those before it were read.
-    fn position(&self, place: usize, cursor: Cursor, bytes: (u64, u64)) -> CsvPosition {
-        let mut position = CsvPosition { file: self.queue[place], bytes, ..self.start.clone() };
-        for (file, finished) in self.queue.iter().zip(&self.finished).take(place) {
+    /// The position within the file at this index of the queue; those before it were read.
+    fn position(&self, queue_index: usize, cursor: Cursor, bytes: (u64, u64)) -> CsvPosition {
+        let mut position = CsvPosition { file: self.queue[queue_index], bytes, ..self.start.clone() };
+        for (file, finished) in self.queue.iter().zip(&self.finished).take(queue_index) {
             if let Some(finished) = finished.get() {
                 position.files[*file].clone_from(finished);
             }
         }
-        position.files[self.queue[place]] = cursor;
+        position.files[self.queue[queue_index]] = cursor;
         position
     }
 }
 
 /// The positions after each item of a batch, computed on demand.
 pub(crate) struct BatchPositions {
-    pub(crate) round: Arc<Round>,
-    /// The place of the batch's file in the queue of the round.
-    pub(crate) place: usize,
+    pub(crate) pass: Arc<Pass>,
+    /// The index of the batch's file in the queue of the pass.
+    pub(crate) queue_index: usize,
     /// Where the batch begins.
     pub(crate) start: Cursor,
     pub(crate) head: Arc<Head>,
@@ -94,7 +94,7 @@ impl BatchPositions {
     pub(crate) fn csv_position_after(&self, n_items: usize) -> CsvPosition {
         let cursor = self.cursor_after(n_items);
         let bytes = (self.bytes_before(cursor.offset), self.n_bytes);
-        self.round.position(self.place, cursor, bytes)
+        self.pass.position(self.queue_index, cursor, bytes)
     }
 }
 

@@ -14,8 +14,8 @@ use runner_core::ColumnType;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub(super) use self::batch::{BatchPositions, PositionAfter, Round, SharedPositions};
-use super::files::{FileSnapshot, Fingerprint, born};
+pub(super) use self::batch::{BatchPositions, Pass, PositionAfter, SharedPositions};
+use super::files::{FileSnapshot, Fingerprint, created};
 
 /// The position as the checkpoint stores it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -24,12 +24,12 @@ pub(crate) struct CsvPosition {
     pub(crate) delimiter: char,
     pub(crate) header: bool,
     /// The other options that do; empty for the plain format.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub(crate) format: String,
+    #[serde(default, skip_serializing_if = "is_default", rename = "format")]
+    pub(crate) row_options: String,
     /// The options that decide what a cell means, apart from those with their defaults; `None` if an earlier release
     /// wrote the position, so that they are unknown.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub(crate) reading: Option<Map<String, Value>>,
+    #[serde(default, skip_serializing_if = "is_default", rename = "reading")]
+    pub(crate) cell_options: Option<Map<String, Value>>,
     /// The columns and their types.
     pub(crate) columns: Map<String, Value>,
     /// Index of the file that is being read.
@@ -77,8 +77,8 @@ pub(crate) struct Cursor {
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) inode: u64,
     /// When it was made, which tells it from a later file with the same inode.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub(crate) born: u64,
+    #[serde(default, skip_serializing_if = "is_default", rename = "born")]
+    pub(crate) created: u64,
     /// Whether it was renamed since, so that nobody will go on writing it for long.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) is_moved: bool,
@@ -113,8 +113,8 @@ pub(crate) struct Cursor {
 impl Cursor {
     /// Whether a file is the one of the cursor, as far as the file system knows.
     pub(crate) fn is_of(&self, file: &Metadata) -> bool {
-        let born = born(file);
-        self.inode == file.ino() && (self.born == born || self.born == 0 || born == 0)
+        let created = created(file);
+        self.inode == file.ino() && (self.created == created || self.created == 0 || created == 0)
     }
 
     /// The cursor before the last row, if that had no line end. Nothing before it is compared again.

@@ -11,15 +11,14 @@ use anyhow::{Error, Result, bail};
 use runner_core::{Body, Name, Origin, Position, Record, Reject, Row};
 use tracing::{info, warn};
 
-use self::unfinished::{Hold, Holds};
+use self::unfinished::{Unfinished, UnfinishedFiles};
 use super::columns::Columns;
 use super::files;
 use super::input::{IncompleteArchive, Input, MAX_ROW};
-use super::position::{BatchPositions, Cursor, End, Round};
+use super::position::{BatchPositions, Cursor, End, Pass};
 use super::settings::Settings;
 use crate::shared::csv::{
-    Next, OtherLine, QuoteError, RowError, RowLayout, RowLocation, TableBuilder, count_line_ends, next_row,
-    reject,
+    Next, NonRow, QuoteError, RowError, RowLayout, RowLocation, TableBuilder, count_line_ends, reject,
 };
 
 /// The content of one batch.
@@ -34,7 +33,7 @@ struct OpenFile {
     input: Input,
     layout: Arc<RowLayout>,
     /// Why the rest is left for later, since another program may still be writing it.
-    held: Option<Hold>,
+    unfinished: Option<Unfinished>,
 }
 
 /// How long rows of standard input wait for others to fill their batch.
@@ -46,24 +45,24 @@ pub(super) struct Reader {
     columns: Option<Columns>,
     /// All files; the cursor of the open one is outdated.
     files: Vec<Cursor>,
-    round: Arc<Round>,
-    /// The place in the queue of the round; the open file, if any, is there.
-    place: usize,
+    pass: Arc<Pass>,
+    /// The index in the queue of the pass of the next file, or of the open one.
+    queue_index: usize,
     open: Option<OpenFile>,
     /// The file that was read last, which may be renamed while it goes on.
-    last: Option<(usize, OpenFile)>,
+    last_read: Option<(usize, OpenFile)>,
     /// The files whose rests are left for later.
-    holds: Holds,
+    unfinished: UnfinishedFiles,
     /// An error to return after the rows that come before it.
-    failed: Option<Error>,
+    pending_error: Option<Error>,
     /// Rows and bytes of the largest batch so far, the capacity of the next one.
-    room: (usize, usize),
+    capacity: (usize, usize),
     n_bytes_done: u64,
     n_bytes: u64,
     /// Whether the input after the saved position is what it was in the last run.
     is_unread_unchanged: bool,
     /// How many columns the files so far have, where later ones may add some.
-    n_known: usize,
+    n_known_columns: usize,
     /// The header of the first file where `columns` replaces the names.
     replaced_header: Option<(Vec<u8>, Name)>,
 }
@@ -71,10 +70,10 @@ pub(super) struct Reader {
 impl Reader {
     /// The position, unless a saved one was given and the input after it is unchanged.
     pub(super) fn restart_position(&self) -> Option<Position> {
-        let start = &self.round.start;
+        let start = &self.pass.start;
         // A followed file is known by its inode before it has rows.
         let has_begun = !start.columns.is_empty() || self.follows() && !start.files.is_empty();
-        (has_begun && !self.is_unread_unchanged).then(|| Position::new(self.round.start.clone()))
+        (has_begun && !self.is_unread_unchanged).then(|| Position::new(self.pass.start.clone()))
     }
 
     /// Bytes on disk that have been read, and in total.
@@ -86,13 +85,13 @@ impl Reader {
     /// The next rows; `None` at the end of the last file.
     pub(super) fn next_chunk(&mut self) -> Result<Option<Chunk>> {
         loop {
-            if let Some(error) = self.failed.take() {
+            if let Some(error) = self.pending_error.take() {
                 return Err(error);
             }
             if self.columns.is_none() && self.settings.is_standard_input() {
                 self.open_stream()?;
             }
-            let Some(&file) = self.round.queue.get(self.place) else { return Ok(None) };
+            let Some(&file) = self.pass.queue.get(self.queue_index) else { return Ok(None) };
             let opened = match self.open.take() {
                 Some(open) => Some(open),
                 None => self.open_file(file)?,
@@ -102,30 +101,31 @@ impl Reader {
                     bail!("{} was changed while it was read", self.files[file].path);
                 }
                 // It was renamed, or is being written anew: it is looked at again.
-                self.round.finish(self.place, self.files[file].clone());
-                self.place += 1;
+                self.pass.finish(self.queue_index, self.files[file].clone());
+                self.queue_index += 1;
                 continue;
             };
             let chunk = self.read_chunk(&mut open);
             let is_at_end = open.input.cursor().end != End::NotReached;
-            if self.failed.is_none() && is_at_end && !self.follows() {
-                self.failed = open.input.check_not_replaced().err();
+            if self.pending_error.is_none() && is_at_end && !self.follows() {
+                self.pending_error = open.input.check_not_replaced().err();
             }
-            if !is_at_end && open.held.is_none() || self.failed.is_some() {
+            if !is_at_end && open.unfinished.is_none() || self.pending_error.is_some() {
                 self.open = Some(open);
             } else {
-                match open.held {
-                    Some(why) => self.hold(file, why, open.input.cursor().offset, open.input.line()),
-                    None => self.holds.remove(file),
+                match open.unfinished {
+                    Some(why) => self.leave_rest(file, why, open.input.cursor().offset, open.input.line()),
+                    None => self.unfinished.remove(file),
                 }
                 self.n_bytes_done += open.input.cursor().size;
                 let cursor = open.input.cursor_with_fingerprints();
                 self.files[file] = cursor.clone();
-                self.round.finish(self.place, cursor);
-                self.place += 1;
-                let may_go_on =
-                    |(_, open): &(usize, OpenFile)| open.input.follows() && open.held != Some(Hold::Archive);
-                self.last = self.follows().then_some((file, open)).filter(may_go_on);
+                self.pass.finish(self.queue_index, cursor);
+                self.queue_index += 1;
+                let may_go_on = |(_, open): &(usize, OpenFile)| {
+                    open.input.follows() && open.unfinished != Some(Unfinished::Archive)
+                };
+                self.last_read = self.follows().then_some((file, open)).filter(may_go_on);
             }
             if chunk.is_some() {
                 return Ok(chunk);
@@ -134,21 +134,23 @@ impl Reader {
     }
 
     /// Leaves the rest of a file, from `offset` in `line` on, for later.
-    fn hold(&mut self, file: usize, why: Hold, offset: u64, line: u64) {
-        self.holds.insert(file, why, offset, line);
+    fn leave_rest(&mut self, file: usize, why: Unfinished, offset: u64, line: u64) {
+        self.unfinished.insert(file, why, offset, line);
         match why {
-            Hold::OpenRow => self.say_held(file, &format!("the row in line {line} has no line end"), "it is"),
-            Hold::OpenQuote { .. } => {
-                let what = format!("a quote that opens in the row in line {line} is not closed");
-                self.say_held(file, &what, "the row and those behind it are");
+            Unfinished::OpenRow => {
+                self.warn_left_for_next_run(file, &format!("the row in line {line} has no line end"), "it is")
             }
-            Hold::Archive => {
-                self.say_held(file, "the archive is incomplete", "what was not read of it is");
+            Unfinished::OpenQuote { .. } => {
+                let what = format!("a quote that opens in the row in line {line} is not closed");
+                self.warn_left_for_next_run(file, &what, "the row and those behind it are");
+            }
+            Unfinished::Archive => {
+                self.warn_left_for_next_run(file, "the archive is incomplete", "what was not read of it is");
             }
         }
     }
 
-    fn say_held(&self, file: usize, what: &str, rest: &str) {
+    fn warn_left_for_next_run(&self, file: usize, what: &str, rest: &str) {
         if self.follows() {
             return;
         }
@@ -166,75 +168,77 @@ impl Reader {
     }
 
     /// Says of followed files, once, that rows of them have been waiting for long.
-    fn say_long_holds(&mut self) {
-        for (file, what) in self.holds.take_long() {
+    fn warn_of_long_waits(&mut self) {
+        for (file, what) in self.unfinished.take_warnings() {
             warn!(component = self.settings.context.component, "{}: {what}", self.display_name(file));
         }
     }
 
     /// Lets all rests of files have waited for as long as possible.
     #[cfg(test)]
-    pub(super) fn age_holds(&mut self) {
-        self.holds.age();
+    pub(super) fn age_unfinished(&mut self) {
+        self.unfinished.age();
     }
 
-    fn say_skipped(&self, RowLocation { source, line }: RowLocation, what: OtherLine) {
+    fn log_non_row(&self, RowLocation { source, line }: RowLocation, what: NonRow) {
         let component = &self.settings.context.component;
         match what {
-            OtherLine::Header => warn!(
+            NonRow::RepeatedHeader => warn!(
                 component,
                 "{source}:{line}: the header comes again here, as in files that were joined; it is not a row and was \
                  skipped"
             ),
-            OtherLine::Count => info!(component, "{source}:{line}: a count of rows was skipped"),
+            NonRow::RowCount => info!(component, "{source}:{line}: a count of rows was skipped"),
         }
     }
 
     /// Reads rows until the batch is full or the file ends; `None` if there are none.
     fn read_chunk(&mut self, open: &mut OpenFile) -> Option<Chunk> {
-        let OpenFile { input, layout, held } = open;
+        let OpenFile { input, layout, unfinished } = open;
         let limits = self.settings.context.batch;
         let grammar = &self.settings.dialect.grammar;
         let start = input.cursor_with_fingerprints();
         let bytes_before = self.n_bytes_done + input.n_bytes_read();
         let source = files::origin_name(&start.path, &self.settings.context);
-        let file = self.round.queue[self.place];
+        let file = self.pass.queue[self.queue_index];
         let mut origin = Origin { source, partition: file as i32, offset: start.rows };
-        let mut table = TableBuilder::new(Arc::clone(layout), self.room.0, self.room.1);
-        let mut items = Vec::with_capacity(self.room.0);
+        let mut table = TableBuilder::new(Arc::clone(layout), self.capacity.0, self.capacity.1);
+        let mut items = Vec::with_capacity(self.capacity.0);
         let mut rejects: Vec<Reject> = Vec::new();
         let mut n_bytes = 0;
         while items.len() < limits.max_records.max(1) {
             let window = input.window();
             let location = RowLocation { source: input.name, line: input.line() };
-            let next = next_row(window, grammar, input.is_at_end());
+            let next = grammar.next_row(window, input.is_at_end());
             let may_go_on = match &next {
                 Next::BadQuotes(_, QuoteError::Unclosed(_)) if window.len() < MAX_ROW => {
                     let n_bytes = window.len();
-                    Some(Hold::OpenQuote { n_bytes, n_lines: count_line_ends(window) })
+                    Some(Unfinished::OpenQuote { n_bytes, n_lines: count_line_ends(window) })
                 }
-                Next::BadQuotes(span, _) | Next::Row(span) if !span.is_closed => Some(Hold::OpenRow),
+                Next::BadQuotes(span, _) | Next::Row(span) if !span.is_closed => Some(Unfinished::OpenRow),
                 _ => None,
             };
-            if may_go_on.is_some() && input.may_grow() && !self.holds.is_over_at(file, input.cursor().offset)
+            if may_go_on.is_some()
+                && input.may_grow()
+                && !self.unfinished.is_wait_over(file, input.cursor().offset)
             {
-                *held = may_go_on;
+                *unfinished = may_go_on;
                 break;
             }
             let (span, reason, is_unclosed) = match next {
-                Next::NeedMore => match input.cut_row(grammar) {
+                Next::NeedMore => match input.too_long_row(grammar) {
                     Some((span, error)) => (span, Some(location.bad_quotes(window, error)), false),
                     None => match input.fill_within((!items.is_empty()).then_some(BATCH_WAIT)) {
                         Ok(true) => continue,
                         // Standard input is slow.
                         Ok(false) => break,
                         Err(error) if error.is::<IncompleteArchive>() => {
-                            *held = Some(Hold::Archive);
+                            *unfinished = Some(Unfinished::Archive);
                             break;
                         }
                         // Return the rows before it first.
                         Err(error) => {
-                            self.failed = Some(error);
+                            self.pending_error = Some(error);
                             break;
                         }
                     },
@@ -253,8 +257,8 @@ impl Reader {
                     let row = &window[..span.content];
                     match table.push(row, span.quoted) {
                         Ok(()) => (span, None, false),
-                        Err(RowError { line: Some(line), .. }) => {
-                            self.say_skipped(location, line);
+                        Err(RowError { non_row: Some(line), .. }) => {
+                            self.log_non_row(location, line);
                             input.advance(span.len, span.n_lines);
                             continue;
                         }
@@ -283,13 +287,14 @@ impl Reader {
         if items.is_empty() {
             return None;
         }
-        self.room = (self.room.0.max(items.len()), self.room.1.max(table.n_bytes()));
+        self.capacity = (self.capacity.0.max(items.len()), self.capacity.1.max(table.n_bytes()));
         let records = to_records(table.finish(), Origin { offset: start.rows, ..origin }, &rejects);
         let (end, open_row, head) = (input.cursor().end, input.cursor().open_row, Arc::clone(input.head()));
         let bytes = bytes_before..self.n_bytes_done + input.n_bytes_read();
         let n_bytes = self.n_bytes.max(bytes.end);
-        let (round, place) = (Arc::clone(&self.round), self.place);
-        let positions = BatchPositions { round, place, start, head, items, end, open_row, bytes, n_bytes };
+        let (pass, queue_index) = (Arc::clone(&self.pass), self.queue_index);
+        let positions =
+            BatchPositions { pass, queue_index, start, head, items, end, open_row, bytes, n_bytes };
         Some(Chunk { records, rejects, positions })
     }
 }

@@ -10,13 +10,13 @@ use runner_core::Name;
 use serde_json::Value;
 use tracing::warn;
 
-use super::super::columns::{self, Columns, EmptyFile, Opened, after_header, open_after_header};
-use super::super::files::{self, born, is_being_written, is_missing, modified, uncompressed};
+use super::super::columns::{self, Columns, EmptyFile, FileWithHeader, open_with_header, read_header};
+use super::super::files::{self, created, is_being_written, is_missing, modified, uncompressed};
 use super::super::input::{Changed, IncompleteArchive, Input, REPLACED};
-use super::super::position::{CsvPosition, Cursor, End, Round, is_unread_input_unchanged};
+use super::super::position::{CsvPosition, Cursor, End, Pass, is_unread_input_unchanged};
 use super::super::rotation::find_moved;
 use super::super::settings::Settings;
-use super::unfinished::{Hold, Holds};
+use super::unfinished::{Unfinished, UnfinishedFiles};
 use super::{OpenFile, Reader};
 use crate::shared::csv::unknown_column;
 
@@ -26,7 +26,7 @@ impl Reader {
         let is_stream = settings.is_standard_input();
         let mut saved = position.filter(|_| !is_stream).map(CsvPosition::read).transpose()?;
         // Before the first row only files that are followed are known.
-        let known = saved.as_ref().filter(|saved| saved.is_started() || settings.read_as.follow);
+        let known = saved.as_ref().filter(|saved| saved.is_started() || settings.follow);
         let mut files = known.map_or(Vec::new(), |known| known.files.clone());
         let started = saved.as_mut().filter(|saved| saved.is_started());
         if !is_stream {
@@ -48,23 +48,23 @@ impl Reader {
         let start = CsvPosition {
             delimiter: settings.dialect.grammar.delimiter.into(),
             header: settings.dialect.has_header,
-            format: settings.format(),
-            reading: Some(settings.reading()),
+            row_options: settings.row_options(),
+            cell_options: Some(settings.cell_options()),
             ..CsvPosition::default()
         };
         let has_started = columns.is_some() && saved.as_ref().is_some_and(CsvPosition::is_started);
         let mut reader = Reader {
-            n_known: columns.as_ref().filter(|_| has_started).map_or(0, Columns::len),
+            n_known_columns: columns.as_ref().filter(|_| has_started).map_or(0, Columns::len),
             settings,
             columns,
             files,
-            round: Arc::new(Round::new(start, Vec::new())),
-            place: 0,
+            pass: Arc::new(Pass::new(start, Vec::new())),
+            queue_index: 0,
             open: None,
-            last: None,
-            holds: Holds::default(),
-            failed: None,
-            room: (0, 0),
+            last_read: None,
+            unfinished: UnfinishedFiles::default(),
+            pending_error: None,
+            capacity: (0, 0),
             n_bytes_done: 0,
             n_bytes: 0,
             is_unread_unchanged: false,
@@ -73,7 +73,7 @@ impl Reader {
         if !is_stream {
             reader.queue_files(current)?;
             reader.is_unread_unchanged =
-                saved.is_some_and(|saved| is_unread_input_unchanged(&saved, &reader.round.start));
+                saved.is_some_and(|saved| is_unread_input_unchanged(&saved, &reader.pass.start));
         }
         Ok(reader)
     }
@@ -81,33 +81,34 @@ impl Reader {
     /// Opens standard input and waits for its first rows.
     pub(super) fn open_stream(&mut self) -> Result<()> {
         let settings = Arc::clone(&self.settings);
-        let input = Input::standard_input(Name::new("standard input"), settings.read_as)?;
-        let Some(mut opened) = after_header(input, &settings)? else { return Ok(()) };
+        let input = Input::standard_input(Name::new("standard input"), &settings)?;
+        let Some(mut opened) = read_header(input, &settings)? else { return Ok(()) };
         let mut columns = columns::infer_from_stream(&settings, &mut opened)?;
         let layout = columns.layout(&opened, columns.len(), &settings);
         self.columns = Some(columns);
         self.files = vec![opened.input.cursor().clone()];
-        let start = CsvPosition { files: self.files.clone(), ..self.round.start.clone() };
-        self.round = Arc::new(Round::new(start, vec![0]));
-        self.open = Some(OpenFile { input: opened.input, layout, held: None });
+        let start = CsvPosition { files: self.files.clone(), ..self.pass.start.clone() };
+        self.pass = Arc::new(Pass::new(start, vec![0]));
+        self.open = Some(OpenFile { input: opened.input, layout, unfinished: None });
         Ok(())
     }
 
     /// Whether more rows may come after the last one.
     pub(in super::super) fn follows(&self) -> bool {
-        self.settings.read_as.follow
+        self.settings.follow
     }
 
     /// Looks for new rows and new files.
     pub(in super::super) fn refresh(&mut self) -> Result<()> {
-        self.say_long_holds();
+        self.warn_of_long_waits();
         // What was written to a file before it was renamed comes first.
-        if let Some((file, mut open)) = self.last.take_if(|(_, open)| open.input.is_displaced()) {
-            open.input.read_to_final_end();
-            open.held = None;
-            let start = CsvPosition { file, files: self.files.clone(), ..self.round.start.clone() };
-            self.round = Arc::new(Round::new(start, vec![file]));
-            (self.place, self.open) = (0, Some(open));
+        if let Some((file, mut open)) = self.last_read.take_if(|(_, open)| open.input.was_moved_or_removed())
+        {
+            open.input.read_on_to_end();
+            open.unfinished = None;
+            let start = CsvPosition { file, files: self.files.clone(), ..self.pass.start.clone() };
+            self.pass = Arc::new(Pass::new(start, vec![file]));
+            (self.queue_index, self.open) = (0, Some(open));
             return Ok(());
         }
         let found = find(&self.settings, &self.files)?;
@@ -116,7 +117,7 @@ impl Reader {
         if self.columns.is_none() {
             self.columns = columns::infer(&self.settings, &self.files)?;
         }
-        let current = self.round.queue.last().copied().unwrap_or(self.round.start.file);
+        let current = self.pass.queue.last().copied().unwrap_or(self.pass.start.file);
         self.queue_files(current)
     }
 
@@ -131,14 +132,17 @@ impl Reader {
             if cursor.is_gone {
                 continue;
             }
-            let is_at_end = cursor.end != End::NotReached || self.holds.contains(index);
+            let is_at_end = cursor.end != End::NotReached || self.unfinished.contains(index);
             let is_done = is_at_end
                 && match std::fs::metadata(&cursor.path) {
                     Ok(metadata) => cursor.size == metadata.len() && cursor.modified == modified(&metadata),
                     // A file that was read to its end may be deleted.
                     Err(_) => true,
                 };
-            if is_done && self.holds.contains(index) && (cursor.is_moved || self.holds.is_over(index)) {
+            if is_done
+                && self.unfinished.contains(index)
+                && (cursor.is_moved || self.unfinished.is_wait_over(index, cursor.offset))
+            {
                 // Nobody goes on writing it, so its last row is whole after a while.
             } else if is_done {
                 if cursor.end != End::NotReached {
@@ -148,7 +152,7 @@ impl Reader {
                 self.n_bytes_done += cursor.size;
                 continue;
             }
-            self.last.take_if(|(last, _)| *last == index);
+            self.last_read.take_if(|(last, _)| *last == index);
             let Some(open) = self.open_file(index)? else { continue };
             let cursor = &mut self.files[index];
             cursor.snapshot.clone_from(&open.input.cursor().snapshot);
@@ -171,7 +175,7 @@ impl Reader {
             }
         }
         let types = &self.settings.dialect.types;
-        if queue.is_empty() && !self.round.start.files.is_empty() && self.follows() {
+        if queue.is_empty() && !self.pass.start.files.is_empty() && self.follows() {
             return Ok(());
         }
         let start = CsvPosition {
@@ -179,10 +183,10 @@ impl Reader {
             file: current,
             files: self.files.clone(),
             bytes: (0, 0),
-            ..self.round.start.clone()
+            ..self.pass.start.clone()
         };
-        self.round = Arc::new(Round::new(start, queue));
-        self.place = 0;
+        self.pass = Arc::new(Pass::new(start, queue));
+        self.queue_index = 0;
         Ok(())
     }
 
@@ -191,7 +195,7 @@ impl Reader {
         match self.open_whole_file(index) {
             Err(error) if error.is::<IncompleteArchive>() => {
                 let cursor = &self.files[index];
-                self.hold(index, Hold::Archive, cursor.offset, cursor.lines + 1);
+                self.leave_rest(index, Unfinished::Archive, cursor.offset, cursor.lines + 1);
                 Ok(None)
             }
             // It was renamed since it was found.
@@ -205,7 +209,7 @@ impl Reader {
         let (settings, cursor) = (&self.settings, &self.files[index]);
         let has_started = cursor.offset > 0;
         let name = files::display_path(Path::new(&cursor.path));
-        let opened = match open_after_header(&cursor.path, settings) {
+        let opened = match open_with_header(&cursor.path, settings) {
             Err(error) if !has_started && self.files.len() > 1 && error.is::<EmptyFile>() => {
                 warn!(component = settings.context.component, "{name} is empty, and was left out");
                 return Ok(None);
@@ -219,14 +223,14 @@ impl Reader {
             opened?
         };
         let Some(mut opened) = opened else {
-            self.say_held(index, "its header has no line end", "it is");
+            self.warn_left_for_next_run(index, "its header has no line end", "it is");
             return Ok(None);
         };
         let mut was_row_continued = false;
         if has_started {
             match opened.input.seek_to(cursor)? {
                 None => {}
-                Some(Changed::LastRow) if settings.read_as.follow && cursor.open_row.is_some() => {
+                Some(Changed::LastRow) if settings.follow && cursor.open_row.is_some() => {
                     match open_at_last_row(cursor, name, settings)? {
                         Some(again) => (opened, was_row_continued) = (again, true),
                         None => return Ok(None),
@@ -242,13 +246,13 @@ impl Reader {
                 }
             }
         } else if settings.dialect.columns.is_empty() {
-            columns.check(&opened.names, name, &self.files[0].path, settings)?;
+            columns.check(&opened.header.names, name, &self.files[0].path, settings)?;
             if settings.adds_columns {
                 columns.add_new(&opened, settings)?;
             }
         } else if settings.dialect.has_header {
-            let first = self.replaced_header.get_or_insert_with(|| (opened.written.clone(), name));
-            if first.0 != opened.written {
+            let first = self.replaced_header.get_or_insert_with(|| (opened.header.raw.clone(), name));
+            if first.0 != opened.header.raw {
                 bail!(
                     "{name} has a different header than {}, and `columns` replaces the names of both: read files with \
                      other columns with a separate source",
@@ -258,8 +262,8 @@ impl Reader {
         }
         let n_columns = match cursor.n_columns {
             0 if settings.adds_columns => {
-                self.n_known = self.n_known.max(columns.n_up_to(&opened.names));
-                self.n_known
+                self.n_known_columns = self.n_known_columns.max(columns.n_up_to(&opened.header.names));
+                self.n_known_columns
             }
             0 => columns.len(),
             n_columns => n_columns,
@@ -277,13 +281,13 @@ impl Reader {
                  row is read again, as a new record"
             );
         }
-        Ok(Some(OpenFile { input: opened.input, layout, held: None }))
+        Ok(Some(OpenFile { input: opened.input, layout, unfinished: None }))
     }
 }
 
 /// A file before its last row, which was delivered before its line had ended; `None` if the file may still be incomplete.
-fn open_at_last_row(cursor: &Cursor, name: Name, settings: &Settings) -> Result<Option<Opened>> {
-    let Some(mut opened) = open_after_header(&cursor.path, settings)? else { return Ok(None) };
+fn open_at_last_row(cursor: &Cursor, name: Name, settings: &Settings) -> Result<Option<FileWithHeader>> {
+    let Some(mut opened) = open_with_header(&cursor.path, settings)? else { return Ok(None) };
     let before = cursor.before_open_row().unwrap_or_default();
     if let Some(what) = opened.input.seek_to(&before)? {
         bail!("{name} was changed while it was read: {what}");
@@ -303,7 +307,7 @@ fn cannot_resume(name: Name, cursor: &Cursor, settings: &Settings) -> String {
 }
 
 fn advice_to_follow(settings: &Settings) -> &'static str {
-    if settings.read_as.follow { "" } else { FOLLOW }
+    if settings.follow { "" } else { FOLLOW }
 }
 
 /// The files that the patterns match.
@@ -324,7 +328,7 @@ fn add_new(cursors: &mut Vec<Cursor>, found: &[PathBuf], settings: &Settings) ->
         // A file that was read may be deleted or renamed.
         let Ok(now) = std::fs::metadata(path) else { continue };
         if is_being_written(&now) && is_archive_of(path, &known) {
-            if !settings.read_as.follow {
+            if !settings.follow {
                 warn!(
                     component = settings.context.component,
                     "{} was written to within the last seconds, beside the file without that ending: it is left for the next \
@@ -336,8 +340,8 @@ fn add_new(cursors: &mut Vec<Cursor>, found: &[PathBuf], settings: &Settings) ->
         }
         let name = path.to_str().with_context(|| format!("the name of {} is not UTF-8", path.display()))?;
         let (size, modified) = (now.len(), modified(&now));
-        let (inode, born) = (now.ino(), born(&now));
-        cursors.push(Cursor { path: name.to_owned(), size, modified, inode, born, ..Cursor::default() });
+        let (inode, created) = (now.ino(), created(&now));
+        cursors.push(Cursor { path: name.to_owned(), size, modified, inode, created, ..Cursor::default() });
         known.insert(path.clone());
     }
     Ok(())

@@ -103,7 +103,7 @@ impl Candidates {
     }
 
     /// Those that were modified in the same second.
-    pub(super) fn as_old_as(&self, modified: u64) -> impl Iterator<Item = &Candidate> {
+    pub(super) fn modified_in_second_of(&self, modified: u64) -> impl Iterator<Item = &Candidate> {
         self.at(self.by_second.get(&second(modified)).map_or(&[], Vec::as_slice))
     }
 

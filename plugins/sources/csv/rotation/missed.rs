@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use tracing::{info, warn};
 
-use super::super::columns::open_after_header;
-use super::super::files::{born, display_path, is_compressed, is_rotated, uncompressed};
+use super::super::columns::open_with_header;
+use super::super::files::{created, display_path, is_compressed, is_rotated, uncompressed};
 use super::super::position::Cursor;
 use super::super::settings::Settings;
 use super::candidates::{Candidate, Candidates};
@@ -56,16 +56,16 @@ pub(super) fn add(
                     display_path(&file.path)
                 );
                 let (path, is_moved) = (path.to_owned(), true);
-                let (inode, born) = (file.inode(), born(&file.metadata));
+                let (inode, created) = (file.inode(), created(&file.metadata));
                 let (size, modified) = (file.metadata.len(), file.modified());
-                cursors.push(Cursor { path, size, modified, inode, born, is_moved, ..Cursor::default() });
+                cursors.push(Cursor { path, size, modified, inode, created, is_moved, ..Cursor::default() });
                 candidates.claim(file.path);
             }
             _ => doubtful.push(file),
         }
     }
     if !doubtful.is_empty() {
-        say_not_read(path, &doubtful, settings);
+        warn_of_unread_files(path, &doubtful, settings);
     }
 }
 
@@ -77,10 +77,10 @@ fn is_being_compressed(file: &Candidate) -> bool {
 /// The names of the columns of a file; `None` if it has no header yet.
 fn names(path: &Path, settings: &Settings) -> Result<Option<Vec<String>>> {
     let path = path.to_str().context("the name is not UTF-8")?;
-    Ok(open_after_header(path, settings)?.map(|opened| opened.names))
+    Ok(open_with_header(path, settings)?.map(|opened| opened.header.names))
 }
 
-fn say_not_read(path: &Path, files: &[Candidate], settings: &Settings) {
+fn warn_of_unread_files(path: &Path, files: &[Candidate], settings: &Settings) {
     let component = &settings.context.component;
     let names: Vec<String> = files.iter().map(|file| display_path(&file.path).to_string()).collect();
     let (name, pattern) = (display_path(path), name_of(path));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tracing::{info, warn};
 
 use self::candidates::{Candidate, Candidates};
-use super::files::{born, display_path, is_backup, is_compressed, is_rotated, modified, uncompressed};
+use super::files::{created, display_path, is_backup, is_compressed, is_rotated, modified, uncompressed};
 use super::input::Input;
 use super::position::{Cursor, End};
 use super::settings::Settings;
@@ -27,36 +27,36 @@ pub(super) fn find_moved(cursors: &mut Vec<Cursor>, found: &[PathBuf], settings:
     if lost.is_empty() {
         return;
     }
-    let mut candidates = Candidates::new(cursors, &lost, found, settings.read_as.follow);
+    let mut candidates = Candidates::new(cursors, &lost, found, settings.follow);
     // A file of which much was read is known better than one of which little was.
     lost.sort_by_key(|&index| Reverse(cursors[index].offset));
     let mut rotated = Vec::new();
     let mut unknown = Vec::new();
     for index in lost {
         let cursor = &mut cursors[index];
-        match with_its_inode(cursor, &candidates, settings) {
+        match find_by_inode(cursor, &candidates, settings) {
             Some(to) => rotated.push(move_to(cursor, to, &mut candidates, settings)),
             None => unknown.push(index),
         }
     }
     for index in unknown {
         let cursor = &mut cursors[index];
-        if let Some(to) = its_archive(cursor, &candidates, settings) {
+        if let Some(to) = find_archive(cursor, &candidates, settings) {
             rotated.push(move_to(cursor, to, &mut candidates, settings));
         } else if is_at_its_path(cursor, &candidates, settings) {
             if let Ok(now) = std::fs::metadata(&cursor.path) {
-                (cursor.inode, cursor.born) = (now.ino(), born(&now));
+                (cursor.inode, cursor.created) = (now.ino(), created(&now));
             }
             candidates.claim(PathBuf::from(&cursor.path));
-        } else if let Some(to) = with_its_content(cursor, &candidates, settings) {
+        } else if let Some(to) = find_by_content(cursor, &candidates, settings) {
             rotated.push(move_to(cursor, to, &mut candidates, settings));
-        } else if settings.read_as.follow {
+        } else if settings.follow {
             rotated.push(Rotated { before: cursor.clone(), to: None });
-            say_gone(cursor, settings);
+            warn_of_lost_rows(cursor, settings);
             cursor.is_gone = true;
         }
     }
-    if settings.read_as.follow {
+    if settings.follow {
         // A file that was renamed before has its successor among the known ones.
         for rotated in rotated.iter().filter(|rotated| !rotated.before.is_moved) {
             missed::add(cursors, rotated, &mut candidates, settings);
@@ -81,13 +81,13 @@ fn move_to(cursor: &mut Cursor, to: Candidate, candidates: &mut Candidates, sett
     cursor.is_moved = true;
     if !cursor.is_of(&to.metadata) {
         // A copy, perhaps a compressed one: its size says nothing about how far it was read.
-        (cursor.inode, cursor.born, cursor.size) = (to.inode(), born(&to.metadata), 0);
+        (cursor.inode, cursor.created, cursor.size) = (to.inode(), created(&to.metadata), 0);
     }
     candidates.claim(to.path.clone());
     Rotated { before, to: Some(to) }
 }
 
-fn say_gone(cursor: &Cursor, settings: &Settings) {
+fn warn_of_lost_rows(cursor: &Cursor, settings: &Settings) {
     if cursor.end != End::NotReached || cursor.offset == 0 && cursor.size == 0 {
         return;
     }
@@ -126,14 +126,14 @@ fn has_exact_content(cursor: &Cursor, path: &Path, settings: &Settings) -> bool 
 
 /// A file at the cursor, if it has everything that was read up to there.
 fn open_at(cursor: &Cursor, path: &Path, settings: &Settings) -> Option<Input> {
-    let mut input = Input::open(path.to_str()?, display_path(path), settings.read_as).ok()?;
+    let mut input = Input::open(path.to_str()?, display_path(path), settings).ok()?;
     // The text counts here, however it is compressed.
     let text_only = Cursor { size: 0, end: End::NotReached, ..cursor.clone() };
     matches!(input.seek_to(&text_only), Ok(None)).then_some(input)
 }
 
 /// The file elsewhere that has the inode of the cursor, and what was read.
-fn with_its_inode(cursor: &Cursor, candidates: &Candidates, settings: &Settings) -> Option<Candidate> {
+fn find_by_inode(cursor: &Cursor, candidates: &Candidates, settings: &Settings) -> Option<Candidate> {
     let old = Path::new(&cursor.path);
     let to = candidates.with_inode(cursor.inode).find(|to| {
         let is_grown = to.metadata.len() > cursor.size;
@@ -151,10 +151,10 @@ fn with_its_inode(cursor: &Cursor, candidates: &Candidates, settings: &Settings)
 }
 
 /// The file that rotation has compressed, while another one took its path.
-fn its_archive(cursor: &Cursor, candidates: &Candidates, settings: &Settings) -> Option<Candidate> {
+fn find_archive(cursor: &Cursor, candidates: &Candidates, settings: &Settings) -> Option<Candidate> {
     let old = Path::new(&cursor.path);
     let now = std::fs::metadata(old).ok()?;
-    if !settings.read_as.follow || cursor.inode == 0 || cursor.is_of(&now) {
+    if !settings.follow || cursor.inode == 0 || cursor.is_of(&now) {
         return None;
     }
     let is_archive = |to: &&Candidate| {
@@ -174,7 +174,7 @@ fn is_at_its_path(cursor: &Cursor, candidates: &Candidates, settings: &Settings)
 }
 
 /// The file elsewhere that has what was read.
-fn with_its_content(cursor: &Cursor, candidates: &Candidates, settings: &Settings) -> Option<Candidate> {
+fn find_by_content(cursor: &Cursor, candidates: &Candidates, settings: &Settings) -> Option<Candidate> {
     let old = Path::new(&cursor.path);
     if cursor.offset == 0 {
         return None;
@@ -192,7 +192,7 @@ fn with_its_content(cursor: &Cursor, candidates: &Candidates, settings: &Setting
     };
     let is_copy = |to: &&Candidate| has_exact_content(cursor, &to.path, settings);
     let archive = candidates.archives_beside(old, cursor.modified).find(is_archive);
-    archive.or_else(|| candidates.as_old_as(cursor.modified).find(is_copy)).cloned()
+    archive.or_else(|| candidates.modified_in_second_of(cursor.modified).find(is_copy)).cloned()
 }
 
 fn name_of(path: &Path) -> &str {

@@ -160,7 +160,7 @@ fn long_cell_of_a_followed_file_is_not_waited_for_without_end() {
     assert_eq!(items(&mut reader).unwrap().len(), 1);
     reader.refresh().unwrap();
     assert!(items(&mut reader).unwrap().is_empty());
-    reader.age_holds();
+    reader.age_unfinished();
     reader.refresh().unwrap();
     let rest = items(&mut reader).unwrap();
     assert!(rest[0].0.as_ref().unwrap_err().contains("the quote that opens here is never closed"));

@@ -1,6 +1,6 @@
 //! Options that change between two runs: what cells mean by then.
 
-use super::columns::open_after_header;
+use super::columns::open_with_header;
 use super::position::CsvPosition;
 use super::*;
 
@@ -120,13 +120,13 @@ fn stored_options_are_read_as_they_were() {
     ] {
         let mut files = TestFiles::new(options);
         files.options["path"] = json!("t.csv");
-        let reading = files.settings().reading();
+        let reading = files.settings().cell_options();
         let plain = TestFiles::of("").settings();
-        assert_eq!(plain.with_reading(&reading).unwrap().reading(), reading);
+        assert_eq!(plain.with_cell_options(&reading).unwrap().cell_options(), reading);
     }
     let plain = TestFiles::of("").settings();
     let unknown = json!({ "types": { "a": ["money", null] } });
-    assert!(plain.with_reading(unknown.as_object().unwrap()).is_none());
+    assert!(plain.with_cell_options(unknown.as_object().unwrap()).is_none());
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn row_that_is_read_again_has_its_own_line() {
         files.append("t.csv", "5\n6,7\n");
         let files = files.with("follow", json!(true));
         let (settings, cursor) = (files.settings(), &saved.files[0]);
-        let mut opened = open_after_header(&cursor.path, &settings).unwrap().unwrap();
+        let mut opened = open_with_header(&cursor.path, &settings).unwrap().unwrap();
         assert!(opened.input.seek_to(&cursor.before_open_row().unwrap()).unwrap().is_none());
         let mut columns = columns::from_position(&saved, &settings).unwrap();
         let layout = columns.layout(&opened, columns.len(), &settings);

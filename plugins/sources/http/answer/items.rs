@@ -164,7 +164,7 @@ impl Items {
         let size = text.n_left();
         let document = csv_reader.open(text, source_name);
         let document = document.map_err(|error| Unreadable::Unexpected(format!("{error:#}")))?;
-        if !is_delimited && document.is_cut() {
+        if !is_delimited && document.is_truncated() {
             return Err(Unreadable::Truncated(format!(
                 "the response ends at byte {size}, in the middle of a row"
             )));
@@ -221,7 +221,7 @@ impl Items {
                 let mut hash = || Some(xxh3_64(&lines.next().ok()??.0));
                 std::iter::from_fn(&mut hash).take(at_most).collect()
             }
-            Items::Rows(document) => document.texts().take(at_most).map(xxh3_64).collect(),
+            Items::Rows(document) => document.raw_rows().take(at_most).map(xxh3_64).collect(),
             Items::Null => Vec::new(),
         }
     }

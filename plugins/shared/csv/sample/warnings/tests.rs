@@ -1,6 +1,8 @@
 //! Which headers and rows give a warning, and which do not.
 
 use super::*;
+use std::sync::Arc;
+
 use crate::shared::csv::DialectOptions;
 use crate::shared::csv::header::column_names;
 use crate::shared::csv::rows::Rows;
@@ -8,26 +10,20 @@ use crate::shared::csv::rows::Rows;
 /// The warnings about a text, with these options.
 fn warnings(text: &str, options: &str) -> Vec<String> {
     let options: DialectOptions = serde_json::from_str(options).unwrap();
-    let dialect = options.dialect("").unwrap();
+    let dialect = Arc::new(options.dialect("").unwrap());
     let mut rows = Rows::of_part(text.as_bytes(), &dialect.grammar, 1, true);
-    let first = rows.next().unwrap();
-    let (names, written) = if dialect.has_header {
-        (column_names(first.bytes, true, &dialect).unwrap(), first.bytes)
-    } else {
-        rows = Rows::of_part(text.as_bytes(), &dialect.grammar, 1, true);
-        (dialect.columns.clone(), &[][..])
-    };
-    let mut inference = Inference::new(0);
-    inference.add_columns(&names, &dialect);
-    inference.set_header(written, &dialect);
-    let columns: Vec<usize> = (0..names.len()).collect();
-    for row in rows {
-        inference.set_line(row.line);
-        inference.observe(row.bytes, true, &columns, &dialect);
+    let mut header = Header { names: dialect.columns.clone(), line: 1, ..Header::default() };
+    if dialect.has_header {
+        header.raw = rows.next().unwrap().bytes.to_vec();
+        header.names = column_names(&header.raw, true, &dialect).unwrap();
     }
-    let header = Header { names: &names, written, line: 1 };
+    let mut inference = Inference::new(&dialect);
+    inference.begin(&header);
+    for row in rows {
+        inference.observe(row.bytes, true, row.line);
+    }
     let mut warnings = header.warnings(&dialect);
-    let about_rows = header.warnings_about_rows(&inference, &dialect);
+    let about_rows = header.warnings_about_rows(&inference);
     warnings.extend(about_rows.into_iter().map(|(line, text)| format!("{}: {text}", line.unwrap_or(0))));
     warnings
 }

@@ -4,18 +4,23 @@ use std::sync::Arc;
 
 use super::*;
 use crate::shared::csv::DialectOptions;
+use crate::shared::csv::header::{Header, column_names};
 use crate::shared::csv::table::TableBuilder;
+
+/// A table under a header whose first column is inferred as `first` and the others as text, with these options.
+fn table(header: &str, first: ColumnType, options: &str) -> TableBuilder {
+    let options: DialectOptions = serde_json::from_str(options).unwrap();
+    let dialect = Arc::new(options.dialect("").unwrap());
+    let names = column_names(header.as_bytes(), true, &dialect).unwrap().into_iter();
+    let columns = names.zip(std::iter::once(first).chain(std::iter::repeat(ColumnType::String)));
+    let header = Header { raw: header.into(), ..Header::default() };
+    TableBuilder::new(Arc::new(RowLayout::new(columns, None, &header, &dialect)), 1, 100)
+}
 
 /// Why a row is rejected under a header of text columns, with these options.
 fn reason(header: &str, row: &str, options: &str) -> String {
-    let options: DialectOptions = serde_json::from_str(options).unwrap();
-    let dialect = Arc::new(options.dialect("").unwrap());
-    let names = crate::shared::csv::header::column_names(header.as_bytes(), true, &dialect).unwrap();
-    let columns = names.into_iter().map(|name| (name, ColumnType::String));
-    let layout = RowLayout::new(columns, header.as_bytes(), &dialect);
-    let mut table = TableBuilder::new(Arc::new(layout), 1, 100);
-    let error = table.push(row.as_bytes(), true).unwrap_err();
-    assert!(error.line.is_none(), "{row} is not a row");
+    let error = table(header, ColumnType::String, options).push(row.as_bytes(), true).unwrap_err();
+    assert!(error.non_row.is_none(), "{row} is not a row");
     error.message
 }
 
@@ -78,10 +83,7 @@ fn cell_that_is_not_a_number_names_the_cause() {
 
 #[test]
 fn declared_integer_takes_a_plus_sign() {
-    let options: DialectOptions = serde_json::from_str(r#"{ "types": { "n": "integer" } }"#).unwrap();
-    let dialect = Arc::new(options.dialect("").unwrap());
-    let columns = [("s".to_owned(), ColumnType::String), ("n".to_owned(), ColumnType::String)];
-    let mut table = TableBuilder::new(Arc::new(RowLayout::new(columns, b"s,n", &dialect)), 1, 100);
+    let mut table = table("s,n", ColumnType::String, r#"{ "types": { "n": "integer" } }"#);
     for row in ["x,+5", "x, 5 ", "x,-0"] {
         assert!(table.push(row.as_bytes(), false).is_ok(), "{row}");
     }
@@ -134,11 +136,8 @@ fn late_cell_names_the_narrowest_type_that_takes_it() {
         (ColumnType::Boolean, "1", "boolean"),
         (ColumnType::Boolean, "2", "string"),
     ] {
-        let dialect = Arc::new(Dialect::default());
-        let layout =
-            RowLayout::new([("a".to_owned(), kind), ("b".to_owned(), ColumnType::String)], b"a,b", &dialect);
-        let mut table = TableBuilder::new(Arc::new(layout), 1, 100);
-        let message = table.push(format!("{cell},x").as_bytes(), false).unwrap_err().message;
+        let message =
+            table("a,b", kind, "{}").push(format!("{cell},x").as_bytes(), false).unwrap_err().message;
         assert!(message.ends_with(&format!("types = {{ a = \"{name}\" }}")), "{cell}: {message}");
         assert_eq!(message.contains("set comment = \"#\""), cell.starts_with('#'), "{message}");
     }
@@ -146,10 +145,7 @@ fn late_cell_names_the_narrowest_type_that_takes_it() {
 
 #[test]
 fn date_at_midnight_loses_nothing() {
-    let options: DialectOptions = serde_json::from_str(r#"{ "types": { "d": "date" } }"#).unwrap();
-    let dialect = Arc::new(options.dialect("").unwrap());
-    let columns = [("d".to_owned(), ColumnType::String), ("b".to_owned(), ColumnType::String)];
-    let mut table = TableBuilder::new(Arc::new(RowLayout::new(columns, b"d,b", &dialect)), 1, 100);
+    let mut table = table("d,b", ColumnType::String, r#"{ "types": { "d": "date" } }"#);
     for cell in ["2024-01-02", "2024-01-02 00:00:00", "2024-01-02T00:00:00-05:00", "20240102", ""] {
         assert!(table.push(format!("{cell},x").as_bytes(), false).is_ok(), "{cell}");
     }
