@@ -162,7 +162,7 @@ impl Bound {
         let catalogue = Catalogue::open(&self.data)?;
         let glue = Arc::new(Glue::start(Arc::clone(&catalogue), store.root().to_owned()));
         let athena = Arc::new(Athena::start(catalogue, store.root().to_owned(), format!("s3://{RESULTS}/")));
-        let aws = Aws::new(store.service(&self.keys), glue.clone(), athena.clone(), self.keys);
+        let aws = Aws { s3: store.service(&self.keys), glue: glue.clone(), athena: athena.clone() };
         Ok(Cloud {
             broker: Broker::start(self.kafka.listener).await?,
             aws: Server::start(self.aws.listener, aws)?,

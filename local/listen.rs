@@ -11,15 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 /// Binds `port` of 127.0.0.1, 0 for a free one; errors name `service`.
 pub(crate) fn bind(service: &str, port: u16) -> Result<TcpListener> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => anyhow!(
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
+        if error.kind() != ErrorKind::AddrInUse {
+            return anyhow!("{service} cannot listen on port {port} of 127.0.0.1: {error}");
+        }
+        anyhow!(
             "port {port} of 127.0.0.1 is taken, so {service} cannot listen there: stop the program that holds \
              it, or choose another port"
-        ),
-        ErrorKind::PermissionDenied => anyhow!(
-            "{service} may not listen on port {port}: ports below 1024 belong to the system, choose a higher one"
-        ),
-        _ => anyhow!("{service} cannot listen on port {port} of 127.0.0.1: {error}"),
+        )
     })?;
     listener.set_nonblocking(true).context("preparing a socket")?;
     Ok(listener)

@@ -8,13 +8,13 @@ use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider as _,
 };
 use datafusion::common::{DataFusionError, Result};
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SessionStateBuilder, SessionStateDefaults};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures_util::StreamExt as _;
 
-use super::output::Output;
+use super::execution::Execution;
 use super::sql::mismatch::explain;
 use super::sql::{Query, Select};
 use super::table::Scannable;
@@ -24,20 +24,12 @@ use super::{CATALOG, functions, statements};
 use crate::Catalogue;
 
 /// The memory of one query, in bytes: a join without a condition must not use up the memory of the machine.
-pub(super) const MEMORY: usize = 512 << 20;
+const MEMORY: usize = 512 << 20;
 
 pub(super) struct Engine {
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) objects_root: PathBuf,
     pub(super) memory: usize,
-}
-
-/// One query to run.
-pub(super) struct Job {
-    pub(super) database: String,
-    pub(super) n_scanned: Arc<AtomicU64>,
-    pub(super) query: Query,
-    pub(super) output: Output,
 }
 
 impl Engine {
@@ -46,29 +38,33 @@ impl Engine {
     }
 
     /// Runs one query and returns the columns of its result; the error is the reason that the client gets.
-    pub(super) async fn run(self: Arc<Self>, job: Job) -> Result<Vec<OutputColumn>, String> {
-        match &job.query {
-            Query::Select(select) => self.select(select, &job).await,
+    pub(super) async fn run(
+        self: Arc<Self>,
+        query: Query,
+        execution: Execution,
+    ) -> Result<Vec<OutputColumn>, String> {
+        match &query {
+            Query::Select(select) => self.select(select, &execution).await,
             Query::Statement(statement) => {
-                let (name, lines) = statements::run(&self.catalogue, statement, &job.database)?;
-                let mut writer = job.output.create()?;
+                let (name, lines) = statements::run(&self.catalogue, statement, &execution.database)?;
+                let mut writer = execution.output.create()?;
                 for line in lines {
                     writer.row([Some(line)].into_iter())?;
                 }
                 writer.finish()?;
-                Ok(vec![OutputColumn { name: name.into(), kind: "string".into() }])
+                Ok(vec![OutputColumn { name: name.into(), kind: "string".into(), digits: (0, 0) }])
             }
         }
     }
 
-    async fn select(&self, select: &Select, job: &Job) -> Result<Vec<OutputColumn>, String> {
+    async fn select(&self, select: &Select, execution: &Execution) -> Result<Vec<OutputColumn>, String> {
         let failed = |error: DataFusionError| as_athena_says(&error.strip_backtrace());
-        let context = self.session(select, job).map_err(failed)?;
-        let plan = select.plan(&context, &self.catalogue, &job.database).await.map_err(failed)?;
+        let context = self.session(select, execution).map_err(failed)?;
+        let plan = select.plan(&context, &self.catalogue, &execution.database).await.map_err(failed)?;
         let columns: Vec<_> = plan.schema().fields().iter().map(|field| OutputColumn::of(field)).collect();
         let frame = Box::pin(context.execute_logical_plan(plan)).await.map_err(failed)?;
         let mut batches = frame.execute_stream().await.map_err(failed)?;
-        let mut writer = job.output.create()?;
+        let mut writer = execution.output.create()?;
         writer.row(columns.iter().map(|column| Some(column.name.clone())))?;
         while let Some(batch) = batches.next().await {
             let batch = batch.map_err(failed)?;
@@ -80,11 +76,11 @@ impl Engine {
         Ok(columns)
     }
 
-    fn session(&self, select: &Select, job: &Job) -> Result<SessionContext> {
+    fn session(&self, select: &Select, execution: &Execution) -> Result<SessionContext> {
         let mut config = SessionConfig::new()
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
-            .with_default_catalog_and_schema(CATALOG, &job.database);
+            .with_default_catalog_and_schema(CATALOG, &execution.database);
         let parser = &mut config.options_mut().sql_parser;
         parser.map_string_types_to_utf8view = false;
         // Trino puts NULL last in both directions.
@@ -96,11 +92,15 @@ impl Engine {
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime.build_arc()?)
-            .with_default_features()
+            // The other default features are file formats, which would make the program much larger.
+            .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+            .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+            .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_physical_optimizer_rule(Arc::new(YieldingJoins))
             .build();
         let context = SessionContext::new_with_state(state);
-        context.register_catalog(CATALOG, self.databases(select.has_path, &job.n_scanned)?);
+        context.register_catalog(CATALOG, self.databases(select.has_path, &execution.n_scanned)?);
         functions::register(&context);
         Ok(context)
     }

@@ -33,8 +33,6 @@ impl State {
 #[derive(Clone)]
 pub(super) struct Execution {
     pub(super) id: String,
-    /// The token of the client: a request that is sent twice starts one query.
-    pub(super) token: Option<String>,
     pub(super) sql: String,
     /// `DML` or `UTILITY`.
     pub(super) kind: &'static str,

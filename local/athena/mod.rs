@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use self::engine::Engine;
 use self::queries::Queries;
 use crate::request::Requests;
 use crate::{Catalogue, Fault};
@@ -37,7 +38,7 @@ impl Athena {
     /// Buckets are the folders in `objects_root`; results are stored in `results`, such as
     /// `s3://athena-results-local/`, unless the query says otherwise.
     pub fn start(catalogue: Arc<Catalogue>, objects_root: PathBuf, results: String) -> Athena {
-        Athena { queries: Arc::new(Queries::new(catalogue, objects_root, results)) }
+        Athena { queries: Arc::new(Queries::new(Engine::new(catalogue, objects_root), results)) }
     }
 
     /// Cancels the running queries and waits for them.
@@ -49,7 +50,7 @@ impl Athena {
     pub async fn call(&self, operation: &str, input: Value) -> Result<Value, Fault> {
         let queries = &self.queries;
         match operation {
-            "StartQueryExecution" => queries.start(&input),
+            "StartQueryExecution" => queries.start(input).await,
             "GetQueryExecution" => queries.get(ATHENA.read(input)?),
             "StopQueryExecution" => queries.cancel(ATHENA.read(input)?),
             "GetQueryResults" => {

@@ -1,7 +1,6 @@
 //! Queries: waiting, running and ended ones.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
@@ -10,13 +9,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::engine::{Engine, Job};
+use super::engine::Engine;
 use super::execution::{Execution, State};
 use super::output::Output;
 use super::sql::Query;
 use super::{ATHENA, big_stack};
+use crate::Fault;
 use crate::catalogue::now;
-use crate::{Catalogue, Fault};
+use crate::request::Page;
 
 /// The reason of a query that was stopped.
 const CANCELLED: &str = "Query cancelled by user";
@@ -34,14 +34,17 @@ pub(super) struct Queries {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ById {
-    query_execution_id: String,
+    pub(super) query_execution_id: String,
+    /// Of the results.
+    #[serde(flatten)]
+    pub(super) page: Page,
 }
 
 impl Queries {
-    pub(super) fn new(catalogue: Arc<Catalogue>, objects_root: PathBuf, results: String) -> Queries {
+    pub(super) fn new(engine: Engine, results: String) -> Queries {
         Queries {
             results,
-            engine: Arc::new(Engine::new(catalogue, objects_root)),
+            engine: Arc::new(engine),
             executions: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -63,10 +66,11 @@ impl Queries {
         self.lock().get(id).cloned().ok_or_else(missing)
     }
 
-    pub(super) fn start(self: &Arc<Self>, input: &Value) -> Result<Value, Fault> {
+    pub(super) async fn start(self: &Arc<Self>, input: Value) -> Result<Value, Fault> {
         let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
         let sql = text(&input["QueryString"]).ok_or_else(|| ATHENA.invalid("QueryString is missing"))?;
-        let query = big_stack::run_now(|| Query::parse(&sql));
+        let parsed = sql.clone();
+        let query = big_stack::run(async move { Query::parse(&parsed) }).await;
         let query = query
             .ok_or_else(|| ATHENA.invalid("the query cannot be parsed"))?
             .map_err(|error| ATHENA.invalid(error))?;
@@ -77,49 +81,40 @@ impl Queries {
         let output = Output::choose(&self.engine, location, format!("{id}.{suffix}"))?;
         let database = input["QueryExecutionContext"]["Database"].as_str().unwrap_or("default");
 
-        let cancel = self.stop.child_token();
         let execution = Execution {
             id: id.clone(),
-            token: text(&input["ClientRequestToken"]),
             sql,
             kind: query.kind(),
             database: database.to_lowercase(),
-            output: output.clone(),
+            output,
             state: State::Queued,
             reason: None,
             columns: Vec::new(),
             submitted: now(),
             completed: None,
             n_scanned: Arc::default(),
-            cancelled: cancel.clone(),
+            cancelled: self.stop.child_token(),
         };
-        let (database, n_scanned) = (execution.database.clone(), execution.n_scanned.clone());
-        let job = Job { database, n_scanned, query, output };
-        let mut executions = self.lock();
-        let is_same = |it: &&Execution| it.token.is_some() && it.token == execution.token;
-        if let Some(earlier) = executions.values().find(is_same) {
-            return Ok(json!({ "QueryExecutionId": earlier.id }));
-        }
-        executions.insert(id.clone(), execution);
-        drop(executions);
-        let (queries, of) = (self.clone(), id.clone());
-        self.tasks.spawn(async move { queries.run(&of, job, cancel).await });
+        self.lock().insert(id.clone(), execution.clone());
+        let queries = self.clone();
+        self.tasks.spawn(async move { queries.run(query, execution).await });
         Ok(json!({ "QueryExecutionId": id }))
     }
 
-    async fn run(self: &Arc<Self>, id: &str, job: Job, cancel: CancellationToken) {
-        self.with(id, |execution| execution.change(State::Running, None));
+    async fn run(self: &Arc<Self>, query: Query, execution: Execution) {
+        let (id, cancel) = (execution.id.clone(), execution.cancelled.clone());
+        self.with(&id, |execution| execution.change(State::Running, None));
         let engine = self.engine.clone();
         let outcome = big_stack::run(async move {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => None,
-                outcome = Box::pin(engine.run(job)) => Some(outcome),
+                outcome = Box::pin(engine.run(query, execution)) => Some(outcome),
             }
         });
         let panicked = || Some(Err("GENERIC_INTERNAL_ERROR: the engine panicked".into()));
         let outcome = outcome.await.unwrap_or_else(panicked);
-        self.with(id, |execution| match outcome {
+        self.with(&id, |execution| match outcome {
             None => execution.change(State::Cancelled, Some(CANCELLED.into())),
             Some(Err(message)) => execution.change(State::Failed, Some(message)),
             Some(Ok(columns)) => {

@@ -4,25 +4,15 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ATHENA;
 use super::execution::State;
-use super::queries::Queries;
+use super::queries::{ById, Queries};
 use super::value::OutputColumn;
 use crate::Fault;
-use crate::request::Page;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Input {
-    query_execution_id: String,
-    #[serde(flatten)]
-    page: Page,
-}
-
-pub(super) fn get(queries: &Queries, input: Input) -> Result<Value, Fault> {
+pub(super) fn get(queries: &Queries, input: ById) -> Result<Value, Fault> {
     let execution = queries.find(&input.query_execution_id)?;
     if execution.state != State::Succeeded {
         return Err(ATHENA.invalid(match execution.state {
@@ -32,10 +22,7 @@ pub(super) fn get(queries: &Queries, input: Input) -> Result<Value, Fault> {
             _ => format!("Query has not yet finished. Current state: {}", execution.state.name()),
         }));
     }
-    let at_most = input.page.max_results.unwrap_or(1000);
-    if !(1..=1000).contains(&at_most) {
-        return Err(ATHENA.invalid("MaxResults is more than the 1000 rows that a page may have, or 0"));
-    }
+    let at_most = input.page.max_results.unwrap_or(1000).clamp(1, 1000);
     let output = &execution.output;
     // A token is the position in the file where the next page starts.
     let (rows, next) = read(&output.path(), ATHENA.start(&input.page)? as u64, at_most)

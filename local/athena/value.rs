@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug)]
 pub(super) struct OutputColumn {
     pub(super) name: String,
+    /// Without the types of its parts.
     pub(super) kind: String,
+    /// The precision and scale of a decimal number.
+    pub(super) digits: (u8, i8),
 }
 
 impl OutputColumn {
@@ -17,21 +20,21 @@ impl OutputColumn {
         // DataFusion names a field of a structure `column[field]`.
         let field_of = field.name().strip_suffix(']').and_then(|name| name.rsplit_once('['));
         let name = field_of.map_or(field.name().as_str(), |(_, name)| name);
-        OutputColumn { name: name.to_owned(), kind: type_name(field.data_type()) }
+        let kind = type_name(field.data_type()).replace("(3)", "");
+        let kind = kind.split('(').next().unwrap_or_default().to_owned();
+        let digits = match field.data_type() {
+            DataType::Decimal128(precision, scale) => (*precision, *scale),
+            _ => (0, 0),
+        };
+        OutputColumn { name: name.to_owned(), kind, digits }
     }
 
     pub(super) fn show(&self) -> Value {
-        // Without the precision of a timestamp.
-        let kind = self.kind.replace("(3)", "");
-        let (kind, parts) = kind.split_once('(').unwrap_or((&kind, ""));
-        let digits = parts.trim_end_matches(')').split_once(',').filter(|_| kind == "decimal");
-        let number = |text: &str| text.parse::<i32>().unwrap_or_default();
-        let (precision, scale) =
-            digits.map_or((0, 0), |(precision, scale)| (number(precision), number(scale)));
+        let (precision, scale) = self.digits;
         json!({
             "CatalogName": "hive", "SchemaName": "", "TableName": "", "Name": self.name, "Label": self.name,
-            "Type": kind, "Precision": precision, "Scale": scale, "Nullable": "UNKNOWN",
-            "CaseSensitive": kind == "varchar",
+            "Type": self.kind, "Precision": precision, "Scale": scale, "Nullable": "UNKNOWN",
+            "CaseSensitive": self.kind == "varchar",
         })
     }
 }

@@ -78,8 +78,8 @@ pub(crate) struct Crawler {
     pub(crate) created: f64,
     pub(crate) updated: f64,
     pub(crate) version: u64,
-    /// The crawls that have ended, the newest last, as answers show it.
-    pub(crate) crawls: Vec<Value>,
+    /// The last crawl that has ended, as answers show it.
+    pub(crate) last_crawl: Option<Value>,
 }
 
 /// A folder that a crawler reads.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
-use serde_json::{Map, Value};
 
 /// The Hive type that a column of this Arrow type gets.
 pub(crate) fn name(kind: &DataType) -> String {
@@ -60,7 +59,7 @@ fn split(text: &str) -> Vec<&str> {
     parts
 }
 
-fn list_of(element: DataType) -> DataType {
+pub(crate) fn list_of(element: DataType) -> DataType {
     DataType::List(Arc::new(Field::new_list_field(element, true)))
 }
 
@@ -79,6 +78,9 @@ pub(crate) fn merge(left: &DataType, right: &DataType) -> DataType {
 
 /// The fields of both, in the order they were first seen in.
 pub(crate) fn merge_fields(left: &Fields, right: &Fields) -> Fields {
+    if left == right {
+        return left.clone();
+    }
     let mut merged: Vec<Field> = left.iter().map(|field| field.as_ref().clone()).collect();
     for field in right {
         match merged.iter_mut().find(|seen| seen.name() == field.name()) {
@@ -87,19 +89,6 @@ pub(crate) fn merge_fields(left: &Fields, right: &Fields) -> Fields {
         }
     }
     merged.into()
-}
-
-/// Lowers the case of all keys: Hive has only names in lower case.
-pub(crate) fn lower_keys(record: Map<String, Value>) -> Map<String, Value> {
-    record.into_iter().map(|(key, value)| (key.to_lowercase(), lower_value(value))).collect()
-}
-
-fn lower_value(value: Value) -> Value {
-    match value {
-        Value::Object(map) => Value::Object(lower_keys(map)),
-        Value::Array(items) => items.into_iter().map(lower_value).collect(),
-        other => other,
-    }
 }
 
 #[cfg(test)]

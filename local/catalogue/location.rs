@@ -38,6 +38,11 @@ impl Location {
         1 + self.folders.len()
     }
 
+    /// The location of this level that contains this one.
+    pub(crate) fn at(&self, depth: usize) -> Location {
+        Location { bucket: self.bucket.clone(), folders: self.folders[..depth - 1].to_vec() }
+    }
+
     /// The last folder, or the bucket.
     pub(crate) fn name(&self) -> &str {
         self.folders.last().unwrap_or(&self.bucket)

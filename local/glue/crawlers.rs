@@ -21,7 +21,7 @@ pub(super) fn create(catalogue: &Catalogue, fields: Description) -> Result<Value
         created: now(),
         updated: now(),
         version: 0,
-        crawls: Vec::new(),
+        last_crawl: None,
     };
     catalogue.change(|entries| {
         if entries.crawlers.contains_key(&name) {
@@ -65,10 +65,11 @@ pub(super) fn delete(catalogue: &Catalogue, runs: &Runs, Named { name }: &Named)
 
 /// Fields that the request lacks stay as they are.
 fn change(crawler: &mut Crawler, mut fields: Description) -> Result<Value, Fault> {
-    // A request has the expression only.
-    if let Some(expression) = fields.remove("Schedule") {
+    // A request has the expression only. An empty one removes the schedule.
+    if let Some(Value::String(expression)) = fields.remove("Schedule") {
         crawler.description.remove("Schedule");
-        fields.extend(schedule(&expression)?.map(|schedule| ("Schedule".into(), schedule)));
+        let schedule = json!({ "ScheduleExpression": expression, "State": "SCHEDULED" });
+        fields.extend((!expression.is_empty()).then(|| ("Schedule".into(), schedule)));
     }
     if let Some(Value::String(database)) = fields.get_mut("DatabaseName") {
         *database = database.to_lowercase();
@@ -78,28 +79,9 @@ fn change(crawler: &mut Crawler, mut fields: Description) -> Result<Value, Fault
         return Err(GLUE
             .invalid("a crawler needs a target: Targets.S3Targets with a Path such as s3://bucket/folder/"));
     }
-    let configuration = crawler.text("Configuration").filter(|text| !text.is_empty());
-    if configuration.is_some_and(|text| serde_json::from_str::<Value>(text).is_err()) {
-        return Err(GLUE.invalid("the Configuration is not JSON"));
-    }
     crawler.updated = now();
     crawler.version += 1;
     Ok(json!({}))
-}
-
-/// An empty expression removes the schedule.
-fn schedule(expression: &Value) -> Result<Option<Value>, Fault> {
-    let expression = expression.as_str().unwrap_or_default();
-    if expression.is_empty() {
-        return Ok(None);
-    }
-    let fields = expression.strip_prefix("cron(").and_then(|it| it.strip_suffix(')'));
-    if fields.is_none_or(|fields| fields.split_whitespace().count() != 6) {
-        return Err(
-            GLUE.invalid(format!("the Schedule `{expression}` is not like cron(0 3 * * ? *), with 6 fields"))
-        );
-    }
-    Ok(Some(json!({ "ScheduleExpression": expression, "State": "SCHEDULED" })))
 }
 
 fn show(crawler: &Crawler, runs: &Runs) -> Value {
@@ -111,7 +93,7 @@ fn show(crawler: &Crawler, runs: &Runs) -> Value {
     shown["CreationTime"] = json!(crawler.created);
     shown["LastUpdated"] = json!(crawler.updated);
     shown["Version"] = json!(crawler.version);
-    if let Some(last) = crawler.crawls.last() {
+    if let Some(last) = &crawler.last_crawl {
         shown["LastCrawl"] = last.clone();
     }
     shown

@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
-use tokio_util::task::TaskTracker;
 
 use self::runs::Runs;
 use crate::request::Requests;
@@ -28,22 +27,17 @@ const GLUE: Requests = Requests { invalid: "InvalidInputException", page: 100 };
 pub struct Glue {
     catalogue: Arc<Catalogue>,
     runs: Arc<Runs>,
-    tasks: TaskTracker,
 }
 
 impl Glue {
     /// Buckets are the folders in `objects_root`. Schedules of crawlers are stored and start nothing.
     pub fn start(catalogue: Arc<Catalogue>, objects_root: PathBuf) -> Glue {
-        let tasks = TaskTracker::new();
-        let runs = Arc::new(Runs::new(catalogue.clone(), objects_root, tasks.clone()));
-        Glue { catalogue, runs, tasks }
+        Glue { runs: Arc::new(Runs::new(catalogue.clone(), objects_root)), catalogue }
     }
 
     /// Cancels the running crawls and waits for them.
     pub async fn stop(&self) {
-        self.runs.cancel_all();
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.runs.stop().await;
     }
 
     /// Answers one call; `operation` is named as in `X-Amz-Target`, without `AWSGlue.`.

@@ -17,9 +17,6 @@ use super::crawl::{self, Halt};
 use crate::Fault;
 use crate::catalogue::{Catalogue, now};
 
-/// How many crawls of a crawler are kept.
-const MAX_KEPT: usize = 100;
-
 pub(super) struct Runs {
     catalogue: Arc<Catalogue>,
     objects_root: PathBuf,
@@ -36,8 +33,8 @@ struct Run {
 }
 
 impl Runs {
-    pub(super) fn new(catalogue: Arc<Catalogue>, objects_root: PathBuf, tasks: TaskTracker) -> Runs {
-        let stop = CancellationToken::new();
+    pub(super) fn new(catalogue: Arc<Catalogue>, objects_root: PathBuf) -> Runs {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         Runs { catalogue, objects_root, tasks, running: Mutex::default(), stop }
     }
 
@@ -67,8 +64,11 @@ impl Runs {
         }
     }
 
-    pub(super) fn cancel_all(&self) {
+    /// Cancels all crawls and waits for them.
+    pub(super) async fn stop(&self) {
         self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     pub(super) fn cancel(&self, Named { name }: &Named) -> Result<Value, Fault> {
@@ -122,9 +122,7 @@ impl Runs {
             "MessagePrefix": Uuid::new_v4().to_string(), "StartTime": start_time,
         });
         let stored = self.catalogue.change(|entries| {
-            let crawls = &mut entries.crawler_mut(name)?.crawls;
-            crawls.push(crawl);
-            crawls.drain(..crawls.len().saturating_sub(MAX_KEPT));
+            entries.crawler_mut(name)?.last_crawl = Some(crawl);
             Ok(())
         });
         if let Err(fault) = stored {

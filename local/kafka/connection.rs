@@ -1,6 +1,7 @@
 //! A connection: the requests of one client, answered in order.
 
-use futures_util::StreamExt as _;
+use anyhow::Result;
+use futures_util::TryStreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_util::codec::LengthDelimitedCodec;
@@ -12,33 +13,24 @@ const MAX_REQUEST: usize = 100 * 1024 * 1024;
 /// The size of the length in front of a request.
 const LENGTH: isize = 4;
 
-/// Serves `socket` until the client disconnects or sends something that is not a request.
+/// Serves `socket` until the client disconnects or sends something that is not a request: Kafka's protocol has no
+/// answer to a request that cannot be decoded.
 pub(super) async fn serve(socket: TcpStream, requests: Requests) {
+    if let Err(error) = answer_all(socket, requests).await {
+        tracing::debug!(%error, "a connection to the embedded broker ended");
+    }
+}
+
+async fn answer_all(socket: TcpStream, requests: Requests) -> Result<()> {
     let (socket, mut answers) = socket.into_split();
     let mut codec = LengthDelimitedCodec::builder();
     // The length in front of a request stays there.
     codec.max_frame_length(MAX_REQUEST).num_skip(0).length_adjustment(LENGTH);
     let mut received = codec.new_read(socket);
-    while let Some(request) = received.next().await {
-        let request = match request {
-            Ok(request) => request.freeze(),
-            Err(error) => {
-                tracing::debug!(%error, "a request could not be read");
-                return;
-            }
-        };
-        // Kafka's protocol has no answer to a request that cannot be decoded: the connection ends.
-        let answer = match requests.answer(request).await {
-            Ok(Some(answer)) => answer,
-            Ok(None) => continue,
-            Err(error) => {
-                tracing::debug!(%error, "a request could not be answered");
-                return;
-            }
-        };
-        if let Err(error) = answers.write_all(&answer).await {
-            tracing::debug!(%error, "a client disconnected before its answer");
-            return;
+    while let Some(request) = received.try_next().await? {
+        if let Some(answer) = requests.answer(request.freeze()).await? {
+            answers.write_all(&answer).await?;
         }
     }
+    Ok(())
 }

@@ -114,6 +114,8 @@ impl Answer {
 fn data(partition: i32) -> PartitionData {
     PartitionData::default()
         .partition_index(partition)
+        .last_stable_offset(Some(-1))
+        .log_start_offset(Some(-1))
         .aborted_transactions(Some(Vec::new()))
         .preferred_read_replica(Some(-1))
 }
@@ -126,10 +128,5 @@ fn refused(partition: i32, error: &Error) -> PartitionData {
             ErrorCode::UnknownServerError
         }
     };
-    data(partition)
-        .error_code(code.into())
-        .high_watermark(-1)
-        .last_stable_offset(Some(-1))
-        .log_start_offset(Some(-1))
-        .records(None)
+    data(partition).error_code(code.into()).high_watermark(-1)
 }

@@ -6,12 +6,12 @@ use rama::{Context, Service as _};
 use tansu_sans_io::api_versions_response::ApiVersion;
 use tansu_sans_io::{
     ApiKey as _, ApiVersionsResponse, Body, EndTxnRequest, EndTxnResponse, ErrorCode, FetchRequest, Frame,
-    Header, JoinGroupRequest, OffsetFetchRequest, RootMessageMeta,
+    Header, OffsetFetchRequest, RootMessageMeta,
 };
 use tansu_storage::Storage as _;
 
 use super::fetch;
-use super::groups::Groups;
+use super::groups::{Groups, fetch_offsets};
 use super::storage::Storage;
 
 /// Answers the requests of all connections.
@@ -90,8 +90,8 @@ impl Requests {
             Body::HeartbeatRequest(ask) => groups.heartbeat(&ask).into(),
             Body::LeaveGroupRequest(ask) => groups.leave(&ask).into(),
             Body::OffsetCommitRequest(ask) => groups.commit(&ask).await?.into(),
-            Body::OffsetFetchRequest(ask) => groups.committed(&ask).await?.into(),
-            Body::ListGroupsRequest(ask) => groups.list(ask).await?.into(),
+            Body::OffsetFetchRequest(ask) => fetch_offsets(storage, &ask).await?.into(),
+            Body::ListGroupsRequest(_) => groups.list().await?.into(),
             Body::DescribeGroupsRequest(ask) => groups.describe(ask).await?.into(),
             Body::DeleteGroupsRequest(ask) => groups.delete(ask).await?.into(),
             ask => stock(storage.clone(), ask).await?,
@@ -116,8 +116,7 @@ fn versions() -> ApiVersionsResponse {
             OffsetFetchRequest::KEY => 7,
             _ => meta.version.valid.end,
         };
-        // Earlier versions cannot join with the member id that they are given.
-        let min = if meta.api_key == JoinGroupRequest::KEY { 4 } else { meta.version.valid.start };
+        let min = meta.version.valid.start;
         ApiVersion::default().api_key(meta.api_key).min_version(min).max_version(max)
     });
     ApiVersionsResponse::default()

@@ -8,8 +8,8 @@ use s3s::dto;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 use super::Store;
-use super::listing::first_version;
-use super::object::{e_tag, failed, has_file};
+use super::listing::{first_version, keys_below};
+use super::object::{e_tag, failed};
 
 /// The region of all buckets.
 const REGION: &str = "us-east-1";
@@ -38,7 +38,9 @@ impl S3 for Store {
     async fn delete_bucket(&self, request: Asks<dto::DeleteBucketInput>) -> Answers<dto::DeleteBucketOutput> {
         let path = self.0.bucket(&request.input.bucket)?;
         let _lock = self.0.lock();
-        if has_file(&path).map_err(failed)? {
+        let mut keys = Vec::new();
+        keys_below(&path, "", &mut keys).map_err(failed)?;
+        if !keys.is_empty() {
             return Err(s3_error!(
                 BucketNotEmpty,
                 "The bucket you tried to delete is not empty: {}",
@@ -53,15 +55,6 @@ impl S3 for Store {
         self.0.bucket(&request.input.bucket)?;
         let output = dto::HeadBucketOutput { bucket_region: Some(REGION.into()), ..Default::default() };
         Ok(S3Response::new(output))
-    }
-
-    async fn get_bucket_location(
-        &self,
-        request: Asks<dto::GetBucketLocationInput>,
-    ) -> Answers<dto::GetBucketLocationOutput> {
-        self.0.bucket(&request.input.bucket)?;
-        // An empty answer means us-east-1.
-        Ok(S3Response::new(dto::GetBucketLocationOutput::default()))
     }
 
     async fn list_buckets(&self, _: Asks<dto::ListBucketsInput>) -> Answers<dto::ListBucketsOutput> {

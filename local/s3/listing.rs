@@ -1,12 +1,12 @@
 //! Listings: the objects and common prefixes of a bucket, page by page, in the order of keys.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use s3s::S3Result;
 use s3s::dto;
-use s3s::{S3Result, s3_error};
+use url::form_urlencoded::byte_serialize;
 
 use super::Buckets;
 use super::object::{e_tag, failed};
@@ -36,21 +36,10 @@ impl Buckets {
     /// The answer to the second version of the call.
     pub(super) fn list(&self, input: dto::ListObjectsV2Input) -> S3Result<dto::ListObjectsV2Output> {
         let bucket = self.bucket(&input.bucket)?;
-        let is_encoded = match input.encoding_type.as_ref().map(dto::EncodingType::as_str) {
-            None => false,
-            Some("url") => true,
-            Some(other) => {
-                return Err(s3_error!(
-                    InvalidArgument,
-                    "The encoding type is {other:?}; only \"url\" is supported."
-                ));
-            }
-        };
+        let is_encoded = input.encoding_type.is_some();
         let write = |name: String| if is_encoded { encoded(&name) } else { name };
-        let max_keys = input.max_keys.unwrap_or(PAGE).min(PAGE);
-        let Ok(limit) = usize::try_from(max_keys) else {
-            return Err(s3_error!(InvalidArgument, "max-keys is {max_keys}, and must not be negative."));
-        };
+        let max_keys = input.max_keys.unwrap_or(PAGE).clamp(0, PAGE);
+        let limit = max_keys as usize;
         let delimiter = input.delimiter.as_deref().filter(|it| !it.is_empty());
         let mut items = items(&bucket, input.prefix.as_deref().unwrap_or_default(), delimiter)?;
         // A continuation token is the last item of the page before.
@@ -109,7 +98,7 @@ fn items(bucket: &Path, prefix: &str, delimiter: Option<&str>) -> S3Result<Vec<I
     let mut keys = Vec::new();
     // Only the folder of the prefix can have items.
     let folder = prefix.rfind('/').map_or("", |end| &prefix[..=end]);
-    gather(bucket, folder, &mut keys).map_err(failed)?;
+    keys_below(bucket, folder, &mut keys).map_err(failed)?;
     keys.retain(|key| key.starts_with(prefix));
     keys.sort_unstable();
     let items = keys.into_iter().map(|mut name| {
@@ -124,7 +113,7 @@ fn items(bucket: &Path, prefix: &str, delimiter: Option<&str>) -> S3Result<Vec<I
 }
 
 /// Collects the keys of all objects in a folder of a bucket.
-fn gather(bucket: &Path, folder: &str, keys: &mut Vec<String>) -> io::Result<()> {
+pub(super) fn keys_below(bucket: &Path, folder: &str, keys: &mut Vec<String>) -> io::Result<()> {
     let entries = match fs::read_dir(bucket.join(folder)) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
         entries => entries?,
@@ -134,7 +123,7 @@ fn gather(bucket: &Path, folder: &str, keys: &mut Vec<String>) -> io::Result<()>
         // A name that is not UTF-8 is not a key.
         let Ok(name) = entry.file_name().into_string() else { continue };
         if entry.file_type()?.is_dir() {
-            gather(bucket, &format!("{folder}{name}/"), keys)?;
+            keys_below(bucket, &format!("{folder}{name}/"), keys)?;
         } else {
             keys.push(format!("{folder}{name}"));
         }
@@ -142,16 +131,8 @@ fn gather(bucket: &Path, folder: &str, keys: &mut Vec<String>) -> io::Result<()>
     Ok(())
 }
 
-/// Percent-encoded, for names that are not valid in XML; boto3 always asks for it.
+/// Encoded for names that are not valid in XML; boto3 always asks for it.
 fn encoded(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
-            text.push(byte.into());
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
+    let parts: Vec<String> = name.split('/').map(|part| byte_serialize(part.as_bytes()).collect()).collect();
+    parts.join("/")
 }

@@ -15,7 +15,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use s3s::access::S3Access;
 use s3s::auth::{S3Auth, SecretKey};
@@ -56,7 +56,6 @@ impl Store {
 
     /// Creates a bucket unless it exists.
     pub fn create_bucket(&self, name: &str) -> Result<()> {
-        ensure!(s3s::path::check_bucket_name(name), "{name:?} is not a valid bucket name");
         match fs::create_dir(self.0.root.join(name)) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 Err(error).with_context(|| format!("creating the bucket {name} in {}", self.0.root.display()))

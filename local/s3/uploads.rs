@@ -10,8 +10,6 @@ use uuid::Uuid;
 use super::object::{e_tag, failed};
 use super::{Buckets, STAGE};
 
-/// The smallest size of a part except the last, in bytes.
-const MIN_PART: u64 = 5 * 1024 * 1024;
 /// The file with the bucket and the key of an upload.
 const TARGET: &str = "target";
 
@@ -66,7 +64,7 @@ impl Buckets {
             return Err(s3_error!(InvalidPartOrder, "The parts are not in ascending order."));
         }
         let mut whole = self.staged_file()?;
-        for (at, part) in parts.iter().enumerate() {
+        for part in &parts {
             let number = part.part_number.unwrap_or_default();
             let Ok(mut file) = fs::File::open(folder.join(number.to_string())) else {
                 return Err(s3_error!(InvalidPart, "Part {number} has not been uploaded."));
@@ -74,13 +72,6 @@ impl Buckets {
             let metadata = file.metadata().map_err(failed)?;
             if part.e_tag.as_ref().is_some_and(|wanted| !wanted.weak_cmp(&e_tag(&metadata))) {
                 return Err(s3_error!(InvalidPart, "Part {number} has another ETag."));
-            }
-            if at + 1 < parts.len() && metadata.len() < MIN_PART {
-                return Err(s3_error!(
-                    EntityTooSmall,
-                    "Part {number} has {} bytes; all parts except the last need {MIN_PART}.",
-                    metadata.len()
-                ));
             }
             io::copy(&mut file, &mut whole).map_err(failed)?;
         }

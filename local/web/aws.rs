@@ -7,40 +7,26 @@ use std::sync::Arc;
 
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use hyper::http::request::Parts;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::Service;
 use hyper::{Request, Response, StatusCode};
 use s3s::service::S3Service;
 use s3s::{Body, HttpError};
 use serde_json::{Value, json};
 
-use crate::{Athena, Fault, Glue, Keys};
+use crate::{Athena, Fault, Glue};
 
 /// The header with the name of a call, such as `AWSGlue.GetTable`.
 const TARGET: &str = "x-amz-target";
 /// The largest input of a call, in bytes.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 
-/// S3, Glue and Athena, for one pair of keys.
+/// S3, Glue and Athena. Only S3 checks signatures.
 #[derive(Clone)]
-pub struct Aws {
-    s3: S3Service,
-    services: Arc<Services>,
-}
-
-/// The services with JSON.
-struct Services {
-    glue: Arc<Glue>,
-    athena: Arc<Athena>,
-    keys: Keys,
-}
-
-impl Aws {
-    /// `s3` checks signatures with the same keys.
-    pub fn new(s3: S3Service, glue: Arc<Glue>, athena: Arc<Athena>, keys: Keys) -> Aws {
-        Aws { s3, services: Arc::new(Services { glue, athena, keys }) }
-    }
+pub(crate) struct Aws {
+    pub(crate) s3: S3Service,
+    pub(crate) glue: Arc<Glue>,
+    pub(crate) athena: Arc<Athena>,
 }
 
 impl Service<Request<Incoming>> for Aws {
@@ -52,8 +38,8 @@ impl Service<Request<Incoming>> for Aws {
         if !request.headers().contains_key(TARGET) {
             return Service::call(&self.s3, request);
         }
-        let services = self.services.clone();
-        Box::pin(async move { Ok(answer(services.call(request).await)) })
+        let services = self.clone();
+        Box::pin(async move { Ok(answer(services.call_with_json(request).await)) })
     }
 }
 
@@ -71,16 +57,12 @@ fn answer(result: Result<Value, Fault>) -> Response<Body> {
     let mut answer = Response::new(Body::from(body.to_string()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
-    if let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
-        answer.headers_mut().insert("x-amzn-requestid", id);
-    }
     answer
 }
 
-impl Services {
-    async fn call(&self, request: Request<Incoming>) -> Result<Value, Fault> {
+impl Aws {
+    async fn call_with_json(&self, request: Request<Incoming>) -> Result<Value, Fault> {
         let (head, body) = request.into_parts();
-        self.check_access_key(&head)?;
         let wrong = |error: String| Fault::new("SerializationException", error);
         let body = Limited::new(body, MAX_BODY).collect().await;
         let body = body.map_err(|error| wrong(format!("The request could not be read: {error}")))?.to_bytes();
@@ -95,20 +77,5 @@ impl Services {
                 format!("the offline cloud has no {target}: it has S3, Glue and Athena"),
             )),
         }
-    }
-
-    /// The signature is checked for S3 only: these services accept every request with the right access key.
-    fn check_access_key(&self, head: &Parts) -> Result<(), Fault> {
-        let Some(header) = head.headers.get(AUTHORIZATION).and_then(|it| it.to_str().ok()) else {
-            return Err(Fault::new("MissingAuthenticationTokenException", "The request is not signed."));
-        };
-        let credential = header.split_once("Credential=").and_then(|(_, rest)| rest.split_once('/'));
-        if credential.is_some_and(|(access_key, _)| access_key == self.keys.access_key) {
-            return Ok(());
-        }
-        Err(Fault::new(
-            "UnrecognizedClientException",
-            "The security token included in the request is invalid: the access key is unknown.",
-        ))
     }
 }

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::listen::accept;
 
-pub use aws::Aws;
+pub(crate) use aws::Aws;
 
 /// A service of this server.
 pub trait Answers:

@@ -1,44 +1,9 @@
-//! Dates: their arithmetic and their texts.
+//! Dates: their arithmetic.
 
 use chrono::{DateTime, Datelike as _, Months, NaiveDateTime, NaiveTime, TimeDelta};
-use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 
-use super::patterns::{read, translate};
-use super::{Cell, Function, TIMESTAMP, invalid};
-
-pub(super) const ALL: &[Function] = &[
-    Function {
-        name: "date_trunc",
-        arguments: &[DataType::Utf8, TIMESTAMP],
-        result: |given| given[1].clone(),
-        compute: |it| Ok(Some(Cell::When(truncate(it[0].text(), it[1].when())?))),
-    },
-    Function {
-        name: "date_add",
-        arguments: &[DataType::Utf8, DataType::Int64, TIMESTAMP],
-        result: |given| given[2].clone(),
-        compute: |it| Ok(Some(Cell::When(add(it[0].text(), it[1].number(), it[2].when())?))),
-    },
-    Function {
-        name: "date_diff",
-        arguments: &[DataType::Utf8, TIMESTAMP, TIMESTAMP],
-        result: |_| DataType::Int64,
-        compute: |it| Ok(Some(Cell::Number(diff(it[0].text(), it[1].when(), it[2].when())?))),
-    },
-    Function {
-        name: "date_parse",
-        arguments: &[DataType::Utf8, DataType::Utf8],
-        result: |_| TIMESTAMP,
-        compute: |it| Ok(Some(Cell::When(read(it[0].text(), &translate(it[1].text())?)?))),
-    },
-    Function {
-        name: "date_format",
-        arguments: &[TIMESTAMP, DataType::Utf8],
-        result: |_| DataType::Utf8,
-        compute: |it| Ok(Some(Cell::Text(it[0].when().format(&translate(it[1].text())?).to_string()))),
-    },
-];
+use super::invalid;
 
 const DAY: i64 = 86_400_000;
 const WEEK: i64 = 7 * DAY;
@@ -65,7 +30,7 @@ fn length(unit: &str) -> Result<Length> {
 }
 
 /// The begin of the unit that a time is in.
-fn truncate(unit: &str, time: NaiveDateTime) -> Result<NaiveDateTime> {
+pub(super) fn truncate(unit: &str, time: NaiveDateTime) -> Result<NaiveDateTime> {
     let begin = match length(unit)? {
         Length::Millis(length) => {
             // Weeks begin on a Monday: the first of them is January 5, 1970.
@@ -83,7 +48,7 @@ fn truncate(unit: &str, time: NaiveDateTime) -> Result<NaiveDateTime> {
     begin.ok_or_else(|| invalid(format!("{time} is out of range")))
 }
 
-fn add(unit: &str, n: i64, time: NaiveDateTime) -> Result<NaiveDateTime> {
+pub(super) fn add(unit: &str, n: i64, time: NaiveDateTime) -> Result<NaiveDateTime> {
     let moved = match length(unit)? {
         Length::Millis(length) => n
             .checked_mul(length)
@@ -105,7 +70,7 @@ fn months_later(time: NaiveDateTime, n: i64) -> Option<NaiveDateTime> {
 }
 
 /// Complete units from one time to the other.
-fn diff(unit: &str, from: NaiveDateTime, to: NaiveDateTime) -> Result<i64> {
+pub(super) fn diff(unit: &str, from: NaiveDateTime, to: NaiveDateTime) -> Result<i64> {
     Ok(match length(unit)? {
         Length::Millis(length) => (to - from).num_milliseconds() / length,
         Length::Months(length) => {

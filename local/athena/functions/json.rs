@@ -2,37 +2,23 @@
 
 use std::sync::LazyLock;
 
-use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 use regex::Regex;
 use serde_json::Value;
 
-use super::{Cell, Function, invalid};
+use super::invalid;
 
-pub(super) const ALL: &[Function] = &[
-    Function {
-        name: "json_extract_scalar",
-        arguments: &[DataType::Utf8, DataType::Utf8],
-        result: |_| DataType::Utf8,
-        compute: |it| {
-            let value = extract(it[0].text(), it[1].text())?;
-            Ok(value.and_then(|value| match value {
-                Value::String(text) => Some(Cell::Text(text)),
-                Value::Number(_) | Value::Bool(_) => Some(Cell::Text(value.to_string())),
-                _ => None,
-            }))
-        },
-    },
-    Function {
-        name: "json_extract",
-        arguments: &[DataType::Utf8, DataType::Utf8],
-        result: |_| DataType::Utf8,
-        compute: |it| Ok(extract(it[0].text(), it[1].text())?.map(|value| Cell::Text(value.to_string()))),
-    },
-];
+/// The text of a scalar value at a path.
+pub(super) fn extract_scalar(text: &str, path: &str) -> Result<Option<String>> {
+    Ok(match extract(text, path)? {
+        Some(Value::String(text)) => Some(text),
+        Some(value @ (Value::Number(_) | Value::Bool(_))) => Some(value.to_string()),
+        _ => None,
+    })
+}
 
 /// The value at a path; none if it is missing or the text is not JSON.
-fn extract(text: &str, path: &str) -> Result<Option<Value>> {
+pub(super) fn extract(text: &str, path: &str) -> Result<Option<Value>> {
     let pointer = pointer(path).ok_or_else(|| invalid(format!("Invalid JSON path: '{path}'")))?;
     let Ok(value) = serde_json::from_str::<Value>(text) else { return Ok(None) };
     Ok(value.pointer(&pointer).cloned())

@@ -11,7 +11,7 @@ const LETTERS: &str = "a%a b%b c%-m d%d e%-d f%6f H%H h%I I%I i%M j%j k%-H l%-I 
                        x%G Y%Y y%y %%%";
 
 /// A pattern of chrono for one of `MySQL`.
-pub(super) fn translate(pattern: &str) -> Result<String> {
+fn translate(pattern: &str) -> Result<String> {
     let mut chrono = String::new();
     let mut letters = pattern.chars();
     while let Some(letter) = letters.next() {
@@ -28,11 +28,15 @@ pub(super) fn translate(pattern: &str) -> Result<String> {
     Ok(chrono)
 }
 
-/// Reads a text by a pattern of chrono; a month, day or time that the pattern lacks is the first one.
+pub(super) fn write(time: NaiveDateTime, pattern: &str) -> Result<String> {
+    Ok(time.format(&translate(pattern)?).to_string())
+}
+
+/// Reads a text by a pattern; a month, day or time that the pattern lacks is the first one.
 pub(super) fn read(text: &str, pattern: &str) -> Result<NaiveDateTime> {
     let wrong = || invalid(format!("Invalid format: \"{text}\""));
     let mut parsed = Parsed::new();
-    parse(&mut parsed, text, StrftimeItems::new(pattern)).map_err(|_| wrong())?;
+    parse(&mut parsed, text, StrftimeItems::new(&translate(pattern)?)).map_err(|_| wrong())?;
     // A field that is set already cannot be set again, and stays as it is.
     let _ = parsed.minute().is_none().then(|| parsed.set_minute(0));
     if parsed.hour_mod_12().is_none() {

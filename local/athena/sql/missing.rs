@@ -19,17 +19,11 @@ pub(super) fn explain(
 ) -> DataFusionError {
     let root = error.find_root();
     let explained = match root {
-        DataFusionError::SchemaError(it, _) => match &**it {
-            SchemaError::FieldNotFound { field, .. } => {
-                let at = Names::find(ast, Kind::Column, &field.name);
-                at.map(|(at, shown)| format!("COLUMN_NOT_FOUND: {at}: Column '{shown}' cannot be resolved"))
-            }
-            SchemaError::AmbiguousReference { field } => {
-                let at = Names::find(ast, Kind::Column, &field.name);
-                at.map(|(at, shown)| format!("AMBIGUOUS_NAME: {at}: Column '{shown}' is ambiguous"))
-            }
-            _ => None,
-        },
+        DataFusionError::SchemaError(it, _) => {
+            let SchemaError::FieldNotFound { field, .. } = &**it else { return error };
+            let at = Names::find(ast, Kind::Column, &field.name);
+            at.map(|(at, shown)| format!("COLUMN_NOT_FOUND: {at}: Column '{shown}' cannot be resolved"))
+        }
         DataFusionError::Plan(text) => {
             if let Some([name]) = groups("table '(.*?)' not found", text) {
                 table_not_found(name, ast, catalogue, database)
@@ -64,9 +58,7 @@ fn table_not_found(name: &str, ast: &Statement, catalogue: &Catalogue, database:
     let schema = parts.iter().rev().nth(1).copied().unwrap_or(database);
     let catalog = parts.iter().rev().nth(2).copied().unwrap_or(CATALOG);
     let has_schema = catalogue.read(|entries| entries.databases.contains_key(schema));
-    Some(if catalog != CATALOG {
-        format!("CATALOG_NOT_FOUND: {at}: Catalog '{catalog}' not found")
-    } else if has_schema || schema == "information_schema" {
+    Some(if has_schema || schema == "information_schema" {
         format!("TABLE_NOT_FOUND: {at}: Table '{catalog}.{schema}.{}' does not exist", parts.last()?)
     } else {
         format!("SCHEMA_NOT_FOUND: {at}: Schema '{schema}' does not exist")

@@ -72,15 +72,15 @@ fn name(factor: &TableFactor) -> Option<String> {
 
 /// A table with the items of the lists as further columns.
 fn unnest(table: &TableFactor, join: &Join, names: &[String]) -> Result<TableFactor> {
-    let TableFactor::UNNEST { alias: Some(alias), array_exprs, with_ordinality: false, .. } = &join.relation
+    let (
+        JoinOperator::CrossJoin(JoinConstraint::None),
+        TableFactor::UNNEST { alias: Some(alias), array_exprs, with_ordinality: false, .. },
+    ) = (&join.join_operator, &join.relation)
     else {
         return plan_err!(
             "NOT_SUPPORTED: put other joins than CROSS JOIN UNNEST(…) AS u(item) into a subquery"
         );
     };
-    if !matches!(join.join_operator, JoinOperator::CrossJoin(JoinConstraint::None)) {
-        return plan_err!("NOT_SUPPORTED: the offline Athena unnests with CROSS JOIN only");
-    }
     if alias.columns.len() != array_exprs.len() {
         return plan_err!("an UNNEST needs a name for each of its columns, as in UNNEST(…) AS u(item)");
     }

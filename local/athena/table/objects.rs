@@ -53,18 +53,15 @@ fn gather(
     values: &Arc<Vec<(String, String)>>,
     objects: &mut Vec<Object>,
 ) -> Result<()> {
-    let folder = Folder::read(root, location);
-    let folder =
-        folder.map_err(|error| DataFusionError::Execution(format!("HIVE_METASTORE_ERROR: {error}")))?;
-    flatten(&folder, values, objects);
+    let folders = Folder::read_all(root, location);
+    let folders =
+        folders.map_err(|error| DataFusionError::Execution(format!("HIVE_METASTORE_ERROR: {error}")))?;
+    for folder in folders {
+        let prefix = folder.location.url();
+        objects.extend(folder.files.into_iter().map(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            Object { url: format!("{prefix}{name}"), path, partition: values.clone() }
+        }));
+    }
     Ok(())
-}
-
-fn flatten(folder: &Folder, values: &Arc<Vec<(String, String)>>, objects: &mut Vec<Object>) {
-    let prefix = folder.location.url();
-    objects.extend(folder.files.iter().map(|path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Object { path: path.clone(), url: format!("{prefix}{name}"), partition: values.clone() }
-    }));
-    folder.folders.iter().for_each(|below| flatten(below, values, objects));
 }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::athena::engine::{Engine, Job};
-use crate::athena::output::Output;
-use crate::athena::sql::Query;
+use crate::athena::engine::Engine;
+use crate::athena::queries::Queries;
 
 #[tokio::test]
 async fn result_is_a_file_of_quoted_values_in_pages() {
@@ -53,15 +52,6 @@ async fn columns_have_the_types_of_trino() {
 }
 
 #[tokio::test]
-async fn same_client_token_starts_one_query() {
-    let scene = Scene::with_stocks().await;
-    let input = json!({ "QueryString": "SELECT 1", "ClientRequestToken": "once" });
-    let first = scene.ask("StartQueryExecution", input.clone()).await;
-    assert_eq!(scene.ask("StartQueryExecution", input).await, first);
-    scene.until_ended(&first).await.unwrap();
-}
-
-#[tokio::test]
 async fn wrong_output_location_is_refused() {
     let scene = Scene::with_stocks().await;
     let start = |location: &str| json!({ "QueryString": "SELECT 1", "ResultConfiguration": { "OutputLocation": location } });
@@ -98,23 +88,15 @@ async fn running_query_can_be_stopped() {
 
 #[tokio::test]
 async fn query_has_limited_memory() {
-    let run = async |memory: usize| {
-        let scene = Scene::new();
-        let mut engine = Engine::new(scene.glue.catalogue.clone(), scene.glue.root.path().to_owned());
-        engine.memory = memory;
-        let sql = "SELECT count(DISTINCT a * 10000 + b) FROM UNNEST(sequence(1, 1000)) AS t(a) CROSS JOIN \
-                   UNNEST(sequence(1, 100)) AS u(b)";
-        let job = Job {
-            database: "db".into(),
-            n_scanned: Arc::default(),
-            query: Query::parse(sql).unwrap(),
-            output: Output::choose(&engine, "s3://results/", "x.csv".into()).unwrap(),
-        };
-        Arc::new(engine).run(job).await.map(drop)
-    };
-    let refused = run(1 << 20).await.unwrap_err();
+    let mut scene = Scene::new();
+    let sql = "SELECT count(DISTINCT a * 10000 + b) FROM UNNEST(sequence(1, 1000)) AS t(a) CROSS JOIN \
+               UNNEST(sequence(1, 100)) AS u(b)";
+    assert_eq!(scene.rows(sql).await.unwrap(), ["_col0", "100000"]);
+    let mut engine = Engine::new(scene.glue.catalogue.clone(), scene.glue.root.path().to_owned());
+    engine.memory = 1 << 20;
+    scene.athena = Athena { queries: Arc::new(Queries::new(engine, "s3://results/".into())) };
+    let refused = scene.rows(sql).await.unwrap_err();
     assert!(refused.contains("Resources exhausted"), "{refused}");
-    run(crate::athena::engine::MEMORY).await.unwrap();
 }
 
 #[tokio::test]

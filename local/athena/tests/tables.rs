@@ -50,10 +50,11 @@ async fn objects_and_arrays_in_one_column_are_json_texts() {
     let scene = Scene::new();
     scene.write("lake/t/0.json", r#"{"n":1,"tags":{"a":1}}"#);
     scene.write("lake/t/1.json", r#"{"n":2,"tags":["a",2]}"#);
-    scene.write("lake/t/2.json", r#"{"n":3,"tags":"none"}"#);
+    scene.write("lake/t/2.json", r#"{"n":3,"tags":"none","mixed":[1,{"a":1}]}"#);
     scene.crawl("s3://lake/t/").await;
     let rows = r#"n|tags; 1|{"a":1}; 2|["a",2]; 3|none"#;
-    judge(&scene, &[("SELECT n, tags FROM t ORDER BY n", rows)]).await;
+    let mixed = ("SELECT mixed[2], cardinality(mixed) FROM t WHERE n = 3", r#"_col0|_col1; {"a":1}|2"#);
+    judge(&scene, &[("SELECT n, tags FROM t ORDER BY n", rows), mixed]).await;
 }
 
 #[tokio::test]

@@ -175,10 +175,6 @@ async fn wrong_queries_fail_with_a_reason() {
             "SELECT 1 FROM stocks WHERE \"no such\" = 1",
             "COLUMN_NOT_FOUND: line 1:28: Column 'no such' cannot be resolved",
         ),
-        (
-            "SELECT volume FROM stocks a JOIN stocks b ON true",
-            "AMBIGUOUS_NAME: line 1:8: Column 'volume' is ambiguous",
-        ),
         ("SELECT 52_w_h FROM stocks", "line 1:8: identifiers must not start with a digit"),
         ("SELECT stocks.52_w_h FROM stocks", "identifiers must not start with a digit"),
         ("SELECT `index` FROM stocks", "line 1:8: backquoted identifiers are not supported"),

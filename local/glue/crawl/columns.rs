@@ -4,10 +4,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use datafusion::arrow::datatypes::Fields;
-use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::json::reader::infer_json_schema_from_iterator;
-use serde_json::{Map, Value, json};
+use datafusion::arrow::datatypes::{DataType, Field, Fields};
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::{Halt, check};
@@ -20,7 +18,7 @@ pub(super) fn of(files: &[PathBuf], sample: usize, stop: &CancellationToken) -> 
     for file in files.iter().take(sample) {
         check(stop)?;
         match fs::read(file) {
-            Ok(bytes) => columns = hive::merge_fields(&columns, &columns_of(&records(&bytes))?),
+            Ok(bytes) => columns = add_records(columns, &bytes),
             // Deleted since the folder was read.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(Halt::Failed(format!("reading {}: {error}", file.display()))),
@@ -29,34 +27,30 @@ pub(super) fn of(files: &[PathBuf], sample: usize, stop: &CancellationToken) -> 
     Ok(columns)
 }
 
-/// The records of one object up to the first invalid line.
-fn records(bytes: &[u8]) -> Vec<Value> {
-    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    let records = lines.map_while(|line| serde_json::from_slice::<Map<String, Value>>(line).ok());
-    records.map(|record| Value::Object(hive::lower_keys(record))).collect()
+/// Adds the columns of the records of one object, up to the first invalid line.
+fn add_records(columns: Fields, object: &[u8]) -> Fields {
+    let lines = object.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let records = lines.map_while(|line| serde_json::from_slice(line).ok());
+    records.fold(columns, |columns, record| hive::merge_fields(&columns, &fields_of(&record)))
 }
 
-fn columns_of(records: &[Value]) -> Result<Fields, Halt> {
-    if let Ok(columns) = infer(records) {
-        return Ok(columns);
+/// Hive has only names in lower case.
+fn fields_of(record: &Map<String, Value>) -> Fields {
+    let fields = record.iter().map(|(name, value)| Field::new(name.to_lowercase(), type_of(value), true));
+    hive::merge_fields(&Fields::empty(), &fields.collect())
+}
+
+fn type_of(value: &Value) -> DataType {
+    match value {
+        Value::Null => DataType::Null,
+        Value::Bool(_) => DataType::Boolean,
+        Value::Number(number) if number.is_i64() => DataType::Int64,
+        Value::Number(_) => DataType::Float64,
+        Value::String(_) => DataType::Utf8,
+        Value::Array(items) => {
+            let element = items.iter().map(type_of).reduce(|all, item| hive::merge(&all, &item));
+            hive::list_of(element.unwrap_or(DataType::Null))
+        }
+        Value::Object(fields) => DataType::Struct(fields_of(fields)),
     }
-    // Some column has objects and arrays: their type is found record by record, and is text.
-    let mut columns = Fields::empty();
-    for record in records {
-        let more = infer(std::slice::from_ref(record)).map_err(|error| column_error(record, &error))?;
-        columns = hive::merge_fields(&columns, &more);
-    }
-    Ok(columns)
-}
-
-fn infer(records: &[Value]) -> Result<Fields, ArrowError> {
-    Ok(infer_json_schema_from_iterator(records.iter().map(Ok::<_, ArrowError>))?.fields)
-}
-
-/// Names the column of a record whose values have no common type, such as an array with objects and numbers.
-fn column_error(record: &Value, error: &ArrowError) -> Halt {
-    let mut columns = record.as_object().into_iter().flatten();
-    let wrong = columns.find(|(name, value)| infer(&[json!({ name.as_str(): value })]).is_err());
-    let column = wrong.map_or_else(|| "a column".into(), |(name, _)| format!("the column `{name}`"));
-    Halt::Failed(format!("{column} has values of types that do not go together: {error}"))
 }

@@ -22,48 +22,35 @@ pub(super) fn table_level(configuration: Option<&str>) -> Option<usize> {
     usize::try_from(configuration["Grouping"]["TableLevelConfiguration"].as_u64()?).ok()
 }
 
-/// The tables in a folder: the folder itself, or the folders at the level of tables.
+/// The tables in a location: its folders at the level of tables, or the location itself if it is below that level.
 pub(super) fn tables(
-    folder: Folder,
+    location: &Location,
+    folders: &[Folder],
     level: usize,
     sample: usize,
     stop: &CancellationToken,
 ) -> Result<Vec<Found>, Halt> {
-    if folder.location.depth() < level {
-        let mut found = Vec::new();
-        for below in folder.folders {
-            found.extend(tables(below, level, sample, stop)?);
-        }
-        return Ok(found);
-    }
+    let depth = location.depth().max(level);
     let mut leaves = Vec::new();
-    gather(&folder, sample, stop, &mut leaves)?;
-    Ok(table(folder.location, leaves).into_iter().collect())
+    for folder in folders.iter().filter(|folder| folder.location.depth() >= depth) {
+        let columns = columns::of(&folder.files, sample, stop)?;
+        if !columns.is_empty() {
+            leaves.push(Leaf { location: &folder.location, columns });
+        }
+    }
+    let is_same_table = |a: &Leaf, b: &Leaf| a.location.at(depth) == b.location.at(depth);
+    Ok(leaves.chunk_by(is_same_table).map(|leaves| table(leaves[0].location.at(depth), leaves)).collect())
 }
 
 /// A folder with objects of its own.
-struct Leaf {
-    location: Location,
+struct Leaf<'a> {
+    location: &'a Location,
     columns: Fields,
 }
 
-fn gather(
-    folder: &Folder,
-    sample: usize,
-    stop: &CancellationToken,
-    leaves: &mut Vec<Leaf>,
-) -> Result<(), Halt> {
-    let columns = columns::of(&folder.files, sample, stop)?;
-    if !columns.is_empty() {
-        leaves.push(Leaf { location: folder.location.clone(), columns });
-    }
-    folder.folders.iter().try_for_each(|below| gather(below, sample, stop, leaves))
-}
-
-fn table(location: Location, leaves: Vec<Leaf>) -> Option<Found> {
-    let at = location.folders.len();
-    let names = |leaf: &Leaf| leaf.location.folders[at..].to_vec();
-    let first = names(leaves.first()?);
+fn table(location: Location, leaves: &[Leaf]) -> Found {
+    let names = |leaf: &Leaf| leaf.location.folders[location.folders.len()..].to_vec();
+    let first = names(&leaves[0]);
     // Partitions are all at the same level.
     let is_even = leaves.iter().all(|leaf| names(leaf).len() == first.len());
     let keys = first.iter().enumerate().filter(|_| is_even);
@@ -73,10 +60,10 @@ fn table(location: Location, leaves: Vec<Leaf>) -> Option<Found> {
     for leaf in leaves {
         columns = hive::merge_fields(&columns, &leaf.columns);
         if !keys.is_empty() {
-            partitions.push((names(&leaf).iter().map(|name| value(name)).collect(), leaf.location));
+            partitions.push((names(leaf).iter().map(|name| value(name)).collect(), leaf.location.clone()));
         }
     }
-    Some(Found { location, columns, keys, partitions })
+    Found { location, columns, keys, partitions }
 }
 
 /// `year=2024` is the partition column `year`; other folders get Glue's generated names.

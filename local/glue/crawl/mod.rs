@@ -30,8 +30,8 @@ pub(super) fn run(
     let level = found::table_level(crawler.text("Configuration")).unwrap_or_default();
     let mut tables = Vec::new();
     for target in crawler.targets().map_err(Halt::Failed)? {
-        let folder = Folder::read(root, &target.location).map_err(Halt::Failed)?;
-        tables.extend(found::tables(folder, level, target.sample_size, stop)?);
+        let folders = Folder::read_all(root, &target.location).map_err(Halt::Failed)?;
+        tables.extend(found::tables(&target.location, &folders, level, target.sample_size, stop)?);
     }
     check(stop)?;
     update::apply(catalogue, crawler, tables).map_err(|fault| Halt::Failed(fault.to_string()))

@@ -40,9 +40,3 @@ async fn long_lists_have_pages() {
     }
     assert_eq!(names, ["d0", "d1", "d2", "d3", "d4"]);
 }
-
-#[tokio::test]
-async fn unknown_operation_is_refused_by_name() {
-    let refused = Scene::new().refusal("CreateJob", json!({})).await;
-    assert!(refused.starts_with("UnknownOperationException") && refused.contains("CreateJob"), "{refused}");
-}

@@ -5,7 +5,7 @@ use tansu_sans_io::describe_groups_response::{DescribedGroup, DescribedGroupMemb
 use tansu_sans_io::list_groups_response::ListedGroup;
 use tansu_sans_io::{
     DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, ErrorCode,
-    ListGroupsRequest, ListGroupsResponse,
+    ListGroupsResponse,
 };
 use tansu_storage::{Error, Storage as _};
 
@@ -18,25 +18,21 @@ const NO_OPERATIONS: i32 = i32::MIN;
 
 impl Groups {
     /// Lists all groups that have members or offsets.
-    pub(in crate::kafka) async fn list(&self, ask: ListGroupsRequest) -> Result<ListGroupsResponse, Error> {
+    pub(in crate::kafka) async fn list(&self) -> Result<ListGroupsResponse, Error> {
         let mut names: Vec<String> =
             self.storage.list_groups(None).await?.into_iter().map(|listed| listed.group_id).collect();
         let known = self.lock();
         names.extend(known.iter().filter(|(_, group)| !group.is_empty()).map(|(name, _)| name.clone()));
         names.sort_unstable();
         names.dedup();
-        let states = ask.states_filter.unwrap_or_default();
-        let listed = names.into_iter().filter_map(|name| {
+        let listed = names.into_iter().map(|name| {
             let group = known.get(&name).filter(|group| !group.is_empty());
             let (state, kind) = group.map_or(("Empty", CONSUMER), |it| (it.state(), it.protocol_type()));
-            let is_wanted = states.is_empty() || states.iter().any(|it| it.eq_ignore_ascii_case(state));
-            is_wanted.then(|| {
-                ListedGroup::default()
-                    .group_id(name)
-                    .protocol_type(kind.to_owned())
-                    .group_state(Some(state.to_owned()))
-                    .group_type(Some("classic".to_owned()))
-            })
+            ListedGroup::default()
+                .group_id(name)
+                .protocol_type(kind.to_owned())
+                .group_state(Some(state.to_owned()))
+                .group_type(Some("classic".to_owned()))
         });
         Ok(ListGroupsResponse::default()
             .throttle_time_ms(Some(0))

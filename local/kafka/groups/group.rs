@@ -26,8 +26,6 @@ pub(super) struct Group {
     protocol: String,
     leader: String,
     members: BTreeMap<String, Member>,
-    /// Ids that were given to clients that have not joined with them yet, and when they expire.
-    pending: BTreeMap<String, Instant>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -80,7 +78,7 @@ impl Group {
         }
         let mut is_restarted = false;
         let id = if !ask.member.is_empty() {
-            if self.pending.remove(&ask.member).is_none() && !self.members.contains_key(&ask.member) {
+            if !self.members.contains_key(&ask.member) {
                 return answered(answer, receiver, refused(ErrorCode::UnknownMemberId, ask.member));
             }
             ask.member
@@ -89,9 +87,7 @@ impl Group {
             is_restarted = self.rename(now, instance, &id);
             id
         } else {
-            let id = format!("{}-{}", ask.client, Uuid::new_v4());
-            self.pending.insert(id.clone(), now + ask.session_timeout);
-            return answered(answer, receiver, refused(ErrorCode::MemberIdRequired, id));
+            format!("{}-{}", ask.client, Uuid::new_v4())
         };
         let has_settled = matches!(self.phase, Phase::Stable | Phase::CompletingRebalance { .. });
         let is_same = self.members.get(&id).is_some_and(|member| member.protocols == ask.protocols);
@@ -136,16 +132,10 @@ impl Group {
 
     /// Whether the other members support one of the protocols of a new member.
     fn shares_protocol_with(&self, ask: &Join) -> bool {
-        let mut others =
-            self.members.iter().filter(|(id, _)| **id != ask.member).map(|(_, it)| it).peekable();
-        if others.peek().is_none() {
-            return !ask.protocols.is_empty();
-        }
+        let others = self.members.iter().filter(|(id, _)| **id != ask.member).map(|(_, it)| it);
         let others: Vec<_> = others.collect();
-        self.protocol_type == ask.protocol_type
-            && ask.protocols.iter().any(|(name, _)| {
-                others.iter().all(|other| other.protocols.iter().any(|(known, _)| known == name))
-            })
+        (others.is_empty() || self.protocol_type == ask.protocol_type)
+            && ask.protocols.iter().any(|(name, _)| others.iter().all(|other| other.supports(name)))
     }
 
     /// Takes the assignments of the leader; every member waits for its own.
@@ -161,11 +151,8 @@ impl Group {
         if code != ErrorCode::None {
             return answered(answer, receiver, not_synced(code));
         }
-        match self.phase {
-            Phase::Empty | Phase::PreparingRebalance { .. } => {
-                return answered(answer, receiver, not_synced(ErrorCode::RebalanceInProgress));
-            }
-            Phase::CompletingRebalance { .. } | Phase::Stable => {}
+        if matches!(self.phase, Phase::Empty | Phase::PreparingRebalance { .. }) {
+            return answered(answer, receiver, not_synced(ErrorCode::RebalanceInProgress));
         }
         let is_leader = id == self.leader;
         if let Some(member) = self.members.get_mut(id) {
@@ -213,12 +200,11 @@ impl Group {
 
     /// Removes a member.
     pub(super) fn leave(&mut self, now: Instant, id: &str) -> ErrorCode {
-        let was_pending = self.pending.remove(id).is_some();
-        if self.members.remove(id).is_some() {
-            self.rebalance(now);
-            return ErrorCode::None;
+        if self.members.remove(id).is_none() {
+            return ErrorCode::UnknownMemberId;
         }
-        if was_pending { ErrorCode::None } else { ErrorCode::UnknownMemberId }
+        self.rebalance(now);
+        ErrorCode::None
     }
 
     /// Whether offsets may be committed: by a member of this generation, or by any client of an empty group.
@@ -238,7 +224,6 @@ impl Group {
 
     /// Removes members whose time is up.
     pub(super) fn expire(&mut self, now: Instant) {
-        self.pending.retain(|_, until| *until > now);
         let n_before = self.members.len();
         self.members.retain(|_, member| member.expires().is_none_or(|expires| expires > now));
         if let Phase::CompletingRebalance { until } = self.phase
@@ -259,7 +244,7 @@ impl Group {
             Phase::PreparingRebalance { until } | Phase::CompletingRebalance { until } => Some(until),
             Phase::Empty | Phase::Stable => None,
         };
-        members.chain(self.pending.values().copied()).chain(phase).min()
+        members.chain(phase).min()
     }
 
     fn touch(&mut self, now: Instant, id: &str) {
@@ -330,12 +315,10 @@ impl Group {
 
     /// The protocol that all members support and the leader prefers.
     fn common_protocol(&self) -> String {
-        let known_by_all = |name: &str| {
-            self.members.values().all(|member| member.protocols.iter().any(|(known, _)| known == name))
-        };
         let leader = self.members.get(&self.leader);
         let mut preferred = leader.into_iter().flat_map(|leader| &leader.protocols).map(|(name, _)| name);
-        preferred.find(|name| known_by_all(name)).cloned().unwrap_or_default()
+        let common = preferred.find(|name| self.members.values().all(|member| member.supports(name)));
+        common.cloned().unwrap_or_default()
     }
 
     fn joined(&self, id: &str) -> JoinGroupResponse {

@@ -35,6 +35,10 @@ impl Member {
         (!waits).then(|| self.last_seen + self.session_timeout)
     }
 
+    pub(super) fn supports(&self, protocol: &str) -> bool {
+        self.protocols.iter().any(|(name, _)| name == protocol)
+    }
+
     pub(super) fn metadata(&self, protocol: &str) -> Bytes {
         let known = self.protocols.iter().find(|(name, _)| name == protocol);
         known.map(|(_, metadata)| metadata.clone()).unwrap_or_default()

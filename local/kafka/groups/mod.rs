@@ -21,7 +21,7 @@ use tansu_sans_io::leave_group_response::{LeaveGroupResponse, MemberResponse};
 use tansu_sans_io::sync_group_response::SyncGroupResponse;
 use tansu_sans_io::{
     ErrorCode, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, OffsetCommitRequest,
-    OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, SyncGroupRequest,
+    OffsetCommitResponse, SyncGroupRequest,
 };
 use tansu_storage::Error;
 use tokio::sync::Notify;
@@ -30,6 +30,7 @@ use tokio::time::{Instant, timeout_at};
 use super::storage::Storage;
 use group::Group;
 use member::{Join, not_synced, refused};
+pub(super) use offsets::fetch as fetch_offsets;
 
 /// All groups of the broker.
 #[derive(Clone, Debug)]
@@ -137,10 +138,6 @@ impl Groups {
             ErrorCode::None => offsets::commit(&self.storage, ask).await,
             code => Ok(offsets::refuse(ask, code)),
         }
-    }
-
-    pub(super) async fn committed(&self, ask: &OffsetFetchRequest) -> Result<OffsetFetchResponse, Error> {
-        offsets::fetch(&self.storage, ask).await
     }
 }
 

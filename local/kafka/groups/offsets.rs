@@ -44,7 +44,11 @@ fn committed(codes: impl IntoIterator<Item = (Topition, ErrorCode)>) -> OffsetCo
     OffsetCommitResponse::default().throttle_time_ms(Some(0)).topics(Some(topics.collect()))
 }
 
-pub(super) async fn fetch(storage: &Storage, ask: &OffsetFetchRequest) -> Result<OffsetFetchResponse, Error> {
+/// The committed offsets of a group.
+pub(in crate::kafka) async fn fetch(
+    storage: &Storage,
+    ask: &OffsetFetchRequest,
+) -> Result<OffsetFetchResponse, Error> {
     let found = find(storage, ask).await?;
     let topics = found.into_iter().map(|(name, partitions)| {
         let partitions = partitions.into_iter().map(|(index, offset)| {

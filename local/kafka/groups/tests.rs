@@ -1,11 +1,11 @@
 //! Tests of a group with a clock of their own.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tansu_sans_io::ErrorCode;
 use tansu_sans_io::join_group_response::JoinGroupResponse;
-use tansu_sans_io::sync_group_response::SyncGroupResponse;
 use tokio::sync::oneshot::Receiver;
 use tokio::time::Instant;
 
@@ -42,9 +42,7 @@ impl Scene {
     /// A settled group of two members, with its generation.
     fn with_two_members() -> (Scene, String, String, i32) {
         let mut scene = Scene::new();
-        let (first, second) = (scene.invite(), scene.invite());
-        drop(scene.join(&first));
-        drop(scene.join(&second));
+        let (first, second) = (scene.add(), scene.add());
         let generation = scene.settle(&[&first, &second]);
         (scene, first, second, generation)
     }
@@ -54,13 +52,15 @@ impl Scene {
         self.group.expire(self.now);
     }
 
-    /// Gets an id for a new member.
-    fn invite(&mut self) -> String {
-        let invited = answer(self.group.join(self.now, ask("")));
-        assert_eq!(invited.error_code, i16::from(ErrorCode::MemberIdRequired));
-        invited.member_id
+    /// Lets a new member join, and returns its id.
+    fn add(&mut self) -> String {
+        let ids = |group: &Group| group.members().map(|(id, _)| id.clone()).collect::<BTreeSet<_>>();
+        let before = ids(&self.group);
+        drop(self.join(""));
+        ids(&self.group).difference(&before).next().expect("a new member").clone()
     }
 
+    /// Without an id as a new member.
     fn join(&mut self, id: &str) -> Receiver<JoinGroupResponse> {
         self.group.join(self.now, ask(id))
     }
@@ -105,19 +105,15 @@ fn waits<T>(waiting: &mut Receiver<T>) {
     assert!(waiting.try_recv().is_err_and(|e| e == tokio::sync::oneshot::error::TryRecvError::Empty));
 }
 
-fn code(synced: &SyncGroupResponse) -> ErrorCode {
-    ErrorCode::try_from(synced.error_code).unwrap()
-}
-
 #[test]
 fn silent_member_is_removed_and_the_others_rebalance() {
     let mut scene = Scene::new();
-    let (first, second) = (scene.invite(), scene.invite());
-    let mut waiting = scene.join(&first);
-    assert_eq!(answer(scene.group.join(scene.now, ask("stranger"))).error_code, 25);
-    let alone = answer(waiting);
-    assert_eq!(alone.leader, first);
-    waiting = scene.join(&second);
+    let alone = answer(scene.join(""));
+    let first = alone.member_id.clone();
+    assert_eq!((alone.error_code, &alone.leader), (OK, &first));
+    assert_eq!(answer(scene.join("stranger")).error_code, 25);
+    let second = scene.add();
+    let mut waiting = scene.join(&second);
     waits(&mut waiting);
     assert_eq!(scene.beat(&first, alone.generation_id), ErrorCode::RebalanceInProgress);
     let generation = scene.settle(&[&first, &second]);
@@ -142,7 +138,7 @@ fn silent_member_is_removed_and_the_others_rebalance() {
 #[test]
 fn member_that_does_not_rejoin_in_time_is_removed() {
     let (mut scene, first, second, generation) = Scene::with_two_members();
-    let third = scene.invite();
+    let third = scene.add();
     let mut waiting = [scene.join(&first), scene.join(&third)];
     // The second member sends heartbeats, but does not rejoin.
     for _ in 0..REBALANCE.as_secs() / 5 - 1 {
@@ -160,8 +156,8 @@ fn member_that_does_not_rejoin_in_time_is_removed() {
 #[test]
 fn dead_leader_is_replaced() {
     let mut scene = Scene::new();
-    let (first, second) = (scene.invite(), scene.invite());
-    let (_, joined) = (scene.join(&first), scene.join(&second));
+    let (first, second) = (scene.add(), scene.add());
+    let joined = scene.join(&second);
     // The first member had joined alone before and rejoins.
     let leader = answer(scene.join(&first));
     let follower = answer(joined);
@@ -169,7 +165,7 @@ fn dead_leader_is_replaced() {
     let mut share = scene.group.sync(scene.now, &second, follower.generation_id, Vec::new());
     waits(&mut share);
     scene.pass(SESSION);
-    assert_eq!(code(&answer(share)), ErrorCode::RebalanceInProgress);
+    assert_eq!(answer(share).error_code, i16::from(ErrorCode::RebalanceInProgress));
     let alone = answer(scene.join(&second));
     assert_eq!((alone.error_code, &alone.leader), (OK, &second));
 }
@@ -215,21 +211,11 @@ fn restarted_static_member_keeps_its_assignment() {
 #[test]
 fn member_without_a_common_protocol_is_refused() {
     let mut scene = Scene::new();
-    let first = scene.invite();
-    drop(scene.join(&first));
+    scene.add();
     let other = Join { protocols: vec![("sticky".into(), Bytes::new())], ..ask("") };
     let refused = answer(scene.group.join(scene.now, other));
     assert_eq!(refused.error_code, i16::from(ErrorCode::InconsistentGroupProtocol));
     let none = Join { protocols: Vec::new(), ..ask("") };
     let refused = answer(Group::default().join(scene.now, none));
     assert_eq!(refused.error_code, i16::from(ErrorCode::InconsistentGroupProtocol));
-}
-
-#[test]
-fn unused_member_id_expires() {
-    let mut scene = Scene::new();
-    let invited = scene.invite();
-    scene.pass(SESSION);
-    assert_eq!(answer(scene.join(&invited)).error_code, i16::from(ErrorCode::UnknownMemberId));
-    assert_eq!(scene.group.next_deadline(), None);
 }
