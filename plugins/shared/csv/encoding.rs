@@ -1,6 +1,6 @@
 //! The encoding of files: the option, and a reader that turns it into UTF-8.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, BufRead as _, BufReader, Cursor, Read};
 
 use encoding_rs::{DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use schemars::JsonSchema;
@@ -127,57 +127,41 @@ impl TextEncoding {
 
 /// Turns text of another encoding into UTF-8, without its byte order mark.
 pub(crate) struct Transcoder<R> {
-    reader: R,
+    input: BufReader<R>,
     decoder: encoding_rs::Decoder,
-    /// Bytes that are not decoded yet.
-    input: Box<[u8]>,
-    start: usize,
-    end: usize,
     is_at_end: bool,
-    /// Decoded text that was not read yet.
-    output: Vec<u8>,
-    n_read: usize,
     is_done: bool,
+    /// Decoded text, some of which was not read yet.
+    output: Cursor<Vec<u8>>,
 }
 
 impl<R: Read> Transcoder<R> {
     pub(crate) fn new(reader: R, encoding: &'static Encoding) -> Self {
         Transcoder {
-            reader,
+            input: BufReader::with_capacity(BLOCK, reader),
             decoder: encoding.new_decoder(),
-            input: vec![0; BLOCK].into(),
-            start: 0,
-            end: 0,
             is_at_end: false,
-            output: Vec::new(),
-            n_read: 0,
             is_done: false,
+            output: Cursor::default(),
         }
     }
 
     fn decode(&mut self) -> io::Result<()> {
-        if self.start == self.end && !self.is_at_end {
-            let n_bytes = loop {
-                match self.reader.read(&mut self.input) {
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    read => break read?,
-                }
-            };
-            (self.start, self.end, self.is_at_end) = (0, n_bytes, n_bytes == 0);
-        }
-        self.output.resize(4 * BLOCK, 0);
-        self.n_read = 0;
-        let bytes = &self.input[self.start..self.end];
+        let bytes = if self.is_at_end { &[] } else { self.input.fill_buf()? };
+        self.is_at_end = bytes.is_empty();
+        self.output.set_position(0);
+        let output = self.output.get_mut();
+        output.resize(4 * BLOCK, 0);
         // One byte stays free for the one that stands for invalid bytes.
-        let free = self.output.len() - 1;
+        let free = output.len() - 1;
         let (result, n_read, n_written) =
-            self.decoder.decode_to_utf8_without_replacement(bytes, &mut self.output[..free], self.is_at_end);
-        self.start += n_read;
-        self.output.truncate(n_written);
+            self.decoder.decode_to_utf8_without_replacement(bytes, &mut output[..free], self.is_at_end);
+        self.input.consume(n_read);
+        output.truncate(n_written);
         match result {
             DecoderResult::InputEmpty => self.is_done = self.is_at_end,
             DecoderResult::OutputFull => {}
-            DecoderResult::Malformed(..) => self.output.push(INVALID),
+            DecoderResult::Malformed(..) => output.push(INVALID),
         }
         Ok(())
     }
@@ -185,16 +169,12 @@ impl<R: Read> Transcoder<R> {
 
 impl<R: Read> Read for Transcoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.n_read == self.output.len() {
-            if self.is_done {
-                return Ok(0);
+        loop {
+            match self.output.read(buffer)? {
+                0 if !self.is_done && !buffer.is_empty() => self.decode()?,
+                n_bytes => return Ok(n_bytes),
             }
-            self.decode()?;
         }
-        let n_bytes = buffer.len().min(self.output.len() - self.n_read);
-        buffer[..n_bytes].copy_from_slice(&self.output[self.n_read..self.n_read + n_bytes]);
-        self.n_read += n_bytes;
-        Ok(n_bytes)
     }
 }
 

@@ -33,7 +33,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use self::options::{NewColumns, Paths, paths_schema};
-use self::position::{PositionAfter, SharedPositions};
+use self::position::BatchPosition;
 use self::reader::{Chunk, Reader};
 use self::settings::{STANDARD_INPUT, Settings};
 use crate::shared::compression::Compression;
@@ -295,7 +295,7 @@ impl Source for Csv {
         if self.settings.is_standard_input() {
             return Ok(Next::Batch(batch));
         }
-        Ok(Next::Batch(batch.with_positions(SharedPositions::new(chunk.positions))))
+        Ok(Next::Batch(batch.with_positions(BatchPosition::at_start(chunk.positions))))
     }
 
     async fn close(&mut self) -> Result<()> {
@@ -325,7 +325,7 @@ struct ProgressGauge(Arc<Gauges>);
 #[async_trait]
 impl Committer for ProgressGauge {
     async fn commit(&mut self, position: &Position) -> Result<()> {
-        if let Some(position) = position.downcast_ref::<PositionAfter>() {
+        if let Some(position) = position.downcast_ref::<BatchPosition>() {
             let (position, size) = position.bytes();
             self.0.set_position(position, size);
         }

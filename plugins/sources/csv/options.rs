@@ -1,49 +1,33 @@
 //! Options about the files.
 
-use std::fmt;
-
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Error, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 /// One path or a list of paths, never empty.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "PathsOption")]
 pub(super) struct Paths(pub(super) Vec<String>);
 
-impl<'de> Deserialize<'de> for Paths {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PathsVisitor;
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a path or a list of paths")]
+enum PathsOption {
+    One(String),
+    Several(Vec<String>),
+}
 
-        impl<'de> Visitor<'de> for PathsVisitor {
-            type Value = Paths;
+impl TryFrom<PathsOption> for Paths {
+    type Error = &'static str;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a path or a list of paths")
+    fn try_from(option: PathsOption) -> Result<Self, Self::Error> {
+        match option {
+            PathsOption::One(path) if path.is_empty() => Err("the path is empty"),
+            PathsOption::One(path) => Ok(Paths(vec![path])),
+            PathsOption::Several(paths) if paths.is_empty() => Err("the list of paths is empty"),
+            PathsOption::Several(paths) if paths.iter().any(String::is_empty) => {
+                Err("one of the paths is empty")
             }
-
-            fn visit_str<E: Error>(self, path: &str) -> Result<Paths, E> {
-                if path.is_empty() {
-                    return Err(E::custom("the path is empty"));
-                }
-                Ok(Paths(vec![path.to_owned()]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Paths, A::Error> {
-                let mut paths = Vec::new();
-                while let Some(path) = list.next_element::<String>()? {
-                    if path.is_empty() {
-                        return Err(A::Error::custom("one of the paths is empty"));
-                    }
-                    paths.push(path);
-                }
-                if paths.is_empty() {
-                    return Err(A::Error::custom("the list of paths is empty"));
-                }
-                Ok(Paths(paths))
-            }
+            PathsOption::Several(paths) => Ok(Paths(paths)),
         }
-
-        deserializer.deserialize_any(PathsVisitor)
     }
 }
 

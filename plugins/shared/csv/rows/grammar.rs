@@ -15,10 +15,15 @@ use super::row::{CellEnd, Next, Span, cells_of_row, finish_row, first_line_end, 
 pub(crate) struct Grammar {
     /// The byte between two cells.
     pub(crate) delimiter: u8,
-    quote: Option<u8>,
-    escape: Option<u8>,
-    comment: Option<Box<str>>,
-    trim: bool,
+    /// What stands around cells.
+    pub(crate) quote: Option<u8>,
+    /// What takes the meaning from the next character.
+    pub(crate) escape: Option<u8>,
+    /// What lines begin with that are ignored.
+    pub(crate) comment: Option<Box<str>>,
+    /// Whether blanks around cells are removed.
+    pub(crate) trim: bool,
+    /// Whether the plain grammar applies.
     is_plain: bool,
 }
 
@@ -51,26 +56,6 @@ impl Grammar {
         self.is_plain
     }
 
-    /// Whether lines that begin with some text are ignored.
-    pub(crate) fn has_comments(&self) -> bool {
-        self.comment.is_some()
-    }
-
-    /// Whether a character takes the meaning from the next one.
-    pub(crate) fn has_escape(&self) -> bool {
-        self.escape.is_some()
-    }
-
-    /// Whether `quote` stands around cells.
-    pub(crate) fn quotes_with(&self, quote: u8) -> bool {
-        self.quote == Some(quote)
-    }
-
-    /// Whether blanks around cells are removed.
-    pub(crate) fn trims(&self) -> bool {
-        self.trim
-    }
-
     /// What determines the rows of a file, for the checkpoint; empty for the plain grammar.
     pub(crate) fn describe(&self) -> String {
         if self.is_plain {
@@ -99,9 +84,8 @@ impl Grammar {
 
     /// The byte ranges of the cells of a whole row, with quotes and blanks.
     pub(crate) fn cells<'a>(&'a self, row: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
-        cells_of_row(row, |at| match self.is_plain {
-            true => plain::cell_end(row, at, self.delimiter),
-            false => self.cell_end(row, at),
+        cells_of_row(row, |at| {
+            if self.is_plain { plain::cell_end(row, at, self.delimiter) } else { self.cell_end(row, at) }
         })
     }
 
@@ -203,49 +187,34 @@ impl Grammar {
     /// Appends the text of a cell: without blanks around it, quotes and escapes.
     pub(crate) fn decode(&self, cell: &[u8], into: &mut Vec<u8>) {
         let written = self.trimmed(cell);
-        let start = into.len();
-        let inner = match self.quote {
-            Some(quote) if written.first() == Some(&quote) => {
-                self.unquote(&written[1..], quote, into);
-                // Blanks within the quotes do not count either.
-                if self.trim {
-                    let text = into.split_off(start);
-                    into.extend_from_slice(self.trimmed(&text));
-                }
-                return;
-            }
-            _ => written,
+        let Some(quote) = self.quote.filter(|quote| written.first() == Some(quote)) else {
+            return self.decode_inner(written, None, into);
         };
-        self.unescape(inner, into);
+        let start = into.len();
+        self.decode_inner(&written[1..], Some(quote), into);
+        // Blanks within the quotes do not count either.
+        if self.trim {
+            let text = into.split_off(start);
+            into.extend_from_slice(self.trimmed(&text));
+        }
     }
 
-    fn unquote(&self, inner: &[u8], quote: u8, into: &mut Vec<u8>) {
+    /// Appends a text without its escapes, up to the closing `quote` if there is one.
+    fn decode_inner(&self, text: &[u8], quote: Option<u8>, into: &mut Vec<u8>) {
         let mut at = 0;
-        while let Some(&byte) = inner.get(at) {
+        while let Some(&byte) = text.get(at) {
             if Some(byte) == self.escape {
-                at += self.push_escaped(&inner[at..], into);
+                at += self.push_escaped(&text[at..], into);
                 continue;
             }
-            if byte == quote {
-                if inner.get(at + 1) != Some(&quote) {
+            if Some(byte) == quote {
+                if text.get(at + 1).copied() != quote {
                     return;
                 }
                 at += 1;
             }
             into.push(byte);
             at += 1;
-        }
-    }
-
-    fn unescape(&self, text: &[u8], into: &mut Vec<u8>) {
-        let mut at = 0;
-        while let Some(&byte) = text.get(at) {
-            if Some(byte) == self.escape {
-                at += self.push_escaped(&text[at..], into);
-            } else {
-                into.push(byte);
-                at += 1;
-            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! How a text would be read with other options: for the advice in warnings and errors.
+//! Hints at options that are missing: how a text would be read with them.
 
 use crate::shared::csv::dialect::Dialect;
 use crate::shared::csv::rows::is_blank;
@@ -18,12 +18,14 @@ const N_WITH_COMMA: usize = 3;
 const WITH_COMMA: u16 = 0b111;
 const WITH_POINT: u16 = 0b11_1000;
 
-const BLANKS: u16 = 1 << 6;
-const SINGLE_QUOTES: u16 = 1 << 7;
+/// A number or a boolean between blanks.
+pub(super) const BLANKS: u16 = 1 << 6;
+/// A cell in single quotes.
+pub(super) const SINGLE_QUOTES: u16 = 1 << 7;
 /// A number that a declared float takes, such as `.5`.
 const LOOSE: u16 = 1 << 11;
-/// A number whose digits behind the dot are three, as those between separators of thousands.
-const GROUPED: u16 = 1 << 12;
+/// A number as it is, in whose place thousands may be meant: `1.234` for 1234.
+pub(super) const THOUSANDS: u16 = 1 << 12;
 /// No number in any form.
 const NO_NUMBER: u16 = 1 << 13;
 /// No text that stands for a missing value.
@@ -54,11 +56,11 @@ impl OptionHints {
         match kind {
             ColumnType::Integer => {
                 let n_digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
-                let grouped = if n_digits <= 3 { GROUPED } else { 0 };
+                let grouped = if n_digits <= 3 { THOUSANDS } else { 0 };
                 return OptionHints(AS_IT_IS | grouped | WITH_COMMA | WITH_POINT);
             }
             ColumnType::Float if dialect.numbers.is_plain() && is_group(text) => {
-                return OptionHints(AS_IT_IS | WITH_POINT | GROUPED | 1 << WITH_DOTS);
+                return OptionHints(AS_IT_IS | WITH_POINT | THOUSANDS | 1 << WITH_DOTS);
             }
             ColumnType::Float if dialect.numbers.decimal == ',' => return OptionHints(AS_IT_IS | WITH_COMMA),
             ColumnType::Float => return OptionHints(AS_IT_IS | WITH_POINT),
@@ -66,7 +68,7 @@ impl OptionHints {
             ColumnType::String => {}
         }
         if stands_for_null(text) {
-            return OptionHints(LOOSE | NO_NUMBER | NUMBER_OR_NULL | 0b11_1111);
+            return OptionHints(LOOSE | NO_NUMBER | NUMBER_OR_NULL | (WITH_COMMA | WITH_POINT));
         }
         let Ok(text) = std::str::from_utf8(text) else { return OptionHints::NONE };
         let mut hints = NO_NULL;
@@ -78,7 +80,7 @@ impl OptionHints {
         if text.len() > 1
             && text.starts_with('\'')
             && text.ends_with('\'')
-            && !dialect.grammar.quotes_with(b'\'')
+            && dialect.grammar.quote != Some(b'\'')
         {
             hints |= SINGLE_QUOTES;
         }
@@ -108,7 +110,7 @@ impl OptionHints {
                 }
             }
         }
-        if hints & (LOOSE | 0b11_1111) == 0 {
+        if hints & (LOOSE | (WITH_COMMA | WITH_POINT)) == 0 {
             hints |= NO_NUMBER;
         }
         OptionHints(hints)
@@ -129,53 +131,40 @@ impl OptionHints {
         self.0 & !(NO_NUMBER | NO_NULL) == 0
     }
 
-    /// Whether a text in single quotes is one cell.
-    pub(crate) fn has_single_quotes(self) -> bool {
-        self.0 & SINGLE_QUOTES != 0
+    /// Whether it has this hint.
+    pub(super) fn has(self, hint: u16) -> bool {
+        self.0 & hint != 0
     }
 
     /// Whether a declared float takes it.
     pub(crate) fn is_loose_number(self) -> bool {
-        self.0 & LOOSE != 0 && self.has_numbers()
-    }
-
-    /// Whether it is a number or a boolean between blanks.
-    pub(crate) fn has_blanks(self) -> bool {
-        self.0 & BLANKS != 0
-    }
-
-    /// Whether it is a number as it is, in whose place thousands may be meant: `1.234` for 1234.
-    pub(crate) fn may_have_thousands(self) -> bool {
-        self.0 & GROUPED != 0
+        self.has(LOOSE) && self.has_numbers()
     }
 
     /// Whether it is a number with a decimal comma, or with several dots between thousands, and not otherwise.
     pub(crate) fn has_decimal_comma(self) -> bool {
-        let formats = self.0 & 0b11_1111;
-        formats & 0b111 != 0 && formats & 0b11_1000 == 0 && self.has_numbers()
+        self.has(WITH_COMMA) && !self.has(WITH_POINT) && self.has_numbers()
     }
 
     /// Whether at least one text is a number in some form.
     fn has_numbers(self) -> bool {
-        self.0 & NO_NUMBER == 0
+        !self.has(NO_NUMBER)
     }
 
     /// Whether it is a number as it is, but for a text that stands for a missing value.
     pub(crate) fn is_number_or_null(self) -> bool {
-        self.0 & NUMBER_OR_NULL != 0 && self.has_numbers() && self.has_null()
+        self.has(NUMBER_OR_NULL) && self.has_numbers() && self.has_null()
     }
 
     /// Whether at least one text stands for a missing value.
     pub(crate) fn has_null(self) -> bool {
-        self.0 & NO_NULL == 0
+        !self.has(NO_NULL)
     }
 
     /// Whether it contains this delimiter.
     pub(crate) fn has_delimiter(self, delimiter: u8) -> bool {
-        DELIMITERS
-            .iter()
-            .position(|&it| it == delimiter)
-            .is_some_and(|index| self.0 & (1 << (WITH_DELIMITER + index)) != 0)
+        let index = DELIMITERS.iter().position(|&it| it == delimiter);
+        index.is_some_and(|index| self.has(1 << (WITH_DELIMITER + index)))
     }
 
     /// The options with which it is a number, apart from those that are set: the numbers are read as `given`.
@@ -184,7 +173,7 @@ impl OptionHints {
             return None;
         }
         let first = |mut range: std::ops::Range<usize>| {
-            range.find_map(|index| options_of(FORMATS[index], given).filter(|_| self.0 & (1 << index) != 0))
+            range.find_map(|index| options_of(FORMATS[index], given).filter(|_| self.has(1 << index)))
         };
         let options = [first(0..N_WITH_COMMA), first(N_WITH_COMMA..FORMATS.len())];
         let options: Vec<String> = options.into_iter().flatten().collect();
@@ -261,9 +250,9 @@ mod tests {
 
     #[test]
     fn number_that_may_be_thousands_has_three_digits_behind_its_dot() {
-        assert!(of("1.234").and(of("-12.500")).and(of("999")).may_have_thousands());
+        assert!(of("1.234").and(of("-12.500")).and(of("999")).has(THOUSANDS));
         for text in ["0.234", "1234.567", "1.5", "1.2345", "1000", "1.234e5"] {
-            assert!(!of(text).may_have_thousands(), "{text}");
+            assert!(!of(text).has(THOUSANDS), "{text}");
         }
     }
 
@@ -282,10 +271,10 @@ mod tests {
 
     #[test]
     fn blanks_and_single_quotes_are_noticed() {
-        assert!(of(" 5").has_blanks() && of("\u{a0}5.5").has_blanks() && of(" true ").has_blanks());
-        assert!(!of(" x").has_blanks() && !of("  ").has_blanks());
-        assert!(of("'it''s'").has_single_quotes() && !of("'").has_single_quotes());
-        assert!(!of("5").has_single_quotes(), "a column of numbers is not quoted");
+        assert!(of(" 5").has(BLANKS) && of("\u{a0}5.5").has(BLANKS) && of(" true ").has(BLANKS));
+        assert!(!of(" x").has(BLANKS) && !of("  ").has(BLANKS));
+        assert!(of("'it''s'").has(SINGLE_QUOTES) && !of("'").has(SINGLE_QUOTES));
+        assert!(!of("5").has(SINGLE_QUOTES), "a column of numbers is not quoted");
         assert!(
             of("a;b").has_delimiter(b';') && !of("a;b").has_delimiter(b'|') && !of("5").has_delimiter(b';')
         );

@@ -43,7 +43,7 @@ impl RowHints {
     pub(crate) fn observe(&mut self, row: &[u8], line: u64, cells: &CellTexts, dialect: &Dialect) {
         self.n_rows += 1;
         self.delimiters.retain(|&(delimiter, n_times)| count(row, delimiter) == n_times);
-        if !dialect.grammar.has_comments()
+        if dialect.grammar.comment.is_none()
             && let Some(comment) = comment_of(row)
         {
             self.n_comments += 1;
@@ -57,7 +57,7 @@ impl RowHints {
         if row.contains(&b'\\') {
             self.observe_escapes(row, cells, dialect);
         }
-        if dialect.grammar.quotes_with(b'\'') || !row.contains(&b'\'') {
+        if dialect.grammar.quote == Some(b'\'') || !row.contains(&b'\'') {
             return;
         }
         for text in cells.iter() {
@@ -84,7 +84,7 @@ impl RowHints {
 
     fn observe_escapes(&mut self, row: &[u8], cells: &CellTexts, dialect: &Dialect) {
         let is_escaped = row.windows(2).any(|pair| matches!(pair, [b'\\', b'\n' | b'\r']));
-        if is_escaped && !dialect.grammar.has_escape() {
+        if is_escaped && dialect.grammar.escape.is_none() {
             self.n_escaped_line_ends += 1;
         }
         if !dialect.is_null(b"\\N") {

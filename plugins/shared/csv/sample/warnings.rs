@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use runner_core::ColumnType;
 
 use super::inference::{Inference, SampledColumn};
-use super::option_hints::OptionHints;
+use super::option_hints::{BLANKS, OptionHints, SINGLE_QUOTES, THOUSANDS};
 use super::row_hints::COMMENTS;
 use crate::shared::csv::dialect::{CellTexts, Dialect};
 use crate::shared::csv::header::Header;
@@ -29,21 +29,13 @@ impl Header {
         warnings
     }
 
-    fn cells(&self, dialect: &Dialect) -> CellTexts {
-        let mut cells = CellTexts::default();
-        if !self.raw.is_empty() {
-            cells.read(&self.raw, true, dialect);
-        }
-        cells
-    }
-
     /// The line may be a comment.
     fn comment(&self, dialect: &Dialect) -> Option<String> {
         let written = self.raw.trim_ascii_start();
         let comment = COMMENTS.into_iter().find(|comment| written.starts_with(comment.as_bytes()))?;
         // A column may be called `#`.
         let is_name = written[comment.len()..].first().is_none_or(|&next| next == dialect.grammar.delimiter);
-        if dialect.grammar.has_comments() || is_name {
+        if dialect.grammar.comment.is_some() || is_name {
             return None;
         }
         Some(format!(
@@ -77,7 +69,7 @@ impl Header {
     fn blanks(&self, dialect: &Dialect) -> Option<String> {
         let mut with_blanks =
             self.names.iter().filter(|name| name.trim() != name.as_str() && !name.is_empty());
-        let first = with_blanks.next().filter(|_| !dialect.grammar.trims())?;
+        let first = with_blanks.next().filter(|_| !dialect.grammar.trim)?;
         Some(format!(
             "the name of column `{}`{} begins or ends with a blank; trim = true removes blanks around names and cells",
             first.escape_debug(),
@@ -188,15 +180,15 @@ impl Header {
                 let null = "would be numbers without a text that usually stands for a missing value: add it to `null_values`";
                 options.push(null.into());
             }
-            if hints.is_loose_number() && !hints.has_blanks() && !hints.is_number_or_null() {
+            if hints.is_loose_number() && !hints.has(BLANKS) && !hints.is_number_or_null() {
                 options.push("would be numbers in a column that is declared as \"float\" (`types`)".into());
             }
-            if hints.has_blanks() {
+            if hints.has(BLANKS) {
                 options.push(
                     "would be numbers or booleans without the blanks around them: set trim = true".into(),
                 );
             }
-            if hints.has_single_quotes() {
+            if hints.has(SINGLE_QUOTES) {
                 options.push("are in single quotes, which quote = \"'\" removes".into());
             }
             for option in options {
@@ -214,7 +206,7 @@ impl Header {
             )
         };
         let mut warnings: Vec<String> = found.into_iter().map(warning).collect();
-        let is_said = rows.columns.iter().any(|it| it.hints.has_single_quotes() && !it.hints.is_of_no_text());
+        let is_said = rows.columns.iter().any(|it| it.hints.has(SINGLE_QUOTES) && !it.hints.is_of_no_text());
         if rows.row_hints.has_single_quotes() && !is_said {
             warnings.push("some cells are in single quotes, which quote = \"'\" removes".into());
         }
@@ -229,7 +221,7 @@ impl Header {
         };
         let is_suspect = |index: usize| {
             rows.columns[index].inferred() == Some(ColumnType::Float)
-                && rows.columns[index].hints.may_have_thousands()
+                && rows.columns[index].hints.has(THOUSANDS)
                 && dialect.types.of(&self.names[index]).is_none()
         };
         let mut suspects = (0..self.names.len()).filter(|&index| is_suspect(index));
@@ -246,7 +238,8 @@ impl Header {
     /// Whether the header is most likely the first row of a file without one: it has values, and no text over a
     /// column without text.
     fn is_like_a_row(&self, rows: &Inference, dialect: &Dialect) -> bool {
-        let cells = self.cells(dialect);
+        let mut cells = CellTexts::default();
+        cells.read(&self.raw, true, dialect);
         let (mut integers, mut n_dates, mut has_value) = (Vec::new(), 0, false);
         for index in 0..cells.len().min(self.names.len()) {
             let text = cells.get(index).unwrap_or_default();
@@ -265,7 +258,7 @@ impl Header {
                 ColumnType::String => {
                     let hints = OptionHints::of(text.as_bytes(), kind, dialect, &mut Vec::new());
                     let is_number = hints.number_options(dialect.numbers).is_some()
-                        || hints.has_blanks()
+                        || hints.has(BLANKS)
                         || !dialect.columns.is_empty() && is_like_a_value(&text);
                     has_value |= is_number;
                     if !is_number

@@ -60,7 +60,7 @@ impl RowLayout {
             && start.get(1).is_some_and(|next| next.is_ascii_digit() || *next == b'.');
         let is_value = first.is_alphanumeric() || !first.is_ascii() || begins_with_a_sign;
         let has_other_meaning = start[0] == grammar.delimiter || matches!(first, '"' | '\'' | '\\');
-        if !is_value && !has_other_meaning && !grammar.has_comments() {
+        if !is_value && !has_other_meaning && grammar.comment.is_none() {
             let mark = comment_mark(&String::from_utf8_lossy(start)).unwrap_or_else(|| first.into());
             let (quoted, first) = (toml_string(&mark), mark.escape_debug());
             return Some(format!(
@@ -69,12 +69,12 @@ impl RowLayout {
             ));
         }
         let n_columns = self.n_cells();
-        if texts.len() > n_columns && !grammar.quotes_with(b'\'') && has_split_quotes(row, grammar) {
+        if texts.len() > n_columns && grammar.quote != Some(b'\'') && has_split_quotes(row, grammar) {
             return Some("if cells are in single quotes, set quote = \"'\"".into());
         }
         let is_escaped =
             memchr::memmem::find(row, &[b'\\', grammar.delimiter]).is_some() || row.ends_with(b"\\");
-        if is_escaped && !grammar.has_escape() {
+        if is_escaped && grammar.escape.is_none() {
             return Some(
                 "if `\\` takes the meaning from the delimiter or the line end behind it, set escape = \"\\\\\"".into(),
             );
@@ -165,7 +165,7 @@ impl RowLayout {
         let numbers = numbers.filter(|_| is_number && kind == ColumnType::String);
         let numbers = numbers.map_or_else(String::new, |options| format!("; it is a number with {options}"));
         let is_comment =
-            cell == 0 && row.trim_ascii_start().starts_with(b"#") && !dialect.grammar.has_comments();
+            cell == 0 && row.trim_ascii_start().starts_with(b"#") && dialect.grammar.comment.is_none();
         let comment = if is_comment { "; if this line is a comment, set comment = \"#\"" } else { "" };
         let without_time = with_time_of_day(without_blanks(text)).filter(|_| loses_time).map(|parse| {
             let line = dialect.types.toml_line(&column.name, TypeName::Date, Some(parse));

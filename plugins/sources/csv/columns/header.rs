@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
@@ -33,7 +32,7 @@ pub(crate) struct FileWithHeader {
 
 /// Opens a file and reads its header. `None` if another program may still be writing it.
 pub(crate) fn open_with_header(path: &str, settings: &Settings) -> Result<Option<FileWithHeader>> {
-    read_header(Input::open(path, display_path(Path::new(path)), settings)?, settings)
+    read_header(Input::open(path, display_path(path), settings)?, settings)
 }
 
 /// Reads the header of a file that is open at its beginning.
@@ -186,25 +185,18 @@ impl FileWithHeader {
         let (input, mut at) = (&mut self.input, 0);
         let mut line = input.line();
         let mut table = TableBuilder::new(Arc::clone(layout), 0, 0);
-        loop {
-            let window = &input.window()[at..];
-            let span = match settings.dialect.grammar.next_row(window, input.is_at_end()) {
-                Next::NeedMore if input.is_full() => return Ok(line),
-                Next::NeedMore => {
-                    input.fill()?;
-                    continue;
-                }
-                Next::Row(span) if span.is_closed => span,
-                _ => return Ok(line),
-            };
+        while let Next::Row(span @ Span { is_closed: true, .. }) =
+            input.row_ahead(at, &settings.dialect.grammar, None)?
+        {
             if span.content > 0 {
-                let pushed = table.push(&window[..span.content], span.quoted);
+                let pushed = table.push(&input.window()[at..at + span.content], span.quoted);
                 if !matches!(pushed, Err(RowError { non_row: Some(_), .. })) {
-                    return Ok(line);
+                    break;
                 }
             }
             (at, line) = (at + span.len, line + span.n_lines);
         }
+        Ok(line)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Infers the types of columns: before the first row, of columns that later files add, and again when options change.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use anyhow::Result;
 use runner_core::ColumnType;
@@ -31,7 +30,7 @@ pub(crate) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Colu
             }
             Err(error) if error.is::<IncompleteArchive>() => {
                 is_unfinished = true;
-                archive.get_or_insert_with(|| display_path(Path::new(&file.path)));
+                archive.get_or_insert_with(|| display_path(&file.path));
                 continue;
             }
             // It was renamed since it was found.
@@ -218,7 +217,7 @@ impl Columns {
         if opened.header.names.iter().all(|name| self.index.contains_key(name)) {
             return Ok(());
         }
-        let Some(own) = open_with_header(&opened.input.cursor().path, settings)? else { return Ok(()) };
+        let Some(own) = open_with_header(&opened.input.cursor.path, settings)? else { return Ok(()) };
         let mut sample = Sample::new(settings);
         sample.read(own)?;
         let mut added = Vec::new();

@@ -1,7 +1,6 @@
 //! The columns of the files: their names from the headers or the options, their types inferred once.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -79,7 +78,7 @@ impl Columns {
                 name == expected,
                 "{source} has a different header than {}: column {number} is {} here and {} there; set new_columns = \
                  \"add\" to read files with other columns together, or read them with a separate source",
-                display_path(Path::new(first)),
+                display_path(first),
                 show(name),
                 show(expected),
             );
@@ -152,7 +151,7 @@ pub(crate) fn from_position(saved: &CsvPosition, settings: &Settings) -> Result<
     );
     let columns = Columns::new(columns);
     if !settings.adds_columns {
-        check_declared(settings, &columns.names(), display_path(Path::new(&saved.files[saved.file].path)))?;
+        check_declared(settings, &columns.names(), display_path(&saved.files[saved.file].path))?;
     }
     Ok(columns)
 }

@@ -46,29 +46,22 @@ impl<'a> Sample<'a> {
     /// Adds rows of standard input, which stay to be read.
     pub(crate) fn look_ahead(&mut self, opened: &mut FileWithHeader) -> Result<()> {
         self.inference.begin(&opened.header);
-        let settings = self.settings;
-        let dialect = &settings.dialect;
+        let grammar = &self.settings.dialect.grammar;
         let (input, mut at) = (&mut opened.input, 0);
         let mut line = input.line();
         while !self.is_complete() && at < MAX_AHEAD {
-            let window = &input.window()[at..];
-            match dialect.grammar.next_row(window, input.is_at_end()) {
-                Next::NeedMore if input.is_full() => break,
-                Next::NeedMore => {
-                    let wait = (self.inference.n_rows > 0).then_some(SAMPLE_WAIT);
-                    if !input.fill_within(wait)? {
-                        break;
-                    }
-                }
+            let wait = (self.inference.n_rows > 0).then_some(SAMPLE_WAIT);
+            let span = match input.row_ahead(at, grammar, wait)? {
                 Next::Row(span) => {
                     if span.content > 0 {
-                        self.observe(&window[..span.content], span.quoted, line);
+                        self.observe(&input.window()[at..at + span.content], span.quoted, line);
                     }
-                    (at, line) = (at + span.len, line + span.n_lines);
+                    span
                 }
-                Next::BadQuotes(span, _) => (at, line) = (at + span.len, line + span.n_lines),
-                Next::End => break,
-            }
+                Next::BadQuotes(span, _) => span,
+                Next::NeedMore | Next::End => break,
+            };
+            (at, line) = (at + span.len, line + span.n_lines);
         }
         Ok(())
     }
@@ -135,7 +128,7 @@ impl<'a> Sample<'a> {
                 Next::BadQuotes(_, QuoteError::Unclosed(_))
                     if !input.is_full()
                         && input.may_grow()
-                        && (self.inference.n_rows > 0 || !input.follows()) =>
+                        && (self.inference.n_rows > 0 || !input.follow) =>
                 {
                     break;
                 }

@@ -157,8 +157,14 @@ pub(crate) fn origin_name(path: &str, context: &BuildContext) -> Name {
 }
 
 /// The path for messages: relative to the current folder if it is inside it.
-pub(crate) fn display_path(path: &Path) -> Name {
+pub(crate) fn display_path(path: impl AsRef<Path>) -> Name {
+    let path = path.as_ref();
     let relative =
         std::env::current_dir().ok().and_then(|folder| Some(path.strip_prefix(folder).ok()?.to_owned()));
     Name::new(&relative.as_deref().unwrap_or(path).display().to_string())
+}
+
+/// The last part of a path; empty if it is not UTF-8.
+pub(crate) fn file_name(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }

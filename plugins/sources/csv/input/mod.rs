@@ -27,10 +27,10 @@ use self::change_detector::{ChangeDetector, cannot_read_again};
 pub(super) use self::resume::Changed;
 use self::stdin::{StandardInput, WaitLimit};
 use self::text::Text;
-use super::files::{FileSnapshot, HEAD, Head, TAIL, created, is_being_written, modified};
+use super::files::{FileSnapshot, HEAD, Head, TAIL, is_being_written};
 use super::position::{Cursor, End};
 use super::settings::{STANDARD_INPUT, Settings};
-use crate::shared::csv::{END_OF_TEXT, Grammar, Next, QuoteError, Span};
+use crate::shared::csv::{END_OF_TEXT, Grammar, Next, Span};
 
 /// The maximum length of a row. A longer one nearly always has an unclosed quote and
 /// would read the rest of the file into memory.
@@ -49,7 +49,7 @@ pub(crate) struct Input {
     /// How long a read of standard input may wait.
     wait_limit: WaitLimit,
     /// Whether the rows are read on when the file grows.
-    follow: bool,
+    pub(crate) follow: bool,
     /// The window is `buffer[start..end]`; up to `TAIL` bytes before it are kept.
     buffer: Vec<u8>,
     start: usize,
@@ -57,9 +57,9 @@ pub(crate) struct Input {
     is_at_end: bool,
     /// Whether the text ended with the end mark of DOS, so that no more will follow.
     has_end_mark: bool,
-    head: Arc<Head>,
+    pub(crate) head: Arc<Head>,
     /// The position of the window.
-    cursor: Cursor,
+    pub(crate) cursor: Cursor,
 }
 
 impl Input {
@@ -72,15 +72,8 @@ impl Input {
         let text = Text::open(file.try_clone().with_context(opening)?, name, settings)?;
         let is_plain = matches!(text, Text::Plain(_));
         let snapshot = FileSnapshot::of(&file, &metadata, !is_plain);
-        let cursor = Cursor {
-            path: path.into(),
-            size: metadata.len(),
-            modified: modified(&metadata),
-            inode: metadata.ino(),
-            created: created(&metadata),
-            snapshot: Some(snapshot.with_context(|| format!("reading {name}"))?),
-            ..Cursor::default()
-        };
+        let snapshot = Some(snapshot.with_context(|| format!("reading {name}"))?);
+        let cursor = Cursor { snapshot, ..Cursor::at_start(path, &metadata) };
         let capacity = if is_plain { (metadata.len() as usize + 1).clamp(TAIL, HEAD) } else { HEAD };
         let mut input = Input::new(name, text, capacity, cursor);
         (input.change_detector, input.follow) = (Some(change_detector), settings.follow);
@@ -192,24 +185,26 @@ impl Input {
         Ok(())
     }
 
-    /// The first row of the window.
+    /// The first row of the window. If it is longer than a row may be, the quote in it counts as unclosed, and rejects its
+    /// line.
     pub(crate) fn next_row(&self, grammar: &Grammar) -> Next {
-        match grammar.next_row(self.window(), self.is_at_end()) {
-            Next::NeedMore => self
-                .too_long_row(grammar)
-                .map_or(Next::NeedMore, |(span, error)| Next::BadQuotes(span, error)),
+        match grammar.next_row(self.window(), self.is_at_end) {
+            Next::NeedMore if self.is_full() => match grammar.next_row(self.window(), true) {
+                Next::BadQuotes(span, error) if span.is_closed => Next::BadQuotes(span, error),
+                _ => Next::NeedMore,
+            },
             next => next,
         }
     }
 
-    /// The first row if it is as long as the window may be: the quote in it counts as unclosed, and rejects its line.
-    pub(crate) fn too_long_row(&self, grammar: &Grammar) -> Option<(Span, QuoteError)> {
-        if !self.is_full() {
-            return None;
-        }
-        match grammar.next_row(self.window(), true) {
-            Next::BadQuotes(span, error) if span.is_closed => Some((span, error)),
-            _ => None,
+    /// The row that begins `at` bytes behind the start of the window, which stays there. Gives up with `NeedMore` where the
+    /// row is too long, or does not come within `wait`.
+    pub(crate) fn row_ahead(&mut self, at: usize, grammar: &Grammar, wait: Option<Duration>) -> Result<Next> {
+        loop {
+            match grammar.next_row(&self.window()[at..], self.is_at_end) {
+                Next::NeedMore if !self.is_full() && self.fill_within(wait)? => {}
+                next => return Ok(next),
+            }
         }
     }
 
@@ -302,28 +297,9 @@ impl Input {
         }
     }
 
-    /// Whether the rows are read on when the file grows.
-    pub(crate) fn follows(&self) -> bool {
-        self.follow
-    }
-
-    /// Records how many of the columns the rows have.
-    pub(crate) fn set_n_columns(&mut self, n_columns: usize) {
-        self.cursor.n_columns = n_columns;
-    }
-
     /// The physical line at the start of the window, counted from 1.
     pub(crate) fn line(&self) -> u64 {
         self.cursor.lines + 1
-    }
-
-    /// The cursor at the start of the window.
-    pub(crate) fn cursor(&self) -> &Cursor {
-        &self.cursor
-    }
-
-    pub(crate) fn head(&self) -> &Arc<Head> {
-        &self.head
     }
 
     /// How many bytes on disk have been read.

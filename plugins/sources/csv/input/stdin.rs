@@ -1,6 +1,6 @@
 //! Standard input as a stream that can be waited for with a limit.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Cursor, ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -15,8 +15,7 @@ pub(crate) type WaitLimit = Arc<AtomicU64>;
 /// Reads standard input. A read that waits for longer than the limit fails with [`ErrorKind::WouldBlock`].
 pub(crate) struct StandardInput {
     blocks: Receiver<io::Result<Vec<u8>>>,
-    block: Vec<u8>,
-    n_read: usize,
+    block: Cursor<Vec<u8>>,
     limit: WaitLimit,
 }
 
@@ -51,29 +50,27 @@ impl StandardInput {
             }
         };
         std::thread::Builder::new().name("stdin".into()).spawn(read)?;
-        Ok(StandardInput { blocks, block: Vec::new(), n_read: 0, limit })
+        Ok(StandardInput { blocks, block: Cursor::default(), limit })
     }
 }
 
 impl Read for StandardInput {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.n_read == self.block.len() {
-            let next = match self.limit.load(Ordering::Relaxed) {
-                0 => self.blocks.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                limit => self.blocks.recv_timeout(Duration::from_millis(limit)),
-            };
-            self.block = match next {
-                Ok(block) => block?,
-                Err(RecvTimeoutError::Timeout) => return Err(ErrorKind::WouldBlock.into()),
-                // The thread has sent the end.
-                Err(RecvTimeoutError::Disconnected) => return Ok(0),
-            };
-            self.n_read = 0;
+        let n_bytes = self.block.read(buffer)?;
+        if n_bytes > 0 {
+            return Ok(n_bytes);
         }
-        let n_bytes = buffer.len().min(self.block.len() - self.n_read);
-        buffer[..n_bytes].copy_from_slice(&self.block[self.n_read..self.n_read + n_bytes]);
-        self.n_read += n_bytes;
-        Ok(n_bytes)
+        let next = match self.limit.load(Ordering::Relaxed) {
+            0 => self.blocks.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            limit => self.blocks.recv_timeout(Duration::from_millis(limit)),
+        };
+        self.block = match next {
+            Ok(block) => Cursor::new(block?),
+            Err(RecvTimeoutError::Timeout) => return Err(ErrorKind::WouldBlock.into()),
+            // The thread has sent the end.
+            Err(RecvTimeoutError::Disconnected) => return Ok(0),
+        };
+        self.block.read(buffer)
     }
 }
 

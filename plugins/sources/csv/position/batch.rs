@@ -89,38 +89,27 @@ impl BatchPositions {
         }
         cursor
     }
-
-    /// The typed position after the first `n_items` items.
-    pub(crate) fn csv_position_after(&self, n_items: usize) -> CsvPosition {
-        let cursor = self.cursor_after(n_items);
-        let bytes = (self.bytes_before(cursor.offset), self.n_bytes);
-        self.pass.position(self.queue_index, cursor, bytes)
-    }
 }
 
-/// The positions of a batch, shared with those that were taken from it.
-pub(crate) struct SharedPositions(Arc<BatchPositions>);
-
-impl SharedPositions {
-    pub(crate) fn new(positions: BatchPositions) -> Self {
-        SharedPositions(Arc::new(positions))
-    }
-}
-
-impl Positions for SharedPositions {
-    fn after(&self, n_items: usize) -> Position {
-        Position::new(PositionAfter { positions: Arc::clone(&self.0), n_items })
-    }
-}
-
-/// The position after some items of a batch. The cursors of all files are copied only when it is
-/// written to the checkpoint.
-pub(crate) struct PositionAfter {
+/// The position after some items of a batch. The cursors of all files are copied only when it is written to the
+/// checkpoint.
+#[derive(Clone)]
+pub(crate) struct BatchPosition {
     positions: Arc<BatchPositions>,
     n_items: usize,
 }
 
-impl PositionAfter {
+impl BatchPosition {
+    /// The position at the beginning of a batch.
+    pub(crate) fn at_start(positions: BatchPositions) -> Self {
+        BatchPosition { positions: Arc::new(positions), n_items: 0 }
+    }
+
+    /// The position after the first `n_items` items of its batch.
+    pub(crate) fn after_items(&self, n_items: usize) -> Self {
+        BatchPosition { n_items, ..self.clone() }
+    }
+
     /// Bytes on disk before the position, and in total.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         let positions = &self.positions;
@@ -129,8 +118,16 @@ impl PositionAfter {
     }
 }
 
-impl Serialize for PositionAfter {
+impl Positions for BatchPosition {
+    fn after(&self, n_items: usize) -> Position {
+        Position::new(self.after_items(n_items))
+    }
+}
+
+impl Serialize for BatchPosition {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.positions.csv_position_after(self.n_items).serialize(serializer)
+        let Self { positions, n_items } = self;
+        let cursor = positions.cursor_after(*n_items);
+        positions.pass.position(positions.queue_index, cursor, self.bytes()).serialize(serializer)
     }
 }

@@ -14,8 +14,8 @@ use runner_core::ColumnType;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub(super) use self::batch::{BatchPositions, Pass, PositionAfter, SharedPositions};
-use super::files::{FileSnapshot, Fingerprint, created};
+pub(super) use self::batch::{BatchPosition, BatchPositions, Pass};
+use super::files::{FileSnapshot, Fingerprint, created, modified};
 
 /// The position as the checkpoint stores it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -111,6 +111,13 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
+    /// The beginning of a file.
+    pub(crate) fn at_start(path: &str, file: &Metadata) -> Self {
+        let (size, modified) = (file.len(), modified(file));
+        let (inode, created) = (file.ino(), created(file));
+        Cursor { path: path.to_owned(), size, modified, inode, created, ..Cursor::default() }
+    }
+
     /// Whether a file is the one of the cursor, as far as the file system knows.
     pub(crate) fn is_of(&self, file: &Metadata) -> bool {
         let created = created(file);

@@ -3,7 +3,6 @@
 mod queue;
 mod unfinished;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,7 +105,7 @@ impl Reader {
                 continue;
             };
             let chunk = self.read_chunk(&mut open);
-            let is_at_end = open.input.cursor().end != End::NotReached;
+            let is_at_end = open.input.cursor.end != End::NotReached;
             if self.pending_error.is_none() && is_at_end && !self.follows() {
                 self.pending_error = open.input.check_not_replaced().err();
             }
@@ -114,16 +113,16 @@ impl Reader {
                 self.open = Some(open);
             } else {
                 match open.unfinished {
-                    Some(why) => self.leave_rest(file, why, open.input.cursor().offset, open.input.line()),
+                    Some(why) => self.leave_rest(file, why, open.input.cursor.offset, open.input.line()),
                     None => self.unfinished.remove(file),
                 }
-                self.n_bytes_done += open.input.cursor().size;
+                self.n_bytes_done += open.input.cursor.size;
                 let cursor = open.input.cursor_with_fingerprints();
                 self.files[file] = cursor.clone();
                 self.pass.finish(self.queue_index, cursor);
                 self.queue_index += 1;
                 let may_go_on = |(_, open): &(usize, OpenFile)| {
-                    open.input.follows() && open.unfinished != Some(Unfinished::Archive)
+                    open.input.follow && open.unfinished != Some(Unfinished::Archive)
                 };
                 self.last_read = self.follows().then_some((file, open)).filter(may_go_on);
             }
@@ -136,18 +135,15 @@ impl Reader {
     /// Leaves the rest of a file, from `offset` in `line` on, for later.
     fn leave_rest(&mut self, file: usize, why: Unfinished, offset: u64, line: u64) {
         self.unfinished.insert(file, why, offset, line);
-        match why {
-            Unfinished::OpenRow => {
-                self.warn_left_for_next_run(file, &format!("the row in line {line} has no line end"), "it is")
-            }
-            Unfinished::OpenQuote { .. } => {
-                let what = format!("a quote that opens in the row in line {line} is not closed");
-                self.warn_left_for_next_run(file, &what, "the row and those behind it are");
-            }
-            Unfinished::Archive => {
-                self.warn_left_for_next_run(file, "the archive is incomplete", "what was not read of it is");
-            }
-        }
+        let (what, rest) = match why {
+            Unfinished::OpenRow => (format!("the row in line {line} has no line end"), "it is"),
+            Unfinished::OpenQuote { .. } => (
+                format!("a quote that opens in the row in line {line} is not closed"),
+                "the row and those behind it are",
+            ),
+            Unfinished::Archive => ("the archive is incomplete".into(), "what was not read of it is"),
+        };
+        self.warn_left_for_next_run(file, &what, rest);
     }
 
     fn warn_left_for_next_run(&self, file: usize, what: &str, rest: &str) {
@@ -164,10 +160,10 @@ impl Reader {
     }
 
     fn display_name(&self, file: usize) -> Name {
-        files::display_path(Path::new(&self.files[file].path))
+        files::display_path(&self.files[file].path)
     }
 
-    /// Says of followed files, once, that rows of them have been waiting for long.
+    /// Warns once of the rows of a followed file that have been waiting for long.
     fn warn_of_long_waits(&mut self) {
         for (file, what) in self.unfinished.take_warnings() {
             warn!(component = self.settings.context.component, "{}: {what}", self.display_name(file));
@@ -209,7 +205,7 @@ impl Reader {
         while items.len() < limits.max_records.max(1) {
             let window = input.window();
             let location = RowLocation { source: input.name, line: input.line() };
-            let next = grammar.next_row(window, input.is_at_end());
+            let next = input.next_row(grammar);
             let may_go_on = match &next {
                 Next::BadQuotes(_, QuoteError::Unclosed(_)) if window.len() < MAX_ROW => {
                     let n_bytes = window.len();
@@ -220,28 +216,25 @@ impl Reader {
             };
             if may_go_on.is_some()
                 && input.may_grow()
-                && !self.unfinished.is_wait_over(file, input.cursor().offset)
+                && !self.unfinished.is_wait_over(file, input.cursor.offset)
             {
                 *unfinished = may_go_on;
                 break;
             }
             let (span, reason, is_unclosed) = match next {
-                Next::NeedMore => match input.too_long_row(grammar) {
-                    Some((span, error)) => (span, Some(location.bad_quotes(window, error)), false),
-                    None => match input.fill_within((!items.is_empty()).then_some(BATCH_WAIT)) {
-                        Ok(true) => continue,
-                        // Standard input is slow.
-                        Ok(false) => break,
-                        Err(error) if error.is::<IncompleteArchive>() => {
-                            *unfinished = Some(Unfinished::Archive);
-                            break;
-                        }
-                        // Return the rows before it first.
-                        Err(error) => {
-                            self.pending_error = Some(error);
-                            break;
-                        }
-                    },
+                Next::NeedMore => match input.fill_within((!items.is_empty()).then_some(BATCH_WAIT)) {
+                    Ok(true) => continue,
+                    // Standard input is slow.
+                    Ok(false) => break,
+                    Err(error) if error.is::<IncompleteArchive>() => {
+                        *unfinished = Some(Unfinished::Archive);
+                        break;
+                    }
+                    // Return the rows before it first.
+                    Err(error) => {
+                        self.pending_error = Some(error);
+                        break;
+                    }
                 },
                 Next::End => {
                     input.end_with(End::Closed, None);
@@ -282,14 +275,14 @@ impl Reader {
                 let after_last = items.last().copied().unwrap_or((start.offset, start.lines));
                 input.end_with(end, Some(after_last));
             }
-            items.push((input.cursor().offset, input.cursor().lines));
+            items.push((input.cursor.offset, input.cursor.lines));
         }
         if items.is_empty() {
             return None;
         }
         self.capacity = (self.capacity.0.max(items.len()), self.capacity.1.max(table.n_bytes()));
         let records = to_records(table.finish(), Origin { offset: start.rows, ..origin }, &rejects);
-        let (end, open_row, head) = (input.cursor().end, input.cursor().open_row, Arc::clone(input.head()));
+        let (end, open_row, head) = (input.cursor.end, input.cursor.open_row, Arc::clone(&input.head));
         let bytes = bytes_before..self.n_bytes_done + input.n_bytes_read();
         let n_bytes = self.n_bytes.max(bytes.end);
         let (pass, queue_index) = (Arc::clone(&self.pass), self.queue_index);

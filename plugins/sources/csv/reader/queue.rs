@@ -1,7 +1,6 @@
 //! Which files are read, in which order, and from where.
 
 use std::collections::HashSet;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::super::columns::{self, Columns, EmptyFile, FileWithHeader, open_with_header, read_header};
-use super::super::files::{self, created, is_being_written, is_missing, modified, uncompressed};
+use super::super::files::{self, is_being_written, is_missing, modified, uncompressed};
 use super::super::input::{Changed, IncompleteArchive, Input, REPLACED};
 use super::super::position::{CsvPosition, Cursor, End, Pass, is_unread_input_unchanged};
 use super::super::rotation::find_moved;
@@ -86,7 +85,7 @@ impl Reader {
         let mut columns = columns::infer_from_stream(&settings, &mut opened)?;
         let layout = columns.layout(&opened, columns.len(), &settings);
         self.columns = Some(columns);
-        self.files = vec![opened.input.cursor().clone()];
+        self.files = vec![opened.input.cursor.clone()];
         let start = CsvPosition { files: self.files.clone(), ..self.pass.start.clone() };
         self.pass = Arc::new(Pass::new(start, vec![0]));
         self.open = Some(OpenFile { input: opened.input, layout, unfinished: None });
@@ -155,9 +154,9 @@ impl Reader {
             self.last_read.take_if(|(last, _)| *last == index);
             let Some(open) = self.open_file(index)? else { continue };
             let cursor = &mut self.files[index];
-            cursor.snapshot.clone_from(&open.input.cursor().snapshot);
-            cursor.n_columns = open.input.cursor().n_columns;
-            self.n_bytes += open.input.cursor().size;
+            cursor.snapshot.clone_from(&open.input.cursor.snapshot);
+            cursor.n_columns = open.input.cursor.n_columns;
+            self.n_bytes += open.input.cursor.size;
             if queue.is_empty() {
                 self.open = Some(open);
             }
@@ -208,7 +207,7 @@ impl Reader {
         let Some(columns) = &mut self.columns else { return Ok(None) };
         let (settings, cursor) = (&self.settings, &self.files[index]);
         let has_started = cursor.offset > 0;
-        let name = files::display_path(Path::new(&cursor.path));
+        let name = files::display_path(&cursor.path);
         let opened = match open_with_header(&cursor.path, settings) {
             Err(error) if !has_started && self.files.len() > 1 && error.is::<EmptyFile>() => {
                 warn!(component = settings.context.component, "{name} is empty, and was left out");
@@ -269,7 +268,7 @@ impl Reader {
             n_columns => n_columns,
         };
         if settings.adds_columns {
-            opened.input.set_n_columns(n_columns);
+            opened.input.cursor.n_columns = n_columns;
         }
         let layout = columns.layout(&opened, n_columns, settings);
         if was_row_continued {
@@ -339,9 +338,7 @@ fn add_new(cursors: &mut Vec<Cursor>, found: &[PathBuf], settings: &Settings) ->
             continue;
         }
         let name = path.to_str().with_context(|| format!("the name of {} is not UTF-8", path.display()))?;
-        let (size, modified) = (now.len(), modified(&now));
-        let (inode, created) = (now.ino(), created(&now));
-        cursors.push(Cursor { path: name.to_owned(), size, modified, inode, created, ..Cursor::default() });
+        cursors.push(Cursor::at_start(name, &now));
         known.insert(path.clone());
     }
     Ok(())
@@ -349,7 +346,6 @@ fn add_new(cursors: &mut Vec<Cursor>, found: &[PathBuf], settings: &Settings) ->
 
 /// Whether a program is compressing a known file into this one, and will then remove that file.
 fn is_archive_of(path: &Path, known: &HashSet<PathBuf>) -> bool {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
-    let original = path.with_file_name(uncompressed(name));
+    let original = path.with_file_name(uncompressed(files::file_name(path)));
     original != path && known.contains(&original) && original.exists()
 }

@@ -5,7 +5,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::super::files::{is_compressed, modified};
+use super::super::files::{file_name, is_compressed, modified};
 use super::super::position::Cursor;
 
 /// A file that may be one which was renamed.
@@ -27,7 +27,7 @@ impl Candidate {
     }
 
     pub(super) fn name(&self) -> &str {
-        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+        file_name(&self.path)
     }
 }
 
@@ -127,11 +127,8 @@ fn siblings(path: &Path) -> Vec<PathBuf> {
         return Vec::new();
     };
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let is_sibling = |path: &PathBuf| {
-        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(stem))
-    };
-    let mut siblings: Vec<PathBuf> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_sibling).collect();
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut siblings: Vec<PathBuf> = paths.filter(|path| file_name(path).starts_with(stem)).collect();
     siblings.sort();
     siblings
 }

@@ -6,11 +6,11 @@ use anyhow::{Context as _, Result};
 use tracing::{info, warn};
 
 use super::super::columns::open_with_header;
-use super::super::files::{created, display_path, is_compressed, is_rotated, uncompressed};
+use super::super::files::{display_path, file_name, is_compressed, is_rotated, uncompressed};
 use super::super::position::Cursor;
 use super::super::settings::Settings;
 use super::candidates::{Candidate, Candidates};
-use super::{Rotated, has_content, name_of};
+use super::{Rotated, has_content};
 
 /// Adds the files that were created after a rotated one, and were rotated too before the source has read them. Where
 /// that is not certain, a warning names them.
@@ -31,7 +31,7 @@ pub(super) fn add(
     let mut newer: Vec<Candidate> = candidates
         .all()
         .filter(|file| !file.is_found && file.path.parent() == path.parent() && file.path != path)
-        .filter(|file| is_rotated(name_of(path), file.name()) && file.modified() >= since)
+        .filter(|file| is_rotated(file_name(path), file.name()) && file.modified() >= since)
         .filter(|file| !is_being_compressed(file))
         .cloned()
         .collect();
@@ -55,10 +55,7 @@ pub(super) fn add(
                     "{} was rotated before any of it was read, and is read now",
                     display_path(&file.path)
                 );
-                let (path, is_moved) = (path.to_owned(), true);
-                let (inode, created) = (file.inode(), created(&file.metadata));
-                let (size, modified) = (file.metadata.len(), file.modified());
-                cursors.push(Cursor { path, size, modified, inode, created, is_moved, ..Cursor::default() });
+                cursors.push(Cursor { is_moved: true, ..Cursor::at_start(path, &file.metadata) });
                 candidates.claim(file.path);
             }
             _ => doubtful.push(file),
@@ -83,7 +80,7 @@ fn names(path: &Path, settings: &Settings) -> Result<Option<Vec<String>>> {
 fn warn_of_unread_files(path: &Path, files: &[Candidate], settings: &Settings) {
     let component = &settings.context.component;
     let names: Vec<String> = files.iter().map(|file| display_path(&file.path).to_string()).collect();
-    let (name, pattern) = (display_path(path), name_of(path));
+    let (name, pattern) = (display_path(path), file_name(path));
     warn!(
         component,
         "{}: not read, though newer than what was read of {name}: perhaps {name} was rotated several times. To read every \

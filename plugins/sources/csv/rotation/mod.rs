@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use tracing::{info, warn};
 
 use self::candidates::{Candidate, Candidates};
-use super::files::{created, display_path, is_backup, is_compressed, is_rotated, modified, uncompressed};
+use super::files::{
+    created, display_path, file_name, is_backup, is_compressed, is_rotated, modified, uncompressed,
+};
 use super::input::Input;
 use super::position::{Cursor, End};
 use super::settings::Settings;
@@ -74,7 +76,7 @@ struct Rotated {
 fn move_to(cursor: &mut Cursor, to: Candidate, candidates: &mut Candidates, settings: &Settings) -> Rotated {
     let before = cursor.clone();
     let component = &settings.context.component;
-    info!(component, "{} is {} now", display_path(Path::new(&cursor.path)), display_path(&to.path));
+    info!(component, "{} is {} now", display_path(&cursor.path), display_path(&to.path));
     if let Some(path) = to.path.to_str() {
         path.clone_into(&mut cursor.path);
     }
@@ -91,7 +93,7 @@ fn warn_of_lost_rows(cursor: &Cursor, settings: &Settings) {
     if cursor.end != End::NotReached || cursor.offset == 0 && cursor.size == 0 {
         return;
     }
-    let (component, name) = (&settings.context.component, display_path(Path::new(&cursor.path)));
+    let (component, name) = (&settings.context.component, display_path(&cursor.path));
     warn!(
         component,
         "{name} was read up to line {}, then another file took its place or it was removed: rows after that line were \
@@ -140,7 +142,7 @@ fn find_by_inode(cursor: &Cursor, candidates: &Candidates, settings: &Settings) 
         // Of a file with the same length nothing was written since.
         let is_unchanged = to.metadata.len() == cursor.size && to.modified() == cursor.modified;
         let may_be_it = match cursor.offset {
-            0 => (is_grown || is_unchanged) && (to.is_found || is_rotated(name_of(old), to.name())),
+            0 => (is_grown || is_unchanged) && (to.is_found || is_rotated(file_name(old), to.name())),
             _ => to.metadata.len() != cursor.size || is_unchanged,
         };
         to.path != old && cursor.is_of(&to.metadata) && may_be_it && has_content(cursor, &to.path, settings)
@@ -160,8 +162,8 @@ fn find_archive(cursor: &Cursor, candidates: &Candidates, settings: &Settings) -
     let is_archive = |to: &&Candidate| {
         // Where no row was read, the age alone tells it from older archives.
         (cursor.offset > 0 || to.modified() > cursor.modified)
-            && !is_compressed(name_of(old))
-            && is_rotated(name_of(old), to.name())
+            && !is_compressed(file_name(old))
+            && is_rotated(file_name(old), to.name())
             && has_content(cursor, &to.path, settings)
     };
     candidates.archives_beside(old, cursor.modified).find(is_archive).cloned()
@@ -185,7 +187,7 @@ fn find_by_content(cursor: &Cursor, candidates: &Candidates, settings: &Settings
         return others.find(|to| has_content(cursor, &to.path, settings)).cloned();
     }
     // The file was compressed in its folder, or moved to another file system.
-    let name = name_of(old);
+    let name = file_name(old);
     let is_archive = |to: &&Candidate| {
         (uncompressed(to.name()) == name || is_rotated(name, to.name()))
             && has_content(cursor, &to.path, settings)
@@ -193,8 +195,4 @@ fn find_by_content(cursor: &Cursor, candidates: &Candidates, settings: &Settings
     let is_copy = |to: &&Candidate| has_exact_content(cursor, &to.path, settings);
     let archive = candidates.archives_beside(old, cursor.modified).find(is_archive);
     archive.or_else(|| candidates.modified_in_second_of(cursor.modified).find(is_copy)).cloned()
-}
-
-fn name_of(path: &Path) -> &str {
-    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }

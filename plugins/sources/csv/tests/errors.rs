@@ -31,28 +31,100 @@ fn open_error_explains_why_a_file_cannot_be_read() {
             "data is a folder; name a file in it, or all of them: path = \"data/*.csv\"",
         ),
         (
-            json!({ "path": "t.csv", "types": { "b": "float" } }),
+            json!({ "types": { "b": "float" } }),
             "`types` declares column `b`, but t.csv has no such column; it has a",
         ),
+        (json!({ "compression": "gzip" }), "t.csv is not compressed with gzip; set compression = \"auto\""),
+    ] {
+        let files = TestFiles::of("a\n").with_all(options);
+        std::fs::create_dir(files.path("data")).unwrap();
+        files.assert_error(None, message, &[]);
+    }
+}
+
+#[test]
+fn unreadable_header_is_an_error_that_names_the_option() {
+    let title = ["is this line the header?", "skip_lines = 1"];
+    for (text, options, start, parts) in [
+        ("", json!({}), "t.csv is empty, and a header row was expected", &[][..]),
+        ("\n\n", json!({}), "t.csv is empty, and a header row was expected", &[]),
         (
-            json!({ "path": "t.csv", "compression": "gzip" }),
-            "t.csv is not compressed with gzip; set compression = \"auto\"",
+            "title\n",
+            json!({ "skip_lines": 3 }),
+            "t.csv is empty after 3 lines (`skip_lines`), and a header row was expected",
+            &[],
+        ),
+        ("\n\"a\n", json!({}), "t.csv:2:1: the quote that opens here is never closed", &[]),
+        ("\"a\"b,c\n1,2\n", json!({}), "t.csv:1:4: there is text after the closing quote", &[]),
+        ("a,b,\"a\"\n", json!({}), "t.csv:1:5: columns 1 and 3 are both called `a`", &[]),
+        (
+            "Name,Address,Address\nx,y,z\n",
+            json!({}),
+            "t.csv:1:",
+            &["name the columns in the pipeline file, columns = [\"…\", …] with 3 names"],
+        ),
+        ("sep=;\na;b\n1;x\n", json!({}), "t.csv:1:1: this line says that \";\"", &["delimiter = \";\""]),
+        (
+            "+----+---+\n| id | s |\n+----+---+\n|  1 | x |\n+----+---+\n",
+            json!({}),
+            "t.csv:1:1: this line is the border",
+            &["`mysql --batch`"],
+        ),
+        (
+            "Prices of 2024\nid,name,price\n1,a,2\n2,b,3\n",
+            json!({}),
+            "t.csv:1: the header row has 1 cells",
+            &title,
+        ),
+        (
+            "# made today\n# by hand\nid,name\n1,a\n",
+            json!({}),
+            "t.csv:1: the header row has 1 cells",
+            &["is this line the header?", "comment = \"#\""],
         ),
     ] {
-        let files = TestFiles { options, ..TestFiles::of("a\n") };
-        std::fs::create_dir(files.path("data")).unwrap();
-        let error = files.open_error(None);
-        assert!(error.starts_with(message), "{error}");
+        TestFiles::of(text).with_all(options).assert_error(None, start, parts);
     }
-    for (text, message) in [
-        ("", "t.csv is empty, and a header row was expected"),
-        ("\n\n", "t.csv is empty, and a header row was expected"),
-        ("\n\"a\n", "t.csv:2:1: the quote that opens here is never closed"),
-        ("a,b,\"a\"\n", "t.csv:1:5: columns 1 and 3 are both called `a`"),
+    assert_eq!(
+        TestFiles::of("\0".repeat(300_000)).open_error(None),
+        "t.csv has 300000 NUL bytes and no text, as a file has after a power failure; restore it, or write it again"
+    );
+}
+
+#[test]
+fn wrong_encoding_is_an_error_before_the_first_row() {
+    let long = format!("{}\n1\n", "a".repeat(40_000));
+    let utf_16_be: Vec<u8> = "a,b\n1,2\n".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    for label in ["utf-16le", "utf-16be"] {
+        for text in ["a,b\n1,2\n", "a,b\n1,2\n\n", "a\n1\n", &long, "Größe,b\n1,2\n"] {
+            let files = TestFiles::of(text).with("encoding", json!(label));
+            files.assert_error(None, "t.csv is not written in UTF-16", &[]);
+        }
+    }
+    let error = TestFiles::of(utf_16_be).with("encoding", json!("utf-16le")).open_error(None);
+    assert_eq!(error, "t.csv is written in UTF-16; set encoding = \"utf-16be\"");
+    let error = TestFiles::of(b"\xFF\xFEa\0").open_error(None);
+    assert_eq!(error, "t.csv is written in UTF-16; set encoding = \"utf-16le\"");
+    let marked = TestFiles::of("\u{feff}xxxxxxxxxx,b\n1,2\n").with("encoding", json!("utf-16le"));
+    assert_eq!(marked.read().len(), 1, "the byte order mark takes precedence");
+}
+
+#[test]
+fn file_that_is_not_csv_is_an_error_that_names_it() {
+    let twice = Compression::Gzip.compress(&Compression::Gzip.compress(b"a\n1\n").unwrap()).unwrap();
+    let zip = Compression::Gzip.compress(b"PK\x03\x04\x14\0\0\0\x08\0").unwrap();
+    for (bytes, compression, message) in [
+        (b"PK\x03\x04\x14\0\0\0\x08\0".to_vec(), "auto", "t.csv is a zip archive, not CSV; unpack it"),
+        (b"PAR1\x15\x04".to_vec(), "none", "t.csv is a Parquet file, not CSV"),
+        (b"BZh91AY&SY".to_vec(), "gzip", "t.csv is compressed with bzip2, not CSV"),
+        (
+            Compression::Gzip.compress(b"a\n1\n").unwrap(),
+            "none",
+            "t.csv is compressed with gzip; set compression",
+        ),
+        (twice, "auto", "t.csv is compressed twice"),
+        (zip, "auto", "t.csv is a zip archive"),
     ] {
-        let error = TestFiles::of(text).open_error(None);
-        assert!(error.starts_with(message), "{error}");
+        TestFiles::of(bytes).with("compression", json!(compression)).assert_error(None, message, &[]);
     }
-    let utf_16 = TestFiles::of(b"\xFF\xFEa\0").open_error(None);
-    assert_eq!(utf_16, "t.csv is written in UTF-16; set encoding = \"utf-16le\"");
 }

@@ -2,71 +2,96 @@
 
 use super::*;
 
-/// A reader of `quotes.csv` and what it is called after a rotation.
-pub(super) fn followed(pattern: &str) -> TestFiles {
-    TestFiles::new(json!({ "path": pattern, "follow": true }))
+/// Files that are followed: by default `quotes.csv`, and what it is called after a rotation.
+pub(super) struct Followed {
+    pub(super) files: TestFiles,
+    reader: Reader,
+    /// The position after the last row.
+    pub(super) position: Option<Position>,
 }
 
-/// The rows that have come since the last call, and the position after them.
-pub(super) fn new_rows(files: &TestFiles, reader: &mut Reader) -> (Vec<String>, Option<Position>) {
-    let (mut rows, mut position) = (Vec::new(), None);
-    // A renamed file comes first, its successor after it.
-    for _ in 0..3 {
-        for (item, after) in items(reader).unwrap() {
-            rows.push(item.unwrap_or_else(|reason| files.shortened(reason)));
-            position = Some(after.position());
+impl Followed {
+    /// Follows the files of a pattern, after `quotes.csv` has been written with this text, if there is one.
+    pub(super) fn new(pattern: &str, text: &str) -> Self {
+        let files = TestFiles::new(json!({ "path": pattern, "follow": true }));
+        if !text.is_empty() {
+            std::fs::write(files.path("quotes.csv"), text).unwrap();
         }
-        reader.refresh().unwrap();
+        Followed { reader: files.open(None).unwrap(), files, position: None }
     }
-    (rows, position)
-}
 
-pub(super) fn write(files: &TestFiles, name: &str, text: &str) {
-    std::fs::write(files.path(name), text).unwrap();
-}
+    /// Follows `quotes.csv`, whose rows were read.
+    pub(super) fn read(text: &str) -> Self {
+        let mut followed = Followed::new("quotes.csv", text);
+        followed.new_rows();
+        followed
+    }
 
-pub(super) fn append(files: &TestFiles, name: &str, text: &str) {
-    let mut file = std::fs::File::options().append(true).open(files.path(name)).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-}
+    /// The rows that have come since the last call.
+    pub(super) fn new_rows(&mut self) -> Vec<String> {
+        let mut rows = Vec::new();
+        // A renamed file comes first, its successor after it.
+        for _ in 0..3 {
+            for (item, after) in items(&mut self.reader).unwrap() {
+                rows.push(item.unwrap_or_else(|reason| self.files.shortened(reason)));
+                self.position = Some(after.position());
+            }
+            self.reader.refresh().unwrap();
+        }
+        rows
+    }
 
-pub(super) fn rename(files: &TestFiles, from: &str, to: &str) -> std::io::Result<()> {
-    std::fs::rename(files.path(from), files.path(to))
+    /// Goes on after the last row, or at the beginning of the first one.
+    pub(super) fn restart(&mut self) {
+        let position = self.position.clone().or_else(|| self.reader.restart_position());
+        self.reader = self.files.open(position).unwrap();
+    }
+
+    pub(super) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.files.path(name), text).unwrap();
+    }
+
+    pub(super) fn append(&self, name: &str, text: &str) {
+        let mut file = std::fs::File::options().append(true).open(self.files.path(name)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    pub(super) fn rename(&self, from: &str, to: &str) {
+        std::fs::rename(self.files.path(from), self.files.path(to)).unwrap();
+    }
 }
 
 #[test]
 fn new_rows_and_new_files_are_read_when_they_come() {
-    let files = followed("*.csv");
-    let mut reader = files.open(None).unwrap();
-    assert_eq!(new_rows(&files, &mut reader).0, [""; 0], "there is no file yet");
-    write(&files, "a.csv", "id,v\n");
-    assert_eq!(new_rows(&files, &mut reader).0, [""; 0], "there is no row yet");
-    append(&files, "a.csv", "1,a\n2,b");
-    assert_eq!(new_rows(&files, &mut reader).0, [r#"{"id":1,"v":"a"}"#]);
-    append(&files, "a.csv", "b\n");
-    write(&files, "b.csv", "id,v\n3,c\n");
-    assert_eq!(new_rows(&files, &mut reader).0, [r#"{"id":2,"v":"bb"}"#, r#"{"id":3,"v":"c"}"#]);
-    assert_eq!(new_rows(&files, &mut reader).0, [""; 0]);
+    let mut it = Followed::new("*.csv", "");
+    assert_eq!(it.new_rows(), [""; 0], "there is no file yet");
+    it.write("a.csv", "id,v\n");
+    assert_eq!(it.new_rows(), [""; 0], "there is no row yet");
+    it.append("a.csv", "1,a\n2,b");
+    assert_eq!(it.new_rows(), [r#"{"id":1,"v":"a"}"#]);
+    it.append("a.csv", "b\n");
+    it.write("b.csv", "id,v\n3,c\n");
+    assert_eq!(it.new_rows(), [r#"{"id":2,"v":"bb"}"#, r#"{"id":3,"v":"c"}"#]);
+    assert_eq!(it.new_rows(), [""; 0]);
 }
 
 #[test]
 fn renamed_file_is_read_to_its_end_and_its_successor_from_its_beginning() {
     for pattern in ["quotes.csv", "quotes.csv*"] {
-        let files = followed(pattern);
-        write(&files, "quotes.csv", "id\n1\n");
-        let mut reader = files.open(None).unwrap();
-        assert_eq!(new_rows(&files, &mut reader).0, [r#"{"id":1}"#]);
+        let mut it = Followed::new(pattern, "id\n1\n");
+        assert_eq!(it.new_rows(), [r#"{"id":1}"#]);
         for day in 0..3 {
-            append(&files, "quotes.csv", &format!("{}2\n", day + 1));
-            rename(&files, "quotes.csv.1", "quotes.csv.2").unwrap_or_default();
-            rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
-            write(&files, "quotes.csv", &format!("id\n{}3\n", day + 1));
-            append(&files, "quotes.csv.1", &format!("{}4\n", day + 1));
-            let (rows, _) = new_rows(&files, &mut reader);
-            let mut sorted = rows.clone();
-            sorted.sort();
+            it.append("quotes.csv", &format!("{}2\n", day + 1));
+            if day > 0 {
+                it.rename("quotes.csv.1", "quotes.csv.2");
+            }
+            it.rename("quotes.csv", "quotes.csv.1");
+            it.write("quotes.csv", &format!("id\n{}3\n", day + 1));
+            it.append("quotes.csv.1", &format!("{}4\n", day + 1));
+            let mut rows = it.new_rows();
+            rows.sort();
             let expected = [2, 3, 4].map(|n| format!("{{\"id\":{}}}", (day + 1) * 10 + n));
-            assert_eq!(sorted, expected, "{pattern}, day {day}");
+            assert_eq!(rows, expected, "{pattern}, day {day}");
         }
     }
 }
@@ -74,36 +99,29 @@ fn renamed_file_is_read_to_its_end_and_its_successor_from_its_beginning() {
 #[test]
 fn killed_run_continues_in_the_renamed_file() {
     for (pattern, follow) in [("quotes.csv", true), ("quotes.csv*", true), ("quotes.csv*", false)] {
-        let files = followed(pattern).with("follow", json!(follow));
+        let files = TestFiles::new(json!({ "path": pattern, "follow": follow }));
         files.write("quotes.csv", "id\n1\n2\n3\n");
         let all = items(&mut files.open(None).unwrap()).unwrap();
-        let position = all[0].1.position();
-        append(&files, "quotes.csv", "4\n");
-        rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
+        let mut added = std::fs::File::options().append(true).open(files.path("quotes.csv")).unwrap();
+        added.write_all(b"4\n").unwrap();
+        std::fs::rename(files.path("quotes.csv"), files.path("quotes.csv.1")).unwrap();
         files.write("quotes.csv", "id\n5\n");
-        let rows = ["2", "3", "4", "5"].map(|n| format!("{{\"id\":{n}}}"));
-        assert_eq!(
-            files.read_after(Some(position)),
-            ok(&rows.each_ref().map(String::as_str)),
-            "{pattern} {follow}"
-        );
+        let rows = ["2", "3", "4", "5"].map(|n| Ok(format!("{{\"id\":{n}}}")));
+        assert_eq!(files.read_after(Some(all[0].1.position())), rows, "{pattern} {follow}");
     }
 }
 
 #[test]
 fn truncated_file_is_read_from_its_beginning_and_its_copy_to_the_end() {
-    let files = followed("quotes.csv");
-    write(&files, "quotes.csv", "id,v\n1,a\n2,b\n");
-    let mut reader = files.open(None).unwrap();
-    assert_eq!(new_rows(&files, &mut reader).0.len(), 2);
-    append(&files, "quotes.csv", "3,c\n");
-    std::fs::copy(files.path("quotes.csv"), files.path("quotes.csv.1")).unwrap();
-    write(&files, "quotes.csv", "id,v\n4,d\n");
-    let (rows, position) = new_rows(&files, &mut reader);
-    assert_eq!(rows, [r#"{"id":3,"v":"c"}"#, r#"{"id":4,"v":"d"}"#]);
-    append(&files, "quotes.csv", "5,e\n");
-    assert_eq!(files.read_after(position), ok(&[r#"{"id":5,"v":"e"}"#]), "after a restart");
-    assert_eq!(new_rows(&files, &mut reader).0, [r#"{"id":5,"v":"e"}"#]);
+    let mut it = Followed::new("quotes.csv", "id,v\n1,a\n2,b\n");
+    assert_eq!(it.new_rows().len(), 2);
+    it.append("quotes.csv", "3,c\n");
+    std::fs::copy(it.files.path("quotes.csv"), it.files.path("quotes.csv.1")).unwrap();
+    it.write("quotes.csv", "id,v\n4,d\n");
+    assert_eq!(it.new_rows(), [r#"{"id":3,"v":"c"}"#, r#"{"id":4,"v":"d"}"#]);
+    it.append("quotes.csv", "5,e\n");
+    assert_eq!(it.files.read_after(it.position.clone()), ok(&[r#"{"id":5,"v":"e"}"#]), "after a restart");
+    assert_eq!(it.new_rows(), [r#"{"id":5,"v":"e"}"#]);
 }
 
 #[test]

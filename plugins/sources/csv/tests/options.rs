@@ -160,16 +160,9 @@ fn half_a_row_that_was_read_is_read_again_when_it_is_whole_and_followed() {
         let mut files = TestFiles::of(format!("id,s,n\n1,a,10\n\n{half}"));
         let position = files.last_position();
         files.append("t.csv", rest);
-        let error = files.open_error(Some(position.clone()));
-        assert!(error.contains("has been continued") && error.contains("set follow = true"), "{error}");
+        files.assert_error(Some(position.clone()), "", &["has been continued", "set follow = true"]);
         files.options["follow"] = json!(true);
-        let all = items(&mut files.open(Some(position)).unwrap()).unwrap();
-        assert!(
-            all.iter().map(|(item, _)| item).eq(&ok(&rows)),
-            "{half}: {all:?}",
-            all = all.iter().map(|it| &it.0).collect::<Vec<_>>()
-        );
-        assert_eq!(files.read_after(Some(all[0].1.position())), ok(&rows[1..]), "{half}");
+        files.assert_rows_after(Some(position), &rows);
     }
 }
 

@@ -20,9 +20,9 @@ async fn gauge_counts_delivered_rows_and_not_rows_read_ahead() {
     let mut reader = files.open(None).unwrap();
     let mut n_rows = 0;
     while let Some(chunk) = reader.next_chunk().unwrap() {
-        let positions = SharedPositions::new(chunk.positions);
+        let start = BatchPosition::at_start(chunk.positions);
         for n in 1..=chunk.records.len() {
-            committer.commit(&positions.after(n)).await.unwrap();
+            committer.commit(&start.after(n)).await.unwrap();
             n_rows += 1;
             assert_eq!(context.gauges.position(), Some((2 + 2 * n_rows, 10)));
         }
@@ -36,9 +36,8 @@ fn gauge_counts_compressed_bytes() {
     let compressed = zstd::encode_all(format!("n\n{rows}").as_bytes(), 1).unwrap();
     let files = TestFiles::of(&compressed);
     let all = items(&mut files.open(None).unwrap()).unwrap();
-    let shown: Vec<(u64, u64)> =
-        all.iter().step_by(999).map(|(_, after)| after.0.csv_position_after(after.1).bytes).collect();
+    let shown: Vec<(u64, u64)> = all.iter().step_by(999).map(|(_, after)| after.bytes()).collect();
     assert!(shown.is_sorted() && shown.iter().all(|&(_, of)| of == compressed.len() as u64), "{shown:?}");
-    let (_, After(positions, n_items)) = all.last().unwrap();
-    assert_eq!(positions.csv_position_after(*n_items).bytes.0, compressed.len() as u64);
+    let (_, last) = all.last().unwrap();
+    assert_eq!(last.bytes().0, compressed.len() as u64);
 }

@@ -3,7 +3,7 @@
 use std::fs::rename as move_file;
 
 use super::compressed::gzip;
-use super::follow::{append, followed, new_rows, rename, write};
+use super::follow::Followed;
 use super::*;
 
 fn ids(ids: &[u32]) -> Vec<String> {
@@ -25,76 +25,63 @@ fn modified(files: &TestFiles, name: &str) -> SystemTime {
 #[test]
 fn file_that_had_only_a_header_is_read_after_its_rotation() {
     for is_restarted in [false, true] {
-        let files = followed("quotes.csv");
-        write(&files, "quotes.csv", "id\n");
-        let mut reader = files.open(None).unwrap();
-        assert_eq!(new_rows(&files, &mut reader).0, [""; 0]);
-        let position = reader.restart_position();
-        append(&files, "quotes.csv", "1\n");
-        rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
-        write(&files, "quotes.csv", "id\n2\n");
+        let mut it = Followed::new("quotes.csv", "id\n");
+        assert_eq!(it.new_rows(), [""; 0]);
+        it.append("quotes.csv", "1\n");
+        it.rename("quotes.csv", "quotes.csv.1");
+        it.write("quotes.csv", "id\n2\n");
         if is_restarted {
-            reader = files.open(position).unwrap();
+            it.restart();
         }
-        assert_eq!(new_rows(&files, &mut reader).0, ids(&[1, 2]), "restarted: {is_restarted}");
+        assert_eq!(it.new_rows(), ids(&[1, 2]), "restarted: {is_restarted}");
     }
 }
 
 #[test]
 fn new_file_that_begins_as_the_renamed_one_is_read_from_its_beginning() {
     for is_restarted in [false, true] {
-        let files = followed("quotes.csv");
-        write(&files, "quotes.csv", "id\n1\n1\n");
-        let mut reader = files.open(None).unwrap();
-        let (_, position) = new_rows(&files, &mut reader);
-        append(&files, "quotes.csv", "2\n");
-        rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
-        write(&files, "quotes.csv", "id\n1\n1\n3\n");
+        let mut it = Followed::read("id\n1\n1\n");
+        it.append("quotes.csv", "2\n");
+        it.rename("quotes.csv", "quotes.csv.1");
+        it.write("quotes.csv", "id\n1\n1\n3\n");
         if is_restarted {
-            reader = files.open(position).unwrap();
+            it.restart();
         }
-        assert_eq!(new_rows(&files, &mut reader).0, ids(&[2, 1, 1, 3]), "restarted: {is_restarted}");
+        assert_eq!(it.new_rows(), ids(&[2, 1, 1, 3]), "restarted: {is_restarted}");
     }
 }
 
 #[test]
 fn file_that_was_copied_over_itself_continues() {
     for backup in [None, Some("quotes.csv~"), Some("quotes.csv.bak")] {
-        let files = followed("quotes.csv");
-        write(&files, "quotes.csv", "id\n1\n");
-        let mut reader = files.open(None).unwrap();
-        new_rows(&files, &mut reader);
-        write(&files, "new", "id\n1\n2\n");
+        let mut it = Followed::read("id\n1\n");
+        it.write("new", "id\n1\n2\n");
         if let Some(backup) = backup {
-            rename(&files, "quotes.csv", backup).unwrap();
+            it.rename("quotes.csv", backup);
         }
-        rename(&files, "new", "quotes.csv").unwrap();
-        assert_eq!(new_rows(&files, &mut reader).0, ids(&[2]), "{backup:?}");
+        it.rename("new", "quotes.csv");
+        assert_eq!(it.new_rows(), ids(&[2]), "{backup:?}");
     }
 }
 
 #[test]
 fn file_between_two_rotations_is_read() {
-    let files = followed("quotes.csv");
-    files.write("quotes.csv.1", "id\n90\n");
-    write(&files, "quotes.csv", "id\n1\n");
-    let mut reader = files.open(None).unwrap();
-    let (_, position) = new_rows(&files, &mut reader);
-    append(&files, "quotes.csv", "2\n");
-    rename(&files, "quotes.csv.1", "quotes.csv.4").unwrap();
-    rename(&files, "quotes.csv", "quotes.csv.3").unwrap();
-    write(&files, "quotes.csv.2", "id\n3\n");
-    write(&files, "quotes.csv.1", "id\n4\n");
-    write(&files, "quotes.csv", "id\n5\n");
+    let mut it = Followed::read("id\n1\n");
+    it.files.write("quotes.csv.1", "id\n90\n");
+    it.append("quotes.csv", "2\n");
+    it.rename("quotes.csv.1", "quotes.csv.4");
+    it.rename("quotes.csv", "quotes.csv.3");
+    it.write("quotes.csv.2", "id\n3\n");
+    it.write("quotes.csv.1", "id\n4\n");
+    it.write("quotes.csv", "id\n5\n");
     for (name, second) in [("quotes.csv.3", 1), ("quotes.csv.2", 2), ("quotes.csv.1", 3)] {
-        let file = std::fs::File::options().append(true).open(files.path(name)).unwrap();
+        let file = std::fs::File::options().append(true).open(it.files.path(name)).unwrap();
         file.set_modified(SystemTime::now() + Duration::from_secs(second)).unwrap();
     }
-    let mut reader = files.open(position).unwrap();
-    let (rows, position) = new_rows(&files, &mut reader);
-    assert_eq!(rows, ids(&[2, 3, 4, 5]), "quotes.csv.4 is older than what was read");
-    let mut reader = files.open(position).unwrap();
-    assert_eq!(new_rows(&files, &mut reader).0, [""; 0]);
+    it.restart();
+    assert_eq!(it.new_rows(), ids(&[2, 3, 4, 5]), "quotes.csv.4 is older than what was read");
+    it.restart();
+    assert_eq!(it.new_rows(), [""; 0]);
 }
 
 #[test]
@@ -105,15 +92,12 @@ fn file_that_may_not_be_a_rotated_one_is_not_read() {
         ("quotes.csv.bak", "id\n3\n"),
         ("quotes2.csv", "id\n3\n"),
     ] {
-        let files = followed("quotes.csv");
-        write(&files, "quotes.csv", "id\n1\n");
-        let mut reader = files.open(None).unwrap();
-        let (_, position) = new_rows(&files, &mut reader);
-        rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
-        write(&files, name, text);
-        write(&files, "quotes.csv", "id\n5\n");
-        let mut reader = files.open(position).unwrap();
-        assert_eq!(new_rows(&files, &mut reader).0, ids(&[5]), "{name}");
+        let mut it = Followed::read("id\n1\n");
+        it.rename("quotes.csv", "quotes.csv.1");
+        it.write(name, text);
+        it.write("quotes.csv", "id\n5\n");
+        it.restart();
+        assert_eq!(it.new_rows(), ids(&[5]), "{name}");
     }
 }
 
@@ -121,63 +105,55 @@ fn file_that_may_not_be_a_rotated_one_is_not_read() {
 fn compressed_file_is_read_to_its_end_and_its_successor_from_its_beginning() {
     // The new file begins as the old one did, or not.
     for (new, after) in [("id\n5\n", &[2, 5][..]), ("id\n1\n5\n", &[2, 1, 5])] {
-        let files = followed("quotes.csv");
-        write(&files, "quotes.csv", &format!("id\n1\n{}", "1\n".repeat(1000)));
-        let mut reader = files.open(None).unwrap();
-        let (_, position) = new_rows(&files, &mut reader);
-        append(&files, "quotes.csv", "2\n");
-        rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
-        write(&files, "quotes.csv", new);
-        compress(&files, "quotes.csv.1", "quotes.csv.1.gz");
-        let mut reader = files.open(position).unwrap();
-        let (rows, position) = new_rows(&files, &mut reader);
-        assert_eq!(rows, ids(after));
-        let mut reader = files.open(position).unwrap();
-        assert_eq!(new_rows(&files, &mut reader).0, [""; 0]);
+        let mut it = Followed::read(&format!("id\n1\n{}", "1\n".repeat(1000)));
+        it.append("quotes.csv", "2\n");
+        it.rename("quotes.csv", "quotes.csv.1");
+        it.write("quotes.csv", new);
+        compress(&it.files, "quotes.csv.1", "quotes.csv.1.gz");
+        it.restart();
+        assert_eq!(it.new_rows(), ids(after));
+        it.restart();
+        assert_eq!(it.new_rows(), [""; 0]);
     }
 }
 
 #[test]
 fn file_that_is_renamed_and_then_compressed_is_read_once() {
     for pattern in ["quotes.csv", "quotes.csv*"] {
-        let files = followed(pattern);
-        write(&files, "quotes.csv", "id\n1\n");
-        let mut reader = files.open(None).unwrap();
-        new_rows(&files, &mut reader);
-        rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
-        write(&files, "quotes.csv", "id\n2\n");
-        assert_eq!(new_rows(&files, &mut reader).0, ids(&[2]), "{pattern}");
+        let mut it = Followed::new(pattern, "id\n1\n");
+        it.new_rows();
+        it.rename("quotes.csv", "quotes.csv.1");
+        it.write("quotes.csv", "id\n2\n");
+        assert_eq!(it.new_rows(), ids(&[2]), "{pattern}");
         // While gzip writes the archive, both are there.
-        std::fs::write(files.path("quotes.csv.1.gz"), gzip(b"id\n1\n")).unwrap();
-        assert_eq!(new_rows(&files, &mut reader).0, [""; 0], "{pattern}");
-        compress(&files, "quotes.csv.1", "quotes.csv.1.gz");
-        assert_eq!(new_rows(&files, &mut reader).0, [""; 0], "{pattern}");
-        rename(&files, "quotes.csv.1.gz", "quotes.csv.2.gz").unwrap();
-        rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
-        write(&files, "quotes.csv", "id\n3\n");
-        assert_eq!(new_rows(&files, &mut reader).0, ids(&[3]), "{pattern}");
+        std::fs::write(it.files.path("quotes.csv.1.gz"), gzip(b"id\n1\n")).unwrap();
+        assert_eq!(it.new_rows(), [""; 0], "{pattern}");
+        compress(&it.files, "quotes.csv.1", "quotes.csv.1.gz");
+        assert_eq!(it.new_rows(), [""; 0], "{pattern}");
+        it.rename("quotes.csv.1.gz", "quotes.csv.2.gz");
+        it.rename("quotes.csv", "quotes.csv.1");
+        it.write("quotes.csv", "id\n3\n");
+        assert_eq!(it.new_rows(), ids(&[3]), "{pattern}");
     }
 }
 
 #[test]
 fn followed_file_may_be_absent_for_a_while() {
-    let files = followed("quotes.csv");
-    write(&files, "quotes.csv", "id\n1\n");
-    let mut reader = files.open(None).unwrap();
-    let (_, position) = new_rows(&files, &mut reader);
-    append(&files, "quotes.csv", "2\n");
-    rename(&files, "quotes.csv", "quotes.csv.1").unwrap();
-    assert_eq!(new_rows(&files, &mut reader).0, ids(&[2]));
-    let mut restarted = files.open(position).unwrap();
-    assert_eq!(new_rows(&files, &mut restarted).0, ids(&[2]), "after a restart");
-    write(&files, "quotes.csv", "id\n3\n");
-    for reader in [&mut reader, &mut restarted] {
-        assert_eq!(new_rows(&files, reader).0, ids(&[3]));
+    for is_restarted in [false, true] {
+        let mut it = Followed::read("id\n1\n");
+        it.append("quotes.csv", "2\n");
+        it.rename("quotes.csv", "quotes.csv.1");
+        if is_restarted {
+            it.restart();
+        }
+        assert_eq!(it.new_rows(), ids(&[2]), "restarted: {is_restarted}");
+        it.write("quotes.csv", "id\n3\n");
+        assert_eq!(it.new_rows(), ids(&[3]), "restarted: {is_restarted}");
+        std::fs::remove_file(it.files.path("quotes.csv")).unwrap();
+        assert_eq!(it.new_rows(), [""; 0]);
+        it.write("quotes.csv", "id\n4\n");
+        assert_eq!(it.new_rows(), ids(&[4]));
     }
-    std::fs::remove_file(files.path("quotes.csv")).unwrap();
-    assert_eq!(new_rows(&files, &mut reader).0, [""; 0]);
-    write(&files, "quotes.csv", "id\n4\n");
-    assert_eq!(new_rows(&files, &mut reader).0, ids(&[4]));
 }
 
 #[test]
