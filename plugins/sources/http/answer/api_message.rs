@@ -22,154 +22,51 @@ pub(crate) enum ApiMessage {
 }
 
 /// Phrases of APIs that limit their clients.
-const LIMITS: [&str; 20] = [
-    "rate limit",
-    "rate-limit",
-    "ratelimit",
-    "too many requests",
-    "too many calls",
-    "call frequency",
-    "calls per",
-    "requests per",
-    "per minute",
-    "daily limit",
-    "hits limit",
-    "request limit",
-    "limit exceeded",
-    "limit reached",
-    "exceeded the",
-    "exceeded your",
-    "quota",
-    "credits",
-    "throttl",
-    "slow down",
-];
+const LIMITS: &str = "\
+    rate limit|rate-limit|ratelimit|too many requests|too many calls|call frequency|calls per|requests per|\
+    per minute|daily limit|hits limit|request limit|limit exceeded|limit reached|exceeded the|exceeded your|\
+    quota|credits|throttl|slow down";
 
 /// Whether a text says that the client has sent too many requests.
 pub(crate) fn is_about_limit(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    LIMITS.iter().any(|phrase| text.contains(phrase))
+    LIMITS.split('|').any(|phrase| text.contains(phrase))
 }
 
-/// Members that a response with an error has, and nothing else; in lower case, without `_`, `-` and blanks.
-const MEMBERS: [&str; 55] = [
-    "cod",
-    "code",
-    "description",
-    "detail",
-    "details",
-    "documentation",
-    "documentationurl",
-    "err",
-    "errcode",
-    "errmsg",
-    "errno",
-    "error",
-    "errorcode",
-    "errordescription",
-    "errormessage",
-    "errormsg",
-    "errors",
-    "errortype",
-    "extensions",
-    "fault",
-    "help",
-    "info",
-    "information",
-    "instance",
-    "locations",
-    "message",
-    "messages",
-    "msg",
-    "nexttime",
-    "note",
-    "ok",
-    "path",
-    "reason",
-    "requestid",
-    "requesttime",
-    "response",
-    "result",
-    "retcode",
-    "retextinfo",
-    "retmsg",
-    "s",
-    "servertime",
-    "state",
-    "status",
-    "statuscode",
-    "statustext",
-    "success",
-    "termsofuse",
-    "time",
-    "timestamp",
-    "title",
-    "traceid",
-    "ts",
-    "type",
-    "warnings",
-];
+/// Members that a response with an error has beside [`ERRORS`], [`OUTCOMES`] and [`SHARED`], and nothing else; in lower
+/// case, without `_`, `-` and blanks.
+const MEMBERS: &str = "\
+    cod code detail details documentation documentationurl extensions help info information instance \
+    locations message messages msg nexttime note ok reason requestid requesttime retcode retextinfo \
+    retmsg servertime statuscode success termsofuse traceid warnings";
 
 /// Members that hold the records, and are void in a response with an error.
-const PAYLOADS: [&str; 9] =
-    ["content", "data", "items", "payload", "records", "response", "result", "results", "rows"];
+const PAYLOADS: &str = "content data items payload records response result results rows";
 
 /// Members that are absent, or void, in a response without an error.
-const ERRORS: [&str; 12] = [
-    "err",
-    "errcode",
-    "errmsg",
-    "errno",
-    "error",
-    "errorcode",
-    "errordescription",
-    "errormessage",
-    "errormsg",
-    "errors",
-    "errortype",
-    "fault",
-];
+const ERRORS: &str = "\
+    err errcode errmsg errno error errorcode errordescription errormessage errormsg errors errortype fault";
 
 /// Members with a code, or with the status of HTTP.
-const CODES: [&str; 8] =
-    ["cod", "code", "rcode", "resultcode", "retcode", "returncode", "status", "statuscode"];
+const CODES: &str = "cod code rcode resultcode retcode returncode status statuscode";
 
 /// Members with a word for the outcome.
-const OUTCOMES: [&str; 5] = ["response", "result", "s", "status", "statustext"];
+const OUTCOMES: &str = "response result s status statustext";
 
 /// Members with the name of an error, such as `INVALID_SYMBOL`.
-const LABELS: [&str; 4] = ["exception", "kind", "label", "name"];
+const LABELS: &str = "exception kind label name";
 
 /// Members that a record has as often as an error.
-const SHARED: [&str; 8] = ["description", "path", "state", "time", "timestamp", "title", "ts", "type"];
+const SHARED: &str = "description path state time timestamp title ts type";
 
 /// Phrases that say that a limit is used up, and not what it is.
-const EXHAUSTED: [&str; 6] =
-    ["too many requests", "too many calls", "limit exceeded", "limit reached", "hits limit", "exceeded your"];
+const EXHAUSTED: &str = "\
+    too many requests|too many calls|limit exceeded|limit reached|hits limit|exceeded your";
 
 /// Members with a text for people.
-const TEXTS: [&str; 20] = [
-    "bcodemessage",
-    "description",
-    "detail",
-    "developermessage",
-    "error",
-    "errordescription",
-    "errmsg",
-    "errormessage",
-    "errormsg",
-    "errors",
-    "info",
-    "information",
-    "message",
-    "messages",
-    "msg",
-    "note",
-    "reason",
-    "resultmessage",
-    "resultmsg",
-    "retmsg",
-];
+const TEXTS: &str = "\
+    bcodemessage description detail developermessage error errordescription errmsg errormessage errormsg \
+    errors info information message messages msg note reason resultmessage resultmsg retmsg";
 
 /// The members of a response that holds no record, by their names as [`MEMBERS`] writes them.
 struct ErrorMembers(Map<String, Value>);
@@ -216,47 +113,48 @@ impl ErrorMembers {
         }
     }
 
-    fn all<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = &'a Value> {
-        names.iter().filter_map(|name| self.0.get(*name))
+    /// The values of the members with one of these names.
+    fn all<'a>(&'a self, names: &'a str) -> impl Iterator<Item = &'a Value> {
+        names.split(' ').filter_map(|name| self.0.get(name))
     }
 
     /// `{"s": "no_data"}`
     fn is_empty_answer(&self) -> bool {
-        self.all(&OUTCOMES)
+        self.all(OUTCOMES)
             .any(|value| is_word(value, &["no_data", "nodata", "no data", "no_results", "empty"]))
     }
 
     fn is_about_limit(&self) -> bool {
         let is_used_up = |text: &str| {
             let text = text.to_ascii_lowercase();
-            EXHAUSTED.iter().any(|phrase| text.contains(phrase))
+            EXHAUSTED.split('|').any(|phrase| text.contains(phrase))
         };
-        let may_be_record = self.all(&SHARED).next().is_some() && !self.is_marked();
-        self.all(&TEXTS)
+        let may_be_record = self.all(SHARED).next().is_some() && !self.is_marked();
+        self.all(TEXTS)
             .map(Value::to_string)
             .any(|text| is_about_limit(&text) && (!may_be_record || is_used_up(&text)))
     }
 
     fn is_error(&self) -> bool {
-        self.is_marked() || self.0.len() == 1 && self.all(&["detail"]).any(|value| !is_void(value))
+        self.is_marked() || self.0.len() == 1 && self.all("detail").any(|value| !is_void(value))
     }
 
     /// Whether a code, a word or a text says that there is an error.
     fn is_marked(&self) -> bool {
         let is_failure = |value: &Value| *value == false || is_word(value, &["false", "no"]) || *value == 0;
-        self.all(&ERRORS).any(|value| !is_void(value) && !is_success(value))
-            || self.all(&CODES).any(is_bad_code)
-            || self.all(&["retcode"]).any(|value| integer(value).is_some_and(|code| code != 0))
+        self.all(ERRORS).any(|value| !is_void(value) && !is_success(value))
+            || self.all(CODES).any(is_bad_code)
+            || self.all("retcode").any(|value| integer(value).is_some_and(|code| code != 0))
             || self.is_coded_message()
-            || self.all(&OUTCOMES).any(|value| {
+            || self.all(OUTCOMES).any(|value| {
                 is_word(value, &["error", "err", "fail", "failed", "failure", "false", "ko", "nok", "not_ok"])
             })
-            || self.all(&["success", "ok"]).any(is_failure)
+            || self.all("success ok").any(is_failure)
     }
 
     /// Whether a member with the outcome says that all is well.
     fn says_ok(&self) -> bool {
-        self.all(&OUTCOMES).any(is_success) || self.all(&["ok", "success"]).any(|value| *value == true)
+        self.all(OUTCOMES).any(is_success) || self.all("ok success").any(|value| *value == true)
     }
 
     /// A code of the API's own with a text: `{"code": "51001", "msg": "Instrument ID does not exist"}`
@@ -265,14 +163,13 @@ impl ErrorMembers {
             integer(value).is_some_and(|code| code >= 1000 && !matches!(code, 10_000 | 20_000 | 200_000))
                 || value.as_str().is_some_and(is_error_word)
         };
-        let has_text = self
-            .all(&["message", "msg"])
-            .any(|value| value.is_string() && !is_void(value) && !says_done(value));
+        let has_text =
+            self.all("message msg").any(|value| value.is_string() && !is_void(value) && !says_done(value));
         has_text
             && !self.says_ok()
-            && (self.all(&["code", "cod"]).any(is_own_code)
-                || self.all(&LABELS).any(is_label)
-                || self.all(&OUTCOMES).filter_map(Value::as_str).any(|text| contains_any(text, &ERROR_WORDS)))
+            && (self.all("code cod").any(is_own_code)
+                || self.all(LABELS).any(is_label)
+                || self.all(OUTCOMES).filter_map(Value::as_str).any(|text| contains_any(text, ERROR_WORDS)))
     }
 }
 
@@ -281,12 +178,17 @@ fn is_label(value: &Value) -> bool {
     value.as_str().is_some_and(|text| !text.trim().contains(' ') && is_error_word(text))
 }
 
+/// Whether a list of names, separated by blanks, has this one.
+fn is_in(names: &str, name: &str) -> bool {
+    names.split(' ').any(|known| known == name)
+}
+
 /// Whether a member may be part of an error.
 fn is_known(name: &str, value: &Value) -> bool {
     match name {
-        _ if PAYLOADS.contains(&name) && !value.is_string() => is_void(value),
-        _ if LABELS.contains(&name) => value.is_null() || is_label(value),
-        _ => MEMBERS.contains(&name),
+        _ if is_in(PAYLOADS, name) && !value.is_string() => is_void(value),
+        _ if is_in(LABELS, name) => value.is_null() || is_label(value),
+        _ => [MEMBERS, ERRORS, OUTCOMES, SHARED].iter().any(|names| is_in(names, name)),
     }
 }
 

@@ -12,11 +12,12 @@ use tracing::warn;
 use super::super::error::HttpError;
 use super::super::pages::{PageCount, holds_nothing};
 use super::super::source::{FoundRecords, HttpSource, Warning};
+use super::api_message;
 use super::api_message::ApiMessage;
 use super::codec::Codec;
 use super::items::{Items, Unreadable};
 use super::response::Response;
-use super::{api_message, other_formats};
+use crate::shared::file_kind::FileKind;
 
 /// The maximum size of a response that is one value, unless `max_answer` is set.
 const MAX_ONE_VALUE: usize = 32 << 20;
@@ -52,10 +53,10 @@ impl HttpSource {
             Codec::Ndjson | Codec::Csv if is_web_page(response) => {
                 Err(Unreadable::Unexpected("the response is a web page".into()))
             }
-            _ if let Some(what) = other_formats::of_bytes(body) => {
+            _ if let Some(what) = other_format(body) => {
                 Err(Unreadable::Unexpected(format!("the response is {what}")))
             }
-            _ if other_formats::is_xml(body) => Err(Unreadable::Unexpected(
+            _ if body.trim_ascii_start().starts_with(b"<?xml") => Err(Unreadable::Unexpected(
                 "the response is XML, which is not supported; ask the API for JSON or CSV, by a parameter or \
                  the header `Accept`"
                     .into(),
@@ -231,7 +232,7 @@ impl HttpSource {
                 let dot = if advice.ends_with('?') { "" } else { "." };
                 let excerpt = match self.client.excerpt(&response.body) {
                     excerpt if excerpt.is_empty() => excerpt,
-                    _ if other_formats::of_bytes(&response.body).is_some() => String::new(),
+                    _ if other_format(&response.body).is_some() => String::new(),
                     excerpt => format!("{dot} The response begins with {excerpt}"),
                 };
                 HttpError::FatalUntilSuccess(anyhow!("{title} ({content_type}): {why}{advice}{excerpt}"))
@@ -304,4 +305,54 @@ fn is_json(response: &Response) -> bool {
 fn is_ndjson(body: &[u8]) -> bool {
     let line = body.split(|&byte| byte == b'\n').next().unwrap_or_default();
     line.len() < body.len() && serde_json::from_slice::<IgnoredAny>(line).is_ok()
+}
+
+/// How much of a response is looked at: an Excel workbook is told from other archives by the names in it.
+const START: usize = 4096;
+
+/// What a response is that is neither text nor compressed text, and what to do about it.
+fn other_format(body: &[u8]) -> Option<String> {
+    let kind = FileKind::of(&body[..body.len().min(START)])?;
+    let advice = match kind {
+        FileKind::Bzip2 | FileKind::Xz | FileKind::Lz4 | FileKind::Snappy | FileKind::Compress => {
+            "ask the API for gzip"
+        }
+        FileKind::Zip | FileKind::ZipPart | FileKind::SevenZip | FileKind::Rar | FileKind::Tar => {
+            "ask the API for CSV or JSON, alone or as gzip, or unpack the archive and read its files with the `csv` source"
+        }
+        FileKind::Picture => "check `endpoint`",
+        FileKind::Excel
+        | FileKind::OldOffice
+        | FileKind::OpenDocument
+        | FileKind::Parquet
+        | FileKind::Avro
+        | FileKind::Orc
+        | FileKind::Arrow
+        | FileKind::Sqlite
+        | FileKind::Pdf => "ask the API for CSV or JSON",
+    };
+    Some(format!("{}, which is not supported; {advice}", kind.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_of_another_format_is_named() {
+        for (body, name) in [
+            (&b"PK\x03\x04\x14\0\0\0\x08\0prices.csv"[..], "zip archive"),
+            (b"PK\x03\x04\x14\0\0\0\x08\0[Content_Types].xml", "Excel workbook"),
+            (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1\0\0", "Excel workbook"),
+            (b"PAR1\x15PAR1", "Parquet"),
+            (b"BZh91AY&SY\xAA", "bzip2"),
+            (b"%PDF-1.7", "PDF"),
+        ] {
+            let found = other_format(body).unwrap_or_default();
+            assert!(found.contains(name), "{found}");
+        }
+        for text in [&b""[..], b"PK,BZh9\n1,2\n", b"PAR1,b\n1,2\n", b"BZh9,c\n", b"[1]", b"GIF\n"] {
+            assert_eq!(other_format(text), None, "{text:?}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! How a request is sent: to one host, with credentials, within its limits.
 //!
-//! `options` makes the parts from the pipeline file. `connect` builds the HTTP client with its certificates (`private_key`).
+//! `options` makes the parts from the pipeline file. `connect` builds the HTTP client with its certificates.
 //! `send` waits for `rate_limit`, adds credentials (`auth`), sends, and follows redirects as far as `redirect` allows.
 //! `errors` says what a failed request means, and `retry_after` how long the API asks to wait. `redact` hides what was sent
 //! from messages.
@@ -9,7 +9,6 @@ mod auth;
 mod connect;
 mod errors;
 mod options;
-mod private_key;
 mod rate_limit;
 mod redact;
 mod redirect;

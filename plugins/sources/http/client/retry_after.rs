@@ -176,87 +176,90 @@ mod tests {
         asked(StatusCode::from_u16(status).unwrap(), &headers, now).map(|wait| wait.duration.as_secs())
     }
 
-    #[test]
-    fn retry_after_is_honoured_on_every_status() {
-        assert_eq!(wait(429, &[("retry-after", "120")]), Some(120));
-        assert_eq!(wait(404, &[("retry-after", "7")]), Some(7));
-        assert_eq!(wait(503, &[("retry-after", "Tue, 14 Nov 2023 22:15:20 GMT")]), Some(120));
-        let clock = ("date", "Tue, 14 Nov 2023 22:14:50 GMT");
-        assert_eq!(wait(503, &[("retry-after", "Tue, 14 Nov 2023 22:15:20 GMT"), clock]), Some(30));
-        assert_eq!(wait(429, &[("retry-after", "soon")]), None);
-        assert_eq!(wait(429, &[]), None);
-    }
+    const DRAFT: &str = "ratelimit";
 
     #[test]
-    fn reset_is_read_in_all_its_forms() {
+    fn wait_is_that_of_the_first_header_that_asks_for_one() {
+        let date = "Tue, 14 Nov 2023 22:15:20 GMT";
+        for (status, headers, seconds) in [
+            (429, &[("retry-after", "120")][..], Some(120)),
+            (404, &[("retry-after", "7")], Some(7)),
+            (503, &[("retry-after", date)], Some(120)),
+            (503, &[("retry-after", date), ("date", "Tue, 14 Nov 2023 22:14:50 GMT")], Some(30)),
+            (429, &[("retry-after", "soon")], None),
+            (429, &[("retry-after", "-1")], None),
+            (429, &[("retry-after", "9223372036854775807")], Some(i64::MAX as u64 + 1)),
+            (429, &[("retry-after", "1e300")], Some(u64::MAX)),
+            (429, &[], None),
+            (429, &[("x-ratelimit-reset", "1600000000")], Some(0)),
+            (429, &[("retry-after", "5"), ("x-ratelimit-reset", "90")], Some(5)),
+            (429, &[(DRAFT, "\"default\";r=0;t=30"), ("retry-after", "5")], Some(5)),
+            (403, &[("ratelimit-remaining", "0"), ("ratelimit-reset", "30")], Some(30)),
+        ] {
+            assert_eq!(wait(status, headers), seconds, "{status} {headers:?}");
+        }
         for reset in ["90", "90.0", "1700000090", "1700000090000", "2023-11-14T22:14:50Z"] {
             assert_eq!(wait(429, &[("x-ratelimit-reset", reset)]), Some(90), "{reset}");
             assert_eq!(wait(418, &[("ratelimit-reset", reset)]), Some(90), "{reset}");
         }
-        assert_eq!(wait(429, &[("x-ratelimit-reset", "1600000000")]), Some(0));
-        let both = [("retry-after", "5"), ("x-ratelimit-reset", "90")];
-        assert_eq!(wait(429, &both), Some(5));
     }
 
     #[test]
     fn reset_counts_on_other_statuses_if_nothing_remains() {
-        let headers = |remaining| [("x-ratelimit-reset", "90"), ("x-ratelimit-remaining", remaining)];
-        assert_eq!(wait(403, &headers("0")), Some(90));
-        assert_eq!(wait(404, &headers("0")), Some(90));
-        assert_eq!(wait(403, &headers("59")), None);
-        assert_eq!(wait(500, &headers("59")), None);
-        assert_eq!(wait(429, &headers("59")), Some(90));
-        assert_eq!(wait(403, &[("x-ratelimit-reset", "90")]), Some(90));
-        assert_eq!(wait(404, &[("x-ratelimit-reset", "90")]), None);
+        for (status, remaining, seconds) in [
+            (403, Some("0"), Some(90)),
+            (404, Some("0"), Some(90)),
+            (403, Some("59"), None),
+            (500, Some("59"), None),
+            (429, Some("59"), Some(90)),
+            (403, None, Some(90)),
+            (404, None, None),
+        ] {
+            let remaining = remaining.map(|remaining| ("x-ratelimit-remaining", remaining));
+            let headers: Vec<_> = remaining.into_iter().chain([("x-ratelimit-reset", "90")]).collect();
+            assert_eq!(wait(status, &headers), seconds, "{status} {headers:?}");
+        }
     }
 
     #[test]
     fn header_of_the_draft_is_read_in_both_its_forms() {
-        let limit = |value| [("ratelimit", value)];
         for value in [
             "\"default\";r=0;t=30",
             "\"burst\";r=0;t=5, \"day\" ; r=0; t=30",
             "\"burst\";r=7;t=60, \"day\";r=0;t=30",
             "limit=10, remaining=0, reset=30",
         ] {
-            assert_eq!(wait(429, &limit(value)), Some(30), "{value}");
-            assert_eq!(wait(403, &limit(value)), Some(30), "{value}");
+            assert_eq!(wait(429, &[(DRAFT, value)]), Some(30), "{value}");
+            assert_eq!(wait(403, &[(DRAFT, value)]), Some(30), "{value}");
         }
-        let period =
-            [("ratelimit", "\"day\";r=0"), ("ratelimit-policy", "\"hour\";q=9;w=60, \"day\";q=99;w=90")];
-        assert_eq!(wait(429, &period), Some(90));
-        assert_eq!(wait(403, &limit("\"default\";r=9;t=30")), None);
-        assert_eq!(wait(429, &limit("\"default\";r=9;t=30")), Some(30));
-        assert_eq!(wait(429, &limit("soon")), None);
-        assert_eq!(wait(429, &[("ratelimit-policy", "100;w=60")]), None);
-        let before = [("ratelimit-remaining", "0"), ("ratelimit-reset", "30")];
-        assert_eq!(wait(403, &before), Some(30));
-        let both = [("ratelimit", "\"default\";r=0;t=30"), ("retry-after", "5")];
-        assert_eq!(wait(429, &both), Some(5));
+        let policy = ("ratelimit-policy", "\"hour\";q=9;w=60, \"day\";q=99;w=90");
+        let long = ("ratelimit-policy", "\"daily\";q=10;w=86400");
+        for (status, headers, seconds) in [
+            (429, &[(DRAFT, "\"day\";r=0"), policy][..], Some(90)),
+            (403, &[(DRAFT, "\"default\";r=9;t=30")], None),
+            (429, &[(DRAFT, "\"default\";r=9;t=30")], Some(30)),
+            (429, &[(DRAFT, "soon")], None),
+            (429, &[("ratelimit-policy", "100;w=60")], None),
+            // The window of a policy is waited for at most the longest wait.
+            (429, &[(DRAFT, "\"daily\";r=0"), long], Some(LONGEST.as_secs())),
+            (429, &[(DRAFT, "\"daily\";r=0;t=40000")], Some(40000)),
+        ] {
+            assert_eq!(wait(status, headers), seconds, "{status} {headers:?}");
+        }
     }
 
     #[test]
     fn limit_with_requests_left_asks_for_the_shortest_wait_or_none() {
-        let limits = [("ratelimit", "\"burst\";r=9;t=1, \"daily\";r=900;t=40000")];
-        assert_eq!(wait(503, &limits), None);
-        assert_eq!(wait(429, &limits), Some(1));
-        let before = [("x-ratelimit-remaining", "900"), ("x-ratelimit-reset", "40000")];
-        assert_eq!(wait(503, &before), None);
-        assert_eq!(wait(429, &before), None);
-        assert_eq!(wait(503, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "40")]), Some(40));
-    }
-
-    #[test]
-    fn window_of_a_policy_is_waited_for_at_most_the_longest_wait() {
-        let daily = [("ratelimit", "\"daily\";r=0"), ("ratelimit-policy", "\"daily\";q=10;w=86400")];
-        assert_eq!(wait(429, &daily), Some(LONGEST.as_secs()));
-        assert_eq!(wait(429, &[("ratelimit", "\"daily\";r=0;t=40000")]), Some(40000));
-    }
-
-    #[test]
-    fn wait_that_cannot_be_counted_is_the_longest() {
-        assert_eq!(wait(429, &[("retry-after", "9223372036854775807")]), Some(i64::MAX as u64 + 1));
-        assert_eq!(wait(429, &[("retry-after", "1e300")]), Some(u64::MAX));
-        assert_eq!(wait(429, &[("retry-after", "-1")]), None);
+        let draft = [(DRAFT, "\"burst\";r=9;t=1, \"daily\";r=900;t=40000")];
+        let before = |remaining, reset| [("x-ratelimit-remaining", remaining), ("x-ratelimit-reset", reset)];
+        for (status, headers, seconds) in [
+            (503, &draft[..], None),
+            (429, &draft, Some(1)),
+            (503, &before("900", "40000"), None),
+            (429, &before("900", "40000"), None),
+            (503, &before("0", "40"), Some(40)),
+        ] {
+            assert_eq!(wait(status, headers), seconds, "{status} {headers:?}");
+        }
     }
 }

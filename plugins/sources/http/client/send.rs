@@ -34,15 +34,8 @@ const MAX_EXCERPT_BYTES: usize = 16 << 10;
 const MAX_ERROR_BYTES: usize = 256 << 10;
 
 /// Headers that are sent to every host; their values depend on no credentials.
-const HEADERS_FOR_ALL_HOSTS: [&str; 7] = [
-    "accept",
-    "accept-charset",
-    "accept-encoding",
-    "accept-language",
-    "cache-control",
-    "content-type",
-    "user-agent",
-];
+const HEADERS_FOR_ALL_HOSTS: &str = "\
+    accept accept-charset accept-encoding accept-language cache-control content-type user-agent";
 
 /// Sends the requests of a source.
 #[derive(Debug)]
@@ -209,7 +202,7 @@ impl Client {
             headers = headers
                 .into_iter()
                 .filter_map(|(name, value)| Some((name?, value)))
-                .filter(|(name, _)| HEADERS_FOR_ALL_HOSTS.contains(&name.as_str()))
+                .filter(|(name, _)| HEADERS_FOR_ALL_HOSTS.split(' ').any(|known| known == name.as_str()))
                 .collect();
         }
         let mut request = self.http()?.request(method.clone(), url.clone()).headers(headers);

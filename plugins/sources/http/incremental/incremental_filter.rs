@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use runner_core::Result;
@@ -14,7 +14,7 @@ use super::super::json::{Members, content_hash};
 use super::Incremental;
 use super::cursor_value::{CursorValue, Nanos};
 use super::groups::{Group, Groups, KnownRow};
-use super::row_hashes::RowHashes;
+use super::row_hashes::{Log, RowHashes};
 use super::time_format::TimeFormat;
 use super::unchanged::MAX_ROWS;
 
@@ -40,7 +40,7 @@ pub(crate) struct IncrementalFilter {
     group_of: HashMap<String, usize>,
     /// The delivered rows that may be met again: key and content.
     known: HashMap<u64, u64>,
-    log: Log,
+    log: Log<LogRows>,
     n_rows_on_page: usize,
     n_older_on_page: usize,
     has_held_back: bool,
@@ -67,20 +67,10 @@ struct LoggedRow {
     at: Option<CursorValue>,
 }
 
-/// A log that only grows, so that a position needs to know no more than its length.
-#[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<LogRows>>);
-
 #[derive(Debug, Default)]
 struct LogRows {
     groups: Vec<String>,
     rows: Vec<LoggedRow>,
-}
-
-impl Log {
-    fn lock(&self) -> MutexGuard<'_, LogRows> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The state of [`IncrementalFilter`] at some row.
@@ -88,7 +78,7 @@ impl Log {
 pub(crate) struct IncrementalSnapshot {
     options: Arc<Incremental>,
     now: Nanos,
-    log: Log,
+    log: Log<LogRows>,
     len: usize,
 }
 

@@ -1,4 +1,6 @@
-//! Lists of hashes, saved as compact text.
+//! Rows that are remembered: lists of hashes, saved as compact text, and logs.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -30,6 +32,26 @@ impl<'de> Deserialize<'de> for RowHashes {
             return Err(serde::de::Error::custom("the hashes are incomplete"));
         }
         Ok(RowHashes(chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect()))
+    }
+}
+
+/// A log that only grows, so that a position needs to know no more than its length.
+#[derive(Debug, Default)]
+pub(super) struct Log<T>(Arc<Mutex<T>>);
+
+impl<T> Clone for Log<T> {
+    fn clone(&self) -> Self {
+        Log(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Log<T> {
+    pub(super) fn new(rows: T) -> Self {
+        Log(Arc::new(Mutex::new(rows)))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,12 +1,11 @@
 //! The `unchanged` option: skips the rows that the walk before held as well, by their content.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::row_hashes::RowHashes;
+use super::row_hashes::{Log, RowHashes};
 
 /// What becomes of rows that the element's last delivered walk held as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -35,7 +34,7 @@ type Counts = HashMap<u64, u32>;
 /// The rows of one walk, as far as they have been read.
 #[derive(Debug)]
 pub(crate) struct UnchangedFilter {
-    log: Log,
+    log: Log<Vec<u64>>,
     page_start: usize,
     is_partial: bool,
     /// Rows of the current page that were read before a restart.
@@ -49,20 +48,10 @@ pub(crate) struct UnchangedFilter {
     max_rows: usize,
 }
 
-/// A log that only grows, so that a position needs to know no more than its length.
-#[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<Vec<u64>>>);
-
-impl Log {
-    fn lock(&self) -> MutexGuard<'_, Vec<u64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The state of a [`UnchangedFilter`] at some row.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UnchangedSnapshot {
-    log: Log,
+    log: Log<Vec<u64>>,
     len: usize,
     page_start: usize,
     is_partial: bool,
@@ -130,7 +119,7 @@ impl UnchangedFilter {
         let page_done = count(&rows[page_start..]);
         rows.truncate(page_start);
         UnchangedFilter {
-            log: Log(Arc::new(Mutex::new(rows))),
+            log: Log::new(rows),
             page_start,
             is_partial,
             page_done,

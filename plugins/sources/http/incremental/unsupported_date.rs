@@ -5,22 +5,9 @@ use super::date_text;
 /// A text longer than this is not a date.
 const MAX_LEN: usize = 48;
 
-const MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-];
+const MONTHS: &str = "january february march april may june july august september october november december";
 
-const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+const DAYS: &str = "monday tuesday wednesday thursday friday saturday sunday";
 
 /// What a text looks like.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,10 +72,10 @@ fn names(text: &str) -> Option<UnsupportedDate> {
         let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '+');
         let (part, after) = rest.split_at(rest.find(|c| !is_part(c)).unwrap_or(rest.len()));
         let is_number = part.bytes().all(|c| c.is_ascii_digit());
-        if let Some(form) = name(part, &MONTHS, ["%b", "%B"]) {
+        if let Some(form) = name(part, MONTHS, ["%b", "%B"]) {
             n_months += 1;
             pattern.push_str(form);
-        } else if let Some(form) = name(part, &DAYS, ["%a", "%A"]) {
+        } else if let Some(form) = name(part, DAYS, ["%a", "%A"]) {
             pattern.push_str(form);
         } else if pattern.is_empty() && matches!(part, "Q1" | "Q2" | "Q3" | "Q4") {
             (n_months, can_read) = (1, false);
@@ -158,10 +145,10 @@ fn time(text: &str) -> Option<String> {
 }
 
 /// The form of a name, whole or in three letters.
-fn name(text: &str, names: &[&str], [short, long]: [&'static str; 2]) -> Option<&'static str> {
+fn name(text: &str, names: &str, [short, long]: [&'static str; 2]) -> Option<&'static str> {
     let text = text.to_ascii_lowercase();
-    let is_whole = names.contains(&&*text);
-    let is_short = text.len() == 3 && names.iter().any(|name| name.starts_with(&*text));
+    let is_whole = names.split(' ').any(|name| name == text);
+    let is_short = text.len() == 3 && names.split(' ').any(|name| name.starts_with(&*text));
     is_short.then_some(short).or(is_whole.then_some(long))
 }
 

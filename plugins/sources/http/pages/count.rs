@@ -1,14 +1,15 @@
-//! How many records a page holds, as its API counts them.
+//! How many records a page holds, as its API counts them, and how far the walk is with it.
 
 use std::collections::VecDeque;
 
 use runner_core::Result;
 use serde_json::Value;
 
-use super::super::answer::Items;
+use super::super::answer::{Items, Response};
 use super::super::json::{Children, ScanError};
 use super::super::records::{ShapedRecord, made_of_value};
 use super::super::source::HttpSource;
+use super::page_request::{PagePlace, PageRequest};
 use super::pagination::Pagination;
 
 /// A longer value holds something.
@@ -56,6 +57,34 @@ impl HttpSource {
             }
             _ => Ok(None),
         }
+    }
+}
+
+/// A page of a walk as it was received.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReceivedPage<'a> {
+    pub(crate) pagination: &'a Pagination,
+    pub(crate) request: &'a PageRequest,
+    pub(crate) response: &'a Response,
+    pub(crate) count: PageCount,
+}
+
+impl ReceivedPage<'_> {
+    /// The number of the page, counted from 1.
+    pub(super) fn number(&self) -> u64 {
+        match (&self.request.place, self.pagination) {
+            (PagePlace::Page(page), Pagination::Page { start, .. }) => page.saturating_sub(*start) + 1,
+            _ => self.request.n_pages + 1,
+        }
+    }
+
+    /// How many elements the pages up to this one held.
+    pub(super) fn n_elements(&self) -> u64 {
+        let before = match (&self.request.place, self.pagination) {
+            (PagePlace::Offset(offset), Pagination::Offset { start, .. }) => offset.saturating_sub(*start),
+            _ => self.request.n_elements,
+        };
+        before + self.count.step
     }
 }
 

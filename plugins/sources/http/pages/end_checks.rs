@@ -5,9 +5,9 @@ use tracing::warn;
 use super::super::answer::{Codec, Response};
 use super::super::json::{Located, Pointer};
 use super::super::source::{HttpSource, Warning};
+use super::count::ReceivedPage;
 use super::other_pages::{HAS_MORE, PAGES, TOTAL, envelope_of};
 use super::pagination::{EndOptions, Pagination};
-use super::received_page::ReceivedPage;
 
 impl HttpSource {
     /// Warns, once in a run, of `last` and `total` that are not there, or that count something else.
@@ -18,14 +18,15 @@ impl HttpSource {
             return;
         }
         let EndOptions { last, total, .. } = pagination.ends();
-        let is_named = |pointer: &Pointer, names: &[&str]| names.contains(&pointer.to_string().as_str());
+        let is_named =
+            |pointer: &Pointer, paths: &str| paths.split(' ').any(|path| path == pointer.to_string());
         let why = match (last, total) {
-            (_, Some(total)) if is_named(total, &PAGES) => {
+            (_, Some(total)) if is_named(total, PAGES) => {
                 format!(
                     "`pagination.total` is `{total}`, which looks like a number of pages; `last` is for that"
                 )
             }
-            (Some(last), _) if is_named(last, &TOTAL) => {
+            (Some(last), _) if is_named(last, TOTAL) => {
                 format!(
                     "`pagination.last` is `{last}`, which looks like a number of records; `total` is for that"
                 )
@@ -66,13 +67,13 @@ impl HttpSource {
         let is_set = |path: &str, option: Option<&Pointer>| option.is_some_and(|it| it.to_string() == path);
         let (n_read, n_pages) = (page.n_elements(), page.number());
         let counts_records = TOTAL
-            .into_iter()
+            .split(' ')
             .find(|path| around.number_at(path).is_some_and(|total| total > n_read) && !is_set(path, last));
         let counts_pages = PAGES
-            .into_iter()
+            .split(' ')
             .find(|path| around.number_at(path).is_some_and(|pages| pages > n_pages) && !is_set(path, total));
         let says_more = HAS_MORE
-            .into_iter()
+            .split(' ')
             .find(|path| !is_set(path, has_more) && around.at(path) == Some(&serde_json::Value::Bool(true)));
         let why = match (counts_records, counts_pages, says_more) {
             (Some(path), ..) => format!("`{path}` is greater than the {n_read} records that were read"),

@@ -14,10 +14,9 @@ mod other_pages;
 mod page_request;
 mod page_url;
 mod pagination;
-mod received_page;
 mod repeats;
 
-pub(crate) use self::count::{PageCount, holds_nothing};
+pub(crate) use self::count::{PageCount, ReceivedPage, holds_nothing};
 pub(crate) use self::fetch::{END_CHECK_DELAYS, Page, with_end_advice};
 pub(crate) use self::history::PageHistory;
 pub(crate) use self::other_pages::envelope_of;
@@ -25,4 +24,3 @@ pub(crate) use self::other_pages::envelope_of;
 pub(crate) use self::page_request::PagePlace;
 pub(crate) use self::page_request::PageRequest;
 pub(crate) use self::pagination::Pagination;
-pub(crate) use self::received_page::ReceivedPage;

@@ -7,13 +7,12 @@ use super::super::answer::{Codec, Items, Response, Unreadable, not_json, text};
 use super::super::error::HttpError;
 use super::super::json::{Located, Pointer, type_name};
 use super::super::source::{HttpSource, Warning};
-use super::count::PageCount;
+use super::count::{PageCount, ReceivedPage};
 use super::end_checks::is_end_cursor;
 use super::history::PageHistory;
 use super::link_header::next_target;
 use super::page_request::{PagePlace, PageRequest};
 use super::pagination::{EndOptions, Pagination};
-use super::received_page::ReceivedPage;
 
 /// So many pages in a row without records are warned of.
 const N_EMPTY: usize = 10;

@@ -10,114 +10,40 @@ use super::count::ValueShape;
 use super::link_header::{is_url, next_target};
 
 /// Where APIs put the URL or the cursor of the next page.
-const NEXT: [&str; 33] = [
-    "/next",
-    "/next_url",
-    "/nextUrl",
-    "/next_page_url",
-    "/nextPageUrl",
-    "/nextLink",
-    "/@odata.nextLink",
-    "/links/next",
-    "/links/next/href",
-    "/_links/next",
-    "/_links/next/href",
-    "/paging/next",
-    "/pagination/next",
-    "/pagination/next_url",
-    "/pagination/links/next",
-    "/meta/next",
-    "/meta/pagination/links/next",
-    "/info/next",
-    "/next_page_token",
-    "/nextPageToken",
-    "/next_token",
-    "/nextToken",
-    "/NextToken",
-    "/next_cursor",
-    "/nextCursor",
-    "/meta/next_cursor",
-    "/meta/next_token",
-    "/meta/nextCursor",
-    "/response_metadata/next_cursor",
-    "/pagination/next_cursor",
-    "/paging/cursors/after",
-    "/cursor/next",
-    "/continuation",
-];
+const NEXT: &str = "\
+    /next /next_url /nextUrl /next_page_url /nextPageUrl /nextLink /@odata.nextLink /links/next \
+    /links/next/href /_links/next /_links/next/href /paging/next /pagination/next /pagination/next_url \
+    /pagination/links/next /meta/next /meta/pagination/links/next /info/next /next_page_token /nextPageToken \
+    /next_token /nextToken /NextToken /next_cursor /nextCursor /meta/next_cursor /meta/next_token \
+    /meta/nextCursor /response_metadata/next_cursor /pagination/next_cursor /paging/cursors/after \
+    /cursor/next /continuation";
 
 /// Where APIs say whether there is more.
-pub(crate) const HAS_MORE: [&str; 9] = [
-    "/has_more",
-    "/hasMore",
-    "/has_next",
-    "/hasNext",
-    "/hasNextPage",
-    "/meta/has_more",
-    "/pagination/has_more",
-    "/pagination/has_next",
-    "/pageInfo/hasNextPage",
-];
+pub(crate) const HAS_MORE: &str = "\
+    /has_more /hasMore /has_next /hasNext /hasNextPage /meta/has_more /pagination/has_more \
+    /pagination/has_next /pageInfo/hasNextPage";
 
 /// Where APIs count all records.
-pub(crate) const TOTAL: [&str; 13] = [
-    "/total",
-    "/count",
-    "/total_count",
-    "/totalCount",
-    "/total_results",
-    "/totalResults",
-    "/meta/total",
-    "/meta/total_count",
-    "/meta/pagination/total",
-    "/pagination/total",
-    "/paging/total",
-    "/page/totalElements",
-    "/0/total",
-];
+pub(crate) const TOTAL: &str = "\
+    /total /count /total_count /totalCount /total_results /totalResults /meta/total /meta/total_count \
+    /meta/pagination/total /pagination/total /paging/total /page/totalElements /0/total";
 
 /// Where APIs count their pages.
-pub(crate) const PAGES: [&str; 21] = [
-    "/pages",
-    "/total_pages",
-    "/totalPages",
-    "/last_page",
-    "/lastPage",
-    "/page_count",
-    "/pageCount",
-    "/num_pages",
-    "/numPages",
-    "/info/pages",
-    "/meta/pages",
-    "/meta/total_pages",
-    "/meta/totalPages",
-    "/meta/last_page",
-    "/meta/pagination/total_pages",
-    "/pagination/pages",
-    "/pagination/total_pages",
-    "/pagination/last_page",
-    "/paging/pages",
-    "/page/totalPages",
-    "/0/pages",
-];
+pub(crate) const PAGES: &str = "\
+    /pages /total_pages /totalPages /last_page /lastPage /page_count /pageCount /num_pages /numPages \
+    /info/pages /meta/pages /meta/total_pages /meta/totalPages /meta/last_page /meta/pagination/total_pages \
+    /pagination/pages /pagination/total_pages /pagination/last_page /paging/pages /page/totalPages /0/pages";
 
 /// Headers that name the next page; empty behind the last one.
-const NEXT_HEADERS: [&str; 4] = ["x-next-page", "x-next-cursor", "x-next-token", "x-pagination-next-page"];
+const NEXT_HEADERS: &str = "x-next-page x-next-cursor x-next-token x-pagination-next-page";
 
 /// Headers that count all records.
-const TOTAL_HEADERS: [&str; 7] = [
-    "x-total-count",
-    "x-total",
-    "total-count",
-    "x-wp-total",
-    "x-pagination-total-count",
-    "x-pagination-total",
-    "x-total-records",
-];
+const TOTAL_HEADERS: &str = "\
+    x-total-count x-total total-count x-wp-total x-pagination-total-count x-pagination-total x-total-records";
 
 /// Headers that count the pages.
-const PAGES_HEADERS: [&str; 5] =
-    ["x-total-pages", "x-wp-totalpages", "x-page-count", "x-pagination-page-count", "x-pagination-pages"];
+const PAGES_HEADERS: &str = "\
+    x-total-pages x-wp-totalpages x-page-count x-pagination-page-count x-pagination-pages";
 
 /// What APIs write in the place of the next page on the last one.
 const ENDS: [&str; 6] = ["", "0", "-1", "null", "false", "none"];
@@ -157,7 +83,7 @@ impl HttpSource {
         n_items: u64,
     ) -> Option<(String, String)> {
         let at = |path: &str| around.at(path);
-        for path in NEXT {
+        for path in NEXT.split(' ') {
             let option = match at(path) {
                 Some(Value::String(next)) if is_url(next, &response.url) => {
                     format!("`pagination = {{ type = \"next_url\", next = \"{path}\" }}`")
@@ -171,18 +97,18 @@ impl HttpSource {
             };
             return Some((format!("`{path}` names a next page"), option));
         }
-        if let Some(path) = HAS_MORE.into_iter().find(|path| at(path) == Some(&Value::Bool(true))) {
+        if let Some(path) = HAS_MORE.split(' ').find(|path| at(path) == Some(&Value::Bool(true))) {
             return Some((
                 format!("`{path}` says that there are more records"),
                 format!("{COUNTED}, with `has_more = \"{path}\"`"),
             ));
         }
         let number = |path: &&str| around.number_at(path);
-        if let Some(path) = TOTAL.into_iter().find(|path| number(path).is_some_and(|total| total > n_items)) {
+        if let Some(path) = TOTAL.split(' ').find(|path| number(path).is_some_and(|total| total > n_items)) {
             let why = format!("`{path}` is greater than the {n_items} records of the response");
             return Some((why, format!("{COUNTED}, with `total = \"{path}\"`")));
         }
-        let path = PAGES.into_iter().find(|path| number(path).is_some_and(|pages| pages > 1))?;
+        let path = PAGES.split(' ').find(|path| number(path).is_some_and(|pages| pages > 1))?;
         Some((
             format!("`{path}` says that there are several pages"),
             format!("{COUNTED}, with `last = \"{path}\"`"),
@@ -214,15 +140,18 @@ fn at_least(items: &Items) -> u64 {
 /// Why headers say that there are more than `n_items` records.
 fn named_by_header(headers: &HeaderMap, n_items: u64) -> Option<String> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    let number = |name: &&&str| text(name).and_then(|text| text.parse::<u64>().ok());
-    if let Some(name) = NEXT_HEADERS.iter().find(|name| text(name).is_some_and(|next| !ENDS.contains(&next)))
+    let number = |name: &&str| text(name).and_then(|text| text.parse::<u64>().ok());
+    if let Some(name) =
+        NEXT_HEADERS.split(' ').find(|name| text(name).is_some_and(|next| !ENDS.contains(&next)))
     {
         return Some(format!("the header `{name}` names a next page"));
     }
-    if let Some(name) = TOTAL_HEADERS.iter().find(|name| number(name).is_some_and(|total| total > n_items)) {
+    if let Some(name) =
+        TOTAL_HEADERS.split(' ').find(|name| number(name).is_some_and(|total| total > n_items))
+    {
         return Some(format!("the header `{name}` is greater than the {n_items} records of the response"));
     }
-    if let Some(name) = PAGES_HEADERS.iter().find(|name| number(name).is_some_and(|pages| pages > 1)) {
+    if let Some(name) = PAGES_HEADERS.split(' ').find(|name| number(name).is_some_and(|pages| pages > 1)) {
         return Some(format!("the header `{name}` says that there are several pages"));
     }
     let range = text(CONTENT_RANGE.as_str())?;

@@ -8,12 +8,12 @@ use tracing::warn;
 use super::super::answer::Items;
 use super::super::error::HttpError;
 use super::super::source::{HttpSource, Warning};
+use super::count::ReceivedPage;
 use super::end_checks::is_end_cursor;
 use super::history::{Overlap, hashes};
 use super::link_header::is_url;
 use super::page_request::{PagePlace, PageRequest};
 use super::pagination::Pagination;
-use super::received_page::ReceivedPage;
 
 /// Pages of at most so many different records may be equal by chance.
 const FEW: usize = 10;

@@ -3,13 +3,11 @@
 //! `template` is one text with variables, `request_template` all parts of a request, filled in for each walk. `query` changes
 //! parameters of a URL. `placeholder_warnings` warns of variables of other languages.
 
-mod parts;
 pub(crate) mod placeholder_warnings;
 mod query;
 pub(crate) mod request_template;
 mod template;
 
-pub(crate) use self::parts::{Outgoing, RequestParts, header_value};
 pub(crate) use self::query::{QueryValues, replace_values, set_parameter};
-pub(crate) use self::request_template::RequestTemplate;
+pub(crate) use self::request_template::{Outgoing, RequestParts, RequestTemplate, header_value};
 pub(crate) use self::template::{TIME_VARIABLES, Template, ValuePlace, Values};

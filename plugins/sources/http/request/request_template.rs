@@ -1,15 +1,42 @@
-//! The parts of a request with variables, and their values in one walk.
+//! The parts of a request, and their variables, which have other values in each walk.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, anyhow};
-use reqwest::Url;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
+use bytes::Bytes;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
 use runner_core::{OptionError, OptionErrors, Result};
 
 use super::super::HttpConfig;
-use super::parts::{RequestParts, header_value};
 use super::template::{Template, ValuePlace, Values, variable_in_host};
+
+/// The parts of a request that templates may change from walk to walk.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestParts {
+    /// With the parameters of `query`.
+    pub(crate) endpoint: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Bytes>,
+}
+
+/// One request, before credentials are added.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) body: Option<Bytes>,
+}
+
+/// A header value that client libraries do not log.
+pub(crate) fn header_value(option: &str, text: &str) -> Result<HeaderValue> {
+    let Ok(mut value) = HeaderValue::from_str(text) else {
+        let message = "it contains a character that is not allowed in a header (a line break at its end?)";
+        return Err(OptionError::new(option, message));
+    };
+    value.set_sensitive(true);
+    Ok(value)
+}
 
 /// A request whose parts may have variables.
 #[derive(Clone, Debug)]

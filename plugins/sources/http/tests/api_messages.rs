@@ -31,7 +31,7 @@ async fn error_in_place_of_the_records_is_named_and_not_delivered() {
         let run = run_once(&serve([text(body)]).await, options.clone()).await;
         assert_eq!(run.bodies, [""; 0], "{body}");
         let failure = run.failure();
-        assert!(failure.starts_with("fatal: ") && failure.contains("the response is an error"), "{failure}");
+        assert_contains(&failure, &["fatal: ", "the response is an error"]);
         assert!(!failure.contains("set `records`"), "{failure}");
         // After a success it may be a temporary failure of the API.
         let good = json_response(json!({"data": {"items": [1]}, "result": {"list": [1]}, "items": [1]}));
@@ -71,8 +71,8 @@ async fn success_beside_no_or_other_records_is_not_an_error() {
         assert!(run.error.is_none() && run.bodies.len() == n, "{body} {run:?}");
     }
     let nothing = text(r#"{"data": [], "error": "No data found"}"#);
-    let failure = run_once(&serve([nothing]).await, json!({"records": "/data"})).await.failure();
-    assert!(failure.contains("`responses.empty`"), "{failure}");
+    let failure = failure_of(nothing, json!({"records": "/data"})).await;
+    assert_contains(&failure, &["`responses.empty`"]);
 }
 
 #[tokio::test]
@@ -81,8 +81,7 @@ async fn errors_with_null_after_good_pages_are_not_the_end() {
     let bad = text(r#"{"errors": [{"message": "timeout"}], "data": null}"#);
     let rest = [json_response(json!({"data": [2]})), json_response(json!({"data": []}))];
     let server = serve([good, bad].into_iter().chain(rest)).await;
-    let mut source = build(&server, page_options()).unwrap();
-    source.open(&Start::default()).await.unwrap();
+    let mut source = open(&server, page_options()).await;
     let first = read(&mut *source, usize::MAX).await;
     assert!(first.bodies == ["1"] && first.failure().contains("the response is an error"), "{first:?}");
     let second = read(&mut *source, usize::MAX).await;
@@ -102,8 +101,8 @@ async fn accepted_request_without_records_is_repeated() {
     let accepted = |body: &str| ResponseTemplate::new(202).set_body_raw(body, "application/json");
     for body in ["", r#"{"id": 7, "status": "pending"}"#] {
         for codec in ["json", "ndjson"] {
-            let failure = run_once(&serve([accepted(body)]).await, json!({"codec": codec})).await.failure();
-            assert!(failure.starts_with("retry: ") && failure.contains("no records yet"), "{failure}");
+            let failure = failure_of(accepted(body), json!({"codec": codec})).await;
+            assert_contains(&failure, &["retry: ", "no records yet"]);
         }
     }
     let run = run_once(&serve([accepted("[1, 2]")]).await, json!({})).await;
@@ -114,7 +113,7 @@ async fn accepted_request_without_records_is_repeated() {
 async fn response_without_a_body_can_be_named() {
     let server = serve([text("")]).await;
     let failure = run_once(&server, json!({})).await.failure();
-    assert!(failure.contains(r#"responses = { empty = [{ text = "" }] }"#), "{failure}");
+    assert_contains(&failure, &[r#"responses = { empty = [{ text = "" }] }"#]);
     let run = run_once(&server, json!({"responses": {"empty": [{"text": ""}]}})).await;
     assert!(run.error.is_none() && run.bodies.is_empty(), "{run:?}");
 }
@@ -125,9 +124,7 @@ async fn unknown_response_after_good_ones_names_responses() {
     for other in [r#"[{"price": 7}]"#, r#"{"data_of": "tomorrow"}"#] {
         let server = serve([json_response(json!({"data": [1]})), text(other)]).await;
         let failure = run_once(&server, page_options()).await.failure();
-        assert!(failure.starts_with("retry: ") && failure.contains("`responses.empty`"), "{failure}");
-        assert!(failure.contains(r#"{ missing = "/data" }"#), "{failure}");
-        assert!(failure.contains("page=2"), "{failure}");
+        assert_contains(&failure, &["retry: ", "`responses.empty`", r#"{ missing = "/data" }"#, "page=2"]);
     }
 }
 
@@ -136,7 +133,7 @@ async fn file_of_another_format_is_named() {
     let zip =
         ResponseTemplate::new(200).set_body_raw(&b"PK\x03\x04\x14\0\0\0\x08\0prices.csv"[..], "text/csv");
     for codec in ["csv", "json"] {
-        let failure = run_once(&serve([zip.clone()]).await, json!({"codec": codec})).await.failure();
+        let failure = failure_of(zip.clone(), json!({"codec": codec})).await;
         assert!(failure.contains("a zip archive") && !failure.contains("encoding"), "{failure}");
     }
 }

@@ -1,8 +1,10 @@
 //! OAuth 2.0 client credentials and signed requests.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use wiremock::matchers::{body_string, header, method, path};
+use wiremock::matchers::{body_string, header, path};
 
 use super::*;
 
@@ -20,34 +22,27 @@ async fn token_server(
     lifetime: Value,
     is_valid: impl Fn(usize) -> bool + Send + Sync + 'static,
 ) -> MockServer {
-    let server = MockServer::builder().start().await;
-    let n_tokens = std::sync::Arc::new(Mutex::new(0));
-    let given = std::sync::Arc::clone(&n_tokens);
-    let token = move |_: &Request| {
-        let mut given = given.lock().unwrap();
-        *given += 1;
-        json_response(
-            json!({"access_token": format!("t{given}"), "token_type": "bearer", "expires_in": lifetime}),
-        )
-    };
-    Mock::given(path("/token")).and(method("POST")).respond_with(token).with_priority(1).mount(&server).await;
-    let n_asked = Mutex::new(0);
-    let api = move |request: &Request| {
-        let mut n_asked = n_asked.lock().unwrap();
-        *n_asked += 1;
-        let wanted = format!("Bearer t{}", n_tokens.lock().unwrap());
+    let (n_tokens, n_asked) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    respond(move |request: &Request| {
+        if request.url.path() == "/token" {
+            assert_eq!(request.method.as_str(), "POST");
+            let token = format!("t{}", n_tokens.fetch_add(1, Ordering::Relaxed) + 1);
+            return json_response(
+                json!({"access_token": token, "token_type": "bearer", "expires_in": lifetime}),
+            );
+        }
+        let n_asked = n_asked.fetch_add(1, Ordering::Relaxed) + 1;
         let sent = request.headers.get("authorization").and_then(|it| it.to_str().ok()).unwrap_or_default();
-        if sent != wanted || !is_valid(*n_asked) {
+        if sent != format!("Bearer t{}", n_tokens.load(Ordering::Relaxed)) || !is_valid(n_asked) {
             return ResponseTemplate::new(401).set_body_string(format!("{sent} is bad"));
         }
-        json_response(json!([*n_asked]))
-    };
-    Mock::given(path("/prices")).respond_with(api).mount(&server).await;
-    server
+        json_response(json!([n_asked]))
+    })
+    .await
 }
 
 async fn n_tokens(server: &MockServer) -> usize {
-    let requests = server.received_requests().await.unwrap();
+    let requests = requests_to(&server).await;
     requests.iter().filter(|request| request.url.path() == "/token").count()
 }
 
@@ -59,7 +54,7 @@ async fn token_is_requested_once_and_sent_with_every_request() {
     let run = run(&server, options, None, 3).await;
     assert_eq!(run.bodies, numbers(1..4), "{run:?}");
     assert_eq!(n_tokens(&server).await, 1);
-    let request = &server.received_requests().await.unwrap()[0];
+    let request = &requests_to(&server).await[0];
     let body = String::from_utf8(request.body.clone()).unwrap();
     assert_eq!(body, "grant_type=client_credentials&scope=a+b&client_id=me&client_secret=hush+hush%2F7");
     assert_eq!(request.headers["content-type"], "application/x-www-form-urlencoded");
@@ -101,8 +96,7 @@ async fn token_is_renewed_before_it_expires_and_once_on_401() {
     // The API rejects every token.
     let server = token_server(json!(3600), |_| false).await;
     let failure = run_once(&server, oauth2(&server, json!({}))).await.failure();
-    assert!(failure.starts_with("fatal: ") && failure.contains("`auth.scope`"), "{failure}");
-    assert!(failure.contains("Response body: `Bearer *** is bad`"), "{failure}");
+    assert_contains(&failure, &["fatal: ", "`auth.scope`", "Response body: `Bearer *** is bad`"]);
     assert_eq!(n_tokens(&server).await, 2);
 }
 
@@ -115,24 +109,25 @@ async fn refused_client_is_fatal_and_its_secret_is_not_shown() {
     };
     Mock::given(path("/token")).respond_with(echo).mount(&server).await;
     let failure = run_once(&server, oauth2(&server, json!({}))).await.failure();
-    assert!(failure.starts_with("fatal: ") && failure.contains("`auth.client_secret`"), "{failure}");
+    assert_contains(&failure, &["fatal: ", "`auth.client_secret`"]);
     assert!(failure.contains("invalid_client") && !failure.contains("hush"), "{failure}");
     let busy = serve([ResponseTemplate::new(503).insert_header("Retry-After", "3")]).await;
-    let mut source = build(&busy, oauth2(&busy, json!({}))).unwrap();
-    source.open(&Start::default()).await.unwrap();
+    let mut source = open(&busy, oauth2(&busy, json!({}))).await;
     let failure = source.next().await.unwrap_err();
     assert_eq!((failure.class(), failure.retry_after()), (Class::Transient, Some(Duration::from_secs(3))));
     let page = serve([ResponseTemplate::new(200).set_body_string("<html>")]).await;
     let failure = run_once(&page, oauth2(&page, json!({}))).await.failure();
-    assert!(failure.contains("contains no `access_token`"), "{failure}");
+    assert_contains(&failure, &["contains no `access_token`"]);
 }
 
 #[tokio::test]
 async fn request_is_signed_anew_for_every_page_and_redirect() {
     use hmac::{KeyInit as _, Mac as _};
 
-    let server = MockServer::builder().start().await;
-    let response = |request: &Request| {
+    let server = respond(|request: &Request| {
+        if request.url.path() == "/moved" {
+            return json_response(json!(["moved"]));
+        }
         let get = |name: &str| request.headers[name].to_str().unwrap().to_owned();
         let query = request.url.query().map(|query| format!("?{query}")).unwrap_or_default();
         let message = format!(
@@ -151,15 +146,8 @@ async fn request_is_signed_anew_for_every_page_and_redirect() {
             Some("page=3") => json_response(json!([])),
             _ => json_response(json!([query])),
         }
-    };
-    Mock::given(path("/moved")).respond_with(json_response(json!([1]))).with_priority(1).mount(&server).await;
-    server.reset().await;
-    Mock::given(wiremock::matchers::any())
-        .respond_with(move |request: &Request| {
-            if request.url.path() == "/moved" { json_response(json!(["moved"])) } else { response(request) }
-        })
-        .mount(&server)
-        .await;
+    })
+    .await;
     let options = json!({
         "method": "POST", "body": "{\"q\": 1}",
         "pagination": {"type": "page", "param": "page"},
@@ -171,7 +159,7 @@ async fn request_is_signed_anew_for_every_page_and_redirect() {
     });
     let run = run_once(&server, options).await;
     assert!(run.error.is_none() && run.bodies.len() == 2, "{run:?}");
-    let requests = server.received_requests().await.unwrap();
+    let requests = requests_to(&server).await;
     let signs: std::collections::HashSet<_> =
         requests.iter().map(|request| request.headers["x-sign"].clone()).collect();
     assert_eq!(signs.len(), requests.len());

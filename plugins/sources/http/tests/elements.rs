@@ -6,15 +6,12 @@ use super::*;
 
 /// Three rows per symbol, as `?symbol=` names it.
 async fn symbol_server() -> MockServer {
-    let server = MockServer::builder().start().await;
-    let response = |request: &Request| {
-        let symbol = request.url.query_pairs().find(|(name, _)| name == "symbol");
-        let symbol = symbol.expect("a symbol").1.into_owned();
+    respond(|request: &Request| {
+        let symbol = parameter(request, "symbol").expect("a symbol");
         let rows: Vec<Value> = (1..4).map(|n| json!({"s": symbol, "n": n})).collect();
         json_response(rows.into())
-    };
-    Mock::given(path("/prices")).respond_with(response).with_priority(9).mount(&server).await;
-    server
+    })
+    .await
 }
 
 fn options(for_each: Value) -> Value {
@@ -33,19 +30,11 @@ async fn elements_are_walked_in_order_with_one_numbering() {
         [json!({}), json!({"unchanged": "deliver"}), json!({"incremental": {"cursor": "n", "by": "s"}})]
     {
         for n_at_once in 1..9 {
-            let mut options = options(json!({"symbol": ["B", "A", "C"]}));
-            options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            let (mut position, mut bodies, mut offsets) = (None, Vec::new(), Vec::new());
-            while bodies.len() < 9 {
-                let part = run(&server, options.clone(), position, n_at_once.min(9 - bodies.len())).await;
-                assert!(part.error.is_none(), "{part:?}");
-                bodies.extend(part.bodies);
-                offsets.extend(part.offsets);
-                position = part.position;
-            }
-            assert_eq!(bodies, rows(&["B", "A", "C"]), "{n_at_once} at once, {options}");
-            assert_eq!(offsets, (0..9).collect::<Vec<u64>>());
-            let again = run(&server, options, position, usize::MAX).await;
+            let options = with(options(json!({"symbol": ["B", "A", "C"]})), &more);
+            let all = run_in_parts(&server, &options, n_at_once, 9).await;
+            assert_eq!(all.bodies, rows(&["B", "A", "C"]), "{n_at_once} at once, {options}");
+            assert_eq!(all.offsets, (0..9).collect::<Vec<u64>>());
+            let again = run(&server, options, all.position, usize::MAX).await;
             let n_again = if more.get("unchanged").is_some() { 9 } else { 0 };
             assert_eq!(again.bodies.len(), n_again, "{n_at_once} at once, {more}");
         }
@@ -120,8 +109,7 @@ async fn element_that_fails_is_tried_again_after_the_others() {
         } else {
             assert_eq!(read.bodies, rows(&["B", "C"]));
             let failure = read.failure();
-            assert!(failure.starts_with("fatal: 1 of 3 elements have failed"), "{failure}");
-            assert!(failure.contains("symbol = `A`") && failure.contains("404"), "{failure}");
+            assert_contains(&failure, &["fatal: 1 of 3 elements have failed", "symbol = `A`", "404"]);
         }
     }
 }
@@ -131,8 +119,7 @@ async fn transient_failure_of_an_element_is_retried_by_the_engine_in_turn() {
     let server = symbol_server().await;
     let busy = Mock::given(query_param("symbol", "A")).respond_with(ResponseTemplate::new(503));
     busy.up_to_n_times(3).with_priority(1).mount(&server).await;
-    let mut source = build(&server, options(json!({"symbol": ["A", "B"]}))).unwrap();
-    source.open(&Start::default()).await.unwrap();
+    let mut source = open(&server, options(json!({"symbol": ["A", "B"]}))).await;
     let first = read(&mut *source, usize::MAX).await;
     assert_eq!(first.bodies, rows(&["B"]));
     assert!(first.failure().starts_with("retry: "), "{first:?}");
@@ -154,15 +141,12 @@ async fn failed_element_is_tried_again_at_the_next_poll() {
 
 #[tokio::test]
 async fn interrupted_walk_of_a_failed_element_continues_where_it_was() {
-    let server = MockServer::builder().start().await;
-    let response = |request: &Request| {
-        let parameter =
-            |name: &str| request.url.query_pairs().find(|it| it.0 == name).map(|it| it.1.into_owned());
-        let page: usize = parameter("page").unwrap().parse().unwrap();
-        let rows: Vec<Value> = (1..=2).map(|n| json!([parameter("symbol"), page, n])).collect();
+    let server = respond(|request: &Request| {
+        let page = number(request, "page").unwrap();
+        let rows: Vec<Value> = (1..=2).map(|n| json!([parameter(request, "symbol"), page, n])).collect();
         json_response(if page < 4 { json!({"data": rows}) } else { json!({"data": []}) })
-    };
-    Mock::given(path("/prices")).respond_with(response).with_priority(9).mount(&server).await;
+    })
+    .await;
     let bad = Mock::given(query_param("symbol", "A")).and(query_param("page", "3"));
     bad.respond_with(ResponseTemplate::new(500)).up_to_n_times(1).with_priority(1).mount(&server).await;
     let mut options = page_options();
@@ -175,7 +159,7 @@ async fn interrupted_walk_of_a_failed_element_continues_where_it_was() {
         pages.flat_map(move |page| (1..=2).map(move |n| row(symbol, page, n))).collect::<Vec<_>>()
     };
     assert_eq!(read.bodies, [pages("A", 1..3), pages("B", 1..4), pages("A", 3..4)].concat());
-    let requests = server.received_requests().await.unwrap();
+    let requests = requests_to(&server).await;
     assert_eq!(requests.iter().filter(|it| it.url.query().unwrap().contains("symbol=A&page=1")).count(), 1);
 }
 
@@ -187,7 +171,7 @@ async fn list_of_elements_with_unusable_items_is_an_error_with_its_place() {
     let endpoint = format!("{}/symbols", server.uri());
     let failure =
         run_once(&server, options(json!({"endpoint": endpoint, "fields": {"symbol": "id"}}))).await.failure();
-    assert!(failure.contains("`for_each.fields.symbol` names"), "{failure}");
+    assert_contains(&failure, &["`for_each.fields.symbol` names"]);
     let refused = build(&server, options(json!({"file": "/nowhere/symbols.csv"}))).err().unwrap();
     assert!(format!("{refused:#}").contains("`for_each`: reading the elements in"), "{refused:#}");
 }

@@ -15,19 +15,9 @@ async fn missing_records_are_an_empty_answer_once_there_were_records() {
         let read = run(&serve(answers()).await, polled, None, 2).await;
         assert!(read.error.is_none() && read.bodies == ["1", "2"], "{empty} {read:?}");
         let server = serve(answers()).await;
-        let (mut position, mut bodies) = (None, Vec::new());
-        for _ in 0..3 {
-            let part = run(&server, json!({"records": "/items"}), position, usize::MAX).await;
-            assert!(part.error.is_none(), "{empty} {part:?}");
-            bodies.push(part.bodies);
-            position = part.position;
-        }
+        let bodies = runs(&server, &json!({"records": "/items"}), 3).await;
         assert_eq!(bodies, [vec!["1"], vec![], vec!["2"]], "{empty}");
-        assert_eq!(
-            server.received_requests().await.unwrap().len(),
-            3,
-            "an empty answer is not requested again"
-        );
+        assert_eq!(requests_to(&server).await.len(), 3, "an empty answer is not requested again");
     }
 }
 
@@ -36,8 +26,10 @@ async fn missing_records_are_an_error_where_no_record_was_found() {
     let empty = || json_response(json!({"total": 0}));
     let first = run_once(&serve([empty()]).await, json!({"records": "/items"})).await;
     let failure = first.failure();
-    assert!(failure.starts_with("fatal: ") && failure.contains("set `records`"), "{failure}");
-    assert!(failure.contains(r#"responses = { empty = [{ missing = "/items" }] }"#), "{failure}");
+    assert_contains(
+        &failure,
+        &["fatal: ", "set `records`", r#"responses = { empty = [{ missing = "/items" }] }"#],
+    );
     // The place was edited, and is not that of the records.
     let server = serve([json_response(json!({"items": [1]}))]).await;
     let found = run_once(&server, json!({"records": "/items"})).await;
@@ -58,7 +50,7 @@ async fn missing_matcher_names_an_answer_without_records() {
     let read = run_once(&serve([json_response(json!({"total": 0}))]).await, options.clone()).await;
     assert!(read.error.is_none() && read.bodies.is_empty(), "{read:?}");
     let error = json_response(json!({"error": {"code": 500, "message": "Backend Error"}}));
-    assert!(run_once(&serve([error]).await, options).await.failure().contains("no `/items`"));
+    assert!(failure_of(error, options).await.contains("no `/items`"));
 }
 
 #[tokio::test]
@@ -69,8 +61,7 @@ async fn refused_page_names_what_ends_the_pages() {
     let failed = run_once(&server, page_options()).await;
     assert_eq!(failed.bodies, numbers(0..4));
     let failure = failed.failure();
-    assert!(failure.starts_with("fatal: ") && failure.contains("400 Bad Request"), "{failure}");
-    assert!(failure.contains("`last`") && failure.contains("empty = [{ status = 400 }]"), "{failure}");
+    assert_contains(&failure, &["fatal: ", "400 Bad Request", "`last`", "empty = [{ status = 400 }]"]);
     let mut options = page_options();
     options["responses"] = json!({"empty": [{"status": 400}]});
     let read = run_once(&server, options).await;
@@ -82,17 +73,13 @@ async fn refused_page_names_what_ends_the_pages() {
 
 /// Records of an API whose last page has the cursor `end`, which is also that of the first page.
 async fn circle_server(end: &'static str) -> MockServer {
-    let server = MockServer::builder().start().await;
-    let response = move |request: &Request| {
-        let after =
-            request.url.query_pairs().find(|(name, _)| name == "after").map(|(_, it)| it.into_owned());
-        let first: usize =
-            after.filter(|after| after != end).map_or(0, |after| after.parse().expect("a cursor"));
+    respond(move |request: &Request| {
+        let after = parameter(request, "after").filter(|after| after != end);
+        let first: usize = after.map_or(0, |after| after.parse().expect("a cursor"));
         let next = if first + 2 < 5 { json!(first + 2) } else { serde_json::from_str(end).unwrap() };
         json_response(json!({"data": (first..5.min(first + 2)).collect::<Vec<_>>(), "meta": {"next": next}}))
-    };
-    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
-    server
+    })
+    .await
 }
 
 #[tokio::test]
@@ -106,33 +93,24 @@ async fn cursor_that_leads_back_to_the_first_page_is_the_end() {
         assert!(whole.error.is_none() && whole.bodies == numbers(0..5), "{end} {whole:?}");
         let mut options = cursor_options();
         options["pagination"]["has_more"] = json!("/meta/next");
-        let n_before = server.received_requests().await.unwrap().len();
+        let n_before = requests_to(&server).await.len();
         let whole = run_once(&server, options).await;
         assert!(whole.error.is_none() && whole.bodies == numbers(0..5), "{end} {whole:?}");
-        assert_eq!(server.received_requests().await.unwrap().len() - n_before, 3);
+        assert_eq!(requests_to(&server).await.len() - n_before, 3);
     }
 }
 
 #[tokio::test]
 async fn cursor_0_of_another_page_is_followed() {
     // The cursor counts down to the last page.
-    let pages = [
-        json!({"data": [5, 4], "meta": {"next": 2}}),
-        json!({"data": [3, 2], "meta": {"next": 0}}),
-        json!({"data": [1, 0], "meta": {"next": null}}),
-    ];
-    let server = MockServer::builder().start().await;
-    let response = move |request: &Request| {
-        let after =
-            request.url.query_pairs().find(|(name, _)| name == "after").map(|(_, it)| it.into_owned());
-        let index = match after.as_deref() {
-            None => 0,
-            Some("2") => 1,
-            _ => 2,
-        };
-        json_response(pages[index].clone())
-    };
-    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
+    let server = respond(|request: &Request| {
+        json_response(match parameter(request, "after").as_deref() {
+            None => json!({"data": [5, 4], "meta": {"next": 2}}),
+            Some("2") => json!({"data": [3, 2], "meta": {"next": 0}}),
+            _ => json!({"data": [1, 0], "meta": {"next": null}}),
+        })
+    })
+    .await;
     let whole = run_once(&server, cursor_options()).await;
     assert!(whole.error.is_none() && whole.bodies == ["5", "4", "3", "2", "1", "0"], "{whole:?}");
 }

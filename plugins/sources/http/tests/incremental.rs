@@ -15,13 +15,9 @@ fn row(n: usize) -> Value {
     json!({"Date": day(n), "Close": n})
 }
 
-fn parameter(request: &Request, name: &str) -> Option<String> {
-    request.url.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
-}
-
 /// What was asked for, one query after another.
 async fn queries(server: &MockServer) -> Vec<String> {
-    let requests = server.received_requests().await.unwrap();
+    let requests = requests_to(&server).await;
     requests.iter().map(|request| request.url.query().unwrap_or_default().to_owned()).collect()
 }
 
@@ -78,14 +74,9 @@ async fn position_moves_only_when_the_whole_walk_is_delivered() {
     let options = json!({
         "incremental": {"cursor": "Date", "start": "2023-12-01"}, "query": {"from": "{{ since }}"},
     });
-    let (mut position, mut bodies) = (None, Vec::new());
-    for _ in 0..3 {
-        let part = run(&server, options.clone(), position, 1).await;
-        bodies.extend(part.bodies);
-        position = part.position;
-    }
-    assert_eq!(bodies, [2, 1, 0].map(|n| row(n).to_string()));
-    let last = run(&server, options, position, usize::MAX).await;
+    let all = run_in_parts(&server, &options, 1, 3).await;
+    assert_eq!(all.bodies, [2, 1, 0].map(|n| row(n).to_string()));
+    let last = run(&server, options, all.position, usize::MAX).await;
     assert_eq!(last.bodies, [""; 0]);
     let start = "from=2023-12-01";
     assert_eq!(queries(&server).await, [start, start, start, "from=2024-01-03"]);
@@ -97,7 +88,7 @@ async fn newest_first_walk_stops_after_a_page_of_older_rows() {
     let server = MockServer::builder().start().await;
     let n_rows = Arc::clone(&newest);
     let response = move |request: &Request| {
-        let page: usize = parameter(request, "page").unwrap().parse().unwrap();
+        let page = number(request, "page").unwrap();
         let rows = (0..n_rows.load(Ordering::Relaxed)).rev().skip((page - 1) * 2).take(2);
         json_response(json!({"data": rows.map(row).collect::<Vec<_>>()}))
     };
@@ -116,15 +107,14 @@ async fn newest_first_walk_stops_after_a_page_of_older_rows() {
 
 #[tokio::test]
 async fn step_asks_window_by_window_and_delivers_a_row_of_two_windows_once() {
-    let server = MockServer::builder().start().await;
-    let response = |request: &Request| {
+    let server = respond(|request: &Request| {
         let (from, to) = (parameter(request, "from").unwrap(), parameter(request, "to").unwrap());
-        let page: usize = parameter(request, "page").unwrap().parse().unwrap();
+        let page = number(request, "page").unwrap();
         let rows = (0..20).filter(|n| from <= day(*n) && day(*n) <= to);
         let rows: Vec<Value> = rows.rev().skip((page - 1) * 3).take(3).map(row).collect();
         json_response(json!({"data": rows}))
-    };
-    Mock::given(any()).respond_with(response).mount(&server).await;
+    })
+    .await;
     let mut options = page_options();
     options["incremental"] = json!({"cursor": "Date", "start": day(0), "step": "3650d"});
     options["query"] = json!({"from": "{{ from }}", "to": "{{ to }}"});
@@ -133,13 +123,7 @@ async fn step_asks_window_by_window_and_delivers_a_row_of_two_windows_once() {
     // Windows of five days until now would be many; those of rows come first.
     options["incremental"]["step"] = json!("5d");
     for n_at_once in [1, 4, 7] {
-        let (mut position, mut bodies) = (None, Vec::new());
-        while bodies.len() < 20 {
-            let part = run(&server, options.clone(), position, n_at_once.min(20 - bodies.len())).await;
-            assert!(part.error.is_none(), "{part:?}");
-            bodies.extend(part.bodies);
-            position = part.position;
-        }
+        let bodies = run_in_parts(&server, &options, n_at_once, 20).await.bodies;
         let mut sorted = bodies.clone();
         sorted.sort();
         let mut expected: Vec<String> = (0..20).map(|n| row(n).to_string()).collect();
@@ -160,7 +144,7 @@ async fn held_rows_are_not_lost_to_conditional_requests() {
     let options = json!({"incremental": {"cursor": "t", "hold": "0s"}});
     let second = run(&server, options, first.position, usize::MAX).await;
     assert_eq!(second.bodies, [json!({"t": now}).to_string()]);
-    let requests = server.received_requests().await.unwrap();
+    let requests = requests_to(&server).await;
     assert!(requests.iter().all(|request| !request.headers.contains_key("if-none-match")));
 }
 
@@ -219,7 +203,7 @@ async fn growing(order: &'static str, paged: bool) -> MockServer {
             _ => {}
         }
         if paged {
-            let page: usize = parameter(request, "page").unwrap().parse().unwrap();
+            let page = number(request, "page").unwrap();
             rows = rows.into_iter().skip((page - 1) * 2).take(2).collect();
         }
         json_response(json!({"data": rows.into_iter().map(row).collect::<Vec<_>>()}))
@@ -278,14 +262,7 @@ async fn row_that_changes_until_it_is_closed_is_emitted_with_its_changes_or_once
         })
     };
     let poll = async |incremental: Value| {
-        let server = serve(answers()).await;
-        let (mut position, mut bodies) = (None, Vec::new());
-        for _ in 0..6 {
-            let part = run(&server, json!({"incremental": incremental}), position, usize::MAX).await;
-            bodies.extend(part.bodies);
-            position = part.position;
-        }
-        bodies
+        runs(&serve(answers()).await, &json!({"incremental": incremental}), 6).await.concat()
     };
     let bodies = poll(json!({"cursor": "Date", "key": "Date"})).await;
     // Four closed rows, and each open one as it was.

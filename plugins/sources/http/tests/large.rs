@@ -1,7 +1,5 @@
 //! Responses that are kept in a temporary file.
 
-use std::io::Write as _;
-
 use super::*;
 
 /// A source for which responses of more than `max_in_memory` bytes are large.
@@ -18,12 +16,6 @@ fn rows(n_rows: usize) -> Vec<Value> {
     (0..n_rows).map(|n| json!({"n": n, "text": "x".repeat(n % 50)})).collect()
 }
 
-fn gzip(text: &str) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(text.as_bytes()).unwrap();
-    encoder.finish().unwrap()
-}
-
 #[tokio::test]
 async fn large_response_gives_the_records_and_pages_of_a_small_one() {
     let page = json!({"meta": {"next": "2"}, "data": rows(200), "total": 201});
@@ -35,7 +27,7 @@ async fn large_response_gives_the_records_and_pages_of_a_small_one() {
             "type": "cursor", "cursor": "/meta/next", "param": "after", "total": "/total"}});
         let run = run_with(&server, options, None, max_in_memory).await;
         assert!(run.error.is_none(), "{:?}", run.error);
-        assert_eq!(server.received_requests().await.unwrap().len(), 2);
+        assert_eq!(requests_to(&server).await.len(), 2);
         runs.push((run.bodies, run.offsets, run.position));
     }
     assert_eq!(runs[0].0.len(), 201);
@@ -101,7 +93,7 @@ async fn matchers_and_cursors_inside_of_records_see_a_large_response_whole() {
         "type": "cursor", "cursor": "/data/-1/n", "param": "after", "max_pages": 3}});
     let server = serve([json_response(json!({"data": rows(200)})), json_response(json!({"data": []}))]).await;
     run_with(&server, options, None, 100).await;
-    let requests = server.received_requests().await.unwrap();
+    let requests = requests_to(&server).await;
     assert_eq!(requests[1].url.query(), Some("after=199"));
 }
 

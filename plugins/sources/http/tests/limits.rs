@@ -5,8 +5,7 @@ use super::*;
 /// The first failure of a source, which is not repeated.
 async fn first_failure(answer: ResponseTemplate, options: Value) -> Failure {
     let server = serve([answer, json_response(json!([1]))]).await;
-    let mut source = build(&server, options).unwrap();
-    source.open(&Start::default()).await.unwrap();
+    let mut source = open(&server, options).await;
     source.next().await.expect_err("a failure")
 }
 
@@ -63,9 +62,8 @@ async fn note_in_a_success_is_a_rate_limit() {
     {
         let failure = first_failure(json_response(note.clone()), options.clone()).await;
         assert_eq!(failure.class(), Class::Transient, "{options} {}", text_of(&failure));
-        assert!(text_of(&failure).contains("rate limit"), "{options} {}", text_of(&failure));
-        assert!(text_of(&failure).contains("`responses.retry`"), "{options} {}", text_of(&failure));
-        assert!(text_of(&failure).contains("`responses = {}` if it is a record"), "{}", text_of(&failure));
+        let parts = ["rate limit", "`responses.retry`", "`responses = {}` if it is a record"];
+        assert_contains(&text_of(&failure), &parts);
     }
     let line = ResponseTemplate::new(200).set_body_raw("Exceeded the daily hits limit", "text/plain");
     let failure = first_failure(line, json!({"codec": "csv"})).await;
@@ -88,21 +86,14 @@ async fn table_or_record_with_the_words_of_a_limit_is_not_a_limit() {
 #[tokio::test]
 async fn error_object_in_a_success_is_not_a_record() {
     let error = json_response(json!({"status": "error", "message": "no such symbol", "code": 7}));
-    let failure = first_failure(error.clone(), json!({})).await;
-    assert!(!failure.is_retryable(), "{}", text_of(&failure));
-    assert!(text_of(&failure).contains("the response is an error, not a record"), "{}", text_of(&failure));
-    assert!(text_of(&failure).contains("no such symbol"), "{}", text_of(&failure));
+    let failure = failure_of(error.clone(), json!({})).await;
+    assert_contains(&failure, &["fatal: ", "the response is an error, not a record", "no such symbol"]);
     // With `responses`, only what they name is an error.
     let run = run_once(&serve([error]).await, json!({"responses": {}})).await;
     assert!(run.error.is_none() && run.bodies.len() == 1, "{run:?}");
-    let server = serve([
-        json_response(json!([1])),
-        json_response(json!({"error": "down"})),
-        json_response(json!([2])),
-    ])
-    .await;
-    let mut source = build(&server, json!({"interval": "1ms"})).unwrap();
-    source.open(&Start::default()).await.unwrap();
+    let down = json!({"error": "down"});
+    let server = serve([json!([1]), down, json!([2])].map(json_response)).await;
+    let mut source = open(&server, json!({"interval": "1ms"})).await;
     assert_eq!(read(&mut *source, 1).await.bodies, ["1"]);
     assert!(read(&mut *source, 1).await.failure().starts_with("retry: "));
     assert_eq!(read(&mut *source, 1).await.bodies, ["2"]);

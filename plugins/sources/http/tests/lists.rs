@@ -8,8 +8,7 @@ use super::*;
 async fn list_server(behind: fn() -> ResponseTemplate) -> MockServer {
     let server = MockServer::builder().start().await;
     let response = move |request: &Request| {
-        let page = request.url.query_pairs().find(|(name, _)| name == "page").map(|(_, it)| it.into_owned());
-        let first = 2 * (page.map_or(1, |page| page.parse::<usize>().expect("a page")) - 1);
+        let first = 2 * (number(request, "page").unwrap_or(1) - 1);
         if first >= 5 {
             return behind();
         }
@@ -53,7 +52,7 @@ async fn elements_of_all_pages_are_walked() {
         let server = list_server(empty).await;
         let read = run_once(&server, options(&server, pagination.clone())).await;
         assert!(read.error.is_none() && read.bodies == rows(5), "{pagination} {read:?}");
-        let asked = server.received_requests().await.unwrap();
+        let asked = requests_to(&server).await;
         let n_lists = asked.iter().filter(|request| request.url.path() == "/list").count();
         assert_eq!(n_lists, n_requests, "{pagination}");
     }
@@ -79,7 +78,7 @@ async fn end_of_the_list_may_be_missing_refused_or_repeated() {
     }
     let server = list_server(|| ResponseTemplate::new(400)).await;
     let failure = run_once(&server, options(&server, page())).await.failure();
-    assert!(failure.contains("`last`") && failure.contains("400 Bad Request"), "{failure}");
+    assert_contains(&failure, &["`last`", "400 Bad Request"]);
 }
 
 #[tokio::test]
@@ -89,5 +88,5 @@ async fn cursor_of_the_list_that_repeats_is_an_error() {
     Mock::given(path("/list")).respond_with(list).mount(&server).await;
     let pagination = json!({"type": "cursor", "cursor": "/next", "param": "after"});
     let failure = run_once(&server, options(&server, pagination)).await.failure();
-    assert!(failure.contains("the cursor `a` at `/next` repeats"), "{failure}");
+    assert_contains(&failure, &["the cursor `a` at `/next` repeats"]);
 }

@@ -21,13 +21,14 @@ mod tls;
 mod unchanged;
 mod values;
 
+use std::io::Write as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use runner_core::testing::{context, start_at};
 use runner_core::{Class, Failure, Next, ReadBatch, Source, Start};
 use serde_json::{Value, json};
-use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use super::HttpConfig;
 use super::pages::END_CHECK_DELAYS;
@@ -56,9 +57,7 @@ fn build(server: &MockServer, options: Value) -> anyhow::Result<Box<dyn Source>>
 
 /// A source with short delays at a possible end of the data.
 fn build_http(server: &MockServer, options: Value) -> anyhow::Result<HttpSource> {
-    let mut table = json!({"endpoint": format!("{}/prices", server.uri())});
-    let Value::Object(options) = options else { panic!("options are a table") };
-    table.as_object_mut().expect("a table").extend(options);
+    let table = with(json!({"endpoint": format!("{}/prices", server.uri())}), &options);
     let config: HttpConfig = serde_json::from_value(table)?;
     let mut context = context();
     context.batch.max_records = 3;
@@ -116,38 +115,111 @@ async fn run_once(server: &MockServer, options: Value) -> Run {
     run(server, options, None, usize::MAX).await
 }
 
+/// What is read by several runs, each of which resumes where the one before ended.
+async fn runs(server: &MockServer, options: &Value, n_runs: usize) -> Vec<Vec<String>> {
+    let (mut position, mut bodies) = (None, Vec::new());
+    for _ in 0..n_runs {
+        let part = run(server, options.clone(), position, usize::MAX).await;
+        assert!(part.error.is_none(), "{options} {part:?}");
+        bodies.push(part.bodies);
+        position = part.position;
+    }
+    bodies
+}
+
+/// Reads so many records, with a restart after every `n_at_once` of them.
+async fn run_in_parts(server: &MockServer, options: &Value, n_at_once: usize, n_records: usize) -> Run {
+    let mut all = Run::default();
+    while all.bodies.len() < n_records {
+        let at_most = n_at_once.min(n_records - all.bodies.len());
+        let part = run(server, options.clone(), all.position, at_most).await;
+        assert!(part.error.is_none() && !part.bodies.is_empty(), "{n_at_once} at once, {options}: {part:?}");
+        all.bodies.extend(part.bodies);
+        all.offsets.extend(part.offsets);
+        all.position = part.position;
+    }
+    all
+}
+
+/// A source that has been opened.
+async fn open(server: &MockServer, options: Value) -> Box<dyn Source> {
+    let mut source = build(server, options).unwrap();
+    source.open(&Start::default()).await.unwrap();
+    source
+}
+
+/// Why a run fails that gets this response.
+async fn failure_of(response: ResponseTemplate, options: Value) -> String {
+    run_once(&serve([response]).await, options).await.failure()
+}
+
+#[track_caller]
+fn assert_contains(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+}
+
+/// The options with more of them.
+fn with(mut options: Value, more: &Value) -> Value {
+    options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    options
+}
+
+fn gzip(text: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_ref()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A parameter of the query.
+fn parameter(request: &Request, name: &str) -> Option<String> {
+    request.url.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+}
+
+/// A number in the query.
+fn number(request: &Request, name: &str) -> Option<usize> {
+    parameter(request, name).map(|value| value.parse().expect("a number"))
+}
+
+async fn requests_to(server: &MockServer) -> Vec<Request> {
+    server.received_requests().await.unwrap()
+}
+
+/// A server that gives this response to every request.
+async fn respond(response: impl Respond + 'static) -> MockServer {
+    let server = MockServer::builder().start().await;
+    Mock::given(wiremock::matchers::any()).respond_with(response).with_priority(9).mount(&server).await;
+    server
+}
+
 fn json_response(value: Value) -> ResponseTemplate {
     ResponseTemplate::new(200).set_body_json(value)
 }
 
+/// A server that gives these responses one after another, and then the last one again.
 async fn serve(responses: impl IntoIterator<Item = ResponseTemplate>) -> MockServer {
-    let server = MockServer::builder().start().await;
     let responses = Mutex::new(responses.into_iter().collect::<Vec<_>>().into_iter());
     let last = Mutex::new(ResponseTemplate::new(500));
-    let response = move |_: &Request| {
+    respond(move |_: &Request| {
         let mut last = last.lock().unwrap();
         if let Some(next) = responses.lock().unwrap().next() {
             *last = next;
         }
         last.clone()
-    };
-    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
-    server
+    })
+    .await
 }
 
 /// An API of numbered records with `per_page` records per page, requested by `?page=` from 1.
 async fn page_server(n_records: usize, per_page: usize) -> MockServer {
-    let server = MockServer::builder().start().await;
-    let response = move |request: &Request| {
-        let page =
-            request.url.query_pairs().find(|(name, _)| name == "page").map(|(_, page)| page.into_owned());
-        let page: usize = page.unwrap_or_default().parse().expect("a page");
+    respond(move |request: &Request| {
+        let page = number(request, "page").expect("a page");
         let first = (page - 1) * per_page;
         let records: Vec<Value> = (first..n_records.min(first + per_page)).map(Value::from).collect();
         json_response(json!({"page": page, "data": records}))
-    };
-    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
-    server
+    })
+    .await
 }
 
 fn page_options() -> Value {
@@ -156,17 +228,15 @@ fn page_options() -> Value {
 
 /// An API of numbered records with two records per page and cursors.
 async fn cursor_server(n_records: usize) -> MockServer {
-    let server = MockServer::builder().start().await;
-    let response = move |request: &Request| {
-        let after = request.url.query_pairs().find(|(name, _)| name == "after");
+    respond(move |request: &Request| {
+        let after = parameter(request, "after");
         let first: usize =
-            after.map_or(0, |(_, after)| after.trim_start_matches("at ").parse().expect("a cursor"));
+            after.map_or(0, |after| after.trim_start_matches("at ").parse().expect("a cursor"));
         let end = n_records.min(first + 2);
         let next = if end < n_records { json!(format!("at {end}")) } else { Value::Null };
         json_response(json!({"data": (first..end).collect::<Vec<_>>(), "meta": {"next": next}}))
-    };
-    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
-    server
+    })
+    .await
 }
 
 fn cursor_options() -> Value {

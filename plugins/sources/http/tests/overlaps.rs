@@ -4,18 +4,12 @@ use super::*;
 
 /// Answers with what `page` makes from the parameter `page`, or with the first page.
 async fn paged(page: impl Fn(usize) -> Value + Send + Sync + 'static) -> MockServer {
-    let server = MockServer::builder().start().await;
-    let response = move |request: &Request| {
-        let number = request.url.query_pairs().find(|(name, _)| name == "page");
-        json_response(page(number.map_or(1, |(_, value)| value.parse().expect("a number"))))
-    };
-    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
-    server
+    respond(move |request: &Request| json_response(page(number(request, "page").unwrap_or(1)))).await
 }
 
 fn options(more: Value) -> Value {
     let mut options = page_options();
-    options["pagination"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    options["pagination"] = with(options["pagination"].take(), &more);
     options
 }
 
@@ -25,10 +19,7 @@ async fn page_number_that_the_api_takes_for_an_offset_is_an_error() {
     let run = run_once(&server, page_options()).await;
     assert_eq!(run.bodies, numbers(1..11), "no copy is delivered");
     let failure = run.failure();
-    assert!(
-        failure.starts_with("fatal: ") && failure.contains("type = \"offset\", param = \"page\""),
-        "{failure}"
-    );
+    assert_contains(&failure, &["fatal: ", "type = \"offset\", param = \"page\""]);
     // The other type reads all of them, and none twice.
     let pagination = json!({"type": "offset", "param": "page"});
     let whole = run_once(&server, json!({"records": "/data", "pagination": pagination})).await;
@@ -48,8 +39,7 @@ async fn ignored_page_is_an_error_even_if_the_walk_would_end() {
 
 /// An API that reads `page`, or an `offset` at which a page begins.
 async fn listed(records: &'static [u32], size: usize) -> MockServer {
-    let server = MockServer::builder().start().await;
-    let response = move |request: &Request| {
+    let server = respond(move |request: &Request| {
         let (name, value) = request.url.query_pairs().next().expect("a place");
         let number: usize = value.parse().expect("a number");
         let first = if name == "page" { (number - 1) * size } else { number };
@@ -58,8 +48,8 @@ async fn listed(records: &'static [u32], size: usize) -> MockServer {
         }
         let first = first.min(records.len());
         json_response(json!({"data": records[first..records.len().min(first + size)]}))
-    };
-    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
+    })
+    .await;
     server
 }
 
@@ -102,5 +92,5 @@ async fn ignored_parameter_of_a_request_with_a_body_names_the_body() {
     options["body"] = json!("{}");
     options["method"] = json!("POST");
     let failure = run_once(&server, options).await.failure();
-    assert!(failure.contains("`in = \"body\"`"), "{failure}");
+    assert_contains(&failure, &["`in = \"body\"`"]);
 }

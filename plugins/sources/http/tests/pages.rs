@@ -4,20 +4,11 @@ use super::*;
 
 /// Answers with what `page` makes from the parameters of the query.
 async fn paged(page: impl Fn(&dyn Fn(&str) -> Option<usize>) -> Value + Send + Sync + 'static) -> MockServer {
-    let server = MockServer::builder().start().await;
-    let response = move |request: &Request| {
-        let parameter = |name: &str| {
-            let found = request.url.query_pairs().find(|(known, _)| known == name);
-            found.map(|(_, value)| value.parse().expect("a number"))
-        };
-        json_response(page(&parameter))
-    };
-    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
-    server
+    respond(move |request: &Request| json_response(page(&|name| number(request, name)))).await
 }
 
 async fn n_requests(server: &MockServer) -> usize {
-    server.received_requests().await.unwrap().len()
+    requests_to(&server).await.len()
 }
 
 /// 25 records by offset, at most 10 per page, and 3 on the second page.
@@ -32,9 +23,8 @@ async fn offset_server() -> MockServer {
 }
 
 fn offset_options(more: Value) -> Value {
-    let mut pagination = json!({"type": "offset", "param": "offset", "limit_param": "limit", "limit": 100});
-    pagination.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    json!({"records": "/data", "pagination": pagination})
+    let pagination = json!({"type": "offset", "param": "offset", "limit_param": "limit", "limit": 100});
+    json!({"records": "/data", "pagination": with(pagination, &more)})
 }
 
 #[tokio::test]
@@ -42,7 +32,7 @@ async fn offset_steps_by_the_records_of_the_page_until_one_is_empty() {
     let server = offset_server().await;
     let run = run_once(&server, offset_options(json!({}))).await;
     assert_eq!(run.bodies, numbers(0..25), "{run:?}");
-    let requests = server.received_requests().await.unwrap();
+    let requests = requests_to(&server).await;
     let queries: Vec<&str> = requests.iter().map(|request| request.url.query().unwrap()).collect();
     assert_eq!(queries, [0, 10, 13, 23, 25].map(|offset| format!("offset={offset}&limit=100")));
 }
@@ -62,7 +52,7 @@ async fn offset_from_one_is_an_error_that_repeats_no_record() {
         let failed = run_once(&counted(size).await, options(json!({}))).await;
         assert_eq!(failed.bodies, numbers(1..size + 1), "size {size}");
         let failure = failed.failure();
-        assert!(failure.starts_with("fatal: ") && failure.contains("set `start = 1`"), "{failure}");
+        assert_contains(&failure, &["fatal: ", "set `start = 1`"]);
         for ends in [json!({"start": 1}), json!({"start": 1, "total": "/count"})] {
             let whole = run_once(&counted(size).await, options(ends.clone())).await;
             assert!(whole.error.is_none() && whole.bodies == numbers(1..8), "{ends} {whole:?}");
@@ -127,11 +117,7 @@ async fn last_page_number_ends_a_walk_over_an_api_that_repeats_its_last_page() {
         json!([{"pages": "3", "total": 6}, [page * 2, page * 2 + 1]])
     })
     .await;
-    let options = |ends: Value| {
-        let mut pagination = json!({"type": "page", "param": "page"});
-        pagination.as_object_mut().unwrap().extend(ends.as_object().unwrap().clone());
-        json!({"records": "/1", "pagination": pagination})
-    };
+    let options = |ends: Value| json!({"records": "/1", "pagination": with(json!({"type": "page", "param": "page"}), &ends)});
     for ends in [json!({"last": "/0/pages"}), json!({"total": "/0/total"}), json!({"max_pages": 3})] {
         let first = run_once(&server, options(ends.clone())).await;
         assert!(first.error.is_none() && first.bodies == numbers(2..8), "{ends} {first:?}");
@@ -189,7 +175,7 @@ async fn next_url_in_the_body_is_followed_with_the_api_key() {
     assert!(!first.position.as_ref().unwrap().to_string().contains("s3cret"));
     let rest = run(&server, options, first.position, usize::MAX).await;
     assert!(rest.error.is_none() && rest.bodies == ["3"], "{rest:?}");
-    for request in server.received_requests().await.unwrap() {
+    for request in requests_to(&server).await {
         let keys: Vec<_> = request.url.query_pairs().filter(|(name, _)| name == "apiKey").collect();
         assert_eq!((keys.len(), &*keys[0].1), (1, "s3cret"), "{}", request.url);
     }
@@ -213,22 +199,21 @@ async fn next_page_on_another_host_is_refused_unless_any_host_is_allowed() {
         let run = run_once(&server, options).await;
         assert!(run.error.is_none() && run.bodies == ["1", "2"], "{run:?}");
     }
-    for request in other.received_requests().await.unwrap() {
+    for request in requests_to(&other).await {
         assert!(request.body.is_empty() && !request.headers.contains_key("x-key"), "{request:?}");
     }
 }
 
 #[tokio::test]
 async fn cursor_in_the_body_is_sent_as_json_until_there_is_no_more() {
-    let server = MockServer::builder().start().await;
-    let response = |request: &Request| {
+    let server = respond(|request: &Request| {
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         assert_eq!(body["query"], "{ items }");
         let after = body["variables"]["after"].as_str().map_or(0, |after| after.parse().unwrap());
         let info = json!({"endCursor": (after + 2).to_string(), "hasNextPage": after < 4});
         json_response(json!({"data": {"nodes": [after, after + 1], "pageInfo": info}}))
-    };
-    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
+    })
+    .await;
     let options = json!({
         "method": "POST",
         "body": "{\"query\": \"{ items }\", \"variables\": {\"after\": null}}",
@@ -246,14 +231,13 @@ async fn cursor_in_the_body_is_sent_as_json_until_there_is_no_more() {
 
 #[tokio::test]
 async fn array_is_a_cursor_in_the_body() {
-    let server = MockServer::builder().start().await;
-    let response = |request: &Request| {
+    let server = respond(|request: &Request| {
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         let after = body["search_after"][0].as_u64().unwrap_or(0);
         let hits: Vec<Value> = (after + 1..=5.min(after + 2)).map(|id| json!({"sort": [id, "x"]})).collect();
         json_response(json!({"hits": hits}))
-    };
-    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
+    })
+    .await;
     let pagination =
         json!({"type": "cursor", "in": "body", "cursor": "/hits/-1/sort", "param": "/search_after"});
     let options =
@@ -266,6 +250,6 @@ async fn array_is_a_cursor_in_the_body() {
 async fn list_as_a_query_value_repeats_the_parameter() {
     let server = serve([json_response(json!([]))]).await;
     run_once(&server, json!({"query": {"symbol": ["A", "B C", 3], "x": true}})).await;
-    let requests = server.received_requests().await.unwrap();
+    let requests = requests_to(&server).await;
     assert_eq!(requests[0].url.query().unwrap(), "symbol=A&symbol=B+C&symbol=3&x=true");
 }

@@ -10,7 +10,7 @@ async fn pages_are_read_until_one_is_empty() {
     let server = page_server(7, 2).await;
     let run = run_once(&server, page_options()).await;
     assert_eq!(run.bodies, numbers(0..7));
-    assert_eq!(server.received_requests().await.unwrap().len(), 5);
+    assert_eq!(requests_to(&server).await.len(), 5);
 }
 
 #[tokio::test]
@@ -56,8 +56,7 @@ async fn end_checks_continue_after_an_error() {
     missing.with_priority(2).mount(&server).await;
     let busy = Mock::given(query_param("page", "3")).respond_with(ResponseTemplate::new(500));
     busy.up_to_n_times(1).with_priority(1).mount(&server).await;
-    let mut source = build(&server, page_options()).unwrap();
-    source.open(&Start::default()).await.unwrap();
+    let mut source = open(&server, page_options()).await;
     let first = read(&mut *source, usize::MAX).await;
     assert!(first.failure().starts_with("retry: ") && first.bodies == numbers(0..3), "{first:?}");
     let rest = read(&mut *source, usize::MAX).await;
@@ -86,18 +85,9 @@ async fn run_resumes_after_the_last_delivered_record() {
         [(paged, page_options()), (chained, cursor_options()), (whole, json!({"records": "/data"}))]
     {
         for n_at_once in 1..9 {
-            let mut position = None;
-            let mut all = Vec::new();
-            let mut offsets = Vec::new();
-            while all.len() < 9 {
-                let part = run(&server, options.clone(), position, n_at_once.min(9 - all.len())).await;
-                assert!(part.error.is_none(), "{:?}", part.error);
-                all.extend(part.bodies);
-                offsets.extend(part.offsets);
-                position = part.position;
-            }
-            assert_eq!(all, numbers(0..9), "{n_at_once} at once, {options}");
-            assert_eq!(offsets, (0..9).collect::<Vec<u64>>());
+            let all = run_in_parts(&server, &options, n_at_once, 9).await;
+            assert_eq!(all.bodies, numbers(0..9), "{n_at_once} at once, {options}");
+            assert_eq!(all.offsets, (0..9).collect::<Vec<u64>>());
         }
     }
 }
@@ -141,7 +131,7 @@ async fn links_are_followed_to_the_last_page() {
     assert_eq!(run.bodies, ["1", "2"]);
     let position = run.position.unwrap().to_string();
     assert!(!position.contains("s3cret"), "{position}");
-    let requests = server.received_requests().await.unwrap();
+    let requests = requests_to(&server).await;
     assert!(
         requests.iter().all(|request| request.url.query_pairs().filter(|(name, _)| name == "k").count() == 1)
     );
@@ -169,9 +159,9 @@ async fn saved_link_has_no_sent_value_and_asks_with_all_of_them() {
     assert_eq!(rest.bodies, ["3"], "{rest:?}");
     let mut renewed = options;
     renewed["query"]["appid"] = json!("renewed");
-    let n_before = server.received_requests().await.unwrap().len();
+    let n_before = requests_to(&server).await.len();
     drop(run(&server, renewed, part.position, usize::MAX).await);
-    let requests = server.received_requests().await.unwrap();
+    let requests = requests_to(&server).await;
     assert!(requests[n_before].url.query().unwrap().starts_with("appid=renewed&page=2"));
 }
 
@@ -181,18 +171,18 @@ async fn repeated_page_is_an_error() {
     let run = run_once(&serve([circle]).await, cursor_options()).await;
     assert_eq!(run.bodies, ["1"]);
     let failure = run.failure();
-    assert!(
-        failure.contains("the cursor `a` at `/meta/next` repeats") && failure.contains("`after`"),
-        "{failure}"
-    );
+    assert_contains(&failure, &["the cursor `a` at `/meta/next` repeats", "`after`"]);
 
     let run = run_once(&serve([json_response(json!({"data": [1]}))]).await, page_options()).await;
     let failure = run.failure();
-    assert!(
-        failure.contains("page=2 returned 200 OK: this page and the next one hold every record"),
-        "{failure}"
+    assert_contains(
+        &failure,
+        &[
+            "page=2 returned 200 OK: this page and the next one hold every record",
+            "does the API read `page`?",
+            "`max_pages`",
+        ],
     );
-    assert!(failure.contains("does the API read `page`?") && failure.contains("`max_pages`"), "{failure}");
     assert_eq!(run.bodies, ["1"]);
 
     let back = json_response(json!([1])).insert_header("Link", "</prices>; rel=next");
@@ -247,16 +237,12 @@ async fn refused_saved_page_restarts_the_walk_and_repeats_nothing() {
 
 #[tokio::test]
 async fn newest_first_pages_are_read_again_from_the_front() {
-    let served = |newest: usize| async move {
-        let server = MockServer::builder().start().await;
-        let response = move |request: &Request| {
-            let page = request.url.query_pairs().find(|(name, _)| name == "page").map(|(_, page)| page);
-            let page: usize = page.unwrap_or_default().parse().expect("a page");
+    let served = |newest: usize| {
+        respond(move |request: &Request| {
+            let page = number(request, "page").expect("a page");
             let rows: Vec<usize> = (0..newest).rev().skip((page - 1) * 2).take(2).collect();
             json_response(json!({"data": rows}))
-        };
-        Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
-        server
+        })
     };
     let mut position = None;
     for (newest, expected) in
@@ -271,23 +257,17 @@ async fn newest_first_pages_are_read_again_from_the_front() {
 
 /// An API of rows sorted by their name, with two rows per page, by page, cursor and URL.
 async fn sorted_server(rows: &'static [&'static str]) -> MockServer {
-    let server = MockServer::builder().start().await;
-    let response = move |request: &Request| {
-        let parameter = |name: &str| {
-            let found = request.url.query_pairs().find(|(known, _)| known == name);
-            found.map(|(_, value)| value.into_owned())
-        };
-        let first = match (parameter("page"), parameter("after")) {
-            (Some(page), _) => 2 * (page.parse::<usize>().expect("a page") - 1),
+    respond(move |request: &Request| {
+        let first = match (number(request, "page"), parameter(request, "after")) {
+            (Some(page), _) => 2 * (page - 1),
             (None, after) => rows.iter().filter(|row| Some(**row) <= after.as_deref()).count(),
         };
         let page: Vec<&str> = rows.iter().skip(first).take(2).copied().collect();
         let next = page.last().filter(|_| first + 2 < rows.len());
         let url = next.map(|next| format!("/prices?after={next}"));
         json_response(json!({"data": page, "meta": {"next": next}, "url": url}))
-    };
-    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
-    server
+    })
+    .await
 }
 
 #[tokio::test]

@@ -36,9 +36,7 @@ async fn credentials_are_sent_only_to_the_host_of_the_endpoint() {
     assert_eq!(run_once(&home, options).await.bodies, ["2"]);
 
     let circle = ResponseTemplate::new(302).insert_header("Location", "/prices");
-    assert!(
-        run_once(&serve([circle]).await, json!({})).await.failure().contains("redirected more than 10 times")
-    );
+    assert!(failure_of(circle, json!({})).await.contains("redirected more than 10 times"));
 }
 
 #[tokio::test]
@@ -53,10 +51,10 @@ async fn request_matches_the_options() {
     let shown = format!("POST {}/prices?limit=***&raw=***&symbol=***#", server.uri());
     assert!(identity.starts_with(&shown), "{identity}");
     source.open(&Start::default()).await.unwrap();
-    assert!(server.received_requests().await.unwrap().is_empty());
+    assert!(requests_to(&server).await.is_empty());
     let batch = next_batch(&mut *source).await;
     assert_eq!(batch.records()[0].origin.source.as_str(), format!("{}/prices", server.uri()));
-    let request = &server.received_requests().await.unwrap()[0];
+    let request = &requests_to(&server).await[0];
     assert_eq!((request.method.as_str(), request.body.as_slice()), ("POST", br#"{"q": 1}"#.as_slice()));
     assert_eq!(request.headers["content-type"], "application/json");
     assert_eq!(request.headers["accept"], "application/vnd.prices+json");
@@ -92,21 +90,19 @@ async fn source_resumes_from_the_identity_of_an_earlier_release() {
 async fn options_that_do_not_go_together_are_refused() {
     let server = MockServer::builder().start().await;
     let error = |options: Value| build(&server, options).err().expect("an error").to_string();
-    assert!(error(json!({"codec": "csv", "records": "/data"})).starts_with("`records`: "));
-    assert!(error(json!({"csv": {"delimiter": ";"}})).starts_with("`csv`: "));
-    assert!(
-        error(json!({"codec": "csv", "csv": {"decimal": ",", "thousands": ","}}))
-            .starts_with("`csv.thousands`: ")
-    );
     let cursor = json!({"type": "cursor", "cursor": "/next", "param": "after"});
-    assert!(error(json!({"codec": "ndjson", "pagination": cursor})).starts_with("`pagination`: "));
-    assert!(error(json!({"interval": "0s"})).starts_with("`interval`: "));
-    assert!(error(json!({"endpoint": "ftp://a/"})).starts_with("`endpoint`: "));
     let auth = json!({"strategy": "bearer", "token": "x"});
-    assert!(
-        error(json!({"auth": auth, "headers": {"authorization": "y"}}))
-            .starts_with("`headers.authorization`: ")
-    );
+    for (options, option) in [
+        (json!({"codec": "csv", "records": "/data"}), "records"),
+        (json!({"csv": {"delimiter": ";"}}), "csv"),
+        (json!({"codec": "csv", "csv": {"decimal": ",", "thousands": ","}}), "csv.thousands"),
+        (json!({"codec": "ndjson", "pagination": cursor}), "pagination"),
+        (json!({"interval": "0s"}), "interval"),
+        (json!({"endpoint": "ftp://a/"}), "endpoint"),
+        (json!({"auth": auth, "headers": {"authorization": "y"}}), "headers.authorization"),
+    ] {
+        assert!(error(options.clone()).starts_with(&format!("`{option}`: ")), "{}", error(options));
+    }
     let message = error(json!({"endpoint": "http://ada:hidden@a/"}));
     assert!(message.contains("strategy = \"basic\"") && !message.contains("hidden"), "{message}");
 }
@@ -115,8 +111,7 @@ async fn options_that_do_not_go_together_are_refused() {
 async fn place_of_a_record_joins_the_endpoint_without_an_empty_part() {
     let server = serve([json_response(json!([{"a": 1}]))]).await;
     for (path, place) in [("", "/0/0"), ("/", "/0/0"), ("/v1/", "/v1/0/0"), ("/v1", "/v1/0/0")] {
-        let mut source = build(&server, json!({"endpoint": format!("{}{path}", server.uri())})).unwrap();
-        source.open(&Start::default()).await.unwrap();
+        let mut source = open(&server, json!({"endpoint": format!("{}{path}", server.uri())})).await;
         let batch = next_batch(&mut *source).await;
         assert_eq!(batch.records()[0].origin.to_string(), format!("{}{place}", server.uri()));
     }

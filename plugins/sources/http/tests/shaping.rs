@@ -9,16 +9,10 @@ async fn read_in_parts(
     n_at_once: usize,
     n_records: usize,
 ) -> Vec<String> {
-    let (mut position, mut bodies) = (None, Vec::new());
-    while bodies.len() < n_records {
-        let part = run(server, options.clone(), position, n_at_once.min(n_records - bodies.len())).await;
-        assert!(part.error.is_none() && !part.bodies.is_empty(), "{part:?}");
-        bodies.extend(part.bodies);
-        position = part.position;
-    }
-    let rest = run(server, options.clone(), position, usize::MAX).await;
+    let all = run_in_parts(server, options, n_at_once, n_records).await;
+    let rest = run(server, options.clone(), all.position, usize::MAX).await;
     assert!(rest.bodies.is_empty(), "{rest:?}");
-    bodies
+    all.bodies
 }
 
 #[tokio::test]
@@ -45,8 +39,7 @@ async fn array_result_is_many_records_with_a_number_each() {
     let program = "rows = []\nfor_each(object!(.series)) -> |date, bar| {\n  \
                    rows = push(rows, {\"Date\": date, \"p\": to_int!(bar.p)})\n}\n. = rows";
     for more in [json!({}), json!({"incremental": {"cursor": "Date"}})] {
-        let mut options = json!({"remap": program});
-        options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let options = with(json!({"remap": program}), &more);
         let run = run_once(&server, options.clone()).await;
         assert_eq!(run.offsets, [0, 1, 2]);
         for n_at_once in 1..4 {
@@ -84,8 +77,7 @@ async fn error_of_a_program_is_one_bad_record_that_holds_the_input() {
     assert_eq!(first.bodies, [r#"{"p":1}"#, r#"{"p":3}"#]);
     assert_eq!(first.rejected.len(), 1);
     assert!(!first.rejected[0].contains("s3cret"), "{first:?}");
-    let mut source = build(&server, options.clone()).unwrap();
-    source.open(&Start::default()).await.unwrap();
+    let mut source = open(&server, options.clone()).await;
     let batch = next_batch(&mut *source).await;
     assert_eq!(batch.rejects()[0].record.to_bytes().unwrap(), r#"{"p":"s3cret"}"#);
     let second = run(&server, options, first.position, usize::MAX).await;

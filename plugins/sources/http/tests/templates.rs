@@ -17,7 +17,7 @@ async fn variables_are_encoded_for_their_place() {
     let run = run_once(&server, options).await;
     assert!(run.error.is_none(), "{run:?}");
     assert_eq!(run.bodies, [r#"{"p":1.5,"Index":"N-^a/b \"&","Year":2024}"#]);
-    let requests = server.received_requests().await.unwrap();
+    let requests = requests_to(&server).await;
     let request = &requests[0];
     assert_eq!(request.url.path(), "/chart/%5Ea%2Fb%20%22%26/day");
     let pairs: Vec<(String, String)> = request.url.query_pairs().into_owned().collect();
@@ -70,7 +70,7 @@ async fn value_that_cannot_stand_in_a_path_fails_its_element() {
     let run = run_once(&server, json!({"endpoint": endpoint, "for_each": {"s": ["..", "x"]}})).await;
     assert_eq!(run.bodies, ["1"]);
     assert!(run.failure().contains("the value `..` cannot be a part of the path"), "{}", run.failure());
-    assert_eq!(server.received_requests().await.unwrap().len(), 1);
+    assert_eq!(requests_to(&server).await.len(), 1);
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn body_in_the_form_of_a_web_form_is_sent_as_one() {
             "for_each": {"symbol": ["a&b=é +"]},
         });
         assert_eq!(run_once(&server, options).await.bodies, ["1"]);
-        let request = &server.received_requests().await.unwrap()[0];
+        let request = &requests_to(&server).await[0];
         assert_eq!(request.headers.get("content-type").and_then(|it| it.to_str().ok()), content_type);
         assert_eq!(String::from_utf8(request.body.clone()).unwrap(), body);
     }

@@ -11,12 +11,7 @@ async fn unchanged_rows_are_skipped_within_a_run_and_across_runs() {
     let options = json!({"interval": "1ms"});
     let run_of_all = run(&serve(responses()).await, options, None, 5).await;
     assert_eq!(run_of_all.bodies, ["1", "1", "2", "3", "1"]);
-    let (server, mut position, mut bodies) = (serve(responses()).await, None, Vec::new());
-    for _ in 0..5 {
-        let part = run(&server, json!({}), position, usize::MAX).await;
-        bodies.push(part.bodies);
-        position = part.position;
-    }
+    let bodies = runs(&serve(responses()).await, &json!({}), 5).await;
     assert_eq!(bodies, [vec!["1", "1", "2"], vec![], vec!["3", "1"], vec![], vec![]]);
 }
 

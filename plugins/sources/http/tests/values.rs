@@ -6,18 +6,13 @@ use super::*;
 
 /// 25 rows by offset, at most `cap` per page, as `shape` writes those of a page.
 async fn value_server(cap: usize, shape: fn(std::ops::Range<usize>) -> Value) -> MockServer {
-    let server = MockServer::builder().start().await;
-    let response = move |request: &Request| {
-        let parameter = |name: &str| {
-            let found = request.url.query_pairs().find(|(known, _)| known == name);
-            found.map(|(_, value)| value.parse::<usize>().expect("a number"))
-        };
-        let limit = parameter("limit").unwrap_or(10).min(cap);
-        let first = parameter("page").map_or(parameter("offset").unwrap_or(0), |page| (page - 1) * limit);
+    respond(move |request: &Request| {
+        let limit = number(request, "limit").unwrap_or(10).min(cap);
+        let offset = number(request, "offset").unwrap_or(0);
+        let first = number(request, "page").map_or(offset, |page| (page - 1) * limit);
         json_response(json!({"total": 25, "data": shape(first.min(25)..25.min(first + limit))}))
-    };
-    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
-    server
+    })
+    .await
 }
 
 fn rows_by_name(range: std::ops::Range<usize>) -> Value {
@@ -53,7 +48,7 @@ async fn page_that_is_one_value_is_followed_and_delivered_once() {
             let options = json!({"records": "/data", "pagination": pagination, "remap": program});
             let read = run_once(&server, options).await;
             assert!(read.error.is_none() && read.bodies == numbers(0..25), "{pagination} {read:?}");
-            let asked = server.received_requests().await.unwrap().len();
+            let asked = requests_to(&server).await.len();
             assert_eq!(asked, n_requests, "{pagination} {program}");
         }
     }
@@ -79,13 +74,7 @@ async fn interrupted_page_that_is_one_value_continues_where_it_was() {
     let server = value_server(10, columns).await;
     let pagination = json!({"type": "offset", "param": "offset", "limit_param": "limit", "limit": 10});
     let options = json!({"records": "/data", "pagination": pagination, "remap": OF_COLUMNS});
-    let (mut position, mut all) = (None, Vec::new());
-    while all.len() < 25 {
-        let part = run(&server, options.clone(), position, 7.min(25 - all.len())).await;
-        all.extend(part.bodies);
-        position = part.position;
-    }
-    assert_eq!(all, numbers(0..25));
+    assert_eq!(run_in_parts(&server, &options, 7, 25).await.bodies, numbers(0..25));
 }
 
 #[tokio::test]

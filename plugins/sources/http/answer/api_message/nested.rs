@@ -4,48 +4,18 @@ use serde_json::{Map, Value};
 
 use super::words::{is_success, says_none};
 use super::{
-    ApiMessage, CODES, ERRORS, ErrorMembers, LABELS, SHARED, TEXTS, integer, is_about_limit, is_known,
+    ApiMessage, CODES, ERRORS, ErrorMembers, LABELS, SHARED, TEXTS, integer, is_about_limit, is_in, is_known,
     is_void, plain,
 };
 
 /// Members that repeat the request, or describe the response; they hold no record.
-const ECHOES: [&str; 31] = [
-    "api",
-    "apiversion",
-    "context",
-    "copyright",
-    "count",
-    "duration",
-    "elapsed",
-    "endpoint",
-    "get",
-    "headers",
-    "jsonapi",
-    "jsonrpc",
-    "license",
-    "links",
-    "method",
-    "page",
-    "pagination",
-    "paging",
-    "parameters",
-    "params",
-    "query",
-    "request",
-    "symbol",
-    "took",
-    "total",
-    "trace",
-    "url",
-    "usdiff",
-    "usin",
-    "usout",
-    "version",
-];
+const ECHOES: &str = "\
+    api apiversion context copyright count duration elapsed endpoint get headers jsonapi jsonrpc license \
+    links method page pagination paging parameters params query request symbol took total trace url usdiff \
+    usin usout version";
 
 /// Members whose object may say how the request went.
-const ENVELOPES: [&str; 8] =
-    ["base", "baseresp", "head", "header", "meta", "metadata", "responsestatus", "status"];
+const ENVELOPES: &str = "base baseresp head header meta metadata responsestatus status";
 
 /// How deep the only member of an object is opened.
 const MAX_DEPTH: usize = 2;
@@ -77,9 +47,9 @@ fn message_at(object: &Map<String, Value>, depth: usize) -> Option<ApiMessage> {
     let is_other = |(name, value): &(String, &Value)| {
         let name = name.as_str();
         let is_about_request = || {
-            is_known(name, value) && !SHARED.contains(&name)
+            is_known(name, value) && !is_in(SHARED, name)
                 || matches!(name, "path" | "time" | "timestamp" | "ts")
-                || ECHOES.contains(&name)
+                || is_in(ECHOES, name)
                 || name == "id" && is_call
         };
         is_void(value) || is_clear && is_about_request()
@@ -94,7 +64,7 @@ fn message_at(object: &Map<String, Value>, depth: usize) -> Option<ApiMessage> {
 /// What the only member of an object says. A code without a text may be part of a record.
 fn inner_message(inner: &Map<String, Value>, depth: usize) -> Option<ApiMessage> {
     let has_text = |members: &ErrorMembers| {
-        members.all(&TEXTS).chain(members.all(&ERRORS)).any(|value| !is_void(value) && !value.is_number())
+        members.all(TEXTS).chain(members.all(ERRORS)).any(|value| !is_void(value) && !value.is_number())
     };
     let members = ErrorMembers::of(inner).filter(has_text);
     let note = members.and_then(|members| members.message()).filter(|note| *note != ApiMessage::Empty);
@@ -111,7 +81,7 @@ fn is_error_name(name: &str) -> bool {
 
 /// Whether a member with this name is not part of a record, as `last_error` and `status` may be.
 fn is_clear_name(name: &str) -> bool {
-    matches!(name, "error" | "errors" | "fault") || ENVELOPES.contains(&name) && name != "status"
+    matches!(name, "error" | "errors" | "fault") || is_in(ENVELOPES, name) && name != "status"
 }
 
 /// What follows `error` in the names of objects, as in `errorResponse`.
@@ -126,16 +96,16 @@ fn is_error_value(value: &Value) -> bool {
             let is_well = |value: &Value| {
                 is_void(value) || integer(value).is_some_and(|code| (200..300).contains(&code))
             };
-            let mut codes = members.all(&CODES).filter(|value| !value.is_object()).peekable();
+            let mut codes = members.all(CODES).filter(|value| !value.is_object()).peekable();
             let has_code = codes.peek().is_some();
             if has_code && codes.all(is_well) {
                 return false;
             }
             let is_text = |value: &Value| !is_void(value) && !is_success(value) && !value.is_number();
             has_code
-                || members.all(&TEXTS).chain(members.all(&ERRORS)).any(is_text)
-                || members.all(&["faultstring", "type"]).any(is_text)
-                || members.all(&LABELS).any(is_text)
+                || members.all(TEXTS).chain(members.all(ERRORS)).any(is_text)
+                || members.all("faultstring type").any(is_text)
+                || members.all(LABELS).any(is_text)
         }
         _ => false,
     }
@@ -156,14 +126,14 @@ fn is_list_of_texts(name: &str, value: &Value) -> bool {
 /// `{"status": {"error_code": 1001, "error_message": "…"}}`
 fn says_error(name: &str, value: &Value) -> bool {
     let Value::Object(object) = value else { return false };
-    if !ENVELOPES.contains(&name) {
+    if !is_in(ENVELOPES, name) {
         return false;
     }
     let members = ErrorMembers::all_of(object);
     let has_text = members
-        .all(&TEXTS)
+        .all(TEXTS)
         .any(|value| !is_void(value) && !is_success(value) && !value.as_str().is_some_and(says_none));
-    let has_code = members.all(&["resultcode", "returncode"]).any(|code| {
+    let has_code = members.all("resultcode returncode").any(|code| {
         let is_bad = |code: i64| code != 1 && !(200..300).contains(&code);
         !is_void(code) && !is_success(code) && integer(code).is_none_or(is_bad)
     });

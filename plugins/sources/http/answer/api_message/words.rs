@@ -3,46 +3,32 @@
 use serde_json::Value;
 
 /// Words in the names of errors, as [`words`] writes them.
-pub(crate) const ERROR_WORDS: [&str; 15] = [
-    "ERROR",
-    "ERRORS",
-    "INVALID",
-    "NOT FOUND",
-    "NOTFOUND",
-    "NOT AUTHORIZED",
-    "UNAUTHORIZED",
-    "FORBIDDEN",
-    "DENIED",
-    "EXCEEDED",
-    "EXCEEDS",
-    "FAIL",
-    "FAILED",
-    "FAILURE",
-    "EXCEPTION",
-];
+pub(crate) const ERROR_WORDS: &str = "\
+    ERROR|ERRORS|INVALID|NOT FOUND|NOTFOUND|NOT AUTHORIZED|UNAUTHORIZED|FORBIDDEN|DENIED|EXCEEDED|EXCEEDS|\
+    FAIL|FAILED|FAILURE|EXCEPTION";
 
 /// More of them, which may also be the state of something.
-const ERROR_STATES: [&str; 5] = ["MISSING", "UNKNOWN", "UNSUPPORTED", "TOO MANY", "TOOMANY"];
+const ERROR_STATES: &str = "MISSING|UNKNOWN|UNSUPPORTED|TOO MANY|TOOMANY";
 
 /// First words of a text that says that there is nothing.
-const NEGATIONS: [&str; 5] = ["0", "NO", "NONE", "WITHOUT", "ZERO"];
+const NEGATIONS: &str = "0 NO NONE WITHOUT ZERO";
 
 /// Whether a text is the name of an error, such as `INVALID_SYMBOL`.
 pub(crate) fn is_error_word(text: &str) -> bool {
-    contains_any(text, &ERROR_WORDS) || contains_any(text, &ERROR_STATES)
+    contains_any(text, ERROR_WORDS) || contains_any(text, ERROR_STATES)
 }
 
 /// Whether a text has one of these words, and does not say that there is none of them, as in `No errors`.
-pub(crate) fn contains_any(text: &str, of: &[&str]) -> bool {
+pub(crate) fn contains_any(text: &str, of: &str) -> bool {
     !says_none(text) && {
         let text = words(text);
-        of.iter().any(|word| text.contains(&format!(" {word} ")))
+        of.split('|').any(|word| text.contains(&format!(" {word} ")))
     }
 }
 
 /// Whether a text says that there is nothing, as in `No trades`.
 pub(crate) fn says_none(text: &str) -> bool {
-    words(text).split_whitespace().next().is_some_and(|first| NEGATIONS.contains(&first))
+    words(text).split_whitespace().next().is_some_and(|first| NEGATIONS.split(' ').any(|word| word == first))
 }
 
 /// Whether a value is a text that says that all is well.
@@ -62,7 +48,7 @@ pub(crate) fn says_done(value: &Value) -> bool {
             [" NOT ", " CANNOT ", " UNABLE ", " NEVER "].iter().any(|negative| words.contains(negative));
         let last = words.split_whitespace().next_back().unwrap_or_default();
         !is_negative
-            && !contains_any(text, &ERROR_WORDS)
+            && !contains_any(text, ERROR_WORDS)
             && ["ACCEPTED", "COMPLETED", "DONE", "OK", "PROCESSED"].contains(&last)
     };
     is_success(value) || value.as_str().is_some_and(is_done)
