@@ -12,7 +12,7 @@ const MAX_BYTES: usize = 64 << 10;
 
 /// What a response says instead of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ApiMessage {
+pub(super) enum ApiMessage {
     RateLimit,
     Error,
     /// There are no records.
@@ -78,7 +78,7 @@ pub(crate) fn of_json(body: &[u8]) -> Option<ApiMessage> {
 }
 
 /// Whether a JSON object says that there is an error, beside an empty list of records.
-pub(crate) fn has_error(body: &[u8]) -> bool {
+pub(super) fn has_error(body: &[u8]) -> bool {
     let Some(object) = object(body) else { return false };
     ErrorMembers::of(&object).is_some_and(|members| members.is_error()) || nested::message(&object).is_some()
 }

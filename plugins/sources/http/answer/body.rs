@@ -21,7 +21,7 @@ const LARGE: u64 = 1 << 20;
 
 /// Why a body cannot be read.
 #[derive(Debug)]
-pub(crate) enum BodyError {
+pub(super) enum BodyError {
     TooLarge,
     /// The body is incomplete.
     Cut(String),

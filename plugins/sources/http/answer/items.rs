@@ -71,11 +71,8 @@ impl Items {
         let range = match pointer.locate(bytes).map_err(scanned)? {
             Located::At(range) => range,
             Located::Nowhere(why) => {
-                return Err(Unreadable::Missing {
-                    why: format!("the response has no `{pointer}`: {why}"),
-                    advice: "; set `records` to the location of the records",
-                    if_left_out: if_left_out(pointer),
-                });
+                let why = format!("the response has no `{pointer}`: {why}");
+                return Err(missing(why, "; set `records` to the location of the records", pointer));
             }
         };
         if !pointer.is_root() {
@@ -101,11 +98,8 @@ impl Items {
                     _ => String::new(),
                 };
                 let place = if parent.is_root() { "its top level".into() } else { format!("`{parent}`") };
-                Err(Unreadable::Missing {
-                    why: format!("`{pointer}` is null in the response, and {place} {why}"),
-                    advice: "; set `records` to the array of records",
-                    if_left_out: if_left_out(pointer),
-                })
+                let why = format!("`{pointer}` is null in the response, and {place} {why}");
+                Err(missing(why, "; set `records` to the array of records", pointer))
             }
             _ => {
                 check_value(value).map_err(|_| scanned(ScanError::Unexpected(range.start)))?;
@@ -119,7 +113,7 @@ impl Items {
     }
 
     /// The string, number or boolean at `pointer`, which a program makes a record of.
-    pub(crate) fn of_scalar(bytes: &Bytes, pointer: &Pointer, url: String) -> Option<Self> {
+    pub(super) fn of_scalar(bytes: &Bytes, pointer: &Pointer, url: String) -> Option<Self> {
         text(bytes).ok()?;
         let Ok(Located::At(range)) = pointer.locate(bytes) else { return None };
         let is_whole = pointer.is_root() || check_outside(bytes, &range).is_ok();
@@ -130,7 +124,7 @@ impl Items {
     }
 
     /// The lines of a response from `url`, which is redacted.
-    pub(crate) fn of_ndjson(bytes: &Bytes, url: String) -> Result<Self, Unreadable> {
+    pub(super) fn of_ndjson(bytes: &Bytes, url: String) -> Result<Self, Unreadable> {
         if matches!(bytes.trim_ascii_start(), [b'[' | b'{', b'\r' | b'\n', ..]) {
             return Err(Unreadable::Unexpected(
                 "it is one JSON value over many lines, not one per line".into(),
@@ -155,7 +149,7 @@ impl Items {
 
     /// The rows of a CSV response; the first one with rows determines the column types. If the response is not
     /// `is_delimited`, it ends where the connection does, so that a row that is not whole may be cut.
-    pub(crate) fn of_csv(
+    pub(super) fn of_csv(
         text: Window,
         csv_reader: &mut DocumentReader,
         source_name: Name,
@@ -173,7 +167,7 @@ impl Items {
     }
 
     /// The elements or lines of a large response from `url`, which is redacted; `None` for rows of CSV.
-    pub(crate) fn of_large(large: &LargeBody, url: String) -> Option<Self> {
+    pub(super) fn of_large(large: &LargeBody, url: String) -> Option<Self> {
         let window = large.window.clone();
         match large.content {
             LargeContent::Elements(counted) => {
@@ -283,12 +277,13 @@ impl Items {
     }
 }
 
-/// The advice for an API that omits the array when there are no records.
-fn if_left_out(records: &Pointer) -> String {
-    format!(
+/// The error for a response without records at `records`, with the advice for an API that omits an empty array.
+fn missing(why: String, advice: &'static str, records: &Pointer) -> Unreadable {
+    let if_left_out = format!(
         ". If the API omits it when there are no records, set `responses = {{ empty = [{{ missing = \
          \"{records}\" }}] }}`"
-    )
+    );
+    Unreadable::Missing { why, advice, if_left_out }
 }
 
 /// The element of an array, at a place of the response.

@@ -8,7 +8,7 @@ use super::super::json::{ScanError, scan};
 use super::items::Unreadable;
 
 /// Checks that a line is JSON. The error contains the column.
-pub(crate) fn check_line(line: &[u8]) -> Result<(), String> {
+pub(super) fn check_line(line: &[u8]) -> Result<(), String> {
     if let Err(error) = std::str::from_utf8(line) {
         return Err(format!("at column {}: it is not UTF-8; {NOT_UTF8}", error.valid_up_to() + 1));
     }
@@ -16,7 +16,7 @@ pub(crate) fn check_line(line: &[u8]) -> Result<(), String> {
 }
 
 /// Checks that a value is JSON. The error contains the index of the byte, and what is wrong.
-pub(crate) fn check_value(value: &[u8]) -> Result<(), (usize, String)> {
+pub(super) fn check_value(value: &[u8]) -> Result<(), (usize, String)> {
     let Err(error) = serde_json::from_slice::<IgnoredAny>(value) else { return Ok(()) };
     let at = offset(value, &error);
     let word = |word: &str| value.get(at..).is_some_and(|rest| rest.starts_with(word.as_bytes()));
@@ -50,7 +50,7 @@ fn bare_message(error: &serde_json::Error) -> String {
 }
 
 /// Checks what surrounds the records, whose bounds are `range`; `NaN` is accepted there.
-pub(crate) fn check_outside(bytes: &[u8], range: &Range<usize>) -> Result<(), Unreadable> {
+pub(super) fn check_outside(bytes: &[u8], range: &Range<usize>) -> Result<(), Unreadable> {
     let around = String::from_utf8([&bytes[..range.start], b"[]", &bytes[range.end..]].concat());
     let around = around.map_err(|error| {
         let at = error.utf8_error().valid_up_to();
@@ -68,7 +68,7 @@ pub(crate) fn check_outside(bytes: &[u8], range: &Range<usize>) -> Result<(), Un
 }
 
 /// What to do about text that is not UTF-8.
-pub(crate) const NOT_UTF8: &str =
+pub(super) const NOT_UTF8: &str =
     "if the API writes another encoding than it declares, set it, as in `encoding = \"windows-1252\"`";
 
 fn not_utf8(at: usize) -> Unreadable {

@@ -9,7 +9,7 @@ use crate::shared::window::Window;
 
 /// Why the next element cannot be read.
 #[derive(Debug)]
-pub(crate) enum ReadError {
+pub(super) enum ReadError {
     Read(io::Error),
     /// The text is not an array, or it ends inside of it. The place is that in the file.
     Scan(ScanError),
@@ -28,7 +28,7 @@ pub(crate) struct ElementSummary {
     /// The type of an element that is not an object, if there is one.
     pub(crate) other_type: Option<&'static str>,
     /// Whether all of them are UTF-8.
-    pub(crate) is_utf8: bool,
+    pub(super) is_utf8: bool,
 }
 
 /// The elements of an array that were not taken.
@@ -40,12 +40,12 @@ pub(crate) struct JsonElements {
 
 impl JsonElements {
     /// Of the array at the start of the window.
-    pub(crate) fn new(window: Window) -> Self {
+    pub(super) fn new(window: Window) -> Self {
         JsonElements { window, rest: Children::of(0) }
     }
 
     /// The place in the file of the next element, and its bytes.
-    pub(crate) fn next(&mut self) -> Result<Option<(u64, Bytes)>, ReadError> {
+    pub(super) fn next(&mut self) -> Result<Option<(u64, Bytes)>, ReadError> {
         loop {
             let mut rest = self.rest;
             let text = &self.window.bytes;
@@ -74,7 +74,7 @@ impl JsonElements {
     }
 
     /// Takes all elements.
-    pub(crate) fn count(&mut self) -> Result<ElementSummary, ReadError> {
+    pub(super) fn count(&mut self) -> Result<ElementSummary, ReadError> {
         let mut counted = ElementSummary { n_elements: 0, other_type: None, is_utf8: true };
         while let Some((_, element)) = self.next()? {
             counted.n_elements += 1;
@@ -87,7 +87,7 @@ impl JsonElements {
     }
 
     /// What follows the array, all of whose elements were taken.
-    pub(crate) fn behind(&self) -> Window {
+    pub(super) fn behind(&self) -> Window {
         self.window.behind(self.rest.at() as u64)
     }
 }
@@ -103,12 +103,12 @@ pub(crate) struct TextLines {
 }
 
 impl TextLines {
-    pub(crate) fn new(window: Window) -> Self {
+    pub(super) fn new(window: Window) -> Self {
         TextLines { window, at: 0, number: 0 }
     }
 
     /// The next line without its line end, and whether it has one.
-    pub(crate) fn next(&mut self) -> io::Result<Option<(Bytes, bool)>> {
+    pub(super) fn next(&mut self) -> io::Result<Option<(Bytes, bool)>> {
         loop {
             let rest = &self.window.bytes[self.at..];
             let end = memchr::memchr(b'\n', rest);

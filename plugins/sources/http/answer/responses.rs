@@ -224,26 +224,29 @@ mod tests {
 
     #[test]
     fn matcher_checks_pointer_value_status_and_text() {
-        let matches = |matcher: Value, status, body: &str| {
-            let responses = read(json!({"retry": [matcher]})).unwrap();
-            responses.verdict(StatusCode::from_u16(status).unwrap(), body.as_bytes()).is_some()
-        };
-        assert!(matches(json!("/Note"), 200, r#"{"Note": "slow down"}"#));
-        assert!(!matches(json!("/Note"), 200, r#"{"Note": null}"#));
-        assert!(!matches(json!("/Note"), 200, r#"{"data": {"Note": 1}}"#));
-        assert!(!matches(json!("/Note"), 200, "Note"));
-        assert!(matches(json!({"status": 418}), 418, ""));
-        assert!(!matches(json!({"status": 418}), 419, ""));
         let code = json!({"at": "/code", "is": 429});
-        assert!(matches(code.clone(), 200, r#"{"code": 429.0}"#));
-        assert!(!matches(code.clone(), 200, r#"{"code": "429"}"#));
-        assert!(!matches(code, 200, r#"{"code": 200}"#));
-        assert!(matches(json!({"at": "/s", "is": "no_data"}), 200, r#"{"s":"no_data"}"#));
         let blank = json!({"status": 200, "text": ""});
-        assert!(matches(blank.clone(), 200, " \n") && !matches(blank, 200, "[]"));
         let both = json!({"status": 200, "text": "Exceeded the daily"});
-        assert!(matches(both.clone(), 200, "Exceeded the daily hits limit"));
-        assert!(!matches(both, 500, "Exceeded the daily hits limit"));
+        for (matcher, status, body, is_match) in [
+            (&json!("/Note"), 200, r#"{"Note": "slow down"}"#, true),
+            (&json!("/Note"), 200, r#"{"Note": null}"#, false),
+            (&json!("/Note"), 200, r#"{"data": {"Note": 1}}"#, false),
+            (&json!("/Note"), 200, "Note", false),
+            (&json!({"status": 418}), 418, "", true),
+            (&json!({"status": 418}), 419, "", false),
+            (&code, 200, r#"{"code": 429.0}"#, true),
+            (&code, 200, r#"{"code": "429"}"#, false),
+            (&code, 200, r#"{"code": 200}"#, false),
+            (&json!({"at": "/s", "is": "no_data"}), 200, r#"{"s":"no_data"}"#, true),
+            (&blank, 200, " \n", true),
+            (&blank, 200, "[]", false),
+            (&both, 200, "Exceeded the daily hits limit", true),
+            (&both, 500, "Exceeded the daily hits limit", false),
+        ] {
+            let responses = read(json!({"retry": [matcher]})).unwrap();
+            let verdict = responses.verdict(StatusCode::from_u16(status).unwrap(), body.as_bytes());
+            assert_eq!(verdict.is_some(), is_match, "{matcher} {status} {body}");
+        }
     }
 
     #[test]
@@ -271,15 +274,15 @@ mod tests {
     fn first_list_with_a_match_decides() {
         let both = json!({"retry": [{"status": 400}], "fail": ["/fatal"], "empty": [{"status": 404}]});
         let responses = read(both).unwrap();
-        let verdict = |status, body: &str| {
-            responses
-                .verdict(StatusCode::from_u16(status).unwrap(), body.as_bytes())
-                .map(|(verdict, _)| verdict)
-        };
-        assert_eq!(verdict(400, r#"{"fatal": 1}"#), Some(Verdict::Fail));
-        assert_eq!(verdict(400, "{}"), Some(Verdict::Retry));
-        assert_eq!(verdict(404, "{}"), Some(Verdict::Empty));
-        assert_eq!(verdict(200, "{}"), None);
+        for (status, body, expected) in [
+            (400, r#"{"fatal": 1}"#, Some(Verdict::Fail)),
+            (400, "{}", Some(Verdict::Retry)),
+            (404, "{}", Some(Verdict::Empty)),
+            (200, "{}", None),
+        ] {
+            let verdict = responses.verdict(StatusCode::from_u16(status).unwrap(), body.as_bytes());
+            assert_eq!(verdict.map(|(verdict, _)| verdict), expected, "{status} {body}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tracing::debug;
 
 /// Bytes that are written once and then read from the front.
 #[derive(Debug)]
-pub(crate) enum SpillBuffer {
+pub(super) enum SpillBuffer {
     Memory {
         bytes: Vec<u8>,
         /// From this length on they move to a file.
@@ -18,7 +18,7 @@ pub(crate) enum SpillBuffer {
 }
 
 /// Reads a buffer, and knows the place.
-pub(crate) trait BufferReader: BufRead + Seek + Send {}
+pub(super) trait BufferReader: BufRead + Seek + Send {}
 impl<T: BufRead + Seek + Send> BufferReader for T {}
 
 impl SpillBuffer {
@@ -33,7 +33,7 @@ impl SpillBuffer {
     }
 
     /// Makes room for a buffer that will have this length, if it stays in memory.
-    pub(crate) fn reserve(&mut self, len: u64) {
+    pub(super) fn reserve(&mut self, len: u64) {
         if let SpillBuffer::Memory { bytes, at_most } = self
             && len <= *at_most as u64
         {
@@ -89,7 +89,7 @@ impl SpillBuffer {
     }
 
     /// Reads it from the front.
-    pub(crate) fn into_reader(self) -> io::Result<Box<dyn BufferReader>> {
+    pub(super) fn into_reader(self) -> io::Result<Box<dyn BufferReader>> {
         match self {
             SpillBuffer::Memory { bytes, .. } => Ok(Box::new(Cursor::new(bytes))),
             SpillBuffer::File { mut file, .. } => {

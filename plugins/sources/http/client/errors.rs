@@ -16,7 +16,7 @@ use super::send::Client;
 
 impl Client {
     /// The error for a status other than success in a response from `url`.
-    pub(crate) fn status_error(&self, answered: &ResponseSummary<'_>, url: &Url) -> HttpError {
+    pub(super) fn status_error(&self, answered: &ResponseSummary<'_>, url: &Url) -> HttpError {
         let ResponseSummary { title, status, .. } = *answered;
         let excerpt = self.response_body(answered.body);
         if let Some(error) = self.wait_error(answered, "") {
@@ -62,7 +62,7 @@ impl Client {
     }
 
     /// The error for a status other than success of a token endpoint.
-    pub(crate) fn token_error(&self, answered: &ResponseSummary<'_>) -> HttpError {
+    pub(super) fn token_error(&self, answered: &ResponseSummary<'_>) -> HttpError {
         let ResponseSummary { title, status, .. } = *answered;
         let excerpt = self.response_body(answered.body);
         if let Some(error) = self.wait_error(answered, "") {
@@ -134,7 +134,7 @@ impl Client {
     }
 
     /// The error for a request without a response.
-    pub(crate) fn transport_error(&self, method: &Method, url: &Url, error: reqwest::Error) -> HttpError {
+    pub(super) fn transport_error(&self, method: &Method, url: &Url, error: reqwest::Error) -> HttpError {
         let request = self.describe(method, url);
         let place = format!(
             "{}:{}",

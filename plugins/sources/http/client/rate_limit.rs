@@ -46,7 +46,7 @@ impl RateLimiter {
     }
 
     /// Waits until the next request may be sent, and counts it.
-    pub(crate) async fn pass(&self) {
+    pub(super) async fn pass(&self) {
         let mut sent = self.sent.lock().await;
         if sent.len() >= self.n_requests {
             let until = sent[sent.len() - self.n_requests] + self.period;

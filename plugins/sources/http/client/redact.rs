@@ -52,7 +52,7 @@ impl Redactor {
     }
 
     /// Hides this secret as well.
-    pub(crate) fn learn(&self, secret: &str) {
+    pub(super) fn learn(&self, secret: &str) {
         let mut learned = self.learned.write().unwrap_or_else(PoisonError::into_inner);
         learned.0.extend(forms(secret));
         learned.1 = Redaction::new(learned.0.iter().map(|text| (text.clone(), HIDDEN.to_owned())));

@@ -22,7 +22,7 @@ pub(crate) enum Redirects {
 
 /// Whether two URLs have the same host and port, or differ only in that the second one is `https://`
 /// and both have the default port.
-pub(crate) fn is_same_host(home: &Url, url: &Url) -> bool {
+pub(super) fn is_same_host(home: &Url, url: &Url) -> bool {
     let is_same_port =
         url.scheme() == home.scheme() && url.port_or_known_default() == home.port_or_known_default();
     let is_upgrade = (home.scheme(), url.scheme()) == ("http", "https")
@@ -33,7 +33,7 @@ pub(crate) fn is_same_host(home: &Url, url: &Url) -> bool {
 
 /// The same address over TLS, if `url` is on the host of an endpoint with `https://` and not encrypted: a server behind a
 /// proxy may not know that the connection is encrypted. As in a browser with HSTS (RFC 6797, 8.3).
-pub(crate) fn over_tls(home: &Url, url: &Url) -> Option<Url> {
+pub(super) fn over_tls(home: &Url, url: &Url) -> Option<Url> {
     if (home.scheme(), url.scheme()) != ("https", "http") {
         return None;
     }
@@ -102,8 +102,8 @@ fn is_local_address(address: IpAddr) -> bool {
 
 /// Resolves names; only those of the pipeline file may have a local address.
 #[derive(Debug)]
-pub(crate) struct GuardedResolver {
-    pub(crate) trusted: Vec<String>,
+pub(super) struct GuardedResolver {
+    pub(super) trusted: Vec<String>,
 }
 
 impl Resolve for GuardedResolver {
@@ -133,33 +133,34 @@ mod tests {
 
     #[test]
     fn same_host_is_the_same_port_or_the_upgrade_to_tls() {
-        let same = |from, to| check(Redirects::SameHost, from, to);
-        assert!(same("http://a/x", "http://a/y?z"));
-        assert!(same("http://a/", "https://a/"));
-        assert!(same("http://a:8080/", "http://a:8080/"));
-        for to in ["http://b/", "http://a:8080/", "https://a:8443/", "http://a.b/", "ftp://a/"] {
-            assert!(!same("http://a/", to), "{to}");
+        for (from, to) in [
+            ("http://a/x", "http://a/y?z"),
+            ("http://a/", "https://a/"),
+            ("http://a:8080/", "http://a:8080/"),
+        ] {
+            assert!(check(Redirects::SameHost, from, to), "{to}");
         }
-        assert!(!same("https://a/", "http://a/"));
+        for to in ["http://b/", "http://a:8080/", "https://a:8443/", "http://a.b/", "ftp://a/"] {
+            assert!(!check(Redirects::SameHost, "http://a/", to), "{to}");
+        }
+        assert!(!check(Redirects::SameHost, "https://a/", "http://a/"));
     }
 
     #[test]
     fn unencrypted_address_of_the_endpoint_is_asked_over_tls() {
-        let over_tls = |home: &str, url: &str| {
-            over_tls(&Url::parse(home).unwrap(), &Url::parse(url).unwrap()).map(String::from)
-        };
-        assert_eq!(over_tls("https://a/x", "http://a/y?z=1").unwrap(), "https://a/y?z=1");
-        assert_eq!(over_tls("https://a/x", "http://a:80/y").unwrap(), "https://a/y");
-        assert_eq!(over_tls("https://a/x", "http://a:443/y").unwrap(), "https://a/y");
-        assert_eq!(over_tls("https://a:8443/x", "http://a:8443/y").unwrap(), "https://a:8443/y");
-        for (home, url) in [
-            ("https://a/x", "http://b/y"),
-            ("https://a/x", "http://a:8080/y"),
-            ("https://a:8443/x", "http://a/y"),
-            ("http://a/x", "http://a/y"),
-            ("https://a/x", "https://a/y"),
+        for (home, url, secure) in [
+            ("https://a/x", "http://a/y?z=1", Some("https://a/y?z=1")),
+            ("https://a/x", "http://a:80/y", Some("https://a/y")),
+            ("https://a/x", "http://a:443/y", Some("https://a/y")),
+            ("https://a:8443/x", "http://a:8443/y", Some("https://a:8443/y")),
+            ("https://a/x", "http://b/y", None),
+            ("https://a/x", "http://a:8080/y", None),
+            ("https://a:8443/x", "http://a/y", None),
+            ("http://a/x", "http://a/y", None),
+            ("https://a/x", "https://a/y", None),
         ] {
-            assert_eq!(over_tls(home, url), None, "{home} {url}");
+            let found = over_tls(&Url::parse(home).unwrap(), &Url::parse(url).unwrap());
+            assert_eq!(found.as_ref().map(Url::as_str), secure, "{home} {url}");
         }
     }
 

@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 /// The longest wait that is accepted.
-pub(crate) const LONGEST: Duration = Duration::from_secs(60 * 60);
+pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// Headers with the time at which a rate limit ends.
 const RESETS: [&str; 4] =
@@ -156,7 +156,7 @@ fn duration(text: &str, now: SystemTime) -> Option<Duration> {
 }
 
 /// A duration for messages, in whole seconds.
-pub(crate) fn in_words(duration: Duration) -> String {
+pub(super) fn in_words(duration: Duration) -> String {
     match duration.as_secs() {
         seconds if seconds < 120 => format!("{seconds} s"),
         seconds if seconds < 7200 => format!("{} min {} s", seconds / 60, seconds % 60),

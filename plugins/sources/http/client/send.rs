@@ -219,7 +219,7 @@ impl Client {
 
     /// Whether credentials may be sent to `url`: only to the host and port of `endpoint`, or
     /// to the same host after a redirect from HTTP to HTTPS.
-    pub(crate) fn may_receive_credentials(&self, url: &Url) -> bool {
+    pub(super) fn may_receive_credentials(&self, url: &Url) -> bool {
         is_same_host(&self.parts.endpoint, url)
     }
 

@@ -52,23 +52,23 @@ pub(crate) struct ListRequest {
 
 impl Element {
     pub(crate) fn new(fields: impl IntoIterator<Item = (String, Value)>) -> Self {
-        let fields: Vec<(String, Value)> = fields.into_iter().collect();
-        let id = id_of(fields.iter().map(|(name, value)| (name, text_of(value))));
-        Element { id, fields }
+        let mut element = Element { id: Arc::default(), fields: fields.into_iter().collect() };
+        element.id = element.id_by_all();
+        element
     }
 
     /// The same element under another identity.
-    pub(crate) fn with_id(&self, id: Arc<str>) -> Self {
+    pub(super) fn with_id(&self, id: Arc<str>) -> Self {
         Element { id, fields: self.fields.clone() }
     }
 
     /// Its identity by all fields.
-    pub(crate) fn id_by_all(&self) -> Arc<str> {
+    pub(super) fn id_by_all(&self) -> Arc<str> {
         id_of(self.fields.iter().map(|(name, value)| (name, text_of(value))))
     }
 
     /// Its identity by some fields; `None` if it has none of them.
-    pub(crate) fn id_by(&self, names: &BTreeSet<&str>) -> Option<Arc<str>> {
+    pub(super) fn id_by(&self, names: &BTreeSet<&str>) -> Option<Arc<str>> {
         let fields = || self.fields.iter().filter(|(name, _)| names.contains(&**name));
         fields().next()?;
         Some(id_of(fields().map(|(name, value)| (name, text_of(value)))))
@@ -102,7 +102,7 @@ impl Element {
 }
 
 /// The identity of these values, in any order.
-pub(crate) fn id_of(fields: impl Iterator<Item = (impl AsRef<str>, impl AsRef<str>)>) -> Arc<str> {
+pub(super) fn id_of(fields: impl Iterator<Item = (impl AsRef<str>, impl AsRef<str>)>) -> Arc<str> {
     let mut fields: Vec<_> = fields.collect();
     fields.sort_unstable_by(|a, b| (a.0.as_ref(), a.1.as_ref()).cmp(&(b.0.as_ref(), b.1.as_ref())));
     let id = Serializer::new(String::new()).extend_pairs(fields).finish();
@@ -250,7 +250,7 @@ impl ForEach {
 }
 
 /// The elements in a CSV file with a header.
-pub(crate) fn read_file(path: &Path) -> Result<Vec<Arc<Element>>> {
+pub(super) fn read_file(path: &Path) -> Result<Vec<Arc<Element>>> {
     let what = || format!("reading the elements in {}", path.display());
     let bytes = std::fs::read(path).with_context(what)?;
     let source = Name::new(&path.display().to_string());

@@ -10,7 +10,7 @@ use super::for_each::{Element, id_of};
 
 /// Identifies elements by the fields that requests use, so that other fields may change. Elements that make
 /// the same request, and those whose fields are not used, are identified by all fields.
-pub(crate) fn identify(elements: Vec<Arc<Element>>, used: &BTreeSet<&str>) -> Vec<Arc<Element>> {
+pub(super) fn identify(elements: Vec<Arc<Element>>, used: &BTreeSet<&str>) -> Vec<Arc<Element>> {
     let ids: Vec<Option<Arc<str>>> = elements.iter().map(|element| element.id_by(used)).collect();
     let mut n_elements: HashMap<Arc<str>, usize> = HashMap::new();
     for id in ids.iter().flatten() {
@@ -26,7 +26,7 @@ pub(crate) fn identify(elements: Vec<Arc<Element>>, used: &BTreeSet<&str>) -> Ve
 impl HttpPosition {
     /// Takes over the positions of elements that were saved under all of their fields. If none was saved under
     /// the present values, the only one of the same request is meant.
-    pub(crate) fn adopt_positions(&mut self, elements: &[Arc<Element>], used: &BTreeSet<&str>) {
+    pub(super) fn adopt_positions(&mut self, elements: &[Arc<Element>], used: &BTreeSet<&str>) {
         let is_missing = |element: &&Arc<Element>| !self.elements.contains_key(&element.id);
         let missing: Vec<&Arc<Element>> = elements.iter().filter(is_missing).collect();
         if missing.is_empty() || self.elements.is_empty() {

@@ -14,7 +14,7 @@ const ADVICE: &str = "set `incremental.format` to the form of the field, such as
 
 impl Incremental {
     /// The value of a record.
-    pub(crate) fn value_of(&self, members: &Members<'_>) -> Result<CursorValue> {
+    pub(super) fn value_of(&self, members: &Members<'_>) -> Result<CursorValue> {
         let cursor = &self.cursor;
         let value = members.get(cursor).with_context(|| {
             format!("the record has no field `{cursor}`, which `incremental.cursor` names")
@@ -39,7 +39,7 @@ impl Incremental {
     }
 
     /// A value that an option takes for a point in time.
-    pub(crate) fn not_a_time(&self, option: &str) -> Error {
+    pub(super) fn not_a_time(&self, option: &str) -> Error {
         anyhow!(
             "the field `{}` is not a point in time, which `incremental.{option}` requires: {ADVICE}",
             self.cursor
@@ -47,7 +47,7 @@ impl Incremental {
     }
 
     /// A value that cannot be compared with `start`, or with the values that were delivered before.
-    pub(crate) fn mismatch(&self, at: &CursorValue, other: &CursorValue, is_start: bool) -> Error {
+    pub(super) fn mismatch(&self, at: &CursorValue, other: &CursorValue, is_start: bool) -> Error {
         let before = if is_start { "`incremental.start` is" } else { "the values before it are" };
         let (at, other) = (at.kind(), other.kind());
         let advice = match (at == "a point in time", is_start) {

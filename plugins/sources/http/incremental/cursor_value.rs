@@ -19,7 +19,7 @@ mod tests;
 /// Nanoseconds since 1970 UTC.
 pub(crate) type Nanos = i128;
 
-pub(crate) const SECOND: Nanos = 1_000_000_000;
+pub(super) const SECOND: Nanos = 1_000_000_000;
 
 /// From 1900 to 2100: a larger number is hardly a date in the form of `format`.
 const AGE: RangeInclusive<Nanos> = -2_208_988_800 * SECOND..=4_102_444_800 * SECOND;
@@ -105,7 +105,7 @@ impl CursorValue {
     }
 
     /// The text, if it is compared as text.
-    pub(crate) fn plain_text(&self) -> Option<&str> {
+    pub(super) fn plain_text(&self) -> Option<&str> {
         matches!(self.order, Order::Text).then_some(&*self.text)
     }
 
@@ -143,7 +143,7 @@ impl CursorValue {
 
     /// The point in time, if the value can only mean one: a number is one if it has the form of a date, or
     /// is in seconds or milliseconds between 2000 and 2100.
-    pub(crate) fn certain_time(&self) -> Option<Nanos> {
+    pub(super) fn certain_time(&self) -> Option<Nanos> {
         const PLAUSIBLE: RangeInclusive<Nanos> = 946_684_800 * SECOND..=4_102_444_800 * SECOND;
         if let Some((time, _)) = self.date_of_digits() {
             return Some(time);
@@ -285,13 +285,13 @@ fn unit(size: u128) -> Nanos {
 }
 
 /// Nanoseconds since 1970 of a time in UTC.
-pub(crate) fn nanos(time: NaiveDateTime) -> Nanos {
+pub(super) fn nanos(time: NaiveDateTime) -> Nanos {
     let time = time.and_utc();
     Nanos::from(time.timestamp()) * SECOND + Nanos::from(time.timestamp_subsec_nanos())
 }
 
 /// The time in UTC.
-pub(crate) fn date_time(nanos: Nanos) -> Option<DateTime<chrono::Utc>> {
+pub(super) fn date_time(nanos: Nanos) -> Option<DateTime<chrono::Utc>> {
     let seconds = i64::try_from(nanos.div_euclid(SECOND)).ok()?;
     DateTime::from_timestamp(seconds, nanos.rem_euclid(SECOND) as u32)
 }

@@ -207,7 +207,7 @@ impl Reader<'_> {
 }
 
 /// The beginning of a day.
-pub(crate) fn date_of(year: u32, month: u32, day: u32) -> Option<Nanos> {
+fn date_of(year: u32, month: u32, day: u32) -> Option<Nanos> {
     let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
     Some(nanos(date.and_time(NaiveTime::MIN)))
 }

@@ -263,7 +263,7 @@ impl IncrementalFilter {
 
     /// Remembers fewer rows, for tests.
     #[cfg(test)]
-    pub(crate) fn limit_rows(&mut self, max_rows: usize) {
+    pub(super) fn limit_rows(&mut self, max_rows: usize) {
         self.max_rows = max_rows;
     }
 

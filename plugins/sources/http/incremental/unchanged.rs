@@ -19,7 +19,7 @@ pub(crate) enum Unchanged {
 }
 
 /// So many rows of a walk are remembered.
-pub(crate) const MAX_ROWS: usize = 1_000_000;
+pub(super) const MAX_ROWS: usize = 1_000_000;
 
 /// The rows of the last whole walk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

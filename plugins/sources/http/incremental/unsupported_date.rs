@@ -11,7 +11,7 @@ const DAYS: &str = "monday tuesday wednesday thursday friday saturday sunday";
 
 /// What a text looks like.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum UnsupportedDate {
+pub(super) enum UnsupportedDate {
     /// A date, and the strftime pattern that reads it if there is one.
     Date(Option<String>),
     /// A time without a date.

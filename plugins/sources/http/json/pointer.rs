@@ -250,27 +250,25 @@ mod tests {
     }
 
     #[test]
-    fn find_returns_the_original_bytes() {
-        let text = r#" { "a": {"b/c": [1.50 , { "x" : 1 }]} } "#;
-        assert_eq!(find("", text), text.trim());
-        assert_eq!(find("/a/b~1c", text), r#"[1.50 , { "x" : 1 }]"#);
-        assert_eq!(find("/a/b~1c/1", text), r#"{ "x" : 1 }"#);
-    }
-
-    #[test]
-    fn find_describes_what_exists_instead() {
-        assert_eq!(
-            find("/items", r#"{"results": [], "next": null}"#),
-            "its top level has the keys `next`, `results`"
-        );
-        assert_eq!(find("/data/items", r#"{"data": "x"}"#), "`/data` is a string");
-        assert_eq!(find("/data/7", r#"{"data": [1, 2]}"#), "`/data` is an array of 2");
-        assert_eq!(find("/a", "{}"), "its top level has no keys");
-    }
-
-    #[test]
-    fn last_of_equal_keys_counts() {
-        assert_eq!(find("/a", r#"{"a": 1, "a": 2}"#), "2");
+    fn find_returns_the_original_bytes_or_what_exists_instead() {
+        let nested = r#" { "a": {"b/c": [1.50 , { "x" : 1 }]} } "#;
+        let hits = r#"{"hits": [{"sort": [1]}, {"sort": [2, "b"]}]}"#;
+        let keys = r#"{"results": [], "next": null}"#;
+        for (pointer, text, found) in [
+            ("", nested, nested.trim()),
+            ("/a/b~1c", nested, r#"[1.50 , { "x" : 1 }]"#),
+            ("/a/b~1c/1", nested, r#"{ "x" : 1 }"#),
+            // The last of equal keys counts, and a negative index from the end.
+            ("/a", r#"{"a": 1, "a": 2}"#, "2"),
+            ("/hits/-1/sort", hits, r#"[2, "b"]"#),
+            ("/hits/-3", hits, "`/hits` is an array of 2"),
+            ("/items", keys, "its top level has the keys `next`, `results`"),
+            ("/data/items", r#"{"data": "x"}"#, "`/data` is a string"),
+            ("/data/7", r#"{"data": [1, 2]}"#, "`/data` is an array of 2"),
+            ("/a", "{}", "its top level has no keys"),
+        ] {
+            assert_eq!(find(pointer, text), found, "{pointer}");
+        }
     }
 
     #[test]
@@ -287,24 +285,17 @@ mod tests {
     }
 
     #[test]
-    fn negative_index_counts_from_the_end() {
-        let text = r#"{"hits": [{"sort": [1]}, {"sort": [2, "b"]}]}"#;
-        assert_eq!(find("/hits/-1/sort", text), r#"[2, "b"]"#);
-        assert_eq!(find("/hits/-3", text), "`/hits` is an array of 2");
-    }
-
-    #[test]
     fn replace_keeps_the_other_bytes_and_adds_members() {
-        let replace =
-            |pointer: &str, text: &str| Pointer::try_from(pointer.to_owned()).unwrap().replace(text, "7");
-        assert_eq!(
-            replace("/v/after", r#"{"q": "x" , "v": {"after" : null}}"#).unwrap(),
-            r#"{"q": "x" , "v": {"after" : 7}}"#
-        );
-        assert_eq!(replace("/v/after", r#"{"v": {"n": 1 }}"#).unwrap(), r#"{"v": {"n": 1,"after":7}}"#);
-        assert_eq!(replace("/v/after", "{ }").unwrap(), r#"{"v":{"after":7}}"#);
-        assert_eq!(replace("/0/p", r#"[{"p":1}]"#).unwrap(), r#"[{"p":7}]"#);
-        assert_eq!(replace("/v/after", r#"{"v": []}"#).unwrap_err(), "`/v` is an array, not an object");
-        assert_eq!(replace("/v", "q=1").unwrap_err(), "it is not valid JSON");
+        for (pointer, text, replaced) in [
+            ("/v/after", r#"{"q": "x" , "v": {"after" : null}}"#, Ok(r#"{"q": "x" , "v": {"after" : 7}}"#)),
+            ("/v/after", r#"{"v": {"n": 1 }}"#, Ok(r#"{"v": {"n": 1,"after":7}}"#)),
+            ("/v/after", "{ }", Ok(r#"{"v":{"after":7}}"#)),
+            ("/0/p", r#"[{"p":1}]"#, Ok(r#"[{"p":7}]"#)),
+            ("/v/after", r#"{"v": []}"#, Err("`/v` is an array, not an object")),
+            ("/v", "q=1", Err("it is not valid JSON")),
+        ] {
+            let found = Pointer::try_from(pointer.to_owned()).unwrap().replace(text, "7");
+            assert_eq!(found.as_deref().map_err(String::as_str), replaced, "{pointer}");
+        }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) enum ScanError {
 }
 
 /// The bounds of the key, with its quotes, and of the value of a member.
-pub(crate) type Member = (Range<usize>, Range<usize>);
+type Member = (Range<usize>, Range<usize>);
 
 /// Members or elements that have not been taken from an object or an array.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +58,7 @@ impl Children {
 
     /// The key, with its quotes, of the next member of an object, and where the value begins. The value is not taken:
     /// [`Self::skip_value`] does.
-    pub(crate) fn next_key(&mut self, text: &[u8]) -> Result<Option<(Range<usize>, usize)>, ScanError> {
+    pub(super) fn next_key(&mut self, text: &[u8]) -> Result<Option<(Range<usize>, usize)>, ScanError> {
         let Some(key_start) = self.next_start(text, b'}')? else { return Ok(None) };
         if text[key_start] != b'"' {
             return Err(ScanError::Unexpected(key_start));
@@ -74,13 +74,13 @@ impl Children {
     }
 
     /// Takes the value that begins at `start`.
-    pub(crate) fn skip_value(&mut self, text: &[u8], start: usize) -> Result<(), ScanError> {
+    pub(super) fn skip_value(&mut self, text: &[u8], start: usize) -> Result<(), ScanError> {
         self.at = value_end(text, start)?;
         Ok(())
     }
 
     /// Where the next element of an array begins. The element is not taken: [`Self::skip_value`] does.
-    pub(crate) fn next_element_start(&mut self, text: &[u8]) -> Result<Option<usize>, ScanError> {
+    pub(super) fn next_element_start(&mut self, text: &[u8]) -> Result<Option<usize>, ScanError> {
         self.next_start(text, b']')
     }
 
@@ -110,7 +110,7 @@ impl Children {
 }
 
 /// The bounds of the only value in a text.
-pub(crate) fn only_value(text: &[u8]) -> Result<Range<usize>, ScanError> {
+pub(super) fn only_value(text: &[u8]) -> Result<Range<usize>, ScanError> {
     let start = skip_white(text, 0);
     match text.get(start) {
         Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {}
@@ -176,7 +176,7 @@ fn string_end(text: &[u8], start: usize) -> Result<usize, ScanError> {
 }
 
 /// The index of the first byte from `at` that is not white space.
-pub(crate) fn skip_white(text: &[u8], at: usize) -> usize {
+pub(super) fn skip_white(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     at + rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).unwrap_or(rest.len())
 }

@@ -47,7 +47,7 @@ impl PageCount {
 impl HttpSource {
     /// What the program makes of a response that is one value, where the number of its records is needed to go on to
     /// the next page.
-    pub(crate) fn made_of_page(&self, items: &Items) -> Result<Option<VecDeque<ShapedRecord>>> {
+    pub(super) fn made_of_page(&self, items: &Items) -> Result<Option<VecDeque<ShapedRecord>>> {
         match (items, &self.settings.remap, &self.walk) {
             (Items::One { value: Some(value), url }, Some(remap), Some(walk))
                 if self.settings.pagination.is_some() =>
@@ -90,12 +90,12 @@ impl ReceivedPage<'_> {
 
 /// What an object holds, which may be rows: members that are objects, or an array for each column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ValueShape {
-    pub(crate) n_members: usize,
+pub(super) struct ValueShape {
+    pub(super) n_members: usize,
     /// How many of the members are objects.
     n_objects: usize,
     /// The length of the longest array among them.
-    pub(crate) longest: usize,
+    pub(super) longest: usize,
 }
 
 impl ValueShape {

@@ -98,7 +98,7 @@ impl HttpSource {
 }
 
 /// Whether a cursor is 0 or -1, which many APIs send on the last page.
-pub(crate) fn is_end_cursor(cursor: &str) -> bool {
+pub(super) fn is_end_cursor(cursor: &str) -> bool {
     matches!(cursor.trim_matches('"'), "0" | "-1")
 }
 

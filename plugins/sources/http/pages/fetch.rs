@@ -50,9 +50,9 @@ impl Page {
         self.shaped.is_empty() && self.items.is_empty()
     }
 
-    fn of(items: Items) -> Self {
+    fn empty() -> Self {
         Page {
-            items,
+            items: Items::none(),
             shaped: VecDeque::new(),
             n_items: 0,
             next: None,
@@ -68,30 +68,23 @@ impl HttpSource {
     /// Fetches a page and begins it. Repeats the request while the response may be the end of the data or a
     /// temporary failure.
     pub(crate) async fn fetch(&mut self, request: &PageRequest) -> Result<Page, HttpError> {
-        let page = self.fetch_whole(request).await?;
-        if let Some(walk) = &mut self.walk {
-            walk.begin_page(request, page.n_items);
-        }
-        Ok(page)
-    }
-
-    async fn fetch_whole(&mut self, request: &PageRequest) -> Result<Page, HttpError> {
-        loop {
+        let page = loop {
             let (page, why) = self.fetch_once(request).await?;
             // With `interval` the next poll repeats the request.
-            let Some(why) = why.filter(|_| self.settings.interval.is_none()) else {
-                self.n_end_checks = 0;
-                return Ok(page);
-            };
+            let Some(why) = why.filter(|_| self.settings.interval.is_none()) else { break page };
             let Some(pause) = self.settings.end_check_delays.get(self.n_end_checks) else {
                 warn!("{why}, {} times in a row; treating it as the end of the data", self.n_end_checks + 1);
-                self.n_end_checks = 0;
-                return Ok(page);
+                break page;
             };
             info!("{why}; checking again in {} s whether this is the end of the data", pause.as_secs_f64());
             self.n_end_checks += 1;
             sleep(*pause).await;
+        };
+        self.n_end_checks = 0;
+        if let Some(walk) = &mut self.walk {
+            walk.begin_page(request, page.n_items);
         }
+        Ok(page)
     }
 
     /// Sends the request once. Also returns why the page may be the end, if it may.
@@ -104,7 +97,7 @@ impl HttpSource {
             // Some APIs return 404 after the last page.
             Err(HttpError::NotFound(error)) if request.is_numbered() && !is_entry => {
                 let error = self.client.redactor.error(error);
-                return Ok((Page::of(Items::none()), Some(format!("page not found ({error:#})"))));
+                return Ok((Page::empty(), Some(format!("page not found ({error:#})"))));
             }
             Err(HttpError::Refused(status, error)) if request.is_numbered() && !is_entry => {
                 return Err(HttpError::Refused(status, with_end_advice(status, error)));
@@ -113,7 +106,7 @@ impl HttpSource {
         };
         if response.status == StatusCode::NOT_MODIFIED {
             self.has_succeeded = true;
-            return Ok((Page { is_not_modified: true, ..Page::of(Items::none()) }, None));
+            return Ok((Page { is_not_modified: true, ..Page::empty() }, None));
         }
         let mut items = self.decode(&response)?;
         let is_first_again = self.is_first_again(request, &items).await?;
@@ -143,7 +136,7 @@ impl HttpSource {
         if !is_null && is_entry {
             self.skip_prefix(&response, &mut items)?;
         }
-        let mut page = Page { n_items: count.n_items, next, size: response.size, ..Page::of(Items::none()) };
+        let mut page = Page { n_items: count.n_items, next, size: response.size, ..Page::empty() };
         page.validators = self.validators(&response);
         match (made, &self.settings.remap, &self.walk) {
             (Some(made), ..) => {

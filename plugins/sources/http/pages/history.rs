@@ -47,12 +47,12 @@ impl PageHistory {
     }
 
     /// Whether a request with this fingerprint was already made.
-    pub(crate) fn has_requested(&self, fingerprint: u64) -> bool {
+    pub(super) fn has_requested(&self, fingerprint: u64) -> bool {
         self.requested.contains(&fingerprint)
     }
 
     /// Adds a page. Returns what it has in common with the page before it.
-    pub(crate) fn overlap(&mut self, request: &PageRequest, rows: Vec<u64>) -> Overlap {
+    pub(super) fn overlap(&mut self, request: &PageRequest, rows: Vec<u64>) -> Overlap {
         if let Some(last) = self.last.as_ref().filter(|last| last.request == *request) {
             return last.overlap;
         }
@@ -67,12 +67,12 @@ impl PageHistory {
     }
 
     /// How many records of the last page differ.
-    pub(crate) fn n_distinct(&self) -> usize {
+    pub(super) fn n_distinct(&self) -> usize {
         self.last.as_ref().map_or(0, |last| last.set.len())
     }
 
     /// Whether a page with these records holds every record of the last page.
-    pub(crate) fn holds_last(&self, set: &HashSet<u64>) -> bool {
+    pub(super) fn holds_last(&self, set: &HashSet<u64>) -> bool {
         self.last.as_ref().is_some_and(|last| !last.set.is_empty() && last.set.is_subset(set))
     }
 }

@@ -3,7 +3,7 @@
 use reqwest::Url;
 
 /// The target of the first `next` link as written, often relative to the URL of the request.
-pub(crate) fn next_target<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn next_target<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     headers.into_iter().find_map(|header| {
         let mut rest = header;
         while let Some(link) = take_link(&mut rest) {
@@ -16,7 +16,7 @@ pub(crate) fn next_target<'a>(headers: impl IntoIterator<Item = &'a str>) -> Opt
 }
 
 /// Whether a text is a URL rather than a cursor: absolute, or relative to `endpoint`.
-pub(crate) fn is_url(text: &str, endpoint: &Url) -> bool {
+pub(super) fn is_url(text: &str, endpoint: &Url) -> bool {
     let is_absolute = |text: &str| text.starts_with("http://") || text.starts_with("https://");
     let path = text.split('?').next().unwrap_or_default();
     // Base64 has slashes and `=`, and no question mark.

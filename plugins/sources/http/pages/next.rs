@@ -19,7 +19,7 @@ const N_EMPTY: usize = 10;
 
 impl HttpSource {
     /// The request for the next page. Pages that repeat are an error.
-    pub(crate) async fn next_request(
+    pub(super) async fn next_request(
         &mut self,
         request: &PageRequest,
         response: &Response,

@@ -19,17 +19,17 @@ const NEXT: &str = "\
     /cursor/next /continuation";
 
 /// Where APIs say whether there is more.
-pub(crate) const HAS_MORE: &str = "\
+pub(super) const HAS_MORE: &str = "\
     /has_more /hasMore /has_next /hasNext /hasNextPage /meta/has_more /pagination/has_more \
     /pagination/has_next /pageInfo/hasNextPage";
 
 /// Where APIs count all records.
-pub(crate) const TOTAL: &str = "\
+pub(super) const TOTAL: &str = "\
     /total /count /total_count /totalCount /total_results /totalResults /meta/total /meta/total_count \
     /meta/pagination/total /pagination/total /paging/total /page/totalElements /0/total";
 
 /// Where APIs count their pages.
-pub(crate) const PAGES: &str = "\
+pub(super) const PAGES: &str = "\
     /pages /total_pages /totalPages /last_page /lastPage /page_count /pageCount /num_pages /numPages \
     /info/pages /meta/pages /meta/total_pages /meta/totalPages /meta/last_page /meta/pagination/total_pages \
     /pagination/pages /pagination/total_pages /pagination/last_page /paging/pages /page/totalPages /0/pages";
@@ -198,7 +198,7 @@ impl Envelope {
     }
 
     /// The number at a path, which may also be written as a string.
-    pub(crate) fn number_at(&self, path: &str) -> Option<u64> {
+    pub(super) fn number_at(&self, path: &str) -> Option<u64> {
         let value = self.at(path)?;
         value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
     }

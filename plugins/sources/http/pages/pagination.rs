@@ -163,7 +163,7 @@ impl Pagination {
     }
 
     /// Whether cursor, page or offset are sent in the body.
-    pub(crate) fn is_in_body(&self) -> bool {
+    pub(super) fn is_in_body(&self) -> bool {
         match self {
             Pagination::Cursor { sent_in, .. }
             | Pagination::Page { sent_in, .. }
@@ -280,13 +280,13 @@ mod tests {
         let page = read(json!({"type": "page", "param": "p"})).unwrap();
         assert!(matches!(page, Pagination::Page { start: 1, .. }));
         assert!(matches!(read(json!({"type": "link"})), Ok(Pagination::Link { .. })));
-        assert!(read(json!({"type": "link", "param": "p"})).is_err());
-        assert!(read(json!({"type": "cursor", "param": "p"})).is_err());
-        assert!(
-            read(json!({"type": "cursor", "param": "p", "cursor": "next"}))
-                .unwrap_err()
-                .contains("\"/next\"")
-        );
+        for (table, part) in [
+            (json!({"type": "link", "param": "p"}), "param"),
+            (json!({"type": "cursor", "param": "p"}), "cursor"),
+            (json!({"type": "cursor", "param": "p", "cursor": "next"}), "\"/next\""),
+        ] {
+            assert!(read(table.clone()).unwrap_err().contains(part), "{table}");
+        }
     }
 
     #[test]
@@ -304,11 +304,15 @@ mod tests {
     #[test]
     fn pagination_does_not_accept_a_request_of_another_type() {
         let page = read(json!({"type": "page", "param": "p", "start": 1})).unwrap();
-        assert!(Pagination::accepts(Some(&page), &PageRequest::first(PagePlace::Page(3))));
-        assert!(!Pagination::accepts(Some(&page), &PageRequest::first(PagePlace::Cursor("x".into()))));
-        assert!(!Pagination::accepts(Some(&page), &PageRequest::first(PagePlace::First)));
-        assert!(Pagination::accepts(None, &PageRequest::first(PagePlace::First)));
-        assert!(!Pagination::accepts(None, &PageRequest::first(PagePlace::Link("http://a/".into()))));
+        for (pagination, place, accepts) in [
+            (Some(&page), PagePlace::Page(3), true),
+            (Some(&page), PagePlace::Cursor("x".into()), false),
+            (Some(&page), PagePlace::First, false),
+            (None, PagePlace::First, true),
+            (None, PagePlace::Link("http://a/".into()), false),
+        ] {
+            assert_eq!(Pagination::accepts(pagination, &PageRequest::first(place)), accepts);
+        }
     }
 
     #[test]
@@ -332,26 +336,29 @@ mod tests {
 
     #[test]
     fn options_that_do_not_go_together_are_refused() {
-        let check = |table: Value, codec, body| {
-            read(table)
-                .unwrap()
-                .check(codec, body)
-                .map_err(|error| error.to_string())
-                .err()
-                .unwrap_or_default()
-        };
-        let offset = json!({"type": "offset", "param": "skip", "limit_param": "top"});
-        assert!(check(offset, Codec::Json, None).starts_with("`pagination.limit_param`"));
-        let far = json!({"type": "offset", "param": "skip", "start": 2});
-        assert_eq!(check(far, Codec::Json, None), "`pagination.start`: must be 0 or 1");
-        let body = json!({"type": "page", "param": "/page", "in": "body"});
-        assert!(check(body.clone(), Codec::Json, None).starts_with("`pagination.param`"));
-        assert!(check(body.clone(), Codec::Json, Some("page=1")).contains("not valid JSON"));
-        assert_eq!(check(body, Codec::Json, Some("{}")), "");
-        let name = json!({"type": "page", "param": "page", "in": "body"});
-        assert!(check(name, Codec::Json, Some("{}")).contains("\"/page\""));
-        let total = json!({"type": "page", "param": "p", "total": "/t"});
-        assert!(check(total, Codec::Csv, None).contains("codec = \"json\""));
-        assert!(check(json!({"type": "link", "max_pages": 0}), Codec::Csv, None).contains("max_pages"));
+        let in_body = |param: &str| json!({"type": "page", "param": param, "in": "body"});
+        for (table, codec, body, part) in [
+            (
+                json!({"type": "offset", "param": "skip", "limit_param": "top"}),
+                Codec::Json,
+                None,
+                "`pagination.limit_param`",
+            ),
+            (
+                json!({"type": "offset", "param": "skip", "start": 2}),
+                Codec::Json,
+                None,
+                "`pagination.start`: must be 0 or 1",
+            ),
+            (in_body("/page"), Codec::Json, None, "`pagination.param`"),
+            (in_body("/page"), Codec::Json, Some("page=1"), "not valid JSON"),
+            (in_body("page"), Codec::Json, Some("{}"), "\"/page\""),
+            (json!({"type": "page", "param": "p", "total": "/t"}), Codec::Csv, None, "codec = \"json\""),
+            (json!({"type": "link", "max_pages": 0}), Codec::Csv, None, "max_pages"),
+        ] {
+            let error = read(table).unwrap().check(codec, body).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(read(in_body("/page")).unwrap().check(Codec::Json, Some("{}")).is_ok());
     }
 }

@@ -143,7 +143,7 @@ impl HttpSource {
     }
 
     /// Whether this page is the first one again, since the API ends its pages with the cursor 0 or -1.
-    pub(crate) async fn is_first_again(
+    pub(super) async fn is_first_again(
         &mut self,
         request: &PageRequest,
         items: &Items,

@@ -99,9 +99,9 @@ impl HttpSource {
             }
             NextStep::Window => {
                 // The position moves with each window.
-                let state = Arc::clone(walk.state());
+                let (id, state) = (Arc::clone(&walk.element.id), Arc::clone(walk.state()));
                 self.begin_pages(walk);
-                self.moved_to(ElementPosition { state, walk: None })
+                self.moved_element(&id, ElementPosition { state, walk: None })
             }
             NextStep::End => {
                 let after = walk.finish(page.validators, &self.settings);
@@ -125,11 +125,6 @@ impl HttpSource {
                 done.clear();
             }
         }
-    }
-
-    fn moved_to(&mut self, element: ElementPosition) -> Option<HttpPosition> {
-        let id = Arc::clone(&self.walk.as_ref()?.element.id);
-        self.moved_element(&id, element)
     }
 
     /// Moves the position of an element; `None` if it stays.

@@ -22,7 +22,7 @@ pub(crate) struct ShapedRecord {
 
 impl Page {
     /// The next record of the page, or input that gives none. Fails if a large response cannot be read back.
-    pub(crate) fn next_shaped(
+    pub(super) fn next_shaped(
         &mut self,
         remap: Option<&Remap>,
         walk: &PageWalk,

@@ -109,7 +109,7 @@ impl Remap {
         self.program.run(body, metadata)
     }
 
-    pub(crate) fn run_json(&self, json: &[u8], metadata: &Metadata) -> Result<Made> {
+    pub(super) fn run_json(&self, json: &[u8], metadata: &Metadata) -> Result<Made> {
         self.program.run_json(json, metadata)
     }
 }

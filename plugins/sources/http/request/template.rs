@@ -88,7 +88,7 @@ impl Template {
         })
     }
 
-    pub(crate) fn has_variables(&self) -> bool {
+    pub(super) fn has_variables(&self) -> bool {
         self.variables().next().is_some()
     }
 
@@ -134,7 +134,7 @@ impl Template {
     }
 
     /// The text of a URL with the values: those before the first `?` are parts of the path.
-    pub(crate) fn render_url(&self, values: &Values<'_>) -> Result<String> {
+    pub(super) fn render_url(&self, values: &Values<'_>) -> Result<String> {
         self.render_each(
             values,
             |before| if before.contains('?') { ValuePlace::Query } else { ValuePlace::Path },
@@ -192,7 +192,7 @@ fn encode_path(value: &str) -> String {
 }
 
 /// The first variable in the scheme, host or port of a URL.
-pub(crate) fn variable_in_host(url: &str) -> Option<String> {
+pub(super) fn variable_in_host(url: &str) -> Option<String> {
     let authority = url.find("://").map_or(0, |at| at + 3);
     let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |at| authority + at);
     // A `/` inside braces does not end the host.

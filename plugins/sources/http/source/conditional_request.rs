@@ -15,7 +15,7 @@ use super::position::Validators;
 
 impl HttpSource {
     /// Makes the request of a walk from its values.
-    pub(crate) fn make_request(&mut self, walk: &mut PageWalk) -> Result<()> {
+    pub(super) fn make_request(&mut self, walk: &mut PageWalk) -> Result<()> {
         let values = walk.values(&self.settings);
         let mut parts = self.settings.request.render(&values)?;
         let added = self.settings.add.render(&values)?;

@@ -86,21 +86,20 @@ impl PageWalk {
     }
 
     fn begin(&mut self, settings: &Settings) {
-        if let Some(options) = &settings.incremental {
-            if options.step.is_some() {
-                self.window =
-                    TimeWindow::first(options, self.state.groups.since(options).as_ref(), self.now_nanos());
-            }
-            self.begin_rows(settings, None);
-        }
+        self.window = self.first_window(settings);
+        self.begin_rows(settings, None);
+    }
+
+    fn first_window(&self, settings: &Settings) -> Option<TimeWindow> {
+        let options = settings.incremental.as_ref().filter(|options| options.step.is_some())?;
+        TimeWindow::first(options, self.state.groups.since(options).as_ref(), self.now_nanos())
     }
 
     fn resume(&mut self, saved: &SavedWalk, settings: &Settings) {
         if saved.now > 0 {
             self.now = saved.now;
         }
-        self.window =
-            saved.window.filter(|_| settings.incremental.as_ref().is_some_and(|it| it.step.is_some()));
+        self.window = saved.window.filter(|_| settings.has_windows());
         let accepts = settings.accepts(&saved.request) && self.window.is_some() == settings.has_windows();
         let mut unchanged = saved.unchanged.clone();
         if accepts {
@@ -111,12 +110,7 @@ impl PageWalk {
         } else {
             warn!("the saved position does not match `pagination`; reading from the beginning");
             unchanged.forget_page();
-            if settings.has_windows()
-                && let Some(options) = &settings.incremental
-            {
-                self.window =
-                    TimeWindow::first(options, self.state.groups.since(options).as_ref(), self.now_nanos());
-            }
+            self.window = self.first_window(settings);
         }
         self.unchanged = UnchangedFilter::resume(&self.state.delivered, settings.skips(), unchanged);
         self.begin_rows(settings, Some(saved));
@@ -143,7 +137,7 @@ impl PageWalk {
     }
 
     /// Whether this page was saved, so that the API may refuse it by now.
-    pub(crate) fn is_saved_page(&self, request: &PageRequest, settings: &Settings) -> bool {
+    pub(super) fn is_saved_page(&self, request: &PageRequest, settings: &Settings) -> bool {
         self.is_resumed && !self.has_begun && *request == self.entry && *request != settings.first_request()
     }
 

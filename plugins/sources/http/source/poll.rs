@@ -24,7 +24,7 @@ pub(crate) struct Poll {
 
 /// What becomes of an element that has failed.
 #[derive(Debug)]
-pub(crate) enum AfterFailure {
+pub(super) enum AfterFailure {
     /// The walk is tried again as it is, as soon as the engine asks.
     Retry(Failure),
     /// Other elements come first; the failure is passed on, if there is one.
@@ -60,7 +60,7 @@ impl Poll {
     }
 
     /// Decides about an element that has failed. `polls_again` if there is an `interval`.
-    pub(crate) fn failed(
+    pub(super) fn failed(
         &mut self,
         element: &Arc<Element>,
         failure: Failure,

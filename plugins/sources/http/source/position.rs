@@ -62,9 +62,9 @@ pub(crate) struct ElementState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Validators {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) etag: Option<String>,
+    pub(super) etag: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) last_modified: Option<String>,
+    pub(super) last_modified: Option<String>,
     /// The hash of the request, and of the options that shape its records.
     pub(crate) request: String,
 }

@@ -63,16 +63,16 @@ impl Settings {
         self.unchanged == Unchanged::Skip
     }
 
-    pub(crate) fn has_windows(&self) -> bool {
+    pub(super) fn has_windows(&self) -> bool {
         self.incremental.as_ref().is_some_and(|options| options.step.is_some())
     }
 
-    pub(crate) fn is_newest_first(&self) -> bool {
+    pub(super) fn is_newest_first(&self) -> bool {
         self.incremental.as_ref().is_some_and(|options| options.order == Order::NewestFirst)
     }
 
     /// Whether the same response gives the same records, so that it may be asked for on condition.
-    pub(crate) fn is_conditional(&self) -> bool {
+    pub(super) fn is_conditional(&self) -> bool {
         self.pagination.is_none() && self.skips() && !self.has_windows()
     }
 

@@ -218,20 +218,21 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Auth, Credentials, Signer};
     use super::*;
+    use serde_json::{Value, json};
 
-    fn hmac(
-        secret: &str,
-        secret_encoding: SecretEncoding,
-        encoding: SignatureEncoding,
-        timestamp: TimestampFormat,
-        message: &str,
-    ) -> Hmac {
-        let headers =
-            BTreeMap::from([("x-sign".to_owned(), Secret::new("t={{ timestamp }},v={{signature}}"))]);
-        let secret = Secret::new(secret);
-        Hmac::new(&secret, secret_encoding, Algorithm::Sha256, encoding, timestamp, message, &headers)
-            .unwrap()
+    /// With these options of `auth`, and defaults for the others.
+    fn hmac(options: Value) -> Result<Hmac> {
+        let mut auth = json!({
+            "strategy": "hmac", "secret": "k", "message": "m",
+            "headers": {"x-sign": "t={{ timestamp }},v={{signature}}"},
+        });
+        auth.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+        match Credentials::new(Some(&serde_json::from_value::<Auth>(auth).unwrap()))?.signer {
+            Some(Signer::Hmac(hmac)) => Ok(hmac),
+            _ => panic!("no signer"),
+        }
     }
 
     fn signed(hmac: &Hmac) -> String {
@@ -244,60 +245,40 @@ mod tests {
     /// RFC 4231, test case 2.
     #[test]
     fn signature_is_that_of_the_rfc() {
-        let hex = hmac(
-            "Jefe",
-            SecretEncoding::Text,
-            SignatureEncoding::Hex,
-            TimestampFormat::Epoch,
-            "what do ya want for nothing?",
-        );
         let rfc = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        assert_eq!(signed(&hex), format!("t=1700000000,v={rfc}"));
-        for (secret, encoding) in [("SmVmZQ==", SecretEncoding::Base64), ("4a656665", SecretEncoding::Hex)] {
-            let same = hmac(
-                secret,
-                encoding,
-                SignatureEncoding::Base64,
-                TimestampFormat::EpochMs,
-                "what do ya want for nothing?",
-            );
-            let expected = BASE64_STANDARD.encode(from_hex(rfc).unwrap());
-            assert_eq!(signed(&same), format!("t=1700000000123,v={expected}"));
+        let base64 = BASE64_STANDARD.encode(from_hex(rfc).unwrap());
+        for (secret, secret_encoding, encoding, timestamp, expected) in [
+            ("Jefe", "text", "hex", "epoch", format!("t=1700000000,v={rfc}")),
+            ("SmVmZQ==", "base64", "base64", "epoch_ms", format!("t=1700000000123,v={base64}")),
+            ("4a656665", "hex", "base64", "epoch_ms", format!("t=1700000000123,v={base64}")),
+        ] {
+            let options = json!({
+                "secret": secret, "secret_encoding": secret_encoding, "encoding": encoding,
+                "timestamp": timestamp, "message": "what do ya want for nothing?",
+            });
+            assert_eq!(signed(&hmac(options).unwrap()), expected);
         }
     }
 
     #[test]
     fn message_contains_the_parts_of_the_request() {
         let parts = "{{timestamp}}|{{ method }}|{{ path_and_query }}|{{ body }}";
-        let whole = hmac("k", SecretEncoding::Text, SignatureEncoding::Hex, TimestampFormat::Rfc3339, parts);
         let written = r#"2023-11-14T22:13:20.123Z|POST|/v1/x%20y?b=2&a=1|{"q":1}"#;
-        let plain =
-            hmac("k", SecretEncoding::Text, SignatureEncoding::Hex, TimestampFormat::Rfc3339, written);
+        let [whole, plain] = [parts, written]
+            .map(|message| hmac(json!({"timestamp": "rfc3339", "message": message})).unwrap());
         assert_eq!(signed(&whole), signed(&plain));
     }
 
     #[test]
     fn invalid_options_are_refused_without_the_secret() {
-        let new = |secret: &str, encoding, message: &str, header: &str| {
-            let headers = BTreeMap::from([("x-sign".to_owned(), Secret::new(header))]);
-            let algorithm = Algorithm::Sha512;
-            let secret = Secret::new(secret);
-            let made = Hmac::new(
-                &secret,
-                encoding,
-                algorithm,
-                SignatureEncoding::Hex,
-                TimestampFormat::Epoch,
-                message,
-                &headers,
-            );
-            made.unwrap_err().to_string()
-        };
-        let error = new("hush!", SecretEncoding::Hex, "m", "{{ signature }}");
-        assert!(error.starts_with("`auth.secret`") && !error.contains("hush"), "{error}");
-        let error = new("k", SecretEncoding::Text, "{{ nonce }}", "{{ signature }}");
-        assert!(error.starts_with("`auth.message`") && error.contains("{{ path_and_query }}"), "{error}");
-        let error = new("k", SecretEncoding::Text, "m", "{{ timestamp }}");
-        assert!(error.starts_with("`auth.headers`"), "{error}");
+        for (options, option, part) in [
+            (json!({"secret": "hush!", "secret_encoding": "hex"}), "auth.secret", "secret_encoding"),
+            (json!({"message": "{{ nonce }}"}), "auth.message", "{{ path_and_query }}"),
+            (json!({"headers": {"x-sign": "{{ timestamp }}"}}), "auth.headers", "{{ signature }}"),
+        ] {
+            let error = hmac(options).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{option}`")) && error.contains(part), "{error}");
+            assert!(!error.contains("hush"), "{error}");
+        }
     }
 }

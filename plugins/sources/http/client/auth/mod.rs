@@ -135,43 +135,34 @@ impl Credentials {
             let advice = "authentication is required: set `auth`";
             return Ok(Credentials { advice, ..Credentials::default() });
         };
+        let in_header = |name, option: &str, value: &str, secrets, advice| -> Result<Self> {
+            let header = Some((name, header_value(option, value)?));
+            Ok(Credentials { header, secrets, advice, ..Credentials::default() })
+        };
         Ok(match auth {
             Auth::Basic { user, password } => {
                 if user.contains(':') {
                     return Err(OptionError::new("auth.user", "a user name cannot contain a colon"));
                 }
                 let pair = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
-                Credentials {
-                    header: Some((AUTHORIZATION, header_value("auth.password", &format!("Basic {pair}"))?)),
-                    secrets: vec![Secret::new(user), password.clone(), Secret::new(pair)],
-                    advice: "check `auth.user` and `auth.password`",
-                    ..Credentials::default()
-                }
+                let secrets = vec![Secret::new(user), password.clone(), Secret::new(&pair)];
+                let advice = "check `auth.user` and `auth.password`";
+                in_header(AUTHORIZATION, "auth.password", &format!("Basic {pair}"), secrets, advice)?
             }
             Auth::Bearer { token } => {
                 require_value("auth.token", token)?;
                 let value = format!("Bearer {}", token.expose());
-                Credentials {
-                    header: Some((AUTHORIZATION, header_value("auth.token", &value)?)),
-                    secrets: vec![token.clone()],
-                    advice: "check `auth.token`; tokens expire",
-                    ..Credentials::default()
-                }
+                let advice = "check `auth.token`; tokens expire";
+                in_header(AUTHORIZATION, "auth.token", &value, vec![token.clone()], advice)?
             }
             Auth::ApiKey { place: KeyPlace::Header, name, value } => {
                 require_value("auth.value", value)?;
                 let Ok(name) = HeaderName::try_from(name) else {
-                    return Err(OptionError::new(
-                        "auth.name",
-                        format!("`{name}` is not a valid header name"),
-                    ));
+                    let message = format!("`{name}` is not a valid header name");
+                    return Err(OptionError::new("auth.name", message));
                 };
-                Credentials {
-                    header: Some((name, header_value("auth.value", value.expose())?)),
-                    secrets: vec![value.clone()],
-                    advice: "check `auth.value`, and that the API reads its key from the header `auth.name`",
-                    ..Credentials::default()
-                }
+                let advice = "check `auth.value`, and that the API reads its key from the header `auth.name`";
+                in_header(name, "auth.value", value.expose(), vec![value.clone()], advice)?
             }
             Auth::ApiKey { place: KeyPlace::Query, name, value } => {
                 require_value("auth.value", value)?;

@@ -18,6 +18,7 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::super::super::answer::{BodyOptions, ResponseSummary, body};
 use super::super::super::error::HttpError;
+use super::super::super::request::header_value;
 use super::super::send::Client;
 
 /// A token is renewed this long before it expires, or after nine tenths of its life.
@@ -159,9 +160,7 @@ pub(crate) fn basic_pair(client_id: &str, client_secret: &Secret) -> String {
 }
 
 fn sensitive(text: &str) -> Result<HeaderValue, HttpError> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| {
+    header_value("", text).map_err(|_| {
         HttpError::Fatal(anyhow!("the token contains a character that is not allowed in a header"))
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
+    })
 }
