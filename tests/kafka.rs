@@ -1,5 +1,6 @@
 //! The `kafka` source and sink against Apache Kafka.
 
+mod ends;
 mod refused;
 mod templates;
 
@@ -118,27 +119,6 @@ fn kafka_source_resumes_after_commit_and_stops_at_end() {
     assert_eq!(report(env.path("report.json"))["pipelines"][0]["components"][1]["records_out"], 0);
     env.run(["run", "consumer.toml", "--from-start"]).assert_code(0);
     assert_eq!(lines(&env).len(), 36, "again from the earliest offset");
-}
-
-#[needs(kafka)]
-#[test]
-fn empty_topic_with_at_end_ends_at_once() {
-    let broker = Broker::shared();
-    let topic = broker.create_topic("empty", 2);
-    let env = consumer(broker, &topic, "stop = \"at_end\"");
-    env.run(["run", "consumer.toml"]).assert_code(0);
-    assert_eq!(lines(&env).len(), 0);
-}
-
-#[needs(kafka)]
-#[test]
-fn idle_timeout_ends_run() {
-    let broker = Broker::shared();
-    let topic = broker.create_topic("silent", 1);
-    broker.produce(&topic, 0, ["a"]);
-    let env = consumer(broker, &topic, "idle_timeout = \"1s\"");
-    env.run(["run", "consumer.toml"]).assert_code(0).assert_says(&["no record within `idle_timeout`"]);
-    assert_eq!(lines(&env), ["a"]);
 }
 
 #[needs(kafka)]

@@ -164,6 +164,18 @@ fn letters_in_topic_that_cannot_be_read_stay_as_they_are() {
 
 #[needs(kafka)]
 #[test]
+fn compacted_topic_is_refused_for_letters() {
+    let broker = Broker::shared();
+    let topic = broker.create_topic_with("rejected", "cleanup.policy", "compact");
+    let at = broker.bootstrap();
+    let sink = format!("type = \"kafka\"\nbootstrap_servers = \"{at}\"\ntopic = \"{topic}\"\n");
+    let (server, env) = lake(&sink);
+    env.run(["run", "p.toml"]).assert_code(1).assert_says(&["is compacted", "cleanup.policy=delete"]);
+    assert_eq!(server.count("lake"), 0);
+}
+
+#[needs(kafka)]
+#[test]
 fn letters_in_topic_that_retention_has_deleted_are_told() {
     let broker = Broker::shared();
     let (server, env, topic) = in_topic(broker);

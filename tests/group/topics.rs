@@ -100,6 +100,30 @@ fn pattern_reads_matching_topics_and_those_created_later() {
 
 #[needs(kafka)]
 #[test]
+fn deleted_topic_of_a_pattern_is_left_out() {
+    let broker = Broker::shared();
+    let prefix = broker.name("day");
+    let topic = |day: &str| format!("{prefix}.{day}");
+    for day in ["1", "2"] {
+        broker.create_topic_named(&topic(day), 1);
+        broker.produce(&topic(day), 0, [day]);
+    }
+    let options = "librdkafka_options = { \"topic.metadata.refresh.interval.ms\" = 500 }";
+    let reading = Reading::new(broker, &format!("^{prefix}\\\\.\\\\d+$"), ["", options, ""]);
+    let running = reading.env.start(["run", "reads.toml"]);
+    wait_until("both topics", SOON, || reading.lines().len() == 2);
+    wait_until("the commit", SOON, || broker.committed(&reading.group, &topic("1")) == [Some(1)]);
+    broker.delete_topic(&topic("1"));
+    wait_until("the warning", SOON, || running.has_logged(&format!("deleted topics: {}", topic("1"))));
+    broker.produce(&topic("2"), 0, ["later"]);
+    wait_until("the other topic", SOON, || reading.lines().len() == 3);
+    running.signal(Signal::SIGTERM);
+    running.wait(SOON).assert_code(0);
+    assert_eq!(reading.lines()[2], "later");
+}
+
+#[needs(kafka)]
+#[test]
 fn start_time_reads_from_first_record_of_that_time_and_resumes() {
     let broker = Broker::shared();
     let topic = broker.create_topic("times", 2);

@@ -29,6 +29,8 @@ mod reason;
 mod rewrite;
 #[cfg(feature = "remap")]
 mod syntax;
+#[cfg(feature = "remap")]
+mod target;
 #[cfg(test)]
 #[cfg(feature = "remap")]
 mod tests;

@@ -12,8 +12,18 @@ use vrl::value::{Secrets, Value};
 
 use super::compile::{self, Compiled, Purpose};
 use super::limits::{Limits, on_large_stack, without_panic_message};
+use super::target::{RecordTarget, Replaced};
 use super::value::{self, Metadata};
 use super::{Made, ProgramText, reason};
+
+/// What a run of a program has left.
+struct Left {
+    /// The result of its last expression, or `None` if it has aborted.
+    result: Option<Value>,
+    /// `.`
+    value: Value,
+    replaced: Option<Replaced>,
+}
 
 /// A compiled program. Clones share it.
 #[derive(Clone)]
@@ -69,8 +79,8 @@ impl Program {
     /// Whether the condition holds for a body. The error does not contain values of the record.
     pub(crate) fn holds(&self, body: &Body) -> Result<bool> {
         on_large_stack(|| {
-            let (result, _) = self.resolve(|| value::of_body(body), &Metadata::default())?;
-            match result {
+            let left = self.resolve(|| value::of_body(body), &Metadata::default())?;
+            match left.result {
                 Some(Value::Boolean(holds)) => Ok(holds),
                 Some(other) => bail!("the condition gives {}, not a boolean", other.kind_str()),
                 // `abort` in a condition: the record is not wanted.
@@ -80,23 +90,27 @@ impl Program {
     }
 
     fn make(&self, input: impl Fn() -> Result<Value>, metadata: &Metadata) -> Result<Made> {
-        let (result, made) = self.resolve(input, metadata)?;
-        match (result, made) {
+        let Left { result, value, replaced } = self.resolve(input, metadata)?;
+        if let Some(Replaced { kind, path }) = replaced {
+            bail!(
+                "the record is of type {kind}, and the assignment to `{path}` would replace all of it: make an object of \
+                 it first, as in `. = {{ \"value\": . }}`, or leave such records alone, as in `if is_object(.) {{ … }}`"
+            );
+        }
+        match (result, value) {
             (None, _) | (Some(_), Value::Null) => Ok(Made::Nothing),
             (Some(_), Value::Array(items)) => value::all_to_json(&items).map(Made::Many),
             (Some(_), one) => value::to_json(&one).map(Made::One),
         }
     }
 
-    /// Runs the program; the result of its last expression, or `None` if it has aborted, and `.` as
-    /// the program has left it.
-    fn resolve(
-        &self,
-        input: impl Fn() -> Result<Value>,
-        metadata: &Metadata,
-    ) -> Result<(Option<Value>, Value)> {
-        let mut target =
-            TargetValue { value: input()?, metadata: metadata.0.clone(), secrets: Secrets::default() };
+    /// Runs the program.
+    fn resolve(&self, input: impl Fn() -> Result<Value>, metadata: &Metadata) -> Result<Left> {
+        let mut target = RecordTarget::new(TargetValue {
+            value: input()?,
+            metadata: metadata.0.clone(),
+            secrets: Secrets::default(),
+        });
         let mut limits = Limits::default();
         let resolved = without_panic_message(|| {
             catch_unwind(AssertUnwindSafe(|| {
@@ -109,11 +123,16 @@ impl Program {
             }))
         });
         match resolved {
-            Ok(Ok(result)) => Ok((Some(result), target.value)),
-            Ok(Err(Terminate::Abort(ExpressionError::Abort { .. }))) => Ok((None, Value::Null)),
+            Ok(Ok(result)) => {
+                let (value, replaced) = target.into_parts();
+                Ok(Left { result: Some(result), value, replaced })
+            }
+            Ok(Err(Terminate::Abort(ExpressionError::Abort { .. }))) => {
+                Ok(Left { result: None, value: Value::Null, replaced: None })
+            }
             Ok(Err(Terminate::Interrupted)) => Err(limits.exceeded()),
             Ok(Err(Terminate::Abort(error) | Terminate::Error(error))) => {
-                Err(self.error(&error, &[&target.value, &input()?]))
+                Err(self.error(&error, &[target.value(), &input()?]))
             }
             Err(_) => Err(anyhow!("a function of the program has panicked, which is a bug in VRL")),
         }

@@ -67,6 +67,22 @@ fn runtime_error_says_where_without_values() {
 }
 
 #[test]
+fn assignment_to_a_field_does_not_replace_a_record_that_is_not_an_object() {
+    for (json, kind) in [("[{\"a\":2}]", "array"), ("5", "integer"), ("\"text\"", "string")] {
+        let reason = reason(".src = \"kafka\"", json);
+        assert!(reason.contains(&format!("of type {kind}")) && reason.contains("`.src`"), "{reason}");
+    }
+    let made = |text: &str, json: &str| {
+        program(text).run(&Body::Bytes(json.to_owned().into()), &Metadata::default())
+    };
+    let one = |json: &str| Made::One(Bytes::from(json.to_owned()));
+    assert_eq!(made(". = {\"value\": .}\n.src = 1", "5").unwrap(), one("{\"src\":1,\"value\":5}"));
+    assert_eq!(made("if is_object(.) { .src = 1 }", "5").unwrap(), one("5"));
+    assert_eq!(made(".src = 1", "null").unwrap(), one("{\"src\":1}"));
+    assert_eq!(made(".[0] = 9", "[1]").unwrap(), Made::Many(vec![Bytes::from_static(b"9")]));
+}
+
+#[test]
 fn message_of_the_program_is_shown() {
     let reason =
         reason("assert!(.Close > 0 ?? false, message: \"Close must be positive\")", r#"{"Close":-5}"#);

@@ -192,12 +192,33 @@ impl<C: CrawlerClient> CrawlScheduler<C> {
                 Due::Running(crawl) => self.wait(crawl).await,
                 Due::Busy | Due::Later(_) | Due::Now(_) => self.crawl().await,
             },
-            Pending::Nothing => {
-                let name = self.crawler.name();
-                info!("nothing was stored since the last crawl, so the {name} is not started");
-                Ok(())
+            Pending::Nothing => self.make_up().await,
+        }
+    }
+
+    /// At the end of an input without new objects: makes up for a crawl that an earlier run has missed.
+    async fn make_up(&self) -> Result<()> {
+        let name = self.crawler.name();
+        if self.state().n_stored == 0 {
+            let status =
+                self.retry(&format!("reading the status of the {name}"), || self.crawler.status()).await?;
+            match status.last_crawl {
+                _ if !status.is_ready => {}
+                None => {
+                    info!(
+                        "the {name} has never run: starting it, since earlier runs may have stored objects"
+                    );
+                    return self.crawl().await;
+                }
+                Some(LastCrawl { failure: Some(_), .. }) => {
+                    info!("the last crawl of the {name} has failed: starting it again");
+                    return self.crawl().await;
+                }
+                Some(_) => {}
             }
         }
+        info!("nothing was stored since the last crawl, so the {name} is not started");
+        Ok(())
     }
 
     /// When the run is stopped: starts a crawl if one is due, and does not wait for it.
@@ -226,8 +247,8 @@ impl<C: CrawlerClient> CrawlScheduler<C> {
                 Due::Later(next) => {
                     let wait = human(next - Instant::now());
                     info!(
-                        "the {name} is not started: the next crawl is due in {wait} (`every`), by the next run or by \
-                         another one; `runner crawl` starts one at once"
+                        "the {name} is not started: the next crawl is due in {wait} (`every`). The next run that stores \
+                         objects starts it then; `runner crawl` starts one at once"
                     );
                     true
                 }
@@ -235,8 +256,8 @@ impl<C: CrawlerClient> CrawlScheduler<C> {
                 Due::Busy if self.every.is_some() => {
                     let every = human(self.every.unwrap_or_default());
                     info!(
-                        "the {name} is not started: it is running, and the next crawl is due within {every} (`every`), by \
-                         the next run or by another one; `runner crawl` starts one at once"
+                        "the {name} is not started: it is running, and the next crawl is due within {every} (`every`). The \
+                         next run that stores objects starts it then; `runner crawl` starts one at once"
                     );
                     true
                 }

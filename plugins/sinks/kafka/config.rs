@@ -123,6 +123,26 @@ impl SinkConfig for KafkaSinkConfig {
                 errors.push(OptionError::new(option, "name a field, or leave the option out"));
             }
         }
+        if context.is_dead_letter && topic.as_ref().is_some_and(|topic| topic.literal().is_none()) {
+            let message = "a dead letter has no fields of the record, and `runner dlq` reads one topic: write a fixed name";
+            errors.push(OptionError::new("topic", message));
+        }
+        if context.is_dead_letter
+            && let CreateTopic::Yes(layout) = &self.create_topic
+            && layout.is_compacted()
+        {
+            let message = "`cleanup.policy` must be `delete` for dead letters: all letters of a component have the same \
+                           key, so a compacted topic would keep only the last";
+            errors.push(OptionError::new("create_topic.config", message));
+        }
+        for (name, value) in &self.headers {
+            if value.contains("{{") {
+                let message = format!(
+                    "the value of `{name}` is written as it is: it cannot contain fields of the record"
+                );
+                errors.push(OptionError::new("headers", message));
+            }
+        }
         let key = match (&self.key_field, &self.key) {
             (Some(_), Some(_)) => {
                 errors.push(OptionError::new("key", "set either `key` or `key_field`"));

@@ -329,3 +329,22 @@ fn create_topic_accepts_a_boolean_or_a_table() {
     assert!(read(json!({ "partitions": 0 })).is_err());
     assert!(read(json!({ "partition": 6 })).is_err());
 }
+
+#[test]
+fn options_that_lose_dead_letters_and_placeholders_in_fixed_texts_are_refused() {
+    let build = |more: Value, is_dead_letter: bool| {
+        let mut options = json!({ "bootstrap_servers": "127.0.0.1:1", "topic": TOPIC });
+        options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let config: KafkaSinkConfig = serde_json::from_value(options).unwrap();
+        config.build(&BuildContext { is_dead_letter, ..context() })
+    };
+    let compact = json!({ "create_topic": { "config": { "cleanup.policy": "compact,delete" } } });
+    let template = json!({ "topic": "{{ .component }}_dlq" });
+    for (more, part) in [(compact, "keep only the last"), (template, "`runner dlq` reads one topic")] {
+        assert!(build(more.clone(), false).is_ok());
+        let error = build(more, true).err().expect(part);
+        assert!(format!("{error:#}").contains(part), "{error:#}");
+    }
+    let headers = json!({ "headers": { "idx": "{{ .Index }}" } });
+    assert!(build(headers, false).is_err());
+}

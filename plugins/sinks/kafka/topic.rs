@@ -41,6 +41,13 @@ pub(super) struct Layout {
     config: LibrdkafkaOptions,
 }
 
+impl Layout {
+    /// Whether the cluster would keep only the last record of each key.
+    pub(super) fn is_compacted(&self) -> bool {
+        self.config.get(CLEANUP).is_some_and(|policy| policy.contains("compact"))
+    }
+}
+
 impl Default for CreateTopic {
     fn default() -> Self {
         CreateTopic::Yes(Layout::default())
@@ -95,6 +102,19 @@ struct TopicSettings {
     max_bytes: usize,
     /// `None` if it is not known.
     min_insync_replicas: Option<u32>,
+    /// Whether the cluster keeps only the last record of each key; false if it is not known.
+    is_compacted: bool,
+}
+
+/// The setting of a topic that says which records the cluster deletes.
+const CLEANUP: &str = "cleanup.policy";
+
+/// Why a topic cannot hold dead letters.
+fn compacted(topic: &str) -> String {
+    format!(
+        "topic `{topic}` is compacted (`{CLEANUP}`), so the cluster would delete dead letters: all letters of a component \
+         have the same key. Set `{CLEANUP}=delete` for the topic, or name another one"
+    )
 }
 
 pub(super) struct Topic {
@@ -113,7 +133,11 @@ impl Topic {
     pub(super) async fn prepare(self, create: &CreateTopic) -> Result<usize> {
         let (exists, advertised) = self.find().await?;
         if exists {
-            return Ok(self.settings().await.max_bytes);
+            let settings = self.settings().await;
+            if self.is_dead_letter && settings.is_compacted {
+                anyhow::bail!(compacted(&self.name));
+            }
+            return Ok(settings.max_bytes);
         }
         let CreateTopic::Yes(layout) = create else {
             return Err(self.refused(format!(
@@ -154,6 +178,9 @@ impl Topic {
         let replicas = layout.replication_factor.map_or(-1, |n| n.get().into());
         let mut settings: BTreeMap<&str, String> =
             layout.config.iter().map(|(name, value)| (name, value.to_owned())).collect();
+        if self.is_dead_letter {
+            settings.entry(CLEANUP).or_insert_with(|| "delete".into());
+        }
         let is_own_limit = self.is_dead_letter && !settings.contains_key(MAX_BYTES);
         if is_own_limit {
             settings.insert(MAX_BYTES, LETTER_MAX_BYTES.to_string());
@@ -322,6 +349,7 @@ impl Topic {
         TopicSettings {
             max_bytes: get(MAX_BYTES).and_then(|it| it.parse().ok()).unwrap_or(unknown),
             min_insync_replicas: get("min.insync.replicas").and_then(|it| it.parse().ok()),
+            is_compacted: get(CLEANUP).is_some_and(|it| it.contains("compact")),
         }
     }
 

@@ -128,6 +128,11 @@ pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Error> {
         return refuse(format!("an object has at most 10 tags, not {}", tags.len()));
     }
     for (name, value) in tags {
+        if value.contains("{{") {
+            return refuse(format!(
+                "the value of `{name}` is written as it is: it cannot contain fields of the record"
+            ));
+        }
         let (n_name, n_value) = (name.chars().count(), value.chars().count());
         if !(1..=128).contains(&n_name) || n_value > 256 {
             return refuse(format!(

@@ -119,10 +119,11 @@ impl Reader {
                 self.pause(true);
                 paused = Some(self.epoch);
             }
+            // A topic that is not read is not idle.
+            self.last_record = Instant::now();
             self.step();
         }
         self.pause(false);
-        self.last_record = Instant::now();
     }
 
     fn pause(&self, is_wanted: bool) {
@@ -246,12 +247,8 @@ impl Reader {
             && self.is_read_by_others();
         if !self.has_ended && (is_idle || is_at_end) {
             self.has_ended = true;
-            let reason = if is_at_end {
-                "all records up to the end have been read"
-            } else {
-                "no record within `idle_timeout`"
-            };
-            info!("the source ends: {reason}");
+            let reasons = ["no record within `idle_timeout`", "all records up to the end have been read"];
+            info!("the source ends: {}", reasons[usize::from(is_at_end)]);
             self.assignment.finish();
             // A broker answers the requests of a connection in turn: the ones of the last commit would wait behind a
             // fetch that waits for new records.
@@ -325,6 +322,9 @@ impl Reader {
 
     /// Logs an error of the client, or passes it to the engine.
     fn handle_error(&mut self, error: &KafkaError) {
+        if error.rdkafka_error_code().is_some_and(is_missing) && self.unsubscribe_from_deleted() {
+            return;
+        }
         let topics = self.settings.topics.to_string();
         let at = &self.settings.bootstrap_servers;
         let fatal = |error: Error| self.assignment.fail(Failure::fatal(error));

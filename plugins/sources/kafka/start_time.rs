@@ -22,7 +22,8 @@ impl TryFrom<String> for StartTime {
 
     fn try_from(text: String) -> Result<Self, String> {
         match DateTime::parse_from_rfc3339(&text) {
-            Ok(time) => Ok(StartTime(time.timestamp_millis())),
+            // No record is older than 1970.
+            Ok(time) => Ok(StartTime(time.timestamp_millis().max(0))),
             Err(error) => Err(format!(
                 "`{text}` is not a valid time: {error}; write it as in \"2024-01-01T00:00:00Z\" (RFC 3339)"
             )),
@@ -39,6 +40,7 @@ mod tests {
         let millis = |text: &str| StartTime::try_from(text.to_owned()).map(StartTime::millis);
         assert_eq!(millis("2024-01-01T00:00:00Z"), Ok(1_704_067_200_000));
         assert_eq!(millis("2024-01-01T01:00:00.5+01:00"), Ok(1_704_067_200_500));
+        assert_eq!(millis("0001-01-01T00:00:00Z"), Ok(0));
         for text in ["2024-01-01", "yesterday", "1704067200000", ""] {
             assert!(millis(text).unwrap_err().contains("RFC 3339"), "{text}");
         }

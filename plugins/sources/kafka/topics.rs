@@ -54,6 +54,11 @@ impl Topics {
         self.list.iter().filter(|entry| !entry.starts_with('^'))
     }
 
+    /// Whether the entries name this topic, and not only match it.
+    pub(super) fn contains(&self, topic: &str) -> bool {
+        self.names().any(|name| name == topic)
+    }
+
     pub(super) fn has_patterns(&self) -> bool {
         !self.patterns.is_empty()
     }

@@ -54,6 +54,31 @@ impl Reader {
         }
     }
 
+    /// Leaves topics out that only a pattern matches and that were deleted, as topics of one day are. False if there are
+    /// none, or nothing else to read.
+    pub(super) fn unsubscribe_from_deleted(&mut self) -> bool {
+        if !self.settings.topics.has_patterns() || self.settings.dry_run.is_some() {
+            return false;
+        }
+        let Ok(existing) = self.settings.topics.find(&self.client, CHECK) else { return false };
+        let is_deleted = |topic: &String| !existing.contains(topic) && !self.settings.topics.contains(topic);
+        let (deleted, left): (Vec<String>, Vec<String>) = self.topics.iter().cloned().partition(is_deleted);
+        if deleted.is_empty() || left.is_empty() {
+            return false;
+        }
+        let all: Vec<&str> = left.iter().map(String::as_str).collect();
+        if let Err(error) = self.client.subscribe(&all) {
+            warn!("leaving out topics that were deleted: {error}");
+            return false;
+        }
+        warn!(
+            "deleted topics: {}; the source continues with the others that `topics` matches",
+            deleted.join(", ")
+        );
+        self.topics = left;
+        true
+    }
+
     /// Subscribes to new topics that match a pattern.
     pub(super) fn subscribe_to_new(&mut self) {
         let settings = &self.settings;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use runner_core::{Body, ColumnType, Error, Record, Result};
 
@@ -116,6 +116,16 @@ impl JsonSelection {
                 (Value::Path { .. }, Source::Constant(_)) => {}
             }
         }
+        let first = text.trim_ascii_start().as_bytes().first();
+        let is_read = match first {
+            Some(b'{') => true,
+            Some(b'[') => !self.keeps_rest && found.values.iter().any(Option::is_some),
+            _ => false,
+        };
+        ensure!(
+            is_read,
+            "the body is not a JSON object, so it has no fields to select; `remap` can make an object of it"
+        );
         if let Some(rest) = found.rest {
             self.write_rest(rest, out);
         }

@@ -219,6 +219,20 @@ async fn body_that_is_not_json_is_rejected_without_its_content() {
 }
 
 #[tokio::test]
+async fn body_that_is_not_an_object_is_rejected_whole() {
+    let constant = json!({ "fields": { "src": { "value": "kafka" } }, "rest": "keep" });
+    let out = of_json(constant.clone(), ["5", "[1]", "\"text\"", "null", r#"{"a":1}"#]).await;
+    assert_eq!(json_of(&out), [r#"{"src":"kafka","a":1}"#]);
+    let reasons = reasons(&out);
+    assert!(reasons.iter().all(|it| it.contains("not a JSON object")), "{reasons:?}");
+    assert_eq!(out.rejected.len(), 4);
+    // Elements of an array can be taken.
+    let first = json!({ "fields": { "open": "/0", "close": { "from": "/3", "required": false } } });
+    let out = of_json(first, ["[7,8]", "[]"]).await;
+    assert_eq!(json_of(&out), [r#"{"open":7,"close":null}"#]);
+}
+
+#[tokio::test]
 async fn records_of_several_forms_keep_their_places() {
     let mut mixed = rows(&[("a", ColumnType::Integer)], &[&["0"], &["1"]]);
     mixed.absorb(records([r#"{"a":2}"#, "x", ""]));

@@ -309,3 +309,16 @@ async fn crawl_that_runs_too_long_is_an_error() {
     let error = env.scheduler.crawl().await.unwrap_err().to_string();
     assert!(error.contains("still running after 15m"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn run_without_new_objects_makes_up_for_a_crawl_that_failed_or_never_ran() {
+    let env = TestEnv::new(ONE_HOUR);
+    env.scheduler.finish().await.unwrap();
+    assert_eq!(env.starts().len(), 1, "it has never run");
+    env.replica().scheduler.finish().await.unwrap();
+    assert_eq!(env.starts().len(), 1, "nothing is left");
+    *env.crawler.failure.lock().unwrap() = Some("no access".into());
+    env.replica().scheduler.finish().await.unwrap_err();
+    *env.crawler.failure.lock().unwrap() = None;
+    assert_eq!(env.starts().len(), 2);
+}

@@ -138,6 +138,14 @@ mod tests {
     }
 
     #[test]
+    fn one_value_that_cannot_be_read_is_not_called_several() {
+        for body in [r#"{"text":"cut off \ud83d"}"#, r#"{"v":1e400}"#] {
+            let reason = rejection(body);
+            assert!(reason.contains("Athena cannot read it") && !reason.contains("several"), "{reason}");
+        }
+    }
+
+    #[test]
     fn one_line_object_is_accepted() {
         for body in [
             r#"{"Index":"NYA","Open":1.5,"tags":["a"],"o":{"x":null}}"#,

@@ -128,6 +128,9 @@ pub(super) fn scan(body: &[u8]) -> Result<Vec<(String, Kinds)>, String> {
     match read {
         Err(_) if scan.problem.is_some() => Err(scan.problem.unwrap_or_default()),
         Err(_) if is_several(body) => Err(SEVERAL_VALUES.into()),
+        Err(error) if is_json(body) => {
+            Err(format!("Athena cannot read it: {error}. The transform `remap` can change such a value"))
+        }
         Err(error) => Err(format!("it is not JSON: {error}. {NOT_JSON}")),
         Ok(()) if has_lines => Err(SEVERAL_LINES.into()),
         Ok(()) => Ok(scan.fields),
@@ -141,9 +144,16 @@ const SEVERAL_VALUES: &str =
 const SEVERAL_LINES: &str =
     "it is JSON on several lines, and a row is one object on one line: `to_json` writes it on one";
 
+/// Whether a body has the syntax of JSON. A number may still be too large, and half of a pair of surrogates may be missing.
+fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(body).is_ok()
+}
+
 /// Whether a body is several JSON values, one after the other.
 fn is_several(body: &[u8]) -> bool {
-    serde_json::Deserializer::from_slice(body).into_iter::<IgnoredAny>().all(|value| value.is_ok())
+    let values = serde_json::Deserializer::from_slice(body).into_iter::<IgnoredAny>();
+    let n_values = values.map(|value| value.ok().map(|_| 1)).sum::<Option<usize>>();
+    n_values.is_some_and(|n| n > 1)
 }
 
 fn not_an_object(body: &[u8]) -> String {

@@ -1,0 +1,42 @@
+//! When a `kafka` source ends by itself.
+
+use runner_needs::needs;
+
+use super::{consumer, lines};
+use crate::support::kafka::Broker;
+
+#[needs(kafka)]
+#[test]
+fn empty_topic_with_at_end_ends_at_once() {
+    let broker = Broker::shared();
+    let topic = broker.create_topic("empty", 2);
+    let env = consumer(broker, &topic, "stop = \"at_end\"");
+    env.run(["run", "consumer.toml"]).assert_code(0);
+    assert_eq!(lines(&env).len(), 0);
+}
+
+#[needs(kafka)]
+#[test]
+fn idle_timeout_ends_run() {
+    let broker = Broker::shared();
+    let topic = broker.create_topic("silent", 1);
+    broker.produce(&topic, 0, ["a"]);
+    let env = consumer(broker, &topic, "idle_timeout = \"1s\"");
+    env.run(["run", "consumer.toml"]).assert_code(0).assert_says(&["no record within `idle_timeout`"]);
+    assert_eq!(lines(&env), ["a"]);
+}
+
+#[needs(kafka)]
+#[test]
+fn slow_sink_is_not_an_idle_topic() {
+    let broker = Broker::shared();
+    let topic = broker.create_topic("slow", 1);
+    let numbers: Vec<String> = (0..90).map(|n| n.to_string()).collect();
+    broker.produce(&topic, 0, &numbers);
+    let env = consumer(broker, &topic, "idle_timeout = \"1s\"");
+    let pace = "[transforms.pace]\ntype = \"throttle\"\ninputs = [\"topic\"]\nrate = 15\n";
+    let text = env.read("consumer.toml").replace("inputs = [\"topic\"]", "inputs = [\"pace\"]");
+    env.write("consumer.toml", format!("batch = {{ max_records = 1, in_flight = \"1B\" }}\n{text}{pace}"));
+    env.run(["run", "consumer.toml"]).assert_code(0).assert_says(&["no record within `idle_timeout`"]);
+    assert_eq!(lines(&env), numbers);
+}
