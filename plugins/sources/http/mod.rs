@@ -10,8 +10,10 @@
 //! 6. `records` makes records of the items, and emits those that are new by the rules of `incremental`.
 //! 7. `source` gives each record the position after it.
 //!
-//! `HttpSource`, the state of a source, is in `source`; each folder adds the methods of its step. Otherwise a folder depends
-//! only on those of later numbers and on `json`, and on small types of the others, such as `Element` and `PageRequest`.
+//! `HttpSource`, the state of a source, is in `source`; each folder adds the methods of its step. Apart from these methods
+//! and small types such as `Element` and `Page`, dependencies point in one direction: from `source` to `elements`, `pages` and
+//! `records`, from these to `client`, from there to `request` and `answer`, and from all to `json`. `incremental` uses `json`
+//! alone.
 
 mod answer;
 mod build;

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use tracing::warn;
 
 use super::super::error::HttpError;
-use super::super::pages::{PageCount, holds_nothing};
+use super::super::json::holds_nothing;
 use super::super::source::{FoundRecords, HttpSource, Warning};
 use super::api_message;
 use super::api_message::ApiMessage;
@@ -115,9 +115,9 @@ impl HttpSource {
     }
 
     /// Remembers what the first response with records of this run looked like.
-    pub(crate) fn found_records(&mut self, response: &Response, count: PageCount) {
-        self.n_with_records += usize::from(count.n_items > 0);
-        if count.n_items == 0 || self.n_with_records > 1 || self.settings.codec != Codec::Json {
+    pub(crate) fn found_records(&mut self, response: &Response, n_items: usize) {
+        self.n_with_records += usize::from(n_items > 0);
+        if n_items == 0 || self.n_with_records > 1 || self.settings.codec != Codec::Json {
             return;
         }
         let Some(mut names) = names_of(&response.body) else { return };

@@ -1,4 +1,4 @@
-//! What an API answers, from the bytes on the wire to items: records, and inputs that give none.
+//! What an API answers, from the bytes of a `response` to items: records, and inputs that give none.
 //!
 //! `body` reads the bytes, decompresses them (`decompress`) and makes UTF-8 of them; a large body lies in a temporary file
 //! (`spill_buffer`, `large_body`). `responses` is the option that names responses which are not what their status says, and

@@ -1,9 +1,8 @@
-//! How a request is sent: to one host, with credentials, within its limits.
+//! How a request is sent: to one host, with credentials, and within the limits of the API.
 //!
-//! `options` makes the parts from the pipeline file. `connect` builds the HTTP client with its certificates.
-//! `send` waits for `rate_limit`, adds credentials (`auth`), sends, and follows redirects as far as `redirect` allows.
-//! `errors` says what a failed request means, and `retry_after` how long the API asks to wait. `redact` hides what was sent
-//! from messages.
+//! `options` makes the parts of the client from the pipeline file. `connect` builds the HTTP client with its certificates. `send`
+//! waits for `rate_limit`, adds credentials (`auth`), sends, and follows redirects as far as `redirect` allows. `errors` says
+//! what a failed request means, and `retry_after` how long the API asks to wait. `redact` hides what was sent from messages.
 
 mod auth;
 mod connect;

@@ -1,4 +1,9 @@
-//! The `incremental` option: only rows that are newer than what was delivered.
+//! Which rows are new: by a field (`incremental`), or by their content (`unchanged`).
+//!
+//! `incremental_filter` decides row by row by the field that `cursor` names. `cursor_field` reads the field into a `cursor_value`,
+//! which `date_text` or a `time_format` takes for a point in time; `unsupported_date` refuses dates that neither reads. `groups`
+//! is the position that a walk leaves, and `time_window` a part of the time for `step`. Without `incremental`, `unchanged` skips
+//! the rows that the walk before held. Both remember rows as `row_hashes`.
 
 mod cursor_field;
 mod cursor_value;

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::scan;
 use super::scan::{Children, ScanError};
@@ -141,7 +142,7 @@ impl Pointer {
         }
         let Some(name) = self.tokens.last() else { return Ok(json.to_owned()) };
         let parent = self.parent();
-        let name = serde_json::Value::from(name.as_str());
+        let name = Value::from(name.as_str());
         let Located::At(range) = parent.locate(text.as_bytes()).map_err(invalid)? else {
             return parent.replace(text, &format!("{{{name}:{json}}}"));
         };
@@ -238,9 +239,25 @@ fn keys(text: &[u8], start: usize) -> Result<String, ScanError> {
     })
 }
 
+/// A longer value holds something.
+const MAX_EXAMINED: usize = 16 << 10;
+
+/// Whether a JSON value holds nothing: `{}`, or an object of nothing but empty arrays and objects.
+pub(crate) fn holds_nothing(value: &[u8]) -> bool {
+    fn is_empty(value: &Value) -> bool {
+        match value {
+            Value::Array(elements) => elements.is_empty(),
+            Value::Object(members) => members.values().all(is_empty),
+            _ => false,
+        }
+    }
+    value.len() <= MAX_EXAMINED && serde_json::from_slice(value).is_ok_and(|value: Value| is_empty(&value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn find(pointer: &str, text: &str) -> String {
         match Pointer::try_from(pointer.to_owned()).unwrap().locate(text.as_bytes()).unwrap() {
@@ -296,6 +313,16 @@ mod tests {
         ] {
             let found = Pointer::try_from(pointer.to_owned()).unwrap().replace(text, "7");
             assert_eq!(found.as_deref().map_err(String::as_str), replaced, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn object_of_empty_arrays_is_hollow() {
+        for value in [json!({}), json!({"t": [], "c": []}), json!({"series": {"t": [], "c": {}}})] {
+            assert!(holds_nothing(value.to_string().as_bytes()), "{value}");
+        }
+        for value in [json!({"t": [], "name": "x"}), json!({"t": [null]}), json!({"t": null}), json!(0)] {
+            assert!(!holds_nothing(value.to_string().as_bytes()), "{value}");
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use runner_core::Result;
-use serde_json::Value;
 
 use super::super::answer::{Items, Response};
 use super::super::json::{Children, ScanError};
@@ -11,9 +10,6 @@ use super::super::records::{ShapedRecord, made_of_value};
 use super::super::source::HttpSource;
 use super::page_request::{PagePlace, PageRequest};
 use super::pagination::Pagination;
-
-/// A longer value holds something.
-const MAX_EXAMINED: usize = 16 << 10;
 
 /// How many records a page holds, as its API counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,22 +125,10 @@ impl ValueShape {
     }
 }
 
-/// Whether a JSON value holds nothing: `{}`, or an object of nothing but empty arrays and objects.
-pub(crate) fn holds_nothing(value: &[u8]) -> bool {
-    fn is_empty(value: &Value) -> bool {
-        match value {
-            Value::Array(elements) => elements.is_empty(),
-            Value::Object(members) => members.values().all(is_empty),
-            _ => false,
-        }
-    }
-    value.len() <= MAX_EXAMINED && serde_json::from_slice(value).is_ok_and(|value: Value| is_empty(&value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn one(value: &Value) -> Items {
         Items::One { value: Some(value.to_string().into()), url: String::new() }
@@ -177,15 +161,5 @@ mod tests {
         }
         let none = PageCount::of(&one(&map), Some(0), Some(&offset(Some(3))));
         assert_eq!(none.n_items, 0);
-    }
-
-    #[test]
-    fn object_of_empty_arrays_is_hollow() {
-        for value in [json!({}), json!({"t": [], "c": []}), json!({"series": {"t": [], "c": {}}})] {
-            assert!(holds_nothing(value.to_string().as_bytes()), "{value}");
-        }
-        for value in [json!({"t": [], "name": "x"}), json!({"t": [null]}), json!({"t": null}), json!(0)] {
-            assert!(!holds_nothing(value.to_string().as_bytes()), "{value}");
-        }
     }
 }

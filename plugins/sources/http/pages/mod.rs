@@ -1,8 +1,9 @@
 //! The pages of one walk: which one is fetched, whether it is the last, and which comes next.
 //!
 //! `pagination` is the option. A `page_request` names a page, and `page_url` makes a request of it. `fetch` fetches the page,
-//! `count` says how many records it holds, and `next` finds the next one (`link_header`). `history` and `checks` detect pages
-//! that repeat and ends that count something else; `other_pages` tells users of pages that are not read.
+//! `count` says how many records it holds, and `next` finds the next one (`link_header`). `repeats` compares the page with those
+//! in `history`, and `end_checks` the end of the walk with what the API counts. `other_pages` finds out whether a response names
+//! pages that are not read.
 
 mod count;
 mod end_checks;
@@ -16,7 +17,7 @@ mod page_url;
 mod pagination;
 mod repeats;
 
-pub(crate) use self::count::{PageCount, ReceivedPage, holds_nothing};
+pub(crate) use self::count::{PageCount, ReceivedPage};
 pub(crate) use self::fetch::{END_CHECK_DELAYS, Page, with_end_advice};
 pub(crate) use self::history::PageHistory;
 pub(crate) use self::other_pages::envelope_of;

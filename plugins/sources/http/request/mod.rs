@@ -1,7 +1,7 @@
 //! What is requested: the endpoint, query, headers and body of the pipeline file, with variables.
 //!
-//! `template` is one text with variables, `request_template` all parts of a request, filled in for each walk. `query` changes
-//! parameters of a URL. `placeholder_warnings` warns of variables of other languages.
+//! `template` is one text with variables, and `request_template` all parts of a request, filled in for each walk. `query` has the
+//! values of query parameters, and changes parameters of a URL. `placeholder_warnings` warns of variables of other languages.
 
 pub(crate) mod placeholder_warnings;
 mod query;

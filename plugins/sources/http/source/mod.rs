@@ -1,8 +1,8 @@
 //! The source: polls at an interval, walks the elements of a poll one after another, and fetches their pages.
 //!
-//! `http` is the state machine. A `poll` has elements; a `page_walk` reads the pages of one of them, with the request of
-//! `walk_request`. `position` is what a checkpoint saves. `warnings` are given once per run. `fixture` reads a file in place of
-//! the API in tests of a pipeline.
+//! `http_source` is the state machine. A `poll` has elements. A `page_walk` reads the pages of one of them, with a request that
+//! `conditional_request` makes. `position` is what a checkpoint saves. `warnings` are given once per run. `fixture` reads a file
+//! in place of the API in tests of a pipeline.
 
 mod conditional_request;
 mod fixture;
