@@ -88,7 +88,7 @@ impl HttpSource {
         };
         match self.message_of(response, &decoded) {
             Some(ApiMessage::Empty) => return Ok(Items::none()),
-            Some(note) => return Err(self.message_error(response, note)),
+            Some(message) => return Err(self.message_error(response, message)),
             None => {}
         }
         match decoded {
@@ -152,9 +152,9 @@ impl HttpSource {
         }
     }
 
-    /// The error for a response that is a note.
-    fn message_error(&self, response: &Response, note: ApiMessage) -> HttpError {
-        match note {
+    /// The error for a response with a message in place of records.
+    fn message_error(&self, response: &Response, message: ApiMessage) -> HttpError {
+        match message {
             ApiMessage::RateLimit => self.limit_error(response),
             ApiMessage::Pending => {
                 let why = "the API has accepted the request and has no records yet";
@@ -290,8 +290,8 @@ fn is_web_page(response: &Response) -> bool {
 /// Whether a response without records says that there were too many requests.
 fn is_limit(response: &Response, codec: Codec) -> bool {
     let text = api_message::of_text(&response.body, codec == Codec::Csv);
-    let notes = [api_message::of_json(&response.body), text];
-    !is_web_page(response) && notes.contains(&Some(ApiMessage::RateLimit))
+    let messages = [api_message::of_json(&response.body), text];
+    !is_web_page(response) && messages.contains(&Some(ApiMessage::RateLimit))
 }
 
 /// Whether a response is JSON, as an error is, where CSV was requested.

@@ -206,7 +206,7 @@ impl Responses {
                     verdict == Verdict::Empty && matcher.missing.is_some() && matcher.at.is_none();
                 matcher.matches(status, body)
                     && !(may_be_error
-                        && matches!(api_message::of_json(body), Some(note) if note != ApiMessage::Empty))
+                        && matches!(api_message::of_json(body), Some(message) if message != ApiMessage::Empty))
             })?;
             Some((verdict, format!("`responses.{name}` matches it ({})", matcher.written)))
         })

@@ -193,10 +193,10 @@ fn record_without_a_usable_cursor_is_bad() {
 }
 
 /// What each row of a first walk gives: whether it is emitted, or the reason why it is rejected.
-fn judged(table: Value, rows: &[Value]) -> Vec<Result<Decision, String>> {
+fn decided(table: Value, rows: &[Value]) -> Vec<Result<Decision, String>> {
     let mut walk = IncrementalFilter::new(&options(table), &Arc::default(), time(NOW), None);
-    let judge = |row: &Value| walk.add(row.to_string().as_bytes()).map_err(|error| error.to_string());
-    rows.iter().map(judge).collect()
+    let decide = |row: &Value| walk.add(row.to_string().as_bytes()).map_err(|error| error.to_string());
+    rows.iter().map(decide).collect()
 }
 
 #[test]
@@ -233,21 +233,21 @@ fn number_that_may_mean_anything_is_rejected_beside_a_date() {
         ] {
             let mut table = table;
             table["cursor"] = json!("year");
-            let reason = judged(table, &[json!({"year": value})]).remove(0).unwrap_err();
+            let reason = decided(table, &[json!({"year": value})]).remove(0).unwrap_err();
             assert!(reason.contains(part) && reason.contains("`incremental.format`"), "{value}: {reason}");
         }
     }
     let years = json!({"cursor": "year", "start": "1990-01-01", "format": "%Y"});
-    assert_eq!(judged(years, &[json!({"year": "2003"})]), [Ok(Decision::Emit)]);
+    assert_eq!(decided(years, &[json!({"year": "2003"})]), [Ok(Decision::Emit)]);
     let epochs = json!({"cursor": "t", "start": "1970-01-01", "format": "epoch"});
-    assert_eq!(judged(epochs, &[json!({"t": 86_400})]), [Ok(Decision::Emit)]);
-    let lag = judged(json!({"cursor": "Date", "lag": 3}), &[day(1, 1)]).remove(0).unwrap_err();
+    assert_eq!(decided(epochs, &[json!({"t": 86_400})]), [Ok(Decision::Emit)]);
+    let lag = decided(json!({"cursor": "Date", "lag": 3}), &[day(1, 1)]).remove(0).unwrap_err();
     assert!(lag.contains("is a point in time, but `incremental.lag` is a number"), "{lag}");
 }
 
 #[test]
 fn text_that_sorts_in_another_order_than_its_date_is_rejected() {
-    let reason = |table: Value, date: &str| judged(table, &[json!({"d": date})]).remove(0).unwrap_err();
+    let reason = |table: Value, date: &str| decided(table, &[json!({"d": date})]).remove(0).unwrap_err();
     let german = reason(json!({"cursor": "d"}), "31.01.2024");
     assert!(german.contains("looks like a date, whose order") && german.contains("\"%d.%m.%Y\""), "{german}");
     assert!(!german.contains("31.01"), "{german}");

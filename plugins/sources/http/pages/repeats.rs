@@ -157,11 +157,11 @@ impl HttpSource {
 
     /// Warns, once in a run, of pages that are most likely the same page again.
     fn warn_of_near_copies(&mut self, page: &ReceivedPage<'_>, items: &Items, next: Option<&PageRequest>) {
-        if !page.request.is_numbered() || self.given_warnings.has(Warning::Alike) {
+        if !page.request.is_numbered() || self.given_warnings.has(Warning::NearCopies) {
             return;
         }
         let Some(member) = self.history.near_copies.add(page.request, items) else { return };
-        self.given_warnings.add(Warning::Alike);
+        self.given_warnings.add(Warning::NearCopies);
         warn!(
             "{}: three pages in a row hold the same records, but for the member `{member}`; {}",
             page.response.title,

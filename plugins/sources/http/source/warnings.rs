@@ -28,7 +28,7 @@ pub(crate) enum Warning {
     /// Pages with the same records.
     Overlap,
     /// Pages whose records differ in one member only.
-    Alike,
+    NearCopies,
     /// Options that end a walk and count something else.
     Ends,
     /// Records behind the end of a walk.
@@ -44,13 +44,13 @@ pub(crate) enum Warning {
 pub(crate) struct GivenWarnings(HashSet<Warning>);
 
 impl GivenWarnings {
-    pub(crate) fn has(&self, hint: Warning) -> bool {
-        self.0.contains(&hint)
+    pub(crate) fn has(&self, warning: Warning) -> bool {
+        self.0.contains(&warning)
     }
 
     /// Adds a warning. Returns whether it is given for the first time.
-    pub(crate) fn add(&mut self, hint: Warning) -> bool {
-        self.0.insert(hint)
+    pub(crate) fn add(&mut self, warning: Warning) -> bool {
+        self.0.insert(warning)
     }
 }
 

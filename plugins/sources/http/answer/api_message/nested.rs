@@ -67,8 +67,9 @@ fn inner_message(inner: &Map<String, Value>, depth: usize) -> Option<ApiMessage>
         members.all(TEXTS).chain(members.all(ERRORS)).any(|value| !is_void(value) && !value.is_number())
     };
     let members = ErrorMembers::of(inner).filter(has_text);
-    let note = members.and_then(|members| members.message()).filter(|note| *note != ApiMessage::Empty);
-    note.or_else(|| message_at(inner, depth))
+    let message =
+        members.and_then(|members| members.message()).filter(|message| *message != ApiMessage::Empty);
+    message.or_else(|| message_at(inner, depth))
 }
 
 /// Whether a member is called an error, such as `quandl_error`.

@@ -6,7 +6,7 @@ use super::*;
 fn errors_limits_and_no_data_are_told_from_records() {
     let (limit, error, empty) =
         (Some(ApiMessage::RateLimit), Some(ApiMessage::Error), Some(ApiMessage::Empty));
-    for (body, note) in [
+    for (body, message) in [
         (r#"{"Note": "our standard API call frequency is 5 calls per minute"}"#, limit),
         (r#"{"code": 429, "message": "You have run out of API credits.", "status": "error"}"#, limit),
         (r#"{"Information": "The limit is 25 requests per day."}"#, limit),
@@ -56,7 +56,7 @@ fn errors_limits_and_no_data_are_told_from_records() {
         ("{}", None),
         ("[]", None),
     ] {
-        assert_eq!(of_json(body.as_bytes()), note, "{body}");
+        assert_eq!(of_json(body.as_bytes()), message, "{body}");
     }
 }
 
@@ -193,7 +193,7 @@ fn record_with_the_words_of_an_error_or_a_limit_is_not_a_note() {
 
 #[test]
 fn error_or_limit_beside_members_of_records_is_recognized() {
-    for (body, note) in [
+    for (body, message) in [
         (
             r#"{"type": "about:blank", "title": "Too Many Requests", "detail": "rate limit", "status": 429}"#,
             ApiMessage::RateLimit,
@@ -205,6 +205,6 @@ fn error_or_limit_beside_members_of_records_is_recognized() {
         (r#"{"data": [], "error": "No data found"}"#, ApiMessage::Error),
         (r#"{"code": 51001, "message": "Request not processed", "data": []}"#, ApiMessage::Error),
     ] {
-        assert_eq!(of_json(body.as_bytes()), Some(note), "{body}");
+        assert_eq!(of_json(body.as_bytes()), Some(message), "{body}");
     }
 }
