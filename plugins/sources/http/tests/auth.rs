@@ -42,7 +42,7 @@ async fn token_server(
 }
 
 async fn n_tokens(server: &MockServer) -> usize {
-    let requests = requests_to(&server).await;
+    let requests = requests_to(server).await;
     requests.iter().filter(|request| request.url.path() == "/token").count()
 }
 

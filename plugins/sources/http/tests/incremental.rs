@@ -17,7 +17,7 @@ fn row(n: usize) -> Value {
 
 /// What was asked for, one query after another.
 async fn queries(server: &MockServer) -> Vec<String> {
-    let requests = requests_to(&server).await;
+    let requests = requests_to(server).await;
     requests.iter().map(|request| request.url.query().unwrap_or_default().to_owned()).collect()
 }
 

@@ -39,7 +39,7 @@ async fn ignored_page_is_an_error_even_if_the_walk_would_end() {
 
 /// An API that reads `page`, or an `offset` at which a page begins.
 async fn listed(records: &'static [u32], size: usize) -> MockServer {
-    let server = respond(move |request: &Request| {
+    respond(move |request: &Request| {
         let (name, value) = request.url.query_pairs().next().expect("a place");
         let number: usize = value.parse().expect("a number");
         let first = if name == "page" { (number - 1) * size } else { number };
@@ -49,8 +49,7 @@ async fn listed(records: &'static [u32], size: usize) -> MockServer {
         let first = first.min(records.len());
         json_response(json!({"data": records[first..records.len().min(first + size)]}))
     })
-    .await;
-    server
+    .await
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ async fn paged(page: impl Fn(&dyn Fn(&str) -> Option<usize>) -> Value + Send + S
 }
 
 async fn n_requests(server: &MockServer) -> usize {
-    requests_to(&server).await.len()
+    requests_to(server).await.len()
 }
 
 /// 25 records by offset, at most 10 per page, and 3 on the second page.
