@@ -134,7 +134,8 @@ async fn response_above_the_maximum_size_is_fatal() {
     assert!(packed.len() < 1_000);
     let packed = ResponseTemplate::new(200).insert_header("Content-Encoding", "gzip").set_body_bytes(packed);
     for answer in [ResponseTemplate::new(200).set_body_string(body), packed] {
-        let mut http = build_http(&serve([answer]).await, json!({})).unwrap();
+        let server = serve([answer]).await;
+        let mut http = build_http(&server, json!({})).unwrap();
         http.client.body_options = BodyOptions::in_memory(1 << 10).into();
         http.open(&Start::default()).await.unwrap();
         let failure = read(&mut http, usize::MAX).await.failure();
