@@ -6,7 +6,7 @@
 //! 2. [`rows`] finds the rows and cells in bytes.
 //! 3. [`types`] knows numbers and the types of columns.
 //! 4. [`dialect`] has the options that decide what a row means.
-//! 5. [`header`] reads the names of the columns, and tells rows from other lines.
+//! 5. [`header`] reads the names of the columns, and distinguishes rows from other lines.
 //! 6. [`sample`] infers types from the first rows, and warns of what is unusual about them.
 //! 7. [`table`] adds rows to a table, or says why it rejects them.
 //! 8. [`document`] reads a whole text, such as the response of an API.

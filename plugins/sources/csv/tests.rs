@@ -50,13 +50,13 @@ impl TestFiles {
         self.folder.path().join(name)
     }
 
-    /// Writes a file that nobody has written to for a while.
+    /// Writes a file, as if that were a minute ago.
     fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         std::fs::write(self.path(name), text).unwrap();
         self.settle(name);
     }
 
-    /// Makes a file look as if nobody had written to it for a while.
+    /// Makes a file look as if it were a minute old.
     fn settle(&self, name: &str) {
         let file = std::fs::File::options().append(true).open(self.path(name)).unwrap();
         file.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();

@@ -1,4 +1,4 @@
-//! The header: the row that names the columns, and how rows are told from it and from other lines.
+//! The header: the row that names the columns, and how rows are distinguished from it and from other lines.
 //!
 //! `names` reads the names of the columns. `repeated` finds the header between the rows of joined files.
 //! `non_row_lines` knows the lines that programs print before the header, under it and behind the rows.

@@ -8,7 +8,7 @@ use super::non_row_lines::END_OF_TEXT;
 use crate::shared::csv::dialect::{CellTexts, Dialect};
 use crate::shared::csv::types::{is_like_a_date, narrowest};
 
-/// The texts of the cells of the header; none if rows cannot be told from it.
+/// The texts of the cells of the header; none if rows cannot be distinguished from it.
 #[derive(Debug, Default)]
 pub(crate) struct HeaderRow {
     cells: CellTexts,
@@ -16,14 +16,14 @@ pub(crate) struct HeaderRow {
 }
 
 impl HeaderRow {
-    /// A header of one cell is not told from a row, nor is one of values.
+    /// A header of one cell cannot be distinguished from a row, nor one of values.
     pub(crate) fn new(header: &Header, dialect: &Dialect) -> Self {
         let mut cells = CellTexts::default();
         if dialect.has_header && !header.raw.is_empty() {
             cells.read(&header.raw, true, dialect);
         }
-        let is_told = cells.len() > 1 && has_names(&cells, dialect);
-        let cells = if is_told { cells } else { CellTexts::default() };
+        let is_distinct = cells.len() > 1 && has_names(&cells, dialect);
+        let cells = if is_distinct { cells } else { CellTexts::default() };
         HeaderRow { cells, is_underlined: header.is_underlined }
     }
 

@@ -65,7 +65,7 @@ impl Header {
         Some(format!("{what}; if `{other}` separates its cells, set delimiter = \"{other}\""))
     }
 
-    /// Names may have blanks that nobody means.
+    /// Names may have blanks by accident.
     fn blanks(&self, dialect: &Dialect) -> Option<String> {
         let mut with_blanks =
             self.names.iter().filter(|name| name.trim() != name.as_str() && !name.is_empty());

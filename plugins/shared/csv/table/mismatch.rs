@@ -36,7 +36,7 @@ impl RowLayout {
             ),
         };
         let advice = match self.likely_cause(row, texts) {
-            Some(reading) => format!("{reading}. Else {advice}"),
+            Some(cause) => format!("{cause}. Else {advice}"),
             None => advice,
         };
         RowError::new(

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::super::input::IncompleteArchive;
 use super::super::settings::Settings;
 use super::header::FileWithHeader;
-use crate::shared::csv::{Header, Inference, Next, QuoteError, TextEncoding, Types, wider_rows};
+use crate::shared::csv::{Header, Inference, Next, QuoteError, Types, wider_rows};
 
 /// How many rows are examined where no types are inferred from them.
 const FEW: usize = 100;
@@ -24,13 +24,14 @@ const SAMPLE_WAIT: Duration = Duration::from_millis(300);
 pub(crate) struct Sample<'a> {
     settings: &'a Settings,
     pub(crate) inference: Inference,
-    /// How many rows in an encoding with one byte for a letter were UTF-8, and how many were not.
-    n_utf_8: (usize, usize),
+    /// How many texts in an encoding with one byte for a letter were UTF-8, and how many were not.
+    n_utf_8: usize,
+    n_not_utf_8: usize,
 }
 
 impl<'a> Sample<'a> {
     pub(crate) fn new(settings: &'a Settings) -> Self {
-        Sample { settings, inference: Inference::new(&settings.dialect), n_utf_8: (0, 0) }
+        Sample { settings, inference: Inference::new(&settings.dialect), n_utf_8: 0, n_not_utf_8: 0 }
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -40,7 +41,13 @@ impl<'a> Sample<'a> {
 
     fn observe(&mut self, row: &[u8], quoted: bool, line: u64) {
         self.inference.observe(row, quoted, line);
-        self.n_utf_8 = counted(self.n_utf_8, self.settings.encoding, row);
+        self.count_utf_8(row);
+    }
+
+    fn count_utf_8(&mut self, text: &[u8]) {
+        let was_utf_8 = self.settings.encoding.was_utf_8(text);
+        self.n_utf_8 += usize::from(was_utf_8 == Some(true));
+        self.n_not_utf_8 += usize::from(was_utf_8 == Some(false));
     }
 
     /// Adds rows of standard input, which stay to be read.
@@ -68,7 +75,7 @@ impl<'a> Sample<'a> {
 
     /// Fails if most rows have more cells than the header of the first file, which then is most likely another line, and
     /// warns of what else is unusual about it.
-    pub(crate) fn check(&self, name: Name, header: &Header) -> Result<()> {
+    pub(crate) fn check(&mut self, name: Name, header: &Header) -> Result<()> {
         let Settings { dialect, context, .. } = self.settings;
         let (component, line) = (&context.component, header.line);
         if let Some(wide) = self.inference.wider_than_header() {
@@ -78,7 +85,8 @@ impl<'a> Sample<'a> {
             }
             warn!(component, "{name}:{line}: {message}");
         }
-        if let (1.., 0) = counted(self.n_utf_8, self.settings.encoding, &header.raw) {
+        self.count_utf_8(&header.raw);
+        if self.n_utf_8 > 0 && self.n_not_utf_8 == 0 {
             let encoding = dialect.encoding;
             warn!(
                 component,
@@ -138,14 +146,5 @@ impl<'a> Sample<'a> {
             input.advance(span.len, span.n_lines);
         }
         Ok(())
-    }
-}
-
-/// The counts with one more text.
-fn counted((n_utf_8, n_others): (usize, usize), encoding: TextEncoding, text: &[u8]) -> (usize, usize) {
-    match encoding.was_utf_8(text) {
-        None => (n_utf_8, n_others),
-        Some(true) => (n_utf_8 + 1, n_others),
-        Some(false) => (n_utf_8, n_others + 1),
     }
 }

@@ -3,7 +3,7 @@
 use crate::shared::compression::Compression;
 use crate::shared::file_kind::FileKind;
 
-/// How many bytes a file needs before it is told from others.
+/// How many bytes a file needs before its format is known.
 pub(crate) const MIN_START: usize = 4;
 
 /// What a file is that begins with these bytes, and what to do; `None` if it may be text.

@@ -142,7 +142,7 @@ impl Reader {
                 && self.unfinished.contains(index)
                 && (cursor.is_moved || self.unfinished.is_wait_over(index, cursor.offset))
             {
-                // Nobody goes on writing it, so its last row is whole after a while.
+                // No program goes on writing it, so its last row is whole after a while.
             } else if is_done {
                 if cursor.end != End::NotReached {
                     cursor.snapshot = None;
