@@ -67,6 +67,13 @@ fn closing_brace(text: &str) -> Option<usize> {
 
 /// The name of a variable, the text that replaces it, and whether that is its value.
 fn replace(inner: &str, lookup: Lookup) -> Result<(String, String, bool), String> {
+    if inner.contains("${") {
+        return Err(
+            "a default or a message in `${…}` cannot contain another `${…}`: write the text of the default \
+                    instead, or give the variable its value where it is set"
+                .into(),
+        );
+    }
     let (name, otherwise) = match inner.find(':') {
         Some(at) => (&inner[..at], Some(&inner[at + 1..])),
         None => (inner, None),
@@ -150,6 +157,9 @@ mod tests {
             assert!(expand(open, &lookup).unwrap_err().contains("no closing"), "{open}");
         }
         assert!(expand("${A:+x}", &lookup).unwrap_err().contains("`${A:…}` is not valid"));
+        for nested in ["${B:-${A}}", "${B:-${A}/x.jsonl}", "${A:-${B}", "${B:?set ${A}}", "${B:-x${A:-y}}"] {
+            assert!(expand(nested, &lookup).unwrap_err().contains("cannot contain another"), "{nested}");
+        }
         assert!(expand("${1A}", &lookup).unwrap_err().contains("does not name a variable"));
     }
 }
