@@ -83,7 +83,9 @@ impl Checkpoint {
     pub(crate) fn resume(self, fresh: Checkpoint, replay: Replay) -> Checkpoint {
         let reserved = self.reserved.max(self.next_entry);
         if !self.matches(&fresh) {
-            return Checkpoint { next_entry: reserved, reserved, incarnation: self.incarnation, ..fresh };
+            // The transforms are the same, and what they know of the records before stays true.
+            let Checkpoint { incarnation, states, .. } = self;
+            return Checkpoint { next_entry: reserved, reserved, incarnation, states, ..fresh };
         }
         let next_entry = match replay {
             Replay::Deterministic => self.next_entry,
@@ -308,6 +310,19 @@ mod tests {
         assert_eq!(resume(fresh(), Replay::NonDeterministic), (200, 200, true));
         let edited = Checkpoint { identity: "b.csv".into(), ..fresh() };
         assert_eq!(resume(edited, Replay::Deterministic), (200, 200, false));
+    }
+
+    #[test]
+    fn states_of_transforms_stay_if_the_source_is_edited_or_replaced() {
+        let states = BTreeMap::from([("once".to_owned(), Value::from("keys"))]);
+        let old = Checkpoint { states: states.clone(), position: Some(7.into()), ..checkpoint(20) };
+        let edited = Checkpoint { identity: "b.csv".into(), ..checkpoint(0) };
+        let replaced = Checkpoint { plugin: "http".into(), ..checkpoint(0) };
+        for fresh in [edited, replaced] {
+            let resumed = old.clone().resume(fresh.clone(), Replay::Deterministic);
+            assert_eq!((resumed.states, resumed.position), (states.clone(), None));
+            assert_eq!((resumed.plugin, resumed.identity), (fresh.plugin, fresh.identity));
+        }
     }
 
     #[test]
