@@ -20,9 +20,41 @@ const CHUNK: u64 = 64 * 1024;
 /// The length of the complete lines or frames.
 pub(super) fn complete_length(file: &File, length: u64, compression: Compression) -> Result<u64> {
     match compression {
-        Compression::Auto | Compression::None => Ok(end_of_last_line(file, length)?),
+        Compression::Auto | Compression::None => {
+            refuse_compressed(file)?;
+            Ok(end_of_last_line(file, length)?)
+        }
         Compression::Gzip | Compression::Zstd => end_of_last_frame(file, compression),
     }
+}
+
+/// Its last line would end at a byte in the middle of a frame.
+fn refuse_compressed(file: &File) -> Result<()> {
+    let name = match Compression::of(&first_bytes(file)?) {
+        Compression::Auto | Compression::None => return Ok(()),
+        Compression::Gzip => "gzip",
+        Compression::Zstd => "zstd",
+    };
+    bail!(
+        "it is compressed, which does not match `compression`: set compression = \"{name}\", move the file away, or \
+         choose another `path`"
+    )
+}
+
+/// Whether a file that ends in its first frame begins as a frame does.
+fn may_be_frame(file: &File, compression: Compression) -> io::Result<bool> {
+    let first = first_bytes(file)?;
+    let frame = compression.compress(b"")?;
+    // A gzip member begins with two bytes that are always the same, a zstd frame with four.
+    let n_fixed = if compression == Compression::Gzip { 2 } else { 4 };
+    Ok(first.iter().take(n_fixed).eq(frame.iter().take(n_fixed.min(first.len()))))
+}
+
+fn first_bytes(mut file: &File) -> io::Result<Vec<u8>> {
+    let mut first = Vec::with_capacity(4);
+    file.rewind()?;
+    file.take(4).read_to_end(&mut first)?;
+    Ok(first)
 }
 
 fn end_of_last_line(mut file: &File, length: u64) -> io::Result<u64> {
@@ -57,7 +89,12 @@ fn end_of_last_frame(mut file: &File, compression: Compression) -> Result<u64> {
         };
         match read {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(start),
+            Err(error)
+                if error.kind() == ErrorKind::UnexpectedEof
+                    && (start > 0 || may_be_frame(file, compression)?) =>
+            {
+                return Ok(start);
+            }
             Err(error) if start == 0 => {
                 bail!("it does not match `compression` ({error}): move it away, or choose another `path`")
             }
@@ -118,6 +155,28 @@ mod tests {
             bytes.extend_from_slice(b"garbage that this sink did not write");
             let error = whole_length_of(&bytes, compression).unwrap_err();
             assert!(error.to_string().contains(&format!("from byte {n_good}")), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn compressed_file_is_refused_without_compression() {
+        for (compression, name) in [(Compression::Gzip, "gzip"), (Compression::Zstd, "zstd")] {
+            let mut bytes = compression.compress(b"one\ntwo\n").unwrap();
+            for half in [false, true] {
+                bytes.truncate(if half { bytes.len() / 2 } else { bytes.len() });
+                let error = whole_length_of(&bytes, Compression::None).unwrap_err().to_string();
+                assert!(error.contains(&format!("set compression = \"{name}\"")), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn plain_file_that_is_shorter_than_a_frame_is_refused_with_compression() {
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            for text in ["\n", "a\n", "abc", "1234\n"] {
+                let error = whole_length_of(text.as_bytes(), compression).unwrap_err();
+                assert!(error.to_string().contains("does not match `compression`"), "{text:?}: {error:#}");
+            }
         }
     }
 }
