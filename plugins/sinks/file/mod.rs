@@ -40,7 +40,7 @@ path = "out/stocks.jsonl""#,
 #[serde(deny_unknown_fields)]
 struct FileConfig {
     /// The file to append to. The file and its folder are created if missing. The file is
-    /// locked against other runs while a run writes to it.
+    /// locked against other runs while a run writes to it. The path has no templates: `{{ … }}` and `%Y` are refused.
     path: PathBuf,
     /// How the file is compressed; `"auto"` uses the file name: `.gz` is gzip, `.zst` is
     /// zstd, anything else is not compressed. Each batch is a separate gzip member or zstd
@@ -54,9 +54,31 @@ impl SinkConfig for FileConfig {
         if self.path.as_os_str().is_empty() {
             return Err(OptionError::new("path", "the path is empty; name the file to append to"));
         }
+        if let Some(template) = self.path.to_str().and_then(template_in) {
+            let message = format!(
+                "`{template}` would be part of the name: this sink writes all records to one file, and its path has no \
+                 templates. Give it a fixed name (`${{NAME}}` of the environment is possible); the `s3` sink has a name for \
+                 each record (`key`)"
+            );
+            return Err(OptionError::new("path", message));
+        }
         let path = context.resolve(&self.path);
         Ok(Box::new(FileSink::new(path, self.compression, context.is_dead_letter)))
     }
+}
+
+/// What other sinks and programs replace in a path: `{{ … }}`, or the parts of a date for `strftime`.
+fn template_in(path: &str) -> Option<&str> {
+    if path.contains("{{") {
+        return Some("{{ … }}");
+    }
+    // The percent sign of `100%.csv`, `50%discount` or `a%20b` is a part of the name.
+    let is_part_of_date = |&(at, _): &(usize, &str)| {
+        let mut after = path[at + 1..].chars();
+        after.next().is_some_and(|it| "YymdHMSjFTs".contains(it))
+            && !after.next().is_some_and(char::is_alphanumeric)
+    };
+    path.match_indices('%').find(is_part_of_date).map(|(at, _)| &path[at..at + 2])
 }
 
 struct FileSink {
@@ -272,6 +294,24 @@ mod tests {
         let config: FileConfig = serde_json::from_str(r#"{ "path": "" }"#).unwrap();
         let error = config.build(&context()).err().unwrap();
         assert_eq!(error.downcast_ref::<OptionError>().unwrap().option, "path");
+    }
+
+    #[test]
+    fn build_refuses_a_template_as_path() {
+        let build = |path: &str| {
+            let config: FileConfig = serde_json::from_value(serde_json::json!({ "path": path })).unwrap();
+            config.build(&context())
+        };
+        for path in
+            ["out/{{ Index }}.jsonl", "out/%Y/x.jsonl", "%Y%m%d.jsonl", "x-%F.jsonl", "%Y-%m-%dT%H.jsonl"]
+        {
+            let error = build(path).err().unwrap();
+            assert_eq!(error.downcast_ref::<OptionError>().unwrap().option, "path");
+            assert!(error.to_string().contains("no templates"), "{error}");
+        }
+        for path in ["out.jsonl", "100%.jsonl", "50%discount", "a%20b%2Fc", "%F0%9F%98%80", "{x}", "%"] {
+            assert!(build(path).is_ok(), "{path}");
+        }
     }
 
     #[tokio::test]
