@@ -45,6 +45,14 @@ impl Path {
         &self.text
     }
 
+    /// How to write a field that has this name, if the name begins as a pointer does and the record has the field.
+    fn spelling(&self, mut names: impl Iterator<Item = impl AsRef<str>>) -> String {
+        if self.text.starts_with('/') && names.any(|name| name.as_ref() == self.text) {
+            return format!("; the field `{}` itself is written `/{}`", self.text, pointer_name(&self.text));
+        }
+        String::new()
+    }
+
     /// The column of a table that it names.
     pub(crate) fn column_of(&self, header: &TableHeader) -> Option<usize> {
         let [name] = &self.names[..] else { return None };
@@ -226,22 +234,23 @@ impl<'de> Deserialize<'de> for Key<'de> {
 /// How many names a message shows.
 const SHOWN_NAMES: usize = 20;
 
-/// Names the fields of a record that does not have a wanted one.
-pub(crate) fn fields_of(text: &str) -> String {
+/// Names the fields of a record that does not have the wanted one.
+pub(crate) fn fields_of(text: &str, wanted: &Path) -> String {
     let Ok(Found { rest: Some(rest), .. }) = Paths::default().find(text, true) else {
         return "it is not an object".into();
     };
     let names: Vec<String> = rest.iter().take(SHOWN_NAMES).map(|(key, _)| format!("`{key}`")).collect();
+    let spelling = wanted.spelling(rest.iter().map(|(key, _)| key));
     match (names.len(), rest.len() - names.len()) {
         (0, _) if text.trim_ascii_start().starts_with('{') => "it has no fields".into(),
         (0, _) => "it is not an object".into(),
-        (_, 0) => format!("it has {}", names.join(", ")),
-        (_, more) => format!("it has {} and {more} more", names.join(", ")),
+        (_, 0) => format!("it has {}{spelling}", names.join(", ")),
+        (_, more) => format!("it has {} and {more} more{spelling}", names.join(", ")),
     }
 }
 
-/// Names the columns of a row that does not have a wanted one.
-pub(crate) fn columns_of(header: &TableHeader) -> String {
+/// Names the columns of a row that does not have the wanted one.
+pub(crate) fn columns_of(header: &TableHeader, wanted: &Path) -> String {
     let columns = header.columns();
     let names: Vec<String> =
         columns.iter().take(SHOWN_NAMES).map(|column| format!("`{}`", column.name)).collect();
@@ -249,5 +258,6 @@ pub(crate) fn columns_of(header: &TableHeader) -> String {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    format!("it has {}{more}", names.join(", "))
+    let spelling = wanted.spelling(columns.iter().map(|column| &column.name));
+    format!("it has {}{more}{spelling}", names.join(", "))
 }

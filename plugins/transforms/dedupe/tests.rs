@@ -16,8 +16,13 @@ fn dedupe(options: Value) -> Box<dyn Transform> {
 }
 
 fn rows(names: &[&str], rows: &[&[&str]]) -> Batch {
-    let column = |&name: &&str| Column { name: name.into(), kind: ColumnType::String, nullable: true };
-    let columns = names.iter().map(column).collect();
+    let columns: Vec<_> = names.iter().map(|&name| (name, ColumnType::String)).collect();
+    typed_rows(&columns, rows)
+}
+
+fn typed_rows(columns: &[(&str, ColumnType)], rows: &[&[&str]]) -> Batch {
+    let column = |&(name, kind): &(&str, ColumnType)| Column { name: name.into(), kind, nullable: true };
+    let columns = columns.iter().map(column).collect();
     let header = Arc::new(TableHeader::new(columns, b',', vec!["".into(), "NA".into()]));
     let (mut cells, mut ends) = (Vec::new(), Vec::new());
     for cell in rows.iter().copied().flatten() {
@@ -64,6 +69,46 @@ async fn rows_are_compared_cell_by_cell() {
     assert_eq!(out.bodies(), ["ab,c", "a,bc", "NA,c"]);
     let out = apply(&mut *dedupe(json!({ "fields": ["y"] })), rows(&["x", "y"], all)).await.unwrap();
     assert_eq!(out.bodies(), ["ab,c", "a,bc"]);
+}
+
+#[tokio::test]
+async fn rows_with_equal_cells_in_other_columns_differ() {
+    let mut dedupe = dedupe(json!({}));
+    for (column, n_passed) in [("temperature", 1), ("humidity", 1), ("temperature", 0)] {
+        let out = apply(&mut *dedupe, rows(&["time", column], &[&["10:00", "21"]])).await.unwrap();
+        assert_eq!(out.records.len(), n_passed, "{column}");
+    }
+}
+
+#[tokio::test]
+async fn row_equals_the_json_object_with_its_names_and_values() {
+    use ColumnType::{Boolean, Float, Integer, String};
+    let columns = [("s", String), ("i", Integer), ("f", Float), ("b", Boolean), ("n", Integer)];
+    for options in [json!({}), json!({ "fields": ["s", "i", "f", "b", "n"] })] {
+        let mut dedupe = dedupe(options);
+        let cells: &[&[&str]] =
+            &[&["\u{e9} \"x\" \\ \t", "1", "2.50", "True", ""], &["7", "7", "7", "true", "7"]];
+        assert_eq!(apply(&mut *dedupe, typed_rows(&columns, cells)).await.unwrap().records.len(), 2);
+        let equal = [
+            r#"{"s":"é \"x\" \\ \t","i":1,"f":2.50,"b":true,"n":null}"#,
+            r#"{ "s": "\u00E9 \u0022x\u0022 \u005c \u0009", "i": 1, "f": 2.50, "b": true, "n": null }"#,
+            r#"{"s":"7","i":7,"f":7,"b":true,"n":7}"#,
+        ];
+        assert_eq!(apply(&mut *dedupe, records(equal)).await.unwrap().records.len(), 0);
+        let others = [
+            r#"{"s":7,"i":7,"f":7,"b":true,"n":7}"#,
+            r#"{"s":"7","i":"7","f":7,"b":true,"n":7}"#,
+            r#"{"s":"7","i":7,"f":7.0,"b":true,"n":7}"#,
+            r#"{"s":"7","i":7,"f":7,"b":"true","n":7}"#,
+        ];
+        assert_eq!(apply(&mut *dedupe, records(others)).await.unwrap().records.len(), others.len());
+    }
+}
+
+#[tokio::test]
+async fn text_that_is_not_a_character_is_compared_as_it_is_written() {
+    let bodies = [r#"{"a":"\ud800"}"#, r#"{"a":"\ud801"}"#, r#"{"a":"\ud800"}"#];
+    assert_eq!(of_json(json!({ "fields": ["a"] }), bodies).await.bodies(), [bodies[0], bodies[1]]);
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ impl JsonSelection {
                     match (found.values[*slot], absent) {
                         (Some(value), _) => write_value(field, taken, value, &mut self.cell, out)?,
                         (None, Some(absent)) => out.extend_from_slice(absent),
-                        (None, None) => return Err(field.missing(&taken.path, &fields_of(text))),
+                        (None, None) => return Err(field.missing(&taken.path, &fields_of(text, &taken.path))),
                     }
                 }
                 (Value::Path { .. }, Source::Constant(_)) => {}

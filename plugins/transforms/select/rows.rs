@@ -109,7 +109,7 @@ impl Plan {
                     (None, Absent::Default(default)) => draft.constant(&field.name, default),
                     (None, Absent::Null) => draft.null(&field.name),
                     (None, Absent::Rejected) => {
-                        let error = field.missing(&taken.path, &columns_of(&from));
+                        let error = field.missing(&taken.path, &columns_of(&from, &taken.path));
                         missing.get_or_insert_with(|| error.to_string());
                         draft.null(&field.name);
                     }

@@ -155,6 +155,20 @@ async fn missing_field_is_rejected_null_or_its_default() {
 }
 
 #[tokio::test]
+async fn missing_pointer_names_how_to_write_a_field_that_is_spelled_like_it() {
+    let options = |from: &str| json!({ "fields": { "x": { "from": from } } });
+    let columns = [("/Date", ColumnType::Integer)];
+    let of_rows = apply(&mut *select(options("/Date")), rows(&columns, &[&["1"]])).await.unwrap();
+    let of_json_too = of_json(options("/Date"), [r#"{"/Date":1}"#]).await;
+    for reason in [&reasons(&of_rows)[0], &reasons(&of_json_too)[0]] {
+        assert!(reason.contains("it has `/Date`; the field `/Date` itself is written `/~1Date`"), "{reason}");
+    }
+    let out = apply(&mut *select(options("/~1Date")), rows(&columns, &[&["1"]])).await.unwrap();
+    assert_eq!(json_of(&out), [r#"{"x":1}"#]);
+    assert_eq!(json_of(&of_json(options("/~1Date"), [r#"{"/Date":1}"#]).await), [r#"{"x":1}"#]);
+}
+
+#[tokio::test]
 async fn null_stays_null_where_there_is_a_default() {
     let options = json!({ "fields": { "x": { "type": "integer", "default": 0 } } });
     assert_eq!(json_of(&of_json(options.clone(), [r#"{"x":null}"#]).await), [r#"{"x":null}"#]);
