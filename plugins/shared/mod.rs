@@ -5,6 +5,7 @@ pub(crate) mod aws;
 pub(crate) mod compression;
 pub(crate) mod csv;
 pub(crate) mod file_kind;
+pub(crate) mod file_loop;
 pub(crate) mod gzip;
 pub(crate) mod json_paths;
 pub(crate) mod json_text;

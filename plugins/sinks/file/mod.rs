@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow};
 use memchr::memchr2;
 use runner_core::{
     Batch, Body, BuildContext, Error, Failure, OptionError, Plugin, Record, Result, Sink, SinkConfig,
-    WriteError, async_trait,
+    WriteError, Written, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use tokio::task::spawn_blocking;
 use appender::Appender;
 
 use crate::shared::compression::Compression;
+use crate::shared::file_loop;
 
 runner_core::register! {
     Plugin::sink::<FileConfig>("file").example(
@@ -112,6 +113,10 @@ impl Sink for FileSink {
             spawn_blocking(append).await.context("writing a file")??;
         }
         WriteError::of_records(failures)
+    }
+
+    fn written(&self) -> Option<Written> {
+        Some(file_loop::written(&self.path))
     }
 
     fn destination(&self, record: &Record) -> Result<Option<String>> {

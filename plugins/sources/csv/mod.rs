@@ -25,7 +25,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use runner_core::{
     BuildContext, Committer, Failure, Fixture, Gauges, Next, OptionError, Plugin, Position, ReadBatch,
-    ReadsFixture, Replay, Result, Source, SourceConfig, Start, async_trait,
+    ReadsFixture, Replay, Result, Source, SourceConfig, Start, Written, async_trait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -41,6 +41,7 @@ use crate::shared::csv::{
     Comment, Delimiter, DialectOptions, Escape, ExtraCells, MissingCells, NumberSeparator, Quote,
     TextEncoding, Types, default_null_values, default_true, types_schema,
 };
+use crate::shared::file_loop;
 
 runner_core::register! {
     Plugin::source::<CsvConfig>("csv").example(r#"
@@ -247,6 +248,15 @@ impl Source for Csv {
 
     fn can_resume_from(&self, identity: &str) -> bool {
         files::can_resume_from(&self.settings.patterns, &self.settings.context, identity)
+    }
+
+    fn reads(&self, written: &Written) -> Option<String> {
+        let Settings { patterns, context, .. } = &*self.settings;
+        if self.settings.is_standard_input() {
+            return None;
+        }
+        let pattern = file_loop::reader(patterns, &context.folder, written)?;
+        Some(format!("`path` contains `{pattern}`"))
     }
 
     /// It has paths and numbers.
