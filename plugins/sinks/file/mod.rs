@@ -1,6 +1,7 @@
 //! `file`: appends every record to a file, one per line.
 
 mod appender;
+mod delimiters;
 mod tail;
 
 use std::io;
@@ -16,8 +17,10 @@ use runner_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
+use tracing::warn;
 
 use appender::Appender;
+use delimiters::Delimiters;
 
 use crate::shared::compression::Compression;
 use crate::shared::file_loop;
@@ -32,7 +35,8 @@ path = "out/stocks.jsonl""#,
 
 /// Appends every record to a file, one per line.
 ///
-/// A body is written as it is. A row that no `to_json` has converted is written as its CSV line.
+/// A body is written as it is. A row that no `to_json` has converted is written as its CSV line, with the delimiter of
+/// its source; the sink warns of a file with lines of several delimiters.
 /// Each batch is synced to disk (`fsync`) before its records count as delivered, so the disk
 /// limits the number of batches per second. When the file is opened, an incomplete last
 /// line, as after a crash, is moved to the file `PATH.torn`. Lines that were written but not
@@ -87,6 +91,7 @@ struct FileSink {
     compression: Compression,
     /// Whether the file holds dead letters, which only its owner may read.
     is_private: bool,
+    delimiters: Delimiters,
     /// Shared with the blocking thread that writes; there is one write at a time.
     appender: Arc<Mutex<Option<Appender>>>,
 }
@@ -102,6 +107,9 @@ impl Sink for FileSink {
     }
 
     async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
+        if let Some(warning) = self.delimiters.warning_about(batch.records()) {
+            warn!("{}: {warning}", self.path.display());
+        }
         let (lines, failures) = lines(batch.records());
         if !lines.is_empty() {
             let (path, appender) = (self.path.clone(), Arc::clone(&self.appender));
@@ -130,7 +138,13 @@ impl Sink for FileSink {
 
 impl FileSink {
     fn new(path: PathBuf, compression: Compression, is_private: bool) -> Self {
-        FileSink { compression: compression.for_path(&path), path, is_private, appender: Arc::default() }
+        FileSink {
+            compression: compression.for_path(&path),
+            path,
+            is_private,
+            delimiters: Delimiters::default(),
+            appender: Arc::default(),
+        }
     }
 }
 
