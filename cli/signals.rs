@@ -139,7 +139,8 @@ impl Shutdown {
             () = deadline => self.abort.cancel(),
         }
         tokio::time::sleep(EXIT_AFTER_ABORT).await;
-        let message = "a component does not stop, so the process exits without it; what was not delivered is read again";
+        let message = "a component does not stop, so the process exits without it; what was not delivered is read again \
+                       where its source can";
         // A thread that does not return may hold the lock of stderr.
         let printed = spawn_blocking(|| print_message(message));
         let _ = tokio::time::timeout(PRINT_TIMEOUT, printed).await;

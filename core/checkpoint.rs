@@ -89,7 +89,7 @@ impl Checkpoint {
         }
         let next_entry = match replay {
             Replay::Deterministic => self.next_entry,
-            Replay::NonDeterministic | Replay::External => reserved,
+            Replay::NonDeterministic | Replay::External | Replay::Impossible => reserved,
         };
         Checkpoint { next_entry, reserved, ..self }
     }

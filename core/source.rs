@@ -31,6 +31,9 @@ pub enum Replay {
     NonDeterministic,
     /// The records bring their entry numbers along, and another system keeps the position.
     External,
+    /// Nothing: what was read is gone, as from a pipe. The engine counts the records and never gives a number twice. If
+    /// the run is asked to stop, it delivers what was read; see [`Source::end_reading`].
+    Impossible,
 }
 
 /// What a source has read.
@@ -103,6 +106,11 @@ pub trait Source: Send {
     fn fixture(&mut self) -> Option<&mut dyn ReadsFixture> {
         None
     }
+
+    /// Takes nothing more from its system; called once, when a stop is requested, for a source whose
+    /// [`replay`](Source::replay) is [`Replay::Impossible`]. From then on `next` returns what was read before, and then
+    /// [`Next::End`]. It must return also what a call of `next` had read whose future was dropped.
+    fn end_reading(&mut self) {}
 
     /// Waits for more records and returns those that are there, without waiting for more.
     ///

@@ -4,7 +4,8 @@ use std::io::Write as _;
 use std::process::Stdio;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::csv::{append, env, out, run, set_options};
@@ -130,6 +131,40 @@ fn waiting_for_standard_input_can_be_stopped() {
     wait_until("the run ends", AT_MOST, || child.try_wait().expect("waiting").is_some());
     assert_eq!(child.wait().expect("the run").code(), Some(0));
     drop(stdin);
+}
+
+#[test]
+fn stop_delivers_what_was_read_of_standard_input() {
+    let env = env("", "");
+    for (rate, drain_timeout, is_lost) in [(20, "60s", false), (1, "1s", true)] {
+        let pipeline = format!(
+            "[sources.rows]\ntype = \"csv\"\npath = \"-\"\n\
+             [transforms.slow]\ntype = \"throttle\"\ninputs = [\"rows\"]\nrate = {rate}\n\
+             [transforms.json]\ntype = \"to_json\"\ninputs = [\"slow\"]\n\
+             [sinks.out]\ntype = \"file\"\ninputs = [\"json\"]\npath = \"out.{rate}.jsonl\"\n"
+        );
+        env.write("p.toml", pipeline);
+        let out = env.path(format!("out.{rate}.jsonl"));
+        let n_out = || std::fs::read_to_string(&out).unwrap_or_default().lines().count();
+        let mut child = env
+            .command(["run", "p.toml", "--drain-timeout", drain_timeout])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starting the binary");
+        let mut stdin = child.stdin.take().expect("piped");
+        let rows: String = (0..60).map(|id| format!("{id}\n")).collect();
+        stdin.write_all(format!("id\n{rows}61").as_bytes()).expect("writing");
+        wait_until("the first row arrives", AT_MOST, || n_out() > 0);
+        kill(Pid::from_raw(child.id().try_into().expect("a process id")), Signal::SIGTERM).expect("a signal");
+        let output = child.wait_with_output().expect("the run");
+        drop(stdin);
+        let said = String::from_utf8_lossy(&output.stderr);
+        let says_lost = said.contains(" records that were read were not delivered and are lost");
+        assert_eq!((n_out() == 60, says_lost), (!is_lost, is_lost), "{said}");
+        assert!(said.contains("has no line end where the stop has ended the reading: it is lost"), "{said}");
+        assert!(!said.contains("will be read again"), "{said}");
+    }
 }
 
 #[test]

@@ -138,6 +138,11 @@ impl AckTracker {
         self.n_ended(Outcome::Dropped)
     }
 
+    /// How many items were read and not delivered.
+    pub(crate) fn n_undelivered(&self) -> u64 {
+        self.lock().n_read.saturating_sub(self.n_ended(Outcome::Delivered))
+    }
+
     pub(crate) fn n_ended(&self, outcome: Outcome) -> u64 {
         self.counters.n_ended[outcome as usize].load(Ordering::SeqCst)
     }

@@ -25,6 +25,8 @@ pub(crate) struct Control {
     /// Cancelled with `draining`, or when a source has failed whose records cannot be read again: no source
     /// reads any more, and what was read is delivered.
     pub(crate) input_ended: CancellationToken,
+    /// Cancelled with `stop` by a failure, not by the caller: what cannot be read again is delivered after a stop.
+    failed: CancellationToken,
     /// Cancelled by the caller of the run.
     requested: CancellationToken,
     nodes: Vec<Node>,
@@ -39,13 +41,26 @@ struct Node {
     stop: CancellationToken,
     inputs: Vec<usize>,
     is_source: bool,
+    /// For a source: whether what it has read can be read again.
+    can_read_again: bool,
+    /// Whether it passes on all that it receives after a stop was requested: some of it cannot be read again.
+    finishes: bool,
+}
+
+/// A component as the stops see it.
+#[derive(Debug)]
+pub(crate) struct ComponentNode {
+    pub(crate) name: String,
+    pub(crate) inputs: Vec<usize>,
+    /// Whether it is a source that can never read again what it has read.
+    pub(crate) reads_once: bool,
 }
 
 impl Control {
-    /// For components given by name and inputs, the inputs as indices. The sink of `[dead_letter]` has none, and comes
-    /// behind the first `n_components`, which are those of the file.
+    /// For components with their inputs as indices, each after its inputs. The sink of `[dead_letter]` has none, and
+    /// comes behind the first `n_components`, which are those of the file.
     pub(crate) fn new(
-        components: impl IntoIterator<Item = (String, Vec<usize>)>,
+        components: impl IntoIterator<Item = ComponentNode>,
         n_components: usize,
         stop: &CancellationToken,
     ) -> Self {
@@ -53,14 +68,28 @@ impl Control {
         let stop = stop.child_token();
         let draining = stop.child_token();
         let input_ended = draining.child_token();
-        let node = |(index, (name, inputs)): (usize, (String, Vec<usize>))| {
+        let failed = CancellationToken::new();
+        let mut nodes: Vec<Node> = Vec::new();
+        for (index, ComponentNode { name, inputs, reads_once }) in components.into_iter().enumerate() {
             let is_source = inputs.is_empty() && index < n_components;
-            let parent = if is_source { &input_ended } else { &stop };
-            Node { name, stop: parent.child_token(), inputs, is_source }
-        };
+            // Any component may have sent the dead letters.
+            let finishes = if index < n_components {
+                inputs.iter().any(|&input| nodes[input].finishes || !nodes[input].can_read_again)
+            } else {
+                nodes.iter().any(|node| !node.can_read_again)
+            };
+            let parent = match (is_source, finishes) {
+                (true, _) => &input_ended,
+                (false, true) => &failed,
+                (false, false) => &stop,
+            };
+            let stop = parent.child_token();
+            nodes.push(Node { name, stop, inputs, is_source, can_read_again: !reads_once, finishes });
+        }
         Control {
-            nodes: components.into_iter().enumerate().map(node).collect(),
+            nodes,
             stop: stop.clone(),
+            failed,
             draining: draining.clone(),
             input_ended: input_ended.clone(),
             requested,
@@ -72,6 +101,30 @@ impl Control {
     /// The token that tells one component to stop.
     pub(crate) fn token(&self, node: usize) -> CancellationToken {
         self.nodes[node].stop.clone()
+    }
+
+    /// Whether a component passes on all that it receives after a stop was requested.
+    pub(crate) fn finishes(&self, node: usize) -> bool {
+        self.nodes[node].finishes
+    }
+
+    /// Whether what this source has read can be read again.
+    pub(crate) fn can_read_again(&self, source: usize) -> bool {
+        self.nodes[source].can_read_again
+    }
+
+    /// Cancelled when what was read is not delivered any more, also if it cannot be read again.
+    pub(crate) fn failed(&self) -> CancellationToken {
+        self.failed.clone()
+    }
+
+    /// What becomes of records that are abandoned, for messages.
+    pub(crate) fn fate_of_abandoned(&self) -> &'static str {
+        if self.nodes.iter().all(|node| node.can_read_again) {
+            "the rest will be read again"
+        } else {
+            "the rest is abandoned"
+        }
     }
 
     /// Whether the caller has asked the run to stop; a failure does not count.
@@ -122,6 +175,7 @@ impl Control {
     pub(crate) fn fail_as(&self, component: String, failure: Failure) {
         self.note(component, failure);
         self.stop.cancel();
+        self.failed.cancel();
     }
 
     /// Keeps the first failure, and logs the others.
@@ -191,9 +245,33 @@ mod tests {
         // source 0 feeds the limit 1 and the sink 3; the limit feeds the sink 2; 4 feeds 5.
         let inputs: [&[usize]; 6] = [&[], &[0], &[1], &[0], &[], &[4]];
         let stop = CancellationToken::new();
-        let control = Control::new(inputs.map(|inputs| (String::new(), inputs.to_vec())), 6, &stop);
+        let node = |inputs: &[usize]| ComponentNode {
+            name: String::new(),
+            inputs: inputs.to_vec(),
+            reads_once: false,
+        };
+        let control = Control::new(inputs.map(node), 6, &stop);
         control.stop_upstream(1);
         let is_stopped: Vec<bool> = (0..6).map(|node| control.token(node).is_cancelled()).collect();
         assert_eq!(is_stopped, [true, false, false, true, false, false]);
+    }
+
+    #[test]
+    fn requested_stop_reaches_only_sources_and_what_reads_nothing_from_a_pipe() {
+        // The pipe 0 and the file 1 feed the transform 2, and that the sink 3; the file 1 feeds the sink 4; 5 is the sink
+        // of the dead letters.
+        let inputs: [&[usize]; 6] = [&[], &[], &[0, 1], &[2], &[1], &[]];
+        let node = |(index, inputs): (usize, &[usize])| ComponentNode {
+            name: String::new(),
+            inputs: inputs.to_vec(),
+            reads_once: index == 0,
+        };
+        let stop = CancellationToken::new();
+        let control = Control::new(inputs.into_iter().enumerate().map(node), 5, &stop);
+        let stopped = || [0, 1, 2, 3, 4, 5].map(|node| control.token(node).is_cancelled());
+        stop.cancel();
+        assert_eq!(stopped(), [true, true, false, false, true, false]);
+        control.fail(3, Failure::fatal(anyhow::anyhow!("broken")));
+        assert_eq!(stopped(), [true; 6]);
     }
 }

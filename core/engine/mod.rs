@@ -25,6 +25,8 @@ mod pipeline_tests_counts;
 #[cfg(test)]
 mod pipeline_tests_crashes;
 #[cfg(test)]
+mod pipeline_tests_drains;
+#[cfg(test)]
 mod pipeline_tests_failures;
 #[cfg(test)]
 mod pipeline_tests_rejects;
@@ -56,13 +58,16 @@ use anyhow::Error;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use control::Control;
+use ack_tracker::AckTracker;
 pub(crate) use control::RunFailure;
+use control::{ComponentNode, Control};
 pub use open::open_sink;
 use wiring::Wired;
 
 use crate::error::Failure;
 use crate::pipeline::Pipeline;
+use crate::plugin::Built;
+use crate::source::Replay;
 
 /// How long an abort waits for the tasks to end.
 const ABORT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -90,7 +95,13 @@ pub(crate) async fn run_to_end(
     options: &RunOptions,
 ) -> Result<Option<String>, RunFailure> {
     let components = pipeline.components.iter().chain(&pipeline.dead_letter);
-    let nodes = components.map(|component| (component.name.clone(), component.inputs.clone()));
+    let reads_once =
+        |built: &Built| matches!(built, Built::Source(source) if source.replay() == Replay::Impossible);
+    let nodes = components.map(|component| ComponentNode {
+        name: component.name.clone(),
+        inputs: component.inputs.clone(),
+        reads_once: reads_once(&component.built),
+    });
     let control = Arc::new(Control::new(nodes, pipeline.components.len(), &options.stop));
     let Wired { mut tasks, trackers } = match wiring::wire(pipeline, options, &control).await? {
         Continue(wired) => wired,
@@ -104,6 +115,7 @@ pub(crate) async fn run_to_end(
         tasks.detach_all();
     }
     for (node, tracker) in trackers {
+        warn_of_lost(&control, node, &tracker, is_aborted);
         let n_dropped = tracker.n_dropped();
         if n_dropped > 0 && !is_aborted && !control.has_failed() {
             let error = Error::msg(format!(
@@ -115,6 +127,19 @@ pub(crate) async fn run_to_end(
     }
     let limit = control.limit().map(str::to_owned);
     control.take_failure().map_or(Ok(limit), Err)
+}
+
+/// Says how many records of a source were not delivered, if it cannot read them again. Those that a `limit` did not want
+/// are not lost.
+fn warn_of_lost(control: &Control, source: usize, tracker: &AckTracker, is_aborted: bool) {
+    let n_lost = tracker.n_undelivered();
+    let is_cut = is_aborted || control.has_failed() || control.is_stop_requested();
+    if is_cut && n_lost > 0 && !control.can_read_again(source) {
+        tracing::warn!(
+            component = control.name(source),
+            "{n_lost} records that were read were not delivered and are lost: this source cannot read them again"
+        );
+    }
 }
 
 /// Waits until every task has ended, or the run is abandoned.
@@ -152,8 +177,9 @@ async fn drain(tasks: &mut JoinSet<()>, control: &Control, options: &RunOptions)
             }
             () = &mut deadline => {
                 tracing::error!(
-                    "not everything in flight was written within {:.1} s (--drain-timeout); the rest will be read again",
-                    options.drain_timeout.as_secs_f64()
+                    "not everything in flight was written within {:.1} s (--drain-timeout); {}",
+                    options.drain_timeout.as_secs_f64(),
+                    control.fate_of_abandoned()
                 );
                 options.abort.cancel();
                 return;

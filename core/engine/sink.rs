@@ -23,7 +23,7 @@ pub(crate) struct SinkTask {
     pub(crate) inbox: mpsc::Receiver<Batch>,
     pub(crate) outputs: Outputs,
     /// Whether batches that wait are written even if the run stops: another sink has stored them,
-    /// or they are dead letters.
+    /// they are dead letters, or some of them cannot be read again.
     pub(crate) writes_all: bool,
     /// Shared with the source whose positions are in the transactions of this sink.
     pub(crate) gate: Option<Arc<TransactionGate>>,

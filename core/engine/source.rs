@@ -65,7 +65,8 @@ impl SourceTask {
     async fn read(&mut self) -> Result<StopReason, Failure> {
         let mut failing: Option<Backoff> = None;
         let mut had_contact = false;
-        let stop = self.node.stop.clone();
+        let mut stop = self.node.stop.clone();
+        let mut has_ended_reading = false;
         loop {
             let next = async {
                 if let Break(reason) = self.outputs.ready().await {
@@ -76,8 +77,17 @@ impl SourceTask {
             };
             let next = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(StopReason::Requested),
-                next = next => next,
+                () = stop.cancelled() => None,
+                next = next => Some(next),
+            };
+            let Some(next) = next else {
+                if has_ended_reading || !self.must_deliver_what_was_read() {
+                    return Ok(StopReason::Requested);
+                }
+                self.source.end_reading();
+                has_ended_reading = true;
+                stop = self.node.control.failed();
+                continue;
             };
             let next = match next {
                 Break(reason) => return Ok(reason),
@@ -111,6 +121,12 @@ impl SourceTask {
                 }
             }
         }
+    }
+
+    /// Whether the source has to return the rest of what it has read before it stops.
+    fn must_deliver_what_was_read(&self) -> bool {
+        let control = &self.node.control;
+        !control.can_read_again(self.node.index) && control.is_stop_requested() && !control.has_failed()
     }
 
     /// Numbers a batch, rejects what the source could not turn into records, and sends the rest.

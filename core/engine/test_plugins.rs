@@ -49,6 +49,8 @@ struct CountConfig {
     /// Never ends.
     #[serde(default)]
     endless: bool,
+    /// Cannot be read again, and has read so many records ahead.
+    ahead: Option<u64>,
     /// Whether it fails for good at its end.
     #[serde(default)]
     breaks: Breaks,
@@ -80,6 +82,9 @@ impl Source for Count {
     }
 
     fn replay(&self) -> Replay {
+        if self.config.ahead.is_some() {
+            return Replay::Impossible;
+        }
         if self.config.nondeterministic { Replay::NonDeterministic } else { Replay::Deterministic }
     }
 
@@ -100,6 +105,11 @@ impl Source for Count {
             self.next = commits.last().map_or(0, |position| position.parse().unwrap());
         }
         Ok(())
+    }
+
+    fn end_reading(&mut self) {
+        self.config.until = self.config.until.min(self.next + self.config.ahead.unwrap_or_default());
+        self.config.endless = false;
     }
 
     async fn next(&mut self) -> Result<Next, Failure> {

@@ -120,7 +120,7 @@ pub(super) async fn wire(
             }
             Built::Sink(sink) => {
                 let outputs = outputs.swap_remove(0);
-                let writes_all = follows_sink || component.is_dead_letter;
+                let writes_all = follows_sink || component.is_dead_letter || control.finishes(index);
                 let sink = Arc::from(sink);
                 let task = SinkTask { sink, node, inbox, outputs, writes_all, gate };
                 wired.tasks.spawn(task.run());

@@ -243,7 +243,7 @@ impl Source for Csv {
     }
 
     fn replay(&self) -> Replay {
-        if self.settings.is_standard_input() { Replay::NonDeterministic } else { Replay::Deterministic }
+        if self.settings.is_standard_input() { Replay::Impossible } else { Replay::Deterministic }
     }
 
     fn can_resume_from(&self, identity: &str) -> bool {
@@ -286,6 +286,12 @@ impl Source for Csv {
 
     fn fixture(&mut self) -> Option<&mut dyn ReadsFixture> {
         Some(self)
+    }
+
+    fn end_reading(&mut self) {
+        if self.settings.is_standard_input() {
+            input::end_reading();
+        }
     }
 
     async fn next(&mut self) -> Result<Next, Failure> {

@@ -26,6 +26,7 @@ use runner_core::Name;
 use self::change_detector::{ChangeDetector, cannot_read_again};
 pub(super) use self::resume::Changed;
 use self::stdin::{StandardInput, WaitLimit};
+pub(super) use self::stdin::{end_reading, ended_early};
 use self::text::Text;
 use super::files::{FileSnapshot, HEAD, Head, TAIL, is_being_written};
 use super::position::{Cursor, End};
@@ -273,8 +274,8 @@ impl Input {
     }
 
     fn was_modified_recently(&self) -> bool {
-        let Some(Ok(metadata)) = self.text.file().map(File::metadata) else { return false };
-        is_being_written(&metadata)
+        let metadata = self.text.file().map(File::metadata);
+        metadata.map_or_else(|| self.text.may_go_on(), |it| it.is_ok_and(|it| is_being_written(&it)))
     }
 
     /// Moves the window forward by `n_bytes`, which contain `n_lines` line ends.

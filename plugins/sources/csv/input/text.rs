@@ -9,6 +9,7 @@ use runner_core::Name;
 
 use super::super::settings::Settings;
 use super::other_formats::{MIN_START, other_compression, other_format};
+use super::stdin;
 use super::wrong_encoding::wrong_encoding;
 use crate::shared::compression::Compression;
 use crate::shared::csv::Transcoder;
@@ -82,7 +83,11 @@ impl Text {
 
     /// Whether the text may go on after its present end.
     pub(crate) fn may_go_on(&self) -> bool {
-        matches!(self, Text::Plain(_) | Text::Decoded { is_compressed: false, .. })
+        match self {
+            Text::Plain(_) | Text::Decoded { is_compressed: false, .. } => true,
+            Text::Decoded { .. } => false,
+            Text::Stream(_) => stdin::ended_early(),
+        }
     }
 }
 

@@ -150,11 +150,15 @@ impl Reader {
         if self.follows() {
             return;
         }
-        let message = format!(
-            "{}: {what}, and the file was written to within the last seconds: {rest} left for the next run, in case more of \
-             it follows",
-            self.display_name(file)
-        );
+        let message = if self.settings.is_standard_input() {
+            format!("standard input: {what} where the stop has ended the reading: {rest} lost")
+        } else {
+            format!(
+                "{}: {what}, and the file was written to within the last seconds: {rest} left for the next run, in case \
+                 more of it follows",
+                self.display_name(file)
+            )
+        };
         self.settings.context.gauges.note(message.clone());
         warn!(component = self.settings.context.component, "{message}");
     }

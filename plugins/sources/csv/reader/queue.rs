@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::super::columns::{self, Columns, EmptyFile, FileWithHeader, open_with_header, read_header};
 use super::super::files::{self, is_being_written, is_missing, modified, uncompressed};
-use super::super::input::{Changed, IncompleteArchive, Input, REPLACED};
+use super::super::input::{Changed, IncompleteArchive, Input, REPLACED, ended_early};
 use super::super::position::{CsvPosition, Cursor, End, Pass, is_unread_input_unchanged};
 use super::super::rotation::find_moved;
 use super::super::settings::Settings;
@@ -81,7 +81,12 @@ impl Reader {
     pub(super) fn open_stream(&mut self) -> Result<()> {
         let settings = Arc::clone(&self.settings);
         let input = Input::standard_input(Name::new("standard input"), &settings)?;
-        let Some(mut opened) = read_header(input, &settings)? else { return Ok(()) };
+        let opened = match read_header(input, &settings) {
+            // The stop came before the first row.
+            Err(_) if ended_early() => None,
+            opened => opened?,
+        };
+        let Some(mut opened) = opened else { return Ok(()) };
         let mut columns = columns::infer_from_stream(&settings, &mut opened)?;
         let layout = columns.layout(&opened, columns.len(), &settings);
         self.columns = Some(columns);
