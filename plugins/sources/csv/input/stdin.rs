@@ -189,22 +189,16 @@ mod tests {
 
     #[test]
     fn reading_that_has_to_end_returns_what_was_read_and_then_the_end() {
-        let (sender, receiver) = sync_channel::<u8>(4);
+        let (sender, receiver) = sync_channel::<u8>(0);
         let mut input = StandardInput::of(Slow(receiver), WaitLimit::default()).unwrap();
-        let end = Arc::clone(&input.early_end);
-        let reading = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            input.read_to_end(&mut text).unwrap();
-            (text, input.early_end.is_reached.load(Ordering::SeqCst), input.read(&mut [0]).unwrap())
-        });
-        sender.send(b'a').unwrap();
-        sender.send(b'b').unwrap();
-        // Both were read once a third one has been taken.
-        while sender.try_send(b'c').is_ok() {}
-        end.request();
-        let (text, is_early, after) = reading.join().unwrap();
+        // Once the third byte was taken, the two before it wait to be read.
+        b"abc".iter().for_each(|&byte| sender.send(byte).unwrap());
+        input.early_end.request();
+        let mut text = Vec::new();
+        input.read_to_end(&mut text).unwrap();
         assert!(text.starts_with(b"ab"), "{text:?}");
-        assert!(is_early && after == 0);
+        assert!(input.early_end.is_reached.load(Ordering::SeqCst));
+        assert_eq!(input.read(&mut [0]).unwrap(), 0);
     }
 
     #[test]
