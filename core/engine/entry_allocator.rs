@@ -67,7 +67,7 @@ impl EntryAllocator {
             None => fresh,
             Some(saved) => {
                 if !saved.matches(&fresh) {
-                    tracing::info!(
+                    tracing::warn!(
                         component = fresh.component,
                         "the checkpoint is for {} `{}`, so its position is not used; reading {} `{}` from the \
                          beginning, next entry number {}",
