@@ -21,12 +21,58 @@ pub(super) enum UnsupportedDate {
 impl UnsupportedDate {
     /// Looks at a text that is compared as text.
     pub(crate) fn of(text: &str) -> Option<Self> {
-        if text.len() > MAX_LEN || !text.is_ascii() || !text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        {
+        if text.len() > MAX_LEN || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            return None;
+        }
+        if let Some(date) = year_first(text) {
+            return Some(date);
+        }
+        if !text.is_ascii() {
             return None;
         }
         numbers(text).or_else(|| clock(text)).or_else(|| names(text))
     }
+}
+
+/// Such as `2024.9.30`, `2024. 9. 30.`, `2024年9月30日` or `2024/9`: a month, a day or an hour of one digit.
+fn year_first(text: &str) -> Option<UnsupportedDate> {
+    let (_, mut rest) = number(text, 4).filter(|(year, _)| is_year(year))?;
+    let (mut pattern, mut is_padded) = ("%Y".to_owned(), true);
+    for (form, max) in [("%m", 12), ("%d", 31)] {
+        let n_between = rest.find(|c: char| c.is_ascii_digit())?;
+        let (between, after) = rest.split_at(n_between);
+        let is_separator =
+            |c: char| matches!(c, '.' | '/' | '-' | ',' | ' ') || c.is_alphabetic() && !c.is_ascii();
+        if between.is_empty() || between.chars().count() > 3 || !between.chars().all(is_separator) {
+            return None;
+        }
+        let (digits, after) = number(after, 2).filter(|(digits, _)| is_in(digits, max))?;
+        is_padded &= digits.len() == 2;
+        pattern.push_str(between);
+        pattern.push_str(form);
+        rest = after;
+        if !rest.contains(|c: char| c.is_ascii_digit()) {
+            break;
+        }
+    }
+    if !is_padded {
+        pattern = pattern.replace("%m", "%-m").replace("%d", "%-d");
+    }
+    let n_end = rest.find(|c: char| matches!(c, ' ' | 'T') || c.is_ascii_digit()).unwrap_or(rest.len());
+    let (end, clock) = rest.split_at(n_end);
+    let is_end = |c: char| c == '.' || c.is_alphabetic() && !c.is_ascii();
+    if end.chars().count() > 1 || !end.chars().all(is_end) {
+        return None;
+    }
+    pattern.push_str(end);
+    if !clock.is_empty() {
+        let hour = clock.trim_start_matches([' ', 'T']).split(':').next()?;
+        is_padded &= hour.len() == 2;
+        pattern.push_str(&time(clock)?);
+    }
+    // Padded parts sort as text, but for a clock of 12 hours.
+    let sorts = is_padded && !pattern.contains("%p");
+    (!sorts).then_some(UnsupportedDate::Date(Some(pattern)))
 }
 
 /// Such as `31.01.2024`, `1/31/24 10:00 PM` or `01/2024`.
@@ -113,6 +159,11 @@ fn names(text: &str) -> Option<UnsupportedDate> {
         pattern.push_str(separators);
         rest = next;
     }
+    if (n_months, n_years, n_numbers) == (1, 0, 1)
+        && matches!(&*pattern, "%b-%d" | "%B-%d" | "%b/%d" | "%B/%d")
+    {
+        return Some(UnsupportedDate::Date(Some(pattern.replace("%d", "%y"))));
+    }
     let has_date = n_months == 1 && (n_years == 1 && n_numbers <= 1 || n_years == 0 && n_numbers == 2);
     has_date.then(|| UnsupportedDate::Date(can_read.then_some(pattern)))
 }
@@ -185,6 +236,18 @@ mod tests {
             ("01/2024", "%m/%Y"),
             ("2024-01-05 01:00:00 PM", "%Y-%m-%d %I:%M:%S %p"),
             ("2024-01-05T1:00pm", "%Y-%m-%dT%I:%M%p"),
+            ("2024.9.30", "%Y.%-m.%-d"),
+            ("2024.10.1", "%Y.%-m.%-d"),
+            ("2024. 9. 30.", "%Y. %-m. %-d."),
+            ("2024年9月30日", "%Y年%-m月%-d日"),
+            ("2024년 9월 3일", "%Y년 %-m월 %-d일"),
+            ("2024/9", "%Y/%-m"),
+            ("2024-9", "%Y-%-m"),
+            ("2024年9月", "%Y年%-m月"),
+            ("2024.9.30 10:00", "%Y.%-m.%-d %H:%M"),
+            ("2024.09.30 9:05:00", "%Y.%m.%d %H:%M:%S"),
+            ("2024.09.30 09:05 PM", "%Y.%m.%d %I:%M %p"),
+            ("Sep-24", "%b-%y"),
             ("Jan 31, 2024", "%b %d, %Y"),
             ("31-JAN-24", "%d-%b-%y"),
             ("31 January 2024", "%d %B %Y"),
@@ -218,6 +281,13 @@ mod tests {
             "NYA",
             "v10",
             "2024-W05",
+            "2024.09.30",
+            "2024. 10. 11.",
+            "2024年10月11日",
+            "2024.13.1",
+            "2024-99",
+            "2024.1.2.3",
+            "1.2024.9",
             "2024-Q1",
             "2024Q1",
             "1.2.3",
