@@ -98,6 +98,11 @@ impl HttpSource {
             {
                 Ok(Items::none())
             }
+            Ok(Items::One { value: Some(value), .. })
+                if is_empty_object(&value) && self.known_records().is_some_and(|known| known.is_array) =>
+            {
+                Ok(Items::none())
+            }
             Ok(items) => {
                 self.refuse_large_value(response, &items)?;
                 Ok(items)
@@ -109,25 +114,35 @@ impl HttpSource {
     /// Whether an object without a value at `records` is a response without records: it has no member that a response
     /// with records did not have. Any other object may be an error.
     fn leaves_out_records(&self, body: &[u8]) -> bool {
-        let known = self.position.records.as_ref().filter(|it| it.at == self.settings.records.to_string());
-        known.is_some_and(|known| names_of(body).is_some_and(|names| names.is_subset(&known.names)))
+        self.known_records()
+            .is_some_and(|known| names_of(body).is_some_and(|names| names.is_subset(&known.names)))
             && matches!(api_message::of_json(body), None | Some(ApiMessage::Empty))
     }
 
-    /// Remembers what the first response with records of this run looked like.
-    pub(crate) fn found_records(&mut self, response: &Response, n_items: usize) {
+    /// What a response with records of this run, or of one before, looked like.
+    fn known_records(&self) -> Option<&FoundRecords> {
+        let known = self.position.records.as_deref();
+        known.filter(|known| known.at == self.settings.records.to_string())
+    }
+
+    /// Remembers what the first response with records of this run looked like, and the first with an array of them.
+    pub(crate) fn found_records(&mut self, response: &Response, items: &Items, n_items: usize) {
         self.n_with_records += usize::from(n_items > 0);
-        if n_items == 0 || self.n_with_records > 1 || self.settings.codec != Codec::Json {
+        if n_items == 0 || self.settings.codec != Codec::Json {
             return;
         }
-        let Some(mut names) = names_of(&response.body) else { return };
-        let at = self.settings.records.to_string();
-        if let Some(before) = self.position.records.as_ref().filter(|it| it.at == at) {
-            names.extend(before.names.iter().cloned());
+        let known = self.known_records();
+        let is_known_array = known.is_some_and(|known| known.is_array);
+        let is_array = is_known_array || matches!(items, Items::Elements { .. });
+        if self.n_with_records > 1 && is_array == is_known_array {
+            return;
         }
+        let mut names = names_of(&response.body).unwrap_or_default();
+        names.extend(known.iter().flat_map(|known| known.names.iter().cloned()));
         // The members of a larger object are most likely records themselves.
         if names.len() <= MAX_NAMES {
-            self.position.records = Some(FoundRecords { at, names }.into());
+            let at = self.settings.records.to_string();
+            self.position.records = Some(FoundRecords { at, names, is_array }.into());
         }
     }
 
@@ -279,6 +294,14 @@ impl HttpSource {
             );
         }
     }
+}
+
+/// Whether a value is `{}`, as some languages write an empty array.
+fn is_empty_object(value: &[u8]) -> bool {
+    value
+        .strip_prefix(b"{")
+        .and_then(|rest| rest.strip_suffix(b"}"))
+        .is_some_and(|inside| inside.trim_ascii().is_empty())
 }
 
 fn is_web_page(response: &Response) -> bool {

@@ -131,7 +131,7 @@ impl HttpSource {
             )
         });
         self.has_succeeded = true;
-        self.found_records(&response, count.n_items);
+        self.found_records(&response, &items, count.n_items);
         // A possible end of the data is not a changed response.
         if !is_null && is_entry {
             self.skip_prefix(&response, &mut items)?;

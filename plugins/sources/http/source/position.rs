@@ -34,6 +34,9 @@ pub(crate) struct FoundRecords {
     pub(crate) at: String,
     /// The names of the members of the response.
     pub(crate) names: BTreeSet<String>,
+    /// Whether they were the elements of an array.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_array: bool,
 }
 
 /// The position of one element.
