@@ -13,9 +13,9 @@ pub(super) enum HttpError {
     FatalUntilSuccess(Error),
     /// No retry will help.
     Fatal(Error),
-    /// 404, which may mark the end of numbered pages.
+    /// 404, which may mark the end of numbered pages. After a whole poll it is most likely temporary.
     NotFound(Error),
-    /// The API does not accept the request, which may be for a page behind the last one.
+    /// Another error status: the API does not accept the request. After a whole poll it is most likely temporary.
     Refused(StatusCode, Error),
 }
 

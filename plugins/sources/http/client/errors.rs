@@ -54,10 +54,7 @@ impl Client {
         let error = anyhow!("{title}: {advice}{excerpt}");
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => HttpError::FatalUntilSuccess(error),
-            StatusCode::BAD_REQUEST
-            | StatusCode::RANGE_NOT_SATISFIABLE
-            | StatusCode::UNPROCESSABLE_ENTITY => HttpError::Refused(status, error),
-            _ => HttpError::Fatal(error),
+            _ => HttpError::Refused(status, error),
         }
     }
 

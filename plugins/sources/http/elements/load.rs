@@ -27,7 +27,7 @@ impl HttpSource {
             None => vec![Arc::new(Element::only())],
             Some(ForEach::Listed(elements)) => elements.clone(),
             Some(ForEach::File(path)) => {
-                read_file(&self.settings.folder.join(path)).map_err(HttpError::Fatal)?
+                read_file(&self.settings.folder.join(path)).map_err(HttpError::FatalUntilSuccess)?
             }
             Some(ForEach::Request(request)) => {
                 let request = request.clone();

@@ -180,6 +180,13 @@ impl HttpSource {
 
 /// The error for a page that may be behind the last one.
 pub(crate) fn with_end_advice(status: StatusCode, error: Error) -> Error {
+    let may_be_end = matches!(
+        status,
+        StatusCode::BAD_REQUEST | StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::UNPROCESSABLE_ENTITY
+    );
+    if !may_be_end {
+        return error;
+    }
     error.context(format!(
         "if the page before this one is the last, name its number with `last` (or the number of all records with \
          `total`) of `pagination`, or this response with `responses = {{ empty = [{{ status = {} }}] }}`",

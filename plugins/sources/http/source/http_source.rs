@@ -42,6 +42,9 @@ pub(crate) struct HttpSource {
     must_report_success: bool,
     /// Whether a poll of this run has begun.
     has_polled: bool,
+    /// Whether an element was read to its end in this run, and will be read again: a request that fails from then on has
+    /// succeeded before.
+    has_completed_poll: bool,
     /// When the current poll started.
     started: Instant,
     pub(crate) state: State,
@@ -156,6 +159,7 @@ impl HttpSource {
             n_with_records: 0,
             must_report_success: true,
             has_polled: false,
+            has_completed_poll: false,
             started: now,
             state: State::Load,
         }
@@ -201,6 +205,7 @@ impl HttpSource {
             return Ok(());
         }
         let polls_again = self.settings.interval.is_some();
+        self.has_completed_poll |= polls_again && self.poll.has_success();
         self.state = match self.settings.interval {
             Some(interval) => State::Wait(self.started + interval),
             None => State::End,
@@ -230,10 +235,9 @@ impl HttpSource {
     fn element_failed(&mut self, request: Option<PageRequest>, error: HttpError) -> Result<(), Failure> {
         self.must_report_success = true;
         let Some(mut walk) = self.walk.take() else { return Err(self.failure(error)) };
-        let is_refused =
-            matches!(error, HttpError::Fatal(_) | HttpError::NotFound(_) | HttpError::Refused(..));
+        // An API may refuse a page that has expired with any error.
         if let Some(request) = &request
-            && is_refused
+            && !matches!(error, HttpError::Retryable(_))
             && walk.is_saved_page(request, &self.settings)
         {
             warn!(
@@ -276,6 +280,9 @@ impl HttpSource {
                 Failure::new(class, redacted(failure.into_error())).with_retry_after(after)
             }
             HttpError::FatalUntilSuccess(error) if self.has_succeeded => Failure::transient(redacted(error)),
+            HttpError::NotFound(error) | HttpError::Refused(_, error) if self.has_completed_poll => {
+                Failure::transient(redacted(error))
+            }
             HttpError::FatalUntilSuccess(error)
             | HttpError::Fatal(error)
             | HttpError::NotFound(error)

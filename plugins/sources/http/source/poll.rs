@@ -59,6 +59,11 @@ impl Poll {
         self.n_succeeded += 1;
     }
 
+    /// Whether an element was read to its end.
+    pub(crate) fn has_success(&self) -> bool {
+        self.n_succeeded > 0
+    }
+
     /// Decides about an element that has failed. `polls_again` if there is an `interval`.
     pub(super) fn failed(
         &mut self,
