@@ -5,6 +5,7 @@ mod connect;
 mod large;
 mod misleading;
 mod polled;
+mod stuck;
 mod wide;
 
 use std::sync::Mutex;

@@ -12,6 +12,10 @@ use super::{Incremental, Lag};
 const ADVICE: &str = "set `incremental.format` to the form of the field, such as \"%d.%m.%Y\", \"%Y\" or \"epoch\", or \
                       make it a date with `remap`";
 
+/// What APIs write in place of a date that they do not have.
+const NO_VALUE: [&str; 9] =
+    ["N/A", "n/a", "null", "NULL", "None", "NaN", "-", "0000-00-00", "0000-00-00 00:00:00"];
+
 impl Incremental {
     /// The value of a record.
     pub(super) fn value_of(&self, members: &Members<'_>) -> Result<CursorValue> {
@@ -24,6 +28,12 @@ impl Incremental {
                 "the field `{cursor}`, which `incremental.cursor` names, is neither a string nor a number"
             )
         })?;
+        if at.plain_text().is_some_and(|text| NO_VALUE.contains(&text)) {
+            return Err(anyhow!(
+                "the field `{cursor}`, which `incremental.cursor` names, is a mark for no value: leave out such rows with \
+                 `remap`, or give them a value there"
+            ));
+        }
         if let Some(unread) = at.plain_text().and_then(UnsupportedDate::of) {
             return Err(self.unread(&unread));
         }
@@ -36,6 +46,24 @@ impl Incremental {
             )),
             _ => Ok(at),
         }
+    }
+
+    /// The value of `by`.
+    pub(crate) fn group_name(&self, members: &Members<'_>) -> Result<String> {
+        let mut name = String::new();
+        for field in &self.by.0 {
+            let value = members.get(field).with_context(|| {
+                format!("the record has no field `{field}`, which `incremental.by` names")
+            })?;
+            if !name.is_empty() {
+                name.push(' ');
+            }
+            match serde_json::from_str::<String>(value) {
+                Ok(text) if self.by.0.len() == 1 => name.push_str(&text),
+                _ => name.push_str(value),
+            }
+        }
+        Ok(name)
     }
 
     /// A value that an option takes for a point in time.
@@ -57,10 +85,21 @@ impl Incremental {
             }
             (true, false) => {
                 "if the field has changed, begin with `--from-start`; `incremental.format` also reads the \
-                 values before"
+                 values before; if the API returns both, make them of one kind with `remap`, or leave out the rows of the \
+                 other"
             }
         };
         anyhow!("the field `{}` is {at}, but {before} {other}: {advice}", self.cursor)
+    }
+
+    /// A value that cannot be compared with those of the rows before it.
+    pub(crate) fn mixed_kinds(&self, at: &CursorValue, other: &CursorValue) -> Error {
+        let (cursor, at, other) = (&self.cursor, at.kind(), other.kind());
+        let format = if self.format.is_some() { "" } else { "`incremental.format`, or " };
+        anyhow!(
+            "the field `{cursor}` is {at}, but the rows before it have {other}: make them of one kind with {format}`remap`, \
+             or leave out the rows of the other"
+        )
     }
 
     /// A date or time whose order as text is another one.

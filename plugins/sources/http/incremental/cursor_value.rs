@@ -113,10 +113,34 @@ impl CursorValue {
     pub(crate) fn compare(&self, other: &Self) -> Option<Ordering> {
         match (&self.order, &other.order) {
             (Order::Integer(a), Order::Integer(b)) | (Order::Time(a), Order::Time(b)) => Some(a.cmp(b)),
-            (Order::Text, Order::Text) => Some(self.text.cmp(&other.text)),
+            (Order::Text, _) | (_, Order::Text) if self.may_be_id() && other.may_be_id() => {
+                Some(self.text.cmp(&other.text))
+            }
             (Order::Text, _) | (_, Order::Text) => None,
             (Order::Time(_), _) | (_, Order::Time(_)) => Some(self.moment()?.cmp(&other.moment()?)),
             _ => self.float()?.partial_cmp(&other.float()?),
+        }
+    }
+
+    /// Whether it is newer than a value, if there is one.
+    pub(crate) fn is_newer(&self, than: Option<&Self>) -> bool {
+        than.is_none_or(|than| self.compare(than) == Some(Ordering::Greater))
+    }
+
+    /// Whether it is so far ahead of `now` that it is more likely an error than the newest row.
+    pub(crate) fn is_ahead(&self, now: Nanos) -> bool {
+        const DAY: Nanos = 86_400 * SECOND;
+        self.certain_time().is_some_and(|time| time > now + DAY)
+    }
+
+    /// Whether it is text, or digits that can be an id beside text: with zeros in front, or more than numbers have.
+    fn may_be_id(&self) -> bool {
+        const MAX_DIGITS: usize = 19;
+        let has_zeros = || matches!(self.text.as_bytes(), [b'0', b'0'..=b'9', ..]);
+        match self.order {
+            Order::Text => true,
+            Order::Time(_) => false,
+            _ => self.is_string && (has_zeros() || self.text.len() > MAX_DIGITS),
         }
     }
 

@@ -13,7 +13,12 @@ use super::time_format::TimeFormat;
 /// The positions of an element, by the values of `by`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Groups(pub(super) BTreeMap<String, Group>);
+pub(crate) struct Groups {
+    pub(super) by_name: BTreeMap<String, Group>,
+    /// Where a group without a position begins, in place of `start`.
+    #[serde(skip)]
+    pub(super) begin: Option<CursorValue>,
+}
 
 /// One position.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -74,22 +79,43 @@ impl TryFrom<SavedGroup> for Group {
 
 impl Groups {
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_name.is_empty()
+    }
+
+    /// Whether they are one position, of rows that `by` does not tell apart.
+    pub(super) fn are_one(&self) -> bool {
+        self.by_name.len() == 1 && self.by_name.contains_key("")
+    }
+
+    /// New groups, all of which begin at the oldest of these positions.
+    pub(super) fn begun_again(&self) -> Self {
+        Groups { by_name: BTreeMap::new(), begin: self.position(Ordering::Less).cloned() }
+    }
+
+    /// The oldest position (`Less`), or the newest one (`Greater`).
+    pub(super) fn position(&self, which: Ordering) -> Option<&CursorValue> {
+        let values = self.by_name.values().filter_map(|group| group.newest.as_ref());
+        values.reduce(|a, b| if b.compare(a) == Some(which) { b } else { a })
     }
 
     /// The value of `{{ since }}`: the oldest of the newest values less `lag`, or `start`.
     pub(crate) fn since(&self, options: &Incremental) -> Option<CursorValue> {
-        let values = self.0.values().filter_map(|group| group.newest.as_ref());
-        let oldest = values.reduce(|a, b| if b.compare(a) == Some(Ordering::Less) { b } else { a });
         let start = options.start();
-        let Some(oldest) = oldest else { return start };
+        let Some(oldest) = self.position(Ordering::Less) else { return start };
         let since = options.less_lag(oldest);
         start.filter(|start| since.compare(start) == Some(Ordering::Less)).or(Some(since))
     }
 
+    /// Whether `{{ since }}` is older than the newest position.
+    pub(crate) fn are_behind(&self, options: &Incremental) -> bool {
+        let since = self.since(options);
+        let newest = self.position(Ordering::Greater);
+        since.zip(newest).is_some_and(|(since, newest)| since.compare(newest) == Some(Ordering::Less))
+    }
+
     /// Reads the values of a checkpoint as `format` says.
     pub(crate) fn read_as(&mut self, format: Option<&TimeFormat>) {
-        for group in self.0.values_mut() {
+        for group in self.by_name.values_mut() {
             let recent = group.recent.iter_mut().map(|row| &mut row.at);
             for value in recent.chain(&mut group.newest) {
                 *value = value.read_as(format);
@@ -115,13 +141,10 @@ impl Group {
     ) {
         self.newest = newest;
         let bound = self.newest.as_ref().map(|newest| options.less_lag(newest));
-        let mut known: BTreeMap<u64, KnownRow> = BTreeMap::new();
-        for row in std::mem::take(&mut self.recent).into_iter().chain(rows) {
-            known.insert(row.key, row);
-        }
         let is_near =
             |row: &KnownRow| bound.as_ref().is_none_or(|bound| row.at.compare(bound) != Some(Ordering::Less));
-        self.recent = known.into_values().filter(is_near).collect();
+        self.recent.extend(rows);
+        self.recent.retain(is_near);
         // Rows with the same value stand together in a checkpoint.
         self.recent.sort_by(|a, b| {
             let order = a.at.compare(&b.at).unwrap_or(Ordering::Equal);

@@ -1,7 +1,7 @@
 //! Decides row by row what is new, and remembers what a walk has delivered.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -11,15 +11,15 @@ use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::super::json::{Members, content_hash};
-use super::Incremental;
 use super::cursor_value::{CursorValue, Nanos};
 use super::groups::{Group, Groups, KnownRow};
+use super::known_rows::{KnownRows, PageStart};
 use super::row_hashes::{Log, RowHashes};
 use super::time_format::TimeFormat;
+use super::time_window::TimeWindow;
 use super::unchanged::MAX_ROWS;
-
-/// A value further ahead than this does not move the position: 24 hours.
-const DAY: Nanos = 86_400_000_000_000;
+use super::value_range::ValueRange;
+use super::{Incremental, Order};
 
 /// What becomes of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +38,13 @@ pub(crate) struct IncrementalFilter {
     before: Arc<Groups>,
     groups: Vec<GroupProgress>,
     group_of: HashMap<String, usize>,
-    /// The delivered rows that may be met again: key and content.
-    known: HashMap<u64, u64>,
+    known: KnownRows,
     log: Log<LogRows>,
     n_rows_on_page: usize,
     n_older_on_page: usize,
     has_held_back: bool,
+    /// The values of all rows of the walk.
+    range: ValueRange,
     max_rows: usize,
 }
 
@@ -80,6 +81,7 @@ pub(crate) struct IncrementalSnapshot {
     now: Nanos,
     log: Log<LogRows>,
     len: usize,
+    page: PageStart,
 }
 
 /// The state of [`IncrementalFilter`] in a checkpoint.
@@ -91,12 +93,20 @@ pub(crate) struct SavedIncremental {
     /// The other delivered rows.
     #[serde(default, skip_serializing_if = "Groups::is_empty")]
     groups: Groups,
+    /// Without `key`: the keys of those rows that are on the page to continue with; `None` if all may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    page: Option<RowHashes>,
 }
 
 impl SavedIncremental {
     /// Reads the values of a checkpoint as `format` says.
     pub(crate) fn read_as(&mut self, format: Option<&TimeFormat>) {
         self.groups.read_as(format);
+    }
+
+    /// Whether its groups are not those of `by`, as far as their names show.
+    pub(crate) fn has_other_groups(&self, options: &Incremental) -> bool {
+        self.groups.change(None, options).is_some()
     }
 }
 
@@ -114,34 +124,56 @@ impl IncrementalFilter {
             before: Arc::clone(before),
             groups: Vec::new(),
             group_of: HashMap::new(),
-            known: HashMap::new(),
+            known: KnownRows::new(options.key.is_some(), before),
             log: Log::default(),
             n_rows_on_page: 0,
             n_older_on_page: 0,
             has_held_back: false,
+            range: ValueRange::default(),
             max_rows: MAX_ROWS,
         };
-        rows.known
-            .extend(before.0.values().flat_map(|group| &group.recent).map(|row| (row.key, row.content)));
-        let saved = saved.unwrap_or_default();
-        for &[key, content] in saved.older.0.as_chunks::<2>().0 {
-            rows.known.insert(key, content);
-            rows.log.lock().rows.push(LoggedRow { group: 0, key, content, at: None });
-        }
-        for (name, group) in saved.groups.0 {
-            let index = rows.group(&name);
-            for row in group.recent {
-                rows.known.insert(row.key, row.content);
-                rows.see(index, &row.at);
-                rows.push(index, row);
-            }
-        }
+        rows.resume(saved.unwrap_or_default());
         rows
     }
 
-    /// Begins a page.
-    pub(crate) fn begin_page(&mut self) {
+    /// Adds what the walk has delivered before a restart.
+    fn resume(&mut self, saved: SavedIncremental) {
+        let mut delivered = saved.older.0.as_chunks::<2>().0.to_vec();
+        for &[key, content] in &delivered {
+            self.log.lock().rows.push(LoggedRow { group: 0, key, content, at: None });
+        }
+        for (name, group) in saved.groups.by_name {
+            let index = self.group(&name);
+            for row in group.recent {
+                delivered.push([row.key, row.content]);
+                self.see(index, &row.at);
+                self.push(index, row);
+            }
+        }
+        self.known.resume(&delivered, saved.page);
+    }
+
+    /// Begins the walk again at its first page.
+    pub(crate) fn restart(&mut self) {
+        self.known.restart();
+    }
+
+    /// Begins a page, or continues the one at which the walk was interrupted.
+    pub(crate) fn begin_page(&mut self, is_continued: bool) {
         (self.n_rows_on_page, self.n_older_on_page) = (0, 0);
+        if !is_continued {
+            let n_delivered = self.log.lock().rows.len();
+            self.known.begin_page(n_delivered, self.is_newest_first());
+        }
+    }
+
+    fn is_newest_first(&self) -> bool {
+        self.options.order == Order::NewestFirst || self.range.is_newest_first()
+    }
+
+    /// Whether rows that a page repeats of the one before are delivered once.
+    pub(crate) fn skips_repeats(&self) -> bool {
+        self.options.key.is_some() || self.is_newest_first()
     }
 
     /// Whether the page had rows, and all of them are older than the newest value less `lag`.
@@ -165,7 +197,8 @@ impl IncrementalFilter {
             )
         })?;
         let at = options.value_of(&members)?;
-        let name = group_name(&members, &options)?;
+        self.range.add(&at);
+        let name = options.group_name(&members)?;
         if let Some(hold) = options.hold {
             let time = at.moment().ok_or_else(|| options.not_a_time("hold"))?;
             if time > self.now - hold.0.as_nanos() as Nanos {
@@ -182,16 +215,44 @@ impl IncrementalFilter {
                 return Ok(Decision::Skip);
             }
         }
+        // Of the first walk the rows before this one say what is compared.
+        if let Some(newest) = &self.groups[group].newest
+            && at.compare(newest).is_none()
+        {
+            return Err(options.mixed_kinds(&at, newest));
+        }
         let whole = content_hash(text);
         let key = options.key.as_ref().map_or(whole, |key| members.hash(key));
         let key = xxh3_64_with_seed(name.as_bytes(), key);
-        let content = options.compare.as_ref().map_or(whole, |compare| members.hash(compare));
+        let content = match &options.compare {
+            Some(compare) => members.hash(compare),
+            // An earlier release has saved the hash of the text.
+            None if options.key.is_some() && !self.known.has(key, whole) => members.hash_all(),
+            None => whole,
+        };
         self.see(group, &at);
-        if self.known.insert(key, content) == Some(content) {
+        if !self.known.is_new(key, content) {
             return Ok(Decision::Skip);
         }
         self.push(group, KnownRow { at, key, content });
         Ok(Decision::Emit)
+    }
+
+    /// Whether rows of one page have the same `key` and are not equal.
+    pub(crate) fn has_equal_keys(&self) -> bool {
+        self.known.has_equal_keys()
+    }
+
+    /// How many rows the page has, if the API returns rows from `{{ since }}` on.
+    pub(crate) fn n_rows_since(&self) -> Option<usize> {
+        let since = self.before.since(&self.options);
+        Some(self.n_rows_on_page).filter(|_| self.range.begins_at(since.as_ref()))
+    }
+
+    /// Whether a response of so many rows leaves out an end of its window.
+    pub(crate) fn leaves_gap(&self, n_rows: usize, window: TimeWindow) -> bool {
+        let (from, to) = window.times();
+        self.range.leaves_gap(n_rows, from, to)
     }
 
     /// The index of a group, which begins where its position is.
@@ -199,8 +260,8 @@ impl IncrementalFilter {
         if let Some(index) = self.group_of.get(name) {
             return *index;
         }
-        let fresh = Group::default();
-        let before = self.before.0.get(name).unwrap_or(&fresh);
+        let fresh = Group { newest: self.before.begin.clone(), ..Group::default() };
+        let before = self.before.by_name.get(name).unwrap_or(&fresh);
         let newest = before.newest.clone();
         let walk =
             GroupProgress { threshold: before.threshold(&self.options), is_start: newest.is_none(), newest };
@@ -213,7 +274,7 @@ impl IncrementalFilter {
     /// Moves the newest value of a group, unless `at` is too far ahead.
     fn see(&mut self, group: usize, at: &CursorValue) {
         let newest = &mut self.groups[group].newest;
-        if !is_ahead(at, self.now) && is_newer(at, newest.as_ref()) {
+        if !at.is_ahead(self.now) && at.is_newer(newest.as_ref()) {
             *newest = Some(at.clone());
         }
     }
@@ -253,11 +314,9 @@ impl IncrementalFilter {
         let mut kept: Vec<LoggedRow> = old.rows.iter().filter(is_near).cloned().collect();
         let surplus = kept.len().saturating_sub(self.max_rows / 2);
         kept.drain(..surplus);
-        self.known = kept.iter().map(|row| (row.key, row.content)).collect();
-        let recent = self.before.0.values().flat_map(|group| &group.recent);
-        for row in recent {
-            self.known.entry(row.key).or_insert(row.content);
-        }
+        let recent = self.before.by_name.values().flat_map(|group| &group.recent);
+        let keys: HashSet<u64> = kept.iter().map(|row| row.key).chain(recent.map(|row| row.key)).collect();
+        self.known.keep(&keys);
         *self.log.lock() = LogRows { groups: old.groups.clone(), rows: kept };
     }
 
@@ -273,6 +332,7 @@ impl IncrementalFilter {
             now: self.now,
             len: self.log.lock().rows.len(),
             log: self.log.clone(),
+            page: self.known.page(),
         }
     }
 
@@ -285,12 +345,13 @@ impl IncrementalFilter {
             let known = KnownRow { at: at.clone(), key: row.key, content: row.content };
             rows.entry(&log.groups[row.group as usize]).or_default().push(known);
         }
-        let mut after = Groups::clone(&self.before);
+        let mut after = Groups { by_name: self.before.by_name.clone(), begin: None };
+        self.known.forget_replaced(&mut after, log.rows.iter().map(|row| row.key));
         for (name, index) in log.groups.iter().zip(0..) {
             let newest = self.groups.get::<usize>(index).and_then(|group| group.newest.clone());
             let rows = rows.remove(name.as_str()).unwrap_or_default();
             if newest.is_some() || !rows.is_empty() {
-                after.0.entry(name.clone()).or_default().update(rows, newest, &self.options);
+                after.by_name.entry(name.clone()).or_default().update(rows, newest, &self.options);
             }
         }
         after
@@ -303,15 +364,16 @@ impl IncrementalSnapshot {
         let rows = &log.rows[..self.len];
         let mut newest: Vec<Option<&CursorValue>> = vec![None; log.groups.len()];
         for row in rows {
-            if let Some(at) = row.at.as_ref().filter(|at| !is_ahead(at, self.now))
-                && is_newer(at, newest[row.group as usize])
+            if let Some(at) = row.at.as_ref().filter(|at| !at.is_ahead(self.now))
+                && at.is_newer(newest[row.group as usize])
             {
                 newest[row.group as usize] = Some(at);
             }
         }
         let bounds: Vec<Option<CursorValue>> =
             newest.iter().map(|newest| newest.map(|newest| self.options.less_lag(newest))).collect();
-        let mut saved = SavedIncremental::default();
+        let page = self.page.save(rows.iter().map(|row| row.key));
+        let mut saved = SavedIncremental { page, ..SavedIncremental::default() };
         for LoggedRow { group, key, content, at } in rows {
             let bound = bounds.get(*group as usize).and_then(Option::as_ref);
             let near =
@@ -320,36 +382,9 @@ impl IncrementalSnapshot {
                 saved.older.0.extend([*key, *content]);
                 continue;
             };
-            let group = saved.groups.0.entry(log.groups[*group as usize].clone()).or_default();
+            let group = saved.groups.by_name.entry(log.groups[*group as usize].clone()).or_default();
             group.recent.push(KnownRow { at: at.clone(), key: *key, content: *content });
         }
         saved
     }
-}
-
-/// Whether a value is so far ahead that it is more likely an error than the newest row.
-fn is_ahead(at: &CursorValue, now: Nanos) -> bool {
-    at.certain_time().is_some_and(|time| time > now + DAY)
-}
-
-fn is_newer(at: &CursorValue, newest: Option<&CursorValue>) -> bool {
-    newest.is_none_or(|newest| at.compare(newest) == Some(Ordering::Greater))
-}
-
-/// The value of `by`.
-fn group_name(members: &Members<'_>, options: &Incremental) -> Result<String> {
-    let mut name = String::new();
-    for field in &options.by.0 {
-        let value = members
-            .get(field)
-            .with_context(|| format!("the record has no field `{field}`, which `incremental.by` names"))?;
-        if !name.is_empty() {
-            name.push(' ');
-        }
-        match serde_json::from_str::<String>(value) {
-            Ok(text) if options.by.0.len() == 1 => name.push_str(&text),
-            _ => name.push_str(value),
-        }
-    }
-    Ok(name)
 }

@@ -2,14 +2,17 @@
 //!
 //! `incremental_filter` decides row by row by the field that `cursor` names. `cursor_field` reads the field into a `cursor_value`,
 //! which `date_text` or a `time_format` takes for a point in time; `unsupported_date` refuses dates that neither reads. `groups`
-//! is the position that a walk leaves, and `time_window` a part of the time for `step`. Without `incremental`, `unchanged` skips
+//! is the position that a walk leaves, which `group_rules` compares with the options; `known_rows` are the rows that a walk may
+//! meet again, `value_range` is what it has met, and `time_window` a part of the time for `step`. Without `incremental`, `unchanged` skips
 //! the rows that the walk before held. Both remember rows as `row_hashes`.
 
 mod cursor_field;
 mod cursor_value;
 mod date_text;
+mod group_rules;
 mod groups;
 mod incremental_filter;
+mod known_rows;
 mod row_hashes;
 #[cfg(test)]
 mod tests;
@@ -17,6 +20,7 @@ mod time_format;
 mod time_window;
 mod unchanged;
 mod unsupported_date;
+mod value_range;
 
 use std::time::Duration;
 
@@ -28,6 +32,7 @@ use serde_json::Value;
 use super::json::{Field, Fields};
 
 pub(crate) use self::cursor_value::{CursorValue, Nanos, now};
+pub(crate) use self::group_rules::{GroupRules, RulesChange};
 pub(crate) use self::groups::Groups;
 pub(crate) use self::incremental_filter::{
     Decision, IncrementalFilter, IncrementalSnapshot, SavedIncremental,
@@ -61,11 +66,12 @@ pub(super) struct Incremental {
     /// are numbers. `{{ since }}` is the newest value less this. Default: 0.
     pub(super) lag: Option<Lag>,
     /// A field, or several, whose values have a position each, such as the symbol if one response
-    /// contains several. `{{ since }}` is then the oldest of their positions.
+    /// contains several. `{{ since }}` is then the oldest of their positions. If it changes, they begin again at the
+    /// oldest one.
     #[serde(default)]
     pub(super) by: Fields,
-    /// The fields that identify a row, among the rows at the newest value and within `lag`. Default:
-    /// all fields.
+    /// The fields that identify a row, among the rows at the newest value and within `lag`. Without it, rows that are
+    /// equal in all fields are as many rows.
     pub(super) key: Option<Fields>,
     /// A row with a known `key` is delivered again if one of these fields has changed. Default: any
     /// field. With `[]` it is never delivered again.
@@ -77,7 +83,8 @@ pub(super) struct Incremental {
     /// Does not deliver rows that are younger than this, such as a bar that is still open.
     pub(super) hold: Option<HumanDuration>,
     /// Splits the time from the position to now into spans of this length; `{{ from }}` and
-    /// `{{ to }}` are their bounds. Requires `start`.
+    /// `{{ to }}` are their bounds. Requires `start`. A span must not have more rows than the API returns, unless
+    /// `pagination` reads the others.
     pub(super) step: Option<HumanDuration>,
 }
 

@@ -276,7 +276,7 @@ fn page_is_older_if_all_of_its_rows_are() {
     let (_, after) = walk_at(&options, &Arc::default(), NOW, &[day(5, 1)]);
     let is_older = |rows: &[Value]| {
         let mut walk = IncrementalFilter::new(&options, &after, time(NOW), None);
-        walk.begin_page();
+        walk.begin_page(false);
         for row in rows {
             drop(walk.add(row.to_string().as_bytes()));
         }

@@ -36,10 +36,15 @@ impl TimeWindow {
         TimeWindow { to: self.from.saturating_add(step.max(1)).min(self.end), ..self }
     }
 
+    /// The bounds as points in time.
+    pub(super) fn times(self) -> (Nanos, Nanos) {
+        (Nanos::from(self.from) * MILLI, Nanos::from(self.to) * MILLI)
+    }
+
     /// The bounds as requests contain them.
     pub(crate) fn bounds(self, format: &TimeFormat) -> (String, String) {
-        let write = |millis| format.write(Nanos::from(millis) * MILLI);
-        (write(self.from), write(self.to))
+        let (from, to) = self.times();
+        (format.write(from), format.write(to))
     }
 }
 

@@ -168,6 +168,11 @@ impl UnchangedFilter {
         !take(&mut self.page_done, row) && !take(&mut self.remaining, row)
     }
 
+    /// Whether the previous walk has delivered a row that this one has not met.
+    pub(crate) fn take_previous(&mut self, row: u64) -> bool {
+        take(&mut self.remaining, row)
+    }
+
     /// Whether rows were forgotten.
     pub(crate) fn is_partial(&self) -> bool {
         self.is_partial

@@ -126,12 +126,38 @@ impl<'a> Members<'a> {
         Some(found)
     }
 
+    /// The hash of all members, whatever their order and the spaces between them.
+    pub(crate) fn hash_all(&self) -> u64 {
+        let mut text = String::new();
+        self.write_sorted(&mut text);
+        content_hash(text.as_bytes())
+    }
+
+    /// Writes the object with its members in the order of their names, and without spaces.
+    fn write_sorted(&self, text: &mut String) {
+        let mut members: Vec<_> = self.0.iter().collect();
+        members.sort_by_key(|(name, _)| name);
+        text.push('{');
+        for (index, (name, value)) in members.into_iter().enumerate() {
+            if index > 0 {
+                text.push(',');
+            }
+            // Like the API, but for escapes.
+            text.push_str(&serde_json::Value::from(&**name).to_string());
+            text.push(':');
+            write_sorted(value.get(), text);
+        }
+        text.push('}');
+    }
+
     /// The hash of some fields. A missing field is not an empty one.
     pub(crate) fn hash(&self, fields: &Fields) -> u64 {
         let mut hash = Xxh3::new();
         for field in &fields.0 {
             match self.get(field) {
-                Some(text) => {
+                Some(value) => {
+                    let mut text = String::new();
+                    write_sorted(value, &mut text);
                     hash.update(&(text.len() as u64 + 1).to_le_bytes());
                     hash.update(text.as_bytes());
                 }
@@ -139,6 +165,26 @@ impl<'a> Members<'a> {
             }
         }
         hash.digest()
+    }
+}
+
+/// Writes a value with the members of its objects in the order of their names, and without spaces.
+fn write_sorted(value: &str, text: &mut String) {
+    match value.as_bytes().first() {
+        Some(b'{') if let Ok(members) = serde_json::from_str::<Members<'_>>(value) => {
+            members.write_sorted(text)
+        }
+        Some(b'[') if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(value) => {
+            text.push('[');
+            for (index, item) in items.into_iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                write_sorted(item.get(), text);
+            }
+            text.push(']');
+        }
+        _ => text.push_str(value),
     }
 }
 
@@ -175,6 +221,23 @@ mod tests {
         assert_ne!(hash(r#"{"a":12,"b":3}"#), hash(r#"{"a":1,"b":23}"#));
         assert_ne!(hash(r#"{"a":1}"#), hash(r#"{"b":1}"#));
         assert_ne!(hash(r#"{"a":1}"#), hash(r#"{"a":1,"b":null}"#));
+    }
+
+    #[test]
+    fn hash_does_not_depend_on_the_order_of_members_and_on_spaces() {
+        let hash = |text: &str| Members::of(text.as_bytes()).unwrap().hash_all();
+        let same = hash(r#"{"a":1.0,"b":{"x":[1,{"p":2,"q":3}],"y":null}}"#);
+        assert_eq!(hash(r#"{ "b" : {"y":null, "x":[1, {"q":3,"p":2}]}, "a": 1.0 }"#), same);
+        for other in [
+            r#"{"a":1,"b":{"x":[1,{"p":2,"q":3}],"y":null}}"#,
+            r#"{"a":1.0,"b":{"x":[{"p":2,"q":3},1],"y":null}}"#,
+            r#"{"a":1.0,"b":{"x":[1,{"p":2,"q":3}],"y":""}}"#,
+        ] {
+            assert_ne!(hash(other), same, "{other}");
+        }
+        let fields: Fields = serde_json::from_value(serde_json::json!("b")).unwrap();
+        let hash = |text: &str| Members::of(text.as_bytes()).unwrap().hash(&fields);
+        assert_eq!(hash(r#"{"b":{"x":1,"y":[2]}}"#), hash(r#"{"b":{ "y": [ 2 ], "x": 1 }}"#));
     }
 
     #[test]

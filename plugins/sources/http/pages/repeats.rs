@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::super::answer::Items;
 use super::super::error::HttpError;
-use super::super::source::{HttpSource, Warning};
+use super::super::source::{HttpSource, PageWalk, Warning};
 use super::count::ReceivedPage;
 use super::end_checks::is_end_cursor;
 use super::history::{Overlap, hashes};
@@ -65,7 +65,11 @@ impl HttpSource {
                      `pagination = {{ type = \"offset\", param = \"{param}\" }}`"
                 )));
             }
-            Overlap::AllButFirst | Overlap::Front(_) if self.settings.incremental.is_some() => return Ok(()),
+            Overlap::AllButFirst | Overlap::Front(_)
+                if self.walk.as_ref().is_some_and(PageWalk::skips_repeats) =>
+            {
+                return Ok(());
+            }
             Overlap::AllButFirst => {
                 "this page holds all but the first record of the page before, and both are delivered"
                     .to_owned()

@@ -91,6 +91,7 @@ impl HttpSource {
             self.complete(&walk);
             return None;
         }
+        self.warn_of_cut_window(&walk, page.n_items);
         match walk.next_step(page.next, &self.settings) {
             NextStep::Page(next) => {
                 self.state = State::Fetch(next);
@@ -153,6 +154,64 @@ impl HttpSource {
                 self.settings.source_name
             );
         }
+        if walk.has_equal_keys() && self.given_warnings.add(Warning::EqualKeys) {
+            warn!(
+                "{}: rows of one page have the same `incremental.key` and are not equal, so that the key does not identify \
+                 a row; all of them are delivered. Add fields to `key` that tell them apart",
+                self.settings.source_name
+            );
+        }
+        if self.settings.pagination.is_none()
+            && self.settings.request.variables().contains("since")
+            && let Some((n_rows, is_usual)) = walk.n_known_rows()
+            && n_rows > 1
+            && (is_usual || self.is_full(n_rows))
+            && self.given_warnings.add(Warning::Stuck)
+        {
+            warn!(
+                "{}: the response has {n_rows} rows, most likely as many as the API returns at most, and none of them is new: \
+                 `{{{{ since }}}}` stays behind the rows that follow. Set `pagination`, request more rows, or request each \
+                 symbol with `for_each`",
+                self.settings.source_name
+            );
+        }
+    }
+
+    /// Warns, once in a run, of a response that has as many rows as one may have, and does not fill its window.
+    fn warn_of_cut_window(&mut self, walk: &PageWalk, n_rows: usize) {
+        if self.settings.pagination.is_none()
+            && n_rows > 1
+            && self.is_full(n_rows)
+            && walk.leaves_gap(n_rows)
+            && self.given_warnings.add(Warning::CutWindow)
+        {
+            warn!(
+                "{}: a response has {n_rows} rows, most likely as many as the API returns at most, and they do not fill the \
+                 span of `incremental.step`: the rows behind them are not read. Set a shorter `step`, or `pagination`",
+                self.settings.source_name
+            );
+        }
+    }
+
+    /// Whether a response has as many rows as it may: a parameter that limits them has this value, or it is a usual limit.
+    fn is_full(&self, n_rows: usize) -> bool {
+        const LIMITS: [&str; 10] = [
+            "limit",
+            "size",
+            "count",
+            "per_page",
+            "page_size",
+            "pagesize",
+            "max_results",
+            "maxresults",
+            "rows",
+            "top",
+        ];
+        let is_asked_for = self.client.parts.endpoint.query_pairs().any(|(name, value)| {
+            let name = name.trim_start_matches('$').to_ascii_lowercase();
+            LIMITS.contains(&&*name) && value.parse() == Ok(n_rows)
+        });
+        is_asked_for || n_rows.is_multiple_of(100)
     }
 }
 

@@ -10,6 +10,7 @@ use tracing::warn;
 use super::super::client::Client;
 use super::super::elements::Element;
 use super::super::error::HttpError;
+use super::super::incremental::RulesChange;
 use super::super::pages::{Page, PageHistory, PageRequest};
 use super::page_walk::PageWalk;
 use super::poll::{AfterFailure, Poll};
@@ -175,8 +176,25 @@ impl HttpSource {
                     Some(format) => position.read_as(format),
                     None => position,
                 };
+                self.adopt_options();
             }
             Err(error) => warn!("the saved position cannot be read ({error:#}); reading from the beginning"),
+        }
+    }
+
+    /// Warns if the rules of `incremental` are others than those of the saved position.
+    fn adopt_options(&mut self) {
+        let Some(options) = &self.settings.incremental else { return };
+        match self.position.adopt_options(options) {
+            Some(RulesChange::OtherGroups) => warn!(
+                "`incremental.by` has changed: the positions begin again at the oldest one of before, and rows from there \
+                 on may be delivered again"
+            ),
+            Some(RulesChange::OtherRows) => warn!(
+                "`incremental.key`, `compare` or `lag` has changed: rows at the newest position, or within `lag` of it, may \
+                 be delivered again"
+            ),
+            None => {}
         }
     }
 

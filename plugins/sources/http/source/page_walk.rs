@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::super::elements::Element;
 use super::super::incremental::{
-    CursorValue, Decision, IncrementalFilter, Nanos, TimeWindow, Unchanged, UnchangedFilter, now,
+    CursorValue, Decision, GroupRules, IncrementalFilter, Nanos, TimeWindow, Unchanged, UnchangedFilter, now,
 };
 use super::super::json::content_hash;
 use super::super::pages::PageRequest;
@@ -121,7 +121,7 @@ impl PageWalk {
         let saved = saved.and_then(|saved| saved.rows.clone());
         self.rows = Some(IncrementalFilter::new(
             options,
-            &Arc::new(self.state.groups.clone()),
+            &Arc::new(self.state.groups.for_walk(self.state.rules.as_ref(), options)),
             self.now_nanos(),
             saved,
         ));
@@ -130,6 +130,9 @@ impl PageWalk {
     /// Restarts the walk at its first page, since the API has refused the saved one.
     pub(crate) fn restart(&mut self, settings: &Settings) -> PageRequest {
         self.unchanged = self.unchanged.restart(&self.state.delivered);
+        if let Some(rows) = &mut self.rows {
+            rows.restart();
+        }
         self.is_resumed = false;
         self.prefix = None;
         self.entry = settings.first_request();
@@ -176,13 +179,13 @@ impl PageWalk {
 
     /// Begins to emit a page.
     pub(crate) fn begin_page(&mut self, request: &PageRequest, n_items: usize) {
+        let is_continued = self.is_resumed && !self.has_begun;
         if let Some(rows) = &mut self.rows {
-            rows.begin_page();
+            rows.begin_page(is_continued);
         }
         if n_items == 0 {
             return;
         }
-        let is_continued = self.is_resumed && !self.has_begun;
         self.has_begun = true;
         self.request = request.clone();
         if !is_continued {
@@ -194,7 +197,10 @@ impl PageWalk {
     pub(crate) fn decide(&mut self, text: &[u8], raw: &[u8]) -> Result<Decision, Error> {
         let is_new = if let Some(rows) = &mut self.rows {
             match rows.add(text) {
-                Ok(decision) => decision == Decision::Emit,
+                // A walk before `incremental` was set may have delivered it.
+                Ok(decision) => {
+                    decision == Decision::Emit && !self.unchanged.take_previous(content_hash(raw))
+                }
                 Err(reason) => {
                     return if self.is_new_bad(raw) { Err(reason) } else { Ok(Decision::Skip) };
                 }
@@ -255,7 +261,20 @@ impl PageWalk {
         if let Some(rows) = &self.rows {
             let validators = validators.filter(|_| !rows.has_held_back());
             let delivered = self.unchanged.finish();
-            return ElementState { groups: rows.finish(), delivered, validators, ..ElementState::default() };
+            let groups = rows.finish();
+            if groups.is_empty() {
+                return ElementState { delivered, validators, ..ElementState::clone(&self.state) };
+            }
+            let options = settings.incremental.as_deref();
+            let rules = options.map(GroupRules::of);
+            let mut n_rows = self.state.n_rows.clone();
+            if self.n_new > 0 {
+                n_rows.extend(rows.n_rows_since());
+                let is_behind = options.is_some_and(|options| groups.are_behind(options));
+                let surplus = if is_behind { n_rows.len().saturating_sub(2) } else { n_rows.len() };
+                n_rows.drain(..surplus);
+            }
+            return ElementState { groups, rules, n_rows, delivered, validators, n_grown: 0 };
         }
         let before = &self.state;
         let delivered = self.unchanged.finish();
@@ -270,12 +289,35 @@ impl PageWalk {
             (false, 0) => before.n_grown,
             (false, _) => 0,
         };
-        ElementState { groups: before.groups.clone(), delivered, n_grown, validators }
+        ElementState { delivered, n_grown, validators, ..ElementState::clone(before) }
     }
 
     /// Whether the answers only grow, so that `incremental` would help.
     pub(crate) fn is_growing(after: &ElementState, settings: &Settings) -> bool {
         settings.unchanged == Unchanged::Skip && after.n_grown >= N_GROWN
+    }
+
+    /// Whether rows of one page have the same `incremental.key`.
+    pub(crate) fn has_equal_keys(&self) -> bool {
+        self.rows.as_ref().is_some_and(IncrementalFilter::has_equal_keys)
+    }
+
+    /// Whether rows that a page repeats of the one before are delivered once.
+    pub(crate) fn skips_repeats(&self) -> bool {
+        self.rows.as_ref().is_some_and(IncrementalFilter::skips_repeats)
+    }
+
+    /// The number of rows of a response from `{{ since }}` on without a new row, and whether it is that of the two walks
+    /// before, as if the API limited it.
+    pub(crate) fn n_known_rows(&self) -> Option<(usize, bool)> {
+        let n_rows =
+            self.rows.as_ref()?.n_rows_since().filter(|_| self.n_new == 0 && self.window.is_none())?;
+        Some((n_rows, self.state.n_rows == [n_rows, n_rows]))
+    }
+
+    /// Whether a response of so many rows, with nothing before it in its window, leaves out an end of the window.
+    pub(crate) fn leaves_gap(&self, n_rows: usize) -> bool {
+        self.window.zip(self.rows.as_ref()).is_some_and(|(window, rows)| rows.leaves_gap(n_rows, window))
     }
 
     /// Whether more rows were read than can be remembered.

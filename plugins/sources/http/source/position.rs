@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::super::incremental::{
-    DeliveredRows, Groups, IncrementalSnapshot, SavedIncremental, SavedUnchanged, TimeFormat, TimeWindow,
-    UnchangedSnapshot,
+    DeliveredRows, GroupRules, Groups, Incremental, IncrementalSnapshot, RulesChange, SavedIncremental,
+    SavedUnchanged, TimeFormat, TimeWindow, UnchangedSnapshot,
 };
 use super::super::pages::PageRequest;
 
@@ -52,6 +52,12 @@ pub(crate) struct ElementPosition {
 pub(crate) struct ElementState {
     #[serde(default, skip_serializing_if = "Groups::is_empty")]
     pub(crate) groups: Groups,
+    /// The options by which `groups` were found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rules: Option<GroupRules>,
+    /// How many rows the last two walks with new rows had, where `{{ since }}` is older than the newest position.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) n_rows: Vec<usize>,
     #[serde(default, rename = "held")]
     pub(crate) delivered: DeliveredRows,
     /// How many walks in a row held all rows of the walk before, and more.
@@ -201,6 +207,33 @@ impl HttpPosition {
             }
         }
         self
+    }
+
+    /// What the present options change for the positions. A walk that was interrupted begins again if `by` is another one.
+    pub(crate) fn adopt_options(&mut self, options: &Incremental) -> Option<RulesChange> {
+        let mut found = None;
+        let elements = &mut self.elements;
+        let changed: Vec<(Arc<str>, RulesChange)> = elements
+            .iter()
+            .filter_map(|(id, element)| {
+                let ElementState { groups, rules, .. } = &*element.state;
+                let rows = element.walk.as_ref().and_then(|walk| walk.rows.as_ref());
+                let in_walk =
+                    rows.filter(|rows| rows.has_other_groups(options)).map(|_| RulesChange::OtherGroups);
+                Some((Arc::clone(id), in_walk.or_else(|| groups.change(rules.as_ref(), options))?))
+            })
+            .collect();
+        for (id, change) in changed {
+            if change == RulesChange::OtherGroups
+                && let Some(element) = Arc::make_mut(elements).get_mut(&id)
+            {
+                element.walk = None;
+            }
+            if found != Some(RulesChange::OtherGroups) {
+                found = Some(change);
+            }
+        }
+        found
     }
 
     /// This position with another one of an element.

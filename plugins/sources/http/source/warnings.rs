@@ -37,6 +37,12 @@ pub(crate) enum Warning {
     Growing,
     /// Walks with more rows than are remembered.
     Forgotten,
+    /// Rows of one page with the same key.
+    EqualKeys,
+    /// Full answers without a new row.
+    Stuck,
+    /// Windows of which a part is not returned.
+    CutWindow,
 }
 
 /// Which warnings were given.

@@ -12,6 +12,7 @@ mod lists;
 mod overlaps;
 mod pages;
 mod pagination;
+mod positions;
 mod redirects;
 mod requests;
 mod responses;

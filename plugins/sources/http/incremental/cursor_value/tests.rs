@@ -49,6 +49,24 @@ fn values_compare_as_what_they_are() {
 }
 
 #[test]
+fn digits_that_may_be_an_id_compare_with_text_as_text() {
+    let id = "\"65920081abcdef1234567890\"";
+    for (digits, expected) in [
+        ("\"000000000000000000000000\"", Ordering::Less),
+        ("\"659200811234567890123456\"", Ordering::Less),
+        ("\"65920081123456789012e345\"", Ordering::Less),
+        ("\"759200811234567890123456\"", Ordering::Greater),
+        ("\"00000001\"", Ordering::Less),
+    ] {
+        assert_eq!(compare(digits, id), Some(expected), "{digits}");
+        assert_eq!(compare(id, digits), Some(expected.reverse()), "{digits}");
+    }
+    for number in ["12345", "\"12345\"", "\"0\"", "\"0.5\"", "659200811234567890123456"] {
+        assert_eq!(compare(number, id), None, "{number}");
+    }
+}
+
+#[test]
 fn value_less_a_span_keeps_its_form() {
     let day = Duration::from_hours(24);
     let less = |json: &str| value(json).minus_time(day).unwrap().to_string();

@@ -1,0 +1,219 @@
+//! What a saved position means after the options, the rows or the API have changed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use wiremock::matchers::any;
+
+use super::*;
+
+/// An API with at most five rows of two symbols, from `?from=` on.
+async fn limited(n_rows: &Arc<AtomicUsize>) -> MockServer {
+    let server = MockServer::builder().start().await;
+    let n_rows = Arc::clone(n_rows);
+    let response = move |request: &Request| {
+        let from =
+            request.url.query_pairs().find(|(name, _)| name == "from").map(|(_, from)| from.into_owned());
+        let from: usize = from.unwrap().parse().unwrap();
+        let rows = (from..n_rows.load(Ordering::Relaxed)).take(5);
+        json_response(rows.map(|n| json!({"n": n, "s": if n % 2 == 0 { "A" } else { "B" }})).collect())
+    };
+    Mock::given(any()).respond_with(response).mount(&server).await;
+    server
+}
+
+#[tokio::test]
+async fn position_moves_on_after_by_was_added_or_removed() {
+    let options = |by: bool| {
+        let mut incremental = json!({"cursor": "n", "start": 0});
+        if by {
+            incremental["by"] = json!("s");
+        }
+        json!({"incremental": incremental, "query": {"from": "{{ since }}"}})
+    };
+    for has_by in [false, true] {
+        let n_rows = Arc::new(AtomicUsize::new(5));
+        let server = limited(&n_rows).await;
+        let (mut position, mut bodies) = (None, Vec::new());
+        for turn in 0..12 {
+            let by = if turn < 3 { has_by } else { !has_by };
+            let part = run(&server, options(by), position, usize::MAX).await;
+            assert!(part.error.is_none() && part.rejected.is_empty(), "{part:?}");
+            bodies.extend(part.bodies);
+            position = part.position;
+            n_rows.fetch_add(2, Ordering::Relaxed);
+        }
+        let n_delivered = bodies.len();
+        bodies.sort();
+        bodies.dedup();
+        assert!(bodies.len() >= 25, "by at first: {has_by}, {} rows", bodies.len());
+        assert!(n_delivered - bodies.len() <= 2, "by at first: {has_by}, {n_delivered} rows delivered");
+    }
+}
+
+#[tokio::test]
+async fn first_walk_that_was_interrupted_begins_again_with_another_by() {
+    let n_rows = Arc::new(AtomicUsize::new(5));
+    let server = limited(&n_rows).await;
+    let query = json!({"from": "{{ since }}"});
+    let options = json!({"incremental": {"cursor": "n", "start": 0}, "query": query});
+    let part = run(&server, options, None, 2).await;
+    let options = json!({"incremental": {"cursor": "n", "start": 0, "by": "s"}, "query": query});
+    let rest = run(&server, options.clone(), part.position, usize::MAX).await;
+    assert_eq!(rest.bodies.len(), 5);
+    n_rows.store(8, Ordering::Relaxed);
+    let next = run(&server, options, rest.position, usize::MAX).await;
+    assert_eq!(next.bodies.len(), 3, "{next:?}");
+}
+
+#[tokio::test]
+async fn equal_rows_of_a_walk_are_all_delivered_once() {
+    let trade = |t: u32| json!({"t": t, "price": 1});
+    let server = serve([json_response(json!([trade(1), trade(1), trade(2)]))]).await;
+    let options = json!({"incremental": {"cursor": "t"}});
+    let first = run(&server, options.clone(), None, 1).await;
+    let rest = run(&server, options.clone(), first.position, usize::MAX).await;
+    assert_eq!((first.bodies.len(), rest.bodies.len()), (1, 2), "{rest:?}");
+    assert_eq!(run(&server, options, rest.position, usize::MAX).await.bodies, [""; 0]);
+    // Also those on two pages, under kills.
+    let pages = |request: &Request| {
+        let page: u32 = request.url.query_pairs().next().unwrap().1.parse().unwrap();
+        let rows = (0..9).skip((page as usize - 1) * 4).take(4).map(|n| json!({"t": n / 3, "price": 1}));
+        json_response(json!({"data": rows.collect::<Vec<_>>()}))
+    };
+    let server = MockServer::builder().start().await;
+    Mock::given(any()).respond_with(pages).mount(&server).await;
+    let mut options = page_options();
+    options["incremental"] = json!({"cursor": "t"});
+    for at_most in [1, 2, 3, 5, usize::MAX] {
+        let (mut position, mut n_rows) = (None, 0);
+        for _ in 0..12 {
+            let part = run(&server, options.clone(), position, at_most).await;
+            n_rows += part.bodies.len();
+            position = part.position;
+        }
+        assert_eq!(n_rows, 9, "{at_most} at once");
+    }
+}
+
+#[tokio::test]
+async fn known_key_is_not_delivered_again_at_each_poll() {
+    let incremental = json!({"cursor": "d", "key": "d"});
+    let options = json!({"interval": "1ms", "incremental": incremental});
+    let two = json_response(json!([{"d": 5, "s": "A"}, {"d": 5, "s": "B"}]));
+    let mixed = |text: &str| ResponseTemplate::new(200).set_body_string(text.to_owned());
+    let order = [r#"[{"d":5,"a":{"x":1,"y":2}}]"#, r#"[{"a": {"y":2, "x":1}, "d": 5}]"#].map(mixed);
+    let last = json_response(json!([{"d": 6}]));
+    for (polls, n_expected) in [
+        (vec![two.clone(), two.clone(), two, last.clone()], 3),
+        (vec![order[0].clone(), order[1].clone(), order[0].clone(), last], 2),
+    ] {
+        let read = run(&serve(polls).await, options.clone(), None, n_expected).await;
+        assert_eq!(read.bodies.last().unwrap(), r#"{"d":6}"#, "{read:?}");
+    }
+}
+
+#[tokio::test]
+async fn rows_of_walks_before_incremental_was_set_are_known() {
+    let rows = |n: usize| json_response((0..n).map(|n| json!({"n": n})).collect());
+    let server = serve([rows(3), rows(4)]).await;
+    let first = run(&server, json!({}), None, usize::MAX).await;
+    let options = json!({"incremental": {"cursor": "n"}});
+    let second = run(&server, options.clone(), first.position, usize::MAX).await;
+    assert_eq!(second.bodies, [r#"{"n":3}"#]);
+    assert_eq!(run(&server, options, second.position, usize::MAX).await.bodies, [""; 0]);
+}
+
+#[tokio::test]
+async fn values_of_two_kinds_in_the_first_walk_are_rejected() {
+    for (values, part) in [
+        (json!(["2024-01-05", "soon"]), "is text, but the rows before it have a point in time"),
+        (json!(["soon", "2024-01-05"]), "is a point in time, but the rows before it have text"),
+        (json!(["N/A", "2024-01-05"]), "is a mark for no value"),
+        (json!(["0000-00-00 00:00:00", "2024-01-05 10:00:00"]), "is a mark for no value"),
+    ] {
+        let rows = values.as_array().unwrap().iter().map(|value| json!({"d": value})).collect();
+        let server = serve([json_response(rows)]).await;
+        let options = json!({"incremental": {"cursor": "d"}});
+        let read = run_once(&server, options.clone()).await;
+        assert_eq!((read.bodies.len(), read.rejected.len()), (1, 1), "{read:?}");
+        assert!(read.rejected[0].contains(part), "{read:?}");
+        let again = run(&server, options, read.position, usize::MAX).await;
+        assert!(again.bodies.is_empty() && again.rejected.is_empty(), "{again:?}");
+    }
+    let ids = json!([{"_id": "65920081abcdef1234567890"}, {"_id": "659200821234567890123456"}]);
+    let zeros = json!({"incremental": {"cursor": "_id", "start": "000000000000000000000000"}});
+    let read = run_once(&serve([json_response(ids)]).await, zeros).await;
+    assert!(read.bodies.len() == 2 && read.rejected.is_empty(), "{read:?}");
+}
+
+#[tokio::test]
+async fn saved_page_that_the_api_refuses_with_any_error_begins_the_walk_again() {
+    for refusal in [
+        ResponseTemplate::new(403).set_body_string("link expired"),
+        ResponseTemplate::new(401),
+        json_response(json!({"ok": false, "error": "invalid_cursor"})),
+    ] {
+        let server = MockServer::builder().start().await;
+        let is_expired = Arc::new(AtomicBool::new(false));
+        let expired = Arc::clone(&is_expired);
+        let response = move |request: &Request| {
+            let cursor = request
+                .url
+                .query_pairs()
+                .find(|(name, _)| name == "after")
+                .map(|(_, value)| value.into_owned());
+            let (prefix, page) = match cursor.as_deref().and_then(|cursor| cursor.split_once('-')) {
+                Some((prefix, page)) => (prefix.to_owned(), page.parse::<usize>().unwrap()),
+                None => (String::new(), 0),
+            };
+            if prefix == "old" && expired.load(Ordering::Relaxed) {
+                return refusal.clone();
+            }
+            let prefix = if expired.load(Ordering::Relaxed) { "new" } else { "old" };
+            let next = (page < 3).then(|| format!("{prefix}-{}", page + 1));
+            json_response(json!({"data": [page * 2, page * 2 + 1], "meta": {"next": next}}))
+        };
+        Mock::given(any()).respond_with(response).mount(&server).await;
+        let part = run(&server, cursor_options(), None, 5).await;
+        is_expired.store(true, Ordering::Relaxed);
+        let rest = run(&server, cursor_options(), part.position, usize::MAX).await;
+        assert!(rest.error.is_none(), "{rest:?}");
+        assert_eq!([part.bodies, rest.bodies].concat(), numbers(0..8));
+    }
+}
+
+#[tokio::test]
+async fn error_status_after_a_whole_poll_is_tried_again() {
+    for status in [404, 400, 405, 410] {
+        let rows = json_response(json!([1]));
+        let server = serve([rows.clone(), ResponseTemplate::new(status), rows]).await;
+        let read = run(&server, json!({"interval": "1ms"}), None, 2).await;
+        assert!(read.failure().starts_with("retry: "), "{status}: {read:?}");
+        let first =
+            run(&serve([ResponseTemplate::new(status)]).await, json!({"interval": "1ms"}), None, 1).await;
+        assert!(first.failure().starts_with("fatal: "), "{status}: {first:?}");
+    }
+}
+
+#[tokio::test]
+async fn empty_object_in_place_of_an_array_is_an_empty_answer() {
+    for records in ["/data", ""] {
+        let body =
+            |value: Value| json_response(if records.is_empty() { value } else { json!({"data": value}) });
+        let server =
+            serve([body(json!([{"n": 1}])), body(json!({})), body(json!([{"n": 1}, {"n": 2}]))]).await;
+        let (mut position, mut bodies) = (None, Vec::new());
+        for _ in 0..3 {
+            let part = run(&server, json!({"records": records}), position, usize::MAX).await;
+            assert!(part.error.is_none(), "{part:?}");
+            bodies.push(part.bodies);
+            position = part.position;
+        }
+        assert_eq!(bodies, [vec![r#"{"n":1}"#], vec![], vec![r#"{"n":2}"#]], "{records}");
+    }
+    // A record that is an object may be empty.
+    let read =
+        run_once(&serve([json_response(json!({"data": {}}))]).await, json!({"records": "/data"})).await;
+    assert_eq!(read.bodies, ["{}"]);
+}
