@@ -8,7 +8,7 @@ use super::*;
 async fn limited_rows(n_rows: usize) -> MockServer {
     serve(move |request: &Request| {
         let from = parameter(request, "from").unwrap_or(0);
-        let symbol = |n: usize| if n % 2 == 0 || n > 3 { "A" } else { "B" };
+        let symbol = |n: usize| if n.is_multiple_of(2) || n > 3 { "A" } else { "B" };
         let rows = (from..n_rows).take(5).map(|n| json!({"n": n, "s": symbol(n)}));
         answer(rows.collect::<Vec<_>>())
     })

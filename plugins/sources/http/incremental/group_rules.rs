@@ -77,6 +77,7 @@ impl Groups {
 
 #[cfg(test)]
 mod tests {
+    use super::RulesChange::{OtherGroups, OtherRows};
     use super::*;
     use serde_json::{Value, json};
 
@@ -92,7 +93,6 @@ mod tests {
             serde_json::from_value(Value::Object(groups.collect())).unwrap()
         };
         let (one, two) = (groups(&[""]), groups(&["A", "B"]));
-        use RulesChange::{OtherGroups, OtherRows};
         for (before, after, change) in [
             (json!({}), json!({}), None),
             (json!({}), json!({"by": "s"}), Some(OtherGroups)),

@@ -1,6 +1,6 @@
 //! The delivered rows that a walk may meet again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::groups::{Groups, KnownRow};
@@ -78,8 +78,8 @@ impl KnownRows {
         }
         // A row is delivered after all known ones that equal it, so the pages before hold those, too. Pages before that
         // hold known rows alone are not counted: the checkpoint does not have them.
-        for ((key, _), count) in &mut self.rows {
-            if n_before_page.get(key).is_some_and(|n| *n > 0) {
+        for [key, content] in delivered.iter().filter(|[key, _]| n_before_page[key] > 0) {
+            if let Some(count) = self.rows.get_mut(&(*key, *content)) {
                 count.n_met = count.n_delivered.saturating_sub(n_on_page.get(key).copied().unwrap_or(0));
             }
         }
@@ -159,8 +159,8 @@ impl KnownRows {
 }
 
 /// How often each key is there.
-fn counts(keys: impl Iterator<Item = u64>) -> HashMap<u64, u32> {
-    let mut counts = HashMap::new();
+fn counts(keys: impl Iterator<Item = u64>) -> BTreeMap<u64, u32> {
+    let mut counts = BTreeMap::new();
     for key in keys {
         *counts.entry(key).or_default() += 1;
     }
@@ -181,6 +181,12 @@ mod tests {
             new.extend(page.iter().copied().filter(|key| known.is_new(*key, *key)));
         }
         new
+    }
+
+    fn add_all(known: &mut KnownRows, keys: &[u64]) {
+        for key in keys {
+            known.add(*key, *key);
+        }
     }
 
     #[test]
@@ -205,13 +211,13 @@ mod tests {
         let before = [2];
         let expected = {
             let mut known = KnownRows::default();
-            before.iter().for_each(|key| known.add(*key, *key));
+            add_all(&mut known, &before);
             read(&mut known, &pages)
         };
         assert_eq!(expected, [1, 2, 2, 1, 3, 3, 3, 2]);
         for n_before_kill in 0..=expected.len() {
             let mut known = KnownRows::default();
-            before.iter().for_each(|key| known.add(*key, *key));
+            add_all(&mut known, &before);
             let (mut delivered, mut at) = (Vec::new(), None);
             for (index, page) in pages.iter().enumerate() {
                 known.begin_page(delivered.len(), false);
@@ -226,7 +232,7 @@ mod tests {
             }
             let Some((index, page)) = at else { continue };
             let mut resumed = KnownRows::default();
-            before.iter().for_each(|key| resumed.add(*key, *key));
+            add_all(&mut resumed, &before);
             let pairs: Vec<[u64; 2]> = delivered.iter().map(|key| [*key, *key]).collect();
             resumed.resume(&pairs, page);
             for (number, page) in pages.iter().enumerate().skip(index) {

@@ -58,7 +58,9 @@ mod tests {
         let time = |hour: u32| CursorValue::of_text(&format!("2024-01-01T{hour:02}:00:00Z"), None).unwrap();
         let range = |hours: &[u32]| {
             let mut range = ValueRange::default();
-            hours.iter().for_each(|hour| range.add(&time(*hour)));
+            for hour in hours {
+                range.add(&time(*hour));
+            }
             range
         };
         let [from, to] = [0, 12].map(|hour| time(hour).moment().unwrap());

@@ -172,7 +172,7 @@ impl<'a> Members<'a> {
 fn write_sorted(value: &str, text: &mut String) {
     match value.as_bytes().first() {
         Some(b'{') if let Ok(members) = serde_json::from_str::<Members<'_>>(value) => {
-            members.write_sorted(text)
+            members.write_sorted(text);
         }
         Some(b'[') if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(value) => {
             text.push('[');

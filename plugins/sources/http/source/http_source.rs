@@ -41,14 +41,20 @@ pub(crate) struct HttpSource {
     pub(crate) n_with_records: usize,
     /// Whether to report a success without records: at first, and after a failed request.
     must_report_success: bool,
-    /// Whether a poll of this run has begun.
-    has_polled: bool,
-    /// Whether an element was read to its end in this run, and will be read again: a request that fails from then on has
-    /// succeeded before.
-    has_completed_poll: bool,
+    progress: Progress,
     /// When the current poll started.
     started: Instant,
     pub(crate) state: State,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    Started,
+    /// A poll has begun.
+    Polled,
+    /// A poll has read an element to its end, and others follow: a request that fails has succeeded before.
+    Read,
 }
 
 /// What `next` does next.
@@ -159,8 +165,7 @@ impl HttpSource {
             n_empty_pages: 0,
             n_with_records: 0,
             must_report_success: true,
-            has_polled: false,
-            has_completed_poll: false,
+            progress: Progress::Started,
             started: now,
             state: State::Load,
         }
@@ -204,8 +209,8 @@ impl HttpSource {
         let done = std::mem::take(&mut self.position.done);
         let remaining: Vec<_> =
             elements.iter().filter(|element| !done.contains(&element.id)).cloned().collect();
-        let is_continued = !self.has_polled && !remaining.is_empty() && !done.is_empty();
-        self.has_polled = true;
+        let is_continued = self.progress == Progress::Started && !remaining.is_empty() && !done.is_empty();
+        self.progress = self.progress.max(Progress::Polled);
         self.poll = if is_continued {
             self.position.done = done;
             Poll::new(remaining)
@@ -223,7 +228,9 @@ impl HttpSource {
             return Ok(());
         }
         let polls_again = self.settings.interval.is_some();
-        self.has_completed_poll |= polls_again && self.poll.has_success();
+        if polls_again && self.poll.has_success() {
+            self.progress = Progress::Read;
+        }
         self.state = match self.settings.interval {
             Some(interval) => State::Wait(self.started + interval),
             None => State::End,
@@ -298,7 +305,7 @@ impl HttpSource {
                 Failure::new(class, redacted(failure.into_error())).with_retry_after(after)
             }
             HttpError::FatalUntilSuccess(error) if self.has_succeeded => Failure::transient(redacted(error)),
-            HttpError::NotFound(error) | HttpError::Refused(_, error) if self.has_completed_poll => {
+            HttpError::NotFound(error) | HttpError::Refused(_, error) if self.progress == Progress::Read => {
                 Failure::transient(redacted(error))
             }
             HttpError::FatalUntilSuccess(error)

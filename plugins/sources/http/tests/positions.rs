@@ -16,7 +16,9 @@ async fn limited(n_rows: &Arc<AtomicUsize>) -> MockServer {
             request.url.query_pairs().find(|(name, _)| name == "from").map(|(_, from)| from.into_owned());
         let from: usize = from.unwrap().parse().unwrap();
         let rows = (from..n_rows.load(Ordering::Relaxed)).take(5);
-        json_response(rows.map(|n| json!({"n": n, "s": if n % 2 == 0 { "A" } else { "B" }})).collect())
+        json_response(
+            rows.map(|n| json!({"n": n, "s": if n.is_multiple_of(2) { "A" } else { "B" }})).collect(),
+        )
     };
     Mock::given(any()).respond_with(response).mount(&server).await;
     server
