@@ -299,6 +299,11 @@ impl Input {
     }
 
     /// The physical line at the start of the window, counted from 1.
+    /// Whether the text is compressed.
+    pub(crate) fn is_compressed(&self) -> bool {
+        matches!(self.text, Text::Decoded { is_compressed: true, .. })
+    }
+
     pub(crate) fn line(&self) -> u64 {
         self.cursor.lines + 1
     }

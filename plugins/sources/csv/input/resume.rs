@@ -33,9 +33,11 @@ impl Input {
         let (before, now) = (cursor.size, self.cursor.size);
         // The unread part may shrink, for example when a bad row is corrected.
         let min_size = match self.text {
+            // The same text may have other sizes.
+            Text::Decoded { is_compressed: true, .. } | Text::Stream(_) => 0,
             _ if cursor.end != End::NotReached => before,
             Text::Plain(_) => cursor.offset,
-            Text::Decoded { .. } | Text::Stream(_) => 0,
+            Text::Decoded { .. } => 0,
         };
         if now < min_size {
             return Ok(Some(Changed::Read(format!("it has shrunk from {before} to {now} bytes"))));

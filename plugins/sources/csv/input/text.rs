@@ -84,8 +84,7 @@ impl Text {
     /// Whether the text may go on after its present end.
     pub(crate) fn may_go_on(&self) -> bool {
         match self {
-            Text::Plain(_) | Text::Decoded { is_compressed: false, .. } => true,
-            Text::Decoded { .. } => false,
+            Text::Plain(_) | Text::Decoded { .. } => true,
             Text::Stream(_) => stdin::ended_early(),
         }
     }

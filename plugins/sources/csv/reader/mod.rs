@@ -121,9 +121,9 @@ impl Reader {
                 self.files[file] = cursor.clone();
                 self.pass.finish(self.queue_index, cursor);
                 self.queue_index += 1;
-                let may_go_on = |(_, open): &(usize, OpenFile)| {
-                    open.input.follow && open.unfinished != Some(Unfinished::Archive)
-                };
+                // What is added to an archive is read after opening it again.
+                let may_go_on =
+                    |(_, open): &(usize, OpenFile)| open.input.follow && !open.input.is_compressed();
                 self.last_read = self.follows().then_some((file, open)).filter(may_go_on);
             }
             if chunk.is_some() {

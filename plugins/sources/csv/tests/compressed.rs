@@ -50,3 +50,42 @@ fn truncated_archive_is_an_error_after_its_complete_rows() {
     assert!(n_rows > 40_000, "{n_rows}");
     assert_eq!(error, why);
 }
+
+#[test]
+fn last_row_of_an_archive_waits_for_its_line_end_as_in_a_plain_file() {
+    for follow in [false, true] {
+        let files = TestFiles::of(gzip(b"id,n\n1,10\n2,123")).with("follow", json!(follow));
+        if !follow {
+            // It is being written.
+            std::fs::write(files.path("t.csv"), gzip(b"id,n\n1,10\n2,123")).unwrap();
+        }
+        let all = items(&mut files.open(None).unwrap()).unwrap();
+        assert_eq!(all.len(), 1, "{follow}");
+        files.append("t.csv", gzip(b"45\n3,30\n"));
+        let rest = files.read_after(Some(all[0].1.position()));
+        assert_eq!(rest, ok(&[r#"{"id":2,"n":12345}"#, r#"{"id":3,"n":30}"#]));
+    }
+    let files = TestFiles::of(gzip(b"id,n\n1,10\n2,123"));
+    assert_eq!(files.read(), ok(&[r#"{"id":1,"n":10}"#, r#"{"id":2,"n":123}"#]), "nobody writes it");
+}
+
+#[test]
+fn archive_may_be_compressed_again_if_its_text_stays() {
+    let rows = |n: usize| (0..n).map(|n| format!("{n},row {n}\n")).collect::<String>();
+    let small = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let text = format!("n,s\n{}", rows(2_000));
+    let files = TestFiles::of(gzip(text.as_bytes()));
+    let position = files.last_position();
+    assert!(small(&text).len() < gzip(text.as_bytes()).len());
+    files.write("t.csv", small(&text));
+    assert_eq!(files.read_after(Some(position.clone())), ok(&[]));
+    files.write("t.csv", small(&format!("n,s\n{}", rows(2_001))));
+    assert_eq!(files.read_after(Some(position.clone())), ok(&[r#"{"n":2000,"s":"row 2000"}"#]));
+    files.write("t.csv", small(&format!("n,s\n{}", rows(1_999))));
+    let error = files.open_error(Some(position));
+    assert!(error.contains("has changed since it was read"), "{error}");
+}

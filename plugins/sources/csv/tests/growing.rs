@@ -97,13 +97,6 @@ fn half_a_header_is_left_for_the_next_run_while_it_may_grow() {
 }
 
 #[test]
-fn archive_that_was_just_written_is_complete() {
-    let files = TestFiles::new(json!({ "path": "t.csv" }));
-    std::fs::write(files.path("t.csv"), zstd::encode_all(&b"n\n1\n2"[..], 1).unwrap()).unwrap();
-    assert_eq!(files.read(), ok(&[r#"{"n":1}"#, r#"{"n":2}"#]));
-}
-
-#[test]
 fn zeros_behind_an_archive_are_ignored() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(b"n\n1\n2\n").unwrap();
