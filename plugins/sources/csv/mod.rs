@@ -214,6 +214,7 @@ impl CsvConfig {
             encoding: self.encoding,
             follow: self.follow,
             adds_columns: self.new_columns == NewColumns::Add,
+            are_files_complete: false,
             context: context.clone(),
         })
     }
@@ -332,6 +333,7 @@ impl ReadsFixture for Csv {
         settings.patterns = vec![glob::Pattern::escape(path)];
         settings.follow = false;
         Ok(())
+        settings.are_files_complete = true;
     }
 }
 

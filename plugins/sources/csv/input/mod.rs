@@ -56,8 +56,8 @@ pub(crate) struct Input {
     start: usize,
     end: usize,
     is_at_end: bool,
-    /// Whether the text ended with the end mark of DOS, so that no more will follow.
-    has_end_mark: bool,
+    /// Whether no more text will follow: nobody goes on writing the file, or it ended with the end mark of DOS.
+    is_complete: bool,
     pub(crate) head: Arc<Head>,
     /// The position of the window.
     pub(crate) cursor: Cursor,
@@ -78,6 +78,7 @@ impl Input {
         let capacity = if is_plain { (metadata.len() as usize + 1).clamp(TAIL, HEAD) } else { HEAD };
         let mut input = Input::new(name, text, capacity, cursor);
         (input.change_detector, input.follow) = (Some(change_detector), settings.follow);
+        input.is_complete = settings.are_files_complete;
         input.read_at_least(HEAD)?;
         input.head = Head::new(&input.window()[..input.end.min(HEAD)]);
         Ok(input)
@@ -103,7 +104,7 @@ impl Input {
             start: 0,
             end: 0,
             is_at_end: false,
-            has_end_mark: false,
+            is_complete: false,
             head: Arc::default(),
             cursor,
         }
@@ -166,7 +167,7 @@ impl Input {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                     let incomplete = IncompleteArchive(self.name);
-                    if self.follow || self.was_modified_recently() {
+                    if self.follow || !self.is_complete && self.was_modified_recently() {
                         return Err(incomplete.into());
                     }
                     bail!("{incomplete}");
@@ -180,7 +181,7 @@ impl Input {
         if self.is_at_end && !self.follow {
             while self.window().last() == Some(&END_OF_TEXT) {
                 self.end -= 1;
-                self.has_end_mark = true;
+                self.is_complete = true;
             }
         }
         Ok(())
@@ -267,7 +268,7 @@ impl Input {
 
     /// Whether the text may go on after its present end.
     pub(crate) fn may_grow(&self) -> bool {
-        if self.has_end_mark || !self.text.may_go_on() {
+        if self.is_complete || !self.text.may_go_on() {
             return false;
         }
         self.follow && !self.cursor.is_moved || self.was_modified_recently()
@@ -298,12 +299,12 @@ impl Input {
         }
     }
 
-    /// The physical line at the start of the window, counted from 1.
     /// Whether the text is compressed.
     pub(crate) fn is_compressed(&self) -> bool {
         matches!(self.text, Text::Decoded { is_compressed: true, .. })
     }
 
+    /// The physical line at the start of the window, counted from 1.
     pub(crate) fn line(&self) -> u64 {
         self.cursor.lines + 1
     }

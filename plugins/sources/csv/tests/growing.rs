@@ -188,3 +188,20 @@ fn archive_that_is_being_copied_is_left_for_later() {
         }
     }
 }
+
+#[tokio::test]
+async fn fixture_of_a_test_is_read_to_its_end_however_new_it_is() {
+    let files = TestFiles::new(json!({ "path": "other.csv", "follow": true }));
+    std::fs::write(files.path("rows.csv"), "id,v\n1,a\n2,b").unwrap();
+    let mut source = CsvConfig::deserialize(&files.options).unwrap().build(&testing::context()).unwrap();
+    let path = files.path("rows.csv");
+    source
+        .fixture()
+        .unwrap()
+        .read_from(&Fixture { path, element: std::collections::BTreeMap::new() })
+        .unwrap();
+    source.open(&Start::default()).await.unwrap();
+    let Next::Batch(batch) = source.next().await.unwrap() else { panic!("there are rows") };
+    assert_eq!(batch.records().len(), 2);
+    assert!(matches!(source.next().await, Ok(Next::End)));
+}
