@@ -14,6 +14,7 @@ pub(crate) mod key_template;
 pub(crate) mod record_field;
 #[cfg(test)]
 pub(crate) mod test_rows;
+pub(crate) mod text_kind;
 pub(crate) mod values;
 pub(crate) mod vrl;
 pub(crate) mod window;

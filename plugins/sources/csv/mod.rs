@@ -152,7 +152,8 @@ struct CsvConfig {
     missing_cells: MissingCells,
     /// What happens if a file has other columns than the first one: `"error"` ends the run. `"add"` adds new
     /// columns to the rows of this file and of later ones; columns that a file does not have are null in its
-    /// rows. In both cases the source matches columns by name, in any order.
+    /// rows. A file without any known column ends the run. In both cases the source matches columns by name, in
+    /// any order.
     #[serde(default)]
     new_columns: NewColumns,
     /// How the files are compressed; `"auto"` examines their first bytes.
@@ -213,8 +214,8 @@ impl CsvConfig {
             compression: self.compression,
             encoding: self.encoding,
             follow: self.follow,
-            adds_columns: self.new_columns == NewColumns::Add,
             are_files_complete: false,
+            adds_columns: self.new_columns == NewColumns::Add,
             context: context.clone(),
         })
     }
@@ -332,8 +333,8 @@ impl ReadsFixture for Csv {
         let settings = Arc::get_mut(&mut self.settings).context("the source is already open")?;
         settings.patterns = vec![glob::Pattern::escape(path)];
         settings.follow = false;
-        Ok(())
         settings.are_files_complete = true;
+        Ok(())
     }
 }
 

@@ -89,6 +89,19 @@ impl Settings {
         }
         options.trim_start().to_owned()
     }
+    #[cfg(test)]
+    pub(super) fn of_tests() -> Settings {
+        Settings {
+            patterns: Vec::new(),
+            dialect: Arc::default(),
+            compression: Compression::Auto,
+            encoding: TextEncoding::default(),
+            follow: false,
+            are_files_complete: false,
+            adds_columns: false,
+            context: runner_core::testing::context(),
+        }
+    }
 }
 
 /// A stored option; `None` if it is not understood.

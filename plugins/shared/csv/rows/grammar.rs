@@ -56,6 +56,11 @@ impl Grammar {
         self.is_plain
     }
 
+    /// Whether a text begins with a comment.
+    pub(crate) fn begins_with_a_comment(&self, text: &[u8]) -> bool {
+        self.comment.as_deref().is_some_and(|comment| text.starts_with(comment.as_bytes()))
+    }
+
     /// What determines the rows of a file, for the checkpoint; empty for the plain grammar.
     pub(crate) fn describe(&self) -> String {
         if self.is_plain {

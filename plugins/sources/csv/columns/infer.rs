@@ -20,7 +20,7 @@ use crate::shared::csv::type_name;
 pub(crate) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Columns>> {
     let mut sample = Sample::new(settings);
     let (mut empty, mut archive, mut is_unfinished) = (None, None, false);
-    let mut first_names: Option<Vec<String>> = None;
+    let mut known_names: Option<Vec<String>> = None;
     for file in files.iter().filter(|file| !file.is_gone) {
         let opened = match open_with_header(&file.path, settings) {
             Ok(Some(opened)) => opened,
@@ -45,16 +45,19 @@ pub(crate) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Colu
             Err(error) => return Err(error),
         };
         let (name, header) = (opened.input.name, opened.header.clone());
-        let is_first = first_names.is_none();
-        let first_names = first_names.get_or_insert_with(|| header.names.clone());
+        let is_first = known_names.is_none();
+        let known_names = known_names.get_or_insert_with(|| header.names.clone());
         if is_first {
             warn_about(&opened, settings);
             if !settings.adds_columns {
                 check_declared(settings, &header.names, name)?;
             }
-        } else if !settings.adds_columns {
-            let columns = first_names.iter().map(|name| (name.clone(), ColumnType::String)).collect();
+        } else {
+            let columns = known_names.iter().map(|name| (name.clone(), ColumnType::String)).collect();
             Columns::new(columns).check(&header.names, name, &files[0].path, settings)?;
+            let added: Vec<String> =
+                header.names.iter().filter(|name| !known_names.contains(name)).cloned().collect();
+            known_names.extend(added);
         }
         sample.read(opened)?;
         if is_first {
@@ -64,17 +67,17 @@ pub(crate) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Colu
             break;
         }
     }
-    if let Some(empty) = empty.filter(|_| first_names.is_none() && !is_unfinished) {
+    if let Some(empty) = empty.filter(|_| known_names.is_none() && !is_unfinished) {
         return Err(empty);
     }
     // Beside files that are read it is said when its turn comes.
-    if let Some(name) = archive.filter(|_| first_names.is_none() && !settings.follow) {
+    if let Some(name) = archive.filter(|_| known_names.is_none() && !settings.follow) {
         warn!(
             component = settings.context.component,
             "{name}: the archive is incomplete, and the file was written to within the last seconds: it is left for the next run"
         );
     }
-    if first_names.is_none() || sample.inference.n_rows == 0 && settings.follow {
+    if known_names.is_none() || sample.inference.n_rows == 0 && settings.follow {
         return Ok(None);
     }
     Ok(Some(columns_of(sample, settings)))

@@ -57,7 +57,7 @@ impl Columns {
             .collect()
     }
 
-    /// Fails if a file has other columns than the first one, unless they may be added.
+    /// Fails if a file has other columns than the first one, or none of them where columns may be added.
     pub(crate) fn check(
         &self,
         names: &[String],
@@ -66,7 +66,16 @@ impl Columns {
         settings: &Settings,
     ) -> Result<()> {
         let is_same = names.len() == self.all.len() && names.iter().all(|name| self.index.contains_key(name));
-        if is_same || settings.adds_columns {
+        if is_same {
+            return Ok(());
+        }
+        if settings.adds_columns {
+            ensure!(
+                self.all.is_empty() || names.iter().any(|name| self.index.contains_key(name)),
+                "{source} has none of the columns of {}: it may have another delimiter, or be an error message instead of the \
+                 file; write it again, or read it with a separate source",
+                display_path(first)
+            );
             return Ok(());
         }
         let mut expected = self.all.iter().map(|(name, _)| name.as_str());

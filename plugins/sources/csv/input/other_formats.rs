@@ -1,7 +1,9 @@
 //! Files that are not CSV, and what to do about them.
 
+use super::super::settings::Settings;
 use crate::shared::compression::Compression;
 use crate::shared::file_kind::FileKind;
+use crate::shared::text_kind::TextKind;
 
 /// How many bytes a file needs before its format is known.
 pub(crate) const MIN_START: usize = 4;
@@ -9,12 +11,7 @@ pub(crate) const MIN_START: usize = 4;
 /// What a file is that begins with these bytes, and what to do; `None` if it may be text.
 pub(crate) fn other_format(start: &[u8]) -> Option<String> {
     const SAVE: &str = "save the sheet as CSV in UTF-8";
-    let Some(kind) = FileKind::of(start) else {
-        return is_html(start).then(|| {
-            "an HTML page, not CSV; it may be an error page or a login form instead of the file: download the file again"
-                .into()
-        });
-    };
+    let kind = FileKind::of(start)?;
     let advice = match kind {
         FileKind::Excel | FileKind::OldOffice | FileKind::OpenDocument => SAVE,
         FileKind::Zip => {
@@ -35,13 +32,38 @@ pub(crate) fn other_format(start: &[u8]) -> Option<String> {
     Some(format!("{}, not CSV; {advice}", kind.name()))
 }
 
-fn is_html(start: &[u8]) -> bool {
-    let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start).trim_ascii_start();
-    let has_tag = |tag: &[u8]| {
-        start.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag))
-            && start.get(tag.len()).is_some_and(|next| next.is_ascii_whitespace() || *next == b'>')
+/// What a text is that begins with these bytes and is not CSV, and what to do.
+pub(crate) fn other_text(start: &[u8], settings: &Settings) -> Option<String> {
+    let dialect = &settings.dialect;
+    let is_header =
+        dialect.has_header && dialect.skip_lines == 0 && !dialect.grammar.begins_with_a_comment(start);
+    let kind = TextKind::of(start, is_header)?;
+    let what = match kind {
+        TextKind::Html => {
+            "an HTML page, not CSV; it may be an error page or a login form instead of the file: download the file again"
+        }
+        TextKind::Xml => {
+            "XML, not CSV; it may be an error message instead of the file: download the file again, or write its content as CSV"
+        }
+        TextKind::Json => {
+            "JSON, not CSV; it may be an error message instead of the file: download the file again, or write its content as \
+             CSV, such as with `jq -r '.[] | [.id, .name] | @csv'`"
+        }
+        TextKind::Ndjson => {
+            "NDJSON, with a JSON value in each line, which the csv source does not read; write it as CSV, such as with \
+             `jq -r '[.id, .name] | @csv'`"
+        }
+        TextKind::LfsPointer => {
+            "a pointer that Git LFS stores instead of the file; get the file with `git lfs pull`"
+        }
     };
-    has_tag(b"<!doctype") || has_tag(b"<html")
+    let has_rows = kind != TextKind::LfsPointer && TextKind::of(start, false).is_none();
+    let rows = if has_rows {
+        ". If its lines are rows of CSV, set header = false and name the columns with `columns`"
+    } else {
+        ""
+    };
+    Some(format!("{what}{rows}"))
 }
 
 /// Why a file that begins with these bytes is not compressed as the pipeline file says, and what to do.
@@ -80,7 +102,10 @@ fn name_of(compression: Compression) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::shared::csv::DialectOptions;
 
     #[test]
     fn file_that_is_not_csv_is_known_by_its_first_bytes() {
@@ -100,25 +125,39 @@ mod tests {
             (b"ORC\x08".to_vec(), "an ORC file"),
             (b"%PDF-1.7\n".to_vec(), "a PDF document"),
             (b"SQLite format 3\0\x10".to_vec(), "a SQLite database"),
-            (b"\n<!DOCTYPE html><html>".to_vec(), "an HTML page"),
             (tar, "a tar archive"),
         ] {
             let found = other_format(&start);
             assert!(found.as_deref().is_some_and(|found| found.starts_with(what)), "{what}: {found:?}");
         }
-        for text in [
-            "",
-            "a,b\n",
-            "PK,name\n",
-            "BZh,x\n",
-            "BZh91,x\n",
-            "ORC,PAR\n",
-            "PAR,1\n",
-            "<html_id>,x\n",
-            "Obj,1\n",
-            "%PDF,x\n",
-        ] {
+        for text in
+            ["", "a,b\n", "PK,name\n", "BZh,x\n", "BZh91,x\n", "ORC,PAR\n", "PAR,1\n", "Obj,1\n", "%PDF,x\n"]
+        {
             assert_eq!(other_format(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_csv_is_refused_unless_its_lines_are_rows() {
+        let settings = |options: serde_json::Value| {
+            let options: DialectOptions = serde_json::from_value(options).unwrap();
+            let dialect = Arc::new(options.dialect("").unwrap());
+            Settings { dialect, ..Settings::of_tests() }
+        };
+        let rows = b"{\"id\":1}\n{\"id\":2}\n";
+        let plain = settings(serde_json::json!({}));
+        let found = other_text(rows, &plain).unwrap();
+        assert!(found.starts_with("NDJSON") && found.contains("set header = false"), "{found}");
+        let found = other_text(b"<Error><Code>NoSuchKey</Code></Error>", &plain).unwrap();
+        assert!(found.starts_with("XML, not CSV"), "{found}");
+        let found = other_text(b"<html>", &settings(serde_json::json!({ "skip_lines": 1 }))).unwrap();
+        assert!(found.starts_with("an HTML page") && !found.contains("header = false"), "{found}");
+        for options in [
+            serde_json::json!({ "header": false, "columns": ["a"] }),
+            serde_json::json!({ "skip_lines": 1 }),
+            serde_json::json!({ "comment": "{" }),
+        ] {
+            assert_eq!(other_text(rows, &settings(options.clone())), None, "{options}");
         }
     }
 

@@ -8,7 +8,7 @@ use encoding_rs::Encoding;
 use runner_core::Name;
 
 use super::super::settings::Settings;
-use super::other_formats::{MIN_START, other_compression, other_format};
+use super::other_formats::{MIN_START, other_compression, other_format, other_text};
 use super::stdin;
 use super::wrong_encoding::wrong_encoding;
 use crate::shared::compression::Compression;
@@ -94,7 +94,10 @@ impl Text {
 fn compression_of(start: &[u8], name: Name, settings: &Settings) -> Result<Compression> {
     match settings.compression {
         Compression::Auto => Ok(Compression::of(start)),
-        given => match other_format(start).or_else(|| other_compression(start, given)) {
+        given => match other_format(start)
+            .or_else(|| other_text(start, settings))
+            .or_else(|| other_compression(start, given))
+        {
             Some(what) => bail!("{name} is {what}"),
             None => Ok(given),
         },
@@ -103,7 +106,7 @@ fn compression_of(start: &[u8], name: Name, settings: &Settings) -> Result<Compr
 
 /// The encoding to decode; fails if the text most likely has another one, or is not text.
 fn encoding_of(start: &[u8], name: Name, settings: &Settings) -> Result<Option<&'static Encoding>> {
-    if let Some(what) = other_format(start) {
+    if let Some(what) = other_format(start).or_else(|| other_text(start, settings)) {
         bail!("{name} is {what}");
     }
     if Compression::of(start) != Compression::None {
@@ -112,7 +115,12 @@ fn encoding_of(start: &[u8], name: Name, settings: &Settings) -> Result<Option<&
     if let Some(what) = wrong_encoding(start, settings.encoding) {
         bail!("{name} {what}");
     }
-    Ok(settings.encoding.of(start))
+    let encoding = settings.encoding.of(start);
+    let decoded = encoding.map(|encoding| encoding.decode(start).0);
+    if let Some(what) = decoded.and_then(|text| other_text(text.as_bytes(), settings)) {
+        bail!("{name} is {what}");
+    }
+    Ok(encoding)
 }
 
 /// Fills `start` with the first bytes of a text, at least `n_min` if it has so many, and returns the whole text.

@@ -128,3 +128,25 @@ fn file_that_is_not_csv_is_an_error_that_names_it() {
         TestFiles::of(bytes).with("compression", json!(compression)).assert_error(None, message, &[]);
     }
 }
+
+#[test]
+fn file_that_is_not_csv_is_refused_with_its_format() {
+    let utf_16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    for (text, encoding, message) in [
+        (b"{\"id\":1,\"v\":2}\n{\"id\":2,\"v\":3}\n".to_vec(), "utf-8", "t.csv is NDJSON, with a JSON value"),
+        (b"[{\"id\":1},{\"id\":2}]\n".to_vec(), "utf-8", "t.csv is JSON, not CSV"),
+        (b"\xEF\xBB\xBF<?xml version=\"1.0\"?>\n".to_vec(), "utf-8", "t.csv is XML, not CSV"),
+        (super::compressed::gzip(b"<Error><Code>AccessDenied</Code></Error>"), "utf-8", "t.csv is XML"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n".to_vec(),
+            "utf-8",
+            "t.csv is a pointer that Git LFS",
+        ),
+        (utf_16("\u{feff}{\"id\": 1}"), "auto", "t.csv is JSON, not CSV"),
+    ] {
+        let error = TestFiles::of(text).with("encoding", json!(encoding)).open_error(None);
+        assert!(error.starts_with(message), "{error}");
+    }
+    let rows = TestFiles::of("{1},2\n").with("header", json!(false)).with("columns", json!(["a", "b"]));
+    assert_eq!(rows.read(), ok(&[r#"{"a":"{1}","b":2}"#]));
+}

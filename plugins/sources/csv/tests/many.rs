@@ -115,3 +115,21 @@ fn origin_is_the_path_relative_to_the_pipeline_file() {
     assert_eq!(files::identity(&["t.csv".to_owned()], &context), identity);
     assert_eq!(origin(&context, "t.csv"), "t.csv");
 }
+
+#[test]
+fn file_without_any_known_column_is_refused_where_columns_are_added() {
+    for other in ["id;v\n2;b\n", "Service unavailable\nretry later\n"] {
+        let files = TestFiles::new(json!({ "path": "*.csv", "new_columns": "add" }));
+        files.write("1.csv", "id,v\n1,a\n");
+        files.write("2.csv", "v,w\nb,2\n");
+        let position = files.last_position();
+        files.write("3.csv", "w,x\n3,c\n");
+        let rows = ok(&[r#"{"id":null,"v":null,"w":3,"x":"c"}"#]);
+        assert_eq!(files.read_after(Some(position.clone())), rows);
+        files.write("4.csv", other);
+        for position in [None, Some(position)] {
+            let error = files.open_error(position);
+            assert!(error.starts_with("4.csv has none of the columns of 1.csv"), "{error}");
+        }
+    }
+}
