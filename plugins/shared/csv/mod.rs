@@ -21,8 +21,8 @@ mod table;
 mod types;
 
 pub(crate) use dialect::{
-    Comment, Delimiter, Dialect, DialectOptions, Escape, ExtraCells, MissingCells, NumberSeparator, Quote,
-    default_null_values, default_true,
+    CellTexts, Comment, Delimiter, Dialect, DialectOptions, Escape, ExtraCells, MissingCells,
+    NumberSeparator, Quote, default_null_values, default_true,
 };
 pub(crate) use document::{Document, DocumentReader};
 pub(crate) use encoding::{TextEncoding, Transcoder};

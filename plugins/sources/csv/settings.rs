@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::shared::compression::Compression;
-use crate::shared::csv::{DeclaredColumn, Dialect, TextEncoding, Types};
+use crate::shared::csv::{DeclaredColumn, Dialect, Grammar, TextEncoding, Types};
 
 /// The path that stands for standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
@@ -89,6 +89,43 @@ impl Settings {
         }
         options.trim_start().to_owned()
     }
+
+    /// The settings with other options that decide where rows begin: the delimiter, the header, and what
+    /// [`row_options`](Self::row_options) has returned. `None` if they are not understood.
+    pub(super) fn with_row_options(
+        &self,
+        delimiter: char,
+        has_header: bool,
+        stored: &str,
+        columns: Vec<String>,
+    ) -> Option<Settings> {
+        let mut rest = format!(" {stored}");
+        let mut take = |option: &str| {
+            let at = rest.rfind(option)?;
+            let value = rest[at + option.len()..].to_owned();
+            rest.truncate(at);
+            Some(value)
+        };
+        let encoding = take(" encoding ").unwrap_or_else(|| "auto".to_owned());
+        let encoding = TextEncoding::try_from(encoding).ok()?;
+        let skip_lines = take(" skip_lines ").map_or(Some(0), |n_lines| n_lines.parse().ok())?;
+        let mut dialect = (*self.dialect).clone();
+        dialect.grammar = Grammar::described(delimiter.try_into().ok()?, rest.trim_start())?;
+        (dialect.has_header, dialect.skip_lines, dialect.encoding) =
+            (has_header, skip_lines, encoding.name());
+        if !has_header {
+            dialect.columns = columns;
+        }
+        let settings = Settings {
+            patterns: self.patterns.clone(),
+            dialect: Arc::new(dialect),
+            context: self.context.clone(),
+            encoding,
+            ..*self
+        };
+        (settings.row_options() == stored).then_some(settings)
+    }
+
     #[cfg(test)]
     pub(super) fn of_tests() -> Settings {
         Settings {

@@ -71,6 +71,23 @@ impl Grammar {
         format!("quote {} escape {} comment {comment} trim {}", of(self.quote), of(self.escape), self.trim)
     }
 
+    /// The grammar that [`describe`](Self::describe) has described; `None` if it is not understood.
+    pub(crate) fn described(delimiter: u8, description: &str) -> Option<Self> {
+        if description.is_empty() {
+            return Some(Grammar::plain(delimiter));
+        }
+        let (quote, rest) = description.strip_prefix("quote ")?.split_once(" escape ")?;
+        let (escape, rest) = rest.split_once(" comment ")?;
+        let (comment, trim) = rest.rsplit_once(" trim ")?;
+        let of = |text: &str| match text.as_bytes() {
+            b"none" => Some(None),
+            [byte] => Some(Some(*byte)),
+            _ => None,
+        };
+        let comment = (comment != "none").then(|| comment.into());
+        Some(Grammar::new(delimiter, of(quote)?, of(escape)?, comment, trim.parse().ok()?))
+    }
+
     /// Scans the first row of `bytes`; `at_end` means that no more bytes follow.
     pub(crate) fn next_row(&self, bytes: &[u8], at_end: bool) -> Next {
         if !self.is_plain {

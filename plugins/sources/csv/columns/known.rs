@@ -145,18 +145,14 @@ pub(crate) fn check_declared(settings: &Settings, names: &[String], name: Name) 
 
 /// The columns of a saved position.
 pub(crate) fn from_position(saved: &CsvPosition, settings: &Settings) -> Result<Columns> {
-    let columns = saved.columns().context("the checkpoint is damaged; start over with `--from-start`")?;
+    const DAMAGED: &str = "the checkpoint is damaged; start over with `--from-start`";
+    let columns = saved.columns().context(DAMAGED)?;
     let names: HashSet<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
-    let dialect = &settings.dialect;
-    let is_same_format = saved.delimiter == char::from(dialect.grammar.delimiter)
-        && saved.header == dialect.has_header
-        && saved.row_options == settings.row_options()
-        && (dialect.columns.is_empty() || columns.iter().map(|(name, _)| name).eq(&dialect.columns));
+    ensure!(names.len() == columns.len(), DAMAGED);
+    let given = &settings.dialect.columns;
     ensure!(
-        is_same_format && names.len() == columns.len(),
-        "`delimiter`, `header` or `columns` have changed since the first run, or another option that decides where \
-         rows begin (`quote`, `escape`, `comment`, `trim`, `skip_lines`, `encoding`); restore them, or read everything \
-         again with `--from-start`"
+        given.is_empty() || columns.iter().map(|(name, _)| name).eq(given),
+        "`columns` has changed since the first run; restore it, or read everything again with `--from-start`"
     );
     let columns = Columns::new(columns);
     if !settings.adds_columns {

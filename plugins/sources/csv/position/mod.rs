@@ -156,6 +156,7 @@ pub(crate) fn is_unread_input_unchanged(before: &CsvPosition, now: &CsvPosition)
     // Columns that later files add change no row of the files before them.
     let has_same_columns = before.columns.iter().eq(now.columns.iter().take(before.columns.len()));
     if (before.delimiter, before.header) != (now.delimiter, now.header)
+        || before.row_options != now.row_options
         || before.columns.is_empty()
         || !has_same_columns
     {

@@ -28,6 +28,9 @@ impl Reader {
         let known = saved.as_ref().filter(|saved| saved.is_started() || settings.follow);
         let mut files = known.map_or(Vec::new(), |known| known.files.clone());
         let started = saved.as_mut().filter(|saved| saved.is_started());
+        if let Some(started) = &started {
+            columns::check_changed_options(started, &settings)?;
+        }
         if !is_stream {
             let found = find(&settings, &files)?;
             find_moved(&mut files, &found, &settings);

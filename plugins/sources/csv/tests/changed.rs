@@ -72,5 +72,9 @@ fn changed_format_options_are_an_error() {
     let files = TestFiles::of("a;b\n1;2\n");
     let position = files.last_position();
     let files = files.with("delimiter", json!(";"));
-    files.assert_error(Some(position), "`delimiter`, `header` or `columns` have changed", &[]);
+    files.assert_error(
+        Some(position),
+        "`delimiter`, `header` or another option",
+        &["has changed since the last run"],
+    );
 }

@@ -169,19 +169,6 @@ fn files_of_other_encodings_are_read_and_resumed() {
 }
 
 #[test]
-fn changed_dialect_is_an_error_when_resuming() {
-    let files = TestFiles::of("a,b\n1,2\n3,4\n");
-    let position = items(&mut files.open(None).unwrap()).unwrap()[0].1.position();
-    for (option, value) in
-        [("quote", json!("'")), ("encoding", json!("windows-1252")), ("skip_lines", json!(1))]
-    {
-        let files = with("a,b\n1,2\n3,4\n", &json!({ option: value }));
-        let message = "`delimiter`, `header` or `columns` have changed";
-        files.assert_error(Some(position.clone()), message, &[]);
-    }
-}
-
-#[test]
 fn columns_of_several_files_are_matched_by_name() {
     let files = TestFiles::new(json!({ "path": ["old.csv", "swapped.csv"] }));
     files.write("old.csv", "a,b\n1,x\n");

@@ -176,3 +176,72 @@ fn half_a_row_that_goes_on_is_not_read_before_it_is_whole() {
     files.append("t.csv", "5\n");
     assert_eq!(files.read_after(Some(position)), ok(&[r#"{"id":2,"n":205}"#]));
 }
+
+#[test]
+fn option_of_rows_may_change_if_the_rows_that_were_read_stay_the_same() {
+    let rows = |two: &str, three: &str| {
+        [format!(r#"{{"id":2,"s":"{two}"}}"#), format!(r#"{{"id":3,"s":"{three}"}}"#)]
+    };
+    for (text, more, option, value, expected) in [
+        ("1,a\n", &b"2,\"b\n3,c\n"[..], "quote", json!(""), rows("\\\"b", "c")),
+        ("1,a\n", b"# pause\n2,b\n3,c\n", "comment", json!("#"), rows("b", "c")),
+        ("1,a\n", b"2,\"b\" \n3,c\n", "trim", json!(true), rows("b", "c")),
+        ("1,\"a\"\n", b"2,\"b\\\",\"\n3,c\n", "escape", json!("\\"), rows("b\\\",", "c")),
+        ("1,a\n", b"2,caf\xE9\n3,c\n", "encoding", json!("latin1"), rows("café", "c")),
+        // A row that was rejected is not read again.
+        ("1,a\n0,\"b\"x\n", b"2,b\n3,\"c\n", "quote", json!(""), rows("b", "\\\"c")),
+        ("1,a\n# pause\n", b"2,b\n# pause\n3,c\n", "comment", json!("#"), rows("b", "c")),
+    ] {
+        for is_compressed in [false, true] {
+            let pack =
+                |text: &[u8]| if is_compressed { super::compressed::gzip(text) } else { text.to_vec() };
+            let mut files = TestFiles::of(pack(format!("id,s\n{text}").as_bytes()));
+            let position = files.last_position();
+            files.options[option] = value.clone();
+            files.append("t.csv", pack(more));
+            let read = files.read_after(Some(position));
+            assert_eq!(read, expected.clone().map(Ok), "{option} {text}");
+        }
+    }
+}
+
+#[test]
+fn option_of_rows_may_not_change_if_rows_that_were_read_would_be_others() {
+    for (text, option, value) in [
+        ("id,s\n1,\"a\"\n", "quote", json!("")),
+        ("id,s\n1,a\n#2,b\n", "comment", json!("#")),
+        ("id,s\n1, a\n", "trim", json!(true)),
+        ("id, s\n1,a\n", "trim", json!(true)),
+        ("id,s\n1,é\n", "encoding", json!("latin1")),
+        ("id,s\n1,a\n", "delimiter", json!(";")),
+        ("id,s\n1,a\n", "skip_lines", json!(1)),
+    ] {
+        let mut files = TestFiles::of(text);
+        let position = files.last_position();
+        files.append("t.csv", "2,b\n");
+        files.options[option] = value;
+        let error = files.open_error(Some(position));
+        assert!(error.contains("rows that were delivered would be other ones"), "{option} {text}: {error}");
+    }
+}
+
+#[test]
+fn options_of_rows_are_read_as_they_were() {
+    for options in [
+        json!({ "delimiter": ";", "skip_lines": 2, "encoding": "windows-1252" }),
+        json!({ "quote": "", "comment": "a trim b", "trim": true }),
+        json!({ "quote": "'", "escape": "\\", "comment": "#", "skip_lines": 1 }),
+        json!({ "header": false, "columns": ["a"] }),
+    ] {
+        let mut files = TestFiles::new(options);
+        files.options["path"] = json!("t.csv");
+        let (given, plain) = (files.settings(), TestFiles::of("").settings());
+        let (dialect, stored) = (&given.dialect, given.row_options());
+        let (delimiter, columns) = (dialect.grammar.delimiter.into(), dialect.columns.clone());
+        let read = plain.with_row_options(delimiter, dialect.has_header, &stored, columns).unwrap();
+        assert_eq!(read.dialect.grammar, dialect.grammar);
+        assert_eq!((read.row_options(), read.dialect.has_header), (stored, dialect.has_header));
+    }
+    let plain = TestFiles::of("").settings();
+    assert!(plain.with_row_options(',', true, "ruler 5", Vec::new()).is_none());
+}
