@@ -40,6 +40,17 @@ impl TextKind {
             }
         }
     }
+
+    /// What the text is.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            TextKind::Html => "an HTML page",
+            TextKind::Xml => "XML",
+            TextKind::Json => "JSON",
+            TextKind::Ndjson => "NDJSON",
+            TextKind::LfsPointer => "a pointer of Git LFS, not the file that it stands for",
+        }
+    }
 }
 
 /// Whether a text begins with an element of XML, and not with a name such as `<TICKER>`, as a header may have.

@@ -1,13 +1,22 @@
 //! Reads a whole CSV text, such as the response of an API, in parts.
+//!
+//! `known_columns` has what earlier texts have told about the columns. `fractions` reads rows that do not match it.
+
+mod fractions;
+mod known_columns;
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use bytes::Bytes;
 use runner_core::{Name, Row};
 
+use self::fractions::Fractions;
+use self::known_columns::ColumnHistory;
+pub(crate) use self::known_columns::{KnownColumns, OtherColumns};
 use crate::shared::csv::dialect::{CellTexts, Dialect};
 use crate::shared::csv::header::{
     BYTE_ORDER_MARK, END_OF_TEXT, Header, check_sep_line, column_names, is_underline_of, sep_line_delimiter,
@@ -24,11 +33,15 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// The front of a large text, with the header and the rows from which the types are inferred.
 const FRONT: usize = 4 << 20;
 
-/// Reads CSV texts one after another. The types are inferred from the first one that has rows.
+/// Reads CSV texts one after another. The type of a column is inferred from the first one that has values in it.
 #[derive(Debug)]
 pub(crate) struct DocumentReader {
     dialect: Arc<Dialect>,
+    /// The layout of the last text that had rows.
     layout: Option<Arc<RowLayout>>,
+    columns: ColumnHistory,
+    /// Whether a warning of fractions was given.
+    has_warned_of_fractions: Arc<AtomicBool>,
     /// In how many bytes the header is looked for, and the types are inferred.
     front: usize,
 }
@@ -48,8 +61,17 @@ pub(crate) struct Document {
     source: Name,
     layout: Arc<RowLayout>,
     chunk: VecDeque<Result<Row, BadRow>>,
+    fractions: Fractions,
     n_left: usize,
     is_truncated: bool,
+}
+
+/// A row of a chunk.
+enum ReadRow {
+    /// The next one of the table.
+    InTable,
+    Alone(Row),
+    Bad(BadRow),
 }
 
 /// A row that is not valid.
@@ -63,12 +85,40 @@ pub(crate) struct BadRow {
 impl DocumentReader {
     /// A reader of texts in this dialect.
     pub(crate) fn new(dialect: Dialect) -> Self {
-        DocumentReader { dialect: Arc::new(dialect), layout: None, front: FRONT }
+        let columns = ColumnHistory::new(&dialect);
+        let dialect = Arc::new(dialect);
+        DocumentReader {
+            dialect,
+            layout: None,
+            columns,
+            has_warned_of_fractions: Arc::default(),
+            front: FRONT,
+        }
+    }
+
+    /// Goes on with the columns of an earlier run, unless the options of rows have changed since.
+    pub(crate) fn resume(&mut self, columns: &KnownColumns) {
+        self.columns.resume(columns);
+    }
+
+    /// The next texts are pages of one walk, with the same columns. If it is continued, so has the text before.
+    pub(crate) fn begin_walk(&mut self, is_continued: bool) {
+        self.columns.begin_walk(is_continued);
+    }
+
+    /// What is known about the columns, if it has changed since the last call.
+    pub(crate) fn take_changed_columns(&mut self) -> Option<KnownColumns> {
+        self.columns.take_changed()
+    }
+
+    /// Whether the first line of a text is its header.
+    pub(crate) fn begins_with_header(&self) -> bool {
+        self.dialect.has_header && self.dialect.skip_lines == 0
     }
 
     /// Reads the header of a text from `source`, and counts its rows.
     ///
-    /// A text without a header is an error. Types are inferred again when the columns change.
+    /// A text without a header is an error, and so are other columns than those of the text before in one walk.
     pub(crate) fn open(&mut self, mut text: Window, source: Name) -> Result<Document> {
         let dialect = Arc::clone(&self.dialect);
         text.fill(self.front)?;
@@ -95,11 +145,14 @@ impl DocumentReader {
                 rows = after_underline;
             }
         }
+        self.columns.check(&header, rows.clone().next().is_some(), &dialect, source)?;
         let layout = self.layout_of(&header, rows.clone(), source)?;
         let (n_rest, line) = (rows.rest.len(), rows.line);
         rest.skip(rest.bytes.len() - n_rest);
+        let fractions = Fractions::new(&self.has_warned_of_fractions);
+        let chunk = VecDeque::new();
         let mut document =
-            Document { rest, line, source, layout, chunk: VecDeque::new(), n_left: 0, is_truncated: false };
+            Document { rest, line, source, layout, chunk, fractions, n_left: 0, is_truncated: false };
         document.count_rows().with_context(|| format!("{source}: reading the response"))?;
         Ok(document)
     }
@@ -114,8 +167,9 @@ impl DocumentReader {
     }
 
     fn layout_of(&mut self, header: &Header, rows: Rows<'_>, source: Name) -> Result<Arc<RowLayout>> {
-        if let Some(layout) = self.layout.as_ref().filter(|layout| layout.has_columns(&header.names)) {
-            return Ok(Arc::clone(layout));
+        let last = self.layout.as_ref().filter(|layout| layout.has_columns(&header.names)).cloned();
+        if self.columns.has_types_of(&header.names, &self.dialect) {
+            return Ok(last.unwrap_or_else(|| self.new_layout(header)));
         }
         let mut inference = Inference::new(&self.dialect);
         inference.begin(header);
@@ -129,19 +183,30 @@ impl DocumentReader {
             let error = anyhow!("{source}:{}: {}", header.line, wider_rows(header, wide, &self.dialect));
             return Err(in_table(&self.dialect, error));
         }
-        for warning in header.warnings(&self.dialect) {
-            tracing::warn!("{}", in_table(&self.dialect, anyhow!("{source}: {warning}")));
+        // Only a column without values was looked at again.
+        if last.is_none() {
+            for warning in header.warnings(&self.dialect) {
+                tracing::warn!("{}", in_table(&self.dialect, anyhow!("{source}: {warning}")));
+            }
+            for (line, warning) in header.warnings_about_rows(&inference) {
+                let line = line.unwrap_or(header.line);
+                tracing::warn!("{}", in_table(&self.dialect, anyhow!("{source}:{line}: {warning}")));
+            }
         }
-        for (line, warning) in header.warnings_about_rows(&inference) {
-            let line = line.unwrap_or(header.line);
-            tracing::warn!("{}", in_table(&self.dialect, anyhow!("{source}:{line}: {warning}")));
-        }
-        let n_rows = inference.n_rows;
-        let layout = Arc::new(RowLayout::new(inference.finish(), None, header, &self.dialect));
-        if n_rows > 0 {
-            self.layout = Some(Arc::clone(&layout));
+        let has_rows = inference.n_rows > 0;
+        self.columns.add_types(inference.inferred(), &self.dialect);
+        let layout = self.new_layout(header);
+        if !has_rows {
+            self.layout = None;
         }
         Ok(layout)
+    }
+
+    fn new_layout(&mut self, header: &Header) -> Arc<RowLayout> {
+        let columns = self.columns.typed(&header.names);
+        let layout = Arc::new(RowLayout::new(columns, None, header, &self.dialect));
+        self.layout = Some(Arc::clone(&layout));
+        layout
     }
 }
 
@@ -224,8 +289,7 @@ impl Document {
             CHUNK_ROWS.min(self.n_left),
             CHUNK_BYTES.min(self.rest.bytes.len()),
         );
-        // For each row why it is not valid, if it is not.
-        let mut read: Vec<Option<BadRow>> = Vec::new();
+        let mut read: Vec<ReadRow> = Vec::new();
         while read.len() < CHUNK_ROWS
             && table.n_bytes() < CHUNK_BYTES
             && let Some(row) = rows.next()
@@ -238,16 +302,26 @@ impl Document {
                     pushed => pushed.map_err(|error| location.error(row.bytes, &error)),
                 },
             };
-            let pushed = pushed.map_err(|error| in_table(layout.dialect(), error));
-            read.push(
-                pushed.err().map(|reason| BadRow { bytes: self.rest.bytes.slice_ref(row.bytes), reason }),
-            );
+            read.push(match pushed {
+                Ok(()) => ReadRow::InTable,
+                Err(error) => {
+                    let bytes = self.rest.bytes.slice_ref(row.bytes);
+                    let fraction = self.fractions.read(row, &layout, location).map(ReadRow::Alone);
+                    fraction.unwrap_or_else(|| {
+                        ReadRow::Bad(BadRow { bytes, reason: in_table(layout.dialect(), error) })
+                    })
+                }
+            });
         }
         let (n_used, line) = (self.rest.bytes.len() - rows.rest.len(), rows.line);
         let mut valid = table.finish();
         self.chunk = read
             .into_iter()
-            .filter_map(|bad| bad.map_or_else(|| valid.next().map(Ok), |bad| Some(Err(bad))))
+            .filter_map(|row| match row {
+                ReadRow::InTable => valid.next().map(Ok),
+                ReadRow::Alone(row) => Some(Ok(row)),
+                ReadRow::Bad(bad) => Some(Err(bad)),
+            })
             .collect();
         self.line = line;
         self.rest.skip(n_used);

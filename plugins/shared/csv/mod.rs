@@ -24,7 +24,7 @@ pub(crate) use dialect::{
     CellTexts, Comment, Delimiter, Dialect, DialectOptions, Escape, ExtraCells, MissingCells,
     NumberSeparator, Quote, default_null_values, default_true,
 };
-pub(crate) use document::{Document, DocumentReader};
+pub(crate) use document::{Document, DocumentReader, KnownColumns, OtherColumns};
 pub(crate) use encoding::{TextEncoding, Transcoder};
 pub(crate) use header::{
     BYTE_ORDER_MARK, END_OF_TEXT, Header, check_sep_line, column_names, is_fixed_width_underline,

@@ -4,7 +4,7 @@ use super::Dialect;
 use crate::shared::csv::rows::split;
 
 /// The texts of the cells of one row, in a buffer that the next row reuses.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CellTexts {
     bytes: Vec<u8>,
     ends: Vec<u32>,

@@ -9,7 +9,7 @@ use crate::shared::csv::dialect::{CellTexts, Dialect};
 use crate::shared::csv::types::{is_like_a_date, narrowest};
 
 /// The texts of the cells of the header; none if rows cannot be distinguished from it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct HeaderRow {
     cells: CellTexts,
     is_underlined: bool,

@@ -10,11 +10,11 @@ use runner_core::{ABSENT_CELL, Body, Column, ColumnType, Origin, Record, Reject,
 use crate::shared::csv::dialect::{CellTexts, Dialect};
 use crate::shared::csv::header::{Header, HeaderRow, is_row_count};
 use crate::shared::csv::rows::{NonRow, RowError, split};
-use crate::shared::csv::types::{converted, fits, without_blanks};
+use crate::shared::csv::types::{converted, fits, narrowest, without_blanks};
 use crate::shared::values::{TypeName, ValueType};
 
 /// The columns of a file and their types.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RowLayout {
     header: Arc<TableHeader>,
     dialect: Arc<Dialect>,
@@ -32,7 +32,7 @@ pub(crate) struct RowLayout {
 }
 
 /// Where the cells of a row belong whose file has other columns, or the same ones in another order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct CellOrder {
     n_cells: usize,
     /// For each column the index of its cell.
@@ -112,6 +112,40 @@ impl RowLayout {
             Some(order) => order.cell_of.iter().position(|&of| of == Some(cell))?,
         };
         self.columns().get(index)
+    }
+
+    /// The columns whose type was inferred as integer and in which this row has a fraction.
+    pub(crate) fn fractions_in(&self, row: &[u8], quoted: bool) -> Vec<usize> {
+        let mut texts = CellTexts::default();
+        texts.read(row, quoted, &self.dialect);
+        let (mut columns, mut scratch) = (Vec::new(), Vec::new());
+        for (index, text) in texts.iter().enumerate() {
+            if let Some(column) = self.column_of_cell(index)
+                && column.kind == ColumnType::Integer
+                && self.dialect.types.of(&column.name).is_none()
+                && narrowest(without_blanks(text), self.dialect.numbers, &mut scratch) == ColumnType::Float
+            {
+                columns.extend(self.columns().iter().position(|other| other.name == column.name));
+            }
+        }
+        columns
+    }
+
+    /// This layout with the type float for some columns.
+    pub(crate) fn with_floats(&self, floats: &[usize]) -> RowLayout {
+        let mut columns = self.columns().to_vec();
+        for &index in floats {
+            columns[index].kind = ColumnType::Float;
+        }
+        let checked = |&(index, kind): &(usize, ColumnType)| {
+            (index, if floats.contains(&index) { ColumnType::Float } else { kind })
+        };
+        let has_absent_cells = self.dialect.fills_missing_cells || self.order.is_some();
+        RowLayout {
+            header: header_of(columns, &self.dialect, has_absent_cells).into(),
+            checked: self.checked.iter().map(checked).collect(),
+            ..self.clone()
+        }
     }
 
     fn columns(&self) -> &[Column] {

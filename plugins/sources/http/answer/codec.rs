@@ -12,7 +12,7 @@ pub(crate) enum Codec {
     Json,
     /// One JSON value per line, each a record.
     Ndjson,
-    /// CSV with a header; column types are inferred from the first response with rows.
+    /// CSV with a header; the type of a column is inferred from the first response with values in it.
     Csv,
 }
 

@@ -18,6 +18,7 @@ use super::codec::Codec;
 use super::items::{Items, Unreadable};
 use super::response::Response;
 use crate::shared::file_kind::FileKind;
+use crate::shared::text_kind::TextKind;
 
 /// The maximum size of a response that is one value, unless `max_answer` is set.
 const MAX_ONE_VALUE: usize = 32 << 20;
@@ -42,6 +43,7 @@ impl HttpSource {
         let is_blank = body.trim_ascii().is_empty();
         let url = || self.client.redactor.url(&response.url);
         let settings = &self.settings;
+        let is_header = settings.codec != Codec::Csv || self.csv_reader.begins_with_header();
         let decoded = match settings.codec {
             _ if response.has_no_records() => return Ok(Items::none()),
             _ if let Some(large) = &response.large
@@ -56,12 +58,16 @@ impl HttpSource {
             _ if let Some(what) = other_format(body) => {
                 Err(Unreadable::Unexpected(format!("the response is {what}")))
             }
-            _ if body.trim_ascii_start().starts_with(b"<?xml") => Err(Unreadable::Unexpected(
+            _ if text_kind(body, is_header) == Some(TextKind::Xml) => Err(Unreadable::Unexpected(
                 "the response is XML, which is not supported; ask the API for JSON or CSV, by a parameter or \
                  the header `Accept`"
                     .into(),
             )),
             Codec::Csv if is_json(response) => Err(Unreadable::Unexpected("expected CSV, got JSON".into())),
+            Codec::Csv if let Some(kind) = text_kind(body, is_header) => {
+                let name = kind.name();
+                Err(Unreadable::Unexpected(format!("expected CSV, got {name}")))
+            }
             Codec::Csv if api_message::of_text(body, true).is_some() => {
                 Err(Unreadable::Unexpected("expected CSV, got a line of text".into()))
             }
@@ -83,7 +89,12 @@ impl HttpSource {
                     Some(large) => large.window.clone(),
                     None => body.clone().into(),
                 };
-                Items::of_csv(text, &mut self.csv_reader, settings.source_name, response.is_delimited)
+                let name = settings.source_name;
+                let rows = Items::of_csv(text, &mut self.csv_reader, name, response.is_delimited);
+                if let Some(columns) = self.csv_reader.take_changed_columns() {
+                    self.position.csv = Some(columns.into());
+                }
+                rows
             }
         };
         match self.message_of(response, &decoded) {
@@ -236,6 +247,7 @@ impl HttpSource {
                 ))
             }
             Unreadable::Truncated(why) => HttpError::transient(anyhow!("{title} ({content_type}): {why}")),
+            Unreadable::OtherColumns(why) => HttpError::Fatal(anyhow!("{title} ({content_type}): {why}")),
             Unreadable::Unexpected(_) | Unreadable::Missing { .. }
                 if is_limit(response, self.settings.codec) =>
             {
@@ -271,7 +283,12 @@ impl HttpSource {
                 Codec::Ndjson
             }
             Codec::Json if is_ndjson(&response.body) => Codec::Ndjson,
-            Codec::Csv if is_json(response) => Codec::Json,
+            Codec::Csv => match text_kind(&response.body, true) {
+                Some(TextKind::Ndjson) => Codec::Ndjson,
+                Some(TextKind::Json) => Codec::Json,
+                _ if is_json(response) => Codec::Json,
+                _ => return String::new(),
+            },
             _ => return String::new(),
         };
         format!("; should it be codec = \"{}\"?", other.name())
@@ -332,6 +349,11 @@ fn is_ndjson(body: &[u8]) -> bool {
 
 /// How much of a response is looked at: an Excel workbook is told from other archives by the names in it.
 const START: usize = 4096;
+
+/// The format of a text that is not CSV. A row of CSV may begin in the same way, a header does not.
+fn text_kind(body: &[u8], is_header: bool) -> Option<TextKind> {
+    TextKind::of(&body[..body.len().min(START)], is_header)
+}
 
 /// What a response is that is neither text nor compressed text, and what to do about it.
 fn other_format(body: &[u8]) -> Option<String> {

@@ -10,7 +10,7 @@ use super::super::json::{Located, Pointer, ScanError, describe, json_text, type_
 use super::json_check::{NOT_UTF8, check_line, check_outside, check_value, not_json, text};
 use super::large_body::{LargeBody, LargeContent};
 use super::record_reader::{ElementSummary, JsonElements, ReadError, TextLines};
-use crate::shared::csv::{Document, DocumentReader};
+use crate::shared::csv::{Document, DocumentReader, OtherColumns};
 use crate::shared::window::Window;
 
 const READ_BACK: &str = "reading a large response back from its temporary file";
@@ -31,6 +31,8 @@ pub(crate) enum Unreadable {
     Truncated(String),
     /// It has another format or content than expected.
     Unexpected(String),
+    /// A page has other columns than the one before.
+    OtherColumns(String),
     /// There is nothing at `records`.
     Missing { why: String, advice: &'static str, if_left_out: String },
 }
@@ -157,7 +159,10 @@ impl Items {
     ) -> Result<Self, Unreadable> {
         let size = text.n_left();
         let document = csv_reader.open(text, source_name);
-        let document = document.map_err(|error| Unreadable::Unexpected(format!("{error:#}")))?;
+        let document = document.map_err(|error| match error.downcast::<OtherColumns>() {
+            Ok(other) => Unreadable::OtherColumns(other.to_string()),
+            Err(error) => Unreadable::Unexpected(format!("{error:#}")),
+        })?;
         if !is_delimited && document.is_truncated() {
             return Err(Unreadable::Truncated(format!(
                 "the response ends at byte {size}, in the middle of a row"

@@ -176,6 +176,9 @@ impl HttpSource {
         match start.position::<HttpPosition>() {
             Ok(None) => {}
             Ok(Some(position)) => {
+                if let Some(columns) = &position.csv {
+                    self.csv_reader.resume(columns);
+                }
                 let format = self.settings.incremental.as_ref().and_then(|options| options.format.as_ref());
                 self.position = match format {
                     Some(format) => position.read_as(format),
@@ -248,6 +251,9 @@ impl HttpSource {
     pub(crate) fn begin_pages(&mut self, mut walk: PageWalk) {
         self.history = PageHistory::default();
         self.n_empty_pages = 0;
+        // The first page tells the columns.
+        let is_continued = walk.is_resumed() && *walk.entry() != self.settings.first_request();
+        self.csv_reader.begin_walk(is_continued);
         let made = self.make_request(&mut walk);
         self.state = match made {
             Ok(()) => State::Fetch(walk.entry().clone()),
@@ -270,6 +276,7 @@ impl HttpSource {
                 self.failure(error).error()
             );
             self.history = PageHistory::default();
+            self.csv_reader.begin_walk(false);
             self.state = State::Fetch(walk.restart(&self.settings));
             self.walk = Some(walk);
             return Ok(());

@@ -139,6 +139,11 @@ impl PageWalk {
         self.entry.clone()
     }
 
+    /// Whether it continues an interrupted walk.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.is_resumed
+    }
+
     /// Whether this page was saved, so that the API may refuse it by now.
     pub(super) fn is_saved_page(&self, request: &PageRequest, settings: &Settings) -> bool {
         self.is_resumed && !self.has_begun && *request == self.entry && *request != settings.first_request()

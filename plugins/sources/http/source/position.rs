@@ -11,6 +11,7 @@ use super::super::incremental::{
     SavedUnchanged, TimeFormat, TimeWindow, UnchangedSnapshot,
 };
 use super::super::pages::PageRequest;
+use crate::shared::csv::KnownColumns;
 
 /// The positions of all elements.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +24,8 @@ pub(crate) struct HttpPosition {
     pub(crate) current: Option<(Arc<str>, WalkSnapshot)>,
     /// The last response with records of this run, or of one before.
     pub(crate) records: Option<Arc<FoundRecords>>,
+    /// The columns of CSV responses.
+    pub(crate) csv: Option<Arc<KnownColumns>>,
     /// The elements of the present poll that are done, where every answer is delivered.
     pub(crate) done: Arc<Vec<Arc<str>>>,
 }
@@ -135,6 +138,8 @@ struct SavedPosition {
     done: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     records: Option<FoundRecords>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    csv: Option<KnownColumns>,
     #[serde(default, skip_serializing)]
     request: Option<PageRequest>,
     #[serde(default, skip_serializing)]
@@ -166,14 +171,15 @@ impl Serialize for HttpPosition {
         }
         let done = self.done.iter().map(|id| id.to_string()).collect();
         let (hash, records) = (RecordsHash::default(), self.records.as_deref().cloned());
-        SavedPosition { offset: self.offset, elements, done, records, request: None, taken: 0, hash }
+        let (offset, csv) = (self.offset, self.csv.as_deref().cloned());
+        SavedPosition { offset, elements, done, records, csv, request: None, taken: 0, hash }
             .serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for HttpPosition {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let SavedPosition { offset, elements, done, records, request, taken, hash } =
+        let SavedPosition { offset, elements, done, records, csv, request, taken, hash } =
             SavedPosition::deserialize(deserializer)?;
         let mut all: BTreeMap<Arc<str>, ElementPosition> = BTreeMap::new();
         for (id, SavedElement { state, walk }) in elements {
@@ -186,8 +192,8 @@ impl<'de> Deserialize<'de> for HttpPosition {
             all.insert("".into(), ElementPosition { walk: Some(walk.into()), ..ElementPosition::default() });
         }
         let done = done.into_iter().map(Arc::from).collect::<Vec<_>>().into();
-        let records = records.map(Arc::new);
-        Ok(HttpPosition { offset, elements: all.into(), current: None, records, done })
+        let (records, csv) = (records.map(Arc::new), csv.map(Arc::new));
+        Ok(HttpPosition { offset, elements: all.into(), current: None, records, csv, done })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod api_messages;
 mod auth;
+mod csv_columns;
 mod elements;
 mod ends;
 mod errors;

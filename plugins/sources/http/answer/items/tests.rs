@@ -19,7 +19,9 @@ fn json(text: &'static str, pointer: &str) -> Result<Vec<String>, String> {
     match Items::of_json(&Bytes::from_static(text.as_bytes()), &pointer, false, "http://a".into()) {
         Ok(items) => Ok(raws(items)),
         Err(Unreadable::Truncated(why)) => Err(format!("truncated: {why}")),
-        Err(Unreadable::Unexpected(why) | Unreadable::Missing { why, .. }) => Err(why),
+        Err(
+            Unreadable::Unexpected(why) | Unreadable::OtherColumns(why) | Unreadable::Missing { why, .. },
+        ) => Err(why),
     }
 }
 
