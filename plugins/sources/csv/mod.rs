@@ -53,33 +53,24 @@ types = { Volume = "float" }    # the other types are inferred from a sample
 
 /// Reads the rows of CSV files.
 ///
-/// The column types are inferred from the first rows and kept for all later runs. They are inferred again, with a
-/// warning, if an option has changed that decides what a cell means.
-/// Numbers keep the digits that they have in the file. A row is rejected if a cell does not
-/// match the type of its column, if it has too few or too many cells, an unclosed quote or
-/// text after a closing quote, or if its encoding is not valid.
+/// Every row becomes a record with typed cells. Numbers keep the digits that they have in the file. A row is
+/// rejected if a cell does not match the type of its column, if it has too few or too many cells, an unclosed
+/// quote or text after a closing quote, or if its encoding is not valid. The source skips blank lines, and lines
+/// that programs write around the rows: `sep=;`, a line of dashes under the header, a count such as
+/// `(2 rows affected)`, the header again.
 ///
-/// The source skips blank lines and the end mark of DOS, and a line of dashes under the header, unless the
-/// dashes stand for null, or are shorter than the name of the only column. In files of several columns it
-/// also skips a count such as `(2 rows affected)`, and a repeated header, as in concatenated files. A first
-/// line such as `sep=;` is skipped if it names the delimiter. It leaves out an empty file in a list of files,
-/// with a warning.
-///
-/// A run resumes after the last delivered row. A file may grow between two runs, and a bad row may
-/// be corrected, but the part that was read must not change. A file that is cut, written over or
-/// replaced while it is read ends the run. A last row without a line end, a cell whose quote is not closed, and
-/// an archive that ends in the middle of its data are left for the next run if the file was written to within
-/// the last 5 seconds, because more may follow. A file that was renamed or compressed after it was read is not
-/// read again.
-/// If the last run did not end gracefully and unread rows were added or removed since, entry numbers
-/// continue after all numbers given so far, and rows that were already stored may be stored twice.
+/// A run resumes after the last delivered row. A file may grow between two runs, and a bad row may be
+/// corrected, but the part that was read must not change. A file that is cut, written over or replaced
+/// while it is read ends the run. If the end of a file is not complete and was written within the last
+/// 5 seconds, it is left for the next run. A file that was renamed or compressed after it was read is not
+/// read again. `docs/csv.md` and `docs/reliability.md` have the details.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CsvConfig {
-    /// The file, or a list of files; `"-"` is standard input. It cannot be read again: a restart reads
-    /// only new input, under new entry numbers. `*`, `?`, `[a-z]` and `**` match as in a shell; matching
-    /// files are read in the order of their names. Files that appear later or are added to the
-    /// list are read last. Removing a path from the list starts reading from the beginning.
+    /// The file, or a list of files. `*`, `?`, `[a-z]` and `**` match as in a shell; matching files are read in
+    /// the order of their names. Files that appear later or are added to the list are read last. If a path is
+    /// removed from the list, the source reads from the beginning. `"-"` is standard input, which cannot be read
+    /// again: a restart reads only new input, under new entry numbers.
     #[schemars(schema_with = "paths_schema")]
     path: Paths,
     /// The character between two cells.
@@ -141,13 +132,13 @@ struct CsvConfig {
     #[serde(default)]
     #[schemars(extend("default" = "utf-8"))]
     encoding: TextEncoding,
-    /// What happens to a row with more cells than there are columns: `"reject"`, or `"drop"`
-    /// ignores the cells after the last column. With `"drop"` a delimiter at the end of the header
+    /// What happens to a row with more cells than there are columns: `"reject"` (default), or `"drop"`,
+    /// which ignores the cells after the last column. With `"drop"` a delimiter at the end of the header
     /// names no column.
     #[serde(default)]
     extra_cells: ExtraCells,
-    /// What happens to a row with fewer cells than there are columns: `"reject"`, or `"null"`
-    /// adds nulls.
+    /// What happens to a row with fewer cells than there are columns: `"reject"` (default), or `"null"`,
+    /// which adds nulls.
     #[serde(default)]
     missing_cells: MissingCells,
     /// What happens if a file has other columns than the first one: `"error"` ends the run. `"add"` adds new

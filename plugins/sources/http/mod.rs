@@ -59,16 +59,15 @@ pagination = { type = "cursor", cursor = "/meta/next", param = "cursor" }
 
 /// Polls an HTTP API, once or at an interval, and follows its pages.
 ///
-/// Every element of a response becomes a record, byte for byte as the API wrote it, unless `remap`
-/// changes it; `to_json` puts it on one line. At the next poll and in the next run the source skips
-/// rows that it has delivered: by their content, or with `incremental` by a field such as a date.
-/// `for_each` requests several symbols, one after another, in one stream with one numbering.
+/// Every element of the array at `records`, a row, becomes a record, byte for byte as the API wrote it,
+/// unless `remap` changes it. At the next poll and in the next run the source skips rows that it has
+/// delivered: by their content, or with `incremental` by a field such as a date. `for_each` requests
+/// several symbols, one after another; all records are numbered together.
 ///
-/// `endpoint` (its path and query), `query`, `headers`, `body` and `add` may contain variables:
-/// `{{ symbol }}`, or another field of `for_each`; `{{ since }}`, the newest delivered value less
-/// `incremental.lag`; `{{ now }}`, the time when the walk began; `{{ from }}` and `{{ to }}`, the bounds
-/// of a time span of `incremental.step`. A walk requests all pages once. The source encodes the values
-/// for their place.
+/// A walk requests all pages once. `endpoint` (its path and query), `query`, `headers`, `body` and `add`
+/// may contain variables, which the source encodes for their place: `{{ symbol }}`, or another field of
+/// `for_each`; `{{ since }}`, the newest delivered value minus `incremental.lag`; `{{ now }}`, the time when
+/// the walk began; `{{ from }}` and `{{ to }}`, the bounds of a time span of `incremental.step`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-hints" = {
@@ -115,7 +114,7 @@ struct HttpConfig {
     /// The timeout of one request, including the response body; `"0s"` is no timeout.
     #[serde(default = "thirty_seconds")]
     timeout: HumanDuration,
-    /// The format of the responses.
+    /// The format of the responses. Gzip and zstd are recognized by the bytes of a response.
     #[serde(default)]
     codec: Codec,
     /// With `codec = "csv"`: how the rows are written, with options of the `csv` source, as in
@@ -145,8 +144,9 @@ struct HttpConfig {
     /// Delivers only rows that are newer than the rows delivered before:
     /// `{ cursor, start, format, lag, by, key, compare, order, hold, step }`.
     incremental: Option<Incremental>,
-    /// Without `incremental`: `"skip"` skips the rows that the last delivered walk of the element
-    /// contained, compared as they are after `remap` and `add`; `"deliver"` delivers every response.
+    /// Without `incremental`: `"skip"` (default) skips the rows that the last delivered walk of the element
+    /// contained, compared as they are after `remap` and `add`; `"deliver"` delivers every response. The source
+    /// keeps hashes of 1,000,000 rows.
     #[serde(default)]
     unchanged: Unchanged,
     /// A program in VRL that makes records of each element of the response: a text,
@@ -158,13 +158,16 @@ struct HttpConfig {
     #[serde(default)]
     add: Map<String, Value>,
     /// Responses that are not what their status says: `{ retry = ["/Note"], empty = [{ status = 404 }],
-    /// fail = [{ at = "/code", is = 429 }, { text = "Invalid key" }] }`. Without it, a response that looks
-    /// like an error or a rate limit instead of a record is an error.
+    /// fail = [{ at = "/code", is = 429 }, { text = "Invalid key" }, { missing = "/items" }] }`. A text is a JSON
+    /// pointer that must exist. Without this option, the source takes a response that looks like an error for an
+    /// error, and requests again what looks like a rate limit; with it, also with `{}`, only the matchers count.
     responses: Option<Responses>,
     /// How many requests the API allows: `{ requests = 5, per = "1m" }`. Requests wait for their turn.
     rate_limit: Option<RateLimit>,
-    /// Where redirects and links to the next page may lead. Credentials, `headers` and `body` are sent
-    /// only to the host of `endpoint` in any case.
+    /// Where redirects and links to the next page may lead: `"same_host"`, the host and port of `endpoint`, also
+    /// from `http://` to `https://`; `"any"`, every host; `"none"`: a redirect is an error, and links stay on the
+    /// host. The source never goes from `https://` to `http://`, nor from another host to a loopback or link-local
+    /// address. It sends credentials, `headers` and `body` only to the host of `endpoint` in any case.
     #[serde(default)]
     redirects: Redirects,
     /// The maximum size of a decompressed response. Default: 256 MiB, and 32 MiB where the whole response

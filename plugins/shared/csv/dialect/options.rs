@@ -64,11 +64,12 @@ pub(crate) struct DialectOptions {
     /// declares, else UTF-8. Bytes that are not valid in it reject their row.
     #[serde(default)]
     pub(crate) encoding: Option<TextEncoding>,
-    /// What happens to a row with more cells than there are columns: `"reject"`, or `"drop"` ignores the
-    /// cells after the last column.
+    /// What happens to a row with more cells than there are columns: `"reject"` (default), or `"drop"`, which
+    /// ignores the cells after the last column.
     #[serde(default)]
     pub(crate) extra_cells: ExtraCells,
-    /// What happens to a row with fewer cells than there are columns: `"reject"`, or `"null"` fills them.
+    /// What happens to a row with fewer cells than there are columns: `"reject"` (default), or `"null"`, which
+    /// adds nulls.
     #[serde(default)]
     pub(crate) missing_cells: MissingCells,
 }

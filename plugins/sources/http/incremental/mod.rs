@@ -63,7 +63,7 @@ pub(super) struct Incremental {
     /// epochs, numbers such as 20240105, other numbers and text.
     pub(super) format: Option<TimeFormat>,
     /// How much older than the newest value a new row may be: a duration, or a number if the values
-    /// are numbers. `{{ since }}` is the newest value less this. Default: 0.
+    /// are numbers. `{{ since }}` is the newest value minus this. Default: 0.
     pub(super) lag: Option<Lag>,
     /// A field, or several, whose values have a position each, such as the symbol if one response
     /// contains several. `{{ since }}` is then the oldest of their positions. If it changes, they begin again at the
@@ -77,7 +77,7 @@ pub(super) struct Incremental {
     /// field. With `[]` it is never delivered again.
     pub(super) compare: Option<Fields>,
     /// `"newest_first"`: a walk stops after a page whose rows are all older than the newest value
-    /// less `lag`. Otherwise a walk reads all pages.
+    /// minus `lag`. Default: `"any"`; a walk reads all pages.
     #[serde(default)]
     pub(super) order: Order,
     /// Does not deliver rows that are younger than this, such as a bar that is still open.

@@ -54,7 +54,7 @@ pagination! {
         cursor: Pointer,
         /// The query parameter for the cursor; with `in = "body"` a JSON pointer into `body`.
         param: String,
-        /// Where the cursor is sent.
+        /// Where the cursor is sent. Default: `"query"`.
         #[serde(rename = "in", default)]
         sent_in: SentIn,
     }
@@ -65,7 +65,7 @@ pagination! {
         /// The number of the first page.
         #[serde(default = "first_page")]
         start: u64,
-        /// Where the page number is sent.
+        /// Where the page number is sent. Default: `"query"`.
         #[serde(rename = "in", default)]
         sent_in: SentIn,
     }
@@ -87,7 +87,7 @@ pagination! {
         #[serde(default)]
         #[schemars(range(max = 1))]
         start: u64,
-        /// Where the offset and the limit are sent.
+        /// Where the offset and the limit are sent. Default: `"query"`.
         #[serde(rename = "in", default)]
         sent_in: SentIn,
     }

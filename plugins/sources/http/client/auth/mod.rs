@@ -57,7 +57,8 @@ pub(crate) enum Auth {
         scope: Option<String>,
         /// The API that the token is for, where the token endpoint asks for it.
         audience: Option<String>,
-        /// How `client_id` and `client_secret` are sent to the token endpoint.
+        /// How `client_id` and `client_secret` are sent to the token endpoint: `"body"`, or `"basic"`, a header.
+        /// Default: `"body"`.
         #[serde(default)]
         client_auth: ClientAuth,
     },
@@ -65,16 +66,16 @@ pub(crate) enum Auth {
     Hmac {
         /// The shared secret.
         secret: Secret,
-        /// How `secret` is written here.
+        /// How `secret` is written here. Default: `"text"`.
         #[serde(default)]
         secret_encoding: SecretEncoding,
-        /// The hash function.
+        /// The hash function. Default: `"sha256"`.
         #[serde(default)]
         algorithm: Algorithm,
-        /// How the signature is written.
+        /// How the signature is written. Default: `"hex"`.
         #[serde(default)]
         encoding: SignatureEncoding,
-        /// How `{{ timestamp }}`, the time of the request, is written.
+        /// How `{{ timestamp }}`, the time of the request, is written. Default: `"epoch"`.
         #[serde(default)]
         timestamp: TimestampFormat,
         /// What is signed, with `{{ timestamp }}`, `{{ method }}`, `{{ path_and_query }}` and `{{ body }}`.
