@@ -3,7 +3,7 @@
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{MutexGuard, PoisonError};
 
 use futures_util::StreamExt as _;
@@ -20,7 +20,7 @@ impl Buckets {
         if s3s::path::check_bucket_name(bucket) && path.is_dir() {
             return Ok(path);
         }
-        Err(s3_error!(NoSuchBucket, "The specified bucket does not exist: {bucket}"))
+        Err(no_such_bucket(bucket))
     }
 
     /// The path of an object, which need not exist.
@@ -69,9 +69,9 @@ impl Buckets {
         if_match: Option<&ETagCondition>,
         if_none_match: Option<&ETagCondition>,
     ) -> S3Result<ETag> {
-        // The bucket cannot be removed meanwhile.
+        // DeleteBucket waits; only another program can remove the folder meanwhile.
         let _lock = self.lock();
-        let path = self.path(bucket, key)?;
+        let (root, path) = (self.bucket(bucket)?, self.path(bucket, key)?);
         let existing = fs::metadata(&path).ok().filter(Metadata::is_file).map(|it| e_tag(&it));
         if if_match.is_some() && existing.is_none() {
             return Err(s3_error!(NoSuchKey, "If-Match names a missing object: {key}"));
@@ -89,14 +89,18 @@ impl Buckets {
             return Err(conflict("objects below it"));
         }
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|error| match error.kind() {
+            create_folders(&root, folder).map_err(|error| match error.kind() {
                 ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
                     conflict("one with a prefix of its key")
                 }
+                ErrorKind::NotFound => no_such_bucket(bucket),
                 _ => failed(error),
             })?;
         }
-        let stored = file.persist(&path).map_err(|error| failed(error.error))?;
+        let stored = file.persist(&path).map_err(|error| match error.error.kind() {
+            ErrorKind::NotFound => no_such_bucket(bucket),
+            _ => failed(error.error),
+        })?;
         Ok(e_tag(&stored.metadata().map_err(failed)?))
     }
 
@@ -115,6 +119,22 @@ impl Buckets {
         }
         Ok(())
     }
+}
+
+fn no_such_bucket(bucket: &str) -> S3Error {
+    s3_error!(NoSuchBucket, "The specified bucket does not exist: {bucket}")
+}
+
+/// Creates the folders between a bucket and an object, and never the bucket, which may have been removed meanwhile.
+fn create_folders(bucket: &Path, folder: &Path) -> io::Result<()> {
+    let mut missing: Vec<&Path> = folder.ancestors().take_while(|it| *it != bucket).collect();
+    while let Some(folder) = missing.pop() {
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists || !folder.is_dir() => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Refuses keys that are not a plain path: a file system would read them as another path.
@@ -148,4 +168,27 @@ fn meets(condition: &ETagCondition, e_tag: Option<&ETag>) -> bool {
 pub(super) fn failed(error: io::Error) -> S3Error {
     let message = format!("The folder of the offline cloud cannot be used: {error}");
     S3Error::with_message(S3ErrorCode::InternalError, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_created_below_a_bucket_that_exists_only() {
+        let root = tempfile::tempdir().unwrap();
+        let bucket = root.path().join("bucket");
+        let folder = bucket.join("a/b");
+        assert_eq!(create_folders(&bucket, &folder).unwrap_err().kind(), ErrorKind::NotFound);
+        assert!(!bucket.exists());
+
+        fs::create_dir(&bucket).unwrap();
+        create_folders(&bucket, &folder).unwrap();
+        create_folders(&bucket, &folder).unwrap();
+        assert!(folder.is_dir());
+
+        fs::write(folder.join("object"), "x").unwrap();
+        let below = folder.join("object");
+        assert_eq!(create_folders(&bucket, &below).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    }
 }

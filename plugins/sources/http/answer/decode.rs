@@ -16,8 +16,8 @@ use super::api_message;
 use super::api_message::ApiMessage;
 use super::codec::Codec;
 use super::items::{Items, Unreadable};
+use super::other_format::{is_ndjson, other_format, text_kind};
 use super::response::Response;
-use crate::shared::file_kind::FileKind;
 use crate::shared::text_kind::TextKind;
 
 /// The maximum size of a response that is one value, unless `max_answer` is set.
@@ -339,65 +339,4 @@ fn is_json(response: &Response) -> bool {
     response.content_type().contains("json")
         || response.body.trim_ascii_start().starts_with(b"{")
             && serde_json::from_slice::<IgnoredAny>(&response.body).is_ok()
-}
-
-/// Whether the first line of an invalid JSON text is valid JSON.
-fn is_ndjson(body: &[u8]) -> bool {
-    let line = body.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    line.len() < body.len() && serde_json::from_slice::<IgnoredAny>(line).is_ok()
-}
-
-/// How much of a response is looked at: an Excel workbook is told from other archives by the names in it.
-const START: usize = 4096;
-
-/// The format of a text that is not CSV. A row of CSV may begin in the same way, a header does not.
-fn text_kind(body: &[u8], is_header: bool) -> Option<TextKind> {
-    TextKind::of(&body[..body.len().min(START)], is_header)
-}
-
-/// What a response is that is neither text nor compressed text, and what to do about it.
-fn other_format(body: &[u8]) -> Option<String> {
-    let kind = FileKind::of(&body[..body.len().min(START)])?;
-    let advice = match kind {
-        FileKind::Bzip2 | FileKind::Xz | FileKind::Lz4 | FileKind::Snappy | FileKind::Compress => {
-            "ask the API for gzip"
-        }
-        FileKind::Zip | FileKind::ZipPart | FileKind::SevenZip | FileKind::Rar | FileKind::Tar => {
-            "ask the API for CSV or JSON, alone or as gzip, or unpack the archive and read its files with the `csv` source"
-        }
-        FileKind::Picture => "check `endpoint`",
-        FileKind::Excel
-        | FileKind::OldOffice
-        | FileKind::OpenDocument
-        | FileKind::Parquet
-        | FileKind::Avro
-        | FileKind::Orc
-        | FileKind::Arrow
-        | FileKind::Sqlite
-        | FileKind::Pdf => "ask the API for CSV or JSON",
-    };
-    Some(format!("{}, which is not supported; {advice}", kind.name()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn file_of_another_format_is_named() {
-        for (body, name) in [
-            (&b"PK\x03\x04\x14\0\0\0\x08\0prices.csv"[..], "zip archive"),
-            (b"PK\x03\x04\x14\0\0\0\x08\0[Content_Types].xml", "Excel workbook"),
-            (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1\0\0", "Excel workbook"),
-            (b"PAR1\x15PAR1", "Parquet"),
-            (b"BZh91AY&SY\xAA", "bzip2"),
-            (b"%PDF-1.7", "PDF"),
-        ] {
-            let found = other_format(body).unwrap_or_default();
-            assert!(found.contains(name), "{found}");
-        }
-        for text in [&b""[..], b"PK,BZh9\n1,2\n", b"PAR1,b\n1,2\n", b"BZh9,c\n", b"[1]", b"GIF\n"] {
-            assert_eq!(other_format(text), None, "{text:?}");
-        }
-    }
 }

@@ -3,7 +3,8 @@
 //! `body` reads the bytes, decompresses them (`decompress`) and makes UTF-8 of them; a large body lies in a temporary file
 //! (`spill_buffer`, `large_body`). `responses` is the option that names responses which are not what their status says, and
 //! `api_message` recognizes errors that have a success status. `items` are the elements, lines or rows (`record_reader`), and
-//! `decode` chooses among them by `codec` and explains what cannot be decoded (`json_check`).
+//! `decode` chooses among them by `codec` and explains what cannot be decoded (`json_check`,
+//! `other_format`).
 
 mod api_message;
 pub(crate) mod body;
@@ -13,6 +14,7 @@ mod decompress;
 mod items;
 mod json_check;
 mod large_body;
+mod other_format;
 mod record_reader;
 mod response;
 mod responses;
