@@ -142,7 +142,7 @@ impl Folder {
              swap the source    {swap}:\n                     \
              {pipelines}/apis/local.toml has another source block, and a `select` behind it\n  \
              edit a pipeline    {runner} plugins lists the plugins; {runner} validate FILE reports errors\n  \
-             go to the cloud    run `aws configure`, then the stock files with\n                     \
+             go to the cloud    run `aws configure`, then the same files with\n                     \
              KAFKA_BOOTSTRAP_SERVERS=HOST:9092 STOCKS_BUCKET=NAME {runner} run {stock_files}"
         )
     }
