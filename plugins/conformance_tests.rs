@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use runner_core::testing::{build, conformance, context, record};
-use runner_core::{BuildContext, Built, Kind, Registry, RetryLimits, Sink, Source, Transform};
+use runner_core::testing::{build_sink, build_source, build_transform, conformance, context, record};
+use runner_core::{BuildContext, Kind, Registry, RetryLimits, Sink, Source, Transform};
 use serde_json::json;
 use wiremock::matchers::{any, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -37,27 +37,15 @@ fn in_folder(folder: &Path) -> BuildContext {
 }
 
 fn source(name: &str, options: &str, folder: &Path) -> Box<dyn Source> {
-    match build(Kind::Source, name, options, &in_folder(folder)) {
-        Ok(Built::Source(source)) => source,
-        Ok(_) => panic!("`{name}` is not a source"),
-        Err(error) => panic!("source `{name}`: {error:#}"),
-    }
+    build_source(name, options, &in_folder(folder))
 }
 
 fn transform(name: &str, options: &str) -> Box<dyn Transform> {
-    match build(Kind::Transform, name, options, &context()) {
-        Ok(Built::Transform(transform)) => transform,
-        Ok(_) => panic!("`{name}` is not a transform"),
-        Err(error) => panic!("transform `{name}`: {error:#}"),
-    }
+    build_transform(name, options, &context())
 }
 
 fn sink(name: &str, options: &str, folder: &Path) -> Box<dyn Sink> {
-    match build(Kind::Sink, name, options, &in_folder(folder)) {
-        Ok(Built::Sink(sink)) => sink,
-        Ok(_) => panic!("`{name}` is not a sink"),
-        Err(error) => panic!("sink `{name}`: {error:#}"),
-    }
+    build_sink(name, options, &in_folder(folder))
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use runner_core::testing::{build, conformance, context, record, write};
-use runner_core::{BuildContext, Built, Kind, RetryLimits, Sink, Source, StopReason};
+use runner_core::testing::{build_sink, build_source, conformance, context, record, write};
+use runner_core::{BuildContext, RetryLimits, Sink, Source, StopReason};
 use runner_needs::needs;
 use runner_plugins as _;
 use tokio::runtime::Runtime;
@@ -31,19 +31,11 @@ fn runtime() -> Runtime {
 }
 
 fn source(name: &str, options: &str) -> Box<dyn Source> {
-    match build(Kind::Source, name, options, &short_patience()) {
-        Ok(Built::Source(source)) => source,
-        Ok(_) => panic!("`{name}` is not a source"),
-        Err(error) => panic!("source `{name}`: {error:#}"),
-    }
+    build_source(name, options, &short_patience())
 }
 
 fn sink(name: &str, options: &str) -> Box<dyn Sink> {
-    match build(Kind::Sink, name, options, &short_patience()) {
-        Ok(Built::Sink(sink)) => sink,
-        Ok(_) => panic!("`{name}` is not a sink"),
-        Err(error) => panic!("sink `{name}`: {error:#}"),
-    }
+    build_sink(name, options, &short_patience())
 }
 
 #[needs(kafka)]

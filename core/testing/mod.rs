@@ -18,7 +18,7 @@ use crate::record::{Body, Name, Origin, Record};
 use crate::text_error::Warnings;
 
 pub use acks::{Acks, track};
-pub use build::build;
+pub use build::{build_sink, build_source, build_transform};
 pub use drive_sink::write;
 pub use drive_source::{Read, SourceDriver, start_at};
 pub use drive_transform::{Collected, apply};

@@ -6,6 +6,7 @@ pub(crate) mod compression;
 pub(crate) mod csv;
 pub(crate) mod file_kind;
 pub(crate) mod file_loop;
+pub(crate) mod fixed_text;
 pub(crate) mod gzip;
 pub(crate) mod json_paths;
 pub(crate) mod json_text;

@@ -16,8 +16,8 @@ use super::target::{RecordTarget, Replaced};
 use super::value::{self, Metadata};
 use super::{Made, ProgramText, reason};
 
-/// What a run of a program has left.
-struct Left {
+/// The outcome of a run of a program.
+struct Outcome {
     /// The result of its last expression, or `None` if it has aborted.
     result: Option<Value>,
     /// `.`
@@ -79,8 +79,8 @@ impl Program {
     /// Whether the condition holds for a body. The error does not contain values of the record.
     pub(crate) fn holds(&self, body: &Body) -> Result<bool> {
         on_large_stack(|| {
-            let left = self.resolve(|| value::of_body(body), &Metadata::default())?;
-            match left.result {
+            let outcome = self.resolve(|| value::of_body(body), &Metadata::default())?;
+            match outcome.result {
                 Some(Value::Boolean(holds)) => Ok(holds),
                 Some(other) => bail!("the condition gives {}, not a boolean", other.kind_str()),
                 // `abort` in a condition: the record is not wanted.
@@ -90,7 +90,7 @@ impl Program {
     }
 
     fn make(&self, input: impl Fn() -> Result<Value>, metadata: &Metadata) -> Result<Made> {
-        let Left { result, value, replaced } = self.resolve(input, metadata)?;
+        let Outcome { result, value, replaced } = self.resolve(input, metadata)?;
         if let Some(Replaced { kind, path }) = replaced {
             bail!(
                 "the record is of type {kind}, and the assignment to `{path}` would replace all of it: make an object of \
@@ -105,7 +105,7 @@ impl Program {
     }
 
     /// Runs the program.
-    fn resolve(&self, input: impl Fn() -> Result<Value>, metadata: &Metadata) -> Result<Left> {
+    fn resolve(&self, input: impl Fn() -> Result<Value>, metadata: &Metadata) -> Result<Outcome> {
         let mut target = RecordTarget::new(TargetValue {
             value: input()?,
             metadata: metadata.0.clone(),
@@ -125,10 +125,10 @@ impl Program {
         match resolved {
             Ok(Ok(result)) => {
                 let (value, replaced) = target.into_parts();
-                Ok(Left { result: Some(result), value, replaced })
+                Ok(Outcome { result: Some(result), value, replaced })
             }
             Ok(Err(Terminate::Abort(ExpressionError::Abort { .. }))) => {
-                Ok(Left { result: None, value: Value::Null, replaced: None })
+                Ok(Outcome { result: None, value: Value::Null, replaced: None })
             }
             Ok(Err(Terminate::Interrupted)) => Err(limits.exceeded()),
             Ok(Err(Terminate::Abort(error) | Terminate::Error(error))) => {

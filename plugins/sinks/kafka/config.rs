@@ -14,6 +14,7 @@ use super::timestamp::TimestampField;
 use super::topic::{CreateTopic, create_topic_schema};
 use super::topics::Topics;
 use super::{Kafka, LINGER};
+use crate::shared::fixed_text::check_without_fields;
 use crate::shared::kafka::{Transactions, check_topic, with_connection_options};
 
 with_connection_options! {
@@ -135,14 +136,7 @@ impl SinkConfig for KafkaSinkConfig {
                            key, so a compacted topic would keep only the last";
             errors.push(OptionError::new("create_topic.config", message));
         }
-        for (name, value) in &self.headers {
-            if value.contains("{{") {
-                let message = format!(
-                    "the value of `{name}` is written as it is: it cannot contain fields of the record"
-                );
-                errors.push(OptionError::new("headers", message));
-            }
-        }
+        errors.extend(check_without_fields("headers", &self.headers).err());
         let key = match (&self.key_field, &self.key) {
             (Some(_), Some(_)) => {
                 errors.push(OptionError::new("key", "set either `key` or `key_field`"));

@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::shared::fixed_text::check_without_fields;
+
 /// An enum whose variants have S3's own names.
 macro_rules! named_by_s3 {
     ($(#[$meta:meta])* $name:ident { $($variant:ident = $text:literal,)+ }) => {
@@ -127,12 +129,8 @@ pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Error> {
     if tags.len() > 10 {
         return refuse(format!("an object has at most 10 tags, not {}", tags.len()));
     }
+    check_without_fields("tags", tags)?;
     for (name, value) in tags {
-        if value.contains("{{") {
-            return refuse(format!(
-                "the value of `{name}` is written as it is: it cannot contain fields of the record"
-            ));
-        }
         let (n_name, n_value) = (name.chars().count(), value.chars().count());
         if !(1..=128).contains(&n_name) || n_value > 256 {
             return refuse(format!(

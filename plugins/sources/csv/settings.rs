@@ -20,7 +20,7 @@ pub(super) struct Settings {
     pub(super) encoding: TextEncoding,
     /// Whether the files are read on when they grow.
     pub(super) follow: bool,
-    /// Whether nobody goes on writing the files, so that their last rows are whole.
+    /// Whether no program appends to the files any more, so that their last rows are complete.
     pub(super) are_files_complete: bool,
     /// Whether files may have columns that the ones before them do not have.
     pub(super) adds_columns: bool,

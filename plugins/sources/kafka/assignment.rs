@@ -196,7 +196,7 @@ impl Assignment {
     }
 
     /// Waits until there is room for a full batch; false after `timeout`.
-    pub(super) fn has_room(&self, timeout: Duration) -> bool {
+    pub(super) fn wait_for_room(&self, timeout: Duration) -> bool {
         self.wait(self.state(), timeout, |state| state.full.len() < MAX_FULL || state.is_closing)
     }
 

@@ -23,7 +23,7 @@ pub(super) struct Reader {
     pub(super) settings: Settings,
     pub(super) client: Arc<Client>,
     pub(super) assignment: Arc<Assignment>,
-    errors: Arc<ClientErrors>,
+    pub(super) errors: Arc<ClientErrors>,
     sources: EntrySources,
     /// The topics of the subscription.
     pub(super) topics: Vec<String>,
@@ -36,17 +36,17 @@ pub(super) struct Reader {
     /// The next offset in each partition after all records in batches; negative before the first.
     next: Vec<i64>,
     /// The partitions of which a record after the end was skipped.
-    is_past_end: Vec<bool>,
+    pub(super) is_past_end: Vec<bool>,
     /// The buffer size of the next batch: a little more than the last full one used.
     n_bytes: usize,
-    last_record: Instant,
-    last_check: Instant,
+    pub(super) last_record: Instant,
+    pub(super) last_check: Instant,
     /// When the committed offsets of other members were last requested.
-    last_request: Option<Instant>,
+    pub(super) last_request: Option<Instant>,
     /// Since when no broker is reachable.
-    unreachable_since: Option<Instant>,
+    pub(super) unreachable_since: Option<Instant>,
     /// When a retriable error was last passed to the engine.
-    last_error: Option<Instant>,
+    pub(super) last_error: Option<Instant>,
     has_read: bool,
     pub(super) has_ended: bool,
 }
@@ -60,8 +60,6 @@ const POLL: Duration = Duration::from_millis(100);
 const END_POLL: Duration = Duration::from_millis(10);
 /// How often the state is checked that no message changes.
 pub(super) const CHECK: Duration = Duration::from_secs(1);
-/// The time without another error after which the reader has recovered.
-const RECOVERED: Duration = Duration::from_secs(10);
 
 impl Reader {
     /// `topics` are those of the subscription.
@@ -100,7 +98,7 @@ impl Reader {
     /// Reads until the source is closed, then leaves the group.
     pub(super) fn run(mut self) {
         while !self.assignment.is_closing() {
-            if self.assignment.has_room(BEFORE_PAUSE) {
+            if self.assignment.wait_for_room(BEFORE_PAUSE) {
                 self.step();
             } else {
                 self.poll_paused();
@@ -113,7 +111,7 @@ impl Reader {
     fn poll_paused(&mut self) {
         debug!("the sink is slow: pausing the partitions");
         let mut paused = None;
-        while !self.assignment.has_room(Duration::ZERO) {
+        while !self.assignment.wait_for_room(Duration::ZERO) {
             // A rebalance resumes the partitions.
             if paused != Some(self.epoch) {
                 self.pause(true);
@@ -227,97 +225,6 @@ impl Reader {
         self.next = batch.next();
         let is_full = self.is_full(&batch);
         self.assignment.put(batch, is_full);
-    }
-
-    /// Checks the end, transaction markers, errors and the connection.
-    fn check(&mut self) {
-        self.last_check = Instant::now();
-        self.check_recovered();
-        self.check_ends();
-        self.subscribe_to_new();
-        // Between two assignments there are no partitions, which is not the end.
-        if !self.assignment.is_assigned() {
-            return self.check_connection();
-        }
-        let is_idle = self.settings.idle_timeout.is_some_and(|timeout| self.last_record.elapsed() >= timeout);
-        let positions = self.positions();
-        let is_read = |it: &AssignedPartition| it.end.is_some_and(|end| it.position(&positions) >= end);
-        let is_at_end = self.settings.stop == Stop::AtEnd
-            && self.assigned.iter().all(is_read)
-            && self.is_read_by_others();
-        if !self.has_ended && (is_idle || is_at_end) {
-            self.has_ended = true;
-            let reasons = ["no record within `idle_timeout`", "all records up to the end have been read"];
-            info!("the source ends: {}", reasons[usize::from(is_at_end)]);
-            self.assignment.finish();
-            // A broker answers the requests of a connection in turn: the ones of the last commit would wait behind a
-            // fetch that waits for new records.
-            self.pause(true);
-        }
-        self.skip_markers(positions, CommitMode::Async);
-        self.check_connection();
-    }
-
-    /// Whether other members have read their partitions to the end; requests this once a second.
-    fn is_read_by_others(&mut self) -> bool {
-        if self.last_request.is_some_and(|last| last.elapsed() < CHECK) {
-            return false;
-        }
-        let start_offsets = &self.client.context().start_offsets;
-        let is_read = start_offsets.is_read_by_others(&self.client, &self.settings, &self.assigned);
-        self.last_request = (!is_read).then(Instant::now);
-        is_read
-    }
-
-    /// The positions of the client, transaction markers included.
-    fn positions(&self) -> ClientPositions {
-        self.client.position().map(|list| list.to_topic_map()).unwrap_or_default()
-    }
-
-    /// Commits offsets behind transaction markers at the end of a partition. Otherwise the group
-    /// would seem to have lost records when retention deletes the markers.
-    fn skip_markers(&self, mut positions: ClientPositions, mode: CommitMode) {
-        if !self.assignment.is_empty() || self.settings.dry_run.is_some() {
-            return;
-        }
-        for (it, _) in self.assigned.iter().zip(&self.is_past_end).filter(|(_, is_past_end)| **is_past_end) {
-            positions.remove(&it.partition.key());
-        }
-        let is_transactional = self.settings.transactions.is_some();
-        self.assignment.skip_markers(&positions, |list| {
-            if is_transactional {
-                // Markers are not records: their offsets need not be part of a transaction.
-                self.client.commit(list, mode)
-            } else {
-                self.client.store_offsets(list)
-            }
-        });
-    }
-
-    /// Resets the retry timer of the engine after an error has not occurred again. Without this,
-    /// the timer of an idle topic would run until the next record.
-    fn check_recovered(&mut self) {
-        if self.last_error.is_some_and(|last| last.elapsed() >= RECOVERED) {
-            self.last_error = None;
-            self.assignment.recover();
-        }
-    }
-
-    fn check_connection(&mut self) {
-        let Some(since) = self.unreachable_since else { return };
-        // Only a request shows whether the cluster responds again: the topic may be idle.
-        if self.client.fetch_metadata(Some(&self.topics[0]), CHECK).is_ok() {
-            info!("the Kafka cluster responds again");
-            self.unreachable_since = None;
-        } else if self.settings.retry.timeout.is_some_and(|timeout| since.elapsed() >= timeout) {
-            let reason = self.errors.last().map(|(_, reason)| reason).unwrap_or_default();
-            let message = format!(
-                "the cluster at {} has not responded for {:?} (`retry.timeout`): {reason}",
-                self.settings.bootstrap_servers,
-                since.elapsed()
-            );
-            self.assignment.fail(Failure::unreachable(Error::msg(message)).after_retries());
-        }
     }
 
     /// Logs an error of the client, or passes it to the engine.

@@ -1,16 +1,111 @@
-//! What the reader looks after besides records: topics that were created again, new topics, ends that have moved
-//! backwards.
+//! The regular checks of the reader: the end of the source, transaction markers, errors and the connection, and topics
+//! that are new, deleted or created again.
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::Consumer as _;
-use runner_core::Failure;
+use rdkafka::consumer::{CommitMode, Consumer as _};
+use runner_core::{Error, Failure};
 use tracing::{debug, info, warn};
 
+use super::assignment::{AssignedPartition, ClientPositions};
 use super::reader::{CHECK, Reader};
 use super::{Stop, topic_ids};
 
+/// The time without another error after which the reader has recovered.
+const RECOVERED: Duration = Duration::from_secs(10);
+
 impl Reader {
+    /// Checks the end, transaction markers, errors and the connection.
+    pub(super) fn check(&mut self) {
+        self.last_check = Instant::now();
+        self.check_recovered();
+        self.check_ends();
+        self.subscribe_to_new();
+        // Between two assignments there are no partitions, which is not the end.
+        if !self.assignment.is_assigned() {
+            return self.check_connection();
+        }
+        let is_idle = self.settings.idle_timeout.is_some_and(|timeout| self.last_record.elapsed() >= timeout);
+        let positions = self.positions();
+        let is_read = |it: &AssignedPartition| it.end.is_some_and(|end| it.position(&positions) >= end);
+        let is_at_end = self.settings.stop == Stop::AtEnd
+            && self.assigned.iter().all(is_read)
+            && self.is_read_by_others();
+        if !self.has_ended && (is_idle || is_at_end) {
+            self.has_ended = true;
+            let reasons = ["no record within `idle_timeout`", "all records up to the end have been read"];
+            info!("the source ends: {}", reasons[usize::from(is_at_end)]);
+            self.assignment.finish();
+            // A broker answers the requests of a connection in turn: the ones of the last commit would wait behind a
+            // fetch that waits for new records.
+            self.pause(true);
+        }
+        self.skip_markers(positions, CommitMode::Async);
+        self.check_connection();
+    }
+
+    /// Whether other members have read their partitions to the end; requests this once a second.
+    fn is_read_by_others(&mut self) -> bool {
+        if self.last_request.is_some_and(|last| last.elapsed() < CHECK) {
+            return false;
+        }
+        let start_offsets = &self.client.context().start_offsets;
+        let is_read = start_offsets.is_read_by_others(&self.client, &self.settings, &self.assigned);
+        self.last_request = (!is_read).then(Instant::now);
+        is_read
+    }
+
+    /// The positions of the client, transaction markers included.
+    pub(super) fn positions(&self) -> ClientPositions {
+        self.client.position().map(|list| list.to_topic_map()).unwrap_or_default()
+    }
+
+    /// Commits offsets behind transaction markers at the end of a partition. Otherwise the group
+    /// would seem to have lost records when retention deletes the markers.
+    pub(super) fn skip_markers(&self, mut positions: ClientPositions, mode: CommitMode) {
+        if !self.assignment.is_empty() || self.settings.dry_run.is_some() {
+            return;
+        }
+        for (it, _) in self.assigned.iter().zip(&self.is_past_end).filter(|(_, is_past_end)| **is_past_end) {
+            positions.remove(&it.partition.key());
+        }
+        let is_transactional = self.settings.transactions.is_some();
+        self.assignment.skip_markers(&positions, |list| {
+            if is_transactional {
+                // Markers are not records: their offsets need not be part of a transaction.
+                self.client.commit(list, mode)
+            } else {
+                self.client.store_offsets(list)
+            }
+        });
+    }
+
+    /// Resets the retry timer of the engine after an error has not occurred again. Without this,
+    /// the timer of an idle topic would run until the next record.
+    fn check_recovered(&mut self) {
+        if self.last_error.is_some_and(|last| last.elapsed() >= RECOVERED) {
+            self.last_error = None;
+            self.assignment.recover();
+        }
+    }
+
+    fn check_connection(&mut self) {
+        let Some(since) = self.unreachable_since else { return };
+        // Only a request shows whether the cluster responds again: the topic may be idle.
+        if self.client.fetch_metadata(Some(&self.topics[0]), CHECK).is_ok() {
+            info!("the Kafka cluster responds again");
+            self.unreachable_since = None;
+        } else if self.settings.retry.timeout.is_some_and(|timeout| since.elapsed() >= timeout) {
+            let reason = self.errors.last().map(|(_, reason)| reason).unwrap_or_default();
+            let message = format!(
+                "the cluster at {} has not responded for {:?} (`retry.timeout`): {reason}",
+                self.settings.bootstrap_servers,
+                since.elapsed()
+            );
+            self.assignment.fail(Failure::unreachable(Error::msg(message)).after_retries());
+        }
+    }
+
     /// Whether a topic of the assignment was deleted and created again; ends the run then.
     pub(super) fn end_recreated(&mut self) -> bool {
         let changed = self.client.context().topic_ids.take_changed();

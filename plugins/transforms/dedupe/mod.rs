@@ -29,15 +29,15 @@ fields = ["Index", "Date"]"#,
 
 /// Passes the first of equal records and filters the others.
 ///
-/// Records are equal if they have the same values in `fields`: their key. The transform compares numbers
-/// as they are written, so `1.0` and `1` differ. It compares texts without their quotes and escapes, and a text is not
-/// equal to a number. A row of a CSV file is compared as the JSON object that it stands for, with its column names and
-/// types, and so can equal a record of an API. The transform keeps the `cache` most recent keys. It rejects a
-/// record without one of the fields, and passes a record without a body (a tombstone in Kafka).
+/// Records are equal if they have the same values in `fields`: their key. Numbers are compared as they are written, so
+/// `1.0` and `1` differ. Texts are compared without their quotes and escapes; a text never equals a number. A row of a
+/// CSV file is compared as the JSON object that it stands for, and so can equal a record of an API. The transform keeps
+/// the `cache` most recent keys. It rejects a record without one of the fields, and passes a record without a body (a
+/// tombstone in Kafka).
 ///
-/// The keys survive a restart: the checkpoint of a source contains the keys of the records before its
-/// position, and keeps them if another source takes the place of this one under its name, or if it reads other files.
-/// A record that is read again after a crash passes again, since its key is not in the checkpoint. A source that keeps its position in
+/// The keys survive a restart: the checkpoint of a source contains the keys of the records before its position. They
+/// also survive if the source reads other files, or if another source replaces it under the same name. A record that is
+/// read again after a crash passes again: its key is not in the checkpoint yet. A source that keeps its position in
 /// another system, such as `kafka`, has no checkpoint: its keys last until the process ends.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

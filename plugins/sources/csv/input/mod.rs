@@ -56,7 +56,7 @@ pub(crate) struct Input {
     start: usize,
     end: usize,
     is_at_end: bool,
-    /// Whether no more text will follow: nobody goes on writing the file, or it ended with the end mark of DOS.
+    /// Whether no more text will follow: no program appends to the file any more, or it ended with the end mark of DOS.
     is_complete: bool,
     pub(crate) head: Arc<Head>,
     /// The position of the window.

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// How much is read at once.
 const BLOCK: usize = 64 << 10;
 
-/// How long a read may wait, in milliseconds; 0 is no limit.
+/// The longest wait of a read in milliseconds, or 0 if it may wait forever.
 pub(crate) type WaitLimit = Arc<AtomicU64>;
 
 /// How long a read waits, once the reading has to end, for the block that the thread may be handing over.
@@ -41,7 +41,7 @@ enum Event {
 impl EarlyEnd {
     fn request(&self) {
         self.is_requested.store(true, Ordering::SeqCst);
-        // If there is no room, no read waits.
+        // A full channel holds an event already, which ends a wait.
         let _ = self.waker.try_send(Event::Wake);
     }
 }

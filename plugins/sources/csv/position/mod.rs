@@ -79,7 +79,7 @@ pub(crate) struct Cursor {
     /// When it was made, which tells it from a later file with the same inode.
     #[serde(default, skip_serializing_if = "is_default", rename = "born")]
     pub(crate) created: u64,
-    /// Whether it was renamed since, so that no program will go on writing it for long.
+    /// Whether it was renamed since: programs append to a renamed file only for a short time.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) is_moved: bool,
     /// Whether it was removed, or another file is at its path.

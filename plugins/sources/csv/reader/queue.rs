@@ -150,7 +150,7 @@ impl Reader {
                 && self.unfinished.contains(index)
                 && (cursor.is_moved || self.unfinished.is_wait_over(index, cursor.offset))
             {
-                // No program goes on writing it, so its last row is whole after a while.
+                // No program appends to it any more: its last row is complete after a while.
             } else if is_done {
                 if cursor.end != End::NotReached {
                     cursor.snapshot = None;

@@ -66,7 +66,7 @@ fn last_row_of_an_archive_waits_for_its_line_end_as_in_a_plain_file() {
         assert_eq!(rest, ok(&[r#"{"id":2,"n":12345}"#, r#"{"id":3,"n":30}"#]));
     }
     let files = TestFiles::of(gzip(b"id,n\n1,10\n2,123"));
-    assert_eq!(files.read(), ok(&[r#"{"id":1,"n":10}"#, r#"{"id":2,"n":123}"#]), "nobody writes it");
+    assert_eq!(files.read(), ok(&[r#"{"id":1,"n":10}"#, r#"{"id":2,"n":123}"#]), "no program appends to it");
 }
 
 #[test]

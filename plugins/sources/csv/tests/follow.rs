@@ -64,9 +64,9 @@ impl Followed {
 #[test]
 fn new_rows_and_new_files_are_read_when_they_come() {
     let mut it = Followed::new("*.csv", "");
-    assert_eq!(it.new_rows(), [""; 0], "there is no file yet");
+    assert_eq!(it.new_rows(), [""; 0], "no file matches yet");
     it.write("a.csv", "id,v\n");
-    assert_eq!(it.new_rows(), [""; 0], "there is no row yet");
+    assert_eq!(it.new_rows(), [""; 0], "the file has only a header");
     it.append("a.csv", "1,a\n2,b");
     assert_eq!(it.new_rows(), [r#"{"id":1,"v":"a"}"#]);
     it.append("a.csv", "b\n");

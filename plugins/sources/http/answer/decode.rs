@@ -28,7 +28,7 @@ const MAX_NAMES: usize = 100;
 
 /// The advice about an unreadable response that follows readable ones.
 const OTHER_THAN_BEFORE: &str = ". Earlier responses were readable. If this one is an error, add it to \
-    `responses.retry` or `responses.fail`. If it means that there are no more records, add it to `responses.empty`";
+    `responses.retry` or `responses.fail`. If the API returns it when no records are left, add it to `responses.empty`";
 
 /// The names of the members of an object.
 fn names_of(body: &[u8]) -> Option<BTreeSet<String>> {

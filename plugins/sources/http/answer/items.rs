@@ -6,11 +6,12 @@ use runner_core::{Body, Error, Name, Result};
 use serde::de::IgnoredAny;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::super::json::{Located, Pointer, ScanError, describe, json_text, type_name};
+use super::super::json::{Located, Pointer, ScanError, describe, json_text};
 use super::json_check::{NOT_UTF8, check_line, check_outside, check_value, not_json, text};
 use super::large_body::{LargeBody, LargeContent};
 use super::record_reader::{ElementSummary, JsonElements, ReadError, TextLines};
 use crate::shared::csv::{Document, DocumentReader, OtherColumns};
+use crate::shared::json_text::kind_of;
 use crate::shared::window::Window;
 
 const READ_BACK: &str = "reading a large response back from its temporary file";
@@ -108,7 +109,7 @@ impl Items {
                 let place = if pointer.is_root() { "the response".into() } else { format!("`{pointer}`") };
                 Err(Unreadable::Unexpected(format!(
                     "{place} is {}, neither an array of records nor an object; check `records`",
-                    type_name(value)
+                    kind_of(value)
                 )))
             }
         }
@@ -285,7 +286,7 @@ impl Items {
 /// The error for a response without records at `records`, with the advice for an API that omits an empty array.
 fn missing(why: String, advice: &'static str, records: &Pointer) -> Unreadable {
     let if_left_out = format!(
-        ". If the API omits it when there are no records, set `responses = {{ empty = [{{ missing = \
+        ". If the API leaves it out of a response without records, set `responses = {{ empty = [{{ missing = \
          \"{records}\" }}] }}`"
     );
     Unreadable::Missing { why, advice, if_left_out }

@@ -4,7 +4,8 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::super::json::{Children, ScanError, type_name};
+use super::super::json::{Children, ScanError};
+use crate::shared::json_text::kind_of;
 use crate::shared::window::Window;
 
 /// Why the next element cannot be read.
@@ -79,7 +80,7 @@ impl JsonElements {
         while let Some((_, element)) = self.next()? {
             counted.n_elements += 1;
             if counted.other_type.is_none() && !element.starts_with(b"{") {
-                counted.other_type = Some(type_name(&element));
+                counted.other_type = Some(kind_of(&element));
             }
             counted.is_utf8 = counted.is_utf8 && std::str::from_utf8(&element).is_ok();
         }

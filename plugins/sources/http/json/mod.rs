@@ -8,5 +8,5 @@ mod pointer;
 pub(crate) mod scan;
 
 pub(crate) use self::field::{Field, Fields, Members, content_hash, json_text};
-pub(crate) use self::pointer::{Located, Pointer, describe, holds_nothing, type_name};
+pub(crate) use self::pointer::{Located, Pointer, describe, holds_nothing};
 pub(crate) use self::scan::{Children, ScanError, without_nan};

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::scan;
 use super::scan::{Children, ScanError};
 use crate::shared::json_paths::{pointer_name, pointer_names};
+use crate::shared::json_text::kind_of;
 
 /// A JSON pointer; the empty one is the whole response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -71,7 +72,7 @@ impl Pointer {
                     None => Err(keys(text, value.start)?),
                 },
                 b'[' => element(text, value.start, token)?,
-                _ => Err(format!("is {}", type_name(&text[value]))),
+                _ => Err(format!("is {}", kind_of(&text[value]))),
             };
             match found {
                 Ok(child) => value = child,
@@ -148,7 +149,7 @@ impl Pointer {
         };
         let object = &text[range.clone()];
         if !object.starts_with('{') {
-            return Err(format!("`{parent}` is {}, not an object", type_name(object.as_bytes())));
+            return Err(format!("`{parent}` is {}, not an object", kind_of(object.as_bytes())));
         }
         let is_empty = object[1..].trim_start() == "}";
         let comma = if is_empty { "" } else { "," };
@@ -203,22 +204,10 @@ fn element(text: &[u8], start: usize, token: &str) -> Result<Result<Range<usize>
     Ok(elements.next_element(text)?.ok_or_else(String::new))
 }
 
-/// The type of a JSON value, for messages.
-pub(crate) fn type_name(value: &[u8]) -> &'static str {
-    match value.first() {
-        Some(b'{') => "an object",
-        Some(b'[') => "an array",
-        Some(b'"') => "a string",
-        Some(b't' | b'f') => "a boolean",
-        Some(b'n') => "null",
-        _ => "a number",
-    }
-}
-
 /// Describes a value for messages: "has the keys …".
 pub(crate) fn describe(value: &[u8]) -> String {
     let keys = if value.starts_with(b"{") { keys(value, 0) } else { Err(ScanError::End) };
-    keys.unwrap_or_else(|_| format!("is {}", type_name(value)))
+    keys.unwrap_or_else(|_| format!("is {}", kind_of(value)))
 }
 
 /// The maximum number of keys in a message.

@@ -5,7 +5,7 @@ use tracing::warn;
 
 use super::super::answer::{Codec, Items, Response, Unreadable, not_json, text};
 use super::super::error::HttpError;
-use super::super::json::{Located, Pointer, type_name};
+use super::super::json::{Located, Pointer};
 use super::super::source::{HttpSource, Warning};
 use super::count::{PageCount, ReceivedPage};
 use super::end_checks::is_end_cursor;
@@ -13,6 +13,7 @@ use super::history::PageHistory;
 use super::link_header::next_target;
 use super::page_request::{PagePlace, PageRequest};
 use super::pagination::{EndOptions, Pagination};
+use crate::shared::json_text::kind_of;
 
 /// So many pages in a row without records are warned of.
 const N_EMPTY: usize = 10;
@@ -95,7 +96,7 @@ impl HttpSource {
                 let Ok(target) = serde_json::from_str::<String>(&found) else {
                     let why = format!(
                         "`{next}` is {}, but the URL of the next page must be a string; check `pagination.next`",
-                        type_name(found.as_bytes())
+                        kind_of(found.as_bytes())
                     );
                     return Err(unreadable(Unreadable::Unexpected(why)));
                 };
@@ -109,7 +110,7 @@ impl HttpSource {
                 if !is_scalar && !pagination.is_in_body() {
                     let why = format!(
                         "`{cursor}` is {}, but a cursor must be a string or a number; check `pagination.cursor`",
-                        type_name(found.as_bytes())
+                        kind_of(found.as_bytes())
                     );
                     return Err(unreadable(Unreadable::Unexpected(why)));
                 }
