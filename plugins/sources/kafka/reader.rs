@@ -8,9 +8,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, TopicPartitionList};
 use runner_core::{Class, Error, Failure};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
-use super::assignment::{AssignedPartition, Assignment, ClientPositions};
+use super::assignment::{AssignedPartition, Assignment};
 use super::batch_builder::{BatchBuilder, EntrySources};
 use super::errors::{advice, classify, describe_position, is_missing, is_out_of_range};
 use super::offsets::Partition;
@@ -124,7 +124,7 @@ impl Reader {
         self.pause(false);
     }
 
-    fn pause(&self, is_wanted: bool) {
+    pub(super) fn pause(&self, is_wanted: bool) {
         let mut list = TopicPartitionList::new();
         for (it, &next) in self.assigned.iter().zip(&self.next) {
             let has_ended = it.end.is_some_and(|end| next.max(it.start) >= end);
