@@ -16,9 +16,7 @@ use crate::repeats;
 /// Library messages below these levels are of no use to the user.
 const LIBRARY_LEVELS: &str = "hyper=warn,hyper_util=warn,reqwest=warn,h2=warn,rustls=warn,aws_config=error,\
                      aws_smithy_runtime=warn,aws_smithy_http_client=warn,aws_sdk_s3=warn,aws_sdk_glue=warn,\
-                     aws_sdk_athena=warn,\
-                     tansu_broker=off,tansu_storage=off,tansu_service=off,tansu_sans_io=off,tansu_schema=off,\
-                     tansu_auth=off,object_store=warn,opentelemetry=off,s3s=off,s3s_fs=off,datafusion=warn";
+                     aws_sdk_athena=warn,object_store=warn,s3s=off,s3s_fs=off,datafusion=warn";
 
 /// Starts logging at `info` unless the user has set a level; an invalid level is a usage error.
 pub(crate) fn start(common: &Common, bars: &MultiProgress) -> anyhow::Result<()> {

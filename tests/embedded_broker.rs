@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
 use rdkafka::producer::{
     BaseProducer, BaseRecord, DefaultProducerContext, NoCustomPartitioner, Producer as _,
 };
@@ -137,33 +136,6 @@ fn embedded_broker_has_no_retention() {
         retention.and_then(|entry| entry.value.clone()).unwrap_or_else(|| "none".into())
     };
     assert_differ(observe, "604800000", "none");
-}
-
-#[needs(kafka)]
-#[test]
-fn embedded_broker_returns_aborted_records() {
-    let observe = |broker: &Broker| {
-        let topic = broker.create_topic("aborted", 1);
-        let producer = producer(broker, &[("transactional.id", &broker.name("writer"))]);
-        producer.init_transactions(TIMEOUT).expect("a producer id");
-        producer.begin_transaction().expect("a beginning");
-        write_batch(&producer, &topic, 3);
-        producer.abort_transaction(TIMEOUT).expect("an end");
-        let consumer =
-            consumer(broker, &[("isolation.level", "read_committed"), ("enable.partition.eof", "true")]);
-        let mut all = TopicPartitionList::new();
-        all.add_partition_offset(&topic, 0, Offset::Beginning).expect("an offset");
-        consumer.assign(&all).expect("an assignment");
-        let mut n_read = 0;
-        loop {
-            match consumer.poll(TIMEOUT).expect("a record, or the end") {
-                Ok(_) => n_read += 1,
-                Err(KafkaError::PartitionEOF(_)) => return format!("{n_read} read"),
-                Err(error) => panic!("reading aborted records: {error}"),
-            }
-        }
-    };
-    assert_differ(observe, "0 read", "3 read");
 }
 
 #[needs(kafka)]

@@ -1,45 +1,91 @@
-//! Fetching: a consumer's request for records, which waits until there are some.
-//!
-//! tansu's own service waits for half of the client's timeout even when it has records, and skips
-//! small batches after a fetch from inside a batch.
+//! Reading records, and finding offsets.
 
 use std::time::Duration;
 
-use tansu_sans_io::fetch_request::{FetchPartition, FetchTopic};
-use tansu_sans_io::fetch_response::{FetchableTopicResponse, PartitionData};
-use tansu_sans_io::record::deflated::Frame;
-use tansu_sans_io::{ErrorCode, FetchRequest, FetchResponse, IsolationLevel};
-use tansu_storage::{Error, Storage as _, Topition};
+use bytes::Bytes;
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::ProducerId;
+use kafka_protocol::messages::TopicName;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest};
+use kafka_protocol::messages::fetch_response::{
+    AbortedTransaction, FetchResponse, FetchableTopicResponse, PartitionData,
+};
+use kafka_protocol::messages::list_offsets_request::ListOffsetsRequest;
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
+};
 use tokio::time::{Instant, timeout_at};
 
-use super::storage::Storage;
+use super::log::Log;
+use super::store::{State, Store};
 
-/// The largest answer, in bytes; a single batch may be larger.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// The largest response, in bytes; a single batch may be larger.
+const MAX_RESPONSE: usize = 16 * 1024 * 1024;
+/// The isolation level `read_committed`.
+const READ_COMMITTED: i8 = 1;
+/// Requests of the last and the first offset have these instead of a time.
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
 
-/// Answers as soon as there are enough records, at the latest after the client's timeout.
-pub(super) async fn answer(storage: &Storage, ask: FetchRequest) -> Result<FetchResponse, Error> {
-    let deadline = Instant::now() + Duration::from_millis(u64::try_from(ask.max_wait_ms).unwrap_or(0));
-    loop {
-        // Subscribed before reading, so that records that are stored in between are not missed.
-        let produced = storage.produced();
-        let mut produced = std::pin::pin!(produced);
-        produced.as_mut().enable();
+impl Store {
+    /// Responds as soon as there are enough records, at the latest after the timeout of the client.
+    pub(super) async fn fetch(&self, ask: FetchRequest) -> FetchResponse {
+        let deadline = Instant::now() + Duration::from_millis(u64::try_from(ask.max_wait_ms).unwrap_or(0));
+        loop {
+            // Subscribed before reading, so that records that are stored in between are not missed.
+            let produced = self.produced();
+            let mut produced = std::pin::pin!(produced);
+            produced.as_mut().enable();
 
-        let mut answer = Answer::new(&ask)?;
-        for topic in ask.topics.as_deref().unwrap_or_default() {
-            answer.add(storage, topic).await;
+            let read = Read::of(&ask, &mut self.lock());
+            let is_enough = read.n_bytes >= usize::try_from(ask.min_bytes).unwrap_or(0);
+            if is_enough || read.has_failed || timeout_at(deadline, produced).await.is_err() {
+                // No fetch sessions: every request names all its partitions.
+                return FetchResponse::default().with_responses(read.topics);
+            }
         }
-        let is_enough = answer.n_bytes >= usize::try_from(ask.min_bytes).unwrap_or(0);
-        if is_enough || answer.has_failed || timeout_at(deadline, produced).await.is_err() {
-            return Ok(answer.finish());
-        }
+    }
+
+    pub(super) fn list_offsets(&self, ask: ListOffsetsRequest) -> ListOffsetsResponse {
+        let mut state = self.lock();
+        state.abort_expired();
+        let topics = ask.topics.into_iter().map(|topic| {
+            let partitions = topic.partitions.iter().map(|it| {
+                let response =
+                    ListOffsetsPartitionResponse::default().with_partition_index(it.partition_index);
+                let log = state.log(&topic.name, it.partition_index);
+                match log.map(|log| (find(log, it.timestamp, ask.isolation_level), 0)) {
+                    Ok(((offset, timestamp), epoch)) => {
+                        response.with_offset(offset).with_timestamp(timestamp).with_leader_epoch(epoch)
+                    }
+                    Err(error) => response.with_error_code(error.code()),
+                }
+            });
+            let partitions = partitions.collect();
+            ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions)
+        });
+        ListOffsetsResponse::default().with_topics(topics.collect())
     }
 }
 
-/// An answer under construction.
-struct Answer {
-    isolation: IsolationLevel,
+/// An offset and its timestamp, or -1 for none.
+fn find(log: &Log, timestamp: i64, isolation: i8) -> (i64, i64) {
+    match timestamp {
+        EARLIEST => (0, -1),
+        LATEST => (readable_end(log, isolation), -1),
+        // No record is that late: clients read -1 as the end.
+        timestamp => log.since(timestamp).unwrap_or((-1, -1)),
+    }
+}
+
+/// The offset after the last record that a consumer of this isolation level may read.
+fn readable_end(log: &Log, isolation: i8) -> i64 {
+    if isolation == READ_COMMITTED { log.last_stable() } else { log.end() }
+}
+
+/// The records for one request.
+struct Read {
+    isolation: i8,
     room: usize,
     n_bytes: usize,
     /// Whether a partition has an error, which is sent without waiting.
@@ -47,86 +93,60 @@ struct Answer {
     topics: Vec<FetchableTopicResponse>,
 }
 
-impl Answer {
-    fn new(ask: &FetchRequest) -> Result<Answer, Error> {
-        let isolation =
-            ask.isolation_level.map_or(Ok(IsolationLevel::ReadUncommitted), IsolationLevel::try_from)?;
-        let room =
-            ask.max_bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(MAX_ANSWER).min(MAX_ANSWER);
-        Ok(Answer { isolation, room, n_bytes: 0, has_failed: false, topics: Vec::new() })
+impl Read {
+    fn of(ask: &FetchRequest, state: &mut State) -> Read {
+        state.abort_expired();
+        let room = usize::try_from(ask.max_bytes).unwrap_or(MAX_RESPONSE).min(MAX_RESPONSE);
+        let isolation = ask.isolation_level;
+        let mut read = Read { isolation, room, n_bytes: 0, has_failed: false, topics: Vec::new() };
+        for topic in &ask.topics {
+            let partitions =
+                topic.partitions.iter().map(|it| read.partition(state, &topic.topic, it)).collect();
+            let response = FetchableTopicResponse::default().with_topic(topic.topic.clone());
+            read.topics.push(response.with_partitions(partitions));
+        }
+        read
     }
 
-    async fn add(&mut self, storage: &Storage, topic: &FetchTopic) {
-        let name = topic.topic.as_deref().unwrap_or_default();
-        let mut partitions = Vec::new();
-        for ask in topic.partitions.as_deref().unwrap_or_default() {
-            let partition = self.partition(storage, &Topition::new(name, ask.partition), ask).await;
-            partitions.push(partition.unwrap_or_else(|error| {
+    fn partition(&mut self, state: &mut State, topic: &TopicName, ask: &FetchPartition) -> PartitionData {
+        let data = PartitionData::default().with_partition_index(ask.partition);
+        let log = state.log(topic, ask.partition);
+        match log.and_then(|log| self.records(log, ask).map(|read| (log, read))) {
+            Ok((log, (records, aborted))) => data
+                .with_high_watermark(log.end())
+                .with_last_stable_offset(log.last_stable())
+                .with_log_start_offset(0)
+                .with_aborted_transactions(Some(aborted))
+                .with_records(Some(records)),
+            Err(error) => {
                 self.has_failed = true;
-                refused(ask.partition, &error)
-            }));
+                data.with_error_code(error.code()).with_high_watermark(-1)
+            }
         }
-        let answer = FetchableTopicResponse::default().topic(topic.topic.clone());
-        self.topics.push(answer.partitions(Some(partitions)));
     }
 
-    async fn partition(
+    fn records(
         &mut self,
-        storage: &Storage,
-        topition: &Topition,
+        log: &Log,
         ask: &FetchPartition,
-    ) -> Result<PartitionData, Error> {
-        // Fails if the partition does not exist.
-        storage.log(topition).await?;
-        let stage = storage.offset_stage(topition).await?;
-        if !(stage.log_start()..=stage.high_watermark()).contains(&ask.fetch_offset) {
-            return Err(Error::Api(ErrorCode::OffsetOutOfRange));
+    ) -> Result<(Bytes, Vec<AbortedTransaction>), ResponseError> {
+        if !(0..=log.end()).contains(&ask.fetch_offset) {
+            return Err(ResponseError::OffsetOutOfRange);
         }
-        let room =
-            self.room.saturating_sub(self.n_bytes).min(usize::try_from(ask.partition_max_bytes).unwrap_or(0));
+        let max_bytes = usize::try_from(ask.partition_max_bytes).unwrap_or(0);
+        let room = self.room.saturating_sub(self.n_bytes).min(max_bytes);
         // A batch that is larger than the limit is still sent alone, or its consumer could never continue.
-        let batches = if room == 0 && self.n_bytes > 0 {
-            Vec::new()
-        } else {
-            let room = u32::try_from(room).unwrap_or(u32::MAX);
-            storage.fetch(topition, ask.fetch_offset, 0, room, self.isolation).await?
-        };
-        self.n_bytes += batches.iter().map(|batch| batch.record_data.len()).sum::<usize>();
-        let records = if batches.is_empty() { None } else { Some(Frame { batches }) };
-        Ok(data(ask.partition)
-            .error_code(ErrorCode::None.into())
-            .high_watermark(stage.high_watermark())
-            .last_stable_offset(Some(stage.last_stable()))
-            .log_start_offset(Some(stage.log_start()))
-            .records(records))
-    }
-
-    fn finish(self) -> FetchResponse {
-        FetchResponse::default()
-            .throttle_time_ms(Some(0))
-            .error_code(Some(ErrorCode::None.into()))
-            // No fetch sessions: every request names all its partitions.
-            .session_id(Some(0))
-            .responses(Some(self.topics))
-    }
-}
-
-fn data(partition: i32) -> PartitionData {
-    PartitionData::default()
-        .partition_index(partition)
-        .last_stable_offset(Some(-1))
-        .log_start_offset(Some(-1))
-        .aborted_transactions(Some(Vec::new()))
-        .preferred_read_replica(Some(-1))
-}
-
-fn refused(partition: i32, error: &Error) -> PartitionData {
-    let code = match error {
-        Error::Api(code) => *code,
-        error => {
-            tracing::warn!(partition, %error, "the embedded broker could not read a partition");
-            ErrorCode::UnknownServerError
+        if room == 0 && self.n_bytes > 0 {
+            return Ok((Bytes::new(), Vec::new()));
         }
-    };
-    data(partition).error_code(code.into()).high_watermark(-1)
+        let (records, aborted) = log.read(ask.fetch_offset, readable_end(log, self.isolation), room);
+        self.n_bytes += records.len();
+        let is_committed = self.isolation == READ_COMMITTED;
+        let aborted = aborted.into_iter().filter(|_| is_committed).map(|it| {
+            AbortedTransaction::default()
+                .with_producer_id(ProducerId(it.producer))
+                .with_first_offset(it.first)
+        });
+        Ok((records, aborted.collect()))
+    }
 }

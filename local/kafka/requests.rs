@@ -1,126 +1,136 @@
 //! Requests: which part of the broker answers which of Kafka's requests.
 
-use anyhow::{Result, bail};
-use bytes::Bytes;
-use rama::{Context, Service as _};
-use tansu_sans_io::api_versions_response::ApiVersion;
-use tansu_sans_io::{
-    ApiKey as _, ApiVersionsResponse, Body, EndTxnRequest, EndTxnResponse, ErrorCode, FetchRequest, Frame,
-    Header, OffsetFetchRequest, RootMessageMeta,
-};
-use tansu_storage::Storage as _;
+use anyhow::{Context as _, Result, bail};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, RequestKind, ResponseHeader, ResponseKind};
+use kafka_protocol::protocol::{Encodable as _, StrBytes, decode_request_header_from_buffer};
 
-use super::fetch;
-use super::groups::{Groups, fetch_offsets};
-use super::storage::Storage;
+use super::groups::Groups;
+use super::store::Store;
+
+/// The size of the length in front of a request or a response.
+const LENGTH: usize = 4;
+
+/// The supported requests, and the last supported version of each.
+const SUPPORTED: [(ApiKey, i16); 25] = [
+    (ApiKey::AddOffsetsToTxn, 3),
+    (ApiKey::AddPartitionsToTxn, 3),
+    (ApiKey::ApiVersions, 4),
+    (ApiKey::CreateTopics, 7),
+    (ApiKey::DeleteGroups, 2),
+    (ApiKey::DeleteTopics, 6),
+    (ApiKey::DescribeCluster, 2),
+    (ApiKey::DescribeConfigs, 4),
+    (ApiKey::DescribeGroups, 5),
+    (ApiKey::EndTxn, 3),
+    // Later versions use the ids of topics.
+    (ApiKey::Fetch, 12),
+    (ApiKey::FindCoordinator, 6),
+    (ApiKey::Heartbeat, 4),
+    (ApiKey::IncrementalAlterConfigs, 1),
+    (ApiKey::InitProducerId, 4),
+    (ApiKey::JoinGroup, 9),
+    (ApiKey::LeaveGroup, 5),
+    (ApiKey::ListGroups, 5),
+    // Later versions look for the record with the latest timestamp.
+    (ApiKey::ListOffsets, 6),
+    (ApiKey::Metadata, 13),
+    (ApiKey::OffsetCommit, 9),
+    // Later versions are about several groups.
+    (ApiKey::OffsetFetch, 7),
+    // Later versions add partitions to transactions by themselves.
+    (ApiKey::Produce, 11),
+    (ApiKey::SyncGroup, 5),
+    (ApiKey::TxnOffsetCommit, 3),
+];
 
 /// Answers the requests of all connections.
 #[derive(Clone)]
 pub(super) struct Requests {
-    storage: Storage,
+    store: Store,
     groups: Groups,
 }
 
-/// Defines the supported requests: `own` are answered here, `stock` by the services of tansu.
-macro_rules! requests {
-    (own: $($own:ident),* ; stock: $($ask:ident => $service:ident),* $(,)?) => {
-        /// The keys of the supported requests.
-        const SUPPORTED: &[i16] = &[$(tansu_sans_io::$own::KEY,)* $(tansu_sans_io::$ask::KEY,)*];
-
-        /// Lets a service of tansu answer a request.
-        async fn stock(storage: Storage, ask: Body) -> Result<Body> {
-            let context = Context::with_state(storage);
-            Ok(match ask {
-                $(Body::$ask(ask) => tansu_storage::$service.serve(context, ask).await?.into(),)*
-                other => bail!("the embedded broker does not support this request: {other:?}"),
-            })
-        }
-    };
-}
-
-requests! {
-    own: ApiVersionsRequest, DeleteGroupsRequest, DescribeGroupsRequest, EndTxnRequest, FetchRequest,
-        HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest,
-        OffsetFetchRequest, SyncGroupRequest;
-    stock:
-        AddOffsetsToTxnRequest => TxnAddOffsetsService,
-        AddPartitionsToTxnRequest => TxnAddPartitionService,
-        ConsumerGroupDescribeRequest => ConsumerGroupDescribeService,
-        CreateTopicsRequest => CreateTopicsService,
-        DeleteTopicsRequest => DeleteTopicsService,
-        DescribeClusterRequest => DescribeClusterService,
-        DescribeConfigsRequest => DescribeConfigsService,
-        DescribeTopicPartitionsRequest => DescribeTopicPartitionsService,
-        FindCoordinatorRequest => FindCoordinatorService,
-        IncrementalAlterConfigsRequest => IncrementalAlterConfigsService,
-        InitProducerIdRequest => InitProducerIdService,
-        ListOffsetsRequest => ListOffsetsService,
-        MetadataRequest => MetadataService,
-        ProduceRequest => ProduceService,
-        TxnOffsetCommitRequest => TxnOffsetCommitService,
-}
-
 impl Requests {
-    pub(super) fn new(storage: Storage, groups: Groups) -> Requests {
-        Requests { storage, groups }
+    pub(super) fn new(store: Store, groups: Groups) -> Requests {
+        Requests { store, groups }
     }
 
     /// Answers one request; both have their length in front. A record sent with `acks=0` gets no answer.
-    pub(super) async fn answer(&self, request: Bytes) -> Result<Option<Bytes>> {
-        let Frame { header, body, .. } = Frame::request_from_bytes(request)?;
-        let Header::Request { api_key, api_version, correlation_id, client_id } = header else {
-            bail!("not a request: {header:?}");
-        };
-        let is_silent = matches!(&body, Body::ProduceRequest(ask) if ask.acks == 0);
-        let body = self.body(body, client_id).await?;
-        if is_silent {
-            return Ok(None);
+    pub(super) async fn answer(&self, mut request: Bytes) -> Result<Option<Bytes>> {
+        if request.len() < 2 * LENGTH {
+            bail!("a request of {} bytes", request.len());
         }
-        Ok(Some(Frame::response(Header::Response { correlation_id }, body, api_key, api_version)?))
+        request.advance(LENGTH);
+        let header = decode_request_header_from_buffer(&mut request)?;
+        let (key, version) = (header.request_api_key, header.request_api_version);
+        let kind = ApiKey::try_from(key).ok().filter(|kind| SUPPORTED.iter().any(|(known, _)| known == kind));
+        let kind = kind.with_context(|| format!("the embedded broker does not support the request {key}"))?;
+        if kind == ApiKey::ApiVersions && version > kind.valid_versions().max {
+            // The client asks again with a version of the answer.
+            let body = versions().with_error_code(ResponseError::UnsupportedVersion.code());
+            return respond(header.correlation_id, &body.into(), 0).map(Some);
+        }
+        let ask = RequestKind::decode(kind, &mut request, version)?;
+        let is_silent = matches!(&ask, RequestKind::Produce(ask) if ask.acks == 0);
+        let body = self.body(ask, header.client_id).await?;
+        if is_silent { Ok(None) } else { respond(header.correlation_id, &body, version).map(Some) }
     }
 
-    async fn body(&self, ask: Body, client: Option<String>) -> Result<Body> {
-        let (storage, groups) = (&self.storage, &self.groups);
+    async fn body(&self, ask: RequestKind, client: Option<StrBytes>) -> Result<ResponseKind> {
+        let (store, groups) = (&self.store, &self.groups);
         Ok(match ask {
-            Body::ApiVersionsRequest(_) => versions().into(),
-            Body::EndTxnRequest(ask) => self.end_transaction(ask).await?.into(),
-            Body::FetchRequest(ask) => fetch::answer(storage, ask).await?.into(),
-            Body::JoinGroupRequest(ask) => groups.join(ask, client).await.into(),
-            Body::SyncGroupRequest(ask) => groups.sync(ask).await.into(),
-            Body::HeartbeatRequest(ask) => groups.heartbeat(&ask).into(),
-            Body::LeaveGroupRequest(ask) => groups.leave(&ask).into(),
-            Body::OffsetCommitRequest(ask) => groups.commit(&ask).await?.into(),
-            Body::OffsetFetchRequest(ask) => fetch_offsets(storage, &ask).await?.into(),
-            Body::ListGroupsRequest(_) => groups.list().await?.into(),
-            Body::DescribeGroupsRequest(ask) => groups.describe(ask).await?.into(),
-            Body::DeleteGroupsRequest(ask) => groups.delete(ask).await?.into(),
-            ask => stock(storage.clone(), ask).await?,
+            RequestKind::AddOffsetsToTxn(ask) => store.add_group(&ask).into(),
+            RequestKind::AddPartitionsToTxn(ask) => store.add_partitions(ask).into(),
+            RequestKind::ApiVersions(_) => versions().into(),
+            RequestKind::CreateTopics(ask) => store.create_topics(ask).into(),
+            RequestKind::DeleteGroups(ask) => groups.delete(ask).into(),
+            RequestKind::DeleteTopics(ask) => store.delete_topics(ask).into(),
+            RequestKind::DescribeCluster(ask) => store.describe_cluster(&ask).into(),
+            RequestKind::DescribeConfigs(ask) => store.describe_options(ask).into(),
+            RequestKind::DescribeGroups(ask) => groups.describe(ask).into(),
+            RequestKind::EndTxn(ask) => store.end_transaction(&ask).into(),
+            RequestKind::Fetch(ask) => store.fetch(ask).await.into(),
+            RequestKind::FindCoordinator(ask) => store.find_coordinator(ask).into(),
+            RequestKind::Heartbeat(ask) => groups.heartbeat(&ask).into(),
+            RequestKind::IncrementalAlterConfigs(ask) => store.alter_options(ask).into(),
+            RequestKind::InitProducerId(ask) => store.init_producer(ask).into(),
+            RequestKind::JoinGroup(ask) => groups.join(ask, client).await.into(),
+            RequestKind::LeaveGroup(ask) => groups.leave(&ask).into(),
+            RequestKind::ListGroups(_) => groups.list().into(),
+            RequestKind::ListOffsets(ask) => store.list_offsets(ask).into(),
+            RequestKind::Metadata(ask) => store.metadata(ask).into(),
+            RequestKind::OffsetCommit(ask) => groups.commit(ask).into(),
+            RequestKind::OffsetFetch(ask) => groups.offsets(ask).into(),
+            RequestKind::Produce(ask) => store.produce(ask).into(),
+            RequestKind::SyncGroup(ask) => groups.sync(ask).await.into(),
+            RequestKind::TxnOffsetCommit(ask) => groups.commit_in_transaction(ask).into(),
+            other => bail!("the embedded broker does not support this request: {other:?}"),
         })
     }
+}
 
-    async fn end_transaction(&self, ask: EndTxnRequest) -> Result<EndTxnResponse> {
-        let EndTxnRequest { transactional_id, producer_id, producer_epoch, committed, .. } = ask;
-        let code = self.storage.txn_end(&transactional_id, producer_id, producer_epoch, committed).await?;
-        Ok(EndTxnResponse::default().throttle_time_ms(0).error_code(code.into()))
-    }
+fn respond(id: i32, body: &ResponseKind, version: i16) -> Result<Bytes> {
+    let mut response = BytesMut::new();
+    response.put_i32(0);
+    ResponseHeader::default().with_correlation_id(id).encode(&mut response, body.header_version(version))?;
+    body.encode(&mut response, version)?;
+    let length = i32::try_from(response.len() - LENGTH)?;
+    response[..LENGTH].copy_from_slice(&length.to_be_bytes());
+    Ok(response.freeze())
 }
 
 /// The supported requests, without the features of a cluster: librdkafka 2.0 (Debian's kcat) cannot read them.
 fn versions() -> ApiVersionsResponse {
-    let known = RootMessageMeta::messages().requests().values();
-    let supported = known.filter(|meta| SUPPORTED.contains(&meta.api_key)).map(|meta| {
-        let max = match meta.api_key {
-            // Later versions use the ids of topics.
-            FetchRequest::KEY => 12,
-            // Later versions are about several groups.
-            OffsetFetchRequest::KEY => 7,
-            _ => meta.version.valid.end,
+    let known = SUPPORTED.iter().map(|(kind, max)| {
+        let min = match kind {
+            // Without it librdkafka does not compress records; Apache Kafka 4 states it too.
+            ApiKey::Produce => 0,
+            kind => kind.valid_versions().min,
         };
-        let min = meta.version.valid.start;
-        ApiVersion::default().api_key(meta.api_key).min_version(min).max_version(max)
+        ApiVersion::default().with_api_key(*kind as i16).with_min_version(min).with_max_version(*max)
     });
-    ApiVersionsResponse::default()
-        .error_code(ErrorCode::None.into())
-        .throttle_time_ms(Some(0))
-        .api_keys(Some(supported.collect()))
+    ApiVersionsResponse::default().with_api_keys(known.collect())
 }

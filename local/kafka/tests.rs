@@ -294,3 +294,55 @@ async fn records_with_acks_0_are_stored_and_not_answered() {
     assert_eq!(metadata.topics()[0].partitions().len(), 1);
     broker.stop().await;
 }
+
+/// Sends the numbers of `range` in a transaction that stays open, together with `offset` of the group `g`.
+async fn send_in_transaction(
+    producer: &FutureProducer,
+    group: &StreamConsumer,
+    range: std::ops::Range<usize>,
+    offset: i64,
+) {
+    producer.begin_transaction().unwrap();
+    for n in range {
+        let body = n.to_string();
+        producer.send(FutureRecord::<(), _>::to("t").payload(&body).partition(0), TIMEOUT).await.unwrap();
+    }
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset("in", 0, Offset::Offset(offset)).unwrap();
+    producer.send_offsets_to_transaction(&offsets, &group.group_metadata().unwrap(), TIMEOUT).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn committed_transactions_are_read_with_their_offsets_and_aborted_ones_are_not() {
+    let broker = broker().await;
+    for topic in ["t", "in"] {
+        create(&broker, topic, 1).await.unwrap();
+    }
+    let mut config = client(&broker);
+    let all: StreamConsumer =
+        config.set("group.id", "g").set("isolation.level", "read_uncommitted").create().unwrap();
+    let transactional =
+        || client(&broker).set("transactional.id", "writer").create::<FutureProducer>().unwrap();
+    let producer = transactional();
+    producer.init_transactions(TIMEOUT).unwrap();
+    send_in_transaction(&producer, &all, 0..3, 7).await;
+    producer.abort_transaction(TIMEOUT).unwrap();
+    send_in_transaction(&producer, &all, 3..6, 8).await;
+    producer.commit_transaction(TIMEOUT).unwrap();
+    // The producer is replaced while its transaction is open.
+    send_in_transaction(&producer, &all, 6..9, 9).await;
+    let next = transactional();
+    next.init_transactions(TIMEOUT).unwrap();
+    send_in_transaction(&next, &all, 9..12, 10).await;
+    next.commit_transaction(TIMEOUT).unwrap();
+    assert!(producer.commit_transaction(TIMEOUT).is_err());
+    assert_eq!(numbers(&assigned(&broker, "t", Offset::Beginning), 6).await, [3, 4, 5, 9, 10, 11]);
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition_offset("t", 0, Offset::Beginning).unwrap();
+    all.assign(&partitions).unwrap();
+    assert_eq!(numbers(&all, 12).await, (0..12).collect::<Vec<_>>());
+    let mut committed = TopicPartitionList::new();
+    committed.add_partition("in", 0);
+    let committed = all.committed_offsets(committed, TIMEOUT).unwrap();
+    assert_eq!(committed.elements()[0].offset(), Offset::Offset(10));
+}

@@ -1,59 +1,48 @@
 //! Groups for administrators: lists, details, deletion.
 
-use tansu_sans_io::delete_groups_response::DeletableGroupResult;
-use tansu_sans_io::describe_groups_response::{DescribedGroup, DescribedGroupMember};
-use tansu_sans_io::list_groups_response::ListedGroup;
-use tansu_sans_io::{
-    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, ErrorCode,
+use std::collections::BTreeSet;
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
+use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
+use kafka_protocol::messages::list_groups_response::ListedGroup;
+use kafka_protocol::messages::{
+    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
     ListGroupsResponse,
 };
-use tansu_storage::{Error, Storage as _};
 
+use super::super::store::code;
 use super::Groups;
 
 /// The protocol type of a group that has offsets and no members.
 const CONSUMER: &str = "consumer";
-/// Kafka's value for "authorized operations were not requested".
-const NO_OPERATIONS: i32 = i32::MIN;
 
 impl Groups {
     /// Lists all groups that have members or offsets.
-    pub(in crate::kafka) async fn list(&self) -> Result<ListGroupsResponse, Error> {
-        let mut names: Vec<String> =
-            self.storage.list_groups(None).await?.into_iter().map(|listed| listed.group_id).collect();
+    pub(in crate::kafka) fn list(&self) -> ListGroupsResponse {
+        let mut names: BTreeSet<GroupId> = self.store.lock().offsets.keys().cloned().collect();
         let known = self.lock();
         names.extend(known.iter().filter(|(_, group)| !group.is_empty()).map(|(name, _)| name.clone()));
-        names.sort_unstable();
-        names.dedup();
         let listed = names.into_iter().map(|name| {
             let group = known.get(&name).filter(|group| !group.is_empty());
             let (state, kind) = group.map_or(("Empty", CONSUMER), |it| (it.state(), it.protocol_type()));
             ListedGroup::default()
-                .group_id(name)
-                .protocol_type(kind.to_owned())
-                .group_state(Some(state.to_owned()))
-                .group_type(Some("classic".to_owned()))
+                .with_group_id(name)
+                .with_protocol_type(kind.to_owned().into())
+                .with_group_state(state.into())
+                .with_group_type("classic".into())
         });
-        Ok(ListGroupsResponse::default()
-            .throttle_time_ms(Some(0))
-            .error_code(ErrorCode::None.into())
-            .groups(Some(listed.collect())))
+        ListGroupsResponse::default().with_groups(listed.collect())
     }
 
     /// Describes the members of groups and their assignments.
-    pub(in crate::kafka) async fn describe(
-        &self,
-        ask: DescribeGroupsRequest,
-    ) -> Result<DescribeGroupsResponse, Error> {
-        let mut described = Vec::new();
-        for name in ask.groups.unwrap_or_default() {
-            described.push(self.describe_one(name).await?);
-        }
-        Ok(DescribeGroupsResponse::default().throttle_time_ms(Some(0)).groups(Some(described)))
+    pub(in crate::kafka) fn describe(&self, ask: DescribeGroupsRequest) -> DescribeGroupsResponse {
+        let described = ask.groups.into_iter().map(|name| self.describe_one(name)).collect();
+        DescribeGroupsResponse::default().with_groups(described)
     }
 
-    async fn describe_one(&self, name: String) -> Result<DescribedGroup, Error> {
-        let has_offsets = !self.storage.committed_offset_topitions(&name).await?.is_empty();
+    fn describe_one(&self, name: GroupId) -> DescribedGroup {
+        let has_offsets = self.store.lock().offsets.contains_key(&name);
         let known = self.lock();
         let group = known.get(&name).filter(|group| !group.is_empty());
         let (state, kind, protocol) = match group {
@@ -63,38 +52,39 @@ impl Groups {
         };
         let members = group.into_iter().flat_map(|group| group.members()).map(|(id, member)| {
             DescribedGroupMember::default()
-                .member_id(id.clone())
-                .group_instance_id(member.instance.clone())
-                .client_id(member.client.clone())
-                .client_host("/127.0.0.1".to_owned())
-                .member_metadata(member.metadata(protocol))
-                .member_assignment(member.assignment.clone())
+                .with_member_id(id.clone().into())
+                .with_group_instance_id(member.instance.clone().map(Into::into))
+                .with_client_id(member.client.clone().into())
+                .with_client_host("/127.0.0.1".into())
+                .with_member_metadata(member.metadata(protocol))
+                .with_member_assignment(member.assignment.clone())
         });
-        Ok(DescribedGroup::default()
-            .error_code(ErrorCode::None.into())
-            .group_state(state.to_owned())
-            .protocol_type(kind.to_owned())
-            .protocol_data(protocol.to_owned())
-            .members(Some(members.collect()))
-            .authorized_operations(Some(NO_OPERATIONS))
-            .group_id(name))
+        DescribedGroup::default()
+            .with_group_state(state.into())
+            .with_protocol_type(kind.to_owned().into())
+            .with_protocol_data(protocol.to_owned().into())
+            .with_members(members.collect())
+            .with_group_id(name)
     }
 
     /// Deletes groups that have no members.
-    pub(in crate::kafka) async fn delete(
-        &self,
-        ask: DeleteGroupsRequest,
-    ) -> Result<DeleteGroupsResponse, Error> {
-        let mut results = Vec::new();
-        for name in ask.groups_names.unwrap_or_default() {
-            if self.lock().get(&name).is_some_and(|group| !group.is_empty()) {
-                let code = ErrorCode::NonEmptyGroup.into();
-                results.push(DeletableGroupResult::default().group_id(name).error_code(code));
-                continue;
-            }
-            results.extend(self.storage.delete_groups(Some(std::slice::from_ref(&name))).await?);
-            self.lock().remove(&name);
+    pub(in crate::kafka) fn delete(&self, ask: DeleteGroupsRequest) -> DeleteGroupsResponse {
+        let results = ask.groups_names.into_iter().map(|name| {
+            let deleted = self.delete_one(&name);
+            DeletableGroupResult::default().with_group_id(name).with_error_code(code(&deleted))
+        });
+        DeleteGroupsResponse::default().with_results(results.collect())
+    }
+
+    fn delete_one(&self, name: &GroupId) -> Result<(), ResponseError> {
+        let mut known = self.lock();
+        if known.get(name).is_some_and(|group| !group.is_empty()) {
+            return Err(ResponseError::NonEmptyGroup);
         }
-        Ok(DeleteGroupsResponse::default().throttle_time_ms(0).results(Some(results)))
+        let had_offsets = self.store.lock().offsets.remove(name).is_some();
+        if known.remove(name).is_none() && !had_offsets {
+            return Err(ResponseError::GroupIdNotFound);
+        }
+        Ok(())
     }
 }

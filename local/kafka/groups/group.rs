@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tansu_sans_io::ErrorCode;
-use tansu_sans_io::join_group_response::{JoinGroupResponse, JoinGroupResponseMember};
-use tansu_sans_io::sync_group_response::SyncGroupResponse;
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::join_group_response::{JoinGroupResponse, JoinGroupResponseMember};
+use kafka_protocol::messages::sync_group_response::SyncGroupResponse;
 use tokio::sync::oneshot::{Receiver, channel};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -74,12 +74,12 @@ impl Group {
     pub(super) fn join(&mut self, now: Instant, ask: Join) -> Receiver<JoinGroupResponse> {
         let (answer, receiver) = channel();
         if !self.shares_protocol_with(&ask) {
-            return answered(answer, receiver, refused(ErrorCode::InconsistentGroupProtocol, ask.member));
+            return answered(answer, receiver, refused(ResponseError::InconsistentGroupProtocol, ask.member));
         }
         let mut is_restarted = false;
         let id = if !ask.member.is_empty() {
             if !self.members.contains_key(&ask.member) {
-                return answered(answer, receiver, refused(ErrorCode::UnknownMemberId, ask.member));
+                return answered(answer, receiver, refused(ResponseError::UnknownMemberId, ask.member));
             }
             ask.member
         } else if let Some(instance) = &ask.instance {
@@ -147,12 +147,11 @@ impl Group {
         assignments: Vec<(String, Bytes)>,
     ) -> Receiver<SyncGroupResponse> {
         let (answer, receiver) = channel();
-        let code = self.check(id, generation);
-        if code != ErrorCode::None {
-            return answered(answer, receiver, not_synced(code));
+        if let Err(error) = self.check(id, generation) {
+            return answered(answer, receiver, not_synced(error));
         }
         if matches!(self.phase, Phase::Empty | Phase::PreparingRebalance { .. }) {
-            return answered(answer, receiver, not_synced(ErrorCode::RebalanceInProgress));
+            return answered(answer, receiver, not_synced(ResponseError::RebalanceInProgress));
         }
         let is_leader = id == self.leader;
         if let Some(member) = self.members.get_mut(id) {
@@ -175,11 +174,9 @@ impl Group {
                 if let Some(answer) = member.syncing.take() {
                     member.last_seen = now;
                     let response = SyncGroupResponse::default()
-                        .throttle_time_ms(Some(0))
-                        .error_code(ErrorCode::None.into())
-                        .protocol_type(Some(self.protocol_type.clone()))
-                        .protocol_name(Some(self.protocol.clone()))
-                        .assignment(member.assignment.clone());
+                        .with_protocol_type(Some(self.protocol_type.clone().into()))
+                        .with_protocol_name(Some(self.protocol.clone().into()))
+                        .with_assignment(member.assignment.clone());
                     drop(answer.send(response));
                 }
             }
@@ -187,39 +184,33 @@ impl Group {
         receiver
     }
 
-    pub(super) fn heartbeat(&mut self, now: Instant, id: &str, generation: i32) -> ErrorCode {
-        let code = self.check(id, generation);
-        if code == ErrorCode::None {
-            self.touch(now, id);
-            if matches!(self.phase, Phase::PreparingRebalance { .. }) {
-                return ErrorCode::RebalanceInProgress;
-            }
+    pub(super) fn heartbeat(&mut self, now: Instant, id: &str, generation: i32) -> Result<(), ResponseError> {
+        self.check(id, generation)?;
+        self.touch(now, id);
+        if matches!(self.phase, Phase::PreparingRebalance { .. }) {
+            return Err(ResponseError::RebalanceInProgress);
         }
-        code
+        Ok(())
     }
 
     /// Removes a member.
-    pub(super) fn leave(&mut self, now: Instant, id: &str) -> ErrorCode {
-        if self.members.remove(id).is_none() {
-            return ErrorCode::UnknownMemberId;
-        }
+    pub(super) fn leave(&mut self, now: Instant, id: &str) -> Result<(), ResponseError> {
+        self.members.remove(id).ok_or(ResponseError::UnknownMemberId)?;
         self.rebalance(now);
-        ErrorCode::None
+        Ok(())
     }
 
     /// Whether offsets may be committed: by a member of this generation, or by any client of an empty group.
-    pub(super) fn commit(&mut self, now: Instant, id: &str, generation: i32) -> ErrorCode {
+    pub(super) fn commit(&mut self, now: Instant, id: &str, generation: i32) -> Result<(), ResponseError> {
         if generation < 0 && id.is_empty() && self.is_empty() {
-            return ErrorCode::None;
+            return Ok(());
         }
-        let code = self.check(id, generation);
-        if code == ErrorCode::None {
-            self.touch(now, id);
-            if matches!(self.phase, Phase::CompletingRebalance { .. }) {
-                return ErrorCode::RebalanceInProgress;
-            }
+        self.check(id, generation)?;
+        self.touch(now, id);
+        if matches!(self.phase, Phase::CompletingRebalance { .. }) {
+            return Err(ResponseError::RebalanceInProgress);
         }
-        code
+        Ok(())
     }
 
     /// Removes members whose time is up.
@@ -253,13 +244,13 @@ impl Group {
         }
     }
 
-    fn check(&self, id: &str, generation: i32) -> ErrorCode {
+    fn check(&self, id: &str, generation: i32) -> Result<(), ResponseError> {
         if !self.members.contains_key(id) {
-            ErrorCode::UnknownMemberId
+            Err(ResponseError::UnknownMemberId)
         } else if generation != self.generation {
-            ErrorCode::IllegalGeneration
+            Err(ResponseError::IllegalGeneration)
         } else {
-            ErrorCode::None
+            Ok(())
         }
     }
 
@@ -272,7 +263,7 @@ impl Group {
         for member in self.members.values_mut() {
             if let Some(answer) = member.syncing.take() {
                 member.last_seen = now;
-                drop(answer.send(not_synced(ErrorCode::RebalanceInProgress)));
+                drop(answer.send(not_synced(ResponseError::RebalanceInProgress)));
             }
         }
         if !matches!(self.phase, Phase::PreparingRebalance { .. }) {
@@ -324,19 +315,16 @@ impl Group {
     fn joined(&self, id: &str) -> JoinGroupResponse {
         let members = self.members.iter().filter(|_| id == self.leader).map(|(id, member)| {
             JoinGroupResponseMember::default()
-                .member_id(id.clone())
-                .group_instance_id(member.instance.clone())
-                .metadata(member.metadata(&self.protocol))
+                .with_member_id(id.clone().into())
+                .with_group_instance_id(member.instance.clone().map(Into::into))
+                .with_metadata(member.metadata(&self.protocol))
         });
         JoinGroupResponse::default()
-            .throttle_time_ms(Some(0))
-            .error_code(ErrorCode::None.into())
-            .generation_id(self.generation)
-            .protocol_type(Some(self.protocol_type.clone()))
-            .protocol_name(Some(self.protocol.clone()))
-            .leader(self.leader.clone())
-            .skip_assignment(Some(false))
-            .member_id(id.to_owned())
-            .members(Some(members.collect()))
+            .with_generation_id(self.generation)
+            .with_protocol_type(Some(self.protocol_type.clone().into()))
+            .with_protocol_name(Some(self.protocol.clone().into()))
+            .with_leader(self.leader.clone().into())
+            .with_member_id(id.to_owned().into())
+            .with_members(members.collect())
     }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tansu_sans_io::ErrorCode;
-use tansu_sans_io::join_group_response::JoinGroupResponse;
-use tansu_sans_io::sync_group_response::SyncGroupResponse;
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::join_group_response::JoinGroupResponse;
+use kafka_protocol::messages::sync_group_response::SyncGroupResponse;
+use kafka_protocol::protocol::StrBytes;
 use tokio::sync::oneshot::{Receiver, Sender};
 use tokio::time::Instant;
 
@@ -66,25 +67,19 @@ pub(super) fn answered<T>(answer: Sender<T>, receiver: Receiver<T>, response: T)
 }
 
 /// Refuses a `JoinGroup`.
-pub(super) fn refused(code: ErrorCode, member: String) -> JoinGroupResponse {
+pub(super) fn refused(error: ResponseError, member: String) -> JoinGroupResponse {
     JoinGroupResponse::default()
-        .throttle_time_ms(Some(0))
-        .error_code(code.into())
-        .generation_id(NO_GENERATION)
-        .protocol_type(Some(String::new()))
-        .protocol_name(Some(String::new()))
-        .leader(String::new())
-        .skip_assignment(Some(false))
-        .member_id(member)
-        .members(Some(Vec::new()))
+        .with_error_code(error.code())
+        .with_generation_id(NO_GENERATION)
+        .with_protocol_type(Some(StrBytes::new()))
+        .with_protocol_name(Some(StrBytes::new()))
+        .with_member_id(member.into())
 }
 
 /// Refuses a `SyncGroup`.
-pub(super) fn not_synced(code: ErrorCode) -> SyncGroupResponse {
+pub(super) fn not_synced(error: ResponseError) -> SyncGroupResponse {
     SyncGroupResponse::default()
-        .throttle_time_ms(Some(0))
-        .error_code(code.into())
-        .protocol_type(Some(String::new()))
-        .protocol_name(Some(String::new()))
-        .assignment(Bytes::new())
+        .with_error_code(error.code())
+        .with_protocol_type(Some(StrBytes::new()))
+        .with_protocol_name(Some(StrBytes::new()))
 }

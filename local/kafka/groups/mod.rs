@@ -1,7 +1,4 @@
 //! Consumer groups: Kafka's classic protocol, kept in memory.
-//!
-//! tansu's own coordinator never reassigns the partitions of a member that was killed, and accepts the
-//! commits of members that it has removed.
 
 mod admin;
 mod group;
@@ -14,35 +11,35 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tansu_sans_io::heartbeat_response::HeartbeatResponse;
-use tansu_sans_io::join_group_response::JoinGroupResponse;
-use tansu_sans_io::leave_group_request::MemberIdentity;
-use tansu_sans_io::leave_group_response::{LeaveGroupResponse, MemberResponse};
-use tansu_sans_io::sync_group_response::SyncGroupResponse;
-use tansu_sans_io::{
-    ErrorCode, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, OffsetCommitRequest,
-    OffsetCommitResponse, SyncGroupRequest,
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::heartbeat_response::HeartbeatResponse;
+use kafka_protocol::messages::join_group_response::JoinGroupResponse;
+use kafka_protocol::messages::leave_group_request::MemberIdentity;
+use kafka_protocol::messages::leave_group_response::{LeaveGroupResponse, MemberResponse};
+use kafka_protocol::messages::sync_group_response::SyncGroupResponse;
+use kafka_protocol::messages::{
+    GroupId, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest, TxnOffsetCommitRequest,
+    TxnOffsetCommitResponse,
 };
-use tansu_storage::Error;
+use kafka_protocol::protocol::StrBytes;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::storage::Storage;
+use super::store::{Store, code};
 use group::Group;
 use member::{Join, not_synced, refused};
-pub(super) use offsets::fetch as fetch_offsets;
 
 /// All groups of the broker.
 #[derive(Clone, Debug)]
 pub(super) struct Groups {
-    storage: Storage,
-    groups: Arc<Mutex<BTreeMap<String, Group>>>,
+    store: Store,
+    groups: Arc<Mutex<BTreeMap<GroupId, Group>>>,
     changed: Arc<Notify>,
 }
 
 impl Groups {
-    pub(super) fn new(storage: Storage) -> Groups {
-        Groups { storage, groups: Arc::default(), changed: Arc::default() }
+    pub(super) fn new(store: Store) -> Groups {
+        Groups { store, groups: Arc::default(), changed: Arc::default() }
     }
 
     /// Removes members whose session has timed out, for as long as it is polled.
@@ -62,15 +59,15 @@ impl Groups {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Group>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<GroupId, Group>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Applies `act` to a group, which is created if it is missing.
-    fn with<T>(&self, name: &str, act: impl FnOnce(&mut Group, Instant) -> T) -> T {
+    fn with<T>(&self, name: &GroupId, act: impl FnOnce(&mut Group, Instant) -> T) -> T {
         let now = Instant::now();
         let mut groups = self.lock();
-        let group = groups.entry(name.to_owned()).or_default();
+        let group = groups.entry(name.clone()).or_default();
         group.expire(now);
         let done = act(group, now);
         drop(groups);
@@ -78,66 +75,68 @@ impl Groups {
         done
     }
 
-    pub(super) async fn join(&self, ask: JoinGroupRequest, client: Option<String>) -> JoinGroupResponse {
-        let protocols = ask.protocols.unwrap_or_default().into_iter();
-        let member = ask.member_id.clone();
+    pub(super) async fn join(&self, ask: JoinGroupRequest, client: Option<StrBytes>) -> JoinGroupResponse {
+        let member = ask.member_id.to_string();
+        // The first version of the request has one timeout.
+        let rebalance =
+            if ask.rebalance_timeout_ms < 0 { ask.session_timeout_ms } else { ask.rebalance_timeout_ms };
         let join = Join {
-            member: ask.member_id,
-            client: client.unwrap_or_default(),
-            instance: ask.group_instance_id,
+            member: member.clone(),
+            client: client.unwrap_or_default().to_string(),
+            instance: ask.group_instance_id.map(|id| id.to_string()),
             session_timeout: milliseconds(ask.session_timeout_ms),
-            rebalance_timeout: milliseconds(ask.rebalance_timeout_ms.unwrap_or(ask.session_timeout_ms)),
-            protocol_type: ask.protocol_type,
-            protocols: protocols.map(|known| (known.name, known.metadata)).collect(),
+            rebalance_timeout: milliseconds(rebalance),
+            protocol_type: ask.protocol_type.to_string(),
+            protocols: ask.protocols.into_iter().map(|it| (it.name.to_string(), it.metadata)).collect(),
         };
         let joined = self.with(&ask.group_id, |group, now| group.join(now, join)).await;
         // The sender is gone: the member was removed while it waited.
-        joined.unwrap_or_else(|_| refused(ErrorCode::UnknownMemberId, member))
+        joined.unwrap_or_else(|_| refused(ResponseError::UnknownMemberId, member))
     }
 
     pub(super) async fn sync(&self, ask: SyncGroupRequest) -> SyncGroupResponse {
-        let assignments = ask.assignments.unwrap_or_default().into_iter();
-        let assignments = assignments.map(|it| (it.member_id, it.assignment)).collect();
+        let assignments = ask.assignments.into_iter().map(|it| (it.member_id.to_string(), it.assignment));
+        let assignments = assignments.collect();
         let synced = self.with(&ask.group_id, |group, now| {
             group.sync(now, &ask.member_id, ask.generation_id, assignments)
         });
-        synced.await.unwrap_or_else(|_| not_synced(ErrorCode::UnknownMemberId))
+        synced.await.unwrap_or_else(|_| not_synced(ResponseError::UnknownMemberId))
     }
 
     pub(super) fn heartbeat(&self, ask: &HeartbeatRequest) -> HeartbeatResponse {
-        let code =
+        let alive =
             self.with(&ask.group_id, |group, now| group.heartbeat(now, &ask.member_id, ask.generation_id));
-        HeartbeatResponse::default().throttle_time_ms(Some(0)).error_code(code.into())
+        HeartbeatResponse::default().with_error_code(code(&alive))
     }
 
     pub(super) fn leave(&self, ask: &LeaveGroupRequest) -> LeaveGroupResponse {
-        let one = ask.member_id.clone().map(|id| MemberIdentity::default().member_id(id));
-        let leaving = one.iter().chain(ask.members.as_deref().unwrap_or_default());
+        // The old form of the request names one member; its result is that of the whole request.
+        let is_old = ask.members.is_empty();
+        let one = is_old.then(|| MemberIdentity::default().with_member_id(ask.member_id.clone()));
         let left: Vec<_> = self.with(&ask.group_id, |group, now| {
-            let left = leaving.map(|it| {
-                let code = group.leave(now, &it.member_id);
+            let left = one.iter().chain(&ask.members).map(|it| {
                 MemberResponse::default()
-                    .member_id(it.member_id.clone())
-                    .group_instance_id(it.group_instance_id.clone())
-                    .error_code(code.into())
+                    .with_member_id(it.member_id.clone())
+                    .with_group_instance_id(it.group_instance_id.clone())
+                    .with_error_code(code(&group.leave(now, &it.member_id)))
             });
             left.collect()
         });
-        // The old form of the request names one member; its result is that of the whole request.
-        let code = match (&one, left.first()) {
-            (Some(_), Some(one)) => one.error_code,
-            _ => ErrorCode::None.into(),
-        };
-        LeaveGroupResponse::default().throttle_time_ms(Some(0)).error_code(code).members(Some(left))
+        let code = if is_old { left[0].error_code } else { 0 };
+        LeaveGroupResponse::default().with_error_code(code).with_members(if is_old {
+            Vec::new()
+        } else {
+            left
+        })
     }
 
-    pub(super) async fn commit(&self, ask: &OffsetCommitRequest) -> Result<OffsetCommitResponse, Error> {
-        let member = ask.member_id.as_deref().unwrap_or_default();
-        let generation = ask.generation_id_or_member_epoch.unwrap_or(-1);
-        match self.with(&ask.group_id, |group, now| group.commit(now, member, generation)) {
-            ErrorCode::None => offsets::commit(&self.storage, ask).await,
-            code => Ok(offsets::refuse(ask, code)),
-        }
+    pub(super) fn commit_in_transaction(&self, ask: TxnOffsetCommitRequest) -> TxnOffsetCommitResponse {
+        // Old clients do not name the member.
+        let is_anonymous = ask.member_id.is_empty() && ask.generation_id < 0;
+        let allowed = self.with(&ask.group_id, |group, now| {
+            if is_anonymous { Ok(()) } else { group.commit(now, &ask.member_id, ask.generation_id) }
+        });
+        self.store.add_offsets(ask, allowed)
     }
 }
 

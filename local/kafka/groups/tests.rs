@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tansu_sans_io::ErrorCode;
-use tansu_sans_io::join_group_response::JoinGroupResponse;
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::join_group_response::JoinGroupResponse;
 use tokio::sync::oneshot::Receiver;
 use tokio::time::Instant;
 
@@ -69,10 +69,13 @@ impl Scene {
     fn settle(&mut self, ids: &[&String]) -> i32 {
         let joined: Vec<_> = ids.iter().map(|id| self.join(id)).collect();
         let joined: Vec<_> = joined.into_iter().map(answer).collect();
-        let (generation, leader) = (joined[0].generation_id, joined[0].leader.clone());
+        let (generation, leader) = (joined[0].generation_id, joined[0].leader.to_string());
         for (joined, id) in joined.iter().zip(ids) {
-            assert_eq!((joined.error_code, joined.generation_id, &joined.member_id), (OK, generation, *id));
-            let n_members = joined.members.as_ref().map_or(0, Vec::len);
+            assert_eq!(
+                (joined.error_code, joined.generation_id, joined.member_id.as_str()),
+                (OK, generation, id.as_str())
+            );
+            let n_members = joined.members.len();
             assert_eq!(n_members, if **id == leader { ids.len() } else { 0 });
         }
         let shares = ids.iter().map(|id| ((*id).clone(), Bytes::from((*id).clone()))).collect::<Vec<_>>();
@@ -90,7 +93,7 @@ impl Scene {
         generation
     }
 
-    fn beat(&mut self, id: &str, generation: i32) -> ErrorCode {
+    fn beat(&mut self, id: &str, generation: i32) -> Result<(), ResponseError> {
         self.group.heartbeat(self.now, id, generation)
     }
 }
@@ -109,30 +112,30 @@ fn waits<T>(waiting: &mut Receiver<T>) {
 fn silent_member_is_removed_and_the_others_rebalance() {
     let mut scene = Scene::new();
     let alone = answer(scene.join(""));
-    let first = alone.member_id.clone();
-    assert_eq!((alone.error_code, &alone.leader), (OK, &first));
+    let first = alone.member_id.to_string();
+    assert_eq!((alone.error_code, alone.leader.as_str()), (OK, first.as_str()));
     assert_eq!(answer(scene.join("stranger")).error_code, 25);
     let second = scene.add();
     let mut waiting = scene.join(&second);
     waits(&mut waiting);
-    assert_eq!(scene.beat(&first, alone.generation_id), ErrorCode::RebalanceInProgress);
+    assert_eq!(scene.beat(&first, alone.generation_id), Err(ResponseError::RebalanceInProgress));
     let generation = scene.settle(&[&first, &second]);
 
     // The first member is killed.
     scene.pass(SESSION / 2);
-    assert_eq!(scene.beat(&second, generation), ErrorCode::None);
+    assert_eq!(scene.beat(&second, generation), Ok(()));
     assert_eq!(scene.group.next_deadline(), Some(scene.now + SESSION / 2));
     scene.pass(SESSION / 2);
-    assert_eq!(scene.beat(&second, generation), ErrorCode::RebalanceInProgress);
-    assert_eq!(scene.group.commit(scene.now, &second, generation), ErrorCode::None);
+    assert_eq!(scene.beat(&second, generation), Err(ResponseError::RebalanceInProgress));
+    assert_eq!(scene.group.commit(scene.now, &second, generation), Ok(()));
     let next = scene.settle(&[&second]);
     assert!(next > generation);
 
     // It was only paused and continues.
-    assert_eq!(scene.beat(&first, generation), ErrorCode::UnknownMemberId);
-    assert_eq!(scene.group.commit(scene.now, &first, generation), ErrorCode::UnknownMemberId);
-    assert_eq!(scene.group.commit(scene.now, &second, generation), ErrorCode::IllegalGeneration);
-    assert_eq!(answer(scene.join(&first)).error_code, i16::from(ErrorCode::UnknownMemberId));
+    assert_eq!(scene.beat(&first, generation), Err(ResponseError::UnknownMemberId));
+    assert_eq!(scene.group.commit(scene.now, &first, generation), Err(ResponseError::UnknownMemberId));
+    assert_eq!(scene.group.commit(scene.now, &second, generation), Err(ResponseError::IllegalGeneration));
+    assert_eq!(answer(scene.join(&first)).error_code, ResponseError::UnknownMemberId.code());
 }
 
 #[test]
@@ -143,14 +146,14 @@ fn member_that_does_not_rejoin_in_time_is_removed() {
     // The second member sends heartbeats, but does not rejoin.
     for _ in 0..REBALANCE.as_secs() / 5 - 1 {
         scene.pass(Duration::from_secs(5));
-        assert_eq!(scene.beat(&second, generation), ErrorCode::RebalanceInProgress);
+        assert_eq!(scene.beat(&second, generation), Err(ResponseError::RebalanceInProgress));
     }
     waiting.iter_mut().for_each(waits);
     scene.pass(Duration::from_secs(5));
     for waiting in waiting {
         assert_eq!(answer(waiting).generation_id, generation + 1);
     }
-    assert_eq!(scene.beat(&second, generation), ErrorCode::UnknownMemberId);
+    assert_eq!(scene.beat(&second, generation), Err(ResponseError::UnknownMemberId));
 }
 
 #[test]
@@ -161,26 +164,26 @@ fn dead_leader_is_replaced() {
     // The first member had joined alone before and rejoins.
     let leader = answer(scene.join(&first));
     let follower = answer(joined);
-    assert_eq!((&leader.leader, leader.generation_id), (&first, follower.generation_id));
+    assert_eq!((leader.leader.as_str(), leader.generation_id), (first.as_str(), follower.generation_id));
     let mut share = scene.group.sync(scene.now, &second, follower.generation_id, Vec::new());
     waits(&mut share);
     scene.pass(SESSION);
-    assert_eq!(answer(share).error_code, i16::from(ErrorCode::RebalanceInProgress));
+    assert_eq!(answer(share).error_code, ResponseError::RebalanceInProgress.code());
     let alone = answer(scene.join(&second));
-    assert_eq!((alone.error_code, &alone.leader), (OK, &second));
+    assert_eq!((alone.error_code, alone.leader.as_str()), (OK, second.as_str()));
 }
 
 #[test]
 fn leaving_member_starts_a_rebalance() {
     let (mut scene, first, second, generation) = Scene::with_two_members();
-    assert_eq!(scene.group.commit(scene.now, "", -1), ErrorCode::UnknownMemberId);
-    assert_eq!(scene.group.leave(scene.now, &first), ErrorCode::None);
-    assert_eq!(scene.group.leave(scene.now, &first), ErrorCode::UnknownMemberId);
-    assert_eq!(scene.beat(&second, generation), ErrorCode::RebalanceInProgress);
+    assert_eq!(scene.group.commit(scene.now, "", -1), Err(ResponseError::UnknownMemberId));
+    assert_eq!(scene.group.leave(scene.now, &first), Ok(()));
+    assert_eq!(scene.group.leave(scene.now, &first), Err(ResponseError::UnknownMemberId));
+    assert_eq!(scene.beat(&second, generation), Err(ResponseError::RebalanceInProgress));
     scene.settle(&[&second]);
-    assert_eq!(scene.group.leave(scene.now, &second), ErrorCode::None);
+    assert_eq!(scene.group.leave(scene.now, &second), Ok(()));
     assert_eq!((scene.group.state(), scene.group.next_deadline()), ("Empty", None));
-    assert_eq!(scene.group.commit(scene.now, "", -1), ErrorCode::None);
+    assert_eq!(scene.group.commit(scene.now, "", -1), Ok(()));
 }
 
 #[test]
@@ -189,7 +192,7 @@ fn member_whose_answer_was_lost_gets_it_again() {
     let again = answer(scene.join(&second));
     assert_eq!((again.error_code, again.generation_id), (OK, generation));
     assert_eq!(answer(scene.group.sync(scene.now, &second, generation, Vec::new())).assignment, second);
-    assert_eq!(scene.beat(&first, generation), ErrorCode::None);
+    assert_eq!(scene.beat(&first, generation), Ok(()));
 }
 
 #[test]
@@ -197,7 +200,7 @@ fn restarted_static_member_keeps_its_assignment() {
     let mut scene = Scene::new();
     let named = || Join { instance: Some("one".into()), ..ask("") };
     let before = answer(scene.group.join(scene.now, named()));
-    let shares = vec![(before.member_id.clone(), Bytes::from_static(b"share"))];
+    let shares = vec![(before.member_id.to_string(), Bytes::from_static(b"share"))];
     drop(scene.group.sync(scene.now, &before.member_id, before.generation_id, shares));
 
     let after = answer(scene.group.join(scene.now, named()));
@@ -205,7 +208,7 @@ fn restarted_static_member_keeps_its_assignment() {
     assert_eq!((after.generation_id, &after.leader), (before.generation_id, &after.member_id));
     let synced = scene.group.sync(scene.now, &after.member_id, after.generation_id, Vec::new());
     assert_eq!(answer(synced).assignment, b"share"[..]);
-    assert_eq!(scene.beat(&before.member_id, before.generation_id), ErrorCode::UnknownMemberId);
+    assert_eq!(scene.beat(&before.member_id, before.generation_id), Err(ResponseError::UnknownMemberId));
 }
 
 #[test]
@@ -214,8 +217,8 @@ fn member_without_a_common_protocol_is_refused() {
     scene.add();
     let other = Join { protocols: vec![("sticky".into(), Bytes::new())], ..ask("") };
     let refused = answer(scene.group.join(scene.now, other));
-    assert_eq!(refused.error_code, i16::from(ErrorCode::InconsistentGroupProtocol));
+    assert_eq!(refused.error_code, ResponseError::InconsistentGroupProtocol.code());
     let none = Join { protocols: Vec::new(), ..ask("") };
     let refused = answer(Group::default().join(scene.now, none));
-    assert_eq!(refused.error_code, i16::from(ErrorCode::InconsistentGroupProtocol));
+    assert_eq!(refused.error_code, ResponseError::InconsistentGroupProtocol.code());
 }

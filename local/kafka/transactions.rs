@@ -1,0 +1,219 @@
+//! Producers with an id, and their transactions.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::add_offsets_to_txn_request::AddOffsetsToTxnRequest;
+use kafka_protocol::messages::add_offsets_to_txn_response::AddOffsetsToTxnResponse;
+use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnRequest;
+use kafka_protocol::messages::add_partitions_to_txn_response::{
+    AddPartitionsToTxnPartitionResult, AddPartitionsToTxnResponse, AddPartitionsToTxnTopicResult,
+};
+use kafka_protocol::messages::end_txn_request::EndTxnRequest;
+use kafka_protocol::messages::end_txn_response::EndTxnResponse;
+use kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
+use kafka_protocol::messages::init_producer_id_response::InitProducerIdResponse;
+use kafka_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
+use kafka_protocol::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
+use kafka_protocol::messages::{GroupId, ProducerId, TopicName, TransactionalId};
+use tokio::time::Instant;
+
+use super::batch::Batch;
+use super::store::{Partition, State, Store, code};
+
+/// A producer with a transactional id, and what its open transaction contains.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    producer: i64,
+    epoch: i16,
+    timeout: Duration,
+    /// When the open transaction is aborted; `None` if none is open.
+    until: Option<Instant>,
+    partitions: BTreeSet<Partition>,
+    /// Offsets that are committed with it.
+    offsets: Vec<(GroupId, Partition, i64)>,
+}
+
+impl Transaction {
+    pub(super) fn contains(&self, partition: &Partition) -> bool {
+        self.partitions.contains(partition)
+    }
+
+    /// Leaves out a topic that was deleted.
+    pub(super) fn forget(&mut self, topic: &TopicName) {
+        self.partitions.retain(|(name, _)| name != topic);
+        self.offsets.retain(|(_, (name, _), _)| name != topic);
+    }
+
+    /// Opens a transaction unless one is open.
+    fn begin(&mut self) {
+        self.until.get_or_insert_with(|| Instant::now() + self.timeout);
+    }
+}
+
+impl Store {
+    pub(super) fn init_producer(&self, ask: InitProducerIdRequest) -> InitProducerIdResponse {
+        let response = InitProducerIdResponse::default();
+        match self.lock().init_producer(ask) {
+            Ok((id, epoch)) => response.with_producer_id(ProducerId(id)).with_producer_epoch(epoch),
+            Err(error) => response.with_error_code(error.code()).with_producer_id(ProducerId(-1)),
+        }
+    }
+
+    pub(super) fn add_partitions(&self, ask: AddPartitionsToTxnRequest) -> AddPartitionsToTxnResponse {
+        let mut state = self.lock();
+        let id = &ask.v3_and_below_transactional_id;
+        let (producer, epoch) = (ask.v3_and_below_producer_id.0, ask.v3_and_below_producer_epoch);
+        let topics = ask.v3_and_below_topics.into_iter().map(|topic| {
+            let results = topic.partitions.iter().map(|&partition| {
+                let added = state.add_partition(id, producer, epoch, (topic.name.clone(), partition));
+                AddPartitionsToTxnPartitionResult::default()
+                    .with_partition_index(partition)
+                    .with_partition_error_code(code(&added))
+            });
+            let results = results.collect();
+            AddPartitionsToTxnTopicResult::default().with_name(topic.name).with_results_by_partition(results)
+        });
+        AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(topics.collect())
+    }
+
+    pub(super) fn add_group(&self, ask: &AddOffsetsToTxnRequest) -> AddOffsetsToTxnResponse {
+        let mut state = self.lock();
+        let added = state
+            .transaction(&ask.transactional_id, ask.producer_id.0, ask.producer_epoch)
+            .map(Transaction::begin);
+        AddOffsetsToTxnResponse::default().with_error_code(code(&added))
+    }
+
+    /// Keeps offsets until the transaction ends. `allowed` is whether the group accepts them from this member.
+    pub(super) fn add_offsets(
+        &self,
+        ask: TxnOffsetCommitRequest,
+        allowed: Result<(), ResponseError>,
+    ) -> TxnOffsetCommitResponse {
+        let mut state = self.lock();
+        let topics = ask.topics.into_iter().map(|topic| {
+            let results = topic.partitions.iter().map(|it| {
+                let added = allowed.and_then(|()| {
+                    let id = (&ask.transactional_id, ask.producer_id.0, ask.producer_epoch);
+                    let open = state.transaction(id.0, id.1, id.2)?;
+                    let partition = (topic.name.clone(), it.partition_index);
+                    open.offsets.push((ask.group_id.clone(), partition, it.committed_offset));
+                    Ok(())
+                });
+                TxnOffsetCommitResponsePartition::default()
+                    .with_partition_index(it.partition_index)
+                    .with_error_code(code(&added))
+            });
+            let results = results.collect();
+            TxnOffsetCommitResponseTopic::default().with_name(topic.name).with_partitions(results)
+        });
+        TxnOffsetCommitResponse::default().with_topics(topics.collect())
+    }
+
+    pub(super) fn end_transaction(&self, ask: &EndTxnRequest) -> EndTxnResponse {
+        let mut state = self.lock();
+        let id = &ask.transactional_id;
+        let found = state.transaction(id, ask.producer_id.0, ask.producer_epoch).map(|_| ());
+        let ended = found.and_then(|()| state.end(id, ask.committed));
+        drop(state);
+        self.wake_readers();
+        EndTxnResponse::default().with_error_code(code(&ended))
+    }
+}
+
+impl State {
+    /// The id and epoch of a producer. A new producer with a transactional id ends the transaction of the one before.
+    fn init_producer(&mut self, ask: InitProducerIdRequest) -> Result<(i64, i16), ResponseError> {
+        let Some(id) = ask.transactional_id else { return Ok((self.new_producer(), 0)) };
+        let known = self.transactions.get(&id).map(|known| (known.producer, known.epoch));
+        let (producer, epoch) = match known {
+            Some(known) if ask.producer_id.0 >= 0 && known != (ask.producer_id.0, ask.producer_epoch) => {
+                return Err(ResponseError::ProducerFenced);
+            }
+            Some((producer, epoch)) => {
+                self.end(&id, false)?;
+                epoch.checked_add(1).map_or_else(|| (self.new_producer(), 0), |next| (producer, next))
+            }
+            None => (self.new_producer(), 0),
+        };
+        let timeout = Duration::from_millis(u64::try_from(ask.transaction_timeout_ms).unwrap_or(0));
+        let (partitions, offsets) = (BTreeSet::new(), Vec::new());
+        let transaction = Transaction { producer, epoch, timeout, until: None, partitions, offsets };
+        self.transactions.insert(id, transaction);
+        Ok((producer, epoch))
+    }
+
+    fn new_producer(&mut self) -> i64 {
+        self.last_producer += 1;
+        self.last_producer
+    }
+
+    /// The transaction of a producer, unless another producer has taken its place.
+    pub(super) fn transaction(
+        &mut self,
+        id: &TransactionalId,
+        producer: i64,
+        epoch: i16,
+    ) -> Result<&mut Transaction, ResponseError> {
+        let known = self.transactions.get_mut(id).filter(|known| known.producer == producer);
+        let known = known.ok_or(ResponseError::InvalidProducerIdMapping)?;
+        if known.epoch == epoch { Ok(known) } else { Err(ResponseError::InvalidProducerEpoch) }
+    }
+
+    fn add_partition(
+        &mut self,
+        id: &TransactionalId,
+        producer: i64,
+        epoch: i16,
+        partition: Partition,
+    ) -> Result<(), ResponseError> {
+        self.log(&partition.0, partition.1)?;
+        let transaction = self.transaction(id, producer, epoch)?;
+        transaction.begin();
+        transaction.partitions.insert(partition);
+        Ok(())
+    }
+
+    /// Writes the markers of a transaction and commits its offsets, or drops them.
+    fn end(&mut self, id: &TransactionalId, is_committed: bool) -> Result<(), ResponseError> {
+        let Some(open) = self.transactions.get_mut(id) else { return Ok(()) };
+        open.until = None;
+        let (producer, epoch) = (open.producer, open.epoch);
+        let (partitions, offsets) = (std::mem::take(&mut open.partitions), std::mem::take(&mut open.offsets));
+        let marker = Batch::marker(producer, epoch, is_committed, now())
+            .map_err(|_| ResponseError::UnknownServerError)?;
+        for (topic, partition) in partitions {
+            self.log(&topic, partition)?.end_transaction(producer, marker.clone(), is_committed);
+        }
+        for (group, partition, offset) in offsets.into_iter().filter(|_| is_committed) {
+            self.commit(&group, partition, offset)?;
+        }
+        Ok(())
+    }
+
+    /// Aborts transactions whose producers did not end them in time; they cannot continue.
+    pub(super) fn abort_expired(&mut self) {
+        let now = Instant::now();
+        let is_expired = |it: &Transaction| it.until.is_some_and(|until| until <= now);
+        let expired: Vec<_> =
+            self.transactions.iter().filter(|(_, it)| is_expired(it)).map(|(id, _)| id.clone()).collect();
+        for id in expired {
+            if let Err(error) = self.end(&id, false) {
+                tracing::warn!(%error, "aborting an expired transaction");
+            }
+            if let Some(known) = self.transactions.get_mut(&id) {
+                known.epoch = known.epoch.saturating_add(1);
+            }
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
