@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use runner_core::create_private_file;
 
 /// Where a report will be written.
@@ -30,6 +30,12 @@ impl ReportFile {
         if report == Path::new("-") {
             return Ok(ReportFile(Target::Stdout));
         }
+        ensure!(
+            report.extension().is_none_or(|extension| extension != "toml"),
+            "--report {}: this is the name of a pipeline file, which the report would replace; name another file, as in \
+             `--report report.json`",
+            report.display()
+        );
         // Where the path is a link, its target is replaced.
         let report = report.canonicalize().unwrap_or_else(|_| report.to_owned());
         let is_replaceable = report.metadata().map_or(true, |metadata| metadata.is_file());

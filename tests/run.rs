@@ -210,6 +210,17 @@ fn row_with_line_break_is_rejected_by_file_sink() {
 }
 
 #[test]
+fn report_does_not_replace_a_pipeline_file() {
+    let env = env_with_rows(3);
+    let file = pipeline(&[], "type = \"null\"");
+    env.write("p.toml", &file);
+    env.write("q.toml", &file);
+    // `--report` takes a value, so this is one pipeline and not two.
+    env.run(["run", "--report", "p.toml", "q.toml"]).assert_code(2).assert_says(&["p.toml", "report.json"]);
+    assert_eq!(env.read("p.toml"), file);
+}
+
+#[test]
 fn full_disk_is_retried_then_ends_run_with_path() {
     let env = env_with_rows(3);
     let file = pipeline(&[], "type = \"file\"\npath = \"/dev/full\"");
