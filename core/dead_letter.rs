@@ -50,6 +50,7 @@ impl DeadLetter {
     /// Reads what [`to_json`](Self::to_json) has written.
     pub fn read(line: &[u8]) -> Result<DeadLetter> {
         #[derive(Deserialize)]
+        #[serde(expecting = "a JSON object")]
         struct Versioned {
             version: u32,
         }

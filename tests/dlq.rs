@@ -261,6 +261,20 @@ fn dlq_replay_keeps_compression_and_other_pipelines_letters() {
 }
 
 #[test]
+fn dlq_list_of_another_file_shows_the_first_errors_only() {
+    let env = TestEnv::new();
+    env.write("rows.csv", "1\n".repeat(500));
+    let listed = env.run(["dlq", "list", "rows.csv"]);
+    listed.assert_code(1).assert_says(&[
+        "rows.csv:1",
+        "expected a JSON object",
+        "490 more lines are not dead letters",
+        "rows.csv has no dead letters that this version can read",
+    ]);
+    assert!(listed.stderr.lines().count() < 50, "{}", listed.stderr);
+}
+
+#[test]
 fn dlq_list_counts_reasons_and_show_prints_body() {
     let env = env([CSV, JSON, &out("json"), FILE].concat());
     env.write("rows.csv", b"a,b\n1,x\n2\n3,y\n4\n5,\xff\n");

@@ -18,6 +18,9 @@ use crate::exit::{Exit, is_stdout_open, print_error, print_message};
 use crate::pipeline_file;
 use crate::summary::count;
 
+/// How many lines that are not dead letters are shown.
+const SHOWN_ERRORS: u64 = 10;
+
 pub(super) fn list(arguments: &DlqListArguments, common: &Common) -> Exit {
     if let Some(pipeline) = &arguments.pipeline {
         let mut pipeline = match pipeline_file::load(pipeline, None, common) {
@@ -62,7 +65,7 @@ fn show(path: &Path, out: &mut impl Write) -> Result<bool> {
 }
 
 fn show_lines(place: &str, lines: impl Iterator<Item = Result<Line>>, out: &mut impl Write) -> Result<bool> {
-    let mut is_valid = true;
+    let mut n_invalid = 0;
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header([
         "number",
@@ -91,11 +94,17 @@ fn show_lines(place: &str, lines: impl Iterator<Item = Result<Line>>, out: &mut 
                 *reasons.entry((letter.component, without_numbers(&letter.reason))).or_default() += 1;
             }
             Err(error) => {
-                is_valid = false;
-                print_error(&error.context(format!("{place}:{}", line.number)));
+                n_invalid += 1;
+                if n_invalid <= SHOWN_ERRORS {
+                    print_error(&error.context(format!("{place}:{}", line.number)));
+                }
             }
         }
     }
+    if n_invalid > SHOWN_ERRORS {
+        print_message(&format!("{} more lines are not dead letters", count(n_invalid - SHOWN_ERRORS)));
+    }
+    let is_valid = n_invalid == 0;
     if reasons.is_empty() {
         let other = if is_valid { "" } else { " that this version can read" };
         print_message(&format!("{place} has no dead letters{other}"));

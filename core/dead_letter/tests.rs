@@ -121,6 +121,7 @@ fn row_is_read_back_as_the_same_row() {
 fn other_lines_are_refused_with_the_reason() {
     for (line, reason) in [
         ("nonsense", "not a dead letter: expected"),
+        ("17,4.5", "not a dead letter: invalid type: integer `17`, expected a JSON object"),
         ("{\"a\":1}", "missing field `version`"),
         ("{\"version\":2}", "version 2, this runner knows version 1"),
         ("{\"version\":1}", "missing field `reason`"),
