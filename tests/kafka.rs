@@ -209,6 +209,21 @@ fn missing_topic_without_create_topic_ends_run() {
 
 #[needs(kafka)]
 #[test]
+fn setting_of_a_new_topic_that_the_cluster_refuses_is_named() {
+    let broker = Broker::shared();
+    let topic = broker.name("settings");
+    let config = "{ \"cleanup.policy\" = \"delete\", \"retention.ms\" = \"7d\", \"retentoin.bytes\" = 5 }";
+    let env = producer(&format!(
+        "bootstrap_servers = \"{}\"\ntopic = \"{topic}\"\ncreate_topic = {{ config = {config} }}",
+        broker.bootstrap()
+    ));
+    let refused = "does not accept `retention.ms`, `retentoin.bytes` in `create_topic.config`";
+    env.run(["run", "producer.toml"]).assert_code(1).assert_says(&[&topic, refused]);
+    assert_eq!(broker.partitions(&topic), None);
+}
+
+#[needs(kafka)]
+#[test]
 fn position_past_retention_at_start_is_an_error() {
     let broker = Broker::shared();
     let topic = broker.create_topic("overtaken", 1);

@@ -9,8 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use runner_core::{Error, Result};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
@@ -185,7 +184,8 @@ impl Topic {
         if is_own_limit {
             settings.insert(MAX_BYTES, LETTER_MAX_BYTES.to_string());
         }
-        let mut created = self.try_create(partitions, replicas, &settings).await?;
+        let options = self.admin_options();
+        let mut created = self.try_create(partitions, replicas, &settings, &options).await?;
         if is_own_limit
             && matches!(
                 created,
@@ -196,7 +196,7 @@ impl Topic {
         {
             // Some clusters limit it.
             settings.remove(MAX_BYTES);
-            created = self.try_create(partitions, replicas, &settings).await?;
+            created = self.try_create(partitions, replicas, &settings, &options).await?;
         }
         if matches!(
             created,
@@ -207,7 +207,7 @@ impl Topic {
         ) && (partitions < 0 || replicas < 0)
         {
             // Brokers before 2.4 do not have defaults.
-            created = self.try_create(partitions.max(1), replicas.max(1), &settings).await?;
+            created = self.try_create(partitions.max(1), replicas.max(1), &settings, &options).await?;
         }
         match created {
             Ok(()) => {
@@ -215,10 +215,13 @@ impl Topic {
                 Ok(true)
             }
             Err(RDKafkaErrorCode::TopicAlreadyExists) => Ok(false),
-            Err(RDKafkaErrorCode::InvalidConfig) => anyhow::bail!(
-                "the cluster at {at} does not create topic `{name}`: it does not accept the settings in \
-                 `create_topic.config`"
-            ),
+            Err(RDKafkaErrorCode::InvalidConfig) => {
+                let wrong = self.wrong_settings(&settings).await?;
+                anyhow::bail!(
+                    "the cluster at {at} does not create topic `{name}`: it does not accept {wrong} in \
+                     `create_topic.config`; check name and value: times are milliseconds, sizes are bytes"
+                )
+            }
             Err(code) if is_outage(code) => {
                 if let Some(error) = advertised.and_then(|it| misadvertised(at, it, "")) {
                     return Err(error);
@@ -260,16 +263,28 @@ impl Topic {
         )
     }
 
+    /// Names the settings that the cluster does not accept; its response does not say which.
+    async fn wrong_settings(&self, settings: &BTreeMap<&str, String>) -> Result<String> {
+        let mut wrong = Vec::new();
+        let options = self.admin_options().validate_only(true);
+        for (&name, value) in settings {
+            let tried = self.try_create(-1, -1, &BTreeMap::from([(name, value.clone())]), &options).await?;
+            wrong.extend((tried == Err(RDKafkaErrorCode::InvalidConfig)).then(|| format!("`{name}`")));
+        }
+        Ok(if wrong.is_empty() { "the settings".to_owned() } else { wrong.join(", ") })
+    }
+
     async fn try_create(
         &self,
         partitions: i32,
         replicas: i32,
         config: &BTreeMap<&str, String>,
+        options: &AdminOptions,
     ) -> Result<Result<(), RDKafkaErrorCode>> {
         let new = NewTopic::new(&self.name, partitions, TopicReplication::Fixed(replicas));
         let new = config.iter().fold(new, |new, (name, value)| new.set(name, value));
         let admin = self.admin()?;
-        let created = admin.create_topics([&new], &self.admin_options()).await;
+        let created = admin.create_topics([&new], options).await;
         drop_in_background(admin);
         Ok(match created {
             Ok(mut topics) => topics.pop().map_or(Ok(()), |topic| topic.map(drop).map_err(|(_, code)| code)),
