@@ -37,6 +37,13 @@ pub struct Pipeline {
     pub tests: Vec<TestCase>,
 }
 
+/// Whether any of them is a source that keeps its position in a checkpoint.
+pub(crate) fn keep_checkpoints(components: &[Component]) -> bool {
+    components.iter().any(
+        |component| matches!(&component.built, Built::Source(source) if source.replay() != Replay::External),
+    )
+}
+
 /// A component that has been built.
 pub(crate) struct Component {
     pub(crate) name: String,
@@ -109,9 +116,7 @@ impl Pipeline {
 
     /// Whether any source keeps its position in a checkpoint.
     pub fn keeps_checkpoints(&self) -> bool {
-        self.components.iter().any(|component| {
-            matches!(&component.built, Built::Source(source) if source.replay() != Replay::External)
-        })
+        keep_checkpoints(&self.components)
     }
 
     /// The entry number of the next record that a source reads after it has resumed from this

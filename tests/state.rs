@@ -84,6 +84,29 @@ fn start_without_checkpoint_names_those_elsewhere() {
     given.assert_says(&["other checkpoints of pipeline `p`", ".local/state/runner/p-"]);
 }
 
+#[test]
+fn pipeline_without_checkpoints_needs_no_home() {
+    let env = TestEnv::new();
+    env.write("csv.toml", PIPELINE);
+    let source = "[sources.rows]\ntype = \"kafka\"\nbootstrap_servers = \"127.0.0.1:1\"\ntopics = [\"t\"]\ngroup_id = \"g\"\n";
+    env.write("kafka.toml", format!("{source}[sinks.out]\ntype = \"null\"\ninputs = [\"rows\"]\n"));
+    let run = |arguments: &[&str]| {
+        let output = env.command(arguments).env_remove("HOME").env_remove("RUNNER_DATA_DIR").output();
+        let output = output.expect("the binary");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, told) = run(&["validate", "csv.toml"]);
+    assert!(code == Some(78) && told.contains("HOME is not set"), "{told}");
+    for arguments in [&["validate", "kafka.toml"][..], &["run", "kafka.toml", "--for", "0s"]] {
+        let (code, told) = run(arguments);
+        assert_eq!(code, Some(0), "{told}");
+    }
+    for action in ["show", "reset"] {
+        let (code, told) = run(&["checkpoint", action, "kafka.toml"]);
+        assert!(code == Some(0) && told.contains("do not use checkpoints"), "{told}");
+    }
+}
+
 fn mode(path: impl AsRef<Path>) -> u32 {
     path.as_ref().metadata().expect("a file").permissions().mode() & 0o777
 }

@@ -19,12 +19,13 @@ use super::{outputs, state_folder, transaction};
 use crate::build_context::{BuildContext, Upstream};
 use crate::checkpoint::Checkpoints;
 use crate::error::{OptionError, OptionErrors};
-use crate::pipeline::{Component, Pipeline};
+use crate::pipeline::{Component, Pipeline, keep_checkpoints};
 use crate::pipeline_options::PipelineOptions;
 use crate::plugin::{Built, Kind};
 use crate::progress::{Counters, Gauges};
 use crate::redaction::Redaction;
 use crate::source::Replay;
+use crate::state_place::StatePlace;
 use crate::text_error::{TextError, Warnings};
 
 /// All that is needed to build the components.
@@ -222,6 +223,12 @@ impl Assembly<'_> {
         let tests = TestCases { tests: &top.options.tests, spans: &top.spans };
         errors.extend(tests.check_built(&mut components));
         let state = state_folder::find(load, top.options.data_dir.as_deref(), &folder, &name)
+            // No folder is needed by a pipeline that keeps no checkpoint.
+            .or_else(
+                |message| {
+                    if keep_checkpoints(&components) { Err(message) } else { Ok(StatePlace::default()) }
+                },
+            )
             .map_err(|message| errors.push(Diagnostic::of_file(message)));
         match state {
             Ok(state) if errors.is_empty() => {
