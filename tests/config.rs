@@ -60,6 +60,38 @@ p.toml has 1 error; nothing was run
 }
 
 #[test]
+fn habit_of_other_files_is_told_how_to_write_it() {
+    let broker = |options: &str| {
+        format!(
+            "[sources.in]\ntype = \"kafka\"\ngroup_id = \"g\"\n{options}\n[sinks.out]\ntype = \"null\"\ninputs = [\"in\"]\n"
+        )
+    };
+    let start = |options: &str| broker(&format!("bootstrap_servers = \"b\"\ntopics = [\"t\"]\n{options}"));
+    let quoted = "a name that contains dots is written in quotes: `\"session.timeout.ms\"`";
+    for (file, advice) in [
+        (start("librdkafka_options.session.timeout.ms = 6000"), quoted),
+        (start("librdkafka_options = { session.timeout.ms = 6000 }"), quoted),
+        (start("[sources.in.librdkafka_options]\nsession.timeout.ms = 6000"), quoted),
+        (start("start = 2024-01-31"), "write quotes around it"),
+        (broker("bootstrap_servers = \"b\"\ntopics = \"t\""), "write brackets around it"),
+        (broker("bootstrap_servers = [\"b\", \"c\"]\ntopics = [\"t\"]"), "`\"broker-1:9092,broker-2:9092\"`"),
+        (
+            around("", "name = \"prices\"", ""),
+            "`name` is an option of the pipeline: write it above the first table",
+        ),
+        (around("", "retry.timeout = \"1m\"", ""), "it is a table of the pipeline: `[retry]`"),
+        (start("decoding.codec = \"json\""), "the transform `to_json` checks that it is JSON"),
+        (around("", "delimiter = null", ""), "TOML has no null: leave the option out"),
+        (around("", "encoding = \"C:\\data\"", ""), "use single quotes, as in 'C:\\data\\rows.csv'"),
+        (around("", "// a comment", ""), "a comment begins with `#`"),
+        (around("", "header: true", ""), "an option is written as `name = value`"),
+        (around("[batch]\ndata_dir = \"/srv\"", "", ""), "`data_dir` is an option of the pipeline"),
+    ] {
+        assert_errors(&file, &[advice]);
+    }
+}
+
+#[test]
 fn all_errors_of_options_are_shown_in_the_order_of_the_file() {
     let pipeline = around(
         "naem = \"x\"\n[retry]\ntimeout = \"5\"\n",

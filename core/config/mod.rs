@@ -109,9 +109,27 @@ fn parse(source: &str) -> Result<Spanned<DeTable<'_>>, Vec<Diagnostic>> {
     let (root, errors) = DeTable::parse_recoverable(source);
     let end = source.len();
     let shown = |error: &toml::de::Error| {
-        Diagnostic::new(error.message(), error.span().unwrap_or(end..end), "the file is not valid TOML")
+        let at = error.span().unwrap_or(end..end);
+        let mut shown = Diagnostic::new(error.message(), at, "the file is not valid TOML");
+        shown.notes.extend(advice(error.message()).map(str::to_owned));
+        shown
     };
     if errors.is_empty() { Ok(root) } else { Err(errors.iter().map(shown).collect()) }
+}
+
+/// What helps with an error of the TOML reader that does not say what to write instead.
+fn advice(message: &str) -> Option<&'static str> {
+    [
+        (
+            "missing escaped value",
+            "in double quotes `\\` begins an escape: use single quotes, as in 'C:\\data\\rows.csv'",
+        ),
+        ("invalid float, expected `nan`", "TOML has no null: leave the option out"),
+        ("invalid unquoted key", "an option is written as `name = value`, and a comment begins with `#`"),
+        ("key with no value", "an option is written as `name = value`, and a comment begins with `#`"),
+    ]
+    .iter()
+    .find_map(|(error, advice)| message.starts_with(error).then_some(*advice))
 }
 
 /// What a file says, as far as it has no errors.

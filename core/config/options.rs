@@ -126,6 +126,14 @@ impl Check<'_> {
                 Some(schema) => self.value(&joined(path, key.get_ref()), &key.span(), value, &schema),
                 None => {}
             }
+            // `{ retention.ms = 1 }` is a table in a table, where the name of one setting was meant.
+            if !is_known
+                && chosen["additionalProperties"] != false
+                && let Some((whole, _)) = dotted(key, value)
+            {
+                let hint = format!("a name that contains dots is written in quotes: `\"{whole}\"`");
+                self.errors[n_errors..].iter_mut().for_each(|error| error.notes.insert(0, hint.clone()));
+            }
             if let Some(hint) = chosen[HINTS][&**key.get_ref()].as_str() {
                 self.errors[n_errors..].iter_mut().for_each(|error| error.notes.insert(0, hint.to_owned()));
             }
@@ -157,7 +165,13 @@ impl Check<'_> {
             };
             let message =
                 format!("`{path}` of {}: expected {}, found {found}", self.owner, schema.in_words());
-            self.errors.push(Diagnostic::new(message, value.span(), "here"));
+            let takes = |name| !schema.accepting(name).alternatives.is_empty();
+            let label = match value.get_ref() {
+                DeValue::String(_) if takes("array") => "write brackets around it",
+                DeValue::Datetime(_) if takes("string") => "write quotes around it",
+                _ => "here",
+            };
+            self.errors.push(Diagnostic::new(message, value.span(), label));
             return;
         }
         match value.get_ref() {
@@ -248,6 +262,14 @@ fn unknown(
     let table = if path.is_empty() { owner.to_owned() } else { format!("`{path}`") };
     let message = format!("unknown option `{name}` for {owner}");
     let mut error = Diagnostic::new(message, at, format!("{table} has no such option"));
+    error.notes.extend(match &**key.get_ref() {
+        // Below the header of a table they belong to that table.
+        "name" | "data_dir" => {
+            Some(format!("`{name}` is an option of the pipeline: write it above the first table"))
+        }
+        "retry" => Some("it is a table of the pipeline: `[retry]`".to_owned()),
+        _ => None,
+    });
     error.suggestion = meant.map(str::to_owned);
     if known.is_empty() { error } else { error.note(format!("it has: {}", known.join(", "))) }
 }

@@ -21,7 +21,13 @@ with_connection_options! {
     /// Writes records to a Kafka topic. A record is delivered after all in-sync replicas have
     /// stored it. Batches keep their order in each partition, except a batch that is written again.
     #[schemars(extend("x-hints" = {
+        "acks": "the sink always waits for all in-sync replicas",
+        "batch": "the batches of the client are set in `librdkafka_options`, as in `{ \"linger.ms\" = 50 }`",
+        "bootstrap_servers": "write all addresses as one text: `\"broker-1:9092,broker-2:9092\"`",
+        "encoding": "a body is written as it is; the transform `to_json` makes JSON of rows",
         "key_field": "a key of several fields is a template: `key = \"{{ .Index }}-{{ .Date }}\"`",
+        "partitions": "this is for a topic that the sink creates: `create_topic = { partitions = 6 }`",
+        "replication_factor": "this is for a topic that the sink creates: `create_topic = { replication_factor = 3 }`",
         "topics": "a sink writes to `topic`; `topic = \"px.{{ .Index }}\"` takes it from fields of the record",
     }))]
     pub(super) struct KafkaSinkConfig {

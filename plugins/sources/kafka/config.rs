@@ -17,7 +17,9 @@ with_connection_options! {
     /// Reads Kafka topics as a member of a consumer group. The offset of a record is committed
     /// only after this record and all before it in the partition are delivered.
     #[schemars(extend("x-hints" = {
+        "bootstrap_servers": "write all addresses as one text: `\"broker-1:9092,broker-2:9092\"`",
         "auto_offset_reset": "to start at a time, set `start = \"2024-01-31T00:00:00Z\"` instead",
+        "decoding": "a body is read as it is; the transform `to_json` checks that it is JSON",
         "topic": "a source reads a list: `topics = [\"stock_market\"]`",
     }))]
     pub(super) struct KafkaSourceConfig {
