@@ -7,7 +7,7 @@ use runner_core::{
     TransformConfig, async_trait,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::shared::vrl::{Made, Metadata, Program, ProgramText, on_large_stack};
 
@@ -23,22 +23,38 @@ source = '''
 
 /// Changes records with a program in VRL, the language of Vector's `remap`.
 ///
-/// `.` is the body: a JSON value of any type, or a row. The value of `.` at the end of the program is
-/// the new body, as compact JSON with its keys sorted; numbers with a fraction or an exponent are
-/// 64-bit floats. An array becomes one record per element. `abort`, null and an empty array filter
-/// the record; an error rejects it. A record without a body (a tombstone in Kafka) passes unchanged.
+/// `.` is the body: a JSON value of any type, or a row; with `body = "text"` it is a text. The value
+/// of `.` at the end of the program is the new body, as compact JSON with its keys sorted; numbers with
+/// a fraction or an exponent are 64-bit floats. An array becomes one record per element. `abort`, null
+/// and an empty array filter the record; an error rejects it. A record without a body (a tombstone in
+/// Kafka) passes unchanged.
 ///
 /// Give `source` or `file`. The program is compiled when the pipeline file is read.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RemapConfig {
     /// The program.
     source: Option<String>,
     /// A file with the program. A relative path starts in the folder of the pipeline file.
     file: Option<PathBuf>,
+    /// What `.` is: `"json"`, the value that the body holds, or `"text"`, the body as it is, as in
+    /// `. = parse_syslog!(.)` for the lines of a log.
+    #[serde(default)]
+    body: BodyIs,
     /// The zone of times that have none, such as `"Europe/Berlin"`; `"local"` is the zone of this
     /// machine. Default: `"UTC"`.
     timezone: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum BodyIs {
+    /// JSON or a row.
+    #[default]
+    Json,
+    /// Text in UTF-8. A row is its CSV line.
+    Text,
 }
 
 impl TransformConfig for RemapConfig {
@@ -55,12 +71,13 @@ impl TransformConfig for RemapConfig {
             }
         };
         let program = Program::compile(&text, self.timezone.as_deref(), context)?;
-        Ok(Box::new(Remap { program, metadata: Metadata::default() }))
+        Ok(Box::new(Remap { program, body: self.body, metadata: Metadata::default() }))
     }
 }
 
 struct Remap {
     program: Program,
+    body: BodyIs,
     metadata: Metadata,
 }
 
@@ -84,7 +101,11 @@ impl Remap {
         if matches!(record.body, Body::Tombstone) {
             return Mapped::Keep;
         }
-        match self.program.run(&record.body, &self.metadata) {
+        let made = match self.body {
+            BodyIs::Json => self.program.run(&record.body, &self.metadata),
+            BodyIs::Text => self.program.run_text(&record.to_bytes().unwrap_or_default(), &self.metadata),
+        };
+        match made {
             Ok(Made::Nothing) => Mapped::Filter,
             Ok(Made::One(json)) => {
                 record.body = Body::Bytes(json);
@@ -112,7 +133,7 @@ mod tests {
     use super::*;
 
     fn remap(source: &str) -> Box<dyn Transform> {
-        let config = RemapConfig { source: Some(source.into()), file: None, timezone: None };
+        let config = RemapConfig { source: Some(source.into()), ..Default::default() };
         config.build(&context()).unwrap()
     }
 
@@ -149,13 +170,32 @@ mod tests {
         assert!(matches!(out.records[0].body, Body::Tombstone));
     }
 
+    #[tokio::test]
+    async fn text_is_parsed_and_split_and_what_is_not_text_is_rejected() {
+        let text = |source: &str| {
+            let config =
+                RemapConfig { source: Some(source.into()), body: BodyIs::Text, ..Default::default() };
+            config.build(&context()).unwrap()
+        };
+        let out = apply(&mut *text(". = parse_key_value!(.)"), records(["user=ann ms=12"])).await.unwrap();
+        assert_eq!(out.bodies(), [r#"{"ms":"12","user":"ann"}"#]);
+        let lines = r#". = map_values(split(string!(.), "\n")) -> |line| { { "line": line } }"#;
+        let out = apply(&mut *text(lines), records(["a\n{\"b\":1}"])).await.unwrap();
+        assert_eq!(out.bodies(), [r#"{"line":"a"}"#, r#"{"line":"{\"b\":1}"}"#]);
+        let mut latin = record("", 0);
+        latin.body = Body::Bytes(b"caf\xe9"[..].into());
+        let out =
+            apply(&mut *text(". = { \"line\": . }"), runner_core::testing::batch([latin])).await.unwrap();
+        assert_eq!(out.rejected[0].1.to_string(), "the body is not UTF-8 text");
+    }
+
     #[test]
     fn program_must_be_given_once() {
-        let none = RemapConfig { source: None, file: None, timezone: None }.build(&context());
+        let none = RemapConfig::default().build(&context());
         assert!(none.err().unwrap().to_string().contains("there is no program"));
-        let both = RemapConfig { source: Some(".".into()), file: Some("a.vrl".into()), timezone: None };
+        let both = RemapConfig { source: Some(".".into()), file: Some("a.vrl".into()), ..Default::default() };
         assert!(both.build(&context()).err().unwrap().to_string().contains("not both"));
-        let absent = RemapConfig { source: None, file: Some("absent.vrl".into()), timezone: None };
+        let absent = RemapConfig { file: Some("absent.vrl".into()), ..Default::default() };
         assert!(absent.build(&context()).err().unwrap().to_string().contains("cannot be read"));
     }
 }

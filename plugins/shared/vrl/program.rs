@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use anyhow::{Error, anyhow, bail};
+use bytes::Bytes;
 use runner_core::{Body, BuildContext, OptionError, Result};
 use vrl::compiler::runtime::{Runtime, Terminate};
 use vrl::compiler::state::RuntimeState;
@@ -68,6 +69,11 @@ impl Program {
     /// What the program makes of a body. The error does not contain values of the record.
     pub(crate) fn run(&self, body: &Body, metadata: &Metadata) -> Result<Made> {
         on_large_stack(|| self.make(|| value::of_body(body), metadata))
+    }
+
+    /// What the program makes of a text, which `.` then is. The error does not contain values of it.
+    pub(crate) fn run_text(&self, text: &Bytes, metadata: &Metadata) -> Result<Made> {
+        on_large_stack(|| self.make(|| value::of_text(text.clone()), metadata))
     }
 
     /// What the program makes of a JSON text. The error does not contain values of it.

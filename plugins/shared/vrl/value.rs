@@ -46,6 +46,12 @@ pub(super) fn of_body(body: &Body) -> Result<Value> {
     }
 }
 
+/// A text as it is.
+pub(super) fn of_text(text: Bytes) -> Result<Value> {
+    ensure!(std::str::from_utf8(&text).is_ok(), "the body is not UTF-8 text");
+    Ok(Value::Bytes(text))
+}
+
 /// The value that a JSON text holds.
 pub(super) fn of_json(json: &[u8]) -> Result<Value> {
     serde_json::from_slice(json).map_err(|error| {
