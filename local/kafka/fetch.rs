@@ -54,10 +54,8 @@ impl Store {
                 let response =
                     ListOffsetsPartitionResponse::default().with_partition_index(it.partition_index);
                 let log = state.log(&topic.name, it.partition_index);
-                match log.map(|log| (find(log, it.timestamp, ask.isolation_level), 0)) {
-                    Ok(((offset, timestamp), epoch)) => {
-                        response.with_offset(offset).with_timestamp(timestamp).with_leader_epoch(epoch)
-                    }
+                match log.map(|log| find(log, it.timestamp, ask.isolation_level)) {
+                    Ok((offset, timestamp)) => response.with_offset(offset).with_timestamp(timestamp),
                     Err(error) => response.with_error_code(error.code()),
                 }
             });

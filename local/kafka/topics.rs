@@ -57,6 +57,11 @@ impl Store {
 
     /// The broker coordinates all groups and transactions.
     pub(super) fn find_coordinator(&self, ask: FindCoordinatorRequest) -> FindCoordinatorResponse {
+        let response = FindCoordinatorResponse::default();
+        if ask.coordinator_keys.is_empty() {
+            // The first versions of the request are about one group.
+            return response.with_node_id(NODE).with_host(self.host()).with_port(self.port());
+        }
         let coordinators = ask.coordinator_keys.into_iter().map(|key| {
             Coordinator::default()
                 .with_key(key)
@@ -64,11 +69,7 @@ impl Store {
                 .with_host(self.host())
                 .with_port(self.port())
         });
-        FindCoordinatorResponse::default()
-            .with_node_id(NODE)
-            .with_host(self.host())
-            .with_port(self.port())
-            .with_coordinators(coordinators.collect())
+        response.with_coordinators(coordinators.collect())
     }
 
     pub(super) fn create_topics(&self, ask: CreateTopicsRequest) -> CreateTopicsResponse {
