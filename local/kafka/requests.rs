@@ -134,3 +134,60 @@ fn versions() -> ApiVersionsResponse {
     });
     ApiVersionsResponse::default().with_api_keys(known.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::RequestHeader;
+    use kafka_protocol::protocol::encode_request_header_into_buffer;
+
+    use super::*;
+
+    /// A request of a kind with nothing in it.
+    fn empty(kind: ApiKey) -> RequestKind {
+        macro_rules! empty {
+            ($($kind:ident)*) => {
+                match kind {
+                    $(ApiKey::$kind => RequestKind::$kind(Default::default()),)*
+                    other => panic!("{other:?} is not in this test"),
+                }
+            };
+        }
+        empty!(AddOffsetsToTxn AddPartitionsToTxn ApiVersions CreateTopics DeleteGroups DeleteTopics DescribeCluster
+            DescribeConfigs DescribeGroups EndTxn Fetch FindCoordinator Heartbeat IncrementalAlterConfigs InitProducerId
+            JoinGroup LeaveGroup ListGroups ListOffsets Metadata OffsetCommit OffsetFetch Produce SyncGroup TxnOffsetCommit)
+    }
+
+    /// The library refuses to write a field that a version does not have.
+    #[tokio::test]
+    async fn every_version_of_a_request_is_answered() {
+        let store = Store::new(([127, 0, 0, 1], 9092).into());
+        let requests = Requests::new(store.clone(), Groups::new(store));
+        for (kind, last) in SUPPORTED {
+            for version in kind.valid_versions().min..=last {
+                let mut ask = empty(kind);
+                match &mut ask {
+                    RequestKind::FindCoordinator(ask) if version >= 4 => {
+                        ask.coordinator_keys.push("group".into())
+                    }
+                    RequestKind::LeaveGroup(ask) if version >= 3 => ask.members.push(Default::default()),
+                    RequestKind::Produce(ask) => ask.acks = -1,
+                    _ => {}
+                }
+                let header = RequestHeader::default()
+                    .with_request_api_key(kind as i16)
+                    .with_request_api_version(version)
+                    .with_correlation_id(7);
+                let mut request = BytesMut::from(&[0; LENGTH][..]);
+                encode_request_header_into_buffer(&mut request, &header).expect("a header");
+                ask.encode(&mut request, version).expect("a request");
+                let answer = requests.answer(request.freeze()).await;
+                let answer = answer.unwrap_or_else(|error| panic!("{kind:?} {version}: {error}"));
+                assert_eq!(
+                    answer.expect("an answer")[LENGTH..2 * LENGTH],
+                    7_i32.to_be_bytes(),
+                    "{kind:?} {version}"
+                );
+            }
+        }
+    }
+}
