@@ -110,26 +110,29 @@ fn parse(source: &str) -> Result<Spanned<DeTable<'_>>, Vec<Diagnostic>> {
     let end = source.len();
     let shown = |error: &toml::de::Error| {
         let at = error.span().unwrap_or(end..end);
-        let mut shown = Diagnostic::new(error.message(), at, "the file is not valid TOML");
-        shown.notes.extend(advice(error.message()).map(str::to_owned));
+        let mut shown = Diagnostic::new(error.message(), at.clone(), "the file is not valid TOML");
+        shown.notes.extend(advice(source, at.start).map(str::to_owned));
         shown
     };
     if errors.is_empty() { Ok(root) } else { Err(errors.iter().map(shown).collect()) }
 }
 
-/// What helps with an error of the TOML reader that does not say what to write instead.
-fn advice(message: &str) -> Option<&'static str> {
-    [
-        (
-            "missing escaped value",
-            "in double quotes `\\` begins an escape: use single quotes, as in 'C:\\data\\rows.csv'",
-        ),
-        ("invalid float, expected `nan`", "TOML has no null: leave the option out"),
-        ("invalid unquoted key", "an option is written as `name = value`, and a comment begins with `#`"),
-        ("key with no value", "an option is written as `name = value`, and a comment begins with `#`"),
-    ]
-    .iter()
-    .find_map(|(error, advice)| message.starts_with(error).then_some(*advice))
+/// What to write instead where a line is written as in another language. `at` is the place of the error.
+fn advice(source: &str, at: usize) -> Option<&'static str> {
+    let (before, after) = source.split_at_checked(at)?;
+    let line = source[before.rfind('\n').map_or(0, |end| end + 1)..].lines().next()?.trim();
+    let value = line.split_once('=').map(|(_, value)| value.trim());
+    if before.ends_with('\\') || after.starts_with('\\') {
+        Some("in double quotes `\\` begins an escape: use single quotes, as in 'C:\\data\\rows.csv'")
+    } else if value.is_some_and(|value| ["null", "nil", "None"].iter().any(|none| value.starts_with(none))) {
+        Some("TOML has no null: leave the option out")
+    } else if line.starts_with("//")
+        || (value.is_none() && line.starts_with(|c: char| c.is_ascii_alphabetic()))
+    {
+        Some("an option is written as `name = value`, and a comment begins with `#`")
+    } else {
+        None
+    }
 }
 
 /// What a file says, as far as it has no errors.
