@@ -132,7 +132,9 @@ fn expand(
 fn check_readable(path: &Path, pattern: &str, context: &BuildContext) -> Result<()> {
     let name = display_path(path);
     let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => anyhow!("there is no file {name}{}", context.path_hint(pattern)),
+        ErrorKind::NotFound => {
+            anyhow!("there is no file {name}{}{}", spelling_hint(pattern), context.path_hint(pattern))
+        }
         _ => anyhow::Error::new(error).context(format!("looking for {name}")),
     })?;
     if metadata.is_dir() {
@@ -148,6 +150,24 @@ fn check_readable(path: &Path, pattern: &str, context: &BuildContext) -> Result<
         );
     }
     Ok(())
+}
+
+/// What a path that a shell or another program reads has to look like here.
+fn spelling_hint(pattern: &str) -> &'static str {
+    if pattern.starts_with("http://") || pattern.starts_with("https://") {
+        "; the source `http` reads a CSV file from the network"
+    } else if pattern.contains("://") {
+        "; `path` is a path of this machine, and not a URL; what another program writes to standard output is read with \
+         path = \"-\""
+    } else if pattern.starts_with('~') {
+        "; `~` does not stand for a folder here: write its whole path, or ${HOME}"
+    } else if pattern.contains('{') {
+        "; braces have no meaning here: write a list, path = [\"a.csv\", \"b.csv\"]"
+    } else if pattern.contains('\\') {
+        "; folders are separated by `/`"
+    } else {
+        ""
+    }
 }
 
 /// The path in the origin of records, independent of the current folder.

@@ -43,6 +43,20 @@ fn open_error_explains_why_a_file_cannot_be_read() {
 }
 
 #[test]
+fn path_as_another_program_takes_it_says_how_it_is_written_here() {
+    for (path, part) in [
+        ("~/none.csv", "`~` does not stand for a folder here"),
+        ("{a,b}.csv", "write a list"),
+        ("https://example.com/a.csv", "the source `http` reads"),
+        ("s3://bucket/a.csv", "not a URL"),
+        ("data\\a.csv", "separated by `/`"),
+    ] {
+        let files = TestFiles::of("a\n").with_all(json!({ "path": path }));
+        files.assert_error(None, "there is no file ", &[part]);
+    }
+}
+
+#[test]
 fn unreadable_header_is_an_error_that_names_the_option() {
     let title = ["is this line the header?", "skip_lines = 1"];
     for (text, options, start, parts) in [
