@@ -258,6 +258,11 @@ pub(crate) fn columns_of(header: &TableHeader, wanted: &Path) -> String {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let spelling = wanted.spelling(columns.iter().map(|column| &column.name));
+    let spelling = match &wanted.names[..] {
+        [first, _, ..] if columns.iter().any(|column| *column.name == **first) => {
+            format!("; a cell has no fields: `parse_json` in a `remap` reads JSON in `{first}`")
+        }
+        _ => wanted.spelling(columns.iter().map(|column| &column.name)),
+    };
     format!("it has {}{more}{spelling}", names.join(", "))
 }

@@ -31,8 +31,8 @@ struct FieldOptions {
     kind: Option<TypeName>,
     /// How a date or timestamp is read: a strftime pattern such as `"%d/%m/%Y"`, `"rfc3339"`,
     /// `"epoch"` (seconds since 1970) or `"epoch_ms"`. A time without a zone is UTC. A date is taken
-    /// as written, whatever its zone. Default: ISO 8601, such as `2024-01-31` or
-    /// `2024-01-31T09:30:00Z`.
+    /// as written, whatever its zone. `%y` is a year from 1970 to 2069. Default: ISO 8601, such as
+    /// `2024-01-31` or `2024-01-31T09:30:00Z`.
     #[serde(default)]
     parse: Option<ReadTime>,
     /// How a date or timestamp is written, in UTC; the same forms as for `parse`. Default:

@@ -163,6 +163,13 @@ async fn missing_pointer_names_how_to_write_a_field_that_is_spelled_like_it() {
     for reason in [&reasons(&of_rows)[0], &reasons(&of_json_too)[0]] {
         assert!(reason.contains("it has `/Date`; the field `/Date` itself is written `/~1Date`"), "{reason}");
     }
+    let cell =
+        apply(&mut *select(options("/j/a")), rows(&[("j", ColumnType::String)], &[&["{}"]])).await.unwrap();
+    assert!(
+        reasons(&cell)[0].contains("`parse_json` in a `remap` reads JSON in `j`"),
+        "{:?}",
+        reasons(&cell)
+    );
     let out = apply(&mut *select(options("/~1Date")), rows(&columns, &[&["1"]])).await.unwrap();
     assert_eq!(json_of(&out), [r#"{"x":1}"#]);
     assert_eq!(json_of(&of_json(options("/~1Date"), [r#"{"/Date":1}"#]).await), [r#"{"x":1}"#]);

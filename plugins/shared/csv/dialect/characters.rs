@@ -30,7 +30,11 @@ impl TryFrom<String> for Delimiter {
     fn try_from(text: String) -> Result<Self, String> {
         match text.as_bytes() {
             [b'"' | b'\n' | b'\r'] => Err("a quote or a line end cannot be the delimiter".into()),
-            _ => one_ascii_character(&text, r#"",", ";", "|" or "\t""#).map(Delimiter),
+            _ => one_ascii_character(
+                &text,
+                r#"",", ";", "|" or "\t"; for a longer one read each line as one cell and `split` it in a `remap`"#,
+            )
+            .map(Delimiter),
         }
     }
 }

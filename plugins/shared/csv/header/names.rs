@@ -37,7 +37,10 @@ pub(crate) fn column_names(row: &[u8], quoted: bool, dialect: &Dialect) -> Resul
     if !dialect.columns.is_empty() {
         let n_columns = dialect.columns.len();
         if n_named < n_columns || n_named > n_columns && !dialect.drops_extra_cells {
-            let message = format!("the header row has {n_named} cells, and `columns` has {n_columns} names");
+            let message = format!(
+                "the header row has {n_named} cells, and `columns` has {n_columns} names; if the line is not the header, or \
+                 lacks a name, skip it with `skip_lines` and set header = false"
+            );
             return Err(RowError::new(0, message));
         }
         return Ok(dialect.columns.clone());
@@ -117,7 +120,13 @@ mod tests {
                 "set header = false",
             ),
             ("+----+-------+", Dialect::default(), 0, "this line is the border", "`mysql --batch`"),
-            ("Name,Address", named, 0, "the header row has 2 cells, and `columns` has 3 names", ""),
+            (
+                "Name,Address",
+                named,
+                0,
+                "the header row has 2 cells, and `columns` has 3 names",
+                "header = false",
+            ),
         ] {
             let error = column_names(header.as_bytes(), false, &dialect).unwrap_err();
             let RowError { message, .. } = &error;

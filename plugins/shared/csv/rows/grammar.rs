@@ -61,6 +61,12 @@ impl Grammar {
         self.comment.as_deref().is_some_and(|comment| text.starts_with(comment.as_bytes()))
     }
 
+    /// Whether a cell begins with blanks and then a quote, which opens the cell only with `trim`.
+    pub(crate) fn has_blanks_before_quote(&self, cell: &[u8]) -> bool {
+        let n_blanks = n_blanks(cell, self.delimiter);
+        n_blanks > 0 && !self.trim && self.quote.is_some_and(|quote| cell.get(n_blanks) == Some(&quote))
+    }
+
     /// What determines the rows of a file, for the checkpoint; empty for the plain grammar.
     pub(crate) fn describe(&self) -> String {
         if self.is_plain {

@@ -1,8 +1,7 @@
 //! Hints at options that are missing: how a text would be read with them.
 
 use crate::shared::csv::dialect::Dialect;
-use crate::shared::csv::rows::is_blank;
-use crate::shared::csv::types::{NumberFormat, is_address, narrowest, stands_for_null};
+use crate::shared::csv::types::{NumberFormat, is_address, narrowest, stands_for_null, without_blanks};
 use runner_core::ColumnType;
 
 /// Ways to write numbers that people use. The first three have a decimal comma.
@@ -15,23 +14,25 @@ const FORMATS: [NumberFormat; 6] = [
     NumberFormat { decimal: '.', thousands: Some('\'') },
 ];
 const N_WITH_COMMA: usize = 3;
-const WITH_COMMA: u16 = 0b111;
-const WITH_POINT: u16 = 0b11_1000;
+const WITH_COMMA: u32 = 0b111;
+const WITH_POINT: u32 = 0b11_1000;
 
-/// A number or a boolean between blanks.
-pub(super) const BLANKS: u16 = 1 << 6;
+/// A number, a boolean or a missing value, maybe between blanks.
+const BLANKS: u32 = 1 << 6;
 /// A cell in single quotes.
-pub(super) const SINGLE_QUOTES: u16 = 1 << 7;
+pub(super) const SINGLE_QUOTES: u32 = 1 << 7;
 /// A number that a declared float takes, such as `.5`.
-const LOOSE: u16 = 1 << 11;
+const LOOSE: u32 = 1 << 11;
 /// A number as it is, in whose place thousands may be meant: `1.234` for 1234.
-pub(super) const THOUSANDS: u16 = 1 << 12;
+pub(super) const THOUSANDS: u32 = 1 << 12;
 /// No number in any form.
-const NO_NUMBER: u16 = 1 << 13;
+const NO_NUMBER: u32 = 1 << 13;
 /// No text that stands for a missing value.
-const NO_NULL: u16 = 1 << 14;
+const NO_NULL: u32 = 1 << 14;
 /// A number as it is, or a text that stands for a missing value.
-const NUMBER_OR_NULL: u16 = 1 << 15;
+const NUMBER_OR_NULL: u32 = 1 << 15;
+/// No blank at its ends.
+const NO_BLANKS: u32 = 1 << 16;
 /// The format with a decimal comma and dots between thousands.
 const WITH_DOTS: usize = 1;
 /// The first bit of those for [`DELIMITERS`].
@@ -43,16 +44,16 @@ const DELIMITERS: [u8; 3] = [b';', b'\t', b'|'];
 /// With which options a text, or every text of a column, would be a number, a boolean, a quoted cell or several
 /// cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OptionHints(u16);
+pub(crate) struct OptionHints(u32);
 
 impl OptionHints {
     /// Of no text at all.
-    pub(crate) const ALL: OptionHints = OptionHints(u16::MAX);
+    pub(crate) const ALL: OptionHints = OptionHints(u32::MAX);
     const NONE: OptionHints = OptionHints(0);
 
     /// The hints of a text that is of type `kind` as it is.
     pub(crate) fn of(text: &[u8], kind: ColumnType, dialect: &Dialect, scratch: &mut Vec<u8>) -> Self {
-        const AS_IT_IS: u16 = BLANKS | LOOSE | NO_NULL | NUMBER_OR_NULL;
+        const AS_IT_IS: u32 = BLANKS | NO_BLANKS | LOOSE | NO_NULL | NUMBER_OR_NULL;
         match kind {
             ColumnType::Integer => {
                 let n_digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
@@ -64,14 +65,17 @@ impl OptionHints {
             }
             ColumnType::Float if dialect.numbers.decimal == ',' => return OptionHints(AS_IT_IS | WITH_COMMA),
             ColumnType::Float => return OptionHints(AS_IT_IS | WITH_POINT),
-            ColumnType::Boolean => return OptionHints(BLANKS | NO_NUMBER | NO_NULL),
+            ColumnType::Boolean => return OptionHints(BLANKS | NO_BLANKS | NO_NUMBER | NO_NULL),
             ColumnType::String => {}
         }
-        if stands_for_null(text) {
-            return OptionHints(LOOSE | NO_NUMBER | NUMBER_OR_NULL | (WITH_COMMA | WITH_POINT));
+        let trimmed = without_blanks(text);
+        let no_blanks = if trimmed.len() == text.len() { NO_BLANKS } else { 0 };
+        if stands_for_null(trimmed) {
+            const NULL: u32 = BLANKS | LOOSE | NO_NUMBER | NUMBER_OR_NULL | WITH_COMMA | WITH_POINT;
+            return OptionHints(NULL | no_blanks);
         }
         let Ok(text) = std::str::from_utf8(text) else { return OptionHints::NONE };
-        let mut hints = NO_NULL;
+        let mut hints = NO_NULL | no_blanks;
         for (index, &delimiter) in DELIMITERS.iter().enumerate() {
             if text.as_bytes().contains(&delimiter) {
                 hints |= 1 << (WITH_DELIMITER + index);
@@ -84,29 +88,26 @@ impl OptionHints {
         {
             hints |= SINGLE_QUOTES;
         }
-        let trimmed = text.trim_matches(is_blank);
-        if !trimmed.is_empty()
-            && narrowest(trimmed.as_bytes(), dialect.numbers, scratch) != ColumnType::String
-        {
+        if narrowest(trimmed, dialect.numbers, scratch) != ColumnType::String {
             return OptionHints(hints | BLANKS | NO_NUMBER);
         }
-        if dialect.numbers.normalize_loosely(trimmed.as_bytes(), scratch).is_some() {
+        if dialect.numbers.normalize_loosely(trimmed, scratch).is_some() {
             hints |= LOOSE;
         }
         // A number of more than 64 bits is text in any form.
-        let is_huge = dialect.numbers.normalize(trimmed.as_bytes(), scratch).is_some();
+        let is_huge = dialect.numbers.normalize(trimmed, scratch).is_some();
         if is_huge {
             hints &= !LOOSE;
         }
         let may_be_number =
-            trimmed.starts_with(|first: char| first.is_ascii_digit() || first == '-' || first == ',');
+            trimmed.first().is_some_and(|first| first.is_ascii_digit() || matches!(first, b'-' | b','));
         if may_be_number && !is_huge {
             for (index, format) in FORMATS.iter().enumerate() {
                 if *format != dialect.numbers
-                    && format.normalize(trimmed.as_bytes(), scratch).is_some()
-                    && !(index == WITH_DOTS && is_address(trimmed.as_bytes()))
+                    && format.normalize(trimmed, scratch).is_some()
+                    && !(index == WITH_DOTS && is_address(trimmed))
                 {
-                    hints |= 1 << index;
+                    hints |= BLANKS | 1 << index;
                 }
             }
         }
@@ -128,12 +129,17 @@ impl OptionHints {
 
     /// Whether there is none.
     pub(crate) fn is_none(self) -> bool {
-        self.0 & !(NO_NUMBER | NO_NULL) == 0
+        self.0 & !(NO_NUMBER | NO_NULL | NO_BLANKS) == 0
     }
 
     /// Whether it has this hint.
-    pub(super) fn has(self, hint: u16) -> bool {
+    pub(super) fn has(self, hint: u32) -> bool {
         self.0 & hint != 0
+    }
+
+    /// Whether blanks at its ends are all that keeps it, or a text of the column, from being a value.
+    pub(crate) fn has_blanks(self) -> bool {
+        self.has(BLANKS) && !self.has(NO_BLANKS)
     }
 
     /// Whether a declared float takes it.
@@ -271,8 +277,9 @@ mod tests {
 
     #[test]
     fn blanks_and_single_quotes_are_noticed() {
-        assert!(of(" 5").has(BLANKS) && of("\u{a0}5.5").has(BLANKS) && of(" true ").has(BLANKS));
-        assert!(!of(" x").has(BLANKS) && !of("  ").has(BLANKS));
+        assert!(of(" 5").has_blanks() && of("\u{a0}5.5").has_blanks() && of(" true ").has_blanks());
+        assert!(of("29.85").and(of(" ")).has_blanks() && of(" 5").and(of("\u{a0}")).has_blanks());
+        assert!(!of(" x").has_blanks() && !of("5").and(of("true")).has_blanks());
         assert!(of("'it''s'").has(SINGLE_QUOTES) && !of("'").has(SINGLE_QUOTES));
         assert!(!of("5").has(SINGLE_QUOTES), "a column of numbers is not quoted");
         assert!(

@@ -23,6 +23,8 @@ pub(crate) struct RowHints {
     n_in_single_quotes: usize,
     n_with_apostrophe: usize,
     has_double_quotes: bool,
+    /// Cells with blanks before a quote, which then is a character.
+    n_quotes_after_blanks: usize,
     /// Cells in which a backslash escapes the line end, and cells `\N`, which databases write for null.
     n_escaped_line_ends: usize,
     n_mysql_nulls: usize,
@@ -54,6 +56,9 @@ impl RowHints {
             self.n_with_nuls += 1;
         }
         self.has_double_quotes |= row.contains(&b'"');
+        let grammar = &dialect.grammar;
+        self.n_quotes_after_blanks +=
+            grammar.cells(row).filter(|cell| grammar.has_blanks_before_quote(&row[cell.clone()])).count();
         if row.contains(&b'\\') {
             self.observe_escapes(row, cells, dialect);
         }
@@ -103,6 +108,15 @@ impl RowHints {
             (_, 0) => Some(null.into()),
             _ => Some(format!("{null}; {escape}")),
         }
+    }
+
+    /// A warning about blanks before quotes, if that is how the file is written.
+    pub(crate) fn blanks_warning(&self) -> Option<String> {
+        (self.n_quotes_after_blanks * 2 >= self.n_rows.max(1)).then(|| {
+            "cells have blanks before their quotes, so the quotes are read as characters; trim = true removes blanks \
+             around cells, and then the quotes"
+                .into()
+        })
     }
 
     /// Whether some cells are in single quotes, and no other cell has one.

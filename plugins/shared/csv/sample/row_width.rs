@@ -83,10 +83,19 @@ pub(crate) fn wider_rows(header: &Header, rows: WideRows, dialect: &Dialect) -> 
              skip_lines = {n_lines} to ignore the lines before the header"
         );
     }
+    let unnamed = if n_names + 1 == width {
+        format!(
+            ". If it has no name for the first column, as of R, set skip_lines = {}, header = false and name the columns \
+             with `columns`",
+            header.line
+        )
+    } else {
+        String::new()
+    };
     format!(
         "the header row has {n_names} cells, and most rows have {width} or so: is this line the header? If not, set \
          skip_lines = {n_lines} to ignore the lines before the header, or comment = {} to ignore lines that begin \
-         with `{comment}`. If it is, extra_cells = \"drop\" ignores what is behind the last column",
+         with `{comment}`. If it is, extra_cells = \"drop\" ignores what is behind the last column{unnamed}",
         toml_string(&comment)
     )
 }
@@ -112,6 +121,9 @@ mod tests {
         );
         let plain = message(&["a"], &Dialect::default());
         assert!(plain.contains("skip_lines = 4") && plain.contains("extra_cells = \"drop\""), "{plain}");
+        assert!(!plain.contains("of R"), "{plain}");
+        let of_r = message(&["mpg", "cyl"], &Dialect::default());
+        assert!(of_r.contains("skip_lines = 1, header = false and name the columns"), "{of_r}");
         let other = message(&["Index;Close"], &Dialect::default());
         assert!(other.contains("delimiter = \";\"") && other.contains("decimal = \",\""), "{other}");
         assert!(!other.contains("extra_cells"), "{other}");

@@ -5,11 +5,11 @@ use std::cmp::Reverse;
 use runner_core::ColumnType;
 
 use super::inference::{Inference, SampledColumn};
-use super::option_hints::{BLANKS, OptionHints, SINGLE_QUOTES, THOUSANDS};
+use super::option_hints::{OptionHints, SINGLE_QUOTES, THOUSANDS};
 use super::row_hints::COMMENTS;
 use crate::shared::csv::dialect::{CellTexts, Dialect};
 use crate::shared::csv::header::Header;
-use crate::shared::csv::types::{is_like_a_date, is_like_a_value, narrowest, toml_string};
+use crate::shared::csv::types::{is_like_a_date, is_like_a_value, narrowest, toml_string, without_blanks};
 
 impl Header {
     /// Warnings about the header alone.
@@ -123,7 +123,8 @@ impl Header {
         }
         let of_rows = rows.row_hints.comment_warning().into_iter().chain(rows.row_hints.nul_warning());
         warnings.extend(of_rows.map(|(line, warning)| (Some(line), warning)));
-        warnings.extend(rows.row_hints.escape_warning().map(|warning| (None, warning)));
+        let of_cells = rows.row_hints.escape_warning().into_iter().chain(rows.row_hints.blanks_warning());
+        warnings.extend(of_cells.map(|warning| (None, warning)));
         warnings.extend(self.hints(rows, dialect).into_iter().map(|warning| (None, warning)));
         warnings.extend(self.thousands(rows, dialect).map(|warning| (None, warning)));
         warnings
@@ -176,17 +177,19 @@ impl Header {
                     if hints.has_null() { ", and the text for a missing value in `null_values`" } else { "" };
                 options.push(format!("would be numbers with {}{null}", common.as_ref().unwrap_or(&own)));
             }
-            if hints.is_number_or_null() && rows.n_valid > 2 {
-                let null = "would be numbers without a text that usually stands for a missing value: add it to `null_values`";
-                options.push(null.into());
-            }
-            if hints.is_loose_number() && !hints.has(BLANKS) && !hints.is_number_or_null() {
-                options.push("would be numbers in a column that is declared as \"float\" (`types`)".into());
-            }
-            if hints.has(BLANKS) {
+            if hints.has_blanks() {
                 options.push(
-                    "would be numbers or booleans without the blanks around them: set trim = true".into(),
+                    "would be numbers, booleans or null without the blanks around them: set trim = true"
+                        .into(),
                 );
+            } else if hints.is_number_or_null() {
+                if rows.n_valid > 2 {
+                    let null = "would be numbers without a text that usually stands for a missing value, such as `n/a`, `inf` \
+                                or an empty cell (\"\"): add it to `null_values`";
+                    options.push(null.into());
+                }
+            } else if hints.is_loose_number() {
+                options.push("would be numbers in a column that is declared as \"float\" (`types`)".into());
             }
             if hints.has(SINGLE_QUOTES) {
                 options.push("are in single quotes, which quote = \"'\" removes".into());
@@ -258,7 +261,8 @@ impl Header {
                 ColumnType::String => {
                     let hints = OptionHints::of(text.as_bytes(), kind, dialect, &mut Vec::new());
                     let is_number = hints.number_options(dialect.numbers).is_some()
-                        || hints.has(BLANKS)
+                        || narrowest(without_blanks(text.as_bytes()), dialect.numbers, &mut Vec::new())
+                            != kind
                         || !dialect.columns.is_empty() && is_like_a_value(&text);
                     has_value |= is_number;
                     if !is_number

@@ -5,11 +5,12 @@ use std::sync::LazyLock;
 use crate::shared::values::{ReadTime, TypeName, ValueType};
 
 /// Forms of dates that people write, the likelier first.
-const DATES: [&str; 15] = [
+const DATES: [&str; 16] = [
     "%d/%m/%Y",
     "%m/%d/%Y",
     "%d.%m.%Y",
     "%d-%m-%Y",
+    "%Y-%m-%d",
     "%Y/%m/%d",
     "%Y.%m.%d",
     "%d/%m/%y",
@@ -22,7 +23,8 @@ const DATES: [&str; 15] = [
     "%B %d %Y",
     "%Y %b %d",
 ];
-const TIMES: [&str; 6] = ["", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p"];
+const TIMES: [&str; 7] =
+    ["", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", " %H:%M:%S %z", " %I:%M %p", " %I:%M:%S %p"];
 
 /// The pattern that reads a text; `None` if no usual one does, or if day and month may be the other way pass and
 /// the pattern `given` for other cells does not tell.
@@ -67,6 +69,8 @@ mod tests {
             ("01/31/2024", Some("%m/%d/%Y")),
             ("31.01.2024 09:30", Some("%d.%m.%Y %H:%M")),
             ("01/31/2024 09:30 PM", Some("%m/%d/%Y %I:%M %p")),
+            ("2024-01-31 09:30:00 AM", Some("%Y-%m-%d %I:%M:%S %p")),
+            ("2024-01-31 09:30:00 +0100", Some("%Y-%m-%d %H:%M:%S %z")),
             ("19-Feb-2020", Some("%d-%b-%Y")),
             ("January 2, 2024", Some("%B %d, %Y")),
             ("2-Jan-24", Some("%d-%b-%y")),

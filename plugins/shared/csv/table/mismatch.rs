@@ -68,6 +68,9 @@ impl RowLayout {
                  with `{first}`"
             ));
         }
+        if grammar.cells(row).any(|cell| grammar.has_blanks_before_quote(&row[cell])) {
+            return Some("if the blanks before a quote have no meaning, set trim = true".into());
+        }
         let n_columns = self.n_cells();
         if texts.len() > n_columns && grammar.quote != Some(b'\'') && has_split_quotes(row, grammar) {
             return Some("if cells are in single quotes, set quote = \"'\"".into());
@@ -159,8 +162,11 @@ impl RowLayout {
             (ColumnType::String, _) => "is text".to_owned(),
             (kind, _) => format!("is {}", with_article(type_name(kind))),
         };
-        let null =
-            if stands_for_null(text) { "; if it stands for null, add it to `null_values`" } else { "" };
+        let null = if stands_for_null(without_blanks(text)) {
+            "; if it stands for null, add it to `null_values`"
+        } else {
+            ""
+        };
         let numbers = OptionHints::of(text, kind, dialect, &mut Vec::new()).number_options(dialect.numbers);
         let numbers = numbers.filter(|_| is_number && kind == ColumnType::String);
         let numbers = numbers.map_or_else(String::new, |options| format!("; it is a number with {options}"));

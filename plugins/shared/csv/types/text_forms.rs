@@ -1,8 +1,40 @@
 //! Texts that look like a value, a date or a missing value rather than a name.
 
-/// Whether programs write this where they have no value.
+/// Whether programs write this where they have no value, or none that is a finite number.
 pub(crate) fn stands_for_null(text: &[u8]) -> bool {
-    const NULLS: [&str; 12] = ["null", "none", "nan", "na", "n/a", "#n/a", "nil", "-", "--", "?", ".", "\\N"];
+    const NULLS: [&str; 31] = [
+        "",
+        "null",
+        "(null)",
+        "none",
+        "nil",
+        "na",
+        "n/a",
+        "n.a.",
+        "<na>",
+        "unknown",
+        "-",
+        "--",
+        "–",
+        "—",
+        "?",
+        ".",
+        "..",
+        ":",
+        "\\N",
+        "nan",
+        "inf",
+        "-inf",
+        "infinity",
+        "-infinity",
+        "#n/a",
+        "#null!",
+        "#div/0!",
+        "#value!",
+        "#ref!",
+        "#name?",
+        "#num!",
+    ];
     NULLS.iter().any(|null| text.eq_ignore_ascii_case(null.as_bytes()))
 }
 
