@@ -39,7 +39,7 @@ fn serve(arguments: &LocalArguments) -> Result<()> {
         let _signals = shutdown.watch_signals(None)?;
         let variables = bound.environment();
         let addresses = addresses(&bound);
-        let cloud = bound.start().await?;
+        let cloud = bound.start()?;
         print_message(&format!("The offline cloud is ready. It is meant for learning, demos and tests.\n\n{addresses}"));
         print_message(&match &arguments.data {
             Some(data) => format!("  Objects and the Glue catalog are stored in {}.\n", data.display()),

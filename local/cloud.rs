@@ -154,7 +154,7 @@ impl Bound {
     }
 
     /// Starts all services; they answer when this returns.
-    pub async fn start(self) -> Result<Cloud> {
+    pub fn start(self) -> Result<Cloud> {
         let store = Store::open(&self.data.join("s3"))?;
         for bucket in [BUCKET, RESULTS] {
             store.create_bucket(bucket)?;
@@ -164,7 +164,7 @@ impl Bound {
         let athena = Arc::new(Athena::start(catalogue, store.root().to_owned(), format!("s3://{RESULTS}/")));
         let aws = Aws { s3: store.service(&self.keys), glue: glue.clone(), athena: athena.clone() };
         Ok(Cloud {
-            broker: Broker::start(self.kafka.listener).await?,
+            broker: Broker::start(self.kafka.listener)?,
             aws: Server::start(self.aws.listener, aws)?,
             api: Server::start(self.api.listener, self.stocks)?,
             glue,

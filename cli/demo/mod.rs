@@ -44,7 +44,7 @@ fn run(arguments: &DemoArguments, common: &Common, bars: MultiProgress) -> Resul
         let shutdown = Shutdown::default();
         let _signals = shutdown.watch_signals(None)?;
         let addresses = local::addresses(&bound);
-        let cloud = bound.start().await?;
+        let cloud = bound.start()?;
         print_message(&format!(
             "Offline cloud on this machine, for learning, demos and tests. No data leaves the machine.\n{addresses}"
         ));

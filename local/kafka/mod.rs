@@ -38,7 +38,7 @@ pub struct Broker {
 
 impl Broker {
     /// Serves a bound, non-blocking socket.
-    pub async fn start(listener: std::net::TcpListener) -> Result<Broker> {
+    pub fn start(listener: std::net::TcpListener) -> Result<Broker> {
         let listener = TcpListener::from_std(listener).context("adopting the socket of the broker")?;
         let address = listener.local_addr().context("reading the port of a socket")?;
         let store = Store::new(address);

@@ -138,6 +138,7 @@ fn versions() -> ApiVersionsResponse {
 #[cfg(test)]
 mod tests {
     use kafka_protocol::messages::RequestHeader;
+    use kafka_protocol::messages::leave_group_request::MemberIdentity;
     use kafka_protocol::protocol::encode_request_header_into_buffer;
 
     use super::*;
@@ -167,9 +168,11 @@ mod tests {
                 let mut ask = empty(kind);
                 match &mut ask {
                     RequestKind::FindCoordinator(ask) if version >= 4 => {
-                        ask.coordinator_keys.push("group".into())
+                        ask.coordinator_keys.push("group".into());
                     }
-                    RequestKind::LeaveGroup(ask) if version >= 3 => ask.members.push(Default::default()),
+                    RequestKind::LeaveGroup(ask) if version >= 3 => {
+                        ask.members.push(MemberIdentity::default())
+                    }
                     RequestKind::Produce(ask) => ask.acks = -1,
                     _ => {}
                 }

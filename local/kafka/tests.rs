@@ -19,8 +19,8 @@ use super::Broker;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-async fn broker() -> Broker {
-    Broker::start(crate::listen::bind("Kafka", 0).unwrap()).await.unwrap()
+fn broker() -> Broker {
+    Broker::start(crate::listen::bind("Kafka", 0).unwrap()).unwrap()
 }
 
 fn client(broker: &Broker) -> ClientConfig {
@@ -89,7 +89,7 @@ async fn numbers(consumer: &StreamConsumer, n: usize) -> Vec<usize> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn topic_is_created_once() {
-    let broker = broker().await;
+    let broker = broker();
     assert_eq!(create(&broker, "t", 3).await, Ok(()));
     assert_eq!(create(&broker, "t", 3).await, Err(RDKafkaErrorCode::TopicAlreadyExists));
     let consumer: StreamConsumer = client(&broker).set("group.id", "g").create().unwrap();
@@ -102,7 +102,7 @@ async fn topic_is_created_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn consumer_inside_a_batch_gets_exactly_the_rest() {
-    let broker = broker().await;
+    let broker = broker();
     create(&broker, "t", 1).await.unwrap();
     produce(&broker, "t", 0..5_000, "none").await;
     // Batches of one record, which must not be skipped either.
@@ -117,7 +117,7 @@ async fn consumer_inside_a_batch_gets_exactly_the_rest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn watermarks_and_times_match_the_records() {
-    let broker = broker().await;
+    let broker = broker();
     create(&broker, "t", 1).await.unwrap();
     let consumer: StreamConsumer = client(&broker).set("group.id", "g").create().unwrap();
     assert_eq!(consumer.fetch_watermarks("t", 0, TIMEOUT).unwrap(), (0, 0));
@@ -136,7 +136,7 @@ async fn watermarks_and_times_match_the_records() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn group_resumes_inside_a_batch() {
-    let broker = broker().await;
+    let broker = broker();
     create(&broker, "t", 1).await.unwrap();
     produce(&broker, "t", 0..1_000, "none").await;
     {
@@ -152,7 +152,7 @@ async fn group_resumes_inside_a_batch() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_codec_is_read() {
-    let broker = broker().await;
+    let broker = broker();
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
         create(&broker, codec, 1).await.unwrap();
         produce(&broker, codec, 0..100, codec).await;
@@ -163,7 +163,7 @@ async fn every_codec_is_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn record_keeps_key_headers_and_time() {
-    let broker = broker().await;
+    let broker = broker();
     create(&broker, "t", 1).await.unwrap();
     let producer: FutureProducer = client(&broker).create().unwrap();
     let headers = OwnedHeaders::new().insert(Header { key: "entry", value: Some("42") });
@@ -183,7 +183,7 @@ async fn record_keeps_key_headers_and_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deleted_topic_starts_empty_again() {
-    let broker = broker().await;
+    let broker = broker();
     create(&broker, "t", 1).await.unwrap();
     produce(&broker, "t", 0..10, "none").await;
     admin(&broker).delete_topics(&["t"], &AdminOptions::new()).await.unwrap();
@@ -196,7 +196,7 @@ async fn deleted_topic_starts_empty_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn record_for_a_missing_topic_is_refused() {
-    let broker = broker().await;
+    let broker = broker();
     let mut config = client(&broker);
     config.set("message.timeout.ms", "2000").set("topic.metadata.propagation.max.ms", "100");
     let producer: FutureProducer = config.create().unwrap();
@@ -206,7 +206,7 @@ async fn record_for_a_missing_topic_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_members_share_the_partitions_until_one_leaves() {
-    let broker = broker().await;
+    let broker = broker();
     create(&broker, "t", 2).await.unwrap();
     let producer: FutureProducer = client(&broker).create().unwrap();
     let put = async |partition| {
@@ -243,7 +243,7 @@ async fn two_members_share_the_partitions_until_one_leaves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_consumer_gets_a_record_at_once() {
-    let broker = broker().await;
+    let broker = broker();
     create(&broker, "t", 1).await.unwrap();
     let consumer = assigned(&broker, "t", Offset::Beginning);
     for n in 0..3 {
@@ -259,7 +259,7 @@ async fn waiting_consumer_gets_a_record_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_request_ends_only_its_connection() {
-    let broker = broker().await;
+    let broker = broker();
     for invalid in
         [&b"\x7f\xff\xff\xffGET / HTTP/1.1"[..], b"\xff\xff\xff\xff", b"\x00\x00\x00\x04\x7f\x7f\x7f\x7f"]
     {
@@ -278,7 +278,7 @@ async fn invalid_request_ends_only_its_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_with_acks_0_are_stored_and_not_answered() {
-    let broker = broker().await;
+    let broker = broker();
     create(&broker, "t", 1).await.unwrap();
     let mut config = client(&broker);
     config.set("acks", "0").set("linger.ms", "0").set("enable.idempotence", "false");
@@ -314,7 +314,7 @@ async fn send_in_transaction(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn committed_transactions_are_read_with_their_offsets_and_aborted_ones_are_not() {
-    let broker = broker().await;
+    let broker = broker();
     for topic in ["t", "in"] {
         create(&broker, topic, 1).await.unwrap();
     }

@@ -14,12 +14,12 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new() -> Scene {
+    fn new() -> Scene {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let bound = Cloud::bind(Settings { data, ports: Ports::default(), prices: b"a\n1\n" }).unwrap();
         let address = bound.aws_url().trim_start_matches("http://").to_owned();
-        Scene { _folder: folder, address, cloud: bound.start().await.unwrap() }
+        Scene { _folder: folder, address, cloud: bound.start().unwrap() }
     }
 
     /// Calls a service with JSON, and returns status and body.
@@ -41,7 +41,7 @@ async fn ask(address: &str, text: &str) -> (u16, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_json_call_has_an_error_in_json() {
-    let scene = Scene::new().await;
+    let scene = Scene::new();
     for (target, body, expected) in [
         ("AWSGlue.GetDatabase", r#"{"Name":"x"}"#, "Database x not found."),
         ("AWSGlue.GetDatabase", "{", "SerializationException"),
@@ -59,7 +59,7 @@ async fn wrong_json_call_has_an_error_in_json() {
 /// The first byte of the next request would be taken for the body.
 #[tokio::test(flavor = "multi_thread")]
 async fn refusal_before_the_body_closes_the_connection() {
-    let scene = Scene::new().await;
+    let scene = Scene::new();
     let put = "PUT /lake/key HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\nexpect: 100-continue\r\n\r\n";
     let answered = tokio::time::timeout(Duration::from_secs(30), ask(&scene.address, put)).await;
     assert_eq!(answered.expect("the end of the connection").0, 403);
@@ -67,7 +67,7 @@ async fn refusal_before_the_body_closes_the_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stop_ends_open_connections_within_a_second() {
-    let scene = Scene::new().await;
+    let scene = Scene::new();
     let mut idle = TcpStream::connect(&scene.address).await.unwrap();
     // Waits for a body that does not come.
     let head = "POST / HTTP/1.1\r\nhost: x\r\nx-amz-target: y\r\ncontent-length: 9\r\n\r\n";
