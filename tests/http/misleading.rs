@@ -35,6 +35,82 @@ async fn records_before_the_first_page_are_missed_with_a_warning() {
     let (env, outcome) = run_with(&server, r#"type = "page", param = "page", start = 0"#);
     assert!(!outcome.stderr.contains("WARN"), "{}", outcome.stderr);
     assert_eq!(lines(&env), rows(0..25));
+    // The options may name what is not known by its name.
+    let server = paged("page", |_| json!({"n_all": 25, "n_pages": 9})).await;
+    for (option, says) in [
+        (r#"total = "/n_all""#, "`/n_all` is greater than the 15 records"),
+        (r#"last = "/n_pages""#, "`/n_pages` says that there are more pages"),
+    ] {
+        let (env, outcome) = run_with(&server, &format!(r#"type = "page", param = "page", {option}"#));
+        outcome.assert_code(0).assert_says(&[says, "(`start`)"]);
+        assert_eq!(lines(&env), rows(10..25));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_that_are_named_around_the_records_are_warned_of_where_they_are_not_read() {
+    for (records, body, says) in [
+        (
+            "/content",
+            json!({"content": [{"n": 1}], "totalElements": 90}),
+            "`/totalElements` is greater than the 1",
+        ),
+        ("/d/results", json!({"d": {"results": [{"n": 1}], "__next": "http://a/b"}}), "next = \"/d/__next\""),
+        ("/hits/hits", json!({"hits": {"total": {"value": 90}, "hits": [{"n": 1}]}}), "`/hits/total/value`"),
+        ("/records", json!({"records": [{"n": 1}], "offset": "itrA/recB"}), "cursor = \"/offset\""),
+        ("/payments", json!({"payments": [{"n": 1}], "cursor": "abc"}), "cursor = \"/cursor\""),
+        (
+            "/data/issues/nodes",
+            json!({"data": {"issues": {"nodes": [{"n": 1}], "pageInfo": {"hasNextPage": true}}}}),
+            "`/data/issues/pageInfo/hasNextPage` says that there are more",
+        ),
+    ] {
+        let server = serve_in_turn(vec![answer(body)]).await;
+        let env = TestEnv::new();
+        pipeline(&env, &server, &format!("records = \"{records}\""));
+        run(&env).assert_code(0).assert_says(&[says, "only this page is read"]);
+    }
+    let server =
+        serve_in_turn(vec![answer(json!({"records": [{"n": 1}], "offset": "20", "count": 1}))]).await;
+    let env = TestEnv::new();
+    pipeline(&env, &server, "records = \"/records\"");
+    assert!(!run(&env).assert_code(0).stderr.contains("WARN"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn program_that_makes_nothing_is_warned_of_until_it_has_made_a_record() {
+    let server = serve_in_turn(vec![answer(json!([{"n": 1}, {"n": 2}]))]).await;
+    let env = TestEnv::new();
+    pipeline(&env, &server, "remap = '. = .m'");
+    run(&env).assert_code(0).assert_says(&["`remap` makes no record of any row"]);
+    pipeline(&env, &server, "remap = 'if .n == 1 { . = null }'");
+    assert!(!run(&env).assert_code(0).stderr.contains("WARN"));
+    pipeline(&env, &server, "remap = '. = null'");
+    assert!(!run(&env).assert_code(0).stderr.contains("WARN"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_that_no_row_has_are_warned_of() {
+    for (fields, says) in [
+        (r#"key = "ID""#, "`incremental.key` names, so that each row is identified by all its fields"),
+        (r#"key = "id", compare = ["c"]"#, "`incremental.compare` names, so that a row that has changed"),
+    ] {
+        let rows = json!([{"id": 1, "t": "2024-01-01"}, {"id": 2, "t": "2024-01-01"}]);
+        let server = serve_in_turn(vec![answer(rows)]).await;
+        let env = TestEnv::new();
+        pipeline(&env, &server, &format!("incremental = {{ cursor = \"t\", {fields} }}"));
+        run(&env).assert_code(0).assert_says(&[says]);
+        assert_eq!(lines(&env).len(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_are_not_objects_are_warned_of() {
+    let body = "[{\"n\":1},{\"n\":2}]\n";
+    let server = serve_in_turn(vec![ResponseTemplate::new(200).set_body_string(body)]).await;
+    let env = TestEnv::new();
+    pipeline(&env, &server, "codec = \"ndjson\"");
+    run(&env).assert_code(0).assert_says(&["a record is an array, not an object", "codec = \"json\""]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,9 @@ const MAX_MEMORY: u64 = 1 << 30;
 /// The code of a change where nothing may be changed, as in a condition.
 const READ_ONLY: usize = 315;
 
+/// The code of a text that is not a program.
+const SYNTAX: usize = 203;
+
 /// Compiles a program. All its errors are returned together.
 ///
 /// The compiler works on a thread of its own. It cannot be interrupted: if it exceeds a limit, the
@@ -163,6 +166,12 @@ fn text_error(found: Diagnostic, text: &ProgramText) -> Error {
         notes.push(format!(
             "runner leaves out `{name}`: a small record could make it take any amount of memory"
         ));
+    }
+    let before = text.text.get(..primary.span.start()).unwrap_or_default();
+    if found.code == SYNTAX && before.trim_end().ends_with('[') {
+        notes.push(
+            "brackets take only a number: with a variable or a name write `get!(value, [index])`".into(),
+        );
     }
     if found.code == READ_ONLY {
         notes.push("`=` assigns a value: to compare two, write `==`".into());

@@ -98,6 +98,14 @@ fn compile_error_points_to_its_place() {
 }
 
 #[test]
+fn index_that_is_not_a_number_is_named_with_its_replacement() {
+    for text in ["rows = [1]\ni = 0\n. = rows[i]", ". = .rates[\"USD\"]"] {
+        let notes = compile_error(text).notes;
+        assert!(notes.iter().any(|note| note.contains("`get!(value, [index])`")), "{text} {notes:?}");
+    }
+}
+
+#[test]
 fn unused_value_is_a_warning() {
     let context = context();
     Program::compile(&ProgramText::inline("source", "1\n.a = 2").unwrap(), None, &context).unwrap();

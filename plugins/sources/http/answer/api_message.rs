@@ -221,5 +221,11 @@ pub(crate) fn of_text(body: &[u8], is_table: bool) -> Option<ApiMessage> {
     (!is_row && text.lines().count() == 1 && is_about_limit(text)).then_some(ApiMessage::RateLimit)
 }
 
+/// Whether a text is one line with the words of an error, where a header without rows was expected.
+pub(super) fn names_an_error(line: &[u8]) -> bool {
+    let text = std::str::from_utf8(line).unwrap_or_default();
+    text.lines().count() == 1 && text.contains(' ') && contains_any(text, ERROR_WORDS)
+}
+
 #[cfg(test)]
 mod tests;

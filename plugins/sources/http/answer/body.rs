@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use bytes::Bytes;
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use runner_core::ByteSize;
 
@@ -211,10 +211,10 @@ fn to_utf8(body: Vec<u8>, content_type: &str, fixed: Option<&'static Encoding>) 
         (None, None, [0, b'\t'..=b'~', 0, b'\t'..=b'~', ..]) => UTF_16BE,
         (None, None, [b'\t'..=b'~', 0, b'\t'..=b'~', 0, ..]) => UTF_16LE,
         (None, None, _) => UTF_8,
-        // Servers declare ASCII for UTF-8 too. By the encoding standard of the web the label means windows-1252, in
-        // which almost every byte is a letter.
+        // Servers declare Latin-1 or ASCII, their default, for UTF-8 too. By the encoding standard of the web both mean
+        // windows-1252, and a text in it that has other letters than ASCII is almost never valid UTF-8.
         (None, Some(label), _)
-            if ["us-ascii", "ascii"].contains(&label.to_ascii_lowercase().as_str())
+            if Encoding::for_label(label.as_bytes()) == Some(WINDOWS_1252)
                 && std::str::from_utf8(&body).is_ok() =>
         {
             UTF_8
@@ -326,9 +326,11 @@ mod tests {
         let utf8 = "[\"Café\"]";
         assert_eq!(read_as(latin.clone(), &json("application/json; charset=ISO-8859-1")).unwrap(), utf8);
         assert_eq!(read_as(latin.clone(), &json("text/csv; Charset=\"latin1\"")).unwrap(), utf8);
-        for ascii in ["application/json; charset=us-ascii", "text/csv; charset=ASCII"] {
-            assert_eq!(read_as(utf8.into(), &json(ascii)).unwrap(), utf8);
-            assert_eq!(read_as(latin.clone(), &json(ascii)).unwrap(), utf8);
+        for default in
+            ["application/json; charset=us-ascii", "text/csv; charset=ISO-8859-1", "a/b; charset=cp1252"]
+        {
+            assert_eq!(read_as(utf8.into(), &json(default)).unwrap(), utf8);
+            assert_eq!(read_as(latin.clone(), &json(default)).unwrap(), utf8);
         }
         let marked = ["\u{feff}", utf8].concat().into_bytes();
         assert_eq!(read_as(marked, &json("application/json; charset=latin1")).unwrap(), utf8);

@@ -63,6 +63,10 @@ impl HttpSource {
                  the header `Accept`"
                     .into(),
             )),
+            _ if is_event_stream(response) => Err(Unreadable::Unexpected(
+                "the response is a stream of server-sent events, which is not supported; ask the API for JSON or NDJSON"
+                    .into(),
+            )),
             Codec::Csv if is_json(response) => Err(Unreadable::Unexpected("expected CSV, got JSON".into())),
             Codec::Csv if let Some(kind) = text_kind(body, is_header) => {
                 let name = kind.name();
@@ -300,7 +304,7 @@ impl HttpSource {
         let is_text = self.settings.codec == Codec::Csv
             && items.is_empty()
             && !body.is_empty()
-            && !body.iter().any(|byte| b",;\t|\n".contains(byte));
+            && (!body.iter().any(|byte| b",;\t|\n".contains(byte)) || api_message::names_an_error(body));
         if is_text && self.given_warnings.add(Warning::Text) {
             warn!(
                 "{}: the response is a line of text without rows, taken as no records; if it means that there is \
@@ -319,6 +323,11 @@ fn is_empty_object(value: &[u8]) -> bool {
         .strip_prefix(b"{")
         .and_then(|rest| rest.strip_suffix(b"}"))
         .is_some_and(|inside| inside.trim_ascii().is_empty())
+}
+
+fn is_event_stream(response: &Response) -> bool {
+    response.content_type().starts_with("text/event-stream")
+        && !matches!(response.body.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 fn is_web_page(response: &Response) -> bool {

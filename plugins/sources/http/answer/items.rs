@@ -190,6 +190,13 @@ impl Items {
     pub(crate) fn other_type(&self) -> Option<&'static str> {
         match self {
             Items::Elements { counted, .. } => counted.other_type,
+            // Lines are not parsed here; one stands for all.
+            Items::Lines { lines, .. } => {
+                let (first, _) = lines.clone().next().ok()??;
+                let is_other =
+                    !first.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(&first).is_ok();
+                is_other.then(|| kind_of(&first))
+            }
             _ => None,
         }
     }

@@ -36,7 +36,7 @@ impl Response {
 
     /// The values of the headers `Link`.
     pub(crate) fn links(&self) -> impl Iterator<Item = &str> {
-        self.headers.get_all(LINK).iter().filter_map(|link| link.to_str().ok())
+        self.headers.get_all(LINK).iter().filter_map(|link| std::str::from_utf8(link.as_bytes()).ok())
     }
 
     /// Whether it contains no records, whatever its body is.

@@ -5,14 +5,15 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use anyhow::anyhow;
+use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode, Url};
 use runner_core::Failure;
-use rustls::{AlertDescription, CertificateError, Error as TlsError};
+use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessage};
 
 use super::super::answer::{ResponseSummary, is_about_limit};
 use super::super::error::{HttpError, without_url};
 use super::retry_after;
-use super::send::Client;
+use super::send::{COOKIE_ADVICE, Client};
 
 impl Client {
     /// The error for a status other than success in a response from `url`.
@@ -33,7 +34,14 @@ impl Client {
                  if the API has moved, change `endpoint`"
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.lost_cookie.load(Ordering::Relaxed) => {
-                "the API has set a cookie, which it may expect here; set `cookies = true`"
+                COOKIE_ADVICE
+            }
+            StatusCode::UNAUTHORIZED if asks_for_other_authentication(answered.headers) => {
+                "the server asks for Digest, NTLM or Kerberos authentication, which is not supported; use a token or a \
+                 key if the API has them"
+            }
+            StatusCode::FORBIDDEN if is_about_user_agent(answered.body) => {
+                "the API asks who sends the request; set the header `User-Agent` in `headers` as its documentation says"
             }
             StatusCode::FORBIDDEN if self.credentials.is_set() => {
                 return HttpError::FatalUntilSuccess(anyhow!(
@@ -46,6 +54,9 @@ impl Client {
                 return HttpError::NotFound(anyhow!("{title}: check `endpoint`{excerpt}"));
             }
             StatusCode::METHOD_NOT_ALLOWED => "check `method`",
+            StatusCode::PAYMENT_REQUIRED => {
+                "the plan or the credit of the account does not include this request"
+            }
             StatusCode::NOT_ACCEPTABLE => "check `codec`, and the header `Accept` in `headers`",
             StatusCode::GONE => "the resource no longer exists; check `endpoint`",
             _ if status.is_redirection() => "the redirect has no location; check `endpoint`",
@@ -159,6 +170,23 @@ impl Client {
     }
 }
 
+/// Whether a server asks for credentials only in forms that the source does not send.
+fn asks_for_other_authentication(headers: &HeaderMap) -> bool {
+    let mut asked = headers.get_all(WWW_AUTHENTICATE).iter().peekable();
+    let is_other = |challenge: &HeaderValue| {
+        let challenge = String::from_utf8_lossy(challenge.as_bytes()).to_ascii_lowercase();
+        ["digest", "ntlm", "negotiate"].iter().any(|other| challenge.starts_with(other))
+            && !challenge.contains("basic ")
+    };
+    asked.peek().is_some() && asked.all(is_other)
+}
+
+/// Whether a response refuses a client that does not say who it is, as those of SEC and GitHub do.
+fn is_about_user_agent(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    ["user agent", "user-agent"].iter().any(|name| text.contains(name))
+}
+
 /// The error of TLS in the causes of an error.
 fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a TlsError> {
     if let Some(found) = error.downcast_ref::<TlsError>() {
@@ -184,6 +212,11 @@ fn tls_advice(error: &TlsError) -> Option<String> {
             return Some(format!(
                 "refuses the connection ({alert:?}); if it asks for a client certificate, set `tls.crt_file` and `tls.key_file`"
             ));
+        }
+        TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            return Some(
+                "does not speak TLS; if it is for http://, change `endpoint`, else check the port".to_owned(),
+            );
         }
         _ => return None,
     };

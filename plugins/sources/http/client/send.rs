@@ -33,6 +33,10 @@ const MAX_EXCERPT_BYTES: usize = 16 << 10;
 /// How many bytes of a response with an error status are read.
 const MAX_ERROR_BYTES: usize = 256 << 10;
 
+/// What to do about a failure after a cookie that was not kept.
+pub(super) const COOKIE_ADVICE: &str =
+    "the API has set a cookie, which it may expect here; set `cookies = true`";
+
 /// Headers that are sent to every host; their values depend on no credentials.
 const HEADERS_FOR_ALL_HOSTS: &str = "\
     accept accept-charset accept-encoding accept-language cache-control content-type user-agent";
@@ -95,7 +99,9 @@ impl Client {
         for _ in 0..=MAX_REDIRECTS {
             let response = self.send(&outgoing).await?;
             let status = response.status();
-            let target = response.headers().get(LOCATION).and_then(|target| target.to_str().ok());
+            // An address may have letters that are not escaped.
+            let target = response.headers().get(LOCATION);
+            let target = target.and_then(|target| std::str::from_utf8(target.as_bytes()).ok());
             let Some(target) = target.filter(|_| status.is_redirection()) else {
                 return self.receive(outgoing, response).await;
             };
@@ -109,8 +115,13 @@ impl Client {
             let next = self.on_tls(&title, &outgoing.url, &next, "a redirect").unwrap_or(next);
             outgoing = self.redirected(outgoing, next, status).map_err(HttpError::FatalUntilSuccess)?;
         }
+        let advice = if self.lost_cookie.load(Ordering::Relaxed) {
+            COOKIE_ADVICE
+        } else {
+            "check `endpoint` with a browser or curl"
+        };
         let error = anyhow!(
-            "{title} was redirected more than {MAX_REDIRECTS} times, last to {}: check `endpoint` with a browser or curl",
+            "{title} was redirected more than {MAX_REDIRECTS} times, last to {}: {advice}",
             self.redactor.url(&outgoing.url)
         );
         Err(HttpError::FatalUntilSuccess(error))

@@ -12,6 +12,10 @@ use super::{Incremental, Lag};
 const ADVICE: &str = "set `incremental.format` to the form of the field, such as \"%d.%m.%Y\", \"%Y\" or \"epoch\", or \
                       make it a date with `remap`";
 
+/// What to do about text that is compared with a `start` that is a number.
+const ID_ADVICE: &str = "if the values are ids, write `start` in their form, such as \"00000000\"; if they are dates, set \
+                         `incremental.format` to their form, such as \"%d.%m.%Y\", or make them dates with `remap`";
+
 /// What APIs write in place of a date that they do not have.
 const NO_VALUE: [&str; 9] =
     ["N/A", "n/a", "null", "NULL", "None", "NaN", "-", "0000-00-00", "0000-00-00 00:00:00"];
@@ -21,7 +25,7 @@ impl Incremental {
     pub(super) fn value_of(&self, members: &Members<'_>) -> Result<CursorValue> {
         let cursor = &self.cursor;
         let value = members.get(cursor).with_context(|| {
-            format!("the record has no field `{cursor}`, which `incremental.cursor` names")
+            format!("the record has no field `{cursor}`, which `incremental.cursor` names{}", cursor.advice())
         })?;
         let at = CursorValue::parse(value, self.format.as_ref()).with_context(|| {
             format!(
@@ -53,7 +57,7 @@ impl Incremental {
         let mut name = String::new();
         for field in &self.by.0 {
             let value = members.get(field).with_context(|| {
-                format!("the record has no field `{field}`, which `incremental.by` names")
+                format!("the record has no field `{field}`, which `incremental.by` names{}", field.advice())
             })?;
             if !name.is_empty() {
                 name.push(' ');
@@ -78,7 +82,11 @@ impl Incremental {
     pub(super) fn mismatch(&self, at: &CursorValue, other: &CursorValue, is_start: bool) -> Error {
         let before = if is_start { "`incremental.start` is" } else { "the values before it are" };
         let (at, other) = (at.kind(), other.kind());
+        if at == other {
+            return self.unsorted();
+        }
         let advice = match (at == "a point in time", is_start) {
+            (false, true) if (at, other) == ("text", "a number") => ID_ADVICE,
             (false, _) => ADVICE,
             (true, true) => {
                 "write `start` as a date such as \"2024-01-05\", or in the form of `incremental.format`"
@@ -95,10 +103,23 @@ impl Incremental {
     /// A value that cannot be compared with those of the rows before it.
     pub(crate) fn mixed_kinds(&self, at: &CursorValue, other: &CursorValue) -> Error {
         let (cursor, at, other) = (&self.cursor, at.kind(), other.kind());
+        if at == other {
+            return self.unsorted();
+        }
         let format = if self.format.is_some() { "" } else { "`incremental.format`, or " };
         anyhow!(
             "the field `{cursor}` is {at}, but the rows before it have {other}: make them of one kind with {format}`remap`, \
              or leave out the rows of the other"
+        )
+    }
+
+    /// A text whose order is not that of the number in it.
+    fn unsorted(&self) -> Error {
+        anyhow!(
+            "the field `{}` is text with a number in it that has more or fewer digits than in the rows before, so that the \
+             text sorts in another order, as \"P-9\" behind \"P-10\": make a number of it with `remap`, or name a field with \
+             a date or a number in `incremental.cursor`",
+            self.cursor
         )
     }
 

@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::date_text;
 use super::time_format::TimeFormat;
+use super::{date_text, text_order};
 
 #[cfg(test)]
 mod tests;
@@ -109,12 +109,12 @@ impl CursorValue {
         matches!(self.order, Order::Text).then_some(&*self.text)
     }
 
-    /// Compares two values; `None` if they are of different kinds.
+    /// Compares two values; `None` if they are of different kinds, or texts whose order is not that of their numbers.
     pub(crate) fn compare(&self, other: &Self) -> Option<Ordering> {
         match (&self.order, &other.order) {
             (Order::Integer(a), Order::Integer(b)) | (Order::Time(a), Order::Time(b)) => Some(a.cmp(b)),
             (Order::Text, _) | (_, Order::Text) if self.may_be_id() && other.may_be_id() => {
-                Some(self.text.cmp(&other.text))
+                text_order::compare(&self.text, &other.text)
             }
             (Order::Text, _) | (_, Order::Text) => None,
             (Order::Time(_), _) | (_, Order::Time(_)) => Some(self.moment()?.cmp(&other.moment()?)),

@@ -14,6 +14,7 @@ use super::super::json::{Members, content_hash};
 use super::cursor_value::{CursorValue, Nanos};
 use super::groups::{Group, Groups, KnownRow};
 use super::known_rows::{KnownRows, PageStart};
+use super::named_fields::NamedFields;
 use super::row_hashes::{Log, RowHashes};
 use super::time_format::TimeFormat;
 use super::time_window::TimeWindow;
@@ -39,6 +40,7 @@ pub(crate) struct IncrementalFilter {
     groups: Vec<GroupProgress>,
     group_of: HashMap<String, usize>,
     known: KnownRows,
+    fields: NamedFields,
     log: Log<LogRows>,
     n_rows_on_page: usize,
     n_older_on_page: usize,
@@ -125,6 +127,7 @@ impl IncrementalFilter {
             groups: Vec::new(),
             group_of: HashMap::new(),
             known: KnownRows::new(options.key.is_some(), before),
+            fields: NamedFields::default(),
             log: Log::default(),
             n_rows_on_page: 0,
             n_older_on_page: 0,
@@ -222,7 +225,8 @@ impl IncrementalFilter {
             return Err(options.mixed_kinds(&at, newest));
         }
         let whole = content_hash(text);
-        let key = options.key.as_ref().map_or(whole, |key| members.hash(key));
+        let has_key = self.fields.add(&options, &members);
+        let key = options.key.as_ref().filter(|_| has_key).map_or(whole, |key| members.hash(key));
         let key = xxh3_64_with_seed(name.as_bytes(), key);
         let content = match &options.compare {
             Some(compare) => members.hash(compare),
@@ -241,6 +245,11 @@ impl IncrementalFilter {
     /// Whether rows of one page have the same `key` and are not equal.
     pub(crate) fn has_equal_keys(&self) -> bool {
         self.known.has_equal_keys()
+    }
+
+    /// The option none of whose fields is in any row.
+    pub(crate) fn missing_option(&self) -> Option<&'static str> {
+        self.fields.missing(&self.options)
     }
 
     /// How many rows the page has, if the API returns rows from `{{ since }}` on.

@@ -77,6 +77,9 @@ fn rows_at_the_newest_value_are_told_apart_by_content_or_key() {
     assert_eq!(second(json!({"cursor": "Date", "key": "id", "compare": []})), [row(3, 7)]);
     assert_eq!(second(json!({"cursor": "Date", "key": "id", "compare": ["Date"]})), [row(3, 7)]);
     assert_eq!(second(json!({"cursor": "Date", "key": ["Date"], "compare": []})), [] as [Value; 0]);
+    // A field that no row has identifies none.
+    let unnamed = second(json!({"cursor": "Date", "key": "ID", "compare": ["Date"]}));
+    assert_eq!(unnamed, [row(2, 6), row(3, 7)]);
 }
 
 #[test]

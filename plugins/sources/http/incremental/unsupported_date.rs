@@ -80,8 +80,9 @@ fn numbers(text: &str) -> Option<UnsupportedDate> {
     let (first, rest) = number(text, 2)?;
     let separator = rest.chars().next().filter(|c| matches!(c, '.' | '/' | '-'))?;
     let (second, rest) = number(&rest[1..], 4)?;
-    if rest.is_empty() && is_year(second) && is_in(first, 12) {
-        return Some(UnsupportedDate::Date(Some(format!("%m{separator}%Y"))));
+    // A month or a week.
+    if rest.is_empty() && is_year(second) && is_in(first, 53) {
+        return Some(UnsupportedDate::Date(is_in(first, 12).then(|| format!("%m{separator}%Y"))));
     }
     let (year, rest) = number(rest.strip_prefix(separator)?, 4)?;
     let is_year = is_year(year) || year.len() == 2 && separator == '/';
@@ -123,7 +124,7 @@ fn names(text: &str) -> Option<UnsupportedDate> {
             pattern.push_str(form);
         } else if let Some(form) = name(part, DAYS, ["%a", "%A"]) {
             pattern.push_str(form);
-        } else if pattern.is_empty() && matches!(part, "Q1" | "Q2" | "Q3" | "Q4") {
+        } else if pattern.is_empty() && is_part_of_year(part) {
             (n_months, can_read) = (1, false);
             pattern.push_str(part);
         } else if has_clock && is_number && part.len() == 4 && pattern.ends_with('-') {
@@ -166,6 +167,14 @@ fn names(text: &str) -> Option<UnsupportedDate> {
     }
     let has_date = n_months == 1 && (n_years == 1 && n_numbers <= 1 || n_years == 0 && n_numbers == 2);
     has_date.then(|| UnsupportedDate::Date(can_read.then_some(pattern)))
+}
+
+/// Such as `Q1`, `H2` or `W05`: a quarter, a half or a week.
+fn is_part_of_year(text: &str) -> bool {
+    ["Q", "H", "S", "T", "W", "KW", "CW"]
+        .iter()
+        .filter_map(|letter| text.strip_prefix(letter))
+        .any(|digits| digits.bytes().all(|c| c.is_ascii_digit()) && is_in(digits, 53))
 }
 
 /// The strftime pattern of a time of the day, behind a space, a comma or a `T`.
@@ -265,7 +274,9 @@ mod tests {
             let format = TimeFormat::try_from(pattern.to_owned()).unwrap();
             assert!(format.read(text).is_some(), "{text} is not read as {pattern}");
         }
-        for text in ["Q1 2024", "Q4/2024", "Jan 31, 2024 16:00:00 EST"] {
+        for text in
+            ["Q1 2024", "Q4/2024", "H2 2024", "W05/2024", "KW05 2024", "52/2023", "Jan 31, 2024 16:00:00 EST"]
+        {
             assert_eq!(UnsupportedDate::of(text), Some(UnsupportedDate::Date(None)), "{text}");
         }
         for text in ["10:00", "9:30", "01:00:00 PM", "10:00:00.250"] {

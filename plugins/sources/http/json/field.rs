@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::pointer::with_slashes;
 use crate::shared::json_paths::pointer_names;
 
 /// The place of a field in a record.
@@ -55,6 +56,18 @@ impl TryFrom<serde_json::Value> for Fields {
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+impl Field {
+    /// What to add to a message about a missing field whose name has dots, as other tools name a field of an object.
+    pub(crate) fn advice(&self) -> String {
+        match &*self.tokens {
+            [name] if name.contains('.') => {
+                format!("; a field of an object is named by a JSON pointer, as in {}", with_slashes(name))
+            }
+            _ => String::new(),
+        }
     }
 }
 
@@ -124,6 +137,11 @@ impl<'a> Members<'a> {
             found = inner.get();
         }
         Some(found)
+    }
+
+    /// Whether it has one of some fields; true if there is none to have.
+    pub(crate) fn has_any(&self, fields: &Fields) -> bool {
+        fields.0.is_empty() || fields.0.iter().any(|field| self.get(field).is_some())
     }
 
     /// The hash of all members, whatever their order and the spaces between them.

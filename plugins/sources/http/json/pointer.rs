@@ -28,11 +28,22 @@ impl TryFrom<String> for Pointer {
     fn try_from(text: String) -> Result<Self, String> {
         if !text.is_empty() && !text.starts_with('/') {
             return Err(format!(
-                "`{text}` is not a JSON pointer: it must begin with a slash, as in \"/{text}\""
+                "`{text}` is not a JSON pointer: it must begin with a slash, as in {}",
+                with_slashes(&text)
             ));
         }
         let tokens = pointer_names(&text);
         Ok(Pointer { text, tokens })
+    }
+}
+
+/// A pointer in place of a name, or of a path with dots as in other tools.
+pub(super) fn with_slashes(name: &str) -> String {
+    let path = name.trim_start_matches(['$', '.']).replace(['.', '['], "/").replace([']', '"', '\''], "");
+    if path == name || name.starts_with('@') {
+        format!("\"/{name}\"")
+    } else {
+        format!("\"/{path}\", or \"/{name}\" for a member with this name")
     }
 }
 
@@ -288,6 +299,13 @@ mod tests {
     fn pointer_must_begin_with_a_slash() {
         let error = Pointer::try_from("data".to_owned()).unwrap_err();
         assert_eq!(error, "`data` is not a JSON pointer: it must begin with a slash, as in \"/data\"");
+        for (name, pointers) in [
+            ("a.b", "\"/a/b\", or \"/a.b\" for a member with this name"),
+            ("$.a[0].b", "\"/a/0/b\", or \"/$.a[0].b\" for a member with this name"),
+            ("@odata.nextLink", "\"/@odata.nextLink\""),
+        ] {
+            assert_eq!(with_slashes(name), pointers);
+        }
     }
 
     #[test]

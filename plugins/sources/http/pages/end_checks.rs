@@ -6,7 +6,7 @@ use super::super::answer::{Codec, Response};
 use super::super::json::{Located, Pointer};
 use super::super::source::{HttpSource, Warning};
 use super::count::ReceivedPage;
-use super::other_pages::{HAS_MORE, PAGES, TOTAL, envelope_of};
+use super::envelope::{counts_pages, counts_records, envelope_of};
 use super::pagination::{EndOptions, Pagination};
 
 impl HttpSource {
@@ -18,15 +18,13 @@ impl HttpSource {
             return;
         }
         let EndOptions { last, total, .. } = pagination.ends();
-        let is_named =
-            |pointer: &Pointer, paths: &str| paths.split(' ').any(|path| path == pointer.to_string());
         let why = match (last, total) {
-            (_, Some(total)) if is_named(total, PAGES) => {
+            (_, Some(total)) if counts_pages(total) => {
                 format!(
                     "`pagination.total` is `{total}`, which looks like a number of pages; `last` is for that"
                 )
             }
-            (Some(last), _) if is_named(last, TOTAL) => {
+            (Some(last), _) if counts_records(last) => {
                 format!(
                     "`pagination.last` is `{last}`, which looks like a number of records; `total` is for that"
                 )
@@ -65,17 +63,15 @@ impl HttpSource {
             return;
         }
         let is_set = |path: &str, option: Option<&Pointer>| option.is_some_and(|it| it.to_string() == path);
+        // What an option names may have any name.
+        let named = |option: Option<&Pointer>| option.map(ToString::to_string).into_iter();
         let (n_read, n_pages) = (page.n_elements(), page.number());
-        let counts_records = TOTAL
-            .split(' ')
-            .find(|path| around.number_at(path).is_some_and(|total| total > n_read) && !is_set(path, last));
-        let counts_pages = PAGES
-            .split(' ')
-            .find(|path| around.number_at(path).is_some_and(|pages| pages > n_pages) && !is_set(path, total));
-        let says_more = HAS_MORE
-            .split(' ')
-            .find(|path| !is_set(path, has_more) && around.at(path) == Some(&serde_json::Value::Bool(true)));
-        let why = match (counts_records, counts_pages, says_more) {
+        let named_total = named(total).filter(|path| around.is_above(path, n_read));
+        let named_last = named(last).filter(|path| around.is_above(path, n_pages));
+        let more_records = named_total.chain(around.records_above(n_read)).find(|path| !is_set(path, last));
+        let more_pages = named_last.chain(around.pages_above(n_pages)).find(|path| !is_set(path, total));
+        let says_more = around.says_more().find(|path| !is_set(path, has_more));
+        let why = match (more_records, more_pages, says_more) {
             (Some(path), ..) => format!("`{path}` is greater than the {n_read} records that were read"),
             (None, Some(path), _) => format!("`{path}` says that there are more pages than were read"),
             (None, None, Some(path)) => format!("`{path}` says that there are more records"),

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use anyhow::anyhow;
 use reqwest::StatusCode;
 use runner_core::{Error, Result};
 use tokio::time::sleep;
@@ -118,6 +119,15 @@ impl HttpSource {
         let count = PageCount::of(&items, made.as_ref().map(VecDeque::len), pagination);
         let next =
             if is_first_again { None } else { self.next_request(request, &response, &items, count).await? };
+        // An API may answer a cursor that has expired as if there were no more records.
+        if count.n_items == 0
+            && next.is_none()
+            && !request.is_numbered()
+            && self.walk.as_ref().is_some_and(|walk| walk.is_saved_page(request, &self.settings))
+        {
+            let why = anyhow!("{}: the response holds no records and names no next page", response.title);
+            return Err(HttpError::Refused(response.status, why));
+        }
         self.warn_of_misfits(&response, &items);
         let is_null = matches!(items, Items::Null);
         // Nothing on the first page is an answer without records; behind it, it may be a failure that cuts off the walk.

@@ -70,7 +70,8 @@ fn take_parameter<'a>(rest: &mut &'a str) -> Option<(&'a str, &'a str)> {
     let Some(quoted) = value.strip_prefix('"') else {
         let (value, tail) = value.split_at(value.find([';', ',']).unwrap_or(value.len()));
         *rest = tail;
-        return Some((name.trim_end(), value.trim_end()));
+        // Some APIs write single quotes, which are part of a token.
+        return Some((name.trim_end(), value.trim_end().trim_matches('\'')));
     };
     let mut is_escaped = false;
     let end = quoted.find(|next: char| {
@@ -93,6 +94,7 @@ mod tests {
         let header = r#"<https://api.example.com/items?page=1>; rel="prev", </items?page=3>; title="a, b; c"; rel="next""#;
         assert_eq!(next_target([header]), Some("/items?page=3"));
         assert_eq!(next_target([r#"</a>; rel="last""#, "</b>;rel=next"]), Some("/b"));
+        assert_eq!(next_target(["</a>; rel='last', </b>; rel='next'"]), Some("/b"));
     }
 
     #[test]

@@ -3,10 +3,11 @@
 //! `pagination` is the option. A `page_request` names a page, and `page_url` makes a request of it. `fetch` fetches the page,
 //! `count` says how many records it holds, and `next` finds the next one (`link_header`). `repeats` compares the page with those
 //! in `history`, and `end_checks` the end of the walk with what the API counts. `other_pages` finds out whether a response names
-//! pages that are not read.
+//! pages that are not read, in headers or in its `envelope`, which is what surrounds the records.
 
 mod count;
 mod end_checks;
+mod envelope;
 mod fetch;
 mod history;
 mod link_header;
@@ -18,9 +19,9 @@ mod pagination;
 mod repeats;
 
 pub(crate) use self::count::{PageCount, ReceivedPage};
+pub(crate) use self::envelope::envelope_of;
 pub(crate) use self::fetch::{END_CHECK_DELAYS, Page, with_end_advice};
 pub(crate) use self::history::PageHistory;
-pub(crate) use self::other_pages::envelope_of;
 #[cfg(test)]
 pub(crate) use self::page_request::PagePlace;
 pub(crate) use self::page_request::PageRequest;

@@ -174,9 +174,7 @@ impl HttpSource {
         if let Some(pointer) = has_more {
             let is_first = !self.has_succeeded && page.count.n_items > 0;
             let found = read_next(pointer, response, is_first, "value of `has_more`")?;
-            if found
-                .is_none_or(|found| matches!(found.trim_matches('"'), "false" | "False" | "0" | "-1" | "no"))
-            {
+            if found.is_none_or(|found| says_no(&found)) {
                 return Ok(true);
             }
         }
@@ -194,6 +192,12 @@ impl HttpSource {
         // A smaller number does not count the records.
         Ok(total == Some(page.n_elements()))
     }
+}
+
+/// Whether a JSON text says that there is not another page.
+fn says_no(json: &str) -> bool {
+    let text = json.trim_matches('"');
+    ["false", "0", "-1", "no", "n"].iter().any(|no| text.eq_ignore_ascii_case(no))
 }
 
 /// The JSON text at `pointer`; on the last page it is missing, null, false or empty.

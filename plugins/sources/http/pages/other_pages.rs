@@ -4,38 +4,19 @@ use reqwest::header::{CONTENT_RANGE, HeaderMap};
 use serde_json::Value;
 
 use super::super::answer::{Items, Response};
-use super::super::json::{Located, Pointer, without_nan};
+use super::super::json::Pointer;
 use super::super::source::HttpSource;
 use super::count::ValueShape;
+use super::envelope::{ENDS, Envelope, envelope_of};
 use super::link_header::{is_url, next_target};
 
-/// Where APIs put the URL or the cursor of the next page.
-const NEXT: &str = "\
-    /next /next_url /nextUrl /next_page_url /nextPageUrl /nextLink /@odata.nextLink /links/next \
-    /links/next/href /_links/next /_links/next/href /paging/next /pagination/next /pagination/next_url \
-    /pagination/links/next /meta/next /meta/pagination/links/next /info/next /next_page_token /nextPageToken \
-    /next_token /nextToken /NextToken /next_cursor /nextCursor /meta/next_cursor /meta/next_token \
-    /meta/nextCursor /response_metadata/next_cursor /pagination/next_cursor /paging/cursors/after \
-    /cursor/next /continuation";
-
-/// Where APIs say whether there is more.
-pub(super) const HAS_MORE: &str = "\
-    /has_more /hasMore /has_next /hasNext /hasNextPage /meta/has_more /pagination/has_more \
-    /pagination/has_next /pageInfo/hasNextPage";
-
-/// Where APIs count all records.
-pub(super) const TOTAL: &str = "\
-    /total /count /total_count /totalCount /total_results /totalResults /meta/total /meta/total_count \
-    /meta/pagination/total /pagination/total /paging/total /page/totalElements /0/total";
-
-/// Where APIs count their pages.
-pub(super) const PAGES: &str = "\
-    /pages /total_pages /totalPages /last_page /lastPage /page_count /pageCount /num_pages /numPages \
-    /info/pages /meta/pages /meta/total_pages /meta/totalPages /meta/last_page /meta/pagination/total_pages \
-    /pagination/pages /pagination/total_pages /pagination/last_page /paging/pages /page/totalPages /0/pages";
-
 /// Headers that name the next page; empty behind the last one.
-const NEXT_HEADERS: &str = "x-next-page x-next-cursor x-next-token x-pagination-next-page";
+const NEXT_HEADERS: &str = "x-next-page x-pagination-next-page";
+
+/// Headers with a cursor for the next page, which the source does not read.
+const CURSOR_HEADERS: &str = "\
+    x-next-cursor x-next-token next-cursor next-token next-range x-ms-continuationtoken x-ms-continuation \
+    x-continuation-token";
 
 /// Headers that count all records.
 const TOTAL_HEADERS: &str = "\
@@ -45,11 +26,8 @@ const TOTAL_HEADERS: &str = "\
 const PAGES_HEADERS: &str = "\
     x-total-pages x-wp-totalpages x-page-count x-pagination-page-count x-pagination-pages";
 
-/// What APIs write in the place of the next page on the last one.
-const ENDS: [&str; 6] = ["", "0", "-1", "null", "false", "none"];
-
-/// A longer text around the records is not examined.
-const MAX_AROUND: usize = 4 << 20;
+const IN_THE_BODY: &str = "`pagination` to what the API has beside it, such as page numbers, an offset or a cursor in the \
+                           response: a cursor in a header is not read";
 
 const COUNTED: &str = "`pagination`, for example `{ type = \"page\", param = \"page\" }` or \
                        `{ type = \"offset\", param = \"offset\" }`";
@@ -72,7 +50,9 @@ impl HttpSource {
         let n_items = at_least(items);
         let around = records.and_then(|records| envelope_of(response, records));
         let named = around.and_then(|around| self.named_in_body(response, &around, n_items));
-        named.or_else(|| Some((named_by_header(&response.headers, n_items)?, COUNTED.to_owned())))
+        named
+            .or_else(|| Some((cursor_header(&response.headers)?, IN_THE_BODY.to_owned())))
+            .or_else(|| Some((named_by_header(&response.headers, n_items)?, COUNTED.to_owned())))
     }
 
     /// What members beside the records say about other pages, and the option that reads them.
@@ -82,33 +62,35 @@ impl HttpSource {
         around: &Envelope,
         n_items: u64,
     ) -> Option<(String, String)> {
-        let at = |path: &str| around.at(path);
-        for path in NEXT.split(' ') {
-            let option = match at(path) {
-                Some(Value::String(next)) if is_url(next, &response.url) => {
+        for (path, value) in around.next_pages() {
+            // A number there is most likely the offset of this page.
+            let is_own =
+                path.ends_with("/offset") && value.to_string().trim_matches('"').parse::<f64>().is_ok();
+            let option = match value {
+                _ if is_own => continue,
+                Value::String(next) if is_url(next, &response.url) => {
                     format!("`pagination = {{ type = \"next_url\", next = \"{path}\" }}`")
                 }
-                Some(Value::String(next)) if !ENDS.contains(&&**next) => self.cursor_option(path),
+                Value::String(next) if !ENDS.contains(&&**next) => self.cursor_option(&path),
                 // Many APIs write such a number on the last page.
-                Some(Value::Number(next)) if next.as_f64().is_some_and(|next| next > 0.0) => {
-                    self.cursor_option(path)
+                Value::Number(next) if next.as_f64().is_some_and(|next| next > 0.0) => {
+                    self.cursor_option(&path)
                 }
                 _ => continue,
             };
             return Some((format!("`{path}` names a next page"), option));
         }
-        if let Some(path) = HAS_MORE.split(' ').find(|path| at(path) == Some(&Value::Bool(true))) {
+        if let Some(path) = around.says_more().next() {
             return Some((
                 format!("`{path}` says that there are more records"),
                 format!("{COUNTED}, with `has_more = \"{path}\"`"),
             ));
         }
-        let number = |path: &&str| around.number_at(path);
-        if let Some(path) = TOTAL.split(' ').find(|path| number(path).is_some_and(|total| total > n_items)) {
+        if let Some(path) = around.records_above(n_items).next() {
             let why = format!("`{path}` is greater than the {n_items} records of the response");
             return Some((why, format!("{COUNTED}, with `total = \"{path}\"`")));
         }
-        let path = PAGES.split(' ').find(|path| number(path).is_some_and(|pages| pages > 1))?;
+        let path = around.pages_above(1).next()?;
         Some((
             format!("`{path}` says that there are several pages"),
             format!("{COUNTED}, with `last = \"{path}\"`"),
@@ -137,13 +119,26 @@ fn at_least(items: &Items) -> u64 {
     items.len().max(inside.n_members).max(inside.longest) as u64
 }
 
+/// Which header has a cursor for the next page.
+fn cursor_header(headers: &HeaderMap) -> Option<String> {
+    named_next(headers, CURSOR_HEADERS)
+        .map(|name| format!("the header `{name}` has a cursor for the next page"))
+}
+
+/// The first of some headers that names a next page.
+fn named_next(headers: &HeaderMap, names: &'static str) -> Option<&'static str> {
+    names.split(' ').find(|name| header_text(headers, name).is_some_and(|next| !ENDS.contains(&next)))
+}
+
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
 /// Why headers say that there are more than `n_items` records.
 fn named_by_header(headers: &HeaderMap, n_items: u64) -> Option<String> {
-    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let text = |name: &str| header_text(headers, name);
     let number = |name: &&str| text(name).and_then(|text| text.parse::<u64>().ok());
-    if let Some(name) =
-        NEXT_HEADERS.split(' ').find(|name| text(name).is_some_and(|next| !ENDS.contains(&next)))
-    {
+    if let Some(name) = named_next(headers, NEXT_HEADERS) {
         return Some(format!("the header `{name}` names a next page"));
     }
     if let Some(name) =
@@ -169,41 +164,6 @@ fn is_cut_off(range: &str) -> bool {
     !unit.trim().eq_ignore_ascii_case("bytes") && ends().is_some_and(|(last, total)| last + 1 < total)
 }
 
-/// The response with an empty array in the place of the records.
-pub(crate) fn envelope_of(response: &Response, records: &Pointer) -> Option<Envelope> {
-    let body = &response.body;
-    let Ok(Located::At(range)) = records.locate(body) else { return None };
-    let around = if records.is_root() && body[range.start] == b'{' {
-        if body.len() > MAX_AROUND {
-            return None;
-        }
-        body.to_vec()
-    } else {
-        if body.len() - range.len() > MAX_AROUND {
-            return None;
-        }
-        [&body[..range.start], b"[]", &body[range.end..]].concat()
-    };
-    let around = String::from_utf8(around).ok()?;
-    serde_json::from_str(&around).or_else(|_| serde_json::from_str(&without_nan(&around))).ok().map(Envelope)
-}
-
-/// A response with an empty array in the place of the records.
-pub(crate) struct Envelope(Value);
-
-impl Envelope {
-    /// The value at a path.
-    pub(crate) fn at(&self, path: &str) -> Option<&Value> {
-        self.0.pointer(path)
-    }
-
-    /// The number at a path, which may also be written as a string.
-    pub(super) fn number_at(&self, path: &str) -> Option<u64> {
-        let value = self.at(path)?;
-        value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,6 +178,7 @@ mod tests {
             ("x-total-count", "250"),
             ("x-total", "101"),
             ("x-next-page", "2"),
+            ("x-pagination-next-page", "2"),
             ("x-wp-totalpages", "3"),
             ("content-range", "0-99/250"),
             ("content-range", "items 0-99/250"),
@@ -240,5 +201,15 @@ mod tests {
         ] {
             assert!(!why(name, value), "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn cursor_in_a_header_is_noticed() {
+        let why = |value: &'static str| {
+            let value = value.parse().unwrap();
+            cursor_header(&HeaderMap::from_iter([("x-ms-continuationtoken".parse().unwrap(), value)]))
+        };
+        assert!(why("abc").unwrap().contains("`x-ms-continuationtoken` has a cursor"));
+        assert_eq!(why(""), None);
     }
 }

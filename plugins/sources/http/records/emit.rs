@@ -37,6 +37,7 @@ impl HttpSource {
                 is_whole = true;
                 break;
             };
+            self.has_made = true;
             let decided = match shaped.body {
                 Ok(body) => {
                     let decision = match &self.settings.incremental {
@@ -119,12 +120,31 @@ impl HttpSource {
     fn complete(&mut self, walk: &PageWalk) {
         self.poll.succeeded();
         self.state = State::NextElement;
+        if self.poll.is_over() {
+            self.warn_of_nothing_made();
+        }
         if self.settings.unchanged == Unchanged::Deliver {
             let done = Arc::make_mut(&mut self.position.done);
             done.push(Arc::clone(&walk.element.id));
             if self.poll.is_over() {
                 done.clear();
             }
+        }
+    }
+
+    /// Warns, once in a run, of a program that has never made a record. Later it may well make none of a few rows.
+    fn warn_of_nothing_made(&mut self) {
+        if self.settings.remap.is_some()
+            && !self.has_made
+            && self.n_with_records > 0
+            && self.position.offset == 0
+            && self.given_warnings.add(Warning::NothingMade)
+        {
+            warn!(
+                "{}: `remap` makes no record of any row, since `.` is null or empty at its end; check the names in it. \
+                 `runner run --dry-run` without `remap` shows the rows",
+                self.settings.source_name
+            );
         }
     }
 
@@ -151,6 +171,19 @@ impl HttpSource {
             warn!(
                 "{}: a walk reads more rows than are remembered, so that the others are delivered at every poll; \
                  `incremental = {{ cursor = … }}` knows new rows by a field",
+                self.settings.source_name
+            );
+        }
+        if let Some(option) = walk.missing_option()
+            && self.given_warnings.add(Warning::MissingFields)
+        {
+            let effect = match option {
+                "key" => "each row is identified by all its fields",
+                _ => "a row that has changed is not delivered again",
+            };
+            warn!(
+                "{}: no row has a field that `incremental.{option}` names, so that {effect}; check the names there, which are \
+                 those after `remap` and `add`",
                 self.settings.source_name
             );
         }

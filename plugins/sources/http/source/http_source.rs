@@ -39,6 +39,8 @@ pub(crate) struct HttpSource {
     pub(crate) n_empty_pages: usize,
     /// How many responses of this run held records.
     pub(crate) n_with_records: usize,
+    /// Whether the rows of this run have given a record, or a bad one.
+    pub(crate) has_made: bool,
     /// Whether to report a success without records: at first, and after a failed request.
     must_report_success: bool,
     progress: Progress,
@@ -164,6 +166,7 @@ impl HttpSource {
             n_end_checks: 0,
             n_empty_pages: 0,
             n_with_records: 0,
+            has_made: false,
             must_report_success: true,
             progress: Progress::Started,
             started: now,

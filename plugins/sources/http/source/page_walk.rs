@@ -145,7 +145,7 @@ impl PageWalk {
     }
 
     /// Whether this page was saved, so that the API may refuse it by now.
-    pub(super) fn is_saved_page(&self, request: &PageRequest, settings: &Settings) -> bool {
+    pub(crate) fn is_saved_page(&self, request: &PageRequest, settings: &Settings) -> bool {
         self.is_resumed && !self.has_begun && *request == self.entry && *request != settings.first_request()
     }
 
@@ -303,6 +303,10 @@ impl PageWalk {
     }
 
     /// Whether rows of one page have the same `incremental.key`.
+    pub(crate) fn missing_option(&self) -> Option<&'static str> {
+        self.rows.as_ref().and_then(IncrementalFilter::missing_option)
+    }
+
     pub(crate) fn has_equal_keys(&self) -> bool {
         self.rows.as_ref().is_some_and(IncrementalFilter::has_equal_keys)
     }

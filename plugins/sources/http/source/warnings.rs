@@ -23,6 +23,8 @@ pub(crate) enum Warning {
     /// Pages without records that name other pages.
     EmptyPages,
     Shape,
+    /// A program that makes no record.
+    NothingMade,
     /// Errors beside records.
     Errors,
     /// Pages with the same records.
@@ -39,6 +41,8 @@ pub(crate) enum Warning {
     Forgotten,
     /// Rows of one page with the same key.
     EqualKeys,
+    /// Options that name fields which no row has.
+    MissingFields,
     /// Full answers without a new row.
     Stuck,
     /// Windows of which a part is not returned.
@@ -77,10 +81,10 @@ impl HttpSource {
                 self.given_warnings.add(Warning::Pages);
             }
         }
-        if self.settings.codec != Codec::Json {
+        if self.settings.codec == Codec::Csv {
             return;
         }
-        if !self.given_warnings.has(Warning::Errors) {
+        if self.settings.codec == Codec::Json && !self.given_warnings.has(Warning::Errors) {
             self.warn_of_errors(response);
         }
         if !self.settings.is_shaped
@@ -146,7 +150,12 @@ impl HttpSource {
         }
         let other = items.other_type()?;
         let why = format!("a record is {other}, not an object, which SQL does not read as a row");
-        Some((why, "make an object from it with `remap`".into()))
+        let or_json = if self.settings.codec == Codec::Ndjson {
+            ", or set codec = \"json\" if the response is one array of records"
+        } else {
+            ""
+        };
+        Some((why, format!("make an object from it with `remap`{or_json}")))
     }
 }
 

@@ -118,6 +118,14 @@ async fn refused_client_is_fatal_and_its_secret_is_not_shown() {
     let page = serve([ResponseTemplate::new(200).set_body_string("<html>")]).await;
     let failure = run_once(&page, oauth2(&page, json!({}))).await.failure();
     assert_contains(&failure, &["contains no `access_token`"]);
+    let error =
+        serve([json_response(json!({"error": "invalid_client", "error_description": "no such client"}))])
+            .await;
+    let failure = run_once(&error, oauth2(&error, json!({}))).await.failure();
+    assert_contains(&failure, &["contains no `access_token`", "no such client"]);
+    let other = serve([json_response(json!({"accessToken": "t0ken"}))]).await;
+    let failure = run_once(&other, oauth2(&other, json!({}))).await.failure();
+    assert!(!failure.contains("t0ken"), "{failure}");
 }
 
 #[tokio::test]

@@ -54,6 +54,17 @@ async fn missing_matcher_names_an_answer_without_records() {
 }
 
 #[tokio::test]
+async fn has_more_may_be_a_word() {
+    for no in ["N", "no", "False", "0"] {
+        let server = serve([json_response(json!({"data": [1], "more": no, "next": "a"}))]).await;
+        let pagination = json!({"type": "cursor", "cursor": "/next", "param": "after", "has_more": "/more"});
+        let read = run_once(&server, json!({"records": "/data", "pagination": pagination})).await;
+        assert!(read.error.is_none() && read.bodies == ["1"], "{no} {read:?}");
+        assert_eq!(requests_to(&server).await.len(), 1, "{no}");
+    }
+}
+
+#[tokio::test]
 async fn refused_page_names_what_ends_the_pages() {
     let server = page_server(4, 2).await;
     let refused = ResponseTemplate::new(400).set_body_json(json!({"code": "invalid_page_number"}));

@@ -50,6 +50,31 @@ async fn status_401_is_fatal_before_the_first_success_and_retried_after() {
 }
 
 #[tokio::test]
+async fn server_without_tls_is_named_as_such() {
+    let server = serve([json_response(json!([1]))]).await;
+    let endpoint = server.uri().replace("http://", "https://");
+    let failure = run_once(&server, json!({"endpoint": endpoint})).await.failure();
+    assert_contains(&failure, &["fatal: ", "does not speak TLS"]);
+}
+
+#[tokio::test]
+async fn denied_request_names_what_the_server_asks_for() {
+    let digest =
+        || ResponseTemplate::new(401).insert_header("WWW-Authenticate", "Digest realm=\"x\", nonce=\"y\"");
+    let basic = json!({"auth": {"strategy": "basic", "user": "a", "password": "b"}});
+    for options in [json!({}), basic.clone()] {
+        assert_contains(&failure_of(digest(), options).await, &["Digest, NTLM or Kerberos authentication"]);
+    }
+    let both = digest().append_header("WWW-Authenticate", "Basic realm=\"x\"");
+    assert_contains(&failure_of(both, basic).await, &["check `auth.user` and `auth.password`"]);
+    let anonymous = ResponseTemplate::new(403).set_body_string("Please declare your user agent");
+    assert_contains(&failure_of(anonymous, json!({})).await, &["set the header `User-Agent` in `headers`"]);
+    assert_contains(&failure_of(ResponseTemplate::new(402), json!({})).await, &["the plan or the credit"]);
+    let events = ResponseTemplate::new(200).set_body_raw("data: {\"a\": 1}\n\n", "text/event-stream");
+    assert_contains(&failure_of(events, json!({"codec": "ndjson"})).await, &["server-sent events"]);
+}
+
+#[tokio::test]
 async fn status_403_advice_mentions_credentials_only_if_they_were_sent() {
     let auth = json!({"strategy": "bearer", "token": "s3cret"});
     let failure = failure_of(ResponseTemplate::new(403), json!({"auth": auth})).await;

@@ -69,6 +69,24 @@ async fn dates_that_are_not_read_are_rejected_and_not_skipped() {
 }
 
 #[tokio::test]
+async fn text_whose_numbers_sort_in_another_order_is_rejected_and_not_skipped() {
+    let answers = [json!([{"key": "P-8"}, {"key": "P-9"}]), json!([{"key": "P-9"}, {"key": "P-10"}])];
+    let server = serve(answers.map(json_response)).await;
+    let options = json!({"incremental": {"cursor": "key"}});
+    let first = run_once(&server, options.clone()).await;
+    assert_eq!(first.bodies.len(), 2, "{first:?}");
+    let second = run(&server, options.clone(), first.position, usize::MAX).await;
+    assert_eq!((second.bodies.len(), second.rejected.len()), (0, 1), "{second:?}");
+    assert_contains(&second.rejected[0], &["the field `key` is text with a number in it", "with `remap`"]);
+    let server = serve([json_response(json!([{"key": "P-9"}, {"key": "P-10"}]))]).await;
+    let one = run_once(&server, options).await;
+    assert_eq!((one.bodies.len(), one.rejected.len()), (1, 1), "{one:?}");
+    let ids = serve([json_response(json!([{"id": "64f1e2"}]))]).await;
+    let id = run_once(&ids, json!({"incremental": {"cursor": "id", "start": "0"}})).await;
+    assert_contains(&id.rejected[0], &["`incremental.start` is a number", "write `start` in their form"]);
+}
+
+#[tokio::test]
 async fn position_moves_only_when_the_whole_walk_is_delivered() {
     let server = serve([json_response(json!([row(2), row(1), row(0)]))]).await;
     let options = json!({
@@ -155,6 +173,9 @@ async fn record_without_the_cursor_is_rejected_once() {
     let first = run(&server, options.clone(), None, usize::MAX).await;
     assert_eq!((first.bodies.len(), first.rejected.len()), (2, 1));
     assert!(first.rejected[0].contains("no field `Date`, which `incremental.cursor` names"), "{first:?}");
+    let nested = json!({"incremental": {"cursor": "meta.t"}});
+    let dotted = run_once(&serve([json_response(json!([{"meta": {"t": 1}}]))]).await, nested).await;
+    assert!(dotted.rejected[0].contains("named by a JSON pointer, as in \"/meta/t\""), "{dotted:?}");
     let second = run(&server, options, first.position, usize::MAX).await;
     assert!(second.bodies.is_empty() && second.rejected.is_empty(), "{second:?}");
 }

@@ -155,6 +155,7 @@ async fn saved_page_that_the_api_refuses_with_any_error_begins_the_walk_again() 
         ResponseTemplate::new(403).set_body_string("link expired"),
         ResponseTemplate::new(401),
         json_response(json!({"ok": false, "error": "invalid_cursor"})),
+        json_response(json!({"data": [], "meta": {"next": null}})),
     ] {
         let server = MockServer::builder().start().await;
         let is_expired = Arc::new(AtomicBool::new(false));

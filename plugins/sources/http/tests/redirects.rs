@@ -83,6 +83,32 @@ async fn redirect_on_the_same_host_keeps_method_and_body_as_its_status_says() {
 }
 
 #[tokio::test]
+async fn addresses_with_letters_that_are_not_escaped_are_followed() {
+    let server = respond(|request: &Request| {
+        let address = |to: &str| reqwest::header::HeaderValue::from_bytes(to.as_bytes()).unwrap();
+        match (request.url.path(), request.url.query()) {
+            ("/prices", None) => ResponseTemplate::new(302).insert_header("Location", address("/städte")),
+            ("/st%C3%A4dte", None) => {
+                let link = address("</prices?ort=köln>; rel=\"next\"");
+                json_response(json!([1])).insert_header("Link", link)
+            }
+            (_, Some("ort=k%C3%B6ln")) => json_response(json!([2])),
+            _ => ResponseTemplate::new(404),
+        }
+    })
+    .await;
+    let run = run_once(&server, json!({"pagination": {"type": "link"}})).await;
+    assert!(run.error.is_none() && run.bodies == ["1", "2"], "{run:?}");
+}
+
+#[tokio::test]
+async fn redirects_that_wait_for_a_cookie_name_the_option() {
+    let server = serve([redirect(302, "/prices").insert_header("Set-Cookie", "sid=42; Path=/")]).await;
+    let failure = run_once(&server, json!({})).await.failure();
+    assert_contains(&failure, &["redirected more than", "set `cookies = true`"]);
+}
+
+#[tokio::test]
 async fn cookies_are_kept_if_asked_for_and_named_if_missing() {
     let server = respond(|request: &Request| {
         let cookie = request.headers.get("cookie").and_then(|it| it.to_str().ok()).unwrap_or_default();

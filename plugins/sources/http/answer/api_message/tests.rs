@@ -138,6 +138,10 @@ fn single_line_about_a_limit_is_not_a_table() {
         (Some(ApiMessage::RateLimit), Some(ApiMessage::RateLimit))
     );
     assert_eq!(of_text(b"No data", true), None);
+    assert!(names_an_error(b"Error: no such symbol, please check\n"));
+    for header in [&b"Date,Error"[..], b"error code,time\n1,2\n", b"Day of week,Close"] {
+        assert!(!names_an_error(header), "{}", String::from_utf8_lossy(header));
+    }
     assert_eq!(of_text(b"quota\n1\n", true), None);
 }
 

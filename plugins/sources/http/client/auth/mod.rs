@@ -152,6 +152,10 @@ impl Credentials {
             }
             Auth::Bearer { token } => {
                 require_value("auth.token", token)?;
+                if token.expose().get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
+                    let message = "`Bearer` is added in front of it: write the token alone";
+                    return Err(OptionError::new("auth.token", message));
+                }
                 let value = format!("Bearer {}", token.expose());
                 let advice = "check `auth.token`; tokens expire";
                 in_header(AUTHORIZATION, "auth.token", &value, vec![token.clone()], advice)?
@@ -244,7 +248,10 @@ mod tests {
     }
 
     #[test]
-    fn credentials_refuse_a_line_break_without_showing_the_secret() {
+    fn credentials_refuse_a_prefix_and_a_line_break_without_showing_the_secret() {
+        let named = Auth::Bearer { token: Secret::new("Bearer hidden") };
+        let error = format!("{:#}", Credentials::new(Some(&named)).unwrap_err());
+        assert!(error.contains("write the token alone") && !error.contains("hidden"), "{error}");
         let auth = Auth::Bearer { token: Secret::new("hidden\n") };
         let error = format!("{:#}", Credentials::new(Some(&auth)).unwrap_err());
         assert!(

@@ -139,8 +139,11 @@ impl OAuth2 {
         let body = body::read(&title, response, &BodyOptions::in_memory(MAX_RESPONSE).into()).await?.bytes;
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
         let Some(text) = answer["access_token"].as_str().filter(|token| !token.is_empty()) else {
+            // Any other response may contain a token under another name.
+            let excerpt = if answer["error"].is_null() { String::new() } else { client.response_body(&body) };
             return Err(HttpError::FatalUntilSuccess(anyhow!(
-                "{title}: the response contains no `access_token`; check `auth.token_url`"
+                "{title}: the response contains no `access_token`; check `auth.token_url`, `auth.client_id` and \
+                 `auth.client_secret`{excerpt}"
             )));
         };
         client.redactor.learn(text);
