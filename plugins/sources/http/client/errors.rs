@@ -40,7 +40,7 @@ impl Client {
                 "the server asks for Digest, NTLM or Kerberos authentication, which is not supported; use a token or a \
                  key if the API has them"
             }
-            StatusCode::FORBIDDEN if is_about_user_agent(answered.body) => {
+            StatusCode::FORBIDDEN if !self.credentials.is_set() && is_about_user_agent(answered.body) => {
                 "the API asks who sends the request; set the header `User-Agent` in `headers` as its documentation says"
             }
             StatusCode::FORBIDDEN if self.credentials.is_set() => {
@@ -165,7 +165,13 @@ impl Client {
         if !error.is_connect() {
             return HttpError::transient(without_url(error).context(format!("{request} failed")));
         }
-        let message = format!("{request}: cannot reach {place}; check `endpoint`, and that the API is up");
+        let advice = match tls_error(&error) {
+            Some(TlsError::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+                "it does not speak TLS: if it is for http://, change `endpoint`, else check the port"
+            }
+            _ => "check `endpoint`, and that the API is up",
+        };
+        let message = format!("{request}: cannot reach {place}; {advice}");
         HttpError::Retryable(Failure::unreachable(without_url(error).context(message)))
     }
 }
@@ -212,11 +218,6 @@ fn tls_advice(error: &TlsError) -> Option<String> {
             return Some(format!(
                 "refuses the connection ({alert:?}); if it asks for a client certificate, set `tls.crt_file` and `tls.key_file`"
             ));
-        }
-        TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            return Some(
-                "does not speak TLS; if it is for http://, change `endpoint`, else check the port".to_owned(),
-            );
         }
         _ => return None,
     };
