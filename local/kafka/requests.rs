@@ -171,7 +171,7 @@ mod tests {
                         ask.coordinator_keys.push("group".into());
                     }
                     RequestKind::LeaveGroup(ask) if version >= 3 => {
-                        ask.members.push(MemberIdentity::default())
+                        ask.members.push(MemberIdentity::default());
                     }
                     RequestKind::Produce(ask) => ask.acks = -1,
                     _ => {}

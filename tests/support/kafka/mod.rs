@@ -62,7 +62,7 @@ impl Broker {
             let (started, waits) = std::sync::mpsc::channel();
             std::thread::spawn(move || {
                 tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
-                    let broker = runner_local::Broker::start(listener).await;
+                    let broker = runner_local::Broker::start(listener);
                     started.send(broker.is_ok()).expect("the receiver exists");
                     let _broker = broker;
                     std::future::pending::<()>().await;
