@@ -58,9 +58,8 @@ impl Scene {
     /// Starts a query and waits for its end.
     async fn execute(&self, sql: &str) -> Result<Value, String> {
         let input = json!({ "QueryString": sql, "QueryExecutionContext": { "Database": "db" } });
-        let started =
-            self.athena.call("StartQueryExecution", input).await.map_err(|fault| fault.to_string())?;
-        self.until_ended(&started).await
+        let started = self.athena.call("StartQueryExecution", input).await;
+        self.until_ended(&started.map_err(|fault| fault.to_string())?).await
     }
 
     async fn until_ended(&self, started: &Value) -> Result<Value, String> {
@@ -93,10 +92,17 @@ fn row(row: &Value) -> String {
     values.map(|value| value["VarCharValue"].as_str().unwrap_or("∅")).collect::<Vec<_>>().join("|")
 }
 
-/// Runs each statement and compares its rows; reports all that differ.
-async fn judge(scene: &Scene, cases: &[(&str, &str)]) {
+/// The cases of a text: SQL of one or more lines, `=>`, and in the rest of the line what the SQL returns.
+fn cases(text: &str) -> Vec<(&str, &str)> {
+    let case = regex::Regex::new(r"(?s)\s*(.*?)\s*=> ?([^\n]*)\n").unwrap();
+    case.captures_iter(text).map(|case| case.extract().1.into()).collect()
+}
+
+/// Runs each case and compares its rows; reports all that differ.
+async fn judge(scene: &Scene, text: &str) {
+    let cases = cases(text);
     let mut wrong = Vec::new();
-    for (sql, expected) in cases {
+    for (sql, expected) in &cases {
         let rows = scene.rows(sql).await.map_or_else(|error| error, |rows| rows.join("\n"));
         let expected = expected.split(';').map(str::trim).collect::<Vec<_>>().join("\n");
         if rows != expected {

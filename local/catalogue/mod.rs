@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::entry::{Column, Crawler, Database, Description, Partition, Table, now};
+pub(crate) use self::entry::{Column, Crawler, Database, Description, Partition, Table, Target, now};
 pub(crate) use self::folder::Folder;
 pub(crate) use self::location::Location;
 use crate::Fault;
@@ -59,15 +59,13 @@ impl Catalogue {
 
 impl Entries {
     pub(crate) fn database(&self, name: &str) -> Result<&Database, Fault> {
-        self.databases.get(&name.to_lowercase()).ok_or_else(|| no_database(name))
-    }
-
-    pub(crate) fn database_mut(&mut self, name: &str) -> Result<&mut Database, Fault> {
-        self.databases.get_mut(&name.to_lowercase()).ok_or_else(|| no_database(name))
+        let found = self.databases.get(&name.to_lowercase());
+        found.ok_or_else(|| missing(format!("Database {name} not found.")))
     }
 
     pub(crate) fn table(&self, database: &str, name: &str) -> Result<&Table, Fault> {
-        self.database(database)?.tables.get(&name.to_lowercase()).ok_or_else(|| no_table(database, name))
+        let found = self.database(database)?.tables.get(&name.to_lowercase());
+        found.ok_or_else(|| missing(format!("Table {name} not found in database {database}.")))
     }
 
     pub(crate) fn crawler(&self, name: &str) -> Result<&Crawler, Fault> {
@@ -79,16 +77,12 @@ impl Entries {
     }
 }
 
-fn no_database(name: &str) -> Fault {
-    Fault::new("EntityNotFoundException", format!("Database {name} not found."))
-}
-
-fn no_table(database: &str, name: &str) -> Fault {
-    Fault::new("EntityNotFoundException", format!("Table {name} not found in database {database}."))
-}
-
 fn no_crawler(name: &str) -> Fault {
-    Fault::new("EntityNotFoundException", format!("Crawler with name {name} does not exist"))
+    missing(format!("Crawler with name {name} does not exist"))
+}
+
+fn missing(message: String) -> Fault {
+    Fault::new("EntityNotFoundException", message)
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ use crate::Fault;
 use crate::catalogue::{Catalogue, now};
 
 pub(super) struct Runs {
-    catalogue: Arc<Catalogue>,
-    objects_root: PathBuf,
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) objects_root: PathBuf,
     tasks: TaskTracker,
     /// The crawls in progress, by the names of their crawlers.
     running: Mutex<BTreeMap<String, Run>>,
@@ -100,9 +100,8 @@ impl Runs {
         let start_time = now();
         let runs = self.clone();
         self.tasks.spawn(async move {
-            let (catalogue, root) = (runs.catalogue.clone(), runs.objects_root.clone());
-            let name = crawler.name.clone();
-            let work = runs.tasks.spawn_blocking(move || crawl::run(&catalogue, &root, &crawler, &run));
+            let (name, crawling) = (crawler.name.clone(), runs.clone());
+            let work = runs.tasks.spawn_blocking(move || crawl::run(&crawling, &crawler, &run));
             let ended = work.await.unwrap_or_else(|panic| Err(Halt::Failed(panic.to_string())));
             runs.finish(&name, start_time, ended);
         });

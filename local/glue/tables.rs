@@ -46,17 +46,17 @@ pub(super) fn list(catalogue: &Catalogue, input: &Tables) -> Result<Value, Fault
 
 pub(super) fn delete(catalogue: &Catalogue, of: &TableName) -> Result<Value, Fault> {
     catalogue.change(|entries| {
+        let (database, name) = (of.database_name.to_lowercase(), of.name.to_lowercase());
         entries.table(&of.database_name, &of.name)?;
-        entries.database_mut(&of.database_name)?.tables.remove(&of.name.to_lowercase());
+        entries.databases.get_mut(&database).and_then(|it| it.tables.remove(&name));
         Ok(json!({}))
     })
 }
 
 pub(super) fn partitions(catalogue: &Catalogue, input: &Partitions) -> Result<Value, Fault> {
     if input.expression.as_ref().is_some_and(|it| !it.trim().is_empty()) {
-        return Err(
-            GLUE.invalid("the offline Glue has no Expression for partitions: select from the whole list")
-        );
+        let message = "the offline Glue has no Expression for partitions: select from the whole list";
+        return Err(GLUE.invalid(message));
     }
     catalogue.read(|entries| {
         let table = entries.table(&input.database_name, &input.table_name)?;

@@ -43,10 +43,30 @@ impl Scene {
         self.glue.call(operation, input).await.expect_err("a refusal").to_string()
     }
 
+    /// All items of the list that is `list` in each page; pages have at most two.
+    pub(crate) async fn pages(list: &str, mut input: Value, ask: impl AsyncFn(Value) -> Value) -> Vec<Value> {
+        let mut items = Vec::new();
+        input["MaxResults"] = json!(2);
+        loop {
+            let mut page = ask(input.clone()).await;
+            let of_page = page.pointer_mut(list).and_then(Value::as_array_mut).unwrap();
+            assert!(of_page.len() <= 2);
+            items.append(of_page);
+            input["NextToken"] = page["NextToken"].take();
+            if input["NextToken"].is_null() {
+                return items;
+            }
+        }
+    }
+
     async fn crawler(&self, input: Value) {
         let mut whole = json!({ "Name": "c", "Role": "r", "DatabaseName": "db" });
         whole.as_object_mut().unwrap().extend(input.as_object().unwrap().clone());
         self.ask("CreateCrawler", whole).await;
+    }
+
+    async fn get_crawler(&self) -> Value {
+        self.ask("GetCrawler", json!({ "Name": "c" })).await["Crawler"].clone()
     }
 
     /// Crawls, and waits until the crawler is READY.
@@ -57,7 +77,7 @@ impl Scene {
 
     async fn until_ready(&self) -> Value {
         loop {
-            let crawler = self.ask("GetCrawler", json!({ "Name": "c" })).await["Crawler"].clone();
+            let crawler = self.get_crawler().await;
             if crawler["State"] == "READY" {
                 return crawler;
             }

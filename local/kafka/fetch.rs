@@ -4,20 +4,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::ProducerId;
-use kafka_protocol::messages::TopicName;
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest};
-use kafka_protocol::messages::fetch_response::{
-    AbortedTransaction, FetchResponse, FetchableTopicResponse, PartitionData,
-};
-use kafka_protocol::messages::list_offsets_request::ListOffsetsRequest;
+use kafka_protocol::messages::fetch_request::FetchPartition;
+use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::list_offsets_response::{
-    ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
+use kafka_protocol::messages::{
+    FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse, ProducerId, TopicName,
 };
 use tokio::time::{Instant, timeout_at};
 
 use super::log::Log;
-use super::store::{State, Store};
+use super::store::{Result, State, Store};
 
 /// The largest response, in bytes; a single batch may be larger.
 const MAX_RESPONSE: usize = 16 * 1024 * 1024;
@@ -123,11 +121,7 @@ impl Read {
         }
     }
 
-    fn records(
-        &mut self,
-        log: &Log,
-        ask: &FetchPartition,
-    ) -> Result<(Bytes, Vec<AbortedTransaction>), ResponseError> {
+    fn records(&mut self, log: &Log, ask: &FetchPartition) -> Result<(Bytes, Vec<AbortedTransaction>)> {
         if !(0..=log.end()).contains(&ask.fetch_offset) {
             return Err(ResponseError::OffsetOutOfRange);
         }

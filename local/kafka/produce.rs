@@ -2,14 +2,12 @@
 
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest};
-use kafka_protocol::messages::produce_response::{
-    PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
-};
-use kafka_protocol::messages::{TopicName, TransactionalId};
+use kafka_protocol::messages::produce_request::PartitionProduceData;
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TransactionalId};
 
 use super::batch::Batch;
-use super::store::{State, Store};
+use super::store::{Partition, Result, State, Store};
 
 impl Store {
     pub(super) fn produce(&self, ask: ProduceRequest) -> ProduceResponse {
@@ -17,9 +15,9 @@ impl Store {
         let transaction = ask.transactional_id;
         let responses = ask.topic_data.into_iter().map(|topic| {
             let stored = |data: PartitionProduceData| {
-                let records = data.records.unwrap_or_default();
+                let partition = (topic.name.clone(), data.index);
                 let response = PartitionProduceResponse::default().with_index(data.index);
-                match state.produce(transaction.as_ref(), &topic.name, data.index, records) {
+                match state.produce(transaction.as_ref(), &partition, data.records.unwrap_or_default()) {
                     Ok(offset) => response.with_base_offset(offset).with_log_start_offset(0),
                     Err(error) => response.with_error_code(error.code()).with_base_offset(-1),
                 }
@@ -38,20 +36,18 @@ impl State {
     /// Returns the offset of the first record.
     fn produce(
         &mut self,
-        transaction: Option<&TransactionalId>,
-        topic: &TopicName,
-        partition: i32,
+        id: Option<&TransactionalId>,
+        partition: &Partition,
         records: Bytes,
-    ) -> Result<i64, ResponseError> {
+    ) -> Result<i64> {
         let batches = Batch::split(records)?;
         for batch in batches.iter().filter(|batch| batch.is_transactional()) {
-            let id = transaction.ok_or(ResponseError::InvalidTxnState)?;
-            let open = self.transaction(id, batch.producer(), batch.epoch())?;
-            if !open.contains(&(topic.clone(), partition)) {
+            let id = id.ok_or(ResponseError::InvalidTxnState)?;
+            if !self.transaction(id, (batch.producer(), batch.epoch()))?.contains(partition) {
                 return Err(ResponseError::InvalidTxnState);
             }
         }
-        let log = self.log(topic, partition)?;
+        let log = self.log(&partition.0, partition.1)?;
         let mut first = None;
         for batch in batches {
             let offset = log.append(batch)?;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::log::Log;
 use super::transactions::Transaction;
 
+pub(super) type Result<T> = std::result::Result<T, ResponseError>;
 /// A partition: the name of its topic and its number.
 pub(super) type Partition = (TopicName, i32);
 
@@ -62,26 +63,21 @@ impl Store {
 }
 
 impl State {
-    pub(super) fn log(&mut self, topic: &TopicName, partition: i32) -> Result<&mut Log, ResponseError> {
+    pub(super) fn log(&mut self, topic: &TopicName, partition: i32) -> Result<&mut Log> {
         let topic = self.topics.get_mut(topic).ok_or(ResponseError::UnknownTopicOrPartition)?;
         let log = usize::try_from(partition).ok().and_then(|partition| topic.partitions.get_mut(partition));
         log.ok_or(ResponseError::UnknownTopicOrPartition)
     }
 
     /// Commits an offset of a group.
-    pub(super) fn commit(
-        &mut self,
-        group: &GroupId,
-        (topic, partition): Partition,
-        offset: i64,
-    ) -> Result<(), ResponseError> {
-        self.log(&topic, partition)?;
-        self.offsets.entry(group.clone()).or_default().insert((topic, partition), offset);
+    pub(super) fn commit(&mut self, group: &GroupId, partition: Partition, offset: i64) -> Result<()> {
+        self.log(&partition.0, partition.1)?;
+        self.offsets.entry(group.clone()).or_default().insert(partition, offset);
         Ok(())
     }
 }
 
 /// The error code of a response; 0 is success.
-pub(super) fn code<T>(result: &Result<T, ResponseError>) -> i16 {
+pub(super) fn code<T>(result: &Result<T>) -> i16 {
     result.as_ref().err().map_or(0, ResponseError::code)
 }

@@ -1,20 +1,19 @@
 //! The options of topics, which are stored and have no effect.
 
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::TopicName;
-use kafka_protocol::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
-    DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult,
+    DescribeConfigsResourceResult, DescribeConfigsResult,
 };
-use kafka_protocol::messages::incremental_alter_configs_request::{
-    AlterConfigsResource, IncrementalAlterConfigsRequest,
-};
-use kafka_protocol::messages::incremental_alter_configs_response::{
-    AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
+use kafka_protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
+use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
+use kafka_protocol::messages::{
+    DescribeConfigsRequest, DescribeConfigsResponse, IncrementalAlterConfigsRequest as AlterConfigsRequest,
+    IncrementalAlterConfigsResponse as AlterConfigsResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::store::{State, Store, Topic, code};
+use super::store::{Result, State, Store, Topic, code};
 
 /// The type of a resource that is a topic.
 const TOPIC: i8 = 2;
@@ -43,10 +42,7 @@ impl Store {
         DescribeConfigsResponse::default().with_results(results.collect())
     }
 
-    pub(super) fn alter_options(
-        &self,
-        ask: IncrementalAlterConfigsRequest,
-    ) -> IncrementalAlterConfigsResponse {
+    pub(super) fn alter_options(&self, ask: AlterConfigsRequest) -> AlterConfigsResponse {
         let mut state = self.lock();
         let responses = ask.resources.into_iter().map(|resource| {
             let altered = if ask.validate_only { Ok(()) } else { state.alter(&resource) };
@@ -55,16 +51,16 @@ impl Store {
                 .with_resource_type(resource.resource_type)
                 .with_resource_name(resource.resource_name)
         });
-        IncrementalAlterConfigsResponse::default().with_responses(responses.collect())
+        AlterConfigsResponse::default().with_responses(responses.collect())
     }
 }
 
 impl State {
-    fn topic(&mut self, name: &StrBytes) -> Result<&mut Topic, ResponseError> {
+    fn topic(&mut self, name: &StrBytes) -> Result<&mut Topic> {
         self.topics.get_mut(&TopicName(name.clone())).ok_or(ResponseError::UnknownTopicOrPartition)
     }
 
-    fn alter(&mut self, ask: &AlterConfigsResource) -> Result<(), ResponseError> {
+    fn alter(&mut self, ask: &AlterConfigsResource) -> Result<()> {
         if ask.resource_type != TOPIC {
             return Err(ResponseError::InvalidRequest);
         }
@@ -72,12 +68,10 @@ impl State {
         for option in &ask.configs {
             match &option.value {
                 Some(value) if option.config_operation == SET => {
-                    topic.options.insert(option.name.to_string(), value.to_string());
+                    topic.options.insert(option.name.to_string(), value.to_string())
                 }
-                _ => {
-                    topic.options.remove(option.name.as_str());
-                }
-            }
+                _ => topic.options.remove(option.name.as_str()),
+            };
         }
         Ok(())
     }
@@ -86,14 +80,12 @@ impl State {
 fn described(ask: &DescribeConfigsResource, topic: &Topic) -> Vec<DescribeConfigsResourceResult> {
     let names = ask.configuration_keys.as_deref().filter(|names| !names.is_empty());
     let is_wanted = |name: &str| names.is_none_or(|names| names.iter().any(|wanted| wanted.as_str() == name));
-    let options = topic.options.iter().filter(|(name, _)| is_wanted(name));
-    options
-        .map(|(name, value)| {
-            DescribeConfigsResourceResult::default()
-                .with_name(name.clone().into())
-                .with_value(Some(value.clone().into()))
-                .with_config_source(SET_FOR_TOPIC)
-                .with_config_type(TEXT)
-        })
-        .collect()
+    let options = topic.options.iter().filter(|(name, _)| is_wanted(name)).map(|(name, value)| {
+        DescribeConfigsResourceResult::default()
+            .with_name(name.clone().into())
+            .with_value(Some(value.clone().into()))
+            .with_config_source(SET_FOR_TOPIC)
+            .with_config_type(TEXT)
+    });
+    options.collect()
 }

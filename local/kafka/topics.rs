@@ -1,7 +1,5 @@
 //! Topics, and the one broker of the cluster.
 
-use std::collections::BTreeMap;
-
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use kafka_protocol::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
@@ -20,7 +18,7 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::log::Log;
-use super::store::{State, Store, Topic, code};
+use super::store::{Result, State, Store, Topic, code};
 
 const CLUSTER: StrBytes = StrBytes::from_static_str("runner-local");
 const NODE: BrokerId = BrokerId(1);
@@ -32,10 +30,8 @@ impl Store {
             None => state.topics.iter().map(|(name, topic)| described(name, topic)).collect(),
             Some(asked) => asked.into_iter().map(|topic| state.described(topic)).collect(),
         };
-        let broker = MetadataResponseBroker::default()
-            .with_node_id(NODE)
-            .with_host(self.host())
-            .with_port(self.port());
+        let (host, port) = self.host_and_port();
+        let broker = MetadataResponseBroker::default().with_node_id(NODE).with_host(host).with_port(port);
         MetadataResponse::default()
             .with_brokers(vec![broker])
             .with_cluster_id(Some(CLUSTER))
@@ -44,10 +40,8 @@ impl Store {
     }
 
     pub(super) fn describe_cluster(&self, ask: &DescribeClusterRequest) -> DescribeClusterResponse {
-        let broker = DescribeClusterBroker::default()
-            .with_broker_id(NODE)
-            .with_host(self.host())
-            .with_port(self.port());
+        let (host, port) = self.host_and_port();
+        let broker = DescribeClusterBroker::default().with_broker_id(NODE).with_host(host).with_port(port);
         DescribeClusterResponse::default()
             .with_endpoint_type(ask.endpoint_type)
             .with_cluster_id(CLUSTER)
@@ -57,18 +51,14 @@ impl Store {
 
     /// The broker coordinates all groups and transactions.
     pub(super) fn find_coordinator(&self, ask: FindCoordinatorRequest) -> FindCoordinatorResponse {
+        let (host, port) = self.host_and_port();
         let response = FindCoordinatorResponse::default();
         if ask.coordinator_keys.is_empty() {
             // The first versions of the request are about one group.
-            return response.with_node_id(NODE).with_host(self.host()).with_port(self.port());
+            return response.with_node_id(NODE).with_host(host).with_port(port);
         }
-        let coordinators = ask.coordinator_keys.into_iter().map(|key| {
-            Coordinator::default()
-                .with_key(key)
-                .with_node_id(NODE)
-                .with_host(self.host())
-                .with_port(self.port())
-        });
+        let node = Coordinator::default().with_node_id(NODE).with_host(host).with_port(port);
+        let coordinators = ask.coordinator_keys.into_iter().map(|key| node.clone().with_key(key));
         response.with_coordinators(coordinators.collect())
     }
 
@@ -103,26 +93,17 @@ impl Store {
         DeleteTopicsResponse::default().with_responses(responses.collect())
     }
 
-    fn host(&self) -> StrBytes {
-        self.address.ip().to_string().into()
-    }
-
-    fn port(&self) -> i32 {
-        self.address.port().into()
+    fn host_and_port(&self) -> (StrBytes, i32) {
+        (self.address.ip().to_string().into(), self.address.port().into())
     }
 }
 
 impl State {
     /// The name of a topic that is given by its name or its id.
-    fn find(&self, name: Option<&TopicName>, id: Uuid) -> Result<TopicName, ResponseError> {
-        let found = match name {
-            Some(name) => self.topics.get_key_value(name),
-            None => self.topics.iter().find(|(_, topic)| topic.id == id),
-        };
-        let missing = if name.is_some() {
-            ResponseError::UnknownTopicOrPartition
-        } else {
-            ResponseError::UnknownTopicId
+    fn find(&self, name: Option<&TopicName>, id: Uuid) -> Result<TopicName> {
+        let (found, missing) = match name {
+            Some(name) => (self.topics.get_key_value(name), ResponseError::UnknownTopicOrPartition),
+            None => (self.topics.iter().find(|(_, topic)| topic.id == id), ResponseError::UnknownTopicId),
         };
         found.map(|(name, _)| name.clone()).ok_or(missing)
     }
@@ -138,7 +119,7 @@ impl State {
     }
 
     /// Checks what Apache Kafka checks; returns the id of the topic and the number of its partitions.
-    fn create_topic(&mut self, ask: CreatableTopic, is_check: bool) -> Result<(Uuid, usize), ResponseError> {
+    fn create_topic(&mut self, ask: CreatableTopic, is_check: bool) -> Result<(Uuid, usize)> {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         let name = ask.name.as_str();
         if matches!(name, "" | "." | "..") || name.len() > 249 || !name.chars().all(is_allowed) {
@@ -163,19 +144,13 @@ impl State {
         if ask.assignments.is_empty() && !matches!(ask.replication_factor, -1 | 1) {
             return Err(ResponseError::InvalidReplicationFactor);
         }
-        let options: BTreeMap<_, _> = ask
-            .configs
-            .into_iter()
-            .filter_map(|option| Some((option.name.to_string(), option.value?.to_string())))
-            .collect();
-        let topic = Topic {
-            id: Uuid::new_v4(),
-            partitions: (0..n_partitions).map(|_| Log::default()).collect(),
-            options,
-        };
-        let id = topic.id;
+        let id = Uuid::new_v4();
         if !is_check {
-            self.topics.insert(ask.name, topic);
+            let partitions = (0..n_partitions).map(|_| Log::default()).collect();
+            let options = ask.configs.into_iter();
+            let options =
+                options.filter_map(|it| Some((it.name.to_string(), it.value?.to_string()))).collect();
+            self.topics.insert(ask.name, Topic { id, partitions, options });
         }
         Ok((id, n_partitions))
     }

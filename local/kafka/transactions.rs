@@ -4,31 +4,29 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::add_offsets_to_txn_request::AddOffsetsToTxnRequest;
-use kafka_protocol::messages::add_offsets_to_txn_response::AddOffsetsToTxnResponse;
-use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnRequest;
 use kafka_protocol::messages::add_partitions_to_txn_response::{
-    AddPartitionsToTxnPartitionResult, AddPartitionsToTxnResponse, AddPartitionsToTxnTopicResult,
+    AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
 };
-use kafka_protocol::messages::end_txn_request::EndTxnRequest;
-use kafka_protocol::messages::end_txn_response::EndTxnResponse;
-use kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
-use kafka_protocol::messages::init_producer_id_response::InitProducerIdResponse;
-use kafka_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
 use kafka_protocol::messages::txn_offset_commit_response::{
-    TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
-use kafka_protocol::messages::{GroupId, ProducerId, TopicName, TransactionalId};
+use kafka_protocol::messages::{
+    AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse,
+    EndTxnRequest, EndTxnResponse, GroupId, InitProducerIdRequest, InitProducerIdResponse, ProducerId,
+    TopicName, TransactionalId, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+};
 use tokio::time::Instant;
 
 use super::batch::Batch;
-use super::store::{Partition, State, Store, code};
+use super::store::{Partition, Result, State, Store, code};
+
+/// A producer: its id and its epoch.
+type Producer = (i64, i16);
 
 /// A producer with a transactional id, and what its open transaction contains.
 #[derive(Debug)]
 pub(super) struct Transaction {
-    producer: i64,
-    epoch: i16,
+    producer: Producer,
     timeout: Duration,
     /// When the open transaction is aborted; `None` if none is open.
     until: Option<Instant>,
@@ -66,10 +64,10 @@ impl Store {
     pub(super) fn add_partitions(&self, ask: AddPartitionsToTxnRequest) -> AddPartitionsToTxnResponse {
         let mut state = self.lock();
         let id = &ask.v3_and_below_transactional_id;
-        let (producer, epoch) = (ask.v3_and_below_producer_id.0, ask.v3_and_below_producer_epoch);
+        let producer = (ask.v3_and_below_producer_id.0, ask.v3_and_below_producer_epoch);
         let topics = ask.v3_and_below_topics.into_iter().map(|topic| {
             let results = topic.partitions.iter().map(|&partition| {
-                let added = state.add_partition(id, producer, epoch, (topic.name.clone(), partition));
+                let added = state.add_partition(id, producer, (topic.name.clone(), partition));
                 AddPartitionsToTxnPartitionResult::default()
                     .with_partition_index(partition)
                     .with_partition_error_code(code(&added))
@@ -82,9 +80,8 @@ impl Store {
 
     pub(super) fn add_group(&self, ask: &AddOffsetsToTxnRequest) -> AddOffsetsToTxnResponse {
         let mut state = self.lock();
-        let added = state
-            .transaction(&ask.transactional_id, ask.producer_id.0, ask.producer_epoch)
-            .map(Transaction::begin);
+        let open = state.transaction(&ask.transactional_id, (ask.producer_id.0, ask.producer_epoch));
+        let added = open.map(Transaction::begin);
         AddOffsetsToTxnResponse::default().with_error_code(code(&added))
     }
 
@@ -92,14 +89,14 @@ impl Store {
     pub(super) fn add_offsets(
         &self,
         ask: TxnOffsetCommitRequest,
-        allowed: Result<(), ResponseError>,
+        allowed: Result<()>,
     ) -> TxnOffsetCommitResponse {
         let mut state = self.lock();
+        let producer = (ask.producer_id.0, ask.producer_epoch);
         let topics = ask.topics.into_iter().map(|topic| {
             let results = topic.partitions.iter().map(|it| {
                 let added = allowed.and_then(|()| {
-                    let id = (&ask.transactional_id, ask.producer_id.0, ask.producer_epoch);
-                    let open = state.transaction(id.0, id.1, id.2)?;
+                    let open = state.transaction(&ask.transactional_id, producer)?;
                     let partition = (topic.name.clone(), it.partition_index);
                     open.offsets.push((ask.group_id.clone(), partition, it.committed_offset));
                     Ok(())
@@ -117,7 +114,7 @@ impl Store {
     pub(super) fn end_transaction(&self, ask: &EndTxnRequest) -> EndTxnResponse {
         let mut state = self.lock();
         let id = &ask.transactional_id;
-        let found = state.transaction(id, ask.producer_id.0, ask.producer_epoch).map(|_| ());
+        let found = state.transaction(id, (ask.producer_id.0, ask.producer_epoch)).map(|_| ());
         let ended = found.and_then(|()| state.end(id, ask.committed));
         drop(state);
         self.wake_readers();
@@ -127,62 +124,50 @@ impl Store {
 
 impl State {
     /// The id and epoch of a producer. A new producer with a transactional id ends the transaction of the one before.
-    fn init_producer(&mut self, ask: InitProducerIdRequest) -> Result<(i64, i16), ResponseError> {
-        let Some(id) = ask.transactional_id else { return Ok((self.new_producer(), 0)) };
-        let known = self.transactions.get(&id).map(|known| (known.producer, known.epoch));
-        let (producer, epoch) = match known {
+    fn init_producer(&mut self, ask: InitProducerIdRequest) -> Result<Producer> {
+        let Some(id) = ask.transactional_id else { return Ok(self.new_producer()) };
+        let producer = match self.transactions.get(&id).map(|known| known.producer) {
             Some(known) if ask.producer_id.0 >= 0 && known != (ask.producer_id.0, ask.producer_epoch) => {
                 return Err(ResponseError::ProducerFenced);
             }
             Some((producer, epoch)) => {
                 self.end(&id, false)?;
-                epoch.checked_add(1).map_or_else(|| (self.new_producer(), 0), |next| (producer, next))
+                epoch.checked_add(1).map_or_else(|| self.new_producer(), |next| (producer, next))
             }
-            None => (self.new_producer(), 0),
+            None => self.new_producer(),
         };
         let timeout = Duration::from_millis(u64::try_from(ask.transaction_timeout_ms).unwrap_or(0));
         let (partitions, offsets) = (BTreeSet::new(), Vec::new());
-        let transaction = Transaction { producer, epoch, timeout, until: None, partitions, offsets };
+        let transaction = Transaction { producer, timeout, until: None, partitions, offsets };
         self.transactions.insert(id, transaction);
-        Ok((producer, epoch))
+        Ok(producer)
     }
 
-    fn new_producer(&mut self) -> i64 {
+    fn new_producer(&mut self) -> Producer {
         self.last_producer += 1;
-        self.last_producer
+        (self.last_producer, 0)
     }
 
     /// The transaction of a producer, unless another producer has taken its place.
-    pub(super) fn transaction(
-        &mut self,
-        id: &TransactionalId,
-        producer: i64,
-        epoch: i16,
-    ) -> Result<&mut Transaction, ResponseError> {
-        let known = self.transactions.get_mut(id).filter(|known| known.producer == producer);
+    pub(super) fn transaction(&mut self, id: &TransactionalId, of: Producer) -> Result<&mut Transaction> {
+        let known = self.transactions.get_mut(id).filter(|known| known.producer.0 == of.0);
         let known = known.ok_or(ResponseError::InvalidProducerIdMapping)?;
-        if known.epoch == epoch { Ok(known) } else { Err(ResponseError::InvalidProducerEpoch) }
+        if known.producer == of { Ok(known) } else { Err(ResponseError::InvalidProducerEpoch) }
     }
 
-    fn add_partition(
-        &mut self,
-        id: &TransactionalId,
-        producer: i64,
-        epoch: i16,
-        partition: Partition,
-    ) -> Result<(), ResponseError> {
+    fn add_partition(&mut self, id: &TransactionalId, of: Producer, partition: Partition) -> Result<()> {
         self.log(&partition.0, partition.1)?;
-        let transaction = self.transaction(id, producer, epoch)?;
+        let transaction = self.transaction(id, of)?;
         transaction.begin();
         transaction.partitions.insert(partition);
         Ok(())
     }
 
     /// Writes the markers of a transaction and commits its offsets, or drops them.
-    fn end(&mut self, id: &TransactionalId, is_committed: bool) -> Result<(), ResponseError> {
+    fn end(&mut self, id: &TransactionalId, is_committed: bool) -> Result<()> {
         let Some(open) = self.transactions.get_mut(id) else { return Ok(()) };
         open.until = None;
-        let (producer, epoch) = (open.producer, open.epoch);
+        let (producer, epoch) = open.producer;
         let (partitions, offsets) = (std::mem::take(&mut open.partitions), std::mem::take(&mut open.offsets));
         let marker = Batch::marker(producer, epoch, is_committed, now())
             .map_err(|_| ResponseError::UnknownServerError)?;
@@ -206,7 +191,7 @@ impl State {
                 tracing::warn!(%error, "aborting an expired transaction");
             }
             if let Some(known) = self.transactions.get_mut(&id) {
-                known.epoch = known.epoch.saturating_add(1);
+                known.producer.1 = known.producer.1.saturating_add(1);
             }
         }
     }

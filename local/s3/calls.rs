@@ -25,27 +25,23 @@ impl S3 for Store {
     async fn create_bucket(&self, request: Asks<dto::CreateBucketInput>) -> Answers<dto::CreateBucketOutput> {
         let bucket = request.input.bucket;
         match fs::create_dir(self.0.root.join(&bucket)) {
-            Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 return Err(s3_error!(BucketAlreadyOwnedByYou, "The bucket {bucket} exists and is yours."));
             }
-            Err(error) => return Err(failed(error)),
+            created => created.map_err(failed)?,
         }
         let location = Some(format!("/{bucket}"));
         Ok(S3Response::new(dto::CreateBucketOutput { location }))
     }
 
     async fn delete_bucket(&self, request: Asks<dto::DeleteBucketInput>) -> Answers<dto::DeleteBucketOutput> {
-        let path = self.0.bucket(&request.input.bucket)?;
+        let bucket = request.input.bucket;
+        let path = self.0.bucket(&bucket)?;
         let _lock = self.0.lock();
         let mut keys = Vec::new();
         keys_below(&path, "", &mut keys).map_err(failed)?;
         if !keys.is_empty() {
-            return Err(s3_error!(
-                BucketNotEmpty,
-                "The bucket you tried to delete is not empty: {}",
-                request.input.bucket
-            ));
+            return Err(s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty: {bucket}"));
         }
         fs::remove_dir_all(&path).map_err(failed)?;
         Ok(S3Response::new(dto::DeleteBucketOutput {}))

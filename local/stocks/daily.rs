@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::prices::Prices;
 
@@ -12,23 +12,11 @@ pub(super) const PER_SECOND: usize = 10;
 /// The number of days in an answer that is not asked for in full.
 const COMPACT: usize = 100;
 
-/// The members of a day, and their columns in the file.
-type Members = [(&'static str, &'static str)];
-const DAILY: &Members = &[
-    ("1. open", "Open"),
-    ("2. high", "High"),
-    ("3. low", "Low"),
-    ("4. close", "Close"),
-    ("5. volume", "Volume"),
-];
-const ADJUSTED: &Members = &[
-    ("1. open", "Open"),
-    ("2. high", "High"),
-    ("3. low", "Low"),
-    ("4. close", "Close"),
-    ("5. adjusted close", "Adj Close"),
-    ("6. volume", "Volume"),
-];
+/// The members of a day, which are numbered, and their columns in the file.
+const OPEN_TO_CLOSE: [(&str, &str); 4] =
+    [("open", "Open"), ("high", "High"), ("low", "Low"), ("close", "Close")];
+const ADJUSTED: (&str, &str) = ("adjusted close", "Adj Close");
+const VOLUME: (&str, &str) = ("volume", "Volume");
 
 /// When the requests of the last second came.
 #[derive(Debug, Default)]
@@ -62,9 +50,9 @@ fn days(prices: &Prices, parameter: impl Fn(&str) -> Option<String>) -> Result<S
         let value = parameter(name).filter(|value| !value.is_empty());
         value.ok_or_else(|| format!("The parameter {name} is missing; see /"))
     };
-    let members = match &*required("function")? {
-        "TIME_SERIES_DAILY" => DAILY,
-        "TIME_SERIES_DAILY_ADJUSTED" => ADJUSTED,
+    let adjusted = match &*required("function")? {
+        "TIME_SERIES_DAILY" => None,
+        "TIME_SERIES_DAILY_ADJUSTED" => Some(ADJUSTED),
         other => return Err(format!("The function {other} does not exist; see /")),
     };
     required("apikey")?;
@@ -89,13 +77,11 @@ fn days(prices: &Prices, parameter: impl Fn(&str) -> Option<String>) -> Result<S
         "5. Time Zone": "UTC",
     });
     let day = |row: &usize| {
-        let prices_of_day: Vec<String> = members
-            .iter()
-            .map(|(member, column)| {
-                format!("{}:{}", Value::from(*member), Value::from(prices.cell(*row, column)))
-            })
+        let members = (1..).zip(OPEN_TO_CLOSE.into_iter().chain(adjusted).chain([VOLUME]));
+        let prices_of_day: Map<String, Value> = members
+            .map(|(n, (member, column))| (format!("{n}. {member}"), prices.cell(*row, column).into()))
             .collect();
-        format!("{}:{{{}}}", Value::from(prices.cell(*row, "Date")), prices_of_day.join(","))
+        format!("{}:{}", Value::from(prices.cell(*row, "Date")), Value::Object(prices_of_day))
     };
     let days: Vec<String> = rows.iter().take(at_most).map(day).collect();
     Ok(format!("{{\"Meta Data\":{about},\"Time Series (Daily)\":{{{}}}}}", days.join(",")))

@@ -1,8 +1,7 @@
 //! The prices of all stock APIs: the rows of a CSV file.
 
-use std::fmt::Write as _;
-
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 /// Rows, each with the text of its JSON object.
 #[derive(Debug)]
@@ -45,13 +44,10 @@ impl Prices {
 
 /// A row as a JSON object; numbers keep their digits.
 fn object(names: &csv::StringRecord, row: &csv::StringRecord) -> String {
-    let mut text = String::from("{");
-    for (index, (name, cell)) in names.iter().zip(row).enumerate() {
-        let comma = if index > 0 { "," } else { "" };
+    let members = names.iter().zip(row).map(|(name, cell)| {
         let is_number = serde_json::from_str::<serde_json::Number>(cell).is_ok();
-        let cell = if is_number { cell.to_owned() } else { serde_json::Value::from(cell).to_string() };
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{comma}{}:{cell}", serde_json::Value::from(name));
-    }
-    text + "}"
+        let cell = if is_number { cell.to_owned() } else { Value::from(cell).to_string() };
+        format!("{}:{cell}", Value::from(name))
+    });
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }

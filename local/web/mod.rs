@@ -25,19 +25,11 @@ pub(crate) use aws::Aws;
 /// A service of this server.
 pub trait Answers:
     Service<Request<Incoming>, Response = Response<s3s::Body>, Error = s3s::HttpError, Future: Send>
-    + Clone
-    + Send
-    + Sync
-    + 'static
 {
 }
 
 impl<S> Answers for S where
     S: Service<Request<Incoming>, Response = Response<s3s::Body>, Error = s3s::HttpError, Future: Send>
-        + Clone
-        + Send
-        + Sync
-        + 'static
 {
 }
 
@@ -49,7 +41,10 @@ pub struct Server {
 
 impl Server {
     /// Serves the connections of a non-blocking socket; must be called in a runtime.
-    pub fn start<S: Answers>(listener: TcpListener, service: S) -> Result<Server> {
+    pub fn start(
+        listener: TcpListener,
+        service: impl Answers + Clone + Send + Sync + 'static,
+    ) -> Result<Server> {
         let listener = tokio::net::TcpListener::from_std(listener).context("listening on a socket")?;
         let stop = CancellationToken::new();
         let mut accepting = JoinSet::new();
@@ -70,7 +65,7 @@ impl Server {
     }
 }
 
-async fn serve<S: Answers>(socket: TcpStream, service: S, stop: CancellationToken) {
+async fn serve(socket: TcpStream, service: impl Answers, stop: CancellationToken) {
     let service = service_fn(move |request: Request<Incoming>| {
         let expects_continue = request.headers().contains_key(EXPECT);
         let answered = service.call(request);

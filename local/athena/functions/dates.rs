@@ -1,9 +1,9 @@
 //! Dates: their arithmetic.
 
 use chrono::{DateTime, Datelike as _, Months, NaiveDateTime, NaiveTime, TimeDelta};
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 
-use super::invalid;
+use super::{invalid, number, of_time, text, time};
 
 const DAY: i64 = 86_400_000;
 const WEEK: i64 = 7 * DAY;
@@ -30,7 +30,8 @@ fn length(unit: &str) -> Result<Length> {
 }
 
 /// The begin of the unit that a time is in.
-pub(super) fn truncate(unit: &str, time: NaiveDateTime) -> Result<NaiveDateTime> {
+pub(super) fn truncate(it: &[ScalarValue]) -> Result<ScalarValue> {
+    let (unit, time) = (text(&it[0]), time(&it[1]));
     let begin = match length(unit)? {
         Length::Millis(length) => {
             // Weeks begin on a Monday: the first of them is January 5, 1970.
@@ -45,10 +46,11 @@ pub(super) fn truncate(unit: &str, time: NaiveDateTime) -> Result<NaiveDateTime>
             midnight.with_day(1).and_then(|first| months_later(first, -n))
         }
     };
-    begin.ok_or_else(|| invalid(format!("{time} is out of range")))
+    begin.map(of_time).ok_or_else(|| invalid(format!("{time} is out of range")))
 }
 
-pub(super) fn add(unit: &str, n: i64, time: NaiveDateTime) -> Result<NaiveDateTime> {
+pub(super) fn add(it: &[ScalarValue]) -> Result<ScalarValue> {
+    let (unit, n, time) = (text(&it[0]), number(&it[1]), time(&it[2]));
     let moved = match length(unit)? {
         Length::Millis(length) => n
             .checked_mul(length)
@@ -56,7 +58,7 @@ pub(super) fn add(unit: &str, n: i64, time: NaiveDateTime) -> Result<NaiveDateTi
             .and_then(|it| time.checked_add_signed(it)),
         Length::Months(length) => months_later(time, n.saturating_mul(length)),
     };
-    moved.ok_or_else(|| invalid(format!("{time} plus {n} {unit} is out of range")))
+    moved.map(of_time).ok_or_else(|| invalid(format!("{time} plus {n} {unit} is out of range")))
 }
 
 /// The months since the year 0.
@@ -70,8 +72,9 @@ fn months_later(time: NaiveDateTime, n: i64) -> Option<NaiveDateTime> {
 }
 
 /// Complete units from one time to the other.
-pub(super) fn diff(unit: &str, from: NaiveDateTime, to: NaiveDateTime) -> Result<i64> {
-    Ok(match length(unit)? {
+pub(super) fn diff(it: &[ScalarValue]) -> Result<ScalarValue> {
+    let (from, to) = (time(&it[1]), time(&it[2]));
+    let n = match length(text(&it[0]))? {
         Length::Millis(length) => (to - from).num_milliseconds() / length,
         Length::Months(length) => {
             let n = months_of(to) - months_of(from);
@@ -85,5 +88,6 @@ pub(super) fn diff(unit: &str, from: NaiveDateTime, to: NaiveDateTime) -> Result
             };
             n / length
         }
-    })
+    };
+    Ok(n.into())
 }

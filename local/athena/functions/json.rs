@@ -2,23 +2,29 @@
 
 use std::sync::LazyLock;
 
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 use regex::Regex;
 use serde_json::Value;
 
-use super::invalid;
+use super::{invalid, text};
 
 /// The text of a scalar value at a path.
-pub(super) fn extract_scalar(text: &str, path: &str) -> Result<Option<String>> {
-    Ok(match extract(text, path)? {
-        Some(Value::String(text)) => Some(text),
-        Some(value @ (Value::Number(_) | Value::Bool(_))) => Some(value.to_string()),
-        _ => None,
+pub(super) fn extract_scalar(it: &[ScalarValue]) -> Result<ScalarValue> {
+    Ok(match find(it)? {
+        Some(Value::String(text)) => text.into(),
+        Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string().into(),
+        _ => ScalarValue::Utf8(None),
     })
 }
 
+/// The value at a path as JSON.
+pub(super) fn extract(it: &[ScalarValue]) -> Result<ScalarValue> {
+    Ok(find(it)?.map(|value| value.to_string()).into())
+}
+
 /// The value at a path; none if it is missing or the text is not JSON.
-pub(super) fn extract(text: &str, path: &str) -> Result<Option<Value>> {
+fn find(it: &[ScalarValue]) -> Result<Option<Value>> {
+    let (text, path) = (text(&it[0]), text(&it[1]));
     let pointer = pointer(path).ok_or_else(|| invalid(format!("Invalid JSON path: '{path}'")))?;
     let Ok(value) = serde_json::from_str::<Value>(text) else { return Ok(None) };
     Ok(value.pointer(&pointer).cloned())

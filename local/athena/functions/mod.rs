@@ -10,7 +10,8 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, NaiveDateTime};
 use datafusion::arrow::array::new_empty_array;
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::arrow::datatypes::DataType::{self, Int64, Utf8};
+use datafusion::arrow::datatypes::TimeUnit;
 use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -22,59 +23,20 @@ pub(super) const TRY: &str = "try$";
 
 const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
 
-/// A function of Trino. If an argument is NULL, the result is NULL.
-struct Function {
-    name: &'static str,
-    /// The types of the arguments; values of other types are converted. A date may stand for a timestamp.
-    arguments: &'static [DataType],
-    result: fn(&[DataType]) -> DataType,
-    /// The result is converted to the type of the result.
-    compute: fn(&[ScalarValue]) -> Result<ScalarValue>,
-}
+/// A function of Trino: its name, the types of its arguments, the type of its result, and what computes it. Values of
+/// other types are converted; a date may stand for a timestamp. Without a type the result has that of the last
+/// argument. If an argument is NULL, the result is NULL.
+type Function =
+    (&'static str, &'static [DataType], Option<DataType>, fn(&[ScalarValue]) -> Result<ScalarValue>);
 
 const FUNCTIONS: &[Function] = &[
-    Function {
-        name: "date_trunc",
-        arguments: &[DataType::Utf8, TIMESTAMP],
-        result: |given| given[1].clone(),
-        compute: |it| Ok(of_time(dates::truncate(text(&it[0]), time(&it[1]))?)),
-    },
-    Function {
-        name: "date_add",
-        arguments: &[DataType::Utf8, DataType::Int64, TIMESTAMP],
-        result: |given| given[2].clone(),
-        compute: |it| Ok(of_time(dates::add(text(&it[0]), number(&it[1]), time(&it[2]))?)),
-    },
-    Function {
-        name: "date_diff",
-        arguments: &[DataType::Utf8, TIMESTAMP, TIMESTAMP],
-        result: |_| DataType::Int64,
-        compute: |it| Ok(dates::diff(text(&it[0]), time(&it[1]), time(&it[2]))?.into()),
-    },
-    Function {
-        name: "date_parse",
-        arguments: &[DataType::Utf8, DataType::Utf8],
-        result: |_| TIMESTAMP,
-        compute: |it| Ok(of_time(patterns::read(text(&it[0]), text(&it[1]))?)),
-    },
-    Function {
-        name: "date_format",
-        arguments: &[TIMESTAMP, DataType::Utf8],
-        result: |_| DataType::Utf8,
-        compute: |it| Ok(patterns::write(time(&it[0]), text(&it[1]))?.into()),
-    },
-    Function {
-        name: "json_extract_scalar",
-        arguments: &[DataType::Utf8, DataType::Utf8],
-        result: |_| DataType::Utf8,
-        compute: |it| Ok(json::extract_scalar(text(&it[0]), text(&it[1]))?.into()),
-    },
-    Function {
-        name: "json_extract",
-        arguments: &[DataType::Utf8, DataType::Utf8],
-        result: |_| DataType::Utf8,
-        compute: |it| Ok(json::extract(text(&it[0]), text(&it[1]))?.map(|value| value.to_string()).into()),
-    },
+    ("date_trunc", &[Utf8, TIMESTAMP], None, dates::truncate),
+    ("date_add", &[Utf8, Int64, TIMESTAMP], None, dates::add),
+    ("date_diff", &[Utf8, TIMESTAMP, TIMESTAMP], Some(Int64), dates::diff),
+    ("date_parse", &[Utf8, Utf8], Some(TIMESTAMP), patterns::read),
+    ("date_format", &[TIMESTAMP, Utf8], Some(Utf8), patterns::write),
+    ("json_extract_scalar", &[Utf8, Utf8], Some(Utf8), json::extract_scalar),
+    ("json_extract", &[Utf8, Utf8], Some(Utf8), json::extract),
 ];
 
 fn text(value: &ScalarValue) -> &str {
@@ -101,7 +63,7 @@ fn of_time(time: NaiveDateTime) -> ScalarValue {
 /// Registers all functions; a function of `DataFusion` with the same name is replaced.
 pub(super) fn register(context: &SessionContext) {
     format::register(context);
-    for (index, Function { name, .. }) in FUNCTIONS.iter().enumerate() {
+    for (index, (name, ..)) in FUNCTIONS.iter().enumerate() {
         for is_lenient in [false, true] {
             let name = if is_lenient { format!("{TRY}{name}") } else { (*name).to_owned() };
             context.register_udf(ScalarUDF::new_from_impl(Registered { name, index, is_lenient }));
@@ -111,7 +73,7 @@ pub(super) fn register(context: &SessionContext) {
 
 /// Whether a function has a lenient form.
 pub(super) fn is_ours(name: &str) -> bool {
-    FUNCTIONS.iter().any(|it| it.name == name)
+    FUNCTIONS.iter().any(|(known, ..)| *known == name)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -134,7 +96,7 @@ impl ScalarUDFImpl for Registered {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        let Function { name, arguments, .. } = FUNCTIONS[self.index];
+        let (name, arguments, ..) = &FUNCTIONS[self.index];
         if given.len() != arguments.len() {
             return plan_err!("{name} takes {} arguments, not {}", arguments.len(), given.len());
         }
@@ -145,7 +107,8 @@ impl ScalarUDFImpl for Registered {
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
-        Ok((FUNCTIONS[self.index].result)(given))
+        let (_, arguments, result, _) = &FUNCTIONS[self.index];
+        Ok(result.clone().unwrap_or_else(|| given[arguments.len() - 1].clone()))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -161,7 +124,7 @@ impl ScalarUDFImpl for Registered {
             if values.iter().any(ScalarValue::is_null) {
                 return ScalarValue::try_from(kind);
             }
-            match (FUNCTIONS[self.index].compute)(&values) {
+            match (FUNCTIONS[self.index].3)(&values) {
                 Err(_) if self.is_lenient => ScalarValue::try_from(kind),
                 result => result?.cast_to(kind),
             }

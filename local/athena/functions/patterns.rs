@@ -1,10 +1,10 @@
 //! Patterns of `date_format` and `date_parse`: `MySQL`'s letters as chrono's.
 
+use chrono::NaiveTime;
 use chrono::format::{Parsed, StrftimeItems, parse};
-use chrono::{NaiveDateTime, NaiveTime};
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 
-use super::invalid;
+use super::{invalid, of_time, text, time};
 
 /// `MySQL`'s letters, each followed by chrono's pattern.
 const LETTERS: &str = "a%a b%b c%-m d%d e%-d f%6f H%H h%I I%I i%M j%j k%-H l%-I M%B m%m p%p S%S s%S T%H:%M:%S v%V W%A \
@@ -28,12 +28,13 @@ fn translate(pattern: &str) -> Result<String> {
     Ok(chrono)
 }
 
-pub(super) fn write(time: NaiveDateTime, pattern: &str) -> Result<String> {
-    Ok(time.format(&translate(pattern)?).to_string())
+pub(super) fn write(it: &[ScalarValue]) -> Result<ScalarValue> {
+    Ok(time(&it[0]).format(&translate(text(&it[1]))?).to_string().into())
 }
 
 /// Reads a text by a pattern; a month, day or time that the pattern lacks is the first one.
-pub(super) fn read(text: &str, pattern: &str) -> Result<NaiveDateTime> {
+pub(super) fn read(it: &[ScalarValue]) -> Result<ScalarValue> {
+    let (text, pattern) = (text(&it[0]), text(&it[1]));
     let wrong = || invalid(format!("Invalid format: \"{text}\""));
     let mut parsed = Parsed::new();
     parse(&mut parsed, text, StrftimeItems::new(&translate(pattern)?)).map_err(|_| wrong())?;
@@ -51,5 +52,5 @@ pub(super) fn read(text: &str, pattern: &str) -> Result<NaiveDateTime> {
         }
     }
     let time = parsed.to_naive_time().unwrap_or(NaiveTime::MIN);
-    Ok(parsed.to_naive_date().map_err(|_| wrong())?.and_time(time))
+    Ok(of_time(parsed.to_naive_date().map_err(|_| wrong())?.and_time(time)))
 }

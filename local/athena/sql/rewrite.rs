@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::common::{DataFusionError, Result, plan_err};
+use datafusion::common::{Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    ObjectName, Statement, Value, VisitMut as _, VisitorMut, visit_expressions_mut,
+    ObjectName, Statement, Value, visit_expressions_mut,
 };
 
 use super::expression;
@@ -62,18 +62,7 @@ const REWRITTEN: &[(&str, usize, &str)] = &[
 ];
 
 pub(super) fn functions(ast: &mut Statement) -> Result<()> {
-    match ast.visit(&mut Rewrite) {
-        ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => Ok(()),
-    }
-}
-
-struct Rewrite;
-
-impl VisitorMut for Rewrite {
-    type Break = DataFusionError;
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<DataFusionError> {
+    let visited = visit_expressions_mut(ast, |expr| {
         let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
         match rewrite(function) {
             Ok(Some(rewritten)) => *expr = rewritten,
@@ -81,7 +70,8 @@ impl VisitorMut for Rewrite {
             Err(error) => return ControlFlow::Break(error),
         }
         ControlFlow::Continue(())
-    }
+    });
+    visited.break_value().map_or(Ok(()), Err)
 }
 
 fn rewrite(function: &Function) -> Result<Option<Expr>> {

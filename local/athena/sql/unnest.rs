@@ -12,10 +12,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 
 /// Replaces each such join by a subquery with the columns of both sides.
 pub(super) fn inline(ast: &mut Statement) -> Result<()> {
-    match ast.visit(&mut Inline) {
-        ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => Ok(()),
-    }
+    ast.visit(&mut Inline).break_value().map_or(Ok(()), Err)
 }
 
 struct Inline;

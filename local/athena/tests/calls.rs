@@ -18,19 +18,10 @@ async fn result_is_a_file_of_quoted_values_in_pages() {
         fs::read_to_string(scene.glue.root.path().join(format!("results/{id}.csv"))).unwrap(),
         "\"high\",\"q\",\"e\",\"l\"\n\"1410.5\",\"a\"\"b\",\"\",\"x\ny\"\n,\"a\"\"b\",\"\",\"x\ny\"\n"
     );
-    let (mut rows, mut token) = (Vec::new(), Value::Null);
-    loop {
-        let mut input = json!({ "QueryExecutionId": id, "MaxResults": 2 });
-        if !token.is_null() {
-            input["NextToken"] = token;
-        }
-        let page = scene.ask("GetQueryResults", input).await;
-        rows.extend(page["ResultSet"]["Rows"].as_array().unwrap().iter().map(row));
-        token = page["NextToken"].clone();
-        if token.is_null() {
-            break;
-        }
-    }
+    let input = json!({ "QueryExecutionId": id });
+    let ask = async |input| scene.ask("GetQueryResults", input).await;
+    let rows = crate::glue::tests::Scene::pages("/ResultSet/Rows", input, ask).await;
+    let rows: Vec<String> = rows.iter().map(row).collect();
     assert_eq!(rows, ["high|q|e|l", "1410.5|a\"b||x\ny", "∅|a\"b||x\ny"]);
 }
 
@@ -102,26 +93,26 @@ async fn query_has_limited_memory() {
 #[tokio::test]
 async fn statements_show_the_catalogue() {
     let scene = Scene::with_stocks().await;
-    judge(
-        &scene,
-        &[
-            ("SHOW DATABASES", "db"),
-            ("show tables", "stocks"),
-            ("SHOW TABLES IN db 'st*'", "stocks"),
-            ("SHOW TABLES IN `db` LIKE 'x*'", ""),
-            ("SHOW COLUMNS IN stocks", "index; date; open; high; adj close; volume; closeusd"),
-            ("SHOW SCHEMAS;", "db"),
-        ],
-    )
-    .await;
+    judge(&scene, STATEMENTS).await;
     let described = scene.rows("DESCRIBE db.stocks").await.unwrap();
     assert!(described[2].starts_with("open ") && described[2].contains("double"), "{described:?}");
-    for (sql, expected) in [
-        ("DESCRIBE nothing", "Table not found db.nothing"),
-        ("SHOW TABLES IN nothing", "Database does not exist: nothing"),
-        ("SHOW CREATE TABLE stocks", "NOT_SUPPORTED"),
-    ] {
+    for (sql, expected) in cases(WRONG_STATEMENTS) {
         let error = scene.rows(sql).await.unwrap_err();
         assert!(error.contains(expected), "{sql}: {error}");
     }
 }
+
+const STATEMENTS: &str = "
+SHOW DATABASES => db
+show tables => stocks
+SHOW TABLES IN db 'st*' => stocks
+SHOW TABLES IN `db` LIKE 'x*' =>
+SHOW COLUMNS IN stocks => index; date; open; high; adj close; volume; closeusd
+SHOW SCHEMAS; => db
+";
+
+const WRONG_STATEMENTS: &str = "
+DESCRIBE nothing => Table not found db.nothing
+SHOW TABLES IN nothing => Database does not exist: nothing
+SHOW CREATE TABLE stocks => NOT_SUPPORTED
+";

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{Halt, columns};
-use crate::catalogue::{Folder, Location, hive};
+use crate::catalogue::{Folder, Location, Target, hive};
 
 /// A table that a crawl has found.
 pub(super) struct Found {
@@ -22,18 +22,17 @@ pub(super) fn table_level(configuration: Option<&str>) -> Option<usize> {
     usize::try_from(configuration["Grouping"]["TableLevelConfiguration"].as_u64()?).ok()
 }
 
-/// The tables in a location: its folders at the level of tables, or the location itself if it is below that level.
+/// The tables in a target: its folders at the level of tables, or the location itself if it is below that level.
 pub(super) fn tables(
-    location: &Location,
+    target: &Target,
     folders: &[Folder],
     level: usize,
-    sample: usize,
     stop: &CancellationToken,
 ) -> Result<Vec<Found>, Halt> {
-    let depth = location.depth().max(level);
+    let depth = target.location.depth().max(level);
     let mut leaves = Vec::new();
     for folder in folders.iter().filter(|folder| folder.location.depth() >= depth) {
-        let columns = columns::of(&folder.files, sample, stop)?;
+        let columns = columns::of(&folder.files, target.sample_size, stop)?;
         if !columns.is_empty() {
             leaves.push(Leaf { location: &folder.location, columns });
         }

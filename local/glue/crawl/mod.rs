@@ -4,11 +4,10 @@ mod columns;
 mod found;
 mod update;
 
-use std::path::Path;
-
 use tokio_util::sync::CancellationToken;
 
-use crate::catalogue::{Catalogue, Crawler, Folder};
+use super::runs::Runs;
+use crate::catalogue::{Crawler, Folder};
 
 /// Why a crawl ended early.
 pub(super) enum Halt {
@@ -21,18 +20,13 @@ fn check(stop: &CancellationToken) -> Result<(), Halt> {
 }
 
 /// Crawls all targets, then changes the catalogue in one step.
-pub(super) fn run(
-    catalogue: &Catalogue,
-    root: &Path,
-    crawler: &Crawler,
-    stop: &CancellationToken,
-) -> Result<(), Halt> {
+pub(super) fn run(runs: &Runs, crawler: &Crawler, stop: &CancellationToken) -> Result<(), Halt> {
     let level = found::table_level(crawler.text("Configuration")).unwrap_or_default();
     let mut tables = Vec::new();
     for target in crawler.targets().map_err(Halt::Failed)? {
-        let folders = Folder::read_all(root, &target.location).map_err(Halt::Failed)?;
-        tables.extend(found::tables(&target.location, &folders, level, target.sample_size, stop)?);
+        let folders = Folder::read_all(&runs.objects_root, &target.location).map_err(Halt::Failed)?;
+        tables.extend(found::tables(&target, &folders, level, stop)?);
     }
     check(stop)?;
-    update::apply(catalogue, crawler, tables).map_err(|fault| Halt::Failed(fault.to_string()))
+    update::apply(&runs.catalogue, crawler, tables).map_err(|fault| Halt::Failed(fault.to_string()))
 }

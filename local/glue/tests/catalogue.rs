@@ -24,19 +24,8 @@ async fn long_lists_have_pages() {
     for n in 0..5 {
         scene.ask("CreateDatabase", json!({ "DatabaseInput": { "Name": format!("d{n}") } })).await;
     }
-    let (mut names, mut token) = (Vec::new(), Value::Null);
-    loop {
-        let mut input = json!({ "MaxResults": 2 });
-        if !token.is_null() {
-            input["NextToken"] = token;
-        }
-        let page = scene.ask("GetDatabases", input).await;
-        let list = page["DatabaseList"].as_array().unwrap();
-        names.extend(list.iter().map(|it| it["Name"].as_str().unwrap().to_owned()));
-        token = page["NextToken"].clone();
-        if token.is_null() {
-            break;
-        }
-    }
+    let databases =
+        Scene::pages("/DatabaseList", json!({}), async |input| scene.ask("GetDatabases", input).await).await;
+    let names: Vec<&Value> = databases.iter().map(|it| &it["Name"]).collect();
     assert_eq!(names, ["d0", "d1", "d2", "d3", "d4"]);
 }

@@ -10,12 +10,13 @@ use kafka_protocol::messages::{
     DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
     ListGroupsResponse,
 };
+use kafka_protocol::protocol::StrBytes;
 
-use super::super::store::code;
+use super::super::store::{Result, code};
 use super::Groups;
 
 /// The protocol type of a group that has offsets and no members.
-const CONSUMER: &str = "consumer";
+const CONSUMER: StrBytes = StrBytes::from_static_str("consumer");
 
 impl Groups {
     /// Lists all groups that have members or offsets.
@@ -28,7 +29,7 @@ impl Groups {
             let (state, kind) = group.map_or(("Empty", CONSUMER), |it| (it.state(), it.protocol_type()));
             ListedGroup::default()
                 .with_group_id(name)
-                .with_protocol_type(kind.to_owned().into())
+                .with_protocol_type(kind)
                 .with_group_state(state.into())
                 .with_group_type("classic".into())
         });
@@ -37,8 +38,8 @@ impl Groups {
 
     /// Describes the members of groups and their assignments.
     pub(in crate::kafka) fn describe(&self, ask: DescribeGroupsRequest) -> DescribeGroupsResponse {
-        let described = ask.groups.into_iter().map(|name| self.describe_one(name)).collect();
-        DescribeGroupsResponse::default().with_groups(described)
+        let described = ask.groups.into_iter().map(|name| self.describe_one(name));
+        DescribeGroupsResponse::default().with_groups(described.collect())
     }
 
     fn describe_one(&self, name: GroupId) -> DescribedGroup {
@@ -47,23 +48,23 @@ impl Groups {
         let group = known.get(&name).filter(|group| !group.is_empty());
         let (state, kind, protocol) = match group {
             Some(group) => (group.state(), group.protocol_type(), group.protocol()),
-            None if has_offsets => ("Empty", CONSUMER, ""),
-            None => ("Dead", "", ""),
+            None if has_offsets => ("Empty", CONSUMER, StrBytes::new()),
+            None => ("Dead", StrBytes::new(), StrBytes::new()),
         };
         let members = group.into_iter().flat_map(|group| group.members()).map(|(id, member)| {
             DescribedGroupMember::default()
                 .with_member_id(id.clone().into())
-                .with_group_instance_id(member.instance.clone().map(Into::into))
-                .with_client_id(member.client.clone().into())
+                .with_group_instance_id(member.ask.group_instance_id.clone())
+                .with_client_id(member.client.clone())
                 .with_client_host("/127.0.0.1".into())
-                .with_member_metadata(member.metadata(protocol))
+                .with_member_metadata(member.metadata(&protocol))
                 .with_member_assignment(member.assignment.clone())
         });
         DescribedGroup::default()
             .with_group_state(state.into())
-            .with_protocol_type(kind.to_owned().into())
-            .with_protocol_data(protocol.to_owned().into())
+            .with_protocol_type(kind)
             .with_members(members.collect())
+            .with_protocol_data(protocol)
             .with_group_id(name)
     }
 
@@ -76,7 +77,7 @@ impl Groups {
         DeleteGroupsResponse::default().with_results(results.collect())
     }
 
-    fn delete_one(&self, name: &GroupId) -> Result<(), ResponseError> {
+    fn delete_one(&self, name: &GroupId) -> Result<()> {
         let mut known = self.lock();
         if known.get(name).is_some_and(|group| !group.is_empty()) {
             return Err(ResponseError::NonEmptyGroup);

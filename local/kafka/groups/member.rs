@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::join_group_response::JoinGroupResponse;
-use kafka_protocol::messages::sync_group_response::SyncGroupResponse;
+use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse, SyncGroupResponse};
 use kafka_protocol::protocol::StrBytes;
-use tokio::sync::oneshot::{Receiver, Sender};
+use tokio::sync::oneshot::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
 /// The generation before the first one.
@@ -16,11 +15,9 @@ pub(super) const NO_GENERATION: i32 = -1;
 /// A member of a group.
 #[derive(Debug)]
 pub(super) struct Member {
-    pub(super) client: String,
-    pub(super) instance: Option<String>,
-    pub(super) session_timeout: Duration,
-    pub(super) rebalance_timeout: Duration,
-    pub(super) protocols: Vec<(String, Bytes)>,
+    /// The request with which the member has joined.
+    pub(super) ask: JoinGroupRequest,
+    pub(super) client: StrBytes,
     pub(super) assignment: Bytes,
     pub(super) last_seen: Instant,
     /// The answer to its `JoinGroup`, sent when all members have joined.
@@ -33,47 +30,52 @@ impl Member {
     /// When the session of the member times out; never while the member waits for the group.
     pub(super) fn expires(&self) -> Option<Instant> {
         let waits = self.joining.is_some() || self.syncing.is_some();
-        (!waits).then(|| self.last_seen + self.session_timeout)
+        (!waits).then(|| self.last_seen + milliseconds(self.ask.session_timeout_ms))
     }
 
-    pub(super) fn supports(&self, protocol: &str) -> bool {
-        self.protocols.iter().any(|(name, _)| name == protocol)
+    pub(super) fn rebalance_timeout(&self) -> Duration {
+        // The first version of the request has one timeout.
+        let is_missing = self.ask.rebalance_timeout_ms < 0;
+        milliseconds(if is_missing { self.ask.session_timeout_ms } else { self.ask.rebalance_timeout_ms })
     }
 
-    pub(super) fn metadata(&self, protocol: &str) -> Bytes {
-        let known = self.protocols.iter().find(|(name, _)| name == protocol);
-        known.map(|(_, metadata)| metadata.clone()).unwrap_or_default()
+    pub(super) fn supports(&self, protocol: &StrBytes) -> bool {
+        self.ask.protocols.iter().any(|it| it.name == *protocol)
+    }
+
+    pub(super) fn metadata(&self, protocol: &StrBytes) -> Bytes {
+        let known = self.ask.protocols.iter().find(|it| it.name == *protocol);
+        known.map(|it| it.metadata.clone()).unwrap_or_default()
+    }
+
+    /// Answers a `SyncGroup` that waits.
+    pub(super) fn synced(&mut self, now: Instant, response: impl FnOnce(&Member) -> SyncGroupResponse) {
+        if let Some(answer) = self.syncing.take() {
+            self.last_seen = now;
+            drop(answer.send(response(self)));
+        }
     }
 }
 
-/// A request to join.
-#[derive(Clone, Debug)]
-pub(super) struct Join {
-    /// Empty the first time.
-    pub(super) member: String,
-    pub(super) client: String,
-    pub(super) instance: Option<String>,
-    pub(super) session_timeout: Duration,
-    pub(super) rebalance_timeout: Duration,
-    pub(super) protocol_type: String,
-    /// The supported assignment protocols, the preferred one first, each with its metadata.
-    pub(super) protocols: Vec<(String, Bytes)>,
+fn milliseconds(ms: i32) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
 /// Sends an answer at once.
-pub(super) fn answered<T>(answer: Sender<T>, receiver: Receiver<T>, response: T) -> Receiver<T> {
+pub(super) fn answered<T>(response: T) -> Receiver<T> {
+    let (answer, receiver) = channel();
     drop(answer.send(response));
     receiver
 }
 
 /// Refuses a `JoinGroup`.
-pub(super) fn refused(error: ResponseError, member: String) -> JoinGroupResponse {
+pub(super) fn refused(error: ResponseError, member: StrBytes) -> JoinGroupResponse {
     JoinGroupResponse::default()
         .with_error_code(error.code())
         .with_generation_id(NO_GENERATION)
         .with_protocol_type(Some(StrBytes::new()))
         .with_protocol_name(Some(StrBytes::new()))
-        .with_member_id(member.into())
+        .with_member_id(member)
 }
 
 /// Refuses a `SyncGroup`.

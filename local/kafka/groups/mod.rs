@@ -9,17 +9,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::heartbeat_response::HeartbeatResponse;
-use kafka_protocol::messages::join_group_response::JoinGroupResponse;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
-use kafka_protocol::messages::leave_group_response::{LeaveGroupResponse, MemberResponse};
-use kafka_protocol::messages::sync_group_response::SyncGroupResponse;
+use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{
-    GroupId, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest, TxnOffsetCommitRequest,
-    TxnOffsetCommitResponse,
+    GroupId, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
+    LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 use tokio::sync::Notify;
@@ -27,7 +23,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::store::{Store, code};
 use group::Group;
-use member::{Join, not_synced, refused};
+use member::{not_synced, refused};
 
 /// All groups of the broker.
 #[derive(Clone, Debug)]
@@ -76,20 +72,8 @@ impl Groups {
     }
 
     pub(super) async fn join(&self, ask: JoinGroupRequest, client: Option<StrBytes>) -> JoinGroupResponse {
-        let member = ask.member_id.to_string();
-        // The first version of the request has one timeout.
-        let rebalance =
-            if ask.rebalance_timeout_ms < 0 { ask.session_timeout_ms } else { ask.rebalance_timeout_ms };
-        let join = Join {
-            member: member.clone(),
-            client: client.unwrap_or_default().to_string(),
-            instance: ask.group_instance_id.map(|id| id.to_string()),
-            session_timeout: milliseconds(ask.session_timeout_ms),
-            rebalance_timeout: milliseconds(rebalance),
-            protocol_type: ask.protocol_type.to_string(),
-            protocols: ask.protocols.into_iter().map(|it| (it.name.to_string(), it.metadata)).collect(),
-        };
-        let joined = self.with(&ask.group_id, |group, now| group.join(now, join)).await;
+        let (name, member) = (ask.group_id.clone(), ask.member_id.clone());
+        let joined = self.with(&name, |group, now| group.join(now, ask, client.unwrap_or_default())).await;
         // The sender is gone: the member was removed while it waited.
         joined.unwrap_or_else(|_| refused(ResponseError::UnknownMemberId, member))
     }
@@ -113,7 +97,7 @@ impl Groups {
         // The old form of the request names one member; its result is that of the whole request.
         let is_old = ask.members.is_empty();
         let one = is_old.then(|| MemberIdentity::default().with_member_id(ask.member_id.clone()));
-        let left: Vec<_> = self.with(&ask.group_id, |group, now| {
+        let mut left: Vec<_> = self.with(&ask.group_id, |group, now| {
             let left = one.iter().chain(&ask.members).map(|it| {
                 MemberResponse::default()
                     .with_member_id(it.member_id.clone())
@@ -122,12 +106,8 @@ impl Groups {
             });
             left.collect()
         });
-        let code = if is_old { left[0].error_code } else { 0 };
-        LeaveGroupResponse::default().with_error_code(code).with_members(if is_old {
-            Vec::new()
-        } else {
-            left
-        })
+        let code = if is_old { left.remove(0).error_code } else { 0 };
+        LeaveGroupResponse::default().with_error_code(code).with_members(left)
     }
 
     pub(super) fn commit_in_transaction(&self, ask: TxnOffsetCommitRequest) -> TxnOffsetCommitResponse {
@@ -138,8 +118,4 @@ impl Groups {
         });
         self.store.add_offsets(ask, allowed)
     }
-}
-
-fn milliseconds(ms: i32) -> Duration {
-    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }

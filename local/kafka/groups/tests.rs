@@ -1,31 +1,28 @@
 //! Tests of a group with a clock of their own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::join_group_response::JoinGroupResponse;
+use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 use tokio::sync::oneshot::Receiver;
 use tokio::time::Instant;
 
 use super::group::Group;
-use super::member::Join;
 
 const SESSION: Duration = Duration::from_secs(10);
 const REBALANCE: Duration = Duration::from_secs(60);
 const OK: i16 = 0;
 
-fn ask(member: &str) -> Join {
-    Join {
-        member: member.into(),
-        client: "client".into(),
-        instance: None,
-        session_timeout: SESSION,
-        rebalance_timeout: REBALANCE,
-        protocol_type: "consumer".into(),
-        protocols: vec![("range".into(), Bytes::from_static(b"topics"))],
-    }
+fn ask(member: &str) -> JoinGroupRequest {
+    JoinGroupRequest::default()
+        .with_member_id(member.to_owned().into())
+        .with_session_timeout_ms(SESSION.as_millis() as i32)
+        .with_rebalance_timeout_ms(REBALANCE.as_millis() as i32)
+        .with_protocol_type("consumer".into())
+        .with_protocols(vec![JoinGroupRequestProtocol::default().with_name("range".into())])
 }
 
 /// A group with a clock.
@@ -62,7 +59,7 @@ impl Scene {
 
     /// Without an id as a new member.
     fn join(&mut self, id: &str) -> Receiver<JoinGroupResponse> {
-        self.group.join(self.now, ask(id))
+        self.group.join(self.now, ask(id), "client".into())
     }
 
     /// All members join, and the leader assigns each its own id.
@@ -78,14 +75,12 @@ impl Scene {
             let n_members = joined.members.len();
             assert_eq!(n_members, if **id == leader { ids.len() } else { 0 });
         }
-        let shares = ids.iter().map(|id| ((*id).clone(), Bytes::from((*id).clone()))).collect::<Vec<_>>();
-        let synced: Vec<_> = ids
-            .iter()
-            .map(|id| {
-                let shares = if **id == leader { shares.clone() } else { Vec::new() };
-                self.group.sync(self.now, id, generation, shares)
-            })
-            .collect();
+        let shares: BTreeMap<_, _> = ids.iter().map(|&id| (id.clone(), Bytes::from(id.clone()))).collect();
+        let sync = |id: &&String| {
+            let shares = if **id == leader { shares.clone() } else { BTreeMap::new() };
+            self.group.sync(self.now, id, generation, shares)
+        };
+        let synced: Vec<_> = ids.iter().map(sync).collect();
         for (synced, id) in synced.into_iter().zip(ids) {
             assert_eq!(answer(synced).assignment, id.as_bytes());
         }
@@ -165,7 +160,7 @@ fn dead_leader_is_replaced() {
     let leader = answer(scene.join(&first));
     let follower = answer(joined);
     assert_eq!((leader.leader.as_str(), leader.generation_id), (first.as_str(), follower.generation_id));
-    let mut share = scene.group.sync(scene.now, &second, follower.generation_id, Vec::new());
+    let mut share = scene.group.sync(scene.now, &second, follower.generation_id, BTreeMap::new());
     waits(&mut share);
     scene.pass(SESSION);
     assert_eq!(answer(share).error_code, ResponseError::RebalanceInProgress.code());
@@ -191,22 +186,22 @@ fn member_whose_answer_was_lost_gets_it_again() {
     let (mut scene, first, second, generation) = Scene::with_two_members();
     let again = answer(scene.join(&second));
     assert_eq!((again.error_code, again.generation_id), (OK, generation));
-    assert_eq!(answer(scene.group.sync(scene.now, &second, generation, Vec::new())).assignment, second);
+    assert_eq!(answer(scene.group.sync(scene.now, &second, generation, BTreeMap::new())).assignment, second);
     assert_eq!(scene.beat(&first, generation), Ok(()));
 }
 
 #[test]
 fn restarted_static_member_keeps_its_assignment() {
     let mut scene = Scene::new();
-    let named = || Join { instance: Some("one".into()), ..ask("") };
-    let before = answer(scene.group.join(scene.now, named()));
-    let shares = vec![(before.member_id.to_string(), Bytes::from_static(b"share"))];
+    let named = || ask("").with_group_instance_id(Some("one".into()));
+    let before = answer(scene.group.join(scene.now, named(), "client".into()));
+    let shares = [(before.member_id.to_string(), Bytes::from_static(b"share"))].into();
     drop(scene.group.sync(scene.now, &before.member_id, before.generation_id, shares));
 
-    let after = answer(scene.group.join(scene.now, named()));
+    let after = answer(scene.group.join(scene.now, named(), "client".into()));
     assert_ne!(before.member_id, after.member_id);
     assert_eq!((after.generation_id, &after.leader), (before.generation_id, &after.member_id));
-    let synced = scene.group.sync(scene.now, &after.member_id, after.generation_id, Vec::new());
+    let synced = scene.group.sync(scene.now, &after.member_id, after.generation_id, BTreeMap::new());
     assert_eq!(answer(synced).assignment, b"share"[..]);
     assert_eq!(scene.beat(&before.member_id, before.generation_id), Err(ResponseError::UnknownMemberId));
 }
@@ -215,10 +210,10 @@ fn restarted_static_member_keeps_its_assignment() {
 fn member_without_a_common_protocol_is_refused() {
     let mut scene = Scene::new();
     scene.add();
-    let other = Join { protocols: vec![("sticky".into(), Bytes::new())], ..ask("") };
-    let refused = answer(scene.group.join(scene.now, other));
+    let other = vec![JoinGroupRequestProtocol::default().with_name("sticky".into())];
+    let refused = answer(scene.group.join(scene.now, ask("").with_protocols(other), "client".into()));
     assert_eq!(refused.error_code, ResponseError::InconsistentGroupProtocol.code());
-    let none = Join { protocols: Vec::new(), ..ask("") };
-    let refused = answer(Group::default().join(scene.now, none));
+    let none = ask("").with_protocols(Vec::new());
+    let refused = answer(Group::default().join(scene.now, none, "client".into()));
     assert_eq!(refused.error_code, ResponseError::InconsistentGroupProtocol.code());
 }

@@ -80,17 +80,11 @@ fn client(url: &str, keys: &Keys) -> Client {
 }
 
 /// The code and the message of a refusal.
-fn refused<T: std::fmt::Debug, E>(answer: Result<T, SdkError<E>>) -> (String, String)
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    let error = answer.expect_err("a refusal");
+fn refused<T>(answer: Result<T, SdkError<impl ProvideErrorMetadata>>) -> (String, String) {
+    let error = answer.err().expect("a refusal");
     (error.code().unwrap_or_default().to_owned(), error.message().unwrap_or_default().to_owned())
 }
 
-fn code<T: std::fmt::Debug, E>(answer: Result<T, SdkError<E>>) -> String
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
+fn code<T>(answer: Result<T, SdkError<impl ProvideErrorMetadata>>) -> String {
     refused(answer).0
 }

@@ -64,8 +64,8 @@ async fn aborted_upload_leaves_nothing() {
     upload(&scene, "large", &id, 1, vec![b'1'; 10]).await;
     scene.client.abort_multipart_upload().bucket(BUCKET).key("large").upload_id(&id).send().await.unwrap();
     assert_eq!(scene.n_staged(), 0);
-    let part = scene.client.upload_part().bucket(BUCKET).key("large").upload_id(&id).part_number(1);
-    assert_eq!(code(part.body(ByteStream::from_static(b"x")).send().await), "NoSuchUpload");
-    let part = scene.client.upload_part().bucket(BUCKET).key("large").upload_id("../x").part_number(1);
-    assert_eq!(code(part.body(ByteStream::from_static(b"x")).send().await), "NoSuchUpload");
+    for missing in [&*id, "../x"] {
+        let part = scene.client.upload_part().bucket(BUCKET).key("large").upload_id(missing).part_number(1);
+        assert_eq!(code(part.body(ByteStream::from_static(b"x")).send().await), "NoSuchUpload");
+    }
 }
