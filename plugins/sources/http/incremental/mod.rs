@@ -1,11 +1,11 @@
 //! Which rows are new: by a field (`incremental`), or by their content (`unchanged`).
 //!
-//! `incremental_filter` decides row by row by the field that `cursor` names. `cursor_field` reads the field into a `cursor_value`,
-//! which `date_text` or a `time_format` takes for a point in time, or else by its `text_order`; `unsupported_date` refuses dates
-//! that neither reads. `groups`
-//! is the position that a walk leaves, which `group_rules` compares with the options; `known_rows` are the rows that a walk may
-//! meet again, `named_fields` whether rows have the fields of the options, `value_range` is what it has met, and `time_window` a part of the time for `step`. Without `incremental`, `unchanged` skips
-//! the rows that the walk before held. Both remember rows as `row_hashes`.
+//! `incremental_filter` decides row by row by the field that `cursor` names. `cursor_field` reads the field into a
+//! `cursor_value`, which `date_text` or a `time_format` takes for a point in time, or else by its `text_order`;
+//! `unsupported_date` refuses dates that neither reads. `groups` is the position that a walk leaves, which `group_rules`
+//! compares with the options; `known_rows` are the rows that a walk may meet again, `named_fields` whether rows have the
+//! fields of the options, `value_range` is what it has met, and `time_window` a part of the time for `step`. Without
+//! `incremental`, `unchanged` skips the rows that the walk before held. Both remember rows as `row_hashes`.
 
 mod cursor_field;
 mod cursor_value;
