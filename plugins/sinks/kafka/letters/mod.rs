@@ -3,6 +3,10 @@
 //! Records cannot be removed from a topic. The committed offset of the group `runner-dlq-PIPELINE` says where the
 //! letters begin that have not been replayed; those before it count as removed.
 
+mod replay_lock;
+mod retried;
+mod rewrite;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,10 +19,9 @@ use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use runner_core::{Failure, LetterId, LetterReader, LetterStore, Result, StoredLetter, async_trait};
 use tokio::task::spawn_blocking;
 
-use super::replay_lock::ReplayLock;
-use super::retried::{PATIENCE, retried};
-use super::rewrite;
 use crate::shared::kafka::{ClientErrors, Probe};
+use replay_lock::ReplayLock;
+use retried::{PATIENCE, retried};
 
 /// A letter in the topic.
 type Place = (i32, i64);

@@ -11,8 +11,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext
 use rdkafka::{ClientConfig, ClientContext, Message as _};
 use runner_core::Result;
 
+use super::super::topic::raise_queue_limit;
 use super::retried::PATIENCE;
-use super::topic::raise_queue_limit;
 use crate::shared::kafka::ClientErrors;
 
 /// How many bytes a message may have beside its payload, about.
