@@ -79,7 +79,10 @@ fn habit_of_other_files_is_told_how_to_write_it() {
             around("", "name = \"prices\"", ""),
             "`name` is an option of the pipeline: write it above the first table",
         ),
-        (around("", "retry.timeout = \"1m\"", ""), "it is a table of the pipeline: `[retry]`"),
+        (
+            around("", "retry.timeout = \"1m\"", ""),
+            "`retry` is a table of the pipeline: write it as `[retry]`",
+        ),
         (start("decoding.codec = \"json\""), "the transform `to_json` checks that it is JSON"),
         (around("", "delimiter = null", ""), "TOML has no null: leave the option out"),
         (around("", "encoding = \"C:\\data\"", ""), "use single quotes, as in 'C:\\data\\rows.csv'"),

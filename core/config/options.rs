@@ -14,7 +14,9 @@ use super::interpolation::Interpolated;
 use super::option_schema::{OptionSchema, type_of};
 use super::option_spans::option_at;
 use super::similar::similar;
+use crate::pipeline_options::PipelineOptions;
 use crate::redaction::Redaction;
+use crate::schema::schema_of;
 
 /// The keyword in the schema of a table for what helps where an option is wrong, by its name; also for options that the
 /// table does not have.
@@ -262,16 +264,23 @@ fn unknown(
     let table = if path.is_empty() { owner.to_owned() } else { format!("`{path}`") };
     let message = format!("unknown option `{name}` for {owner}");
     let mut error = Diagnostic::new(message, at, format!("{table} has no such option"));
-    error.notes.extend(match &**key.get_ref() {
-        // Below the header of a table they belong to that table.
-        "name" | "data_dir" => {
-            Some(format!("`{name}` is an option of the pipeline: write it above the first table"))
-        }
-        "retry" => Some("it is a table of the pipeline: `[retry]`".to_owned()),
-        _ => None,
-    });
+    error.notes.extend(pipeline_option(key.get_ref()));
     error.suggestion = meant.map(str::to_owned);
     if known.is_empty() { error } else { error.note(format!("it has: {}", known.join(", "))) }
+}
+
+/// Where an option of the pipeline belongs; below the header of a table it is one of that table.
+fn pipeline_option(name: &str) -> Option<String> {
+    let schema = schema_of::<PipelineOptions>();
+    let option = OptionSchema::new(&schema).property(name)?;
+    let takes = |kind| !option.accepting(kind).alternatives.is_empty();
+    if takes("object") {
+        Some(format!("`{name}` is a table of the pipeline: write it as `[{name}]`"))
+    } else if takes("string") {
+        Some(format!("`{name}` is an option of the pipeline: write it above the first table"))
+    } else {
+        None
+    }
 }
 
 /// The whole of a dotted key such as `group.id`, if this is the first part of one.

@@ -14,7 +14,7 @@ use crate::transform::Transform;
 ///
 /// # Panics
 ///
-/// If there is no such plugin, or the options are invalid.
+/// If no plugin of this kind has the name, or the options are invalid.
 #[track_caller]
 pub fn build_source(plugin: &str, options: &str, context: &BuildContext) -> Box<dyn Source> {
     match build(Kind::Source, plugin, options, context) {
@@ -27,7 +27,7 @@ pub fn build_source(plugin: &str, options: &str, context: &BuildContext) -> Box<
 ///
 /// # Panics
 ///
-/// If there is no such plugin, or the options are invalid.
+/// If no plugin of this kind has the name, or the options are invalid.
 #[track_caller]
 pub fn build_transform(plugin: &str, options: &str, context: &BuildContext) -> Box<dyn Transform> {
     match build(Kind::Transform, plugin, options, context) {
@@ -40,7 +40,7 @@ pub fn build_transform(plugin: &str, options: &str, context: &BuildContext) -> B
 ///
 /// # Panics
 ///
-/// If there is no such plugin, or the options are invalid.
+/// If no plugin of this kind has the name, or the options are invalid.
 #[track_caller]
 pub fn build_sink(plugin: &str, options: &str, context: &BuildContext) -> Box<dyn Sink> {
     match build(Kind::Sink, plugin, options, context) {

@@ -21,7 +21,7 @@ impl Reader {
         self.check_recovered();
         self.check_ends();
         self.subscribe_to_new();
-        // Between two assignments there are no partitions, which is not the end.
+        // Between two assignments no partition is assigned: this is not the end of the source.
         if !self.assignment.is_assigned() {
             return self.check_connection();
         }

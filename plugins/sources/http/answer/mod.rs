@@ -1,9 +1,9 @@
 //! What an API answers, from the bytes of a `response` to items: records, and inputs that give none.
 //!
-//! `body` reads the bytes, decompresses them (`decompress`) and makes UTF-8 of them; a large body is kept in a temporary file
-//! (`spill_buffer`, `large_body`). `responses` is the option that names responses which are not what their status says, and
-//! `api_message` recognizes errors that have a success status. `items` are the elements, lines or rows (`record_reader`), and
-//! `decode` chooses among them by `codec` and explains what cannot be decoded (`json_check`,
+//! `body` reads the bytes, decompresses them (`decompress`) and makes UTF-8 of them; a large body is kept in a temporary
+//! file (`spill_buffer`, `large_body`). `responses` is the option that names responses which are not what their status
+//! says, and `api_message` recognizes errors that have a success status. `items` are the elements, lines or rows
+//! (`record_reader`), and `decode` chooses among them by `codec` and explains what cannot be decoded (`json_check`,
 //! `other_format`).
 
 mod api_message;
