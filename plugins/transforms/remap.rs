@@ -9,7 +9,7 @@ use runner_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shared::vrl::{Made, Metadata, Program, ProgramText, on_large_stack};
+use crate::shared::vrl::{Input, Made, Metadata, Program, ProgramText, on_large_stack};
 
 runner_core::register! {
     Plugin::transform::<RemapConfig>("remap").example(
@@ -101,11 +101,11 @@ impl Remap {
         if matches!(record.body, Body::Tombstone) {
             return Mapped::Keep;
         }
-        let made = match self.body {
-            BodyIs::Json => self.program.run(&record.body, &self.metadata),
-            BodyIs::Text => self.program.run_text(&record.to_bytes().unwrap_or_default(), &self.metadata),
+        let input = match self.body {
+            BodyIs::Json => Input::Body(&record.body),
+            BodyIs::Text => Input::Text(record.to_bytes().unwrap_or_default()),
         };
-        match made {
+        match self.program.run(&input, &self.metadata) {
             Ok(Made::Nothing) => Mapped::Filter,
             Ok(Made::One(json)) => {
                 record.body = Body::Bytes(json);

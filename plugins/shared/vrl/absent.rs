@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use runner_core::{Body, BuildContext, OptionError, Result};
 use serde_json::Value;
 
-use super::{Made, ProgramText};
+use super::{Input, Made, ProgramText};
 
 const MISSING: &str = "this runner was built without the feature `remap`, which VRL needs: \
                        build it with that feature, which is on by default";
@@ -33,11 +33,7 @@ impl Program {
         Err(OptionError::new(&*text.option, MISSING))
     }
 
-    pub(crate) fn run(&self, _: &Body, _: &Metadata) -> Result<Made> {
-        match self.0 {}
-    }
-
-    pub(crate) fn run_json(&self, _: &[u8], _: &Metadata) -> Result<Made> {
+    pub(crate) fn run(&self, _: &Input<'_>, _: &Metadata) -> Result<Made> {
         match self.0 {}
     }
 

@@ -38,6 +38,7 @@ mod tests;
 mod value;
 
 use bytes::Bytes;
+use runner_core::Body;
 
 #[cfg(not(feature = "remap"))]
 pub(crate) use absent::{Metadata, Program, on_large_stack};
@@ -48,6 +49,16 @@ pub(crate) use program::Program;
 pub(crate) use text::ProgramText;
 #[cfg(feature = "remap")]
 pub(crate) use value::Metadata;
+
+/// What `.` is at the start of a program.
+pub(crate) enum Input<'a> {
+    /// The value that a body holds; null for a tombstone.
+    Body(&'a Body),
+    /// The value that a JSON text holds.
+    Json(&'a [u8]),
+    /// This text, as it is.
+    Text(Bytes),
+}
 
 /// What a program makes of a record.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,7 +4,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use anyhow::{Error, anyhow, bail};
-use bytes::Bytes;
 use runner_core::{Body, BuildContext, OptionError, Result};
 use vrl::compiler::runtime::{Runtime, Terminate};
 use vrl::compiler::state::RuntimeState;
@@ -15,7 +14,7 @@ use super::compile::{self, Compiled, Purpose};
 use super::limits::{Limits, on_large_stack, without_panic_message};
 use super::target::{RecordTarget, Replaced};
 use super::value::{self, Metadata};
-use super::{Made, ProgramText, reason};
+use super::{Input, Made, ProgramText, reason};
 
 /// The outcome of a run of a program.
 struct Outcome {
@@ -66,26 +65,15 @@ impl Program {
         Ok(Program { compiled: Arc::new(compiled), text: text.clone(), timezone })
     }
 
-    /// What the program makes of a body. The error does not contain values of the record.
-    pub(crate) fn run(&self, body: &Body, metadata: &Metadata) -> Result<Made> {
-        on_large_stack(|| self.make(|| value::of_body(body), metadata))
-    }
-
-    /// What the program makes of a text, which `.` then is. The error does not contain values of it.
-    pub(crate) fn run_text(&self, text: &Bytes, metadata: &Metadata) -> Result<Made> {
-        on_large_stack(|| self.make(|| value::of_text(text.clone()), metadata))
-    }
-
-    /// What the program makes of a JSON text. The error does not contain values of it.
-    #[allow(dead_code, reason = "for answers of APIs")]
-    pub(crate) fn run_json(&self, json: &[u8], metadata: &Metadata) -> Result<Made> {
-        on_large_stack(|| self.make(|| value::of_json(json), metadata))
+    /// What the program makes of a value. The error does not contain parts of it.
+    pub(crate) fn run(&self, input: &Input<'_>, metadata: &Metadata) -> Result<Made> {
+        on_large_stack(|| self.make(input, metadata))
     }
 
     /// Whether the condition holds for a body. The error does not contain values of the record.
     pub(crate) fn holds(&self, body: &Body) -> Result<bool> {
         on_large_stack(|| {
-            let outcome = self.resolve(|| value::of_body(body), &Metadata::default())?;
+            let outcome = self.resolve(&Input::Body(body), &Metadata::default())?;
             match outcome.result {
                 Some(Value::Boolean(holds)) => Ok(holds),
                 Some(other) => bail!("the condition gives {}, not a boolean", other.kind_str()),
@@ -95,7 +83,7 @@ impl Program {
         })
     }
 
-    fn make(&self, input: impl Fn() -> Result<Value>, metadata: &Metadata) -> Result<Made> {
+    fn make(&self, input: &Input<'_>, metadata: &Metadata) -> Result<Made> {
         let Outcome { result, value, replaced } = self.resolve(input, metadata)?;
         if let Some(Replaced { kind, path }) = replaced {
             bail!(
@@ -111,9 +99,9 @@ impl Program {
     }
 
     /// Runs the program.
-    fn resolve(&self, input: impl Fn() -> Result<Value>, metadata: &Metadata) -> Result<Outcome> {
+    fn resolve(&self, input: &Input<'_>, metadata: &Metadata) -> Result<Outcome> {
         let mut target = RecordTarget::new(TargetValue {
-            value: input()?,
+            value: value::of(input)?,
             metadata: metadata.0.clone(),
             secrets: Secrets::default(),
         });
@@ -138,7 +126,7 @@ impl Program {
             }
             Ok(Err(Terminate::Interrupted)) => Err(limits.exceeded()),
             Ok(Err(Terminate::Abort(error) | Terminate::Error(error))) => {
-                Err(self.error(&error, &[target.value(), &input()?]))
+                Err(self.error(&error, &[target.value(), &value::of(input)?]))
             }
             Err(_) => Err(anyhow!("a function of the program has panicked, which is a bug in VRL")),
         }

@@ -4,14 +4,14 @@ use bytes::Bytes;
 use runner_core::testing::context;
 use runner_core::{Body, Result, TextError};
 
-use super::{Made, Metadata, Program, ProgramText};
+use super::{Input, Made, Metadata, Program, ProgramText};
 
 fn program(text: &str) -> Program {
     Program::compile(&ProgramText::inline("source", text).unwrap(), None, &context()).unwrap()
 }
 
 fn run(text: &str, json: &'static str) -> Result<Made> {
-    program(text).run(&Body::Bytes(Bytes::from_static(json.as_bytes())), &Metadata::default())
+    program(text).run(&Input::Json(json.as_bytes()), &Metadata::default())
 }
 
 fn one(text: &str, json: &'static str) -> String {
@@ -54,7 +54,7 @@ fn input_of_any_type_is_a_value() {
 #[test]
 fn metadata_can_be_read_and_not_written() {
     let metadata = Metadata::new([("symbol", "NYA".into())]);
-    let made = program(".Index = %symbol").run_json(b"{}", &metadata).unwrap();
+    let made = program(".Index = %symbol").run(&Input::Json(b"{}"), &metadata).unwrap();
     assert_eq!(made, Made::One(r#"{"Index":"NYA"}"#.into()));
     assert!(compile_error("%symbol = 1").message.contains("read-only"), "{:?}", compile_error("%symbol = 1"));
 }
@@ -72,9 +72,8 @@ fn assignment_to_a_field_does_not_replace_a_record_that_is_not_an_object() {
         let reason = reason(".src = \"kafka\"", json);
         assert!(reason.contains(&format!("of type {kind}")) && reason.contains("`.src`"), "{reason}");
     }
-    let made = |text: &str, json: &str| {
-        program(text).run(&Body::Bytes(json.to_owned().into()), &Metadata::default())
-    };
+    let made =
+        |text: &str, json: &str| program(text).run(&Input::Json(json.as_bytes()), &Metadata::default());
     let one = |json: &str| Made::One(Bytes::from(json.to_owned()));
     assert_eq!(made(". = {\"value\": .}\n.src = 1", "5").unwrap(), one("{\"src\":1,\"value\":5}"));
     assert_eq!(made("if is_object(.) { .src = 1 }", "5").unwrap(), one("5"));
@@ -134,7 +133,7 @@ fn timezone_is_used_for_times_without_a_zone() {
     let text = ProgramText::inline("source", ". = parse_timestamp!(., \"%Y-%m-%d %H:%M\")").unwrap();
     let made = |timezone| {
         let program = Program::compile(&text, timezone, &context()).unwrap();
-        program.run_json(br#""2024-07-01 12:00""#, &Metadata::default()).unwrap()
+        program.run(&Input::Json(br#""2024-07-01 12:00""#), &Metadata::default()).unwrap()
     };
     assert_eq!(made(None), Made::One(r#""2024-07-01T12:00:00Z""#.into()));
     assert_eq!(made(Some("Europe/Berlin")), Made::One(r#""2024-07-01T10:00:00Z""#.into()));

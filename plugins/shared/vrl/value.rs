@@ -6,6 +6,8 @@ use runner_core::{Body, Result};
 use serde::Deserialize;
 use vrl::value::{ObjectMap, Value};
 
+use super::Input;
+
 /// How deep a value may be nested; JSON that is deeper is not read by this or other programs.
 const MAX_DEPTH: usize = 100;
 /// How many records a program may make of one.
@@ -32,8 +34,16 @@ impl Metadata {
     }
 }
 
-/// The value that `.` is for this body; null for a tombstone.
-pub(super) fn of_body(body: &Body) -> Result<Value> {
+/// The value that `.` is at the start of a program.
+pub(super) fn of(input: &Input<'_>) -> Result<Value> {
+    match input {
+        Input::Body(body) => of_body(body),
+        Input::Json(json) => of_json(json),
+        Input::Text(text) => of_text(text.clone()),
+    }
+}
+
+fn of_body(body: &Body) -> Result<Value> {
     match body {
         Body::Tombstone => Ok(Value::Null),
         Body::Bytes(bytes) | Body::ParsedBytes(bytes, _) => of_json(bytes),
@@ -46,14 +56,12 @@ pub(super) fn of_body(body: &Body) -> Result<Value> {
     }
 }
 
-/// A text as it is.
-pub(super) fn of_text(text: Bytes) -> Result<Value> {
+fn of_text(text: Bytes) -> Result<Value> {
     ensure!(std::str::from_utf8(&text).is_ok(), "the body is not UTF-8 text");
     Ok(Value::Bytes(text))
 }
 
-/// The value that a JSON text holds.
-pub(super) fn of_json(json: &[u8]) -> Result<Value> {
+fn of_json(json: &[u8]) -> Result<Value> {
     serde_json::from_slice(json).map_err(|error| {
         // The message of the library may quote the text.
         let message = error.to_string();

@@ -10,7 +10,7 @@ use super::super::json::json_text;
 use super::super::pages::Page;
 use super::super::source::PageWalk;
 use super::add::AddedFields;
-use super::remap::{Made, On, Remap};
+use super::remap::{Input, Made, On, Remap};
 
 /// A record, or why an input gives none.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ fn one(item: Item, added: &AddedFields) -> ShapedRecord {
 /// What the program makes of an item. An error is one bad record, the item.
 fn made(item: Item, remap: &Remap, walk: &PageWalk) -> VecDeque<ShapedRecord> {
     let Item { raw, body } = item;
-    let made = body.and_then(|body| remap.run(&body, &walk.metadata));
+    let made = body.and_then(|body| remap.run(&Input::Body(&body), &walk.metadata));
     all(raw, made, &walk.added)
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn made_of_value(
 
 /// What the program makes of the elements of a whole answer.
 pub(crate) fn made_of_answer(json: Bytes, remap: &Remap, walk: &PageWalk) -> VecDeque<ShapedRecord> {
-    let made = remap.run_json(&json, &walk.metadata);
+    let made = remap.run(&Input::Json(&json), &walk.metadata);
     all(json, made, &walk.added)
 }
 

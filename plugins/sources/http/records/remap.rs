@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use runner_core::{Body, BuildContext, OptionError, Result};
+use runner_core::{BuildContext, OptionError, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::super::elements::Element;
 use crate::shared::vrl::{Program, ProgramText};
 
-pub(crate) use crate::shared::vrl::{Made, Metadata};
+pub(crate) use crate::shared::vrl::{Input, Made, Metadata};
 
 /// The program, as it is written.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -105,12 +105,8 @@ impl RemapConfig {
 }
 
 impl Remap {
-    pub(crate) fn run(&self, body: &Body, metadata: &Metadata) -> Result<Made> {
-        self.program.run(body, metadata)
-    }
-
-    pub(super) fn run_json(&self, json: &[u8], metadata: &Metadata) -> Result<Made> {
-        self.program.run_json(json, metadata)
+    pub(crate) fn run(&self, input: &Input<'_>, metadata: &Metadata) -> Result<Made> {
+        self.program.run(input, metadata)
     }
 }
 
