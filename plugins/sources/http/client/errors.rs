@@ -162,6 +162,14 @@ impl Client {
                 Failure::unreachable(without_url(error).context(format!("{message}; {advice}")))
             });
         }
+        if !error.is_connect() && is_not_http(&error) {
+            let advice = match url.scheme() {
+                "http" => "if it speaks TLS, write https:// in `endpoint`, else check the port",
+                _ => "check `endpoint`",
+            };
+            let message = format!("{request}: {place} does not speak HTTP; {advice}");
+            return HttpError::FatalUntilSuccess(without_url(error).context(message));
+        }
         if !error.is_connect() {
             return HttpError::transient(without_url(error).context(format!("{request} failed")));
         }
@@ -191,6 +199,11 @@ fn asks_for_other_authentication(headers: &HeaderMap) -> bool {
 fn is_about_user_agent(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body).to_ascii_lowercase();
     ["user agent", "user-agent"].iter().any(|name| text.contains(name))
+}
+
+/// Whether what a server sent is not HTTP. The client library has only a text for it.
+fn is_not_http(error: &(dyn StdError + 'static)) -> bool {
+    error.to_string() == "invalid HTTP version parsed" || error.source().is_some_and(is_not_http)
 }
 
 /// The error of TLS in the causes of an error.

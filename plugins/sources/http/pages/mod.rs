@@ -1,11 +1,12 @@
 //! The pages of one walk: which one is fetched, whether it is the last, and which comes next.
 //!
 //! `pagination` is the option. A `page_request` names a page, and `page_url` makes a request of it. `fetch` fetches the page,
-//! `count` says how many records it holds, and `next` finds the next one (`link_header`). `repeats` compares the page with those
+//! `count` says how many records it holds, and `next` finds the next one (`cursor_place`, `link_header`). `repeats` compares the page with those
 //! in `history`, and `end_checks` the end of the walk with what the API counts. `other_pages` finds out whether a response names
 //! pages that are not read, in headers or in its `envelope`, which is what surrounds the records.
 
 mod count;
+mod cursor_place;
 mod end_checks;
 mod envelope;
 mod fetch;

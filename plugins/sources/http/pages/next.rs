@@ -1,6 +1,7 @@
 //! Finds the request for the next page in a response.
 
 use anyhow::anyhow;
+use serde_json::Value;
 use tracing::warn;
 
 use super::super::answer::{Codec, Items, Response, Unreadable, not_json, text};
@@ -8,6 +9,7 @@ use super::super::error::HttpError;
 use super::super::json::{Located, Pointer};
 use super::super::source::{HttpSource, Warning};
 use super::count::{PageCount, ReceivedPage};
+use super::cursor_place::{CursorPlace, header_text};
 use super::end_checks::is_end_cursor;
 use super::history::PageHistory;
 use super::link_header::next_target;
@@ -104,18 +106,18 @@ impl HttpSource {
                 (self.linked(response, &target, &what)?, what)
             }
             Pagination::Cursor { cursor, .. } => {
-                let found = read_next(cursor, response, is_first, "cursor").map_err(unreadable)?;
+                let found = read_cursor(cursor, response, is_first).map_err(unreadable)?;
                 let Some(found) = found else { return Ok(None) };
                 let is_scalar = !found.starts_with(['[', '{']) && found != "true";
                 if !is_scalar && !pagination.is_in_body() {
                     let why = format!(
-                        "`{cursor}` is {}, but a cursor must be a string or a number; check `pagination.cursor`",
+                        "the value {cursor} is {}, but a cursor must be a string or a number; check `pagination.cursor`",
                         kind_of(found.as_bytes())
                     );
                     return Err(unreadable(Unreadable::Unexpected(why)));
                 }
                 let plain = serde_json::from_str::<String>(&found).unwrap_or_else(|_| found.clone());
-                let named = format!("the cursor `{}` at `{cursor}`", self.client.redactor.text(&plain));
+                let named = format!("the cursor `{}` {cursor}", self.client.redactor.text(&plain));
                 (PagePlace::Cursor(if pagination.is_in_body() { found } else { plain }), named)
             }
         };
@@ -133,10 +135,14 @@ impl HttpSource {
             return Ok(None);
         }
         let advice = match (pagination, &request.place) {
-            (Pagination::Cursor { cursor, .. }, PagePlace::Cursor(sent)) if is_end_cursor(sent) => format!(
-                "the cursor before it is `{}`, which most likely marks the end: set `has_more = \"{cursor}\"`",
-                sent.trim_matches('"')
-            ),
+            (Pagination::Cursor { cursor: CursorPlace::Body(cursor), .. }, PagePlace::Cursor(sent))
+                if is_end_cursor(sent) =>
+            {
+                format!(
+                    "the cursor before it is `{}`, which most likely marks the end: set `has_more = \"{cursor}\"`",
+                    sent.trim_matches('"')
+                )
+            }
             _ => self.repeat_advice(pagination, Some(&next)),
         };
         Err(HttpError::Fatal(anyhow!(
@@ -200,7 +206,24 @@ fn says_no(json: &str) -> bool {
     ["false", "0", "-1", "no", "n"].iter().any(|no| text.eq_ignore_ascii_case(no))
 }
 
-/// The JSON text at `pointer`; on the last page it is missing, null, false or empty.
+/// The cursor of the next page as a JSON text.
+fn read_cursor(
+    cursor: &CursorPlace,
+    response: &Response,
+    is_first: bool,
+) -> Result<Option<String>, Unreadable> {
+    let name = match cursor {
+        CursorPlace::Body(pointer) => return read_next(pointer, response, is_first, "cursor"),
+        CursorPlace::Header(name) => name,
+    };
+    let found = header_text(&response.headers, name);
+    if found.is_none() && is_first {
+        warn!("{}: no header `{name}`, which has the cursor; treating this as the last page", response.title);
+    }
+    Ok(found.map(|text| Value::from(text).to_string()))
+}
+
+/// The JSON text at `pointer`; on the last page it is missing, null (also as text), false or empty.
 fn read_next(
     pointer: &Pointer,
     response: &Response,
@@ -210,7 +233,8 @@ fn read_next(
     match locate(pointer, response)? {
         Located::At(range) => {
             let found = text(&response.body[range])?;
-            Ok((!matches!(found, "null" | "false" | "\"\"" | "[]" | "{}")).then(|| found.to_owned()))
+            Ok((!matches!(found, "null" | "false" | "\"\"" | "\"null\"" | "\"None\"" | "[]" | "{}"))
+                .then(|| found.to_owned()))
         }
         Located::Nowhere(why) => {
             if is_first {

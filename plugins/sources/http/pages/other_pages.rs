@@ -13,7 +13,7 @@ use super::link_header::{is_url, next_target};
 /// Headers that name the next page; empty behind the last one.
 const NEXT_HEADERS: &str = "x-next-page x-pagination-next-page";
 
-/// Headers with a cursor for the next page, which the source does not read.
+/// Headers with a cursor for the next page.
 const CURSOR_HEADERS: &str = "\
     x-next-cursor x-next-token next-cursor next-token next-range x-ms-continuationtoken x-ms-continuation \
     x-continuation-token";
@@ -25,9 +25,6 @@ const TOTAL_HEADERS: &str = "\
 /// Headers that count the pages.
 const PAGES_HEADERS: &str = "\
     x-total-pages x-wp-totalpages x-page-count x-pagination-page-count x-pagination-pages";
-
-const IN_THE_BODY: &str = "`pagination` to what the API has beside it, such as page numbers, an offset or a cursor in the \
-                           response: a cursor in a header is not read";
 
 const COUNTED: &str = "`pagination`, for example `{ type = \"page\", param = \"page\" }` or \
                        `{ type = \"offset\", param = \"offset\" }`";
@@ -51,7 +48,7 @@ impl HttpSource {
         let around = records.and_then(|records| envelope_of(response, records));
         let named = around.and_then(|around| self.named_in_body(response, &around, n_items));
         named
-            .or_else(|| Some((cursor_header(&response.headers)?, IN_THE_BODY.to_owned())))
+            .or_else(|| cursor_header(&response.headers))
             .or_else(|| Some((named_by_header(&response.headers, n_items)?, COUNTED.to_owned())))
     }
 
@@ -119,10 +116,14 @@ fn at_least(items: &Items) -> u64 {
     items.len().max(inside.n_members).max(inside.longest) as u64
 }
 
-/// Which header has a cursor for the next page.
-fn cursor_header(headers: &HeaderMap) -> Option<String> {
-    named_next(headers, CURSOR_HEADERS)
-        .map(|name| format!("the header `{name}` has a cursor for the next page"))
+/// Which header has a cursor for the next page, and the option that reads it.
+fn cursor_header(headers: &HeaderMap) -> Option<(String, String)> {
+    let name = named_next(headers, CURSOR_HEADERS)?;
+    let option = format!(
+        "`pagination = {{ type = \"cursor\", cursor = {{ header = \"{name}\" }}, param = \"…\" }}` with the parameter that \
+         takes it, or with `in = \"header\"` and the header that takes it"
+    );
+    Some((format!("the header `{name}` has a cursor for the next page"), option))
 }
 
 /// The first of some headers that names a next page.
@@ -209,7 +210,9 @@ mod tests {
             let value = value.parse().unwrap();
             cursor_header(&HeaderMap::from_iter([("x-ms-continuationtoken".parse().unwrap(), value)]))
         };
-        assert!(why("abc").unwrap().contains("`x-ms-continuationtoken` has a cursor"));
+        let (why_not, option) = why("abc").unwrap();
+        assert!(why_not.contains("`x-ms-continuationtoken` has a cursor"));
+        assert!(option.contains("cursor = { header = \"x-ms-continuationtoken\" }"), "{option}");
         assert_eq!(why(""), None);
     }
 }

@@ -3,6 +3,7 @@
 use anyhow::anyhow;
 use bytes::Bytes;
 use reqwest::Url;
+use reqwest::header::{HeaderName, HeaderValue};
 use runner_core::Result;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -49,7 +50,7 @@ impl Client {
             }
             _ => self.parts.endpoint.clone(),
         };
-        let mut body = self.parts.body.clone();
+        let (mut body, mut header) = (self.parts.body.clone(), None);
         for parameter in pagination.map(|it| it.parameters(&request.place)).unwrap_or_default() {
             match parameter {
                 PageParameter::Query { name, value } => set_parameter(&mut url, name, Some(&value)),
@@ -60,9 +61,12 @@ impl Client {
                         filled.map_err(|why| anyhow!("`{pointer}` cannot be set in `body`: {why}"))?;
                     body = Some(Bytes::from(filled));
                 }
+                PageParameter::Header { name, value } => {
+                    header = Some((HeaderName::try_from(name)?, HeaderValue::try_from(value)?));
+                }
             }
         }
-        Ok(Outgoing { method: self.method.clone(), url, body })
+        Ok(Outgoing { method: self.method.clone(), url, header, body })
     }
 
     /// Tells the request for a page from those for others.
@@ -72,6 +76,10 @@ impl Client {
         hash.update(outgoing.url.as_str().as_bytes());
         hash.update(b"\n");
         hash.update(outgoing.body.as_deref().unwrap_or_default());
+        if let Some((_, value)) = &outgoing.header {
+            hash.update(b"\n");
+            hash.update(value.as_bytes());
+        }
         Ok(hash.digest())
     }
 

@@ -1,11 +1,13 @@
 //! The `pagination` option.
 
+use reqwest::header::HeaderName;
 use runner_core::{OptionError, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::answer::Codec;
 use super::super::json::Pointer;
+use super::cursor_place::CursorPlace;
 use super::page_request::{PagePlace, PageRequest};
 
 /// Defines the pagination types with the options that all of them have.
@@ -50,13 +52,15 @@ macro_rules! pagination {
 pagination! {
     /// Each response contains the cursor of the next page; the last one has none or an empty one.
     Cursor {
-        /// The location of the cursor in the response, as a JSON pointer such as `"/meta/next_cursor"`.
-        cursor: Pointer,
-        /// The query parameter for the cursor; with `in = "body"` a JSON pointer into `body`.
+        /// The location of the cursor in the response, as a JSON pointer such as `"/meta/next_cursor"`; or
+        /// `{ header = "X-Next-Cursor" }`.
+        cursor: CursorPlace,
+        /// The query parameter for the cursor; with `in = "body"` a JSON pointer into `body`, with
+        /// `in = "header"` a header of the request.
         param: String,
         /// Where the cursor is sent. Default: `"query"`.
         #[serde(rename = "in", default)]
-        sent_in: SentIn,
+        sent_in: CursorSentIn,
     }
     /// Pages are numbered; the first page without records is the end.
     Page {
@@ -109,6 +113,19 @@ pub(crate) enum SentIn {
     Body,
 }
 
+/// Where a cursor is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CursorSentIn {
+    /// In the query of the URL.
+    #[default]
+    Query,
+    /// In `body`, which must be JSON.
+    Body,
+    /// In a header.
+    Header,
+}
+
 /// What ends a walk before the page that the type of pagination ends with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EndOptions<'a> {
@@ -123,6 +140,7 @@ pub(crate) struct EndOptions<'a> {
 pub(crate) enum PageParameter<'a> {
     Query { name: &'a str, value: String },
     Body { pointer: Pointer, json: String },
+    Header { name: &'a str, value: String },
 }
 
 fn first_page() -> u64 {
@@ -144,7 +162,7 @@ impl Pagination {
     /// The places in a response that tell whether there is another page, and which.
     pub(crate) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
         let next = match self {
-            Pagination::Cursor { cursor, .. } => Some(cursor),
+            Pagination::Cursor { cursor, .. } => cursor.pointer(),
             Pagination::NextUrl { next, .. } => Some(next),
             Pagination::Page { .. } | Pagination::Link { .. } | Pagination::Offset { .. } => None,
         };
@@ -165,9 +183,8 @@ impl Pagination {
     /// Whether cursor, page or offset are sent in the body.
     pub(super) fn is_in_body(&self) -> bool {
         match self {
-            Pagination::Cursor { sent_in, .. }
-            | Pagination::Page { sent_in, .. }
-            | Pagination::Offset { sent_in, .. } => *sent_in == SentIn::Body,
+            Pagination::Cursor { sent_in, .. } => *sent_in == CursorSentIn::Body,
+            Pagination::Page { sent_in, .. } | Pagination::Offset { sent_in, .. } => *sent_in == SentIn::Body,
             Pagination::Link { .. } | Pagination::NextUrl { .. } => false,
         }
     }
@@ -175,7 +192,11 @@ impl Pagination {
     /// Checks the option against `codec` and `body`.
     pub(crate) fn check(&self, codec: Codec, body: Option<&str>) -> Result<()> {
         let EndOptions { last, total, has_more, max_pages } = self.ends();
-        let reads_json = matches!(self, Pagination::Cursor { .. } | Pagination::NextUrl { .. });
+        let reads_json = match self {
+            Pagination::Cursor { cursor, .. } => cursor.pointer().is_some(),
+            Pagination::NextUrl { .. } => true,
+            Pagination::Page { .. } | Pagination::Offset { .. } | Pagination::Link { .. } => false,
+        };
         if codec != Codec::Json && (reads_json || last.or(total).or(has_more).is_some()) {
             let message = if reads_json {
                 format!(
@@ -200,6 +221,12 @@ impl Pagination {
             if *limit == Some(0) {
                 return Err(OptionError::new("pagination.limit", "must be greater than 0"));
             }
+        }
+        if let Pagination::Cursor { param, sent_in: CursorSentIn::Header, .. } = self
+            && HeaderName::try_from(param).is_err()
+        {
+            let message = format!("`{param}` is not a valid header name, which `in = \"header\"` requires");
+            return Err(OptionError::new("pagination.param", message));
         }
         if self.is_in_body() {
             let names = self.param().into_iter().map(|param| ("pagination.param", param));
@@ -261,104 +288,13 @@ impl Pagination {
     fn parameter<'a>(&self, name: &'a str, value: String) -> PageParameter<'a> {
         match Pointer::try_from(name.to_owned()) {
             Ok(pointer) if self.is_in_body() => PageParameter::Body { pointer, json: value },
+            _ if matches!(self, Pagination::Cursor { sent_in: CursorSentIn::Header, .. }) => {
+                PageParameter::Header { name, value }
+            }
             _ => PageParameter::Query { name, value },
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn read(table: Value) -> Result<Pagination, String> {
-        serde_json::from_value(table).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn pagination_accepts_the_options_of_each_type() {
-        let page = read(json!({"type": "page", "param": "p"})).unwrap();
-        assert!(matches!(page, Pagination::Page { start: 1, .. }));
-        assert!(matches!(read(json!({"type": "link"})), Ok(Pagination::Link { .. })));
-        for (table, part) in [
-            (json!({"type": "link", "param": "p"}), "param"),
-            (json!({"type": "cursor", "param": "p"}), "cursor"),
-            (json!({"type": "cursor", "param": "p", "cursor": "next"}), "\"/next\""),
-        ] {
-            assert!(read(table.clone()).unwrap_err().contains(part), "{table}");
-        }
-    }
-
-    #[test]
-    fn pagination_schema_is_one_closed_table_per_type() {
-        let schema = serde_json::to_value(schemars::schema_for!(Pagination)).unwrap();
-        let tables = schema["oneOf"].as_array().unwrap();
-        let names: Vec<_> =
-            tables.iter().map(|it| it["properties"]["type"]["const"].as_str().unwrap()).collect();
-        assert_eq!(names, ["cursor", "page", "link", "offset", "next_url"]);
-        assert!(tables.iter().all(|it| it["additionalProperties"] == false), "{schema:#}");
-        assert_eq!(tables[1]["required"], json!(["type", "param"]), "{schema:#}");
-        assert_eq!(tables[1]["properties"]["start"]["default"], 1);
-    }
-
-    #[test]
-    fn pagination_does_not_accept_a_request_of_another_type() {
-        let page = read(json!({"type": "page", "param": "p", "start": 1})).unwrap();
-        for (pagination, place, accepts) in [
-            (Some(&page), PagePlace::Page(3), true),
-            (Some(&page), PagePlace::Cursor("x".into()), false),
-            (Some(&page), PagePlace::First, false),
-            (None, PagePlace::First, true),
-            (None, PagePlace::Link("http://a/".into()), false),
-        ] {
-            assert_eq!(Pagination::accepts(pagination, &PageRequest::first(place)), accepts);
-        }
-    }
-
-    #[test]
-    fn parameters_are_sent_in_the_query_or_the_body() {
-        let shown = |table: Value, place: PagePlace| -> Vec<String> {
-            let shown = |parameter: PageParameter<'_>| match parameter {
-                PageParameter::Query { name, value } => format!("{name}={value}"),
-                PageParameter::Body { pointer, json } => format!("{pointer}: {json}"),
-            };
-            read(table).unwrap().parameters(&place).into_iter().map(shown).collect()
-        };
-        let offset = json!({"type": "offset", "param": "skip", "limit_param": "top", "limit": 10});
-        assert_eq!(shown(offset, PagePlace::Offset(20)), ["skip=20", "top=10"]);
-        let body = json!({"type": "cursor", "cursor": "/c", "param": "/v/after", "in": "body"});
-        assert_eq!(shown(body.clone(), PagePlace::Cursor("[1]".into())), ["/v/after: [1]"]);
-        assert!(shown(body, PagePlace::First).is_empty());
-        assert!(
-            shown(json!({"type": "next_url", "next": "/n"}), PagePlace::Link("http://a/".into())).is_empty()
-        );
-    }
-
-    #[test]
-    fn options_that_do_not_go_together_are_refused() {
-        let in_body = |param: &str| json!({"type": "page", "param": param, "in": "body"});
-        for (table, codec, body, part) in [
-            (
-                json!({"type": "offset", "param": "skip", "limit_param": "top"}),
-                Codec::Json,
-                None,
-                "`pagination.limit_param`",
-            ),
-            (
-                json!({"type": "offset", "param": "skip", "start": 2}),
-                Codec::Json,
-                None,
-                "`pagination.start`: must be 0 or 1",
-            ),
-            (in_body("/page"), Codec::Json, None, "`pagination.param`"),
-            (in_body("/page"), Codec::Json, Some("page=1"), "not valid JSON"),
-            (in_body("page"), Codec::Json, Some("{}"), "\"/page\""),
-            (json!({"type": "page", "param": "p", "total": "/t"}), Codec::Csv, None, "codec = \"json\""),
-            (json!({"type": "link", "max_pages": 0}), Codec::Csv, None, "max_pages"),
-        ] {
-            let error = read(table).unwrap().check(codec, body).unwrap_err().to_string();
-            assert!(error.contains(part), "{error}");
-        }
-        assert!(read(in_body("/page")).unwrap().check(Codec::Json, Some("{}")).is_ok());
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use super::super::answer::Items;
 use super::super::error::HttpError;
 use super::super::source::{HttpSource, PageWalk, Warning};
 use super::count::ReceivedPage;
+use super::cursor_place::CursorPlace;
 use super::end_checks::is_end_cursor;
 use super::history::{Overlap, hashes};
 use super::link_header::is_url;
@@ -187,11 +188,8 @@ impl HttpSource {
         const END: &str = "say where it ends with `last`, `total`, `has_more` or `max_pages` of `pagination`";
         if let Some(PagePlace::Cursor(cursor)) = next.map(|next| &next.place)
             && is_url(cursor.trim_matches('"'), &self.client.parts.endpoint)
+            && let Pagination::Cursor { cursor: CursorPlace::Body(cursor), .. } = pagination
         {
-            let cursor = match pagination {
-                Pagination::Cursor { cursor, .. } => cursor.to_string(),
-                _ => String::new(),
-            };
             return format!(
                 "it is a URL, which `pagination = {{ type = \"next_url\", next = \"{cursor}\" }}` follows"
             );

@@ -25,6 +25,8 @@ pub(crate) struct RequestParts {
 pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) url: Url,
+    /// The header that names the page.
+    pub(crate) header: Option<(HeaderName, HeaderValue)>,
     pub(crate) body: Option<Bytes>,
 }
 

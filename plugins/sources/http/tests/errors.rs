@@ -193,3 +193,27 @@ async fn server_without_tls_is_unreachable() {
     let failure = run_once(&server, json!({"endpoint": endpoint})).await.failure();
     assert_contains(&failure, &["retry: ", "cannot reach 127.0.0.1:", "does not speak TLS"]);
 }
+
+#[tokio::test]
+async fn server_that_does_not_speak_http_is_named_with_advice() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = [0; 1024];
+        let n_read = tokio::io::AsyncReadExt::read(&mut socket, &mut request).await.unwrap();
+        assert!(n_read > 0);
+        // The alert `unexpected_message` of TLS 1.2.
+        tokio::io::AsyncWriteExt::write_all(&mut socket, b"\x15\x03\x03\x00\x02\x02\x0a").await.unwrap();
+    };
+    let other = serve([json_response(json!([1]))]).await;
+    let mut source = open(&other, json!({"endpoint": format!("http://{address}/")})).await;
+    let (next, ()) = tokio::join!(source.next(), server);
+    let failure = next.unwrap_err();
+    assert_eq!(failure.class(), Class::Fatal);
+    let message = format!("{:#}", failure.error());
+    assert!(
+        message.contains("does not speak HTTP; if it speaks TLS, write https:// in `endpoint`"),
+        "{message}"
+    );
+}

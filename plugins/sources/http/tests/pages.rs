@@ -92,6 +92,22 @@ async fn next_page_that_is_this_page_names_the_option() {
 }
 
 #[tokio::test]
+async fn next_page_that_is_null_as_text_is_the_end() {
+    for end in ["null", "None"] {
+        for (kind, place) in [("next_url", "next"), ("cursor", "cursor")] {
+            let server = serve([json_response(json!({"data": [1, 2], "next": end}))]).await;
+            let mut pagination = json!({"type": kind, place: "/next"});
+            if kind == "cursor" {
+                pagination["param"] = json!("after");
+            }
+            let run = run_once(&server, json!({"records": "/data", "pagination": pagination})).await;
+            assert!(run.error.is_none() && run.bodies == ["1", "2"], "{kind} {end} {run:?}");
+            assert_eq!(requests_to(&server).await.len(), 1, "{kind} {end}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn total_has_more_and_max_pages_save_the_empty_page() {
     for (ends, n_pages, n_records) in [
         (json!({"total": "/count"}), 4, 25),

@@ -93,6 +93,39 @@ async fn run_resumes_after_the_last_delivered_record() {
 }
 
 #[tokio::test]
+async fn cursor_in_a_header_is_sent_in_the_query_a_header_or_the_body() {
+    // Two records per page; all but the last one are partial content.
+    let server = respond(|request: &Request| {
+        let header = |name| Some(request.headers.get(name)?.to_str().ok()?.to_owned());
+        let body = || Some(request.body_json::<Value>().ok()?["after"].as_str()?.to_owned());
+        let sent = parameter(request, "after").or_else(|| header("range")).or_else(body).unwrap_or_default();
+        let first: usize = sent.trim_start_matches("id ").parse().unwrap_or(0);
+        let end = first + 2;
+        let page = ResponseTemplate::new(if end < 9 { 206 } else { 200 })
+            .set_body_json((first..end.min(9)).collect::<Vec<_>>());
+        if end < 9 { page.insert_header("Next-Range", format!("id {end}")) } else { page }
+    })
+    .await;
+    let cursor = json!({"header": "Next-Range"});
+    let body = json!({"method": "POST", "body": "{\"after\": null}"});
+    for (param, sent_in, mut options) in [
+        ("after", "query", json!({})),
+        ("Range", "header", json!({"headers": {"Range": "id 0"}})),
+        ("/after", "body", body),
+    ] {
+        options["pagination"] = json!({"type": "cursor", "cursor": cursor, "param": param, "in": sent_in});
+        for n_at_once in [1, 3, 9] {
+            let all = run_in_parts(&server, &options, n_at_once, 9).await;
+            assert_eq!(all.bodies, numbers(0..9), "{n_at_once} at once, {options}");
+        }
+    }
+    // The API does not read the parameter.
+    let ignored = json!({"pagination": {"type": "cursor", "cursor": cursor, "param": "page"}});
+    let run = run_once(&server, ignored).await;
+    assert!(run.failure().contains("in the header `next-range` repeats"), "{run:?}");
+}
+
+#[tokio::test]
 async fn run_after_the_last_page_returns_only_new_records() {
     for options in [page_options(), cursor_options()] {
         let serve = async |n_records| {
