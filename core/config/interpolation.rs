@@ -124,6 +124,31 @@ impl Interpolated {
     }
 }
 
+/// Warns of strings with `$NAME`, which is a variable in other tools. The message does not quote them: they may be secrets.
+pub(crate) fn warn_without_braces(root: &DeTable<'_>) -> Vec<Diagnostic> {
+    let is_without_braces =
+        |value: &DeValue<'_>| matches!(value, DeValue::String(text) if names_without_braces(text));
+    let found = leaves_of(root, None).into_iter().filter(|leaf| is_without_braces(leaf.value.get_ref()));
+    let warnings = found.map(|leaf| {
+        let message =
+            "this is the text as it is written, not the value of a variable: write `${NAME}` for that";
+        Diagnostic { is_warning: true, ..Diagnostic::new(message, leaf.value.span(), "here") }
+    });
+    warnings.collect()
+}
+
+/// Whether a text begins with `$NAME`, or has it behind a slash.
+fn names_without_braces(text: &str) -> bool {
+    let begins_with_name = |text: &str| {
+        let name = text.strip_prefix('$').unwrap_or_default();
+        let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let (name, rest) = name.split_at(name.find(|c| !is_part(c)).unwrap_or(name.len()));
+        let is_name = name.len() > 1 && name.starts_with(|c: char| c.is_ascii_uppercase());
+        is_name && !rest.starts_with(char::is_alphanumeric)
+    };
+    text.split('/').any(begins_with_name)
+}
+
 /// Whether a text is `${NAME}`, so that nothing in it can be a secret.
 pub(crate) fn is_reference(text: &str) -> bool {
     let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
@@ -139,4 +164,21 @@ fn literal<'i>(text: &'i str, schema: &OptionSchema<'_>) -> Option<DeValue<'i>> 
     let parsed = DeValue::parse(text.trim()).ok()?.into_inner();
     let is_scalar = matches!(parsed, DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_));
     (is_scalar && accepts(type_of(&parsed))).then_some(parsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variable_without_braces_is_recognized() {
+        for text in ["$GROUP", "$KAFKA_1:9092", "https://$HOST/v1", "$A_B/rows.csv"] {
+            assert!(names_without_braces(text), "{text}");
+        }
+        for text in
+            ["${GROUP}", "$filter=a", "$5", "$2a$10$ABC", "$", "US$AB", "$$AB", "$Abc", "^A$", "$.a/b"]
+        {
+            assert!(!names_without_braces(text), "{text}");
+        }
+    }
 }

@@ -93,6 +93,7 @@ fn read(
 ) -> Result<(Pipeline, Vec<Diagnostic>), Vec<Diagnostic>> {
     let root = parse(source)?;
     let interpolated = Interpolated::collect(root.get_ref(), context.lookup)?;
+    let without_braces = interpolation::warn_without_braces(root.get_ref());
     let mut errors = Vec::new();
     let read = read_root(path, root, &interpolated, context.registry, &mut errors);
     let (Some(top), true) = (read.top, errors.is_empty()) else { return Err(errors) };
@@ -102,7 +103,10 @@ fn read(
     if !tests.is_empty() {
         return Err(tests);
     }
-    Assembly { path, source, top, named, options, dead_letter: read.dead_letter }.build(order, context)
+    let assembly = Assembly { path, source, top, named, options, dead_letter: read.dead_letter };
+    let (pipeline, mut warnings) = assembly.build(order, context)?;
+    warnings.extend(without_braces);
+    Ok((pipeline, warnings))
 }
 
 fn parse(source: &str) -> Result<Spanned<DeTable<'_>>, Vec<Diagnostic>> {

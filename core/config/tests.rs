@@ -55,6 +55,14 @@ fn with_sink(sink: &str) -> String {
 const VALID_SINK: &str = "type = \"bucket\"\nname = \"n\"\ngroup_id = \"g\"\n";
 
 #[test]
+fn variable_without_braces_causes_a_warning() {
+    let source = with_sink("").replace("group_id = \"g\"", "group_id = \"$GROUP\"");
+    let warnings = read(&source).unwrap().warnings.expect("a warning").render(false);
+    assert!(warnings.contains(":7:12") && warnings.contains("write `${NAME}`"), "{warnings}");
+    assert!(read(&with_sink("")).unwrap().warnings.is_none());
+}
+
+#[test]
 fn valid_file_is_read() {
     let pipeline = read(&with_sink("pause = \"1s\"\nlock = { kind = \"key\", user = \"u\" }")).unwrap();
     assert_eq!(pipeline.components.len(), 2);
