@@ -1,19 +1,19 @@
 //! `kafka`: reads topics as a member of a consumer group.
+//!
+//! A [`reader::Reader`] on a thread of its own polls the client library, which calls [`group::GroupContext`] when the group
+//! rebalances. Both share an [`assignment::Assignment`] with the engine, which takes the batches and acks their records.
+//!
+//! - [`config`]: the options, and the topics that they name.
+//! - [`assignment`]: the assigned partitions, their batches, and the positions in them.
+//! - [`group`]: rebalances, and the offsets at which reading starts.
+//! - [`recreated`]: topics that were deleted and created again.
+//! - [`reader`]: the thread, its regular checks, and what errors mean.
 
-mod assigned_partition;
 mod assignment;
-mod batch_builder;
 mod config;
-mod errors;
 mod group;
-mod log_ends;
-mod offsets;
 mod reader;
-mod start_offsets;
-mod start_time;
-mod topic_ids;
-mod topics;
-mod watch;
+mod recreated;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,10 +21,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use assignment::Assignment;
-use config::{Reset, Stop};
+use assignment::{Assignment, Offsets};
+use config::{Reset, Stop, Topics};
 use group::GroupContext;
-use offsets::Offsets;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -34,7 +33,6 @@ use runner_core::{
     Source, Start, TransactionalSource, Written, async_trait,
 };
 use tokio::sync::oneshot;
-use topics::Topics;
 use tracing::{debug, info, warn};
 
 use crate::shared::kafka::{Probe, SYSTEM, Transactions, request_timeout, servers_of};

@@ -6,8 +6,6 @@ use rdkafka::Timestamp;
 use rdkafka::message::OwnedMessage;
 use runner_core::Name;
 
-use super::super::batch_builder::EntrySources;
-use super::super::offsets::Partition;
 use super::*;
 
 const PARTITION: i32 = 3;

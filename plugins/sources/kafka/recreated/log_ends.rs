@@ -8,12 +8,12 @@ use std::time::Duration;
 use rdkafka::consumer::Consumer as _;
 use runner_core::Error;
 
-use super::offsets::Partition;
-use super::{Client, Settings};
+use super::super::assignment::Partition;
+use super::super::{Client, Settings};
 
 /// The greatest end offset of each partition of the assignment.
 #[derive(Debug, Default)]
-pub(super) struct LogEnds(Mutex<HashMap<(String, i32), End>>);
+pub(in super::super) struct LogEnds(Mutex<HashMap<(String, i32), End>>);
 
 #[derive(Clone, Copy, Debug)]
 struct End {
@@ -24,12 +24,12 @@ struct End {
 
 impl LogEnds {
     /// Forgets the ends of an earlier assignment.
-    pub(super) fn clear(&self) {
+    pub(in super::super) fn clear(&self) {
         self.ends().clear();
     }
 
     /// Notes the end of a partition in the statistics of the client; negative where it is not known.
-    pub(super) fn note(&self, partition: Partition, end: i64) {
+    pub(in super::super) fn note(&self, partition: Partition, end: i64) {
         if end >= 0 {
             let mut ends = self.ends();
             let known = ends.entry(partition.key()).or_insert(End { greatest: end, has_fallen: false });
@@ -40,7 +40,12 @@ impl LogEnds {
 
     /// The error for a partition whose end is smaller than before. The statistics alone do not show it: after a
     /// leader election, and in responses of a follower, the end may be old. The leader itself is asked.
-    pub(super) fn check(&self, client: &Client, settings: &Settings, timeout: Duration) -> Option<Error> {
+    pub(in super::super) fn check(
+        &self,
+        client: &Client,
+        settings: &Settings,
+        timeout: Duration,
+    ) -> Option<Error> {
         let fallen = self.ends().iter().find(|(_, end)| end.has_fallen).map(|(key, end)| (key.clone(), *end));
         let ((topic, number), End { greatest, .. }) = fallen?;
         let (_, end) = client.fetch_watermarks(&topic, number, timeout).ok()?;

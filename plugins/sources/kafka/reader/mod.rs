@@ -1,4 +1,7 @@
-//! The thread that polls the client and fills batches.
+//! The thread that polls the client and fills batches. `watch` has its regular checks, `errors` what an error means.
+
+mod errors;
+mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,45 +13,43 @@ use rdkafka::{Message as _, TopicPartitionList};
 use runner_core::{Class, Error, Failure};
 use tracing::{debug, warn};
 
-use super::assignment::{AssignedPartition, Assignment};
-use super::batch_builder::{BatchBuilder, EntrySources};
-use super::errors::{advice, classify, describe_position, is_missing, is_out_of_range};
-use super::offsets::Partition;
-use super::start_offsets::find_out_of_range;
+use self::errors::{advice, classify, describe_position, is_missing, is_out_of_range};
+use super::assignment::{AssignedPartition, Assignment, BatchBuilder, EntrySources, Partition};
+use super::group::find_out_of_range;
 use super::{Client, Settings, Stop, group};
 use crate::shared::kafka::{ClientErrors, is_denied};
 
 /// Polls the client, which also keeps the membership of the group alive.
 pub(super) struct Reader {
-    pub(super) settings: Settings,
-    pub(super) client: Arc<Client>,
-    pub(super) assignment: Arc<Assignment>,
-    pub(super) errors: Arc<ClientErrors>,
+    settings: Settings,
+    client: Arc<Client>,
+    assignment: Arc<Assignment>,
+    errors: Arc<ClientErrors>,
     sources: EntrySources,
     /// The topics of the subscription.
-    pub(super) topics: Vec<String>,
+    topics: Vec<String>,
     /// When topics that match a pattern were last looked for.
-    pub(super) last_search: Instant,
+    last_search: Instant,
     /// The assignment of the fields below.
     epoch: u64,
-    pub(super) assigned: Vec<AssignedPartition>,
+    assigned: Vec<AssignedPartition>,
     partitions: Arc<[Partition]>,
     /// The next offset in each partition after all records in batches; negative before the first.
     next: Vec<i64>,
     /// The partitions of which a record after the end was skipped.
-    pub(super) is_past_end: Vec<bool>,
+    is_past_end: Vec<bool>,
     /// The buffer size of the next batch: a little more than the last full one used.
     n_bytes: usize,
-    pub(super) last_record: Instant,
-    pub(super) last_check: Instant,
+    last_record: Instant,
+    last_check: Instant,
     /// When the committed offsets of other members were last requested.
-    pub(super) last_request: Option<Instant>,
+    last_request: Option<Instant>,
     /// Since when no broker is reachable.
-    pub(super) unreachable_since: Option<Instant>,
+    unreachable_since: Option<Instant>,
     /// When a retriable error was last passed to the engine.
-    pub(super) last_error: Option<Instant>,
+    last_error: Option<Instant>,
     has_read: bool,
-    pub(super) has_ended: bool,
+    has_ended: bool,
 }
 
 /// How long the reader waits for room before it pauses the partitions.
@@ -59,7 +60,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// The same once all has been read: no record ends such a poll early.
 const END_POLL: Duration = Duration::from_millis(10);
 /// How often the state is checked that no message changes.
-pub(super) const CHECK: Duration = Duration::from_secs(1);
+const CHECK: Duration = Duration::from_secs(1);
 
 impl Reader {
     /// `topics` are those of the subscription.
@@ -124,7 +125,7 @@ impl Reader {
         self.pause(false);
     }
 
-    pub(super) fn pause(&self, is_wanted: bool) {
+    fn pause(&self, is_wanted: bool) {
         let mut list = TopicPartitionList::new();
         for (it, &next) in self.assigned.iter().zip(&self.next) {
             let has_ended = it.end.is_some_and(|end| next.max(it.start) >= end);

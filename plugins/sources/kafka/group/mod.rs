@@ -1,4 +1,6 @@
-//! Handles rebalances of the consumer group.
+//! Handles rebalances of the consumer group. `start_offsets` finds where reading starts in new partitions.
+
+mod start_offsets;
 
 use std::sync::Arc;
 
@@ -11,11 +13,11 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use runner_core::Failure;
 use tracing::{info, warn};
 
-use super::assignment::{AssignedPartition, Assignment};
-use super::log_ends::LogEnds;
-use super::offsets::Partition;
-use super::start_offsets::{StartOffset, StartOffsets, older_alone};
-use super::topic_ids::TopicIds;
+use self::start_offsets::{StartOffset, StartOffsets, older_alone};
+pub(super) use self::start_offsets::{TIMEOUT, find_out_of_range};
+use super::assignment::{AssignedPartition, Assignment, Partition};
+use super::recreated::log_ends::LogEnds;
+use super::recreated::topic_ids::TopicIds;
 use super::{Client, Reset, Settings};
 use crate::shared::kafka::ClientErrors;
 

@@ -8,21 +8,21 @@ use serde::{Serialize, Serializer};
 
 /// A partition of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Partition {
-    pub(super) topic: Name,
-    pub(super) number: i32,
+pub(in super::super) struct Partition {
+    pub(in super::super) topic: Name,
+    pub(in super::super) number: i32,
 }
 
 impl Partition {
     /// The form that the client library uses as a key.
-    pub(super) fn key(self) -> (String, i32) {
+    pub(in super::super) fn key(self) -> (String, i32) {
         (self.topic.as_str().to_owned(), self.number)
     }
 }
 
 /// The next offset to read in several partitions of one assignment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Offsets {
+pub(in super::super) struct Offsets {
     /// The assignment; an ack that arrives after its end is ignored.
     pub(super) epoch: u64,
     pub(super) next: Vec<(Partition, i64)>,
@@ -30,7 +30,7 @@ pub(super) struct Offsets {
 
 impl Offsets {
     /// The offsets in a position of this source.
-    pub(super) fn from_position(position: &Position) -> Result<&Offsets> {
+    pub(in super::super) fn from_position(position: &Position) -> Result<&Offsets> {
         position.downcast_ref().context("a position that is not of a `kafka` source")
     }
 }

@@ -8,12 +8,12 @@ use rdkafka::error::KafkaResult;
 use regex::Regex;
 use runner_core::{Error, OptionError};
 
-use super::Client;
+use super::super::Client;
 use crate::shared::kafka::check_topic;
 
 /// The option `topics`: an entry that begins with `^` is a pattern.
 #[derive(Clone, Debug)]
-pub(super) struct Topics {
+pub(in super::super) struct Topics {
     /// The entries as the user wrote them.
     list: Vec<String>,
     patterns: Vec<Pattern>,
@@ -55,16 +55,16 @@ impl Topics {
     }
 
     /// Whether the entries name this topic, and not only match it.
-    pub(super) fn contains(&self, topic: &str) -> bool {
+    pub(in super::super) fn contains(&self, topic: &str) -> bool {
         self.names().any(|name| name == topic)
     }
 
-    pub(super) fn has_patterns(&self) -> bool {
+    pub(in super::super) fn has_patterns(&self) -> bool {
         !self.patterns.is_empty()
     }
 
     /// The entry that reads all of these topics.
-    pub(super) fn reading(&self, topics: &[String]) -> Option<&str> {
+    pub(in super::super) fn reading(&self, topics: &[String]) -> Option<&str> {
         let name = self.names().find(|name| topics.iter().all(|topic| topic == *name)).map(String::as_str);
         let pattern = self.patterns.iter().find(|it| topics.iter().all(|topic| it.matches(topic)));
         name.or_else(|| pattern.map(|it| it.regex.as_str()))
@@ -81,7 +81,7 @@ impl Topics {
     }
 
     /// The topics to read now. Requests the topics of the cluster if there are patterns.
-    pub(super) fn find(&self, client: &Client, timeout: Duration) -> KafkaResult<Vec<String>> {
+    pub(in super::super) fn find(&self, client: &Client, timeout: Duration) -> KafkaResult<Vec<String>> {
         if !self.has_patterns() {
             return Ok(self.list.clone());
         }

@@ -1,4 +1,7 @@
-//! The options of the `kafka` source.
+//! The options of the `kafka` source. `topics` are names and patterns of names, `start_time` is where a new group begins.
+
+mod start_time;
+mod topics;
 
 use std::time::Duration;
 
@@ -8,9 +11,10 @@ use runner_core::{BuildContext, HumanDuration, OptionError, OptionErrors, Result
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::start_time::StartTime;
-use super::topics::Topics;
-use super::{Kafka, Settings, topic_ids};
+use self::start_time::StartTime;
+pub(super) use self::topics::Topics;
+use super::recreated::topic_ids;
+use super::{Kafka, Settings};
 use crate::shared::kafka::with_connection_options;
 
 with_connection_options! {

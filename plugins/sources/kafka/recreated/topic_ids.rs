@@ -13,15 +13,16 @@ use rdkafka::{Offset, TopicPartitionList};
 use runner_core::Error;
 use tracing::warn;
 
-use super::assignment::AssignedPartition;
-use super::{Client, Settings};
+use super::super::assignment::AssignedPartition;
+use super::super::group::TIMEOUT;
+use super::super::{Client, Settings};
 
 /// The debug context of librdkafka that logs the ids.
-pub(super) const DEBUG: &str = "metadata";
+pub(in super::super) const DEBUG: &str = "metadata";
 
 /// The ids of the topics that the client has seen.
 #[derive(Debug, Default)]
-pub(super) struct TopicIds(Mutex<State>);
+pub(in super::super) struct TopicIds(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -32,7 +33,7 @@ struct State {
 
 impl TopicIds {
     /// Reads a line of the log of the client library.
-    pub(super) fn read_log(&self, line: &str) {
+    pub(in super::super) fn read_log(&self, line: &str) {
         let Some((topic, id)) = parse(line) else { return };
         let mut state = self.state();
         let before = state.ids.insert(topic.to_owned(), id.to_owned());
@@ -42,7 +43,7 @@ impl TopicIds {
     }
 
     /// The topics that were created again since the last call.
-    pub(super) fn take_changed(&self) -> Vec<String> {
+    pub(in super::super) fn take_changed(&self) -> Vec<String> {
         std::mem::take(&mut self.state().changed)
     }
 
@@ -62,7 +63,7 @@ fn parse(line: &str) -> Option<(&str, &str)> {
 
 /// Sets the group to the beginning of partitions of a topic that was created again, and returns the error that ends
 /// the run. The cluster drops the group's offsets together with the old topic, but a commit may have come after that.
-pub(super) fn restart(
+pub(in super::super) fn restart(
     client: &Client,
     settings: &Settings,
     topic: &str,
@@ -92,13 +93,13 @@ pub(super) fn restart(
 fn commit_beginning(client: &Client, topic: &str, partitions: &[AssignedPartition]) -> Result<(), Error> {
     let mut beginning = TopicPartitionList::new();
     let n_partitions = client
-        .fetch_metadata(Some(topic), super::start_offsets::TIMEOUT)?
+        .fetch_metadata(Some(topic), TIMEOUT)?
         .topics()
         .first()
         .map_or(0, |topic| topic.partitions().len());
     let numbers = partitions.iter().map(|it| it.partition.number);
     for number in numbers.filter(|&number| usize::try_from(number).is_ok_and(|it| it < n_partitions)) {
-        let (low, _) = client.fetch_watermarks(topic, number, super::start_offsets::TIMEOUT)?;
+        let (low, _) = client.fetch_watermarks(topic, number, TIMEOUT)?;
         beginning.add_partition_offset(topic, number, Offset::Offset(low))?;
     }
     if beginning.count() > 0 {

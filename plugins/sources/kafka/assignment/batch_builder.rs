@@ -14,7 +14,7 @@ use super::offsets::{BatchOffsets, Partition};
 use crate::shared::kafka::{ENTRY_HEADER, INCARNATION_HEADER, is_entry_header};
 
 /// A batch that is being filled. Keys, payloads and header values are slices of shared buffers.
-pub(super) struct BatchBuilder {
+pub(in super::super) struct BatchBuilder {
     buffer: BytesMut,
     n_bytes: usize,
     records: Vec<Record>,
@@ -24,7 +24,12 @@ pub(super) struct BatchBuilder {
 
 impl BatchBuilder {
     /// An empty batch; `before` holds the next offsets before it. Reserves `n_bytes`.
-    pub(super) fn new(epoch: u64, partitions: Arc<[Partition]>, before: Vec<i64>, n_bytes: usize) -> Self {
+    pub(in super::super) fn new(
+        epoch: u64,
+        partitions: Arc<[Partition]>,
+        before: Vec<i64>,
+        n_bytes: usize,
+    ) -> Self {
         BatchBuilder {
             // Each further buffer is as large as the first one.
             buffer: BytesMut::with_capacity(n_bytes.max(1 << 12)),
@@ -39,21 +44,26 @@ impl BatchBuilder {
         self.offsets.epoch
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in super::super) fn len(&self) -> usize {
         self.records.len() + self.rejects.len()
     }
 
-    pub(super) fn n_bytes(&self) -> usize {
+    pub(in super::super) fn n_bytes(&self) -> usize {
         self.n_bytes
     }
 
     /// The next offset in each partition after this batch.
-    pub(super) fn next(&self) -> Vec<i64> {
+    pub(in super::super) fn next(&self) -> Vec<i64> {
         self.offsets.next_after(self.len())
     }
 
     /// Copies a message into the batch; this is the only time it is copied.
-    pub(super) fn push(&mut self, partition: usize, message: &impl Message, sources: &mut EntrySources) {
+    pub(in super::super) fn push(
+        &mut self,
+        partition: usize,
+        message: &impl Message,
+        sources: &mut EntrySources,
+    ) {
         let Partition { topic, number } = self.offsets.partitions[partition];
         let origin = Origin { source: topic, partition: number, offset: message.offset() as u64 };
         let body = message.payload().map_or(Body::Tombstone, |payload| Body::Bytes(self.copy(payload)));
@@ -116,7 +126,7 @@ fn without_panic<T>(read: impl FnOnce() -> T) -> Option<T> {
 /// The process never frees a `Name`, so the number of names is limited: a topic
 /// in which each record has another name must not fill the memory.
 #[derive(Default)]
-pub(super) struct EntrySources(HashMap<Box<str>, Name>);
+pub(in super::super) struct EntrySources(HashMap<Box<str>, Name>);
 
 impl EntrySources {
     const MAX_NAMES: usize = 64;

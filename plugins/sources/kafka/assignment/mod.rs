@@ -1,4 +1,11 @@
 //! The partitions assigned to this consumer, and their batches that wait for the engine.
+//!
+//! `assigned_partition` is one of the partitions, and how far it is read. `batch_builder` is a batch, and `offsets` are the
+//! positions after its records.
+
+mod assigned_partition;
+mod batch_builder;
+mod offsets;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,9 +19,9 @@ use runner_core::{Error, Failure};
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
-pub(super) use super::assigned_partition::{AssignedPartition, ClientPositions};
-use super::batch_builder::BatchBuilder;
-use super::offsets::Offsets;
+pub(super) use self::assigned_partition::{AssignedPartition, ClientPositions};
+pub(super) use self::batch_builder::{BatchBuilder, EntrySources};
+pub(super) use self::offsets::{Offsets, Partition};
 
 /// State that the reader thread, the engine and the committer share.
 #[derive(Default)]

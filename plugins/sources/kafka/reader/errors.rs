@@ -3,7 +3,7 @@
 use rdkafka::error::RDKafkaErrorCode as Code;
 use runner_core::Class;
 
-use super::assignment::{AssignedPartition, ClientPositions};
+use super::super::assignment::{AssignedPartition, ClientPositions};
 use crate::shared::kafka::{is_denied, is_outage};
 
 const DAMAGED: &str = "the stored records are damaged, or were damaged by the network: elect another replica as leader; to \
@@ -101,7 +101,7 @@ mod tests {
     use rdkafka::Offset;
     use runner_core::Name;
 
-    use super::super::offsets::Partition;
+    use super::super::super::assignment::Partition;
     use super::*;
 
     #[test]

@@ -7,9 +7,10 @@ use rdkafka::consumer::{CommitMode, Consumer as _};
 use runner_core::{Error, Failure};
 use tracing::{debug, info, warn};
 
-use super::assignment::{AssignedPartition, ClientPositions};
-use super::reader::{CHECK, Reader};
-use super::{Stop, topic_ids};
+use super::super::Stop;
+use super::super::assignment::{AssignedPartition, ClientPositions};
+use super::super::recreated::topic_ids;
+use super::{CHECK, Reader};
 
 /// The time without another error after which the reader has recovered.
 const RECOVERED: Duration = Duration::from_secs(10);

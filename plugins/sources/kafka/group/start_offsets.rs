@@ -11,9 +11,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use runner_core::{Error, Failure, Name};
 use tracing::warn;
 
-use super::assignment::{AssignedPartition, Assignment};
-use super::offsets::Partition;
-use super::{Client, Reset, Settings, Stop};
+use super::super::assignment::{AssignedPartition, Assignment, Partition};
+use super::super::{Client, Reset, Settings, Stop};
 use crate::shared::kafka::{is_denied, is_outage};
 
 /// The start of one partition.
@@ -58,7 +57,7 @@ const MAX_SHOWN: usize = 5;
 
 /// Finds the start offsets, and keeps the end offsets at the start of the source.
 #[derive(Default)]
-pub(super) struct StartOffsets {
+pub(in super::super) struct StartOffsets {
     /// The end offsets of all partitions at the first assignment, those of other
     /// members included: this consumer may get their partitions later.
     ends: Mutex<Option<BTreeMap<(String, i32), i64>>>,
@@ -68,13 +67,13 @@ pub(super) struct StartOffsets {
     has_succeeded: AtomicBool,
 }
 
-pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+pub(in super::super) const TIMEOUT: Duration = Duration::from_secs(10);
 /// For requests that are repeated anyway.
 const SHORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl StartOffsets {
     /// Sets the partitions at the start of the source.
-    pub(super) fn set_known(&self, partitions: &TopicPartitionList) {
+    pub(in super::super) fn set_known(&self, partitions: &TopicPartitionList) {
         let partitions = partitions.elements().into_iter().map(|it| (it.topic().to_owned(), it.partition()));
         let _ = self.known.set(partitions.collect());
     }
@@ -204,7 +203,7 @@ impl StartOffsets {
 
     /// Whether the group has committed the end offsets of all partitions that are not assigned to this consumer.
     /// Their owner may have crashed, and then this consumer gets its partitions.
-    pub(super) fn is_read_by_others(
+    pub(in super::super) fn is_read_by_others(
         &self,
         client: &Client,
         settings: &Settings,
@@ -315,7 +314,11 @@ fn what_the_end_skips(offset: i64, low: i64, high: i64) -> String {
 }
 
 /// The error for a position that is not in its partition any more; finds the partition.
-pub(super) fn find_out_of_range(client: &Client, settings: &Settings, assignment: &Assignment) -> Error {
+pub(in super::super) fn find_out_of_range(
+    client: &Client,
+    settings: &Settings,
+    assignment: &Assignment,
+) -> Error {
     let positions = client.position().map(|list| list.to_topic_map()).unwrap_or_default();
     for assigned in assignment.partitions() {
         let Partition { topic, number } = assigned.partition;
