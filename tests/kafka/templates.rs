@@ -45,7 +45,9 @@ fn topic_key_and_timestamp_come_from_fields_and_the_topic_has_its_settings() {
              create_topic = {{ partitions = 1, config = {{ \"retention.ms\" = -1, \"max.message.bytes\" = 2000000 }} }}"
         ),
     );
-    env.run(["run", "producer.toml"]).assert_code(0);
+    let outcome = env.run(["run", "producer.toml"]);
+    outcome.assert_code(0);
+    assert!(!outcome.stderr.contains("retention.ms"), "{}", outcome.stderr);
     let found = |index: &str| {
         let stored = broker.read_all(&format!("{prefix}.{index}"));
         let show = |it: &crate::support::kafka::StoredRecord| {
@@ -63,6 +65,21 @@ fn topic_key_and_timestamp_come_from_fields_and_the_topic_has_its_settings() {
     let reasons = reasons(&env);
     assert_eq!(reasons.len(), 1);
     assert!(reasons[0].contains("`Date` (`timestamp_field`) is not a time"), "{reasons:?}");
+}
+
+#[needs(kafka)]
+#[test]
+fn records_that_the_broker_deletes_soon_are_warned_of() {
+    let broker = Broker::shared();
+    let topic = broker.name("kept-for-a-week");
+    for sink in [format!("topic = \"{topic}\""), "topic = \"{{ .Topic }}\"".to_owned()] {
+        let rows = format!("Topic,Date\n{topic},2024-01-31\n{topic},2024-02-01\n");
+        let env = producer(&rows, broker.bootstrap(), &format!("{sink}\ntimestamp_field = \"Date\""));
+        let outcome = env.run(["run", "producer.toml"]);
+        let kept = format!("topic `{topic}` keeps records for 7days (`retention.ms`)");
+        outcome.assert_code(0).assert_says(&[&kept, "of 2024-01-31 00:00:00 UTC: the broker deletes"]);
+        assert_eq!(outcome.stderr.matches("keeps records for").count(), 1, "{}", outcome.stderr);
+    }
 }
 
 /// The records that name a topic which the cluster refuses are rejected, and the others are written.

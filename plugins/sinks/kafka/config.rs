@@ -191,6 +191,7 @@ impl SinkConfig for KafkaSinkConfig {
             topics,
             key,
             timestamp,
+            retention: Arc::default(),
             options: self,
             pipeline: context.pipeline.clone(),
             is_dead_letter: context.is_dead_letter,

@@ -6,6 +6,7 @@ mod errors;
 mod isolated_retry;
 mod letters;
 mod producer_thread;
+mod retention;
 mod template;
 mod timestamp;
 mod topic;
@@ -24,6 +25,7 @@ use letters::TopicLetters;
 use producer_thread::{Job, MessageBuilder, Producer};
 use rdkafka::ClientConfig;
 use rdkafka::producer::Producer as _;
+use retention::Retention;
 use runner_core::{
     Batch, Body, Class, Error, Failure, LetterStore, Plugin, Record, Result, RetryLimits, Sink,
     TransactionalSink, WriteError, Written, async_trait,
@@ -71,6 +73,7 @@ struct Kafka {
     /// The key of records, from their fields; without it a record keeps its key.
     key: Option<Template>,
     timestamp: Option<TimestampField>,
+    retention: Arc<Retention>,
     client: ClientConfig,
     retry: RetryLimits,
     /// With `delivery = "exactly_once"`.
@@ -101,7 +104,11 @@ struct Opened {
 impl Sink for Kafka {
     async fn open(&mut self) -> Result<(), Failure> {
         let max_bytes = match self.topics.single() {
-            Some(topic) => self.topic(topic).prepare(&self.options.create_topic).await?,
+            Some(topic) => {
+                let settings = self.topic(topic).prepare(&self.options.create_topic).await?;
+                self.retention.add(topic, &settings);
+                settings.max_bytes
+            }
             None => self.topic("").find_cluster().await?,
         };
         let mut config = self.client.clone();
@@ -125,6 +132,7 @@ impl Sink for Kafka {
             topics: self.topics.clone(),
             key: self.key.clone(),
             timestamp: self.timestamp.clone(),
+            retention: Arc::clone(&self.retention),
             headers: self.options.headers.clone(),
         };
         let jobs = producer_thread::start(Arc::clone(&producer), messages, CONCURRENCY)?;
@@ -249,7 +257,10 @@ impl Kafka {
     async fn find_topics(&self, records: &[Record]) -> Result<()> {
         for topic in self.topics.unknown(records) {
             match self.topic(&topic).prepare(&self.options.create_topic).await {
-                Ok(_) => self.topics.add(topic),
+                Ok(settings) => {
+                    self.retention.add(&topic, &settings);
+                    self.topics.add(topic);
+                }
                 Err(error) => self.topics.refuse(topic, error.downcast::<RefusedTopic>()?),
             }
         }

@@ -7,15 +7,17 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result};
+use chrono::{DateTime, Utc};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 use runner_core::Record;
 
 use super::delivery::{self, Deliveries, DeliveryError};
+use super::retention::Retention;
 use super::template::Template;
 use super::timestamp::TimestampField;
 use super::topics::Topics;
@@ -47,6 +49,7 @@ pub(super) struct MessageBuilder {
     pub(super) topics: Topics,
     pub(super) key: Option<Template>,
     pub(super) timestamp: Option<TimestampField>,
+    pub(super) retention: Arc<Retention>,
     pub(super) headers: BTreeMap<String, String>,
 }
 
@@ -130,13 +133,14 @@ impl ProducerThread {
 
     fn enqueue(&self, job: &Job) {
         let mut n_left = job.records.len() + 1;
+        let now = DateTime::<Utc>::from(SystemTime::now()).timestamp_millis();
         for (index, record) in job.records.iter().enumerate() {
             let opaque = delivery::opaque(job.slot, index);
             loop {
                 let sent = if self.deliveries().is_aborted() {
                     Err(DeliveryError::Queue(RDKafkaErrorCode::PurgeQueue))
                 } else {
-                    self.messages.send(&self.producer, record, opaque)
+                    self.messages.send(&self.producer, record, opaque, now)
                 };
                 match sent {
                     Ok(()) => n_left -= 1,
@@ -155,8 +159,14 @@ impl ProducerThread {
 }
 
 impl MessageBuilder {
-    /// Adds a record to the queue of the client.
-    fn send(&self, producer: &Producer, record: &Record, opaque: usize) -> Result<(), DeliveryError> {
+    /// Adds a record to the queue of the client. `now` is in milliseconds since 1970.
+    fn send(
+        &self,
+        producer: &Producer,
+        record: &Record,
+        opaque: usize,
+        now: i64,
+    ) -> Result<(), DeliveryError> {
         let payload = record.to_bytes();
         let topic = match self.topics.single() {
             Some(topic) => Cow::Borrowed(topic),
@@ -173,6 +183,7 @@ impl MessageBuilder {
             Some(field) => Some(field.get(record).map_err(DeliveryError::Record)?),
             None => record.timestamp,
         };
+        self.retention.check(&topic, message.timestamp, now);
         message.headers = self.headers(record);
         producer.send(message).map_err(|(error, _)| {
             DeliveryError::Queue(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail))

@@ -12,6 +12,8 @@ pub(super) struct TimestampField(Field);
 /// The first whole number that is read as milliseconds, in March 1973. A smaller one is more likely in seconds, or a
 /// date such as 20240131.
 const LEAST_MILLIS: i64 = 100_000_000_000;
+/// The last one, at the end of the year 9999. A larger one is in microseconds or nanoseconds.
+const MOST_MILLIS: i64 = 253_402_300_799_999;
 
 /// Times without a time zone: they are in UTC.
 const FORMATS: [&str; 2] = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
@@ -30,6 +32,13 @@ impl TimestampField {
             anyhow::bail!(
                 "the field {} is a number that is too small for milliseconds since 1970: make a time of it with the \
                  transform `select`: type = \"timestamp\" with parse = \"epoch\" (seconds), \"epoch_ms\" or \"%Y%m%d\"",
+                self.0
+            );
+        }
+        if number.is_some_and(|number| number > MOST_MILLIS) {
+            anyhow::bail!(
+                "the field {} is a number that is too large for milliseconds since 1970: make a time of the microseconds or \
+                 nanoseconds with a `remap`, as in `.time = from_unix_timestamp!(.time, unit: \"microseconds\")`",
                 self.0
             );
         }
@@ -76,6 +85,14 @@ mod tests {
         for value in ["1704067200", "20240131", "\"20240131\"", "0"] {
             let error = timestamp(value).unwrap_err().to_string();
             assert!(error.contains("too small for milliseconds"), "{value}: {error}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_microseconds_or_nanoseconds_are_rejected() {
+        for value in ["1704067200000000", "\"1704067200000000000\"", "253402300800000"] {
+            let error = timestamp(value).unwrap_err().to_string();
+            assert!(error.contains("too large for milliseconds"), "{value}: {error}");
         }
     }
 

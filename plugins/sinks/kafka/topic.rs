@@ -1,4 +1,6 @@
-//! Finds or creates the topic of the sink, and reads its size limit.
+//! Finds or creates the topic of the sink, and reads its settings.
+
+mod settings;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,7 +8,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -15,6 +17,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use tracing::{info, warn};
 
+pub(super) use self::settings::TopicSettings;
+use self::settings::{CLEANUP, DEFAULT_MAX_BYTES, LETTER_MAX_BYTES, MAX_BYTES};
 use crate::shared::kafka::{
     ClientErrors, LibrdkafkaOptions, Probe, RefusedTopic, is_denied, is_outage, misadvertised, unreachable,
 };
@@ -86,28 +90,6 @@ pub(super) fn create_topic_schema(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({ "oneOf": [{ "type": "boolean" }, Layout::json_schema(generator)] })
 }
 
-/// The setting of a topic that limits its batches, and so its records.
-const MAX_BYTES: &str = "max.message.bytes";
-/// The default of `message.max.bytes` in Apache Kafka.
-const DEFAULT_MAX_BYTES: usize = 1_048_588;
-
-/// `max.message.bytes` of a topic of dead letters that the sink creates. A letter is larger than its record, by a third
-/// in base64 and up to twice in text; brokers take requests of up to 100 MiB (`socket.request.max.bytes`).
-const LETTER_MAX_BYTES: usize = 100_000_000;
-
-/// Settings of an existing topic.
-struct TopicSettings {
-    /// `max.message.bytes`. The broker rejects a larger batch as a whole, including its smaller records.
-    max_bytes: usize,
-    /// `None` if it is not known.
-    min_insync_replicas: Option<u32>,
-    /// Whether the cluster keeps only the last record of each key; false if it is not known.
-    is_compacted: bool,
-}
-
-/// The setting of a topic that says which records the cluster deletes.
-const CLEANUP: &str = "cleanup.policy";
-
 /// Why a topic cannot hold dead letters.
 fn compacted(topic: &str) -> String {
     format!(
@@ -127,16 +109,15 @@ pub(super) struct Topic {
 }
 
 impl Topic {
-    /// Makes sure that the topic exists and is reachable; returns the size limit of its
-    /// batches in bytes.
-    pub(super) async fn prepare(self, create: &CreateTopic) -> Result<usize> {
+    /// Makes sure that the topic exists and is reachable; returns its settings.
+    pub(super) async fn prepare(self, create: &CreateTopic) -> Result<TopicSettings> {
         let (exists, advertised) = self.find().await?;
         if exists {
             let settings = self.settings().await;
             if self.is_dead_letter && settings.is_compacted {
                 anyhow::bail!(compacted(&self.name));
             }
-            return Ok(settings.max_bytes);
+            return Ok(settings);
         }
         let CreateTopic::Yes(layout) = create else {
             return Err(self.refused(format!(
@@ -153,7 +134,7 @@ impl Topic {
                 if is_new {
                     self.warn_of_replicas(settings.min_insync_replicas).await;
                 }
-                return Ok(settings.max_bytes);
+                return Ok(settings);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -344,27 +325,6 @@ impl Topic {
                 "topic `{name}` was created with `min.insync.replicas` = {min_insync}: a record that is acknowledged by \
                  one broker alone is lost with it; {advice}"
             ),
-        }
-    }
-
-    /// Settings of the topic, as far as this user may read them.
-    async fn settings(&self) -> TopicSettings {
-        let described = async {
-            let topic = ResourceSpecifier::Topic(&self.name);
-            let admin = self.admin().ok()?;
-            let found = admin.describe_configs([&topic], &self.admin_options()).await;
-            drop_in_background(admin);
-            found.ok()?.pop()?.ok()
-        };
-        // A user without DescribeConfigs may still write.
-        let found = described.await;
-        let get = |name| found.as_ref()?.get(name)?.value.as_deref();
-        // The brokers refuse a letter that is too large, if the limit cannot be read.
-        let unknown = if self.is_dead_letter { LETTER_MAX_BYTES } else { DEFAULT_MAX_BYTES };
-        TopicSettings {
-            max_bytes: get(MAX_BYTES).and_then(|it| it.parse().ok()).unwrap_or(unknown),
-            min_insync_replicas: get("min.insync.replicas").and_then(|it| it.parse().ok()),
-            is_compacted: get(CLEANUP).is_some_and(|it| it.contains("compact")),
         }
     }
 
