@@ -26,7 +26,7 @@ impl Pattern {
         if !items.iter().any(|item| matches!(item, Item::Numeric(..) | Item::Fixed(_))) {
             return Err(format!(
                 "`{text}` is not \"rfc3339\", \"epoch\" or \"epoch_ms\", and has no strftime specifier, as \
-                 \"%d/%m/%Y\" has"
+                 \"%d/%m/%Y\" has. Microseconds and nanoseconds since 1970 are read by `from_unix_timestamp` in a `remap`"
             ));
         }
         Ok(Pattern { text: text.into(), items: items.into() })

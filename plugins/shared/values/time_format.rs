@@ -127,7 +127,10 @@ impl fmt::Display for ReadTime {
             }
             Form::Rfc3339 => f.write_str("\"rfc3339\", such as 2024-01-31T09:30:00Z"),
             Form::Epoch => f.write_str("\"epoch\", the seconds since 1970"),
-            Form::EpochMs => f.write_str("\"epoch_ms\", the milliseconds since 1970"),
+            Form::EpochMs => f.write_str(
+                "\"epoch_ms\", the milliseconds since 1970; microseconds and nanoseconds are read by `from_unix_timestamp` \
+                 in a `remap`",
+            ),
             Form::Strftime(pattern) => write!(f, "\"{}\"", pattern.text),
         }
     }

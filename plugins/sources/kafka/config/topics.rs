@@ -32,7 +32,13 @@ impl Topics {
         let (mut patterns, mut errors) = (Vec::new(), Vec::new());
         for entry in &list {
             if !entry.starts_with('^') {
-                errors.extend(check_topic("topics", entry).err());
+                if let Err(error) = check_topic("topics", entry) {
+                    let hint = format!(
+                        "`{entry}` is not a valid topic name; a regular expression begins with `^`: `^{entry}`"
+                    );
+                    let is_pattern = entry.contains(['*', '+', '?', '[', '(', '|', '\\', '$']);
+                    errors.push(if is_pattern { OptionError::new("topics", hint) } else { error });
+                }
                 continue;
             }
             match Regex::new(entry) {
@@ -83,7 +89,7 @@ impl Topics {
     /// The topics to read now. Requests the topics of the cluster if there are patterns.
     pub(in super::super) fn find(&self, client: &Client, timeout: Duration) -> KafkaResult<Vec<String>> {
         if !self.has_patterns() {
-            return Ok(self.list.clone());
+            return Ok(self.select(std::iter::empty()));
         }
         let metadata = client.fetch_metadata(None, timeout)?;
         // A topic that is being deleted has no partitions.
@@ -120,6 +126,11 @@ mod tests {
         assert_eq!(select(&[r"^px\..*", "px.nya", "later"], &existing), ["later", "px.hsi", "px.nya"]);
         assert_eq!(select(&[r"^px\.\w+$"], &["px.a", "px.a-b"]), ["px.a"]);
         assert_eq!(select(&["other"], &existing), ["other"]);
+        assert_eq!(
+            select(&["b", "a", "b"], &[]),
+            ["a", "b"],
+            "the client refuses a topic that is named twice"
+        );
     }
 
     #[test]
@@ -145,11 +156,12 @@ mod tests {
 
     #[test]
     fn topics_report_all_invalid_entries() {
-        let list = ["a topic", "^px(", "fine"].map(str::to_owned).to_vec();
+        let list = ["a topic", "^px(", "fine", "px.*"].map(str::to_owned).to_vec();
         let errors = Topics::new(list).1;
         let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        assert_eq!(messages.len(), 2, "{messages:?}");
+        assert_eq!(messages.len(), 3, "{messages:?}");
         assert!(messages[0].contains("`a topic`") && messages[1].contains("`^px(`"), "{messages:?}");
+        assert!(messages[2].contains("begins with `^`: `^px.*`"), "{messages:?}");
         assert_eq!(Topics::new(Vec::new()).1.len(), 1);
     }
 }
