@@ -86,6 +86,34 @@ fn record_that_athena_could_not_read_is_rejected_before_it_is_stored() {
 }
 
 #[test]
+fn names_and_types_that_athena_cannot_parse_are_rejected_or_warned_of() {
+    let mut env = TestEnv::new();
+    let records = json!([
+        { "n": 1, "headers": { "user-agent": "x" } },
+        { "n": 2, "headers": { "user_agent": "x" }, "tags": {} },
+        { "n": 18_446_744_073_709_551_615_u64 },
+    ]);
+    let (outcome, _cloud) = run(&mut env, &records.to_string(), "calls/{{ entry }}.json");
+    outcome.assert_code(0).assert_says(&[
+        "the key `user-agent` inside of an object",
+        "the column `n` has whole numbers and whole numbers beyond 9223372036854775807",
+        "the column `tags` a type that is not valid, `struct<>`",
+    ]);
+    assert_eq!(rejected(&env).len(), 1);
+    let found = query(&env, "SELECT headers.user_agent FROM calls WHERE headers IS NOT NULL");
+    found.assert_code(0);
+    assert!(found.stdout.contains("\"x\""), "{}", found.stdout);
+}
+
+#[test]
+fn key_of_objects_that_athena_skips_is_refused() {
+    let sinks = |key: &str| [s3("a", "lake", key), crawl("crawl", "a", "one", "")].concat();
+    let (_env, outcome) = validate(&sinks("fa/_{{ entry }}.json"));
+    outcome.assert_code(78).assert_says(&["`key`", "Athena skips objects and folders whose names begin"]);
+    validate(&sinks("fa/x_{{ entry }}.json")).1.assert_code(0);
+}
+
+#[test]
 fn column_that_changes_between_whole_and_fractional_numbers_is_warned_of_once() {
     let mut env = TestEnv::new();
     let records =

@@ -37,6 +37,13 @@ pub(crate) fn parse(text: &str) -> DataType {
     }
 }
 
+/// Whether Athena can parse a Hive type: the names of fields in it are not quoted.
+pub(crate) fn is_valid(text: &str) -> bool {
+    let is_allowed = |char: char| char.is_alphanumeric() || "_. $<>:,".contains(char);
+    let has_other_name = |part: &str| part.matches(':').count() > 1 || part.starts_with(':');
+    text.chars().all(is_allowed) && !text.split(['<', '>', ',']).any(has_other_name)
+}
+
 fn inside<'a>(text: &'a str, outer: &str) -> Option<&'a str> {
     text.strip_prefix(outer)?.strip_prefix('<')?.strip_suffix('>')
 }
@@ -105,6 +112,16 @@ mod tests {
             "struct<a:bigint,b:struct<c:double,d:boolean>>",
         ] {
             assert_eq!(name(&parse(text)), text);
+        }
+    }
+
+    #[test]
+    fn type_with_a_name_that_needs_quotes_is_not_valid() {
+        for text in ["bigint", "struct<größe_1:array<struct<a.b:string,$c d:double>>>", "struct<>"] {
+            assert!(is_valid(text), "{text}");
+        }
+        for text in ["struct<user-agent:string>", "struct<a:bigint,aws:tag:string>", "struct<:bigint>"] {
+            assert!(!is_valid(text), "{text}");
         }
     }
 

@@ -137,10 +137,19 @@ fn create_folders(bucket: &Path, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The longest name of a file or folder.
+const MAX_SEGMENT_BYTES: usize = 255;
+
 /// Refuses keys that are not a plain path: a file system would read them as another path.
 fn check_key(key: &str) -> S3Result<()> {
     let path = key.strip_suffix('/').unwrap_or(key);
     let is_plain = |segment: &str| !matches!(segment, "" | "." | "..");
+    if path.split('/').any(|segment| segment.len() > MAX_SEGMENT_BYTES) {
+        return Err(s3_error!(
+            KeyTooLongError,
+            "A part of the key between two slashes has more than {MAX_SEGMENT_BYTES} bytes, the longest name of a file here."
+        ));
+    }
     if !key.contains('\0') && path.split('/').all(is_plain) {
         return Ok(());
     }
@@ -173,6 +182,14 @@ pub(super) fn failed(error: io::Error) -> S3Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn key_with_a_part_that_is_too_long_for_a_file_is_refused() {
+        let code = |key: &str| check_key(key).unwrap_err().code().clone();
+        assert_eq!(code(&format!("a/{}/b", "x".repeat(256))), S3ErrorCode::KeyTooLongError);
+        assert_eq!(code("a//b"), S3ErrorCode::InvalidArgument);
+        check_key(&format!("a/{}/b", "x".repeat(255))).unwrap();
+    }
 
     #[test]
     fn folders_are_created_below_a_bucket_that_exists_only() {

@@ -30,8 +30,8 @@ const ROWS: usize = 8192;
 pub(super) struct Scannable {
     table: Arc<Table>,
     schema: SchemaRef,
-    /// Whether two columns have the same name.
-    has_duplicates: bool,
+    /// Why no query can read the table.
+    invalid: Option<String>,
     root: PathBuf,
     n_scanned: Arc<AtomicU64>,
 }
@@ -41,18 +41,27 @@ impl Scannable {
     pub(super) fn new(table: Table, root: &Path, has_path: bool, n_scanned: Arc<AtomicU64>) -> Scannable {
         let field = |name: &str, kind| Field::new(name, kind, true);
         let mut fields: Vec<Field> = Vec::new();
-        let mut has_duplicates = false;
+        let mut invalid = None;
         for column in table.all_columns() {
             let field = field(&column.name, hive::parse(&column.kind));
+            if !hive::is_valid(&column.kind) {
+                invalid = Some(format!(
+                    "Glue table '{}.{}' column '{}' has invalid data type: {}",
+                    table.database, table.name, column.name, column.kind
+                ));
+            }
             if fields.iter().any(|other| other.name() == field.name()) {
-                has_duplicates = true;
+                invalid = Some(format!(
+                    "Hive metadata for table {} is invalid: Table descriptor contains duplicate columns",
+                    table.name
+                ));
             } else {
                 fields.push(field);
             }
         }
         fields.extend(has_path.then(|| field(PATH, DataType::Utf8)));
         let schema = Arc::new(Schema::new(fields));
-        Scannable { table: Arc::new(table), schema, has_duplicates, root: root.to_owned(), n_scanned }
+        Scannable { table: Arc::new(table), schema, invalid, root: root.to_owned(), n_scanned }
     }
 }
 
@@ -73,11 +82,8 @@ impl TableProvider for Scannable {
         _: &[Expr],
         _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        if self.has_duplicates {
-            return exec_err!(
-                "HIVE_INVALID_METADATA: Hive metadata for table {} is invalid: Table descriptor contains duplicate columns",
-                self.table.name
-            );
+        if let Some(reason) = &self.invalid {
+            return exec_err!("HIVE_INVALID_METADATA: {reason}");
         }
         let schema = match projection {
             Some(columns) => Arc::new(self.schema.project(columns)?),

@@ -71,6 +71,16 @@ async fn field_with_the_name_of_a_partition_makes_the_table_invalid() {
 }
 
 #[tokio::test]
+async fn name_inside_of_an_object_that_needs_quotes_makes_the_table_invalid() {
+    let scene = Scene::new();
+    scene.write("lake/t/a.json", r#"{"n":1,"tags":{"aws:id":"x"}}"#);
+    scene.crawl("s3://lake/t/").await;
+    let error = scene.rows("SELECT n FROM t").await.unwrap_err();
+    let expected = ".t' column 'tags' has invalid data type: struct<aws:id:string>";
+    assert!(error.starts_with("HIVE_INVALID_METADATA: Glue table '") && error.ends_with(expected), "{error}");
+}
+
+#[tokio::test]
 async fn object_that_athena_cannot_read_fails_the_query() {
     let scene = Scene::new();
     scene.write("lake/t/0.json", r#"{"n":100,"x":1.5,"tags":{"a":1}}"#);

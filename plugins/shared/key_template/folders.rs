@@ -20,14 +20,7 @@ impl KeyTemplate {
     /// The columns that a crawler makes of the folders after the first `n_folders`, in lower case: of
     /// `year=2024` the column `year`, of another folder `partition_0` and so on.
     pub(crate) fn partitions(&self, n_folders: usize) -> Vec<String> {
-        let path: String = self
-            .parts
-            .iter()
-            .map(|part| match part {
-                Part::Literal(text) => text.clone(),
-                Part::Field(_) => VALUE.into(),
-            })
-            .collect();
+        let path = self.path();
         let mut folders: Vec<&str> = path.split('/').collect();
         folders.pop();
         let name = |(index, folder): (usize, &str)| match folder.split_once('=') {
@@ -36,6 +29,26 @@ impl KeyTemplate {
         };
         folders.into_iter().skip(n_folders).enumerate().map(name).collect()
     }
+
+    /// Whether Athena skips every object in a table of this folder: see [`is_hidden`].
+    pub(crate) fn is_hidden(&self, folder: &str) -> bool {
+        is_hidden(&self.path(), folder)
+    }
+
+    /// The template, with [`VALUE`] for each placeholder.
+    fn path(&self) -> String {
+        let text = |part: &Part| match part {
+            Part::Literal(text) => text.clone(),
+            Part::Field(_) => VALUE.into(),
+        };
+        self.parts.iter().map(text).collect()
+    }
+}
+
+/// Whether Athena skips an object in a table of this folder: its name, or that of a folder below, begins with `_` or `.`.
+pub(crate) fn is_hidden(key: &str, folder: &str) -> bool {
+    let below = key.strip_prefix(folder);
+    below.is_some_and(|below| below.split('/').any(|name| name.starts_with(['_', '.'])))
 }
 
 #[cfg(test)]
@@ -54,6 +67,19 @@ mod tests {
         for pattern in ["{{ entry }}", "{{ entry }}.csv", "a.json/{{ entry }}", "x.json-{{ entry }}"] {
             assert!(!template(pattern).promises_json(), "{pattern}");
         }
+    }
+
+    #[test]
+    fn object_is_hidden_by_the_first_character_of_a_name_below_the_table() {
+        for (pattern, expected) in [
+            ("_t/_{{ entry }}.json", true),
+            ("_t/.x/{{ entry }}", true),
+            ("_t/x_/{{ topic }}_{{ entry }}", false),
+            ("t/_{{ entry }}.json", false),
+        ] {
+            assert_eq!(template(pattern).is_hidden("_t/"), expected, "{pattern}");
+        }
+        assert!(is_hidden("t/_raw_0_1.json", "t/") && is_hidden(".x", "") && !is_hidden("_t/x_", "_t/"));
     }
 
     #[test]

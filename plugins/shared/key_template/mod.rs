@@ -10,6 +10,7 @@ use runner_core::{Record, quoting};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(crate) use self::folders::is_hidden;
 use super::record_field;
 
 /// The longest object key in bytes of UTF-8 (Amazon S3 user guide, "Naming objects").

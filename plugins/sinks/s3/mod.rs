@@ -26,7 +26,7 @@ use self::bucket::{Bucket, body_of};
 use self::letters::FolderLetters;
 use self::options::{Acl, Encryption, StorageClass, Tombstones, check_key_id, check_tags};
 use self::promise::{Promise, unpacked_by_name};
-use self::table_rows::TableRows;
+use self::table_rows::{TableRows, folder_of};
 use crate::shared::aws::{AccessOptions, Endpoint, Role, RoleArn, check_bucket_name, is_aws};
 use crate::shared::key_template::KeyTemplate;
 
@@ -45,10 +45,11 @@ key = "stockmarket_project/stock_market_{{ entry }}.json"
 /// The sink stores a body as it is, and a row that no `to_json` has converted as its CSV line. It
 /// compresses nothing. If the `key` ends with `.json`, a CSV line is an error. If a `glue_crawl` follows,
 /// the sink rejects records with which Athena could not read the table: a record must be one JSON object
-/// on one line, without keys that differ only in case, without a field with the name of a folder such as
-/// `year=2024`, and without an object or array in a column that has had numbers or booleans. If none
-/// follows, the sink warns once of a record that is not what the end of the `key` promises, such as
-/// `.json` or `.gz`.
+/// on one line, without keys that differ only in case, without other characters than letters, digits, `_`,
+/// `.`, `$` and blanks in keys inside of objects, without a field with the name of a folder such as
+/// `year=2024`, and without an object or array in a column that has had numbers or booleans. No name in the
+/// `key` below the table may begin with `_` or `.`. If none follows, the sink warns once of a record that is not what
+/// the end of the `key` promises, such as `.json` or `.gz`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("x-hints" = options::hints()))]
@@ -228,7 +229,7 @@ impl RecordSink for S3 {
         self.check_is_not_csv(record)?;
         let (key, body) = bucket.object(record).map_err(Failure::rejected)?;
         match &self.table {
-            Some(table) => table.check(&body).map_err(Failure::rejected)?,
+            Some(table) => table.check_object(&key, &body).map_err(Failure::rejected)?,
             None => self.promise.check(record, &body),
         }
         bucket.put(&key, &body, record).await
@@ -259,7 +260,7 @@ impl RecordSink for S3 {
         let body = body_of(record)?;
         let key = self.config.key.render(record)?;
         if let Some(table) = &self.table {
-            table.check(&body)?;
+            table.check_object(&key, &body)?;
         }
         Ok(Some(format!("s3://{}/{key}", self.config.bucket)))
     }
@@ -286,8 +287,14 @@ impl RecordSink for S3 {
             );
             return Err(OptionError::new("key", message));
         }
-        // The bucket is not a folder of the key.
-        let n_folders = target.trim_start_matches("s3://").trim_end_matches('/').matches('/').count();
+        if self.config.key.is_hidden(folder_of(target)) {
+            let message = format!(
+                "a crawler makes a table of {target}, and Athena skips objects and folders whose names begin with `_` or \
+                 `.`: begin them with another character"
+            );
+            return Err(OptionError::new("key", message));
+        }
+        let n_folders = folder_of(target).matches('/').count();
         let partitions = self.config.key.partitions(n_folders);
         let both = self.config.key.record_fields().find(|field| partitions.contains(&field.to_lowercase()));
         if let Some(field) = both {

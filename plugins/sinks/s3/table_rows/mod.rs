@@ -8,10 +8,17 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Result, bail};
 use tracing::warn;
 
-use self::scan::{Kinds, Verdict, scan};
+use self::scan::{Kinds, scan};
+use crate::shared::key_template::is_hidden;
 
 /// How many columns are watched for a change of their type.
 const MAX_COLUMNS: usize = 4096;
+
+/// The folder in a location such as `s3://bucket/folder/`.
+pub(super) fn folder_of(target: &str) -> &str {
+    let path = target.trim_start_matches("s3://");
+    path.split_once('/').map_or("", |(_, folder)| folder)
+}
 
 /// The rows of a table that a crawler makes of the objects.
 #[derive(Debug)]
@@ -36,8 +43,20 @@ impl TableRows {
         &self.target
     }
 
-    /// Checks that Athena can read `body` as one row; the error rejects the record.
-    pub(super) fn check(&self, body: &[u8]) -> Result<()> {
+    /// Checks that Athena can read an object; the error rejects the record.
+    pub(super) fn check_object(&self, key: &str, body: &[u8]) -> Result<()> {
+        if is_hidden(key, folder_of(&self.target)) {
+            bail!(
+                "a crawler makes a table of {}, and the object, or a folder of it, would have a name that begins with `_` or \
+                 `.`: Athena skips such objects. Put a text before the placeholder in `key`, as in `x{{{{ key }}}}`",
+                self.target
+            );
+        }
+        self.check(body)
+    }
+
+    /// Checks that Athena can read `body` as one row.
+    fn check(&self, body: &[u8]) -> Result<()> {
         let fields = match scan(body) {
             Ok(fields) => fields,
             Err(reason) => bail!(
@@ -72,31 +91,16 @@ impl TableRows {
             );
         }
         for (name, kinds) in fields {
-            let n_columns = columns.len();
-            let Some(known) = columns.get_mut(&name) else {
-                if n_columns < MAX_COLUMNS {
-                    columns.insert(name, kinds);
-                }
+            if columns.len() >= MAX_COLUMNS && !columns.contains_key(&name) {
                 continue;
-            };
+            }
+            let known = columns.get(&name).copied().unwrap_or(Kinds::NONE);
             let all = known.with(kinds);
             if all.verdict() > known.verdict() {
-                let effect = match all.verdict() {
-                    Verdict::NumbersInTexts => {
-                        "Athena reads the texts as numbers if the crawler makes it a column of numbers, but the crawler may \
-                         make it one of texts, in which `sum` and `avg` fail"
-                    }
-                    _ => {
-                        "the crawler gives it one type, and Athena fails with HIVE_BAD_DATA on values of another"
-                    }
-                };
-                warn!(
-                    component = self.component,
-                    "the column `{name}` has {all}: {effect}. {}",
-                    all.advice()
-                );
+                let (effect, advice) = (all.effect(), all.advice());
+                warn!(component = self.component, "the column `{name}` has {all}: {effect}. {advice}");
             }
-            *known = all;
+            columns.insert(name, all);
         }
         Ok(())
     }
@@ -109,6 +113,7 @@ impl TableRows {
 
 #[cfg(test)]
 mod tests {
+    use super::scan::Verdict;
     use super::*;
 
     fn rows() -> TableRows {
@@ -141,7 +146,7 @@ mod tests {
     fn one_value_that_cannot_be_read_is_not_called_several() {
         for body in [r#"{"text":"cut off \ud83d"}"#, r#"{"v":1e400}"#] {
             let reason = rejection(body);
-            assert!(reason.contains("Athena cannot read it") && !reason.contains("several"), "{reason}");
+            assert!(reason.contains("a value in it is not one that Athena has"), "{reason}");
         }
     }
 
@@ -205,6 +210,64 @@ mod tests {
         assert!(rejection(r#"{"o":[{"Url":1,"URL":2}]}"#).contains("`Url` and `URL`"));
         assert!(rejection(r#"{"Größe":1,"GRÖßE":2}"#).contains("`Größe` and `GRÖßE`"));
         rows().check(br#"{"a":{"b":1},"b":{"a":1}}"#).unwrap();
+    }
+
+    #[test]
+    fn name_inside_of_an_object_that_athena_cannot_read_is_rejected_at_every_depth() {
+        for (body, part) in [
+            (r#"{"headers":{"user-agent":"x"}}"#, "the key `user-agent` inside of an object"),
+            (r#"{"tags":[{"aws:id":"x"}]}"#, "`aws:id`"),
+            (r#"{"rates":{"2024-01-31":1.5}}"#, "`2024-01-31`"),
+            (r#"{"o":{"a,b":1}}"#, "`a,b`"),
+            (r#"{"o":{"":1}}"#, "an empty key"),
+            (r#"{"":1}"#, "an empty key"),
+        ] {
+            let reason = rejection(body);
+            assert!(reason.contains(part) && reason.contains("snake_case"), "{reason}");
+        }
+        rows()
+            .check(r#"{"detail-type":"x","@t":1,"o":{"1. open":1,"größe_2":2,"$id":3}}"#.as_bytes())
+            .unwrap();
+    }
+
+    #[test]
+    fn object_that_athena_skips_is_rejected() {
+        for key in ["stocks/_raw_0_1.json", "stocks/.day/raw_0_1.json"] {
+            let reason = rows().check_object(key, b"{}").unwrap_err().to_string();
+            assert!(reason.contains("Athena skips such objects"), "{reason}");
+        }
+        rows().check_object("stocks/day=_x/raw_0_1.json", b"{}").unwrap();
+    }
+
+    #[test]
+    fn whole_numbers_beyond_64_bits_are_told_at_the_first_one() {
+        let rows = rows();
+        rows.check(br#"{"id":18446744073709551615}"#).unwrap();
+        let kinds = rows.columns.lock().unwrap()["id"];
+        assert_eq!(kinds.verdict(), Verdict::Unreadable);
+        assert_eq!(kinds.to_string(), "whole numbers beyond 9223372036854775807");
+        assert!(kinds.effect().contains("more than 64 bits") && kinds.advice().contains("\"string\""));
+        rows.check(br#"{"n":9223372036854775807}"#).unwrap();
+        assert_eq!(rows.kinds("n"), "whole numbers beyond 32 bits");
+    }
+
+    #[test]
+    fn whole_numbers_of_two_widths_are_told() {
+        let rows = rows();
+        let kinds = |body: &str| {
+            rows.check(body.as_bytes()).unwrap();
+            rows.columns.lock().unwrap()["n"]
+        };
+        for body in [r#"{"n":2147483647}"#, r#"{"n":-2147483648}"#] {
+            assert_eq!(kinds(body).verdict(), Verdict::OneType);
+        }
+        let both = kinds(r#"{"n":2147483648}"#);
+        assert_eq!(both.verdict(), Verdict::Unreadable);
+        assert_eq!(both.to_string(), "whole numbers and whole numbers beyond 32 bits");
+        assert!(both.effect().contains("(`int`)") && both.advice().contains("\"float\""));
+        let wide = self::rows();
+        wide.check(br#"{"n":2147483648}"#).unwrap();
+        assert_eq!(wide.columns.lock().unwrap()["n"].verdict(), Verdict::OneType);
     }
 
     #[test]

@@ -10,9 +10,10 @@ use crate::shared::json_text::schema_id;
 
 /// Kinds of values, as a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Kinds(u8);
+pub(super) struct Kinds(u16);
 
 impl Kinds {
+    pub(super) const NONE: Kinds = Kinds(0);
     const WHOLE: Kinds = Kinds(1);
     const FRACTION: Kinds = Kinds(2);
     const BOOLEAN: Kinds = Kinds(4);
@@ -22,8 +23,14 @@ impl Kinds {
     /// Texts that Athena reads as numbers where the column is one of numbers.
     const WHOLE_TEXT: Kinds = Kinds(64);
     const FRACTION_TEXT: Kinds = Kinds(128);
-    const NAMES: [(Kinds, &str); 8] = [
+    /// Those of 32 bits are `WHOLE`: the crawler makes an `int` of them.
+    const WIDE: Kinds = Kinds(256);
+    /// Athena has no type for them.
+    const LARGE: Kinds = Kinds(512);
+    const NAMES: [(Kinds, &str); 10] = [
         (Kinds::WHOLE, "whole numbers"),
+        (Kinds::WIDE, "whole numbers beyond 32 bits"),
+        (Kinds::LARGE, "whole numbers beyond 9223372036854775807"),
         (Kinds::FRACTION, "numbers with a fraction"),
         (Kinds::BOOLEAN, "booleans"),
         (Kinds::TEXT, "texts"),
@@ -32,7 +39,16 @@ impl Kinds {
         (Kinds::WHOLE_TEXT, "texts that are whole numbers"),
         (Kinds::FRACTION_TEXT, "texts that are numbers with a fraction"),
     ];
-    const TEXTS: u8 = Kinds::TEXT.0 | Kinds::WHOLE_TEXT.0 | Kinds::FRACTION_TEXT.0;
+    const TEXTS: u16 = Kinds::TEXT.0 | Kinds::WHOLE_TEXT.0 | Kinds::FRACTION_TEXT.0;
+
+    /// `None` is a number of more than 64 bits.
+    fn of_whole(number: Option<i64>) -> Kinds {
+        match number.map(i32::try_from) {
+            Some(Ok(_)) => Kinds::WHOLE,
+            Some(Err(_)) => Kinds::WIDE,
+            None => Kinds::LARGE,
+        }
+    }
 
     fn of_text(text: &str) -> Kinds {
         let text = text.trim();
@@ -53,11 +69,13 @@ impl Kinds {
 
     /// What becomes of a column of these kinds.
     pub(super) fn verdict(self) -> Verdict {
-        let is_all_in = |kinds: u8| self.0 & !kinds == 0;
-        let whole = Kinds::WHOLE.0 | Kinds::WHOLE_TEXT.0;
+        let is_all_in = |kinds: u16| self.0 & !kinds == 0;
+        let whole = Kinds::WHOLE.0 | Kinds::WIDE.0 | Kinds::WHOLE_TEXT.0;
         // A column of fractions reads whole numbers in texts as well.
         let fraction = Kinds::FRACTION.0 | Kinds::FRACTION_TEXT.0 | Kinds::WHOLE_TEXT.0;
-        if self.0.is_power_of_two() || is_all_in(Kinds::TEXTS) {
+        if self.has(Kinds::LARGE) || self.has_two_widths() {
+            Verdict::Unreadable
+        } else if self.0.is_power_of_two() || is_all_in(Kinds::TEXTS) {
             Verdict::OneType
         } else if is_all_in(whole) || is_all_in(fraction) {
             Verdict::NumbersInTexts
@@ -70,15 +88,46 @@ impl Kinds {
         self.0 & (Kinds::OBJECT.0 | Kinds::ARRAY.0) != 0
     }
 
+    fn has(self, kind: Kinds) -> bool {
+        self.0 & kind.0 != 0
+    }
+
+    fn has_two_widths(self) -> bool {
+        self.has(Kinds::WHOLE) && self.has(Kinds::WIDE)
+    }
+
     pub(super) fn have_numbers_or_booleans(self) -> bool {
-        self.0 & (Kinds::WHOLE.0 | Kinds::FRACTION.0 | Kinds::BOOLEAN.0) != 0
+        [Kinds::WHOLE, Kinds::WIDE, Kinds::LARGE, Kinds::FRACTION, Kinds::BOOLEAN]
+            .iter()
+            .any(|kind| self.has(*kind))
+    }
+
+    /// What Athena does with a column of these kinds.
+    pub(super) fn effect(self) -> &'static str {
+        if self.has(Kinds::LARGE) {
+            return "Athena has no whole numbers of more than 64 bits: it fails with HIVE_BAD_DATA, or makes numbers of them \
+                    that differ after the 16th digit";
+        }
+        match self.verdict() {
+            Verdict::NumbersInTexts => {
+                "Athena reads the texts as numbers if the crawler makes it a column of numbers, but the crawler may make \
+                 it one of texts, in which `sum` and `avg` fail"
+            }
+            _ if self.0 == Kinds::WHOLE.0 | Kinds::WIDE.0 => {
+                "the crawler makes it a column of 32 bits (`int`) if it samples none of the larger ones, and Athena then \
+                 fails on them with HIVE_BAD_DATA"
+            }
+            Verdict::OneType | Verdict::Unreadable => {
+                "the crawler gives it one type, and Athena fails with HIVE_BAD_DATA on values of another"
+            }
+        }
     }
 
     /// How a column of these kinds gets one type.
     pub(super) fn advice(self) -> &'static str {
-        let numbers = !(Kinds::BOOLEAN.0 | Kinds::TEXT.0 | Kinds::OBJECT.0 | Kinds::ARRAY.0);
+        let others = [Kinds::LARGE, Kinds::BOOLEAN, Kinds::TEXT, Kinds::OBJECT, Kinds::ARRAY];
         let nested = Kinds::OBJECT.with(Kinds::ARRAY).0;
-        if self.0 & !numbers == 0 {
+        if !others.iter().any(|kind| self.has(*kind)) {
             "Make all of them numbers of one type, with the transform `select` (`type = \"float\"`) or with `types` of \
              the `csv` source"
         } else if self.0 & nested == 0 {
@@ -128,9 +177,10 @@ pub(super) fn scan(body: &[u8]) -> Result<Vec<(String, Kinds)>, String> {
     match read {
         Err(_) if scan.problem.is_some() => Err(scan.problem.unwrap_or_default()),
         Err(_) if is_several(body) => Err(SEVERAL_VALUES.into()),
-        Err(error) if is_json(body) => {
-            Err(format!("Athena cannot read it: {error}. The transform `remap` can change such a value"))
-        }
+        Err(error) if is_json(body) => Err(format!(
+            "a value in it is not one that Athena has: {error}. `select` with `type = \"string\"` makes a text of a \
+                 number; a `remap` with `body = \"text\"` replaces anything"
+        )),
         Err(error) => Err(format!("it is not JSON: {error}. {NOT_JSON}")),
         Ok(()) if has_lines => Err(SEVERAL_LINES.into()),
         Ok(()) => Ok(scan.fields),
@@ -179,6 +229,27 @@ fn not_an_object(body: &[u8]) -> String {
     }
 }
 
+/// Whether a name inside of an object may contain it. The type of the column is one text, such as
+/// `struct<name:string>`, without quotes; Athena reads it with this rule of Hive (`TypeInfoUtils.isTypeChar`).
+fn is_of_a_nested_name(char: char) -> bool {
+    char.is_alphanumeric() || matches!(char, '_' | '.' | ' ' | '$')
+}
+
+fn unreadable_name(key: &str) -> String {
+    let what = if key.is_empty() {
+        "it has an empty key".to_owned()
+    } else {
+        format!(
+            "it has the key `{key}` inside of an object, and Athena accepts only letters, digits, `_`, `.`, `$` and blanks \
+             there"
+        )
+    };
+    format!(
+        "{what}: then Athena reads no row of the table. `to_json` with `keys = \"snake_case\"` gives all keys other names; \
+         if the keys are data, keep the object as a text with `encode_json` in a `remap`"
+    )
+}
+
 struct Scan {
     /// The path of the value that is read now.
     path: String,
@@ -219,13 +290,13 @@ impl<'de> Visitor<'de> for &mut Scan {
         Ok(())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.add(Kinds::WHOLE);
+    fn visit_i64<E>(self, number: i64) -> Result<(), E> {
+        self.add(Kinds::of_whole(Some(number)));
         Ok(())
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.add(Kinds::WHOLE);
+    fn visit_u64<E>(self, number: u64) -> Result<(), E> {
+        self.add(Kinds::of_whole(i64::try_from(number).ok()));
         Ok(())
     }
 
@@ -269,6 +340,10 @@ impl<'de> Visitor<'de> for &mut Scan {
                      the transform `select`"
                 ));
                 return Err(A::Error::custom("duplicate key"));
+            }
+            if key.is_empty() || (n_path > 0 && !key.chars().all(is_of_a_nested_name)) {
+                self.problem = Some(unreadable_name(&key));
+                return Err(A::Error::custom("unreadable name"));
             }
             map.next_value_seed(&mut *self)?;
             self.path.truncate(n_path);
