@@ -14,6 +14,8 @@ const COMPARED: usize = 100_000;
 #[derive(Debug, Default)]
 pub(crate) struct PageHistory {
     requested: HashSet<u64>,
+    /// The hashes of the records of the first page, in their order.
+    first: Vec<u64>,
     last: Option<SeenPage>,
     pub(super) near_copies: NearCopies,
 }
@@ -38,6 +40,8 @@ pub(crate) enum Overlap {
     AllButFirst,
     /// It holds every record of that page.
     Whole,
+    /// It is the first page again.
+    First,
 }
 
 impl PageHistory {
@@ -59,9 +63,13 @@ impl PageHistory {
         let set: HashSet<u64> = rows.iter().copied().collect();
         let overlap = match &self.last {
             Some(_) if self.holds_last(&set) => Overlap::Whole,
+            Some(_) if request.is_numbered() && !rows.is_empty() && rows == self.first => Overlap::First,
             Some(last) => last.overlap_with(&rows),
             None => Overlap::Nothing,
         };
+        if request.n_pages == 0 {
+            self.first.clone_from(&rows);
+        }
         self.last = Some(SeenPage { request: request.clone(), rows, set, overlap });
         overlap
     }
@@ -173,6 +181,21 @@ mod tests {
         assert!(!repeats(3, vec![2, 1]));
         assert!(!repeats(4, vec![]));
         assert!(!repeats(5, vec![1]));
+    }
+
+    #[test]
+    fn first_page_again_is_noticed() {
+        let pages = [vec![1, 2], vec![3], vec![1, 2], vec![1], vec![], vec![1, 2]];
+        let mut history = PageHistory::default();
+        let overlaps: Vec<_> = (0..)
+            .zip(pages)
+            .map(|(n, rows)| {
+                let request = PageRequest { n_pages: n, ..request(n + 1) };
+                history.overlap(&request, rows)
+            })
+            .collect();
+        let none = Overlap::Nothing;
+        assert_eq!(overlaps, [none, none, Overlap::First, none, none, Overlap::First]);
     }
 
     #[test]

@@ -45,18 +45,19 @@ impl HttpSource {
                 self.warn_of_near_copies(page, items, next);
                 return Ok(());
             }
-            Overlap::Whole => {
+            Overlap::Whole | Overlap::First => {
+                let copied = if overlap == Overlap::First { "the first page" } else { "the page before" };
                 if let Some(next) = next
                     && self.holds_this_page(next).await?
                     && !self.may_be_chance(next, items).await?
                 {
                     return Err(HttpError::Fatal(anyhow!(
-                        "{title}: this page and the next one hold every record of the page before; {}. If they are \
+                        "{title}: this page and the next one hold every record of {copied}; {}. If they are \
                          other records with the same content, request larger pages, or a member that tells them apart",
                         self.repeat_advice(pagination, Some(next)).trim_end_matches('.')
                     )));
                 }
-                "this page holds every record of the page before, and both are delivered".to_owned()
+                format!("this page holds every record of {copied}, and both are delivered")
             }
             Overlap::AllButFirst if let PagePlace::Page(_) = request.place => {
                 let param = pagination.param().unwrap_or_default();
@@ -90,7 +91,7 @@ impl HttpSource {
                 {
                     "if they are not two equal records, the API counts records from 1: `start = 1`".to_owned()
                 }
-                (_, Overlap::Whole) => self.repeat_advice(pagination, next),
+                (_, Overlap::Whole | Overlap::First) => self.repeat_advice(pagination, next),
                 _ => "check `pagination`. If the API puts new records in front while its pages are read, \
                       `incremental = { cursor = …, key = … }` delivers each once"
                     .to_owned(),
@@ -211,6 +212,6 @@ impl HttpSource {
         } else {
             format!("does the API read `{param}`?")
         };
-        format!("{place} If it returns its last page again and again, {END}")
+        format!("{place} If it returns its first or its last page again and again, {END}")
     }
 }

@@ -37,6 +37,23 @@ async fn ignored_page_is_an_error_even_if_the_walk_would_end() {
     }
 }
 
+#[tokio::test]
+async fn first_page_again_behind_the_last_is_an_error_that_repeats_no_record() {
+    for size in [2, 20] {
+        let server = paged(move |page| {
+            let first = if page <= 3 { (page - 1) * size } else { 0 };
+            json!({"data": (first..first + size).collect::<Vec<_>>()})
+        })
+        .await;
+        let run = run_once(&server, page_options()).await;
+        assert_eq!(run.bodies, numbers(0..3 * size), "no copy is delivered");
+        assert_contains(
+            &run.failure(),
+            &["page=4", "every record of the first page", "its first or its last page"],
+        );
+    }
+}
+
 /// An API that reads `page`, or an `offset` at which a page begins.
 async fn listed(records: &'static [u32], size: usize) -> MockServer {
     respond(move |request: &Request| {
@@ -54,7 +71,7 @@ async fn listed(records: &'static [u32], size: usize) -> MockServer {
 
 #[tokio::test]
 async fn records_that_are_equal_by_chance_end_no_run() {
-    let lists: [(&[u32], usize); 6] = [
+    let lists: [(&[u32], usize); 8] = [
         (&[1, 1, 2, 3], 1),
         (&[7, 7, 7, 8], 2),
         // The API has no page at offset 1.
@@ -62,6 +79,8 @@ async fn records_that_are_equal_by_chance_end_no_run() {
         (&[5, 0, 0, 0, 0, 0, 0, 2], 4),
         (&[0, 0, 0, 0, 0, 0, 0, 2], 4),
         (&[1, 2, 1, 2, 1, 2], 2),
+        (&[1, 2, 1, 3], 1),
+        (&[1, 2, 1, 1, 3], 1),
     ];
     for (records, size) in lists {
         let all: Vec<String> = records.iter().map(ToString::to_string).collect();
