@@ -19,8 +19,42 @@ pub(crate) fn checked(bytes: &[u8]) -> Result<&[u8]> {
     match serde_json::from_str::<IgnoredAny>(text) {
         Ok(_) => Ok(bytes),
         Err(_) if bytes.is_empty() => Err(anyhow!("the body is not JSON: it is empty")),
-        Err(error) => Err(invalid_json(bytes, error)),
+        Err(error) => match hint(bytes, offset(bytes, &error), "the program that wrote it") {
+            Some(hint) => {
+                let place = format_args!("{hint} (line {} column {})", error.line(), error.column());
+                Err(invalid_json(bytes, place))
+            }
+            None => Err(invalid_json(bytes, error)),
+        },
     }
+}
+
+/// What stands at a byte that is not JSON, if it is what many programs write there.
+pub(crate) fn hint(text: &[u8], at: usize, writer: &str) -> Option<String> {
+    let rest = text.get(at..)?;
+    if rest.starts_with(b"'") {
+        return Some("a string begins with a single quote, and JSON needs a double quote".into());
+    }
+    let word = ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| rest.starts_with(word.as_bytes()))?;
+    Some(format!("JSON has no {word}; {writer} must write null instead, or nothing"))
+}
+
+/// The index of the byte at which parsing failed.
+pub(crate) fn offset(text: &[u8], error: &serde_json::Error) -> usize {
+    let lines = text.split_inclusive(|&byte| byte == b'\n').take(error.line().saturating_sub(1));
+    let at = (lines.map(<[u8]>::len).sum::<usize>() + error.column()).saturating_sub(1);
+    // `serde_json` has read the sign of `-Infinity` already.
+    match at.checked_sub(1) {
+        Some(sign) if text[sign..].starts_with(b"-Infinity") => sign,
+        _ => at,
+    }
+}
+
+/// The message of `serde_json` without its line and column.
+pub(crate) fn bare_message(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&place).unwrap_or(&message).to_owned()
 }
 
 /// What a body is that was written with a schema registry, in the wire format of Confluent's serializers. JSON never
@@ -92,6 +126,12 @@ pub(crate) fn top_keys<'a>(json: &'a [u8], mut visit: impl FnMut(&'a [u8])) {
     }
 }
 
+/// Whether a name is that of a file with JSON.
+pub(crate) fn is_name_of_json(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    [".json", ".jsonl", ".ndjson"].iter().any(|ending| name.ends_with(ending))
+}
+
 /// What a JSON text is, by its first byte.
 pub(crate) fn kind_of(json: &[u8]) -> &'static str {
     match json.trim_ascii_start().first() {
@@ -161,6 +201,23 @@ mod tests {
             );
         }
         assert!(!error(b"\0\0\0").contains("schema"));
+    }
+
+    #[test]
+    fn what_python_programs_write_is_named() {
+        for (body, why) in [
+            (
+                "{'a': 1}",
+                "a string begins with a single quote, and JSON needs a double quote (line 1 column 2)",
+            ),
+            ("{\"a\":\n NaN}", "JSON has no NaN; the program that wrote it must write null instead"),
+            ("{\"a\": -Infinity}", "JSON has no -Infinity"),
+            ("[Infinity]", "JSON has no Infinity"),
+            ("{\"a\": None}", "expected value at line 1 column 7"),
+        ] {
+            let error = checked(body.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
     }
 
     #[test]

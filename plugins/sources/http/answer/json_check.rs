@@ -6,6 +6,7 @@ use serde::de::IgnoredAny;
 
 use super::super::json::{ScanError, scan};
 use super::items::Unreadable;
+use crate::shared::json_text::{bare_message, hint, offset};
 
 /// Checks that a line is JSON. The error contains the column.
 pub(super) fn check_line(line: &[u8]) -> Result<(), String> {
@@ -19,34 +20,7 @@ pub(super) fn check_line(line: &[u8]) -> Result<(), String> {
 pub(super) fn check_value(value: &[u8]) -> Result<(), (usize, String)> {
     let Err(error) = serde_json::from_slice::<IgnoredAny>(value) else { return Ok(()) };
     let at = offset(value, &error);
-    let word = |word: &str| value.get(at..).is_some_and(|rest| rest.starts_with(word.as_bytes()));
-    if let Some(word) = ["NaN", "Infinity", "-Infinity"].into_iter().find(|it| word(it)) {
-        let why = format!("JSON has no {word}; the API must write null instead, or nothing");
-        return Err((at, why));
-    }
-    if value.get(at..).is_some_and(|rest| rest.starts_with(b"'")) {
-        return Err((at, "a string begins with a single quote, and JSON needs a double quote".into()));
-    }
-    Err((at, bare_message(&error)))
-}
-
-/// The index of the byte at which parsing failed.
-fn offset(text: &[u8], error: &serde_json::Error) -> usize {
-    let lines = text.split_inclusive(|&byte| byte == b'\n').take(error.line().saturating_sub(1));
-    let at = (lines.map(<[u8]>::len).sum::<usize>() + error.column()).saturating_sub(1);
-    // `serde_json` has read the sign of `-Infinity` already, and the first letter of some words.
-    let is_inside = |back: usize, words: &[&str]| {
-        let start = at.checked_sub(back)?;
-        words.iter().any(|word| text[start..].starts_with(word.as_bytes())).then_some(start)
-    };
-    is_inside(1, &["-Infinity"]).unwrap_or(at)
-}
-
-/// The message of `serde_json` without its line and column.
-fn bare_message(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    message.strip_suffix(&place).unwrap_or(&message).to_owned()
+    Err((at, hint(value, at, "the API").unwrap_or_else(|| bare_message(&error))))
 }
 
 /// Checks what surrounds the records, whose bounds are `range`; `NaN` is accepted there.
