@@ -1,6 +1,7 @@
 //! What the folders and the ending of a key template say about the objects.
 
 use super::{KeyTemplate, Part};
+use crate::shared::json_text::is_name_of_json;
 
 /// Stands for the value of a placeholder; a literal cannot contain control characters.
 const VALUE: char = '\0';
@@ -8,8 +9,7 @@ const VALUE: char = '\0';
 impl KeyTemplate {
     /// Whether every object has a name that promises JSON.
     pub(crate) fn promises_json(&self) -> bool {
-        let ending = self.ending().to_ascii_lowercase();
-        [".json", ".jsonl", ".ndjson"].iter().any(|json| ending.ends_with(json))
+        is_name_of_json(self.ending())
     }
 
     /// The text behind the last placeholder.

@@ -6,6 +6,7 @@ mod tail;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, anyhow};
@@ -24,6 +25,7 @@ use delimiters::Delimiters;
 
 use crate::shared::compression::Compression;
 use crate::shared::file_loop;
+use crate::shared::json_text::is_name_of_json;
 
 runner_core::register! {
     Plugin::sink::<FileConfig>("file").example(
@@ -36,7 +38,7 @@ path = "out/stocks.jsonl""#,
 /// Appends every record to a file, one per line.
 ///
 /// A body is written as it is. A row that no `to_json` has converted is written as its CSV line, with the delimiter of
-/// its source; the sink warns of a file with lines of several delimiters.
+/// its source; the sink warns of a file with lines of several delimiters, and of a file whose name is that of JSON.
 /// Each batch is synced to disk (`fsync`) before its records count as delivered, so the disk
 /// limits the number of batches per second. When the file is opened, an incomplete last
 /// line, as after a crash, is moved to the file `PATH.torn`. Lines that were written but not
@@ -92,6 +94,8 @@ struct FileSink {
     /// Whether the file holds dead letters, which only its owner may read.
     is_private: bool,
     delimiters: Delimiters,
+    /// Whether the name of the file is that of JSON, and the sink has not warned of a row of a CSV file.
+    warns_of_rows: AtomicBool,
     /// Shared with the blocking thread that writes; there is one write at a time.
     appender: Arc<Mutex<Option<Appender>>>,
 }
@@ -109,6 +113,13 @@ impl Sink for FileSink {
     async fn write(&self, batch: &Batch) -> Result<(), WriteError> {
         if let Some(warning) = self.delimiters.warning_about(batch.records()) {
             warn!("{}: {warning}", self.path.display());
+        }
+        if self.is_first_row(batch.records()) {
+            warn!(
+                "{}: CSV rows are written as CSV lines, although the name is that of JSON; put the transform `to_json` \
+                 before this sink to write JSON",
+                self.path.display()
+            );
         }
         let (lines, failures) = lines(batch.records());
         if !lines.is_empty() {
@@ -138,13 +149,23 @@ impl Sink for FileSink {
 
 impl FileSink {
     fn new(path: PathBuf, compression: Compression, is_private: bool) -> Self {
+        let name = path.to_string_lossy();
+        let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
+        let warns_of_rows = AtomicBool::new(is_name_of_json(name));
         FileSink {
             compression: compression.for_path(&path),
             path,
             is_private,
             delimiters: Delimiters::default(),
+            warns_of_rows,
             appender: Arc::default(),
         }
+    }
+
+    /// Whether these are the first rows of a CSV file for a file whose name is that of JSON.
+    fn is_first_row(&self, records: &[Record]) -> bool {
+        let is_row = records.first().is_some_and(|record| matches!(record.body, Body::Row(_)));
+        is_row && self.warns_of_rows.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -200,10 +221,11 @@ fn write_error(path: &Path, error: io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use runner_core::Class;
     use runner_core::testing::{context, records};
+    use runner_core::{Class, ColumnType};
 
     use super::*;
+    use crate::shared::test_rows::rows;
 
     async fn opened(path: &Path, compression: Compression) -> FileSink {
         let mut sink = FileSink::new(path.into(), compression, false);
@@ -260,6 +282,21 @@ mod tests {
         assert_eq!(classes, [(1, Class::Rejected), (2, Class::Rejected)]);
         assert!(failures[0].1.to_string().contains("line break at byte 1"));
         assert_eq!(plain(&path), "a\nd\n");
+    }
+
+    #[test]
+    fn rows_in_a_file_with_the_name_of_json_are_warned_of_once() {
+        let rows = rows(&[("a", ColumnType::String)], "", &[&["x"]]);
+        let json = records(["{}"]);
+        for (name, warns) in
+            [("a.json", true), ("a.JSONL", true), ("a.ndjson.gz", true), ("a.csv", false), ("json", false)]
+        {
+            let sink = FileSink::new(name.into(), Compression::Auto, false);
+            let first = [&json, &rows, &rows].map(|batch| sink.is_first_row(batch.records()));
+            assert_eq!(first, [false, warns, false], "{name}");
+        }
+        rows.ack();
+        json.ack();
     }
 
     #[tokio::test]
