@@ -29,8 +29,9 @@ pub(crate) struct Inference {
     /// How many rows were observed, and how many of them are valid.
     pub(crate) n_rows: usize,
     pub(crate) n_valid: usize,
-    /// The line of the first valid row.
+    /// The lines of the first and the last valid row.
     pub(super) first_line: Option<u64>,
+    pub(super) last_line: Option<u64>,
     /// Whether the first row has the names of the columns, in a file that is said to have no header.
     pub(super) has_names_in_the_first_row: bool,
     /// The rows that have text behind the last column.
@@ -44,13 +45,15 @@ pub(crate) struct Inference {
 /// What the rows tell about a column.
 #[derive(Debug)]
 pub(super) struct SampledColumn {
-    name: String,
+    pub(super) name: String,
     /// The type that the pipeline file declares. A row that does not match it is rejected.
     declared: Option<ValueType>,
     /// The type of the cell in the first row.
     pub(super) first: Option<ColumnType>,
     /// The type of the cells in the other rows.
     pub(super) others: Option<ColumnType>,
+    /// The type of all cells before those of the last row.
+    pub(super) before_last: Option<ColumnType>,
     /// What its texts would be with other options.
     pub(super) hints: OptionHints,
 }
@@ -83,6 +86,7 @@ impl Inference {
             n_rows: 0,
             n_valid: 0,
             first_line: None,
+            last_line: None,
             has_names_in_the_first_row: false,
             wide: WidthCounts::default(),
             row_hints: RowHints::default(),
@@ -111,6 +115,7 @@ impl Inference {
                     declared: declared.filter(|declared| declared.name() != TypeName::String),
                     first: None,
                     others: None,
+                    before_last: None,
                     hints: OptionHints::ALL,
                 });
             }
@@ -151,6 +156,10 @@ impl Inference {
                 });
         }
         self.n_valid += 1;
+        self.last_line = Some(line);
+        for column in &mut self.columns {
+            column.before_last = column.inferred();
+        }
         for (&column, text) in cells {
             // An address says nothing about the type: it may as well be a number of four groups.
             if dialect.is_null(text) || dialect.numbers.thousands == Some('.') && is_address(text) {

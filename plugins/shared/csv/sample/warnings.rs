@@ -118,6 +118,14 @@ impl Header {
             );
             warnings.push((first_row, message));
         }
+        if let Some(column) = rows.column_with_a_text_in_the_last_row() {
+            let message = format!(
+                "this row has a text in a column whose other cells are numbers, `{}`, so they are read as text; if the row \
+                 is a note or a total, set `comment` to what it begins with, to ignore lines that begin so",
+                self.names[column].escape_debug()
+            );
+            warnings.push((rows.last_line, message));
+        }
         if dialect.columns.is_empty() && self.likely_delimiter(dialect).is_none() {
             warnings.extend(self.delimiter_of_rows(rows, dialect).map(|warning| (None, warning)));
         }
@@ -300,6 +308,19 @@ impl Inference {
             first.is_some()
                 && !hints.is_number_or_null()
                 && matches!(others, Some(kind) if *kind != ColumnType::String)
+        })
+    }
+
+    /// A column of numbers in which the last row of the file alone has a text.
+    fn column_with_a_text_in_the_last_row(&self) -> Option<usize> {
+        if self.n_valid < 3 || self.is_complete() {
+            return None;
+        }
+        self.columns.iter().position(|column| {
+            column.inferred() == Some(ColumnType::String)
+                && matches!(column.before_last, Some(ColumnType::Integer | ColumnType::Float))
+                && column.hints.is_none()
+                && self.dialect.types.of(&column.name).is_none()
         })
     }
 }

@@ -120,6 +120,12 @@ fn unusual_text_gives_one_warning_that_names_the_option() {
             "3: this row and 1 more begin with `#` and is read as a row",
         ),
         ("id,s\na,x\n// off,on\nb,z\nc,z\n", "{}", "comment = \"//\""),
+        (
+            "id,v\n1,2.5\n2,3.5\nTotal,6.0\n",
+            "{}",
+            "4: this row has a text in a column whose other cells are numbers, `id`",
+        ),
+        ("s,v\nx,1\ny,2\nz,\nend,of data\n", "{}", "numbers, `v`"),
     ] {
         let warnings = warnings(text, options);
         assert!(matches!(&*warnings, [warning] if warning.contains(part)), "{text:?}: {warnings:?}");
@@ -166,6 +172,9 @@ fn usual_text_gives_no_warning() {
         ("a;b\nx;7,50\ny;x\n", GERMAN),
         ("a;b\nx;1.234,56\ny;7,50\n", r#"{ "delimiter": ";", "decimal": ",", "thousands": "." }"#),
         ("a,b\nx,-\ny,-\nz,-\n", "{}"),
+        ("a,b\nx,1\ny,A2\n", "{}"),
+        ("a,b\nx,1\ny,A2\nz,3\n", "{}"),
+        ("a,b\nx,1\ny,2\nz,A3\n", r#"{ "types": { "b": "string" } }"#),
         ("a,b\nx,NA\ny,SA\nz,1\n", "{}"),
         ("a,b\nx,true\ny,n/a\nz,false\n", "{}"),
         ("a,b\nx,true\ny,false\nz,1\n", "{}"),
