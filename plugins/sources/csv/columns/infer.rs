@@ -142,13 +142,14 @@ fn warn_about(opened: &FileWithHeader, settings: &Settings) {
 /// The columns of a sample, which the log shows.
 fn columns_of(sample: Sample<'_>, settings: &Settings) -> Columns {
     let n_rows = sample.inference.n_valid;
-    let columns = sample.inference.finish();
+    let columns: Vec<_> = sample.inference.inferred().collect();
     let inferred = inferred(&columns, &settings.dialect.types);
     if n_rows > 0 && !inferred.is_empty() {
         let component = &settings.context.component;
         info!(component, "types inferred from the first {n_rows} rows: {}", inferred.join(", "));
     }
-    Columns::new(columns)
+    let or_text = |(name, kind): (String, Option<_>)| (name, kind.unwrap_or(ColumnType::String));
+    Columns::new(columns.into_iter().map(or_text).collect())
 }
 
 impl Columns {

@@ -126,10 +126,14 @@ impl Columns {
     }
 }
 
-/// The columns with inferred types.
-pub(crate) fn inferred(columns: &[(String, ColumnType)], types: &Types) -> Vec<String> {
+/// The columns with inferred types, as the log shows them. A column without any value is text.
+pub(crate) fn inferred(columns: &[(String, Option<ColumnType>)], types: &Types) -> Vec<String> {
     let inferred = columns.iter().filter(|(name, _)| types.of(name).is_none());
-    inferred.map(|(name, kind)| format!("{name} {}", type_name(*kind))).collect()
+    let shown = |(name, kind): &(String, Option<ColumnType>)| match kind {
+        Some(kind) => format!("{name} {}", type_name(*kind)),
+        None => format!("{name} {} (it has no value in them)", type_name(ColumnType::String)),
+    };
+    inferred.map(shown).collect()
 }
 
 /// Fails if the options declare a column that the files do not have.
@@ -167,10 +171,10 @@ mod tests {
 
     #[test]
     fn inferred_types_exclude_declared_columns() {
-        let columns = [("a".to_owned(), ColumnType::Integer), ("b".to_owned(), ColumnType::Float)];
-        assert_eq!(inferred(&columns, &Types::Infer), ["a integer", "b float"]);
+        let columns = [("a".to_owned(), Some(ColumnType::Integer)), ("b".to_owned(), None)];
+        assert_eq!(inferred(&columns, &Types::Infer), ["a integer", "b string (it has no value in them)"]);
         let declared: Types = serde_json::from_str(r#"{ "a": "string" }"#).unwrap();
-        assert_eq!(inferred(&columns, &declared), ["b float"]);
+        assert_eq!(inferred(&columns, &declared), ["b string (it has no value in them)"]);
         assert_eq!(inferred(&columns, &Types::String), [""; 0]);
     }
 }
