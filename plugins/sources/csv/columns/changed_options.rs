@@ -31,8 +31,8 @@ pub(crate) fn check_changed_options(saved: &CsvPosition, settings: &Settings) ->
     if !present.all(is_same) {
         bail!(
             "`delimiter`, `header` or another option that decides where rows begin (`quote`, `escape`, `comment`, `trim`, \
-             `skip_lines`, `encoding`) has changed since the last run, and rows that were delivered would be other ones; \
-             restore it, or read everything again with `--from-start`, which also delivers those rows again"
+             `skip_lines`, `encoding`) has changed since the last run, and rows that were read would be other ones; \
+             restore it, or read everything again with `--from-start`, which delivers all rows again"
         );
     }
     info!(

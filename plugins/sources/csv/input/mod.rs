@@ -172,6 +172,11 @@ impl Input {
                     }
                     bail!("{incomplete}");
                 }
+                Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                    let what =
+                        || format!("reading {}: the archive is damaged; fetch or copy it again", self.name);
+                    return Err(error).with_context(what);
+                }
                 read => break read.with_context(|| format!("reading {}", self.name))?,
             }
         };

@@ -52,6 +52,16 @@ fn truncated_archive_is_an_error_after_its_complete_rows() {
 }
 
 #[test]
+fn damaged_archive_is_an_error_that_says_so() {
+    let rows: String = (0..1_000).map(|n| format!("{n}\n")).collect();
+    let mut compressed = gzip(format!("n\n{rows}").as_bytes());
+    let checksum = compressed.len() - 8;
+    compressed[checksum] ^= 1;
+    let error = TestFiles::of(compressed).open_error(None);
+    assert!(error.contains("reading t.csv: the archive is damaged; fetch or copy it again"), "{error}");
+}
+
+#[test]
 fn last_row_of_an_archive_waits_for_its_line_end_as_in_a_plain_file() {
     for follow in [false, true] {
         let files = TestFiles::of(gzip(b"id,n\n1,10\n2,123")).with("follow", json!(follow));

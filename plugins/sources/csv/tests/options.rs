@@ -221,7 +221,7 @@ fn option_of_rows_may_not_change_if_rows_that_were_read_would_be_others() {
         files.append("t.csv", "2,b\n");
         files.options[option] = value;
         let error = files.open_error(Some(position));
-        assert!(error.contains("rows that were delivered would be other ones"), "{option} {text}: {error}");
+        assert!(error.contains("rows that were read would be other ones"), "{option} {text}: {error}");
     }
 }
 
