@@ -126,7 +126,7 @@ impl Field {
             }
             Field::Key => {
                 let key = record.key.as_deref().filter(|key| !key.is_empty());
-                push_text(key.context("the record has no key for `{{ key }}`")?, out);
+                push_text(key.context("the record has no key for `{{ key }}`, or an empty one")?, out);
             }
             Field::Record(field) => {
                 let text = field.get(record)?;

@@ -317,12 +317,14 @@ impl S3 {
         if !is_row || (self.table.is_none() && !self.config.key.promises_json()) {
             return Ok(());
         }
-        let why = match &self.table {
-            Some(table) => format!("a crawler makes a table of JSON of {}", table.target()),
-            None => "`key` ends with `.json`, and the object would hold a CSV line; for CSV lines end it with `.csv`".into(),
+        let (why, otherwise) = match &self.table {
+            Some(table) => (format!("a crawler reads the objects in {} as JSON", table.target()), ""),
+            None => {
+                ("`key` ends as the name of JSON".into(), ", or end `key` with `.csv` to store CSV lines")
+            }
         };
         Err(Failure::fatal(anyhow!(
-            "the record is a row of a CSV file, and {why}: put the transform `to_json` before this sink"
+            "the record is a row of a CSV file, and {why}: put the transform `to_json` before this sink{otherwise}"
         )))
     }
 }
