@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use runner_core::config::{self, Diagnostics, LoadContext};
+use runner_core::config::{self, LoadContext};
+use runner_core::diagnostics::Diagnostics;
 use runner_core::{Pipeline, Registry};
 
 use crate::arguments::Common;

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use runner_core::config::similar;
+use runner_core::diagnostics::similar;
 use runner_core::schema::options_schema;
 use runner_core::{Kind, Plugin};
 use serde_json::Value;

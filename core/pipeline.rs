@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::checkpoint::{Checkpoint, Checkpoints};
-use crate::config::{Diagnostics, output_of};
+use crate::diagnostics::Diagnostics;
 use crate::pipeline_options::{BatchLimits, RetryLimits};
 use crate::plugin::{Built, Kind};
 use crate::progress::{Counters, Gauges, get};
@@ -14,6 +14,9 @@ use crate::sink::{CrawlerDefinition, Sink};
 use crate::source::{Replay, without_text};
 use crate::state_place::StatePlace;
 use crate::test_case::TestCase;
+
+/// The name that the dead-letter sink has in messages and reports.
+pub(crate) const DEAD_LETTER: &str = "dead_letter";
 
 /// Components that have been built from one file, wired by their inputs.
 pub struct Pipeline {
@@ -220,6 +223,11 @@ pub struct Monitor {
     /// What the component sets itself.
     pub gauges: Arc<Gauges>,
     pub(crate) counters: Arc<Counters>,
+}
+
+/// The output that an input names, given its component.
+pub(crate) fn output_of<'a>(input: &'a str, component: &str) -> Option<&'a str> {
+    input.strip_prefix(component)?.strip_prefix('.')
 }
 
 /// The counters of a component at one moment.

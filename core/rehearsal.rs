@@ -3,7 +3,6 @@
 //! A dry run reads the real sources. A test reads given records or files.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -12,17 +11,16 @@ use bytes::Bytes;
 
 use crate::batch::Batch;
 use crate::checkpoint::Checkpoints;
-use crate::config::DEAD_LETTER;
 use crate::error::Failure;
 use crate::observer::{Event, Observation, Observer};
-use crate::pipeline::{Component, Pipeline};
+use crate::pipeline::{Component, DEAD_LETTER, Pipeline};
 use crate::plugin::Built;
 use crate::position::{Position, Start};
 use crate::progress::{Counters, Gauges};
 use crate::read_batch::ReadBatch;
 use crate::record::{Body, Name, Origin, Record};
 use crate::sink::{Sink, WriteError};
-use crate::source::{Next, Replay, Source};
+use crate::source::{Fixture, Next, Replay, Source};
 
 /// What a component of a test is given.
 #[derive(Clone, Debug)]
@@ -31,16 +29,6 @@ pub enum Feed {
     Records(Vec<Bytes>),
     /// A file that the component, a source, reads in place of its system.
     Fixture(Fixture),
-}
-
-/// A file that a source reads in place of its system; see
-/// [`ReadsFixture`](crate::ReadsFixture).
-#[derive(Clone, Debug)]
-pub struct Fixture {
-    /// The file.
-    pub path: PathBuf,
-    /// For a source that asks for several elements: the values of the element that the file belongs to.
-    pub element: BTreeMap<String, String>,
 }
 
 impl Pipeline {

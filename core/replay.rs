@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 
-use crate::pipeline::{Component, Pipeline};
+use crate::pipeline::{Component, DEAD_LETTER, Pipeline};
 use crate::plugin::Built;
 use crate::progress::{Counters, Gauges};
 use crate::sink::Sink;
@@ -49,7 +49,7 @@ impl Pipeline {
                 components.push(component);
             }
         }
-        let dead_letter = new(crate::config::DEAD_LETTER.into(), Built::Sink(dead_letter));
+        let dead_letter = new(DEAD_LETTER.into(), Built::Sink(dead_letter));
         let dead_letter = Some(Component { is_dead_letter: true, ..dead_letter });
         Ok(Pipeline { components, dead_letter, ..self })
     }

@@ -1,5 +1,8 @@
 //! The contract of a source: what comes next?
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use anyhow::Result;
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -10,7 +13,6 @@ use crate::build_context::BuildContext;
 use crate::error::Failure;
 use crate::position::{Position, Start};
 use crate::read_batch::ReadBatch;
-use crate::rehearsal::Fixture;
 use crate::sink::Written;
 use crate::transaction::TransactionalSource;
 
@@ -144,6 +146,15 @@ pub trait ReadsFixture {
 
     /// Makes the source read this file once, from its beginning, and then end.
     fn read_from(&mut self, fixture: &Fixture) -> Result<()>;
+}
+
+/// A file that a source reads in place of its system.
+#[derive(Clone, Debug)]
+pub struct Fixture {
+    /// The file.
+    pub path: PathBuf,
+    /// For a source that asks for several elements: the values of the element that the file belongs to.
+    pub element: BTreeMap<String, String>,
 }
 
 /// Receives the positions up to which everything has been delivered.

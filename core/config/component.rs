@@ -5,15 +5,14 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::DEAD_LETTER;
-use super::diagnostic::Diagnostic;
 use super::graph::{Input, Named};
 use super::interpolation::Interpolated;
 use super::option_schema::OptionSchema;
 use super::option_spans::OptionSpans;
 use super::options::Options;
 use super::redaction;
-use super::similar::similar;
+use crate::diagnostics::{Diagnostic, similar};
+use crate::pipeline::DEAD_LETTER;
 use crate::plugin::{Build, Kind, Plugin, Registry};
 use crate::redaction::Redaction;
 use crate::schema::options_schema;

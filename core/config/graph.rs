@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::diagnostic::Diagnostic;
+use crate::diagnostics::Diagnostic;
 use crate::plugin::Kind;
 
 /// A component as the file names it.
@@ -39,11 +39,6 @@ pub(crate) struct Placed {
 pub(crate) fn find(input: &str, components: &[Named]) -> Option<usize> {
     let ends = std::iter::once(input.len()).chain(input.rmatch_indices('.').map(|(dot, _)| dot));
     ends.map(|end| &input[..end]).find_map(|name| components.iter().position(|other| other.name == name))
-}
-
-/// The output that an input names, given its component.
-pub(crate) fn output_of<'a>(input: &'a str, component: &str) -> Option<&'a str> {
-    input.strip_prefix(component)?.strip_prefix('.')
 }
 
 /// For each component, whether records before it also reach others without passing through it.

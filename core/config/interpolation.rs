@@ -6,10 +6,10 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::Diagnostic;
 use super::leaves::leaves_of;
 use super::option_schema::{OptionSchema, type_of};
 use super::variables::{Expanded, Lookup, expand};
+use crate::diagnostics::Diagnostic;
 
 /// The strings of a file that contain variables, with their values.
 #[derive(Debug, Default)]

@@ -6,7 +6,6 @@
 mod assembly;
 mod component;
 mod crawled;
-mod diagnostic;
 mod graph;
 mod interpolation;
 mod leaves;
@@ -18,7 +17,6 @@ mod outputs;
 mod redaction;
 #[cfg(test)]
 mod redaction_tests;
-mod similar;
 mod state_folder;
 mod test_cases;
 #[cfg(test)]
@@ -37,17 +35,15 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use assembly::{Assembly, DeadLetter, TopLevel};
 use component::{RawComponent, read_component, read_dead_letter};
-pub use diagnostic::{Diagnostic, Diagnostics, OtherFile};
-pub(crate) use graph::output_of;
 use interpolation::Interpolated;
 use option_schema::OptionSchema;
 use option_spans::OptionSpans;
 use options::Options;
-pub use similar::similar;
 use test_cases::TestCases;
 pub use variables::Lookup;
 
-use crate::pipeline::Pipeline;
+use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::pipeline::{DEAD_LETTER, Pipeline};
 use crate::pipeline_options::PipelineOptions;
 use crate::plugin::{Kind, Registry};
 use crate::schema::schema_of;
@@ -61,9 +57,6 @@ pub struct LoadContext<'a> {
     /// The folder of the checkpoints. It overrides the `data_dir` of the file.
     pub data_dir: Option<PathBuf>,
 }
-
-/// The name that the dead-letter sink has in messages and reports.
-pub(crate) const DEAD_LETTER: &str = "dead_letter";
 
 /// Reads a pipeline file and builds its components; opens nothing.
 pub fn load(path: &Path, context: &LoadContext) -> Result<Pipeline, Diagnostics> {

@@ -9,11 +9,10 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue, Error as TomlError, ValueDeserializer};
 
-use super::diagnostic::Diagnostic;
 use super::interpolation::Interpolated;
 use super::option_schema::{OptionSchema, type_of};
 use super::option_spans::option_at;
-use super::similar::similar;
+use crate::diagnostics::{Diagnostic, similar};
 use crate::pipeline_options::PipelineOptions;
 use crate::redaction::Redaction;
 use crate::schema::schema_of;

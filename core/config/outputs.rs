@@ -1,8 +1,8 @@
 //! Finds the output of a component that an input names.
 
-use super::diagnostic::Diagnostic;
-use super::graph::{Input, output_of};
-use crate::pipeline::Component;
+use super::graph::Input;
+use crate::diagnostics::Diagnostic;
+use crate::pipeline::{Component, output_of};
 
 /// The index of the output that an input names. `component` is the one it names, if that could be
 /// built.

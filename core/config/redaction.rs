@@ -11,18 +11,16 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::DEAD_LETTER;
 use super::interpolation::{Interpolated, is_reference};
 use super::leaves::{self, Leaf, leaves_of};
 use super::option_schema::OptionSchema;
 use super::variables::{Lookup, expand};
+use crate::diagnostics::MASK;
+use crate::pipeline::DEAD_LETTER;
 use crate::pipeline_options::PipelineOptions;
 use crate::plugin::{Kind, Registry};
 use crate::redaction::Redaction;
 use crate::schema::{options_schema, schema_of};
-
-/// What is shown in the place of a secret.
-const MASK: &str = "***";
 
 /// The places of a pipeline file that are not shown.
 pub(crate) fn hidden(source: &str, registry: &Registry, lookup: Lookup) -> Vec<Range<usize>> {
@@ -170,48 +168,4 @@ fn forms_of(text: &str) -> [String; 4] {
         text.escape_debug().to_string(),
         without_quotes(json),
     ]
-}
-
-/// A source text without its secrets.
-#[derive(Clone, Debug)]
-pub(crate) struct Masked {
-    pub(crate) text: String,
-    /// What was replaced: its place before and after.
-    replaced: Vec<(Range<usize>, Range<usize>)>,
-}
-
-impl Masked {
-    /// Replaces these places, which do not overlap.
-    pub(crate) fn new(source: &str, mut hidden: Vec<Range<usize>>) -> Self {
-        hidden.sort_by_key(|place| place.start);
-        let mut masked = Masked { text: String::new(), replaced: Vec::new() };
-        let mut end = 0;
-        for place in hidden {
-            masked.text.push_str(&source[end..place.start]);
-            let start = masked.text.len();
-            masked.text.push_str(MASK);
-            // The lines below keep their numbers.
-            masked.text.extend(source[place.clone()].matches('\n'));
-            end = place.end;
-            masked.replaced.push((place, start..masked.text.len()));
-        }
-        masked.text.push_str(&source[end..]);
-        masked
-    }
-
-    /// Where a place of the source is in the text.
-    pub(crate) fn span(&self, span: &Range<usize>) -> Range<usize> {
-        let moved = |at: usize, is_end: bool| match self.replaced.iter().rfind(|(it, _)| it.start < at) {
-            None => at,
-            Some((before, after)) if at >= before.end => at - before.end + after.end,
-            Some((_, after)) => {
-                if is_end {
-                    after.end
-                } else {
-                    after.start
-                }
-            }
-        };
-        moved(span.start, false)..moved(span.end, true)
-    }
 }

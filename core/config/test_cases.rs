@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::diagnostic::Diagnostic;
-use super::graph::{Input, Named, find, output_of};
+use super::graph::{Input, Named, find};
 use super::option_spans::OptionSpans;
 use super::outputs::output_index;
-use crate::pipeline::Component;
+use crate::diagnostics::Diagnostic;
+use crate::pipeline::{Component, output_of};
 use crate::plugin::{Built, Kind};
 use crate::test_case::{TestCase, TestInput, TestOutput};
 

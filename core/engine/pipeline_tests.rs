@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::RunOptions;
 use super::test_plugins::{kept, numbers};
-use crate::config::{Diagnostics, LoadContext, load};
+use crate::config::{LoadContext, load};
+use crate::diagnostics::Diagnostics;
 use crate::plugin::Registry;
 use crate::{Pipeline, PipelineReport, Status};
 

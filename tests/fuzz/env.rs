@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use runner_core::config::{Diagnostics, LoadContext, load};
+use runner_core::config::{LoadContext, load};
+use runner_core::diagnostics::Diagnostics;
 use runner_core::testing::record;
 use runner_core::{
     Batch, Failure, Next, Pipeline, PipelineReport, ReadBatch, Record, Registry, Replay, RunOptions, Sink,

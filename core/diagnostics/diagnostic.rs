@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 
-use super::redaction::Masked;
+use super::masked::Masked;
 use super::similar::similar;
 
 /// One error, or one warning.
