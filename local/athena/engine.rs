@@ -15,7 +15,6 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use futures_util::StreamExt as _;
 
 use super::execution::Execution;
-use super::sql::mismatch::explain;
 use super::sql::{Query, Select};
 use super::table::Scannable;
 use super::value::{OutputColumn, text};
@@ -43,10 +42,10 @@ impl Engine {
         query: Query,
         execution: Execution,
     ) -> Result<Vec<OutputColumn>, String> {
-        match &query {
-            Query::Select(select) => self.select(select, &execution).await,
+        match query {
+            Query::Select(select) => self.select(*select, &execution).await,
             Query::Statement(statement) => {
-                let (name, lines) = statements::run(&self.catalogue, statement, &execution.database)?;
+                let (name, lines) = statements::run(&self.catalogue, &statement, &execution.database)?;
                 let mut writer = execution.output.create()?;
                 for line in lines {
                     writer.row([Some(line)].into_iter())?;
@@ -57,10 +56,10 @@ impl Engine {
         }
     }
 
-    async fn select(&self, select: &Select, execution: &Execution) -> Result<Vec<OutputColumn>, String> {
+    async fn select(&self, select: Select, execution: &Execution) -> Result<Vec<OutputColumn>, String> {
         let failed = |error: DataFusionError| as_athena_says(&error.strip_backtrace());
-        let context = self.session(select, execution).map_err(failed)?;
-        let plan = select.plan(&context, &self.catalogue, &execution.database).await.map_err(failed)?;
+        let context = self.session(&select, execution).map_err(failed)?;
+        let plan = select.plan(&context).await.map_err(failed)?;
         let columns: Vec<_> = plan.schema().fields().iter().map(|field| OutputColumn::of(field)).collect();
         let frame = Box::pin(context.execute_logical_plan(plan)).await.map_err(failed)?;
         let mut batches = frame.execute_stream().await.map_err(failed)?;
@@ -123,11 +122,8 @@ impl Engine {
     }
 }
 
-/// An error with the code of Athena, without what `DataFusion` puts in front of it.
+/// An error without what `DataFusion` puts in front of a code of Athena, if it has one.
 fn as_athena_says(error: &str) -> String {
-    if let Some(explained) = explain(error) {
-        return explained;
-    }
     let is_code = |start: usize| {
         let name = error[start..].split(':').next().unwrap_or_default();
         let is_start = start == 0 || error[..start].ends_with(' ');

@@ -124,17 +124,4 @@ mod tests {
             assert!(!is_valid(text), "{text}");
         }
     }
-
-    #[test]
-    fn merged_types_widen() {
-        for (left, right, both) in [
-            ("bigint", "double", "double"),
-            ("bigint", "string", "string"),
-            ("array<bigint>", "array<double>", "array<double>"),
-            ("struct<a:bigint>", "struct<b:string,a:double>", "struct<a:double,b:string>"),
-            ("boolean", "struct<a:bigint>", "string"),
-        ] {
-            assert_eq!(name(&merge(&parse(left), &parse(right))), both);
-        }
-    }
 }

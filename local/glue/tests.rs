@@ -1,7 +1,7 @@
 //! Tests of Glue through its calls, over folders of a disk.
 
-mod catalogue;
 mod crawling;
+mod lists;
 
 use std::fs;
 use std::sync::Arc;

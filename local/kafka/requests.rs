@@ -14,14 +14,13 @@ use super::store::Store;
 const LENGTH: usize = 4;
 
 /// The supported requests, and the last supported version of each.
-const SUPPORTED: [(ApiKey, i16); 25] = [
+const SUPPORTED: [(ApiKey, i16); 24] = [
     (ApiKey::AddOffsetsToTxn, 3),
     (ApiKey::AddPartitionsToTxn, 3),
     (ApiKey::ApiVersions, 4),
     (ApiKey::CreateTopics, 7),
     (ApiKey::DeleteGroups, 2),
     (ApiKey::DeleteTopics, 6),
-    (ApiKey::DescribeCluster, 2),
     (ApiKey::DescribeConfigs, 4),
     (ApiKey::DescribeGroups, 5),
     (ApiKey::EndTxn, 3),
@@ -88,7 +87,6 @@ impl Requests {
             RequestKind::CreateTopics(ask) => store.create_topics(ask).into(),
             RequestKind::DeleteGroups(ask) => groups.delete(ask).into(),
             RequestKind::DeleteTopics(ask) => store.delete_topics(ask).into(),
-            RequestKind::DescribeCluster(ask) => store.describe_cluster(&ask).into(),
             RequestKind::DescribeConfigs(ask) => store.describe_options(ask).into(),
             RequestKind::DescribeGroups(ask) => groups.describe(ask).into(),
             RequestKind::EndTxn(ask) => store.end_transaction(&ask).into(),
@@ -153,7 +151,7 @@ mod tests {
                 }
             };
         }
-        empty!(AddOffsetsToTxn AddPartitionsToTxn ApiVersions CreateTopics DeleteGroups DeleteTopics DescribeCluster
+        empty!(AddOffsetsToTxn AddPartitionsToTxn ApiVersions CreateTopics DeleteGroups DeleteTopics
             DescribeConfigs DescribeGroups EndTxn Fetch FindCoordinator Heartbeat IncrementalAlterConfigs InitProducerId
             JoinGroup LeaveGroup ListGroups ListOffsets Metadata OffsetCommit OffsetFetch Produce SyncGroup TxnOffsetCommit)
     }

@@ -5,8 +5,6 @@ use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopi
 use kafka_protocol::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
 use kafka_protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use kafka_protocol::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
-use kafka_protocol::messages::describe_cluster_request::DescribeClusterRequest;
-use kafka_protocol::messages::describe_cluster_response::{DescribeClusterBroker, DescribeClusterResponse};
 use kafka_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use kafka_protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
 use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
@@ -37,16 +35,6 @@ impl Store {
             .with_cluster_id(Some(CLUSTER))
             .with_controller_id(NODE)
             .with_topics(topics)
-    }
-
-    pub(super) fn describe_cluster(&self, ask: &DescribeClusterRequest) -> DescribeClusterResponse {
-        let (host, port) = self.host_and_port();
-        let broker = DescribeClusterBroker::default().with_broker_id(NODE).with_host(host).with_port(port);
-        DescribeClusterResponse::default()
-            .with_endpoint_type(ask.endpoint_type)
-            .with_cluster_id(CLUSTER)
-            .with_controller_id(NODE)
-            .with_brokers(vec![broker])
     }
 
     /// The broker coordinates all groups and transactions.

@@ -1,7 +1,5 @@
 //! SQL: from the text of a query to a plan of `DataFusion`.
 
-pub(super) mod mismatch;
-mod missing;
 mod names;
 mod rewrite;
 mod types;
@@ -18,7 +16,6 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::statements::is_statement;
 use super::table::PATH;
-use crate::Catalogue;
 
 /// A query, parsed without the catalogue.
 pub(super) enum Query {
@@ -68,20 +65,14 @@ impl Query {
 }
 
 impl Select {
-    pub(super) async fn plan(
-        &self,
-        context: &SessionContext,
-        catalogue: &Catalogue,
-        database: &str,
-    ) -> Result<LogicalPlan> {
-        let mut ast = self.ast.clone();
+    pub(super) async fn plan(self, context: &SessionContext) -> Result<LogicalPlan> {
+        let mut ast = self.ast;
         names::prepare(&mut ast, self.has_path);
         unnest::inline(&mut ast)?;
         rewrite::functions(&mut ast)?;
         let state = context.state();
         // On the heap: these futures hold whole statements.
-        let plan = Box::pin(state.statement_to_plan(Planned::Statement(Box::new(ast)))).await;
-        let plan = plan.map_err(|error| missing::explain(error, &self.ast, catalogue, database))?;
+        let plan = Box::pin(state.statement_to_plan(Planned::Statement(Box::new(ast)))).await?;
         types::check(&plan)?;
         Ok(plan)
     }

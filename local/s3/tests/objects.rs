@@ -1,24 +1,9 @@
 //! Objects: put, get, copy, delete; conditions and keys.
 
-use std::time::Duration;
-
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use tokio::task::JoinSet;
 
 use super::*;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn object_is_a_plain_file_and_survives_a_restart() {
-    let scene = Scene::new();
-    let put = scene.client.put_object().bucket(BUCKET).key("a/b c.json").body(ByteStream::from_static(b"{}"));
-    let put = put.content_type("application/json").send().await.unwrap();
-    assert_eq!(std::fs::read(scene.folder.path().join(BUCKET).join("a/b c.json")).unwrap(), b"{}");
-
-    let scene = scene.restart().await;
-    assert_eq!(scene.read("a/b c.json").await, b"{}");
-    let head = scene.client.head_object().bucket(BUCKET).key("a/b c.json").send().await.unwrap();
-    assert_eq!((head.e_tag(), head.content_length()), (put.e_tag(), Some(2)));
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_object_and_folder_are_not_found() {
@@ -30,29 +15,6 @@ async fn missing_object_and_folder_are_not_found() {
         let head = scene.client.head_object().bucket(BUCKET).key(key).send().await;
         assert!(head.unwrap_err().into_service_error().is_not_found(), "{key}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_of_32_conditional_writers_succeeds() {
-    let scene = Scene::new();
-    let mut writers = JoinSet::new();
-    for n in 0..32 {
-        let put = scene.client.put_object().bucket(BUCKET).key("contested").if_none_match("*");
-        let put = put.body(ByteStream::from(format!("writer {n}").into_bytes()));
-        writers.spawn(async move { (n, put.send().await) });
-    }
-    let mut winner = None;
-    while let Some(done) = writers.join_next().await {
-        match done.unwrap() {
-            (n, Ok(_)) => assert_eq!(winner.replace(n), None, "a second winner"),
-            (_, lost) => {
-                let status = lost.as_ref().unwrap_err().raw_response().unwrap().status().as_u16();
-                assert_eq!((status, code(lost).as_str()), (412, "PreconditionFailed"));
-            }
-        }
-    }
-    let winner = winner.expect("a winner");
-    assert_eq!(scene.read("contested").await, format!("writer {winner}").into_bytes());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,23 +33,6 @@ async fn readers_see_one_whole_object_while_it_is_replaced() {
         });
     }
     all.join_all().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn file_of_another_program_is_an_object() {
-    let scene = Scene::new();
-    let path = scene.folder.path().join(BUCKET).join("results/rows.csv");
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(&path, "a,b\n").unwrap();
-    assert_eq!(scene.read("results/rows.csv").await, b"a,b\n");
-
-    let old = scene.put("results/rows.csv", b"c,d\n".to_vec()).await;
-    std::fs::write(&path, "e,f\n").unwrap();
-    let later = std::time::SystemTime::now() + Duration::from_secs(5);
-    std::fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
-    let listed = scene.client.list_objects_v2().bucket(BUCKET).send().await.unwrap();
-    assert_ne!(listed.contents()[0].e_tag(), Some(old.as_str()));
-    assert_eq!(scene.read("results/rows.csv").await, b"e,f\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
