@@ -46,8 +46,7 @@ fn serve(arguments: &LocalArguments) -> Result<()> {
             None => "  All data is deleted on exit; --data DIR keeps objects and the Glue catalog.\n".into(),
         });
         print_message(
-            "Kafka keeps its data in memory until exit. It does not create topics automatically, applies no retention,\n\
-             and also returns records of aborted transactions.\n",
+            "Kafka keeps its data in memory until exit. It does not create topics automatically and applies no retention.\n",
         );
         if let Some(warning) = stale_checkpoints_warning(&data) {
             print_message(&warning);
