@@ -27,15 +27,6 @@ fn all_prices_are_one_array_with_their_digits() {
 }
 
 #[test]
-fn cursor_reaches_all_pages() {
-    let stocks = stocks();
-    let (_, first) = ask(&stocks, "/prices/pages?cursor=&limit=2");
-    assert_eq!((first["prices"].as_array().unwrap().len(), &first["next"]), (2, &"2".into()));
-    let (_, last) = ask(&stocks, "/prices/pages?cursor=2&limit=2");
-    assert_eq!((&last["prices"][0]["Index"], &last["next"]), (&"HSI".into(), &Value::Null));
-}
-
-#[test]
 fn page_after_the_last_is_empty() {
     let stocks = stocks();
     assert_eq!(ask(&stocks, "/prices?page=2&limit=2").1.as_array().unwrap().len(), 1);

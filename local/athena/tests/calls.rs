@@ -46,8 +46,6 @@ async fn columns_have_the_types_of_trino() {
 async fn wrong_output_location_is_refused() {
     let scene = Scene::with_stocks().await;
     let start = |location: &str| json!({ "QueryString": "SELECT 1", "ResultConfiguration": { "OutputLocation": location } });
-    let taken = scene.athena.call("StartQueryExecution", start("s3://lake/stocks/out/")).await.unwrap_err();
-    assert!(taken.message.contains("the folder of the table `db.stocks`"), "{taken}");
     let started = scene.ask("StartQueryExecution", start("s3://nowhere/")).await;
     let failed = scene.until_ended(&started).await.unwrap_err();
     assert!(failed.contains("output bucket nowhere"), "{failed}");
