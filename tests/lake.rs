@@ -97,12 +97,25 @@ fn names_and_types_that_athena_cannot_parse_are_rejected_or_warned_of() {
     outcome.assert_code(0).assert_says(&[
         "the key `user-agent` inside of an object",
         "the column `n` has whole numbers and whole numbers beyond 9223372036854775807",
-        "the column `tags` a type that is not valid, `struct<>`",
+        "Athena cannot read the table of the column `prices.calls.tags`",
+        "a type that is not valid, `struct<>`",
     ]);
     assert_eq!(rejected(&env).len(), 1);
     let found = query(&env, "SELECT headers.user_agent FROM calls WHERE headers IS NOT NULL");
     found.assert_code(0);
     assert!(found.stdout.contains("\"x\""), "{}", found.stdout);
+}
+
+#[test]
+fn column_that_changes_its_type_between_two_runs_is_warned_of() {
+    let mut env = TestEnv::new();
+    let (outcome, _cloud) = run(&mut env, r#"[{ "id": 1, "v": 1.5 }]"#, "days/{{ entry }}.json");
+    outcome.assert_code(0);
+    let api = Api::start(r#"[{ "id": 2, "v": "n/a", "more": 1 }]"#);
+    write_pipeline(&env, &api.url(), "days/{{ entry }}.json", "");
+    let outcome = env.run(["run", "lake.toml"]);
+    outcome.assert_code(0).assert_says(&["the column `prices.days.v` from `double` to `string`"]);
+    assert_eq!(outcome.stderr.matches("has changed the type").count(), 1, "{}", outcome.stderr);
 }
 
 #[test]

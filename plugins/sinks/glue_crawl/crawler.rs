@@ -1,6 +1,6 @@
 //! The client of one Glue crawler: creates or checks it, starts it, and reads its status.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
@@ -16,19 +16,21 @@ use tracing::{info, warn};
 use super::scheduler::{CrawlerClient, LastCrawl, Status};
 use super::session::Session;
 use super::spec::CrawlerSpec;
-use super::tables;
+use super::tables::{self, Types};
 use crate::shared::aws::AwsError;
 
 /// A crawler that exists.
 pub(super) struct Crawler {
     session: Session,
     spec: Arc<CrawlerSpec>,
+    /// The types of the columns before the next crawl; `None` before the first one of the run.
+    types: Mutex<Option<Types>>,
 }
 
 impl Crawler {
     /// Creates the database and the crawler if they are missing.
     pub(super) async fn open(session: Session, spec: Arc<CrawlerSpec>) -> Result<Crawler> {
-        let crawler = Crawler { session, spec };
+        let crawler = Crawler { session, spec, types: Mutex::default() };
         crawler.ensure_database().await?;
         let is_created = match crawler.describe().await {
             Err(error) if error.is("EntityNotFoundException") => crawler.create().await?,
@@ -209,6 +211,18 @@ impl Crawler {
         format!("{status}: {message}{hint}{}", self.log_of(last))
     }
 
+    /// Reads the types of the columns, unless a crawl of this run has. Without them no change is reported.
+    async fn note_types(&self) {
+        if self.types().is_none() {
+            let found = tables::find(&self.session.client(), &self.spec).await;
+            *self.types() = Some(found.unwrap_or_default().types);
+        }
+    }
+
+    fn types(&self) -> MutexGuard<'_, Option<Types>> {
+        self.types.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Where the log of a crawl is; other servers than AWS's own do not write one.
     fn log_of(&self, last: &LastCrawlInfo) -> String {
         if self.session.access.is_other_server() {
@@ -235,6 +249,7 @@ impl CrawlerClient for Crawler {
     }
 
     async fn start(&self) -> Result<bool, AwsError> {
+        self.note_types().await;
         let start = || async {
             let start = self.session.client().start_crawler().name(&self.spec.config.crawler);
             start.send().await.map_err(AwsError::from)
@@ -250,6 +265,9 @@ impl CrawlerClient for Crawler {
 
     async fn tables(&self) -> Result<Vec<String>, AwsError> {
         let tables = tables::find(&self.session.client(), &self.spec).await?;
+        let before = self.types().replace(tables.types.clone()).unwrap_or_default();
+        tables::warn_of_types(&before, &tables.types);
+        let tables = tables.lines;
         if tables.is_empty() {
             let (target, role) = (&self.spec.target, &self.spec.config.role);
             warn!(
