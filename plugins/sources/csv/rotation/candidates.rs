@@ -1,8 +1,8 @@
 //! The files among which a renamed one may be.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::{DirEntry, Metadata};
+use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use super::super::files::{file_name, is_compressed, modified};
@@ -59,7 +59,7 @@ impl Candidates {
             it.add(path, true, &mut listed);
         }
         for &index in lost.iter().filter(|_| follow) {
-            for path in siblings(Path::new(&cursors[index].path)) {
+            for path in siblings(&cursors[index]) {
                 it.add(&path, false, &mut listed);
             }
         }
@@ -121,14 +121,17 @@ fn second(modified: u64) -> u64 {
     modified / 1_000_000_000
 }
 
-/// Files beside `path` with a name that begins like its own: where rotation puts them.
-fn siblings(path: &Path) -> Vec<PathBuf> {
+/// Files in the folder of a lost file that may be it: with its inode, or with a name that begins like its own, which is
+/// what rotation gives.
+fn siblings(lost: &Cursor) -> Vec<PathBuf> {
+    let path = Path::new(&lost.path);
     let (Some(folder), Some(stem)) = (path.parent(), path.file_stem().and_then(|stem| stem.to_str())) else {
         return Vec::new();
     };
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut siblings: Vec<PathBuf> = paths.filter(|path| file_name(path).starts_with(stem)).collect();
+    let is_sibling =
+        |entry: &DirEntry| entry.ino() == lost.inode || file_name(&entry.path()).starts_with(stem);
+    let mut siblings: Vec<PathBuf> = entries.flatten().filter(is_sibling).map(|entry| entry.path()).collect();
     siblings.sort();
     siblings
 }

@@ -38,6 +38,27 @@ fn file_that_had_only_a_header_is_read_after_its_rotation() {
 }
 
 #[test]
+fn file_is_read_to_its_end_under_any_name_in_its_folder() {
+    for (is_restarted, is_link) in [(false, false), (true, false), (true, true)] {
+        let mut it = Followed::read("id\n1\n");
+        it.rename("quotes.csv", "2024-01-31.csv");
+        if is_link {
+            std::os::unix::fs::symlink("2024-01-31.csv", it.files.path("quotes.csv")).unwrap();
+        }
+        assert_eq!(it.new_rows(), [""; 0]);
+        it.append("2024-01-31.csv", "2\n");
+        if is_link {
+            std::fs::remove_file(it.files.path("quotes.csv")).unwrap();
+        }
+        it.write("quotes.csv", "id\n3\n");
+        if is_restarted {
+            it.restart();
+        }
+        assert_eq!(it.new_rows(), ids(&[2, 3]), "restarted: {is_restarted}, link: {is_link}");
+    }
+}
+
+#[test]
 fn new_file_that_begins_as_the_renamed_one_is_read_from_its_beginning() {
     for is_restarted in [false, true] {
         let mut it = Followed::read("id\n1\n1\n");
