@@ -57,6 +57,9 @@ const READ_ONLY: usize = 315;
 /// The code of a text that is not a program.
 const SYNTAX: usize = 203;
 
+/// The code of a name that is not a variable.
+const UNDEFINED: usize = 701;
+
 /// Compiles a program. All its errors are returned together.
 ///
 /// The compiler works on a thread of its own. It cannot be interrupted: if it exceeds a limit, the
@@ -173,6 +176,13 @@ fn text_error(found: Diagnostic, text: &ProgramText) -> Error {
             "brackets take only a number: with a variable or a name write `get!(value, [index])`".into(),
         );
     }
+    if is_after_field(before, found.code) {
+        notes.push(
+            "a field whose name has other characters than letters of ASCII, digits and `_` is written in quotes, as in \
+             `.\"Adj Close\"`"
+                .into(),
+        );
+    }
     if found.code == READ_ONLY {
         notes.push("`=` assigns a value: to compare two, write `==`".into());
     }
@@ -195,6 +205,18 @@ fn text_error(found: Diagnostic, text: &ProgramText) -> Error {
         contexts: labels.into_iter().map(|label| (place(label.span, text), label.message)).collect(),
         notes,
     })
+}
+
+/// Whether the text before an error may be the first part of a name of a field, as in `.Adj Close` and `.order-id`.
+fn is_after_field(before: &str, code: usize) -> bool {
+    let before = match code {
+        SYNTAX => before.trim_end_matches(' '),
+        UNDEFINED => before.strip_suffix('-').unwrap_or_default(),
+        _ => return false,
+    };
+    let is_part = |char: char| char.is_ascii_alphanumeric() || char == '_';
+    let start = before.trim_end_matches(is_part);
+    start.len() < before.len() && start.ends_with('.')
 }
 
 /// A span of the compiler inside the text.

@@ -105,6 +105,20 @@ fn index_that_is_not_a_number_is_named_with_its_replacement() {
 }
 
 #[test]
+fn field_whose_name_needs_quotes_is_shown_with_them() {
+    for (text, has_note) in [
+        (".z = .Adj Close", true),
+        (".z = .gr\u{f6}\u{df}e", true),
+        (".z = .order-id", true),
+        (".z = (.a", false),
+        (".z = .a - b", false),
+    ] {
+        let notes = compile_error(text).notes;
+        assert_eq!(notes.iter().any(|note| note.contains("`.\"Adj Close\"`")), has_note, "{text} {notes:?}");
+    }
+}
+
+#[test]
 fn unused_value_is_a_warning() {
     let context = context();
     Program::compile(&ProgramText::inline("source", "1\n.a = 2").unwrap(), None, &context).unwrap();
