@@ -264,6 +264,8 @@ impl Row {
     /// Appends the row as a CSV line without a line end; cells are quoted if needed.
     pub fn write_csv(&self, out: &mut Vec<u8>) {
         let delimiter = self.table.header.delimiter;
+        // Programs that read CSV skip a blank line.
+        let is_alone = self.table.header.columns().len() == 1;
         for (index, cell) in self.cells().enumerate() {
             if index > 0 {
                 out.push(delimiter);
@@ -271,8 +273,9 @@ impl Row {
             if cell == ABSENT_CELL.as_bytes() {
                 continue;
             }
-            let quoted = cell.iter().any(|&byte| byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r'));
-            if !quoted {
+            let has_marks =
+                cell.iter().any(|&byte| byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r'));
+            if !has_marks && !(is_alone && cell.is_empty()) {
                 out.extend_from_slice(cell);
                 continue;
             }
@@ -372,9 +375,15 @@ mod tests {
 
     #[test]
     fn write_csv_quotes_cells_if_needed() {
-        let row = row(&[("a", ColumnType::String), ("b", ColumnType::String)], &["x,y", "say \"hi\""]);
-        let mut line = Vec::new();
-        row.write_csv(&mut line);
-        assert_eq!(String::from_utf8(line).unwrap(), r#""x,y","say ""hi""""#);
+        let columns = [("a", ColumnType::String), ("b", ColumnType::String)];
+        for (n_columns, cells, expected) in [
+            (2, &["x,y", "say \"hi\""][..], r#""x,y","say ""hi""""#),
+            (2, &["", ""], ","),
+            (1, &[""], r#""""#),
+        ] {
+            let mut line = Vec::new();
+            row(&columns[..n_columns], cells).write_csv(&mut line);
+            assert_eq!(String::from_utf8(line).unwrap(), expected);
+        }
     }
 }
