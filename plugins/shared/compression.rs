@@ -40,7 +40,8 @@ impl Compression {
     pub(crate) fn of(start: &[u8]) -> Compression {
         match start {
             [0x1F, 0x8B, ..] => Compression::Gzip,
-            [0x28, 0xB5, 0x2F, 0xFD, ..] => Compression::Zstd,
+            // The second is a frame that decoders skip, with which some programs begin.
+            [0x28, 0xB5, 0x2F, 0xFD, ..] | [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..] => Compression::Zstd,
             _ => Compression::None,
         }
     }

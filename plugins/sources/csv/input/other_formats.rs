@@ -68,7 +68,6 @@ pub(crate) fn other_text(start: &[u8], settings: &Settings) -> Option<String> {
 
 /// Why a file that begins with these bytes is not compressed as the pipeline file says, and what to do.
 pub(crate) fn other_compression(start: &[u8], given: Compression) -> Option<String> {
-    let is_skippable = matches!(start, [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..]);
     let (found, given_name) = (Compression::of(start), name_of(given));
     match (given, found) {
         _ if given == found => None,
@@ -76,7 +75,6 @@ pub(crate) fn other_compression(start: &[u8], given: Compression) -> Option<Stri
         (Compression::Gzip, _) if b"\x1F\x8B".starts_with(start) => None,
         (Compression::Zstd, _) if b"\x28\xB5\x2F\xFD".starts_with(start) => None,
         (Compression::Auto, _) => None,
-        (Compression::Zstd, _) if is_skippable => None,
         (Compression::None, _) => {
             let found = name_of(found);
             Some(format!("compressed with {found}; set compression = \"auto\" or \"{found}\""))

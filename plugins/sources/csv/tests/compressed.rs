@@ -17,7 +17,8 @@ fn compressed_files_resume_like_plain_ones() {
     let members = [gzip(text.as_bytes()), gzip(back.as_bytes())].concat();
     let frames =
         [zstd::encode_all(text.as_bytes(), 1).unwrap(), zstd::encode_all(back.as_bytes(), 1).unwrap()];
-    for compressed in [members, frames.concat()] {
+    let skipped = [b"\x50\x2A\x4D\x18\x02\0\0\0ab", &*frames.concat()].concat();
+    for compressed in [members, frames.concat(), skipped] {
         let files = TestFiles::of(compressed);
         let all = items(&mut files.open(None).unwrap()).unwrap();
         assert!(all.iter().map(|(item, _)| item).eq(plain.iter().map(|(item, _)| item)));

@@ -29,7 +29,7 @@ pub(crate) fn decompress(
     for _ in 0..MAX_LAYERS {
         body = match body.start(4)?[..] {
             [0x1F, 0x8B, 0x08, ..] => gunzip(body.into_reader()?, into())?,
-            [0x28, 0xB5, 0x2F, 0xFD] => {
+            [0x28, 0xB5, 0x2F, 0xFD] | [0x50..=0x5F, 0x2A, 0x4D, 0x18] => {
                 let decoder = zstd::Decoder::with_buffer(body.into_reader()?);
                 let mut output = into();
                 output.fill(decoder.map_err(|error| wrong("zstd", &error))?, "zstd")?;
