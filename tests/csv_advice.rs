@@ -84,6 +84,17 @@ fn options_that_lose_a_part_of_the_data_are_refused() {
 }
 
 #[test]
+fn text_among_the_numbers_of_several_files_names_its_file() {
+    let env = env("id,n\n1,1\n2,2\n3,3\n", "");
+    env.write("rows2.csv", "id,n\n4,4\n5,Total\n");
+    set_options(&env, "path = \"rows*.csv\"");
+    run(&env).assert_code(0).assert_says(&[
+        "rows2.csv:3: this row has the only text among numbers in column `n`",
+        "n = \"integer\"",
+    ]);
+}
+
+#[test]
 fn empty_file_in_a_list_is_left_out_with_a_warning() {
     let env = env("n\n1\n", "");
     env.write("empty.csv", "");

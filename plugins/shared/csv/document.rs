@@ -188,7 +188,10 @@ impl DocumentReader {
             for warning in header.warnings(&self.dialect) {
                 tracing::warn!("{}", in_table(&self.dialect, anyhow!("{source}: {warning}")));
             }
-            for (line, warning) in header.warnings_about_rows(&inference) {
+            let about_columns = inference.warnings_about_columns().into_iter();
+            let about_columns =
+                about_columns.map(|(place, warning)| (place.map(|place| place.line), warning));
+            for (line, warning) in header.warnings_about_rows(&inference).into_iter().chain(about_columns) {
                 let line = line.unwrap_or(header.line);
                 tracing::warn!("{}", in_table(&self.dialect, anyhow!("{source}:{line}: {warning}")));
             }

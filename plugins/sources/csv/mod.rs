@@ -152,9 +152,9 @@ struct CsvConfig {
     compression: Compression,
     /// Whether the source waits for new rows and new files instead of ending. It looks for them twice a
     /// second, and waits for a file that is absent for a while. A row is read once its line has ended. A file
-    /// that was renamed or compressed is read to its end, also after a restart, if it is still in its folder
-    /// under a name that begins in the same way; the file that has taken its place is read from its beginning,
-    /// and so is one that was rotated in between. A file that was truncated or replaced is read from its
+    /// that was renamed is read to its end, also after a restart, if it is still in its folder, and so is one
+    /// that was compressed there under a name that begins in the same way; the file that has taken its place
+    /// is read from its beginning, and so is one that was rotated in between. A file that was truncated or replaced is read from its
     /// beginning, too. A last row that an earlier run read without its line end is read again if it goes on.
     #[serde(default)]
     follow: bool,

@@ -7,11 +7,11 @@ mod names;
 mod non_row_lines;
 mod repeated;
 
-pub(crate) use names::{BYTE_ORDER_MARK, column_names, encoding_advice, unknown_column};
+pub(crate) use names::{BYTE_ORDER_MARK, RUNS_OF_BLANKS, column_names, encoding_advice, unknown_column};
 pub(crate) use non_row_lines::{
     END_OF_TEXT, check_sep_line, is_fixed_width_underline, is_row_count, is_underline_of, sep_line_delimiter,
 };
-pub(crate) use repeated::HeaderRow;
+pub(crate) use repeated::{HeaderRow, without_marks};
 
 /// The header of a text.
 #[derive(Clone, Debug, Default)]

@@ -9,6 +9,10 @@ use std::collections::HashMap;
 /// Some systems begin UTF-8 files with this mark.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
+/// What to do about columns that are aligned with blanks.
+pub(crate) const RUNS_OF_BLANKS: &str = "If several blanks stand between two cells, read each line as one cell and split it \
+                                         at runs of blanks in a `remap`, as docs/shaping.md shows";
+
 /// More columns are most likely a file of another kind.
 const MAX_COLUMNS: usize = 65_536;
 
@@ -64,6 +68,7 @@ pub(crate) fn column_names(row: &[u8], quoted: bool, dialect: &Dialect) -> Resul
                 _ => format!("columns {one} and {other} are both called `{name}`"),
             };
             let other = match name {
+                "" if dialect.grammar.delimiter == b' ' => RUNS_OF_BLANKS,
                 "" => "If this line is a title, set `skip_lines` to ignore the lines before the header",
                 _ if is_like_a_value(name) => {
                     "If this line is a row, and the file has no header, set header = false as well"
@@ -102,6 +107,7 @@ pub(crate) fn unknown_column<'a>(dialect: &'a Dialect, names: &[String]) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shared::csv::rows::Grammar;
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|&name| name.to_owned()).collect()
@@ -110,7 +116,9 @@ mod tests {
     #[test]
     fn header_that_cannot_be_read_names_the_way_out() {
         let named = Dialect { columns: names(&["name", "home", "work"]), ..Dialect::default() };
+        let blanks = Dialect { grammar: Grammar::plain(b' '), ..Dialect::default() };
         for (header, dialect, at, start, part) in [
+            ("  mpg cyl", blanks, 1, "columns 1 and 2 have no name;", "runs of blanks"),
             (",a,", Dialect::default(), 3, "columns 1 and 3 have no name;", "set `skip_lines`"),
             (
                 "x,1.5,1.5",

@@ -37,25 +37,22 @@ impl HeaderRow {
         n_cells > 1 || self.is_underlined
     }
 
-    /// Whether a row, whose cells have these texts, has the cells of the header. Where files were joined that begin
-    /// with a byte order mark, or end with the mark of DOS, it stands before the row.
-    pub(crate) fn is_repeated_in(&self, row: &[u8], texts: &CellTexts, dialect: &Dialect) -> bool {
-        if self.cells.len() == 0 {
-            return false;
-        }
-        if !begins_with_a_mark(row) {
-            return self.cells == *texts;
-        }
-        let row = &row[row.iter().take_while(|&&byte| byte == END_OF_TEXT).count()..];
-        let row = row.strip_prefix(BYTE_ORDER_MARK).unwrap_or(row);
-        let mut texts = CellTexts::default();
-        texts.read(row, true, dialect);
-        self.cells == texts
+    /// Whether a row, whose cells have these texts, has the cells of the header.
+    pub(crate) fn is_repeated_in(&self, texts: &CellTexts) -> bool {
+        self.cells.len() > 0 && self.cells == *texts
     }
 
-    /// Whether a row with `n_bytes` of text may repeat the header.
-    pub(crate) fn may_be_repeated_in(&self, row: &[u8], n_bytes: usize) -> bool {
-        n_bytes == self.n_bytes() || begins_with_a_mark(row)
+    /// Whether a row has the cells of the header in another order: it is the header of a file that was joined to this one.
+    pub(crate) fn is_reordered_in(&self, texts: &CellTexts) -> bool {
+        self.may_be_in(texts.n_bytes())
+            && self.cells.len() == texts.len()
+            && self.cells != *texts
+            && self.cells.iter().all(|name| texts.iter().any(|text| text == name))
+    }
+
+    /// Whether a row with `n_bytes` of text may have the cells of the header.
+    pub(crate) fn may_be_in(&self, n_bytes: usize) -> bool {
+        n_bytes == self.n_bytes()
     }
 
     /// How many bytes its cells have; more than any row if there is no header.
@@ -64,9 +61,17 @@ impl HeaderRow {
     }
 }
 
-/// Whether a row may begin with the mark of a file that was joined to others; other rows rarely begin with its first byte.
-fn begins_with_a_mark(row: &[u8]) -> bool {
-    matches!(row.first(), Some(&(END_OF_TEXT | 0xEF)))
+/// A row without what stands before it where files were joined that begin with a byte order mark, or end with the mark of
+/// DOS.
+pub(crate) fn without_marks(row: &[u8]) -> &[u8] {
+    match row.first() {
+        // Other rows rarely begin with these bytes.
+        Some(&(END_OF_TEXT | 0xEF)) => {
+            let row = &row[row.iter().take_while(|&&byte| byte == END_OF_TEXT).count()..];
+            row.strip_prefix(BYTE_ORDER_MARK).unwrap_or(row)
+        }
+        _ => row,
+    }
 }
 
 /// Whether the cells are names: not all of them numbers, and none a measured value or a date.
@@ -90,18 +95,21 @@ mod tests {
     #[test]
     fn row_repeats_the_header_cell_by_cell() {
         let dialect = Dialect::default();
-        let repeats = |header: &str, row: &str| {
+        let compared = |header: &str, row: &str| {
             let mut cells = CellTexts::default();
-            cells.read(row.as_bytes(), true, &dialect);
-            let header = Header { raw: header.into(), ..Header::default() };
-            HeaderRow::new(&header, &dialect).is_repeated_in(row.as_bytes(), &cells, &dialect)
+            cells.read(without_marks(row.as_bytes()), true, &dialect);
+            let header = HeaderRow::new(&Header { raw: header.into(), ..Header::default() }, &dialect);
+            (header.is_repeated_in(&cells), header.is_reordered_in(&cells))
         };
+        let repeats = |header, row| compared(header, row).0;
         assert!(repeats("a,b", "\u{1a}a,b") && repeats("a,b", "\u{1a}\u{feff}\"a\",b"));
         assert!(repeats("a,b", "a,b") && repeats("a,\"b\"", "\"a\",b") && repeats("id,2020", "id,2020"));
         for (header, row) in
             [("a,b", "ab,"), ("a,b", "a,B"), ("a,b", "a,b,"), ("a", "a"), ("1,2", "1,2"), ("x,1.5", "x,1.5")]
         {
-            assert!(!repeats(header, row), "{header} {row}");
+            assert_eq!(compared(header, row), (false, false), "{header} {row}");
         }
+        assert_eq!(compared("id,v,w", "w,id,\"v\""), (false, true));
+        assert_eq!(compared("id,v,w", "v,id,vw"), (false, false));
     }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use runner_core::ColumnType;
 
+use super::cell_counts::{CellCounts, Place};
 use super::option_hints::OptionHints;
 use super::row_hints::RowHints;
 use super::row_width::{WideRows, WidthCounts};
 use crate::shared::csv::dialect::{CellTexts, Dialect};
-use crate::shared::csv::header::{Header, HeaderRow, is_row_count};
+use crate::shared::csv::header::{Header, HeaderRow, is_row_count, without_marks};
 use crate::shared::csv::types::{converted, is_address, narrowest, without_blanks};
 use crate::shared::values::{TypeName, ValueType};
 
@@ -29,11 +30,12 @@ pub(crate) struct Inference {
     /// How many rows were observed, and how many of them are valid.
     pub(crate) n_rows: usize,
     pub(crate) n_valid: usize,
-    /// The lines of the first and the last valid row.
-    pub(super) first_line: Option<u64>,
-    pub(super) last_line: Option<u64>,
-    /// Whether the first row has the names of the columns, in a file that is said to have no header.
-    pub(super) has_names_in_the_first_row: bool,
+    /// How many texts have begun.
+    n_texts: usize,
+    /// The first valid row.
+    pub(super) first_row: Option<Place>,
+    /// The first row that has the names of the columns, in files that are said to have no header.
+    pub(super) names: Option<Place>,
     /// The rows that have text behind the last column.
     wide: WidthCounts,
     /// What else the rows suggest.
@@ -52,10 +54,9 @@ pub(super) struct SampledColumn {
     pub(super) first: Option<ColumnType>,
     /// The type of the cells in the other rows.
     pub(super) others: Option<ColumnType>,
-    /// The type of all cells before those of the last row.
-    pub(super) before_last: Option<ColumnType>,
     /// What its texts would be with other options.
     pub(super) hints: OptionHints,
+    pub(super) counts: CellCounts,
 }
 
 impl SampledColumn {
@@ -85,9 +86,9 @@ impl Inference {
             cell_columns: Vec::new(),
             n_rows: 0,
             n_valid: 0,
-            first_line: None,
-            last_line: None,
-            has_names_in_the_first_row: false,
+            n_texts: 0,
+            first_row: None,
+            names: None,
             wide: WidthCounts::default(),
             row_hints: RowHints::default(),
             cells: CellTexts::default(),
@@ -102,6 +103,7 @@ impl Inference {
 
     /// The next rows are those of a text with this header, which may add columns.
     pub(crate) fn begin(&mut self, header: &Header) {
+        self.n_texts += 1;
         self.header = HeaderRow::new(header, &self.dialect);
         self.row_hints.set_header(&header.raw);
         self.cell_columns.clear();
@@ -115,8 +117,8 @@ impl Inference {
                     declared: declared.filter(|declared| declared.name() != TypeName::String),
                     first: None,
                     others: None,
-                    before_last: None,
                     hints: OptionHints::ALL,
+                    counts: CellCounts::default(),
                 });
             }
         }
@@ -125,9 +127,10 @@ impl Inference {
     /// Adds a row to the sample. Rows that will be rejected or skipped do not count.
     pub(crate) fn observe(&mut self, row: &[u8], quoted: bool, line: u64) {
         let dialect = &*self.dialect;
-        self.cells.read(row, quoted, dialect);
+        let (row, n_bytes) = (without_marks(row), row.len());
+        self.cells.read(row, quoted || row.len() < n_bytes, dialect);
         let (n_cells, n_columns) = (self.cells.len(), self.cell_columns.len());
-        if self.header.is_repeated_in(row, &self.cells, dialect)
+        if self.header.is_repeated_in(&self.cells)
             || self.header.may_have_row_counts(n_columns) && is_row_count(row)
         {
             return;
@@ -139,6 +142,7 @@ impl Inference {
         let cells = self.cell_columns.iter().zip(self.cells.iter());
         let is_valid = dialect.accepts_width(n_cells, n_columns)
             && std::str::from_utf8(row).is_ok()
+            && !self.header.is_reordered_in(&self.cells)
             && cells
                 .clone()
                 .all(|(&column, text)| self.columns[column].takes(text, dialect, &mut self.scratch));
@@ -147,26 +151,23 @@ impl Inference {
         }
         self.row_hints.observe(row, line, &self.cells, dialect);
         let is_first = self.n_valid == 0;
-        if is_first {
-            self.first_line = Some(line);
-            let mut names = dialect.columns.iter().enumerate();
-            self.has_names_in_the_first_row = !dialect.has_header
-                && names.all(|(index, name)| {
-                    self.cells.get(index).is_some_and(|text| text.eq_ignore_ascii_case(name.as_bytes()))
-                });
+        let place = Place { text: self.n_texts - 1, line };
+        self.first_row.get_or_insert(place);
+        if !dialect.has_header && self.names.is_none() {
+            let has_name = |(index, name): (usize, &String)| {
+                self.cells.get(index).is_some_and(|text| text.eq_ignore_ascii_case(name.as_bytes()))
+            };
+            self.names = dialect.columns.iter().enumerate().all(has_name).then_some(place);
         }
         self.n_valid += 1;
-        self.last_line = Some(line);
-        for column in &mut self.columns {
-            column.before_last = column.inferred();
-        }
         for (&column, text) in cells {
             // An address says nothing about the type: it may as well be a number of four groups.
             if dialect.is_null(text) || dialect.numbers.thousands == Some('.') && is_address(text) {
                 continue;
             }
             let kind = narrowest(text, dialect.numbers, &mut self.scratch);
-            let SampledColumn { first, others, hints, .. } = &mut self.columns[column];
+            let SampledColumn { first, others, hints, counts, .. } = &mut self.columns[column];
+            counts.add(text, kind, place);
             let inferred = if is_first { first } else { others };
             *inferred = Some(inferred.map_or(kind, |inferred| widened(inferred, kind)));
             if !hints.is_none() {

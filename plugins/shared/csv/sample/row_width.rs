@@ -2,7 +2,7 @@
 
 use super::row_hints::comment_mark;
 use crate::shared::csv::dialect::Dialect;
-use crate::shared::csv::header::Header;
+use crate::shared::csv::header::{Header, RUNS_OF_BLANKS};
 use crate::shared::csv::types::toml_string;
 
 /// More widths than these do not count.
@@ -58,6 +58,11 @@ pub(crate) fn wider_rows(header: &Header, rows: WideRows, dialect: &Dialect) -> 
              (`extra_cells`)"
         );
     }
+    if dialect.grammar.delimiter == b' ' && width > n_names + 1 {
+        return format!(
+            "{what} has {n_names} names, and most rows have {width} cells or so. {RUNS_OF_BLANKS}"
+        );
+    }
     if !dialect.has_header {
         return format!(
             "{what} has {n_names} names, and most rows have {width} cells or so; name all columns"
@@ -103,6 +108,7 @@ pub(crate) fn wider_rows(header: &Header, rows: WideRows, dialect: &Dialect) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shared::csv::rows::Grammar;
 
     fn message(names: &[&str], dialect: &Dialect) -> String {
         let names = names.iter().map(|&name| name.to_owned()).collect();
@@ -124,6 +130,8 @@ mod tests {
         assert!(!plain.contains("of R"), "{plain}");
         let of_r = message(&["mpg", "cyl"], &Dialect::default());
         assert!(of_r.contains("skip_lines = 1, header = false and name the columns"), "{of_r}");
+        let blanks = Dialect { grammar: Grammar::plain(b' '), ..Dialect::default() };
+        assert!(message(&["y"], &blanks).contains("runs of blanks"));
         let other = message(&["Index;Close"], &Dialect::default());
         assert!(other.contains("delimiter = \";\"") && other.contains("decimal = \",\""), "{other}");
         assert!(!other.contains("extra_cells"), "{other}");

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use runner_core::ColumnType;
 
 use super::inference::{Inference, SampledColumn};
-use super::option_hints::{OptionHints, SINGLE_QUOTES, THOUSANDS};
+use super::option_hints::OptionHints;
 use super::row_hints::COMMENTS;
 use crate::shared::csv::dialect::{CellTexts, Dialect};
 use crate::shared::csv::header::Header;
@@ -81,7 +81,7 @@ impl Header {
     pub(crate) fn warnings_about_rows(&self, rows: &Inference) -> Vec<(Option<u64>, String)> {
         let dialect = &*rows.dialect;
         let mut warnings = Vec::new();
-        let first_row = rows.first_line;
+        let first_row = rows.first_row.map(|row| row.line);
         if !self.raw.is_empty() && self.is_like_a_row(rows, dialect) {
             let advice = match &*dialect.columns {
                 [] => format!("header = false and name the {} columns with `columns`", self.names.len()),
@@ -93,15 +93,7 @@ impl Header {
             );
             warnings.push((Some(self.line), message));
         }
-        if rows.has_names_in_the_first_row {
-            let message = "this row has the names of the columns, and is read as a row; if it is the header, set \
-                           header = true";
-            warnings.push((first_row, message.into()));
-        } else if let Some(column) = rows
-            .column_with_a_text_in_the_first_row()
-            // A number with other marks is not a unit.
-            .filter(|&column| rows.columns[column].hints.number_options(dialect.numbers).is_none())
-        {
+        if let Some(column) = rows.column_with_a_text_in_the_first_row() {
             let name = self.names[column].escape_debug();
             let before = first_row.map_or(self.line, |line| line.saturating_sub(1));
             let advice = if self.raw.is_empty() {
@@ -118,14 +110,6 @@ impl Header {
             );
             warnings.push((first_row, message));
         }
-        if let Some(column) = rows.column_with_a_text_in_the_last_row() {
-            let message = format!(
-                "this row has a text in a column whose other cells are numbers, `{}`, so they are read as text; if the row \
-                 is a note or a total, set `comment` to what it begins with, to ignore lines that begin so",
-                self.names[column].escape_debug()
-            );
-            warnings.push((rows.last_line, message));
-        }
         if dialect.columns.is_empty() && self.likely_delimiter(dialect).is_none() {
             warnings.extend(self.delimiter_of_rows(rows, dialect).map(|warning| (None, warning)));
         }
@@ -133,8 +117,6 @@ impl Header {
         warnings.extend(of_rows.map(|(line, warning)| (Some(line), warning)));
         let of_cells = rows.row_hints.escape_warning().into_iter().chain(rows.row_hints.blanks_warning());
         warnings.extend(of_cells.map(|warning| (None, warning)));
-        warnings.extend(self.hints(rows, dialect).into_iter().map(|warning| (None, warning)));
-        warnings.extend(self.thousands(rows, dialect).map(|warning| (None, warning)));
         warnings
     }
 
@@ -165,87 +147,6 @@ impl Header {
         ))
     }
 
-    /// Columns of text that other options would read as something else.
-    fn hints(&self, rows: &Inference, dialect: &Dialect) -> Vec<String> {
-        let columns = self.names.iter().zip(&rows.columns).filter(|(name, column)| {
-            column.inferred() == Some(ColumnType::String) && dialect.types.of(name).is_none()
-        });
-        let columns = columns.map(|(name, column)| (name, column.hints));
-        // Where all columns of numbers agree, they share their options.
-        let of_numbers = columns.clone().map(|(_, hints)| hints);
-        let common = of_numbers
-            .filter(|hints| hints.number_options(dialect.numbers).is_some())
-            .reduce(OptionHints::and);
-        let common = common.and_then(|common| common.number_options(dialect.numbers));
-        let mut found: Vec<(String, &str, usize)> = Vec::new();
-        for (name, hints) in columns {
-            let mut options = Vec::new();
-            if let Some(own) = hints.number_options(dialect.numbers) {
-                let null =
-                    if hints.has_null() { ", and the text for a missing value in `null_values`" } else { "" };
-                options.push(format!("would be numbers with {}{null}", common.as_ref().unwrap_or(&own)));
-            }
-            if hints.has_blanks() {
-                options.push(
-                    "would be numbers, booleans or null without the blanks around them: set trim = true"
-                        .into(),
-                );
-            } else if hints.is_number_or_null() {
-                if rows.n_valid > 2 {
-                    let null = "would be numbers without a text that usually stands for a missing value, such as `n/a`, `inf` \
-                                or an empty cell (\"\"): add it to `null_values`";
-                    options.push(null.into());
-                }
-            } else if hints.is_loose_number() {
-                options.push("would be numbers in a column that is declared as \"float\" (`types`)".into());
-            }
-            if hints.has(SINGLE_QUOTES) {
-                options.push("are in single quotes, which quote = \"'\" removes".into());
-            }
-            for option in options {
-                match found.iter_mut().find(|(known, ..)| *known == option) {
-                    Some((_, _, n_columns)) => *n_columns += 1,
-                    None => found.push((option, name, 0)),
-                }
-            }
-        }
-        let warning = |(options, name, n_others): (String, &str, usize)| {
-            format!(
-                "column `{}`{}: the cells are text, and {options}",
-                name.escape_debug(),
-                and_others(n_others)
-            )
-        };
-        let mut warnings: Vec<String> = found.into_iter().map(warning).collect();
-        let is_said = rows.columns.iter().any(|it| it.hints.has(SINGLE_QUOTES) && !it.hints.is_of_no_text());
-        if rows.row_hints.has_single_quotes() && !is_said {
-            warnings.push("some cells are in single quotes, which quote = \"'\" removes".into());
-        }
-        warnings
-    }
-
-    /// Columns of numbers whose dot most likely separates thousands, since other columns have a decimal comma.
-    fn thousands(&self, rows: &Inference, dialect: &Dialect) -> Option<String> {
-        let has_comma = |index: usize| {
-            rows.columns[index].inferred() == Some(ColumnType::String)
-                && rows.columns[index].hints.has_decimal_comma()
-        };
-        let is_suspect = |index: usize| {
-            rows.columns[index].inferred() == Some(ColumnType::Float)
-                && rows.columns[index].hints.has(THOUSANDS)
-                && dialect.types.of(&self.names[index]).is_none()
-        };
-        let mut suspects = (0..self.names.len()).filter(|&index| is_suspect(index));
-        let first = suspects.next().filter(|_| (0..self.names.len()).any(has_comma))?;
-        Some(format!(
-            "column `{}`{}: the cells have the form 1.234 and are read as numbers between 1 and 1000, but other cells of \
-             the file have a decimal comma or several dots: if the dot separates thousands, set decimal = \",\" and \
-             thousands = \".\"",
-            self.names[first].escape_debug(),
-            and_others(suspects.count())
-        ))
-    }
-
     /// Whether the header is most likely the first row of a file without one: it has values, and no text over a
     /// column without text.
     fn is_like_a_row(&self, rows: &Inference, dialect: &Dialect) -> bool {
@@ -253,7 +154,7 @@ impl Header {
         cells.read(&self.raw, true, dialect);
         let (mut integers, mut n_dates, mut has_value) = (Vec::new(), 0, false);
         for index in 0..cells.len().min(self.names.len()) {
-            let text = cells.get(index).unwrap_or_default();
+            let text = without_blanks(cells.get(index).unwrap_or_default());
             if text.is_empty() {
                 // pandas leaves out the first name, and rows may end with a delimiter.
                 has_value |= index > 0 && index + 1 < cells.len() && !dialect.columns.is_empty();
@@ -269,8 +170,6 @@ impl Header {
                 ColumnType::String => {
                     let hints = OptionHints::of(text.as_bytes(), kind, dialect, &mut Vec::new());
                     let is_number = hints.number_options(dialect.numbers).is_some()
-                        || narrowest(without_blanks(text.as_bytes()), dialect.numbers, &mut Vec::new())
-                            != kind
                         || !dialect.columns.is_empty() && is_like_a_value(&text);
                     has_value |= is_number;
                     if !is_number
@@ -297,35 +196,7 @@ impl Header {
     }
 }
 
-impl Inference {
-    /// A column in which the first row alone has a text, if that row has nothing but texts.
-    fn column_with_a_text_in_the_first_row(&self) -> Option<usize> {
-        let is_text = |kind: &Option<ColumnType>| matches!(kind, None | Some(ColumnType::String));
-        if self.n_valid < 3 || !self.columns.iter().all(|column| is_text(&column.first)) {
-            return None;
-        }
-        self.columns.iter().position(|SampledColumn { first, others, hints, .. }| {
-            first.is_some()
-                && !hints.is_number_or_null()
-                && matches!(others, Some(kind) if *kind != ColumnType::String)
-        })
-    }
-
-    /// A column of numbers in which the last row of the file alone has a text.
-    fn column_with_a_text_in_the_last_row(&self) -> Option<usize> {
-        if self.n_valid < 3 || self.is_complete() {
-            return None;
-        }
-        self.columns.iter().position(|column| {
-            column.inferred() == Some(ColumnType::String)
-                && matches!(column.before_last, Some(ColumnType::Integer | ColumnType::Float))
-                && column.hints.is_none()
-                && self.dialect.types.of(&column.name).is_none()
-        })
-    }
-}
-
-fn and_others(n_others: usize) -> String {
+pub(super) fn and_others(n_others: usize) -> String {
     match n_others {
         0 => String::new(),
         n => format!(" (and {n} more)"),

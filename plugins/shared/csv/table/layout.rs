@@ -8,7 +8,7 @@ use bytes::Bytes;
 use runner_core::{ABSENT_CELL, Body, Column, ColumnType, Origin, Record, Reject, Row, Table, TableHeader};
 
 use crate::shared::csv::dialect::{CellTexts, Dialect};
-use crate::shared::csv::header::{Header, HeaderRow, is_row_count};
+use crate::shared::csv::header::{Header, HeaderRow, is_row_count, without_marks};
 use crate::shared::csv::rows::{NonRow, RowError, split};
 use crate::shared::csv::types::{converted, fits, narrowest, without_blanks};
 use crate::shared::values::{TypeName, ValueType};
@@ -225,6 +225,13 @@ impl TableBuilder {
 
     /// Appends a row. On an error the table stays unchanged.
     pub(crate) fn push(&mut self, row: &[u8], quoted: bool) -> Result<(), RowError> {
+        let text = without_marks(row);
+        let n_marks = row.len() - text.len();
+        self.push_text(text, quoted || n_marks > 0)
+            .map_err(|error| RowError { at: error.at + n_marks, ..error })
+    }
+
+    fn push_text(&mut self, row: &[u8], quoted: bool) -> Result<(), RowError> {
         let (n_bytes, n_ends) = (self.cells.len(), self.ends.len());
         if self.layout.is_plain {
             split(row, self.layout.dialect.grammar.delimiter, quoted, &mut self.cells, &mut self.ends);
@@ -268,6 +275,12 @@ impl TableBuilder {
         if let Some(line) = layout.non_row(row, texts) {
             return Err(RowError::of_non_row(line));
         }
+        if layout.header_row.is_reordered_in(texts) {
+            let message = "this line has the names of the columns in another order, as files that were joined have it: the \
+                           rows behind it would be read in the order of the first header; read the files one by one, as \
+                           path = \"*.csv\" does";
+            return Err(RowError::new(0, message.into()));
+        }
         if !dialect.accepts_width(texts.len(), layout.n_cells()) {
             return Err(layout.wrong_width(row, texts));
         }
@@ -310,7 +323,7 @@ impl TableBuilder {
 impl RowLayout {
     /// What a line is that is not a row. In a file with one column every line is a row, unless there is a rule.
     fn non_row(&self, row: &[u8], texts: &CellTexts) -> Option<NonRow> {
-        if self.header_row.is_repeated_in(row, texts, &self.dialect) {
+        if self.header_row.is_repeated_in(texts) {
             return Some(NonRow::RepeatedHeader);
         }
         (self.header_row.may_have_row_counts(self.n_cells()) && is_row_count(row)).then_some(NonRow::RowCount)
@@ -329,12 +342,13 @@ impl RowLayout {
         if !may_be_header && !is_row_count(row) {
             return false;
         }
+        let row = without_marks(row);
         texts.read(row, quoted, &self.dialect);
         self.non_row(row, texts).is_some()
     }
 
     /// A cheap look at a row whose texts have `n_bytes`.
     fn may_be_non_row(&self, row: &[u8], n_bytes: usize) -> bool {
-        self.header_row.may_be_repeated_in(row, n_bytes) || is_row_count(row)
+        self.header_row.may_be_in(n_bytes) || is_row_count(row)
     }
 }

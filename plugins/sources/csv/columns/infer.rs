@@ -80,6 +80,7 @@ pub(crate) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Colu
     if known_names.is_none() || sample.inference.n_rows == 0 && settings.follow {
         return Ok(None);
     }
+    sample.warn_about_columns();
     Ok(Some(columns_of(sample, settings)))
 }
 
@@ -105,6 +106,7 @@ pub(crate) fn infer_from_stream(settings: &Settings, opened: &mut FileWithHeader
     let mut sample = Sample::new(settings);
     sample.look_ahead(opened)?;
     sample.check(opened.input.name, &opened.header)?;
+    sample.warn_about_columns();
     Ok(columns_of(sample, settings))
 }
 

@@ -24,6 +24,8 @@ const SAMPLE_WAIT: Duration = Duration::from_millis(300);
 pub(crate) struct Sample<'a> {
     settings: &'a Settings,
     pub(crate) inference: Inference,
+    /// The files whose rows were examined.
+    names: Vec<Name>,
     /// How many texts in an encoding with one byte for a letter were UTF-8, and how many were not.
     n_utf_8: usize,
     n_not_utf_8: usize,
@@ -31,12 +33,18 @@ pub(crate) struct Sample<'a> {
 
 impl<'a> Sample<'a> {
     pub(crate) fn new(settings: &'a Settings) -> Self {
-        Sample { settings, inference: Inference::new(&settings.dialect), n_utf_8: 0, n_not_utf_8: 0 }
+        let inference = Inference::new(&settings.dialect);
+        Sample { settings, inference, names: Vec::new(), n_utf_8: 0, n_not_utf_8: 0 }
     }
 
     pub(crate) fn is_complete(&self) -> bool {
         let is_inferred = !matches!(self.settings.dialect.types, Types::String);
         self.inference.is_complete() || !is_inferred && self.inference.n_rows >= FEW
+    }
+
+    fn begin(&mut self, opened: &FileWithHeader) {
+        self.names.push(opened.input.name);
+        self.inference.begin(&opened.header);
     }
 
     fn observe(&mut self, row: &[u8], quoted: bool, line: u64) {
@@ -52,7 +60,7 @@ impl<'a> Sample<'a> {
 
     /// Adds rows of standard input, which stay to be read.
     pub(crate) fn look_ahead(&mut self, opened: &mut FileWithHeader) -> Result<()> {
-        self.inference.begin(&opened.header);
+        self.begin(opened);
         let grammar = &self.settings.dialect.grammar;
         let (input, mut at) = (&mut opened.input, 0);
         let mut line = input.line();
@@ -107,9 +115,19 @@ impl<'a> Sample<'a> {
         Ok(())
     }
 
+    /// Warns of what is unusual about the columns of all files.
+    pub(crate) fn warn_about_columns(&self) {
+        let component = &self.settings.context.component;
+        for (place, warning) in self.inference.warnings_about_columns() {
+            let name = self.names[place.map_or(0, |place| place.text)];
+            let line = place.map_or_else(String::new, |place| format!(":{}", place.line));
+            warn!(component, "{name}{line}: {warning}");
+        }
+    }
+
     /// Adds rows of a file until the sample is complete.
     pub(crate) fn read(&mut self, opened: FileWithHeader) -> Result<()> {
-        self.inference.begin(&opened.header);
+        self.begin(&opened);
         let settings = self.settings;
         let dialect = &settings.dialect;
         let mut input = opened.input;

@@ -25,9 +25,26 @@ fn header_between_rows_is_not_a_row() {
     ] {
         TestFiles::of(text).with_all(options).assert_rows(&rows);
     }
+    TestFiles::of("\u{feff}id,s\n1,x\n\u{feff}\"2\",y\n").assert_rows(&all);
+    let headerless = json!({ "header": false, "columns": ["id", "s"] });
+    TestFiles::of("\u{feff}1,x\n\u{1a}\u{feff}2,y\n").with_all(headerless).assert_rows(&all);
     let late: String = (0..11_000).map(|n| format!("{n},x\n")).collect();
     let late = TestFiles::of(format!("id,s\n{late}id,s\n5,y\n"));
     assert!(late.read().iter().all(Result::is_ok) && late.read().len() == 11_001);
+}
+
+#[test]
+fn header_in_another_order_is_rejected() {
+    for (text, options) in [
+        ("id,s,t\na,x,1\ns,id,t\ny,b,2\n", json!({})),
+        ("id,s,t\na,x,1\n\u{feff}\"s\",id,t\ny,b,2\n", json!({})),
+        ("id;s;t\na;x;1\ns;id;t\ny;b;2\n", json!({ "delimiter": ";", "decimal": ",", "types": "string" })),
+    ] {
+        let rows = TestFiles::of(text).with_all(options).read();
+        let reason = rows[1].as_ref().unwrap_err();
+        assert!(reason.contains("this line has the names of the columns in another order"), "{reason}");
+        assert_eq!((rows.len(), rows[0].is_ok(), rows[2].is_ok()), (3, true, true));
+    }
 }
 
 #[test]

@@ -25,6 +25,10 @@ fn warnings(text: &str, options: &str) -> Vec<String> {
     let mut warnings = header.warnings(&dialect);
     let about_rows = header.warnings_about_rows(&inference);
     warnings.extend(about_rows.into_iter().map(|(line, text)| format!("{}: {text}", line.unwrap_or(0))));
+    let about_columns = inference.warnings_about_columns().into_iter();
+    warnings.extend(
+        about_columns.map(|(place, text)| format!("{}: {text}", place.map_or(0, |place| place.line))),
+    );
     warnings
 }
 
@@ -79,6 +83,11 @@ fn unusual_text_gives_one_warning_that_names_the_option() {
         ("a,b\n1, \"x\"\n2, \"y\"\n", "{}", "cells have blanks before their quotes"),
         ("a;b\n1;\u{a0}\"x\ny\"\n", SEMICOLON, "trim = true"),
         ("\"a \",b\nx,y\n", "{}", "the name of column `a ` begins or ends with a blank; trim = true"),
+        (
+            "s,2020 ,2021 \nx,1.5,2\n",
+            "{}",
+            "the name of column `2020 ` (and 1 more) begins or ends with a blank",
+        ),
         ("a,b\n1,'x'\n2,'it''s'\n", "{}", "quote = \"'\""),
         ("a,b\nx,'y z'\nw,v\n'u','it''s'\n", "{}", "some cells are in single quotes"),
         ("a,b\nx,.5\ny,-.25\nz,1\n", "{}", "declared as \"float\""),
@@ -100,6 +109,29 @@ fn unusual_text_gives_one_warning_that_names_the_option() {
             "`b`: the cells are text, and would be numbers with thousands = \".\"",
         ),
         ("a;b\nx;2,649.00\ny;12\n", GERMAN, "numbers with decimal = \".\" and thousands = \",\""),
+        // Few texts among numbers, and codes like numbers.
+        (
+            "id,n\na,1\nb,2\nTotal,3\n1,4\n2,5\n3,x\n",
+            "{}",
+            "7: this row has the only text among numbers in column `n`, so",
+        ),
+        (
+            "id,n\n1,1\n2,1.5\n3,5\nTotal,\n",
+            "{}",
+            "5: this row has the only text among numbers in column `id`, so",
+        ),
+        ("s,n\na,1\nb,1.5\nc,ERR\nd,n/a\ne,5\n", "{}", "set types = { n = \"float\" }"),
+        (
+            "sku,n\n1234,1\n12E4,1.5\n99,2\n",
+            "{}",
+            "3: column `sku`: this cell is read as a number with an exponent",
+        ),
+        ("sku,n\n1E10,a\n2E5,b\n", "{}", "set types = { sku = \"string\" }"),
+        (
+            "1,1\n2,2\nid,n\n3,3\n",
+            r#"{ "header": false, "columns": ["id", "n"] }"#,
+            "3: this row has the names of the columns",
+        ),
         // Texts for a missing value.
         ("a,b\nx,1.5\ny,n/a\nz,2\n", "{}", "`b`: the cells are text, and would be numbers without a text"),
         ("a,b\nx,NaN\ny,1.5\nz,2\n", "{}", "add it to `null_values`"),
@@ -121,11 +153,11 @@ fn unusual_text_gives_one_warning_that_names_the_option() {
         ),
         ("id,s\na,x\n// off,on\nb,z\nc,z\n", "{}", "comment = \"//\""),
         (
-            "id,v\n1,2.5\n2,3.5\nTotal,6.0\n",
+            "id,v\n1,2.5\n2,3.5\n3,1.0\nTotal,7.0\n",
             "{}",
-            "4: this row has a text in a column whose other cells are numbers, `id`",
+            "5: this row has the only text among numbers in column `id`",
         ),
-        ("s,v\nx,1\ny,2\nz,\nend,of data\n", "{}", "numbers, `v`"),
+        ("s,v\nx,1\ny,2\nw,3\nz,\nend,of data\n", "{}", "numbers in column `v`"),
     ] {
         let warnings = warnings(text, options);
         assert!(matches!(&*warnings, [warning] if warning.contains(part)), "{text:?}: {warnings:?}");
@@ -188,6 +220,9 @@ fn usual_text_gives_no_warning() {
         ("tag,n\n--,1\nx,2\ny,3\n", "{}"),
         ("tag,n\nx#,1\ny,2\n", "{}"),
         ("n,m\n--1,2\n3,4\n5,6\n", "{}"),
+        ("n,m\n1,1\n2,2\n3,3\nx,4\ny,5\n", "{}"),
+        ("n,m\n1,1\n2,2\n3,3\n007,4\nx,5\n", "{}"),
+        ("n,m\n1,1e+5\n2,1.5e5\n3,1E5\n", "{}"),
         ("id,s\n1,x\n# a,b\n2,y\n", r##"{ "comment": "#" }"##),
     ] {
         assert_eq!(warnings(text, options), [""; 0], "{text:?}");
