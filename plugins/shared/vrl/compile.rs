@@ -178,8 +178,7 @@ fn text_error(found: Diagnostic, text: &ProgramText) -> Error {
     }
     if is_after_field(before, found.code) {
         notes.push(
-            "a field whose name has other characters than letters of ASCII, digits and `_` is written in quotes, as in \
-             `.\"Adj Close\"`"
+            "if the name of the field goes on here, write the whole name in quotes, as in `.\"Adj Close\"`"
                 .into(),
         );
     }

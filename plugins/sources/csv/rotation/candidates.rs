@@ -121,17 +121,18 @@ fn second(modified: u64) -> u64 {
     modified / 1_000_000_000
 }
 
-/// Files in the folder of a lost file that may be it: with its inode, or with a name that begins like its own, which is
-/// what rotation gives.
+/// Files in the folder of a lost file that may be it: with its inode, or named alike.
 fn siblings(lost: &Cursor) -> Vec<PathBuf> {
     let path = Path::new(&lost.path);
-    let (Some(folder), Some(stem)) = (path.parent(), path.file_stem().and_then(|stem| stem.to_str())) else {
-        return Vec::new();
-    };
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let Some(Ok(entries)) = path.parent().map(std::fs::read_dir) else { return Vec::new() };
     let is_sibling =
-        |entry: &DirEntry| entry.ino() == lost.inode || file_name(&entry.path()).starts_with(stem);
+        |entry: &DirEntry| entry.ino() == lost.inode || is_named_alike(path, file_name(&entry.path()));
     let mut siblings: Vec<PathBuf> = entries.flatten().filter(is_sibling).map(|entry| entry.path()).collect();
     siblings.sort();
     siblings
+}
+
+/// Whether a name begins like that of a file, as those that rotation gives.
+pub(super) fn is_named_alike(path: &Path, name: &str) -> bool {
+    path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| name.starts_with(stem))
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::{info, warn};
 
-use self::candidates::{Candidate, Candidates};
+use self::candidates::{Candidate, Candidates, is_named_alike};
 use super::files::{
     created, display_path, file_name, is_backup, is_compressed, is_rotated, modified, uncompressed,
 };
@@ -148,7 +148,8 @@ fn find_by_inode(cursor: &Cursor, candidates: &Candidates, settings: &Settings) 
         to.path != old && cursor.is_of(&to.metadata) && may_be_it && has_content(cursor, &to.path, settings)
     })?;
     // An editor keeps what the file was, and writes it anew.
-    let is_backup = cursor.offset > 0 && is_backup(to.name()) && has_content(cursor, old, settings);
+    let may_be_backup = is_backup(to.name()) || !to.is_found && !is_named_alike(old, to.name());
+    let is_backup = may_be_backup && cursor.offset > 0 && has_content(cursor, old, settings);
     (!is_backup).then(|| to.clone())
 }
 

@@ -74,7 +74,7 @@ fn new_file_that_begins_as_the_renamed_one_is_read_from_its_beginning() {
 
 #[test]
 fn file_that_was_copied_over_itself_continues() {
-    for backup in [None, Some("quotes.csv~"), Some("quotes.csv.bak")] {
+    for backup in [None, Some("quotes.csv~"), Some("quotes.csv.bak"), Some("backup of quotes.csv")] {
         let mut it = Followed::read("id\n1\n");
         it.write("new", "id\n1\n2\n");
         if let Some(backup) = backup {
