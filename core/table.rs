@@ -275,7 +275,8 @@ impl Row {
             }
             let has_marks =
                 cell.iter().any(|&byte| byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r'));
-            if !has_marks && !(is_alone && cell.is_empty()) {
+            let quoted = has_marks || is_alone && cell.is_empty();
+            if !quoted {
                 out.extend_from_slice(cell);
                 continue;
             }
