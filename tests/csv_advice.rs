@@ -95,6 +95,13 @@ fn text_among_the_numbers_of_several_files_names_its_file() {
 }
 
 #[test]
+fn file_of_one_line_that_may_be_incomplete_is_left_with_a_warning() {
+    let env = env("", "");
+    env.write("rows.csv", "Internal Server Error");
+    run(&env).assert_code(0).assert_says(&["rows.csv: its header has no line end", "left for the next run"]);
+}
+
+#[test]
 fn empty_file_in_a_list_is_left_out_with_a_warning() {
     let env = env("n\n1\n", "");
     env.write("empty.csv", "");

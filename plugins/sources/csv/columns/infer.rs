@@ -19,18 +19,19 @@ use crate::shared::csv::type_name;
 /// others may still be writing them.
 pub(crate) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Columns>> {
     let mut sample = Sample::new(settings);
-    let (mut empty, mut archive, mut is_unfinished) = (None, None, false);
+    let (mut empty, mut unfinished, mut is_unfinished) = (None, None, false);
     let mut known_names: Option<Vec<String>> = None;
     for file in files.iter().filter(|file| !file.is_gone) {
         let opened = match open_with_header(&file.path, settings) {
             Ok(Some(opened)) => opened,
             Ok(None) => {
                 is_unfinished = true;
+                unfinished.get_or_insert((display_path(&file.path), "its header has no line end"));
                 continue;
             }
             Err(error) if error.is::<IncompleteArchive>() => {
                 is_unfinished = true;
-                archive.get_or_insert_with(|| display_path(&file.path));
+                unfinished.get_or_insert((display_path(&file.path), "the archive is incomplete"));
                 continue;
             }
             // It was renamed since it was found.
@@ -71,10 +72,10 @@ pub(crate) fn infer(settings: &Settings, files: &[Cursor]) -> Result<Option<Colu
         return Err(empty);
     }
     // Beside files that are read it is said when its turn comes.
-    if let Some(name) = archive.filter(|_| known_names.is_none() && !settings.follow) {
+    if let Some((name, what)) = unfinished.filter(|_| known_names.is_none() && !settings.follow) {
         warn!(
             component = settings.context.component,
-            "{name}: the archive is incomplete, and the file was written to within the last seconds: it is left for the next run"
+            "{name}: {what}, and the file was written to within the last seconds: it is left for the next run"
         );
     }
     if known_names.is_none() || sample.inference.n_rows == 0 && settings.follow {
