@@ -2,6 +2,7 @@
 
 pub(crate) mod athena;
 pub(crate) mod aws;
+pub(crate) mod certificate;
 pub(crate) mod compression;
 pub(crate) mod csv;
 pub(crate) mod file_kind;

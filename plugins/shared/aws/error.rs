@@ -10,6 +10,7 @@ use runner_core::Failure;
 
 use super::Access;
 use super::role::RoleError;
+use crate::shared::certificate;
 
 /// Why a request failed.
 #[derive(Debug)]
@@ -151,9 +152,8 @@ impl AwsError {
         if self.cause == Cause::Unreachable {
             let place = self.other_service.unwrap_or_else(|| access.location());
             let mut message = format!("cannot reach {place}: {}", self.message);
-            if message.contains("UnknownIssuer") {
-                message += "; this machine does not trust the authority of its certificate: set the variable SSL_CERT_FILE to \
-                            a PEM file with the certificate of that authority";
+            if let Some(advice) = certificate::advice(&message, "the variable SSL_CERT_FILE") {
+                message = format!("{message}; {advice}");
             }
             return Failure::unreachable(anyhow::Error::msg(message)).into();
         }

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::super::error::without_url;
 use super::redirect::GuardedResolver;
+use crate::shared::certificate::OLD_VERSION;
 
 /// Connect timeout, for hosts that drop packets.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -135,7 +136,13 @@ pub(crate) fn connect(
         if home.scheme() == "http" && authorities.is_none() {
             Ok(builder().tls_certs_only([]).build()?)
         } else {
-            Err(without_url(error).context("the certificates cannot be used; check `tls`"))
+            let why = if format!("{error:?}").contains(OLD_VERSION) {
+                "`tls.crt_file`: the certificate has an old version of X.509; make it anew with version 3, as `openssl x509 \
+                 -req` does with `-extfile`"
+            } else {
+                "the certificates cannot be used; check `tls`"
+            };
+            Err(without_url(error).context(why))
         }
     })
 }

@@ -14,6 +14,7 @@ use super::super::answer::{ResponseSummary, is_about_limit};
 use super::super::error::{HttpError, without_url};
 use super::retry_after;
 use super::send::{COOKIE_ADVICE, Client};
+use crate::shared::certificate;
 
 impl Client {
     /// The error for a status other than success in a response from `url`.
@@ -249,9 +250,12 @@ fn tls_advice(error: &TlsError) -> Option<String> {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "has a certificate that is not valid yet; check the clock of this machine".to_owned()
         }
-        other => format!(
-            "has a certificate that is not trusted ({other:?}); check `endpoint`, and set `tls.ca_file` \
-             if the certificate is of a private authority"
-        ),
+        other => match certificate::advice(&format!("{other:?}"), "`tls.ca_file`") {
+            Some(advice) => format!("cannot be trusted: {advice}"),
+            None => format!(
+                "has a certificate that is not trusted ({other:?}); check `endpoint`, and set `tls.ca_file` \
+                 if the certificate is of a private authority"
+            ),
+        },
     })
 }

@@ -81,6 +81,13 @@ async fn certificate_of_a_private_authority_needs_the_ca_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn certificate_of_an_authority_as_that_of_a_server_is_told_with_the_way_out() {
+    let endpoint = serve_tls("self", false);
+    let failure = run_tls(&endpoint, Some(json!({"ca_file": file("self.pem")}))).await.failure();
+    assert_contains(&failure, &["fatal: ", "CA:TRUE", "basicConstraints=critical,CA:FALSE"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn certificate_for_another_host_is_refused_unless_allowed() {
     let endpoint = serve_tls("other", false);
     let tls = json!({"ca_file": file("ca.pem")});
