@@ -1,8 +1,11 @@
 //! The options that say what a saved position means.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::json::Fields;
+use super::cursor_value::CursorValue;
 use super::groups::Groups;
 use super::{Incremental, Lag};
 
@@ -19,6 +22,10 @@ pub(crate) struct GroupRules {
     /// In seconds, if it is a duration.
     #[serde(skip_serializing_if = "Option::is_none")]
     lag: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<CursorValue>,
 }
 
 /// What a change of the options leads to.
@@ -41,7 +48,26 @@ impl GroupRules {
                 Lag::Time(span) => span.as_secs_f64(),
                 Lag::Number(number) => number,
             }),
+            cursor: Some(options.cursor.to_string()),
+            start: options.start(),
         }
+    }
+
+    /// The change for which rows before the position may be expected, which are not delivered.
+    pub(crate) fn change_before_position(&self, options: &Incremental) -> Option<String> {
+        let now = GroupRules::of(options);
+        if let (Some(before), Some(cursor)) = (&self.cursor, now.cursor)
+            && *before != cursor
+        {
+            return Some(format!("`incremental.cursor` has changed from `{before}` to `{cursor}`"));
+        }
+        let start = now.start.as_ref();
+        let is_earlier =
+            |before: &CursorValue| start.is_none_or(|start| start.compare(before) == Some(Ordering::Less));
+        self.start
+            .as_ref()
+            .is_some_and(is_earlier)
+            .then(|| "`incremental.start` is earlier than before".to_owned())
     }
 }
 
@@ -108,6 +134,20 @@ mod tests {
             assert_eq!(serde_json::from_value::<GroupRules>(saved).unwrap(), rules);
             assert_eq!(two.change(Some(&rules), &options(after.clone())), change, "{before} {after}");
             assert_eq!(Groups::default().change(Some(&rules), &options(after)), None);
+        }
+        for (before, after, is_expected) in [
+            (json!({"start": 5}), json!({"start": 5}), false),
+            (json!({"start": 5}), json!({"start": 6}), false),
+            (json!({}), json!({"start": 6}), false),
+            (json!({"start": 5}), json!({"start": 4}), true),
+            (json!({"start": 5}), json!({}), true),
+            (json!({}), json!({"cursor": "u"}), true),
+            (json!({"start": "2024-01-02"}), json!({"start": "2024-01-01T00:00:00Z"}), true),
+        ] {
+            let rules = GroupRules::of(&options(before.clone()));
+            let found = rules.change_before_position(&options(after.clone()));
+            assert_eq!(found.is_some(), is_expected, "{before} {after}");
+            assert_eq!(GroupRules::default().change_before_position(&options(after)), None);
         }
         // An earlier release has saved no rules.
         let by = options(json!({"by": "s"}));

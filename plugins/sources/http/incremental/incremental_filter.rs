@@ -6,17 +6,16 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use runner_core::Result;
-use serde::{Deserialize, Serialize};
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::super::json::{Members, content_hash};
 use super::cursor_value::{CursorValue, Nanos};
 use super::groups::{Group, Groups, KnownRow};
-use super::known_rows::{KnownRows, PageStart};
+use super::known_rows::KnownRows;
 use super::named_fields::NamedFields;
-use super::row_hashes::{Log, RowHashes};
-use super::time_format::TimeFormat;
+use super::row_hashes::Log;
+use super::snapshot::{IncrementalSnapshot, LogRows, LoggedRow, SavedIncremental};
 use super::time_window::TimeWindow;
 use super::unchanged::MAX_ROWS;
 use super::value_range::ValueRange;
@@ -37,6 +36,8 @@ pub(crate) struct IncrementalFilter {
     now: Nanos,
     /// The positions before the walk.
     before: Arc<Groups>,
+    /// The oldest of them less `lag`.
+    since: Option<CursorValue>,
     groups: Vec<GroupProgress>,
     group_of: HashMap<String, usize>,
     known: KnownRows,
@@ -60,58 +61,6 @@ struct GroupProgress {
     newest: Option<CursorValue>,
 }
 
-/// A row that this walk has delivered.
-#[derive(Clone, Debug)]
-struct LoggedRow {
-    group: u32,
-    key: u64,
-    content: u64,
-    /// `None` for a row that was too old to be saved with its value.
-    at: Option<CursorValue>,
-}
-
-#[derive(Debug, Default)]
-struct LogRows {
-    groups: Vec<String>,
-    rows: Vec<LoggedRow>,
-}
-
-/// The state of [`IncrementalFilter`] at some row.
-#[derive(Clone, Debug)]
-pub(crate) struct IncrementalSnapshot {
-    options: Arc<Incremental>,
-    now: Nanos,
-    log: Log<LogRows>,
-    len: usize,
-    page: PageStart,
-}
-
-/// The state of [`IncrementalFilter`] in a checkpoint.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct SavedIncremental {
-    /// Keys and contents of delivered rows that are older than the newest value less `lag`.
-    #[serde(default, skip_serializing_if = "RowHashes::is_empty")]
-    older: RowHashes,
-    /// The other delivered rows.
-    #[serde(default, skip_serializing_if = "Groups::is_empty")]
-    groups: Groups,
-    /// Without `key`: the keys of those rows that are on the page to continue with; `None` if all may be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    page: Option<RowHashes>,
-}
-
-impl SavedIncremental {
-    /// Reads the values of a checkpoint as `format` says.
-    pub(crate) fn read_as(&mut self, format: Option<&TimeFormat>) {
-        self.groups.read_as(format);
-    }
-
-    /// Whether its groups are not those of `by`, as far as their names show.
-    pub(crate) fn has_other_groups(&self, options: &Incremental) -> bool {
-        self.groups.change(None, options).is_some()
-    }
-}
-
 impl IncrementalFilter {
     /// A walk that began at `now` and, if it continues after a restart, has delivered `saved`.
     pub(crate) fn new(
@@ -124,6 +73,7 @@ impl IncrementalFilter {
             options: Arc::clone(options),
             now,
             before: Arc::clone(before),
+            since: before.since(options),
             groups: Vec::new(),
             group_of: HashMap::new(),
             known: KnownRows::new(options.key.is_some(), before),
@@ -153,7 +103,7 @@ impl IncrementalFilter {
                 self.push(index, row);
             }
         }
-        self.known.resume(&delivered, saved.page);
+        self.known.resume(&delivered, saved.page, saved.first.0.first().copied());
     }
 
     /// Begins the walk again at its first page.
@@ -179,7 +129,12 @@ impl IncrementalFilter {
         self.options.key.is_some() || self.is_newest_first()
     }
 
-    /// Whether the page had rows, and all of them are older than the newest value less `lag`.
+    /// Whether rows have moved to other pages since the walk was interrupted on this one.
+    pub(crate) fn has_moved_pages(&self) -> bool {
+        self.known.has_lost_first()
+    }
+
+    /// Whether the page had rows, and all of them are older than the oldest position less `lag`.
     pub(crate) fn is_page_older(&self) -> bool {
         self.n_rows_on_page > 0 && self.n_rows_on_page == self.n_older_on_page
     }
@@ -214,7 +169,10 @@ impl IncrementalFilter {
         if let Some(threshold) = threshold {
             let order = at.compare(threshold).ok_or_else(|| options.mismatch(&at, threshold, *is_start))?;
             if order == Ordering::Less {
-                self.n_older_on_page += 1;
+                // Behind it, other values of `by` may still have new rows.
+                let is_older =
+                    self.since.as_ref().is_none_or(|since| at.compare(since) == Some(Ordering::Less));
+                self.n_older_on_page += usize::from(is_older);
                 return Ok(Decision::Skip);
             }
         }
@@ -254,8 +212,7 @@ impl IncrementalFilter {
 
     /// How many rows the page has, if the API returns rows from `{{ since }}` on.
     pub(crate) fn n_rows_since(&self) -> Option<usize> {
-        let since = self.before.since(&self.options);
-        Some(self.n_rows_on_page).filter(|_| self.range.begins_at(since.as_ref()))
+        Some(self.n_rows_on_page).filter(|_| self.range.begins_at(self.since.as_ref()))
     }
 
     /// Whether a response of so many rows leaves out an end of its window.
@@ -342,6 +299,7 @@ impl IncrementalFilter {
             len: self.log.lock().rows.len(),
             log: self.log.clone(),
             page: self.known.page(),
+            first: self.known.first_of_page(),
         }
     }
 
@@ -364,36 +322,5 @@ impl IncrementalFilter {
             }
         }
         after
-    }
-}
-
-impl IncrementalSnapshot {
-    pub(crate) fn save(&self) -> SavedIncremental {
-        let log = self.log.lock();
-        let rows = &log.rows[..self.len];
-        let mut newest: Vec<Option<&CursorValue>> = vec![None; log.groups.len()];
-        for row in rows {
-            if let Some(at) = row.at.as_ref().filter(|at| !at.is_ahead(self.now))
-                && at.is_newer(newest[row.group as usize])
-            {
-                newest[row.group as usize] = Some(at);
-            }
-        }
-        let bounds: Vec<Option<CursorValue>> =
-            newest.iter().map(|newest| newest.map(|newest| self.options.less_lag(newest))).collect();
-        let page = self.page.save(rows.iter().map(|row| row.key));
-        let mut saved = SavedIncremental { page, ..SavedIncremental::default() };
-        for LoggedRow { group, key, content, at } in rows {
-            let bound = bounds.get(*group as usize).and_then(Option::as_ref);
-            let near =
-                at.as_ref().filter(|at| bound.is_none_or(|bound| at.compare(bound) != Some(Ordering::Less)));
-            let Some(at) = near else {
-                saved.older.0.extend([*key, *content]);
-                continue;
-            };
-            let group = saved.groups.by_name.entry(log.groups[*group as usize].clone()).or_default();
-            group.recent.push(KnownRow { at: at.clone(), key: *key, content: *content });
-        }
-        saved
     }
 }

@@ -19,6 +19,7 @@ pub(super) struct KnownRows {
     on_page: HashMap<u64, u64>,
     has_equal_keys: bool,
     page: PageStart,
+    first: FirstOfPage,
     /// The present part of the walk, in which equal rows are counted together.
     part: u32,
     is_restarted: bool,
@@ -30,6 +31,14 @@ struct Count {
     n_delivered: u32,
     n_met: u32,
     part: u32,
+}
+
+/// The first row that the current page has delivered. A walk that continues there meets it again, unless the API has moved
+/// its rows to other pages since.
+#[derive(Clone, Copy, Debug, Default)]
+struct FirstOfPage {
+    key: Option<u64>,
+    is_met: bool,
 }
 
 /// Without `key`: which delivered rows of the walk are on the current page, so that a walk that continues there meets
@@ -62,7 +71,8 @@ impl KnownRows {
 
     /// Adds what the walk has delivered before a restart: keys and contents, and the keys of the rows on the page to
     /// continue with.
-    pub(super) fn resume(&mut self, delivered: &[[u64; 2]], page: Option<RowHashes>) {
+    pub(super) fn resume(&mut self, delivered: &[[u64; 2]], page: Option<RowHashes>, first: Option<u64>) {
+        self.first = FirstOfPage { key: first, is_met: false };
         let mut n_before_page = counts(delivered.iter().map(|[key, _]| *key));
         if self.has_key {
             // The walk has replaced what was known of these rows.
@@ -94,12 +104,14 @@ impl KnownRows {
     pub(super) fn restart(&mut self) {
         self.part += 1;
         self.page = PageStart::default();
+        self.first = FirstOfPage::default();
         self.is_restarted = true;
     }
 
     /// Begins a page after `n_delivered` rows of the walk, which may repeat rows of the pages before.
     pub(super) fn begin_page(&mut self, n_delivered: usize, may_repeat: bool) {
         self.on_page.clear();
+        self.first = FirstOfPage::default();
         if self.has_key {
             return;
         }
@@ -121,7 +133,21 @@ impl KnownRows {
         count.n_met += 1;
         let is_new = if self.has_key { count.n_delivered == 0 } else { count.n_met > count.n_delivered };
         count.n_delivered += u32::from(is_new);
+        if is_new {
+            self.first.key.get_or_insert(key);
+        }
+        self.first.is_met |= self.first.key == Some(key);
         is_new
+    }
+
+    /// The key of the first row that the page has delivered.
+    pub(super) fn first_of_page(&self) -> Option<u64> {
+        self.first.key
+    }
+
+    /// Whether the page does not hold that row any more.
+    pub(super) fn has_lost_first(&self) -> bool {
+        self.first.key.is_some() && !self.first.is_met
     }
 
     /// Whether a row is known with this content.
@@ -234,7 +260,7 @@ mod tests {
             let mut resumed = KnownRows::default();
             add_all(&mut resumed, &before);
             let pairs: Vec<[u64; 2]> = delivered.iter().map(|key| [*key, *key]).collect();
-            resumed.resume(&pairs, page);
+            resumed.resume(&pairs, page, None);
             for (number, page) in pages.iter().enumerate().skip(index) {
                 if number > index {
                     resumed.begin_page(delivered.len(), false);

@@ -4,8 +4,9 @@
 //! `cursor_value`, which `date_text` or a `time_format` takes for a point in time, or else by its `text_order`;
 //! `unsupported_date` refuses dates that neither reads. `groups` is the position that a walk leaves, which `group_rules`
 //! compares with the options; `known_rows` are the rows that a walk may meet again, `named_fields` whether rows have the
-//! fields of the options, `value_range` is what it has met, and `time_window` a part of the time for `step`. Without
-//! `incremental`, `unchanged` skips the rows that the walk before held. Both remember rows as `row_hashes`.
+//! fields of the options, `value_range` is what it has met, `snapshot` how far it is, and `time_window` a part of the time
+//! for `step`. Without `incremental`, `unchanged` skips the rows that the walk before held. Both remember rows as
+//! `row_hashes`.
 
 mod cursor_field;
 mod cursor_value;
@@ -16,6 +17,7 @@ mod incremental_filter;
 mod known_rows;
 mod named_fields;
 mod row_hashes;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod text_order;
@@ -37,9 +39,8 @@ use super::json::{Field, Fields};
 pub(crate) use self::cursor_value::{CursorValue, Nanos, now};
 pub(crate) use self::group_rules::{GroupRules, RulesChange};
 pub(crate) use self::groups::Groups;
-pub(crate) use self::incremental_filter::{
-    Decision, IncrementalFilter, IncrementalSnapshot, SavedIncremental,
-};
+pub(crate) use self::incremental_filter::{Decision, IncrementalFilter};
+pub(crate) use self::snapshot::{IncrementalSnapshot, SavedIncremental};
 pub(crate) use self::time_format::TimeFormat;
 pub(crate) use self::time_window::TimeWindow;
 pub(crate) use self::unchanged::{
@@ -79,8 +80,8 @@ pub(super) struct Incremental {
     /// A row with a known `key` is delivered again if one of these fields has changed. Default: any
     /// field. With `[]` it is never delivered again.
     pub(super) compare: Option<Fields>,
-    /// `"newest_first"`: a walk stops after a page whose rows are all older than the newest value
-    /// minus `lag`. Default: `"any"`; a walk reads all pages.
+    /// `"newest_first"`: a walk stops after a page whose rows are all older than the newest value minus `lag`; with
+    /// `by`, than the oldest position minus `lag`. Default: `"any"`; a walk reads all pages.
     #[serde(default)]
     pub(super) order: Order,
     /// Does not deliver rows that are younger than this, such as a bar that is still open.

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::Incremental;
 use super::cursor_value::{CursorValue, Nanos};
 use super::groups::Groups;
-use super::incremental_filter::{Decision, IncrementalFilter, SavedIncremental};
+use super::incremental_filter::{Decision, IncrementalFilter};
+use super::snapshot::SavedIncremental;
 use super::*;
 
 const NOW: &str = "2024-03-20T12:00:00Z";

@@ -6,7 +6,12 @@ use std::cmp::Ordering;
 pub(super) fn compare(a: &str, b: &str) -> Option<Ordering> {
     let order = a.cmp(b);
     // The digits of an id of fixed length are not a number.
-    let numbers = if a.len() == b.len() { None } else { compare_numbers(a, b) };
+    let numbers = match (a.strip_prefix("0x"), b.strip_prefix("0x")) {
+        _ if a.len() == b.len() => None,
+        // Such as a block of Ethereum.
+        (Some(a), Some(b)) => Some(order_of(a).cmp(&order_of(b))),
+        _ => compare_numbers(a, b),
+    };
     numbers.is_none_or(|numbers| numbers == order).then_some(order)
 }
 
@@ -58,6 +63,8 @@ mod tests {
             ("1.9.0", "1.10.0"),
             ("1.0.9", "1.0.10"),
             ("2024M9", "2024M10"),
+            ("0xfffffff", "0x10000000"),
+            ("0xa", "0x10"),
             ("+5", "+13"),
             ("a/2/x/9", "a/2/x/11"),
         ] {
@@ -69,6 +76,8 @@ mod tests {
     fn text_is_compared_where_numbers_have_the_same_order_or_are_none() {
         for (less, greater) in [
             ("P-09", "P-10"),
+            ("0x9f", "0xa0"),
+            ("0x1", "0x10"),
             ("P-1", "P-10"),
             ("P-10", "Q-9"),
             ("P-10", "P-9x"),

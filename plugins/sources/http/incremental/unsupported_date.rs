@@ -30,7 +30,7 @@ impl UnsupportedDate {
         if !text.is_ascii() {
             return None;
         }
-        numbers(text).or_else(|| clock(text)).or_else(|| names(text))
+        numbers(text).or_else(|| clock(text)).or_else(|| names(text)).or_else(|| quarter(text))
     }
 }
 
@@ -169,6 +169,15 @@ fn names(text: &str) -> Option<UnsupportedDate> {
     has_date.then(|| UnsupportedDate::Date(can_read.then_some(pattern)))
 }
 
+/// Such as `1Q24`, `Q12024` or `Q1'24`.
+fn quarter(text: &str) -> Option<UnsupportedDate> {
+    let text = text.replace([' ', '\'', '-', '/'], "");
+    let rest =
+        ["1Q", "2Q", "3Q", "4Q", "Q1", "Q2", "Q3", "Q4"].iter().find_map(|it| text.strip_prefix(it))?;
+    let is_number = rest.bytes().all(|c| c.is_ascii_digit());
+    (is_number && (rest.len() == 2 || is_year(rest))).then_some(UnsupportedDate::Date(None))
+}
+
 /// Such as `Q1`, `H2` or `W05`: a quarter, a half or a week.
 fn is_part_of_year(text: &str) -> bool {
     ["Q", "H", "S", "T", "W", "KW", "CW"]
@@ -274,9 +283,20 @@ mod tests {
             let format = TimeFormat::try_from(pattern.to_owned()).unwrap();
             assert!(format.read(text).is_some(), "{text} is not read as {pattern}");
         }
-        for text in
-            ["Q1 2024", "Q4/2024", "H2 2024", "W05/2024", "KW05 2024", "52/2023", "Jan 31, 2024 16:00:00 EST"]
-        {
+        for text in [
+            "1Q24",
+            "3Q 2024",
+            "Q12024",
+            "Q1'24",
+            "Q1-24",
+            "Q1 2024",
+            "Q4/2024",
+            "H2 2024",
+            "W05/2024",
+            "KW05 2024",
+            "52/2023",
+            "Jan 31, 2024 16:00:00 EST",
+        ] {
             assert_eq!(UnsupportedDate::of(text), Some(UnsupportedDate::Date(None)), "{text}");
         }
         for text in ["10:00", "9:30", "01:00:00 PM", "10:00:00.250"] {
@@ -301,6 +321,9 @@ mod tests {
             "1.2024.9",
             "2024-Q1",
             "2024Q1",
+            "5Q24",
+            "1Q245",
+            "Q1X24",
             "1.2.3",
             "1.10.20",
             "10.1.20.5",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use runner_core::{Body, Origin, Position, ReadBatch, Record, Reject, Result};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::super::incremental::{Decision, Unchanged};
 use super::super::json::json_text;
@@ -97,6 +97,15 @@ impl HttpSource {
             NextStep::Page(next) => {
                 self.state = State::Fetch(next);
                 self.walk = Some(walk);
+                None
+            }
+            NextStep::Restart => {
+                info!(
+                    "{}: the page at which the walk was interrupted has lost its first row, so that rows may have moved to \
+                     pages before it; the walk starts again at its first page",
+                    self.settings.source_name
+                );
+                self.restart(walk);
                 None
             }
             NextStep::Window => {

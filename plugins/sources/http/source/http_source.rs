@@ -195,7 +195,21 @@ impl HttpSource {
 
     /// Warns if the rules of `incremental` are others than those of the saved position.
     fn adopt_options(&mut self) {
-        let Some(options) = &self.settings.incremental else { return };
+        let Some(options) = &self.settings.incremental else {
+            if self.position.is_of_incremental() {
+                warn!(
+                    "`incremental` was removed, and its position is not used without it: rows that were delivered may be \
+                     delivered again"
+                );
+            }
+            return;
+        };
+        if let Some(why) = self.position.change_before(options, &self.settings.records) {
+            warn!(
+                "{why}, and the position stays: rows that are older than it are not delivered; `runner run --from-start` \
+                 delivers all rows again"
+            );
+        }
         match self.position.adopt_options(options) {
             Some(RulesChange::OtherGroups) => warn!(
                 "`incremental.by` has changed: the positions begin again at the oldest one of before, and rows from there \
@@ -265,10 +279,18 @@ impl HttpSource {
         self.walk = Some(walk);
     }
 
+    /// Restarts a walk at its first page.
+    pub(crate) fn restart(&mut self, mut walk: PageWalk) {
+        self.history = PageHistory::default();
+        self.csv_reader.begin_walk(false);
+        self.state = State::Fetch(walk.restart(&self.settings));
+        self.walk = Some(walk);
+    }
+
     /// Decides what to do after a request of an element has failed.
     fn element_failed(&mut self, request: Option<PageRequest>, error: HttpError) -> Result<(), Failure> {
         self.must_report_success = true;
-        let Some(mut walk) = self.walk.take() else { return Err(self.failure(error)) };
+        let Some(walk) = self.walk.take() else { return Err(self.failure(error)) };
         // An API may refuse a page that has expired with any error.
         if let Some(request) = &request
             && !matches!(error, HttpError::Retryable(_))
@@ -278,10 +300,7 @@ impl HttpSource {
                 "{:#}; this is the saved page, so the walk starts again at its first page",
                 self.failure(error).error()
             );
-            self.history = PageHistory::default();
-            self.csv_reader.begin_walk(false);
-            self.state = State::Fetch(walk.restart(&self.settings));
-            self.walk = Some(walk);
+            self.restart(walk);
             return Ok(());
         }
         let failure = self.failure(error);

@@ -52,6 +52,8 @@ pub(crate) struct PageWalk {
 #[derive(Debug)]
 pub(crate) enum NextStep {
     Page(PageRequest),
+    /// The first page, since rows have moved to other pages.
+    Restart,
     /// The pages of the next window.
     Window,
     End,
@@ -127,7 +129,7 @@ impl PageWalk {
         ));
     }
 
-    /// Restarts the walk at its first page, since the API has refused the saved one.
+    /// Restarts the walk at its first page, since the API has refused the saved one, or has moved rows to other pages.
     pub(crate) fn restart(&mut self, settings: &Settings) -> PageRequest {
         self.unchanged = self.unchanged.restart(&self.state.delivered);
         if let Some(rows) = &mut self.rows {
@@ -244,6 +246,10 @@ impl PageWalk {
 
     /// What comes after a page that names the page `next`.
     pub(crate) fn next_step(&mut self, next: Option<PageRequest>, settings: &Settings) -> NextStep {
+        let has_moved_pages = self.rows.as_ref().is_some_and(IncrementalFilter::has_moved_pages);
+        if has_moved_pages && self.entry != settings.first_request() {
+            return NextStep::Restart;
+        }
         let is_older =
             settings.is_newest_first() && self.rows.as_ref().is_some_and(IncrementalFilter::is_page_older);
         if let Some(next) = next.filter(|_| !is_older) {

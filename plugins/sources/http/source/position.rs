@@ -10,6 +10,7 @@ use super::super::incremental::{
     DeliveredRows, GroupRules, Groups, Incremental, IncrementalSnapshot, RulesChange, SavedIncremental,
     SavedUnchanged, TimeFormat, TimeWindow, UnchangedSnapshot,
 };
+use super::super::json::Pointer;
 use super::super::pages::PageRequest;
 use crate::shared::csv::KnownColumns;
 
@@ -240,6 +241,24 @@ impl HttpPosition {
             }
         }
         found
+    }
+
+    /// Whether all that is known of delivered rows are positions of `incremental`.
+    pub(crate) fn is_of_incremental(&self) -> bool {
+        let mut states = self.elements.values().map(|element| &element.state);
+        states.any(|state| !state.groups.is_empty() && state.delivered.rows.is_empty())
+    }
+
+    /// The change of the options for which rows before the positions may be expected.
+    pub(crate) fn change_before(&self, options: &Incremental, records: &Pointer) -> Option<String> {
+        let mut states = self.elements.values().map(|element| &element.state);
+        let found = self.records.as_ref().filter(|found| found.at != records.to_string());
+        if let Some(found) = found
+            && states.clone().any(|state| !state.groups.is_empty())
+        {
+            return Some(format!("`records` has changed from \"{}\" to \"{records}\"", found.at));
+        }
+        states.find_map(|state| state.rules.as_ref()?.change_before_position(options))
     }
 
     /// This position with another one of an element.

@@ -220,3 +220,61 @@ async fn empty_object_in_place_of_an_array_is_an_empty_answer() {
         run_once(&serve([json_response(json!({"data": {}}))]).await, json!({"records": "/data"})).await;
     assert_eq!(read.bodies, ["{}"]);
 }
+
+/// Two rows on a page, of numbered ones from which the first `n_deleted` are missing.
+async fn shrinking(n_deleted: &Arc<AtomicUsize>) -> MockServer {
+    let n_deleted = Arc::clone(n_deleted);
+    respond(move |request: &Request| {
+        let page = number(request, "page").unwrap_or(1);
+        let first = n_deleted.load(Ordering::Relaxed) + (page - 1) * 2;
+        let rows: Vec<Value> = (first..10.min(first + 2)).map(|n| json!({"n": n})).collect();
+        let next = (first + 2 < 10).then(|| format!("/prices?page={}", page + 1));
+        json_response(json!({"data": rows, "next": next}))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn rows_that_move_to_pages_before_that_of_an_interrupted_walk_are_delivered_once() {
+    for pagination in [json!({"type": "page", "param": "page"}), json!({"type": "next_url", "next": "/next"})]
+    {
+        for key in [json!({"cursor": "n"}), json!({"cursor": "n", "key": "n"})] {
+            for (at_most, n_deleted) in [(5, 1), (5, 4), (6, 2), (5, 8), (1, 1), (3, 0)] {
+                let deleted = Arc::new(AtomicUsize::new(0));
+                let server = shrinking(&deleted).await;
+                let options = json!({"records": "/data", "pagination": pagination, "incremental": key});
+                let first = run(&server, options.clone(), None, at_most).await;
+                deleted.store(n_deleted, Ordering::Relaxed);
+                // The second run is interrupted as well.
+                let second = run(&server, options.clone(), first.position, 2).await;
+                let third = run(&server, options, second.position, usize::MAX).await;
+                assert!(third.error.is_none(), "{third:?}");
+                let mut bodies = [first.bodies, second.bodies, third.bodies].concat();
+                bodies.sort();
+                let expected = (0..10).filter(|n| *n < at_most || *n >= n_deleted);
+                let expected: Vec<String> = expected.map(|n| json!({"n": n}).to_string()).collect();
+                assert_eq!(bodies, expected, "{pagination} {key} {at_most} {n_deleted}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn walk_from_the_newest_row_reads_to_the_oldest_position_of_by() {
+    let rows = Arc::new(Mutex::new(vec![("A", 9), ("A", 8), ("A", 7), ("A", 6), ("B", 1)]));
+    let listed = Arc::clone(&rows);
+    let server = respond(move |request: &Request| {
+        let page = number(request, "page").unwrap_or(1);
+        let rows = listed.lock().unwrap();
+        let rows = rows.iter().skip((page - 1) * 2).take(2).map(|(s, t)| json!({"s": s, "t": t}));
+        json_response(json!({"data": rows.collect::<Vec<_>>()}))
+    })
+    .await;
+    let incremental = json!({"cursor": "t", "by": "s", "order": "newest_first"});
+    let options = with(page_options(), &json!({"incremental": incremental}));
+    let first = run(&server, options.clone(), None, usize::MAX).await;
+    assert_eq!(first.bodies.len(), 5);
+    rows.lock().unwrap().insert(4, ("B", 2));
+    let second = run(&server, options, first.position, usize::MAX).await;
+    assert_eq!(second.bodies, [r#"{"s":"B","t":2}"#], "{second:?}");
+}
