@@ -1,5 +1,7 @@
 //! Warnings where pages are repeated or missed, once in a run, with the option that helps.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -35,6 +37,10 @@ async fn records_before_the_first_page_are_missed_with_a_warning() {
     let (env, outcome) = run_with(&server, r#"type = "page", param = "page", start = 0"#);
     assert!(!outcome.stderr.contains("WARN"), "{}", outcome.stderr);
     assert_eq!(lines(&env), rows(0..25));
+    // The page at which the walk ends may lack the number.
+    let server = paged("page", |page| if page < 3 { json!({"total": 99}) } else { json!({}) }).await;
+    let (_, outcome) = run_with(&server, r#"type = "page", param = "page", start = 0, total = "/total""#);
+    outcome.assert_code(0).assert_says(&["`/total` is greater than the 25 records"]);
     // The options may name what is not known by its name.
     let server = paged("page", |_| json!({"n_all": 25, "n_pages": 9})).await;
     for (option, says) in [
@@ -63,6 +69,13 @@ async fn pages_that_are_named_around_the_records_are_warned_of_where_they_are_no
             "/data/issues/nodes",
             json!({"data": {"issues": {"nodes": [{"n": 1}], "pageInfo": {"hasNextPage": true}}}}),
             "`/data/issues/pageInfo/hasNextPage` says that there are more",
+        ),
+        ("/features", json!({"features": [{"n": 1}], "exceededTransferLimit": true}), "has_more = \"/exc"),
+        ("/values", json!({"values": [{"n": 1}], "isLast": false}), "with `last = \"/isLast\"`"),
+        (
+            "/entry",
+            json!({"entry": [{"n": 1}], "link": [{"relation": "next", "url": "http://a/b?c=d"}]}),
+            "type = \"next_url\", next = \"/link\"",
         ),
     ] {
         let server = serve_in_turn(vec![answer(body)]).await;
@@ -299,4 +312,85 @@ async fn elements_on_other_pages_are_warned_of() {
         "in the table `for_each`, `pagination = { type = \"cursor\"",
     ]);
     assert_eq!(outcome.stderr.matches("WARN").count(), 1, "{}", outcome.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn incomplete_results_are_warned_of_once() {
+    for (records, body, says) in [
+        (
+            "/items",
+            json!({"items": [{"n": 1}], "incomplete_results": true}),
+            "fail = [{ at = \"/incomplete_results\", is = true }]",
+        ),
+        (
+            "/hits/hits",
+            json!({"hits": {"hits": [{"n": 1}]}, "timed_out": false, "_shards": {"failed": 1}}),
+            "fail = [{ at = \"/_shards/failed\" }]",
+        ),
+        ("/elements", json!({"elements": [], "remark": "runtime error"}), "fail = [{ at = \"/remark\" }]"),
+    ] {
+        let server = serve_in_turn(vec![answer(body)]).await;
+        let env = TestEnv::new();
+        pipeline(&env, &server, &format!("records = \"{records}\""));
+        run(&env).assert_code(0).assert_says(&[says, "records may be missing"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_deleted_while_pages_are_read_are_warned_of() {
+    let requests = AtomicUsize::new(0);
+    let server = serve(move |request: &Request| {
+        let n_deleted = 2 * requests.fetch_add(1, Ordering::Relaxed).min(1);
+        let first = n_deleted + parameter(request, "offset").unwrap_or(0);
+        let rows: Vec<Value> = (first..20.min(first + 5)).map(|n| json!({"n": n})).collect();
+        answer(json!({"data": rows, "total": 20 - n_deleted}))
+    })
+    .await;
+    let (env, outcome) = run_with(&server, r#"type = "offset", param = "offset", total = "/total""#);
+    outcome.assert_code(0).assert_says(&["`/total` is smaller than on the page before", "the next poll"]);
+    assert_eq!(lines(&env), [rows(0..5), rows(7..20)].concat());
+    // It delivers what was missed, and nothing else.
+    run(&env).assert_code(0);
+    assert_eq!(lines(&env), [rows(0..5), rows(7..20), rows(5..7)].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_that_would_need_rows_before_the_position_are_warned_of() {
+    let body = json!({"a": [{"n": 5, "t": 50}], "b": [{"n": 1, "t": 10}]});
+    for (before, after, says) in [
+        (r#""/a", "n", 3"#, r#""/b", "n", 3"#, "`records` has changed from \"/a\" to \"/b\""),
+        (r#""/a", "t", 3"#, r#""/a", "n", 3"#, "`incremental.cursor` has changed from `t` to `n`"),
+        (r#""/a", "n", 3"#, r#""/a", "n", 1"#, "`incremental.start` is earlier than before"),
+    ] {
+        let server = serve_in_turn(vec![answer(body.clone())]).await;
+        let env = TestEnv::new();
+        for (options, says) in [(before, None), (before, None), (after, Some(says))] {
+            let parts: Vec<&str> = options.split(", ").collect();
+            let [records, cursor, start] = parts[..] else { panic!("{options}") };
+            pipeline(
+                &env,
+                &server,
+                &format!("records = {records}\nincremental = {{ cursor = {cursor}, start = {start} }}"),
+            );
+            let outcome = run(&env);
+            outcome.assert_code(0);
+            assert_eq!(outcome.stderr.contains("WARN"), says.is_some(), "{}", outcome.stderr);
+            if let Some(says) = says {
+                outcome.assert_says(&[says, "runner run --from-start"]);
+                pipeline(&env, &server, "records = \"/a\"");
+                run(&env).assert_code(0).assert_says(&["`incremental` was removed"]);
+                assert!(!run(&env).stderr.contains("WARN"));
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn has_more_that_is_true_on_the_last_page_is_warned_of() {
+    let server = paged("page", |page| json!({"end_of_stream": page == 2})).await;
+    let (_, outcome) =
+        run_with(&server, r#"type = "page", param = "page", start = 0, has_more = "/end_of_stream""#);
+    outcome.assert_code(0).assert_says(&["which looks true on the last page; `last` is for that"]);
+    let (env, _) = run_with(&server, r#"type = "page", param = "page", start = 0, last = "/end_of_stream""#);
+    assert_eq!(lines(&env), rows(0..25));
 }

@@ -36,6 +36,14 @@ fn names_of(body: &[u8]) -> Option<BTreeSet<String>> {
     Some(object.into_keys().collect())
 }
 
+/// Whether the last of several lines is an error that has no member of the first one.
+fn ends_with_error(body: &[u8]) -> bool {
+    let mut lines = body.trim_ascii().split(|byte| *byte == b'\n');
+    let (Some(first), Some(last)) = (lines.next(), lines.next_back()) else { return false };
+    api_message::has_error(last)
+        && names_of(first).zip(names_of(last)).is_some_and(|(first, last)| first.is_disjoint(&last))
+}
+
 impl HttpSource {
     /// The items of a response.
     pub(crate) fn decode(&mut self, response: &Response) -> Result<Items, HttpError> {
@@ -86,6 +94,12 @@ impl HttpSource {
                     Err(Unreadable::Missing { .. }) if self.leaves_out_records(body) => Ok(Items::Null),
                     decoded => decoded,
                 }
+            }
+            Codec::Ndjson if self.client.responses.is_none() && ends_with_error(body) => {
+                Err(Unreadable::Truncated(
+                    "the last line is an error, so that records may be missing; set `responses = {}` if it is a record"
+                        .into(),
+                ))
             }
             Codec::Ndjson => Items::of_ndjson(body, url()),
             Codec::Csv => {

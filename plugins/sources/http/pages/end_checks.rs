@@ -6,7 +6,7 @@ use super::super::answer::{Codec, Response};
 use super::super::json::{Located, Pointer};
 use super::super::source::{HttpSource, Warning};
 use super::count::ReceivedPage;
-use super::envelope::{counts_pages, counts_records, envelope_of};
+use super::envelope::{counts_pages, counts_records, envelope_of, is_last_flag};
 use super::pagination::{EndOptions, Pagination};
 
 impl HttpSource {
@@ -17,8 +17,14 @@ impl HttpSource {
         {
             return;
         }
-        let EndOptions { last, total, .. } = pagination.ends();
+        let EndOptions { last, total, has_more, .. } = pagination.ends();
+        let flag = has_more.filter(|has_more| is_last_flag(has_more));
         let why = match (last, total) {
+            _ if let Some(flag) = flag => {
+                format!(
+                    "`pagination.has_more` is `{flag}`, which looks true on the last page; `last` is for that"
+                )
+            }
             (_, Some(total)) if counts_pages(total) => {
                 format!(
                     "`pagination.total` is `{total}`, which looks like a number of pages; `last` is for that"
@@ -51,6 +57,29 @@ impl HttpSource {
         warn!("{}: {why}", response.title);
     }
 
+    /// Warns, once in a run, if rows were deleted while the pages were read: those behind them move to pages before.
+    pub(super) fn warn_of_deleted(&mut self, page: &ReceivedPage<'_>) {
+        let ReceivedPage { pagination, request, response, .. } = *page;
+        let total = pagination.ends().total;
+        let Some((path, n)) = total.and_then(|total| Some((total, number_at(total, response)?))) else {
+            return;
+        };
+        let before = self.history.total.replace(n);
+        let is_less = request.is_numbered() && before.is_some_and(|before| n < before);
+        if is_less && self.given_warnings.add(Warning::Deleted) {
+            let advice = if self.settings.incremental.is_some() {
+                "the next poll delivers those within `incremental.lag`, and no others"
+            } else {
+                "the next poll delivers them"
+            };
+            warn!(
+                "{}: `{path}` is smaller than on the page before, so rows were deleted while the pages were read, and rows \
+                 that have moved to pages before this one were not read; {advice}",
+                response.title
+            );
+        }
+    }
+
     /// Warns, once in a run, if a walk has ended and the API counts more than was read.
     pub(super) fn warn_of_missed(&mut self, page: &ReceivedPage<'_>) {
         let ReceivedPage { pagination, response, .. } = *page;
@@ -66,7 +95,9 @@ impl HttpSource {
         // What an option names may have any name.
         let named = |option: Option<&Pointer>| option.map(ToString::to_string).into_iter();
         let (n_read, n_pages) = (page.n_elements(), page.number());
-        let named_total = named(total).filter(|path| around.is_above(path, n_read));
+        // The last page may lack the number.
+        let is_above = self.history.total.is_some_and(|total| total > n_read);
+        let named_total = named(total).filter(|path| is_above || around.is_above(path, n_read));
         let named_last = named(last).filter(|path| around.is_above(path, n_pages));
         let more_records = named_total.chain(around.records_above(n_read)).find(|path| !is_set(path, last));
         let more_pages = named_last.chain(around.pages_above(n_pages)).find(|path| !is_set(path, total));

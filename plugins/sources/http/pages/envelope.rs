@@ -14,20 +14,35 @@ const NEXT: &str = "\
     /nextPageToken /next_token /nextToken /NextToken /next_cursor /nextCursor /meta/next_cursor \
     /meta/next_token /meta/nextCursor /response_metadata/next_cursor /pagination/next_cursor \
     /pagination/cursor /paging/next/after /paging/cursors/after /pages/next/starting_after /cursor/next \
-    /continuation /continuationToken /nextContinuationToken /NextMarker /data/after /cursor /offset";
+    /continuation /continuationToken /nextContinuationToken /NextMarker /data/after /cursor /offset \
+    /next_page_uri /next_uri /next_offset /nextPageStart /next-cursor /meta/links/next /meta/page/after \
+    /pageToken /next_chunk_internal_link /links /link";
 
 /// Where APIs say whether there is more.
 const HAS_MORE: &str = "\
     /has_more /hasMore /has_next /hasNext /hasNextPage /meta/has_more /pagination/has_more \
     /pagination/has_next /pageInfo/hasNextPage /IsTruncated \
-    /additional_data/pagination/more_items_in_collection";
+    /additional_data/pagination/more_items_in_collection /exceededTransferLimit \
+    /properties/exceededTransferLimit /info/more_records /more_records /pagination/has_more_items \
+    /has_more_items";
+
+/// Where APIs say whether this is the last page.
+const IS_LAST: &str = "\
+    /isLast /is_last /isLastPage /is_last_page /last /lastPage /last_page /endOfRecords /end_of_stream";
+
+/// Where APIs say that they have left out records, for example since the query took too long.
+const IS_PARTIAL: &str = "\
+    /incomplete_results /partial /isPartial /is_partial /partialResults /partial_results \
+    /responseHeader/partialResults /timed_out /manifest/truncated";
 
 /// Where APIs count all records.
 const TOTAL: &str = "\
     /total /count /total_count /totalCount /total_results /totalResults /totalElements /total_records \
     /totalRecords /recordsTotal /total_items /totalItems /totalSize /numFound /nbHits /@odata.count \
     /total/value /meta/total /meta/total_count /meta/pagination/total /pagination/total /paging/total \
-    /page/totalElements /0/total";
+    /page/totalElements /0/total /total-results /meta/count /meta/results/total /numberMatched /totalFeatures \
+    /context/matched /__count /totalRows /rowCount /itemsTotal /pagination/itemCount /treesize \
+    /metadata/total_row_count /total_row_count";
 
 /// Where APIs count their pages.
 const PAGES: &str = "\
@@ -96,7 +111,17 @@ impl Envelope {
 
     /// Where it says that there is more.
     pub(super) fn says_more(&self) -> impl Iterator<Item = String> {
-        self.all(HAS_MORE).filter(|path| self.at(path) == Some(&Value::Bool(true)))
+        self.all_that_are(HAS_MORE, true).chain(self.all_that_are(IS_LAST, false))
+    }
+
+    /// Where it says that records are missing.
+    pub(crate) fn says_partial(&self) -> Option<(String, &Value)> {
+        let is_failed = |path: &String| self.is_above(path, 0);
+        let is_text = |path: &String| self.at(path).is_some_and(|text| text.is_string());
+        self.all_that_are(IS_PARTIAL, true)
+            .chain(self.all("/_shards/failed").filter(is_failed))
+            .chain(self.all("/remark").filter(is_text))
+            .find_map(|path| Some((path.clone(), self.at(&path)?)))
     }
 
     /// Where it counts more records than `n`.
@@ -115,6 +140,10 @@ impl Envelope {
         number.is_some_and(|number| number > n)
     }
 
+    fn all_that_are(&self, paths: &'static str, value: bool) -> impl Iterator<Item = String> {
+        self.all(paths).filter(move |path| self.at(path) == Some(&Value::Bool(value)))
+    }
+
     /// Some paths, in every object around the records.
     fn all(&self, paths: &'static str) -> impl Iterator<Item = String> {
         self.places.iter().flat_map(move |place| paths.split(' ').map(move |path| format!("{place}{path}")))
@@ -129,6 +158,11 @@ pub(super) fn counts_pages(pointer: &Pointer) -> bool {
 /// Whether a path is one where APIs count all records.
 pub(super) fn counts_records(pointer: &Pointer) -> bool {
     is_among(pointer, TOTAL)
+}
+
+/// Whether a path is one where APIs say whether this is the last page.
+pub(super) fn is_last_flag(pointer: &Pointer) -> bool {
+    is_among(pointer, IS_LAST)
 }
 
 fn is_among(pointer: &Pointer, paths: &str) -> bool {
@@ -157,5 +191,33 @@ mod tests {
         let root = envelope("", serde_json::json!({"next": "x", "pages": 3}));
         assert_eq!(root.next_pages().next().unwrap().0, "/next");
         assert_eq!(root.pages_above(1).next().unwrap(), "/pages");
+        let not_last = envelope("/values", serde_json::json!({"values": [], "isLastPage": false}));
+        assert_eq!(not_last.says_more().next().unwrap(), "/isLastPage");
+        let last = envelope("/values", serde_json::json!({"values": [], "isLastPage": true}));
+        assert_eq!(last.says_more().next(), None);
+    }
+
+    #[test]
+    fn response_that_says_that_records_are_missing_is_noticed() {
+        let partial = |value: Value| {
+            let envelope = Envelope { value, places: vec![String::new(), "/hits".into()] };
+            envelope.says_partial().map(|(path, _)| path)
+        };
+        for (value, path) in [
+            (serde_json::json!({"incomplete_results": true}), "/incomplete_results"),
+            (serde_json::json!({"timed_out": true, "_shards": {"failed": 0}}), "/timed_out"),
+            (serde_json::json!({"timed_out": false, "_shards": {"failed": 2}}), "/_shards/failed"),
+            (serde_json::json!({"remark": "runtime error: Query timed out"}), "/remark"),
+            (
+                serde_json::json!({"responseHeader": {"partialResults": true}}),
+                "/responseHeader/partialResults",
+            ),
+        ] {
+            assert_eq!(partial(value).as_deref(), Some(path));
+        }
+        assert_eq!(
+            partial(serde_json::json!({"timed_out": false, "_shards": {"failed": 0}, "remark": null})),
+            None
+        );
     }
 }

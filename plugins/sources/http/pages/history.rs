@@ -17,6 +17,8 @@ pub(crate) struct PageHistory {
     /// The hashes of the records of the first page, in their order.
     first: Vec<u64>,
     last: Option<SeenPage>,
+    /// How many records the API has counted on the last page.
+    pub(super) total: Option<u64>,
     pub(super) near_copies: NearCopies,
 }
 

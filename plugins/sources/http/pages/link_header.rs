@@ -1,6 +1,7 @@
-//! Finds the target of `rel="next"` in `Link` headers (RFC 8288).
+//! Finds the target of `rel="next"` in `Link` headers (RFC 8288), and in lists of links in a response.
 
 use reqwest::Url;
+use serde_json::Value;
 
 /// The target of the first `next` link as written, often relative to the URL of the request.
 pub(super) fn next_target<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -13,6 +14,25 @@ pub(super) fn next_target<'a>(headers: impl IntoIterator<Item = &'a str>) -> Opt
         }
         None
     })
+}
+
+/// The URL of the next page in a list of links, as in FHIR and OGC API: `[{"rel": "next", "href": "…"}]`.
+pub(super) fn next_of_links(links: &[Value]) -> Option<&str> {
+    let next = links.iter().find(|link| relation_of(link) == Some("next"))?;
+    text_of(next, ["href", "url"])
+}
+
+/// Whether a list holds links with their relations.
+pub(super) fn are_links(links: &[Value]) -> bool {
+    links.iter().any(|link| relation_of(link).is_some())
+}
+
+fn relation_of(link: &Value) -> Option<&str> {
+    text_of(link, ["rel", "relation"])
+}
+
+fn text_of<'a>(link: &'a Value, names: [&str; 2]) -> Option<&'a str> {
+    names.into_iter().find_map(|name| link.get(name)?.as_str())
 }
 
 /// Whether a text is a URL rather than a cursor: absolute, or relative to `endpoint`.
@@ -127,6 +147,20 @@ mod tests {
         ] {
             assert!(!is_url(cursor, &endpoint), "{cursor}");
         }
+    }
+
+    #[test]
+    fn next_page_is_found_in_a_list_of_links() {
+        let links = |value: Value| value.as_array().unwrap().clone();
+        let ogc = links(serde_json::json!([{"rel": "self", "href": "/a"}, {"rel": "next", "href": "/b"}]));
+        let fhir =
+            links(serde_json::json!([{"relation": "next", "url": "/b"}, {"relation": "self", "url": "/a"}]));
+        let last = links(serde_json::json!([{"rel": "self", "href": "/a"}]));
+        assert_eq!(
+            (next_of_links(&ogc), next_of_links(&fhir), next_of_links(&last)),
+            (Some("/b"), Some("/b"), None)
+        );
+        assert!(are_links(&last) && !are_links(&links(serde_json::json!([{"href": "/a"}, 1]))));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::count::{PageCount, ReceivedPage};
 use super::cursor_place::{CursorPlace, header_text};
 use super::end_checks::is_end_cursor;
 use super::history::PageHistory;
-use super::link_header::next_target;
+use super::link_header::{are_links, next_of_links, next_target};
 use super::page_request::{PagePlace, PageRequest};
 use super::pagination::{EndOptions, Pagination};
 use crate::shared::json_text::kind_of;
@@ -40,6 +40,7 @@ impl HttpSource {
             self.check_overlap(&page, items, next.as_ref()).await?;
         }
         self.check_ends(&page);
+        self.warn_of_deleted(&page);
         if has_ended {
             self.warn_of_missed(&page);
             return Ok(None);
@@ -95,12 +96,20 @@ impl HttpSource {
             Pagination::NextUrl { next, .. } => {
                 let found = read_next(next, response, is_first, "URL").map_err(unreadable)?;
                 let Some(found) = found else { return Ok(None) };
-                let Ok(target) = serde_json::from_str::<String>(&found) else {
-                    let why = format!(
-                        "`{next}` is {}, but the URL of the next page must be a string; check `pagination.next`",
-                        kind_of(found.as_bytes())
-                    );
-                    return Err(unreadable(Unreadable::Unexpected(why)));
+                let target = match serde_json::from_str(&found) {
+                    Ok(Value::String(target)) => target,
+                    Ok(Value::Array(links)) if are_links(&links) => match next_of_links(&links) {
+                        Some(target) => target.to_owned(),
+                        None => return Ok(None),
+                    },
+                    _ => {
+                        let why = format!(
+                            "`{next}` is {}, but the URL of the next page must be a string, or in a list of links with \
+                             `rel`; check `pagination.next`",
+                            kind_of(found.as_bytes())
+                        );
+                        return Err(unreadable(Unreadable::Unexpected(why)));
+                    }
                 };
                 let what = format!("the URL at `{next}`");
                 (self.linked(response, &target, &what)?, what)
@@ -245,12 +254,16 @@ fn read_next(
     }
 }
 
-/// The number at `pointer`, which may also be written as a string; `None` if it is missing or null.
+/// The number at `pointer`, which may also be written as a string; `None` if it is missing or null. `last` may also be true
+/// on the last page.
 fn read_number(pointer: &Pointer, response: &Response, option: &str) -> Result<Option<u64>, Unreadable> {
     let Located::At(range) = locate(pointer, response)? else { return Ok(None) };
     let found = text(&response.body[range])?;
-    if found == "null" {
-        return Ok(None);
+    match (found, option) {
+        ("null", _) | ("false", "last") => return Ok(None),
+        // Every page has this number, or a greater one.
+        ("true", "last") => return Ok(Some(0)),
+        _ => {}
     }
     match found.trim_matches('"').trim().parse::<f64>() {
         Ok(number) if number >= 0.0 => Ok(Some(number as u64)),

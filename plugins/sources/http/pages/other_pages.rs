@@ -8,7 +8,7 @@ use super::super::json::Pointer;
 use super::super::source::HttpSource;
 use super::count::ValueShape;
 use super::envelope::{ENDS, Envelope, envelope_of};
-use super::link_header::{is_url, next_target};
+use super::link_header::{is_url, next_of_links, next_target};
 
 /// Headers that name the next page; empty behind the last one.
 const NEXT_HEADERS: &str = "x-next-page x-pagination-next-page";
@@ -65,6 +65,9 @@ impl HttpSource {
                 path.ends_with("/offset") && value.to_string().trim_matches('"').parse::<f64>().is_ok();
             let option = match value {
                 _ if is_own => continue,
+                Value::Array(links) if next_of_links(links).is_some() => {
+                    format!("`pagination = {{ type = \"next_url\", next = \"{path}\" }}`")
+                }
                 Value::String(next) if is_url(next, &response.url) => {
                     format!("`pagination = {{ type = \"next_url\", next = \"{path}\" }}`")
                 }
@@ -78,9 +81,10 @@ impl HttpSource {
             return Some((format!("`{path}` names a next page"), option));
         }
         if let Some(path) = around.says_more().next() {
+            let option = if around.at(&path) == Some(&Value::Bool(true)) { "has_more" } else { "last" };
             return Some((
                 format!("`{path}` says that there are more records"),
-                format!("{COUNTED}, with `has_more = \"{path}\"`"),
+                format!("{COUNTED}, with `{option} = \"{path}\"`"),
             ));
         }
         if let Some(path) = around.records_above(n_items).next() {

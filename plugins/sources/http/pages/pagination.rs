@@ -21,7 +21,8 @@ macro_rules! pagination {
         pub(crate) enum Pagination {
             $($(#[$meta])* $name {
                 $($fields)*
-                /// The location of the number of the last page in the response, as a JSON pointer.
+                /// The location of the number of the last page in the response, as a JSON pointer, or of a value
+                /// that is true on the last page.
                 last: Option<Pointer>,
                 /// The location of the number of all records in the response, as a JSON pointer.
                 total: Option<Pointer>,
@@ -97,7 +98,8 @@ pagination! {
     }
     /// Each response contains the URL of the next page; in the last one it is missing, null or empty.
     NextUrl {
-        /// The location of the URL in the response, as a JSON pointer such as `"/links/next"`.
+        /// The location of the URL in the response, as a JSON pointer such as `"/links/next"`, or of a list of
+        /// links, of which that with `rel` or `relation` `"next"` counts.
         next: Pointer,
     }
 }

@@ -35,6 +35,8 @@ pub(crate) enum Warning {
     Ends,
     /// Records behind the end of a walk.
     Missed,
+    /// Rows that were deleted during a walk.
+    Deleted,
     /// Walks that read all rows of the walk before, and more.
     Growing,
     /// Walks with more rows than are remembered.
@@ -68,6 +70,9 @@ impl HttpSource {
     /// Warns of what looks like a misunderstanding between the API and the options.
     pub(crate) fn warn_of_misfits(&mut self, response: &Response, items: &Items) {
         self.warn_of_text(response, items);
+        if self.settings.codec == Codec::Json && !self.given_warnings.has(Warning::Errors) {
+            self.warn_of_errors(response);
+        }
         if items.is_empty() {
             return;
         }
@@ -84,9 +89,6 @@ impl HttpSource {
         if self.settings.codec == Codec::Csv {
             return;
         }
-        if self.settings.codec == Codec::Json && !self.given_warnings.has(Warning::Errors) {
-            self.warn_of_errors(response);
-        }
         if !self.settings.is_shaped
             && !self.given_warnings.has(Warning::Shape)
             && let Some((why, option)) = self.odd_shape(items)
@@ -96,26 +98,31 @@ impl HttpSource {
         }
     }
 
-    /// Warns of records beside errors, as GraphQL and JSON:API return them.
+    /// Warns of records beside errors, as GraphQL and JSON:API return them, and of incomplete results.
     fn warn_of_errors(&mut self, response: &Response) {
-        let is_named = memchr::memmem::find(&response.body, b"\"errors\"").is_some();
-        if !is_named || self.client.responses.is_some() || self.settings.records.is_root() {
+        if self.client.responses.is_some() || self.settings.records.is_root() {
             return;
         }
-        let around = envelope_of(response, &self.settings.records);
-        let has_errors = around.as_ref().and_then(|around| around.at("/errors")).is_some_and(|it| match it {
+        let Some(around) = envelope_of(response, &self.settings.records) else { return };
+        let has_errors = around.at("/errors").is_some_and(|it| match it {
             Value::Array(errors) => !errors.is_empty(),
             Value::Object(errors) => !errors.is_empty(),
             _ => false,
         });
-        if has_errors {
-            self.given_warnings.add(Warning::Errors);
-            warn!(
-                "{}: the response has records and `/errors`, so that records may be missing; to make it an error set \
-                 `responses = {{ fail = [\"/errors\"] }}`",
-                response.title
-            );
-        }
+        let (what, matcher) = if has_errors {
+            ("has records and `/errors`".to_owned(), "\"/errors\"".to_owned())
+        } else if let Some((path, value)) = around.says_partial() {
+            let is = if value.is_boolean() { ", is = true" } else { "" };
+            (format!("says `{path}`"), format!("{{ at = \"{path}\"{is} }}"))
+        } else {
+            return;
+        };
+        self.given_warnings.add(Warning::Errors);
+        warn!(
+            "{}: the response {what}, so that records may be missing; to make it an error set \
+             `responses = {{ fail = [{matcher}] }}`",
+            response.title
+        );
     }
 
     /// What is odd about the records, and what to do.

@@ -52,6 +52,25 @@ async fn error_in_place_of_the_records_is_named_and_not_delivered() {
 }
 
 #[tokio::test]
+async fn error_in_the_last_line_is_requested_again() {
+    let options = |responses: &Value| with(json!({"codec": "ndjson"}), responses);
+    let cut = || text("{\"id\": 1}\n{\"error\": \"query timed out\"}\n");
+    let whole = || text("{\"id\": 1}\n{\"id\": 2}\n");
+    let failure = failure_of(cut(), options(&json!({}))).await;
+    assert_contains(&failure, &["retry: ", "the last line is an error", "set `responses = {}`"]);
+    let polled = options(&json!({"interval": "1ms", "responses": {}}));
+    assert_eq!(run(&serve([cut()]).await, polled, None, 2).await.bodies.len(), 2);
+    for log in [
+        "{\"error\": \"a\"}\n{\"error\": \"b\"}\n",
+        "{\"time\": 1, \"message\": \"a\"}\n{\"time\": 2, \"error\": \"b\"}",
+    ] {
+        let run = run_once(&serve([text(log)]).await, options(&json!({}))).await;
+        assert!(run.error.is_none() && run.bodies.len() == 2, "{run:?}");
+    }
+    assert_eq!(run_once(&serve([whole()]).await, options(&json!({}))).await.bodies.len(), 2);
+}
+
+#[tokio::test]
 async fn success_beside_no_or_other_records_is_not_an_error() {
     for (body, records, n) in [
         (r#"{"items": [], "default": {"name": "standard", "description": "x"}}"#, "/items", 0),

@@ -125,3 +125,21 @@ async fn cursor_0_of_another_page_is_followed() {
     let whole = run_once(&server, cursor_options()).await;
     assert!(whole.error.is_none() && whole.bodies == ["5", "4", "3", "2", "1", "0"], "{whole:?}");
 }
+
+#[tokio::test]
+async fn last_may_be_true_on_the_last_page() {
+    // As in time-based exports of Zendesk, where the last page names itself.
+    let server = respond(|request: &Request| {
+        let from = number(request, "from").unwrap_or(0);
+        let end = (from + 2).min(5);
+        let next = format!("/prices?from={end}");
+        json_response(
+            json!({"data": (from..end).collect::<Vec<_>>(), "next": next, "end_of_stream": end == 5}),
+        )
+    })
+    .await;
+    let pagination = json!({"type": "next_url", "next": "/next", "last": "/end_of_stream"});
+    let run = run_once(&server, json!({"records": "/data", "pagination": pagination})).await;
+    assert!(run.error.is_none() && run.bodies == numbers(0..5), "{run:?}");
+    assert_eq!(requests_to(&server).await.len(), 3);
+}

@@ -319,3 +319,23 @@ async fn row_that_is_new_on_any_page_is_delivered_by_the_next_walk() {
         assert!(third.error.is_none() && third.bodies.is_empty(), "{options} {third:?}");
     }
 }
+
+#[tokio::test]
+async fn next_url_may_be_in_a_list_of_links() {
+    // HAPI FHIR puts the link to the page before behind that to the next one.
+    let server = respond(|request: &Request| {
+        let page = number(request, "page").unwrap_or(1);
+        let link =
+            |relation: &str, page: usize| json!({"relation": relation, "url": format!("?page={page}")});
+        let mut links = vec![link("self", page)];
+        links.extend((page < 3).then(|| link("next", page + 1)));
+        links.extend((page > 1).then(|| link("previous", page - 1)));
+        json_response(json!({"entry": [page], "link": links}))
+    })
+    .await;
+    let pagination = json!({"type": "next_url", "next": "/link"});
+    let run = run_once(&server, json!({"records": "/entry", "pagination": pagination})).await;
+    assert!(run.error.is_none() && run.bodies == numbers(1..4), "{run:?}");
+    let lists = json!({"records": "/entry", "pagination": {"type": "next_url", "next": "/entry"}});
+    assert!(run_once(&server, lists).await.failure().contains("check `pagination.next`"));
+}
