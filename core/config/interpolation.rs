@@ -130,8 +130,7 @@ pub(crate) fn warn_without_braces(root: &DeTable<'_>) -> Vec<Diagnostic> {
         |value: &DeValue<'_>| matches!(value, DeValue::String(text) if names_without_braces(text));
     let found = leaves_of(root, None).into_iter().filter(|leaf| is_without_braces(leaf.value.get_ref()));
     let warnings = found.map(|leaf| {
-        let message =
-            "this is the text as it is written, not the value of a variable: write `${NAME}` for that";
+        let message = "`$NAME` without braces is text: for the value of a variable write `${NAME}`";
         Diagnostic { is_warning: true, ..Diagnostic::new(message, leaf.value.span(), "here") }
     });
     warnings.collect()

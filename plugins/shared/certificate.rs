@@ -10,12 +10,12 @@ pub(crate) fn advice(error: &str, trust: &str) -> Option<String> {
         )
     } else if error.contains("CaUsedAsEndEntity") {
         format!(
-            "its certificate is marked as that of an authority (CA:TRUE), as `openssl req -x509` makes it, and no server may \
-             have such a one: make it anew with `-addext basicConstraints=critical,CA:FALSE`, and set {trust} to a PEM file \
+            "its certificate is marked as that of an authority (CA:TRUE), as `openssl req -x509` makes it, which a \
+             server cannot use: make it again with `-addext basicConstraints=critical,CA:FALSE`, and set {trust} to a PEM file \
              with it"
         )
     } else if error.contains(OLD_VERSION) {
-        "its certificate has an old version of X.509: make it anew with version 3, as `openssl x509 -req` does with \
+        "its certificate has an old version of X.509: make it again with version 3, as `openssl x509 -req` does with \
          `-extfile`"
             .into()
     } else {

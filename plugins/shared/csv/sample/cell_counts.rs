@@ -10,7 +10,7 @@ const MAX_TEXTS: usize = 200;
 /// A row of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The how manieth text of the sample it is in, counted from 0.
+    /// The index of its text in the sample.
     pub(crate) text: usize,
     /// Its line.
     pub(crate) line: u64,
@@ -23,7 +23,7 @@ pub(super) struct CellCounts {
     /// Neither numbers nor texts for a missing value.
     n_texts: usize,
     first_text: Option<Place>,
-    /// Whether a cell has digits and is no number, as `007` and what is larger than 64 bits.
+    /// Whether a cell of digits is not a number, such as `007`, or one with more than 64 bits.
     has_codes: bool,
     /// The first number that may be a code: with an exponent, and without a sign and a fraction.
     first_exponent: Option<Place>,

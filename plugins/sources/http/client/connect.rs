@@ -137,7 +137,7 @@ pub(crate) fn connect(
             Ok(builder().tls_certs_only([]).build()?)
         } else {
             let why = if format!("{error:?}").contains(OLD_VERSION) {
-                "`tls.crt_file`: the certificate has an old version of X.509; make it anew with version 3, as `openssl x509 \
+                "`tls.crt_file`: the certificate has an old version of X.509; make it again with version 3, as `openssl x509 \
                  -req` does with `-extfile`"
             } else {
                 "the certificates cannot be used; check `tls`"

@@ -129,7 +129,7 @@ impl Client {
 
     /// The request after a redirect to `next`, if it is allowed.
     fn redirected(&self, outgoing: Outgoing, next: Url, status: StatusCode) -> Result<Outgoing> {
-        let Outgoing { mut method, url, header, mut body } = outgoing;
+        let Outgoing { mut method, url, headers, mut body } = outgoing;
         let title = || {
             format!(
                 "{} returned {status}, a redirect to {}",
@@ -157,7 +157,7 @@ impl Client {
                 self.redactor.url(&next)
             );
         }
-        Ok(Outgoing { method, url: next, header, body })
+        Ok(Outgoing { method, url: next, headers, body })
     }
 
     /// Sends one request; with a new token if the API rejects the token of OAuth 2.0.
@@ -177,10 +177,10 @@ impl Client {
         &self,
         outgoing: &Outgoing,
     ) -> Result<(reqwest::Response, Option<HeaderValue>), HttpError> {
-        let Outgoing { method, url, header, body } = outgoing;
+        let Outgoing { method, url, headers: of_page, body } = outgoing;
         let mut url = url.clone();
         let mut headers = self.parts.headers.clone();
-        if let Some((name, value)) = header {
+        for (name, value) in of_page {
             headers.insert(name, value.clone());
         }
         let mut token = None;

@@ -227,7 +227,7 @@ fn read_cursor(
     };
     let found = header_text(&response.headers, name);
     if found.is_none() && is_first {
-        warn!("{}: no header `{name}`, which has the cursor; treating this as the last page", response.title);
+        warn!("{}: no header `{name}` with a cursor; treating this as the last page", response.title);
     }
     Ok(found.map(|text| Value::from(text).to_string()))
 }

@@ -7,6 +7,7 @@ use super::super::answer::{Items, Response};
 use super::super::json::Pointer;
 use super::super::source::HttpSource;
 use super::count::ValueShape;
+use super::cursor_place::header_text;
 use super::envelope::{ENDS, Envelope, envelope_of};
 use super::link_header::{is_url, next_of_links, next_target};
 
@@ -132,11 +133,7 @@ fn cursor_header(headers: &HeaderMap) -> Option<(String, String)> {
 
 /// The first of some headers that names a next page.
 fn named_next(headers: &HeaderMap, names: &'static str) -> Option<&'static str> {
-    names.split(' ').find(|name| header_text(headers, name).is_some_and(|next| !ENDS.contains(&next)))
-}
-
-fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok().map(str::trim)
+    names.split(' ').find(|name| header_text(headers, *name).is_some_and(|next| !ENDS.contains(&next)))
 }
 
 /// Why headers say that there are more than `n_items` records.

@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use bytes::Bytes;
 use reqwest::Url;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use runner_core::Result;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -50,7 +50,7 @@ impl Client {
             }
             _ => self.parts.endpoint.clone(),
         };
-        let (mut body, mut header) = (self.parts.body.clone(), None);
+        let (mut body, mut headers) = (self.parts.body.clone(), HeaderMap::new());
         for parameter in pagination.map(|it| it.parameters(&request.place)).unwrap_or_default() {
             match parameter {
                 PageParameter::Query { name, value } => set_parameter(&mut url, name, Some(&value)),
@@ -62,11 +62,11 @@ impl Client {
                     body = Some(Bytes::from(filled));
                 }
                 PageParameter::Header { name, value } => {
-                    header = Some((HeaderName::try_from(name)?, HeaderValue::try_from(value)?));
+                    headers.insert(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
                 }
             }
         }
-        Ok(Outgoing { method: self.method.clone(), url, header, body })
+        Ok(Outgoing { method: self.method.clone(), url, headers, body })
     }
 
     /// Tells the request for a page from those for others.
@@ -76,7 +76,7 @@ impl Client {
         hash.update(outgoing.url.as_str().as_bytes());
         hash.update(b"\n");
         hash.update(outgoing.body.as_deref().unwrap_or_default());
-        if let Some((_, value)) = &outgoing.header {
+        for value in outgoing.headers.values() {
             hash.update(b"\n");
             hash.update(value.as_bytes());
         }

@@ -57,15 +57,16 @@ pagination! {
         /// `{ header = "X-Next-Cursor" }`.
         cursor: CursorPlace,
         /// The query parameter for the cursor; with `in = "body"` a JSON pointer into `body`, with
-        /// `in = "header"` a header of the request.
+        /// `in = "header"` the name of a header.
         param: String,
         /// Where the cursor is sent. Default: `"query"`.
         #[serde(rename = "in", default)]
-        sent_in: CursorSentIn,
+        sent_in: SentIn,
     }
     /// Pages are numbered; the first page without records is the end.
     Page {
-        /// The query parameter for the page number; with `in = "body"` a JSON pointer into `body`.
+        /// The query parameter for the page number; with `in = "body"` a JSON pointer into `body`, with
+        /// `in = "header"` the name of a header.
         param: String,
         /// The number of the first page.
         #[serde(default = "first_page")]
@@ -79,10 +80,9 @@ pagination! {
     /// Pages are named by the number of records before them; the first page without records is the end.
     Offset {
         /// The query parameter for the number of records to skip; with `in = "body"` a JSON
-        /// pointer into `body`.
+        /// pointer into `body`, with `in = "header"` the name of a header.
         param: String,
-        /// The query parameter for `limit`, or with `in = "body"` a JSON pointer. Without it the limit
-        /// is not sent.
+        /// The query parameter for `limit`; with `in` as `param`. Without it the limit is not sent.
         limit_param: Option<String>,
         /// How many records to request per page. The next offset counts the records that were on the
         /// page; of a response that is one value it counts `limit`, or the rows of a page with fewer.
@@ -108,17 +108,6 @@ pagination! {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SentIn {
-    /// In the query of the URL.
-    #[default]
-    Query,
-    /// In `body`, which must be JSON.
-    Body,
-}
-
-/// Where a cursor is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum CursorSentIn {
     /// In the query of the URL.
     #[default]
     Query,
@@ -182,13 +171,19 @@ impl Pagination {
         }
     }
 
+    /// Where cursor, page or offset are sent.
+    fn sent_in(&self) -> SentIn {
+        match self {
+            Pagination::Cursor { sent_in, .. }
+            | Pagination::Page { sent_in, .. }
+            | Pagination::Offset { sent_in, .. } => *sent_in,
+            Pagination::Link { .. } | Pagination::NextUrl { .. } => SentIn::Query,
+        }
+    }
+
     /// Whether cursor, page or offset are sent in the body.
     pub(super) fn is_in_body(&self) -> bool {
-        match self {
-            Pagination::Cursor { sent_in, .. } => *sent_in == CursorSentIn::Body,
-            Pagination::Page { sent_in, .. } | Pagination::Offset { sent_in, .. } => *sent_in == SentIn::Body,
-            Pagination::Link { .. } | Pagination::NextUrl { .. } => false,
-        }
+        self.sent_in() == SentIn::Body
     }
 
     /// Checks the option against `codec` and `body`.
@@ -224,27 +219,34 @@ impl Pagination {
                 return Err(OptionError::new("pagination.limit", "must be greater than 0"));
             }
         }
-        if let Pagination::Cursor { param, sent_in: CursorSentIn::Header, .. } = self
-            && HeaderName::try_from(param).is_err()
-        {
-            let message = format!("`{param}` is not a valid header name, which `in = \"header\"` requires");
-            return Err(OptionError::new("pagination.param", message));
-        }
-        if self.is_in_body() {
-            let names = self.param().into_iter().map(|param| ("pagination.param", param));
-            let limit_param = match self {
-                Pagination::Offset { limit_param: Some(param), .. } => {
-                    Some(("pagination.limit_param", &**param))
+        self.check_parameters(body)
+    }
+
+    /// Checks that cursor, page or offset can be sent where `in` says.
+    fn check_parameters(&self, body: Option<&str>) -> Result<()> {
+        let limit_param = match self {
+            Pagination::Offset { limit_param, .. } => limit_param.as_deref(),
+            _ => None,
+        };
+        let names = [("pagination.param", self.param()), ("pagination.limit_param", limit_param)];
+        let mut filled = body.unwrap_or_default().to_owned();
+        for (option, name) in names.into_iter().filter_map(|(option, name)| Some((option, name?))) {
+            match self.sent_in() {
+                SentIn::Query => {}
+                SentIn::Header => {
+                    HeaderName::try_from(name).map_err(|_| {
+                        let why =
+                            format!("`in = \"header\"` needs the name of a header, and `{name}` is not one");
+                        OptionError::new(option, why)
+                    })?;
                 }
-                _ => None,
-            };
-            let mut filled = body.unwrap_or_default().to_owned();
-            for (option, param) in names.chain(limit_param) {
-                let pointer =
-                    Pointer::try_from(param.to_owned()).map_err(|why| OptionError::new(option, why))?;
-                filled = pointer.replace(&filled, "1").map_err(|why| {
-                    OptionError::new(option, format!("`in = \"body\"` sets this in `body`, but {why}"))
-                })?;
+                SentIn::Body => {
+                    let pointer =
+                        Pointer::try_from(name.to_owned()).map_err(|why| OptionError::new(option, why))?;
+                    filled = pointer.replace(&filled, "1").map_err(|why| {
+                        OptionError::new(option, format!("`in = \"body\"` sets this in `body`, but {why}"))
+                    })?;
+                }
             }
         }
         Ok(())
@@ -288,11 +290,9 @@ impl Pagination {
     }
 
     fn parameter<'a>(&self, name: &'a str, value: String) -> PageParameter<'a> {
-        match Pointer::try_from(name.to_owned()) {
-            Ok(pointer) if self.is_in_body() => PageParameter::Body { pointer, json: value },
-            _ if matches!(self, Pagination::Cursor { sent_in: CursorSentIn::Header, .. }) => {
-                PageParameter::Header { name, value }
-            }
+        match (self.sent_in(), Pointer::try_from(name.to_owned())) {
+            (SentIn::Body, Ok(pointer)) => PageParameter::Body { pointer, json: value },
+            (SentIn::Header, _) => PageParameter::Header { name, value },
             _ => PageParameter::Query { name, value },
         }
     }

@@ -25,8 +25,8 @@ pub(crate) struct RequestParts {
 pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) url: Url,
-    /// The header that names the page.
-    pub(crate) header: Option<(HeaderName, HeaderValue)>,
+    /// Headers that name the page.
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
 }
 

@@ -63,6 +63,8 @@ fn parameters_are_sent_in_the_query_or_the_body() {
     assert!(shown(body, PagePlace::First).is_empty());
     let header = json!({"type": "cursor", "cursor": {"header": "Next"}, "param": "Range", "in": "header"});
     assert_eq!(shown(header, PagePlace::Cursor("id 7..".into())), ["Range: id 7.."]);
+    let both = json!({"type": "offset", "param": "Skip", "limit_param": "Top", "limit": 9, "in": "header"});
+    assert_eq!(shown(both, PagePlace::Offset(18)), ["Skip: 18", "Top: 9"]);
     assert!(shown(json!({"type": "next_url", "next": "/n"}), PagePlace::Link("http://a/".into())).is_empty());
 }
 
@@ -93,6 +95,12 @@ fn options_that_do_not_go_together_are_refused() {
             Codec::Csv,
             None,
             "`pagination.param`",
+        ),
+        (
+            json!({"type": "offset", "param": "Skip", "limit_param": "a b", "limit": 9, "in": "header"}),
+            Codec::Csv,
+            None,
+            "`pagination.limit_param`",
         ),
     ] {
         let error = read(table).unwrap().check(codec, body).unwrap_err().to_string();
