@@ -107,31 +107,16 @@ mod tests {
 
     #[test]
     fn file_that_is_not_csv_is_known_by_its_first_bytes() {
-        let zip = |name: &str| [b"PK\x03\x04", &[0; 26][..], name.as_bytes()].concat();
-        let mut tar = b"prices.csv".to_vec();
-        tar.resize(257, 0);
-        tar.extend_from_slice(b"ustar\x0000");
+        let zip = [b"PK\x03\x04", &[0; 26][..], b"prices.csv"].concat();
         for (start, what) in [
-            (zip("prices.csv"), "a zip archive, not CSV; unpack it"),
-            (zip("[Content_Types].xml"), "an Excel workbook (xlsx)"),
-            (zip("mimetypeapplication/vnd.oasis.opendocument.spreadsheet"), "an OpenDocument spreadsheet"),
-            (b"BZh91AY&SY".to_vec(), "compressed with bzip2"),
-            (b"\xFD7zXZ\0\0".to_vec(), "compressed with xz"),
-            (b"PAR1\x15\x04".to_vec(), "a Parquet file"),
-            (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1".to_vec(), "an old Excel workbook"),
-            (b"Obj\x01\x04".to_vec(), "an Avro file"),
-            (b"ORC\x08".to_vec(), "an ORC file"),
-            (b"%PDF-1.7\n".to_vec(), "a PDF document"),
-            (b"SQLite format 3\0\x10".to_vec(), "a SQLite database"),
-            (tar, "a tar archive"),
+            (&zip[..], "a zip archive, not CSV; unpack it"),
+            (
+                b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1",
+                "an old Excel workbook (xls) or another Office document, not CSV; save",
+            ),
         ] {
-            let found = other_format(&start);
+            let found = other_format(start);
             assert!(found.as_deref().is_some_and(|found| found.starts_with(what)), "{what}: {found:?}");
-        }
-        for text in
-            ["", "a,b\n", "PK,name\n", "BZh,x\n", "BZh91,x\n", "ORC,PAR\n", "PAR,1\n", "Obj,1\n", "%PDF,x\n"]
-        {
-            assert_eq!(other_format(text.as_bytes()), None, "{text}");
         }
     }
 
