@@ -13,48 +13,46 @@ fn polled(rows: Value) -> Value {
 
 /// An API with these pages, requested by `?page=` from 1.
 async fn pages(pages: &'static [&'static str]) -> MockServer {
-    let server = MockServer::builder().start().await;
-    let response = move |request: &Request| {
-        let page = request.url.query_pairs().find(|(name, _)| name == "page").expect("a page").1;
-        csv(page.parse::<usize>().ok().and_then(|page| pages.get(page - 1)).copied().unwrap_or_default())
-    };
-    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
-    server
+    respond(move |request: &Request| {
+        let page = number(request, "page").expect("a page");
+        csv(pages.get(page - 1).copied().unwrap_or_default())
+    })
+    .await
 }
 
-fn paged(rows: Value) -> Value {
+fn by_page(rows: Value) -> Value {
     json!({"codec": "csv", "csv": rows, "add": {"p": 1}, "pagination": {"type": "page", "param": "page"}})
 }
 
 #[tokio::test]
 async fn page_without_a_header_is_an_error_in_each_run() {
     let server = pages(&["name,city\nann,rome\nbob,oslo\n", "cid,paris\ndan,bonn\n"]).await;
-    let first = run(&server, paged(json!({})), None, usize::MAX).await;
+    let first = run(&server, by_page(json!({})), None, usize::MAX).await;
     assert_eq!(first.bodies.len(), 2);
     let failure = first.failure();
     assert!(failure.starts_with("fatal: "), "{failure}");
     assert!(failure.contains("not the header of the page before, which names `name`, `city`"), "{failure}");
     assert!(failure.contains("csv.header = false") && !failure.contains("paris"), "{failure}");
     // The saved page is the second one.
-    let second = run(&server, paged(json!({})), first.position, usize::MAX).await;
+    let second = run(&server, by_page(json!({})), first.position, usize::MAX).await;
     assert_eq!((second.bodies.len(), second.failure()), (0, failure));
     let server = pages(&["ann,rome\nbob,oslo\n", "cid,paris\n"]).await;
     let named = json!({"header": false, "columns": ["name", "city"]});
-    assert_eq!(run_once(&server, paged(named)).await.bodies.len(), 3);
+    assert_eq!(run_once(&server, by_page(named)).await.bodies.len(), 3);
 }
 
 #[tokio::test]
 async fn only_row_of_a_page_without_a_header_is_not_lost() {
     let server = pages(&["name,city\nann,rome\n", "cid,paris\n"]).await;
-    assert!(run_once(&server, paged(json!({}))).await.failure().contains("not the header"));
-    let renamed = paged(json!({"columns": ["a", "b"]}));
+    assert!(run_once(&server, by_page(json!({}))).await.failure().contains("not the header"));
+    let renamed = by_page(json!({"columns": ["a", "b"]}));
     assert!(run_once(&server, renamed).await.failure().contains("not the header"));
 }
 
 #[tokio::test]
 async fn pages_may_have_their_columns_in_another_order() {
     let server = pages(&["a,b\n1,2\n", "b,a\n4,3\n", "a,b\n"]).await;
-    let run = run_once(&server, paged(json!({}))).await;
+    let run = run_once(&server, by_page(json!({}))).await;
     assert!(run.error.is_none(), "{run:?}");
     assert_eq!(run.bodies, [r#"{"a":1,"b":2,"p":1}"#, r#"{"b":4,"a":3,"p":1}"#]);
 }
@@ -76,18 +74,18 @@ async fn column_takes_its_type_from_the_first_page_with_values() {
         r#"{"d":3,"v":0.25,"p":1}"#,
         r#"{"d":4,"v":7.0,"p":1}"#,
     ];
-    assert_eq!(run_once(&server, paged(json!({}))).await.bodies, expected);
+    assert_eq!(run_once(&server, by_page(json!({}))).await.bodies, expected);
 }
 
 #[tokio::test]
 async fn fraction_after_integers_is_delivered_unless_the_type_is_declared() {
     let server = pages(&["d,v,w\n1,100,5\n", "d,v,w\n2,50.5,6\n3,7,8\n4,x,9\n"]).await;
-    let read = run_once(&server, paged(json!({}))).await;
+    let read = run_once(&server, by_page(json!({}))).await;
     let expected =
         [r#"{"d":1,"v":100,"w":5,"p":1}"#, r#"{"d":2,"v":50.5,"w":6,"p":1}"#, r#"{"d":3,"v":7,"w":8,"p":1}"#];
     assert_eq!(read.bodies, expected);
     assert_eq!(read.rejected.len(), 1);
-    let read = run_once(&server, paged(json!({"types": {"v": "integer"}}))).await;
+    let read = run_once(&server, by_page(json!({"types": {"v": "integer"}}))).await;
     assert_eq!((read.bodies.len(), read.rejected.len()), (2, 2));
 }
 

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use wiremock::matchers::any;
-
 use super::*;
 
 fn day(n: usize) -> String {
@@ -103,14 +101,12 @@ async fn position_moves_only_when_the_whole_walk_is_delivered() {
 #[tokio::test]
 async fn newest_first_walk_stops_after_a_page_of_older_rows() {
     let newest = Arc::new(AtomicUsize::new(9));
-    let server = MockServer::builder().start().await;
     let n_rows = Arc::clone(&newest);
-    let response = move |request: &Request| {
-        let page = number(request, "page").unwrap();
+    let server = paged(move |page| {
         let rows = (0..n_rows.load(Ordering::Relaxed)).rev().skip((page - 1) * 2).take(2);
-        json_response(json!({"data": rows.map(row).collect::<Vec<_>>()}))
-    };
-    Mock::given(any()).respond_with(response).mount(&server).await;
+        json!({"data": rows.map(row).collect::<Vec<_>>()})
+    })
+    .await;
     let mut options = page_options();
     options["incremental"] = json!({"cursor": "Date", "order": "newest_first"});
     let first = run(&server, options.clone(), None, usize::MAX).await;
@@ -153,9 +149,8 @@ async fn step_asks_window_by_window_and_delivers_a_row_of_two_windows_once() {
 #[tokio::test]
 async fn held_rows_are_not_lost_to_conditional_requests() {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let server = MockServer::builder().start().await;
     let answer = json_response(json!([{"t": now - 9000}, {"t": now}])).insert_header("ETag", "\"v\"");
-    Mock::given(any()).respond_with(answer).mount(&server).await;
+    let server = respond(answer).await;
     let options = json!({"incremental": {"cursor": "t", "hold": "1h"}});
     let first = run(&server, options.clone(), None, usize::MAX).await;
     assert_eq!(first.bodies, [json!({"t": now - 9000}).to_string()]);
@@ -213,9 +208,8 @@ async fn csv_rows_are_read_in_the_dialect_of_the_option() {
 
 /// A list that grows by a row with every second request, in some order, whole or in pages of two.
 async fn growing(order: &'static str, paged: bool) -> MockServer {
-    let server = MockServer::builder().start().await;
     let n_requests = AtomicUsize::new(0);
-    let response = move |request: &Request| {
+    respond(move |request: &Request| {
         let n_rows = (3 + n_requests.fetch_add(1, Ordering::Relaxed) / 2).min(25);
         let mut rows: Vec<usize> = (0..n_rows).collect();
         match order {
@@ -228,9 +222,8 @@ async fn growing(order: &'static str, paged: bool) -> MockServer {
             rows = rows.into_iter().skip((page - 1) * 2).take(2).collect();
         }
         json_response(json!({"data": rows.into_iter().map(row).collect::<Vec<_>>()}))
-    };
-    Mock::given(any()).respond_with(response).mount(&server).await;
-    server
+    })
+    .await
 }
 
 #[tokio::test]

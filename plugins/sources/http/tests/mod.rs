@@ -213,13 +213,17 @@ async fn serve(responses: impl IntoIterator<Item = ResponseTemplate>) -> MockSer
     .await
 }
 
+/// Answers with what `page` makes from the parameter `page`, or with the first page.
+async fn paged(page: impl Fn(usize) -> Value + Send + Sync + 'static) -> MockServer {
+    respond(move |request: &Request| json_response(page(number(request, "page").unwrap_or(1)))).await
+}
+
 /// An API of numbered records with `per_page` records per page, requested by `?page=` from 1.
 async fn page_server(n_records: usize, per_page: usize) -> MockServer {
-    respond(move |request: &Request| {
-        let page = number(request, "page").expect("a page");
+    paged(move |page| {
         let first = (page - 1) * per_page;
         let records: Vec<Value> = (first..n_records.min(first + per_page)).map(Value::from).collect();
-        json_response(json!({"page": page, "data": records}))
+        json!({"page": page, "data": records})
     })
     .await
 }

@@ -2,11 +2,6 @@
 
 use super::*;
 
-/// Answers with what `page` makes from the parameter `page`, or with the first page.
-async fn paged(page: impl Fn(usize) -> Value + Send + Sync + 'static) -> MockServer {
-    respond(move |request: &Request| json_response(page(number(request, "page").unwrap_or(1)))).await
-}
-
 fn options(more: Value) -> Value {
     let mut options = page_options();
     options["pagination"] = with(options["pagination"].take(), &more);

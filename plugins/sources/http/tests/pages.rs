@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// Answers with what `page` makes from the parameters of the query.
-async fn paged(page: impl Fn(&dyn Fn(&str) -> Option<usize>) -> Value + Send + Sync + 'static) -> MockServer {
-    respond(move |request: &Request| json_response(page(&|name| number(request, name)))).await
+/// Answers with what `records` makes from the number in the parameter `offset`, or from 0.
+async fn from_offset(records: impl Fn(usize) -> Value + Send + Sync + 'static) -> MockServer {
+    respond(move |request: &Request| json_response(records(number(request, "offset").unwrap_or(0)))).await
 }
 
 async fn n_requests(server: &MockServer) -> usize {
@@ -13,9 +13,8 @@ async fn n_requests(server: &MockServer) -> usize {
 
 /// 25 records by offset, at most 10 per page, and 3 on the second page.
 async fn offset_server() -> MockServer {
-    paged(|parameter| {
-        let (offset, limit) = (parameter("offset").unwrap_or(0), parameter("limit").unwrap_or(10).min(10));
-        let limit = if offset == 10 { 3 } else { limit };
+    from_offset(|offset| {
+        let limit = if offset == 10 { 3 } else { 10 };
         let records: Vec<usize> = (offset..25.min(offset + limit)).collect();
         json!({"data": records, "count": 25, "more": offset + limit < 25})
     })
@@ -41,8 +40,8 @@ async fn offset_steps_by_the_records_of_the_page_until_one_is_empty() {
 async fn offset_from_one_is_an_error_that_repeats_no_record() {
     // The API takes 0 for its first record, whose number is 1.
     async fn counted(size: usize) -> MockServer {
-        paged(move |parameter| {
-            let first = parameter("offset").unwrap_or(0).max(1);
+        from_offset(move |offset| {
+            let first = offset.max(1);
             json!({"data": (first..8.min(first + size)).collect::<Vec<_>>(), "count": 7})
         })
         .await
@@ -66,8 +65,8 @@ async fn offset_from_one_is_an_error_that_repeats_no_record() {
     assert!(single.error.is_none() && single.bodies[..3] == ["1", "1", "2"], "{single:?}");
     // Records that are equal by chance are not taken for it.
     let records = [1, 2, 2, 3, 4];
-    let equal = paged(move |parameter| {
-        let first = parameter("offset").unwrap_or(0).min(5);
+    let equal = from_offset(move |offset| {
+        let first = offset.min(5);
         json!({"data": records[first..5.min(first + 2)]})
     });
     let whole = run_once(&equal.await, offset_options(json!({}))).await;
@@ -76,8 +75,7 @@ async fn offset_from_one_is_an_error_that_repeats_no_record() {
 
 #[tokio::test]
 async fn next_page_that_is_this_page_names_the_option() {
-    let server = paged(|parameter| {
-        let page = parameter("page").unwrap_or(1);
+    let server = paged(|page| {
         json!({"data": [page], "self": format!("/prices?page={page}"), "next": format!("/prices?page={}", page + 1)})
     })
     .await;
@@ -128,8 +126,8 @@ async fn total_has_more_and_max_pages_save_the_empty_page() {
 #[tokio::test]
 async fn last_page_number_ends_a_walk_over_an_api_that_repeats_its_last_page() {
     // Behind the last page, this API returns the last page again.
-    let server = paged(|parameter| {
-        let page = parameter("page").unwrap().min(3);
+    let server = paged(|page| {
+        let page = page.min(3);
         json!([{"pages": "3", "total": 6}, [page * 2, page * 2 + 1]])
     })
     .await;
@@ -161,22 +159,15 @@ async fn growing_list_that_ignores_the_page_is_an_error() {
 
 #[tokio::test]
 async fn one_page_that_repeats_another_is_delivered() {
-    let pages = |data: [&[usize]; 5]| data.map(|data| json_response(json!({"data": data})));
-    let server = MockServer::builder().start().await;
-    let pages = pages([&[1], &[1], &[2], &[2, 1], &[]]);
-    let response = move |request: &Request| {
-        let (_, page) = request.url.query_pairs().next().expect("a page");
-        pages[page.parse::<usize>().unwrap() - 1].clone()
-    };
-    Mock::given(wiremock::matchers::any()).respond_with(response).mount(&server).await;
+    let pages: [&[usize]; 5] = [&[1], &[1], &[2], &[2, 1], &[]];
+    let server = paged(move |page| json!({"data": pages[page - 1]})).await;
     let run = run_once(&server, page_options()).await;
     assert!(run.error.is_none() && run.bodies == ["1", "1", "2", "2", "1"], "{run:?}");
 }
 
 #[tokio::test]
 async fn next_url_in_the_body_is_followed_with_the_api_key() {
-    let server = paged(|parameter| {
-        let page = parameter("page").unwrap_or(1);
+    let server = paged(|page| {
         let next = (page < 3).then(|| format!("prices?page={}&apiKey=old", page + 1));
         json!({"results": [page], "links": {"next": next}})
     })

@@ -271,10 +271,9 @@ async fn refused_saved_page_restarts_the_walk_and_repeats_nothing() {
 #[tokio::test]
 async fn newest_first_pages_are_read_again_from_the_front() {
     let served = |newest: usize| {
-        respond(move |request: &Request| {
-            let page = number(request, "page").expect("a page");
+        paged(move |page| {
             let rows: Vec<usize> = (0..newest).rev().skip((page - 1) * 2).take(2).collect();
-            json_response(json!({"data": rows}))
+            json!({"data": rows})
         })
     };
     let mut position = None;
@@ -323,14 +322,13 @@ async fn row_that_is_new_on_any_page_is_delivered_by_the_next_walk() {
 #[tokio::test]
 async fn next_url_may_be_in_a_list_of_links() {
     // HAPI FHIR puts the link to the page before behind that to the next one.
-    let server = respond(|request: &Request| {
-        let page = number(request, "page").unwrap_or(1);
+    let server = paged(|page| {
         let link =
             |relation: &str, page: usize| json!({"relation": relation, "url": format!("?page={page}")});
         let mut links = vec![link("self", page)];
         links.extend((page < 3).then(|| link("next", page + 1)));
         links.extend((page > 1).then(|| link("previous", page - 1)));
-        json_response(json!({"entry": [page], "link": links}))
+        json!({"entry": [page], "link": links})
     })
     .await;
     let pagination = json!({"type": "next_url", "next": "/link"});

@@ -3,25 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use wiremock::matchers::any;
-
 use super::*;
 
 /// An API with at most five rows of two symbols, from `?from=` on.
 async fn limited(n_rows: &Arc<AtomicUsize>) -> MockServer {
-    let server = MockServer::builder().start().await;
     let n_rows = Arc::clone(n_rows);
-    let response = move |request: &Request| {
-        let from =
-            request.url.query_pairs().find(|(name, _)| name == "from").map(|(_, from)| from.into_owned());
-        let from: usize = from.unwrap().parse().unwrap();
-        let rows = (from..n_rows.load(Ordering::Relaxed)).take(5);
+    respond(move |request: &Request| {
+        let rows = (number(request, "from").unwrap()..n_rows.load(Ordering::Relaxed)).take(5);
         json_response(
             rows.map(|n| json!({"n": n, "s": if n.is_multiple_of(2) { "A" } else { "B" }})).collect(),
         )
-    };
-    Mock::given(any()).respond_with(response).mount(&server).await;
-    server
+    })
+    .await
 }
 
 #[tokio::test]
@@ -78,13 +71,11 @@ async fn equal_rows_of_a_walk_are_all_delivered_once() {
     assert_eq!((first.bodies.len(), rest.bodies.len()), (1, 2), "{rest:?}");
     assert_eq!(run(&server, options, rest.position, usize::MAX).await.bodies, [""; 0]);
     // Also those on two pages, under kills.
-    let pages = |request: &Request| {
-        let page: u32 = request.url.query_pairs().next().unwrap().1.parse().unwrap();
-        let rows = (0..9).skip((page as usize - 1) * 4).take(4).map(|n| json!({"t": n / 3, "price": 1}));
-        json_response(json!({"data": rows.collect::<Vec<_>>()}))
-    };
-    let server = MockServer::builder().start().await;
-    Mock::given(any()).respond_with(pages).mount(&server).await;
+    let server = paged(move |page| {
+        let rows = (0..9).skip((page - 1) * 4).take(4).map(|n| trade(n / 3));
+        json!({"data": rows.collect::<Vec<_>>()})
+    })
+    .await;
     let mut options = page_options();
     options["incremental"] = json!({"cursor": "t"});
     for at_most in [1, 2, 3, 5, usize::MAX] {
@@ -157,15 +148,10 @@ async fn saved_page_that_the_api_refuses_with_any_error_begins_the_walk_again() 
         json_response(json!({"ok": false, "error": "invalid_cursor"})),
         json_response(json!({"data": [], "meta": {"next": null}})),
     ] {
-        let server = MockServer::builder().start().await;
         let is_expired = Arc::new(AtomicBool::new(false));
         let expired = Arc::clone(&is_expired);
-        let response = move |request: &Request| {
-            let cursor = request
-                .url
-                .query_pairs()
-                .find(|(name, _)| name == "after")
-                .map(|(_, value)| value.into_owned());
+        let server = respond(move |request: &Request| {
+            let cursor = parameter(request, "after");
             let (prefix, page) = match cursor.as_deref().and_then(|cursor| cursor.split_once('-')) {
                 Some((prefix, page)) => (prefix.to_owned(), page.parse::<usize>().unwrap()),
                 None => (String::new(), 0),
@@ -176,8 +162,8 @@ async fn saved_page_that_the_api_refuses_with_any_error_begins_the_walk_again() 
             let prefix = if expired.load(Ordering::Relaxed) { "new" } else { "old" };
             let next = (page < 3).then(|| format!("{prefix}-{}", page + 1));
             json_response(json!({"data": [page * 2, page * 2 + 1], "meta": {"next": next}}))
-        };
-        Mock::given(any()).respond_with(response).mount(&server).await;
+        })
+        .await;
         let part = run(&server, cursor_options(), None, 5).await;
         is_expired.store(true, Ordering::Relaxed);
         let rest = run(&server, cursor_options(), part.position, usize::MAX).await;
@@ -224,12 +210,11 @@ async fn empty_object_in_place_of_an_array_is_an_empty_answer() {
 /// Two rows on a page, of numbered ones from which the first `n_deleted` are missing.
 async fn shrinking(n_deleted: &Arc<AtomicUsize>) -> MockServer {
     let n_deleted = Arc::clone(n_deleted);
-    respond(move |request: &Request| {
-        let page = number(request, "page").unwrap_or(1);
+    paged(move |page| {
         let first = n_deleted.load(Ordering::Relaxed) + (page - 1) * 2;
         let rows: Vec<Value> = (first..10.min(first + 2)).map(|n| json!({"n": n})).collect();
         let next = (first + 2 < 10).then(|| format!("/prices?page={}", page + 1));
-        json_response(json!({"data": rows, "next": next}))
+        json!({"data": rows, "next": next})
     })
     .await
 }
@@ -263,11 +248,10 @@ async fn rows_that_move_to_pages_before_that_of_an_interrupted_walk_are_delivere
 async fn walk_from_the_newest_row_reads_to_the_oldest_position_of_by() {
     let rows = Arc::new(Mutex::new(vec![("A", 9), ("A", 8), ("A", 7), ("A", 6), ("B", 1)]));
     let listed = Arc::clone(&rows);
-    let server = respond(move |request: &Request| {
-        let page = number(request, "page").unwrap_or(1);
+    let server = paged(move |page| {
         let rows = listed.lock().unwrap();
         let rows = rows.iter().skip((page - 1) * 2).take(2).map(|(s, t)| json!({"s": s, "t": t}));
-        json_response(json!({"data": rows.collect::<Vec<_>>()}))
+        json!({"data": rows.collect::<Vec<_>>()})
     })
     .await;
     let incremental = json!({"cursor": "t", "by": "s", "order": "newest_first"});
