@@ -62,14 +62,11 @@ fn first_after_zeros(reader: &mut impl BufRead) -> io::Result<Option<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use super::*;
+    use crate::shared::compression::Compression;
 
     fn member(text: &str) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(text.as_bytes()).unwrap();
-        encoder.finish().unwrap()
+        Compression::Gzip.compress(text.as_bytes()).unwrap()
     }
 
     fn read(archive: &[u8]) -> (String, Option<ErrorKind>) {

@@ -3,9 +3,7 @@
 use super::*;
 
 pub(super) fn gzip(text: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(text).unwrap();
-    encoder.finish().unwrap()
+    Compression::Gzip.compress(text).unwrap()
 }
 
 #[test]
@@ -83,15 +81,17 @@ fn last_row_of_an_archive_waits_for_its_line_end_as_in_a_plain_file() {
 #[test]
 fn archive_may_be_compressed_again_if_its_text_stays() {
     let rows = |n: usize| (0..n).map(|n| format!("{n},row {n}\n")).collect::<String>();
-    let small = |text: &str| {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let compressed = |text: &str, level| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
         encoder.write_all(text.as_bytes()).unwrap();
         encoder.finish().unwrap()
     };
+    let small = |text: &str| compressed(text, flate2::Compression::best());
     let text = format!("n,s\n{}", rows(2_000));
-    let files = TestFiles::of(gzip(text.as_bytes()));
+    let large = compressed(&text, flate2::Compression::fast());
+    assert!(small(&text).len() < large.len());
+    let files = TestFiles::of(large);
     let position = files.last_position();
-    assert!(small(&text).len() < gzip(text.as_bytes()).len());
     files.write("t.csv", small(&text));
     assert_eq!(files.read_after(Some(position.clone())), ok(&[]));
     files.write("t.csv", small(&format!("n,s\n{}", rows(2_001))));

@@ -263,15 +263,12 @@ fn charset(content_type: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+    use crate::shared::compression::Compression;
+    use flate2::write::{DeflateEncoder, ZlibEncoder};
     use std::io::Write as _;
 
-    const LEVEL: flate2::Compression = flate2::Compression::fast();
-
     fn gzip(text: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), LEVEL);
-        encoder.write_all(text).unwrap();
-        encoder.finish().unwrap()
+        Compression::Gzip.compress(text).unwrap()
     }
 
     fn read_as(raw: Vec<u8>, headers: &[(&'static str, &'static str)]) -> Result<String, String> {
@@ -297,9 +294,9 @@ mod tests {
         assert_eq!(read_as(frames, &[]).unwrap(), "one\ntwo\n");
         // A proxy may have decompressed it without removing the header.
         assert_eq!(read_as(b"plain".to_vec(), &[("content-encoding", "gzip")]).unwrap(), "plain");
-        let mut zlib = ZlibEncoder::new(Vec::new(), LEVEL);
+        let mut zlib = ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
         zlib.write_all(b"three").unwrap();
-        let mut bare = DeflateEncoder::new(Vec::new(), LEVEL);
+        let mut bare = DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
         bare.write_all(b"three").unwrap();
         for raw in [zlib.finish().unwrap(), bare.finish().unwrap()] {
             assert_eq!(read_as(raw, &[("content-encoding", "deflate")]).unwrap(), "three");

@@ -23,7 +23,6 @@ mod tls;
 mod unchanged;
 mod values;
 
-use std::io::Write as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -35,6 +34,7 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 use super::HttpConfig;
 use super::pages::END_CHECK_DELAYS;
 use super::source::HttpSource;
+use crate::shared::compression::Compression;
 
 /// What a source returned until it ended, failed, or enough was read.
 #[derive(Debug, Default)]
@@ -169,9 +169,7 @@ fn with(mut options: Value, more: &Value) -> Value {
 }
 
 fn gzip(text: impl AsRef<[u8]>) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(text.as_ref()).unwrap();
-    encoder.finish().unwrap()
+    Compression::Gzip.compress(text.as_ref()).unwrap()
 }
 
 /// A parameter of the query.
