@@ -98,7 +98,7 @@ fn half_a_header_is_left_for_the_next_run_while_it_may_grow() {
 
 #[test]
 fn zeros_behind_an_archive_are_ignored() {
-    let mut archive = compressed::gzip(b"n\n1\n2\n");
+    let mut archive = super::compressed::gzip(b"n\n1\n2\n");
     archive.resize(archive.len() + 512, 0);
     assert_eq!(TestFiles::of(archive).read(), ok(&[r#"{"n":1}"#, r#"{"n":2}"#]));
 }

@@ -1,11 +1,13 @@
 //! Decompresses the body of a response.
 
-use std::io::{self, Read, Seek as _, SeekFrom};
+use std::io::{self, Read};
 
-use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
+use flate2::bufread::{DeflateDecoder, ZlibDecoder};
 
 use super::body::BodyError;
-use super::spill_buffer::{BufferReader, SpillBuffer};
+use super::spill_buffer::SpillBuffer;
+use crate::shared::compression::Compression;
+use crate::shared::gzip::GzipReader;
 
 /// How often a body may be compressed.
 const MAX_LAYERS: usize = 3;
@@ -27,52 +29,18 @@ pub(crate) fn decompress(
         body = inflate(body, into())?;
     }
     for _ in 0..MAX_LAYERS {
-        body = match body.start(4)?[..] {
-            [0x1F, 0x8B, 0x08, ..] => gunzip(body.into_reader()?, into())?,
-            [0x28, 0xB5, 0x2F, 0xFD] | [0x50..=0x5F, 0x2A, 0x4D, 0x18] => {
+        let mut output = into();
+        match Compression::of(&body.start(4)?) {
+            Compression::Gzip => output.fill(GzipReader::new(body.into_reader()?), "gzip")?,
+            Compression::Zstd => {
                 let decoder = zstd::Decoder::with_buffer(body.into_reader()?);
-                let mut output = into();
                 output.fill(decoder.map_err(|error| wrong("zstd", &error))?, "zstd")?;
-                output.buffer
             }
-            _ => break,
-        };
+            Compression::Auto | Compression::None => break,
+        }
+        body = output.buffer;
     }
     Ok(body)
-}
-
-/// Decompresses all members of a gzip file. Zeros behind the last one are padding.
-fn gunzip(mut rest: Box<dyn BufferReader>, mut output: Output) -> Result<SpillBuffer, BodyError> {
-    loop {
-        let mut decoder = GzDecoder::new(rest);
-        output.fill(&mut decoder, "gzip")?;
-        rest = decoder.into_inner();
-        let next = loop {
-            match rest.fill_buf()?.iter().position(|&byte| byte != 0) {
-                Some(n_zeros) => {
-                    rest.consume(n_zeros);
-                    break rest.fill_buf()?.first().copied();
-                }
-                None if rest.fill_buf()?.is_empty() => break None,
-                None => {
-                    let n_zeros = rest.fill_buf()?.len();
-                    rest.consume(n_zeros);
-                }
-            }
-        };
-        let at = rest.stream_position()?;
-        if next.is_none() {
-            return Ok(output.buffer);
-        }
-        let mut magic = [0; 2];
-        let is_member = rest.read_exact(&mut magic).is_ok() && magic == [0x1F, 0x8B];
-        if !is_member {
-            return Err(BodyError::Wrong(format!(
-                "the gzip data is followed by other data at its byte {at}"
-            )));
-        }
-        rest.seek(SeekFrom::Start(at))?;
-    }
 }
 
 fn inflate(mut body: SpillBuffer, mut output: Output) -> Result<SpillBuffer, BodyError> {

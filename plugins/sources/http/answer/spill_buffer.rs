@@ -17,10 +17,6 @@ pub(super) enum SpillBuffer {
     File { file: File, len: u64 },
 }
 
-/// Reads a buffer, and knows the place.
-pub(super) trait BufferReader: BufRead + Seek + Send {}
-impl<T: BufRead + Seek + Send> BufferReader for T {}
-
 impl SpillBuffer {
     /// An empty buffer that holds at most `at_most` bytes in memory.
     pub(crate) fn new(at_most: usize) -> Self {
@@ -89,7 +85,7 @@ impl SpillBuffer {
     }
 
     /// Reads it from the front.
-    pub(super) fn into_reader(self) -> io::Result<Box<dyn BufferReader>> {
+    pub(super) fn into_reader(self) -> io::Result<Box<dyn BufRead + Send>> {
         match self {
             SpillBuffer::Memory { bytes, .. } => Ok(Box::new(Cursor::new(bytes))),
             SpillBuffer::File { mut file, .. } => {
