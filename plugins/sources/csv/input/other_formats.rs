@@ -10,26 +10,8 @@ pub(crate) const MIN_START: usize = 4;
 
 /// What a file is that begins with these bytes, and what to do; `None` if it may be text.
 pub(crate) fn other_format(start: &[u8]) -> Option<String> {
-    const SAVE: &str = "save the sheet as CSV in UTF-8";
     let kind = FileKind::of(start)?;
-    let advice = match kind {
-        FileKind::Excel | FileKind::OldOffice | FileKind::OpenDocument => SAVE,
-        FileKind::Zip => {
-            "unpack it; `unzip -p FILE` writes its content to standard output, which path = \"-\" reads"
-        }
-        FileKind::ZipPart => "unpack the whole archive",
-        FileKind::Bzip2 => "unpack it with `bunzip2`, or read `bzcat FILE` with path = \"-\"",
-        FileKind::Xz => "unpack it with `unxz`, or read `xzcat FILE` with path = \"-\"",
-        FileKind::Lz4 => "unpack it with `unlz4`, or read `lz4 -dc FILE` with path = \"-\"",
-        FileKind::Compress => "unpack it with `gunzip`",
-        FileKind::Tar => "unpack it with `tar -xf`",
-        FileKind::SevenZip | FileKind::Rar | FileKind::Snappy => "unpack it",
-        FileKind::Parquet | FileKind::Orc => "write it as CSV, or crawl it where it is",
-        FileKind::Avro | FileKind::Arrow => "write it as CSV first",
-        FileKind::Sqlite => "write the table as CSV: `sqlite3 -header -csv FILE 'select …'`",
-        FileKind::Pdf | FileKind::Picture => "ask for the table as CSV",
-    };
-    Some(format!("{}, not CSV; {advice}", kind.name()))
+    Some(format!("{}, not CSV; {}", kind.name, kind.to_csv))
 }
 
 /// What a text is that begins with these bytes and is not CSV, and what to do.

@@ -2,7 +2,7 @@
 
 use serde::de::IgnoredAny;
 
-use crate::shared::file_kind::FileKind;
+use crate::shared::file_kind::{FileKind, Group};
 use crate::shared::text_kind::TextKind;
 
 /// Whether the first line of an invalid JSON text is valid JSON.
@@ -22,23 +22,13 @@ pub(super) fn text_kind(body: &[u8], is_header: bool) -> Option<TextKind> {
 /// What a response is that is neither text nor compressed text, and what to do about it.
 pub(super) fn other_format(body: &[u8]) -> Option<String> {
     let kind = FileKind::of(&body[..body.len().min(START)])?;
-    let advice = match kind {
-        FileKind::Bzip2 | FileKind::Xz | FileKind::Lz4 | FileKind::Snappy | FileKind::Compress => {
-            "ask the API for gzip"
-        }
-        FileKind::Zip | FileKind::ZipPart | FileKind::SevenZip | FileKind::Rar | FileKind::Tar => {
+    let advice = match kind.group {
+        Group::Compressed => "ask the API for gzip",
+        Group::Archive => {
             "ask the API for CSV or JSON, alone or as gzip, or unpack the archive and read its files with the `csv` source"
         }
-        FileKind::Picture => "check `endpoint`",
-        FileKind::Excel
-        | FileKind::OldOffice
-        | FileKind::OpenDocument
-        | FileKind::Parquet
-        | FileKind::Avro
-        | FileKind::Orc
-        | FileKind::Arrow
-        | FileKind::Sqlite
-        | FileKind::Pdf => "ask the API for CSV or JSON",
+        Group::Picture => "check `endpoint`",
+        Group::Document => "ask the API for CSV or JSON",
     };
-    Some(format!("{}, which is not supported; {advice}", kind.name()))
+    Some(format!("{}, which is not supported; {advice}", kind.name))
 }
