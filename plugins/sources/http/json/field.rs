@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::pointer::with_slashes;
-use crate::shared::json_paths::pointer_names;
+use crate::shared::json_paths::{Key, pointer_names};
 
 /// The place of a field in a record.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -110,10 +110,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
         deserializer.deserialize_map(Collect)
     }
 }
-
-/// A key that is borrowed where it has no escapes.
-#[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'a> Members<'a> {
     /// The members of `text`; `None` if it is not an object.

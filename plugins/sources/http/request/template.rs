@@ -1,10 +1,14 @@
 //! Texts with variables such as `{{ symbol }}`.
 
 use anyhow::{anyhow, bail};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use runner_core::Result;
 use url::form_urlencoded::byte_serialize;
 
 use super::super::elements::Element;
+
+/// All but the unreserved characters of RFC 3986.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A text with variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,7 +168,7 @@ impl ValuePlace {
             ValuePlace::Path if matches!(value, "." | ".." | "") => {
                 bail!("the value `{value}` cannot be a part of the path of a URL")
             }
-            ValuePlace::Path => encode_path(value),
+            ValuePlace::Path => utf8_percent_encode(value, PATH).to_string(),
             ValuePlace::Query | ValuePlace::Form => byte_serialize(value.as_bytes()).collect(),
             ValuePlace::Header if value.contains(|c: char| c.is_control()) => {
                 bail!("a value with a control character cannot be a part of a header")
@@ -176,19 +180,6 @@ impl ValuePlace {
             }
         })
     }
-}
-
-/// Encodes everything but the unreserved characters of RFC 3986.
-fn encode_path(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    for &byte in value.as_bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
 }
 
 /// The first variable in the scheme, host or port of a URL.

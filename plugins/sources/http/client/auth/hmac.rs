@@ -104,7 +104,7 @@ impl Hmac {
         let key = match secret_encoding {
             SecretEncoding::Text => Some(text.as_bytes().to_vec()),
             SecretEncoding::Base64 => BASE64_STANDARD.decode(text.trim()).ok(),
-            SecretEncoding::Hex => from_hex(text.trim()),
+            SecretEncoding::Hex => hex::decode(text.trim()).ok(),
         };
         let Some(key) = key else {
             return Err(OptionError::new("auth.secret", "it is not written as `auth.secret_encoding` says"));
@@ -159,7 +159,7 @@ impl Hmac {
         let message =
             fill(&self.message, &IN_MESSAGES, |name| value(name, "")).map_err(|why| anyhow!(why))?;
         let signature = match self.encoding {
-            SignatureEncoding::Hex => to_hex(&self.mac(message.as_bytes())),
+            SignatureEncoding::Hex => hex::encode(self.mac(message.as_bytes())),
             SignatureEncoding::Base64 => BASE64_STANDARD.encode(self.mac(message.as_bytes())),
         };
         let header = |(name, template): &(HeaderName, Secret)| {
@@ -206,16 +206,6 @@ fn fill(template: &str, known: &[&str], value: impl Fn(&str) -> String) -> Resul
     Ok(filled + rest)
 }
 
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text.chars().map(|digit| Some(digit.to_digit(16)? as u8)).collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-    Some(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Auth, Credentials, Signer};
@@ -246,7 +236,7 @@ mod tests {
     #[test]
     fn signature_is_that_of_the_rfc() {
         let rfc = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        let base64 = BASE64_STANDARD.encode(from_hex(rfc).unwrap());
+        let base64 = BASE64_STANDARD.encode(hex::decode(rfc).unwrap());
         for (secret, secret_encoding, encoding, timestamp, expected) in [
             ("Jefe", "text", "hex", "epoch", format!("t=1700000000,v={rfc}")),
             ("SmVmZQ==", "base64", "base64", "epoch_ms", format!("t=1700000000123,v={base64}")),
