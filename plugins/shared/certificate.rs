@@ -1,31 +1,34 @@
 //! Certificates that `rustls` refuses, although other programs accept them.
 
-/// What to do about a server whose certificate is refused, by the text of the error. `trust` is what names the
-/// certificates that are trusted.
-pub(crate) fn advice(error: &str, trust: &str) -> Option<String> {
+/// Stands in the error about a certificate of a server that is marked as that of an authority.
+pub(crate) const AUTHORITY_AS_SERVER: &str = "CaUsedAsEndEntity";
+
+/// Stands in the error about a certificate of an old version.
+pub(crate) const OLD_VERSION: &str = "UnsupportedCertVersion";
+
+/// What to do about a certificate of an old version.
+pub(crate) const REPLACE_OLD_VERSION: &str =
+    "make it again with version 3 of X.509, as `openssl x509 -req` does with `-extfile`";
+
+/// What to do about a server of AWS's protocols whose certificate is refused, by the text of the error.
+pub(crate) fn advice(error: &str) -> Option<String> {
+    const TRUST: &str = "set the variable SSL_CERT_FILE to a PEM file with";
     let why = if error.contains("UnknownIssuer") {
         format!(
-            "this machine does not trust the authority of its certificate: set {trust} to a PEM file with the certificate of \
-             that authority"
+            "this machine does not trust the authority of its certificate: {TRUST} the certificate of that authority"
         )
-    } else if error.contains("CaUsedAsEndEntity") {
+    } else if error.contains(AUTHORITY_AS_SERVER) {
         format!(
             "its certificate is marked as that of an authority (CA:TRUE), as `openssl req -x509` makes it, which a \
-             server cannot use: make it again with `-addext basicConstraints=critical,CA:FALSE`, and set {trust} to a PEM file \
-             with it"
+             server cannot use: make it again with `-addext basicConstraints=critical,CA:FALSE`, and {TRUST} it"
         )
     } else if error.contains(OLD_VERSION) {
-        "its certificate has an old version of X.509: make it again with version 3, as `openssl x509 -req` does with \
-         `-extfile`"
-            .into()
+        format!("its certificate has an old version: {REPLACE_OLD_VERSION}")
     } else {
         return None;
     };
     Some(why)
 }
-
-/// Stands in the error about a certificate of an old version.
-pub(crate) const OLD_VERSION: &str = "UnsupportedCertVersion";
 
 #[cfg(test)]
 mod tests {
@@ -33,9 +36,9 @@ mod tests {
 
     #[test]
     fn refused_certificates_are_told_with_the_way_out() {
-        let advice = |error: &str| advice(&format!("invalid peer certificate: {error}"), "SSL_CERT_FILE");
+        let advice = |error: &str| advice(&format!("invalid peer certificate: {error}"));
         for (error, way_out) in [
-            ("UnknownIssuer", "set SSL_CERT_FILE"),
+            ("UnknownIssuer", "set the variable SSL_CERT_FILE"),
             ("Other(OtherError(CaUsedAsEndEntity))", "basicConstraints=critical,CA:FALSE"),
             ("Other(OtherError(UnsupportedCertVersion))", "version 3"),
         ] {

@@ -152,7 +152,7 @@ impl AwsError {
         if self.cause == Cause::Unreachable {
             let place = self.other_service.unwrap_or_else(|| access.location());
             let mut message = format!("cannot reach {place}: {}", self.message);
-            if let Some(advice) = certificate::advice(&message, "the variable SSL_CERT_FILE") {
+            if let Some(advice) = certificate::advice(&message) {
                 message = format!("{message}; {advice}");
             }
             return Failure::unreachable(anyhow::Error::msg(message)).into();

@@ -14,7 +14,7 @@ use super::super::answer::{ResponseSummary, is_about_limit};
 use super::super::error::{HttpError, without_url};
 use super::retry_after;
 use super::send::{COOKIE_ADVICE, Client};
-use crate::shared::certificate;
+use crate::shared::certificate::{AUTHORITY_AS_SERVER, OLD_VERSION, REPLACE_OLD_VERSION};
 
 impl Client {
     /// The error for a status other than success in a response from `url`.
@@ -240,7 +240,7 @@ fn tls_advice(error: &TlsError) -> Option<String> {
              (UnknownIssuer); set `tls.ca_file` to the certificate of that authority, or the variable SSL_CERT_FILE"
             .to_owned(),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "has a certificate for another host name; check the host of `endpoint`, or set \
+            "has a certificate for another host name, or for none in `subjectAltName`; check the host of `endpoint`, or set \
              `tls.verify_hostname = false` with `tls.ca_file`"
                 .to_owned()
         }
@@ -250,12 +250,20 @@ fn tls_advice(error: &TlsError) -> Option<String> {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "has a certificate that is not valid yet; check the clock of this machine".to_owned()
         }
-        other => match certificate::advice(&format!("{other:?}"), "`tls.ca_file`") {
-            Some(advice) => format!("cannot be trusted: {advice}"),
-            None => format!(
-                "has a certificate that is not trusted ({other:?}); check `endpoint`, and set `tls.ca_file` \
-                 if the certificate is of a private authority"
-            ),
-        },
+        other => {
+            let other = format!("{other:?}");
+            if other.contains(AUTHORITY_AS_SERVER) {
+                "has a certificate that is marked as that of an authority (CA:TRUE), as `openssl req -x509` makes it; \
+                 set `tls.ca_file` to a PEM file with this certificate"
+                    .to_owned()
+            } else if other.contains(OLD_VERSION) {
+                format!("has a certificate of an old version: {REPLACE_OLD_VERSION}")
+            } else {
+                format!(
+                    "has a certificate that is not trusted ({other}); check `endpoint`, and set `tls.ca_file` if the \
+                     certificate is of a private authority"
+                )
+            }
+        }
     })
 }

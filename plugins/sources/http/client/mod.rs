@@ -1,6 +1,7 @@
 //! How a request is sent: to one host, with credentials, and within the limits of the API.
 //!
-//! `options` makes the parts of the client from the pipeline file. `connect` builds the HTTP client with its certificates. `send`
+//! `options` makes the parts of the client from the pipeline file. `connect` builds the HTTP client, with
+//! the certificates of `tls`, which `trust` checks. `send`
 //! waits for `rate_limit`, adds credentials (`auth`), sends, and follows redirects as far as `redirect` allows. `errors` says
 //! what a failed request means, and `retry_after` how long the API asks to wait. `redact` hides what was sent from messages.
 
@@ -8,16 +9,19 @@ mod auth;
 mod connect;
 mod errors;
 mod options;
+mod private_key;
 mod rate_limit;
 mod redact;
 mod redirect;
 mod retry_after;
 mod send;
+mod tls;
+mod trust;
 
 pub(crate) use self::auth::{Auth, Credentials};
-pub(crate) use self::connect::TlsOptions;
 pub(crate) use self::options::{Method, identity, with_variables, without_query};
 pub(crate) use self::rate_limit::{RateLimit, RateLimiter};
 pub(crate) use self::redact::{HIDDEN, Redactor};
 pub(crate) use self::redirect::Redirects;
 pub(crate) use self::send::Client;
+pub(crate) use self::tls::TlsOptions;

@@ -16,10 +16,11 @@ use super::super::answer::{BodyOptions, BodyText, Response, Responses, Verdict, 
 use super::super::error::HttpError;
 use super::super::request::{Outgoing, RequestParts, set_parameter};
 use super::auth::{Credentials, Signer};
-use super::connect::{Tls, connect};
+use super::connect::connect;
 use super::rate_limit::RateLimiter;
 use super::redact::Redactor;
 use super::redirect::{Redirects, is_same_host, over_tls};
+use super::tls::Tls;
 
 /// About as many as browsers and curl follow.
 const MAX_REDIRECTS: usize = 10;

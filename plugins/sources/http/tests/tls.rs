@@ -81,20 +81,31 @@ async fn certificate_of_a_private_authority_needs_the_ca_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn certificate_of_an_authority_as_that_of_a_server_is_told_with_the_way_out() {
+async fn certificate_that_a_server_has_signed_itself_is_trusted_if_it_is_the_ca_file() {
+    // Both as `openssl req -x509` makes them; the dates of the second are past.
     let endpoint = serve_tls("self", false);
-    let failure = run_tls(&endpoint, Some(json!({"ca_file": file("self.pem")}))).await.failure();
-    assert_contains(&failure, &["fatal: ", "CA:TRUE", "basicConstraints=critical,CA:FALSE"]);
+    let failure = run_tls(&endpoint, None).await.failure();
+    assert_contains(&failure, &["fatal: ", "CA:TRUE", "set `tls.ca_file`"]);
+    let failure = run_tls(&endpoint, Some(json!({"ca_file": file("ca.pem")}))).await.failure();
+    assert_contains(&failure, &["fatal: ", "CA:TRUE"]);
+    let run = run_tls(&endpoint, Some(json!({"ca_file": file("self.pem")}))).await;
+    assert!(run.error.is_none() && run.bodies == ["1"], "{run:?}");
+    let expired = serve_tls("self.expired", false);
+    let failure = run_tls(&expired, Some(json!({"ca_file": file("self.expired.pem")}))).await.failure();
+    assert_contains(&failure, &["fatal: ", "has expired"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificate_for_another_host_is_refused_unless_allowed() {
     let endpoint = serve_tls("other", false);
-    let tls = json!({"ca_file": file("ca.pem")});
-    let failure = run_tls(&endpoint, Some(tls)).await.failure();
-    assert_contains(&failure, &["fatal: ", "for another host name"]);
-    let tls = json!({"ca_file": file("ca.pem"), "verify_hostname": false});
-    assert_eq!(run_tls(&endpoint, Some(tls)).await.bodies, ["1"]);
+    let itself = serve_tls("self.other", false);
+    for (endpoint, ca_file) in [(&endpoint, "ca.pem"), (&itself, "self.other.pem")] {
+        let tls = json!({"ca_file": file(ca_file)});
+        let failure = run_tls(endpoint, Some(tls)).await.failure();
+        assert_contains(&failure, &["fatal: ", "for another host name"]);
+        let tls = json!({"ca_file": file(ca_file), "verify_hostname": false});
+        assert_eq!(run_tls(endpoint, Some(tls)).await.bodies, ["1"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
