@@ -197,7 +197,13 @@ fn wider_type(
     text: &[u8],
     dialect: &Dialect,
 ) -> TypeName {
+    let text = without_blanks(text);
+    let mut scratch = Vec::new();
     let candidates: &[TypeName] = match (kind, declared) {
+        // A declared integer takes `5.0`, but other cells of the column may have a fraction.
+        (ColumnType::Integer, _) if narrowest(text, dialect.numbers, &mut scratch) == ColumnType::Float => {
+            &[TypeName::Float]
+        }
         (ColumnType::Integer, _) => &[TypeName::Integer, TypeName::Float],
         (ColumnType::Float, _) => &[TypeName::Float],
         (ColumnType::Boolean, _) => &[TypeName::Boolean],
@@ -207,8 +213,6 @@ fn wider_type(
         }
         _ => &[],
     };
-    let text = without_blanks(text);
-    let mut scratch = Vec::new();
     // As a float it would lose digits.
     if dialect.numbers.normalize_loosely(text, &mut scratch) == Some(Number::Huge) {
         return TypeName::String;

@@ -153,7 +153,7 @@ pub(crate) fn converted<'a>(
     match (kind, declared) {
         (ColumnType::Integer, declared) => {
             let number = match declared {
-                Some(_) => numbers.normalize_loosely(text, scratch),
+                Some(_) => numbers.normalize_integer(text, scratch),
                 None => numbers.normalize(text, scratch),
             };
             (number == Some(Number::Integer)).then_some(&**scratch)

@@ -85,13 +85,18 @@ impl NumberFormat {
         number(out)
     }
 
-    /// As [`normalize`](Self::normalize), and takes `.5`, `5.` and `+5`.
+    /// As [`normalize`](Self::normalize), and takes `.5`, `5.` and `+5`, and zeros behind a sign: codes have no sign.
     pub(crate) fn normalize_loosely(self, cell: &[u8], out: &mut Vec<u8>) -> Option<Number> {
         out.clear();
         let cell = std::str::from_utf8(cell).ok()?.trim_matches(is_blank);
         let unsigned = cell.strip_prefix('+').filter(|rest| !rest.starts_with(['-', '+']));
         self.write(unsigned.unwrap_or(cell), out)?;
         let sign = usize::from(out.first() == Some(&b'-'));
+        if sign > 0 || unsigned.is_some() {
+            let n_zeros = out[sign..].iter().take_while(|&&byte| byte == b'0').count();
+            let keeps_one = !out.get(sign + n_zeros).is_some_and(u8::is_ascii_digit);
+            out.drain(sign..sign + n_zeros.saturating_sub(usize::from(keeps_one)));
+        }
         if out.get(sign) == Some(&b'.') && out.get(sign + 1).is_some_and(u8::is_ascii_digit) {
             out.insert(sign, b'0');
         }
@@ -100,6 +105,17 @@ impl NumberFormat {
             && matches!(out.get(point + 1), None | Some(b'e' | b'E'))
         {
             out.remove(point);
+        }
+        number(out)
+    }
+
+    /// As [`normalize_loosely`](Self::normalize_loosely), for whole numbers: a fraction of zeros is left out.
+    pub(crate) fn normalize_integer(self, cell: &[u8], out: &mut Vec<u8>) -> Option<Number> {
+        self.normalize_loosely(cell, out)?;
+        if let Some(point) = out.iter().position(|&byte| byte == b'.')
+            && out[point + 1..].iter().all(|&byte| byte == b'0')
+        {
+            out.truncate(point);
         }
         number(out)
     }
@@ -241,6 +257,28 @@ mod tests {
     }
 
     #[test]
+    fn declared_integer_may_have_a_fraction_of_zeros() {
+        let mut out = Vec::new();
+        for (cell, number) in
+            [("5.0", "5"), ("+0000800.00", "800"), ("-12.000", "-12"), ("7", "7"), ("0.0", "0")]
+        {
+            let kind = NumberFormat::default().normalize_integer(cell.as_bytes(), &mut out);
+            assert_eq!(
+                (kind, String::from_utf8_lossy(&out).as_ref()),
+                (Some(Number::Integer), number),
+                "{cell}"
+            );
+        }
+        let comma = NumberFormat { decimal: ',', thousands: Some('.') };
+        assert_eq!(comma.normalize_integer(b"1.234,00", &mut out), Some(Number::Integer));
+        assert_eq!(out, b"1234");
+        for cell in ["5.5", "5.01", "5e0", "5.0e1", "99999999999999999999.0", "007", "007.0", ""] {
+            let kind = NumberFormat::default().normalize_integer(cell.as_bytes(), &mut out);
+            assert_ne!(kind, Some(Number::Integer), "{cell}");
+        }
+    }
+
+    #[test]
     fn loose_number_gets_the_digits_that_json_demands() {
         let mut out = Vec::new();
         for (cell, number) in [
@@ -251,6 +289,11 @@ mod tests {
             ("+.5e3", "0.5e3"),
             ("5.e3", "5e3"),
             (" 12.50 ", "12.50"),
+            ("+0000800.50", "800.50"),
+            ("-007", "-7"),
+            ("-000", "-0"),
+            ("+00.5", "0.5"),
+            ("+0e5", "0e5"),
         ] {
             assert!(NumberFormat::default().normalize_loosely(cell.as_bytes(), &mut out).is_some(), "{cell}");
             assert_eq!(String::from_utf8_lossy(&out), number);
@@ -258,6 +301,7 @@ mod tests {
         for cell in [".", "+", "-.", "+-5", "--5", "NaN", "inf", "0x1F", "1 2", "e5", ".e5", "007", "5.5."] {
             assert_eq!(NumberFormat::default().normalize_loosely(cell.as_bytes(), &mut out), None, "{cell}");
         }
+        assert_eq!(NumberFormat::default().normalize_loosely(b"0007.5", &mut out), None, "it may be a code");
         let comma = NumberFormat { decimal: ',', thousands: Some('.') };
         assert_eq!(comma.normalize_loosely(b",5", &mut out), Some(Number::Float));
         assert_eq!(out, b"0.5");

@@ -63,7 +63,7 @@ fn cell_that_is_not_a_number_names_the_cause() {
     let float = r#"{ "types": { "n": "float" } }"#;
     for (cell, options, part) in [
         ("007", integer, "has a zero in front"),
-        ("-007", integer, "has a zero in front"),
+        ("007.0", integer, "has a zero in front"),
         ("007.5", float, "has a zero in front"),
         ("9223372036854775808", integer, "is an integer of more than 64 bits"),
         ("+9223372036854775808", integer, "is an integer of more than 64 bits"),
@@ -85,9 +85,9 @@ fn cell_that_is_not_a_number_names_the_cause() {
 }
 
 #[test]
-fn declared_integer_takes_a_plus_sign() {
+fn declared_integer_takes_a_sign_and_a_fraction_of_zeros() {
     let mut table = table("s,n", ColumnType::String, r#"{ "types": { "n": "integer" } }"#);
-    for row in ["x,+5", "x, 5 ", "x,-0"] {
+    for row in ["x,+5", "x, 5 ", "x,-0", "x,5.0", "x,5.", "x,+0000800.00", "x,-007"] {
         assert!(table.push(row.as_bytes(), false).is_ok(), "{row}");
     }
 }
@@ -128,6 +128,7 @@ fn late_cell_names_the_narrowest_type_that_takes_it() {
     for (kind, cell, name) in [
         (ColumnType::Integer, "# restarted", "string"),
         (ColumnType::Integer, "1.5", "float"),
+        (ColumnType::Integer, "5.0", "float"),
         (ColumnType::Integer, "+5", "integer"),
         (ColumnType::Integer, ".5", "float"),
         (ColumnType::Integer, "5.", "integer"),
