@@ -15,7 +15,8 @@ impl Inference {
         warnings.extend(self.names_warning().map(|(place, warning)| (Some(place), warning)));
         let of_options = self.option_warnings().into_iter().chain(self.thousands_warning());
         warnings.extend(of_options.map(|warning| (None, warning)));
-        let of_types = self.text_warning().into_iter().chain(self.exponent_warning());
+        let of_types =
+            self.text_warning().into_iter().chain(self.exponent_warning()).chain(self.null_warning());
         warnings.extend(of_types.map(|(place, warning)| (Some(place), warning)));
         warnings
     }
@@ -77,6 +78,25 @@ impl Inference {
             column.name.escape_debug(),
             and_others(n_others),
             self.dialect.types.toml_line(&column.name, TypeName::String, None)
+        );
+        Some((place, message))
+    }
+
+    /// Numbers such as `-999.0`, where `-999` stands for null.
+    fn null_warning(&self) -> Option<(Place, String)> {
+        let mut found = self.columns.iter().filter_map(|column| {
+            let kind = self.dialect.types.of(&column.name).map(TypeName::column_type).or(column.inferred());
+            column
+                .null_number
+                .filter(|_| matches!(kind, Some(ColumnType::Integer | ColumnType::Float)))
+                .zip(Some(column))
+        });
+        let (place, column) = found.next()?;
+        let message = format!(
+            "column `{}`{}: this cell is a number, and `null_values` has the same number in another form; if it stands for null, \
+             add this form to `null_values`",
+            column.name.escape_debug(),
+            and_others(found.count())
         );
         Some((place, message))
     }

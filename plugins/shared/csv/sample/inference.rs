@@ -36,6 +36,8 @@ pub(crate) struct Inference {
     pub(super) first_row: Option<Place>,
     /// The first row that has the names of the columns, in files that are said to have no header.
     pub(super) names: Option<Place>,
+    /// The numbers among the texts for null.
+    null_numbers: Vec<f64>,
     /// The rows that have text behind the last column.
     wide: WidthCounts,
     /// What else the rows suggest.
@@ -57,6 +59,8 @@ pub(super) struct SampledColumn {
     /// What its texts would be with other options.
     pub(super) hints: OptionHints,
     pub(super) counts: CellCounts,
+    /// The first number that stands for null in another form, as `-999.0` beside `-999`.
+    pub(super) null_number: Option<Place>,
 }
 
 impl SampledColumn {
@@ -78,6 +82,10 @@ impl SampledColumn {
 
 impl Inference {
     pub(crate) fn new(dialect: &Arc<Dialect>) -> Self {
+        let mut scratch = Vec::new();
+        let nulls = dialect.null_values.iter();
+        let null_numbers =
+            nulls.filter_map(|null| value_of(null.as_bytes(), dialect, &mut scratch)).collect();
         Inference {
             dialect: Arc::clone(dialect),
             columns: Vec::new(),
@@ -89,10 +97,11 @@ impl Inference {
             n_texts: 0,
             first_row: None,
             names: None,
+            null_numbers,
             wide: WidthCounts::default(),
             row_hints: RowHints::default(),
             cells: CellTexts::default(),
-            scratch: Vec::new(),
+            scratch,
         }
     }
 
@@ -119,6 +128,7 @@ impl Inference {
                     others: None,
                     hints: OptionHints::ALL,
                     counts: CellCounts::default(),
+                    null_number: None,
                 });
             }
         }
@@ -166,7 +176,13 @@ impl Inference {
                 continue;
             }
             let kind = narrowest(text, dialect.numbers, &mut self.scratch);
-            let SampledColumn { first, others, hints, counts, .. } = &mut self.columns[column];
+            let is_null_number = !self.null_numbers.is_empty()
+                && value_of(text, dialect, &mut self.scratch)
+                    .is_some_and(|value| self.null_numbers.contains(&value));
+            let SampledColumn { first, others, hints, counts, null_number, .. } = &mut self.columns[column];
+            if is_null_number {
+                null_number.get_or_insert(place);
+            }
             counts.add(text, kind, place);
             let inferred = if is_first { first } else { others };
             *inferred = Some(inferred.map_or(kind, |inferred| widened(inferred, kind)));
@@ -194,6 +210,12 @@ impl Inference {
     pub(crate) fn finish(self) -> Vec<(String, ColumnType)> {
         self.inferred().map(|(name, kind)| (name, kind.unwrap_or(ColumnType::String))).collect()
     }
+}
+
+/// The value of a text that is a number.
+fn value_of(text: &[u8], dialect: &Dialect, scratch: &mut Vec<u8>) -> Option<f64> {
+    dialect.numbers.normalize_loosely(text, scratch)?;
+    std::str::from_utf8(scratch).ok()?.parse().ok()
 }
 
 /// The narrowest type that accepts the values of both.
@@ -267,6 +289,22 @@ mod tests {
         for version in ["1.2.3", "1.10.100", "12.34", "1.1000", "2024.01.31", "01.234", "1.234.5678"] {
             assert_eq!(inferred(&["1.234", version]), ColumnType::String, "{version}");
         }
+    }
+
+    #[test]
+    fn number_that_is_null_in_another_form_is_told() {
+        let warning = |options: &str| {
+            let rows = ["1,a", "-999,b", "-999.0,-999.0"];
+            let warnings = observed("n,s", &rows, options).warnings_about_columns();
+            warnings.into_iter().find(|(_, warning)| warning.contains("`null_values`"))
+        };
+        let (place, told) = warning(r#"{ "null_values": ["", "-999"] }"#).expect("a warning");
+        assert!(place.is_some() && told.starts_with("column `n`: this cell"), "{told}");
+        for nulls in [r#""-999", "-999.0""#, r#""999""#, r#""n/a""#] {
+            assert_eq!(warning(&format!(r#"{{ "null_values": [{nulls}] }}"#)), None, "{nulls}");
+        }
+        let text = r#"{ "null_values": ["-999"], "types": { "n": "string" } }"#;
+        assert_eq!(warning(text), None, "a column of text has no nulls");
     }
 
     #[test]
