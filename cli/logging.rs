@@ -91,15 +91,36 @@ impl Write for Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let text = std::mem::take(&mut self.text);
+        let text = one_line(&self.text);
         // A closed stderr is not an error.
         self.bars.suspend(|| drop(io::stderr().lock().write_all(&text)));
     }
 }
 
+/// The text of a message on one line: names in the data may contain line breaks.
+fn one_line(text: &[u8]) -> Vec<u8> {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let mut line = Vec::with_capacity(text.len() + 1);
+    for &byte in text {
+        match byte {
+            b'\n' => line.extend_from_slice(b"\\n"),
+            b'\r' => line.extend_from_slice(b"\\r"),
+            _ => line.push(byte),
+        }
+    }
+    line.push(b'\n');
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn message_with_line_breaks_is_logged_on_one_line() {
+        assert_eq!(one_line(b"WARN column `a\r\nb`\n"), b"WARN column `a\\r\\nb`\n");
+        assert_eq!(one_line(b"INFO ok\n"), b"INFO ok\n");
+    }
 
     #[test]
     fn log_level_misspelt_is_an_error_and_directives_are_accepted() {

@@ -50,9 +50,10 @@ impl UsedNames {
         let Renamed { original, name } = renamed;
         match self.0.entry(Arc::clone(name)) {
             Entry::Occupied(other) if other.get() != original => bail!(
-                "`{}` and `{original}` would both be called `{name}`: \
+                "`{}` and `{}` would both be called `{name}`: \
                  rename one of them at its source, or use keys = \"as_is\"",
-                other.get()
+                other.get().escape_debug(),
+                original.escape_debug()
             ),
             Entry::Occupied(_) => {}
             Entry::Vacant(free) => drop(free.insert(Arc::clone(original))),

@@ -44,6 +44,9 @@ async fn snake_case_of_two_columns_with_one_name_is_an_error() {
     let batch = rows(&["Adj Close", "Open", "adj_close"], ColumnType::Integer, &[&["1", "2", "3"]]);
     let error = format!("{:#}", apply(&mut to_json(Keys::SnakeCase), batch).await.err().unwrap());
     assert!(error.contains("`Adj Close` and `adj_close`"), "{error}");
+    let batch = rows(&["Adj\nClose", "adj_close"], ColumnType::Integer, &[&["1", "2"]]);
+    let error = format!("{:#}", apply(&mut to_json(Keys::SnakeCase), batch).await.err().unwrap());
+    assert!(error.contains(r"`Adj\nClose` and `adj_close`"), "{error}");
 }
 
 #[tokio::test]

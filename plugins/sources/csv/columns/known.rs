@@ -82,7 +82,9 @@ impl Columns {
         let mut names = names.iter().map(String::as_str);
         for number in 1.. {
             let (name, expected) = (names.next(), expected.next());
-            let show = |name: Option<&str>| name.map_or("missing".to_owned(), |name| format!("`{name}`"));
+            let show = |name: Option<&str>| {
+                name.map_or("missing".to_owned(), |name| format!("`{}`", name.escape_debug()))
+            };
             ensure!(
                 name == expected,
                 "{source} has a different header than {}: column {number} is {} here and {} there; set new_columns = \
