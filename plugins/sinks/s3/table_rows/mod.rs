@@ -1,5 +1,6 @@
 //! What a crawled table can hold: one JSON object on one line, without names that Athena cannot tell apart.
 
+mod long_numbers;
 mod scan;
 
 use std::collections::HashMap;
@@ -249,6 +250,16 @@ mod tests {
         assert!(kinds.effect().contains("more than 64 bits") && kinds.advice().contains("\"string\""));
         rows.check(br#"{"n":9223372036854775807}"#).unwrap();
         assert_eq!(rows.kinds("n"), "whole numbers beyond 32 bits");
+    }
+
+    #[test]
+    fn numbers_with_more_digits_than_a_double_are_told() {
+        let rows = rows();
+        rows.check(br#"{"amount":1.5}"#).unwrap();
+        rows.check(br#"{"amount":12.345678901234567891}"#).unwrap();
+        let kinds = rows.columns.lock().unwrap()["amount"];
+        assert_eq!(kinds.verdict(), Verdict::Unreadable);
+        assert!(kinds.effect().contains("16 digits") && kinds.advice().contains("\"string\""));
     }
 
     #[test]

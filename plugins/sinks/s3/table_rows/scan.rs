@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::long_numbers::add_long_numbers;
 use crate::shared::json_text::schema_id;
 
 /// Kinds of values, as a set.
@@ -27,11 +28,14 @@ impl Kinds {
     const WIDE: Kinds = Kinds(256);
     /// Athena has no type for them.
     const LARGE: Kinds = Kinds(512);
-    const NAMES: [(Kinds, &str); 10] = [
+    /// With a fraction and more digits than a double has.
+    pub(super) const LONG: Kinds = Kinds(1024);
+    const NAMES: [(Kinds, &str); 11] = [
         (Kinds::WHOLE, "whole numbers"),
         (Kinds::WIDE, "whole numbers beyond 32 bits"),
         (Kinds::LARGE, "whole numbers beyond 9223372036854775807"),
         (Kinds::FRACTION, "numbers with a fraction"),
+        (Kinds::LONG, "numbers of more than 17 digits"),
         (Kinds::BOOLEAN, "booleans"),
         (Kinds::TEXT, "texts"),
         (Kinds::OBJECT, "objects"),
@@ -73,7 +77,7 @@ impl Kinds {
         let whole = Kinds::WHOLE.0 | Kinds::WIDE.0 | Kinds::WHOLE_TEXT.0;
         // A column of fractions reads whole numbers in texts as well.
         let fraction = Kinds::FRACTION.0 | Kinds::FRACTION_TEXT.0 | Kinds::WHOLE_TEXT.0;
-        if self.has(Kinds::LARGE) || self.has_two_widths() {
+        if self.has(Kinds::LARGE) || self.has(Kinds::LONG) || self.has_two_widths() {
             Verdict::Unreadable
         } else if self.0.is_power_of_two() || is_all_in(Kinds::TEXTS) {
             Verdict::OneType
@@ -108,6 +112,10 @@ impl Kinds {
             return "Athena has no whole numbers of more than 64 bits: it fails with HIVE_BAD_DATA, or makes numbers of them \
                     that differ after the 16th digit";
         }
+        if self.has(Kinds::LONG) {
+            return "the crawler makes it a column of doubles, and Athena returns about 16 digits of each; of a text \
+                    `cast(… AS decimal(38,18))` reads all of them";
+        }
         match self.verdict() {
             Verdict::NumbersInTexts => {
                 "Athena reads the texts as numbers if the crawler makes it a column of numbers, but the crawler may make \
@@ -125,7 +133,7 @@ impl Kinds {
 
     /// How a column of these kinds gets one type.
     pub(super) fn advice(self) -> &'static str {
-        let others = [Kinds::LARGE, Kinds::BOOLEAN, Kinds::TEXT, Kinds::OBJECT, Kinds::ARRAY];
+        let others = [Kinds::LARGE, Kinds::LONG, Kinds::BOOLEAN, Kinds::TEXT, Kinds::OBJECT, Kinds::ARRAY];
         let nested = Kinds::OBJECT.with(Kinds::ARRAY).0;
         if !others.iter().any(|kind| self.has(*kind)) {
             "Make all of them numbers of one type, with the transform `select` (`type = \"float\"`) or with `types` of \
@@ -183,7 +191,10 @@ pub(super) fn scan(body: &[u8]) -> Result<Vec<(String, Kinds)>, String> {
         )),
         Err(error) => Err(format!("it is not JSON: {error}. {NOT_JSON}")),
         Ok(()) if has_lines => Err(SEVERAL_LINES.into()),
-        Ok(()) => Ok(scan.fields),
+        Ok(()) => {
+            add_long_numbers(body, &mut scan.fields);
+            Ok(scan.fields)
+        }
     }
 }
 
