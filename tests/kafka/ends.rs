@@ -1,9 +1,12 @@
 //! When a `kafka` source ends by itself.
 
+use std::time::{Duration, Instant};
+
 use runner_needs::needs;
 
 use super::{consumer, lines};
 use crate::support::kafka::Broker;
+use crate::support::wait_until;
 
 #[needs(kafka)]
 #[test]
@@ -39,4 +42,23 @@ fn slow_sink_is_not_an_idle_topic() {
     env.write("consumer.toml", format!("batch = {{ max_records = 1, in_flight = \"1B\" }}\n{text}{pace}"));
     env.run(["run", "consumer.toml"]).assert_code(0).assert_says(&["no record within `idle_timeout`"]);
     assert_eq!(lines(&env), numbers);
+}
+
+#[needs(java)]
+#[test]
+fn unreachable_broker_is_not_an_idle_topic() {
+    const LONG: Duration = Duration::from_secs(60);
+    let broker = Broker::start();
+    let topic = broker.create_topic("read", 1);
+    broker.produce(&topic, 0, ["a"]);
+    let env = consumer(&broker, &topic, "idle_timeout = \"4s\"");
+    let running = env.start(["run", "consumer.toml"]);
+    wait_until("the first record", LONG, || env.path("out.txt").exists() && lines(&env).len() == 1);
+    broker.stop();
+    let stopped = Instant::now();
+    wait_until("longer than the timeout", LONG, || stopped.elapsed() > Duration::from_secs(6));
+    broker.restart();
+    broker.produce(&topic, 0, ["b"]);
+    running.wait(LONG).assert_code(0).assert_says(&["the Kafka cluster responds again", "no record within"]);
+    assert_eq!(lines(&env), ["a", "b"]);
 }

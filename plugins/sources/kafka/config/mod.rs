@@ -49,7 +49,8 @@ with_connection_options! {
         /// When the source ends: `"at_end"` after all records that were in the topics at its start.
         #[serde(default)]
         stop: Stop,
-        /// Ends the run with success after this time without a record.
+        /// Ends the run with success after this time without a record. It does not count while the cluster does not
+        /// respond.
         idle_timeout: Option<HumanDuration>,
     }
     /// Settings of the client library librdkafka under its own names, for example

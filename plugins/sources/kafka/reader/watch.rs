@@ -26,7 +26,9 @@ impl Reader {
         if !self.assignment.is_assigned() {
             return self.check_connection();
         }
-        let is_idle = self.settings.idle_timeout.is_some_and(|timeout| self.last_record.elapsed() >= timeout);
+        // A cluster that does not respond is not idle.
+        let is_idle = self.unreachable_since.is_none()
+            && self.settings.idle_timeout.is_some_and(|timeout| self.last_record.elapsed() >= timeout);
         let positions = self.positions();
         let is_read = |it: &AssignedPartition| it.end.is_some_and(|end| it.position(&positions) >= end);
         let is_at_end = self.settings.stop == Stop::AtEnd
@@ -96,6 +98,7 @@ impl Reader {
         if self.client.fetch_metadata(Some(&self.topics[0]), CHECK).is_ok() {
             info!("the Kafka cluster responds again");
             self.unreachable_since = None;
+            self.last_record = Instant::now();
         } else if self.settings.retry.timeout.is_some_and(|timeout| since.elapsed() >= timeout) {
             let reason = self.errors.last().map(|(_, reason)| reason).unwrap_or_default();
             let message = format!(
