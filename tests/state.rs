@@ -85,6 +85,21 @@ fn start_without_checkpoint_names_those_elsewhere() {
 }
 
 #[test]
+fn source_that_was_renamed_names_the_checkpoint_of_the_old_name() {
+    let env = TestEnv::new();
+    env.write("rows.csv", "n\n0\n1\n2\n3\n");
+    env.write("p.toml", PIPELINE);
+    let first = env.run(["run", "p.toml"]);
+    assert!(!first.stderr.contains("checkpoints of sources"), "{}", first.stderr);
+    env.write("p.toml", PIPELINE.replace("rows]", "prices]").replace("[\"rows\"]", "[\"prices\"]"));
+    let renamed = env.run(["run", "p.toml"]);
+    assert_rows(&renamed, "0\n1\n");
+    renamed.assert_says(&["WARN", "no checkpoint of `prices`", "does not have: `rows` (next entry 2)"]);
+    let again = env.run(["run", "p.toml"]);
+    assert!(!again.stderr.contains("checkpoints of sources"), "{}", again.stderr);
+}
+
+#[test]
 fn pipeline_without_checkpoints_needs_no_home() {
     let env = TestEnv::new();
     env.write("csv.toml", PIPELINE);

@@ -19,7 +19,7 @@ use super::sink::SinkTask;
 use super::source::SourceTask;
 use super::transaction_gate::TransactionGate;
 use crate::batch::Batch;
-use crate::checkpoint::{Checkpoint, Checkpoints, Folder};
+use crate::checkpoint::{Checkpoint, Checkpoints, Folder, checkpoints};
 use crate::in_flight::InFlight;
 use crate::pipeline::{Component, Pipeline};
 use crate::pipeline_options::RetryLimits;
@@ -249,8 +249,24 @@ fn resume_states(components: &[Component], resumes: &mut [Option<Resume>]) -> Re
     Ok(())
 }
 
-/// Names the checkpoints of a source in other folders: the user may have meant one of them.
+/// Names the checkpoints that a source without one may have been meant to continue: those of sources that the file no
+/// longer has, and those in other folders.
 fn warn_of_others(pipeline: &Pipeline, component: &str) {
+    let is_component = |name: &str| pipeline.components.iter().any(|other| other.name == name);
+    let unused = checkpoints(&pipeline.state.path).unwrap_or_default().into_iter();
+    let unused = unused.filter(|checkpoint| !is_component(&checkpoint.component));
+    let unused: Vec<String> = unused
+        .map(|checkpoint| format!("`{}` (next entry {})", checkpoint.component, checkpoint.next_entry))
+        .collect();
+    if !unused.is_empty() {
+        tracing::warn!(
+            component,
+            "no checkpoint of `{component}`, so it is read from the beginning, and its entry numbers start at 0; there are \
+             checkpoints of sources that the file does not have: {}. To continue one of them, stop this run, and give the \
+             source that name",
+            unused.join(", ")
+        );
+    }
     let others = pipeline.state.elsewhere(component);
     if !others.is_empty() {
         tracing::warn!(
