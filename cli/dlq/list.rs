@@ -21,6 +21,9 @@ use crate::summary::count;
 /// How many lines that are not dead letters are shown.
 const SHOWN_ERRORS: u64 = 10;
 
+/// How many letters one table has, so that the memory does not grow with their number.
+const ROWS: usize = 10_000;
+
 pub(super) fn list(arguments: &DlqListArguments, common: &Common) -> Exit {
     if let Some(pipeline) = &arguments.pipeline {
         let mut pipeline = match pipeline_file::load(pipeline, None, common) {
@@ -66,19 +69,7 @@ fn show(path: &Path, out: &mut impl Write) -> Result<bool> {
 
 fn show_lines(place: &str, lines: impl Iterator<Item = Result<Line>>, out: &mut impl Write) -> Result<bool> {
     let mut n_invalid = 0;
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED).set_header([
-        "number",
-        "time",
-        "component",
-        "origin",
-        "entry",
-        "reason",
-    ]);
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    if let Some((_, width)) = Term::stdout().size_checked() {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-    }
+    let mut table = new_table();
     let mut reasons: BTreeMap<(String, String), u64> = BTreeMap::new();
     let mut subjects = HashSet::new();
     let mut n_repeats = 0;
@@ -90,6 +81,12 @@ fn show_lines(place: &str, lines: impl Iterator<Item = Result<Line>>, out: &mut 
         match line.letter() {
             Ok(letter) if !subjects.insert(subject(&letter)) => n_repeats += 1,
             Ok(letter) => {
+                if table.row_count() == ROWS {
+                    if !is_stdout_open(writeln!(out, "{table}"))? {
+                        return Ok(n_invalid == 0);
+                    }
+                    table = new_table();
+                }
                 table.add_row(row(line.number, &letter));
                 *reasons.entry((letter.component, without_numbers(&letter.reason))).or_default() += 1;
             }
@@ -126,6 +123,23 @@ fn show_lines(place: &str, lines: impl Iterator<Item = Result<Line>>, out: &mut 
     Ok(is_valid)
 }
 
+fn new_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header([
+        "number",
+        "time",
+        "component",
+        "origin",
+        "entry",
+        "reason",
+    ]);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    if let Some((_, width)) = Term::stdout().size_checked() {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    table
+}
+
 fn row(number: usize, letter: &DeadLetter) -> [Cell; 6] {
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
     let entry = letter.record.entry.as_ref().map(|entry| entry.text().to_string());
@@ -160,6 +174,25 @@ fn without_numbers(reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_letters_are_listed_in_several_tables() {
+        let letter = |entry: usize| {
+            format!(
+                "{{\"version\":1,\"reason\":\"bad\",\"pipeline\":\"p\",\"component\":\"json\",\"time\":\"2026-11-30T08:00:00.000Z\",\
+                 \"origin\":{{\"stream\":\"a\",\"lane\":0,\"offset\":{entry}}},\"entry\":{entry},\"source\":\"p/in\",\"body\":\"x\"}}\n"
+            )
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("letters.jsonl");
+        std::fs::write(&path, (0..=ROWS).map(letter).collect::<String>()).expect("writing");
+        let mut out = Vec::new();
+        assert!(show(&path, &mut out).expect("letters"));
+        let out = String::from_utf8(out).expect("text");
+        assert_eq!(out.matches("│ number").count(), 2);
+        assert_eq!(out.matches("2026-11-30").count(), ROWS + 1);
+        assert!(out.ends_with("  10,001  json: bad\n"), "{}", &out[out.len() - 100..]);
+    }
 
     #[test]
     fn without_numbers_replaces_numbers_but_not_digits_in_words() {
