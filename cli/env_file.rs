@@ -38,7 +38,7 @@ pub(crate) fn rewrite(bytes: &[u8]) -> Result<String, (usize, String)> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     for (bytes, number) in bytes.split(|&byte| byte == b'\n').zip(1..) {
         let line =
-            std::str::from_utf8(bytes).map_err(|_| (number, "this line is not valid UTF-8".to_owned()))?;
+            std::str::from_utf8(bytes).map_err(|_| (number, "this line is not valid UTF-8: save the file as UTF-8".to_owned()))?;
         let line = line.trim();
         if !line.is_empty() && !line.starts_with('#') {
             lines += &assignment(line).map_err(|problem| (number, problem))?;
@@ -158,7 +158,7 @@ mod tests {
             assert!(!problem.contains("hush"), "{problem}");
             assert!(name.is_none_or(|name| problem.contains(name)), "{problem}");
         }
-        assert_eq!(rewrite(b"A=\xFF").unwrap_err().1, "this line is not valid UTF-8");
+        assert_eq!(rewrite(b"A=\xFF").unwrap_err().1, "this line is not valid UTF-8: save the file as UTF-8");
     }
 
     #[test]

@@ -64,7 +64,9 @@ pub fn load(path: &Path, context: &LoadContext) -> Result<Pipeline, Diagnostics>
     let source = std::fs::read_to_string(path).map_err(|error| {
         let message = match error.kind() {
             std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            std::io::ErrorKind::InvalidData => "the file is not UTF-8 text".to_owned(),
+            std::io::ErrorKind::InvalidData => {
+                "the file is not UTF-8 text: save it as UTF-8 (`>` of Windows PowerShell writes UTF-16)".to_owned()
+            }
             _ => format!("the file cannot be read: {error}"),
         };
         Diagnostics::new(shown.clone(), "", Vec::new(), vec![Diagnostic::of_file(message)])
