@@ -37,8 +37,8 @@ pub(crate) fn rewrite(bytes: &[u8]) -> Result<String, (usize, String)> {
     let mut lines = String::new();
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     for (bytes, number) in bytes.split(|&byte| byte == b'\n').zip(1..) {
-        let line =
-            std::str::from_utf8(bytes).map_err(|_| (number, "this line is not valid UTF-8: save the file as UTF-8".to_owned()))?;
+        let line = std::str::from_utf8(bytes)
+            .map_err(|_| (number, "this line is not valid UTF-8: save the file as UTF-8".to_owned()))?;
         let line = line.trim();
         if !line.is_empty() && !line.starts_with('#') {
             lines += &assignment(line).map_err(|problem| (number, problem))?;

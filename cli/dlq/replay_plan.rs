@@ -108,8 +108,9 @@ impl ReplayPlan {
         if self.has_source_rejects {
             print_message(
                 "Records that a source rejected cannot be sent to a component: correct the data or the options of \
-                 the source and read the data again; a source that continues behind them, such as `http` with \
-                 `incremental`, needs `runner run --from-start`, which delivers all other records again. \
+                 the source and read the data again. Rows of a CSV file can be read from a file of their own, as \
+                 docs/dead-letters.md shows; a source that continues behind them, such as `http` with `incremental`, \
+                 needs `runner run --from-start`, which delivers all other records again. \
                  `runner dlq show` with `--body` prints the rejected bytes.",
             );
         }

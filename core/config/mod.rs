@@ -65,7 +65,8 @@ pub fn load(path: &Path, context: &LoadContext) -> Result<Pipeline, Diagnostics>
         let message = match error.kind() {
             std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
             std::io::ErrorKind::InvalidData => {
-                "the file is not UTF-8 text: save it as UTF-8 (`>` of Windows PowerShell writes UTF-16)".to_owned()
+                "the file is not UTF-8 text: save it as UTF-8 (`>` of Windows PowerShell writes UTF-16)"
+                    .to_owned()
             }
             _ => format!("the file cannot be read: {error}"),
         };

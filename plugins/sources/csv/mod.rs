@@ -85,7 +85,7 @@ struct CsvConfig {
     columns: Vec<String>,
     /// The column types: `"infer"` examines the first 10,000 rows, `"string"` reads every
     /// cell as text, and a table such as `{ Volume = "float" }` declares some columns and
-    /// infers the others. Types are `"integer"` (also `+5`), `"float"` (also `.5`, `5.` and `+5`),
+    /// infers the others. Types are `"integer"` (also `+5` and `5.0`), `"float"` (also `.5`, `5.` and `+5`),
     /// `"boolean"` (true/false, yes/no, t/f, y/n and 1/0 in any case), `"string"`, `"date"`, which is
     /// written as `2024-01-31`, and `"timestamp"`, written in UTC as `2024-01-31 16:00:00.000`. Dates
     /// and timestamps are read in the forms of ISO 8601, where a date takes no time of day but
@@ -94,7 +94,8 @@ struct CsvConfig {
     #[serde(default)]
     #[schemars(schema_with = "types_schema", extend("default" = "infer"))]
     types: Types,
-    /// Cells that become `null`, except in columns that are declared as `"string"`.
+    /// Cells that become `null`, except in columns that are declared as `"string"`. They are compared as text: `"-999"`
+    /// is not `-999.0`.
     #[serde(default = "default_null_values")]
     null_values: Vec<String>,
     /// How many lines at the beginning of each file are ignored: titles before the header, or

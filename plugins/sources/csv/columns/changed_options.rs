@@ -32,7 +32,8 @@ pub(crate) fn check_changed_options(saved: &CsvPosition, settings: &Settings) ->
         bail!(
             "`delimiter`, `header` or another option that decides where rows begin (`quote`, `escape`, `comment`, `trim`, \
              `skip_lines`, `encoding`) has changed since the last run, and rows that were read would be other ones; \
-             restore it, or read everything again with `--from-start`, which delivers all rows again"
+             restore it, or read everything again with `--from-start`, which delivers all rows again. \"Read rows that a \
+             `csv` source rejected\" in docs/dead-letters.md reads only those again"
         );
     }
     info!(
