@@ -15,7 +15,9 @@ use super::topic::{CreateTopic, create_topic_schema};
 use super::topics::Topics;
 use super::{Kafka, LINGER};
 use crate::shared::fixed_text::check_without_fields;
-use crate::shared::kafka::{Transactions, check_topic, with_connection_options};
+use crate::shared::kafka::{
+    ENTRY_HEADER, INCARNATION_HEADER, SOURCE_HEADER, Transactions, check_topic, with_connection_options,
+};
 
 with_connection_options! {
     /// Writes records to a Kafka topic. A record is delivered after all in-sync replicas have
@@ -143,6 +145,11 @@ impl SinkConfig for KafkaSinkConfig {
             errors.push(OptionError::new("create_topic.config", message));
         }
         errors.extend(check_without_fields("headers", &self.headers).err());
+        let own = [ENTRY_HEADER, SOURCE_HEADER, INCARNATION_HEADER];
+        if let Some(name) = own.into_iter().find(|name| self.headers.contains_key(*name)) {
+            let message = format!("the sink itself writes `{name}`, with the entry number of the record");
+            errors.push(OptionError::new("headers", message));
+        }
         let key = match (&self.key_field, &self.key) {
             (Some(_), Some(_)) => {
                 errors.push(OptionError::new("key", "set either `key` or `key_field`"));

@@ -345,6 +345,8 @@ fn options_that_lose_dead_letters_and_placeholders_in_fixed_texts_are_refused() 
         let error = build(more, true).err().expect(part);
         assert!(format!("{error:#}").contains(part), "{error:#}");
     }
-    let headers = json!({ "headers": { "idx": "{{ .Index }}" } });
-    assert!(build(headers, false).is_err());
+    for headers in [json!({ "idx": "{{ .Index }}" }), json!({ "runner-entry": "5" })] {
+        assert!(build(json!({ "headers": headers }), false).is_err());
+    }
+    assert!(build(json!({ "headers": { "idx": "NYA" } }), false).is_ok());
 }
