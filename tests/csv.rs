@@ -292,7 +292,7 @@ fn unreadable_file_error_says_what_to_do() {
     std::fs::create_dir(env.path("folder")).expect("a folder");
     for (path, message) in [
         ("none.csv", "there is no file none.csv"),
-        ("none-*.csv", "no file matches `none-*.csv`"),
+        ("none-*.csv", "leave it out until there is one; `follow = true` waits for it"),
         ("folder", "folder is a folder; name a file in it, or all of them: path = \"folder/*.csv\""),
     ] {
         set_options(&env, &format!("path = \"{path}\""));

@@ -124,7 +124,10 @@ fn expand(
         Pattern::new(whole).is_ok_and(|whole| known.iter().any(|path| whole.matches_path_with(path, options)))
     };
     if files.is_empty() && !may_be_none && !has_matched() {
-        bail!("no file matches `{pattern}` in {}", context.folder.display());
+        bail!(
+            "no file matches `{pattern}` in {}: correct it, or leave it out until there is one; `follow = true` waits for it",
+            context.folder.display()
+        );
     }
     Ok(files)
 }
