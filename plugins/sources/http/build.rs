@@ -22,6 +22,9 @@ use crate::shared::csv::{Dialect, DocumentReader, TextEncoding};
 /// The maximum size of a response.
 const MAX_ANSWER: ByteSize = ByteSize::from_mib(256);
 
+/// The maximum size of a response that is one value, unless `max_answer` is set.
+const MAX_ONE_VALUE: ByteSize = ByteSize::from_mib(32);
+
 impl HttpConfig {
     pub(super) fn source(mut self, context: &BuildContext) -> Result<HttpSource> {
         let encoding = self.encoding()?;
@@ -95,8 +98,7 @@ impl HttpConfig {
             records: self.records,
             pagination: self.pagination.map(Arc::new),
             interval: self.interval.map(Into::into),
-            has_max_answer: self.max_answer.is_some(),
-            is_shaped: remap.is_some(),
+            max_one_value: self.max_answer.unwrap_or(MAX_ONE_VALUE).as_usize(),
             end_check_delays: &END_CHECK_DELAYS,
             limits: context.batch,
             gauges: context.gauges.clone(),

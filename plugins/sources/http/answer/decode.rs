@@ -20,9 +20,6 @@ use super::other_format::{is_ndjson, other_format, text_kind};
 use super::response::Response;
 use crate::shared::text_kind::TextKind;
 
-/// The maximum size of a response that is one value, unless `max_answer` is set.
-const MAX_ONE_VALUE: usize = 32 << 20;
-
 /// The maximum number of members that are remembered of a response with records.
 const MAX_NAMES: usize = 100;
 
@@ -84,7 +81,7 @@ impl HttpSource {
                 Err(Unreadable::Unexpected("expected CSV, got a line of text".into()))
             }
             Codec::Json
-                if settings.is_shaped
+                if settings.remap.is_some()
                     && let Some(scalar) = Items::of_scalar(body, &settings.records, url()) =>
             {
                 Ok(scalar)
@@ -222,11 +219,7 @@ impl HttpSource {
     }
 
     fn refuse_large_value(&self, response: &Response, items: &Items) -> Result<(), HttpError> {
-        let maximum = self.client.body_options.max_answer.min(if self.settings.has_max_answer {
-            usize::MAX
-        } else {
-            MAX_ONE_VALUE
-        });
+        let maximum = self.settings.max_one_value;
         match items {
             Items::One { value: Some(value), .. } if value.len() > maximum => Err(HttpError::Fatal(anyhow!(
                 "{}: the response is one record of {}, and at most {} are kept in memory for one; \

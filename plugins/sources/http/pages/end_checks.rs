@@ -6,7 +6,7 @@ use super::super::answer::{Codec, Response};
 use super::super::json::{Located, Pointer};
 use super::super::source::{HttpSource, Warning};
 use super::count::ReceivedPage;
-use super::envelope::{counts_pages, counts_records, envelope_of, is_last_flag};
+use super::envelope::{IS_LAST, PAGES, TOTAL, envelope_of, is_among};
 use super::pagination::{EndOptions, Pagination};
 
 impl HttpSource {
@@ -18,19 +18,19 @@ impl HttpSource {
             return;
         }
         let EndOptions { last, total, has_more, .. } = pagination.ends();
-        let flag = has_more.filter(|has_more| is_last_flag(has_more));
+        let flag = has_more.filter(|has_more| is_among(has_more, IS_LAST));
         let why = match (last, total) {
             _ if let Some(flag) = flag => {
                 format!(
                     "`pagination.has_more` is `{flag}`, which looks true on the last page; `last` is for that"
                 )
             }
-            (_, Some(total)) if counts_pages(total) => {
+            (_, Some(total)) if is_among(total, PAGES) => {
                 format!(
                     "`pagination.total` is `{total}`, which looks like a number of pages; `last` is for that"
                 )
             }
-            (Some(last), _) if counts_records(last) => {
+            (Some(last), _) if is_among(last, TOTAL) => {
                 format!(
                     "`pagination.last` is `{last}`, which looks like a number of records; `total` is for that"
                 )

@@ -27,7 +27,7 @@ const HAS_MORE: &str = "\
     /has_more_items";
 
 /// Where APIs say whether this is the last page.
-const IS_LAST: &str = "\
+pub(super) const IS_LAST: &str = "\
     /isLast /is_last /isLastPage /is_last_page /last /lastPage /last_page /endOfRecords /end_of_stream";
 
 /// Where APIs say that they have left out records, for example since the query took too long.
@@ -36,7 +36,7 @@ const IS_PARTIAL: &str = "\
     /responseHeader/partialResults /timed_out /manifest/truncated";
 
 /// Where APIs count all records.
-const TOTAL: &str = "\
+pub(super) const TOTAL: &str = "\
     /total /count /total_count /totalCount /total_results /totalResults /totalElements /total_records \
     /totalRecords /recordsTotal /total_items /totalItems /totalSize /numFound /nbHits /@odata.count \
     /total/value /meta/total /meta/total_count /meta/pagination/total /pagination/total /paging/total \
@@ -45,7 +45,7 @@ const TOTAL: &str = "\
     /metadata/total_row_count /total_row_count";
 
 /// Where APIs count their pages.
-const PAGES: &str = "\
+pub(super) const PAGES: &str = "\
     /pages /total_pages /totalPages /last_page /lastPage /page_count /pageCount /num_pages /numPages \
     /nbPages /info/pages /meta/pages /meta/total_pages /meta/totalPages /meta/last_page \
     /meta/pagination/total_pages /pagination/pages /pagination/total_pages /pagination/last_page \
@@ -150,22 +150,8 @@ impl Envelope {
     }
 }
 
-/// Whether a path is one where APIs count their pages.
-pub(super) fn counts_pages(pointer: &Pointer) -> bool {
-    is_among(pointer, PAGES)
-}
-
-/// Whether a path is one where APIs count all records.
-pub(super) fn counts_records(pointer: &Pointer) -> bool {
-    is_among(pointer, TOTAL)
-}
-
-/// Whether a path is one where APIs say whether this is the last page.
-pub(super) fn is_last_flag(pointer: &Pointer) -> bool {
-    is_among(pointer, IS_LAST)
-}
-
-fn is_among(pointer: &Pointer, paths: &str) -> bool {
+/// Whether a path is one of these.
+pub(super) fn is_among(pointer: &Pointer, paths: &str) -> bool {
     paths.split(' ').any(|path| path == pointer.to_string())
 }
 

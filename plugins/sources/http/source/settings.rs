@@ -23,10 +23,8 @@ pub(crate) struct Settings {
     pub(crate) records: Pointer,
     pub(crate) pagination: Option<Arc<Pagination>>,
     pub(crate) interval: Option<Duration>,
-    /// Whether `max_answer` is set.
-    pub(crate) has_max_answer: bool,
-    /// Whether a program makes the records from what the response contains.
-    pub(crate) is_shaped: bool,
+    /// The maximum size of a response that is one value.
+    pub(crate) max_one_value: usize,
     /// The delays of repeated requests at a possible end of the data.
     pub(crate) end_check_delays: &'static [Duration],
     pub(crate) limits: BatchLimits,

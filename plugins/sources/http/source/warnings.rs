@@ -89,7 +89,7 @@ impl HttpSource {
         if self.settings.codec == Codec::Csv {
             return;
         }
-        if !self.settings.is_shaped
+        if self.settings.remap.is_none()
             && !self.given_warnings.has(Warning::Shape)
             && let Some((why, option)) = self.odd_shape(items)
         {
