@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use runner_core::{Body, Origin, Position, ReadBatch, Record, Reject, Result};
-use tracing::{info, warn};
+use tracing::info;
 
 use super::super::incremental::{Decision, Unchanged};
 use super::super::json::json_text;
 use super::super::pages::Page;
 use super::super::source::{
-    ElementPosition, HttpPosition, HttpSource, NextStep, PageWalk, State, WalkSnapshot, Warning,
+    ElementPosition, HttpPosition, HttpSource, NextStep, PageWalk, State, WalkSnapshot,
 };
 
 /// After so many inputs without a batch the task gives way to others, for each record of a batch.
@@ -116,7 +116,7 @@ impl HttpSource {
             }
             NextStep::End => {
                 let after = walk.finish(page.validators, &self.settings);
-                self.warn_of(&walk, PageWalk::is_growing(&after, &self.settings));
+                self.warn_of_walk(&walk, PageWalk::is_growing(&after, &self.settings));
                 let element = ElementPosition { state: after.into(), walk: None };
                 let id = Arc::clone(&walk.element.id);
                 self.complete(&walk);
@@ -141,22 +141,6 @@ impl HttpSource {
         }
     }
 
-    /// Warns, once in a run, of a program that has never made a record. Later it may well make none of a few rows.
-    fn warn_of_nothing_made(&mut self) {
-        if self.settings.remap.is_some()
-            && !self.has_made
-            && self.n_with_records > 0
-            && self.position.offset == 0
-            && self.given_warnings.add(Warning::NothingMade)
-        {
-            warn!(
-                "{}: `remap` makes no record of any row, since `.` is null or empty at its end; check the names in it. \
-                 `runner run --dry-run` without `remap` shows the rows",
-                self.settings.source_name
-            );
-        }
-    }
-
     /// Moves the position of an element; `None` if it stays.
     fn moved_element(&mut self, id: &Arc<str>, element: ElementPosition) -> Option<HttpPosition> {
         let is_done_known = self.settings.unchanged == Unchanged::Skip || !self.poll.has_several();
@@ -165,95 +149,6 @@ impl HttpSource {
         }
         self.position = self.position.with_element(id, element);
         Some(self.position.clone())
-    }
-
-    /// Warns, once in a run, of walks that another option would make better.
-    fn warn_of(&mut self, walk: &PageWalk, is_growing: bool) {
-        if is_growing && self.given_warnings.add(Warning::Growing) {
-            warn!(
-                "{}: every poll reads all rows of the one before, and more; `incremental = {{ cursor = … }}` with \
-                 `{{{{ since }}}}` in the request asks for new rows only",
-                self.settings.source_name
-            );
-        }
-        if walk.has_forgotten_rows(&self.settings) && self.given_warnings.add(Warning::Forgotten) {
-            warn!(
-                "{}: a walk reads more rows than are remembered, so that the others are delivered at every poll; \
-                 `incremental = {{ cursor = … }}` knows new rows by a field",
-                self.settings.source_name
-            );
-        }
-        if let Some(option) = walk.missing_option()
-            && self.given_warnings.add(Warning::MissingFields)
-        {
-            let effect = match option {
-                "key" => "each row is identified by all its fields",
-                _ => "a row that has changed is not delivered again",
-            };
-            warn!(
-                "{}: no row has a field that `incremental.{option}` names, so that {effect}; check the names there, which are \
-                 those after `remap` and `add`",
-                self.settings.source_name
-            );
-        }
-        if walk.has_equal_keys() && self.given_warnings.add(Warning::EqualKeys) {
-            warn!(
-                "{}: rows of one page have the same `incremental.key` and are not equal, so that the key does not identify \
-                 a row; all of them are delivered. Add fields to `key` that tell them apart",
-                self.settings.source_name
-            );
-        }
-        if self.settings.pagination.is_none()
-            && self.settings.request.variables().contains("since")
-            && let Some((n_rows, is_usual)) = walk.n_known_rows()
-            && n_rows > 1
-            && (is_usual || self.is_full(n_rows))
-            && self.given_warnings.add(Warning::Stuck)
-        {
-            warn!(
-                "{}: the response has {n_rows} rows, most likely as many as the API returns at most, and none of them is new: \
-                 `{{{{ since }}}}` stays behind the rows that follow. Set `pagination`, request more rows, or request each \
-                 symbol with `for_each`",
-                self.settings.source_name
-            );
-        }
-    }
-
-    /// Warns, once in a run, of a response that has as many rows as one may have, and does not fill its window.
-    fn warn_of_cut_window(&mut self, walk: &PageWalk, n_rows: usize) {
-        if self.settings.pagination.is_none()
-            && n_rows > 1
-            && self.is_full(n_rows)
-            && walk.leaves_gap(n_rows)
-            && self.given_warnings.add(Warning::CutWindow)
-        {
-            warn!(
-                "{}: a response has {n_rows} rows, most likely as many as the API returns at most, and they do not fill the \
-                 span of `incremental.step`: the rows behind them are not read. Set a shorter `step`, or `pagination`",
-                self.settings.source_name
-            );
-        }
-    }
-
-    /// Whether a response has as many rows as it may: a parameter that limits them has this value, or it is a usual limit.
-    fn is_full(&self, n_rows: usize) -> bool {
-        const LIMITS: [&str; 10] = [
-            "limit",
-            "size",
-            "count",
-            "per_page",
-            "page_size",
-            "pagesize",
-            "max_results",
-            "maxresults",
-            "rows",
-            "top",
-        ];
-        let is_asked_for = self.client.parts.endpoint.query_pairs().any(|(name, value)| {
-            let name = name.trim_start_matches('$').to_ascii_lowercase();
-            LIMITS.contains(&&*name) && value.parse() == Ok(n_rows)
-        });
-        is_asked_for || n_rows.is_multiple_of(100)
     }
 }
 

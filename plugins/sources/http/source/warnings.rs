@@ -9,6 +9,7 @@ use super::super::answer::{Codec, Items, Response};
 use super::super::json::Children;
 use super::super::pages::envelope_of;
 use super::http_source::HttpSource;
+use super::page_walk::PageWalk;
 use crate::shared::json_paths::pointer_name;
 
 /// A warning that is given once in a run.
@@ -163,6 +164,98 @@ impl HttpSource {
             ""
         };
         Some((why, format!("make an object from it with `remap`{or_json}")))
+    }
+
+    /// Warns of a program that has never made a record. Later it may well make none of a few rows.
+    pub(crate) fn warn_of_nothing_made(&mut self) {
+        if self.settings.remap.is_some()
+            && !self.has_made
+            && self.n_with_records > 0
+            && self.position.offset == 0
+        {
+            self.warn_once(
+                Warning::NothingMade,
+                "`remap` makes no record of any row, since `.` is null or empty at its end; check the names in it. \
+                 `runner run --dry-run` without `remap` shows the rows",
+            );
+        }
+    }
+
+    /// Warns of walks that another option would make better.
+    pub(crate) fn warn_of_walk(&mut self, walk: &PageWalk, is_growing: bool) {
+        if is_growing {
+            self.warn_once(
+                Warning::Growing,
+                "every poll reads all rows of the one before, and more; `incremental = { cursor = … }` with \
+                 `{{ since }}` in the request asks for new rows only",
+            );
+        }
+        if walk.has_forgotten_rows(&self.settings) {
+            self.warn_once(
+                Warning::Forgotten,
+                "a walk reads more rows than are remembered, so that the others are delivered at every poll; \
+                 `incremental = { cursor = … }` knows new rows by a field",
+            );
+        }
+        if let Some(option) = walk.missing_option() {
+            let effect = match option {
+                "key" => "each row is identified by all its fields",
+                _ => "a row that has changed is not delivered again",
+            };
+            let why = format!(
+                "no row has a field that `incremental.{option}` names, so that {effect}; check the names there, which are \
+                 those after `remap` and `add`"
+            );
+            self.warn_once(Warning::MissingFields, &why);
+        }
+        if walk.has_equal_keys() {
+            self.warn_once(
+                Warning::EqualKeys,
+                "rows of one page have the same `incremental.key` and are not equal, so that the key does not identify \
+                 a row; all of them are delivered. Add fields to `key` that tell them apart",
+            );
+        }
+        if self.settings.pagination.is_none()
+            && self.settings.request.variables().contains("since")
+            && let Some((n_rows, is_usual)) = walk.n_known_rows()
+            && n_rows > 1
+            && (is_usual || self.is_full(n_rows))
+        {
+            let why = format!(
+                "the response has {n_rows} rows, most likely as many as the API returns at most, and none of them is new: \
+                 `{{{{ since }}}}` stays behind the rows that follow. Set `pagination`, request more rows, or request each \
+                 symbol with `for_each`"
+            );
+            self.warn_once(Warning::Stuck, &why);
+        }
+    }
+
+    /// Warns of a response that has as many rows as one may have, and does not fill its window.
+    pub(crate) fn warn_of_cut_window(&mut self, walk: &PageWalk, n_rows: usize) {
+        if self.settings.pagination.is_none() && n_rows > 1 && self.is_full(n_rows) && walk.leaves_gap(n_rows)
+        {
+            let why = format!(
+                "a response has {n_rows} rows, most likely as many as the API returns at most, and they do not fill the \
+                 span of `incremental.step`: the rows behind them are not read. Set a shorter `step`, or `pagination`"
+            );
+            self.warn_once(Warning::CutWindow, &why);
+        }
+    }
+
+    fn warn_once(&mut self, warning: Warning, why: &str) {
+        if self.given_warnings.add(warning) {
+            warn!("{}: {why}", self.settings.source_name);
+        }
+    }
+
+    /// Whether a response has as many rows as it may: a parameter that limits them has this value, or it is a usual limit.
+    fn is_full(&self, n_rows: usize) -> bool {
+        const LIMITS: &str = "limit size count per_page page_size pagesize max_results maxresults rows top";
+        let is_asked_for = self.client.parts.endpoint.query_pairs().any(|(name, value)| {
+            let name = name.trim_start_matches('$').to_ascii_lowercase();
+            LIMITS.split(' ').any(|known| known == name) && value.parse() == Ok(n_rows)
+        });
+        is_asked_for || n_rows.is_multiple_of(100)
     }
 }
 
