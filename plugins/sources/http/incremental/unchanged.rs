@@ -178,7 +178,7 @@ impl UnchangedFilter {
         self.is_partial
     }
 
-    /// How many rows of the previous walk this one has not met.
+    /// How many different rows of the previous walk this one has not met.
     pub(crate) fn n_missing(&self) -> usize {
         self.remaining.len()
     }

@@ -308,11 +308,12 @@ impl PageWalk {
         settings.unchanged == Unchanged::Skip && after.n_grown >= N_GROWN
     }
 
-    /// Whether rows of one page have the same `incremental.key`.
+    /// The option of `incremental` whose fields no row has.
     pub(crate) fn missing_option(&self) -> Option<&'static str> {
         self.rows.as_ref().and_then(IncrementalFilter::missing_option)
     }
 
+    /// Whether rows of one page have the same `incremental.key`.
     pub(crate) fn has_equal_keys(&self) -> bool {
         self.rows.as_ref().is_some_and(IncrementalFilter::has_equal_keys)
     }
