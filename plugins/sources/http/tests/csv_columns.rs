@@ -126,3 +126,22 @@ async fn response_that_is_not_csv_is_an_error_with_its_format() {
         assert!(failure.contains(what), "{failure}");
     }
 }
+
+#[tokio::test]
+async fn csv_rows_are_read_in_the_dialect_of_the_option() {
+    let rows = ResponseTemplate::new(200).set_body_string("Date;Close\n02.01.2024;1.234,5\n03.01.2024;N/D\n");
+    let dialect = json!({
+        "delimiter": ";",
+        "decimal": ",",
+        "thousands": ".",
+        "null_values": ["N/D"],
+        "types": {"Date": {"type": "date", "parse": "%d.%m.%Y"}, "Close": "float"},
+    });
+    let options = json!({"codec": "csv", "csv": dialect, "add": {"Index": "NYA"}});
+    let read = run(&serve([rows]).await, options, None, usize::MAX).await;
+    let expected = [
+        r#"{"Date":"2024-01-02","Close":1234.5,"Index":"NYA"}"#,
+        r#"{"Date":"2024-01-03","Close":null,"Index":"NYA"}"#,
+    ];
+    assert_eq!(read.bodies, expected, "{read:?}");
+}

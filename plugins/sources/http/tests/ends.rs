@@ -143,3 +143,25 @@ async fn last_may_be_true_on_the_last_page() {
     assert!(run.error.is_none() && run.bodies == numbers(0..5), "{run:?}");
     assert_eq!(requests_to(&server).await.len(), 3);
 }
+
+#[tokio::test]
+async fn empty_object_in_place_of_an_array_is_an_empty_answer() {
+    for records in ["/data", ""] {
+        let body =
+            |value: Value| json_response(if records.is_empty() { value } else { json!({"data": value}) });
+        let server =
+            serve([body(json!([{"n": 1}])), body(json!({})), body(json!([{"n": 1}, {"n": 2}]))]).await;
+        let (mut position, mut bodies) = (None, Vec::new());
+        for _ in 0..3 {
+            let part = run(&server, json!({"records": records}), position, usize::MAX).await;
+            assert!(part.error.is_none(), "{part:?}");
+            bodies.push(part.bodies);
+            position = part.position;
+        }
+        assert_eq!(bodies, [vec![r#"{"n":1}"#], vec![], vec![r#"{"n":2}"#]], "{records}");
+    }
+    // A record that is an object may be empty.
+    let read =
+        run_once(&serve([json_response(json!({"data": {}}))]).await, json!({"records": "/data"})).await;
+    assert_eq!(read.bodies, ["{}"]);
+}

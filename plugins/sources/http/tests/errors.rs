@@ -217,3 +217,16 @@ async fn server_that_does_not_speak_http_is_named_with_advice() {
         "{message}"
     );
 }
+
+#[tokio::test]
+async fn error_status_after_a_whole_poll_is_tried_again() {
+    for status in [404, 400, 405, 410] {
+        let rows = json_response(json!([1]));
+        let server = serve([rows.clone(), ResponseTemplate::new(status), rows]).await;
+        let read = run(&server, json!({"interval": "1ms"}), None, 2).await;
+        assert!(read.failure().starts_with("retry: "), "{status}: {read:?}");
+        let first =
+            run(&serve([ResponseTemplate::new(status)]).await, json!({"interval": "1ms"}), None, 1).await;
+        assert!(first.failure().starts_with("fatal: "), "{status}: {first:?}");
+    }
+}

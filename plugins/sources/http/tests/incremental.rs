@@ -187,25 +187,6 @@ async fn csv_rows_have_a_cursor_too() {
     assert_eq!(second.bodies, [r#"{"Date":"2024-01-03","Close":2.0,"Index":"NYA"}"#]);
 }
 
-#[tokio::test]
-async fn csv_rows_are_read_in_the_dialect_of_the_option() {
-    let rows = ResponseTemplate::new(200).set_body_string("Date;Close\n02.01.2024;1.234,5\n03.01.2024;N/D\n");
-    let dialect = json!({
-        "delimiter": ";",
-        "decimal": ",",
-        "thousands": ".",
-        "null_values": ["N/D"],
-        "types": {"Date": {"type": "date", "parse": "%d.%m.%Y"}, "Close": "float"},
-    });
-    let options = json!({"codec": "csv", "csv": dialect, "add": {"Index": "NYA"}});
-    let read = run(&serve([rows]).await, options, None, usize::MAX).await;
-    let expected = [
-        r#"{"Date":"2024-01-02","Close":1234.5,"Index":"NYA"}"#,
-        r#"{"Date":"2024-01-03","Close":null,"Index":"NYA"}"#,
-    ];
-    assert_eq!(read.bodies, expected, "{read:?}");
-}
-
 /// A list that grows by a row with every second request, in some order, whole or in pages of two.
 async fn growing(order: &'static str, paged: bool) -> MockServer {
     let n_requests = AtomicUsize::new(0);

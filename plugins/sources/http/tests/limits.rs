@@ -100,26 +100,18 @@ async fn error_object_in_a_success_is_not_a_record() {
 async fn responses_are_retried_empty_or_fatal_as_the_option_says() {
     let options = json!({"responses": {
         "retry": ["/Note", {"status": 400}],
-        "empty": [{"status": 404}, {"at": "/s", "is": "no_data"}, {"text": "No data"}],
+        "empty": [{"status": 404}],
         "fail": [{"at": "/code", "is": 401}],
     }});
-    for answer in [json_response(json!({"Note": "later"})), ResponseTemplate::new(400)] {
-        let failure = first_failure(answer, options.clone()).await;
-        assert_eq!(failure.class(), Class::Transient, "{}", text_of(&failure));
-        assert!(text_of(&failure).contains("`responses.retry` matches it"), "{}", text_of(&failure));
-    }
     let later = ResponseTemplate::new(400).insert_header("Retry-After", "5");
-    assert_eq!(first_failure(later, options.clone()).await.retry_after(), Some(Duration::from_secs(5)));
+    let failure = first_failure(later, options.clone()).await;
+    assert_eq!((failure.class(), failure.retry_after()), (Class::Transient, Some(Duration::from_secs(5))));
+    assert!(text_of(&failure).contains("`responses.retry` matches it"), "{}", text_of(&failure));
     let fatal = first_failure(json_response(json!({"code": 401, "Note": "x"})), options.clone()).await;
     assert!(!fatal.is_retryable() && text_of(&fatal).contains("`responses.fail`"), "{}", text_of(&fatal));
-    for answer in [
-        ResponseTemplate::new(404).set_body_string("nothing"),
-        json_response(json!({"s": "no_data"})),
-        ResponseTemplate::new(200).set_body_string("No data"),
-    ] {
-        let run = run_once(&serve([answer]).await, options.clone()).await;
-        assert!(run.error.is_none() && run.bodies.is_empty(), "{run:?}");
-    }
+    let nothing = ResponseTemplate::new(404).set_body_string("nothing");
+    let run = run_once(&serve([nothing]).await, options).await;
+    assert!(run.error.is_none() && run.bodies.is_empty(), "{run:?}");
 }
 
 #[tokio::test]

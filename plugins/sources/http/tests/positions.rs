@@ -172,41 +172,6 @@ async fn saved_page_that_the_api_refuses_with_any_error_begins_the_walk_again() 
     }
 }
 
-#[tokio::test]
-async fn error_status_after_a_whole_poll_is_tried_again() {
-    for status in [404, 400, 405, 410] {
-        let rows = json_response(json!([1]));
-        let server = serve([rows.clone(), ResponseTemplate::new(status), rows]).await;
-        let read = run(&server, json!({"interval": "1ms"}), None, 2).await;
-        assert!(read.failure().starts_with("retry: "), "{status}: {read:?}");
-        let first =
-            run(&serve([ResponseTemplate::new(status)]).await, json!({"interval": "1ms"}), None, 1).await;
-        assert!(first.failure().starts_with("fatal: "), "{status}: {first:?}");
-    }
-}
-
-#[tokio::test]
-async fn empty_object_in_place_of_an_array_is_an_empty_answer() {
-    for records in ["/data", ""] {
-        let body =
-            |value: Value| json_response(if records.is_empty() { value } else { json!({"data": value}) });
-        let server =
-            serve([body(json!([{"n": 1}])), body(json!({})), body(json!([{"n": 1}, {"n": 2}]))]).await;
-        let (mut position, mut bodies) = (None, Vec::new());
-        for _ in 0..3 {
-            let part = run(&server, json!({"records": records}), position, usize::MAX).await;
-            assert!(part.error.is_none(), "{part:?}");
-            bodies.push(part.bodies);
-            position = part.position;
-        }
-        assert_eq!(bodies, [vec![r#"{"n":1}"#], vec![], vec![r#"{"n":2}"#]], "{records}");
-    }
-    // A record that is an object may be empty.
-    let read =
-        run_once(&serve([json_response(json!({"data": {}}))]).await, json!({"records": "/data"})).await;
-    assert_eq!(read.bodies, ["{}"]);
-}
-
 /// Two rows on a page, of numbered ones from which the first `n_deleted` are missing.
 async fn shrinking(n_deleted: &Arc<AtomicUsize>) -> MockServer {
     let n_deleted = Arc::clone(n_deleted);

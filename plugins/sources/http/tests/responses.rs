@@ -77,3 +77,64 @@ async fn byte_order_mark_is_skipped_by_every_codec() {
         assert!(run.error.is_none() && run.bodies == [record], "{codec} {run:?}");
     }
 }
+
+#[tokio::test]
+async fn file_of_another_format_is_named() {
+    let zip =
+        ResponseTemplate::new(200).set_body_raw(&b"PK\x03\x04\x14\0\0\0\x08\0prices.csv"[..], "text/csv");
+    for codec in ["csv", "json"] {
+        let failure = failure_of(zip.clone(), json!({"codec": codec})).await;
+        assert!(failure.contains("a zip archive") && !failure.contains("encoding"), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn encoding_holds_for_json_and_ndjson() {
+    let latin = |body: &[u8]| ResponseTemplate::new(200).set_body_raw(body, "application/json");
+    for (codec, body) in [("json", &b"[{\"a\":\"Caf\xE9\"}]"[..]), ("ndjson", b"{\"a\":\"Caf\xE9\"}\n")] {
+        let server = serve([latin(body)]).await;
+        let refused = run_once(&server, json!({"codec": codec})).await;
+        assert!(refused.rejected[0].contains(r#"`encoding = "windows-1252"`"#), "{refused:?}");
+        for encoding in ["windows-1252", "iso-8859-1"] {
+            let run = run_once(&server, json!({"codec": codec, "encoding": encoding})).await;
+            assert!(run.error.is_none() && run.bodies == [r#"{"a":"Café"}"#], "{run:?}");
+        }
+    }
+    let declared = ResponseTemplate::new(200).set_body_raw(&b"[\"Caf\xE9\"]"[..], "a/json; charset=latin1");
+    let run = run_once(&serve([declared]).await, json!({"encoding": "auto"})).await;
+    assert_eq!(run.bodies, [r#""Café""#]);
+    let server = MockServer::builder().start().await;
+    let both = json!({"codec": "csv", "encoding": "latin1", "csv": {"encoding": "latin1"}});
+    assert!(build(&server, both).err().unwrap().to_string().starts_with("`encoding`"));
+    let options = json!({"codec": "csv", "encoding": "windows-1252"});
+    let rows = ResponseTemplate::new(200).set_body_raw(&b"a,b\n1,Caf\xE9\n"[..], "text/csv");
+    assert_eq!(run_once(&serve([rows]).await, options).await.bodies, ["1,Café"]);
+}
+
+#[tokio::test]
+async fn xml_is_named() {
+    let xml = "<?xml version=\"1.0\"?>\n<prices>\n<price>1</price>\n</prices>\n";
+    for codec in ["csv", "json", "ndjson"] {
+        let answer = ResponseTemplate::new(200).set_body_raw(xml, "application/xml");
+        let run = run_once(&serve([answer]).await, json!({"codec": codec})).await;
+        assert_eq!(run.bodies, [""; 0]);
+        assert!(run.failure().contains("the response is XML"), "{}", run.failure());
+    }
+}
+
+#[tokio::test]
+async fn csv_encoding_wins_over_what_the_server_declares() {
+    let body = b"a,b\n1,Caf\xE9\n2,x\n".to_vec();
+    let answer = ResponseTemplate::new(200).set_body_raw(body, "text/csv; charset=utf-8");
+    let run = run_once(&serve([answer.clone()]).await, json!({"codec": "csv"})).await;
+    assert_eq!(run.bodies, ["2,x"]);
+    assert!(
+        run.rejected[0].contains(r#"encoding = "windows-1252" (options of rows go into the table `csv`)"#),
+        "{run:?}"
+    );
+    let options = json!({"codec": "csv", "csv": {"encoding": "windows-1252"}});
+    assert_eq!(run_once(&serve([answer]).await, options).await.bodies, ["1,Café", "2,x"]);
+    let short = ResponseTemplate::new(200).set_body_raw("a,b\n1\n2,x\n", "text/csv");
+    let run = run_once(&serve([short]).await, json!({"codec": "csv"})).await;
+    assert!(run.rejected[0].contains("missing_cells = \"null\" (options of rows"), "{run:?}");
+}
