@@ -1,6 +1,6 @@
 //! Why a row does not match its layout, and which option helps. The messages contain no value of the row.
 
-use runner_core::ColumnType;
+use runner_core::{Column, ColumnType};
 
 use super::date_pattern::likely_pattern;
 use super::layout::RowLayout;
@@ -128,32 +128,7 @@ impl RowLayout {
         let column = &self.header().columns()[column];
         let kind = narrowest(text, dialect.numbers, &mut Vec::new());
         let declared = dialect.types.declaration_of(&column.name);
-        let wider = wider_type(column.kind, declared, text, dialect);
         let loses_time = declared.is_some_and(|it| it.value_type.loses_time_of(without_blanks(text)));
-        let time = declared.filter(|it| it.value_type.name().is_time()).map(|it| it.value_type.name());
-        let given = declared.and_then(|it| it.parse.as_deref());
-        let parse = time.filter(|_| wider == TypeName::String).and_then(|_| likely_pattern(text, given));
-        let wider = match &parse {
-            // A date would lose the time of day.
-            Some(parse) if parse.contains("%H") || parse.contains("%I") => TypeName::Timestamp,
-            Some(_) => time.unwrap_or(wider),
-            None => wider,
-        };
-        let expected = match declared {
-            Some(declared) => {
-                let name = declared.value_type.name();
-                let form = match (name, &declared.parse) {
-                    (TypeName::Boolean, _) => " (true/false, yes/no, t/f, y/n or 1/0)".to_owned(),
-                    (TypeName::Date | TypeName::Timestamp, Some(parse)) => format!(" in the form `{parse}`"),
-                    (TypeName::Date | TypeName::Timestamp, None) => {
-                        " in the form of ISO 8601 (another form: `parse`)".to_owned()
-                    }
-                    _ => String::new(),
-                };
-                format!("{}{form} (declared in the pipeline file)", with_article(name.as_str()))
-            }
-            None => format!("{} (inferred from its first rows)", with_article(type_name(column.kind))),
-        };
         let is_number = matches!(column.kind, ColumnType::Integer | ColumnType::Float);
         let found = match (kind, text) {
             (_, b"") => "is empty".to_owned(),
@@ -173,20 +148,60 @@ impl RowLayout {
         let is_comment =
             cell == 0 && row.trim_ascii_start().starts_with(b"#") && dialect.grammar.comment.is_none();
         let comment = if is_comment { "; if this line is a comment, set comment = \"#\"" } else { "" };
-        let without_time = with_time_of_day(without_blanks(text)).filter(|_| loses_time).map(|parse| {
-            let line = dialect.types.toml_line(&column.name, TypeName::Date, Some(parse));
-            format!("; {line} drops the time of day")
-        });
         RowError::new(
             dialect.grammar.cells(row).nth(cell).map_or(0, |cell| cell.start),
             format!(
-                "column `{}` is {expected}, and this cell {found}{numbers}{null}{comment}; correct the row, or add to the source: \
-                 {}{}",
+                "column `{}` is {}, and this cell {found}{numbers}{null}{comment}; correct the row, or add to the source: {}",
                 column.name,
-                dialect.types.toml_line(&column.name, wider, parse),
-                without_time.unwrap_or_default(),
+                expected(column, declared),
+                wider_declaration(column, declared, text, loses_time, dialect),
             ),
         )
+    }
+}
+
+/// The type of a column, and where it comes from.
+fn expected(column: &Column, declared: Option<&DeclaredColumn>) -> String {
+    let Some(declared) = declared else {
+        return format!("{} (inferred from its first rows)", with_article(type_name(column.kind)));
+    };
+    let name = declared.value_type.name();
+    let form = match (name, &declared.parse) {
+        (TypeName::Boolean, _) => " (true/false, yes/no, t/f, y/n or 1/0)".to_owned(),
+        (TypeName::Date | TypeName::Timestamp, Some(parse)) => format!(" in the form `{parse}`"),
+        (TypeName::Date | TypeName::Timestamp, None) => {
+            " in the form of ISO 8601 (another form: `parse`)".to_owned()
+        }
+        _ => String::new(),
+    };
+    format!("{}{form} (declared in the pipeline file)", with_article(name.as_str()))
+}
+
+/// The option that declares a column so that it takes this cell.
+fn wider_declaration(
+    column: &Column,
+    declared: Option<&DeclaredColumn>,
+    text: &[u8],
+    loses_time: bool,
+    dialect: &Dialect,
+) -> String {
+    let wider = wider_type(column.kind, declared, text, dialect);
+    let time = declared.map(|it| it.value_type.name()).filter(|name| name.is_time());
+    let given = declared.and_then(|it| it.parse.as_deref());
+    let parse = time.filter(|_| wider == TypeName::String).and_then(|_| likely_pattern(text, given));
+    let wider = match &parse {
+        // A date would lose the time of day.
+        Some(parse) if parse.contains("%H") || parse.contains("%I") => TypeName::Timestamp,
+        Some(_) => time.unwrap_or(wider),
+        None => wider,
+    };
+    let declaration = dialect.types.toml_line(&column.name, wider, parse);
+    match with_time_of_day(without_blanks(text)).filter(|_| loses_time) {
+        Some(parse) => {
+            let date = dialect.types.toml_line(&column.name, TypeName::Date, Some(parse));
+            format!("{declaration}; {date} drops the time of day")
+        }
+        None => declaration,
     }
 }
 
