@@ -27,8 +27,6 @@ use runner_core::{
     BuildContext, Committer, Failure, Fixture, Gauges, Next, OptionError, Plugin, Position, ReadBatch,
     ReadsFixture, Replay, Result, Source, SourceConfig, Start, Written, async_trait,
 };
-use schemars::JsonSchema;
-use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -37,10 +35,7 @@ use self::position::BatchPosition;
 use self::reader::{Chunk, Reader};
 use self::settings::{STANDARD_INPUT, Settings};
 use crate::shared::compression::Compression;
-use crate::shared::csv::{
-    Comment, Delimiter, DialectOptions, Escape, ExtraCells, MissingCells, NumberSeparator, Quote,
-    TextEncoding, Types, default_null_values, default_true, types_schema,
-};
+use crate::shared::csv::{DialectOptions, TextEncoding, with_dialect_options};
 use crate::shared::file_loop;
 
 runner_core::register! {
@@ -51,114 +46,53 @@ types = { Volume = "float" }    # the other types are inferred from a sample
 "#)
 }
 
-/// Reads the rows of CSV files.
-///
-/// Every row becomes a record with typed cells. Numbers keep the digits that they have in the file. A row is
-/// rejected if a cell does not match the type of its column, if it has too few or too many cells, an unclosed
-/// quote or text after a closing quote, or if its encoding is not valid. The source skips blank lines, and lines
-/// that programs write around the rows: `sep=;`, a line of dashes under the header, a count such as
-/// `(2 rows affected)`, the header again.
-///
-/// A run resumes after the last delivered row. A file may grow between two runs, and a bad row may be
-/// corrected, but the part that was read must not change. A file that is cut, written over or replaced
-/// while it is read ends the run. If the end of a file is not complete and was written within the last
-/// 5 seconds, it is left for the next run. A file that was renamed or compressed after it was read is not
-/// read again. `docs/csv.md` and `docs/reliability.md` have the details.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct CsvConfig {
-    /// The file, or a list of files. `*`, `?`, `[a-z]` and `**` match as in a shell; matching files are read in
-    /// the order of their names. Files that appear later or are added to the list are read last. If a path is
-    /// removed from the list, the source reads from the beginning. `"-"` is standard input, which cannot be read
-    /// again: a restart reads only new input, under new entry numbers.
-    #[schemars(schema_with = "paths_schema")]
-    path: Paths,
-    /// The character between two cells.
-    #[serde(default)]
-    #[schemars(extend("default" = ","))]
-    delimiter: Delimiter,
-    /// Whether the first row of each file contains the column names.
-    #[serde(default = "default_true")]
-    header: bool,
-    /// The column names, for files without a header. They also replace the names in a header.
-    #[serde(default)]
-    columns: Vec<String>,
-    /// The column types: `"infer"` examines the first 10,000 rows, `"string"` reads every
-    /// cell as text, and a table such as `{ Volume = "float" }` declares some columns and
-    /// infers the others. Types are `"integer"` (also `+5` and `5.0`), `"float"` (also `.5`, `5.` and `+5`),
-    /// `"boolean"` (true/false, yes/no, t/f, y/n and 1/0 in any case), `"string"`, `"date"`, which is
-    /// written as `2024-01-31`, and `"timestamp"`, written in UTC as `2024-01-31 16:00:00.000`. Dates
-    /// and timestamps are read in the forms of ISO 8601, where a date takes no time of day but
-    /// midnight, or as `parse` says: `{ Date = { type = "date", parse = "%d/%m/%Y" } }`, with a
-    /// strftime pattern, `"rfc3339"`, `"epoch"` or `"epoch_ms"`.
-    #[serde(default)]
-    #[schemars(schema_with = "types_schema", extend("default" = "infer"))]
-    types: Types,
-    /// Cells that become `null`, except in columns that are declared as `"string"`. They are compared as text: `"-999"`
-    /// is not `-999.0`.
-    #[serde(default = "default_null_values")]
-    null_values: Vec<String>,
-    /// How many lines at the beginning of each file are ignored: titles before the header, or
-    /// before the first row where there is no header.
-    #[serde(default)]
-    skip_lines: u64,
-    /// Lines that begin with this text, such as `"#"`, are ignored, before the header and after it.
-    #[serde(default)]
-    comment: Option<Comment>,
-    /// The character around cells that contain delimiters or line ends; `""` switches quoting off.
-    #[serde(default)]
-    #[schemars(extend("default" = "\""))]
-    quote: Quote,
-    /// The character before a quote that is part of a cell, such as `"\\"`. It also escapes itself,
-    /// delimiters and line ends; before other characters it has no meaning. A doubled quote is
-    /// part of the cell in any case.
-    #[serde(default)]
-    escape: Option<Escape>,
-    /// The character before the fraction of a number, such as `","`.
-    #[serde(default)]
-    #[schemars(extend("default" = "."))]
-    decimal: NumberSeparator,
-    /// The character between groups of digits, such as `"."` in `1.234.567` and `","` in
-    /// `79,54,34,488`; `" "` also stands for no-break spaces. A text with groups of other sizes
-    /// is not a number.
-    #[serde(default)]
-    thousands: Option<NumberSeparator>,
-    /// Whether blanks at both ends of names and cells are removed, inside quotes as well: spaces, tabs,
-    /// and spaces that do not break.
-    #[serde(default)]
-    trim: bool,
+with_dialect_options! {
+    /// Reads the rows of CSV files.
+    ///
+    /// Every row becomes a record with typed cells. Numbers keep the digits that they have in the file. A row is
+    /// rejected if a cell does not match the type of its column, if it has too few or too many cells, an unclosed
+    /// quote or text after a closing quote, or if its encoding is not valid. The source skips blank lines, and lines
+    /// that programs write around the rows: `sep=;`, a line of dashes under the header, a count such as
+    /// `(2 rows affected)`, the header again.
+    ///
+    /// A run resumes after the last delivered row. A file may grow between two runs, and a bad row may be
+    /// corrected, but the part that was read must not change. A file that is cut, written over or replaced
+    /// while it is read ends the run. If the end of a file is not complete and was written within the last
+    /// 5 seconds, it is left for the next run. A file that was renamed or compressed after it was read is not
+    /// read again. `docs/csv.md` and `docs/reliability.md` have the details.
+    struct CsvConfig;
+    before {
+        /// The file, or a list of files. `*`, `?`, `[a-z]` and `**` match as in a shell; matching files are read in
+        /// the order of their names. Files that appear later or are added to the list are read last. If a path is
+        /// removed from the list, the source reads from the beginning. `"-"` is standard input, which cannot be read
+        /// again: a restart reads only new input, under new entry numbers.
+        #[schemars(schema_with = "paths_schema")]
+        path: Paths,
+    }
     /// The encoding of the files: a label of the WHATWG encoding standard such as
     /// `"windows-1252"`, `"utf-16le"` or `"shift_jis"`, or `"auto"`: UTF-16 where a file begins with
     /// its byte order mark, else UTF-8. Bytes that are not valid in it reject their row.
-    #[serde(default)]
     #[schemars(extend("default" = "utf-8"))]
-    encoding: TextEncoding,
-    /// What happens to a row with more cells than there are columns: `"reject"` (default), or `"drop"`,
-    /// which ignores the cells after the last column. With `"drop"` a delimiter at the end of the header
-    /// names no column.
-    #[serde(default)]
-    extra_cells: ExtraCells,
-    /// What happens to a row with fewer cells than there are columns: `"reject"` (default), or `"null"`,
-    /// which adds nulls.
-    #[serde(default)]
-    missing_cells: MissingCells,
-    /// What happens if a file has other columns than the first one: `"error"` ends the run. `"add"` adds new
-    /// columns to the rows of this file and of later ones; columns that a file does not have are null in its
-    /// rows. A file without any known column ends the run. In both cases the source matches columns by name, in
-    /// any order.
-    #[serde(default)]
-    new_columns: NewColumns,
-    /// How the files are compressed; `"auto"` examines their first bytes.
-    #[serde(default)]
-    compression: Compression,
-    /// Whether the source waits for new rows and new files instead of ending. It looks for them twice a
-    /// second, and waits for a file that is absent for a while. A row is read once its line has ended. A file
-    /// that was renamed is read to its end, also after a restart, if it is still in its folder, and so is one
-    /// that was compressed there under a name that begins in the same way; the file that has taken its place
-    /// is read from its beginning, and so is one that was rotated in between. A file that was truncated or replaced is read from its
-    /// beginning, too. A last row that an earlier run read without its line end is read again if it goes on.
-    #[serde(default)]
-    follow: bool,
+    encoding: TextEncoding;
+    after {
+        /// What happens if a file has other columns than the first one: `"error"` ends the run. `"add"` adds new
+        /// columns to the rows of this file and of later ones; columns that a file does not have are null in its
+        /// rows. A file without any known column ends the run. In both cases the source matches columns by name, in
+        /// any order.
+        #[serde(default)]
+        new_columns: NewColumns,
+        /// How the files are compressed; `"auto"` examines their first bytes.
+        #[serde(default)]
+        compression: Compression,
+        /// Whether the source waits for new rows and new files instead of ending. It looks for them twice a
+        /// second, and waits for a file that is absent for a while. A row is read once its line has ended. A file
+        /// that was renamed is read to its end, also after a restart, if it is still in its folder, and so is one
+        /// that was compressed there under a name that begins in the same way; the file that has taken its place
+        /// is read from its beginning, and so is one that was rotated in between. A file that was truncated or replaced is read from its
+        /// beginning, too. A last row that an earlier run read without its line end is read again if it goes on.
+        #[serde(default)]
+        follow: bool,
+    }
 }
 
 /// How often files are looked at with `follow`.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use runner_core::{Position, Positions as _, Record, testing};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::reader::Reader;

@@ -9,7 +9,9 @@ mod options;
 
 pub(crate) use cells::CellTexts;
 pub(crate) use characters::{Comment, Delimiter, Escape, NumberSeparator, Quote};
-pub(crate) use options::{DialectOptions, ExtraCells, MissingCells, default_null_values, default_true};
+pub(crate) use options::{
+    DialectOptions, ExtraCells, MissingCells, default_null_values, default_true, with_dialect_options,
+};
 
 use std::cmp::Ordering;
 

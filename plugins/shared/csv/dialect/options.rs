@@ -7,71 +7,109 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Dialect;
-use super::characters::{Comment, Delimiter, Escape, NumberSeparator, Quote};
 use crate::shared::csv::encoding::TextEncoding;
 use crate::shared::csv::rows::Grammar;
-use crate::shared::csv::types::{NumberFormat, Types, types_schema};
+use crate::shared::csv::types::NumberFormat;
 
-/// How the rows are written.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DialectOptions {
-    /// The character between two cells.
-    #[serde(default)]
-    #[schemars(extend("default" = ","))]
-    pub(crate) delimiter: Delimiter,
-    /// Whether the first row contains the column names.
-    #[serde(default = "default_true")]
-    pub(crate) header: bool,
-    /// The column names, for rows without a header. They also replace the names in a header.
-    #[serde(default)]
-    pub(crate) columns: Vec<String>,
-    /// The column types: `"infer"` examines the first 10,000 rows, `"string"` reads every cell as text,
-    /// and a table such as `{ Volume = "float", Date = { type = "date", parse = "%d/%m/%Y" } }` declares
-    /// some columns and infers the others.
-    #[serde(default)]
-    #[schemars(schema_with = "types_schema", extend("default" = "infer"))]
-    pub(crate) types: Types,
-    /// Cells that become `null`, except in columns that are declared as `"string"`.
-    #[serde(default = "default_null_values")]
-    pub(crate) null_values: Vec<String>,
-    /// How many lines before the header, or before the first row, are ignored.
-    #[serde(default)]
-    pub(crate) skip_lines: u64,
-    /// Lines that begin with this text, such as `"#"`, are ignored.
-    #[serde(default)]
-    pub(crate) comment: Option<Comment>,
-    /// The character around cells that contain delimiters or line ends; `""` switches quoting off.
-    #[serde(default)]
-    #[schemars(extend("default" = "\""))]
-    pub(crate) quote: Quote,
-    /// The character before a quote that is part of a cell, such as `"\\"`; it also escapes itself,
-    /// delimiters and line ends. A doubled quote is always part of the cell.
-    #[serde(default)]
-    pub(crate) escape: Option<Escape>,
-    /// The character before the fraction of a number, such as `","`.
-    #[serde(default)]
-    #[schemars(extend("default" = "."))]
-    pub(crate) decimal: NumberSeparator,
-    /// The character between groups of digits, such as `"."` in `1.234.567`.
-    #[serde(default)]
-    pub(crate) thousands: Option<NumberSeparator>,
-    /// Whether blanks at both ends of names and cells are removed, inside quotes as well.
-    #[serde(default)]
-    pub(crate) trim: bool,
+/// Defines a configuration with the options about the dialect, which all sources of CSV share.
+///
+/// `#[serde(flatten)]` would lose the position of an error in the pipeline file.
+macro_rules! with_dialect_options {
+    (
+        $(#[$meta:meta])*
+        $vis:vis struct $name:ident;
+        before { $($before:tt)* }
+        $(#[$encoding:meta])*
+        encoding: $encoding_type:ty;
+        after { $($after:tt)* }
+    ) => {
+        #[derive(serde::Deserialize, schemars::JsonSchema)]
+        $(#[$meta])*
+        #[serde(deny_unknown_fields)]
+        $vis struct $name {
+            $($before)*
+            /// The character between two cells.
+            #[serde(default)]
+            #[schemars(extend("default" = ","))]
+            pub(crate) delimiter: $crate::shared::csv::Delimiter,
+            /// Whether the first row of each file or response contains the column names.
+            #[serde(default = "crate::shared::csv::default_true")]
+            pub(crate) header: bool,
+            /// The column names, for rows without a header. They also replace the names in a header.
+            #[serde(default)]
+            pub(crate) columns: Vec<String>,
+            /// The column types: `"infer"` examines the first 10,000 rows, `"string"` reads every
+            /// cell as text, and a table such as `{ Volume = "float" }` declares some columns and
+            /// infers the others. Types are `"integer"` (also `+5` and `5.0`), `"float"` (also `.5`, `5.` and `+5`),
+            /// `"boolean"` (true/false, yes/no, t/f, y/n and 1/0 in any case), `"string"`, `"date"`, which is
+            /// written as `2024-01-31`, and `"timestamp"`, written in UTC as `2024-01-31 16:00:00.000`. Dates
+            /// and timestamps are read in the forms of ISO 8601, where a date takes no time of day but
+            /// midnight, or as `parse` says: `{ Date = { type = "date", parse = "%d/%m/%Y" } }`, with a
+            /// strftime pattern, `"rfc3339"`, `"epoch"` or `"epoch_ms"`.
+            #[serde(default)]
+            #[schemars(schema_with = "crate::shared::csv::types_schema", extend("default" = "infer"))]
+            pub(crate) types: $crate::shared::csv::Types,
+            /// Cells that become `null`, except in columns that are declared as `"string"`. They are compared as text: `"-999"`
+            /// is not `-999.0`.
+            #[serde(default = "crate::shared::csv::default_null_values")]
+            pub(crate) null_values: Vec<String>,
+            /// How many lines at the beginning of each file or response are ignored: titles before the header, or
+            /// before the first row where there is no header.
+            #[serde(default)]
+            pub(crate) skip_lines: u64,
+            /// Lines that begin with this text, such as `"#"`, are ignored, before the header and after it.
+            #[serde(default)]
+            pub(crate) comment: Option<$crate::shared::csv::Comment>,
+            /// The character around cells that contain delimiters or line ends; `""` switches quoting off.
+            #[serde(default)]
+            #[schemars(extend("default" = "\""))]
+            pub(crate) quote: $crate::shared::csv::Quote,
+            /// The character before a quote that is part of a cell, such as `"\\"`. It also escapes itself,
+            /// delimiters and line ends; before other characters it has no meaning. A doubled quote is
+            /// part of the cell in any case.
+            #[serde(default)]
+            pub(crate) escape: Option<$crate::shared::csv::Escape>,
+            /// The character before the fraction of a number, such as `","`.
+            #[serde(default)]
+            #[schemars(extend("default" = "."))]
+            pub(crate) decimal: $crate::shared::csv::NumberSeparator,
+            /// The character between groups of digits, such as `"."` in `1.234.567` and `","` in
+            /// `79,54,34,488`; `" "` also stands for no-break spaces. A text with groups of other sizes
+            /// is not a number.
+            #[serde(default)]
+            pub(crate) thousands: Option<$crate::shared::csv::NumberSeparator>,
+            /// Whether blanks at both ends of names and cells are removed, inside quotes as well: spaces, tabs,
+            /// and spaces that do not break.
+            #[serde(default)]
+            pub(crate) trim: bool,
+            $(#[$encoding])*
+            #[serde(default)]
+            pub(crate) encoding: $encoding_type,
+            /// What happens to a row with more cells than there are columns: `"reject"` (default), or `"drop"`,
+            /// which ignores the cells after the last column. With `"drop"` a delimiter at the end of the header
+            /// names no column.
+            #[serde(default)]
+            pub(crate) extra_cells: $crate::shared::csv::ExtraCells,
+            /// What happens to a row with fewer cells than there are columns: `"reject"` (default), or `"null"`,
+            /// which adds nulls.
+            #[serde(default)]
+            pub(crate) missing_cells: $crate::shared::csv::MissingCells,
+            $($after)*
+        }
+    };
+}
+pub(crate) use with_dialect_options;
+
+with_dialect_options! {
+    /// How the rows are written.
+    #[derive(Debug)]
+    pub(crate) struct DialectOptions;
+    before {}
     /// The encoding of the text, whatever the server declares: a label of the WHATWG encoding standard such as
     /// `"windows-1252"`, or `"auto"` for UTF-8. A byte order mark takes precedence. Default: what the server
     /// declares, else UTF-8. Bytes that are not valid in it reject their row.
-    #[serde(default)]
-    pub(crate) encoding: Option<TextEncoding>,
-    /// What happens to a row with more cells than there are columns: `"reject"` (default), or `"drop"`, which
-    /// ignores the cells after the last column.
-    #[serde(default)]
-    pub(crate) extra_cells: ExtraCells,
-    /// What happens to a row with fewer cells than there are columns: `"reject"` (default), or `"null"`, which
-    /// adds nulls.
-    #[serde(default)]
-    pub(crate) missing_cells: MissingCells,
+    encoding: Option<TextEncoding>;
+    after {}
 }
 
 pub(crate) fn default_true() -> bool {
