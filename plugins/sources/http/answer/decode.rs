@@ -48,7 +48,6 @@ impl HttpSource {
         let is_blank = body.trim_ascii().is_empty();
         let url = || self.client.redactor.url(&response.url);
         let settings = &self.settings;
-        let is_header = settings.codec != Codec::Csv || self.csv_reader.begins_with_header();
         let decoded = match settings.codec {
             _ if response.has_no_records() => return Ok(Items::none()),
             _ if let Some(large) = &response.large
@@ -57,29 +56,7 @@ impl HttpSource {
                 return Ok(items);
             }
             Codec::Ndjson | Codec::Csv if is_blank => Ok(Items::none()),
-            Codec::Ndjson | Codec::Csv if is_web_page(response) => {
-                Err(Unreadable::Unexpected("the response is a web page".into()))
-            }
-            _ if let Some(what) = other_format(body) => {
-                Err(Unreadable::Unexpected(format!("the response is {what}")))
-            }
-            _ if text_kind(body, is_header) == Some(TextKind::Xml) => Err(Unreadable::Unexpected(
-                "the response is XML, which is not supported; ask the API for JSON or CSV, by a parameter or \
-                 the header `Accept`"
-                    .into(),
-            )),
-            _ if is_event_stream(response) => Err(Unreadable::Unexpected(
-                "the response is a stream of server-sent events, which is not supported; ask the API for JSON or NDJSON"
-                    .into(),
-            )),
-            Codec::Csv if is_json(response) => Err(Unreadable::Unexpected("expected CSV, got JSON".into())),
-            Codec::Csv if let Some(kind) = text_kind(body, is_header) => {
-                let name = kind.name();
-                Err(Unreadable::Unexpected(format!("expected CSV, got {name}")))
-            }
-            Codec::Csv if api_message::of_text(body, true).is_some() => {
-                Err(Unreadable::Unexpected("expected CSV, got a line of text".into()))
-            }
+            _ if let Some(what) = self.other_than_records(response) => Err(Unreadable::Unexpected(what)),
             Codec::Json
                 if settings.remap.is_some()
                     && let Some(scalar) = Items::of_scalar(body, &settings.records, url()) =>
@@ -135,6 +112,31 @@ impl HttpSource {
             }
             Err(unreadable) => Err(self.unreadable(response, unreadable)),
         }
+    }
+
+    /// What a response is that has another format than `codec`.
+    fn other_than_records(&self, response: &Response) -> Option<String> {
+        let (body, codec) = (&response.body, self.settings.codec);
+        let is_header = codec != Codec::Csv || self.csv_reader.begins_with_header();
+        Some(match (codec, text_kind(body, is_header)) {
+            (Codec::Ndjson | Codec::Csv, _) if is_web_page(response) => "the response is a web page".into(),
+            _ if let Some(what) = other_format(body) => format!("the response is {what}"),
+            (_, Some(TextKind::Xml)) => {
+                "the response is XML, which is not supported; ask the API for JSON or CSV, by a parameter or \
+                 the header `Accept`"
+                    .into()
+            }
+            _ if is_event_stream(response) => {
+                "the response is a stream of server-sent events, which is not supported; ask the API for JSON or NDJSON"
+                    .into()
+            }
+            (Codec::Csv, _) if is_json(response) => "expected CSV, got JSON".into(),
+            (Codec::Csv, Some(kind)) => format!("expected CSV, got {}", kind.name()),
+            (Codec::Csv, None) if api_message::of_text(body, true).is_some() => {
+                "expected CSV, got a line of text".into()
+            }
+            _ => return None,
+        })
     }
 
     /// Whether an object without a value at `records` is a response without records: it has no member that a response
