@@ -5,7 +5,7 @@ mod words;
 
 use serde_json::{Map, Value};
 
-use self::words::{ERROR_WORDS, contains_any, is_error_word, is_success, is_word, says_done};
+use self::words::{ERROR_WORDS, contains_any, is_done_message, is_error_word, is_success, is_word};
 
 /// A larger response is not examined.
 const MAX_BYTES: usize = 64 << 10;
@@ -153,7 +153,7 @@ impl ErrorMembers {
     }
 
     /// Whether a member with the outcome says that all is well.
-    fn says_ok(&self) -> bool {
+    fn is_marked_ok(&self) -> bool {
         self.all(OUTCOMES).any(is_success) || self.all("ok success").any(|value| *value == true)
     }
 
@@ -163,10 +163,11 @@ impl ErrorMembers {
             integer(value).is_some_and(|code| code >= 1000 && !matches!(code, 10_000 | 20_000 | 200_000))
                 || value.as_str().is_some_and(is_error_word)
         };
-        let has_text =
-            self.all("message msg").any(|value| value.is_string() && !is_void(value) && !says_done(value));
+        let has_text = self
+            .all("message msg")
+            .any(|value| value.is_string() && !is_void(value) && !is_done_message(value));
         has_text
-            && !self.says_ok()
+            && !self.is_marked_ok()
             && (self.all("code cod").any(is_own_code)
                 || self.all(LABELS).any(is_label)
                 || self.all(OUTCOMES).filter_map(Value::as_str).any(|text| contains_any(text, ERROR_WORDS)))

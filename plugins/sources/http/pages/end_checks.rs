@@ -101,8 +101,8 @@ impl HttpSource {
         let named_last = named(last).filter(|path| around.is_above(path, n_pages));
         let more_records = named_total.chain(around.records_above(n_read)).find(|path| !is_set(path, last));
         let more_pages = named_last.chain(around.pages_above(n_pages)).find(|path| !is_set(path, total));
-        let says_more = around.says_more().find(|path| !is_set(path, has_more));
-        let why = match (more_records, more_pages, says_more) {
+        let more_flag = around.more_flags().find(|path| !is_set(path, has_more));
+        let why = match (more_records, more_pages, more_flag) {
             (Some(path), ..) => format!("`{path}` is greater than the {n_read} records that were read"),
             (None, Some(path), _) => format!("`{path}` says that there are more pages than were read"),
             (None, None, Some(path)) => format!("`{path}` says that there are more records"),

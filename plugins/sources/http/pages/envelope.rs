@@ -110,12 +110,12 @@ impl Envelope {
     }
 
     /// Where it says that there is more.
-    pub(super) fn says_more(&self) -> impl Iterator<Item = String> {
+    pub(super) fn more_flags(&self) -> impl Iterator<Item = String> {
         self.all_that_are(HAS_MORE, true).chain(self.all_that_are(IS_LAST, false))
     }
 
     /// Where it says that records are missing.
-    pub(crate) fn says_partial(&self) -> Option<(String, &Value)> {
+    pub(crate) fn partial_flag(&self) -> Option<(String, &Value)> {
         let is_failed = |path: &String| self.is_above(path, 0);
         let is_text = |path: &String| self.at(path).is_some_and(|text| text.is_string());
         self.all_that_are(IS_PARTIAL, true)
@@ -169,7 +169,7 @@ mod tests {
             "/data/issues/nodes",
             serde_json::json!({"data": {"issues": {"nodes": [], "pageInfo": {"hasNextPage": true}, "totalCount": "9"}}}),
         );
-        assert_eq!(nested.says_more().next().unwrap(), "/data/issues/pageInfo/hasNextPage");
+        assert_eq!(nested.more_flags().next().unwrap(), "/data/issues/pageInfo/hasNextPage");
         assert_eq!(nested.records_above(8).next().unwrap(), "/data/issues/totalCount");
         assert_eq!(nested.records_above(9).next(), None);
         let solr = envelope("/response/docs", serde_json::json!({"response": {"numFound": 5, "docs": []}}));
@@ -178,16 +178,16 @@ mod tests {
         assert_eq!(root.next_pages().next().unwrap().0, "/next");
         assert_eq!(root.pages_above(1).next().unwrap(), "/pages");
         let not_last = envelope("/values", serde_json::json!({"values": [], "isLastPage": false}));
-        assert_eq!(not_last.says_more().next().unwrap(), "/isLastPage");
+        assert_eq!(not_last.more_flags().next().unwrap(), "/isLastPage");
         let last = envelope("/values", serde_json::json!({"values": [], "isLastPage": true}));
-        assert_eq!(last.says_more().next(), None);
+        assert_eq!(last.more_flags().next(), None);
     }
 
     #[test]
     fn response_that_says_that_records_are_missing_is_noticed() {
         let partial = |value: Value| {
             let envelope = Envelope { value, places: vec![String::new(), "/hits".into()] };
-            envelope.says_partial().map(|(path, _)| path)
+            envelope.partial_flag().map(|(path, _)| path)
         };
         for (value, path) in [
             (serde_json::json!({"incomplete_results": true}), "/incomplete_results"),

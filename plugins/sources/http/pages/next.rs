@@ -189,7 +189,7 @@ impl HttpSource {
         if let Some(pointer) = has_more {
             let is_first = !self.has_succeeded && page.count.n_items > 0;
             let found = read_next(pointer, response, is_first, "value of `has_more`")?;
-            if found.is_none_or(|found| says_no(&found)) {
+            if found.is_none_or(|found| is_negative(&found)) {
                 return Ok(true);
             }
         }
@@ -210,7 +210,7 @@ impl HttpSource {
 }
 
 /// Whether a JSON text says that there is not another page.
-fn says_no(json: &str) -> bool {
+fn is_negative(json: &str) -> bool {
     let text = json.trim_matches('"');
     ["false", "0", "-1", "no", "n"].iter().any(|no| text.eq_ignore_ascii_case(no))
 }

@@ -81,7 +81,7 @@ impl HttpSource {
             };
             return Some((format!("`{path}` names a next page"), option));
         }
-        if let Some(path) = around.says_more().next() {
+        if let Some(path) = around.more_flags().next() {
             let option = if around.at(&path) == Some(&Value::Bool(true)) { "has_more" } else { "last" };
             return Some((
                 format!("`{path}` says that there are more records"),

@@ -112,7 +112,7 @@ impl HttpSource {
         });
         let (what, matcher) = if has_errors {
             ("has records and `/errors`".to_owned(), "\"/errors\"".to_owned())
-        } else if let Some((path, value)) = around.says_partial() {
+        } else if let Some((path, value)) = around.partial_flag() {
             let is = if value.is_boolean() { ", is = true" } else { "" };
             (format!("says `{path}`"), format!("{{ at = \"{path}\"{is} }}"))
         } else {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::words::{is_success, says_none};
+use super::words::{is_negation, is_success};
 use super::{
     ApiMessage, CODES, ERRORS, ErrorMembers, LABELS, SHARED, TEXTS, integer, is_about_limit, is_in, is_known,
     is_void, plain,
@@ -31,7 +31,7 @@ fn message_at(object: &Map<String, Value>, depth: usize) -> Option<ApiMessage> {
     for (name, value) in object {
         let name = plain(name);
         let is_named = is_error_name(&name) && (is_error_value(value) || is_list_of_texts(&name, value));
-        if is_named || says_error(&name, value) {
+        if is_named || is_error_envelope(&name, value) {
             is_clear &= is_clear_name(&name);
             evidence.push(value);
         } else {
@@ -125,7 +125,7 @@ fn is_list_of_texts(name: &str, value: &Value) -> bool {
 
 /// Whether a member describes the response and says that there is an error:
 /// `{"status": {"error_code": 1001, "error_message": "…"}}`
-fn says_error(name: &str, value: &Value) -> bool {
+fn is_error_envelope(name: &str, value: &Value) -> bool {
     let Value::Object(object) = value else { return false };
     if !is_in(ENVELOPES, name) {
         return false;
@@ -133,10 +133,10 @@ fn says_error(name: &str, value: &Value) -> bool {
     let members = ErrorMembers::all_of(object);
     let has_text = members
         .all(TEXTS)
-        .any(|value| !is_void(value) && !is_success(value) && !value.as_str().is_some_and(says_none));
+        .any(|value| !is_void(value) && !is_success(value) && !value.as_str().is_some_and(is_negation));
     let has_code = members.all("resultcode returncode").any(|code| {
         let is_bad = |code: i64| code != 1 && !(200..300).contains(&code);
         !is_void(code) && !is_success(code) && integer(code).is_none_or(is_bad)
     });
-    members.is_marked() || has_text && has_code && !members.says_ok()
+    members.is_marked() || has_text && has_code && !members.is_marked_ok()
 }

@@ -20,14 +20,14 @@ pub(crate) fn is_error_word(text: &str) -> bool {
 
 /// Whether a text has one of these words, and does not say that there is none of them, as in `No errors`.
 pub(crate) fn contains_any(text: &str, of: &str) -> bool {
-    !says_none(text) && {
+    !is_negation(text) && {
         let text = words(text);
         of.split('|').any(|word| text.contains(&format!(" {word} ")))
     }
 }
 
 /// Whether a text says that there is nothing, as in `No trades`.
-pub(crate) fn says_none(text: &str) -> bool {
+pub(crate) fn is_negation(text: &str) -> bool {
     words(text).split_whitespace().next().is_some_and(|first| NEGATIONS.split(' ').any(|word| word == first))
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn is_success(value: &Value) -> bool {
 }
 
 /// Whether a value is a message that says that all is well, as in `Request processed`.
-pub(crate) fn says_done(value: &Value) -> bool {
+pub(crate) fn is_done_message(value: &Value) -> bool {
     let is_done = |text: &str| {
         let words = words(text);
         let is_negative =
@@ -104,11 +104,11 @@ mod tests {
     #[test]
     fn message_that_something_is_done_is_told_from_its_negation() {
         for text in ["Request processed", "Query completed.", "Request was a success", "OK"] {
-            assert!(says_done(&text.into()), "{text}");
+            assert!(is_done_message(&text.into()), "{text}");
         }
         for text in ["Request not processed", "Login was not successful", "unsuccessful", "Invalid, not done"]
         {
-            assert!(!says_done(&text.into()), "{text}");
+            assert!(!is_done_message(&text.into()), "{text}");
         }
     }
 }
