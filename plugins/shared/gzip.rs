@@ -33,7 +33,7 @@ impl<R: Read> Read for GzipReader<R> {
                 None => return Ok(0),
                 Some(0x1F) => self.0 = State::Member(Box::new(GzDecoder::new(rest))),
                 Some(_) => {
-                    let message = "data that is not gzip follows the archive";
+                    let message = "data that is not gzip follows the archive; remove it";
                     return Err(io::Error::new(ErrorKind::InvalidData, message));
                 }
             }
