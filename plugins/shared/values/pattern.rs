@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use chrono::format::{Fixed, Item, Numeric, Parsed, StrftimeItems, parse};
+use chrono::format::{Fixed, Item, Numeric, Pad, Parsed, StrftimeItems, parse_and_remainder};
 use chrono::{Datelike as _, NaiveDateTime, NaiveTime, TimeZone as _, Utc};
 
 use super::time::Time;
@@ -73,9 +73,7 @@ impl Pattern {
     }
 
     fn parsed(&self, text: &str) -> Option<Parsed> {
-        let mut parsed = Parsed::new();
-        parse(&mut parsed, text, self.items.iter()).ok()?;
-        Some(parsed)
+        parse_items(text, &self.items)
     }
 
     /// Reads a date or a time.
@@ -105,6 +103,40 @@ impl Pattern {
     }
 }
 
+/// Reads all of a text. Numbers that nothing separates, as in `%Y%m%d`, have all their digits, and an offset is less than
+/// a day.
+pub(crate) fn parse_items(text: &str, items: &[Item<'_>]) -> Option<Parsed> {
+    let (mut parsed, mut rest) = (Parsed::new(), text);
+    for (index, item) in items.iter().enumerate() {
+        let behind = parse_and_remainder(&mut parsed, rest, std::iter::once(item)).ok()?;
+        let is_beside_number = || {
+            let before = index.checked_sub(1).and_then(|before| items.get(before));
+            [before, items.get(index + 1)].into_iter().flatten().any(|other| width_of(other).is_some())
+        };
+        if let Some(width) = width_of(item)
+            && rest.len() - behind.len() != width
+            && is_beside_number()
+        {
+            return None;
+        }
+        rest = behind;
+    }
+    let is_offset = parsed.offset().is_none_or(|offset| offset.abs() < 24 * 60 * 60);
+    (rest.is_empty() && is_offset).then_some(parsed)
+}
+
+/// How many digits a number has that is padded.
+fn width_of(item: &Item<'_>) -> Option<usize> {
+    match item {
+        Item::Numeric(_, Pad::None) | Item::Numeric(Numeric::Timestamp | Numeric::Nanosecond, _) => None,
+        Item::Numeric(Numeric::Year | Numeric::IsoYear, _) => Some(4),
+        Item::Numeric(Numeric::Ordinal, _) => Some(3),
+        Item::Numeric(Numeric::Quarter | Numeric::NumDaysFromSun | Numeric::WeekdayFromMon, _) => Some(1),
+        Item::Numeric(..) => Some(2),
+        _ => None,
+    }
+}
+
 /// Fails if a part of the time of day has no meaning without another one.
 fn check_time(parsed: &Parsed) -> Result<(), &'static str> {
     let has_timestamp = parsed.timestamp().is_some();
@@ -123,4 +155,37 @@ fn check_time(parsed: &Parsed) -> Result<(), &'static str> {
         return Err("a fraction needs the second, as \"%H:%M:%S%.f\" has");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_without_separators_have_all_their_digits_and_an_offset_is_less_than_a_day() {
+        let is_read = |pattern: &str, text: &str| Pattern::new(pattern).unwrap().read(text).is_some();
+        for (pattern, text) in [
+            ("%Y%m%d%H%M%S", "20240115103000"),
+            ("%Y%m%d%H%M%S%3f", "20240115103000250"),
+            ("%y%m%d", "240115"),
+            ("%Y%j", "2024015"),
+            ("%Y%m%dT%H%M%S%z", "20240115T103000+0100"),
+            ("%m/%d/%Y %H%M", "1/5/2024 0930"),
+            ("%d.%m.%Y %H:%M:%S", "5.1.2024 9:30:05"),
+            ("%d%b%Y", "5Jan2024"),
+            ("%Y-%m-%d %H:%M:%S %z", "2024-01-15 10:30:00 -1200"),
+        ] {
+            assert!(is_read(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [
+            ("%Y%m%d%H%M%S", "2024011510300"),
+            ("%Y%m%d", "2024015"),
+            ("%Y%j", "202415"),
+            ("%m/%d/%Y %H%M", "1/5/2024 093"),
+            ("%Y-%m-%d %H:%M:%S %z", "2024-01-15 10:30:00 +2500"),
+            ("%Y-%m-%dT%H:%M:%S%:z", "2024-01-15T10:30:00+25:00"),
+        ] {
+            assert!(!is_read(pattern, text), "{pattern} {text}");
+        }
+    }
 }

@@ -1,12 +1,13 @@
 //! How points in time are written in requests.
 
 use chrono::NaiveTime;
-use chrono::format::{Item, Parsed, StrftimeItems, parse};
+use chrono::format::{Item, StrftimeItems};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::cursor_value::{Nanos, SECOND, date_time, nanos};
 use super::date_text;
+use crate::shared::values::parse_items;
 
 /// `"epoch"`, `"epoch_ms"`, `"rfc3339"`, or a strftime pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -69,8 +70,8 @@ impl TimeFormat {
     /// a month, Monday of a week, 0 o'clock.
     pub(crate) fn read(&self, text: &str) -> Option<Nanos> {
         let TimeFormat::Strftime(pattern) = self else { return None };
-        let mut parsed = Parsed::new();
-        parse(&mut parsed, text, StrftimeItems::new(pattern)).ok()?;
+        let items: Vec<Item<'_>> = StrftimeItems::new(pattern).collect();
+        let mut parsed = parse_items(text, &items)?;
         if parsed.timestamp().is_some() {
             return Some(nanos(parsed.to_naive_datetime_with_offset(0).ok()?));
         }
@@ -131,7 +132,13 @@ mod tests {
         ] {
             assert_eq!(format(pattern).read(text), date_text::read(time), "{pattern}");
         }
-        for (pattern, text) in [("%H:%M", "10:00"), ("%Y", "soon"), ("%d.%m.%Y", "01.13.2024")] {
+        for (pattern, text) in [
+            ("%H:%M", "10:00"),
+            ("%Y", "soon"),
+            ("%Y%m%d", "2024015"),
+            ("%Y-%m-%d%z", "2024-01-02+2500"),
+            ("%d.%m.%Y", "01.13.2024"),
+        ] {
             assert_eq!(format(pattern).read(text), None, "{pattern}");
         }
     }
